@@ -1,0 +1,18 @@
+"""Wiring of sessions_app."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+from django.db.models.signals import post_migrate
+
+
+class SessionsConfig(AppConfig):
+    name = "sessions_app"
+    verbose_name = "Sessions"
+
+    def ready(self) -> None:
+        from sessions_app import checks, integrity, steps, tasks
+
+        post_migrate.connect(integrity.restore_after_migrate, dispatch_uid="smnb-integrity")
+        checks.register_all()
+        steps.set_poker(tasks.send)

@@ -1,0 +1,127 @@
+"""Audits: every invariant as a function that yields what breaks it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.db import connection, models
+from django.db.models import Count, F, Max, Min, Q
+from django.db.models.functions import Now
+
+from sessions_app import integrity
+from sessions_app.models import Message, Session, SessionEvent, SessionStats, Step
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One broken invariant: which audit, which session ("" = none), and what is wrong."""
+
+    audit: str
+    session: str
+    detail: str
+
+
+Audit = Callable[[], Iterator[tuple[object, str]]]
+_audits: dict[str, Audit] = {}
+
+
+def register(name: str) -> Callable[[Audit], Audit]:
+    """Register an audit; it yields (session id or "", what is wrong)."""
+
+    def add(function: Audit) -> Audit:
+        _audits[name] = function
+        return function
+
+    return add
+
+
+def names() -> list[str]:
+    return sorted(_audits)
+
+
+def run(only: str = "") -> Iterator[Finding]:
+    for name in [only] if only else names():
+        for session_id, detail in _audits[name]():
+            yield Finding(name, str(session_id or ""), detail)
+
+
+@register("agreement")
+def agreement() -> Iterator[tuple[object, str]]:
+    """Every row has the session of each row it points to."""
+    for one in integrity.agreements():
+        query = (
+            f'SELECT c.session_id, COUNT(*) FROM "{one.child}" c '  # noqa: S608
+            f'JOIN "{one.parent}" p ON p.id = c."{one.column}" '
+            f"WHERE p.session_id <> c.session_id GROUP BY c.session_id"
+        )
+        with connection.cursor() as cursor:
+            cursor.execute(query)
+            for session_id, count in cursor.fetchall():
+                yield session_id, f"{count} rows of {one.child}.{one.column} are of another session"
+
+
+@register("orphans")
+def orphans() -> Iterator[tuple[object, str]]:
+    """No row is without a session that exists."""
+    known = Session.objects.values("pk")
+    for model in integrity.session_models():
+        lost = model._base_manager.exclude(session_id__in=known).count()
+        if lost:
+            yield "", f"{lost} rows of {model._meta.db_table} have no session"
+
+
+@register("schema")
+def schema() -> Iterator[tuple[object, str]]:
+    """Triggers and constraints are in the live schema."""
+    for name in integrity.missing():
+        yield "", f"{name} is missing from the live schema"
+
+
+@register("events")
+def events() -> Iterator[tuple[object, str]]:
+    """Every seq from 1 to the last is there once."""
+    heads = dict(SessionStats.objects.values_list("session_id", "last_seq"))
+    rows = SessionEvent.objects.values("session_id").annotate(
+        number=Count("pk"), low=Min("seq"), high=Max("seq")
+    )
+    seen = {row["session_id"]: row for row in rows.order_by()}
+    for session_id, head in heads.items():
+        row = seen.get(session_id)
+        whole = (row["number"], row["low"], row["high"]) if row else (0, 1, 0)
+        if whole != (head, 1, head):
+            yield session_id, f"events are not gapless: {whole[0]} of {head}"
+
+
+@register("counters")
+def counters() -> Iterator[tuple[object, str]]:
+    """Every session has counters, and those of this app equal the sums."""
+    for session_id in Session.objects.filter(stats=None).values_list("pk", flat=True):
+        yield session_id, "the session has no counters"
+    yield from compare("messages", "messages", Message.objects.all(), Count("pk"))
+
+
+def compare(
+    column: str, what: str, rows: models.QuerySet[models.Model], total: models.Aggregate
+) -> Iterator[tuple[object, str]]:
+    """Compare one counter of each session with an aggregate over ``rows``."""
+    sums = {
+        row["session_id"]: row["total"] or 0
+        for row in rows.order_by().values("session_id").annotate(total=total)
+    }
+    for session_id, counted in SessionStats.objects.values_list("session_id", column):
+        if counted != sums.get(session_id, 0):
+            yield session_id, f"{what}: {counted} counted, {sums.get(session_id, 0)} there"
+
+
+@register("steps")
+def steps() -> Iterator[tuple[object, str]]:
+    """No step is overdue without having been poked, none is leased long past its lease."""
+    late = Now() - timedelta(seconds=60)
+    unsent = Q(state=Step.State.PENDING, due_at__lt=late) & (
+        Q(poked_at=None) | Q(poked_at__lt=F("due_at"))
+    )
+    dead = Q(state=Step.State.LEASED, lease_until__lt=late)
+    for step in Step.objects.filter(unsent | dead):
+        yield step.session_id, f"step {step.pk} ({step.kind}) is overdue and nobody takes it"

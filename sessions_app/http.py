@@ -1,0 +1,72 @@
+"""What the pages share: the typed request, the owned session, and errors as answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, cast
+from uuid import UUID
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.contrib.auth.models import User
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django_htmx.middleware import HtmxDetails
+
+from sessions_app import context, lifecycle
+from sessions_app.errors import Conflict, Invalid, NotFound, SmnbError
+from sessions_app.limits import TooMany
+from sessions_app.models import Session
+
+P = ParamSpec("P")
+
+
+class SignedIn(HttpRequest):
+    """A request that has passed ``owner_page``."""
+
+    user: User  # type: ignore[assignment]
+    htmx: HtmxDetails
+
+
+def signed_in(
+    view: Callable[Concatenate[SignedIn, P], HttpResponse],
+) -> Callable[Concatenate[HttpRequest, P], HttpResponse]:
+    """Open a page of ours to a signed-in person."""
+
+    @wraps(view)
+    def opened(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        return view(cast("SignedIn", request), *args, **kwargs)
+
+    return cast("Any", login_required(opened))
+
+
+def of_session(
+    view: Callable[Concatenate[SignedIn, Session, P], HttpResponse],
+) -> Callable[Concatenate[HttpRequest, UUID, P], HttpResponse]:
+    """Open a page of one session to its owner; for anybody else it does not exist."""
+
+    @wraps(view)
+    def opened(
+        request: SignedIn, session_id: UUID, *args: P.args, **kwargs: P.kwargs
+    ) -> HttpResponse:
+        try:
+            session = lifecycle.get(request.user, session_id)
+        except NotFound as error:
+            raise Http404(error.sentence) from None
+        context.bind(session=session.pk)
+        return view(request, session, *args, **kwargs)
+
+    return signed_in(opened)  # type: ignore[arg-type]
+
+
+STATUSES: dict[type[SmnbError], int] = {Conflict: 409, Invalid: 422, NotFound: 404, TooMany: 429}
+
+
+def refused(request: SignedIn, error: SmnbError, back: str, *args: object) -> HttpResponse:
+    """Show why something was not done: a partial for htmx, a notice on the page otherwise."""
+    if request.htmx:
+        status = STATUSES.get(type(error), 503)
+        return render(request, "_refusal.html", {"sentence": error.sentence}, status=status)
+    messages.error(request, error.sentence)
+    return redirect(back, *args)

@@ -1,0 +1,301 @@
+"""The hub: one per web process. It reads what happened and hands the same bytes to every socket.
+
+One Redis subscription says "look again"; every 2 s, and after any trouble with Redis, the hub looks
+by itself, so a lost message costs its viewers 2 s and nothing else. An event is rendered once per
+audience and format.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import json
+import random
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+from uuid import UUID
+
+import redis.asyncio
+import structlog
+from asgiref.sync import sync_to_async
+from channels.db import database_sync_to_async
+from django.conf import settings
+from django.db import DatabaseError
+from django.db.models import Max, Q
+from redis import RedisError
+
+from sessions_app import context, events, grants, render
+from sessions_app.grants import Grant
+from sessions_app.models import SessionEvent, SessionStats
+
+log = structlog.get_logger(__name__)
+
+LOOK_EVERY = 2.0
+GRANTS_EVERY = 15.0
+CATCH_UP_MOST = 500
+LIFETIME = (6 * 3600, 12 * 3600)  # seconds; spread, so that pages do not all return at once
+
+# Daphne sends only 1000 and 3000 to 4999; a page comes back after all of these but the first.
+GONE, GOING_AWAY, TRY_LATER = 4401, 4012, 4013
+
+
+class Socket(Protocol):
+    """What the hub needs of a consumer."""
+
+    async def send_text(self, text: str) -> None: ...
+
+    async def end(self, code: int) -> None: ...
+
+
+@dataclass(eq=False, slots=True)
+class Viewer:
+    """One open socket: what it may see, in which format, and how far it got."""
+
+    socket: Socket
+    grant: Grant
+    audience: str
+    format: str
+    address: str = ""
+    sent: int = 0
+    until: float = field(
+        default_factory=lambda: time.monotonic() + random.uniform(*LIFETIME)  # noqa: S311
+    )
+
+    @property
+    def session_id(self) -> UUID:
+        return self.grant.session_id
+
+
+@dataclass(slots=True)
+class Room:
+    """The viewers of one session, and the last seq handed out to each audience."""
+
+    last: int
+    prev: dict[str, int]
+    viewers: set[Viewer] = field(default_factory=set)
+
+    def shapes(self) -> set[tuple[str, str]]:
+        return {(viewer.audience, viewer.format) for viewer in self.viewers}
+
+
+class Hub:
+    """All sockets of this process; made by ``get_hub`` in the loop that serves them."""
+
+    def __init__(self) -> None:
+        self.rooms: dict[UUID, Room] = {}
+        self._dirty: set[UUID] = set()
+        self._wake = asyncio.Event()
+        self._entering = asyncio.Lock()
+        self._tasks = [
+            asyncio.create_task(task, name=f"hub-{name}")
+            for name, task in (
+                ("listen", self._listen()),
+                ("pump", self._pump()),
+                ("grants", self._check_grants()),
+            )
+        ]
+
+    async def join(self, viewer: Viewer) -> None:
+        async with self._entering:
+            room = self.rooms.get(viewer.session_id)
+            if room is None:
+                last = await _last_seq(viewer.session_id)
+                room = Room(last, {events.OWNER: last, events.PUBLIC: last})
+                self.rooms[viewer.session_id] = room
+        viewer.sent = room.last
+        room.viewers.add(viewer)
+        self._look(viewer.session_id)
+
+    def leave(self, viewer: Viewer) -> None:
+        room = self.rooms.get(viewer.session_id)
+        if room is not None:
+            room.viewers.discard(viewer)
+            if not room.viewers:
+                del self.rooms[viewer.session_id]
+
+    def open_from(self, address: str) -> int:
+        """How many public sockets this address has open."""
+        everybody = (viewer for room in self.rooms.values() for viewer in room.viewers)
+        return sum(v.address == address and v.audience == events.PUBLIC for v in everybody)
+
+    async def catch_up(self, viewer: Viewer, after: int) -> None:
+        """Send everything since ``after``, in order, by the same function as live frames."""
+        texts, last = await _since(viewer, max(after, 0))
+        for text in texts:
+            await viewer.socket.send_text(text)
+        viewer.sent = max(viewer.sent, last)
+
+    def _look(self, session_id: UUID) -> None:
+        if session_id in self.rooms:
+            self._dirty.add(session_id)
+            self._wake.set()
+
+    async def _listen(self) -> None:
+        """Hear "look again" and ephemeral frames; after any trouble look everywhere and reconnect."""
+        while True:
+            try:
+                client = redis.asyncio.Redis.from_url(
+                    settings.REDIS.hub, socket_timeout=None, socket_connect_timeout=5
+                )
+                async with client, client.pubsub() as pubsub:
+                    await pubsub.subscribe(events.CHANNEL)
+                    self._dirty.update(self.rooms)
+                    self._wake.set()
+                    async for message in pubsub.listen():
+                        if message["type"] == "message":
+                            await self._heard(json.loads(message["data"]))
+            except (RedisError, OSError) as error:
+                log.warning("hub_lost_redis", error=type(error).__name__)
+                await asyncio.sleep(1)
+
+    async def _heard(self, body: dict[str, Any]) -> None:
+        session_id = UUID(body["session"])
+        if "seq" in body:
+            self._look(session_id)
+            return
+        room = self.rooms.get(session_id)
+        if room is not None:
+            frame = render.ephemeral(session_id, body["type"], body["data"])
+            owners = [v for v in room.viewers if v.audience == events.OWNER]
+            texts = {f: render.text_of(frame, events.OWNER, f) for f in {v.format for v in owners}}
+            for viewer in owners:
+                await self._send(viewer, texts[viewer.format])
+
+    async def _pump(self) -> None:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), LOOK_EVERY)
+            self._wake.clear()
+            wanted = self._dirty & set(self.rooms) or set(self.rooms)
+            self._dirty.clear()
+            try:
+                await self._deliver(wanted)
+            except DatabaseError as error:
+                log.warning("hub_lost_database", error=type(error).__name__)
+                await asyncio.sleep(LOOK_EVERY)
+
+    async def _deliver(self, wanted: set[UUID]) -> None:
+        if not wanted:
+            return
+        for session_id, found in (await _news({s: self.rooms[s].last for s in wanted})).items():
+            room = self.rooms.get(session_id)
+            if room is not None:
+                with context.door(session=session_id, process="web"):
+                    for event in found:
+                        await self._hand_out(room, event)
+
+    async def _hand_out(self, room: Room, event: SessionEvent) -> None:
+        if event.seq <= room.last:
+            return
+        shapes = {s for s in room.shapes() if render.visible(event.type, s[0])}
+        texts = await _render(event, dict(room.prev), shapes)
+        room.last = event.seq
+        for audience in room.prev:
+            if render.visible(event.type, audience):
+                room.prev[audience] = event.seq
+        for viewer in list(room.viewers):
+            text = texts.get((viewer.audience, viewer.format))
+            if text is not None and viewer.sent < event.seq:
+                viewer.sent = event.seq
+                await self._send(viewer, text)
+
+    async def _send(self, viewer: Viewer, text: str) -> None:
+        try:
+            await viewer.socket.send_text(text)
+        except (OSError, RuntimeError) as error:
+            log.info("viewer_gone", error=type(error).__name__)
+            self.leave(viewer)
+
+    async def _check_grants(self) -> None:
+        """Close what lost its right, and what has been open for long enough."""
+        while True:
+            await asyncio.sleep(GRANTS_EVERY)
+            viewers = [viewer for room in self.rooms.values() for viewer in room.viewers]
+            try:
+                valid = await _valid({viewer.grant for viewer in viewers})
+            except DatabaseError as error:
+                log.warning("hub_lost_database", error=type(error).__name__)
+                continue
+            for viewer in viewers:
+                if viewer.grant not in valid:
+                    await self._end(viewer, GONE)
+                elif viewer.until < time.monotonic():
+                    await self._end(viewer, GOING_AWAY)
+
+    async def _end(self, viewer: Viewer, code: int) -> None:
+        self.leave(viewer)
+        with contextlib.suppress(OSError, RuntimeError):
+            await viewer.socket.end(code)
+
+
+@database_sync_to_async
+def _last_seq(session_id: UUID) -> int:
+    return SessionStats.objects.values_list("last_seq", flat=True).get(session_id=session_id)
+
+
+@database_sync_to_async
+def _news(last: dict[UUID, int]) -> dict[UUID, list[SessionEvent]]:
+    """The events after ``last`` of the sessions that have any; one query tells which have."""
+    heads = SessionStats.objects.filter(session_id__in=last).values_list("session_id", "last_seq")
+    behind = [session_id for session_id, head in heads if head > last[session_id]]
+    if not behind:
+        return {}
+    newer = Q()
+    for session_id in behind:
+        newer |= Q(session_id=session_id, seq__gt=last[session_id])
+    found: dict[UUID, list[SessionEvent]] = {session_id: [] for session_id in behind}
+    for event in SessionEvent.objects.filter(newer).order_by("session_id", "seq"):
+        found[event.session_id].append(event)
+    return found
+
+
+Texts = dict[tuple[str, str], str]
+
+
+@sync_to_async
+def _render(event: SessionEvent, prev: dict[str, int], shapes: Iterable[tuple[str, str]]) -> Texts:
+    return {
+        (audience, format_): render.text_of(
+            render.frame_of(event, prev[audience], audience), audience, format_
+        )
+        for audience, format_ in shapes
+    }
+
+
+@database_sync_to_async
+def _since(viewer: Viewer, after: int) -> tuple[list[str], int]:
+    """The texts of everything after ``after``, and the seq they reach to."""
+    rows = SessionEvent.objects.filter(session_id=viewer.session_id)
+    if viewer.audience == events.PUBLIC:
+        rows = rows.filter(type__in=events.public_types())
+    found = list(rows.filter(seq__gt=after).order_by("seq")[: CATCH_UP_MOST + 1])
+    if len(found) > CATCH_UP_MOST:
+        return [render.reload_text(viewer.session_id, found[-1].seq, viewer.format)], 0
+    prev = rows.filter(seq__lte=after).aggregate(seq=Max("seq"))["seq"] or 0
+    texts = []
+    for event in found:
+        frame = render.frame_of(event, prev, viewer.audience)
+        texts.append(render.text_of(frame, viewer.audience, viewer.format))
+        prev = event.seq
+    return texts, prev
+
+
+@database_sync_to_async
+def _valid(asked: set[Grant]) -> set[Grant]:
+    return grants.still_valid(asked)
+
+
+_hubs: dict[asyncio.AbstractEventLoop, Hub] = {}
+
+
+def get_hub() -> Hub:
+    """The hub of the running loop; garbage that startup made is frozen, as it sets the tail."""
+    loop = asyncio.get_running_loop()
+    if loop not in _hubs:
+        gc.collect()
+        gc.freeze()
+        _hubs[loop] = Hub()
+    return _hubs[loop]

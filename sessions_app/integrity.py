@@ -1,0 +1,171 @@
+"""Agreement of sessions, enforced by the database itself.
+
+For every model with a ``session`` and every foreign key from it to another such model, a row is
+refused whose parent belongs to another session: by a composite foreign key on PostgreSQL, by
+triggers on SQLite. On both, ``session_id`` cannot be changed. Django rebuilds SQLite tables and
+drops their triggers on the way, so everything is restored after each migration; a system check and
+the audit compare the live schema with ``expected()``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from django.apps import AppConfig, apps
+from django.db import DEFAULT_DB_ALIAS, connections, models, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from sessions_app.models import Session
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """``child.column`` must point to a row of ``parent`` that has the child's session."""
+
+    child: str
+    column: str
+    parent: str
+
+    @property
+    def name(self) -> str:
+        return f"agree_{self.child}_{self.column}"
+
+
+def session_models() -> list[type[models.Model]]:
+    """Every concrete model with a required session, in a stable order."""
+    found = [
+        model
+        for model in apps.get_models()
+        if not model._meta.proxy and _session_field(model) is not None
+    ]
+    return sorted(found, key=lambda model: model._meta.db_table)
+
+
+def _session_field(model: type[models.Model]) -> models.ForeignKey[Any, Any] | None:
+    for field in model._meta.concrete_fields:
+        if field.name == "session" and field.related_model is Session:
+            return field  # type: ignore[return-value]
+    return None
+
+
+def agreements() -> Iterator[Agreement]:
+    having = {model: model._meta.db_table for model in session_models()}
+    for model, table in having.items():
+        for field in model._meta.concrete_fields:
+            parent = field.related_model
+            if field.name != "session" and isinstance(parent, type) and parent in having:
+                yield Agreement(table, field.column, having[parent])
+
+
+def expected(connection: BaseDatabaseWrapper) -> set[str]:
+    """Names of all triggers and constraints that the live schema must have."""
+    names = {f"fixed_{model._meta.db_table}" for model in session_models()}
+    for agreement in agreements():
+        if connection.vendor == "sqlite":
+            names |= {f"{agreement.name}_insert", f"{agreement.name}_update"}
+        else:
+            names.add(agreement.name)
+    return names
+
+
+def present(connection: BaseDatabaseWrapper) -> set[str]:
+    """Names of the triggers and constraints that the live schema has."""
+    if connection.vendor == "sqlite":
+        query = "SELECT name FROM sqlite_master WHERE type = 'trigger'"
+    else:
+        query = (
+            "SELECT conname FROM pg_constraint WHERE contype = 'f' UNION "
+            "SELECT tgname FROM pg_trigger WHERE NOT tgisinternal AND tgenabled <> 'D'"
+        )
+    with connection.cursor() as cursor:
+        cursor.execute(query)
+        return {row[0] for row in cursor.fetchall()}
+
+
+def missing(using: str = DEFAULT_DB_ALIAS) -> list[str]:
+    connection = connections[using]
+    return sorted(expected(connection) - present(connection))
+
+
+def restore(using: str = DEFAULT_DB_ALIAS) -> None:
+    """Create whatever is missing; tables that do not exist yet are passed over."""
+    connection = connections[using]
+    tables = set(connection.introspection.table_names())
+    statements = _sqlite if connection.vendor == "sqlite" else _postgresql
+    absent = set(missing(using))
+    with transaction.atomic(using=using), connection.cursor() as cursor:
+        for names, needs, sql in statements():
+            if names & absent and needs <= tables:
+                for statement in sql:
+                    cursor.execute(statement)
+
+
+def restore_after_migrate(sender: AppConfig, using: str, **_: Any) -> None:
+    if sender.name in {"sessions_app", "stories", "broadcast"}:
+        restore(using)
+
+
+Statements = Iterator[tuple[set[str], set[str], list[str]]]
+
+
+def _sqlite() -> Statements:
+    for model in session_models():
+        table = model._meta.db_table
+        name = f"fixed_{table}"
+        yield (
+            {name},
+            {table},
+            [
+                f'DROP TRIGGER IF EXISTS "{name}"',
+                f'CREATE TRIGGER "{name}" BEFORE UPDATE OF session_id ON "{table}" '
+                f"WHEN NEW.session_id IS NOT OLD.session_id "
+                f"BEGIN SELECT RAISE(ABORT, '{table}.session_id is immutable'); END",
+            ],
+        )
+    for one in agreements():
+        for when, event in (("insert", "INSERT"), ("update", f'UPDATE OF "{one.column}"')):
+            name = f"{one.name}_{when}"
+            yield (
+                {name},
+                {one.child, one.parent},
+                [
+                    f'DROP TRIGGER IF EXISTS "{name}"',
+                    f'CREATE TRIGGER "{name}" BEFORE {event} ON "{one.child}" '
+                    f'WHEN NEW."{one.column}" IS NOT NULL AND NOT EXISTS (SELECT 1 FROM '
+                    f'"{one.parent}" p WHERE p.id = NEW."{one.column}" '
+                    f"AND p.session_id = NEW.session_id) "
+                    f"BEGIN SELECT RAISE(ABORT, '{one.child}.{one.column} is of another session'); END",
+                ],
+            )
+
+
+def _postgresql() -> Statements:
+    for model in session_models():
+        table = model._meta.db_table
+        name = f"fixed_{table}"
+        yield (
+            {name},
+            {table},
+            [
+                "CREATE OR REPLACE FUNCTION smnb_session_is_fixed() RETURNS trigger AS $$ BEGIN "
+                "RAISE EXCEPTION '%.session_id is immutable', TG_TABLE_NAME "
+                "USING ERRCODE = 'integrity_constraint_violation'; END $$ LANGUAGE plpgsql",
+                f'DROP TRIGGER IF EXISTS "{name}" ON "{table}"',
+                f'CREATE TRIGGER "{name}" BEFORE UPDATE OF session_id ON "{table}" FOR EACH ROW '
+                f"WHEN (NEW.session_id IS DISTINCT FROM OLD.session_id) "
+                f"EXECUTE FUNCTION smnb_session_is_fixed()",
+            ],
+        )
+    for one in agreements():
+        yield (
+            {one.name},
+            {one.child, one.parent},
+            [
+                f'CREATE UNIQUE INDEX IF NOT EXISTS "own_{one.parent}" '
+                f'ON "{one.parent}" (id, session_id)',
+                f'ALTER TABLE "{one.child}" ADD CONSTRAINT "{one.name}" '
+                f'FOREIGN KEY ("{one.column}", session_id) REFERENCES "{one.parent}" (id, session_id)',
+            ],
+        )

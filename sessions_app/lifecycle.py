@@ -1,0 +1,109 @@
+"""The life of a session: created, changed, shown, archived, restored. Nothing is ever deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+from uuid import UUID
+
+from django.contrib.auth.models import User
+from django.core.exceptions import ValidationError
+from django.db import transaction
+
+from sessions_app import events
+from sessions_app.errors import Conflict, Invalid, NotFound
+from sessions_app.models import Session, SessionStats
+from sessions_app.models.session import Person, new_watch_token
+
+PICO = 10**12
+SETTINGS = (
+    "model", "personality", "verbosity", "pace", "language", "instructions", "control_mode",
+)  # fmt: skip
+
+# Why a session may not be archived now; the app that goes on air adds its reason.
+_vetoes: list[Callable[[Session], str]] = []
+
+
+def veto_archiving(function: Callable[[Session], str]) -> None:
+    """Have ``function(session)`` asked before archiving; a sentence refuses, "" agrees."""
+    _vetoes.append(function)
+
+
+def get(user: Person, session_id: UUID | str) -> Session:
+    """The session, if this person may touch it; NotFound otherwise, whoever else has it."""
+    try:
+        return Session.objects.select_related("stats").for_user(user).get(pk=session_id)
+    except (Session.DoesNotExist, ValidationError, ValueError):
+        raise NotFound("There is no such session.") from None
+
+
+def by_watch_token(token: str) -> Session:
+    """The visible session behind a public address; NotFound when the link is not valid (any more)."""
+    try:
+        return Session.objects.select_related("stats").get(watch_token=token, visible=True)
+    except Session.DoesNotExist:
+        raise NotFound("This link is not valid, or no longer.") from None
+
+
+def _validated(session: Session) -> Session:
+    try:
+        session.full_clean(validate_constraints=True)
+    except ValidationError as error:
+        sentences = [f"{name}: {' '.join(texts)}" for name, texts in error.message_dict.items()]
+        raise Invalid("; ".join(sentences)) from None
+    return session
+
+
+def create(owner: User, name: str, settings: Mapping[str, Any], budget: int | None) -> Session:
+    """A new session with its counters, in one transaction. ``budget`` is in 10⁻¹² USD."""
+    session = _validated(Session(owner=owner, name=name.strip(), budget=budget, **settings))
+    with transaction.atomic():
+        session.save(force_insert=True)
+        SessionStats.objects.create(session=session)
+        events.record(session, events.SESSION_CHANGED, {"session": payload(session)})
+    return session
+
+
+def change(session: Session, **changes: Any) -> Session:
+    """Change name, narration settings, budget or visibility; refuses what the model refuses."""
+    for field, value in changes.items():
+        setattr(session, field, value.strip() if field == "name" else value)
+    _validated(session)
+    with transaction.atomic():
+        session.save(update_fields=[*changes, "updated_at"])
+        events.record(session, events.SESSION_CHANGED, {"session": payload(session)})
+    return session
+
+
+def show(session: Session, visible: bool) -> Session:
+    """Open or close the public page; closing revokes the address for good."""
+    if visible == session.visible:
+        return session
+    if visible:
+        return change(session, visible=True)
+    return change(session, visible=False, watch_token=new_watch_token())
+
+
+def archive(session: Session) -> Session:
+    for veto in _vetoes:
+        if reason := veto(session):
+            raise Conflict(reason, state=session.status)
+    return change(session, status=Session.Status.ARCHIVED)
+
+
+def restore(session: Session) -> Session:
+    return change(session, status=Session.Status.ACTIVE)
+
+
+def payload(session: Session) -> dict[str, Any]:
+    """The session as pages, frames and the API show it (without addresses)."""
+    return {
+        "id": str(session.pk),
+        "name": session.name,
+        "type": session.type,
+        "status": session.status,
+        "visible": session.visible,
+        "settings": {name: getattr(session, name) for name in SETTINGS},
+        "budget": session.budget,
+        "created_at": events.stamp(session.created_at),
+    }

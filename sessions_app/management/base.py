@@ -1,0 +1,32 @@
+"""What the commands about one session share."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from sessions_app import commands, context
+from sessions_app.errors import SmnbError
+from sessions_app.models import Session
+
+
+class SessionCommand(BaseCommand):
+    """A command whose first argument is a session's id; it acts as the session's owner."""
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("session", type=UUID, help="the session's id")
+
+    def find(self, session_id: UUID) -> Session:
+        try:
+            return Session.objects.select_related("owner").get(pk=session_id)
+        except Session.DoesNotExist:
+            raise CommandError("There is no such session.") from None
+
+    def run_command(self, name: str, session: Session) -> Any:
+        with context.door(session=session.pk, command=name):
+            try:
+                return commands.run(name, session.owner, session, {})
+            except SmnbError as error:
+                raise CommandError(error.sentence) from None

@@ -1,0 +1,24 @@
+"""``api_token USERNAME``: make a bearer token and print it alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from sessions_app import tokens
+
+
+class Command(BaseCommand):
+    help = "Make an API token for a person and print it; it cannot be shown again."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("username")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            owner = User.objects.get(username=options["username"], is_active=True)
+        except User.DoesNotExist:
+            raise CommandError("There is no such active user.") from None
+        self.stdout.write(tokens.make(owner))

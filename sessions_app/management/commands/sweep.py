@@ -1,0 +1,27 @@
+"""``sweep [--forever]``: poke what is overdue, once or every second."""
+
+from __future__ import annotations
+
+import signal
+from threading import Event
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from sessions_app import sweeper
+
+
+class Command(BaseCommand):
+    help = "Poke overdue steps and put right what a crash left; several sweepers are safe."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--forever", action="store_true", help="go on, once a second")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if not options["forever"]:
+            self.stdout.write(f"{sweeper.sweep()} steps poked")
+            return
+        stop = Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
+        sweeper.forever(stop)

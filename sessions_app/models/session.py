@@ -1,0 +1,134 @@
+"""The session: the row that every other row belongs to, and its counters."""
+
+from __future__ import annotations
+
+import secrets
+import uuid
+from typing import Self, TypeAlias
+
+from django.conf import settings
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import AnonymousUser
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+
+Person: TypeAlias = AbstractBaseUser | AnonymousUser
+
+DEFAULT_MODEL = "claude-haiku-4-5"
+
+
+def new_watch_token() -> str:
+    """An unguessable address part (256 bits)."""
+    return secrets.token_urlsafe(32)
+
+
+class SessionQuerySet(models.QuerySet["Session"]):
+    def for_user(self, user: Person) -> Self:
+        """The sessions this person may touch; everything a caller sees starts here."""
+        return self.filter(owner_id=user.pk) if user.is_authenticated else self.none()
+
+
+class Session(models.Model):
+    """Who owns the work and how it is to be narrated."""
+
+    class Type(models.TextChoices):
+        BROADCAST = "broadcast"
+        WRITING = "writing"
+        IMPORTED = "imported"
+        REPLAY = "replay"
+
+    class Status(models.TextChoices):
+        ACTIVE = "active"
+        PAUSED = "paused"
+        ARCHIVED = "archived"
+
+    class Personality(models.TextChoices):
+        FORMAL = "formal"
+        CONVERSATIONAL = "conversational"
+        ANALYTICAL = "analytical"
+        ENERGETIC = "energetic"
+
+    class Verbosity(models.TextChoices):
+        CONCISE = "concise"
+        DETAILED = "detailed"
+        COMPREHENSIVE = "comprehensive"
+
+    class ControlMode(models.TextChoices):
+        HANDS_FREE = "hands-free", "hands-free: stories air by themselves"
+        BALANCED = "balanced", "balanced: stories air unless vetoed"
+        FULL_CONTROL = "full-control", "full control: stories wait for approval"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="newsroom_sessions"
+    )
+    name = models.CharField(max_length=120)
+    type = models.CharField(max_length=12, choices=Type, default=Type.BROADCAST)
+    status = models.CharField(max_length=10, choices=Status, default=Status.ACTIVE)
+    model = models.CharField(max_length=80, default=DEFAULT_MODEL)
+    personality = models.CharField(
+        max_length=16, choices=Personality, default=Personality.CONVERSATIONAL
+    )
+    verbosity = models.CharField(max_length=16, choices=Verbosity, default=Verbosity.DETAILED)
+    pace = models.PositiveIntegerField(
+        default=180,
+        validators=[MinValueValidator(0), MaxValueValidator(6000)],
+        help_text="Words a minute, 60 to 6000; 0 = no waiting on air.",
+    )
+    language = models.CharField(max_length=35, default="en")
+    instructions = models.TextField(max_length=2000, blank=True)
+    control_mode = models.CharField(
+        max_length=16, choices=ControlMode, default=ControlMode.HANDS_FREE
+    )
+    budget = models.BigIntegerField(
+        null=True, blank=True, validators=[MinValueValidator(0)], help_text="In 10⁻¹² USD."
+    )
+    expires_at = models.DateTimeField(null=True, blank=True)
+    visible = models.BooleanField(default=False, help_text="Shown on the public watch page.")
+    watch_token = models.CharField(max_length=64, unique=True, default=new_watch_token)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    objects = SessionQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("-created_at", "id")
+        constraints = (
+            models.CheckConstraint(
+                condition=models.Q(pace=0) | models.Q(pace__range=(60, 6000)), name="session_pace"
+            ),
+        )
+        indexes = (models.Index(fields=("owner", "-created_at", "id"), name="session_owner"),)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class SessionStats(models.Model):
+    """The counters of one session; only ``sessions_app.events`` writes them."""
+
+    session = models.OneToOneField(
+        Session, on_delete=models.PROTECT, primary_key=True, related_name="stats"
+    )
+    last_seq = models.BigIntegerField(default=0)
+    story_count = models.BigIntegerField(default=0)
+    words = models.BigIntegerField(default=0)
+    narration_seconds = models.BigIntegerField(default=0)
+    on_air_seconds = models.BigIntegerField(default=0, help_text="Of finished runs.")
+    input_tokens = models.BigIntegerField(default=0)
+    output_tokens = models.BigIntegerField(default=0)
+    cache_read_tokens = models.BigIntegerField(default=0)
+    cache_write_tokens = models.BigIntegerField(default=0)
+    cost_lower = models.BigIntegerField(default=0, help_text="In 10⁻¹² USD.")
+    cost_upper = models.BigIntegerField(default=0, help_text="In 10⁻¹² USD.")
+    unpriced = models.BigIntegerField(default=0, help_text="Attempts without a known price.")
+    feed = models.BigIntegerField(default=0, help_text="Posts of the session.")
+    queue = models.BigIntegerField(default=0, help_text="Posts queued and held.")
+    messages = models.BigIntegerField(default=0)
+    last_story_at = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name_plural = "session stats"
+
+    def __str__(self) -> str:
+        return f"figures of {self.session_id}"

@@ -1,0 +1,58 @@
+"""Frames: an event as its audience gets it, by a pure function of the stored payload."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+from uuid import UUID
+
+from django.template.loader import render_to_string
+
+from sessions_app import events
+from sessions_app.models import SessionEvent
+
+HTML, JSON = "html", "json"
+MOST_BYTES = 32_000
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """``seq`` is None for what is never stored; ``prev`` is the audience's previous seq."""
+
+    seq: int | None
+    prev: int | None
+    type: str
+    session: str
+    at: str | None
+    data: dict[str, Any]
+
+
+def visible(type_: str, audience: str) -> bool:
+    return audience == events.OWNER or type_ in events.public_types()
+
+
+def frame_of(event: SessionEvent, prev: int, audience: str) -> Frame:
+    data = event.payload if audience == events.OWNER else event.payload["public"]
+    at = events.stamp(event.at)
+    return Frame(event.seq, prev, event.type, str(event.session_id), at, data)
+
+
+def ephemeral(session_id: UUID, type_: str, data: dict[str, Any]) -> Frame:
+    return Frame(None, None, type_, str(session_id), None, data)
+
+
+def text_of(frame: Frame, audience: str, format_: str) -> str:
+    """The frame's bytes for one audience and format, at most 32 kB."""
+    if format_ == JSON:
+        return json.dumps(asdict(frame), ensure_ascii=False)
+    context = {**asdict(frame), "session_id": frame.session, "audience": audience}
+    return render_to_string(f"frames/{audience}/{frame.type}.html", context)
+
+
+def reload_text(session_id: UUID, seq: int, format_: str) -> str:
+    """Tell a page that was away for too long to load itself anew."""
+    if format_ == JSON:
+        frame = Frame(seq, None, "reload", str(session_id), None, {})
+        return json.dumps(asdict(frame))
+    return '<i id="seq" hx-swap-oob="true" data-reload hidden></i>'

@@ -1,0 +1,46 @@
+"""API tokens: made once, shown once, known by their hash."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from datetime import timedelta
+
+from django.contrib.auth.models import User
+from django.db.models import Q
+from django.utils import timezone
+
+from sessions_app.models import ApiToken
+
+PREFIX = "smnb_"
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def make(owner: User, name: str = "command line") -> str:
+    """A new bearer token; only its hash is stored, so it can never be shown again."""
+    token = PREFIX + secrets.token_urlsafe(32)
+    ApiToken.objects.create(owner=owner, name=name, digest=_digest(token), last_four=token[-4:])
+    return token
+
+
+def find(token: str) -> ApiToken | None:
+    """The valid token with its active owner, or None."""
+    found = (
+        ApiToken.objects.select_related("owner")
+        .filter(digest=_digest(token), revoked_at=None, owner__is_active=True)
+        .first()
+    )
+    if found is not None:
+        an_hour_ago = timezone.now() - timedelta(hours=1)
+        stale = Q(last_used_at=None) | Q(last_used_at__lt=an_hour_ago)
+        ApiToken.objects.filter(stale, pk=found.pk).update(last_used_at=timezone.now())
+    return found
+
+
+def owner_of(token: str) -> User | None:
+    """The active person behind a token, or None."""
+    found = find(token)
+    return found.owner if found else None

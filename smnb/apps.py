@@ -1,0 +1,10 @@
+"""Wiring of the composition root."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+
+
+class SmnbConfig(AppConfig):
+    name = "smnb"
+    verbose_name = "SMNB"

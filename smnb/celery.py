@@ -1,0 +1,21 @@
+"""Celery: pokes only. What is to be done stands in Step rows; a lost message costs a second."""
+
+from __future__ import annotations
+
+import os
+from logging.config import dictConfig
+from typing import Any
+
+from celery import Celery, signals
+from django.conf import settings
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "smnb.settings")
+
+app = Celery("smnb")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()
+
+
+@signals.setup_logging.connect
+def _keep_our_handlers(**_: Any) -> None:
+    dictConfig(settings.LOGGING)

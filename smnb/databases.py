@@ -1,0 +1,58 @@
+"""DATABASE_URL to Django's database settings, with the options that keep both databases honest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
+
+# IMMEDIATE takes the write lock at BEGIN, so a read-then-write transaction waits instead of failing;
+# FULL because the ledger must survive a power cut.
+SQLITE_PRAGMAS = (
+    "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; "
+    "PRAGMA journal_size_limit=67108864;"
+)
+
+
+def sqlite(path: Path) -> dict[str, Any]:
+    return {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": str(path),
+        "OPTIONS": {
+            "transaction_mode": "IMMEDIATE",
+            "timeout": 20,
+            "init_command": SQLITE_PRAGMAS,
+        },
+        "TEST": {"NAME": str(path.with_name("test.sqlite3"))},
+    }
+
+
+def postgresql(url: str) -> dict[str, Any]:
+    parts = urlsplit(url)
+    query = dict(parse_qsl(parts.query))
+    timeouts = "-c statement_timeout=5000 -c idle_in_transaction_session_timeout=10000"
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": unquote(parts.path.lstrip("/")),
+        "USER": unquote(parts.username or ""),
+        "PASSWORD": unquote(parts.password or ""),
+        "HOST": query.pop("host", parts.hostname or ""),
+        "PORT": str(parts.port or ""),
+        "CONN_MAX_AGE": 0,
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": {"options": timeouts, **query},
+    }
+
+
+def database(url: str, data_dir: Path) -> dict[str, Any]:
+    """Settings for ``url``: empty = SQLite in the data folder, sqlite:///path, or postgresql://…"""
+    scheme = urlsplit(url).scheme
+    if not url:
+        return sqlite(data_dir / "smnb.sqlite3")
+    if scheme == "sqlite":
+        return sqlite(Path(unquote(url.removeprefix("sqlite:///"))))
+    if scheme in {"postgres", "postgresql"}:
+        return postgresql(url)
+    raise ImproperlyConfigured("DATABASE_URL: must begin with sqlite:/// or postgresql://")

@@ -1,0 +1,106 @@
+"""The environment, read once: every variable the product knows, its default and its bounds.
+
+A bad value names its variable and never echoes the value.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class Environment(BaseSettings):
+    """Names as in the README; ``SMNB_LIMIT_*`` are counts per minute unless said otherwise, 0 = off."""
+
+    model_config = SettingsConfigDict(
+        extra="ignore", hide_input_in_errors=True, env_ignore_empty=True, populate_by_name=True
+    )
+
+    port: int = Field(8000, alias="PORT", ge=1, le=65535)
+    public_url: str = Field("", alias="PUBLIC_URL")
+    secret_key: SecretStr = Field(SecretStr(""), alias="SECRET_KEY")
+    field_keys: SecretStr = Field(SecretStr(""), alias="SMNB_FIELD_KEYS")
+    debug: bool = Field(False, alias="DEBUG")
+    allowed_hosts: str = Field("", alias="ALLOWED_HOSTS")
+    database_url: str = Field("", alias="DATABASE_URL")
+    redis_url: str = Field("", alias="REDIS_URL")
+    data_dir: Path = Field(ROOT / "var", alias="SMNB_DATA_DIR")
+    owner: str = Field("studio", alias="SMNB_OWNER", min_length=1, max_length=150)
+    owner_password: SecretStr = Field(SecretStr(""), alias="SMNB_OWNER_PASSWORD")
+    demo: bool = Field(True, alias="SMNB_DEMO")
+    poll_seconds: float = Field(30.0, alias="SMNB_POLL_SECONDS", gt=0, le=86_400)
+    host_slots: int = Field(4, alias="SMNB_HOST_SLOTS", ge=1, le=64)
+    allow_private_feeds: bool = Field(False, alias="SMNB_ALLOW_PRIVATE_FEEDS")
+    limit_reads: int = Field(3000, alias="SMNB_LIMIT_READS", ge=0)
+    limit_writes: int = Field(60, alias="SMNB_LIMIT_WRITES", ge=0)
+    limit_go_live: int = Field(30, alias="SMNB_LIMIT_GO_LIVE", ge=0)
+    limit_public_sockets: int = Field(30, alias="SMNB_LIMIT_PUBLIC_SOCKETS", ge=0)
+    limit_feeds: int = Field(20, alias="SMNB_LIMIT_FEEDS", ge=0)
+    anthropic_api_key: SecretStr = Field(SecretStr(""), alias="ANTHROPIC_API_KEY")
+    anthropic_base_url: str = Field("", alias="ANTHROPIC_BASE_URL")
+    reddit_client_id: str = Field("", alias="REDDIT_CLIENT_ID")
+    reddit_client_secret: SecretStr = Field(SecretStr(""), alias="REDDIT_CLIENT_SECRET")
+    reddit_user_agent: str = Field("smnb/0.1 (self-hosted newsroom)", alias="REDDIT_USER_AGENT")
+    reddit_url: str = Field("https://www.reddit.com", alias="REDDIT_URL")
+    reddit_oauth_url: str = Field("https://oauth.reddit.com", alias="REDDIT_OAUTH_URL")
+
+    @field_validator("data_dir")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return (ROOT / value).resolve()
+
+    @field_validator("public_url", "reddit_url", "reddit_oauth_url", "anthropic_base_url")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if value and (parts.scheme not in {"http", "https"} or not parts.netloc):
+            raise ValueError("must be an http(s) address such as http://localhost:8000")
+        return value.rstrip("/")
+
+    @property
+    def origins(self) -> list[str]:
+        """Origins whose pages may talk to us: PUBLIC_URL, and 127.0.0.1 beside localhost."""
+        first = self.public_url or f"http://localhost:{self.port}"
+        parts = urlsplit(first)
+        found = [f"{parts.scheme}://{parts.netloc}"]
+        if parts.hostname == "localhost":
+            port = f":{parts.port}" if parts.port else ""
+            found.append(f"{parts.scheme}://127.0.0.1{port}")
+        return found
+
+    @property
+    def hosts(self) -> list[str]:
+        named = [name.strip() for name in self.allowed_hosts.split(",") if name.strip()]
+        own = [urlsplit(origin).hostname or "" for origin in self.origins]
+        return sorted({*named, *own, "localhost", "127.0.0.1"})
+
+
+def read_environment() -> Environment:
+    """Read and check the environment; raises ImproperlyConfigured naming each bad variable."""
+    try:
+        return Environment()  # type: ignore[call-arg]
+    except ValidationError as error:
+        wrong = [f"{item['loc'][0]}: {item['msg']}" for item in error.errors(include_input=False)]
+        raise ImproperlyConfigured("Environment: " + "; ".join(wrong)) from None
+
+
+def kept_secret(given: SecretStr, path: Path) -> str:
+    """The given secret, or one made once in the data folder (mode 0600) that every command reads."""
+    if value := given.get_secret_value():
+        return value
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    except FileExistsError:
+        return path.read_text().strip()
+    with os.fdopen(handle, "w") as file:
+        file.write(secrets.token_urlsafe(48))
+    return path.read_text().strip()

@@ -1,0 +1,15 @@
+"""Wiring of stories."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+
+
+class StoriesConfig(AppConfig):
+    name = "stories"
+    verbose_name = "Stories"
+
+    def ready(self) -> None:
+        from stories import usage
+
+        usage.register()

@@ -1,0 +1,43 @@
+"""What could not be attached to a session, kept until a person decides."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+
+
+class QuarantinedRecord(models.Model):
+    """A row without a home: an import with a dead session string, a late answer.
+
+    The only table without a required session: having none is why a row is here. ``adopted_by``
+    names the session it went to.
+    """
+
+    class State(models.TextChoices):
+        WAITING = "waiting"
+        ADOPTED = "adopted"
+        DISCARDED = "discarded"
+
+    kind = models.CharField(max_length=24, help_text="story, usage, …")
+    old_session = models.CharField(max_length=200, blank=True, db_index=True)
+    old_id = models.CharField(max_length=200, blank=True)
+    reason = models.CharField(max_length=200)
+    payload = models.JSONField()
+    digest = models.CharField(max_length=64, unique=True, help_text="Of kind, old id and payload.")
+    state = models.CharField(max_length=10, choices=State, default=State.WAITING)
+    created_at = models.DateTimeField(auto_now_add=True)
+    decided_at = models.DateTimeField(null=True, blank=True)
+    decided_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT
+    )
+    adopted_by = models.ForeignKey(
+        "sessions_app.Session", null=True, blank=True, on_delete=models.PROTECT
+    )
+
+    class Meta:
+        indexes = (
+            models.Index(fields=("state", "old_session", "reason"), name="quarantine_group"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.old_id or self.pk}"

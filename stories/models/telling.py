@@ -1,0 +1,149 @@
+"""What is written and what it cost: stories and the ledger of model use."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import models
+from django.db.models import Q
+
+from sessions_app.models import InSession
+from stories.models.reading import SourcePost
+
+
+class Story(InSession):
+    """A narration, from one post at most; one post has one story at most."""
+
+    class Origin(models.TextChoices):
+        MODEL = "model"
+        EXTRACTIVE = "extractive"
+        MANUAL = "manual"
+        DRAFT = "draft"
+        LEGACY = "legacy"
+
+    class State(models.TextChoices):
+        WRITTEN = "written"
+        APPROVED = "approved"
+        VETOED = "vetoed"
+        AIRING = "airing"
+        AIRED = "aired"
+        KILLED = "killed"
+
+    class Tone(models.TextChoices):
+        BREAKING = "breaking"
+        DEVELOPING = "developing"
+        ANALYSIS = "analysis"
+        OPINION = "opinion"
+        HUMAN_INTEREST = "human-interest"
+
+    class Priority(models.TextChoices):
+        HIGH = "high"
+        MEDIUM = "medium"
+        LOW = "low"
+
+    post = models.OneToOneField(
+        SourcePost, null=True, blank=True, on_delete=models.PROTECT, related_name="story"
+    )
+    origin = models.CharField(max_length=12, choices=Origin)
+    state = models.CharField(max_length=10, choices=State, default=State.WRITTEN)
+    title = models.CharField(max_length=300)
+    narrative = models.TextField()
+    summary = models.TextField(blank=True)
+    tone = models.CharField(max_length=16, choices=Tone)
+    priority = models.CharField(max_length=8, choices=Priority)
+    agent_type = models.CharField(max_length=16, default="host")
+    sentiment = models.CharField(max_length=10, default="neutral")
+    topics = models.JSONField(default=list)
+    model = models.CharField(max_length=80, blank=True)
+    note = models.CharField(max_length=300, blank=True)
+    word_count = models.PositiveIntegerField()
+    duration = models.PositiveIntegerField(help_text="Seconds when spoken at the session's pace.")
+    completed_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name_plural = "stories"
+        constraints = (
+            models.CheckConstraint(
+                condition=~Q(origin__in=("model", "extractive")) | Q(post__isnull=False),
+                name="story_origin_has_post",
+            ),
+        )
+        indexes = (
+            models.Index(fields=("session", "-id"), name="story_newest"),
+            models.Index(
+                fields=("session", "id"),
+                condition=Q(state__in=("written", "approved")),
+                name="story_waiting",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.title[:80]
+
+
+class TokenUsage(InSession):
+    """One HTTP attempt at a model: written before it is asked, closed by what the API said."""
+
+    class State(models.TextChoices):
+        RESERVED = "reserved"
+        STARTED = "started"
+        FINAL = "final"
+        BOUNDED = "bounded"
+
+    OPEN = (State.RESERVED, State.STARTED)
+
+    attempt = models.UUIDField(unique=True, default=uuid.uuid4, editable=False)
+    operation = models.CharField(max_length=24)
+    state = models.CharField(max_length=10, choices=State, default=State.RESERVED)
+    step = models.ForeignKey(
+        "sessions_app.Step", null=True, on_delete=models.PROTECT, related_name="+"
+    )
+    epoch = models.PositiveIntegerField(default=0)
+    post = models.ForeignKey(SourcePost, null=True, blank=True, on_delete=models.PROTECT)
+    story = models.ForeignKey(Story, null=True, blank=True, on_delete=models.PROTECT)
+    model = models.CharField(max_length=80)
+    max_tokens = models.PositiveIntegerField()
+    input_upper = models.PositiveIntegerField(default=0, help_text="What the prompt can be at most.")
+    input_tokens = models.BigIntegerField(default=0)
+    output_tokens = models.BigIntegerField(default=0)
+    cache_read_tokens = models.BigIntegerField(default=0)
+    cache_write_5m_tokens = models.BigIntegerField(default=0)
+    cache_write_1h_tokens = models.BigIntegerField(default=0)
+    web_searches = models.PositiveIntegerField(default=0)
+    cost_lower = models.BigIntegerField(default=0, help_text="In 10⁻¹² USD.")
+    cost_upper = models.BigIntegerField(default=0, help_text="In 10⁻¹² USD.")
+    unpriced = models.BooleanField(default=False, help_text="No price is known for the model.")
+    price_version = models.CharField(max_length=40, blank=True)
+    request_id = models.CharField(max_length=80, blank=True)
+    message_id = models.CharField(max_length=80, blank=True)
+    service_tier = models.CharField(max_length=20, blank=True)
+    stop_reason = models.CharField(max_length=40, blank=True)
+    error = models.CharField(max_length=60, blank=True)
+    first_token_ms = models.PositiveIntegerField(null=True, blank=True)
+    duration_ms = models.PositiveIntegerField(null=True, blank=True)
+    closed_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name_plural = "token usage"
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(cost_lower__gte=0, cost_upper__gte=models.F("cost_lower")),
+                name="usage_bounds_in_order",
+            ),
+        )
+        indexes = (
+            models.Index(fields=("session", "-id"), name="usage_newest"),
+            models.Index(
+                fields=("session", "step"),
+                condition=Q(state__in=("reserved", "started")),
+                name="usage_open",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.operation} {self.model}"
+
+    @property
+    def exact(self) -> bool:
+        """Whether the counts are what the API said at the end, rather than bounds."""
+        return self.state == self.State.FINAL

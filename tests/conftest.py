@@ -1,0 +1,136 @@
+"""The cast: an owner, a stranger and an editor on the staff; sessions; real Redis for everybody."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.test import Client
+
+from sessions_app import commands, events, lifecycle, steps
+from sessions_app.models import Session, Step
+from smnb.studio.redis import EmbeddedRedis
+from stories import posts, reading
+from stories.models import Source, SourcePost
+from stories.reading import SourceSpec
+from stories.types import FetchedPost
+from tests.environment import DATA
+
+MakeSession = Callable[..., Session]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def redis_server() -> Iterator[EmbeddedRedis]:
+    """The real server, as the studio would start it."""
+    server = EmbeddedRedis(DATA)
+    server.prepare()
+    with subprocess.Popen(server.command()) as process:
+        deadline = time.monotonic() + 10
+        while not server.is_ready():
+            assert time.monotonic() < deadline, "Redis did not start"
+            time.sleep(0.02)
+        yield server
+        process.terminate()
+    server.remove()
+
+
+@pytest.fixture
+def owner(db: None) -> User:
+    return User.objects.create_user("olga", password="olga-has-a-password")
+
+
+@pytest.fixture
+def stranger(db: None) -> User:
+    return User.objects.create_user("stanislaw", password="another-password")
+
+
+@pytest.fixture
+def editor(db: None) -> User:
+    """Somebody on the staff, who may use the admin."""
+    return User.objects.create_superuser("edith", password="edith-has-a-password")
+
+
+@pytest.fixture
+def make_session(owner: User) -> MakeSession:
+    """Make a session of the owner; ``recording`` gives it the recording as its source."""
+
+    def make(name: str = "Morning", *, recording: bool = True, **settings_: Any) -> Session:
+        session = lifecycle.create(owner, name, {"pace": 0, **settings_}, None)
+        if recording:
+            reading.add(session, SourceSpec(kind="recording", locator="demo"))
+        return session
+
+    return make
+
+
+@pytest.fixture
+def session(make_session: MakeSession) -> Session:
+    return make_session()
+
+
+@pytest.fixture
+def source(session: Session) -> Source:
+    return Source.objects.get(session=session)
+
+
+@pytest.fixture
+def post(source: Source) -> SourcePost:
+    """A post that waits in the queue."""
+    return make_post(source, "t1", "A lighthouse is lit again after forty years")
+
+
+def make_post(source: Source, key: str, title: str) -> SourcePost:
+    fetched = FetchedPost(key, title, body=f"{title}. The keeper said so on Monday.")
+    with transaction.atomic():
+        added = posts.add(source, [fetched], steps.now())
+        events.record(source.session, reading.POLLED, {"queue": []}, feed=1, queue=added.queued)
+    return added.posts[0]
+
+
+@pytest.fixture
+def client_of() -> Callable[[User], Client]:
+    """A browser in which this person is signed in."""
+
+    def signed_in(user: User) -> Client:
+        client = Client()
+        client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+        return client
+
+    return signed_in
+
+
+@pytest.fixture
+def go_live() -> Callable[[Session], Any]:
+    """Go Live as the owner does, without a worker: the steps wait in the database."""
+    return lambda session: commands.run("broadcast.start", session.owner, session, {})
+
+
+def run_due_steps(session: Session, kind: str = "", most: int = 50) -> int:
+    """Do what the workers would do with the steps that are due now; returns how many ran."""
+    ran = 0
+    while ran < most:
+        due = Step.objects.filter(
+            session=session, state=Step.State.PENDING, due_at__lte=steps.now()
+        )
+        step = (due.filter(kind=kind) if kind else due).order_by("due_at", "pk").first()
+        if step is None:
+            return ran
+        steps.run(step.pk)
+        ran += 1
+    return ran
+
+
+@pytest.fixture
+def work() -> Callable[..., int]:
+    return run_due_steps
+
+
+@pytest.fixture(autouse=True)
+def no_pokes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a worker in this process's world, pokes would only pile up in the broker."""
+    monkeypatch.setattr(steps, "_poker", [])
