@@ -1,0 +1,145 @@
+"""On air: which story may air next, when it began and when it ends."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Q
+
+from broadcast import orchestrator
+from broadcast.models import Airing, Broadcast
+from broadcast.states import State
+from sessions_app import events, steps
+from sessions_app.errors import Conflict, NotFound
+from sessions_app.models import Session
+from sessions_app.steps import Claim, Kind
+from stories import feed
+from stories.models import Story
+from stories.text import reading_seconds
+
+AIRED = events.declare("story.aired", "A story went on air.", public=True)
+FINISHED = events.declare("story.finished", "A story's time on air ended.", public=True)
+
+VETO_WINDOW = timedelta(seconds=5)
+STANDARD_PACE = 150
+
+
+def seconds_on_air(words: int, pace: int) -> int:
+    """How long ``words`` take; without waiting on air (pace 0) the length is that of plain speech."""
+    return max(1, round(reading_seconds(words, pace or STANDARD_PACE)))
+
+
+def now_airing(session: Session) -> Airing | None:
+    return (
+        Airing.objects.filter(session=session, finished_at=None)
+        .select_related("story__post__source")
+        .first()
+    )
+
+
+def waiting(session: Session) -> Story | None:
+    """The oldest story that was written and is neither aired nor refused."""
+    found = feed.of_session(session).filter(state__in=(Story.State.WRITTEN, Story.State.APPROVED))
+    return found.order_by("id").first()
+
+
+def _may_air(session: Session, at: datetime) -> Q:
+    """The control mode: hands-free airs, balanced airs unless vetoed, full control waits."""
+    approved = Q(state=Story.State.APPROVED)
+    written = Q(state=Story.State.WRITTEN)
+    if session.control_mode == Session.ControlMode.FULL_CONTROL:
+        return approved
+    if session.control_mode == Session.ControlMode.BALANCED and session.pace:
+        return approved | (written & Q(created_at__lte=at - VETO_WINDOW))
+    return approved | written
+
+
+def air_next(run: Broadcast) -> Airing | None:
+    """Put the next story on air if nothing is and one may; in the caller's transaction."""
+    session, at = run.session, steps.now()
+    if now_airing(session) is not None:
+        return None
+    story = feed.of_session(session).filter(_may_air(session, at)).order_by("id").first()
+    if story is None:
+        return None
+    orchestrator.hold_fast(run)
+    if not Story.objects.filter(pk=story.pk, state=story.state).update(state=Story.State.AIRING):
+        return None
+    story.state = Story.State.AIRING
+    wait = timedelta(seconds=story.duration if session.pace else 0)
+    airing = Airing.objects.create(
+        session=session, run=run, story=story, aired_at=at, finish_at=at + wait
+    )
+    steps.enqueue(session, orchestrator.FINISH_AIRING, airing.pk, airing.finish_at)
+    _record(AIRED, airing)
+    return airing
+
+
+def payload(airing: Airing) -> dict[str, Any]:
+    return feed.payload(airing.story, events.stamp(airing.aired_at), events.stamp(airing.finish_at))
+
+
+def _record(type_: str, airing: Airing) -> None:
+    story = payload(airing)
+    events.record(
+        airing.session, type_, {"story": story, "public": {"story": feed.public_payload(story)}}
+    )
+
+
+def _end(airing: Airing, at: datetime) -> bool:
+    """Take the story off the air, once; in the caller's transaction."""
+    if not Airing.objects.filter(pk=airing.pk, finished_at=None).update(finished_at=at):
+        return False
+    Story.objects.filter(pk=airing.story_id, state=Story.State.AIRING).update(
+        state=Story.State.AIRED
+    )
+    airing.story.state = Story.State.AIRED
+    _record(FINISHED, airing)
+    return True
+
+
+def finish(claim: Claim) -> None:
+    """The step at the end of an airing: the next story follows if one waits."""
+    airing = Airing.objects.select_related("session", "story__post__source", "run__session").get(
+        pk=int(claim.subject)
+    )
+    with transaction.atomic():
+        claim.done()
+        _end(airing, steps.now())
+        run = orchestrator.active(claim.session)
+        if run is not None and run.state == State.LIVE:
+            air_next(run)
+            steps.hasten(run.session, orchestrator.NARRATE, run.pk)
+
+
+def _cut(run: Broadcast, at: datetime) -> None:
+    """A run that leaves the air takes its story with it."""
+    airing = now_airing(run.session)
+    if airing is not None:
+        _end(airing, at)
+
+
+def decide(session: Session, story_id: int, approve: bool) -> Story:
+    """Approve or veto a story that waits; Conflict when it does not wait any more."""
+    story = feed.of_session(session).filter(pk=story_id).first()
+    if story is None:
+        raise NotFound("This session has no such story.")
+    verdict = Story.State.APPROVED if approve else Story.State.VETOED
+    with transaction.atomic():
+        waits = (Story.State.WRITTEN, Story.State.APPROVED)
+        if not Story.objects.filter(pk=story.pk, state__in=waits).update(state=verdict):
+            raise Conflict("The story does not wait any more.", state=story.state)
+        story.state = verdict
+        events.record(session, feed.DECIDED, {"story": feed.payload(story)})
+        run = orchestrator.active(session)
+        if run is not None and run.state == State.LIVE:
+            air_next(run)
+            steps.hasten(session, orchestrator.NARRATE, run.pk)
+    return story
+
+
+def register() -> None:
+    steps.register(Kind(orchestrator.FINISH_AIRING, "control", finish))
+    orchestrator.on_leaving_air(_cut)

@@ -1,0 +1,198 @@
+"""The JSON API of sessions and broadcasts: thin, over the same commands as the pages."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from django.conf import settings
+from django.db.models import Q
+from django.http import HttpRequest
+from django.utils.dateparse import parse_datetime
+from ninja import Router
+from ninja.responses import Status
+
+from broadcast import desk, overview
+from sessions_app import commands, events, limits
+from sessions_app.api import MOST, PROBLEMS, Page, caller, once, owned, page_of
+from sessions_app.commands import Payload
+from sessions_app.errors import Invalid
+from sessions_app.models import Session, SessionEvent
+from stories import feed, usage
+from stories.models import SourcePost, TokenUsage
+
+router = Router(tags=["sessions"])
+
+
+class BroadcastCommand(Payload):
+    command: Literal["start", "stop", "recover"]
+
+
+Body = dict[str, Any]
+
+
+@router.post("/sessions", response={201: Body, **PROBLEMS})
+def create_session(request: HttpRequest, body: desk.NewSession) -> Status[Body]:
+    actor = caller(request)
+
+    def effect() -> tuple[int, Body]:
+        session = commands.run("session.create", actor, None, body)
+        return 201, desk.session_payload(session)
+
+    return Status(*once(request, effect))
+
+
+@router.get("/sessions", response={200: Page, **PROBLEMS})
+def list_sessions(request: HttpRequest, limit: int = 50, cursor: str = "") -> Body:
+    rows = Session.objects.for_user(caller(request)).order_by("-created_at", "-id")
+    if cursor:
+        moment, _, key = cursor.partition("_")
+        at = parse_datetime(moment.replace(" ", "+"))
+        if at is None:
+            raise Invalid("cursor: not one that we gave.")
+        rows = rows.filter(Q(created_at__lt=at) | Q(created_at=at, id__lt=key))
+    most = max(1, min(limit, MOST))
+    found = list(rows[: most + 1])
+    last = found[most - 1] if len(found) > most else None
+    return {
+        "items": [desk.session_payload(session) for session in found[:most]],
+        "next": f"{last.created_at.isoformat()}_{last.pk}" if last else None,
+    }
+
+
+@router.get("/sessions/{session_id}", response={200: Body, **PROBLEMS})
+def read_session(request: HttpRequest, session_id: str) -> Body:
+    return desk.session_payload(owned(request, session_id))
+
+
+@router.patch("/sessions/{session_id}", response={200: Body, **PROBLEMS})
+def change_session(request: HttpRequest, session_id: str, body: desk.SessionChange) -> Body:
+    session = owned(request, session_id)
+    changed = commands.run("session.change", caller(request), session, body)
+    return desk.session_payload(changed)
+
+
+def _on_session(request: HttpRequest, session_id: str, name: str, data: Any, status: int) -> Any:
+    session = owned(request, session_id)
+
+    def effect() -> tuple[int, Body]:
+        found = commands.run(name, caller(request), session, data)
+        return status, desk.session_payload(found)
+
+    return Status(*once(request, effect))
+
+
+@router.post("/sessions/{session_id}/clone", response={201: Body, **PROBLEMS})
+def clone_session(
+    request: HttpRequest, session_id: str, body: desk.CloneName | None = None
+) -> Status[Body]:
+    return _on_session(request, session_id, "session.clone", body or desk.CloneName(), 201)
+
+
+@router.post("/sessions/{session_id}/archive", response={200: Body, **PROBLEMS})
+def archive_session(request: HttpRequest, session_id: str) -> Status[Body]:
+    return _on_session(request, session_id, "session.archive", {}, 200)
+
+
+@router.post("/sessions/{session_id}/restore", response={200: Body, **PROBLEMS})
+def restore_session(request: HttpRequest, session_id: str) -> Status[Body]:
+    return _on_session(request, session_id, "session.restore", {}, 200)
+
+
+@router.post("/sessions/{session_id}/broadcast", response={202: Body, **PROBLEMS})
+def command_broadcast(
+    request: HttpRequest, session_id: str, body: BroadcastCommand
+) -> Status[Body]:
+    session = owned(request, session_id)
+    actor = caller(request)
+    if body.command != "stop":
+        limits.count("go-live requests", actor.pk, settings.SMNB.limit_go_live)
+
+    def effect() -> tuple[int, Body]:
+        run = commands.run(f"broadcast.{body.command}", actor, session, {})
+        return 202, {"state": run.state, "run": run.number}
+
+    return Status(*once(request, effect))
+
+
+@router.get("/sessions/{session_id}/stats", response={200: Body, **PROBLEMS})
+def read_stats(request: HttpRequest, session_id: str) -> Body:
+    return overview.stats(owned(request, session_id))
+
+
+@router.get("/sessions/{session_id}/stories", response={200: Page, **PROBLEMS})
+def list_stories(request: HttpRequest, session_id: str, limit: int = 50, cursor: str = "") -> Body:
+    rows = feed.of_session(owned(request, session_id))
+    return page_of(rows, limit, cursor, feed.payload)
+
+
+@router.get("/sessions/{session_id}/posts", response={200: Page, **PROBLEMS})
+def list_posts(request: HttpRequest, session_id: str, limit: int = 50, cursor: str = "") -> Body:
+    rows = SourcePost.objects.filter(session=owned(request, session_id)).select_related("source")
+    return page_of(rows, limit, cursor, _post)
+
+
+def _post(post: SourcePost) -> Body:
+    return {
+        "id": post.pk,
+        "external_id": post.external_id,
+        "source": post.source.locator,
+        "title": post.title,
+        "url": post.url,
+        "state": post.state,
+        "reason": post.reason,
+        "priority": post.priority,
+        "parts": post.parts,
+    }
+
+
+@router.get("/sessions/{session_id}/usage", response={200: Page, **PROBLEMS})
+def list_usage(request: HttpRequest, session_id: str, limit: int = 50, cursor: str = "") -> Body:
+    rows = TokenUsage.objects.filter(session=owned(request, session_id))
+    return page_of(rows, limit, cursor, _usage)
+
+
+def _usage(row: TokenUsage) -> Body:
+    found = usage.payload(row)
+    lower, upper = found["lower"], found["upper"]
+    known = lower is not None and upper is not None
+    found["lower"] = overview.usd(lower) if known else None
+    found["upper"] = overview.usd(upper) if known else None
+    found["cost"] = found["lower"] if row.exact else None
+    return found
+
+
+@router.get("/sessions/{session_id}/events", response={200: Page, **PROBLEMS})
+def list_events(request: HttpRequest, session_id: str, limit: int = 50, cursor: str = "") -> Body:
+    rows = SessionEvent.objects.filter(session=owned(request, session_id))
+    return page_of(rows, limit, cursor, _event, by="seq")
+
+
+def _event(event: SessionEvent) -> Body:
+    return {
+        "seq": event.seq,
+        "type": event.type,
+        "at": events.stamp(event.at),
+        "data": event.payload,
+    }
+
+
+@router.post("/sessions/{session_id}/sources", response={201: Body, **PROBLEMS})
+def add_source(request: HttpRequest, session_id: str, body: desk.SourceSpec) -> Status[Body]:
+    session = owned(request, session_id)
+
+    def effect() -> tuple[int, Body]:
+        source = commands.run("source.add", caller(request), session, body)
+        return 201, {"id": source.pk, "kind": source.kind, "locator": source.locator}
+
+    return Status(*once(request, effect))
+
+
+@router.post(
+    "/sessions/{session_id}/stories/{story_id}/{decision}", response={200: Body, **PROBLEMS}
+)
+def decide_story(
+    request: HttpRequest, session_id: str, story_id: str, decision: Literal["approve", "veto"]
+) -> Body:
+    session = owned(request, session_id)
+    story = commands.run(f"story.{decision}", caller(request), session, {"story": story_id})
+    return feed.payload(story)

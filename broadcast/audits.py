@@ -1,0 +1,44 @@
+"""Audits of runs and airings."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Any
+
+from broadcast.models import Airing, Broadcast, StateChange
+from broadcast.states import Cause, State, follow
+from sessions_app.audits import register
+from stories.models import Story
+
+
+@register("states")
+def states() -> Iterator[tuple[object, str]]:
+    """The state of every run is what its audit rows lead to, each step allowed by the table."""
+    changes: dict[int, list[StateChange]] = defaultdict(list)
+    for change in StateChange.objects.order_by("run_id", "epoch"):
+        changes[change.run_id].append(change)
+    for run in Broadcast.objects.all():
+        if problem := _folded(run, changes[run.pk]):
+            yield run.session_id, f"run {run.number}: {problem}"
+
+
+def _folded(run: Any, changes: list[StateChange]) -> str:
+    state = State.IDLE
+    for number, change in enumerate(changes, start=1):
+        after = follow(state, Cause(change.cause))
+        if change.from_state != state or change.to_state != after or change.epoch != number:
+            return f"change {number} ({change.cause}) does not follow from {state}"
+        state = after
+    return "" if run.state == state else f"it is {run.state}, but its changes lead to {state}"
+
+
+@register("airings")
+def airings() -> Iterator[tuple[object, str]]:
+    """What airs has an unfinished airing, and only what airs."""
+    open_ = set(Airing.objects.filter(finished_at=None).values_list("story_id", flat=True))
+    airing = dict(Story.objects.filter(state=Story.State.AIRING).values_list("pk", "session_id"))
+    for story_id in airing.keys() - open_:
+        yield airing[story_id], f"story {story_id} is airing without an airing"
+    for story in Story.objects.filter(pk__in=open_ - airing.keys()):
+        yield story.session_id, f"story {story.pk} is {story.state}, but its airing is open"

@@ -1,0 +1,291 @@
+"""The host: claims the best post just in time, has it narrated, and stores the story.
+
+The claim, the story with its events, and the next airing are one transaction each; the narrator is
+asked between them, outside any transaction.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from broadcast import airing, orchestrator
+from broadcast.models import Broadcast
+from broadcast.narrators.choice import narrator_for
+from sessions_app import events, steps
+from sessions_app.errors import NeedsHuman, Retry, SmnbError, StaleClaim, WaitUntil
+from sessions_app.steps import Claim, Kind
+from stories import feed, posts, quarantine, usage
+from stories.llm import EmptyAnswer, Refused
+from stories.models import SourcePost, Story, TokenUsage
+from stories.text import word_count
+from stories.types import Brief, Narration
+
+log = structlog.get_logger(__name__)
+
+POST_CHANGED = events.declare("post.changed", "A post was claimed, given back, or failed.")
+NARRATION = "narration.delta"
+
+LEAD = timedelta(seconds=8)  # how long before the end of an airing the next story is begun
+IDLE = timedelta(seconds=60)  # a new post wakes the host earlier
+HUMAN = timedelta(seconds=30)  # how often a hold that needs a person is tried again
+FRAMES_EVERY = 0.2
+CHECK_EVERY = 1.0
+
+
+def narrate(claim: Claim) -> None:
+    """One round of the host: air what waits, or narrate the best post, then arm the next round."""
+    run = orchestrator.attend(claim)
+    _give_back_earlier(claim)
+    if run is None:
+        return
+    if run.session.budget is not None and usage.over_budget(run.session):
+        _hold(run, claim, NeedsHuman(_BUDGET, code="budget"))
+        return
+    if airing.waiting(run.session) is not None or not _time_for_next(run):
+        with transaction.atomic():
+            claim.again(_next_round(run))
+            airing.air_next(run)
+        return
+    post = _claim_post(run, claim)
+    if post is not None:
+        _tell(run, claim, post)
+
+
+_BUDGET = "The session's budget is spent. Raise the budget in the Session Manager to go on."
+
+
+def _time_for_next(run: Broadcast) -> bool:
+    on_air = airing.now_airing(run.session)
+    return on_air is None or on_air.finish_at - LEAD <= steps.now()
+
+
+def _next_round(run: Broadcast) -> Any:
+    """When the host has to look again: just before the air is free, or soon when a story waits."""
+    at = steps.now()
+    on_air = airing.now_airing(run.session)
+    if on_air is not None:
+        return max(on_air.finish_at - LEAD, at + timedelta(seconds=1))
+    return at + timedelta(seconds=1)
+
+
+def _give_back_earlier(claim: Claim) -> None:
+    """Posts an earlier epoch died with go back to the queue; after three deaths they fail."""
+    with transaction.atomic():
+        for post in posts.worn_out(claim):
+            _settle(
+                claim, post, SourcePost.State.FAILED, "Narrating it failed three times.", any_=True
+            )
+        for post in posts.held_by(claim).filter(epoch__lt=claim.epoch):
+            _settle(claim, post, SourcePost.State.QUEUED, "", any_=True)
+
+
+def _claim_post(run: Broadcast, claim: Claim) -> SourcePost | None:
+    with transaction.atomic():
+        orchestrator.hold_fast(run)
+        post = posts.claim_best(claim)
+        if post is None:
+            claim.again(steps.now() + IDLE)
+            return None
+        _record_post(post, queue=-1)
+        return post
+
+
+def _record_post(post: SourcePost, queue: int) -> None:
+    events.record(
+        post.session,
+        POST_CHANGED,
+        {"post": posts.payload(post), "queue": posts.queue_payload(post.session)},
+        queue=queue,
+    )
+
+
+def _settle(claim: Claim, post: SourcePost, state: str, reason: str, *, any_: bool = False) -> None:
+    """Move a claimed post on with its event; in the caller's transaction."""
+    mine = SourcePost.objects.filter(pk=post.pk, state=SourcePost.State.CLAIMED, step=claim.step)
+    if not any_:
+        mine = mine.filter(epoch=claim.epoch)
+    if mine.update(state=state, reason=reason[:200]):
+        post.refresh_from_db()
+        _record_post(post, queue=1 if state in SourcePost.WAITING else 0)
+
+
+def _put_back(claim: Claim, post: SourcePost) -> None:
+    """The post was not at fault: it waits again, and the attempt does not count against it."""
+    SourcePost.objects.filter(pk=post.pk, step=claim.step, epoch=claim.epoch).update(
+        attempts=F("attempts") - 1
+    )
+    _settle(claim, post, SourcePost.State.QUEUED, "")
+
+
+def _tell(run: Broadcast, claim: Claim, post: SourcePost) -> None:
+    ledger = usage.SessionLedger(claim, post)
+    narrator = narrator_for(run.session, ledger)
+    watch = Watch(run, claim, post)
+    try:
+        narration = narrator.narrate(_brief(post), watch)
+    except (Refused, EmptyAnswer) as error:
+        _pass_over(run, claim, post, error)
+    except (Retry, WaitUntil, NeedsHuman) as error:
+        with transaction.atomic():
+            _put_back(claim, post)
+        _hold(run, claim, error)
+    except StaleClaim:
+        with transaction.atomic():
+            _put_back(claim, post)
+        raise
+    else:
+        _keep(run, claim, post, narration, narrator.origin, ledger)
+
+
+class Watch:
+    """Follows a narration as it grows: shows it to the owner, and stops it when the run has ended."""
+
+    def __init__(self, run: Broadcast, claim: Claim, post: SourcePost) -> None:
+        self._run, self._claim, self._post = run, claim, post
+        self._shown = self._checked = time.monotonic() - CHECK_EVERY
+
+    def __call__(self, text: str) -> None:
+        at = time.monotonic()
+        self._claim.check()
+        if at - self._checked >= CHECK_EVERY:
+            self._checked = at
+            orchestrator.hold_fast(self._run)
+        if at - self._shown >= FRAMES_EVERY:
+            self._shown = at
+            frame = {"title": self._post.title, "text": text[-8000:]}
+            events.publish_ephemeral(self._run.session_id, NARRATION, frame)
+
+
+def _brief(post: SourcePost) -> Brief:
+    session = post.session
+    recent = feed.of_session(session).values_list("title", flat=True)[:5]
+    return Brief(
+        title=post.title,
+        body=post.body,
+        author=post.author,
+        source=_credit(post),
+        url=post.url,
+        published_at=post.published_at,
+        score=post.score,
+        comments=post.comments,
+        priority=post.priority,
+        personality=session.personality,
+        verbosity=session.verbosity,
+        language=session.language,
+        instructions=session.instructions,
+        recent_titles=tuple(recent),
+    )
+
+
+def _credit(post: SourcePost) -> str:
+    if post.source.kind == "recording":
+        return "the demo recording"
+    if post.source.kind == "reddit":
+        return post.source.locator
+    return post.source.locator.split("://")[-1].split("/")[0].removeprefix("www.")
+
+
+def _pass_over(run: Broadcast, claim: Claim, post: SourcePost, error: SmnbError) -> None:
+    """The narrator had an answer, but no story: this post is skipped, the show goes on."""
+    with transaction.atomic():
+        claim.again(steps.now())
+        _settle(claim, post, SourcePost.State.FAILED, error.sentence)
+        events.say(run.session, "host", f"“{post.title[:120]}”: {error.sentence}", error.code)
+
+
+def _hold(run: Broadcast, claim: Claim, error: SmnbError) -> None:
+    """Narration waits, the run stays live, and the owner is told why, once."""
+    at = steps.now()
+    if isinstance(error, WaitUntil):
+        until, shown = max(error.until, at), error.until
+    elif isinstance(error, NeedsHuman):
+        until, shown = at + HUMAN, None
+    else:
+        until = at + steps.backoff(claim.step.attempts)
+        shown = until
+    hold = {"code": error.code, "sentence": error.sentence, "until": events.stamp(shown)}
+    with transaction.atomic():
+        claim.again(until, error=error.sentence)
+        if run.hold is None or run.hold["code"] != error.code:
+            events.say(run.session, "host", error.sentence, error.code)
+        orchestrator.set_hold(run, hold)
+
+
+def _keep(
+    run: Broadcast,
+    claim: Claim,
+    post: SourcePost,
+    narration: Narration,
+    origin: str,
+    ledger: usage.SessionLedger,
+) -> None:
+    """Store the story with all that belongs to it; a late answer goes to quarantine, not astray."""
+    try:
+        with transaction.atomic():
+            claim_next = steps.now()
+            orchestrator.hold_fast(run)
+            if not posts.settle(post, claim, SourcePost.State.TOLD):
+                raise StaleClaim("The post was given to somebody else.")
+            story = _store(run, post, narration, origin, ledger)
+            if run.hold is not None:
+                orchestrator.set_hold(run, None)
+            airing.air_next(run)
+            claim.again(_next_round(run) if run.session.pace else claim_next)
+    except StaleClaim:
+        _too_late(claim, post, narration)
+        raise
+    log.info("story_stored", story=story.pk, words=story.word_count)
+
+
+def _store(
+    run: Broadcast,
+    post: SourcePost,
+    narration: Narration,
+    origin: str,
+    ledger: usage.SessionLedger,
+) -> Story:
+    session = run.session
+    words = word_count(narration.narrative)
+    used = TokenUsage.objects.filter(attempt__in=ledger.attempts)
+    model = used.order_by("-id").values_list("model", flat=True).first() or ""
+    at = timezone.now()
+    story = Story.objects.create(
+        session=session, post=post, origin=origin, title=narration.title[:300],
+        narrative=narration.narrative, summary=narration.summary, tone=narration.tone,
+        priority=post.label, sentiment=narration.sentiment, topics=list(narration.topics),
+        model=model, note=narration.note[:300], word_count=words,
+        duration=airing.seconds_on_air(words, session.pace), completed_at=at,
+    )  # fmt: skip
+    used.update(story=story)
+    events.record(
+        session, feed.WRITTEN,
+        {"story": feed.payload(story), "queue": posts.queue_payload(session)},
+        story_at=at, story_count=1, words=words, narration_seconds=story.duration,
+    )  # fmt: skip
+    return story
+
+
+def _too_late(claim: Claim, post: SourcePost, narration: Narration) -> None:
+    """Keep what was narrated for nobody, for a person to decide, and free the post."""
+    quarantine.put(
+        "story",
+        {"title": narration.title, "narrative": narration.narrative, "tone": narration.tone,
+         "topics": list(narration.topics), "sentiment": narration.sentiment},
+        old_session=str(claim.step.session_id),
+        old_id=f"post-{post.pk}-epoch-{claim.epoch}",
+        reason="A late answer: its step was taken over, or its run had ended.",
+    )  # fmt: skip
+    with transaction.atomic():
+        _put_back(claim, post)
+
+
+def register() -> None:
+    airing.register()
+    steps.register(Kind(orchestrator.NARRATE, "host", narrate))

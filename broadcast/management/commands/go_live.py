@@ -1,0 +1,15 @@
+"""``go_live SESSION``: the same command as on the page and in the API."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sessions_app.management.base import SessionCommand
+
+
+class Command(SessionCommand):
+    help = "Go live with a session."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        run = self.run_command("broadcast.start", self.find(options["session"]))
+        self.stdout.write(f"run {run.number}: {run.state}")

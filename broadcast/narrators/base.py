@@ -1,0 +1,180 @@
+"""What every narrator is, and the rules they share where nobody else has judged a text."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator
+from typing import Protocol
+
+from stories.text import cut, sentences, word_set
+from stories.types import Brief, Narration, OnText, Sentiment, Tone
+
+MAX_TOPICS = 5
+MAX_TOPIC = 40
+MAX_TITLE = 120
+# Word lists call layoffs and verdicts neutral and jokes sad, so no rule claims more than this.
+RULE_SENTIMENT: Sentiment = "neutral"
+
+
+class Narrator(Protocol):
+    """Turns a brief into a narration, telling ``on_text`` the whole text so far whenever it grew.
+
+    Raises Retry, WaitUntil or NeedsHuman, and lets StaleClaim from ``on_text`` pass.
+    """
+
+    origin: str  # "model" or "extractive"
+
+    def narrate(self, brief: Brief, on_text: OnText) -> Narration: ...
+
+
+_LABEL = (
+    r"(breaking(?: news)?|just in|opinion|op-ed|editorial|comment|column|analysis|explainer"
+    r"|correction|update)"
+)
+_KICKER = re.compile(
+    rf"\s*(?:\[{_LABEL}\]\s*[:|\u2013\u2014-]?|{_LABEL}(?:\s*[:|\u2013\u2014]|\s+-))\s*(?=\S)",
+    re.IGNORECASE,
+)
+_TONE_OF_KICKER: dict[str, Tone] = {
+    "breaking": "breaking",
+    "breaking news": "breaking",
+    "just in": "breaking",
+    "opinion": "opinion",
+    "op-ed": "opinion",
+    "editorial": "opinion",
+    "comment": "opinion",
+    "column": "opinion",
+    "analysis": "analysis",
+    "explainer": "analysis",
+}
+# Looked for in the headline, in this order; the first that fits decides.
+_TONE_RULES: tuple[tuple[Tone, re.Pattern[str]], ...] = (
+    ("opinion", re.compile(r"\b(?:unpopular opinion|in my view|in praise of|change my view)\b")),
+    (
+        "analysis",
+        re.compile(r"^(?:why|how|what)\b(?!.*\?)|\b(?:explained|in depth|what .+ means)\b"),
+    ),
+    (
+        "human-interest",
+        re.compile(
+            r"\b(?:retires?|retired|grand(?:mother|father)|birthday|wedding|volunteers?|reunited"
+            r"|rescue dog|neighbou?rs?|heartwarming|found safe|good news|lost:|harbour master)\b"
+            r"|\bvillage\b.*\b(?:shop|school|pub)\b|\ba letter\b|\byears on\b"
+        ),
+    ),
+    (
+        "breaking",
+        re.compile(
+            r"\b(?:earthquake|explosion|explodes|landslide|shooting|evacuat\w+|tsunami|outage"
+            r"|suspended after|cuts? power|collapses?|crash(?:es)?|emergency|wildfire|resigns)\b"
+        ),
+    ),
+)
+
+
+def kicker_of(title: str) -> tuple[str, str]:
+    """Split a label such as "Opinion:" from a headline: (label in lower case or "", the rest)."""
+    found = _KICKER.match(title)
+    if found is None:
+        return "", title.strip()
+    return (found[1] or found[2]).lower(), title[found.end() :]
+
+
+def tone_of(title: str, body: str) -> Tone:
+    """The tone by label, then by telling words of the headline, then by who speaks in the body."""
+    kicker, headline = kicker_of(title)
+    if kicker in _TONE_OF_KICKER:
+        return _TONE_OF_KICKER[kicker]
+    for tone, rule in _TONE_RULES:
+        if rule.search(headline.lower()):
+            return tone
+    return "opinion" if re.search(r"\bI (?:believe|would argue)\b", body[:2000]) else "developing"
+
+
+_NAME = r"[^\W\d_a-z][\w'\u2019-]*+"
+_RUN = re.compile(rf"{_NAME}(?:\s(?:of\s(?:the\s)?)?{_NAME})*+(?:\s\d[\d.]*+(?![\w-]))?")
+_NO_TOPIC = word_set("""
+    i a an the this that these those he she it they we you his her its their our my in on at by for
+    from with of to and but or nor so if as when while after before since until then there here what
+    why how who which where about all both each every more most no not one some such two three four
+    five six seven eight nine ten today tomorrow yesterday tonight monday tuesday wednesday thursday
+    friday saturday sunday january february march april may june july august september october
+    november december mr mrs ms dr opinion analysis correction update breaking yes will reddit edit
+    tomorrow's today's half ask just new let version
+""")
+_PLAIN_WORD = re.compile(r"[^\W\d_]{6,20}+")
+
+
+def topics_of(title: str, body: str) -> list[str]:
+    """At most five names a text is about, most named first; headline words where it has none."""
+    headline = kicker_of(title)[1]
+    counted: Counter[str] = Counter()
+    known: set[str] = set()
+    weighted = [(headline, 2)] if not _title_case(headline) else []
+    for text, weight in [*weighted, *((part, 1) for part in sentences(body[:6000]))]:
+        for name, proven in _names(text):
+            counted[name] += weight
+            known |= {name} if proven else set()
+    ranked = [name for name, _ in counted.most_common() if name in known]
+    names = [name for name in ranked if not any(name != more and name in more for more in ranked)]
+    return names[:MAX_TOPICS] or _plain_topics(headline)
+
+
+def _names(text: str) -> Iterator[tuple[str, bool]]:
+    """Each run of capitalised words, and whether its place proves it a name."""
+    for run in _RUN.finditer(text):
+        words = run[0].split()
+        while words and words[0].lower() in _NO_TOPIC:
+            words.pop(0)
+        name = re.sub(r"['\u2019]s$", "", " ".join(words)).strip("'\u2019-")
+        if 2 < len(name) <= MAX_TOPIC and not name[0].islower():
+            inside = re.search(r"\w", text[: run.start()])
+            yield name, inside is not None or len(words) > 1 or len(words) < len(run[0].split())
+
+
+def _title_case(text: str) -> bool:
+    words = [word for word in text.split() if word[0].isalpha() and len(word) > 3]
+    return sum(word[0].isupper() for word in words) > 0.7 * len(words)
+
+
+def _plain_topics(headline: str) -> list[str]:
+    words = dict.fromkeys(_PLAIN_WORD.findall(headline.lower()))
+    return sorted((word for word in words if word not in _NO_TOPIC), key=len, reverse=True)[:3]
+
+
+_LINK = re.compile(r"!?\[([^\[\]]{1,300})\]\([^()\s]{1,2000}\)")
+_ADDRESS = re.compile(
+    r"(?:\b(?:see|source|via|link|at|here):? )?\(?\b(?:https?://|www\.)\S+", re.IGNORECASE
+)
+_MARKS = re.compile(
+    r"\*{1,3}|_{2}|`+|~~|^[ \t]*(?:#{1,6}\s|>+|[-*+\u2022]\s|\d{1,2}[.)]\s)", re.MULTILINE
+)
+
+
+def spoken(text: str) -> str:
+    """``text`` as one would read it out: no Markdown, no addresses, no emoji."""
+    text = _MARKS.sub("", _ADDRESS.sub("", _LINK.sub(r"\1", text)))
+    text = "".join(char for char in text if unicodedata.category(char) not in ("So", "Sk"))
+    lines = (" ".join(line.replace("\ufe0f", "").split()) for line in text.split("\n"))
+    return "\n".join(lines).strip()
+
+
+def title_of(text: str) -> str:
+    """A headline from prose: its first sentence, without closing stop and wrapping quotes."""
+    first = next(iter(sentences(spoken(text))), "")
+    bare = first[1:-1] if first[:1] in '"“' and first[-1:] in '"”' and len(first) > 2 else first
+    return cut(bare.rstrip(".").strip(), MAX_TITLE)
+
+
+_COMPLETE = re.compile(r"[.!?…\u3002\uff01\uff1f][\"'\u201d\u2019»)\]\u300d\u300f]*$")
+
+
+def whole_sentences(text: str) -> str:
+    """``text`` without an unfinished last sentence; empty when it has not one whole sentence."""
+    text = text.rstrip()
+    parts = sentences(text)
+    if not parts or _COMPLETE.search(parts[-1][-8:]):
+        return text
+    return text[: text.rfind(parts[-1])].rstrip()

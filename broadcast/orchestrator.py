@@ -1,0 +1,287 @@
+"""The orchestrator: the one writer of a run's state.
+
+Each transition is one conditional UPDATE on (id, state, epoch), together with its StateChange and
+its event in one transaction. The first steps of a run are inserted in the transition to starting,
+so they cannot hold another session.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import structlog
+from django.contrib.auth.models import User
+from django.db import IntegrityError, transaction
+from django.db.models import F, Max
+
+from broadcast.models import Broadcast, StateChange
+from broadcast.states import BUSY, ON_AIR, REAPER, Cause, State, allowed, follow
+from sessions_app import context, events, lifecycle, steps, sweeper
+from sessions_app.errors import Conflict, StaleClaim
+from sessions_app.models import Session
+from sessions_app.steps import Claim
+from stories.models import Source, TokenUsage
+
+log = structlog.get_logger(__name__)
+
+STATE = events.declare("broadcast.state", "The run changed its state or its hold.", public=True)
+POLL, NARRATE, FINISH_AIRING = "poll", "narrate", "finish_airing"
+
+REFUSALS = {
+    State.IDLE: "Nothing is on air.",
+    State.INITIALIZING: "The broadcast is being prepared already.",
+    State.READY: "The broadcast is ready and about to start.",
+    State.STARTING: "The broadcast is starting already.",
+    State.LIVE: "The session is live already.",
+    State.STOPPING: "The broadcast is just stopping. Try again in a moment.",
+    State.ERROR: "The last run ended in an error: press Recover, or Stop to close it.",
+}
+
+# What to do when a run leaves the air, in the same transaction; modules of this app add to it.
+_leaving: list[Callable[[Broadcast, datetime], None]] = []
+
+
+def on_leaving_air(function: Callable[[Broadcast, datetime], None]) -> None:
+    _leaving.append(function)
+
+
+def latest(session: Session) -> Broadcast | None:
+    return Broadcast.objects.filter(session=session).order_by("-number").first()
+
+
+def active(session: Session) -> Broadcast | None:
+    """The one run of the session that is not idle."""
+    return Broadcast.objects.filter(session=session).exclude(state=State.IDLE).first()
+
+
+def payload(run: Broadcast | None) -> dict[str, Any]:
+    """The run as pages and frames show it; what may be pressed follows from the table."""
+    state = State(run.state) if run else State.IDLE
+    live = run is not None and state == State.LIVE
+    return {
+        "state": str(state),
+        "run": run.number if run else None,
+        "hold": run.hold if run else None,
+        "live_at": events.stamp(run.live_at) if run and live else None,
+        "since": events.stamp(run.since) if run else None,
+        "last_error": run.last_error if run else "",
+        "can_start": state == State.IDLE,
+        "can_stop": allowed(state, Cause.STOP),
+        "can_recover": allowed(state, Cause.RECOVER),
+    }
+
+
+def air(session: Session) -> dict[str, Any]:
+    return payload(latest(session))
+
+
+def public_air(run: Broadcast | None) -> dict[str, Any]:
+    """What the audience may know of the run."""
+    return {"state": run.state if run else State.IDLE.value}
+
+
+def _conflict(run: Broadcast | None) -> Conflict:
+    state = State(run.state) if run else State.IDLE
+    return Conflict(REFUSALS[state], state=str(state))
+
+
+def transition(
+    run: Broadcast, cause: Cause, actor: User | None = None, **changes: Any
+) -> Broadcast:
+    """Move the run as the table allows, or raise Conflict with the state it really has."""
+    before = State(run.state)
+    after = follow(before, cause)
+    if after is None:
+        raise _conflict(run)
+    at = steps.now()
+    with transaction.atomic():
+        moved = Broadcast.objects.filter(pk=run.pk, state=before, epoch=run.epoch).update(
+            state=after, epoch=F("epoch") + 1, since=at, **changes
+        )
+        if moved != 1:
+            raise _conflict(Broadcast.objects.get(pk=run.pk))
+        run = Broadcast.objects.select_related("session").get(pk=run.pk)
+        seconds = _leave_air(run, at) if before == State.LIVE else 0
+        event = events.record(
+            run.session, STATE, _event(run, before, cause), on_air_seconds=seconds
+        )
+        StateChange.objects.create(
+            session=run.session, run=run, from_state=before, to_state=after, cause=cause,
+            actor=actor, epoch=run.epoch, seq=event.seq,
+        )  # fmt: skip
+    log.info("transition", run=run.number, before=str(before), after=str(after), cause=str(cause))
+    return run
+
+
+def _event(run: Broadcast, before: str, cause: str) -> dict[str, Any]:
+    return {
+        "air": payload(run),
+        "from": str(before),
+        "cause": str(cause),
+        "public": {"air": public_air(run)},
+    }
+
+
+def _leave_air(run: Broadcast, at: datetime) -> int:
+    for function in _leaving:
+        function(run, at)
+    return int((at - run.live_at).total_seconds()) if run.live_at else 0
+
+
+def start(session: Session, actor: User | None) -> Broadcast:
+    """Go Live: open a run and walk it to starting; the first step a worker runs makes it live.
+
+    Raises Conflict when a run is active (also when somebody else was faster), when the session is
+    archived, or when it has no source to read.
+    """
+    if session.status == Session.Status.ARCHIVED:
+        raise Conflict("The session is archived. Restore it first.", state="archived")
+    if not Source.objects.filter(session=session, enabled=True).exists():
+        raise Conflict(
+            "The session has no source to read. Add one, for instance the recording.",
+            code="no_sources",
+            state=payload(latest(session))["state"],
+        )
+    try:
+        with transaction.atomic():
+            return _open_run(session, actor)
+    except IntegrityError:
+        raise _conflict(active(session)) from None
+
+
+def _open_run(session: Session, actor: User | None) -> Broadcast:
+    if (run := active(session)) is not None:
+        raise _conflict(run)
+    last = Broadcast.objects.filter(session=session).aggregate(last=Max("number"))["last"] or 0
+    at = steps.now()
+    run = Broadcast.objects.create(session=session, number=last + 1, since=at, started_at=at)
+    run = transition(run, Cause.INITIALIZE, actor)
+    return _walk_on(run, actor)
+
+
+def _walk_on(run: Broadcast, actor: User | None) -> Broadcast:
+    run = transition(run, Cause.PREPARED, actor)
+    with transaction.atomic():
+        run = transition(run, Cause.START, actor)
+        for source in Source.objects.filter(session=run.session, enabled=True):
+            steps.enqueue(run.session, POLL, source.pk)
+        steps.enqueue(run.session, NARRATE, run.pk)
+    return run
+
+
+def recover(session: Session, actor: User | None) -> Broadcast:
+    """Reopen a run that ended in an error."""
+    run = active(session)
+    if run is None:
+        raise _conflict(latest(session))
+    with transaction.atomic():
+        run = transition(run, Cause.RECOVER, actor, last_error="", hold=None)
+        return _walk_on(run, actor)
+
+
+def stop(session: Session, actor: User | None) -> Broadcast:
+    """Take the session off the air; it is idle when the last leased step has ended."""
+    run = active(session)
+    if run is None:
+        raise _conflict(latest(session))
+    with transaction.atomic():
+        run = transition(run, Cause.STOP, actor, stopped_at=steps.now(), hold=None)
+        steps.cancel_pending(session)
+        return settle(run)
+
+
+def settle(run: Broadcast) -> Broadcast:
+    """Let a stopping run come to rest once nothing of it works any more."""
+    if run.state != State.STOPPING or steps.leased(run.session_id).exists():
+        return run
+    open_usage = TokenUsage.objects.filter(session_id=run.session_id, state__in=TokenUsage.OPEN)
+    return run if open_usage.exists() else transition(run, Cause.STOPPED)
+
+
+def fail(run: Broadcast, sentence: str) -> Broadcast:
+    with transaction.atomic():
+        run = transition(run, Cause.FAIL, last_error=sentence[:500])
+        steps.cancel_pending(run.session)
+        return run
+
+
+def attend(claim: Claim) -> Broadcast | None:
+    """The run this step works for, made live if it was starting; None when it is not on air."""
+    run = Broadcast.objects.select_related("session").filter(session=claim.session)
+    found = run.filter(state__in=ON_AIR).first()
+    if found is None or (claim.step.kind == NARRATE and str(found.pk) != claim.subject):
+        return None
+    context.bind(run=found.number)
+    if found.state == State.STARTING:
+        try:
+            return transition(found, Cause.OPENED, live_at=steps.now())
+        except Conflict:
+            # Another step of the run was first, or Stop was; look again.
+            return run.filter(state=State.LIVE).first()
+    return found
+
+
+def hold_fast(run: Broadcast) -> None:
+    """Make sure, inside a transaction, that the run is still live and of this epoch."""
+    if not Broadcast.objects.filter(pk=run.pk, epoch=run.epoch, state=State.LIVE).update(
+        epoch=run.epoch
+    ):
+        raise StaleClaim("The run is not on air any more.")
+
+
+def set_hold(run: Broadcast, hold: dict[str, Any] | None) -> None:
+    """Put narration on hold, or release it; the run stays live. Inside a transaction."""
+    hold_fast(run)
+    if run.hold == hold:
+        return
+    Broadcast.objects.filter(pk=run.pk).update(hold=hold)
+    run.hold = hold
+    events.record(run.session, STATE, _event(run, run.state, "hold" if hold else "released"))
+
+
+def _reap(up: float) -> None:
+    """Put right what a death left: states that last too long, live runs without a step."""
+    for run in Broadcast.objects.filter(state__in=BUSY).select_related("session"):
+        with context.door(session=run.session_id, run=run.number, process="sweeper"):
+            try:
+                _put_right(run, up)
+            except Conflict:
+                log.info("reaper_was_late")
+
+
+def _put_right(run: Broadcast, up: float) -> None:
+    if run.state == State.STOPPING:
+        run = settle(run)
+    if run.state == State.LIVE:
+        _keep_alive(run)
+    rule = REAPER.get(State(run.state))
+    age = (steps.now() - run.since).total_seconds()
+    if rule is None or min(age, up) < rule.after.total_seconds():
+        return
+    log.warning("reaped", state=run.state, age=round(age))
+    if rule.cause == Cause.FAIL:
+        fail(run, rule.sentence)
+    elif rule.cause == Cause.STOP:
+        stop(run.session, None)
+    else:
+        transition(run, rule.cause, last_error=rule.sentence)
+
+
+def _keep_alive(run: Broadcast) -> None:
+    with transaction.atomic():
+        try:
+            hold_fast(run)
+        except StaleClaim:
+            return
+        steps.enqueue(run.session, NARRATE, run.pk)
+
+
+def _refuse_archiving(session: Session) -> str:
+    return "The session is on air. Stop the broadcast first." if active(session) else ""
+
+
+def register() -> None:
+    sweeper.register(_reap)
+    lifecycle.veto_archiving(_refuse_archiving)

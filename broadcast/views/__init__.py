@@ -1,0 +1,1 @@
+"""Pages: the owned object, a form, one command, a template."""

@@ -1,0 +1,79 @@
+"""The Broadcast Center."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.http import HttpResponse, HttpResponseBadRequest
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_POST, require_safe
+
+from broadcast import orchestrator, pages
+from sessions_app import commands, limits
+from sessions_app.errors import SmnbError
+from sessions_app.http import SignedIn, of_session, refused, signed_in
+from sessions_app.models import Session
+
+COMMANDS = ("start", "stop", "recover")
+
+
+@require_safe
+@signed_in
+def home(request: SignedIn) -> HttpResponse:
+    """No session chosen: the feed says so in words."""
+    page = {"session": None, "sessions": _switcher(request)}
+    return render(request, "broadcast/center.html", page)
+
+
+@require_POST
+@signed_in
+def without_session(request: SignedIn) -> HttpResponse:
+    """Go Live was pressed without a session: say so, create nothing."""
+    sentence = "Choose a session first: a broadcast always belongs to one."
+    if not Session.objects.for_user(request.user).exists():
+        sentence = "Create a session first: a broadcast always belongs to one."
+    page = {"session": None, "sessions": _switcher(request), "refusal": sentence}
+    return render(request, "broadcast/center.html", page, status=409)
+
+
+@require_safe
+@of_session
+def center(request: SignedIn, session: Session) -> HttpResponse:
+    page = pages.studio_page(session) | {"sessions": _switcher(request)}
+    return render(request, "broadcast/center.html", page)
+
+
+def _switcher(request: SignedIn) -> list[dict[str, object]]:
+    return pages.switcher(Session.objects.for_user(request.user))
+
+
+@require_POST
+@of_session
+def command(request: SignedIn, session: Session) -> HttpResponse:
+    name = request.POST.get("command", "")
+    if name not in COMMANDS:
+        return HttpResponseBadRequest("command: one of start, stop, recover")
+    try:
+        if name != "stop":
+            limits.count("go-live requests", request.user.pk, settings.SMNB.limit_go_live)
+        commands.run(f"broadcast.{name}", request.user, session, {})
+    except SmnbError as error:
+        return refused(request, error, "broadcast", session.pk)
+    if request.htmx:
+        page = {"air": orchestrator.air(session), "session": session}
+        return render(request, "broadcast/_air.html", page)
+    return redirect("broadcast", session.pk)
+
+
+@require_POST
+@of_session
+def decide(request: SignedIn, session: Session, story_id: int) -> HttpResponse:
+    name = request.POST.get("decision", "")
+    if name not in {"approve", "veto"}:
+        return HttpResponseBadRequest("decision: one of approve, veto")
+    try:
+        commands.run(f"story.{name}", request.user, session, {"story": story_id})
+    except SmnbError as error:
+        return refused(request, error, "broadcast", session.pk)
+    if request.htmx:
+        return HttpResponse(status=204)
+    return redirect("broadcast", session.pk)

@@ -1,0 +1,73 @@
+"""The feed: stories as pages, frames and the API show them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import QuerySet
+
+from sessions_app import events
+from sessions_app.models import Session
+from stories.models import SourcePost, Story
+
+WRITTEN = events.declare("story.written", "A story was narrated and stored.")
+DECIDED = events.declare("story.decided", "A person approved or vetoed a story.")
+
+
+def of_session(session: Session) -> QuerySet[Story]:
+    """The session's stories, newest first."""
+    return (
+        Story.objects.filter(session=session).select_related("post", "post__source").order_by("-id")
+    )
+
+
+def post_reference(post: SourcePost | None) -> dict[str, Any] | None:
+    if post is None:
+        return None
+    return {
+        "id": post.pk,
+        "external_id": post.external_id,
+        "source": post.source.locator,
+        "title": post.title,
+        "url": post.url,
+    }
+
+
+def payload(
+    story: Story, aired_at: str | None = None, finish_at: str | None = None
+) -> dict[str, Any]:
+    """A story for its owner; moments are ISO 8601 strings, ``duration`` is in seconds."""
+    return {
+        "id": story.pk,
+        "title": story.title,
+        "narrative": story.narrative,
+        "summary": story.summary,
+        "tone": story.tone,
+        "priority": story.priority,
+        "sentiment": story.sentiment,
+        "topics": story.topics,
+        "word_count": story.word_count,
+        "duration": story.duration,
+        "state": story.state,
+        "origin": story.origin,
+        "model": story.model,
+        "note": story.note,
+        "created_at": events.stamp(story.created_at),
+        "aired_at": aired_at,
+        "finish_at": finish_at,
+        "post": post_reference(story.post),
+    }
+
+
+PUBLIC_FIELDS = (
+    "id", "title", "narrative", "tone", "topics", "word_count", "duration", "state", "aired_at",
+    "finish_at",
+)  # fmt: skip
+
+
+def public_payload(story: dict[str, Any]) -> dict[str, Any]:
+    """What the audience may know of a story: nothing of owner, model, prompts or money."""
+    post = story["post"]
+    shown = {name: story[name] for name in PUBLIC_FIELDS}
+    shown["post"] = post and {name: post[name] for name in ("source", "title", "url")}
+    return shown

@@ -1,0 +1,82 @@
+"""What the model gateway tells the ledger: one attempt per HTTP request, closed exactly once."""
+
+from __future__ import annotations
+
+from dataclasses import astuple, dataclass
+from typing import Literal, Protocol
+from uuid import UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Tokens as Anthropic counts them: ``input`` is without what a cache gave or took."""
+
+    input: int = 0
+    output: int = 0
+    cache_read: int = 0
+    cache_write_5m: int = 0
+    cache_write_1h: int = 0
+    web_searches: int = 0
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
+
+    def __sub__(self, other: Counts) -> Counts:
+        return Counts(*(a - b for a, b in zip(astuple(self), astuple(other), strict=True)))
+
+    def __bool__(self) -> bool:
+        """Whether anything was served at all."""
+        return any(astuple(self))
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """A sampling pass beside the answer itself (an adviser, a compaction), priced as ``model``."""
+
+    model: str
+    counts: Counts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Close:
+    """How an attempt ended.
+
+    ``final``: ``counts`` is what the API said at the end, or zero where nothing can have been
+    served. ``bounded``: ``counts`` is the least that was served, ``output_upper`` and
+    ``input_upper`` the most. ``counts`` includes ``passes``; ``model`` served the rest.
+    """
+
+    state: Literal["final", "bounded"]
+    counts: Counts
+    model: str
+    output_lower: int = 0
+    output_upper: int = 0
+    input_upper: int = 0  # 0 where ``counts.input`` is known
+    request_id: str = ""
+    message_id: str = ""
+    stop_reason: str | None = None
+    service_tier: str | None = None  # "standard", "priority", "batch", or "fast" for fast mode
+    first_token_ms: int | None = None
+    duration_ms: int | None = None
+    error: str | None = None  # the code of the error that ended it
+    passes: tuple[Pass, ...] = ()
+
+
+class Attempt(Protocol):
+    """One row of the ledger, written before its HTTP request."""
+
+    id: UUID
+
+    def started(self, model: str, message_id: str, request_id: str, counts: Counts) -> None:
+        """The API began to answer: its input is known, its output has begun."""
+
+    def close(self, close: Close) -> None:
+        """The attempt has ended, whatever happened; called exactly once."""
+
+
+class Ledger(Protocol):
+    """Where attempts are booked; bound to its session and step by whoever made it."""
+
+    def reserve(
+        self, *, model: str, operation: str, max_tokens: int, input_upper: int
+    ) -> Attempt: ...

@@ -1,0 +1,7 @@
+"""The only road to a model: one streamed request to Anthropic, one row in the ledger."""
+
+from stories.llm.errors import EmptyAnswer, PromptTooLong, Refused
+from stories.llm.gateway import Gateway
+from stories.llm.shapes import Answer, Ask, Credentials
+
+__all__ = ["Answer", "Ask", "Credentials", "EmptyAnswer", "Gateway", "PromptTooLong", "Refused"]

@@ -1,0 +1,73 @@
+"""From Anthropic's ``usage`` objects to counts.
+
+The numbers of ``message_delta`` are cumulative: each that is not null replaces what
+``message_start`` said, and none is ever added. The split of cache writes by lifetime comes only in
+``message_start``; what a later total has beyond it was written for five minutes, the default.
+
+``usage.iterations`` lists every sampling pass. Those of type ``message`` and ``fallback_message``
+make up the top-level numbers; all others (``advisor_message``, ``compaction``, and kinds yet to
+come) were served, and are billed, in addition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from stories.ledger_types import Counts, Pass
+
+_IN_TOP_LEVEL = ("message", "fallback_message")
+
+
+def part(whole: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """The object under ``name``, or an empty one."""
+    found = whole.get(name)
+    return found if isinstance(found, dict) else {}
+
+
+def overridden(usage: Mapping[str, Any], later: Mapping[str, Any]) -> dict[str, Any]:
+    """``usage`` with every field that ``later`` knows."""
+    known = {name: value for name, value in later.items() if value is not None}
+    return {**usage, **known}
+
+
+def _number(whole: Mapping[str, Any], name: str) -> int:
+    found = whole.get(name)
+    return found if isinstance(found, int) and found > 0 else 0
+
+
+def counts_of(usage: Mapping[str, Any]) -> Counts:
+    """The top-level numbers of one usage object; a missing or null field counts zero."""
+    split = part(usage, "cache_creation")
+    one_hour = _number(split, "ephemeral_1h_input_tokens")
+    written = one_hour + _number(split, "ephemeral_5m_input_tokens")
+    if usage.get("cache_creation_input_tokens") is not None:
+        written = _number(usage, "cache_creation_input_tokens")
+    one_hour = min(one_hour, written)
+    return Counts(
+        input=_number(usage, "input_tokens"),
+        output=_number(usage, "output_tokens"),
+        cache_read=_number(usage, "cache_read_input_tokens"),
+        cache_write_5m=written - one_hour,
+        cache_write_1h=one_hour,
+        web_searches=_number(part(usage, "server_tool_use"), "web_search_requests"),
+    )
+
+
+def passes_of(usage: Mapping[str, Any], model: str) -> tuple[Pass, ...]:
+    """The passes that the top-level numbers leave out; one without a model was ``model``'s."""
+    listed = usage.get("iterations")
+    entries = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+    return tuple(
+        Pass(str(entry.get("model") or model), counts_of(entry))
+        for entry in entries
+        if entry.get("type") not in _IN_TOP_LEVEL
+    )
+
+
+def tier_of(usage: Mapping[str, Any]) -> str | None:
+    """The service tier; fast mode, which has prices of its own, counts as one."""
+    if usage.get("speed") == "fast":
+        return "fast"
+    tier = usage.get("service_tier")
+    return tier if isinstance(tier, str) else None

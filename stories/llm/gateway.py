@@ -1,0 +1,186 @@
+"""The gateway: one HTTP request, streamed, under a deadline, booked in the ledger."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager, suppress
+from functools import cache
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import httpx2
+
+from sessions_app.errors import SmnbError
+from stories.ledger_types import Ledger
+from stories.llm.counting import part
+from stories.llm.errors import Refusal, broken, refused, unreachable
+from stories.llm.exchange import Exchange
+from stories.llm.shapes import Answer, Ask, Credentials
+
+if TYPE_CHECKING:
+    import anthropic
+
+# Faults in the middle of a stream escape the SDK's own hierarchy; ValueError is a garbled line.
+_NETWORK = (httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL, OSError, ValueError)
+_UNREACHED = (
+    httpx2.ConnectError,
+    httpx2.ConnectTimeout,
+    httpx2.PoolTimeout,
+    httpx2.ProxyError,
+    httpx2.UnsupportedProtocol,
+    httpx2.LocalProtocolError,
+    httpx2.InvalidURL,
+)
+
+
+@cache
+def _sdk() -> ModuleType:
+    """The SDK, imported at the first question (2 s), with loggers that never show a prompt."""
+    import anthropic
+
+    for name in ("anthropic", "httpx2", "httpcore2"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    return anthropic
+
+
+class Gateway:
+    """Asks models with one set of credentials; ``deadline`` is the longest answer in seconds."""
+
+    def __init__(self, credentials: Credentials, *, deadline: float = 75.0) -> None:
+        self._credentials = credentials
+        self._deadline = deadline
+
+    def stream(self, ask: Ask, ledger: Ledger, on_text: Callable[[str], None]) -> Answer:
+        """Ask once; ``on_text`` gets the whole text so far whenever it grew.
+
+        Whatever ``on_text`` raises ends the HTTP stream at once and comes out unchanged. Raises
+        Retry, WaitUntil, NeedsHuman, Refused (also PromptTooLong) and EmptyAnswer. A row is
+        reserved before the request and closed exactly once, whatever happens.
+        """
+        self._credentials.check()
+        attempt = ledger.reserve(
+            model=ask.model,
+            operation=ask.operation,
+            max_tokens=ask.max_tokens,
+            input_upper=ask.input_upper(),
+        )
+        exchange = Exchange(ask, attempt)
+        try:
+            with closing(self._events(ask, exchange)) as events:
+                for event in events:
+                    if exchange.take(event):
+                        on_text(exchange.text)
+            return exchange.answer()
+        except BaseException as error:
+            exchange.error = error.code if isinstance(error, SmnbError) else "interrupted"
+            raise
+        finally:
+            attempt.close(exchange.closing())
+
+    def _events(self, ask: Ask, exchange: Exchange) -> Generator[dict[str, Any]]:
+        """The raw events of one request; every fault of SDK and network comes out typed."""
+        sdk = _sdk()
+        try:
+            with self._client(sdk) as client:
+                exchange.sending()
+                with client.messages.create(**_request(ask)) as stream:
+                    exchange.request_id = stream.response.headers.get("request-id", "")
+                    with _cut_after(self._deadline, stream.response):
+                        for event in stream:
+                            yield _plain(event)
+        except (sdk.AnthropicError, *_NETWORK) as error:
+            failure = _failure(sdk, error, ask, exchange)
+        else:
+            return
+        raise failure
+
+    def _client(self, sdk: ModuleType) -> anthropic.Anthropic:
+        read = min(30.0, self._deadline)
+        client: anthropic.Anthropic = sdk.Anthropic(
+            api_key=self._credentials.api_key,
+            base_url=self._credentials.base_url,
+            timeout=httpx2.Timeout(connect=5.0, read=read, write=10.0, pool=5.0),
+            max_retries=0,
+            open_telemetry=False,
+        )
+        return client
+
+
+def _request(ask: Ask) -> dict[str, Any]:
+    request: dict[str, Any] = {
+        "model": ask.model,
+        "max_tokens": ask.max_tokens,
+        "system": ask.system,
+        "messages": [{"role": "user", "content": ask.prompt}],
+        "stream": True,
+    }
+    if ask.schema is not None:
+        request["output_config"] = {"format": {"type": "json_schema", "schema": ask.schema}}
+    return request
+
+
+def _plain(event: anthropic.types.RawMessageStreamEvent) -> dict[str, Any]:
+    """The event as sent: the SDK's classes know neither ``iterations`` nor all kinds of block."""
+    if not hasattr(event, "to_dict"):
+        raise ValueError("not an event")
+    return event.to_dict(warnings=False)
+
+
+@contextmanager
+def _cut_after(seconds: float, response: httpx2.Response) -> Iterator[None]:
+    """Shut the connection down when time is up: pings keep a read timeout from ever ending."""
+    timer = threading.Timer(seconds, _shut_down, [response])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _shut_down(response: httpx2.Response) -> None:
+    network = response.extensions.get("network_stream")
+    connection = network.get_extra_info("socket") if network is not None else None
+    if isinstance(connection, socket.socket):
+        with suppress(OSError):
+            # Past TLS, whose own farewell is not for another thread to say.
+            socket.socket.shutdown(connection, socket.SHUT_RDWR)
+
+
+def _failure(
+    sdk: ModuleType, error: Exception, ask: Ask, exchange: Exchange
+) -> SmnbError | Exception:
+    """What to raise instead of ``error``, after telling the exchange what was served."""
+    if isinstance(error, sdk.APIStatusError):
+        if error.status_code >= 300:
+            exchange.nothing_served()
+        exchange.request_id = exchange.request_id or error.request_id or _named_request(error)
+        return refused(_refusal(error, ask))
+    cause = error.__cause__ if isinstance(error, sdk.APIConnectionError) else error
+    if isinstance(cause, _UNREACHED):
+        exchange.nothing_served()
+        return unreachable()
+    # The SDK calls whatever interrupts it, a time limit too, a connection error.
+    if isinstance(cause, Exception) and not isinstance(cause, (sdk.AnthropicError, *_NETWORK)):
+        return cause
+    return broken()
+
+
+def _named_request(error: anthropic.APIStatusError) -> str:
+    body = error.body if isinstance(error.body, dict) else {}
+    return str(body.get("request_id") or "")
+
+
+def _refusal(error: anthropic.APIStatusError, ask: Ask) -> Refusal:
+    details = part(error.body, "error") if isinstance(error.body, dict) else {}
+    return Refusal(
+        status=error.status_code,
+        kind=str(details.get("type") or ""),
+        message=str(details.get("message") or ""),
+        error_code=str(part(details, "details").get("error_code") or ""),
+        retry_after=error.response.headers.get("retry-after", ""),
+        model=ask.model,
+    )

@@ -1,0 +1,222 @@
+"""The ledger: one row per HTTP attempt at a model, exact or flagged with bounds.
+
+A row is reserved before the model is asked. It is closed as soon as the answer has ended, in a
+transaction of its own with its counters and event: if the process dies before the story is stored,
+what was served is still booked to the token.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import structlog
+from django.db import transaction
+from django.utils import timezone
+
+from sessions_app import events, steps
+from sessions_app.models import Message, Session, SessionStats
+from sessions_app.steps import Claim
+from stories import prices
+from stories.ledger_types import Attempt, Close, Counts
+from stories.models import SourcePost, TokenUsage
+
+log = structlog.get_logger(__name__)
+
+CLOSED = events.declare("usage.closed", "A model attempt ended; its tokens and cost are booked.")
+UNPRICED = "unpriced_model"
+
+
+@dataclass(frozen=True, slots=True)
+class Booking:
+    """What a row adds to the counters."""
+
+    input_tokens: int
+    output_tokens: int
+    cache_read_tokens: int
+    cache_write_tokens: int
+    cost_lower: int
+    cost_upper: int
+    unpriced: int
+
+    @classmethod
+    def of(cls, row: TokenUsage) -> Booking:
+        """A reserved row counts nothing; a bounded one its known input and its lower bounds."""
+        if row.state in TokenUsage.OPEN:
+            return cls(0, 0, 0, 0, 0, 0, 0)
+        written = row.cache_write_5m_tokens + row.cache_write_1h_tokens
+        return cls(
+            row.input_tokens, row.output_tokens, row.cache_read_tokens, written,
+            row.cost_lower, row.cost_upper, int(row.unpriced),
+        )  # fmt: skip
+
+    def beyond(self, other: Booking) -> dict[str, int]:
+        names = self.__slots__
+        return {name: getattr(self, name) - getattr(other, name) for name in names}
+
+
+class SessionLedger:
+    """Books the attempts of one claimed step to its session."""
+
+    def __init__(self, claim: Claim, post: SourcePost | None = None) -> None:
+        self._claim = claim
+        self._post = post
+        self.attempts: list[UUID] = []
+
+    def reserve(
+        self, *, model: str, operation: str, max_tokens: int, input_upper: int
+    ) -> Attempt:
+        row = TokenUsage.objects.create(
+            session=self._claim.session,
+            step=self._claim.step,
+            epoch=self._claim.epoch,
+            post=self._post,
+            model=model,
+            operation=operation,
+            max_tokens=max_tokens,
+            input_upper=input_upper,
+        )
+        self.attempts.append(row.attempt)
+        return BookedAttempt(row.attempt)
+
+
+class BookedAttempt:
+    """One attempt in the database; ``close`` may come late and still makes the row exact."""
+
+    def __init__(self, attempt: UUID) -> None:
+        self.id = attempt
+
+    def started(self, model: str, message_id: str, request_id: str, counts: Counts) -> None:
+        TokenUsage.objects.filter(attempt=self.id, state=TokenUsage.State.RESERVED).update(
+            state=TokenUsage.State.STARTED, model=model, message_id=message_id,
+            request_id=request_id, **_columns(counts),
+        )  # fmt: skip
+
+    def close(self, close: Close) -> None:
+        with transaction.atomic():
+            row = TokenUsage.objects.select_related("session").get(attempt=self.id)
+            if row.state == TokenUsage.State.FINAL:
+                return
+            _close(row, close)
+
+
+def _columns(counts: Counts) -> dict[str, int]:
+    return {
+        "input_tokens": counts.input,
+        "output_tokens": counts.output,
+        "cache_read_tokens": counts.cache_read,
+        "cache_write_5m_tokens": counts.cache_write_5m,
+        "cache_write_1h_tokens": counts.cache_write_1h,
+        "web_searches": counts.web_searches,
+    }
+
+
+def _close(row: TokenUsage, close: Close) -> None:
+    """Close an open row, or make a bounded one exact; in the caller's transaction."""
+    before, earlier = row.state, Booking.of(row)
+    priced = _priced(close)
+    changed = TokenUsage.objects.filter(pk=row.pk, state=before).update(
+        state=close.state, model=close.model, request_id=close.request_id,
+        message_id=close.message_id, stop_reason=close.stop_reason or "",
+        service_tier=close.service_tier or "", first_token_ms=close.first_token_ms,
+        duration_ms=close.duration_ms, error=(close.error or "")[:60], closed_at=timezone.now(),
+        **_columns(close.counts), **priced,
+    )  # fmt: skip
+    if not changed:
+        return
+    row.refresh_from_db()
+    if row.unpriced:
+        _alert(row.session, row.model)
+    added = Booking.of(row).beyond(earlier)
+    events.record(row.session, CLOSED, {"usage": payload(row)}, **added)
+
+
+def _priced(close: Close) -> dict[str, Any]:
+    try:
+        bounds = prices.bounds(close)
+    except prices.UnknownModel:
+        return {"unpriced": True, "cost_lower": 0, "cost_upper": 0, "price_version": ""}
+    return {
+        "unpriced": False,
+        "cost_lower": bounds.lower,
+        "cost_upper": bounds.upper,
+        "price_version": bounds.version,
+    }
+
+
+def _alert(session: Session, model: str) -> None:
+    """An unknown price is said once per model, and never passed off as zero."""
+    said = Message.objects.filter(session=session, code=UNPRICED, text__contains=f"“{model}”")
+    if not said.exists():
+        events.say(
+            session,
+            "system",
+            f"No price is known for the model “{model}”: its tokens are counted, its cost is not. "
+            "Update genai-prices or add the price to the overrides.",
+            UNPRICED,
+        )
+
+
+def bound_abandoned(claim: Claim) -> None:
+    """Close what an earlier epoch of this step left open; part of the claim's transaction."""
+    left = TokenUsage.objects.select_related("session").filter(
+        session=claim.session, step=claim.step, epoch__lt=claim.epoch, state__in=TokenUsage.OPEN
+    )
+    for row in left:
+        _close(row, _bounds_of(row))
+
+
+def _bounds_of(row: TokenUsage) -> Close:
+    started = row.state == TokenUsage.State.STARTED
+    counts = Counts(
+        input=row.input_tokens,
+        output=1 if started else 0,
+        cache_read=row.cache_read_tokens,
+        cache_write_5m=row.cache_write_5m_tokens,
+        cache_write_1h=row.cache_write_1h_tokens,
+        web_searches=row.web_searches,
+    )
+    return Close(
+        state="bounded",
+        counts=counts,
+        output_lower=counts.output,
+        output_upper=row.max_tokens,
+        input_upper=0 if started else row.input_upper,
+        model=row.model,
+        request_id=row.request_id,
+        message_id=row.message_id,
+        error="worker_lost",
+    )
+
+
+def over_budget(session: Session) -> bool:
+    """Whether the session has spent its budget; what is uncertain counts as spent."""
+    if session.budget is None:
+        return False
+    spent = SessionStats.objects.values_list("cost_upper", flat=True).get(session=session)
+    return spent >= session.budget
+
+
+def payload(row: TokenUsage) -> dict[str, Any]:
+    """A ledger row as events and the API show it; money in 10⁻¹² USD, None where no price is known."""
+    return {
+        "id": row.pk,
+        "attempt": str(row.attempt),
+        "operation": row.operation,
+        "model": row.model,
+        "state": row.state,
+        "exact": row.exact,
+        "input_tokens": row.input_tokens,
+        "output_tokens": row.output_tokens,
+        "cache_read_tokens": row.cache_read_tokens,
+        "cache_write_5m_tokens": row.cache_write_5m_tokens,
+        "cache_write_1h_tokens": row.cache_write_1h_tokens,
+        "lower": None if row.unpriced else row.cost_lower,
+        "upper": None if row.unpriced else row.cost_upper,
+        "story_id": row.story_id,
+    }
+
+
+def register() -> None:
+    steps.on_takeover(bound_abandoned)

@@ -1,0 +1,118 @@
+"""Whatever people press and whatever dies, in whatever order: the tunnel does not leak."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+
+from broadcast.models import Broadcast
+from broadcast.states import State
+from sessions_app import audits, commands, steps, sweeper
+from sessions_app.errors import Conflict
+from sessions_app.models import Session, Step
+from stories.models import Story
+from tests.conftest import run_due_steps
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
+
+PICK = st.integers(min_value=0, max_value=10)
+
+
+class Newsroom(RuleBasedStateMachine):
+    """Several sessions of one owner, driven at random; workers die and messages come twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.owner = User.objects.create_user(f"olga-{User.objects.count()}")
+        self.sessions: list[Session] = []
+        self.create()
+
+    @rule()
+    def create(self) -> None:
+        if len(self.sessions) < 3:
+            wanted = {
+                "name": "Any",
+                "sources": [{"kind": "recording"}],
+                "settings": {"pace": 0, "model": "extractive"},
+            }
+            self.sessions.append(commands.run("session.create", self.owner, None, wanted))
+
+    @rule(which=PICK, command=st.sampled_from(["start", "stop", "recover"]))
+    def press(self, which: int, command: str) -> None:
+        session = self.session(which)
+        before = run_of(session)
+        try:
+            commands.run(f"broadcast.{command}", self.owner, session, {})
+        except Conflict as refused:
+            assert refused.state == before
+            assert run_of(session) == before
+
+    @rule(which=PICK, most=st.integers(1, 6))
+    def work(self, which: int, most: int) -> None:
+        run_due_steps(self.session(which), most=most)
+
+    @rule(which=PICK)
+    def die(self, which: int) -> None:
+        """A worker takes a step and is killed: its lease runs out, somebody else takes over."""
+        step = self.due(self.session(which))
+        if step is not None and steps.claim(step.pk) is not None:
+            Step.objects.filter(pk=step.pk).update(lease_until=steps.now())
+
+    @rule(which=PICK)
+    def take_over(self, which: int) -> None:
+        for step in Step.objects.filter(session=self.session(which), state=Step.State.LEASED):
+            steps.run(step.pk)
+
+    @rule(which=PICK)
+    def redeliver(self, which: int) -> None:
+        """The same message comes twice, late."""
+        for step in Step.objects.filter(session=self.session(which)).order_by("-pk")[:3]:
+            steps.run(step.pk)
+            steps.run(step.pk)
+
+    @rule()
+    def sweep(self) -> None:
+        sweeper.sweep()
+
+    @invariant()
+    def nothing_leaks(self) -> None:
+        mine = {str(session.pk) for session in self.sessions} | {""}
+        found = [each for each in audits.run() if each.session in mine]
+        assert found == []
+
+    @invariant()
+    def every_story_is_of_its_posts_session(self) -> None:
+        for story in Story.objects.filter(session__owner=self.owner).select_related("post"):
+            assert story.post is not None
+            assert story.post.session_id == story.session_id
+
+    def session(self, which: int) -> Session:
+        return self.sessions[which % len(self.sessions)]
+
+    @staticmethod
+    def due(session: Session) -> Step | None:
+        return Step.objects.filter(
+            session=session, state=Step.State.PENDING, due_at__lte=steps.now()
+        ).first()
+
+
+def run_of(session: Session) -> str:
+    run: Any = Broadcast.objects.filter(session=session).order_by("-number").first()
+    return run.state if run else str(State.IDLE)
+
+
+def test_no_order_of_presses_deaths_and_redeliveries_leaks() -> None:
+    run_state_machine_as_test(
+        Newsroom,
+        settings=settings(
+            max_examples=20,
+            stateful_step_count=25,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
