@@ -1,0 +1,21 @@
+"""The API's root: every app's router under /api, described at /api/openapi.json."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest
+from ninja import NinjaAPI, Swagger
+
+from broadcast.api import router as broadcast_router
+from sessions_app.api import AUTH, install_errors
+from smnb import health
+
+api = NinjaAPI(title="SMNB", version="1", auth=AUTH, docs=Swagger(), urls_namespace="api")
+install_errors(api)
+api.add_router("", broadcast_router)
+
+
+@api.get("/health", response={200: dict[str, Any]}, tags=["health"])
+def read_health(request: HttpRequest) -> dict[str, Any]:
+    return health.components()

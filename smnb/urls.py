@@ -1,0 +1,35 @@
+"""Addresses: each app's pages, the API, the admin, sign-in and health."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.contrib.auth.decorators import login_required
+from django.contrib.auth.views import LoginView, LogoutView
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.urls import include, path
+from django.views.generic import RedirectView
+
+from smnb import health
+from smnb.api import api
+
+admin.site.site_header = admin.site.site_title = "SMNB"
+admin.site.index_title = "Records"
+
+
+def healthz(request: HttpRequest) -> HttpResponse:
+    """200 once migrations, owner, Redis and a worker are ready, 503 before; names only the state."""
+    found = health.components()
+    states = {name: each["state"] for name, each in found["components"].items()}
+    ready = found["status"] == health.OK
+    return JsonResponse({"status": found["status"], **states}, status=200 if ready else 503)
+
+
+urlpatterns = [
+    path("", login_required(RedirectView.as_view(pattern_name="sessions")), name="home"),
+    path("", include("broadcast.urls")),
+    path("login/", LoginView.as_view(redirect_authenticated_user=True), name="login"),
+    path("logout/", LogoutView.as_view(), name="logout"),
+    path("api/", api.urls),
+    path("admin/", admin.site.urls),
+    path("healthz", healthz, name="healthz"),
+]

@@ -1,0 +1,38 @@
+// Buttons that copy the text in their data-copy.
+(() => {
+  "use strict";
+  const fallback = (text) => {
+    const area = document.createElement("textarea");
+    area.value = text;
+    area.className = "sr";
+    document.body.append(area);
+    area.select();
+    const copied = document.execCommand("copy");
+    area.remove();
+    return copied;
+  };
+  const copy = async (text) => {
+    try {
+      await navigator.clipboard.writeText(text);
+      return true;
+    } catch {
+      return fallback(text);
+    }
+  };
+
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest("[data-copy]");
+    if (!button) return;
+    const copied = await copy(button.dataset.copy);
+    button.dataset.copied = copied ? "Copied" : "Press Ctrl+C";
+    let said = button.nextElementSibling;
+    if (!said?.matches(".copied")) {
+      said = document.createElement("span");
+      said.className = "copied";
+      said.setAttribute("role", "status");
+      button.after(said);
+    }
+    said.textContent = copied ? "Copied" : "Could not copy";
+    setTimeout(() => { said.textContent = ""; }, 2000);
+  });
+})();

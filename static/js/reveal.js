@@ -1,0 +1,56 @@
+// Words on air brighten at the pace they are spoken, from data-aired-at to data-finish-at.
+// The text stays whole in the page; only its colour changes, through the CSS Highlight API.
+(() => {
+  "use strict";
+  const still = matchMedia("(prefers-reduced-motion: reduce)");
+  const highlight = window.Highlight && CSS.highlights ? new Highlight() : null;
+  if (highlight) CSS.highlights.set("unspoken", highlight);
+  const words = new WeakMap();
+
+  const share = (element) => {
+    const from = Date.parse(element.dataset.airedAt);
+    const to = Date.parse(element.dataset.finishAt);
+    if (!(to > from)) return 1;
+    return Math.min(1, Math.max(0, (Date.now() - from) / (to - from)));
+  };
+
+  const wordsOf = (element) => {
+    if (words.has(element)) return words.get(element);
+    const found = [];
+    const walker = document.createTreeWalker(element, NodeFilter.SHOW_TEXT);
+    while (walker.nextNode()) {
+      for (const match of walker.currentNode.data.matchAll(/\S+/g)) {
+        found.push([walker.currentNode, match.index]);
+      }
+    }
+    words.set(element, found);
+    return found;
+  };
+
+  const unspoken = (element) => {
+    const all = wordsOf(element);
+    const next = all[Math.floor(share(element) * all.length)];
+    if (!next) return null;
+    const range = new Range();
+    range.setStart(...next);
+    range.setEnd(element, element.childNodes.length);
+    return range;
+  };
+
+  const show = () => {
+    for (const bar of document.querySelectorAll("[data-progress]")) {
+      bar.value = Math.round(share(bar) * bar.max);
+    }
+    if (!highlight) return;
+    highlight.clear();
+    if (still.matches) return;
+    for (const element of document.querySelectorAll("[data-reveal]")) {
+      const range = unspoken(element);
+      if (range) highlight.add(range);
+    }
+  };
+
+  show();
+  setInterval(show, 150);
+  document.addEventListener("smnb:frame", show);
+})();

@@ -1,0 +1,1 @@
+"""Figures to reach, measured on this machine: ``make bench``."""

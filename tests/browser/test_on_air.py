@@ -1,0 +1,137 @@
+"""A newcomer's browser: sign in, go live, watch stories come and figures move."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.endtoend.running import PASSWORD, Studio, running
+
+RECORDING = {"kind": "recording", "locator": "demo"}
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
+    with running(tmp_path_factory.mktemp("studio") / "var") as found:
+        yield found
+
+
+@pytest.fixture
+def owner(page: Page, studio: Studio) -> Page:
+    """The owner's page, signed in."""
+    page.goto(f"{studio.url}/login/")
+    page.get_by_label("Username").fill("studio")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("heading", name="Session Manager")).to_be_visible()
+    return page
+
+
+def go_live(page: Page, studio: Studio, session: str) -> None:
+    page.goto(f"{studio.url}/broadcast/{session}/")
+    page.get_by_role("button", name="Go Live").click()
+    expect(page.locator("#feed article").first).to_be_visible(timeout=30_000)
+
+
+def figure(page: Page, name: str) -> str:
+    return page.locator("#figures .figure", has_text=name).locator("strong").inner_text()
+
+
+def test_going_live_brings_stories_and_moves_the_figures(owner: Page, studio: Studio) -> None:
+    session = studio.create("First light", RECORDING, pace=600, model="extractive")
+    go_live(owner, studio, session)
+    expect(owner.locator("#overview-live")).to_contain_text("LIVE")
+    expect(owner.locator("#figures")).to_contain_text(re.compile(r"Stories\s*[1-9]"))
+    first = owner.locator("#duration strong").inner_text()
+    expect(owner.locator("#duration strong")).not_to_have_text(first, timeout=5_000)
+    expect(owner.locator("#queue li").first).to_be_visible()
+    owner.get_by_role("button", name="Stop").click()
+    expect(owner.locator("#overview-live")).to_contain_text("Off air", ignore_case=True)
+
+
+def test_creating_a_session_by_hand_and_renaming_it(owner: Page, studio: Studio) -> None:
+    owner.get_by_label("Name").fill("By hand")
+    owner.get_by_role("button", name="Create session").click()
+    expect(owner.locator("#session-name")).to_have_text("By hand")
+    owner.locator(".rename summary").click()
+    owner.get_by_label("New name").fill("Renamed")
+    owner.get_by_role("button", name="Rename", exact=True).click()
+    expect(owner.locator("#session-name")).to_have_text("Renamed")
+    names = {row["name"] for row in studio.get("/sessions")["items"]}
+    assert "Renamed" in names
+
+
+def test_switching_sessions_shows_only_the_other_ones_content(
+    owner: Page, studio: Studio
+) -> None:
+    first = studio.create("Full", RECORDING, pace=0, model="extractive")
+    second = studio.create("Empty", RECORDING, pace=0, model="extractive")
+    go_live(owner, studio, first)
+    owner.locator(".switcher summary").click()
+    owner.locator(".switcher").get_by_role("link", name="Empty").click()
+    expect(owner.locator("#session-name")).to_have_text("Empty")
+    expect(owner.locator("#feed article")).to_have_count(0)
+    assert figure(owner, "Stories") == "0"
+    assert studio.stats(second)["story_count"] == 0
+    studio.command(first, "stop")
+
+
+def test_going_live_without_a_session_says_so(
+    owner: Page, studio: Studio, page_errors: list[str]
+) -> None:
+    owner.goto(f"{studio.url}/broadcast/")
+    expect(owner.get_by_text("No session is chosen, so there is no feed")).to_be_visible()
+    owner.get_by_role("button", name="Go Live").click()
+    expect(owner.locator("#refusal")).to_contain_text("session first")
+    page_errors[:] = [text for text in page_errors if "409" not in text]
+
+
+def test_a_page_comes_back_by_itself_after_the_web_process_died(
+    owner: Page, studio: Studio, page_errors: list[str]
+) -> None:
+    session = studio.create("Lost and found", RECORDING, pace=0, model="extractive")
+    go_live(owner, studio, session)
+    web = [pid for pid, line in studio.children().items() if "daphne" in line]
+    os.kill(web[0], signal.SIGKILL)
+    expect(owner.locator("#connection")).to_contain_text("Reconnecting")
+    expect(owner.locator("#connection")).to_be_empty(timeout=30_000)
+    told = studio.stats(session)["story_count"]
+    expect(owner.locator("#feed article")).to_have_count(min(told, 50), timeout=10_000)
+    studio.command(session, "stop")
+    page_errors[:] = [text for text in page_errors if "WebSocket" not in text]
+
+
+def test_the_audience_watches_without_signing_in(page: Page, studio: Studio) -> None:
+    session = studio.create("In public", RECORDING, pace=600, model="extractive")
+    shown = studio.call("PATCH", f"/api/sessions/{session}", {"visible": True}).body
+    page.goto(shown["watch_url"].replace("localhost", "127.0.0.1"))
+    studio.command(session, "start")
+    expect(page.locator("#feed li").first).to_be_visible(timeout=30_000)
+    expect(page.locator("#air-public")).to_contain_text("LIVE")
+    assert "$" not in page.content()
+    studio.command(session, "stop")
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+@pytest.mark.parametrize("path", ["/sessions/", "/broadcast/", "session", "studio", "watch"])
+def test_no_page_scrolls_sideways(
+    owner: Page, studio: Studio, width: int, path: str, tmp_path: Path
+) -> None:
+    session = studio.create(f"Wide {width}", RECORDING, pace=600, model="extractive")
+    shown = studio.call("PATCH", f"/api/sessions/{session}", {"visible": True}).body
+    token = shown["watch_url"].split("/watch/")[1]
+    address = {
+        "session": f"/sessions/{session}/", "studio": f"/broadcast/{session}/",
+        "watch": f"/watch/{token}",
+    }.get(path, path)  # fmt: skip
+    owner.set_viewport_size({"width": width, "height": 900})
+    owner.goto(studio.url + address)
+    owner.screenshot(path=tmp_path / "page.png", full_page=True)
+    assert owner.evaluate("document.documentElement.scrollWidth") <= width

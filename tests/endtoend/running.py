@@ -1,0 +1,197 @@
+"""A real studio: ``manage.py studio`` with its own data folder, talked to over HTTP and sockets."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+ROOT = Path(__file__).resolve().parents[2]
+PASSWORD = "a-password-for-the-suite"
+PATIENCE = 60.0
+
+Json = Any
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def eventually(what: str, condition: Callable[[], Any], patience: float = PATIENCE) -> Any:
+    """Wait until ``condition`` gives something true, and return it; fails with ``what``."""
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
+        if found := condition():
+            return found
+        time.sleep(0.1)
+    raise AssertionError(f"not within {patience:g} s: {what}")
+
+
+@dataclass
+class Answer:
+    status: int
+    body: Json
+    headers: dict[str, str]
+
+
+@dataclass
+class Studio:
+    """A running studio and how to talk to it as its owner."""
+
+    port: int
+    data: Path
+    env: dict[str, str]
+    process: subprocess.Popen[bytes]
+    log: Path
+    token: str = ""
+    extra: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def call(self, method: str, path: str, body: Json = None, **headers: str) -> Answer:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        sent = {"Authorization": f"Bearer {self.token}", **headers}
+        data = None if body is None else json.dumps(body)
+        if data is not None:
+            sent["Content-Type"] = "application/json"
+        try:
+            connection.request(method, path, body=data, headers=sent)
+            response = connection.getresponse()
+            text = response.read()
+        finally:
+            connection.close()
+        kind = response.headers.get("Content-Type", "")
+        found = json.loads(text) if "json" in kind else text.decode()
+        return Answer(response.status, found, dict(response.headers))
+
+    def get(self, path: str) -> Json:
+        answer = self.call("GET", f"/api{path}")
+        assert answer.status == 200, (path, answer)
+        return answer.body
+
+    def post(self, path: str, body: Json = None, **headers: str) -> Answer:
+        return self.call("POST", f"/api{path}", body if body is not None else {}, **headers)
+
+    def create(self, name: str, *sources: dict[str, str], **settings: Json) -> str:
+        answer = self.post(
+            "/sessions", {"name": name, "sources": list(sources), "settings": settings}
+        )
+        assert answer.status == 201, answer
+        return str(answer.body["id"])
+
+    def command(self, session: str, command: str) -> Answer:
+        return self.post(f"/sessions/{session}/broadcast", {"command": command})
+
+    def stats(self, session: str) -> Json:
+        return self.get(f"/sessions/{session}/stats")
+
+    def items(self, session: str, what: str) -> list[Json]:
+        """All rows of one kind, page by page."""
+        found: list[Json] = []
+        cursor = ""
+        while True:
+            page = self.get(f"/sessions/{session}/{what}?limit=500&cursor={cursor}")
+            found += page["items"]
+            cursor = page["next"]
+            if not cursor:
+                return found
+
+    def wait_state(self, session: str, state: str) -> None:
+        eventually(f"{session} is {state}", lambda: self.stats(session)["broadcast_state"] == state)
+
+    def wait_stories(self, session: str, number: int) -> None:
+        eventually(f"{number} stories", lambda: self.stats(session)["story_count"] >= number)
+
+    def manage(self, *args: str) -> subprocess.CompletedProcess[str]:
+        """A management command beside the running studio, as a person would call it."""
+        return subprocess.run(
+            [sys.executable, "manage.py", *args], cwd=ROOT, env=self.env, check=False,
+            capture_output=True, text=True, timeout=120,
+        )  # fmt: skip
+
+    def audit(self) -> None:
+        found = self.manage("audit_sessions")
+        assert found.returncode == 0, found.stdout + found.stderr
+
+    def children(self) -> dict[int, str]:
+        """Process ids and command lines of everything below the studio."""
+        table: dict[int, tuple[int, str]] = {}
+        for folder in Path("/proc").iterdir():
+            if folder.name.isdecimal():
+                try:
+                    stat = (folder / "stat").read_text().rsplit(")", 1)[1].split()
+                    line = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                except OSError:
+                    continue
+                table[int(folder.name)] = (int(stat[1]), line)
+        found: dict[int, str] = {}
+        grown = {self.process.pid}
+        while grown:
+            grown = {pid for pid, (parent, _) in table.items() if parent in grown}
+            found |= {pid: table[pid][1] for pid in grown}
+        return found
+
+    def stop(self) -> int:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout=30)
+
+
+def environment(data: Path, port: int, **more: str) -> dict[str, str]:
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("SMNB_", "DATABASE_URL"))}
+    return kept | {
+        "PORT": str(port), "SMNB_DATA_DIR": str(data), "SMNB_OWNER_PASSWORD": PASSWORD,
+        "SMNB_POLL_SECONDS": "0.3", "SMNB_ALLOW_PRIVATE_FEEDS": "1", "SMNB_HOST_SLOTS": "2",
+        "SMNB_LIMIT_READS": "0", "SMNB_LIMIT_WRITES": "0", "SMNB_LIMIT_GO_LIVE": "0",
+        "SMNB_DEMO": "0", "PYTHONUNBUFFERED": "1", **more,
+    }  # fmt: skip
+
+
+def start(data: Path, **more: str) -> Studio:
+    """Start a studio and wait until it answers; its log is data/../studio.log."""
+    port = int(more.get("PORT") or free_port())
+    env = environment(data, port, **more)
+    log = data.parent / f"studio-{uuid4().hex[:6]}.log"
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, "manage.py", "studio"], cwd=ROOT, env=env, stdout=out, stderr=out
+        )
+    studio = Studio(port, data, env, process, log)
+    eventually("the studio answers", lambda: _ready(studio), patience=90)
+    made = studio.manage("api_token", "studio")
+    studio.token = made.stdout.strip()
+    assert studio.token, made.stderr
+    return studio
+
+
+def _ready(studio: Studio) -> bool:
+    if studio.process.poll() is not None:
+        raise AssertionError("the studio ended:\n" + studio.log.read_text()[-3000:])
+    try:
+        return studio.call("GET", "/healthz").status == 200
+    except OSError:
+        return False
+
+
+@contextmanager
+def running(data: Path, **more: str) -> Iterator[Studio]:
+    studio = start(data, **more)
+    try:
+        yield studio
+    finally:
+        studio.stop()

@@ -1,0 +1,156 @@
+"""Sockets against a real web process: who may listen, in which order things arrive, what a gap costs."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import ClientConnection, connect
+
+from tests.endtoend.running import PASSWORD, Studio, eventually
+
+RECORDING = {"kind": "recording", "locator": "demo"}
+
+
+@contextmanager
+def listening(studio: Studio, path: str, **headers: str) -> Iterator[ClientConnection]:
+    address = f"ws://127.0.0.1:{studio.port}{path}"
+    with connect(address, additional_headers=headers, open_timeout=10, max_size=2**20) as socket:
+        yield socket
+
+
+def owner_socket(studio: Studio, session: str, query: str = "?format=json") -> Any:
+    authorization = {"Authorization": f"Bearer {studio.token}"}
+    return listening(studio, f"/ws/sessions/{session}/{query}", **authorization)
+
+
+def frames(socket: ClientConnection, until: str, patience: float = 30) -> list[dict[str, Any]]:
+    """Read stored frames until one of type ``until`` has come."""
+    found: list[dict[str, Any]] = []
+    while True:
+        frame = json.loads(socket.recv(timeout=patience))
+        if frame["seq"] is not None:
+            found.append(frame)
+        if frame["type"] == until:
+            return found
+
+
+@pytest.fixture
+def session(studio: Studio) -> Iterator[str]:
+    made = studio.create("Sockets", RECORDING, pace=0, model="extractive")
+    yield made
+    studio.command(made, "stop")
+    studio.wait_state(made, "idle")
+
+
+def test_frames_arrive_in_order_and_without_a_gap(studio: Studio, session: str) -> None:
+    with owner_socket(studio, session) as socket:
+        studio.command(session, "start")
+        found = frames(socket, "story.written")
+    assert all(after["prev"] == before["seq"] for before, after in zip(found, found[1:]))
+    assert {frame["session"] for frame in found} == {session}
+
+
+def test_the_text_of_a_narration_comes_as_ephemeral_frames(studio: Studio, session: str) -> None:
+    with owner_socket(studio, session) as socket:
+        studio.command(session, "start")
+        frame = None
+        while frame is None or frame["type"] != "narration.delta":
+            frame = json.loads(socket.recv(timeout=30))
+    assert frame["seq"] is None
+    assert frame["data"]["text"]
+
+
+def test_what_was_missed_is_answered_by_the_same_frames(studio: Studio, session: str) -> None:
+    with owner_socket(studio, session) as socket:
+        studio.command(session, "start")
+        live = frames(socket, "story.written")
+    with owner_socket(studio, session) as socket:
+        socket.send(json.dumps({"after": live[0]["seq"] - 1}))
+        again = frames(socket, "story.written")
+    assert again == live
+
+
+def test_the_audience_sees_only_what_is_public(studio: Studio, session: str) -> None:
+    shown = studio.call("PATCH", f"/api/sessions/{session}", {"visible": True}).body
+    path = "/ws/watch/" + shown["watch_url"].split("/watch/")[1] + "?format=json"
+    with listening(studio, path, Origin="https://elsewhere.example") as socket:
+        studio.command(session, "start")
+        found = frames(socket, "story.finished")
+    assert {frame["type"] for frame in found} <= {
+        "broadcast.state", "story.aired", "story.finished"
+    }  # fmt: skip
+    assert "figures" not in json.dumps(found)
+    assert "model" not in json.dumps(found)
+
+
+@pytest.mark.parametrize(
+    "origin", ["http://evil.example", "http://127.0.0.1:1", "null", "https://127.0.0.1"]
+)
+def test_a_cookie_socket_from_a_foreign_origin_is_refused(
+    studio: Studio, session: str, origin: str
+) -> None:
+    with (
+        pytest.raises(InvalidStatus) as refused,
+        listening(studio, f"/ws/sessions/{session}/", Origin=origin),
+    ):
+        pass
+    assert refused.value.response.status_code == 403
+
+
+def closed_with(socket: ClientConnection) -> int:
+    with pytest.raises(ConnectionClosed) as closed:
+        while True:
+            socket.recv(timeout=40)
+    received = closed.value.rcvd
+    assert received is not None
+    return received.code
+
+
+def test_nobody_listens_without_signing_in(studio: Studio, session: str) -> None:
+    with listening(studio, f"/ws/sessions/{session}/", Origin=studio.url) as socket:
+        assert closed_with(socket) == 4401
+
+
+def test_a_session_that_is_not_ones_own_does_not_exist(studio: Studio) -> None:
+    with owner_socket(studio, "00000000-0000-4000-8000-000000000000") as socket:
+        assert closed_with(socket) == 4404
+
+
+@pytest.mark.parametrize("junk", ["", "{", "[]", '{"after": "1"}', '{"after": true}', "x" * 5000])
+def test_whoever_sends_anything_else_is_closed(studio: Studio, session: str, junk: str) -> None:
+    with owner_socket(studio, session) as socket:
+        socket.send(junk)
+        assert closed_with(socket) == 4400
+
+
+def test_closing_the_watch_page_closes_its_sockets(studio: Studio, session: str) -> None:
+    shown = studio.call("PATCH", f"/api/sessions/{session}", {"visible": True}).body
+    path = "/ws/watch/" + shown["watch_url"].split("/watch/")[1]
+    with listening(studio, path) as socket:
+        studio.call("PATCH", f"/api/sessions/{session}", {"visible": False})
+        assert closed_with(socket) == 4401
+    assert studio.call("GET", path.replace("/ws", "")).status == 404
+
+
+def test_a_dead_redis_costs_the_viewers_a_moment_and_nothing_else(
+    studio: Studio, session: str
+) -> None:
+    with owner_socket(studio, session) as socket:
+        server = [pid for pid, line in studio.children().items() if "redis-server" in line]
+        os.kill(server[0], signal.SIGKILL)
+        assert studio.command(session, "start").status == 202
+        found = frames(socket, "story.written", patience=60)
+    assert all(after["prev"] == before["seq"] for before, after in zip(found, found[1:]))
+    eventually("healthy again", lambda: studio.call("GET", "/healthz").status == 200)
+
+
+def test_the_password_of_the_first_run_opens_the_studio(studio: Studio) -> None:
+    assert studio.call("GET", "/login/").status == 200
+    assert PASSWORD not in studio.log.read_text()
