@@ -19,6 +19,7 @@ from sessions_app.errors import Invalid
 from sessions_app.models import Session, SessionEvent
 from stories import feed, usage
 from stories.models import SourcePost, TokenUsage
+from stories.reading import SourceSpec
 
 router = Router(tags=["sessions"])
 
@@ -71,7 +72,9 @@ def change_session(request: HttpRequest, session_id: str, body: desk.SessionChan
     return desk.session_payload(changed)
 
 
-def _on_session(request: HttpRequest, session_id: str, name: str, data: Any, status: int) -> Any:
+def _on_session(
+    request: HttpRequest, session_id: str, name: str, data: Any, status: int
+) -> Status[Body]:
     session = owned(request, session_id)
 
     def effect() -> tuple[int, Body]:
@@ -177,7 +180,7 @@ def _event(event: SessionEvent) -> Body:
 
 
 @router.post("/sessions/{session_id}/sources", response={201: Body, **PROBLEMS})
-def add_source(request: HttpRequest, session_id: str, body: desk.SourceSpec) -> Status[Body]:
+def add_source(request: HttpRequest, session_id: str, body: SourceSpec) -> Status[Body]:
     session = owned(request, session_id)
 
     def effect() -> tuple[int, Body]:

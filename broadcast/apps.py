@@ -10,7 +10,7 @@ class BroadcastConfig(AppConfig):
     verbose_name = "Broadcast"
 
     def ready(self) -> None:
-        from broadcast import desk, host, orchestrator, producer
+        from broadcast import audits, desk, host, orchestrator, producer  # noqa: F401
 
         for module in (orchestrator, producer, host, desk):
             module.register()

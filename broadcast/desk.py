@@ -11,7 +11,7 @@ from pydantic import Field
 from broadcast import airing, orchestrator
 from broadcast.models import Broadcast
 from broadcast.states import ON_AIR
-from sessions_app import commands, lifecycle, steps
+from sessions_app import commands, lifecycle, limits, steps
 from sessions_app.commands import Call, Nothing, Payload
 from sessions_app.lifecycle import PICO
 from sessions_app.models import Session
@@ -99,13 +99,14 @@ def clone(call: Call) -> Session:
     for source in reading.shown(origin):
         reading.add(
             session,
-            SourceSpec(kind=source.kind, locator=source.locator, sort=source.sort),  # type: ignore[arg-type]
+            SourceSpec(kind=source.kind, locator=source.locator, sort=source.sort),
         )
     return session
 
 
 def add_source(call: Call) -> Source:
     """Add a source; a session on air reads it at once."""
+    limits.count("new sources", call.actor.pk, settings.SMNB.limit_feeds, window=3600)
     source = reading.add(call.target, call.payload)
     run = orchestrator.active(call.target)
     if run is not None and run.state in ON_AIR:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import structlog
@@ -17,9 +18,10 @@ from django.utils import timezone
 
 from broadcast import airing, orchestrator
 from broadcast.models import Broadcast
-from broadcast.narrators.choice import narrator_for
+from broadcast.narrators.choice import EXTRACTIVE, narrator_for
 from sessions_app import events, steps
 from sessions_app.errors import NeedsHuman, Retry, SmnbError, StaleClaim, WaitUntil
+from sessions_app.models import Message
 from sessions_app.steps import Claim, Kind
 from stories import feed, posts, quarantine, usage
 from stories.llm import EmptyAnswer, Refused
@@ -126,7 +128,10 @@ def _put_back(claim: Claim, post: SourcePost) -> None:
 
 def _tell(run: Broadcast, claim: Claim, post: SourcePost) -> None:
     ledger = usage.SessionLedger(claim, post)
-    narrator = narrator_for(run.session, ledger)
+    claim.wanted = partial(orchestrator.on_air, run)
+    narrator = narrator_for(run.session, ledger, claim.lost)
+    if narrator.origin != Story.Origin.MODEL and run.session.model != EXTRACTIVE:
+        _say_once(run, "no_key", _NO_KEY)
     watch = Watch(run, claim, post)
     try:
         narration = narrator.narrate(_brief(post), watch)
@@ -144,11 +149,22 @@ def _tell(run: Broadcast, claim: Claim, post: SourcePost) -> None:
         _keep(run, claim, post, narration, narrator.origin, ledger)
 
 
+_NO_KEY = (
+    "No Anthropic key is set, so the stories are told in the posts' own words. "
+    "Set ANTHROPIC_API_KEY and start the studio anew to have them narrated."
+)
+
+
+def _say_once(run: Broadcast, code: str, sentence: str) -> None:
+    if not Message.objects.filter(session=run.session, code=code).exists():
+        events.say(run.session, "host", sentence, code)
+
+
 class Watch:
     """Follows a narration as it grows: shows it to the owner, and stops it when the run has ended."""
 
     def __init__(self, run: Broadcast, claim: Claim, post: SourcePost) -> None:
-        self._run, self._claim, self._post = run, claim, post
+        self._run, self._claim, self._post, self._text = run, claim, post, ""
         self._shown = self._checked = time.monotonic() - CHECK_EVERY
 
     def __call__(self, text: str) -> None:
@@ -157,8 +173,8 @@ class Watch:
         if at - self._checked >= CHECK_EVERY:
             self._checked = at
             orchestrator.hold_fast(self._run)
-        if at - self._shown >= FRAMES_EVERY:
-            self._shown = at
+        if text != self._text and at - self._shown >= FRAMES_EVERY:
+            self._shown, self._text = at, text
             frame = {"title": self._post.title, "text": text[-8000:]}
             events.publish_ephemeral(self._run.session_id, NARRATION, frame)
 
@@ -267,7 +283,7 @@ def _store(
     events.record(
         session, feed.WRITTEN,
         {"story": feed.payload(story), "queue": posts.queue_payload(session)},
-        story_at=at, story_count=1, words=words, narration_seconds=story.duration,
+        at, story_count=1, words=words, narration_seconds=story.duration,
     )  # fmt: skip
     return story
 

@@ -223,6 +223,11 @@ def attend(claim: Claim) -> Broadcast | None:
     return found
 
 
+def on_air(run: Broadcast) -> bool:
+    """Whether the run is still live and of this epoch."""
+    return Broadcast.objects.filter(pk=run.pk, epoch=run.epoch, state=State.LIVE).exists()
+
+
 def hold_fast(run: Broadcast) -> None:
     """Make sure, inside a transaction, that the run is still live and of this epoch."""
     if not Broadcast.objects.filter(pk=run.pk, epoch=run.epoch, state=State.LIVE).update(

@@ -35,6 +35,7 @@ def stats(session: Session) -> dict[str, Any]:
         "cost_bounds": {"lower": usd(found["cost_lower"]), "upper": usd(found["cost_upper"])},
         "avg_story_length": round(found["words"] / stories, 1) if stories else 0,
         "total_duration": found["narration_seconds"],
+        "unpriced_calls": found["unpriced"],
         "on_air_seconds": found["on_air_seconds"],
         "message_count": found["messages"],
         "broadcast_state": air["state"],

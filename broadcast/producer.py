@@ -125,7 +125,8 @@ def _until(error: SmnbError, source: Source, at: datetime) -> datetime:
         return max(error.until, at + interval())
     if isinstance(error, NeedsHuman):
         return at + max(interval(), timedelta(minutes=5))
-    return at + min(interval() * 2 ** min(source.failures, 8), LONGEST_PAUSE)
+    doubled = float(2 ** min(source.failures, 8))
+    return at + min(interval() * doubled, LONGEST_PAUSE)
 
 
 def _set_health(source: Source, *, note: str, **changes: Any) -> None:

@@ -116,11 +116,13 @@ class OwnerConsumer(LiveConsumer):
     async def grant(self) -> Grant | None:
         session_id = self.scope["url_route"]["kwargs"]["session_id"]
         if token := self.bearer():
-            return await _by_token(token, session_id)
+            found: Grant | None = await _by_token(token, session_id)
+            return found
         user = self.scope["user"]
         if not user.is_authenticated:
             return None
-        return await _by_login(user, self.scope["session"].session_key, session_id)
+        granted: Grant = await _by_login(user, self.scope["session"].session_key, session_id)
+        return granted
 
 
 class WatchConsumer(LiveConsumer):
@@ -129,7 +131,8 @@ class WatchConsumer(LiveConsumer):
     audience = events.PUBLIC
 
     async def grant(self) -> Grant | None:
-        return await _by_watch(self.scope["url_route"]["kwargs"]["token"])
+        granted: Grant = await _by_watch(self.scope["url_route"]["kwargs"]["token"])
+        return granted
 
 
 def _after(text: str | None) -> int | None:

@@ -34,7 +34,7 @@ COUNTERS = frozenset(
         "unpriced", "feed", "queue", "messages",
     }
 )  # fmt: skip
-_COLUMNS = [field.column for field in SessionStats._meta.concrete_fields]
+_COLUMNS = [str(field.column) for field in SessionStats._meta.concrete_fields]
 
 # Types the audience may see too; its frames hold the payload's "public" part and nothing else.
 _public_types: set[str] = set()
@@ -103,7 +103,7 @@ def _take(session_id: UUID, counters: Mapping[str, int], story_at: datetime | No
     if story_at is not None:
         parts.append("last_story_at = %s")
         values.append(connection.ops.adapt_datetimefield_value(story_at))
-    key = SessionStats._meta.pk.get_db_prep_value(session_id, connection)  # type: ignore[union-attr]
+    key = SessionStats._meta.pk.get_db_prep_value(session_id, connection)
     found = SessionStats.objects.raw(
         f"UPDATE {table} SET {', '.join(parts)} WHERE session_id = %s "  # noqa: S608
         f"RETURNING {', '.join(_COLUMNS)}",
@@ -119,13 +119,14 @@ def record(
     session: Session,
     type_: str,
     payload: Mapping[str, Any],
-    *,
     story_at: datetime | None = None,
+    /,
     **counters: int,
 ) -> SessionEvent:
     """Change the counters, take the next seq and write the event; publish after the commit.
 
-    ``payload`` is JSON; the figures after the change join it. Must run inside a transaction.
+    ``payload`` is JSON; the figures after the change join it. ``story_at`` becomes the moment of the
+    last story. Must run inside a transaction.
     """
     if not connection.in_atomic_block:
         raise transaction.TransactionManagementError("record() belongs to a transaction")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec, cast
+from typing import Any, Concatenate, ParamSpec, TypeAlias, cast
 from uuid import UUID
 
 from django.contrib import messages
@@ -20,25 +20,26 @@ from sessions_app.limits import TooMany
 from sessions_app.models import Session
 
 P = ParamSpec("P")
+Page: TypeAlias = Callable[Concatenate[HttpRequest, P], HttpResponse]
 
 
 class SignedIn(HttpRequest):
     """A request that has passed ``owner_page``."""
 
-    user: User  # type: ignore[assignment]
+    user: User
     htmx: HtmxDetails
 
 
 def signed_in(
     view: Callable[Concatenate[SignedIn, P], HttpResponse],
-) -> Callable[Concatenate[HttpRequest, P], HttpResponse]:
+) -> Page[P]:
     """Open a page of ours to a signed-in person."""
 
     @wraps(view)
     def opened(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
         return view(cast("SignedIn", request), *args, **kwargs)
 
-    return cast("Any", login_required(opened))
+    return cast("Page[P]", login_required(opened))
 
 
 def of_session(

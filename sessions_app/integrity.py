@@ -56,7 +56,7 @@ def agreements() -> Iterator[Agreement]:
         for field in model._meta.concrete_fields:
             parent = field.related_model
             if field.name != "session" and isinstance(parent, type) and parent in having:
-                yield Agreement(table, field.column, having[parent])
+                yield Agreement(table, str(field.column), having[parent])
 
 
 def expected(connection: BaseDatabaseWrapper) -> set[str]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.models import User
-from django.core.exceptions import ValidationError
+from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.db import transaction
 
 from sessions_app import events
@@ -49,9 +49,14 @@ def _validated(session: Session) -> Session:
     try:
         session.full_clean(validate_constraints=True)
     except ValidationError as error:
-        sentences = [f"{name}: {' '.join(texts)}" for name, texts in error.message_dict.items()]
-        raise Invalid("; ".join(sentences)) from None
+        raise Invalid("; ".join(_sentences(error))) from None
     return session
+
+
+def _sentences(error: ValidationError) -> Iterator[str]:
+    for name, texts in error.message_dict.items():
+        said = " ".join(texts)
+        yield said if name == NON_FIELD_ERRORS else f"{name}: {said}"
 
 
 def create(owner: User, name: str, settings: Mapping[str, Any], budget: int | None) -> Session:

@@ -31,7 +31,7 @@ def count(name: str, who: object, limit: int, window: int = 60) -> None:
     if not limit:
         return
     slot, passed = divmod(int(time.time()), window)
-    key = f"limit:{name}:{who}:{slot}"
+    key = f"limit:{name}:{who}:{slot}".replace(" ", "-")
     try:
         cache.add(key, 0, timeout=2 * window)
         used = cache.incr(key)

@@ -27,19 +27,24 @@ from sessions_app.models import Session, Step
 log = structlog.get_logger(__name__)
 
 LEASE = timedelta(seconds=20)
-HEARTBEAT_SECONDS = 5.0
+HEARTBEAT_SECONDS = 2.0
 MAX_ATTEMPTS = 3
 BACKOFF = (2, 5, 15, 30, 60, 120, 300)
 
 
 @dataclass(slots=True)
 class Claim:
-    """A step that this process holds. ``lost`` is set when the heartbeat finds it is not any more."""
+    """A step that this process holds.
+
+    The heartbeat sets ``lost`` when somebody else has the step, or when ``wanted`` says that its
+    result is of no use any more.
+    """
 
     step: Step
     epoch: int
     settled: bool = False
     lost: threading.Event = field(default_factory=threading.Event)
+    wanted: Callable[[], bool] = lambda: True
 
     @property
     def session(self) -> Session:
@@ -53,9 +58,9 @@ class Claim:
         return Step.objects.filter(pk=self.step.pk, epoch=self.epoch, state=Step.State.LEASED)
 
     def check(self) -> None:
-        """Raise StaleClaim when the step has been taken over."""
+        """Raise StaleClaim when the step has been taken over, or is not wanted any more."""
         if self.lost.is_set():
-            raise StaleClaim("The step was taken over.")
+            raise StaleClaim("The step was taken over, or is not wanted any more.")
 
     def done(self) -> None:
         """End the step; call it inside the transaction that holds the step's effect."""
@@ -207,7 +212,7 @@ def heartbeat(held: Claim) -> Iterator[None]:
     def beat() -> None:
         while not stop.wait(HEARTBEAT_SECONDS):
             close_old_connections()
-            if not held._mine().update(lease_until=Now() + LEASE):
+            if not (held._mine().update(lease_until=Now() + LEASE) and held.wanted()):
                 held.lost.set()
                 break
         connection.close()

@@ -22,4 +22,3 @@ def send(step_id: int, queue: str) -> None:
         run_step.apply_async((step_id,), queue=queue)
     except OperationalError as error:
         log.warning("poke_failed", step=step_id, error=type(error).__name__)
-

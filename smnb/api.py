@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from django.http import HttpRequest
-from ninja import NinjaAPI, Swagger
+from ninja import NinjaAPI
 
 from broadcast.api import router as broadcast_router
 from sessions_app.api import AUTH, install_errors
 from smnb import health
 
-api = NinjaAPI(title="SMNB", version="1", auth=AUTH, docs=Swagger(), urls_namespace="api")
+api = NinjaAPI(title="SMNB", version="1", auth=AUTH, docs_url=None, urls_namespace="api")
 install_errors(api)
 api.add_router("", broadcast_router)
 

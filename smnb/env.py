@@ -86,7 +86,7 @@ class Environment(BaseSettings):
 def read_environment() -> Environment:
     """Read and check the environment; raises ImproperlyConfigured naming each bad variable."""
     try:
-        return Environment()  # type: ignore[call-arg]
+        return Environment()
     except ValidationError as error:
         wrong = [f"{item['loc'][0]}: {item['msg']}" for item in error.errors(include_input=False)]
         raise ImproperlyConfigured("Environment: " + "; ".join(wrong)) from None

@@ -9,7 +9,7 @@ import structlog
 
 from sessions_app.context import add_context
 
-SHARED = [
+SHARED: list[Any] = [
     structlog.stdlib.add_log_level,
     structlog.stdlib.add_logger_name,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -59,6 +59,15 @@ def logging_config() -> dict[str, Any]:
         "root": {"handlers": ["stderr"], "level": "INFO"},
         "loggers": {
             name: {"level": "WARNING"}
-            for name in ("axes", "daphne", "celery", "kombu", "httpx2", "httpcore2", "prawcore", "asyncio")
+            for name in (
+                "axes",
+                "daphne",
+                "celery",
+                "kombu",
+                "httpx2",
+                "httpcore2",
+                "prawcore",
+                "asyncio",
+            )
         },
     }

@@ -163,7 +163,8 @@ CONTENT_SECURITY_POLICY = {
 X_FRAME_OPTIONS = "DENY"
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
-SECURE_SSL_REDIRECT = False
+SECURE_SSL_REDIRECT = SECURE
+SECURE_REDIRECT_EXEMPT = [r"^healthz$"]
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if SECURE else None
 SECURE_HSTS_SECONDS = 31_536_000 if SECURE else 0
 SESSION_COOKIE_SECURE = SECURE
@@ -173,5 +174,6 @@ CSRF_FAILURE_VIEW = "django.views.csrf.csrf_failure"
 
 LOGGING = logging_config()
 LOGGING_CONFIG = "logging.config.dictConfig"
-SILENCED_SYSTEM_CHECKS: list[str] = []
+# Subdomains, and the preload list of browsers, are not ours to decide.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 NINJA_PAGINATION_MAX_LIMIT = 500

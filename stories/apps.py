@@ -10,6 +10,6 @@ class StoriesConfig(AppConfig):
     verbose_name = "Stories"
 
     def ready(self) -> None:
-        from stories import usage
+        from stories import audits, usage  # noqa: F401 - audits register themselves
 
         usage.register()

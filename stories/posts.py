@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from django.db.models import F, QuerySet
 
@@ -66,7 +67,7 @@ def add(source: Source, fetched: Iterable[FetchedPost], now: datetime) -> Added:
     return Added(inserted, sum(post.state == State.QUEUED for post in inserted))
 
 
-def _recent_titles(session_id: object, now: datetime) -> list[tuple[int, str]]:
+def _recent_titles(session_id: UUID, now: datetime) -> list[tuple[int, str]]:
     rows = SourcePost.objects.filter(
         session_id=session_id, duplicate_of=None, created_at__gte=now - LIKENESS_WINDOW
     )

@@ -105,7 +105,7 @@ def adopt(record: QuarantinedRecord, session: Session, actor: User) -> Story:
             session,
             feed.WRITTEN,
             {"story": feed.payload(story), "queue": [], "adopted": record.pk},
-            story_at=story.completed_at,
+            story.completed_at,
             story_count=1,
             words=story.word_count,
             narration_seconds=story.duration,

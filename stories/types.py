@@ -41,7 +41,7 @@ class Fetched:
 
 
 class SourceAdapter(Protocol):
-    """One kind of source. ``fetch`` raises Retry, WaitUntil or NeedsHuman from sessions_app.errors, nothing else."""
+    """One kind of source. ``fetch`` raises Retry, WaitUntil or NeedsHuman, and nothing else."""
 
     kind: str
 
@@ -85,4 +85,4 @@ class Brief:
 
 
 OnText = Callable[[str], None]
-"""Called with the whole narration text so far whenever it grew; may raise StaleClaim to stop the narrator."""
+"""Called with the whole narration so far, also when it has not grown; StaleClaim stops the narrator."""

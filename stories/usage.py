@@ -64,9 +64,7 @@ class SessionLedger:
         self._post = post
         self.attempts: list[UUID] = []
 
-    def reserve(
-        self, *, model: str, operation: str, max_tokens: int, input_upper: int
-    ) -> Attempt:
+    def reserve(self, *, model: str, operation: str, max_tokens: int, input_upper: int) -> Attempt:
         row = TokenUsage.objects.create(
             session=self._claim.session,
             step=self._claim.step,

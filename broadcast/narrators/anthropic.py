@@ -36,7 +36,7 @@ class AnthropicNarrator:
             so_far = review.on_air(narration_so_far(text))
             if len(so_far) > len(shown):
                 shown = so_far
-                on_text(so_far)
+            on_text(shown)
 
         answer = self._gateway.stream(ask_for(brief, self._model, tag), self._ledger, follow)
         narration = review.narration(answer)

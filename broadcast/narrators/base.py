@@ -19,7 +19,7 @@ RULE_SENTIMENT: Sentiment = "neutral"
 
 
 class Narrator(Protocol):
-    """Turns a brief into a narration, telling ``on_text`` the whole text so far whenever it grew.
+    """Turns a brief into a narration, telling ``on_text`` the whole text so far.
 
     Raises Retry, WaitUntil or NeedsHuman, and lets StaleClaim from ``on_text`` pass.
     """

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from threading import Event
+
 from django.conf import settings
 
 from broadcast.narrators.anthropic import AnthropicNarrator
@@ -22,9 +24,12 @@ def credentials() -> Credentials | None:
     return Credentials(api_key=key, base_url=settings.SMNB.anthropic_base_url or None)
 
 
-def narrator_for(session: Session, ledger: Ledger) -> Narrator:
-    """The session's narrator; the model called "extractive" never asks anybody."""
+def narrator_for(session: Session, ledger: Ledger, ended: Event) -> Narrator:
+    """The session's narrator; the model called "extractive" never asks anybody.
+
+    Setting ``ended`` hangs up on the model at once.
+    """
     found = credentials()
     if found is None or session.model == EXTRACTIVE:
         return ExtractiveNarrator()
-    return AnthropicNarrator(Gateway(found), ledger, session.model)
+    return AnthropicNarrator(Gateway(found, ended=ended), ledger, session.model)

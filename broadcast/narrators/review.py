@@ -21,7 +21,7 @@ from stories.types import SENTIMENTS, TONES, Brief, Narration, Sentiment, Tone
 
 MAX_CHARACTERS = {"concise": 1200, "detailed": 2400, "comprehensive": 3600}
 MAX_SUMMARY = 300
-_ENOUGH = 40  # characters; less of a broken answer is no story
+_ENOUGH = 25  # characters; less of a broken answer is no story
 
 _LINK = re.compile(r"!?\[([^\[\]]{0,300})\]\(\s?[^()\s]{1,2000}\s?\)")
 _REST = r"[^\s<>\"'()\[\]]"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.db import models
 
 
@@ -19,5 +17,3 @@ class InSession(models.Model):
 
     class Meta:
         abstract = True
-
-    objects: models.Manager[Any] = models.Manager()

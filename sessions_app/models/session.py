@@ -14,7 +14,7 @@ from django.db import models
 
 Person: TypeAlias = AbstractBaseUser | AnonymousUser
 
-DEFAULT_MODEL = "claude-haiku-4-5"
+DEFAULT_MODEL = "claude-haiku-5-5"
 
 
 def new_watch_token() -> str:
@@ -95,7 +95,9 @@ class Session(models.Model):
         ordering = ("-created_at", "id")
         constraints = (
             models.CheckConstraint(
-                condition=models.Q(pace=0) | models.Q(pace__range=(60, 6000)), name="session_pace"
+                condition=models.Q(pace=0) | models.Q(pace__range=(60, 6000)),
+                name="session_pace",
+                violation_error_message="pace: 0, or 60 to 6000 words a minute.",
             ),
         )
         indexes = (models.Index(fields=("owner", "-created_at", "id"), name="session_owner"),)

@@ -62,7 +62,7 @@ def _demo(owner: User) -> Session | None:
         "sources": [{"kind": "recording", "locator": "demo"}],
         "settings": {"model": "extractive"},
     }
-    session = commands.run("session.create", owner, None, wanted)
+    session: Session = commands.run("session.create", owner, None, wanted)
     commands.run("session.change", owner, session, {"visible": True})
     commands.run("broadcast.start", owner, session, {})
     return session

@@ -35,7 +35,15 @@ def studio_children(port: int, host_slots: int) -> list[ChildSpec]:
 
 def _daphne(port: int) -> list[str]:
     return [
-        *(sys.executable, "-m", "daphne", "-b", "127.0.0.1", "-p", str(port), "-v", "0"),
+        *(
+            sys.executable,
+            "-m",
+            "daphne",
+            "-e",
+            f"tcp:{port}:interface=127.0.0.1:backlog=2048",
+            "-v",
+            "0",
+        ),
         *("--ping-interval", "20", "--ping-timeout", "30", "--application-close-timeout", "3"),
         *("--websocket_timeout", "43200", "smnb.asgi:application"),
     ]

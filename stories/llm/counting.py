@@ -59,7 +59,7 @@ def passes_of(usage: Mapping[str, Any], model: str) -> tuple[Pass, ...]:
     listed = usage.get("iterations")
     entries = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
     return tuple(
-        Pass(str(entry.get("model") or model), counts_of(entry))
+        Pass(str(entry.get("model") or model)[:80], counts_of(entry))
         for entry in entries
         if entry.get("type") not in _IN_TOP_LEVEL
     )
@@ -70,4 +70,4 @@ def tier_of(usage: Mapping[str, Any]) -> str | None:
     if usage.get("speed") == "fast":
         return "fast"
     tier = usage.get("service_tier")
-    return tier if isinstance(tier, str) else None
+    return tier[:20] if isinstance(tier, str) else None

@@ -15,6 +15,10 @@ _COMPLETE = ("end_turn", "stop_sequence")
 _CUT = ("max_tokens", "model_context_window_exceeded")
 
 
+def _name(whole: Mapping[str, Any], name: str, longest: int = 80) -> str:
+    return str(whole.get(name) or "")[:longest]
+
+
 class Exchange:
     """Takes the events of a stream; ``answer`` judges the end, ``closing`` describes it."""
 
@@ -40,9 +44,8 @@ class Exchange:
         """The request never arrived, or was answered with an error instead of a stream."""
         self._may_have_served = False
 
-    def take(self, event: Mapping[str, Any]) -> bool:
-        """Learn from one event; returns whether the text grew."""
-        before = len(self.text)
+    def take(self, event: Mapping[str, Any]) -> None:
+        """Learn from one event."""
         match event.get("type"):
             case "message_start":
                 self._start(part(event, "message"))
@@ -52,23 +55,22 @@ class Exchange:
                 self._grow(part(event, "delta"))
             case "message_delta":
                 self._usage = overridden(self._usage, part(event, "usage"))
-                self._stop_reason = part(event, "delta").get("stop_reason") or self._stop_reason
+                self._stop_reason = self._reason(part(event, "delta"))
             case "message_stop":
                 self._ended = self._started
-        return len(self.text) > before
 
     def _start(self, message: Mapping[str, Any]) -> None:
         self._started = True
         self._usage = part(message, "usage")
-        self._model = str(message.get("model") or self._model)
-        self._message_id = str(message.get("id") or "")
+        self._model = _name(message, "model") or self._model
+        self._message_id = _name(message, "id")
         counts = counts_of(self._usage)
-        self._attempt.started(self._model, self._message_id, self.request_id, counts)
+        self._attempt.started(self._model, self._message_id, self.request_id[:80], counts)
 
     def _open_block(self, block: Mapping[str, Any]) -> None:
         """A fallback block names the model that answers from here on: that one is priced."""
         if block.get("type") == "fallback":
-            self._model = str(part(block, "to").get("model") or self._model)
+            self._model = _name(part(block, "to"), "model") or self._model
         elif block.get("type") == "text":
             self._append(block.get("text"))
 
@@ -81,6 +83,9 @@ class Exchange:
             if self._first_token_ms is None:
                 self._first_token_ms = self._elapsed_ms()
             self.text += text
+
+    def _reason(self, delta: Mapping[str, Any]) -> str | None:
+        return _name(delta, "stop_reason", 40) or self._stop_reason
 
     def _elapsed_ms(self) -> int:
         return round((time.monotonic() - self._begun) * 1000)
@@ -112,7 +117,7 @@ class Exchange:
             output_lower=lower,
             output_upper=upper,
             input_upper=0 if exact or self._started else self._ask.input_upper(),
-            request_id=self.request_id,
+            request_id=self.request_id[:80],
             message_id=self._message_id,
             stop_reason=self._stop_reason,
             service_tier=tier_of(self._usage),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 import threading
+import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager, suppress
 from functools import cache
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 # Faults in the middle of a stream escape the SDK's own hierarchy; ValueError is a garbled line.
 _NETWORK = (httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL, OSError, ValueError)
+LISTEN_EVERY = 0.2
 _UNREACHED = (
     httpx2.ConnectError,
     httpx2.ConnectTimeout,
@@ -47,14 +49,24 @@ def _sdk() -> ModuleType:
 
 
 class Gateway:
-    """Asks models with one set of credentials; ``deadline`` is the longest answer in seconds."""
+    """Asks models with one set of credentials.
 
-    def __init__(self, credentials: Credentials, *, deadline: float = 75.0) -> None:
+    ``deadline`` is the longest answer in seconds; setting ``ended`` hangs up at once.
+    """
+
+    def __init__(
+        self,
+        credentials: Credentials,
+        *,
+        deadline: float = 65.0,
+        ended: threading.Event | None = None,
+    ) -> None:
         self._credentials = credentials
         self._deadline = deadline
+        self._ended = ended or threading.Event()
 
     def stream(self, ask: Ask, ledger: Ledger, on_text: Callable[[str], None]) -> Answer:
-        """Ask once; ``on_text`` gets the whole text so far whenever it grew.
+        """Ask once; ``on_text`` gets the whole text so far at every event but a ping.
 
         Whatever ``on_text`` raises ends the HTTP stream at once and comes out unchanged. Raises
         Retry, WaitUntil, NeedsHuman, Refused (also PromptTooLong) and EmptyAnswer. A row is
@@ -71,8 +83,8 @@ class Gateway:
         try:
             with closing(self._events(ask, exchange)) as events:
                 for event in events:
-                    if exchange.take(event):
-                        on_text(exchange.text)
+                    exchange.take(event)
+                    on_text(exchange.text)
             return exchange.answer()
         except BaseException as error:
             exchange.error = error.code if isinstance(error, SmnbError) else "interrupted"
@@ -88,7 +100,7 @@ class Gateway:
                 exchange.sending()
                 with client.messages.create(**_request(ask)) as stream:
                     exchange.request_id = stream.response.headers.get("request-id", "")
-                    with _cut_after(self._deadline, stream.response):
+                    with _cut_after(self._deadline, self._ended, stream.response):
                         for event in stream:
                             yield _plain(event)
         except (sdk.AnthropicError, *_NETWORK) as error:
@@ -130,15 +142,25 @@ def _plain(event: anthropic.types.RawMessageStreamEvent) -> dict[str, Any]:
 
 
 @contextmanager
-def _cut_after(seconds: float, response: httpx2.Response) -> Iterator[None]:
-    """Shut the connection down when time is up: pings keep a read timeout from ever ending."""
-    timer = threading.Timer(seconds, _shut_down, [response])
-    timer.daemon = True
-    timer.start()
+def _cut_after(seconds: float, ended: threading.Event, response: httpx2.Response) -> Iterator[None]:
+    """Shut the connection down when time is up or nobody listens any more.
+
+    The SDK swallows pings, and they keep a read timeout from ever ending.
+    """
+    finished = threading.Event()
+
+    def watch() -> None:
+        deadline = time.monotonic() + seconds
+        while not finished.wait(LISTEN_EVERY):
+            if ended.is_set() or time.monotonic() >= deadline:
+                _shut_down(response)
+                return
+
+    threading.Thread(target=watch, name="gateway-watch", daemon=True).start()
     try:
         yield
     finally:
-        timer.cancel()
+        finished.set()
 
 
 def _shut_down(response: httpx2.Response) -> None:

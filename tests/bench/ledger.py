@@ -22,6 +22,6 @@ def measure(folder: Path) -> Iterator[Figure]:
             studio.command(session, "stop")
             studio.wait_state(session, "idle")
             stats = studio.stats(session)
-        served = api.totals()
+        served = api.total
     apart = abs(stats["input_tokens"] - served.input) + abs(stats["output_tokens"] - served.output)
     yield Figure("tokens booked apart from tokens served", apart, 0, "tokens")

@@ -158,6 +158,7 @@ def environment(data: Path, port: int, **more: str) -> dict[str, str]:
         "PORT": str(port), "SMNB_DATA_DIR": str(data), "SMNB_OWNER_PASSWORD": PASSWORD,
         "SMNB_POLL_SECONDS": "0.3", "SMNB_ALLOW_PRIVATE_FEEDS": "1", "SMNB_HOST_SLOTS": "2",
         "SMNB_LIMIT_READS": "0", "SMNB_LIMIT_WRITES": "0", "SMNB_LIMIT_GO_LIVE": "0",
+        "SMNB_LIMIT_FEEDS": "0",
         "SMNB_DEMO": "0", "PYTHONUNBUFFERED": "1", **more,
     }  # fmt: skip
 

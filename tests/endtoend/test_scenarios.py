@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -25,7 +26,7 @@ def feeds() -> FeedStandIn:
         yield stand_in
 
 
-def told(studio: Studio, session: str) -> list[dict[str, object]]:
+def told(studio: Studio, session: str) -> list[dict[str, Any]]:
     return studio.items(session, "stories")
 
 
@@ -103,6 +104,6 @@ def test_a_run_that_was_live_when_its_worker_was_killed_tells_every_story_once(
     for pid in hosts:
         os.kill(pid, signal.SIGKILL)
     eventually("all stories", lambda: studio.stats(session)["story_count"] == 12, patience=90)
-    assert len({story["post"]["id"] for story in told(studio, session)}) == 12  # type: ignore[index]
+    assert len({story["post"]["id"] for story in told(studio, session)}) == 12
     off_air(studio, session)
     studio.audit()

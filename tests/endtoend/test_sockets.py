@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -53,7 +54,7 @@ def test_frames_arrive_in_order_and_without_a_gap(studio: Studio, session: str) 
     with owner_socket(studio, session) as socket:
         studio.command(session, "start")
         found = frames(socket, "story.written")
-    assert all(after["prev"] == before["seq"] for before, after in zip(found, found[1:]))
+    assert all(after["prev"] == before["seq"] for before, after in itertools.pairwise(found))
     assert {frame["session"] for frame in found} == {session}
 
 
@@ -147,7 +148,7 @@ def test_a_dead_redis_costs_the_viewers_a_moment_and_nothing_else(
         os.kill(server[0], signal.SIGKILL)
         assert studio.command(session, "start").status == 202
         found = frames(socket, "story.written", patience=60)
-    assert all(after["prev"] == before["seq"] for before, after in zip(found, found[1:]))
+    assert all(after["prev"] == before["seq"] for before, after in itertools.pairwise(found))
     eventually("healthy again", lambda: studio.call("GET", "/healthz").status == 200)
 
 

@@ -17,13 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from stories.ledger_types import Counts
-from tests.standins.anthropic_compose import composed, pieces, tokens_of
+from tests.standins.anthropic_compose import composed, tokens_of
+from tests.standins.anthropic_events import Plan, after, deltas, frame, opening, whole
 from tests.standins.server import Request, StandIn
 
 _SSE = {"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-cache"}
 
 _RATE = "This request would exceed the rate limit of your organization."
-_SPEND = "You have reached the spend limit of your workspace."
+_SPEND = "Your workspace has had enough for this month."
 _CREDIT = "Your credit balance is too low to access the API. Purchase credits."
 _LONG = "prompt is too long: 212000 tokens > 200000 maximum"
 
@@ -56,18 +57,6 @@ class Served:
     finished: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """One answer to be streamed."""
-
-    request_id: str
-    model: str
-    input: int
-    text: str
-    max_tokens: int
-    stop_reason: str = "end_turn"
-
-
 class AnthropicStandIn(StandIn):
     """``pause`` seconds lie between two pieces; ``cut_after`` pieces the midway faults strike."""
 
@@ -79,6 +68,7 @@ class AnthropicStandIn(StandIn):
         self.cut_after = 2
         self.text: str | None = None  # what to answer instead of composing
         self.served: list[Served] = []
+        self.abandoned = threading.Event()  # a client hung up in the middle of an answer
         self._lock = threading.Lock()
         self._count = 0
 
@@ -107,9 +97,9 @@ class AnthropicStandIn(StandIn):
             asked = json.loads(request.recorded.body)
             FAULTS[mode](self, request, self._plan(request_id, asked))
 
-    def _plan(self, request_id: str, asked: dict[str, Any]) -> _Plan:
+    def _plan(self, request_id: str, asked: dict[str, Any]) -> Plan:
         text = self.text if self.text is not None else composed(asked)
-        return _Plan(
+        return Plan(
             request_id, asked["model"], _input_tokens(asked), text, int(asked["max_tokens"])
         )
 
@@ -148,7 +138,7 @@ class AnthropicStandIn(StandIn):
         self.reply(request, meta["status"], path.read_bytes(), headers)
 
     def send(
-        self, request: BaseHTTPRequestHandler, plan: _Plan, events: Iterator[dict[str, Any]]
+        self, request: BaseHTTPRequestHandler, plan: Plan, events: Iterator[dict[str, Any]]
     ) -> None:
         """Stream ``events``, counting each before it leaves; a client that hangs up ends it."""
         with self._lock:
@@ -157,17 +147,17 @@ class AnthropicStandIn(StandIn):
 
         def chunks() -> Iterator[bytes]:
             for event in events:
-                counts = _after(event, plan, self.served[at].counts)
+                counts = after(event, plan, self.served[at].counts)
                 finished = event["type"] == "message_stop"
                 self.served[at] = Served(plan.request_id, plan.model, counts, finished)
-                yield _frame(event)
+                yield frame(event)
 
         headers = {**_SSE, "request-id": plan.request_id}
-        self.stream(request, 200, chunks(), headers, pause=self.pause)
-
-
-def _frame(event: dict[str, Any]) -> bytes:
-    return f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode()
+        try:
+            self.stream(request, 200, chunks(), headers, pause=self.pause)
+        except OSError:
+            self.abandoned.set()
+            raise
 
 
 def _input_tokens(asked: dict[str, Any]) -> int:
@@ -175,154 +165,94 @@ def _input_tokens(asked: dict[str, Any]) -> int:
     return tokens_of(asked.get("system", "") + content) + 7
 
 
-def _after(event: dict[str, Any], plan: _Plan, counts: Counts) -> Counts:
-    """What has been served once ``event`` is out: input at the start, a token per piece after."""
-    match event["type"]:
-        case "message_start":
-            return Counts(input=plan.input, output=1)
-        case "content_block_delta":
-            so_far = counts.output + tokens_of(event["delta"]["text"])
-            return replace(counts, output=min(so_far, plan.max_tokens))
-        case "message_delta":
-            return replace(counts, output=event["usage"]["output_tokens"])
-    return counts
-
-
-def _opening(plan: _Plan) -> Iterator[dict[str, Any]]:
-    usage = {
-        "input_tokens": plan.input,
-        "cache_creation_input_tokens": 0,
-        "cache_read_input_tokens": 0,
-        "cache_creation": {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 0},
-        "output_tokens": 1,
-        "service_tier": "standard",
-    }
-    message: dict[str, Any] = {
-        "id": plan.request_id.replace("req", "msg"),
-        "type": "message",
-        "role": "assistant",
-        "model": plan.model,
-        "content": [],
-        "stop_reason": None,
-        "stop_sequence": None,
-        "usage": usage,
-    }
-    yield {"type": "message_start", "message": message}
-    block = {"type": "text", "text": ""}
-    yield {"type": "content_block_start", "index": 0, "content_block": block}
-    yield {"type": "ping"}
-
-
-def _deltas(text: str) -> Iterator[dict[str, Any]]:
-    for piece in pieces(text):
-        delta = {"type": "text_delta", "text": piece}
-        yield {"type": "content_block_delta", "index": 0, "delta": delta}
-
-
-def _ending(plan: _Plan) -> Iterator[dict[str, Any]]:
-    yield {"type": "content_block_stop", "index": 0}
-    output = min(tokens_of(plan.text) + 3, plan.max_tokens)
-    yield {
-        "type": "message_delta",
-        "delta": {"stop_reason": plan.stop_reason, "stop_sequence": None},
-        "usage": {
-            "input_tokens": plan.input,
-            "cache_creation_input_tokens": 0,
-            "cache_read_input_tokens": 0,
-            "output_tokens": output,
-        },
-    }
-    yield {"type": "message_stop"}
-
-
-def _whole(plan: _Plan) -> Iterator[dict[str, Any]]:
-    yield from _opening(plan)
-    yield from _deltas(plan.text)
-    yield from _ending(plan)
-
-
-def _half(server: AnthropicStandIn, plan: _Plan) -> Iterator[dict[str, Any]]:
+def _half(server: AnthropicStandIn, plan: Plan) -> Iterator[dict[str, Any]]:
     """A stream as far as the midway faults let it come."""
-    yield from _opening(plan)
-    for at, delta in enumerate(_deltas(plan.text)):
+    yield from opening(plan)
+    for at, delta in enumerate(deltas(plan.text)):
         if at == server.cut_after:
             return
         yield delta
 
 
-def _compose(server: AnthropicStandIn, request: BaseHTTPRequestHandler, plan: _Plan) -> None:
+def _compose(server: AnthropicStandIn, request: BaseHTTPRequestHandler, plan: Plan) -> None:
     """The whole answer; cut with ``max_tokens`` where the question allows no more."""
     if tokens_of(plan.text) > plan.max_tokens:
         plan = replace(plan, text=plan.text[: plan.max_tokens * 4], stop_reason="max_tokens")
-    server.send(request, plan, _whole(plan))
+    server.send(request, plan, whole(plan))
 
 
-def _max_tokens(server: AnthropicStandIn, request: BaseHTTPRequestHandler, plan: _Plan) -> None:
+def _max_tokens(server: AnthropicStandIn, request: BaseHTTPRequestHandler, plan: Plan) -> None:
     text = plan.text[: len(plan.text) * 2 // 3]
     plan = replace(plan, text=text, stop_reason="max_tokens", max_tokens=tokens_of(text) + 3)
-    server.send(request, plan, _whole(plan))
+    server.send(request, plan, whole(plan))
 
 
-def _refusal(server: AnthropicStandIn, request: BaseHTTPRequestHandler, plan: _Plan) -> None:
+def _refusal(server: AnthropicStandIn, request: BaseHTTPRequestHandler, plan: Plan) -> None:
     plan = replace(plan, text=plan.text[:8], stop_reason="refusal")
-    server.send(request, plan, _whole(plan))
+    server.send(request, plan, whole(plan))
 
 
-def _empty(server: AnthropicStandIn, request: BaseHTTPRequestHandler, plan: _Plan) -> None:
+def _empty(server: AnthropicStandIn, request: BaseHTTPRequestHandler, plan: Plan) -> None:
     plan = replace(plan, text="")
-    server.send(request, plan, _whole(plan))
+    server.send(request, plan, whole(plan))
 
 
-def _prose(server: AnthropicStandIn, request: BaseHTTPRequestHandler, plan: _Plan) -> None:
+def _prose(server: AnthropicStandIn, request: BaseHTTPRequestHandler, plan: Plan) -> None:
     try:
         text = json.loads(plan.text)["narration"]
     except ValueError:
         text = plan.text
     plan = replace(plan, text=text)
-    server.send(request, plan, _whole(plan))
+    server.send(request, plan, whole(plan))
 
 
-def _wrong_enums(server: AnthropicStandIn, request: BaseHTTPRequestHandler, plan: _Plan) -> None:
+def _wrong_enums(server: AnthropicStandIn, request: BaseHTTPRequestHandler, plan: Plan) -> None:
     answer = {**json.loads(plan.text), "tone": "sarcastic", "sentiment": 7, "topics": "none"}
     plan = replace(plan, text=json.dumps(answer))
-    server.send(request, plan, _whole(plan))
+    server.send(request, plan, whole(plan))
 
 
-def _clean_eof(server: AnthropicStandIn, request: BaseHTTPRequestHandler, plan: _Plan) -> None:
+def _clean_eof(server: AnthropicStandIn, request: BaseHTTPRequestHandler, plan: Plan) -> None:
     server.send(request, plan, _half(server, plan))
 
 
-def _reset(server: AnthropicStandIn, request: BaseHTTPRequestHandler, plan: _Plan) -> None:
+def _reset(server: AnthropicStandIn, request: BaseHTTPRequestHandler, plan: Plan) -> None:
     server.send(request, plan, _half(server, plan))
     server.reset(request)
 
 
-def _dies(server: AnthropicStandIn, request: BaseHTTPRequestHandler, plan: _Plan) -> None:
+def _dies(server: AnthropicStandIn, request: BaseHTTPRequestHandler, plan: Plan) -> None:
     """The connection ends before any answer, though the question was read."""
     server.reset(request)
 
 
-def _stall(server: AnthropicStandIn, request: BaseHTTPRequestHandler, plan: _Plan) -> None:
+def _silent(server: AnthropicStandIn, request: BaseHTTPRequestHandler, plan: Plan) -> None:
+    """The question was read, and no answer ever begins."""
+    server.stopping.wait()
+    request.close_connection = True
+
+
+def _stall(server: AnthropicStandIn, request: BaseHTTPRequestHandler, plan: Plan) -> None:
     server.send(request, plan, _half(server, plan))
     server.stopping.wait()
 
 
-def _pings(server: AnthropicStandIn, request: BaseHTTPRequestHandler, plan: _Plan) -> None:
+def _pings(server: AnthropicStandIn, request: BaseHTTPRequestHandler, plan: Plan) -> None:
     def events() -> Iterator[dict[str, Any]]:
-        yield from _opening(plan)
+        yield from opening(plan)
         while not server.stopping.wait(0.05):
             yield {"type": "ping"}
 
     server.send(request, plan, events())
 
 
-def _garbled(server: AnthropicStandIn, request: BaseHTTPRequestHandler, plan: _Plan) -> None:
+def _garbled(server: AnthropicStandIn, request: BaseHTTPRequestHandler, plan: Plan) -> None:
     server.send(request, plan, _half(server, plan))
     request.wfile.write(b'event: content_block_delta\ndata: {"type": "content_bl\n\n')
 
 
 def _overloaded_inside(
-    server: AnthropicStandIn, request: BaseHTTPRequestHandler, plan: _Plan
+    server: AnthropicStandIn, request: BaseHTTPRequestHandler, plan: Plan
 ) -> None:
     def events() -> Iterator[dict[str, Any]]:
         yield from _half(server, plan)
@@ -332,7 +262,7 @@ def _overloaded_inside(
     server.send(request, plan, events())
 
 
-FAULTS: dict[str, Callable[[AnthropicStandIn, BaseHTTPRequestHandler, _Plan], None]] = {
+FAULTS: dict[str, Callable[[AnthropicStandIn, BaseHTTPRequestHandler, Plan], None]] = {
     "compose": _compose,
     "max_tokens": _max_tokens,
     "refusal": _refusal,
@@ -342,6 +272,7 @@ FAULTS: dict[str, Callable[[AnthropicStandIn, BaseHTTPRequestHandler, _Plan], No
     "clean_eof": _clean_eof,
     "reset": _reset,
     "dies": _dies,
+    "silent": _silent,
     "stall": _stall,
     "pings": _pings,
     "garbled": _garbled,

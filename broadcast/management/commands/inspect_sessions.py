@@ -15,12 +15,18 @@ class Command(BaseCommand):
     help = "Show how the stories are spread over the sessions, and what is in quarantine."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        rows = Session.objects.annotate(
-            stories=Count("story"), first=Min("story__created_at"), last=Max("story__created_at")
-        ).order_by("-stories", "created_at")
+        rows: list[Any] = list(
+            Session.objects.annotate(
+                stories=Count("story"),
+                first=Min("story__created_at"),
+                last=Max("story__created_at"),
+            ).order_by("-stories", "created_at")
+        )
         for row in rows:
             span = (
-                f"{row.first:%Y-%m-%d %H:%M} to {row.last:%Y-%m-%d %H:%M} UTC" if row.first else "–"
+                f"{row.first:%Y-%m-%d %H:%M} to {row.last:%Y-%m-%d %H:%M} UTC"
+                if row.first
+                else "no story yet"
             )
             self.stdout.write(f"{row.pk}  {row.stories:>8,} stories  {span}  {row.name}")
         waiting = QuarantinedRecord.objects.filter(state=QuarantinedRecord.State.WAITING)

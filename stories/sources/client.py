@@ -1,0 +1,269 @@
+"""HTTP GET for addresses that strangers wrote: guarded, bounded in time and size, no proxies."""
+
+from __future__ import annotations
+
+import io
+import re
+import socket
+import ssl
+import threading
+import time
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from http.client import HTTPException, HTTPResponse
+from typing import Any
+from urllib.parse import urljoin
+
+from sessions_app.errors import NeedsHuman, Retry
+from stories.sources.guard import Address, Resolver, Target, addresses_of, target_of
+from stories.sources.statuses import REDIRECTS, raise_for_status
+from stories.sources.unpacking import unpacked
+
+_CONNECT_SECONDS = 5.0
+_CHUNK = 64 * 1024
+_PRIVATE_HEADERS = frozenset({"authorization", "cookie"})
+
+
+class Headers(Mapping[str, str]):
+    """Header fields by name in any case, each value on one line; the last of several stays."""
+
+    def __init__(self, pairs: Iterable[tuple[str, str]]) -> None:
+        self._values = {name.lower(): " ".join(str(value).split()) for name, value in pairs}
+
+    def __getitem__(self, name: str) -> str:
+        return self._values[name.lower()]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """An answer with status 200 or 304; ``url`` is the last one of the redirects."""
+
+    status: int
+    url: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class _Deadline:
+    """The moment at which everything about one request has to be over."""
+
+    def __init__(self, seconds: float) -> None:
+        self._end = time.monotonic() + seconds
+
+    def left(self) -> float:
+        """Seconds left; TimeoutError once there are none."""
+        seconds = self._end - time.monotonic()
+        if seconds <= 0:
+            raise TimeoutError
+        return seconds
+
+
+class _Reading(io.RawIOBase):
+    """The receiving side of a socket under a deadline, in the shape HTTPResponse expects."""
+
+    def __init__(self, connection: socket.socket, deadline: _Deadline) -> None:
+        self._connection = connection
+        self._deadline = deadline
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        self._connection.settimeout(self._deadline.left())
+        return self._connection.recv_into(buffer)
+
+    def makefile(self, mode: str) -> io.BufferedReader:
+        return io.BufferedReader(self, _CHUNK)
+
+
+class GuardedClient:
+    """Reads addresses that anybody may have typed.
+
+    ``deadline`` is in seconds and holds for everything together: name, redirects, headers, body.
+    ``max_bytes`` bounds what arrives and also what it unpacks to.
+    """
+
+    def __init__(
+        self,
+        *,
+        allow_private: bool,
+        user_agent: str,
+        deadline: float = 15.0,
+        max_bytes: int = 5_000_000,
+        max_redirects: int = 3,
+        resolver: Resolver = socket.getaddrinfo,
+    ) -> None:
+        self._allow_private = allow_private
+        self._user_agent = user_agent
+        self._seconds = deadline
+        self._max_bytes = max_bytes
+        self._max_redirects = max_redirects
+        self._resolver = resolver
+
+    def get(
+        self, url: str, headers: Mapping[str, str] | None = None, *, trusted: bool = False
+    ) -> Response:
+        """Answer 200 or 304; everything else raises Retry, WaitUntil or NeedsHuman.
+
+        ``trusted`` exempts the origin of ``url``, not those it redirects to, from the rule against
+        private addresses and unusual ports.
+        """
+        deadline = _Deadline(self._seconds)
+        sent = {name.lower(): value for name, value in (headers or {}).items()}
+        home = target_of(url, any_port=True).origin
+        for _ in range(self._max_redirects + 1):
+            at_home = target_of(url, any_port=True).origin == home
+            free = self._allow_private or (trusted and at_home)
+            target = target_of(url, any_port=free)
+            if not at_home:
+                sent = {name: sent[name] for name in sent if name not in _PRIVATE_HEADERS}
+            status, received, body = self._exchange(target, sent, deadline, free)
+            if status not in REDIRECTS:
+                return Response(status, url, received, body)
+            url = _joined(url, received["location"])
+        raise NeedsHuman(
+            f"{target.host} redirects more than {self._max_redirects} times. "
+            "Find the address it ends at and use that.",
+            code="too_many_redirects",
+        )
+
+    def _exchange(
+        self, target: Target, headers: Mapping[str, str], deadline: _Deadline, free: bool
+    ) -> tuple[int, Headers, bytes]:
+        """One hop, with everything that can go wrong on the wire turned into our errors."""
+        host = target.host
+        try:
+            with self._connected(target, deadline, free) as connection:
+                connection.settimeout(deadline.left())
+                connection.sendall(_request(target, {"user-agent": self._user_agent, **headers}))
+                return self._answer(target, connection, deadline)
+        except ssl.SSLCertVerificationError:
+            raise NeedsHuman(
+                f"{host} has a certificate that is not valid for it. "
+                "Check the address, or ask the site to renew it.",
+                code="certificate",
+            ) from None
+        except TimeoutError:
+            raise Retry(f"{host} did not answer in time. It is tried again later.") from None
+        except socket.gaierror:
+            raise Retry(f"{host} was not found. Check the address if this stays.") from None
+        except OSError:
+            raise Retry(f"The connection to {host} failed. It is tried again later.") from None
+        except (HTTPException, ValueError, zlib.error):
+            raise Retry(f"{host} broke off or garbled its answer. It is tried later.") from None
+
+    def _answer(
+        self, target: Target, connection: socket.socket, deadline: _Deadline
+    ) -> tuple[int, Headers, bytes]:
+        answer = HTTPResponse(_Reading(connection, deadline), method="GET")  # type: ignore[arg-type]
+        answer.begin()
+        headers = Headers(answer.getheaders())
+        if answer.status in REDIRECTS and "location" in headers:
+            return answer.status, headers, b""
+        raise_for_status(answer.status, headers, target.host)
+        if (answer.length or 0) > self._max_bytes:
+            raise self._too_large(target)
+        return answer.status, headers, self._body(target, answer, headers)
+
+    def _body(self, target: Target, answer: HTTPResponse, headers: Headers) -> bytes:
+        body = bytearray()
+        packed = self._packed(target, answer)
+        for piece in unpacked(packed, headers.get("content-encoding", "")):
+            body += piece
+            if len(body) > self._max_bytes:
+                raise self._too_large(target)
+        return bytes(body)
+
+    def _packed(self, target: Target, answer: HTTPResponse) -> Iterator[bytes]:
+        """The body as it arrives; HTTPException when it is cut short."""
+        arrived = 0
+        while piece := answer.read(_CHUNK):
+            arrived += len(piece)
+            if arrived > self._max_bytes:
+                raise self._too_large(target)
+            yield piece
+        if answer.length:
+            raise HTTPException("cut short")
+
+    def _too_large(self, target: Target) -> NeedsHuman:
+        return NeedsHuman(
+            f"{target.host} sent more than {self._max_bytes / 1_000_000:g} MB. "
+            "Choose a smaller feed.",
+            code="too_large",
+        )
+
+    def _connected(self, target: Target, deadline: _Deadline, free: bool) -> socket.socket:
+        """A connection to one of the addresses that were judged, and to no other."""
+        failure: OSError = socket.gaierror(socket.EAI_NONAME, "no address")
+        for address in self._addresses(target, deadline, free):
+            try:
+                return self._open(target, address, deadline)
+            except ssl.SSLCertVerificationError:
+                raise
+            except OSError as error:
+                failure = error
+        raise failure
+
+    def _open(self, target: Target, address: Address, deadline: _Deadline) -> socket.socket:
+        connection = socket.socket(address.family, socket.SOCK_STREAM)
+        try:
+            connection.settimeout(min(_CONNECT_SECONDS, deadline.left()))
+            connection.connect(address.sockaddr)
+            if target.scheme == "http":
+                return connection
+            connection.settimeout(deadline.left())
+            return self._tls.wrap_socket(connection, server_hostname=target.host.rstrip("."))
+        except (OSError, ValueError):
+            connection.close()
+            raise
+
+    @cached_property
+    def _tls(self) -> ssl.SSLContext:
+        return ssl.create_default_context()
+
+    def _addresses(self, target: Target, deadline: _Deadline, free: bool) -> list[Address]:
+        """The judged addresses; looked up beside us, because a name service has no deadline."""
+        found: list[list[Address]] = []
+        failed: list[NeedsHuman | OSError | ValueError] = []
+
+        def look_up() -> None:
+            try:
+                found.append(addresses_of(target, allow_private=free, resolver=self._resolver))
+            except (NeedsHuman, OSError, ValueError) as error:
+                failed.append(error)
+
+        thread = threading.Thread(target=look_up, daemon=True)
+        thread.start()
+        thread.join(deadline.left())
+        if failed:
+            raise failed[0]
+        if not found:
+            raise TimeoutError
+        return found[0]
+
+
+def _joined(url: str, location: str) -> str:
+    try:
+        return urljoin(url, location)
+    except ValueError:
+        return location
+
+
+def _request(target: Target, headers: Mapping[str, str]) -> bytes:
+    fields = {
+        "host": target.authority,
+        "accept-encoding": "gzip, deflate",
+        "connection": "close",
+        **headers,
+    }
+    lines = [f"GET {target.path} HTTP/1.1"]
+    lines += [f"{name}: {re.sub(r'[^ -~]', '', value)}" for name, value in fields.items()]
+    return "\r\n".join([*lines, "", ""]).encode("ascii")

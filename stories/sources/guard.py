@@ -1,0 +1,159 @@
+"""Which addresses a request may go to: nothing inside the operator's own network, unless allowed.
+
+A name is resolved once, every address it has is judged, and the caller connects to one of exactly
+these addresses, so that a name which later resolves elsewhere gains nothing.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import socket
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from sessions_app.errors import NeedsHuman
+
+Resolver = Callable[..., Iterable[tuple[Any, ...]]]
+"""Has the shape of ``socket.getaddrinfo``."""
+
+_PORTS = {"http": 80, "https": 443}
+_NAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*")
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
+_UNWELCOME = re.compile(r"[\x00-\x20\x7f\\]")
+
+# Besides what is_global refuses, which differs between versions of Python. 6to4 and Teredo reach
+# an IPv4 address written inside the IPv6 one; nobody publishes a feed there.
+_DENIED = [
+    ipaddress.ip_network(network)
+    for network in (
+        "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16",
+        "172.16.0.0/12", "192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16",
+        "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4",
+        "::/96", "64:ff9b:1::/48", "100::/64", "2001::/23", "2001:db8::/32", "2002::/16",
+        "3fff::/20", "5f00::/16", "fc00::/7", "fe80::/10", "fec0::/10", "ff00::/8",
+    )
+]  # fmt: skip
+# Each carries an IPv4 address in its last 32 bits: mapped, translated, NAT64.
+_WRAPPING = [
+    ipaddress.IPv6Network(network)
+    for network in ("::ffff:0:0/96", "::ffff:0:0:0/96", "64:ff9b::/96")
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where one request goes, read from its address: ``path`` includes the query."""
+
+    scheme: str
+    host: str  # lower case, ASCII, without the brackets of IPv6
+    port: int
+    path: str
+
+    @property
+    def origin(self) -> tuple[str, str, int]:
+        return self.scheme, self.host.rstrip("."), self.port
+
+    @property
+    def authority(self) -> str:
+        """What the Host header says."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """One address a name has, as ``socket.connect`` takes it."""
+
+    family: int
+    sockaddr: tuple[Any, ...]
+
+
+def _refused(sentence: str) -> NeedsHuman:
+    return NeedsHuman(sentence, code="address_refused")
+
+
+def target_of(url: str, *, any_port: bool = False) -> Target:
+    """Read an address; NeedsHuman when it is none that may be asked, whatever it resolves to."""
+    if _UNWELCOME.search(url):
+        raise _refused("The address contains spaces or control characters. Check it.")
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+        host = _ascii(parts.hostname or "")
+    except ValueError:
+        raise _refused("The address cannot be read. Check it.") from None
+    scheme = parts.scheme.lower()
+    if scheme not in _PORTS:
+        raise _refused("Only addresses that begin with http:// or https:// can be read.")
+    if "@" in parts.netloc:
+        raise _refused("The address contains a user name or password. Leave it out.")
+    _check_host(host)
+    if not any_port and port not in (None, 80, 443):
+        raise _refused(f"{host} is asked for on port {port}. Only ports 80 and 443 are read.")
+    path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~-._")
+    query = quote(parts.query, safe="/%:@!$&'()*+,;=~-._?[]")
+    return Target(
+        scheme, host, _PORTS[scheme] if port is None else port, f"{path}?{query}" if query else path
+    )
+
+
+def _ascii(host: str) -> str:
+    return host if host.isascii() else host.encode("idna").decode("ascii").lower()
+
+
+def _check_host(host: str) -> None:
+    """Refuse what is neither a name nor an IP address in its usual spelling."""
+    name = host.removesuffix(".")
+    if ":" in name or _NUMBER.fullmatch(name.rpartition(".")[2]):
+        try:
+            if "%" not in name:
+                ipaddress.ip_address(name)
+                return
+        except ValueError:
+            pass
+        raise _refused("The host is an IP address in an unusual spelling. Write its name instead.")
+    if not _NAME.fullmatch(name):
+        raise _refused("The address has no valid host name. Check it.")
+
+
+def addresses_of(
+    target: Target, *, allow_private: bool = False, resolver: Resolver = socket.getaddrinfo
+) -> list[Address]:
+    """Resolve the host; NeedsHuman if any of its addresses lies in a private network.
+
+    Raises OSError (``socket.gaierror``) when the name cannot be resolved.
+    """
+    local = f".{target.host.rstrip('.')}".endswith(".localhost")
+    if local and not allow_private:
+        raise _private(target)
+    found = resolver(target.host, target.port, type=socket.SOCK_STREAM)
+    addresses = [Address(family, sockaddr) for family, _, _, _, sockaddr in found]
+    if not addresses:
+        raise socket.gaierror(socket.EAI_NONAME, "no address")
+    if not allow_private and any(is_private(str(each.sockaddr[0])) for each in addresses):
+        raise _private(target)
+    return addresses
+
+
+def _private(target: Target) -> NeedsHuman:
+    return _refused(
+        f"{target.host} lies in a private network, which sources may not reach. "
+        "The operator can allow it with SMNB_ALLOW_PRIVATE_FEEDS=1."
+    )
+
+
+def is_private(text: str) -> bool:
+    """Whether an IP address is anything but a public unicast one; true if it cannot be read."""
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return True
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.scope_id:
+            return True
+        if any(address in network for network in _WRAPPING):
+            return is_private(str(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)))
+    return not address.is_global or any(address in network for network in _DENIED)

@@ -1,0 +1,5 @@
+class RedditSource:
+    kind = "reddit"
+
+    def __init__(self, **_):
+        pass

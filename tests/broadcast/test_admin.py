@@ -1,0 +1,181 @@
+"""The admin: a window on every record, and the desk where quarantined ones are decided on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.contrib import admin
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import User
+from django.db import models
+from django.test import Client
+from django.urls import reverse
+
+from sessions_app import audits, tokens
+from sessions_app.models import ApiToken, Session
+from stories import quarantine
+from stories.models import QuarantinedRecord, Story
+from tests.conftest import run_due_steps
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+OURS = ("sessions_app", "stories", "broadcast")
+MODELS = [model for app in OURS for model in apps.get_app_config(app).get_models()]
+LIST = "admin:stories_quarantinedrecord_changelist"
+
+
+@pytest.fixture
+def desk(editor: User, client_of: Callable[[User], Client]) -> Client:
+    return client_of(editor)
+
+
+def record(number: int = 1, **payload: Any) -> QuarantinedRecord:
+    found = {"narrative": f"Story number {number} of old.", "title": f"Old {number}", **payload}
+    return quarantine.put(
+        "story", found, old_session="live", old_id=str(number), reason="A dead session string."
+    )
+
+
+def act(desk: Client, action: str, records: list[QuarantinedRecord], **more: Any) -> Any:
+    chosen = [str(each.pk) for each in records]
+    return desk.post(reverse(LIST), {"action": action, "_selected_action": chosen, **more})
+
+
+def path_of(model: type[models.Model], page: str, *args: object) -> str:
+    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{page}", args=args)
+
+
+def test_every_model_of_ours_can_be_looked_at() -> None:
+    assert [model for model in MODELS if not admin.site.is_registered(model)] == []
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model._meta.label_lower)
+def test_a_list_opens_and_nothing_can_be_added_changed_or_deleted(
+    desk: Client, model: type[models.Model], session: Session, go_live: Callable[[Session], Any]
+) -> None:
+    go_live(session)
+    run_due_steps(session, most=8)
+    record()
+    tokens.make(session.owner)
+    answer = desk.get(path_of(model, "changelist"))
+    assert answer.status_code == 200
+    assert b"delete_selected" not in answer.content
+    assert desk.get(path_of(model, "add")).status_code == 403
+    row = model._default_manager.first()
+    if row is not None:
+        assert desk.get(path_of(model, "change", row.pk)).status_code == 200
+        assert desk.post(path_of(model, "change", row.pk), {}).status_code == 403
+        assert desk.post(path_of(model, "delete", row.pk), {"post": "yes"}).status_code == 403
+        assert model._default_manager.filter(pk=row.pk).exists()
+
+
+def test_the_secrets_of_a_row_are_not_shown(desk: Client, session: Session) -> None:
+    tokens.make(session.owner)
+    token = ApiToken.objects.get()
+    page = desk.get(path_of(ApiToken, "change", token.pk)).content.decode()
+    assert token.digest not in page
+    page = desk.get(path_of(Session, "change", session.pk)).content.decode()
+    assert session.watch_token not in page
+
+
+def test_chosen_tokens_are_revoked(desk: Client, session: Session) -> None:
+    token = tokens.make(session.owner)
+    row = ApiToken.objects.get()
+    desk.post(path_of(ApiToken, "changelist"), {"action": "revoke", "_selected_action": [row.pk]})
+    assert tokens.owner_of(token) is None
+
+
+def test_orphans_are_shown_in_groups(desk: Client) -> None:
+    for number in range(3):
+        record(number)
+    page = desk.get(reverse("admin:stories_quarantine_groups")).content.decode()
+    assert "A dead session string." in page
+    assert "<td>3</td>" in page
+
+
+def test_the_link_of_a_group_lists_its_records(desk: Client) -> None:
+    record()
+    page = desk.get(reverse("admin:stories_quarantine_groups")).content.decode()
+    link = page.split('href="')[-1] if False else _link(page)
+    answer = desk.get(link)
+    assert answer.status_code == 200
+    assert b"1 quarantined record" in answer.content
+
+
+def _link(page: str) -> str:
+    (found,) = [part.split('"')[0] for part in page.split('href="') if "state__exact" in part[:200]]
+    return found.replace("&amp;", "&")
+
+
+def test_without_orphans_the_groups_say_so(desk: Client) -> None:
+    page = desk.get(reverse("admin:stories_quarantine_groups")).content.decode()
+    assert "every record has its session" in page
+
+
+def test_adopting_asks_for_the_session_first(desk: Client, session: Session) -> None:
+    answer = act(desk, "adopt", [record()])
+    assert answer.status_code == 200
+    assert session.name in answer.content.decode()
+    assert not Story.objects.exists()
+
+
+def test_records_are_adopted_in_bulk_into_the_chosen_session(
+    desk: Client, session: Session, editor: User
+) -> None:
+    records = [record(number) for number in range(3)]
+    assert act(desk, "adopt", records, session=str(session.pk)).status_code == 302
+    assert set(Story.objects.values_list("origin", "session_id")) == {("legacy", session.pk)}
+    found = QuarantinedRecord.objects.get(pk=records[0].pk)
+    assert (found.state, found.adopted_by, found.decided_by) == ("adopted", session, editor)
+    assert LogEntry.objects.filter(user=editor).count() == 3
+    assert list(audits.run()) == []
+
+
+def test_a_record_that_cannot_be_a_story_stays_and_the_others_go(
+    desk: Client, session: Session
+) -> None:
+    bad, good = record(1, narrative=""), record(2)
+    act(desk, "adopt", [bad, good], session=str(session.pk))
+    assert QuarantinedRecord.objects.get(pk=bad.pk).state == "waiting"
+    assert Story.objects.count() == 1
+
+
+def test_records_are_discarded_in_bulk_and_the_act_is_recorded(
+    desk: Client, editor: User
+) -> None:
+    records = [record(number) for number in range(3)]
+    act(desk, "discard", records)
+    assert set(QuarantinedRecord.objects.values_list("state", "decided_by")) == {
+        ("discarded", editor.pk)
+    }
+    assert LogEntry.objects.filter(user=editor).count() == 3
+
+
+def test_what_was_decided_is_not_decided_again(desk: Client, session: Session) -> None:
+    one = record()
+    act(desk, "discard", [one])
+    act(desk, "adopt", [one], session=str(session.pk))
+    assert not Story.objects.exists()
+
+
+def test_an_owner_who_is_not_on_the_staff_sees_none_of_it(
+    owner: User, client_of: Callable[[User], Client]
+) -> None:
+    one = record()
+    assert act(client_of(owner), "discard", [one]).status_code == 302
+    assert client_of(owner).get(reverse(LIST)).status_code == 302
+    assert QuarantinedRecord.objects.get().state == "waiting"
+
+
+def test_a_staff_member_without_permission_can_decide_nothing(
+    client_of: Callable[[User], Client], session: Session
+) -> None:
+    helper = User.objects.create_user("helga", password="helga-has-one", is_staff=True)
+    one = record()
+    for action in ("discard", "adopt"):
+        act(client_of(helper), action, [one], session=str(session.pk))
+    assert client_of(helper).get(reverse("admin:stories_quarantine_groups")).status_code == 403
+    assert QuarantinedRecord.objects.get().state == "waiting"

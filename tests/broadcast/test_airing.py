@@ -1,0 +1,226 @@
+"""On air: one story at a time, at the session's pace, as the control mode allows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from django.db import DatabaseError, transaction
+
+from broadcast import airing, host
+from broadcast.models import Airing, Broadcast
+from sessions_app import audits, commands, lifecycle, steps, sweeper
+from sessions_app.errors import Conflict, NotFound
+from sessions_app.models import Session, SessionEvent, Step
+from stories.models import Story
+from tests.conftest import MakeSession, run_due_steps
+from tests.together import together
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
+
+GoLive = Callable[[Session], Broadcast]
+Live = Callable[..., Session]
+
+
+@pytest.fixture
+def live(make_session: MakeSession, go_live: GoLive) -> Live:
+    """A session on air with posts in its queue and no story yet."""
+
+    def make(mode: str = "hands-free", pace: int = 6000) -> Session:
+        session = make_session(model="extractive", control_mode=mode, pace=pace)
+        go_live(session)
+        run_due_steps(session, "poll", most=1)
+        return session
+
+    return make
+
+
+def turn(session: Session, kind: str = "narrate") -> None:
+    """The pending step of this kind runs now, whenever it is due."""
+    for step in Step.objects.filter(session=session, kind=kind, state="pending"):
+        Step.objects.filter(pk=step.pk).update(due_at=steps.now() - timedelta(seconds=1))
+        steps.run(step.pk)
+
+
+def older(session: Session, seconds: float) -> None:
+    """The session's stories were written so long ago."""
+    for story in Story.objects.filter(session=session):
+        written = story.created_at - timedelta(seconds=seconds)
+        Story.objects.filter(pk=story.pk).update(created_at=written)
+
+
+def states(session: Session) -> list[str]:
+    rows = Story.objects.filter(session=session).order_by("id")
+    return list(rows.values_list("state", flat=True))
+
+
+def decide(session: Session, verdict: str, story: Story | None = None) -> Story:
+    chosen = story or Story.objects.get(session=session, state="written")
+    found: Story = commands.run(f"story.{verdict}", session.owner, session, {"story": chosen.pk})
+    return found
+
+
+def test_hands_free_airs_a_story_as_soon_as_it_is_written(live: Live) -> None:
+    session = live()
+    turn(session)
+    assert states(session) == ["airing"]
+    found = Airing.objects.get()
+    assert found.finish_at - found.aired_at == timedelta(seconds=found.story.duration)
+    assert list(audits.run()) == []
+
+
+def test_without_waiting_stories_follow_one_another_at_once(live: Live) -> None:
+    session = live(pace=0)
+    run_due_steps(session)
+    assert len(states(session)) >= 6
+    assert set(states(session)) <= {"aired", "airing"}
+    assert list(audits.run()) == []
+
+
+def test_nothing_is_written_long_before_it_is_needed(live: Live) -> None:
+    session = live(pace=60)
+    turn(session)
+    turn(session)
+    assert len(states(session)) == 1
+    Airing.objects.update(finish_at=steps.now() + host.LEAD - timedelta(seconds=1))
+    turn(session)
+    assert states(session) == ["airing", "written"]
+
+
+def test_the_next_story_follows_when_one_has_ended(live: Live) -> None:
+    session = live(pace=60)
+    turn(session)
+    Airing.objects.update(finish_at=steps.now() + timedelta(seconds=1))
+    turn(session)
+    turn(session, "finish_airing")
+    assert states(session) == ["aired", "airing"]
+    assert list(audits.run()) == []
+
+
+def test_the_database_allows_one_story_on_air_at_a_time(live: Live) -> None:
+    session = live(pace=60)
+    turn(session)
+    first = Airing.objects.get()
+    with pytest.raises(DatabaseError), transaction.atomic():
+        Airing.objects.create(
+            session=session, run=first.run, story=first.story, aired_at=first.aired_at,
+            finish_at=first.finish_at,
+        )  # fmt: skip
+
+
+def test_balanced_airs_only_after_the_time_to_object(live: Live) -> None:
+    session = live("balanced")
+    turn(session)
+    turn(session)
+    assert states(session) == ["written"]
+    older(session, airing.VETO_WINDOW.total_seconds() + 1)
+    turn(session)
+    assert states(session) == ["airing"]
+
+
+def test_a_vetoed_story_never_airs_and_the_next_is_written(live: Live) -> None:
+    session = live("balanced")
+    turn(session)
+    decide(session, "veto")
+    older(session, 60)
+    turn(session)
+    assert states(session)[0] == "vetoed"
+    assert len(states(session)) == 2
+    assert not Airing.objects.filter(story__state="vetoed").exists()
+    assert list(audits.run()) == []
+
+
+def test_an_approved_story_airs_without_waiting(live: Live) -> None:
+    session = live("balanced")
+    turn(session)
+    decide(session, "approve")
+    assert states(session) == ["airing"]
+
+
+def test_full_control_waits_for_as_long_as_it_takes(live: Live) -> None:
+    session = live("full-control")
+    turn(session)
+    older(session, 3600)
+    for _ in range(3):
+        turn(session)
+    assert states(session) == ["written"]
+    decide(session, "approve")
+    assert states(session) == ["airing"]
+    assert list(audits.run()) == []
+
+
+def test_changing_the_control_mode_holds_for_the_next_story(live: Live) -> None:
+    session = live("full-control")
+    turn(session)
+    lifecycle.change(session, control_mode="hands-free")
+    turn(session)
+    assert states(session) == ["airing"]
+
+
+def test_what_is_on_air_cannot_be_decided_any_more(live: Live) -> None:
+    session = live(pace=60)
+    turn(session)
+    with pytest.raises(Conflict) as refused:
+        decide(session, "veto", Story.objects.get())
+    assert refused.value.state == "airing"
+
+
+def test_a_story_of_another_session_is_not_there_to_decide(
+    live: Live, make_session: MakeSession
+) -> None:
+    session = live("full-control")
+    turn(session)
+    other = make_session("Evening")
+    with pytest.raises(NotFound):
+        decide(other, "approve", Story.objects.get())
+
+
+def test_veto_and_approval_at_once_have_one_outcome(live: Live) -> None:
+    session = live("full-control")
+    turn(session)
+    story = Story.objects.get()
+    together(8, lambda index: decide(session, "veto" if index % 2 else "approve", story))
+    story.refresh_from_db()
+    aired = Airing.objects.filter(story=story).count()
+    assert (story.state, aired) in {("vetoed", 0), ("airing", 1)}
+    assert list(audits.run()) == []
+
+
+def test_a_decision_is_an_event_with_the_story_as_it_is_now(live: Live) -> None:
+    session = live("full-control")
+    turn(session)
+    decide(session, "veto")
+    event = SessionEvent.objects.get(session=session, type="story.decided")
+    assert event.payload["story"]["state"] == "vetoed"
+
+
+def test_airing_and_its_end_are_public_events_without_secrets(live: Live) -> None:
+    session = live(pace=0)
+    run_due_steps(session, most=4)
+    aired = SessionEvent.objects.filter(session=session, type="story.aired").first()
+    assert aired is not None
+    assert set(aired.payload["public"]) == {"story"}
+    assert not {"model", "note", "origin", "created_at"} & set(aired.payload["public"]["story"])
+
+
+def test_the_end_of_an_airing_that_comes_twice_is_written_once(live: Live) -> None:
+    session = live(pace=60)
+    turn(session)
+    turn(session, "finish_airing")
+    step = Step.objects.get(kind="finish_airing")
+    assert not steps.run(step.pk)
+    assert SessionEvent.objects.filter(session=session, type="story.finished").count() == 1
+
+
+def test_an_airing_whose_last_step_was_given_up_still_ends(live: Live) -> None:
+    session = live(pace=60)
+    turn(session)
+    Step.objects.filter(kind="finish_airing").update(state="failed")
+    Airing.objects.update(finish_at=steps.now() - timedelta(seconds=1))
+    sweeper.sweep()
+    for _ in range(3):
+        turn(session, "finish_airing")
+        turn(session)
+    assert "aired" in states(session)
+    assert list(audits.run()) == []

@@ -1,0 +1,492 @@
+"""The JSON API: shapes as promised, errors as {code, detail}, retries without a second effect."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection
+from django.http import HttpResponse
+from django.test import Client
+
+from broadcast import desk
+from sessions_app import events, tokens
+from sessions_app.limits import TooMany
+from sessions_app.models import Session
+from stories.models import TokenUsage
+from tests.conftest import MakeSession, run_due_steps
+from tests.together import together
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+RECORDING = {"kind": "recording", "locator": "demo"}
+WANTED: dict[str, Any] = {"name": "Morning", "sources": [RECORDING]}
+LISTS = ("stories", "posts", "usage", "events")
+SESSION = {
+    "id", "name", "type", "status", "visible", "settings", "budget_usd", "created_at", "watch_url",
+}  # fmt: skip
+STATS = {
+    "story_count", "total_tokens", "input_tokens", "output_tokens", "cache_read_tokens",
+    "cache_write_tokens", "total_cost", "cost_bounds", "avg_story_length", "total_duration",
+    "last_story_at", "message_count", "feed", "queue", "broadcast_state", "hold",
+}  # fmt: skip
+STORY = {
+    "id", "title", "narrative", "tone", "priority", "sentiment", "topics", "word_count", "duration",
+    "state", "origin", "created_at", "post",
+}  # fmt: skip
+POST = {"id", "external_id", "source", "title", "url", "state", "priority", "parts"}
+USAGE = {
+    "id", "attempt", "operation", "model", "state", "exact", "input_tokens", "output_tokens",
+    "cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens", "cost", "lower", "upper",
+    "story_id",
+}  # fmt: skip
+EVENT = {"seq", "type", "at", "data"}
+
+
+class Api:
+    """The API as a program of this person sees it."""
+
+    def __init__(self, user: User) -> None:
+        self.client = Client(headers={"Authorization": f"Bearer {tokens.make(user)}"})
+
+    def call(self, method: str, path: str, body: Any = None, **headers: str) -> HttpResponse:
+        data = "" if body is None else json.dumps(body)
+        found: Any = self.client.generic(
+            method, f"/api{path}", data, content_type="application/json", headers=headers
+        )
+        return found  # type: ignore[no-any-return]
+
+    def get(self, path: str) -> Any:
+        answer = self.call("GET", path)
+        assert answer.status_code == 200, answer.content
+        return json.loads(answer.content)
+
+    def post(self, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
+        answer = self.call("POST", path, body if body is not None else {}, **headers)
+        return answer.status_code, json.loads(answer.content)
+
+    def walk(self, path: str, limit: int) -> Iterator[list[dict[str, Any]]]:
+        cursor: str | None = ""
+        while cursor is not None:
+            page = self.get(f"{path}?limit={limit}&cursor={cursor}")
+            yield page["items"]
+            cursor = page["next"]
+
+
+@pytest.fixture
+def api(owner: User) -> Api:
+    return Api(owner)
+
+
+@pytest.fixture
+def told(make_session: MakeSession, go_live: Callable[[Session], Any]) -> Session:
+    """A session on air that has told some stories."""
+    session = make_session(model="extractive")
+    go_live(session)
+    run_due_steps(session, most=12)
+    TokenUsage.objects.create(session=session, operation="narrate", model="m", max_tokens=1)
+    return session
+
+
+def test_a_session_is_made_with_its_sources_and_settings(api: Api) -> None:
+    settings = {"pace": 0, "personality": "formal", "control_mode": "balanced"}
+    status, found = api.post("/sessions", {**WANTED, "settings": settings, "budget_usd": "1.50"})
+    assert (status, set(found)) == (201, SESSION)
+    assert {name: found["settings"][name] for name in settings} == settings
+    assert (found["name"], found["status"], found["visible"]) == ("Morning", "active", False)
+    assert (found["budget_usd"], found["watch_url"]) == ("1.5", None)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({"name": ""}, "name"),
+        ({"sources": [{"kind": "television"}]}, "kind"),
+        ({"settings": {"pace": -1}}, "pace"),
+        ({"settings": {"pace": 30}}, "pace"),
+        ({"settings": {"control_mode": "none"}}, "control_mode"),
+        ({"budget_usd": "-1"}, "budget_usd"),
+        ({"color": "red"}, "color"),
+    ],
+)
+def test_a_wrong_session_is_refused_naming_the_field(
+    api: Api, wrong: dict[str, Any], named: str
+) -> None:
+    status, found = api.post("/sessions", {**WANTED, **wrong})
+    assert (status, set(found)) == (422, {"code", "detail"})
+    assert named in found["detail"].lower()
+    assert not Session.objects.exists()
+
+
+def test_a_body_that_is_no_json_is_refused_in_the_same_shape(api: Api) -> None:
+    answer = api.client.post("/api/sessions", "{", content_type="application/json")
+    assert answer.status_code in {400, 422}
+    assert set(answer.json()) == {"code", "detail"}
+
+
+def test_a_session_is_read_renamed_shown_and_hidden(api: Api, session: Session) -> None:
+    path = f"/sessions/{session.pk}"
+    assert set(api.get(path)) == SESSION
+    changed = json.loads(api.call("PATCH", path, {"name": "Evening", "visible": True}).content)
+    assert changed["name"] == "Evening"
+    assert changed["watch_url"].endswith(f"/watch/{session.watch_token}/")
+    hidden = json.loads(api.call("PATCH", path, {"visible": False}).content)
+    assert hidden["watch_url"] is None
+
+
+def test_a_change_leaves_alone_what_it_does_not_name(api: Api) -> None:
+    _, made = api.post("/sessions", {**WANTED, "settings": {"pace": 200}, "budget_usd": "2"})
+    path = f"/sessions/{made['id']}"
+    api.call("PATCH", path, {"settings": {"language": "de"}})
+    found = api.get(path)
+    assert (found["settings"]["pace"], found["settings"]["language"]) == (200, "de")
+    assert found["budget_usd"] == "2"
+    api.call("PATCH", path, {"budget_usd": None})
+    assert api.get(path)["budget_usd"] is None
+
+
+def test_a_clone_has_settings_and_sources_and_nothing_that_was_told(
+    api: Api, told: Session
+) -> None:
+    status, found = api.post(f"/sessions/{told.pk}/clone", {"name": "Again"})
+    assert (status, found["name"]) == (201, "Again")
+    assert found["settings"] == api.get(f"/sessions/{told.pk}")["settings"]
+    assert api.get(f"/sessions/{found['id']}/stats")["story_count"] == 0
+    assert api.post(f"/sessions/{found['id']}/broadcast", {"command": "start"})[0] == 202
+
+
+def test_a_clone_needs_no_body(api: Api, session: Session) -> None:
+    answer = api.call("POST", f"/sessions/{session.pk}/clone")
+    assert answer.status_code == 201
+    assert json.loads(answer.content)["name"] == "Morning (copy)"
+
+
+def test_a_session_is_archived_and_restored(api: Api, session: Session) -> None:
+    assert api.post(f"/sessions/{session.pk}/archive")[1]["status"] == "archived"
+    assert api.post(f"/sessions/{session.pk}/broadcast", {"command": "start"})[0] == 409
+    assert api.post(f"/sessions/{session.pk}/restore")[1]["status"] == "active"
+
+
+def test_a_broadcast_is_started_and_stopped(api: Api, session: Session) -> None:
+    path = f"/sessions/{session.pk}/broadcast"
+    assert api.post(path, {"command": "start"}) == (202, {"state": "starting", "run": 1})
+    assert api.post(path, {"command": "stop"}) == (202, {"state": "idle", "run": 1})
+    assert api.post(path, {"command": "start"})[1]["run"] == 2
+
+
+@pytest.mark.parametrize("command", ["stop", "recover"])
+def test_what_does_not_fit_the_state_is_a_409_that_names_it(
+    api: Api, session: Session, command: str
+) -> None:
+    status, found = api.post(f"/sessions/{session.pk}/broadcast", {"command": command})
+    assert status == 409
+    assert set(found) == {"code", "detail", "state"}
+    assert found["state"] == "idle"
+
+
+def test_a_second_start_is_a_409(api: Api, told: Session) -> None:
+    status, found = api.post(f"/sessions/{told.pk}/broadcast", {"command": "start"})
+    assert (status, found["state"]) == (409, "live")
+    assert "live already" in found["detail"]
+
+
+def test_an_unknown_command_is_refused(api: Api, session: Session) -> None:
+    assert api.post(f"/sessions/{session.pk}/broadcast", {"command": "explode"})[0] == 422
+
+
+def test_figures_have_every_field_and_equal_the_rows(api: Api, told: Session) -> None:
+    found = api.get(f"/sessions/{told.pk}/stats")
+    stories = api.get(f"/sessions/{told.pk}/stories?limit=500")["items"]
+    assert set(found) >= STATS
+    assert found["broadcast_state"] == "live"
+    assert found["story_count"] == len(stories) > 0
+    words = sum(story["word_count"] for story in stories)
+    assert found["avg_story_length"] == pytest.approx(words / len(stories), abs=0.05)
+    assert found["total_duration"] == sum(story["duration"] for story in stories)
+    assert found["total_cost"] == "0"
+    assert found["cost_bounds"] == {"lower": "0", "upper": "0"}
+    assert isinstance(found["message_count"], int)
+
+
+@pytest.mark.parametrize(
+    ("what", "fields"), [("stories", STORY), ("posts", POST), ("usage", USAGE), ("events", EVENT)]
+)
+def test_rows_have_every_field_that_is_promised(
+    api: Api, told: Session, what: str, fields: set[str]
+) -> None:
+    page = api.get(f"/sessions/{told.pk}/{what}")
+    assert set(page) == {"items", "next"}
+    assert page["items"]
+    assert all(fields <= set(row) for row in page["items"])
+
+
+def test_a_story_names_its_post_and_where_it_came_from(api: Api, told: Session) -> None:
+    story = api.get(f"/sessions/{told.pk}/stories?limit=1")["items"][0]
+    assert set(story["post"]) == {"id", "external_id", "source", "title", "url"}
+
+
+def test_a_reserved_row_has_no_price_yet_and_counts_nothing(api: Api, told: Session) -> None:
+    (row,) = api.get(f"/sessions/{told.pk}/usage")["items"]
+    assert (row["exact"], row["cost"]) == (False, None)
+    assert api.get(f"/sessions/{told.pk}/stats")["total_tokens"] == 0
+
+
+@pytest.mark.parametrize("what", LISTS)
+@pytest.mark.parametrize("limit", [1, 3])
+def test_a_cursor_walks_all_rows_once_newest_first(
+    api: Api, told: Session, what: str, limit: int
+) -> None:
+    key = "seq" if what == "events" else "id"
+    whole = [row[key] for row in api.get(f"/sessions/{told.pk}/{what}?limit=500")["items"]]
+    pages = list(api.walk(f"/sessions/{told.pk}/{what}", limit))
+    assert [row[key] for page in pages for row in page] == whole
+    assert whole == sorted(whole, reverse=True)
+    assert all(len(page) <= limit for page in pages)
+
+
+def test_a_cursor_walks_all_sessions_once_newest_first(
+    api: Api, make_session: MakeSession
+) -> None:
+    made = [str(make_session(str(number), recording=False).pk) for number in range(7)]
+    found = [row["id"] for page in api.walk("/sessions", 2) for row in page]
+    assert found == made[::-1]
+
+
+def test_the_cursor_holds_its_place_while_rows_are_added(api: Api, session: Session) -> None:
+    for number in range(4):
+        events.say(session, "system", str(number))
+    first = api.get(f"/sessions/{session.pk}/events?limit=2")
+    events.say(session, "system", "late")
+    then = api.get(f"/sessions/{session.pk}/events?limit=2&cursor={first['next']}")
+    assert then["items"][0]["seq"] == first["items"][-1]["seq"] - 1
+
+
+def test_no_page_is_longer_than_500_rows(api: Api, session: Session) -> None:
+    for number in range(502):
+        events.say(session, "system", str(number))
+    page = api.get(f"/sessions/{session.pk}/events?limit=100000")
+    assert len(page["items"]) == 500
+    assert page["next"] is not None
+
+
+@pytest.mark.parametrize("limit", ["0", "-5"])
+def test_a_limit_below_one_is_one(api: Api, told: Session, limit: str) -> None:
+    assert len(api.get(f"/sessions/{told.pk}/events?limit={limit}")["items"]) == 1
+
+
+@pytest.mark.parametrize("what", [*LISTS, ""])
+@pytest.mark.parametrize("cursor", ["nonsense", "-1", "1.5", "2026_x", "\N{SUPERSCRIPT TWO}"])
+def test_a_cursor_that_we_never_gave_is_refused(
+    api: Api, session: Session, what: str, cursor: str
+) -> None:
+    path = f"/sessions/{session.pk}/{what}" if what else "/sessions"
+    answer = api.call("GET", f"{path}?cursor={cursor}")
+    assert answer.status_code == 422
+    assert set(json.loads(answer.content)) == {"code", "detail"}
+
+
+def test_the_newest_page_costs_the_same_few_queries(
+    api: Api, told: Session, django_assert_max_num_queries: Any
+) -> None:
+    with django_assert_max_num_queries(6):
+        api.get(f"/sessions/{told.pk}/stories?limit=500")
+
+
+PATHS = [
+    ("GET", "", None), ("PATCH", "", {"name": "Mine now"}), ("POST", "/clone", {}),
+    ("POST", "/archive", {}), ("POST", "/restore", {}), ("POST", "/sources", RECORDING),
+    ("POST", "/broadcast", {"command": "start"}), ("POST", "/stories/1/approve", {}),
+    ("GET", "/stats", None), *[("GET", f"/{what}", None) for what in LISTS],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("method", "path", "body"), PATHS)
+def test_the_session_of_somebody_else_is_not_there(
+    session: Session, stranger: User, method: str, path: str, body: Any
+) -> None:
+    for key in (session.pk, uuid4(), "no-uuid"):
+        answer = Api(stranger).call(method, f"/sessions/{key}{path}", body)
+        assert answer.status_code == 404
+        assert set(json.loads(answer.content)) == {"code", "detail"}
+    session.refresh_from_db()
+    assert (session.name, session.status) == ("Morning", "active")
+
+
+@pytest.mark.parametrize(("method", "path", "body"), PATHS)
+def test_without_credentials_nothing_opens(
+    session: Session, method: str, path: str, body: Any
+) -> None:
+    for headers in ({}, {"Authorization": "Bearer smnb_wrong"}):
+        answer = Client(headers=headers).generic(
+            method, f"/api/sessions/{session.pk}{path}", json.dumps(body),
+            content_type="application/json",
+        )  # fmt: skip
+        assert answer.status_code == 401
+        assert set(answer.json()) == {"code", "detail"}
+
+
+def test_a_list_holds_the_sessions_of_the_caller_alone(session: Session, stranger: User) -> None:
+    assert Api(stranger).get("/sessions") == {"items": [], "next": None}
+
+
+def test_a_cookie_needs_its_csrf_token_to_change_something(session: Session) -> None:
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(session.owner, backend="django.contrib.auth.backends.ModelBackend")
+    assert client.get("/api/sessions").status_code == 200
+    path = f"/api/sessions/{session.pk}/archive"
+    refused = client.post(path, content_type="application/json")
+    assert refused.status_code in {401, 403}
+    assert set(refused.json()) == {"code", "detail"}
+    client.get("/sessions/")
+    token = {"X-CSRFToken": client.cookies["csrftoken"].value}
+    assert client.post(path, content_type="application/json", headers=token).status_code == 200
+
+
+def test_a_form_sent_to_the_api_is_no_fault_of_ours(session: Session) -> None:
+    client = Client(enforce_csrf_checks=True, raise_request_exception=False)
+    client.force_login(session.owner, backend="django.contrib.auth.backends.ModelBackend")
+    client.get("/sessions/")
+    token = {"X-CSRFToken": client.cookies["csrftoken"].value}
+    answer = client.post(f"/api/sessions/{session.pk}/archive", {"a": "b"}, headers=token)
+    assert answer.status_code < 500
+
+
+def test_a_bearer_token_needs_no_csrf_token(owner: User) -> None:
+    client = Client(
+        enforce_csrf_checks=True, headers={"Authorization": f"Bearer {tokens.make(owner)}"}
+    )
+    assert client.post("/api/sessions", WANTED, "application/json").status_code == 201
+
+
+def test_a_retried_post_has_one_effect_and_the_same_answer(api: Api) -> None:
+    first = api.post("/sessions", WANTED, **{"Idempotency-Key": "k"})
+    assert api.post("/sessions", WANTED, **{"Idempotency-Key": "k"}) == first
+    assert Session.objects.count() == 1
+
+
+def test_a_key_with_another_body_is_refused(api: Api) -> None:
+    api.post("/sessions", WANTED, **{"Idempotency-Key": "k"})
+    status, found = api.post(
+        "/sessions", {**WANTED, "name": "Other"}, **{"Idempotency-Key": "k"}
+    )
+    assert (status, found["code"]) == (422, "idempotency_key_reused")
+    assert Session.objects.count() == 1
+
+
+def test_ten_retries_at_once_make_one_session(owner: User) -> None:
+    callers = [Api(owner) for _ in range(10)]
+    found = together(
+        10, lambda index: callers[index].post("/sessions", WANTED, **{"Idempotency-Key": "k"})
+    )
+    assert {status for status, _ in found} == {201}
+    assert len({body["id"] for _, body in found}) == 1
+    assert Session.objects.count() == 1
+
+
+def test_a_retried_start_is_answered_as_the_first_time(api: Api, session: Session) -> None:
+    path = f"/sessions/{session.pk}/broadcast"
+    first = api.post(path, {"command": "start"}, **{"Idempotency-Key": "go"})
+    assert api.post(path, {"command": "start"}, **{"Idempotency-Key": "go"}) == first
+    assert first[0] == 202
+
+
+def test_a_source_is_added_once(api: Api, make_session: MakeSession) -> None:
+    session = make_session(recording=False)
+    status, found = api.post(f"/sessions/{session.pk}/sources", RECORDING)
+    assert (status, set(found)) == (201, {"id", "kind", "locator"})
+    assert api.post(f"/sessions/{session.pk}/sources", RECORDING)[0] == 409
+
+
+def test_a_waiting_story_is_approved_and_only_while_it_waits(
+    api: Api, make_session: MakeSession, go_live: Callable[[Session], Any]
+) -> None:
+    session = make_session(model="extractive", control_mode="full-control")
+    go_live(session)
+    run_due_steps(session, most=2)
+    (story,) = api.get(f"/sessions/{session.pk}/stories")["items"]
+    path = f"/sessions/{session.pk}/stories/{story['id']}/veto"
+    status, found = api.post(path)
+    assert (status, found["state"]) == (200, "vetoed")
+    status, found = api.post(path)
+    assert (status, found["state"]) == (409, "vetoed")
+
+
+def test_a_retried_decision_is_answered_as_the_first_time(
+    api: Api, make_session: MakeSession, go_live: Callable[[Session], Any]
+) -> None:
+    session = make_session(model="extractive", control_mode="full-control")
+    go_live(session)
+    run_due_steps(session, most=2)
+    (story,) = api.get(f"/sessions/{session.pk}/stories")["items"]
+    path = f"/sessions/{session.pk}/stories/{story['id']}/approve"
+    first = api.post(path, None, **{"Idempotency-Key": "k"})
+    assert first[0] == 200
+    assert api.post(path, None, **{"Idempotency-Key": "k"}) == first
+
+
+@pytest.mark.parametrize("story", ["0", "999999", "nonsense"])
+def test_a_story_that_is_not_there_cannot_be_decided(
+    api: Api, session: Session, story: str
+) -> None:
+    status, found = api.post(f"/sessions/{session.pk}/stories/{story}/approve")
+    assert status in {404, 422}
+    assert set(found) == {"code", "detail"}
+
+
+def test_who_asks_too_often_is_told_when_to_come_again(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise TooMany("At most 60 writes in 60 s.", after=17)
+
+    monkeypatch.setattr("sessions_app.api.limits.count", refuse)
+    answer = api.call("GET", "/sessions")
+    assert (answer.status_code, answer["Retry-After"]) == (429, "17")
+    assert json.loads(answer.content)["code"] == "rate_limited"
+
+
+def references(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        if isinstance(node.get("$ref"), str):
+            yield node["$ref"]
+        for value in node.values():
+            yield from references(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from references(value)
+
+
+def test_the_description_lists_every_path_and_all_its_references_hold(api: Api) -> None:
+    found = api.get("/openapi.json")
+    assert re.fullmatch(r"3\.[01]\.\d", found["openapi"])
+    session = "/api/sessions/{session_id}"
+    expected = {
+        "/api/sessions": {"get", "post"}, session: {"get", "patch"}, "/api/health": {"get"},
+        f"{session}/clone": {"post"}, f"{session}/archive": {"post"},
+        f"{session}/restore": {"post"}, f"{session}/broadcast": {"post"},
+        f"{session}/stats": {"get"}, **{f"{session}/{what}": {"get"} for what in LISTS},
+    }  # fmt: skip
+    for path, methods in expected.items():
+        assert methods <= set(found["paths"][path]), path
+    operations = [one["operationId"] for path in found["paths"].values() for one in path.values()]
+    assert len(operations) == len(set(operations))
+    for reference in references(found):
+        node = found
+        for part in reference.removeprefix("#/").split("/"):
+            node = node[part]
+
+
+def test_the_public_address_is_nobodys_guess(session: Session) -> None:
+    assert desk.watch_url(session) is None
+    session.visible = True
+    assert str(session.pk) not in str(desk.watch_url(session))
+
+
+def test_a_request_of_the_api_leaves_no_transaction_open(api: Api, session: Session) -> None:
+    api.post(f"/sessions/{session.pk}/broadcast", {"command": "stop"})
+    assert not connection.in_atomic_block

@@ -1,0 +1,458 @@
+"""The orchestrator: the table, the race for Go Live, stopping from everywhere, the reaper."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import DatabaseError, transaction
+from django.utils import timezone
+
+from broadcast import airing, host, orchestrator
+from broadcast.models import Airing, Broadcast, StateChange
+from broadcast.states import BUSY, REAPER, TRANSITIONS, Cause, State, follow, mermaid
+from sessions_app import audits, commands, lifecycle, steps, sweeper
+from sessions_app.errors import Conflict, StaleClaim
+from sessions_app.models import Message, Session, SessionEvent, Step
+from stories.models import QuarantinedRecord, Source, SourcePost, Story, TokenUsage
+from stories.types import Brief, Narration, OnText
+from tests.conftest import MakeSession, run_due_steps
+from tests.together import together
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
+
+GoLive = Callable[[Session], Broadcast]
+PATHS: dict[State, tuple[Cause, ...]] = {
+    State.IDLE: (),
+    State.INITIALIZING: (Cause.INITIALIZE,),
+    State.READY: (Cause.INITIALIZE, Cause.PREPARED),
+    State.STARTING: (Cause.INITIALIZE, Cause.PREPARED, Cause.START),
+    State.LIVE: (Cause.INITIALIZE, Cause.PREPARED, Cause.START, Cause.OPENED),
+    State.STOPPING: (Cause.INITIALIZE, Cause.STOP),
+    State.ERROR: (Cause.INITIALIZE, Cause.FAIL),
+}
+
+
+def run_in(session: Session, state: State) -> Broadcast:
+    """A run that came to ``state`` by the table."""
+    number = Broadcast.objects.filter(session=session).count() + 1
+    run = Broadcast.objects.create(session=session, number=number, since=steps.now())
+    for cause in PATHS[state]:
+        changes = {"live_at": steps.now()} if cause == Cause.OPENED else {}
+        run = orchestrator.transition(run, cause, **changes)
+    return run
+
+
+def press(session: Session, command: str) -> Broadcast:
+    found: Broadcast = commands.run(f"broadcast.{command}", session.owner, session, {})
+    return found
+
+
+def counted(session: Session) -> tuple[int, int]:
+    rows = SessionEvent.objects.filter(session=session)
+    return StateChange.objects.filter(session=session).count(), rows.count()
+
+
+def state_of(session: Session) -> str:
+    run = orchestrator.latest(session)
+    return run.state if run else "none"
+
+
+def age(run: Broadcast, seconds: float) -> None:
+    Broadcast.objects.filter(pk=run.pk).update(since=steps.now() - timedelta(seconds=seconds))
+
+
+def sound() -> bool:
+    return list(audits.run()) == []
+
+
+@pytest.mark.parametrize("cause", Cause)
+@pytest.mark.parametrize("state", State)
+def test_the_table_alone_decides_what_is_allowed(
+    session: Session, state: State, cause: Cause
+) -> None:
+    run = run_in(session, state)
+    changes, events = counted(session)
+    after = follow(state, cause)
+    if after is None:
+        with pytest.raises(Conflict) as refused:
+            orchestrator.transition(run, cause)
+        assert refused.value.state == state
+        assert counted(session) == (changes, events)
+    else:
+        assert orchestrator.transition(run, cause).state == after
+        assert counted(session) == (changes + 1, events + 1)
+    assert sound()
+
+
+def test_every_state_can_be_reached_and_left() -> None:
+    assert {after for after in TRANSITIONS.values()} == set(State)
+    assert {before for before, _ in TRANSITIONS} == set(State)
+
+
+def test_every_open_state_that_must_not_last_has_a_maximum_age() -> None:
+    assert set(REAPER) == set(BUSY) - {State.LIVE}
+
+
+def test_the_diagram_shows_every_move_of_the_table() -> None:
+    for (before, cause), after in TRANSITIONS.items():
+        assert f"{before} --> {after}: {cause}" in mermaid()
+
+
+def test_a_change_names_who_caused_it_and_the_seq_of_its_event(
+    session: Session, go_live: GoLive
+) -> None:
+    run = go_live(session)
+    change = StateChange.objects.filter(run=run).latest("epoch")
+    event = SessionEvent.objects.get(session=session, seq=change.seq)
+    assert change.actor == session.owner
+    assert event.payload["air"]["state"] == change.to_state == State.STARTING
+
+
+def test_who_knows_an_older_epoch_cannot_move_the_run(session: Session) -> None:
+    old = run_in(session, State.READY)
+    orchestrator.transition(old, Cause.START)
+    with pytest.raises(Conflict) as refused:
+        orchestrator.transition(old, Cause.START)
+    assert refused.value.state == State.STARTING
+    assert sound()
+
+
+def test_the_database_refuses_a_second_active_run(session: Session) -> None:
+    run_in(session, State.READY)
+    with pytest.raises(DatabaseError), transaction.atomic():
+        Broadcast.objects.create(
+            session=session, number=2, state=State.READY, since=steps.now()
+        )
+
+
+def test_of_eight_who_press_go_live_at_once_one_gets_a_run(session: Session) -> None:
+    found = together(8, lambda _: press(session, "start"))
+    refused = [each for each in found if isinstance(each, Conflict)]
+    assert len(refused) == 7
+    assert {each.state for each in refused} <= {"initializing", "ready", "starting"}
+    assert Broadcast.objects.filter(session=session).count() == 1
+    assert Step.objects.filter(session=session, kind="narrate").count() == 1
+    assert sound()
+
+
+def test_of_eight_who_press_stop_at_once_one_stops_the_run(
+    session: Session, go_live: GoLive
+) -> None:
+    go_live(session)
+    found = together(8, lambda _: press(session, "stop"))
+    assert sum(isinstance(each, Conflict) for each in found) == 7
+    assert state_of(session) == State.IDLE
+    assert sound()
+
+
+def test_start_and_stop_at_the_same_moment_leave_one_true_state(
+    session: Session, go_live: GoLive
+) -> None:
+    go_live(session)
+    together(8, lambda index: press(session, "stop" if index % 2 else "start"))
+    assert Broadcast.objects.filter(session=session).exclude(state="idle").count() <= 1
+    assert sound()
+
+
+def test_go_live_inserts_the_first_steps_of_the_same_session(
+    session: Session, source: Source, go_live: GoLive
+) -> None:
+    run = go_live(session)
+    found = set(Step.objects.filter(session=session).values_list("kind", "subject"))
+    assert found == {("poll", str(source.pk)), ("narrate", str(run.pk))}
+
+
+def test_a_run_is_live_only_when_a_worker_has_done_a_step(
+    session: Session, go_live: GoLive
+) -> None:
+    assert go_live(session).state == State.STARTING
+    run_due_steps(session, most=1)
+    assert state_of(session) == State.LIVE
+
+
+def test_without_a_source_nothing_starts(make_session: MakeSession) -> None:
+    session = make_session(recording=False)
+    with pytest.raises(Conflict, match="no source") as refused:
+        press(session, "start")
+    assert (refused.value.code, refused.value.state) == ("no_sources", "idle")
+    assert not Broadcast.objects.exists()
+
+
+def test_an_archived_session_does_not_start(session: Session) -> None:
+    lifecycle.archive(session)
+    with pytest.raises(Conflict, match="archived"):
+        press(session, "start")
+
+
+def test_a_session_on_air_is_not_archived(session: Session, go_live: GoLive) -> None:
+    go_live(session)
+    with pytest.raises(Conflict, match="on air"):
+        commands.run("session.archive", session.owner, session, {})
+
+
+@pytest.mark.parametrize("command", ["stop", "recover"])
+def test_at_rest_there_is_nothing_to_stop_or_recover(session: Session, command: str) -> None:
+    with pytest.raises(Conflict) as refused:
+        press(session, command)
+    assert refused.value.state == State.IDLE
+
+
+@pytest.mark.parametrize(
+    "state", [State.INITIALIZING, State.READY, State.STARTING, State.LIVE, State.ERROR]
+)
+def test_stop_leads_to_rest_from_every_state(session: Session, state: State) -> None:
+    run = run_in(session, state)
+    steps.enqueue(session, "narrate", run.pk)
+    assert press(session, "stop").state == State.IDLE
+    assert not Step.objects.filter(session=session, state="pending").exists()
+    assert sound()
+
+
+def test_stop_acknowledges_an_error_and_keeps_its_sentence(session: Session) -> None:
+    run = orchestrator.fail(run_in(session, State.LIVE), "The roof came down.")
+    assert press(session, "stop").last_error == run.last_error == "The roof came down."
+
+
+def test_recover_reopens_the_same_run_with_its_steps(session: Session) -> None:
+    run = orchestrator.fail(run_in(session, State.STARTING), "No worker.")
+    recovered = press(session, "recover")
+    assert (recovered.pk, recovered.state, recovered.last_error) == (run.pk, "starting", "")
+    assert set(Step.objects.filter(state="pending").values_list("kind", flat=True)) == {
+        "poll", "narrate",
+    }  # fmt: skip
+    assert sound()
+
+
+@pytest.mark.parametrize("state", [State.STARTING, State.LIVE, State.STOPPING])
+def test_only_an_error_is_recovered(session: Session, state: State) -> None:
+    run_in(session, state)
+    with pytest.raises(Conflict) as refused:
+        press(session, "recover")
+    assert refused.value.state == state
+
+
+@pytest.mark.parametrize("state", list(REAPER))
+def test_the_reaper_leaves_a_young_state_alone(session: Session, state: State) -> None:
+    run = run_in(session, state)
+    steps.claim(steps.enqueue(session, "narrate", run.pk).pk)
+    age(run, REAPER[state].after.total_seconds() - 5)
+    sweeper.sweep()
+    assert state_of(session) == state
+
+
+@pytest.mark.parametrize(
+    ("state", "after"),
+    [
+        (State.INITIALIZING, State.ERROR),
+        (State.READY, State.IDLE),
+        (State.STARTING, State.ERROR),
+        (State.STOPPING, State.IDLE),
+    ],
+)
+def test_the_reaper_ends_what_lasts_too_long(
+    session: Session, state: State, after: State
+) -> None:
+    run = run_in(session, state)
+    if state == State.STOPPING:
+        steps.claim(steps.enqueue(session, "narrate", run.pk).pk)
+    age(run, REAPER[state].after.total_seconds() + 1)
+    sweeper.sweep()
+    assert state_of(session) == after
+    if after == State.ERROR:
+        assert orchestrator.air(session)["last_error"] == REAPER[state].sentence
+    assert sound()
+
+
+def test_a_sweeper_that_just_came_up_gives_the_workers_their_time(session: Session) -> None:
+    age(run_in(session, State.STARTING), 3600)
+    sweeper.sweep(up=1.0)
+    assert state_of(session) == State.STARTING
+
+
+def test_several_sweepers_at_once_reap_a_run_once(session: Session) -> None:
+    run = run_in(session, State.STARTING)
+    age(run, 3600)
+    together(4, lambda _: sweeper.sweep())
+    assert StateChange.objects.filter(run=run, cause="fail").count() == 1
+    assert sound()
+
+
+def test_a_stopping_run_waits_for_its_leased_step(session: Session, go_live: GoLive) -> None:
+    go_live(session)
+    step = Step.objects.get(kind="narrate")
+    held = steps.claim(step.pk)
+    assert held is not None
+    assert press(session, "stop").state == State.STOPPING
+    sweeper.sweep()
+    assert state_of(session) == State.STOPPING
+    held.done()
+    sweeper.sweep()
+    assert state_of(session) == State.IDLE
+
+
+def test_a_stopping_run_waits_for_its_open_usage(session: Session, go_live: GoLive) -> None:
+    go_live(session)
+    usage = TokenUsage.objects.create(session=session, operation="narrate", model="m", max_tokens=1)
+    assert press(session, "stop").state == State.STOPPING
+    TokenUsage.objects.filter(pk=usage.pk).update(state="final")
+    sweeper.sweep()
+    assert state_of(session) == State.IDLE
+
+
+def test_a_live_run_without_a_narrate_step_gets_one(session: Session, go_live: GoLive) -> None:
+    run = go_live(session)
+    run_due_steps(session, "poll")
+    Step.objects.filter(kind="narrate").update(state="failed")
+    sweeper.sweep()
+    sweeper.sweep()
+    assert Step.objects.filter(kind="narrate", subject=str(run.pk), state="pending").count() == 1
+
+
+def test_a_hold_keeps_the_run_live_and_is_an_event(session: Session, go_live: GoLive) -> None:
+    go_live(session)
+    run_due_steps(session, "narrate")
+    run = orchestrator.active(session)
+    assert run is not None
+    hold = {"code": "budget", "sentence": "Spent.", "until": None}
+    with transaction.atomic():
+        orchestrator.set_hold(run, hold)
+        orchestrator.set_hold(run, hold)
+    assert orchestrator.air(session)["state"] == State.LIVE
+    assert orchestrator.air(session)["hold"] == hold
+    assert SessionEvent.objects.filter(payload__cause="hold").count() == 1
+    assert sound()
+
+
+def test_stopping_ends_a_hold(session: Session, go_live: GoLive) -> None:
+    go_live(session)
+    run_due_steps(session, "narrate")
+    Broadcast.objects.update(hold={"code": "budget", "sentence": "Spent.", "until": None})
+    assert press(session, "stop").hold is None
+
+
+def test_stopping_takes_the_story_off_the_air(make_session: MakeSession, go_live: GoLive) -> None:
+    session = make_session(pace=60, model="extractive")
+    go_live(session)
+    run_due_steps(session)
+    assert airing.now_airing(session) is not None
+    press(session, "stop")
+    assert airing.now_airing(session) is None
+    assert Story.objects.get(session=session).state == Story.State.AIRED
+    assert Airing.objects.get(session=session).finished_at is not None
+    assert sound()
+
+
+class Interrupted:
+    """A narrator during whose answer something happens."""
+
+    origin = "extractive"
+
+    def __init__(self, act: Callable[[], Any], speaks: bool) -> None:
+        self.act, self.speaks = act, speaks
+
+    def narrate(self, brief: Brief, on_text: OnText) -> Narration:
+        self.act()
+        if self.speaks:
+            on_text("So far")
+        return Narration(brief.title, "All of it.", "developing", "neutral", [])
+
+
+def interrupt(
+    monkeypatch: pytest.MonkeyPatch, act: Callable[[], Any], speaks: bool = False
+) -> None:
+    monkeypatch.setattr(host, "narrator_for", lambda *_: Interrupted(act, speaks))
+
+
+def test_an_answer_after_stop_goes_to_quarantine_and_not_on_air(
+    session: Session, go_live: GoLive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_live(session)
+    run_due_steps(session, "poll", most=1)
+    interrupt(monkeypatch, lambda: press(session, "stop"))
+    run_due_steps(session, "narrate")
+    sweeper.sweep()
+    assert state_of(session) == State.IDLE
+    assert not Story.objects.exists()
+    assert QuarantinedRecord.objects.get().payload["narrative"] == "All of it."
+    assert not SourcePost.objects.filter(state="claimed").exists()
+    assert sound()
+
+
+def test_a_narrator_is_cut_short_when_the_run_has_ended(
+    session: Session, go_live: GoLive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_live(session)
+    run_due_steps(session, "poll", most=1)
+    interrupt(monkeypatch, lambda: press(session, "stop"), speaks=True)
+    run_due_steps(session, "narrate")
+    sweeper.sweep()
+    assert state_of(session) == State.IDLE
+    assert not Story.objects.exists()
+    assert not QuarantinedRecord.objects.exists()
+    assert not SourcePost.objects.filter(state="claimed").exists()
+    assert sound()
+
+
+def test_an_answer_of_a_worker_that_lost_its_step_goes_to_quarantine(
+    session: Session, go_live: GoLive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_live(session)
+    run_due_steps(session, "poll", most=1)
+    step = Step.objects.get(kind="narrate")
+
+    def taken_over() -> None:
+        Step.objects.filter(pk=step.pk).update(lease_until=steps.now() - timedelta(seconds=1))
+        monkeypatch.undo()
+        monkeypatch.setattr(steps, "_poker", [])
+        steps.run(step.pk)
+
+    interrupt(monkeypatch, taken_over)
+    steps.run(step.pk)
+    assert QuarantinedRecord.objects.count() == 1
+    assert Story.objects.count() == 1
+    assert sound()
+
+
+def test_the_run_of_another_epoch_cannot_be_written_to(
+    session: Session, go_live: GoLive
+) -> None:
+    go_live(session)
+    run_due_steps(session, "narrate")
+    old = orchestrator.active(session)
+    assert old is not None
+    press(session, "stop")
+    with pytest.raises(StaleClaim), transaction.atomic():
+        orchestrator.hold_fast(old)
+
+
+def test_time_on_air_is_counted_when_the_run_leaves_the_air(
+    session: Session, go_live: GoLive
+) -> None:
+    go_live(session)
+    run_due_steps(session, "narrate")
+    Broadcast.objects.update(live_at=timezone.now() - timedelta(seconds=90))
+    press(session, "stop")
+    session.stats.refresh_from_db()
+    assert session.stats.on_air_seconds == 90
+
+
+def test_two_sessions_on_air_at_once_do_not_mix(
+    make_session: MakeSession, go_live: GoLive, owner: User
+) -> None:
+    both = [make_session(name, model="extractive") for name in ("One", "Other")]
+    for session in both:
+        go_live(session)
+    for session in both:
+        run_due_steps(session)
+    for session in both:
+        stories = Story.objects.filter(session=session)
+        assert stories.exists()
+        assert all(story.post.session_id == session.pk for story in stories if story.post)
+    press(both[0], "stop")
+    assert state_of(both[1]) == State.LIVE
+    assert not Message.objects.filter(session__in=both, code="error").exists()
+    assert sound()

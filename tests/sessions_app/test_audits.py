@@ -1,0 +1,89 @@
+"""Audits of sessions, events and steps: each finds what it is there for."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+
+from sessions_app import audits, events, steps
+from sessions_app.models import Session, SessionEvent, SessionStats, Step
+from tests.conftest import MakeSession
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
+
+AUDITS = {
+    "agreement", "airings", "counters", "events", "ledger", "narrations", "orphans", "posts",
+    "schema", "states", "steps", "story-counters",
+}  # fmt: skip
+
+
+def found(name: str) -> list[str]:
+    return [each.detail for each in audits.run(name)]
+
+
+def test_all_audits_are_there() -> None:
+    assert set(audits.names()) >= AUDITS
+
+
+def test_a_sound_database_has_no_finding(session: Session) -> None:
+    events.say(session, "system", "x")
+    assert list(audits.run()) == []
+
+
+def test_a_finding_names_its_audit_and_session(session: Session) -> None:
+    SessionStats.objects.filter(session=session).update(messages=5)
+    (finding,) = audits.run()
+    assert (finding.audit, finding.session) == ("counters", str(session.pk))
+
+
+def test_a_hole_in_the_events_is_found(make_session: MakeSession) -> None:
+    session = make_session()
+    events.say(session, "system", "x")
+    SessionEvent.objects.filter(session=session, seq=2).delete()
+    assert found("events") == ["events are not gapless: 2 of 3"]
+
+
+def test_a_lost_newest_event_is_found(session: Session) -> None:
+    SessionEvent.objects.filter(session=session).latest("seq").delete()
+    assert len(found("events")) == 1
+
+
+def test_a_session_without_counters_is_found(session: Session) -> None:
+    SessionStats.objects.filter(session=session).delete()
+    assert found("counters") == ["the session has no counters"]
+
+
+def test_a_step_that_nobody_was_told_of_is_found(session: Session) -> None:
+    late = steps.now() - timedelta(seconds=61)
+    Step.objects.create(session=session, kind="poll", subject="1", due_at=late)
+    assert len(found("steps")) == 1
+
+
+def test_a_step_that_was_just_missed_is_not_a_finding(session: Session) -> None:
+    late = steps.now() - timedelta(seconds=30)
+    Step.objects.create(session=session, kind="poll", subject="1", due_at=late)
+    assert found("steps") == []
+
+
+def test_a_lease_that_ran_out_long_ago_is_found(session: Session) -> None:
+    at = steps.now() - timedelta(seconds=90)
+    Step.objects.create(
+        session=session, kind="poll", subject="1", due_at=at, state="leased", lease_until=at
+    )
+    assert len(found("steps")) == 1
+
+
+def test_a_missing_guard_is_found(session: Session) -> None:
+    names = audits.integrity.missing()
+    assert names == []
+    with connection.cursor() as cursor:
+        if connection.vendor == "sqlite":
+            cursor.execute('DROP TRIGGER "fixed_stories_source"')
+        else:
+            cursor.execute('DROP TRIGGER "fixed_stories_source" ON stories_source')
+    try:
+        assert found("schema") == ["fixed_stories_source is missing from the live schema"]
+    finally:
+        audits.integrity.restore()

@@ -1,0 +1,68 @@
+"""The context of the log lines: opened at doors, restored, never leaking into the next."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from django.http import HttpRequest, HttpResponse
+
+from sessions_app import context
+from sessions_app.context import ContextMiddleware
+
+
+def test_a_door_has_exactly_its_fields_and_gives_the_former_back() -> None:
+    with context.door(session="one"):
+        context.bind(run=3)
+        with context.door(step=7):
+            assert context.current() == {"step": "7"}
+        assert context.current() == {"session": "one", "run": "3"}
+    assert context.current() == {}
+
+
+def test_a_door_closes_also_after_an_error() -> None:
+    with pytest.raises(RuntimeError), context.door(session="one"):
+        raise RuntimeError
+    assert context.current() == {}
+
+
+def test_what_is_handed_out_is_a_copy() -> None:
+    with context.door(session="one"):
+        context.current()["session"] = "two"
+        assert context.current() == {"session": "one"}
+
+
+def test_a_log_line_gets_the_fields_but_keeps_its_own() -> None:
+    with context.door(session="one", step=7):
+        found = context.add_context(None, "info", {"event": "x", "step": 9})
+    assert found == {"event": "x", "step": 9, "session": "one"}
+
+
+def test_every_request_has_an_id_of_its_own() -> None:
+    seen: list[dict[str, str]] = []
+
+    def view(_request: HttpRequest) -> HttpResponse:
+        seen.append(context.current())
+        return HttpResponse()
+
+    middleware = ContextMiddleware(view)
+    for _ in range(2):
+        middleware(HttpRequest())
+    assert seen[0]["request"] != seen[1]["request"]
+    assert context.current() == {}
+
+
+async def test_requests_at_the_same_time_do_not_mix() -> None:
+    async def view(request: HttpRequest) -> HttpResponse:
+        context.bind(path=request.path)
+        await asyncio.sleep(0)
+        assert context.current()["path"] == request.path
+        return HttpResponse()
+
+    async def one(number: int) -> None:
+        request = HttpRequest()
+        request.path = f"/{number}/"
+        await ContextMiddleware(view)(request)
+
+    await asyncio.gather(*(one(number) for number in range(20)))
+    assert context.current() == {}

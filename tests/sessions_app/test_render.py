@@ -1,0 +1,85 @@
+"""Frames: a pure function of the stored payload, for owner and audience, as HTML and JSON."""
+
+from __future__ import annotations
+
+import json
+from uuid import uuid4
+
+import pytest
+from django.db import transaction
+
+from sessions_app import events, render
+from sessions_app.models import Session, SessionEvent
+from sessions_app.render import HTML, JSON
+
+pytestmark = pytest.mark.django_db
+
+HOSTILE = '<script>alert(1)</script><i id="seq" hx-swap-oob="true">'
+
+
+@pytest.fixture
+def event(session: Session) -> SessionEvent:
+    events.say(session, "host", HOSTILE)
+    return SessionEvent.objects.filter(session=session).latest("seq")
+
+
+def text(event: SessionEvent, format_: str, audience: str = events.OWNER) -> str:
+    return render.text_of(render.frame_of(event, event.seq - 1, audience), audience, format_)
+
+
+def test_a_frame_begins_with_its_seq_and_the_one_before(event: SessionEvent) -> None:
+    expected = (
+        f'<i id="seq" hx-swap-oob="true" data-seq="{event.seq}" data-prev="{event.seq - 1}"'
+    )
+    assert text(event, HTML).startswith(expected)
+
+
+def test_a_json_frame_has_exactly_the_fields_that_are_promised(event: SessionEvent) -> None:
+    found = json.loads(text(event, JSON))
+    assert list(found) == ["seq", "prev", "type", "session", "at", "data"]
+    assert found["session"] == str(event.session_id)
+    assert found["at"].endswith("Z")
+
+
+def test_the_same_payload_always_gives_the_same_bytes(event: SessionEvent) -> None:
+    again = SessionEvent.objects.get(pk=event.pk)
+    assert text(event, HTML) == text(again, HTML)
+
+
+def test_untrusted_text_stays_text(event: SessionEvent) -> None:
+    found = text(event, HTML)
+    assert "<script" not in found
+    assert found.count('id="seq"') == 1
+
+
+def test_the_audience_sees_public_types_alone(event: SessionEvent) -> None:
+    assert not render.visible(event.type, events.PUBLIC)
+    assert render.visible(event.type, events.OWNER)
+    assert all(render.visible(type_, events.PUBLIC) for type_ in events.public_types())
+
+
+def test_the_audience_gets_the_public_part_and_nothing_else(session: Session) -> None:
+    payload = {"secret": "cost", "public": {"air": {"state": "live"}}}
+    with transaction.atomic():
+        event = events.record(session, "broadcast.state", payload)
+    assert json.loads(text(event, JSON, events.PUBLIC))["data"] == payload["public"]
+
+
+def test_an_ephemeral_frame_has_no_seq() -> None:
+    frame = render.ephemeral(uuid4(), "narration.delta", {"title": "T", "text": HOSTILE})
+    found = render.text_of(frame, events.OWNER, HTML)
+    assert "data-ephemeral" in found
+    assert 'id="seq"' not in found
+    assert json.loads(render.text_of(frame, events.OWNER, JSON))["seq"] is None
+
+
+def test_a_page_that_was_away_for_too_long_is_told_to_load_anew() -> None:
+    session_id = uuid4()
+    assert "data-reload" in render.reload_text(session_id, 7, HTML)
+    assert json.loads(render.reload_text(session_id, 7, JSON))["type"] == "reload"
+
+
+def test_the_largest_frame_keeps_within_its_promise(session: Session) -> None:
+    events.say(session, "host", "\N{SNOWMAN}" * 2000)
+    event = SessionEvent.objects.filter(session=session).latest("seq")
+    assert all(len(text(event, f).encode()) <= render.MOST_BYTES for f in (HTML, JSON))
