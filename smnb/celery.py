@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 from logging.config import dictConfig
 from typing import Any
 
 from celery import Celery, signals
 from django.conf import settings
+
+from smnb.studio.child import die_with
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "smnb.settings")
 
@@ -19,3 +22,8 @@ app.autodiscover_tasks()
 @signals.setup_logging.connect
 def _keep_our_handlers(**_: Any) -> None:
     dictConfig(settings.LOGGING)
+
+
+@signals.worker_process_init.connect
+def _die_with_the_worker(**_: Any) -> None:
+    die_with(os.getppid(), signal.SIGKILL)

@@ -7,6 +7,7 @@ from django.contrib.auth.decorators import login_required
 from django.contrib.auth.views import LoginView, LogoutView
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import include, path
+from django.views.decorators.http import require_safe
 from django.views.generic import RedirectView
 
 from smnb import health
@@ -16,6 +17,7 @@ admin.site.site_header = admin.site.site_title = "SMNB"
 admin.site.index_title = "Records"
 
 
+@require_safe
 def healthz(request: HttpRequest) -> HttpResponse:
     """200 once migrations, owner, Redis and a worker are ready, 503 before; names only the state."""
     found = health.components()

@@ -7,6 +7,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.core.exceptions import PermissionDenied
 from django.db.models import Count, Max, Min, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -77,6 +78,8 @@ class QuarantinedRecordAdmin(Window):
 
     def groups(self, request: HttpRequest) -> HttpResponse:
         """What waits, by old session string and reason."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
         waiting = QuarantinedRecord.objects.filter(state=QuarantinedRecord.State.WAITING)
         rows = (
             waiting.values("old_session", "reason", "kind")

@@ -22,7 +22,8 @@ class ChildSpec:
     """What to run and how to end it; seconds throughout.
 
     ``env`` is added to ours. ``ready`` is asked until it says True, after the start and before the
-    next child starts. ``last`` children are stopped when the others have ended.
+    next child starts. ``last`` children are stopped when the others have ended. ``orphan_signal``
+    is what the kernel sends when the studio itself is killed.
     """
 
     name: str
@@ -33,6 +34,7 @@ class ChildSpec:
     ready: Callable[[], bool] | None = None
     ready_within: float = 30.0
     last: bool = False
+    orphan_signal: signal.Signals = signal.SIGTERM
 
 
 class Child:
@@ -49,7 +51,7 @@ class Child:
             stderr=subprocess.STDOUT,
             # The terminal's Ctrl-C reaches the studio alone, which stops the children in order.
             start_new_session=True,
-            preexec_fn=lambda: die_with(parent),  # noqa: PLW1509
+            preexec_fn=lambda: die_with(parent, spec.orphan_signal),  # noqa: PLW1509
         )
         self._reader = threading.Thread(target=self._copy_lines, args=(width,), daemon=True)
         self._reader.start()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
 from smnb.studio.child import ChildSpec
@@ -56,4 +57,11 @@ def _worker(name: str, queues: str, processes: int) -> ChildSpec:
         *("--without-mingle", "--without-gossip"),
         *("--", f"worker.soft_shutdown_timeout={WORKER_SOFT_SECONDS}"),
     ]
-    return ChildSpec(name, command, env=WORKER_ENVIRONMENT, grace=WORKER_SOFT_SECONDS + 3)
+    return ChildSpec(
+        name,
+        command,
+        env=WORKER_ENVIRONMENT,
+        grace=WORKER_SOFT_SECONDS + 3,
+        # Redis dies in the same moment, and without it a soft stop never ends.
+        orphan_signal=signal.SIGKILL,
+    )

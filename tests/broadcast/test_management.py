@@ -165,8 +165,9 @@ def test_a_state_change_that_the_table_does_not_allow_is_found(told: Session) ->
 
 
 def test_an_airing_left_open_is_found(told: Session) -> None:
-    Airing.objects.filter(pk=Airing.objects.earliest("pk").pk).update(finished_at=None)
-    Airing.objects.exclude(pk=Airing.objects.earliest("pk").pk).filter(finished_at=None).delete()
+    first = Airing.objects.earliest("pk")
+    Airing.objects.exclude(pk=first.pk).delete()
+    Airing.objects.filter(pk=first.pk).update(finished_at=None)
     with pytest.raises(CommandError):
         manage("audit_sessions", "--only", "airings")
 
@@ -183,7 +184,7 @@ def test_the_list_of_sessions_counts_stories_and_not_their_products(
     told: Session, make_session: MakeSession
 ) -> None:
     make_session("Evening", recording=False)
-    assert re.search(r"\b0 stories  –  Evening", manage("inspect_sessions"))
+    assert re.search(r"\b0 stories .*Evening", manage("inspect_sessions"))
 
 
 GOOD = '{"session": "live", "id": "1", "reason": "Dead string.", "payload": {"narrative": "x"}}'

@@ -173,10 +173,14 @@ def start(data: Path, **more: str) -> Studio:
             [sys.executable, "manage.py", "studio"], cwd=ROOT, env=env, stdout=out, stderr=out
         )
     studio = Studio(port, data, env, process, log)
-    eventually("the studio answers", lambda: _ready(studio), patience=90)
-    made = studio.manage("api_token", "studio")
-    studio.token = made.stdout.strip()
-    assert studio.token, made.stderr
+    try:
+        eventually("the studio answers", lambda: _ready(studio), patience=90)
+        made = studio.manage("api_token", "studio")
+        studio.token = made.stdout.strip()
+        assert studio.token, made.stderr
+    except BaseException:
+        studio.stop()
+        raise
     return studio
 
 

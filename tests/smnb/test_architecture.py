@@ -1,0 +1,177 @@
+"""What keeps the tree a tree: imports go one way, and what must never be written is not."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sessions_app import events
+from smnb.env import Environment
+
+ROOT = Path(__file__).resolve().parents[2]
+APPS = ("sessions_app", "stories", "broadcast", "smnb")
+HEAVY = {"anthropic", "praw", "prawcore", "feedparser"}
+SOURCES = [
+    path for app in APPS for path in sorted((ROOT / app).rglob("*.py")) if "migrations" not in path.parts
+]
+TEMPLATES = sorted((ROOT / "templates").rglob("*.html"))
+
+# A module may import those of its own or a lower room; the highest room first.
+ROOMS = (
+    ("urls", "routing", "admin", "management", "apps", "checks"),
+    ("views", "api", "consumers"),
+    ("tasks", "forms"),
+    ("DOMAIN",),
+    ("models",),
+    ("types", "errors", "states", "ledger_types"),
+)
+LEVEL = {name: len(ROOMS) - number for number, names in enumerate(ROOMS) for name in names}
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def imports(tree: ast.AST) -> Iterator[tuple[ast.stmt, str]]:
+    """Each import with the whole names it may bind."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((node, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            for alias in node.names:
+                yield node, f"{node.module}.{alias.name}"
+
+
+def inner(tree: ast.AST) -> Iterator[tuple[str, ast.stmt, str]]:
+    """Imports inside functions, with the name of the function."""
+    for function in ast.walk(tree):
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield from ((function.name, *found) for found in imports(function))
+
+
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text("utf-8"))
+
+
+def room(parts: tuple[str, ...]) -> int:
+    """The level of a module by the first part of its name below its app."""
+    return LEVEL.get(parts[0], LEVEL["DOMAIN"]) if parts else LEVEL["models"]
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_an_app_imports_only_itself_and_lower_apps(path: Path) -> None:
+    own = APPS.index(path.relative_to(ROOT).parts[0])
+    for _, name in imports(parsed(path)):
+        app = name.split(".")[0]
+        assert app != "tests", name
+        assert app not in APPS or APPS.index(app) <= own, name
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_inside_an_app_modules_import_only_downwards(path: Path) -> None:
+    app, *rest = path.relative_to(ROOT).with_suffix("").parts
+    if app == "smnb":
+        return
+    wiring = {id(node) for name, node, _ in inner(parsed(path)) if name == "ready"}
+    for node, name in imports(parsed(path)):
+        target = name.split(".")
+        if target[0] == app and len(target) > 1 and not (rest == ["apps"] or id(node) in wiring):
+            assert room(tuple(target[1:])) <= room(tuple(rest)), name
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_only_heavy_libraries_and_the_wiring_are_imported_inside_functions(path: Path) -> None:
+    for function, _, name in inner(parsed(path)):
+        wiring = path.name == "apps.py" and function == "ready"
+        assert wiring or name.split(".")[0] in HEAVY, name
+
+
+@pytest.mark.parametrize("library", ["anthropic", "praw", "feedparser"])
+def test_a_heavy_library_is_imported_inside_functions_of_one_package(library: str) -> None:
+    users = set()
+    for path in SOURCES:
+        tree = parsed(path)
+        within = {id(node) for _, node, _ in inner(tree)}
+        for node, name in imports(tree):
+            if name.split(".")[0] == library and not _only_for_types(tree, node):
+                assert id(node) in within, name_of(path)
+                users.add(path.parent)
+    assert len(users) <= 1
+
+
+def _only_for_types(tree: ast.Module, node: ast.stmt) -> bool:
+    guards = [each for each in tree.body if isinstance(each, ast.If)]
+    return any(
+        "TYPE_CHECKING" in ast.dump(each.test) and node in list(ast.walk(each)) for each in guards
+    )
+
+
+def test_nothing_is_written_from_the_context() -> None:
+    readers = {
+        name_of(path)
+        for path in SOURCES
+        if re.search(r"\bcontext\.current\b|import .*\bcurrent\b|_fields\.get\(", path.read_text())
+    }
+    assert readers <= {"sessions_app/context.py", "smnb/logs.py"}
+
+
+@pytest.mark.parametrize("path", [*SOURCES, *TEMPLATES], ids=name_of)
+def test_no_text_is_declared_safe(path: Path) -> None:
+    text = path.read_text("utf-8")
+    assert not re.search(r"mark_safe|SafeString|\|\s*safe\b|safeseq|autoescape\s+off", text)
+    assert not re.search(r"format_html\(f[\"']|html_safe", text)
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=name_of)
+def test_no_template_has_script_style_or_handlers_of_its_own(path: Path) -> None:
+    text = path.read_text("utf-8")
+    assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son[a-z]+=|hx-on|hx-vals", text)
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in SOURCES if {"views", "api.py"} & set(path.parts)], ids=name_of
+)
+def test_no_view_finds_a_row_without_its_owner(path: Path) -> None:
+    found = re.findall(r"\.objects\.get\(pk=.*|get_object_or_404.*", path.read_text("utf-8"))
+    assert found == []
+
+
+def test_every_setting_is_explained_in_the_readme() -> None:
+    text = (ROOT / "README.md").read_text("utf-8")
+    names = [str(field.alias) for field in Environment.model_fields.values()]
+    assert [name for name in names if f"`{name}`" not in text and name not in text] == []
+
+
+def test_every_declared_event_has_its_frames() -> None:
+    frames = ROOT / "templates" / "frames"
+    owner = {path.stem for path in (frames / "owner").glob("[!_]*.html")}
+    public = {path.stem for path in (frames / "public").glob("[!_]*.html")}
+    assert owner == set(events.types()) | {"narration.delta"}
+    assert public == events.public_types()
+
+
+def test_every_event_type_says_what_it_means() -> None:
+    assert all(meaning.endswith(".") for meaning in events.types().values())
+
+
+def test_no_test_runs_the_tasks_eagerly_is_skipped_or_expected_to_fail() -> None:
+    words = ("task_always" + "_eager", "mark." + "skip", "mark." + "xfail", "pytest." + "skip(")
+    for path in sorted((ROOT / "tests").rglob("*.py")):
+        text = path.read_text("utf-8").lower()
+        assert [word for word in words if word in text] == [], name_of(path)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_no_broad_except_outside_the_edge_of_tasks(path: Path) -> None:
+    broad = re.findall(r"except(?: Exception| BaseException)?(?: as \w+)?:", path.read_text())
+    assert not broad or name_of(path) == "sessions_app/steps.py"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_no_file_is_longer_than_can_be_read_at_once(path: Path) -> None:
+    assert len(path.read_text("utf-8").splitlines()) <= 350

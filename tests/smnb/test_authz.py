@@ -1,0 +1,247 @@
+"""Who may do what: every route and method in one table; a route that is not in it fails."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from asgiref.sync import sync_to_async
+from channels.testing import WebsocketCommunicator
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver
+
+from sessions_app import lifecycle, tokens
+from sessions_app.models import Session
+from sessions_app.routing import websocket_urlpatterns
+from smnb import health
+from smnb.asgi import application
+from stories.models import Source
+
+pytestmark = pytest.mark.django_db
+
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+# What anonymous, stranger, editor (staff) and owner get.
+Row = tuple[int, int, int, int]
+
+OPEN: Row = (200, 200, 200, 200)
+PAGE: Row = (302, 200, 200, 200)  # any signed-in person
+OWN: Row = (302, 404, 404, 200)  # a page of the owner's session
+DOES: Row = (302, 404, 404, 302)  # a form on the owner's session
+SIGNED_IN: Row = (401, 200, 200, 200)
+MINE: Row = (401, 404, 404, 200)
+MAKES: Row = (401, 404, 404, 201)
+
+S = "sessions/<session>/"
+A = "api/sessions/<session>"
+STARTED = {"command": "start"}
+SETTINGS = {
+    "model": "extractive", "personality": "formal", "verbosity": "concise", "pace": "200",
+    "language": "en", "instructions": "", "control_mode": "balanced", "budget_usd": "",
+}  # fmt: skip
+
+TABLE: dict[tuple[str, str], tuple[Row, dict[str, Any]]] = {
+    ("", "GET"): ((302, 302, 302, 302), {}),
+    **{("", method): ((302, 302, 302, 302), {}) for method in METHODS},
+    ("login/", "GET"): ((200, 302, 302, 302), {}),
+    ("login/", "POST"): ((200, 302, 302, 302), {}),
+    ("login/", "PUT"): ((200, 302, 302, 302), {}),
+    ("logout/", "POST"): ((302, 302, 302, 302), {}),
+    ("healthz", "GET"): (OPEN, {}),
+    ("watch/<token>/", "GET"): (OPEN, {}),
+    ("sessions/", "GET"): (PAGE, {}),
+    ("sessions/new/", "POST"): ((302, 302, 302, 302), {"name": "New", "sources": "demo"}),
+    (S, "GET"): (OWN, {}),
+    (f"{S}name/", "POST"): (DOES, {"name": "Other"}),
+    (f"{S}settings/", "POST"): (DOES, SETTINGS),
+    (f"{S}visibility/", "POST"): (DOES, {"visible": "true"}),
+    (f"{S}filing/", "POST"): (DOES, {"action": "archive"}),
+    (f"{S}sources/", "POST"): ((302, 404, 404, 422), {"kind": "recording"}),
+    (f"{S}sources/<source>/remove/", "POST"): (DOES, {}),
+    ("broadcast/", "GET"): (PAGE, {}),
+    ("broadcast/start/", "POST"): ((302, 409, 409, 409), {}),
+    ("broadcast/<session>/", "GET"): (OWN, {}),
+    ("broadcast/<session>/command/", "POST"): (DOES, STARTED),
+    ("broadcast/<session>/stories/<story>/decision/", "POST"): (DOES, {"decision": "veto"}),
+    ("api/openapi.json", "GET"): (OPEN, {}),
+    ("api/docs", "GET"): (OPEN, {}),
+    ("api/health", "GET"): (SIGNED_IN, {}),
+    ("api/sessions", "GET"): (SIGNED_IN, {}),
+    ("api/sessions", "POST"): ((401, 201, 201, 201), {"name": "New"}),
+    (A, "GET"): (MINE, {}),
+    (A, "PATCH"): (MINE, {"name": "Other"}),
+    (f"{A}/clone", "POST"): (MAKES, {}),
+    (f"{A}/archive", "POST"): (MINE, {}),
+    (f"{A}/restore", "POST"): (MINE, {}),
+    (f"{A}/broadcast", "POST"): ((401, 404, 404, 202), STARTED),
+    (f"{A}/sources", "POST"): ((401, 404, 404, 409), {"kind": "recording"}),
+    (f"{A}/stories/<story>/<decision>", "POST"): ((401, 404, 404, 404), {}),
+    **{(f"{A}/{what}", "GET"): (MINE, {}) for what in (
+        "stats", "stories", "posts", "usage", "events",
+    )},
+}  # fmt: skip
+ROUTES = sorted({route for route, _ in TABLE})
+# Ours that are public without being a page of somebody's session.
+PUBLIC = {"login/", "logout/", "healthz", "watch/<token>/", "api/openapi.json", "api/docs"}
+
+
+def walk(resolver: URLResolver, before: str = "") -> Iterator[str]:
+    for each in resolver.url_patterns:
+        route = before + str(each.pattern)
+        if isinstance(each, URLResolver):
+            yield from walk(each, route)
+        elif isinstance(each, URLPattern):
+            yield route
+
+
+def plain(route: str) -> str:
+    """The route with short names for its parts, without the marks of regular expressions."""
+    return re.sub(r"<(?:\w+:)?(?:(\w+?)(?:_id)?)>", r"<\1>", route).removeprefix("^").rstrip("$")
+
+
+def routes() -> set[str]:
+    return {plain(route) for route in walk(get_resolver())}
+
+
+@pytest.fixture
+def people(
+    session: Session, stranger: User, editor: User, client_of: Callable[[User], Client]
+) -> list[Client]:
+    return [Client(), client_of(stranger), client_of(editor), client_of(session.owner)]
+
+
+@pytest.fixture
+def visit(
+    session: Session, source: Source, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[Client, str, str], Any]:
+    monkeypatch.setitem(health.COMPONENTS, "workers", lambda: health.OK)
+    lifecycle.show(session, True)
+    values = {
+        "session": session.pk, "token": session.watch_token, "source": source.pk, "story": 1,
+        "decision": "approve",
+    }  # fmt: skip
+
+    def send(client: Client, route: str, method: str) -> Any:
+        path = "/" + re.sub(r"<(\w+)>", lambda found: str(values[found[1]]), route)
+        data = TABLE.get((route, method), (None, {}))[1]
+        if route.startswith("api/") and method != "GET":
+            return client.generic(method, path, json.dumps(data), content_type="application/json")
+        return getattr(client, method.lower())(path, data if method == "POST" else {})
+
+    return send
+
+
+def test_every_route_stands_in_the_table() -> None:
+    ours = {route for route in routes() if not route.startswith("admin/")}
+    assert ours - set(ROUTES) - {"api/", "api/"} == set()
+    assert set(ROUTES) - ours == set()
+
+
+@pytest.mark.parametrize(
+    ("route", "method"), sorted(TABLE), ids=lambda part: str(part).replace("/", "-") or "home"
+)
+def test_everybody_gets_what_the_table_says(
+    people: list[Client], visit: Callable[[Client, str, str], Any], route: str, method: str
+) -> None:
+    expected, _ = TABLE[route, method]
+    got = tuple(visit(person, route, method).status_code for person in people)
+    assert got == expected
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda part: part.replace("/", "-") or "home")
+def test_no_other_method_does_anything(
+    people: list[Client], visit: Callable[[Client, str, str], Any], route: str
+) -> None:
+    others = [method for method in METHODS if (route, method) not in TABLE]
+    for person in (people[0], people[3]):
+        got = {method: visit(person, route, method).status_code for method in others}
+        assert set(got.values()) <= {405} or (person is people[0] and set(got.values()) <= {302, 405})
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda part: part.replace("/", "-") or "home")
+def test_every_answer_has_the_policy_against_foreign_content(
+    people: list[Client], visit: Callable[[Client, str, str], Any], route: str
+) -> None:
+    for person in people:
+        answer = visit(person, route, "GET")
+        policy = answer["Content-Security-Policy"]
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+        assert answer["X-Content-Type-Options"] == "nosniff"
+
+
+def test_who_is_not_signed_in_is_sent_to_sign_in(
+    people: list[Client], visit: Callable[[Client, str, str], Any]
+) -> None:
+    for (route, method), (expected, _) in TABLE.items():
+        if expected[0] == 302 and route != "logout/":
+            assert visit(people[0], route, method)["Location"].startswith("/login/?next=")
+
+
+def test_nothing_public_is_missing_from_the_list() -> None:
+    public = {route for (route, _), (row, _) in TABLE.items() if row[0] in {200, 201, 202}}
+    assert public <= PUBLIC
+
+
+def test_the_admin_is_for_the_staff_alone(people: list[Client]) -> None:
+    lists = {route for route in routes() if re.fullmatch(r"admin/\w+/\w+/", route)}
+    assert len(lists) > 15
+    for route in lists:
+        got = tuple(person.get(f"/{route}").status_code for person in people)
+        assert got == (302, 302, 200, 302), route
+
+
+def test_a_wrong_password_is_locked_out_in_the_end(owner: User) -> None:
+    client = Client()
+    form = {"username": owner.username, "password": "wrong"}
+    for _ in range(5):
+        answer = client.post("/login/", form)
+    assert answer.status_code == 429
+    good = {**form, "password": "olga-has-a-password"}
+    assert client.post("/login/", good).status_code == 429
+
+
+def test_after_signing_in_nobody_is_sent_to_another_site(owner: User) -> None:
+    form = {"username": owner.username, "password": "olga-has-a-password"}
+    answer = Client().post("/login/?next=https://evil.example/", form)
+    assert answer["Location"] == "/"
+
+
+def test_there_are_two_sockets() -> None:
+    found = {plain(str(each.pattern)) for each in websocket_urlpatterns}
+    assert found == {"ws/sessions/<session>/", "ws/watch/<token>/"}
+
+
+async def closed_with(path: str, **headers: str) -> int | str:
+    """The code with which a socket is closed, or "refused" before it was opened."""
+    sent = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+    socket = WebsocketCommunicator(application, path, headers=sent)
+    opened, code = await socket.connect(timeout=10)
+    if not opened:
+        return "refused"
+    closing = await socket.receive_output(timeout=10)
+    return int(closing["code"])
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_sockets_are_closed_to_who_has_no_right(session: Session, stranger: User) -> None:
+    path = f"/ws/sessions/{session.pk}/"
+    ours = "http://localhost:8000"
+    token = await _made(stranger)
+    assert await closed_with(path) == "refused"
+    assert await closed_with(path, Origin="http://evil.example") == "refused"
+    assert await closed_with(path, Origin="http://localhost:8001") == "refused"
+    assert await closed_with(path, Origin="null") == "refused"
+    assert await closed_with(path, Origin=ours) == 4401
+    assert await closed_with(path, Authorization="Bearer smnb_wrong") == 4401
+    assert await closed_with(path, Authorization=f"Bearer {token}") == 4404
+    assert await closed_with(f"/ws/sessions/{uuid4()}/", Authorization=f"Bearer {token}") == 4404
+    assert await closed_with(f"/ws/watch/{session.watch_token}/") == 4404
+
+
+async def _made(user: User) -> str:
+    return str(await sync_to_async(tokens.make)(user))

@@ -1,0 +1,125 @@
+"""The environment: defaults that work, bad values that name their variable, secrets kept."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+from pydantic import SecretStr
+
+from smnb.databases import database
+from smnb.env import ROOT, Environment, kept_secret, read_environment
+
+
+@pytest.fixture(autouse=True)
+def empty(monkeypatch: pytest.MonkeyPatch) -> None:
+    for field in Environment.model_fields.values():
+        monkeypatch.delenv(str(field.alias), raising=False)
+
+
+def read(monkeypatch: pytest.MonkeyPatch, **values: str) -> Environment:
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    return read_environment()
+
+
+def test_without_any_variable_the_defaults_are_those_that_are_promised() -> None:
+    found = read_environment()
+    assert (found.port, found.debug, found.demo, found.host_slots) == (8000, False, True, 4)
+    assert (found.poll_seconds, found.owner, found.data_dir) == (30.0, "studio", ROOT / "var")
+    assert found.origins == ["http://localhost:8000", "http://127.0.0.1:8000"]
+    assert not found.allow_private_feeds
+    assert found.limit_writes == 60
+    assert found.limit_go_live == 30
+    assert found.limit_public_sockets == 30
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PORT", "0"),
+        ("PORT", "eighty"),
+        ("SMNB_POLL_SECONDS", "0"),
+        ("SMNB_POLL_SECONDS", "nan"),
+        ("SMNB_HOST_SLOTS", "-1"),
+        ("PUBLIC_URL", "studio.example"),
+        ("REDDIT_URL", "ftp://x.test"),
+        ("SMNB_LIMIT_WRITES", "-5"),
+        ("SMNB_DEMO", "perhaps"),
+    ],
+)
+def test_a_bad_value_names_its_variable_and_is_not_echoed(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    with pytest.raises(ImproperlyConfigured, match=name) as refused:
+        read(monkeypatch, **{name: value})
+    assert f"'{value}'" not in str(refused.value)
+
+
+def test_all_bad_values_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ImproperlyConfigured) as refused:
+        read(monkeypatch, PORT="x", SMNB_HOST_SLOTS="x")
+    assert "PORT" in str(refused.value)
+    assert "SMNB_HOST_SLOTS" in str(refused.value)
+
+
+def test_an_empty_variable_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert read(monkeypatch, PORT="", SMNB_DATA_DIR="").port == 8000
+
+
+def test_a_secret_is_not_shown_by_printing_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = read(monkeypatch, ANTHROPIC_API_KEY="key-one", SECRET_KEY="key-two")
+    assert "key-one" not in repr(found)
+    assert "key-two" not in str(found)
+
+
+def test_a_poll_may_come_more_than_once_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert read(monkeypatch, SMNB_POLL_SECONDS="0.2").poll_seconds == 0.2
+
+
+def test_a_public_address_is_the_one_origin(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = read(monkeypatch, PUBLIC_URL="https://news.example/", ALLOWED_HOSTS="other.example, ")
+    assert found.origins == ["https://news.example"]
+    assert found.hosts == ["127.0.0.1", "localhost", "news.example", "other.example"]
+
+
+def test_a_relative_data_folder_is_taken_from_the_clone(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert read(monkeypatch, SMNB_DATA_DIR="elsewhere").data_dir == ROOT / "elsewhere"
+
+
+def test_a_secret_is_made_once_and_for_its_owner_alone(tmp_path: Path) -> None:
+    path = tmp_path / "data" / "secret_key"
+    made = kept_secret(SecretStr(""), path)
+    assert len(made) >= 50
+    assert kept_secret(SecretStr(""), path) == made
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_given_secret_is_used_and_not_written_down(tmp_path: Path) -> None:
+    path = tmp_path / "secret_key"
+    assert kept_secret(SecretStr("given"), path) == "given"
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    ("url", "engine", "name"),
+    [
+        ("", "sqlite3", "/data/smnb.sqlite3"),
+        ("sqlite:////elsewhere/x.sqlite3", "sqlite3", "/elsewhere/x.sqlite3"),
+        ("postgresql://u:p%40ss@db.example:5433/news", "postgresql", "news"),
+        ("postgres://u@/news?host=/run/pg", "postgresql", "news"),
+    ],
+)
+def test_a_database_address_is_understood(url: str, engine: str, name: str) -> None:
+    found = database(url, Path("/data"))
+    assert found["ENGINE"].endswith(engine)
+    assert found["NAME"] == name
+    assert found.get("PASSWORD", "") in {"", "p@ss"}
+
+
+def test_a_strange_database_address_is_refused_without_echo() -> None:
+    with pytest.raises(ImproperlyConfigured, match="DATABASE_URL") as refused:
+        database("mysql://user:hidden@host/x", Path("/data"))
+    assert "hidden" not in str(refused.value)

@@ -1,0 +1,80 @@
+"""Health: 200 once everything is ready and never before; who asks is told what is missing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+
+from sessions_app import integrity, tokens
+from smnb import health
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker answers; that a real one does is shown end to end."""
+    monkeypatch.setitem(health.COMPONENTS, "workers", lambda: health.OK)
+
+
+def ready() -> tuple[int, Any]:
+    answer = Client().get("/healthz")
+    return answer.status_code, answer.json()
+
+
+def test_with_everything_there_it_is_200(owner: User, worker: None) -> None:
+    status, found = ready()
+    assert status == 200
+    assert found["status"] == "ok"
+    assert set(found) == {"status", "database", "guards", "owner", "redis", "workers"}
+
+
+def test_without_an_owner_it_is_not_ready(worker: None) -> None:
+    status, found = ready()
+    assert (status, found["owner"]) == (503, "down")
+
+
+def test_without_a_worker_it_is_not_ready(owner: User) -> None:
+    status, found = ready()
+    assert (status, found["workers"], found["redis"]) == (503, "down", "ok")
+
+
+def test_without_redis_it_is_not_ready_and_says_so(
+    owner: User, worker: None, settings: Any
+) -> None:
+    settings.REDIS = replace(settings.REDIS, hub="redis://127.0.0.1:1/0")
+    assert ready()[0] == 503
+    found = health.components()["components"]["redis"]
+    assert found["state"] == "down"
+    assert "not reachable" in found["detail"]
+    assert "127.0.0.1" not in found["detail"]
+
+
+def test_without_the_guards_of_the_database_it_is_not_ready(
+    owner: User, worker: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(integrity, "missing", lambda: ["fixed_stories_story"])
+    assert ready()[1]["guards"] == "down"
+
+
+def test_with_migrations_to_apply_it_is_not_ready(
+    owner: User, worker: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health.MigrationExecutor, "migration_plan", lambda *_: [object()])
+    status, found = ready()
+    assert (status, found["database"]) == (503, "down")
+
+
+def test_the_api_shows_each_component_to_who_is_signed_in(owner: User, worker: None) -> None:
+    client = Client(headers={"Authorization": f"Bearer {tokens.make(owner)}"})
+    found = client.get("/api/health").json()
+    assert found["status"] == "ok"
+    assert all(set(each) == {"state", "detail"} for each in found["components"].values())
+
+
+def test_the_public_answer_holds_no_details(owner: User) -> None:
+    assert set(ready()[1].values()) <= {"ok", "down", "degraded"}
