@@ -22,7 +22,6 @@ CSRF_TRUSTED_ORIGINS = SMNB.origins
 SECURE = PUBLIC_URL.startswith("https://")
 
 INSTALLED_APPS = [
-    "daphne",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",

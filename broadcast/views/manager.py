@@ -10,7 +10,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from broadcast import pages
 from broadcast.forms import NewSessionForm, SettingsForm, SourceForm
-from sessions_app import commands
+from sessions_app import commands, lifecycle
 from sessions_app.errors import SmnbError
 from sessions_app.http import SignedIn, of_session, refused, signed_in
 from sessions_app.models import Session
@@ -78,7 +78,7 @@ def rename(request: SignedIn, session: Session) -> HttpResponse:
 @require_POST
 @of_session
 def settings(request: SignedIn, session: Session) -> HttpResponse:
-    fresh = Session.objects.get(pk=session.pk)
+    fresh = lifecycle.get(request.user, session.pk)
     form = SettingsForm(request.POST, instance=fresh)
     if not form.is_valid():
         return _detail(request, session, form, SourceForm(), status=422)

@@ -69,13 +69,14 @@ class RssSource:
 
     def fetch(self, locator: str, sort: str, cursor: dict[str, Any]) -> Fetched:
         """Read the feed unless it is unchanged; ``sort`` means nothing to a feed."""
-        response = self._client.get(locator, _conditions(cursor))
+        response = self._client.get(locator, conditions(cursor))
         if response.status == 304:
             return Fetched([], cursor)
-        return Fetched(posts_of(response, self._now()), _validators(response.headers))
+        return Fetched(posts_of(response, self._now()), validators(response.headers))
 
 
-def _conditions(cursor: Mapping[str, Any]) -> dict[str, str]:
+def conditions(cursor: Mapping[str, Any]) -> dict[str, str]:
+    """Request fields for a feed that may be unchanged since the cursor was made."""
     fields = {"If-None-Match": cursor.get("etag"), "If-Modified-Since": cursor.get("modified")}
     return {
         "Accept": "application/atom+xml, application/rss+xml, application/xml;q=0.9, */*;q=0.5",
@@ -83,7 +84,8 @@ def _conditions(cursor: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _validators(headers: Mapping[str, str]) -> dict[str, Any]:
+def validators(headers: Mapping[str, str]) -> dict[str, Any]:
+    """The cursor an answer gives: ``{"etag"?: str, "modified"?: str}``."""
     fields = {"etag": headers.get("etag", ""), "modified": headers.get("last-modified", "")}
     return {name: value for name, value in fields.items() if 0 < len(value) <= _VALIDATOR}
 

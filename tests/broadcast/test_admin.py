@@ -142,9 +142,7 @@ def test_a_record_that_cannot_be_a_story_stays_and_the_others_go(
     assert Story.objects.count() == 1
 
 
-def test_records_are_discarded_in_bulk_and_the_act_is_recorded(
-    desk: Client, editor: User
-) -> None:
+def test_records_are_discarded_in_bulk_and_the_act_is_recorded(desk: Client, editor: User) -> None:
     records = [record(number) for number in range(3)]
     act(desk, "discard", records)
     assert set(QuarantinedRecord.objects.values_list("state", "decided_by")) == {

@@ -96,9 +96,7 @@ def test_a_second_press_is_a_409_with_a_sentence(browser: Client, session: Sessi
 def test_a_refusal_without_script_is_shown_on_the_next_page(
     browser: Client, session: Session
 ) -> None:
-    answer = browser.post(
-        f"/broadcast/{session.pk}/command/", {"command": "stop"}, follow=True
-    )
+    answer = browser.post(f"/broadcast/{session.pk}/command/", {"command": "stop"}, follow=True)
     assert "Nothing is on air." in text(answer)
 
 
@@ -132,9 +130,7 @@ def test_the_story_of_another_session_cannot_be_decided_here(
     assert Story.objects.get().state == "written"
 
 
-def test_who_presses_too_often_is_told_so(
-    browser: Client, session: Session, settings: Any
-) -> None:
+def test_who_presses_too_often_is_told_so(browser: Client, session: Session, settings: Any) -> None:
     settings.SMNB = settings.SMNB.model_copy(update={"limit_go_live": 1})
     press(browser, session, "start", headers=HTMX)
     assert press(browser, session, "start", headers=HTMX).status_code == 429

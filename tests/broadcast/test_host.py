@@ -10,12 +10,11 @@ import pytest
 
 from broadcast import host, orchestrator
 from broadcast.models import Broadcast
-from broadcast.narrators.anthropic import AnthropicNarrator
+from broadcast.narrators import choice
 from sessions_app import audits, commands, lifecycle, steps, sweeper
 from sessions_app.errors import NeedsHuman, Retry, SmnbError, WaitUntil
 from sessions_app.models import Message, Session, SessionEvent, Step
-from stories.ledger_types import Ledger
-from stories.llm import Credentials, EmptyAnswer, Gateway, Refused
+from stories.llm import Credentials, EmptyAnswer, Refused
 from stories.models import SourcePost, Story, TokenUsage
 from stories.types import Brief, Narration, OnText
 from tests.conftest import MakeSession, run_due_steps
@@ -309,11 +308,8 @@ def modelled(
 ) -> Session:
     """A session on air that is narrated by a model."""
 
-    def narrator(session: Session, ledger: Ledger) -> AnthropicNarrator:
-        found = Credentials(api_key="key-of-the-stand-in", base_url=anthropic.url)
-        return AnthropicNarrator(Gateway(found), ledger, session.model)
-
-    monkeypatch.setattr(host, "narrator_for", narrator)
+    found = Credentials(api_key="key-of-the-stand-in", base_url=anthropic.url)
+    monkeypatch.setattr(choice, "credentials", lambda: found)
     session = make_session(model=MODEL)
     go_live(session)
     run_due_steps(session, "poll", most=1)

@@ -220,7 +220,7 @@ def test_a_line_that_is_not_unicode_is_rejected_and_not_a_crash(tmp_path: Path) 
 
 
 def test_a_file_that_is_not_there_is_said_so(tmp_path: Path) -> None:
-    with pytest.raises(CommandError, match="nothing.jsonl"):
+    with pytest.raises(CommandError, match=r"nothing\.jsonl"):
         manage("quarantine", str(tmp_path / "nothing.jsonl"))
 
 

@@ -176,9 +176,7 @@ def test_the_source_of_another_session_cannot_be_removed_here(
     assert Source.objects.get(pk=source.pk).enabled
 
 
-def test_hostile_names_stay_text_on_every_page(
-    browser: Client, make_session: MakeSession
-) -> None:
+def test_hostile_names_stay_text_on_every_page(browser: Client, make_session: MakeSession) -> None:
     session = make_session('<script>alert(1)</script>"><i id="seq">')
     for path in ("/sessions/", f"/sessions/{session.pk}/", f"/broadcast/{session.pk}/"):
         found = text(browser.get(path))

@@ -12,7 +12,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -56,16 +57,22 @@ class Studio:
     env: dict[str, str]
     process: subprocess.Popen[bytes]
     log: Path
-    token: str = ""
-    extra: dict[str, str] = field(default_factory=dict)
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    @cached_property
+    def token(self) -> str:
+        """A bearer token of the owner, made as a person would make it."""
+        made = self.manage("api_token", "studio")
+        assert made.returncode == 0, made.stderr
+        return made.stdout.strip()
+
     def call(self, method: str, path: str, body: Json = None, **headers: str) -> Answer:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-        sent = {"Authorization": f"Bearer {self.token}", **headers}
+        sent = {"Authorization": f"Bearer {self.token}"} if path.startswith("/api") else {}
+        sent |= headers
         data = None if body is None else json.dumps(body)
         if data is not None:
             sent["Content-Type"] = "application/json"
@@ -175,9 +182,6 @@ def start(data: Path, **more: str) -> Studio:
     studio = Studio(port, data, env, process, log)
     try:
         eventually("the studio answers", lambda: _ready(studio), patience=90)
-        made = studio.manage("api_token", "studio")
-        studio.token = made.stdout.strip()
-        assert studio.token, made.stderr
     except BaseException:
         studio.stop()
         raise

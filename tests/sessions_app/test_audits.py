@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from django.db import connection
 
-from sessions_app import audits, events, steps
+from sessions_app import audits, events, integrity, steps
 from sessions_app.models import Session, SessionEvent, SessionStats, Step
 from tests.conftest import MakeSession
 
@@ -76,7 +76,7 @@ def test_a_lease_that_ran_out_long_ago_is_found(session: Session) -> None:
 
 
 def test_a_missing_guard_is_found(session: Session) -> None:
-    names = audits.integrity.missing()
+    names = integrity.missing()
     assert names == []
     with connection.cursor() as cursor:
         if connection.vendor == "sqlite":
@@ -86,4 +86,4 @@ def test_a_missing_guard_is_found(session: Session) -> None:
     try:
         assert found("schema") == ["fixed_stories_source is missing from the live schema"]
     finally:
-        audits.integrity.restore()
+        integrity.restore()

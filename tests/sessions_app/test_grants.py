@@ -80,9 +80,7 @@ def test_a_page_that_was_taken_down_ends_its_sockets(watch: Grant, session: Sess
     assert still_valid([watch]) == set()
 
 
-def test_a_watch_token_opens_its_own_session_alone(
-    watch: Grant, make_session: MakeSession
-) -> None:
+def test_a_watch_token_opens_its_own_session_alone(watch: Grant, make_session: MakeSession) -> None:
     other = make_session("Evening")
     assert still_valid([Grant("watch", watch.key, other.pk)]) == set()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -42,17 +43,18 @@ def test_callers_and_names_are_counted_apart(who: str) -> None:
 
 
 def test_a_new_window_starts_anew(who: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits.time, "time", lambda: 1_000_000.0)
+    monkeypatch.setattr("sessions_app.limits.time.time", lambda: 1_000_000.0)
     limits.count("writes", who, 1, 60)
-    monkeypatch.setattr(limits.time, "time", lambda: 1_000_061.0)
+    monkeypatch.setattr("sessions_app.limits.time.time", lambda: 1_000_061.0)
     limits.count("writes", who, 1, 60)
 
 
 def test_without_redis_nothing_is_counted_and_nothing_fails(
     who: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    away = type(cache._cache)(["redis://127.0.0.1:1/0"])
-    monkeypatch.setattr(cache, "_cache", away)
+    real: Any = cache
+    away = type(real._cache)(["redis://127.0.0.1:1/0"])
+    monkeypatch.setattr(real, "_cache", away)
     for _ in range(3):
         limits.count("writes", who, 1, LONG)
     assert any("limit_not_counted" in str(record.msg) for record in caplog.records)

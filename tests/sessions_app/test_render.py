@@ -28,9 +28,7 @@ def text(event: SessionEvent, format_: str, audience: str = events.OWNER) -> str
 
 
 def test_a_frame_begins_with_its_seq_and_the_one_before(event: SessionEvent) -> None:
-    expected = (
-        f'<i id="seq" hx-swap-oob="true" data-seq="{event.seq}" data-prev="{event.seq - 1}"'
-    )
+    expected = f'<i id="seq" hx-swap-oob="true" data-seq="{event.seq}" data-prev="{event.seq - 1}"'
     assert text(event, HTML).startswith(expected)
 
 

@@ -110,9 +110,7 @@ def test_a_leased_step_is_taken_over_only_after_its_lease(step: Step) -> None:
         lambda claim: claim.again(steps.now()),
     ],
 )
-def test_who_lost_the_step_can_settle_nothing(
-    step: Step, settle: Callable[[Claim], None]
-) -> None:
+def test_who_lost_the_step_can_settle_nothing(step: Step, settle: Callable[[Claim], None]) -> None:
     late = claimed(step)
     expire(step)
     claimed(step)
@@ -220,9 +218,7 @@ def test_of_two_sweepers_each_overdue_step_is_poked_by_one(
     assert sorted(step_id for step_id, _ in poked) == sorted(made)
 
 
-def test_a_step_whose_holder_died_is_poked_again(
-    step: Step, poked: list[tuple[int, str]]
-) -> None:
+def test_a_step_whose_holder_died_is_poked_again(step: Step, poked: list[tuple[int, str]]) -> None:
     claimed(step)
     quiet_since(step, 20)
     assert steps.poke_overdue() == 0
@@ -282,9 +278,7 @@ def test_after_three_silent_deaths_the_step_is_given_up_unrun(
     assert given_up == [step.pk]
 
 
-def test_a_round_that_went_well_starts_the_count_of_attempts_anew(
-    step: Step, does: Does
-) -> None:
+def test_a_round_that_went_well_starts_the_count_of_attempts_anew(step: Step, does: Does) -> None:
     claimed(step)
     expire(step)
     does(lambda claim: claim.again(steps.now()))

@@ -64,7 +64,7 @@ def test_without_the_guards_of_the_database_it_is_not_ready(
 def test_with_migrations_to_apply_it_is_not_ready(
     owner: User, worker: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(health.MigrationExecutor, "migration_plan", lambda *_: [object()])
+    monkeypatch.setattr("smnb.health.MigrationExecutor.migration_plan", lambda *_: [object()])
     status, found = ready()
     assert (status, found["database"]) == (503, "down")
 

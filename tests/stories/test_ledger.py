@@ -93,9 +93,13 @@ def test_what_broke_off_has_bounds_and_counts_its_least(claim: Claim) -> None:
     attempt = reserve(claim)
     attempt.close(
         Close(
-            state="bounded", counts=Counts(input=1000, output=10), model=MODEL,
-            output_lower=10, output_upper=800, error="stream_broken",
-        )  # fmt: skip
+            state="bounded",
+            counts=Counts(input=1000, output=10),
+            model=MODEL,
+            output_lower=10,
+            output_upper=800,
+            error="stream_broken",
+        )
     )
     assert not row().exact
     assert row().cost_lower < row().cost_upper

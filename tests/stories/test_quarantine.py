@@ -41,7 +41,8 @@ def test_an_adopted_record_is_a_legacy_story_with_its_figures(
 
 
 @pytest.mark.parametrize(
-    "odd", [{"tone": "sarcastic"}, {"tone": []}, {"topics": "none"}, {"topics": [{}, 7]}, {"title": 7}]
+    "odd",
+    [{"tone": "sarcastic"}, {"tone": []}, {"topics": "none"}, {"topics": [{}, 7]}, {"title": 7}],
 )
 def test_odd_fields_of_an_old_record_fall_back(
     session: Session, owner: User, odd: dict[str, Any]
@@ -67,9 +68,11 @@ def test_of_eight_who_decide_at_once_one_does(session: Session, owner: User) -> 
     record = put()
     found = together(
         8,
-        lambda index: quarantine.adopt(record, session, owner)
-        if index % 2
-        else quarantine.discard(record, owner),
+        lambda index: (
+            quarantine.adopt(record, session, owner)
+            if index % 2
+            else quarantine.discard(record, owner)
+        ),
     )
     assert sum(isinstance(each, Conflict) for each in found) == 7
     record.refresh_from_db()
