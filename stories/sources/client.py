@@ -109,12 +109,18 @@ class GuardedClient:
         self._resolver = resolver
 
     def get(
-        self, url: str, headers: Mapping[str, str] | None = None, *, trusted: bool = False
+        self,
+        url: str,
+        headers: Mapping[str, str] | None = None,
+        *,
+        trusted: bool = False,
+        within: str = "",
     ) -> Response:
         """Answer 200 or 304; everything else raises Retry, WaitUntil or NeedsHuman.
 
         ``trusted`` exempts the origin of ``url``, not those it redirects to, from the rule against
-        private addresses and unusual ports.
+        private addresses and unusual ports. A redirect out of the path ``within`` is NeedsHuman
+        with the code ``elsewhere``.
         """
         deadline = _Deadline(self._seconds)
         sent = {name.lower(): value for name, value in (headers or {}).items()}
@@ -129,6 +135,8 @@ class GuardedClient:
             if status not in REDIRECTS:
                 return Response(status, url, received, body)
             url = _joined(url, received["location"])
+            if not urlsplit(url).path.lower().startswith(within.lower()):
+                raise NeedsHuman(f"{target.host} has nothing at this address.", code="elsewhere")
         raise NeedsHuman(
             f"{target.host} redirects more than {self._max_redirects} times. "
             "Find the address it ends at and use that.",

@@ -82,7 +82,14 @@ class RedditSource:
     def _by_feed(self, locator: str, sort: str, cursor: dict[str, Any]) -> Fetched:
         order = "" if sort == "hot" else f"{sort}/"
         url = f"{self._reddit_url}/{locator}/{order}.rss"
-        response = self._client.get(url, rss.conditions(cursor), trusted=True)
+        try:
+            response = self._client.get(
+                url, rss.conditions(cursor), trusted=True, within=f"/{locator}/"
+            )
+        except NeedsHuman as error:
+            if error.code in {"elsewhere", "missing"}:
+                raise _unknown(locator) from None
+            raise
         notice = NO_KEYS.format(locator)
         if response.status == 304:
             return Fetched([], cursor, notice)
@@ -133,6 +140,11 @@ _THROTTLED = "Reddit asks us to wait. It is read again by itself after that."
 _KEYS_REFUSED = "Reddit refused the keys. Check REDDIT_CLIENT_ID and REDDIT_CLIENT_SECRET."
 
 
+def _unknown(locator: str) -> NeedsHuman:
+    sentence = f"There is no subreddit {locator}, or it was banned. Check the name."
+    return NeedsHuman(sentence, code="unknown_subreddit")
+
+
 def _pause(reddit: Any) -> timedelta:
     """How long PRAW's limiter would sleep before the next request."""
     due = reddit._core.rate_limiter.next_request_timestamp_ns
@@ -153,8 +165,7 @@ def _typed(error: Any, locator: str, now: datetime) -> SmnbError:
     import prawcore
 
     if isinstance(error, (prawcore.Redirect, prawcore.NotFound)):
-        sentence = f"There is no subreddit {locator}, or it was banned. Check the name."
-        return NeedsHuman(sentence, code="unknown_subreddit")
+        return _unknown(locator)
     if isinstance(error, (prawcore.OAuthException, prawcore.exceptions.InvalidToken)):
         return NeedsHuman(_KEYS_REFUSED, code="reddit_key")
     response = getattr(error, "response", None)

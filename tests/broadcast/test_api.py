@@ -9,9 +9,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection
 
-from broadcast import desk
 from sessions_app import events
 from sessions_app.limits import TooMany
 from sessions_app.models import Session
@@ -346,14 +344,3 @@ def test_the_description_lists_every_path_and_all_its_references_hold(api: Api) 
         node = found
         for part in reference.removeprefix("#/").split("/"):
             node = node[part]
-
-
-def test_the_public_address_is_nobodys_guess(session: Session) -> None:
-    assert desk.watch_url(session) is None
-    session.visible = True
-    assert str(session.pk) not in str(desk.watch_url(session))
-
-
-def test_a_request_of_the_api_leaves_no_transaction_open(api: Api, session: Session) -> None:
-    api.post(f"/sessions/{session.pk}/broadcast", {"command": "stop"})
-    assert not connection.in_atomic_block

@@ -131,18 +131,6 @@ def test_the_next_brief_knows_what_was_told_before(
     assert narrator.briefs[1].recent_titles == (narrator.briefs[0].title,)
 
 
-def test_an_empty_queue_makes_the_host_wait_and_not_fail(
-    make_session: MakeSession, go_live: GoLive
-) -> None:
-    session = make_session()
-    go_live(session)
-    narrate(session)
-    step = Step.objects.get(kind="narrate")
-    assert step.state == Step.State.PENDING
-    assert step.due_at > steps.now()
-    assert not Story.objects.exists()
-
-
 @pytest.mark.parametrize(
     ("error", "code"),
     [

@@ -312,15 +312,6 @@ def test_a_source_that_comes_back_takes_its_old_place(
     follower.check(STUDIO)
 
 
-def test_a_source_that_comes_back_has_left_its_old_trouble_behind(session: Session) -> None:
-    source = Source.objects.get(session=session)
-    Source.objects.update(health="failed", note="It was gone.", paused_until=steps.now())
-    press(session, "source.remove", source=source.pk)
-    press(session, "source.add", kind="recording", locator="demo")
-    source.refresh_from_db()
-    assert (source.health, source.note, source.paused_until) == ("new", "", None)
-
-
 def test_the_session_page_follows_as_the_broadcast_center_does(
     make_session: MakeSession, client_of: ClientOf
 ) -> None:

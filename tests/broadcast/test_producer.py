@@ -302,3 +302,15 @@ def test_a_fault_of_ours_while_reading_is_shown_and_reading_goes_on_later(
     assert source.health in {"failed", "paused"}
     poll(source)
     assert SourcePost.objects.filter(title=A).exists()
+
+
+def test_an_empty_queue_makes_the_host_wait_and_not_fail(
+    make_session: MakeSession, go_live: GoLive
+) -> None:
+    session = make_session()
+    go_live(session)
+    run_due_steps(session, "narrate")
+    step = Step.objects.get(kind="narrate")
+    assert step.state == Step.State.PENDING
+    assert step.due_at > steps.now()
+    assert not SourcePost.objects.exists()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from broadcast import pages
+from broadcast import desk, pages
 from sessions_app import lifecycle
 from sessions_app.models import Session
 from stories.models import Story
@@ -99,3 +99,9 @@ def test_an_address_that_was_revoked_is_gone_at_once(shown: Session) -> None:
 def test_the_page_can_only_be_read(shown: Session, method: str) -> None:
     answer = getattr(Client(), method)(f"/watch/{shown.watch_token}/")
     assert answer.status_code == 405
+
+
+def test_the_public_address_is_nobodys_guess(session: Session) -> None:
+    assert desk.watch_url(session) is None
+    session.visible = True
+    assert str(session.pk) not in str(desk.watch_url(session))

@@ -106,12 +106,12 @@ def test_a_cookie_socket_from_a_foreign_origin_is_refused(
 
 
 def closed_with(socket: ClientConnection) -> int:
-    with pytest.raises(ConnectionClosed) as closed:
+    """The code with which the studio closes the socket, whatever comes before."""
+    try:
         while True:
             socket.recv(timeout=40)
-    received = closed.value.rcvd
-    assert received is not None
-    return received.code
+    except ConnectionClosed as closed:
+        return closed.rcvd.code if closed.rcvd else 0
 
 
 def test_nobody_listens_without_signing_in(studio: Studio, session: str) -> None:

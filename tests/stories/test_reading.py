@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from sessions_app.errors import Conflict, Invalid, NotFound
 from sessions_app.models import Session, SessionEvent
@@ -119,3 +120,13 @@ def test_a_line_as_people_type_it_names_its_kind(line: str, kind: str) -> None:
 def test_a_source_shows_everything_a_page_needs(source: Source) -> None:
     found = reading.payload(source)
     assert (found["locator"], found["health"], found["enabled"]) == ("demo", "new", True)
+
+
+def test_a_source_that_comes_back_has_left_its_old_trouble_behind(
+    session: Session, source: Source
+) -> None:
+    Source.objects.update(health="failed", note="It was gone.", paused_until=timezone.now())
+    reading.remove(session, source.pk)
+    reading.add(session, DEMO)
+    source.refresh_from_db()
+    assert (source.health, source.note, source.paused_until) == ("new", "", None)

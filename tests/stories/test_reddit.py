@@ -75,8 +75,12 @@ def test_every_recorded_listing_is_read(reddit: RedditStandIn, path: Path) -> No
 
 
 def test_pinned_removed_and_adult_posts_are_left_out(reddit: RedditStandIn) -> None:
-    odd = [post("a", "Pinned", stickied=True), post("b", "Adult", over_18=True),
-           post("c", "Gone", removed_by_category="moderator"), post("d", "Bought", promoted=True)]  # fmt: skip
+    odd = [
+        post("a", "Pinned", stickied=True),
+        post("b", "Adult", over_18=True),
+        post("c", "Gone", removed_by_category="moderator"),
+        post("d", "Bought", promoted=True),
+    ]
     reddit.publish("tides", [*odd, post("e", "Kept")])
     assert [each.title for each in source(reddit).fetch("r/tides", "new", {}).posts] == ["Kept"]
 
@@ -105,9 +109,10 @@ def test_feed_and_api_give_a_post_the_same_id(reddit: RedditStandIn) -> None:
     assert by_api[0].external_id == by_feed[0].external_id
 
 
-def test_an_unknown_subreddit_needs_a_person(reddit: RedditStandIn) -> None:
+@pytest.mark.parametrize("keys", [True, False])
+def test_an_unknown_subreddit_needs_a_person(reddit: RedditStandIn, keys: bool) -> None:
     with pytest.raises(NeedsHuman, match="There is no subreddit r/nowhere"):
-        source(reddit).fetch("r/nowhere", "hot", {})
+        source(reddit, keys=keys).fetch("r/nowhere", "hot", {})
 
 
 @pytest.mark.parametrize("path", ERRORS, ids=lambda path: path.name)
