@@ -195,7 +195,11 @@ def add_source(request: HttpRequest, session_id: str, body: SourceSpec) -> Statu
 )
 def decide_story(
     request: HttpRequest, session_id: str, story_id: str, decision: Literal["approve", "veto"]
-) -> Body:
+) -> Status[Body]:
     session = owned(request, session_id)
-    story = commands.run(f"story.{decision}", caller(request), session, {"story": story_id})
-    return feed.payload(story)
+
+    def effect() -> tuple[int, Body]:
+        story = commands.run(f"story.{decision}", caller(request), session, {"story": story_id})
+        return 200, feed.payload(story)
+
+    return Status(*once(request, effect))

@@ -7,7 +7,7 @@ asked between them, outside any transaction.
 from __future__ import annotations
 
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -21,7 +21,7 @@ from broadcast.models import Broadcast
 from broadcast.narrators.choice import EXTRACTIVE, narrator_for
 from sessions_app import events, steps
 from sessions_app.errors import NeedsHuman, Retry, SmnbError, StaleClaim, WaitUntil
-from sessions_app.models import Message
+from sessions_app.models import Message, Step
 from sessions_app.steps import Claim, Kind
 from stories import feed, posts, quarantine, usage
 from stories.llm import EmptyAnswer, Refused
@@ -302,6 +302,26 @@ def _too_late(claim: Claim, post: SourcePost, narration: Narration) -> None:
         _put_back(claim, post)
 
 
+def _gave_up(claim: Claim, _error: SmnbError | None) -> None:
+    """The step ended in failure: its post fails with it, said aloud, and the show goes on."""
+    for post in posts.held_by(claim).select_related("source", "session"):
+        _settle(claim, post, SourcePost.State.FAILED, "Narrating it failed three times.", any_=True)
+        sentence = f"“{post.title[:120]}” could not be narrated, so it was passed over."
+        events.say(claim.session, "host", sentence, "post_failed")
+
+
+def _free_waiting(run: Broadcast, _at: datetime) -> None:
+    """A post whose step waits for another try goes back to the queue before that is cancelled."""
+    left = SourcePost.objects.filter(
+        session=run.session, state=SourcePost.State.CLAIMED, step__state=Step.State.PENDING
+    )
+    for post in left.select_related("source", "session"):
+        left.filter(pk=post.pk).update(state=SourcePost.State.QUEUED)
+        post.refresh_from_db()
+        _record_post(post, queue=1)
+
+
 def register() -> None:
     airing.register()
-    steps.register(Kind(orchestrator.NARRATE, "host", narrate))
+    orchestrator.on_leaving_air(_free_waiting)
+    steps.register(Kind(orchestrator.NARRATE, "host", narrate, _gave_up))

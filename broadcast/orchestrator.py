@@ -8,6 +8,7 @@ so they cannot hold another session.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -16,11 +17,11 @@ from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from django.db.models import F, Max
 
-from broadcast.models import Broadcast, StateChange
+from broadcast.models import Airing, Broadcast, StateChange
 from broadcast.states import BUSY, ON_AIR, REAPER, Cause, State, allowed, follow
 from sessions_app import context, events, lifecycle, steps, sweeper
 from sessions_app.errors import Conflict, StaleClaim
-from sessions_app.models import Session
+from sessions_app.models import Session, Step
 from sessions_app.steps import Claim
 from stories.models import Source, TokenUsage
 
@@ -275,12 +276,18 @@ def _put_right(run: Broadcast, up: float) -> None:
 
 
 def _keep_alive(run: Broadcast) -> None:
-    with transaction.atomic():
-        try:
-            hold_fast(run)
-        except StaleClaim:
-            return
-        steps.enqueue(run.session, NARRATE, run.pk)
+    """A live run has its narrate step, and a story on air the step that ends it."""
+    wanted = {(NARRATE, str(run.pk)): steps.now()}
+    for on_air in Airing.objects.filter(session=run.session, finished_at=None):
+        wanted[FINISH_AIRING, str(on_air.pk)] = on_air.finish_at
+    waiting = Step.objects.filter(session=run.session, state__in=Step.OPEN)
+    missing = wanted.keys() - set(waiting.values_list("kind", "subject"))
+    if not missing:
+        return
+    with transaction.atomic(), suppress(StaleClaim):
+        hold_fast(run)
+        for kind, subject in missing:
+            steps.enqueue(run.session, kind, subject, wanted[kind, subject])
 
 
 def _refuse_archiving(session: Session) -> str:

@@ -11,6 +11,7 @@ from django.db import transaction
 
 from broadcast import orchestrator
 from broadcast.models import Broadcast
+from broadcast.states import ON_AIR
 from sessions_app import events, steps
 from sessions_app.errors import NeedsHuman, Retry, SmnbError, WaitUntil
 from sessions_app.models import Session
@@ -70,13 +71,16 @@ def _store(claim: Claim, run: Broadcast, source: Source, fetched: Fetched) -> No
         added = posts.add(source, fetched.posts, at)
         healthy = Health.FINISHED if fetched.exhausted else Health.OK
         before = (source.health, source.note)
+        changed = bool(added.posts) or before != (healthy, fetched.notice[:500])
+        # What the page shows changes only together with an event.
+        read_at = at if changed else source.last_polled_at
         Source.objects.filter(pk=source.pk).update(
             cursor=fetched.cursor, health=healthy, note=fetched.notice[:500], paused_until=None,
-            failures=0, last_polled_at=at, posts=source.posts + len(added.posts),
+            failures=0, last_polled_at=read_at, posts=source.posts + len(added.posts),
         )  # fmt: skip
         source.refresh_from_db()
         _tell(source, before)
-        if added.posts or before != (source.health, source.note):
+        if changed:
             _record_poll(source, len(added.posts), added.queued)
         if added.queued:
             wake_host(run)
@@ -138,5 +142,16 @@ def _set_health(source: Source, *, note: str, **changes: Any) -> None:
         events.record(source.session, reading.CHANGED, {"source": reading.payload(source)})
 
 
+def _gave_up(claim: Claim, _error: SmnbError | None) -> None:
+    """A fault of ours while reading is shown as such, and reading is tried again later."""
+    source = Source.objects.select_related("session").get(pk=int(claim.subject))
+    until = steps.now() + timedelta(minutes=5)
+    note = "Reading failed three times by a fault of the studio; see the log."
+    _set_health(source, health=Health.FAILED, note=note, paused_until=until)
+    run = orchestrator.active(claim.session)
+    if run is not None and run.state in ON_AIR:
+        steps.enqueue(claim.session, orchestrator.POLL, source.pk, until)
+
+
 def register() -> None:
-    steps.register(Kind(orchestrator.POLL, "producer", poll))
+    steps.register(Kind(orchestrator.POLL, "producer", poll, _gave_up))

@@ -8,7 +8,7 @@ from typing import Any, TypeVar, cast
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db.models import Model, QuerySet
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, RawPostDataException
 from ninja import NinjaAPI, Schema
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 from ninja.security import HttpBearer, SessionAuth
@@ -79,7 +79,10 @@ def once(
 ) -> tuple[int, dict[str, Any]]:
     """Have a POST's effect once for its Idempotency-Key."""
     key = request.headers.get("Idempotency-Key", "")
-    body = request.body.decode("utf-8", "replace")
+    try:
+        body = request.body.decode("utf-8", "replace")
+    except RawPostDataException:  # a form, which the CSRF check has read
+        raise Invalid("Send JSON, with the content type application/json.") from None
     digest = commands.digest_of(request.method or "", request.path, body)
     return commands.once(cast("User", request.user), key, digest, effect)
 
@@ -106,41 +109,46 @@ def page_of(
     }
 
 
+STATUSES: Mapping[type[SmnbError], int] = {NotFound: 404, Invalid: 422, Conflict: 409, TooMany: 429}
+
+
 def install_errors(api: NinjaAPI) -> None:
     """Answer every error as ``{code, detail}``; nothing else of ours reaches the caller."""
 
-    def answer(
-        request: HttpRequest, status: int, code: str, detail: str, **more: str
-    ) -> HttpResponse:
-        return api.create_response(request, {"code": code, "detail": detail, **more}, status=status)
+    def handle(error: type[Exception], found: Callable[[Any], tuple[int, dict[str, str]]]) -> None:
+        def answer(request: HttpRequest, raised: Exception) -> HttpResponse:
+            status, problem = found(raised)
+            response = api.create_response(request, problem, status=status)
+            if isinstance(raised, TooMany):
+                response["Retry-After"] = str(raised.after)
+            return response
 
-    statuses: Mapping[type[SmnbError], int] = {NotFound: 404, Invalid: 422, TooMany: 429}
+        api.add_exception_handler(error, answer)
 
-    @api.exception_handler(SmnbError)
-    def ours(request: HttpRequest, error: SmnbError) -> HttpResponse:
-        if isinstance(error, Conflict):
-            return answer(request, 409, error.code, error.sentence, state=error.state)
-        response = answer(request, statuses.get(type(error), 503), error.code, error.sentence)
-        if isinstance(error, TooMany):
-            response["Retry-After"] = str(error.after)
-        return response
+    handle(SmnbError, _ours)
+    handle(ValidationError, _invalid)
+    handle(AuthenticationError, lambda _: (401, _problem("unauthorized", _SIGN_IN)))
+    handle(HttpError, lambda error: (error.status_code, _problem("bad_request", str(error))))
+    handle(Http404, lambda _: (404, _problem("not_found", "There is no such thing.")))
 
-    @api.exception_handler(ValidationError)
-    def invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
-        wrong = [
-            f"{'.'.join(str(part) for part in item['loc'][1:]) or 'body'}: {item['msg']}"
-            for item in error.errors
-        ]
-        return answer(request, 422, "invalid", "; ".join(wrong))
 
-    @api.exception_handler(AuthenticationError)
-    def unknown(request: HttpRequest, error: AuthenticationError) -> HttpResponse:
-        return answer(request, 401, "unauthorized", "Sign in, or send a valid bearer token.")
+_SIGN_IN = "Sign in, or send a valid bearer token."
 
-    @api.exception_handler(HttpError)
-    def plain(request: HttpRequest, error: HttpError) -> HttpResponse:
-        return answer(request, error.status_code, "bad_request", str(error))
 
-    @api.exception_handler(Http404)
-    def missing(request: HttpRequest, error: Http404) -> HttpResponse:
-        return answer(request, 404, "not_found", "There is no such thing.")
+def _problem(code: str, detail: str) -> dict[str, str]:
+    return {"code": code, "detail": detail}
+
+
+def _ours(error: SmnbError) -> tuple[int, dict[str, str]]:
+    problem = _problem(error.code, error.sentence)
+    if isinstance(error, Conflict):
+        problem["state"] = error.state
+    return STATUSES.get(type(error), 503), problem
+
+
+def _invalid(error: ValidationError) -> tuple[int, dict[str, str]]:
+    wrong = [
+        f"{'.'.join(str(part) for part in item['loc'][1:]) or 'body'}: {item['msg']}"
+        for item in error.errors
+    ]
+    return 422, _problem("invalid", "; ".join(wrong))

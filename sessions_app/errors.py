@@ -1,6 +1,7 @@
 """What can go wrong, by what a person or a machine should do about it.
 
-Every error carries a stable ``code`` for programs and a ``sentence`` for people; neither ever holds a secret or a path.
+Every error carries a stable ``code`` for programs and a ``sentence`` for people; neither ever
+holds a secret or a path.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from django.db import IntegrityError, transaction
+from django.utils import timezone
 from pydantic import Field
 
 from sessions_app import events
@@ -54,7 +55,10 @@ def add(session: Session, spec: SourceSpec) -> Source:
             )  # fmt: skip
             if not created and source.enabled:
                 raise Conflict(f"{locator} is a source of this session already.", code="duplicate")
-            Source.objects.filter(pk=source.pk).update(enabled=True, health=Source.Health.NEW)
+            Source.objects.filter(pk=source.pk).update(
+                enabled=True, health=Source.Health.NEW, note="", paused_until=None, failures=0,
+                added_at=timezone.now(),
+            )  # fmt: skip
             source.refresh_from_db()
             events.record(session, CHANGED, {"source": payload(source)})
             return source

@@ -39,6 +39,12 @@ def redis_server() -> Iterator[EmbeddedRedis]:
     server.remove()
 
 
+@pytest.fixture(autouse=True)
+def quick_passwords(settings: Any) -> None:
+    """Slow hashes protect real passwords; here they would only cost time."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
 @pytest.fixture
 def owner(db: None) -> User:
     return User.objects.create_user("olga", password="olga-has-a-password")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
 
 from sessions_app.models import InSession
 
@@ -29,6 +30,7 @@ class Source(InSession):
     locator_digest = models.CharField(max_length=64, editable=False)
     sort = models.CharField(max_length=12, blank=True)
     enabled = models.BooleanField(default=True)
+    added_at = models.DateTimeField(default=timezone.now)
     cursor = models.JSONField(default=dict, blank=True)
     health = models.CharField(max_length=10, choices=Health, default=Health.NEW)
     note = models.CharField(max_length=500, blank=True)
@@ -38,7 +40,7 @@ class Source(InSession):
     posts = models.PositiveIntegerField(default=0)
 
     class Meta:
-        ordering = ("id",)
+        ordering = ("added_at", "id")
         constraints = (
             models.UniqueConstraint(
                 fields=("session", "kind", "locator_digest", "sort"), name="source_once"

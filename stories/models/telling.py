@@ -103,7 +103,9 @@ class TokenUsage(InSession):
     story = models.ForeignKey(Story, null=True, blank=True, on_delete=models.PROTECT)
     model = models.CharField(max_length=80)
     max_tokens = models.PositiveIntegerField()
-    input_upper = models.PositiveIntegerField(default=0, help_text="What the prompt can be at most.")
+    input_upper = models.PositiveIntegerField(
+        default=0, help_text="What the prompt can be at most."
+    )
     input_tokens = models.BigIntegerField(default=0)
     output_tokens = models.BigIntegerField(default=0)
     cache_read_tokens = models.BigIntegerField(default=0)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from http.client import HTTPException, HTTPResponse
 from typing import Any
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 from sessions_app.errors import NeedsHuman, Retry
 from stories.sources.guard import Address, Resolver, Target, addresses_of, target_of

@@ -68,9 +68,7 @@ def test_creating_a_session_by_hand_and_renaming_it(owner: Page, studio: Studio)
     assert "Renamed" in names
 
 
-def test_switching_sessions_shows_only_the_other_ones_content(
-    owner: Page, studio: Studio
-) -> None:
+def test_switching_sessions_shows_only_the_other_ones_content(owner: Page, studio: Studio) -> None:
     first = studio.create("Full", RECORDING, pace=0, model="extractive")
     second = studio.create("Empty", RECORDING, pace=0, model="extractive")
     go_live(owner, studio, first)

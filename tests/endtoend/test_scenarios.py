@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
@@ -21,7 +22,7 @@ def feed_of(feeds: FeedStandIn, name: str, number: int) -> dict[str, str]:
 
 
 @pytest.fixture
-def feeds() -> FeedStandIn:
+def feeds() -> Iterator[FeedStandIn]:
     with FeedStandIn() as stand_in:
         yield stand_in
 

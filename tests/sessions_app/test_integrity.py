@@ -35,9 +35,7 @@ def raw_story(session: Session, post_id: int | None, origin: str = "extractive")
     ]  # fmt: skip
     marks = ", ".join(["%s"] * len(values))
     with connection.cursor() as cursor:
-        cursor.execute(
-            f"INSERT INTO stories_story ({', '.join(STORY)}) VALUES ({marks})", values
-        )
+        cursor.execute(f"INSERT INTO stories_story ({', '.join(STORY)}) VALUES ({marks})", values)
 
 
 def test_a_raw_story_of_the_right_session_is_taken(session: Session, post: SourcePost) -> None:
@@ -62,9 +60,7 @@ def test_a_post_cannot_be_moved_to_a_source_of_another_session(
         SourcePost.objects.filter(pk=post.pk).update(source=elsewhere)
 
 
-def test_the_session_of_a_row_cannot_be_changed(
-    make_session: MakeSession, source: Source
-) -> None:
+def test_the_session_of_a_row_cannot_be_changed(make_session: MakeSession, source: Source) -> None:
     other = make_session("Evening", recording=False)
     with pytest.raises(DatabaseError), transaction.atomic():
         Source.objects.filter(pk=source.pk).update(session=other)
