@@ -116,7 +116,7 @@ def install_errors(api: NinjaAPI) -> None:
     """Answer every error as ``{code, detail}``; nothing else of ours reaches the caller."""
 
     def handle(error: type[Exception], found: Callable[[Any], tuple[int, dict[str, str]]]) -> None:
-        def answer(request: HttpRequest, raised: Exception) -> HttpResponse:
+        def answer(request: HttpRequest, raised: Any) -> HttpResponse:
             status, problem = found(raised)
             response = api.create_response(request, problem, status=status)
             if isinstance(raised, TooMany):

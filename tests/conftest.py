@@ -12,7 +12,7 @@ from django.contrib.auth.models import User
 from django.db import transaction
 from django.test import Client
 
-from sessions_app import commands, events, lifecycle, steps
+from sessions_app import commands, context, events, lifecycle, steps
 from sessions_app.models import Session, Step
 from smnb.studio.redis import EmbeddedRedis
 from stories import posts, reading
@@ -37,6 +37,13 @@ def redis_server() -> Iterator[EmbeddedRedis]:
         yield server
         process.terminate()
     server.remove()
+
+
+@pytest.fixture(autouse=True)
+def own_context() -> Iterator[None]:
+    """What a test binds for its log lines ends with it."""
+    with context.door():
+        yield
 
 
 @pytest.fixture(autouse=True)

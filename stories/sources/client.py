@@ -129,14 +129,14 @@ class GuardedClient:
             at_home = target_of(url, any_port=True).origin == home
             free = self._allow_private or (trusted and at_home)
             target = target_of(url, any_port=free)
+            if not urlsplit(url).path.lower().startswith(within.lower()):
+                raise NeedsHuman(f"{target.host} is not the page we asked for.", code="elsewhere")
             if not at_home:
                 sent = {name: sent[name] for name in sent if name not in _PRIVATE_HEADERS}
             status, received, body = self._exchange(target, sent, deadline, free)
             if status not in REDIRECTS:
                 return Response(status, url, received, body)
             url = _joined(url, received["location"])
-            if not urlsplit(url).path.lower().startswith(within.lower()):
-                raise NeedsHuman(f"{target.host} has nothing at this address.", code="elsewhere")
         raise NeedsHuman(
             f"{target.host} redirects more than {self._max_redirects} times. "
             "Find the address it ends at and use that.",
