@@ -68,13 +68,15 @@ def _time_for_next(run: Broadcast) -> bool:
     return on_air is None or on_air.finish_at - LEAD <= steps.now()
 
 
-def _next_round(run: Broadcast) -> Any:
+def _next_round(run: Broadcast) -> datetime:
     """When the host has to look again: just before the air is free, or soon when a story waits."""
     at = steps.now()
     on_air = airing.now_airing(run.session)
-    if on_air is not None:
-        return max(on_air.finish_at - LEAD, at + timedelta(seconds=1))
-    return at + timedelta(seconds=1)
+    soon = at + timedelta(seconds=1)
+    if on_air is None:
+        return soon
+    lead = LEAD if airing.waiting(run.session) is None else timedelta()
+    return max(on_air.finish_at - lead, soon)
 
 
 def _give_back_earlier(claim: Claim) -> None:
