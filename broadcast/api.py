@@ -160,7 +160,8 @@ def _usage(row: TokenUsage) -> Body:
     known = lower is not None and upper is not None
     found["lower"] = overview.usd(lower) if known else None
     found["upper"] = overview.usd(upper) if known else None
-    found["cost"] = found["lower"] if row.exact else None
+    # What is booked: the sum of these is the session's total; ``exact`` says if it is the last word.
+    found["cost"] = found["lower"]
     return found
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
 
 import structlog
 from django.db import transaction

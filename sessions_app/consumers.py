@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from abc import abstractmethod
 from typing import Any, cast
 from urllib.parse import parse_qs
 from uuid import UUID
@@ -98,8 +99,9 @@ class LiveConsumer(AsyncWebsocketConsumer):
     def origin_is_ours(self) -> bool:
         return True
 
+    @abstractmethod
     async def grant(self) -> Grant | None:
-        raise NotImplementedError
+        """By what right this socket may listen; None when nobody is signed in, or NotFound."""
 
 
 class OwnerConsumer(LiveConsumer):

@@ -44,7 +44,7 @@ def add(session: Session, spec: SourceSpec) -> Source:
     """Add a source; Invalid when it cannot be one, Conflict when the session has it already."""
     reader = adapter(spec.kind)
     locator = reader.clean_locator(spec.locator)
-    sort = spec.sort or ("hot" if spec.kind == "reddit" else "")
+    sort = (spec.sort or "hot") if spec.kind == "reddit" else ""
     if spec.kind == "reddit" and sort not in {"hot", "new", "top", "rising"}:
         raise Invalid("sort: one of hot, new, top, rising.")
     try:

@@ -62,8 +62,8 @@ class RecordingSource:
         self._now = now
 
     def clean_locator(self, locator: str) -> str:
-        """There is one recording, "demo"; anything but that or nothing is Invalid."""
-        if locator.strip().lower() not in ("", "demo"):
+        """There is one recording, "demo"; anything but its names or nothing is Invalid."""
+        if locator.strip().lower() not in ("", "demo", "recording", "bundled", "default"):
             raise Invalid('There is only one recording. Leave the field empty or write "demo".')
         return "demo"
 
