@@ -13,7 +13,7 @@ import gc
 import json
 import random
 import time
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 from uuid import UUID
@@ -98,6 +98,12 @@ class Hub:
             )
         ]
 
+    async def close(self) -> None:
+        """End the hub's tasks."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
     async def join(self, viewer: Viewer) -> None:
         async with self._entering:
             room = self.rooms.get(viewer.session_id)
@@ -146,12 +152,13 @@ class Hub:
                     self._wake.set()
                     async for message in pubsub.listen():
                         if message["type"] == "message":
-                            await self._heard(json.loads(message["data"]))
+                            await self._guarded("listen", self._heard(message["data"]))
             except (RedisError, OSError) as error:
                 log.warning("hub_lost_redis", error=type(error).__name__)
                 await asyncio.sleep(1)
 
-    async def _heard(self, body: dict[str, Any]) -> None:
+    async def _heard(self, data: bytes) -> None:
+        body: dict[str, Any] = json.loads(data)
         session_id = UUID(body["session"])
         if "seq" in body:
             self._look(session_id)
@@ -165,17 +172,29 @@ class Hub:
                 await self._send(viewer, texts[viewer.format])
 
     async def _pump(self) -> None:
+        looked_everywhere = time.monotonic()
         while True:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), LOOK_EVERY)
             self._wake.clear()
-            wanted = self._dirty & set(self.rooms) or set(self.rooms)
+            wanted = self._dirty & set(self.rooms)
             self._dirty.clear()
-            try:
-                await self._deliver(wanted)
-            except DatabaseError as error:
-                log.warning("hub_lost_database", error=type(error).__name__)
-                await asyncio.sleep(LOOK_EVERY)
+            # Also while one busy session keeps us awake, the others are looked at in time.
+            if time.monotonic() - looked_everywhere >= LOOK_EVERY:
+                looked_everywhere = time.monotonic()
+                wanted = set(self.rooms)
+            await self._guarded("pump", self._deliver(wanted))
+
+    async def _guarded(self, what: str, work: Coroutine[Any, Any, None]) -> None:
+        """Do one round; whatever goes wrong is said, and the next round comes."""
+        try:
+            await work
+        except DatabaseError as error:
+            log.warning("hub_lost_database", error=type(error).__name__)
+            await asyncio.sleep(LOOK_EVERY)
+        except Exception:
+            log.exception("hub_round_failed", round=what)
+            await asyncio.sleep(1)
 
     async def _deliver(self, wanted: set[UUID]) -> None:
         if not wanted:
@@ -191,8 +210,9 @@ class Hub:
         if event.seq <= room.last:
             return
         shapes = {s for s in room.shapes() if render.visible(event.type, s[0])}
-        texts = await _render(event, dict(room.prev), shapes)
+        # Before rendering: an event that cannot be shown must not hold up those after it.
         room.last = event.seq
+        texts = await _render(event, dict(room.prev), shapes)
         for audience in room.prev:
             if render.visible(event.type, audience):
                 room.prev[audience] = event.seq
@@ -213,17 +233,16 @@ class Hub:
         """Close what lost its right, and what has been open for long enough."""
         while True:
             await asyncio.sleep(GRANTS_EVERY)
-            viewers = [viewer for room in self.rooms.values() for viewer in room.viewers]
-            try:
-                valid = await _valid({viewer.grant for viewer in viewers})
-            except DatabaseError as error:
-                log.warning("hub_lost_database", error=type(error).__name__)
-                continue
-            for viewer in viewers:
-                if viewer.grant not in valid:
-                    await self._end(viewer, GONE)
-                elif viewer.until < time.monotonic():
-                    await self._end(viewer, GOING_AWAY)
+            await self._guarded("grants", self._end_the_unwanted())
+
+    async def _end_the_unwanted(self) -> None:
+        viewers = [viewer for room in self.rooms.values() for viewer in room.viewers]
+        valid = await _valid({viewer.grant for viewer in viewers})
+        for viewer in viewers:
+            if viewer.grant not in valid:
+                await self._end(viewer, GONE)
+            elif viewer.until < time.monotonic():
+                await self._end(viewer, GOING_AWAY)
 
     async def _end(self, viewer: Viewer, code: int) -> None:
         self.leave(viewer)

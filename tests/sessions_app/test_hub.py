@@ -1,0 +1,125 @@
+"""The hub in one process, with sockets that only remember: order, faults, and who is let go."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.db import transaction
+
+from sessions_app import events, hub
+from sessions_app.grants import Grant
+from sessions_app.models import Session
+from sessions_app.render import JSON
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+class Listener:
+    """A socket that remembers what it was sent and how it was closed."""
+
+    def __init__(self) -> None:
+        self.frames: list[dict[str, Any]] = []
+        self.texts: list[str] = []
+        self.closed: int | None = None
+
+    async def send_text(self, text: str) -> None:
+        self.texts.append(text)
+        if text.startswith("{"):
+            self.frames.append(json.loads(text))
+
+    async def end(self, code: int) -> None:
+        self.closed = code
+
+
+@pytest.fixture
+async def running_hub() -> AsyncIterator[hub.Hub]:
+    made = hub.Hub()
+    yield made
+    await made.close()
+
+
+def viewer_of(session: Session, listener: Listener, format_: str = JSON) -> hub.Viewer:
+    grant = Grant("watch", session.watch_token, session.pk)
+    return hub.Viewer(listener, grant, events.OWNER, format_)
+
+
+@sync_to_async
+def happen(session: Session, type_: str = events.SESSION_CHANGED) -> int:
+    with transaction.atomic():
+        shown = {"name": session.name, "settings": {"control_mode": "balanced"}}
+        return events.record(session, type_, {"session": shown}).seq
+
+
+async def until(condition: Callable[[], Any]) -> None:
+    for _ in range(300):
+        if condition():
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError("it did not happen")
+
+
+async def test_events_reach_a_viewer_once_and_in_order(
+    running_hub: hub.Hub, session: Session
+) -> None:
+    listener = Listener()
+    await running_hub.join(viewer_of(session, listener))
+    seqs = [await happen(session) for _ in range(5)]
+    await until(lambda: len(listener.frames) == 5)
+    assert [frame["seq"] for frame in listener.frames] == seqs
+    assert [frame["prev"] for frame in listener.frames] == [seq - 1 for seq in seqs]
+
+
+async def test_an_event_that_cannot_be_shown_does_not_hold_up_those_after_it(
+    running_hub: hub.Hub, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(events._types, "test.unshown", "Nobody made a template for it.")
+    listener = Listener()
+    await running_hub.join(viewer_of(session, listener, "html"))
+    await happen(session, "test.unshown")
+    after = await happen(session)
+    await until(lambda: any(f'data-seq="{after}"' in text for text in listener.texts))
+
+
+async def test_nonsense_on_the_channel_is_passed_over(
+    running_hub: hub.Hub, session: Session
+) -> None:
+    listener = Listener()
+    await running_hub.join(viewer_of(session, listener))
+    await asyncio.sleep(0.2)
+    await sync_to_async(events._redis().publish)(events.CHANNEL, "not json")
+    seq = await happen(session)
+    await until(lambda: listener.frames and listener.frames[-1]["seq"] == seq)
+
+
+async def test_a_session_whose_publish_was_lost_is_seen_while_another_one_is_busy(
+    running_hub: hub.Hub, session: Session, make_session: Callable[..., Session],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    other = await sync_to_async(make_session)("Quiet")
+    busy, quiet = Listener(), Listener()
+    await running_hub.join(viewer_of(session, busy))
+    await running_hub.join(viewer_of(other, quiet))
+    publish = events.publish
+    monkeypatch.setattr(
+        events, "publish", lambda key, seq: publish(key, seq) if key == session.pk else None
+    )
+    await happen(other)
+    for _ in range(40):
+        await happen(session)
+        await asyncio.sleep(0.1)
+    assert len(quiet.frames) == 1
+
+
+async def test_whoever_lost_the_right_to_listen_is_let_go(
+    running_hub: hub.Hub, session: Session
+) -> None:
+    listener = Listener()
+    await running_hub.join(viewer_of(session, listener))
+    await running_hub._end_the_unwanted()  # the session is not visible, so the grant is void
+    assert listener.closed == hub.GONE
+    assert running_hub.rooms == {}
