@@ -104,6 +104,7 @@ async def test_a_session_whose_publish_was_lost_is_seen_while_another_one_is_bus
     busy, quiet = Listener(), Listener()
     await running_hub.join(viewer_of(session, busy))
     await running_hub.join(viewer_of(other, quiet))
+    await asyncio.sleep(0.5)  # the look that joining causes is over
     publish = events.publish
     monkeypatch.setattr(
         events, "publish", lambda key, seq: publish(key, seq) if key == session.pk else None
