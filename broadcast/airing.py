@@ -12,7 +12,7 @@ from broadcast import orchestrator
 from broadcast.models import Airing, Broadcast
 from broadcast.states import State
 from sessions_app import events, steps
-from sessions_app.errors import Conflict, NotFound
+from sessions_app.errors import Conflict, NotFound, StaleClaim
 from sessions_app.models import Session
 from sessions_app.steps import Claim, Kind
 from stories import feed
@@ -107,11 +107,9 @@ def finish(claim: Claim) -> None:
     )
     with transaction.atomic():
         claim.done()
+        run = _live_run(claim.session)
         _end(airing, steps.now())
-        run = orchestrator.active(claim.session)
-        if run is not None and run.state == State.LIVE:
-            air_next(run)
-            steps.hasten(run.session, orchestrator.NARRATE, run.pk)
+        _go_on(run)
 
 
 def _cut(run: Broadcast, at: datetime) -> None:
@@ -128,16 +126,36 @@ def decide(session: Session, story_id: int, approve: bool) -> Story:
         raise NotFound("This session has no such story.")
     verdict = Story.State.APPROVED if approve else Story.State.VETOED
     with transaction.atomic():
+        run = _live_run(session)
         waits = (Story.State.WRITTEN, Story.State.APPROVED)
         if not Story.objects.filter(pk=story.pk, state__in=waits).update(state=verdict):
             raise Conflict("The story does not wait any more.", state=story.state)
         story.state = verdict
         events.record(session, feed.DECIDED, {"story": feed.payload(story)})
-        run = orchestrator.active(session)
-        if run is not None and run.state == State.LIVE:
-            air_next(run)
-            steps.hasten(session, orchestrator.NARRATE, run.pk)
+        _go_on(run)
     return story
+
+
+def _live_run(session: Session) -> Broadcast | None:
+    """The session's run, held fast while it is live; in the caller's transaction.
+
+    The run is taken before the counters here as everywhere, so that no two writers can block each
+    other.
+    """
+    run = orchestrator.active(session)
+    if run is None or run.state != State.LIVE:
+        return None
+    try:
+        orchestrator.hold_fast(run)
+    except StaleClaim:
+        return None
+    return run
+
+
+def _go_on(run: Broadcast | None) -> None:
+    if run is not None:
+        air_next(run)
+        steps.hasten(run.session, orchestrator.NARRATE, run.pk)
 
 
 def register() -> None:

@@ -230,6 +230,8 @@ def _hold(run: Broadcast, claim: Claim, error: SmnbError) -> None:
     hold = {"code": error.code, "sentence": error.sentence, "until": events.stamp(shown)}
     with transaction.atomic():
         claim.again(until, error=error.sentence)
+        # The run before the counters, as everywhere: no two writers can block each other.
+        orchestrator.hold_fast(run)
         if run.hold is None or run.hold["code"] != error.code:
             events.say(run.session, "host", error.sentence, error.code)
         orchestrator.set_hold(run, hold)
