@@ -11,7 +11,7 @@ from tests.endtoend.running import Studio, eventually, running
 from tests.standins.anthropic import AnthropicStandIn
 
 RECORDING = {"kind": "recording", "locator": "demo"}
-KEY = "sk-ant-canary-0123456789"
+KEY = "canary-0123456789"
 
 
 @pytest.fixture(scope="module")
