@@ -206,7 +206,7 @@ def _credit(post: SourcePost) -> str:
         return "the demo recording"
     if post.source.kind == "reddit":
         return post.source.locator
-    return post.source.locator.split("://")[-1].split("/")[0].removeprefix("www.")
+    return feed.credit(post.source.locator)
 
 
 def _pass_over(run: Broadcast, claim: Claim, post: SourcePost, error: SmnbError) -> None:

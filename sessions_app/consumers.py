@@ -32,6 +32,14 @@ class LiveConsumer(AsyncWebsocketConsumer):
     viewer: Viewer | None = None
     hub: Hub
 
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            # Nobody calls disconnect when a handler raised.
+            if self.viewer is not None:
+                self.hub.leave(self.viewer)
+
     async def connect(self) -> None:
         if not self.origin_is_ours():
             await self.close()

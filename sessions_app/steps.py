@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
+from django.db import Error as DatabaseError
 from django.db import close_old_connections, connection, transaction
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
@@ -211,8 +212,14 @@ def heartbeat(held: Claim) -> Iterator[None]:
 
     def beat() -> None:
         while not stop.wait(HEARTBEAT_SECONDS):
-            close_old_connections()
-            if not (held._mine().update(lease_until=Now() + LEASE) and held.wanted()):
+            try:
+                close_old_connections()
+                kept = held._mine().update(lease_until=Now() + LEASE) and held.wanted()
+            except DatabaseError as error:
+                # The next beat tells whether the step is still ours.
+                log.warning("heartbeat_failed", error=type(error).__name__)
+                continue
+            if not kept:
                 held.lost.set()
                 break
         connection.close()

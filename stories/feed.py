@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.db.models import QuerySet
 
@@ -59,6 +60,13 @@ def payload(
     }
 
 
+def credit(locator: str) -> str:
+    """How a source is named in public: an address by its host alone, as its query may be a key."""
+    if "://" not in locator:
+        return locator
+    return (urlsplit(locator).hostname or "").removeprefix("www.")
+
+
 PUBLIC_FIELDS = (
     "id", "title", "narrative", "tone", "topics", "word_count", "duration", "state", "aired_at",
     "finish_at",
@@ -69,5 +77,9 @@ def public_payload(story: dict[str, Any]) -> dict[str, Any]:
     """What the audience may know of a story: nothing of owner, model, prompts or money."""
     post = story["post"]
     shown = {name: story[name] for name in PUBLIC_FIELDS}
-    shown["post"] = post and {name: post[name] for name in ("source", "title", "url")}
+    shown["post"] = post and {
+        "source": credit(post["source"]),
+        "title": post["title"],
+        "url": post["url"],
+    }
     return shown
