@@ -58,13 +58,14 @@ def _may_air(session: Session, at: datetime) -> Q:
 
 def air_next(run: Broadcast) -> Airing | None:
     """Put the next story on air if nothing is and one may; in the caller's transaction."""
+    # Before looking: whoever comes next sees what we put on air.
+    orchestrator.hold_fast(run)
     session, at = run.session, steps.now()
     if now_airing(session) is not None:
         return None
     story = feed.of_session(session).filter(_may_air(session, at)).order_by("id").first()
     if story is None:
         return None
-    orchestrator.hold_fast(run)
     if not Story.objects.filter(pk=story.pk, state=story.state).update(state=Story.State.AIRING):
         return None
     story.state = Story.State.AIRING
