@@ -83,3 +83,75 @@ class Airing(InSession):
 
     def __str__(self) -> str:
         return f"airing of story {self.story_id}"
+
+
+class Slot(InSession):
+    """A part of the week in which the session is on air by itself."""
+
+    days = models.PositiveSmallIntegerField(help_text="Bits: 1 = Monday … 64 = Sunday.")
+    on_at = models.TimeField()
+    off_at = models.TimeField(help_text="Before or at ``on_at``: on the next day.")
+    zone = models.CharField(max_length=60, default="UTC", help_text="IANA name of the time zone.")
+    enabled = models.BooleanField(default=True)
+    run = models.ForeignKey(
+        Broadcast, null=True, blank=True, on_delete=models.PROTECT, related_name="+",
+        help_text="The run this slot started and will stop.",
+    )  # fmt: skip
+    note = models.CharField(max_length=300, blank=True, help_text="How its last turn went.")
+
+    class Meta:
+        ordering = ("id",)
+        constraints = (models.CheckConstraint(condition=Q(days__range=(1, 127)), name="slot_days"),)
+
+    def __str__(self) -> str:
+        return f"{self.on_at:%H:%M} to {self.off_at:%H:%M}"
+
+
+class Recorded(InSession):
+    """A sound file under the data folder."""
+
+    class State(models.TextChoices):
+        PENDING = "pending"
+        READY = "ready"
+        FAILED = "failed"
+        DROPPED = "dropped"
+
+    state = models.CharField(max_length=8, choices=State, default=State.PENDING)
+    path = models.CharField(max_length=200, blank=True, help_text="Relative to the data folder.")
+    media_type = models.CharField(max_length=40, blank=True)
+    bytes = models.PositiveBigIntegerField(default=0)
+    seconds = models.FloatField(default=0)
+    sha256 = models.CharField(max_length=64, blank=True)
+    error = models.CharField(max_length=300, blank=True)
+
+    class Meta:
+        abstract = True
+
+
+class Sound(Recorded):
+    """A story as it is spoken; a correction has a sound of its own."""
+
+    story = models.ForeignKey(Story, on_delete=models.PROTECT, related_name="sounds")
+    version = models.PositiveIntegerField(default=1)
+    engine = models.CharField(max_length=24, blank=True)
+    voice = models.CharField(max_length=40, blank=True)
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=("story", "version"), name="sound_once"),)
+        indexes = (models.Index(fields=("state", "created_at"), name="sound_age"),)
+
+    def __str__(self) -> str:
+        return f"sound of story {self.story_id}"
+
+
+class Episode(Recorded):
+    """A finished run as one sound file, for the podcast."""
+
+    run = models.OneToOneField(Broadcast, on_delete=models.PROTECT, related_name="episode")
+    title = models.CharField(max_length=200)
+
+    class Meta:
+        indexes = (models.Index(fields=("session", "-id"), name="episode_newest"),)
+
+    def __str__(self) -> str:
+        return self.title

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.apps import AppConfig
-from django.db.models.signals import post_migrate
+from django.db.models.signals import post_migrate, pre_migrate
 
 
 class SessionsConfig(AppConfig):
@@ -13,6 +13,7 @@ class SessionsConfig(AppConfig):
     def ready(self) -> None:
         from sessions_app import checks, integrity, steps, tasks
 
+        pre_migrate.connect(integrity.drop_before_migrate, dispatch_uid="smnb-integrity")
         post_migrate.connect(integrity.restore_after_migrate, dispatch_uid="smnb-integrity")
         checks.register_all()
         steps.set_poker(tasks.send)

@@ -16,6 +16,7 @@ from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from sessions_app import participants
 from sessions_app.errors import Invalid
 from sessions_app.models import IdempotencyKey, Session
 
@@ -85,7 +86,11 @@ def run(name: str, actor: User, session: Session | None, data: Any) -> Any:
     command = _registry[name]
     payload = data if isinstance(data, command.payload) else parse(name, data)
     with transaction.atomic():
-        return command.function(Call(actor, session, payload))
+        found = command.function(Call(actor, session, payload))
+        touched = session or (found if isinstance(found, Session) else None)
+        if touched is not None:
+            participants.seen(touched, actor)
+        return found
 
 
 def digest_of(*parts: str) -> str:

@@ -19,7 +19,9 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 
+from sessions_app import series
 from sessions_app.models import Message, Session, SessionEvent, SessionStats
+from sessions_app.series import NOTHING, Extra
 
 log = structlog.get_logger(__name__)
 
@@ -120,25 +122,30 @@ def record(
     type_: str,
     payload: Mapping[str, Any],
     story_at: datetime | None = None,
+    extra: Extra = NOTHING,
     /,
     **counters: int,
 ) -> SessionEvent:
     """Change the counters, take the next seq and write the event; publish after the commit.
 
     ``payload`` is JSON; the figures after the change join it. ``story_at`` becomes the moment of the
-    last story. Must run inside a transaction.
+    last story. Counters that buckets have too are summed there as well; ``extra`` goes to the
+    buckets and tallies alone. Must run inside a transaction.
     """
     if not connection.in_atomic_block:
         raise transaction.TransactionManagementError("record() belongs to a transaction")
     if type_ not in _types:
         raise ValueError(f"undeclared event type: {type_}")
     stats = _take(session.pk, counters, story_at)
+    at = timezone.now()
+    timed = {name: each for name, each in counters.items() if name in series.MEASURES}
+    series.add(session.pk, at, timed | dict(extra.measures), extra.shares)
     event = SessionEvent.objects.create(
         session=session,
         seq=stats.last_seq,
         type=type_,
         payload={**payload, "figures": figures(stats)},
-        at=timezone.now(),
+        at=at,
     )
     transaction.on_commit(lambda: publish(session.pk, event.seq), robust=True)
     return event

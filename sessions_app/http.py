@@ -61,6 +61,32 @@ def of_session(
     return signed_in(opened)  # type: ignore[arg-type]
 
 
+def of_chosen(
+    view: Callable[Concatenate[SignedIn, Session | None, P], HttpResponse],
+) -> Page[P]:
+    """Open an area with the session that the address names (``?session=``), or the newest one.
+
+    None when the person has no session yet; a session that is not theirs does not exist (404).
+    """
+
+    @wraps(view)
+    def opened(request: SignedIn, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        session = chosen(request)
+        if session is not None:
+            context.bind(session=session.pk)
+        return view(request, session, *args, **kwargs)
+
+    return signed_in(opened)  # type: ignore[arg-type]
+
+
+def chosen(request: SignedIn) -> Session | None:
+    named = request.GET.get("session", "")
+    try:
+        return lifecycle.get(request.user, named) if named else lifecycle.newest(request.user)
+    except NotFound as error:
+        raise Http404(error.sentence) from None
+
+
 STATUSES: dict[type[SmnbError], int] = {Conflict: 409, Invalid: 422, NotFound: 404, TooMany: 429}
 
 

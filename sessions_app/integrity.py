@@ -102,6 +102,19 @@ def restore(using: str = DEFAULT_DB_ALIAS) -> None:
                     cursor.execute(statement)
 
 
+def drop_before_migrate(plan: list[Any], using: str, **_: Any) -> None:
+    """Take SQLite's triggers away while tables are rebuilt: a trigger whose table is gone for that
+    moment makes the renaming fail. They come back after the migration; until then the check and
+    the audit name them.
+    """
+    connection = connections[using]
+    if not plan or connection.vendor != "sqlite":
+        return
+    with connection.cursor() as cursor:
+        for name in sorted(expected(connection) & present(connection)):
+            cursor.execute(f'DROP TRIGGER "{name}"')
+
+
 def restore_after_migrate(sender: AppConfig, using: str, **_: Any) -> None:
     if sender.name in {"sessions_app", "stories", "broadcast"}:
         restore(using)

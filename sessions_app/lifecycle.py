@@ -37,6 +37,12 @@ def get(user: Person, session_id: UUID | str) -> Session:
         raise NotFound("There is no such session.") from None
 
 
+def newest(user: Person) -> Session | None:
+    """The session this person made last and has not filed away."""
+    mine = Session.objects.select_related("stats").for_user(user)
+    return mine.exclude(status=Session.Status.ARCHIVED).order_by("-created_at", "id").first()
+
+
 def by_watch_token(token: str) -> Session:
     """The visible session behind a public address; NotFound when the link is not valid (any more)."""
     try:

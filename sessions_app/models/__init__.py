@@ -2,16 +2,24 @@
 
 from sessions_app.models.access import ApiToken, IdempotencyKey
 from sessions_app.models.base import InSession
+from sessions_app.models.preferences import Participant, Preferences, SealedKey, Workspace
 from sessions_app.models.record import Message, SessionEvent, Step
+from sessions_app.models.series import Bucket, Tally
 from sessions_app.models.session import Session, SessionStats
 
 __all__ = [
     "ApiToken",
+    "Bucket",
     "IdempotencyKey",
     "InSession",
     "Message",
+    "Participant",
+    "Preferences",
+    "SealedKey",
     "Session",
     "SessionEvent",
     "SessionStats",
     "Step",
+    "Tally",
+    "Workspace",
 ]

@@ -1,7 +1,21 @@
 """What is read, written, counted and learned."""
 
+from stories.models.market import BoardKeyword, Trend, TrendBucket, TrendPost
 from stories.models.quarantine import QuarantinedRecord
-from stories.models.reading import Source, SourcePost
-from stories.models.telling import Story, TokenUsage
+from stories.models.reading import Source, SourceGroup, SourcePost
+from stories.models.telling import Story, StoryThread, StoryVersion, TokenUsage
 
-__all__ = ["QuarantinedRecord", "Source", "SourcePost", "Story", "TokenUsage"]
+__all__ = [
+    "BoardKeyword",
+    "QuarantinedRecord",
+    "Source",
+    "SourceGroup",
+    "SourcePost",
+    "Story",
+    "StoryThread",
+    "StoryVersion",
+    "TokenUsage",
+    "Trend",
+    "TrendBucket",
+    "TrendPost",
+]

@@ -78,6 +78,7 @@ class SourcePost(InSession):
     label = models.CharField(max_length=8, default="low")
     parts = models.JSONField(default=dict)
     rank = models.FloatField(default=0, help_text="Priority with ageing; the highest is told next.")
+    pinned = models.BooleanField(default=False, help_text="Told before all that is not pinned.")
     state = models.CharField(max_length=8, choices=State, default=State.QUEUED)
     reason = models.CharField(max_length=200, blank=True)
     duplicate_of = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT)
@@ -99,7 +100,9 @@ class SourcePost(InSession):
         indexes = (
             models.Index(fields=("session", "-id"), name="post_newest"),
             models.Index(
-                fields=("session", "-rank", "id"), condition=Q(state="queued"), name="post_next"
+                fields=("session", "-pinned", "-rank", "id"),
+                condition=Q(state="queued"),
+                name="post_next",
             ),
             models.Index(
                 fields=("session", "url_digest"), condition=~Q(url_digest=""), name="post_url"
@@ -109,3 +112,18 @@ class SourcePost(InSession):
 
     def __str__(self) -> str:
         return self.title[:80]
+
+
+class SourceGroup(models.Model):
+    """Sources that are added together, by name; the workspace keeps them, no session does."""
+
+    name = models.CharField(max_length=60, unique=True)
+    description = models.CharField(max_length=200, blank=True)
+    sources = models.JSONField(default=list, help_text="[{kind, locator, sort}]")
+    position = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        ordering = ("position", "name")
+
+    def __str__(self) -> str:
+        return self.name

@@ -4,11 +4,26 @@ from __future__ import annotations
 
 import uuid
 
+from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
 from sessions_app.models import InSession
 from stories.models.reading import SourcePost
+
+
+class StoryThread(InSession):
+    """Stories of one session about the same thing, in the order they were told."""
+
+    title = models.CharField(max_length=300)
+    story_count = models.PositiveIntegerField(default=0)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        indexes = (models.Index(fields=("session", "-updated_at", "-id"), name="thread_newest"),)
+
+    def __str__(self) -> str:
+        return self.title[:80]
 
 
 class Story(InSession):
@@ -41,6 +56,12 @@ class Story(InSession):
         MEDIUM = "medium"
         LOW = "low"
 
+    class Relation(models.TextChoices):
+        FOLLOW_UP = "follow-up", "follow-up"
+        CLARIFICATION = "clarification"
+        CORRECTION = "correction"
+        DEVELOPMENT = "new-development", "new development"
+
     post = models.OneToOneField(
         SourcePost, null=True, blank=True, on_delete=models.PROTECT, related_name="story"
     )
@@ -59,6 +80,17 @@ class Story(InSession):
     word_count = models.PositiveIntegerField()
     duration = models.PositiveIntegerField(help_text="Seconds when spoken at the session's pace.")
     completed_at = models.DateTimeField()
+    thread = models.ForeignKey(
+        StoryThread, null=True, blank=True, on_delete=models.PROTECT, related_name="stories"
+    )
+    relation = models.CharField(
+        max_length=16, choices=Relation, blank=True, help_text="To the earlier one of its thread."
+    )
+    cuts_in = models.BooleanField(default=False, help_text="Goes on air before all that waits.")
+    bookmarked_at = models.DateTimeField(null=True, blank=True)
+    version = models.PositiveIntegerField(default=1)
+    corrected_at = models.DateTimeField(null=True, blank=True)
+    correction = models.CharField(max_length=300, blank=True, help_text="What was put right.")
 
     class Meta:
         verbose_name_plural = "stories"
@@ -75,10 +107,37 @@ class Story(InSession):
                 condition=Q(state__in=("written", "approved")),
                 name="story_waiting",
             ),
+            models.Index(
+                fields=("session", "-id"),
+                condition=Q(bookmarked_at__isnull=False),
+                name="story_bookmarked",
+            ),
+            models.Index(fields=("thread", "id"), name="story_in_thread"),
         )
 
     def __str__(self) -> str:
         return self.title[:80]
+
+
+class StoryVersion(InSession):
+    """What a story said: the first version and each correction, never changed again."""
+
+    story = models.ForeignKey(Story, on_delete=models.PROTECT, related_name="versions")
+    number = models.PositiveIntegerField()
+    title = models.CharField(max_length=300)
+    narrative = models.TextField()
+    reason = models.CharField(max_length=300, blank=True)
+    author = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT
+    )
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=("story", "number"), name="story_version_once"),
+        )
+
+    def __str__(self) -> str:
+        return f"version {self.number} of story {self.story_id}"
 
 
 class TokenUsage(InSession):

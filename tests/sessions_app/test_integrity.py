@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
 STORY = (
     "session_id", "post_id", "origin", "state", "title", "narrative", "summary", "tone", "priority",
     "agent_type", "sentiment", "topics", "model", "note", "word_count", "duration", "created_at",
-    "completed_at",
+    "completed_at", "relation", "cuts_in", "version", "correction",
 )  # fmt: skip
 
 
@@ -31,7 +31,7 @@ def raw_story(session: Session, post_id: int | None, origin: str = "extractive")
     now = connection.ops.adapt_datetimefield_value(timezone.now())
     values: list[Any] = [
         key, post_id, origin, "written", "T", "N", "", "analysis", "low", "host", "neutral", "[]",
-        "", "", 1, 1, now, now,
+        "", "", 1, 1, now, now, "", False, 1, "",
     ]  # fmt: skip
     marks = ", ".join(["%s"] * len(values))
     with connection.cursor() as cursor:

@@ -1,0 +1,102 @@
+"""What a person and the workspace have chosen, and the keys a person keeps here, sealed."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+
+from sessions_app.models.base import InSession
+
+DAYS = (MinValueValidator(1), MaxValueValidator(3650))
+
+
+class Preferences(models.Model):
+    """The choices of one person; ``defaults`` are narration settings of new sessions."""
+
+    class Theme(models.TextChoices):
+        SYSTEM = "system", "as the system"
+        DARK = "dark"
+        LIGHT = "light"
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.CASCADE,
+        primary_key=True,
+        related_name="preferences",
+    )
+    theme = models.CharField(max_length=8, choices=Theme, default=Theme.SYSTEM)
+    defaults = models.JSONField(default=dict, blank=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        verbose_name_plural = "preferences"
+
+    def __str__(self) -> str:
+        return f"preferences of {self.user_id}"
+
+
+class SealedKey(models.Model):
+    """A key of one person for one service, encrypted; it is written and used, never shown again."""
+
+    class Service(models.TextChoices):
+        ANTHROPIC = "anthropic", "Anthropic"
+        REDDIT = "reddit", "Reddit"
+
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="sealed_keys"
+    )
+    service = models.CharField(max_length=12, choices=Service)
+    sealed = models.TextField(help_text="Encrypted, bound to its owner and service.")
+    last_four = models.CharField(max_length=4)
+    set_at = models.DateTimeField(auto_now=True)
+    tested_at = models.DateTimeField(null=True, blank=True)
+    verdict = models.CharField(max_length=300, blank=True, help_text="What the last test said.")
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=("owner", "service"), name="sealed_key_once"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.service} …{self.last_four}"
+
+
+class Workspace(models.Model):
+    """The one row of settings that all people of this installation share."""
+
+    defaults = models.JSONField(default=dict, blank=True)
+    keep_fine_days = models.PositiveIntegerField(
+        default=30, validators=DAYS, help_text="Days the 1- and 5-minute figures are kept."
+    )
+    keep_answers_days = models.PositiveIntegerField(
+        default=7, validators=DAYS, help_text="Days the answers to repeated API requests are kept."
+    )
+    keep_sounds_days = models.PositiveIntegerField(
+        default=90, validators=DAYS, help_text="Days the sound of single stories is kept."
+    )
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        verbose_name_plural = "workspace"
+        constraints = (
+            models.CheckConstraint(condition=models.Q(pk=1), name="workspace_is_one_row"),
+        )
+
+    def __str__(self) -> str:
+        return "workspace"
+
+
+class Participant(InSession):
+    """A person who works in a session, and when last."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT)
+    last_active_at = models.DateTimeField()
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=("session", "user"), name="participant_once"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.user_id} in {self.session_id}"

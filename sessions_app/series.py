@@ -1,0 +1,128 @@
+"""Figures over time and by kind: what an event adds to the buckets and tallies of its session.
+
+Only ``events.record`` calls ``add``, inside its transaction and after it took the counters' row, so
+that buckets and tallies are summed by one writer of a session at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import connection, models
+
+from sessions_app.models import Bucket, Session, Tally
+
+SIZES = (1, 5, 15, 60)
+_KEYS = ("id", "session", "size", "start")
+MEASURES = frozenset(each.name for each in Bucket._meta.concrete_fields) - set(_KEYS)
+SUMS = frozenset(
+    {"count", "words", "input_tokens", "output_tokens", "cost_lower", "cost_upper", "bounded"}
+)
+MOST_KEY = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What an event adds to one key of one dimension; ``sums`` are columns of Tally."""
+
+    dimension: str
+    key: str
+    sums: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Extra:
+    """What an event adds beside the counters: ``measures`` are columns of Bucket."""
+
+    measures: Mapping[str, int] = field(default_factory=dict)
+    shares: Sequence[Share] = ()
+
+
+NOTHING = Extra()
+
+
+def start_of(at: datetime, size: int) -> datetime:
+    """The start of the bucket of ``size`` minutes that ``at`` falls into."""
+    seconds = int(at.timestamp())
+    return datetime.fromtimestamp(seconds - seconds % (size * 60), UTC)
+
+
+def add(
+    session_id: UUID, at: datetime, measures: Mapping[str, int], shares: Iterable[Share]
+) -> None:
+    """Add to the buckets of all sizes and to the tallies; what is zero writes nothing."""
+    _add_measures(session_id, at, {name: each for name, each in measures.items() if each})
+    grouped: dict[tuple[str, ...], list[Share]] = {}
+    for share in shares:
+        grouped.setdefault(tuple(sorted(share.sums)), []).append(share)
+    for names, alike in grouped.items():
+        _add_shares(session_id, names, alike)
+
+
+def _add_measures(session_id: UUID, at: datetime, measures: Mapping[str, int]) -> None:
+    if not measures:
+        return
+    names = sorted(measures)
+    amounts = [measures[name] for name in names]
+    rows = [
+        (_key(session_id), size, _moment(start_of(at, size)), *amounts, *_zeros(MEASURES, names))
+        for size in SIZES
+    ]
+    columns = ("session_id", "size", "start", *names, *_others(MEASURES, names))
+    upsert(Bucket, columns, rows, ("session_id", "size", "start"), names)
+
+
+def _add_shares(session_id: UUID, names: tuple[str, ...], shares: Iterable[Share]) -> None:
+    rows = [
+        (
+            _key(session_id), share.dimension, share.key[:MOST_KEY],
+            *(share.sums[name] for name in names), *_zeros(SUMS, names),
+        )
+        for share in shares
+    ]  # fmt: skip
+    columns = ("session_id", "dimension", "key", *names, *_others(SUMS, names))
+    upsert(Tally, columns, rows, ("session_id", "dimension", "key"), names)
+
+
+def _others(all_: frozenset[str], names: Sequence[str]) -> list[str]:
+    return sorted(all_ - set(names))
+
+
+def _zeros(all_: frozenset[str], names: Sequence[str]) -> list[int]:
+    return [0] * len(all_ - set(names))
+
+
+def _key(session_id: UUID) -> Any:
+    return Session._meta.pk.get_db_prep_value(session_id, connection)
+
+
+def _moment(at: datetime) -> Any:
+    return connection.ops.adapt_datetimefield_value(at)
+
+
+def upsert(
+    model: type[models.Model],
+    columns: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+    unique: Sequence[str],
+    summed: Sequence[str],
+) -> None:
+    """Insert ``rows``, or add their ``summed`` columns to the rows that are there already."""
+    table = connection.ops.quote_name(model._meta.db_table)
+    quoted = [connection.ops.quote_name(name) for name in columns]
+    keys = ", ".join(connection.ops.quote_name(name) for name in unique)
+    sums = ", ".join(
+        f"{name} = {table}.{name} + excluded.{name}"
+        for name in map(connection.ops.quote_name, summed)
+    )
+    marks = ", ".join(["(" + ", ".join(["%s"] * len(columns)) + ")"] * len(rows))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO {table} ({', '.join(quoted)}) VALUES {marks} "  # noqa: S608
+            f"ON CONFLICT ({keys}) DO UPDATE SET {sums}",
+            [value for row in rows for value in row],
+        )

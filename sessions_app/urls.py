@@ -1,0 +1,7 @@
+"""Addresses of the account and the workspace."""
+
+from __future__ import annotations
+
+from django.urls import URLPattern
+
+urlpatterns: list[URLPattern] = []
