@@ -83,12 +83,18 @@ def same_news(one: str, other: str) -> bool:
         return True
     if _numbers(one) != _numbers(other):
         return False
-    ours, theirs = _content(one), _content(other)
+    ours, theirs = telling_words(one), telling_words(other)
     if (ours ^ theirs) & _TURNS or _opposed(ours, theirs) or _elsewhere(one, other):
         return False
     if min(len(ours), len(theirs)) < _FEW_WORDS:
         return ours == theirs
     return _shared(ours, theirs) >= SHARED_WORDS
+
+
+def moved_on(title: str, earlier: str) -> bool:
+    """Whether the news took a turn: other figures, or a word whose opposite stood there before."""
+    ours, theirs = telling_words(title), telling_words(earlier)
+    return _numbers(title) != _numbers(earlier) or _opposed(ours, theirs)
 
 
 def _numbers(title: str) -> frozenset[str]:
@@ -112,7 +118,8 @@ def _words(title: str) -> list[str]:
     return [word.replace("\u2019", "'").removesuffix("'s") for word in _WORD.findall(title)]
 
 
-def _content(title: str) -> frozenset[str]:
+def telling_words(title: str) -> frozenset[str]:
+    """The words of a headline that matter, as stems; a negation is one of them."""
     told = (
         "not" if word in _NEGATIONS or word.endswith("n't") else word
         for word in _words(title.lower())

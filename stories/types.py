@@ -82,6 +82,8 @@ class Brief:
     language: str = "en"
     instructions: str = ""
     recent_titles: tuple[str, ...] = ()
+    earlier: tuple[tuple[str, str], ...] = ()  # (title, summary) told before in the same thread
+    relation: str = ""  # to the last of them: follow-up, clarification, correction, new-development
 
 
 OnText = Callable[[str], None]

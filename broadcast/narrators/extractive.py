@@ -83,10 +83,11 @@ class ExtractiveNarrator:
         tone = tone_of(brief.title, brief.body)
         body = _readable(brief.body)
         told = [] if _repeated(headline, body) else [headline]
-        room = _budget(brief) - _OPENING_WORDS - word_count(" ".join(told))
+        known = word_count(" ".join([*_goes_on(brief), *told]))
+        room = _budget(brief) - _OPENING_WORDS - known
         told += choose(body, room, wishes_of(brief.instructions))
         opening = _opening(brief, _item(brief, kicker, tone, told))
-        narrative = _speak([opening, *told], on_text)
+        narrative = _speak([*_goes_on(brief), opening, *told], on_text)
         return Narration(
             title=title_of(headline) or brief.title,
             narrative=narrative,
@@ -153,6 +154,22 @@ def _opening(brief: Brief, item: str) -> str:
     variant = sha256(brief.title.encode("utf-8", "replace")).digest()[0] % len(openings)
     opening = openings[variant].format(item=item, source=source)
     return opening[0].upper() + opening[1:] if opening.startswith("the ") else opening
+
+
+_GOES_ON = {
+    "correction": "We have to correct what we reported earlier, “{title}”.",
+    "clarification": "More light on what we reported earlier, “{title}”.",
+    "new-development": "There is news about what we reported earlier, “{title}”.",
+    "follow-up": "We come back to what we reported earlier, “{title}”.",
+}
+
+
+def _goes_on(brief: Brief) -> list[str]:
+    """The sentence that ties a story to the earlier one of its thread."""
+    sentence = _GOES_ON.get(brief.relation, "")
+    if not (sentence and brief.earlier and _english(brief.language)):
+        return []
+    return [sentence.format(title=brief.earlier[-1][0].rstrip(".!?"))]
 
 
 def _english(language: str) -> bool:

@@ -1,0 +1,113 @@
+"""Follow-ups are found, joined to what was told, and named for what they are."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from django.utils import timezone
+
+from sessions_app.models import Session
+from stories import threads
+from stories.models import Source, SourcePost, Story, StoryThread
+from stories.sources import recording
+from tests.conftest import MakeSession, make_post
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
+
+BOOK = json.loads(Path(recording.__file__).with_name("recording.json").read_text())
+TITLES = {post["id"]: post["title"] for post in BOOK["posts"]}
+
+
+def tell(post: SourcePost) -> Story:
+    return Story.objects.create(
+        session=post.session, post=post, origin="extractive", title=post.title,
+        narrative=f"{post.title}. More follows.", tone="developing", priority="medium",
+        word_count=5, duration=2, completed_at=timezone.now(), state=Story.State.AIRED,
+    )  # fmt: skip
+
+
+def told(source: Source, *headlines: str) -> list[Story]:
+    return [tell(make_post(source, f"k{at}", line)) for at, line in enumerate(headlines)]
+
+
+FERRY = "Marrow Sound ferry suspended after engine-room fire"
+RESUMES = "Marrow Sound ferry resumes after engine-room fire"
+
+
+def test_most_follow_ups_of_the_recording_are_found_and_nothing_else(source: Source) -> None:
+    duplicates = BOOK["duplicates"]
+    hits, wrong = 0, []
+    for key, title in TITLES.items():
+        if key in duplicates:
+            continue
+        earlier = threads.find(source.session, title)
+        related = BOOK["follow_ups"].get(key)
+        if earlier is not None:
+            hits += related is not None
+            wrong += [] if related else [title]
+        tell(make_post(source, key, title))
+    assert wrong == []
+    assert hits >= 13
+
+
+def test_a_first_follow_up_opens_the_thread_with_the_earlier_story_in_it(source: Source) -> None:
+    first, second = told(source, FERRY, RESUMES)
+    earlier = threads.find(source.session, RESUMES)
+    assert earlier is not None
+    second.refresh_from_db()
+    opened = threads.join(second, threads.Earlier(first, earlier.relation))
+    assert opened is not None
+    assert opened.pk == first.pk
+    thread = StoryThread.objects.get()
+    assert thread.story_count == 2
+    assert list(thread.stories.order_by("id")) == [first, second]
+
+
+def test_a_further_follow_up_joins_the_thread_that_is_there(source: Source) -> None:
+    first, second = told(source, FERRY, RESUMES)
+    threads.join(second, threads.Earlier(first, "new-development"))
+    third = tell(make_post(source, "late", "Marrow Sound ferry back on time after engine fire"))
+    earlier = threads.find(source.session, "Marrow Sound ferry on time again after fire")
+    assert earlier is not None
+    assert threads.join(third, threads.Earlier(second, earlier.relation)) is None
+    assert StoryThread.objects.get().story_count == 3
+
+
+@pytest.mark.parametrize(
+    ("headline", "earlier", "relation"),
+    [
+        (RESUMES, FERRY, "new-development"),
+        ("Five hurt in landslide at the quarry", "Three hurt in landslide at the quarry",
+         "new-development"),
+        ("Correction: Comet passes 41 million km away", "Comet passes 14 million km away",
+         "correction"),
+        ("In full: what the council decided on the bridge", "Council decided on the bridge",
+         "clarification"),
+        ("Ferry passengers tell of the fire on the Marrow Sound ferry", FERRY, "follow-up"),
+    ],
+)  # fmt: skip
+def test_a_follow_up_is_named_for_what_it_is(headline: str, earlier: str, relation: str) -> None:
+    assert threads.relation_of(headline, earlier) == relation
+
+
+def test_a_vetoed_story_was_not_told_and_starts_no_thread(source: Source) -> None:
+    story = told(source, FERRY)[0]
+    Story.objects.filter(pk=story.pk).update(state=Story.State.VETOED)
+    assert threads.find(source.session, RESUMES) is None
+
+
+def test_what_another_session_told_is_unknown_here(
+    source: Source, make_session: MakeSession
+) -> None:
+    told(source, FERRY)
+    elsewhere: Session = make_session("Evening")
+    assert threads.find(elsewhere, RESUMES) is None
+
+
+def test_the_narrator_learns_what_was_told_before_oldest_first(source: Source) -> None:
+    first, second = told(source, FERRY, RESUMES)
+    threads.join(second, threads.Earlier(first, "new-development"))
+    earlier = threads.find(source.session, "Marrow Sound ferry resumes after long engine-room fire")
+    assert [title for title, _ in threads.told_before(earlier)] == [FERRY, RESUMES]
