@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate, pre_migrate
 
 
 class StoriesConfig(AppConfig):
@@ -10,6 +11,8 @@ class StoriesConfig(AppConfig):
     verbose_name = "Stories"
 
     def ready(self) -> None:
-        from stories import audits, usage  # noqa: F401 - audits register themselves
+        from stories import audits, search_index, usage  # noqa: F401 - audits register themselves
 
+        pre_migrate.connect(search_index.drop_before_migrate, dispatch_uid="smnb-search")
+        post_migrate.connect(search_index.restore_after_migrate, dispatch_uid="smnb-search")
         usage.register()

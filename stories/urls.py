@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from stories.views import search
+
+urlpatterns = [
+    path("sessions/<uuid:session_id>/search/", search.results, name="search"),
+]

@@ -1,0 +1,1 @@
+"""Pages: the owned object, a form, one domain function, a template."""

@@ -1,0 +1,47 @@
+"""Search in one session."""
+
+from __future__ import annotations
+
+from urllib.parse import urlencode
+
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from sessions_app.http import SignedIn, of_session
+from sessions_app.models import Session
+from stories import search
+from stories.forms import SearchForm
+
+
+@require_safe
+@of_session
+def results(request: SignedIn, session: Session) -> HttpResponse:
+    """The form and one page of what fits; only the results when htmx asks."""
+    form = SearchForm(session, request.GET)
+    found, status = search.Page([], None), 422
+    if form.is_valid():
+        found, status = search.page(session, form.query(), _key(request)), 200
+    page = {
+        "session": session,
+        "form": form,
+        "what": form.searched,
+        "found": found,
+        "asked": any(value for key, value in request.GET.items() if key not in {"what", "before"}),
+        "older": _older(request, found.next),
+    }
+    template = "stories/_results.html" if request.htmx else "stories/search.html"
+    return render(request, template, page, status=200 if request.htmx else status)
+
+
+def _key(request: SignedIn) -> int | None:
+    before = request.GET.get("before", "")
+    return int(before) if before.isdecimal() and len(before) < 19 else None
+
+
+def _older(request: SignedIn, key: int | None) -> str:
+    """The address of the next page, with the same question."""
+    if key is None:
+        return ""
+    asked = {name: value for name, value in request.GET.items() if value and name != "before"}
+    return f"{request.path}?{urlencode(asked | {'before': key})}"
