@@ -34,7 +34,7 @@ def seconds_on_air(words: int, pace: int) -> int:
 def now_airing(session: Session) -> Airing | None:
     return (
         Airing.objects.filter(session=session, finished_at=None)
-        .select_related("story__post__source")
+        .select_related("story__post__source", "story__thread")
         .first()
     )
 
@@ -82,6 +82,14 @@ def payload(airing: Airing) -> dict[str, Any]:
     return feed.payload(airing.story, events.stamp(airing.aired_at), events.stamp(airing.finish_at))
 
 
+def shown(story: Story) -> dict[str, Any]:
+    """A story for its owner, with the moments of its latest airing."""
+    latest = Airing.objects.filter(story=story).order_by("-id").first()
+    if latest is None:
+        return feed.payload(story)
+    return feed.payload(story, events.stamp(latest.aired_at), events.stamp(latest.finish_at))
+
+
 def _record(type_: str, airing: Airing) -> None:
     story = payload(airing)
     events.record(
@@ -103,9 +111,9 @@ def _end(airing: Airing, at: datetime) -> bool:
 
 def finish(claim: Claim) -> None:
     """The step at the end of an airing: the next story follows if one waits."""
-    airing = Airing.objects.select_related("session", "story__post__source", "run__session").get(
-        pk=int(claim.subject)
-    )
+    airing = Airing.objects.select_related(
+        "session", "story__post__source", "story__thread", "run__session"
+    ).get(pk=int(claim.subject))
     with transaction.atomic():
         claim.done()
         run = _live_run(claim.session)

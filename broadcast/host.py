@@ -7,30 +7,31 @@ asked between them, outside any transaction.
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
 import structlog
 from django.db import transaction
-from django.db.models import F
 from django.utils import timezone
 
-from broadcast import airing, orchestrator
+from broadcast import airing, custody, orchestrator
 from broadcast.models import Broadcast
 from broadcast.narrators.choice import EXTRACTIVE, narrator_for
 from sessions_app import events, steps
 from sessions_app.errors import NeedsHuman, Retry, SmnbError, StaleClaim, WaitUntil
-from sessions_app.models import Message, Step
+from sessions_app.models import Message
+from sessions_app.series import Extra
 from sessions_app.steps import Claim, Kind
-from stories import feed, posts, quarantine, usage
+from stories import booking, feed, posts, quarantine, threads, usage
 from stories.llm import EmptyAnswer, Refused
 from stories.models import SourcePost, Story, TokenUsage
 from stories.text import word_count
+from stories.threads import Earlier
 from stories.types import Brief, Narration
 
 log = structlog.get_logger(__name__)
 
-POST_CHANGED = events.declare("post.changed", "A post was claimed, given back, or failed.")
 NARRATION = "narration.delta"
 
 LEAD = timedelta(seconds=8)  # how long before the end of an airing the next story is begun
@@ -43,7 +44,7 @@ CHECK_EVERY = 1.0
 def narrate(claim: Claim) -> None:
     """One round of the host: air what waits, or narrate the best post, then arm the next round."""
     run = orchestrator.attend(claim)
-    _give_back_earlier(claim)
+    custody.give_back_earlier(claim)
     if run is None:
         return
     if run.session.budget is not None and usage.over_budget(run.session):
@@ -51,6 +52,8 @@ def narrate(claim: Claim) -> None:
         return
     if airing.waiting(run.session) is not None or not _time_for_next(run):
         with transaction.atomic():
+            # Before the step is armed: a stop that came first has cancelled what was pending.
+            orchestrator.hold_fast(run)
             claim.again(_next_round(run))
             airing.air_next(run)
         return
@@ -78,17 +81,6 @@ def _next_round(run: Broadcast) -> datetime:
     return max(on_air.finish_at - lead, soon)
 
 
-def _give_back_earlier(claim: Claim) -> None:
-    """Posts an earlier epoch died with go back to the queue; after three deaths they fail."""
-    with transaction.atomic():
-        for post in posts.worn_out(claim):
-            _settle(
-                claim, post, SourcePost.State.FAILED, "Narrating it failed three times.", any_=True
-            )
-        for post in posts.held_by(claim).filter(epoch__lt=claim.epoch):
-            _settle(claim, post, SourcePost.State.QUEUED, "", any_=True)
-
-
 def _claim_post(run: Broadcast, claim: Claim) -> SourcePost | None:
     with transaction.atomic():
         orchestrator.hold_fast(run)
@@ -96,35 +88,8 @@ def _claim_post(run: Broadcast, claim: Claim) -> SourcePost | None:
         if post is None:
             claim.again(steps.now() + IDLE)
             return None
-        _record_post(post, queue=-1)
+        custody.record(post, queue=-1)
         return post
-
-
-def _record_post(post: SourcePost, queue: int) -> None:
-    events.record(
-        post.session,
-        POST_CHANGED,
-        {"post": posts.payload(post), "queue": posts.queue_payload(post.session)},
-        queue=queue,
-    )
-
-
-def _settle(claim: Claim, post: SourcePost, state: str, reason: str, *, any_: bool = False) -> None:
-    """Move a claimed post on with its event; in the caller's transaction."""
-    mine = SourcePost.objects.filter(pk=post.pk, state=SourcePost.State.CLAIMED, step=claim.step)
-    if not any_:
-        mine = mine.filter(epoch=claim.epoch)
-    if mine.update(state=state, reason=reason[:200]):
-        post.refresh_from_db()
-        _record_post(post, queue=1 if state in SourcePost.WAITING else 0)
-
-
-def _put_back(claim: Claim, post: SourcePost) -> None:
-    """The post was not at fault: it waits again, and the attempt does not count against it."""
-    SourcePost.objects.filter(pk=post.pk, step=claim.step, epoch=claim.epoch).update(
-        attempts=F("attempts") - 1
-    )
-    _settle(claim, post, SourcePost.State.QUEUED, "")
 
 
 def _tell(run: Broadcast, claim: Claim, post: SourcePost) -> None:
@@ -135,19 +100,20 @@ def _tell(run: Broadcast, claim: Claim, post: SourcePost) -> None:
         _say_once(run, "no_key", _NO_KEY)
     watch = Watch(run, claim, post)
     try:
-        narration = narrator.narrate(_brief(post), watch)
+        earlier = threads.find(run.session, post.title)
+        narration = narrator.narrate(_brief(post, earlier), watch)
     except (Refused, EmptyAnswer) as error:
         _pass_over(run, claim, post, error)
     except (Retry, WaitUntil, NeedsHuman) as error:
         with transaction.atomic():
-            _put_back(claim, post)
+            custody.put_back(claim, post)
         _hold(run, claim, error)
     except StaleClaim:
         with transaction.atomic():
-            _put_back(claim, post)
+            custody.put_back(claim, post)
         raise
     else:
-        _keep(run, claim, post, narration, narrator.origin, ledger)
+        _keep(run, claim, Told(post, narration, narrator.origin, earlier), ledger)
 
 
 _NO_KEY = (
@@ -180,7 +146,7 @@ class Watch:
             events.publish_ephemeral(self._run.session_id, NARRATION, frame)
 
 
-def _brief(post: SourcePost) -> Brief:
+def _brief(post: SourcePost, earlier: Earlier | None) -> Brief:
     session = post.session
     recent = feed.of_session(session).values_list("title", flat=True)[:5]
     return Brief(
@@ -198,6 +164,8 @@ def _brief(post: SourcePost) -> Brief:
         language=session.language,
         instructions=session.instructions,
         recent_titles=tuple(recent),
+        earlier=threads.told_before(earlier),
+        relation=earlier.relation if earlier else "",
     )
 
 
@@ -213,7 +181,7 @@ def _pass_over(run: Broadcast, claim: Claim, post: SourcePost, error: SmnbError)
     """The narrator had an answer, but no story: this post is skipped, the show goes on."""
     with transaction.atomic():
         claim.again(steps.now())
-        _settle(claim, post, SourcePost.State.FAILED, error.sentence)
+        custody.settle(claim, post, SourcePost.State.FAILED, error.sentence)
         events.say(run.session, "host", f"“{post.title[:120]}”: {error.sentence}", error.code)
 
 
@@ -237,56 +205,56 @@ def _hold(run: Broadcast, claim: Claim, error: SmnbError) -> None:
         orchestrator.set_hold(run, hold)
 
 
-def _keep(
-    run: Broadcast,
-    claim: Claim,
-    post: SourcePost,
-    narration: Narration,
-    origin: str,
-    ledger: usage.SessionLedger,
-) -> None:
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A post, what was made of it and by whom, and the story it goes on from."""
+
+    post: SourcePost
+    narration: Narration
+    origin: str
+    earlier: Earlier | None
+
+
+def _keep(run: Broadcast, claim: Claim, told: Told, ledger: usage.SessionLedger) -> None:
     """Store the story with all that belongs to it; a late answer goes to quarantine, not astray."""
     try:
         with transaction.atomic():
             claim_next = steps.now()
             orchestrator.hold_fast(run)
-            if not posts.settle(post, claim, SourcePost.State.TOLD):
+            if not posts.settle(told.post, claim, SourcePost.State.TOLD):
                 raise StaleClaim("The post was given to somebody else.")
-            story = _store(run, post, narration, origin, ledger)
+            story = _store(run, told, ledger)
             if run.hold is not None:
                 orchestrator.set_hold(run, None)
             airing.air_next(run)
             claim.again(_next_round(run) if run.session.pace else claim_next)
     except StaleClaim:
-        _too_late(claim, post, narration)
+        _too_late(claim, told.post, told.narration)
         raise
     log.info("story_stored", story=story.pk, words=story.word_count)
 
 
-def _store(
-    run: Broadcast,
-    post: SourcePost,
-    narration: Narration,
-    origin: str,
-    ledger: usage.SessionLedger,
-) -> Story:
-    session = run.session
+def _store(run: Broadcast, told: Told, ledger: usage.SessionLedger) -> Story:
+    session, narration = run.session, told.narration
     words = word_count(narration.narrative)
     used = TokenUsage.objects.filter(attempt__in=ledger.attempts)
     model = used.order_by("-id").values_list("model", flat=True).first() or ""
     at = timezone.now()
     story = Story.objects.create(
-        session=session, post=post, origin=origin, title=narration.title[:300],
+        session=session, post=told.post, origin=told.origin, title=narration.title[:300],
         narrative=narration.narrative, summary=narration.summary, tone=narration.tone,
-        priority=post.label, sentiment=narration.sentiment, topics=list(narration.topics),
+        priority=told.post.label, sentiment=narration.sentiment, topics=list(narration.topics),
         model=model, note=narration.note[:300], word_count=words,
         duration=airing.seconds_on_air(words, session.pace), completed_at=at,
     )  # fmt: skip
     used.update(story=story)
+    opened = threads.join(story, told.earlier) if told.earlier else None
     events.record(
         session, feed.WRITTEN,
-        {"story": feed.payload(story), "queue": posts.queue_payload(session)},
-        at, story_count=1, words=words, narration_seconds=story.duration,
+        {"story": feed.payload(story), "queue": posts.queue_payload(session),
+         "joined": airing.shown(opened) if opened else None},
+        at, Extra(shares=booking.story_shares(story, ledger.attempts)),
+        story_count=1, words=words, narration_seconds=story.duration,
     )  # fmt: skip
     return story
 
@@ -302,29 +270,10 @@ def _too_late(claim: Claim, post: SourcePost, narration: Narration) -> None:
         reason="A late answer: its step was taken over, or its run had ended.",
     )  # fmt: skip
     with transaction.atomic():
-        _put_back(claim, post)
-
-
-def _gave_up(claim: Claim, _error: SmnbError | None) -> None:
-    """The step ended in failure: its post fails with it, said aloud, and the show goes on."""
-    for post in posts.held_by(claim).select_related("source", "session"):
-        _settle(claim, post, SourcePost.State.FAILED, "Narrating it failed three times.", any_=True)
-        sentence = f"“{post.title[:120]}” could not be narrated, so it was passed over."
-        events.say(claim.session, "host", sentence, "post_failed")
-
-
-def _free_waiting(run: Broadcast, _at: datetime) -> None:
-    """A post whose step waits for another try goes back to the queue before that is cancelled."""
-    left = SourcePost.objects.filter(
-        session=run.session, state=SourcePost.State.CLAIMED, step__state=Step.State.PENDING
-    )
-    for post in left.select_related("source", "session"):
-        left.filter(pk=post.pk).update(state=SourcePost.State.QUEUED)
-        post.refresh_from_db()
-        _record_post(post, queue=1)
+        custody.put_back(claim, post)
 
 
 def register() -> None:
     airing.register()
-    orchestrator.on_leaving_air(_free_waiting)
-    steps.register(Kind(orchestrator.NARRATE, "host", narrate, _gave_up))
+    orchestrator.on_leaving_air(custody.free_waiting)
+    steps.register(Kind(orchestrator.NARRATE, "host", narrate, custody.gave_up))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from broadcast.views import center, manager, watch
+from broadcast.views import center, manager, stats, threads, watch
 
 urlpatterns = [
     path("sessions/", manager.sessions, name="sessions"),
@@ -29,5 +29,8 @@ urlpatterns = [
         center.decide,
         name="story_decide",
     ),
+    path("broadcast/<uuid:session_id>/threads/", threads.listed, name="threads"),
+    path("broadcast/<uuid:session_id>/threads/<int:thread_id>/", threads.timeline, name="thread"),
+    path("stats/", stats.stats, name="stats"),
     path("watch/<str:token>/", watch.watch, name="watch"),
 ]

@@ -69,7 +69,13 @@ def _add_measures(session_id: UUID, at: datetime, measures: Mapping[str, int]) -
     names = sorted(measures)
     amounts = [measures[name] for name in names]
     rows = [
-        (_key(session_id), size, _moment(start_of(at, size)), *amounts, *_zeros(MEASURES, names))
+        (
+            session_key(session_id),
+            size,
+            moment(start_of(at, size)),
+            *amounts,
+            *_zeros(MEASURES, names),
+        )
         for size in SIZES
     ]
     columns = ("session_id", "size", "start", *names, *_others(MEASURES, names))
@@ -79,7 +85,7 @@ def _add_measures(session_id: UUID, at: datetime, measures: Mapping[str, int]) -
 def _add_shares(session_id: UUID, names: tuple[str, ...], shares: Iterable[Share]) -> None:
     rows = [
         (
-            _key(session_id), share.dimension, share.key[:MOST_KEY],
+            session_key(session_id), share.dimension, share.key[:MOST_KEY],
             *(share.sums[name] for name in names), *_zeros(SUMS, names),
         )
         for share in shares
@@ -96,11 +102,13 @@ def _zeros(all_: frozenset[str], names: Sequence[str]) -> list[int]:
     return [0] * len(all_ - set(names))
 
 
-def _key(session_id: UUID) -> Any:
+def session_key(session_id: UUID) -> Any:
+    """A session's id as the database takes it."""
     return Session._meta.pk.get_db_prep_value(session_id, connection)
 
 
-def _moment(at: datetime) -> Any:
+def moment(at: datetime) -> Any:
+    """A moment as the database takes it."""
     return connection.ops.adapt_datetimefield_value(at)
 
 
@@ -110,19 +118,32 @@ def upsert(
     rows: Sequence[Sequence[Any]],
     unique: Sequence[str],
     summed: Sequence[str],
-) -> None:
-    """Insert ``rows``, or add their ``summed`` columns to the rows that are there already."""
+    latest: Sequence[str] = (),
+    returning: Sequence[str] = (),
+) -> list[tuple[Any, ...]]:
+    """Insert ``rows``, or add their ``summed`` columns to the rows that are there already.
+
+    Of the ``latest`` columns the greater value stays. Returns the ``returning`` columns of all.
+    """
     table = connection.ops.quote_name(model._meta.db_table)
     quoted = [connection.ops.quote_name(name) for name in columns]
     keys = ", ".join(connection.ops.quote_name(name) for name in unique)
-    sums = ", ".join(
+    changes = [
         f"{name} = {table}.{name} + excluded.{name}"
         for name in map(connection.ops.quote_name, summed)
-    )
+    ]
+    changes += [
+        f"{name} = CASE WHEN excluded.{name} > {table}.{name} "
+        f"THEN excluded.{name} ELSE {table}.{name} END"
+        for name in map(connection.ops.quote_name, latest)
+    ]
+    asked = f" RETURNING {', '.join(map(connection.ops.quote_name, returning))}"
     marks = ", ".join(["(" + ", ".join(["%s"] * len(columns)) + ")"] * len(rows))
     with connection.cursor() as cursor:
         cursor.execute(
             f"INSERT INTO {table} ({', '.join(quoted)}) VALUES {marks} "  # noqa: S608
-            f"ON CONFLICT ({keys}) DO UPDATE SET {sums}",
+            f"ON CONFLICT ({keys}) DO UPDATE SET {', '.join(changes)}"
+            + (asked if returning else ""),
             [value for row in rows for value in row],
         )
+        return cursor.fetchall() if returning else []

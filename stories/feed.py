@@ -18,7 +18,9 @@ DECIDED = events.declare("story.decided", "A person approved or vetoed a story."
 def of_session(session: Session) -> QuerySet[Story]:
     """The session's stories, newest first."""
     return (
-        Story.objects.filter(session=session).select_related("post", "post__source").order_by("-id")
+        Story.objects.filter(session=session)
+        .select_related("post", "post__source", "thread")
+        .order_by("-id")
     )
 
 
@@ -32,6 +34,12 @@ def post_reference(post: SourcePost | None) -> dict[str, Any] | None:
         "title": post.title,
         "url": post.url,
     }
+
+
+def thread_reference(story: Story) -> dict[str, Any] | None:
+    if story.thread is None:
+        return None
+    return {"id": story.thread.pk, "title": story.thread.title, "relation": story.relation}
 
 
 def payload(
@@ -57,6 +65,7 @@ def payload(
         "aired_at": aired_at,
         "finish_at": finish_at,
         "post": post_reference(story.post),
+        "thread": thread_reference(story),
     }
 
 

@@ -12,7 +12,7 @@ from uuid import UUID
 from django.db.models import F, QuerySet
 
 from sessions_app.events import stamp
-from sessions_app.models import Session
+from sessions_app.models import Session, Step
 from sessions_app.steps import Claim
 from stories.likeness import nearest
 from stories.models import Source, SourcePost
@@ -151,6 +151,12 @@ def release_earlier(claim: Claim) -> None:
     """Give back what an earlier epoch of this step held; after three tries it is marked failed."""
     earlier = held_by(claim).filter(epoch__lt=claim.epoch)
     earlier.filter(attempts__lt=MAX_ATTEMPTS).update(state=State.QUEUED)
+
+
+def left_behind(session: Session) -> QuerySet[SourcePost]:
+    """Claimed posts of the session whose step has ended without them."""
+    claimed = SourcePost.objects.filter(session=session, state=State.CLAIMED)
+    return claimed.exclude(step__state__in=Step.OPEN).select_related("source", "session")
 
 
 def worn_out(claim: Claim) -> list[SourcePost]:

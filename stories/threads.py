@@ -28,6 +28,7 @@ MOST_HEADLINES = 500
 SHARED_WORDS = 3
 SHARED_WEIGHT = 0.4
 MOST_EARLIER = 3
+MOST_SHOWN = 100
 
 TOLD = (Story.State.WRITTEN, Story.State.APPROVED, Story.State.AIRING, Story.State.AIRED)
 _CORRECTION = re.compile(r"\b(?:correct(?:ion|ed|s)|retract(?:ion|ed|s)|erratum)\b", re.IGNORECASE)
@@ -142,7 +143,7 @@ def told_before(earlier: Earlier | None) -> tuple[tuple[str, str], ...]:
     return tuple((row.title, row.summary or row.narrative) for row in rows)
 
 
-def of_session(session: Session, most: int = 100) -> list[dict[str, Any]]:
+def of_session(session: Session, most: int = MOST_SHOWN) -> list[dict[str, Any]]:
     """The session's threads, the one told about last first."""
     rows = StoryThread.objects.filter(session=session).order_by("-updated_at", "-id")
     return [payload(thread) for thread in rows[:most]]
@@ -154,6 +155,13 @@ def get(session: Session, thread_id: int) -> StoryThread:
     if thread is None:
         raise NotFound("This session has no such thread.")
     return thread
+
+
+def stories(thread: StoryThread) -> QuerySet[Story]:
+    """The thread's stories, oldest first; the longest thread shows its latest hundred."""
+    newest = Story.objects.filter(thread=thread).order_by("-id").values("pk")[:MOST_SHOWN]
+    rows = Story.objects.filter(pk__in=newest).select_related("post", "post__source", "thread")
+    return rows.order_by("id")
 
 
 def payload(thread: StoryThread) -> dict[str, Any]:

@@ -7,18 +7,23 @@ what was served is still booked to the token.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import structlog
 from django.db import transaction
+from django.db.models import BooleanField, QuerySet
+from django.db.models.expressions import RawSQL
+from django.db.models.functions import Now
 from django.utils import timezone
 
-from sessions_app import events, steps
-from sessions_app.models import Message, Session, SessionStats
+from sessions_app import context, events, steps, sweeper
+from sessions_app.models import Message, Session, SessionStats, Step
+from sessions_app.series import Extra
 from sessions_app.steps import Claim
 from stories import prices
+from stories.booking import Booking, call_shares, story_shares
 from stories.ledger_types import Attempt, Close, Counts
 from stories.models import SourcePost, TokenUsage
 
@@ -26,34 +31,14 @@ log = structlog.get_logger(__name__)
 
 CLOSED = events.declare("usage.closed", "A model attempt ended; its tokens and cost are booked.")
 UNPRICED = "unpriced_model"
+LEFT_OPEN = timedelta(seconds=30)
+# Literals, not parameters: only so does SQLite see that the index of open rows will do.
+_OPEN = RawSQL("stories_tokenusage.state IN ('reserved', 'started')", [], BooleanField())
 
-
-@dataclass(frozen=True, slots=True)
-class Booking:
-    """What a row adds to the counters."""
-
-    input_tokens: int
-    output_tokens: int
-    cache_read_tokens: int
-    cache_write_tokens: int
-    cost_lower: int
-    cost_upper: int
-    unpriced: int
-
-    @classmethod
-    def of(cls, row: TokenUsage) -> Booking:
-        """A reserved row counts nothing; a bounded one its known input and its lower bounds."""
-        if row.state in TokenUsage.OPEN:
-            return cls(0, 0, 0, 0, 0, 0, 0)
-        written = row.cache_write_5m_tokens + row.cache_write_1h_tokens
-        return cls(
-            row.input_tokens, row.output_tokens, row.cache_read_tokens, written,
-            row.cost_lower, row.cost_upper, int(row.unpriced),
-        )  # fmt: skip
-
-    def beyond(self, other: Booking) -> dict[str, int]:
-        names = self.__slots__
-        return {name: getattr(self, name) - getattr(other, name) for name in names}
+__all__ = [
+    "CLOSED", "UNPRICED", "BookedAttempt", "SessionLedger", "bound_abandoned", "left_open",
+    "over_budget", "payload", "register", "story_shares",
+]  # fmt: skip
 
 
 class SessionLedger:
@@ -93,10 +78,16 @@ class BookedAttempt:
 
     def close(self, close: Close) -> None:
         with transaction.atomic():
-            row = TokenUsage.objects.select_related("session").get(attempt=self.id)
+            row = _locked().get(attempt=self.id)
             if row.state == TokenUsage.State.FINAL:
                 return
             _close(row, close)
+
+
+def _locked() -> QuerySet[TokenUsage]:
+    """Rows to close, locked: what is read is still so when it is written."""
+    rows = TokenUsage.objects.select_related("session")
+    return rows.select_for_update(of=("self",), no_key=True)
 
 
 def _columns(counts: Counts) -> dict[str, int]:
@@ -112,7 +103,7 @@ def _columns(counts: Counts) -> dict[str, int]:
 
 def _close(row: TokenUsage, close: Close) -> None:
     """Close an open row, or make a bounded one exact; in the caller's transaction."""
-    before, earlier = row.state, Booking.of(row)
+    before, earlier, old_model = row.state, Booking.of(row), row.model
     priced = _priced(close)
     changed = TokenUsage.objects.filter(pk=row.pk, state=before).update(
         state=close.state, model=close.model, request_id=close.request_id,
@@ -127,7 +118,8 @@ def _close(row: TokenUsage, close: Close) -> None:
     if row.unpriced:
         _alert(row.session, row.model)
     added = Booking.of(row).beyond(earlier)
-    events.record(row.session, CLOSED, {"usage": payload(row)}, **added)
+    extra = Extra(added.measures(), call_shares(row, earlier, old_model))
+    events.record(row.session, CLOSED, {"usage": payload(row)}, None, extra, **added.counters())
 
 
 def _priced(close: Close) -> dict[str, Any]:
@@ -158,14 +150,30 @@ def _alert(session: Session, model: str) -> None:
 
 def bound_abandoned(claim: Claim) -> None:
     """Close what an earlier epoch of this step left open; part of the claim's transaction."""
-    left = TokenUsage.objects.select_related("session").filter(
+    left = _locked().filter(
         session=claim.session, step=claim.step, epoch__lt=claim.epoch, state__in=TokenUsage.OPEN
     )
     for row in left:
-        _close(row, _bounds_of(row))
+        _close(row, _bounds_of(row, "worker_lost"))
 
 
-def _bounds_of(row: TokenUsage) -> Close:
+def left_open() -> QuerySet[TokenUsage]:
+    """Open rows that no worker will close any more, e.g. because closing them failed."""
+    old = TokenUsage.objects.filter(_OPEN, created_at__lt=Now() - LEFT_OPEN)
+    return old.exclude(step__state=Step.State.LEASED)
+
+
+def _bound_left_open(_up: float) -> None:
+    """The sweeper's round: a row that is left open would keep its session from coming to rest."""
+    for pk, session_id in left_open().values_list("pk", "session_id")[:100]:
+        with context.door(session=session_id, process="sweeper"), transaction.atomic():
+            row = _locked().filter(pk=pk, state__in=TokenUsage.OPEN).first()
+            if row is not None:
+                log.warning("usage_left_open", attempt=str(row.attempt))
+                _close(row, _bounds_of(row, "left_open"))
+
+
+def _bounds_of(row: TokenUsage, error: str) -> Close:
     started = row.state == TokenUsage.State.STARTED
     counts = Counts(
         input=row.input_tokens,
@@ -184,7 +192,7 @@ def _bounds_of(row: TokenUsage) -> Close:
         model=row.model,
         request_id=row.request_id,
         message_id=row.message_id,
-        error="worker_lost",
+        error=error,
     )
 
 
@@ -218,3 +226,4 @@ def payload(row: TokenUsage) -> dict[str, Any]:
 
 def register() -> None:
     steps.on_takeover(bound_abandoned)
+    sweeper.register(_bound_left_open)

@@ -37,6 +37,13 @@ HEALTH_WORDS = {
     "failed": "Needs you",
     "finished": "At its end",
 }
+RELATION_WORDS = {
+    "": "First report",
+    "follow-up": "Follow-up",
+    "clarification": "Clarification",
+    "correction": "Correction",
+    "new-development": "New development",
+}
 
 
 @register.filter
@@ -133,3 +140,9 @@ def story_word(state: str) -> str:
 def health_word(health: str) -> str:
     """Name a source's health for people."""
     return HEALTH_WORDS.get(health, health)
+
+
+@register.filter
+def relation_word(relation: str) -> str:
+    """Name how a story goes on from the earlier one of its thread."""
+    return RELATION_WORDS.get(relation, relation)

@@ -7,8 +7,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
-from broadcast import host, orchestrator
+from broadcast import custody, host, orchestrator
 from broadcast.models import Broadcast
 from broadcast.narrators import choice
 from sessions_app import audits, commands, lifecycle, steps, sweeper
@@ -206,7 +208,7 @@ def die(session: Session, with_post: bool = True) -> None:
     )
     held = steps.claim(step.pk)
     assert held is not None
-    host._give_back_earlier(held)
+    custody.give_back_earlier(held)
     run = orchestrator.attend(held)
     assert run is not None
     if with_post:
@@ -268,6 +270,88 @@ def test_stop_after_a_fault_of_ours_leaves_no_post_behind(
     assert air(live)["state"] == "idle"
     assert not SourcePost.objects.filter(state="claimed").exists()
     assert list(audits.run()) == []
+
+
+def test_a_fault_of_ours_after_two_holds_does_not_cost_a_post_its_tries(
+    live: Session, trouble: Callable[..., Trouble]
+) -> None:
+    trouble(Retry("It is tried again."), Retry("It is tried again."), RuntimeError("a bug"))
+    narrate(live, 2)
+    with pytest.raises(RuntimeError):
+        narrate(live)
+    assert Step.objects.get(kind="narrate").state == "failed"
+    assert SourcePost.objects.get(attempts=1).state == "queued"
+    assert said(live, "post_failed") == 0
+    assert list(audits.run()) == []
+
+
+@pytest.mark.parametrize(("attempts", "state"), [(1, "queued"), (3, "failed")])
+def test_a_post_left_behind_by_a_step_that_is_over_is_freed_by_the_next(
+    live: Session, attempts: int, state: str
+) -> None:
+    die(live)
+    left = SourcePost.objects.get(state="claimed")
+    SourcePost.objects.filter(pk=left.pk).update(attempts=attempts)
+    Step.objects.filter(kind="narrate").update(state="cancelled", lease_until=None)
+    sweeper.sweep()
+    held = steps.claim(Step.objects.get(kind="narrate", state="pending").pk)
+    assert held is not None
+    custody.give_back_earlier(held)
+    left.refresh_from_db()
+    assert left.state == state
+    changed = SessionEvent.objects.filter(type="post.changed").latest("seq")
+    assert changed.payload["post"]["state"] == state
+    assert list(audits.run()) == []
+
+
+def stopping(session: Session, then: Exception) -> Callable[[Brief, OnText], Narration]:
+    """A narrator in whose middle the owner stops, and which then fails."""
+
+    def narrate_(_brief: Brief, _on_text: OnText) -> Narration:
+        commands.run("broadcast.stop", session.owner, session, {})
+        raise then
+
+    return narrate_
+
+
+@pytest.mark.parametrize(
+    ("error", "state"), [(Refused("It would not."), "failed"), (Retry("Busy."), "queued")]
+)
+def test_a_round_that_fails_while_the_run_stops_arms_no_step(
+    live: Session, trouble: Callable[..., Trouble], monkeypatch: pytest.MonkeyPatch,
+    error: Exception, state: str,
+) -> None:  # fmt: skip
+    best = SourcePost.objects.filter(state="queued").order_by("-rank", "id")[0]
+    monkeypatch.setattr(trouble(), "narrate", stopping(live, error))
+    narrate(live)
+    sweeper.sweep()
+    best.refresh_from_db()
+    assert (best.state, air(live)["state"]) == (state, "idle")
+    assert not Step.objects.filter(state__in=Step.OPEN).exists()
+    assert list(audits.run()) == []
+
+
+def writes(queries: CaptureQueriesContext, table: str) -> list[int]:
+    start = f'UPDATE "{table}"'
+    return [n for n, each in enumerate(queries.captured_queries) if each["sql"].startswith(start)]
+
+
+@pytest.mark.parametrize("error", [None, Retry("Busy."), Refused("It would not.")])
+def test_each_round_holds_the_run_before_it_arms_the_next(
+    live: Session, trouble: Callable[..., Trouble], error: Exception | None
+) -> None:
+    """Else a stop between the two cancels what is pending, and misses the step armed last."""
+    if error is None:
+        lifecycle.change(live, control_mode="full-control")
+        narrate(live)
+    else:
+        trouble(error)
+    with CaptureQueriesContext(connection) as queries:
+        narrate(live)
+    armed = writes(queries, "sessions_app_step")[-1]
+    held = [n for n in writes(queries, "broadcast_broadcast") if n < armed]
+    opened = [n for n, each in enumerate(queries.captured_queries) if each["sql"] == "BEGIN"]
+    assert held and held[-1] > max([n for n in opened if n < armed], default=-1)
 
 
 def test_without_a_key_a_session_that_wants_a_model_says_so_once(
