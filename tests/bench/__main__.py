@@ -6,13 +6,24 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.bench import delivery, first_story, ledger, statistics
+from tests.bench import delivery, first_story, ledger, overview, pages, statistics
 from tests.bench.figure import Figure
+
+MEASURES = {
+    "first_story": first_story.measure,
+    "delivery": delivery.measure,
+    "statistics": statistics.measure,
+    "ledger": ledger.measure,
+    "overview": overview.measure,
+    "pages": pages.measure,
+}
 
 
 def main() -> int:
+    """All measures, or those named: ``make bench ARGS="pages overview"``."""
     figures: list[Figure] = []
-    for measure in (first_story.measure, delivery.measure, statistics.measure, ledger.measure):
+    for name in sys.argv[1:] or MEASURES:
+        measure = MEASURES[name]
         with tempfile.TemporaryDirectory(prefix="smnb-bench-") as folder:
             for figure in measure(Path(folder)):
                 print(figure.line(), flush=True)

@@ -39,11 +39,12 @@ def _fill(studio: Studio, session: str, number: int) -> None:
     key = session.replace("-", "")
     row = (
         key, "legacy", "aired", "T", "N", "", "analysis", "low", "host", "neutral", "[]", "", "",
-        10, 4, "2026-01-01 00:00:00", "2026-01-01 00:00:00",
+        10, 4, "2026-01-01 00:00:00", "2026-01-01 00:00:00", "", 0, 1, "",
     )  # fmt: skip
     names = (
         "session_id, origin, state, title, narrative, summary, tone, priority, agent_type, "
-        "sentiment, topics, model, note, word_count, duration, created_at, completed_at"
+        "sentiment, topics, model, note, word_count, duration, created_at, completed_at, "
+        "relation, cuts_in, version, correction"
     )
     marks = ", ".join("?" * len(row))
     with sqlite3.connect(studio.data / "smnb.sqlite3", timeout=20) as database:

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
+from tests.endtoend.running import PASSWORD, Studio, running
 from tests.provision.browser import find_or_install_chromium
 
+RECORDING = {"kind": "recording", "locator": "demo"}
 ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
 CONTEXT: dict[str, Any] = {
     "locale": "en-US",
@@ -36,6 +38,43 @@ def browser() -> Iterator[Browser]:
         chromium = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
         yield chromium
         chromium.close()
+
+
+@pytest.fixture(scope="session")
+def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
+    """One running studio for all browser tests."""
+    with running(tmp_path_factory.mktemp("studio") / "var") as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def told(studio: Studio) -> dict[str, str]:
+    """A published session that has told forty stories of the recording: ids by name."""
+    session = studio.create("A long evening", RECORDING, pace=0, model="extractive")
+    shown = studio.call("PATCH", f"/api/sessions/{session}", {"visible": True}).body
+    studio.command(session, "start")
+    studio.wait_stories(session, 40)
+    studio.command(session, "stop")
+    studio.wait_state(session, "idle")
+    stories = studio.items(session, "stories")
+    thread = next(story["thread"]["id"] for story in stories if story["thread"])
+    token = shown["watch_url"].split("/watch/")[1].strip("/")
+    return {"session": session, "token": token, "thread": str(thread)}
+
+
+def sign_in(page: Page, studio: Studio) -> None:
+    page.goto(f"{studio.url}/login/")
+    page.get_by_label("Username").fill("studio")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("heading", name="Session Manager")).to_be_visible()
+
+
+@pytest.fixture
+def owner(page: Page, studio: Studio) -> Page:
+    """The owner's page, signed in."""
+    sign_in(page, studio)
+    return page
 
 
 @pytest.fixture

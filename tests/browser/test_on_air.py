@@ -5,33 +5,15 @@ from __future__ import annotations
 import os
 import re
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.endtoend.running import PASSWORD, Studio, running
+from tests.browser.conftest import RECORDING
+from tests.endtoend.running import Studio
 
-RECORDING = {"kind": "recording", "locator": "demo"}
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
-    with running(tmp_path_factory.mktemp("studio") / "var") as found:
-        yield found
-
-
-@pytest.fixture
-def owner(page: Page, studio: Studio) -> Page:
-    """The owner's page, signed in."""
-    page.goto(f"{studio.url}/login/")
-    page.get_by_label("Username").fill("studio")
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Sign in").click()
-    expect(page.get_by_role("heading", name="Session Manager")).to_be_visible()
-    return page
 
 
 def go_live(page: Page, studio: Studio, session: str) -> None:

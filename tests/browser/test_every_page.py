@@ -1,0 +1,118 @@
+"""Every page: no accessibility violation, no sideways scrolling, light, and nothing from elsewhere."""
+
+from __future__ import annotations
+
+import gzip
+import re
+from collections.abc import Iterator
+from urllib.parse import urljoin, urlsplit
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser.conftest import CONTEXT, sign_in
+from tests.endtoend.running import Studio
+
+pytestmark = pytest.mark.browser
+
+MOST_BYTES = 150_000
+OWNED = (
+    "/sessions/", "/sessions/{session}/", "/sessions/{empty}/", "/broadcast/",
+    "/broadcast/{session}/", "/broadcast/{empty}/", "/broadcast/{session}/threads/",
+    "/broadcast/{session}/threads/{thread}/", "/sessions/{session}/search/?q=the",
+    "/sessions/{session}/search/?what=posts", "/stats/?session={session}",
+    "/stats/?session={empty}", "/market/?session={session}", "/market/?session={session}&kind=source",
+    "/market/?session={empty}", "/drafting/?session={session}", "/docs/", "/account/", "/settings/",
+)  # fmt: skip
+PUBLIC = ("/watch/{token}/", "/watch/{token}/overlay/", "/login/")
+
+
+@pytest.fixture(scope="module")
+def places(studio: Studio, told: dict[str, str]) -> dict[str, str]:
+    return told | {"empty": studio.create("Nothing yet")}
+
+
+@pytest.fixture(scope="module")
+def signed_in(browser: Browser, studio: Studio) -> Iterator[Page]:
+    """One signed-in page for all looks at pages, which change nothing."""
+    context = browser.new_context(**CONTEXT)
+    page = context.new_page()
+    sign_in(page, studio)
+    yield page
+    context.close()
+
+
+def violations(page: Page) -> list[str]:
+    found = Axe().run(page).response["violations"]
+    return [f"{each['id']}: {node['html'][:160]}" for each in found for node in each["nodes"]]
+
+
+@pytest.mark.parametrize("scheme", ["dark", "light"])
+@pytest.mark.parametrize("width", [390, 1440])
+@pytest.mark.parametrize("path", [*OWNED, *PUBLIC])
+def test_a_page_is_accessible_and_fits_its_window(
+    signed_in: Page, studio: Studio, places: dict[str, str], path: str, width: int, scheme: str
+) -> None:
+    problems: list[str] = []
+    listen = lambda message: problems.append(message.text) if message.type == "error" else None  # noqa: E731
+    signed_in.on("console", listen)
+    signed_in.set_viewport_size({"width": width, "height": 900})
+    signed_in.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+    signed_in.goto(studio.url + path.format(**places))
+    expect(signed_in.locator("body")).to_be_visible()
+    assert violations(signed_in) == []
+    assert signed_in.evaluate("document.documentElement.scrollWidth") <= width
+    signed_in.remove_listener("console", listen)
+    assert problems == []
+
+
+def assets(page: Page) -> set[str]:
+    """Addresses of all scripts and styles of the page."""
+    found = page.evaluate(
+        "[...document.querySelectorAll('script[src], link[rel=stylesheet]')]"
+        ".map(each => each.src || each.href)"
+    )
+    return set(found)
+
+
+@pytest.mark.parametrize("path", [*OWNED, *PUBLIC])
+def test_a_page_is_light_and_brings_nothing_from_elsewhere(
+    signed_in: Page, studio: Studio, places: dict[str, str], path: str
+) -> None:
+    asked: list[str] = []
+    listen = lambda request: asked.append(request.url)  # noqa: E731
+    signed_in.on("request", listen)
+    signed_in.goto(studio.url + path.format(**places))
+    bodies = [signed_in.request.get(address).body() for address in assets(signed_in)]
+    signed_in.remove_listener("request", listen)
+    assert sum(len(gzip.compress(body)) for body in bodies) <= MOST_BYTES
+    hosts = {urlsplit(address).netloc for address in asked}
+    assert hosts == {urlsplit(studio.url).netloc}
+
+
+def test_the_bar_shows_the_eight_areas_in_order_and_every_link_answers(
+    signed_in: Page, studio: Studio, places: dict[str, str]
+) -> None:
+    signed_in.goto(f"{studio.url}/broadcast/{places['session']}/")
+    links = signed_in.locator(".bar-areas a")
+    assert [name.strip() for name in links.all_inner_texts()] == [
+        "Session Manager", "Broadcast Center", "Live Stats", "Insight Market",
+        "Keyword Drafting", "Docs", "User Settings", "Settings",
+    ]  # fmt: skip
+    addresses = [link.get_attribute("href") or "" for link in links.all()]
+    for address in addresses:
+        answer = signed_in.request.get(urljoin(studio.url, address))
+        assert answer.status == 200, address
+        assert re.search(r'aria-current="page"', answer.text()), address
+
+
+def test_the_keyboard_alone_reaches_every_area(signed_in: Page, studio: Studio) -> None:
+    signed_in.goto(f"{studio.url}/sessions/")
+    seen = []
+    for _ in range(12):
+        signed_in.keyboard.press("Tab")
+        seen.append(signed_in.evaluate("document.activeElement.textContent.trim()"))
+    assert seen[0] == "Skip to content"
+    for area in ("Session Manager", "Broadcast Center", "Live Stats", "Insight Market", "Docs"):
+        assert area in seen
