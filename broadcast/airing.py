@@ -14,6 +14,7 @@ from broadcast.states import State
 from sessions_app import events, steps
 from sessions_app.errors import Conflict, NotFound, StaleClaim
 from sessions_app.models import Session
+from sessions_app.series import Extra
 from sessions_app.steps import Claim, Kind
 from stories import feed
 from stories.models import Story
@@ -63,7 +64,8 @@ def air_next(run: Broadcast) -> Airing | None:
     session, at = run.session, steps.now()
     if now_airing(session) is not None:
         return None
-    story = feed.of_session(session).filter(_may_air(session, at)).order_by("id").first()
+    may_air = feed.of_session(session).filter(_may_air(session, at))
+    story = may_air.order_by("-cuts_in", "id").first()
     if story is None:
         return None
     if not Story.objects.filter(pk=story.pk, state=story.state).update(state=Story.State.AIRING):
@@ -92,9 +94,8 @@ def shown(story: Story) -> dict[str, Any]:
 
 def _record(type_: str, airing: Airing) -> None:
     story = payload(airing)
-    events.record(
-        airing.session, type_, {"story": story, "public": {"story": feed.public_payload(story)}}
-    )
+    shown = {"story": story, "public": {"story": feed.public_payload(story)}}
+    events.record(airing.session, type_, shown, None, Extra({"aired": int(type_ == AIRED)}))
 
 
 def _end(airing: Airing, at: datetime) -> bool:
@@ -116,16 +117,16 @@ def finish(claim: Claim) -> None:
     ).get(pk=int(claim.subject))
     with transaction.atomic():
         claim.done()
-        run = _live_run(claim.session)
+        run = live_run(claim.session)
         _end(airing, steps.now())
-        _go_on(run)
+        go_on(run)
 
 
-def _cut(run: Broadcast, at: datetime) -> None:
-    """A run that leaves the air takes its story with it."""
+def cut(run: Broadcast, at: datetime | None = None) -> None:
+    """End what is on air now: for a story that breaks in, or because the run leaves the air."""
     airing = now_airing(run.session)
     if airing is not None:
-        _end(airing, at)
+        _end(airing, at or steps.now())
 
 
 def decide(session: Session, story_id: int, approve: bool) -> Story:
@@ -135,17 +136,17 @@ def decide(session: Session, story_id: int, approve: bool) -> Story:
         raise NotFound("This session has no such story.")
     verdict = Story.State.APPROVED if approve else Story.State.VETOED
     with transaction.atomic():
-        run = _live_run(session)
+        run = live_run(session)
         waits = (Story.State.WRITTEN, Story.State.APPROVED)
         if not Story.objects.filter(pk=story.pk, state__in=waits).update(state=verdict):
             raise Conflict("The story does not wait any more.", state=story.state)
         story.state = verdict
         events.record(session, feed.DECIDED, {"story": feed.payload(story)})
-        _go_on(run)
+        go_on(run)
     return story
 
 
-def _live_run(session: Session) -> Broadcast | None:
+def live_run(session: Session) -> Broadcast | None:
     """The session's run, held fast while it is live; in the caller's transaction.
 
     The run is taken before the counters here as everywhere, so that no two writers can block each
@@ -161,7 +162,8 @@ def _live_run(session: Session) -> Broadcast | None:
     return run
 
 
-def _go_on(run: Broadcast | None) -> None:
+def go_on(run: Broadcast | None) -> None:
+    """Put on air what may air now, and wake the host; nothing while no run is live."""
     if run is not None:
         air_next(run)
         steps.hasten(run.session, orchestrator.NARRATE, run.pk)
@@ -169,4 +171,4 @@ def _go_on(run: Broadcast | None) -> None:
 
 def register() -> None:
     steps.register(Kind(orchestrator.FINISH_AIRING, "control", finish))
-    orchestrator.on_leaving_air(_cut)
+    orchestrator.on_leaving_air(cut)

@@ -66,6 +66,10 @@ def payload(
         "finish_at": finish_at,
         "post": post_reference(story.post),
         "thread": thread_reference(story),
+        "version": story.version,
+        "corrected_at": events.stamp(story.corrected_at),
+        "correction": story.correction,
+        "bookmarked": story.bookmarked_at is not None,
     }
 
 
@@ -78,7 +82,7 @@ def credit(locator: str) -> str:
 
 PUBLIC_FIELDS = (
     "id", "title", "narrative", "tone", "topics", "word_count", "duration", "state", "aired_at",
-    "finish_at",
+    "finish_at", "thread", "version", "corrected_at", "correction",
 )  # fmt: skip
 
 

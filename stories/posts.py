@@ -121,7 +121,18 @@ def _mark_duplicate(row: SourcePost, url_digest: str, titles: list[tuple[int, st
 def waiting(session: Session) -> QuerySet[SourcePost]:
     """The queue, best first."""
     rows = SourcePost.objects.filter(session=session, state=State.QUEUED)
-    return rows.select_related("source").order_by("-rank", "id")
+    return in_order(rows).select_related("source")
+
+
+def in_order(rows: QuerySet[SourcePost]) -> QuerySet[SourcePost]:
+    """The order in which posts are told: what a person pinned first, then by rank."""
+    return rows.order_by("-pinned", "-rank", "id")
+
+
+def held(session: Session) -> QuerySet[SourcePost]:
+    """What a person keeps back, the latest first."""
+    rows = SourcePost.objects.filter(session=session, state=State.HELD)
+    return rows.select_related("source").order_by("-id")
 
 
 def claim_best(claim: Claim) -> SourcePost | None:
@@ -175,10 +186,21 @@ def payload(post: SourcePost) -> dict[str, Any]:
         "label": post.label,
         "parts": post.parts,
         "state": post.state,
+        "pinned": post.pinned,
         "published_at": stamp(post.published_at),
+        "waiting_since": stamp(post.created_at),
     }
 
 
-def queue_payload(session: Session, most: int = 12) -> list[dict[str, Any]]:
-    """The next posts to be told, best first."""
-    return [payload(post) for post in waiting(session)[:most]]
+def queue_payload(session: Session, most: int = 10, most_held: int = 5) -> list[dict[str, Any]]:
+    """The next posts to be told, best first, then those that are held back.
+
+    Each knows its neighbours in the queue (``above``, ``below``: id or None), to be moved by them.
+    """
+    queued = list(waiting(session)[:most])
+    keys = [None, *(post.pk for post in queued), None]
+    items = [
+        payload(post) | {"above": keys[at], "below": keys[at + 2]} for at, post in enumerate(queued)
+    ]
+    kept = [payload(post) for post in held(session)[:most_held]]
+    return items + [post | {"above": None, "below": None} for post in kept]

@@ -7,7 +7,8 @@ from django.http import HttpResponse, HttpResponseBadRequest
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
-from broadcast import orchestrator, pages
+from broadcast import orchestrator, pages, pipeline
+from broadcast.desk_forms import BreakInForm
 from sessions_app import commands, limits
 from sessions_app.errors import SmnbError
 from sessions_app.http import SignedIn, of_session, refused, signed_in
@@ -38,8 +39,24 @@ def without_session(request: SignedIn) -> HttpResponse:
 @require_safe
 @of_session
 def center(request: SignedIn, session: Session) -> HttpResponse:
-    page = pages.studio_page(session) | {"sessions": _switcher(request)}
+    """The desk; with ``?before=`` (a story's id) or ``?bookmarked=1`` another part of the feed."""
+    part = pages.FeedPart.of(request.GET)
+    if request.htmx and part.asked:
+        page = pages.feed_page(session, part) | {"session_id": session.pk}
+        return render(request, "broadcast/_older.html", page)
+    page = pages.studio_page(session, part) | {
+        "sessions": _switcher(request),
+        "break_in": BreakInForm(),
+    }
     return render(request, "broadcast/center.html", page)
+
+
+@require_safe
+@of_session
+def health(request: SignedIn, session: Session) -> HttpResponse:
+    """The part of the page that says how host and producer are; it is fetched anew as they work."""
+    page = {"session": {"id": session.pk}, "stages": pipeline.crew(session)}
+    return render(request, "broadcast/_health.html", page)
 
 
 def _switcher(request: SignedIn) -> list[dict[str, object]]:

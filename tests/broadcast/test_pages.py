@@ -323,6 +323,22 @@ def test_the_session_page_follows_as_the_broadcast_center_does(
     follower.check(("state", "session-name", "overview-live", "duration", "figures", "metrics"))
 
 
+def test_the_session_page_follows_its_schedule_and_its_budget(
+    session: Session, client_of: ClientOf
+) -> None:
+    path = f"/sessions/{session.pk}/"
+    follower = Follower(client_of(session.owner), path, session, events.OWNER)
+    parts = ("slots", "budget-meter")
+    slot = press(session, "slot.add", days=["mon"], on_at="22:00", off_at="02:00")
+    press(session, "session.change", budget_usd="2")
+    follower.check(parts)
+    press(session, "slot.change", slot=slot.pk, enabled=False)
+    press(session, "session.change", budget_usd=None)
+    follower.check(parts)
+    press(session, "slot.remove", slot=slot.pk)
+    follower.check(parts)
+
+
 def test_the_watch_page_from_start_to_stop(
     make_session: MakeSession, watcher: Callable[[Session], Follower]
 ) -> None:
@@ -344,5 +360,5 @@ def test_a_page_is_read_in_a_constant_number_of_queries(
     session = make_session(model="extractive")
     go_live(session)
     run_due_steps(session)
-    with django_assert_max_num_queries(9):
+    with django_assert_max_num_queries(21):
         pages.studio_page(session)

@@ -1,0 +1,73 @@
+// The rundown by drag and by keyboard; what is let go sends the same form as the buttons do.
+(() => {
+  "use strict";
+  const list = document.querySelector("[data-rundown]");
+  const form = document.getElementById("rearrange");
+  if (!list || !form) return;
+  const MARKS = ["drop-before", "drop-after"];
+  let dragged = null;
+
+  const waiting = (node) => node?.closest?.('.post[data-state="queued"]');
+  const clean = () => {
+    for (const item of list.querySelectorAll(".drop-before, .drop-after, .dragged")) {
+      item.classList.remove(...MARKS, "dragged");
+    }
+  };
+  const allow = () => {
+    for (const item of list.querySelectorAll('.post[data-state="queued"]')) item.draggable = true;
+  };
+  const send = (verb) => {
+    const data = Object.fromEntries(new FormData(form));
+    htmx.ajax("POST", form.action, { source: form, target: list, swap: "innerHTML", values: { ...data, do: verb } });
+  };
+  const side = (item, event) => {
+    const box = item.getBoundingClientRect();
+    return event.clientY < box.top + box.height / 2 ? "before" : "after";
+  };
+
+  list.addEventListener("dragstart", (event) => {
+    const item = waiting(event.target);
+    if (!item) return;
+    dragged = item.dataset.post;
+    item.classList.add("dragged");
+    event.dataTransfer.effectAllowed = "move";
+    event.dataTransfer.setData("text/plain", item.querySelector(".post-title").textContent);
+  });
+  list.addEventListener("dragover", (event) => {
+    const item = waiting(event.target);
+    if (!dragged || !item || item.dataset.post === dragged) return;
+    event.preventDefault();
+    clean();
+    item.classList.add(`drop-${side(item, event)}`);
+  });
+  // The list may have been drawn anew meanwhile: what is dragged is known by its id alone.
+  list.addEventListener("drop", (event) => {
+    const item = waiting(event.target);
+    if (!dragged || !item) return;
+    event.preventDefault();
+    send(`move ${dragged} ${side(item, event)} ${item.dataset.post}`);
+    dragged = null;
+    clean();
+  });
+  addEventListener("dragend", () => { dragged = null; clean(); });
+
+  list.addEventListener("keydown", (event) => {
+    const way = { ArrowUp: "up", ArrowDown: "down" }[event.key];
+    const item = waiting(event.target);
+    if (!event.altKey || !way || !item) return;
+    event.preventDefault();
+    const button = item.querySelector(`[data-move="${way}"]`);
+    if (button.disabled) return;
+    button.focus();
+    button.click();
+  });
+
+  allow();
+  document.addEventListener("smnb:frame", allow);
+  document.addEventListener("htmx:afterSwap", allow);
+
+  // Who reads older stories wants none taken away at the end of the feed while new ones come.
+  document.addEventListener("htmx:afterRequest", (event) => {
+    if (event.detail.elt.closest?.("#older")) document.getElementById("feed")?.removeAttribute("data-max");
+  });
+})();

@@ -1,0 +1,193 @@
+"""The rundown obeys the editor: pinned first, held back, killed, moved; the host tells in that order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+
+from broadcast import rundown
+from sessions_app import audits, commands
+from sessions_app.errors import Conflict, NotFound
+from sessions_app.models import Session, SessionStats
+from stories import posts
+from stories.models import Source, SourcePost, Story
+from tests.conftest import MakeSession, make_post, run_due_steps
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
+
+HEADLINES = (
+    "Tide turbine runs a year", "Ferry stops after a fire", "Council votes on the square",
+    "Library organ plays again", "Comet passes in March",
+)  # fmt: skip
+
+
+@pytest.fixture
+def waiting(source: Source) -> list[SourcePost]:
+    """Five posts, in the order in which they would be told."""
+    for at, headline in enumerate(HEADLINES):
+        make_post(source, f"w{at}", headline)
+    return list(posts.waiting(source.session))
+
+
+def order(session: Session) -> list[int]:
+    return list(posts.waiting(session).values_list("pk", flat=True))
+
+
+def do(session: Session, name: str, **data: Any) -> Any:
+    return commands.run(f"post.{name}", session.owner, session, data)
+
+
+def queue(session: Session) -> int:
+    return SessionStats.objects.get(session=session).queue
+
+
+def test_a_pinned_post_is_told_first(
+    waiting: list[SourcePost], session: Session, go_live: Callable[[Session], Any]
+) -> None:
+    do(session, "pin", post=waiting[4].pk)
+    session.model = "extractive"
+    session.save(update_fields=["model"])
+    go_live(session)
+    run_due_steps(session, "narrate", most=1)
+    assert Story.objects.get().post == waiting[4]
+
+
+def test_an_unpinned_post_waits_where_its_score_puts_it(
+    waiting: list[SourcePost], session: Session
+) -> None:
+    before = order(session)
+    do(session, "pin", post=waiting[3].pk)
+    do(session, "unpin", post=waiting[3].pk)
+    assert order(session) == before
+
+
+def test_a_held_post_is_not_told_but_still_counts_as_waiting(
+    waiting: list[SourcePost], session: Session
+) -> None:
+    before = queue(session)
+    do(session, "hold", post=waiting[0].pk)
+    assert waiting[0].pk not in order(session)
+    assert queue(session) == before
+    do(session, "release", post=waiting[0].pk)
+    assert order(session)[0] == waiting[0].pk
+
+
+def test_a_killed_post_leaves_the_queue_with_the_name_of_who_did_it(
+    waiting: list[SourcePost], session: Session
+) -> None:
+    before = queue(session)
+    do(session, "kill", post=waiting[1].pk)
+    waiting[1].refresh_from_db()
+    assert (waiting[1].state, waiting[1].reason) == ("skipped", "Killed by olga.")
+    assert queue(session) == before - 1
+    assert [each for each in audits.run() if each.name == "counters"] == []
+
+
+@pytest.mark.parametrize("side", ["before", "after"])
+@pytest.mark.parametrize("to", range(5))
+@pytest.mark.parametrize("moved", range(5))
+def test_a_moved_post_stands_beside_the_one_it_was_put_to(
+    waiting: list[SourcePost], session: Session, moved: int, to: int, side: str
+) -> None:
+    if moved == to:
+        return
+    expected = [post.pk for post in waiting if post != waiting[moved]]
+    at = expected.index(waiting[to].pk) + (side == "after")
+    expected.insert(at, waiting[moved].pk)
+    do(session, "move", post=waiting[moved].pk, **{side: waiting[to].pk})
+    assert order(session) == expected
+
+
+def test_a_hundred_moves_into_the_same_gap_still_find_room(
+    waiting: list[SourcePost], session: Session
+) -> None:
+    for _ in range(50):
+        first, second = order(session)[:2]
+        last = order(session)[-1]
+        do(session, "move", post=last, after=first)
+        assert order(session)[:3] == [first, last, second]
+        do(session, "move", post=last, after=order(session)[-1])
+        do(session, "move", post=second, before=order(session)[-1])
+        do(session, "move", post=second, after=first)
+
+
+def test_ranks_without_room_between_are_spread(waiting: list[SourcePost], session: Session) -> None:
+    SourcePost.objects.filter(session=session).update(rank=-500.0)
+    ids = order(session)
+    do(session, "move", post=ids[4], after=ids[1])
+    assert order(session) == [ids[0], ids[1], ids[4], ids[2], ids[3]]
+
+
+def test_a_post_put_beside_a_pinned_one_is_pinned_too(
+    waiting: list[SourcePost], session: Session
+) -> None:
+    do(session, "pin", post=waiting[0].pk)
+    do(session, "move", post=waiting[4].pk, before=waiting[0].pk)
+    waiting[4].refresh_from_db()
+    assert waiting[4].pinned
+    assert order(session)[:2] == [waiting[4].pk, waiting[0].pk]
+
+
+@pytest.mark.parametrize("name", ["pin", "hold", "kill"])
+def test_a_post_the_host_has_taken_is_out_of_reach(
+    waiting: list[SourcePost], session: Session, name: str
+) -> None:
+    SourcePost.objects.filter(pk=waiting[0].pk).update(state="told")
+    with pytest.raises(Conflict, match="told already"):
+        do(session, name, post=waiting[0].pk)
+
+
+def test_a_post_of_another_session_does_not_exist(
+    waiting: list[SourcePost], make_session: MakeSession
+) -> None:
+    with pytest.raises(NotFound):
+        rundown.pin(make_session("Evening"), waiting[0].pk)
+
+
+@pytest.fixture
+def browser(owner: User, client_of: Callable[[User], Client]) -> Client:
+    return client_of(owner)
+
+
+def press(browser: Client, session: Session, do: str, **more: Any) -> Any:
+    return browser.post(f"/broadcast/{session.pk}/rundown/change/", {"do": do}, **more)
+
+
+def test_the_page_moves_a_post_and_says_where_it_is(
+    browser: Client, waiting: list[SourcePost], session: Session
+) -> None:
+    answer = press(
+        browser, session, f"move {waiting[2].pk} before {waiting[0].pk}",
+        headers={"HX-Request": "true"},
+    )  # fmt: skip
+    text = answer.content.decode()
+    assert "is now in place 1 of 5" in text
+    assert text.index(f'id="post-{waiting[2].pk}"') < text.index(f'id="post-{waiting[0].pk}"')
+
+
+def test_without_script_a_button_leads_back_to_the_page(
+    browser: Client, waiting: list[SourcePost], session: Session
+) -> None:
+    answer = press(browser, session, f"hold {waiting[0].pk}")
+    assert (answer.status_code, answer.url) == (302, f"/broadcast/{session.pk}/")
+    assert posts.held(session).count() == 1
+
+
+@pytest.mark.parametrize("words", ["", "pin", "pin x", "explode 1", "move 1 beside 2"])
+def test_what_is_no_command_changes_nothing(browser: Client, session: Session, words: str) -> None:
+    assert press(browser, session, words).status_code == 400
+
+
+def test_the_whole_rundown_lists_what_the_desk_has_no_room_for(
+    browser: Client, source: Source, session: Session
+) -> None:
+    for at in range(14):
+        make_post(source, f"many{at}", f"{HEADLINES[at % 5]} {at * 111} {'abcdefghijklmn'[at] * 5}")
+    shown = browser.get(f"/broadcast/{session.pk}/rundown/").content.decode()
+    assert shown.count('<li class="post"') == 14
+    desk = browser.get(f"/broadcast/{session.pk}/").content.decode()
+    assert desk.count('<li class="post"') == 10
