@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.contrib import admin
 
-from broadcast.models import Airing, Broadcast, StateChange
+from broadcast.models import Airing, Broadcast, Episode, Slot, Sound, StateChange
 from sessions_app.admin import Window
 
 
@@ -26,3 +26,24 @@ class StateChangeAdmin(Window):
 class AiringAdmin(Window):
     list_display = ("story", "session", "run", "aired_at", "finish_at", "finished_at")
     list_select_related = ("session", "run", "story")
+
+
+@admin.register(Slot)
+class SlotAdmin(Window):
+    list_display = ("session", "days", "on_at", "off_at", "zone", "enabled", "note")
+    list_filter = ("enabled",)
+    list_select_related = ("session",)
+
+
+@admin.register(Sound)
+class SoundAdmin(Window):
+    list_display = ("story", "version", "session", "state", "engine", "voice", "seconds", "error")
+    list_filter = ("state", "engine")
+    list_select_related = ("story", "session")
+
+
+@admin.register(Episode)
+class EpisodeAdmin(Window):
+    list_display = ("title", "run", "session", "state", "seconds", "error")
+    list_filter = ("state",)
+    list_select_related = ("run", "session")

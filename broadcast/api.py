@@ -11,7 +11,7 @@ from django.utils.dateparse import parse_datetime
 from ninja import Router
 from ninja.responses import Status
 
-from broadcast import desk, overview
+from broadcast import desk, market, overview, statistics
 from sessions_app import commands, events, limits
 from sessions_app.api import MOST, PROBLEMS, Page, caller, once, owned, page_of
 from sessions_app.commands import Payload
@@ -122,6 +122,14 @@ def read_stats(request: HttpRequest, session_id: str) -> Body:
     return overview.stats(owned(request, session_id))
 
 
+@router.get("/sessions/{session_id}/series", response={200: Body, **PROBLEMS})
+def read_series(request: HttpRequest, session_id: str, size: int = 5) -> Body:
+    """The last 60 points of 1, 5, 15 or 60 minutes each, oldest first."""
+    if size not in statistics.SIZES:
+        raise Invalid("size: one of 1, 5, 15, 60.")
+    return statistics.series_payload(owned(request, session_id), size)
+
+
 @router.get("/sessions/{session_id}/stories", response={200: Page, **PROBLEMS})
 def list_stories(request: HttpRequest, session_id: str, limit: int = 50, cursor: str = "") -> Body:
     rows = feed.of_session(owned(request, session_id))
@@ -146,6 +154,15 @@ def _post(post: SourcePost) -> Body:
         "priority": post.priority,
         "parts": post.parts,
     }
+
+
+@router.get("/sessions/{session_id}/market", response={200: Body, **PROBLEMS})
+def read_market(
+    request: HttpRequest, session_id: str, kind: Literal["keyword", "source"] = "keyword",
+    size: int = 0,
+) -> Body:  # fmt: skip
+    """The market, most posts first; off air as of the last reading. Size 0: as the page."""
+    return market.listing(owned(request, session_id), kind, size)
 
 
 @router.get("/sessions/{session_id}/usage", response={200: Page, **PROBLEMS})

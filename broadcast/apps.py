@@ -10,7 +10,17 @@ class BroadcastConfig(AppConfig):
     verbose_name = "Broadcast"
 
     def ready(self) -> None:
-        from broadcast import audits, desk, host, orchestrator, producer  # noqa: F401
+        from broadcast import (  # noqa: F401
+            audits,
+            copydesk,
+            desk,
+            host,
+            orchestrator,
+            planning,
+            producer,
+            rundown,
+            slots,
+        )
 
-        for module in (orchestrator, producer, host, desk):
+        for module in (orchestrator, producer, host, desk, rundown, copydesk, slots, planning):
             module.register()

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any, Literal
 
 from django.conf import settings
 from pydantic import Field
 
-from broadcast import airing, orchestrator
+from broadcast import airing, orchestrator, slots
 from broadcast.models import Broadcast
-from broadcast.states import ON_AIR
+from broadcast.states import ON_AIR, State
 from sessions_app import commands, lifecycle, limits, steps
 from sessions_app.commands import Call, Nothing, Payload
+from sessions_app.errors import Conflict, StaleClaim
 from sessions_app.lifecycle import PICO
 from sessions_app.models import Session
-from stories import reading
+from stories import groups, reading, usage
 from stories.models import Source, Story
 from stories.reading import SourceSpec
 
@@ -33,8 +36,12 @@ class NarrationSettings(Payload):
 
 
 class NewSession(Payload):
+    """What is left out of the settings is as in the person's, then the workspace's defaults."""
+
     name: str = Field(min_length=1, max_length=120)
+    type: Literal["broadcast", "writing"] = "broadcast"
     sources: list[SourceSpec] = Field(default_factory=list, max_length=50)
+    groups: list[str] = Field(default_factory=list, max_length=20)
     settings: NarrationSettings = Field(default_factory=NarrationSettings)
     budget_usd: Decimal | None = Field(None, ge=0, le=1_000_000)
 
@@ -54,6 +61,10 @@ class SourceId(Payload):
     source: int
 
 
+class GroupName(Payload):
+    group: str = Field(min_length=1, max_length=60)
+
+
 class StoryId(Payload):
     story: int
 
@@ -63,15 +74,20 @@ def pico(usd: Decimal | None) -> int | None:
 
 
 def create(call: Call) -> Session:
+    """A session with the sources that are named, and with all of each group that is named."""
     wanted: NewSession = call.payload
+    chosen = wanted.settings.model_dump(exclude_none=True)
     session = lifecycle.create(
         call.actor,
         wanted.name,
-        wanted.settings.model_dump(exclude_none=True),
+        {**lifecycle.defaults_of(call.actor), **chosen},
         pico(wanted.budget_usd),
+        wanted.type,
     )
     for spec in wanted.sources:
         reading.add(session, spec)
+    for name in wanted.groups:
+        groups.add(session, name)
     return session
 
 
@@ -83,35 +99,83 @@ def change(call: Call) -> Session:
         changes["name"] = wanted.name
     if "budget_usd" in wanted.model_fields_set:
         changes["budget"] = pico(wanted.budget_usd)
+    # The run before the counters, as everywhere: no two writers can block each other.
+    run = _live(session) if "budget" in changes else None
     if changes:
         session = lifecycle.change(session, **changes)
+    if run is not None:
+        _resume(run, session)
     if wanted.visible is not None:
         session = lifecycle.show(session, wanted.visible)
     return session
 
 
+def _live(session: Session) -> Broadcast | None:
+    """The session's live run, held fast for this transaction."""
+    run = orchestrator.active(session)
+    if run is None or run.state != State.LIVE:
+        return None
+    with suppress(StaleClaim):
+        orchestrator.hold_fast(run)
+        run.refresh_from_db(fields=["hold"])
+        return run
+    return None
+
+
+def _resume(run: Broadcast, session: Session) -> None:
+    """Narration that waits for money goes on at once when there is some."""
+    if run.hold and run.hold["code"] == "budget" and not usage.over_budget(session):
+        orchestrator.set_hold(run, None)
+        steps.hasten(session, orchestrator.NARRATE, run.pk)
+
+
 def clone(call: Call) -> Session:
-    """A new session with the same settings and sources; nothing of what was told."""
+    """A new session with the same settings, budget, sources and schedule, the latter switched off.
+
+    Nothing of what was told goes along.
+    """
     origin = call.target
     kept = {name: getattr(origin, name) for name in lifecycle.SETTINGS}
     name = call.payload.name or f"{origin.name[:110]} (copy)"
-    session = lifecycle.create(call.actor, name, kept, origin.budget)
+    type_ = origin.type if origin.type in lifecycle.MADE else Session.Type.BROADCAST
+    session = lifecycle.create(call.actor, name, kept, origin.budget, type_)
     for source in reading.shown(origin):
         reading.add(
             session,
             SourceSpec(kind=source.kind, locator=source.locator, sort=source.sort),
         )
+    slots.copy(origin, session)
     return session
 
 
 def add_source(call: Call) -> Source:
     """Add a source; a session on air reads it at once."""
-    limits.count("new sources", call.actor.pk, settings.SMNB.limit_feeds, window=3600)
+    _count_source(call)
     source = reading.add(call.target, call.payload)
-    run = orchestrator.active(call.target)
-    if run is not None and run.state in ON_AIR:
-        steps.enqueue(call.target, orchestrator.POLL, source.pk)
+    _read_now(call.target, [source])
     return source
+
+
+def add_group(call: Call) -> list[Source]:
+    """Add all sources of a group that the session does not have yet; Conflict when it has them."""
+    added = groups.add(call.target, call.payload.group)
+    if not added:
+        raise Conflict(f"All sources of {call.payload.group} are in this session already.")
+    for _ in added:
+        _count_source(call)
+    _read_now(call.target, added)
+    return added
+
+
+def _count_source(call: Call) -> None:
+    limits.count("new sources", call.actor.pk, settings.SMNB.limit_feeds, window=3600)
+
+
+def _read_now(session: Session, added: Iterable[Source]) -> None:
+    run = orchestrator.active(session)
+    if run is not None and run.state in ON_AIR:
+        for source in added:
+            steps.enqueue(session, orchestrator.POLL, source.pk)
 
 
 def remove_source(call: Call) -> Source:
@@ -155,10 +219,11 @@ def register() -> None:
     for name, payload, function, meaning in (
         ("session.create", NewSession, create, "Create a session with its sources."),
         ("session.change", SessionChange, change, "Rename, show or hide, change settings."),
-        ("session.clone", CloneName, clone, "Copy settings and sources into a new session."),
+        ("session.clone", CloneName, clone, "Copy settings, sources and schedule anew."),
         ("session.archive", Nothing, lambda c: lifecycle.archive(c.target), "File it away."),
         ("session.restore", Nothing, lambda c: lifecycle.restore(c.target), "Take it back."),
         ("source.add", SourceSpec, add_source, "Read one more source."),
+        ("source.add_group", GroupName, add_group, "Read all sources of a ready-made group."),
         ("source.remove", SourceId, remove_source, "Read a source no more."),
         ("story.approve", StoryId, approve, "Let a waiting story air."),
         ("story.veto", StoryId, veto, "Keep a waiting story off the air."),

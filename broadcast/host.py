@@ -25,6 +25,7 @@ from sessions_app.series import Extra
 from sessions_app.steps import Claim, Kind
 from stories import booking, feed, posts, quarantine, threads, usage
 from stories.llm import EmptyAnswer, Refused
+from stories.market import trends
 from stories.models import SourcePost, Story, TokenUsage
 from stories.text import word_count
 from stories.threads import Earlier
@@ -118,7 +119,7 @@ def _tell(run: Broadcast, claim: Claim, post: SourcePost) -> None:
 
 _NO_KEY = (
     "No Anthropic key is set, so the stories are told in the posts' own words. "
-    "Set ANTHROPIC_API_KEY and start the studio anew to have them narrated."
+    "Set one under User Settings, or ANTHROPIC_API_KEY for everybody, to have them narrated."
 )
 
 
@@ -180,7 +181,12 @@ def _credit(post: SourcePost) -> str:
 def _pass_over(run: Broadcast, claim: Claim, post: SourcePost, error: SmnbError) -> None:
     """The narrator had an answer, but no story: this post is skipped, the show goes on."""
     with transaction.atomic():
-        claim.again(steps.now())
+        try:
+            orchestrator.hold_fast(run)
+        except StaleClaim:
+            claim.done()
+        else:
+            claim.again(steps.now())
         custody.settle(claim, post, SourcePost.State.FAILED, error.sentence)
         events.say(run.session, "host", f"“{post.title[:120]}”: {error.sentence}", error.code)
 
@@ -197,9 +203,10 @@ def _hold(run: Broadcast, claim: Claim, error: SmnbError) -> None:
         shown = until
     hold = {"code": error.code, "sentence": error.sentence, "until": events.stamp(shown)}
     with transaction.atomic():
-        claim.again(until, error=error.sentence)
-        # The run before the counters, as everywhere: no two writers can block each other.
+        # The run before the step and the counters, as everywhere: no two writers can block each
+        # other, and no step is armed behind the back of a stop.
         orchestrator.hold_fast(run)
+        claim.again(until, error=error.sentence)
         if run.hold is None or run.hold["code"] != error.code:
             events.say(run.session, "host", error.sentence, error.code)
         orchestrator.set_hold(run, hold)
@@ -249,6 +256,7 @@ def _store(run: Broadcast, told: Told, ledger: usage.SessionLedger) -> Story:
     )  # fmt: skip
     used.update(story=story)
     opened = threads.join(story, told.earlier) if told.earlier else None
+    trends.told(told.post)
     events.record(
         session, feed.WRITTEN,
         {"story": feed.payload(story), "queue": posts.queue_payload(session),

@@ -182,9 +182,12 @@ def recover(session: Session, actor: User | None) -> Broadcast:
         return _walk_on(run, actor)
 
 
-def stop(session: Session, actor: User | None) -> Broadcast:
-    """Take the session off the air; it is idle when the last leased step has ended."""
-    run = active(session)
+def stop(session: Session, actor: User | None, run: Broadcast | None = None) -> Broadcast:
+    """Take the session off the air; it is idle when the last leased step has ended.
+
+    With ``run`` only this one is stopped: Conflict when it is not the active one any more.
+    """
+    run = run or active(session)
     if run is None:
         raise _conflict(latest(session))
     with transaction.atomic():

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
 
-from broadcast import airing, desk, orchestrator
+from django.db.models import OuterRef, Subquery
+
+from broadcast import airing, crew, desk, orchestrator, pipeline, slots
+from broadcast.audience import addresses
 from broadcast.models import Airing, Broadcast
 from broadcast.states import State
 from sessions_app import events
@@ -30,14 +34,82 @@ def session_page(session: Session) -> dict[str, Any]:
     }
 
 
-def studio_page(session: Session) -> dict[str, Any]:
+def manager_page(session: Session) -> dict[str, Any]:
+    """The page of a session in the Session Manager."""
+    page = session_page(session)
+    return {
+        **page,
+        "session_budget": session.budget,
+        "addresses": addresses.below(page["session"]["watch_url"]),
+        "slots": slots.all_payload(session),
+        "crew": crew.payload(session, page["figures"], page["sources"]),
+    }
+
+
+def _key(text: str) -> int | None:
+    """An id as an address names it; None for anything else."""
+    return int(text) if text.isdecimal() and len(text) < 19 else None
+
+
+@dataclass(frozen=True, slots=True)
+class FeedPart:
+    """Which stories of the feed are shown: those before a story's id, or the bookmarked alone."""
+
+    before: int | None = None
+    bookmarked: bool = False
+
+    @classmethod
+    def of(cls, asked: Mapping[str, str]) -> FeedPart:
+        return cls(_key(asked.get("before", "")), asked.get("bookmarked") == "1")
+
+    @property
+    def asked(self) -> bool:
+        return self.before is not None or self.bookmarked
+
+
+LATEST = FeedPart()
+
+
+@dataclass(frozen=True, slots=True)
+class WatchPart:
+    """Which stories the audience looks at: those before a story's id, or those of one thread."""
+
+    before: int | None = None
+    thread: int | None = None
+
+    @classmethod
+    def of(cls, asked: Mapping[str, str]) -> WatchPart:
+        return cls(_key(asked.get("before", "")), _key(asked.get("thread", "")))
+
+    @property
+    def asked(self) -> bool:
+        return self.before is not None or self.thread is not None
+
+
+NOW = WatchPart()
+
+
+def feed_page(session: Session, part: FeedPart = LATEST) -> dict[str, Any]:
+    """One page of the feed, newest first, by key; ``older`` is the key of the next, or None."""
+    rows = feed.of_session(session)
+    if part.bookmarked:
+        rows = rows.filter(bookmarked_at__isnull=False)
+    if part.before is not None:
+        rows = rows.filter(pk__lt=part.before)
+    found = list(rows[: FEED_MOST + 1])
+    older = found[FEED_MOST - 1].pk if len(found) > FEED_MOST else None
+    return {"stories": told(found[:FEED_MOST]), "older": older, "part": part}
+
+
+def studio_page(session: Session, part: FeedPart = LATEST) -> dict[str, Any]:
     """The Broadcast Center of a session."""
     page = session_page(session)
     on_air = airing.now_airing(session)
     messages = Message.objects.filter(session=session)[:MESSAGES_MOST]
     return {
         **page,
-        "stories": told(feed.of_session(session)[:FEED_MOST]),
+        **feed_page(session, part),
+        "stages": pipeline.crew(session),
         "queue": posts.queue_payload(session),
         "onair": airing.payload(on_air) if on_air else None,
         "messages": [events.message_payload(message) for message in messages],
@@ -60,35 +132,43 @@ def _with_airing(story: Story, one: Airing | None) -> dict[str, Any]:
     return feed.payload(story, events.stamp(one.aired_at), events.stamp(one.finish_at))
 
 
-def watch_page(session: Session) -> dict[str, Any]:
+def watch_page(session: Session, part: WatchPart = NOW) -> dict[str, Any]:
     """The public page: the name, what is on air, what was told; nothing else of the session."""
     stats = SessionStats.objects.get(session=session)
     on_air = airing.now_airing(session)
     run = orchestrator.latest(session)
     states = (Story.State.AIRING, Story.State.AIRED)
-    stories = told(feed.of_session(session).filter(state__in=states)[:FEED_MOST])
+    rows = feed.of_session(session).filter(state__in=states)
+    if part.before is not None:
+        rows = rows.filter(pk__lt=part.before)
+    if part.thread is not None:
+        rows = rows.filter(thread=part.thread)
+    found = list(rows[: FEED_MOST + 1])
     return {
         "session": {"name": session.name},
         "last_seq": stats.last_seq,
         "air": orchestrator.public_air(run),
         "onair": feed.public_payload(airing.payload(on_air)) if on_air else None,
-        "stories": [feed.public_payload(story) for story in stories],
+        "stories": [feed.public_payload(story) for story in told(found[:FEED_MOST])],
+        "older": found[FEED_MOST - 1].pk if len(found) > FEED_MOST else None,
+        "part": part,
     }
 
 
-def session_rows(sessions: SessionQuerySet) -> list[dict[str, Any]]:
-    """The list of sessions with figures and state, in three queries."""
-    found = list(sessions.select_related("stats"))
-    runs: dict[UUID, Broadcast] = {}
-    for run in Broadcast.objects.filter(session__in=found).order_by("number"):
-        runs[run.session_id] = run
+def session_rows(sessions: Sequence[Session]) -> list[dict[str, Any]]:
+    """Sessions (with their stats) with figures and state, in one query."""
+    runs_of = Broadcast.objects.filter(session=OuterRef("pk")).order_by("-number")
+    latest = Session.objects.filter(pk__in=[session.pk for session in sessions]).values_list(
+        Subquery(runs_of.values("pk")[:1])
+    )
+    runs = {run.session_id: run for run in Broadcast.objects.filter(pk__in=latest)}
     return [
         {
             "session": desk.session_payload(session),
             "figures": events.figures(session.stats),
             "air": orchestrator.payload(runs.get(session.pk)),
         }
-        for session in found
+        for session in sessions
     ]
 
 

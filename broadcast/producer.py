@@ -17,6 +17,7 @@ from sessions_app.errors import NeedsHuman, Retry, SmnbError, WaitUntil
 from sessions_app.models import Session
 from sessions_app.steps import Claim, Kind
 from stories import posts, reading
+from stories.market import trends
 from stories.models import Source, SourcePost
 from stories.sources.catalog import adapter
 from stories.types import Fetched
@@ -37,7 +38,8 @@ def poll(claim: Claim) -> None:
         _rest(claim, source)
         return
     try:
-        fetched = adapter(source.kind).fetch(source.locator, source.sort, source.cursor)
+        reader = adapter(source.kind, source.session.owner)
+        fetched = reader.fetch(source.locator, source.sort, source.cursor)
     except (Retry, WaitUntil, NeedsHuman) as error:
         _report(claim, source, error)
         return
@@ -69,6 +71,7 @@ def _store(claim: Claim, run: Broadcast, source: Source, fetched: Fetched) -> No
             claim.again(max(at + interval(), fetched.not_before or at))
         orchestrator.hold_fast(run)
         added = posts.add(source, fetched.posts, at)
+        trends.read(source, added.posts)
         healthy = Health.FINISHED if fetched.exhausted else Health.OK
         before = (source.health, source.note)
         changed = bool(added.posts) or before != (healthy, fetched.notice[:500])

@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from django.contrib import admin
+from django.contrib.auth import get_permission_codename
+from django.contrib.auth.models import User
+from django.core.exceptions import PermissionDenied
 from django.db.models import Model
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
 from sessions_app.models import (
     ApiToken,
+    Bucket,
     IdempotencyKey,
     Message,
+    Participant,
+    Preferences,
+    SealedKey,
     Session,
     SessionEvent,
     SessionStats,
     Step,
+    Tally,
+    Workspace,
 )
 
 
 class Window(admin.ModelAdmin):  # type: ignore[type-arg]
-    """Everything can be looked at, nothing added, changed or deleted."""
+    """Everything can be looked at, nothing added, changed or deleted.
+
+    An action that changes something asks for the model's change permission by the name "decide":
+    the form of a row stays closed also for those who have it.
+    """
 
     show_full_result_count = False
     list_per_page = 50
@@ -34,6 +47,20 @@ class Window(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
+
+    def has_decide_permission(self, request: HttpRequest) -> bool:
+        codename = get_permission_codename("change", self.opts)
+        return self.has_view_permission(request) and cast("User", request.user).has_perm(
+            f"{self.opts.app_label}.{codename}"
+        )
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Refuse an action that was not offered, where Django would only show the list again."""
+        if set(request.POST.getlist("action")) - {"", *self.get_actions(request)}:
+            raise PermissionDenied
+        return super().changelist_view(request, extra_context)
 
 
 @admin.register(Session)
@@ -81,7 +108,7 @@ class ApiTokenAdmin(Window):
     exclude = ("digest",)
     actions = ("revoke",)
 
-    @admin.action(description="Revoke the chosen tokens", permissions=["view"])
+    @admin.action(description="Revoke the chosen tokens", permissions=["decide"])
     def revoke(self, request: HttpRequest, chosen: Any) -> None:
         number = chosen.filter(revoked_at=None).update(revoked_at=timezone.now())
         self.message_user(request, f"{number} tokens revoked.")
@@ -90,3 +117,40 @@ class ApiTokenAdmin(Window):
 @admin.register(IdempotencyKey)
 class IdempotencyKeyAdmin(Window):
     list_display = ("owner", "key", "status", "created_at")
+
+
+@admin.register(SealedKey)
+class SealedKeyAdmin(Window):
+    list_display = ("owner", "service", "last_four", "set_at", "tested_at", "verdict")
+    exclude = ("sealed",)
+
+
+@admin.register(Preferences)
+class PreferencesAdmin(Window):
+    list_display = ("user", "theme", "updated_at")
+    list_select_related = ("user",)
+
+
+@admin.register(Workspace)
+class WorkspaceAdmin(Window):
+    list_display = ("__str__", "keep_fine_days", "keep_answers_days", "keep_sounds_days")
+
+
+@admin.register(Participant)
+class ParticipantAdmin(Window):
+    list_display = ("session", "user", "last_active_at")
+    list_select_related = ("session", "user")
+
+
+@admin.register(Bucket)
+class BucketAdmin(Window):
+    list_display = ("session", "size", "start", "story_count", "calls", "cost_lower", "cost_upper")
+    list_filter = ("size",)
+    list_select_related = ("session",)
+
+
+@admin.register(Tally)
+class TallyAdmin(Window):
+    list_display = ("session", "dimension", "key", "count", "cost_lower", "cost_upper")
+    list_filter = ("dimension",)
+    list_select_related = ("session",)

@@ -37,6 +37,11 @@ def register(name: str) -> Callable[[Audit], Audit]:
     return add
 
 
+def meaning_of(name: str) -> str:
+    """What the audit asks, as its docstring says."""
+    return str(_audits[name].__doc__)
+
+
 def names() -> list[str]:
     return sorted(_audits)
 

@@ -49,6 +49,12 @@ class NotFound(SmnbError):
     code = "not_found"
 
 
+class Forbidden(SmnbError):
+    """The caller may see it, but not change it (HTTP 403)."""
+
+    code = "forbidden"
+
+
 class Invalid(SmnbError):
     """The request cannot be understood as it is (HTTP 422)."""
 

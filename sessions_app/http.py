@@ -15,7 +15,7 @@ from django.shortcuts import redirect, render
 from django_htmx.middleware import HtmxDetails
 
 from sessions_app import context, lifecycle
-from sessions_app.errors import Conflict, Invalid, NotFound, SmnbError
+from sessions_app.errors import Conflict, Forbidden, Invalid, NotFound, SmnbError
 from sessions_app.limits import TooMany
 from sessions_app.models import Session
 
@@ -87,7 +87,9 @@ def chosen(request: SignedIn) -> Session | None:
         raise Http404(error.sentence) from None
 
 
-STATUSES: dict[type[SmnbError], int] = {Conflict: 409, Invalid: 422, NotFound: 404, TooMany: 429}
+STATUSES: dict[type[SmnbError], int] = {
+    Forbidden: 403, NotFound: 404, Conflict: 409, Invalid: 422, TooMany: 429,
+}  # fmt: skip
 
 
 def refused(request: SignedIn, error: SmnbError, back: str, *args: object) -> HttpResponse:

@@ -25,6 +25,8 @@ from channels.db import database_sync_to_async
 from django.conf import settings
 from django.db import DatabaseError
 from django.db.models import Max, Q
+from django.template import TemplateDoesNotExist, TemplateSyntaxError
+from django.urls import NoReverseMatch
 from redis import RedisError
 
 from sessions_app import context, events, grants, render
@@ -36,6 +38,11 @@ log = structlog.get_logger(__name__)
 LOOK_EVERY = 2.0
 GRANTS_EVERY = 15.0
 CATCH_UP_MOST = 500
+# What a payload that its template does not expect can raise.
+UNSHOWN = (
+    ArithmeticError, AttributeError, LookupError, NoReverseMatch, TemplateDoesNotExist,
+    TemplateSyntaxError, TypeError, ValueError,
+)  # fmt: skip
 LIFETIME = (6 * 3600, 12 * 3600)  # seconds; spread, so that pages do not all return at once
 
 # Daphne sends only 1000 and 3000 to 4999; a page comes back after all of these but the first.
@@ -60,6 +67,7 @@ class Viewer:
     format: str
     address: str = ""
     sent: int = 0
+    catching_up: bool = False
     until: float = field(
         default_factory=lambda: time.monotonic() + random.uniform(*LIFETIME)  # noqa: S311
     )
@@ -128,11 +136,24 @@ class Hub:
         return sum(v.address == address and v.audience == events.PUBLIC for v in everybody)
 
     async def catch_up(self, viewer: Viewer, after: int) -> None:
-        """Send everything since ``after``, in order, by the same function as live frames."""
-        texts, last = await _since(viewer, max(after, 0))
-        for text in texts:
-            await viewer.socket.send_text(text)
-        viewer.sent = max(viewer.sent, last)
+        """Send everything since ``after``, in order, by the same function as live frames.
+
+        Live frames are held back meanwhile: what is handed out as we read is read in a next round.
+        """
+        room = self.rooms.get(viewer.session_id)
+        if room is None:
+            return
+        viewer.catching_up = True
+        try:
+            reached, handed_out = max(after, 0), -1
+            while handed_out != room.last:
+                handed_out = room.last
+                texts, reached = await _since(viewer, reached)
+                for text in texts:
+                    await viewer.socket.send_text(text)
+                viewer.sent = max(viewer.sent, reached)
+        finally:
+            viewer.catching_up = False
 
     def _look(self, session_id: UUID) -> None:
         if session_id in self.rooms:
@@ -218,7 +239,7 @@ class Hub:
                 room.prev[audience] = event.seq
         for viewer in list(room.viewers):
             text = texts.get((viewer.audience, viewer.format))
-            if text is not None and viewer.sent < event.seq:
+            if text is not None and viewer.sent < event.seq and not viewer.catching_up:
                 viewer.sent = event.seq
                 await self._send(viewer, text)
 
@@ -286,19 +307,24 @@ def _render(event: SessionEvent, prev: dict[str, int], shapes: Iterable[tuple[st
 
 @database_sync_to_async
 def _since(viewer: Viewer, after: int) -> tuple[list[str], int]:
-    """The texts of everything after ``after``, and the seq they reach to."""
+    """The texts of everything after ``after`` that can be shown, and the seq they reach to."""
     rows = SessionEvent.objects.filter(session_id=viewer.session_id)
     if viewer.audience == events.PUBLIC:
         rows = rows.filter(type__in=events.public_types())
     found = list(rows.filter(seq__gt=after).order_by("seq")[: CATCH_UP_MOST + 1])
     if len(found) > CATCH_UP_MOST:
-        return [render.reload_text(viewer.session_id, found[-1].seq, viewer.format)], 0
+        head = rows.aggregate(seq=Max("seq"))["seq"]
+        return [render.reload_text(viewer.session_id, head, viewer.format)], head
     prev = rows.filter(seq__lte=after).aggregate(seq=Max("seq"))["seq"] or 0
     texts = []
     for event in found:
-        frame = render.frame_of(event, prev, viewer.audience)
-        texts.append(render.text_of(frame, viewer.audience, viewer.format))
-        prev = event.seq
+        try:
+            frame = render.frame_of(event, prev, viewer.audience)
+            texts.append(render.text_of(frame, viewer.audience, viewer.format))
+        except UNSHOWN:
+            log.exception("event_not_shown", seq=event.seq, type=event.type)
+        else:
+            prev = event.seq
     return texts, prev
 
 

@@ -12,13 +12,16 @@ from django.db import transaction
 
 from sessions_app import events
 from sessions_app.errors import Conflict, Invalid, NotFound
-from sessions_app.models import Session, SessionStats
+from sessions_app.models import Preferences, Session, SessionStats, Workspace
 from sessions_app.models.session import Person, new_watch_token
 
 PICO = 10**12
 SETTINGS = (
     "model", "personality", "verbosity", "pace", "language", "instructions", "control_mode",
 )  # fmt: skip
+
+# The types a person can make; the others come from an import or a replay.
+MADE = (Session.Type.BROADCAST, Session.Type.WRITING)
 
 # Why a session may not be archived now; the app that goes on air adds its reason.
 _vetoes: list[Callable[[Session], str]] = []
@@ -65,9 +68,29 @@ def _sentences(error: ValidationError) -> Iterator[str]:
         yield said if name == NON_FIELD_ERRORS else f"{name}: {said}"
 
 
-def create(owner: User, name: str, settings: Mapping[str, Any], budget: int | None) -> Session:
+def used_percent(spent: int, budget: int) -> int:
+    """How much of a budget is used in whole per cent, rounded down; all of a budget of nothing."""
+    return spent * 100 // budget if budget else 100
+
+
+def defaults_of(user: User) -> dict[str, Any]:
+    """Narration settings of this person's new sessions: theirs before the workspace's."""
+    shared = Workspace.objects.filter(pk=1).values_list("defaults", flat=True).first()
+    own = Preferences.objects.filter(user=user).values_list("defaults", flat=True).first()
+    both = {**(shared or {}), **(own or {})}
+    return {name: both[name] for name in SETTINGS if both.get(name) is not None}
+
+
+def create(
+    owner: User,
+    name: str,
+    settings: Mapping[str, Any],
+    budget: int | None,
+    type_: str = Session.Type.BROADCAST,
+) -> Session:
     """A new session with its counters, in one transaction. ``budget`` is in 10⁻¹² USD."""
-    session = _validated(Session(owner=owner, name=name.strip(), budget=budget, **settings))
+    fresh = Session(owner=owner, name=name.strip(), type=type_, budget=budget, **settings)
+    session = _validated(fresh)
     with transaction.atomic():
         session.save(force_insert=True)
         SessionStats.objects.create(session=session)

@@ -118,12 +118,14 @@ def upsert(
     rows: Sequence[Sequence[Any]],
     unique: Sequence[str],
     summed: Sequence[str],
+    earliest: Sequence[str] = (),
     latest: Sequence[str] = (),
     returning: Sequence[str] = (),
 ) -> list[tuple[Any, ...]]:
     """Insert ``rows``, or add their ``summed`` columns to the rows that are there already.
 
-    Of the ``latest`` columns the greater value stays. Returns the ``returning`` columns of all.
+    Of the ``earliest`` columns the lesser value stays, of the ``latest`` ones the greater. Returns
+    the ``returning`` columns of all.
     """
     table = connection.ops.quote_name(model._meta.db_table)
     quoted = [connection.ops.quote_name(name) for name in columns]
@@ -133,9 +135,10 @@ def upsert(
         for name in map(connection.ops.quote_name, summed)
     ]
     changes += [
-        f"{name} = CASE WHEN excluded.{name} > {table}.{name} "
+        f"{name} = CASE WHEN excluded.{name} {sign} {table}.{name} "
         f"THEN excluded.{name} ELSE {table}.{name} END"
-        for name in map(connection.ops.quote_name, latest)
+        for sign, names in (("<", earliest), (">", latest))
+        for name in map(connection.ops.quote_name, names)
     ]
     asked = f" RETURNING {', '.join(map(connection.ops.quote_name, returning))}"
     marks = ", ".join(["(" + ", ".join(["%s"] * len(columns)) + ")"] * len(rows))

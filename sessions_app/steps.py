@@ -89,12 +89,17 @@ Handler = Callable[[Claim], None]
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind of step. ``gave_up`` tells the app that knows it that all attempts failed."""
+    """One kind of step. ``gave_up`` tells the app that knows it that all attempts failed.
+
+    What ``outlives_run`` belongs to the session, not to its run: a run that ends neither cancels
+    it nor waits for it.
+    """
 
     name: str
     queue: str
     handler: Handler
     gave_up: Callable[[Claim, SmnbError | None], None] | None = None
+    outlives_run: bool = False
 
 
 _kinds: dict[str, Kind] = {}
@@ -129,11 +134,13 @@ def enqueue(session: Session, kind: str, subject: object, due_at: datetime | Non
     """Insert a step, or return the open one of the same kind and subject."""
     if kind not in _kinds:
         raise ValueError(f"unknown kind of step: {kind}")
+    # By session and state, because there is an index: most steps were done long ago.
     step, created = Step.objects.get_or_create(
+        session=session,
+        state__in=Step.OPEN,
         kind=kind,
         subject=str(subject),
-        state__in=Step.OPEN,
-        defaults={"session": session, "due_at": due_at or now(), "state": Step.State.PENDING},
+        defaults={"due_at": due_at or now(), "state": Step.State.PENDING},
     )
     if created:
         poke_after_commit(step)
@@ -149,11 +156,15 @@ def hasten(session: Session, kind: str, subject: object) -> None:
         poke_after_commit(pending.get())
 
 
+def _of_runs() -> QuerySet[Step]:
+    others = [each.name for each in _kinds.values() if each.outlives_run]
+    return Step.objects.exclude(kind__in=others)
+
+
 def cancel_pending(session: Session) -> int:
-    """Cancel all that waits in the session; what is leased ends by its own fence."""
-    return Step.objects.filter(session=session, state=Step.State.PENDING).update(
-        state=Step.State.CANCELLED
-    )
+    """Cancel all of the run that waits in the session; what is leased ends by its own fence."""
+    waiting = _of_runs().filter(session=session, state=Step.State.PENDING)
+    return waiting.update(state=Step.State.CANCELLED)
 
 
 def poke_after_commit(step: Step) -> None:
@@ -330,4 +341,5 @@ def poke_overdue() -> int:
 
 
 def leased(session_id: UUID) -> QuerySet[Step]:
-    return Step.objects.filter(session_id=session_id, state=Step.State.LEASED)
+    """The steps of the session's run that somebody works on."""
+    return _of_runs().filter(session_id=session_id, state=Step.State.LEASED)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Sequence
 from datetime import timedelta
 
 from django.contrib.auth.models import User
 from django.db.models import Q
 from django.utils import timezone
 
+from sessions_app.errors import Invalid, NotFound
 from sessions_app.models import ApiToken
 
 PREFIX = "smnb_"
+LONGEST_NAME = 80
+MOST = 50  # valid ones a person
 
 
 def _digest(token: str) -> str:
@@ -24,6 +28,28 @@ def make(owner: User, name: str = "command line") -> str:
     token = PREFIX + secrets.token_urlsafe(32)
     ApiToken.objects.create(owner=owner, name=name, digest=_digest(token), last_four=token[-4:])
     return token
+
+
+def named(owner: User, name: str) -> str:
+    """A new token under a name that tells a person what it is for."""
+    clean = " ".join(name.split())
+    if not 1 <= len(clean) <= LONGEST_NAME:
+        raise Invalid(f"name: 1 to {LONGEST_NAME} characters.")
+    if ApiToken.objects.filter(owner=owner, revoked_at=None).count() >= MOST:
+        raise Invalid(f"You have {MOST} tokens. Revoke one that you do not use any more.")
+    return make(owner, clean)
+
+
+def valid(owner: User) -> Sequence[ApiToken]:
+    """This person's tokens that are not revoked, the newest first."""
+    return list(ApiToken.objects.filter(owner=owner, revoked_at=None).order_by("-pk"))
+
+
+def revoke(owner: User, token_id: int) -> None:
+    """End a token at once; NotFound when this person has no such valid one."""
+    mine = ApiToken.objects.filter(owner=owner, pk=token_id, revoked_at=None)
+    if not mine.update(revoked_at=timezone.now()):
+        raise NotFound("You have no such token.")
 
 
 def find(token: str) -> ApiToken | None:

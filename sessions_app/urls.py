@@ -1,7 +1,13 @@
-"""Addresses of the account and the workspace."""
+"""Addresses of the account that need nothing but this app."""
 
 from __future__ import annotations
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from sessions_app.views import account
+
+urlpatterns = [
+    path("account/theme/", account.theme, name="account_theme"),
+    path("account/keys/<str:service>/remove/", account.drop_key, name="key_remove"),
+    path("account/tokens/<int:bearer_id>/revoke/", account.revoke_token, name="token_revoke"),
+]

@@ -24,33 +24,150 @@ class Environment(BaseSettings):
         extra="ignore", hide_input_in_errors=True, env_ignore_empty=True, populate_by_name=True
     )
 
-    port: int = Field(8000, alias="PORT", ge=1, le=65535)
-    public_url: str = Field("", alias="PUBLIC_URL")
-    secret_key: SecretStr = Field(SecretStr(""), alias="SECRET_KEY")
-    field_keys: SecretStr = Field(SecretStr(""), alias="SMNB_FIELD_KEYS")
-    debug: bool = Field(False, alias="DEBUG")
-    allowed_hosts: str = Field("", alias="ALLOWED_HOSTS")
-    database_url: str = Field("", alias="DATABASE_URL")
-    redis_url: str = Field("", alias="REDIS_URL")
-    data_dir: Path = Field(ROOT / "var", alias="SMNB_DATA_DIR")
-    owner: str = Field("studio", alias="SMNB_OWNER", min_length=1, max_length=150)
-    owner_password: SecretStr = Field(SecretStr(""), alias="SMNB_OWNER_PASSWORD")
-    demo: bool = Field(True, alias="SMNB_DEMO")
-    poll_seconds: float = Field(30.0, alias="SMNB_POLL_SECONDS", gt=0, le=86_400)
-    host_slots: int = Field(4, alias="SMNB_HOST_SLOTS", ge=1, le=64)
-    allow_private_feeds: bool = Field(False, alias="SMNB_ALLOW_PRIVATE_FEEDS")
-    limit_reads: int = Field(3000, alias="SMNB_LIMIT_READS", ge=0)
-    limit_writes: int = Field(60, alias="SMNB_LIMIT_WRITES", ge=0)
-    limit_go_live: int = Field(30, alias="SMNB_LIMIT_GO_LIVE", ge=0)
-    limit_public_sockets: int = Field(30, alias="SMNB_LIMIT_PUBLIC_SOCKETS", ge=0)
-    limit_feeds: int = Field(20, alias="SMNB_LIMIT_FEEDS", ge=0)
-    anthropic_api_key: SecretStr = Field(SecretStr(""), alias="ANTHROPIC_API_KEY")
-    anthropic_base_url: str = Field("", alias="ANTHROPIC_BASE_URL")
-    reddit_client_id: str = Field("", alias="REDDIT_CLIENT_ID")
-    reddit_client_secret: SecretStr = Field(SecretStr(""), alias="REDDIT_CLIENT_SECRET")
-    reddit_user_agent: str = Field("smnb/0.1 (self-hosted newsroom)", alias="REDDIT_USER_AGENT")
-    reddit_url: str = Field("https://www.reddit.com", alias="REDDIT_URL")
-    reddit_oauth_url: str = Field("https://oauth.reddit.com", alias="REDDIT_OAUTH_URL")
+    port: int = Field(
+        8000, alias="PORT", ge=1, le=65535, description="Where the studio listens, on 127.0.0.1."
+    )
+    public_url: str = Field(
+        "",
+        alias="PUBLIC_URL",
+        description="The address in the browser; unset: http://localhost:PORT. With https:// "
+        "cookies are secure and a proxy's X-Forwarded-Proto is believed.",
+    )
+    secret_key: SecretStr = Field(
+        SecretStr(""),
+        alias="SECRET_KEY",
+        description="Signs logins. Unset: made once and kept in the data folder, readable by you "
+        "alone.",
+    )
+    field_keys: SecretStr = Field(
+        SecretStr(""),
+        alias="SMNB_FIELD_KEYS",
+        description="Secrets that seal the keys people keep here, newest first, with commas. "
+        "Unset: made once and kept in the data folder, readable by you alone.",
+    )
+    debug: bool = Field(False, alias="DEBUG", description="Django's debug pages. Never in public.")
+    allowed_hosts: str = Field(
+        "",
+        alias="ALLOWED_HOSTS",
+        description="More host names, with commas. That of PUBLIC_URL, localhost and 127.0.0.1 "
+        "always work.",
+    )
+    database_url: str = Field(
+        "",
+        alias="DATABASE_URL",
+        description="postgresql://user:password@host/name or sqlite:///path. Unset: SQLite in the "
+        "data folder.",
+    )
+    redis_url: str = Field(
+        "",
+        alias="REDIS_URL",
+        description="redis://:password@host:6379/0. It uses databases 0, 2 and 3, counted from the "
+        "number given. Unset: a Redis of the studio's own.",
+    )
+    data_dir: Path = Field(
+        ROOT / "var",
+        alias="SMNB_DATA_DIR",
+        description="Database, secrets and static files. One studio per folder.",
+    )
+    owner: str = Field(
+        "studio",
+        alias="SMNB_OWNER",
+        min_length=1,
+        max_length=150,
+        description="User name of the first person, made by make run.",
+    )
+    owner_password: SecretStr = Field(
+        SecretStr(""),
+        alias="SMNB_OWNER_PASSWORD",
+        description="The first person's password. Unset: made and printed once.",
+    )
+    demo: bool = Field(
+        True, alias="SMNB_DEMO", description="Make the demo session on the first run."
+    )
+    poll_seconds: float = Field(
+        30.0,
+        alias="SMNB_POLL_SECONDS",
+        gt=0,
+        le=86_400,
+        description="Pause between two readings of a source, in seconds; may be a fraction.",
+    )
+    host_slots: int = Field(
+        4,
+        alias="SMNB_HOST_SLOTS",
+        ge=1,
+        le=64,
+        description="How many stories are narrated at the same time.",
+    )
+    allow_private_feeds: bool = Field(
+        False,
+        alias="SMNB_ALLOW_PRIVATE_FEEDS",
+        description="Let feeds lie at private addresses and any port.",
+    )
+    limit_reads: int = Field(
+        3000,
+        alias="SMNB_LIMIT_READS",
+        ge=0,
+        description="API reads a minute for each person; 0 = off.",
+    )
+    limit_writes: int = Field(
+        60,
+        alias="SMNB_LIMIT_WRITES",
+        ge=0,
+        description="API changes a minute for each person; 0 = off.",
+    )
+    limit_go_live: int = Field(
+        30,
+        alias="SMNB_LIMIT_GO_LIVE",
+        ge=0,
+        description="Go Live requests a minute for each person; 0 = off.",
+    )
+    limit_public_sockets: int = Field(
+        30,
+        alias="SMNB_LIMIT_PUBLIC_SOCKETS",
+        ge=0,
+        description="Sockets of one address on watch pages, in each web process; 0 = off.",
+    )
+    limit_feeds: int = Field(
+        20,
+        alias="SMNB_LIMIT_FEEDS",
+        ge=0,
+        description="Sources a person may add in an hour; 0 = off.",
+    )
+    anthropic_api_key: SecretStr = Field(
+        SecretStr(""),
+        alias="ANTHROPIC_API_KEY",
+        description="The key for models. Without it stories are told in the posts' own words.",
+    )
+    anthropic_base_url: str = Field(
+        "",
+        alias="ANTHROPIC_BASE_URL",
+        description="Another address of the same API. Unset: Anthropic's own.",
+    )
+    reddit_client_id: str = Field(
+        "",
+        alias="REDDIT_CLIENT_ID",
+        description="Reddit's API keys. Without them subreddits are read from their public RSS.",
+    )
+    reddit_client_secret: SecretStr = Field(
+        SecretStr(""),
+        alias="REDDIT_CLIENT_SECRET",
+        description="The secret that belongs to REDDIT_CLIENT_ID.",
+    )
+    reddit_user_agent: str = Field(
+        "smnb/0.1 (self-hosted newsroom)",
+        alias="REDDIT_USER_AGENT",
+        description="How readers of Reddit and feeds introduce themselves.",
+    )
+    reddit_url: str = Field(
+        "https://www.reddit.com",
+        alias="REDDIT_URL",
+        description="Reddit's address, also for its RSS.",
+    )
+    reddit_oauth_url: str = Field(
+        "https://oauth.reddit.com",
+        alias="REDDIT_OAUTH_URL",
+        description="The address of Reddit's API.",
+    )
 
     @field_validator("data_dir")
     @classmethod

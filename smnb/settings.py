@@ -15,6 +15,7 @@ DATA_DIR: Path = SMNB.data_dir
 DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 SECRET_KEY = kept_secret(SMNB.secret_key, DATA_DIR / "secret_key")
+FIELD_KEYS = kept_secret(SMNB.field_keys, DATA_DIR / "field_keys")
 DEBUG = SMNB.debug
 ALLOWED_HOSTS = SMNB.hosts
 PUBLIC_URL = SMNB.origins[0]
@@ -66,6 +67,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "smnb.areas.areas",
+                "sessions_app.appearance.appearance",
             ]
         },
     }
@@ -169,6 +171,7 @@ SECURE_HSTS_SECONDS = 31_536_000 if SECURE else 0
 SESSION_COOKIE_SECURE = SECURE
 CSRF_COOKIE_SECURE = SECURE
 SESSION_COOKIE_SAMESITE = "Lax"
+DEFAULT_EXCEPTION_REPORTER_FILTER = "sessions_app.discretion.Discreet"
 CSRF_FAILURE_VIEW = "django.views.csrf.csrf_failure"
 
 LOGGING = logging_config()

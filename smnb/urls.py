@@ -31,6 +31,7 @@ urlpatterns = [
     path("", include("sessions_app.urls")),
     path("", include("stories.urls")),
     path("", include("broadcast.urls")),
+    path("docs/", include("smnb.docs.urls")),
     path("login/", LoginView.as_view(redirect_authenticated_user=True), name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),
     path("api/", api.urls),

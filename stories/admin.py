@@ -19,7 +19,20 @@ from sessions_app.errors import SmnbError
 from sessions_app.http import SignedIn
 from sessions_app.models import Session
 from stories import quarantine
-from stories.models import QuarantinedRecord, Source, SourcePost, Story, TokenUsage
+from stories.models import (
+    BoardKeyword,
+    QuarantinedRecord,
+    Source,
+    SourceGroup,
+    SourcePost,
+    Story,
+    StoryThread,
+    StoryVersion,
+    TokenUsage,
+    Trend,
+    TrendBucket,
+    TrendPost,
+)
 
 
 @admin.register(Source)
@@ -52,6 +65,52 @@ class TokenUsageAdmin(Window):
         "cost_upper", "error",
     )  # fmt: skip
     list_filter = ("state", "model", "operation")
+    list_select_related = ("session",)
+
+
+@admin.register(SourceGroup)
+class SourceGroupAdmin(Window):
+    list_display = ("name", "description", "position")
+
+
+@admin.register(StoryThread)
+class StoryThreadAdmin(Window):
+    list_display = ("title", "session", "story_count", "updated_at")
+    list_select_related = ("session",)
+    search_fields = ("title",)
+
+
+@admin.register(StoryVersion)
+class StoryVersionAdmin(Window):
+    list_display = ("story", "number", "reason", "author", "created_at")
+    list_select_related = ("story", "author")
+
+
+@admin.register(Trend)
+class TrendAdmin(Window):
+    list_display = ("label", "kind", "session", "posts", "told", "last_at")
+    list_filter = ("kind",)
+    list_select_related = ("session",)
+    search_fields = ("label",)
+
+
+@admin.register(TrendBucket)
+class TrendBucketAdmin(Window):
+    list_display = ("trend", "size", "start", "posts", "engagement")
+    list_filter = ("size",)
+    list_select_related = ("trend",)
+
+
+@admin.register(TrendPost)
+class TrendPostAdmin(Window):
+    list_display = ("trend", "post", "session")
+    list_select_related = ("trend", "post", "session")
+
+
+@admin.register(BoardKeyword)
+class BoardKeywordAdmin(Window):
+    list_display = ("text", "board", "session", "moved_at")
+    list_filter = ("board",)
     list_select_related = ("session",)
 
 
@@ -89,7 +148,7 @@ class QuarantinedRecordAdmin(Window):
         page = {**self.admin_site.each_context(request), "rows": rows, "title": "Orphans by group"}
         return TemplateResponse(request, "admin/stories/quarantinedrecord/groups.html", page)
 
-    @admin.action(description="Adopt into a session…", permissions=["view"])
+    @admin.action(description="Adopt into a session…", permissions=["decide"])
     def adopt(self, request: SignedIn, chosen: QuerySet[QuarantinedRecord]) -> HttpResponse | None:
         form = AdoptForm(request.POST if "session" in request.POST else None)
         if not form.is_valid():
@@ -107,7 +166,7 @@ class QuarantinedRecordAdmin(Window):
         )
         return redirect(reverse("admin:stories_quarantinedrecord_changelist"))
 
-    @admin.action(description="Discard the chosen records", permissions=["view"])
+    @admin.action(description="Discard the chosen records", permissions=["decide"])
     def discard(self, request: SignedIn, chosen: QuerySet[QuarantinedRecord]) -> None:
         self._each(request, chosen, "discarded", lambda one: quarantine.discard(one, request.user))
 

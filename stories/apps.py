@@ -11,8 +11,16 @@ class StoriesConfig(AppConfig):
     verbose_name = "Stories"
 
     def ready(self) -> None:
-        from stories import audits, search_index, usage  # noqa: F401 - audits register themselves
+        from stories import (  # noqa: F401 - audits register themselves
+            audits,
+            boards,
+            keeping,
+            search_index,
+            usage,
+        )
 
         pre_migrate.connect(search_index.drop_before_migrate, dispatch_uid="smnb-search")
         post_migrate.connect(search_index.restore_after_migrate, dispatch_uid="smnb-search")
         usage.register()
+        boards.register()
+        keeping.register()

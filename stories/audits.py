@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from django.db.models import Count, F, Q, Sum
+from django.db.models import Count, F, OuterRef, Q, Subquery, Sum
+from django.db.models.functions import Coalesce
 
 from sessions_app.audits import compare, register
-from stories.models import SourcePost, Story, TokenUsage
+from sessions_app.models import Bucket, Tally
+from stories.models import SourcePost, Story, TokenUsage, Trend, TrendPost
 
 
 @register("story-counters")
@@ -37,6 +39,44 @@ def ledger() -> Iterator[tuple[object, str]]:
         yield from compare(column, column.replace("_", " "), closed, Sum(column))
     written = Sum(F("cache_write_5m_tokens") + F("cache_write_1h_tokens"))
     yield from compare("cache_write_tokens", "cache write tokens", closed, written)
+
+
+@register("buckets")
+def buckets() -> Iterator[tuple[object, str]]:
+    """The figures over time sum up to the counters; the 60-minute buckets are kept for good."""
+    hours = Bucket.objects.filter(size=60)
+    for column in (
+        "story_count", "words", "feed", "input_tokens", "output_tokens", "cache_read_tokens",
+        "cache_write_tokens", "cost_lower", "cost_upper",
+    ):  # fmt: skip
+        what = f"{column.replace('_', ' ')} over time"
+        yield from compare(column, what, hours, Sum(column))
+
+
+@register("tallies")
+def tallies() -> Iterator[tuple[object, str]]:
+    """The figures by kind sum up to the counters: stories by theirs, calls by theirs."""
+    for dimension in ("tone", "priority", "source"):
+        rows = Tally.objects.filter(dimension=dimension)
+        yield from compare("story_count", f"stories by {dimension}", rows, Sum("count"))
+        yield from compare("words", f"words by {dimension}", rows, Sum("words"))
+    for dimension in ("model", "operation"):
+        rows = Tally.objects.filter(dimension=dimension)
+        for column in ("input_tokens", "output_tokens", "cost_lower", "cost_upper"):
+            what = f"{column.replace('_', ' ')} by {dimension}"
+            yield from compare(column, what, rows, Sum(column))
+
+
+@register("market")
+def market() -> Iterator[tuple[object, str]]:
+    """A keyword's volume is the number of posts behind it."""
+    links = TrendPost.objects.filter(trend=OuterRef("pk")).order_by().values("trend")
+    counted = links.annotate(number=Count("pk")).values("number")
+    keywords = Trend.objects.filter(kind=Trend.Kind.KEYWORD)
+    keywords = keywords.annotate(behind=Coalesce(Subquery(counted), 0))
+    for trend in keywords.exclude(posts=F("behind")).iterator():
+        behind = getattr(trend, "behind", 0)
+        yield trend.session_id, f"trend {trend.pk} says {trend.posts} posts, but has {behind}"
 
 
 @register("narrations")

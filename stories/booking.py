@@ -97,7 +97,7 @@ def call_shares(row: TokenUsage, earlier: Booking, old_model: str) -> list[Share
     ]
     shares.append(Share(Dimension.OPERATION, row.operation, {"count": more.calls, **more.sums()}))
     if row.story is not None:
-        shares += _of_story(row.story, more.sums())
+        shares += shares_of(row.story, more.sums())
     return shares
 
 
@@ -112,7 +112,7 @@ def story_shares(story: Story, attempts: Iterable[UUID]) -> list[Share]:
         **{name: Sum(name, default=0) for name in SUMMED if name != "bounded"},
         bounded=Count("pk", filter=Q(state=TokenUsage.State.BOUNDED)),
     )
-    return _of_story(story, {"count": 1, "words": story.word_count, **spent})
+    return shares_of(story, {"count": 1, "words": story.word_count, **spent})
 
 
 def source_key(story: Story) -> str:
@@ -120,7 +120,7 @@ def source_key(story: Story) -> str:
     return credit(story.post.source.locator) if story.post is not None else str(story.origin)
 
 
-def _of_story(story: Story, sums: Mapping[str, int]) -> list[Share]:
+def shares_of(story: Story, sums: Mapping[str, int]) -> list[Share]:
     keys = (
         (Dimension.TONE, story.tone),
         (Dimension.PRIORITY, story.priority),

@@ -7,6 +7,7 @@ from typing import Any
 from django import forms
 
 from sessions_app.models import Session
+from stories import grouping
 from stories.models import Source, SourcePost, Story
 from stories.search import FILTERS, Query, What, terms_of
 
@@ -49,3 +50,20 @@ class SearchForm(forms.Form):
             chosen["source"] = str(data["source"].pk)
         chosen["bookmarked"] = "1" if data.get("bookmarked") else ""
         return Query(self.searched, terms_of(data["q"]), chosen, data["since"], data["until"])
+
+
+class GroupForm(forms.Form):
+    """A group of sources; the domain checks the lines."""
+
+    name = forms.CharField(max_length=grouping.LONGEST_NAME)
+    description = forms.CharField(max_length=grouping.LONGEST_DESCRIPTION, required=False)
+    sources = forms.CharField(
+        widget=forms.Textarea(attrs={"rows": 5, "spellcheck": "false"}),
+        help_text="One a line: r/science, r/science new, https://example.org/feed.xml, or demo.",
+    )
+
+    def payload(self) -> dict[str, str]:
+        said = self.cleaned_data
+        return {
+            "name": said["name"], "description": said["description"], "lines": said["sources"],
+        }  # fmt: skip

@@ -158,12 +158,6 @@ def settle(post: SourcePost, claim: Claim, state: str, reason: str = "") -> bool
     return bool(mine.update(state=state, reason=reason[:200]))
 
 
-def release_earlier(claim: Claim) -> None:
-    """Give back what an earlier epoch of this step held; after three tries it is marked failed."""
-    earlier = held_by(claim).filter(epoch__lt=claim.epoch)
-    earlier.filter(attempts__lt=MAX_ATTEMPTS).update(state=State.QUEUED)
-
-
 def left_behind(session: Session) -> QuerySet[SourcePost]:
     """Claimed posts of the session whose step has ended without them."""
     claimed = SourcePost.objects.filter(session=session, state=State.CLAIMED)

@@ -19,7 +19,9 @@ from django.utils import timezone
 from sessions_app import events
 from sessions_app.errors import Conflict, Invalid
 from sessions_app.models import Session
-from stories import feed
+from sessions_app.series import Extra
+from stories import feed, posts
+from stories.booking import story_shares
 from stories.models import QuarantinedRecord, Story
 from stories.text import clean_line, clean_text, word_count
 
@@ -104,8 +106,13 @@ def adopt(record: QuarantinedRecord, session: Session, actor: User) -> Story:
         events.record(
             session,
             feed.WRITTEN,
-            {"story": feed.payload(story), "queue": [], "adopted": record.pk},
+            {
+                "story": feed.payload(story),
+                "queue": posts.queue_payload(session),
+                "adopted": record.pk,
+            },
             story.completed_at,
+            Extra(shares=story_shares(story, ())),
             story_count=1,
             words=story.word_count,
             narration_seconds=story.duration,

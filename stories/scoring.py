@@ -42,11 +42,7 @@ class Score:
 
 def score(post: FetchedPost, now: datetime) -> Score:
     """Score one post as it stands at ``now`` (aware)."""
-    age = (
-        None
-        if post.published_at is None
-        else max((now - post.published_at).total_seconds() / 3600, 0.0)
-    )
+    age = _age_hours(post, now)
     parts = {
         "engagement": engagement(post, age or 0.0),
         "recency": recency(age),

@@ -22,8 +22,8 @@ from sessions_app import context, events, steps, sweeper
 from sessions_app.models import Message, Session, SessionStats, Step
 from sessions_app.series import Extra
 from sessions_app.steps import Claim
-from stories import prices
-from stories.booking import Booking, call_shares, story_shares
+from stories import budget, prices
+from stories.booking import Booking, call_shares
 from stories.ledger_types import Attempt, Close, Counts
 from stories.models import SourcePost, TokenUsage
 
@@ -34,11 +34,6 @@ UNPRICED = "unpriced_model"
 LEFT_OPEN = timedelta(seconds=30)
 # Literals, not parameters: only so does SQLite see that the index of open rows will do.
 _OPEN = RawSQL("stories_tokenusage.state IN ('reserved', 'started')", [], BooleanField())
-
-__all__ = [
-    "CLOSED", "UNPRICED", "BookedAttempt", "SessionLedger", "bound_abandoned", "left_open",
-    "over_budget", "payload", "register", "story_shares",
-]  # fmt: skip
 
 
 class SessionLedger:
@@ -119,7 +114,10 @@ def _close(row: TokenUsage, close: Close) -> None:
         _alert(row.session, row.model)
     added = Booking.of(row).beyond(earlier)
     extra = Extra(added.measures(), call_shares(row, earlier, old_model))
-    events.record(row.session, CLOSED, {"usage": payload(row)}, None, extra, **added.counters())
+    counters = added.counters()
+    event = events.record(row.session, CLOSED, {"usage": payload(row)}, None, extra, **counters)
+    spent = int(event.payload["figures"]["cost_upper"])
+    budget.warn_if_crossed(row.session, spent - added.cost_upper, spent)
 
 
 def _priced(close: Close) -> dict[str, Any]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator
 from typing import Protocol
 
-from stories.text import cut, sentences, word_set
+from stories.names import MAX_NAME, NO_NAME, in_title_case, names_in
+from stories.text import cut, sentences
 from stories.types import Brief, Narration, OnText, Sentiment, Tone
 
 MAX_TOPICS = 5
-MAX_TOPIC = 40
+MAX_TOPIC = MAX_NAME
 MAX_TITLE = 120
 # Word lists call layoffs and verdicts neutral and jokes sad, so no rule claims more than this.
 RULE_SENTIMENT: Sentiment = "neutral"
@@ -93,17 +93,6 @@ def tone_of(title: str, body: str) -> Tone:
     return "opinion" if re.search(r"\bI (?:believe|would argue)\b", body[:2000]) else "developing"
 
 
-_NAME = r"[^\W\d_a-z][\w'\u2019-]*+"
-_RUN = re.compile(rf"{_NAME}(?:\s(?:of\s(?:the\s)?)?{_NAME})*+(?:\s\d[\d.]*+(?![\w-]))?")
-_NO_TOPIC = word_set("""
-    i a an the this that these those he she it they we you his her its their our my in on at by for
-    from with of to and but or nor so if as when while after before since until then there here what
-    why how who which where about all both each every more most no not one some such two three four
-    five six seven eight nine ten today tomorrow yesterday tonight monday tuesday wednesday thursday
-    friday saturday sunday january february march april may june july august september october
-    november december mr mrs ms dr opinion analysis correction update breaking yes will reddit edit
-    tomorrow's today's half ask just new let version
-""")
 _PLAIN_WORD = re.compile(r"[^\W\d_]{6,20}+")
 
 
@@ -112,9 +101,9 @@ def topics_of(title: str, body: str) -> list[str]:
     headline = kicker_of(title)[1]
     counted: Counter[str] = Counter()
     known: set[str] = set()
-    weighted = [(headline, 2)] if not _title_case(headline) else []
+    weighted = [(headline, 2)] if not in_title_case(headline) else []
     for text, weight in [*weighted, *((part, 1) for part in sentences(body[:6000]))]:
-        for name, proven in _names(text):
+        for name, proven in names_in(text):
             counted[name] += weight
             known |= {name} if proven else set()
     ranked = [name for name, _ in counted.most_common() if name in known]
@@ -122,26 +111,9 @@ def topics_of(title: str, body: str) -> list[str]:
     return names[:MAX_TOPICS] or _plain_topics(headline)
 
 
-def _names(text: str) -> Iterator[tuple[str, bool]]:
-    """Each run of capitalised words, and whether its place proves it a name."""
-    for run in _RUN.finditer(text):
-        words = run[0].split()
-        while words and words[0].lower() in _NO_TOPIC:
-            words.pop(0)
-        name = re.sub(r"['\u2019]s$", "", " ".join(words)).strip("'\u2019-")
-        if 2 < len(name) <= MAX_TOPIC and not name[0].islower():
-            inside = re.search(r"\w", text[: run.start()])
-            yield name, inside is not None or len(words) > 1 or len(words) < len(run[0].split())
-
-
-def _title_case(text: str) -> bool:
-    words = [word for word in text.split() if word[0].isalpha() and len(word) > 3]
-    return sum(word[0].isupper() for word in words) > 0.7 * len(words)
-
-
 def _plain_topics(headline: str) -> list[str]:
     words = dict.fromkeys(_PLAIN_WORD.findall(headline.lower()))
-    return sorted((word for word in words if word not in _NO_TOPIC), key=len, reverse=True)[:3]
+    return sorted((word for word in words if word not in NO_NAME), key=len, reverse=True)[:3]
 
 
 _LINK = re.compile(r"!?\[([^\[\]]{1,300})\]\([^()\s]{1,2000}\)")

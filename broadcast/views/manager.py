@@ -1,15 +1,16 @@
-"""The Session Manager."""
+"""The Session Manager: the list, and a session's name, settings, budget and filing."""
 
 from __future__ import annotations
 
-from typing import Any
-
-from django.http import HttpResponse
+from django.http import HttpResponse, HttpResponseRedirect, QueryDict
 from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_POST, require_safe
 
-from broadcast import pages
-from broadcast.forms import NewSessionForm, SettingsForm, SourceForm
+from broadcast import listing
+from broadcast.forms import BudgetForm, FilterForm, NewSessionForm, SettingsForm
+from broadcast.views import detail
 from sessions_app import commands, lifecycle
 from sessions_app.errors import SmnbError
 from sessions_app.http import SignedIn, of_session, refused, signed_in
@@ -19,13 +20,28 @@ from sessions_app.models import Session
 @require_safe
 @signed_in
 def sessions(request: SignedIn) -> HttpResponse:
-    return _list(request, NewSessionForm())
+    """The list; only its rows when htmx filters as one types."""
+    if not request.htmx:
+        return _list(request, NewSessionForm())
+    answer = render(request, "sessions_app/_rows.html", _rows(request))
+    patch_vary_headers(answer, ["HX-Request"])
+    return answer
+
+
+def _rows(request: SignedIn) -> dict[str, object]:
+    found = FilterForm(request.GET, auto_id="filter_%s")
+    before = request.GET.get("before", "")
+    page = listing.page(request.user, found.wanted(before))
+    query = request.GET.copy()
+    query.pop("before", None)
+    return {**page, "filter": found, "query": query.urlencode(), "before": before}
 
 
 def _list(request: SignedIn, form: NewSessionForm, status: int = 200) -> HttpResponse:
-    rows = pages.session_rows(Session.objects.for_user(request.user))
-    page = {"sessions": rows, "form": form}
-    return render(request, "sessions_app/list.html", page, status=status)
+    page = {**_rows(request), "form": form}
+    answer = render(request, "sessions_app/list.html", page, status=status)
+    patch_vary_headers(answer, ["HX-Request"])
+    return answer
 
 
 @require_POST
@@ -42,26 +58,6 @@ def create(request: SignedIn) -> HttpResponse:
     return redirect("session_detail", session.pk)
 
 
-@require_safe
-@of_session
-def detail(request: SignedIn, session: Session) -> HttpResponse:
-    return _detail(request, session, SettingsForm(instance=session), SourceForm())
-
-
-def _detail(
-    request: SignedIn,
-    session: Session,
-    settings_form: SettingsForm,
-    source_form: SourceForm,
-    status: int = 200,
-) -> HttpResponse:
-    page = pages.session_page(session) | {
-        "settings_form": settings_form,
-        "source_form": source_form,
-    }
-    return render(request, "sessions_app/detail.html", page, status=status)
-
-
 @require_POST
 @of_session
 def rename(request: SignedIn, session: Session) -> HttpResponse:
@@ -72,7 +68,7 @@ def rename(request: SignedIn, session: Session) -> HttpResponse:
         return refused(request, error, "session_detail", session.pk)
     if request.htmx:
         return render(request, "sessions_app/_name.html", {"session": session})
-    return redirect("session_detail", session.pk)
+    return detail.back_to(session)
 
 
 @require_POST
@@ -81,47 +77,49 @@ def settings(request: SignedIn, session: Session) -> HttpResponse:
     fresh = lifecycle.get(request.user, session.pk)
     form = SettingsForm(request.POST, instance=fresh)
     if not form.is_valid():
-        return _detail(request, session, form, SourceForm(), status=422)
-    return _run(request, session, "session.change", form.payload())
+        return detail.show(request, session, status=422, settings_form=form)
+    return detail.run(request, session, "session.change", form.payload(), "settings")
+
+
+@require_POST
+@of_session
+def budget(request: SignedIn, session: Session) -> HttpResponse:
+    form = BudgetForm(request.POST)
+    if not form.is_valid():
+        return detail.show(request, session, status=422, budget_form=form)
+    return detail.run(request, session, "session.change", form.cleaned_data, "budget")
 
 
 @require_POST
 @of_session
 def visibility(request: SignedIn, session: Session) -> HttpResponse:
     data = {"visible": request.POST.get("visible") == "true"}
-    return _run(request, session, "session.change", data)
+    return detail.run(request, session, "session.change", data, "public")
 
 
 @require_POST
 @of_session
 def archive(request: SignedIn, session: Session) -> HttpResponse:
+    """File the session away or take it back; ``back`` is the query of the list one came from."""
     restoring = request.POST.get("action") == "restore"
-    return _run(request, session, "session.restore" if restoring else "session.archive", {})
-
-
-@require_POST
-@of_session
-def add_source(request: SignedIn, session: Session) -> HttpResponse:
-    form = SourceForm(request.POST)
-    if not form.is_valid():
-        return _detail(request, session, SettingsForm(instance=session), form, status=422)
+    name = "session.restore" if restoring else "session.archive"
+    if "back" not in request.POST:
+        return detail.run(request, session, name, {}, "filing")
     try:
-        commands.run("source.add", request.user, session, form.cleaned_data)
+        commands.run(name, request.user, session, {})
     except SmnbError as error:
-        form.add_error("locator", error.sentence)
-        return _detail(request, session, SettingsForm(instance=session), form, status=422)
-    return redirect("session_detail", session.pk)
+        return refused(request, error, "sessions")
+    query = QueryDict(request.POST["back"]).urlencode()
+    return HttpResponseRedirect(reverse("sessions") + (f"?{query}" if query else ""))
 
 
 @require_POST
 @of_session
-def remove_source(request: SignedIn, session: Session, source_id: int) -> HttpResponse:
-    return _run(request, session, "source.remove", {"source": source_id})
-
-
-def _run(request: SignedIn, session: Session, name: str, data: dict[str, Any]) -> HttpResponse:
+def clone(request: SignedIn, session: Session) -> HttpResponse:
+    """Copy the session and open the copy; ``name`` may be left out."""
     try:
-        commands.run(name, request.user, session, data)
+        data = {"name": request.POST.get("name") or None}
+        fresh = commands.run("session.clone", request.user, session, data)
     except SmnbError as error:
         return refused(request, error, "session_detail", session.pk)
-    return redirect("session_detail", session.pk)
+    return detail.back_to(fresh)

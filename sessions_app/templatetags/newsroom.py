@@ -7,6 +7,8 @@ from urllib.parse import urlsplit
 
 from django import template
 
+from sessions_app.lifecycle import used_percent
+
 register = template.Library()
 
 DASH = "\N{EN DASH}"
@@ -61,6 +63,12 @@ def money4(amount: int | None) -> str:
         whole += 1
     dollars, decimals = divmod(whole, 10_000)
     return f"{sign}${dollars:,}.{decimals:04d}"
+
+
+@register.filter
+def percent_of(spent: int, budget: int) -> int:
+    """How much of a budget is used in whole per cent, rounded down: 80 from exactly 80 % on."""
+    return used_percent(spent, budget)
 
 
 @register.filter

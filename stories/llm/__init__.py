@@ -2,6 +2,10 @@
 
 from stories.llm.errors import EmptyAnswer, PromptTooLong, Refused
 from stories.llm.gateway import Gateway
+from stories.llm.listing import count_models
 from stories.llm.shapes import Answer, Ask, Credentials
 
-__all__ = ["Answer", "Ask", "Credentials", "EmptyAnswer", "Gateway", "PromptTooLong", "Refused"]
+__all__ = [
+    "Answer", "Ask", "Credentials", "EmptyAnswer", "Gateway", "PromptTooLong", "Refused",
+    "count_models",
+]  # fmt: skip

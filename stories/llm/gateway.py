@@ -39,7 +39,7 @@ _UNREACHED = (
 
 
 @cache
-def _sdk() -> ModuleType:
+def anthropic_sdk() -> ModuleType:
     """The SDK, imported at the first question (2 s), with loggers that never show a prompt."""
     import anthropic
 
@@ -94,13 +94,13 @@ class Gateway:
 
     def _events(self, ask: Ask, exchange: Exchange) -> Generator[dict[str, Any]]:
         """The raw events of one request; every fault of SDK and network comes out typed."""
-        sdk = _sdk()
+        sdk = anthropic_sdk()
         try:
             with self._client(sdk) as client:
                 exchange.sending()
                 with client.messages.create(**_request(ask)) as stream:
                     exchange.request_id = stream.response.headers.get("request-id", "")
-                    with _cut_after(self._deadline, self._ended, stream.response):
+                    with cut_after(self._deadline, self._ended, stream.response):
                         for event in stream:
                             yield _plain(event)
         except (sdk.AnthropicError, *_NETWORK) as error:
@@ -142,7 +142,7 @@ def _plain(event: anthropic.types.RawMessageStreamEvent) -> dict[str, Any]:
 
 
 @contextmanager
-def _cut_after(seconds: float, ended: threading.Event, response: httpx2.Response) -> Iterator[None]:
+def cut_after(seconds: float, ended: threading.Event, response: httpx2.Response) -> Iterator[None]:
     """Shut the connection down when time is up or nobody listens any more.
 
     The SDK swallows pings, and they keep a read timeout from ever ending.
@@ -180,7 +180,7 @@ def _failure(
         if error.status_code >= 300:
             exchange.nothing_served()
         exchange.request_id = exchange.request_id or error.request_id or _named_request(error)
-        return refused(_refusal(error, ask))
+        return refused(refusal_of(error, ask.model))
     cause = error.__cause__ if isinstance(error, sdk.APIConnectionError) else error
     if isinstance(cause, _UNREACHED):
         exchange.nothing_served()
@@ -196,7 +196,8 @@ def _named_request(error: anthropic.APIStatusError) -> str:
     return str(body.get("request_id") or "")
 
 
-def _refusal(error: anthropic.APIStatusError, ask: Ask) -> Refusal:
+def refusal_of(error: anthropic.APIStatusError, model: str) -> Refusal:
+    """What an error answer says; ``model`` is the one that was asked for."""
     details = part(error.body, "error") if isinstance(error.body, dict) else {}
     return Refusal(
         status=error.status_code,
@@ -204,5 +205,5 @@ def _refusal(error: anthropic.APIStatusError, ask: Ask) -> Refusal:
         message=str(details.get("message") or ""),
         error_code=str(part(details, "details").get("error_code") or ""),
         retry_after=error.response.headers.get("retry-after", ""),
-        model=ask.model,
+        model=model,
     )

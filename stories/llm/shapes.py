@@ -10,7 +10,9 @@ from sessions_app.errors import NeedsHuman
 
 # What the API adds of its own: its framing, and its instructions for a JSON schema.
 _FRAMING_TOKENS = 1024
-KEY_REFUSED = "Anthropic refused the API key. Check ANTHROPIC_API_KEY."
+KEY_REFUSED = (
+    "Anthropic refused the API key. Check your key under User Settings, or ANTHROPIC_API_KEY."
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,6 +108,7 @@ class SourcePost(InSession):
                 fields=("session", "url_digest"), condition=~Q(url_digest=""), name="post_url"
             ),
             models.Index(fields=("session", "state"), name="post_state"),
+            models.Index(fields=("source", "-id"), name="post_of_source"),
         )
 
     def __str__(self) -> str:

@@ -127,17 +127,26 @@ class RedditSource:
         listing = getattr(reddit.subreddit(locator.removeprefix("r/")), sort)
         more = {"time_filter": "day"} if sort == "top" else {}
         try:
-            found = list(listing(limit=MAX_POSTS, **more))
+            found = _listed(listing(limit=MAX_POSTS, **more))
         except prawcore.PrawcoreException as error:
             raise _typed(error, locator, self._now()) from None
-        except (praw.exceptions.PRAWException, LookupError, ValueError, TypeError) as error:
+        except (praw.exceptions.PRAWException, *_NONSENSE) as error:
             raise _odd(error) from None
-        posts = [post for each in found if (post := _from_api(vars(each), self._now()))]
+        posts = [post for each in found if (post := _from_api(each, self._now()))]
         return Fetched(posts, not_before=self._now() + _pause(reddit))
 
 
+_NONSENSE = (AttributeError, LookupError, TypeError, ValueError)
 _THROTTLED = "Reddit asks us to wait. It is read again by itself after that."
 _KEYS_REFUSED = "Reddit refused the keys. Check REDDIT_CLIENT_ID and REDDIT_CLIENT_SECRET."
+
+
+def _listed(listing: Any) -> list[dict[str, Any]]:
+    """The fields of what a listing holds. PRAW takes some answers that are none for empty ones."""
+    found = [vars(each) for each in listing]
+    if not isinstance(getattr(listing._listing, "children", None), list):
+        raise TypeError("not a listing")
+    return found
 
 
 def _unknown(locator: str) -> NeedsHuman:

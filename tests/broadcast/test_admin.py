@@ -9,7 +9,7 @@ import pytest
 from django.apps import apps
 from django.contrib import admin
 from django.contrib.admin.models import LogEntry
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.db import models
 from django.test import Client
 from django.urls import reverse
@@ -165,6 +165,57 @@ def test_an_owner_who_is_not_on_the_staff_sees_none_of_it(
     assert act(client_of(owner), "discard", [one]).status_code == 302
     assert client_of(owner).get(reverse(LIST)).status_code == 302
     assert QuarantinedRecord.objects.get().state == "waiting"
+
+
+DECISIONS = [
+    (QuarantinedRecord, "change_quarantinedrecord", "adopt"),
+    (QuarantinedRecord, "change_quarantinedrecord", "discard"),
+    (ApiToken, "change_apitoken", "revoke"),
+]
+
+
+@pytest.fixture
+def helper(db: None) -> User:
+    """Somebody on the staff who may look at everything."""
+    made = User.objects.create_user("helmut", password="helmut-has-one", is_staff=True)
+    made.user_permissions.set(Permission.objects.filter(codename__startswith="view_"))
+    return made
+
+
+def state_of(model: type[models.Model]) -> list[Any]:
+    return list(model._default_manager.order_by("pk").values())
+
+
+@pytest.mark.parametrize(("model", "_codename", "action"), DECISIONS)
+def test_who_may_only_look_sees_no_button_and_is_refused(
+    helper: User, client_of: Callable[[User], Client], session: Session,
+    model: type[models.Model], _codename: str, action: str,
+) -> None:  # fmt: skip
+    record(), tokens.make(session.owner)
+    before, page = state_of(model), path_of(model, "changelist")
+    seen = client_of(helper).get(page)
+    assert seen.status_code == 200
+    assert b'name="action"' not in seen.content
+    wanted = {"action": action, "_selected_action": [before[0]["id"]], "session": str(session.pk)}
+    for more in ({}, {"index": "0"}):
+        assert client_of(helper).post(page, {**wanted, **more}).status_code == 403
+    assert state_of(model) == before
+    assert not Story.objects.exists()
+
+
+@pytest.mark.parametrize(("model", "codename", "action"), DECISIONS)
+def test_who_may_also_decide_sees_the_button_and_it_works(
+    helper: User, client_of: Callable[[User], Client], session: Session,
+    model: type[models.Model], codename: str, action: str,
+) -> None:  # fmt: skip
+    record(), tokens.make(session.owner)
+    helper.user_permissions.add(Permission.objects.get(codename=codename))
+    before, page = state_of(model), path_of(model, "changelist")
+    assert f'value="{action}"'.encode() in client_of(helper).get(page).content
+    wanted = {"action": action, "_selected_action": [before[0]["id"]], "session": str(session.pk)}
+    assert client_of(helper).post(page, wanted).status_code == 302
+    assert state_of(model) != before
+    assert client_of(helper).post(path_of(model, "change", before[0]["id"]), {}).status_code == 403
 
 
 def test_a_staff_member_without_permission_can_decide_nothing(

@@ -57,7 +57,7 @@ def test_a_post_whose_step_was_cancelled_goes_back_to_the_queue(live: Session) -
     post.refresh_from_db()
     assert post.state == "queued"
     assert queue(live) == before + 1
-    assert [finding for finding in audits.run() if finding.name == "counters"] == []
+    assert [finding for finding in audits.run() if finding.audit == "counters"] == []
 
 
 def test_a_worn_out_post_of_an_ended_step_fails_instead(live: Session) -> None:

@@ -12,10 +12,10 @@ from django.test.utils import CaptureQueriesContext
 
 from broadcast import custody, host, orchestrator
 from broadcast.models import Broadcast
-from broadcast.narrators import choice
 from sessions_app import audits, commands, lifecycle, steps, sweeper
 from sessions_app.errors import NeedsHuman, Retry, SmnbError, WaitUntil
 from sessions_app.models import Message, Session, SessionEvent, Step
+from stories import keys
 from stories.llm import Credentials, EmptyAnswer, Refused
 from stories.models import SourcePost, Story, TokenUsage
 from stories.types import Brief, Narration, OnText
@@ -26,6 +26,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
 
 GoLive = Callable[[Session], Broadcast]
 MODEL = "claude-haiku-4-5"
+ARM, HOLD = 'UPDATE "sessions_app_step"', 'UPDATE "broadcast_broadcast" SET "epoch"'
 
 
 @pytest.fixture
@@ -331,11 +332,6 @@ def test_a_round_that_fails_while_the_run_stops_arms_no_step(
     assert list(audits.run()) == []
 
 
-def writes(queries: CaptureQueriesContext, table: str) -> list[int]:
-    start = f'UPDATE "{table}"'
-    return [n for n, each in enumerate(queries.captured_queries) if each["sql"].startswith(start)]
-
-
 @pytest.mark.parametrize("error", [None, Retry("Busy."), Refused("It would not.")])
 def test_each_round_holds_the_run_before_it_arms_the_next(
     live: Session, trouble: Callable[..., Trouble], error: Exception | None
@@ -348,10 +344,10 @@ def test_each_round_holds_the_run_before_it_arms_the_next(
         trouble(error)
     with CaptureQueriesContext(connection) as queries:
         narrate(live)
-    armed = writes(queries, "sessions_app_step")[-1]
-    held = [n for n in writes(queries, "broadcast_broadcast") if n < armed]
-    opened = [n for n, each in enumerate(queries.captured_queries) if each["sql"] == "BEGIN"]
-    assert held and held[-1] > max([n for n in opened if n < armed], default=-1)
+    asked = [each["sql"] for each in queries.captured_queries]
+    armed = max(n for n, sql in enumerate(asked) if sql.startswith(ARM) and '"due_at" =' in sql)
+    held = max(n for n, sql in enumerate(asked[:armed]) if sql.startswith(HOLD))
+    assert not any(sql.startswith("BEGIN") for sql in asked[held:armed])
 
 
 def test_without_a_key_a_session_that_wants_a_model_says_so_once(
@@ -381,7 +377,7 @@ def modelled(
     """A session on air that is narrated by a model."""
 
     found = Credentials(api_key="key-of-the-stand-in", base_url=anthropic.url)
-    monkeypatch.setattr(choice, "credentials", lambda: found)
+    monkeypatch.setattr(keys, "anthropic_of", lambda _: found)
     session = make_session(model=MODEL)
     go_live(session)
     run_due_steps(session, "poll", most=1)

@@ -84,7 +84,7 @@ def test_a_killed_post_leaves_the_queue_with_the_name_of_who_did_it(
     waiting[1].refresh_from_db()
     assert (waiting[1].state, waiting[1].reason) == ("skipped", "Killed by olga.")
     assert queue(session) == before - 1
-    assert [each for each in audits.run() if each.name == "counters"] == []
+    assert [each for each in audits.run() if each.audit == "counters"] == []
 
 
 @pytest.mark.parametrize("side", ["before", "after"])

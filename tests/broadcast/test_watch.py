@@ -54,7 +54,7 @@ def test_the_bytes_hold_nothing_private(shown: Session) -> None:
 
 def test_what_the_page_is_made_of_is_a_short_list(shown: Session) -> None:
     page = pages.watch_page(shown)
-    assert set(page) == {"session", "last_seq", "air", "onair", "stories"}
+    assert set(page) == {"session", "last_seq", "air", "onair", "stories", "older", "part"}
     assert set(page["session"]) == {"name"}
     assert set(page["air"]) == {"state"}
     assert set(page["stories"][0]["post"]) == {"source", "title", "url"}

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
-from django.db import transaction
+from django.db import DatabaseError, transaction
 
-from sessions_app import events, hub
+from sessions_app import events, hub, lifecycle
 from sessions_app.grants import Grant
 from sessions_app.models import Session
 from sessions_app.render import JSON
@@ -51,8 +51,7 @@ def viewer_of(session: Session, listener: Listener, format_: str = JSON) -> hub.
 @sync_to_async
 def happen(session: Session, type_: str = events.SESSION_CHANGED) -> int:
     with transaction.atomic():
-        shown = {"name": session.name, "settings": {"control_mode": "balanced"}}
-        return events.record(session, type_, {"session": shown}).seq
+        return events.record(session, type_, {"session": lifecycle.payload(session)}).seq
 
 
 async def until(condition: Callable[[], Any]) -> None:
@@ -83,6 +82,80 @@ async def test_an_event_that_cannot_be_shown_does_not_hold_up_those_after_it(
     await happen(session, "test.unshown")
     after = await happen(session)
     await until(lambda: any(f'data-seq="{after}"' in text for text in listener.texts))
+
+
+async def test_what_happens_while_a_viewer_catches_up_comes_after_it_and_once(
+    running_hub: hub.Hub, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    earlier = [await happen(session) for _ in range(3)]
+    listener, read, later = Listener(), hub._since, list[int]()
+    viewer = viewer_of(session, listener)
+    await running_hub.join(viewer)
+
+    async def since(viewer: hub.Viewer, after: int) -> tuple[list[str], int]:
+        found: tuple[list[str], int] = await read(viewer, after)
+        if len(later) < 2:
+            later.append(await happen(session))
+            await until(lambda: running_hub.rooms[session.pk].last == later[-1])
+            await asyncio.sleep(0.1)  # the pump has handed it out
+        return found
+
+    monkeypatch.setattr(hub, "_since", since)
+    await running_hub.catch_up(viewer, earlier[0] - 1)
+    last = await happen(session)
+    await until(lambda: listener.frames[-1]["seq"] == last)
+    seqs = [*earlier, *later, last]
+    assert [(each["prev"], each["seq"]) for each in listener.frames] == [
+        (seq - 1, seq) for seq in seqs
+    ]
+
+
+async def test_a_viewer_is_live_again_after_a_catch_up_that_failed(
+    running_hub: hub.Hub, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def since(viewer: hub.Viewer, after: int) -> tuple[list[str], int]:
+        raise DatabaseError
+
+    listener = Listener()
+    viewer = viewer_of(session, listener)
+    await running_hub.join(viewer)
+    monkeypatch.setattr(hub, "_since", since)
+    with pytest.raises(DatabaseError):
+        await running_hub.catch_up(viewer, 0)
+    seq = await happen(session)
+    await until(lambda: listener.frames and listener.frames[-1]["seq"] == seq)
+
+
+async def test_catching_up_passes_over_what_cannot_be_shown(
+    running_hub: hub.Hub, session: Session, monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    monkeypatch.setitem(events._types, "test.unshown", "Nobody made a template for it.")
+    before = await happen(session)
+    unshown = await happen(session, "test.unshown")
+    after = await happen(session)
+    listener = Listener()
+    viewer = viewer_of(session, listener, "html")
+    await running_hub.join(viewer)
+    await running_hub.catch_up(viewer, before - 1)
+    first, second = listener.texts
+    assert f'data-seq="{before}"' in first
+    assert f'data-seq="{after}" data-prev="{before}"' in second
+    assert any("event_not_shown" in str(each.msg) for each in caplog.records)
+    assert str(unshown) in caplog.text
+
+
+async def test_a_viewer_far_behind_is_told_to_load_anew_and_goes_on_from_there(
+    running_hub: hub.Hub, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub, "CATCH_UP_MOST", 2)
+    seqs = [await happen(session) for _ in range(5)]
+    listener = Listener()
+    viewer = viewer_of(session, listener)
+    await running_hub.join(viewer)
+    await running_hub.catch_up(viewer, 0)
+    (frame,) = listener.frames
+    assert (frame["type"], frame["seq"], viewer.sent) == ("reload", seqs[-1], seqs[-1])
 
 
 async def test_nonsense_on_the_channel_is_passed_over(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
+from datetime import time
 from typing import Any
 from uuid import uuid4
 
@@ -15,6 +16,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
+from broadcast import slots
 from sessions_app import lifecycle, tokens
 from sessions_app.models import Session
 from sessions_app.routing import websocket_urlpatterns
@@ -43,6 +45,9 @@ SETTINGS = {
     "model": "extractive", "personality": "formal", "verbosity": "concise", "pace": "200",
     "language": "en", "instructions": "", "control_mode": "balanced", "budget_usd": "",
 }  # fmt: skip
+SLOT = {"days": ["mon"], "on_at": "09:00", "off_at": "17:00", "zone": "UTC", "enabled": "on"}
+
+KEEPING = {"keep_fine_days": "30", "keep_answers_days": "7", "keep_sounds_days": "90"}
 
 TABLE: dict[tuple[str, str], tuple[Row, dict[str, Any]]] = {
     **{("", method): ((302, 302, 302, 302), {}) for method in METHODS},
@@ -57,10 +62,46 @@ TABLE: dict[tuple[str, str], tuple[Row, dict[str, Any]]] = {
     (S, "GET"): (OWN, {}),
     (f"{S}name/", "POST"): (DOES, {"name": "Other"}),
     (f"{S}settings/", "POST"): (DOES, SETTINGS),
+    (f"{S}budget/", "POST"): (DOES, {"budget_usd": "5"}),
+    (f"{S}clone/", "POST"): (DOES, {}),
     (f"{S}visibility/", "POST"): (DOES, {"visible": "true"}),
     (f"{S}filing/", "POST"): (DOES, {"action": "archive"}),
     (f"{S}sources/", "POST"): ((302, 404, 404, 422), {"kind": "recording"}),
+    (f"{S}sources/group/", "POST"): (DOES, {"group": "Tech Radar"}),
+    (f"{S}sources/test/", "POST"): (OWN, {"kind": "recording"}),
+    (f"{S}sources/<source>/test/", "POST"): (OWN, {}),
     (f"{S}sources/<source>/remove/", "POST"): (DOES, {}),
+    (f"{S}slots/", "POST"): (DOES, SLOT),
+    (f"{S}slots/<slot>/", "POST"): (DOES, SLOT),
+    (f"{S}slots/<slot>/switch/", "POST"): (DOES, {"enabled": "true"}),
+    (f"{S}slots/<slot>/remove/", "POST"): (DOES, {}),
+    ("stats/", "GET"): (PAGE, {}),
+    ("docs/", "GET"): (PAGE, {}),
+    ("docs/<slug>/", "GET"): (PAGE, {}),
+    ("account/", "GET"): (PAGE, {}),
+    ("account/profile/", "POST"): ((302, 302, 302, 302), {"first_name": "Olga"}),
+    ("account/password/", "POST"): ((302, 422, 422, 422), {}),
+    ("account/defaults/", "POST"): ((302, 302, 302, 302), {"language": "de"}),
+    ("account/theme/", "POST"): ((302, 302, 302, 302), {"theme": "dark"}),
+    ("account/keys/<service>/", "POST"): ((302, 302, 302, 302), {"api_key": "key-of-anybody"}),
+    ("account/keys/<service>/test/", "POST"): ((302, 302, 302, 302), {}),
+    ("account/keys/<service>/remove/", "POST"): ((302, 302, 302, 302), {}),
+    ("account/tokens/", "POST"): ((302, 201, 201, 201), {"name": "weekly report"}),
+    ("account/tokens/<bearer>/revoke/", "POST"): ((302, 302, 302, 302), {}),
+    ("settings/", "GET"): (PAGE, {}),
+    ("settings/defaults/", "POST"): ((302, 403, 302, 403), {"language": "de"}),
+    ("settings/retention/", "POST"): ((302, 403, 302, 403), KEEPING),
+    ("settings/groups/", "POST"): ((302, 403, 302, 403), {"name": "New", "sources": "demo"}),
+    ("settings/groups/<group>/", "POST"): ((302, 403, 422, 403), {"name": "New"}),
+    ("settings/groups/<group>/move/", "POST"): ((302, 403, 302, 403), {"direction": "up"}),
+    ("settings/groups/<group>/remove/", "POST"): ((302, 403, 302, 403), {}),
+    ("market/", "GET"): (PAGE, {}),
+    ("market/<session>/<trend>/", "GET"): ((302, 404, 404, 404), {}),
+    ("drafting/", "GET"): (PAGE, {}),
+    ("drafting/<session>/add/", "POST"): (DOES, {"text": "tides"}),
+    ("drafting/<session>/move/", "POST"): (DOES, {"keyword": "1", "board": "ideas"}),
+    ("drafting/<session>/remove/", "POST"): (DOES, {"keyword": "1"}),
+    (f"{A}/market", "GET"): (MINE, {}),
     ("broadcast/", "GET"): (PAGE, {}),
     ("broadcast/start/", "POST"): ((302, 409, 409, 409), {}),
     ("broadcast/<session>/", "GET"): (OWN, {}),
@@ -79,7 +120,7 @@ TABLE: dict[tuple[str, str], tuple[Row, dict[str, Any]]] = {
     (f"{A}/sources", "POST"): ((401, 404, 404, 409), {"kind": "recording"}),
     (f"{A}/stories/<story>/<decision>", "POST"): ((401, 404, 404, 404), {}),
     **{(f"{A}/{what}", "GET"): (MINE, {}) for what in (
-        "stats", "stories", "posts", "usage", "events",
+        "stats", "series", "stories", "posts", "usage", "events",
     )},
 }  # fmt: skip
 ROUTES = sorted({route for route, _ in TABLE})
@@ -118,9 +159,12 @@ def visit(
 ) -> Callable[[Client, str, str], Any]:
     monkeypatch.setitem(health.COMPONENTS, "workers", lambda: health.OK)
     lifecycle.show(session, True)
+    times = {"days": 1, "on_at": time(9), "off_at": time(17), "enabled": False}
     values = {
+        "slot": slots.add(session, times).pk,
         "session": session.pk, "token": session.watch_token, "source": source.pk, "story": 1,
-        "decision": "approve",
+        "trend": 1, "service": "anthropic", "bearer": 1, "group": 1,
+        "decision": "approve", "slug": "api",
     }  # fmt: skip
 
     def send(client: Client, route: str, method: str) -> Any:

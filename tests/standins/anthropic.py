@@ -23,6 +23,7 @@ from tests.standins.server import Request, StandIn
 
 _SSE = {"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-cache"}
 
+_BIRTHDAY = "2026-01-01T00:00:00Z"
 _RATE = "This request would exceed the rate limit of your organization."
 _SPEND = "Your workspace has had enough for this month."
 _CREDIT = "Your credit balance is too low to access the API. Purchase credits."
@@ -66,6 +67,7 @@ class AnthropicStandIn(StandIn):
         self.script: list[str | Path] = []
         self.pause = 0.0
         self.cut_after = 2
+        self.models = ["claude-one", "claude-two", "claude-three"]
         self.text: str | None = None  # what to answer instead of composing
         self.served: list[Served] = []
         self.abandoned = threading.Event()  # a client hung up in the middle of an answer
@@ -87,7 +89,9 @@ class AnthropicStandIn(StandIn):
             self._count += 1
             request_id = f"req_standin_{self._count:06d}"
             mode = self.script.pop(0) if self.script else self.mode
-        if not request.path.startswith("/v1/messages"):
+        if request.path.startswith("/v1/models"):
+            self._list(request, request_id, mode)
+        elif not request.path.startswith("/v1/messages"):
             self._error(request, request_id, ERRORS["unknown_model"])
         elif isinstance(mode, Path):
             self._replay(request, request_id, mode)
@@ -96,6 +100,22 @@ class AnthropicStandIn(StandIn):
         else:
             asked = json.loads(request.recorded.body)
             FAULTS[mode](self, request, self._plan(request_id, asked))
+
+    def _list(self, request: BaseHTTPRequestHandler, request_id: str, mode: str | Path) -> None:
+        """The models there are; of the modes, the errors and ``silent`` and ``prose`` apply."""
+        if isinstance(mode, str) and mode in ERRORS:
+            self._error(request, request_id, ERRORS[mode])
+        elif mode == "silent":
+            self.stopping.wait()
+        elif mode == "prose":
+            self.reply(request, 200, b"<html>Hello</html>", {"Content-Type": "text/html"})
+        else:
+            found = [
+                {"type": "model", "id": name, "display_name": name, "created_at": _BIRTHDAY}
+                for name in self.models
+            ]
+            page = {"data": found, "has_more": False, "first_id": None, "last_id": None}
+            self._json(request, 200, page, {"request-id": request_id})
 
     def _plan(self, request_id: str, asked: dict[str, Any]) -> Plan:
         text = self.text if self.text is not None else composed(asked)

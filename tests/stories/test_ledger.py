@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, connection, transaction
 
-from sessions_app import audits, lifecycle, steps
+from sessions_app import audits, lifecycle, steps, sweeper
 from sessions_app.models import Message, Session, SessionEvent, SessionStats, Step
 from sessions_app.steps import Claim
 from stories import usage
@@ -136,6 +137,69 @@ def test_a_late_answer_still_makes_a_bounded_row_exact(claim: Claim) -> None:
     assert (stats(claim).input_tokens, stats(claim).output_tokens) == (1000, 200)
     assert stats(claim).cost_lower == stats(claim).cost_upper
     assert list(audits.run()) == []
+
+
+def test_an_answer_that_comes_while_its_row_is_being_bounded_is_not_lost(
+    claim: Claim, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempt = reserve(claim)
+    bounded, read, price = threading.Event(), threading.Event(), usage._priced
+
+    def priced(close: Close) -> dict[str, Any]:
+        if close.state == "final":
+            read.set()
+        return price(close)
+
+    def close_meanwhile(index: int) -> None:
+        if index == 1:
+            bounded.wait(10)
+            attempt.close(final())
+            return
+        with transaction.atomic():
+            take_over(claim)
+            bounded.set()
+            # Let the other one read first, if no lock keeps it from that.
+            read.wait(0.5)
+
+    monkeypatch.setattr(usage, "_priced", priced)
+    together(2, close_meanwhile)
+    assert row().exact
+    assert (stats(claim).input_tokens, stats(claim).output_tokens) == (1000, 200)
+    assert list(audits.run()) == []
+
+
+def leave_open(claim: Claim, seconds: int) -> None:
+    """Closing the row failed, and its step waits for another try."""
+    reserve(claim).started(MODEL, "msg_1", "req_1", Counts(input=1000, output=1))
+    TokenUsage.objects.update(created_at=steps.now() - timedelta(seconds=seconds))
+
+
+def test_the_sweeper_bounds_what_was_left_open_by_a_step_that_waits(claim: Claim) -> None:
+    leave_open(claim, seconds=31)
+    claim.again(steps.now() + timedelta(hours=1))
+    sweeper.sweep()
+    assert (row().state, row().error) == ("bounded", "left_open")
+    assert 0 < row().cost_lower < row().cost_upper
+    assert stats(claim).input_tokens == 1000
+    assert list(audits.run()) == []
+
+
+@pytest.mark.parametrize(("seconds", "leased"), [(31, True), (20, False)])
+def test_the_sweeper_leaves_a_row_alone_that_may_still_be_closed(
+    claim: Claim, seconds: int, leased: bool
+) -> None:
+    leave_open(claim, seconds)
+    if not leased:
+        claim.done()
+    sweeper.sweep()
+    assert row().state == "started"
+
+
+def test_rows_left_open_are_found_over_the_index_of_open_rows(claim: Claim) -> None:
+    with transaction.atomic(), connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute("SET LOCAL enable_seqscan = off")
+        assert "usage_open" in usage.left_open().explain()
 
 
 def test_an_unknown_price_is_said_once_and_is_not_zero(claim: Claim) -> None:

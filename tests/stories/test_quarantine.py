@@ -9,9 +9,9 @@ from django.contrib.auth.models import User
 
 from sessions_app import audits
 from sessions_app.errors import Conflict, Invalid
-from sessions_app.models import Session, SessionStats
+from sessions_app.models import Session, SessionEvent, SessionStats
 from stories import quarantine
-from stories.models import QuarantinedRecord, Story
+from stories.models import QuarantinedRecord, SourcePost, Story
 from tests.together import together
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
@@ -38,6 +38,12 @@ def test_an_adopted_record_is_a_legacy_story_with_its_figures(
     assert (story.title, story.word_count) == ("Old", 4)
     assert SessionStats.objects.get(session=session).story_count == 1
     assert list(audits.run()) == []
+
+
+def test_adopting_shows_the_queue_as_it_is(session: Session, owner: User, post: SourcePost) -> None:
+    quarantine.adopt(put(), session, owner)
+    written = SessionEvent.objects.get(type="story.written")
+    assert [each["id"] for each in written.payload["queue"]] == [post.pk]
 
 
 @pytest.mark.parametrize(

@@ -170,6 +170,29 @@ def test_a_page_instead_of_json_and_a_silent_server_are_tried_again(
         source(reddit).fetch("r/any", "hot", {})
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [{}, [], None, "", 7, [{}, {}], {"kind": "Listing"}, {"kind": "Listing", "data": {}},
+     {"kind": "Listing", "data": {"children": None}}, {"kind": "t5", "data": {"id": "x"}},
+     {"kind": "Listing", "data": {"children": [{}], "after": None}}],
+    ids=str,
+)  # fmt: skip
+def test_an_answer_that_is_no_listing_is_not_taken_for_an_empty_one(
+    reddit: RedditStandIn, answer: object
+) -> None:
+    reddit.answer = (200, {"Content-Type": "application/json"}, json.dumps(answer).encode())
+    with pytest.raises(Retry, match="made no sense"):
+        source(reddit).fetch("r/any", "hot", {})
+
+
+def test_a_post_without_a_score_is_read(reddit: RedditStandIn) -> None:
+    plain = post("a", "One")
+    del plain["score"], plain["num_comments"]
+    reddit.publish("any", [plain])
+    (found,) = source(reddit).fetch("r/any", "hot", {}).posts
+    assert (found.score, found.comments) == (0, 0)
+
+
 def test_nobody_there_is_tried_again(reddit: RedditStandIn) -> None:
     mine = source(reddit)
     reddit.stop()

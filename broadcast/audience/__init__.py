@@ -1,0 +1,1 @@
+"""What the audience gets: watch page, overlay, feeds, sound, podcast; never the owner or the money."""

@@ -1,0 +1,300 @@
+"""Live Stats of a session: figures over time and by kind, from counters, buckets and tallies alone.
+
+Money is in 10⁻¹² USD here; moments are aware datetimes. Nothing here reads a session's stories,
+posts or ledger rows, so a page costs the same at ten stories and at ten million.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import Sum
+
+from broadcast import orchestrator, overview
+from broadcast.models import Broadcast
+from broadcast.states import State
+from sessions_app import events, series, steps
+from sessions_app.models import Bucket, Session, SessionStats, Tally
+
+SIZES = series.SIZES
+POINTS = 60
+DEFAULT_SIZE = 5
+MOST_SHARES = 12
+OTHER = "other"
+HOUR = 3600
+MEASURES = tuple(sorted(series.MEASURES))
+DIMENSIONS = (
+    (Tally.Dimension.TONE, "Tone", "stories"),
+    (Tally.Dimension.PRIORITY, "Priority", "stories"),
+    (Tally.Dimension.MODEL, "Model", "calls"),
+    (Tally.Dimension.OPERATION, "Operation", "calls"),
+    (Tally.Dimension.SOURCE, "Source", "stories"),
+)
+
+
+def size_of(text: str) -> int:
+    """The size of buckets that an address asks for; what is none of ours is the default."""
+    return next((size for size in SIZES if str(size) == text), DEFAULT_SIZE)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The last ``POINTS`` buckets of ``size`` minutes; off air it ends at what happened last."""
+
+    size: int
+    last: datetime
+    frozen: bool
+
+    @property
+    def first(self) -> datetime:
+        return self.last - timedelta(minutes=self.size * (POINTS - 1))
+
+    @property
+    def last_at(self) -> str | None:
+        """When the last bucket begins, as payloads carry moments."""
+        return events.stamp(self.last)
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """What happened within ``size`` minutes from ``at`` on; nothing is zero."""
+
+    at: datetime
+    sums: Mapping[str, int]
+
+    def __getitem__(self, name: str) -> int:
+        return self.sums[name]
+
+    @property
+    def exact(self) -> int:
+        """Calls that ended with the API's own counts."""
+        return self["calls"] - self["bounded"]
+
+    @property
+    def call_ms(self) -> float | None:
+        """How long a call took on average; None where no call was timed."""
+        return _mean(self["call_ms"], self["timed"])
+
+    @property
+    def first_token_ms(self) -> float | None:
+        """How long the first token took on average; None where none came."""
+        return _mean(self["first_token_ms"], self["first_tokens"])
+
+
+NOTHING: Mapping[str, int] = dict.fromkeys(MEASURES, 0)
+
+
+def _mean(total: int, number: int) -> float | None:
+    return total / number if number > 0 else None
+
+
+def window_of(session: Session, size: int, run: Broadcast | None, at: datetime) -> Window:
+    """The window to show at the moment ``at``: it moves on while a run is open, and rests else."""
+    if run is not None and run.state not in {State.IDLE, State.ERROR}:
+        return Window(size, series.start_of(at, size), frozen=False)
+    rows = Bucket.objects.filter(session=session, size=size)
+    last = rows.order_by("-start").values_list("start", flat=True).first()
+    return Window(size, last or series.start_of(at, size), frozen=True)
+
+
+def points_of(session: Session, window: Window) -> list[Point]:
+    """One point for each bucket of the window, oldest first."""
+    rows = Bucket.objects.filter(
+        session=session, size=window.size, start__range=(window.first, window.last)
+    )
+    found = {row["start"]: row for row in rows.values("start", *MEASURES)}
+    step = timedelta(minutes=window.size)
+    moments = [window.first + number * step for number in range(POINTS)]
+    return [Point(at, found.get(at, NOTHING)) for at in moments]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one key of a dimension has of the session; ``share`` is its part of all counts, 0..1."""
+
+    key: str
+    count: int
+    words: int
+    tokens: int
+    cost_lower: int
+    cost_upper: int
+    bounded: int
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Breakdown:
+    """A dimension with its largest keys; the rest stands together as "other"."""
+
+    dimension: str
+    name: str
+    counted: str
+    parts: list[Part]
+
+
+def breakdowns_of(tallies: Iterable[Tally]) -> list[Breakdown]:
+    """Stories by tone, priority and source, calls by model and operation; as pages show them."""
+    grouped: dict[str, list[Tally]] = {}
+    for tally in tallies:
+        grouped.setdefault(tally.dimension, []).append(tally)
+    return [
+        Breakdown(dimension, name, counted, _parts(grouped.get(dimension, [])))
+        for dimension, name, counted in DIMENSIONS
+    ]
+
+
+def _parts(tallies: list[Tally]) -> list[Part]:
+    ordered = sorted(tallies, key=lambda one: (-one.count, -one.cost_upper, one.key))
+    total = sum(one.count for one in ordered)
+    groups = [(one.key, [one]) for one in ordered[:MOST_SHARES]]
+    if rest := ordered[MOST_SHARES:]:
+        groups.append((OTHER, rest))
+    return [_part(key, rows, total) for key, rows in groups]
+
+
+def _part(key: str, rows: list[Tally], total: int) -> Part:
+    count = sum(row.count for row in rows)
+    return Part(
+        key=key,
+        count=count,
+        words=sum(row.words for row in rows),
+        tokens=sum(row.input_tokens + row.output_tokens for row in rows),
+        cost_lower=sum(row.cost_lower for row in rows),
+        cost_upper=sum(row.cost_upper for row in rows),
+        bounded=sum(row.bounded for row in rows),
+        share=count / total if total else 0.0,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """The session's figures so far, and what follows from them; None where there is nothing yet."""
+
+    figures: dict[str, Any]
+    on_air_seconds: int
+    aired: int
+    calls: int
+    bounded: int
+    failed: int
+
+    @property
+    def exact(self) -> int:
+        return self.calls - self.bounded
+
+    @property
+    def uncertain(self) -> int:
+        """What bounded calls may have cost beyond what is booked."""
+        return int(self.figures["cost_upper"] - self.figures["cost_lower"])
+
+    @property
+    def stories_per_hour(self) -> float | None:
+        return _mean(self.figures["story_count"] * HOUR, self.on_air_seconds)
+
+    @property
+    def tokens_per_story(self) -> float | None:
+        return _mean(self.figures["total_tokens"], self.figures["story_count"])
+
+    @property
+    def cost_per_aired(self) -> tuple[int, int] | None:
+        """The least and the most that an aired story has cost."""
+        if self.aired <= 0:
+            return None
+        lower, upper = self.figures["cost_lower"], self.figures["cost_upper"]
+        return round(lower / self.aired), round(upper / self.aired)
+
+
+def totals_of(session: Session, stats: SessionStats, run: Broadcast | None, at: datetime) -> Totals:
+    """The totals, with the present run's time on air; hours are few, so they are summed."""
+    hours = Bucket.objects.filter(session=session, size=60)
+    sums = hours.aggregate(*(Sum(name) for name in ("aired", "calls", "bounded", "failed")))
+    return Totals(
+        figures=events.figures(stats),
+        on_air_seconds=stats.on_air_seconds + _present_seconds(run, at),
+        aired=sums["aired__sum"] or 0,
+        calls=sums["calls__sum"] or 0,
+        bounded=sums["bounded__sum"] or 0,
+        failed=sums["failed__sum"] or 0,
+    )
+
+
+def _present_seconds(run: Broadcast | None, at: datetime) -> int:
+    if run is None or run.state != State.LIVE or run.live_at is None:
+        return 0
+    return max(0, int((at - run.live_at).total_seconds()))
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """All that Live Stats shows of one session, as of ``at``; ``last_seq`` was read first."""
+
+    at: datetime
+    last_seq: int
+    run: Broadcast | None
+    window: Window
+    points: list[Point]
+    totals: Totals
+    breakdowns: list[Breakdown]
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing has been read, told or asked yet."""
+        figures = self.totals.figures
+        return not (figures["story_count"] or figures["feed"] or self.totals.calls)
+
+    @property
+    def too_old(self) -> bool:
+        """Whether the figures of this size are not kept any more, though there were some."""
+        return not self.empty and not any(any(point.sums.values()) for point in self.points)
+
+
+def read(session: Session, size: int) -> Statistics:
+    """The statistics of a session, in a constant number of queries."""
+    at = steps.now()
+    stats = SessionStats.objects.get(session=session)
+    run = orchestrator.latest(session)
+    window = window_of(session, size, run, at)
+    return Statistics(
+        at=at,
+        last_seq=stats.last_seq,
+        run=run,
+        window=window,
+        points=points_of(session, window),
+        totals=totals_of(session, stats, run, at),
+        breakdowns=breakdowns_of(Tally.objects.filter(session=session)),
+    )
+
+
+def series_payload(session: Session, size: int) -> dict[str, Any]:
+    """The answer of ``GET …/series``: money as decimal strings, latencies in ms or null."""
+    window = window_of(session, size, orchestrator.latest(session), steps.now())
+    return {
+        "size": size,
+        "frozen": window.frozen,
+        "points": [_point_payload(point) for point in points_of(session, window)],
+    }
+
+
+PLAIN = (
+    "words", "aired", "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens",
+    "calls", "bounded", "failed", "messages",
+)  # fmt: skip
+
+
+def _point_payload(point: Point) -> dict[str, Any]:
+    return {
+        "at": events.stamp(point.at),
+        "stories": point["story_count"],
+        "posts": point["feed"],
+        **{name: point[name] for name in PLAIN},
+        "cost_lower": overview.usd(point["cost_lower"]),
+        "cost_upper": overview.usd(point["cost_upper"]),
+        "call_ms": _rounded(point.call_ms),
+        "first_token_ms": _rounded(point.first_token_ms),
+    }
+
+
+def _rounded(ms: float | None) -> int | None:
+    return None if ms is None else round(ms)

@@ -1,0 +1,1 @@
+"""Pages of the account that need nothing but this app."""

@@ -1,0 +1,1 @@
+"""The served documentation: pages, and the tables and the diagram generated from the code."""

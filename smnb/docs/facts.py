@@ -1,0 +1,208 @@
+"""What each page of the docs is filled with: figures and tables, read from the code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+
+from broadcast import airing, host, market, statistics
+from broadcast.states import REAPER, TRANSITIONS
+from sessions_app import consumers, hub, series, steps
+from sessions_app.api import MOST
+from sessions_app.models import Workspace
+from sessions_app.models.session import DEFAULT_MODEL
+from smnb.docs import diagram, reference
+from stories import posts, scoring, threads
+from stories.market import quotes, scores
+from stories.types import FetchedPost
+
+
+def of(slug: str) -> dict[str, Any]:
+    """The context of one page's template."""
+    made = _MADE.get(slug)
+    return {"address": settings.PUBLIC_URL, **(made() if made else {})}
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """A row of the state table."""
+
+    before: str
+    cause: str
+    after: str
+
+
+def transitions() -> list[Transition]:
+    return [
+        Transition(str(before), str(cause), str(after))
+        for (before, cause), after in TRANSITIONS.items()
+    ]
+
+
+def _sources() -> dict[str, Any]:
+    return {
+        "default_model": DEFAULT_MODEL,
+        "poll_seconds": f"{settings.SMNB.poll_seconds:g}",
+        "queue_limit": posts.QUEUE_LIMIT,
+        "likeness_hours": _hours(posts.LIKENESS_WINDOW),
+    }
+
+
+def _going_live() -> dict[str, Any]:
+    overdue = [(state, _spelled(rule.after), rule.sentence) for state, rule in REAPER.items()]
+    return {
+        "diagram": diagram.draw(),
+        "transitions": transitions(),
+        "overdue": overdue,
+        "veto_seconds": int(airing.VETO_WINDOW.total_seconds()),
+        "lead_seconds": int(host.LEAD.total_seconds()),
+    }
+
+
+def _desk() -> dict[str, Any]:
+    return {
+        "thread_hours": _hours(threads.WINDOW),
+        "shared_words": threads.SHARED_WORDS,
+        "earlier": threads.MOST_EARLIER,
+    }
+
+
+def _statistics() -> dict[str, Any]:
+    return {
+        "weights": scoring.WEIGHTS,
+        "high": scoring.HIGH,
+        "medium": scoring.MEDIUM,
+        "half_life": f"{scoring.HALF_LIFE_HOURS:g}",
+        "neutral_engagement": scoring.NEUTRAL_ENGAGEMENT,
+        "neutral_recency": scoring.NEUTRAL_RECENCY,
+        "examples": examples(),
+        "ageing": posts.AGEING_PER_DAY,
+        "standard_pace": airing.STANDARD_PACE,
+        "spans": [(size, statistics.POINTS, _span(size)) for size in series.SIZES],
+        "shares": statistics.MOST_SHARES,
+        "fine_days": _kept("keep_fine_days"),
+        **_market(),
+    }
+
+
+def _market() -> dict[str, Any]:
+    return {
+        "market_parts": market.explained(),
+        "buckets": scores.BUCKETS,
+        "windows": scores.WINDOWS,
+        "window": scores.WINDOW,
+        "full_momentum": f"{scores.FULL_MOMENTUM:g}",
+        "full_times": f"{2**scores.FULL_MOMENTUM:g}",
+        "steady": scores.STEADY,
+        "tiers": scores.TIERS,
+        "least_posts": quotes.LEAST_POSTS,
+    }
+
+
+def _kept(name: str) -> int:
+    """How many days are kept unless the workspace says otherwise."""
+    return int(getattr(Workspace(), name))
+
+
+def _span(minutes: int) -> str:
+    return _spelled(timedelta(minutes=minutes * statistics.POINTS))
+
+
+def _spelled(length: timedelta) -> str:
+    """A length in the largest unit that it is a whole number of."""
+    seconds = int(length.total_seconds())
+    for unit, size in (("day", 86_400), ("hour", 3600), ("minute", 60)):
+        if seconds >= 2 * size and seconds % size == 0:
+            return f"{seconds // size} {unit}s"
+    return f"{seconds} seconds"
+
+
+def _hours(length: timedelta) -> int:
+    return int(length.total_seconds() // 3600)
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A post of a certain kind and what the code scores it at."""
+
+    said: str
+    engagement: float
+    recency: float
+    quality: float
+    priority: float
+    label: str
+
+
+_BODY = "word " * 150
+_KINDS: tuple[tuple[str, dict[str, Any], int], ...] = (
+    ("900 votes, 200 comments, one hour old, 150 words", {"score": 900, "comments": 200}, 1),
+    ("from a feed, one hour old, 150 words", {}, 1),
+    ("from a feed, one day old, a headline alone", {"body": ""}, 24),
+)
+
+
+def examples() -> list[Example]:
+    """Posts scored just now by the scoring itself."""
+    now = datetime.now(UTC)
+    return [_example(said, now, now - timedelta(hours=hours), kind) for said, kind, hours in _KINDS]
+
+
+def _example(said: str, now: datetime, published: datetime, kind: dict[str, Any]) -> Example:
+    post = FetchedPost(
+        external_id="1",
+        title="Town council opens the new bridge today",
+        url="https://example.org/bridge",
+        published_at=published,
+        **{"body": _BODY, **kind},
+    )
+    found = scoring.score(post, now)
+    return Example(said, priority=found.priority, label=found.label, **found.parts)
+
+
+def _api() -> dict[str, Any]:
+    env = settings.SMNB
+    return {
+        "registry": [asdict(each) for each in reference.registry()],
+        "events": reference.event_types(),
+        "endpoints": reference.endpoints(),
+        "most": MOST,
+        "limits": {
+            "reads": env.limit_reads,
+            "writes": env.limit_writes,
+            "go_live": env.limit_go_live,
+        },
+        "closes": CLOSES,
+        "answer_days": _kept("keep_answers_days"),
+        "asks": consumers.ASKS_PER_10_S,
+    }
+
+
+CLOSES = (
+    (consumers.NOT_UNDERSTOOD, "What was sent is not understood. Send after and a number alone."),
+    (consumers.SIGN_IN, "Nobody is signed in, or the token is not valid. Sign in again."),
+    (consumers.NO_SESSION, "There is no such session for you, or the watch link was revoked."),
+    (hub.TRY_LATER, "Too many sockets or questions. Connect again later."),
+)
+
+
+def _operations() -> dict[str, Any]:
+    return {
+        "variables": reference.variables(),
+        "management": reference.management(),
+        "audits": reference.audit_names(),
+        "lease_seconds": int(steps.LEASE.total_seconds()),
+    }
+
+
+_MADE: dict[str, Callable[[], dict[str, Any]]] = {
+    "sources-and-keys": _sources,
+    "going-live": _going_live,
+    "desk": _desk,
+    "statistics-explained": _statistics,
+    "api": _api,
+    "operations": _operations,
+}

@@ -1,0 +1,65 @@
+"""The pages of the docs in their order, and what stands on one of them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from html import unescape
+
+_HEADING = re.compile(r'<h([23]) id="([a-z0-9-]+)">(.*?)</h\1>')
+_TAG = re.compile(r"<[^>]+>")
+
+
+@dataclass(frozen=True, slots=True)
+class DocsPage:
+    """A page at ``/docs/<slug>/``; its text is the template ``docs/<slug>.html``."""
+
+    slug: str
+    title: str
+    summary: str
+
+    @property
+    def template(self) -> str:
+        return f"docs/{self.slug}.html"
+
+
+PAGES = (
+    DocsPage("getting-started", "Getting started", "From the first start to the first story."),
+    DocsPage("sources-and-keys", "Sources and keys", "Reddit, feeds, the recording, your keys."),
+    DocsPage("going-live", "Going live", "On and off air, control modes, holds and errors."),
+    DocsPage("desk", "The desk", "The rundown, corrections, threads and search."),
+    DocsPage("statistics-explained", "Statistics explained", "What every figure counts."),
+    DocsPage("api", "API", "Tokens, endpoints, commands, sockets and events."),
+    DocsPage("operations", "Operations", "Variables, commands, audits, backups, versions."),
+    DocsPage("audience", "The audience", "Watch page, voice, overlay, feeds and podcast."),
+)
+
+
+def page_of(slug: str) -> DocsPage | None:
+    return next((page for page in PAGES if page.slug == slug), None)
+
+
+def neighbours(page: DocsPage) -> tuple[DocsPage | None, DocsPage | None]:
+    """The page before and the page after, None at either end."""
+    at = PAGES.index(page)
+    return (
+        PAGES[at - 1] if at else None,
+        PAGES[at + 1] if at + 1 < len(PAGES) else None,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """A heading with its anchor; ``level`` is 2 or 3."""
+
+    level: int
+    anchor: str
+    text: str
+
+
+def headings(html: str) -> list[Heading]:
+    """The headings of a text of ours, each ``<h2 id="…">`` or ``<h3 id="…">`` around a link to itself."""
+    return [
+        Heading(int(level), anchor, unescape(_TAG.sub("", text)))
+        for level, anchor, text in _HEADING.findall(html)
+    ]

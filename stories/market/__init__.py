@@ -1,0 +1,1 @@
+"""A session's sources and keywords as a market."""

@@ -1,0 +1,141 @@
+"""Charts: round axes, shapes where they belong, gaps that stay gaps, and the table behind."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from broadcast import charts
+from broadcast.charts import Chart, Plan, Series
+from sessions_app import series
+
+START = datetime(2026, 11, 21, 7, 45, tzinfo=UTC)
+
+
+def plan(number: int = 4, size: int = 15) -> Plan:
+    start = series.start_of(START, size)
+    moments = [start + each * timedelta(minutes=size) for each in range(number)]
+    return Plan("k", "Stories", "stories", moments, size, "{:.0f}".format, "{:g}".format)
+
+
+def bars(*rows: list[float | None]) -> Chart:
+    named = [Series(f"S{number}", "one", row) for number, row in enumerate(rows)]
+    return charts.bars(plan(len(rows[0])), named)
+
+
+def points(path: str) -> list[tuple[float, float]]:
+    return [(float(x), float(y)) for x, y in re.findall(r"[ML]([\d.]+) ([\d.]+)", path)]
+
+
+@pytest.mark.parametrize(
+    ("top", "step"), [(0, 1), (0.3, 0.1), (3, 1), (4, 1), (5, 2), (17, 5), (900, 500), (4100, 2000)]
+)
+def test_lines_stand_at_round_numbers(top: float, step: float) -> None:
+    assert charts.round_step(top) == pytest.approx(step)
+
+
+def test_the_axis_reaches_the_highest_value_and_begins_at_zero() -> None:
+    chart = bars([1, 17, 0, 3])
+    assert [level.text for level in chart.levels] == ["0", "5", "10", "15", "20"]
+    assert chart.levels[0].y == chart.base
+    assert chart.levels[-1].y == charts.TOP
+
+
+def test_counts_have_no_lines_between_whole_numbers() -> None:
+    assert [level.text for level in bars([1, 0, 0, 0]).levels] == ["0", "1"]
+
+
+def test_a_bar_is_as_high_as_its_share_of_the_axis() -> None:
+    (shape,) = bars([0, 2, 0, 4]).shapes
+    tops = [float(y) for y in re.findall(r"V([\d.]+)h", shape.path)]
+    full = bars([4, 4, 4, 4]).base - charts.TOP
+    assert tops == [charts.TOP + full / 2, charts.TOP]
+
+
+def test_stacked_bars_stand_on_each_other() -> None:
+    low, high = bars([1, 0, 2, 0], [3, 0, 0, 1]).shapes
+    tops = re.findall(r"V([\d.]+)h", low.path)
+    feet = re.findall(r"M[\d.]+ ([\d.]+)", high.path)
+    assert feet[0] == tops[0]
+    assert float(feet[1]) == bars([1, 1, 1, 1]).base
+
+
+def test_what_was_put_right_later_draws_no_bar_but_stands_in_the_table() -> None:
+    chart = bars([-1, 2, 0, 0])
+    assert chart.shapes[0].path.count("M") == 1
+    assert [row.cells for row in chart.rows] == [["2"], ["-1"]]
+
+
+def test_a_gap_breaks_the_line_and_a_lone_value_is_a_dot() -> None:
+    chart = charts.lines(plan(5), [Series("Call", "one", [1, 2, None, 2, None])])
+    path = chart.shapes[0].path
+    assert path.count("M") == 2
+    assert path.endswith("h0")
+    assert len(points(path)) == 3
+
+
+def test_a_band_lies_between_the_lower_and_the_upper_values() -> None:
+    lower, upper = Series("Least", "one", [1, 2, 2, 1]), Series("Most", "care", [1, 4, 4, 1])
+    area, line, band = charts.band(plan(), lower, upper).shapes
+    assert points(line.path) == points(area.path)[:4]
+    assert points(band.path)[4:] == points(line.path)[::-1]
+    assert min(y for _, y in points(band.path)) == charts.TOP
+
+
+def test_where_all_is_exact_there_is_no_band() -> None:
+    same = [1.0, 2.0, 2.0, 1.0]
+    *_, band = charts.band(plan(), Series("L", "one", same), Series("U", "care", same)).shapes
+    assert band.path == ""
+
+
+def test_moments_are_round_and_carry_their_time() -> None:
+    chart = charts.bars(plan(60, 5), [Series("S", "one", [1] * 60)])
+    assert [moment.text for moment in chart.moments] == [
+        "08:00",
+        "09:00",
+        "10:00",
+        "11:00",
+        "12:00",
+    ]
+    assert chart.moments[0].at == "2026-11-21T08:00:00.000Z"
+    xs = [moment.x for moment in chart.moments]
+    assert xs == sorted(xs)
+
+
+def test_days_are_named_where_the_chart_is_longer_than_one() -> None:
+    chart = charts.bars(plan(60, 60), [Series("S", "one", [1] * 60)])
+    assert all(re.fullmatch(r"\w{3} \d\d:\d\d", moment.text) for moment in chart.moments)
+
+
+@pytest.mark.parametrize("size", [1, 5, 15, 60])
+def test_there_are_a_few_moments_at_every_size(size: int) -> None:
+    chart = charts.bars(plan(60, size), [Series("S", "one", [1] * 60)])
+    assert 2 <= len(chart.moments) <= 6
+
+
+def test_the_table_has_the_newest_first_and_leaves_the_empty_out() -> None:
+    chart = bars([1, 0, 0, 3], [0, 0, 0, 2])
+    assert chart.columns == ["S0", "S1"]
+    assert [row.cells for row in chart.rows] == [["3", "2"], ["1", "0"]]
+    assert chart.rows[0].text == "21 Nov, 08:30 UTC"
+
+
+def test_an_empty_chart_says_so() -> None:
+    chart = bars([0, 0, 0, 0])
+    assert chart.blank
+    assert chart.summary == "Nothing in this time."
+    assert [level.text for level in chart.levels] == ["0", "1"]
+
+
+def test_the_summary_names_the_highest_value_of_each_row() -> None:
+    chart = bars([1, 5, 2, 0], [0, 0, 0, 0])
+    assert chart.summary == "S0: at most 5 in 15 min."
+
+
+def test_the_legend_says_what_a_row_sums_up_to() -> None:
+    assert [(key.name, key.total) for key in bars([1, 5, 2, 0], [0] * 4).keys] == [
+        ("S0", "8"),
+        ("S1", ""),
+    ]

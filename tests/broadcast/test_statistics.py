@@ -1,0 +1,332 @@
+"""Live Stats: every figure equals the rows that a real flow made, in few and bounded queries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.db.models import Sum
+from django.test.utils import CaptureQueriesContext
+
+from broadcast import orchestrator, pipeline, plots, statistics
+from broadcast.models import Airing, Broadcast
+from broadcast.statistics import POINTS, Statistics
+from sessions_app import commands, events, series, steps
+from sessions_app.models import Bucket, Session, SessionStats, Step, Tally
+from sessions_app.series import Share
+from stories import keys
+from stories.llm import Credentials
+from stories.models import Source, SourcePost, Story, TokenUsage
+from tests.conftest import MakeSession, run_due_steps
+from tests.runs import press
+from tests.standins.anthropic import AnthropicStandIn
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
+
+GoLive = Callable[[Session], Broadcast]
+MODEL = "claude-haiku-4-5"
+AT = datetime(2026, 11, 21, 7, 47, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def told(make_session: MakeSession, go_live: GoLive) -> Session:
+    """A session on air that has told some stories of the recording."""
+    session = make_session(model="extractive")
+    go_live(session)
+    run_due_steps(session, most=16)
+    return session
+
+
+@pytest.fixture
+def modelled(
+    make_session: MakeSession, go_live: GoLive, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Session]:
+    """A session that a model narrates: two stories, of which one took a second attempt."""
+    with AnthropicStandIn() as anthropic:
+        found = Credentials(api_key="key-of-the-stand-in", base_url=anthropic.url)
+        monkeypatch.setattr(keys, "anthropic_of", lambda _: found)
+        session = make_session(model=MODEL)
+        go_live(session)
+        run_due_steps(session, "poll", most=1)
+        anthropic.script.append("reset")
+        for _ in range(3):
+            Step.objects.filter(session=session, kind="narrate").update(due_at=steps.now())
+            run_due_steps(session, "narrate", most=1)
+        yield session
+
+
+def read(session: Session, size: int = 5) -> Statistics:
+    return statistics.read(session, size)
+
+
+def over_time(found: Statistics, name: str) -> int:
+    return sum(point[name] for point in found.points)
+
+
+@pytest.mark.parametrize("size", series.SIZES)
+def test_the_series_sum_up_to_the_rows_at_every_size(told: Session, size: int) -> None:
+    found = read(told, size)
+    stories = Story.objects.filter(session=told)
+    assert len(found.points) == POINTS
+    assert over_time(found, "story_count") == stories.count() > 1
+    assert over_time(found, "words") == stories.aggregate(n=Sum("word_count"))["n"]
+    assert over_time(found, "feed") == SourcePost.objects.filter(session=told).count()
+
+
+def test_tokens_cost_and_calls_sum_up_to_the_ledger(modelled: Session) -> None:
+    found, rows = read(modelled), TokenUsage.objects.filter(session=modelled)
+    for column in ("input_tokens", "output_tokens", "cost_lower", "cost_upper"):
+        assert over_time(found, column) == rows.aggregate(n=Sum(column))["n"] > 0
+    assert over_time(found, "calls") == rows.count() == 3
+    assert over_time(found, "bounded") == rows.filter(state="bounded").count() == 1
+
+
+def test_latency_is_the_mean_of_the_calls(modelled: Session) -> None:
+    timed = [row.duration_ms for row in TokenUsage.objects.all() if row.duration_ms is not None]
+    (point,) = [point for point in read(modelled, 60).points if point["calls"]]
+    assert point.call_ms == sum(timed) / len(timed)
+    assert point.first_token_ms is not None
+
+
+def test_a_gap_is_zero_but_a_latency_that_was_not_measured_is_none(told: Session) -> None:
+    first = read(told).points[0]
+    assert first["story_count"] == 0
+    assert (first.call_ms, first.first_token_ms) == (None, None)
+
+
+def test_points_follow_each_other_up_to_now_while_on_air(told: Session) -> None:
+    found = read(told)
+    moments = [point.at for point in found.points]
+    assert {b - a for a, b in pairwise(moments)} == {timedelta(minutes=5)}
+    assert moments[-1] == series.start_of(found.at, 5)
+    assert not found.window.frozen
+
+
+def test_off_air_the_window_rests_at_what_happened_last(told: Session) -> None:
+    press(told, "stop")
+    old = series.start_of(AT, 5) - timedelta(days=9)
+    Bucket.objects.filter(session=told, size=5).delete()
+    series.add(told.pk, old, {"story_count": 2}, [])
+    found = read(told)
+    assert found.window.frozen
+    assert (found.window.last, found.points[-1]["story_count"]) == (old, 2)
+
+
+def test_figures_of_another_session_are_not_counted(
+    told: Session, make_session: MakeSession
+) -> None:
+    found = read(make_session("Other"))
+    assert over_time(found, "story_count") == 0
+    assert found.empty
+    assert all(one.parts == [] for one in found.breakdowns)
+
+
+def test_the_totals_are_the_counters(modelled: Session) -> None:
+    totals, stats = read(modelled).totals, SessionStats.objects.get(session=modelled)
+    assert totals.figures == events.figures(stats)
+    assert (totals.calls, totals.bounded, totals.exact) == (3, 1, 2)
+    assert totals.uncertain == stats.cost_upper - stats.cost_lower > 0
+    tokens = stats.input_tokens + stats.output_tokens
+    assert totals.tokens_per_story == tokens / stats.story_count
+
+
+def test_an_aired_story_costs_its_part_of_everything_spent(modelled: Session) -> None:
+    found, stats = read(modelled), SessionStats.objects.get(session=modelled)
+    assert found.totals.aired == Airing.objects.filter(session=modelled).count() > 0
+    least, most = found.totals.cost_per_aired or (0, 0)
+    assert least == round(stats.cost_lower / found.totals.aired)
+    assert most == round(stats.cost_upper / found.totals.aired)
+
+
+def test_stories_per_hour_count_the_time_on_air_of_all_runs(told: Session) -> None:
+    run = Broadcast.objects.get(session=told)
+    assert run.live_at is not None
+    SessionStats.objects.filter(session=told).update(on_air_seconds=3000, story_count=4)
+    stats = SessionStats.objects.get(session=told)
+    at = run.live_at + timedelta(seconds=600)
+    totals = statistics.totals_of(told, stats, run, at)
+    assert totals.on_air_seconds == 3600
+    assert totals.stories_per_hour == 4
+
+
+def test_without_stories_there_is_nothing_to_divide_by(session: Session) -> None:
+    totals = read(session).totals
+    assert (totals.stories_per_hour, totals.tokens_per_story, totals.cost_per_aired) == (None,) * 3
+
+
+def test_kinds_are_those_of_the_stories(told: Session) -> None:
+    found = {one.dimension: one for one in read(told).breakdowns}
+    stories = list(Story.objects.filter(session=told))
+    for dimension in ("tone", "priority"):
+        expected = [getattr(story, dimension) for story in stories]
+        assert {part.key: part.count for part in found[dimension].parts} == {
+            key: expected.count(key) for key in expected
+        }
+    assert [(part.key, part.count) for part in found["source"].parts] == [("demo", len(stories))]
+    assert found["model"].parts == []
+
+
+def test_calls_stand_by_model_and_operation(modelled: Session) -> None:
+    found = {one.dimension: one.parts for one in read(modelled).breakdowns}
+    (model,), (operation,) = found["model"], found["operation"]
+    assert (model.key, model.count, model.bounded, model.share) == (MODEL, 3, 1, 1.0)
+    stats = SessionStats.objects.get(session=modelled)
+    assert model.tokens == operation.tokens == stats.input_tokens + stats.output_tokens
+
+
+def test_beyond_twelve_the_rest_stands_together(session: Session) -> None:
+    shares = [Share("source", f"r/{n}", {"count": 20 - n, "words": 1}) for n in range(15)]
+    series.add(session.pk, AT, {}, shares)
+    parts = statistics.breakdowns_of(Tally.objects.filter(session=session))[-1].parts
+    assert len(parts) == 13
+    assert (parts[0].key, parts[-1].key) == ("r/0", statistics.OTHER)
+    assert (parts[-1].count, parts[-1].words) == (8 + 7 + 6, 3)
+    assert sum(part.share for part in parts) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(("text", "size"), [("15", 15), ("", 5), ("7", 5), ("x", 5), ("-1", 5)])
+def test_an_odd_size_is_the_default(text: str, size: int) -> None:
+    assert statistics.size_of(text) == size
+
+
+def queries(session: Session) -> int:
+    with CaptureQueriesContext(
+        connection,
+    ) as seen:
+        found = read(session)
+        plots.all_of(found)
+        pipeline.stages(session, found)
+    return len(seen)
+
+
+def test_five_stories_and_five_hundred_take_the_same_queries(told: Session) -> None:
+    few = queries(told)
+    for number in range(500):
+        at = steps.now() - timedelta(minutes=number)
+        share = Share("source", f"r/{number}", {"count": 1, "words": 9})
+        series.add(told.pk, at, {"story_count": 1, "words": 9, "calls": 1}, [share])
+    assert queries(told) == few <= 14
+
+
+def test_no_query_counts_or_sums_the_stories_posts_or_ledger(told: Session) -> None:
+    with CaptureQueriesContext(connection) as seen:
+        pipeline.stages(told, read(told))
+    heavy = [
+        each["sql"] for each in seen
+        if ("COUNT(" in each["sql"] or "SUM(" in each["sql"]) and "LIMIT" not in each["sql"]
+    ]  # fmt: skip
+    assert all("sessions_app_bucket" in sql for sql in heavy)
+
+
+def stage(session: Session, name: str) -> pipeline.Stage:
+    found = pipeline.stages(session, read(session))
+    assert [each.name for each in found] == [
+        "Sources", "Producer", "Queue", "Host", "Ledger", "Airing", "Delivery",
+    ]  # fmt: skip
+    return next(each for each in found if each.name == name)
+
+
+def states(session: Session) -> list[str]:
+    return [each.state for each in pipeline.stages(session, read(session))]
+
+
+def test_a_session_on_air_is_in_order_throughout(told: Session) -> None:
+    assert states(told) == ["ok"] * 7
+
+
+def test_off_air_producer_host_and_airing_rest(told: Session) -> None:
+    press(told, "stop")
+    assert states(told) == ["ok", "stopped", "ok", "stopped", "ok", "stopped", "ok"]
+    assert "Off air" in stage(told, "Host").sentence
+
+
+def test_a_source_in_trouble_is_named_with_its_reason(told: Session) -> None:
+    Source.objects.filter(session=told).update(health="failed", note="It is gone.")
+    found = stage(told, "Sources")
+    assert found.state == "stopped"
+    assert "demo: It is gone." in found.sentence
+    assert found.figure == "0 of 1 in order"
+
+
+def test_a_session_without_sources_says_what_to_do(make_session: MakeSession) -> None:
+    found = stage(make_session(recording=False), "Sources")
+    assert (found.state, "Add one" in found.sentence) == ("stopped", True)
+
+
+@pytest.mark.parametrize(("kind", "name"), [("poll", "Producer"), ("narrate", "Host")])
+def test_work_that_nobody_takes_is_seen(told: Session, kind: str, name: str) -> None:
+    late = steps.now() - timedelta(seconds=61)
+    Step.objects.filter(session=told, kind=kind, state="pending").update(due_at=late)
+    assert (stage(told, name).state, "No worker" in stage(told, name).sentence) == ("stopped", True)
+
+
+def test_a_lease_that_ran_out_long_ago_is_seen(told: Session) -> None:
+    late = steps.now() - timedelta(seconds=61)
+    open_ = Step.objects.filter(session=told, kind="narrate", state="pending")
+    open_.update(state="leased", lease_until=late)
+    assert stage(told, "Host").state == "stopped"
+
+
+def test_a_hold_is_shown_with_its_sentence(told: Session) -> None:
+    hold = {"code": "budget", "sentence": "The budget is spent.", "until": None}
+    Broadcast.objects.filter(session=told).update(hold=hold)
+    found = stage(told, "Host")
+    assert (found.state, found.sentence) == ("attention", "The budget is spent.")
+
+
+def test_a_full_queue_wants_attention(told: Session) -> None:
+    SessionStats.objects.filter(session=told).update(queue=200)
+    assert stage(told, "Queue") == pipeline.Stage(
+        "Queue", "attention", "The queue is full, so sources are read more slowly.",
+        "200 posts waiting",
+    )  # fmt: skip
+
+
+def test_calls_without_a_price_want_attention(told: Session) -> None:
+    SessionStats.objects.filter(session=told).update(unpriced=3)
+    assert stage(told, "Ledger").state == "attention"
+
+
+def test_a_call_that_a_dead_worker_left_open_wants_attention(told: Session) -> None:
+    row = TokenUsage.objects.create(session=told, operation="narrate", model="m", max_tokens=1)
+    assert stage(told, "Ledger").state == "ok"
+    TokenUsage.objects.filter(pk=row.pk).update(created_at=steps.now() - timedelta(minutes=5))
+    assert stage(told, "Ledger").state == "attention"
+
+
+def test_a_story_that_waits_for_approval_is_said(
+    make_session: MakeSession, go_live: GoLive
+) -> None:
+    session = make_session(model="extractive", control_mode="full-control")
+    go_live(session)
+    run_due_steps(session, most=3)
+    found = stage(session, "Airing")
+    assert (found.state, "your approval" in found.sentence) == ("attention", True)
+
+
+def test_a_story_that_should_have_ended_is_seen(make_session: MakeSession, go_live: GoLive) -> None:
+    session = make_session(model="extractive", pace=180)
+    go_live(session)
+    run_due_steps(session, most=3)
+    late = steps.now() - timedelta(seconds=61)
+    Airing.objects.filter(session=session).update(finish_at=late)
+    assert stage(session, "Airing").state == "attention"
+
+
+def payload(session: Session) -> dict[str, Any]:
+    return statistics.series_payload(session, 60)
+
+
+def test_the_payload_carries_money_as_strings_and_gaps_as_null(modelled: Session) -> None:
+    points = payload(modelled)["points"]
+    assert (points[0]["cost_lower"], points[0]["call_ms"]) == ("0", None)
+    (busy,) = [point for point in points if point["calls"]]
+    assert float(busy["cost_upper"]) > float(busy["cost_lower"]) > 0
+    assert isinstance(busy["call_ms"], int)
+    assert orchestrator.air(modelled)["state"] == "live"
+    commands.run("broadcast.stop", modelled.owner, modelled, {})
+    assert payload(modelled)["frozen"]

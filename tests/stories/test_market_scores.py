@@ -1,0 +1,125 @@
+"""Scores: weighted parts that add up; momentum and phase from buckets and nothing else."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from stories.market import scores
+from stories.market.scores import Scene, Volume, momentum_of
+
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+
+
+def volume(posts: int = 4, **more: Any) -> Volume:
+    values: dict[str, Any] = {
+        "engagement": 400,
+        "quality": posts / 2,
+        "told": 1,
+        "last_at": NOW,
+    } | more
+    return Volume(posts=posts, **values)
+
+
+def scene(history: int = 3, leading: int = 8, reading: list[int] | None = None) -> Scene:
+    return Scene(NOW, 5, leading, history, reading)
+
+
+def score(buckets: list[int], leading: int = 8, **more: Any) -> scores.Score:
+    return scores.score(volume(**more), buckets, scene(leading=leading))
+
+
+def spread(*windows: int) -> list[int]:
+    """Twelve buckets with these sums of three."""
+    return [value for window in windows for value in (window, 0, 0)]
+
+
+def test_the_weights_add_up_to_one() -> None:
+    assert sum(scores.WEIGHTS.values()) == pytest.approx(1)
+    assert set(scores.WEIGHTS) == set(scores.MEANINGS)
+
+
+def test_a_score_is_the_weighted_sum_of_its_parts() -> None:
+    found = score([1] * 12)
+    total = sum(scores.WEIGHTS[name] * part for name, part in found.parts.items())
+    assert found.value == pytest.approx(100 * total, abs=0.1)
+    assert all(0 <= part <= 1 for part in found.parts.values())
+
+
+def test_the_best_of_everything_scores_a_hundred() -> None:
+    best = score([0] * 9 + [0, 0, 99], leading=8, posts=8, engagement=8000, quality=8.0, told=8)
+    assert best.value == 100
+    assert best.tier == "Blue chip"
+
+
+def test_a_lasting_silence_scores_next_to_nothing() -> None:
+    worst = score([0] * 12, leading=1000, posts=1, engagement=0, quality=0.0, told=0,
+                  last_at=NOW - timedelta(days=9))  # fmt: skip
+    assert worst.tier == "Thin"
+
+
+@pytest.mark.parametrize(
+    ("recent", "before", "expected"),
+    [(7, 0, 1.0), (1, 0, 0.3333), (1, 1, 0.0), (0, 1, -0.3333), (0, 7, -1.0), (999, 0, 1.0)],
+)
+def test_momentum_is_the_logarithm_of_recent_against_baseline(
+    recent: int, before: int, expected: float
+) -> None:
+    assert momentum_of(spread(before, before, before, recent), scene()) == expected
+
+
+def test_the_baseline_is_taken_only_from_what_was_read() -> None:
+    buckets = spread(0, 0, 3, 3)
+    assert momentum_of(buckets, scene(history=1)) == 0
+    assert momentum_of(buckets, scene(history=3)) > 0
+
+
+def test_without_history_nothing_rises_or_falls() -> None:
+    assert momentum_of(spread(0, 0, 0, 27), scene(history=0)) == 0
+
+
+def test_a_burst_of_reading_lifts_no_keyword_and_a_pause_sinks_none() -> None:
+    burst = scene(reading=spread(10, 10, 10, 80))
+    assert momentum_of(spread(1, 1, 1, 8), burst) == 0
+    pause = scene(reading=spread(10, 10, 10, 0))
+    assert momentum_of(spread(9, 9, 9, 0), pause) == 0
+
+
+def test_a_keyword_that_is_named_more_while_reading_is_the_same_rises() -> None:
+    even = scene(reading=spread(10, 10, 10, 10))
+    assert momentum_of(spread(1, 1, 1, 7), even) == 0.6667
+    assert momentum_of(spread(7, 7, 7, 0), even) == -1
+
+
+@pytest.mark.parametrize(
+    ("windows", "phase"),
+    [
+        ((0, 1, 2, 6), "rising"),
+        ((0, 1, 4, 2), "peak"),
+        ((6, 4, 2, 0), "falling"),
+        ((3, 3, 3, 3), "steady"),
+        ((0, 0, 0, 0), "steady"),
+        ((0, 6, 6, 1), "falling"),
+    ],
+)
+def test_the_phase_follows_from_the_sequence_of_windows(
+    windows: tuple[int, ...], phase: str
+) -> None:
+    assert score(spread(*windows)).phase == phase
+
+
+def test_colours_have_five_steps() -> None:
+    assert [scores.step_of(each) for each in (-1, -0.2, 0.05, 0.2, 1)] == [-2, -1, 0, 1, 2]
+
+
+@pytest.mark.parametrize(("value", "tier"), [(100, "Blue chip"), (65, "Blue chip"), (64.9, "Strong"),
+                                             (35, "Fair"), (0, "Thin")])  # fmt: skip
+def test_tiers_go_by_the_score(value: float, tier: str) -> None:
+    assert scores.tier_of(value) == tier
+
+
+def test_freshness_halves_with_every_six_buckets() -> None:
+    half = score([0] * 12, last_at=NOW - timedelta(minutes=30))
+    assert half.parts["freshness"] == 0.5
