@@ -10,6 +10,8 @@ from typing import Any
 from django.conf import settings
 
 from broadcast import airing, host, market, statistics
+from broadcast.audience.addresses import PARTS
+from broadcast.audience.look import OPTIONS
 from broadcast.states import REAPER, TRANSITIONS
 from sessions_app import consumers, hub, series, steps
 from sessions_app.api import MOST
@@ -163,6 +165,10 @@ def _example(said: str, now: datetime, published: datetime, kind: dict[str, Any]
     return Example(said, priority=found.priority, label=found.label, **found.parts)
 
 
+def _audience() -> dict[str, Any]:
+    return {"options": OPTIONS, "addresses": PARTS, "sound_days": _kept("keep_sounds_days")}
+
+
 def _api() -> dict[str, Any]:
     env = settings.SMNB
     return {
@@ -203,6 +209,7 @@ _MADE: dict[str, Callable[[], dict[str, Any]]] = {
     "going-live": _going_live,
     "desk": _desk,
     "statistics-explained": _statistics,
+    "audience": _audience,
     "api": _api,
     "operations": _operations,
 }

@@ -85,6 +85,18 @@ def test_the_step_is_due_at_the_next_turn(session: Session) -> None:
     assert state(session) == "idle"
 
 
+def test_a_worker_is_told_at_once_when_a_change_makes_it_time(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poked: list[str] = []
+    slot = plan(session, HOUR, 2 * HOUR)
+    monkeypatch.setattr(steps, "_poker", [lambda _step, queue: poked.append(queue)])
+    press(session, "slot.change", slot=slot.pk, zone="UTC")
+    assert poked == []
+    press(session, "slot.change", slot=slot.pk, on_at=clock(steps.now() - HOUR))
+    assert poked == ["control"]
+
+
 def test_a_turn_missed_while_the_studio_was_down_is_made_up_for(session: Session) -> None:
     slot = plan(session, HOUR, 2 * HOUR)
     move(slot, -HOUR, HOUR)
