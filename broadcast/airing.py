@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -9,6 +10,7 @@ from django.db import transaction
 from django.db.models import Q
 
 from broadcast import orchestrator
+from broadcast.audience import sounds
 from broadcast.models import Airing, Broadcast
 from broadcast.states import State
 from sessions_app import events, steps
@@ -23,8 +25,21 @@ from stories.text import reading_seconds
 AIRED = events.declare("story.aired", "A story went on air.", public=True)
 FINISHED = events.declare("story.finished", "A story's time on air ended.", public=True)
 
+# What to do when a story is written, aired, corrected or pulled, in the same transaction.
+_changes: list[Callable[[Story], None]] = []
+
 VETO_WINDOW = timedelta(seconds=5)
 STANDARD_PACE = 150
+
+
+def on_change(function: Callable[[Story], None]) -> None:
+    _changes.append(function)
+
+
+def changed(story: Story) -> None:
+    """Tell whoever follows stories, before the event is recorded."""
+    for function in _changes:
+        function(story)
 
 
 def seconds_on_air(words: int, pace: int) -> int:
@@ -76,6 +91,7 @@ def air_next(run: Broadcast) -> Airing | None:
         session=session, run=run, story=story, aired_at=at, finish_at=at + wait
     )
     steps.enqueue(session, orchestrator.FINISH_AIRING, airing.pk, airing.finish_at)
+    changed(story)
     _record(AIRED, airing)
     return airing
 
@@ -94,7 +110,7 @@ def shown(story: Story) -> dict[str, Any]:
 
 def _record(type_: str, airing: Airing) -> None:
     story = payload(airing)
-    shown = {"story": story, "public": {"story": feed.public_payload(story)}}
+    shown = {"story": story, "public": {"story": sounds.public(story)}}
     events.record(airing.session, type_, shown, None, Extra({"aired": int(type_ == AIRED)}))
 
 

@@ -206,18 +206,3 @@ def add_source(request: HttpRequest, session_id: str, body: SourceSpec) -> Statu
         return 201, {"id": source.pk, "kind": source.kind, "locator": source.locator}
 
     return Status(*once(request, effect))
-
-
-@router.post(
-    "/sessions/{session_id}/stories/{story_id}/{decision}", response={200: Body, **PROBLEMS}
-)
-def decide_story(
-    request: HttpRequest, session_id: str, story_id: str, decision: Literal["approve", "veto"]
-) -> Status[Body]:
-    session = owned(request, session_id)
-
-    def effect() -> tuple[int, Body]:
-        story = commands.run(f"story.{decision}", caller(request), session, {"story": story_id})
-        return 200, feed.payload(story)
-
-    return Status(*once(request, effect))

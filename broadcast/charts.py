@@ -14,7 +14,7 @@ from math import ceil, floor, log10
 from sessions_app import events
 
 WIDTH, HEIGHT = 420, 200
-LEFT, RIGHT, TOP, BOTTOM = 58, 24, 12, 30
+LEFT, RIGHT, TOP, BOTTOM = 68, 24, 12, 30
 GAP = 0.22  # of a bar's place
 LINES = 4
 TIMES, DAYS = 5, 3  # words below a chart; those with a day are longer

@@ -7,13 +7,13 @@ from typing import Any
 from django.http import HttpRequest
 from ninja import NinjaAPI
 
-from broadcast.api import router as broadcast_router
+from broadcast.desk_api import router
 from sessions_app.api import AUTH, install_errors
 from smnb import health
 
 api = NinjaAPI(title="SMNB", version="1", auth=AUTH, docs_url=None, urls_namespace="api")
 install_errors(api)
-api.add_router("", broadcast_router)
+api.add_router("", router)
 
 
 @api.get("/health", response={200: dict[str, Any]}, tags=["health"])

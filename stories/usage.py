@@ -115,7 +115,14 @@ def _close(row: TokenUsage, close: Close) -> None:
     added = Booking.of(row).beyond(earlier)
     extra = Extra(added.measures(), call_shares(row, earlier, old_model))
     counters = added.counters()
-    event = events.record(row.session, CLOSED, {"usage": payload(row)}, None, extra, **counters)
+    event = events.record(
+        row.session,
+        CLOSED,
+        {"usage": payload(row), "budget": row.session.budget},
+        None,
+        extra,
+        **counters,
+    )
     spent = int(event.payload["figures"]["cost_upper"])
     budget.warn_if_crossed(row.session, spent - added.cost_upper, spent)
 

@@ -22,9 +22,9 @@ from django.utils import timezone
 from broadcast import orchestrator
 from broadcast.models import Airing, Broadcast, StateChange
 from sessions_app import audits, integrity, steps, tokens
-from sessions_app.models import Message, Session, SessionEvent, SessionStats, Step
+from sessions_app.models import Bucket, Message, Session, SessionEvent, SessionStats, Step, Tally
 from stories import quarantine
-from stories.models import QuarantinedRecord, SourcePost, Story, TokenUsage
+from stories.models import QuarantinedRecord, SourcePost, Story, TokenUsage, TrendPost
 from tests.conftest import MakeSession, run_due_steps
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
@@ -123,6 +123,9 @@ CORRUPTIONS: dict[str, Callable[[Session], object]] = {
     "posts": told_without_story,
     "states": lambda s: Broadcast.objects.filter(session=s).update(state="ready"),
     "airings": open_airing,
+    "buckets": lambda s: Bucket.objects.filter(session=s, size=60).update(words=F("words") + 1),
+    "tallies": lambda s: Tally.objects.filter(session=s, dimension="tone").update(count=0),
+    "market": lambda s: TrendPost.objects.filter(session=s).delete(),
 }
 
 

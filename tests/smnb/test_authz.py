@@ -45,6 +45,7 @@ SETTINGS = {
     "model": "extractive", "personality": "formal", "verbosity": "concise", "pace": "200",
     "language": "en", "instructions": "", "control_mode": "balanced", "budget_usd": "",
 }  # fmt: skip
+BREAK_IN = {"title": "Now", "text": "It is so.", "tone": "breaking", "when": "next"}
 SLOT = {"days": ["mon"], "on_at": "09:00", "off_at": "17:00", "zone": "UTC", "enabled": "on"}
 
 KEEPING = {"keep_fine_days": "30", "keep_answers_days": "7", "keep_sounds_days": "90"}
@@ -107,6 +108,24 @@ TABLE: dict[tuple[str, str], tuple[Row, dict[str, Any]]] = {
     ("broadcast/<session>/", "GET"): (OWN, {}),
     ("broadcast/<session>/command/", "POST"): (DOES, STARTED),
     ("broadcast/<session>/stories/<story>/decision/", "POST"): (DOES, {"decision": "veto"}),
+    ("broadcast/<session>/health/", "GET"): (OWN, {}),
+    ("broadcast/<session>/rundown/", "GET"): (OWN, {}),
+    ("broadcast/<session>/rundown/change/", "POST"): (DOES, {"do": "pin 1"}),
+    ("broadcast/<session>/break-in/", "POST"): (DOES, BREAK_IN),
+    ("broadcast/<session>/stories/<story>/", "GET"): ((302, 404, 404, 404), {}),
+    ("broadcast/<session>/stories/<story>/command/", "POST"): (DOES, {"do": "bookmark"}),
+    ("broadcast/<session>/stories/<story>/correction/", "POST"): ((302, 404, 404, 404), {}),
+    ("broadcast/<session>/threads/", "GET"): (OWN, {}),
+    ("broadcast/<session>/threads/<thread>/", "GET"): ((302, 404, 404, 404), {}),
+    (f"{S}search/", "GET"): (OWN, {}),
+    ("watch/<token>/overlay/", "GET"): (OPEN, {}),
+    ("watch/<token>/feed.atom", "GET"): (OPEN, {}),
+    ("watch/<token>/feed.json", "GET"): (OPEN, {}),
+    (f"{A}/posts/<post>/move", "POST"): ((401, 404, 404, 404), {"after": 1}),
+    (f"{A}/posts/<post>/<verb>", "POST"): ((401, 404, 404, 404), {}),
+    (f"{A}/stories", "POST"): ((401, 404, 404, 201), {"title": "Now", "text": "It is so."}),
+    (f"{A}/stories/<story>/correction", "POST"): ((401, 404, 404, 404), {
+        "title": "Now", "text": "It is so.", "reason": "It was not."}),
     **{("api/openapi.json", method): (OPEN, {}) for method in METHODS},
     ("api/health", "GET"): (SIGNED_IN, {}),
     ("api/sessions", "GET"): (SIGNED_IN, {}),
@@ -125,7 +144,9 @@ TABLE: dict[tuple[str, str], tuple[Row, dict[str, Any]]] = {
 }  # fmt: skip
 ROUTES = sorted({route for route, _ in TABLE})
 # Ours that are public without being a page of somebody's session.
-PUBLIC = {"login/", "logout/", "healthz", "watch/<token>/", "api/openapi.json"}
+PUBLIC = {"login/", "logout/", "healthz", "api/openapi.json"} | {
+    route for route in ROUTES if route.startswith("watch/<token>/")
+}
 
 
 def walk(resolver: URLResolver, before: str = "") -> Iterator[str]:
@@ -163,7 +184,7 @@ def visit(
     values = {
         "slot": slots.add(session, times).pk,
         "session": session.pk, "token": session.watch_token, "source": source.pk, "story": 1,
-        "trend": 1, "service": "anthropic", "bearer": 1, "group": 1,
+        "trend": 1, "post": 1, "thread": 1, "verb": "pin", "service": "anthropic", "bearer": 1, "group": 1,
         "decision": "approve", "slug": "api",
     }  # fmt: skip
 
