@@ -57,8 +57,7 @@ def now_airing(session: Session) -> Airing | None:
 
 def waiting(session: Session) -> Story | None:
     """The oldest story that was written and is neither aired nor refused."""
-    found = feed.of_session(session).filter(state__in=(Story.State.WRITTEN, Story.State.APPROVED))
-    return found.order_by("id").first()
+    return feed.waiting(session).first()
 
 
 def _may_air(session: Session, at: datetime) -> Q:
@@ -79,7 +78,7 @@ def air_next(run: Broadcast) -> Airing | None:
     session, at = run.session, steps.now()
     if now_airing(session) is not None:
         return None
-    may_air = feed.of_session(session).filter(_may_air(session, at))
+    may_air = feed.waiting(session).filter(_may_air(session, at))
     story = may_air.order_by("-cuts_in", "id").first()
     if story is None:
         return None

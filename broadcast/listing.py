@@ -16,7 +16,7 @@ from broadcast.states import ON_AIR
 from sessions_app.models import Session
 from sessions_app.models.session import Person, SessionQuerySet
 
-PER_PAGE = 50
+PER_PAGE = 25
 ALL = "all"
 
 

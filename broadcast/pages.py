@@ -9,7 +9,7 @@ from typing import Any
 from django.db.models import OuterRef, Subquery
 
 from broadcast import airing, crew, desk, orchestrator, pipeline, slots
-from broadcast.audience import addresses
+from broadcast.audience import addresses, sounds
 from broadcast.models import Airing, Broadcast
 from broadcast.states import State
 from sessions_app import events
@@ -18,7 +18,7 @@ from sessions_app.models.session import SessionQuerySet
 from stories import feed, posts, reading
 from stories.models import Story
 
-FEED_MOST = 50
+FEED_MOST = 25
 MESSAGES_MOST = 30
 
 
@@ -144,12 +144,16 @@ def watch_page(session: Session, part: WatchPart = NOW) -> dict[str, Any]:
     if part.thread is not None:
         rows = rows.filter(thread=part.thread)
     found = list(rows[: FEED_MOST + 1])
+    shown = told(found[:FEED_MOST])
+    # The story on air may stand on another page; one look-up finds the sounds of all.
+    first = [airing.payload(on_air)] if on_air else []
+    public = sounds.public_all([*first, *shown])
     return {
         "session": {"name": session.name},
         "last_seq": stats.last_seq,
         "air": orchestrator.public_air(run),
-        "onair": feed.public_payload(airing.payload(on_air)) if on_air else None,
-        "stories": [feed.public_payload(story) for story in told(found[:FEED_MOST])],
+        "onair": public[0] if on_air else None,
+        "stories": public[len(first) :],
         "older": found[FEED_MOST - 1].pk if len(found) > FEED_MOST else None,
         "part": part,
     }

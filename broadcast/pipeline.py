@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from broadcast import airing, orchestrator
 from broadcast.models import Airing
 from broadcast.states import State
-from broadcast.statistics import Statistics, read
+from broadcast.statistics import Statistics, brief
 from sessions_app.models import Session, SessionEvent, Step
 from stories import usage
 from stories.models import Source, Story
@@ -76,7 +76,7 @@ CREW = frozenset({"Sources", "Producer", "Host", "Airing"})
 
 def crew(session: Session) -> list[Stage]:
     """How those are who work on a broadcast, for the desk."""
-    return [stage for stage in stages(session, read(session, 60)) if stage.name in CREW]
+    return [stage for stage in stages(session, brief(session)) if stage.name in CREW]
 
 
 def _look(session: Session, found: Statistics) -> Seen:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlsplit
 
-from django.db.models import QuerySet
+from django.db.models import BooleanField, QuerySet
+from django.db.models.expressions import RawSQL
 
 from sessions_app import events
 from sessions_app.models import Session
@@ -22,6 +23,15 @@ def of_session(session: Session) -> QuerySet[Story]:
         .select_related("post", "post__source", "thread")
         .order_by("-id")
     )
+
+
+# Spelt out, because SQLite uses a partial index only where it sees the condition of the index.
+_WAITING = RawSQL("stories_story.state IN ('written', 'approved')", [], BooleanField())
+
+
+def waiting(session: Session) -> QuerySet[Story]:
+    """What was written and is neither on air nor refused, the oldest first."""
+    return of_session(session).filter(_WAITING).order_by("id")
 
 
 def post_reference(post: SourcePost | None) -> dict[str, Any] | None:

@@ -24,6 +24,7 @@ What = Literal["stories", "posts"]
 
 PAGE = 30
 MOST_TERMS = 12
+LEAST_BEGINNING = 3
 _SNIPPET = 220
 _TERM = re.compile(r'"([^"]{1,200})"|([^\s"]{1,80})')
 _WORD = re.compile(r"\w+")
@@ -104,13 +105,25 @@ def _matching(
     return rows.filter(RawSQL(sql, [_tsquery(terms)], BooleanField()))
 
 
+def _goes_on(terms: Sequence[tuple[str, ...]]) -> bool:
+    """Whether the last word is taken for the beginning of one: it may still be being typed.
+
+    The others are whole words, because the index walks those without gathering all they stand for.
+    """
+    return len(terms[-1][-1]) >= LEAST_BEGINNING
+
+
 def _fts5(terms: Sequence[tuple[str, ...]]) -> str:
-    """Each last word may go on; words are quoted, so none is an operator."""
-    return " AND ".join('"' + " ".join(words) + '"' + "*" for words in terms)
+    """Words are quoted, so none is an operator."""
+    said = " AND ".join('"' + " ".join(words) + '"' for words in terms)
+    return said + "*" if _goes_on(terms) else said
 
 
 def _tsquery(terms: Sequence[tuple[str, ...]]) -> str:
-    return " & ".join("(" + " <-> ".join(f"'{word}'" for word in words) + ":*)" for words in terms)
+    rows = [[f"'{word}'" for word in words] for words in terms]
+    if _goes_on(terms):
+        rows[-1][-1] += ":*"
+    return " & ".join("(" + " <-> ".join(words) + ")" for words in rows)
 
 
 @dataclass(frozen=True, slots=True)

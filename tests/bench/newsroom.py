@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
+from itertools import accumulate
 from typing import Any
 
 from django.contrib.auth.models import User
@@ -13,14 +14,22 @@ from django.utils import timezone
 
 from sessions_app import series
 from sessions_app.models import Bucket, Session, SessionStats, Tally
+from stories import search_index
 from stories.models import Source, SourcePost, Story, StoryThread, Trend, TrendBucket
 
 LOT = 5000
+POSTS = 300  # of each session; the stories before have lost theirs
 WORDS = [
     "tide", "ferry", "harbour", "bridge", "storm", "council", "tram", "comet", "turbine",
     "library", "bees", "walker", "market", "crane", "signal", "island", "winter", "lantern",
     "cannery", "observatory",
 ]  # fmt: skip
+
+SYLLABLES = [a + b for a in "bdfgklmnprstvz" for b in ("a", "e", "i", "o", "u", "an", "er", "il")]
+VOCABULARY = [
+    *(one + two for one in SYLLABLES[:50] for two in SYLLABLES), *WORDS,
+]  # fmt: skip
+FREQUENCIES = list(accumulate(1 / rank for rank in range(1, len(VOCABULARY) + 1)))
 
 
 def fill(sessions: int, stories: int, largest: int) -> None:
@@ -33,9 +42,12 @@ def fill(sessions: int, stories: int, largest: int) -> None:
     )
     SessionStats.objects.bulk_create([SessionStats(session=session) for session in made])
     usual = (stories - largest) // (sessions - 1)
+    # Built once at the end, the index takes a fraction of the time.
+    search_index.drop_before_migrate([None], using="default")
     for number, session in enumerate(made):
         with transaction.atomic():
             Newsroom(session).fill(usual if number else largest)
+    search_index.restore("default")
     print(made[0].pk, made[1].pk)
 
 
@@ -48,7 +60,8 @@ class Newsroom:
         self.now = timezone.now()
 
     def headline(self) -> str:
-        return " ".join(self.dice.choices(WORDS, k=6)).capitalize()
+        """Seven words, as unevenly frequent as words are (Zipf's law)."""
+        return " ".join(self.dice.choices(VOCABULARY, cum_weights=FREQUENCIES, k=7)).capitalize()
 
     def fill(self, stories: int) -> None:
         source = Source.objects.create(
@@ -59,9 +72,9 @@ class Newsroom:
             StoryThread(session=self.session, title=self.headline(), story_count=3)
             for _ in range(50)
         )
-        for start in range(0, stories, LOT):
-            posts = self.posts(source, range(start, min(start + LOT, stories)))
-            in_lots(Story, (self.story(post, threads) for post in posts))
+        in_lots(Story, (self.story(None, threads) for _ in range(stories - POSTS)))
+        posts = self.posts(source, range(POSTS))
+        in_lots(Story, (self.story(post, threads) for post in posts))
         self.figures(stories)
         self.market()
 
@@ -75,10 +88,12 @@ class Newsroom:
             for number in numbers
         )  # fmt: skip
 
-    def story(self, post: SourcePost, threads: Sequence[StoryThread]) -> Story:
+    def story(self, post: SourcePost | None, threads: Sequence[StoryThread]) -> Story:
+        title = post.title if post else self.headline()
         return Story(
-            session=self.session, post=post, origin="extractive", state="aired", title=post.title,
-            narrative=f"{post.title}. {self.headline()}. {self.headline()}.", duration=8,
+            session=self.session, post=post, origin="extractive" if post else "legacy",
+            state="aired", title=title, duration=8,
+            narrative=f"{title}. {self.headline()}. {self.headline()}.",
             tone=self.dice.choice(Story.Tone.values), priority="medium", word_count=20,
             completed_at=self.now, thread=self.dice.choice(threads), relation="follow-up",
             topics=self.dice.choices(WORDS, k=3),
