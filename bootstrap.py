@@ -1,4 +1,4 @@
-"""Makes `.venv` and installs the locked packages: `python3 bootstrap.py [--dev]`.
+"""Makes `.venv` and installs the locked packages: `python3 bootstrap.py [--audio | --dev]`.
 
 Only the standard library, and a syntax that Python 3.6 reads, so that an old Python gets a sentence
 and not a SyntaxError. A second start with an unchanged lock only compares one hash.
@@ -20,7 +20,12 @@ from typing import Dict, Iterator, List, Optional, Tuple
 ROOT = Path(__file__).resolve().parent
 OLDEST = (3, 11)
 NAMES = ("python3.14", "python3.13", "python3.12", "python3.11", "python3", "python")
-LOCKS = {"run": "requirements.txt", "dev": "requirements-dev.txt"}
+# Each holds all that stands in those before it.
+LOCKS = {
+    "run": "requirements.txt",
+    "audio": "requirements-audio.txt",
+    "dev": "requirements-dev.txt",
+}
 HEARTBEAT_SECONDS = 5.0
 
 # What the installers print, in the order in which it explains a failure best.
@@ -105,7 +110,7 @@ def packages(lock: str) -> Dict[str, str]:
 
 
 def fingerprint(kind: str) -> str:
-    """Of what is to be installed: the kind (run, dev) and the hash of its lock."""
+    """Of what is to be installed: the kind (run, audio, dev) and the hash of its lock."""
     return "{} {}\n".format(kind, hashlib.sha256((ROOT / LOCKS[kind]).read_bytes()).hexdigest())
 
 
@@ -125,8 +130,8 @@ class Setup:
         self.python = self.venv / "bin" / "python"
         self.stamp = self.venv / ".stamp"
         self.log = ROOT / "var" / "install.log"
-        # What the tests need contains what the studio needs: never take it away again.
-        self.kind = "dev" if self.stamped().startswith("dev") else kind
+        # Whatever was asked for once is never taken away again.
+        self.kind = max(kind, self.stamped().split(" ")[0] or kind, key=list(LOCKS).index)
         self.lock = (ROOT / LOCKS[self.kind]).read_text()
         self.last = 0
 
@@ -249,7 +254,7 @@ def alone() -> Iterator[None]:
 
 
 def main(arguments: List[str]) -> int:
-    kind = "dev" if "--dev" in arguments else "run"
+    kind = next((kind for kind in LOCKS if "--" + kind in arguments), "run")
     if Setup(kind).is_current():
         return 0
     try:

@@ -21,6 +21,10 @@ class BroadcastConfig(AppConfig):
             rundown,
             slots,
         )
+        from broadcast.audience import episodes, speaking
 
-        for module in (orchestrator, producer, host, desk, rundown, copydesk, slots, planning):
+        for module in (
+            orchestrator, producer, host, desk, rundown, copydesk, slots, planning, speaking,
+            episodes,
+        ):  # fmt: skip
             module.register()

@@ -10,6 +10,7 @@ from django.utils import timezone
 from pydantic import Field
 
 from broadcast import airing
+from broadcast.audience import sounds
 from sessions_app import commands, events
 from sessions_app.commands import Call, Payload
 from sessions_app.errors import Conflict, Invalid, NotFound
@@ -78,6 +79,7 @@ def break_in(session: Session, wanted: BreakIn) -> Story:
             priority=Story.Priority.HIGH, agent_type="human", word_count=words, duration=seconds,
             completed_at=at,
         )  # fmt: skip
+        airing.changed(story)
         events.record(
             session, feed.WRITTEN,
             {"story": feed.payload(story), "queue": posts.queue_payload(session), "joined": None},
@@ -136,8 +138,9 @@ def bookmark(session: Session, story_id: int, on: bool) -> Story:
 
 
 def _record(type_: str, story: Story, shares: Any = (), **counters: int) -> None:
+    airing.changed(story)
     shown = airing.shown(story)
-    payload = {"story": shown, "public": {"story": feed.public_payload(shown)}}
+    payload = {"story": shown, "public": {"story": sounds.public(shown)}}
     events.record(story.session, type_, payload, None, Extra(shares=tuple(shares)), **counters)
 
 

@@ -256,6 +256,7 @@ def _store(run: Broadcast, told: Told, ledger: usage.SessionLedger) -> Story:
     )  # fmt: skip
     used.update(story=story)
     opened = threads.join(story, told.earlier) if told.earlier else None
+    airing.changed(story)
     trends.told(told.post)
     events.record(
         session, feed.WRITTEN,

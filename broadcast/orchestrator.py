@@ -44,6 +44,14 @@ REFUSALS = {
 _leaving: list[Callable[[Broadcast, datetime], None]] = []
 
 
+# The same for a run that has come to rest.
+_resting: list[Callable[[Broadcast], None]] = []
+
+
+def on_rest(function: Callable[[Broadcast], None]) -> None:
+    _resting.append(function)
+
+
 def on_leaving_air(function: Callable[[Broadcast, datetime], None]) -> None:
     _leaving.append(function)
 
@@ -105,6 +113,9 @@ def transition(
             raise _conflict(Broadcast.objects.get(pk=run.pk))
         run = Broadcast.objects.select_related("session").get(pk=run.pk)
         seconds = _leave_air(run, at) if before == State.LIVE else 0
+        if after == State.IDLE:
+            for function in _resting:
+                function(run)
         event = events.record(
             run.session, STATE, _event(run, before, cause), on_air_seconds=seconds
         )

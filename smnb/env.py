@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import secrets
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
@@ -102,6 +103,12 @@ class Environment(BaseSettings):
         False,
         alias="SMNB_ALLOW_PRIVATE_FEEDS",
         description="Let feeds lie at private addresses and any port.",
+    )
+    speech: Literal["auto", "off", "espeak"] = Field(
+        "auto",
+        alias="SMNB_SPEECH",
+        description="What speaks the stories of visible sessions: auto takes what make audio has "
+        "installed, off nothing.",
     )
     limit_reads: int = Field(
         3000,

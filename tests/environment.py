@@ -28,6 +28,7 @@ _world.callback(shutil.rmtree, DATA, ignore_errors=True)
 os.environ.update(
     SMNB_DATA_DIR=str(DATA), SMNB_POLL_SECONDS="0.2", SMNB_ALLOW_PRIVATE_FEEDS="1",
     SMNB_LIMIT_WRITES="0", SMNB_LIMIT_GO_LIVE="0", SMNB_LIMIT_FEEDS="0", SMNB_LIMIT_READS="0",
+    SMNB_SPEECH="off",
 )  # fmt: skip
 
 if os.environ.get("SMNB_TEST_DATABASE") == "postgres":

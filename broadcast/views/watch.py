@@ -7,12 +7,13 @@ from functools import wraps
 from typing import Concatenate, ParamSpec
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.utils.cache import get_conditional_response
 from django.views.decorators.http import require_safe
 
 from broadcast import desk, pages
-from broadcast.audience import feeds, look
+from broadcast.audience import episodes, feeds, look
 from sessions_app import context, lifecycle
 from sessions_app.errors import NotFound
 from sessions_app.models import Session
@@ -21,12 +22,14 @@ P = ParamSpec("P")
 
 
 def public(
-    view: Callable[Concatenate[HttpRequest, Session, P], HttpResponse],
-) -> Callable[Concatenate[HttpRequest, str, P], HttpResponse]:
+    view: Callable[Concatenate[HttpRequest, Session, P], HttpResponseBase],
+) -> Callable[Concatenate[HttpRequest, str, P], HttpResponseBase]:
     """Open a page of a visible session to anybody with its link; a revoked link says so (404)."""
 
     @wraps(view)
-    def opened(request: HttpRequest, token: str, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+    def opened(
+        request: HttpRequest, token: str, *args: P.args, **kwargs: P.kwargs
+    ) -> HttpResponseBase:
         try:
             session = lifecycle.by_watch_token(token)
         except NotFound:
@@ -37,7 +40,7 @@ def public(
     return require_safe(opened)  # type: ignore[return-value]
 
 
-def _headed(response: HttpResponse) -> HttpResponse:
+def _headed(response: HttpResponseBase) -> HttpResponseBase:
     response["Referrer-Policy"] = "no-referrer"
     response["X-Robots-Tag"] = "noindex"
     response.headers.setdefault("Cache-Control", "no-store")
@@ -48,6 +51,7 @@ def _headed(response: HttpResponse) -> HttpResponse:
 def watch(request: HttpRequest, session: Session) -> HttpResponse:
     """The watch page; ``?before=`` shows what was told earlier, ``?thread=`` one thread."""
     page = pages.watch_page(session, pages.WatchPart.of(request.GET)) | _addresses(session)
+    page["episodes"] = episodes.of_session(session)[:5]
     return render(request, "watch/page.html", page)
 
 

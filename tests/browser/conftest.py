@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_play
 
 from tests.endtoend.running import PASSWORD, Studio, running
 from tests.provision.browser import find_or_install_chromium
+from tests.standins.anthropic import AnthropicStandIn
 
 RECORDING = {"kind": "recording", "locator": "demo"}
 ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
@@ -41,19 +42,29 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
+def model() -> Iterator[AnthropicStandIn]:
+    """Whom the studio asks in Anthropic's place, once somebody has given it a key."""
+    with AnthropicStandIn() as stand_in:
+        yield stand_in
+
+
+@pytest.fixture(scope="session")
+def studio(
+    tmp_path_factory: pytest.TempPathFactory, model: AnthropicStandIn
+) -> Iterator[Studio]:
     """One running studio for all browser tests."""
-    with running(tmp_path_factory.mktemp("studio") / "var") as found:
+    folder = tmp_path_factory.mktemp("studio") / "var"
+    with running(folder, ANTHROPIC_API_KEY="", ANTHROPIC_BASE_URL=model.url) as found:
         yield found
 
 
 @pytest.fixture(scope="session")
 def told(studio: Studio) -> dict[str, str]:
-    """A published session that has told forty stories of the recording: ids by name."""
+    """A published session that has told sixty stories of the recording: ids by name."""
     session = studio.create("A long evening", RECORDING, pace=0, model="extractive")
     shown = studio.call("PATCH", f"/api/sessions/{session}", {"visible": True}).body
     studio.command(session, "start")
-    studio.wait_stories(session, 40)
+    studio.wait_stories(session, 60)
     studio.command(session, "stop")
     studio.wait_state(session, "idle")
     stories = studio.items(session, "stories")
@@ -62,18 +73,28 @@ def told(studio: Studio) -> dict[str, str]:
     return {"session": session, "token": token, "thread": str(thread)}
 
 
-def sign_in(page: Page, studio: Studio) -> None:
+def sign_in(page: Page, studio: Studio, name: str = "studio", password: str = PASSWORD) -> None:
     page.goto(f"{studio.url}/login/")
-    page.get_by_label("Username").fill("studio")
-    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_label("Username").fill(name)
+    page.get_by_label("Password").fill(password)
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("heading", name="Session Manager")).to_be_visible()
 
 
+@pytest.fixture(scope="session")
+def cookies(browser: Browser, studio: Studio) -> list[Any]:
+    """What the owner's browser keeps from signing in, which takes a second: once for all tests."""
+    context = browser.new_context(**CONTEXT)
+    sign_in(context.new_page(), studio)
+    kept: list[Any] = context.cookies()
+    context.close()
+    return kept
+
+
 @pytest.fixture
-def owner(page: Page, studio: Studio) -> Page:
-    """The owner's page, signed in."""
-    sign_in(page, studio)
+def owner(page: Page, cookies: list[Any]) -> Page:
+    """The owner's page, signed in; nothing is opened yet."""
+    page.context.add_cookies(cookies)
     return page
 
 

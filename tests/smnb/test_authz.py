@@ -23,6 +23,7 @@ from sessions_app.routing import websocket_urlpatterns
 from smnb import health
 from smnb.asgi import application
 from stories.models import Source
+from tests.broadcast.hearing import recorded
 
 pytestmark = pytest.mark.django_db
 
@@ -58,6 +59,10 @@ TABLE: dict[tuple[str, str], tuple[Row, dict[str, Any]]] = {
     ("logout/", "POST"): ((302, 302, 302, 302), {}),
     ("healthz", "GET"): (OPEN, {}),
     ("watch/<token>/", "GET"): (OPEN, {}),
+    ("watch/<token>/podcast.xml", "GET"): (OPEN, {}),
+    ("watch/<token>/sounds/<sound>", "GET"): (OPEN, {}),
+    ("watch/<token>/episodes/<run_number>/", "GET"): (OPEN, {}),
+    ("watch/<token>/episodes/<run_number>/audio", "GET"): (OPEN, {}),
     ("sessions/", "GET"): (PAGE, {}),
     ("sessions/new/", "POST"): ((302, 302, 302, 302), {"name": "New", "sources": "demo"}),
     (S, "GET"): (OWN, {}),
@@ -180,12 +185,13 @@ def visit(
 ) -> Callable[[Client, str, str], Any]:
     monkeypatch.setitem(health.COMPONENTS, "workers", lambda: health.OK)
     lifecycle.show(session, True)
+    heard = recorded(session)
     times = {"days": 1, "on_at": time(9), "off_at": time(17), "enabled": False}
     values = {
         "slot": slots.add(session, times).pk,
         "session": session.pk, "token": session.watch_token, "source": source.pk, "story": 1,
         "trend": 1, "post": 1, "thread": 1, "verb": "pin", "service": "anthropic", "bearer": 1, "group": 1,
-        "decision": "approve", "slug": "api",
+        "decision": "approve", "slug": "api", "sound": heard.pk, "run_number": 1,
     }  # fmt: skip
 
     def send(client: Client, route: str, method: str) -> Any:

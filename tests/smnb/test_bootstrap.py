@@ -27,7 +27,7 @@ uv==0.13.8 ; python_version < '4' \\
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
     """A clone with the files that bootstrap.py reads, and nothing installed."""
-    for name in ("bootstrap.py", "requirements.txt", "requirements-dev.txt"):
+    for name in ("bootstrap.py", *bootstrap.LOCKS.values()):
         shutil.copy(ROOT / name, tmp_path)
     shutil.copytree(ROOT / "vendor", tmp_path / "vendor")
     return tmp_path
@@ -95,6 +95,25 @@ def test_an_unchanged_lock_installs_nothing(clone: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("there", "asked", "kept"),
+    [
+        ("", "run", "run"),
+        ("", "audio", "audio"),
+        ("audio", "run", "audio"),
+        ("dev", "audio", "dev"),
+    ],
+)
+def test_what_was_asked_for_once_stays(
+    clone: Path, monkeypatch: pytest.MonkeyPatch, there: str, asked: str, kept: str
+) -> None:
+    monkeypatch.setattr(bootstrap, "ROOT", clone)
+    (clone / ".venv").mkdir()
+    if there:
+        (clone / ".venv" / ".stamp").write_text(bootstrap.fingerprint(there))
+    assert bootstrap.Setup(asked).kind == kept
+
+
+@pytest.mark.parametrize(
     ("log", "words"),
     [
         ("error: command 'gcc' failed: No such file or directory", "C compiler"),
@@ -109,13 +128,14 @@ def test_a_failed_installation_is_explained_in_plain_words(log: str, words: str)
 
 
 def test_no_lock_names_a_host() -> None:
-    for name in ("requirements.txt", "requirements-dev.txt"):
+    for name in bootstrap.LOCKS.values():
         assert "://" not in (ROOT / name).read_text()
 
 
-def test_the_tests_lock_pins_what_the_studio_pins() -> None:
-    studio = (ROOT / "requirements.txt").read_text().splitlines()
-    tests = (ROOT / "requirements-dev.txt").read_text().splitlines()
+def test_each_lock_pins_what_those_before_it_pin() -> None:
+    locks = [(ROOT / name).read_text().splitlines() for name in bootstrap.LOCKS.values()]
     # Markers may differ: a test tool can want everywhere what the studio wants on one platform.
-    pins = [{line.split(" ")[0] for line in lines if "==" in line} for lines in (studio, tests)]
-    assert pins[0] <= pins[1]
+    studio, audio, tests = (
+        {line.split(" ")[0] for line in lines if "==" in line} for lines in locks
+    )
+    assert studio < audio < tests

@@ -1,0 +1,80 @@
+"""Sound files under the data folder: written aside, synced and renamed, so a name means a whole file."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+from django.conf import settings
+
+FOLDER = "sounds"
+SUFFIXES = {"audio/mpeg": "mp3", "audio/wav": "wav", "audio/ogg": "ogg"}
+CHUNK = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a row says of its file."""
+
+    bytes: int
+    sha256: str
+
+
+def fresh(session: UUID, name: str, media_type: str = "audio/mpeg") -> str:
+    """A path, relative to the data folder, that nobody has used or can guess."""
+    return f"{FOLDER}/{session}/{name}-{secrets.token_hex(8)}.{SUFFIXES[media_type]}"
+
+
+def where(path: str) -> Path:
+    return Path(settings.SMNB.data_dir) / path
+
+
+def keep(path: str, chunks: Iterable[bytes]) -> Kept:
+    """Write the file and bring it to the disk before it has its name. Raises OSError."""
+    target = where(path)
+    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    aside = target.with_name(f"{target.name}.part")
+    digest, size = hashlib.sha256(), 0
+    try:
+        with aside.open("wb") as file:
+            for chunk in chunks:
+                file.write(chunk)
+                digest.update(chunk)
+                size += len(chunk)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(target)
+    except OSError:
+        aside.unlink(missing_ok=True)
+        raise
+    _sync(target.parent)
+    return Kept(size, digest.hexdigest())
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def read(paths: Iterable[str]) -> Iterator[bytes]:
+    """The files one after another, a piece at a time."""
+    for path in paths:
+        with where(path).open("rb") as file:
+            while chunk := file.read(CHUNK):
+                yield chunk
+
+
+def remove(path: str) -> None:
+    """Remove the file, and what an interrupted writer left of it."""
+    if path:
+        target = where(path)
+        target.unlink(missing_ok=True)
+        target.with_name(f"{target.name}.part").unlink(missing_ok=True)

@@ -1,0 +1,48 @@
+"""The sounds of stories as the audience gets them: which there are, and the file behind one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from django.db.models import F, QuerySet
+
+from broadcast.models import Sound
+from sessions_app import events
+from sessions_app.errors import NotFound
+from sessions_app.models import Session
+from stories import feed
+from stories.models import Story
+
+READY = events.declare("sound.ready", "A story has its sound file.", public=True)
+
+TOLD = (Story.State.AIRING, Story.State.AIRED)
+
+
+def valid() -> QuerySet[Sound]:
+    """Sounds that say what their story says now."""
+    return Sound.objects.filter(state=Sound.State.READY, version=F("story__version"))
+
+
+def of_stories(story_ids: Iterable[int]) -> dict[int, dict[str, Any]]:
+    """By story: the id of its sound and how long it is, in seconds."""
+    found = valid().filter(story__in=list(story_ids)).values_list("story_id", "id", "seconds")
+    return {story: {"id": sound, "seconds": seconds} for story, sound, seconds in found}
+
+
+def public_all(stories: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Stories (payloads for the owner) as the audience may know them, each with its sound or None."""
+    found = of_stories(story["id"] for story in stories)
+    return [{**feed.public_payload(story), "sound": found.get(story["id"])} for story in stories]
+
+
+def public(story: dict[str, Any]) -> dict[str, Any]:
+    return public_all([story])[0]
+
+
+def find(session: Session, sound_id: int) -> Sound:
+    """A sound that may be heard: of a story that was told and not pulled, as it says now."""
+    sound = valid().filter(session=session, pk=sound_id, story__state__in=TOLD).first()
+    if sound is None:
+        raise NotFound("There is no such sound.")
+    return sound

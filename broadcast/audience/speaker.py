@@ -1,0 +1,127 @@
+"""One text spoken to an MP3, in a process of its own: espeak-ng is GPL and reads untrusted text.
+
+Run as a file, never imported. Standard input is JSON ``{"text", "voice", "pace"}``; the answer is one
+line of JSON ``{"seconds"}`` and then the MP3. Without a text the answer is the list of voices,
+``[[language, priority, name], …]``.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import resource
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+
+import espeakng_loader
+import lameenc
+
+CPU_SECONDS, MEMORY = 30, 512 * 2**20
+SYNCHRONOUS, DO_NOT_EXIT = 2, 0x8000
+RATE, SLOWEST, FASTEST = 1, 80, 450
+CHARACTERS, UTF8 = 1, 1
+KBITS = 48
+# At the end of every text, so that an episode is its sounds one after another.
+PAUSE_SECONDS = 0.8
+
+Heard = ctypes.CFUNCTYPE(
+    ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p
+)
+
+
+class Voice(ctypes.Structure):
+    """The beginning of espeak_VOICE; ``languages`` is (priority, text, NUL) … NUL."""
+
+    _fields_ = (
+        ("name", ctypes.c_char_p),
+        ("languages", ctypes.POINTER(ctypes.c_ubyte)),
+        ("identifier", ctypes.c_char_p),
+    )
+
+    def spoken(self) -> Iterator[tuple[str, int]]:
+        at = 0
+        while priority := self.languages[at]:
+            at += 1
+            letters = []
+            while letter := self.languages[at]:
+                letters.append(letter)
+                at += 1
+            at += 1
+            yield bytes(letters).decode("ascii", "replace"), priority
+
+
+def limit() -> None:
+    """No more time and memory than a long story needs; not every system knows every limit."""
+    for kind, most in ((resource.RLIMIT_CPU, CPU_SECONDS), (resource.RLIMIT_AS, MEMORY)):
+        with suppress(ValueError, OSError):
+            resource.setrlimit(kind, (most, most))
+
+
+def opened() -> tuple[ctypes.CDLL, int]:
+    """The engine and its samples a second."""
+    library = ctypes.CDLL(espeakng_loader.get_library_path())
+    folder = espeakng_loader.get_data_path().encode()
+    samples = library.espeak_Initialize(SYNCHRONOUS, 0, folder, DO_NOT_EXIT)
+    if samples <= 0:
+        raise SystemExit("The speech engine does not start.")
+    return library, samples
+
+
+def voices(library: ctypes.CDLL) -> list[tuple[str, int, str]]:
+    library.espeak_ListVoices.restype = ctypes.POINTER(ctypes.POINTER(Voice))
+    listed = library.espeak_ListVoices(None)
+    found, at = [], 0
+    while listed[at]:
+        voice = listed[at].contents
+        name = voice.identifier.decode()
+        found += [(language, priority, name) for language, priority in voice.spoken()]
+        at += 1
+    return sorted(found)
+
+
+def said(library: ctypes.CDLL, text: str, voice: str, pace: int) -> bytes:
+    """The text as 16-bit samples."""
+    samples = bytearray()
+
+    def hear(wave: ctypes._Pointer[ctypes.c_short], count: int, _events: int) -> int:
+        if wave and count:
+            samples.extend(ctypes.string_at(wave, count * 2))
+        return 0
+
+    heard = Heard(hear)
+    library.espeak_SetSynthCallback(heard)
+    if library.espeak_SetVoiceByName(voice.encode()) != 0:
+        raise SystemExit("The speech engine does not have that voice.")
+    library.espeak_SetParameter(RATE, min(max(pace, SLOWEST), FASTEST), 0)
+    raw = text.encode() + b"\0"
+    library.espeak_Synth(raw, len(raw), 0, CHARACTERS, 0, UTF8, None, None)
+    return bytes(samples)
+
+
+def encoded(samples: bytes, rate: int) -> bytes:
+    encoder = lameenc.Encoder()
+    encoder.silence()
+    encoder.set_channels(1)
+    encoder.set_in_sample_rate(rate)
+    encoder.set_out_sample_rate(rate)
+    encoder.set_bit_rate(KBITS)
+    encoder.set_quality(5)
+    return bytes(encoder.encode(samples) + encoder.flush())
+
+
+def main() -> None:
+    limit()
+    wanted = json.load(sys.stdin)
+    library, rate = opened()
+    if not wanted:
+        json.dump(voices(library), sys.stdout)
+        return
+    samples = said(library, wanted["text"], wanted["voice"], wanted["pace"])
+    samples += bytes(2 * round(PAUSE_SECONDS * rate))
+    head = json.dumps({"seconds": len(samples) / 2 / rate})
+    sys.stdout.buffer.write(head.encode() + b"\n" + encoded(samples, rate))
+
+
+if __name__ == "__main__":
+    main()
