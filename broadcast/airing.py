@@ -14,7 +14,7 @@ from broadcast.audience import sounds
 from broadcast.models import Airing, Broadcast
 from broadcast.states import State
 from sessions_app import events, steps
-from sessions_app.errors import Conflict, NotFound, StaleClaim
+from sessions_app.errors import Conflict, StaleClaim
 from sessions_app.models import Session
 from sessions_app.series import Extra
 from sessions_app.steps import Claim, Kind
@@ -78,8 +78,7 @@ def air_next(run: Broadcast) -> Airing | None:
     session, at = run.session, steps.now()
     if now_airing(session) is not None:
         return None
-    may_air = feed.waiting(session).filter(_may_air(session, at))
-    story = may_air.order_by("-cuts_in", "id").first()
+    story = feed.next_up(session).filter(_may_air(session, at)).first()
     if story is None:
         return None
     if not Story.objects.filter(pk=story.pk, state=story.state).update(state=Story.State.AIRING):
@@ -144,17 +143,23 @@ def cut(run: Broadcast, at: datetime | None = None) -> None:
         _end(airing, at or steps.now())
 
 
+def hold_story(session: Session, story_id: int) -> tuple[Broadcast | None, Story]:
+    """A story as it is now, and stays until the commit, with the live run; in a transaction.
+
+    The run is taken first: whoever puts a story on or off the air has it.
+    """
+    run = live_run(session)
+    return run, feed.find(session, story_id, hold=True)
+
+
 def decide(session: Session, story_id: int, approve: bool) -> Story:
     """Approve or veto a story that waits; Conflict when it does not wait any more."""
-    story = feed.of_session(session).filter(pk=story_id).first()
-    if story is None:
-        raise NotFound("This session has no such story.")
     verdict = Story.State.APPROVED if approve else Story.State.VETOED
     with transaction.atomic():
-        run = live_run(session)
-        waits = (Story.State.WRITTEN, Story.State.APPROVED)
-        if not Story.objects.filter(pk=story.pk, state__in=waits).update(state=verdict):
+        run, story = hold_story(session, story_id)
+        if story.state not in (Story.State.WRITTEN, Story.State.APPROVED):
             raise Conflict("The story does not wait any more.", state=story.state)
+        Story.objects.filter(pk=story.pk).update(state=verdict)
         story.state = verdict
         events.record(session, feed.DECIDED, {"story": feed.payload(story)})
         go_on(run)

@@ -13,7 +13,7 @@ from broadcast import airing
 from broadcast.audience import sounds
 from sessions_app import commands, events
 from sessions_app.commands import Call, Payload
-from sessions_app.errors import Conflict, Invalid, NotFound
+from sessions_app.errors import Conflict, Invalid
 from sessions_app.models import Session
 from sessions_app.series import Extra
 from stories import booking, corrections, feed, posts
@@ -25,7 +25,7 @@ CORRECTED = events.declare(
     "story.corrected", "A story got a new version; the earlier one is kept.", public=True
 )
 PULLED = events.declare("story.killed", "A person pulled a story.", public=True)
-CHANGED = events.declare("story.changed", "A story was bookmarked, or not any more.")
+CHANGED = events.declare("story.changed", "A story was bookmarked, edited or pulled unaired.")
 
 State = Story.State
 MOST_TITLE, MOST_TEXT = 300, 5000
@@ -41,7 +41,10 @@ class BreakIn(Payload):
 
 
 class Correction(Payload):
+    """A new text; ``version`` is the one that was read, so that a later one is not overwritten."""
+
     story: int
+    version: int | None = None
     title: str = Field(min_length=1, max_length=MOST_TITLE)
     text: str = Field(min_length=1, max_length=MOST_TEXT)
     reason: str = Field(min_length=1, max_length=300)
@@ -56,26 +59,25 @@ class Bookmark(Payload):
     on: bool
 
 
-def find(session: Session, story_id: int) -> Story:
-    story = feed.of_session(session).filter(pk=story_id).first()
-    if story is None:
-        raise NotFound("This session has no such story.")
-    return story
+def _said(title: str, text: str) -> tuple[str, str]:
+    """Headline and text without what nobody sees; Invalid when nothing is left."""
+    headline, said = clean_line(title, MOST_TITLE), clean_text(text, MOST_TEXT)
+    if not (headline.strip() and word_count(said)):
+        raise Invalid("Write a headline, and what is to be said on air.")
+    return headline, said
 
 
 def break_in(session: Session, wanted: BreakIn) -> Story:
     """Write a story by hand; it goes on air before all that waits, in the next run if none is live."""
-    text = clean_text(wanted.text, MOST_TEXT)
+    title, text = _said(wanted.title, wanted.text)
     words = word_count(text)
-    if not words:
-        raise Invalid("text: write what is to be said on air.")
     seconds = airing.seconds_on_air(words, session.pace)
     at = timezone.now()
     with transaction.atomic():
         run = airing.live_run(session)
         story = Story.objects.create(
             session=session, origin=Story.Origin.MANUAL, state=State.APPROVED, cuts_in=True,
-            title=clean_line(wanted.title, MOST_TITLE), narrative=text, tone=wanted.tone,
+            title=title, narrative=text, tone=wanted.tone,
             priority=Story.Priority.HIGH, agent_type="human", word_count=words, duration=seconds,
             completed_at=at,
         )  # fmt: skip
@@ -94,54 +96,71 @@ def break_in(session: Session, wanted: BreakIn) -> Story:
     return story
 
 
+def _reason(text: str) -> str:
+    reason = clean_line(text, 300)
+    if not reason.strip():
+        raise Invalid("reason: say what is put right.")
+    return reason
+
+
 def correct(session: Session, wanted: Correction, author: User) -> Story:
     """Put a story right: a new version, marked where people saw the earlier one."""
-    story = find(session, wanted.story)
-    if story.state not in corrections.OPEN:
-        raise Conflict(
-            "A story that was vetoed or pulled is not told, so there is nothing to correct."
-        )
     with transaction.atomic():
-        airing.live_run(session)
-        done = corrections.correct(
-            story, clean_line(wanted.title, MOST_TITLE), clean_text(wanted.text, MOST_TEXT),
-            clean_line(wanted.reason, 300), author, session.pace or airing.STANDARD_PACE,
-        )  # fmt: skip
-        _record(CORRECTED, story, booking.shares_of(story, {"words": done.words}),
-                words=done.words, narration_seconds=done.seconds)  # fmt: skip
+        _, story = airing.hold_story(session, wanted.story)
+        if story.state not in corrections.OPEN:
+            raise Conflict(
+                "A story that was vetoed or pulled is not told, so there is nothing to correct."
+            )
+        if wanted.version not in (None, story.version):
+            raise Conflict(
+                f"Somebody else changed this story: it is at version {story.version} by now. "
+                "Look at what it says before you save yours."
+            )
+        headline, text = _said(wanted.title, wanted.text)
+        pace = session.pace or airing.STANDARD_PACE
+        done = corrections.correct(story, headline, text, _reason(wanted.reason), author, pace)
+        told = story.state in corrections.TOLD
+        shares = booking.shares_of(story, {"words": done.words})
+        _record(CORRECTED, story, told, shares, words=done.words, narration_seconds=done.seconds)
     return story
 
 
 def pull(session: Session, story_id: int) -> Story:
     """Take a story off the air, off the rundown and off the public pages; it stays in the session."""
-    story = find(session, story_id)
     with transaction.atomic():
-        run = airing.live_run(session)
+        run, story = airing.hold_story(session, story_id)
+        if story.state not in corrections.OPEN:
+            raise Conflict("This story is off the air for good already.", state=story.state)
+        told = story.state in corrections.TOLD
         if story.state == State.AIRING and run is not None:
             airing.cut(run)
-        pulled = Story.objects.filter(pk=story.pk, state__in=corrections.OPEN)
-        if not pulled.update(state=State.KILLED):
-            raise Conflict("This story is off the air for good already.", state=story.state)
+        Story.objects.filter(pk=story.pk).update(state=State.KILLED)
         story.state = State.KILLED
-        _record(PULLED, story)
+        _record(PULLED, story, told)
         airing.go_on(run)
     return story
 
 
 def bookmark(session: Session, story_id: int, on: bool) -> Story:
-    story = find(session, story_id)
     with transaction.atomic():
+        _, story = airing.hold_story(session, story_id)
         story.bookmarked_at = timezone.now() if on else None
         story.save(update_fields=["bookmarked_at"])
         events.record(session, CHANGED, {"story": airing.shown(story)})
     return story
 
 
-def _record(type_: str, story: Story, shares: Any = (), **counters: int) -> None:
+def _record(type_: str, story: Story, told: bool, shares: Any = (), **counters: int) -> None:
+    """Record a change; the audience hears of stories alone that it was told."""
     airing.changed(story)
     shown = airing.shown(story)
-    payload = {"story": shown, "public": {"story": sounds.public(shown)}}
-    events.record(story.session, type_, payload, None, Extra(shares=tuple(shares)), **counters)
+    payload: dict[str, Any] = {"story": shown}
+    if told and type_ == PULLED:
+        payload["public"] = {"story": {"id": story.pk}, "retracts": story.pk}
+    elif told:
+        payload["public"] = {"story": sounds.public(shown)}
+    extra = Extra(shares=tuple(shares))
+    events.record(story.session, type_ if told else CHANGED, payload, None, extra, **counters)
 
 
 def register() -> None:

@@ -34,8 +34,9 @@ class BreakInForm(forms.Form):
 
 
 class CorrectionForm(forms.Form):
-    """A new version of a story, and what it puts right."""
+    """A new version of a story, and what it puts right; it knows the version that was read."""
 
+    version = forms.IntegerField(widget=forms.HiddenInput)
     title = forms.CharField(max_length=MOST_TITLE, label="Headline")
     text = forms.CharField(
         max_length=MOST_TEXT, label="Text", widget=forms.Textarea(attrs={"rows": 9})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -71,6 +71,6 @@ def _read_key(key: str) -> tuple[datetime, UUID] | None:
     moment, _, last = key.partition("_")
     try:
         at = parse_datetime(moment.replace(" ", "+"))
-        return (at, UUID(last)) if at is not None and at.tzinfo else None
-    except ValueError:
+        return (at.astimezone(UTC), UUID(last)) if at is not None and at.tzinfo else None
+    except (ValueError, OverflowError):
         return None

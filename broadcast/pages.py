@@ -46,7 +46,7 @@ def manager_page(session: Session) -> dict[str, Any]:
     }
 
 
-def _key(text: str) -> int | None:
+def key_of(text: str) -> int | None:
     """An id as an address names it; None for anything else."""
     return int(text) if text.isdecimal() and len(text) < 19 else None
 
@@ -60,7 +60,7 @@ class FeedPart:
 
     @classmethod
     def of(cls, asked: Mapping[str, str]) -> FeedPart:
-        return cls(_key(asked.get("before", "")), asked.get("bookmarked") == "1")
+        return cls(key_of(asked.get("before", "")), asked.get("bookmarked") == "1")
 
     @property
     def asked(self) -> bool:
@@ -79,7 +79,7 @@ class WatchPart:
 
     @classmethod
     def of(cls, asked: Mapping[str, str]) -> WatchPart:
-        return cls(_key(asked.get("before", "")), _key(asked.get("thread", "")))
+        return cls(key_of(asked.get("before", "")), key_of(asked.get("thread", "")))
 
     @property
     def asked(self) -> bool:
@@ -137,8 +137,7 @@ def watch_page(session: Session, part: WatchPart = NOW) -> dict[str, Any]:
     stats = SessionStats.objects.get(session=session)
     on_air = airing.now_airing(session)
     run = orchestrator.latest(session)
-    states = (Story.State.AIRING, Story.State.AIRED)
-    rows = feed.of_session(session).filter(state__in=states)
+    rows = feed.told(session)
     if part.before is not None:
         rows = rows.filter(pk__lt=part.before)
     if part.thread is not None:

@@ -96,7 +96,7 @@ def page_of(
 ) -> dict[str, Any]:
     """One page of ``rows`` (newest first by the integer key ``by``), read by key, not by offset."""
     if cursor:
-        if not cursor.isdecimal():
+        if not cursor.isdecimal() or len(cursor) > 18:
             raise Invalid("cursor: not one that we gave.")
         rows = rows.filter(**{f"{by}__lt": int(cursor)})
     most = max(1, min(limit, MOST))

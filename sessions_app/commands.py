@@ -14,7 +14,7 @@ from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from sessions_app import participants
 from sessions_app.errors import Invalid
@@ -25,6 +25,14 @@ class Payload(BaseModel):
     """Base of all payloads; an unknown field is refused, so that a slip of the pen is seen."""
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _sayable(cls, data: Any) -> Any:
+        """PostgreSQL keeps no NUL, so it is refused on both databases."""
+        if isinstance(data, dict) and any("\x00" in v for v in data.values() if isinstance(v, str)):
+            raise ValueError("a character that cannot be kept (NUL)")
+        return data
 
 
 class Nothing(Payload):

@@ -12,6 +12,7 @@ from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import User
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.cache import patch_vary_headers
 from django_htmx.middleware import HtmxDetails
 
 from sessions_app import context, lifecycle
@@ -37,7 +38,10 @@ def signed_in(
 
     @wraps(view)
     def opened(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
-        return view(cast("SignedIn", request), *args, **kwargs)
+        answer = view(cast("SignedIn", request), *args, **kwargs)
+        # The same address gives a page or a part of it; the browser must not take one for the other.
+        patch_vary_headers(answer, ["HX-Request"])
+        return answer
 
     return cast("Page[P]", login_required(opened))
 

@@ -317,7 +317,7 @@ def _since(viewer: Viewer, after: int) -> tuple[list[str], int]:
         return [render.reload_text(viewer.session_id, head, viewer.format)], head
     prev = rows.filter(seq__lte=after).aggregate(seq=Max("seq"))["seq"] or 0
     texts = []
-    for event in found:
+    for event in render.unretracted(found, viewer.audience):
         try:
             frame = render.frame_of(event, prev, viewer.audience)
             texts.append(render.text_of(frame, viewer.audience, viewer.format))

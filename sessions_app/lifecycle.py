@@ -49,7 +49,10 @@ def newest(user: Person) -> Session | None:
 def by_watch_token(token: str) -> Session:
     """The visible session behind a public address; NotFound when the link is not valid (any more)."""
     try:
-        return Session.objects.select_related("stats").get(watch_token=token, visible=True)
+        # No token of ours holds a NUL, and PostgreSQL would not even look for one.
+        return Session.objects.select_related("stats").get(
+            watch_token=token.replace("\x00", ""), visible=True
+        )
     except Session.DoesNotExist:
         raise NotFound("This link is not valid, or no longer.") from None
 

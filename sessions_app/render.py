@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 from uuid import UUID
@@ -36,6 +37,19 @@ def frame_of(event: SessionEvent, prev: int, audience: str) -> Frame:
     data = event.payload if audience == events.OWNER else event.payload["public"]
     at = events.stamp(event.at)
     return Frame(event.seq, prev, event.type, str(event.session_id), at, data)
+
+
+def unretracted(found: Sequence[SessionEvent], audience: str) -> list[SessionEvent]:
+    """``found`` without what the public was told of a thing that was taken back later in it."""
+    if audience == events.OWNER:
+        return list(found)
+    gone = {event.payload["public"].get("retracts") for event in found} - {None}
+    return [
+        event
+        for event in found
+        if "retracts" in event.payload["public"]
+        or event.payload["public"].get("story", {}).get("id") not in gone
+    ]
 
 
 def ephemeral(session_id: UUID, type_: str, data: dict[str, Any]) -> Frame:

@@ -7,7 +7,7 @@ from typing import Any
 from django.http import HttpRequest
 from ninja import NinjaAPI
 
-from broadcast.desk_api import router
+from broadcast.api import router
 from sessions_app.api import AUTH, install_errors
 from smnb import health
 

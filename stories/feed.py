@@ -9,6 +9,7 @@ from django.db.models import BooleanField, QuerySet
 from django.db.models.expressions import RawSQL
 
 from sessions_app import events
+from sessions_app.errors import NotFound
 from sessions_app.models import Session
 from stories.models import SourcePost, Story
 
@@ -25,6 +26,15 @@ def of_session(session: Session) -> QuerySet[Story]:
     )
 
 
+def find(session: Session, story_id: int, *, hold: bool = False) -> Story:
+    """A story of the session, or NotFound; ``hold`` keeps others from changing it till the commit."""
+    rows = of_session(session).filter(pk=story_id)
+    story = (rows.select_for_update(of=("self",), no_key=True) if hold else rows).first()
+    if story is None:
+        raise NotFound("This session has no such story.")
+    return story
+
+
 # Spelt out, because SQLite uses a partial index only where it sees the condition of the index.
 _WAITING = RawSQL("stories_story.state IN ('written', 'approved')", [], BooleanField())
 
@@ -32,6 +42,19 @@ _WAITING = RawSQL("stories_story.state IN ('written', 'approved')", [], BooleanF
 def waiting(session: Session) -> QuerySet[Story]:
     """What was written and is neither on air nor refused, the oldest first."""
     return of_session(session).filter(_WAITING).order_by("id")
+
+
+def next_up(session: Session) -> QuerySet[Story]:
+    """What waits, in the order in which it would air: what breaks in before all else."""
+    return waiting(session).order_by("-cuts_in", "id")
+
+
+_TOLD = RawSQL("stories_story.state IN ('airing', 'aired')", [], BooleanField())
+
+
+def told(session: Session) -> QuerySet[Story]:
+    """What the audience may see: on air or aired and not pulled, newest first."""
+    return of_session(session).filter(_TOLD)
 
 
 def post_reference(post: SourcePost | None) -> dict[str, Any] | None:
@@ -71,6 +94,7 @@ def payload(
         "origin": story.origin,
         "model": story.model,
         "note": story.note,
+        "cuts_in": story.cuts_in,
         "created_at": events.stamp(story.created_at),
         "aired_at": aired_at,
         "finish_at": finish_at,
@@ -100,6 +124,9 @@ def public_payload(story: dict[str, Any]) -> dict[str, Any]:
     """What the audience may know of a story: nothing of owner, model, prompts or money."""
     post = story["post"]
     shown = {name: story[name] for name in PUBLIC_FIELDS}
+    # The thread's title is the headline of its first story, which may have been pulled since.
+    thread = story["thread"]
+    shown["thread"] = thread and {"id": thread["id"], "relation": thread["relation"]}
     shown["post"] = post and {
         "source": credit(post["source"]),
         "title": post["title"],

@@ -191,7 +191,7 @@ def queue_payload(session: Session, most: int = 10, most_held: int = 5) -> list[
 
     Each knows its neighbours in the queue (``above``, ``below``: id or None), to be moved by them.
     """
-    queued = list(waiting(session)[:most])
+    queued = list(waiting(session)[: most + 1])
     keys = [None, *(post.pk for post in queued), None]
     items = [
         payload(post) | {"above": keys[at], "below": keys[at + 2]} for at, post in enumerate(queued)

@@ -81,7 +81,7 @@ def _found(rows: QuerySet[M], index: Index, session: Session, query: Query) -> Q
         rows = rows.filter(bookmarked_at__isnull=False)
     if query.since:
         rows = rows.filter(created_at__gte=_midnight(query.since))
-    if query.until:
+    if query.until and query.until < date.max:
         rows = rows.filter(created_at__lt=_midnight(query.until + timedelta(days=1)))
     return _matching(rows, index, session, query.terms) if query.terms else rows
 

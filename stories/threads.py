@@ -115,7 +115,10 @@ def join(story: Story, earlier: Earlier) -> Story | None:
     A first follow-up opens the thread: the earlier story joins it too and is returned, because
     what pages show of it has changed.
     """
-    first = earlier.story
+    # As it is now: a person may have corrected or pulled it while the narrator spoke.
+    first = Story.objects.select_related("post__source", "thread").get(pk=earlier.story.pk)
+    if first.state not in TOLD:
+        return None
     opened = first.thread is None
     thread = first.thread or StoryThread.objects.create(
         session_id=story.session_id, title=first.title, story_count=1

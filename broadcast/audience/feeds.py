@@ -47,7 +47,7 @@ class Feed:
 
 def of_session(session: Session, home: str) -> Feed:
     """The session's latest stories; ``home`` is the address of its watch page."""
-    rows = feed.of_session(session).filter(state__in=TOLD)[:MOST]
+    rows = feed.told(session)[:MOST]
     told = (feed.public_payload(story) for story in pages.told(rows))
     stories = [story for story in told if story["aired_at"]]
     created = session.created_at.isoformat(timespec="seconds")

@@ -8,13 +8,13 @@ from django.http import Http404, HttpResponse, HttpResponseBadRequest
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
-from broadcast import airing, copydesk, pages
+from broadcast import airing, pages
 from broadcast.desk_forms import BreakInForm, CorrectionForm
 from sessions_app import commands
 from sessions_app.errors import NotFound, SmnbError
 from sessions_app.http import SignedIn, of_session, refused
 from sessions_app.models import Session
-from stories import corrections, posts
+from stories import corrections, feed, posts
 from stories.models import SourcePost, Story
 
 POST_VERBS = {
@@ -103,13 +103,15 @@ def command_story(request: SignedIn, session: Session, story_id: int) -> HttpRes
 def story(request: SignedIn, session: Session, story_id: int) -> HttpResponse:
     """One story with all its versions, and the form that corrects it."""
     found = _story(session, story_id)
-    form = CorrectionForm(initial={"title": found.title, "text": found.narrative})
+    form = CorrectionForm(
+        initial={"title": found.title, "text": found.narrative, "version": found.version}
+    )
     return _story_page(request, session, found, form)
 
 
 def _story(session: Session, story_id: int) -> Story:
     try:
-        return copydesk.find(session, story_id)
+        return feed.find(session, story_id)
     except NotFound as error:
         raise Http404(error.sentence) from None
 
@@ -138,6 +140,9 @@ def correct(request: SignedIn, session: Session, story_id: int) -> HttpResponse:
         data = {"story": story_id, **form.cleaned_data}
         commands.run("story.correct", request.user, session, data)
     except SmnbError as error:
+        # What it says by now stands beside what was typed: saving once more is an answer to it.
+        found = _story(session, story_id)
+        form = CorrectionForm({**request.POST.dict(), "version": found.version})
         form.add_error(None, error.sentence)
         return _story_page(request, session, found, form, status=409)
     return redirect("story", session.pk, story_id)

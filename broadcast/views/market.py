@@ -49,7 +49,7 @@ def trend(request: SignedIn, session: Session, trend_id: int) -> HttpResponse:
         "size": found.size,
         "sizes": SIZES,
         "chart": market.chart(quoted, found),
-        "posts": behind.read(quoted, int(before) if before.isdecimal() else None),
+        "posts": behind.read(quoted, pages.key_of(before)),
         "board": boards.board_of(session, quoted.label),
         "boards": boards.Board.choices,
     }

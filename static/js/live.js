@@ -150,7 +150,8 @@
     addEventListener("online", () => { if (!socket && lostAt) open(); });
   }
 
-  // An answer that is older than a frame already shown in the same place is not shown.
+  // An answer that is older than a frame already shown in the same place is not shown there; what
+  // it says in other places is.
   document.addEventListener("htmx:beforeRequest", (event) => {
     event.detail.xhr.appliedAtStart = applied;
     if (refusal) refusal.textContent = "";
@@ -160,7 +161,7 @@
     if (/^\s*<!doctype/i.test(xhr.responseText)) {
       event.detail.shouldSwap = false;
       location.assign(xhr.responseURL);
-    } else if ((touched.get(target.id) ?? -1) > xhr.appliedAtStart) event.detail.shouldSwap = false;
+    } else if ((touched.get(target.id) ?? -1) > xhr.appliedAtStart) event.detail.swapOverride = "none";
   });
   const failed = () => {
     if (!refusal || refusal.textContent.trim()) return;

@@ -6,6 +6,7 @@
   if (!list || !form) return;
   const MARKS = ["drop-before", "drop-after"];
   let dragged = null;
+  let moved = null;
 
   const waiting = (node) => node?.closest?.('.post[data-state="queued"]');
   const clean = () => {
@@ -62,7 +63,19 @@
     button.click();
   });
 
+  // At either end the button that moved a post is disabled, and the focus would be lost with it.
+  list.addEventListener("click", (event) => {
+    moved = event.target.closest("[data-move]") && waiting(event.target).dataset.post;
+  });
+  addEventListener("pointerdown", () => { moved = null; });
+  const refocus = () => {
+    if (!moved || document.activeElement !== document.body) return;
+    document.querySelector(`#post-${moved} .tool:enabled`)?.focus();
+    moved = null;
+  };
+
   allow();
+  for (const name of ["smnb:frame", "htmx:afterSwap"]) document.addEventListener(name, refocus);
   document.addEventListener("smnb:frame", allow);
   document.addEventListener("htmx:afterSwap", allow);
 

@@ -6,10 +6,14 @@
   const read = () => {
     try { return localStorage.getItem("theme"); } catch { return null; }
   };
-  const keep = (theme) => {
-    try { localStorage.setItem("theme", theme); } catch { /* private mode: this page only */ }
-  };
   const fixed = (theme) => theme === "dark" || theme === "light";
+  // The admin reads the same key, and knows no other word for the system's theme than none.
+  const keep = (theme) => {
+    try {
+      if (fixed(theme)) localStorage.setItem("theme", theme);
+      else localStorage.removeItem("theme");
+    } catch { /* private mode: this page only */ }
+  };
   if (root.dataset.theme) keep(root.dataset.theme);
   else if (fixed(read())) root.dataset.theme = read();
 

@@ -113,6 +113,11 @@ class Story(InSession):
                 name="story_bookmarked",
             ),
             models.Index(fields=("thread", "id"), name="story_in_thread"),
+            models.Index(
+                fields=("session", "-id"),
+                condition=Q(state__in=("airing", "aired")),
+                name="story_told",
+            ),
         )
 
     def __str__(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlencode
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 from django.http import HttpResponse
 from django.shortcuts import render
@@ -30,8 +30,15 @@ def results(request: SignedIn, session: Session) -> HttpResponse:
         "asked": any(value for key, value in request.GET.items() if key not in {"what", "before"}),
         "older": _older(request, found.next),
     }
-    template = "stories/_results.html" if request.htmx else "stories/search.html"
+    partly = request.htmx and not _other_fields(request, form)
+    template = "stories/_results.html" if partly else "stories/search.html"
     return render(request, template, page, status=200 if request.htmx else status)
+
+
+def _other_fields(request: SignedIn, form: SearchForm) -> bool:
+    """Whether the form on htmx's page is for the other kind: stories and posts differ in fields."""
+    asked = parse_qs(urlsplit(request.htmx.current_url or "").query).get("what", ["stories"])
+    return bool(request.htmx.current_url) and (asked[0] == "posts") != (form.searched == "posts")
 
 
 def _key(request: SignedIn) -> int | None:

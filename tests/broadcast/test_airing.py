@@ -73,6 +73,7 @@ def test_hands_free_airs_a_story_as_soon_as_it_is_written(live: Live) -> None:
 def test_without_waiting_stories_follow_one_another_at_once(live: Live) -> None:
     session = live(pace=0)
     run_due_steps(session)
+    run_due_steps(session, "finish_airing")
     assert len(states(session)) >= 6
     assert set(states(session)) <= {"aired", "airing"}
     assert list(audits.run()) == []

@@ -9,11 +9,12 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
+from broadcast import airing
 from broadcast.models import Airing
-from sessions_app import audits, commands
+from sessions_app import audits, commands, events, render
 from sessions_app.errors import Conflict, Invalid
 from sessions_app.models import Session, SessionEvent, SessionStats
-from stories import corrections
+from stories import corrections, feed
 from stories.models import Story, StoryVersion
 from tests.conftest import MakeSession, run_due_steps
 
@@ -31,8 +32,8 @@ def live(make_session: MakeSession, go_live: Callable[[Session], Any]) -> Sessio
 
 
 def on_air(session: Session) -> Story | None:
-    airing = Airing.objects.filter(session=session, finished_at=None).first()
-    return airing.story if airing else None
+    now = Airing.objects.filter(session=session, finished_at=None).first()
+    return now.story if now else None
 
 
 def do(session: Session, name: str, **data: Any) -> Story:
@@ -138,6 +139,93 @@ def test_two_corrections_of_the_same_version_do_not_overwrite_each_other(live: S
         corrections.correct(stale, "Mine", "Another text.", "Mine.", live.owner, 180)
 
 
+def test_a_correction_of_what_somebody_else_changed_meanwhile_is_not_saved_unseen(
+    live: Session, owner: User, client_of: Callable[[User], Client]
+) -> None:
+    story = on_air(live)
+    assert story is not None
+    path = f"/broadcast/{live.pk}/stories/{story.pk}/"
+    do(live, "correct", story=story.pk, **CORRECT)
+    mine = {**CORRECT, "text": "It was the third bridge.", "version": 1}
+    answer = client_of(owner).post(f"{path}correction/", mine)
+    page = answer.content.decode()
+    assert answer.status_code == 409
+    assert "Somebody else changed this story" in page
+    assert "It was the third bridge." in page
+    assert 'name="version" value="2"' in page
+    story.refresh_from_db()
+    assert story.narrative == CORRECT["text"]
+
+
+@pytest.fixture
+def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Any]], None]:
+    """Let something happen after a command was asked for, and before it has the run."""
+
+    def arrange(happens: Callable[[], Any]) -> None:
+        real = airing.live_run
+
+        def later(session: Session) -> Any:
+            monkeypatch.setattr(airing, "live_run", real)
+            happens()
+            return real(session)
+
+        monkeypatch.setattr(airing, "live_run", later)
+
+    return arrange
+
+
+Meanwhile = Callable[[Callable[[], Any]], None]
+
+
+@pytest.fixture
+def written(make_session: MakeSession, go_live: Callable[[Session], Any]) -> Story:
+    """A story that waits for approval, while the session is live."""
+    session = make_session(model="extractive", pace=180, control_mode="full-control")
+    go_live(session)
+    run_due_steps(session, most=3)
+    return Story.objects.get(session=session, state="written")
+
+
+def test_a_story_that_goes_on_air_just_then_is_pulled_from_the_air(
+    written: Story, meanwhile: Meanwhile
+) -> None:
+    session = written.session
+    meanwhile(lambda: do(session, "approve", story=written.pk))
+    do(session, "kill", story=written.pk)
+    assert on_air(session) is None
+    written.refresh_from_db()
+    assert written.state == "killed"
+
+
+def test_pulling_a_story_that_just_ended_leaves_the_next_one_on_air(
+    live: Session, meanwhile: Meanwhile
+) -> None:
+    story = on_air(live)
+    assert story is not None
+    meanwhile(lambda: do(live, "break_in", **BREAKING, now=True))
+    do(live, "kill", story=story.pk)
+    now = on_air(live)
+    assert now is not None
+    assert now.title == BREAKING["title"]
+
+
+def test_a_correction_of_a_story_that_just_went_on_air_is_marked(
+    written: Story, meanwhile: Meanwhile
+) -> None:
+    meanwhile(lambda: do(written.session, "approve", story=written.pk))
+    corrected = do(written.session, "correct", story=written.pk, **CORRECT)
+    assert corrected.correction == CORRECT["reason"]
+
+
+def test_a_bookmark_tells_the_state_that_the_story_has_by_now(
+    written: Story, meanwhile: Meanwhile
+) -> None:
+    meanwhile(lambda: do(written.session, "approve", story=written.pk))
+    do(written.session, "bookmark", story=written.pk, on=True)
+    event = SessionEvent.objects.filter(session=written.session, type="story.changed").latest("seq")
+    assert event.payload["story"]["state"] == "airing"
+
+
 def test_a_correction_that_changes_nothing_is_refused(live: Session) -> None:
     story = on_air(live)
     assert story is not None
@@ -179,7 +267,7 @@ def test_the_story_page_shows_what_a_correction_changed(
     story = on_air(live)
     assert story is not None
     path = f"/broadcast/{live.pk}/stories/{story.pk}/"
-    answer = client_of(owner).post(f"{path}correction/", CORRECT)
+    answer = client_of(owner).post(f"{path}correction/", {**CORRECT, "version": 1})
     assert answer.status_code == 302
     page = client_of(owner).get(path).content.decode()
     assert "<ins>" in page
@@ -191,7 +279,7 @@ def test_a_correction_without_a_reason_comes_back_with_what_was_typed(
 ) -> None:
     story = on_air(live)
     assert story is not None
-    data = {**CORRECT, "reason": ""}
+    data = {**CORRECT, "reason": "", "version": 1}
     answer = client_of(owner).post(f"/broadcast/{live.pk}/stories/{story.pk}/correction/", data)
     assert answer.status_code == 422
     assert CORRECT["text"] in answer.content.decode()
@@ -211,3 +299,39 @@ def test_a_word_that_went_and_one_that_came_are_told_apart() -> None:
     assert list(corrections.compare("the old bridge", "the new bridge")) == [
         ("the", "same"), ("old", "gone"), ("new", "new"), ("bridge", "same"),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("verb", ["correct", "kill"])
+def test_the_audience_hears_nothing_of_a_story_it_was_never_told(
+    make_session: MakeSession, go_live: Callable[[Session], Any], verb: str
+) -> None:
+    session = make_session(model="extractive", control_mode="full-control")
+    go_live(session)
+    run_due_steps(session, most=4)
+    story = Story.objects.get()
+    do(session, verb, story=story.pk, **(CORRECT if verb == "correct" else {}))
+    events_ = SessionEvent.objects.filter(session=session)
+    shown = [each for each in events_ if each.type in events.public_types()]
+    assert not any("story" in each.payload["public"] for each in shown)
+
+
+def test_what_was_pulled_is_not_told_again_to_who_comes_later(live: Session) -> None:
+    story = on_air(live)
+    assert story is not None
+    do(live, "kill", story=story.pk)
+    found = list(
+        SessionEvent.objects.filter(session=live, type__in=events.public_types()).order_by("seq")
+    )
+    later = render.unretracted(found, events.PUBLIC)
+    told = [
+        each.type for each in later if each.payload["public"].get("story", {}).get("id") == story.pk
+    ]
+    assert told == ["story.killed"]
+    assert render.unretracted(found, events.OWNER) == found
+
+
+def test_the_headline_of_a_threads_first_story_is_not_public_by_its_thread(live: Session) -> None:
+    story = on_air(live)
+    assert story is not None
+    shown = feed.payload(story) | {"thread": {"id": 1, "title": "Pulled since", "relation": "x"}}
+    assert feed.public_payload(shown)["thread"] == {"id": 1, "relation": "x"}

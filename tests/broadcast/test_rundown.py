@@ -17,7 +17,7 @@ from stories import posts
 from stories.models import Source, SourcePost, Story
 from tests.conftest import MakeSession, make_post, run_due_steps
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 HEADLINES = (
     "Tide turbine runs a year", "Ferry stops after a fire", "Council votes on the square",
@@ -45,6 +45,7 @@ def queue(session: Session) -> int:
     return SessionStats.objects.get(session=session).queue
 
 
+@pytest.mark.databases
 def test_a_pinned_post_is_told_first(
     waiting: list[SourcePost], session: Session, go_live: Callable[[Session], Any]
 ) -> None:
@@ -65,6 +66,7 @@ def test_an_unpinned_post_waits_where_its_score_puts_it(
     assert order(session) == before
 
 
+@pytest.mark.databases
 def test_a_held_post_is_not_told_but_still_counts_as_waiting(
     waiting: list[SourcePost], session: Session
 ) -> None:
@@ -76,6 +78,7 @@ def test_a_held_post_is_not_told_but_still_counts_as_waiting(
     assert order(session)[0] == waiting[0].pk
 
 
+@pytest.mark.databases
 def test_a_killed_post_leaves_the_queue_with_the_name_of_who_did_it(
     waiting: list[SourcePost], session: Session
 ) -> None:
@@ -115,6 +118,7 @@ def test_a_hundred_moves_into_the_same_gap_still_find_room(
         do(session, "move", post=second, after=first)
 
 
+@pytest.mark.databases
 def test_ranks_without_room_between_are_spread(waiting: list[SourcePost], session: Session) -> None:
     SourcePost.objects.filter(session=session).update(rank=-500.0)
     ids = order(session)
@@ -122,6 +126,7 @@ def test_ranks_without_room_between_are_spread(waiting: list[SourcePost], sessio
     assert order(session) == [ids[0], ids[1], ids[4], ids[2], ids[3]]
 
 
+@pytest.mark.databases
 def test_a_post_put_beside_a_pinned_one_is_pinned_too(
     waiting: list[SourcePost], session: Session
 ) -> None:

@@ -16,7 +16,7 @@ from sessions_app.models import Message, Session, SessionEvent, Step
 from stories import reading
 from tests.conftest import MakeSession, run_due_steps
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 HOUR = timedelta(hours=1)
 EVERY_DAY = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]

@@ -25,7 +25,7 @@ from tests.conftest import MakeSession, run_due_steps
 from tests.runs import press
 from tests.standins.anthropic import AnthropicStandIn
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 GoLive = Callable[[Session], Broadcast]
 MODEL = "claude-haiku-4-5"

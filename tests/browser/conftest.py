@@ -49,9 +49,7 @@ def model() -> Iterator[AnthropicStandIn]:
 
 
 @pytest.fixture(scope="session")
-def studio(
-    tmp_path_factory: pytest.TempPathFactory, model: AnthropicStandIn
-) -> Iterator[Studio]:
+def studio(tmp_path_factory: pytest.TempPathFactory, model: AnthropicStandIn) -> Iterator[Studio]:
     """One running studio for all browser tests."""
     folder = tmp_path_factory.mktemp("studio") / "var"
     with running(folder, ANTHROPIC_API_KEY="", ANTHROPIC_BASE_URL=model.url) as found:
@@ -60,11 +58,11 @@ def studio(
 
 @pytest.fixture(scope="session")
 def told(studio: Studio) -> dict[str, str]:
-    """A published session that has told sixty stories of the recording: ids by name."""
+    """A published session that has told forty stories of the recording: ids by name."""
     session = studio.create("A long evening", RECORDING, pace=0, model="extractive")
     shown = studio.call("PATCH", f"/api/sessions/{session}", {"visible": True}).body
     studio.command(session, "start")
-    studio.wait_stories(session, 60)
+    studio.wait_stories(session, 40)
     studio.command(session, "stop")
     studio.wait_state(session, "idle")
     stories = studio.items(session, "stories")
@@ -81,20 +79,48 @@ def sign_in(page: Page, studio: Studio, name: str = "studio", password: str = PA
     expect(page.get_by_role("heading", name="Session Manager")).to_be_visible()
 
 
-@pytest.fixture(scope="session")
-def cookies(browser: Browser, studio: Studio) -> list[Any]:
-    """What the owner's browser keeps from signing in, which takes a second: once for all tests."""
+def kept_from_signing_in(browser: Browser, studio: Studio, name: str) -> list[Any]:
+    """The cookies of a browser in which somebody signed in, which takes a second: once for all."""
     context = browser.new_context(**CONTEXT)
-    sign_in(context.new_page(), studio)
+    sign_in(context.new_page(), studio, name)
     kept: list[Any] = context.cookies()
     context.close()
     return kept
+
+
+@pytest.fixture(scope="session")
+def cookies(browser: Browser, studio: Studio) -> list[Any]:
+    return kept_from_signing_in(browser, studio, "studio")
 
 
 @pytest.fixture
 def owner(page: Page, cookies: list[Any]) -> Page:
     """The owner's page, signed in; nothing is opened yet."""
     page.context.add_cookies(cookies)
+    return page
+
+
+@pytest.fixture(scope="session")
+def people(studio: Studio) -> tuple[str, str]:
+    """The names of two who are not on the staff; only the second one changes the password."""
+    code = (
+        "from django.contrib.auth.models import User;"
+        f"[User.objects.create_user(name, password='{PASSWORD}') for name in ('rita', 'pete')]"
+    )
+    made = studio.manage("shell", "-c", code)
+    assert made.returncode == 0, made.stderr
+    return "rita", "pete"
+
+
+@pytest.fixture(scope="session")
+def member_cookies(browser: Browser, studio: Studio, people: tuple[str, str]) -> list[Any]:
+    return kept_from_signing_in(browser, studio, people[0])
+
+
+@pytest.fixture
+def person(page: Page, member_cookies: list[Any]) -> Page:
+    """The page of somebody who is not on the staff, signed in."""
+    page.context.add_cookies(member_cookies)
     return page
 
 

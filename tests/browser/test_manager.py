@@ -33,10 +33,6 @@ def open_session(page: Page, studio: Studio, name: str, **settings: object) -> s
     return session
 
 
-def row(page: Page, session: str) -> str:
-    return f"#session-{session}"
-
-
 def test_the_list_is_filtered_as_one_types(owner: Page, studio: Studio) -> None:
     studio.create("Zeppelins over the harbour")
     owner.goto(f"{studio.url}/sessions/")
@@ -86,11 +82,11 @@ def test_a_session_is_archived_and_restored_from_the_list(owner: Page, studio: S
     session = studio.create("Filed away")
     owner.goto(f"{studio.url}/sessions/")
     owner.get_by_role("button", name="Archive Filed away").click()
-    expect(owner.locator(row(owner, session))).to_have_count(0)
+    expect(owner.locator(f"#session-{session}")).to_have_count(0)
     assert studio.get(f"/sessions/{session}")["status"] == "archived"
     owner.goto(f"{studio.url}/sessions/?status=archived")
     owner.get_by_role("button", name="Restore Filed away").click()
-    expect(owner.locator(row(owner, session))).to_have_count(0)
+    expect(owner.locator(f"#session-{session}")).to_have_count(0)
     assert studio.get(f"/sessions/{session}")["status"] == "active"
 
 
@@ -175,7 +171,7 @@ def test_a_source_is_tested_in_place_added_tested_again_and_removed(
 
 
 def test_a_source_that_brings_nothing_says_why(
-    owner: Page, studio: Studio, feeds: FeedStandIn, page_errors: list[str]
+    owner: Page, studio: Studio, feeds: FeedStandIn
 ) -> None:
     open_session(owner, studio, "Mistaken")
     owner.locator(".source-add").get_by_label("Address").fill(f"{feeds.url}/broken")
@@ -218,7 +214,7 @@ def test_the_watch_page_is_published_its_address_copied_and_taken_down(
     owner.context.grant_permissions(["clipboard-read", "clipboard-write"])
     session = open_session(owner, studio, "For all to see")
     owner.get_by_role("button", name="Publish the watch page").click()
-    address = owner.get_by_label(re.compile("^Address of the watch page"))
+    address = owner.get_by_label(re.compile("^Address of the Watch page"))
     expect(address).to_be_visible()
     owner.locator(".addresses .copy-line").first.get_by_role("button", name="Copy").click()
     expect(owner.locator(".addresses .copied").first).to_have_text("Copied")

@@ -13,7 +13,7 @@ from sessions_app.models import Session, SessionEvent
 from stories import boards
 from stories.models import BoardKeyword
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def run(session: Session, name: str, **data: Any) -> BoardKeyword:

@@ -1,7 +1,4 @@
-"""The JSON API of the editor's desk: the same commands as its page.
-
-It adds to the sessions' router: one path has one view, whatever its methods.
-"""
+"""The JSON API of the editor's desk: the same commands as its page."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ from django.http import HttpRequest
 from ninja.responses import Status
 from pydantic import Field
 
-from broadcast.api import router
+from broadcast.api.router import router
 from broadcast.copydesk import MOST_TEXT, MOST_TITLE, BreakIn
 from sessions_app import commands
 from sessions_app.api import PROBLEMS, caller, once, owned
@@ -29,6 +26,9 @@ class Neighbour(Payload):
 
 
 class NewVersion(Payload):
+    """A corrected text; ``version`` is the one that was read, so that a later one is kept."""
+
+    version: int | None = None
     title: str = Field(min_length=1, max_length=MOST_TITLE)
     text: str = Field(min_length=1, max_length=MOST_TEXT)
     reason: str = Field(min_length=1, max_length=300)

@@ -8,10 +8,10 @@ from django.conf import settings
 from django.db.models import Q
 from django.http import HttpRequest
 from django.utils.dateparse import parse_datetime
-from ninja import Router
 from ninja.responses import Status
 
 from broadcast import desk, market, overview, statistics
+from broadcast.api.router import router
 from sessions_app import commands, events, limits
 from sessions_app.api import MOST, PROBLEMS, Page, caller, once, owned, page_of
 from sessions_app.commands import Payload
@@ -20,8 +20,6 @@ from sessions_app.models import Session, SessionEvent
 from stories import feed, usage
 from stories.models import SourcePost, TokenUsage
 from stories.reading import SourceSpec
-
-router = Router(tags=["sessions"])
 
 
 class BroadcastCommand(Payload):
