@@ -194,7 +194,8 @@ def queue_payload(session: Session, most: int = 10, most_held: int = 5) -> list[
     queued = list(waiting(session)[: most + 1])
     keys = [None, *(post.pk for post in queued), None]
     items = [
-        payload(post) | {"above": keys[at], "below": keys[at + 2]} for at, post in enumerate(queued)
+        payload(post) | {"above": keys[at], "below": keys[at + 2]}
+        for at, post in enumerate(queued[:most])
     ]
     kept = [payload(post) for post in held(session)[:most_held]]
     return items + [post | {"above": None, "below": None} for post in kept]
