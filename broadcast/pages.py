@@ -8,8 +8,8 @@ from typing import Any
 
 from django.db.models import OuterRef, Subquery
 
-from broadcast import airing, crew, desk, orchestrator, pipeline, slots
-from broadcast.audience import addresses, sounds
+from broadcast import airing, crew, desk, newsroom_health, orchestrator, slots
+from broadcast.audience import addresses, language, sounds
 from broadcast.models import Airing, Broadcast
 from broadcast.states import State
 from sessions_app import events
@@ -20,6 +20,8 @@ from stories.models import Story
 
 FEED_MOST = 25
 MESSAGES_MOST = 30
+TURNS_MOST = 100
+HELD_MOST = 100
 
 
 def session_page(session: Session) -> dict[str, Any]:
@@ -101,17 +103,35 @@ def feed_page(session: Session, part: FeedPart = LATEST) -> dict[str, Any]:
     return {"stories": told(found[:FEED_MOST]), "older": older, "part": part}
 
 
+def _turns(session: Session) -> dict[str, Any]:
+    """What airs before any post is told: the story on air, and the stories that wait, in order."""
+    on_air = airing.now_airing(session)
+    waiting = [feed.payload(story) for story in feed.next_up(session)[:TURNS_MOST]]
+    return {
+        "onair": airing.payload(on_air) if on_air else None,
+        "turns": {
+            "first": [story for story in waiting if story["cuts_in"]],
+            "then": [story for story in waiting if not story["cuts_in"]],
+        },
+    }
+
+
+def rundown_page(session: Session) -> dict[str, Any]:
+    """All that is to be told, in its order."""
+    queue = posts.queue_payload(session, posts.QUEUE_LIMIT, HELD_MOST)
+    return {**session_page(session), **_turns(session), "queue": queue}
+
+
 def studio_page(session: Session, part: FeedPart = LATEST) -> dict[str, Any]:
     """The Broadcast Center of a session."""
     page = session_page(session)
-    on_air = airing.now_airing(session)
     messages = Message.objects.filter(session=session)[:MESSAGES_MOST]
     return {
         **page,
+        **_turns(session),
         **feed_page(session, part),
-        "stages": pipeline.crew(session),
+        "health": newsroom_health.read(session),
         "queue": posts.queue_payload(session),
-        "onair": airing.payload(on_air) if on_air else None,
         "messages": [events.message_payload(message) for message in messages],
     }
 
@@ -133,7 +153,7 @@ def _with_airing(story: Story, one: Airing | None) -> dict[str, Any]:
 
 
 def watch_page(session: Session, part: WatchPart = NOW) -> dict[str, Any]:
-    """The public page: the name, what is on air, what was told; nothing else of the session."""
+    """The public page: name and language, what is on air, what was told; nothing else."""
     stats = SessionStats.objects.get(session=session)
     on_air = airing.now_airing(session)
     run = orchestrator.latest(session)
@@ -148,7 +168,7 @@ def watch_page(session: Session, part: WatchPart = NOW) -> dict[str, Any]:
     first = [airing.payload(on_air)] if on_air else []
     public = sounds.public_all([*first, *shown])
     return {
-        "session": {"name": session.name},
+        "session": {"name": session.name, "language": language.tag(session.language)},
         "last_seq": stats.last_seq,
         "air": orchestrator.public_air(run),
         "onair": public[0] if on_air else None,

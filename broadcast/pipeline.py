@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from broadcast import airing, orchestrator
 from broadcast.models import Airing
 from broadcast.states import State
-from broadcast.statistics import Statistics, brief
+from broadcast.statistics import Statistics
 from sessions_app.models import Session, SessionEvent, Step
 from stories import usage
 from stories.models import Source, Story
@@ -58,10 +58,14 @@ class Seen:
         return [step for step in self.steps if step.kind == kind]
 
     def late(self, step: Step) -> bool:
-        """Whether nobody takes the step: long due, or leased by a worker that died."""
-        if step.state == Step.State.LEASED:
-            return step.lease_until is not None and step.lease_until < self.at - LATE
-        return step.due_at < self.at - LATE
+        return is_late(step, self.at)
+
+
+def is_late(step: Step, at: datetime) -> bool:
+    """Whether nobody takes the step: long due, or leased by a worker that died."""
+    if step.state == Step.State.LEASED:
+        return step.lease_until is not None and step.lease_until < at - LATE
+    return step.due_at < at - LATE
 
 
 def stages(session: Session, found: Statistics) -> list[Stage]:
@@ -69,14 +73,6 @@ def stages(session: Session, found: Statistics) -> list[Stage]:
     seen = _look(session, found)
     judges = (_sources, _producer, _queue, _host, _ledger, _airing, _delivery)
     return [judge(seen) for judge in judges]
-
-
-CREW = frozenset({"Sources", "Producer", "Host", "Airing"})
-
-
-def crew(session: Session) -> list[Stage]:
-    """How those are who work on a broadcast, for the desk."""
-    return [stage for stage in stages(session, brief(session)) if stage.name in CREW]
 
 
 def _look(session: Session, found: Statistics) -> Seen:
@@ -102,9 +98,9 @@ def _sources(seen: Seen) -> Stage:
         sentence = "There is no source to read. Add one in the Session Manager."
         return Stage("Sources", STOPPED, sentence, "0 sources")
     if len(bad) == len(healths):
-        return Stage("Sources", STOPPED, f"No source can be read. {_why(bad[0])}", figure)
+        return Stage("Sources", STOPPED, f"No source can be read. {why(bad[0])}", figure)
     if bad:
-        return Stage("Sources", ATTENTION, _why(bad[0]), figure)
+        return Stage("Sources", ATTENTION, why(bad[0]), figure)
     if all(health == Source.Health.FINISHED for health in healths):
         return Stage("Sources", ATTENTION, "All sources are at their end.", figure)
     return Stage("Sources", OK, "Every source can be read.", figure)
@@ -113,7 +109,8 @@ def _sources(seen: Seen) -> Stage:
 TROUBLED = (Source.Health.PAUSED, Source.Health.FAILED)
 
 
-def _why(source: Source) -> str:
+def why(source: Source) -> str:
+    """What is the matter with a source, in its own words."""
     said = source.note or "It cannot be read now."
     return f"{source.locator[:80]}: {said}"
 

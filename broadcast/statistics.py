@@ -267,22 +267,6 @@ def read(session: Session, size: int) -> Statistics:
     )
 
 
-def brief(session: Session) -> Statistics:
-    """The totals alone, for who shows no charts."""
-    at = steps.now()
-    stats = SessionStats.objects.get(session=session)
-    run = orchestrator.latest(session)
-    return Statistics(
-        at=at,
-        last_seq=stats.last_seq,
-        run=run,
-        window=Window(series.SIZES[-1], at, frozen=False),
-        points=[],
-        totals=totals_of(session, stats, run, at),
-        breakdowns=[],
-    )
-
-
 def series_payload(session: Session, size: int) -> dict[str, Any]:
     """The answer of ``GET …/series``: money as decimal strings, latencies in ms or null."""
     window = window_of(session, size, orchestrator.latest(session), steps.now())

@@ -46,7 +46,7 @@ UNSHOWN = (
 LIFETIME = (6 * 3600, 12 * 3600)  # seconds; spread, so that pages do not all return at once
 
 # Daphne sends only 1000 and 3000 to 4999; a page comes back after all of these but the first.
-GONE, GOING_AWAY, TRY_LATER = 4401, 4012, 4013
+GONE, WITHDRAWN, GOING_AWAY, TRY_LATER = 4401, 4404, 4012, 4013
 
 
 class Socket(Protocol):
@@ -242,6 +242,9 @@ class Hub:
             if text is not None and viewer.sent < event.seq and not viewer.catching_up:
                 viewer.sent = event.seq
                 await self._send(viewer, text)
+        if event.type == events.SESSION_CHANGED:
+            # A public page that was taken down closes at once.
+            await self._end_the_unwanted(v for v in room.viewers if v.audience == events.PUBLIC)
 
     async def _send(self, viewer: Viewer, text: str) -> None:
         try:
@@ -256,12 +259,13 @@ class Hub:
             await asyncio.sleep(GRANTS_EVERY)
             await self._guarded("grants", self._end_the_unwanted())
 
-    async def _end_the_unwanted(self) -> None:
-        viewers = [viewer for room in self.rooms.values() for viewer in room.viewers]
-        valid = await _valid({viewer.grant for viewer in viewers})
+    async def _end_the_unwanted(self, asked: Iterable[Viewer] | None = None) -> None:
+        everybody = (viewer for room in self.rooms.values() for viewer in room.viewers)
+        viewers = list(everybody if asked is None else asked)
+        valid = await _valid({viewer.grant for viewer in viewers}) if viewers else set()
         for viewer in viewers:
             if viewer.grant not in valid:
-                await self._end(viewer, GONE)
+                await self._end(viewer, WITHDRAWN if viewer.audience == events.PUBLIC else GONE)
             elif viewer.until < time.monotonic():
                 await self._end(viewer, GOING_AWAY)
 

@@ -36,6 +36,13 @@ def rank(priority: float, queued_at: datetime) -> float:
     return priority - AGEING_PER_DAY * (queued_at.timestamp() - _EPOCH) / 86_400
 
 
+def moved_by_hand(post: SourcePost) -> float:
+    """By how much a person lifted (or lowered) the post beyond its score and its ageing; 0..1 is
+    the range of a score."""
+    lift = post.rank - rank(post.priority, post.created_at)
+    return round(lift, 3) + 0.0
+
+
 def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest() if text else ""
 
@@ -183,6 +190,7 @@ def payload(post: SourcePost) -> dict[str, Any]:
         "pinned": post.pinned,
         "published_at": stamp(post.published_at),
         "waiting_since": stamp(post.created_at),
+        "by_hand": moved_by_hand(post),
     }
 
 

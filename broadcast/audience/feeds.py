@@ -12,12 +12,15 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 from xml.etree import ElementTree as ET
 
 from broadcast import pages
+from broadcast.audience import language
 from sessions_app.models import Session
+from sessions_app.templatetags.newsroom import weburl
 from stories import feed
 from stories.models import Story
 
 MOST = 50
 ATOM = "http://www.w3.org/2005/Atom"
+LANG = "{http://www.w3.org/XML/1998/namespace}lang"
 # What XML 1.0 cannot carry, even escaped.
 _UNSAID = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -30,6 +33,7 @@ class Feed:
 
     session: UUID
     title: str
+    language: str
     home: str
     created_at: str
     stories: Sequence[dict[str, Any]]
@@ -41,7 +45,7 @@ class Feed:
     @property
     def tag(self) -> str:
         """Of everything a reader can see, for conditional requests."""
-        seen = json.dumps([self.title, self.home, self.stories], sort_keys=True)
+        seen = json.dumps([self.title, self.language, self.home, self.stories], sort_keys=True)
         return hashlib.sha256(seen.encode()).hexdigest()[:32]
 
 
@@ -51,7 +55,8 @@ def of_session(session: Session, home: str) -> Feed:
     told = (feed.public_payload(story) for story in pages.told(rows))
     stories = [story for story in told if story["aired_at"]]
     created = session.created_at.isoformat(timespec="seconds")
-    return Feed(session.pk, session.name, home, created, stories)
+    spoken = language.tag(session.language)
+    return Feed(session.pk, session.name, spoken, home, created, stories)
 
 
 def changed_at(story: dict[str, Any]) -> str:
@@ -79,7 +84,7 @@ def text_of(story: dict[str, Any]) -> str:
 
 def atom(feed_: Feed) -> bytes:
     """The feed as Atom (RFC 4287)."""
-    root = ET.Element(f"{{{ATOM}}}feed")
+    root = ET.Element(f"{{{ATOM}}}feed", {LANG: feed_.language} if feed_.language else {})
     _add(root, "id", uuid5(NAMESPACE_URL, f"smnb:{feed_.session}").urn)
     _add(root, "title", feed_.title)
     _add(root, "updated", feed_.updated)
@@ -100,8 +105,8 @@ def _entry(root: ET.Element, feed_: Feed, story: dict[str, Any]) -> None:
     _add(entry, "published", story["aired_at"])
     _add(entry, "updated", changed_at(story))
     _add(entry, "link", rel="alternate", type="text/html", href=_place(feed_, story))
-    if story["post"] and story["post"]["url"]:
-        _add(entry, "link", rel="via", href=story["post"]["url"])
+    if source := _source(story):
+        _add(entry, "link", rel="via", href=source)
     for topic in story["topics"]:
         _add(entry, "category", term=topic)
     _add(entry, "content", text_of(story), type="text")
@@ -114,19 +119,25 @@ def _add(parent: ET.Element, name: str, text: str = "", **attributes: str) -> ET
     return element
 
 
+def _source(story: dict[str, Any]) -> str:
+    """Where the story was read; nothing when that is no address of the web."""
+    return weburl(story["post"]["url"]) if story["post"] else ""
+
+
 def _place(feed_: Feed, story: dict[str, Any]) -> str:
     return f"{feed_.home}#story-{story['id']}"
 
 
 def json_feed(feed_: Feed) -> dict[str, Any]:
     """The feed as JSON Feed 1.1."""
-    return {
+    shown: dict[str, Any] = {
         "version": "https://jsonfeed.org/version/1.1",
         "title": clean(feed_.title),
         "home_page_url": feed_.home,
         "feed_url": feed_.home + "feed.json",
         "items": [_item(feed_, story) for story in feed_.stories],
     }
+    return {**shown, "language": feed_.language} if feed_.language else shown
 
 
 def _item(feed_: Feed, story: dict[str, Any]) -> dict[str, Any]:
@@ -139,6 +150,6 @@ def _item(feed_: Feed, story: dict[str, Any]) -> dict[str, Any]:
         "date_modified": changed_at(story),
         "tags": [clean(topic) for topic in story["topics"]],
     }
-    if story["post"] and story["post"]["url"]:
-        item["external_url"] = story["post"]["url"]
+    if source := _source(story):
+        item["external_url"] = clean(source)
     return item

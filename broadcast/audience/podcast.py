@@ -7,7 +7,7 @@ from email.utils import format_datetime
 from uuid import NAMESPACE_URL, UUID, uuid5
 from xml.etree import ElementTree as ET
 
-from broadcast.audience import episodes, notes
+from broadcast.audience import episodes, language, notes
 from broadcast.audience.feeds import ATOM, clean
 from broadcast.models import Episode
 from sessions_app.models import Session
@@ -30,7 +30,7 @@ def rss(session: Session, home: str) -> bytes:
     _add(channel, "title", session.name)
     _add(channel, "link", home)
     _add(channel, "description", f"Broadcasts of {session.name}, with sources for every story.")
-    _add(channel, "language", session.language)
+    _add(channel, "language", language.tag(session.language) or "und")
     _add(channel, "generator", "SMNB")
     own = {"rel": "self", "type": "application/rss+xml", "href": f"{home}podcast.xml"}
     ET.SubElement(channel, f"{{{ATOM}}}link", own)

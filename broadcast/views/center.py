@@ -7,7 +7,7 @@ from django.http import HttpResponse, HttpResponseBadRequest
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
-from broadcast import orchestrator, pages, pipeline
+from broadcast import newsroom_health, orchestrator, pages
 from broadcast.desk_forms import BreakInForm
 from sessions_app import commands, limits
 from sessions_app.errors import SmnbError
@@ -55,7 +55,7 @@ def center(request: SignedIn, session: Session) -> HttpResponse:
 @of_session
 def health(request: SignedIn, session: Session) -> HttpResponse:
     """The part of the page that says how host and producer are; it is fetched anew as they work."""
-    page = {"session": {"id": session.pk}, "stages": pipeline.crew(session)}
+    page = {"session": {"id": session.pk}, "health": newsroom_health.read(session)}
     return render(request, "broadcast/_health.html", page)
 
 

@@ -28,8 +28,7 @@ STORY_VERBS = ("approve", "veto", "kill", "bookmark", "unbookmark")
 @of_session
 def rundown(request: SignedIn, session: Session) -> HttpResponse:
     """All that waits, in its order."""
-    page = pages.session_page(session) | {"queue": posts.queue_payload(session, 200, 100)}
-    return render(request, "broadcast/rundown.html", page)
+    return render(request, "broadcast/rundown.html", pages.rundown_page(session))
 
 
 @require_POST
@@ -45,8 +44,8 @@ def rearrange(request: SignedIn, session: Session) -> HttpResponse:
     whole = request.POST.get("whole") == "1"
     if not request.htmx:
         return redirect("rundown" if whole else "broadcast", session.pk)
-    queue = posts.queue_payload(session, 200, 100) if whole else posts.queue_payload(session)
-    page = {"queue": queue, "sentence": sentence}
+    most = (posts.QUEUE_LIMIT, pages.HELD_MOST) if whole else ()
+    page = {"queue": posts.queue_payload(session, *most), "sentence": sentence}
     return render(request, "broadcast/_rearranged.html", page)
 
 

@@ -25,6 +25,10 @@
       const left = (Date.parse(down.dataset.until) - now) / 1000;
       write(down, left > 0 ? `in ${short(left)}` : "");
     }
+    for (const gain of document.querySelectorAll('[data-tick="points"]')) {
+      const days = Math.max(0, now - Date.parse(gain.dataset.since)) / 86_400_000;
+      write(gain, `+${(days * Number(gain.dataset.perDay)).toFixed(1)}`);
+    }
     for (const rest of document.querySelectorAll('[data-tick="left"]')) {
       write(rest, `${short((Date.parse(rest.dataset.until) - now) / 1000)} left`);
     }

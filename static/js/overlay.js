@@ -2,8 +2,11 @@
 (() => {
   "use strict";
   const WORDS = 11;
+  const PATIENCE_MS = 15000;
   const root = document.querySelector(".overlay");
+  const connection = document.getElementById("connection");
   const texts = new WeakMap();
+  let heard = Date.now();
 
   const wordsOf = (caption) => {
     if (!texts.has(caption)) texts.set(caption, caption.textContent.trim().split(/\s+/));
@@ -23,27 +26,41 @@
       line.classList.add("shown");
     }
   };
-  caption();
-  setInterval(caption, 150);
-  document.addEventListener("smnb:frame", caption);
+
+  // A studio that is gone, or a link that was withdrawn, must not leave its last story in the picture.
+  const doubt = () => {
+    const now = Date.now();
+    if (!connection.textContent) heard = now;
+    const lower = document.querySelector(".lower");
+    const over = !lower || now > Date.parse(lower.dataset.finishAt);
+    root.toggleAttribute("data-lost", over && now - heard > PATIENCE_MS);
+  };
+
+  const show = () => { caption(); doubt(); };
+  show();
+  setInterval(show, 150);
+  document.addEventListener("smnb:frame", show);
 
   if (root.dataset.sound !== "1") return;
   const audio = new Audio();
   let playing = "";
   const play = () => {
+    const src = document.getElementById("sound")?.dataset.src ?? "";
+    if (src === playing) return;
+    playing = src;
+    if (src) audio.src = src;
+    else audio.pause(); // also of a story that was corrected: it must not go on as it was
+  };
+  audio.addEventListener("loadedmetadata", () => {
     const sound = document.getElementById("sound");
     const lower = document.querySelector(".lower");
-    if (!lower) { audio.pause(); playing = ""; return; }
-    if (!sound?.dataset.src || sound.dataset.src === playing) return;
-    playing = sound.dataset.src;
+    if (!sound || !lower) return;
     const late = Math.max(0, (Date.now() - Date.parse(lower.dataset.airedAt)) / 1000);
     if (late > Number(sound.dataset.seconds)) return;
-    audio.src = playing;
-    audio.addEventListener("loadedmetadata", () => {
-      audio.currentTime = late;
-      audio.play().catch(() => { playing = ""; }); // a browser may want a click first; streaming software does not
-    }, { once: true });
-  };
+    audio.currentTime = late;
+    // A browser may want a click first; streaming software does not.
+    audio.play().catch((error) => { if (error.name === "NotAllowedError") playing = ""; });
+  });
   play();
   document.addEventListener("smnb:frame", play);
 })();

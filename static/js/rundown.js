@@ -5,7 +5,7 @@
   const form = document.getElementById("rearrange");
   if (!list || !form) return;
   const MARKS = ["drop-before", "drop-after"];
-  let dragged = null;
+  const POST = "text/x-smnb-post";
   let moved = null;
 
   const waiting = (node) => node?.closest?.('.post[data-state="queued"]');
@@ -29,28 +29,29 @@
   list.addEventListener("dragstart", (event) => {
     const item = waiting(event.target);
     if (!item) return;
-    dragged = item.dataset.post;
     item.classList.add("dragged");
     event.dataTransfer.effectAllowed = "move";
+    event.dataTransfer.setData(POST, item.dataset.post);
     event.dataTransfer.setData("text/plain", item.querySelector(".post-title").textContent);
   });
   list.addEventListener("dragover", (event) => {
     const item = waiting(event.target);
-    if (!dragged || !item || item.dataset.post === dragged) return;
+    if (!item || !event.dataTransfer.types.includes(POST)) return;
     event.preventDefault();
-    clean();
+    list.querySelector(".drop-before, .drop-after")?.classList.remove(...MARKS);
     item.classList.add(`drop-${side(item, event)}`);
   });
-  // The list may have been drawn anew meanwhile: what is dragged is known by its id alone.
+  // The list may have been drawn anew meanwhile, and then no dragend is heard: the drag itself
+  // carries the id.
   list.addEventListener("drop", (event) => {
     const item = waiting(event.target);
-    if (!dragged || !item) return;
+    const post = event.dataTransfer.getData(POST);
+    if (!post || !item) return;
     event.preventDefault();
-    send(`move ${dragged} ${side(item, event)} ${item.dataset.post}`);
-    dragged = null;
     clean();
+    if (post !== item.dataset.post) send(`move ${post} ${side(item, event)} ${item.dataset.post}`);
   });
-  addEventListener("dragend", () => { dragged = null; clean(); });
+  addEventListener("dragend", clean);
 
   list.addEventListener("keydown", (event) => {
     const way = { ArrowUp: "up", ArrowDown: "down" }[event.key];

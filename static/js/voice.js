@@ -5,6 +5,8 @@
   if (!button) return;
   const label = button.querySelector("[data-voice-label]");
   const speech = window.speechSynthesis;
+  const PATIENCE_MS = 3000;
+  const GONE = ["synthesis-unavailable", "language-unavailable", "voice-unavailable"];
   let spoken = "";
 
   const remember = (on) => {
@@ -19,12 +21,45 @@
     label.textContent = pressed ? "Reading aloud" : "Read aloud";
   };
 
+  const silent = () => {
+    show(false);
+    button.disabled = true;
+    label.textContent = "No voice here";
+  };
+
   button.hidden = false;
   if (!speech) {
-    button.disabled = true;
-    label.textContent = "This browser has no voice";
+    silent();
     return;
   }
+
+  // A browser may learn of its voices only after a while; one that has none just says nothing.
+  const check = () => {
+    if (!speech.getVoices || speech.getVoices().length) return;
+    setTimeout(() => { if (!speech.getVoices().length) silent(); }, PATIENCE_MS);
+  };
+
+  // A voice on this machine: some of those elsewhere stop after 15 seconds, and hear what is said.
+  const near = (language) => {
+    const base = language.slice(0, 2).toLowerCase();
+    const found = (speech.getVoices?.() ?? []).filter((voice) => (
+      voice.localService && voice.lang.toLowerCase().startsWith(base)
+    ));
+    return found.find((voice) => voice.default) ?? found[0] ?? null;
+  };
+
+  const utter = (story) => {
+    const title = story.querySelector("h2").textContent;
+    const text = story.querySelector("[data-reveal]").textContent;
+    const utterance = new SpeechSynthesisUtterance(`${title}. ${text}`);
+    utterance.lang = story.closest("[lang]").lang;
+    utterance.voice = near(utterance.lang);
+    utterance.onerror = ({ error }) => {
+      if (error === "not-allowed") show(false); // it wants a click first
+      else if (GONE.includes(error)) silent();
+    };
+    speech.speak(utterance);
+  };
 
   const speak = () => {
     const story = document.querySelector("#onair [data-story]");
@@ -32,20 +67,21 @@
     if (!on() || story.dataset.story === spoken) return;
     spoken = story.dataset.story;
     speech.cancel();
-    const title = story.querySelector("h2").textContent;
-    const text = story.querySelector("[data-reveal]").textContent;
-    speech.speak(new SpeechSynthesisUtterance(`${title}. ${text}`));
+    utter(story);
   };
 
   button.addEventListener("click", () => {
     show(!on());
     remember(on());
     spoken = "";
-    if (on()) speak();
-    else speech.cancel();
+    if (!on()) speech.cancel();
+    else {
+      check();
+      speak();
+    }
   });
   document.addEventListener("smnb:frame", speak);
   addEventListener("pagehide", () => speech.cancel());
   // A page may speak by itself only after a click; what was switched on before is offered again.
-  if (remembered()) { show(true); speak(); }
+  if (remembered()) { show(true); check(); speak(); }
 })();

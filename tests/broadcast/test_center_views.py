@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db.models import F
 from django.test import Client
 
 from broadcast import orchestrator
-from sessions_app import lifecycle
+from sessions_app import commands, lifecycle
 from sessions_app.models import Session
-from stories.models import Story
-from tests.conftest import MakeSession, run_due_steps
+from stories import posts
+from stories.models import Source, SourcePost, Story
+from tests.conftest import MakeSession, make_post, run_due_steps
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -117,6 +120,42 @@ def test_a_story_is_approved_from_the_page(
     answer = browser.post(path, {"decision": "veto"}, headers=HTMX)
     assert answer.status_code == 409
     assert "does not wait" in text(answer)
+
+
+def test_the_rundown_begins_with_the_air_then_what_breaks_in_then_what_waits_then_posts(
+    browser: Client, make_session: MakeSession, go_live: Callable[[Session], Any]
+) -> None:
+    session = make_session(model="extractive", pace=180, control_mode="full-control")
+    go_live(session)
+    run_due_steps(session, most=3)
+    waiting = Story.objects.get()
+    said = {"title": "Bridge closed", "text": "The harbour bridge has been closed at once."}
+    airing, breaks_in = [
+        commands.run("story.break_in", session.owner, session, said) for _ in range(2)
+    ]
+    for path in (f"/broadcast/{session.pk}/", f"/broadcast/{session.pk}/rundown/"):
+        found = text(browser.get(path))
+        rows = re.findall(r'<li (?:id="turn-|class="post" id="post-)(\d+)', found)
+        assert rows[:3] == [str(airing.pk), str(breaks_in.pk), str(waiting.pk)]
+        assert rows[3:] == [str(post.pk) for post in posts.waiting(session)[: len(rows) - 3]]
+        assert f'id="turn-approve-{waiting.pk}"' in found
+        assert f'id="turn-approve-{breaks_in.pk}"' not in found
+
+
+def test_the_reason_of_a_posts_place_adds_up(
+    browser: Client, session: Session, source: Source
+) -> None:
+    first = make_post(source, "a", "A lighthouse is lit again after forty years")
+    last = make_post(source, "b", "Ferry stops after a fire in the engine room")
+    SourcePost.objects.filter(pk=first.pk).update(rank=F("rank") + 0.2)
+    commands.run("post.move", session.owner, session, {"post": last.pk, "before": first.pk})
+    for post in posts.queue_payload(session):
+        row = SourcePost.objects.get(pk=post["id"])
+        waited = posts.rank(0, row.created_at)
+        assert post["priority"] + waited + post["by_hand"] == pytest.approx(row.rank, abs=0.001)
+    found = text(browser.get(f"/broadcast/{session.pk}/"))
+    assert found.count("Moved by hand") == 2
+    assert "+2.1 an hour" in found
 
 
 def test_the_story_of_another_session_cannot_be_decided_here(

@@ -13,7 +13,7 @@ from django.test import Client
 from broadcast.audience import feeds
 from sessions_app import commands, lifecycle
 from sessions_app.models import Session
-from stories.models import Story
+from stories.models import SourcePost, Story
 from tests.conftest import MakeSession, run_due_steps
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -60,6 +60,29 @@ def test_hostile_text_breaks_neither_feed(shown: Session) -> None:
     Story.objects.update(title=HOSTILE, narrative=HOSTILE, topics=[HOSTILE])
     assert entries(shown)[0].findtext("a:title", "", ATOM).startswith("Tide ]]> <script>")
     assert json.loads(visit(shown, "feed.json").content)["items"][0]["title"].endswith("🛶")
+
+
+@pytest.mark.parametrize("url", ["javascript:alert(1)", "data:text/html,x", "http://[", ""])
+def test_only_an_address_of_the_web_is_named_as_the_source(shown: Session, url: str) -> None:
+    SourcePost.objects.update(url=url)
+    assert all(entry.find("a:link[@rel='via']", ATOM) is None for entry in entries(shown))
+    assert "external_url" not in visit(shown, "feed.json").content.decode()
+
+
+def test_the_source_is_named_by_its_address(shown: Session) -> None:
+    url = "https://example.org/tides?a=1&b=2"
+    SourcePost.objects.update(url=url)
+    link = entries(shown)[0].find("a:link[@rel='via']", ATOM)
+    assert link is not None
+    assert link.get("href") == url
+    assert json.loads(visit(shown, "feed.json").content)["items"][0]["external_url"] == url
+
+
+@pytest.mark.parametrize(("language", "named"), [("de-AT", "de-AT"), ("High Valyrian", None)])
+def test_the_feeds_name_their_language(shown: Session, language: str, named: str | None) -> None:
+    lifecycle.change(shown, language=language)
+    assert ET.fromstring(visit(shown, "feed.atom").content).get(feeds.LANG) == named
+    assert json.loads(visit(shown, "feed.json").content).get("language") == named
 
 
 def test_an_entry_keeps_its_id_and_is_updated_by_a_correction(shown: Session) -> None:

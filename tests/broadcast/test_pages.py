@@ -14,6 +14,7 @@ from django.test import Client
 from broadcast import pages
 from sessions_app import commands, events, lifecycle, render, steps
 from sessions_app.models import Session, SessionEvent, Step
+from stories import posts
 from stories.models import Source, Story
 from stories.sources import catalog
 from stories.types import Fetched, FetchedPost
@@ -24,7 +25,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 VOID = {"area", "base", "br", "col", "hr", "img", "input", "link", "meta", "source", "wbr"}
 STUDIO = (
     "state", "mode", "session-name", "air", "overview-live", "overview-name", "duration", "figures",
-    "onair", "feed", "queue", "sources", "messages",
+    "onair", "turn-now", "turns-first", "turns", "feed", "queue", "sources", "messages",
 )  # fmt: skip
 WATCH = ("state", "air-public", "onair", "feed")
 
@@ -225,6 +226,68 @@ def test_a_story_is_written_decided_aired_and_cut_off(
         follower.check(STUDIO)
     press(session, "broadcast.stop")
     follower.check(STUDIO)
+
+
+def test_posts_are_pinned_held_moved_released_and_killed(
+    make_session: MakeSession, studio: Callable[[Session], Follower]
+) -> None:
+    session = make_session(model="extractive")
+    press(session, "broadcast.start")
+    turn(session, "poll")
+    press(session, "broadcast.stop")
+    follower = studio(session)
+    first, second, third, *_ = posts.waiting(session).values_list("pk", flat=True)
+    for verb, data in (
+        ("pin", {"post": third}), ("move", {"post": second, "before": first}),
+        ("hold", {"post": first}), ("release", {"post": first}), ("unpin", {"post": third}),
+        ("kill", {"post": second}),
+    ):  # fmt: skip
+        press(session, f"post.{verb}", **data)
+        follower.check(STUDIO)
+
+
+BREAKING = {"title": "Bridge closed", "text": "The harbour bridge has been closed at once."}
+CORRECT = {"title": "Put right", "text": "It was the other bridge.", "reason": "The wrong one."}
+
+
+def test_stories_break_in_and_wait_their_turn(
+    make_session: MakeSession, studio: Callable[[Session], Follower]
+) -> None:
+    session = make_session(model="extractive", pace=60, control_mode="full-control")
+    follower = studio(session)
+    press(session, "broadcast.start")
+    turn(session, "poll")
+    turn(session, "narrate")
+    for now in (False, False, True, False):
+        press(session, "story.break_in", **BREAKING, now=now)
+        follower.check(STUDIO)
+    turn(session, "finish_airing")
+    follower.check(STUDIO)
+    press(session, "broadcast.stop")
+    follower.check(STUDIO)
+
+
+def test_stories_are_corrected_bookmarked_and_pulled_wherever_they_stand(
+    make_session: MakeSession,
+    studio: Callable[[Session], Follower],
+    watcher: Callable[[Session], Follower],
+) -> None:
+    session = make_session(model="extractive", pace=60, control_mode="full-control")
+    follower, audience = studio(session), watcher(session)
+    press(session, "broadcast.start")
+    turn(session, "poll")
+    turn(session, "narrate")
+    waiting = Story.objects.get(session=session)
+    aired = press(session, "story.break_in", **BREAKING)
+    airing = press(session, "story.break_in", **BREAKING, now=True)
+    for story in (waiting, aired, airing):
+        for command, data in (
+            ("correct", CORRECT), ("bookmark", {"on": True}), ("bookmark", {"on": False}),
+            ("kill", {}),
+        ):  # fmt: skip
+            press(session, f"story.{command}", story=story.pk, **data)
+            follower.check(STUDIO)
+            audience.check(WATCH)
 
 
 def test_a_hold_and_its_end(

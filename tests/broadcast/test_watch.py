@@ -16,9 +16,7 @@ from tests.conftest import MakeSession, run_due_steps
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-SECRETS = {
-    "model": "a-secret-model", "instructions": "a-secret-instruction", "language": "xx-secret",
-}  # fmt: skip
+SECRETS = {"model": "a-secret-model", "instructions": "a-secret-instruction"}
 
 
 @pytest.fixture
@@ -31,8 +29,8 @@ def shown(make_session: MakeSession, go_live: Callable[[Session], Any]) -> Sessi
     return lifecycle.show(session, True)
 
 
-def visit(session: Session, **more: Any) -> Any:
-    return Client().get(f"/watch/{session.watch_token}/", **more)
+def visit(session: Session, part: str = "") -> Any:
+    return Client().get(f"/watch/{session.watch_token}/{part}")
 
 
 def test_anybody_with_the_address_sees_what_was_told(shown: Session) -> None:
@@ -55,9 +53,20 @@ def test_the_bytes_hold_nothing_private(shown: Session) -> None:
 def test_what_the_page_is_made_of_is_a_short_list(shown: Session) -> None:
     page = pages.watch_page(shown)
     assert set(page) == {"session", "last_seq", "air", "onair", "stories", "older", "part"}
-    assert set(page["session"]) == {"name"}
+    assert set(page["session"]) == {"name", "language"}
     assert set(page["air"]) == {"state"}
     assert set(page["stories"][0]["post"]) == {"source", "title", "url"}
+
+
+@pytest.mark.parametrize(
+    ("language", "named"), [("pt_BR", ' lang="pt-BR"'), ("Klingon", ""), ("de", ' lang="de"')]
+)
+def test_what_is_told_is_marked_with_its_language(
+    shown: Session, language: str, named: str
+) -> None:
+    shown = lifecycle.change(shown, language=language)
+    assert f'<div id="onair"{named}>' in visit(shown).content.decode()
+    assert f'<div id="lower-third"{named}>' in visit(shown, part="overlay/").content.decode()
 
 
 def test_the_page_needs_no_cookie_and_sets_none(shown: Session) -> None:

@@ -102,7 +102,7 @@ def test_a_key_is_set_tested_replaced_and_removed(
     model.mode = "compose"
     [tested] = of_rita(studio, "sessions_app_sealedkey")
     assert tested["verdict"] == card.locator("#verdict-anthropic strong").inner_text()
-    card.get_by_text("Replace the key").click()
+    card.locator("summary").click()
     card.get_by_label("API key").fill(KEY.replace("wxyz", "abcd"))
     card.get_by_role("button", name="Replace the key for Anthropic").click()
     expect(card.locator("code")).to_have_text("…abcd")

@@ -1,0 +1,175 @@
+"""The audience in a browser: the watch page and the overlay follow what is told, by themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.looking import live, of_session, off_air
+from tests.endtoend.running import Studio, eventually
+
+pytestmark = pytest.mark.browser
+
+VOICE = """
+window.said = [];
+Object.defineProperty(window, "speechSynthesis", {value: {
+  speak: utterance => said.push(utterance.text), cancel: () => said.push(null)}});
+window.SpeechSynthesisUtterance = class { constructor(text) { this.text = text; } };
+"""
+FAST = 6000  # words a minute: a new story every few seconds
+
+
+@pytest.fixture
+def broadcast(studio: Studio) -> Iterator[dict[str, str]]:
+    """A published session that tells its first story, slowly: its id, and its public path."""
+    session = live(studio, "Evening news")
+    eventually("a story airs", lambda: airing(studio, session))
+    yield {"session": session, "path": publish(studio, session)}
+    off_air(studio, session)
+
+
+def publish(studio: Studio, session: str, visible: bool = True) -> str:
+    answer = studio.call("PATCH", f"/api/sessions/{session}", {"visible": visible})
+    address = str(answer.body["watch_url"] or "")
+    return "/watch/" + address.split("/watch/")[1] if address else ""
+
+
+def airing(studio: Studio, session: str) -> dict[str, Any] | None:
+    stories = of_session(studio, "stories_story", session)
+    return next((story for story in stories if story["state"] == "airing"), None)
+
+
+def break_in(studio: Studio, session: str, title: str) -> None:
+    story = {"title": title, "text": "It was said at noon. " * 12, "now": True}
+    assert studio.post(f"/sessions/{session}/stories", story).status == 201
+
+
+def test_a_story_comes_to_an_open_page_without_reloading(page: Page, studio: Studio) -> None:
+    session = studio.create("At six", {"kind": "recording", "locator": "demo"}, pace=FAST,
+                            model="extractive")  # fmt: skip
+    page.goto(studio.url + publish(studio, session))
+    expect(page.locator("#onair")).to_contain_text("Off air")
+    page.evaluate("window.loaded = 'once'")
+    studio.command(session, "start")
+    expect(page.locator("#feed li").first).to_be_visible(timeout=20_000)
+    expect(page.locator("#air-public")).to_contain_text("LIVE")
+    expect(page.locator("#onair [data-reveal]")).not_to_be_empty()
+    off_air(studio, session)
+    told = [s for s in of_session(studio, "stories_story", session) if s["state"] == "aired"]
+    expect(page.locator("#feed h3").last).to_have_text(told[0]["title"])
+    assert page.evaluate("window.loaded") == "once"
+    assert "$" not in page.content()
+
+
+def test_what_is_on_air_is_read_aloud_once_the_voice_is_on(
+    page: Page, studio: Studio, broadcast: dict[str, str]
+) -> None:
+    page.add_init_script(VOICE)
+    page.goto(studio.url + broadcast["path"])
+    assert page.evaluate("said") == []
+    page.get_by_role("button", name="Read aloud").click()
+    story = airing(studio, broadcast["session"])
+    assert story is not None
+    said = page.evaluate("said.at(-1)")
+    assert said.startswith(f"{story['title']}. ")
+    assert story["narrative"].split()[-1] in said
+    break_in(studio, broadcast["session"], "The ferry is late")
+    page.wait_for_function("said.at(-1)?.startsWith('The ferry is late. ')")
+    page.get_by_role("button", name="Reading aloud").click()
+    assert page.evaluate("said.at(-1)") is None
+    expect(page.get_by_role("button", name="Read aloud")).to_have_attribute("aria-pressed", "false")
+
+
+def test_a_viewer_keeps_the_theme_that_was_chosen(
+    page: Page, studio: Studio, told: dict[str, str]
+) -> None:
+    page.goto(f"{studio.url}/watch/{told['token']}/")
+    page.get_by_role("button", name="Theme: switch to light").click()
+    expect(page.locator("html")).to_have_attribute("data-theme", "light")
+    page.reload()
+    expect(page.locator("html")).to_have_attribute("data-theme", "light")
+    page.get_by_role("button", name="Theme: switch to dark").click()
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+
+
+def test_a_thread_link_shows_the_story_as_it_went_on(
+    page: Page, studio: Studio, told: dict[str, str]
+) -> None:
+    page.goto(f"{studio.url}/watch/{told['token']}/?thread={told['thread']}")
+    stories = of_session(studio, "stories_story", told["session"])
+    part = [s for s in stories if str(s["thread_id"]) == told["thread"] and s["state"] == "aired"]
+    expect(page.locator(".told-list h3")).to_have_text([s["title"] for s in reversed(part)])
+    page.locator(".told-list .thread-link").first.click()
+    expect(page.get_by_role("heading", name="One story as it went on")).to_be_visible()
+    page.get_by_role("link", name="Back to all that was told").click()
+    expect(page.get_by_role("heading", name="Told so far")).to_be_visible()
+
+
+def test_earlier_stories_are_a_link_away(page: Page, studio: Studio, told: dict[str, str]) -> None:
+    page.goto(f"{studio.url}/watch/{told['token']}/")
+    newest = page.locator(".told-list h3").all_inner_texts()
+    page.get_by_role("link", name="Older stories").click()
+    expect(page.get_by_role("heading", name="Told earlier")).to_be_visible()
+    expect(page.locator(".told-list h3").first).not_to_have_text(newest[0])
+
+
+def test_a_correction_is_shown_while_one_watches(
+    page: Page, studio: Studio, broadcast: dict[str, str]
+) -> None:
+    page.goto(studio.url + broadcast["path"])
+    story = airing(studio, broadcast["session"])
+    assert story is not None
+    version = {"title": "As it really was", "text": story["narrative"], "reason": "Wrong name."}
+    path = f"/sessions/{broadcast['session']}/stories/{story['id']}/correction"
+    assert studio.post(path, version).status == 200
+    expect(page.locator("#onair h2")).to_have_text("As it really was")
+    expect(page.locator("#onair .told-note")).to_contain_text("Wrong name.")
+    expect(page.locator(f"#story-{story['id']} h3")).to_have_text("As it really was")
+
+
+def test_the_overlay_shows_what_is_told_and_the_latest_headlines(
+    page: Page, studio: Studio, broadcast: dict[str, str]
+) -> None:
+    page.goto(studio.url + broadcast["path"] + "overlay/")
+    story = airing(studio, broadcast["session"])
+    assert story is not None
+    expect(page.locator(".lower-title")).to_have_text(story["title"])
+    break_in(studio, broadcast["session"], "The ferry is late")
+    expect(page.locator(".lower-title")).to_have_text("The ferry is late")
+    expect(page.locator(".lower-caption")).to_contain_text("It was said at noon.")
+    expect(page.locator("#ticker li").first).to_have_text("The ferry is late")
+    expect(page.locator("#ticker li").nth(1)).to_have_text(story["title"])
+
+
+def test_the_look_of_the_overlay_is_set_by_its_address(
+    page: Page, studio: Studio, broadcast: dict[str, str]
+) -> None:
+    address = studio.url + broadcast["path"] + "overlay/"
+    page.goto(address)
+    transparent = "getComputedStyle(document.body).backgroundColor"
+    assert page.evaluate(transparent) == "rgba(0, 0, 0, 0)"
+    expect(page.locator("#ticker")).to_be_visible()
+    low = page.locator(".lower").bounding_box()
+    page.goto(f"{address}?ticker=0&captions=0&position=top&theme=light&accent=blue&size=l")
+    expect(page.locator("#ticker")).to_be_hidden()
+    expect(page.locator(".lower-caption")).to_be_hidden()
+    high = page.locator(".lower").bounding_box()
+    assert low is not None
+    assert high is not None
+    assert high["y"] < low["y"]
+    expect(page.locator(".overlay[data-theme=light][data-accent=blue]")).to_be_visible()
+
+
+def test_taking_the_page_down_closes_those_that_are_open(
+    page: Page, studio: Studio, broadcast: dict[str, str], page_errors: list[str]
+) -> None:
+    page.goto(studio.url + broadcast["path"])
+    expect(page.locator("#onair h2")).to_be_visible()
+    publish(studio, broadcast["session"], visible=False)
+    expect(page.locator("#connection")).to_contain_text("its link was withdrawn", timeout=15_000)
+    page.reload()
+    expect(page.get_by_role("heading", level=1)).to_have_text("This link shows nothing any more")
+    page_errors[:] = [text for text in page_errors if "404" not in text]

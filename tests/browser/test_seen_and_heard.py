@@ -1,0 +1,163 @@
+"""The overlay in motion and aloud, and the browser's own voice: what only a real browser can show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserType, Page, expect
+
+from tests.browser.conftest import ARGUMENTS, CONTEXT
+from tests.browser.looking import live, of_session, off_air
+from tests.browser.test_audience import airing, break_in, publish
+from tests.endtoend.running import Studio, eventually, running
+from tests.provision.browser import find_or_install_chromium
+
+pytestmark = pytest.mark.browser
+
+# In streaming software a sound needs no click.
+LIKE_STREAMING = [*ARGUMENTS, "--autoplay-policy=no-user-gesture-required"]
+KEEP_AUDIO = (
+    "const Real = Audio; window.Audio = function () { return (window.heard = new Real()); };"
+)
+PLACES = """() => [...document.querySelectorAll("#ticker li")].map((item) => {
+  const { left, right } = item.getBoundingClientRect();
+  return { id: item.id, left, right };
+})"""
+VOICE = """
+window.said = [];
+window.voices = [];
+Object.defineProperty(window, "speechSynthesis", {value: {
+  speak: (utterance) => said.push(utterance), cancel: () => {}, getVoices: () => voices}});
+window.SpeechSynthesisUtterance = class { constructor(text) { this.text = text; } };
+"""
+VOICES = [
+    {"name": "far", "lang": "de-DE", "localService": False, "default": False},
+    {"name": "other", "lang": "en-US", "localService": True, "default": True},
+    {"name": "near", "lang": "de-AT", "localService": True, "default": False},
+]
+
+
+@pytest.fixture(scope="module")
+def speaking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
+    """A studio in which stories are spoken."""
+    with running(tmp_path_factory.mktemp("speaking") / "var", SMNB_SPEECH="auto") as found:
+        yield found
+
+
+@pytest.fixture
+def streaming(browser: Browser, page_errors: list[str]) -> Iterator[Page]:
+    """A page as streaming software shows it."""
+    kind: BrowserType = browser.browser_type
+    chromium = kind.launch(executable_path=find_or_install_chromium(), args=LIKE_STREAMING)
+    size: Any = {"width": 1920, "height": 1080}
+    shown = chromium.new_context(**{**CONTEXT, "viewport": size}).new_page()
+    shown.on("pageerror", lambda error: page_errors.append(str(error)))
+    shown.add_init_script(KEEP_AUDIO)
+    yield shown
+    chromium.close()
+    assert page_errors == []
+
+
+@pytest.fixture
+def broadcast(studio: Studio) -> Iterator[dict[str, str]]:
+    session = live(studio, "Late news", language="de")
+    eventually("a story airs", lambda: airing(studio, session))
+    yield {"session": session, "path": publish(studio, session)}
+    off_air(studio, session)
+
+
+def test_the_overlay_plays_the_story_and_stops_when_it_is_corrected(
+    streaming: Page, speaking: Studio
+) -> None:
+    session = live(speaking, "Spoken news")
+    path = publish(speaking, session)
+    break_in(speaking, session, "The ferry is late")
+    streaming.goto(f"{speaking.url}{path}overlay/?sound=1")
+    streaming.wait_for_function("() => window.heard?.currentTime > 0 && !heard.paused")
+    first = streaming.evaluate("heard.src")
+    story = airing(speaking, session)
+    assert story is not None
+    version = {"title": "The ferry is early", "text": "It came at ten. " * 12, "reason": "A slip."}
+    path = f"/sessions/{session}/stories/{story['id']}/correction"
+    assert speaking.post(path, version).status == 200
+    streaming.wait_for_function("first => heard.src !== first && !heard.paused", arg=first)
+    assert len(of_session(speaking, "broadcast_sound", session)) >= 2
+    off_air(speaking, session)
+    streaming.wait_for_function("() => heard.paused")
+
+
+def test_the_headlines_move_as_one_line(
+    page: Page, studio: Studio, broadcast: dict[str, str]
+) -> None:
+    page.emulate_media(reduced_motion="no-preference")
+    page.goto(studio.url + broadcast["path"] + "overlay/?size=l")
+    for number in range(4):
+        break_in(studio, broadcast["session"], f"The ferry number {number} is late once more today")
+    expect(page.locator("#ticker li")).to_have_count(5)
+    before = page.evaluate(PLACES)
+    page.wait_for_function(
+        "([id, left]) => document.getElementById(id).getBoundingClientRect().left < left - 30",
+        arg=[before[-1]["id"], before[-1]["left"]],
+    )
+    apart(page.evaluate(PLACES))
+    break_in(studio, broadcast["session"], "And one that comes meanwhile")
+    expect(page.locator("#ticker li")).to_have_count(6)
+    apart(page.evaluate(PLACES))
+
+
+def apart(places: list[dict[str, float]]) -> None:
+    """No headline lies over another."""
+    ordered = sorted(places, key=lambda place: place["left"])
+    assert all(a["right"] <= b["left"] for a, b in pairwise(ordered))
+
+
+def test_an_overlay_that_hears_no_more_clears_the_picture(
+    page: Page, studio: Studio, broadcast: dict[str, str], page_errors: list[str]
+) -> None:
+    page.clock.install()
+    page.goto(studio.url + broadcast["path"] + "overlay/")
+    expect(page.locator(".lower-title")).to_be_visible()
+    page.context.set_offline(True)
+    page.clock.run_for(600_000)
+    expect(page.locator(".lower-title")).to_be_hidden()
+    expect(page.locator("#ticker")).to_be_hidden()
+    page.context.set_offline(False)
+    page.clock.run_for(1000)
+    expect(page.locator("#ticker")).to_be_visible()
+    page_errors[:] = [text for text in page_errors if "ERR_INTERNET_DISCONNECTED" not in text]
+
+
+def test_the_voice_speaks_the_language_of_the_session_on_this_machine(
+    page: Page, studio: Studio, broadcast: dict[str, str]
+) -> None:
+    page.add_init_script(VOICE)
+    page.goto(studio.url + broadcast["path"])
+    page.evaluate("voices => window.voices.push(...voices)", VOICES)
+    page.get_by_role("button", name="Read aloud").click()
+    assert page.evaluate("[said.at(-1).lang, said.at(-1).voice.name]") == ["de", "near"]
+
+
+def test_a_browser_without_a_voice_says_so(
+    page: Page, studio: Studio, broadcast: dict[str, str]
+) -> None:
+    page.add_init_script(VOICE)
+    page.goto(studio.url + broadcast["path"])
+    page.get_by_role("button", name="Read aloud").click()
+    expect(page.get_by_role("button", name="No voice here")).to_be_disabled()
+
+
+def test_a_voice_that_wants_a_click_first_is_offered_again(
+    page: Page, studio: Studio, broadcast: dict[str, str]
+) -> None:
+    page.add_init_script(VOICE)
+    page.goto(studio.url + broadcast["path"])
+    page.evaluate("voices => window.voices.push(...voices)", VOICES)
+    button = page.locator("[data-voice]")
+    button.click()
+    expect(button).to_have_attribute("aria-pressed", "true")
+    page.evaluate("said.at(-1).onerror({error: 'not-allowed'})")
+    expect(button).to_have_attribute("aria-pressed", "false")
+    expect(button).to_be_enabled()

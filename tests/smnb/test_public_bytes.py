@@ -1,0 +1,98 @@
+"""Nothing of the owner, the prompts, the model or the money is in any byte that the public can get.
+
+All that is private carries a mark of its own here, and every public address and every public frame
+is searched for the marks.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+
+from broadcast.models import Sound
+from sessions_app import events, render
+from sessions_app.models import Session, SessionEvent, SessionStats
+from stories.models import Source, SourcePost, Story
+from tests.broadcast.hearing import correct, press, show, tell, with_engine
+from tests.conftest import MakeSession, run_due_steps
+from tests.smnb.test_authz import ROUTES
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+MARK = "canary"
+FIGURE = 987_654_321
+WORDS = (MARK, str(FIGURE), "extractive", "espeak", "gmw/", "usd", "$", "_tokens", "csrf")
+PUBLIC = [route for route in ROUTES if route.startswith("watch/<token>/")]
+
+
+def mark(session: Session) -> None:
+    """Put marks on what was private in the rows so far; later events are made from them."""
+    stories = Story.objects.filter(session=session)
+    stories.update(note=MARK, model=MARK, summary=MARK, agent_type=MARK)
+    figures = dict.fromkeys(("cost_lower", "cost_upper", "input_tokens"), FIGURE)
+    SessionStats.objects.filter(session=session).update(**figures)
+    SourcePost.objects.filter(session=session).update(author=MARK)
+    locator = f"https://news.example.org/feed?key={MARK}"
+    Source.objects.filter(session=session).update(locator=locator)
+
+
+@pytest.fixture
+def told(owner: User, make_session: MakeSession, settings: Any) -> Session:
+    """A session in which everything public has happened: two runs, sounds, a correction, a kill."""
+    with_engine(settings)
+    User.objects.filter(pk=owner.pk).update(
+        username=f"{MARK}-name", first_name=MARK, last_name=MARK, email=f"{MARK}@example.org"
+    )
+    private = {"model": "extractive", "instructions": MARK}
+    session = show(make_session("Harbour news", **private))
+    tell(session)
+    mark(session)
+    events.say(session, "producer", MARK)
+    correct(session, Story.objects.earliest("id"))
+    press(session, "story.kill", story=Story.objects.latest("id").pk)
+    tell(session, stories=3)
+    run_due_steps(session)
+    mark(session)
+    return session
+
+
+@pytest.mark.parametrize("route", PUBLIC)
+def test_no_public_address_tells(told: Session, route: str) -> None:
+    sound = Sound.objects.filter(state="ready", story__state="aired").earliest("id")
+    values = {"token": told.watch_token, "sound": sound.pk, "run_number": 1}
+    path = "/" + re.sub(r"<(\w+)>", lambda found: str(values[found[1]]), route)
+    answer = Client().get(path)
+    assert answer.status_code == 200
+    assert found_in(str(answer.headers), told) == []
+    # In the bytes of a sound a short word stands by chance.
+    if answer["Content-Type"].startswith("audio/"):
+        assert MARK.encode() not in answer.content
+    else:
+        assert found_in(answer.content.decode(), told) == []
+
+
+@pytest.mark.parametrize("format_", [render.HTML, render.JSON])
+def test_no_public_frame_tells(told: Session, format_: str) -> None:
+    public = SessionEvent.objects.filter(session=told, type__in=events.public_types())
+    assert set(public.values_list("type", flat=True)) == events.public_types()
+    for event in public:
+        frame = render.frame_of(event, event.seq - 1, events.PUBLIC)
+        assert found_in(render.text_of(frame, events.PUBLIC, format_), told) == []
+
+
+def test_the_marks_are_where_the_owner_looks(told: Session) -> None:
+    texts = "".join(
+        render.text_of(render.frame_of(event, 0, events.OWNER), events.OWNER, render.JSON)
+        for event in SessionEvent.objects.filter(session=told)
+    )
+    assert {MARK, "extractive", "espeak"} <= set(found_in(texts, told))
+
+
+def found_in(text: str, session: Session) -> list[str]:
+    """The private words in a text; a random address could spell one of them."""
+    text = text.replace(session.watch_token, "").lower()
+    return [word for word in WORDS if word in text]
