@@ -20,29 +20,19 @@ from uuid import UUID
 
 import redis.asyncio
 import structlog
-from asgiref.sync import sync_to_async
 from channels.db import database_sync_to_async
 from django.conf import settings
 from django.db import DatabaseError
-from django.db.models import Max, Q
-from django.template import TemplateDoesNotExist, TemplateSyntaxError
-from django.urls import NoReverseMatch
 from redis import RedisError
 
-from sessions_app import context, events, grants, render
+from sessions_app import context, events, grants, news, render
 from sessions_app.grants import Grant
-from sessions_app.models import SessionEvent, SessionStats
+from sessions_app.models import SessionEvent
 
 log = structlog.get_logger(__name__)
 
 LOOK_EVERY = 2.0
 GRANTS_EVERY = 15.0
-CATCH_UP_MOST = 500
-# What a payload that its template does not expect can raise.
-UNSHOWN = (
-    ArithmeticError, AttributeError, LookupError, NoReverseMatch, TemplateDoesNotExist,
-    TemplateSyntaxError, TypeError, ValueError,
-)  # fmt: skip
 LIFETIME = (6 * 3600, 12 * 3600)  # seconds; spread, so that pages do not all return at once
 
 # Daphne sends only 1000 and 3000 to 4999; a page comes back after all of these but the first.
@@ -116,7 +106,7 @@ class Hub:
         async with self._entering:
             room = self.rooms.get(viewer.session_id)
             if room is None:
-                last = await _last_seq(viewer.session_id)
+                last = await news.last_seq(viewer.session_id)
                 room = Room(last, {events.OWNER: last, events.PUBLIC: last})
                 self.rooms[viewer.session_id] = room
         viewer.sent = room.last
@@ -148,7 +138,9 @@ class Hub:
             reached, handed_out = max(after, 0), -1
             while handed_out != room.last:
                 handed_out = room.last
-                texts, reached = await _since(viewer, reached)
+                texts, reached = await news.since(
+                    viewer.session_id, viewer.audience, viewer.format, reached
+                )
                 for text in texts:
                     await viewer.socket.send_text(text)
                 viewer.sent = max(viewer.sent, reached)
@@ -220,7 +212,9 @@ class Hub:
     async def _deliver(self, wanted: set[UUID]) -> None:
         if not wanted:
             return
-        for session_id, found in (await _news({s: self.rooms[s].last for s in wanted})).items():
+        for session_id, found in (
+            await news.after({s: self.rooms[s].last for s in wanted})
+        ).items():
             room = self.rooms.get(session_id)
             if room is not None:
                 with context.door(session=session_id, process="web"):
@@ -233,8 +227,9 @@ class Hub:
         shapes = {s for s in room.shapes() if render.visible(event.type, s[0])}
         # Before rendering: an event that cannot be shown must not hold up those after it.
         room.last = event.seq
-        texts = await _render(event, dict(room.prev), shapes)
-        for audience in room.prev:
+        texts = await news.rendered(event, dict(room.prev), shapes)
+        unshown = {audience for audience, format_ in shapes if (audience, format_) not in texts}
+        for audience in room.prev.keys() - unshown:
             if render.visible(event.type, audience):
                 room.prev[audience] = event.seq
         for viewer in list(room.viewers):
@@ -273,63 +268,6 @@ class Hub:
         self.leave(viewer)
         with contextlib.suppress(OSError, RuntimeError):
             await viewer.socket.end(code)
-
-
-@database_sync_to_async
-def _last_seq(session_id: UUID) -> int:
-    return SessionStats.objects.values_list("last_seq", flat=True).get(session_id=session_id)
-
-
-@database_sync_to_async
-def _news(last: dict[UUID, int]) -> dict[UUID, list[SessionEvent]]:
-    """The events after ``last`` of the sessions that have any; one query tells which have."""
-    heads = SessionStats.objects.filter(session_id__in=last).values_list("session_id", "last_seq")
-    behind = [session_id for session_id, head in heads if head > last[session_id]]
-    if not behind:
-        return {}
-    newer = Q()
-    for session_id in behind:
-        newer |= Q(session_id=session_id, seq__gt=last[session_id])
-    found: dict[UUID, list[SessionEvent]] = {session_id: [] for session_id in behind}
-    for event in SessionEvent.objects.filter(newer).order_by("session_id", "seq"):
-        found[event.session_id].append(event)
-    return found
-
-
-Texts = dict[tuple[str, str], str]
-
-
-@sync_to_async
-def _render(event: SessionEvent, prev: dict[str, int], shapes: Iterable[tuple[str, str]]) -> Texts:
-    return {
-        (audience, format_): render.text_of(
-            render.frame_of(event, prev[audience], audience), audience, format_
-        )
-        for audience, format_ in shapes
-    }
-
-
-@database_sync_to_async
-def _since(viewer: Viewer, after: int) -> tuple[list[str], int]:
-    """The texts of everything after ``after`` that can be shown, and the seq they reach to."""
-    rows = SessionEvent.objects.filter(session_id=viewer.session_id)
-    if viewer.audience == events.PUBLIC:
-        rows = rows.filter(type__in=events.public_types())
-    found = list(rows.filter(seq__gt=after).order_by("seq")[: CATCH_UP_MOST + 1])
-    if len(found) > CATCH_UP_MOST:
-        head = rows.aggregate(seq=Max("seq"))["seq"]
-        return [render.reload_text(viewer.session_id, head, viewer.format)], head
-    prev = rows.filter(seq__lte=after).aggregate(seq=Max("seq"))["seq"] or 0
-    texts = []
-    for event in render.unretracted(found, viewer.audience):
-        try:
-            frame = render.frame_of(event, prev, viewer.audience)
-            texts.append(render.text_of(frame, viewer.audience, viewer.format))
-        except UNSHOWN:
-            log.exception("event_not_shown", seq=event.seq, type=event.type)
-        else:
-            prev = event.seq
-    return texts, prev
 
 
 @database_sync_to_async

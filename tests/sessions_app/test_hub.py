@@ -11,7 +11,7 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.db import DatabaseError, transaction
 
-from sessions_app import events, hub, lifecycle
+from sessions_app import events, hub, lifecycle, news
 from sessions_app.grants import Grant
 from sessions_app.models import Session
 from sessions_app.render import JSON
@@ -77,30 +77,34 @@ async def test_an_event_that_cannot_be_shown_does_not_hold_up_those_after_it(
     running_hub: hub.Hub, session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(events._types, "test.unshown", "Nobody made a template for it.")
-    listener = Listener()
-    await running_hub.join(viewer_of(session, listener, "html"))
-    await happen(session, "test.unshown")
+    pages, programs = Listener(), Listener()
+    await running_hub.join(viewer_of(session, pages, "html"))
+    await running_hub.join(viewer_of(session, programs))
+    before = await happen(session)
+    unshown = await happen(session, "test.unshown")
     after = await happen(session)
-    await until(lambda: any(f'data-seq="{after}"' in text for text in listener.texts))
+    await until(lambda: any(f'data-seq="{after}"' in text for text in pages.texts))
+    await until(lambda: programs.frames and programs.frames[-1]["seq"] == after)
+    assert [each["seq"] for each in programs.frames] == [before, unshown, after]
 
 
 async def test_what_happens_while_a_viewer_catches_up_comes_after_it_and_once(
     running_hub: hub.Hub, session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     earlier = [await happen(session) for _ in range(3)]
-    listener, read, later = Listener(), hub._since, list[int]()
+    listener, read, later = Listener(), news.since, list[int]()
     viewer = viewer_of(session, listener)
     await running_hub.join(viewer)
 
-    async def since(viewer: hub.Viewer, after: int) -> tuple[list[str], int]:
-        found: tuple[list[str], int] = await read(viewer, after)
+    async def since(*asked: Any) -> tuple[list[str], int]:
+        found: tuple[list[str], int] = await read(*asked)
         if len(later) < 2:
             later.append(await happen(session))
             await until(lambda: running_hub.rooms[session.pk].last == later[-1])
             await asyncio.sleep(0.1)  # the pump has handed it out
         return found
 
-    monkeypatch.setattr(hub, "_since", since)
+    monkeypatch.setattr(news, "since", since)
     await running_hub.catch_up(viewer, earlier[0] - 1)
     last = await happen(session)
     await until(lambda: listener.frames[-1]["seq"] == last)
@@ -113,13 +117,13 @@ async def test_what_happens_while_a_viewer_catches_up_comes_after_it_and_once(
 async def test_a_viewer_is_live_again_after_a_catch_up_that_failed(
     running_hub: hub.Hub, session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def since(viewer: hub.Viewer, after: int) -> tuple[list[str], int]:
+    async def since(*asked: Any) -> tuple[list[str], int]:
         raise DatabaseError
 
     listener = Listener()
     viewer = viewer_of(session, listener)
     await running_hub.join(viewer)
-    monkeypatch.setattr(hub, "_since", since)
+    monkeypatch.setattr(news, "since", since)
     with pytest.raises(DatabaseError):
         await running_hub.catch_up(viewer, 0)
     seq = await happen(session)
@@ -148,7 +152,7 @@ async def test_catching_up_passes_over_what_cannot_be_shown(
 async def test_a_viewer_far_behind_is_told_to_load_anew_and_goes_on_from_there(
     running_hub: hub.Hub, session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub, "CATCH_UP_MOST", 2)
+    monkeypatch.setattr(news, "CATCH_UP_MOST", 2)
     seqs = [await happen(session) for _ in range(5)]
     listener = Listener()
     viewer = viewer_of(session, listener)

@@ -1,0 +1,84 @@
+"""What the hub reads and renders: news of the sessions it watches, and what a page has missed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from uuid import UUID
+
+import structlog
+from asgiref.sync import sync_to_async
+from channels.db import database_sync_to_async
+from django.db.models import Max, Q
+from django.template import TemplateDoesNotExist, TemplateSyntaxError
+from django.urls import NoReverseMatch
+
+from sessions_app import events, render
+from sessions_app.models import SessionEvent, SessionStats
+
+log = structlog.get_logger(__name__)
+
+CATCH_UP_MOST = 500
+# What a payload that its template does not expect can raise.
+UNSHOWN = (
+    ArithmeticError, AttributeError, LookupError, NoReverseMatch, TemplateDoesNotExist,
+    TemplateSyntaxError, TypeError, ValueError,
+)  # fmt: skip
+
+Texts = dict[tuple[str, str], str]
+
+
+@database_sync_to_async
+def last_seq(session_id: UUID) -> int:
+    return SessionStats.objects.values_list("last_seq", flat=True).get(session_id=session_id)
+
+
+@database_sync_to_async
+def after(last: dict[UUID, int]) -> dict[UUID, list[SessionEvent]]:
+    """The events after ``last`` of the sessions that have any; one query tells which have."""
+    heads = SessionStats.objects.filter(session_id__in=last).values_list("session_id", "last_seq")
+    behind = [session_id for session_id, head in heads if head > last[session_id]]
+    if not behind:
+        return {}
+    newer = Q()
+    for session_id in behind:
+        newer |= Q(session_id=session_id, seq__gt=last[session_id])
+    found: dict[UUID, list[SessionEvent]] = {session_id: [] for session_id in behind}
+    for event in SessionEvent.objects.filter(newer).order_by("session_id", "seq"):
+        found[event.session_id].append(event)
+    return found
+
+
+@sync_to_async
+def rendered(event: SessionEvent, prev: dict[str, int], shapes: Iterable[tuple[str, str]]) -> Texts:
+    """The event for each (audience, format) that it can be shown to."""
+    found = {shape: _text(event, prev[shape[0]], *shape) for shape in shapes}
+    return {shape: text for shape, text in found.items() if text is not None}
+
+
+def _text(event: SessionEvent, prev: int, audience: str, format_: str) -> str | None:
+    """The frame as text; None, with a line in the log, where the event cannot be shown."""
+    try:
+        return render.text_of(render.frame_of(event, prev, audience), audience, format_)
+    except UNSHOWN:
+        log.exception("event_not_shown", seq=event.seq, type=event.type, audience=audience)
+        return None
+
+
+@database_sync_to_async
+def since(session_id: UUID, audience: str, format_: str, seq: int) -> tuple[list[str], int]:
+    """The texts of everything after ``seq`` that can be shown, and the seq they reach to."""
+    rows = SessionEvent.objects.filter(session_id=session_id)
+    if audience == events.PUBLIC:
+        rows = rows.filter(type__in=events.public_types())
+    found = list(rows.filter(seq__gt=seq).order_by("seq")[: CATCH_UP_MOST + 1])
+    if len(found) > CATCH_UP_MOST:
+        head = rows.aggregate(seq=Max("seq"))["seq"]
+        return [render.reload_text(session_id, head, format_)], head
+    prev = rows.filter(seq__lte=seq).aggregate(seq=Max("seq"))["seq"] or 0
+    texts = []
+    for event in render.unretracted(found, audience):
+        text = _text(event, prev, audience, format_)
+        if text is not None:
+            texts.append(text)
+            prev = event.seq
+    return texts, prev
