@@ -11,7 +11,7 @@ from pydantic import Field
 
 from broadcast import airing
 from broadcast.audience import sounds
-from sessions_app import commands, events
+from sessions_app import commands, events, lifecycle
 from sessions_app.commands import Call, Payload
 from sessions_app.errors import Conflict, Invalid
 from sessions_app.models import Session
@@ -69,6 +69,7 @@ def _said(title: str, text: str) -> tuple[str, str]:
 
 def break_in(session: Session, wanted: BreakIn) -> Story:
     """Write a story by hand; it goes on air before all that waits, in the next run if none is live."""
+    lifecycle.require_open(session)
     title, text = _said(wanted.title, wanted.text)
     words = word_count(text)
     seconds = airing.seconds_on_air(words, session.pace)

@@ -148,8 +148,7 @@ def start(session: Session, actor: User | None) -> Broadcast:
     Raises Conflict when a run is active (also when somebody else was faster), when the session is
     archived, or when it has no source to read.
     """
-    if session.status == Session.Status.ARCHIVED:
-        raise Conflict("The session is archived. Restore it first.", state="archived")
+    lifecycle.require_open(session)
     if not Source.objects.filter(session=session, enabled=True).exists():
         raise Conflict(
             "The session has no source to read. Add one, for instance the recording.",

@@ -121,6 +121,12 @@ def show(session: Session, visible: bool) -> Session:
     return change(session, visible=False, watch_token=new_watch_token())
 
 
+def require_open(session: Session) -> None:
+    """Raise Conflict for an archived session."""
+    if session.status == Session.Status.ARCHIVED:
+        raise Conflict("The session is archived. Restore it first.", state="archived")
+
+
 def archive(session: Session) -> Session:
     for veto in _vetoes:
         if reason := veto(session):

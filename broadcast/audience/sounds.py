@@ -14,7 +14,8 @@ from sessions_app.models import Session
 from stories import feed
 from stories.models import Story
 
-READY = events.declare("sound.ready", "A story has its sound file.", public=True)
+READY = events.declare("sound.ready", "A told story has its sound file.", public=True)
+MADE = events.declare("sound.made", "A story that is not told yet has its sound file.")
 
 TOLD = (Story.State.AIRING, Story.State.AIRED)
 

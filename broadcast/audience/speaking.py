@@ -117,7 +117,9 @@ def _finish(sound: Sound, said: Speech, kept: files.Kept) -> None:
             seconds=round(said.seconds, 2), voice=said.voice[:40],
         )  # fmt: skip
         if done and story.version == sound.version:
-            events.record(sound.session, sounds.READY, _payload(sound, said))
+            # What nobody has heard yet is not told to the audience; it comes with the story.
+            type_ = sounds.READY if story.state in corrections.TOLD else sounds.MADE
+            events.record(sound.session, type_, _payload(sound, said))
     if not done:
         files.remove(sound.path)
         raise StaleClaim("Somebody else speaks the story.")

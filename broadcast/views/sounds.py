@@ -63,7 +63,7 @@ def podcast_feed(request: HttpRequest, session: Session) -> HttpResponse:
     made = HttpResponse(text, content_type="application/rss+xml")
     response: HttpResponse = get_conditional_response(request, etag=tag) or made
     response["ETag"] = tag
-    response["Cache-Control"] = "public, max-age=60"
+    response["Cache-Control"] = "private, no-cache"
     return response
 
 

@@ -91,5 +91,5 @@ def _fed(
     tag = f'"{feed.tag}"'
     response = get_conditional_response(request, etag=tag) or shown(feed)
     response["ETag"] = tag
-    response["Cache-Control"] = "public, max-age=60"
+    response["Cache-Control"] = "private, no-cache"
     return response

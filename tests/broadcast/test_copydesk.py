@@ -81,6 +81,15 @@ def test_off_air_a_break_in_opens_the_next_broadcast(
     assert Airing.objects.order_by("id")[0].story == story
 
 
+def test_nothing_breaks_in_on_an_archived_session(make_session: MakeSession) -> None:
+    session = make_session()
+    commands.run("session.archive", session.owner, session, {})
+    session.refresh_from_db()
+    with pytest.raises(Conflict, match="archived"):
+        do(session, "break_in", **BREAKING)
+    assert not Story.objects.exists()
+
+
 def test_a_break_in_is_counted_like_any_story(live: Session) -> None:
     before = SessionStats.objects.get(session=live)
     do(live, "break_in", **BREAKING)

@@ -79,6 +79,8 @@ def test_a_story_is_spoken_as_soon_as_it_is_written(make_session: MakeSession) -
     run_due_steps(session, "speak")
     story = Story.objects.get()
     assert (story.state, spoken(session).story_id) == ("written", story.pk)
+    assert SessionEvent.objects.filter(type="sound.made").count() == 1
+    assert "sound.made" not in events.public_types()
     assert visit(session, f"sounds/{spoken(session).pk}").status_code == 404
 
 
