@@ -169,10 +169,11 @@ def _producer(seen: Seen) -> Worker:
 
 
 def _counted(sources: Sequence[Source]) -> str:
-    """The sources by how they are: "2 ok, 1 paused"."""
+    """The sources by how they are: "sources: 2 ok, 1 paused"."""
     healths = [source.health for source in sources]
     found = [(name, healths.count(name)) for name in Source.Health]
-    return ", ".join(f"{number} {name}" for name, number in found if number) or "no source"
+    counted = ", ".join(f"{number} {name}" for name, number in found if number)
+    return f"sources: {counted}" if counted else "no source"
 
 
 def _producer_state(seen: Seen) -> tuple[str, str]:

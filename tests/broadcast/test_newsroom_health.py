@@ -152,7 +152,7 @@ def test_a_run_that_failed_says_how_to_go_on(live: Session) -> None:
 
 def test_a_producer_says_how_its_sources_are_and_what_came_last(live: Session) -> None:
     found = producer(live)
-    assert (found.state, found.figure) == ("ok", "1 ok")
+    assert (found.state, found.figure) == ("ok", "sources: 1 ok")
     assert labels(found) == ["Last new post", "Next reading"]
 
 
