@@ -6,3 +6,20 @@
     current.scrollIntoView({ inline: "center", block: "nearest", behavior: "instant" });
   }
 })();
+
+// Escape closes what a button of the page has opened, and a click elsewhere closes a list.
+(() => {
+  "use strict";
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || event.defaultPrevented) return;
+    const open = event.target.closest(":is(.switcher, .rename, .break-in)[open]");
+    if (!open) return;
+    open.open = false;
+    open.querySelector("summary").focus();
+  });
+  document.addEventListener("click", (event) => {
+    for (const list of document.querySelectorAll(".switcher[open]")) {
+      if (!list.contains(event.target)) list.open = false;
+    }
+  });
+})();

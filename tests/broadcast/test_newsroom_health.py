@@ -183,7 +183,7 @@ def test_a_source_in_trouble_is_named_with_what_to_do(
     rows = Source.objects.filter(session=live)
     rows.update(health=health, note="It does not answer.", paused_until=until)
     assert producer(live).state == "attention"
-    assert producer(live).figure == f"1 {health}"
+    assert producer(live).figure == f"sources: 1 {health}"
     found = only(live)
     assert (found.what, found.place) == ("demo: It does not answer.", place)
     assert advice in found.advice

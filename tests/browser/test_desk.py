@@ -264,3 +264,17 @@ def test_a_thread_badge_leads_to_its_thread(
     row = one(studio, "stories_storythread", int(thread[1]))
     expect(owner.get_by_role("heading", level=1)).to_have_text(row["title"])
     expect(owner.locator(".timeline .moment")).to_have_count(row["story_count"])
+
+
+def test_escape_closes_what_the_keyboard_opened_and_goes_back_to_it(
+    owner: Page, studio: Studio, waiting: str
+) -> None:
+    open_desk(owner, studio, waiting)
+    for opener in ("Switch session", "Break in with a story"):
+        summary = owner.locator("summary", has_text=opener)
+        summary.press("Enter")
+        expect(summary.locator("..")).to_have_attribute("open", "")
+        owner.keyboard.press("Tab")
+        owner.keyboard.press("Escape")
+        expect(summary.locator("..")).not_to_have_attribute("open", "")
+        expect(summary).to_be_focused()
