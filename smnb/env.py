@@ -68,7 +68,7 @@ class Environment(BaseSettings):
     data_dir: Path = Field(
         ROOT / "var",
         alias="SMNB_DATA_DIR",
-        description="Database, secrets and static files. One studio per folder.",
+        description="Database, secrets, sounds and static files. One studio per folder.",
     )
     owner: str = Field(
         "studio",
