@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import transaction
-from django.test import Client
+from django.db import connections, transaction
+from django.test import Client, TransactionTestCase
 
 from sessions_app import commands, context, events, lifecycle, steps
 from sessions_app.models import Session, Step
@@ -19,6 +19,7 @@ from stories import posts, reading
 from stories.models import Source, SourcePost
 from stories.reading import SourceSpec
 from stories.types import FetchedPost
+from tests.emptying import empty_after_a_test
 from tests.environment import DATA
 
 MakeSession = Callable[..., Session]
@@ -37,6 +38,17 @@ def redis_server() -> Iterator[EmbeddedRedis]:
         yield server
         process.terminate()
     server.remove()
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings() -> Iterator[None]:
+    """The suite's databases are thrown away: no commit waits for a disk, no emptying for all tables."""
+    options = connections["default"].settings_dict["OPTIONS"]
+    with pytest.MonkeyPatch.context() as patch:
+        if pragmas := options.get("init_command"):
+            patch.setitem(options, "init_command", f"{pragmas} PRAGMA synchronous=OFF;")
+        patch.setattr(TransactionTestCase, "_fixture_teardown", empty_after_a_test)
+        yield
 
 
 @pytest.fixture(autouse=True)
