@@ -15,16 +15,9 @@ run: deps
 audio:
 	@$(PYTHON) bootstrap.py --audio
 
-# Playwright's loop and the async tests of the ORM do not share a process. With ARGS (-k, -m ...) one
-# half may well select nothing, which pytest calls 5.
+# Everything on SQLite; beside it what is marked `databases` on PostgreSQL, then the browser.
 test: dev-deps
-	@status=0; \
-	half() { $(PY) -m pytest "$$@" $(ARGS) || { code=$$?; \
-		if [ $$code -ne 5 ] || [ -z '$(value ARGS)' ]; then status=$$code; fi; }; }; \
-	half tests --ignore=tests/browser --ignore=tests/chaos; \
-	SMNB_TEST_DATABASE=postgres half tests -m databases --ignore=tests/browser --ignore=tests/chaos; \
-	half tests/browser; \
-	exit $$status
+	@exec $(PY) -m tests.halves $(ARGS)
 
 check: dev-deps
 	$(PY) -m ruff check .
