@@ -31,7 +31,7 @@ def redis_server() -> Iterator[EmbeddedRedis]:
     server = EmbeddedRedis(DATA)
     server.prepare()
     with subprocess.Popen(server.command()) as process:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while not server.is_ready():
             assert time.monotonic() < deadline, "Redis did not start"
             time.sleep(0.02)

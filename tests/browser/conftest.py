@@ -14,6 +14,8 @@ from tests.provision.browser import find_or_install_chromium
 from tests.standins.anthropic import AnthropicStandIn
 
 RECORDING = {"kind": "recording", "locator": "demo"}
+# How long a page may take to show something: only a failure waits that long.
+expect.set_options(timeout=60_000)
 ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
 CONTEXT: dict[str, Any] = {
     "locale": "en-US",

@@ -54,7 +54,7 @@ def test_a_story_comes_to_an_open_page_without_reloading(page: Page, studio: Stu
     expect(page.locator("#onair")).to_contain_text("Off air")
     page.evaluate("window.loaded = 'once'")
     studio.command(session, "start")
-    expect(page.locator("#feed li").first).to_be_visible(timeout=20_000)
+    expect(page.locator("#feed li").first).to_be_visible()
     expect(page.locator("#air-public")).to_contain_text("LIVE")
     expect(page.locator("#onair [data-reveal]")).not_to_be_empty()
     off_air(studio, session)
@@ -169,7 +169,7 @@ def test_taking_the_page_down_closes_those_that_are_open(
     page.goto(studio.url + broadcast["path"])
     expect(page.locator("#onair h2")).to_be_visible()
     publish(studio, broadcast["session"], visible=False)
-    expect(page.locator("#connection")).to_contain_text("its link was withdrawn", timeout=15_000)
+    expect(page.locator("#connection")).to_contain_text("its link was withdrawn")
     page.reload()
     expect(page.get_by_role("heading", level=1)).to_have_text("This link shows nothing any more")
     page_errors[:] = [text for text in page_errors if "404" not in text]

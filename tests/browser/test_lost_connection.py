@@ -30,7 +30,7 @@ def test_a_desk_comes_back_by_itself_and_has_missed_nothing(
     owner.evaluate("window.loaded = 'once'")
     end_the_web_process(studio)
     expect(owner.locator("#connection")).to_contain_text("Reconnecting")
-    expect(owner.locator("#connection")).to_be_empty(timeout=30_000)
+    expect(owner.locator("#connection")).to_be_empty()
     off_air(studio, session)
     expect(owner.locator("#overview-live")).to_contain_text("Off air", ignore_case=True)
     told = studio.stats(session)["story_count"]
@@ -55,7 +55,7 @@ def test_a_click_without_a_connection_says_that_nothing_happened(
     expect(owner.locator("#refusal")).to_contain_text("did not answer")
     assert one(studio, "stories_sourcepost", post)["pinned"] == 0
     owner.context.set_offline(False)
-    expect(owner.locator("#connection")).to_be_empty(timeout=20_000)
+    expect(owner.locator("#connection")).to_be_empty()
     owner.locator(f"#pin-{post}").click()
     expect(owner.locator("#queue > li").first).to_have_id(f"post-{post}")
     expect(owner.locator("#refusal")).to_be_empty()

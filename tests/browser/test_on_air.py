@@ -16,7 +16,7 @@ pytestmark = pytest.mark.browser
 def go_live(page: Page, studio: Studio, session: str) -> None:
     page.goto(f"{studio.url}/broadcast/{session}/")
     page.get_by_role("button", name="Go Live").click()
-    expect(page.locator("#feed article").first).to_be_visible(timeout=30_000)
+    expect(page.locator("#feed article").first).to_be_visible()
 
 
 def figure(page: Page, name: str) -> str:
@@ -29,7 +29,7 @@ def test_going_live_brings_stories_and_moves_the_figures(owner: Page, studio: St
     expect(owner.locator("#overview-live")).to_contain_text("LIVE")
     expect(owner.locator("#figures")).to_contain_text(re.compile(r"Stories\s*[1-9]"))
     first = owner.locator("#duration strong").inner_text()
-    expect(owner.locator("#duration strong")).not_to_have_text(first, timeout=5_000)
+    expect(owner.locator("#duration strong")).not_to_have_text(first)
     expect(owner.locator("#queue li").first).to_be_visible()
     owner.get_by_role("button", name="Stop").click()
     expect(owner.locator("#overview-live")).to_contain_text("Off air", ignore_case=True)
@@ -63,7 +63,7 @@ def test_the_audience_watches_without_signing_in(page: Page, studio: Studio) -> 
     shown = studio.call("PATCH", f"/api/sessions/{session}", {"visible": True}).body
     page.goto(shown["watch_url"].replace("localhost", "127.0.0.1"))
     studio.command(session, "start")
-    expect(page.locator("#feed li").first).to_be_visible(timeout=30_000)
+    expect(page.locator("#feed li").first).to_be_visible()
     expect(page.locator("#air-public")).to_contain_text("LIVE")
     assert "$" not in page.content()
     studio.command(session, "stop")

@@ -20,7 +20,8 @@ from uuid import uuid4
 
 ROOT = Path(__file__).resolve().parents[2]
 PASSWORD = "a-password-for-the-suite"
-PATIENCE = 60.0
+# Only a failure waits that long, and some machines are slow.
+PATIENCE = 120.0
 
 Json = Any
 
@@ -70,7 +71,7 @@ class Studio:
         return made.stdout.strip()
 
     def call(self, method: str, path: str, body: Json = None, **headers: str) -> Answer:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
         sent = {"Authorization": f"Bearer {self.token}"} if path.startswith("/api") else {}
         sent |= headers
         data = None if body is None else json.dumps(body)
@@ -128,7 +129,7 @@ class Studio:
         """A management command beside the running studio, as a person would call it."""
         return subprocess.run(
             [sys.executable, "manage.py", *args], cwd=ROOT, env=self.env, check=False,
-            capture_output=True, text=True, timeout=120,
+            capture_output=True, text=True, timeout=PATIENCE,
         )  # fmt: skip
 
     def audit(self) -> None:
@@ -156,7 +157,7 @@ class Studio:
     def stop(self) -> int:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout=30)
+        return self.process.wait(timeout=PATIENCE)
 
 
 def environment(data: Path, port: int, **more: str) -> dict[str, str]:
@@ -181,7 +182,7 @@ def start(data: Path, **more: str) -> Studio:
         )
     studio = Studio(port, data, env, process, log)
     try:
-        eventually("the studio answers", lambda: _ready(studio), patience=90)
+        eventually("the studio answers", lambda: _ready(studio))
     except BaseException:
         studio.stop()
         raise

@@ -53,7 +53,7 @@ def test_a_studio_killed_outright_leaves_no_process_and_starts_again(tmp_path: P
     children = list(studio.children())
     os.kill(studio.process.pid, signal.SIGKILL)
     studio.process.wait()
-    eventually("no child is left", lambda: gone(children), patience=20)
+    eventually("no child is left", lambda: gone(children))
     with running(tmp_path / "var") as again:
         again.wait_stories(session, again.stats(session)["story_count"] + 1)
         again.audit()

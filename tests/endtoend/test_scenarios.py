@@ -104,7 +104,7 @@ def test_a_run_that_was_live_when_its_worker_was_killed_tells_every_story_once(
     hosts = [pid for pid, line in studio.children().items() if "host,drafting" in line]
     for pid in hosts:
         os.kill(pid, signal.SIGKILL)
-    eventually("all stories", lambda: studio.stats(session)["story_count"] == 12, patience=90)
+    eventually("all stories", lambda: studio.stats(session)["story_count"] == 12)
     assert len({story["post"]["id"] for story in told(studio, session)}) == 12
     off_air(studio, session)
     studio.audit()

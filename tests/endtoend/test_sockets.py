@@ -14,7 +14,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from tests.endtoend.running import PASSWORD, Studio, eventually
+from tests.endtoend.running import PASSWORD, PATIENCE, Studio, eventually
 
 RECORDING = {"kind": "recording", "locator": "demo"}
 
@@ -22,7 +22,9 @@ RECORDING = {"kind": "recording", "locator": "demo"}
 @contextmanager
 def listening(studio: Studio, path: str, **headers: str) -> Iterator[ClientConnection]:
     address = f"ws://127.0.0.1:{studio.port}{path}"
-    with connect(address, additional_headers=headers, open_timeout=10, max_size=2**20) as socket:
+    with connect(
+        address, additional_headers=headers, open_timeout=PATIENCE, max_size=2**20
+    ) as socket:
         yield socket
 
 
@@ -31,11 +33,11 @@ def owner_socket(studio: Studio, session: str, query: str = "?format=json") -> A
     return listening(studio, f"/ws/sessions/{session}/{query}", **authorization)
 
 
-def frames(socket: ClientConnection, until: str, patience: float = 30) -> list[dict[str, Any]]:
+def frames(socket: ClientConnection, until: str) -> list[dict[str, Any]]:
     """Read stored frames until one of type ``until`` has come."""
     found: list[dict[str, Any]] = []
     while True:
-        frame = json.loads(socket.recv(timeout=patience))
+        frame = json.loads(socket.recv(timeout=PATIENCE))
         if frame["seq"] is not None:
             found.append(frame)
         if frame["type"] == until:
@@ -63,7 +65,7 @@ def test_the_text_of_a_narration_comes_as_ephemeral_frames(studio: Studio, sessi
         studio.command(session, "start")
         frame = None
         while frame is None or frame["type"] != "narration.delta":
-            frame = json.loads(socket.recv(timeout=30))
+            frame = json.loads(socket.recv(timeout=PATIENCE))
     assert frame["seq"] is None
     assert frame["data"]["text"]
 
@@ -109,7 +111,7 @@ def closed_with(socket: ClientConnection) -> int:
     """The code with which the studio closes the socket, whatever comes before."""
     try:
         while True:
-            socket.recv(timeout=40)
+            socket.recv(timeout=PATIENCE)
     except ConnectionClosed as closed:
         return closed.rcvd.code if closed.rcvd else 0
 
@@ -147,7 +149,7 @@ def test_a_dead_redis_costs_the_viewers_a_moment_and_nothing_else(
         server = [pid for pid, line in studio.children().items() if "redis-server" in line]
         os.kill(server[0], signal.SIGKILL)
         assert studio.command(session, "start").status == 202
-        found = frames(socket, "story.written", patience=60)
+        found = frames(socket, "story.written")
     assert all(after["prev"] == before["seq"] for before, after in itertools.pairwise(found))
     eventually("healthy again", lambda: studio.call("GET", "/healthz").status == 200)
 

@@ -290,10 +290,10 @@ async def closed_with(path: str, **headers: str) -> int | str:
     """The code with which a socket is closed, or "refused" before it was opened."""
     sent = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
     socket = WebsocketCommunicator(application, path, headers=sent)
-    opened, _ = await socket.connect(timeout=10)
+    opened, _ = await socket.connect(timeout=60)
     if not opened:
         return "refused"
-    closing = await socket.receive_output(timeout=10)
+    closing = await socket.receive_output(timeout=60)
     return int(closing["code"])
 
 
