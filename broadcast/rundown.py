@@ -114,7 +114,8 @@ def move(session: Session, wanted: Move) -> SourcePost:
     other_id = wanted.before if wanted.before is not None else wanted.after
     with transaction.atomic():
         # Held while ranks are read and written, so that two people's moves do not cross.
-        airing.live_run(session)
+        if airing.live_run(session) is None:
+            _hold_queue(session)
         post = _found(session, wanted.post)
         other = _found(session, other_id or 0)
         if other.state != State.QUEUED:
@@ -125,10 +126,22 @@ def move(session: Session, wanted: Move) -> SourcePost:
         return _change(session, post.pk, (State.QUEUED,), rank=rank, pinned=other.pinned)
 
 
+def _hold_queue(session: Session) -> None:
+    """Keep what waits as it is till the commit, where no run is there to be held instead."""
+    mine = SourcePost.objects.filter(session=session, state=State.QUEUED).order_by("pk")
+    list(mine.select_for_update(no_key=True).values_list("pk", flat=True))
+
+
 def _rank_beside(session: Session, post: SourcePost, other: SourcePost, *, before: bool) -> float:
-    """A rank between ``other`` and its neighbour on that side, whoever else is moved later."""
+    """A rank between ``other`` and its neighbour on that side, whoever else is moved later.
+
+    Conflict when ``other`` waits no more where it did: the host, or a person, was faster.
+    """
     group = list(_group(session, other.pinned).exclude(pk=post.pk).values_list("pk", "rank"))
-    place = [pk for pk, _ in group].index(other.pk) + (0 if before else 1)
+    keys = [pk for pk, _ in group]
+    if other.pk not in keys:
+        raise Conflict("The rundown changed just now. Look at it again.", code="rundown_changed")
+    place = keys.index(other.pk) + (0 if before else 1)
     above = group[place - 1][1] if place > 0 else None
     below = group[place][1] if place < len(group) else None
     if above is None or below is None:
@@ -152,7 +165,7 @@ def _make_room(group: list[tuple[int, float]], place: int) -> float:
         lifted = floor + steps_up * SPACING
         if rank > lifted:
             break
-        SourcePost.objects.filter(pk=pk).update(rank=lifted)
+        SourcePost.objects.filter(pk=pk, state=State.QUEUED).update(rank=lifted)
     return floor + SPACING
 
 

@@ -16,6 +16,7 @@ from sessions_app.models import Session, SessionStats
 from stories import posts
 from stories.models import Source, SourcePost, Story
 from tests.conftest import MakeSession, make_post, run_due_steps
+from tests.together import together
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -135,6 +136,37 @@ def test_a_post_put_beside_a_pinned_one_is_pinned_too(
     waiting[4].refresh_from_db()
     assert waiting[4].pinned
     assert order(session)[:2] == [waiting[4].pk, waiting[0].pk]
+
+
+@pytest.mark.databases
+def test_two_people_who_move_off_air_at_once_both_get_their_place(
+    waiting: list[SourcePost], session: Session
+) -> None:
+    SourcePost.objects.filter(session=session).update(rank=-500.0)
+    ids = order(session)
+    moves = [{"post": ids[3], "after": ids[0]}, {"post": ids[4], "after": ids[0]}]
+    together(2, lambda index: do(session, "move", **moves[index]))
+    assert order(session)[0] == ids[0]
+    assert set(order(session)[1:3]) == {ids[3], ids[4]}
+    ranks = SourcePost.objects.filter(pk__in=order(session)[:3]).values_list("rank", flat=True)
+    assert len(set(ranks)) == 3
+
+
+def test_a_post_is_not_put_beside_one_that_left_meanwhile(
+    waiting: list[SourcePost], session: Session
+) -> None:
+    SourcePost.objects.filter(pk=waiting[1].pk).update(state="told")
+    with pytest.raises(Conflict, match="changed just now"):
+        rundown._rank_beside(session, waiting[3], waiting[1], before=True)
+
+
+def test_no_room_is_made_with_a_post_that_left_meanwhile(
+    waiting: list[SourcePost], session: Session
+) -> None:
+    SourcePost.objects.filter(pk=waiting[0].pk).update(state="told", rank=-500.0)
+    rundown._make_room([(waiting[0].pk, -500.0), (waiting[1].pk, -500.0)], 1)
+    waiting[0].refresh_from_db()
+    assert waiting[0].rank == -500.0
 
 
 @pytest.mark.parametrize("name", ["pin", "hold", "kill"])
