@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from datetime import datetime
 
 from django.contrib.auth.models import User
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
 from sessions_app import vault
-from sessions_app.errors import Invalid, NotFound
+from sessions_app.errors import Conflict, Invalid, NotFound
 from sessions_app.models import SealedKey
 
 Service = SealedKey.Service
@@ -66,11 +67,14 @@ def parts(owner: User, service: str) -> dict[str, str] | None:
     return opened
 
 
-def note_test(owner: User, service: str, verdict: str) -> None:
-    """Keep what a test of the key said."""
+def note_test(owner: User, service: str, verdict: str, set_at: datetime) -> None:
+    """Keep what a test of the key said that was set at ``set_at``; Conflict when it was replaced."""
     mine = SealedKey.objects.filter(owner=owner, service=service)
-    if not mine.update(tested_at=timezone.now(), verdict=verdict[:300]):
+    if mine.filter(set_at=set_at).update(tested_at=timezone.now(), verdict=verdict[:300]):
+        return
+    if not mine.exists():
         raise missing(service)
+    raise Conflict("The key was replaced while it was tested. Test the new one.")
 
 
 def _parts_of(service: str) -> tuple[str, ...]:

@@ -19,16 +19,20 @@ def run(owner: User, service: str) -> str:
     """Ask the service with this person's own key; returns one sentence, which is also kept.
 
     A key that does not work is an answer, not an error. NotFound when there is no key to test,
-    TooMany above ``MOST`` a minute.
+    Conflict when it was replaced meanwhile, TooMany above ``MOST`` a minute.
     """
     limits.count("key tests", owner.pk, MOST)
+    # Before the key is opened, so that what is said of one key is never noted at the next.
+    row = keyring.kept(owner).get(service)
+    if row is None:
+        raise keyring.missing(service)
     try:
         verdict = _verdict(owner, service)
     except NotFound:
         raise
     except SmnbError as error:
         verdict = error.sentence
-    keyring.note_test(owner, service, verdict)
+    keyring.note_test(owner, service, verdict, row.set_at)
     return verdict
 
 

@@ -117,8 +117,8 @@ def test_what_cannot_be_a_key_is_refused_without_an_echo(owner: User, value: str
 
 
 def test_a_new_key_forgets_the_test_of_the_old_one(owner: User) -> None:
-    keyring.keep(owner, "anthropic", {"api_key": KEY})
-    keyring.note_test(owner, "anthropic", "Works: 3 models.")
+    row = keyring.keep(owner, "anthropic", {"api_key": KEY})
+    keyring.note_test(owner, "anthropic", "Works: 3 models.", row.set_at)
     row = keyring.keep(owner, "anthropic", {"api_key": KEY})
     assert (row.tested_at, row.verdict) == (None, "")
     assert SealedKey.objects.count() == 1

@@ -15,7 +15,7 @@ from broadcast.narrators.anthropic import AnthropicNarrator
 from broadcast.narrators.choice import narrator_for
 from broadcast.narrators.extractive import ExtractiveNarrator
 from sessions_app import keyring
-from sessions_app.errors import Invalid, NeedsHuman, NotFound
+from sessions_app.errors import Conflict, Invalid, NeedsHuman, NotFound
 from sessions_app.limits import TooMany
 from sessions_app.models import SealedKey, Session
 from stories import key_tests, keys
@@ -162,6 +162,20 @@ def test_a_test_of_the_anthropic_key_really_asks_and_costs_nothing(
     row = SealedKey.objects.get()
     assert row.verdict == "Works: 3 models."
     assert row.tested_at is not None
+
+
+def test_what_is_said_of_a_key_is_not_noted_at_the_one_that_replaced_it(
+    owner: User, env: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def replaced_meanwhile(_credentials: Any) -> int:
+        keyring.keep(owner, "anthropic", {"api_key": "another-key-altogether"})
+        return 3
+
+    keyring.keep(owner, "anthropic", {"api_key": OWN})
+    monkeypatch.setattr(key_tests, "count_models", replaced_meanwhile)
+    with pytest.raises(Conflict, match="was replaced"):
+        key_tests.run(owner, "anthropic")
+    assert (SealedKey.objects.get().verdict, SealedKey.objects.get().tested_at) == ("", None)
 
 
 @pytest.mark.parametrize(
