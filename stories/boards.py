@@ -49,7 +49,7 @@ def add(session: Session, text: str, board: str) -> BoardKeyword:
     mine = BoardKeyword.objects.filter(session=session)
     if mine.count() >= MOST:
         raise Conflict(f"The boards hold {MOST} keywords, which is all they can. Remove some.")
-    if there := mine.filter(text__iexact=tidy).first():
+    if there := _same(session, tidy):
         raise Conflict(f"“{there.text}” is on the board {there.get_board_display()} already.")
     try:
         with transaction.atomic():
@@ -99,8 +99,15 @@ def texts(session: Session) -> set[str]:
 
 def board_of(session: Session, text: str) -> str:
     """The name of the board that a keyword stands on, in any spelling; "" for none."""
-    found = BoardKeyword.objects.filter(session=session, text__iexact=text[:80]).first()
+    found = _same(session, text[:80])
     return found.get_board_display() if found else ""
+
+
+def _same(session: Session, text: str) -> BoardKeyword | None:
+    """The keyword in any spelling, compared here: SQLite knows the case of ASCII alone."""
+    folded = text.casefold()
+    mine = BoardKeyword.objects.filter(session=session)[:MOST]
+    return next((each for each in mine if each.text.casefold() == folded), None)
 
 
 def payload(keyword: BoardKeyword) -> dict[str, Any]:

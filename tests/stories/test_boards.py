@@ -70,6 +70,15 @@ def test_the_same_keyword_is_refused_with_its_board(session: Session) -> None:
         run(session, "add", text="fERRY")
 
 
+@pytest.mark.databases
+@pytest.mark.parametrize(("first", "again"), [("ÄPFEL", "äpfel"), ("Straße", "STRASSE")])
+def test_letters_beyond_ascii_have_their_case_too(session: Session, first: str, again: str) -> None:
+    run(session, "add", text=first, board="research")
+    assert boards.board_of(session, again) == "Research"
+    with pytest.raises(Conflict, match="on the board Research"):
+        run(session, "add", text=again)
+
+
 @pytest.mark.parametrize("text", ["", "   ", "!?", "x" * 81])
 def test_what_is_no_keyword_is_refused(session: Session, text: str) -> None:
     with pytest.raises(Invalid):
