@@ -310,6 +310,14 @@ def test_a_word_that_went_and_one_that_came_are_told_apart() -> None:
     ]  # fmt: skip
 
 
+def test_a_long_text_is_compared_sentence_by_sentence() -> None:
+    lines = [f"Boat number {n} left the harbour." for n in range(150)]
+    changed = [*lines[:100], "Boat number 100 stayed.", *lines[101:]]
+    found = list(corrections.compare(" ".join(lines), " ".join(changed)))
+    assert found[1:3] == [(lines[100], "gone"), ("Boat number 100 stayed.", "new")]
+    assert [kind for _, kind in found] == ["same", "gone", "new", "same"]
+
+
 @pytest.mark.parametrize("verb", ["correct", "kill"])
 def test_the_audience_hears_nothing_of_a_story_it_was_never_told(
     make_session: MakeSession, go_live: Callable[[Session], Any], verb: str
