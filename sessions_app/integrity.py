@@ -96,10 +96,18 @@ def restore(using: str = DEFAULT_DB_ALIAS) -> None:
     statements = _sqlite if connection.vendor == "sqlite" else _postgresql
     absent = set(missing(using))
     with transaction.atomic(using=using), connection.cursor() as cursor:
+        take_time(connection)
         for names, needs, sql in statements():
             if names & absent and needs <= tables:
                 for statement in sql:
                     cursor.execute(statement)
+
+
+def take_time(connection: BaseDatabaseWrapper) -> None:
+    """Lift PostgreSQL's limit for a statement until the commit: a large table is read as a whole."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL statement_timeout = 0")
 
 
 def drop_before_migrate(plan: list[Any], using: str, **_: Any) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 from django.db import connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from sessions_app import integrity
 from stories.models import SourcePost, Story
 
 
@@ -100,6 +101,7 @@ def restore(using: str) -> None:
     for index in INDEXES:
         if index.table in tables and any(name.startswith(index.name) for name in absent):
             with transaction.atomic(using=using), connection.cursor() as cursor:
+                integrity.take_time(connection)
                 for statement in _statements(index, connection.vendor, absent):
                     cursor.execute(statement)
 

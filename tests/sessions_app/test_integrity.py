@@ -9,6 +9,7 @@ from django.core.checks import run_checks
 from django.core.management import call_command
 from django.db import DatabaseError, connection, transaction
 from django.db.models import ProtectedError
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from sessions_app import checks, integrity
@@ -89,6 +90,15 @@ def test_a_missing_guard_is_noticed_by_the_system_check_and_restored_by_migrate(
     call_command("migrate", verbosity=0)
     assert integrity.missing() == []
     assert checks.check_integrity(["default"]) == []
+
+
+def test_guards_are_restored_however_long_it_takes() -> None:
+    drop_a_guard()
+    with CaptureQueriesContext(connection) as asked:
+        integrity.restore()
+    unhurried = "SET LOCAL statement_timeout = 0" in [each["sql"] for each in asked]
+    assert unhurried == (connection.vendor == "postgresql")
+    assert integrity.missing() == []
 
 
 def drop_a_guard() -> str:
