@@ -53,8 +53,7 @@ def terms_of(text: str) -> tuple[tuple[str, ...], ...]:
 
 FILTERS: dict[What, dict[str, str]] = {
     "stories": {
-        "state": "state", "tone": "tone", "priority": "priority", "origin": "origin",
-        "source": "post__source_id", "thread": "thread_id",
+        "state": "state", "tone": "tone", "priority": "priority", "source": "post__source_id",
     },
     "posts": {"state": "state", "priority": "label", "source": "source_id"},
 }  # fmt: skip

@@ -9,10 +9,12 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import connection, connections, transaction
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from sessions_app.models import Session
 from stories import search, search_index
+from stories.forms import SearchForm
 from stories.models import Source, Story
 from stories.search import Query, terms_of
 from tests.conftest import MakeSession, make_post
@@ -129,9 +131,17 @@ def test_the_index_that_a_migration_lost_is_built_anew(news: Session) -> None:
             cursor.execute('DROP INDEX "stories_story_text"')
     write(news, "Written unseen")
     assert search_index.missing(connections["default"])
-    search_index.restore("default")
+    with CaptureQueriesContext(connection) as asked:
+        search_index.restore("default")
+    unhurried = "SET LOCAL statement_timeout = 0" in [each["sql"] for each in asked]
+    assert unhurried == (connection.vendor == "postgresql")
     assert search_index.missing(connections["default"]) == []
     assert titles(news, "unseen") == ["Written unseen"]
+
+
+@pytest.mark.parametrize("what", ["stories", "posts"])
+def test_every_filter_has_its_control(session: Session, what: search.What) -> None:
+    assert set(search.FILTERS[what]) <= set(SearchForm(session, {"what": what}).fields)
 
 
 @pytest.fixture
