@@ -226,15 +226,16 @@ def _keep(run: Broadcast, claim: Claim, told: Told, ledger: usage.SessionLedger)
     """Store the story with all that belongs to it; a late answer goes to quarantine, not astray."""
     try:
         with transaction.atomic():
-            claim_next = steps.now()
+            # The run, then the step, then the counters, as everywhere. The round may come too early
+            # for what is put on air below; it then waits for its end.
             orchestrator.hold_fast(run)
+            claim.again(_next_round(run) if run.session.pace else steps.now())
             if not posts.settle(told.post, claim, SourcePost.State.TOLD):
                 raise StaleClaim("The post was given to somebody else.")
             story = _store(run, told, ledger)
             if run.hold is not None:
                 orchestrator.set_hold(run, None)
             airing.air_next(run)
-            claim.again(_next_round(run) if run.session.pace else claim_next)
     except StaleClaim:
         _too_late(claim, told.post, told.narration)
         raise

@@ -351,6 +351,20 @@ def test_each_round_holds_the_run_before_it_arms_the_next(
     assert not any(sql.startswith("BEGIN") for sql in asked[held:armed])
 
 
+def test_a_story_is_stored_after_the_next_round_is_armed(live: Session) -> None:
+    """The counters are everybody's, so they are taken last and held for the shortest time."""
+    with CaptureQueriesContext(connection) as queries:
+        narrate(live)
+    asked = [each["sql"] for each in queries.captured_queries]
+    armed = max(n for n, sql in enumerate(asked) if sql.startswith(ARM) and '"due_at" =' in sql)
+    stored = next(n for n, sql in enumerate(asked) if 'INSERT INTO "stories_story"' in sql)
+    counted = [
+        n for n, sql in enumerate(asked) if sql.startswith("UPDATE sessions_app_sessionstats")
+    ]
+    assert armed < stored < counted[-1]
+    assert not any(sql.startswith("BEGIN") for sql in asked[armed : counted[-1]])
+
+
 def test_without_a_key_a_session_that_wants_a_model_says_so_once(
     make_session: MakeSession, go_live: GoLive
 ) -> None:
