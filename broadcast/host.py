@@ -39,6 +39,7 @@ LEAD = timedelta(seconds=8)  # how long before the end of an airing the next sto
 IDLE = timedelta(seconds=60)  # a new post wakes the host earlier
 HUMAN = timedelta(seconds=30)  # how often a hold that needs a person is tried again
 FRAMES_EVERY = 0.2
+SHOWN = 4000  # characters of a growing narration: whatever they are, the frame stays below 32 kB
 CHECK_EVERY = 1.0
 
 
@@ -143,7 +144,7 @@ class Watch:
             orchestrator.hold_fast(self._run)
         if text != self._text and at - self._shown >= FRAMES_EVERY:
             self._shown, self._text = at, text
-            frame = {"title": self._post.title, "text": text[-8000:]}
+            frame = {"title": self._post.title, "text": text[-SHOWN:]}
             events.publish_ephemeral(self._run.session_id, NARRATION, frame)
 
 

@@ -57,15 +57,23 @@ def ephemeral(session_id: UUID, type_: str, data: dict[str, Any]) -> Frame:
 
 
 def text_of(frame: Frame, audience: str, format_: str) -> str:
-    """The frame's bytes for one audience and format, at most 32 kB."""
+    """The frame's bytes for one audience and format, at most 32 kB.
+
+    An event that needs more is told as ``reload``: the page or the program looks for itself. What
+    is never stored is kept short by who sends it.
+    """
     if format_ == JSON:
-        return json.dumps(asdict(frame), ensure_ascii=False)
-    context = {**asdict(frame), "session_id": frame.session, "audience": audience}
-    return render_to_string(f"frames/{audience}/{frame.type}.html", context)
+        text = json.dumps(asdict(frame), ensure_ascii=False)
+    else:
+        context = {**asdict(frame), "session_id": frame.session, "audience": audience}
+        text = render_to_string(f"frames/{audience}/{frame.type}.html", context)
+    if frame.seq is not None and len(text.encode()) > MOST_BYTES:
+        return reload_text(UUID(frame.session), frame.seq, format_)
+    return text
 
 
 def reload_text(session_id: UUID, seq: int, format_: str) -> str:
-    """Tell a page that was away for too long to load itself anew."""
+    """Tell a page that missed too much, or what is too large for a frame, to load itself anew."""
     if format_ == JSON:
         frame = Frame(seq, None, "reload", str(session_id), None, {})
         return json.dumps(asdict(frame))

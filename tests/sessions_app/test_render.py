@@ -7,7 +7,9 @@ from uuid import uuid4
 
 import pytest
 from django.db import transaction
+from django.template.loader import render_to_string
 
+from broadcast.host import SHOWN
 from sessions_app import events, render
 from sessions_app.models import Session, SessionEvent
 from sessions_app.render import HTML, JSON
@@ -75,6 +77,30 @@ def test_a_page_that_was_away_for_too_long_is_told_to_load_anew() -> None:
     session_id = uuid4()
     assert "data-reload" in render.reload_text(session_id, 7, HTML)
     assert json.loads(render.reload_text(session_id, 7, JSON))["type"] == "reload"
+
+
+@pytest.mark.parametrize("format_", [HTML, JSON])
+def test_an_event_too_large_for_a_frame_has_its_viewers_look_for_themselves(
+    session: Session, format_: str
+) -> None:
+    said = {"id": 1, "role": "host", "code": "", "text": "灯" * 11_000, "at": None}
+    with transaction.atomic():
+        event = events.record(session, events.MESSAGE_ADDED, {"message": said})
+    assert text(event, format_) == render.reload_text(session.pk, event.seq, format_)
+
+
+@pytest.mark.parametrize("sign", ["灯", "\N{FIRE}", '"', "<", "'"])
+@pytest.mark.parametrize("format_", [HTML, JSON])
+def test_a_growing_narration_fits_in_any_letters(sign: str, format_: str) -> None:
+    data = {"title": sign * 500, "text": sign * SHOWN}
+    frame = render.ephemeral(uuid4(), "narration.delta", data)
+    assert len(render.text_of(frame, events.OWNER, format_).encode()) <= render.MOST_BYTES
+
+
+def test_a_card_does_not_hold_a_text_without_spaces_twice() -> None:
+    story = {"id": 1, "title": "T", "narrative": "灯" * 5000, "word_count": 2500, "duration": 9}
+    card = render_to_string("broadcast/_story.html", {"story": story, "session_id": uuid4()})
+    assert card.count("灯") < 5500
 
 
 def test_the_largest_frame_keeps_within_its_promise(session: Session) -> None:
