@@ -18,4 +18,5 @@ api.add_router("", router)
 
 @api.get("/health", response={200: dict[str, Any]}, tags=["health"])
 def read_health(request: HttpRequest) -> dict[str, Any]:
+    """The state of each part of this installation."""
     return health.components()

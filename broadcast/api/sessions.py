@@ -31,6 +31,7 @@ Body = dict[str, Any]
 
 @router.post("/sessions", response={201: Body, **PROBLEMS})
 def create_session(request: HttpRequest, body: desk.NewSession) -> Status[Body]:
+    """Make a session; it belongs to the caller."""
     actor = caller(request)
 
     def effect() -> tuple[int, Body]:
@@ -42,6 +43,7 @@ def create_session(request: HttpRequest, body: desk.NewSession) -> Status[Body]:
 
 @router.get("/sessions", response={200: Page, **PROBLEMS})
 def list_sessions(request: HttpRequest, limit: int = 50, cursor: str = "") -> Body:
+    """The caller's sessions, the newest first."""
     rows = Session.objects.for_user(caller(request)).order_by("-created_at", "-id")
     if cursor:
         moment, _, key = cursor.partition("_")
@@ -60,11 +62,13 @@ def list_sessions(request: HttpRequest, limit: int = 50, cursor: str = "") -> Bo
 
 @router.get("/sessions/{session_id}", response={200: Body, **PROBLEMS})
 def read_session(request: HttpRequest, session_id: str) -> Body:
+    """One session with its settings, its budget and its public address."""
     return desk.session_payload(owned(request, session_id))
 
 
 @router.patch("/sessions/{session_id}", response={200: Body, **PROBLEMS})
 def change_session(request: HttpRequest, session_id: str, body: desk.SessionChange) -> Body:
+    """Rename a session, show or hide it, or change its settings."""
     session = owned(request, session_id)
     changed = commands.run("session.change", caller(request), session, body)
     return desk.session_payload(changed)
@@ -86,16 +90,19 @@ def _on_session(
 def clone_session(
     request: HttpRequest, session_id: str, body: desk.CloneName | None = None
 ) -> Status[Body]:
+    """Copy settings, sources and schedule into a new session."""
     return _on_session(request, session_id, "session.clone", body or desk.CloneName(), 201)
 
 
 @router.post("/sessions/{session_id}/archive", response={200: Body, **PROBLEMS})
 def archive_session(request: HttpRequest, session_id: str) -> Status[Body]:
+    """File a session away; nothing of it is deleted."""
     return _on_session(request, session_id, "session.archive", {}, 200)
 
 
 @router.post("/sessions/{session_id}/restore", response={200: Body, **PROBLEMS})
 def restore_session(request: HttpRequest, session_id: str) -> Status[Body]:
+    """Take a session out of the archive."""
     return _on_session(request, session_id, "session.restore", {}, 200)
 
 
@@ -103,6 +110,7 @@ def restore_session(request: HttpRequest, session_id: str) -> Status[Body]:
 def command_broadcast(
     request: HttpRequest, session_id: str, body: BroadcastCommand
 ) -> Status[Body]:
+    """Go Live, stop, or recover from an error."""
     session = owned(request, session_id)
     actor = caller(request)
     if body.command != "stop":
@@ -117,6 +125,7 @@ def command_broadcast(
 
 @router.get("/sessions/{session_id}/stats", response={200: Body, **PROBLEMS})
 def read_stats(request: HttpRequest, session_id: str) -> Body:
+    """A session's figures: stories, words, time on air, tokens and money."""
     return overview.stats(owned(request, session_id))
 
 
@@ -130,12 +139,14 @@ def read_series(request: HttpRequest, session_id: str, size: int = 5) -> Body:
 
 @router.get("/sessions/{session_id}/stories", response={200: Page, **PROBLEMS})
 def list_stories(request: HttpRequest, session_id: str, limit: int = 50, cursor: str = "") -> Body:
+    """A session's stories, the newest first."""
     rows = feed.of_session(owned(request, session_id))
     return page_of(rows, limit, cursor, feed.payload)
 
 
 @router.get("/sessions/{session_id}/posts", response={200: Page, **PROBLEMS})
 def list_posts(request: HttpRequest, session_id: str, limit: int = 50, cursor: str = "") -> Body:
+    """What was read, the newest first, each post with its priority and its fate."""
     rows = SourcePost.objects.filter(session=owned(request, session_id)).select_related("source")
     return page_of(rows, limit, cursor, _post)
 
@@ -165,6 +176,7 @@ def read_market(
 
 @router.get("/sessions/{session_id}/usage", response={200: Page, **PROBLEMS})
 def list_usage(request: HttpRequest, session_id: str, limit: int = 50, cursor: str = "") -> Body:
+    """Each call of a model with its tokens and its cost, the newest first."""
     rows = TokenUsage.objects.filter(session=owned(request, session_id))
     return page_of(rows, limit, cursor, _usage)
 
@@ -182,6 +194,7 @@ def _usage(row: TokenUsage) -> Body:
 
 @router.get("/sessions/{session_id}/events", response={200: Page, **PROBLEMS})
 def list_events(request: HttpRequest, session_id: str, limit: int = 50, cursor: str = "") -> Body:
+    """What happened in a session, the latest first."""
     rows = SessionEvent.objects.filter(session=owned(request, session_id))
     return page_of(rows, limit, cursor, _event, by="seq")
 
@@ -197,6 +210,7 @@ def _event(event: SessionEvent) -> Body:
 
 @router.post("/sessions/{session_id}/sources", response={201: Body, **PROBLEMS})
 def add_source(request: HttpRequest, session_id: str, body: SourceSpec) -> Status[Body]:
+    """Add a source to a session."""
     session = owned(request, session_id)
 
     def effect() -> tuple[int, Body]:

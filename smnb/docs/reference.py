@@ -136,7 +136,7 @@ class Endpoint:
 def endpoints() -> list[Endpoint]:
     """What /api/openapi.json describes, one row for each method of each path."""
     return [
-        Endpoint(method.upper(), path, f"{operation['summary'].capitalize()}.")
+        Endpoint(method.upper(), path, operation["description"].partition("\n")[0])
         for path, methods in api.get_openapi_schema()["paths"].items()
         for method, operation in methods.items()
     ]

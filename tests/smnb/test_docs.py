@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from html import unescape
+from html import escape, unescape
 from urllib.parse import urlsplit
 
 import pytest
@@ -127,7 +127,9 @@ def test_every_audit_stands_in_the_docs(read: Read) -> None:
 def test_every_endpoint_stands_in_the_docs(read: Read) -> None:
     html = read("api")
     for each in reference.endpoints():
-        assert f"<td>{each.method}</td><td><code>{each.path}</code></td>" in html
+        place = f"<td>{each.method}</td><td><code>{each.path}</code></td>"
+        assert f"{place}<td>{escape(each.summary)}</td>" in html
+        assert (each.summary[-1], len(each.summary.split()) > 3) == (".", True)
 
 
 def test_every_transition_is_drawn_and_written_down(read: Read) -> None:
