@@ -11,6 +11,8 @@ from typing import Any, Literal, TypeVar
 from django.db import connection
 from django.db.models import BooleanField, Model, QuerySet
 from django.db.models.expressions import RawSQL
+from django.db.models.functions import Coalesce
+from django.db.models.lookups import GreaterThanOrEqual, LessThan
 from django.utils import timezone
 
 from sessions_app.errors import Invalid
@@ -26,6 +28,7 @@ PAGE = 30
 MOST_TERMS = 12
 LEAST_BEGINNING = 3
 _SNIPPET = 220
+SLACK = timedelta(hours=1)  # by which ids and moments may disagree: no transaction is as long
 _TERM = re.compile(r'"([^"]{1,200})"|([^\s"]{1,80})')
 _WORD = re.compile(r"\w+")
 
@@ -78,11 +81,28 @@ def _found(rows: QuerySet[M], index: Index, session: Session, query: Query) -> Q
             rows = rows.filter(**{column: value})
     if query.filters.get("bookmarked") and query.what == "stories":
         rows = rows.filter(bookmarked_at__isnull=False)
-    if query.since:
-        rows = rows.filter(created_at__gte=_midnight(query.since))
-    if query.until and query.until < date.max:
-        rows = rows.filter(created_at__lt=_midnight(query.until + timedelta(days=1)))
+    rows = _between(rows, session, query)
     return _matching(rows, index, session, query.terms) if query.terms else rows
+
+
+def _between(rows: QuerySet[M], session: Session, query: Query) -> QuerySet[M]:
+    """The rows of the days asked for.
+
+    Ids grow with time, so the days are a stretch of ids, read in their order; by the index over
+    moments alone, all that fits would be sorted first.
+    """
+    keys = rows.model._default_manager.filter(session=session).values_list("pk", flat=True)
+    moment = Coalesce("created_at", "created_at")  # hides the column's index
+    if query.since:
+        begin = _midnight(query.since)
+        before = keys.filter(created_at__lt=begin - SLACK).order_by("-created_at", "-id").first()
+        rows = rows.filter(GreaterThanOrEqual(moment, begin), pk__gt=before or 0)
+    if query.until and query.until < date.max:
+        end = _midnight(query.until + timedelta(days=1))
+        after = keys.filter(created_at__gte=end + SLACK).order_by("created_at", "id").first()
+        rows = rows.filter(LessThan(moment, end))
+        rows = rows.filter(pk__lt=after) if after else rows
+    return rows
 
 
 def _midnight(day: date) -> datetime:

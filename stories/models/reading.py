@@ -109,6 +109,8 @@ class SourcePost(InSession):
             ),
             models.Index(fields=("session", "state"), name="post_state"),
             models.Index(fields=("source", "-id"), name="post_of_source"),
+            models.Index(fields=("session", "label", "-id"), name="post_by_label"),
+            models.Index(fields=("session", "created_at", "id"), name="post_by_moment"),
         )
 
     def __str__(self) -> str:

@@ -118,6 +118,10 @@ class Story(InSession):
                 condition=Q(state__in=("airing", "aired")),
                 name="story_told",
             ),
+            models.Index(fields=("session", "state", "-id"), name="story_by_state"),
+            models.Index(fields=("session", "tone", "-id"), name="story_by_tone"),
+            models.Index(fields=("session", "priority", "-id"), name="story_by_priority"),
+            models.Index(fields=("session", "created_at", "id"), name="story_by_moment"),
         )
 
     def __str__(self) -> str:

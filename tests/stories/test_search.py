@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date, datetime, time, timedelta
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from django.db import connection, connections, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from django.utils.timezone import get_current_timezone
 
 from sessions_app.models import Session
 from stories import search, search_index
@@ -19,6 +21,7 @@ from stories.models import Source, Story
 from stories.search import Query, terms_of
 from tests.conftest import MakeSession, make_post
 
+DAY = timedelta(days=1)
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
 
 
@@ -137,6 +140,49 @@ def test_the_index_that_a_migration_lost_is_built_anew(news: Session) -> None:
     assert unhurried == (connection.vendor == "postgresql")
     assert search_index.missing(connections["default"]) == []
     assert titles(news, "unseen") == ["Written unseen"]
+
+
+def on(session: Session, since: date | None, until: date | None) -> list[str]:
+    found = search.page(session, Query("stories", since=since, until=until))
+    return [row["title"] for row in found.items]
+
+
+def test_days_are_asked_for_from_and_to_with_both_ends(news: Session) -> None:
+    noon = datetime.combine(date(2026, 3, 10), time(12), tzinfo=get_current_timezone())
+    for days, story in enumerate(Story.objects.order_by("pk")):
+        Story.objects.filter(pk=story.pk).update(created_at=noon + timedelta(days=days))
+    first, second, third = (date(2026, 3, day) for day in (10, 11, 12))
+    assert on(news, second, None) == ["Ferry resumes", "Bridge closed"]
+    assert on(news, None, second) == ["Bridge closed", "Ferry suspended"]
+    assert on(news, second, second) == ["Bridge closed"]
+    assert on(news, third + timedelta(days=1), None) == on(news, None, first - DAY) == []
+
+
+def test_a_story_stored_late_is_found_on_the_day_it_was_made(news: Session) -> None:
+    midnight = datetime.combine(date(2026, 3, 10), time(0), tzinfo=get_current_timezone())
+    first, second, third = Story.objects.order_by("pk")
+    for story, seconds in ((first, 1), (second, -1), (third, 2)):
+        moment = midnight + timedelta(seconds=seconds)
+        Story.objects.filter(pk=story.pk).update(created_at=moment)
+    assert on(news, date(2026, 3, 10), None) == ["Ferry resumes", "Ferry suspended"]
+    assert on(news, None, date(2026, 3, 9)) == ["Bridge closed"]
+
+
+@pytest.mark.parametrize(
+    ("query", "index"),
+    [
+        (Query(filters={"tone": "opinion"}), "story_by_tone"),
+        (Query(filters={"state": "killed"}), "story_by_state"),
+        (Query(filters={"priority": "high"}), "story_by_priority"),
+        (Query(since=date(2026, 3, 10)), "story_newest"),
+    ],
+)
+def test_a_filter_walks_an_index_in_the_order_of_the_page(
+    news: Session, query: Query, index: str
+) -> None:
+    plan = search.stories(news, query)[:30].explain() if connection.vendor == "sqlite" else index
+    assert index in plan
+    assert "TEMP B-TREE" not in plan
 
 
 @pytest.mark.parametrize("what", ["stories", "posts"])
