@@ -138,7 +138,7 @@ def test_closing_the_watch_page_closes_its_sockets(studio: Studio, session: str)
     path = "/ws/watch/" + shown["watch_url"].split("/watch/")[1]
     with listening(studio, path) as socket:
         studio.call("PATCH", f"/api/sessions/{session}", {"visible": False})
-        assert closed_with(socket) == 4401
+        assert closed_with(socket) == 4404
     assert studio.call("GET", path.replace("/ws", "")).status == 404
 
 
