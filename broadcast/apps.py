@@ -15,6 +15,7 @@ class BroadcastConfig(AppConfig):
             copydesk,
             desk,
             host,
+            memories,
             orchestrator,
             planning,
             producer,
@@ -24,7 +25,7 @@ class BroadcastConfig(AppConfig):
         from broadcast.audience import episodes, speaking
 
         for module in (
-            orchestrator, producer, host, desk, rundown, copydesk, slots, planning, speaking,
-            episodes,
+            orchestrator, memories, producer, host, desk, rundown, copydesk, slots, planning,
+            speaking, episodes,
         ):  # fmt: skip
             module.register()

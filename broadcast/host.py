@@ -15,10 +15,12 @@ import structlog
 from django.db import transaction
 from django.utils import timezone
 
-from broadcast import airing, custody, orchestrator
+from broadcast import airing, custody, memories, orchestrator
+from broadcast.memories import Memory
 from broadcast.models import Broadcast
 from broadcast.narrators.choice import EXTRACTIVE, narrator_for
-from sessions_app import events, steps
+from sessions_app import chain, events, steps
+from sessions_app.chain import Operation
 from sessions_app.errors import NeedsHuman, Retry, SmnbError, StaleClaim, WaitUntil
 from sessions_app.models import Message
 from sessions_app.series import Extra
@@ -27,9 +29,10 @@ from stories import booking, feed, posts, quarantine, threads, usage
 from stories.llm import EmptyAnswer, Refused
 from stories.market import trends
 from stories.models import SourcePost, Story, TokenUsage
-from stories.text import word_count
+from stories.text import tokens_of, word_count
 from stories.threads import Earlier
 from stories.types import Brief, Narration
+from stories.usage import Purpose
 
 log = structlog.get_logger(__name__)
 
@@ -95,7 +98,11 @@ def _claim_post(run: Broadcast, claim: Claim) -> SourcePost | None:
 
 
 def _tell(run: Broadcast, claim: Claim, post: SourcePost) -> None:
-    ledger = usage.SessionLedger(claim, post)
+    memory = memories.told(run.session)
+    purpose = Purpose(
+        source=chain.Source.NARRATION, run_number=run.number, context_head=memory.head, post=post
+    )
+    ledger = usage.SessionLedger(claim, purpose)
     claim.wanted = partial(orchestrator.on_air, run)
     narrator = narrator_for(run.session, ledger, claim.lost)
     if narrator.origin != Story.Origin.MODEL and run.session.model != EXTRACTIVE:
@@ -103,7 +110,7 @@ def _tell(run: Broadcast, claim: Claim, post: SourcePost) -> None:
     watch = Watch(run, claim, post)
     try:
         earlier = threads.find(run.session, post.title)
-        narration = narrator.narrate(_brief(post, earlier), watch)
+        narration = narrator.narrate(_brief(post, earlier, memory), watch)
     except (Refused, EmptyAnswer) as error:
         _pass_over(run, claim, post, error)
     except (Retry, WaitUntil, NeedsHuman) as error:
@@ -115,7 +122,7 @@ def _tell(run: Broadcast, claim: Claim, post: SourcePost) -> None:
             custody.put_back(claim, post)
         raise
     else:
-        _keep(run, claim, Told(post, narration, narrator.origin, earlier), ledger)
+        _keep(run, claim, Told(post, narration, narrator.origin, earlier, memory), ledger)
 
 
 _NO_KEY = (
@@ -148,9 +155,8 @@ class Watch:
             events.publish_ephemeral(self._run.session_id, NARRATION, frame)
 
 
-def _brief(post: SourcePost, earlier: Earlier | None) -> Brief:
+def _brief(post: SourcePost, earlier: Earlier | None, memory: Memory) -> Brief:
     session = post.session
-    recent = feed.of_session(session).values_list("title", flat=True)[:5]
     return Brief(
         title=post.title,
         body=post.body,
@@ -165,7 +171,8 @@ def _brief(post: SourcePost, earlier: Earlier | None) -> Brief:
         verbosity=session.verbosity,
         language=session.language,
         instructions=session.instructions,
-        recent_titles=tuple(recent),
+        recent_titles=memory.titles,
+        so_far=memory.summary,
         earlier=threads.told_before(earlier),
         relation=earlier.relation if earlier else "",
     )
@@ -221,6 +228,7 @@ class Told:
     narration: Narration
     origin: str
     earlier: Earlier | None
+    memory: Memory
 
 
 def _keep(run: Broadcast, claim: Claim, told: Told, ledger: usage.SessionLedger) -> None:
@@ -257,6 +265,8 @@ def _store(run: Broadcast, told: Told, ledger: usage.SessionLedger) -> Story:
         duration=airing.seconds_on_air(words, session.pace), completed_at=at,
     )  # fmt: skip
     used.update(story=story)
+    if not ledger.attempts:
+        _link(run, told)
     opened = threads.join(story, told.earlier) if told.earlier else None
     airing.changed(story)
     trends.told(told.post)
@@ -268,6 +278,16 @@ def _store(run: Broadcast, told: Told, ledger: usage.SessionLedger) -> Story:
         story_count=1, words=words, narration_seconds=story.duration,
     )  # fmt: skip
     return story
+
+
+def _link(run: Broadcast, told: Told) -> None:
+    """A narrator that asks no model is an operation of the session like any other."""
+    operation = Operation(
+        source=chain.Source.NARRATION, provider_id=chain.offline_id(), model=told.origin,
+        run_number=run.number, context_head=told.memory.head,
+        tokens=tokens_of(told.narration.narrative),
+    )  # fmt: skip
+    chain.join(run.session, operation)
 
 
 def _too_late(claim: Claim, post: SourcePost, narration: Narration) -> None:

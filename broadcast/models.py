@@ -7,7 +7,7 @@ from django.db import models
 from django.db.models import Q
 
 from broadcast.states import State
-from sessions_app.models import InSession
+from sessions_app.models import AILink, InSession
 from stories.models import Story
 
 
@@ -23,6 +23,10 @@ class Broadcast(InSession):
     live_at = models.DateTimeField(null=True, blank=True)
     stopped_at = models.DateTimeField(null=True, blank=True)
     last_error = models.CharField(max_length=500, blank=True)
+    ai_head = models.ForeignKey(
+        AILink, null=True, blank=True, on_delete=models.PROTECT, related_name="+",
+        help_text="The latest link of the AI chain that this run made.",
+    )  # fmt: skip
 
     class Meta:
         verbose_name = "broadcast run"
@@ -152,6 +156,25 @@ class Episode(Recorded):
 
     class Meta:
         indexes = (models.Index(fields=("session", "-id"), name="episode_newest"),)
+
+    def __str__(self) -> str:
+        return self.title
+
+
+class Recap(InSession):
+    """What a finished run was about."""
+
+    run = models.OneToOneField(Broadcast, on_delete=models.PROTECT, related_name="recap")
+    title = models.CharField(max_length=200)
+    summary = models.TextField()
+    topics = models.JSONField(default=list)
+    keywords = models.JSONField(default=list, help_text="Three to look into next.")
+    link = models.ForeignKey(
+        AILink, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+
+    class Meta:
+        indexes = (models.Index(fields=("session", "-id"), name="recap_newest"),)
 
     def __str__(self) -> str:
         return self.title

@@ -293,6 +293,22 @@ _WORD = re.compile(
 _JOINED = re.compile(r"(?<=\w)['\u2019.,\-\u2011:/](?=\w)")
 
 
+def tokens_of(text: str) -> int:
+    """About how many tokens a text is, rather more than fewer: four letters of ASCII, one other."""
+    plain = sum(char < "\x80" for char in text)
+    return (plain + 3) // 4 + len(text) - plain
+
+
+def within(text: str, tokens: int) -> str:
+    """The beginning of ``text`` that is at most so many tokens, cut at a word."""
+    spent = 0.0
+    for at, char in enumerate(text):
+        spent += 0.25 if char < "\x80" else 1
+        if spent > tokens:
+            return cut(text, at)
+    return text
+
+
 def word_count(text: str) -> int:
     """Words as a reader counts them; in scripts without spaces each character counts as one."""
     return len(_WORD.findall(_JOINED.sub("", text)))

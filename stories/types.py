@@ -81,7 +81,8 @@ class Brief:
     verbosity: str = "detailed"  # concise, detailed, comprehensive
     language: str = "en"
     instructions: str = ""
-    recent_titles: tuple[str, ...] = ()
+    recent_titles: tuple[str, ...] = ()  # told last, newest first
+    so_far: str = ""  # what was told before those, summed up
     earlier: tuple[tuple[str, str], ...] = ()  # (title, summary) told before in the same thread
     relation: str = ""  # to the last of them: follow-up, clarification, correction, new-development
 

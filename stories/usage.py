@@ -7,6 +7,7 @@ what was served is still booked to the token.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -18,14 +19,15 @@ from django.db.models.expressions import RawSQL
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from sessions_app import context, events, steps, sweeper
-from sessions_app.models import Message, Session, SessionStats, Step
+from sessions_app import chain, context, events, steps, sweeper
+from sessions_app.chain import Operation
+from sessions_app.models import AILink, Message, Session, SessionStats, Step
 from sessions_app.series import Extra
 from sessions_app.steps import Claim
 from stories import budget, prices
 from stories.booking import Booking, call_shares
 from stories.ledger_types import Attempt, Close, Counts
-from stories.models import SourcePost, TokenUsage
+from stories.models import Draft, SourcePost, TokenUsage
 
 log = structlog.get_logger(__name__)
 
@@ -36,12 +38,26 @@ LEFT_OPEN = timedelta(seconds=30)
 _OPEN = RawSQL("stories_tokenusage.state IN ('reserved', 'started')", [], BooleanField())
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Purpose:
+    """What attempts are made for: ``source`` and ``context_head`` of their links, and the row they
+    belong to.
+    """
+
+    source: str
+    run_number: int | None = None
+    context_head: AILink | None = None
+    post: SourcePost | None = None
+    draft: Draft | None = None
+    question: Message | None = None
+
+
 class SessionLedger:
     """Books the attempts of one claimed step to its session."""
 
-    def __init__(self, claim: Claim, post: SourcePost | None = None) -> None:
+    def __init__(self, claim: Claim, purpose: Purpose) -> None:
         self._claim = claim
-        self._post = post
+        self._purpose = purpose
         self.attempts: list[UUID] = []
 
     def reserve(self, *, model: str, operation: str, max_tokens: int, input_upper: int) -> Attempt:
@@ -49,21 +65,30 @@ class SessionLedger:
             session=self._claim.session,
             step=self._claim.step,
             epoch=self._claim.epoch,
-            post=self._post,
+            post=self._purpose.post,
+            draft=self._purpose.draft,
+            question=self._purpose.question,
             model=model,
             operation=operation,
             max_tokens=max_tokens,
             input_upper=input_upper,
         )
         self.attempts.append(row.attempt)
-        return BookedAttempt(row.attempt)
+        return BookedAttempt(row.attempt, self._purpose)
+
+    @property
+    def link(self) -> AILink | None:
+        """The link of the operation's completed attempt; None where no model was asked."""
+        links = AILink.objects.filter(usage__attempt__in=self.attempts)
+        return links.order_by("-number").first()
 
 
 class BookedAttempt:
     """One attempt in the database; ``close`` may come late and still makes the row exact."""
 
-    def __init__(self, attempt: UUID) -> None:
+    def __init__(self, attempt: UUID, purpose: Purpose) -> None:
         self.id = attempt
+        self._purpose = purpose
 
     def started(self, model: str, message_id: str, request_id: str, counts: Counts) -> None:
         TokenUsage.objects.filter(attempt=self.id, state=TokenUsage.State.RESERVED).update(
@@ -76,7 +101,7 @@ class BookedAttempt:
             row = _locked().get(attempt=self.id)
             if row.state == TokenUsage.State.FINAL:
                 return
-            _close(row, close)
+            _close(row, close, self._purpose)
 
 
 def _locked() -> QuerySet[TokenUsage]:
@@ -96,8 +121,12 @@ def _columns(counts: Counts) -> dict[str, int]:
     }
 
 
-def _close(row: TokenUsage, close: Close) -> None:
-    """Close an open row, or make a bounded one exact; in the caller's transaction."""
+def _close(row: TokenUsage, close: Close, purpose: Purpose | None = None) -> None:
+    """Close an open row, or make a bounded one exact; in the caller's transaction.
+
+    A completed operation joins the chain here, with its booking: an answer that was paid for has
+    its link, whatever becomes of it.
+    """
     before, earlier, old_model = row.state, Booking.of(row), row.model
     priced = _priced(close)
     changed = TokenUsage.objects.filter(pk=row.pk, state=before).update(
@@ -110,6 +139,9 @@ def _close(row: TokenUsage, close: Close) -> None:
     if not changed:
         return
     row.refresh_from_db()
+    if purpose is not None and row.exact and not row.error:
+        row.link = _join(row, purpose)
+        row.save(update_fields=["link"])
     if row.unpriced:
         _alert(row.session, row.model)
     added = Booking.of(row).beyond(earlier)
@@ -125,6 +157,20 @@ def _close(row: TokenUsage, close: Close) -> None:
     )
     spent = int(event.payload["figures"]["cost_upper"])
     budget.warn_if_crossed(row.session, spent - added.cost_upper, spent)
+
+
+def _join(row: TokenUsage, purpose: Purpose) -> AILink:
+    return chain.join(
+        row.session,
+        Operation(
+            source=purpose.source,
+            provider_id=row.message_id or chain.offline_id(),
+            model=row.model,
+            run_number=purpose.run_number,
+            context_head=purpose.context_head,
+            tokens=row.output_tokens,
+        ),
+    )
 
 
 def _priced(close: Close) -> dict[str, Any]:

@@ -2,14 +2,18 @@
 
 from sessions_app.models.access import ApiToken, IdempotencyKey
 from sessions_app.models.base import InSession
+from sessions_app.models.chain import AILink, AITransition, Chain, TransitionArchive
 from sessions_app.models.preferences import Participant, Preferences, SealedKey, Workspace
 from sessions_app.models.record import Message, SessionEvent, Step
 from sessions_app.models.series import Bucket, Tally
 from sessions_app.models.session import Session, SessionStats
 
 __all__ = [
+    "AILink",
+    "AITransition",
     "ApiToken",
     "Bucket",
+    "Chain",
     "IdempotencyKey",
     "InSession",
     "Message",
@@ -21,5 +25,6 @@ __all__ = [
     "SessionStats",
     "Step",
     "Tally",
+    "TransitionArchive",
     "Workspace",
 ]

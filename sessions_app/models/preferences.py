@@ -75,6 +75,24 @@ class Workspace(models.Model):
     keep_sounds_days = models.PositiveIntegerField(
         default=90, validators=DAYS, help_text="Days the sound of single stories is kept."
     )
+    keep_transitions_days = models.PositiveIntegerField(
+        default=30, validators=DAYS, help_text="Days until steps of the AI chain are archived."
+    )
+    compact_tokens = models.PositiveIntegerField(
+        default=4000,
+        validators=(MinValueValidator(500), MaxValueValidator(100_000)),
+        help_text="Tokens said after which the context is summed up.",
+    )
+    reset_operations = models.PositiveIntegerField(
+        default=500,
+        validators=(MinValueValidator(10), MaxValueValidator(100_000)),
+        help_text="Operations of a model after which the context starts anew.",
+    )
+    draft_idle_minutes = models.PositiveIntegerField(
+        default=120,
+        validators=(MinValueValidator(5), MaxValueValidator(43_200)),
+        help_text="Minutes without activity after which a draft expires.",
+    )
     updated_at = models.DateTimeField(auto_now=True)
 
     class Meta:

@@ -7,6 +7,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from sessions_app.models.base import InSession
+from sessions_app.models.chain import AILink
 
 
 class SessionEvent(InSession):
@@ -76,7 +77,7 @@ class Step(InSession):
 
 
 class Message(InSession):
-    """Something a participant said to the owner, e.g. a producer's notice about a source."""
+    """Something a participant said: a notice about a source, a question of the owner, its answer."""
 
     class Role(models.TextChoices):
         HUMAN = "human"
@@ -87,6 +88,14 @@ class Message(InSession):
     role = models.CharField(max_length=12, choices=Role)
     code = models.CharField(max_length=40, blank=True)
     text = models.CharField(max_length=2000)
+    reply_to = models.ForeignKey(
+        "self", null=True, blank=True, on_delete=models.PROTECT, related_name="replies"
+    )
+    link = models.ForeignKey(
+        AILink, null=True, blank=True, on_delete=models.PROTECT, related_name="messages"
+    )
+    plan = models.JSONField(null=True, blank=True, help_text="Commands that wait for one click.")
+    applied_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         ordering = ("-id",)

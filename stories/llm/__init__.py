@@ -3,9 +3,9 @@
 from stories.llm.errors import EmptyAnswer, PromptTooLong, Refused
 from stories.llm.gateway import Gateway
 from stories.llm.listing import count_models
-from stories.llm.shapes import Answer, Ask, Credentials
+from stories.llm.shapes import Answer, Ask, Credentials, Turn
 
 __all__ = [
-    "Answer", "Ask", "Credentials", "EmptyAnswer", "Gateway", "PromptTooLong", "Refused",
+    "Answer", "Ask", "Credentials", "EmptyAnswer", "Gateway", "PromptTooLong", "Refused", "Turn",
     "count_models",
 ]  # fmt: skip

@@ -125,13 +125,22 @@ def _request(ask: Ask) -> dict[str, Any]:
     request: dict[str, Any] = {
         "model": ask.model,
         "max_tokens": ask.max_tokens,
-        "system": ask.system,
-        "messages": [{"role": "user", "content": ask.prompt}],
+        "system": _system(ask),
+        "messages": [
+            *({"role": turn.role, "content": turn.text} for turn in ask.history),
+            {"role": "user", "content": ask.prompt},
+        ],
         "stream": True,
     }
     if ask.schema is not None:
         request["output_config"] = {"format": {"type": "json_schema", "schema": ask.schema}}
     return request
+
+
+def _system(ask: Ask) -> str | list[dict[str, Any]]:
+    if not ask.cached:
+        return ask.system
+    return [{"type": "text", "text": ask.system, "cache_control": {"type": "ephemeral"}}]
 
 
 def _plain(event: anthropic.types.RawMessageStreamEvent) -> dict[str, Any]:

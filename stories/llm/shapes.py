@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from sessions_app.errors import NeedsHuman
 
@@ -31,8 +31,20 @@ class Credentials:
 
 
 @dataclass(frozen=True, slots=True)
+class Turn:
+    """What was said before in a conversation; ``role`` is "user" or "assistant"."""
+
+    role: Literal["user", "assistant"]
+    text: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Ask:
-    """One question. ``schema`` is a JSON schema the answer must follow; ``operation`` is booked."""
+    """One question. ``schema`` is a JSON schema the answer must follow; ``operation`` is booked.
+
+    ``history`` goes before the prompt, oldest first. With ``cached`` the system text, which must
+    then be the same from question to question, is written to the provider's cache for five minutes.
+    """
 
     model: str
     system: str = field(repr=False)
@@ -40,11 +52,13 @@ class Ask:
     max_tokens: int
     schema: dict[str, Any] | None = field(default=None, repr=False)
     operation: str = "narrate"
+    history: tuple[Turn, ...] = field(default=(), repr=False)
+    cached: bool = False
 
     def input_upper(self) -> int:
         """More tokens than the question can be: a token is at least one byte of UTF-8."""
         schema = json.dumps(self.schema) if self.schema else ""
-        texts = (self.system, self.prompt, schema)
+        texts = (self.system, self.prompt, schema, *(turn.text for turn in self.history))
         return sum(len(text.encode(errors="replace")) for text in texts) + _FRAMING_TOKENS
 
 

@@ -1,5 +1,7 @@
 """What is read, written, counted and learned."""
 
+from stories.models.drafting import Draft, DraftMessage, DraftVersion
+from stories.models.interests import Interest
 from stories.models.market import BoardKeyword, Trend, TrendBucket, TrendPost
 from stories.models.quarantine import QuarantinedRecord
 from stories.models.reading import Source, SourceGroup, SourcePost
@@ -7,6 +9,10 @@ from stories.models.telling import Story, StoryThread, StoryVersion, TokenUsage
 
 __all__ = [
     "BoardKeyword",
+    "Draft",
+    "DraftMessage",
+    "DraftVersion",
+    "Interest",
     "QuarantinedRecord",
     "Source",
     "SourceGroup",

@@ -8,7 +8,8 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
-from sessions_app.models import InSession
+from sessions_app.models import AILink, InSession, Message
+from stories.models.drafting import Draft
 from stories.models.reading import SourcePost
 
 
@@ -85,6 +86,9 @@ class Story(InSession):
     )
     relation = models.CharField(
         max_length=16, choices=Relation, blank=True, help_text="To the earlier one of its thread."
+    )
+    draft = models.OneToOneField(
+        Draft, null=True, blank=True, on_delete=models.PROTECT, related_name="story"
     )
     cuts_in = models.BooleanField(default=False, help_text="Goes on air before all that waits.")
     bookmarked_at = models.DateTimeField(null=True, blank=True)
@@ -169,6 +173,11 @@ class TokenUsage(InSession):
     epoch = models.PositiveIntegerField(default=0)
     post = models.ForeignKey(SourcePost, null=True, blank=True, on_delete=models.PROTECT)
     story = models.ForeignKey(Story, null=True, blank=True, on_delete=models.PROTECT)
+    draft = models.ForeignKey(Draft, null=True, blank=True, on_delete=models.PROTECT)
+    question = models.ForeignKey(Message, null=True, blank=True, on_delete=models.PROTECT)
+    link = models.OneToOneField(
+        AILink, null=True, blank=True, on_delete=models.PROTECT, related_name="usage"
+    )
     model = models.CharField(max_length=80)
     max_tokens = models.PositiveIntegerField()
     input_upper = models.PositiveIntegerField(
@@ -207,6 +216,9 @@ class TokenUsage(InSession):
                 fields=("session", "step"),
                 condition=Q(state__in=("reserved", "started")),
                 name="usage_open",
+            ),
+            models.Index(
+                fields=("draft", "id"), condition=Q(draft__isnull=False), name="usage_of_draft"
             ),
         )
 

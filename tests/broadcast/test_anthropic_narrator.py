@@ -100,7 +100,7 @@ def test_the_post_is_quoted_in_one_block_under_a_tag_that_is_new_each_time(
     first, prompt = studio.tag(), studio.asked()["messages"][0]["content"]
     block = prompt.split(f"<{first}>")[1].split(f"</{first}>")[0]
     assert json.loads(block)["title"] == BRIEF.title
-    assert json.loads(block)["recent_titles"] == ["Ferry returns to Hollow Isle"]
+    assert json.loads(block)["told"]["just_now"] == ["Ferry returns to Hollow Isle"]
     assert BRIEF.title not in studio.asked()["system"]
     studio.narrate()
     assert studio.tag() != first

@@ -15,7 +15,7 @@ from sessions_app.steps import Claim
 from stories import usage
 from stories.ledger_types import Attempt, Close, Counts
 from stories.models import TokenUsage
-from stories.usage import SessionLedger
+from stories.usage import Purpose, SessionLedger
 from tests.together import together
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
@@ -32,7 +32,7 @@ def claim(session: Session) -> Claim:
 
 
 def reserve(claim: Claim, model: str = MODEL) -> Attempt:
-    return SessionLedger(claim).reserve(
+    return SessionLedger(claim, Purpose(source="narration")).reserve(
         model=model, operation="narrate", max_tokens=800, input_upper=2000
     )
 
@@ -230,7 +230,7 @@ def test_what_is_uncertain_counts_as_spent(claim: Claim) -> None:
 
 
 def test_the_ledger_remembers_the_attempts_of_its_story(claim: Claim) -> None:
-    ledger = SessionLedger(claim)
+    ledger = SessionLedger(claim, Purpose(source="narration"))
     made = [
         ledger.reserve(model=MODEL, operation="narrate", max_tokens=1, input_upper=1).id
         for _ in range(2)

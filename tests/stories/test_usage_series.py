@@ -17,7 +17,7 @@ from sessions_app.series import Extra
 from stories import booking, feed, quarantine
 from stories.ledger_types import Attempt, Close, Counts
 from stories.models import SourcePost, Story, TokenUsage
-from stories.usage import SessionLedger
+from stories.usage import Purpose, SessionLedger
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
 
@@ -30,7 +30,7 @@ BACKFILL = import_module("stories.migrations.0004_backfill_figures")
 def ledger(session: Session, post: SourcePost) -> SessionLedger:
     held = steps.claim(steps.enqueue(session, "narrate", 1).pk)
     assert held is not None
-    return SessionLedger(held, post)
+    return SessionLedger(held, Purpose(source="narration", post=post))
 
 
 def reserve(ledger: SessionLedger, model: str = MODEL) -> Attempt:
