@@ -15,17 +15,17 @@ class BroadcastConfig(AppConfig):
             copydesk,
             desk,
             host,
-            memories,
             orchestrator,
             planning,
             producer,
+            run_heads,
             rundown,
             slots,
         )
         from broadcast.audience import episodes, speaking
 
         for module in (
-            orchestrator, memories, producer, host, desk, rundown, copydesk, slots, planning,
+            orchestrator, run_heads, producer, host, desk, rundown, copydesk, slots, planning,
             speaking, episodes,
         ):  # fmt: skip
             module.register()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from broadcast.models import Broadcast
 from sessions_app import chain
 from sessions_app.models import AILink, Chain, Session
 from stories import feed
@@ -58,25 +57,3 @@ def _titles(session: Session, base: AILink | None) -> list[str]:
         clean_line(title, MOST_TITLE) for title in rows.values_list("title", flat=True)[:TITLES]
     )
     return [line for line in lines if line]
-
-
-def _note_run(link: AILink, _chain: Chain) -> None:
-    """A run keeps its own latest link."""
-    if link.run_number is not None:
-        run = Broadcast.objects.filter(session=link.session_id, number=link.run_number)
-        run.update(ai_head=link)
-
-
-def _runs_agree(session: Session) -> list[str]:
-    """What is wrong with the heads that runs keep."""
-    problems = []
-    for run in Broadcast.objects.filter(session=session).select_related("ai_head"):
-        links = AILink.objects.filter(session=session, run_number=run.number)
-        if run.ai_head != links.order_by("-number").first():
-            problems.append(f"run {run.number} does not keep its latest link")
-    return problems
-
-
-def register() -> None:
-    chain.on_join(_note_run)
-    chain.register_check(_runs_agree)

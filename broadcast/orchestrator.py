@@ -211,7 +211,8 @@ def settle(run: Broadcast) -> Broadcast:
     if run.state != State.STOPPING or steps.leased(run.session_id).exists():
         return run
     open_usage = TokenUsage.objects.filter(session_id=run.session_id, state__in=TokenUsage.OPEN)
-    return run if open_usage.exists() else transition(run, Cause.STOPPED)
+    of_run = open_usage.exclude(step__kind__in=steps.outliving())
+    return run if of_run.exists() else transition(run, Cause.STOPPED)
 
 
 def fail(run: Broadcast, sentence: str) -> Broadcast:

@@ -58,8 +58,9 @@ def agreement() -> Iterator[tuple[object, str]]:
     for one in integrity.agreements():
         query = (
             f'SELECT c.session_id, COUNT(*) FROM "{one.child}" c '  # noqa: S608
-            f'JOIN "{one.parent}" p ON p.id = c."{one.column}" '
-            f"WHERE p.session_id <> c.session_id GROUP BY c.session_id"
+            f'WHERE c."{one.column}" IS NOT NULL AND NOT EXISTS (SELECT 1 FROM "{one.parent}" p '
+            f'WHERE p."{one.key}" = c."{one.column}" AND p.session_id = c.session_id) '
+            f"GROUP BY c.session_id"
         )
         with connection.cursor() as cursor:
             cursor.execute(query)

@@ -14,10 +14,10 @@ from uuid import uuid4
 
 import structlog
 from django.db import connection, transaction
-from django.db.models import Count, F, Max, Min, Q, Sum
+from django.db.models import F, Sum
 
 from sessions_app import events
-from sessions_app.models import AILink, AITransition, Chain, Session, TransitionArchive
+from sessions_app.models import AILink, AITransition, Chain, Session
 
 log = structlog.get_logger(__name__)
 
@@ -37,12 +37,28 @@ class Operation:
     summary: str = ""
 
 
+_preparing: list[Callable[[Session, Operation], None]] = []
 _joined: list[Callable[[AILink, Chain], None]] = []
+_repairing: list[Callable[[Session], str]] = []
+
+
+def before_join(function: Callable[[Session, Operation], None]) -> None:
+    """Call ``function(session, operation)`` before the chain's row is taken, to take rows that are
+    locked before it.
+    """
+    _preparing.append(function)
 
 
 def on_join(function: Callable[[AILink, Chain], None]) -> None:
     """Call ``function(link, chain)`` in the transaction of each link, before its event."""
     _joined.append(function)
+
+
+def on_recover(function: Callable[[Session], str]) -> None:
+    """Have ``function(session)`` put right what a higher app keeps of the chain, before the chain's
+    row is taken; it says what it did, or nothing.
+    """
+    _repairing.append(function)
 
 
 def offline_id() -> str:
@@ -54,6 +70,8 @@ def join(session: Session, operation: Operation) -> AILink:
     """Put the operation behind the head and make it the head; in the caller's transaction."""
     if not connection.in_atomic_block:
         raise transaction.TransactionManagementError("join() belongs to a transaction")
+    for function in _preparing:
+        function(session, operation)
     chain = _hold(session)
     head = _head(chain)
     link = AILink.objects.create(
@@ -66,14 +84,17 @@ def join(session: Session, operation: Operation) -> AILink:
         session=session, old=head, new=link, source=link.source, run_number=link.run_number
     )
     _advance(chain, head, link)
-    for function in _joined:
-        function(link, chain)
+    for after in _joined:
+        after(link, chain)
     return link
 
 
 def _hold(session: Session) -> Chain:
     Chain.objects.get_or_create(session=session)
-    return Chain.objects.select_for_update(of=("self",), no_key=True).get(session=session)
+    rows = Chain.objects.select_related("head")
+    chain = rows.select_for_update(of=("self",), no_key=True).get(session=session)
+    chain.session = session
+    return chain
 
 
 def _advance(chain: Chain, head: AILink | None, link: AILink) -> None:
@@ -99,12 +120,22 @@ def _head(chain: Chain) -> AILink | None:
         AITransition.objects.create(
             session=chain.session, old=chain.head, new=tip, source=AITransition.RECOVERY
         )
-    Chain.objects.filter(pk=chain.pk).update(head=tip)
-    chain.head = tip
+    Chain.objects.filter(pk=chain.pk).update(head=tip, **_since_base(chain.session))
+    chain.refresh_from_db()
     sentence = _recovered(tip)
     log.warning("chain_recovered", link=tip.number if tip else None)
     events.say(chain.session, "system", sentence, "chain_recovered")
     return tip
+
+
+def _since_base(session: Session) -> dict[str, Any]:
+    """What the chain's row says of the context, from the links themselves."""
+    links = AILink.objects.filter(session=session).order_by("-number")
+    base = links.filter(source__in=(Source.COMPACTION, Source.RESET)).first()
+    reset = links.filter(source=Source.RESET).first()
+    said = links.filter(number__gt=base.number if base else 0).aggregate(sum=Sum("tokens"))["sum"]
+    operations = links.filter(number__gt=reset.number if reset else 0).count()
+    return {"base": base, "tokens": said or 0, "operations": operations}
 
 
 def _recovered(tip: AILink | None) -> str:
@@ -119,9 +150,16 @@ def last(session: Session) -> AILink | None:
 
 
 def recover(session: Session) -> AILink | None:
-    """Put the head right if it is not the end of the chain; returns the head."""
+    """Put right the head that is not the end of the chain, and what is kept of it elsewhere.
+
+    Returns the head; what was put right is said to the owner.
+    """
     with transaction.atomic():
-        return _head(_hold(session))
+        done = [function(session) for function in _repairing]
+        head = _head(_hold(session))
+        for sentence in filter(None, done):
+            events.say(session, "system", sentence, "chain_recovered")
+        return head
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,11 +172,7 @@ class Found:
 
 def find(session: Session, named: str) -> Found:
     """The link with this number or id of a provider; for an unknown one the latest, or none."""
-    rows = AILink.objects.filter(session=session)
-    if named.isascii() and named.isdigit() and len(named) <= 18:
-        found = rows.filter(number=int(named)).first()
-    else:
-        found = rows.filter(provider_id=named[:80]).order_by("-number").first()
+    found = _named(session, named.strip())
     if found is not None:
         return Found(found)
     latest = last(session)
@@ -149,67 +183,11 @@ def find(session: Session, named: str) -> Found:
     )
 
 
-SYNCED, OUT_OF_SYNC, EMPTY = "SYNCED", "OUT_OF_SYNC", "EMPTY"
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """How a chain stands: ``agreeing`` of ``links`` are in order, ``rate`` is that in per cent."""
-
-    state: str
-    links: int
-    agreeing: int
-    head: AILink | None
-    problems: tuple[str, ...] = ()
-
-    @property
-    def rate(self) -> float:
-        return 100.0 * self.agreeing / self.links if self.links else 100.0
-
-
-Check = Callable[[Session], list[str]]
-_checks: list[Check] = []
-
-
-def register_check(check: Check) -> None:
-    """Have ``check(session)`` name what a higher app finds wrong with the chain."""
-    _checks.append(check)
-
-
-def status(session: Session) -> Status:
-    """Look at every link of the session's chain."""
-    links = AILink.objects.filter(session=session)
-    seen = links.aggregate(count=Count("pk"), top=Max("number"), low=Min("number"))
-    count = seen["count"]
-    wrong = links.filter(number__gt=1).exclude(previous__number=F("number") - 1).count()
-    missing = count - _recorded(session)
-    chain = Chain.objects.select_related("head").filter(session=session).first()
-    head = chain.head if chain else None
-    problems = []
-    if count and (seen["low"] != 1 or seen["top"] != count):
-        problems.append("links are missing")
-    if wrong:
-        problems.append(f"{wrong} links do not follow the one before")
-    if missing:
-        problems.append(f"{missing} links have no transition, or more than one")
-    if (head.number if head else 0) != (seen["top"] or 0):
-        problems.append("the head is not the latest link")
-    problems += [problem for check in _checks for problem in check(session)]
-    agreeing = max(0, count - wrong - abs(missing))
-    if problems and agreeing == count and count:
-        agreeing -= 1
-    state = OUT_OF_SYNC if problems else SYNCED if count else EMPTY
-    return Status(state, count, agreeing, head, tuple(problems))
-
-
-def _recorded(session: Session) -> int:
-    rows = AITransition.objects.filter(session=session).exclude(source=AITransition.RECOVERY)
-    packed = TransitionArchive.objects.filter(session=session).aggregate(n=Sum("joined"))["n"]
-    return rows.values("new").distinct().count() + (packed or 0)
-
-
-def rate() -> tuple[int, int]:
-    """(chains whose head is the latest link, all chains); cheap enough for the health page."""
-    chains = Chain.objects.annotate(follows=Count("head__following"))
-    synced = chains.filter(Q(follows=0), Q(head__isnull=False)).count()
-    return synced, Chain.objects.exclude(head=None).count()
+def _named(session: Session, named: str) -> AILink | None:
+    rows = AILink.objects.filter(session=session)
+    if named.isascii() and named.isdigit() and len(named) <= 18:
+        return rows.filter(number=int(named)).first()
+    # PostgreSQL takes no NUL, so nothing of that name can be kept.
+    if not named or "\x00" in named:
+        return None
+    return rows.filter(provider_id=named[:80]).order_by("-number").first()

@@ -22,15 +22,27 @@ from sessions_app.models import Session
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """``child.column`` must point to a row of ``parent`` that has the child's session."""
+    """``child.column`` must be the ``key`` of a row of ``parent`` that has the child's session."""
 
     child: str
     column: str
     parent: str
+    key: str = "id"
 
     @property
     def name(self) -> str:
         return f"agree_{self.child}_{self.column}"
+
+
+_agreed: list[tuple[type[models.Model], str, type[models.Model], str]] = []
+
+
+def agree(child: type[models.Model], column: str, parent: type[models.Model], key: str) -> None:
+    """Have ``child.column`` name a row of ``parent`` by ``(session, key)``, which must be unique.
+
+    For what belongs to a higher app, to which no foreign key may point.
+    """
+    _agreed.append((child, column, parent, key))
 
 
 def session_models() -> list[type[models.Model]]:
@@ -57,6 +69,8 @@ def agreements() -> Iterator[Agreement]:
             parent = field.related_model
             if field.name != "session" and isinstance(parent, type) and parent in having:
                 yield Agreement(table, str(field.column), having[parent])
+    for child, column, named, key in _agreed:
+        yield Agreement(child._meta.db_table, column, named._meta.db_table, key)
 
 
 def expected(connection: BaseDatabaseWrapper) -> set[str]:
@@ -155,7 +169,7 @@ def _sqlite() -> Statements:
                     f'DROP TRIGGER IF EXISTS "{name}"',
                     f'CREATE TRIGGER "{name}" BEFORE {event} ON "{one.child}" '
                     f'WHEN NEW."{one.column}" IS NOT NULL AND NOT EXISTS (SELECT 1 FROM '
-                    f'"{one.parent}" p WHERE p.id = NEW."{one.column}" '
+                    f'"{one.parent}" p WHERE p."{one.key}" = NEW."{one.column}" '
                     f"AND p.session_id = NEW.session_id) "
                     f"BEGIN SELECT RAISE(ABORT, '{one.child}.{one.column} is of another session'); END",
                 ],
@@ -180,13 +194,22 @@ def _postgresql() -> Statements:
             ],
         )
     for one in agreements():
+        # A key of another name is unique by its model's own constraint.
+        index = (
+            [
+                f'CREATE UNIQUE INDEX IF NOT EXISTS "own_{one.parent}" '
+                f'ON "{one.parent}" (id, session_id)'
+            ]
+            if one.key == "id"
+            else []
+        )
         yield (
             {one.name},
             {one.child, one.parent},
             [
-                f'CREATE UNIQUE INDEX IF NOT EXISTS "own_{one.parent}" '
-                f'ON "{one.parent}" (id, session_id)',
+                *index,
                 f'ALTER TABLE "{one.child}" ADD CONSTRAINT "{one.name}" '
-                f'FOREIGN KEY ("{one.column}", session_id) REFERENCES "{one.parent}" (id, session_id)',
+                f'FOREIGN KEY ("{one.column}", session_id) '
+                f'REFERENCES "{one.parent}" ("{one.key}", session_id)',
             ],
         )

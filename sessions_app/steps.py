@@ -156,9 +156,13 @@ def hasten(session: Session, kind: str, subject: object) -> None:
         poke_after_commit(pending.get())
 
 
+def outliving() -> list[str]:
+    """The kinds that belong to a session and not to its run."""
+    return [each.name for each in _kinds.values() if each.outlives_run]
+
+
 def _of_runs() -> QuerySet[Step]:
-    others = [each.name for each in _kinds.values() if each.outlives_run]
-    return Step.objects.exclude(kind__in=others)
+    return Step.objects.exclude(kind__in=outliving())
 
 
 def cancel_pending(session: Session) -> int:

@@ -286,6 +286,10 @@ class Migration(migrations.Migration):
             model_name="ailink",
             index=models.Index(fields=["session", "run_number", "-number"], name="link_of_run"),
         ),
+        migrations.AddIndex(
+            model_name="ailink",
+            index=models.Index(fields=["session", "provider_id"], name="link_by_provider_id"),
+        ),
         migrations.AddConstraint(
             model_name="ailink",
             constraint=models.UniqueConstraint(

@@ -45,7 +45,10 @@ class AILink(InSession):
                 name="link_first_alone",
             ),
         )
-        indexes = (models.Index(fields=("session", "run_number", "-number"), name="link_of_run"),)
+        indexes = (
+            models.Index(fields=("session", "run_number", "-number"), name="link_of_run"),
+            models.Index(fields=("session", "provider_id"), name="link_by_provider_id"),
+        )
 
     def __str__(self) -> str:
         return f"link {self.number} ({self.source})"
