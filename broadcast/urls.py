@@ -7,6 +7,7 @@ from django.urls import path
 from broadcast.views import (
     account,
     center,
+    chain,
     desk,
     detail,
     drafting,
@@ -66,6 +67,8 @@ urlpatterns = [
         name="story_decide",
     ),
     path("broadcast/<uuid:session_id>/health/", center.health, name="crew_health"),
+    path("broadcast/<uuid:session_id>/chain/", chain.chain, name="chain"),
+    path("broadcast/<uuid:session_id>/chain/recover/", chain.recover, name="chain_recover"),
     path("broadcast/<uuid:session_id>/rundown/", desk.rundown, name="rundown"),
     path("broadcast/<uuid:session_id>/rundown/change/", desk.rearrange, name="rearrange"),
     path("broadcast/<uuid:session_id>/break-in/", desk.break_in, name="break_in"),

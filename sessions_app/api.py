@@ -87,6 +87,15 @@ def once(
     return commands.once(cast("User", request.user), key, digest, effect)
 
 
+def key_of(cursor: str) -> int | None:
+    """The key before which a page begins; None for the first one."""
+    if not cursor:
+        return None
+    if not cursor.isdecimal() or len(cursor) > 18:
+        raise Invalid("cursor: not one that we gave.")
+    return int(cursor)
+
+
 def page_of(
     rows: QuerySet[M],
     limit: int,
@@ -95,10 +104,9 @@ def page_of(
     by: str = "id",
 ) -> dict[str, Any]:
     """One page of ``rows`` (newest first by the integer key ``by``), read by key, not by offset."""
-    if cursor:
-        if not cursor.isdecimal() or len(cursor) > 18:
-            raise Invalid("cursor: not one that we gave.")
-        rows = rows.filter(**{f"{by}__lt": int(cursor)})
+    before = key_of(cursor)
+    if before is not None:
+        rows = rows.filter(**{f"{by}__lt": before})
     most = max(1, min(limit, MOST))
     found = list(rows.order_by(f"-{by}")[: most + 1])
     more = len(found) > most

@@ -16,7 +16,8 @@ import structlog
 from django.db import connection, transaction
 from django.db.models import F, Sum
 
-from sessions_app import events
+from sessions_app import commands, events
+from sessions_app.commands import Call, Nothing
 from sessions_app.models import AILink, AITransition, Chain, Session
 
 log = structlog.get_logger(__name__)
@@ -191,3 +192,12 @@ def _named(session: Session, named: str) -> AILink | None:
     if not named or "\x00" in named:
         return None
     return rows.filter(provider_id=named[:80]).order_by("-number").first()
+
+
+def _recover(call: Call) -> AILink | None:
+    return recover(call.target)
+
+
+def register() -> None:
+    meaning = "Put the AI chain right: its head is the latest link again."
+    commands.register("chain.recover", Nothing, _recover, meaning)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import zlib
 from datetime import datetime, timedelta
+from itertools import takewhile
 from typing import Any
+from uuid import UUID
 
 from django.db import transaction
 from django.db.models import QuerySet
@@ -47,17 +49,30 @@ def archived(session: Session, before: int | None, most: int) -> list[dict[str, 
     return found[:most]
 
 
+def listed(session: Session, before: int | None, most: int) -> list[dict[str, Any]]:
+    """Transitions older than the id ``before``, newest first: those that live, then archived ones.
+
+    What is archived between the two queries is found by the second one.
+    """
+    rows = of_session(session)
+    if before is not None:
+        rows = rows.filter(pk__lt=before)
+    found = [payload(row) for row in rows[:most]]
+    if len(found) < most:
+        oldest = found[-1]["id"] if found else before
+        found += archived(session, oldest, most - len(found))
+    return found
+
+
 def archive(shared: Workspace, now: datetime) -> int:
     """A rule of retention: pack the old transitions of one session; returns how many."""
-    old = AITransition.objects.filter(
-        created_at__lt=now - timedelta(days=shared.keep_transitions_days)
-    )
-    first = old.order_by("created_at").values_list("session_id", flat=True).first()
+    until = now - timedelta(days=shared.keep_transitions_days)
+    old = AITransition.objects.filter(created_at__lt=until).order_by("created_at")
+    first = old.values_list("session_id", flat=True).first()
     if first is None:
         return 0
     with transaction.atomic():
-        chosen = old.filter(session_id=first).select_related("old", "new").order_by("id")
-        rows = list(chosen.select_for_update(of=("self",))[: retention.CHUNK])
+        rows = _oldest(first, until)
         if not rows:
             return 0
         lines = "\n".join(json.dumps(payload(row)) for row in rows)
@@ -68,6 +83,15 @@ def archive(shared: Workspace, now: datetime) -> int:
         )  # fmt: skip
         AITransition.objects.filter(pk__in=[row.pk for row in rows]).delete()
     return len(rows)
+
+
+def _oldest(session_id: UUID, until: datetime) -> list[AITransition]:
+    """The first transitions of a session, as far as they are old: an archive has no holes, so that
+    archives hold those of the first links and come in their order.
+    """
+    rows = AITransition.objects.filter(session=session_id).select_related("old", "new")
+    chosen = rows.order_by("id").select_for_update(of=("self",))[: retention.CHUNK]
+    return list(takewhile(lambda row: row.created_at < until, chosen))
 
 
 def register() -> None:

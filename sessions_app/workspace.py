@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.contrib.auth.models import User
@@ -12,7 +12,8 @@ from sessions_app import preferences
 from sessions_app.errors import Forbidden, Invalid
 from sessions_app.models import Workspace
 
-KEEPING = ("keep_fine_days", "keep_answers_days", "keep_sounds_days")
+KEEPING = ("keep_fine_days", "keep_answers_days", "keep_sounds_days", "keep_transitions_days")
+CONTEXT = ("compact_tokens", "reset_operations", "draft_idle_minutes")
 
 
 def current() -> Workspace:
@@ -35,15 +36,24 @@ def choose_defaults(actor: User, wanted: Mapping[str, Any]) -> Workspace:
 
 
 def choose_retention(actor: User, days: Mapping[str, int]) -> Workspace:
-    """How many days figures, answers and sounds are kept, by the names in ``KEEPING``."""
+    """How many days figures, answers, sounds and transitions are kept, by the names in ``KEEPING``."""
+    return _choose(actor, KEEPING, days)
+
+
+def choose_context(actor: User, wanted: Mapping[str, int]) -> Workspace:
+    """How much models are told, and when drafts expire, by the names in ``CONTEXT``."""
+    return _choose(actor, CONTEXT, wanted)
+
+
+def _choose(actor: User, names: Sequence[str], wanted: Mapping[str, int]) -> Workspace:
     require_staff(actor)
     found = current()
-    for name in KEEPING:
-        setattr(found, name, days.get(name, getattr(found, name)))
+    for name in names:
+        setattr(found, name, wanted.get(name, getattr(found, name)))
     try:
         found.clean_fields(exclude=["defaults"])
     except ValidationError as error:
         name, texts = next(iter(error.message_dict.items()))
         raise Invalid(f"{name}: {' '.join(texts)}") from None
-    found.save(update_fields=[*KEEPING, "updated_at"])
+    found.save(update_fields=[*names, "updated_at"])
     return found

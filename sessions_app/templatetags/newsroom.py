@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from math import floor
 from urllib.parse import urlsplit
 
 from django import template
@@ -103,6 +104,12 @@ def per100(share: float | None) -> str:
 def percent(share: float | None) -> str:
     """Write a share of 0..1 for people: ``0.634`` is 63%."""
     return f"{per100(share)}%"
+
+
+@register.filter
+def tenths(percent: float | None) -> str:
+    """Write per cent with one decimal, rounded down: only 100 is ``100 %``."""
+    return DASH if percent is None else f"{floor(percent * 10) / 10:g} %"
 
 
 def _moment(iso: str | None) -> datetime | None:

@@ -11,15 +11,10 @@ from sessions_app import chain, chain_status
 from sessions_app.chain import Operation
 from sessions_app.models import AILink, AITransition, Chain, Message, Session
 from tests.conftest import MakeSession
+from tests.links import join, lose_head
 from tests.together import together
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
-
-
-def join(session: Session, source: str = "narration", **more: Any) -> AILink:
-    said = {"source": source, "provider_id": chain.offline_id(), "tokens": 10} | more
-    with transaction.atomic():
-        return chain.join(session, Operation(**said))
 
 
 def numbers(session: Session) -> list[tuple[int, int | None]]:
@@ -39,10 +34,6 @@ def head_of(session: Session) -> AILink | None:
 def said(session: Session) -> list[str]:
     rows = Message.objects.filter(session=session, code="chain_recovered")
     return list(rows.order_by("id").values_list("text", flat=True))
-
-
-def lose_head(session: Session, to: AILink | None = None) -> None:
-    Chain.objects.filter(session=session).update(head=to)
 
 
 def test_links_stand_one_behind_the_other(session: Session) -> None:

@@ -114,6 +114,8 @@ TABLE: dict[tuple[str, str], tuple[Row, dict[str, Any]]] = {
     ("broadcast/<session>/command/", "POST"): (DOES, STARTED),
     ("broadcast/<session>/stories/<story>/decision/", "POST"): (DOES, {"decision": "veto"}),
     ("broadcast/<session>/health/", "GET"): (OWN, {}),
+    ("broadcast/<session>/chain/", "GET"): (OWN, {}),
+    ("broadcast/<session>/chain/recover/", "POST"): (DOES, {}),
     ("broadcast/<session>/rundown/", "GET"): (OWN, {}),
     ("broadcast/<session>/rundown/change/", "POST"): (DOES, {"do": "pin 1"}),
     ("broadcast/<session>/break-in/", "POST"): (DOES, BREAK_IN),
@@ -144,7 +146,7 @@ TABLE: dict[tuple[str, str], tuple[Row, dict[str, Any]]] = {
     (f"{A}/sources", "POST"): ((401, 404, 404, 409), {"kind": "recording"}),
     (f"{A}/stories/<story>/<decision>", "POST"): ((401, 404, 404, 404), {}),
     **{(f"{A}/{what}", "GET"): (MINE, {}) for what in (
-        "stats", "series", "stories", "posts", "usage", "events",
+        "stats", "series", "stories", "posts", "usage", "events", "chain", "transitions",
     )},
 }  # fmt: skip
 ROUTES = sorted({route for route, _ in TABLE})

@@ -1,0 +1,29 @@
+"""The AI chain in the API: how it stands, and its transitions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest
+
+from broadcast import chain_page
+from broadcast.api.router import router
+from sessions_app import transitions
+from sessions_app.api import MOST, PROBLEMS, Page, key_of, owned
+
+
+@router.get("/sessions/{session_id}/chain", response={200: dict[str, Any], **PROBLEMS})
+def read_chain(request: HttpRequest, session_id: str) -> dict[str, Any]:
+    """Whether the chain is in order, with its head and its base."""
+    return chain_page.standing(owned(request, session_id))
+
+
+@router.get("/sessions/{session_id}/transitions", response={200: Page, **PROBLEMS})
+def list_transitions(
+    request: HttpRequest, session_id: str, limit: int = 50, cursor: str = ""
+) -> dict[str, Any]:
+    """The transitions of the AI chain, also those that are archived."""
+    most = max(1, min(limit, MOST))
+    found = transitions.listed(owned(request, session_id), key_of(cursor), most + 1)
+    more = len(found) > most
+    return {"items": found[:most], "next": str(found[most - 1]["id"]) if more else None}
