@@ -48,9 +48,24 @@ class Drawing:
     arcs: list[Arc]
 
 
-MARKS: Mapping[str, str] = {
-    "narration": "N", "chat": "C", "draft": "D", "metadata": "M", "compaction": "S", "reset": "R",
-}  # fmt: skip
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of operation; ``mark`` is its letter in the drawing."""
+
+    mark: str
+    source: str
+    meaning: str
+
+
+KINDS = (
+    Kind("N", "narration", "A story told by the host."),
+    Kind("C", "chat", "An answer of the producer."),
+    Kind("D", "draft", "A turn of an agent in the writers' room."),
+    Kind("M", "metadata", "The recap of a run that has ended."),
+    Kind("S", "compaction", "The sum of what was said, from which the context goes on."),
+    Kind("R", "reset", "The context starts anew, without a sum."),
+)
+MARKS: Mapping[str, str] = {kind.source: kind.mark for kind in KINDS}
 
 
 def draw(links: Sequence[Mapping[str, Any]]) -> Drawing:

@@ -78,6 +78,7 @@ def _links(session: Session, part: Part) -> dict[str, Any]:
     return {
         "links": shown,
         "drawing": chain_drawing.draw(shown),
+        "kinds": chain_drawing.KINDS,
         "older": shown[-1]["number"] if len(links) > LINKS_MOST else None,
         "part": part,
         "found": found,

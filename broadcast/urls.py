@@ -110,6 +110,7 @@ urlpatterns = [
     path("settings/", settings.settings, name="settings"),
     path("settings/defaults/", settings.defaults, name="settings_defaults"),
     path("settings/retention/", settings.retention, name="settings_retention"),
+    path("settings/context/", settings.context, name="settings_context"),
     path("settings/groups/", settings.add_group, name="group_add"),
     path("settings/groups/<int:group_id>/", settings.change_group, name="group_change"),
     path("settings/groups/<int:group_id>/move/", settings.move_group, name="group_move"),

@@ -13,8 +13,11 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
 from sessions_app.models import (
+    AILink,
+    AITransition,
     ApiToken,
     Bucket,
+    Chain,
     IdempotencyKey,
     Message,
     Participant,
@@ -25,6 +28,7 @@ from sessions_app.models import (
     SessionStats,
     Step,
     Tally,
+    TransitionArchive,
     Workspace,
 )
 
@@ -154,3 +158,33 @@ class TallyAdmin(Window):
     list_display = ("session", "dimension", "key", "count", "cost_lower", "cost_upper")
     list_filter = ("dimension",)
     list_select_related = ("session",)
+
+
+@admin.register(AILink)
+class AILinkAdmin(Window):
+    list_display = (
+        "session", "number", "source", "model", "tokens", "run_number", "provider_id", "created_at",
+    )  # fmt: skip
+    list_filter = ("source",)
+    list_select_related = ("session",)
+    search_fields = ("provider_id", "session__id")
+
+
+@admin.register(AITransition)
+class AITransitionAdmin(Window):
+    list_display = ("session", "old", "new", "source", "run_number", "created_at")
+    list_filter = ("source",)
+    list_select_related = ("session", "old", "new")
+
+
+@admin.register(TransitionArchive)
+class TransitionArchiveAdmin(Window):
+    list_display = ("session", "first", "last", "count", "joined", "created_at")
+    list_select_related = ("session",)
+    exclude = ("packed",)
+
+
+@admin.register(Chain)
+class ChainAdmin(Window):
+    list_display = ("session", "head", "base", "tokens", "operations")
+    list_select_related = ("session", "head", "base")

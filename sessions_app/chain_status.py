@@ -54,8 +54,8 @@ def status(session: Session, most: int | None = LATEST) -> Status:
 def _look(session: Session, most: int | None) -> Status:
     links = AILink.objects.filter(session=session)
     packed = TransitionArchive.objects.filter(session=session).aggregate(n=Sum("joined"))["n"] or 0
-    rows = Chain.objects.select_related("head", "base").filter(session=session)
-    chain = rows.first()
+    rows = Chain.objects.select_related("head__context_head", "base__context_head")
+    chain = rows.filter(session=session).first()
     top = links.order_by("-number").values_list("number", flat=True).first()
     if top is None:
         problems = tuple(_elsewhere(session))

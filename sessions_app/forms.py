@@ -79,7 +79,14 @@ class ThemeForm(forms.Form):
         super().__init__(initial={"theme": chosen.theme}, auto_id="theme_%s")
 
 
-class RetentionForm(forms.ModelForm):  # type: ignore[type-arg]
+class WorkspaceForm(forms.ModelForm):  # type: ignore[type-arg]
+    """Some numbers of the workspace."""
+
+    def payload(self) -> dict[str, Any]:
+        return dict(self.cleaned_data)
+
+
+class RetentionForm(WorkspaceForm):
     class Meta:
         model = Workspace
         fields = workspace.KEEPING
@@ -87,12 +94,27 @@ class RetentionForm(forms.ModelForm):  # type: ignore[type-arg]
             "keep_fine_days": "Fine figures, days",
             "keep_answers_days": "API answers, days",
             "keep_sounds_days": "Sounds of stories, days",
+            "keep_transitions_days": "Steps of AI chains, days",
         }
         help_texts = {
             "keep_fine_days": "The 1- and 5-minute figures. Those of 15 and 60 minutes stay.",
             "keep_answers_days": "A repeated request gets its first answer for as long.",
             "keep_sounds_days": "Of single stories. Episodes stay.",
+            "keep_transitions_days": "Older ones are packed into an archive; the API lists both.",
         }
 
-    def payload(self) -> dict[str, Any]:
-        return dict(self.cleaned_data)
+
+class ContextForm(WorkspaceForm):
+    class Meta:
+        model = Workspace
+        fields = workspace.CONTEXT
+        labels = {
+            "compact_tokens": "Sum up after, tokens",
+            "reset_operations": "Start anew after, operations",
+            "draft_idle_minutes": "Drafts expire after, minutes",
+        }
+        help_texts = {
+            "compact_tokens": "500 to 100,000 tokens said. Models then get a summary of them.",
+            "reset_operations": "10 to 100,000 operations of a session. Its context is then empty.",
+            "draft_idle_minutes": "5 to 43,200 minutes without activity. Finished texts stay.",
+        }

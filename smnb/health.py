@@ -11,10 +11,10 @@ from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from kombu.exceptions import KombuError
 
-from sessions_app import integrity
+from sessions_app import chain_status, integrity
 from smnb.celery import app
 
-OK = "ok"
+OK, DOWN, DEGRADED = "ok", "down", "degraded"
 
 
 def _migrations() -> str:
@@ -54,15 +54,33 @@ COMPONENTS = {
 
 
 def components() -> dict[str, Any]:
-    """``{"status": "ok"|"degraded", "components": {name: {"state", "detail"}}}``."""
+    """``{"status": "ok"|"degraded", "components": {name: {"state", "detail"}}}``.
+
+    A chain that is out of sync is told as a degraded component, but it makes nothing unready: the
+    session's next operation puts it right.
+    """
     found = {name: _ask(function) for name, function in COMPONENTS.items()}
-    healthy = all(each["state"] == OK for each in found.values())
-    return {"status": OK if healthy else "degraded", "components": found}
+    ready = all(each["state"] == OK for each in found.values())
+    return {"status": OK if ready else DEGRADED, "components": {**found, "chain": _chains()}}
 
 
 def _ask(function: Any) -> dict[str, str]:
     try:
         answer = function()
     except (DatabaseError, redis.RedisError, KombuError, OSError) as error:
-        answer = f"not reachable ({type(error).__name__})"
-    return {"state": OK if answer == OK else "down", "detail": "" if answer == OK else answer}
+        answer = _unreachable(error)
+    return {"state": OK if answer == OK else DOWN, "detail": "" if answer == OK else answer}
+
+
+def _unreachable(error: Exception) -> str:
+    return f"not reachable ({type(error).__name__})"
+
+
+def _chains() -> dict[str, str]:
+    """Whether the AI chains are in order, with the rate in per cent."""
+    try:
+        synced, chains = chain_status.rate()
+    except DatabaseError as error:
+        return {"state": DOWN, "detail": _unreachable(error)}
+    state = OK if synced == chains else DEGRADED
+    return {"state": state, "detail": chain_status.in_words(synced, chains)}

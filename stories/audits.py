@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from django.db.models import Count, F, OuterRef, Q, Subquery, Sum
+from django.db.models import Count, Exists, F, OuterRef, Q, Subquery, Sum
 from django.db.models.functions import Coalesce
 
+from sessions_app import chain_status
 from sessions_app.audits import compare, register
-from sessions_app.models import Bucket, Tally
+from sessions_app.models import AILink, Bucket, Session, Tally
 from stories.models import SourcePost, Story, TokenUsage, Trend, TrendPost
 
 
@@ -101,3 +102,19 @@ def posts() -> Iterator[tuple[object, str]]:
         step__state__in=("pending", "leased")
     ):
         yield post.session_id, f"post {post.pk} is claimed by a step that has ended"
+
+
+@register("chain")
+def chain() -> Iterator[tuple[object, str]]:
+    """Every AI chain is whole and recorded, and has all that models completed since it began."""
+    begun = AILink.objects.filter(session=OuterRef("pk"))
+    for session in Session.objects.filter(Exists(begun)).iterator():
+        for problem in chain_status.status(session, None).problems:
+            yield session.pk, problem
+    first = AILink.objects.filter(session=OuterRef("session"), number=1)
+    loose = TokenUsage.objects.filter(
+        state=TokenUsage.State.FINAL, error="", link=None,
+        closed_at__gte=Subquery(first.values("created_at")[:1]),
+    )  # fmt: skip
+    for row in loose.iterator():
+        yield row.session_id, f"usage {row.pk} was completed, but has no link"

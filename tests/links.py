@@ -13,7 +13,12 @@ from sessions_app.models import AILink, Chain, Session
 
 def join(session: Session, source: str = "narration", **more: Any) -> AILink:
     """One completed operation of 10 tokens."""
-    said = {"source": source, "provider_id": chain.offline_id(), "tokens": 10} | more
+    said: dict[str, Any] = {
+        "source": source,
+        "provider_id": chain.offline_id(),
+        "tokens": 10,
+        **more,
+    }
     with transaction.atomic():
         return chain.join(session, Operation(**said))
 

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_POST, require_safe
 from broadcast.forms import DefaultsForm
 from sessions_app import workspace
 from sessions_app.errors import Forbidden, SmnbError
-from sessions_app.forms import RetentionForm
+from sessions_app.forms import ContextForm, RetentionForm
 from sessions_app.http import SignedIn, refused, signed_in
 from stories import grouping, groups
 from stories.forms import GroupForm
@@ -32,6 +32,7 @@ def _page(request: SignedIn, status: int = 200, **more: Any) -> HttpResponse:
         "saved": request.GET.get("saved", ""),
         "defaults_form": DefaultsForm({}, initial=shared.defaults, auto_id="defaults_%s"),
         "retention_form": RetentionForm(instance=shared, auto_id="retention_%s"),
+        "context_form": ContextForm(instance=shared, auto_id="context_%s"),
         "groups": _group_cards(),
         "group_form": GroupForm(auto_id="group_%s"),
     }
@@ -105,6 +106,16 @@ def retention(request: SignedIn) -> HttpResponse:
     return _form_view(
         request, form, lambda said: workspace.choose_retention(request.user, said), "retention",
         lambda wrong: {"retention_form": wrong},
+    )  # fmt: skip
+
+
+@require_POST
+@signed_in
+def context(request: SignedIn) -> HttpResponse:
+    form = ContextForm(request.POST, auto_id="context_%s")
+    return _form_view(
+        request, form, lambda said: workspace.choose_context(request.user, said), "context",
+        lambda wrong: {"context_form": wrong},
     )  # fmt: skip
 
 

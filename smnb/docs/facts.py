@@ -9,11 +9,11 @@ from typing import Any
 
 from django.conf import settings
 
-from broadcast import airing, host, market, statistics
+from broadcast import airing, chain_drawing, host, market, memories, statistics
 from broadcast.audience.addresses import PARTS
 from broadcast.audience.look import OPTIONS
 from broadcast.states import REAPER, TRANSITIONS
-from sessions_app import consumers, hub, series, steps
+from sessions_app import chain_status, consumers, hub, series, steps
 from sessions_app.api import MOST
 from sessions_app.models import Workspace
 from sessions_app.models.session import DEFAULT_MODEL
@@ -88,6 +88,21 @@ def _statistics() -> dict[str, Any]:
         "shares": statistics.MOST_SHARES,
         "fine_days": _kept("keep_fine_days"),
         **_market(),
+    }
+
+
+def _chain() -> dict[str, Any]:
+    fresh = Workspace()
+    return {
+        "kinds": chain_drawing.KINDS,
+        "most_tokens": memories.MOST_TOKENS,
+        "most_summary": memories.MOST_SUMMARY,
+        "titles": memories.TITLES,
+        "compact_tokens": fresh.compact_tokens,
+        "reset_operations": fresh.reset_operations,
+        "transition_days": fresh.keep_transitions_days,
+        "states": (chain_status.SYNCED, chain_status.OUT_OF_SYNC, chain_status.EMPTY),
+        "latest": chain_status.LATEST,
     }
 
 
@@ -210,6 +225,7 @@ _MADE: dict[str, Callable[[], dict[str, Any]]] = {
     "desk": _desk,
     "statistics-explained": _statistics,
     "audience": _audience,
+    "ai-chain": _chain,
     "api": _api,
     "operations": _operations,
 }

@@ -29,6 +29,9 @@ PAGES = (
     DocsPage("going-live", "Going live", "On and off air, control modes, holds and errors."),
     DocsPage("desk", "The desk", "The rundown, corrections, threads and search."),
     DocsPage("statistics-explained", "Statistics explained", "What every figure counts."),
+    DocsPage(
+        "ai-chain", "The AI chain", "What models are told, in which order, and if it is whole."
+    ),
     DocsPage("api", "API", "Tokens, endpoints, commands, sockets and events."),
     DocsPage("operations", "Operations", "Variables, commands, audits, backups, versions."),
     DocsPage("audience", "The audience", "Watch page, voice, overlay, feeds and podcast."),

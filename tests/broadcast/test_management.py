@@ -22,7 +22,16 @@ from django.utils import timezone
 from broadcast import orchestrator
 from broadcast.models import Airing, Broadcast, StateChange
 from sessions_app import audits, integrity, steps, tokens
-from sessions_app.models import Bucket, Message, Session, SessionEvent, SessionStats, Step, Tally
+from sessions_app.models import (
+    Bucket,
+    Chain,
+    Message,
+    Session,
+    SessionEvent,
+    SessionStats,
+    Step,
+    Tally,
+)
 from stories import quarantine
 from stories.models import QuarantinedRecord, SourcePost, Story, TokenUsage, TrendPost
 from tests.conftest import MakeSession, run_due_steps
@@ -126,6 +135,7 @@ CORRUPTIONS: dict[str, Callable[[Session], object]] = {
     "buckets": lambda s: Bucket.objects.filter(session=s, size=60).update(words=F("words") + 1),
     "tallies": lambda s: Tally.objects.filter(session=s, dimension="tone").update(count=0),
     "market": lambda s: TrendPost.objects.filter(session=s).delete(),
+    "chain": lambda s: Chain.objects.filter(session=s).update(head=None),
 }
 
 

@@ -22,7 +22,11 @@ DEFAULTS = {
     "model": "", "personality": "formal", "verbosity": "", "pace": "90", "language": "fr",
     "instructions": "", "control_mode": "",
 }  # fmt: skip
-DAYS = {"keep_fine_days": "5", "keep_answers_days": "6", "keep_sounds_days": "7"}
+DAYS = {
+    "keep_fine_days": "5", "keep_answers_days": "6", "keep_sounds_days": "7",
+    "keep_transitions_days": "8",
+}  # fmt: skip
+CONTEXT = {"compact_tokens": "900", "reset_operations": "20", "draft_idle_minutes": "15"}
 GROUP = {
     "name": "Harbour", "description": "Ships.",
     "sources": "r/tides new\n\n https://example.org/feed.xml\ndemo",
@@ -74,6 +78,7 @@ def test_days_of_keeping_are_kept(browser: Client) -> None:
     assert browser.post("/settings/retention/", DAYS).status_code == 302
     found = Workspace.objects.get()
     assert (found.keep_fine_days, found.keep_answers_days, found.keep_sounds_days) == (5, 6, 7)
+    assert found.keep_transitions_days == 8
 
 
 @pytest.mark.parametrize("days", ["0", "-1", "many", "", "4000"])
@@ -82,6 +87,27 @@ def test_wrong_days_are_refused(browser: Client, days: str) -> None:
     assert answer.status_code == 422
     assert "errorlist" in text(answer)
     assert not Workspace.objects.exclude(keep_fine_days=30).exists()
+
+
+def test_the_context_of_models_is_kept_and_shown(browser: Client) -> None:
+    answer = browser.post("/settings/context/", CONTEXT)
+    assert answer["Location"] == "/settings/?saved=context#context"
+    found = Workspace.objects.get()
+    assert (found.compact_tokens, found.reset_operations, found.draft_idle_minutes) == (900, 20, 15)
+    shown = text(browser.get("/settings/"))
+    assert 'name="compact_tokens" value="900"' in shown
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [("compact_tokens", "499"), ("compact_tokens", "100001"), ("reset_operations", "9"),
+     ("reset_operations", ""), ("draft_idle_minutes", "4"), ("draft_idle_minutes", "43201")],
+)  # fmt: skip
+def test_a_wrong_context_is_refused_with_the_reason(browser: Client, name: str, wrong: str) -> None:
+    answer = browser.post("/settings/context/", {**CONTEXT, name: wrong})
+    assert answer.status_code == 422
+    assert "errorlist" in text(answer)
+    assert not Workspace.objects.filter(compact_tokens=900).exists()
 
 
 def test_a_group_is_added_from_lines_as_people_type_them(group: SourceGroup) -> None:
@@ -170,8 +196,9 @@ def test_the_staff_finds_the_way_to_add_people(browser: Client) -> None:
 
 @pytest.mark.parametrize(
     ("path", "data"),
-    [("defaults/", DEFAULTS), ("retention/", DAYS), ("groups/", {**GROUP, "name": "Mine"}),
-     ("groups/{}/", GROUP), ("groups/{}/move/", {"direction": "up"}), ("groups/{}/remove/", {})],
+    [("defaults/", DEFAULTS), ("retention/", DAYS), ("context/", CONTEXT),
+     ("groups/", {**GROUP, "name": "Mine"}), ("groups/{}/", GROUP),
+     ("groups/{}/move/", {"direction": "up"}), ("groups/{}/remove/", {})],
 )  # fmt: skip
 def test_nobody_else_changes_anything(
     owner: User, group: SourceGroup, client_of: ClientOf, path: str, data: dict[str, str]
@@ -182,7 +209,9 @@ def test_nobody_else_changes_anything(
     assert "Only the staff can change" in text(answer)
     assert client_of(owner).post(path, data, headers=HTMX).status_code == 403
     assert order() == ["Harbour"]
-    assert not Workspace.objects.exclude(defaults={}, keep_fine_days=30).exists()
+    assert not Workspace.objects.exclude(
+        defaults={}, keep_fine_days=30, compact_tokens=4000
+    ).exists()
 
 
 def test_the_page_costs_the_same_for_many_groups(

@@ -86,11 +86,24 @@ def test_retention_is_saved(settings: Page, studio: Studio) -> None:
     settings.get_by_label("Fine figures, days").fill("14")
     settings.get_by_label("API answers, days").fill("3")
     settings.get_by_label("Sounds of stories, days").fill("45")
+    settings.get_by_label("Steps of AI chains, days").fill("60")
     settings.get_by_role("button", name="Save retention").click()
     expect(settings.locator("#retention .saved")).to_have_text("Saved")
     [kept] = rows(studio, f"SELECT * FROM {WORKSPACE}")
     days = (kept["keep_fine_days"], kept["keep_answers_days"], kept["keep_sounds_days"])
     assert days == (14, 3, 45)
+    assert kept["keep_transitions_days"] == 60
+
+
+def test_the_context_of_models_is_saved(settings: Page, studio: Studio) -> None:
+    settings.get_by_label("Sum up after, tokens").fill("900")
+    settings.get_by_label("Start anew after, operations").fill("50")
+    settings.get_by_label("Drafts expire after, minutes").fill("30")
+    settings.get_by_role("button", name="Save context").click()
+    expect(settings.locator("#context .saved")).to_have_text("Saved")
+    [kept] = rows(studio, f"SELECT * FROM {WORKSPACE}")
+    said = (kept["compact_tokens"], kept["reset_operations"], kept["draft_idle_minutes"])
+    assert said == (900, 50, 30)
 
 
 def test_who_is_not_on_the_staff_sees_the_settings_and_changes_none(

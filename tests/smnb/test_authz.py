@@ -49,7 +49,11 @@ SETTINGS = {
 BREAK_IN = {"title": "Now", "text": "It is so.", "tone": "breaking", "when": "next"}
 SLOT = {"days": ["mon"], "on_at": "09:00", "off_at": "17:00", "zone": "UTC", "enabled": "on"}
 
-KEEPING = {"keep_fine_days": "30", "keep_answers_days": "7", "keep_sounds_days": "90"}
+KEEPING = {
+    "keep_fine_days": "30", "keep_answers_days": "7", "keep_sounds_days": "90",
+    "keep_transitions_days": "30",
+}  # fmt: skip
+CONTEXT = {"compact_tokens": "4000", "reset_operations": "500", "draft_idle_minutes": "120"}
 
 TABLE: dict[tuple[str, str], tuple[Row, dict[str, Any]]] = {
     **{("", method): ((302, 302, 302, 302), {}) for method in METHODS},
@@ -97,6 +101,7 @@ TABLE: dict[tuple[str, str], tuple[Row, dict[str, Any]]] = {
     ("settings/", "GET"): (PAGE, {}),
     ("settings/defaults/", "POST"): ((302, 403, 302, 403), {"language": "de"}),
     ("settings/retention/", "POST"): ((302, 403, 302, 403), KEEPING),
+    ("settings/context/", "POST"): ((302, 403, 302, 403), CONTEXT),
     ("settings/groups/", "POST"): ((302, 403, 302, 403), {"name": "New", "sources": "demo"}),
     ("settings/groups/<group>/", "POST"): ((302, 403, 422, 403), {"name": "New"}),
     ("settings/groups/<group>/move/", "POST"): ((302, 403, 302, 403), {"direction": "up"}),

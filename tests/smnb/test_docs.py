@@ -14,10 +14,11 @@ from django.core.management import get_commands, load_command_class
 from django.test import Client
 from django.urls import Resolver404, resolve
 
+from broadcast import memories
 from broadcast.states import REAPER, TRANSITIONS, State
-from sessions_app import audits, commands, events
+from sessions_app import audits, chain_status, commands, events
 from sessions_app.commands import Nothing
-from sessions_app.models import Workspace
+from sessions_app.models import AILink, Workspace
 from smnb.docs import diagram, reference
 from smnb.docs.pages import PAGES, headings, neighbours
 from smnb.docs.schema import fields_of
@@ -282,6 +283,19 @@ def test_how_long_things_are_kept_is_what_the_workspace_begins_with(read: Read) 
     fresh = Workspace()
     assert f"{fresh.keep_fine_days} days" in words(read("statistics-explained"))
     assert f"{fresh.keep_answers_days} days" in words(read("api"))
+
+
+def test_every_operation_of_the_chain_and_its_limits_stand_in_the_docs(read: Read) -> None:
+    shown = rows(read("ai-chain"), "Operations")
+    assert set(shown) == set(AILink.Source.values)
+    fresh = Workspace()
+    said = words(read("ai-chain"))
+    for fact in (
+        f"At most {memories.MOST_TOKENS} tokens", f"After {fresh.compact_tokens} tokens",
+        f"After {fresh.reset_operations} operations", f"After {fresh.keep_transitions_days} days",
+        chain_status.SYNCED, chain_status.OUT_OF_SYNC, chain_status.EMPTY,
+    ):  # fmt: skip
+        assert fact in said
 
 
 def test_a_type_is_put_into_words() -> None:

@@ -10,7 +10,10 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from sessions_app import integrity, tokens
+from sessions_app.models import Session
 from smnb import health
+from tests.conftest import MakeSession
+from tests.links import join, lose_head
 
 pytestmark = pytest.mark.django_db
 
@@ -30,7 +33,7 @@ def test_with_everything_there_it_is_200(owner: User, worker: None) -> None:
     status, found = ready()
     assert status == 200
     assert found["status"] == "ok"
-    assert set(found) == {"status", "database", "guards", "owner", "redis", "workers"}
+    assert set(found) == {"status", "database", "guards", "owner", "redis", "workers", "chain"}
 
 
 def test_without_an_owner_it_is_not_ready(worker: None) -> None:
@@ -78,3 +81,25 @@ def test_the_api_shows_each_component_to_who_is_signed_in(owner: User, worker: N
 
 def test_the_public_answer_holds_no_details(owner: User) -> None:
     assert set(ready()[1].values()) <= {"ok", "down", "degraded"}
+
+
+def chains() -> dict[str, str]:
+    found: dict[str, str] = health.components()["components"]["chain"]
+    return found
+
+
+def test_the_chains_are_told_with_their_rate(make_session: MakeSession) -> None:
+    assert chains() == {"state": "ok", "detail": "EMPTY: no chain has begun"}
+    one, other = make_session(), make_session("Evening")
+    join(one)
+    join(other)
+    assert chains() == {"state": "ok", "detail": "SYNCED: 100 % of 2 chains"}
+    lose_head(one)
+    assert chains() == {"state": "degraded", "detail": "OUT_OF_SYNC: 50 % of 2 chains"}
+
+
+def test_a_chain_out_of_sync_keeps_nobody_away(worker: None, session: Session) -> None:
+    join(session)
+    lose_head(session)
+    status, found = ready()
+    assert (status, found["status"], found["chain"]) == (200, "ok", "degraded")
