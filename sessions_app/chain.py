@@ -92,8 +92,8 @@ def join(session: Session, operation: Operation) -> AILink:
 
 def _hold(session: Session) -> Chain:
     Chain.objects.get_or_create(session=session)
-    rows = Chain.objects.select_related("head")
-    chain = rows.select_for_update(of=("self",), no_key=True).get(session=session)
+    # Without its head: a row that was waited for is joined with what there was before the wait.
+    chain = Chain.objects.select_for_update(no_key=True).get(session=session)
     chain.session = session
     return chain
 
@@ -115,7 +115,7 @@ def _advance(chain: Chain, head: AILink | None, link: AILink) -> None:
 def _head(chain: Chain) -> AILink | None:
     """The head, after putting it right where it is not the end of the chain."""
     tip = last(chain.session)
-    if tip == chain.head:
+    if chain.head_id == (tip.pk if tip else None):
         return tip
     if tip is not None:
         AITransition.objects.create(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from sessions_app import chain
 from sessions_app.chain import Operation
@@ -26,3 +26,10 @@ def join(session: Session, source: str = "narration", **more: Any) -> AILink:
 def lose_head(session: Session, to: AILink | None = None) -> None:
     """Harm the chain as no code of ours does."""
     Chain.objects.filter(session=session).update(head=to)
+
+
+def patiently() -> None:
+    """Let this thread wait for its turn on a slow machine, too, where many wait for one row."""
+    sqlite = connection.vendor == "sqlite"
+    with connection.cursor() as cursor:
+        cursor.execute("PRAGMA busy_timeout = 90000" if sqlite else "SET statement_timeout = 90000")

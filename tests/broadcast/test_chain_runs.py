@@ -25,7 +25,7 @@ from stories.ledger_types import Close, Counts
 from stories.models import TokenUsage
 from stories.usage import Purpose, SessionLedger
 from tests.conftest import MakeSession
-from tests.links import join
+from tests.links import join, patiently
 from tests.runs import run_in
 from tests.together import together
 
@@ -90,6 +90,7 @@ def test_fifty_operations_of_all_kinds_at_once_leave_one_chain(live: Broadcast) 
     claims = [claimed(session, f"claim {number}") for number in range(50)]
 
     def operate(number: int) -> None:
+        patiently()
         run_number = (1, None)[number % 2]
         if number % 5:
             complete(claims[number], f"msg_{number}", run_number=run_number)

@@ -11,7 +11,7 @@ from sessions_app import chain, chain_status
 from sessions_app.chain import Operation
 from sessions_app.models import AILink, AITransition, Chain, Message, Session
 from tests.conftest import MakeSession
-from tests.links import join, lose_head
+from tests.links import join, lose_head, patiently
 from tests.together import together
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
@@ -79,7 +79,12 @@ def by_number(link: AILink) -> int:
 
 def test_fifty_that_end_at_once_leave_one_unbroken_chain(session: Session) -> None:
     sources = list(AILink.Source.values)
-    together(50, lambda number: join(session, sources[number % 4], tokens=number))
+
+    def operate(number: int) -> None:
+        patiently()
+        join(session, sources[number % 4], tokens=number)
+
+    assert together(50, operate) == [None] * 50
     found = chain_status.status(session, None)
     assert numbers(session) == unbroken(50)
     assert (found.state, found.links, found.rate) == ("SYNCED", 50, 100.0)
