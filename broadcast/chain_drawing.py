@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-PITCH, EDGE, RADIUS = 64, 40, 16
+PITCH, EDGE, RADIUS = 60, 36, 16
 LINE, BELOW = 108, 44  # the row, and what stands under it
 LOW, STEEP, HIGH = 26, 12, 88  # how far arcs rise: the least, for each link more, the most
 

@@ -11,7 +11,8 @@ from broadcast import custody, orchestrator
 from broadcast.models import Broadcast
 from broadcast.pipeline import ATTENTION, OFF_AIR, OK, STOPPED, TROUBLED, is_late, why
 from broadcast.states import State
-from sessions_app import events, steps
+from sessions_app import chain_status, events, steps
+from sessions_app.chain_status import Glance
 from sessions_app.models import Session, SessionEvent, SessionStats, Step
 from stories import feed, reading
 from stories.models import Source, SourcePost
@@ -32,7 +33,7 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """Host or producer: ``state`` is ok, attention or stopped; ``figure`` is a number in words."""
+    """Host, producer or AI chain: ``state`` is ok, attention or stopped; ``figure`` is a number in words."""
 
     name: str
     state: str
@@ -72,6 +73,7 @@ class Seen:
     writing_since: datetime | None
     last_post: datetime | None
     needs_approval: bool
+    chain: Glance
 
     @property
     def live(self) -> Broadcast | None:
@@ -88,9 +90,10 @@ class Seen:
 
 
 def read(session: Session) -> Health:
-    """Both workers and the last troubles of a session, the most pressing first."""
+    """Who works, their chain, and the last troubles of a session, the most pressing first."""
     seen = _look(session)
-    return Health([_host(seen), _producer(seen)], list(islice(_troubles(seen), MOST_TROUBLES)))
+    workers = [_host(seen), _producer(seen), _chain(seen)]
+    return Health(workers, list(islice(_troubles(seen), MOST_TROUBLES)))
 
 
 def _look(session: Session) -> Seen:
@@ -113,6 +116,7 @@ def _look(session: Session) -> Seen:
         last_post=read_posts.order_by("-id").values_list("created_at", flat=True).first(),
         needs_approval=session.control_mode == Session.ControlMode.FULL_CONTROL
         and feed.waiting(session).filter(state="written").exists(),
+        chain=chain_status.glance(session),
     )
 
 
@@ -194,11 +198,32 @@ def _producer_state(seen: Seen) -> tuple[str, str]:
     return OK, "Sources are read in time."
 
 
+def _chain(seen: Seen) -> Worker:
+    found = seen.chain
+    figure = f"{found.links:,} {'link' if found.links == 1 else 'links'}"
+    state = ATTENTION if found.state == chain_status.OUT_OF_SYNC else OK
+    return Worker("AI chain", state, f"{found.state}: {CHAIN[found.state]}", figure, [])
+
+
+CHAIN = {
+    chain_status.SYNCED: "the head is the latest operation.",
+    chain_status.OUT_OF_SYNC: "the head is not the latest operation.",
+    chain_status.EMPTY: "no operation has ended yet.",
+}
+
+
+def _of_chain(seen: Seen) -> Iterator[Trouble]:
+    if seen.chain.state == chain_status.OUT_OF_SYNC:
+        advice = "Press “Put right” on the page of the AI chain. The next operation does it, too."
+        yield Trouble("The AI chain is out of sync.", advice)
+
+
 def _troubles(seen: Seen) -> Iterator[Trouble]:
     yield from _of_run(seen)
     yield from _of_workers(seen)
     for health in (Source.Health.FAILED, Source.Health.PAUSED):
         yield from (_of_source(each) for each in seen.sources if each.health == health)
+    yield from _of_chain(seen)
     yield from _of_steps(seen)
 
 

@@ -95,6 +95,28 @@ def _elsewhere(session: Session) -> Iterator[str]:
         yield from check(session)
 
 
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """As much as one query tells: how many links, and whether the head is the latest of them."""
+
+    links: int = 0
+    head: int | None = None
+
+    @property
+    def state(self) -> str:
+        if not self.links:
+            return EMPTY
+        return SYNCED if self.head == self.links else OUT_OF_SYNC
+
+
+def glance(session: Session) -> Glance:
+    """How the chain stands at a glance, for pages that are about something else."""
+    head = Chain.objects.filter(session=OuterRef("session")).values("head__number")
+    links = AILink.objects.filter(session=session).annotate(head=Subquery(head[:1]))
+    found = links.order_by("-number").values_list("number", "head").first()
+    return Glance(*found) if found else Glance()
+
+
 def rate() -> tuple[int, int]:
     """(chains whose head is the latest link, all chains): two look-ups by key for each session."""
     links = AILink.objects.filter(session=OuterRef("pk"))

@@ -19,6 +19,7 @@ from sessions_app.models import Session, Step
 from stories import posts
 from stories.models import Source
 from tests.conftest import MakeSession, run_due_steps
+from tests.links import lose_head
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -63,7 +64,7 @@ def make_late(session: Session, kind: str) -> None:
 
 def test_off_air_both_rest_and_nothing_is_wrong(session: Session) -> None:
     found = read(session)
-    assert [worker.state for worker in found.workers] == ["stopped", "stopped"]
+    assert [worker.state for worker in found.workers] == ["stopped", "stopped", "ok"]
     assert "Off air" in found.workers[0].sentence
     assert found.troubles == []
 
@@ -219,11 +220,31 @@ def test_the_most_pressing_troubles_come_first_and_few(live: Session) -> None:
     assert whats == ["Spent.", "https://x.test/0: Gone.", "https://x.test/1: Gone."]
 
 
+def test_the_chain_is_told_with_its_links(live: Session) -> None:
+    found = read(live).workers[2]
+    assert (found.name, found.state, found.figure) == ("AI chain", "ok", "1 link")
+    assert found.sentence == "SYNCED: the head is the latest operation."
+
+
+def test_a_chain_without_a_link_is_empty(session: Session) -> None:
+    found = read(session).workers[2]
+    assert (found.state, found.figure) == ("ok", "0 links")
+    assert found.sentence == "EMPTY: no operation has ended yet."
+
+
+def test_a_chain_out_of_sync_is_a_trouble_until_it_is_put_right(live: Session) -> None:
+    lose_head(live)
+    assert read(live).workers[2].state == "attention"
+    assert only(live).what == "The AI chain is out of sync."
+    commands.run("chain.recover", live.owner, live, {})
+    assert read(live).troubles == []
+
+
 def test_it_is_read_in_a_constant_number_of_queries(
     live: Session, django_assert_num_queries: Any
 ) -> None:
     session = Session.objects.get(pk=live.pk)
-    with django_assert_num_queries(8):
+    with django_assert_num_queries(9):
         newsroom_health.read(session)
 
 
