@@ -22,6 +22,7 @@ OWNED = (
     "/sessions/", "/sessions/{session}/", "/sessions/{empty}/", "/broadcast/",
     "/broadcast/{session}/", "/broadcast/{empty}/", "/broadcast/{session}/threads/",
     "/broadcast/{session}/threads/{thread}/", "/sessions/{session}/search/?q=the",
+    "/broadcast/{session}/chain/", "/broadcast/{empty}/chain/", "/docs/ai-chain/",
     "/sessions/{session}/search/?what=posts", "/stats/?session={session}",
     "/stats/?session={empty}", "/market/?session={session}", "/market/?session={session}&kind=source",
     "/market/?session={empty}", "/drafting/?session={session}", "/docs/", "/account/", "/settings/",
