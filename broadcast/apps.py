@@ -15,6 +15,7 @@ class BroadcastConfig(AppConfig):
             copydesk,
             desk,
             host,
+            narration,
             orchestrator,
             planning,
             producer,
@@ -25,7 +26,7 @@ class BroadcastConfig(AppConfig):
         from broadcast.audience import episodes, speaking
 
         for module in (
-            orchestrator, run_heads, producer, host, desk, rundown, copydesk, slots, planning,
-            speaking, episodes,
+            orchestrator, run_heads, producer, host, narration, desk, rundown, copydesk, slots,
+            planning, speaking, episodes,
         ):  # fmt: skip
             module.register()

@@ -6,50 +6,39 @@ asked between them, outside any transaction.
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
 import structlog
 from django.db import transaction
-from django.utils import timezone
 
-from broadcast import airing, custody, memories, orchestrator
-from broadcast.memories import Memory
+from broadcast import airing, custody, memories, orchestrator, storybook
 from broadcast.models import Broadcast
+from broadcast.narration import Watch, brief_of, forget
 from broadcast.narrators.choice import EXTRACTIVE, narrator_for
+from broadcast.storybook import Told
 from sessions_app import chain, events, steps
-from sessions_app.chain import Operation
 from sessions_app.errors import NeedsHuman, Retry, SmnbError, StaleClaim, WaitUntil
 from sessions_app.models import Message
-from sessions_app.series import Extra
 from sessions_app.steps import Claim, Kind
-from stories import booking, feed, posts, quarantine, threads, usage
+from stories import posts, quarantine, threads, usage
 from stories.llm import EmptyAnswer, Refused
-from stories.market import trends
-from stories.models import SourcePost, Story, TokenUsage
-from stories.text import tokens_of, word_count
-from stories.threads import Earlier
-from stories.types import Brief, Narration
+from stories.models import SourcePost, Story
+from stories.types import Narration
 from stories.usage import Purpose
 
 log = structlog.get_logger(__name__)
 
-NARRATION = "narration.delta"
-
 LEAD = timedelta(seconds=8)  # how long before the end of an airing the next story is begun
 IDLE = timedelta(seconds=60)  # a new post wakes the host earlier
 HUMAN = timedelta(seconds=30)  # how often a hold that needs a person is tried again
-FRAMES_EVERY = 0.2
-SHOWN = 4000  # characters of a growing narration: whatever they are, the frame stays below 32 kB
-CHECK_EVERY = 1.0
 
 
 def narrate(claim: Claim) -> None:
     """One round of the host: air what waits, or narrate the best post, then arm the next round."""
     run = orchestrator.attend(claim)
     custody.give_back_earlier(claim)
+    forget(claim.session)
     if run is None:
         return
     if run.session.budget is not None and usage.over_budget(run.session):
@@ -107,10 +96,10 @@ def _tell(run: Broadcast, claim: Claim, post: SourcePost) -> None:
     narrator = narrator_for(run.session, ledger, claim.lost)
     if narrator.origin != Story.Origin.MODEL and run.session.model != EXTRACTIVE:
         _say_once(run, "no_key", _NO_KEY)
-    watch = Watch(run, claim, post)
     try:
         earlier = threads.find(run.session, post.title)
-        narration = narrator.narrate(_brief(post, earlier, memory), watch)
+        with Watch(run, claim, post) as watch:
+            narration = narrator.narrate(brief_of(post, earlier, memory), watch)
     except (Refused, EmptyAnswer) as error:
         _pass_over(run, claim, post, error)
     except (Retry, WaitUntil, NeedsHuman) as error:
@@ -122,7 +111,8 @@ def _tell(run: Broadcast, claim: Claim, post: SourcePost) -> None:
             custody.put_back(claim, post)
         raise
     else:
-        _keep(run, claim, Told(post, narration, narrator.origin, earlier, memory), ledger)
+        told = Told(post, narration, narrator.origin, earlier, memory)
+        _keep(run, claim, told, ledger)
 
 
 _NO_KEY = (
@@ -134,56 +124,6 @@ _NO_KEY = (
 def _say_once(run: Broadcast, code: str, sentence: str) -> None:
     if not Message.objects.filter(session=run.session, code=code).exists():
         events.say(run.session, "host", sentence, code)
-
-
-class Watch:
-    """Follows a narration as it grows: shows it to the owner, and stops it when the run has ended."""
-
-    def __init__(self, run: Broadcast, claim: Claim, post: SourcePost) -> None:
-        self._run, self._claim, self._post, self._text = run, claim, post, ""
-        self._shown = self._checked = time.monotonic() - CHECK_EVERY
-
-    def __call__(self, text: str) -> None:
-        at = time.monotonic()
-        self._claim.check()
-        if at - self._checked >= CHECK_EVERY:
-            self._checked = at
-            orchestrator.hold_fast(self._run)
-        if text != self._text and at - self._shown >= FRAMES_EVERY:
-            self._shown, self._text = at, text
-            frame = {"title": self._post.title, "text": text[-SHOWN:]}
-            events.publish_ephemeral(self._run.session_id, NARRATION, frame)
-
-
-def _brief(post: SourcePost, earlier: Earlier | None, memory: Memory) -> Brief:
-    session = post.session
-    return Brief(
-        title=post.title,
-        body=post.body,
-        author=post.author,
-        source=_credit(post),
-        url=post.url,
-        published_at=post.published_at,
-        score=post.score,
-        comments=post.comments,
-        priority=post.priority,
-        personality=session.personality,
-        verbosity=session.verbosity,
-        language=session.language,
-        instructions=session.instructions,
-        recent_titles=memory.titles,
-        so_far=memory.summary,
-        earlier=threads.told_before(earlier),
-        relation=earlier.relation if earlier else "",
-    )
-
-
-def _credit(post: SourcePost) -> str:
-    if post.source.kind == "recording":
-        return "the demo recording"
-    if post.source.kind == "reddit":
-        return post.source.locator
-    return feed.credit(post.source.locator)
 
 
 def _pass_over(run: Broadcast, claim: Claim, post: SourcePost, error: SmnbError) -> None:
@@ -220,17 +160,6 @@ def _hold(run: Broadcast, claim: Claim, error: SmnbError) -> None:
         orchestrator.set_hold(run, hold)
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
-    """A post, what was made of it and by whom, and the story it goes on from."""
-
-    post: SourcePost
-    narration: Narration
-    origin: str
-    earlier: Earlier | None
-    memory: Memory
-
-
 def _keep(run: Broadcast, claim: Claim, told: Told, ledger: usage.SessionLedger) -> None:
     """Store the story with all that belongs to it; a late answer goes to quarantine, not astray."""
     try:
@@ -241,7 +170,7 @@ def _keep(run: Broadcast, claim: Claim, told: Told, ledger: usage.SessionLedger)
             claim.again(_next_round(run) if run.session.pace else steps.now())
             if not posts.settle(told.post, claim, SourcePost.State.TOLD):
                 raise StaleClaim("The post was given to somebody else.")
-            story = _store(run, told, ledger)
+            story = storybook.store(run, told, ledger)
             if run.hold is not None:
                 orchestrator.set_hold(run, None)
             airing.air_next(run)
@@ -249,45 +178,6 @@ def _keep(run: Broadcast, claim: Claim, told: Told, ledger: usage.SessionLedger)
         _too_late(claim, told.post, told.narration)
         raise
     log.info("story_stored", story=story.pk, words=story.word_count)
-
-
-def _store(run: Broadcast, told: Told, ledger: usage.SessionLedger) -> Story:
-    session, narration = run.session, told.narration
-    words = word_count(narration.narrative)
-    used = TokenUsage.objects.filter(attempt__in=ledger.attempts)
-    model = used.order_by("-id").values_list("model", flat=True).first() or ""
-    at = timezone.now()
-    story = Story.objects.create(
-        session=session, post=told.post, origin=told.origin, title=narration.title[:300],
-        narrative=narration.narrative, summary=narration.summary, tone=narration.tone,
-        priority=told.post.label, sentiment=narration.sentiment, topics=list(narration.topics),
-        model=model, note=narration.note[:300], word_count=words,
-        duration=airing.seconds_on_air(words, session.pace), completed_at=at,
-    )  # fmt: skip
-    used.update(story=story)
-    if not ledger.attempts:
-        _link(run, told)
-    opened = threads.join(story, told.earlier) if told.earlier else None
-    airing.changed(story)
-    trends.told(told.post)
-    events.record(
-        session, feed.WRITTEN,
-        {"story": feed.payload(story), "queue": posts.queue_payload(session),
-         "joined": airing.shown(opened) if opened else None},
-        at, Extra(shares=booking.story_shares(story, ledger.attempts)),
-        story_count=1, words=words, narration_seconds=story.duration,
-    )  # fmt: skip
-    return story
-
-
-def _link(run: Broadcast, told: Told) -> None:
-    """A narrator that asks no model is an operation of the session like any other."""
-    operation = Operation(
-        source=chain.Source.NARRATION, provider_id=chain.offline_id(), model=told.origin,
-        run_number=run.number, context_head=told.memory.head,
-        tokens=tokens_of(told.narration.narrative),
-    )  # fmt: skip
-    chain.join(run.session, operation)
 
 
 def _too_late(claim: Claim, post: SourcePost, narration: Narration) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.db.models import OuterRef, Subquery
 
-from broadcast import airing, crew, desk, newsroom_health, orchestrator, slots
+from broadcast import airing, crew, desk, narration, newsroom_health, orchestrator, slots
 from broadcast.audience import addresses, language, sounds
 from broadcast.models import Airing, Broadcast
 from broadcast.states import State
@@ -130,6 +130,7 @@ def studio_page(session: Session, part: FeedPart = LATEST) -> dict[str, Any]:
         **page,
         **_turns(session),
         **feed_page(session, part),
+        "narration": narration.so_far(session),
         "health": newsroom_health.read(session),
         "queue": posts.queue_payload(session),
         "messages": [events.message_payload(message) for message in messages],

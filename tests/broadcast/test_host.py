@@ -10,9 +10,9 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from broadcast import custody, host, orchestrator
+from broadcast import custody, host, narration, orchestrator
 from broadcast.models import Broadcast
-from sessions_app import audits, commands, lifecycle, steps, sweeper
+from sessions_app import audits, checkpoints, commands, lifecycle, steps, sweeper
 from sessions_app.errors import NeedsHuman, Retry, SmnbError, WaitUntil
 from sessions_app.models import Message, Session, SessionEvent, Step
 from stories import keys
@@ -439,3 +439,32 @@ def test_a_refused_key_is_a_hold_that_names_no_key(
     told = str(list(SessionEvent.objects.values_list("payload", flat=True)))
     assert "key-of-the-stand-in" not in told
     assert list(audits.run()) == []
+
+
+class Peeking(Trouble):
+    """A narrator that looks, in the middle, at what a page loaded now would show."""
+
+    seen: Any = None
+
+    def narrate(self, brief: Brief, on_text: OnText) -> Narration:
+        told = super().narrate(brief, on_text)
+        self.seen = narration.so_far(Session.objects.get())
+        return told
+
+
+def test_what_is_being_written_is_kept_until_the_story_is_there(
+    live: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    narrator = Peeking()
+    monkeypatch.setattr(host, "narrator_for", lambda *_: narrator)
+    narrate(live)
+    assert narrator.seen == {"title": narrator.briefs[0].title, "text": "All is"}
+    assert narration.so_far(live) is None
+
+
+def test_what_a_killed_worker_was_writing_is_forgotten_by_the_next(live: Session) -> None:
+    die(live)
+    checkpoints.keep(live.pk, narration.NARRATION, {"title": "A", "text": "All"})
+    commands.run("broadcast.stop", live.owner, live, {})
+    revive(live)
+    assert narration.so_far(live) is None
