@@ -32,6 +32,7 @@ def stats(session: Session) -> dict[str, Any]:
             "cache_write_tokens", "last_story_at", "feed", "queue",
         )},
         "total_cost": usd(found["cost_lower"]),
+        "cache_saved": usd(found["cache_saved"]),
         "cost_bounds": {"lower": usd(found["cost_lower"]), "upper": usd(found["cost_upper"])},
         "avg_story_length": round(found["words"] / stories, 1) if stories else 0,
         "total_duration": found["narration_seconds"],

@@ -291,6 +291,7 @@ def _point_payload(point: Point) -> dict[str, Any]:
         **{name: point[name] for name in PLAIN},
         "cost_lower": overview.usd(point["cost_lower"]),
         "cost_upper": overview.usd(point["cost_upper"]),
+        "cache_saved": overview.usd(point["cache_saved"]),
         "call_ms": _rounded(point.call_ms),
         "first_token_ms": _rounded(point.first_token_ms),
     }

@@ -33,7 +33,7 @@ COUNTERS = frozenset(
     {
         "story_count", "words", "narration_seconds", "on_air_seconds", "input_tokens",
         "output_tokens", "cache_read_tokens", "cache_write_tokens", "cost_lower", "cost_upper",
-        "unpriced", "feed", "queue", "messages",
+        "cache_saved", "unpriced", "feed", "queue", "messages",
     }
 )  # fmt: skip
 _COLUMNS = [str(field.column) for field in SessionStats._meta.concrete_fields]
@@ -83,6 +83,7 @@ def figures(stats: SessionStats) -> dict[str, Any]:
         "cost": stats.cost_lower,
         "cost_lower": stats.cost_lower,
         "cost_upper": stats.cost_upper,
+        "cache_saved": stats.cache_saved,
         "unpriced": stats.unpriced,
         "words": stats.words,
         "narration_seconds": stats.narration_seconds,

@@ -36,6 +36,7 @@ def ledger() -> Iterator[tuple[object, str]]:
         "cache_read_tokens",
         "cost_lower",
         "cost_upper",
+        "cache_saved",
     ):
         yield from compare(column, column.replace("_", " "), closed, Sum(column))
     written = Sum(F("cache_write_5m_tokens") + F("cache_write_1h_tokens"))
@@ -48,7 +49,7 @@ def buckets() -> Iterator[tuple[object, str]]:
     hours = Bucket.objects.filter(size=60)
     for column in (
         "story_count", "words", "feed", "input_tokens", "output_tokens", "cache_read_tokens",
-        "cache_write_tokens", "cost_lower", "cost_upper",
+        "cache_write_tokens", "cost_lower", "cost_upper", "cache_saved",
     ):  # fmt: skip
         what = f"{column.replace('_', ' ')} over time"
         yield from compare(column, what, hours, Sum(column))

@@ -16,7 +16,7 @@ from stories.models import Story, TokenUsage
 Dimension = Tally.Dimension
 COUNTED = (
     "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "cost_lower",
-    "cost_upper", "unpriced",
+    "cost_upper", "cache_saved", "unpriced",
 )  # fmt: skip
 SUMMED = ("input_tokens", "output_tokens", "cost_lower", "cost_upper", "bounded")
 
@@ -31,6 +31,7 @@ class Booking:
     cache_write_tokens: int = 0
     cost_lower: int = 0
     cost_upper: int = 0
+    cache_saved: int = 0
     unpriced: int = 0
     calls: int = 0
     bounded: int = 0
@@ -52,6 +53,7 @@ class Booking:
             cache_write_tokens=row.cache_write_5m_tokens + row.cache_write_1h_tokens,
             cost_lower=row.cost_lower,
             cost_upper=row.cost_upper,
+            cache_saved=row.cache_saved,
             unpriced=int(row.unpriced),
             calls=1,
             bounded=int(not row.exact),

@@ -123,6 +123,28 @@ def bounds(close: Close) -> Bounds:
     return Bounds(lower.cost, upper.cost, upper.version)
 
 
+def saved(close: Close) -> int:
+    """What the cache saved, in 10⁻¹² USD: what was read from it would have cost as input, less what
+    writing cost beyond. Below nothing where more was written than read; raises UnknownModel.
+    """
+    return sum(
+        _saved(model, counts, close.service_tier)
+        for model, counts in [
+            (close.model, sum((Counts() - extra.counts for extra in close.passes), close.counts)),
+            *((extra.model, extra.counts) for extra in close.passes),
+        ]
+    )
+
+
+def _saved(model: str, counts: Counts, service_tier: str | None) -> int:
+    cached = counts.cache_read + counts.cache_write_5m + counts.cache_write_1h
+    if not cached:
+        return 0
+    plain = Counts(counts.input + cached, counts.output, web_searches=counts.web_searches)
+    without = price(model, plain, service_tier=service_tier)
+    return without.cost - price(model, counts, service_tier=service_tier).cost
+
+
 def _total(close: Close, counts: Counts) -> Price:
     """The price of ``counts``, of which each extra pass is priced at its own model."""
     rest = sum((Counts() - extra.counts for extra in close.passes), counts)

@@ -177,11 +177,13 @@ def _priced(close: Close) -> dict[str, Any]:
     try:
         bounds = prices.bounds(close)
     except prices.UnknownModel:
-        return {"unpriced": True, "cost_lower": 0, "cost_upper": 0, "price_version": ""}
+        nothing = {"cost_lower": 0, "cost_upper": 0, "cache_saved": 0, "price_version": ""}
+        return {"unpriced": True, **nothing}
     return {
         "unpriced": False,
         "cost_lower": bounds.lower,
         "cost_upper": bounds.upper,
+        "cache_saved": prices.saved(close),
         "price_version": bounds.version,
     }
 

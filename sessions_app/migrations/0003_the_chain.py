@@ -12,6 +12,19 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.AddField(
+            model_name="bucket",
+            name="cache_saved",
+            field=models.BigIntegerField(default=0, help_text="In 10⁻¹² USD, or less than 0."),
+        ),
+        migrations.AddField(
+            model_name="sessionstats",
+            name="cache_saved",
+            field=models.BigIntegerField(
+                default=0,
+                help_text="In 10⁻¹² USD: by the cache, less than nothing where it cost more.",
+            ),
+        ),
+        migrations.AddField(
             model_name="message",
             name="applied_at",
             field=models.DateTimeField(blank=True, null=True),

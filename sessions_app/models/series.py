@@ -22,6 +22,7 @@ class Bucket(InSession):
     cache_write_tokens = models.BigIntegerField(default=0)
     cost_lower = models.BigIntegerField(default=0, help_text="In 10⁻¹² USD.")
     cost_upper = models.BigIntegerField(default=0, help_text="In 10⁻¹² USD.")
+    cache_saved = models.BigIntegerField(default=0, help_text="In 10⁻¹² USD, or less than 0.")
     calls = models.BigIntegerField(default=0, help_text="Model attempts that ended.")
     bounded = models.BigIntegerField(default=0, help_text="Of them, known by bounds only.")
     failed = models.BigIntegerField(default=0, help_text="Of them, ended with an error.")

@@ -123,6 +123,9 @@ class SessionStats(models.Model):
     cache_write_tokens = models.BigIntegerField(default=0)
     cost_lower = models.BigIntegerField(default=0, help_text="In 10⁻¹² USD.")
     cost_upper = models.BigIntegerField(default=0, help_text="In 10⁻¹² USD.")
+    cache_saved = models.BigIntegerField(
+        default=0, help_text="In 10⁻¹² USD: by the cache, less than nothing where it cost more."
+    )
     unpriced = models.BigIntegerField(default=0, help_text="Attempts without a known price.")
     feed = models.BigIntegerField(default=0, help_text="Posts of the session.")
     queue = models.BigIntegerField(default=0, help_text="Posts queued and held.")

@@ -13,6 +13,13 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        migrations.AddField(
+            model_name="tokenusage",
+            name="cache_saved",
+            field=models.BigIntegerField(
+                default=0, help_text="In 10⁻¹² USD: what the cache saved, or cost beyond."
+            ),
+        ),
         migrations.CreateModel(
             name="DraftMessage",
             fields=[

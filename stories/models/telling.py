@@ -191,6 +191,9 @@ class TokenUsage(InSession):
     web_searches = models.PositiveIntegerField(default=0)
     cost_lower = models.BigIntegerField(default=0, help_text="In 10⁻¹² USD.")
     cost_upper = models.BigIntegerField(default=0, help_text="In 10⁻¹² USD.")
+    cache_saved = models.BigIntegerField(
+        default=0, help_text="In 10⁻¹² USD: what the cache saved, or cost beyond."
+    )
     unpriced = models.BooleanField(default=False, help_text="No price is known for the model.")
     price_version = models.CharField(max_length=40, blank=True)
     request_id = models.CharField(max_length=80, blank=True)

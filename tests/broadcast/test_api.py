@@ -27,7 +27,7 @@ SESSION = {
 }  # fmt: skip
 STATS = {
     "story_count", "total_tokens", "input_tokens", "output_tokens", "cache_read_tokens",
-    "cache_write_tokens", "total_cost", "cost_bounds", "avg_story_length", "total_duration",
+    "cache_write_tokens", "cache_saved", "total_cost", "cost_bounds", "avg_story_length", "total_duration",
     "last_story_at", "message_count", "feed", "queue", "broadcast_state", "hold",
 }  # fmt: skip
 STORY = {

@@ -8,11 +8,13 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.contrib.auth.models import User
+from django.db import connection, transaction
 from django.db.models import Sum
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from broadcast import orchestrator, pipeline, plots, statistics
+from broadcast import orchestrator, overview, pipeline, plots, statistics
 from broadcast.models import Airing, Broadcast
 from broadcast.statistics import POINTS, Statistics
 from sessions_app import commands, events, series, steps
@@ -330,3 +332,20 @@ def test_the_payload_carries_money_as_strings_and_gaps_as_null(modelled: Session
     assert orchestrator.air(modelled)["state"] == "live"
     commands.run("broadcast.stop", modelled.owner, modelled, {})
     assert payload(modelled)["frozen"]
+
+
+def test_what_the_cache_saved_is_a_figure_of_its_own(
+    session: Session, client_of: Callable[[User], Client]
+) -> None:
+    def shown() -> tuple[str, str, str]:
+        points = statistics.series_payload(session, 60)["points"]
+        page = client_of(session.owner).get(f"/stats/?session={session.pk}").content.decode()
+        figure = page.partition("Saved by the cache</dt><dd><strong>")[2].partition("</strong>")[0]
+        return overview.stats(session)["cache_saved"], points[-1]["cache_saved"], figure
+
+    with transaction.atomic():
+        events.record(session, "usage.closed", {}, feed=1)
+    assert shown() == ("0", "0", "$0.0000")
+    with transaction.atomic():
+        events.record(session, "usage.closed", {}, cache_saved=2_500_000_000)
+    assert shown() == ("0.0025", "0.0025", "$0.0025")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from stories.ledger_types import Counts
-from tests.standins.anthropic_compose import composed, tokens_of
+from tests.standins.anthropic_compose import composed, text_of, tokens_of
 from tests.standins.anthropic_events import Plan, after, deltas, frame, opening, whole
 from tests.standins.server import Request, StandIn
 
@@ -28,6 +29,9 @@ _RATE = "This request would exceed the rate limit of your organization."
 _SPEND = "Your workspace has had enough for this month."
 _CREDIT = "Your credit balance is too low to access the API. Purchase credits."
 _LONG = "prompt is too long: 212000 tokens > 200000 maximum"
+
+# What is shorter is not cached; 1,024 tokens for models that are not named here.
+LEAST_CACHED = {"claude-haiku-4-5": 4096}
 
 # mode: status, error type, message, error code, headers
 ERRORS: dict[str, tuple[int, str, str, str, dict[str, str]]] = {
@@ -73,6 +77,7 @@ class AnthropicStandIn(StandIn):
         self.abandoned = threading.Event()  # a client hung up in the middle of an answer
         self._lock = threading.Lock()
         self._count = 0
+        self._cached: dict[tuple[str, str], float] = {}  # until when a beginning is kept
 
     @property
     def finished(self) -> list[Served]:
@@ -119,9 +124,26 @@ class AnthropicStandIn(StandIn):
 
     def _plan(self, request_id: str, asked: dict[str, Any]) -> Plan:
         text = self.text if self.text is not None else composed(asked)
+        read, written = self._from_cache(asked["model"], asked.get("system", ""))
+        fresh = _input_tokens(asked) - read - written
         return Plan(
-            request_id, asked["model"], _input_tokens(asked), text, int(asked["max_tokens"])
-        )
+            request_id, asked["model"], fresh, text, int(asked["max_tokens"]),
+            cache_read=read, cache_write=written,
+        )  # fmt: skip
+
+    def _from_cache(self, model: str, system: str | list[dict[str, Any]]) -> tuple[int, int]:
+        """How many tokens of the system text come from the cache, and how many go into it."""
+        blocks = [] if isinstance(system, str) else system
+        while blocks and "cache_control" not in blocks[-1]:
+            blocks = blocks[:-1]
+        beginning = text_of(blocks)
+        tokens = tokens_of(beginning)
+        if tokens < LEAST_CACHED.get(model, 1024):
+            return 0, 0
+        with self._lock:
+            known = self._cached.get((model, beginning), 0) > time.monotonic()
+            self._cached[model, beginning] = time.monotonic() + 300
+        return (tokens, 0) if known else (0, tokens)
 
     def _error(
         self,
@@ -181,8 +203,8 @@ class AnthropicStandIn(StandIn):
 
 
 def _input_tokens(asked: dict[str, Any]) -> int:
-    content = "".join(str(message["content"]) for message in asked["messages"])
-    return tokens_of(asked.get("system", "") + content) + 7
+    content = "".join(text_of(message["content"]) for message in asked["messages"])
+    return tokens_of(text_of(asked.get("system", "")) + content) + 7
 
 
 def _half(server: AnthropicStandIn, plan: Plan) -> Iterator[dict[str, Any]]:

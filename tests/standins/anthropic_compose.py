@@ -16,6 +16,11 @@ def tokens_of(text: str) -> int:
     return (len(text) + 3) // 4
 
 
+def text_of(content: str | list[dict[str, Any]]) -> str:
+    """What a text, or a list of text blocks, says."""
+    return content if isinstance(content, str) else "".join(block["text"] for block in content)
+
+
 def pieces(text: str) -> Iterator[str]:
     """``text`` in the pieces it is streamed in; they cut words, escapes and sentences."""
     for at in range(0, len(text), _PIECE):
@@ -24,7 +29,7 @@ def pieces(text: str) -> Iterator[str]:
 
 def composed(asked: dict[str, Any]) -> str:
     """An answer to the request ``asked``: JSON to its schema, or else prose."""
-    title, body = _quoted(str(asked["messages"][-1]["content"]))
+    title, body = _quoted(text_of(asked["messages"][-1]["content"]))
     text = " ".join(f"{part.rstrip('.')}." for part in (title, body) if part)
     schema = asked.get("output_config", {}).get("format", {}).get("schema")
     if schema is None:
@@ -33,11 +38,16 @@ def composed(asked: dict[str, Any]) -> str:
 
 
 def _quoted(prompt: str) -> tuple[str, str]:
-    """The title and the beginning of the body of the post in the prompt's delimited block."""
+    """The title and the beginning of the body of the post in the prompt's delimited block, or of
+    the stories in it.
+    """
     found = _BLOCK.search(prompt)
     if found is None:
         return "An answer", " ".join(prompt.split())[:300]
     post = json.loads(found[2])
+    told = post.get("told") or post.get("stories")
+    if isinstance(told, list):
+        return str(told[0]["title"]), " ".join(each["told"] for each in told)[:300]
     return str(post.get("title", "An answer")), " ".join(str(post.get("body", "")).split())[:300]
 
 

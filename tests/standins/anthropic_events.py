@@ -21,6 +21,17 @@ class Plan:
     text: str
     max_tokens: int
     stop_reason: str = "end_turn"
+    cache_read: int = 0
+    cache_write: int = 0
+
+    @property
+    def usage(self) -> dict[str, int]:
+        """What was read, as the API reports it: ``input_tokens`` is without the cache."""
+        return {
+            "input_tokens": self.input,
+            "cache_creation_input_tokens": self.cache_write,
+            "cache_read_input_tokens": self.cache_read,
+        }
 
 
 def frame(event: dict[str, Any]) -> bytes:
@@ -31,7 +42,10 @@ def after(event: dict[str, Any], plan: Plan, counts: Counts) -> Counts:
     """What has been served once ``event`` is out: input at the start, a token per piece after."""
     match event["type"]:
         case "message_start":
-            return Counts(input=plan.input, output=1)
+            return Counts(
+                input=plan.input, output=1,
+                cache_read=plan.cache_read, cache_write_5m=plan.cache_write,
+            )  # fmt: skip
         case "content_block_delta":
             so_far = counts.output + tokens_of(event["delta"]["text"])
             return replace(counts, output=min(so_far, plan.max_tokens))
@@ -41,11 +55,10 @@ def after(event: dict[str, Any], plan: Plan, counts: Counts) -> Counts:
 
 
 def opening(plan: Plan) -> Iterator[dict[str, Any]]:
+    written = {"ephemeral_5m_input_tokens": plan.cache_write, "ephemeral_1h_input_tokens": 0}
     usage = {
-        "input_tokens": plan.input,
-        "cache_creation_input_tokens": 0,
-        "cache_read_input_tokens": 0,
-        "cache_creation": {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 0},
+        **plan.usage,
+        "cache_creation": written,
         "output_tokens": 1,
         "service_tier": "standard",
     }
@@ -77,12 +90,7 @@ def ending(plan: Plan) -> Iterator[dict[str, Any]]:
     yield {
         "type": "message_delta",
         "delta": {"stop_reason": plan.stop_reason, "stop_sequence": None},
-        "usage": {
-            "input_tokens": plan.input,
-            "cache_creation_input_tokens": 0,
-            "cache_read_input_tokens": 0,
-            "output_tokens": output,
-        },
+        "usage": {**plan.usage, "output_tokens": output},
     }
     yield {"type": "message_stop"}
 
