@@ -12,6 +12,7 @@ class BroadcastConfig(AppConfig):
     def ready(self) -> None:
         from broadcast import (  # noqa: F401
             audits,
+            compaction,
             copydesk,
             desk,
             host,
@@ -19,6 +20,7 @@ class BroadcastConfig(AppConfig):
             orchestrator,
             planning,
             producer,
+            recaps,
             run_heads,
             rundown,
             slots,
@@ -26,7 +28,7 @@ class BroadcastConfig(AppConfig):
         from broadcast.audience import episodes, speaking
 
         for module in (
-            orchestrator, run_heads, producer, host, narration, desk, rundown, copydesk, slots,
-            planning, speaking, episodes,
+            orchestrator, run_heads, compaction, recaps, producer, host, narration, desk,
+            rundown, copydesk, slots, planning, speaking, episodes,
         ):  # fmt: skip
             module.register()

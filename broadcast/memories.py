@@ -6,17 +6,25 @@ sum of the broadcast besides their own messages.
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+
+from django.db.models import Q, QuerySet
 
 from sessions_app import chain
 from sessions_app.models import AILink, Chain, Session
 from stories import feed
+from stories.models import Story
 from stories.text import clean_line, tokens_of, within
 
 MOST_TOKENS = 200
 MOST_SUMMARY = 120
 MOST_TITLE = 120  # characters
-TITLES = 10
+MOST_RETOLD = 240  # characters
+TITLES = 5
+UNTOLD = (Story.State.VETOED, Story.State.KILLED)
+WEIGHT = (Story.Priority.HIGH, Story.Priority.MEDIUM, Story.Priority.LOW)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,30 +38,79 @@ class Memory:
 
 def told(session: Session) -> Memory:
     """What a narrator is to know of the programme so far: at most ``MOST_TOKENS`` tokens."""
-    base = _base(session)
-    summary = within(base.summary, MOST_SUMMARY) if base else ""
+    start = base(session)
+    summary = within(start.summary, MOST_SUMMARY) if start else ""
     left = MOST_TOKENS - tokens_of(summary)
     titles: list[str] = []
-    for title in _titles(session, base):
+    for title in _titles(session, start):
         left -= tokens_of(title) + 1
         if left < 0:
             break
         titles.append(title)
-    head = chain.last(session) if titles else base
+    head = chain.last(session) if titles else start
     return Memory(head, summary, tuple(titles))
 
 
-def _base(session: Session) -> AILink | None:
-    found = Chain.objects.filter(session=session).select_related("base").first()
-    return found.base if found else None
+def base(session: Session) -> AILink | None:
+    """From where context counts: the latest reset, or compaction that says what it carries on.
+
+    A compaction whose summary is still being written, or was lost with its worker, carries nothing.
+    """
+    found = Chain.objects.filter(session=session).select_related("base__context_head").first()
+    if found is None or found.base is None or _carries(found.base):
+        return found.base if found else None
+    links = AILink.objects.filter(session=session, number__lt=found.base.number)
+    return links.select_related("context_head").filter(_CARRIES).order_by("-number").first()
 
 
-def _titles(session: Session, base: AILink | None) -> list[str]:
+_CARRIES = Q(source=AILink.Source.RESET) | Q(source=AILink.Source.COMPACTION) & ~Q(summary="")
+
+
+def _carries(link: AILink) -> bool:
+    return link.source == AILink.Source.RESET or bool(link.summary)
+
+
+def since(session: Session, start: AILink | None) -> QuerySet[Story]:
+    """The stories told since what ``start`` knew, newest first; of those it knew, the last again.
+
+    A story is stored after its link, so that none is missed.
+    """
+    rows = feed.of_session(session).exclude(state__in=UNTOLD)
+    if start is None:
+        return rows
+    return rows.filter(created_at__gt=(start.context_head or start).created_at)
+
+
+def _titles(session: Session, start: AILink | None) -> list[str]:
     """Headlines told since the base, newest first."""
-    rows = feed.of_session(session)
-    if base is not None:
-        rows = rows.filter(created_at__gt=base.created_at)
-    lines = (
-        clean_line(title, MOST_TITLE) for title in rows.values_list("title", flat=True)[:TITLES]
-    )
-    return [line for line in lines if line]
+    found = since(session, start).values_list("title", flat=True)[:TITLES]
+    return [line for line in (clean_line(title, MOST_TITLE) for title in found) if line]
+
+
+def retold(stories: Iterable[Story], most: int) -> list[dict[str, str]]:
+    """Headlines and first sentences of ``stories`` (newest first) within ``most`` tokens, as told."""
+    kept: list[dict[str, str]] = []
+    for story in stories:
+        title = clean_line(story.title, MOST_TITLE)
+        one = {"title": title, "told": clean_line(story.summary or story.narrative, MOST_RETOLD)}
+        most -= tokens_of(json.dumps(one, ensure_ascii=False))
+        if most < 0:
+            break
+        kept.append(one)
+    return kept[::-1]
+
+
+def headlines(stories: Sequence[Story], most: int) -> str:
+    """The weightiest headlines of ``stories`` (newest first) within ``most`` tokens, as told."""
+    kept: list[Story] = []
+    for story in sorted(stories, key=lambda one: WEIGHT.index(one.priority)):
+        cost = tokens_of(_sentence(story))
+        if cost <= most:
+            most -= cost
+            kept.append(story)
+    return " ".join(_sentence(story) for story in reversed(stories) if story in kept)
+
+
+def _sentence(story: Story) -> str:
+    title = clean_line(story.title, MOST_TITLE)
+    return title if title.endswith((".", "!", "?", "…")) else f"{title}."

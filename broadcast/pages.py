@@ -8,7 +8,7 @@ from typing import Any
 
 from django.db.models import OuterRef, Subquery
 
-from broadcast import airing, crew, desk, narration, newsroom_health, orchestrator, slots
+from broadcast import airing, crew, desk, narration, newsroom_health, orchestrator, recaps, slots
 from broadcast.audience import addresses, language, sounds
 from broadcast.models import Airing, Broadcast
 from broadcast.states import State
@@ -44,6 +44,7 @@ def manager_page(session: Session) -> dict[str, Any]:
         "session_budget": session.budget,
         "addresses": addresses.below(page["session"]["watch_url"]),
         "slots": slots.all_payload(session),
+        "recaps": recaps.latest(session),
         "crew": crew.payload(session, page["figures"], page["sources"]),
     }
 

@@ -39,6 +39,8 @@ def store(run: Broadcast, told: Told, ledger: SessionLedger) -> Story:
     used = TokenUsage.objects.filter(attempt__in=ledger.attempts)
     model = used.order_by("-id").values_list("model", flat=True).first() or ""
     at = timezone.now()
+    if not ledger.attempts:
+        _link(run, told)
     story = Story.objects.create(
         session=session, post=told.post, origin=told.origin, title=narration.title[:300],
         narrative=narration.narrative, summary=narration.summary, tone=narration.tone,
@@ -47,8 +49,6 @@ def store(run: Broadcast, told: Told, ledger: SessionLedger) -> Story:
         duration=airing.seconds_on_air(words, session.pace), completed_at=at,
     )  # fmt: skip
     used.update(story=story)
-    if not ledger.attempts:
-        _link(run, told)
     opened = threads.join(story, told.earlier) if told.earlier else None
     airing.changed(story)
     trends.told(told.post)

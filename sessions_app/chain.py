@@ -145,6 +145,19 @@ def _recovered(tip: AILink | None) -> str:
     return f"The AI chain lost its latest link; it goes on from link {tip.number}, the last valid."
 
 
+def sum_up(link: AILink, text: str) -> bool:
+    """Write what a compaction carries on, once, in the caller's transaction.
+
+    Nothing is carried past a reset that came between what was read for it and its link: then, and
+    where it was written before, this is False.
+    """
+    known = link.context_head.number if link.context_head else 0
+    between = AILink.objects.filter(session=link.session_id, source=Source.RESET)
+    if between.filter(number__gt=known, number__lt=link.number).exists():
+        return False
+    return bool(AILink.objects.filter(pk=link.pk, summary="").update(summary=text))
+
+
 def last(session: Session) -> AILink | None:
     """The end of the session's chain."""
     return AILink.objects.filter(session=session).order_by("-number").first()

@@ -17,18 +17,24 @@ from stories.llm import Gateway
 EXTRACTIVE = "extractive"
 
 
-def narrator_for(session: Session, ledger: Ledger, ended: Event) -> Narrator:
-    """The session's narrator; the model called "extractive" never asks anybody.
+def gateway_for(session: Session, ended: Event) -> Gateway | None:
+    """How the session's model is asked; None when it has none, or nobody has a key for it.
 
-    It asks with the key of the session's owner, else with the operator's. Setting ``ended`` hangs
-    up on the model at once.
+    It is asked with the key of the session's owner, else with the operator's; NeedsHuman where that
+    key cannot be used. Setting ``ended`` hangs up on the model at once.
     """
     if session.model == EXTRACTIVE:
-        return ExtractiveNarrator()
+        return None
+    found = keys.anthropic_of(session.owner)
+    return None if found is None else Gateway(found, ended=ended)
+
+
+def narrator_for(session: Session, ledger: Ledger, ended: Event) -> Narrator:
+    """The session's narrator; the model called "extractive" never asks anybody."""
     try:
-        found = keys.anthropic_of(session.owner)
+        gateway = gateway_for(session, ended)
     except NeedsHuman as error:
         return LockedNarrator(error)
-    if found is None:
+    if gateway is None:
         return ExtractiveNarrator()
-    return AnthropicNarrator(Gateway(found, ended=ended), ledger, session.model)
+    return AnthropicNarrator(gateway, ledger, session.model)

@@ -9,7 +9,7 @@ import pytest
 from django.db import transaction
 from django.template.loader import render_to_string
 
-from broadcast.host import SHOWN
+from broadcast.narration import SHOWN
 from sessions_app import events, render
 from sessions_app.models import Session, SessionEvent
 from sessions_app.render import HTML, JSON
