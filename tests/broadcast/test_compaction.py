@@ -11,7 +11,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from broadcast import compaction, memories
-from sessions_app import audits, chain, events, lifecycle, steps, workspace
+from sessions_app import audits, chain, chain_status, events, lifecycle, steps, workspace
 from sessions_app.chain import Operation
 from sessions_app.models import AILink, AITransition, Chain, Session, Step
 from sessions_app.series import Extra
@@ -274,7 +274,7 @@ def test_a_worker_killed_between_answer_and_summary_forgets_nothing(
     lost, kept = links(session, "compaction")
     assert (lost.summary, kept.previous) == ("", lost)
     assert memories.told(session).summary == kept.summary != ""
-    assert chain.status(session).state == chain.SYNCED
+    assert chain_status.status(session).state == chain_status.SYNCED
 
 
 def _die(*_: Any) -> bool:

@@ -12,7 +12,7 @@ import pytest
 
 from broadcast.models import Broadcast
 from broadcast.narrators.choice import gateway_for
-from sessions_app import audits, chain, commands, steps, workspace
+from sessions_app import audits, chain, chain_status, commands, steps, workspace
 from sessions_app.models import AILink, AITransition, Session, Step
 from sessions_app.steps import Kind
 from stories import keys
@@ -113,7 +113,7 @@ def test_every_operation_joins_behind_the_newest(
     assert [(each.old, each.new) for each in moves] == list(
         zip([None, *links], links, strict=False)
     )
-    assert chain.status(finished).state == chain.SYNCED
+    assert chain_status.status(finished).state == chain_status.SYNCED
     assert [link.provider_id for link in links] == [
         served.request_id.replace("req", "msg") for served in anthropic.finished
     ]
