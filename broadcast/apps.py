@@ -24,11 +24,12 @@ class BroadcastConfig(AppConfig):
             run_heads,
             rundown,
             slots,
+            wishes,
         )
         from broadcast.audience import episodes, speaking
 
         for module in (
             orchestrator, run_heads, compaction, recaps, producer, host, narration, desk,
-            rundown, copydesk, slots, planning, speaking, episodes,
+            rundown, copydesk, slots, planning, speaking, episodes, wishes,
         ):  # fmt: skip
             module.register()

@@ -15,7 +15,7 @@ from broadcast.states import State
 from sessions_app import events
 from sessions_app.models import Message, Session, SessionStats
 from sessions_app.models.session import SessionQuerySet
-from stories import feed, posts, reading
+from stories import feed, interests, posts, reading
 from stories.models import Story
 
 FEED_MOST = 25
@@ -33,6 +33,7 @@ def session_page(session: Session) -> dict[str, Any]:
         "figures": events.figures(stats),
         "air": orchestrator.air(session),
         "sources": [reading.payload(source) for source in reading.shown(session)],
+        "interests": interests.of_session(session),
     }
 
 

@@ -14,9 +14,11 @@ from django.db.models import F, QuerySet
 from sessions_app.events import stamp
 from sessions_app.models import Session, Step
 from sessions_app.steps import Claim
+from stories import tastes
 from stories.likeness import nearest
 from stories.models import Source, SourcePost
 from stories.scoring import score
+from stories.tastes import Taste
 from stories.text import canonical_url
 from stories.types import FetchedPost
 
@@ -70,7 +72,8 @@ def add(source: Source, fetched: Iterable[FetchedPost], now: datetime) -> Added:
     if not fresh:
         return Added([], 0)
     titles = _recent_titles(source.session_id, now)
-    inserted = [_insert(source, post, now, titles) for post in fresh]
+    taste = tastes.of_session(source.session_id)
+    inserted = [_insert(source, post, now, titles, taste) for post in fresh]
     return Added(inserted, sum(post.state == State.QUEUED for post in inserted))
 
 
@@ -82,9 +85,9 @@ def _recent_titles(session_id: UUID, now: datetime) -> list[tuple[int, str]]:
 
 
 def _insert(
-    source: Source, post: FetchedPost, now: datetime, titles: list[tuple[int, str]]
+    source: Source, post: FetchedPost, now: datetime, titles: list[tuple[int, str]], taste: Taste
 ) -> SourcePost:
-    scored = score(post, now)
+    scored = score(post, now, taste.of(post.title, post.body, source.locator))
     url_digest = digest(canonical_url(post.url))
     row = SourcePost(
         session_id=source.session_id,

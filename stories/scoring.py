@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,6 +12,8 @@ from stories.text import word_count
 from stories.types import FetchedPost, Priority
 
 WEIGHTS = {"engagement": 0.4, "recency": 0.3, "quality": 0.3}
+# What a person wants more or less of is lifted or lowered by this, beyond the sum of the others.
+INTEREST = 0.15
 HIGH = 0.60
 MEDIUM = 0.30
 HALF_LIFE_HOURS = 6.0
@@ -33,15 +36,18 @@ _CLICKBAIT = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """``priority`` is the sum of ``parts`` by WEIGHTS; all 0..1. People filter by the label."""
+    """``priority`` is the sum of ``parts`` by WEIGHTS; all 0..1. People filter by the label.
+
+    A part "interest" of +1 or -1 is there when the owner wants more or less of it.
+    """
 
     priority: float
     parts: dict[str, float]
     label: Priority
 
 
-def score(post: FetchedPost, now: datetime) -> Score:
-    """Score one post as it stands at ``now`` (aware)."""
+def score(post: FetchedPost, now: datetime, interest: int = 0) -> Score:
+    """Score one post as it stands at ``now`` (aware); ``interest`` is +1, 0 or -1."""
     age = _age_hours(post, now)
     parts = {
         "engagement": engagement(post, age or 0.0),
@@ -49,8 +55,16 @@ def score(post: FetchedPost, now: datetime) -> Score:
         "quality": quality(post),
     }
     parts = {name: round(value, 4) for name, value in parts.items()}
-    priority = round(sum(WEIGHTS[name] * value for name, value in parts.items()), 4)
+    if interest:
+        parts["interest"] = interest
+    priority = weighed(parts)
     return Score(priority, parts, label_of(priority))
+
+
+def weighed(parts: Mapping[str, float]) -> float:
+    """The priority that parts add up to, 0..1."""
+    usual = sum(WEIGHTS[name] * parts.get(name, 0.0) for name in WEIGHTS)
+    return round(min(max(usual + INTEREST * parts.get("interest", 0), 0.0), 1.0), 4)
 
 
 def _age_hours(post: FetchedPost, now: datetime) -> float | None:

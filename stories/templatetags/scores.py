@@ -5,7 +5,7 @@ from __future__ import annotations
 from django import template
 
 from stories.posts import AGEING_PER_DAY
-from stories.scoring import WEIGHTS
+from stories.scoring import INTEREST, WEIGHTS
 
 register = template.Library()
 
@@ -23,6 +23,12 @@ def weight(part: str) -> str:
 def points_of(share: float | None, part: str) -> str:
     """What a part adds to a score of 0..100: 22 % of engagement, which counts 40 %, is +8.8."""
     return points((share or 0.0) * WEIGHTS[part])
+
+
+@register.filter
+def interest_points(share: float | None) -> str:
+    """What an interest of +1 or -1 adds to a score, with its sign."""
+    return points((share or 0.0) * INTEREST)
 
 
 @register.filter

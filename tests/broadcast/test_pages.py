@@ -26,6 +26,7 @@ VOID = {"area", "base", "br", "col", "hr", "img", "input", "link", "meta", "sour
 STUDIO = (
     "state", "mode", "session-name", "air", "overview-live", "overview-name", "duration", "figures",
     "onair", "turn-now", "turns-first", "turns", "feed", "queue", "sources", "messages",
+    "interests",
 )  # fmt: skip
 WATCH = ("state", "air-public", "onair", "feed")
 

@@ -85,6 +85,8 @@ TABLE: dict[tuple[str, str], tuple[Row, dict[str, Any]]] = {
     (f"{S}slots/<slot>/", "POST"): (DOES, SLOT),
     (f"{S}slots/<slot>/switch/", "POST"): (DOES, {"enabled": "true"}),
     (f"{S}slots/<slot>/remove/", "POST"): (DOES, {}),
+    (f"{S}interests/", "POST"): (DOES, {"text": "tides", "weight": "more"}),
+    (f"{S}interests/<interest>/remove/", "POST"): (DOES, {}),
     ("stats/", "GET"): (PAGE, {}),
     ("docs/", "GET"): (PAGE, {}),
     ("docs/<slug>/", "GET"): (PAGE, {}),
@@ -196,6 +198,7 @@ def visit(
     times = {"days": 1, "on_at": time(9), "off_at": time(17), "enabled": False}
     values = {
         "slot": slots.add(session, times).pk,
+        "interest": 1,
         "session": session.pk, "token": session.watch_token, "source": source.pk, "story": 1,
         "trend": 1, "post": 1, "thread": 1, "verb": "pin", "service": "anthropic", "bearer": 1, "group": 1,
         "decision": "approve", "slug": "api", "sound": heard.pk, "run_number": 1,
