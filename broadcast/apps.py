@@ -27,9 +27,10 @@ class BroadcastConfig(AppConfig):
             wishes,
         )
         from broadcast.audience import episodes, speaking
+        from broadcast.chat import answers, decisions
 
         for module in (
             orchestrator, run_heads, compaction, recaps, producer, host, narration, desk,
-            rundown, copydesk, slots, planning, speaking, episodes, wishes,
+            rundown, copydesk, slots, planning, speaking, episodes, wishes, answers, decisions,
         ):  # fmt: skip
             module.register()

@@ -10,6 +10,7 @@ from django.db.models import OuterRef, Subquery
 
 from broadcast import airing, crew, desk, narration, newsroom_health, orchestrator, recaps, slots
 from broadcast.audience import addresses, language, sounds
+from broadcast.chat import conversation
 from broadcast.models import Airing, Broadcast
 from broadcast.states import State
 from sessions_app import events
@@ -127,7 +128,7 @@ def rundown_page(session: Session) -> dict[str, Any]:
 def studio_page(session: Session, part: FeedPart = LATEST) -> dict[str, Any]:
     """The Broadcast Center of a session."""
     page = session_page(session)
-    messages = Message.objects.filter(session=session)[:MESSAGES_MOST]
+    messages = Message.objects.filter(session=session).select_related("reply_to")
     return {
         **page,
         **_turns(session),
@@ -135,7 +136,9 @@ def studio_page(session: Session, part: FeedPart = LATEST) -> dict[str, Any]:
         "narration": narration.so_far(session),
         "health": newsroom_health.read(session),
         "queue": posts.queue_payload(session),
-        "messages": [events.message_payload(message) for message in messages],
+        "messages": [events.message_payload(message) for message in messages[:MESSAGES_MOST]],
+        "answer": conversation.so_far(session),
+        "examples": conversation.EXAMPLES,
     }
 
 

@@ -8,6 +8,7 @@ from broadcast.views import (
     account,
     center,
     chain,
+    chat,
     desk,
     detail,
     drafting,
@@ -72,6 +73,10 @@ urlpatterns = [
         "broadcast/<uuid:session_id>/stories/<int:story_id>/decision/",
         center.decide,
         name="story_decide",
+    ),
+    path("broadcast/<uuid:session_id>/chat/", chat.say, name="chat"),
+    path(
+        "broadcast/<uuid:session_id>/chat/<int:message_id>/plan/", chat.decide, name="chat_decide"
     ),
     path("broadcast/<uuid:session_id>/health/", center.health, name="crew_health"),
     path("broadcast/<uuid:session_id>/chain/", chain.chain, name="chain"),

@@ -71,6 +71,10 @@ def register(
     _registry[name] = Command(name, payload, function, meaning)
 
 
+def known(name: str) -> bool:
+    return name in _registry
+
+
 def all_commands() -> list[Command]:
     return [_registry[name] for name in sorted(_registry)]
 

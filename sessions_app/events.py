@@ -161,12 +161,21 @@ def say(session: Session, role: str, text: str, code: str = "") -> Message:
 
 
 def message_payload(message: Message) -> dict[str, Any]:
+    """A message as pages, frames and the API show it; ``about`` quotes what it answers.
+
+    ``plan`` is None or ``{commands: [{command, payload, sentence}], outcome}``, ``outcome`` being
+    "", "applied" or "dismissed".
+    """
     return {
         "id": message.pk,
         "role": message.role,
         "code": message.code,
         "text": message.text,
         "at": stamp(message.created_at),
+        "reply_to": message.reply_to_id,
+        "about": message.reply_to.text[:160] if message.reply_to else "",
+        "plan": message.plan,
+        "settled_at": stamp(message.applied_at),
     }
 
 

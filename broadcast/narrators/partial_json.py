@@ -1,14 +1,14 @@
-"""Reads a JSON object while it is still being written, for the one text in it that is on air."""
+"""Reads a JSON object while it is still being written, for the one text in it that is shown."""
 
 from __future__ import annotations
 
 import json
 import re
+from functools import cache
 from typing import Any
 
 _FENCE = re.compile(r"```[a-zA-Z]*\s*")
 _KEY = "narration"
-_OBJECT_IN_PROSE = re.compile(r'\{\s*"narration"\s*:')
 _HIGH, _LOW = r"\\u[dD][89abAB][0-9a-fA-F]{2}", r"\\u[dD][c-fC-F][0-9a-fA-F]{2}"
 _PIECE = re.compile(
     rf'(?P<plain>[^"\\]+)|(?P<pair>{_HIGH}{_LOW})'
@@ -22,7 +22,11 @@ _DECODER = json.JSONDecoder(strict=False)
 
 
 def narration_so_far(text: str) -> str:
-    """The value of ``narration`` as far as ``text`` goes; ``text`` itself when it is plain prose.
+    return said_so_far(text, _KEY)
+
+
+def said_so_far(text: str, key: str) -> str:
+    """The value of ``key`` as far as ``text`` goes; ``text`` itself when it is plain prose.
 
     Empty while nothing can be said yet. Escapes cut in the middle wait for their rest.
     """
@@ -30,15 +34,25 @@ def narration_so_far(text: str) -> str:
     if not text or "```".startswith(text[:3]):
         return ""
     if text.startswith("{"):
-        return _value_of_key(text)
-    inside = _OBJECT_IN_PROSE.search(text)
-    return _value_of_key(text[inside.start() :]) if inside else text
+        return _value_of_key(text, key)
+    inside = _in_prose(text, key)
+    return _value_of_key(text[inside.start() :], key) if inside else text
 
 
-def parsed(text: str) -> dict[str, Any] | None:
+@cache
+def _opening(key: str) -> re.Pattern[str]:
+    return re.compile(rf'\{{\s*"{key}"\s*:')
+
+
+def _in_prose(text: str, key: str) -> re.Match[str] | None:
+    """Where an object that begins with ``key`` stands in ``text``."""
+    return _opening(key).search(text)
+
+
+def parsed(text: str, key: str = _KEY) -> dict[str, Any] | None:
     """The whole object, whatever surrounds it; None when it is not, or not yet, valid JSON."""
     text = _unwrapped(text)
-    inside = _OBJECT_IN_PROSE.search(text)
+    inside = _in_prose(text, key)
     if not text.startswith("{") and inside:
         text = text[inside.start() :]
     try:
@@ -51,7 +65,7 @@ def parsed(text: str) -> dict[str, Any] | None:
 def is_prose(text: str) -> bool:
     """Whether ``text`` plainly is no JSON object at all."""
     text = _unwrapped(text)
-    return not text.startswith("{") and not _OBJECT_IN_PROSE.search(text)
+    return not text.startswith("{") and not _in_prose(text, _KEY)
 
 
 def _unwrapped(text: str) -> str:
@@ -61,8 +75,8 @@ def _unwrapped(text: str) -> str:
     return text[fence.end() :] if fence else text
 
 
-def _value_of_key(text: str) -> str:
-    """Walk over the complete values before ``narration``, then read it as far as it goes."""
+def _value_of_key(text: str, wanted: str) -> str:
+    """Walk over the complete values before the wanted one, then read it as far as it goes."""
     at = 1
     try:
         while True:
@@ -70,7 +84,7 @@ def _value_of_key(text: str) -> str:
             at = _SPACE.match(text, at).end()  # type: ignore[union-attr]
             if text[at] != ":":
                 return ""
-            if key == _KEY:
+            if key == wanted:
                 start = _SPACE.match(text, at + 1).end()  # type: ignore[union-attr]
                 return _string(text, start + 1) if text[start] == '"' else ""
             _, at = _next_value(text, at + 1)

@@ -13,7 +13,7 @@ from django.test import Client
 
 from broadcast import pages
 from sessions_app import commands, events, lifecycle, render, steps
-from sessions_app.models import Session, SessionEvent, Step
+from sessions_app.models import Message, Session, SessionEvent, Step
 from stories import posts
 from stories.models import Source, Story
 from stories.sources import catalog
@@ -26,7 +26,7 @@ VOID = {"area", "base", "br", "col", "hr", "img", "input", "link", "meta", "sour
 STUDIO = (
     "state", "mode", "session-name", "air", "overview-live", "overview-name", "duration", "figures",
     "onair", "turn-now", "turns-first", "turns", "feed", "queue", "sources", "messages",
-    "interests",
+    "interests", "answering",
 )  # fmt: skip
 WATCH = ("state", "air-public", "onair", "feed")
 
@@ -313,6 +313,36 @@ def test_more_messages_and_stories_than_a_page_shows(
     follower = studio(session)
     for number in range(pages.MESSAGES_MOST + 5):
         events.say(session, "system", str(number))
+    follower.check(STUDIO)
+
+
+def test_a_conversation_with_the_producer_and_its_plans(
+    make_session: MakeSession, studio: Callable[[Session], Follower]
+) -> None:
+    session = make_session(model="extractive")
+    follower = studio(session)
+    for text, verb in (("More owls", "apply"), ("Less <sport>", "dismiss"), ("What is next?", "")):
+        press(session, "chat.say", text=text)
+        follower.check(STUDIO)
+        turn(session, "answer")
+        follower.check(STUDIO)
+        if verb:
+            answer = Message.objects.filter(session=session, plan__isnull=False).latest("pk")
+            press(session, f"chat.{verb}", message=answer.pk)
+            follower.check(STUDIO)
+
+
+def test_interests_and_what_they_do_to_the_queue(
+    make_session: MakeSession, studio: Callable[[Session], Follower]
+) -> None:
+    session = make_session(model="extractive")
+    press(session, "broadcast.start")
+    turn(session, "poll")
+    follower = studio(session)
+    word = posts.waiting(session).values_list("title", flat=True)[3].split()[0]
+    interest = press(session, "interest.set", text=word)
+    follower.check(STUDIO)
+    press(session, "interest.drop", interest=interest.pk)
     follower.check(STUDIO)
 
 

@@ -120,6 +120,11 @@ TABLE: dict[tuple[str, str], tuple[Row, dict[str, Any]]] = {
     ("broadcast/<session>/", "GET"): (OWN, {}),
     ("broadcast/<session>/command/", "POST"): (DOES, STARTED),
     ("broadcast/<session>/stories/<story>/decision/", "POST"): (DOES, {"decision": "veto"}),
+    ("broadcast/<session>/chat/", "POST"): (DOES, {"text": "What is next?"}),
+    ("broadcast/<session>/chat/<message>/plan/", "POST"): (DOES, {"do": "dismiss"}),
+    (f"{A}/messages", "GET"): (MINE, {}),
+    (f"{A}/messages", "POST"): (MAKES, {"text": "What is next?"}),
+    (f"{A}/messages/<message>/<choice>", "POST"): ((401, 404, 404, 404), {}),
     ("broadcast/<session>/health/", "GET"): (OWN, {}),
     ("broadcast/<session>/chain/", "GET"): (OWN, {}),
     ("broadcast/<session>/chain/recover/", "POST"): (DOES, {}),
@@ -198,7 +203,7 @@ def visit(
     times = {"days": 1, "on_at": time(9), "off_at": time(17), "enabled": False}
     values = {
         "slot": slots.add(session, times).pk,
-        "interest": 1,
+        "interest": 1, "message": 1, "choice": "apply",
         "session": session.pk, "token": session.watch_token, "source": source.pk, "story": 1,
         "trend": 1, "post": 1, "thread": 1, "verb": "pin", "service": "anthropic", "bearer": 1, "group": 1,
         "decision": "approve", "slug": "api", "sound": heard.pk, "run_number": 1,

@@ -1,0 +1,1 @@
+"""The producer's ear: a person talks to the producer about the broadcast."""

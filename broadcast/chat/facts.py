@@ -1,0 +1,136 @@
+"""What the producer knows when it is asked: rows of this one session, few and short."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from decimal import Decimal
+from typing import Any
+
+from broadcast import airing, memories, orchestrator
+from broadcast.memories import Memory
+from sessions_app import events
+from sessions_app.lifecycle import PICO
+from sessions_app.models import Session, SessionStats
+from stories import boards, feed, interests, posts, search
+from stories.market.words import EMPTY
+from stories.models import SourcePost, Story
+from stories.search import Query
+from stories.text import clean_line, word_set
+
+MOST_NEXT = 8
+MOST_FOUND = 6
+MOST_WORDS = 6
+_TITLE, _SUMMARY = 120, 240  # characters
+_WORD = re.compile(r"[^\W_]{2,40}")
+# Words of questions that name no subject.
+_ASKING = word_set("please hear heard story stories tell told broadcast programme special")
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """All of it is JSON but ``memory``; titles and summaries were written by strangers."""
+
+    name: str
+    state: str
+    on_air: str | None
+    settings: dict[str, Any]
+    figures: dict[str, Any]
+    stories_waiting: list[dict[str, Any]]
+    next: list[dict[str, Any]]
+    interests: list[dict[str, Any]]
+    keywords: list[str]
+    found: list[dict[str, Any]]
+    memory: Memory
+
+    def as_json(self) -> dict[str, Any]:
+        shown = {name: each for name, each in asdict(self).items() if name != "memory"}
+        told = {"before": self.memory.summary, "latest": list(self.memory.titles)}
+        return shown | {"told": told}
+
+
+def gather(session: Session, text: str) -> Facts:
+    """What helps to answer ``text``, in a constant number of queries."""
+    air, on_air = orchestrator.air(session), airing.now_airing(session)
+    return Facts(
+        name=session.name,
+        state=air["state"],
+        on_air=_line(on_air.story.title) if on_air else None,
+        settings=_settings(session),
+        figures=_figures(session),
+        stories_waiting=[_story(each) for each in feed.next_up(session)[:MOST_NEXT]],
+        next=[_post(each) for each in posts.waiting(session)[:MOST_NEXT]],
+        interests=interests.of_session(session),
+        keywords=sorted(boards.texts(session))[:40],
+        found=[_story(each) for each in found_stories(session, subject_of(text))],
+        memory=memories.told(session),
+    )
+
+
+def _line(text: str) -> str:
+    return clean_line(text, _TITLE)
+
+
+def _settings(session: Session) -> dict[str, Any]:
+    names = ("personality", "verbosity", "pace", "language", "instructions", "control_mode")
+    return {name: getattr(session, name) for name in names}
+
+
+def usd(pico: int) -> str:
+    return f"${Decimal(pico) / PICO:.4f}"
+
+
+def _figures(session: Session) -> dict[str, Any]:
+    found = events.figures(SessionStats.objects.get(session=session))
+    names = ("story_count", "words", "total_tokens", "feed", "queue", "messages", "unpriced")
+    exact = found["cost_lower"] == found["cost_upper"]
+    cost = usd(found["cost_lower"])
+    return {
+        **{name: found[name] for name in names},
+        "cost": cost if exact else f"{cost} to {usd(found['cost_upper'])}",
+        "budget": None if session.budget is None else usd(session.budget),
+        "left": None if session.budget is None else usd(session.budget - found["cost_upper"]),
+    }
+
+
+def _post(post: SourcePost) -> dict[str, Any]:
+    return {
+        "post": post.pk,
+        "title": _line(post.title),
+        "source": feed.credit(post.source.locator)[:60],
+        "score": round(post.priority * 100),
+        "pinned": post.pinned,
+    }
+
+
+def _story(story: Story) -> dict[str, Any]:
+    return {
+        "story": story.pk,
+        "title": _line(story.title),
+        "summary": clean_line(story.summary or story.narrative, _SUMMARY),
+        "state": str(story.state),
+        "at": events.stamp(story.created_at),
+    }
+
+
+def subject_of(text: str) -> tuple[str, ...]:
+    """The words of a question that name what it is about, in their order."""
+    words = dict.fromkeys(word.casefold() for word in _WORD.findall(text[:500]))
+    return tuple(word for word in words if word not in EMPTY | _ASKING)[:MOST_WORDS]
+
+
+def found_stories(session: Session, words: Sequence[str]) -> list[Story]:
+    """Stories with all of the words, else with any of them, newest first."""
+    if not words:
+        return []
+    whole = _search(session, words)
+    if whole or len(words) == 1:
+        return whole
+    any_ = {story.pk: story for word in words for story in _search(session, (word,))}
+    return sorted(any_.values(), key=lambda story: -story.pk)[:MOST_FOUND]
+
+
+def _search(session: Session, words: Sequence[str]) -> list[Story]:
+    rows = search.stories(session, Query(terms=tuple((word,) for word in words)))
+    return list(rows.exclude(state__in=("vetoed", "killed"))[:MOST_FOUND])

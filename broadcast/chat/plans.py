@@ -1,0 +1,193 @@
+"""Plans: commands that the producer proposes and a person has done with one click, or not at all.
+
+What may be proposed stands here and nowhere else, as types that are narrower than those of the
+commands. A plan is checked against them when it is proposed and once more when it is applied.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StringConstraints, ValidationError, model_validator
+
+from broadcast.chat.inquiry import Wanted
+from sessions_app import commands
+from sessions_app.commands import Payload
+from sessions_app.errors import Conflict, NotFound, SmnbError
+from sessions_app.models import Session
+from stories import feed
+from stories.boards import NewKeyword
+from stories.interests import InterestId, NewInterest
+from stories.models import Draft, Interest, SourcePost
+from stories.text import clean_line, clean_text
+
+MOST = 8  # commands of a plan
+LONGEST_INSTRUCTIONS = 500
+Word = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=80)]
+
+
+class HostManner(Payload):
+    """How the host tells; the rest of a session's settings is not the producer's to propose."""
+
+    pace: int | None = Field(None, ge=60, le=6000)
+    personality: Literal["formal", "conversational", "analytical", "energetic"] | None = None
+    verbosity: Literal["concise", "detailed", "comprehensive"] | None = None
+    language: str | None = Field(None, pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}$")
+    instructions: str | None = Field(None, max_length=LONGEST_INSTRUCTIONS)
+
+    @model_validator(mode="after")
+    def _says_something(self) -> HostManner:
+        if not self.model_dump(exclude_none=True):
+            raise ValueError("nothing is to change")
+        return self
+
+
+class Manner(Payload):
+    settings: HostManner
+
+
+class NewDraft(Payload):
+    """What a draft is to be about."""
+
+    keywords: list[Word] = Field(min_length=1, max_length=8)
+    words: int = Field(400, ge=50, le=3000)
+    style: Literal["report", "feature", "explainer", "comment"] = "report"
+    language: str | None = Field(None, pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}$")
+
+
+class PostId(Payload):
+    post: int
+
+
+class Bookmark(Payload):
+    story: int
+    on: Literal[True] = True
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """A command that may be proposed; ``sentence`` raises where its thing is not there."""
+
+    payload: type[Payload]
+    sentence: Callable[[Session, Any], str]
+
+
+def _manner(session: Session, wanted: Manner) -> str:
+    parts = []
+    for name, value in wanted.settings.model_dump(exclude_none=True).items():
+        now = getattr(session, name)
+        match name:
+            case "pace":
+                parts.append(f"tell at {value} words a minute (now {now})")
+            case "instructions":
+                said = clean_text(value, LONGEST_INSTRUCTIONS)
+                parts.append(f"give the host these instructions: “{said}”")
+            case _:
+                parts.append(f"set the {name} to {value} (now {now})")
+    said = "; ".join(parts)
+    return f"{said[0].upper()}{said[1:]}."
+
+
+def _interest(_session: Session, wanted: NewInterest) -> str:
+    return f"Tell {wanted.weight} of “{clean_line(wanted.text, 60)}”."
+
+
+def _no_interest(session: Session, wanted: InterestId) -> str:
+    found = Interest.objects.filter(session=session, pk=wanted.interest).first()
+    if found is None:
+        raise NotFound("This session has no such interest.")
+    return f"Forget the interest “{found}”."
+
+
+def _board(_session: Session, wanted: NewKeyword) -> str:
+    return f"Put “{clean_line(wanted.text, 80)}” on the board {wanted.board.capitalize()}."
+
+
+def _draft(session: Session, wanted: NewDraft) -> str:
+    about = ", ".join(clean_line(word, 80) for word in wanted.keywords)
+    language = wanted.language or session.language
+    style = Draft.Style(wanted.style).label
+    return f"Start a draft about {about}: a {style} of {wanted.words} words in {language}."
+
+
+def _on_post(verb: str) -> Callable[[Session, PostId], str]:
+    def sentence(session: Session, wanted: PostId) -> str:
+        rows = SourcePost.objects.filter(session=session, pk=wanted.post)
+        found = rows.filter(state__in=SourcePost.WAITING).first()
+        if found is None:
+            raise NotFound("No such post waits in this session.")
+        return f"{verb} “{clean_line(found.title, 120)}”."
+
+    return sentence
+
+
+def _bookmark(session: Session, wanted: Bookmark) -> str:
+    return f"Bookmark the story “{clean_line(feed.find(session, wanted.story).title, 120)}”."
+
+
+ALLOWED: dict[str, Allowed] = {
+    "session.change": Allowed(Manner, _manner),
+    "interest.set": Allowed(NewInterest, _interest),
+    "interest.drop": Allowed(InterestId, _no_interest),
+    "board.add": Allowed(NewKeyword, _board),
+    "draft.start": Allowed(NewDraft, _draft),
+    "post.pin": Allowed(PostId, _on_post("Tell next:")),
+    "post.hold": Allowed(PostId, _on_post("Hold back")),
+    "post.kill": Allowed(PostId, _on_post("Take off the rundown for good:")),
+    "story.bookmark": Allowed(Bookmark, _bookmark),
+}
+
+
+def offered() -> list[str]:
+    """The commands that may be proposed in this studio."""
+    return [name for name in ALLOWED if commands.known(name)]
+
+
+def checked(session: Session, name: str, payload: Any) -> tuple[dict[str, Any], str]:
+    """The payload as the command takes it and the sentence for it; Conflict for all else."""
+    allowed = ALLOWED.get(name)
+    if allowed is None or not commands.known(name):
+        raise Conflict("The producer may not propose this.")
+    try:
+        wanted = allowed.payload.model_validate(payload)
+    except ValidationError as error:
+        raise Conflict(commands.sentence_of(error)) from None
+    data = wanted.model_dump(exclude_none=True)
+    commands.parse(name, data)
+    return data, allowed.sentence(session, wanted)
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """``plan`` is what a message keeps, None without any command; ``note`` is for the person."""
+
+    plan: dict[str, Any] | None
+    note: str = ""
+
+
+def proposed(session: Session, wanted: Iterable[Wanted]) -> Proposal:
+    """Make a plan of what may be proposed; what may not is left out, and that is said."""
+    found: dict[str, dict[str, Any]] = {}
+    refused = 0
+    for name, payload in wanted:
+        try:
+            data, sentence = checked(session, name, payload)
+        except SmnbError:
+            refused += 1
+            continue
+        one = {"command": name, "payload": data, "sentence": sentence}
+        found[json.dumps([name, data], sort_keys=True)] = one
+    kept = list(found.values())[:MOST]
+    refused += len(found) - len(kept)
+    plan = {"commands": kept, "outcome": ""} if kept else None
+    return Proposal(plan, _note(refused))
+
+
+def _note(refused: int) -> str:
+    if not refused:
+        return ""
+    what = "One thing" if refused == 1 else f"{refused} things"
+    return f"{what} I thought of cannot be proposed, so it is left out."
