@@ -19,7 +19,7 @@ from stories.text import clean_text
 LONGEST = 1500  # characters of a reply
 _RUN = 8  # words in a row that give the rules away
 _WORD = re.compile(r"\w+")
-_TAG = re.compile(r"</?facts-[0-9a-f]*>?", re.IGNORECASE)
+_TAG = re.compile(r"(?:<|\\u003c)?/?facts-[0-9a-f]{8,}(?:>|\\u003e)?", re.IGNORECASE)
 _ADDRESS = re.compile(r"(?:\b[a-z][a-z0-9+.-]{1,15}://|\bwww\.)[^\s<>\"'()\[\]]+", re.IGNORECASE)
 WITHHELD = "I would rather not say that. Ask me about the broadcast."
 

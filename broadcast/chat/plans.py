@@ -7,11 +7,18 @@ commands. A plan is checked against them when it is proposed and once more when 
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
 from broadcast.chat.inquiry import Wanted
 from sessions_app import commands
@@ -22,11 +29,22 @@ from stories import feed
 from stories.boards import NewKeyword
 from stories.interests import InterestId, NewInterest
 from stories.models import Draft, Interest, SourcePost
-from stories.text import clean_line, clean_text
+from stories.text import clean_line
 
 MOST = 8  # commands of a plan
 LONGEST_INSTRUCTIONS = 500
-Word = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=80)]
+_UNSEEN = frozenset({"Cc", "Cf", "Co", "Cs"})
+
+
+def _seen(text: str) -> str:
+    """What is applied is what was shown: a text may hold nothing that the eye misses."""
+    if any(unicodedata.category(char) in _UNSEEN and char != "\n" for char in text):
+        raise ValueError("characters that cannot be seen")
+    return text
+
+
+Seen = Annotated[str, AfterValidator(_seen)]
+Word = Annotated[Seen, StringConstraints(strip_whitespace=True, min_length=1, max_length=80)]
 
 
 class HostManner(Payload):
@@ -36,7 +54,7 @@ class HostManner(Payload):
     personality: Literal["formal", "conversational", "analytical", "energetic"] | None = None
     verbosity: Literal["concise", "detailed", "comprehensive"] | None = None
     language: str | None = Field(None, pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}$")
-    instructions: str | None = Field(None, max_length=LONGEST_INSTRUCTIONS)
+    instructions: Seen | None = Field(None, max_length=LONGEST_INSTRUCTIONS)
 
     @model_validator(mode="after")
     def _says_something(self) -> HostManner:
@@ -56,6 +74,14 @@ class NewDraft(Payload):
     words: int = Field(400, ge=50, le=3000)
     style: Literal["report", "feature", "explainer", "comment"] = "report"
     language: str | None = Field(None, pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}$")
+
+
+class Wish(NewInterest):
+    text: Seen = Field(min_length=1, max_length=60)
+
+
+class Keyword(NewKeyword):
+    text: Word
 
 
 class PostId(Payload):
@@ -83,16 +109,15 @@ def _manner(session: Session, wanted: Manner) -> str:
             case "pace":
                 parts.append(f"tell at {value} words a minute (now {now})")
             case "instructions":
-                said = clean_text(value, LONGEST_INSTRUCTIONS)
-                parts.append(f"give the host these instructions: “{said}”")
+                parts.append(f"give the host these instructions: “{value}”")
             case _:
                 parts.append(f"set the {name} to {value} (now {now})")
     said = "; ".join(parts)
     return f"{said[0].upper()}{said[1:]}."
 
 
-def _interest(_session: Session, wanted: NewInterest) -> str:
-    return f"Tell {wanted.weight} of “{clean_line(wanted.text, 60)}”."
+def _interest(_session: Session, wanted: Wish) -> str:
+    return f"Tell {wanted.weight} of “{wanted.text}”."
 
 
 def _no_interest(session: Session, wanted: InterestId) -> str:
@@ -102,12 +127,12 @@ def _no_interest(session: Session, wanted: InterestId) -> str:
     return f"Forget the interest “{found}”."
 
 
-def _board(_session: Session, wanted: NewKeyword) -> str:
-    return f"Put “{clean_line(wanted.text, 80)}” on the board {wanted.board.capitalize()}."
+def _board(_session: Session, wanted: Keyword) -> str:
+    return f"Put “{wanted.text}” on the board {wanted.board.capitalize()}."
 
 
 def _draft(session: Session, wanted: NewDraft) -> str:
-    about = ", ".join(clean_line(word, 80) for word in wanted.keywords)
+    about = ", ".join(wanted.keywords)
     language = wanted.language or session.language
     style = Draft.Style(wanted.style).label
     return f"Start a draft about {about}: a {style} of {wanted.words} words in {language}."
@@ -130,9 +155,9 @@ def _bookmark(session: Session, wanted: Bookmark) -> str:
 
 ALLOWED: dict[str, Allowed] = {
     "session.change": Allowed(Manner, _manner),
-    "interest.set": Allowed(NewInterest, _interest),
+    "interest.set": Allowed(Wish, _interest),
     "interest.drop": Allowed(InterestId, _no_interest),
-    "board.add": Allowed(NewKeyword, _board),
+    "board.add": Allowed(Keyword, _board),
     "draft.start": Allowed(NewDraft, _draft),
     "post.pin": Allowed(PostId, _on_post("Tell next:")),
     "post.hold": Allowed(PostId, _on_post("Hold back")),

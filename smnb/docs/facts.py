@@ -12,13 +12,15 @@ from django.conf import settings
 from broadcast import airing, chain_drawing, host, market, memories, statistics
 from broadcast.audience.addresses import PARTS
 from broadcast.audience.look import OPTIONS
+from broadcast.chat import conversation, plans
 from broadcast.states import REAPER, TRANSITIONS
 from sessions_app import chain_status, consumers, hub, series, steps
 from sessions_app.api import MOST
+from sessions_app.commands import Command, all_commands
 from sessions_app.models import Workspace
 from sessions_app.models.session import DEFAULT_MODEL
 from smnb.docs import diagram, reference
-from stories import posts, scoring, threads
+from stories import interests, posts, scoring, threads
 from stories.market import quotes, scores
 from stories.types import FetchedPost
 
@@ -70,12 +72,22 @@ def _desk() -> dict[str, Any]:
         "thread_hours": _hours(threads.WINDOW),
         "shared_words": threads.SHARED_WORDS,
         "earlier": threads.MOST_EARLIER,
+        "interest_points": round(scoring.INTEREST * 100),
+        "interests": interests.MOST,
+        "open_questions": conversation.MOST_WAITING,
+        "plan_commands": [(each.name, each.meaning) for each in _offered()],
     }
+
+
+def _offered() -> list[Command]:
+    """The commands that the producer may propose."""
+    return [each for each in all_commands() if each.name in plans.ALLOWED]
 
 
 def _statistics() -> dict[str, Any]:
     return {
         "weights": scoring.WEIGHTS,
+        "interest": scoring.INTEREST,
         "high": scoring.HIGH,
         "medium": scoring.MEDIUM,
         "half_life": f"{scoring.HALF_LIFE_HOURS:g}",

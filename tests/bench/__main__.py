@@ -6,7 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.bench import delivery, first_story, ledger, overview, pages, statistics
+from tests.bench import chat, delivery, first_story, ledger, overview, pages, statistics
 from tests.bench.figure import Figure
 
 MEASURES = {
@@ -16,6 +16,7 @@ MEASURES = {
     "ledger": ledger.measure,
     "overview": overview.measure,
     "pages": pages.measure,
+    "chat": chat.measure,
 }
 
 

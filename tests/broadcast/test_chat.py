@@ -13,7 +13,7 @@ from django.test import Client
 from broadcast.chat import answers, conversation
 from broadcast.models import Broadcast
 from sessions_app import audits, checkpoints, commands, events, lifecycle, steps
-from sessions_app.errors import Conflict, Invalid
+from sessions_app.errors import Conflict, Invalid, StaleClaim
 from sessions_app.models import AILink, Message, Session, SessionEvent, Step
 from stories import posts
 from stories.models import Story
@@ -138,7 +138,7 @@ def test_a_question_is_answered_once_though_its_step_is_taken_over(session: Sess
     assert dead is not None
     Step.objects.filter(pk=step.pk).update(lease_until=steps.now() - timedelta(seconds=1))
     steps.run(step.pk)
-    with pytest.raises(steps.StaleClaim):
+    with pytest.raises(StaleClaim):
         answers.answer(dead)
     assert Message.objects.filter(reply_to=question).count() == 1
     assert AILink.objects.filter(session=session, source="chat").count() == 1

@@ -15,6 +15,7 @@ from django.test import Client
 from django.urls import Resolver404, resolve
 
 from broadcast import memories
+from broadcast.chat import plans
 from broadcast.states import REAPER, TRANSITIONS, State
 from sessions_app import audits, chain_status, commands, events
 from sessions_app.commands import Nothing
@@ -88,6 +89,11 @@ def test_every_command_of_the_registry_stands_in_the_docs_with_its_fields(read: 
         assert each.meaning in shown[each.name]
         for name in each.payload.model_fields:
             assert name in shown[each.name]
+
+
+def test_every_command_of_a_plan_stands_in_the_docs(read: Read) -> None:
+    shown = rows(read("desk"), "Commands of a plan")
+    assert list(shown) == sorted(name for name in plans.ALLOWED if commands.known(name))
 
 
 def test_a_new_command_stands_in_the_docs_at_once(

@@ -73,6 +73,7 @@ class AnthropicStandIn(StandIn):
         self.cut_after = 2
         self.models = ["claude-one", "claude-two", "claude-three"]
         self.text: str | None = None  # what to answer instead of composing
+        self.compose: Callable[[dict[str, Any]], str] = composed
         self.served: list[Served] = []
         self.abandoned = threading.Event()  # a client hung up in the middle of an answer
         self._lock = threading.Lock()
@@ -123,7 +124,7 @@ class AnthropicStandIn(StandIn):
             self._json(request, 200, page, {"request-id": request_id})
 
     def _plan(self, request_id: str, asked: dict[str, Any]) -> Plan:
-        text = self.text if self.text is not None else composed(asked)
+        text = self.text if self.text is not None else self.compose(asked)
         read, written = self._from_cache(asked["model"], asked.get("system", ""))
         fresh = _input_tokens(asked) - read - written
         return Plan(
