@@ -18,6 +18,7 @@ class StoriesConfig(AppConfig):
             search_index,
             usage,
         )
+        from stories.drafting import drafts, messages, versions  # noqa: F401 - they declare events
 
         pre_migrate.connect(search_index.drop_before_migrate, dispatch_uid="smnb-search")
         post_migrate.connect(search_index.restore_after_migrate, dispatch_uid="smnb-search")

@@ -44,6 +44,20 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 (
+                    "after",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("researcher", "Researcher"),
+                            ("writer", "Writer"),
+                            ("reader", "Reader"),
+                            ("expert", "Expert"),
+                        ],
+                        help_text="Who spoke before; nobody speaks twice.",
+                        max_length=12,
+                    ),
+                ),
+                (
                     "kind",
                     models.CharField(
                         choices=[
@@ -184,6 +198,12 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("language", models.CharField(default="en", max_length=35)),
+                (
+                    "wishes",
+                    models.JSONField(
+                        default=list, help_text="What the owner said on the way, in order."
+                    ),
+                ),
                 (
                     "turns",
                     models.PositiveIntegerField(default=0, help_text="Turns of agents so far."),
@@ -341,6 +361,24 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="draftmessage",
             constraint=models.UniqueConstraint(fields=("draft", "turn"), name="draft_turn_once"),
+        ),
+        migrations.AddConstraint(
+            model_name="draftmessage",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("role", models.F("after")), _negated=True),
+                name="draft_other_speaks",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="draftmessage",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("after", ""), ("turn", 1)),
+                    models.Q(("turn__gt", 1), models.Q(("after", ""), _negated=True)),
+                    _connector="OR",
+                ),
+                name="draft_first_turn_alone",
+            ),
         ),
         migrations.AddConstraint(
             model_name="draftversion",

@@ -43,6 +43,7 @@ class Draft(InSession):
     words = models.PositiveIntegerField(help_text="How long the text is to be.")
     style = models.CharField(max_length=12, choices=Style, default=Style.REPORT)
     language = models.CharField(max_length=35, default="en")
+    wishes = models.JSONField(default=list, help_text="What the owner said on the way, in order.")
     turns = models.PositiveIntegerField(default=0, help_text="Turns of agents so far.")
     version = models.PositiveIntegerField(default=0, help_text="Number of the latest version.")
     note = models.CharField(max_length=300, blank=True, help_text="Why it waits or failed.")
@@ -117,6 +118,9 @@ class DraftMessage(InSession):
     draft = models.ForeignKey(Draft, on_delete=models.PROTECT, related_name="messages")
     turn = models.PositiveIntegerField()
     role = models.CharField(max_length=12, choices=Role)
+    after = models.CharField(
+        max_length=12, choices=Role, blank=True, help_text="Who spoke before; nobody speaks twice."
+    )
     kind = models.CharField(max_length=10, choices=Kind)
     payload = models.JSONField(help_text="The hand-over, as its type writes it.")
     text = models.TextField(help_text="The same in words.")
@@ -125,7 +129,14 @@ class DraftMessage(InSession):
     )
 
     class Meta:
-        constraints = (models.UniqueConstraint(fields=("draft", "turn"), name="draft_turn_once"),)
+        constraints = (
+            models.UniqueConstraint(fields=("draft", "turn"), name="draft_turn_once"),
+            models.CheckConstraint(condition=~Q(role=models.F("after")), name="draft_other_speaks"),
+            models.CheckConstraint(
+                condition=Q(turn=1, after="") | (Q(turn__gt=1) & ~Q(after="")),
+                name="draft_first_turn_alone",
+            ),
+        )
 
     def __str__(self) -> str:
         return f"turn {self.turn}: {self.role}"

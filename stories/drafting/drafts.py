@@ -1,0 +1,120 @@
+"""Drafts: how they stand, as pages, frames and the API show them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.db.models import BooleanField, Count, Q, QuerySet, Sum
+from django.db.models.expressions import RawSQL
+
+from sessions_app import events
+from sessions_app.errors import NotFound
+from sessions_app.models import Session
+from stories.models import Draft, TokenUsage
+
+CHANGED = events.declare("draft.changed", "A draft was started, went on, waits or ended.")
+PROGRESS = events.declare("draft.progress", "A draft came to a third or to two thirds of its way.")
+
+State, Phase = Draft.State, Draft.Phase
+# Spelt out, because SQLite uses a partial index only where it sees the condition of the index.
+OPEN = RawSQL("stories_draft.state IN ('running', 'waiting')", [], BooleanField())
+
+MILESTONES = (33, 67)
+# How far a draft is, in per cent, when a phase begins.
+BEGINS = {
+    Phase.RESEARCH: 0, Phase.OUTLINE: 15, Phase.WRITING: MILESTONES[0], Phase.REVIEW: 50,
+    Phase.FINAL: MILESTONES[1], Phase.DONE: 100,
+}  # fmt: skip
+Spent = dict[str, Any]
+NOTHING: Spent = {
+    "input_tokens": 0, "output_tokens": 0, "lower": 0, "upper": 0, "unpriced": 0,
+}  # fmt: skip
+
+
+def of_session(session: Session) -> QuerySet[Draft]:
+    """The session's drafts, newest first."""
+    return Draft.objects.filter(session=session).select_related("story").order_by("-id")
+
+
+def find(session: Session, draft_id: int) -> Draft:
+    """A draft of the session, or NotFound."""
+    found = of_session(session).select_related("session").filter(pk=draft_id).first()
+    if found is None:
+        raise NotFound("This session has no such draft.")
+    return found
+
+
+def get(user: User, draft_id: int) -> Draft:
+    """A draft of one of this person's sessions, or NotFound; whatever became of it."""
+    mine = Draft.objects.filter(session__in=Session.objects.for_user(user))
+    found = mine.select_related("session", "story").filter(pk=draft_id).first()
+    if found is None:
+        raise NotFound("There is no such draft.")
+    return found
+
+
+def progress(draft: Draft) -> int:
+    """How far it is, in per cent."""
+    begun = BEGINS[Phase(draft.phase)]
+    if draft.phase == Phase.REVIEW:
+        return begun + min(draft.version - 1, 3) * 5
+    return begun
+
+
+def spent_on(drafts: Iterable[Draft]) -> dict[int, Spent]:
+    """What the agents' calls cost so far, by draft: tokens, and money in 10⁻¹² USD."""
+    rows = TokenUsage.objects.filter(draft__in=[each.pk for each in drafts])
+    sums = rows.exclude(state__in=TokenUsage.OPEN).values("draft").annotate(
+        input_tokens=Sum("input_tokens"), output_tokens=Sum("output_tokens"),
+        lower=Sum("cost_lower"), upper=Sum("cost_upper"),
+        unpriced=Count("pk", filter=Q(unpriced=True)),
+    )  # fmt: skip
+    return {each["draft"]: {name: each[name] for name in NOTHING} for each in sums}
+
+
+def payload(draft: Draft, spent: Spent | None = None) -> dict[str, Any]:
+    """A draft for its owner; ``progress`` in per cent, money in 10⁻¹² USD, moments ISO 8601.
+
+    ``wishes`` are ``{text, turn}``: said after that turn. ``unpriced`` counts calls without a known
+    price.
+    """
+    if spent is None:
+        spent = spent_on([draft]).get(draft.pk, NOTHING)
+    return {
+        "id": draft.pk,
+        "session": str(draft.session_id),
+        "state": draft.state,
+        "phase": draft.phase,
+        "progress": progress(draft),
+        "title": draft.title,
+        "name": str(draft),
+        "keywords": draft.keywords,
+        "words": draft.words,
+        "style": draft.style,
+        "language": draft.language,
+        "wishes": draft.wishes,
+        "turns": draft.turns,
+        "version": draft.version,
+        "note": draft.note,
+        "note_code": draft.note_code,
+        "active_at": events.stamp(draft.active_at),
+        "created_at": events.stamp(draft.created_at),
+        "finished_at": events.stamp(draft.finished_at),
+        "cost": {name: spent[name] for name in ("lower", "upper", "unpriced")},
+        "tokens": {"input": spent["input_tokens"], "output": spent["output_tokens"]},
+        "story_id": draft.story.pk if hasattr(draft, "story") else None,
+    }
+
+
+def listed(session: Session, most: int = 50) -> list[dict[str, Any]]:
+    """The newest drafts with what they cost, in two queries."""
+    found = list(of_session(session)[:most])
+    spent = spent_on(found)
+    return [payload(each, spent.get(each.pk, NOTHING)) for each in found]
+
+
+def changed(draft: Draft) -> None:
+    """Record how the draft stands now; last in the transaction that changed it."""
+    events.record(draft.session, CHANGED, {"draft": payload(draft)})
