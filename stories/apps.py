@@ -18,10 +18,12 @@ class StoriesConfig(AppConfig):
             search_index,
             usage,
         )
-        from stories.drafting import drafts, messages, versions  # noqa: F401 - they declare events
+        from stories.drafting import desk, expiry, room, versions
 
         pre_migrate.connect(search_index.drop_before_migrate, dispatch_uid="smnb-search")
         post_migrate.connect(search_index.restore_after_migrate, dispatch_uid="smnb-search")
         usage.register()
         boards.register()
         keeping.register()
+        for module in (room, desk, versions, expiry):
+            module.register()

@@ -21,8 +21,8 @@ Role, Kind = DraftMessage.Role, DraftMessage.Kind
 T = TypeVar("T")
 
 MOST_TITLE = 160
-MOST_TEXT = 30_000  # characters of a draft
-MOST_FINDINGS = 40
+MOST_TEXT = 24_000  # characters of a draft
+MOST_FINDINGS = 24
 MOST_REMARKS = 8
 MOST_SECTIONS = 10
 
@@ -47,7 +47,7 @@ def _first(most: int) -> Callable[[list[T]], list[T]]:
 
 Title = Annotated[str, AfterValidator(_line(MOST_TITLE))]
 Line = Annotated[str, AfterValidator(_line(300))]
-Passage = Annotated[str, AfterValidator(_line(700))]
+Passage = Annotated[str, AfterValidator(_line(420))]
 Prose = Annotated[str, AfterValidator(lambda text: plain(text, MOST_TEXT))]
 Decision = Literal["approve", "changes"]
 Matter = Literal["facts", "length", "repetition", "citation", "style", "structure"]

@@ -71,7 +71,8 @@ def spent_on(drafts: Iterable[Draft]) -> dict[int, Spent]:
         lower=Sum("cost_lower"), upper=Sum("cost_upper"),
         unpriced=Count("pk", filter=Q(unpriced=True)),
     )  # fmt: skip
-    return {each["draft"]: {name: each[name] for name in NOTHING} for each in sums}
+    found = sums.values_list("draft", *NOTHING)
+    return {key: dict(zip(NOTHING, figures, strict=True)) for key, *figures in found}
 
 
 def payload(draft: Draft, spent: Spent | None = None) -> dict[str, Any]:

@@ -56,7 +56,7 @@ def _outline(outline: Outline) -> str:
 
 def _text(text: Text) -> str:
     cites = f" Rests on {', '.join(text.cites)}." if text.cites else ""
-    return f"{text.reason}{cites}"
+    return f"{text.reason.rstrip('.')}.{cites}"
 
 
 def remarked(remarks: list[Remark]) -> list[str]:

@@ -1,0 +1,67 @@
+"""A writers' room for tests: posts to write from, a draft, and its turns one by one."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django.db import transaction
+
+from sessions_app import commands, events, steps
+from sessions_app.models import Session, Step
+from stories import posts, reading
+from stories.drafting import room
+from stories.models import Draft, Source
+from stories.types import FetchedPost
+
+POSTS = {
+    "Ferry to Port Elowen runs again": (
+        "The ferry to Port Elowen runs again after eleven weeks of repairs. The harbour office said "
+        "that both engines were replaced over the winter. It will leave every hour from six in the "
+        "morning. Fishermen had carried passengers across the bay in the meantime. A ticket costs "
+        "two crowns more than last year."
+    ),
+    "Port Elowen counts its ferry passengers": (
+        "Port Elowen counted four thousand ferry passengers in the first week. The ferry to Port "
+        "Elowen runs again after eleven weeks of repairs, the mayor said. Two cafés at the pier "
+        "opened again on Saturday. The school bus now waits for the first boat."
+    ),
+    "Tram drivers ask for longer breaks": "Tram drivers in the capital ask for longer breaks.",
+}
+
+
+def read_posts(session: Session, found: dict[str, str] | None = None) -> None:
+    """Have the session read these posts, by title and body."""
+    source = Source.objects.get(session=session)
+    fetched = [FetchedPost(title, title, body=body) for title, body in (found or POSTS).items()]
+    with transaction.atomic():
+        added = posts.add(source, fetched, steps.now())
+        events.record(session, reading.POLLED, {"queue": []}, feed=len(added.posts),
+                      queue=added.queued)  # fmt: skip
+
+
+def press(session: Session, command: str, **data: Any) -> Any:
+    return commands.run(f"draft.{command}", session.owner, session, data)
+
+
+def started(session: Session, **data: Any) -> Draft:
+    found: Draft = press(session, "start", **{"keywords": ["ferry"], "words": 60, **data})
+    return found
+
+
+def turn(draft: Draft, times: int = 1) -> Draft:
+    """Take the draft's next turns, whenever they are due; returns it as it is then."""
+    for _ in range(times):
+        step = Step.objects.filter(kind=room.TURN, subject=draft.pk, state="pending").first()
+        if step is None:
+            break
+        Step.objects.filter(pk=step.pk).update(due_at=steps.now() - timedelta(seconds=1))
+        steps.run(step.pk)
+    return Draft.objects.get(pk=draft.pk)
+
+
+def finished(draft: Draft) -> Draft:
+    """Take turns until the draft is finished."""
+    done = turn(draft, 20)
+    assert done.state == "finished", done.note
+    return done
