@@ -12,6 +12,7 @@ from broadcast.views import (
     desk,
     detail,
     drafting,
+    drafts,
     interests,
     manager,
     market,
@@ -104,6 +105,13 @@ urlpatterns = [
     path("drafting/<uuid:session_id>/add/", drafting.add, name="board_add"),
     path("drafting/<uuid:session_id>/move/", drafting.move, name="board_move"),
     path("drafting/<uuid:session_id>/remove/", drafting.remove, name="board_remove"),
+    path("drafting/<uuid:session_id>/start/", drafting.start, name="draft_start"),
+    path("drafting/<uuid:session_id>/<int:draft_id>/", drafts.draft, name="draft"),
+    path(
+        "drafting/<uuid:session_id>/<int:draft_id>/command/", drafts.command, name="draft_command"
+    ),
+    path("drafting/<uuid:session_id>/<int:draft_id>/advice/", drafts.advise, name="draft_advise"),
+    path("drafting/<uuid:session_id>/<int:draft_id>/edit/", drafts.edit, name="draft_edit"),
     path("watch/<str:token>/", watch.watch, name="watch"),
     path("watch/<str:token>/overlay/", watch.overlay, name="overlay"),
     path("watch/<str:token>/feed.atom", watch.atom, name="feed_atom"),

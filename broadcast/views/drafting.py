@@ -1,4 +1,4 @@
-"""Keyword Drafting: the boards on which keywords wait for the writers' room."""
+"""Keyword Drafting: the drafts of a session, and the boards on which keywords wait for one."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
-from broadcast import market, orchestrator, pages
+from broadcast import drafting_pages, market, orchestrator, pages
+from broadcast.drafting_forms import StartForm
 from sessions_app import commands
 from sessions_app.errors import SmnbError
-from sessions_app.http import SignedIn, of_chosen, of_session, refused
+from sessions_app.http import STATUSES, SignedIn, of_chosen, of_session, refused
 from sessions_app.models import Session
 from stories import boards
 from stories.market import quotes
@@ -24,9 +25,32 @@ OFFERED = 12
 @require_safe
 @of_chosen
 def drafting(request: SignedIn, session: Session | None) -> HttpResponse:
-    page: dict[str, Any] = {"session": session} | (_boards(session) if session else {})
+    """With ``?keywords=`` the form for a new draft begins with these."""
+    return _area(request, session, StartForm(initial={"typed": request.GET.get("keywords", "")}))
+
+
+def _area(
+    request: SignedIn, session: Session | None, start: StartForm, status: int = 200
+) -> HttpResponse:
+    page: dict[str, Any] = {"session": session, "start": start}
+    if session is not None:
+        page |= drafting_pages.drafts_page(session) | _boards(session)
     page["sessions"] = pages.switcher(Session.objects.for_user(request.user))
-    return render(request, "stories/drafting.html", page)
+    return render(request, "stories/drafting.html", page, status=status)
+
+
+@require_POST
+@of_session
+def start(request: SignedIn, session: Session) -> HttpResponse:
+    form = StartForm(request.POST)
+    if not form.is_valid():
+        return _area(request, session, form, 422)
+    try:
+        draft = commands.run("draft.start", request.user, session, form.payload())
+    except SmnbError as error:
+        form.add_error(None, error.sentence)
+        return _area(request, session, form, STATUSES.get(type(error), 503))
+    return redirect("draft", session.pk, draft.pk)
 
 
 @require_POST

@@ -1,4 +1,4 @@
-// Buttons that copy the text in their data-copy.
+// Buttons that copy the text in their data-copy, or what is read in the element of data-copy-from.
 (() => {
   "use strict";
   const fallback = (text) => {
@@ -21,9 +21,11 @@
   };
 
   document.addEventListener("click", async (event) => {
-    const button = event.target.closest("[data-copy]");
+    const button = event.target.closest("[data-copy], [data-copy-from]");
     if (!button) return;
-    const copied = await copy(button.dataset.copy);
+    const { copyFrom } = button.dataset;
+    const text = copyFrom ? document.getElementById(copyFrom).innerText.trim() : button.dataset.copy;
+    const copied = await copy(text);
     button.dataset.copied = copied ? "Copied" : "Press Ctrl+C";
     let said = button.nextElementSibling;
     if (!said?.matches(".copied")) {

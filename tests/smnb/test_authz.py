@@ -54,6 +54,7 @@ KEEPING = {
     "keep_transitions_days": "30",
 }  # fmt: skip
 CONTEXT = {"compact_tokens": "4000", "reset_operations": "500", "draft_idle_minutes": "120"}
+DRAFT = {"typed": "tides", "words": "300", "style": "report"}
 
 TABLE: dict[tuple[str, str], tuple[Row, dict[str, Any]]] = {
     **{("", method): ((302, 302, 302, 302), {}) for method in METHODS},
@@ -114,6 +115,12 @@ TABLE: dict[tuple[str, str], tuple[Row, dict[str, Any]]] = {
     ("drafting/<session>/add/", "POST"): (DOES, {"text": "tides"}),
     ("drafting/<session>/move/", "POST"): (DOES, {"keyword": "1", "board": "ideas"}),
     ("drafting/<session>/remove/", "POST"): (DOES, {"keyword": "1"}),
+    ("drafting/<session>/start/", "POST"): (DOES, DRAFT),
+    ("drafting/<session>/<draft>/", "GET"): ((302, 404, 404, 404), {}),
+    ("drafting/<session>/<draft>/command/", "POST"): ((302, 404, 404, 404), {"do": "stop"}),
+    ("drafting/<session>/<draft>/advice/", "POST"): ((302, 404, 404, 404), {"text": "Shorter."}),
+    ("drafting/<session>/<draft>/edit/", "GET"): ((302, 404, 404, 404), {}),
+    ("drafting/<session>/<draft>/edit/", "POST"): ((302, 404, 404, 404), {}),
     (f"{A}/market", "GET"): (MINE, {}),
     ("broadcast/", "GET"): (PAGE, {}),
     ("broadcast/start/", "POST"): ((302, 409, 409, 409), {}),
@@ -205,7 +212,7 @@ def visit(
         "slot": slots.add(session, times).pk,
         "interest": 1, "message": 1, "choice": "apply",
         "session": session.pk, "token": session.watch_token, "source": source.pk, "story": 1,
-        "trend": 1, "post": 1, "thread": 1, "verb": "pin", "service": "anthropic", "bearer": 1, "group": 1,
+        "trend": 1, "post": 1, "draft": 1, "thread": 1, "verb": "pin", "service": "anthropic", "bearer": 1, "group": 1,
         "decision": "approve", "slug": "api", "sound": heard.pk, "run_number": 1,
     }  # fmt: skip
 

@@ -1,0 +1,77 @@
+"""Forms of the writers' room; they turn what people type into payloads of commands."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+
+from sessions_app import preferences
+from stories.drafting.agents import MOST_TEXT, MOST_TITLE
+from stories.models import Draft
+
+FEWEST_WORDS, MOST_WORDS, USUAL_WORDS = 50, 3000, 400
+MOST_ADVICE = 500
+
+
+class StartForm(forms.Form):
+    """What is to be written: keywords ticked on the boards or typed, length, style, language.
+
+    ``use`` are the ticked ones; their boxes stand on the boards, outside the form.
+    """
+
+    typed = forms.CharField(
+        required=False, max_length=500, label="Keywords",
+        help_text="With commas between them. Those you tick on the boards below are added.",
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )  # fmt: skip
+    words = forms.IntegerField(
+        min_value=FEWEST_WORDS, max_value=MOST_WORDS, initial=USUAL_WORDS, label="Length in words"
+    )
+    style = forms.ChoiceField(choices=Draft.Style.choices, initial=Draft.Style.REPORT)
+    language = forms.CharField(
+        required=False, min_length=preferences.SHORTEST_LANGUAGE, max_length=35,
+        help_text="A tag such as en or pt-BR; empty: the session's.",
+    )  # fmt: skip
+
+    @property
+    def used(self) -> list[str]:
+        """The keywords that are ticked on the boards."""
+        return [str(each) for each in self.data.getlist("use")] if self.is_bound else []  # type: ignore[attr-defined]
+
+    def clean(self) -> dict[str, Any]:
+        found = super().clean() or {}
+        typed = re.split(r"[,;\n]", found.get("typed", ""))
+        tidy = (" ".join(each.split()) for each in [*self.used, *typed])
+        keywords = {each.casefold(): each for each in tidy if each}
+        if not keywords:
+            raise ValidationError("Tick a keyword on a board, or type one.")
+        return {**found, "keywords": list(keywords.values())}
+
+    def payload(self) -> dict[str, Any]:
+        said = self.cleaned_data
+        wanted = {name: said[name] for name in ("keywords", "words", "style")}
+        return wanted | ({"language": said["language"]} if said["language"] else {})
+
+
+class AdviceForm(forms.Form):
+    """What the owner wants otherwise, said on the way."""
+
+    text = forms.CharField(
+        max_length=MOST_ADVICE, label="Say what you want otherwise",
+        help_text="The next agent reads it before its turn.",
+        widget=forms.Textarea(attrs={"rows": 3}),
+    )  # fmt: skip
+
+
+class VersionForm(forms.Form):
+    """A version by a person's hand; it knows the version that was read."""
+
+    version = forms.IntegerField(widget=forms.HiddenInput)
+    title = forms.CharField(max_length=MOST_TITLE, label="Headline")
+    text = forms.CharField(
+        max_length=MOST_TEXT, label="Text", widget=forms.Textarea(attrs={"rows": 20})
+    )
+    reason = forms.CharField(max_length=300, label="What is new in it")
