@@ -212,7 +212,8 @@ def visit(
         "slot": slots.add(session, times).pk,
         "interest": 1, "message": 1, "choice": "apply",
         "session": session.pk, "token": session.watch_token, "source": source.pk, "story": 1,
-        "trend": 1, "post": 1, "draft": 1, "thread": 1, "verb": "pin", "service": "anthropic", "bearer": 1, "group": 1,
+        "trend": 1, "post": 1, "draft": 1, "thread": 1, "verb": "pin",
+        "service": "anthropic", "bearer": 1, "group": 1,
         "decision": "approve", "slug": "api", "sound": heard.pk, "run_number": 1,
     }  # fmt: skip
 
