@@ -15,6 +15,7 @@ class BroadcastConfig(AppConfig):
             compaction,
             copydesk,
             desk,
+            drafting_desk,
             host,
             narration,
             orchestrator,
@@ -32,5 +33,6 @@ class BroadcastConfig(AppConfig):
         for module in (
             orchestrator, run_heads, compaction, recaps, producer, host, narration, desk,
             rundown, copydesk, slots, planning, speaking, episodes, wishes, answers, decisions,
+            drafting_desk,
         ):  # fmt: skip
             module.register()

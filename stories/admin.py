@@ -21,6 +21,9 @@ from sessions_app.models import Session
 from stories import quarantine
 from stories.models import (
     BoardKeyword,
+    Draft,
+    DraftMessage,
+    DraftVersion,
     QuarantinedRecord,
     Source,
     SourceGroup,
@@ -112,6 +115,28 @@ class BoardKeywordAdmin(Window):
     list_display = ("text", "board", "session", "moved_at")
     list_filter = ("board",)
     list_select_related = ("session",)
+
+
+@admin.register(Draft)
+class DraftAdmin(Window):
+    list_display = ("__str__", "session", "state", "phase", "turns", "version", "active_at", "note")
+    list_filter = ("state", "phase", "style")
+    list_select_related = ("session",)
+    search_fields = ("title",)
+
+
+@admin.register(DraftVersion)
+class DraftVersionAdmin(Window):
+    list_display = ("draft", "number", "author", "user", "word_count", "reason", "created_at")
+    list_filter = ("author",)
+    list_select_related = ("draft", "user")
+
+
+@admin.register(DraftMessage)
+class DraftMessageAdmin(Window):
+    list_display = ("draft", "turn", "role", "kind", "created_at")
+    list_filter = ("role", "kind")
+    list_select_related = ("draft",)
 
 
 class AdoptForm(forms.Form):

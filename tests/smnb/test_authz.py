@@ -17,7 +17,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from broadcast import slots
-from sessions_app import lifecycle, tokens
+from sessions_app import commands, lifecycle, tokens
 from sessions_app.models import Session
 from sessions_app.routing import websocket_urlpatterns
 from smnb import health
@@ -41,6 +41,7 @@ MAKES: Row = (401, 404, 404, 201)
 
 S = "sessions/<session>/"
 A = "api/sessions/<session>"
+D = "api/drafts/<draft>"
 STARTED = {"command": "start"}
 SETTINGS = {
     "model": "extractive", "personality": "formal", "verbosity": "concise", "pace": "200",
@@ -164,8 +165,16 @@ TABLE: dict[tuple[str, str], tuple[Row, dict[str, Any]]] = {
     (f"{A}/broadcast", "POST"): ((401, 404, 404, 202), STARTED),
     (f"{A}/sources", "POST"): ((401, 404, 404, 409), {"kind": "recording"}),
     (f"{A}/stories/<story>/<decision>", "POST"): ((401, 404, 404, 404), {}),
+    (f"{A}/drafts", "GET"): (MINE, {}),
+    (f"{A}/drafts", "POST"): (MAKES, {"keywords": ["tides"]}),
+    (D, "GET"): (MINE, {}),
+    (D, "POST"): (MINE, {"command": "stop"}),
+    (D, "PATCH"): (MINE, {"version": 0, "title": "Now", "text": "It is so."}),
+    (f"{D}/versions", "GET"): (MINE, {}),
+    (f"{D}/messages", "GET"): (MINE, {}),
     **{(f"{A}/{what}", "GET"): (MINE, {}) for what in (
         "stats", "series", "stories", "posts", "usage", "events", "chain", "transitions",
+            "story",
     )},
 }  # fmt: skip
 ROUTES = sorted({route for route, _ in TABLE})
@@ -208,11 +217,13 @@ def visit(
     lifecycle.show(session, True)
     heard = recorded(session)
     times = {"days": 1, "on_at": time(9), "off_at": time(17), "enabled": False}
+    draft = commands.run("draft.start", session.owner, session, {"keywords": ["tides"]})
     values = {
+        "draft": draft.pk,
         "slot": slots.add(session, times).pk,
         "interest": 1, "message": 1, "choice": "apply",
         "session": session.pk, "token": session.watch_token, "source": source.pk, "story": 1,
-        "trend": 1, "post": 1, "draft": 1, "thread": 1, "verb": "pin",
+        "trend": 1, "post": 1, "thread": 1, "verb": "pin",
         "service": "anthropic", "bearer": 1, "group": 1,
         "decision": "approve", "slug": "api", "sound": heard.pk, "run_number": 1,
     }  # fmt: skip
