@@ -1,0 +1,146 @@
+"""Talking with the producer in a browser: by keyboard alone, live, and with a click for each change."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser.conftest import CONTEXT, RECORDING, sign_in
+from tests.browser.looking import live, of_session, off_air
+from tests.endtoend.running import Studio, eventually, running
+from tests.standins.anthropic import AnthropicStandIn
+
+pytestmark = pytest.mark.browser
+
+INTERESTS = "stories_interest"
+SAID = "Seven owls are next, and after them the ferry of Hollow Isle. " * 4
+
+
+@pytest.fixture
+def desk(owner: Page, studio: Studio) -> Page:
+    """The desk of a new session that is off air."""
+    session = studio.create("A talk", RECORDING, model="extractive", pace=180)
+    owner.goto(f"{studio.url}/broadcast/{session}/")
+    return owner
+
+
+def session_of(page: Page) -> str:
+    return page.url.split("#")[0].rstrip("/").rsplit("/", 1)[1]
+
+
+def interests(page: Page, studio: Studio) -> list[tuple[str, int]]:
+    return [(row["text"], row["weight"]) for row in of_session(studio, INTERESTS, session_of(page))]
+
+
+def test_a_question_is_asked_and_answered_by_keyboard_alone(desk: Page) -> None:
+    text = desk.get_by_label("What you say to the producer")
+    text.focus()
+    desk.keyboard.type("What does it")
+    desk.keyboard.press("Shift+Enter")
+    desk.keyboard.type("cost?")
+    desk.keyboard.press("Enter")
+    expect(desk.locator(".message").filter(has_text="So far it cost $0.0000")).to_be_visible()
+    expect(desk.locator('.message[data-role="human"]')).to_contain_text("What does it")
+    expect(text).to_have_value("")
+    expect(text).to_be_focused()
+    expect(desk.locator("#answering")).to_be_empty()
+    expect(desk.get_by_role("status").filter(has_text="Producer: So far it cost")).to_have_count(1)
+
+
+def test_a_plan_is_applied_by_one_click_and_keeps_the_focus(desk: Page, studio: Studio) -> None:
+    desk.get_by_role("button", name="More science, less sport, slower").click()
+    plan = desk.get_by_role("group", name="Plan of the producer")
+    expect(plan).to_contain_text("Tell more of “science”.")
+    assert interests(desk, studio) == []
+    plan.get_by_role("button", name="Apply").press("Enter")
+    expect(plan).to_contain_text("Applied")
+    expect(plan.get_by_role("button")).to_have_count(0)
+    expect(desk.locator(".message:focus")).to_contain_text("Applied")
+    assert interests(desk, studio) == [("science", 1), ("sport", -1)]
+    assert studio.get(f"/sessions/{session_of(desk)}")["settings"]["pace"] == 140
+    expect(desk.locator("#interests")).to_contain_text("science")
+    desk.reload()
+    expect(plan).to_contain_text("Applied")
+
+
+def test_a_dismissed_plan_changes_nothing(desk: Page, studio: Studio) -> None:
+    desk.get_by_role("button", name="More science, less sport, slower").click()
+    plan = desk.get_by_role("group", name="Plan of the producer")
+    plan.get_by_role("button", name="Dismiss").click()
+    expect(plan).to_contain_text("Dismissed")
+    assert interests(desk, studio) == []
+
+
+def test_an_interest_is_taken_back_at_the_desk(desk: Page, studio: Studio) -> None:
+    desk.goto(f"{studio.url}/sessions/{session_of(desk)}/")
+    form = desk.get_by_role("form", name="Add an interest")
+    form.get_by_label("There is to be").select_option("less")
+    form.get_by_label("Of", exact=True).fill("traffic")
+    form.get_by_role("button", name="Add").click()
+    expect(desk.locator("#interests")).to_contain_text("traffic")
+    assert interests(desk, studio) == [("traffic", -1)]
+    desk.goto(f"{studio.url}/broadcast/{session_of(desk)}/")
+    desk.get_by_role("button", name="No longer less traffic").click()
+    expect(desk.locator("#interests > li")).to_have_count(0)
+    assert interests(desk, studio) == []
+
+
+def test_it_works_without_script(browser: Browser, studio: Studio) -> None:
+    session = studio.create("No script", RECORDING, model="extractive")
+    context = browser.new_context(**CONTEXT, java_script_enabled=False)
+    page = context.new_page()
+    sign_in(page, studio)
+    page.goto(f"{studio.url}/broadcast/{session}/")
+    page.get_by_label("What you say to the producer").fill("Less sport")
+    page.get_by_role("button", name="Send").click()
+    eventually("an answer", lambda: len(studio.items(session, "messages")) > 1)
+    page.reload()
+    page.get_by_role("button", name="Apply").click()
+    expect(page.get_by_role("group", name="Plan of the producer")).to_contain_text("Applied")
+    assert interests(page, studio) == [("sport", -1)]
+    context.close()
+
+
+@pytest.fixture(scope="module")
+def spoken(tmp_path_factory: pytest.TempPathFactory, model: AnthropicStandIn) -> Iterator[Studio]:
+    """A studio with a key, whose model speaks slowly."""
+    folder = tmp_path_factory.mktemp("spoken") / "var"
+    before = model.text, model.pause
+    model.text, model.pause = json.dumps({"reply": SAID, "plan": []}), 0.15
+    keys = {"ANTHROPIC_API_KEY": "key-of-the-suite", "ANTHROPIC_BASE_URL": model.url}
+    with running(Path(folder), **keys) as found:
+        yield found
+    model.text, model.pause = before
+
+
+def test_the_words_come_as_they_are_written_and_a_reload_shows_them(
+    browser: Browser, spoken: Studio
+) -> None:
+    session = spoken.create("Word by word", model="claude-haiku-4-5")
+    context = browser.new_context(**CONTEXT)
+    page = context.new_page()
+    sign_in(page, spoken)
+    page.goto(f"{spoken.url}/broadcast/{session}/")
+    page.get_by_role("button", name="What is next?").click()
+    answering = page.locator("#answering")
+    expect(answering).to_contain_text("is thinking")
+    expect(answering).to_contain_text("Seven owls", timeout=20_000)
+    page.reload()
+    expect(answering).to_contain_text("Seven owls", timeout=500)
+    answer = page.locator('.message[data-role="producer"]')
+    expect(answer).to_contain_text(SAID.strip()[-40:], timeout=20_000)
+    expect(answering).to_be_empty()
+    context.close()
+
+
+def test_the_chat_goes_on_while_the_broadcast_does(owner: Page, studio: Studio) -> None:
+    session = live(studio, "Live talk")
+    owner.goto(f"{studio.url}/broadcast/{session}/")
+    owner.get_by_role("button", name="What is next?").click()
+    answer = owner.locator('.message[data-role="producer"]').first
+    expect(answer).to_contain_text("posts wait in all")
+    off_air(studio, session)
