@@ -132,7 +132,7 @@ def test_the_words_come_as_they_are_written_and_a_reload_shows_them(
     spoken.goto(f"{studio.url}/broadcast/{session}/")
     spoken.get_by_role("button", name="What is next?").click()
     answering = spoken.locator("#answering")
-    expect(answering).to_contain_text("Seven owls", timeout=20_000)
+    expect(answering).to_contain_text("Seven owls", timeout=60_000)
     spoken.reload()
     expect(answering).to_contain_text("Seven owls")
     answer = spoken.locator('.message[data-role="producer"]')
