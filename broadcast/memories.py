@@ -18,11 +18,11 @@ from stories import feed
 from stories.models import Story
 from stories.text import clean_line, tokens_of, within
 
-MOST_TOKENS = 200
-MOST_SUMMARY = 120
+MOST_TOKENS = 80
+MOST_SUMMARY = 60
 MOST_TITLE = 120  # characters
-MOST_RETOLD = 240  # characters
-TITLES = 5
+MOST_RETOLD = 100  # characters
+TITLES = 3
 UNTOLD = (Story.State.VETOED, Story.State.KILLED)
 WEIGHT = (Story.Priority.HIGH, Story.Priority.MEDIUM, Story.Priority.LOW)
 
