@@ -301,7 +301,9 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="ailink",
-            index=models.Index(fields=["session", "provider_id"], name="link_by_provider_id"),
+            index=models.Index(
+                fields=["session", "provider_id", "-number"], name="link_by_provider_id"
+            ),
         ),
         migrations.AddConstraint(
             model_name="ailink",

@@ -47,7 +47,7 @@ class AILink(InSession):
         )
         indexes = (
             models.Index(fields=("session", "run_number", "-number"), name="link_of_run"),
-            models.Index(fields=("session", "provider_id"), name="link_by_provider_id"),
+            models.Index(fields=("session", "provider_id", "-number"), name="link_by_provider_id"),
         )
 
     def __str__(self) -> str:
