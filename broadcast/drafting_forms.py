@@ -8,12 +8,13 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 
-from sessions_app import preferences
 from stories.drafting.agents import MOST_TEXT, MOST_TITLE
+from stories.drafting.desk import LONGEST_WISH, MOST_KEYWORDS, STANDARD_WORDS
 from stories.models import Draft
 
-FEWEST_WORDS, MOST_WORDS, USUAL_WORDS = 50, 3000, 400
-MOST_ADVICE = 500
+FEWEST_WORDS, MOST_WORDS = 50, 3000
+MOST_KEYWORD = 80  # characters
+_LANGUAGE = r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}$"
 
 
 class StartForm(forms.Form):
@@ -28,11 +29,15 @@ class StartForm(forms.Form):
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )  # fmt: skip
     words = forms.IntegerField(
-        min_value=FEWEST_WORDS, max_value=MOST_WORDS, initial=USUAL_WORDS, label="Length in words"
+        min_value=FEWEST_WORDS,
+        max_value=MOST_WORDS,
+        initial=STANDARD_WORDS,
+        label="Length in words",
     )
     style = forms.ChoiceField(choices=Draft.Style.choices, initial=Draft.Style.REPORT)
-    language = forms.CharField(
-        required=False, min_length=preferences.SHORTEST_LANGUAGE, max_length=35,
+    language = forms.RegexField(
+        _LANGUAGE, required=False, max_length=35,
+        error_messages={"invalid": "Give a language tag such as en or pt-BR."},
         help_text="A tag such as en or pt-BR; empty: the session's.",
     )  # fmt: skip
 
@@ -48,6 +53,12 @@ class StartForm(forms.Form):
         keywords = {each.casefold(): each for each in tidy if each}
         if not keywords:
             raise ValidationError("Tick a keyword on a board, or type one.")
+        if len(keywords) > MOST_KEYWORDS:
+            raise ValidationError(
+                f"Choose at most {MOST_KEYWORDS} keywords; these are {len(keywords)}."
+            )
+        if long := next((each for each in keywords.values() if len(each) > MOST_KEYWORD), None):
+            raise ValidationError(f"“{long[:40]}…” is too long for a keyword.")
         return {**found, "keywords": list(keywords.values())}
 
     def payload(self) -> dict[str, Any]:
@@ -60,7 +71,7 @@ class AdviceForm(forms.Form):
     """What the owner wants otherwise, said on the way."""
 
     text = forms.CharField(
-        max_length=MOST_ADVICE, label="Say what you want otherwise",
+        max_length=LONGEST_WISH, label="Say what you want otherwise",
         help_text="The next agent reads it before its turn.",
         widget=forms.Textarea(attrs={"rows": 3}),
     )  # fmt: skip

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from broadcast.pages import key_of
-from sessions_app import checkpoints
 from sessions_app.errors import NotFound
 from sessions_app.models import Session, SessionStats
 from stories import corrections
-from stories.drafting import drafts, messages, versions
+from stories.drafting import drafts, messages, room, versions
 from stories.models import Draft
 
 LISTED = 50
@@ -48,19 +47,12 @@ def draft_page(session: Session, draft_id: int, part: VersionPart = LATEST) -> d
         "session": session,
         "last_seq": stats.last_seq,
         "draft": drafts.payload(draft),
-        "live": _under_way(draft),
-        "messages": [messages.payload(each) for each in messages.of_draft(draft)],
+        "live": room.so_far(draft) if draft.state == Draft.State.RUNNING else None,
+        "turns": [messages.payload(each) for each in messages.of_draft(draft)],
         "versions": found,
         "part": part,
         **_chosen(by_number, part, draft.version),
     }
-
-
-def _under_way(draft: Draft) -> dict[str, Any] | None:
-    """What the agent whose turn it is has written so far."""
-    if draft.state != Draft.State.RUNNING:
-        return None
-    return checkpoints.read(draft.session_id, f"draft.{draft.pk}")
 
 
 def _chosen(found: Mapping[int, dict[str, Any]], part: VersionPart, latest: int) -> dict[str, Any]:

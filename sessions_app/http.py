@@ -96,10 +96,15 @@ STATUSES: dict[type[SmnbError], int] = {
 }  # fmt: skip
 
 
+def status_of(error: SmnbError) -> int:
+    """The status of an answer that says this error."""
+    return next((code for kind, code in STATUSES.items() if isinstance(error, kind)), 503)
+
+
 def refused(request: SignedIn, error: SmnbError, back: str, *args: object) -> HttpResponse:
     """Show why something was not done: a partial for htmx, a notice on the page otherwise."""
     if request.htmx:
-        status = STATUSES.get(type(error), 503)
-        return render(request, "_refusal.html", {"sentence": error.sentence}, status=status)
+        page = {"sentence": error.sentence}
+        return render(request, "_refusal.html", page, status=status_of(error))
     messages.error(request, error.sentence)
     return redirect(back, *args)

@@ -92,6 +92,7 @@ def payload(
         "duration": story.duration,
         "state": story.state,
         "origin": story.origin,
+        "draft": story.draft_id,
         "model": story.model,
         "note": story.note,
         "cuts_in": story.cuts_in,

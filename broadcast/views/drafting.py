@@ -14,7 +14,7 @@ from broadcast import drafting_pages, market, orchestrator, pages
 from broadcast.drafting_forms import StartForm
 from sessions_app import commands
 from sessions_app.errors import SmnbError
-from sessions_app.http import STATUSES, SignedIn, of_chosen, of_session, refused
+from sessions_app.http import SignedIn, of_chosen, of_session, refused, status_of
 from sessions_app.models import Session
 from stories import boards
 from stories.market import quotes
@@ -49,7 +49,7 @@ def start(request: SignedIn, session: Session) -> HttpResponse:
         draft = commands.run("draft.start", request.user, session, form.payload())
     except SmnbError as error:
         form.add_error(None, error.sentence)
-        return _area(request, session, form, STATUSES.get(type(error), 503))
+        return _area(request, session, form, status_of(error))
     return redirect("draft", session.pk, draft.pk)
 
 

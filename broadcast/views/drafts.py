@@ -13,7 +13,7 @@ from broadcast.drafting_forms import AdviceForm, VersionForm
 from broadcast.drafting_pages import LATEST, VersionPart
 from sessions_app import commands
 from sessions_app.errors import NotFound, SmnbError
-from sessions_app.http import STATUSES, SignedIn, of_session, refused
+from sessions_app.http import SignedIn, of_session, refused, status_of
 from sessions_app.models import Session
 from stories import corrections
 
@@ -98,9 +98,7 @@ def _save(request: SignedIn, session: Session, draft_id: int) -> HttpResponse:
         page = _read(session, draft_id)
         typed = VersionForm({**request.POST.dict(), "version": page["draft"]["version"]})
         typed.add_error(None, error.sentence)
-        return _editor(
-            request, page | _difference(page, form), typed, STATUSES.get(type(error), 503)
-        )
+        return _editor(request, page | _difference(page, form), typed, status_of(error))
     return redirect("draft", session.pk, draft_id)
 
 

@@ -13,6 +13,7 @@ from broadcast import airing, chain_drawing, host, market, memories, statistics
 from broadcast.audience.addresses import PARTS
 from broadcast.audience.look import OPTIONS
 from broadcast.chat import conversation, plans
+from broadcast.drafting_forms import FEWEST_WORDS, MOST_WORDS
 from broadcast.states import REAPER, TRANSITIONS
 from sessions_app import chain_status, consumers, hub, series, steps
 from sessions_app.api import MOST
@@ -21,6 +22,8 @@ from sessions_app.models import Workspace
 from sessions_app.models.session import DEFAULT_MODEL
 from smnb.docs import diagram, reference
 from stories import interests, posts, scoring, threads
+from stories.drafting import desk as drafting
+from stories.drafting import drafts, turns
 from stories.market import quotes, scores
 from stories.types import FetchedPost
 
@@ -82,6 +85,19 @@ def _desk() -> dict[str, Any]:
 def _offered() -> list[Command]:
     """The commands that the producer may propose."""
     return [each for each in all_commands() if each.name in plans.ALLOWED]
+
+
+def _writers_room() -> dict[str, Any]:
+    return {
+        "most_keywords": drafting.MOST_KEYWORDS,
+        "most_open": drafting.MOST_OPEN,
+        "fewest_words": FEWEST_WORDS,
+        "most_words": MOST_WORDS,
+        "rounds": turns.ROUNDS,
+        "most_turns": turns.MOST_TURNS,
+        "milestones": drafts.MILESTONES,
+        "idle_minutes": Workspace().draft_idle_minutes,
+    }
 
 
 def _statistics() -> dict[str, Any]:
@@ -235,6 +251,7 @@ _MADE: dict[str, Callable[[], dict[str, Any]]] = {
     "sources-and-keys": _sources,
     "going-live": _going_live,
     "desk": _desk,
+    "writers-room": _writers_room,
     "statistics-explained": _statistics,
     "audience": _audience,
     "ai-chain": _chain,

@@ -28,6 +28,9 @@ PAGES = (
     DocsPage("sources-and-keys", "Sources and keys", "Reddit, feeds, the recording, your keys."),
     DocsPage("going-live", "Going live", "On and off air, control modes, holds and errors."),
     DocsPage("desk", "The desk", "The rundown, corrections, threads and search."),
+    DocsPage(
+        "writers-room", "The writers' room", "Drafts by several agents, from keywords to air."
+    ),
     DocsPage("statistics-explained", "Statistics explained", "What every figure counts."),
     DocsPage(
         "ai-chain", "The AI chain", "What models are told, in which order, and if it is whole."

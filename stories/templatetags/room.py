@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django import template
 
 register = template.Library()
+
+SHORT = 4  # lines
 
 STATE_WORDS = {
     "running": "At work",
@@ -63,6 +63,7 @@ def role_icon(role: str) -> str:
 
 
 @register.filter
-def stories_among(sources: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The cited sources that are stories of the session: each has a page of its own."""
-    return [each for each in sources if each["kind"] == "story"]
+def opening(text: str) -> str:
+    """The first lines of what an agent said; all of it when it is short."""
+    lines = text.splitlines()
+    return text if len(lines) <= SHORT else "\n".join([*lines[:SHORT], "…"])

@@ -7,14 +7,20 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import transaction
+from django.db import connection, transaction
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from sessions_app import events
 from sessions_app.models import Session
+from stories import boards
 from stories.drafting import drafts, messages, versions
-from stories.models import Draft, DraftMessage, DraftVersion
+from stories.market import trends
+from stories.models import BoardKeyword, Draft, DraftMessage, DraftVersion, Source, Story, Trend
+from tests.conftest import MakeSession, make_post
+
+ELOWEN = ("The ferry of Port Elowen is late", "A bridge in Port Elowen is closed to lorries")
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -93,7 +99,7 @@ def test_the_page_shows_the_conversation_and_the_text(browser: Client, draft: Dr
     say(draft, "writer", "text")
     write(draft, "The ferry was late on Monday.")
     page = text(browser.get(page_of(draft)))
-    assert "hands over what was found" in page
+    assert "begins with what was found" in page
     assert "The ferry is late &lt;b&gt;." in page
     assert "The ferry was late on Monday." in page
     assert "<strong>Version 1</strong>" in page
@@ -126,7 +132,11 @@ def test_a_version_that_is_not_there_is_not_found(
 
 @pytest.mark.parametrize(
     ("state", "said"),
-    [("waiting", "Nothing is lost"), ("failed", "again"), ("expired", "Recover")],
+    [
+        ("waiting", "goes on by itself once this is settled"),
+        ("failed", "All turns and versions are kept"),
+        ("expired", "All turns and versions are kept"),
+    ],
 )
 def test_a_draft_that_rests_says_what_to_do(
     browser: Client, draft: Draft, state: str, said: str
@@ -136,3 +146,179 @@ def test_a_draft_that_rests_says_what_to_do(
     assert said in page
     assert "The budget is spent." in page
     assert 'value="resume"' in page
+
+
+FORM = {"typed": "tidal power, Ferries", "words": "300", "style": "feature", "language": "de"}
+
+
+def start(browser: Client, session: Session, **changes: Any) -> Any:
+    return browser.post(f"/drafting/{session.pk}/start/", {**FORM, **changes})
+
+
+def test_a_draft_is_started_from_typed_and_ticked_keywords(
+    browser: Client, session: Session
+) -> None:
+    boards.add(session, "ferries", "ideas")
+    answer = start(browser, session, use=["ferries", "Trams"])
+    made = Draft.objects.get(session=session)
+    assert answer["Location"] == page_of(made)
+    assert sorted(each.casefold() for each in made.keywords) == ["ferries", "tidal power", "trams"]
+    assert (made.words, made.style, made.language) == (300, "feature", "de")
+    assert BoardKeyword.objects.get(session=session).board == "research"
+
+
+def test_without_a_language_a_draft_is_in_that_of_the_session(
+    browser: Client, make_session: MakeSession
+) -> None:
+    session = make_session(language="pt-BR")
+    start(browser, session, language="")
+    assert Draft.objects.get(session=session).language == "pt-BR"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"typed": " , "}, "Tick a keyword on a board, or type one."),
+        ({"typed": ",".join(map(str, range(9)))}, "at most 8 keywords; these are 9"),
+        ({"typed": "x" * 81}, "too long for a keyword"),
+        ({"typed": "…"}, "needs a letter or a number"),
+        ({"words": "49"}, "greater than or equal to 50"),
+        ({"words": "3001"}, "less than or equal to 3000"),
+        ({"style": "poem"}, "Select a valid choice"),
+        ({"language": "in English"}, "Give a language tag"),
+    ],
+)
+def test_what_cannot_be_started_is_said_beside_what_was_typed(
+    browser: Client, session: Session, changes: dict[str, str], said: str
+) -> None:
+    boards.add(session, "bells", "ideas")
+    page = text(start(browser, session, **{"use": [], **changes}), 422)
+    assert said in page
+    assert 'value="300"' in page or "words" in changes
+    assert not Draft.objects.exists()
+
+
+def test_what_was_ticked_stays_ticked_after_a_mistake(browser: Client, session: Session) -> None:
+    boards.add(session, "bells", "ideas")
+    page = text(start(browser, session, use="bells", words="1"), 422)
+    assert 'value="bells" hx-preserve checked' in page
+
+
+def test_one_open_draft_too_many_is_refused(browser: Client, session: Session) -> None:
+    for _ in range(3):
+        assert start(browser, session).status_code == 302
+    assert "open drafts" in text(start(browser, session), 409)
+    assert Draft.objects.count() == 3
+
+
+def do(browser: Client, draft: Draft, what: str, **more: Any) -> Any:
+    return browser.post(f"{page_of(draft)}command/", {"do": what}, **more)
+
+
+def test_a_draft_is_stopped_and_resumed(browser: Client, draft: Draft) -> None:
+    assert do(browser, draft, "stop")["Location"] == page_of(draft)
+    draft.refresh_from_db()
+    assert (draft.state, draft.note_code) == ("waiting", "stopped")
+    page = text(browser.get(page_of(draft)))
+    assert 'value="resume"' in page
+    assert 'value="stop"' not in page
+    assert do(browser, draft, "resume", headers={"HX-Request": "true"}).status_code == 204
+    draft.refresh_from_db()
+    assert (draft.state, draft.note_code) == ("running", "")
+
+
+def test_what_cannot_be_done_is_refused_in_words(browser: Client, draft: Draft) -> None:
+    answer = do(browser, draft, "resume", headers={"HX-Request": "true"})
+    assert "can be resumed" in text(answer, 409)
+    assert do(browser, draft, "burn").status_code == 400
+    assert do(browser, draft, "restore two").status_code == 400
+
+
+def test_the_room_is_told_a_wish(browser: Client, draft: Draft) -> None:
+    browser.post(f"{page_of(draft)}advice/", {"text": "Shorter & plainer"})
+    draft.refresh_from_db()
+    assert [each["text"] for each in draft.wishes] == ["Shorter & plainer"]
+    assert "Shorter &amp; plainer" in text(browser.get(page_of(draft)))
+
+
+def test_an_empty_wish_is_no_wish(browser: Client, draft: Draft) -> None:
+    assert "This field is required" in text(browser.post(f"{page_of(draft)}advice/", {}), 422)
+
+
+def test_a_version_is_restored_as_a_new_one(browser: Client, draft: Draft) -> None:
+    write(draft, "The ferry was late.")
+    write(draft, "The tram was late.")
+    do(browser, draft, "restore 1")
+    latest = DraftVersion.objects.filter(draft=draft).latest("number")
+    assert (latest.number, latest.text) == (3, "The ferry was late.")
+    assert "by olga" in text(browser.get(page_of(draft)))
+
+
+def test_a_text_is_edited_by_hand(browser: Client, draft: Draft) -> None:
+    write(draft, "The ferry was late.")
+    form = text(browser.get(f"{page_of(draft)}edit/"))
+    assert "The ferry was late.</textarea>" in form
+    mine = {"version": 1, "title": "Mine", "text": "It was punctual.", "reason": "The facts."}
+    assert browser.post(f"{page_of(draft)}edit/", mine)["Location"] == page_of(draft)
+    latest = DraftVersion.objects.get(draft=draft, number=2)
+    assert (latest.text, latest.reason, latest.author) == (
+        "It was punctual.",
+        "The facts.",
+        "human",
+    )
+
+
+def test_an_edit_that_came_too_late_keeps_what_was_typed_and_shows_both(
+    browser: Client, draft: Draft
+) -> None:
+    write(draft, "The ferry was late.")
+    write(draft, "The tram was late.")
+    mine = {"version": 1, "title": "Mine", "text": "The ship was late.", "reason": "The facts."}
+    page = text(browser.post(f"{page_of(draft)}edit/", mine), 409)
+    assert "The ship was late.</textarea>" in page
+    assert "<p>The tram was late.</p>" in page
+    assert "<del>tram</del>" in page
+    assert "<ins>ship</ins>" in page
+    assert DraftVersion.objects.filter(draft=draft).count() == 2
+    again = browser.post(f"{page_of(draft)}edit/", {**mine, "version": 2})
+    assert again.status_code == 302
+    assert DraftVersion.objects.get(draft=draft, number=3).text == "The ship was late."
+
+
+def test_an_edit_without_a_text_is_said_in_the_form(browser: Client, draft: Draft) -> None:
+    mine = {"version": 0, "title": "Mine", "text": "", "reason": "The facts."}
+    page = text(browser.post(f"{page_of(draft)}edit/", mine), 422)
+    assert "This field is required" in page
+
+
+@pytest.mark.parametrize("turns", [1, 6])
+def test_a_page_takes_the_same_queries_for_a_long_draft(
+    browser: Client, draft: Draft, turns: int
+) -> None:
+    for number in range(turns):
+        say(draft, "writer" if number % 2 else "reader", "text")
+        write(draft, f"Version {number} of it.")
+    for path, most in ((page_of(draft), 12), (f"/drafting/?session={draft.session_id}", 16)):
+        with CaptureQueriesContext(connection) as queries:
+            browser.get(path)
+        assert len(queries) <= most, [each["sql"][:90] for each in queries]
+
+
+def test_market_session_and_story_lead_to_drafts(
+    browser: Client, draft: Draft, source: Source
+) -> None:
+    session = draft.session
+    page = text(browser.get(f"/sessions/{session.pk}/"))
+    assert f'href="/drafting/?session={session.pk}"' in page
+    with transaction.atomic():
+        trends.read(source, [make_post(source, f"k{n}", t) for n, t in enumerate(ELOWEN)])
+    trend = Trend.objects.get(key="port elowen")
+    page = text(browser.get(f"/market/{session.pk}/{trend.pk}/"))
+    assert f"/drafting/?session={session.pk}&amp;keywords=Port%20Elowen#start" in page
+    Story.objects.create(
+        session=session, draft=draft, origin="draft", state="approved", title="Tides",
+        narrative="They turn.", word_count=2, duration=1, tone="analysis",
+        completed_at=timezone.now(),
+    )  # fmt: skip
+    page = text(browser.get(f"/broadcast/{session.pk}/"))
+    assert f'<a href="{page_of(draft)}">From a draft</a>' in page
