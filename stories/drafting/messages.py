@@ -20,7 +20,10 @@ def of_draft(draft: Draft) -> QuerySet[DraftMessage]:
 
 
 def payload(message: DraftMessage) -> dict[str, Any]:
-    """A turn; ``after`` is who spoke before ("" at first), ``payload`` the hand-over as its type writes it, ``text`` says it in words."""
+    """A turn; ``after`` is who spoke before ("" at first).
+
+    ``payload`` is the hand-over as its type writes it, ``text`` says it in words.
+    """
     return {
         "id": message.pk,
         "draft": message.draft_id,
