@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.contrib import admin
 
-from broadcast.models import Airing, Broadcast, Episode, Slot, Sound, StateChange
+from broadcast.models import Airing, Broadcast, Episode, Recap, Slot, Sound, StateChange
 from sessions_app.admin import Window
 
 
@@ -46,4 +46,10 @@ class SoundAdmin(Window):
 class EpisodeAdmin(Window):
     list_display = ("title", "run", "session", "state", "seconds", "error")
     list_filter = ("state",)
+    list_select_related = ("run", "session")
+
+
+@admin.register(Recap)
+class RecapAdmin(Window):
+    list_display = ("title", "run", "session", "created_at")
     list_select_related = ("run", "session")

@@ -24,6 +24,7 @@ from stories.models import (
     Draft,
     DraftMessage,
     DraftVersion,
+    Interest,
     QuarantinedRecord,
     Source,
     SourceGroup,
@@ -137,6 +138,13 @@ class DraftMessageAdmin(Window):
     list_display = ("draft", "turn", "role", "kind", "created_at")
     list_filter = ("role", "kind")
     list_select_related = ("draft",)
+
+
+@admin.register(Interest)
+class InterestAdmin(Window):
+    list_display = ("text", "weight", "session", "created_at")
+    list_filter = ("weight",)
+    list_select_related = ("session",)
 
 
 class AdoptForm(forms.Form):

@@ -322,3 +322,18 @@ def test_market_session_and_story_lead_to_drafts(
     )  # fmt: skip
     page = text(browser.get(f"/broadcast/{session.pk}/"))
     assert f'<a href="{page_of(draft)}">From a draft</a>' in page
+
+
+def test_a_finished_draft_goes_on_air_once(browser: Client, draft: Draft) -> None:
+    write(draft, "The ferry was late.")
+    Draft.objects.filter(pk=draft.pk).update(state="finished", phase="done")
+    assert 'value="air"' in text(browser.get(page_of(draft)))
+    assert do(browser, draft, "air").status_code == 302
+    story = Story.objects.get(draft=draft)
+    assert (story.origin, story.narrative) == ("draft", "The ferry was late.")
+    page = text(browser.get(page_of(draft)))
+    assert f"/broadcast/{draft.session_id}/stories/{story.pk}/" in page
+    assert 'value="air"' not in page
+    assert "stands in the feed" in text(
+        do(browser, draft, "air", headers={"HX-Request": "true"}), 409
+    )

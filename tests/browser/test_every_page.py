@@ -13,7 +13,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import CONTEXT, sign_in
-from tests.endtoend.running import Studio
+from tests.endtoend.running import Studio, eventually
 
 pytestmark = pytest.mark.browser
 
@@ -25,14 +25,28 @@ OWNED = (
     "/broadcast/{session}/chain/", "/broadcast/{empty}/chain/", "/docs/ai-chain/",
     "/sessions/{session}/search/?what=posts", "/stats/?session={session}",
     "/stats/?session={empty}", "/market/?session={session}", "/market/?session={session}&kind=source",
-    "/market/?session={empty}", "/drafting/?session={session}", "/docs/", "/account/", "/settings/",
+    "/market/?session={empty}", "/drafting/?session={session}",
+    "/drafting/{session}/{draft}/", "/drafting/{session}/{draft}/?version=2&against=1",
+    "/drafting/{session}/{draft}/edit/", "/docs/", "/account/", "/settings/",
 )  # fmt: skip
 PUBLIC = ("/watch/{token}/", "/watch/{token}/overlay/", "/login/")
 
 
 @pytest.fixture(scope="module")
 def places(studio: Studio, told: dict[str, str]) -> dict[str, str]:
-    return told | {"empty": studio.create("Nothing yet")}
+    return told | {"empty": studio.create("Nothing yet"), "draft": finished_draft(studio, told)}
+
+
+def finished_draft(studio: Studio, told: dict[str, str]) -> str:
+    """The id of a draft with two versions, the second one by hand."""
+    session = told["session"]
+    wanted = {"keywords": ["lighthouse", "harbour"], "words": 150}
+    path = f"/drafts/{studio.post(f'/sessions/{session}/drafts', wanted).body['id']}"
+    eventually("the draft is finished", lambda: studio.get(path)["state"] == "finished")
+    by_hand = {"title": "By hand", "text": "The light is lit again."}
+    latest = studio.get(path)["version"]
+    assert studio.call("PATCH", f"/api{path}", {"version": latest, **by_hand}).status == 200
+    return path.rpartition("/")[2]
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,123 @@
+"""The writers' room in a browser: a draft is started, followed, changed by hand and put on air."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import RECORDING
+from tests.browser.looking import live, of_session, off_air, one, to_copy
+from tests.endtoend.running import Studio
+
+pytestmark = pytest.mark.browser
+
+KEYWORDS, DRAFTS, VERSIONS = "stories_boardkeyword", "stories_draft", "stories_draftversion"
+LONG = 60_000  # milliseconds
+
+
+@pytest.fixture(scope="module")
+def session(studio: Studio) -> str:
+    """A session off the air that knows the posts of the recording."""
+    session = live(studio, "The writers' room")
+    off_air(studio, session)
+    return session
+
+
+def add_keyword(page: Page, text: str) -> None:
+    page.get_by_label("Keyword", exact=True).fill(text)
+    page.get_by_role("button", name="Add", exact=True).click()
+    expect(page.get_by_role("checkbox", name=text)).to_be_visible()
+
+
+def start(page: Page, studio: Studio, session: str, *keywords: str) -> dict[str, Any]:
+    """Start a draft by the form; returns its row."""
+    page.goto(f"{studio.url}/drafting/?session={session}")
+    page.get_by_label("Keywords").fill(", ".join(keywords))
+    page.get_by_label("Length in words").fill("150")
+    page.get_by_role("button", name="Start the draft").click()
+    found = re.search(r"/drafting/[^/]+/(\d+)/", page.url)
+    assert found is not None
+    return one(studio, DRAFTS, int(found[1]))
+
+
+def finished(page: Page) -> None:
+    expect(page.locator(".draft-badge")).to_have_text("Finished", timeout=LONG)
+
+
+def test_a_draft_is_started_from_a_ticked_keyword_and_followed_to_its_end(
+    owner: Page, studio: Studio, session: str
+) -> None:
+    owner.goto(f"{studio.url}/drafting/?session={session}")
+    add_keyword(owner, "lighthouse")
+    owner.get_by_role("checkbox", name="lighthouse").check()
+    expect(owner.locator("[data-chosen]")).to_have_text("Ticked: lighthouse")
+    add_keyword(owner, "harbour")
+    expect(owner.get_by_role("checkbox", name="lighthouse")).to_be_checked()
+    owner.get_by_role("button", name="Start the draft").click()
+    finished(owner)
+    [draft] = of_session(studio, DRAFTS, session)
+    assert (draft["keywords"], draft["state"]) == ('["lighthouse"]', "finished")
+    expect(owner.locator(".draft-turn")).to_have_count(draft["turns"])
+    texts = [row["text"] for row in of_session(studio, VERSIONS, session)]
+    owner.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    owner.get_by_role("button", name="Copy the text").click()
+    expect(owner.get_by_text("Copied", exact=True)).to_be_visible()
+    assert texts[-1].split()[-6:] == to_copy(owner).split()[-6:]
+    owner.get_by_role("button", name="Copy the draft's id").click()
+    expect(owner.locator(".draft-id .copied")).to_have_text("Copied")
+    assert to_copy(owner) == str(draft["id"])
+
+
+def test_a_text_is_edited_compared_restored_and_put_on_air(
+    owner: Page, studio: Studio, session: str
+) -> None:
+    draft = start(owner, studio, session, "ferry")
+    finished(owner)
+    before = one(studio, DRAFTS, draft["id"])["version"]
+    owner.get_by_role("link", name="Edit by hand").click()
+    owner.get_by_label("Text", exact=True).fill("A line of my own.")
+    owner.get_by_label("What is new in it").fill("All of it.")
+    owner.get_by_role("button", name="Save as version").click()
+    expect(owner.locator(".draft-text")).to_contain_text("A line of my own.")
+    owner.get_by_role("link", name=f"What changed in version {before + 1}").click()
+    expect(owner.locator("ins")).to_have_text(["A line of my own."])
+    owner.get_by_role("link", name="Back to the latest, live").click()
+    owner.get_by_role("button", name=f"Restore version {before}", exact=True).click()
+    expect(owner.locator(".draft-text")).not_to_contain_text("A line of my own.")
+    restored = of_session(studio, VERSIONS, session)[-1]
+    assert (restored["number"], restored["author"]) == (before + 2, "human")
+    owner.get_by_role("button", name="Put it on air").click()
+    owner.get_by_role("link", name="The story it became").click()
+    expect(owner.get_by_role("link", name="From a draft")).to_be_visible()
+    story = of_session(studio, "stories_story", session)[-1]
+    assert (story["draft_id"], story["narrative"]) == (draft["id"], restored["text"])
+
+
+def test_a_draft_that_waits_is_told_a_wish_and_stopped_with_the_keyboard(
+    owner: Page, studio: Studio
+) -> None:
+    session = studio.create("Without posts", RECORDING)
+    draft = start(owner, studio, session, "anything")
+    expect(owner.locator(".draft-badge")).to_have_text("Waiting", timeout=LONG)
+    owner.get_by_label("Say what you want otherwise").fill("Shorter.")
+    owner.keyboard.press("Tab")
+    owner.keyboard.press("Enter")
+    expect(owner.locator(".draft-wishes")).to_contain_text("Shorter.")
+    assert "Shorter." in one(studio, DRAFTS, draft["id"])["wishes"]
+    owner.get_by_role("button", name="Stop").focus()
+    owner.keyboard.press("Enter")
+    expect(owner.locator(".draft-status .banner")).to_contain_text("Stopped by hand")
+    assert one(studio, DRAFTS, draft["id"])["note_code"] == "stopped"
+
+
+def test_a_keyword_is_dragged_to_another_board(owner: Page, studio: Studio) -> None:
+    session = studio.create("Dragging")
+    owner.goto(f"{studio.url}/drafting/?session={session}")
+    add_keyword(owner, "night trams")
+    owner.locator(".board-text").drag_to(owner.locator('[data-board="archive"] h2'))
+    expect(owner.locator('[data-board="archive"] .board-text')).to_have_text("night trams")
+    [keyword] = of_session(studio, KEYWORDS, session)
+    assert keyword["board"] == "archive"
