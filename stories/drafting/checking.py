@@ -20,7 +20,7 @@ from stories.drafting.agents import (
 )
 from stories.text import word_count
 
-LEAST_WORDS = 5
+LEAST_WORDS = 1
 # A text may be longer than was ordered by this much, at most; the expert sees to the rest.
 MOST_TIMES = 2
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -13,6 +15,8 @@ from stories import posts, reading
 from stories.drafting import room
 from stories.models import Draft, Source
 from stories.types import FetchedPost
+from tests.standins.anthropic import AnthropicStandIn
+from tests.standins.anthropic_events import Plan
 
 POSTS = {
     "Ferry to Port Elowen runs again": (
@@ -65,3 +69,34 @@ def finished(draft: Draft) -> Draft:
     done = turn(draft, 20)
     assert done.state == "finished", done.note
     return done
+
+
+class RoomStandIn(AnthropicStandIn):
+    """Plays all four agents: the reader asks for one change of the first text, then all approve.
+
+    What it answers follows from the question alone, so that a question asked twice is answered
+    alike.
+    """
+
+    def _plan(self, request_id: str, asked: dict[str, Any]) -> Plan:
+        plan = super()._plan(request_id, asked)
+        if self.text is not None:
+            return plan
+        prompt = str(asked["messages"][-1]["content"])
+        known = json.loads(prompt[prompt.index("{") : prompt.rindex("}") + 1])
+        answer = json.loads(plan.text) | _played(str(asked["system"]), known)
+        return replace(plan, text=json.dumps(answer))
+
+
+def _played(system: str, known: dict[str, Any]) -> dict[str, Any]:
+    text = str(known.get("text", ""))
+    if "You are the writer" in system and "outline" in known:
+        number = 2 if known.get("remarks") and text else 1
+        findings = " ".join(str(each["text"]) for each in known["findings"])
+        return {"text": f"Version {number} of the text. {findings}", "reason": f"Text {number}"}
+    if "You are the reader" in system:
+        if not text.startswith("Version 1"):
+            return {"decision": "approve", "remarks": []}
+        wish = {"about": "style", "where": "Version 1", "wish": "Say it better."}
+        return {"decision": "changes", "remarks": [wish]}
+    return {"text": "", "remarks": []} if "You are the expert" in system else {}
