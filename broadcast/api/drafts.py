@@ -58,6 +58,7 @@ def start_draft(request: HttpRequest, session_id: str, body: NewDraft) -> Status
 
 @router.get("/sessions/{session_id}/drafts", response={200: Page, **PROBLEMS})
 def list_drafts(request: HttpRequest, session_id: str, limit: int = 50, cursor: str = "") -> Body:
+    """The drafts of a session, newest first."""
     rows = drafts.of_session(owned(request, session_id))
     page = page_of(rows, limit, cursor, lambda draft: {"id": draft.pk, "draft": draft})
     found = [each["draft"] for each in page["items"]]
@@ -111,12 +112,14 @@ def edit_draft(request: HttpRequest, draft_id: int, body: Edit) -> Status[Body]:
 
 @router.get("/drafts/{draft_id}/versions", response={200: Page, **PROBLEMS})
 def list_versions(request: HttpRequest, draft_id: int, limit: int = 50, cursor: str = "") -> Body:
+    """What a draft said, the newest version first."""
     rows = versions.of_draft(_mine(request, draft_id))
     return page_of(rows, limit, cursor, versions.payload, by="number")
 
 
 @router.get("/drafts/{draft_id}/messages", response={200: Page, **PROBLEMS})
 def list_turns(request: HttpRequest, draft_id: int, limit: int = 50, cursor: str = "") -> Body:
+    """What the agents handed over, turn by turn."""
     rows = messages.of_draft(_mine(request, draft_id))
     return page_of(rows, limit, cursor, messages.payload, by="turn")
 
