@@ -117,7 +117,7 @@ def test_the_language_is_the_one_to_speak(
     saved: Saved, model: AnthropicStandIn, go_live: Callable[[Session], Any]
 ) -> None:
     narrate(saved(language="pt-BR"), go_live)
-    assert "Language: pt-BR," in told(model)
+    assert "Language: pt-BR." in told(model)
 
 
 def test_the_instructions_are_wishes(
