@@ -35,9 +35,22 @@ def session(newsroom: Studio, api: AnthropicStandIn) -> Iterator[str]:
     api.script.clear()
     made = newsroom.create("By a model", RECORDING, pace=0)
     yield made
+    api.mode, api.text = "compose", None
+    api.script.clear()
     if newsroom.stats(made)["broadcast_state"] != "idle":
         newsroom.command(made, "stop")
         newsroom.wait_state(made, "idle")
+    filed(newsroom, made)
+
+
+def filed(newsroom: Studio, session: str) -> None:
+    """A run that told something asks the model once more when it has ended: for its recap."""
+
+    def seen(type_: str) -> bool:
+        return any(event["type"] == type_ for event in newsroom.items(session, "events"))
+
+    if seen("story.aired"):
+        eventually("the recap is filed", lambda: seen("recap.ready"))
 
 
 def go_live(newsroom: Studio, session: str) -> None:
@@ -56,6 +69,7 @@ def test_the_tokens_booked_are_the_tokens_served(
     newsroom.wait_stories(session, 6)
     newsroom.command(session, "stop")
     newsroom.wait_state(session, "idle")
+    filed(newsroom, session)
     served, stats = api.total - before, newsroom.stats(session)
     usage = newsroom.items(session, "usage")
     exact = all(row["exact"] for row in usage)
