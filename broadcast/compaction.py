@@ -25,7 +25,7 @@ from stories.usage import Purpose, SessionLedger
 COMPACT = "compact"
 OPERATION = "compact"
 MOST_STORIES = 60
-MOST_MATERIAL = 1000  # tokens
+MOST_MATERIAL = 800  # tokens
 MOST_BEFORE = 20  # tokens of the earlier summary where a rule sums up
 _ROOM = 1000  # for models that think first
 

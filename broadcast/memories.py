@@ -6,8 +6,7 @@ sum of the broadcast besides their own messages.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.db.models import Q, QuerySet
@@ -22,7 +21,8 @@ MOST_TOKENS = 80
 MOST_SUMMARY = 60
 MOST_TITLE = 120  # characters
 MOST_RETOLD = 100  # characters
-TITLES = 3
+TITLES = 2
+_FRAME = 4  # tokens of JSON around a text
 UNTOLD = (Story.State.VETOED, Story.State.KILLED)
 WEIGHT = (Story.Priority.HIGH, Story.Priority.MEDIUM, Story.Priority.LOW)
 
@@ -87,16 +87,23 @@ def _titles(session: Session, start: AILink | None) -> list[str]:
     return [line for line in (clean_line(title, MOST_TITLE) for title in found) if line]
 
 
-def retold(stories: Iterable[Story], most: int) -> list[dict[str, str]]:
-    """Headlines and first sentences of ``stories`` (newest first) within ``most`` tokens, as told."""
+def retold(stories: Sequence[Story], most: int) -> list[dict[str, str]]:
+    """Headlines of ``stories`` (newest first) within ``most`` tokens, in the order they were told.
+
+    The newest have their first sentences too, as far as there is room.
+    """
     kept: list[dict[str, str]] = []
     for story in stories:
-        title = clean_line(story.title, MOST_TITLE)
-        one = {"title": title, "told": clean_line(story.summary or story.narrative, MOST_RETOLD)}
-        most -= tokens_of(json.dumps(one, ensure_ascii=False))
+        most -= tokens_of(clean_line(story.title, MOST_TITLE)) + _FRAME
         if most < 0:
             break
-        kept.append(one)
+        kept.append({"title": clean_line(story.title, MOST_TITLE)})
+    for one, story in zip(kept, stories, strict=False):
+        told = clean_line(story.summary or story.narrative, MOST_RETOLD)
+        most -= tokens_of(told) + _FRAME
+        if most < 0:
+            break
+        one["told"] = told
     return kept[::-1]
 
 

@@ -27,7 +27,7 @@ class AnthropicNarrator:
         self._model = model
 
     def narrate(self, brief: Brief, on_text: OnText) -> Narration:
-        tag = f"post-{secrets.token_hex(8)}"
+        tag = f"post-{secrets.token_hex(5)}"
         review = Review(brief, tag)
         shown = ""
 

@@ -6,7 +6,16 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.bench import chat, delivery, first_story, ledger, overview, pages, statistics
+from tests.bench import (
+    chat,
+    delivery,
+    first_story,
+    ledger,
+    money,
+    overview,
+    pages,
+    statistics,
+)
 from tests.bench.figure import Figure
 
 MEASURES = {
@@ -17,6 +26,7 @@ MEASURES = {
     "overview": overview.measure,
     "pages": pages.measure,
     "chat": chat.measure,
+    "money": money.measure,
 }
 
 

@@ -138,7 +138,7 @@ def test_each_narration_is_sent_the_titles_of_those_before(
 ) -> None:
     titles = list(Story.objects.order_by("id").values_list("title", flat=True))
     told = [each.get("told", {}).get("just_now", []) for each in narrations(anthropic)]
-    assert told == [titles[max(0, at - 3) : at][::-1] for at in range(6)]
+    assert told == [titles[max(0, at - 2) : at][::-1] for at in range(6)]
 
 
 def test_after_a_summary_narration_is_sent_that_and_no_more_than_200_tokens(

@@ -47,7 +47,7 @@ def _quoted(prompt: str) -> tuple[str, str]:
     post = json.loads(found[2])
     told = post.get("told") or post.get("stories")
     if isinstance(told, list):
-        return str(told[0]["title"]), " ".join(each["told"] for each in told)[:300]
+        return str(told[0]["title"]), " ".join(each.get("told", "") for each in told)[:300]
     return str(post.get("title", "An answer")), " ".join(str(post.get("body", "")).split())[:300]
 
 
