@@ -10,7 +10,7 @@ from stories.llm import Ask
 
 _KNOWN = ("type", "enum", "properties", "items", "required", "anyOf")
 
-_PARTS: dict[str, str] = {
+PARTS: dict[str, str] = {
     Role.RESEARCHER: """\
 You are the researcher. From "material" take the facts that matter for the keywords, each in one or \
 two sentences of your own that keep to what the source says, with the references ("p12", "s7") of \
@@ -55,7 +55,7 @@ _SETTLES = "\nNobody is asked after you: decide."
 
 
 def system_of(role: str) -> str:
-    return _SYSTEM.format(part=_PARTS[role])
+    return _SYSTEM.format(part=PARTS[role])
 
 
 def ask_for(task: Task, model: str, tag: str) -> Ask:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -16,7 +15,7 @@ from stories.drafting import room
 from stories.models import Draft, Source
 from stories.types import FetchedPost
 from tests.standins.anthropic import AnthropicStandIn
-from tests.standins.anthropic_events import Plan
+from tests.standins.anthropic_compose import composed
 
 POSTS = {
     "Ferry to Port Elowen runs again": (
@@ -78,14 +77,17 @@ class RoomStandIn(AnthropicStandIn):
     alike.
     """
 
-    def _plan(self, request_id: str, asked: dict[str, Any]) -> Plan:
-        plan = super()._plan(request_id, asked)
-        if self.text is not None:
-            return plan
-        prompt = str(asked["messages"][-1]["content"])
-        known = json.loads(prompt[prompt.index("{") : prompt.rindex("}") + 1])
-        answer = json.loads(plan.text) | _played(str(asked["system"]), known)
-        return replace(plan, text=json.dumps(answer))
+    def __init__(self) -> None:
+        super().__init__()
+        self.compose = played
+
+
+def played(asked: dict[str, Any]) -> str:
+    """The answer of the agent whose part the question gives to the model."""
+    prompt = str(asked["messages"][-1]["content"])
+    known = json.loads(prompt[prompt.index("{") : prompt.rindex("}") + 1])
+    answer: dict[str, Any] = json.loads(composed(asked)) | _played(str(asked["system"]), known)
+    return json.dumps(answer)
 
 
 def _played(system: str, known: dict[str, Any]) -> dict[str, Any]:
