@@ -151,7 +151,8 @@ def _ours(error: SmnbError) -> tuple[int, dict[str, str]]:
     problem = _problem(error.code, error.sentence)
     if isinstance(error, Conflict):
         problem["state"] = error.state
-    return STATUSES.get(type(error), 503), problem
+    found = (status for kind, status in STATUSES.items() if isinstance(error, kind))
+    return next(found, 503), problem
 
 
 def _invalid(error: ValidationError) -> tuple[int, dict[str, str]]:
