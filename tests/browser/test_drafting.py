@@ -30,7 +30,7 @@ def session(studio: Studio) -> str:
 def known(studio: Studio, session: str) -> str:
     """A word of which the session knows something."""
     titles = [post["title"] for post in of_session(studio, "stories_sourcepost", session)]
-    return max(re.findall(r"[a-z]+", titles[0]), key=len)
+    return str(max(re.findall(r"[a-z]+", titles[0]), key=len))
 
 
 def add_keyword(page: Page, text: str) -> None:
