@@ -126,6 +126,8 @@ def stands_at(studio: Studio, session: str, post: int, place: int) -> bool:
 
 
 def test_a_post_is_moved_by_dragging_it(owner: Page, studio: Studio, waiting: str) -> None:
+    # High enough for both places: what scrolls under a dragging hand is not what is tried here.
+    owner.set_viewport_size({"width": 1440, "height": 2400})
     open_desk(owner, studio, waiting)
     first, second, third, *_ = rundown(studio, waiting)
     item(owner, third).drag_to(item(owner, first), target_position={"x": 40, "y": 4})
