@@ -19,7 +19,7 @@ from sessions_app.models.session import SessionQuerySet
 from stories import feed, interests, posts, reading
 from stories.models import Story
 
-FEED_MOST = 25
+FEED_MOST = 15
 MESSAGES_MOST = 30
 TURNS_MOST = 100
 HELD_MOST = 100

@@ -24,6 +24,7 @@ def test_the_chain_grows_while_it_is_looked_at(owner: Page, studio: Studio) -> N
     studio.wait_stories(session, 5)
     studio.command(session, "stop")
     studio.wait_state(session, "idle")
+    studio.wait_filed(session)
     links = int(studio.call("GET", f"/api/sessions/{session}/chain").body["links"])
     expect(owner.locator("tbody th").first).to_have_text(str(links))
     expect(owner.locator(".chain-node")).to_have_count(min(links, 20))

@@ -125,6 +125,15 @@ class Studio:
     def wait_stories(self, session: str, number: int) -> None:
         eventually(f"{number} stories", lambda: self.stats(session)["story_count"] >= number)
 
+    def wait_filed(self, session: str) -> None:
+        """A run that told something asks once more when it has ended: for its recap."""
+
+        def seen(type_: str) -> bool:
+            return any(event["type"] == type_ for event in self.items(session, "events"))
+
+        if seen("story.aired"):
+            eventually("the recap is filed", lambda: seen("recap.ready"))
+
     def manage(self, *args: str) -> subprocess.CompletedProcess[str]:
         """A management command beside the running studio, as a person would call it."""
         return subprocess.run(

@@ -40,17 +40,7 @@ def session(newsroom: Studio, api: AnthropicStandIn) -> Iterator[str]:
     if newsroom.stats(made)["broadcast_state"] != "idle":
         newsroom.command(made, "stop")
         newsroom.wait_state(made, "idle")
-    filed(newsroom, made)
-
-
-def filed(newsroom: Studio, session: str) -> None:
-    """A run that told something asks the model once more when it has ended: for its recap."""
-
-    def seen(type_: str) -> bool:
-        return any(event["type"] == type_ for event in newsroom.items(session, "events"))
-
-    if seen("story.aired"):
-        eventually("the recap is filed", lambda: seen("recap.ready"))
+    newsroom.wait_filed(made)
 
 
 def go_live(newsroom: Studio, session: str) -> None:
@@ -69,7 +59,7 @@ def test_the_tokens_booked_are_the_tokens_served(
     newsroom.wait_stories(session, 6)
     newsroom.command(session, "stop")
     newsroom.wait_state(session, "idle")
-    filed(newsroom, session)
+    newsroom.wait_filed(session)
     served, stats = api.total - before, newsroom.stats(session)
     usage = newsroom.items(session, "usage")
     exact = all(row["exact"] for row in usage)
