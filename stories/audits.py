@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from django.db.models import Count, Exists, F, OuterRef, Q, Subquery, Sum
+from django.db.models import Count, Exists, F, Max, OuterRef, Q, Subquery, Sum
 from django.db.models.functions import Coalesce
 
 from sessions_app import chain_status
 from sessions_app.audits import compare, register
 from sessions_app.models import AILink, Bucket, Session, Tally
-from stories.models import SourcePost, Story, TokenUsage, Trend, TrendPost
+from stories.models import (
+    Draft,
+    DraftMessage,
+    DraftVersion,
+    SourcePost,
+    Story,
+    TokenUsage,
+    Trend,
+    TrendPost,
+)
 
 
 @register("story-counters")
@@ -119,3 +128,23 @@ def chain() -> Iterator[tuple[object, str]]:
     )  # fmt: skip
     for row in loose.iterator():
         yield row.session_id, f"usage {row.pk} was completed, but has no link"
+
+
+@register("drafts")
+def drafts() -> Iterator[tuple[object, str]]:
+    """The turns and versions of a draft are gapless, and nobody spoke twice in a row."""
+    for rows, counter, key, what in (
+        (DraftMessage.objects.all(), "turns", "turn", "turns"),
+        (DraftVersion.objects.all(), "version", "number", "versions"),
+    ):
+        mine = rows.filter(draft=OuterRef("pk")).order_by().values("draft")
+        counted = Draft.objects.annotate(
+            held=Coalesce(Subquery(mine.annotate(n=Count("pk")).values("n")), 0),
+            top=Coalesce(Subquery(mine.annotate(n=Max(key)).values("n")), 0),
+        )
+        for draft in counted.exclude(held=F(counter), top=F(counter)).iterator():
+            yield draft.session_id, f"draft {draft.pk} has not all of its {what}, or too many"
+    before = DraftMessage.objects.filter(draft=OuterRef("draft"), turn=OuterRef("turn") - 1)
+    said = DraftMessage.objects.filter(turn__gt=1).annotate(spoke=Subquery(before.values("role")))
+    for message in said.exclude(after=F("spoke")).iterator():
+        yield message.session_id, f"turn {message.turn} of draft {message.draft_id} follows another"

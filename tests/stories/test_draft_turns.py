@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise, product
+from typing import Any
 
 import pytest
 from django.db import IntegrityError, transaction
 
+from sessions_app import audits
 from sessions_app.models import Session
 from stories.drafting import turns
 from stories.drafting.turns import MOST_TURNS, Said, Turn, following
-from stories.models import DraftMessage
+from stories.models import Draft, DraftMessage, DraftVersion
 from tests.stories.drafting import read_posts, started, turn
 
 
@@ -71,3 +74,23 @@ def test_the_database_refuses_a_turn_twice(session: Session) -> None:
             session=session, draft=draft, turn=2, role="reader", after="writer", kind="review",
             payload={}, text="",
         )  # fmt: skip
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.databases
+@pytest.mark.parametrize(
+    ("harm", "finding"),
+    [
+        (lambda draft: Draft.objects.update(turns=9), "not all of its turns"),
+        (lambda draft: DraftVersion.objects.update(number=7), "not all of its versions"),
+        (lambda draft: draft.messages.filter(turn=3).update(after="expert"), "follows another"),
+    ],
+)
+def test_the_audit_finds_a_draft_that_was_harmed(
+    session: Session, harm: Callable[[Draft], Any], finding: str
+) -> None:
+    read_posts(session)
+    draft = turn(started(session), 4)
+    assert list(audits.run("drafts")) == []
+    harm(draft)
+    assert finding in next(audits.run("drafts")).detail
