@@ -133,7 +133,7 @@ def test_a_version_that_is_not_there_is_not_found(
 @pytest.mark.parametrize(
     ("state", "said"),
     [
-        ("waiting", "goes on by itself once this is settled"),
+        ("waiting", "Resume tries it at once"),
         ("failed", "All turns and versions are kept"),
         ("expired", "All turns and versions are kept"),
     ],
