@@ -139,7 +139,7 @@ def _event(run: Broadcast, before: str, cause: str) -> dict[str, Any]:
 def _leave_air(run: Broadcast, at: datetime) -> int:
     for function in _leaving:
         function(run, at)
-    return int((at - run.live_at).total_seconds()) if run.live_at else 0
+    return round((at - run.live_at).total_seconds()) if run.live_at else 0
 
 
 def start(session: Session, actor: User | None) -> Broadcast:

@@ -120,14 +120,19 @@ def queue_of(kind: str) -> str:
 
 
 def now() -> datetime:
-    """The database's clock: due times and leases are compared with nothing else."""
+    """The database's clock: due times and leases are compared with nothing else.
+
+    SQLite compares moments as texts, its own having milliseconds only: "….271" comes before
+    "….271000". A millisecond less makes what is due now due at once.
+    """
     if connection.vendor == "sqlite":
         query, read = "SELECT STRFTIME('%%Y-%%m-%%dT%%H:%%M:%%f+00:00', 'NOW')", str
     else:
         query, read = "SELECT statement_timestamp()", str
     with connection.cursor() as cursor:
         cursor.execute(query, [])
-        return datetime.fromisoformat(read(cursor.fetchone()[0]))
+        found = datetime.fromisoformat(read(cursor.fetchone()[0]))
+    return found - timedelta(milliseconds=1) if connection.vendor == "sqlite" else found
 
 
 def enqueue(session: Session, kind: str, subject: object, due_at: datetime | None = None) -> Step:

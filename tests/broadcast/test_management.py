@@ -33,7 +33,7 @@ from sessions_app.models import (
     Tally,
 )
 from stories import quarantine
-from stories.models import QuarantinedRecord, SourcePost, Story, TokenUsage, TrendPost
+from stories.models import Draft, QuarantinedRecord, SourcePost, Story, TokenUsage, TrendPost
 from tests.conftest import MakeSession, run_due_steps
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
@@ -112,6 +112,12 @@ def late_step(session: Session) -> None:
     Step.objects.create(session=session, kind="poll", subject="0", due_at=late)
 
 
+def with_turns_that_nobody_took(session: Session) -> None:
+    Draft.objects.create(
+        session=session, author=session.owner, words=400, turns=2, active_at=steps.now()
+    )
+
+
 def spent_unseen(session: Session) -> None:
     TokenUsage.objects.create(
         session=session, operation="narrate", model="m", max_tokens=1, state="final",
@@ -135,6 +141,7 @@ CORRUPTIONS: dict[str, Callable[[Session], object]] = {
     "buckets": lambda s: Bucket.objects.filter(session=s, size=60).update(words=F("words") + 1),
     "tallies": lambda s: Tally.objects.filter(session=s, dimension="tone").update(count=0),
     "market": lambda s: TrendPost.objects.filter(session=s).delete(),
+    "drafts": with_turns_that_nobody_took,
     "chain": lambda s: Chain.objects.filter(session=s).update(head=None),
 }
 
