@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.contrib import admin
 
-from broadcast.models import Airing, Broadcast, Episode, Recap, Slot, Sound, StateChange
+from broadcast.models import Airing, Broadcast, Episode, Recap, Slot, Sound, StateChange, Transfer
 from sessions_app.admin import Window
 
 
@@ -53,3 +53,10 @@ class EpisodeAdmin(Window):
 class RecapAdmin(Window):
     list_display = ("title", "run", "session", "created_at")
     list_select_related = ("run", "session")
+
+
+@admin.register(Transfer)
+class TransferAdmin(Window):
+    list_display = ("session", "way", "format", "state", "done", "total", "error", "created_at")
+    list_filter = ("way", "state")
+    list_select_related = ("session",)

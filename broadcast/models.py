@@ -7,7 +7,7 @@ from django.db import models
 from django.db.models import Q
 
 from broadcast.states import State
-from sessions_app.models import AILink, InSession
+from sessions_app.models import AILink, Artifact, InSession
 from stories.models import Story
 
 
@@ -178,3 +178,34 @@ class Recap(InSession):
 
     def __str__(self) -> str:
         return self.title
+
+
+class Transfer(InSession):
+    """A session on its way out as a file, or in from one; it goes on where it was interrupted."""
+
+    class Way(models.TextChoices):
+        EXPORT = "export"
+        IMPORT = "import"
+
+    class State(models.TextChoices):
+        RUNNING = "running"
+        READY = "ready"
+        FAILED = "failed"
+
+    way = models.CharField(max_length=6, choices=Way)
+    format = models.CharField(max_length=4, help_text="json, csv, md, srt or zip.")
+    state = models.CharField(max_length=8, choices=State, default=State.RUNNING)
+    done = models.PositiveBigIntegerField(default=0, help_text="Rows.")
+    total = models.PositiveBigIntegerField(default=0, help_text="Rows.")
+    cursor = models.JSONField(default=dict, help_text="How far it has come.")
+    error = models.CharField(max_length=500, blank=True)
+    artifact = models.ForeignKey(
+        Artifact, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    made_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT)
+
+    class Meta:
+        indexes = (models.Index(fields=("session", "-id"), name="transfer_newest"),)
+
+    def __str__(self) -> str:
+        return f"{self.way} as {self.format}"

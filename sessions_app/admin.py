@@ -16,6 +16,8 @@ from sessions_app.models import (
     AILink,
     AITransition,
     ApiToken,
+    Archive,
+    Artifact,
     Bucket,
     Chain,
     IdempotencyKey,
@@ -28,7 +30,6 @@ from sessions_app.models import (
     SessionStats,
     Step,
     Tally,
-    TransitionArchive,
     Workspace,
 )
 
@@ -177,11 +178,19 @@ class AITransitionAdmin(Window):
     list_select_related = ("session", "old", "new")
 
 
-@admin.register(TransitionArchive)
-class TransitionArchiveAdmin(Window):
-    list_display = ("session", "first", "last", "count", "joined", "created_at")
+@admin.register(Archive)
+class ArchiveAdmin(Window):
+    list_display = ("session", "kind", "first", "last", "count", "joined", "created_at")
     list_select_related = ("session",)
     exclude = ("packed",)
+
+
+@admin.register(Artifact)
+class ArtifactAdmin(Window):
+    list_display = ("session", "category", "name", "bytes", "state", "created_at")
+    list_filter = ("category", "state")
+    list_select_related = ("session",)
+    search_fields = ("name", "session__id")
 
 
 @admin.register(Chain)

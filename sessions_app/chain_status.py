@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce
 
-from sessions_app.models import AILink, AITransition, Chain, Session, TransitionArchive
+from sessions_app.models import AILink, AITransition, Archive, Chain, Session
 
 SYNCED, OUT_OF_SYNC, EMPTY = "SYNCED", "OUT_OF_SYNC", "EMPTY"
 LATEST = 500  # links that a page looks at; the audit looks at all
@@ -53,7 +53,7 @@ def status(session: Session, most: int | None = LATEST) -> Status:
 
 def _look(session: Session, most: int | None) -> Status:
     links = AILink.objects.filter(session=session)
-    packed = TransitionArchive.objects.filter(session=session).aggregate(n=Sum("joined"))["n"] or 0
+    packed = Archive.objects.filter(session=session).aggregate(n=Sum("joined"))["n"] or 0
     rows = Chain.objects.select_related("head__context_head", "base__context_head")
     chain = rows.filter(session=session).first()
     top = links.order_by("-number").values_list("number", flat=True).first()

@@ -13,7 +13,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from sessions_app import events, retention
-from sessions_app.models import AITransition, Session, TransitionArchive, Workspace
+from sessions_app.models import AITransition, Archive, Session, Workspace
 
 
 def of_session(session: Session) -> QuerySet[AITransition]:
@@ -36,12 +36,12 @@ def payload(transition: AITransition) -> dict[str, Any]:
 
 def archived(session: Session, before: int | None, most: int) -> list[dict[str, Any]]:
     """Archived transitions older than the id ``before``, newest first."""
-    packs = TransitionArchive.objects.filter(session=session).order_by("-last")
+    packs = Archive.objects.filter(session=session).order_by("-last")
     if before is not None:
         packs = packs.filter(first__lt=before)
     found: list[dict[str, Any]] = []
     for pack in packs.iterator(chunk_size=10):
-        lines = zlib.decompress(bytes(pack.packed)).decode().splitlines()
+        lines = zlib.decompress(bytes(pack.packed or b"")).decode().splitlines()
         items = [json.loads(line) for line in reversed(lines)]
         found += [each for each in items if before is None or each["id"] < before]
         if len(found) >= most:
@@ -76,7 +76,7 @@ def archive(shared: Workspace, now: datetime) -> int:
         if not rows:
             return 0
         lines = "\n".join(json.dumps(payload(row)) for row in rows)
-        TransitionArchive.objects.create(
+        Archive.objects.create(
             session_id=first, first=rows[0].pk, last=rows[-1].pk, count=len(rows),
             joined=sum(row.source != AITransition.RECOVERY for row in rows),
             packed=zlib.compress(lines.encode(), 9),

@@ -25,6 +25,7 @@ from stories.models import (
     DraftMessage,
     DraftVersion,
     Interest,
+    QuarantineDecision,
     QuarantinedRecord,
     Source,
     SourceGroup,
@@ -216,3 +217,10 @@ class QuarantinedRecordAdmin(Window):
                 done += 1
                 self.log_change(request, record, f"{what} in bulk")
         self.message_user(request, f"{done} records {what}.")
+
+
+@admin.register(QuarantineDecision)
+class QuarantineDecisionAdmin(Window):
+    list_display = ("record", "action", "actor", "to", "at")
+    list_filter = ("action",)
+    list_select_related = ("record", "actor", "to")

@@ -13,10 +13,10 @@ from django.db import transaction
 from django.utils.formats import date_format
 
 from broadcast import airing, orchestrator
-from broadcast.audience import files, sounds, speaking, speech
+from broadcast.audience import sounds, speaking, speech
 from broadcast.models import Airing, Broadcast, Episode, Sound
 from broadcast.states import State
-from sessions_app import steps
+from sessions_app import files, steps
 from sessions_app.errors import NotFound, SmnbError
 from sessions_app.models import Session
 from sessions_app.steps import Claim, Kind
@@ -109,7 +109,7 @@ def _join(claim: Claim, run: Broadcast, stories: Sequence[Story]) -> bool:
         with transaction.atomic():
             speaking.drop(Sound.objects.filter(pk__in=lost))
         return False
-    path = files.fresh(run.session_id, f"episode-{run.number}")
+    path = sounds.fresh(run.session_id, f"episode-{run.number}")
     return _replace(claim, run, stories, _made(path, parts))
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterable, Sequence
 from typing import Any
+from uuid import UUID
 
 from django.db.models import F, QuerySet
 
@@ -17,7 +19,14 @@ from stories.models import Story
 READY = events.declare("sound.ready", "A told story has its sound file.", public=True)
 MADE = events.declare("sound.made", "A story that is not told yet has its sound file.")
 
+FOLDER = "sounds"
+SUFFIXES = {"audio/mpeg": "mp3", "audio/wav": "wav", "audio/ogg": "ogg"}
 TOLD = (Story.State.AIRING, Story.State.AIRED)
+
+
+def fresh(session: UUID, name: str, media_type: str = "audio/mpeg") -> str:
+    """A path, relative to the data folder, that nobody has used or can guess."""
+    return f"{FOLDER}/{session}/{name}-{secrets.token_hex(8)}.{SUFFIXES[media_type]}"
 
 
 def valid() -> QuerySet[Sound]:

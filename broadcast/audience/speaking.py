@@ -10,10 +10,10 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from broadcast import airing
-from broadcast.audience import files, sounds, speech
+from broadcast.audience import sounds, speech
 from broadcast.audience.speech import Engine, Speech, Unspoken
 from broadcast.models import Sound
-from sessions_app import events, retention, steps
+from sessions_app import events, files, retention, steps
 from sessions_app.errors import SmnbError, StaleClaim
 from sessions_app.models import Message, Workspace
 from sessions_app.steps import Claim, Kind
@@ -75,7 +75,7 @@ def make(story: Story, engine: Engine) -> Sound:
 
 def _open(story: Story, engine: Engine) -> Sound:
     """The row with the name of the file to come, so that no file is ever without its row."""
-    path = files.fresh(story.session_id, f"{story.pk}-v{story.version}")
+    path = sounds.fresh(story.session_id, f"{story.pk}-v{story.version}")
     with transaction.atomic():
         sound, _ = Sound.objects.get_or_create(
             session=story.session, story=story, version=story.version

@@ -15,10 +15,11 @@ from django.shortcuts import render
 from django.utils.cache import get_conditional_response
 
 from broadcast import desk
-from broadcast.audience import episodes, files, notes, podcast, sounds
+from broadcast.audience import episodes, notes, podcast, sounds
 from broadcast.audience.episodes import MOST_STORIES
 from broadcast.models import Episode, Recorded
 from broadcast.views.watch import public
+from sessions_app import files
 from sessions_app.errors import NotFound
 from sessions_app.models import Session
 

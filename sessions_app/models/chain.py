@@ -82,25 +82,6 @@ class AITransition(InSession):
         return f"{self.old_id} → {self.new_id}"
 
 
-class TransitionArchive(InSession):
-    """Old transitions of a session, packed: zlib over JSON lines, as the API shows them."""
-
-    first = models.BigIntegerField(help_text="Id of the oldest.")
-    last = models.BigIntegerField(help_text="Id of the newest.")
-    count = models.PositiveIntegerField()
-    joined = models.PositiveIntegerField(help_text="Of them, not recoveries.")
-    packed = models.BinaryField()
-
-    class Meta:
-        constraints = (
-            models.UniqueConstraint(fields=("session", "first"), name="transition_archive_once"),
-        )
-        indexes = (models.Index(fields=("session", "-last"), name="transition_archive_newest"),)
-
-    def __str__(self) -> str:
-        return f"{self.count} transitions"
-
-
 class Chain(InSession):
     """Where the chain of a session stands; only ``sessions_app.chain`` writes it."""
 

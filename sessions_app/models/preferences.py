@@ -78,6 +78,14 @@ class Workspace(models.Model):
     keep_transitions_days = models.PositiveIntegerField(
         default=30, validators=DAYS, help_text="Days until steps of the AI chain are archived."
     )
+    keep_events_days = models.PositiveIntegerField(
+        default=90, validators=DAYS, help_text="Days until events of sessions are archived."
+    )
+    artifact_quota_mb = models.PositiveIntegerField(
+        default=2048,
+        validators=(MinValueValidator(10), MaxValueValidator(1_000_000)),
+        help_text="Megabytes that the artifacts of one session may take.",
+    )
     compact_tokens = models.PositiveIntegerField(
         default=4000,
         validators=(MinValueValidator(500), MaxValueValidator(100_000)),

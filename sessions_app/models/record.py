@@ -51,6 +51,11 @@ class Step(InSession):
     lease_until = models.DateTimeField(null=True, blank=True)
     poked_at = models.DateTimeField(null=True, blank=True)
     last_error = models.CharField(max_length=500, blank=True)
+    origin = models.JSONField(
+        null=True,
+        editable=False,
+        help_text="Where it was caused: request, user, operation, trace. For logs.",
+    )
     updated_at = models.DateTimeField(auto_now=True)
 
     class Meta:

@@ -12,6 +12,8 @@ from django.contrib.auth.models import AnonymousUser
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
+from sessions_app.models.base import CreatedAt
+
 Person: TypeAlias = AbstractBaseUser | AnonymousUser
 
 DEFAULT_MODEL = "claude-haiku-5-5"
@@ -83,10 +85,21 @@ class Session(models.Model):
     budget = models.BigIntegerField(
         null=True, blank=True, validators=[MinValueValidator(0)], help_text="In 10⁻¹² USD."
     )
+    folder = models.CharField(
+        max_length=120, blank=True, editable=False,
+        help_text="Name of its folder of artifacts; given once, whatever the session is called.",
+    )  # fmt: skip
+    made_from = models.ForeignKey(
+        "self", null=True, blank=True, on_delete=models.PROTECT, related_name="copies"
+    )
+    imported_id = models.CharField(
+        max_length=120, blank=True, editable=False,
+        help_text="What it was elsewhere, so that importing it again makes no second one.",
+    )  # fmt: skip
     expires_at = models.DateTimeField(null=True, blank=True)
     visible = models.BooleanField(default=False, help_text="Shown on the public watch page.")
     watch_token = models.CharField(max_length=64, unique=True, default=new_watch_token)
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = CreatedAt()
     updated_at = models.DateTimeField(auto_now=True)
 
     objects = SessionQuerySet.as_manager()
@@ -98,6 +111,14 @@ class Session(models.Model):
                 condition=models.Q(pace=0) | models.Q(pace__range=(60, 6000)),
                 name="session_pace",
                 violation_error_message="pace: 0, or 60 to 6000 words a minute.",
+            ),
+            models.UniqueConstraint(
+                fields=("folder",), condition=~models.Q(folder=""), name="session_folder_once"
+            ),
+            models.UniqueConstraint(
+                fields=("owner", "imported_id"),
+                condition=~models.Q(imported_id=""),
+                name="session_imported_once",
             ),
         )
         indexes = (models.Index(fields=("owner", "-created_at", "id"), name="session_owner"),)

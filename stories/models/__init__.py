@@ -3,7 +3,7 @@
 from stories.models.drafting import Draft, DraftMessage, DraftVersion
 from stories.models.interests import Interest
 from stories.models.market import BoardKeyword, Trend, TrendBucket, TrendPost
-from stories.models.quarantine import QuarantinedRecord
+from stories.models.quarantine import QuarantineDecision, QuarantinedRecord
 from stories.models.reading import Source, SourceGroup, SourcePost
 from stories.models.telling import Story, StoryThread, StoryVersion, TokenUsage
 
@@ -13,6 +13,7 @@ __all__ = [
     "DraftMessage",
     "DraftVersion",
     "Interest",
+    "QuarantineDecision",
     "QuarantinedRecord",
     "Source",
     "SourceGroup",

@@ -23,6 +23,12 @@ class QuarantinedRecord(models.Model):
     old_id = models.CharField(max_length=200, blank=True)
     reason = models.CharField(max_length=200)
     payload = models.JSONField()
+    at = models.DateTimeField(null=True, blank=True, help_text="When it happened, as it says.")
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT,
+        related_name="+", help_text="Who imported it.",
+    )  # fmt: skip
+    place = models.CharField(max_length=200, blank=True, help_text="File and line it came from.")
     digest = models.CharField(max_length=64, unique=True, help_text="Of kind, old id and payload.")
     state = models.CharField(max_length=10, choices=State, default=State.WAITING)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -34,6 +40,10 @@ class QuarantinedRecord(models.Model):
         "sessions_app.Session", null=True, blank=True, on_delete=models.PROTECT
     )
 
+    row_id = models.BigIntegerField(
+        null=True, blank=True, help_text="The story or usage row that it became."
+    )
+
     class Meta:
         indexes = (
             models.Index(fields=("state", "old_session", "reason"), name="quarantine_group"),
@@ -41,3 +51,28 @@ class QuarantinedRecord(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.old_id or self.pk}"
+
+
+class QuarantineDecision(models.Model):
+    """Who decided what about a record, and who took it back: the audit row of each decision."""
+
+    class Action(models.TextChoices):
+        ADOPT = "adopt"
+        DISCARD = "discard"
+        UNDO = "undo"
+
+    record = models.ForeignKey(
+        QuarantinedRecord, on_delete=models.PROTECT, related_name="decisions"
+    )
+    action = models.CharField(max_length=8, choices=Action)
+    actor = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT)
+    to = models.ForeignKey(
+        "sessions_app.Session", null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ("-id",)
+
+    def __str__(self) -> str:
+        return f"{self.action} of record {self.record_id}"

@@ -95,6 +95,7 @@ class Story(InSession):
     version = models.PositiveIntegerField(default=1)
     corrected_at = models.DateTimeField(null=True, blank=True)
     correction = models.CharField(max_length=300, blank=True, help_text="What was put right.")
+    legacy_id = models.CharField(max_length=64, null=True, editable=False)  # noqa: DJ001
 
     class Meta:
         verbose_name_plural = "stories"
@@ -102,6 +103,11 @@ class Story(InSession):
             models.CheckConstraint(
                 condition=~Q(origin__in=("model", "extractive")) | Q(post__isnull=False),
                 name="story_origin_has_post",
+            ),
+            models.UniqueConstraint(
+                fields=("legacy_id",),
+                condition=Q(legacy_id__isnull=False),
+                name="story_legacy_once",
             ),
         )
         indexes = (
@@ -204,6 +210,10 @@ class TokenUsage(InSession):
     first_token_ms = models.PositiveIntegerField(null=True, blank=True)
     duration_ms = models.PositiveIntegerField(null=True, blank=True)
     closed_at = models.DateTimeField(null=True, blank=True)
+    legacy_id = models.CharField(max_length=64, null=True, editable=False)  # noqa: DJ001
+    reported_cost = models.BigIntegerField(
+        null=True, blank=True, help_text="In 10⁻¹² USD, as the old system reported it."
+    )
 
     class Meta:
         verbose_name_plural = "token usage"
@@ -211,6 +221,11 @@ class TokenUsage(InSession):
             models.CheckConstraint(
                 condition=Q(cost_lower__gte=0, cost_upper__gte=models.F("cost_lower")),
                 name="usage_bounds_in_order",
+            ),
+            models.UniqueConstraint(
+                fields=("legacy_id",),
+                condition=Q(legacy_id__isnull=False),
+                name="usage_legacy_once",
             ),
         )
         indexes = (

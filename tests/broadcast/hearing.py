@@ -7,9 +7,9 @@ from typing import Any
 from django.test import Client
 from django.utils import timezone
 
-from broadcast.audience import files
+from broadcast.audience import sounds
 from broadcast.models import Broadcast, Episode, Sound
-from sessions_app import commands, lifecycle
+from sessions_app import commands, files, lifecycle
 from sessions_app.models import Session
 from stories.models import Story
 from tests.conftest import run_due_steps
@@ -54,7 +54,7 @@ def recorded(session: Session) -> Sound:
         pk=9999, session=session, origin="manual", state="aired", title="Told", narrative="It is so.",
         tone="analysis", priority="low", word_count=3, duration=1, completed_at=at,
     )  # fmt: skip
-    path = files.fresh(session.pk, "told")
+    path = sounds.fresh(session.pk, "told")
     kept = files.keep(path, [bytes(100)])
     ready = {
         "session": session, "state": "ready", "path": path, "media_type": "audio/mpeg",

@@ -12,7 +12,7 @@ from django.test import Client
 from django.utils import timezone
 
 from sessions_app import retention, tokens, transitions, workspace
-from sessions_app.models import AITransition, Session, TransitionArchive
+from sessions_app.models import AITransition, Archive, Session
 from tests.links import join, lose_head
 
 pytestmark = [pytest.mark.django_db, pytest.mark.databases]
@@ -114,7 +114,7 @@ def test_only_old_transitions_are_archived(session: Session) -> None:
     assert archive() == 0
     grow_old(session, 2)
     assert archive() == 2
-    pack = TransitionArchive.objects.get()
+    pack = Archive.objects.get()
     assert (pack.session, pack.count, pack.joined) == (session, 2, 2)
     assert AITransition.objects.get().new.number == 3
 

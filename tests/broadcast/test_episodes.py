@@ -9,10 +9,10 @@ from xml.etree import ElementTree as ET
 import pytest
 from django.test import Client
 
-from broadcast.audience import files, podcast
+from broadcast.audience import podcast, sounds
 from broadcast.audience.feeds import ATOM
 from broadcast.models import Broadcast, Episode, Sound
-from sessions_app import lifecycle
+from sessions_app import files, lifecycle
 from sessions_app.models import Session, Step
 from stories.models import SourcePost, Story
 from tests.broadcast.hearing import correct, press, show, tell, visit, with_engine
@@ -61,7 +61,7 @@ def told() -> list[Story]:
 
 
 def on_disk(session: Session) -> list[str]:
-    folder = files.where(f"{files.FOLDER}/{session.pk}")
+    folder = files.where(f"{sounds.FOLDER}/{session.pk}")
     return sorted(file.name for file in folder.glob("episode*"))
 
 

@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from broadcast.audience import files
 from broadcast.models import Sound
 from broadcast.views import sounds as views
-from sessions_app import lifecycle
+from sessions_app import files, lifecycle
 from sessions_app.models import Session
 from tests.broadcast.hearing import show, tell, visit, with_engine
 from tests.conftest import MakeSession, run_due_steps

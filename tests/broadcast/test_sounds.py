@@ -11,9 +11,9 @@ from django.test import Client
 from django.utils import timezone
 
 from broadcast import orchestrator
-from broadcast.audience import files, sounds, speaking, speech
+from broadcast.audience import sounds, speaking, speech
 from broadcast.models import Broadcast, Sound
-from sessions_app import events, retention, steps
+from sessions_app import events, files, retention, steps
 from sessions_app.errors import StaleClaim
 from sessions_app.models import Message, Session, SessionEvent, Step
 from stories.models import Story
@@ -47,8 +47,8 @@ def spoken(session: Session) -> Sound:
 
 
 def on_disk(session: Session) -> set[str]:
-    folder = files.where(f"{files.FOLDER}/{session.pk}")
-    return {f"{files.FOLDER}/{session.pk}/{file.name}" for file in folder.glob("*")}
+    folder = files.where(f"{sounds.FOLDER}/{session.pk}")
+    return {f"{sounds.FOLDER}/{session.pk}/{file.name}" for file in folder.glob("*")}
 
 
 def named(session: Session) -> set[str]:

@@ -1,19 +1,15 @@
-"""Sound files under the data folder: written aside, synced and renamed, so a name means a whole file."""
+"""Files under the data folder: written aside, synced and renamed, so a name means a whole file."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-import secrets
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from uuid import UUID
 
 from django.conf import settings
 
-FOLDER = "sounds"
-SUFFIXES = {"audio/mpeg": "mp3", "audio/wav": "wav", "audio/ogg": "ogg"}
 CHUNK = 1 << 16
 
 
@@ -25,17 +21,15 @@ class Kept:
     sha256: str
 
 
-def fresh(session: UUID, name: str, media_type: str = "audio/mpeg") -> str:
-    """A path, relative to the data folder, that nobody has used or can guess."""
-    return f"{FOLDER}/{session}/{name}-{secrets.token_hex(8)}.{SUFFIXES[media_type]}"
-
-
 def where(path: str) -> Path:
     return Path(settings.SMNB.data_dir) / path
 
 
 def keep(path: str, chunks: Iterable[bytes]) -> Kept:
-    """Write the file and bring it to the disk before it has its name. Raises OSError."""
+    """Write the file and bring it to the disk before it has its name.
+
+    Whatever ``chunks`` raises, and OSError, leaves nothing behind.
+    """
     target = where(path)
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     aside = target.with_name(f"{target.name}.part")
@@ -49,9 +43,8 @@ def keep(path: str, chunks: Iterable[bytes]) -> Kept:
             file.flush()
             os.fsync(file.fileno())
         aside.replace(target)
-    except OSError:
+    finally:
         aside.unlink(missing_ok=True)
-        raise
     _sync(target.parent)
     return Kept(size, digest.hexdigest())
 

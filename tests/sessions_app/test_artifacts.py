@@ -1,0 +1,80 @@
+"""Artifacts: whole files with their rows, within a quota, under a readable and unique folder."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import date
+from uuid import UUID
+
+import pytest
+from django.contrib.auth.models import User
+
+from sessions_app import artifacts, files, lifecycle
+from sessions_app.errors import Conflict, NotFound
+from sessions_app.models import Artifact, Session, SessionEvent, Workspace
+
+pytestmark = pytest.mark.django_db
+
+
+def keep(session: Session, name: str = "log.txt", text: bytes = b"a line\n") -> Artifact:
+    return artifacts.keep(session, "files", name, [text], media_type="text/plain")
+
+
+def test_a_file_has_its_row_its_hash_and_its_event(session: Session) -> None:
+    kept = keep(session)
+    assert files.where(kept.path).read_bytes() == b"a line\n"
+    assert (kept.bytes, kept.sha256) == (7, hashlib.sha256(b"a line\n").hexdigest())
+    assert SessionEvent.objects.get(session=session, type="artifact.kept").payload["artifact"][
+        "name"
+    ] == ("log.txt")
+
+
+def test_a_folder_is_readable_and_unique(owner: User) -> None:
+    first, second = (lifecycle.create(owner, "Tägliche News!", {}, None) for _ in range(2))
+    assert first.folder.startswith(f"tagliche-news-{first.created_at:%Y-%m-%d}-")
+    assert first.folder != second.folder
+
+
+def test_a_name_without_latin_letters_still_has_a_folder() -> None:
+    id_ = UUID("0123456789abcdef0123456789abcdef")
+    assert artifacts.folder_name("新闻", date(2026, 1, 2), id_) == "session-2026-01-02-0123456789ab"
+
+
+def test_the_folder_stays_when_the_session_is_renamed(session: Session) -> None:
+    before = session.folder
+    assert lifecycle.change(session, name="Another").folder == before
+
+
+def test_a_taken_name_gets_a_number(session: Session) -> None:
+    assert [keep(session).name for _ in range(3)] == ["log.txt", "log-2.txt", "log-3.txt"]
+
+
+def test_a_name_cannot_leave_its_folder(session: Session) -> None:
+    kept = keep(session, "../../etc/passwd")
+    assert files.where(kept.path).parent == artifacts.folder(session, "files")
+
+
+def test_a_full_quota_refuses_and_leaves_nothing(session: Session) -> None:
+    Workspace.objects.create(pk=1, artifact_quota_mb=10)
+    with pytest.raises(Conflict, match="quota"):
+        artifacts.keep(session, "files", "big", [b"x" * 6_000_000] * 2, media_type="text/plain")
+    assert not Artifact.objects.exists()
+    assert list(artifacts.folder(session, "files").iterdir()) == []
+
+
+def test_a_person_removes_a_file_and_its_room_is_free_again(
+    session: Session, django_capture_on_commit_callbacks: object
+) -> None:
+    kept = keep(session)
+    with django_capture_on_commit_callbacks(execute=True):  # type: ignore[operator]
+        artifacts.drop(kept)
+    assert not files.where(kept.path).exists()
+    assert artifacts.used(session) == 0
+    with pytest.raises(Conflict, match="gone already"):
+        artifacts.drop(kept)
+
+
+def test_a_file_of_another_session_is_not_found(session: Session, stranger: User) -> None:
+    other = lifecycle.create(stranger, "Other", {}, None)
+    with pytest.raises(NotFound):
+        artifacts.find(other, keep(session).pk)
