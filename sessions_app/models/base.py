@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from django.db import models
 from django.db.models.expressions import Combinable
 
-
 if TYPE_CHECKING:
     _Moment: TypeAlias = models.DateTimeField[datetime | Combinable, datetime]
 else:
