@@ -66,7 +66,7 @@ class Said:
 
 
 def read(session: Session) -> Said:
-    start = memories.base(session)
+    start = chain.base(session)
     stories = list(memories.since(session, start)[:MOST_STORIES])
     head = (start.context_head or start) if start else None
     if stories:

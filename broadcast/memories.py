@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 
 from sessions_app import chain
-from sessions_app.models import AILink, Chain, Session
+from sessions_app.models import AILink, Session
 from stories import feed
 from stories.models import Story
 from stories.text import clean_line, tokens_of, within
@@ -38,7 +38,7 @@ class Memory:
 
 def told(session: Session) -> Memory:
     """What a narrator is to know of the programme so far: at most ``MOST_TOKENS`` tokens."""
-    start = base(session)
+    start = chain.base(session)
     summary = within(start.summary, MOST_SUMMARY) if start else ""
     left = MOST_TOKENS - tokens_of(summary)
     titles: list[str] = []
@@ -49,25 +49,6 @@ def told(session: Session) -> Memory:
         titles.append(title)
     head = chain.last(session) if titles else start
     return Memory(head, summary, tuple(titles))
-
-
-def base(session: Session) -> AILink | None:
-    """From where context counts: the latest reset, or compaction that says what it carries on.
-
-    A compaction whose summary is still being written, or was lost with its worker, carries nothing.
-    """
-    found = Chain.objects.filter(session=session).select_related("base__context_head").first()
-    if found is None or found.base is None or _carries(found.base):
-        return found.base if found else None
-    links = AILink.objects.filter(session=session, number__lt=found.base.number)
-    return links.select_related("context_head").filter(_CARRIES).order_by("-number").first()
-
-
-_CARRIES = Q(source=AILink.Source.RESET) | Q(source=AILink.Source.COMPACTION) & ~Q(summary="")
-
-
-def _carries(link: AILink) -> bool:
-    return link.source == AILink.Source.RESET or bool(link.summary)
 
 
 def since(session: Session, start: AILink | None) -> QuerySet[Story]:

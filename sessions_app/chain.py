@@ -14,7 +14,7 @@ from uuid import uuid4
 
 import structlog
 from django.db import connection, transaction
-from django.db.models import F, Sum
+from django.db.models import F, Q, Sum
 
 from sessions_app import commands, events
 from sessions_app.commands import Call, Nothing
@@ -156,6 +156,22 @@ def sum_up(link: AILink, text: str) -> bool:
     if between.filter(number__gt=known, number__lt=link.number).exists():
         return False
     return bool(AILink.objects.filter(pk=link.pk, summary="").update(summary=text))
+
+
+_CARRIES = Q(source=Source.RESET) | Q(source=Source.COMPACTION) & ~Q(summary="")
+
+
+def base(session: Session) -> AILink | None:
+    """From where context counts: the latest reset, or compaction that says what it carries on.
+
+    A compaction whose summary is still being written, or was lost with its worker, carries nothing.
+    """
+    found = Chain.objects.filter(session=session).select_related("base__context_head").first()
+    at = found.base if found else None
+    if at is None or at.source == Source.RESET or at.summary:
+        return at
+    links = AILink.objects.filter(session=session, number__lt=at.number)
+    return links.select_related("context_head").filter(_CARRIES).order_by("-number").first()
 
 
 def last(session: Session) -> AILink | None:

@@ -76,12 +76,17 @@ class Exchange:
 
 
 def earlier(question: Message) -> list[Exchange]:
-    """The last exchanges before a question, the oldest first, in at most ``MOST_TOKENS`` tokens."""
-    rows = Message.objects.filter(session=question.session, pk__lt=question.pk)
+    """The last exchanges before a question, the oldest first, in at most ``MOST_TOKENS`` tokens.
+
+    What was asked before it may have been answered after it was said: that is known, too.
+    """
+    rows = Message.objects.filter(session=question.session)
     left = MOST_TOKENS
     found: list[Exchange] = []
     for row in rows.select_related("reply_to", "link").order_by("-id")[:LOOKED_AT]:
         if row.role != Message.Role.PRODUCER or row.reply_to is None or row.code:
+            continue
+        if row.reply_to.pk >= question.pk:
             continue
         asked, said = within(row.reply_to.text, _MOST_ONE), within(_outcome(row), _MOST_ONE)
         left -= tokens_of(asked) + tokens_of(said)

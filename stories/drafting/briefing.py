@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sessions_app.models import AILink, Chain
+from sessions_app import chain
+from sessions_app.models import AILink
 from stories.drafting import agents, material, versions
 from stories.drafting.agents import Kind, Order, Outline, Remark, Research, Task
 from stories.drafting.turns import Turn
@@ -19,7 +20,7 @@ MOST_WISHES = 5
 def task_of(draft: Draft, turn: Turn, said: Sequence[DraftMessage]) -> Task:
     """All that the agent whose turn it is may know; NoMaterial when there is nothing to read."""
     latest = versions.latest(draft)
-    base = _base(draft)
+    base = chain.base(draft.session)
     researches = turn.kind == Kind.RESEARCH
     return Task(
         role=turn.role, kind=turn.kind, settles=turn.settles,
@@ -42,13 +43,8 @@ def order_of(draft: Draft) -> Order:
 
 def context_head(draft: Draft, said: Sequence[DraftMessage]) -> AILink | None:
     """The latest link whose content the agent is told."""
-    links = [_base(draft), *(each.link for each in said)]
+    links = [chain.base(draft.session), *(each.link for each in said)]
     return max((link for link in links if link), key=lambda link: link.number, default=None)
-
-
-def _base(draft: Draft) -> AILink | None:
-    found = Chain.objects.filter(session=draft.session_id).select_related("base").first()
-    return found.base if found else None
 
 
 def _last(said: Sequence[DraftMessage], kind: str, shape: type[Any]) -> Any:

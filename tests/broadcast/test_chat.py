@@ -122,6 +122,13 @@ def test_questions_are_answered_in_the_order_they_were_asked(session: Session) -
     assert answer_to(first).pk < answer_to(second).pk
 
 
+def test_a_question_asked_before_the_last_answer_came_knows_that_answer(session: Session) -> None:
+    first, second = say(session, "What is next?"), say(session, "And then?")
+    run_due_steps(session, "answer", most=1)
+    (known,) = conversation.earlier(second)
+    assert (known.question, known.link) == (first.text, answer_to(first).link)
+
+
 def test_the_page_hears_that_another_answer_is_to_come(session: Session) -> None:
     for text in ("What is next?", "What does it cost?"):
         say(session, text)

@@ -6,10 +6,12 @@ import pytest
 
 from sessions_app import audits
 from sessions_app.models import AILink, Session
-from stories.drafting import drafts
+from stories.drafting import briefing, drafts
+from stories.drafting.turns import Turn
 from stories.models import DraftMessage, DraftVersion
 from stories.text import sentences
 from tests.conftest import MakeSession
+from tests.links import join
 from tests.stories.drafting import POSTS, finished, read_posts, started, turn
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -58,3 +60,12 @@ def test_a_keyword_that_nothing_names_waits_for_something_to_read(room: Session)
     assert (draft.state, draft.note_code, draft.turns) == ("waiting", "no_material", 0)
     read_posts(room, {"Volcano wakes": "The volcano on the island woke up on Monday morning."})
     assert turn(draft).turns == 1
+
+
+def test_a_summary_that_is_still_to_be_written_leaves_the_one_before(room: Session) -> None:
+    known = join(room, "compaction", summary="A mill turns.")
+    join(room, "compaction")
+    draft = started(room)
+    task = briefing.task_of(draft, Turn("researcher", "research", "research"), ())
+    assert task.before == "A mill turns."
+    assert briefing.context_head(draft, ()) == known
