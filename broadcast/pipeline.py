@@ -14,6 +14,8 @@ from broadcast import airing, orchestrator
 from broadcast.models import Airing
 from broadcast.states import State
 from broadcast.statistics import Statistics
+from sessions_app import chain_status
+from sessions_app.chain_status import Glance
 from sessions_app.models import Session, SessionEvent, Step
 from stories import usage
 from stories.models import Source, Story
@@ -46,6 +48,7 @@ class Seen:
     sources: Sequence[Source]
     steps: Sequence[Step]
     left_open: bool
+    chain: Glance
     on_air: Airing | None
     waiting: Story | None
     last_event: datetime | None
@@ -69,9 +72,9 @@ def is_late(step: Step, at: datetime) -> bool:
 
 
 def stages(session: Session, found: Statistics) -> list[Stage]:
-    """The seven stages, from the sources to the pages."""
+    """The eight stages, from the sources to the pages."""
     seen = _look(session, found)
-    judges = (_sources, _producer, _queue, _host, _ledger, _airing, _delivery)
+    judges = (_sources, _producer, _queue, _host, _ledger, _chain, _airing, _delivery)
     return [judge(seen) for judge in judges]
 
 
@@ -84,6 +87,7 @@ def _look(session: Session, found: Statistics) -> Seen:
         sources=list(Source.objects.filter(session=session, enabled=True)[:MOST]),
         steps=list(Step.objects.filter(session=session, state__in=Step.OPEN)[:MOST]),
         left_open=usage.left_open().filter(session=session).exists(),
+        chain=chain_status.glance(session),
         on_air=airing.now_airing(session),
         waiting=airing.waiting(session),
         last_event=events.values_list("at", flat=True).first(),
@@ -172,6 +176,18 @@ def _ledger(seen: Seen) -> Stage:
         sentence = f"{totals.bounded:,} calls broke off: they are known by bounds only."
         return Stage("Ledger", OK, sentence, figure)
     return Stage("Ledger", OK, "Every call is booked as the API said.", figure)
+
+
+def _chain(seen: Seen) -> Stage:
+    links = seen.chain.links
+    figure = f"{links:,} {'link' if links == 1 else 'links'}"
+    match seen.chain.state:
+        case chain_status.EMPTY:
+            return Stage("AI chain", OK, "No operation has ended yet.", figure)
+        case chain_status.SYNCED:
+            return Stage("AI chain", OK, "What is asked next goes on from the latest.", figure)
+    sentence = "Its head is not its latest link. Press “Put right” on the page of the AI chain."
+    return Stage("AI chain", ATTENTION, sentence, figure)
 
 
 def _airing(seen: Seen) -> Stage:

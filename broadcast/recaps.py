@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from broadcast import asking, market, memories, orchestrator
 from broadcast.models import Airing, Broadcast, Recap
@@ -179,10 +180,15 @@ def ask_for(session: Session, stories: list[Story], tag: str) -> Ask:
     )
 
 
+def of_session(session: Session) -> QuerySet[Recap]:
+    """All recaps of the session, the newest first."""
+    rows = Recap.objects.filter(session=session)
+    return rows.select_related("run", "link").order_by("-id")
+
+
 def latest(session: Session) -> list[dict[str, Any]]:
     """The session's newest recaps, as pages show them."""
-    rows = Recap.objects.filter(session=session).select_related("run", "link").order_by("-id")
-    return [payload(recap) for recap in rows[:SHOWN]]
+    return [payload(recap) for recap in of_session(session)[:SHOWN]]
 
 
 def payload(recap: Recap) -> dict[str, Any]:

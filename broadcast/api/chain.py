@@ -1,4 +1,4 @@
-"""The AI chain in the API: how it stands, and its transitions."""
+"""The AI chain in the API: how it stands, its transitions, and the recaps of runs."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from typing import Any
 
 from django.http import HttpRequest
 
-from broadcast import chain_page
+from broadcast import chain_page, recaps
 from broadcast.api.router import router
 from sessions_app import transitions
-from sessions_app.api import MOST, PROBLEMS, Page, key_of, owned
+from sessions_app.api import MOST, PROBLEMS, Page, key_of, owned, page_of
 
 
 @router.get("/sessions/{session_id}/chain", response={200: dict[str, Any], **PROBLEMS})
@@ -27,3 +27,11 @@ def list_transitions(
     found = transitions.listed(owned(request, session_id), key_of(cursor), most + 1)
     more = len(found) > most
     return {"items": found[:most], "next": str(found[most - 1]["id"]) if more else None}
+
+
+@router.get("/sessions/{session_id}/recaps", response={200: Page, **PROBLEMS})
+def list_recaps(
+    request: HttpRequest, session_id: str, limit: int = 50, cursor: str = ""
+) -> dict[str, Any]:
+    """What each finished run was about: title, summary, topics, keywords to look into next."""
+    return page_of(recaps.of_session(owned(request, session_id)), limit, cursor, recaps.payload)

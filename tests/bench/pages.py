@@ -19,7 +19,7 @@ TIMES = 40
 MOST_MS = 60
 PAGES = (
     "/sessions/", "/sessions/?q=Evening+77", "/sessions/{}/", "/broadcast/{}/",
-    "/broadcast/{}/threads/", "/stats/?session={}", "/stats/?session={}&size=60",
+    "/broadcast/{}/threads/", "/broadcast/{}/chain/", "/stats/?session={}", "/stats/?session={}&size=60",
     "/market/?session={}", "/market/?session={}&kind=source", "/drafting/?session={}",
     "/sessions/{}/search/?q=ferry+storm", "/sessions/{}/search/?q=comet&tone=analysis",
     "/docs/", "/account/", "/settings/",

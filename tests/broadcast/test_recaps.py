@@ -181,3 +181,18 @@ def test_the_page_shows_the_recap_as_it_comes_and_puts_a_keyword_on_the_board(
     form: dict[str, Any] = {"text": recap.keywords[0], "board": "ideas"}
     assert client.post(f"/drafting/{session.pk}/add/", form).status_code == 302
     assert BoardKeyword.objects.get().text == recap.keywords[0]
+
+
+def test_the_api_lists_the_recaps_of_a_session(
+    make_session: MakeSession, run: Callable[[Session], None], client_of: ClientOf
+) -> None:
+    session = make_session(model="extractive")
+    address = f"/api/sessions/{session.pk}/recaps"
+    client = client_of(session.owner)
+    assert client.get(address).json() == {"items": [], "next": None}
+    run(session)
+    run_due_steps(session, "recap")
+    (found,) = client.get(address, {"limit": 1}).json()["items"]
+    recap = Recap.objects.get()
+    assert found == recaps.payload(recap)
+    assert (found["run"], found["title"], len(found["keywords"])) == (1, recap.title, 3)

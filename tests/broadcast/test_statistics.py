@@ -18,12 +18,13 @@ from broadcast import orchestrator, overview, pipeline, plots, statistics
 from broadcast.models import Airing, Broadcast
 from broadcast.statistics import POINTS, Statistics
 from sessions_app import commands, events, series, steps
-from sessions_app.models import Bucket, Session, SessionStats, Step, Tally
+from sessions_app.models import AILink, Bucket, Session, SessionStats, Step, Tally
 from sessions_app.series import Share
 from stories import keys
 from stories.llm import Credentials
 from stories.models import Source, SourcePost, Story, TokenUsage
 from tests.conftest import MakeSession, run_due_steps
+from tests.links import lose_head
 from tests.runs import press
 from tests.standins.anthropic import AnthropicStandIn
 
@@ -227,7 +228,7 @@ def test_no_query_counts_or_sums_the_stories_posts_or_ledger(told: Session) -> N
 def stage(session: Session, name: str) -> pipeline.Stage:
     found = pipeline.stages(session, read(session))
     assert [each.name for each in found] == [
-        "Sources", "Producer", "Queue", "Host", "Ledger", "Airing", "Delivery",
+        "Sources", "Producer", "Queue", "Host", "Ledger", "AI chain", "Airing", "Delivery",
     ]  # fmt: skip
     return next(each for each in found if each.name == name)
 
@@ -237,12 +238,12 @@ def states(session: Session) -> list[str]:
 
 
 def test_a_session_on_air_is_in_order_throughout(told: Session) -> None:
-    assert states(told) == ["ok"] * 7
+    assert states(told) == ["ok"] * 8
 
 
 def test_off_air_producer_host_and_airing_rest(told: Session) -> None:
     press(told, "stop")
-    assert states(told) == ["ok", "stopped", "ok", "stopped", "ok", "stopped", "ok"]
+    assert states(told) == ["ok", "stopped", "ok", "stopped", "ok", "ok", "stopped", "ok"]
     assert "Off air" in stage(told, "Host").sentence
 
 
@@ -278,6 +279,15 @@ def test_a_hold_is_shown_with_its_sentence(told: Session) -> None:
     Broadcast.objects.filter(session=told).update(hold=hold)
     found = stage(told, "Host")
     assert (found.state, found.sentence) == ("attention", "The budget is spent.")
+
+
+def test_the_chain_of_a_session_is_one_of_its_stages(told: Session, session: Session) -> None:
+    links = AILink.objects.filter(session=told).count()
+    assert stage(told, "AI chain").figure == f"{links} links"
+    assert stage(session, "AI chain").figure == "0 links"
+    lose_head(told)
+    found = stage(told, "AI chain")
+    assert (found.state, "Put right" in found.sentence) == ("attention", True)
 
 
 def test_a_full_queue_wants_attention(told: Session) -> None:

@@ -174,7 +174,7 @@ TABLE: dict[tuple[str, str], tuple[Row, dict[str, Any]]] = {
     (f"{D}/messages", "GET"): (MINE, {}),
     **{(f"{A}/{what}", "GET"): (MINE, {}) for what in (
         "stats", "series", "stories", "posts", "usage", "events", "chain", "transitions",
-            "story",
+            "story", "recaps",
     )},
 }  # fmt: skip
 ROUTES = sorted({route for route, _ in TABLE})
