@@ -10,7 +10,7 @@ from broadcast.pages import key_of
 from sessions_app.errors import NotFound
 from sessions_app.models import Session, SessionStats
 from stories import corrections
-from stories.drafting import drafts, messages, room, versions
+from stories.drafting import drafts, messages, milestones, room, versions
 from stories.models import Draft
 
 LISTED = 50
@@ -43,12 +43,14 @@ def draft_page(session: Session, draft_id: int, part: VersionPart = LATEST) -> d
     draft = drafts.find(session, draft_id)
     found = [versions.payload(each) for each in versions.of_draft(draft)]
     by_number = {each["number"]: each for each in found}
+    turns = [messages.payload(each) for each in messages.of_draft(draft)]
     return {
         "session": session,
         "last_seq": stats.last_seq,
         "draft": drafts.payload(draft),
         "live": room.so_far(draft) if draft.state == Draft.State.RUNNING else None,
-        "turns": [messages.payload(each) for each in messages.of_draft(draft)],
+        "turns": turns,
+        "milestones": milestones.passed(turns, found, draft.words),
         "versions": found,
         "part": part,
         **_chosen(by_number, part, draft.version),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any, Literal
@@ -89,16 +90,32 @@ def versions(story: Story) -> list[dict[str, Any]]:
 
 
 def compare(before: str, after: str) -> Iterator[tuple[str, Kind]]:
-    """What stayed, went and came: word by word, in a long text sentence by sentence."""
-    old, new = before.split(), after.split()
-    long = max(len(old), len(new)) > MOST_WORDS
-    if long:
-        old, new = sentences(before), sentences(after)
+    """What stayed, went and came: word by word, in a long text sentence by sentence.
+
+    A break between lines or paragraphs is a word of its own.
+    """
+    long = max(len(before.split()), len(after.split())) > MOST_WORDS
+    apart = sentences if long else str.split
+    old, new = _pieces(before, apart), _pieces(after, apart)
     for tag, i1, i2, j1, j2 in SequenceMatcher(None, old, new, autojunk=long).get_opcodes():
         if tag == "equal":
-            yield " ".join(old[i1:i2]), "same"
+            yield _joined(old[i1:i2]), "same"
             continue
         if i2 > i1:
-            yield " ".join(old[i1:i2]), "gone"
+            yield _joined(old[i1:i2]), "gone"
         if j2 > j1:
-            yield " ".join(new[j1:j2]), "new"
+            yield _joined(new[j1:j2]), "new"
+
+
+_BREAK = re.compile(r"(\s*\n\s*)")
+
+
+def _pieces(text: str, apart: Callable[[str], list[str]]) -> list[str]:
+    found: list[str] = []
+    for part in _BREAK.split(text.strip()):
+        found += apart(part) if part.strip() else ["\n" * min(part.count("\n"), 2)]
+    return found
+
+
+def _joined(pieces: Sequence[str]) -> str:
+    return re.sub(r" ?(\n+) ?", r"\1", " ".join(pieces))

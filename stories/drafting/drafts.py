@@ -6,13 +6,13 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django.contrib.auth.models import User
-from django.db.models import BooleanField, Count, Q, QuerySet, Sum
+from django.db.models import BooleanField, Count, F, Q, QuerySet, Sum
 from django.db.models.expressions import RawSQL
 
 from sessions_app import events
 from sessions_app.errors import NotFound
 from sessions_app.models import Session
-from stories.models import Draft, TokenUsage
+from stories.models import Draft, DraftVersion, TokenUsage
 
 CHANGED = events.declare("draft.changed", "A draft was started, went on, waits or ended.")
 PROGRESS = events.declare("draft.progress", "A draft came to a third or to two thirds of its way.")
@@ -75,14 +75,22 @@ def spent_on(drafts: Iterable[Draft]) -> dict[int, Spent]:
     return {key: dict(zip(NOTHING, figures, strict=True)) for key, *figures in found}
 
 
-def payload(draft: Draft, spent: Spent | None = None) -> dict[str, Any]:
+def written_of(drafts: Iterable[Draft]) -> dict[int, int]:
+    """How many words the latest version of each draft has; none where there is no version."""
+    rows = DraftVersion.objects.filter(draft__in=[each.pk for each in drafts])
+    return dict(rows.filter(number=F("draft__version")).values_list("draft", "word_count"))
+
+
+def payload(draft: Draft, spent: Spent | None = None, written: int | None = None) -> dict[str, Any]:
     """A draft for its owner; ``progress`` in per cent, money in 10⁻¹² USD, moments ISO 8601.
 
-    ``wishes`` are ``{text, turn}``: said after that turn. ``unpriced`` counts calls without a known
-    price.
+    ``words`` were ordered, ``written`` has the latest version. ``wishes`` are ``{text, turn}``: said
+    after that turn. ``unpriced`` counts calls without a known price.
     """
     if spent is None:
         spent = spent_on([draft]).get(draft.pk, NOTHING)
+    if written is None:
+        written = written_of([draft]).get(draft.pk, 0)
     return {
         "id": draft.pk,
         "session": str(draft.session_id),
@@ -93,6 +101,7 @@ def payload(draft: Draft, spent: Spent | None = None) -> dict[str, Any]:
         "name": str(draft),
         "keywords": draft.keywords,
         "words": draft.words,
+        "written": written,
         "style": draft.style,
         "language": draft.language,
         "wishes": draft.wishes,
@@ -110,13 +119,13 @@ def payload(draft: Draft, spent: Spent | None = None) -> dict[str, Any]:
 
 
 def payloads(found: Sequence[Draft]) -> list[dict[str, Any]]:
-    """These drafts with what they cost, in one query."""
-    spent = spent_on(found)
-    return [payload(each, spent.get(each.pk, NOTHING)) for each in found]
+    """These drafts with what they cost and how long they are, in two queries."""
+    spent, written = spent_on(found), written_of(found)
+    return [payload(each, spent.get(each.pk, NOTHING), written.get(each.pk, 0)) for each in found]
 
 
 def listed(session: Session, most: int = 50) -> list[dict[str, Any]]:
-    """The newest drafts with what they cost, in two queries."""
+    """The newest drafts with what they cost and how long they are, in three queries."""
     return payloads(list(of_session(session)[:most]))
 
 

@@ -310,6 +310,16 @@ def test_a_word_that_went_and_one_that_came_are_told_apart() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("times", [1, 200])
+def test_paragraphs_stay_apart_in_what_is_compared(times: int) -> None:
+    opening = "It rained. " * times
+    before = f"{opening}The old bridge.\n\nA ferry came."
+    found = list(corrections.compare(before, before.replace("old", "new")))
+    assert found[-1][0].endswith("\n\nA ferry came.")
+    joined = list(corrections.compare("One.\n\nTwo.", "One. Two."))
+    assert joined == [("One.", "same"), ("\n\n", "gone"), ("Two.", "same")]
+
+
 def test_a_long_text_is_compared_sentence_by_sentence() -> None:
     lines = [f"Boat number {n} left the harbour." for n in range(150)]
     changed = [*lines[:100], "Boat number 100 stayed.", *lines[101:]]

@@ -11,7 +11,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from sessions_app import commands, events, render, steps
-from sessions_app.models import Session, Step
+from sessions_app.models import Session, SessionEvent, Step
 from stories.models import Draft
 from tests.broadcast.test_pages import Follower
 from tests.conftest import MakeSession
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 Follow = Callable[[Draft], Follower]
 PARTS = (
     "draft-name-{}", "draft-status-{}", "draft-live-{}", "draft-text-{}", "draft-messages-{}",
-    "draft-versions-{}", "draft-wishes-{}",
+    "draft-versions-{}", "draft-wishes-{}", "draft-milestones-{}",
 )  # fmt: skip
 
 
@@ -87,6 +87,21 @@ def test_a_draft_from_its_first_turn_to_its_last(
         draft.refresh_from_db()
     assert draft.state == "finished"
     assert draft.version
+
+
+def test_the_milestones_of_a_draft_stay_on_its_page(draft: Draft, follow: Follow) -> None:
+    while draft.state == "running":
+        turn(draft.session)
+        draft.refresh_from_db()
+    name = f"draft-milestones-{draft.pk}"
+    shown = follow(draft).load().slots((name,))[name]
+    first = draft.versions.get(number=1)
+    reached = SessionEvent.objects.filter(type="draft.progress").order_by("seq")
+    checks = [event.payload["checks"] for event in reached]
+    assert [each["words"] for each in checks] == [0, draft.versions.latest("number").word_count]
+    assert first.word_count
+    for each, part in zip(checks, ("A third", "Two thirds"), strict=True):
+        assert f"{part} of the way</strong>after turn {each['turns']}: {each['words']}" in shown
 
 
 def test_a_new_draft_stands_in_the_list_at_once(session: Session, area: Follower) -> None:

@@ -291,6 +291,14 @@ def test_an_edit_without_a_text_is_said_in_the_form(browser: Client, draft: Draf
     assert "This field is required" in page
 
 
+def test_the_list_tells_how_long_a_draft_is(browser: Client, draft: Draft) -> None:
+    area = f"/drafting/?session={draft.session_id}"
+    assert "300 words wanted" in text(browser.get(area))
+    write(draft, "One. Two. Three.")
+    write(draft, "One. Two.")
+    assert "2 of 300 words" in text(browser.get(area))
+
+
 @pytest.mark.parametrize("turns", [1, 6])
 def test_a_page_takes_the_same_queries_for_a_long_draft(
     browser: Client, draft: Draft, turns: int
