@@ -5,12 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import QuerySet
 from django.utils import timezone
 
-from broadcast import airing
-from broadcast.models import Broadcast
-from broadcast.states import State
+from broadcast import airing, orchestrator
 from sessions_app import commands, events
 from sessions_app.commands import Call
 from sessions_app.errors import Conflict
@@ -103,12 +100,8 @@ def _text(source: str, title: str, text: str) -> dict[str, Any]:
     return {"source": source, "title": title, "text": text, "word_count": word_count(text)}
 
 
-def _active() -> QuerySet[Any, Any]:
-    return Broadcast.objects.exclude(state=State.IDLE).values("session")
-
-
 def register() -> None:
-    expiry.spare(_active)
+    expiry.spare(orchestrator.active_sessions)
     commands.register(
         "draft.air", DraftId, air, "Make a story of a finished draft and put it on the rundown."
     )

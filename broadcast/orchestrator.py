@@ -15,11 +15,11 @@ from typing import Any
 import structlog
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
-from django.db.models import F, Max
+from django.db.models import F, Max, QuerySet
 
 from broadcast.models import Airing, Broadcast, StateChange
 from broadcast.states import BUSY, ON_AIR, REAPER, Cause, State, allowed, follow
-from sessions_app import context, events, lifecycle, steps, sweeper
+from sessions_app import archiving, context, events, lifecycle, steps, sweeper
 from sessions_app.errors import Conflict, StaleClaim
 from sessions_app.models import Session, Step
 from sessions_app.steps import Claim
@@ -63,6 +63,11 @@ def latest(session: Session) -> Broadcast | None:
 def active(session: Session) -> Broadcast | None:
     """The one run of the session that is not idle."""
     return Broadcast.objects.filter(session=session).exclude(state=State.IDLE).first()
+
+
+def active_sessions() -> QuerySet[Any, Any]:
+    """The ids of the sessions that have a run which is not idle."""
+    return Broadcast.objects.exclude(state=State.IDLE).values("session")
 
 
 def payload(run: Broadcast | None) -> dict[str, Any]:
@@ -311,3 +316,4 @@ def _refuse_archiving(session: Session) -> str:
 def register() -> None:
     sweeper.register(_reap)
     lifecycle.veto_archiving(_refuse_archiving)
+    archiving.spare(active_sessions)

@@ -11,7 +11,16 @@ class SessionsConfig(AppConfig):
     verbose_name = "Sessions"
 
     def ready(self) -> None:
-        from sessions_app import chain, checks, integrity, retention, steps, tasks, transitions
+        from sessions_app import (
+            archiving,
+            chain,
+            checks,
+            integrity,
+            retention,
+            steps,
+            tasks,
+            transitions,
+        )
 
         pre_migrate.connect(integrity.drop_before_migrate, dispatch_uid="smnb-integrity")
         post_migrate.connect(integrity.restore_after_migrate, dispatch_uid="smnb-integrity")
@@ -19,4 +28,5 @@ class SessionsConfig(AppConfig):
         steps.set_poker(tasks.send)
         chain.register()
         transitions.register()
+        archiving.register()
         retention.start()

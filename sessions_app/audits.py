@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -10,8 +11,8 @@ from django.db import connection, models
 from django.db.models import Count, F, Max, Min, Q
 from django.db.models.functions import Now
 
-from sessions_app import integrity
-from sessions_app.models import Message, Session, SessionEvent, SessionStats, Step
+from sessions_app import archives, integrity
+from sessions_app.models import Archive, Message, Session, SessionEvent, SessionStats, Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,17 +88,45 @@ def schema() -> Iterator[tuple[object, str]]:
 
 @register("events")
 def events() -> Iterator[tuple[object, str]]:
-    """Every seq from 1 to the last is there once."""
+    """Every seq from 1 to the last is there once, as a row or in an archive."""
     heads = dict(SessionStats.objects.values_list("session_id", "last_seq"))
-    rows = SessionEvent.objects.values("session_id").annotate(
-        number=Count("pk"), low=Min("seq"), high=Max("seq")
+    spans = defaultdict(list)
+    archived = Archive.objects.filter(kind=Archive.Kind.EVENTS).order_by("first")
+    for session_id, *span in archived.values_list("session_id", "first", "last", "count"):
+        spans[session_id].append(span)
+    rows = SessionEvent.objects.values_list("session_id").annotate(
+        low=Min("seq"), high=Max("seq"), number=Count("pk")
     )
-    seen = {row["session_id"]: row for row in rows.order_by()}
+    for session_id, *span in rows.order_by():
+        spans[session_id].append(span)
     for session_id, head in heads.items():
-        row = seen.get(session_id)
-        whole = (row["number"], row["low"], row["high"]) if row else (0, 1, 0)
-        if whole != (head, 1, head):
-            yield session_id, f"events are not gapless: {whole[0]} of {head}"
+        there = sum(count for _, _, count in spans[session_id])
+        if not _gapless(spans[session_id], head):
+            yield session_id, f"events are not gapless: {there} of {head}"
+
+
+def _gapless(spans: list[list[int]], head: int) -> bool:
+    """Whether (first, last, how many) follow each other from 1 to ``head``."""
+    reached = 0
+    for first, last, count in spans:
+        if first != reached + 1 or count != last - first + 1:
+            return False
+        reached = last
+    return reached == head
+
+
+@register("archives")
+def in_archives() -> Iterator[tuple[object, str]]:
+    """Every archive can be read, and holds what its row says."""
+    for archive in Archive.objects.select_related("artifact").iterator(chunk_size=50):
+        key = "seq" if archive.kind == Archive.Kind.EVENTS else "id"
+        try:
+            found = archives.lines(archive)
+        except archives.Damaged as error:
+            yield archive.session_id, error.sentence
+        else:
+            if (found[0][key], found[-1][key]) != (archive.first, archive.last):
+                yield archive.session_id, f"archive {archive.pk} begins or ends elsewhere"
 
 
 @register("counters")

@@ -53,7 +53,8 @@ def status(session: Session, most: int | None = LATEST) -> Status:
 
 def _look(session: Session, most: int | None) -> Status:
     links = AILink.objects.filter(session=session)
-    packed = Archive.objects.filter(session=session).aggregate(n=Sum("joined"))["n"] or 0
+    archived = Archive.objects.filter(session=session, kind=Archive.Kind.TRANSITIONS)
+    packed = archived.aggregate(n=Sum("joined"))["n"] or 0
     rows = Chain.objects.select_related("head__context_head", "base__context_head")
     chain = rows.filter(session=session).first()
     top = links.order_by("-number").values_list("number", flat=True).first()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from secrets import token_hex
 
 from django.conf import settings
 
@@ -28,11 +30,12 @@ def where(path: str) -> Path:
 def keep(path: str, chunks: Iterable[bytes]) -> Kept:
     """Write the file and bring it to the disk before it has its name.
 
-    Whatever ``chunks`` raises, and OSError, leaves nothing behind.
+    Whatever ``chunks`` raises, and OSError, leaves nothing behind. Of several that write the same
+    file at once each writes its own aside, and the last one's stays.
     """
     target = where(path)
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    aside = target.with_name(f"{target.name}.part")
+    aside = target.with_name(f"{target.name}.{token_hex(4)}.part")
     digest, size = hashlib.sha256(), 0
     try:
         with aside.open("wb") as file:
@@ -70,4 +73,5 @@ def remove(path: str) -> None:
     if path:
         target = where(path)
         target.unlink(missing_ok=True)
-        target.with_name(f"{target.name}.part").unlink(missing_ok=True)
+        for left in target.parent.glob(f"{glob.escape(target.name)}.*.part"):
+            left.unlink(missing_ok=True)

@@ -8,7 +8,7 @@ from uuid import UUID
 import structlog
 from asgiref.sync import sync_to_async
 from channels.db import database_sync_to_async
-from django.db.models import Max, Q
+from django.db.models import Max, Min, Q
 from django.template import TemplateDoesNotExist, TemplateSyntaxError
 from django.urls import NoReverseMatch
 
@@ -71,8 +71,8 @@ def since(session_id: UUID, audience: str, format_: str, seq: int) -> tuple[list
     if audience == events.PUBLIC:
         rows = rows.filter(type__in=events.public_types())
     found = list(rows.filter(seq__gt=seq).order_by("seq")[: CATCH_UP_MOST + 1])
-    if len(found) > CATCH_UP_MOST:
-        head = rows.aggregate(seq=Max("seq"))["seq"]
+    if len(found) > CATCH_UP_MOST or _archived_since(session_id, seq):
+        head = rows.aggregate(seq=Max("seq"))["seq"] or seq
         return [render.reload_text(session_id, head, format_)], head
     prev = rows.filter(seq__lte=seq).aggregate(seq=Max("seq"))["seq"] or 0
     texts = []
@@ -82,3 +82,10 @@ def since(session_id: UUID, audience: str, format_: str, seq: int) -> tuple[list
             texts.append(text)
             prev = event.seq
     return texts, prev
+
+
+def _archived_since(session_id: UUID, seq: int) -> bool:
+    """Whether events after ``seq`` have been archived; asked after the rows were read."""
+    rows = SessionEvent.objects.filter(session_id=session_id)
+    low = rows.aggregate(seq=Min("seq"))["seq"]
+    return low is not None and low > seq + 1

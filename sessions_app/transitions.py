@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import zlib
 from datetime import datetime, timedelta
 from itertools import takewhile
 from typing import Any
-from uuid import UUID
 
-from django.db import transaction
 from django.db.models import QuerySet
 
-from sessions_app import events, retention
-from sessions_app.models import AITransition, Archive, Session, Workspace
+from sessions_app import archives, archiving, events, retention
+from sessions_app.archives import Damaged
+from sessions_app.models import AITransition, Session, Workspace
 
 
 def of_session(session: Session) -> QuerySet[AITransition]:
@@ -36,17 +33,22 @@ def payload(transition: AITransition) -> dict[str, Any]:
 
 def archived(session: Session, before: int | None, most: int) -> list[dict[str, Any]]:
     """Archived transitions older than the id ``before``, newest first."""
-    packs = Archive.objects.filter(session=session).order_by("-last")
-    if before is not None:
-        packs = packs.filter(first__lt=before)
-    found: list[dict[str, Any]] = []
-    for pack in packs.iterator(chunk_size=10):
-        lines = zlib.decompress(bytes(pack.packed or b"")).decode().splitlines()
-        items = [json.loads(line) for line in reversed(lines)]
-        found += [each for each in items if before is None or each["id"] < before]
-        if len(found) >= most:
-            break
-    return found[:most]
+    packed = archives.of_session(session, archives.TRANSITIONS)
+    return archives.newest(packed, "id", before, most, _instead)
+
+
+def _instead(error: Damaged) -> dict[str, Any]:
+    """What stands for all of an archive that cannot be read."""
+    archive = error.archive
+    return {
+        "id": archive.first,
+        "old": None,
+        "new": None,
+        "source": archives.DAMAGED,
+        "run": None,
+        "at": events.stamp(archive.created_at),
+        "sentence": error.sentence,
+    }
 
 
 def listed(session: Session, before: int | None, most: int) -> list[dict[str, Any]]:
@@ -65,32 +67,25 @@ def listed(session: Session, before: int | None, most: int) -> list[dict[str, An
 
 
 def archive(shared: Workspace, now: datetime) -> int:
-    """A rule of retention: pack the old transitions of one session; returns how many."""
+    """A rule of retention: archive a piece of one session's old transitions; returns how many."""
     until = now - timedelta(days=shared.keep_transitions_days)
     old = AITransition.objects.filter(created_at__lt=until).order_by("created_at")
-    first = old.values_list("session_id", flat=True).first()
-    if first is None:
+    resting = archiving.rested(archives.TRANSITIONS, now).values("session")
+    first = old.exclude(session__in=resting).select_related("session").first()
+    rows = _oldest(first.session, until) if first else []
+    if first is None or not rows:
         return 0
-    with transaction.atomic():
-        rows = _oldest(first, until)
-        if not rows:
-            return 0
-        lines = "\n".join(json.dumps(payload(row)) for row in rows)
-        Archive.objects.create(
-            session_id=first, first=rows[0].pk, last=rows[-1].pk, count=len(rows),
-            joined=sum(row.source != AITransition.RECOVERY for row in rows),
-            packed=zlib.compress(lines.encode(), 9),
-        )  # fmt: skip
-        AITransition.objects.filter(pk__in=[row.pk for row in rows]).delete()
-    return len(rows)
+    gone = AITransition.objects.filter(pk__in=[row.pk for row in rows])
+    joined = sum(row.source != AITransition.RECOVERY for row in rows)
+    lines = [payload(row) for row in rows]
+    return archiving.pack(first.session, archives.TRANSITIONS, "id", lines, gone, joined)
 
 
-def _oldest(session_id: UUID, until: datetime) -> list[AITransition]:
+def _oldest(session: Session, until: datetime) -> list[AITransition]:
     """The first transitions of a session, as far as they are old: an archive has no holes, so that
     archives hold those of the first links and come in their order.
     """
-    rows = AITransition.objects.filter(session=session_id).select_related("old", "new")
-    chosen = rows.order_by("id").select_for_update(of=("self",))[: retention.CHUNK]
+    chosen = of_session(session).order_by("id")[: retention.CHUNK]
     return list(takewhile(lambda row: row.created_at < until, chosen))
 
 

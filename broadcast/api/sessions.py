@@ -12,8 +12,8 @@ from ninja.responses import Status
 
 from broadcast import desk, market, overview, statistics
 from broadcast.api.router import router
-from sessions_app import commands, events, limits
-from sessions_app.api import MOST, PROBLEMS, Page, caller, once, owned, page_of
+from sessions_app import commands, events, limits, record_reading
+from sessions_app.api import MOST, PROBLEMS, Page, caller, key_of, once, owned, page_of
 from sessions_app.commands import Payload
 from sessions_app.errors import Invalid
 from sessions_app.models import Session, SessionEvent
@@ -194,9 +194,14 @@ def _usage(row: TokenUsage) -> Body:
 
 @router.get("/sessions/{session_id}/events", response={200: Page, **PROBLEMS})
 def list_events(request: HttpRequest, session_id: str, limit: int = 50, cursor: str = "") -> Body:
-    """What happened in a session, the latest first."""
-    rows = SessionEvent.objects.filter(session=owned(request, session_id))
-    return page_of(rows, limit, cursor, _event, by="seq")
+    """What happened in a session, the latest first, also what is archived."""
+    most = max(1, min(limit, MOST))
+    found = record_reading.newest(owned(request, session_id), key_of(cursor), most + 1)
+    more = len(found) > most
+    return {
+        "items": [_event(event) for event in found[:most]],
+        "next": str(found[most - 1].seq) if more else None,
+    }
 
 
 def _event(event: SessionEvent) -> Body:

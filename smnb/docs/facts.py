@@ -15,7 +15,7 @@ from broadcast.audience.look import OPTIONS
 from broadcast.chat import conversation, plans
 from broadcast.drafting_forms import FEWEST_WORDS, MOST_WORDS
 from broadcast.states import REAPER, TRANSITIONS
-from sessions_app import chain_status, consumers, hub, series, steps
+from sessions_app import archiving, chain_status, consumers, hub, retention, series, steps
 from sessions_app.api import MOST
 from sessions_app.commands import Command, all_commands
 from sessions_app.models import Workspace
@@ -244,6 +244,8 @@ def _operations() -> dict[str, Any]:
         "management": reference.management(),
         "audits": reference.audit_names(),
         "lease_seconds": int(steps.LEASE.total_seconds()),
+        "piece": f"{retention.CHUNK:,}",
+        "newest": archiving.NEWEST,
     }
 
 

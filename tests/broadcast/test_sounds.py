@@ -184,7 +184,7 @@ def test_what_a_dead_worker_left_is_cleared_away(silent: Session) -> None:
     story = tell(silent)[0]
     left = speaking._open(story, speech.engine())
     files.where(left.path).parent.mkdir(parents=True, exist_ok=True)
-    files.where(f"{left.path}.part").write_bytes(b"half")
+    files.where(f"{left.path}.0a1b2c3d.part").write_bytes(b"half")
     speaking.make(story, speech.engine())
     assert on_disk(silent) == named(silent)
 

@@ -1,0 +1,42 @@
+"""Events that have become old, their archives, and archives that were damaged."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from django.utils import timezone
+
+from sessions_app import archiving, events, files
+from sessions_app.models import Archive, Session, SessionEvent, Workspace
+
+
+def fill(session: Session, many: int) -> None:
+    """Have the system say things until the session has as many events."""
+    while SessionEvent.objects.filter(session=session).count() < many:
+        events.say(session, "system", "x\u2028y\nz")
+
+
+def grow_old(session: Session, last: int, days: float = 91) -> None:
+    """Let the events up to the seq ``last`` be as old as this."""
+    rows = SessionEvent.objects.filter(session=session, seq__lte=last)
+    rows.update(at=timezone.now() - timedelta(days=days))
+
+
+def archive(now: datetime | None = None) -> int:
+    """What the sweeper does in one round."""
+    return archiving.archive_events(Workspace(), now or timezone.now())
+
+
+def archive_all() -> None:
+    while archive():
+        pass
+
+
+def spoil(session: Session, first: int) -> Archive:
+    """Change one byte in the file of the archive that begins there."""
+    found = Archive.objects.select_related("artifact").get(session=session, first=first)
+    assert found.artifact is not None
+    path = files.where(found.artifact.path)
+    data = path.read_bytes()
+    path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    return found
