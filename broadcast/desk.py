@@ -8,12 +8,12 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from django.conf import settings
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from broadcast import airing, orchestrator, slots
 from broadcast.models import Broadcast
 from broadcast.states import ON_AIR, State
-from sessions_app import commands, lifecycle, limits, steps
+from sessions_app import commands, expiry, lifecycle, limits, steps
 from sessions_app.commands import Call, Nothing, Payload
 from sessions_app.errors import Conflict, StaleClaim
 from sessions_app.lifecycle import PICO
@@ -51,6 +51,7 @@ class SessionChange(Payload):
     visible: bool | None = None
     settings: NarrationSettings | None = None
     budget_usd: Decimal | None = Field(None, ge=0, le=1_000_000)
+    expires_at: AwareDatetime | None = None
 
 
 class CloneName(Payload):
@@ -99,6 +100,8 @@ def change(call: Call) -> Session:
         changes["name"] = wanted.name
     if "budget_usd" in wanted.model_fields_set:
         changes["budget"] = pico(wanted.budget_usd)
+    if "expires_at" in wanted.model_fields_set:
+        changes["expires_at"] = expiry.ahead(wanted.expires_at)
     # The run before the counters, as everywhere: no two writers can block each other.
     run = _live(session) if "budget" in changes else None
     if changes:

@@ -7,14 +7,14 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from broadcast import airing, orchestrator
+from broadcast import airing
 from sessions_app import commands, events
 from sessions_app.commands import Call
 from sessions_app.errors import Conflict
 from sessions_app.models import Session
 from sessions_app.series import Extra
 from stories import booking, feed, posts
-from stories.drafting import drafts, expiry, versions
+from stories.drafting import drafts, versions
 from stories.drafting.desk import DraftId
 from stories.models import Draft, DraftVersion, Story
 from stories.text import cut, sentences, word_count
@@ -101,7 +101,6 @@ def _text(source: str, title: str, text: str) -> dict[str, Any]:
 
 
 def register() -> None:
-    expiry.spare(orchestrator.active_sessions)
     commands.register(
         "draft.air", DraftId, air, "Make a story of a finished draft and put it on the rundown."
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, time
 from decimal import Decimal
 from typing import Any, cast
 
@@ -163,6 +164,22 @@ class BudgetForm(forms.Form):
         widget=forms.NumberInput(attrs={"step": "any"}),
         help_text="You are warned at 80 %; narration waits when all is spent. Empty = no limit.",
     )
+
+
+class ExpiryForm(forms.Form):
+    """The day on which a session expires; one that was not changed keeps its moment."""
+
+    expires_on = forms.DateField(
+        required=False,
+        label="Archive by itself on",
+        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
+        help_text="From 0:00 UTC of this day on, once it is off the air. Empty = never.",
+    )
+
+    def payload(self) -> dict[str, Any]:
+        day = self.cleaned_data["expires_on"]
+        at = datetime.combine(day, time.min, UTC) if day else None
+        return {"expires_at": at} if self.has_changed() else {}
 
 
 class SourceForm(forms.Form):

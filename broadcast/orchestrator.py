@@ -19,7 +19,7 @@ from django.db.models import F, Max, QuerySet
 
 from broadcast.models import Airing, Broadcast, StateChange
 from broadcast.states import BUSY, ON_AIR, REAPER, Cause, State, allowed, follow
-from sessions_app import archiving, context, events, lifecycle, steps, sweeper
+from sessions_app import context, events, lifecycle, sparing, steps, sweeper
 from sessions_app.errors import Conflict, StaleClaim
 from sessions_app.models import Session, Step
 from sessions_app.steps import Claim
@@ -168,6 +168,8 @@ def start(session: Session, actor: User | None) -> Broadcast:
 
 
 def _open_run(session: Session, actor: User | None) -> Broadcast:
+    # Held until the commit, so that nobody files it away meanwhile.
+    lifecycle.require_open(lifecycle.hold(session))
     if (run := active(session)) is not None:
         raise _conflict(run)
     last = Broadcast.objects.filter(session=session).aggregate(last=Max("number"))["last"] or 0
@@ -316,4 +318,4 @@ def _refuse_archiving(session: Session) -> str:
 def register() -> None:
     sweeper.register(_reap)
     lifecycle.veto_archiving(_refuse_archiving)
-    archiving.spare(active_sessions)
+    sparing.spare(active_sessions)

@@ -33,6 +33,7 @@ urlpatterns = [
     path("sessions/<uuid:session_id>/settings/", manager.settings, name="session_settings"),
     path("sessions/<uuid:session_id>/visibility/", manager.visibility, name="session_visibility"),
     path("sessions/<uuid:session_id>/filing/", manager.archive, name="session_archive"),
+    path("sessions/<uuid:session_id>/expiry/", manager.expiry, name="session_expiry"),
     path("sessions/<uuid:session_id>/budget/", manager.budget, name="session_budget"),
     path("sessions/<uuid:session_id>/clone/", manager.clone, name="session_clone"),
     path("sessions/<uuid:session_id>/sources/", sourcing.add, name="source_add"),

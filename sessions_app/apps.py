@@ -15,6 +15,7 @@ class SessionsConfig(AppConfig):
             archiving,
             chain,
             checks,
+            expiry,
             integrity,
             retention,
             steps,
@@ -29,4 +30,5 @@ class SessionsConfig(AppConfig):
         chain.register()
         transitions.register()
         archiving.register()
+        expiry.register()
         retention.start()

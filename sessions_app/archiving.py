@@ -11,16 +11,24 @@ import gzip
 import hashlib
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from itertools import takewhile
-from typing import Any
 
 import structlog
 from django.db import IntegrityError, transaction
 from django.db.models import Exists, F, Model, OuterRef, QuerySet, Subquery
 
-from sessions_app import archives, artifacts, context, events, files, record_reading, retention
+from sessions_app import (
+    archives,
+    artifacts,
+    context,
+    events,
+    files,
+    record_reading,
+    retention,
+    sparing,
+)
 from sessions_app.archives import Line
 from sessions_app.errors import StaleClaim
 from sessions_app.models import Archive, Artifact, Session, SessionEvent, SessionStats, Workspace
@@ -30,14 +38,6 @@ log = structlog.get_logger(__name__)
 NEWEST = 500  # events of a session that stay, so that pages can catch up
 LEFTOVER = 3600.0  # seconds after which a file without a row is nobody's
 A_DAY = timedelta(days=1)
-
-# Ids of sessions whose events stay; the app that goes on air adds those that have a run.
-_spared: list[Callable[[], QuerySet[Any, Any]]] = []
-
-
-def spare(sessions: Callable[[], QuerySet[Any, Any]]) -> None:
-    """Archive no events of these sessions, whose ids the query gives."""
-    _spared.append(sessions)
 
 
 def archive_events(shared: Workspace, now: datetime) -> int:
@@ -64,9 +64,7 @@ def _ripe(until: datetime, now: datetime) -> SessionStats | None:
     )
     found = found.filter(oldest__lt=until, first__lte=F("last_seq") - NEWEST)
     found = found.exclude(Exists(rested(archives.EVENTS, now).filter(session=OuterRef("session"))))
-    for sessions in _spared:
-        found = found.exclude(session__in=sessions())
-    return found.select_related("session").order_by("session").first()
+    return sparing.others(found).select_related("session").order_by("session").first()
 
 
 def rested(kind: str, now: datetime) -> QuerySet[Archive]:

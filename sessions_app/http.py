@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from functools import wraps
 from typing import Concatenate, ParamSpec, TypeAlias, cast
 from uuid import UUID
@@ -12,10 +14,11 @@ from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import User
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils import timezone
 from django.utils.cache import patch_vary_headers
 from django_htmx.middleware import HtmxDetails
 
-from sessions_app import context, lifecycle
+from sessions_app import commands, context, lifecycle
 from sessions_app.errors import Conflict, Forbidden, Invalid, NotFound, SmnbError
 from sessions_app.limits import TooMany
 from sessions_app.models import Session
@@ -63,6 +66,34 @@ def of_session(
         return view(request, session, *args, **kwargs)
 
     return signed_in(opened)  # type: ignore[arg-type]
+
+
+SAME_PRESS = timedelta(seconds=20)
+
+
+def once(request: SignedIn, effect: Callable[[], str]) -> str:
+    """Have ``effect`` make one thing, however often a form's button is pressed; returns its id.
+
+    The form carries ``_once.html``. Pressed again later, after going back, it makes another one.
+    """
+    key = request.POST.get("once", "")
+    if not key:
+        return effect()
+    said = {name: request.POST.getlist(name) for name in sorted(request.POST)}
+    said.pop("csrfmiddlewaretoken", None)
+    digest = commands.digest_of(request.path, json.dumps(said))
+
+    def kept() -> tuple[int, dict[str, str]]:
+        return 201, {"id": effect(), "at": timezone.now().isoformat()}
+
+    # Of another form's content it is another press, so the content belongs to the key.
+    name = f"form:{digest}"
+    _, answer = commands.once(request.user, name, digest, kept)
+    now = timezone.now()
+    if now - datetime.fromisoformat(answer["at"]) > SAME_PRESS:
+        later = f"{name}:{now.timestamp() // SAME_PRESS.total_seconds():.0f}"
+        _, answer = commands.once(request.user, later, digest, kept)
+    return str(answer["id"])
 
 
 def of_chosen(

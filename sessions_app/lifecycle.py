@@ -129,15 +129,27 @@ def require_open(session: Session) -> None:
         raise Conflict("The session is archived. Restore it first.", state="archived")
 
 
+def hold(session: Session) -> Session:
+    """The session as it is now, held until the caller's transaction ends."""
+    return Session.objects.select_for_update(no_key=True).get(pk=session.pk)
+
+
 def archive(session: Session) -> Session:
-    for veto in _vetoes:
-        if reason := veto(session):
-            raise Conflict(reason, state=session.status)
-    return change(session, status=Session.Status.ARCHIVED)
+    """File the session away; Conflict with the reason where somebody objects."""
+    with transaction.atomic():
+        # First held, then asked: a run that begins meanwhile waits, and then finds it archived.
+        hold(session)
+        for veto in _vetoes:
+            if reason := veto(session):
+                raise Conflict(reason, state=session.status)
+        return change(session, status=Session.Status.ARCHIVED)
 
 
 def restore(session: Session) -> Session:
-    return change(session, status=Session.Status.ACTIVE)
+    """Take the session back; one that has expired stays until somebody sets another time."""
+    over = session.expires_at is not None and session.expires_at <= timezone.now()
+    changes: dict[str, Any] = {"expires_at": None} if over else {}
+    return change(session, status=Session.Status.ACTIVE, **changes)
 
 
 def payload(session: Session) -> dict[str, Any]:
@@ -150,5 +162,6 @@ def payload(session: Session) -> dict[str, Any]:
         "visible": session.visible,
         "settings": {name: getattr(session, name) for name in SETTINGS},
         "budget": session.budget,
+        "expires_at": events.stamp(session.expires_at),
         "created_at": events.stamp(session.created_at),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from decimal import Decimal
 from typing import Any
 
@@ -12,7 +13,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from broadcast import pages, schedule
-from broadcast.forms import BudgetForm, SettingsForm, SlotForm, SourceForm
+from broadcast.forms import BudgetForm, ExpiryForm, SettingsForm, SlotForm, SourceForm
 from sessions_app import commands
 from sessions_app.errors import SmnbError
 from sessions_app.http import SignedIn, of_session, refused
@@ -44,12 +45,18 @@ def show(
     stored = {
         "settings_form": SettingsForm(instance=session),
         "budget_form": BudgetForm(initial={"budget_usd": usd}),
+        "expiry_form": expiry_form(session),
         "source_form": SourceForm(),
         "slot_form": SlotForm(initial=editing or _fresh(page["slots"])),
     }
     more = {"groups": groups.every(), "zones": schedule.zones(), "probe": probe}
     found = {**page, **stored, **forms, **more, "editing": editing}
     return render(request, "sessions_app/detail.html", found, status=status)
+
+
+def expiry_form(session: Session, data: Any = None) -> ExpiryForm:
+    day = session.expires_at.astimezone(UTC).date() if session.expires_at else None
+    return ExpiryForm(data, initial={"expires_on": day})
 
 
 def _fresh(slots: list[dict[str, Any]]) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.http import HttpResponse, HttpResponseRedirect, QueryDict
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -13,7 +15,7 @@ from broadcast.forms import BudgetForm, FilterForm, NewSessionForm, SettingsForm
 from broadcast.views import detail
 from sessions_app import commands, lifecycle
 from sessions_app.errors import SmnbError
-from sessions_app.http import SignedIn, of_session, refused, signed_in
+from sessions_app.http import SignedIn, of_session, once, refused, signed_in
 from sessions_app.models import Session
 
 
@@ -51,11 +53,16 @@ def create(request: SignedIn) -> HttpResponse:
     if not form.is_valid():
         return _list(request, form, status=422)
     try:
-        session = commands.run("session.create", request.user, None, form.payload())
+        fresh = once(request, lambda: _made(request, "session.create", None, form.payload()))
     except SmnbError as error:
         form.add_error(None, error.sentence)
         return _list(request, form, status=422)
-    return redirect("session_detail", session.pk)
+    return redirect("session_detail", fresh)
+
+
+def _made(request: SignedIn, name: str, session: Session | None, data: dict[str, Any]) -> str:
+    """The id of the session that the command has made."""
+    return str(commands.run(name, request.user, session, data).pk)
 
 
 @require_POST
@@ -92,6 +99,15 @@ def budget(request: SignedIn, session: Session) -> HttpResponse:
 
 @require_POST
 @of_session
+def expiry(request: SignedIn, session: Session) -> HttpResponse:
+    form = detail.expiry_form(session, request.POST)
+    if not form.is_valid():
+        return detail.show(request, session, status=422, expiry_form=form)
+    return detail.run(request, session, "session.change", form.payload(), "filing")
+
+
+@require_POST
+@of_session
 def visibility(request: SignedIn, session: Session) -> HttpResponse:
     data = {"visible": request.POST.get("visible") == "true"}
     return detail.run(request, session, "session.change", data, "public")
@@ -119,7 +135,7 @@ def clone(request: SignedIn, session: Session) -> HttpResponse:
     """Copy the session and open the copy; ``name`` may be left out."""
     try:
         data = {"name": request.POST.get("name") or None}
-        fresh = commands.run("session.clone", request.user, session, data)
+        fresh = once(request, lambda: _made(request, "session.clone", session, data))
     except SmnbError as error:
         return refused(request, error, "session_detail", session.pk)
-    return detail.back_to(fresh)
+    return redirect("session_detail", fresh)

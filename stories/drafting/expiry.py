@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
 
 import structlog
 from django.db import transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
-from sessions_app import context, sweeper, workspace
+from sessions_app import context, sparing, sweeper, workspace
 from stories.drafting import drafts
 from stories.models import Draft
 
@@ -19,14 +17,6 @@ log = structlog.get_logger(__name__)
 
 IDLE = "idle"
 CHUNK = 50
-
-# Ids of sessions whose drafts never expire; the app that goes on air adds those that are live.
-_spared: list[Callable[[], QuerySet[Any, Any]]] = []
-
-
-def spare(sessions: Callable[[], QuerySet[Any, Any]]) -> None:
-    """Keep the drafts of these sessions, whose ids the query gives."""
-    _spared.append(sessions)
 
 
 def expire(_up: float) -> None:
@@ -42,10 +32,8 @@ def expire(_up: float) -> None:
 
 
 def _idle(minutes: int) -> QuerySet[Draft]:
-    rows = Draft.objects.filter(drafts.OPEN, active_at__lt=Now() - timedelta(minutes=minutes))
-    for sessions in _spared:
-        rows = rows.exclude(session__in=sessions())
-    return rows
+    idle = Draft.objects.filter(drafts.OPEN, active_at__lt=Now() - timedelta(minutes=minutes))
+    return sparing.others(idle)
 
 
 def register() -> None:

@@ -75,6 +75,7 @@ TABLE: dict[tuple[str, str], tuple[Row, dict[str, Any]]] = {
     (f"{S}name/", "POST"): (DOES, {"name": "Other"}),
     (f"{S}settings/", "POST"): (DOES, SETTINGS),
     (f"{S}budget/", "POST"): (DOES, {"budget_usd": "5"}),
+    (f"{S}expiry/", "POST"): (DOES, {"expires_on": "2999-01-01"}),
     (f"{S}clone/", "POST"): (DOES, {}),
     (f"{S}visibility/", "POST"): (DOES, {"visible": "true"}),
     (f"{S}filing/", "POST"): (DOES, {"action": "archive"}),
