@@ -12,6 +12,7 @@ from broadcast import airing, crew, desk, narration, newsroom_health, orchestrat
 from broadcast.audience import addresses, language, sounds
 from broadcast.chat import conversation
 from broadcast.models import Airing, Broadcast
+from broadcast.replay import recordings
 from broadcast.states import State
 from sessions_app import events
 from sessions_app.models import Message, Session, SessionStats
@@ -47,6 +48,7 @@ def manager_page(session: Session) -> dict[str, Any]:
         "addresses": addresses.below(page["session"]["watch_url"]),
         "slots": slots.all_payload(session),
         "recaps": recaps.latest(session),
+        "runs": recordings.listed(session, events.OWNER),
         "crew": crew.payload(session, page["figures"], page["sources"]),
     }
 

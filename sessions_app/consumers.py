@@ -32,6 +32,8 @@ class LiveConsumer(AsyncWebsocketConsumer):
     audience = events.OWNER
     viewer: Viewer | None = None
     hub: Hub
+    # When the page asked lately; None before it may ask.
+    asked: list[float] | None = None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         try:
@@ -64,12 +66,16 @@ class LiveConsumer(AsyncWebsocketConsumer):
         if self.audience == events.PUBLIC and limit and self.hub.open_from(address) >= limit:
             await self.close(code=TRY_LATER)
             return
-        query = parse_qs(self.scope.get("query_string", b"").decode())
-        format_ = JSON if query.get("format") == [JSON] else HTML
         context.bind(session=grant.session_id)
-        self.viewer = Viewer(self, grant, self.audience, format_, address)
-        self.asked: list[float] = []
+        self.viewer = Viewer(self, grant, self.audience, self.format(), address)
+        self.asked = []
         await self.hub.join(self.viewer)
+
+    def query(self) -> dict[str, list[str]]:
+        return parse_qs(self.scope.get("query_string", b"").decode("latin-1"))
+
+    def format(self) -> str:
+        return JSON if self.query().get("format") == [JSON] else HTML
 
     async def disconnect(self, code: int) -> None:
         if self.viewer is not None:
@@ -78,12 +84,18 @@ class LiveConsumer(AsyncWebsocketConsumer):
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         after = _after(text_data)
         now = time.monotonic()
-        if self.viewer is None or after is None:
+        if self.asked is None or after is None:
             await self.close(code=NOT_UNDERSTOOD)
             return
         self.asked = [moment for moment in self.asked if now - moment < 10] + [now]
         if len(self.asked) > ASKS_PER_10_S:
             await self.close(code=TRY_LATER)
+            return
+        await self.answer(after)
+
+    async def answer(self, after: int) -> None:
+        """Bring a page up to date that has come to ``after``."""
+        if self.viewer is None:
             return
         await self.hub.catch_up(self.viewer, after)
         if self.audience == events.OWNER:

@@ -51,14 +51,16 @@ def after(last: dict[UUID, int]) -> dict[UUID, list[SessionEvent]]:
 @sync_to_async
 def rendered(event: SessionEvent, prev: dict[str, int], shapes: Iterable[tuple[str, str]]) -> Texts:
     """The event for each (audience, format) that it can be shown to."""
-    found = {shape: _text(event, prev[shape[0]], *shape) for shape in shapes}
+    found = {shape: shown(event, prev[shape[0]], *shape) for shape in shapes}
     return {shape: text for shape, text in found.items() if text is not None}
 
 
-def _text(event: SessionEvent, prev: int, audience: str, format_: str) -> str | None:
+def shown(
+    event: SessionEvent, prev: int, audience: str, format_: str, most: int = render.MOST_BYTES
+) -> str | None:
     """The frame as text; None, with a line in the log, where the event cannot be shown."""
     try:
-        return render.text_of(render.frame_of(event, prev, audience), audience, format_)
+        return render.text_of(render.frame_of(event, prev, audience), audience, format_, most)
     except UNSHOWN:
         log.exception("event_not_shown", seq=event.seq, type=event.type, audience=audience)
         return None
@@ -77,7 +79,7 @@ def since(session_id: UUID, audience: str, format_: str, seq: int) -> tuple[list
     prev = rows.filter(seq__lte=seq).aggregate(seq=Max("seq"))["seq"] or 0
     texts = []
     for event in render.unretracted(found, audience):
-        text = _text(event, prev, audience, format_)
+        text = shown(event, prev, audience, format_)
         if text is not None:
             texts.append(text)
             prev = event.seq

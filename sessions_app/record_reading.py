@@ -12,7 +12,7 @@ from sessions_app import archives, events, render
 from sessions_app.archives import DAMAGED, Damaged, Line
 from sessions_app.models import Session, SessionEvent
 
-PIECE = 500
+PIECE = 100
 
 
 def line_of(event: SessionEvent) -> Line:

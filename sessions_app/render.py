@@ -56,8 +56,8 @@ def ephemeral(session_id: UUID, type_: str, data: dict[str, Any]) -> Frame:
     return Frame(None, None, type_, str(session_id), None, data)
 
 
-def text_of(frame: Frame, audience: str, format_: str) -> str:
-    """The frame's bytes for one audience and format, at most 32 kB.
+def text_of(frame: Frame, audience: str, format_: str, most: int = MOST_BYTES) -> str:
+    """The frame's bytes for one audience and format, at most 32 kB or as many as ``most`` says.
 
     An event that needs more is told as ``reload``: the page or the program looks for itself. What
     is never stored is kept short by who sends it.
@@ -67,7 +67,7 @@ def text_of(frame: Frame, audience: str, format_: str) -> str:
     else:
         context = {**asdict(frame), "session_id": frame.session, "audience": audience}
         text = render_to_string(f"frames/{audience}/{frame.type}.html", context)
-    if frame.seq is not None and len(text.encode()) > MOST_BYTES:
+    if frame.seq is not None and len(text.encode()) > most:
         return reload_text(UUID(frame.session), frame.seq, format_)
     return text
 

@@ -11,8 +11,10 @@ from django.core.asgi import get_asgi_application
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "smnb.settings")
 http = get_asgi_application()
 
-from sessions_app.routing import websocket_urlpatterns  # noqa: E402 - needs the apps loaded
+from broadcast import routing as broadcast_routing  # noqa: E402 - needs the apps loaded
+from sessions_app import routing as sessions_routing  # noqa: E402 - needs the apps loaded
 
+sockets = [*sessions_routing.websocket_urlpatterns, *broadcast_routing.websocket_urlpatterns]
 application = ProtocolTypeRouter(
-    {"http": http, "websocket": AuthMiddlewareStack(URLRouter(websocket_urlpatterns))}
+    {"http": http, "websocket": AuthMiddlewareStack(URLRouter(sockets))}
 )

@@ -134,6 +134,12 @@ class Environment(BaseSettings):
         ge=0,
         description="Sockets of one address on watch pages, in each web process; 0 = off.",
     )
+    limit_replays: int = Field(
+        100,
+        alias="SMNB_LIMIT_REPLAYS",
+        ge=0,
+        description="Replays that play at the same time in each web process; 0 = off.",
+    )
     limit_feeds: int = Field(
         20,
         alias="SMNB_LIMIT_FEEDS",

@@ -49,12 +49,12 @@ def next_up(session: Session) -> QuerySet[Story]:
     return waiting(session).order_by("-cuts_in", "id")
 
 
-_TOLD = RawSQL("stories_story.state IN ('airing', 'aired')", [], BooleanField())
+TOLD = RawSQL("stories_story.state IN ('airing', 'aired')", [], BooleanField())
 
 
 def told(session: Session) -> QuerySet[Story]:
     """What the audience may see: on air or aired and not pulled, newest first."""
-    return of_session(session).filter(_TOLD)
+    return of_session(session).filter(TOLD)
 
 
 def post_reference(post: SourcePost | None) -> dict[str, Any] | None:

@@ -14,7 +14,8 @@ from django.views.decorators.http import require_safe
 
 from broadcast import desk, pages
 from broadcast.audience import episodes, feeds, look
-from sessions_app import context, lifecycle
+from broadcast.replay import recordings
+from sessions_app import context, events, lifecycle
 from sessions_app.errors import NotFound
 from sessions_app.models import Session
 
@@ -52,6 +53,7 @@ def watch(request: HttpRequest, session: Session) -> HttpResponse:
     """The watch page; ``?before=`` shows what was told earlier, ``?thread=`` one thread."""
     page = pages.watch_page(session, pages.WatchPart.of(request.GET)) | _addresses(session)
     page["episodes"] = episodes.of_session(session)[:5]
+    page["replays"] = recordings.listed(session, events.PUBLIC, 5)
     return render(request, "watch/page.html", page)
 
 

@@ -1,6 +1,8 @@
 // Ticking durations, countdowns, and moments in the reader's own time zone.
 (() => {
   "use strict";
+  // A replay has a time of its own.
+  const present = () => window.smnbReplay?.now() ?? Date.now();
   const two = (n) => String(n).padStart(2, "0");
   const clock = (seconds) => {
     const all = Math.max(0, Math.floor(seconds));
@@ -15,7 +17,7 @@
   };
 
   const tick = () => {
-    const now = Date.now();
+    const now = present();
     for (const up of document.querySelectorAll('[data-tick="up"]')) {
       const since = Date.parse(up.dataset.since);
       const running = Number.isNaN(since) ? 0 : Math.max(0, (now - since) / 1000);

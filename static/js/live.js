@@ -144,6 +144,21 @@
     old.close();
   };
 
+  // A replay goes on at another place or pace, on a page that has come to ``seq``; or it rests.
+  document.addEventListener("smnb:aim", ({ detail: { path, seq } }) => {
+    const old = socket;
+    socket = null;
+    old?.close();
+    clearTimeout(timer);
+    clearTimeout(asking);
+    asking = lostAt = highest = 0;
+    current = seq ?? current;
+    say("");
+    if (!path) return;
+    main.dataset.live = path;
+    open();
+  });
+
   if (main) {
     open();
     addEventListener("offline", drop);

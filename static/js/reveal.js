@@ -2,6 +2,8 @@
 // The text stays whole in the page; only its colour changes, through the CSS Highlight API.
 (() => {
   "use strict";
+  // A replay has a time of its own.
+  const present = () => window.smnbReplay?.now() ?? Date.now();
   const still = matchMedia("(prefers-reduced-motion: reduce)");
   const highlight = window.Highlight && CSS.highlights ? new Highlight() : null;
   if (highlight) CSS.highlights.set("unspoken", highlight);
@@ -11,7 +13,7 @@
     const from = Date.parse(element.dataset.airedAt);
     const to = Date.parse(element.dataset.finishAt);
     if (!(to > from)) return 1;
-    return Math.min(1, Math.max(0, (Date.now() - from) / (to - from)));
+    return Math.min(1, Math.max(0, (present() - from) / (to - from)));
   };
 
   const wordsOf = (element) => {

@@ -1,0 +1,172 @@
+"""A finished run plays again: its last page is the original's, and nothing is written by it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.apps import apps
+from django.contrib.auth.models import User
+from django.test import Client
+
+from broadcast.replay import player, recordings
+from broadcast.replay.playing import Shape
+from sessions_app import events, lifecycle
+from sessions_app.grants import Grant
+from sessions_app.models import Session, Step
+from sessions_app.render import HTML
+from stories.models import Story
+from tests.broadcast.test_pages import BREAKING, CORRECT, Page, press, turn
+from tests.conftest import MakeSession, run_due_steps
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+STUDIO = (
+    "state", "mode", "duration", "figures", "onair", "turn-now", "turns-first", "turns", "feed",
+    "queue", "sources", "messages",
+)  # fmt: skip
+WATCH = ("state", "onair", "feed")
+ClientOf = Callable[[User], Client]
+
+
+class Screen:
+    """A socket with a page behind it: it takes the frames of a replay by the rules of live.js."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.texts: list[str] = []
+        self.closed: int | None = None
+
+    async def send_text(self, text: str) -> None:
+        self.texts.append(text)
+        if "data-ephemeral" not in text:
+            self.page.take(text)
+
+    async def end(self, code: int) -> None:
+        self.closed = code
+
+
+def load(client: Client, path: str) -> Page:
+    answer = client.get(path)
+    assert answer.status_code == 200, path
+    return Page(answer.content.decode())
+
+
+def grant_of(session: Session, audience: str) -> Grant:
+    if audience == events.PUBLIC:
+        return Grant("watch", session.watch_token, session.pk)
+    return Grant("login", "", session.pk, session.owner_id)
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Waits take no time and are remembered."""
+    waited: list[float] = []
+
+    async def sleep(seconds: float, *_: Any) -> None:
+        waited.append(seconds)
+
+    async def rest(self: player.Player, seconds: float) -> bool:
+        waited.append(seconds)
+        return True
+
+    monkeypatch.setattr(player.Player, "_rest", rest)
+    return waited
+
+
+def play(
+    session: Session, number: int, audience: str, page: Page, *, at: int = 0, speed: int = 60
+) -> Screen:
+    """Play a run to its end on a page that was just loaded."""
+    recording = recordings.find(session, number, audience)
+    screen = Screen(page)
+    wish = player.Wish(speed, at)
+    played = player.Player(
+        screen, recording, Shape(audience, HTML), grant_of(session, audience), wish
+    )
+    asyncio.run(played.play(page.seq))
+    return screen
+
+
+class Stage:
+    """A session with the pages of today and those of its replays."""
+
+    def __init__(self, session: Session, client: Client) -> None:
+        lifecycle.show(session, True)
+        self.session, self.client = session, client
+        self.live = {
+            events.OWNER: f"/broadcast/{session.pk}/",
+            events.PUBLIC: f"/watch/{session.watch_token}/",
+        }
+
+    def now(self) -> dict[str, dict[str, str]]:
+        """What the live pages show, by audience."""
+        return {
+            events.OWNER: load(self.client, self.live[events.OWNER]).slots(STUDIO),
+            events.PUBLIC: load(Client(), self.live[events.PUBLIC]).slots(WATCH),
+        }
+
+    def again(self, number: int, audience: str, at: int = 0) -> dict[str, str]:
+        """What the page of the replay shows when it is over."""
+        page = load(self.client, f"{self.live[audience]}replay/{number}/")
+        play(self.session, number, audience, page, at=at)
+        return page.slots(STUDIO if audience == events.OWNER else WATCH)
+
+
+@pytest.fixture
+def stage(make_session: MakeSession, client_of: ClientOf) -> Stage:
+    session = make_session(model="extractive", pace=60, control_mode="full-control")
+    return Stage(session, client_of(session.owner))
+
+
+def broadcast(session: Session) -> None:
+    """A run in which a story is told and corrected, one waits, one breaks in and one is pulled."""
+    press(session, "broadcast.start")
+    turn(session, "poll")
+    for verdict in ("veto", "approve"):
+        turn(session, "narrate")
+        waiting = Story.objects.filter(session=session, state="written").latest("pk")
+        press(session, f"story.{verdict}", story=waiting.pk)
+    press(session, "story.correct", story=waiting.pk, **CORRECT)
+    turn(session, "finish_airing")
+    pulled = press(session, "story.break_in", **BREAKING, now=True)
+    press(session, "story.kill", story=pulled.pk)
+    press(session, "story.break_in", **BREAKING, now=True)
+    turn(session, "narrate")
+    events.say(session, "system", "All is well.")
+    press(session, "broadcast.stop")
+    run_due_steps(session)
+
+
+def assert_equal(again: dict[str, str], then: dict[str, str]) -> None:
+    for name, text in then.items():
+        assert again[name] == text, name
+
+
+@pytest.mark.parametrize("audience", [events.OWNER, events.PUBLIC])
+def test_the_last_page_of_a_replay_equals_the_originals(
+    stage: Stage, quick: list[float], audience: str
+) -> None:
+    broadcast(stage.session)
+    then = stage.now()
+    broadcast(stage.session)
+    later = stage.now()
+    assert_equal(stage.again(1, audience), then[audience])
+    assert_equal(stage.again(2, audience), later[audience])
+
+
+def rows() -> Iterator[tuple[str, Any]]:
+    for model in apps.get_models():
+        yield model._meta.label, list(model._default_manager.order_by("pk").values())
+
+
+def test_a_replay_writes_nothing(stage: Stage, quick: list[float]) -> None:
+    broadcast(stage.session)
+    before = dict(rows())
+    for audience in (events.OWNER, events.PUBLIC):
+        stage.again(1, audience)
+    after = dict(rows())
+    assert {name for name in before if before[name] != after[name]} == set()
