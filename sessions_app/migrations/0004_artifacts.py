@@ -4,6 +4,9 @@ import django.core.validators
 import django.db.models.deletion
 from django.conf import settings
 from django.db import migrations, models
+from django.db.models.lookups import IsNull
+
+from sessions_app.models.record import AboutPost, AboutStory
 
 
 class Migration(migrations.Migration):
@@ -232,5 +235,27 @@ class Migration(migrations.Migration):
                     django.core.validators.MaxValueValidator(3650),
                 ],
             ),
+        ),
+        migrations.AddIndex(
+            model_name="sessionevent",
+            index=models.Index(
+                models.F("session"),
+                AboutStory("payload"),
+                condition=models.Q(IsNull(AboutStory("payload"), False)),
+                name="event_of_story",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="sessionevent",
+            index=models.Index(
+                models.F("session"),
+                AboutPost("payload"),
+                condition=models.Q(IsNull(AboutPost("payload"), False)),
+                name="event_of_post",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="step",
+            index=models.Index(fields=["kind", "subject"], name="step_by_subject"),
         ),
     ]

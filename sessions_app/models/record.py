@@ -2,12 +2,39 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db import models
 from django.db.models import Q
+from django.db.models.lookups import IsNull
 from django.utils import timezone
 
 from sessions_app.models.base import InSession
 from sessions_app.models.chain import AILink
+
+
+class AboutStory(models.Func):
+    """The id of the story that a payload is about, as text: spelt alike in the index and in
+    queries, as the databases ask for.
+    """
+
+    template = "CAST(JSON_EXTRACT(%(expressions)s, '$.story.id') AS TEXT)"
+    output_field = models.TextField()
+
+    def as_postgresql(self, compiler: Any, connection: Any, **more: Any) -> Any:
+        path = "(%(expressions)s #>> '{story,id}')"
+        return self.as_sql(compiler, connection, template=path, **more)
+
+
+class AboutPost(models.Func):
+    """The same of a post."""
+
+    template = "CAST(JSON_EXTRACT(%(expressions)s, '$.post.id') AS TEXT)"
+    output_field = models.TextField()
+
+    def as_postgresql(self, compiler: Any, connection: Any, **more: Any) -> Any:
+        path = "(%(expressions)s #>> '{post,id}')"
+        return self.as_sql(compiler, connection, template=path, **more)
 
 
 class SessionEvent(InSession):
@@ -25,6 +52,16 @@ class SessionEvent(InSession):
             models.UniqueConstraint(fields=("session", "seq"), name="event_seq_once"),
             models.CheckConstraint(condition=Q(seq__gte=1), name="event_seq_from_1"),
         )
+        indexes = (
+            models.Index(
+                models.F("session"), AboutStory("payload"), name="event_of_story",
+                condition=Q(IsNull(AboutStory("payload"), False)),
+            ),
+            models.Index(
+                models.F("session"), AboutPost("payload"), name="event_of_post",
+                condition=Q(IsNull(AboutPost("payload"), False)),
+            ),
+        )  # fmt: skip
 
     def __str__(self) -> str:
         return f"{self.seq} {self.type}"
@@ -75,6 +112,7 @@ class Step(InSession):
             models.Index(fields=("due_at",), condition=Q(state="pending"), name="step_due"),
             models.Index(fields=("lease_until",), condition=Q(state="leased"), name="step_lease"),
             models.Index(fields=("session", "state"), name="step_session_state"),
+            models.Index(fields=("kind", "subject"), name="step_by_subject"),
         )
 
     def __str__(self) -> str:

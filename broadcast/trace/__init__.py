@@ -1,0 +1,1 @@
+"""The flow inspector: the way of a story through the tunnel, from rows and events."""
