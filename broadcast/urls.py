@@ -23,6 +23,7 @@ from broadcast.views import (
     sourcing,
     stats,
     threads,
+    trace,
     watch,
 )
 
@@ -101,6 +102,8 @@ urlpatterns = [
     path("broadcast/<uuid:session_id>/threads/", threads.listed, name="threads"),
     path("broadcast/<uuid:session_id>/threads/<int:thread_id>/", threads.timeline, name="thread"),
     path("broadcast/<uuid:session_id>/replay/<int:run_number>/", replay.replay, name="replay"),
+    path("broadcast/<uuid:session_id>/trace/", trace.listed, name="traces"),
+    path("broadcast/<uuid:session_id>/trace/<int:story_id>/", trace.story, name="trace"),
     path("stats/", stats.stats, name="stats"),
     path("market/", market.overview, name="market"),
     path("market/<uuid:session_id>/<int:trend_id>/", market.trend, name="market_trend"),

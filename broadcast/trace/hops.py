@@ -61,7 +61,7 @@ class Hop:
     """
 
     name: Name
-    state: Mark = Mark.SEEN
+    mark: Mark = Mark.SEEN
     at: datetime | None = None
     until: datetime | None = None
     seq: int | None = None
@@ -112,7 +112,7 @@ def payload(trace: Trace) -> dict[str, Any]:
 def _hop(hop: Hop) -> dict[str, Any]:
     return {
         "name": hop.name,
-        "state": hop.state,
+        "state": hop.mark,
         "at": stamp(hop.at),
         "until": stamp(hop.until),
         "seq": hop.seq,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from django.db.models import QuerySet
 
@@ -75,9 +74,3 @@ def latest(session: Session, most: int) -> Iterator[Trace]:
         if found.older is None:
             return
         before = found.older
-
-
-def summary(traces: Sequence[Trace]) -> dict[str, Any]:
-    """How many were looked at and how many are broken, with the first of them."""
-    wrong = [each for each in traces if each.broken]
-    return {"stories": len(traces), "broken": len(wrong)}

@@ -16,8 +16,6 @@ from sessions_app.models import Archive, Session, SessionEvent
 from sessions_app.models.record import AboutPost, AboutStory
 from stories.models import Story
 
-MOST = 5000  # events of a batch of stories: somebody may pin and unpin a post all day
-
 
 @dataclass(frozen=True, slots=True)
 class Noted:
@@ -63,12 +61,11 @@ def _keys(ids: Iterable[int]) -> list[str]:
 
 def _grouped(rows: QuerySet[SessionEvent]) -> Events:
     found: dict[int, list[Noted]] = defaultdict(list)
-    wanted = rows.annotate(became=KT("payload__post__state")).order_by("-seq")
-    for key, seq, type_, at, state in wanted.values_list("key", "seq", "type", "at", "became")[
-        :MOST
-    ]:
-        found[int(key)].insert(0, Noted(seq, type_, at, state or ""))
-    return found
+    # Put in order here: asked for it, SQLite walks the whole record by seq instead of the index.
+    wanted = rows.annotate(became=KT("payload__post__state")).order_by()
+    for key, seq, type_, at, state in wanted.values_list("key", "seq", "type", "at", "became"):
+        found[int(key)].append(Noted(seq, type_, at, state or ""))
+    return {key: _sorted(events) for key, events in found.items()}
 
 
 def _archives(session: Session) -> QuerySet[Archive]:

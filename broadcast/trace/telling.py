@@ -34,7 +34,7 @@ def _on_air(found: Evidence, hop: Hop) -> Hop:
 
 def _apart(names: Sequence[Name], why: str) -> Iterator[Hop]:
     for name in names:
-        yield Hop(name=name, state=Mark.APART, note=why)
+        yield Hop(name=name, mark=Mark.APART, note=why)
 
 
 def _brought(found: Evidence) -> Iterator[Hop]:
@@ -137,8 +137,8 @@ def _narrated(found: Evidence) -> Iterator[Hop]:
         why = "Told in the post's own words: no model was asked."
         if found.calls:
             why = "Told in the post's own words, after what was asked of a model came to nothing."
-        yield Hop(name=Name.ASKED, state=Mark.APART, note=why, usage=tuple(found.calls))
-        yield Hop(name=Name.ANSWERED, state=Mark.APART, note=why)
+        yield Hop(name=Name.ASKED, mark=Mark.APART, note=why, usage=tuple(found.calls))
+        yield Hop(name=Name.ANSWERED, mark=Mark.APART, note=why)
         return
     if winning is None:
         yield Hop(name=Name.ASKED, usage=tuple(found.calls))
@@ -175,7 +175,7 @@ def _published(found: Evidence) -> Hop:
         return Hop(name=Name.PUBLISHED, note="Its event is archived.")
     if found.brought or found.story.origin == Origin.LEGACY:
         why = "It came with many others, of which one event speaks."
-        return Hop(name=Name.PUBLISHED, state=Mark.APART, note=why)
+        return Hop(name=Name.PUBLISHED, mark=Mark.APART, note=why)
     return Hop(name=Name.PUBLISHED)
 
 
@@ -194,12 +194,12 @@ def _aired(found: Evidence) -> Hop:
     if found.airings:
         return _on_the_air(found)
     if state in _NOT_YET:
-        return Hop(name=Name.AIRED, state=Mark.WAITING, note=_NOT_YET[state])
+        return Hop(name=Name.AIRED, mark=Mark.WAITING, note=_NOT_YET[state])
     if state in _NEVER:
-        return Hop(name=Name.AIRED, state=Mark.APART, note=_NEVER[state])
+        return Hop(name=Name.AIRED, mark=Mark.APART, note=_NEVER[state])
     if found.brought or found.story.origin == Origin.LEGACY:
         return Hop(
-            name=Name.AIRED, state=Mark.APART, note="It was on air elsewhere, before it came here."
+            name=Name.AIRED, mark=Mark.APART, note="It was on air elsewhere, before it came here."
         )
     return Hop(name=Name.AIRED)
 

@@ -27,7 +27,7 @@ def judge(found: Evidence, hops: Sequence[Hop]) -> tuple[Hop, ...]:
     for name, sentence in _disorder(hops):
         problems.setdefault(name, sentence)
     return tuple(
-        replace(hop, state=Mark.BROKEN, problem=problems[hop.name]) if hop.name in problems else hop
+        replace(hop, mark=Mark.BROKEN, problem=problems[hop.name]) if hop.name in problems else hop
         for hop in hops
     )
 
@@ -161,7 +161,7 @@ def _disorder(hops: Sequence[Hop]) -> Iterator[Problem]:
     before: Hop | None = None
     noted: Hop | None = None
     for hop in hops:
-        if hop.state != Mark.SEEN:
+        if hop.mark != Mark.SEEN:
             continue
         if before is not None and before.at and hop.at and hop.at < before.at - SLACK:
             yield hop.name, f"It is recorded before the story was {before.name}."

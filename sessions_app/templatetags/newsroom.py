@@ -138,6 +138,13 @@ def day(iso: str | None) -> str:
 
 
 @register.filter
+def exact(iso: str | None) -> str:
+    """Write an ISO 8601 moment to the millisecond in UTC: ``2026-11-21 14:03:07.120``."""
+    moment = _moment(iso)
+    return f"{moment:%Y-%m-%d %H:%M:%S.%f}"[:-3] if moment else ""
+
+
+@register.filter
 def weburl(url: str | None) -> str:
     """Return the address when it is http(s), else nothing: no other scheme becomes a link."""
     try:

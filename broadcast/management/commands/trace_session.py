@@ -69,9 +69,9 @@ def _line(hop: Hop) -> str:
     at = (
         f"{hop.at:%Y-%m-%d %H:%M:%S.%f}"[:-3]
         if hop.at
-        else ("-" if hop.state == Mark.APART else "?")
+        else ("-" if hop.mark == Mark.APART else "?")
     )
-    parts = [f"  {hop.name:<9}  {at:<23}", f"{hop.state:<7}"]
+    parts = [f"  {hop.name:<9}  {at:<23}", f"{hop.mark:<7}"]
     if hop.air:
         parts.append(f"{hop.air} {hop.run}" if hop.run else hop.air)
     if hop.seq:
