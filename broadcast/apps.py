@@ -22,17 +22,18 @@ class BroadcastConfig(AppConfig):
             planning,
             producer,
             recaps,
+            recordings,
             run_heads,
             rundown,
             slots,
             wishes,
         )
-        from broadcast.audience import episodes, speaking
+        from broadcast.audience import episodes, shelf, speaking
         from broadcast.chat import answers, decisions
 
         for module in (
             orchestrator, run_heads, compaction, recaps, producer, host, narration, desk,
             rundown, copydesk, slots, planning, speaking, episodes, wishes, answers, decisions,
-            drafting_desk,
+            drafting_desk, shelf, recordings,
         ):  # fmt: skip
             module.register()

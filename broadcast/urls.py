@@ -6,6 +6,7 @@ from django.urls import path
 
 from broadcast.views import (
     account,
+    artifacts,
     center,
     chain,
     chat,
@@ -85,6 +86,25 @@ urlpatterns = [
     path("broadcast/<uuid:session_id>/health/", center.health, name="crew_health"),
     path("broadcast/<uuid:session_id>/chain/", chain.chain, name="chain"),
     path("broadcast/<uuid:session_id>/chain/recover/", chain.recover, name="chain_recover"),
+    path("broadcast/<uuid:session_id>/artifacts/", artifacts.listed, name="artifacts"),
+    path(
+        "broadcast/<uuid:session_id>/artifacts/<int:artifact_id>/",
+        artifacts.download,
+        name="artifact",
+    ),
+    path(
+        "broadcast/<uuid:session_id>/artifacts/<int:artifact_id>/remove/",
+        artifacts.drop,
+        name="artifact_drop",
+    ),
+    path("broadcast/<uuid:session_id>/artifacts/upload/", artifacts.upload, name="upload"),
+    path("broadcast/<uuid:session_id>/artifacts/bundle/", artifacts.bundle, name="bundle"),
+    path("broadcast/<uuid:session_id>/artifacts/record/", artifacts.record, name="record"),
+    path(
+        "broadcast/<uuid:session_id>/artifacts/screenshot/",
+        artifacts.screenshot,
+        name="screenshot",
+    ),
     path("broadcast/<uuid:session_id>/rundown/", desk.rundown, name="rundown"),
     path("broadcast/<uuid:session_id>/rundown/change/", desk.rearrange, name="rearrange"),
     path("broadcast/<uuid:session_id>/break-in/", desk.break_in, name="break_in"),

@@ -13,6 +13,8 @@ class SessionsConfig(AppConfig):
     def ready(self) -> None:
         from sessions_app import (
             archiving,
+            artifact_care,
+            artifacts,
             chain,
             checks,
             expiry,
@@ -32,3 +34,5 @@ class SessionsConfig(AppConfig):
         archiving.register()
         expiry.register()
         retention.start()
+        artifacts.register()
+        artifact_care.register()

@@ -13,6 +13,7 @@ from secrets import token_hex
 from django.conf import settings
 
 CHUNK = 1 << 16
+UNFINISHED = ".part"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,17 @@ def where(path: str) -> Path:
     return Path(settings.SMNB.data_dir) / path
 
 
+def reserve(path: str) -> bool:
+    """Take a name with an empty file, as only one can; False when it is taken."""
+    target = where(path)
+    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        target.touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True
+
+
 def keep(path: str, chunks: Iterable[bytes]) -> Kept:
     """Write the file and bring it to the disk before it has its name.
 
@@ -35,7 +47,7 @@ def keep(path: str, chunks: Iterable[bytes]) -> Kept:
     """
     target = where(path)
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    aside = target.with_name(f"{target.name}.{token_hex(4)}.part")
+    aside = target.with_name(f"{target.name}.{token_hex(4)}{UNFINISHED}")
     digest, size = hashlib.sha256(), 0
     try:
         with aside.open("wb") as file:
@@ -73,5 +85,5 @@ def remove(path: str) -> None:
     if path:
         target = where(path)
         target.unlink(missing_ok=True)
-        for left in target.parent.glob(f"{glob.escape(target.name)}.*.part"):
+        for left in target.parent.glob(f"{glob.escape(target.name)}.*{UNFINISHED}"):
             left.unlink(missing_ok=True)

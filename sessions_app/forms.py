@@ -95,12 +95,17 @@ class RetentionForm(WorkspaceForm):
             "keep_answers_days": "API answers, days",
             "keep_sounds_days": "Sounds of stories, days",
             "keep_transitions_days": "Steps of AI chains, days",
+            "keep_events_days": "Events of sessions, days",
+            "artifact_quota_mb": "Artifacts of a session, MB",
         }
         help_texts = {
             "keep_fine_days": "The 1- and 5-minute figures. Those of 15 and 60 minutes stay.",
             "keep_answers_days": "A repeated request gets its first answer for as long.",
             "keep_sounds_days": "Of single stories. Episodes stay.",
             "keep_transitions_days": "Older ones are packed into an archive; the API lists both.",
+            "keep_events_days": "Older ones are packed into an archive; every page reads both.",
+            "artifact_quota_mb": "10 to 1,000,000 MB. What would take more is refused; "
+            "what is there stays.",
         }
 
 

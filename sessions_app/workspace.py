@@ -12,7 +12,10 @@ from sessions_app import preferences
 from sessions_app.errors import Forbidden, Invalid
 from sessions_app.models import Workspace
 
-KEEPING = ("keep_fine_days", "keep_answers_days", "keep_sounds_days", "keep_transitions_days")
+KEEPING = (
+    "keep_fine_days", "keep_answers_days", "keep_sounds_days", "keep_transitions_days",
+    "keep_events_days", "artifact_quota_mb",
+)  # fmt: skip
 CONTEXT = ("compact_tokens", "reset_operations", "draft_idle_minutes")
 
 
@@ -36,7 +39,7 @@ def choose_defaults(actor: User, wanted: Mapping[str, Any]) -> Workspace:
 
 
 def choose_retention(actor: User, days: Mapping[str, int]) -> Workspace:
-    """How many days figures, answers, sounds and transitions are kept, by the names in ``KEEPING``."""
+    """How long things are kept, and how much of a session, by the names in ``KEEPING``."""
     return _choose(actor, KEEPING, days)
 
 

@@ -68,7 +68,7 @@ class Environment(BaseSettings):
     data_dir: Path = Field(
         ROOT / "var",
         alias="SMNB_DATA_DIR",
-        description="Database, secrets, sounds and static files. One studio per folder.",
+        description="Database, secrets, sounds, artifacts and static files. One studio per folder.",
     )
     owner: str = Field(
         "studio",
@@ -145,6 +145,12 @@ class Environment(BaseSettings):
         alias="SMNB_LIMIT_FEEDS",
         ge=0,
         description="Sources a person may add in an hour; 0 = off.",
+    )
+    limit_upload_mb: int = Field(
+        50,
+        alias="SMNB_LIMIT_UPLOAD_MB",
+        ge=0,
+        description="Megabytes of a file that is uploaded to a session; 0 = off.",
     )
     anthropic_api_key: SecretStr = Field(
         SecretStr(""),

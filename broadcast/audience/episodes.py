@@ -13,7 +13,7 @@ from django.db import transaction
 from django.utils.formats import date_format
 
 from broadcast import airing, orchestrator
-from broadcast.audience import sounds, speaking, speech
+from broadcast.audience import shelf, sounds, speaking, speech
 from broadcast.models import Airing, Broadcast, Episode, Sound
 from broadcast.states import State
 from sessions_app import files, steps
@@ -147,6 +147,7 @@ def _replace(
             claim.done()
             episode = _episode(run)
             Episode.objects.filter(pk=episode.pk).update(**made)
+            shelf.follow(run.session)
             unused = episode.path
     finally:
         files.remove(unused)
@@ -163,7 +164,9 @@ def _episode(run: Broadcast) -> Episode:
 def _withdraw(run: Broadcast) -> None:
     """An episode of which every story was pulled is no more."""
     for episode in Episode.objects.filter(run=run):
-        Episode.objects.filter(pk=episode.pk).update(state=Filed.DROPPED, path="")
+        with transaction.atomic():
+            Episode.objects.filter(pk=episode.pk).update(state=Filed.DROPPED, path="")
+            shelf.follow(run.session)
         files.remove(episode.path)
 
 

@@ -86,6 +86,19 @@ def thousands(number: int | None) -> str:
 
 
 @register.filter
+def filesize(count: int | None) -> str:
+    """Write bytes in the largest decimal unit, with one decimal: ``1234567`` is 1.2 MB."""
+    size = float(count or 0)
+    if size < 1000:
+        return f"{size:.0f} byte{'' if size == 1 else 's'}"
+    for unit in ("kB", "MB", "GB"):
+        size /= 1000
+        if size < 999.95 or unit == "GB":
+            break
+    return f"{size:,.1f} {unit}"
+
+
+@register.filter
 def clock(seconds: float | None) -> str:
     """Write seconds as h:mm:ss, whole seconds only, never negative."""
     total = max(0, int(seconds or 0))

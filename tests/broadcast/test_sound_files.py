@@ -9,8 +9,7 @@ import pytest
 from django.test import Client
 
 from broadcast.models import Sound
-from broadcast.views import sounds as views
-from sessions_app import files, lifecycle
+from sessions_app import files, lifecycle, sending
 from sessions_app.models import Session
 from tests.broadcast.hearing import show, tell, visit, with_engine
 from tests.conftest import MakeSession, run_due_steps
@@ -54,7 +53,7 @@ SIZE = 1000
 def test_a_range_is_read_as_the_standard_has_it(
     header: str, part: tuple[int, int, bool] | None
 ) -> None:
-    assert views.wanted(header, SIZE) == (views.Part(*part) if part else None)
+    assert sending.wanted(header, SIZE) == (sending.Part(*part) if part else None)
 
 
 def test_a_whole_file_is_answered_with_its_type(heard: Session) -> None:
@@ -92,13 +91,13 @@ def test_the_head_has_the_length_and_no_body(heard: Session) -> None:
 async def test_a_long_file_comes_in_pieces(tmp_path: Any) -> None:
     path = tmp_path / "long"
     path.write_bytes(bytes(range(256)) * 1024)
-    pieces = [piece async for piece in views._pieces(path, views.Part(100, 199_999))]
+    pieces = [piece async for piece in sending._pieces(path, sending.Part(100, 199_999))]
     assert b"".join(pieces) == path.read_bytes()[100:200_000]
-    assert max(map(len, pieces)) == views.PIECE
+    assert max(map(len, pieces)) == sending.PIECE
 
 
 def test_a_long_file_is_served_whole(heard: Session, monkeypatch: Any) -> None:
-    monkeypatch.setattr(views, "WHOLE", 10)
+    monkeypatch.setattr(sending, "WHOLE", 10)
     sound = spoken(heard)
     answer = visit(heard, f"sounds/{sound.pk}")
     assert answer["Content-Length"] == str(sound.bytes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from datetime import date
 from uuid import UUID
 
@@ -78,3 +79,72 @@ def test_a_file_of_another_session_is_not_found(session: Session, stranger: User
     other = lifecycle.create(stranger, "Other", {}, None)
     with pytest.raises(NotFound):
         artifacts.find(other, keep(session).pk)
+
+
+def test_two_at_once_never_take_the_same_name(session: Session) -> None:
+    first = artifacts._place(session, "files", "log.txt")
+    assert artifacts._place(session, "files", "log.txt") != first
+
+
+@pytest.mark.parametrize(
+    ("given", "safe"),
+    [
+        ("a b.txt", "a_b.txt"),
+        ("C:\\temp\\report.csv", "report.csv"),
+        (".htaccess", "htaccess"),
+        ("", "file"),
+        ("...", "file"),
+        ("log.part", "log_part"),
+        ("evil\u202etxt.exe\x00", "eviltxt.exe"),
+        ("日本.txt", "日本.txt"),
+    ],
+)
+def test_a_name_is_made_safe(given: str, safe: str) -> None:
+    assert artifacts.safe_name(given) == safe
+
+
+def test_a_long_name_still_fits_a_file_system(session: Session) -> None:
+    kept = keep(session, "字" * 500 + ".txt")
+    assert len(kept.name.encode()) < 160
+    assert kept.name.endswith(".txt")
+
+
+def test_a_file_that_failed_leaves_its_name_free(session: Session) -> None:
+    def breaks() -> Iterator[bytes]:
+        yield b"half"
+        raise OSError("the disk is gone")
+
+    with pytest.raises(OSError, match="gone"):
+        artifacts.keep(session, "files", "log.txt", breaks(), media_type="text/plain")
+    assert keep(session).name == "log.txt"
+
+
+def test_what_came_in_between_counts_for_the_quota(session: Session) -> None:
+    Workspace.objects.create(pk=1, artifact_quota_mb=10)
+    with pytest.raises(Conflict, match="quota"):
+        artifacts.keep(session, "files", "a", _meanwhile(session), media_type="text/plain")
+    assert artifacts.used(session) == 6_000_000
+
+
+def _meanwhile(session: Session) -> Iterator[bytes]:
+    """Six megabytes, during which somebody else keeps as many."""
+    yield bytes(6_000_000)
+    keep(session, "other", bytes(6_000_000))
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"state": "open"}, "still written"),
+        ({"category": "archive"}, "it stays"),
+        ({"path": "sounds/episode.mp3"}, "episode"),
+    ],
+)
+def test_what_is_needed_is_not_removed(
+    session: Session, change: dict[str, str], reason: str
+) -> None:
+    kept = keep(session)
+    Artifact.objects.filter(pk=kept.pk).update(**change)
+    with pytest.raises(Conflict, match=reason):
+        artifacts.drop(artifacts.find(session, kept.pk))
+    assert Artifact.objects.get(pk=kept.pk).state != "dropped"

@@ -17,7 +17,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from broadcast import slots
-from sessions_app import commands, lifecycle, tokens
+from sessions_app import artifacts, commands, lifecycle, tokens
 from sessions_app.models import Session
 from sessions_app.routing import websocket_urlpatterns
 from smnb import health
@@ -42,6 +42,7 @@ MAKES: Row = (401, 404, 404, 201)
 S = "sessions/<session>/"
 A = "api/sessions/<session>"
 D = "api/drafts/<draft>"
+F = "broadcast/<session>/artifacts/"
 STARTED = {"command": "start"}
 SETTINGS = {
     "model": "extractive", "personality": "formal", "verbosity": "concise", "pace": "200",
@@ -52,7 +53,7 @@ SLOT = {"days": ["mon"], "on_at": "09:00", "off_at": "17:00", "zone": "UTC", "en
 
 KEEPING = {
     "keep_fine_days": "30", "keep_answers_days": "7", "keep_sounds_days": "90",
-    "keep_transitions_days": "30",
+    "keep_transitions_days": "30", "keep_events_days": "90", "artifact_quota_mb": "2048",
 }  # fmt: skip
 CONTEXT = {"compact_tokens": "4000", "reset_operations": "500", "draft_idle_minutes": "120"}
 DRAFT = {"typed": "tides", "words": "300", "style": "report"}
@@ -137,6 +138,16 @@ TABLE: dict[tuple[str, str], tuple[Row, dict[str, Any]]] = {
     ("broadcast/<session>/health/", "GET"): (OWN, {}),
     ("broadcast/<session>/chain/", "GET"): (OWN, {}),
     ("broadcast/<session>/chain/recover/", "POST"): (DOES, {}),
+    (F, "GET"): (OWN, {}),
+    (f"{F}<artifact>/", "GET"): (OWN, {}),
+    (f"{F}<artifact>/remove/", "POST"): (DOES, {}),
+    (f"{F}upload/", "POST"): (DOES, {}),
+    (f"{F}bundle/", "POST"): (DOES, {}),
+    (f"{F}record/", "POST"): (DOES, {"run": "1"}),
+    (f"{F}screenshot/", "POST"): ((302, 404, 404, 422), {}),
+    (f"{A}/artifacts", "GET"): (MINE, {}),
+    (f"{A}/artifacts/<artifact>", "GET"): (MINE, {}),
+    (f"{A}/artifacts/<artifact>", "DELETE"): (MINE, {}),
     ("broadcast/<session>/rundown/", "GET"): (OWN, {}),
     ("broadcast/<session>/rundown/change/", "POST"): (DOES, {"do": "pin 1"}),
     ("broadcast/<session>/break-in/", "POST"): (DOES, BREAK_IN),
@@ -223,8 +234,9 @@ def visit(
     heard = recorded(session)
     times = {"days": 1, "on_at": time(9), "off_at": time(17), "enabled": False}
     draft = commands.run("draft.start", session.owner, session, {"keywords": ["tides"]})
+    kept = artifacts.keep(session, "files", "a.txt", [b"text"], media_type="text/plain")
     values = {
-        "draft": draft.pk,
+        "draft": draft.pk, "artifact": kept.pk,
         "slot": slots.add(session, times).pk,
         "interest": 1, "message": 1, "choice": "apply",
         "session": session.pk, "token": session.watch_token, "source": source.pk, "story": 1,

@@ -1,0 +1,57 @@
+"""Episodes among the artifacts: each one that can be heard has its row there, without a second file."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.db import transaction
+
+from broadcast.models import Episode
+from sessions_app import artifacts, events, retention
+from sessions_app.artifacts import ROOT, Category, State
+from sessions_app.models import Artifact, Session, Workspace
+
+CHUNK = 100
+
+
+def follow(session: Session) -> None:
+    """Have a row for each episode that can be heard, and for no other; last in the transaction."""
+    ready = Episode.objects.filter(session=session, state=Episode.State.READY)
+    episodes = {each.path: each for each in ready.select_related("run")}
+    rows = artifacts.listed(session, Category.RECORDINGS).exclude(path__startswith=f"{ROOT}/")
+    listed = {row.path: row for row in rows}
+    for path in listed.keys() - episodes.keys():
+        _drop(listed[path])
+    for path in sorted(episodes.keys() - listed.keys()):
+        _keep(episodes[path])
+
+
+def _drop(row: Artifact) -> None:
+    Artifact.objects.filter(pk=row.pk).update(state=State.DROPPED)
+    row.state = State.DROPPED
+    events.record(row.session, artifacts.DROPPED, {"artifact": artifacts.payload(row)})
+
+
+def _keep(episode: Episode) -> None:
+    suffix = episode.path.rpartition(".")[2]
+    row = Artifact.objects.create(
+        session=episode.session, category=Category.RECORDINGS, path=episode.path,
+        name=f"episode-{episode.run.number}.{suffix}", media_type=episode.media_type,
+        bytes=episode.bytes, sha256=episode.sha256, note=episode.title,
+    )  # fmt: skip
+    events.record(row.session, artifacts.KEPT, {"artifact": artifacts.payload(row)})
+
+
+def catch_up(_shared: Workspace, _now: datetime) -> int:
+    """List the episodes that were made before there were artifacts."""
+    ready = Episode.objects.filter(state=Episode.State.READY)
+    unlisted = ready.exclude(path__in=Artifact.objects.values("path"))
+    found = Session.objects.filter(pk__in=unlisted.values("session"))[:CHUNK]
+    for session in found:
+        with transaction.atomic():
+            follow(session)
+    return len(found)
+
+
+def register() -> None:
+    retention.register(catch_up)

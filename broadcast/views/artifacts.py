@@ -1,0 +1,107 @@
+"""The artifacts of a session: listed, downloaded, removed, and brought in from the browser."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import cast
+
+from django.http import Http404, HttpResponse, JsonResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_POST, require_safe
+
+from broadcast import artifact_page, bundles, pages
+from broadcast.artifact_page import Part
+from sessions_app import artifacts, commands, sending, uploads
+from sessions_app.errors import Invalid, NotFound, SmnbError
+from sessions_app.http import SignedIn, of_session, refused, status_of
+from sessions_app.models import Artifact, Session
+
+
+@require_safe
+@of_session
+def listed(request: SignedIn, session: Session) -> HttpResponse:
+    """With ``?category=`` that category alone, with ``?before=`` (an id) its older files."""
+    before = pages.key_of(request.GET.get("before", ""))
+    part = Part.of(request.GET.get("category", ""), before)
+    page = artifact_page.page(session, part) | {"here": request.get_full_path()}
+    template = "broadcast/_artifacts.html" if request.htmx else "broadcast/artifacts.html"
+    return render(request, template, page)
+
+
+@require_safe
+@of_session
+def download(request: SignedIn, session: Session, artifact_id: int) -> HttpResponse:
+    try:
+        found = artifacts.find(session, artifact_id)
+    except NotFound as error:
+        raise Http404(error.sentence) from None
+    sent = sending.send(request, found.path, found.media_type, found.sha256, save_as=found.name)
+    return cast("HttpResponse", sent)
+
+
+@require_POST
+@of_session
+def drop(request: SignedIn, session: Session, artifact_id: int) -> HttpResponse:
+    data = {"artifact": artifact_id}
+    return _done(
+        request, session, lambda: commands.run("artifact.drop", request.user, session, data)
+    )
+
+
+@require_POST
+@of_session
+def upload(request: SignedIn, session: Session) -> HttpResponse:
+    """Keep the file of the form's field ``file``."""
+    return _done(request, session, lambda: _upload(request, session))
+
+
+def _upload(request: SignedIn, session: Session) -> Artifact:
+    sent = request.FILES.get("file")
+    if sent is None:
+        raise Invalid("Choose a file first.")
+    return uploads.upload(session, request.user, sent.name or "", sent.size or 0, sent.chunks())
+
+
+@require_POST
+@of_session
+def bundle(request: SignedIn, session: Session) -> HttpResponse:
+    """Make a trace bundle with the browser's ``facts`` (JSON), where it has any."""
+
+    def make() -> Artifact:
+        facts = bundles.facts_of(request.POST.get("facts", ""))
+        return bundles.keep(session, request.user, facts)
+
+    return _done(request, session, make)
+
+
+@require_POST
+@of_session
+def record(request: SignedIn, session: Session) -> HttpResponse:
+    """Record the finished run of this number."""
+    data = {"run": request.POST.get("run", "")}
+    return _done(
+        request, session, lambda: commands.run("recording.make", request.user, session, data)
+    )
+
+
+def _done(request: SignedIn, session: Session, act: Callable[[], object]) -> HttpResponse:
+    """Act, then show the artifacts as they are now, or say why it was refused."""
+    try:
+        act()
+    except SmnbError as error:
+        return refused(request, error, "artifacts", session.pk)
+    return redirect("artifacts", session.pk)
+
+
+@require_POST
+@of_session
+def screenshot(request: SignedIn, session: Session) -> HttpResponse:
+    """Keep the PNG in the field ``picture``: 201 with its name, or the reason in a sentence."""
+    sent = request.FILES.get("picture")
+    try:
+        if sent is None or (sent.size or 0) > uploads.MOST_PICTURE:
+            raise Invalid("Send one PNG picture of at most 10 MB.")
+        kept = uploads.screenshot(session, request.user, sent.read())
+    except SmnbError as error:
+        return JsonResponse({"sentence": error.sentence}, status=status_of(error))
+    return JsonResponse({"name": kept.name, "id": kept.pk}, status=201)
