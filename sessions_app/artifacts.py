@@ -34,6 +34,9 @@ MOST_STEM, MOST_SUFFIX = 100, 16  # bytes
 Category = Artifact.Category
 State = Artifact.State
 
+# A full quota stops neither the log nor what leaves the database for a file.
+GO_ON = (Category.LOGS, Category.ARCHIVE)
+
 MEANINGS: dict[str, str] = {
     Category.LOGS: "what each part of the studio wrote about this session, by environment and day",
     Category.RECORDINGS: "each finished broadcast as its events, and the episodes of the podcast",
@@ -102,7 +105,7 @@ def write(
 def _written(
     session: Session, category: str, path: str, chunks: Iterable[bytes], media_type: str, note: str
 ) -> Artifact:
-    kept = files.keep(path, _within(chunks, room(session)))
+    kept = files.keep(path, chunks if category in GO_ON else _within(chunks, room(session)))
     return Artifact(
         session=session, category=category, name=Path(path).name, path=path, note=note[:300],
         media_type=media_type, bytes=kept.bytes, sha256=kept.sha256,
@@ -114,7 +117,7 @@ def enter(row: Artifact) -> Artifact:
     row.save(force_insert=True)
     events.record(row.session, KEPT, {"artifact": payload(row)})
     # The counters are locked by now, so no other file can have come in between.
-    if room(row.session) < 0:
+    if row.category not in GO_ON and room(row.session) < 0:
         raise _full()
     return row
 

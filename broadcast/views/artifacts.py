@@ -7,11 +7,13 @@ from typing import cast
 
 from django.http import Http404, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from broadcast import artifact_page, bundles, pages
 from broadcast.artifact_page import Part
 from sessions_app import artifacts, commands, sending, uploads
+from sessions_app.artifacts import Category
 from sessions_app.errors import Invalid, NotFound, SmnbError
 from sessions_app.http import SignedIn, of_session, refused, status_of
 from sessions_app.models import Artifact, Session
@@ -52,7 +54,7 @@ def drop(request: SignedIn, session: Session, artifact_id: int) -> HttpResponse:
 @of_session
 def upload(request: SignedIn, session: Session) -> HttpResponse:
     """Keep the file of the form's field ``file``."""
-    return _done(request, session, lambda: _upload(request, session))
+    return _done(request, session, lambda: _upload(request, session), Category.FILES)
 
 
 def _upload(request: SignedIn, session: Session) -> Artifact:
@@ -71,7 +73,7 @@ def bundle(request: SignedIn, session: Session) -> HttpResponse:
         facts = bundles.facts_of(request.POST.get("facts", ""))
         return bundles.keep(session, request.user, facts)
 
-    return _done(request, session, make)
+    return _done(request, session, make, Category.DEVTOOLS)
 
 
 @require_POST
@@ -84,13 +86,16 @@ def record(request: SignedIn, session: Session) -> HttpResponse:
     )
 
 
-def _done(request: SignedIn, session: Session, act: Callable[[], object]) -> HttpResponse:
-    """Act, then show the artifacts as they are now, or say why it was refused."""
+def _done(
+    request: SignedIn, session: Session, act: Callable[[], object], section: str = ""
+) -> HttpResponse:
+    """Act, then show the artifacts (at a section of the page), or say why it was refused."""
     try:
         act()
     except SmnbError as error:
         return refused(request, error, "artifacts", session.pk)
-    return redirect("artifacts", session.pk)
+    anchor = f"#{section}" if section else ""
+    return redirect(reverse("artifacts", args=[session.pk]) + anchor)
 
 
 @require_POST

@@ -9,13 +9,24 @@ from typing import Any
 
 from django.conf import settings
 
-from broadcast import airing, chain_drawing, host, market, memories, statistics
+from broadcast import airing, bundles, chain_drawing, host, market, memories, statistics
 from broadcast.audience.addresses import PARTS
 from broadcast.audience.look import OPTIONS
 from broadcast.chat import conversation, plans
 from broadcast.drafting_forms import FEWEST_WORDS, MOST_WORDS
 from broadcast.states import REAPER, TRANSITIONS
-from sessions_app import archiving, chain_status, consumers, hub, retention, series, steps
+from sessions_app import (
+    archiving,
+    artifact_care,
+    artifacts,
+    chain_status,
+    consumers,
+    hub,
+    retention,
+    series,
+    steps,
+    uploads,
+)
 from sessions_app.api import MOST
 from sessions_app.commands import Command, all_commands
 from sessions_app.models import Workspace
@@ -212,6 +223,18 @@ def _audience() -> dict[str, Any]:
     return {"options": OPTIONS, "addresses": PARTS, "sound_days": _kept("keep_sounds_days")}
 
 
+def _artifacts() -> dict[str, Any]:
+    return {
+        "categories": artifacts.MEANINGS.items(),
+        "quota_mb": Workspace().artifact_quota_mb,
+        "upload_mb": settings.SMNB.limit_upload_mb,
+        "picture_mb": uploads.MOST_PICTURE // artifacts.MEGABYTE,
+        "event_days": _kept("keep_events_days"),
+        "log_lines": bundles.LINES,
+        "grace_minutes": int(artifact_care.GRACE // 60),
+    }
+
+
 def _api() -> dict[str, Any]:
     env = settings.SMNB
     return {
@@ -255,6 +278,7 @@ _MADE: dict[str, Callable[[], dict[str, Any]]] = {
     "desk": _desk,
     "writers-room": _writers_room,
     "statistics-explained": _statistics,
+    "artifacts": _artifacts,
     "audience": _audience,
     "ai-chain": _chain,
     "api": _api,

@@ -37,6 +37,9 @@ PAGES = (
     ),
     DocsPage("api", "API", "Tokens, endpoints, commands, sockets and events."),
     DocsPage("operations", "Operations", "Variables, commands, audits, backups, versions."),
+    DocsPage(
+        "artifacts", "Artifacts", "Recordings, screenshots, logs, exports: files of a session."
+    ),
     DocsPage("audience", "The audience", "Watch page, voice, overlay, feeds and podcast."),
 )
 

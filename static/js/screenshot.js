@@ -2,7 +2,6 @@
 (() => {
   "use strict";
   const MOST_SIDE = 8192;
-  const LEADS = [...document.querySelectorAll("form[data-screenshot]")];
   const REASONS = {
     NotAllowedError: "No picture was taken: this tab was not shared.",
     NotSupportedError: "This browser cannot take a picture of its tab. Upload one under Artifacts.",
@@ -49,7 +48,7 @@
 
   const sent = async (form, blob) => {
     const body = new FormData();
-    body.append("csrfmiddlewaretoken", form.elements.csrfmiddlewaretoken.value);
+    body.append("csrfmiddlewaretoken", document.querySelector("input[name=csrfmiddlewaretoken]").value);
     body.append("picture", blob, "desk.png");
     const answer = await fetch(form.dataset.screenshot, { method: "POST", body });
     const said = await answer.json().catch(() => ({}));
@@ -64,7 +63,7 @@
     place.replaceChildren(text, ...(address ? [link, "."] : []));
   };
 
-  for (const form of LEADS) {
+  for (const form of document.querySelectorAll("form[data-screenshot]")) {
     const button = form.querySelector("button");
     const place = form.querySelector(".screenshot-said");
     form.addEventListener("submit", async (event) => {

@@ -24,7 +24,7 @@ DEFAULTS = {
 }  # fmt: skip
 DAYS = {
     "keep_fine_days": "5", "keep_answers_days": "6", "keep_sounds_days": "7",
-    "keep_transitions_days": "8",
+    "keep_transitions_days": "8", "keep_events_days": "9", "artifact_quota_mb": "500",
 }  # fmt: skip
 CONTEXT = {"compact_tokens": "900", "reset_operations": "20", "draft_idle_minutes": "15"}
 GROUP = {
@@ -78,6 +78,7 @@ def test_days_of_keeping_are_kept(browser: Client) -> None:
     assert browser.post("/settings/retention/", DAYS).status_code == 302
     found = Workspace.objects.get()
     assert (found.keep_fine_days, found.keep_answers_days, found.keep_sounds_days) == (5, 6, 7)
+    assert (found.keep_events_days, found.artifact_quota_mb) == (9, 500)
     assert found.keep_transitions_days == 8
 
 

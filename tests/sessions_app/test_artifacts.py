@@ -148,3 +148,11 @@ def test_what_is_needed_is_not_removed(
     with pytest.raises(Conflict, match=reason):
         artifacts.drop(artifacts.find(session, kept.pk))
     assert Artifact.objects.get(pk=kept.pk).state != "dropped"
+
+
+def test_a_full_quota_stops_neither_the_log_nor_the_archive(session: Session) -> None:
+    Workspace.objects.create(pk=1, artifact_quota_mb=10)
+    artifacts.keep(session, "files", "big", [bytes(10_000_000)], media_type="text/plain")
+    for category in artifacts.GO_ON:
+        kept = artifacts.keep(session, category, "a", [b"x"], media_type="text/plain")
+        assert files.where(kept.path).exists()
