@@ -1,0 +1,53 @@
+"""``export_session SESSION --format json|csv|md|srt|zip [--run N] [--output FILE]``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import CommandError, CommandParser
+
+from broadcast.transfer import formats
+from sessions_app import context
+from sessions_app.errors import SmnbError
+from sessions_app.management.base import SessionCommand
+
+
+class Command(SessionCommand):
+    help = "Write a session out, to the standard output by default."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument("--format", choices=formats.FORMATS, default="zip")
+        parser.add_argument("--run", type=int, help="captions (srt) of this run alone")
+        parser.add_argument("--output", type=Path, help="a file in place of the standard output")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        session = self.find(options["session"])
+        wanted = formats.get(options["format"])
+        with context.door(session=session.pk, command="export_session"):
+            try:
+                formats.check_run(session, wanted.name, options["run"])
+            except SmnbError as error:
+                raise CommandError(error.sentence) from None
+            chunks = formats.stream(session, wanted, options["run"])
+            try:
+                self._write(chunks, options["output"])
+            except OSError as error:
+                raise CommandError(f"The export could not be written: {error.strerror}.") from None
+
+    def _write(self, chunks: Any, output: Path | None) -> None:
+        if output is None:
+            for chunk in chunks:
+                sys.stdout.buffer.write(chunk)
+            sys.stdout.buffer.flush()
+            return
+        # Aside and renamed: the name means a whole export.
+        aside = output.with_name(f"{output.name}.part")
+        try:
+            with aside.open("wb") as file:
+                file.writelines(chunks)
+            aside.replace(output)
+        finally:
+            aside.unlink(missing_ok=True)
