@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from asgiref.sync import sync_to_async
 from django.apps import apps
 from django.contrib.auth.models import User
 from django.test import Client
@@ -16,7 +15,7 @@ from broadcast.replay import player, recordings
 from broadcast.replay.playing import Shape
 from sessions_app import events, lifecycle
 from sessions_app.grants import Grant
-from sessions_app.models import Session, Step
+from sessions_app.models import Session
 from sessions_app.render import HTML
 from stories.models import Story
 from tests.broadcast.test_pages import BREAKING, CORRECT, Page, press, turn

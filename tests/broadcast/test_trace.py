@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from broadcast.trace import listing
-from sessions_app.models import Session
-from stories.models import Story
 from tests.broadcast.hearing import tell
 from tests.conftest import MakeSession
 
