@@ -9,7 +9,17 @@ from typing import Any
 
 from django.conf import settings
 
-from broadcast import airing, bundles, chain_drawing, host, market, memories, statistics
+from broadcast import (
+    airing,
+    bundles,
+    chain_drawing,
+    compaction,
+    host,
+    market,
+    memories,
+    recaps,
+    statistics,
+)
 from broadcast.audience.addresses import PARTS
 from broadcast.audience.look import OPTIONS
 from broadcast.chat import conversation, plans
@@ -20,6 +30,7 @@ from sessions_app import (
     artifact_care,
     artifacts,
     chain_status,
+    checkpoints,
     consumers,
     hub,
     retention,
@@ -33,8 +44,8 @@ from sessions_app.models import Workspace
 from sessions_app.models.session import DEFAULT_MODEL
 from smnb.docs import diagram, reference
 from stories import interests, posts, scoring, threads
+from stories.drafting import briefing, drafts, turns
 from stories.drafting import desk as drafting
-from stories.drafting import drafts, turns
 from stories.market import quotes, scores
 from stories.types import FetchedPost
 
@@ -142,6 +153,25 @@ def _chain() -> dict[str, Any]:
         "transition_days": fresh.keep_transitions_days,
         "states": (chain_status.SYNCED, chain_status.OUT_OF_SYNC, chain_status.EMPTY),
         "latest": chain_status.LATEST,
+    }
+
+
+def _memory() -> dict[str, Any]:
+    fresh = Workspace()
+    return {
+        "most_tokens": memories.MOST_TOKENS,
+        "most_summary": memories.MOST_SUMMARY,
+        "titles": memories.TITLES,
+        "most_before": briefing.MOST_BEFORE,
+        "exchanges": conversation.EXCHANGES,
+        "exchange_tokens": conversation.MOST_TOKENS,
+        "compact_tokens": fresh.compact_tokens,
+        "reset_operations": fresh.reset_operations,
+        "most_stories": compaction.MOST_STORIES,
+        "recap_stories": recaps.MOST_STORIES,
+        "recap_keywords": recaps.KEYWORDS,
+        "recaps_shown": recaps.SHOWN,
+        "stream_minutes": checkpoints.KEPT // 60,
     }
 
 
@@ -281,6 +311,7 @@ _MADE: dict[str, Callable[[], dict[str, Any]]] = {
     "artifacts": _artifacts,
     "audience": _audience,
     "ai-chain": _chain,
+    "memory": _memory,
     "api": _api,
     "operations": _operations,
 }

@@ -35,6 +35,7 @@ PAGES = (
     DocsPage(
         "ai-chain", "The AI chain", "What models are told, in which order, and if it is whole."
     ),
+    DocsPage("memory", "Memory and recaps", "What is remembered, summed up, forgotten and filed."),
     DocsPage("api", "API", "Tokens, endpoints, commands, sockets and events."),
     DocsPage("operations", "Operations", "Variables, commands, audits, backups, versions."),
     DocsPage(

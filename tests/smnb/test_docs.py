@@ -14,8 +14,8 @@ from django.core.management import get_commands, load_command_class
 from django.test import Client
 from django.urls import Resolver404, resolve
 
-from broadcast import memories
-from broadcast.chat import plans
+from broadcast import compaction, memories
+from broadcast.chat import conversation, plans
 from broadcast.states import REAPER, TRANSITIONS, State
 from sessions_app import audits, chain_status, commands, events
 from sessions_app.commands import Nothing
@@ -25,6 +25,7 @@ from smnb.docs.pages import PAGES, headings, neighbours
 from smnb.docs.schema import fields_of
 from smnb.env import ROOT, Environment
 from stories import scoring
+from stories.drafting import briefing
 from stories.types import FetchedPost
 
 pytestmark = pytest.mark.django_db
@@ -302,6 +303,18 @@ def test_every_operation_of_the_chain_and_its_limits_stand_in_the_docs(read: Rea
         chain_status.SYNCED, chain_status.OUT_OF_SYNC, chain_status.EMPTY,
     ):  # fmt: skip
         assert fact in said
+
+
+def test_what_is_remembered_summed_up_and_filed_stands_in_the_docs(read: Read) -> None:
+    fresh = Workspace()
+    said = words(read("memory"))
+    for fact in (
+        f"at most {memories.MOST_SUMMARY} tokens", f"at most {memories.MOST_TOKENS} tokens in all",
+        f"the last {conversation.EXCHANGES} exchanges", f"come to {fresh.compact_tokens} since",
+        f"After {fresh.reset_operations} operations", f"{compaction.MOST_STORIES} at most",
+        f"at most {briefing.MOST_BEFORE} tokens", "/api/sessions/{session_id}/recaps",
+    ):  # fmt: skip
+        assert fact in said, fact
 
 
 def test_a_type_is_put_into_words() -> None:
