@@ -195,6 +195,5 @@ def _too_late(claim: Claim, post: SourcePost, narration: Narration) -> None:
 
 
 def register() -> None:
-    airing.register()
     orchestrator.on_leaving_air(custody.free_waiting)
     steps.register(Kind(orchestrator.NARRATE, "host", narrate, custody.gave_up))

@@ -11,28 +11,11 @@ class SessionsConfig(AppConfig):
     verbose_name = "Sessions"
 
     def ready(self) -> None:
-        from sessions_app import (
-            archiving,
-            artifact_care,
-            artifacts,
-            chain,
-            checks,
-            expiry,
-            integrity,
-            retention,
-            steps,
-            tasks,
-            transitions,
-        )
+        from sessions_app import checks, integrity, retention, steps, tasks, wiring
 
         pre_migrate.connect(integrity.drop_before_migrate, dispatch_uid="smnb-integrity")
         post_migrate.connect(integrity.restore_after_migrate, dispatch_uid="smnb-integrity")
         checks.register_all()
         steps.set_poker(tasks.send)
-        chain.register()
-        transitions.register()
-        archiving.register()
-        expiry.register()
+        wiring.register(self.name)
         retention.start()
-        artifacts.register()
-        artifact_care.register()

@@ -68,6 +68,9 @@ _registry: dict[str, Command] = {}
 def register(
     name: str, payload: type[BaseModel], function: Callable[[Call], Any], meaning: str
 ) -> None:
+    """Make a command known, from the ``register()`` of the module that has its function."""
+    if name in _registry:
+        raise ValueError(f"two commands are called {name}")
     _registry[name] = Command(name, payload, function, meaning)
 
 

@@ -11,19 +11,9 @@ class StoriesConfig(AppConfig):
     verbose_name = "Stories"
 
     def ready(self) -> None:
-        from stories import (  # noqa: F401 - audits register themselves
-            audits,
-            boards,
-            keeping,
-            search_index,
-            usage,
-        )
-        from stories.drafting import desk, expiry, room, versions
+        from sessions_app import wiring
+        from stories import search_index
 
         pre_migrate.connect(search_index.drop_before_migrate, dispatch_uid="smnb-search")
         post_migrate.connect(search_index.restore_after_migrate, dispatch_uid="smnb-search")
-        usage.register()
-        boards.register()
-        keeping.register()
-        for module in (room, desk, versions, expiry):
-            module.register()
+        wiring.register(self.name)

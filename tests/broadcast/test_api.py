@@ -23,7 +23,8 @@ RECORDING = {"kind": "recording", "locator": "demo"}
 WANTED: dict[str, Any] = {"name": "Morning", "sources": [RECORDING]}
 LISTS = ("stories", "posts", "usage", "events")
 SESSION = {
-    "id", "name", "type", "status", "visible", "settings", "budget_usd", "created_at", "expires_at", "watch_url",
+    "id", "name", "type", "status", "visible", "settings", "budget_usd", "created_at",
+    "expires_at", "watch_url",
 }  # fmt: skip
 STATS = {
     "story_count", "total_tokens", "input_tokens", "output_tokens", "cache_read_tokens",

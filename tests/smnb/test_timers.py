@@ -1,0 +1,106 @@
+"""Nothing that a person made is ever deleted by a timer, however long nobody comes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.db import models
+from django.db.models import F, Sum
+from django.utils import timezone
+
+from broadcast import orchestrator
+from broadcast.models import Broadcast
+from sessions_app import archiving, commands, integrity, lifecycle, retention, sweeper
+from sessions_app.models import AITransition, Archive, Bucket, IdempotencyKey, Session, SessionEvent
+from stories.models import TrendBucket
+from tests.runs import press, sound
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
+
+# What timers may take away: fine figures and answers to repeated requests. Files of single sounds
+# go too, but never their rows.
+FLEETING = {Bucket, TrendBucket, IdempotencyKey}
+OURS = ("sessions_app", "stories", "broadcast", "auth")
+
+
+def tables() -> Iterator[type[models.Model]]:
+    for model in apps.get_models():
+        if model._meta.app_label in OURS and model not in FLEETING:
+            yield model
+
+
+def archived(kind: str) -> int:
+    return Archive.objects.filter(kind=kind).aggregate(n=Sum("count"))["n"] or 0
+
+
+def counted() -> dict[str, int]:
+    """The rows of each table; what is archived counts where it was."""
+    found = {model._meta.label: model._base_manager.count() for model in tables()}
+    found[SessionEvent._meta.label] += archived(Archive.Kind.EVENTS)
+    found[AITransition._meta.label] += archived(Archive.Kind.TRANSITIONS)
+    return found
+
+
+def texts() -> set[str]:
+    """What people and host have said and written, word by word."""
+    rows = Session.objects.values_list("name", "instructions")
+    found = {text for row in rows for text in row}
+    for model in integrity.session_models():
+        named = [f.name for f in model._meta.concrete_fields if isinstance(f, models.TextField)]
+        for row in model._base_manager.values_list(*named) if named else ():
+            found |= {str(text) for text in row}
+    return found
+
+
+def let_time_pass(days: int) -> None:
+    """Put every moment of every table as far into the past."""
+    for model in tables():
+        fields = [f for f in model._meta.concrete_fields if isinstance(f, models.DateTimeField)]
+        back: dict[str, Any] = {f.name: F(f.name) - timedelta(days=days) for f in fields}
+        if back:
+            model._base_manager.update(**back)
+
+
+@pytest.fixture
+def full(session: Session, go_live: Callable[[Session], Any], work: Callable[..., int]) -> Session:
+    """A session with a bit of everything, at rest, and due to expire."""
+
+    def run(name: str, **data: Any) -> None:
+        commands.run(name, session.owner, session, data)
+
+    run("board.add", text="ferry", board="ideas")
+    run("interest.set", text="lighthouse", weight="more")
+    run("draft.start", keywords=["ferry"], words=120)
+    run("chat.say", text="What is on air?")
+    run("slot.add", days=["mon"], on_at="08:00", off_at="09:00", zone="UTC", enabled=False)
+    go_live(session)
+    work(session, most=80)
+    if orchestrator.active(session) is not None:
+        press(session, "stop")
+    work(session, most=80)
+    lifecycle.change(session, expires_at=timezone.now() + timedelta(days=1))
+    return session
+
+
+def test_no_timer_deletes_what_a_person_made(
+    full: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archiving, "NEWEST", 5)
+    let_time_pass(400)
+    rows, said = counted(), texts()
+    while retention.clean(timezone.now()):
+        pass
+    for _ in range(3):
+        sweeper.sweep()
+    assert Session.objects.get(pk=full.pk).status == "archived"
+    assert archived(Archive.Kind.EVENTS) > 5
+    gone = {name: (before, counted()[name]) for name, before in rows.items()
+            if counted()[name] < before}  # fmt: skip
+    assert gone == {}
+    assert said <= texts()
+    assert not Broadcast.objects.exclude(state="idle").exists()
+    assert sound()
