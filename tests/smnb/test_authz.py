@@ -105,6 +105,7 @@ TABLE: dict[tuple[str, str], tuple[Row, dict[str, Any]]] = {
     ("account/tokens/", "POST"): ((302, 201, 201, 201), {"name": "weekly report"}),
     ("account/tokens/<bearer>/revoke/", "POST"): ((302, 302, 302, 302), {}),
     ("settings/", "GET"): (PAGE, {}),
+    ("settings/stories/", "GET"): ((302, 403, 200, 403), {}),
     ("settings/defaults/", "POST"): ((302, 403, 302, 403), {"language": "de"}),
     ("settings/retention/", "POST"): ((302, 403, 302, 403), KEEPING),
     ("settings/context/", "POST"): ((302, 403, 302, 403), CONTEXT),

@@ -77,7 +77,7 @@ def _line(hop: Hop) -> str:
     if hop.seq:
         parts.append(f"event {hop.seq}")
     if hop.step is not None:
-        parts.append(f"step {hop.step.pk} epoch {hop.epoch or hop.step.epoch}")
+        parts.append(f"step {hop.step.pk}" + (f" epoch {hop.epoch}" if hop.epoch else ""))
         if request := (hop.step.origin or {}).get("request"):
             parts.append(f"request {request}")
     if hop.attempts > 1:
