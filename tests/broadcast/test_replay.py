@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -65,15 +66,22 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Waits take no time and are remembered."""
     waited: list[float] = []
 
-    async def sleep(seconds: float, *_: Any) -> None:
-        waited.append(seconds)
-
-    async def rest(self: player.Player, seconds: float) -> bool:
+    async def rest(_: player.Player, seconds: float) -> bool:
         waited.append(seconds)
         return True
 
     monkeypatch.setattr(player.Player, "_rest", rest)
     return waited
+
+
+@pytest.fixture
+def ended_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A replay ends at its first wait."""
+
+    async def rest(*_: Any) -> bool:
+        return False
+
+    monkeypatch.setattr(player.Player, "_rest", rest)
 
 
 def play(
@@ -155,6 +163,52 @@ def test_the_last_page_of_a_replay_equals_the_originals(
     later = stage.now()
     assert_equal(stage.again(1, audience), then[audience])
     assert_equal(stage.again(2, audience), later[audience])
+
+
+@pytest.mark.parametrize("audience", [events.OWNER, events.PUBLIC])
+def test_a_replay_begins_with_the_page_as_it_was_before_the_run(
+    stage: Stage, ended_at_once: None, audience: str
+) -> None:
+    broadcast(stage.session)
+    then = stage.now()
+    broadcast(stage.session)
+    assert_equal(stage.again(2, audience), then[audience])
+
+
+@pytest.mark.parametrize("audience", [events.OWNER, events.PUBLIC])
+def test_a_jump_leads_to_the_same_page_as_playing_until_there(
+    stage: Stage, quick: list[float], audience: str
+) -> None:
+    broadcast(stage.session)
+    then = stage.now()
+    middle = recordings.find(stage.session, 1, audience).milliseconds // 2
+    assert_equal(stage.again(1, audience, at=middle), then[audience])
+
+
+def test_every_event_of_the_run_is_played_once_and_in_order(
+    stage: Stage, quick: list[float]
+) -> None:
+    broadcast(stage.session)
+    broadcast(stage.session)
+    found = recordings.find(stage.session, 2, events.OWNER)
+    page = load(stage.client, f"{stage.live[events.OWNER]}replay/2/")
+    screen = play(stage.session, 2, events.OWNER, page)
+    seqs = [int(seq) for text in screen.texts for seq in re.findall(r'data-seq="(\d+)"', text)]
+    assert seqs == list(range(1, found.last + 1))
+    assert screen.closed == player.OVER
+    assert "data-over" in screen.texts[-1]
+
+
+def test_the_public_is_not_told_again_what_was_pulled_since(
+    stage: Stage, quick: list[float]
+) -> None:
+    broadcast(stage.session)
+    told = Story.objects.filter(session=stage.session, state="aired").latest("pk")
+    page = load(Client(), f"{stage.live[events.PUBLIC]}replay/1/")
+    assert f"story-{told.pk}" in "".join(play(stage.session, 1, events.PUBLIC, page).texts)
+    press(stage.session, "story.kill", story=told.pk)
+    page = load(Client(), f"{stage.live[events.PUBLIC]}replay/1/")
+    assert f"story-{told.pk}" not in "".join(play(stage.session, 1, events.PUBLIC, page).texts)
 
 
 def rows() -> Iterator[tuple[str, Any]]:
