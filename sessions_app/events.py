@@ -104,8 +104,9 @@ def _take(session_id: UUID, counters: Mapping[str, int], story_at: datetime | No
     parts = [f"{name} = {name} + %s" for name in names] + ["last_seq = last_seq + 1"]
     values: list[Any] = [counters[name] for name in names]
     if story_at is not None:
-        parts.append("last_story_at = %s")
-        values.append(connection.ops.adapt_datetimefield_value(story_at))
+        # Not simply the latest to come: an import brings stories from before those told since.
+        parts.append("last_story_at = CASE WHEN last_story_at > %s THEN last_story_at ELSE %s END")
+        values += [connection.ops.adapt_datetimefield_value(story_at)] * 2
     key = SessionStats._meta.pk.get_db_prep_value(session_id, connection)
     found = SessionStats.objects.raw(
         f"UPDATE {table} SET {', '.join(parts)} WHERE session_id = %s "  # noqa: S608
@@ -130,8 +131,8 @@ def record(
     """Change the counters, take the next seq and write the event; publish after the commit.
 
     ``payload`` is JSON; the figures after the change join it. ``story_at`` becomes the moment of the
-    last story. Counters that buckets have too are summed there as well; ``extra`` goes to the
-    buckets and tallies alone. Must run inside a transaction.
+    last story, unless a later one is known. Counters that buckets have too are summed there as well;
+    ``extra`` goes to the buckets and tallies alone. Must run inside a transaction.
     """
     if not connection.in_atomic_block:
         raise transaction.TransactionManagementError("record() belongs to a transaction")
@@ -139,8 +140,11 @@ def record(
         raise ValueError(f"undeclared event type: {type_}")
     stats = _take(session.pk, counters, story_at)
     at = timezone.now()
-    timed = {name: each for name, each in counters.items() if name in series.MEASURES}
-    series.add(session.pk, at, timed | dict(extra.measures), extra.shares)
+    if extra.moments is None:
+        timed = {name: each for name, each in counters.items() if name in series.MEASURES}
+        series.add(session.pk, at, timed | dict(extra.measures), extra.shares)
+    else:
+        series.add_past(session.pk, extra.moments, extra.shares)
     event = SessionEvent.objects.create(
         session=session,
         seq=stats.last_seq,
@@ -150,6 +154,11 @@ def record(
     )
     transaction.on_commit(lambda: publish(session.pk, event.seq), robust=True)
     return event
+
+
+def set_last_story(session: Session, at: datetime | None) -> None:
+    """Say anew when the last story was, as the one that was the last is gone; before ``record``."""
+    SessionStats.objects.filter(session=session).update(last_story_at=at)
 
 
 def say(session: Session, role: str, text: str, code: str = "") -> Message:

@@ -6,6 +6,7 @@ that buckets and tallies are summed by one writer of a session at a time.
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -23,6 +24,7 @@ SUMS = frozenset(
     {"count", "words", "input_tokens", "output_tokens", "cost_lower", "cost_upper", "bounded"}
 )
 MOST_KEY = 200
+_LOT = 500  # rows a statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +38,19 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Extra:
-    """What an event adds beside the counters: ``measures`` are columns of Bucket."""
+    """What an event adds beside the counters: ``measures`` are columns of Bucket.
+
+    Where ``moments`` are given, all that is summed over time belongs to them in the stead of the
+    event's own moment: each with its measures, of which the counters must be the sum.
+    """
 
     measures: Mapping[str, int] = field(default_factory=dict)
     shares: Sequence[Share] = ()
+    moments: Sequence[tuple[datetime, Mapping[str, int]]] | None = None
 
 
 NOTHING = Extra()
+COARSE = (15, 60)
 
 
 def start_of(at: datetime, size: int) -> datetime:
@@ -56,6 +64,29 @@ def add(
 ) -> None:
     """Add to the buckets of all sizes and to the tallies; what is zero writes nothing."""
     _add_measures(session_id, at, {name: each for name, each in measures.items() if each})
+    _add_all_shares(session_id, shares)
+
+
+def add_past(
+    session_id: UUID, moments: Iterable[tuple[datetime, Mapping[str, int]]], shares: Iterable[Share]
+) -> None:
+    """Add what happened at many moments long ago: to the buckets that are kept for good alone."""
+    sums: dict[tuple[int, datetime], Counter[str]] = defaultdict(Counter)
+    for at, measures in moments:
+        for size in COARSE:
+            sums[size, start_of(at, size)].update(measures)
+    names = sorted(MEASURES)
+    rows = [
+        (session_key(session_id), size, moment(start), *(each[name] for name in names))
+        for (size, start), each in sorted(sums.items())
+    ]
+    columns = ("session_id", "size", "start", *names)
+    for lot in range(0, len(rows), _LOT):
+        upsert(Bucket, columns, rows[lot : lot + _LOT], ("session_id", "size", "start"), names)
+    _add_all_shares(session_id, shares)
+
+
+def _add_all_shares(session_id: UUID, shares: Iterable[Share]) -> None:
     grouped: dict[tuple[str, ...], list[Share]] = {}
     for share in shares:
         grouped.setdefault(tuple(sorted(share.sums)), []).append(share)

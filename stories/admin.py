@@ -18,7 +18,7 @@ from sessions_app.admin import Window
 from sessions_app.errors import SmnbError
 from sessions_app.http import SignedIn
 from sessions_app.models import Session
-from stories import quarantine
+from stories import decisions
 from stories.models import (
     BoardKeyword,
     Draft,
@@ -196,13 +196,13 @@ class QuarantinedRecordAdmin(Window):
             return TemplateResponse(request, "admin/stories/quarantinedrecord/adopt.html", page)
         session = form.cleaned_data["session"]
         self._each(
-            request, chosen, "adopted", lambda one: quarantine.adopt(one, session, request.user)
+            request, chosen, "adopted", lambda one: decisions.adopt(one, session, request.user)
         )
         return redirect(reverse("admin:stories_quarantinedrecord_changelist"))
 
     @admin.action(description="Discard the chosen records", permissions=["decide"])
     def discard(self, request: SignedIn, chosen: QuerySet[QuarantinedRecord]) -> None:
-        self._each(request, chosen, "discarded", lambda one: quarantine.discard(one, request.user))
+        self._each(request, chosen, "discarded", lambda one: decisions.discard(one, request.user))
 
     def _each(
         self, request: SignedIn, chosen: QuerySet[QuarantinedRecord], what: str, decide: Any

@@ -92,12 +92,16 @@ def market() -> Iterator[tuple[object, str]]:
 
 @register("narrations")
 def narrations() -> Iterator[tuple[object, str]]:
-    """A story by a model has its ledger row; a final answer of a story has a stop reason."""
+    """A story by a model has its ledger row; a final answer of ours has a stop reason."""
     bare = Story.objects.filter(origin=Story.Origin.MODEL, tokenusage=None)
     for story in bare:
         yield story.session_id, f"story {story.pk} is by a model, but has no ledger row"
     silent = TokenUsage.objects.filter(
-        Q(stop_reason=""), state=TokenUsage.State.FINAL, error="", output_tokens__gt=0
+        Q(stop_reason=""),
+        state=TokenUsage.State.FINAL,
+        error="",
+        output_tokens__gt=0,
+        legacy_id=None,
     )
     for row in silent:
         yield row.session_id, f"usage {row.pk} is final without a stop reason"
@@ -123,7 +127,7 @@ def chain() -> Iterator[tuple[object, str]]:
             yield session.pk, problem
     first = AILink.objects.filter(session=OuterRef("session"), number=1)
     loose = TokenUsage.objects.filter(
-        state=TokenUsage.State.FINAL, error="", link=None,
+        state=TokenUsage.State.FINAL, error="", link=None, legacy_id=None,
         closed_at__gte=Subquery(first.values("created_at")[:1]),
     )  # fmt: skip
     for row in loose.iterator():

@@ -93,14 +93,22 @@ def call_shares(row: TokenUsage, earlier: Booking, old_model: str) -> list[Share
     by_model = {row.model: more}
     if row.model != old_model and earlier != NOTHING:
         by_model = {old_model: NOTHING.beyond(earlier), row.model: now}
-    shares = [
-        Share(Dimension.MODEL, model, {"count": each.calls, **each.sums()})
-        for model, each in by_model.items()
-    ]
-    shares.append(Share(Dimension.OPERATION, row.operation, {"count": more.calls, **more.sums()}))
+    shares = [_call(Dimension.MODEL, model, each) for model, each in by_model.items()]
+    shares.append(_call(Dimension.OPERATION, row.operation, more))
     if row.story is not None:
         shares += shares_of(row.story, more.sums())
     return shares
+
+
+def kind_shares(row: TokenUsage, booked: Booking) -> list[Share]:
+    """What ``booked`` adds by the model and the operation of the row."""
+    return [
+        _call(Dimension.MODEL, row.model, booked), _call(Dimension.OPERATION, row.operation, booked)
+    ]  # fmt: skip
+
+
+def _call(dimension: str, key: str, booked: Booking) -> Share:
+    return Share(dimension, key, {"count": booked.calls, **booked.sums()})
 
 
 def story_shares(story: Story, attempts: Iterable[UUID]) -> list[Share]:

@@ -8,44 +8,94 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
+from typing import Any, NoReturn
 
 from django.contrib.auth.models import User
-from django.db import transaction
-from django.utils import timezone
+from pydantic_core import from_json
 
-from sessions_app import events
-from sessions_app.errors import Conflict, Invalid
-from sessions_app.models import Session
-from sessions_app.series import Extra
-from stories import feed, posts
-from stories.booking import story_shares
-from stories.models import QuarantinedRecord, Story
-from stories.text import clean_line, clean_text, word_count
+from stories.models import QuarantinedRecord
 
-State = QuarantinedRecord.State
-KINDS = ("story",)
-STANDARD_PACE = 150
+KINDS = ("story", "usage")
 
 
 def put(
     kind: str, payload: dict[str, Any], *, old_session: str, old_id: str, reason: str
 ) -> QuarantinedRecord:
     """Keep a record; the same one put twice is one row."""
+    payload = _storable(payload)
     text = json.dumps([kind, old_id, payload], sort_keys=True, ensure_ascii=False)
     row, _ = QuarantinedRecord.objects.get_or_create(
-        digest=hashlib.sha256(text.encode()).hexdigest(),
+        digest=_digest(text),
         defaults={
             "kind": kind,
             "payload": payload,
-            "old_session": old_session[:200],
-            "old_id": old_id[:200],
-            "reason": reason[:200],
+            "old_session": _line(old_session),
+            "old_id": _line(old_id),
+            "reason": _line(reason),
         },
     )
     return row
+
+
+@dataclass(frozen=True, slots=True)
+class Orphan:
+    """A row of an import that names no session: ``raw`` is its JSON, ``place`` its file and line."""
+
+    old_id: str
+    old_session: str
+    reason: str
+    at: datetime
+    place: str
+    raw: bytes
+
+
+def put_orphans(kind: str, orphans: Iterable[Orphan], owner: User) -> None:
+    """Keep rows of an import, each known by its old id alone; none may be there yet."""
+    QuarantinedRecord.objects.bulk_create([
+        QuarantinedRecord(
+            kind=kind, old_session=_line(each.old_session), old_id=each.old_id,
+            reason=each.reason, at=each.at, place=each.place, owner=owner,
+            payload=_storable(from_json(each.raw)), digest=_digest_of_import(kind, each.old_id),
+        )
+        for each in orphans
+    ])  # fmt: skip
+
+
+def held(kind: str, old_ids: Collection[str]) -> set[str]:
+    """Those old ids of an import that were put here at some time, whatever was decided since."""
+    digests = {_digest_of_import(kind, each): each for each in old_ids}
+    found = QuarantinedRecord.objects.filter(digest__in=digests).values_list("digest", flat=True)
+    return {digests[each] for each in found}
+
+
+def _digest_of_import(kind: str, old_id: str) -> str:
+    return _digest(json.dumps([kind, "import", old_id]))
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _line(text: str) -> str:
+    return _text(text)[:200]
+
+
+def _text(text: str) -> str:
+    """The text without NUL and halves of characters, which PostgreSQL keeps nowhere."""
+    return text.replace("\0", "").encode(errors="replace").decode()
+
+
+def _storable(value: Any) -> Any:
+    if isinstance(value, str):
+        return _text(value)
+    if isinstance(value, list):
+        return [_storable(each) for each in value]
+    if isinstance(value, dict):
+        return {_text(name): _storable(each) for name, each in value.items()}
+    return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +113,13 @@ def put_lines(lines: Iterable[bytes]) -> Iterator[Line]:
             yield Line(number, _put_line(line))
 
 
+def _refuse(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON")
+
+
 def _put_line(line: bytes) -> str:
     try:
-        found = json.loads(line)
+        found = json.loads(line, parse_constant=_refuse)
     except ValueError:
         return "is not JSON"
     if not isinstance(found, dict) or not isinstance(found.get("payload"), dict):
@@ -81,73 +135,3 @@ def _put_line(line: bytes) -> str:
         reason=str(found.get("reason") or "Put here by hand."),
     )
     return ""
-
-
-def _decide(record: QuarantinedRecord, actor: User, state: str, session: Session | None) -> None:
-    """One of several deciders wins; the row keeps who, when and where to."""
-    moved = QuarantinedRecord.objects.filter(pk=record.pk, state=State.WAITING).update(
-        state=state, decided_by=actor, decided_at=timezone.now(), adopted_by=session
-    )
-    if not moved:
-        raise Conflict("This record has been decided on already.", state=record.state)
-
-
-def discard(record: QuarantinedRecord, actor: User) -> None:
-    with transaction.atomic():
-        _decide(record, actor, State.DISCARDED, None)
-
-
-def adopt(record: QuarantinedRecord, session: Session, actor: User) -> Story:
-    """Make the record a story of the session, marked as legacy; raises Invalid when it cannot be."""
-    with transaction.atomic():
-        _decide(record, actor, State.ADOPTED, session)
-        story = _story(record, session)
-        story.save(force_insert=True)
-        events.record(
-            session,
-            feed.WRITTEN,
-            {
-                "story": feed.payload(story),
-                "queue": posts.queue_payload(session),
-                "adopted": record.pk,
-            },
-            story.completed_at,
-            Extra(shares=story_shares(story, ())),
-            story_count=1,
-            words=story.word_count,
-            narration_seconds=story.duration,
-        )
-        return story
-
-
-def _story(record: QuarantinedRecord, session: Session) -> Story:
-    data = record.payload
-    narrative = clean_text(str(data.get("narrative") or ""), 20_000)
-    if not narrative:
-        raise Invalid(f"Record {record.pk} has no narrative, so it cannot become a story.")
-    words = word_count(narrative)
-    return Story(
-        session=session,
-        origin=Story.Origin.LEGACY,
-        state=Story.State.AIRED,
-        title=clean_line(str(data.get("title") or narrative), 300),
-        narrative=narrative,
-        summary=clean_text(str(data.get("summary") or ""), 2_000),
-        tone=_choice(data, "tone", Story.Tone.values, Story.Tone.DEVELOPING),
-        priority=_choice(data, "priority", Story.Priority.values, Story.Priority.MEDIUM),
-        sentiment=_choice(data, "sentiment", ["positive", "neutral", "negative"], "neutral"),
-        topics=[clean_line(str(t), 40) for t in _list(data.get("topics"))[:5]],
-        note="Adopted from quarantine.",
-        word_count=words,
-        duration=max(1, round(words * 60 / (session.pace or STANDARD_PACE))),
-        completed_at=timezone.now(),
-    )
-
-
-def _list(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
-def _choice(data: dict[str, Any], key: str, allowed: list[str], otherwise: str) -> str:
-    value = data.get(key)
-    return value if value in allowed else otherwise

@@ -22,6 +22,7 @@ class Migration(migrations.Migration):
                         auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
                     ),
                 ),
+                ("act", models.UUIDField(db_index=True)),
                 (
                     "action",
                     models.CharField(

@@ -54,7 +54,10 @@ class QuarantinedRecord(models.Model):
 
 
 class QuarantineDecision(models.Model):
-    """Who decided what about a record, and who took it back: the audit row of each decision."""
+    """Who decided what about a record, and who took it back: the audit row of each decision.
+
+    What was decided together has one ``act``, so that it can be taken back together.
+    """
 
     class Action(models.TextChoices):
         ADOPT = "adopt"
@@ -64,6 +67,7 @@ class QuarantineDecision(models.Model):
     record = models.ForeignKey(
         QuarantinedRecord, on_delete=models.PROTECT, related_name="decisions"
     )
+    act = models.UUIDField(db_index=True)
     action = models.CharField(max_length=8, choices=Action)
     actor = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT)
     to = models.ForeignKey(

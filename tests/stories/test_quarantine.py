@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from sessions_app import audits
 from sessions_app.errors import Conflict, Invalid
 from sessions_app.models import Session, SessionEvent, SessionStats
-from stories import quarantine
+from stories import decisions, quarantine
 from stories.models import QuarantinedRecord, SourcePost, Story
 from tests.together import together
 
@@ -33,7 +33,7 @@ def test_the_same_record_put_twice_is_one_row() -> None:
 def test_an_adopted_record_is_a_legacy_story_with_its_figures(
     session: Session, owner: User
 ) -> None:
-    story = quarantine.adopt(put(title="Old", tone="opinion"), session, owner)
+    story = decisions.adopt(put(title="Old", tone="opinion"), session, owner)
     assert (story.origin, story.state, story.tone) == ("legacy", "aired", "opinion")
     assert (story.title, story.word_count) == ("Old", 4)
     assert SessionStats.objects.get(session=session).story_count == 1
@@ -41,7 +41,7 @@ def test_an_adopted_record_is_a_legacy_story_with_its_figures(
 
 
 def test_adopting_shows_the_queue_as_it_is(session: Session, owner: User, post: SourcePost) -> None:
-    quarantine.adopt(put(), session, owner)
+    decisions.adopt(put(), session, owner)
     written = SessionEvent.objects.get(type="story.written")
     assert [each["id"] for each in written.payload["queue"]] == [post.pk]
 
@@ -53,7 +53,7 @@ def test_adopting_shows_the_queue_as_it_is(session: Session, owner: User, post: 
 def test_odd_fields_of_an_old_record_fall_back(
     session: Session, owner: User, odd: dict[str, Any]
 ) -> None:
-    story = quarantine.adopt(put(**odd), session, owner)
+    story = decisions.adopt(put(**odd), session, owner)
     assert story.tone == "developing"
     assert isinstance(story.topics, list)
 
@@ -64,7 +64,7 @@ def test_a_record_without_words_cannot_be_adopted(
 ) -> None:
     record = put(narrative=narrative)
     with pytest.raises(Invalid, match="no narrative"):
-        quarantine.adopt(record, session, owner)
+        decisions.adopt(record, session, owner)
     record.refresh_from_db()
     assert record.state == "waiting"
     assert not Story.objects.exists()
@@ -75,9 +75,9 @@ def test_of_eight_who_decide_at_once_one_does(session: Session, owner: User) -> 
     found = together(
         8,
         lambda index: (
-            quarantine.adopt(record, session, owner)
+            decisions.adopt(record, session, owner)
             if index % 2
-            else quarantine.discard(record, owner)
+            else decisions.discard(record, owner)
         ),
     )
     assert sum(isinstance(each, Conflict) for each in found) == 7
@@ -88,7 +88,7 @@ def test_of_eight_who_decide_at_once_one_does(session: Session, owner: User) -> 
 
 def test_a_decision_keeps_who_and_when(owner: User) -> None:
     record = put()
-    quarantine.discard(record, owner)
+    decisions.discard(record, owner)
     record.refresh_from_db()
     assert (record.state, record.decided_by) == ("discarded", owner)
     assert record.decided_at is not None

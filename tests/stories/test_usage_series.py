@@ -14,7 +14,7 @@ from django.db.models import Sum
 from sessions_app import audits, events, lifecycle, steps
 from sessions_app.models import Bucket, Message, Session, SessionStats, Tally
 from sessions_app.series import Extra
-from stories import booking, feed, quarantine
+from stories import booking, decisions, feed, quarantine
 from stories.ledger_types import Attempt, Close, Counts
 from stories.models import SourcePost, Story, TokenUsage
 from stories.usage import Purpose, SessionLedger
@@ -179,7 +179,7 @@ def test_an_adopted_story_is_tallied(session: Session, editor: User) -> None:
         old_id="1",
         reason="",
     )
-    quarantine.adopt(record, session, editor)
+    decisions.adopt(record, session, editor)
     assert (tally("tone", "opinion").count, tally("source", "legacy").count) == (1, 1)
     assert list(audits.run()) == []
 
