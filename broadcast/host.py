@@ -17,7 +17,7 @@ from broadcast.models import Broadcast
 from broadcast.narration import Watch, brief_of, forget
 from broadcast.narrators.choice import EXTRACTIVE, narrator_for
 from broadcast.storybook import Told
-from sessions_app import chain, events, steps
+from sessions_app import chain, context, events, steps
 from sessions_app.errors import NeedsHuman, Retry, SmnbError, StaleClaim, WaitUntil
 from sessions_app.models import Message
 from sessions_app.steps import Claim, Kind
@@ -83,7 +83,8 @@ def _claim_post(run: Broadcast, claim: Claim) -> SourcePost | None:
             claim.again(steps.now() + IDLE)
             return None
         custody.record(post, queue=-1)
-        return post
+    log.info("claimed", post=post.pk, source=post.source_id, attempt=post.attempts)
+    return post
 
 
 def _tell(run: Broadcast, claim: Claim, post: SourcePost) -> None:
@@ -98,8 +99,13 @@ def _tell(run: Broadcast, claim: Claim, post: SourcePost) -> None:
         _say_once(run, "no_key", _NO_KEY)
     try:
         earlier = threads.find(run.session, post.title)
-        with Watch(run, claim, post) as watch:
+        with (
+            context.frame("narrate", environment="agent", post=post.pk),
+            Watch(run, claim, post) as watch,
+        ):
+            log.info("asked", narrator=str(narrator.origin), model=run.session.model)
             narration = narrator.narrate(brief_of(post, earlier, memory), watch)
+            log.info("answered", narrator=str(narrator.origin))
     except (Refused, EmptyAnswer) as error:
         _pass_over(run, claim, post, error)
     except (Retry, WaitUntil, NeedsHuman) as error:
@@ -177,7 +183,7 @@ def _keep(run: Broadcast, claim: Claim, told: Told, ledger: usage.SessionLedger)
     except StaleClaim:
         _too_late(claim, told.post, told.narration)
         raise
-    log.info("story_stored", story=story.pk, words=story.word_count)
+    log.info("stored", story=story.pk, post=told.post.pk, words=story.word_count)
 
 
 def _too_late(claim: Claim, post: SourcePost, narration: Narration) -> None:

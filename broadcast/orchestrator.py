@@ -271,7 +271,7 @@ def set_hold(run: Broadcast, hold: dict[str, Any] | None) -> None:
 def _reap(up: float) -> None:
     """Put right what a death left: states that last too long, live runs without a step."""
     for run in Broadcast.objects.filter(state__in=BUSY).select_related("session"):
-        with context.door(session=run.session_id, run=run.number, process="sweeper"):
+        with sweeper.inside(run.session, run=run.number):
             try:
                 _put_right(run, up)
             except Conflict:

@@ -12,7 +12,7 @@ from django.db import transaction
 from broadcast import orchestrator
 from broadcast.models import Broadcast
 from broadcast.states import ON_AIR
-from sessions_app import events, steps
+from sessions_app import context, events, steps
 from sessions_app.errors import NeedsHuman, Retry, SmnbError, WaitUntil
 from sessions_app.models import Session
 from sessions_app.steps import Claim, Kind
@@ -39,7 +39,8 @@ def poll(claim: Claim) -> None:
         return
     try:
         reader = adapter(source.kind, source.session.owner)
-        fetched = reader.fetch(source.locator, source.sort, source.cursor)
+        with context.frame("fetch", source=source.pk):
+            fetched = reader.fetch(source.locator, source.sort, source.cursor)
     except (Retry, WaitUntil, NeedsHuman) as error:
         _report(claim, source, error)
         return
@@ -64,6 +65,8 @@ def _rest(claim: Claim, source: Source) -> None:
 
 def _store(claim: Claim, run: Broadcast, source: Source, fetched: Fetched) -> None:
     at = steps.now()
+    if fetched.posts:
+        log.info("fetched", source=source.pk, posts=len(fetched.posts))
     with transaction.atomic():
         if fetched.exhausted:
             claim.done()
@@ -87,6 +90,13 @@ def _store(claim: Claim, run: Broadcast, source: Source, fetched: Fetched) -> No
             _record_poll(source, len(added.posts), added.queued)
         if added.queued:
             wake_host(run)
+    if added.posts:
+        log.info("queued", source=source.pk, posts=_waiting(added.posts), new=len(added.posts))
+
+
+def _waiting(added: list[SourcePost]) -> list[int]:
+    """The ids of those that are to be told."""
+    return [post.pk for post in added if post.state in SourcePost.WAITING]
 
 
 def _record_poll(source: Source, added: int, queued: int) -> None:

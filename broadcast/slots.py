@@ -19,7 +19,7 @@ from broadcast import orchestrator, schedule
 from broadcast.models import Slot
 from broadcast.schedule import Window
 from broadcast.states import State
-from sessions_app import context, events, steps, sweeper
+from sessions_app import events, steps, sweeper
 from sessions_app.errors import Conflict, NotFound, SmnbError
 from sessions_app.models import Session, Step
 from sessions_app.steps import Claim, Kind
@@ -244,7 +244,7 @@ def _keep_slots(_up: float) -> None:
     )
     missing = Slot.objects.filter(~Exists(waiting), enabled=True).select_related("session")
     for slot in missing:
-        with context.door(session=slot.session_id, process="sweeper"):
+        with sweeper.inside(slot.session):
             steps.enqueue(slot.session, SCHEDULE, slot.pk, _due(slot, steps.now()))
 
 

@@ -16,6 +16,7 @@ from ninja.security import HttpBearer, SessionAuth
 from sessions_app import commands, context, lifecycle, limits, tokens
 from sessions_app.errors import Conflict, Invalid, NotFound, SmnbError
 from sessions_app.limits import TooMany
+from sessions_app.middleware import arrived
 from sessions_app.models import Session
 
 MOST = 500
@@ -60,6 +61,7 @@ AUTH = [Bearer(), Cookie(csrf=True)]
 def caller(request: HttpRequest) -> User:
     """The authenticated person, after the rate limit of this kind of request."""
     user = cast("User", request.user)
+    arrived(request, user=user.pk)
     env = settings.SMNB
     reading = request.method in {"GET", "HEAD"}
     name, limit = ("reads", env.limit_reads) if reading else ("writes", env.limit_writes)
@@ -70,7 +72,7 @@ def caller(request: HttpRequest) -> User:
 def owned(request: HttpRequest, session_id: str) -> Session:
     """The caller's session, bound to the log lines; NotFound for anybody else's."""
     session = lifecycle.get(caller(request), session_id)
-    context.bind(session=session.pk)
+    context.bind(**context.of(session))
     return session
 
 

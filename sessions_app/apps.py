@@ -11,7 +11,7 @@ class SessionsConfig(AppConfig):
     verbose_name = "Sessions"
 
     def ready(self) -> None:
-        from sessions_app import checks, integrity, retention, steps, tasks, wiring
+        from sessions_app import checks, integrity, logbook, retention, steps, tasks, wiring
 
         pre_migrate.connect(integrity.drop_before_migrate, dispatch_uid="smnb-integrity")
         post_migrate.connect(integrity.restore_after_migrate, dispatch_uid="smnb-integrity")
@@ -19,3 +19,4 @@ class SessionsConfig(AppConfig):
         steps.set_poker(tasks.send)
         wiring.register(self.name)
         retention.start()
+        logbook.start()

@@ -48,7 +48,10 @@ class LiveConsumer(AsyncWebsocketConsumer):
             await self.close()
             return
         await self.accept()
-        context.bind(process="web", socket=self.audience)
+        context.bind(
+            request=context.new_id(), environment="server", operation="socket",
+            socket=self.audience,
+        )  # fmt: skip
         try:
             grant = await self.grant()
         except NotFound:
@@ -66,10 +69,13 @@ class LiveConsumer(AsyncWebsocketConsumer):
         if self.audience == events.PUBLIC and limit and self.hub.open_from(address) >= limit:
             await self.close(code=TRY_LATER)
             return
-        context.bind(session=grant.session_id)
+        context.bind(session=grant.session_id, _folder=grant.folder)
+        if grant.user_id is not None:
+            context.bind(user=grant.user_id)
         self.viewer = Viewer(self, grant, self.audience, self.format(), address)
         self.asked = []
-        await self.hub.join(self.viewer)
+        with context.frame("join"):
+            await self.hub.join(self.viewer)
 
     def query(self) -> dict[str, list[str]]:
         return parse_qs(self.scope.get("query_string", b"").decode("latin-1"))
@@ -187,15 +193,16 @@ def _by_token(token: str, session_id: UUID) -> Grant | None:
     if found is None:
         return None
     session: Session = lifecycle.get(found.owner, session_id)
-    return Grant("token", str(found.pk), session.pk, found.owner_id)
+    return Grant("token", str(found.pk), session.pk, found.owner_id, session.folder)
 
 
 @database_sync_to_async
 def _by_login(user: User, key: str, session_id: UUID) -> Grant:
     session = lifecycle.get(user, session_id)
-    return Grant("login", key, session.pk, user.pk)
+    return Grant("login", key, session.pk, user.pk, session.folder)
 
 
 @database_sync_to_async
 def _by_watch(token: str) -> Grant:
-    return Grant("watch", token, lifecycle.by_watch_token(token).pk)
+    session = lifecycle.by_watch_token(token)
+    return Grant("watch", token, session.pk, folder=session.folder)

@@ -1,21 +1,79 @@
-"""Whose work is being done: one ContextVar set at the doors and read by the log lines.
+"""Whose work is being done: one ContextVar set at the doors, read by log lines and traces.
+
+A context has fields: request, user, session, run, operation, environment (browser, server, worker,
+command or agent), ``stack`` (the names of the open frames, outermost first, with slashes) and
+whatever else a door or a frame binds. Fields that begin with ``_`` are never shown.
 
 No write reads its session from here; it would be a second copy of the truth.
 """
 
 from __future__ import annotations
 
+import re
+import time
 import uuid
-from collections.abc import Callable, Iterator, MutableMapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
-from typing import Any
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Protocol
 
-from asgiref.sync import iscoroutinefunction, markcoroutinefunction
-from django.http import HttpRequest
-from django.http.response import HttpResponseBase
+if TYPE_CHECKING:
+    from sessions_app.models import Session, Step
 
 _fields: ContextVar[dict[str, str]] = ContextVar("smnb_context", default={})  # noqa: B039
+_ID = re.compile(r"[0-9a-f]{20}")
+
+CARRIED = ("request", "user", "operation")
+
+
+class Tracer(Protocol):
+    """Whoever makes spans of doors and frames."""
+
+    def span(self, name: str, cause: str = "") -> AbstractContextManager[object]:
+        """A span around a door or a frame; ``cause`` is the traceparent of what led to it."""
+
+    def bound(self, fields: Mapping[str, str]) -> None:
+        """The open spans of this context have these fields from now on."""
+
+    def traceparent(self) -> str:
+        """The present span as another process may name it, or ""."""
+
+
+class NoTracer:
+    """What stands here while nobody wants traces."""
+
+    def span(self, _name: str, _cause: str = "") -> AbstractContextManager[object]:
+        return nullcontext()
+
+    def bound(self, fields: Mapping[str, str]) -> None:
+        pass
+
+    def traceparent(self) -> str:
+        return ""
+
+
+_tracer: list[Tracer] = [NoTracer()]
+
+
+def trace_with(tracer: Tracer) -> None:
+    """Name the one who makes spans; NoTracer() ends it."""
+    _tracer[:] = [tracer]
+
+
+def new_id() -> str:
+    """An id of a request or of a line: 13 digits of microseconds, 7 of chance, all hexadecimal."""
+    return f"{time.time_ns() // 1000:013x}{uuid.uuid4().hex[:7]}"
+
+
+def moment_of(id_: str) -> datetime | None:
+    """When an id of ours was made; None for anybody else's."""
+    if not _ID.fullmatch(id_):
+        return None
+    try:
+        return datetime.fromtimestamp(int(id_[:13], 16) / 1e6, UTC)
+    except (OverflowError, ValueError, OSError):
+        return None
 
 
 def current() -> dict[str, str]:
@@ -23,16 +81,51 @@ def current() -> dict[str, str]:
     return dict(_fields.get())
 
 
+def in_session() -> bool:
+    """Whether the present context is that of a session."""
+    return "session" in _fields.get()
+
+
+def of(session: Session) -> dict[str, Any]:
+    """What a context holds of a session; the folder lets its lines find their file by themselves."""
+    return {"session": session.pk, "_folder": session.folder}
+
+
 def bind(**fields: object) -> None:
-    """Add fields to the present context until its door closes."""
-    _fields.set({**_fields.get(), **{key: str(value) for key, value in fields.items()}})
+    """Add fields to the present context until its door, or its frame, closes."""
+    _fields.set({**_fields.get(), **_texts(fields)})
+    _tracer[0].bound(_fields.get())
+
+
+def _texts(fields: Mapping[str, object]) -> dict[str, str]:
+    return {key: str(value) for key, value in fields.items()}
 
 
 @contextmanager
-def door(**fields: object) -> Iterator[None]:
-    """Open a context with exactly these fields; the previous one is restored afterwards."""
+def door(*, cause: str | None = None, **fields: object) -> Iterator[None]:
+    """Open a context with exactly these fields; the previous one is restored afterwards.
+
+    With a ``cause``, the traceparent of what led to it or "", it is a span named as its operation.
+    """
+    texts = _texts(fields)
+    name = texts.get("operation", "work")
+    with _as(texts), nullcontext() if cause is None else _tracer[0].span(name, cause):
+        yield
+
+
+@contextmanager
+def frame(name: str, **fields: object) -> Iterator[None]:
+    """A named part of what is being done; it and ``fields`` stand in each line until it closes."""
+    before = _fields.get()
+    stack = f"{before['stack']}/{name}" if "stack" in before else name
+    with _as({**before, **_texts(fields), "stack": stack}), _tracer[0].span(name):
+        yield
+
+
+@contextmanager
+def _as(fields: dict[str, str]) -> Iterator[None]:
     previous = _fields.get()
-    _fields.set({key: str(value) for key, value in fields.items()})
+    _fields.set(fields)
     try:
         yield
     finally:
@@ -40,32 +133,29 @@ def door(**fields: object) -> Iterator[None]:
         _fields.set(previous)
 
 
+def carried() -> dict[str, str] | None:
+    """What goes with work that another process does later: who asked for it, and in which trace."""
+    fields = _fields.get()
+    found = {name: fields[name] for name in CARRIED if name in fields}
+    if traceparent := _tracer[0].traceparent():
+        found["traceparent"] = traceparent
+    return found or None
+
+
+def of_step(step: Step, epoch: int) -> AbstractContextManager[None]:
+    """The door of a step, with the request that caused it, wherever that was."""
+    origin: Mapping[str, str] = step.origin or {}
+    found = {name: origin[name] for name in ("request", "user") if name in origin}
+    if "operation" in origin:
+        found["caused_by"] = origin["operation"]
+    return door(
+        cause=origin.get("traceparent", ""), **of(step.session), **found, environment="worker",
+        operation=step.kind, step=step.pk, epoch=epoch,
+    )  # fmt: skip
+
+
 def add_context(_logger: object, _name: str, event: MutableMapping[str, Any]) -> Any:
     """structlog processor: the context's fields join the line without hiding its own."""
     for key, value in _fields.get().items():
         event.setdefault(key, value)
     return event
-
-
-class ContextMiddleware:
-    """The HTTP door: a fresh context with a request id for every request, sync or async."""
-
-    sync_capable = True
-    async_capable = True
-
-    def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
-        self.get_response = get_response
-        if iscoroutinefunction(get_response):
-            markcoroutinefunction(self)
-
-    def __call__(self, request: HttpRequest) -> Any:
-        if iscoroutinefunction(self):
-            return self._acall(request)
-        with door(request=uuid.uuid4().hex[:12]):
-            response: HttpResponseBase = self.get_response(request)
-            return response
-
-    async def _acall(self, request: HttpRequest) -> HttpResponseBase:
-        with door(request=uuid.uuid4().hex[:12]):
-            response: HttpResponseBase = await self.get_response(request)
-            return response

@@ -19,7 +19,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 
-from sessions_app import series
+from sessions_app import context, series
 from sessions_app.models import Message, Session, SessionEvent, SessionStats
 from sessions_app.series import NOTHING, Extra
 
@@ -152,13 +152,36 @@ def record(
         payload={**payload, "figures": figures(stats)},
         at=at,
     )
-    transaction.on_commit(lambda: publish(session.pk, event.seq), robust=True)
+    transaction.on_commit(lambda: _out(session, event), robust=True)
     return event
 
 
 def set_last_story(session: Session, at: datetime | None) -> None:
     """Say anew when the last story was, as the one that was the last is gone; before ``record``."""
     SessionStats.objects.filter(session=session).update(last_story_at=at)
+
+
+def _out(session: Session, event: SessionEvent) -> None:
+    """What has happened for good is published, and leaves a line in the session's log."""
+    publish(session.pk, event.seq)
+    fields = {**context.of(session), **ids_of(event.payload)}
+    log.info(event.type, seq=event.seq, **fields)
+
+
+def ids_of(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """The ids of the rows that a payload is about, by the names of their kinds."""
+    found: dict[str, Any] = {}
+    for name, part in payload.items():
+        if isinstance(part, dict) and isinstance(part.get("id"), int):
+            found[name] = part["id"]
+            inner = part.get("post")
+            if isinstance(inner, dict):
+                found["post"] = inner["id"]
+        elif name in {"post", "story"} and isinstance(part, int):
+            found[name] = part
+        elif name == "air":
+            found["run"] = part["run"]
+    return found
 
 
 def say(session: Session, role: str, text: str, code: str = "") -> Message:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 from uuid import UUID
 
@@ -24,6 +24,7 @@ class Grant:
     key: str
     session_id: UUID
     user_id: int | None = None
+    folder: str = field(default="", compare=False)  # the session's, for the lines of the socket
 
 
 def still_valid(grants: Iterable[Grant]) -> set[Grant]:

@@ -21,6 +21,7 @@ from django_htmx.middleware import HtmxDetails
 from sessions_app import commands, context, lifecycle
 from sessions_app.errors import Conflict, Forbidden, Invalid, NotFound, SmnbError
 from sessions_app.limits import TooMany
+from sessions_app.middleware import arrived
 from sessions_app.models import Session
 
 P = ParamSpec("P")
@@ -41,6 +42,7 @@ def signed_in(
 
     @wraps(view)
     def opened(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        arrived(request, user=request.user.pk)
         answer = view(cast("SignedIn", request), *args, **kwargs)
         # The same address gives a page or a part of it; the browser must not take one for the other.
         patch_vary_headers(answer, ["HX-Request"])
@@ -62,7 +64,7 @@ def of_session(
             session = lifecycle.get(request.user, session_id)
         except NotFound as error:
             raise Http404(error.sentence) from None
-        context.bind(session=session.pk)
+        context.bind(**context.of(session))
         return view(request, session, *args, **kwargs)
 
     return signed_in(opened)  # type: ignore[arg-type]
@@ -108,7 +110,7 @@ def of_chosen(
     def opened(request: SignedIn, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
         session = chosen(request)
         if session is not None:
-            context.bind(session=session.pk)
+            context.bind(**context.of(session))
         return view(request, session, *args, **kwargs)
 
     return signed_in(opened)  # type: ignore[arg-type]

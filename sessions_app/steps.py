@@ -145,7 +145,7 @@ def enqueue(session: Session, kind: str, subject: object, due_at: datetime | Non
         state__in=Step.OPEN,
         kind=kind,
         subject=str(subject),
-        defaults={"due_at": due_at or now(), "state": Step.State.PENDING},
+        defaults={"due_at": due_at or now(), "origin": context.carried()},
     )
     if created:
         poke_after_commit(step)
@@ -259,7 +259,7 @@ def run(step_id: int) -> bool:
     if held is None:
         return False
     kind = _kinds[held.step.kind]
-    with context.door(session=held.step.session_id, step=step_id, kind=kind.name, epoch=held.epoch):
+    with context.of_step(held.step, held.epoch):
         if held.step.attempts > MAX_ATTEMPTS and held.step.last_error == "":
             # Every attempt so far died without a word, e.g. the worker was killed each time.
             return _give_up(held, kind, None)

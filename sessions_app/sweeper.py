@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from threading import Event
+from typing import Any
 
 import structlog
 from django.db import OperationalError, close_old_connections
 
 from sessions_app import context, steps
+from sessions_app.models import Session
 
 log = structlog.get_logger(__name__)
 
@@ -25,6 +28,13 @@ def register(function: Round) -> None:
     _rounds.append(function)
 
 
+def inside(session: Session, **fields: Any) -> AbstractContextManager[None]:
+    """The door of what a round does in one session."""
+    return context.door(
+        **context.of(session), environment="worker", operation="sweep", process="sweeper", **fields
+    )
+
+
 def sweep(up: float = float("inf")) -> int:
     """One round; returns how many steps were poked."""
     for function in _rounds:
@@ -35,7 +45,7 @@ def sweep(up: float = float("inf")) -> int:
 def forever(stop: Event, every: float = 1.0) -> None:
     """Sweep until ``stop`` is set; a database that is away is tried again."""
     born = time.monotonic()
-    with context.door(process="sweeper"):
+    with context.door(environment="worker", operation="sweep", process="sweeper"):
         while not stop.is_set():
             try:
                 close_old_connections()

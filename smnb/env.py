@@ -110,6 +110,19 @@ class Environment(BaseSettings):
         description="What speaks the stories of visible sessions: auto takes what make audio has "
         "installed, off nothing.",
     )
+    log_file_mb: int = Field(
+        20,
+        alias="SMNB_LOG_FILE_MB",
+        ge=1,
+        le=1000,
+        description="Longest file of log lines a session keeps for one day and kind, in MB.",
+    )
+    otel_endpoint: str = Field(
+        "",
+        alias="OTEL_EXPORTER_OTLP_ENDPOINT",
+        description="Where traces go (OTLP over HTTP), with the extra of make otel. Unset: no "
+        "traces. OpenTelemetry's other OTEL_ variables count too.",
+    )
     limit_reads: int = Field(
         3000,
         alias="SMNB_LIMIT_READS",

@@ -41,7 +41,7 @@ INSTALLED_APPS = [
     "smnb",
 ]
 MIDDLEWARE = [
-    "sessions_app.context.ContextMiddleware",
+    "sessions_app.middleware.ContextMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",

@@ -19,7 +19,7 @@ from django.db.models.expressions import RawSQL
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from sessions_app import chain, context, events, steps, sweeper
+from sessions_app import chain, events, steps, sweeper
 from sessions_app.chain import Operation
 from sessions_app.models import AILink, Message, Session, SessionStats, Step
 from sessions_app.series import Extra
@@ -218,9 +218,9 @@ def left_open() -> QuerySet[TokenUsage]:
 
 def _bound_left_open(_up: float) -> None:
     """The sweeper's round: a row that is left open would keep its session from coming to rest."""
-    for pk, session_id in left_open().values_list("pk", "session_id")[:100]:
-        with context.door(session=session_id, process="sweeper"), transaction.atomic():
-            row = _locked().filter(pk=pk, state__in=TokenUsage.OPEN).first()
+    for left in left_open().select_related("session")[:100]:
+        with sweeper.inside(left.session), transaction.atomic():
+            row = _locked().filter(pk=left.pk, state__in=TokenUsage.OPEN).first()
             if row is not None:
                 log.warning("usage_left_open", attempt=str(row.attempt))
                 _close(row, _bounds_of(row, "left_open"))

@@ -16,7 +16,7 @@ from broadcast.chat.choice import answerer_for
 from broadcast.chat.conversation import ANSWER, DELTA, Exchange
 from broadcast.chat.facts import Facts
 from broadcast.chat.inquiry import Inquiry, Reply
-from sessions_app import chain, checkpoints, events, steps
+from sessions_app import chain, checkpoints, context, events, steps
 from sessions_app.chain import Operation
 from sessions_app.errors import NeedsHuman, Retry, SmnbError, WaitUntil
 from sessions_app.models import AILink, Message, Step
@@ -85,7 +85,7 @@ def _ask(turn: Turn, inquiry: Inquiry) -> tuple[Reply, str]:
     """The reply, and the offline answerer's name or ""; what cannot be mended here is the reply."""
     try:
         answerer = answerer_for(inquiry.session, turn.ledger, turn.claim.lost)
-        with Watch(turn) as watch:
+        with context.frame("answer", environment="agent"), Watch(turn) as watch:
             return answerer.answer(inquiry, watch), answerer.model
     except (Refused, EmptyAnswer, NeedsHuman) as error:
         return _failed(error), ""

@@ -17,6 +17,7 @@ from broadcast.audience import episodes, feeds, look
 from broadcast.replay import recordings
 from sessions_app import context, events, lifecycle
 from sessions_app.errors import NotFound
+from sessions_app.middleware import arrived
 from sessions_app.models import Session
 
 P = ParamSpec("P")
@@ -35,7 +36,7 @@ def public(
             session = lifecycle.by_watch_token(token)
         except NotFound:
             return _headed(render(request, "watch/gone.html", status=404))
-        context.bind(session=session.pk)
+        arrived(request, **context.of(session))
         return _headed(view(request, session, *args, **kwargs))
 
     return require_safe(opened)  # type: ignore[return-value]

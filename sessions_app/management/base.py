@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import Any
 from uuid import UUID
 
@@ -25,8 +26,15 @@ class SessionCommand(BaseCommand):
             raise CommandError("There is no such session.") from None
 
     def run_command(self, name: str, session: Session) -> Any:
-        with context.door(session=session.pk, command=name):
+        with self.door(session):
             try:
                 return commands.run(name, session.owner, session, {})
             except SmnbError as error:
                 raise CommandError(error.sentence) from None
+
+    def door(self, session: Session) -> AbstractContextManager[None]:
+        """The context of what the command does in the session, on its owner's behalf."""
+        return context.door(
+            cause="", **context.of(session), environment="command", user=session.owner_id,
+            request=context.new_id(), operation=type(self).__module__.rpartition(".")[2],
+        )  # fmt: skip

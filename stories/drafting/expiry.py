@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
-from sessions_app import context, sparing, sweeper, workspace
+from sessions_app import sparing, sweeper, workspace
 from stories.drafting import drafts
 from stories.models import Draft
 
@@ -23,7 +23,7 @@ def expire(_up: float) -> None:
     """A round of the sweeper: only open drafts expire, so a finished text is never touched."""
     minutes = workspace.current().draft_idle_minutes
     for draft in _idle(minutes).select_related("session")[:CHUNK]:
-        with context.door(session=draft.session_id, process="sweeper"), transaction.atomic():
+        with sweeper.inside(draft.session), transaction.atomic():
             note = f"Nothing happened for {minutes} minutes. Press Resume to go on from here."
             mine = _idle(minutes).filter(pk=draft.pk)
             if mine.update(state=Draft.State.EXPIRED, note=note, note_code=IDLE):

@@ -102,7 +102,7 @@ def _is_open(draft_id: int) -> bool:
 def _ask(work: Work) -> Done:
     task: Task = briefing.task_of(work.draft, work.turn, work.said)
     agent = agent_for(work.draft.session, work.ledger, work.claim.lost)
-    with Watch(work) as watch:
+    with context.frame(work.turn.role, environment="agent"), Watch(work) as watch:
         return Done(checked(task, agent.take(task, watch)), agent.model)
 
 
@@ -310,7 +310,7 @@ def _keep_alive(_up: float) -> None:
     """A running draft has its step: what a death or a race took away comes back."""
     quiet = Draft.objects.filter(drafts.OPEN, active_at__lt=Now() - timedelta(seconds=10))
     for draft in quiet.exclude(note_code=STOPPED).select_related("session")[:100]:
-        with context.door(session=draft.session_id, process="sweeper"), transaction.atomic():
+        with sweeper.inside(draft.session), transaction.atomic():
             steps.enqueue(draft.session, TURN, draft.pk)
 
 

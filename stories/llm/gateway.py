@@ -13,9 +13,11 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import httpx2
+import structlog
 
+from sessions_app import context
 from sessions_app.errors import SmnbError
-from stories.ledger_types import Ledger
+from stories.ledger_types import Close, Ledger
 from stories.llm.counting import part
 from stories.llm.errors import Refusal, broken, refused, unreachable
 from stories.llm.exchange import Exchange
@@ -23,6 +25,8 @@ from stories.llm.shapes import Answer, Ask, Credentials
 
 if TYPE_CHECKING:
     import anthropic
+
+log = structlog.get_logger(__name__)
 
 # Faults in the middle of a stream escape the SDK's own hierarchy; ValueError is a garbled line.
 _NETWORK = (httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL, OSError, ValueError)
@@ -80,17 +84,24 @@ class Gateway:
             input_upper=ask.input_upper(),
         )
         exchange = Exchange(ask, attempt)
-        try:
-            with closing(self._events(ask, exchange)) as events:
-                for event in events:
-                    exchange.take(event)
-                    on_text(exchange.text)
-            return exchange.answer()
-        except BaseException as error:
-            exchange.error = error.code if isinstance(error, SmnbError) else "interrupted"
-            raise
-        finally:
-            attempt.close(exchange.closing())
+        with context.frame("ask", attempt=attempt.id):
+            log.info("model_asked", model=ask.model, purpose=ask.operation)
+            try:
+                return self._exchange(ask, exchange, on_text)
+            except BaseException as error:
+                exchange.error = error.code if isinstance(error, SmnbError) else "interrupted"
+                raise
+            finally:
+                closing_ = exchange.closing()
+                attempt.close(closing_)
+                _log_answer(closing_)
+
+    def _exchange(self, ask: Ask, exchange: Exchange, on_text: Callable[[str], None]) -> Answer:
+        with closing(self._events(ask, exchange)) as events:
+            for event in events:
+                exchange.take(event)
+                on_text(exchange.text)
+        return exchange.answer()
 
     def _events(self, ask: Ask, exchange: Exchange) -> Generator[dict[str, Any]]:
         """The raw events of one request; every fault of SDK and network comes out typed."""
@@ -119,6 +130,15 @@ class Gateway:
             open_telemetry=False,
         )
         return client
+
+
+def _log_answer(close: Close) -> None:
+    """What the provider calls the request stands in the line, so that it can be asked about it."""
+    log.info(
+        "model_answered", model=close.model, state=close.state, error=close.error or "",
+        provider_request=close.request_id, ms=close.duration_ms, input_tokens=close.counts.input,
+        output_tokens=close.counts.output,
+    )  # fmt: skip
 
 
 def _request(ask: Ask) -> dict[str, Any]:
