@@ -22,12 +22,12 @@ from django.db.models import Exists, F, Model, OuterRef, QuerySet, Subquery
 from sessions_app import (
     archives,
     artifacts,
-    context,
     events,
     files,
     record_reading,
     retention,
     sparing,
+    sweeper,
 )
 from sessions_app.archives import Line
 from sessions_app.errors import StaleClaim
@@ -86,7 +86,7 @@ def pack(
 
     ``key`` names what orders the lines. Several that do it at once only lose time.
     """
-    with context.door(session=session.pk, process="sweeper"):
+    with sweeper.inside(session):
         try:
             kept = _keep(session, kind, key, lines)
         except OSError as error:

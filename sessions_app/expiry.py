@@ -12,7 +12,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django.db.models.functions import Now
 
-from sessions_app import context, events, lifecycle, sparing, steps, sweeper
+from sessions_app import events, lifecycle, sparing, steps, sweeper
 from sessions_app.errors import Conflict, Invalid
 from sessions_app.models import Session, Step
 
@@ -36,7 +36,7 @@ def expire(_up: float) -> None:
     leased = Step.objects.filter(session=OuterRef("pk"), state=Step.State.LEASED)
     resting = sparing.others(_due(), "pk").exclude(Exists(leased))
     for session in resting.order_by("expires_at")[:CHUNK]:
-        with context.door(session=session.pk, process="sweeper"):
+        with sweeper.inside(session):
             try:
                 _file_away(session)
             except Conflict as error:

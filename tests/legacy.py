@@ -145,7 +145,35 @@ class Damaged:
                 yield row
 
 
-_WORDS = (
-    "tide ferry harbour bridge storm council tram comet turbine library bees walker market crane "
-    "signal island winter lantern cannery observatory the a of and to in on for with said"
-).split()
+_WORDS = [
+    "tide",
+    "ferry",
+    "harbour",
+    "bridge",
+    "storm",
+    "council",
+    "tram",
+    "comet",
+    "turbine",
+    "library",
+    "bees",
+    "walker",
+    "market",
+    "crane",
+    "signal",
+    "island",
+    "winter",
+    "lantern",
+    "cannery",
+    "observatory",
+    "the",
+    "a",
+    "of",
+    "and",
+    "to",
+    "in",
+    "on",
+    "for",
+    "with",
+    "said",
+]
