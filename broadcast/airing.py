@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,6 +13,7 @@ from broadcast.audience import sounds
 from broadcast.models import Airing, Broadcast
 from broadcast.states import State
 from sessions_app import events, steps
+from sessions_app.bus import Topic
 from sessions_app.errors import Conflict, StaleClaim
 from sessions_app.models import Session
 from sessions_app.series import Extra
@@ -25,21 +25,17 @@ from stories.text import reading_seconds
 AIRED = events.declare("story.aired", "A story went on air.", public=True)
 FINISHED = events.declare("story.finished", "A story's time on air ended.", public=True)
 
-# What to do when a story is written, aired, corrected or pulled, in the same transaction.
-_changes: list[Callable[[Story], None]] = []
+on_change: Topic[[Story]] = Topic(
+    "story.moved", "A story is written, aired, corrected or pulled; its event is still to come."
+)
 
 VETO_WINDOW = timedelta(seconds=5)
 STANDARD_PACE = 150
 
 
-def on_change(function: Callable[[Story], None]) -> None:
-    _changes.append(function)
-
-
 def changed(story: Story) -> None:
     """Tell whoever follows stories, before the event is recorded."""
-    for function in _changes:
-        function(story)
+    on_change.tell(story)
 
 
 def seconds_on_air(words: int, pace: int) -> int:

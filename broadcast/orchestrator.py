@@ -7,7 +7,6 @@ so they cannot hold another session.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
@@ -20,6 +19,7 @@ from django.db.models import F, Max, QuerySet
 from broadcast.models import Airing, Broadcast, StateChange
 from broadcast.states import BUSY, ON_AIR, REAPER, Cause, State, allowed, follow
 from sessions_app import context, events, lifecycle, sparing, steps, sweeper
+from sessions_app.bus import Topic
 from sessions_app.errors import Conflict, StaleClaim
 from sessions_app.models import Session, Step
 from sessions_app.steps import Claim
@@ -40,20 +40,10 @@ REFUSALS = {
     State.ERROR: "The last run ended in an error: press Recover, or Stop to close it.",
 }
 
-# What to do when a run leaves the air, in the same transaction; modules of this app add to it.
-_leaving: list[Callable[[Broadcast, datetime], None]] = []
-
-
-# The same for a run that has come to rest.
-_resting: list[Callable[[Broadcast], None]] = []
-
-
-def on_rest(function: Callable[[Broadcast], None]) -> None:
-    _resting.append(function)
-
-
-def on_leaving_air(function: Callable[[Broadcast, datetime], None]) -> None:
-    _leaving.append(function)
+on_leaving_air: Topic[[Broadcast, datetime]] = Topic(
+    "run.left-air", "A live run leaves the air at this moment."
+)
+on_rest: Topic[[Broadcast]] = Topic("run.rested", "A run came to rest.")
 
 
 def latest(session: Session) -> Broadcast | None:
@@ -119,8 +109,7 @@ def transition(
         run = Broadcast.objects.select_related("session").get(pk=run.pk)
         seconds = _leave_air(run, at) if before == State.LIVE else 0
         if after == State.IDLE:
-            for function in _resting:
-                function(run)
+            on_rest.tell(run)
         event = events.record(
             run.session, STATE, _event(run, before, cause), on_air_seconds=seconds
         )
@@ -142,8 +131,7 @@ def _event(run: Broadcast, before: str, cause: str) -> dict[str, Any]:
 
 
 def _leave_air(run: Broadcast, at: datetime) -> int:
-    for function in _leaving:
-        function(run, at)
+    on_leaving_air.tell(run, at)
     return round((at - run.live_at).total_seconds()) if run.live_at else 0
 
 

@@ -17,6 +17,7 @@ from django.db import connection, transaction
 from django.db.models import F, Q, Sum
 
 from sessions_app import commands, events
+from sessions_app.bus import Topic
 from sessions_app.commands import Call, Nothing
 from sessions_app.models import AILink, AITransition, Chain, Session
 
@@ -38,8 +39,11 @@ class Operation:
     summary: str = ""
 
 
+on_join: Topic[[AILink, Chain]] = Topic(
+    "chain.joined", "An operation joined the AI chain; its event is still to come."
+)
+
 _preparing: list[Callable[[Session, Operation], None]] = []
-_joined: list[Callable[[AILink, Chain], None]] = []
 _repairing: list[Callable[[Session], str]] = []
 
 
@@ -48,11 +52,6 @@ def before_join(function: Callable[[Session, Operation], None]) -> None:
     locked before it.
     """
     _preparing.append(function)
-
-
-def on_join(function: Callable[[AILink, Chain], None]) -> None:
-    """Call ``function(link, chain)`` in the transaction of each link, before its event."""
-    _joined.append(function)
 
 
 def on_recover(function: Callable[[Session], str]) -> None:
@@ -85,8 +84,7 @@ def join(session: Session, operation: Operation) -> AILink:
         session=session, old=head, new=link, source=link.source, run_number=link.run_number
     )
     _advance(chain, head, link)
-    for after in _joined:
-        after(link, chain)
+    on_join.tell(link, chain)
     return link
 
 

@@ -16,7 +16,7 @@ from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from sessions_app import participants
+from sessions_app.bus import Topic
 from sessions_app.errors import Invalid
 from sessions_app.models import IdempotencyKey, Session
 
@@ -96,6 +96,9 @@ def sentence_of(error: ValidationError) -> str:
     return "; ".join(f"{'.'.join(map(str, e['loc'])) or 'body'}: {e['msg']}" for e in found)
 
 
+on_done: Topic[[Session, User]] = Topic("command.done", "A person's command had its effect.")
+
+
 def run(name: str, actor: User, session: Session | None, data: Any) -> Any:
     """Run a command in one transaction; ``data`` is its payload or the plain dict of it."""
     command = _registry[name]
@@ -104,7 +107,7 @@ def run(name: str, actor: User, session: Session | None, data: Any) -> Any:
         found = command.function(Call(actor, session, payload))
         touched = session or (found if isinstance(found, Session) else None)
         if touched is not None:
-            participants.seen(touched, actor)
+            on_done.tell(touched, actor)
         return found
 
 

@@ -15,7 +15,7 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
 from django.contrib.auth.models import User
 
-from sessions_app import checkpoints, context, events, lifecycle, render, tokens
+from sessions_app import checkpoints, connections, context, events, lifecycle, render, tokens
 from sessions_app.errors import NotFound
 from sessions_app.grants import Grant
 from sessions_app.hub import TRY_LATER, Hub, Viewer, get_hub
@@ -76,6 +76,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         self.asked = []
         with context.frame("join"):
             await self.hub.join(self.viewer)
+            await database_sync_to_async(connections.opened)(grant)
 
     def query(self) -> dict[str, list[str]]:
         return parse_qs(self.scope.get("query_string", b"").decode("latin-1"))
@@ -86,6 +87,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
     async def disconnect(self, code: int) -> None:
         if self.viewer is not None:
             self.hub.leave(self.viewer)
+            await database_sync_to_async(connections.closed)(self.viewer.grant)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         after = _after(text_data)

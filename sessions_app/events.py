@@ -19,7 +19,13 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 
-from sessions_app import context, series
+from sessions_app import (
+    context,
+    series,
+)
+from sessions_app.bus import (
+    Topic,
+)
 from sessions_app.models import Message, Session, SessionEvent, SessionStats
 from sessions_app.series import NOTHING, Extra
 
@@ -38,6 +44,10 @@ COUNTERS = frozenset(
 )  # fmt: skip
 _COLUMNS = [str(field.column) for field in SessionStats._meta.concrete_fields]
 
+# What hears of an event, by its type. Told before the counters are taken, so that a subscriber may
+# take rows that are locked before them, and record an event of its own.
+_topics: dict[str, Topic[[Session, Mapping[str, Any]]]] = {}
+
 # Types the audience may see too; its frames hold the payload's "public" part and nothing else.
 _public_types: set[str] = set()
 _types: dict[str, str] = {}
@@ -49,6 +59,15 @@ def declare(type_: str, meaning: str, *, public: bool = False) -> str:
     if public:
         _public_types.add(type_)
     return type_
+
+
+def on(type_: str) -> Topic[[Session, Mapping[str, Any]]]:
+    """The topic of a declared type: ``on(TYPE)(function)`` has ``function(session, payload)`` called
+    in the transaction of each event, before it takes its place in the record.
+    """
+    if type_ not in _types:
+        raise ValueError(f"undeclared event type: {type_}")
+    return _topics.setdefault(type_, Topic(type_, _types[type_]))
 
 
 def types() -> dict[str, str]:
@@ -138,6 +157,8 @@ def record(
         raise transaction.TransactionManagementError("record() belongs to a transaction")
     if type_ not in _types:
         raise ValueError(f"undeclared event type: {type_}")
+    if type_ in _topics:
+        _topics[type_].tell(session, payload)
     stats = _take(session.pk, counters, story_at)
     at = timezone.now()
     if extra.moments is None:

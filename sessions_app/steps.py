@@ -22,6 +22,7 @@ from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 
 from sessions_app import context
+from sessions_app.bus import Topic
 from sessions_app.errors import NeedsHuman, Retry, SmnbError, StaleClaim, WaitUntil
 from sessions_app.models import Session, Step
 
@@ -103,16 +104,13 @@ class Kind:
 
 
 _kinds: dict[str, Kind] = {}
-_takeovers: list[Callable[[Claim], None]] = []
+on_takeover: Topic[[Claim]] = Topic(
+    "step.claimed", "A worker claimed a step; what an earlier epoch left can be closed."
+)
 
 
 def register(kind: Kind) -> None:
     _kinds[kind.name] = kind
-
-
-def on_takeover(function: Callable[[Claim], None]) -> None:
-    """Call ``function`` inside each claim's transaction, e.g. to close what an earlier epoch left."""
-    _takeovers.append(function)
 
 
 def queue_of(kind: str) -> str:
@@ -220,8 +218,7 @@ def claim(step_id: int) -> Claim | None:
             return None
         step = Step.objects.select_related("session").get(pk=step_id)
         held = Claim(step, step.epoch)
-        for function in _takeovers:
-            function(held)
+        on_takeover.tell(held)
         return held
 
 
