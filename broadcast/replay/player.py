@@ -27,7 +27,7 @@ OVER = 1000
 PIECE = 50
 FRAMES_A_SECOND = 40
 # Shorter waits are not worth a frame that says how long they are.
-WORTH_SAYING = 0.2
+WORTH_SAYING = 0.1
 # A replay that cannot keep pace goes on from where it is rather than hurrying after it.
 MOST_BEHIND = 2.0
 
@@ -89,7 +89,7 @@ class Player:
         wait, now = self.pace.wait(event.at), time.monotonic()
         seconds = max(wait.seconds(self.speed), 1 / FRAMES_A_SECOND)
         self._due = max(self._due, now - MOST_BEHIND) + seconds
-        if seconds > WORTH_SAYING:
+        if wait.cut or seconds > WORTH_SAYING:
             await self._say(wait)
         return await self._rest(max(self._due - now, 1 / FRAMES_A_SECOND))
 

@@ -7,12 +7,15 @@ from typing import Any
 from django.test import Client
 from django.utils import timezone
 
+from broadcast import orchestrator
 from broadcast.audience import sounds
-from broadcast.models import Broadcast, Episode, Sound
+from broadcast.models import Airing, Episode, Sound
+from broadcast.states import Cause, State
 from sessions_app import commands, files, lifecycle
 from sessions_app.models import Session
 from stories.models import Story
 from tests.conftest import run_due_steps
+from tests.runs import run_in
 
 
 def with_engine(settings: Any, engine: str = "auto") -> None:
@@ -60,6 +63,11 @@ def recorded(session: Session) -> Sound:
         "session": session, "state": "ready", "path": path, "media_type": "audio/mpeg",
         "bytes": kept.bytes, "sha256": kept.sha256, "seconds": 1,
     }  # fmt: skip
-    run = Broadcast.objects.create(session=session, number=1, since=at)
+    run = run_in(session, State.LIVE)
+    Airing.objects.create(
+        session=session, run=run, story=story, aired_at=at, finish_at=at, finished_at=at
+    )
+    for cause in (Cause.STOP, Cause.STOPPED):
+        run = orchestrator.transition(run, cause)
     Episode.objects.create(run=run, title="Told", **ready)
     return Sound.objects.create(story=story, **ready)

@@ -19,9 +19,8 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from broadcast import slots
 from sessions_app import artifacts, commands, lifecycle, tokens
 from sessions_app.models import Session
-from sessions_app.routing import websocket_urlpatterns
 from smnb import health
-from smnb.asgi import application
+from smnb.asgi import application, sockets
 from stories.models import Source
 from tests.broadcast.hearing import recorded
 
@@ -69,6 +68,7 @@ TABLE: dict[tuple[str, str], tuple[Row, dict[str, Any]]] = {
     ("watch/<token>/podcast.xml", "GET"): (OPEN, {}),
     ("watch/<token>/sounds/<sound>", "GET"): (OPEN, {}),
     ("watch/<token>/episodes/<run_number>/", "GET"): (OPEN, {}),
+    ("watch/<token>/replay/<run_number>/", "GET"): (OPEN, {}),
     ("watch/<token>/episodes/<run_number>/audio", "GET"): (OPEN, {}),
     ("sessions/", "GET"): (PAGE, {}),
     ("sessions/new/", "POST"): ((302, 302, 302, 302), {"name": "New", "sources": "demo"}),
@@ -149,6 +149,7 @@ TABLE: dict[tuple[str, str], tuple[Row, dict[str, Any]]] = {
     (f"{A}/artifacts", "GET"): (MINE, {}),
     (f"{A}/artifacts/<artifact>", "GET"): (MINE, {}),
     (f"{A}/artifacts/<artifact>", "DELETE"): (MINE, {}),
+    ("broadcast/<session>/replay/<run_number>/", "GET"): (OWN, {}),
     ("broadcast/<session>/rundown/", "GET"): (OWN, {}),
     ("broadcast/<session>/rundown/change/", "POST"): (DOES, {"do": "pin 1"}),
     ("broadcast/<session>/break-in/", "POST"): (DOES, BREAK_IN),
@@ -333,9 +334,12 @@ def test_after_signing_in_nobody_is_sent_to_another_site(owner: User) -> None:
     assert answer["Location"] == "/"
 
 
-def test_there_are_two_sockets() -> None:
-    found = {plain(str(each.pattern)) for each in websocket_urlpatterns}
-    assert found == {"ws/sessions/<session>/", "ws/watch/<token>/"}
+def test_there_are_four_sockets() -> None:
+    found = {plain(str(each.pattern)) for each in sockets}
+    assert found == {
+        "ws/sessions/<session>/", "ws/watch/<token>/",
+        "ws/sessions/<session>/replay/<run_number>/", "ws/watch/<token>/replay/<run_number>/",
+    }  # fmt: skip
 
 
 async def closed_with(path: str, **headers: str) -> int | str:
@@ -350,8 +354,12 @@ async def closed_with(path: str, **headers: str) -> int | str:
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_sockets_are_closed_to_who_has_no_right(session: Session, stranger: User) -> None:
-    path = f"/ws/sessions/{session.pk}/"
+@pytest.mark.parametrize("part", ["", "replay/1/"])
+async def test_sockets_are_closed_to_who_has_no_right(
+    session: Session, stranger: User, part: str
+) -> None:
+    path = f"/ws/sessions/{session.pk}/{part}"
+    nowhere = f"/ws/sessions/{uuid4()}/{part}"
     ours = "http://localhost:8000"
     token = await _made(stranger)
     assert await closed_with(path) == "refused"
@@ -361,8 +369,8 @@ async def test_sockets_are_closed_to_who_has_no_right(session: Session, stranger
     assert await closed_with(path, Origin=ours) == 4401
     assert await closed_with(path, Authorization="Bearer smnb_wrong") == 4401
     assert await closed_with(path, Authorization=f"Bearer {token}") == 4404
-    assert await closed_with(f"/ws/sessions/{uuid4()}/", Authorization=f"Bearer {token}") == 4404
-    assert await closed_with(f"/ws/watch/{session.watch_token}/") == 4404
+    assert await closed_with(nowhere, Authorization=f"Bearer {token}") == 4404
+    assert await closed_with(f"/ws/watch/{session.watch_token}/{part}") == 4404
 
 
 async def _made(user: User) -> str:
