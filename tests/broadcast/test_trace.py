@@ -13,11 +13,12 @@ from django.db.models import F
 from broadcast import copydesk
 from broadcast.copydesk import BreakIn
 from broadcast.models import Airing, StateChange
-from broadcast.trace import listing, record
+from broadcast.trace import listing
 from broadcast.trace.hops import Hop, Mark, Name, Trace, payload
-from sessions_app import commands, steps
+from sessions_app import commands, record_reading, steps
 from sessions_app.errors import NotFound
 from sessions_app.models import Archive, Session, SessionEvent, Step
+from sessions_app.models.record import AboutPost, AboutStory
 from stories import keys, quarantine
 from stories.llm import Credentials
 from stories.models import Source, SourcePost, Story, TokenUsage
@@ -117,7 +118,7 @@ def test_who_asked_no_model_says_so(told: Session) -> None:
 
 def test_what_was_asked_of_a_model_stands_with_its_tokens(modelled: Session) -> None:
     found = {each.name: each for each in latest(modelled).hops}
-    (row,) = found[Name.ANSWERED].usage
+    row = found[Name.ANSWERED].usage[-1]
     assert row.story == latest(modelled).story
     assert (found[Name.ASKED].at, found[Name.ANSWERED].at) == (row.created_at, row.closed_at)
     assert (found[Name.ASKED].step, found[Name.ASKED].epoch) == (row.step, row.epoch)
@@ -317,7 +318,7 @@ def test_of_one_story_the_archive_is_read_too(
     def between(_session: Session, first: int, last: int) -> Iterator[SessionEvent]:
         return iter([event for event in kept if first <= event.seq <= last])
 
-    monkeypatch.setattr(record.record_reading, "events_between", between)
+    monkeypatch.setattr(record_reading, "events_between", between)
     story = Story.objects.earliest("pk")
     seqs = {each.name: each.seq for each in listing.find(told, story.pk).hops}
     written = next(each for each in kept if each.type == "story.written")
@@ -333,9 +334,9 @@ def test_a_batch_costs_the_same_at_any_size(told: Session, django_assert_num_que
 
 def test_events_are_found_by_their_index(told: Session) -> None:
     if connection.vendor == "sqlite":
-        rows = SessionEvent.objects.filter(session=told).alias(about=record.AboutStory("payload"))
+        rows = SessionEvent.objects.filter(session=told).alias(about=AboutStory("payload"))
         assert "event_of_story" in rows.filter(about__in=["1"]).order_by().explain()
-        posts = SessionEvent.objects.filter(session=told).alias(about=record.AboutPost("payload"))
+        posts = SessionEvent.objects.filter(session=told).alias(about=AboutPost("payload"))
         assert "event_of_post" in posts.filter(about__in=["1"]).order_by().explain()
 
 
@@ -344,7 +345,7 @@ def test_the_broken_ones_are_found_among_the_next_two_hundred(
 ) -> None:
     monkeypatch.setattr(listing, "LOOKED_AT", 2)
     first = Story.objects.earliest("pk")
-    SourcePost.objects.filter(pk=first.post_id).update(attempts=9)
+    SourcePost.objects.filter(story=first).update(attempts=9)
     found, before = listing.broken(told, None), None
     while not found.traces:
         assert found.looked == 2
