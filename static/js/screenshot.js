@@ -2,9 +2,12 @@
 (() => {
   "use strict";
   const MOST_SIDE = 8192;
+  const EVERY_MS = 100;
+  const PATIENCE_MS = 10_000;
   const REASONS = {
     NotAllowedError: "No picture was taken: this tab was not shared.",
     NotSupportedError: "This browser cannot take a picture of its tab. Upload one under Artifacts.",
+    TimeoutError: "The browser gave no picture of this tab. Try again, or upload one under Artifacts.",
     TypeError: "The picture could not be sent. Look at the connection, then try again.",
   };
   const OPTIONS = {
@@ -16,18 +19,34 @@
     systemAudio: "exclude",
   };
 
-  // The button's own state and words are no part of the picture, so one frame is waited for.
-  const shown = (video) => new Promise((done) => {
-    if (video.requestVideoFrameCallback) video.requestVideoFrameCallback(done);
-    else setTimeout(done, 300);
-  });
+  const framed = async (video) => {
+    await video.play();
+    if (!video.requestVideoFrameCallback) return;
+    await new Promise((done) => { video.requestVideoFrameCallback(done); });
+  };
+
+  // A page on which nothing moves gives no frame: a pixel in its corner changes until there is one.
+  const stirring = async (promise) => {
+    const pixel = document.createElement("i");
+    pixel.className = "screenshot-pixel";
+    document.body.append(pixel);
+    const timer = setInterval(() => pixel.toggleAttribute("data-on"), EVERY_MS);
+    const late = new Promise((_, fail) => {
+      setTimeout(() => fail(new DOMException("", "TimeoutError")), PATIENCE_MS);
+    });
+    try {
+      await Promise.race([promise, late]);
+    } finally {
+      clearInterval(timer);
+      pixel.remove();
+    }
+  };
 
   const picture = async (stream) => {
     const video = document.createElement("video");
     video.muted = true;
     video.srcObject = stream;
-    await video.play();
-    await shown(video);
+    await stirring(framed(video));
     const scale = Math.min(1, MOST_SIDE / Math.max(video.videoWidth, video.videoHeight));
     const canvas = document.createElement("canvas");
     canvas.width = Math.max(1, Math.round(video.videoWidth * scale));

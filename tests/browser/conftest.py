@@ -16,7 +16,11 @@ from tests.standins.anthropic import AnthropicStandIn
 RECORDING = {"kind": "recording", "locator": "demo"}
 # How long a page may take to show something: only a failure waits that long.
 expect.set_options(timeout=60_000)
-ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
+ARGUMENTS = [
+    "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu",
+    # Nobody is there to say that this tab may be shared.
+    "--auto-accept-this-tab-capture",
+]  # fmt: skip
 CONTEXT: dict[str, Any] = {
     "locale": "en-US",
     "color_scheme": "dark",

@@ -87,12 +87,15 @@ def test_retention_is_saved(settings: Page, studio: Studio) -> None:
     settings.get_by_label("API answers, days").fill("3")
     settings.get_by_label("Sounds of stories, days").fill("45")
     settings.get_by_label("Steps of AI chains, days").fill("60")
+    settings.get_by_label("Events of sessions, days").fill("120")
+    settings.get_by_label("Artifacts of a session, MB").fill("5000")
     settings.get_by_role("button", name="Save retention").click()
     expect(settings.locator("#retention .saved")).to_have_text("Saved")
     [kept] = rows(studio, f"SELECT * FROM {WORKSPACE}")
     days = (kept["keep_fine_days"], kept["keep_answers_days"], kept["keep_sounds_days"])
     assert days == (14, 3, 45)
     assert kept["keep_transitions_days"] == 60
+    assert (kept["keep_events_days"], kept["artifact_quota_mb"]) == (120, 5000)
 
 
 def test_the_context_of_models_is_saved(settings: Page, studio: Studio) -> None:
