@@ -190,6 +190,13 @@ def recover(session: Session) -> AILink | None:
         return head
 
 
+def resume(session: Session) -> None:
+    """Give links that were brought in the row that says where their chain stands."""
+    tip = last(session)
+    if tip is not None:
+        Chain.objects.create(session=session, head=tip, **_since_base(session))
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """The link to go on from; ``note`` says in a sentence when it is not the one that was named."""

@@ -205,6 +205,19 @@ def ids_of(payload: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
+def resume(
+    session: Session, last_seq: int, story_at: datetime | None, counters: Mapping[str, int]
+) -> None:
+    """Go on from a record that was brought in, once, into a session in which nothing happened.
+
+    Inside a transaction. Raises DoesNotExist where something has happened.
+    """
+    known = {name: each for name, each in counters.items() if name in COUNTERS}
+    untouched = SessionStats.objects.filter(session=session, last_seq=0)
+    if not untouched.update(last_seq=last_seq, last_story_at=story_at, **known):
+        raise SessionStats.DoesNotExist(f"session {session.pk} has a record of its own")
+
+
 def say(session: Session, role: str, text: str, code: str = "") -> Message:
     """Write a participant's message to the owner, with its event."""
     with transaction.atomic():

@@ -8,10 +8,12 @@ from datetime import time
 from typing import Any
 from unittest.mock import patch
 
+from django.db import transaction
+
 from broadcast import slots
 from sessions_app import artifacts, commands
 from sessions_app.models import Session
-from stories import keys
+from stories import keys, threads
 from stories.llm import Credentials
 from stories.models import Story
 from tests.broadcast.hearing import press, tell
@@ -46,6 +48,8 @@ def with_a_past(session: Session) -> Session:
 
 def _edit(session: Session, stories: list[Story]) -> None:
     first = stories[0]
+    with transaction.atomic():
+        threads.join(stories[1], threads.Earlier(first, "follow-up"))
     press(session, "story.bookmark", story=first.pk, on=True)
     press(session, "story.correct", story=first.pk, title="=SUM(1) was meant",
           text="It was otherwise. The ferry sails at noon.", reason="A slip.")  # fmt: skip
