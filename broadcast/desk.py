@@ -148,6 +148,7 @@ def clone(call: Call) -> Session:
             SourceSpec(kind=source.kind, locator=source.locator, sort=source.sort),
         )
     slots.copy(origin, session)
+    Session.objects.filter(pk=session.pk).update(made_from=origin)
     return session
 
 

@@ -14,6 +14,7 @@ from broadcast.chat import conversation
 from broadcast.models import Airing, Broadcast
 from broadcast.replay import recordings
 from broadcast.states import State
+from broadcast.transfer import ledger
 from sessions_app import events
 from sessions_app.models import Message, Session, SessionStats
 from sessions_app.models.session import SessionQuerySet
@@ -50,6 +51,7 @@ def manager_page(session: Session) -> dict[str, Any]:
         "recaps": recaps.latest(session),
         "runs": recordings.listed(session, events.OWNER),
         "crew": crew.payload(session, page["figures"], page["sources"]),
+        "transfers": ledger.latest(session),
     }
 
 

@@ -26,6 +26,7 @@ from broadcast.views import (
     stats,
     threads,
     trace,
+    transfers,
     watch,
 )
 
@@ -40,6 +41,9 @@ urlpatterns = [
     path("sessions/<uuid:session_id>/expiry/", manager.expiry, name="session_expiry"),
     path("sessions/<uuid:session_id>/budget/", manager.budget, name="session_budget"),
     path("sessions/<uuid:session_id>/clone/", manager.clone, name="session_clone"),
+    path("sessions/<uuid:session_id>/fork/", transfers.fork, name="session_fork"),
+    path("sessions/<uuid:session_id>/exports/", transfers.export, name="session_export"),
+    path("sessions/import/", transfers.bring, name="session_import"),
     path("sessions/<uuid:session_id>/sources/", sourcing.add, name="source_add"),
     path("sessions/<uuid:session_id>/sources/group/", sourcing.add_group, name="source_group"),
     path("sessions/<uuid:session_id>/sources/test/", sourcing.test_new, name="source_try"),

@@ -17,6 +17,7 @@ import redis
 import structlog
 from django.conf import settings
 from django.db import connection, transaction
+from django.db.models import F
 from django.utils import timezone
 
 from sessions_app import (
@@ -206,16 +207,18 @@ def ids_of(payload: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def resume(
-    session: Session, last_seq: int, story_at: datetime | None, counters: Mapping[str, int]
-) -> None:
-    """Go on from a record that was brought in, once, into a session in which nothing happened.
+    session: Session, before: int, last_seq: int, story_at: datetime | None,
+    counters: Mapping[str, int],
+) -> None:  # fmt: skip
+    """Add what was brought in from elsewhere to the counters, and go on from ``last_seq``.
 
-    Inside a transaction. Raises DoesNotExist where something has happened.
+    Inside a transaction, and only while ``before`` is the last seq; raises DoesNotExist otherwise.
+    The figures over time are the caller's.
     """
-    known = {name: each for name, each in counters.items() if name in COUNTERS}
-    untouched = SessionStats.objects.filter(session=session, last_seq=0)
-    if not untouched.update(last_seq=last_seq, last_story_at=story_at, **known):
-        raise SessionStats.DoesNotExist(f"session {session.pk} has a record of its own")
+    sums = {name: F(name) + each for name, each in counters.items() if name in COUNTERS}
+    mine = SessionStats.objects.filter(session=session, last_seq=before)
+    if not mine.update(last_seq=last_seq, last_story_at=story_at, **sums):
+        raise SessionStats.DoesNotExist(f"session {session.pk} has gone on")
 
 
 def say(session: Session, role: str, text: str, code: str = "") -> Message:

@@ -122,13 +122,18 @@ def _take_in(transfer: Transfer, path: Path, limits: Limits, claim: Claim | None
         try:
             with archive.opened(path, limits) as found, transaction.atomic():
                 taking = Taking(found, transfer.session, transfer.made_by)
-                undo.callback(lambda: [files.remove(each) for each in taking.kept])
+                undo.callback(_remove, taking.kept)
                 _bring_in(taking, transfer)
                 if claim is not None:
                     claim.again(steps.now())
         except (IntegrityError, DataError):
             raise Invalid("The rows of the archive do not fit each other.") from None
         undo.pop_all()
+
+
+def _remove(paths: list[str]) -> None:
+    for path in paths:
+        files.remove(path)
 
 
 def _bring_in(taking: Taking, transfer: Transfer) -> None:
@@ -140,7 +145,7 @@ def _bring_in(taking: Taking, transfer: Transfer) -> None:
     counters = figures.counted(session)
     on_air = head.figures.get("on_air_seconds", 0)
     events.resume(
-        session, taking.archive.rows(EVENTS), checking.moment(head.figures.get("last_story_at")),
+        session, 0, taking.archive.rows(EVENTS), checking.moment(head.figures.get("last_story_at")),
         counters | {"on_air_seconds": checking.whole(on_air)},
     )  # fmt: skip
     settling.runs(session, taking.owner, taking.archive.manifest.exported_at)

@@ -13,7 +13,16 @@ from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from broadcast import pages, schedule
-from broadcast.forms import BudgetForm, ExpiryForm, SettingsForm, SlotForm, SourceForm
+from broadcast.forms import (
+    BudgetForm,
+    ExpiryForm,
+    SettingsForm,
+    SlotForm,
+    SourceForm,
+)
+from broadcast.transfer_forms import (
+    ExportForm,
+)
 from sessions_app import commands
 from sessions_app.errors import SmnbError
 from sessions_app.http import SignedIn, of_session, refused
@@ -48,6 +57,7 @@ def show(
         "expiry_form": expiry_form(session),
         "source_form": SourceForm(),
         "slot_form": SlotForm(initial=editing or _fresh(page["slots"])),
+        "export_form": ExportForm(),
     }
     more = {"groups": groups.every(), "zones": schedule.zones(), "probe": probe}
     found = {**page, **stored, **forms, **more, "editing": editing}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.forms import BaseForm
 from django.http import HttpResponse, HttpResponseRedirect, QueryDict
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -12,6 +13,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from broadcast import listing
 from broadcast.forms import BudgetForm, FilterForm, NewSessionForm, SettingsForm
+from broadcast.transfer_forms import ImportForm
 from broadcast.views import detail
 from sessions_app import commands, lifecycle
 from sessions_app.errors import SmnbError
@@ -40,7 +42,13 @@ def _rows(request: SignedIn) -> dict[str, object]:
 
 
 def _list(request: SignedIn, form: NewSessionForm, status: int = 200) -> HttpResponse:
-    page = {**_rows(request), "form": form}
+    return listed(request, status, form=form)
+
+
+def listed(request: SignedIn, status: int = 200, **forms: BaseForm) -> HttpResponse:
+    """The list; ``forms`` replace those that come empty."""
+    empty = {"form": NewSessionForm(), "import_form": ImportForm()}
+    page = {**_rows(request), **empty, **forms}
     answer = render(request, "sessions_app/list.html", page, status=status)
     patch_vary_headers(answer, ["HX-Request"])
     return answer
