@@ -74,9 +74,7 @@ def test_a_fork_names_what_it_was_made_from(session: Session) -> None:
     assert copy.name == "Morning (fork)"
 
 
-def test_posts_of_a_source_that_is_gone_still_have_one(
-    session: Session, told: list[Story]
-) -> None:
+def test_posts_of_a_source_that_is_gone_still_have_one(session: Session, told: list[Story]) -> None:
     commands.run(
         "source.remove", session.owner, session, {"source": Source.objects.get(session=session).pk}
     )
