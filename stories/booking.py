@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from uuid import UUID
 
 from django.db.models import Count, Q, Sum
@@ -66,15 +66,18 @@ class Booking:
 
     def beyond(self, other: Booking) -> Booking:
         """What this books more than ``other``, which may be less than nothing."""
-        before = asdict(other)
-        return Booking(**{name: each - before[name] for name, each in asdict(self).items()})
+        before = other._figures()
+        return Booking(**{name: each - before[name] for name, each in self._figures().items()})
 
     def counters(self) -> dict[str, int]:
         return {name: getattr(self, name) for name in COUNTED}
 
     def measures(self) -> dict[str, int]:
         """Columns of the buckets that are no counters of the session."""
-        return {name: each for name, each in asdict(self).items() if name not in COUNTED}
+        return {name: each for name, each in self._figures().items() if name not in COUNTED}
+
+    def _figures(self) -> dict[str, int]:
+        return {each.name: getattr(self, each.name) for each in fields(self)}
 
     def sums(self) -> dict[str, int]:
         return {name: getattr(self, name) for name in SUMMED}

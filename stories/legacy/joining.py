@@ -15,6 +15,7 @@ from sessions_app.models import Session
 from sessions_app.series import Extra, Share
 from stories import booking
 from stories.booking import Booking
+from stories.legacy.inserting import insert
 from stories.models import Story, TokenUsage
 
 IMPORTED = events.declare("legacy.imported", "Rows of the old system joined the session.")
@@ -23,7 +24,8 @@ RETURNED = events.declare("legacy.returned", "Adopted rows went back to quaranti
 
 def join(session: Session, stories: Sequence[Story], usage: Sequence[TokenUsage]) -> None:
     """Store rows that are dated already; in the caller's transaction, of which it is the last act."""
-    store(stories, usage)
+    insert(stories)
+    insert(usage)
     count(session, stories, usage, IMPORTED, arrived(stories, usage))
 
 

@@ -25,14 +25,14 @@ def story_row(session: Session, document: StoryDocument) -> Story:
     title = document.title or (item.title if item else "") or narrative
     return Story(
         session=session,
-        origin=Story.Origin.LEGACY,
-        state=Story.State.AIRED,
+        origin=str(Story.Origin.LEGACY),
+        state=str(Story.State.AIRED),
         title=clean_line(title, 300) or clean_line(narrative, 300),
         narrative=narrative,
         summary=clean_text(document.summary or "", 2_000),
         tone=document.tone,
         priority=document.priority,
-        agent_type=clean_line(document.agent_type, 16),
+        agent_type=_name(document.agent_type, 16),
         sentiment=document.sentiment if document.sentiment in SENTIMENTS else "neutral",
         topics=[clean_line(topic, 40) for topic in (document.topics or [])[:5]],
         note=_note(item),
@@ -66,8 +66,8 @@ def usage_row(session: Session, document: UsageDocument) -> TokenUsage:
     return TokenUsage(
         session=session,
         operation=f"{document.request_type}-{document.action}",
-        state=TokenUsage.State.FINAL,
-        model=clean_line(document.model, 80),
+        state=str(TokenUsage.State.FINAL),
+        model=_name(document.model, 80),
         max_tokens=0,
         input_tokens=document.input_tokens,
         output_tokens=document.output_tokens,
@@ -75,7 +75,7 @@ def usage_row(session: Session, document: UsageDocument) -> TokenUsage:
         cost_upper=cost or 0,
         unpriced=cost is None,
         price_version=prices.VERSION,
-        request_id=clean_line(document.request_id, 80),
+        request_id=_name(document.request_id, 80),
         error="" if document.success else clean_line(document.error_message or "failed", 60),
         duration_ms=document.duration,
         created_at=document.timestamp,
@@ -83,6 +83,11 @@ def usage_row(session: Session, document: UsageDocument) -> TokenUsage:
         legacy_id=document.old_id,
         reported_cost=int(Decimal(repr(document.estimated_cost)) * prices.UNIT),
     )
+
+
+def _name(text: str, limit: int) -> str:
+    """What a machine gave as a name: no prose, so nothing has to be read out of it."""
+    return text.replace("\0", "")[:limit]
 
 
 def price(model: str, fresh: int, output: int) -> int | None:

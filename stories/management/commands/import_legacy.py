@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from contextlib import ExitStack
+import logging
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TextIO
@@ -12,7 +14,7 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from sessions_app import context
+from sessions_app import context, events
 from sessions_app.errors import SmnbError
 from stories.legacy.archive import Snapshot
 from stories.legacy.importing import Import
@@ -41,6 +43,7 @@ class Command(BaseCommand):
         owner = _owner(options["owner"])
         with ExitStack() as stack:
             stack.enter_context(context.door(user=owner.pk, command="import_legacy"))
+            stack.enter_context(_said_once(logging.getLogger(events.__name__)))
             progress = stack.enter_context(Progress(self.stderr))
             try:
                 snapshot = stack.enter_context(Snapshot(options["zip"]))
@@ -56,6 +59,24 @@ class Command(BaseCommand):
         self.stdout.write("\n".join(report.lines()))
         if options["dry_run"]:
             self.stdout.write("Nothing was written: this was a dry run.")
+
+
+@contextmanager
+def _said_once(logger: logging.Logger) -> Iterator[None]:
+    """Have the same thing said once: without a studio, no event of thousands finds anybody."""
+    said: set[str] = set()
+
+    def first(record: logging.LogRecord) -> bool:
+        what = str(record.msg.get("event") if isinstance(record.msg, dict) else record.msg)
+        new = what not in said
+        said.add(what)
+        return new
+
+    logger.addFilter(first)
+    try:
+        yield
+    finally:
+        logger.removeFilter(first)
 
 
 class Findings:
