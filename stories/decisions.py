@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.utils import timezone
 
 from sessions_app.errors import Conflict, Invalid
@@ -92,13 +92,20 @@ def undo(act: UUID, actor: User) -> Act:
 
 def undoable(act: UUID) -> QuerySet[Record]:
     """The records of an act about which it is the last word."""
+    return _last_decided(Record.objects.filter(decisions__act=act)).filter(last_act=act)
+
+
+def standing(acts: Sequence[UUID]) -> dict[UUID, int]:
+    """About how many records each act is the last word, where it is about any."""
+    among = QuarantineDecision.objects.filter(act__in=acts).values("record")
+    rows = _last_decided(Record.objects.filter(pk__in=among)).filter(last_act__in=acts)
+    return dict(rows.order_by().values_list("last_act").annotate(number=Count("pk")))
+
+
+def _last_decided(records: QuerySet[Record]) -> QuerySet[Any, Any]:
     latest = QuarantineDecision.objects.filter(record=OuterRef("pk")).order_by("-id")
-    return (
-        Record.objects.filter(decisions__act=act)
-        .annotate(last_act=Subquery(latest.values("act")[:1]))
-        .filter(last_act=act)
-        .exclude(state=State.WAITING)
-    )
+    decided = records.exclude(state=State.WAITING)
+    return decided.annotate(last_act=Subquery(latest.values("act")[:1]))
 
 
 def undo_all(records: QuerySet[Record], actor: User) -> Act:

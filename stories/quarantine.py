@@ -18,6 +18,7 @@ from pydantic_core import from_json
 
 from stories.models import QuarantinedRecord
 
+MOST_NUMBER = 1e300  # what is larger, databases read in different ways
 KINDS = ("story", "usage")
 
 
@@ -95,6 +96,8 @@ def _storable(value: Any) -> Any:
         return [_storable(each) for each in value]
     if isinstance(value, dict):
         return {_text(name): _storable(each) for name, each in value.items()}
+    if isinstance(value, int | float) and not -MOST_NUMBER < value < MOST_NUMBER:
+        return str(value)[:100] if isinstance(value, float) else f"{value:#x}"[:100]
     return value
 
 

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from django.apps import apps
+
 Row = dict[str, Any]
 Lines = Iterable[Row | bytes]
 START = 1_759_241_722_513.942  # ms: 30 September 2025
@@ -57,6 +59,14 @@ def usage(number: int = 1, **changes: Any) -> Row:
 def _with(row: Row, changes: Row) -> Row:
     """``changes`` in the row; what is ``...`` there is left out."""
     return {key: each for key, each in {**row, **changes}.items() if each is not ...}
+
+
+def all_rows() -> dict[str, list[Row]]:
+    """Every row of every table, to see whether anything changed."""
+    return {
+        model._meta.label: list(model._base_manager.order_by("pk").values())
+        for model in apps.get_models()
+    }
 
 
 def export(path: Path, folder: str = "", **tables: Lines) -> Path:
