@@ -9,7 +9,10 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import datetime
+from typing import Any
+from uuid import UUID
 
 from django.db import transaction
 from django.utils import timezone
@@ -19,6 +22,9 @@ from sessions_app.logfiles import LogFile
 from sessions_app.loglines import Line, Page, Wanted
 from sessions_app.models import Artifact, Session
 
+LINES = 100  # on a page
+FIRST = ("id", "timestamp", "level", "environment", "event", "request", "stack", "exception")
+HIDDEN = {*FIRST, "session", "logger", "operation", "user"}
 EVERY = 3600.0  # seconds
 LOT = 100  # folders a round
 MARGIN = 120.0  # seconds by which what one look has seen is looked at once more
@@ -26,18 +32,41 @@ MEDIA_TYPE = "application/x-ndjson"
 State = Artifact.State
 
 
-def find(session: Session, wanted: Wanted, limit: int = 100) -> Page:
-    """One page of the session's lines."""
+def find(session: Session, wanted: Wanted, limit: int = LINES) -> Page:
+    """One page of the session's lines, newest first."""
     return loglines.find(session.folder, wanted, limit)
 
 
-def everywhere(id_: str, limit: int = 1000) -> Iterator[tuple[str, Line]]:
-    """The lines of all sessions with this id, or of this request: (session, line), oldest first."""
-    for name in logfiles.folders():
-        by_request = loglines.find(name, Wanted(request=id_), limit).lines
-        by_id = loglines.find(name, Wanted(text=id_), limit).lines if not by_request else []
-        for line in reversed(by_request or [each for each in by_id if each["id"] == id_]):
-            yield str(line.get("session", "")), line
+def page(session: Session, wanted: Wanted) -> dict[str, Any]:
+    """One page as people read it: {lines, next, stopped}."""
+    found = find(session, wanted)
+    lines = [_shown(line) for line in found.lines]
+    return {"lines": lines, "next": found.next, "stopped": events.stamp(found.stopped)}
+
+
+def _shown(line: Line) -> dict[str, Any]:
+    """A line with what everybody looks for first, and the rest by name."""
+    first = {name: str(line.get(name, "")) for name in FIRST}
+    return {**first, "rest": [(name, line[name]) for name in line if name not in HIDDEN]}
+
+
+def everywhere(id_: str, session_id: UUID | None = None) -> Iterator[Line]:
+    """The lines of all sessions, or of one, with this id, or else of this request; newest first."""
+    chosen = Session.objects.exclude(folder="")
+    if session_id is not None:
+        chosen = chosen.filter(pk=session_id)
+    for folder in chosen.order_by("-created_at").values_list("folder", flat=True).iterator():
+        named = [each for each in _all(folder, Wanted(text=id_)) if each["id"] == id_]
+        yield from named or _all(folder, Wanted(request=id_))
+
+
+def _all(folder: str, wanted: Wanted) -> Iterator[Line]:
+    while True:
+        found = loglines.find(folder, wanted, 1000)
+        yield from found.lines
+        if not found.next:
+            return
+        wanted = replace(wanted, before=found.next)
 
 
 def register(session: Session) -> int:

@@ -7,8 +7,8 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, BinaryIO
 
 from sessions_app import context, files, logfiles
 from sessions_app.logfiles import LogFile
@@ -17,7 +17,7 @@ ENVIRONMENTS = ("browser", "server", "worker", "command", "agent")
 LEVELS = ("debug", "info", "warning", "error", "critical")
 CHUNK = 1 << 16
 NEAR = 200  # so many lines of one file may stand in another order than their ids
-MOST_BYTES = 64_000_000  # read for one page; the next page goes on from there
+MOST_BYTES = 16_000_000  # read for one page; the next page goes on from there
 
 Line = dict[str, Any]
 
@@ -94,7 +94,7 @@ class Meter:
         self.left = most
 
 
-def find(folder: str, wanted: Wanted, limit: int = 100, most_bytes: int = MOST_BYTES) -> Page:
+def find(folder: str, wanted: Wanted, limit: int = 100, *, most_bytes: int = MOST_BYTES) -> Page:
     """One page of a session's lines."""
     meter = Meter(most_bytes)
     found = [file for file in logfiles.found(folder, logfiles.LOGS) if wanted.reads(file)]
@@ -124,7 +124,7 @@ def _merged(
 def _of_file(file: LogFile, wanted: Wanted, meter: Meter) -> Iterator[tuple[str, Line | None]]:
     """A file's lines from its end; those that crossed on their way are put in order."""
     heap: list[tuple[int, int, str, Line | None]] = []
-    for number, raw in enumerate(backwards(file.path, meter)):
+    for number, raw in enumerate(backwards(file.path, meter, wanted.before)):
         line_id = _id_in(raw)
         if line_id is None:
             continue
@@ -143,10 +143,13 @@ def _id_in(raw: bytes) -> str | None:
     return found if context.moment_of(found) is not None else None
 
 
-def backwards(path: str, meter: Meter) -> Iterator[bytes]:
-    """The whole lines of a file from its end; what is half written is left out."""
+def backwards(path: str, meter: Meter, before: str = "") -> Iterator[bytes]:
+    """The whole lines of a file from its end, or from about the line with the id ``before``.
+
+    What is half written is left out.
+    """
     with files.where(path).open("rb") as file:
-        end, tail, first = file.seek(0, os.SEEK_END), b"", True
+        end, tail, first = _end_of(file, before), b"", True
         while end > 0:
             begin = max(0, end - CHUNK)
             file.seek(begin)
@@ -161,9 +164,17 @@ def backwards(path: str, meter: Meter) -> Iterator[bytes]:
             yield tail
 
 
-def at(line: Line) -> datetime | None:
-    """When a line was written."""
-    try:
-        return datetime.fromisoformat(str(line.get("timestamp"))).astimezone(UTC)
-    except ValueError:
-        return None
+def _end_of(file: BinaryIO, before: str) -> int:
+    """Where reading begins: by halves, as ids grow along the file, with room for lines that cross."""
+    size = file.seek(0, os.SEEK_END)
+    low, high = 0, size if before else 0
+    while high - low > CHUNK:
+        middle = (low + high) // 2
+        file.seek(middle)
+        file.readline()
+        line_id = _id_in(file.readline())
+        if line_id is not None and line_id < before:
+            low = middle
+        else:
+            high = middle
+    return min(size, high + CHUNK) if before else size

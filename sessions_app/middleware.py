@@ -29,10 +29,15 @@ def arrived(request: HttpRequest, **fields: object) -> None:
     context.bind(**fields)
 
 
-def request_id(request: HttpRequest) -> str:
-    """The id a proxy before us gave, if it is one that can stand in a log, or a new one."""
+def _named(request: HttpRequest) -> str:
+    """The id a proxy before us gave, if it is one that can stand in a log, or a new one.
+
+    Pages find it in ``request.META`` and tell it with what goes wrong on them.
+    """
     given = request.headers.get(HEADER, "")
-    return given if _WELL_FORMED.fullmatch(given) else context.new_id()
+    id_ = given if _WELL_FORMED.fullmatch(given) else context.new_id()
+    request.META["SMNB_REQUEST_ID"] = id_
+    return id_
 
 
 class ContextMiddleware:
@@ -52,14 +57,14 @@ class ContextMiddleware:
             return self._acall(request)
         if request.path.startswith(self._static):
             return self.get_response(request)
-        id_, began = request_id(request), time.monotonic()
+        id_, began = _named(request), time.monotonic()
         with _door(request, id_):
             return _answered(request, self.get_response(request), id_, began)
 
     async def _acall(self, request: HttpRequest) -> HttpResponseBase:
         if request.path.startswith(self._static):
             return await self._awaited(request)
-        id_, began = request_id(request), time.monotonic()
+        id_, began = _named(request), time.monotonic()
         with _door(request, id_):
             return _answered(request, await self._awaited(request), id_, began)
 

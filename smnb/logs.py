@@ -24,7 +24,7 @@ _FIRST = ("id", "timestamp", "level", "logger", "event")
 def add_id(_logger: object, _name: str, event: MutableMapping[str, Any]) -> Any:
     """structlog processor: the line's id, the same for every handler."""
     record = event.get("_record")
-    event["id"] = context.new_id() if record is None else _id_of(record)
+    event.setdefault("id", context.new_id() if record is None else _id_of(record))
     return event
 
 

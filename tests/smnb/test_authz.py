@@ -55,6 +55,7 @@ KEEPING = {
     "keep_transitions_days": "30", "keep_events_days": "90", "artifact_quota_mb": "2048",
 }  # fmt: skip
 CONTEXT = {"compact_tokens": "4000", "reset_operations": "500", "draft_idle_minutes": "120"}
+BROKEN = {"kind": "error", "message": "x is not defined"}
 DRAFT = {"typed": "tides", "words": "300", "style": "report"}
 
 TABLE: dict[tuple[str, str], tuple[Row, dict[str, Any]]] = {
@@ -157,6 +158,8 @@ TABLE: dict[tuple[str, str], tuple[Row, dict[str, Any]]] = {
     (f"{A}/artifacts/<artifact>", "GET"): (MINE, {}),
     (f"{A}/artifacts/<artifact>", "DELETE"): (MINE, {}),
     ("broadcast/<session>/replay/<run_number>/", "GET"): (OWN, {}),
+    ("broadcast/<session>/log/", "GET"): (OWN, {}),
+    ("broadcast/<session>/log/browser/", "POST"): ((302, 404, 404, 204), BROKEN),
     ("broadcast/<session>/rundown/", "GET"): (OWN, {}),
     ("broadcast/<session>/rundown/change/", "POST"): (DOES, {"do": "pin 1"}),
     ("broadcast/<session>/break-in/", "POST"): (DOES, BREAK_IN),

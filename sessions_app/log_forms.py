@@ -1,0 +1,55 @@
+"""Forms of the log: which lines are wanted, and what a browser tells of its errors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+
+from sessions_app.browser_errors import KINDS
+from sessions_app.loglines import ENVIRONMENTS, LEVELS, Wanted
+
+SEARCH = {"autocomplete": "off", "spellcheck": "false"}
+
+
+class LogForm(forms.Form):
+    """What of the log is looked for; everything may be left out."""
+
+    environment = forms.ChoiceField(
+        choices=[("", "All"), *((name, name.capitalize()) for name in ENVIRONMENTS)],
+        required=False,
+    )
+    level = forms.ChoiceField(
+        choices=[("", "All"), *((name, name.capitalize()) for name in LEVELS[2:])],
+        required=False, label="Level, and worse",
+    )  # fmt: skip
+    request = forms.CharField(
+        max_length=64, required=False, label="Request id", widget=forms.TextInput(attrs=SEARCH)
+    )
+    text = forms.CharField(
+        max_length=200, required=False, label="Text or line id",
+        widget=forms.TextInput(attrs={"type": "search", **SEARCH}),
+    )  # fmt: skip
+    before = forms.RegexField(r"^[0-9a-f]{20}$", required=False, widget=forms.HiddenInput)
+
+    def wanted(self) -> Wanted:
+        """What is looked for; what cannot be meant is left out."""
+        self.is_valid()
+        return Wanted(**self.cleaned_data)
+
+
+class BrowserErrorForm(forms.Form):
+    """One error as static/js/errors.js tells it; ``asked`` is the id of a request."""
+
+    kind = forms.ChoiceField(choices=[(name, name) for name in KINDS])
+    message = forms.CharField(max_length=500)
+    source = forms.CharField(max_length=300, required=False)
+    line = forms.IntegerField(min_value=0, max_value=10**9, required=False)
+    column = forms.IntegerField(min_value=0, max_value=10**9, required=False)
+    stack = forms.CharField(max_length=4000, required=False)
+    page = forms.CharField(max_length=300, required=False)
+    status = forms.IntegerField(min_value=0, max_value=999, required=False)
+    asked = forms.RegexField(r"^[A-Za-z0-9][A-Za-z0-9_-]{7,63}$", required=False)
+
+    def report(self, agent: str) -> dict[str, Any]:
+        return {**self.cleaned_data, "agent": agent[:300]}
