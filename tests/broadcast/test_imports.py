@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import json
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +11,8 @@ from django.contrib.auth.models import User
 
 from broadcast.transfer import formats, importing
 from broadcast.transfer.tables import TABLES
-from sessions_app import artifacts, audits, files
-from sessions_app.models import Session, SessionEvent
+from sessions_app import audits
+from sessions_app.models import Session
 from tests.broadcast.told import with_a_past
 
 pytestmark = pytest.mark.django_db
