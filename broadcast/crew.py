@@ -8,7 +8,9 @@ from typing import Any
 
 from broadcast import orchestrator
 from sessions_app import events, participants, steps
-from sessions_app.models import Session
+from sessions_app.models import Session, Step
+from stories.drafting import room
+from stories.models import DraftMessage
 
 Shown = Mapping[str, Any]
 
@@ -22,12 +24,7 @@ def payload(session: Session, figures: Shown, sources: Iterable[Shown]) -> list[
         *_people(session),
         _host(session, figures),
         _producer(sources),
-        {
-            "role": "agents",
-            "name": "Agents",
-            "doing": "None has worked here: the writers' room brings them.",
-            "last_at": None,
-        },
+        _agents(session),
     ]
 
 
@@ -61,4 +58,18 @@ def _producer(sources: Iterable[Shown]) -> dict[str, Any]:
         "name": "Producer",
         "doing": "",
         "last_at": max(polled, default=None),
+    }
+
+
+def _agents(session: Session) -> dict[str, Any]:
+    """The agents' last turn of any draft, or now while one of them is at work."""
+    taken = Step.objects.filter(session=session, kind=room.TURN, state=Step.State.LEASED)
+    turns = DraftMessage.objects.filter(session=session).order_by("-id")
+    last = turns.values_list("created_at", flat=True).first()
+    never = "" if last else "None has worked here: the writers' room brings them."
+    return {
+        "role": "agents",
+        "name": "Agents",
+        "doing": "At work now." if taken.exists() else never,
+        "last_at": events.stamp(last),
     }

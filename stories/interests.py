@@ -43,6 +43,7 @@ def want(session: Session, text: str, weight: str) -> Interest:
     if not key:
         raise Invalid("An interest needs a letter or a number.")
     with transaction.atomic():
+        _hold(session)
         mine = Interest.objects.filter(session=session)
         if not mine.filter(folded=key).exists() and mine.count() >= MOST:
             raise Conflict(f"There are {MOST} interests, which is all there can be. Remove some.")
@@ -56,12 +57,18 @@ def want(session: Session, text: str, weight: str) -> Interest:
 def drop(session: Session, interest_id: int) -> Interest:
     """Take the interest back."""
     with transaction.atomic():
+        _hold(session)
         interest = Interest.objects.filter(session=session, pk=interest_id).first()
         if interest is None:
             raise NotFound("This session has no such interest.")
         Interest.objects.filter(pk=interest.pk).delete()
         _changed(session)
     return interest
+
+
+def _hold(session: Session) -> None:
+    """One after the other: whoever weighs the posts knows the interest that came before."""
+    Session.objects.select_for_update(no_key=True).values_list("pk").get(pk=session.pk)
 
 
 def of_session(session: Session) -> list[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from broadcast.chat import plans, questions, rules
 from broadcast.chat.inquiry import Inquiry, Reply, Wanted
@@ -21,19 +21,19 @@ class RuleAnswerer:
         self._note = note
 
     def answer(self, inquiry: Inquiry, on_text: Callable[[str], None]) -> Reply:
-        wanted = rules.wanted(inquiry)
-        text = f"{self._note} {_said(inquiry, wanted)}".strip()
+        wanted = [(each, _reason(inquiry.session, each)) for each in rules.wanted(inquiry)]
+        fit = tuple(each for each, reason in wanted if not reason)
+        reasons = [reason for _, reason in wanted if reason]
+        text = f"{self._note} {_said(inquiry, fit, reasons)}".strip()
         on_text(text)
-        return Reply(text, tuple(wanted))
+        return Reply(text, fit)
 
 
-def _said(inquiry: Inquiry, wanted: list[Wanted]) -> str:
-    if not wanted:
-        return questions.answered(inquiry) or questions.HELP
-    reasons = list(filter(None, (_reason(inquiry.session, each) for each in wanted)))
-    if len(reasons) == len(wanted):
-        return " ".join(reasons)
-    return " ".join([PLANNED, *reasons])
+def _said(inquiry: Inquiry, fit: Sequence[Wanted], reasons: Sequence[str]) -> str:
+    """What is understood, and why some of it cannot be; else the answer to a question."""
+    if fit or reasons:
+        return " ".join([PLANNED, *reasons] if fit else reasons)
+    return questions.answered(inquiry) or questions.HELP
 
 
 def _reason(session: Session, wanted: Wanted) -> str:

@@ -10,10 +10,19 @@ from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import connection, models, transaction
+from django.db.models import Max
 from django.utils import timezone
 
 from sessions_app import series
-from sessions_app.models import Bucket, Session, SessionStats, Tally
+from sessions_app.models import (
+    AILink,
+    AITransition,
+    Bucket,
+    Chain,
+    Session,
+    SessionStats,
+    Tally,
+)
 from stories import search_index
 from stories.models import Source, SourcePost, Story, StoryThread, Trend, TrendBucket
 
@@ -77,6 +86,7 @@ class Newsroom:
         in_lots(Story, (self.story(post, threads) for post in posts))
         self.figures(stories)
         self.market()
+        self.chain(stories // 20)
 
     def posts(self, source: Source, numbers: range) -> list[SourcePost]:
         return SourcePost.objects.bulk_create(
@@ -98,6 +108,30 @@ class Newsroom:
             completed_at=self.now, thread=self.dice.choice(threads), relation="follow-up",
             topics=self.dice.choices(WORDS, k=3),
         )  # fmt: skip
+
+    def chain(self, links: int) -> None:
+        first = (AILink.objects.aggregate(last=Max("pk"))["last"] or 0) + 1
+        rows = [
+            AILink(
+                pk=first + at, session=self.session, number=at + 1, source="narration", tokens=90,
+                previous_id=first + at - 1 if at else None, model="extractive",
+                context_head_id=first + at - 1 if at else None, provider_id=f"offline-{first + at}",
+            )
+            for at in range(links)
+        ]  # fmt: skip
+        in_lots(AILink, iter(rows))
+        in_lots(
+            AITransition,
+            (
+                AITransition(
+                    session=self.session, old_id=row.previous_id, new=row, source=row.source
+                )
+                for row in rows
+            ),
+        )
+        Chain.objects.create(
+            session=self.session, head=rows[-1], tokens=90 * links, operations=links
+        )
 
     def figures(self, stories: int) -> None:
         in_lots(

@@ -251,3 +251,10 @@ def test_earlier_exchanges_are_few_and_short(session: Session) -> None:
     assert 0 < len(found) <= conversation.EXCHANGES
     assert found[-1].link is not None
     assert all(len(each.question) <= 600 for each in found)
+
+
+def test_what_rules_cannot_propose_is_said_once_with_its_reason(session: Session) -> None:
+    answer = ask(session, "Pin 123456789, more science")
+    assert plan_of(answer) == [("interest.set", {"text": "science", "weight": "more"})]
+    assert answer.text.endswith("No such post waits in this session.")
+    assert ask(session, "Pin 123456789").text == "No such post waits in this session."

@@ -16,12 +16,13 @@ from django.test.utils import CaptureQueriesContext
 
 from broadcast import crew, orchestrator, pages
 from broadcast.models import Broadcast, Slot
-from sessions_app import commands, lifecycle, steps
+from sessions_app import commands, events, lifecycle, steps
 from sessions_app.lifecycle import PICO
 from sessions_app.models import Participant, Session, SessionStats, Step
 from stories import reading
 from stories.models import Source, SourceGroup, SourcePost, Story
 from tests.conftest import MakeSession, run_due_steps
+from tests.stories.drafting import read_posts, started, turn
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -179,6 +180,21 @@ def test_the_host_at_work_is_said_to_be(session: Session) -> None:
     Step.objects.update(state="done", lease_until=None)
     found = {one["role"]: one for one in crew.payload(session, *_shown(session))}
     assert found["host"]["doing"] == ""
+
+
+def test_the_agents_who_worked_in_the_session_are_told_of(session: Session) -> None:
+    read_posts(session)
+    draft = started(session)
+    turn(draft)
+    (last,) = draft.messages.all()
+    found = {one["role"]: one for one in crew.payload(session, *_shown(session))}
+    assert found["agents"]["last_at"] == events.stamp(last.created_at)
+    assert found["agents"]["doing"] == ""
+    step = Step.objects.get(kind="draft_turn")
+    Step.objects.filter(pk=step.pk).update(due_at=steps.now() - timedelta(seconds=1))
+    assert steps.claim(step.pk) is not None
+    found = {one["role"]: one for one in crew.payload(session, *_shown(session))}
+    assert found["agents"]["doing"] == "At work now."
 
 
 def _shown(session: Session) -> tuple[Any, Any]:

@@ -19,6 +19,7 @@ from stories import interests, posts, tastes
 from stories.models import Interest, Source, SourcePost
 from stories.scoring import INTEREST, label_of
 from tests.conftest import make_post
+from tests.together import together
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
 
@@ -155,6 +156,15 @@ def test_there_is_an_end_to_interests(session: Session) -> None:
         want(session, "one more")
     want(session, "word 1", "less")
     assert Interest.objects.count() == interests.MOST
+
+
+def test_two_interests_at_once_are_weighed_together(session: Session, source: Source) -> None:
+    both = make_post(source, "t1", "Tides turn a mill")
+    before = both.rank - both.priority
+    together(4, lambda at: want(session, ("tides", "mills", "tides", "mills")[at]))
+    post = fresh(both)
+    assert post.parts["interest"] == 1
+    assert post.rank - post.priority == pytest.approx(before)
 
 
 def test_another_session_is_not_touched(
