@@ -217,6 +217,13 @@ def test_the_chat_works_without_script(session: Session, client_of: ClientOf) ->
     assert Message.objects.get().text == "What is next?"
 
 
+def test_the_end_of_a_line_counts_once(session: Session, client_of: ClientOf) -> None:
+    lines = "\r\n".join(["What is next, and why is that?"] * 64)
+    answer = client_of(session.owner).post(f"/broadcast/{session.pk}/chat/", {"text": lines})
+    assert (answer.status_code, len(lines) > conversation.MOST_TEXT) == (302, True)
+    assert Message.objects.get(role="human").text.count("\n") == 63
+
+
 def test_an_example_is_said_by_its_button(session: Session, client_of: ClientOf) -> None:
     browser, path = client_of(session.owner), f"/broadcast/{session.pk}/"
     page = browser.get(path).content.decode()
