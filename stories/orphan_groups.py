@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from django.core.exceptions import ValidationError
-from django.db.models import Count, F, Max, Min, QuerySet
+from django.db.models import Count, DateTimeField, Max, Min, QuerySet
 from django.db.models.functions import Coalesce
 
 from sessions_app.errors import NotFound
@@ -109,7 +109,9 @@ def _candidates(groups: Sequence[Group]) -> list[Session]:
     last = max(group.last for group in groups) + AROUND
     return list(
         Session.objects.filter(owner__in=owners, created_at__lte=last)
-        .annotate(until=Coalesce(F("stats__last_story_at"), F("created_at")))
+        .annotate(
+            until=Coalesce("stats__last_story_at", "created_at", output_field=DateTimeField())
+        )
         .filter(until__gte=first)
         .order_by("-created_at")[:MOST_SESSIONS]
     )

@@ -258,7 +258,7 @@ def test_a_later_export_brings_what_is_new(tmp_path: Path, owner: User) -> None:
 def test_the_report_file_names_every_row_that_is_not_in_a_session(
     zip_: Path, owner: User, tmp_path: Path
 ) -> None:
-    told = [story(1), story(2, session_id=None), b"{", story(3, tone="?")]
+    told: list[Any] = [story(1), story(2, session_id=None), b"{", story(3, tone="?")]
     found = tmp_path / "report.jsonl"
     bring(export(zip_, sessions=[session()], story_history=told), "--report", str(found))
     rows = [json.loads(line) for line in found.read_text().splitlines()]
