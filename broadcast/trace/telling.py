@@ -121,8 +121,10 @@ def _queued(found: Evidence, post: SourcePost) -> Hop:
 def _claimed(found: Evidence, post: SourcePost) -> Hop:
     claims = [event for event in found.claims if event.at <= found.story.created_at]
     last = claims[-1] if claims else None
-    note = "Its event is archived." if found.archived and last is None else ""
-    if len(claims) > 1:
+    note = "At the first attempt."
+    if last is None:
+        note = "Its event is archived." if found.archived else ""
+    elif len(claims) > 1:
         moments = ", ".join(f"{event.at:%H:%M:%S}" for event in claims[:-1])
         note = f"Taken before at {moments} UTC, and given back each time."
     return Hop(
@@ -170,7 +172,13 @@ def _stored(found: Evidence) -> Hop:
 def _published(found: Evidence) -> Hop:
     events = found.of_type(feed.WRITTEN)
     if events:
-        return Hop(name=Name.PUBLISHED, at=events[0].at, seq=events[0].seq, attempts=len(events))
+        return Hop(
+            name=Name.PUBLISHED,
+            at=events[0].at,
+            seq=events[0].seq,
+            attempts=len(events),
+            note="To every open page of the owner.",
+        )
     if found.archived:
         return Hop(name=Name.PUBLISHED, note="Its event is archived.")
     if found.brought or found.story.origin == Origin.LEGACY:
@@ -207,12 +215,14 @@ def _aired(found: Evidence) -> Hop:
 def _on_the_air(found: Evidence) -> Hop:
     latest, end = found.airings[-1], found.ends[-1]
     events = found.of_type(airing.AIRED)
-    pulled = found.story.state == State.KILLED
+    note = f"In run {latest.run.number}."
+    if found.story.state == State.KILLED:
+        note += " A person pulled it later."
     return Hop(
         name=Name.AIRED, at=latest.aired_at, until=latest.finished_at or latest.finish_at,
         seq=events[-1].seq if events else None, attempts=len(found.airings), step=end,
         epoch=end.epoch if end else None,
-        note="Pulled later by a person." if pulled else "",
+        note=note,
     )  # fmt: skip
 
 
