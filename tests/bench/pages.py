@@ -22,7 +22,7 @@ PAGES = (
     "/broadcast/{}/threads/", "/broadcast/{}/chain/", "/stats/?session={}", "/stats/?session={}&size=60",
     "/market/?session={}", "/market/?session={}&kind=source", "/drafting/?session={}",
     "/sessions/{}/search/?q=ferry+storm", "/sessions/{}/search/?q=comet&tone=analysis",
-    "/docs/", "/account/", "/settings/",
+    "/docs/", "/account/", "/settings/", "/broadcast/{}/trace/", "/settings/stories/",
 )  # fmt: skip
 PUBLIC = ("", "overlay/", "feed.atom", "feed.json", "podcast.xml")
 

@@ -74,7 +74,8 @@ def told(studio: Studio) -> dict[str, str]:
     stories = studio.items(session, "stories")
     thread = next(story["thread"]["id"] for story in stories if story["thread"])
     token = shown["watch_url"].split("/watch/")[1].strip("/")
-    return {"session": session, "token": token, "thread": str(thread)}
+    story = str(stories[0]["id"])
+    return {"session": session, "token": token, "thread": str(thread), "story": story}
 
 
 def sign_in(page: Page, studio: Studio, name: str = "studio", password: str = PASSWORD) -> None:

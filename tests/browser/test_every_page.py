@@ -29,6 +29,8 @@ OWNED = (
     "/market/?session={empty}", "/drafting/?session={session}",
     "/drafting/{session}/{draft}/", "/drafting/{session}/{draft}/?version=2&against=1",
     "/drafting/{session}/{draft}/edit/", "/docs/", "/account/", "/settings/",
+    "/broadcast/{session}/trace/", "/broadcast/{empty}/trace/", "/settings/stories/",
+    "/broadcast/{session}/trace/{story}/",
 )  # fmt: skip
 PUBLIC = ("/watch/{token}/", "/watch/{token}/overlay/", "/login/")
 
