@@ -40,7 +40,7 @@ class NewSession(Payload):
 
     name: str = Field(min_length=1, max_length=120)
     type: Literal["broadcast", "writing"] = "broadcast"
-    sources: list[SourceSpec] = Field(default_factory=list, max_length=50)
+    sources: list[SourceSpec] = Field(default_factory=list, max_length=500)
     groups: list[str] = Field(default_factory=list, max_length=20)
     settings: NarrationSettings = Field(default_factory=NarrationSettings)
     budget_usd: Decimal | None = Field(None, ge=0, le=1_000_000)

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
+from django.conf import settings
 from django.db import transaction
 from django.db.models import CharField, Exists, OuterRef, QuerySet
 from django.db.models.functions import Cast
@@ -19,7 +20,13 @@ from broadcast import orchestrator, schedule
 from broadcast.models import Slot
 from broadcast.schedule import Window
 from broadcast.states import State
-from sessions_app import events, steps, sweeper
+from sessions_app import (
+    context,
+    events,
+    limits,
+    steps,
+    sweeper,
+)
 from sessions_app.errors import Conflict, NotFound, SmnbError
 from sessions_app.models import Session, Step
 from sessions_app.steps import Claim, Kind
@@ -28,7 +35,6 @@ log = structlog.get_logger(__name__)
 
 CHANGED = events.declare("slot.changed", "The schedule changed, or a slot had its turn.")
 SCHEDULE = "schedule"
-MOST = 20
 SOON = timedelta(seconds=2)
 
 WENT_ON = "Took the session on air at its last turn."
@@ -77,10 +83,11 @@ def _record(session: Session) -> None:
 
 
 def add(session: Session, times: dict[str, Any]) -> Slot:
-    """Add a slot; a session may have twenty. It goes on air at once when it is time."""
+    """Add a slot; a session may have so many. It goes on air at once when it is time."""
+    most = settings.SMNB.limit_slots
     with transaction.atomic():
-        if len(_held(session)) >= MOST:
-            raise Conflict(f"A session has at most {MOST} slots. Change or remove one.")
+        if limits.reached(len(_held(session)), most):
+            raise Conflict(f"A session has at most {most} slots. Change or remove one.")
         slot = Slot.objects.create(session=session, **times)
         _arm(slot)
         _record(session)

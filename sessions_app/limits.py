@@ -23,6 +23,11 @@ class TooMany(SmnbError):
         self.after = after
 
 
+def reached(number: int, limit: int) -> bool:
+    """Whether there are as many as there may be."""
+    return 0 < limit <= number
+
+
 def count(name: str, who: object, limit: int, window: int = 60) -> None:
     """Count one use of ``name`` by ``who``; raises TooMany above ``limit`` a window (seconds).
 

@@ -7,16 +7,17 @@ import secrets
 from collections.abc import Sequence
 from datetime import timedelta
 
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.db.models import Q
 from django.utils import timezone
 
+from sessions_app import limits
 from sessions_app.errors import Invalid, NotFound
 from sessions_app.models import ApiToken
 
 PREFIX = "smnb_"
 LONGEST_NAME = 80
-MOST = 50  # valid ones a person
 
 
 def _digest(token: str) -> str:
@@ -35,8 +36,9 @@ def named(owner: User, name: str) -> str:
     clean = " ".join(name.split())
     if not 1 <= len(clean) <= LONGEST_NAME:
         raise Invalid(f"name: 1 to {LONGEST_NAME} characters.")
-    if ApiToken.objects.filter(owner=owner, revoked_at=None).count() >= MOST:
-        raise Invalid(f"You have {MOST} tokens. Revoke one that you do not use any more.")
+    most = settings.SMNB.limit_tokens
+    if limits.reached(ApiToken.objects.filter(owner=owner, revoked_at=None).count(), most):
+        raise Invalid(f"You have {most} tokens. Revoke one that you do not use any more.")
     return make(owner, clean)
 
 

@@ -165,6 +165,36 @@ class Environment(BaseSettings):
         ge=0,
         description="Megabytes of a file that is uploaded to a session; 0 = off.",
     )
+    limit_sources: int = Field(
+        100,
+        alias="SMNB_LIMIT_SOURCES",
+        ge=0,
+        description="Sources of one session; 0 = off.",
+    )
+    limit_drafts: int = Field(
+        3,
+        alias="SMNB_LIMIT_DRAFTS",
+        ge=0,
+        description="Drafts of one session that are open at a time; 0 = off.",
+    )
+    limit_questions: int = Field(
+        5,
+        alias="SMNB_LIMIT_QUESTIONS",
+        ge=0,
+        description="Questions to the producer that one session may have open; 0 = off.",
+    )
+    limit_slots: int = Field(
+        20,
+        alias="SMNB_LIMIT_SLOTS",
+        ge=0,
+        description="Times on air in the schedule of one session; 0 = off.",
+    )
+    limit_tokens: int = Field(
+        50,
+        alias="SMNB_LIMIT_TOKENS",
+        ge=0,
+        description="API tokens of one person; 0 = off.",
+    )
     anthropic_api_key: SecretStr = Field(
         SecretStr(""),
         alias="ANTHROPIC_API_KEY",

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 from pydantic import Field
 
-from sessions_app import events
+from sessions_app import events, lifecycle, limits
 from sessions_app.commands import Payload
 from sessions_app.errors import Conflict, Invalid, NotFound
 from sessions_app.models import Session
@@ -49,6 +50,7 @@ def add(session: Session, spec: SourceSpec) -> Source:
         raise Invalid("sort: one of hot, new, top, rising.")
     try:
         with transaction.atomic():
+            _room_for_one(session)
             source, created = Source.objects.get_or_create(
                 session=session, kind=spec.kind, locator_digest=digest(locator), sort=sort,
                 defaults={"locator": locator},
@@ -64,6 +66,14 @@ def add(session: Session, spec: SourceSpec) -> Source:
             return source
     except IntegrityError:
         raise Conflict(f"{locator} is a source of this session already.") from None
+
+
+def _room_for_one(session: Session) -> None:
+    """Refuse one source too many; whoever comes at the same time is counted."""
+    most = settings.SMNB.limit_sources
+    lifecycle.hold(session)
+    if limits.reached(len(shown(session)), most):
+        raise Conflict(f"This session has {most} sources. Remove one that you do not need.")
 
 
 def remove(session: Session, source_id: int) -> Source:

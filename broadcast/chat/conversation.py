@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 from pydantic import Field
 
-from sessions_app import checkpoints, events, steps
+from sessions_app import checkpoints, events, limits, steps
 from sessions_app.commands import Call, Payload
 from sessions_app.errors import Conflict, Invalid
 from sessions_app.models import AILink, Message, Session, Step
@@ -17,7 +18,6 @@ from stories.text import clean_text, tokens_of, within
 ANSWER = "answer"  # the kind of step
 DELTA = "chat.delta"
 MOST_TEXT = 2000  # characters
-MOST_WAITING = 5  # questions of a session
 LOOKED_AT = 60  # messages
 EXCHANGES = 6
 MOST_TOKENS = 600  # of earlier exchanges
@@ -36,9 +36,10 @@ def say(call: Call) -> Message:
     session, text = call.target, clean_text(call.payload.text, MOST_TEXT).strip()
     if not text:
         raise Invalid("text: say something.")
+    most = settings.SMNB.limit_questions
     with transaction.atomic():
-        if _open(session) >= MOST_WAITING:
-            raise Conflict(f"The producer has {MOST_WAITING} questions to answer. Wait for one.")
+        if limits.reached(_open(session), most):
+            raise Conflict(f"The producer has {most} questions to answer. Wait for one.")
         message = Message.objects.create(session=session, role=Message.Role.HUMAN, text=text)
         steps.enqueue(session, ANSWER, message.pk)
         record(message, answering=True)

@@ -22,7 +22,7 @@ from broadcast import (
 )
 from broadcast.audience.addresses import PARTS
 from broadcast.audience.look import OPTIONS
-from broadcast.chat import conversation, plans
+from broadcast.chat import plans
 from broadcast.drafting_forms import FEWEST_WORDS, MOST_WORDS
 from broadcast.states import REAPER, TRANSITIONS
 from sessions_app import (
@@ -100,7 +100,7 @@ def _desk() -> dict[str, Any]:
         "earlier": threads.MOST_EARLIER,
         "interest_points": round(scoring.INTEREST * 100),
         "interests": interests.MOST,
-        "open_questions": conversation.MOST_WAITING,
+        "open_questions": settings.SMNB.limit_questions,
         "plan_commands": [(each.name, each.meaning) for each in _offered()],
     }
 
@@ -113,7 +113,7 @@ def _offered() -> list[Command]:
 def _writers_room() -> dict[str, Any]:
     return {
         "most_keywords": drafting.MOST_KEYWORDS,
-        "most_open": drafting.MOST_OPEN,
+        "most_open": settings.SMNB.limit_drafts,
         "fewest_words": FEWEST_WORDS,
         "most_words": MOST_WORDS,
         "rounds": turns.ROUNDS,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 from pydantic import Field, StringConstraints
 
-from sessions_app import commands, steps
+from sessions_app import commands, lifecycle, limits, steps
 from sessions_app.commands import Call, Payload
 from sessions_app.errors import Conflict, Invalid
 from sessions_app.models import Session
@@ -22,7 +23,6 @@ from stories.text import clean_line, clean_text
 
 State = Draft.State
 
-MOST_OPEN = 3
 MOST_KEYWORDS = 8
 STANDARD_WORDS = 400
 LONGEST_WISH = 500
@@ -88,9 +88,10 @@ def _room_for_one(session: Session) -> None:
     """Refuse one open draft too many; whoever comes at the same time is counted."""
     if session.status == Session.Status.ARCHIVED:
         raise Conflict("The session is archived. Restore it first.", state="archived")
-    Session.objects.select_for_update(no_key=True).get(pk=session.pk)
-    if Draft.objects.filter(session=session, state__in=Draft.OPEN).count() >= MOST_OPEN:
-        raise Conflict(f"This session has {MOST_OPEN} open drafts. Finish or stop one first.")
+    lifecycle.hold(session)
+    most = settings.SMNB.limit_drafts
+    if limits.reached(Draft.objects.filter(session=session, state__in=Draft.OPEN).count(), most):
+        raise Conflict(f"This session has {most} open drafts. Finish or stop one first.")
 
 
 def stop(call: Call) -> Draft:

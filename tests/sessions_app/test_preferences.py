@@ -115,12 +115,10 @@ def test_nobody_revokes_the_token_of_another_person(owner: User, stranger: User)
     assert tokens.owner_of(token) == owner
 
 
-def test_a_token_without_a_name_and_one_too_many_are_refused(
-    owner: User, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_token_without_a_name_and_one_too_many_are_refused(owner: User, settings: Any) -> None:
     with pytest.raises(Invalid, match="name"):
         tokens.named(owner, "  ")
-    monkeypatch.setattr(tokens, "MOST", 1)
+    settings.SMNB = settings.SMNB.model_copy(update={"limit_tokens": 1})
     tokens.named(owner, "one")
     with pytest.raises(Invalid, match="Revoke one"):
         tokens.named(owner, "two")

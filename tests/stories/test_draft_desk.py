@@ -11,7 +11,7 @@ from sessions_app import commands, steps, sweeper
 from sessions_app.errors import Conflict, Invalid, NotFound
 from sessions_app.models import Session, SessionEvent, Step
 from stories import boards
-from stories.drafting import desk, drafts, room, versions
+from stories.drafting import drafts, room, versions
 from stories.drafting.versions import Outdated
 from stories.models import BoardKeyword, Draft, DraftVersion
 from tests.conftest import MakeSession
@@ -76,7 +76,7 @@ def test_an_order_that_cannot_be_met_is_refused(studio: Session, wrong: dict[str
 
 
 def test_a_session_has_three_open_drafts_at_most(studio: Session) -> None:
-    first, *_ = [started(studio) for _ in range(desk.MOST_OPEN)]
+    first, *_ = [started(studio) for _ in range(3)]
     with pytest.raises(Conflict, match="3 open drafts"):
         started(studio)
     finished(first)
