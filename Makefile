@@ -6,10 +6,14 @@ UV := .venv/bin/uv
 COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header --no-annotate
 
-.PHONY: run audio test check bench chaos lock clean deps dev-deps
+.PHONY: run otel audio test check bench chaos lock clean deps dev-deps
 
 run: deps
 	@exec $(PY) manage.py studio
+
+# Traces for a collector: OpenTelemetry and its exporter over HTTP.
+otel:
+	@$(PYTHON) bootstrap.py --otel
 
 # Speech for the audience: espeak-ng (GPL, in a process of its own) and an encoder for MP3.
 audio:
@@ -36,7 +40,8 @@ chaos: dev-deps
 # Raises the pinned versions within requirements*.in: make lock ARGS=--upgrade
 lock: dev-deps
 	$(COMPILE) $(ARGS) requirements.in -o requirements.txt
-	$(COMPILE) $(ARGS) -c requirements.txt requirements-audio.in -o requirements-audio.txt
+	$(COMPILE) $(ARGS) -c requirements.txt requirements-otel.in -o requirements-otel.txt
+	$(COMPILE) $(ARGS) -c requirements-otel.txt requirements-audio.in -o requirements-audio.txt
 	$(COMPILE) $(ARGS) -c requirements-audio.txt requirements-dev.in -o requirements-dev.txt
 
 # Leaves var/, where the newsroom's data is.

@@ -1,4 +1,4 @@
-"""Makes `.venv` and installs the locked packages: `python3 bootstrap.py [--audio | --dev]`.
+"""Makes `.venv` and installs the locked packages: `python3 bootstrap.py [--otel | --audio | --dev]`.
 
 Only the standard library, and a syntax that Python 3.6 reads, so that an old Python gets a sentence
 and not a SyntaxError. A second start with an unchanged lock only compares one hash.
@@ -23,6 +23,7 @@ NAMES = ("python3.14", "python3.13", "python3.12", "python3.11", "python3", "pyt
 # Each holds all that stands in those before it.
 LOCKS = {
     "run": "requirements.txt",
+    "otel": "requirements-otel.txt",
     "audio": "requirements-audio.txt",
     "dev": "requirements-dev.txt",
 }
@@ -110,7 +111,7 @@ def packages(lock: str) -> Dict[str, str]:
 
 
 def fingerprint(kind: str) -> str:
-    """Of what is to be installed: the kind (run, audio, dev) and the hash of its lock."""
+    """Of what is to be installed: the kind (run, otel, audio, dev) and the hash of its lock."""
     return "{} {}\n".format(kind, hashlib.sha256((ROOT / LOCKS[kind]).read_bytes()).hexdigest())
 
 

@@ -24,7 +24,7 @@ from sessions_app.models import Artifact, Session
 
 LINES = 100  # on a page
 FIRST = ("id", "timestamp", "level", "environment", "event", "request", "stack", "exception")
-HIDDEN = {*FIRST, "session", "logger", "operation", "user"}
+HIDDEN = {*FIRST, "session", "logger", "user"}
 EVERY = 3600.0  # seconds
 LOT = 100  # folders a round
 MARGIN = 120.0  # seconds by which what one look has seen is looked at once more

@@ -18,6 +18,7 @@ from sessions_app import context
 log = structlog.get_logger(__name__)
 
 HEADER = "X-Request-ID"
+QUIET = "SMNB_QUIET"  # in META: the view has said what there is to say
 _WELL_FORMED = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{7,63}")
 
 
@@ -82,7 +83,7 @@ def _answered(
     request: HttpRequest, response: HttpResponseBase, id_: str, began: float
 ) -> HttpResponseBase:
     response[HEADER] = id_
-    if context.in_session():
+    if context.in_session() and QUIET not in request.META:
         ms = round((time.monotonic() - began) * 1000)
         log.info("answered", status=response.status_code, ms=ms)
     return response

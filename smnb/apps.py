@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.apps import AppConfig
+from django.conf import settings
 
 
 class SmnbConfig(AppConfig):
@@ -11,6 +12,7 @@ class SmnbConfig(AppConfig):
 
     def ready(self) -> None:
         from broadcast import bundles
-        from smnb import health
+        from smnb import health, tracing
 
         bundles.provide("health", health.components)
+        tracing.start(settings.SMNB.otel_endpoint)

@@ -10,6 +10,7 @@ from typing import Any
 from celery import Celery, signals
 from django.conf import settings
 
+from smnb import tracing
 from smnb.studio.child import die_with
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "smnb.settings")
@@ -22,6 +23,12 @@ app.autodiscover_tasks()
 @signals.setup_logging.connect
 def _keep_our_handlers(**_: Any) -> None:
     dictConfig(settings.LOGGING)
+
+
+@signals.worker_process_shutdown.connect
+def _send_the_last_spans(**_: Any) -> None:
+    """A worker's child ends without the farewell at which spans would be sent."""
+    tracing.stop()
 
 
 @signals.worker_process_init.connect

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 KEPT = {"SMNB_TEST_DATABASE"}
-OURS = ("SMNB_", "REDDIT_", "ANTHROPIC_", "DATABASE_URL", "REDIS_URL", "PUBLIC_URL", "SECRET_KEY",
+OURS = ("SMNB_", "OTEL_", "REDDIT_", "ANTHROPIC_", "DATABASE_URL", "REDIS_URL", "PUBLIC_URL", "SECRET_KEY",
         "ALLOWED_HOSTS", "DEBUG", "PORT")  # fmt: skip
 
 _world = ExitStack()

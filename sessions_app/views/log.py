@@ -10,6 +10,7 @@ from sessions_app import browser_errors, logbook
 from sessions_app.errors import SmnbError
 from sessions_app.http import SignedIn, of_session, status_of
 from sessions_app.log_forms import BrowserErrorForm, LogForm
+from sessions_app.middleware import QUIET
 from sessions_app.models import Session
 
 
@@ -30,6 +31,7 @@ def log(request: SignedIn, session: Session) -> HttpResponse:
 @of_session
 def browser(request: SignedIn, session: Session) -> HttpResponse:
     """An error that the page met; nobody waits for the answer."""
+    request.META[QUIET] = "1"
     form = BrowserErrorForm(request.POST)
     if not form.is_valid():
         return HttpResponse(status=422)

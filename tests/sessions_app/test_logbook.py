@@ -6,13 +6,14 @@ import hashlib
 import io
 import json
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import pytest
 import structlog
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from sessions_app import artifacts, context, files, logbook, logfiles
+from sessions_app import artifacts, context, files, logbook, logfiles, loglines
 from sessions_app.loglines import Meter, Wanted, backwards
 from sessions_app.models import Artifact, Session, SessionEvent
 from tests.conftest import MakeSession
@@ -23,7 +24,7 @@ log = structlog.get_logger("tests")
 YESTERDAY = timezone.now().date() - timedelta(days=1)
 
 
-def say(session: Session, event: str, environment: str = "worker", **fields: object) -> None:
+def say(session: Session, event: str, environment: str = "worker", **fields: Any) -> None:
     with context.door(**context.of(session), environment=environment, **fields):
         log.info(event)
 
@@ -131,7 +132,7 @@ def test_a_search_ends_where_it_gets_too_long_and_goes_on_from_there(
     for number in range(1500):
         say(session, f"hay {number}")
     monkeypatch.setattr("sessions_app.loglines.CHUNK", 4096)
-    monkeypatch.setitem(logbook.loglines.find.__kwdefaults__, "most_bytes", 100_000)
+    monkeypatch.setitem(loglines.find.__kwdefaults__ or {}, "most_bytes", 100_000)
     wanted, pages = Wanted(text="needle"), 0
     page = logbook.find(session, wanted)
     while not page.lines:

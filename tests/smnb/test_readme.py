@@ -71,7 +71,13 @@ def test_no_link_leads_nowhere(document: Path) -> None:
 
 def test_every_dependency_is_explained() -> None:
     explained = (ROOT / "docs" / "dependencies.md").read_text()
-    for file in ("requirements.in", "requirements-audio.in", "requirements-dev.in"):
+    kinds = (
+        "requirements.in",
+        "requirements-otel.in",
+        "requirements-audio.in",
+        "requirements-dev.in",
+    )
+    for file in kinds:
         for line in (ROOT / file).read_text().splitlines():
             name = re.split(r"[><=;\s]", line)[0]
             assert line.startswith("-r") or name in explained, name
