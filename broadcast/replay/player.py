@@ -24,6 +24,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 OVER = 1000
+LINGER = 60.0
 PIECE = 50
 FRAMES_A_SECOND = 40
 # Shorter waits are not worth a frame that says how long they are.
@@ -64,11 +65,13 @@ class Player:
                 return
             await self._show(events)
         await self._say(_standing(self.recording.ended), over=True)
-        await self.socket.end(OVER)
+        # A page that is slow has frames to read yet, and leaves when it has come to the end.
+        if await self._rest(LINGER):
+            await self.socket.end(OVER)
 
     async def _open(self, after: int) -> int:
         """Show at once what had happened before the moment at which the replay begins."""
-        before, self.pace.told_until = await _away(_position, self.recording, self.pace.at)
+        before, self.pace = await _away(_position, self.recording, self.pace.at, after)
         until = max(after, before)
         self.seq = after
         found = playing.opening(self.recording, self.shape, after, until)
@@ -129,8 +132,14 @@ async def _away(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> 
     return found
 
 
-def _position(recording: Recording, at: datetime) -> tuple[int, datetime]:
-    return recording.before(at), recording.told_until(at)
+def _position(recording: Recording, at: datetime, after: int) -> tuple[int, Pace]:
+    """The seq up to which the page is to be brought, and where in the recording it then is.
+
+    A page that comes back has come further than to where it first began.
+    """
+    pace = Pace(max(at, recording.reached(after)))
+    pace.told_until = recording.told_until(pace.at)
+    return recording.before(pace.at), pace
 
 
 def _valid(grant: Grant) -> bool:

@@ -60,6 +60,11 @@ class Recording:
                 high = middle - 1
         return low
 
+    def reached(self, seq: int) -> datetime:
+        """The moment to which a page has come that shows the event ``seq``."""
+        event = self._event(min(seq, self.last)) if seq >= self.first else None
+        return event.at if event else self.began
+
     def told_until(self, moment: datetime) -> datetime:
         """Until when the story is told that is on air at ``moment``; ``moment`` if there is none."""
         aired = Airing.objects.filter(run=self.run, aired_at__lte=moment).order_by("-id").first()

@@ -48,10 +48,12 @@ async def opened(path: str, token: str = "") -> AsyncIterator[WebsocketCommunica
 
 
 async def heard(socket: WebsocketCommunicator) -> tuple[list[dict[str, Any]], int]:
-    """All frames until the socket is closed, and its code."""
-    found = []
+    """All frames until the replay is over, or the socket is closed with a code."""
+    found: list[dict[str, Any]] = []
     while (output := await socket.receive_output(timeout=PATIENCE))["type"] == "websocket.send":
         found.append(json.loads(output["text"]))
+        if found[-1]["data"].get("over"):
+            return found, player.OVER
     return found, int(output["code"])
 
 
@@ -96,6 +98,17 @@ async def test_a_page_that_comes_back_goes_on_where_it_was(recorded: Session) ->
     seqs = [frame["seq"] for frame in whole if frame["seq"] is not None]
     rest, _ = await play(ours(recorded), token, after=seqs[-3])
     assert [frame["seq"] for frame in rest if frame["seq"] is not None] == seqs[-2:]
+
+
+async def test_a_page_that_stays_after_the_end_is_let_go(
+    recorded: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(player, "LINGER", 0.05)
+    async with opened(theirs(recorded)) as socket:
+        await socket.send_to(text_data='{"after": 0}')
+        await heard(socket)
+        closing = await socket.receive_output(timeout=PATIENCE)
+        assert closing["code"] == player.OVER
 
 
 async def test_the_public_gets_the_public_part_alone(recorded: Session) -> None:
