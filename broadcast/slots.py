@@ -21,7 +21,6 @@ from broadcast.models import Slot
 from broadcast.schedule import Window
 from broadcast.states import State
 from sessions_app import (
-    context,
     events,
     limits,
     steps,

@@ -22,7 +22,7 @@ from broadcast import (
 )
 from broadcast.audience.addresses import PARTS
 from broadcast.audience.look import OPTIONS
-from broadcast.chat import plans
+from broadcast.chat import conversation, plans
 from broadcast.drafting_forms import FEWEST_WORDS, MOST_WORDS
 from broadcast.states import REAPER, TRANSITIONS
 from sessions_app import (
