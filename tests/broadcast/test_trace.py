@@ -19,7 +19,7 @@ from sessions_app import commands, record_reading, steps
 from sessions_app.errors import NotFound
 from sessions_app.models import Archive, Session, SessionEvent, Step
 from sessions_app.models.record import AboutPost, AboutStory
-from stories import keys, quarantine
+from stories import decisions, keys, quarantine
 from stories.llm import Credentials
 from stories.models import Source, SourcePost, Story, TokenUsage
 from tests.broadcast.hearing import tell
@@ -154,7 +154,7 @@ def test_a_story_by_hand_begins_with_being_stored(session: Session) -> None:
 
 def test_a_story_from_quarantine_is_said_to_come_from_before(session: Session) -> None:
     lost = quarantine.put("story", {"narrative": "x y"}, old_session="", old_id="1", reason="Late.")
-    quarantine.adopt(lost, session, session.owner)
+    decisions.adopt(lost, session, session.owner)
     assert latest(session).verdict == "INTACT"
     assert marks(session)["published"] == "seen"
     assert marks(session)["aired"] == "apart"

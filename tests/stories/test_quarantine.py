@@ -30,10 +30,16 @@ def test_the_same_record_put_twice_is_one_row() -> None:
     assert QuarantinedRecord.objects.count() == 2
 
 
+def adopted(record: QuarantinedRecord, session: Session, actor: User) -> Story:
+    row = decisions.adopt(record, session, actor)
+    assert isinstance(row, Story)
+    return row
+
+
 def test_an_adopted_record_is_a_legacy_story_with_its_figures(
     session: Session, owner: User
 ) -> None:
-    story = decisions.adopt(put(title="Old", tone="opinion"), session, owner)
+    story = adopted(put(title="Old", tone="opinion"), session, owner)
     assert (story.origin, story.state, story.tone) == ("legacy", "aired", "opinion")
     assert (story.title, story.word_count) == ("Old", 4)
     assert SessionStats.objects.get(session=session).story_count == 1
@@ -53,7 +59,7 @@ def test_adopting_shows_the_queue_as_it_is(session: Session, owner: User, post: 
 def test_odd_fields_of_an_old_record_fall_back(
     session: Session, owner: User, odd: dict[str, Any]
 ) -> None:
-    story = decisions.adopt(put(**odd), session, owner)
+    story = adopted(put(**odd), session, owner)
     assert story.tone == "developing"
     assert isinstance(story.topics, list)
 
