@@ -28,6 +28,7 @@ from sessions_app.models import Artifact, Session, SessionEvent, SessionStats, S
 from stories import reading
 
 LINES = 200  # of the log
+LOGS = 8  # files of the log that are looked at, those written last
 TAIL = 400_000  # bytes of each file that are looked at for them
 EVENTS = 100
 STEPS = 50
@@ -151,7 +152,8 @@ def _event(event: SessionEvent) -> dict[str, Any]:
 def log_lines(session: Session) -> list[dict[str, Any]]:
     """The latest lines of the session's log, whatever environment they are of, oldest first."""
     folder = artifacts.folder(session, Category.LOGS)
-    lines = [line for path in sorted(folder.glob("*.ndjson")) for line in _tail(path)]
+    latest = sorted(folder.glob("*.ndjson"), key=lambda path: -path.stat().st_mtime)[:LOGS]
+    lines = [line for path in latest for line in _tail(path)]
     return sorted(lines, key=lambda line: str(line.get("timestamp", "")))[-LINES:]
 
 

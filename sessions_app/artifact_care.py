@@ -82,7 +82,11 @@ def sweep(_shared: Workspace, _now: datetime) -> int:
 
 def _is_leftover(path: str) -> bool:
     """An unfinished file, a name that was taken and not used, or one whose removal was cut short."""
-    if path.endswith(files.UNFINISHED) or not files.where(path).stat().st_size:
+    try:
+        empty = not files.where(path).stat().st_size
+    except FileNotFoundError:
+        return False  # another sweeper was first
+    if empty or path.endswith(files.UNFINISHED):
         return True
     return Artifact.objects.filter(path=path, state=State.DROPPED).exists()
 

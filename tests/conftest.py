@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -49,6 +50,12 @@ def django_db_modify_db_settings() -> Iterator[None]:
             patch.setitem(options, "init_command", f"{pragmas} PRAGMA synchronous=OFF;")
         patch.setattr(TransactionTestCase, "_fixture_teardown", empty_after_a_test)
         yield
+
+
+@pytest.fixture(autouse=True)
+def no_files_of_before() -> None:
+    """The rows of an earlier test are rolled back; its files would be without them."""
+    shutil.rmtree(DATA / "artifacts", ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)

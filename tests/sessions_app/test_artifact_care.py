@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,14 +13,6 @@ from sessions_app import artifact_care, artifacts, audits, files, workspace
 from sessions_app.models import Artifact, Session
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def clean_folder() -> Iterator[None]:
-    """Other tests leave files whose rows were rolled back."""
-    shutil.rmtree(files.where(artifacts.ROOT), ignore_errors=True)
-    yield
-    shutil.rmtree(files.where(artifacts.ROOT), ignore_errors=True)
 
 
 @pytest.fixture
