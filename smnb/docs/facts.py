@@ -297,7 +297,7 @@ def _operations() -> dict[str, Any]:
         "variables": reference.variables(),
         "management": reference.management(),
         "audits": reference.audit_names(),
-        "topics": bus.topics(),
+        "topics": reference.topics(),
         "lease_seconds": int(steps.LEASE.total_seconds()),
         "piece": f"{retention.CHUNK:,}",
         "newest": archiving.NEWEST,

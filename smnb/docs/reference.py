@@ -13,7 +13,7 @@ from django.core.management.base import BaseCommand
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
-from sessions_app import audits, commands, events
+from sessions_app import audits, bus, commands, events
 from smnb.api import api
 from smnb.docs.schema import Field, fields_of
 from smnb.env import ROOT, Environment
@@ -140,6 +140,11 @@ def endpoints() -> list[Endpoint]:
         for path, methods in api.get_openapi_schema()["paths"].items()
         for method, operation in methods.items()
     ]
+
+
+def topics() -> list[tuple[str, str, list[str]]]:
+    """Each topic of the bus with what happens and the modules that hear of it."""
+    return [(topic.name, topic.meaning, topic.listeners()) for topic in bus.topics()]
 
 
 def audit_names() -> list[tuple[str, str]]:

@@ -17,7 +17,7 @@ from django.urls import Resolver404, resolve
 from broadcast import compaction, memories
 from broadcast.chat import conversation, plans
 from broadcast.states import REAPER, TRANSITIONS, State
-from sessions_app import audits, chain_status, commands, events
+from sessions_app import audits, bus, chain_status, commands, events
 from sessions_app.commands import Nothing
 from sessions_app.models import AILink, Workspace
 from smnb.docs import diagram, reference
@@ -130,6 +130,12 @@ def test_every_audit_stands_in_the_docs(read: Read) -> None:
     shown = rows(read("operations"), "Audits")
     assert list(shown) == audits.names()
     assert all(shown.values())
+
+
+def test_who_hears_of_what_stands_in_the_docs(read: Read) -> None:
+    shown = rows(read("operations"), "Topics of the bus")
+    assert list(shown) == [topic.name for topic in bus.topics()]
+    assert "broadcast.recaps" in shown["run.rested"]
 
 
 def test_every_endpoint_stands_in_the_docs(read: Read) -> None:
