@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from sessions_app.models import Session, Step
 
-_fields: ContextVar[dict[str, str]] = ContextVar("smnb_context", default={})  # noqa: B039
+_fields: ContextVar[dict[str, str | int]] = ContextVar("smnb_context", default={})  # noqa: B039
 _ID = re.compile(r"[0-9a-f]{20}")
 
 CARRIED = ("request", "user", "operation")
@@ -78,7 +78,7 @@ def moment_of(id_: str) -> datetime | None:
 
 def current() -> dict[str, str]:
     """The fields of the present context, e.g. request, session, run, step."""
-    return dict(_fields.get())
+    return {key: str(value) for key, value in _fields.get().items()}
 
 
 def in_session() -> bool:
@@ -93,12 +93,13 @@ def of(session: Session) -> dict[str, Any]:
 
 def bind(**fields: object) -> None:
     """Add fields to the present context until its door, or its frame, closes."""
-    _fields.set({**_fields.get(), **_texts(fields)})
-    _tracer[0].bound(_fields.get())
+    _fields.set({**_fields.get(), **_plain(fields)})
+    _tracer[0].bound(current())
 
 
-def _texts(fields: Mapping[str, object]) -> dict[str, str]:
-    return {key: str(value) for key, value in fields.items()}
+def _plain(fields: Mapping[str, object]) -> dict[str, str | int]:
+    """Numbers stay numbers: a row's id is written the same wherever it stands."""
+    return {key: each if isinstance(each, int) else str(each) for key, each in fields.items()}
 
 
 @contextmanager
@@ -107,9 +108,8 @@ def door(*, cause: str | None = None, **fields: object) -> Iterator[None]:
 
     With a ``cause``, the traceparent of what led to it or "", it is a span named as its operation.
     """
-    texts = _texts(fields)
-    name = texts.get("operation", "work")
-    with _as(texts), nullcontext() if cause is None else _tracer[0].span(name, cause):
+    name = str(fields.get("operation", "work"))
+    with _as(_plain(fields)), nullcontext() if cause is None else _tracer[0].span(name, cause):
         yield
 
 
@@ -118,12 +118,12 @@ def frame(name: str, **fields: object) -> Iterator[None]:
     """A named part of what is being done; it and ``fields`` stand in each line until it closes."""
     before = _fields.get()
     stack = f"{before['stack']}/{name}" if "stack" in before else name
-    with _as({**before, **_texts(fields), "stack": stack}), _tracer[0].span(name):
+    with _as({**before, **_plain(fields), "stack": stack}), _tracer[0].span(name):
         yield
 
 
 @contextmanager
-def _as(fields: dict[str, str]) -> Iterator[None]:
+def _as(fields: dict[str, str | int]) -> Iterator[None]:
     previous = _fields.get()
     _fields.set(fields)
     try:
@@ -133,7 +133,7 @@ def _as(fields: dict[str, str]) -> Iterator[None]:
         _fields.set(previous)
 
 
-def carried() -> dict[str, str] | None:
+def carried() -> dict[str, str | int] | None:
     """What goes with work that another process does later: who asked for it, and in which trace."""
     fields = _fields.get()
     found = {name: fields[name] for name in CARRIED if name in fields}
@@ -144,7 +144,7 @@ def carried() -> dict[str, str] | None:
 
 def of_step(step: Step, epoch: int) -> AbstractContextManager[None]:
     """The door of a step, with the request that caused it, wherever that was."""
-    origin: Mapping[str, str] = step.origin or {}
+    origin: Mapping[str, Any] = step.origin or {}
     found = {name: origin[name] for name in ("request", "user") if name in origin}
     if "operation" in origin:
         found["caused_by"] = origin["operation"]

@@ -15,6 +15,7 @@ from tests.bench import (
     overview,
     pages,
     statistics,
+    tracing,
 )
 from tests.bench.figure import Figure
 
@@ -27,6 +28,7 @@ MEASURES = {
     "pages": pages.measure,
     "chat": chat.measure,
     "money": money.measure,
+    "tracing": tracing.measure,
 }
 
 

@@ -122,7 +122,7 @@ def test_a_request_leads_from_the_browser_to_the_step(
     run_due_steps(session, most=6)
     found = logbook.find(session, Wanted(request=asked)).lines
     assert {line["environment"] for line in found} >= {"server", "worker", "agent"}
-    assert {line["user"] for line in found} == {str(owner.pk)}
+    assert {line["user"] for line in found} == {owner.pk}
     (told,) = [line for line in found if line["event"] == "answered" and "status" in line]
     assert told["operation"] == "POST /broadcast/<uuid:session_id>/command/"
     caused = [line for line in found if line["environment"] == "agent"]

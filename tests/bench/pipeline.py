@@ -1,0 +1,87 @@
+"""Tells stories as a worker does, with log files and traces now on, now off; through ``shell``."""
+
+from __future__ import annotations
+
+import json
+import logging
+import statistics
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.contrib.auth.models import User
+from django.db import transaction
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from broadcast import orchestrator
+from sessions_app import commands, context, events, lifecycle, steps
+from sessions_app.models import Session, Step
+from smnb import tracing
+from smnb.logs import SessionFiles
+from stories import posts, reading
+from stories.models import Source
+from stories.reading import SourceSpec
+from stories.types import FetchedPost
+
+STORIES = 50
+
+
+def run() -> None:
+    """Print the middle time of a round of the host in each way, in seconds."""
+    steps.set_poker(lambda _step, _queue: None)
+    session = _session()
+    narrate = Step.objects.get(session=session, kind=orchestrator.NARRATE)
+    tracer = tracing.SpanTracer(tracing.provider_to(InMemorySpanExporter()))
+    took: dict[str, list[float]] = {"on": [], "off": []}
+    for number in range(2 * STORIES):
+        # One story each in turn, so that whatever else the machine does falls on both alike.
+        way = "on" if number % 2 else "off"
+        with _watched(tracer if way == "on" else None):
+            began = time.perf_counter()
+            steps.run(narrate.pk)
+            took[way].append(time.perf_counter() - began)
+        Step.objects.filter(pk=narrate.pk).update(due_at=steps.now())
+        for airing in Step.objects.filter(
+            session=session, kind=orchestrator.FINISH_AIRING, state=Step.State.PENDING
+        ):
+            steps.run(airing.pk)
+    print(json.dumps({way: statistics.median(each[3:]) for way, each in took.items()}))
+
+
+@contextmanager
+def _watched(tracer: tracing.SpanTracer | None) -> Iterator[None]:
+    root = logging.getLogger()
+    handlers = root.handlers[:]
+    if tracer is None:
+        root.handlers[:] = [each for each in handlers if not isinstance(each, SessionFiles)]
+    else:
+        context.trace_with(tracer)
+    try:
+        yield
+    finally:
+        root.handlers[:] = handlers
+        context.trace_with(context.NoTracer())
+
+
+def _session() -> Session:
+    owner = User.objects.create_user("olga")
+    made = {"pace": 0, "model": "extractive"}
+    session = lifecycle.create(owner, "Bench", made, None)
+    reading.add(session, SourceSpec(kind="rss", locator="https://example.org/feed"))
+    commands.run("broadcast.start", owner, session, {})
+    source = Source.objects.get(session=session)
+    words = ("tide", "ferry", "harbour", "bridge", "storm", "council", "tram", "comet")
+    fetched = [
+        FetchedPost(
+            f"p{at}",
+            f"{words[at % 8]} {words[at // 8 % 8]} {words[at // 64 % 8]} number {at} is told",
+            body="The keeper said so on Monday. It was raining. Nobody came to look at it.",
+        )
+        for at in range(2 * STORIES + 50)
+    ]
+    for at in range(0, len(fetched), 100):
+        with transaction.atomic():
+            added = posts.add(source, fetched[at : at + 100], steps.now())
+            count = {"feed": len(added.posts), "queue": added.queued}
+            events.record(session, reading.POLLED, {"queue": []}, **count)
+    return session
