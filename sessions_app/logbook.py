@@ -22,7 +22,7 @@ from sessions_app.logfiles import LogFile
 from sessions_app.loglines import Line, Page, Wanted
 from sessions_app.models import Artifact, Session
 
-LINES = 100  # on a page
+LINES = 50  # on a page
 FIRST = ("id", "timestamp", "level", "environment", "event", "request", "stack", "exception")
 HIDDEN = {*FIRST, "session", "logger", "user"}
 EVERY = 3600.0  # seconds

@@ -24,6 +24,7 @@ OWNED = (
     "/broadcast/{session}/threads/{thread}/", "/sessions/{session}/search/?q=the",
     "/broadcast/{session}/chain/", "/broadcast/{empty}/chain/", "/docs/ai-chain/",
     "/broadcast/{session}/artifacts/", "/broadcast/{empty}/artifacts/", "/docs/artifacts/",
+    "/broadcast/{session}/log/", "/broadcast/{empty}/log/?text=nowhere",
     "/sessions/{session}/search/?what=posts", "/stats/?session={session}",
     "/stats/?session={empty}", "/market/?session={session}", "/market/?session={session}&kind=source",
     "/market/?session={empty}", "/drafting/?session={session}",
