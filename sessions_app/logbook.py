@@ -1,7 +1,7 @@
 """The logbook: the files of a session's lines become its artifacts, and its lines are found.
 
 A file that is still written has a row that says so; when its day is over the row gets its hash. Rows
-follow the files when somebody looks, and every hour.
+follow the files when somebody looks, and every ten minutes.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from sessions_app.models import Artifact, Session
 LINES = 50  # on a page
 FIRST = ("id", "timestamp", "level", "environment", "event", "request", "stack", "exception")
 HIDDEN = {*FIRST, "session", "logger", "user"}
-EVERY = 3600.0  # seconds
+EVERY = 600.0  # seconds
 LOT = 100  # folders a round
 MARGIN = 120.0  # seconds by which what one look has seen is looked at once more
 MEDIA_TYPE = "application/x-ndjson"
@@ -124,7 +124,7 @@ def _close(row: Artifact) -> bool:
 
 
 class Keeper:
-    """A round of the sweeper: every hour the sessions that were written to, some at a time.
+    """A round of the sweeper: every ten minutes the sessions that were written to, some at a time.
 
     The first look of a process is at all of them, so nothing is left from before it.
     """

@@ -13,7 +13,7 @@ from django.contrib.auth.models import User
 from django.db import connections, transaction
 from django.test import Client, TransactionTestCase
 
-from sessions_app import commands, context, events, lifecycle, steps
+from sessions_app import commands, context, events, lifecycle, logbook, steps, sweeper
 from sessions_app.models import Session, Step
 from smnb.studio.redis import EmbeddedRedis
 from stories import posts, reading
@@ -166,3 +166,10 @@ def work() -> Callable[..., int]:
 def no_pokes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a worker in this process's world, pokes would only pile up in the broker."""
     monkeypatch.setattr(steps, "_poker", [])
+
+
+@pytest.fixture(autouse=True)
+def no_keeping_of_logs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sweep would find, now and then, the log files of whatever test came before."""
+    rounds = [each for each in sweeper._rounds if not isinstance(each, logbook.Keeper)]
+    monkeypatch.setattr(sweeper, "_rounds", rounds)
