@@ -43,7 +43,7 @@ def old(owner: User, tmp_path: Path) -> Session:
 def group_of(client: Client) -> str:
     """The address behind the group's link."""
     page = client.get(reverse(GROUPS)).content.decode()
-    (found,) = re.findall(r'href="([^"]+/group/[^"]*)"', page)
+    (found,) = re.findall(r'href="([^"]+/quarantinedrecord/group/[^"]*)"', page)
     return unescape(found)
 
 
