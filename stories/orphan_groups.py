@@ -21,9 +21,11 @@ from sessions_app.models import Session
 from stories import decisions
 from stories.legacy.sessions import PREFIX, moment_named
 from stories.models import QuarantineDecision, QuarantinedRecord
+from stories.text import cut
 
 PAGE = 25
 MOST_LIKELY = 3
+MOST_SAMPLES = 10
 MOST_SESSIONS = 2000  # of which the likely ones are chosen
 AROUND = timedelta(minutes=10)
 KEYS = ("old_session", "reason", "kind", "owner")
@@ -66,6 +68,17 @@ def records(key: dict[str, str]) -> QuerySet[QuarantinedRecord]:
         old_session=key.get("old_session", ""), reason=key.get("reason", ""),
         kind=key.get("kind", ""), owner=int(owner) if owner.isdigit() else None,
     )  # fmt: skip
+
+
+def samples(key: dict[str, str]) -> list[tuple[QuarantinedRecord, str]]:
+    """The first records of a group, each with the beginning of what it says."""
+    rows = records(key).order_by("at", "pk")[:MOST_SAMPLES]
+    return [(record, cut(_words_of(record.payload), 120)) for record in rows]
+
+
+def _words_of(payload: dict[str, Any]) -> str:
+    said = (payload.get(name) for name in ("title", "narrative", "model"))
+    return next((str(each) for each in said if each), "nothing")
 
 
 def page(number: int) -> tuple[list[Group], bool]:

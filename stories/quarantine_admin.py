@@ -26,7 +26,6 @@ from stories.models import QuarantineDecision, QuarantinedRecord
 GROUPS = "admin:stories_quarantine_groups"
 TEMPLATES = "admin/stories/quarantinedrecord"
 MOST_REFUSED = 5
-MOST_SHOWN = 10
 
 
 class AdoptForm(forms.Form):
@@ -80,7 +79,7 @@ class QuarantinedRecordAdmin(Window):
         if request.method == "POST":
             return self._decide(request, key)
         page = {
-            "group": group, "records": orphan_groups.records(key).order_by("at", "pk")[:MOST_SHOWN],
+            "group": group, "samples": orphan_groups.samples(key),
             "may_decide": self.has_decide_permission(request), "most": decisions.MOST,
             "title": "A group of orphans",
         }  # fmt: skip
