@@ -41,6 +41,7 @@ PAGES = (
     DocsPage(
         "artifacts", "Artifacts", "Recordings, screenshots, logs, exports: files of a session."
     ),
+    DocsPage("transfer", "Export and import", "A session as a file, in from one, and forked."),
     DocsPage("audience", "The audience", "Watch page, voice, overlay, feeds and podcast."),
 )
 

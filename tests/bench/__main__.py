@@ -9,6 +9,7 @@ from pathlib import Path
 from tests.bench import (
     chat,
     delivery,
+    export,
     first_story,
     ledger,
     legacy,
@@ -31,6 +32,7 @@ MEASURES = {
     "chat": chat.measure,
     "money": money.measure,
     "tracing": tracing.measure,
+    "export": export.measure,
 }
 
 

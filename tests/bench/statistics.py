@@ -18,8 +18,8 @@ PAIRS = 200
 def measure(folder: Path) -> Iterator[Figure]:
     with running(folder / "var") as studio:
         few, many = studio.create("Few"), studio.create("Many")
-        _fill(studio, few, FEW)
-        _fill(studio, many, MANY)
+        fill(studio, few, FEW)
+        fill(studio, many, MANY)
         assert studio.stats(many)["story_count"] == MANY
         for session in (few, many):
             _timed(studio, session)
@@ -34,7 +34,7 @@ def _timed(studio: Studio, session: str) -> float:
     return time.perf_counter() - begun
 
 
-def _fill(studio: Studio, session: str, number: int) -> None:
+def fill(studio: Studio, session: str, number: int) -> None:
     """Write stories as adopted ones are: rows and counters in one transaction."""
     key = session.replace("-", "")
     row = (

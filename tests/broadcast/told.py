@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import io
+import json
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import time
+from hashlib import sha256
 from typing import Any
 from unittest.mock import patch
 
 from django.db import transaction
 
 from broadcast import slots
-from sessions_app import artifacts, commands
+from broadcast.transfer import formats
+from sessions_app import artifacts
 from sessions_app.models import Session
 from stories import keys, threads
 from stories.llm import Credentials
@@ -62,5 +67,49 @@ def _edit(session: Session, stories: list[Story]) -> None:
     artifacts.keep(session, "files", "notes.txt", [b"a note\n"], media_type="text/plain")
 
 
-def export(session: Session, **data: Any) -> Any:
-    return commands.run("export.start", session.owner, session, data)
+_packed: dict[str, bytes] = {}
+
+
+def exported(session: Session, format_: str, run: int | None = None) -> bytes:
+    return b"".join(formats.stream(session, formats.get(format_), run))
+
+
+def archive_of_a_past(session: Session) -> bytes:
+    """The ZIP of a session with a past; made once, as it takes some seconds."""
+    if "zip" not in _packed:
+        _packed["zip"] = exported(with_a_past(session), "zip")
+    return _packed["zip"]
+
+
+def changed(data: bytes, changes: dict[str, Any]) -> bytes:
+    """The archive with other members, and a manifest that agrees with them.
+
+    A change is the new bytes of a member, None to leave it out, or a function of its lines as JSON.
+    """
+    with zipfile.ZipFile(io.BytesIO(data)) as found:
+        members = {name: found.read(name) for name in found.namelist()}
+    manifest = json.loads(members.pop("manifest.json"))
+    for name, change in changes.items():
+        text = rewritten(members.pop(name), change)
+        del manifest["members"][name]
+        if text is not None:
+            rows = text.count(b"\n") if name.startswith("data/") else 0
+            digest = sha256(text).hexdigest()
+            manifest["members"][name] = {"bytes": len(text), "sha256": digest, "rows": rows}
+            members[name] = text
+    return zipped({**members, "manifest.json": json.dumps(manifest).encode()})
+
+
+def rewritten(text: bytes, change: Any) -> bytes | None:
+    if not callable(change):
+        return change  # type: ignore[no-any-return]
+    rows = change([json.loads(line) for line in text.splitlines()])
+    return "".join(f"{json.dumps(row)}\n" for row in rows).encode()
+
+
+def zipped(members: dict[str, bytes]) -> bytes:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, text in members.items():
+            file.writestr(name, text)
+    return made.getvalue()
