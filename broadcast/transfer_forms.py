@@ -32,6 +32,6 @@ class ForkForm(forms.Form):
 class ImportForm(forms.Form):
     archive = forms.FileField(
         label="ZIP of an export", allow_empty_file=False,
-        widget=forms.ClearableFileInput(attrs={"accept": ".zip,application/zip"}),
+        widget=forms.FileInput(attrs={"accept": ".zip,application/zip"}),
         help_text="At most 50 MB. It becomes a new session of yours, private and off the air.",
     )  # fmt: skip

@@ -132,7 +132,8 @@ class Archive:
 
 
 def _is_newer(error: ValidationError) -> bool:
-    return any(each["loc"] == ("version",) for each in error.errors(include_url=False))
+    found = {(each["loc"], each["type"]) for each in error.errors(include_url=False)}
+    return (("version",), "literal_error") in found
 
 
 @contextmanager

@@ -12,7 +12,8 @@ from typing import Annotated, Any, Literal, Optional, TypeVar
 from uuid import UUID
 
 from django.contrib.auth.models import User
-from django.db import connection, models
+from django.db import models
+from django.db.backends.base.operations import BaseDatabaseOperations
 from pydantic import (
     AfterValidator,
     AwareDatetime,
@@ -106,7 +107,7 @@ def rows(archive: Archive, table: Table) -> Iterator[Row]:
 def _parsed(line: bytes) -> Any:
     """JSON that both databases keep: no NaN, no NUL, no half of a character, nothing endless."""
     try:
-        found = json.loads(line, parse_constant=_refuse)
+        found = json.loads(line.decode(), parse_constant=_refuse)
         if _ESCAPED.search(line):
             _check_texts(found)
     except RecursionError:
@@ -185,8 +186,8 @@ _PLAIN: dict[type[models.Field[Any, Any]], Any] = {
 def _whole(column: models.IntegerField[Any, Any]) -> Any:
     if column.choices:
         return Literal[tuple(value for value, _ in column.choices)]
-    low, high = connection.ops.integer_field_range(column.get_internal_type())
-    low = 0 if column.get_internal_type().startswith("Positive") else low
+    # Those of every database: SQLite alone would take more.
+    low, high = BaseDatabaseOperations.integer_field_ranges[column.get_internal_type()]
     return Annotated[StrictInt, Field(ge=low, le=high)]
 
 

@@ -164,7 +164,8 @@ def test_an_export_that_is_interrupted_anywhere_is_the_same(
     wanted = Wanted(snapshot.taken(session), "an-id")
     write = formats.get(format_).write
     whole = b"".join(chunk.data for chunk in write(wanted, {}))
-    pieces, state = b"", {}
+    pieces = b""
+    state: dict[str, Any] = {}
     while True:
         for chunk in write(wanted, state):
             pieces += chunk.data

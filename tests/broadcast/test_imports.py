@@ -43,7 +43,7 @@ def bring(tmp_path: Path, owner: User) -> Bring:
 
 def without_ids(session: Session) -> dict[str, Any]:
     """The session as JSON, each id as the place of its row, less what is said to be different."""
-    found = json.loads(exported(session, "json"))
+    found: dict[str, Any] = json.loads(exported(session, "json"))
     ids: dict[str, Ids] = {}
     for table in TABLES:
         if table.key == "id":
