@@ -214,7 +214,7 @@ def test_an_export_goes_on_where_a_killed_one_stopped(
 
 def test_an_export_larger_than_the_quota_says_so(session: Session, told: list[Story]) -> None:
     artifacts.keep(session, "files", "big", [b"x" * 9_999_900], media_type="text/plain")
-    Workspace.objects.create(pk=1, artifact_quota_mb=10)
+    Workspace.objects.update_or_create(pk=1, defaults={"artifact_quota_mb": 10})
     transfer = start(session)
     run_due_steps(session, "export")
     transfer.refresh_from_db()
