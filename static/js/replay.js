@@ -14,7 +14,8 @@
   let mark = null;
   let playing = true;
   let over = false;
-  let seeking = 0;
+  let seeking = false;
+  let timer = 0;
 
   const place = () => {
     const passed = playing ? (performance.now() - clock.heard) * clock.speed : 0;
@@ -89,14 +90,14 @@
   again.addEventListener("click", () => play(0, true));
   speed.addEventListener("change", () => { if (playing) play(place(), false); });
   range.addEventListener("input", () => {
-    clearTimeout(seeking);
-    seeking = setTimeout(() => {}, 0);
+    clearTimeout(timer);
+    seeking = true;
     show();
   });
   range.addEventListener("change", () => {
-    clearTimeout(seeking);
-    seeking = setTimeout(() => {
-      seeking = 0;
+    clearTimeout(timer);
+    timer = setTimeout(() => {
+      seeking = false;
       play(Number(range.value), true);
     }, KEYS_REST_MS);
   });

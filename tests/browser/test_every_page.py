@@ -32,8 +32,11 @@ OWNED = (
     "/drafting/{session}/{draft}/edit/", "/docs/", "/account/", "/settings/",
     "/broadcast/{session}/trace/", "/broadcast/{empty}/trace/", "/settings/stories/",
     "/broadcast/{session}/trace/{story}/",
+    "/broadcast/{session}/replay/1/",
 )  # fmt: skip
-PUBLIC = ("/watch/{token}/", "/watch/{token}/overlay/", "/login/")
+PUBLIC = (
+    "/watch/{token}/", "/watch/{token}/overlay/", "/watch/{token}/replay/1/?at=9999999", "/login/",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
