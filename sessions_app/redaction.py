@@ -7,6 +7,7 @@ import re
 import sys
 from functools import cache
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -24,8 +25,13 @@ _SHAPES = (
 
 def clean(text: str) -> str:
     """The text without secrets of ours or of known shapes, and with paths cut to what is ours."""
-    secrets, places = _patterns(_secrets(), str(settings.SMNB.data_dir))
-    return places.sub("", secrets.sub(HIDDEN, text))
+    env = settings.SMNB
+    if not _made or _made[0] is not env:
+        _made[:] = [env, *_patterns(_secrets(), str(env.data_dir))]
+    return str(_made[2].sub("", _made[1].sub(HIDDEN, text)))
+
+
+_made: list[Any] = []  # the environment they were made for, and the two patterns
 
 
 def _secrets() -> tuple[str, ...]:
