@@ -29,7 +29,6 @@ from sessions_app import (
     archiving,
     artifact_care,
     artifacts,
-    bus,
     chain_status,
     checkpoints,
     consumers,

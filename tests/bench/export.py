@@ -30,7 +30,9 @@ def measure(folder: Path) -> Iterator[Figure]:
             small, _ = _exported(studio, few, format_, folder / f"few.{format_}")
             large, seconds = _exported(studio, many, format_, folder / f"many.{format_}")
             what = f"as {format_}: {MANY:,} stories"
-            yield Figure(f"memory of an export {what} against {FEW:,}", large / small, 1.15, "times")
+            yield Figure(
+                f"memory of an export {what} against {FEW:,}", large / small, 1.15, "times"
+            )
             yield Figure(f"export {what}", seconds, 60, "s")
     assert len(json.loads((folder / "many.json").read_bytes())["stories"]) == MANY
 
