@@ -104,9 +104,7 @@ class Kind:
 
 
 _kinds: dict[str, Kind] = {}
-on_takeover: Topic[[Claim]] = Topic(
-    "step.claimed", "A worker claimed a step; what an earlier epoch left can be closed."
-)
+on_takeover = Topic[[Claim]]("step.claimed", "A worker claimed a step; see what was left of it.")
 
 
 def register(kind: Kind) -> None:
@@ -120,8 +118,8 @@ def queue_of(kind: str) -> str:
 def now() -> datetime:
     """The database's clock: due times and leases are compared with nothing else.
 
-    SQLite compares moments as texts, its own having milliseconds only: "….271" comes before
-    "….271000". A millisecond less makes what is due now due at once.
+    SQLite compares them as texts, its own having milliseconds only, and "….271" comes before
+    "….271000": a millisecond less makes what is due now due at once.
     """
     if connection.vendor == "sqlite":
         query, read = "SELECT STRFTIME('%%Y-%%m-%%dT%%H:%%M:%%f+00:00', 'NOW')", str

@@ -19,6 +19,9 @@ ABOVE = frozenset(
     }
 )  # fmt: skip
 
+# Programs of their own, in processes of their own: what they import stays out of ours.
+PROGRAMS = frozenset({"parser", "speaker"})
+
 
 def register(app: str) -> None:
     """Import every domain module of an app and call its ``register()``, by the order of names."""
@@ -31,7 +34,7 @@ def register(app: str) -> None:
 def modules(package: ModuleType) -> Iterator[ModuleType]:
     """The modules of a package and those of the packages in it."""
     for found in sorted(pkgutil.iter_modules(package.__path__), key=lambda each: each.name):
-        if found.name in ABOVE:
+        if found.name in ABOVE | PROGRAMS:
             continue
         module = import_module(f"{package.__name__}.{found.name}")
         yield module

@@ -92,10 +92,8 @@ def market() -> Iterator[tuple[object, str]]:
 
 @register("narrations")
 def narrations() -> Iterator[tuple[object, str]]:
-    """A story by a model has its ledger row; a final answer of ours has a stop reason.
-
-    What a fork took along was told before its session began, and paid for in the first one.
-    """
+    """A story by a model has its ledger row; a final answer of ours has a stop reason."""
+    # What a fork took along was told before its session began, and paid for in the first one.
     bare = Story.objects.filter(
         origin=Story.Origin.MODEL, tokenusage=None, completed_at__gte=F("session__created_at")
     )

@@ -21,8 +21,10 @@ from django.utils import timezone
 
 from broadcast import orchestrator
 from broadcast.models import Airing, Broadcast, StateChange
-from sessions_app import audits, integrity, steps, tokens
+from sessions_app import artifacts, audits, files, integrity, steps, tokens
 from sessions_app.models import (
+    Archive,
+    Artifact,
     Bucket,
     Chain,
     Message,
@@ -125,6 +127,18 @@ def spent_unseen(session: Session) -> None:
     )  # fmt: skip
 
 
+def kept(session: Session) -> Artifact:
+    return artifacts.keep(session, "archive", "x.gz", [b"x"], media_type="application/gzip")
+
+
+def another_file(session: Session) -> None:
+    files.where(kept(session).path).write_bytes(b"y")
+
+
+def unreadable(session: Session) -> None:
+    Archive.objects.create(session=session, first=1, last=1, count=1, artifact=kept(session))
+
+
 CORRUPTIONS: dict[str, Callable[[Session], object]] = {
     "agreement": of_another_session,
     "orphans": no_session_at_all,
@@ -142,6 +156,8 @@ CORRUPTIONS: dict[str, Callable[[Session], object]] = {
     "tallies": lambda s: Tally.objects.filter(session=s, dimension="tone").update(count=0),
     "market": lambda s: TrendPost.objects.filter(session=s).delete(),
     "drafts": with_turns_that_nobody_took,
+    "artifacts": another_file,
+    "archives": unreadable,
     "chain": lambda s: Chain.objects.filter(session=s).update(head=None),
 }
 

@@ -275,5 +275,5 @@ def test_the_pages_follow_when_a_sound_is_ready(make_session: MakeSession, early
 def test_a_page_with_many_sounds_costs_no_more_queries(
     heard: Session, django_assert_max_num_queries: Any
 ) -> None:
-    with django_assert_max_num_queries(8):
+    with django_assert_max_num_queries(9):
         assert visit(heard, "").content.decode().count("<audio") >= 2

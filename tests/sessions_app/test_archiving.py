@@ -196,7 +196,7 @@ def test_a_damaged_archive_says_so_and_hides_nothing_else(told: Session) -> None
     assert shown == [15, 14, 13, 12, 11, 10, 9, 5, 4, 3, 2, 1]
     assert newest[7].type == archives.DAMAGED
     assert newest[7].payload["last"] == damaged.last
-    assert [each.audit for each in audits.run()] == ["archives"]
+    assert [each.audit for each in audits.run()] == ["archives", "artifacts"]
 
 
 def test_a_missing_archive_is_found(told: Session) -> None:

@@ -34,7 +34,7 @@ def test_a_sound_database_has_no_finding(session: Session) -> None:
 
 def test_a_finding_names_its_audit_and_session(session: Session) -> None:
     SessionStats.objects.filter(session=session).update(messages=5)
-    (finding,) = audits.run()
+    (finding,) = audits.run("counters")
     assert (finding.audit, finding.session) == ("counters", str(session.pk))
 
 

@@ -76,6 +76,7 @@ def test_shortly_after_midnight_the_day_is_not_over_yet() -> None:
 def test_a_removed_file_that_is_written_again_is_there_again(session: Session) -> None:
     say(session, "one")
     logbook.register(session)
+    Artifact.objects.filter(name__startswith="worker").update(state="ready")
     row = Artifact.objects.get(name__startswith="worker")
     artifacts.drop(row)
     files.remove(row.path)
