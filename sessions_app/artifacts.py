@@ -165,8 +165,9 @@ def _full() -> Conflict:
 
 
 def used(session: Session) -> int:
-    """Bytes that the session's artifacts take."""
-    return listed(session).aggregate(total=Sum("bytes"))["total"] or 0
+    """Bytes that the session's artifacts take, but for archives, which nobody can remove."""
+    counted = listed(session).exclude(category=Category.ARCHIVE)
+    return counted.aggregate(total=Sum("bytes"))["total"] or 0
 
 
 def quota() -> int:

@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 
 from broadcast.trace import evidence, telling, verdict
 from broadcast.trace.hops import Trace
+from sessions_app.archives import Damaged
 from sessions_app.errors import NotFound
 from sessions_app.models import Session
 from stories.models import Story
@@ -57,11 +58,17 @@ def broken(session: Session, before: int | None) -> Page:
 
 
 def find(session: Session, story_id: int) -> Trace:
-    """One story's trace, with what the archives hold of it; NotFound when it is not of the session."""
+    """One story's trace, with what the archives hold of it; NotFound when it is not of the session.
+
+    What a damaged archive held is said to be archived, as in a list.
+    """
     story = of_session(session).filter(pk=story_id).first()
     if story is None:
         raise NotFound("This session has no such story.")
-    return trace(session, [story], dig=True)[0]
+    try:
+        return trace(session, [story], dig=True)[0]
+    except Damaged:
+        return trace(session, [story])[0]
 
 
 def latest(session: Session, most: int) -> Iterator[Trace]:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import gzip
-import json
-import zlib
 from collections.abc import Iterator
 from typing import Any
 
-from sessions_app import files, record_reading
-from sessions_app.models import AILink, AITransition, Archive, Session
+from sessions_app import archives, record_reading
+from sessions_app.models import AILink, AITransition, Session
 
 Row = dict[str, Any]
 
@@ -29,23 +26,15 @@ def transitions(session: Session, after: int, upto: int) -> Iterator[Row]:
 
 
 def _archived(session: Session) -> Iterator[Row]:
-    packs = Archive.objects.filter(session=session, kind=Archive.Kind.TRANSITIONS)
-    found = list(packs.select_related("artifact").order_by("first"))
-    links = AILink.objects.filter(session=session) if found else AILink.objects.none()
+    found = archives.of_session(session, archives.TRANSITIONS).order_by("first")
+    links = AILink.objects.filter(session=session) if found.exists() else AILink.objects.none()
     ids = dict(links.order_by("number").values_list("provider_id", "pk"))
-    for pack in found:
-        for line in _lines(pack):
-            one = json.loads(line)
+    for archive in found:
+        for one in archives.lines(archive):
             yield {
                 "id": one["id"], "created_at": one["at"], "old": ids.get(one["old"]),
                 "new": ids[one["new"]], "source": one["source"], "run_number": one["run"],
             }  # fmt: skip
-
-
-def _lines(pack: Archive) -> list[bytes]:
-    if pack.artifact is None:
-        return zlib.decompress(bytes(pack.packed or b"")).splitlines()
-    return gzip.decompress(b"".join(files.read([pack.artifact.path]))).splitlines()
 
 
 def _live(session: Session, after: int, upto: int) -> Iterator[Row]:
