@@ -31,6 +31,7 @@ from sessions_app import (
 )
 from sessions_app.archives import Line
 from sessions_app.errors import StaleClaim
+from sessions_app.folders import ROOT
 from sessions_app.models import Archive, Artifact, Session, SessionEvent, SessionStats, Workspace
 
 log = structlog.get_logger(__name__)
@@ -116,7 +117,7 @@ def _keep(session: Session, kind: str, key: str, lines: Sequence[Line]) -> Artif
     mark = hashlib.sha256(data).hexdigest()[:8]
     name = f"{kind}-{lines[0][key]:09}-{lines[-1][key]:09}-{mark}.ndjson.gz"
     _clear(session)
-    path = f"{artifacts.ROOT}/{session.folder}/{Artifact.Category.ARCHIVE}/{name}"
+    path = f"{ROOT}/{session.folder}/{Artifact.Category.ARCHIVE}/{name}"
     kept = files.keep(path, [data])
     return Artifact(
         session=session, category=Artifact.Category.ARCHIVE, name=name, path=path,

@@ -10,7 +10,8 @@ from itertools import islice
 from pathlib import Path
 
 from sessions_app import audits, files, retention
-from sessions_app.artifacts import ROOT, State
+from sessions_app.artifacts import State
+from sessions_app.folders import ROOT
 from sessions_app.models import Artifact, Session, Workspace
 
 GRACE = 3600.0  # seconds in which a file may still be without its row

@@ -11,10 +11,8 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
-from datetime import date
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 from django.contrib.auth.models import User
 from django.db import transaction
@@ -23,12 +21,12 @@ from django.db.models import QuerySet, Sum
 from sessions_app import commands, events, files, workspace
 from sessions_app.commands import Call, Payload
 from sessions_app.errors import Conflict, NotFound
+from sessions_app.folders import ROOT
 from sessions_app.models import Artifact, Session
 
 KEPT = events.declare("artifact.kept", "A file was kept among the session's artifacts.")
 DROPPED = events.declare("artifact.dropped", "A file is no more among the session's artifacts.")
 
-ROOT = "artifacts"
 MEGABYTE = 1_000_000
 MOST_STEM, MOST_SUFFIX = 100, 16  # bytes
 Category = Artifact.Category
@@ -45,13 +43,6 @@ MEANINGS: dict[str, str] = {
     Category.FILES: "exports and uploads",
     Category.ARCHIVE: "old events and transitions, still read by every page",
 }
-
-
-def folder_name(name: str, made: date, session_id: UUID) -> str:
-    """``<label>-<date>-<short id>``: readable, unique, and given once at the session's creation."""
-    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
-    label = re.sub(r"[^a-z0-9]+", "-", plain.lower())[:40].strip("-") or "session"
-    return f"{label}-{made:%Y-%m-%d}-{session_id.hex[:12]}"
 
 
 def folder(session: Session, category: str) -> Path:

@@ -11,8 +11,9 @@ from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.db import transaction
 from django.utils import timezone
 
-from sessions_app import artifacts, events
+from sessions_app import events
 from sessions_app.errors import Conflict, Invalid, NotFound
+from sessions_app.folders import folder_name
 from sessions_app.models import Preferences, Session, SessionStats, Workspace
 from sessions_app.models.session import Person, new_watch_token
 
@@ -94,7 +95,7 @@ def create(
 ) -> Session:
     """A new session with its counters, in one transaction. ``budget`` is in 10⁻¹² USD."""
     fresh = Session(owner=owner, name=name.strip(), type=type_, budget=budget, **settings)
-    fresh.folder = artifacts.folder_name(fresh.name, timezone.now().date(), fresh.pk)
+    fresh.folder = folder_name(fresh.name, timezone.now().date(), fresh.pk)
     session = _validated(fresh)
     with transaction.atomic():
         session.save(force_insert=True)

@@ -16,8 +16,8 @@ from pathlib import Path
 from django.conf import settings
 
 from sessions_app import context, files
+from sessions_app.folders import ROOT
 
-ROOT = "artifacts"
 LOGS, DEVTOOLS = "logs", "devtools"
 MEGABYTE = 1_000_000
 GRACE = timedelta(minutes=5)  # after midnight somebody may still be about to write

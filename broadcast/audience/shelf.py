@@ -8,7 +8,8 @@ from django.db import transaction
 
 from broadcast.models import Episode
 from sessions_app import artifacts, events, retention
-from sessions_app.artifacts import ROOT, Category, State
+from sessions_app.artifacts import Category, State
+from sessions_app.folders import ROOT
 from sessions_app.models import Artifact, Session, Workspace
 
 CHUNK = 100

@@ -23,6 +23,7 @@ from broadcast.transfer.ledger import State, Way
 from sessions_app import artifacts, commands, files, steps
 from sessions_app.commands import Call, Payload
 from sessions_app.errors import Conflict, SmnbError, StaleClaim
+from sessions_app.folders import folder_name
 from sessions_app.models import Artifact
 from sessions_app.steps import Claim, Kind
 
@@ -150,7 +151,7 @@ def _kept(transfer: Transfer) -> Artifact | None:
 def _artifact(transfer: Transfer) -> Artifact:
     session, wanted = transfer.session, formats.get(transfer.format)
     run = f"-run-{transfer.cursor['run']}" if transfer.cursor["run"] else ""
-    made = artifacts.folder_name(session.name, transfer.created_at.date(), session.pk)
+    made = folder_name(session.name, transfer.created_at.date(), session.pk)
     return artifacts.keep(
         session, Artifact.Category.FILES, f"{made}{run}.{wanted.name}",
         files.read([f"{FOLDER}/{transfer.pk}"]), media_type=wanted.media_type,

@@ -24,8 +24,9 @@ from broadcast.transfer.checking import Head
 from broadcast.transfer.inserting import Taking
 from broadcast.transfer.ledger import State, Way
 from broadcast.transfer.tables import EVENTS, TABLES
-from sessions_app import artifacts, events, files, lifecycle, steps
+from sessions_app import events, files, lifecycle, steps
 from sessions_app.errors import Conflict, Invalid, SmnbError
+from sessions_app.folders import folder_name
 from sessions_app.models import Session, SessionStats
 from sessions_app.steps import Claim, Kind
 from stories.market import trends
@@ -106,7 +107,7 @@ def _session(head: Head, owner: User, imported_id: str) -> Session:
         budget=head.budget, created_at=head.created_at, imported_id=imported_id,
         **head.settings.model_dump(exclude_none=True),
     )  # fmt: skip
-    session.folder = artifacts.folder_name(head.name, timezone.now().date(), session.pk)
+    session.folder = folder_name(head.name, timezone.now().date(), session.pk)
     try:
         session.full_clean()
     except ValidationError as error:

@@ -19,6 +19,7 @@ from broadcast.transfer.ids import Ids, Renaming, allot, attempt
 from broadcast.transfer.tables import ARTIFACTS, EVENTS, TABLES, Table
 from sessions_app import artifacts, files
 from sessions_app.errors import Invalid
+from sessions_app.folders import ROOT
 from sessions_app.models import Session
 from stories.posts import digest
 from stories.tastes import folded
@@ -154,7 +155,7 @@ def _artifact(taking: Taking, row: Row) -> dict[str, Any]:
 
 def _path(taking: Taking, row: Row) -> str:
     safe = get_valid_filename(row["name"].replace("/", "_"))[-120:]
-    folder = f"{artifacts.ROOT}/{taking.session.folder}/{row['category']}"
+    folder = f"{ROOT}/{taking.session.folder}/{row['category']}"
     return f"{folder}/{taking.ids[ARTIFACTS].get(row['id'])}-{safe}"
 
 

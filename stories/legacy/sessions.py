@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 
 from django.contrib.auth.models import User
 
-from sessions_app import artifacts, events, lifecycle
+from sessions_app import events, lifecycle
+from sessions_app.folders import folder_name
 from sessions_app.models import Session, SessionStats
 from stories.legacy.documents import SessionDocument
 from stories.text import clean_line
@@ -81,7 +82,7 @@ def _session(document: SessionDocument, owner: User) -> Session:
         created_at=document.made,
     )
     made.model = clean_line(document.settings.model, 80) or made.model
-    made.folder = artifacts.folder_name(made.name, document.made.date(), made.pk)
+    made.folder = folder_name(made.name, document.made.date(), made.pk)
     return made
 
 

@@ -10,6 +10,7 @@ import pytest
 from django.utils import timezone
 
 from sessions_app import artifact_care, artifacts, audits, files, workspace
+from sessions_app.folders import ROOT
 from sessions_app.models import Artifact, Session
 
 pytestmark = pytest.mark.django_db
@@ -66,7 +67,7 @@ def test_an_old_file_without_a_row_is_named_with_its_session(session: Session) -
 
 
 def test_a_file_of_no_session_is_named_too() -> None:
-    aged(files.where(f"{artifacts.ROOT}/nobody/files/lost.txt"))
+    aged(files.where(f"{ROOT}/nobody/files/lost.txt"))
     assert [session for session, _ in found()] == [""]
 
 
