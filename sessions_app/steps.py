@@ -116,19 +116,15 @@ def queue_of(kind: str) -> str:
 
 
 def now() -> datetime:
-    """The database's clock: due times and leases are compared with nothing else.
-
-    SQLite compares them as texts, its own having milliseconds only, and "….271" comes before
-    "….271000": a millisecond less makes what is due now due at once.
-    """
+    """The database's clock: due times and leases are compared with nothing else."""
     if connection.vendor == "sqlite":
-        query, read = "SELECT STRFTIME('%%Y-%%m-%%dT%%H:%%M:%%f+00:00', 'NOW')", str
+        # It compares texts, "….271" being before "….271000": a millisecond less is due at once.
+        query = "SELECT STRFTIME('%%Y-%%m-%%dT%%H:%%M:%%f+00:00', 'NOW', '-0.001 seconds')"
     else:
-        query, read = "SELECT statement_timestamp()", str
+        query = "SELECT statement_timestamp()"
     with connection.cursor() as cursor:
         cursor.execute(query, [])
-        found = datetime.fromisoformat(read(cursor.fetchone()[0]))
-    return found - timedelta(milliseconds=1) if connection.vendor == "sqlite" else found
+        return datetime.fromisoformat(str(cursor.fetchone()[0]))
 
 
 def enqueue(session: Session, kind: str, subject: object, due_at: datetime | None = None) -> Step:
