@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,10 @@ def kept(studio: Studio, session: str, category: str) -> list[Any]:
 
 def content(studio: Studio, artifact: Any) -> bytes:
     """The file as it lies on the disk."""
-    [found] = studio.data.glob(f"artifacts/*/{artifact['category']}/{artifact['name']}")
+    named = studio.data.glob(f"artifacts/*/{artifact['category']}/{artifact['name']}")
+    found, *_ = [
+        each for each in named if sha256(each.read_bytes()).hexdigest() == artifact["sha256"]
+    ]
     return found.read_bytes()
 
 
@@ -107,7 +111,8 @@ def test_a_file_is_brought_in_downloaded_and_removed(
     assert list(studio.data.glob("artifacts/*/files/notes*")) == []
 
 
-def test_a_trace_bundle_says_what_the_browser_is(owner: Page, studio: Studio, session: str) -> None:
+def test_a_trace_bundle_says_what_the_browser_is(owner: Page, studio: Studio) -> None:
+    session = studio.create("Bundled")
     open_artifacts(owner, studio, session)
     owner.get_by_role("button", name="Make a trace bundle").click()
     expect(owner.locator("#devtools h3")).to_contain_text("trace-")

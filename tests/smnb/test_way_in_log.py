@@ -10,10 +10,11 @@ from django.contrib.auth.models import User
 from django.test import Client
 from pydantic import SecretStr
 
+from broadcast.models import Airing
 from sessions_app import loglines
 from sessions_app.loglines import Line, Wanted
 from sessions_app.models import Session
-from stories.models import Story, TokenUsage
+from stories.models import TokenUsage
 from tests.conftest import run_due_steps
 from tests.standins.anthropic import AnthropicStandIn
 
@@ -65,7 +66,7 @@ def test_the_log_alone_tells_the_way_of_every_story(
     go_live(session)
     run_due_steps(session, most=12)
     lines = all_lines(session.folder)
-    told = list(Story.objects.filter(session=session).values_list("pk", flat=True))
+    told = list(Airing.objects.filter(session=session).values_list("story", flat=True))
     assert len(told) > 2
     for story in told:
         way = way_of(lines, story)
