@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sessions_app import artifacts, events, workspace
+from sessions_app import artifacts, events
 from sessions_app.models import Session
 
 CODE = "artifacts_nearly_full"
@@ -14,7 +14,7 @@ NEARLY = 80  # per cent
 
 def warn(session: Session, payload: Mapping[str, Any]) -> None:
     """Say so once, with the file that leads over the mark."""
-    quota = workspace.current().artifact_quota_mb * artifacts.MEGABYTE
+    quota = artifacts.quota()
     mark, used = quota * NEARLY // 100, artifacts.used(session)
     if used - payload["artifact"]["bytes"] < mark <= used:
         sentence = (

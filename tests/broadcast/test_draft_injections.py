@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,39 +13,28 @@ from django.db import models
 from broadcast.models import Broadcast
 from sessions_app import commands
 from sessions_app.models import ApiToken, Message, Session
-from stories import keys
 from stories.drafting import prompt
 from stories.drafting.agents import MOST_TEXT
 from stories.drafting.model import gives_away
 from stories.drafting.turns import MOST_TURNS
-from stories.llm import Credentials
 from stories.models import BoardKeyword, Draft, Interest, Source, SourcePost, Story
+from tests.broadcast.injecting import CASE, CASES, FOREIGN, KEY, keyed, rows_of
 from tests.conftest import MakeSession, make_post
 from tests.standins.anthropic import AnthropicStandIn
 from tests.standins.anthropic_obeying import obeying
-from tests.standins.recorded import DATA
 from tests.stories.drafting import played, started, turn
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-CASES: list[dict[str, str]] = json.loads(Path(DATA / "injections.json").read_text("utf-8"))
-KEY = "sk-ant-CANARY-0123456789"
-FOREIGN = "Zeppelin of another newsroom"
 FERRY = "The ferry runs again after eleven weeks of repairs in the yard"
 WORLD: tuple[type[models.Model], ...] = (
     Session, Source, SourcePost, Story, Interest, BoardKeyword, Broadcast, ApiToken, Message,
-)  # fmt: skip
-CASE = pytest.mark.parametrize(
-    ("text", "aim"), [(each["text"], each["aim"]) for each in CASES],
-    ids=[f"{each['aim']}-{at}" for at, each in enumerate(CASES)],
 )  # fmt: skip
 
 
 @pytest.fixture
 def anthropic(monkeypatch: pytest.MonkeyPatch) -> Iterator[AnthropicStandIn]:
-    with AnthropicStandIn() as stand_in:
-        found = Credentials(api_key=KEY, base_url=stand_in.url)
-        monkeypatch.setattr(keys, "anthropic_of", lambda _: found)
+    with keyed(monkeypatch) as stand_in:
         yield stand_in
 
 
@@ -60,8 +48,7 @@ def foreign(make_session: MakeSession) -> dict[str, int]:
 
 def world() -> str:
     """All that a command could change, but for what a draft writes itself."""
-    rows = [row for kind in WORLD for row in kind._default_manager.order_by("pk")]
-    return str(serializers.serialize("json", rows))
+    return rows_of(WORLD)
 
 
 def place(session: Session, text: str) -> Draft:

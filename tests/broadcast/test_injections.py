@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,35 +17,23 @@ from broadcast.models import Broadcast
 from sessions_app import commands
 from sessions_app.errors import SmnbError
 from sessions_app.models import ApiToken, Message, Session
-from stories import keys
-from stories.llm import Credentials
 from stories.models import BoardKeyword, Draft, Interest, Source, SourcePost, Story
+from tests.broadcast.injecting import CASE, CASES, FOREIGN, KEY, keyed, rows_of
 from tests.broadcast.talking import answer_to, ask, plan_of, say, spoken
 from tests.conftest import MakeSession, make_post, run_due_steps
 from tests.standins.anthropic import AnthropicStandIn
 from tests.standins.anthropic_obeying import AIMS, obeying
-from tests.standins.recorded import DATA
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-CASES: list[dict[str, str]] = json.loads(Path(DATA / "injections.json").read_text("utf-8"))
-KEY = "sk-ant-CANARY-0123456789"
-FOREIGN = "Zeppelin of another newsroom"
 WORLD: tuple[type[models.Model], ...] = (
     Session, Source, SourcePost, Story, Interest, BoardKeyword, Draft, Broadcast, ApiToken,
-)  # fmt: skip
-
-CASE = pytest.mark.parametrize(
-    ("text", "aim"), [(each["text"], each["aim"]) for each in CASES],
-    ids=[f"{each['aim']}-{at}" for at, each in enumerate(CASES)],
 )  # fmt: skip
 
 
 @pytest.fixture
 def anthropic(monkeypatch: pytest.MonkeyPatch) -> Iterator[AnthropicStandIn]:
-    with AnthropicStandIn() as stand_in:
-        found = Credentials(api_key=KEY, base_url=stand_in.url)
-        monkeypatch.setattr(keys, "anthropic_of", lambda _: found)
+    with keyed(monkeypatch) as stand_in:
         yield stand_in
 
 
@@ -69,8 +56,7 @@ def session(make_session: MakeSession, anthropic: AnthropicStandIn) -> Session:
 
 def world() -> str:
     """All that a command could change."""
-    rows = [row for kind in WORLD for row in kind._default_manager.order_by("pk")]
-    return str(serializers.serialize("json", rows))
+    return rows_of(WORLD)
 
 
 def place(session: Session, text: str) -> None:

@@ -77,7 +77,7 @@ def test_what_is_on_air_is_read_aloud_once_the_voice_is_on(
     assert said.startswith(f"{story['title']}. ")
     assert story["narrative"].split()[-1] in said
     break_in(studio, broadcast["session"], "The ferry is late")
-    page.wait_for_function("said.at(-1)?.startsWith('The ferry is late. ')")
+    page.wait_for_function("() => said.at(-1)?.startsWith('The ferry is late. ')")
     page.get_by_role("button", name="Reading aloud").click()
     assert page.evaluate("said.at(-1)") is None
     expect(page.get_by_role("button", name="Read aloud")).to_have_attribute("aria-pressed", "false")

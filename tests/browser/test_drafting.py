@@ -45,9 +45,8 @@ def start(page: Page, studio: Studio, session: str, *keywords: str) -> dict[str,
     page.get_by_label("Keywords").fill(", ".join(keywords))
     page.get_by_label("Length in words").fill("150")
     page.get_by_role("button", name="Start the draft").click()
-    found = re.search(r"/drafting/[^/]+/(\d+)/", page.url)
-    assert found is not None
-    return one(studio, DRAFTS, int(found[1]))
+    expect(page).to_have_url(re.compile(r"/drafting/[^/]+/\d+/$"))
+    return one(studio, DRAFTS, int(page.url.split("/")[-2]))
 
 
 def finished(page: Page) -> None:
@@ -65,14 +64,15 @@ def test_a_draft_is_started_from_a_ticked_keyword_and_followed_to_its_end(
     expect(owner.get_by_role("checkbox", name=known)).to_be_checked()
     owner.get_by_role("button", name="Start the draft").click()
     finished(owner)
-    [draft] = of_session(studio, DRAFTS, session)
+    draft = of_session(studio, DRAFTS, session)[-1]
+    assert owner.url.endswith(f"/{draft['id']}/")
     assert (draft["keywords"], draft["state"]) == (f'["{known}"]', "finished")
     expect(owner.locator(".draft-turn")).to_have_count(draft["turns"])
-    texts = [row["text"] for row in of_session(studio, VERSIONS, session)]
+    latest = of_session(studio, VERSIONS, session)[-1]
     owner.context.grant_permissions(["clipboard-read", "clipboard-write"])
     owner.get_by_role("button", name="Copy the text").click()
     expect(owner.get_by_text("Copied", exact=True)).to_be_visible()
-    assert to_copy(owner).split()[-6:] == texts[-1].split()[-6:]
+    assert to_copy(owner).split()[-6:] == latest["text"].split()[-6:]
     owner.get_by_role("button", name="Copy the draft's id").click()
     expect(owner.locator(".draft-id .copied")).to_have_text("Copied")
     assert to_copy(owner) == str(draft["id"])
