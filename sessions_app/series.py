@@ -6,7 +6,6 @@ that buckets and tallies are summed by one writer of a session at a time.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -24,7 +23,7 @@ SUMS = frozenset(
     {"count", "words", "input_tokens", "output_tokens", "cost_lower", "cost_upper", "bounded"}
 )
 MOST_KEY = 200
-_LOT = 500  # rows a statement
+_FEW = 20  # rows of one statement: many are quicker one by one than to be parsed together
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,19 +70,35 @@ def add_past(
     session_id: UUID, moments: Iterable[tuple[datetime, Mapping[str, int]]], shares: Iterable[Share]
 ) -> None:
     """Add what happened at many moments long ago: to the buckets that are kept for good alone."""
-    sums: dict[tuple[int, datetime], Counter[str]] = defaultdict(Counter)
-    for at, measures in moments:
-        for size in COARSE:
-            sums[size, start_of(at, size)].update(measures)
-    names = sorted(MEASURES)
+    finest, *coarser = COARSE
+    sums = {finest: _summed(moments, finest)}
+    for size in coarser:
+        sums[size] = _summed(sums[finest].items(), size)
+    names = sorted({name for each in sums[finest].values() for name in each})
+    zeros = _zeros(MEASURES, names)
+    key, fit = session_key(session_id), connection.ops.adapt_datetimefield_value
     rows = [
-        (session_key(session_id), size, moment(start), *(each[name] for name in names))
-        for (size, start), each in sorted(sums.items())
+        (key, size, fit(start), *(each.get(name, 0) for name in names), *zeros)
+        for size, buckets in sums.items()
+        for start, each in sorted(buckets.items())
     ]
-    columns = ("session_id", "size", "start", *names)
-    for lot in range(0, len(rows), _LOT):
-        upsert(Bucket, columns, rows[lot : lot + _LOT], ("session_id", "size", "start"), names)
+    columns = ("session_id", "size", "start", *names, *_others(MEASURES, names))
+    if names:
+        upsert(Bucket, columns, rows, ("session_id", "size", "start"), names)
     _add_all_shares(session_id, shares)
+
+
+def _summed(
+    moments: Iterable[tuple[datetime, Mapping[str, int]]], size: int
+) -> dict[datetime, dict[str, int]]:
+    """What each bucket of ``size`` minutes gets, without what is zero or counted elsewhere."""
+    found: dict[datetime, dict[str, int]] = {}
+    for at, measures in moments:
+        bucket = found.setdefault(start_of(at, size), {})
+        for name, each in measures.items():
+            if each and name in MEASURES:
+                bucket[name] = bucket.get(name, 0) + each
+    return found
 
 
 def _add_all_shares(session_id: UUID, shares: Iterable[Share]) -> None:
@@ -172,12 +187,14 @@ def upsert(
         for name in map(connection.ops.quote_name, names)
     ]
     asked = f" RETURNING {', '.join(map(connection.ops.quote_name, returning))}"
-    marks = ", ".join(["(" + ", ".join(["%s"] * len(columns)) + ")"] * len(rows))
+    mark = f"({', '.join(['%s'] * len(columns))})"
+    head = f"INSERT INTO {table} ({', '.join(quoted)}) VALUES "  # noqa: S608
+    tail = f" ON CONFLICT ({keys}) DO UPDATE SET {', '.join(changes)}"
     with connection.cursor() as cursor:
-        cursor.execute(
-            f"INSERT INTO {table} ({', '.join(quoted)}) VALUES {marks} "  # noqa: S608
-            f"ON CONFLICT ({keys}) DO UPDATE SET {', '.join(changes)}"
-            + (asked if returning else ""),
-            [value for row in rows for value in row],
-        )
+        if returning or len(rows) <= _FEW:
+            marks = ", ".join([mark] * len(rows))
+            values = [value for row in rows for value in row]
+            cursor.execute(head + marks + tail + (asked if returning else ""), values)
+        else:
+            cursor.executemany(head + mark + tail, rows)
         return cursor.fetchall() if returning else []

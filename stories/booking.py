@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
+from operator import attrgetter
 from uuid import UUID
 
 from django.db.models import Count, Q, Sum
@@ -76,13 +77,19 @@ class Booking:
         """Columns of the buckets that are no counters of the session."""
         return {name: each for name, each in self._figures().items() if name not in COUNTED}
 
+    def figures(self) -> dict[str, int]:
+        """Counters and measures that are not zero."""
+        return {name: each for name, each in self._figures().items() if each}
+
     def _figures(self) -> dict[str, int]:
-        return {each.name: getattr(self, each.name) for each in fields(self)}
+        return dict(zip(_NAMES, _ALL(self), strict=True))
 
     def sums(self) -> dict[str, int]:
         return {name: getattr(self, name) for name in SUMMED}
 
 
+_NAMES = tuple(each.name for each in fields(Booking))
+_ALL = attrgetter(*_NAMES)
 NOTHING = Booking()
 
 

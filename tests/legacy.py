@@ -108,15 +108,18 @@ def _line(row: Row, **changes: Any) -> bytes:
 class Damaged:
     """A large export: ``rows`` lines over ``sessions`` sessions, one in ten an orphan, one in
     twenty damaged, one in a hundred a duplicate; ``expected`` counts them while it is written.
+
+    A session is on air for some hours, two of them at a time.
     """
 
     def __init__(self, rows: int, sessions: int) -> None:
         self._rows, self._sessions = rows, sessions
+        self._told = (rows - sessions) // 2
         self._dice = random.Random(7)
         self.expected: Counter[str] = Counter()
 
     def write(self, path: Path) -> Path:
-        told = (self._rows - self._sessions) // 2
+        told = self._told
         return export(
             path,
             sessions=self._lines(map(session, range(1, self._sessions + 1)), whole=True),
@@ -126,16 +129,18 @@ class Damaged:
 
     def _story(self, number: int) -> Row:
         words = " ".join(self._dice.choices(_WORDS, k=60))
-        return story(number, narrative=f"{words.capitalize()}.", **self._home())
+        return story(number, narrative=f"{words.capitalize()}.", **self._home(number))
 
     def _usage(self, number: int) -> Row:
         model = self._dice.choice(("claude-3-5-haiku-20241022", "claude-3-sonnet", "unheard-of"))
-        return usage(number, model=model, **self._home())
+        return usage(number, model=model, **self._home(number))
 
-    def _home(self) -> Row:
+    def _home(self, number: int) -> Row:
         if self._dice.random() < 0.1:
             return {"session_id": self._dice.choice(ORPHANS)}
-        return {"session_id": session(self._dice.randint(1, self._sessions))["_id"]}
+        on_air = 1 + number * self._sessions // (self._told + 1)
+        at = min(on_air + self._dice.randint(0, 1), self._sessions)
+        return {"session_id": session(at)["_id"]}
 
     def _lines(self, rows: Iterator[Row], whole: bool = False) -> Iterator[Row | bytes]:
         """The rows, some of them damaged; of ``whole`` ones none is, so that they have children."""

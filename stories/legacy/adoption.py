@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from sessions_app.errors import Invalid
 from sessions_app.models import Session
 from stories.legacy.documents import Document, StoryDocument, UsageDocument
-from stories.legacy.rows import story_row, usage_row
+from stories.legacy.rows import Rows
 from stories.models import QuarantinedRecord, Story, TokenUsage
 from stories.text import clean_line, clean_text, reading_seconds, word_count
 from stories.types import PRIORITIES, TONES
@@ -25,13 +25,14 @@ STANDARD_PACE = 150  # words a minute
 def row_of(record: QuarantinedRecord, session: Session) -> Story | TokenUsage:
     """The row, not stored yet; raises Invalid where too little of it is there."""
     row: Story | TokenUsage
+    rows = Rows(session)
     if record.kind == "usage":
         usage = _strict(record, UsageDocument)
         if usage is None:
             raise Invalid(f"Record {record.pk} is no complete usage row, so it cannot be booked.")
-        row = usage_row(session, usage)
+        row = rows.usage(usage)
     else:
-        row = story_row(session, _strict(record, StoryDocument) or _lenient(record, session))
+        row = rows.story(_strict(record, StoryDocument) or _lenient(record, session))
     row.legacy_id = record.old_id if record.owner_id else f"record:{record.pk}"
     return row
 

@@ -6,6 +6,7 @@ Whatever stops it, starting again goes on: a row is known by its old id.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 
 from django.contrib.auth.models import User
@@ -16,7 +17,7 @@ from stories.legacy.archive import TABLES, Line, Snapshot
 from stories.legacy.documents import read
 from stories.legacy.report import Finding, Outcome, Report
 from stories.legacy.staging import Staging
-from stories.legacy.storing import Stored
+from stories.legacy.storing import KINDS, SESSIONS, Stored
 
 Tell = Callable[[Finding], None]
 Watch = Callable[[str, int, int], None]  # what is being done, how much of it, of how much
@@ -59,23 +60,23 @@ class Import:
 
     def _store(self, staging: Staging) -> None:
         done, total = 0, sum(map(staging.count, TABLES))
-        for table in TABLES:
-            for lot in staging.lots(table):
-                if self._dry:
-                    found = storing.foretell(table, lot, staging.sessions_among)
-                else:
-                    found = storing.store(table, lot, self._owner)
-                self._count(table, found)
-                done += len(lot)
-                self._watch("stored, rows", done, total)
+        for lot in chain(staging.lots(SESSIONS), staging.lots(*KINDS)):
+            if self._dry:
+                found = storing.foretell(lot, staging.sessions_among)
+            else:
+                found = storing.store(lot, self._owner)
+            self._count(found)
+            done += len(lot)
+            self._watch("stored, rows", done, total)
 
-    def _count(self, table: str, found: Stored) -> None:
-        self._report.rows[table].update(found.counts)
+    def _count(self, found: Stored) -> None:
+        for (table, outcome), number in found.counts.items():
+            self._report.rows[table][outcome] += number
         self._report.left_out.update(found.left_out)
         for row in found.orphans:
             why = sessions.why_homeless(row.session)
             self._report.reasons[why] += 1
-            self._tell(Finding(Outcome.QUARANTINED, table, row.line, row.old_id, why))
+            self._tell(Finding(Outcome.QUARANTINED, row.table, row.line, row.old_id, why))
 
 
 def _stage(staging: Staging, table: str, line: Line) -> str:

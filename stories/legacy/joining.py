@@ -116,7 +116,7 @@ def _record(
         shares.add(booking.shares_of(story, {"count": sign, "words": told["words"]}))
     for row in usage:
         booked = Booking.of(row) if sign > 0 else booking.NOTHING.beyond(Booking.of(row))
-        moments.append((row.created_at, booked.counters() | booked.measures()))
+        moments.append((row.created_at, booked.figures()))
         shares.add(booking.kind_shares(row, booked))
     counters: Counter[str] = Counter()
     for _, measures in moments:

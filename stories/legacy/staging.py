@@ -12,7 +12,7 @@ from typing import NamedTuple, Self
 
 from stories.legacy.documents import AnyDocument
 
-LOT = 1000
+LOT = 2500
 LOT_BYTES = 8 * 1024**2
 _SCHEMA = """
     CREATE TABLE row (tab TEXT, id TEXT, line INTEGER, session TEXT, at REAL, raw BLOB);
@@ -21,8 +21,9 @@ _SCHEMA = """
 
 
 class Row(NamedTuple):
-    """A row that was read: its old id, line, old session string, moment and text."""
+    """A row that was read: its table, old id, line, old session string, moment and text."""
 
+    table: str
     old_id: str
     line: int
     session: str
@@ -81,17 +82,19 @@ class Staging:
         )
         return {each[0] for each in found}
 
-    def lots(self, table: str) -> Iterator[list[Row]]:
-        """All rows of a table by session and moment, in lots that a transaction can take."""
-        self._base.execute("CREATE INDEX IF NOT EXISTS sorted ON row (tab, session, at, line)")
+    def lots(self, *tables: str) -> Iterator[list[Row]]:
+        """All rows of some tables by session and moment, in lots that a transaction can take."""
+        self._base.execute("CREATE INDEX IF NOT EXISTS sorted ON row (session, at, line)")
         rows = self._base.execute(
-            "SELECT id, line, session, at, raw FROM row WHERE tab = ? ORDER BY session, at, line",
-            (table,),
+            "SELECT tab, id, line, session, at, raw FROM row "  # noqa: S608
+            f"WHERE tab IN ({', '.join('?' * len(tables))}) ORDER BY session, at, line",
+            tables,
         )
         lot: list[Row] = []
         size = 0
-        for old_id, line, session, at, raw in rows:
-            lot.append(Row(old_id, line, session, datetime.fromtimestamp(at, UTC), raw))
+        for table, old_id, line, session, at, raw in rows:
+            moment = datetime.fromtimestamp(at, UTC)
+            lot.append(Row(table, old_id, line, session, moment, raw))
             size += len(raw)
             if len(lot) == LOT or size > LOT_BYTES:
                 yield lot

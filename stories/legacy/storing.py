@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
@@ -15,12 +15,14 @@ from stories import quarantine
 from stories.legacy import joining, sessions
 from stories.legacy.documents import SessionDocument, StoryDocument, UsageDocument
 from stories.legacy.report import Outcome, place
-from stories.legacy.rows import story_row, usage_row
+from stories.legacy.rows import Rows
 from stories.legacy.staging import Row
 from stories.models import Story, TokenUsage
 from stories.quarantine import Orphan
 
+SESSIONS = "sessions"
 KINDS = {"story_history": "story", "token_usage": "usage"}
+MODELS: dict[str, type[Story | TokenUsage]] = {"story_history": Story, "token_usage": TokenUsage}
 TRIES = 3
 
 Staged = Callable[[Collection[str]], set[str]]
@@ -28,43 +30,47 @@ Staged = Callable[[Collection[str]], set[str]]
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What became of a lot; ``orphans`` are the rows that found no session."""
+    """What became of a lot, by table; ``orphans`` are the rows that found no session."""
 
-    counts: Counter[Outcome]
+    counts: Counter[tuple[str, Outcome]]
     orphans: Sequence[Row] = ()
     left_out: Counter[str] = field(default_factory=Counter)
 
 
-def store(table: str, lot: Sequence[Row], owner: User) -> Stored:
-    """Store the rows that are not there yet; again where another import was quicker."""
+def store(lot: Sequence[Row], owner: User) -> Stored:
+    """Store the rows that are not there yet: sessions, or what belongs to them.
+
+    Again where another import was quicker.
+    """
     for _ in range(TRIES - 1):
         try:
-            return _store(table, lot, owner)
+            return _store(lot, owner)
         except IntegrityError:
             continue
-    return _store(table, lot, owner)
+    return _store(lot, owner)
 
 
-def _store(table: str, lot: Sequence[Row], owner: User) -> Stored:
+def _store(lot: Sequence[Row], owner: User) -> Stored:
     with transaction.atomic():
-        fresh = _fresh(table, lot)
-        if table == "sessions":
+        fresh = _fresh(lot)
+        if lot[0].table == SESSIONS:
             documents = _sessions(fresh)
             sessions.make(documents, owner)
             return Stored(_counted(lot, fresh, ()), left_out=sessions.left_out(documents))
         homes = sessions.homes(row.session for row in fresh)
         orphans = [row for row in fresh if row.session not in homes]
-        quarantine.put_orphans(KINDS[table], [_orphan(table, row) for row in orphans], owner)
+        for table, kind in KINDS.items():
+            quarantine.put_orphans(kind, map(_orphan, _of(table, orphans)), owner)
         housed = [row for row in fresh if row.session in homes]
         for named, some in groupby(housed, lambda row: row.session):
-            _join(table, homes[named], list(some))
+            _join(homes[named], list(some))
         return Stored(_counted(lot, fresh, orphans), orphans)
 
 
-def foretell(table: str, lot: Sequence[Row], staged: Staged) -> Stored:
+def foretell(lot: Sequence[Row], staged: Staged) -> Stored:
     """What ``store`` would do; ``staged`` finds which sessions would have been imported before."""
-    fresh = _fresh(table, lot)
-    if table == "sessions":
+    fresh = _fresh(lot)
+    if lot[0].table == SESSIONS:
         return Stored(_counted(lot, fresh, ()), left_out=sessions.left_out(_sessions(fresh)))
     named = {row.session for row in fresh}
     homes = sessions.homes(named).keys() | staged(named)
@@ -72,42 +78,55 @@ def foretell(table: str, lot: Sequence[Row], staged: Staged) -> Stored:
     return Stored(_counted(lot, fresh, orphans), orphans)
 
 
-def _fresh(table: str, lot: Sequence[Row]) -> list[Row]:
+def _fresh(lot: Sequence[Row]) -> list[Row]:
     """The rows that are neither in a session nor in quarantine yet."""
-    ids = [row.old_id for row in lot]
-    if table == "sessions":
-        there = set(sessions.homes(ids))
-    else:
-        model = Story if table == "story_history" else TokenUsage
-        found = model._default_manager.filter(legacy_id__in=ids)
-        there = quarantine.held(KINDS[table], ids)
-        there.update(str(each) for each in found.values_list("legacy_id", flat=True))
-    return [row for row in lot if row.old_id not in there]
+    there = {
+        (table, old_id)
+        for table in {row.table for row in lot}
+        for old_id in _there(table, [row.old_id for row in _of(table, lot)])
+    }
+    return [row for row in lot if (row.table, row.old_id) not in there]
 
 
-def _counted(lot: Sequence[Row], fresh: Sequence[Row], orphans: Sequence[Row]) -> Counter[Outcome]:
-    return Counter({
-        Outcome.THERE: len(lot) - len(fresh),
-        Outcome.QUARANTINED: len(orphans),
-        Outcome.IMPORTED: len(fresh) - len(orphans),
-    })  # fmt: skip
+def _there(table: str, ids: Sequence[str]) -> set[str]:
+    if table == SESSIONS:
+        return set(sessions.homes(ids))
+    found = MODELS[table]._default_manager.filter(legacy_id__in=ids)
+    return quarantine.held(KINDS[table], ids) | {
+        str(each) for each in found.values_list("legacy_id", flat=True)
+    }
+
+
+def _of(table: str, rows: Iterable[Row]) -> Iterator[Row]:
+    return (row for row in rows if row.table == table)
+
+
+def _counted(
+    lot: Sequence[Row], fresh: Sequence[Row], orphans: Sequence[Row]
+) -> Counter[tuple[str, Outcome]]:
+    """Each row of the lot by its table and its fate."""
+    known = {(row.table, row.old_id) for row in fresh}
+    homeless = {(row.table, row.old_id) for row in orphans}
+    return Counter(
+        (table, Outcome.THERE if (table, old_id) not in known
+         else Outcome.QUARANTINED if (table, old_id) in homeless else Outcome.IMPORTED)
+        for table, old_id, *_ in lot
+    )  # fmt: skip
 
 
 def _sessions(fresh: Sequence[Row]) -> list[SessionDocument]:
     return [SessionDocument.model_validate_json(row.raw) for row in fresh]
 
 
-def _join(table: str, session: Session, some: Sequence[Row]) -> None:
-    if table == "story_history":
-        told = [StoryDocument.model_validate_json(row.raw) for row in some]
-        joining.join(session, [story_row(session, each) for each in told], [])
-    else:
-        used = [UsageDocument.model_validate_json(row.raw) for row in some]
-        joining.join(session, [], [usage_row(session, each) for each in used])
+def _join(session: Session, some: Sequence[Row]) -> None:
+    told = (StoryDocument.model_validate_json(row.raw) for row in _of("story_history", some))
+    used = (UsageDocument.model_validate_json(row.raw) for row in _of("token_usage", some))
+    rows = Rows(session)
+    joining.join(session, list(map(rows.story, told)), list(map(rows.usage, used)))
 
 
-def _orphan(table: str, row: Row) -> Orphan:
+def _orphan(row: Row) -> Orphan:
     return Orphan(
         row.old_id, row.session, sessions.why_homeless(row.session), row.at,
-        place(table, row.line), row.raw,
+        place(row.table, row.line), row.raw,
     )  # fmt: skip
