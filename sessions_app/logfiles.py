@@ -9,8 +9,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import threading
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from io import FileIO
 from pathlib import Path
 
 from django.conf import settings
@@ -20,6 +22,7 @@ from sessions_app.folders import ROOT
 
 LOGS, DEVTOOLS = "logs", "devtools"
 MEGABYTE = 1_000_000
+KEPT_OPEN = 8  # files a thread
 GRACE = timedelta(minutes=5)  # after midnight somebody may still be about to write
 _NAME = re.compile(r"(?P<stem>[a-z][a-z-]*)-(?P<day>\d{4}-\d\d-\d\d)\.ndjson")
 
@@ -48,17 +51,37 @@ class LogFile:
 
 def append(folder: str, category: str, stem: str, line: bytes) -> bool:
     """Add a line to today's file; False when the file has reached its length. Raises OSError."""
-    file = LogFile(folder, category, stem, datetime.now(UTC).date())
     most = settings.SMNB.log_file_mb * MEGABYTE
-    handle = _opened(files.where(file.path))
-    try:
-        size = os.fstat(handle).st_size
-        if size >= most:
-            return False
-        os.write(handle, line if size + len(line) < most else line + _full())
-    finally:
-        os.close(handle)
+    handle, size = _open.of(LogFile(folder, category, stem, datetime.now(UTC).date()))
+    if size >= most:
+        return False
+    os.write(handle, line if size + len(line) < most else line + _full())
     return True
+
+
+class _Open(threading.local):
+    """The files that this thread has written to last stay open: lines come in bursts."""
+
+    def __init__(self) -> None:
+        self._files: dict[tuple[Path, LogFile], FileIO] = {}
+
+    def of(self, file: LogFile) -> tuple[int, int]:
+        """The file's descriptor and its size; opened anew where somebody has removed it."""
+        key = (settings.SMNB.data_dir, file)
+        if key in self._files:
+            handle = self._files[key].fileno()
+            found = os.fstat(handle)
+            if found.st_nlink:
+                return handle, found.st_size
+            self._files.pop(key).close()
+        elif len(self._files) == KEPT_OPEN:
+            self._files.pop(next(iter(self._files))).close()
+        self._files[key] = FileIO(_opened(files.where(file.path)), "a")
+        handle = self._files[key].fileno()
+        return handle, os.fstat(handle).st_size
+
+
+_open = _Open()
 
 
 def _full() -> bytes:

@@ -86,6 +86,19 @@ def test_a_removed_file_that_is_written_again_is_there_again(session: Session) -
     assert row.state == "open"
 
 
+def test_more_sessions_than_files_are_kept_open_each_get_their_own_lines(
+    make_session: MakeSession,
+) -> None:
+    sessions = [make_session(f"Session {number}") for number in range(logfiles.KEPT_OPEN + 2)]
+    for event in ("one", "two"):
+        for session in sessions:
+            say(session, event)
+    for session in sessions:
+        lines = loglines.find(session.folder, Wanted(environment="worker")).lines
+        assert [line["event"] for line in lines] == ["two", "one"]
+        assert {line["session"] for line in lines} == {str(session.pk)}
+
+
 def test_the_sweepers_first_look_is_at_all_folders_and_then_it_rests(
     make_session: MakeSession,
 ) -> None:
