@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import logging
+import math
+import time
 from collections.abc import MutableMapping
 from typing import Any
 
@@ -16,6 +18,9 @@ import structlog
 from sessions_app import context, logfiles, redaction
 from sessions_app.context import add_context
 
+log = structlog.get_logger(__name__)
+
+TELL_EVERY_S = 60
 LONGEST = 16_000  # characters of a text in a line
 ENVIRONMENTS = ("browser", "server", "worker", "command", "agent")
 _FIRST = ("id", "timestamp", "level", "logger", "event")
@@ -58,8 +63,11 @@ class NotReady(logging.Filter):
 class SessionFiles(logging.Handler):
     """The router: writes each line of a session to the file of its environment.
 
-    Whatever goes wrong with a file costs the line and nothing else; stderr has it too.
+    Whatever goes wrong with a file costs the line and nothing else; stderr has it too, and is told
+    of what went wrong once a minute.
     """
+
+    told = -math.inf
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
@@ -69,8 +77,15 @@ class SessionFiles(logging.Handler):
                 kind = event.get("environment", "server")
                 line = redaction.clean(_json(event)).encode("utf-8", "replace") + b"\n"
                 logfiles.append(str(folder), logfiles.LOGS, str(kind), line)
-        except (OSError, TypeError, ValueError):
-            self.lost = getattr(self, "lost", 0) + 1
+        except (OSError, TypeError, ValueError) as error:
+            self._tell(type(error).__name__)
+
+    def _tell(self, kind: str) -> None:
+        now = time.monotonic()
+        if now - self.told > TELL_EVERY_S:
+            self.told = now
+            with context.door():  # of no session, or the line would come this way
+                log.warning("log_file_failed", error=kind)
 
 
 def _event_of(record: logging.LogRecord) -> MutableMapping[str, Any]:

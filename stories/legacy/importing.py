@@ -6,6 +6,7 @@ Whatever stops it, starting again goes on: a row is known by its old id.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from itertools import chain
 from pathlib import Path
 
@@ -42,7 +43,7 @@ class Import:
 
     def run(self, folder: Path) -> Report:
         """Import all; the rows wait in a file in ``folder`` while they are sorted."""
-        with Staging(folder) as staging:
+        with closing(Staging(folder)) as staging:
             self._read(staging)
             self._store(staging)
         return self._report

@@ -7,8 +7,7 @@ import tempfile
 from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 from stories.legacy.documents import AnyDocument
 
@@ -43,15 +42,7 @@ class Staging:
         self._base.executescript(_SCHEMA)
         self._base.execute("BEGIN")
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         self._base.close()
         self._folder.cleanup()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import math
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +21,7 @@ from pydantic import SecretStr
 from sessions_app import context, files, logbook, logfiles, loglines
 from sessions_app.loglines import Wanted
 from sessions_app.models import Session, Step
+from smnb.logs import SessionFiles
 from tests.conftest import run_due_steps
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -32,6 +34,11 @@ def lines_of(session: Session, environment: str) -> list[dict[str, Any]]:
     file = logfiles.LogFile(session.folder, "logs", environment, today)
     path = files.where(file.path)
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def router() -> SessionFiles:
+    (found,) = [each for each in logging.getLogger().handlers if isinstance(each, SessionFiles)]
+    return found
 
 
 def test_a_line_goes_to_the_file_of_its_session_and_environment(session: Session) -> None:
@@ -94,15 +101,20 @@ def test_a_file_has_its_length_and_says_when_it_is_reached(
     assert found[-1]["event"] == "log_full"
 
 
-def test_a_folder_that_cannot_be_written_costs_nobody_anything(
-    session: Session, tmp_path: Path
+def test_a_folder_that_cannot_be_written_costs_the_line_and_is_told_once(
+    session: Session, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "artifacts").write_text("in the way")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(files, "where", lambda path: tmp_path / path)
+        patch.setattr(router(), "told", -math.inf)
         with context.door(**context.of(session), environment="command"):
             log.info("hello")
+            log.info("hello again")
     assert lines_of(session, "command") == []
+    told = [str(record.msg) for record in caplog.records if "log_file_failed" in str(record.msg)]
+    assert len(told) == 1
+    assert "NotADirectoryError" in told[0]
 
 
 def test_an_event_leaves_a_line_only_when_it_has_happened(session: Session) -> None:

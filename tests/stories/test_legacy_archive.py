@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from tests.legacy import export, session, story
 
 def lines(path: Path, table: str = "sessions") -> list[tuple[int, str]]:
     """The lines of a table: number, and what they say or why they cannot be read."""
-    with Snapshot(path) as snapshot:
+    with closing(Snapshot(path)) as snapshot:
         return [(line.number, line.error or line.raw.decode()) for line in snapshot.lines(table)]
 
 
@@ -127,5 +128,5 @@ def test_an_encrypted_table_is_said_so(zip_: Path) -> None:
 
 
 def test_the_size_is_that_of_the_tables_alone(zip_: Path) -> None:
-    with Snapshot(export(zip_, sessions=[session()], story_history=[story()])) as snapshot:
+    with closing(Snapshot(export(zip_, sessions=[session()], story_history=[story()]))) as snapshot:
         assert snapshot.bytes == sum(each.file_size for each in snapshot.tables.values()) > 900

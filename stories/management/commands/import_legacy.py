@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TextIO
@@ -46,7 +46,7 @@ class Command(BaseCommand):
             stack.enter_context(_said_once(logging.getLogger(events.__name__)))
             progress = stack.enter_context(Progress(self.stderr))
             try:
-                snapshot = stack.enter_context(Snapshot(options["zip"]))
+                snapshot = stack.enter_context(closing(Snapshot(options["zip"])))
                 findings = Findings(stack, options["report"])
                 run = Import(snapshot, owner, findings.tell, progress.show, dry=options["dry_run"])
                 report = run.run(Path(settings.SMNB.data_dir))
