@@ -19,7 +19,8 @@ otel:
 audio:
 	@$(PYTHON) bootstrap.py --audio
 
-# Everything on SQLite; beside it what is marked `databases` on PostgreSQL, then the browser.
+# Everything on SQLite; beside it whole studios, and what is marked `databases` on PostgreSQL, then
+# the browser.
 test: dev-deps
 	@exec $(PY) -m tests.halves $(ARGS)
 

@@ -1,9 +1,9 @@
-"""All tests, the two lanes side by side: ``python -m tests.halves [pytest's arguments]``.
+"""All tests, three lanes side by side: ``python -m tests.halves [pytest's arguments]``.
 
-SQLite runs in one lane; PostgreSQL and then the browser in the other. They share nothing but the
-processors: each has its own data folder, Redis, ports and cache. The first lane is shown as it
-runs, the other one when it is its turn. Playwright's loop and the async tests of the ORM could not
-share a process anyway.
+SQLite runs in one lane, whole studios in the next, which mostly wait; PostgreSQL and then the
+browser in the last. They share nothing but the processors: each has its own data folder, Redis,
+ports and cache. The first lane is shown as it runs, the others when it is their turn. Playwright's
+loop and the async tests of the ORM could not share a process anyway.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ class Half:
 
 
 LANES: tuple[tuple[Half, ...], ...] = (
-    (Half("sqlite", ("tests", *REST)),),
+    (Half("sqlite", ("tests", *REST, "--ignore=tests/endtoend")),),
+    (Half("endtoend", ("tests/endtoend",)),),
     (
         Half("postgres", ("tests", "-m", "databases", *REST), {"SMNB_TEST_DATABASE": "postgres"}),
         Half("browser", ("tests/browser",)),
