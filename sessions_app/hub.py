@@ -218,8 +218,21 @@ class Hub:
             room = self.rooms.get(session_id)
             if room is not None:
                 with context.door(session=session_id, process="web"):
+                    if isinstance(found, int):
+                        await self._pass_over(session_id, room, found)
+                        continue
                     for event in found:
                         await self._hand_out(room, event)
+
+    async def _pass_over(self, session_id: UUID, room: Room, seq: int) -> None:
+        """Have every page load itself anew in the stead of all events up to ``seq``."""
+        room.last = seq
+        room.prev = dict.fromkeys(room.prev, seq)
+        for viewer in list(room.viewers):
+            if viewer.sent < seq and not viewer.catching_up:
+                viewer.sent = seq
+                await self._send(viewer, render.reload_text(session_id, seq, viewer.format))
+        await self._end_the_unwanted(v for v in room.viewers if v.audience == events.PUBLIC)
 
     async def _hand_out(self, room: Room, event: SessionEvent) -> None:
         if event.seq <= room.last:

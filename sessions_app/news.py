@@ -33,12 +33,19 @@ def last_seq(session_id: UUID) -> int:
 
 
 @database_sync_to_async
-def after(last: dict[UUID, int]) -> dict[UUID, list[SessionEvent]]:
-    """The events after ``last`` of the sessions that have any; one query tells which have."""
+def after(last: dict[UUID, int]) -> dict[UUID, list[SessionEvent] | int]:
+    """The events after ``last`` of the sessions that have any; one query tells which have.
+
+    Where they are too many to be told one by one, as when an import comes in, only the last seq.
+    """
     heads = SessionStats.objects.filter(session_id__in=last).values_list("session_id", "last_seq")
-    behind = [session_id for session_id, head in heads if head > last[session_id]]
-    if not behind:
-        return {}
+    behind = {session_id: head for session_id, head in heads if head > last[session_id]}
+    many = {key: head for key, head in behind.items() if head - last[key] > CATCH_UP_MOST}
+    few = behind.keys() - many
+    return {**many, **(_events(last, few) if few else {})}
+
+
+def _events(last: dict[UUID, int], behind: Iterable[UUID]) -> dict[UUID, list[SessionEvent]]:
     newer = Q()
     for session_id in behind:
         newer |= Q(session_id=session_id, seq__gt=last[session_id])

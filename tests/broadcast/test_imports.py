@@ -21,7 +21,9 @@ from broadcast.transfer.ids import Ids, Renaming
 from broadcast.transfer.tables import TABLES, Table
 from sessions_app import audits, files
 from sessions_app.errors import Invalid
+from sessions_app.events import OWNER
 from sessions_app.models import Artifact, Session, SessionEvent, SessionStats
+from sessions_app.render import HTML, frame_of, text_of
 from stories.models import SourcePost, Story, TokenUsage
 from tests.broadcast.told import archive_of_a_past, changed, exported, zipped
 from tests.conftest import make_post, run_due_steps
@@ -252,6 +254,15 @@ def test_an_upload_opens_its_session_and_a_step_fills_it(
     assert Transfer.objects.get(session=copy).state == "ready"
     assert Story.objects.filter(session=copy).exists()
     assert b"rows came in" in browser.get(f"/sessions/{copy.pk}/").content
+
+
+def test_a_page_that_is_open_meanwhile_loads_anew_once_all_is_in(
+    session: Session, bring: Bring
+) -> None:
+    copy = bring(archive_of_a_past(session))
+    newest = SessionEvent.objects.filter(session=copy).latest("seq")
+    assert newest.type == "transfer.changed"
+    assert "data-reload" in text_of(frame_of(newest, newest.seq - 1, OWNER), OWNER, HTML)
 
 
 def upload(data: bytes) -> Any:

@@ -162,6 +162,32 @@ async def test_a_viewer_far_behind_is_told_to_load_anew_and_goes_on_from_there(
     assert (frame["type"], frame["seq"], viewer.sent) == ("reload", seqs[-1], seqs[-1])
 
 
+@sync_to_async
+def bring_in(session: Session, events_: int) -> int:
+    """So many events in one transaction, as an import does."""
+    shown = {"session": lifecycle.payload(session)}
+    with transaction.atomic():
+        made = [events.record(session, events.SESSION_CHANGED, shown) for _ in range(events_)]
+    return made[-1].seq
+
+
+async def test_what_comes_in_as_thousands_of_events_is_told_as_one_reload(
+    running_hub: hub.Hub, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(news, "CATCH_UP_MOST", 2)
+    program, page = Listener(), Listener()
+    await running_hub.join(viewer_of(session, program))
+    await running_hub.join(viewer_of(session, page, "html"))
+    seq = await bring_in(session, 5)
+    await until(lambda: program.frames and page.texts)
+    (frame,) = program.frames
+    assert (frame["type"], frame["seq"]) == ("reload", seq)
+    assert "data-reload" in page.texts[0]
+    after = await happen(session)
+    await until(lambda: len(program.frames) == 2)
+    assert (program.frames[1]["seq"], program.frames[1]["prev"]) == (after, seq)
+
+
 async def test_nonsense_on_the_channel_is_passed_over(
     running_hub: hub.Hub, session: Session
 ) -> None:
