@@ -13,8 +13,9 @@ from django.db import transaction
 from broadcast import asking, memories
 from broadcast.narrators.base import spoken, whole_sentences
 from broadcast.narrators.prompt import language_of, quoted
-from sessions_app import chain, steps, workspace
+from sessions_app import chain, events, steps, workspace
 from sessions_app.chain import Operation, Source
+from sessions_app.errors import SmnbError
 from sessions_app.models import AILink, Chain, Session
 from sessions_app.steps import Claim, Kind
 from stories.llm import Ask
@@ -86,6 +87,14 @@ def compact(claim: Claim) -> None:
         chain.sum_up(ledger.link or _join(claim.session, said, text), text)
 
 
+def _gave_up(claim: Claim, _error: SmnbError | None) -> None:
+    sentence = (
+        "What was told could not be summed up: it failed three times; see the log. "
+        "It is tried again with the next operation of the AI chain."
+    )
+    events.say(claim.session, "system", sentence, "compaction")
+
+
 def _join(session: Session, said: Said, text: str) -> AILink:
     operation = Operation(
         source=Source.COMPACTION, provider_id=chain.offline_id(), model="extractive",
@@ -130,4 +139,4 @@ def by_rule(said: Said) -> str:
 
 def register() -> None:
     chain.on_join(keep_small)
-    steps.register(Kind(COMPACT, "drafting", compact, outlives_run=True))
+    steps.register(Kind(COMPACT, "drafting", compact, _gave_up, outlives_run=True))

@@ -17,6 +17,7 @@ from broadcast.narrators.partial_json import parsed
 from broadcast.narrators.prompt import language_of, quoted
 from sessions_app import chain, events, steps
 from sessions_app.chain import Operation, Source
+from sessions_app.errors import SmnbError
 from sessions_app.models import AILink, Session
 from sessions_app.steps import Claim, Kind
 from stories import boards
@@ -96,6 +97,12 @@ def make(claim: Claim) -> None:
             session=claim.session, run=run, link=ledger.link or _join(run, filed), **asdict(filed)
         )
         events.record(claim.session, READY, {"recap": payload(recap)})
+
+
+def _gave_up(claim: Claim, _error: SmnbError | None) -> None:
+    run = Broadcast.objects.get(session=claim.session, pk=int(claim.subject))
+    sentence = f"Broadcast {run.number} got no recap: its making failed three times; see the log."
+    events.say(claim.session, "system", sentence, "recap")
 
 
 def _told(run: Broadcast) -> Iterable[Story]:
@@ -206,4 +213,4 @@ def payload(recap: Recap) -> dict[str, Any]:
 
 def register() -> None:
     orchestrator.on_rest(arrange)
-    steps.register(Kind(RECAP, "drafting", make, outlives_run=True))
+    steps.register(Kind(RECAP, "drafting", make, _gave_up, outlives_run=True))

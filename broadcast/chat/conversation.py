@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db import transaction
 from pydantic import Field
 
-from sessions_app import checkpoints, events, limits, steps
+from sessions_app import checkpoints, events, lifecycle, limits, steps
 from sessions_app.commands import Call, Payload
 from sessions_app.errors import Conflict, Invalid
 from sessions_app.models import AILink, Message, Session, Step
@@ -36,6 +36,7 @@ def say(call: Call) -> Message:
     session, text = call.target, clean_text(call.payload.text, MOST_TEXT).strip()
     if not text:
         raise Invalid("text: say something.")
+    lifecycle.require_open(session)
     most = settings.SMNB.limit_questions
     with transaction.atomic():
         if limits.reached(_open(session), most):

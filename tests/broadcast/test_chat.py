@@ -47,6 +47,13 @@ def test_what_is_said_is_kept_and_waits_for_its_answer(session: Session) -> None
     assert steps.queue_of("answer") == "drafting"
 
 
+def test_nothing_is_said_in_an_archived_session(session: Session) -> None:
+    lifecycle.archive(session)
+    with pytest.raises(Conflict, match="is archived"):
+        say(session, "What is next?")
+    assert not Message.objects.filter(session=session, role="human").exists()
+
+
 def test_the_answer_names_its_question_and_its_place_in_the_chain(told: Session) -> None:
     answer = ask(told, "What is next?")
     assert answer.reply_to is not None

@@ -13,7 +13,7 @@ from django.utils import timezone
 from broadcast import compaction, memories
 from sessions_app import audits, chain, chain_status, events, lifecycle, steps, workspace
 from sessions_app.chain import Operation
-from sessions_app.models import AILink, AITransition, Chain, Session, Step
+from sessions_app.models import AILink, AITransition, Chain, Message, Session, Step
 from sessions_app.series import Extra
 from stories import booking, feed, keys
 from stories.llm import Credentials
@@ -77,6 +77,17 @@ def body(anthropic: AnthropicStandIn) -> str:
 def test_below_the_threshold_nothing_is_summed_up(plain: Session) -> None:
     tell(plain, "A mill turns", tokens=499)
     assert not Step.objects.filter(kind="compact").exists()
+
+
+def test_a_summing_up_that_dies_three_times_is_told_and_tried_again(plain: Session) -> None:
+    tell(plain, "A mill turns")
+    tell(plain, "A ferry sinks")
+    Step.objects.filter(kind="compact").update(attempts=3)
+    run_due_steps(plain, "compact")
+    assert "could not be summed up" in Message.objects.get(session=plain, code="compaction").text
+    tell(plain, "A tram is late")
+    assert run_due_steps(plain, "compact") == 1
+    assert links(plain, "compaction")
 
 
 def test_beyond_the_threshold_what_was_told_is_summed_up_by_rule(plain: Session) -> None:

@@ -13,7 +13,7 @@ from django.test import Client
 from broadcast import recaps
 from broadcast.models import Broadcast, Recap
 from sessions_app import audits, commands, events, lifecycle
-from sessions_app.models import AILink, Session, SessionEvent, Step
+from sessions_app.models import AILink, Message, Session, SessionEvent, Step
 from stories import boards, keys
 from stories.llm import Credentials
 from stories.models import BoardKeyword, Story, TokenUsage
@@ -196,3 +196,14 @@ def test_the_api_lists_the_recaps_of_a_session(
     recap = Recap.objects.get()
     assert found == recaps.payload(recap)
     assert (found["run"], found["title"], len(found["keywords"])) == (1, recap.title, 3)
+
+
+def test_a_recap_whose_making_dies_three_times_is_told(
+    make_session: MakeSession, run: Callable[[Session], None]
+) -> None:
+    session = make_session(model="extractive")
+    run(session)
+    Step.objects.filter(session=session, kind="recap").update(attempts=3)
+    run_due_steps(session, "recap")
+    assert not Recap.objects.exists()
+    assert "Broadcast 1 got no recap" in Message.objects.get(session=session, code="recap").text
