@@ -27,6 +27,11 @@ def follow(session: Session) -> None:
         _keep(episodes[path])
 
 
+def name_of(run_number: int, path: str) -> str:
+    """What the episode of a run is called there."""
+    return f"episode-{run_number}.{path.rpartition('.')[2]}"
+
+
 def _drop(row: Artifact) -> None:
     Artifact.objects.filter(pk=row.pk).update(state=State.DROPPED)
     row.state = State.DROPPED
@@ -34,10 +39,9 @@ def _drop(row: Artifact) -> None:
 
 
 def _keep(episode: Episode) -> None:
-    suffix = episode.path.rpartition(".")[2]
     row = Artifact.objects.create(
         session=episode.session, category=Category.RECORDINGS, path=episode.path,
-        name=f"episode-{episode.run.number}.{suffix}", media_type=episode.media_type,
+        name=name_of(episode.run.number, episode.path), media_type=episode.media_type,
         bytes=episode.bytes, sha256=episode.sha256, note=episode.title,
     )  # fmt: skip
     events.record(row.session, artifacts.KEPT, {"artifact": artifacts.payload(row)})

@@ -79,7 +79,7 @@ def _still_public(found: Sequence[SessionEvent]) -> list[SessionEvent]:
 def _story(event: SessionEvent) -> Any:
     """The id of the story that the public is told of, or None."""
     public = event.payload["public"]
-    return public.get("story", {}).get("id") or public.get("sound", {}).get("story")
+    return public.get("story", {}).get("id") or (public.get("sound") or {}).get("story")
 
 
 def clock(recording: Recording, wait: Wait, speed: int, shape: Shape, *, over: bool = False) -> str:

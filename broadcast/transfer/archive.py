@@ -20,15 +20,15 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from broadcast.transfer.as_zip import HEAD, MANIFEST
+from broadcast.transfer.filed import NAMES
 from broadcast.transfer.tables import BY_NAME
 from sessions_app.commands import sentence_of
 from sessions_app.errors import Invalid
 
-_NAME = re.compile(
-    rf"data/({'|'.join(BY_NAME)})-\d{{4}}\.ndjson|files/\d{{1,19}}|{HEAD}|{MANIFEST}"
-)
+_NAME = re.compile(rf"data/({'|'.join(BY_NAME)})-\d{{4}}\.ndjson|{NAMES}|{HEAD}|{MANIFEST}")
 _MEGABYTE = 1_000_000
 _MOST_HEAD, MOST_LINE = _MEGABYTE, 4 * _MEGABYTE
+_LISTED = 250  # bytes of the manifest that a member takes at most
 _LINK = 0o120000
 
 
@@ -44,7 +44,7 @@ class Limits:
 
 # For what people upload, and for what an operator brings at the command line.
 UPLOADED = Limits(50 * _MEGABYTE, 200 * _MEGABYTE, 500)
-BROUGHT = Limits(20_000 * _MEGABYTE, 100_000 * _MEGABYTE, 20_000)
+BROUGHT = Limits(20_000 * _MEGABYTE, 100_000 * _MEGABYTE, 200_000)
 
 
 class Member(BaseModel):
@@ -72,7 +72,8 @@ class Archive:
         self._left = limits.unpacked
         _check_members(zip_.infolist(), limits)
         try:
-            self.manifest = Manifest.model_validate_json(self._small(MANIFEST))
+            listed = self._small(MANIFEST, _MOST_HEAD + limits.members * _LISTED)
+            self.manifest = Manifest.model_validate_json(listed)
         except ValidationError as error:
             if _is_newer(error):
                 raise Invalid(
@@ -82,12 +83,12 @@ class Archive:
         if set(self.manifest.members) != set(zip_.namelist()) - {MANIFEST}:
             raise Invalid("The archive does not hold what its manifest lists.")
 
-    def _small(self, name: str) -> bytes:
+    def _small(self, name: str, most: int) -> bytes:
         if name not in self._zip.namelist():
             raise Invalid(f"This is no archive of a session: it has no {name}.")
         with self._zip.open(name) as file:
-            found = self._read(file, _MOST_HEAD + 1)
-        if len(found) > _MOST_HEAD:
+            found = self._read(file, most + 1)
+        if len(found) > most:
             raise Invalid(f"{name} is too large.")
         return found
 
@@ -111,9 +112,12 @@ class Archive:
 
     def chunks(self, name: str) -> Iterator[bytes]:
         """The bytes of a member; Invalid at their end when they are not those of the manifest."""
-        digest = sha256()
+        digest, left = sha256(), self.manifest.members[name].bytes
         with self._zip.open(name) as file:
             while chunk := self._read(file, 1 << 16):
+                left -= len(chunk)
+                if left < 0:
+                    raise Invalid(f"{name} is longer than the manifest says.")
                 digest.update(chunk)
                 yield chunk
         if digest.hexdigest() != self.manifest.members[name].sha256:

@@ -1,19 +1,19 @@
 """A whole session with its files as one ZIP, which can be imported again.
 
-``session.json``, ``data/<table>-<part>.ndjson`` with one row a line, ``files/<id>`` (the rows of the
-artifacts name them), and last ``manifest.json`` with the rows and the SHA-256 of each member.
+``session.json``, the files (see ``filed``), ``data/<table>-<part>.ndjson`` with one row a line, and
+last ``manifest.json`` with the rows and the SHA-256 of each member. The files come before the rows
+that name them, so that what is made anew or taken back meanwhile has no row without its file.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from broadcast.transfer import snapshot
+from broadcast.transfer import filed, snapshot
 from broadcast.transfer.chunks import Chunk, State, Wanted
 from broadcast.transfer.snapshot import Row, Snapshot
-from broadcast.transfer.tables import ARTIFACTS, BY_NAME, TABLES, Table
+from broadcast.transfer.tables import TABLES, Table
 from broadcast.transfer.zipping import Zipper
-from sessions_app import files
 
 FORMAT, VERSION = "smnb-archive", 1
 MANIFEST, HEAD = "manifest.json", "session.json"
@@ -22,14 +22,15 @@ MOST_ROWS, MOST_BYTES = 20_000, 16_000_000
 
 
 def write(wanted: Wanted, state: State) -> Iterator[Chunk]:
-    """State: the ZIP so far, and the table and part, or the file, that come next."""
+    """State: the ZIP so far, and the file, or the table and part, that come next."""
     shown, made = wanted.snapshot, Zipper(wanted.snapshot.at, state.get("zip"))
     if not state:
         yield from _whole(made, HEAD, snapshot.as_json(snapshot.head(shown)).encode())
+    if "table" not in state:
+        yield from _files(shown, made, state)
     for number in range(state.get("table", 0), len(TABLES)):
         resumed = state if number == state.get("table") else {}
         yield from _table(shown, made, number, resumed.get("after", 0), resumed.get("part", 1))
-    yield from _files(shown, made, state.get("file", 0))
     yield from _whole(made, MANIFEST, _manifest(wanted, made))
     yield Chunk(made.end())
 
@@ -40,14 +41,15 @@ def _whole(made: Zipper, name: str, text: bytes) -> Iterator[Chunk]:
 
 def _table(shown: Snapshot, made: Zipper, number: int, after: int, part: int) -> Iterator[Chunk]:
     table = TABLES[number]
-    rows = snapshot.rows(shown, table, after)
+    rows = filed.whole(table, snapshot.rows(shown, table, after), made)
     first = next(rows, None)
     while first is not None:
         lines = _Lines(table, first, rows)
         yield from map(Chunk, made.member(f"data/{table.name}-{part:04}.ndjson", lines))
         made.entries[-1].rows, part, first = lines.rows, part + 1, lines.following
         reached = {"table": number, "after": lines.last, "part": part, "zip": made.state}
-        yield Chunk(b"", lines.rows, reached)
+        # Rows with files were counted with these.
+        yield Chunk(b"", 0 if table.name in filed.FILED else lines.rows, reached)
 
 
 class _Lines:
@@ -67,15 +69,13 @@ class _Lines:
             self.following = next(self._rows, None)
 
 
-def _files(shown: Snapshot, made: Zipper, after: int) -> Iterator[Chunk]:
-    table = BY_NAME[ARTIFACTS]
-    found = snapshot.selected(shown, table).filter(pk__gt=after).order_by("pk")
-    for artifact in found.iterator():
-        if files.where(artifact.path).is_file():
-            chunks = files.read([artifact.path])
-            yield from map(Chunk, made.member(f"files/{artifact.pk}", chunks, artifact.bytes))
-        reached = {"table": len(TABLES), "file": artifact.pk, "zip": made.state}
-        yield Chunk(b"", 0, reached)
+def _files(shown: Snapshot, made: Zipper, state: State) -> Iterator[Chunk]:
+    for number in range(state.get("of", 0), len(filed.FILED)):
+        after = state.get("file", 0) if number == state.get("of") else 0
+        for pk, name, size, chunks in filed.found(shown, filed.FILED[number], after):
+            if chunks is not None:
+                yield from map(Chunk, made.member(name, chunks, size))
+            yield Chunk(b"", 1, {"of": number, "file": pk, "zip": made.state})
 
 
 def _manifest(wanted: Wanted, made: Zipper) -> bytes:

@@ -13,6 +13,7 @@ from django.db import connection, models
 from broadcast.transfer.tables import (
     ARTIFACTS,
     POSTS,
+    SOUNDS,
     SOURCES,
     STORIES,
 )
@@ -66,7 +67,7 @@ _NAMED = {
     "draft": "drafts", "version": "draft_versions", "message": "messages",
     "reply_to": "messages", "usage": "usage", "slot": "slots", "slots": "slots",
     "recap": "recaps", "keyword": "keywords", "interest": "interests",
-    "interests": "interests", "artifact": ARTIFACTS,
+    "interests": "interests", "artifact": ARTIFACTS, "sound": SOUNDS,
 }  # fmt: skip
 
 
@@ -87,8 +88,8 @@ class Renaming:
         return self._id(_NAMED[key], value) if names_row else value
 
     def _of_object(self, value: dict[str, Any], key: str) -> dict[str, Any] | None:
-        if key == "sound":
-            return None  # sounds are not carried
+        if key == "sound" and self._id(SOUNDS, value.get("id")) is None:
+            return None  # it was taken back
         found = {name: self.of(each, name) for name, each in value.items()}
         if key == "session":
             found["id"] = str(self._session)
@@ -100,5 +101,6 @@ class Renaming:
             found["attempt"] = str(attempt(self._session, value["attempt"]))
         return found
 
-    def _id(self, table: str, old: int) -> int | None:
-        return self._ids[table].get(old) if table in self._ids else None
+    def _id(self, table: str, old: Any) -> int | None:
+        known = table in self._ids and type(old) is int
+        return self._ids[table].get(old) if known else None

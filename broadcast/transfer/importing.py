@@ -18,12 +18,21 @@ from django.db import DataError, IntegrityError, transaction
 from django.utils import timezone
 
 from broadcast.models import Transfer
-from broadcast.transfer import archive, checking, exporting, figures, inserting, ledger, settling
+from broadcast.transfer import (
+    archive,
+    checking,
+    exporting,
+    figures,
+    inserting,
+    ledger,
+    settling,
+    storing,
+)
 from broadcast.transfer.archive import Limits
 from broadcast.transfer.checking import Head
-from broadcast.transfer.inserting import Taking
 from broadcast.transfer.ledger import State, Way
 from broadcast.transfer.tables import EVENTS, TABLES
+from broadcast.transfer.taking import Taking
 from sessions_app import events, files, lifecycle, steps
 from sessions_app.errors import Conflict, Invalid, SmnbError
 from sessions_app.folders import folder_name
@@ -121,15 +130,19 @@ def _take_in(transfer: Transfer, path: Path, limits: Limits, claim: Claim | None
     """Bring all of it in, or nothing. Raises Invalid and Conflict."""
     with ExitStack() as undo:
         try:
-            with archive.opened(path, limits) as found, transaction.atomic():
+            with archive.opened(path, limits) as found:
                 taking = Taking(found, transfer.session, transfer.made_by)
                 undo.callback(_remove, taking.kept)
-                _bring_in(taking, transfer)
-                if claim is not None:
-                    claim.again(steps.now())
+                storing.check_room(taking)
+                storing.keep_heard(taking)
+                with transaction.atomic():
+                    _bring_in(taking, transfer)
+                    if claim is not None:
+                        claim.again(steps.now())
         except (IntegrityError, DataError):
             raise Invalid("The rows of the archive do not fit each other.") from None
         undo.pop_all()
+    storing.drop_unnamed(taking)
 
 
 def _remove(paths: list[str]) -> None:

@@ -4,56 +4,29 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
-from django.contrib.auth.models import User
 from django.db import models
-from django.utils.text import get_valid_filename
 
-from broadcast.transfer import checking
-from broadcast.transfer.archive import Archive
+from broadcast.transfer import checking, storing
 from broadcast.transfer.checking import Row
 from broadcast.transfer.chunks import pieces
 from broadcast.transfer.ids import Ids, Renaming, allot, attempt
-from broadcast.transfer.tables import ARTIFACTS, EVENTS, TABLES, Table
-from sessions_app import artifacts, files
+from broadcast.transfer.tables import ARTIFACTS, EPISODES, EVENTS, SOUNDS, TABLES, Table
+from broadcast.transfer.taking import Taking
 from sessions_app.errors import Invalid
-from sessions_app.folders import ROOT
-from sessions_app.models import Session
 from stories.posts import digest
 from stories.tastes import folded
 from stories.text import canonical_url
 
 
-@dataclass(slots=True)
-class Taking:
-    """An archive on its way into a session; ``kept`` are the files that were written for it."""
-
-    archive: Archive
-    session: Session
-    owner: User
-    ids: dict[str, Ids] = field(default_factory=dict)
-    kept: list[str] = field(default_factory=list)
-    rows: int = 0
-
-
 def insert(taking: Taking, shown: Callable[[int], None]) -> None:
     """Insert everything, in the caller's transaction; ``shown`` is told how many rows are in."""
-    _check_room(taking)
     for table in TABLES:
         for some in pieces(_objects(taking, table)):
             _create(table, some)
             taking.rows += len(some)
             shown(taking.rows)
-
-
-def _check_room(taking: Taking) -> None:
-    members = taking.archive.manifest.members.items()
-    if sum(one.bytes for name, one in members if name.startswith("files/")) > artifacts.room(
-        taking.session
-    ):
-        raise Invalid("The archive's files are more than a session's quota of artifacts.")
 
 
 def _objects(taking: Taking, table: Table) -> Iterator[models.Model]:
@@ -87,7 +60,6 @@ def _columns(taking: Taking, table: Table, row: Row, renaming: Renaming) -> dict
 
 RENAMED = frozenset({"payload", "plan"})
 _LINKABLE = re.compile(r"https?://", re.IGNORECASE)
-_MEDIA_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+")
 
 
 def _reference(taking: Taking, table: Table, name: str, old: int | None) -> int | None:
@@ -139,27 +111,7 @@ def _slot(_taking: Taking, _row: Row) -> dict[str, Any]:
     return {"enabled": False}
 
 
-def _artifact(taking: Taking, row: Row) -> dict[str, Any]:
-    """The file first; it is what its row and the manifest say, or nothing is brought in."""
-    member = f"files/{row['id']}"
-    if member not in taking.archive.manifest.members or row["category"] == "archive":
-        raise Invalid(f"The file {row['name'][:80]} is not in the archive.")
-    path = _path(taking, row)
-    taking.kept.append(path)
-    kept = files.keep(path, taking.archive.chunks(member))
-    if (kept.bytes, kept.sha256) != (row["bytes"], row["sha256"]):
-        raise Invalid(f"The file {row['name'][:80]} is not what its row says.")
-    known = _MEDIA_TYPE.fullmatch(row["media_type"])
-    return {"path": path, "media_type": row["media_type"] if known else "application/octet-stream"}
-
-
-def _path(taking: Taking, row: Row) -> str:
-    safe = get_valid_filename(row["name"].replace("/", "_"))[-120:]
-    folder = f"{ROOT}/{taking.session.folder}/{row['category']}"
-    return f"{folder}/{taking.ids[ARTIFACTS].get(row['id'])}-{safe}"
-
-
 _DERIVED: dict[str, Callable[[Taking, Row], dict[str, Any]]] = {
     "sources": _source, "posts": _post, "interests": _interest, "usage": _usage,
-    "slots": _slot, ARTIFACTS: _artifact,
+    "slots": _slot, SOUNDS: storing.sound, EPISODES: storing.episode, ARTIFACTS: storing.artifact,
 }  # fmt: skip

@@ -17,7 +17,7 @@ from uuid import UUID
 from django.contrib.auth.models import User
 from django.db.models import F, OuterRef, Q, QuerySet, Subquery
 
-from broadcast.models import StateChange, Transfer
+from broadcast.models import Recorded, StateChange, Transfer
 from broadcast.transfer import history
 from broadcast.transfer.tables import ARTIFACTS, EVENTS, TABLES, TRANSITIONS, Table
 from sessions_app import lifecycle, steps
@@ -100,6 +100,8 @@ def selected(snapshot: Snapshot, table: Table) -> QuerySet[Any]:
         return wanted.filter(Q(closed_at=None) | Q(closed_at__lte=snapshot.at))
     if table.model is StateChange:
         return wanted.filter(seq__lte=snapshot.upto[EVENTS])
+    if issubclass(table.model, Recorded):
+        return wanted.filter(state=Recorded.State.READY)
     return carried_files(wanted) if table.name == ARTIFACTS else wanted
 
 

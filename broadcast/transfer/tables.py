@@ -15,7 +15,7 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.db import models
 
-from broadcast.models import Airing, Broadcast, Recap, Slot, StateChange
+from broadcast.models import Airing, Broadcast, Episode, Recap, Slot, Sound, StateChange
 from sessions_app.models import AILink, AITransition, Artifact, InSession, Message, SessionEvent
 from stories.models import (
     BoardKeyword,
@@ -34,6 +34,9 @@ from stories.models import (
 EVENTS, TRANSITIONS, ARTIFACTS, SOURCES, POSTS, STORIES = (
     "events", "transitions", "artifacts", "sources", "posts", "stories",
 )  # fmt: skip
+RUNS, SOUNDS, EPISODES = "runs", "sounds", "episodes"
+# Of what is recorded only that is carried which can be heard; its place is another one elsewhere.
+_PLACE = frozenset({"path", "state", "error"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +83,7 @@ TABLES = (
     Table("interests", Interest, frozenset({"folded"})),
     Table("keywords", BoardKeyword),
     Table("slots", Slot, frozenset({"run"})),
-    Table("runs", Broadcast, frozenset({"ai_head"})),
+    Table(RUNS, Broadcast, frozenset({"ai_head"})),
     Table("links", AILink),
     Table(TRANSITIONS, AITransition),
     Table("changes", StateChange),
@@ -94,6 +97,8 @@ TABLES = (
     Table("usage", TokenUsage, frozenset({"step", "epoch", "legacy_id"})),
     Table("airings", Airing),
     Table("recaps", Recap),
+    Table(SOUNDS, Sound, _PLACE),
+    Table(EPISODES, Episode, _PLACE),
     Table(ARTIFACTS, Artifact, frozenset({"path", "state"})),
     Table(EVENTS, SessionEvent, frozenset({"id"}), key="seq"),
 )

@@ -28,7 +28,7 @@ from sessions_app.errors import Conflict, Invalid, NotFound
 from sessions_app.models import Artifact, Session, SessionEvent, Workspace
 from stories.models import Story
 from tests.broadcast.hearing import tell
-from tests.broadcast.told import exported
+from tests.broadcast.told import exported, interrupted
 from tests.callers import Api
 from tests.conftest import run_due_steps
 
@@ -164,17 +164,7 @@ def test_an_export_that_is_interrupted_anywhere_is_the_same(
     wanted = Wanted(snapshot.taken(session), "an-id")
     write = formats.get(format_).write
     whole = b"".join(chunk.data for chunk in write(wanted, {}))
-    pieces = b""
-    state: dict[str, Any] = {}
-    while True:
-        for chunk in write(wanted, state):
-            pieces += chunk.data
-            if chunk.state is not None:
-                state = json.loads(json.dumps(chunk.state))
-                break
-        else:
-            break
-    assert pieces == whole
+    assert interrupted(wanted, write) == whole
 
 
 def test_what_comes_after_the_beginning_is_not_in(session: Session, told: list[Story]) -> None:

@@ -15,8 +15,8 @@ from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import call_command
 
-from broadcast.models import Broadcast, Transfer
-from broadcast.transfer import importing
+from broadcast.models import Broadcast, Episode, Sound, Transfer
+from broadcast.transfer import archive, importing
 from broadcast.transfer.ids import Ids, Renaming
 from broadcast.transfer.tables import TABLES, Table
 from sessions_app import audits, files
@@ -86,6 +86,16 @@ def test_export_import_export_is_the_same_but_for_ids(session: Session, bring: B
     assert len(other["events"]) == number + 2
     other["events"] = other["events"][:number]
     assert attempts_out(one) == attempts_out(other)
+    assert len(one["sounds"]) > 3
+    assert len(one["episodes"]) == 3
+    assert contents(second) == contents(session)
+
+
+def contents(session: Session) -> list[list[bytes]]:
+    """What its sounds, episodes and artifacts hold, in their order."""
+    kept: list[Any] = [Sound.objects, Episode.objects, Artifact.objects]
+    rows = [each.filter(session=session, state="ready").order_by("pk") for each in kept]
+    return [[files.where(one.path).read_bytes() for one in each] for each in rows]
 
 
 def test_what_was_exported_is_what_comes_in(session: Session, bring: Bring) -> None:
@@ -221,7 +231,8 @@ def test_a_refused_archive_can_be_brought_again(session: Session, bring: Bring) 
         (zipped({"../../etc/passwd": b""}), "no export of a session"),
         (zipped({"data/stories-0001.ndjson": b""}), "no archive of a session"),
         (zipped({"data/stories-0001.ndjson": b"0" * 20_000_000}), "times its packed size"),
-        (zipped({f"files/{n}": b"" for n in range(20_001)}), "more than 20,000 files"),
+        (zipped({"sounds/../../x.mp3": b""}), "no export of a session"),
+        (zipped({"sounds/1.exe": b""}), "no export of a session"),
         (zipped({"manifest.json": b"{}"}), "manifest.json"),
         (zipped({"manifest.json": b'{"format":"smnb-archive","version":2}'}), "another version"),
     ],
@@ -234,11 +245,22 @@ def test_what_is_no_archive_of_ours_is_refused(bring: Bring, data: bytes, said: 
 
 def test_a_member_that_was_altered_is_refused(session: Session, bring: Bring) -> None:
     data = archive_of_a_past(session)
-    hidden = changed(data, {STORIES: set_first(title="Altered")})
     manifest = json.loads(members(data, "manifest.json")[0])
-    body = {name: members(hidden, name)[0] for name in manifest["members"]}
+    body = {name: members(data, name)[0] for name in (*manifest["members"], "manifest.json")}
+    altered = body[STORIES].replace(b"ferry sails", b"ferry sinks")
     with pytest.raises(Invalid, match="SHA-256"):
-        bring(zipped({**body, "manifest.json": json.dumps(manifest).encode()}))
+        bring(zipped({**body, STORIES: altered}))
+    with pytest.raises(Invalid, match="longer than the manifest says"):
+        bring(zipped({**body, STORIES: altered + b"\n"}))
+
+
+def test_pages_take_fewer_files_than_the_command(tmp_path: Path, owner: User) -> None:
+    path = tmp_path / "many.zip"
+    path.write_bytes(zipped({f"files/{n}": b"" for n in range(501)}))
+    with pytest.raises(Invalid, match="more than 500 files"):
+        importing.begin(path, owner, archive.UPLOADED)
+    with pytest.raises(Invalid, match=r"no manifest\.json"):
+        importing.begin(path, owner, archive.BROUGHT)
 
 
 def test_an_upload_opens_its_session_and_a_step_fills_it(

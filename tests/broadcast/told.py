@@ -5,23 +5,26 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import time
 from hashlib import sha256
 from typing import Any
 from unittest.mock import patch
 
+from django.conf import settings
 from django.db import transaction
+from django.test import override_settings
 
 from broadcast import slots
 from broadcast.transfer import formats
+from broadcast.transfer.chunks import Chunk, State, Wanted
 from sessions_app import artifacts
 from sessions_app.models import Session
 from stories import keys, threads
 from stories.llm import Credentials
 from stories.models import Story
-from tests.broadcast.hearing import press, tell
+from tests.broadcast.hearing import press, show, tell
 from tests.conftest import run_due_steps
 from tests.standins.anthropic import AnthropicStandIn
 from tests.stories.drafting import started, turn
@@ -37,7 +40,13 @@ def asking_a_model() -> Iterator[AnthropicStandIn]:
 
 
 def with_a_past(session: Session) -> Session:
-    """Two runs, of which a model tells the first, and something of everything a person can do."""
+    """Runs, of which a model tells the first, spoken, and something of everything people can do."""
+    audible = settings.SMNB.model_copy(update={"speech": "auto"})
+    with override_settings(SMNB=audible):
+        return _with_a_past(show(session))
+
+
+def _with_a_past(session: Session) -> Session:
     with asking_a_model():
         tell(session, 3)
         run_due_steps(session)
@@ -68,6 +77,20 @@ def _edit(session: Session, stories: list[Story]) -> None:
 
 
 _packed: dict[str, bytes] = {}
+
+
+def interrupted(wanted: Wanted, write: Callable[[Wanted, State], Iterator[Chunk]]) -> bytes:
+    """The export, written by one worker after another, each dying wherever it may."""
+    pieces = b""
+    state: State | None = {}
+    while state is not None:
+        left, state = state, None
+        for chunk in write(wanted, left):
+            pieces += chunk.data
+            if chunk.state is not None:
+                state = json.loads(json.dumps(chunk.state))
+                break
+    return pieces
 
 
 def exported(session: Session, format_: str, run: int | None = None) -> bytes:
