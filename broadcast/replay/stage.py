@@ -85,4 +85,5 @@ def watch(recording: Recording) -> dict[str, Any]:
     return {
         "session": {"name": session.name, "language": language.tag(session.language)},
         "feed": sounds.public_all(pages.told(told)),
+        "audible": sounds.valid().filter(story__airings__run=recording.run).exists(),
     }

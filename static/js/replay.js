@@ -21,7 +21,7 @@
     const passed = playing ? (performance.now() - clock.heard) * clock.speed : 0;
     return Math.min(clock.until, clock.at + passed);
   };
-  window.smnbReplay = { now: () => began + place() };
+  window.smnbReplay = { now: () => began + place(), told: () => playing && clock.speed === 1 };
 
   const two = (n) => String(n).padStart(2, "0");
   const spell = (ms) => {

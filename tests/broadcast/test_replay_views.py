@@ -9,7 +9,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from broadcast.models import Airing
+from broadcast.models import Airing, Sound
 from broadcast.replay import recordings, stage
 from sessions_app import events, lifecycle
 from sessions_app.models import Session
@@ -125,3 +125,10 @@ def test_the_latest_event_before_a_moment_is_found_by_halves(
     assert recording.before(recording.moment(10**12)) in (recording.last - 1, recording.last)
     for event in session.sessionevent_set.filter(seq__range=(recording.first, recording.last)):
         assert recording.before(event.at) < event.seq
+
+
+def test_a_replay_offers_sound_where_there_is_any(session: Session, told: list[Story]) -> None:
+    button = b'id="replay-sound"'
+    assert button not in visit(session, "replay/1/").content
+    Sound.objects.create(session=session, story=told[0], state="ready", version=1)
+    assert button in visit(session, "replay/1/").content

@@ -89,6 +89,32 @@ def test_the_overlay_plays_the_story_and_stops_when_it_is_corrected(
     streaming.wait_for_function("() => heard.paused")
 
 
+def test_a_replay_is_heard_at_the_speed_at_which_it_was_told(
+    streaming: Page, speaking: Studio
+) -> None:
+    session = live(speaking, "Heard again")
+    path = publish(speaking, session)
+    break_in(speaking, session, "The ferry is on time")
+    streaming.goto(f"{speaking.url}{path}overlay/?sound=1")
+    streaming.wait_for_function("() => window.heard?.currentTime > 5")
+    off_air(speaking, session)
+    streaming.goto(f"{speaking.url}{path}replay/1/")
+    story = streaming.locator("a[data-at]", has_text="The ferry is on time")
+    story.click()
+    expect(streaming.locator("#sound")).to_be_attached()
+    assert streaming.evaluate("heard.paused")
+    streaming.get_by_role("button", name="Sound").click()
+    streaming.wait_for_function("() => heard.currentTime > 0 && !heard.paused")
+    streaming.get_by_role("button", name="Pause").click()
+    streaming.wait_for_function("() => heard.paused")
+    streaming.get_by_label("Speed").select_option("2")
+    story.click()
+    expect(streaming.locator("#sound")).to_be_attached()
+    assert streaming.evaluate("heard.paused")
+    streaming.get_by_label("Speed").select_option("1")
+    streaming.wait_for_function("() => !heard.paused")
+
+
 def test_the_headlines_move_as_one_line(
     page: Page, studio: Studio, broadcast: dict[str, str]
 ) -> None:
