@@ -16,7 +16,7 @@ from tests.standins.feeds import FeedStandIn
 
 SEED = int(os.environ.get("SEED", "20261121"))
 STORIES = int(os.environ.get("STORIES", "1000"))
-SECONDS = float(os.environ.get("SECONDS", "450"))  # within which all are told, with all the deaths
+SECONDS = float(os.environ.get("SECONDS", "900"))  # within which all are told, with all the deaths
 SESSIONS = 10
 
 
