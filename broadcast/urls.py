@@ -145,6 +145,7 @@ urlpatterns = [
     path("drafting/<uuid:session_id>/<int:draft_id>/edit/", drafts.edit, name="draft_edit"),
     path("watch/<str:token>/", watch.watch, name="watch"),
     path("watch/<str:token>/overlay/", watch.overlay, name="overlay"),
+    path("watch/<str:token>/errors/", watch.errors, name="watch_errors"),
     path("watch/<str:token>/feed.atom", watch.atom, name="feed_atom"),
     path("watch/<str:token>/feed.json", watch.json_feed, name="feed_json"),
     path("watch/<str:token>/podcast.xml", sounds.podcast_feed, name="podcast"),

@@ -9,6 +9,7 @@ from functools import wraps
 from typing import Concatenate, ParamSpec, TypeAlias, cast
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import User
@@ -122,6 +123,18 @@ def chosen(request: SignedIn) -> Session | None:
         return lifecycle.get(request.user, named) if named else lifecycle.newest(request.user)
     except NotFound as error:
         raise Http404(error.sentence) from None
+
+
+def from_our_page(request: HttpRequest) -> bool:
+    """Whether a page of ours sent this, as far as its browser says; who says nothing is none.
+
+    Over plain http browsers leave out Sec-Fetch-Site, but not the origin of a POST.
+    """
+    site = request.headers.get("Sec-Fetch-Site")
+    if site is not None:
+        return site == "same-origin"
+    ours = {*settings.SMNB.origins, f"{request.scheme}://{request.get_host()}"}
+    return request.headers.get("Origin") in ours
 
 
 STATUSES: dict[type[SmnbError], int] = {

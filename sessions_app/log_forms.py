@@ -6,6 +6,7 @@ from typing import Any
 
 from django import forms
 
+from sessions_app import redaction
 from sessions_app.browser_errors import KINDS
 from sessions_app.loglines import ENVIRONMENTS, LEVELS, Wanted
 
@@ -53,3 +54,29 @@ class BrowserErrorForm(forms.Form):
 
     def report(self, agent: str) -> dict[str, Any]:
         return {**self.cleaned_data, "agent": agent[:300]}
+
+
+class CutField(forms.CharField):
+    """A stranger's text: as much as ``most``, printable, without addresses that open something."""
+
+    def __init__(self, most: int, *, lines: bool = False, required: bool = False) -> None:
+        super().__init__(required=required)
+        self._most, self._kept = most, "\n" if lines else ""
+
+    def to_python(self, value: Any) -> str:
+        # No control characters: some terminals that show the log would obey them.
+        text = redaction.clean(super().to_python(value) or "")
+        plain = (each if each.isprintable() or each in self._kept else " " for each in text)
+        return "".join(plain)[: self._most].strip()
+
+
+class AudienceErrorForm(BrowserErrorForm):
+    """The same from a page of the audience: what is too long is cut, not refused."""
+
+    message = CutField(300, required=True)
+    source = CutField(200)
+    stack = CutField(2000, lines=True)
+    page = CutField(200)
+
+    def report(self, agent: str) -> dict[str, Any]:
+        return super().report(CutField(200).clean(agent))

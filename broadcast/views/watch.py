@@ -1,4 +1,7 @@
-"""The public pages: no sign-in, no cookies, read-only; a revoked link closes them all."""
+"""The public pages: no sign-in, no cookies, read-only; a revoked link closes them all.
+
+All that a page may send is what went wrong on it.
+"""
 
 from __future__ import annotations
 
@@ -10,17 +13,23 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.utils.cache import get_conditional_response
-from django.views.decorators.http import require_safe
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_POST, require_safe
 
 from broadcast import desk, pages
 from broadcast.audience import episodes, feeds, look
 from broadcast.replay import recordings
-from sessions_app import context, events, lifecycle
+from sessions_app import browser_errors, context, events, lifecycle
 from sessions_app.errors import NotFound
-from sessions_app.middleware import arrived
+from sessions_app.http import from_our_page, status_of
+from sessions_app.limits import TooMany
+from sessions_app.log_forms import AudienceErrorForm
+from sessions_app.middleware import QUIET, arrived
 from sessions_app.models import Session
 
 P = ParamSpec("P")
+
+LONGEST_REPORT = 32_768  # bytes
 
 
 def public(
@@ -96,3 +105,37 @@ def _fed(
     response["ETag"] = tag
     response["Cache-Control"] = "private, no-cache"
     return response
+
+
+@csrf_exempt
+@require_POST
+def errors(request: HttpRequest, token: str) -> HttpResponseBase:
+    """An error that a page of the audience met; nobody waits for the answer, which is empty.
+
+    There is no CSRF token: it needs a cookie, and the audience gets none. Nor is there anything for
+    it to guard, as nobody's rights are used here: cookies count for nothing, and anybody with the
+    link may report. That foreign pages do not have their visitors do so is what browsers say about
+    where a request comes from.
+    """
+    request.META[QUIET] = "1"
+    try:
+        session = lifecycle.by_watch_token(token)
+        # Without its folder: what Django says of a body it cannot read must not fill the log.
+        arrived(request, session=session.pk)
+        return _headed(HttpResponse(status=_reported(request, session)))
+    except (NotFound, TooMany) as error:
+        return _headed(HttpResponse(status=status_of(error)))
+
+
+def _reported(request: HttpRequest, session: Session) -> int:
+    """Keep the report; returns the status of the answer. Raises TooMany."""
+    if not from_our_page(request):
+        return 403
+    length = request.headers.get("Content-Length", "")
+    if not (length.isdecimal() and int(length) <= LONGEST_REPORT):
+        return 413
+    form = AudienceErrorForm(request.POST)
+    if not form.is_valid():
+        return 422
+    browser_errors.report_of_audience(session, form.report(request.headers.get("User-Agent", "")))
+    return 204

@@ -29,6 +29,7 @@ from sessions_app import (
     archiving,
     artifact_care,
     artifacts,
+    browser_errors,
     chain_status,
     checkpoints,
     consumers,
@@ -300,6 +301,8 @@ def _operations() -> dict[str, Any]:
         "lease_seconds": int(steps.LEASE.total_seconds()),
         "piece": f"{retention.CHUNK:,}",
         "newest": archiving.NEWEST,
+        "audience_minute": browser_errors.AUDIENCE_A_MINUTE,
+        "audience_day": browser_errors.AUDIENCE_A_DAY,
     }
 
 

@@ -1,7 +1,7 @@
 // What goes wrong on a page of a session is told to its log: at most ten things a minute, each once.
 (() => {
   "use strict";
-  const { url, request } = document.currentScript.dataset;
+  const { url, request, public: forAll } = document.currentScript.dataset;
   const MOST = 10;
   const AGAIN_MS = 60000;
   const REFUSALS = [403, 409, 422, 429]; // answers with a sentence for the person, not errors
@@ -20,15 +20,20 @@
     }
   };
 
+  const post = (form, more) => fetch(url, { method: "POST", body: form, keepalive: true, ...more }).catch(() => {});
+
   const send = (report) => {
+    const form = new FormData();
+    for (const [name, value] of Object.entries(report)) form.append(name, value);
+    if (forAll !== undefined) {
+      // Without cookies; and no beacon, for which a page without referrer gives no origin.
+      post(form, { credentials: "omit" });
+      return;
+    }
     const token = document.querySelector("[name=csrfmiddlewaretoken]")?.value;
     if (!token) return;
-    const form = new FormData();
     form.append("csrfmiddlewaretoken", token);
-    for (const [name, value] of Object.entries(report)) form.append(name, value);
-    if (!navigator.sendBeacon(url, form)) {
-      fetch(url, { method: "POST", body: form, keepalive: true }).catch(() => {});
-    }
+    if (!navigator.sendBeacon(url, form)) post(form);
   };
 
   const tell = (kind, message, more = {}) => {

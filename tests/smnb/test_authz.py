@@ -55,6 +55,7 @@ KEEPING = {
     "keep_transitions_days": "30", "keep_events_days": "90", "artifact_quota_mb": "2048",
 }  # fmt: skip
 CONTEXT = {"compact_tokens": "4000", "reset_operations": "500", "draft_idle_minutes": "120"}
+OURS = "http://localhost:8000"
 BROKEN = {"kind": "error", "message": "x is not defined"}
 DRAFT = {"typed": "tides", "words": "300", "style": "report"}
 
@@ -174,6 +175,7 @@ TABLE: dict[tuple[str, str], tuple[Row, dict[str, Any]]] = {
     (f"{A}/trace/<story>", "GET"): ((401, 404, 404, 404), {}),
     (f"{S}search/", "GET"): (OWN, {}),
     ("watch/<token>/overlay/", "GET"): (OPEN, {}),
+    ("watch/<token>/errors/", "POST"): ((204, 204, 204, 204), BROKEN),
     ("watch/<token>/feed.atom", "GET"): (OPEN, {}),
     ("watch/<token>/feed.json", "GET"): (OPEN, {}),
     (f"{A}/posts/<post>/move", "POST"): ((401, 404, 404, 404), {"after": 1}),
@@ -262,7 +264,8 @@ def visit(
         data = TABLE.get((route, method), (None, {}))[1]
         if route.startswith("api/") and method != "GET":
             return client.generic(method, path, json.dumps(data), content_type="application/json")
-        return getattr(client, method.lower())(path, data if method == "POST" else {})
+        sent = getattr(client, method.lower())
+        return sent(path, data if method == "POST" else {}, headers={"Origin": OURS})
 
     return send
 
@@ -316,7 +319,7 @@ def test_who_is_not_signed_in_is_sent_to_sign_in(
 
 
 def test_nothing_public_is_missing_from_the_list() -> None:
-    public = {route for (route, _), (row, _) in TABLE.items() if row[0] in {200, 201, 202}}
+    public = {route for (route, _), (row, _) in TABLE.items() if row[0] in {200, 201, 202, 204}}
     assert public <= PUBLIC
 
 
@@ -370,13 +373,12 @@ async def test_sockets_are_closed_to_who_has_no_right(
 ) -> None:
     path = f"/ws/sessions/{session.pk}/{part}"
     nowhere = f"/ws/sessions/{uuid4()}/{part}"
-    ours = "http://localhost:8000"
     token = await _made(stranger)
     assert await closed_with(path) == "refused"
     assert await closed_with(path, Origin="http://evil.example") == "refused"
     assert await closed_with(path, Origin="http://localhost:8001") == "refused"
     assert await closed_with(path, Origin="null") == "refused"
-    assert await closed_with(path, Origin=ours) == 4401
+    assert await closed_with(path, Origin=OURS) == 4401
     assert await closed_with(path, Authorization="Bearer smnb_wrong") == 4401
     assert await closed_with(path, Authorization=f"Bearer {token}") == 4404
     assert await closed_with(nowhere, Authorization=f"Bearer {token}") == 4404
