@@ -36,6 +36,22 @@ def test_what_goes_wrong_on_a_page_is_told_to_its_session(
     context.close()
 
 
+@pytest.mark.parametrize("part", ["", "overlay/"])
+def test_what_goes_wrong_on_a_page_of_the_audience_is_told_without_a_cookie(
+    browser: Browser, owner: Page, studio: Studio, part: str
+) -> None:
+    session = studio.create("Broken in public", RECORDING, pace=0, model="extractive")
+    shown = studio.call("PATCH", f"/api/sessions/{session}", {"visible": True}).body
+    context = browser.new_context(**CONTEXT)
+    page = context.new_page()
+    page.goto(f"{studio.url}/watch/{shown['watch_url'].split('/watch/')[1]}{part}")
+    page.evaluate(BREAK)
+    address = f"{studio.url}/broadcast/{session}/log/?environment=browser&text=audience"
+    eventually("all four are told", lambda: _said(owner, address))
+    assert context.cookies() == []
+    context.close()
+
+
 def _said(page: Page, address: str) -> bool:
     page.goto(address)
     text = page.locator("#lines").inner_text()
