@@ -52,7 +52,6 @@ class Replaying(LiveConsumer):
             self.leave()
 
     async def enter(self, grant: Grant) -> None:
-        context.bind(session=grant.session_id)
         wish = wished(self.query())
         if wish is None:
             await self.close(code=NOT_UNDERSTOOD)
@@ -89,7 +88,8 @@ class Replaying(LiveConsumer):
 
     async def play(self, player: Player, after: int) -> None:
         try:
-            await player.play(max(after, 0))
+            with context.frame("replay"):
+                await player.play(max(after, 0))
         except DatabaseError as error:
             log.warning("replay_lost_database", error=type(error).__name__)
             await self.close(code=TRY_LATER)

@@ -36,22 +36,22 @@ class LiveConsumer(AsyncWebsocketConsumer):
     asked: list[float] | None = None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        try:
-            await super().__call__(scope, receive, send)
-        finally:
-            # Nobody calls disconnect when a handler raised.
-            if self.viewer is not None:
-                self.hub.leave(self.viewer)
+        with context.door(
+            request=context.new_id(), environment="server", operation="socket",
+            socket=self.audience,
+        ):  # fmt: skip
+            try:
+                await super().__call__(scope, receive, send)
+            finally:
+                # Nobody calls disconnect when a handler raised.
+                if self.viewer is not None:
+                    self.hub.leave(self.viewer)
 
     async def connect(self) -> None:
         if not self.origin_is_ours():
             await self.close()
             return
         await self.accept()
-        context.bind(
-            request=context.new_id(), environment="server", operation="socket",
-            socket=self.audience,
-        )  # fmt: skip
         try:
             grant = await self.grant()
         except NotFound:
@@ -60,6 +60,9 @@ class LiveConsumer(AsyncWebsocketConsumer):
         if grant is None:
             await self.close(code=SIGN_IN)
             return
+        context.bind(session=grant.session_id, _folder=grant.folder)
+        if grant.user_id is not None:
+            context.bind(user=grant.user_id)
         await self.enter(grant)
 
     async def enter(self, grant: Grant) -> None:
@@ -69,9 +72,6 @@ class LiveConsumer(AsyncWebsocketConsumer):
         if self.audience == events.PUBLIC and limit and self.hub.open_from(address) >= limit:
             await self.close(code=TRY_LATER)
             return
-        context.bind(session=grant.session_id, _folder=grant.folder)
-        if grant.user_id is not None:
-            context.bind(user=grant.user_id)
         self.viewer = Viewer(self, grant, self.audience, self.format(), address)
         self.asked = []
         with context.frame("join"):
@@ -87,7 +87,8 @@ class LiveConsumer(AsyncWebsocketConsumer):
     async def disconnect(self, code: int) -> None:
         if self.viewer is not None:
             self.hub.leave(self.viewer)
-            await database_sync_to_async(connections.closed)(self.viewer.grant)
+            with context.frame("leave"):
+                await database_sync_to_async(connections.closed)(self.viewer.grant)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         after = _after(text_data)
@@ -105,10 +106,11 @@ class LiveConsumer(AsyncWebsocketConsumer):
         """Bring a page up to date that has come to ``after``."""
         if self.viewer is None:
             return
-        await self.hub.catch_up(self.viewer, after)
-        if self.audience == events.OWNER:
-            for text in await _under_way(self.viewer):
-                await self.send_text(text)
+        with context.frame("catch_up"):
+            await self.hub.catch_up(self.viewer, after)
+            if self.audience == events.OWNER:
+                for text in await _under_way(self.viewer):
+                    await self.send_text(text)
 
     async def send_text(self, text: str) -> None:
         await self.send(text_data=text)

@@ -73,6 +73,7 @@ class Room:
 
     last: int
     prev: dict[str, int]
+    folder: str  # of the session, for lines about it
     viewers: set[Viewer] = field(default_factory=set)
 
     def shapes(self) -> set[tuple[str, str]]:
@@ -87,14 +88,16 @@ class Hub:
         self._dirty: set[UUID] = set()
         self._wake = asyncio.Event()
         self._entering = asyncio.Lock()
-        self._tasks = [
-            asyncio.create_task(task, name=f"hub-{name}")
-            for name, task in (
-                ("listen", self._listen()),
-                ("pump", self._pump()),
-                ("grants", self._check_grants()),
-            )
-        ]
+        # In a context of their own, not in that of the socket that happened to come first.
+        with context.door(environment="server", operation="hub"):
+            self._tasks = [
+                asyncio.create_task(task, name=f"hub-{name}")
+                for name, task in (
+                    ("listen", self._listen()),
+                    ("pump", self._pump()),
+                    ("grants", self._check_grants()),
+                )
+            ]
 
     async def close(self) -> None:
         """End the hub's tasks."""
@@ -107,7 +110,8 @@ class Hub:
             room = self.rooms.get(viewer.session_id)
             if room is None:
                 last = await news.last_seq(viewer.session_id)
-                room = Room(last, {events.OWNER: last, events.PUBLIC: last})
+                prev = {events.OWNER: last, events.PUBLIC: last}
+                room = Room(last, prev, viewer.grant.folder)
                 self.rooms[viewer.session_id] = room
         viewer.sent = room.last
         room.viewers.add(viewer)
@@ -217,7 +221,9 @@ class Hub:
         ).items():
             room = self.rooms.get(session_id)
             if room is not None:
-                with context.door(session=session_id, process="web"):
+                with context.door(
+                    session=session_id, _folder=room.folder, environment="server", operation="hub"
+                ):
                     if isinstance(found, int):
                         await self._pass_over(session_id, room, found)
                         continue

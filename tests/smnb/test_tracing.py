@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
@@ -28,16 +28,6 @@ class Collector(StandIn):
 
     def handle(self, request: BaseHTTPRequestHandler) -> None:
         self.reply(request, 200)
-
-
-@pytest.fixture
-def spans() -> Iterator[InMemorySpanExporter]:
-    exporter = InMemorySpanExporter()
-    provider = tracing.provider_to(exporter, at_once=True)
-    context.trace_with(tracing.SpanTracer(provider))
-    yield exporter
-    context.trace_with(context.NoTracer())
-    provider.shutdown()
 
 
 def of(exporter: InMemorySpanExporter, name: str) -> list[ReadableSpan]:
