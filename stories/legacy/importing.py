@@ -58,6 +58,7 @@ class Import:
                 done += len(line.raw) + 1
                 if line.number % EVERY == 0:
                     self._watch("read, bytes", done, self._snapshot.bytes)
+        self._watch("read, bytes", self._snapshot.bytes, self._snapshot.bytes)
 
     def _store(self, staging: Staging) -> None:
         done, total = 0, sum(map(staging.count, TABLES))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import time
 from types import TracebackType
-from typing import Self
+from typing import Self, TextIO
 
 from django.core.management.base import OutputWrapper
 
 WIDTH = 30
+CLEAR = "\r\x1b[K"
 SOON, SELDOM = 0.1, 10.0  # seconds
 
 
@@ -19,8 +22,12 @@ class Progress:
         self._stream = stream
         self._terminal = stream.isatty()
         self._next = 0.0 if self._terminal else time.monotonic() + SELDOM
+        self._shown = False
+        self._others = _logging_to_terminals() if self._terminal else []
 
     def __enter__(self) -> Self:
+        for handler in self._others:
+            handler.addFilter(self._make_room)
         return self
 
     def __exit__(
@@ -29,8 +36,9 @@ class Progress:
         error: BaseException | None,
         at: TracebackType | None,
     ) -> None:
-        if self._terminal:
-            self._write("\r\x1b[K")
+        for handler in self._others:
+            handler.removeFilter(self._make_room)
+        self._clear()
 
     def show(self, what: str, done: int, of: int) -> None:
         now = time.monotonic()
@@ -41,9 +49,35 @@ class Progress:
         line = f"{what}: {done:,} of {of:,} ({share:.0%})"
         if self._terminal:
             full = round(share * WIDTH)
-            line = f"\r\x1b[K[{'#' * full}{'.' * (WIDTH - full)}] {line}"
+            bar = f"[{'#' * full}{'.' * (WIDTH - full)}] {line}"
+            # What reaches a second line could not be cleared.
+            line = CLEAR + bar[: self._columns() - 1]
+            self._shown = True
         self._write(line if self._terminal else f"{line}\n")
 
+    def _make_room(self, _record: logging.LogRecord) -> bool:
+        """A line of the log begins where the bar was; the bar comes again below it."""
+        self._clear()
+        self._next = 0.0
+        return True
+
+    def _clear(self) -> None:
+        if self._shown:
+            self._shown = False
+            self._write(CLEAR)
+
+    def _columns(self) -> int:
+        """Terminals that do not know their width say 0."""
+        return os.get_terminal_size(self._stream.fileno()).columns or 80
+
     def _write(self, text: str) -> None:
-        self._stream.write(text, ending="")
+        # The stream's own style is that of errors.
+        self._stream.write(text, style_func=str, ending="")
         self._stream.flush()
+
+
+def _logging_to_terminals() -> list[logging.StreamHandler[TextIO]]:
+    found = (
+        each for each in logging.getLogger().handlers if isinstance(each, logging.StreamHandler)
+    )
+    return [handler for handler in found if handler.stream.isatty()]
