@@ -20,7 +20,9 @@
     }
   };
 
-  const post = (form, more) => fetch(url, { method: "POST", body: form, keepalive: true, ...more }).catch(() => {});
+  const post = (body, more) => {
+    fetch(url, { method: "POST", body, keepalive: true, ...more }).catch(() => {});
+  };
 
   const send = (report) => {
     const form = new FormData();
