@@ -1,5 +1,8 @@
 """Old rows of a session go to compressed files among its artifacts: the oldest, without holes.
 
+A session that is on air is no exception, as it may be for months: its newest rows stay, and what
+reads older ones (replays, recordings, traces, exports, the API) reads archives, too.
+
 The file is whole on the disk before its rows appear and what is in it disappears, in one
 transaction. What dies in between leaves a file without a row; the next attempt makes the same one
 again, or removes it when it has become old.
@@ -26,7 +29,6 @@ from sessions_app import (
     files,
     record_reading,
     retention,
-    sparing,
     sweeper,
 )
 from sessions_app.archives import Line
@@ -65,7 +67,7 @@ def _ripe(until: datetime, now: datetime) -> SessionStats | None:
     )
     found = found.filter(oldest__lt=until, first__lte=F("last_seq") - NEWEST)
     found = found.exclude(Exists(rested(archives.EVENTS, now).filter(session=OuterRef("session"))))
-    return sparing.others(found).select_related("session").order_by("session").first()
+    return found.select_related("session").order_by("session").first()
 
 
 def rested(kind: str, now: datetime) -> QuerySet[Archive]:
@@ -127,6 +129,7 @@ def _keep(session: Session, kind: str, key: str, lines: Sequence[Line]) -> Artif
 
 
 def _swap(span: Archive, kept: Artifact, rows: QuerySet[Model]) -> None:
+    # Of the rows that a live run takes only the counters are taken here, as always at the end.
     with transaction.atomic():
         kept.save(force_insert=True)
         span.artifact = kept

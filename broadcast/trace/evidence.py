@@ -29,7 +29,8 @@ class Evidence:
     ``told`` are the events about it, ``moves`` those about its post; ``calls`` is what was asked
     of models for it, ``poll`` is the latest step that can have read its post, ``ends`` are the
     steps that end its airings. ``archived`` says that its events are in an archive that was not
-    read, ``brought`` that it came with the copy of a session, or with an import.
+    read, ``post_archived`` the same of its post's, which are older; ``brought`` that it came with
+    the copy of a session, or with an import.
     """
 
     story: Story
@@ -41,6 +42,7 @@ class Evidence:
     ends: Sequence[Step | None]
     runs: Runs
     archived: bool
+    post_archived: bool
     brought: bool
 
     @property
@@ -67,14 +69,27 @@ def gather(session: Session, stories: Sequence[Story], *, dig: bool = False) -> 
     """
     posts = [story.post for story in stories if story.post is not None]
     noted = record.read(session, [story.pk for story in stories], [post.pk for post in posts])
-    if dig and stories and noted.archived(stories[0].created_at):
-        noted = record.dig(session, noted, stories[0])
     airings = _airings(stories)
+    if dig and stories and noted.archived(_begun(stories[0])):
+        noted = record.dig(session, noted, stories[0], _moments(stories[0], airings))
     batch = Batch(
         session, noted, _steps(posts, airings), _runs(session, stories, airings), airings,
         _calls(stories), dig,
     )  # fmt: skip
     return [batch.evidence(story) for story in stories]
+
+
+def _begun(story: Story) -> datetime:
+    """Before this nothing was recorded of the story or its post."""
+    return min(story.created_at, story.post.created_at) if story.post else story.created_at
+
+
+def _moments(story: Story, airings: Iterable[Airing]) -> list[datetime]:
+    """When events about the story were recorded, but for those of its post."""
+    found = [story.created_at]
+    for airing in airings:
+        found += [airing.aired_at, airing.finished_at or airing.aired_at]
+    return found
 
 
 class Batch:
@@ -111,6 +126,7 @@ class Batch:
             ends=[self._end(airing) for airing in airings],
             runs=self._runs,
             archived=archived,
+            post_archived=not self._dug and self._record.archived(_begun(story)),
             brought=self._brought(story, told, archived),
         )
 

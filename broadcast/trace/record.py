@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from itertools import islice
 
 from django.db.models import QuerySet
@@ -14,7 +16,7 @@ from django.db.models.fields.json import KT
 from sessions_app import record_reading
 from sessions_app.models import Archive, Session, SessionEvent
 from sessions_app.models.record import AboutPost, AboutStory
-from stories.models import Story
+from stories.models import SourcePost, Story
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,34 +82,56 @@ def _begins(session: Session) -> datetime | None:
     return rows.values_list("at", flat=True).first()
 
 
-def dig(session: Session, found: Record, story: Story) -> Record:
-    """Add what the archives hold of one story: those of the time when it was stored, and before.
+def dig(session: Session, found: Record, story: Story, moments: Iterable[datetime]) -> Record:
+    """Add what the archives hold of one story: those of these moments, with their neighbours.
 
-    A post is claimed before its story is stored, and the story is aired after it.
+    Its post may have been claimed long before the first of them, so more are read from there back
+    until every attempt is found.
     """
-    told = list(found.stories.get(story.pk, []))
-    moves = list(found.posts.get(story.post_id or 0, []))
-    for first, last in _around(session, story.created_at):
-        for event in record_reading.events_between(session, first, last):
-            if _id(event, "story") == story.pk:
-                told.append(_noted(event))
-            elif story.post_id is not None and _id(event, "post") == story.post_id:
-                moves.append(_noted(event))
-    posts = {story.post_id: _sorted(moves)} if story.post_id is not None else {}
-    return Record({story.pk: _sorted(told)}, posts, found.begins)
+    shelf = list(_archives(session).order_by("first").values_list("first", "last"))
+    begins = cache(lambda place: _first_of(session, shelf[place][0]))
+    places = _around(moments, len(shelf), begins)
+    about = _About(story, found)
+    for each in sorted(places):
+        about.take(record_reading.events_between(session, *shelf[each]))
+    place = min(places)
+    while place and about.lacks_attempts(begins(place)):
+        place -= 1
+        about.take(record_reading.events_between(session, *shelf[place]))
+    return about.record(found.begins)
 
 
-def _around(session: Session, moment: datetime) -> list[tuple[int, int]]:
-    """The archive that holds the moment with its neighbours, as pairs of seqs."""
-    pieces = list(_archives(session).order_by("first").values_list("first", "last"))
-    low, high = 0, len(pieces)
-    while high - low > 1:
-        middle = (low + high) // 2
-        if _first_of(session, pieces[middle][0]) <= moment:
-            low = middle
-        else:
-            high = middle
-    return pieces[max(0, low - 1) : low + 2]
+def _around(moments: Iterable[datetime], many: int, begins: Callable[[int], datetime]) -> set[int]:
+    """The places of the archives that hold the moments, and of those beside them."""
+    held = {max(0, bisect_right(range(many), each, key=begins) - 1) for each in moments}
+    return {each for place in held for each in range(max(0, place - 1), min(place + 2, many))}
+
+
+class _About:
+    """The events about one story and its post, as far as they were found."""
+
+    def __init__(self, story: Story, found: Record) -> None:
+        self.story, self.post = story, story.post
+        self.told = list(found.stories.get(story.pk, []))
+        self.moves = list(found.posts.get(story.post_id or 0, []))
+
+    def take(self, events: Iterable[SessionEvent]) -> None:
+        for event in events:
+            if _id(event, "story") == self.story.pk:
+                self.told.append(_noted(event))
+            elif self.post is not None and _id(event, "post") == self.post.pk:
+                self.moves.append(_noted(event))
+
+    def lacks_attempts(self, read_from: datetime) -> bool:
+        """Whether the post was tried more often than was found since, and is older than that."""
+        if self.post is None or self.post.created_at >= read_from:
+            return False
+        claims = {each.seq for each in self.moves if each.state == SourcePost.State.CLAIMED}
+        return len(claims) < self.post.attempts
+
+    def record(self, begins: datetime | None) -> Record:
+        posts = {self.post.pk: _sorted(self.moves)} if self.post is not None else {}
+        return Record({self.story.pk: _sorted(self.told)}, posts, begins)
 
 
 def _first_of(session: Session, seq: int) -> datetime:

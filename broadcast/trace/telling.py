@@ -123,13 +123,15 @@ def _claimed(found: Evidence, post: SourcePost) -> Hop:
     last = claims[-1] if claims else None
     note = "At the first attempt."
     if last is None:
-        note = "Its event is archived." if found.archived else ""
+        note = "Its event is archived." if found.post_archived else ""
+    elif found.post_archived and len(claims) < post.attempts:
+        note = "Taken before, and given back each time; those events are archived."
     elif len(claims) > 1:
         moments = ", ".join(f"{event.at:%H:%M:%S}" for event in claims[:-1])
         note = f"Taken before at {moments} UTC, and given back each time."
     return Hop(
         name=Name.CLAIMED, at=last.at if last else None, seq=last.seq if last else None,
-        attempts=len(claims) or post.attempts, step=post.step, epoch=post.epoch, note=note,
+        attempts=max(len(claims), post.attempts), step=post.step, epoch=post.epoch, note=note,
     )  # fmt: skip
 
 

@@ -73,7 +73,7 @@ def _claiming(found: Evidence) -> Iterator[Problem]:
     elif post.step.kind != NARRATE or not 1 <= post.epoch <= post.step.epoch:
         yield Name.CLAIMED, "It was claimed under an epoch that its step never had."
     claims = len(found.claims)
-    if found.archived:
+    if found.post_archived:
         return
     if not claims:
         yield Name.CLAIMED, "The event of its claim is missing."

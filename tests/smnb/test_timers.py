@@ -2,35 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.apps import apps
 from django.db import models
-from django.db.models import F, Sum
+from django.db.models import Sum
 from django.utils import timezone
 
 from broadcast import orchestrator
 from broadcast.models import Broadcast
 from sessions_app import archiving, commands, integrity, lifecycle, retention, sweeper
-from sessions_app.models import AITransition, Archive, Bucket, IdempotencyKey, Session, SessionEvent
-from stories.models import TrendBucket
+from sessions_app.models import AITransition, Archive, Session, SessionEvent
+from tests.keeping import let_time_pass, tables
 from tests.runs import press, sound
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
-
-# What timers may take away: fine figures and answers to repeated requests. Files of single sounds
-# go too, but never their rows.
-FLEETING = {Bucket, TrendBucket, IdempotencyKey}
-OURS = ("sessions_app", "stories", "broadcast", "auth")
-
-
-def tables() -> Iterator[type[models.Model]]:
-    for model in apps.get_models():
-        if model._meta.app_label in OURS and model not in FLEETING:
-            yield model
 
 
 def archived(kind: str) -> int:
@@ -54,15 +42,6 @@ def texts() -> set[str]:
         for row in model._base_manager.values_list(*named) if named else ():
             found |= {str(text) for text in row}
     return found
-
-
-def let_time_pass(days: int) -> None:
-    """Put every moment of every table as far into the past."""
-    for model in tables():
-        fields = [f for f in model._meta.concrete_fields if isinstance(f, models.DateTimeField)]
-        back: dict[str, Any] = {f.name: F(f.name) - timedelta(days=days) for f in fields}
-        if back:
-            model._base_manager.update(**back)
 
 
 @pytest.fixture
