@@ -13,7 +13,9 @@ NEARLY = 80  # per cent
 
 
 def warn(session: Session, payload: Mapping[str, Any]) -> None:
-    """Say so once, with the file that leads over the mark."""
+    """Say so once, with the file that leads over the mark; archives do not count."""
+    if payload["artifact"]["category"] == artifacts.Category.ARCHIVE:
+        return
     quota = artifacts.quota()
     mark, used = quota * NEARLY // 100, artifacts.used(session)
     if used - payload["artifact"]["bytes"] < mark <= used:

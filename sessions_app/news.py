@@ -8,7 +8,7 @@ from uuid import UUID
 import structlog
 from asgiref.sync import sync_to_async
 from channels.db import database_sync_to_async
-from django.db.models import Max, Min, Q
+from django.db.models import Max, Min, Q, QuerySet
 from django.template import TemplateDoesNotExist, TemplateSyntaxError
 from django.urls import NoReverseMatch
 
@@ -80,10 +80,11 @@ def since(session_id: UUID, audience: str, format_: str, seq: int) -> tuple[list
     if audience == events.PUBLIC:
         rows = rows.filter(type__in=events.public_types())
     found = list(rows.filter(seq__gt=seq).order_by("seq")[: CATCH_UP_MOST + 1])
-    if len(found) > CATCH_UP_MOST or _archived_since(session_id, seq):
-        head = rows.aggregate(seq=Max("seq"))["seq"] or seq
+    low = _first(session_id)
+    if len(found) > CATCH_UP_MOST or low > seq + 1:
+        head = _last(rows, low)
         return [render.reload_text(session_id, head, format_)], head
-    prev = rows.filter(seq__lte=seq).aggregate(seq=Max("seq"))["seq"] or 0
+    prev = _last(rows.filter(seq__lte=seq), low)
     texts = []
     for event in render.unretracted(found, audience):
         text = shown(event, prev, audience, format_)
@@ -93,8 +94,12 @@ def since(session_id: UUID, audience: str, format_: str, seq: int) -> tuple[list
     return texts, prev
 
 
-def _archived_since(session_id: UUID, seq: int) -> bool:
-    """Whether events after ``seq`` have been archived; asked after the rows were read."""
+def _last(rows: QuerySet[SessionEvent], low: int) -> int:
+    """The last seq of these rows, or of what is archived where all that they were is."""
+    return max(rows.aggregate(seq=Max("seq"))["seq"] or 0, low - 1)
+
+
+def _first(session_id: UUID) -> int:
+    """The seq of the first event that is not archived; asked after the rows were read."""
     rows = SessionEvent.objects.filter(session_id=session_id)
-    low = rows.aggregate(seq=Min("seq"))["seq"]
-    return low is not None and low > seq + 1
+    return rows.aggregate(seq=Min("seq"))["seq"] or 0

@@ -6,6 +6,8 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from datetime import datetime
 
+from django.db.models import Q
+
 from broadcast.models import StateChange
 from broadcast.states import State
 from sessions_app.models import Session
@@ -38,8 +40,8 @@ class Runs:
 
 def between(session: Session, low: datetime, high: datetime) -> Runs:
     """The runs of the session that were not over by ``low`` and had begun by ``high``; one query."""
-    rows = StateChange.objects.filter(
-        session=session, run__since__gte=low, run__created_at__lte=high
-    )
+    # A run that is not over has been in its state since whenever, weeks before ``low`` maybe.
+    there = Q(run__since__gte=low) | ~Q(run__state=State.IDLE)
+    rows = StateChange.objects.filter(there, session=session, run__created_at__lte=high)
     return Runs(list(rows.order_by("seq").values_list("created_at", "seq", "run__number",
                                                       "to_state")))  # fmt: skip

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
 from django.contrib.auth.models import User
-from django.db.models import Q
 from django.test import Client
 from django.utils import timezone
 
@@ -18,25 +18,21 @@ from broadcast.models import StateChange
 from broadcast.trace import listing
 from broadcast.trace.hops import Trace
 from sessions_app import (
-    archives,
     archiving,
     audits,
-    commands,
     events,
     files,
     news,
-    record_reading,
     retention,
 )
-from sessions_app.models import Archive, Artifact, Session, SessionEvent, Workspace
-from stories import reading
+from sessions_app.models import Archive, Artifact, Session, SessionEvent, SessionStats, Workspace
 from stories.models import SourcePost, Story
-from stories.reading import SourceSpec
 from tests.broadcast.hearing import press, show
-from tests.broadcast.test_replay import Stage, load, play, quick  # noqa: F401
+from tests.broadcast.test_replay import Stage, quick  # noqa: F401
 from tests.broadcast.told import exported
 from tests.conftest import MakeSession, make_post, run_due_steps
 from tests.keeping import let_time_pass
+from tests.together import together
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
 
@@ -57,19 +53,26 @@ def go_on(session: Session, stories: int) -> None:
             run_due_steps(session, kind, most=1)
 
 
-@pytest.fixture
-def long(make_session: MakeSession) -> Session:
-    """On air for forty days: stories of its first day and of today."""
+def on_air(make_session: MakeSession) -> Session:
     session = show(make_session(model="extractive"))
     press(session, "broadcast.start")
     go_on(session, 3)
+    return session
+
+
+@pytest.fixture
+def long(make_session: MakeSession) -> Session:
+    """On air for forty days: stories of its first day and of today."""
+    session = on_air(make_session)
     let_time_pass(40)
     go_on(session, 5)
     return session
 
 
-def archive() -> int:
-    return archiving.archive_events(Workspace(keep_events_days=30), timezone.now())
+def archive(days: int = 0) -> int:
+    """Archive a piece of what is older than thirty days, as many ``days`` from now."""
+    now = timezone.now() + timedelta(days=days)
+    return archiving.archive_events(Workspace(keep_events_days=30), now)
 
 
 def archive_all() -> None:
@@ -122,3 +125,101 @@ def test_a_source_that_joined_the_run_late_is_told_from_on_air(long: Session) ->
     run_due_steps(long, "narrate", most=1)
     trace = listing.page(long, None, 1).traces[0]
     assert (trace.story.post, trace.verdict) == (post, "INTACT")
+
+
+def test_figures_feed_and_pages_stay_as_they_were(long: Session, client_of: ClientOf) -> None:
+    stage = Stage(long, client_of(long.owner))
+    before, head = stage.now(), SessionStats.objects.get(session=long)
+    archive_all()
+    assert stage.now() == before
+    now = SessionStats.objects.get(session=long)
+    assert events.figures(now) == events.figures(head)
+    assert now.last_seq == head.last_seq + Archive.objects.count()
+
+
+def caught_up(session: Session, audience: str, after: int) -> tuple[list[dict[str, Any]], int]:
+    texts, reached = async_to_sync(news.since)(session.pk, audience, "json", after)
+    return [json.loads(text) for text in texts], reached
+
+
+def test_whoever_missed_what_is_archived_by_now_loads_anew(long: Session) -> None:
+    archive_all()
+    first, *_, last = rows(long)
+    for audience in (events.OWNER, events.PUBLIC):
+        [frame], reached = caught_up(long, audience, first - 2)
+        assert (frame["type"], frame["seq"]) == ("reload", reached)
+        assert first <= reached <= last
+
+
+def test_whoever_missed_less_gets_each_frame_once_and_in_order(long: Session) -> None:
+    archive_all()
+    first, *_, last = rows(long)
+    frames, reached = caught_up(long, events.OWNER, first - 1)
+    assert [frame["seq"] for frame in frames] == list(range(first, last + 1))
+    assert reached == last
+    told, _ = caught_up(long, events.PUBLIC, first - 1)
+    assert [frame["type"] for frame in told].count("story.aired") == 2
+
+
+def test_a_program_that_was_told_to_load_anew_is_told_so_once(long: Session) -> None:
+    """Also where nothing was public for so long that all of it is archived."""
+    public = SessionEvent.objects.filter(session=long, type__in=events.public_types())
+    let_time_pass(40)
+    for _ in range(7):
+        events.say(long, "system", "All is well.")
+    archive_all()
+    assert not public.exists()
+    _, reached = caught_up(long, events.PUBLIC, 3)
+    assert caught_up(long, events.PUBLIC, reached) == ([], reached)
+
+
+def test_the_recording_of_the_whole_run_is_complete(long: Session) -> None:
+    before = {each.seq: line(each) for each in SessionEvent.objects.filter(session=long)}
+    archive_all()
+    press(long, "broadcast.stop")
+    archive_all()
+    run_due_steps(long, recordings.RECORD)
+    kept = Artifact.objects.get(session=long, category="recordings")
+    lines = [json.loads(text) for text in files.where(kept.path).read_text().splitlines()]
+    seqs = StateChange.objects.order_by("seq").values_list("seq", flat=True)
+    assert [each["seq"] for each in lines] == list(range(seqs[0], list(seqs)[-1] + 1))
+    assert [each for each in lines if each["seq"] in before] == [
+        before[seq] for seq in sorted(before) if seq >= seqs[0]
+    ]
+
+
+def line(event: SessionEvent) -> dict[str, Any]:
+    at = events.stamp(event.at)
+    return {"seq": event.seq, "type": event.type, "at": at, "data": event.payload}
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("audience", [events.OWNER, events.PUBLIC])
+def test_the_whole_run_is_played_again(
+    make_session: MakeSession, client_of: ClientOf, audience: str
+) -> None:
+    session = on_air(make_session)
+    stage = Stage(session, client_of(session.owner))
+    assert [archive(days=40) for _ in range(3)] == [4, 4, 4]
+    press(session, "broadcast.stop")
+    run_due_steps(session)
+    then = stage.now()[audience]
+    again = stage.again(1, audience)
+    assert {name: again[name] for name in then} == then
+
+
+def test_an_export_in_the_middle_of_the_run_has_every_event(long: Session) -> None:
+    before = json.loads(exported(long, "json"))["events"]
+    archive_all()
+    found = json.loads(exported(long, "json"))["events"]
+    assert found[: len(before)] == before
+    assert [each["seq"] for each in found] == list(range(1, len(found) + 1))
+
+
+def test_the_host_goes_on_while_its_record_is_archived(long: Session) -> None:
+    def work(index: int) -> None:
+        go_on(long, 8) if index else archive_all()
+
+    assert together(2, work) == [None, None]
+    assert rows(long)[0] > 8
+    assert list(audits.run()) == []
