@@ -18,6 +18,8 @@ from sessions_app.models import Archive, Session, SessionEvent
 from sessions_app.models.record import AboutPost, AboutStory
 from stories.models import SourcePost, Story
 
+FAR = 10
+
 
 @dataclass(frozen=True, slots=True)
 class Noted:
@@ -85,8 +87,8 @@ def _begins(session: Session) -> datetime | None:
 def dig(session: Session, found: Record, story: Story, moments: Iterable[datetime]) -> Record:
     """Add what the archives hold of one story: those of these moments, with their neighbours.
 
-    Its post may have been claimed long before the first of them, so more are read from there back
-    until every attempt is found.
+    Its post may have been claimed and given back long before the first of them, so more are read
+    from there back to where it came: beyond ``FAR`` archives only until its attempts are found.
     """
     shelf = list(_archives(session).order_by("first").values_list("first", "last"))
     begins = cache(lambda place: _first_of(session, shelf[place][0]))
@@ -94,8 +96,10 @@ def dig(session: Session, found: Record, story: Story, moments: Iterable[datetim
     about = _About(story, found)
     for each in sorted(places):
         about.take(record_reading.events_between(session, *shelf[each]))
-    place = min(places)
-    while place and about.lacks_attempts(begins(place)):
+    place = lowest = min(places)
+    while place and about.came_before(begins(place)):
+        if lowest - place >= FAR and not about.lacks_attempts():
+            break
         place -= 1
         about.take(record_reading.events_between(session, *shelf[place]))
     return about.record(found.begins)
@@ -122,12 +126,12 @@ class _About:
             elif self.post is not None and _id(event, "post") == self.post.pk:
                 self.moves.append(_noted(event))
 
-    def lacks_attempts(self, read_from: datetime) -> bool:
-        """Whether the post was tried more often than was found since, and is older than that."""
-        if self.post is None or self.post.created_at >= read_from:
-            return False
+    def came_before(self, moment: datetime) -> bool:
+        return self.post is not None and self.post.created_at < moment
+
+    def lacks_attempts(self) -> bool:
         claims = {each.seq for each in self.moves if each.state == SourcePost.State.CLAIMED}
-        return len(claims) < self.post.attempts
+        return self.post is not None and len(claims) < self.post.attempts
 
     def record(self, begins: datetime | None) -> Record:
         posts = {self.post.pk: _sorted(self.moves)} if self.post is not None else {}

@@ -124,8 +124,8 @@ def _claimed(found: Evidence, post: SourcePost) -> Hop:
     note = "At the first attempt."
     if last is None:
         note = "Its event is archived." if found.post_archived else ""
-    elif found.post_archived and len(claims) < post.attempts:
-        note = "Taken before, and given back each time; those events are archived."
+    elif found.post_archived:
+        note = "What came before is archived."
     elif len(claims) > 1:
         moments = ", ".join(f"{event.at:%H:%M:%S}" for event in claims[:-1])
         note = f"Taken before at {moments} UTC, and given back each time."

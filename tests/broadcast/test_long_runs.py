@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from broadcast import orchestrator, recordings
 from broadcast.models import StateChange
-from broadcast.trace import listing
+from broadcast.trace import listing, record
 from broadcast.trace.hops import Trace
 from sessions_app import (
     archiving,
@@ -112,6 +112,25 @@ def test_every_trace_is_intact_wherever_the_archive_ends(
     while archive():
         assert {trace.verdict for trace in listing.latest(long, 99)} == {"INTACT"}
         assert {each: seqs(listing.find(long, each)) for each in stories} == known
+
+
+@pytest.mark.parametrize("far", [0, 99])
+def test_a_claim_long_before_its_story_is_found(
+    long: Session, monkeypatch: pytest.MonkeyPatch, far: int
+) -> None:
+    monkeypatch.setattr(record, "FAR", far)
+    story = Story.objects.filter(session=long).latest("pk")
+    rows = SessionEvent.objects.filter(session=long)
+    claim = rows.get(payload__post__id=story.post_id, payload__post__state="claimed")
+    for _ in range(20):
+        events.say(long, "system", "All is well.")
+    let_time_pass(40)
+    late = timezone.now() - timedelta(days=31)
+    rows.filter(seq__gt=claim.seq).update(at=late)
+    Story.objects.filter(pk=story.pk).update(created_at=late)
+    story.airings.update(aired_at=late, finish_at=late, finished_at=late)
+    archive_all()
+    assert claim.seq in seqs(listing.find(long, story.pk))[1]
 
 
 def seqs(trace: Trace) -> tuple[str, list[int | None]]:

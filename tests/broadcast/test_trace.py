@@ -308,6 +308,18 @@ def test_what_is_archived_is_not_taken_for_lost(told: Session) -> None:
     assert published.note == "Its event is archived."
 
 
+def test_an_attempt_that_is_archived_is_not_denied(modelled: Session) -> None:
+    lost = TokenUsage.objects.get(error="overloaded")
+    claims = SessionEvent.objects.filter(
+        type="post.changed", payload__post__id=lost.post_id, payload__post__state="claimed"
+    )
+    archive(modelled, claims.earliest("seq").seq)
+    found = listing.find(modelled, Story.objects.get(post=lost.post).pk)
+    claimed = next(each for each in found.hops if each.name == Name.CLAIMED)
+    assert (found.verdict, claimed.seq) == ("INTACT", claims.latest("seq").seq)
+    assert claimed.note == "What came before is archived."
+
+
 def test_of_one_story_the_archive_is_read_too(
     told: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -136,3 +136,11 @@ def test_the_owner_is_told_once_that_files_come_near_to_their_quota(session: Ses
     message = Message.objects.get(session=session, code=fullness.CODE)
     assert message.text.startswith("The files of this session take 81 % of their quota.")
     assert SessionEvent.objects.filter(session=session).latest("seq").type == artifacts.KEPT
+
+
+def test_an_archive_counts_for_no_quota(session: Session) -> None:
+    Workspace.objects.create(pk=1, artifact_quota_mb=10)
+    events.on(artifacts.KEPT)(fullness.warn)
+    for category, size in (("files", 8_000_000), ("archive", 50_000), ("archive", 50_000)):
+        artifacts.keep(session, category, "f", [b"x" * size], media_type="text/plain")
+    assert Message.objects.filter(session=session, code=fullness.CODE).count() == 1
