@@ -76,6 +76,7 @@ def archive(days: int = 0) -> int:
 
 
 def archive_all() -> None:
+    assert archive() > 0
     while archive():
         pass
 
@@ -196,7 +197,6 @@ def test_the_recording_of_the_whole_run_is_complete(long: Session) -> None:
     before = {each.seq: line(each) for each in SessionEvent.objects.filter(session=long)}
     archive_all()
     press(long, "broadcast.stop")
-    archive_all()
     run_due_steps(long, recordings.RECORD)
     kept = Artifact.objects.get(session=long, category="recordings")
     lines = [json.loads(text) for text in files.where(kept.path).read_text().splitlines()]
