@@ -36,7 +36,7 @@ def begun(folder: Path, *more: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-c", RUN, *more], cwd=folder, text=True,
         env={**os.environ, "PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
-             "PYTHONPYCACHEPREFIX": str(folder / "bytecode")},
+             "PYTHONPYCACHEPREFIX": str(folder / "bytecode"), "PYTEST_ADDOPTS": ""},
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
 
