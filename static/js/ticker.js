@@ -44,6 +44,6 @@
 
   measure();
   new ResizeObserver(measure).observe(line);
-  document.addEventListener("smnb:frame", measure);
+  document.addEventListener("smnb:frame", () => { measure(); place(); });
   requestAnimationFrame(roll);
 })();

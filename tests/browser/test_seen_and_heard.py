@@ -22,10 +22,12 @@ LIKE_STREAMING = [*ARGUMENTS, "--autoplay-policy=no-user-gesture-required"]
 KEEP_AUDIO = (
     "const Real = Audio; window.Audio = function () { return (window.heard = new Real()); };"
 )
-PLACES = """() => [...document.querySelectorAll("#ticker li")].map((item) => {
-  const { left, right } = item.getBoundingClientRect();
-  return { id: item.id, left, right };
-})"""
+# As they are painted: what moves them runs before us in the same frame.
+PLACES = """() => new Promise((done) => requestAnimationFrame(() => done(
+  [...document.querySelectorAll("#ticker li")].map((item) => {
+    const { left, right } = item.getBoundingClientRect();
+    return { id: item.id, left, right };
+  }))))"""
 VOICE = """
 window.said = [];
 window.voices = [];
