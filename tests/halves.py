@@ -22,7 +22,9 @@ from pathlib import Path
 from types import FrameType
 from typing import IO
 
-NOTHING_SELECTED, INTERRUPTED = 5, 130
+FAILED, NOTHING_SELECTED, INTERRUPTED = 1, 5, 130
+AGAIN = "SMNB_TEST_AGAIN"  # set: what failed is run once more, and only what fails twice is red
+ALONE = ("--last-failed", "--last-failed-no-failures=none")
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 REST = ("--ignore=tests/browser", "--ignore=tests/chaos")
 
@@ -75,9 +77,14 @@ class Halves:
         return [self._half(each, output) for each in halves if not self.stopped]
 
     def _half(self, half: Half, output: IO[bytes] | None) -> int:
+        code = self._pytest(half, output)
+        again = code == FAILED and bool(os.environ.get(AGAIN)) and not self.stopped
+        return self._pytest(half, output, *ALONE) if again else code
+
+    def _pytest(self, half: Half, output: IO[bytes] | None, *arguments: str) -> int:
         cache = ("-o", f"cache_dir=.pytest_cache/{half.name}")
         process = subprocess.Popen(
-            [sys.executable, "-m", "pytest", *half.arguments, *cache, *self.more],
+            [sys.executable, "-m", "pytest", *half.arguments, *cache, *self.more, *arguments],
             env={**quick_to_start(os.environ), **half.environment},
             stdin=None if output is None else subprocess.DEVNULL,
             stdout=output,

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.endtoend.running import PATIENCE, ROOT, eventually
-from tests.halves import quick_to_start
+from tests.halves import AGAIN, quick_to_start
 
 RUN = (
     "import sys; from tests.halves import Half, Halves;"
@@ -32,11 +32,11 @@ def write(folder: Path, name: str, line: str) -> None:
     (folder / f"test_{name}.py").write_text(text)
 
 
-def begun(folder: Path, *more: str) -> subprocess.Popen[str]:
+def begun(folder: Path, *more: str, again: str = "") -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-c", RUN, *more], cwd=folder, text=True,
         env={**os.environ, "PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
-             "PYTHONPYCACHEPREFIX": str(folder / "bytecode"), "PYTEST_ADDOPTS": ""},
+             "PYTHONPYCACHEPREFIX": str(folder / "bytecode"), "PYTEST_ADDOPTS": "", AGAIN: again},
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
 
@@ -59,6 +59,19 @@ def test_a_failure_in_any_half_is_the_answer(folder: Path, name: str) -> None:
     code, text = ended(begun(folder))
     assert code == 1
     assert (text.count("1 passed"), text.count("1 failed")) == (2, 1)
+
+
+@pytest.mark.parametrize(("outcome", "code"), [("path.exists()", 0), ("False", 1)])
+def test_what_failed_is_run_once_more_where_that_is_wanted(
+    folder: Path, outcome: str, code: int
+) -> None:
+    write(
+        folder, "two", f"path = pathlib.Path('ran'); found = {outcome}; path.touch(); assert found"
+    )
+    found, text = ended(begun(folder, again="1"))
+    assert found == code
+    assert text.count("test_two.py::test_two") >= 1
+    assert (text.count("1 failed"), text.count("1 passed")) == (1 + code, 3 - code)
 
 
 def test_a_half_in_which_nothing_is_chosen_is_no_failure(folder: Path) -> None:
