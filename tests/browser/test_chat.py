@@ -96,6 +96,7 @@ def test_it_works_without_script(browser: Browser, studio: Studio) -> None:
     page.goto(f"{studio.url}/broadcast/{session}/")
     page.get_by_label("What you say to the producer").fill("Less sport")
     page.get_by_role("button", name="Send").click()
+    expect(page.locator('.message[data-role="human"]')).to_contain_text("Less sport")
     eventually("an answer", lambda: len(studio.items(session, "messages")) > 1)
     page.reload()
     page.get_by_role("button", name="Apply").click()
