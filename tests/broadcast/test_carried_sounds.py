@@ -10,47 +10,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
 from django.utils import timezone
 
 from broadcast.audience import shelf
 from broadcast.models import Episode, Recorded, Sound
 from broadcast.replay import playing, recordings
 from broadcast.replay.playing import Shape
-from broadcast.transfer import as_zip, importing, snapshot
+from broadcast.transfer import as_zip, snapshot
 from broadcast.transfer.chunks import Wanted
 from sessions_app import audits, files, workspace
 from sessions_app.errors import Invalid
 from sessions_app.models import Artifact, Session, SessionEvent, Workspace
 from stories.models import Story
-from tests.broadcast.hearing import correct, show, tell, visit, with_engine
-from tests.broadcast.told import changed, exported, interrupted, zipped
-from tests.conftest import MakeSession, run_due_steps
+from tests.broadcast.hearing import correct, show, visit
+from tests.broadcast.told import Bring, changed, exported, interrupted, zipped
+from tests.conftest import run_due_steps
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-Bring = Callable[[bytes], Session]
 SOUNDS, EPISODES = "data/sounds-0001.ndjson", "data/episodes-0001.ndjson"
-
-
-@pytest.fixture
-def heard(make_session: MakeSession, settings: Any) -> Session:
-    """A session with the sounds of two stories and the episode of their run."""
-    with_engine(settings)
-    session = show(make_session("Harbour news", model="extractive"))
-    tell(session)
-    run_due_steps(session)
-    return session
-
-
-@pytest.fixture
-def bring(tmp_path: Path, owner: User) -> Bring:
-    def bring(data: bytes) -> Session:
-        path = tmp_path / "session.zip"
-        path.write_bytes(data)
-        return importing.bring(path, owner).session
-
-    return bring
 
 
 def content(row: Recorded | Artifact) -> bytes:

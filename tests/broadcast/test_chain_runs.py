@@ -8,10 +8,8 @@ import sys
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
-from django.conf import settings
 from django.db import DatabaseError, connection, transaction
 
 from broadcast import orchestrator
@@ -25,6 +23,7 @@ from stories.ledger_types import Close, Counts
 from stories.models import TokenUsage
 from stories.usage import Purpose, SessionLedger
 from tests.conftest import MakeSession
+from tests.elsewhere import database_url
 from tests.links import join, patiently
 from tests.runs import run_in
 from tests.together import together
@@ -164,16 +163,6 @@ def test_what_broke_off_has_no_link(session: Session) -> None:
     attempt.close(Close(state="bounded", counts=Counts(input=1), model=MODEL, output_upper=9))
     assert not AILink.objects.exists()
     assert chain_findings() == []
-
-
-def database_url() -> str:
-    """The database of this test, as another process finds it."""
-    name = str(settings.DATABASES["default"]["NAME"])
-    if connection.vendor == "sqlite":
-        return f"sqlite:///{connection.settings_dict['NAME']}"
-    parts = urlsplit(os.environ["DATABASE_URL"])
-    assert name == connection.settings_dict["NAME"]
-    return parts._replace(path=f"/{name}").geturl()
 
 
 def killed(step: Step, where: str) -> None:

@@ -25,22 +25,10 @@ from sessions_app.events import OWNER
 from sessions_app.models import Artifact, Session, SessionEvent, SessionStats
 from sessions_app.render import HTML, frame_of, text_of
 from stories.models import SourcePost, Story, TokenUsage
-from tests.broadcast.told import archive_of_a_past, changed, exported, zipped
+from tests.broadcast.told import Bring, archive_of_a_past, changed, exported, zipped
 from tests.conftest import make_post, run_due_steps
 
 pytestmark = pytest.mark.django_db
-
-Bring = Callable[[bytes], Session]
-
-
-@pytest.fixture
-def bring(tmp_path: Path, owner: User) -> Bring:
-    def bring(data: bytes) -> Session:
-        path = tmp_path / "session.zip"
-        path.write_bytes(data)
-        return importing.bring(path, owner).session
-
-    return bring
 
 
 def without_ids(session: Session) -> dict[str, Any]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from django.utils import timezone
 
@@ -13,20 +11,10 @@ from sessions_app import artifacts, audits, workspace
 from sessions_app.errors import Conflict
 from sessions_app.models import Artifact, Session
 from stories.models import Story
-from tests.broadcast.hearing import correct, press, show, tell, with_engine
-from tests.conftest import MakeSession, run_due_steps
+from tests.broadcast.hearing import correct, press
+from tests.conftest import run_due_steps
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def heard(make_session: MakeSession, settings: Any) -> Session:
-    """A session with the episode of a run of two stories."""
-    with_engine(settings)
-    session = show(make_session("Harbour news", model="extractive"))
-    tell(session)
-    run_due_steps(session)
-    return session
 
 
 def shelved(session: Session) -> list[Artifact]:

@@ -29,6 +29,8 @@ from tests.conftest import run_due_steps
 from tests.standins.anthropic import AnthropicStandIn
 from tests.stories.drafting import started, turn
 
+Bring = Callable[[bytes], Session]
+
 
 @contextmanager
 def asking_a_model() -> Iterator[AnthropicStandIn]:

@@ -21,7 +21,7 @@ from django.core.management import call_command
 
 from stories.management import progress
 from stories.models import Story
-from tests.broadcast.test_chain_runs import database_url
+from tests.elsewhere import database_url
 from tests.legacy import Row, export, session, story
 
 pytestmark = pytest.mark.django_db(transaction=True)

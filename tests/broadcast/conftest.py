@@ -1,0 +1,37 @@
+"""What several tests of broadcasts begin with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+
+from broadcast.transfer import importing
+from sessions_app.models import Session
+from tests.broadcast.hearing import show, tell, with_engine
+from tests.broadcast.told import Bring
+from tests.conftest import MakeSession, run_due_steps
+
+
+@pytest.fixture
+def heard(make_session: MakeSession, settings: Any) -> Session:
+    """A session with the sounds of two stories and the episode of their run."""
+    with_engine(settings)
+    session = show(make_session("Harbour news", model="extractive"))
+    tell(session)
+    run_due_steps(session)
+    return session
+
+
+@pytest.fixture
+def bring(tmp_path: Path, owner: User) -> Bring:
+    """Brings an archive in from the disk; returns its session."""
+
+    def bring(data: bytes) -> Session:
+        path = tmp_path / "session.zip"
+        path.write_bytes(data)
+        return importing.bring(path, owner).session
+
+    return bring
