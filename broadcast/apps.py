@@ -1,4 +1,4 @@
-"""Wiring of broadcast."""
+"""Configures broadcast and registers its audits, commands, steps and subscriptions."""
 
 from __future__ import annotations
 
@@ -10,6 +10,53 @@ class BroadcastConfig(AppConfig):
     verbose_name = "Broadcast"
 
     def ready(self) -> None:
-        from sessions_app import wiring
+        from broadcast import (
+            airing,
+            audits,
+            compaction,
+            copydesk,
+            desk,
+            drafting_desk,
+            forking,
+            host,
+            narration,
+            orchestrator,
+            planning,
+            producer,
+            recaps,
+            recordings,
+            run_heads,
+            rundown,
+            slots,
+            wishes,
+        )
+        from broadcast.audience import episodes, shelf, speaking
+        from broadcast.chat import answers, decisions
+        from broadcast.transfer import exporting, importing
 
-        wiring.register(self.name)
+        # Subscribers of one topic, rules and audits run in the order in which they register.
+        audits.register()
+        airing.register()
+        episodes.register()
+        shelf.register()
+        speaking.register()
+        answers.register()
+        decisions.register()
+        compaction.register()
+        copydesk.register()
+        desk.register()
+        drafting_desk.register()
+        forking.register()
+        host.register()
+        narration.register()
+        orchestrator.register()
+        planning.register()
+        producer.register()
+        recaps.register()
+        recordings.register()
+        run_heads.register()
+        rundown.register()
+        slots.register()
+        exporting.register()
+        importing.register()
+        wishes.register()

@@ -8,11 +8,10 @@ from typing import Any
 
 from broadcast.models import Airing, Broadcast, StateChange
 from broadcast.states import Cause, State, follow
-from sessions_app.audits import register
+from sessions_app import audits
 from stories.models import Story
 
 
-@register("states")
 def states() -> Iterator[tuple[object, str]]:
     """The state of every run is what its audit rows lead to, each step allowed by the table."""
     changes: dict[int, list[StateChange]] = defaultdict(list)
@@ -33,7 +32,6 @@ def _folded(run: Any, changes: list[StateChange]) -> str:
     return "" if run.state == state else f"it is {run.state}, but its changes lead to {state}"
 
 
-@register("airings")
 def airings() -> Iterator[tuple[object, str]]:
     """What airs has an unfinished airing, and only what airs."""
     open_ = set(Airing.objects.filter(finished_at=None).values_list("story_id", flat=True))
@@ -42,3 +40,8 @@ def airings() -> Iterator[tuple[object, str]]:
         yield airing[story_id], f"story {story_id} is airing without an airing"
     for story in Story.objects.filter(pk__in=open_ - airing.keys()):
         yield story.session_id, f"story {story.pk} is {story.state}, but its airing is open"
+
+
+def register() -> None:
+    audits.register("states", states)
+    audits.register("airings", airings)

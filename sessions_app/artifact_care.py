@@ -18,7 +18,6 @@ GRACE = 3600.0  # seconds in which a file may still be without its row
 BATCH = 500
 
 
-@audits.register("artifacts")
 def agreement() -> Iterator[tuple[object, str]]:
     """Every artifact has its file with its size and sha256, and every file has its artifact."""
     for row in Artifact.objects.exclude(state=State.DROPPED).order_by("pk").iterator(BATCH):
@@ -93,4 +92,5 @@ def _is_leftover(path: str) -> bool:
 
 
 def register() -> None:
+    audits.register("artifacts", agreement)
     retention.register(sweep)

@@ -28,14 +28,9 @@ Audit = Callable[[], Iterator[tuple[object, str]]]
 _audits: dict[str, Audit] = {}
 
 
-def register(name: str) -> Callable[[Audit], Audit]:
-    """Register an audit; it yields (session id or "", what is wrong)."""
-
-    def add(function: Audit) -> Audit:
-        _audits[name] = function
-        return function
-
-    return add
+def register(name: str, audit: Audit) -> None:
+    """Register an audit, which yields (session id or "", what is wrong)."""
+    _audits[name] = audit
 
 
 def meaning_of(name: str) -> str:
@@ -53,7 +48,6 @@ def run(only: str = "") -> Iterator[Finding]:
             yield Finding(name, str(session_id or ""), detail)
 
 
-@register("agreement")
 def agreement() -> Iterator[tuple[object, str]]:
     """Every row has the session of each row it points to."""
     for one in integrity.agreements():
@@ -69,7 +63,6 @@ def agreement() -> Iterator[tuple[object, str]]:
                 yield session_id, f"{count} rows of {one.child}.{one.column} are of another session"
 
 
-@register("orphans")
 def orphans() -> Iterator[tuple[object, str]]:
     """No row is without a session that exists."""
     known = Session.objects.values("pk")
@@ -79,14 +72,12 @@ def orphans() -> Iterator[tuple[object, str]]:
             yield "", f"{lost} rows of {model._meta.db_table} have no session"
 
 
-@register("schema")
 def schema() -> Iterator[tuple[object, str]]:
     """Triggers and constraints are in the live schema."""
     for name in integrity.missing():
         yield "", f"{name} is missing from the live schema"
 
 
-@register("events")
 def events() -> Iterator[tuple[object, str]]:
     """Every seq from 1 to the last is there once, as a row or in an archive."""
     heads = dict(SessionStats.objects.values_list("session_id", "last_seq"))
@@ -115,7 +106,6 @@ def _gapless(spans: list[list[int]], head: int) -> bool:
     return reached == head
 
 
-@register("archives")
 def in_archives() -> Iterator[tuple[object, str]]:
     """Every archive can be read, and holds what its row says."""
     for archive in Archive.objects.select_related("artifact").iterator(chunk_size=50):
@@ -129,7 +119,6 @@ def in_archives() -> Iterator[tuple[object, str]]:
                 yield archive.session_id, f"archive {archive.pk} begins or ends elsewhere"
 
 
-@register("counters")
 def counters() -> Iterator[tuple[object, str]]:
     """Every session has counters, and those of this app equal the sums."""
     for session_id in Session.objects.filter(stats=None).values_list("pk", flat=True):
@@ -150,7 +139,6 @@ def compare(
             yield session_id, f"{what}: {counted} counted, {sums.get(session_id, 0)} there"
 
 
-@register("steps")
 def steps() -> Iterator[tuple[object, str]]:
     """No step is overdue without having been poked, none is leased long past its lease."""
     late = Now() - timedelta(seconds=60)
@@ -160,3 +148,14 @@ def steps() -> Iterator[tuple[object, str]]:
     dead = Q(state=Step.State.LEASED, lease_until__lt=late)
     for step in Step.objects.filter(unsent | dead):
         yield step.session_id, f"step {step.pk} ({step.kind}) is overdue and nobody takes it"
+
+
+def register_own() -> None:
+    """Register the audits of this app."""
+    register("agreement", agreement)
+    register("orphans", orphans)
+    register("schema", schema)
+    register("events", events)
+    register("archives", in_archives)
+    register("counters", counters)
+    register("steps", steps)

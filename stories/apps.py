@@ -1,4 +1,4 @@
-"""Wiring of stories."""
+"""Configures stories and registers its audits, commands, steps and sweep rules."""
 
 from __future__ import annotations
 
@@ -11,9 +11,18 @@ class StoriesConfig(AppConfig):
     verbose_name = "Stories"
 
     def ready(self) -> None:
-        from sessions_app import wiring
-        from stories import search_index
+        from stories import audits, boards, keeping, search_index, usage
+        from stories.drafting import desk, expiry, room, versions
 
         pre_migrate.connect(search_index.drop_before_migrate, dispatch_uid="smnb-search")
         post_migrate.connect(search_index.restore_after_migrate, dispatch_uid="smnb-search")
-        wiring.register(self.name)
+
+        # Subscribers of one topic, rules and audits run in the order in which they register.
+        audits.register()
+        boards.register()
+        desk.register()
+        expiry.register()
+        room.register()
+        versions.register()
+        keeping.register()
+        usage.register()

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from django.db.models import Count, Exists, F, Max, OuterRef, Q, Subquery, Sum
 from django.db.models.functions import Coalesce
 
-from sessions_app import chain_status
-from sessions_app.audits import compare, register
+from sessions_app import audits, chain_status
+from sessions_app.audits import compare
 from sessions_app.models import AILink, Bucket, Session, Tally
 from stories.models import (
     Draft,
@@ -22,7 +22,6 @@ from stories.models import (
 )
 
 
-@register("story-counters")
 def story_counters() -> Iterator[tuple[object, str]]:
     """Stories, words, seconds, posts and queue equal the rows."""
     stories = Story.objects.all()
@@ -35,7 +34,6 @@ def story_counters() -> Iterator[tuple[object, str]]:
     yield from compare("queue", "waiting posts", waiting, Count("pk"))
 
 
-@register("ledger")
 def ledger() -> Iterator[tuple[object, str]]:
     """Tokens and money equal the sums of the closed rows."""
     closed = TokenUsage.objects.exclude(state__in=TokenUsage.OPEN)
@@ -52,7 +50,6 @@ def ledger() -> Iterator[tuple[object, str]]:
     yield from compare("cache_write_tokens", "cache write tokens", closed, written)
 
 
-@register("buckets")
 def buckets() -> Iterator[tuple[object, str]]:
     """The figures over time sum up to the counters; the 60-minute buckets are kept for good."""
     hours = Bucket.objects.filter(size=60)
@@ -64,7 +61,6 @@ def buckets() -> Iterator[tuple[object, str]]:
         yield from compare(column, what, hours, Sum(column))
 
 
-@register("tallies")
 def tallies() -> Iterator[tuple[object, str]]:
     """The figures by kind sum up to the counters: stories by theirs, calls by theirs."""
     for dimension in ("tone", "priority", "source"):
@@ -78,7 +74,6 @@ def tallies() -> Iterator[tuple[object, str]]:
             yield from compare(column, what, rows, Sum(column))
 
 
-@register("market")
 def market() -> Iterator[tuple[object, str]]:
     """A keyword's volume is the number of posts behind it."""
     links = TrendPost.objects.filter(trend=OuterRef("pk")).order_by().values("trend")
@@ -90,7 +85,6 @@ def market() -> Iterator[tuple[object, str]]:
         yield trend.session_id, f"trend {trend.pk} says {trend.posts} posts, but has {behind}"
 
 
-@register("narrations")
 def narrations() -> Iterator[tuple[object, str]]:
     """A story by a model has its ledger row; a final answer of ours has a stop reason."""
     # What a fork took along was told before its session began, and paid for in the first one.
@@ -110,7 +104,6 @@ def narrations() -> Iterator[tuple[object, str]]:
         yield row.session_id, f"usage {row.pk} is final without a stop reason"
 
 
-@register("posts")
 def posts() -> Iterator[tuple[object, str]]:
     """A told post has its story, a claimed one its open step."""
     for post in SourcePost.objects.filter(state=SourcePost.State.TOLD, story=None):
@@ -121,7 +114,6 @@ def posts() -> Iterator[tuple[object, str]]:
         yield post.session_id, f"post {post.pk} is claimed by a step that has ended"
 
 
-@register("chain")
 def chain() -> Iterator[tuple[object, str]]:
     """Every AI chain is whole and recorded, and has all that models completed since it began."""
     begun = AILink.objects.filter(session=OuterRef("pk"))
@@ -137,7 +129,6 @@ def chain() -> Iterator[tuple[object, str]]:
         yield row.session_id, f"usage {row.pk} was completed, but has no link"
 
 
-@register("drafts")
 def drafts() -> Iterator[tuple[object, str]]:
     """The turns and versions of a draft are gapless, and nobody spoke twice in a row."""
     for rows, counter, key, what in (
@@ -155,3 +146,15 @@ def drafts() -> Iterator[tuple[object, str]]:
     said = DraftMessage.objects.filter(turn__gt=1).annotate(spoke=Subquery(before.values("role")))
     for message in said.exclude(after=F("spoke")).iterator():
         yield message.session_id, f"turn {message.turn} of draft {message.draft_id} follows another"
+
+
+def register() -> None:
+    audits.register("story-counters", story_counters)
+    audits.register("ledger", ledger)
+    audits.register("buckets", buckets)
+    audits.register("tallies", tallies)
+    audits.register("market", market)
+    audits.register("narrations", narrations)
+    audits.register("posts", posts)
+    audits.register("chain", chain)
+    audits.register("drafts", drafts)
