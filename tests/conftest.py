@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from stories.reading import SourceSpec
 from stories.types import FetchedPost
 from tests.emptying import empty_after_a_test
 from tests.environment import DATA
+from tests.template_database import copy_migrated_sqlite
 
 MakeSession = Callable[..., Session]
 
@@ -50,6 +52,15 @@ def django_db_modify_db_settings() -> Iterator[None]:
             patch.setitem(options, "init_command", f"{pragmas} PRAGMA synchronous=OFF;")
         patch.setattr(TransactionTestCase, "_fixture_teardown", empty_after_a_test)
         yield
+
+
+@pytest.fixture(scope="session")
+def django_db_keepdb() -> bool:
+    """SQLite begins with a copy of the migrated template, which pytest-django then keeps."""
+    connection = connections["default"]
+    if connection.vendor == "sqlite":
+        copy_migrated_sqlite(Path(connection.settings_dict["TEST"]["NAME"]))
+    return connection.vendor == "sqlite"
 
 
 @pytest.fixture(autouse=True)
