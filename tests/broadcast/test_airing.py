@@ -17,7 +17,7 @@ from stories.models import Story
 from tests.conftest import MakeSession, run_due_steps
 from tests.together import together
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 GoLive = Callable[[Session], Broadcast]
 Live = Callable[..., Session]
@@ -99,6 +99,7 @@ def test_the_next_story_follows_when_one_has_ended(live: Live) -> None:
     assert list(audits.run()) == []
 
 
+@pytest.mark.databases
 def test_the_database_allows_one_story_on_air_at_a_time(live: Live) -> None:
     session = live(pace=60)
     turn(session)
@@ -177,6 +178,7 @@ def test_a_story_of_another_session_is_not_there_to_decide(
         decide(other, "approve", Story.objects.get())
 
 
+@pytest.mark.databases
 def test_veto_and_approval_at_once_have_one_outcome(live: Live) -> None:
     session = live("full-control")
     turn(session)
@@ -205,6 +207,7 @@ def test_airing_and_its_end_are_public_events_without_secrets(live: Live) -> Non
     assert not {"model", "note", "origin", "created_at"} & set(aired.payload["public"]["story"])
 
 
+@pytest.mark.databases
 def test_the_end_of_an_airing_that_comes_twice_is_written_once(live: Live) -> None:
     session = live(pace=60)
     turn(session)

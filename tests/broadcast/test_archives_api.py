@@ -18,7 +18,7 @@ from sessions_app.models import AITransition, Archive, Session
 from tests.keeping import archive_all, fill, grow_old, spoil
 from tests.links import join
 
-pytestmark = [pytest.mark.django_db, pytest.mark.databases]
+pytestmark = pytest.mark.django_db
 
 Items = list[dict[str, Any]]
 All = Callable[..., Items]
@@ -99,6 +99,7 @@ def test_transitions_go_to_a_file_too(session: Session, all_of: All) -> None:
     assert all_of("transitions", 2) == before
 
 
+@pytest.mark.databases
 def test_transitions_that_were_packed_into_their_row_can_be_read(
     session: Session, all_of: All
 ) -> None:

@@ -15,7 +15,7 @@ from sessions_app import retention, tokens, transitions, workspace
 from sessions_app.models import AITransition, Archive, Session
 from tests.links import join, lose_head
 
-pytestmark = [pytest.mark.django_db, pytest.mark.databases]
+pytestmark = pytest.mark.django_db
 
 Get = Callable[..., Any]
 
@@ -108,6 +108,7 @@ def test_how_the_chain_stands(get: Get, session: Session) -> None:
     assert get("chain")["problems"] == ["the head is not the latest link"]
 
 
+@pytest.mark.databases
 def test_only_old_transitions_are_archived(session: Session) -> None:
     for _ in range(3):
         join(session)
@@ -138,6 +139,7 @@ def test_an_archive_has_no_hole_where_a_clock_was_wrong(session: Session) -> Non
     assert AITransition.objects.order_by("id").first() == second
 
 
+@pytest.mark.databases
 def test_a_chain_whose_transitions_are_archived_is_still_in_order(
     get: Get, session: Session
 ) -> None:

@@ -28,7 +28,7 @@ from tests.links import join, patiently
 from tests.runs import run_in
 from tests.together import together
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 MODEL = "claude-haiku-4-5"
 
@@ -84,6 +84,7 @@ def test_a_run_keeps_its_own_latest_link(live: Broadcast) -> None:
     assert live.ai_head == first
 
 
+@pytest.mark.databases
 def test_fifty_operations_of_all_kinds_at_once_leave_one_chain(live: Broadcast) -> None:
     session = live.session
     claims = [claimed(session, f"claim {number}") for number in range(50)]
@@ -109,6 +110,7 @@ def test_fifty_operations_of_all_kinds_at_once_leave_one_chain(live: Broadcast) 
     assert chain_findings() == []
 
 
+@pytest.mark.databases
 def test_a_link_of_a_run_of_another_session_is_refused(
     live: Broadcast, make_session: MakeSession
 ) -> None:
@@ -118,12 +120,14 @@ def test_a_link_of_a_run_of_another_session_is_refused(
     assert not AILink.objects.exists()
 
 
+@pytest.mark.databases
 def test_the_run_of_a_transition_has_to_exist_too(live: Broadcast) -> None:
     link = join(live.session, run_number=1)
     with pytest.raises(DatabaseError), transaction.atomic():
         AITransition.objects.filter(new=link).update(run_number=9)
 
 
+@pytest.mark.databases
 def test_the_guards_of_run_numbers_are_in_the_schema() -> None:
     names = {each.name for each in integrity.agreements() if each.key == "number"}
     assert names == {
@@ -133,6 +137,7 @@ def test_the_guards_of_run_numbers_are_in_the_schema() -> None:
     assert {name + suffix for name in names for suffix in suffixes} <= integrity.present(connection)
 
 
+@pytest.mark.databases
 def test_a_run_that_lost_its_latest_link_is_found_and_put_right(live: Broadcast) -> None:
     session = live.session
     join(session, run_number=1)
@@ -147,6 +152,7 @@ def test_a_run_that_lost_its_latest_link_is_found_and_put_right(live: Broadcast)
     assert said == "Run 1 lost its latest link of the AI chain; it is put right."
 
 
+@pytest.mark.databases
 def test_an_attempt_without_a_link_is_found_once_the_chain_has_begun(session: Session) -> None:
     complete(claimed(session))
     complete(claimed(session, 2))
@@ -178,6 +184,7 @@ def killed(step: Step, where: str) -> None:
     Step.objects.filter(pk=step.pk).update(lease_until=steps.now() - timedelta(seconds=1))
 
 
+@pytest.mark.databases
 @pytest.mark.parametrize("where", ["answered", "linked"])
 def test_a_worker_killed_between_answer_and_link_loses_nothing_and_forks_nothing(
     session: Session, where: str
@@ -198,6 +205,7 @@ def test_a_worker_killed_between_answer_and_link_loses_nothing_and_forks_nothing
     assert list(audits.run()) == []
 
 
+@pytest.mark.databases
 def test_the_answer_of_a_worker_that_was_thought_dead_still_joins_at_the_end(
     session: Session,
 ) -> None:

@@ -20,7 +20,7 @@ from stories.models import Story
 from tests.broadcast.talking import answer_to, ask, plan_of, say
 from tests.conftest import MakeSession, run_due_steps
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 GoLive = Callable[[Session], Broadcast]
 ClientOf = Callable[[User], Client]
@@ -66,6 +66,7 @@ def test_the_answer_names_its_question_and_its_place_in_the_chain(told: Session)
     assert list(audits.run()) == []
 
 
+@pytest.mark.databases
 def test_what_we_told_about_something_is_found_in_this_session_alone(
     told: Session, make_session: MakeSession, go_live: GoLive
 ) -> None:
@@ -118,6 +119,7 @@ def test_a_session_that_has_done_nothing_says_so(
     assert said in ask(make_session(pace=180), question).text
 
 
+@pytest.mark.databases
 def test_questions_are_answered_in_the_order_they_were_asked(session: Session) -> None:
     first, second = say(session, "What is next?"), say(session, "What does it cost?")
     later = Step.objects.get(session=session, kind="answer", subject=str(second.pk))
@@ -145,6 +147,7 @@ def test_the_page_hears_that_another_answer_is_to_come(session: Session) -> None
     assert conversation.answering(session)
 
 
+@pytest.mark.databases
 def test_a_question_is_answered_once_though_its_step_is_taken_over(session: Session) -> None:
     question = say(session, "What is next?")
     step = Step.objects.get(session=session, kind="answer")
@@ -158,6 +161,7 @@ def test_a_question_is_answered_once_though_its_step_is_taken_over(session: Sess
     assert AILink.objects.filter(session=session, source="chat").count() == 1
 
 
+@pytest.mark.databases
 def test_there_are_only_so_many_open_questions(session: Session) -> None:
     for number in range(5):
         say(session, f"What is next, {number}?")

@@ -20,7 +20,7 @@ from tests.broadcast.talking import answer_to, ask, plan_of, say, spoken
 from tests.conftest import MakeSession, make_post, run_due_steps
 from tests.standins.anthropic import AnthropicStandIn
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 MODEL = "claude-haiku-4-5"
 KEY = "key-of-the-stand-in"
@@ -65,6 +65,7 @@ def known(anthropic: AnthropicStandIn) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.databases
 def test_the_answer_is_booked_and_joins_the_chain(
     session: Session, anthropic: AnthropicStandIn
 ) -> None:

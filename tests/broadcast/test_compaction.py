@@ -22,7 +22,7 @@ from stories.text import tokens_of
 from tests.conftest import MakeSession, run_due_steps
 from tests.standins.anthropic import AnthropicStandIn
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 MODEL = "claude-haiku-4-5"
 
@@ -149,6 +149,7 @@ def test_narration_gets_the_summary_and_the_titles_from_its_last_on(plain: Sessi
     assert memory.head == chain.last(plain)
 
 
+@pytest.mark.databases
 def test_a_story_told_while_it_is_summed_up_is_not_lost(plain: Session) -> None:
     tell(plain, "A mill turns")
     tell(plain, "A ferry sinks")
@@ -268,6 +269,7 @@ def test_an_overloaded_model_is_asked_again(
     assert [link.summary != "" for link in links(session, "compaction")] == [True]
 
 
+@pytest.mark.databases
 def test_a_worker_killed_between_answer_and_summary_forgets_nothing(
     make_session: MakeSession, anthropic: AnthropicStandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -292,6 +294,7 @@ def _die(*_: Any) -> bool:
     raise RuntimeError("killed")
 
 
+@pytest.mark.databases
 def test_a_stop_neither_cancels_a_summary_nor_waits_for_it(
     make_session: MakeSession, go_live: Callable[[Session], Any]
 ) -> None:

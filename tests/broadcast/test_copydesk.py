@@ -18,7 +18,7 @@ from stories import corrections, feed
 from stories.models import Story, StoryVersion
 from tests.conftest import MakeSession, run_due_steps
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
@@ -139,6 +139,7 @@ def test_a_story_that_waits_is_edited_without_the_mark_of_a_correction(
     assert (story.version, story.corrected_at, story.correction) == (2, None, "")
 
 
+@pytest.mark.databases
 def test_two_corrections_of_the_same_version_do_not_overwrite_each_other(live: Session) -> None:
     story = on_air(live)
     assert story is not None
@@ -148,6 +149,7 @@ def test_two_corrections_of_the_same_version_do_not_overwrite_each_other(live: S
         corrections.correct(stale, "Mine", "Another text.", "Mine.", live.owner, 180)
 
 
+@pytest.mark.databases
 def test_a_correction_of_what_somebody_else_changed_meanwhile_is_not_saved_unseen(
     live: Session, owner: User, client_of: Callable[[User], Client]
 ) -> None:
@@ -195,6 +197,7 @@ def written(make_session: MakeSession, go_live: Callable[[Session], Any]) -> Sto
     return Story.objects.get(session=session, state="written")
 
 
+@pytest.mark.databases
 def test_a_story_that_goes_on_air_just_then_is_pulled_from_the_air(
     written: Story, meanwhile: Meanwhile
 ) -> None:
@@ -206,6 +209,7 @@ def test_a_story_that_goes_on_air_just_then_is_pulled_from_the_air(
     assert written.state == "killed"
 
 
+@pytest.mark.databases
 def test_pulling_a_story_that_just_ended_leaves_the_next_one_on_air(
     live: Session, meanwhile: Meanwhile
 ) -> None:
@@ -218,6 +222,7 @@ def test_pulling_a_story_that_just_ended_leaves_the_next_one_on_air(
     assert now.title == BREAKING["title"]
 
 
+@pytest.mark.databases
 def test_a_correction_of_a_story_that_just_went_on_air_is_marked(
     written: Story, meanwhile: Meanwhile
 ) -> None:

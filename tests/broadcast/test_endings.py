@@ -19,7 +19,7 @@ from tests.conftest import run_due_steps
 from tests.runs import age, press, run_in, sound, state_of
 from tests.together import together
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 GoLive = Callable[[Session], Broadcast]
 
@@ -60,6 +60,7 @@ def test_a_sweeper_that_just_came_up_gives_the_workers_their_time(session: Sessi
     assert state_of(session) == State.STARTING
 
 
+@pytest.mark.databases
 def test_several_sweepers_at_once_reap_a_run_once(session: Session) -> None:
     run = run_in(session, State.STARTING)
     age(run, 3600)
@@ -68,6 +69,7 @@ def test_several_sweepers_at_once_reap_a_run_once(session: Session) -> None:
     assert sound()
 
 
+@pytest.mark.databases
 def test_a_stopping_run_waits_for_its_leased_step(session: Session, go_live: GoLive) -> None:
     go_live(session)
     step = Step.objects.get(kind="narrate")
@@ -81,6 +83,7 @@ def test_a_stopping_run_waits_for_its_leased_step(session: Session, go_live: GoL
     assert state_of(session) == State.IDLE
 
 
+@pytest.mark.databases
 def test_a_stopping_run_waits_for_its_open_usage(session: Session, go_live: GoLive) -> None:
     go_live(session)
     usage = TokenUsage.objects.create(session=session, operation="narrate", model="m", max_tokens=1)
@@ -111,6 +114,7 @@ def interrupt(
     monkeypatch.setattr(host, "narrator_for", lambda *_: Interrupted(act, speaks))
 
 
+@pytest.mark.databases
 def test_an_answer_after_stop_goes_to_quarantine_and_not_on_air(
     session: Session, go_live: GoLive, monkeypatch: pytest.MonkeyPatch
 ) -> None:

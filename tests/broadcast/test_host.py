@@ -22,7 +22,7 @@ from stories.types import Brief, Narration, OnText
 from tests.conftest import MakeSession, run_due_steps
 from tests.standins.anthropic import AnthropicStandIn
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 GoLive = Callable[[Session], Broadcast]
 MODEL = "claude-haiku-4-5"
@@ -102,6 +102,7 @@ def test_the_best_post_is_told_first(live: Session) -> None:
     assert Story.objects.get().post == best
 
 
+@pytest.mark.databases
 def test_no_post_is_told_twice_over_stop_and_start(live: Session, go_live: GoLive) -> None:
     narrate(live, 3)
     commands.run("broadcast.stop", live.owner, live, {})
@@ -225,6 +226,7 @@ def revive(session: Session) -> None:
     sweeper.sweep()
 
 
+@pytest.mark.databases
 def test_the_post_of_a_killed_worker_is_told_by_the_next_one(live: Session) -> None:
     die(live)
     revive(live)
@@ -233,6 +235,7 @@ def test_the_post_of_a_killed_worker_is_told_by_the_next_one(live: Session) -> N
     assert list(audits.run()) == []
 
 
+@pytest.mark.databases
 def test_a_post_that_kills_its_worker_three_times_fails_and_the_show_goes_on(
     live: Session,
 ) -> None:
@@ -287,6 +290,7 @@ def test_a_fault_of_ours_after_two_holds_does_not_cost_a_post_its_tries(
     assert list(audits.run()) == []
 
 
+@pytest.mark.databases
 @pytest.mark.parametrize(("attempts", "state"), [(1, "queued"), (3, "failed")])
 def test_a_post_left_behind_by_a_step_that_is_over_is_freed_by_the_next(
     live: Session, attempts: int, state: str
@@ -316,6 +320,7 @@ def stopping(session: Session, then: Exception) -> Callable[[Brief, OnText], Nar
     return narrate_
 
 
+@pytest.mark.databases
 @pytest.mark.parametrize(
     ("error", "state"), [(Refused("It would not."), "failed"), (Retry("Busy."), "queued")]
 )
@@ -352,6 +357,7 @@ def test_each_round_holds_the_run_before_it_arms_the_next(
     assert not any(sql.startswith("BEGIN") for sql in asked[held:armed])
 
 
+@pytest.mark.databases
 def test_a_story_is_stored_after_the_next_round_is_armed(live: Session) -> None:
     """The counters are everybody's, so they are taken last and held for the shortest time."""
     with CaptureQueriesContext(connection) as queries:
@@ -400,6 +406,7 @@ def modelled(
     return session
 
 
+@pytest.mark.databases
 def test_a_story_by_a_model_is_booked_to_the_token(
     modelled: Session, anthropic: AnthropicStandIn
 ) -> None:

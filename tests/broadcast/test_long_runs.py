@@ -34,7 +34,7 @@ from tests.conftest import MakeSession, make_post, run_due_steps
 from tests.keeping import let_time_pass
 from tests.together import together
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 ClientOf = Callable[[User], Client]
 
@@ -86,6 +86,7 @@ def rows(session: Session) -> list[int]:
     return list(found.values_list("seq", flat=True))
 
 
+@pytest.mark.databases
 def test_old_events_of_a_live_run_are_archived(long: Session) -> None:
     old = SessionEvent.objects.filter(session=long, at__lt=timezone.now() - archiving.A_DAY)
     many = old.count()
@@ -115,6 +116,7 @@ def test_every_trace_is_intact_wherever_the_archive_ends(
         assert {each: seqs(listing.find(long, each)) for each in stories} == known
 
 
+@pytest.mark.databases
 @pytest.mark.parametrize("far", [0, 99])
 def test_a_claim_long_before_its_story_is_found(
     long: Session, monkeypatch: pytest.MonkeyPatch, far: int
@@ -147,6 +149,7 @@ def test_a_source_that_joined_the_run_late_is_told_from_on_air(long: Session) ->
     assert (trace.story.post, trace.verdict) == (post, "INTACT")
 
 
+@pytest.mark.databases
 def test_figures_feed_and_pages_stay_as_they_were(long: Session, client_of: ClientOf) -> None:
     stage = Stage(long, client_of(long.owner))
     before, head = stage.now(), SessionStats.objects.get(session=long)
@@ -227,6 +230,7 @@ def test_the_whole_run_is_played_again(
     assert {name: again[name] for name in then} == then
 
 
+@pytest.mark.databases
 def test_an_export_in_the_middle_of_the_run_has_every_event(long: Session) -> None:
     before = json.loads(exported(long, "json"))["events"]
     archive_all()
@@ -235,6 +239,7 @@ def test_an_export_in_the_middle_of_the_run_has_every_event(long: Session) -> No
     assert [each["seq"] for each in found] == list(range(1, len(found) + 1))
 
 
+@pytest.mark.databases
 def test_the_host_goes_on_while_its_record_is_archived(long: Session) -> None:
     def work(index: int) -> None:
         go_on(long, 8) if index else archive_all()

@@ -38,7 +38,7 @@ from stories import quarantine
 from stories.models import Draft, QuarantinedRecord, SourcePost, Story, TokenUsage, TrendPost
 from tests.conftest import MakeSession, run_due_steps
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def manage(*args: str) -> str:
@@ -162,6 +162,7 @@ CORRUPTIONS: dict[str, Callable[[Session], object]] = {
 }
 
 
+@pytest.mark.databases
 @pytest.mark.parametrize("name", sorted(CORRUPTIONS))
 def test_each_audit_finds_what_was_corrupted_and_the_command_fails(
     told: Session, make_session: MakeSession, name: str
@@ -180,6 +181,7 @@ def test_there_is_a_corruption_for_every_audit() -> None:
     assert set(audits.names()) == set(CORRUPTIONS)
 
 
+@pytest.mark.databases
 def test_a_sound_database_passes(told: Session) -> None:
     assert manage("audit_sessions") == ""
     assert json.loads(manage("audit_sessions", "--json")) == []
@@ -208,6 +210,7 @@ def test_an_airing_left_open_is_found(told: Session) -> None:
         manage("audit_sessions", "--only", "airings")
 
 
+@pytest.mark.databases
 def test_sessions_are_listed_with_their_stories_and_the_quarantine(told: Session) -> None:
     quarantine.put("story", {"narrative": "x"}, old_session="live", old_id="1", reason="No home.")
     found = manage("inspect_sessions")
@@ -216,6 +219,7 @@ def test_sessions_are_listed_with_their_stories_and_the_quarantine(told: Session
     assert "1 sessions, 1 records in quarantine" in found
 
 
+@pytest.mark.databases
 def test_the_list_of_sessions_counts_stories_and_not_their_products(
     told: Session, make_session: MakeSession
 ) -> None:
@@ -291,6 +295,7 @@ def test_nobody_gets_a_token_for_nobody(owner: User) -> None:
             manage("api_token", name)
 
 
+@pytest.mark.databases
 def test_a_sweep_pokes_what_is_overdue_and_says_how_much(
     session: Session, go_live: Callable[[Session], Any]
 ) -> None:

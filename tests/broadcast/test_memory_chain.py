@@ -24,7 +24,7 @@ from tests.broadcast.test_pages import turn
 from tests.conftest import MakeSession, run_due_steps
 from tests.standins.anthropic import AnthropicStandIn
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 MODEL = "claude-haiku-4-5"
 GoLive = Callable[[Session], Broadcast]
@@ -99,6 +99,7 @@ def _chat(question: str, said: tuple[Turn, ...]) -> Callable[[steps.Claim], None
     return answer
 
 
+@pytest.mark.databases
 def test_every_operation_joins_behind_the_newest(
     finished: Session, anthropic: AnthropicStandIn
 ) -> None:

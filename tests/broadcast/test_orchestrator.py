@@ -21,7 +21,7 @@ from tests.conftest import MakeSession, run_due_steps
 from tests.runs import counted, press, run_in, sound, state_of
 from tests.together import together
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 GoLive = Callable[[Session], Broadcast]
 
@@ -59,6 +59,7 @@ def test_the_diagram_shows_every_move_of_the_table() -> None:
         assert f"{before} --> {after}: {cause}" in mermaid()
 
 
+@pytest.mark.databases
 def test_a_change_names_who_caused_it_and_the_seq_of_its_event(
     session: Session, go_live: GoLive
 ) -> None:
@@ -69,6 +70,7 @@ def test_a_change_names_who_caused_it_and_the_seq_of_its_event(
     assert event.payload["air"]["state"] == change.to_state == State.STARTING
 
 
+@pytest.mark.databases
 def test_who_knows_an_older_epoch_cannot_move_the_run(session: Session) -> None:
     old = run_in(session, State.READY)
     orchestrator.transition(old, Cause.START)
@@ -78,12 +80,14 @@ def test_who_knows_an_older_epoch_cannot_move_the_run(session: Session) -> None:
     assert sound()
 
 
+@pytest.mark.databases
 def test_the_database_refuses_a_second_active_run(session: Session) -> None:
     run_in(session, State.READY)
     with pytest.raises(DatabaseError), transaction.atomic():
         Broadcast.objects.create(session=session, number=2, state=State.READY, since=steps.now())
 
 
+@pytest.mark.databases
 def test_of_eight_who_press_go_live_at_once_one_gets_a_run(session: Session) -> None:
     found = together(8, lambda _: press(session, "start"))
     refused = [each for each in found if isinstance(each, Conflict)]
@@ -94,6 +98,7 @@ def test_of_eight_who_press_go_live_at_once_one_gets_a_run(session: Session) -> 
     assert sound()
 
 
+@pytest.mark.databases
 def test_of_eight_who_press_stop_at_once_one_stops_the_run(
     session: Session, go_live: GoLive
 ) -> None:
@@ -104,6 +109,7 @@ def test_of_eight_who_press_stop_at_once_one_stops_the_run(
     assert sound()
 
 
+@pytest.mark.databases
 def test_start_and_stop_at_the_same_moment_leave_one_true_state(
     session: Session, go_live: GoLive
 ) -> None:
@@ -113,6 +119,7 @@ def test_start_and_stop_at_the_same_moment_leave_one_true_state(
     assert sound()
 
 
+@pytest.mark.databases
 def test_go_live_inserts_the_first_steps_of_the_same_session(
     session: Session, source: Source, go_live: GoLive
 ) -> None:
@@ -234,6 +241,7 @@ def test_stopping_takes_the_story_off_the_air(make_session: MakeSession, go_live
     assert sound()
 
 
+@pytest.mark.databases
 def test_the_run_of_another_epoch_cannot_be_written_to(session: Session, go_live: GoLive) -> None:
     go_live(session)
     run_due_steps(session, "narrate")
@@ -244,6 +252,7 @@ def test_the_run_of_another_epoch_cannot_be_written_to(session: Session, go_live
         orchestrator.hold_fast(old)
 
 
+@pytest.mark.databases
 def test_time_on_air_is_counted_when_the_run_leaves_the_air(
     session: Session, go_live: GoLive
 ) -> None:
@@ -255,6 +264,7 @@ def test_time_on_air_is_counted_when_the_run_leaves_the_air(
     assert session.stats.on_air_seconds == 90
 
 
+@pytest.mark.databases
 def test_two_sessions_on_air_at_once_do_not_mix(
     make_session: MakeSession, go_live: GoLive, owner: User
 ) -> None:

@@ -22,7 +22,7 @@ from tests.callers import Api
 from tests.conftest import MakeSession, make_post
 from tests.together import together
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 ClientOf = Callable[[User], Client]
 
@@ -104,6 +104,7 @@ def test_a_second_click_does_nothing(session: Session, answer: Message) -> None:
     assert Interest.objects.count() == 0
 
 
+@pytest.mark.databases
 def test_of_many_clicks_at_once_one_counts(session: Session, answer: Message) -> None:
     found = together(6, lambda at: decide(answer, "apply" if at % 2 else "dismiss"))
     assert sum(isinstance(each, Message) for each in found) == 1
@@ -118,6 +119,7 @@ def test_a_dismissed_plan_is_never_done(session: Session, answer: Message) -> No
     assert Interest.objects.count() == 0
 
 
+@pytest.mark.databases
 def test_if_one_command_cannot_be_done_any_more_none_is(session: Session, post: SourcePost) -> None:
     wanted = (("interest.set", {"text": "tides"}), ("post.pin", {"post": post.pk}))
     answer = propose(session, *wanted)
@@ -303,6 +305,7 @@ def test_the_api_says_lists_and_decides(session: Session, work: Callable[..., in
     assert [len(page) for page in api.walk(path, 1)] == [1, 1, 1]
 
 
+@pytest.mark.databases
 def test_a_live_run_is_held_before_the_counters(
     session: Session,
     answer: Message,

@@ -15,7 +15,7 @@ from sessions_app import http, tokens
 from sessions_app.models import IdempotencyKey, Session
 from tests.together import together
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 ClientOf = Callable[[User], Client]
 
@@ -44,6 +44,7 @@ def test_a_double_click_makes_one_session(browser: Client) -> None:
     assert Session.objects.count() == 1
 
 
+@pytest.mark.databases
 def test_a_double_click_that_arrives_at_once_makes_one(client_of: ClientOf, owner: User) -> None:
     browsers = [client_of(owner) for _ in range(4)]
     places = together(4, lambda index: create(browsers[index], "the-same-key"))
@@ -100,6 +101,7 @@ def test_two_sessions_of_one_list_are_cloned_each(
     assert Session.objects.count() == 4
 
 
+@pytest.mark.databases
 def test_two_requests_with_one_idempotency_key_make_one_session(owner: User) -> None:
     client = Client(headers={"Authorization": f"Bearer {tokens.make(owner)}"})
     body = {"name": "Evening", "sources": []}

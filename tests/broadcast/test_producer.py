@@ -20,7 +20,7 @@ from stories.sources.recording import recording
 from stories.types import Fetched, FetchedPost
 from tests.conftest import MakeSession, run_due_steps
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 GoLive = Callable[[Session], Broadcast]
 
@@ -94,6 +94,7 @@ A, B, C = (
 )
 
 
+@pytest.mark.databases
 def test_a_poll_brings_posts_figures_and_one_event(live: Callable[..., Source]) -> None:
     source = poll(live(fetched(A, B)))
     assert set(SourcePost.objects.values_list("title", flat=True)) == {A, B}
@@ -104,6 +105,7 @@ def test_a_poll_brings_posts_figures_and_one_event(live: Callable[..., Source]) 
     assert list(audits.run()) == []
 
 
+@pytest.mark.databases
 def test_the_cursor_comes_back_at_the_next_poll(
     live: Callable[..., Source], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -272,6 +274,7 @@ def test_the_recordings_duplicates_are_skipped_and_its_follow_ups_are_kept(
     assert all(post.duplicate_of_id and post.reason for post in skipped)
 
 
+@pytest.mark.databases
 def test_posts_of_a_poll_that_comes_after_stop_are_not_stored(
     live: Callable[..., Source], monkeypatch: pytest.MonkeyPatch
 ) -> None:

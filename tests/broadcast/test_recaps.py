@@ -22,7 +22,7 @@ from tests.broadcast.test_pages import Follower
 from tests.conftest import MakeSession, run_due_steps
 from tests.standins.anthropic import AnthropicStandIn
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 MODEL = "claude-haiku-4-5"
 GoLive = Callable[[Session], Broadcast]
@@ -55,6 +55,7 @@ def told(session: Session) -> list[str]:
     return list(aired.order_by("id").values_list("title", flat=True))
 
 
+@pytest.mark.databases
 def test_a_run_that_ends_gets_its_recap_by_rule(
     make_session: MakeSession, run: Callable[[Session], None]
 ) -> None:
@@ -90,6 +91,7 @@ def test_a_run_that_told_nothing_gets_none(make_session: MakeSession, go_live: G
     assert not Step.objects.filter(kind="recap").exists()
 
 
+@pytest.mark.databases
 def test_each_run_is_filed_once(make_session: MakeSession, run: Callable[[Session], None]) -> None:
     session = make_session(model="extractive")
     run(session)

@@ -15,7 +15,7 @@ from sessions_app.errors import Conflict, NotFound, StaleClaim
 from sessions_app.models import Artifact, Message, Session, SessionEvent, Step, Workspace
 from tests.conftest import run_due_steps
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 GoLive = Callable[[Session], Broadcast]
 
@@ -48,6 +48,7 @@ def said(session: Session) -> list[str]:
     )
 
 
+@pytest.mark.databases
 def test_a_run_that_ended_is_recorded_from_its_first_change_to_its_last(
     session: Session, run: Broadcast
 ) -> None:
@@ -74,6 +75,7 @@ def test_nothing_that_came_before_or_after_is_in_a_recording(
     assert "session.changed" not in types
 
 
+@pytest.mark.databases
 def test_a_run_is_recorded_once(session: Session, run: Broadcast) -> None:
     record(session)
     recordings.arrange(run)
@@ -93,6 +95,7 @@ def test_a_killed_attempt_is_made_anew_under_the_same_name(
     assert lines(recording)[-1]["data"]["air"]["state"] == "idle"
 
 
+@pytest.mark.databases
 def test_who_lost_the_step_keeps_no_row(session: Session, run: Broadcast) -> None:
     step = Step.objects.get(session=session, kind=recordings.RECORD)
     held = steps.claim(step.pk)

@@ -28,7 +28,7 @@ from tests.conftest import MakeSession, run_due_steps
 from tests.standins.anthropic import AnthropicStandIn
 from tests.stories.drafting import finished, read_posts, started
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
@@ -81,6 +81,7 @@ def marks(session: Session) -> dict[str, str]:
     return {str(each.name): str(each.mark) for each in latest(session).hops}
 
 
+@pytest.mark.databases
 def test_what_was_told_from_a_post_is_intact(told: Session) -> None:
     traces = list(listing.latest(told, 99))
     assert len(traces) == Story.objects.count() >= 3
@@ -270,6 +271,7 @@ def test_each_damage_of_the_ledger_is_named(modelled: Session, damage: str) -> N
     assert reason in found[1]
 
 
+@pytest.mark.databases
 @pytest.mark.parametrize(
     ("table", "name", "reason"),
     [
@@ -300,6 +302,7 @@ def archive(session: Session, last: int) -> None:
     SessionEvent.objects.filter(session=session, seq__lte=last).delete()
 
 
+@pytest.mark.databases
 def test_what_is_archived_is_not_taken_for_lost(told: Session) -> None:
     archive(told, SessionEvent.objects.latest("seq").seq - 1)
     found = list(listing.latest(told, 9))
@@ -338,12 +341,14 @@ def test_of_one_story_the_archive_is_read_too(
     assert seqs[Name.CLAIMED] is not None
 
 
+@pytest.mark.databases
 def test_a_batch_costs_the_same_at_any_size(told: Session, django_assert_num_queries: Any) -> None:
     for most in (1, 3):
         with django_assert_num_queries(8):
             listing.page(told, None, most)
 
 
+@pytest.mark.databases
 def test_events_are_found_by_their_index(told: Session) -> None:
     if connection.vendor == "sqlite":
         rows = SessionEvent.objects.filter(session=told).alias(about=AboutStory("payload"))
@@ -352,6 +357,7 @@ def test_events_are_found_by_their_index(told: Session) -> None:
         assert "event_of_post" in posts.filter(about__in=["1"]).order_by().explain()
 
 
+@pytest.mark.databases
 def test_the_broken_ones_are_found_among_the_next_two_hundred(
     told: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:

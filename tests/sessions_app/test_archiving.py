@@ -29,7 +29,7 @@ from sessions_app.models import Archive, Artifact, Session, SessionEvent, Worksp
 from tests.conftest import MakeSession
 from tests.keeping import archive, archive_all, fill, grow_old, spoil
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture(autouse=True)
@@ -61,6 +61,7 @@ def all_files(session: Session) -> list[Path]:
     return sorted(artifacts.folder(session, "archive").glob("*"))
 
 
+@pytest.mark.databases
 def test_old_events_go_to_files_piece_by_piece(told: Session) -> None:
     before = read(told)
     assert [archive() for _ in range(4)] == [4, 4, 3, 0]
@@ -72,6 +73,7 @@ def test_old_events_go_to_files_piece_by_piece(told: Session) -> None:
     assert list(audits.run()) == []
 
 
+@pytest.mark.databases
 def test_an_archive_is_an_artifact_whose_file_is_whole(told: Session) -> None:
     archive()
     kept = Artifact.objects.get(session=told)
@@ -90,6 +92,7 @@ def test_the_newest_events_stay_however_old_they_are(told: Session) -> None:
     assert len(live(told)) >= 3
 
 
+@pytest.mark.databases
 def test_what_pages_catch_up_with_stays() -> None:
     assert Workspace().keep_events_days == 90
     source = Path(archiving.__file__).read_text("utf-8")
@@ -101,6 +104,7 @@ def test_young_events_stay(told: Session) -> None:
     assert archive() == 0
 
 
+@pytest.mark.databases
 def test_the_days_of_the_workspace_are_used(told: Session) -> None:
     grow_old(told, 12, days=6)
     assert archiving.archive_events(Workspace(keep_events_days=5), timezone.now()) == 4
@@ -113,6 +117,7 @@ def test_a_session_with_a_run_is_no_exception(
     assert archive() == 4
 
 
+@pytest.mark.databases
 def test_a_rest_is_archived_once_a_day(told: Session) -> None:
     archive_all()
     grow_old(told, 12)
@@ -120,12 +125,14 @@ def test_a_rest_is_archived_once_a_day(told: Session) -> None:
     assert archive(timezone.now() + timedelta(hours=25)) == 1
 
 
+@pytest.mark.databases
 def test_an_old_event_behind_a_young_one_waits(told: Session) -> None:
     SessionEvent.objects.filter(session=told, seq=3).update(at=timezone.now())
     assert [archive(), archive()] == [2, 0]
     assert live(told)[0] == 3
 
 
+@pytest.mark.databases
 def test_whoever_died_before_the_rows_made_no_difference(
     told: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -144,6 +151,7 @@ def test_whoever_died_before_the_rows_made_no_difference(
     assert all_files(told) == left
 
 
+@pytest.mark.databases
 def test_what_a_death_left_goes_when_it_is_old(told: Session) -> None:
     folder = artifacts.folder(told, "archive")
     folder.mkdir(parents=True)
@@ -157,6 +165,7 @@ def test_what_a_death_left_goes_when_it_is_old(told: Session) -> None:
     assert len(all_files(told)) == Archive.objects.count() == 2
 
 
+@pytest.mark.databases
 def test_of_two_that_archive_the_same_one_does(told: Session) -> None:
     rows = SessionEvent.objects.filter(session=told, seq__lte=4)
     lines = [record_reading.line_of(row) for row in rows.order_by("seq")]
@@ -177,6 +186,7 @@ def test_a_full_disk_is_no_end(told: Session, monkeypatch: pytest.MonkeyPatch) -
     assert live(told) == list(range(1, 13))
 
 
+@pytest.mark.databases
 def test_a_part_of_the_record_is_read_across_archives(told: Session) -> None:
     before = read(told)
     archive_all()
@@ -185,6 +195,7 @@ def test_a_part_of_the_record_is_read_across_archives(told: Session) -> None:
     assert read(told, 1, 12, audience=events.PUBLIC) == []
 
 
+@pytest.mark.databases
 def test_a_damaged_archive_says_so_and_hides_nothing_else(told: Session) -> None:
     archive_all()
     damaged = spoil(told, 5)
@@ -199,6 +210,7 @@ def test_a_damaged_archive_says_so_and_hides_nothing_else(told: Session) -> None
     assert [each.audit for each in audits.run()] == ["archives", "artifacts"]
 
 
+@pytest.mark.databases
 def test_a_missing_archive_is_found(told: Session) -> None:
     archive()
     (file,) = all_files(told)
@@ -208,6 +220,7 @@ def test_a_missing_archive_is_found(told: Session) -> None:
     assert finding.session == str(told.pk)
 
 
+@pytest.mark.databases
 def test_an_archive_that_was_lost_with_its_row_is_a_hole(told: Session) -> None:
     archive_all()
     Archive.objects.filter(first=5).delete()
@@ -215,6 +228,7 @@ def test_an_archive_that_was_lost_with_its_row_is_a_hole(told: Session) -> None:
     assert finding.detail == "events are not gapless: 11 of 15"
 
 
+@pytest.mark.databases
 def test_a_page_that_missed_what_is_archived_loads_itself_anew(told: Session) -> None:
     archive_all()
     since = async_to_sync(news.since)
@@ -226,6 +240,7 @@ def test_a_page_that_missed_what_is_archived_loads_itself_anew(told: Session) ->
     assert ('"reload"' in texts[0], reached) == (True, 11)
 
 
+@pytest.mark.databases
 def test_another_sessions_events_stay_where_they_are(
     told: Session, make_session: MakeSession
 ) -> None:

@@ -14,7 +14,7 @@ from tests.conftest import MakeSession
 from tests.links import join, lose_head, patiently
 from tests.together import together
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def numbers(session: Session) -> list[tuple[int, int | None]]:
@@ -51,11 +51,13 @@ def test_each_link_is_recorded_with_the_one_before_it(session: Session) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.databases
 def test_a_link_belongs_to_a_transaction(session: Session) -> None:
     with pytest.raises(transaction.TransactionManagementError):
         chain.join(session, Operation(source="chat", provider_id="x"))
 
 
+@pytest.mark.databases
 def test_what_is_rolled_back_leaves_no_link_and_no_hole(session: Session) -> None:
     join(session)
     with transaction.atomic():
@@ -66,6 +68,7 @@ def test_what_is_rolled_back_leaves_no_link_and_no_hole(session: Session) -> Non
     assert chain_status.status(session).state == "SYNCED"
 
 
+@pytest.mark.databases
 def test_two_that_end_at_once_stand_behind_each_other(session: Session) -> None:
     first = join(session)
     found = together(2, lambda _: join(session))
@@ -77,6 +80,7 @@ def by_number(link: AILink) -> int:
     return link.number
 
 
+@pytest.mark.databases
 def test_fifty_that_end_at_once_leave_one_unbroken_chain(session: Session) -> None:
     sources = list(AILink.Source.values)
 
@@ -92,12 +96,14 @@ def test_fifty_that_end_at_once_leave_one_unbroken_chain(session: Session) -> No
     assert (row.tokens, row.operations) == (sum(range(50)), 50)
 
 
+@pytest.mark.databases
 def test_sessions_have_chains_of_their_own(make_session: MakeSession) -> None:
     one, other = make_session(), make_session("Evening")
     together(8, lambda number: join(other if number % 2 else one))
     assert numbers(one) == numbers(other) == unbroken(4)
 
 
+@pytest.mark.databases
 def test_the_database_refuses_a_fork(session: Session) -> None:
     first = join(session)
     join(session)
@@ -107,12 +113,14 @@ def test_the_database_refuses_a_fork(session: Session) -> None:
         )
 
 
+@pytest.mark.databases
 def test_the_database_refuses_a_second_beginning(session: Session) -> None:
     join(session)
     with pytest.raises(DatabaseError), transaction.atomic():
         AILink.objects.create(session=session, number=2, source="chat", provider_id="again")
 
 
+@pytest.mark.databases
 def test_the_database_refuses_a_link_behind_that_of_another_session(
     make_session: MakeSession,
 ) -> None:
@@ -123,12 +131,14 @@ def test_the_database_refuses_a_link_behind_that_of_another_session(
         )
 
 
+@pytest.mark.databases
 def test_a_link_of_a_run_that_does_not_exist_is_refused(session: Session) -> None:
     with pytest.raises(DatabaseError):
         join(session, run_number=7)
     assert numbers(session) == []
 
 
+@pytest.mark.databases
 def test_a_compaction_is_the_base_from_which_tokens_count(session: Session) -> None:
     join(session)
     summary = join(session, "compaction", summary="All of it.")
@@ -137,6 +147,7 @@ def test_a_compaction_is_the_base_from_which_tokens_count(session: Session) -> N
     assert (row.base, row.tokens, row.operations) == (summary, 7, 3)
 
 
+@pytest.mark.databases
 def test_after_a_reset_operations_count_anew(session: Session) -> None:
     join(session)
     reset = join(session, "reset", tokens=0)
@@ -145,6 +156,7 @@ def test_after_a_reset_operations_count_anew(session: Session) -> None:
     assert (row.base, row.tokens, row.operations) == (reset, 10, 1)
 
 
+@pytest.mark.databases
 @pytest.mark.parametrize("lost", ["head", "row"])
 def test_a_lost_head_is_found_again_and_said(session: Session, lost: str) -> None:
     join(session)
@@ -163,6 +175,7 @@ def test_a_lost_head_is_found_again_and_said(session: Session, lost: str) -> Non
     assert (row.base, row.tokens, row.operations) == (base, 20, 4)
 
 
+@pytest.mark.databases
 def test_a_head_that_fell_behind_is_put_right_and_recorded(session: Session) -> None:
     first, second = join(session), join(session)
     lose_head(session, first)
@@ -225,6 +238,7 @@ def harm(sql: str, *values: Any) -> None:
         cursor.execute(sql, values)
 
 
+@pytest.mark.databases
 def test_a_missing_transition_is_found(session: Session) -> None:
     links = [join(session) for _ in range(4)]
     AITransition.objects.filter(new=links[1]).delete()
@@ -233,6 +247,7 @@ def test_a_missing_transition_is_found(session: Session) -> None:
     assert found.problems == ("1 link is without a transition",)
 
 
+@pytest.mark.databases
 def test_a_link_in_the_wrong_place_is_found(session: Session) -> None:
     for _ in range(3):
         join(session)
@@ -243,6 +258,7 @@ def test_a_link_in_the_wrong_place_is_found(session: Session) -> None:
     assert "1 link is not behind the one before" in found.problems
 
 
+@pytest.mark.databases
 def test_only_the_latest_links_are_looked_at_unless_all_are_wanted(session: Session) -> None:
     links = [join(session) for _ in range(5)]
     AITransition.objects.filter(new=links[0]).delete()
@@ -251,6 +267,7 @@ def test_only_the_latest_links_are_looked_at_unless_all_are_wanted(session: Sess
     assert (whole.state, whole.seen, whole.links) == ("OUT_OF_SYNC", 5, 5)
 
 
+@pytest.mark.databases
 def test_a_status_costs_the_same_at_any_length(
     session: Session, django_assert_num_queries: Any
 ) -> None:

@@ -12,7 +12,7 @@ from sessions_app.errors import Conflict, Invalid
 from sessions_app.models import IdempotencyKey, Session
 from tests.together import together
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 WANTED = {"name": "Morning", "sources": [{"kind": "recording", "locator": "demo"}]}
 
@@ -45,6 +45,7 @@ def test_a_command_on_a_session_needs_one(owner: User) -> None:
         commands.run("broadcast.start", owner, None, {})
 
 
+@pytest.mark.databases
 def test_a_command_that_is_refused_halfway_leaves_nothing(owner: User) -> None:
     twice = {**WANTED, "sources": [*WANTED["sources"], *WANTED["sources"]]}
     with pytest.raises(Conflict):
@@ -52,6 +53,7 @@ def test_a_command_that_is_refused_halfway_leaves_nothing(owner: User) -> None:
     assert not Session.objects.exists()
 
 
+@pytest.mark.databases
 def test_a_retry_gets_the_first_answer_and_has_no_second_effect(owner: User) -> None:
     first = commands.once(owner, "k", "digest", lambda: create(owner))
     assert commands.once(owner, "k", "digest", lambda: create(owner)) == first
@@ -76,6 +78,7 @@ def test_an_effect_that_is_refused_leaves_its_key_unused(owner: User) -> None:
     assert commands.once(owner, "k", "digest", lambda: create(owner))[0] == 201
 
 
+@pytest.mark.databases
 def test_two_people_may_use_the_same_key(owner: User, stranger: User) -> None:
     commands.once(owner, "k", "digest", lambda: create(owner))
     commands.once(stranger, "k", "digest", lambda: create(stranger))
@@ -93,6 +96,7 @@ def test_an_endless_key_is_refused(owner: User) -> None:
         commands.once(owner, "k" * 201, "digest", lambda: create(owner))
 
 
+@pytest.mark.databases
 def test_ten_retries_at_once_have_one_effect_and_one_answer(owner: User) -> None:
     found = together(10, lambda _: commands.once(owner, "k", "digest", lambda: create(owner)))
     assert len({str(answer) for answer in found}) == 1

@@ -15,7 +15,7 @@ from tests.conftest import MakeSession
 from tests.runs import press
 from tests.together import together
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def expiring(session: Session, seconds: float) -> Session:
@@ -28,6 +28,7 @@ def status(session: Session) -> str:
     return Session.objects.get(pk=session.pk).status
 
 
+@pytest.mark.databases
 def test_an_expired_session_is_filed_away_and_says_so(session: Session) -> None:
     expiring(session, -1)
     sweeper.sweep()
@@ -101,6 +102,7 @@ def test_a_moment_that_is_over_is_refused(session: Session) -> None:
     assert expiry.ahead(None) is None
 
 
+@pytest.mark.databases
 def test_expiring_and_going_live_at_once_end_in_one_of_both(make_session: MakeSession) -> None:
     sessions = [expiring(make_session(str(number)), -1) for number in range(4)]
 
@@ -116,6 +118,7 @@ def test_expiring_and_going_live_at_once_end_in_one_of_both(make_session: MakeSe
         assert on_air != (status(session) == "archived")
 
 
+@pytest.mark.databases
 def test_going_live_with_a_session_filed_away_meanwhile_is_refused(session: Session) -> None:
     stale = Session.objects.get(pk=session.pk)
     lifecycle.archive(session)

@@ -14,7 +14,7 @@ from stories import reading
 from stories.reading import SourceSpec
 from tests.together import together
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def press(session: Session, name: str, **data: Any) -> Any:
@@ -71,6 +71,7 @@ def test_nothing_is_refused_where_the_limit_is_off(
         MAKE[name](empty, number)
 
 
+@pytest.mark.databases
 @pytest.mark.parametrize("name", ["sources", "drafts"])
 def test_those_who_come_at_once_are_counted(
     empty: Session, limit: Callable[[str, int], None], name: str

@@ -25,7 +25,7 @@ from tests.conftest import MakeSession
 from tests.legacy import export, story, usage
 from tests.together import together
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 EVERY = QuarantinedRecord.objects.all
 
@@ -108,6 +108,7 @@ def test_what_cannot_be_adopted_leaves_the_others_alone(
     assert QuarantinedRecord.objects.get(state="waiting").payload == {"narrative": " "}
 
 
+@pytest.mark.databases
 def test_an_adoption_taken_back_leaves_no_trace_but_its_record(
     orphans: None, session: Session, owner: User, editor: User
 ) -> None:
@@ -133,6 +134,7 @@ def test_a_single_adoption_can_be_taken_back_too(
     assert figures() == before
 
 
+@pytest.mark.databases
 def test_what_came_back_can_be_adopted_elsewhere(
     orphans: None, session: Session, make_session: MakeSession, owner: User
 ) -> None:
@@ -143,6 +145,7 @@ def test_what_came_back_can_be_adopted_elsewhere(
     assert set(Story.objects.values_list("session", flat=True)) == {other.pk}
 
 
+@pytest.mark.databases
 def test_the_undo_tells_open_pages_which_stories_left(
     orphans: None, session: Session, owner: User
 ) -> None:
@@ -204,6 +207,7 @@ def test_what_has_been_used_stays(orphans: None, session: Session, owner: User, 
     assert QuarantinedRecord.objects.get(state="adopted").row_id == used.pk
 
 
+@pytest.mark.databases
 def test_acts_are_done_in_lots(
     orphans: None, session: Session, owner: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -216,6 +220,7 @@ def test_acts_are_done_in_lots(
     assert list(audits.run()) == []
 
 
+@pytest.mark.databases
 def test_of_four_who_take_an_act_back_one_does(
     orphans: None, session: Session, owner: User
 ) -> None:
@@ -239,6 +244,7 @@ def test_a_record_decided_before_can_not_be_decided_again(
         decisions.discard(record, owner)
 
 
+@pytest.mark.databases
 def test_an_import_does_not_bring_again_what_was_decided(
     orphans: None, session: Session, owner: User, tmp_path: Path
 ) -> None:

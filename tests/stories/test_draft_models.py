@@ -19,7 +19,7 @@ from stories.models import Draft, DraftMessage, TokenUsage
 from tests.conftest import MakeSession
 from tests.stories.drafting import RoomStandIn, finished, press, read_posts, started, turn
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 MODEL = "claude-haiku-4-5"
 
@@ -61,6 +61,7 @@ def kill_at(number: int, monkeypatch: pytest.MonkeyPatch, draft: Draft) -> None:
     steps.run(Step.objects.get(kind=room.TURN, state="leased").pk)
 
 
+@pytest.mark.databases
 def test_a_draft_is_written_by_the_model_and_booked_to_the_token(
     modelled: Session, anthropic: RoomStandIn
 ) -> None:

@@ -21,7 +21,7 @@ from stories.scoring import INTEREST, label_of
 from tests.conftest import make_post
 from tests.together import together
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 ClientOf = Callable[[User], Client]
 
@@ -75,6 +75,7 @@ def test_more_and_less_of_the_same_post_weigh_each_other_up() -> None:
     assert taste.of("Sports") == -1
 
 
+@pytest.mark.databases
 def test_a_waiting_post_is_lifted_at_once(session: Session, source: Source) -> None:
     plain = make_post(source, "a", "A bridge closes for repairs in the harbour")
     owls = make_post(source, "b", "Seven owls were counted")
@@ -97,6 +98,7 @@ def test_a_post_that_is_read_later_is_lowered_too(session: Session, source: Sour
     assert later.priority < usual.priority
 
 
+@pytest.mark.databases
 def test_the_name_of_the_source_counts(session: Session, source: Source, post: SourcePost) -> None:
     Source.objects.filter(pk=source.pk).update(locator="r/lighthouses")
     want(session, "lighthouses")
@@ -115,6 +117,7 @@ def test_a_dropped_interest_leaves_no_trace(session: Session, post: SourcePost) 
         commands.run("interest.drop", session.owner, session, data)
 
 
+@pytest.mark.databases
 def test_what_a_person_moved_by_hand_stays_moved(session: Session, source: Source) -> None:
     owl = make_post(source, "a", "Seven owls were counted on the old mill")
     SourcePost.objects.filter(pk=owl.pk).update(rank=owl.rank + 0.3)
@@ -158,6 +161,7 @@ def test_there_is_an_end_to_interests(session: Session) -> None:
     assert Interest.objects.count() == interests.MOST
 
 
+@pytest.mark.databases
 def test_two_interests_at_once_are_weighed_together(session: Session, source: Source) -> None:
     both = make_post(source, "t1", "Tides turn a mill")
     before = both.rank - both.priority
@@ -167,6 +171,7 @@ def test_two_interests_at_once_are_weighed_together(session: Session, source: So
     assert post.rank - post.priority == pytest.approx(before)
 
 
+@pytest.mark.databases
 def test_another_session_is_not_touched(
     session: Session, make_session: Callable[..., Session], post: SourcePost
 ) -> None:
@@ -176,6 +181,7 @@ def test_another_session_is_not_touched(
     assert interests.of_session(session) == []
 
 
+@pytest.mark.databases
 def test_many_waiting_posts_are_ranked_in_few_statements(session: Session, source: Source) -> None:
     with CaptureQueriesContext(connection) as few:
         want(session, "word")

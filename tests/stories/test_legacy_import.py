@@ -21,7 +21,7 @@ from stories.models import QuarantinedRecord, Story, TokenUsage
 from stories.search import Query
 from tests.legacy import Damaged, all_rows, export, session, story, usage
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 ID = session()["_id"]
 
@@ -49,6 +49,7 @@ def simple(zip_: Path, owner: User) -> Path:
     return export(zip_, sessions=[session()], story_history=[story()], token_usage=[usage()])
 
 
+@pytest.mark.databases
 def test_a_session_comes_with_its_date_its_filing_and_its_owner(zip_: Path, owner: User) -> None:
     bring(export(zip_, sessions=[session(name="Evening", status="archived")]))
     found = Session.objects.get()
@@ -61,6 +62,7 @@ def test_a_session_comes_with_its_date_its_filing_and_its_owner(zip_: Path, owne
     assert found.model == "claude-3-sonnet"
 
 
+@pytest.mark.databases
 def test_a_session_that_was_on_air_is_at_rest(zip_: Path, owner: User, client_of: Any) -> None:
     report = bring(export(zip_, sessions=[session(broadcastState="live", isLive=True)]))
     assert "not idle are stopped: 1." in report
@@ -68,6 +70,7 @@ def test_a_session_that_was_on_air_is_at_rest(zip_: Path, owner: User, client_of
     assert client_of(owner).get(url).json()["broadcast_state"] == "idle"
 
 
+@pytest.mark.databases
 def test_a_story_comes_as_it_was_told(simple: Path) -> None:
     bring(simple)
     found = Story.objects.get()
@@ -82,6 +85,7 @@ def test_a_story_comes_as_it_was_told(simple: Path) -> None:
     assert "https://example.org/harbor" in found.note
 
 
+@pytest.mark.databases
 def test_a_call_keeps_its_reported_cost_and_gets_our_own(simple: Path) -> None:
     bring(simple)
     found = TokenUsage.objects.get()
@@ -91,6 +95,7 @@ def test_a_call_keeps_its_reported_cost_and_gets_our_own(simple: Path) -> None:
     assert found.created_at == found.closed_at == datetime(2025, 9, 30, 14, 16, 22, 513942, UTC)
 
 
+@pytest.mark.databases
 def test_a_call_to_a_model_without_a_price_is_counted_as_such(zip_: Path, owner: User) -> None:
     bring(export(zip_, sessions=[session()], token_usage=[usage(model="unheard-of")]))
     found = TokenUsage.objects.get()
@@ -108,6 +113,7 @@ def test_settings_without_an_equal_are_named(simple: Path) -> None:
     assert "left out: frequencyPenalty, maxTokens, presencePenalty, temperature" in bring(simple)
 
 
+@pytest.mark.databases
 def test_the_figures_are_those_of_the_rows(zip_: Path, owner: User) -> None:
     bring(export(
         zip_, sessions=[session(1), session(2)], story_history=map(story, range(1, 30)),
@@ -121,6 +127,7 @@ def test_the_figures_are_those_of_the_rows(zip_: Path, owner: User) -> None:
     assert list(audits.run()) == []
 
 
+@pytest.mark.databases
 def test_figures_over_time_stand_at_their_own_time(simple: Path) -> None:
     bring(simple)
     found = Bucket.objects.filter(story_count=1).order_by("size")
@@ -131,6 +138,7 @@ def test_figures_over_time_stand_at_their_own_time(simple: Path) -> None:
     assert Bucket.objects.filter(size=60).count() == 1
 
 
+@pytest.mark.databases
 def test_rows_of_a_session_come_with_one_event(zip_: Path, owner: User) -> None:
     bring(export(zip_, sessions=[session()], story_history=map(story, range(1, 30))))
     types = list(SessionEvent.objects.order_by("seq").values_list("type", flat=True))
@@ -166,11 +174,13 @@ def test_a_row_without_a_session_waits_with_the_reason(
     assert not Story.objects.exists()
 
 
+@pytest.mark.databases
 def test_rows_of_a_session_whose_row_is_broken_wait(zip_: Path, owner: User) -> None:
     report = bring(export(zip_, sessions=[session(status="?")], story_history=[story()]))
     assert totals(report) == [2, 0, 1, 1, 0]
 
 
+@pytest.mark.databases
 def test_nul_and_endless_numbers_can_wait_too(zip_: Path, owner: User) -> None:
     odd = story(session_id="a\0b", metadata={"k\0": "v\0", "big": 10**400, "real": [1.5]})
     bring(export(zip_, story_history=[odd, json.dumps(odd).replace("1.5", "1e999").encode()]))
@@ -179,6 +189,7 @@ def test_nul_and_endless_numbers_can_wait_too(zip_: Path, owner: User) -> None:
     assert found.payload["metadata"]["k"] == "v"
 
 
+@pytest.mark.databases
 def test_nul_in_a_story_is_left_out(zip_: Path, owner: User) -> None:
     told = story(narrative="One\0 two.", title="T\0", agent_type="ho\0st", topics=["a\0"])
     used = usage(model="m\0", request_id="r\0", error_message="e\0", success=False)
@@ -187,6 +198,7 @@ def test_nul_in_a_story_is_left_out(zip_: Path, owner: User) -> None:
     assert TokenUsage.objects.get().model == "m"
 
 
+@pytest.mark.databases
 def test_a_second_time_changes_nothing(tmp_path: Path, owner: User) -> None:
     path = Damaged(400, 5).write(tmp_path / "export.zip")
     first, before = totals(bring(path)), all_rows()
@@ -195,6 +207,7 @@ def test_a_second_time_changes_nothing(tmp_path: Path, owner: User) -> None:
     assert second == [first[0], 0, 0, first[3], first[1] + first[2]]
 
 
+@pytest.mark.databases
 def test_every_row_has_one_fate(tmp_path: Path, owner: User) -> None:
     made = Damaged(600, 7)
     path = made.write(tmp_path / "export.zip")
@@ -209,12 +222,14 @@ def test_every_row_has_one_fate(tmp_path: Path, owner: User) -> None:
 FATES = ("read", "imported", "quarantined", "rejected")
 
 
+@pytest.mark.databases
 def test_a_dry_run_writes_nothing(simple: Path) -> None:
     before = all_rows()
     assert "Nothing was written" in bring(simple, "--dry-run")
     assert all_rows() == before
 
 
+@pytest.mark.databases
 def test_the_first_of_two_rows_with_one_id_is_taken(zip_: Path, owner: User) -> None:
     told = [story(), story(narrative="Another text.")]
     err = StringIO()
@@ -224,6 +239,7 @@ def test_the_first_of_two_rows_with_one_id_is_taken(zip_: Path, owner: User) -> 
     assert "harbor" in Story.objects.get().narrative
 
 
+@pytest.mark.databases
 def test_ids_and_moments_of_a_session_agree(
     zip_: Path, owner: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -236,6 +252,7 @@ def test_ids_and_moments_of_a_session_agree(
         assert all(a < b for a, b in pairwise(moments))
 
 
+@pytest.mark.databases
 def test_days_are_found_though_rows_came_in_several_goes(tmp_path: Path, owner: User) -> None:
     day = 24 * 60
     for name, numbers in (("late", (2 * day, 4 * day)), ("early", (1 * day, 3 * day))):
@@ -246,6 +263,7 @@ def test_days_are_found_though_rows_came_in_several_goes(tmp_path: Path, owner: 
     assert [each.created_at.day for each in search.stories(one, query)] == [3, 2]
 
 
+@pytest.mark.databases
 def test_a_later_export_brings_what_is_new(tmp_path: Path, owner: User) -> None:
     for last in (3, 5):
         path = tmp_path / f"{last}.zip"
@@ -255,6 +273,7 @@ def test_a_later_export_brings_what_is_new(tmp_path: Path, owner: User) -> None:
     assert list(audits.run()) == []
 
 
+@pytest.mark.databases
 def test_the_report_file_names_every_row_that_is_not_in_a_session(
     zip_: Path, owner: User, tmp_path: Path
 ) -> None:

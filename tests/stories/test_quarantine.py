@@ -14,7 +14,7 @@ from stories import decisions, quarantine
 from stories.models import QuarantinedRecord, SourcePost, Story
 from tests.together import together
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def put(old_id: str = "7", **payload: Any) -> QuarantinedRecord:
@@ -24,6 +24,7 @@ def put(old_id: str = "7", **payload: Any) -> QuarantinedRecord:
     )  # fmt: skip
 
 
+@pytest.mark.databases
 def test_the_same_record_put_twice_is_one_row() -> None:
     assert put() == put()
     assert put("8") != put()
@@ -36,6 +37,7 @@ def adopted(record: QuarantinedRecord, session: Session, actor: User) -> Story:
     return row
 
 
+@pytest.mark.databases
 def test_an_adopted_record_is_a_legacy_story_with_its_figures(
     session: Session, owner: User
 ) -> None:
@@ -76,6 +78,7 @@ def test_a_record_without_words_cannot_be_adopted(
     assert not Story.objects.exists()
 
 
+@pytest.mark.databases
 def test_of_eight_who_decide_at_once_one_does(session: Session, owner: User) -> None:
     record = put()
     found = together(
@@ -110,6 +113,7 @@ def test_a_line_may_leave_out_everything_but_its_payload() -> None:
     assert QuarantinedRecord.objects.get().old_session == ""
 
 
+@pytest.mark.databases
 def test_endless_names_are_cut_to_what_a_row_holds() -> None:
     record = quarantine.put("story", {}, old_session="s" * 999, old_id="i" * 999, reason="r" * 999)
     record.refresh_from_db()

@@ -16,7 +16,7 @@ from stories.sources import catalog
 from tests.conftest import MakeSession
 from tests.together import together
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 DEMO = SourceSpec(kind="recording", locator="demo")
 
@@ -45,18 +45,21 @@ def test_a_source_is_added_in_its_canonical_form_with_an_event(session: Session)
     assert types(session)[-1] == "source.changed"
 
 
+@pytest.mark.databases
 def test_the_same_source_is_not_added_twice(session: Session) -> None:
     with pytest.raises(Conflict, match="already"):
         reading.add(session, DEMO)
     assert Source.objects.filter(session=session).count() == 1
 
 
+@pytest.mark.databases
 def test_a_longer_address_than_an_index_holds_is_still_told_apart(session: Session) -> None:
     long = "https://x.test/" + "a" * 1900
     first = reading.add(session, SourceSpec(kind="rss", locator=long))
     assert reading.add(session, SourceSpec(kind="rss", locator=f"{long}b")) != first
 
 
+@pytest.mark.databases
 def test_of_eight_who_add_the_same_source_at_once_one_succeeds(
     make_session: MakeSession,
 ) -> None:
@@ -87,6 +90,7 @@ def test_a_removed_source_keeps_its_posts_and_is_shown_no_more(
     assert types(session)[-1] == "source.removed"
 
 
+@pytest.mark.databases
 def test_a_removed_source_comes_back_as_the_same_row(session: Session, source: Source) -> None:
     reading.remove(session, source.pk)
     assert reading.add(session, DEMO).pk == source.pk

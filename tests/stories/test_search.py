@@ -22,7 +22,7 @@ from stories.search import Query, terms_of
 from tests.conftest import MakeSession, make_post
 
 DAY = timedelta(days=1)
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def write(session: Session, title: str, narrative: str = "", **more: Any) -> Story:
@@ -46,6 +46,7 @@ def news(session: Session) -> Session:
     return session
 
 
+@pytest.mark.databases
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -64,6 +65,7 @@ def test_words_and_beginnings_of_words_are_found_newest_first(
     assert titles(news, text) == expected
 
 
+@pytest.mark.databases
 @pytest.mark.parametrize(
     "hostile",
     ['"', "'", "a' OR 1=1 --", "NEAR(x, 2)", "ferry*", "-ferry", "title:ferry", "(((", "AND", "%", "\\",
@@ -73,6 +75,7 @@ def test_no_word_is_taken_for_an_operator(news: Session, hostile: str) -> None:
     titles(news, hostile)
 
 
+@pytest.mark.databases
 def test_another_session_has_the_same_word_and_stays_unfound(
     news: Session, make_session: MakeSession
 ) -> None:
@@ -80,22 +83,26 @@ def test_another_session_has_the_same_word_and_stays_unfound(
     assert "Ferry elsewhere" not in titles(news, "ferry")
 
 
+@pytest.mark.databases
 def test_filters_narrow_what_words_find(news: Session) -> None:
     assert titles(news, "repairs", tone="breaking") == ["Bridge closed"]
     assert titles(news, "", tone="breaking", priority="high") == []
 
 
+@pytest.mark.databases
 def test_bookmarked_stories_can_be_asked_for_alone(news: Session) -> None:
     Story.objects.filter(title="Ferry resumes").update(bookmarked_at=timezone.now())
     assert titles(news, "", bookmarked="1") == ["Ferry resumes"]
 
 
+@pytest.mark.databases
 def test_a_corrected_text_is_found_by_its_new_words_and_not_by_the_old(news: Session) -> None:
     Story.objects.filter(title="Bridge closed").update(narrative="It reopens on Friday.")
     assert titles(news, "friday") == ["Bridge closed"]
     assert "Bridge closed" not in titles(news, "repairs")
 
 
+@pytest.mark.databases
 def test_what_is_rolled_back_is_not_found(news: Session) -> None:
     with transaction.atomic():
         write(news, "Phantom")
@@ -103,12 +110,14 @@ def test_what_is_rolled_back_is_not_found(news: Session) -> None:
     assert titles(news, "phantom") == []
 
 
+@pytest.mark.databases
 def test_posts_are_found_by_title_body_and_author(source: Source) -> None:
     make_post(source, "a", "Lighthouse lit again")
     found = search.page(source.session, Query("posts", terms_of("keeper monday")))
     assert [row["title"] for row in found.items] == ["Lighthouse lit again"]
 
 
+@pytest.mark.databases
 def test_pages_follow_each_other_by_key_without_gap_or_double(session: Session) -> None:
     written = [write(session, f"Tide {n}").pk for n in range(search.PAGE * 2 + 5)]
     before, seen = None, []
@@ -120,12 +129,14 @@ def test_pages_follow_each_other_by_key_without_gap_or_double(session: Session) 
     assert seen == written[::-1]
 
 
+@pytest.mark.databases
 def test_a_hit_is_marked_where_it_stands() -> None:
     assert search.marked("The ferry's fire", (("fer",),)) == [
         ("The ", False), ("ferry", True), ("'s fire", False)
     ]  # fmt: skip
 
 
+@pytest.mark.databases
 def test_the_index_that_a_migration_lost_is_built_anew(news: Session) -> None:
     with connection.cursor() as cursor:
         if connection.vendor == "sqlite":
@@ -147,6 +158,7 @@ def on(session: Session, since: date | None, until: date | None) -> list[str]:
     return [row["title"] for row in found.items]
 
 
+@pytest.mark.databases
 def test_days_are_asked_for_from_and_to_with_both_ends(news: Session) -> None:
     noon = datetime.combine(date(2026, 3, 10), time(12), tzinfo=get_current_timezone())
     for days, story in enumerate(Story.objects.order_by("pk")):
@@ -158,6 +170,7 @@ def test_days_are_asked_for_from_and_to_with_both_ends(news: Session) -> None:
     assert on(news, third + timedelta(days=1), None) == on(news, None, first - DAY) == []
 
 
+@pytest.mark.databases
 def test_a_story_stored_late_is_found_on_the_day_it_was_made(news: Session) -> None:
     midnight = datetime.combine(date(2026, 3, 10), time(0), tzinfo=get_current_timezone())
     first, second, third = Story.objects.order_by("pk")
@@ -168,6 +181,7 @@ def test_a_story_stored_late_is_found_on_the_day_it_was_made(news: Session) -> N
     assert on(news, None, date(2026, 3, 9)) == ["Bridge closed"]
 
 
+@pytest.mark.databases
 @pytest.mark.parametrize(
     ("query", "index"),
     [

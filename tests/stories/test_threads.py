@@ -14,7 +14,7 @@ from stories.models import Source, SourcePost, Story, StoryThread
 from stories.sources import recording
 from tests.conftest import MakeSession, make_post
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 BOOK = json.loads(Path(recording.__file__).with_name("recording.json").read_text())
 TITLES = {post["id"]: post["title"] for post in BOOK["posts"]}
@@ -36,6 +36,7 @@ FERRY = "Marrow Sound ferry suspended after engine-room fire"
 RESUMES = "Marrow Sound ferry resumes after engine-room fire"
 
 
+@pytest.mark.databases
 def test_most_follow_ups_of_the_recording_are_found_and_nothing_else(source: Source) -> None:
     duplicates = BOOK["duplicates"]
     hits, wrong = 0, []
@@ -65,6 +66,7 @@ def test_a_first_follow_up_opens_the_thread_with_the_earlier_story_in_it(source:
     assert list(thread.stories.order_by("id")) == [first, second]
 
 
+@pytest.mark.databases
 def test_a_further_follow_up_joins_the_thread_that_is_there(source: Source) -> None:
     first, second = told(source, FERRY, RESUMES)
     threads.join(second, threads.Earlier(first, "new-development"))

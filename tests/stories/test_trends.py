@@ -19,7 +19,7 @@ from stories.models import Source, SourcePost, Trend, TrendBucket, TrendPost
 from stories.types import FetchedPost
 from tests.conftest import run_due_steps
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 NOW = datetime(2026, 11, 21, 12, 2, tzinfo=UTC)
 FERRY = "The ferry of Port Elowen is late"
@@ -63,6 +63,7 @@ def everything(session: Session) -> list[Any]:
     ]
 
 
+@pytest.mark.databases
 def test_a_poll_counts_its_source_and_its_keywords(session: Session, source: Source) -> None:
     read(source, FERRY, BRIDGE, score=10, comments=5)
     from_source = Trend.objects.get(session=session, kind="source", key=str(source.pk))
@@ -72,6 +73,7 @@ def test_a_poll_counts_its_source_and_its_keywords(session: Session, source: Sou
     assert keyword(session, "ferry").posts == 1
 
 
+@pytest.mark.databases
 def test_later_polls_add_to_what_is_there(session: Session, source: Source) -> None:
     (first,) = read(source, FERRY)
     (second,) = read(source, BRIDGE)
@@ -80,6 +82,7 @@ def test_later_polls_add_to_what_is_there(session: Session, source: Source) -> N
     assert found.quality == pytest.approx(first.priority + second.priority)
 
 
+@pytest.mark.databases
 def test_buckets_of_all_sizes_hold_the_posts(session: Session, source: Source) -> None:
     read(source, FERRY, BRIDGE)
     rows = TrendBucket.objects.filter(trend=keyword(session, "port elowen"))
@@ -87,12 +90,14 @@ def test_buckets_of_all_sizes_hold_the_posts(session: Session, source: Source) -
     assert by_size == dict.fromkeys(series.SIZES, 2)
 
 
+@pytest.mark.databases
 def test_a_keyword_leads_to_its_posts(session: Session, source: Source) -> None:
     first, second = read(source, FERRY, BRIDGE)
     found = TrendPost.objects.filter(trend=keyword(session, "port elowen"))
     assert set(found.values_list("post_id", flat=True)) == {first.pk, second.pk}
 
 
+@pytest.mark.databases
 def test_a_duplicate_counts_for_nothing(session: Session, source: Source) -> None:
     read(source, FERRY)
     (again,) = read(source, f"{FERRY}!")
@@ -101,11 +106,13 @@ def test_a_duplicate_counts_for_nothing(session: Session, source: Source) -> Non
     assert Trend.objects.get(kind="source").posts == 1
 
 
+@pytest.mark.databases
 def test_votes_against_take_nothing_away(session: Session, source: Source) -> None:
     read(source, FERRY, score=-50)
     assert keyword(session, "ferry").engagement == 0
 
 
+@pytest.mark.databases
 def test_a_told_post_counts_for_its_source_and_its_keywords(
     session: Session, source: Source
 ) -> None:
@@ -116,6 +123,7 @@ def test_a_told_post_counts_for_its_source_and_its_keywords(
     assert Trend.objects.get(kind="source").told == 1
 
 
+@pytest.mark.databases
 def test_the_number_of_statements_does_not_grow_with_the_posts(source: Source) -> None:
     few = posts.add(source, [FetchedPost("a", FERRY)], steps.now()).posts
     titles = [f"Thing{n} met Other{n} on Isle{n} before dawn" for n in range(60)]
@@ -134,6 +142,7 @@ def test_the_number_of_statements_does_not_grow_with_the_posts(source: Source) -
     assert counts[0] == counts[1] <= 4
 
 
+@pytest.mark.databases
 def test_what_is_more_than_a_statement_takes_is_split(
     session: Session, source: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -143,6 +152,7 @@ def test_what_is_more_than_a_statement_takes_is_split(
     assert list(audits.run("market")) == []
 
 
+@pytest.mark.databases
 def test_the_posts_of_two_sessions_make_two_markets(
     session: Session, source: Source, make_session: Callable[..., Session]
 ) -> None:
@@ -152,6 +162,7 @@ def test_the_posts_of_two_sessions_make_two_markets(
     assert [t.posts for t in Trend.objects.filter(key="ferry")] == [1, 1]
 
 
+@pytest.mark.databases
 def test_going_live_fills_the_market(session: Session, go_live: Callable[[Session], Any]) -> None:
     go_live(session)
     run_due_steps(session, "poll")
@@ -160,6 +171,7 @@ def test_going_live_fills_the_market(session: Session, go_live: Callable[[Sessio
     assert Trend.objects.filter(session=session, kind="keyword").exists()
 
 
+@pytest.mark.databases
 def test_counted_anew_the_market_is_the_same(session: Session, source: Source) -> None:
     first, _ = read(source, FERRY, BRIDGE, score=7)
     SourcePost.objects.filter(pk=first.pk).update(state=SourcePost.State.TOLD)
@@ -169,6 +181,7 @@ def test_counted_anew_the_market_is_the_same(session: Session, source: Source) -
     assert everything(session) == before
 
 
+@pytest.mark.databases
 def test_posts_read_before_the_market_are_counted_by_the_command(
     session: Session, source: Source
 ) -> None:
@@ -177,6 +190,7 @@ def test_posts_read_before_the_market_are_counted_by_the_command(
     assert keyword(session, "ferry").posts == 1
 
 
+@pytest.mark.databases
 def test_the_command_drops_what_no_post_names(session: Session, source: Source) -> None:
     read(source, FERRY)
     SourcePost.objects.update(title="A quiet evening")
@@ -189,6 +203,7 @@ def test_the_command_refuses_a_session_that_does_not_exist(db: None) -> None:
         call_command("rebuild_market", "00000000-0000-0000-0000-000000000000")
 
 
+@pytest.mark.databases
 def test_the_audit_finds_a_volume_without_posts(session: Session, source: Source) -> None:
     read(source, FERRY)
     assert list(audits.run("market")) == []

@@ -19,7 +19,7 @@ from stories.ledger_types import Attempt, Close, Counts
 from stories.models import SourcePost, Story, TokenUsage
 from stories.usage import Purpose, SessionLedger
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 MODEL, OTHER = "claude-haiku-4-5", "claude-sonnet-4-6"
 COUNTS = Counts(input=1000, output=200, cache_read=50, cache_write_5m=20, cache_write_1h=10)
@@ -79,6 +79,7 @@ def tally(dimension: str, key: str) -> Tally:
     return Tally.objects.get(dimension=dimension, key=key)
 
 
+@pytest.mark.databases
 def test_a_closed_call_is_one_call_with_its_times(ledger: SessionLedger) -> None:
     reserve(ledger).close(final())
     assert hour("calls", "bounded", "failed") == (1, 0, 0)
@@ -87,6 +88,7 @@ def test_a_closed_call_is_one_call_with_its_times(ledger: SessionLedger) -> None
     assert hour("cost_lower") == hour("cost_upper") == (TokenUsage.objects.get().cost_lower,)
 
 
+@pytest.mark.databases
 def test_a_reserved_call_is_none_yet(ledger: SessionLedger) -> None:
     reserve(ledger)
     assert hour("calls") == (0,)
@@ -98,6 +100,7 @@ def test_a_call_without_times_is_not_timed(ledger: SessionLedger) -> None:
     assert hour("calls", "timed", "first_tokens") == (1, 0, 0)
 
 
+@pytest.mark.databases
 def test_calls_are_tallied_by_model_and_operation(ledger: SessionLedger) -> None:
     reserve(ledger).close(final())
     reserve(ledger).close(broken())
@@ -108,6 +111,7 @@ def test_calls_are_tallied_by_model_and_operation(ledger: SessionLedger) -> None
     assert hour("calls", "bounded", "failed") == (2, 1, 1)
 
 
+@pytest.mark.databases
 def test_a_bounded_call_that_becomes_exact_is_corrected_and_not_counted_twice(
     ledger: SessionLedger,
 ) -> None:
@@ -121,6 +125,7 @@ def test_a_bounded_call_that_becomes_exact_is_corrected_and_not_counted_twice(
     assert list(audits.run()) == []
 
 
+@pytest.mark.databases
 def test_a_late_answer_of_another_model_moves_the_call_to_it(ledger: SessionLedger) -> None:
     attempt = reserve(ledger)
     attempt.close(broken())
@@ -132,6 +137,7 @@ def test_a_late_answer_of_another_model_moves_the_call_to_it(ledger: SessionLedg
     assert list(audits.run()) == []
 
 
+@pytest.mark.databases
 def test_a_story_is_tallied_with_the_cost_of_its_attempts(
     ledger: SessionLedger, post: SourcePost
 ) -> None:
@@ -146,6 +152,7 @@ def test_a_story_is_tallied_with_the_cost_of_its_attempts(
     assert list(audits.run()) == []
 
 
+@pytest.mark.databases
 def test_a_late_answer_corrects_the_kinds_of_its_story_too(
     ledger: SessionLedger, post: SourcePost
 ) -> None:
@@ -171,6 +178,7 @@ def test_a_feed_is_named_by_its_host_alone(session: Session, post: SourcePost) -
     assert shares == {"tone": "opinion", "priority": "low", "source": "mill.example"}
 
 
+@pytest.mark.databases
 def test_an_adopted_story_is_tallied(session: Session, editor: User) -> None:
     record = quarantine.put(
         "story",
@@ -194,6 +202,7 @@ def test_a_booking_that_uses_most_of_the_budget_warns_once(ledger: SessionLedger
     assert Message.objects.filter(code="budget_warning").count() == 1
 
 
+@pytest.mark.databases
 @pytest.mark.parametrize("column", ["story_count", "words", "feed", "output_tokens", "cost_upper"])
 def test_a_bucket_that_lost_something_is_found(
     ledger: SessionLedger, post: SourcePost, column: str
@@ -208,6 +217,7 @@ def test_a_bucket_that_lost_something_is_found(
     assert finding.session == str(row.session_id)
 
 
+@pytest.mark.databases
 @pytest.mark.parametrize(
     ("dimension", "column"),
     [("tone", "count"), ("priority", "words"), ("source", "count"), ("model", "input_tokens"),
@@ -234,6 +244,7 @@ def totals(model: type[Bucket | Tally], *keys: str) -> list[dict[str, Any]]:
     return list(rows.annotate(**{f"all_{name}": Sum(name) for name in numbers}))
 
 
+@pytest.mark.databases
 def test_an_old_database_is_filled_with_what_would_have_been_booked(
     ledger: SessionLedger, post: SourcePost, editor: User
 ) -> None:
@@ -254,6 +265,7 @@ def test_an_old_database_is_filled_with_what_would_have_been_booked(
     assert list(audits.run()) == []
 
 
+@pytest.mark.databases
 def test_taking_the_backfill_back_leaves_no_figure(ledger: SessionLedger) -> None:
     reserve(ledger).close(final())
     BACKFILL.empty(apps, None)
