@@ -19,10 +19,10 @@ otel:
 audio:
 	@$(PYTHON) bootstrap.py --audio
 
-# Everything on SQLite; beside it whole studios, and what is marked `databases` on PostgreSQL, then
-# the browser.
+# Three lanes side by side: everything on SQLite; end-to-end tests; what is marked `databases` on
+# PostgreSQL and then the browser.
 test: dev-deps
-	@exec $(PY) -m tests.halves $(ARGS)
+	@exec $(PY) -m tests.lanes $(ARGS)
 
 check: dev-deps
 	$(PY) -m ruff check .

@@ -1,0 +1,201 @@
+"""Runs the whole suite in three lanes side by side: ``python -m tests.lanes [pytest arguments]``.
+
+SQLite runs in one lane, end-to-end tests in the next, PostgreSQL and then the browser in the last.
+Each run has its own data folder, Redis, ports and cache, so the lanes share nothing but the
+processors. The output of the first lane is shown while it runs, that of the others afterwards.
+Playwright's event loop and the async tests of the ORM could not share a process anyway.
+
+Nothing is run twice. With ``SMNB_RERUN_FAILED=1`` (continuous integration) each run repeats its
+failed tests once. A test that then passes is named as ``flaky:`` in the last lines, and more than
+two flaky tests fail the suite.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import IO
+
+TESTS_FAILED, NO_TESTS_COLLECTED, INTERRUPTED = 1, 5, 130
+RERUN_FAILED = "SMNB_RERUN_FAILED"
+MAX_FLAKY = 2
+CACHE = Path(".pytest_cache")
+LAST_FAILED = ("--last-failed", "--last-failed-no-failures=none")
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+IN_OTHER_RUNS = ("--ignore=tests/browser", "--ignore=tests/chaos", "--ignore=tests/endtoend")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of pytest."""
+
+    name: str
+    arguments: tuple[str, ...]
+    environment: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def cache(self) -> Path:
+        return CACHE / self.name
+
+
+@dataclass(frozen=True)
+class Result:
+    """The exit status of a run, and the tests that failed first and passed when repeated."""
+
+    exit_status: int
+    flaky: tuple[str, ...] = ()
+
+
+Lane = tuple[Run, ...]
+
+LANES: tuple[Lane, ...] = (
+    (Run("sqlite", ("tests", *IN_OTHER_RUNS)),),
+    (Run("endtoend", ("tests/endtoend",)),),
+    (
+        Run(
+            "postgres", ("tests", "-m", "databases", *IN_OTHER_RUNS),
+            {"SMNB_TEST_DATABASE": "postgres"},
+        ),
+        Run("browser", ("tests/browser",)),
+    ),
+)  # fmt: skip
+
+
+class Suite:
+    """Runs lanes side by side; a signal to this process stops all of them."""
+
+    def __init__(self, lanes: Sequence[Lane], arguments: Sequence[str]) -> None:
+        self.lanes = lanes
+        self.arguments = arguments
+        self.seed = seed_of(arguments)
+        self.rerun_failed = bool(os.environ.get(RERUN_FAILED))
+        self.processes: set[subprocess.Popen[bytes]] = set()
+        self.stopped = False
+
+    def run(self) -> int:
+        """Run all lanes and print the summary; returns the exit status of the suite."""
+        with ExitStack() as stack:
+            files = [stack.enter_context(tempfile.TemporaryFile()) for _ in self.lanes[1:]]
+            pool = stack.enter_context(ThreadPoolExecutor(len(self.lanes)))
+            stack.enter_context(self._signals_handled())
+            outputs: list[IO[bytes] | None] = [None, *files]
+            lanes = list(pool.map(self._run_lane, self.lanes, outputs))
+            for file in files:
+                file.seek(0)
+                shutil.copyfileobj(file, sys.stdout.buffer)
+            sys.stdout.buffer.flush()
+        return self._summarize([result for lane in lanes for result in lane])
+
+    def _summarize(self, results: Sequence[Result]) -> int:
+        """Print the seed and the flaky tests; returns the first exit status that means failure.
+
+        With arguments (-k, -m ...) a run may select no test at all.
+        """
+        flaky = [test for result in results for test in result.flaky]
+        print(f"seed: {self.seed}" if self.seed else "seed: none, tests ran in file order")
+        for test in flaky:
+            print(f"flaky: {test}")
+        sys.stdout.flush()
+        accepted = {0, NO_TESTS_COLLECTED} if self.arguments else {0}
+        failures = [each.exit_status for each in results if each.exit_status not in accepted]
+        if failures:
+            return failures[0]
+        if self.stopped:
+            return INTERRUPTED
+        return TESTS_FAILED if len(flaky) > MAX_FLAKY else 0
+
+    def _run_lane(self, lane: Lane, output: IO[bytes] | None) -> list[Result]:
+        return [self._run(run, output) for run in lane if not self.stopped]
+
+    def _run(self, run: Run, output: IO[bytes] | None) -> Result:
+        if not self.rerun_failed:
+            return Result(self._pytest(run, output))
+        # Failures of an earlier run would otherwise be repeated, too.
+        exit_status = self._pytest(run, output, "--cache-clear")
+        if exit_status != TESTS_FAILED or self.stopped:
+            return Result(exit_status)
+        failed = failed_tests(run)
+        exit_status = self._pytest(run, output, *LAST_FAILED)
+        # Whatever else went wrong in the second run, such as a crash, proves nothing about a test.
+        passed = failed - failed_tests(run) if exit_status in {0, TESTS_FAILED} else set()
+        return Result(exit_status, tuple(sorted(passed)))
+
+    def _pytest(self, run: Run, output: IO[bytes] | None, *arguments: str) -> int:
+        seed = (f"--randomly-seed={self.seed}",) if self.seed else ()
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "pytest", *run.arguments, "-o", f"cache_dir={run.cache}"),
+                *(*seed, *self.arguments, *arguments),
+            ],
+            env={**with_bytecode(os.environ), **run.environment},
+            stdin=None if output is None else subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+        )
+        self.processes.add(process)
+        try:
+            return process.wait()
+        finally:
+            self.processes.discard(process)
+
+    @contextmanager
+    def _signals_handled(self) -> Iterator[None]:
+        previous = {number: signal.signal(number, self._stop) for number in STOP_SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        """Interrupt every pytest, which then stops its own processes and reports what it found.
+
+        The terminal sends Ctrl-C to the whole process group, so SIGINT is not sent a second time.
+        """
+        self.stopped = True
+        if number != signal.SIGINT:
+            for process in list(self.processes):
+                process.send_signal(signal.SIGINT)
+
+
+def seed_of(arguments: Sequence[str]) -> str:
+    """The seed of the random order, the same in all runs; empty when the order is not random."""
+    given = [*os.environ.get("PYTEST_ADDOPTS", "").split(), *arguments]
+    if "no:randomly" in given:
+        return ""
+    seeds = [each.partition("=")[2] for each in given if each.startswith("--randomly-seed=")]
+    return seeds[-1] if seeds else str(random.randrange(2**32))
+
+
+def failed_tests(run: Run) -> set[str]:
+    """The tests that have failed in this run, from the cache in which pytest notes them."""
+    path = run.cache / "v" / "cache" / "lastfailed"
+    return set(json.loads(path.read_text())) if path.exists() else set()
+
+
+def with_bytecode(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment, changed so that Python may write bytecode.
+
+    Dozens of processes start, and each would compile Django again. Where no bytecode may be
+    written, it goes into the virtual environment instead of beside the sources.
+    """
+    changed = dict(environment)
+    if changed.pop("PYTHONDONTWRITEBYTECODE", ""):
+        changed.setdefault("PYTHONPYCACHEPREFIX", str(Path(sys.prefix) / "bytecode"))
+    return changed
+
+
+if __name__ == "__main__":
+    sys.exit(Suite(LANES, sys.argv[1:]).run())

@@ -1,0 +1,185 @@
+"""``make test``: lanes run side by side, their output is shown in order, flaky tests are named."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.endtoend.running import PATIENCE, ROOT, eventually
+from tests.lanes import with_bytecode
+
+RUN_LANES = (
+    "import pathlib, sys; from tests.lanes import Run, Suite;"
+    "names = sorted(path.name for path in pathlib.Path().glob('test_*.py'));"
+    "runs = tuple(Run(name.removesuffix('.py'), (name,)) for name in names);"
+    "sys.exit(Suite([runs[:1], runs[1:]], sys.argv[1:]).run())"
+)
+FAILS_ONCE = "path = pathlib.Path('{name}-ran'); ran = path.exists(); path.touch(); assert ran"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with three test files, each with one test that passes."""
+    for name in ("first", "second", "third"):
+        write(tmp_path, name, "print('output of', __name__)")
+    return tmp_path
+
+
+def write(folder: Path, name: str, *bodies: str) -> None:
+    """Write a test file with one test for each body."""
+    tests = [f"def test_{name}_{number}():\n    {body}\n" for number, body in enumerate(bodies)]
+    (folder / f"test_{name}.py").write_text("import pathlib, time\n\n" + "\n".join(tests))
+
+
+def start_lanes(folder: Path, *arguments: str, rerun_failed: str = "") -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", RUN_LANES, *arguments], cwd=folder, text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+             "PYTEST_ADDOPTS": "-p randomly", "SMNB_RERUN_FAILED": rerun_failed},
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+
+
+def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
+    """The exit status and the whole output."""
+    text, _ = process.communicate(timeout=PATIENCE)
+    return process.returncode, text
+
+
+def last_lines(text: str) -> list[str]:
+    """The lines of the summary after the seed."""
+    lines = text.splitlines()
+    [seed] = [number for number, line in enumerate(lines) if line.startswith("seed: ")]
+    return lines[seed + 1 :]
+
+
+def test_the_output_of_all_lanes_is_shown_in_order(folder: Path) -> None:
+    status, text = finish(start_lanes(folder, "-s"))
+    assert status == 0
+    shown = [line.split()[-1] for line in text.splitlines() if "output of" in line]
+    assert [name.rstrip(".") for name in shown] == ["test_first", "test_second", "test_third"]
+
+
+@pytest.mark.parametrize("name", ["first", "third"])
+def test_a_failure_in_any_lane_fails_the_suite(folder: Path, name: str) -> None:
+    write(folder, name, "assert not 'broken'")
+    status, text = finish(start_lanes(folder))
+    assert status == 1
+    assert (text.count("1 passed"), text.count("1 failed")) == (2, 1)
+
+
+def test_a_failed_test_is_not_repeated_by_default(tmp_path: Path) -> None:
+    write(tmp_path, "second", FAILS_ONCE.format(name="second"))
+    status, text = finish(start_lanes(tmp_path))
+    assert status == 1
+    assert (text.count("1 failed"), text.count("1 passed")) == (1, 0)
+    assert last_lines(text) == []
+
+
+def test_a_test_that_passes_when_repeated_is_named_as_flaky(tmp_path: Path) -> None:
+    write(tmp_path, "second", FAILS_ONCE.format(name="second"))
+    status, text = finish(start_lanes(tmp_path, rerun_failed="1"))
+    assert status == 0
+    assert (text.count("1 failed"), text.count("1 passed")) == (1, 1)
+    assert last_lines(text) == ["flaky: test_second.py::test_second_0"]
+
+
+def test_a_test_that_fails_twice_fails_the_suite(tmp_path: Path) -> None:
+    write(tmp_path, "second", "assert not 'broken'", FAILS_ONCE.format(name="second"))
+    status, text = finish(start_lanes(tmp_path, rerun_failed="1"))
+    assert status == 1
+    assert (text.count("2 failed"), text.count("1 failed, 1 passed")) == (1, 1)
+    assert last_lines(text) == ["flaky: test_second.py::test_second_1"]
+
+
+@pytest.mark.parametrize(("in_last_run", "expected"), [(1, 0), (2, 1)])
+def test_more_than_two_flaky_tests_in_all_lanes_fail_the_suite(
+    tmp_path: Path, in_last_run: int, expected: int
+) -> None:
+    write(tmp_path, "first", FAILS_ONCE.format(name="first"))
+    bodies = [FAILS_ONCE.format(name=f"third-{number}") for number in range(in_last_run)]
+    write(tmp_path, "third", *bodies)
+    status, text = finish(start_lanes(tmp_path, rerun_failed="1"))
+    assert status == expected
+    assert last_lines(text) == [
+        "flaky: test_first.py::test_first_0",
+        *(f"flaky: test_third.py::test_third_{number}" for number in range(in_last_run)),
+    ]
+
+
+def test_a_failure_of_an_earlier_run_is_not_named_as_flaky(tmp_path: Path) -> None:
+    write(tmp_path, "second", FAILS_ONCE.format(name="second"))
+    assert finish(start_lanes(tmp_path))[0] == 1
+    write(tmp_path, "third", FAILS_ONCE.format(name="third"))
+    status, text = finish(start_lanes(tmp_path, "-k", "third", rerun_failed="1"))
+    assert status == 0
+    assert last_lines(text) == ["flaky: test_third.py::test_third_0"]
+
+
+def test_all_lanes_use_one_seed_which_is_printed_at_the_end(folder: Path) -> None:
+    status, text = finish(start_lanes(folder))
+    assert status == 0
+    seed = text.splitlines()[-1].removeprefix("seed: ")
+    assert seed.isdecimal()
+    assert text.count(f"Using --randomly-seed={seed}\n") == 3
+
+
+def test_a_given_seed_is_used_and_none_without_random_order(tmp_path: Path) -> None:
+    write(tmp_path, "first", "pass")
+    _, text = finish(start_lanes(tmp_path, "--randomly-seed=42"))
+    assert text.count("Using --randomly-seed=42\n") == 1
+    assert text.splitlines()[-1] == "seed: 42"
+    _, text = finish(start_lanes(tmp_path, "-p", "no:randomly"))
+    assert "randomly-seed" not in text
+    assert text.splitlines()[-1] == "seed: none, tests ran in file order"
+
+
+def test_a_run_in_which_no_test_is_selected_is_no_failure(folder: Path) -> None:
+    assert finish(start_lanes(folder, "-k", "second"))[0] == 0
+
+
+def test_a_run_without_any_test_is_a_failure(folder: Path) -> None:
+    (folder / "test_second.py").write_text("")
+    status, text = finish(start_lanes(folder))
+    assert (status, text.count("no tests ran")) == (5, 1)
+
+
+def test_a_signal_stops_all_lanes(folder: Path) -> None:
+    for name in ("first", "second"):
+        write(folder, name, f"pathlib.Path('{name}').touch(); time.sleep(600)")
+    process = start_lanes(folder)
+    eventually("both run", lambda: (folder / "first").exists() and (folder / "second").exists())
+    process.send_signal(signal.SIGTERM)
+    status, text = finish(process)
+    assert status != 0
+    assert text.count("KeyboardInterrupt") >= 2
+    assert "test_third" not in text
+
+
+def test_without_a_chromium_the_browser_tests_fail(tmp_path: Path) -> None:
+    (tmp_path / "test_page.py").write_text(
+        "from tests.browser.conftest import browser\n\n\ndef test_page(browser):\n    pass\n"
+    )
+    found = subprocess.run(
+        [sys.executable, "-m", "pytest", "test_page.py"], cwd=tmp_path, check=False,
+        # Nothing on the path and nothing in the cache, so none is found and none can be fetched.
+        env={"PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+             "PATH": str(tmp_path), "HOME": str(tmp_path)},
+        capture_output=True, text=True, timeout=PATIENCE,
+    )  # fmt: skip
+    assert found.returncode == 1, found.stdout
+    assert "No Chromium: set CHROMIUM=/path/to/chromium" in found.stdout
+    assert "skipped" not in found.stdout
+
+
+def test_where_no_bytecode_may_be_written_it_goes_into_the_virtual_environment() -> None:
+    assert with_bytecode({"PYTHONDONTWRITEBYTECODE": "1", "HOME": "/home"}) == {
+        "HOME": "/home",
+        "PYTHONPYCACHEPREFIX": f"{sys.prefix}/bytecode",
+    }
+    assert with_bytecode({"HOME": "/home"}) == {"HOME": "/home"}
