@@ -9,13 +9,12 @@ from typing import Any, cast
 from urllib.parse import parse_qs
 from uuid import UUID
 
-from asgiref.sync import sync_to_async
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
 from django.contrib.auth.models import User
 
-from sessions_app import checkpoints, connections, context, events, lifecycle, render, tokens
+from sessions_app import connections, context, events, lifecycle, tokens
 from sessions_app.errors import NotFound
 from sessions_app.grants import Grant
 from sessions_app.hub import TRY_LATER, Hub, Viewer, get_hub
@@ -108,9 +107,6 @@ class LiveConsumer(AsyncWebsocketConsumer):
             return
         with context.frame("catch_up"):
             await self.hub.catch_up(self.viewer, after)
-            if self.audience == events.OWNER:
-                for text in await _under_way(self.viewer):
-                    await self.send_text(text)
 
     async def send_text(self, text: str) -> None:
         await self.send(text_data=text)
@@ -181,14 +177,6 @@ def _after(text: str | None) -> int | None:
         return None
     after = found.get("after") if isinstance(found, dict) else None
     return after if isinstance(after, int) and not isinstance(after, bool) else None
-
-
-@sync_to_async
-def _under_way(viewer: Viewer) -> list[str]:
-    """The frames of streams under way: what was sent of them while this page was away is lost."""
-    found = checkpoints.frames(viewer.session_id)
-    made = (render.ephemeral(viewer.session_id, type_, data) for type_, data in found)
-    return [render.text_of(frame, events.OWNER, viewer.format) for frame in made]
 
 
 @database_sync_to_async

@@ -130,7 +130,8 @@ class Hub:
         return sum(v.address == address and v.audience == events.PUBLIC for v in everybody)
 
     async def catch_up(self, viewer: Viewer, after: int) -> None:
-        """Send everything since ``after``, in order, by the same function as live frames.
+        """Send everything since ``after``, in order, by the same function as live frames, and then
+        the text so far of streams under way.
 
         Live frames are held back meanwhile: what is handed out as we read is read in a next round.
         """
@@ -148,6 +149,11 @@ class Hub:
                 for text in texts:
                     await viewer.socket.send_text(text)
                 viewer.sent = max(viewer.sent, reached)
+                # In the same round: if the result of a stream is handed out after its text was
+                # read, the next round sends it after the text, and no page shows an old text.
+                if viewer.audience == events.OWNER:
+                    for text in await news.streams(viewer.session_id, viewer.format):
+                        await viewer.socket.send_text(text)
         finally:
             viewer.catching_up = False
 

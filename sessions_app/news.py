@@ -12,7 +12,7 @@ from django.db.models import Max, Min, Q, QuerySet
 from django.template import TemplateDoesNotExist, TemplateSyntaxError
 from django.urls import NoReverseMatch
 
-from sessions_app import events, render
+from sessions_app import checkpoints, events, render
 from sessions_app.models import SessionEvent, SessionStats
 
 log = structlog.get_logger(__name__)
@@ -92,6 +92,14 @@ def since(session_id: UUID, audience: str, format_: str, seq: int) -> tuple[list
             texts.append(text)
             prev = event.seq
     return texts, prev
+
+
+@sync_to_async
+def streams(session_id: UUID, format_: str) -> list[str]:
+    """The ephemeral frames with the text so far of streams under way, for the owner's page."""
+    found = checkpoints.frames(session_id)
+    made = (render.ephemeral(session_id, type_, data) for type_, data in found)
+    return [render.text_of(frame, events.OWNER, format_) for frame in made]
 
 
 def _last(rows: QuerySet[SessionEvent], low: int) -> int:

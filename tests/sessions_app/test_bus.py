@@ -98,13 +98,14 @@ def test_a_page_that_opens_and_closes_is_activity_too(
 
     async def visit() -> None:
         socket = WebsocketCommunicator(application, f"/ws/sessions/{session.pk}/", headers=headers)
-        await socket.connect()
+        connected, _ = await socket.connect(timeout=60)
+        assert connected
         for _ in range(300):
             seen[:] = [each async for each in Participant.objects.filter(session=session)]
             if seen:
                 break
             await asyncio.sleep(0.05)
-        await socket.disconnect()
+        await socket.disconnect(timeout=60)
 
     async_to_sync(visit)()
     (opened,) = seen

@@ -20,6 +20,7 @@ from tests.conftest import MakeSession
 pytestmark = pytest.mark.django_db(transaction=True)
 
 TOLD = {"title": "A mill turns", "text": "The mill at Harrow Ford"}
+PATIENCE = 60  # seconds; the default of one is too short for a first socket on a busy machine
 ClientOf = Callable[[User], Client]
 
 
@@ -81,8 +82,9 @@ async def test_a_page_that_comes_back_gets_the_text_so_far(
     socket = WebsocketCommunicator(
         application, f"/ws/sessions/{session.pk}/?format=json", headers=headers
     )
-    await socket.connect()
+    connected, _ = await socket.connect(timeout=PATIENCE)
+    assert connected
     await socket.send_json_to({"after": 10**9})
-    frame = await socket.receive_json_from()
-    await socket.disconnect()
+    frame = await socket.receive_json_from(timeout=PATIENCE)
+    await socket.disconnect(timeout=PATIENCE)
     assert (frame["type"], frame["seq"], frame["data"]) == (narration.NARRATION, None, TOLD)

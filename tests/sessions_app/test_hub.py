@@ -11,7 +11,7 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.db import DatabaseError, transaction
 
-from sessions_app import events, hub, lifecycle, news
+from sessions_app import checkpoints, events, hub, lifecycle, news
 from sessions_app.grants import Grant
 from sessions_app.models import Session
 from sessions_app.render import JSON
@@ -112,6 +112,27 @@ async def test_what_happens_while_a_viewer_catches_up_comes_after_it_and_once(
     assert [(each["prev"], each["seq"]) for each in listener.frames] == [
         (seq - 1, seq) for seq in seqs
     ]
+
+
+async def test_a_result_that_comes_while_a_viewer_catches_up_is_sent_after_the_text_so_far(
+    running_hub: hub.Hub, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listener, read = Listener(), news.streams
+    await running_hub.join(viewer := viewer_of(session, listener))
+    await sync_to_async(checkpoints.keep)(session.pk, "chat.delta", {"text": "One"})
+
+    async def streams(*asked: Any) -> list[str]:
+        found: list[str] = await read(*asked)
+        if found:
+            await sync_to_async(checkpoints.drop)(session.pk, "chat.delta")
+            result = await happen(session)
+            await until(lambda: running_hub.rooms[session.pk].last == result)
+        return found
+
+    monkeypatch.setattr(news, "streams", streams)
+    await running_hub.catch_up(viewer, running_hub.rooms[session.pk].last)
+    await until(lambda: len(listener.frames) == 2)
+    assert [frame["type"] for frame in listener.frames] == ["chat.delta", "session.changed"]
 
 
 async def test_a_viewer_is_live_again_after_a_catch_up_that_failed(
