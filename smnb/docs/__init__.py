@@ -1,1 +1,1 @@
-"""The served documentation: pages, and the tables and the diagram generated from the code."""
+"""The docs area of the studio: pages, with tables and a diagram generated from the code."""

@@ -1,8 +1,8 @@
-"""The state diagram as geometry: a small layout of the transitions of ``broadcast.states``.
+"""Lays out the transitions of ``broadcast.states`` as boxes and lines of the state diagram.
 
-The usual way through the states stands in a column, from the top down: a state's first row in the
-table leads on. Jumps inside the column run in lanes on its left. The other states stand on the
-right; what leads to them shares a trunk for each cause, what leads back runs above its target.
+The usual path through the states is a column from top to bottom; it follows the first row of each
+state in the table. Jumps inside the column run in lanes to its left. The other states are placed to
+the right: transitions to them share one trunk per cause, and transitions back run above their target.
 Lengths are in the units of the drawing.
 """
 
@@ -21,7 +21,7 @@ Table = Mapping[tuple[State, Cause], State]
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A state; ``x`` and ``y`` are its upper left corner."""
+    """The box of a state; ``x`` and ``y`` are its upper left corner."""
 
     state: State
     x: int
@@ -56,7 +56,7 @@ class Label:
 
 @dataclass(frozen=True, slots=True)
 class Jump:
-    """Transitions of one cause to one state, from several."""
+    """The transitions with one cause to one state, from one or more states."""
 
     cause: Cause
     to: State
@@ -65,7 +65,7 @@ class Jump:
 
 @dataclass(frozen=True, slots=True)
 class Diagram:
-    """``lines`` are paths of straight pieces, one for each transition, ending at its state."""
+    """The laid-out diagram; ``lines`` has one SVG path for each transition, ending at its state."""
 
     wide: int
     tall: int
@@ -75,17 +75,17 @@ class Diagram:
 
 
 def column_of(table: Table) -> list[State]:
-    """The usual way: from idle on along the first row of each state, until it closes."""
-    found = [State.IDLE]
+    """Returns the states on the usual path: from idle along the first row of each state."""
+    column = [State.IDLE]
     while True:
-        after = next(to for (before, _), to in table.items() if before == found[-1])
-        if after in found:
-            return found
-        found.append(after)
+        after = next(to for (before, _), to in table.items() if before == column[-1])
+        if after in column:
+            return column
+        column.append(after)
 
 
 def jumps_of(table: Table, column: list[State]) -> list[Jump]:
-    """All that is no step down the column, grouped by cause and target."""
+    """Returns all transitions that are no step down the column, grouped by cause and target."""
     steps = set(pairwise(column))
     grouped: dict[tuple[Cause, State], list[State]] = {}
     for (before, cause), after in table.items():
@@ -95,7 +95,7 @@ def jumps_of(table: Table, column: list[State]) -> list[Jump]:
 
 
 def draw(table: Table = TRANSITIONS) -> Diagram:
-    """Lay the whole table out."""
+    """Lays out the complete table."""
     column = column_of(table)
     jumps = jumps_of(table, column)
     inner = [one for one in jumps if {one.to, *one.froms} <= set(column)]
@@ -140,7 +140,7 @@ def _steps(table: Table, column: list[State], boxes: dict[State, Box]) -> Iterab
 
 
 def _lane(jump: Jump, x: int, boxes: dict[State, Box]) -> Part:
-    """Out of each state on the left, along the lane, and into the target."""
+    """Draws a jump inside the column: out of each state on the left, along the lane, to the target."""
     target = boxes[jump.to]
     upward = all(boxes[state].y > target.y for state in jump.froms)
     at = target.centre if upward else target.centre - OFF
@@ -151,7 +151,7 @@ def _lane(jump: Jump, x: int, boxes: dict[State, Box]) -> Part:
 
 
 def _trunk(jump: Jump, x: int, boxes: dict[State, Box]) -> Part:
-    """Out of each state on the right, along the trunk, and into a state beside the column."""
+    """Draws a jump to a state beside the column: out on the right and along the trunk."""
     target = boxes[jump.to]
     lines = [
         f"M{boxes[state].right} {boxes[state].centre + OFF}H{x}V{target.centre}H{target.x}"
@@ -161,7 +161,7 @@ def _trunk(jump: Jump, x: int, boxes: dict[State, Box]) -> Part:
 
 
 def _returns(jumps: list[Jump], boxes: dict[State, Box]) -> Iterable[Part]:
-    """Back into the column above the trunks, the longest way outermost."""
+    """Draws the jumps back into the column above the trunks, the longest outermost."""
     ordered = sorted(jumps, key=lambda one: -boxes[one.to].y)
     for number, jump in enumerate(ordered):
         source, target = boxes[jump.froms[0]], boxes[jump.to]

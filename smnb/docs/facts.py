@@ -1,4 +1,4 @@
-"""What each page of the docs is filled with: figures and tables, read from the code."""
+"""Template contexts of the docs pages: figures and tables read from the code."""
 
 from __future__ import annotations
 
@@ -52,9 +52,9 @@ from stories.types import FetchedPost
 
 
 def of(slug: str) -> dict[str, Any]:
-    """The context of one page's template."""
-    made = _MADE.get(slug)
-    return {"address": settings.PUBLIC_URL, **(made() if made else {})}
+    """Returns the template context of one page."""
+    context = _CONTEXTS.get(slug)
+    return {"address": settings.PUBLIC_URL, **(context() if context else {})}
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ def _desk() -> dict[str, Any]:
 
 
 def _offered() -> list[Command]:
-    """The commands that the producer may propose."""
+    """Returns the commands that a plan of the producer may contain."""
     return [each for each in all_commands() if each.name in plans.ALLOWED]
 
 
@@ -137,7 +137,7 @@ def _statistics() -> dict[str, Any]:
         "standard_pace": airing.STANDARD_PACE,
         "spans": [(size, statistics.POINTS, _span(size)) for size in series.SIZES],
         "shares": statistics.MOST_SHARES,
-        "fine_days": _kept("keep_fine_days"),
+        "fine_days": _default_days("keep_fine_days"),
         **_market(),
     }
 
@@ -190,8 +190,8 @@ def _market() -> dict[str, Any]:
     }
 
 
-def _kept(name: str) -> int:
-    """How many days are kept unless the workspace says otherwise."""
+def _default_days(name: str) -> int:
+    """Returns the default of a retention setting of the workspace, in days."""
     return int(getattr(Workspace(), name))
 
 
@@ -200,7 +200,7 @@ def _span(minutes: int) -> str:
 
 
 def _spelled(length: timedelta) -> str:
-    """A length in the largest unit that it is a whole number of."""
+    """Returns a duration in the largest unit of which it is a whole number."""
     seconds = int(length.total_seconds())
     for unit, size in (("day", 86_400), ("hour", 3600), ("minute", 60)):
         if seconds >= 2 * size and seconds % size == 0:
@@ -214,9 +214,9 @@ def _hours(length: timedelta) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A post of a certain kind and what the code scores it at."""
+    """An example post and its score."""
 
-    said: str
+    description: str
     engagement: float
     recency: float
     quality: float
@@ -225,33 +225,38 @@ class Example:
 
 
 _BODY = "word " * 150
-_KINDS: tuple[tuple[str, dict[str, Any], int], ...] = (
+_EXAMPLE_POSTS: tuple[tuple[str, dict[str, Any], int], ...] = (
     ("900 votes, 200 comments, one hour old, 150 words", {"score": 900, "comments": 200}, 1),
     ("from a feed, one hour old, 150 words", {}, 1),
-    ("from a feed, one day old, a headline alone", {"body": ""}, 24),
+    ("from a feed, one day old, headline only", {"body": ""}, 24),
 )
 
 
 def examples() -> list[Example]:
-    """Posts scored just now by the scoring itself."""
+    """Returns example posts, scored by the scoring code."""
     now = datetime.now(UTC)
-    return [_example(said, now, now - timedelta(hours=hours), kind) for said, kind, hours in _KINDS]
+    return [
+        _example(description, now, now - timedelta(hours=hours), fields)
+        for description, fields, hours in _EXAMPLE_POSTS
+    ]
 
 
-def _example(said: str, now: datetime, published: datetime, kind: dict[str, Any]) -> Example:
+def _example(
+    description: str, now: datetime, published: datetime, fields: dict[str, Any]
+) -> Example:
     post = FetchedPost(
         external_id="1",
         title="Town council opens the new bridge today",
         url="https://example.org/bridge",
         published_at=published,
-        **{"body": _BODY, **kind},
+        **{"body": _BODY, **fields},
     )
-    found = scoring.score(post, now)
-    return Example(said, priority=found.priority, label=found.label, **found.parts)
+    score = scoring.score(post, now)
+    return Example(description, priority=score.priority, label=score.label, **score.parts)
 
 
 def _audience() -> dict[str, Any]:
-    return {"options": OPTIONS, "addresses": PARTS, "sound_days": _kept("keep_sounds_days")}
+    return {"options": OPTIONS, "addresses": PARTS, "sound_days": _default_days("keep_sounds_days")}
 
 
 def _artifacts() -> dict[str, Any]:
@@ -260,7 +265,7 @@ def _artifacts() -> dict[str, Any]:
         "quota_mb": Workspace().artifact_quota_mb,
         "upload_mb": settings.SMNB.limit_upload_mb,
         "picture_mb": uploads.MOST_PICTURE // artifacts.MEGABYTE,
-        "event_days": _kept("keep_events_days"),
+        "event_days": _default_days("keep_events_days"),
         "log_lines": bundles.LINES,
         "grace_minutes": int(artifact_care.GRACE // 60),
     }
@@ -279,16 +284,19 @@ def _api() -> dict[str, Any]:
             "go_live": env.limit_go_live,
         },
         "closes": CLOSES,
-        "answer_days": _kept("keep_answers_days"),
+        "answer_days": _default_days("keep_answers_days"),
         "asks": consumers.ASKS_PER_10_S,
     }
 
 
 CLOSES = (
-    (consumers.NOT_UNDERSTOOD, "What was sent is not understood. Send after and a number alone."),
-    (consumers.SIGN_IN, "Nobody is signed in, or the token is not valid. Sign in again."),
-    (consumers.NO_SESSION, "There is no such session for you, or the watch link was revoked."),
-    (hub.TRY_LATER, "Too many sockets or questions. Connect again later."),
+    (consumers.NOT_UNDERSTOOD, 'The message is invalid. Send only {"after": seq}.'),
+    (consumers.SIGN_IN, "Not signed in, or the token is invalid. Sign in again."),
+    (
+        consumers.NO_SESSION,
+        "The session does not exist or belongs to another user, or the link was revoked.",
+    ),
+    (hub.TRY_LATER, "Too many sockets or messages. Connect again later."),
 )
 
 
@@ -306,7 +314,7 @@ def _operations() -> dict[str, Any]:
     }
 
 
-_MADE: dict[str, Callable[[], dict[str, Any]]] = {
+_CONTEXTS: dict[str, Callable[[], dict[str, Any]]] = {
     "sources-and-keys": _sources,
     "going-live": _going_live,
     "desk": _desk,

@@ -1,4 +1,4 @@
-"""The pages of the docs in their order, and what stands on one of them."""
+"""The docs pages in order, and the headings of a page."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ class DocsPage:
 
 PAGES = (
     DocsPage("getting-started", "Getting started", "From the first start to the first story."),
-    DocsPage("sources-and-keys", "Sources and keys", "Reddit, feeds, the recording, your keys."),
+    DocsPage("sources-and-keys", "Sources and keys", "Reddit, feeds, the recording and your keys."),
     DocsPage("going-live", "Going live", "On and off air, control modes, holds and errors."),
     DocsPage("desk", "The desk", "The rundown, corrections, threads and search."),
     DocsPage(
         "writers-room", "The writers' room", "Drafts by several agents, from keywords to air."
     ),
-    DocsPage("statistics-explained", "Statistics explained", "What every figure counts."),
+    DocsPage("statistics-explained", "Statistics explained", "What each figure counts."),
     DocsPage(
-        "ai-chain", "The AI chain", "What models are told, in which order, and if it is whole."
+        "ai-chain", "The AI chain", "What models receive, in which order, and how it is checked."
     ),
-    DocsPage("memory", "Memory and recaps", "What is remembered, summed up, forgotten and filed."),
+    DocsPage("memory", "Memory and recaps", "What models remember, summaries, resets and recaps."),
     DocsPage("api", "API", "Tokens, endpoints, commands, sockets and events."),
-    DocsPage("operations", "Operations", "Variables, commands, audits, backups, versions."),
+    DocsPage("operations", "Operations", "Variables, commands, audits, backups and upgrades."),
     DocsPage(
-        "artifacts", "Artifacts", "Recordings, screenshots, logs, exports: files of a session."
+        "artifacts", "Artifacts", "Files of a session: recordings, screenshots, logs and exports."
     ),
-    DocsPage("transfer", "Export and import", "A session as a file, in from one, and forked."),
+    DocsPage("transfer", "Export and import", "Export, import, clone and fork a session."),
     DocsPage("audience", "The audience", "Watch page, voice, overlay, feeds and podcast."),
 )
 
@@ -51,7 +51,7 @@ def page_of(slug: str) -> DocsPage | None:
 
 
 def neighbours(page: DocsPage) -> tuple[DocsPage | None, DocsPage | None]:
-    """The page before and the page after, None at either end."""
+    """Returns the previous and the next page; None at either end."""
     at = PAGES.index(page)
     return (
         PAGES[at - 1] if at else None,
@@ -69,7 +69,7 @@ class Heading:
 
 
 def headings(html: str) -> list[Heading]:
-    """The headings of a text of ours, each ``<h2 id="…">`` or ``<h3 id="…">`` around a link to itself."""
+    """Returns the headings of a page, each ``<h2 id="…">`` or ``<h3 id="…">`` around a link to itself."""
     return [
         Heading(int(level), anchor, unescape(_TAG.sub("", text)))
         for level, anchor, text in _HEADING.findall(html)

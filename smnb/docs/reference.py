@@ -1,4 +1,4 @@
-"""Tables generated from the code: variables, commands, endpoints, events. Nothing is typed twice."""
+"""Reference tables generated from the code: variables, commands, endpoints, events."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ UNSET = "unset"
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """A variable of the environment; ``default`` is never a secret, nor a path of a machine."""
+    """An environment variable; ``default`` is never a secret or a path of the machine."""
 
     name: str
     default: str
@@ -50,7 +50,7 @@ def _default(value: object) -> str:
 
 
 def _allowed(field: FieldInfo) -> str:
-    """What the field takes, in words: its kind and its bounds."""
+    """Returns the allowed values of a field in words: its type and its bounds."""
     if field.annotation is bool:
         return "0 or 1"
     bounds = {
@@ -71,7 +71,7 @@ class Command:
 
 
 def registry() -> list[Command]:
-    """The commands that forms, API and command line share."""
+    """Returns the commands that forms, API and command line share."""
     return [
         Command(each.name, fields_of(each.payload.model_json_schema()), each.meaning)
         for each in commands.all_commands()
@@ -80,7 +80,7 @@ def registry() -> list[Command]:
 
 @dataclass(frozen=True, slots=True)
 class Management:
-    """A command of ``manage.py``: how it is called, and its own help."""
+    """A command of ``manage.py`` with its usage and its help text."""
 
     name: str
     usage: str
@@ -89,7 +89,7 @@ class Management:
 
 @cache
 def management() -> tuple[Management, ...]:
-    """Our commands, found as manage.py finds them; each module is loaded once."""
+    """Returns our management commands; each module is loaded once."""
     ours = sorted((name, app) for name, app in get_commands().items() if app in OURS)
     loaded = [(name, load_command_class(str(app), name)) for name, app in ours]
     return tuple(
@@ -123,7 +123,7 @@ class EventType:
 
 def event_types() -> list[EventType]:
     public = events.public_types()
-    return [EventType(type_, said, type_ in public) for type_, said in events.types().items()]
+    return [EventType(type_, meaning, type_ in public) for type_, meaning in events.types().items()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +134,7 @@ class Endpoint:
 
 
 def endpoints() -> list[Endpoint]:
-    """What /api/openapi.json describes, one row for each method of each path."""
+    """Returns the endpoints in /api/openapi.json, one row for each method of each path."""
     return [
         Endpoint(method.upper(), path, operation["description"].partition("\n")[0])
         for path, methods in api.get_openapi_schema()["paths"].items()
@@ -143,10 +143,10 @@ def endpoints() -> list[Endpoint]:
 
 
 def topics() -> list[tuple[str, str, list[str]]]:
-    """Each topic of the bus with what happens and the modules that hear of it."""
+    """Returns the name, the meaning and the subscribing modules of each hook."""
     return [(topic.name, topic.meaning, topic.listeners()) for topic in bus.topics()]
 
 
 def audit_names() -> list[tuple[str, str]]:
-    """Each audit with the invariant that it checks."""
+    """Returns each audit with the invariant that it checks."""
     return [(name, audits.meaning_of(name)) for name in audits.names()]

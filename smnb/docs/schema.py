@@ -1,4 +1,4 @@
-"""JSON schemas of payloads in a few words, for people."""
+"""Describes JSON schemas of command payloads in words."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A field of a command's payload; ``type`` is in words."""
+    """A field of a command's payload; ``type`` is a description in words."""
 
     name: str
     type: str
@@ -31,7 +31,7 @@ def fields_of(schema: dict[str, Any]) -> list[Field]:
 
 
 def _type(schema: dict[str, Any], defs: dict[str, Any]) -> str:
-    """A JSON schema in a few words, with its bounds or its choices."""
+    """Describes a JSON schema with its bounds or its choices."""
     if "$ref" in schema:
         return _object(defs[schema["$ref"].rpartition("/")[2]], defs)
     if "anyOf" in schema:
@@ -47,7 +47,7 @@ def _type(schema: dict[str, Any], defs: dict[str, Any]) -> str:
 
 
 def _is_shown(one: dict[str, Any]) -> bool:
-    """Left out are null, which is the absence, and the pattern of a number written as text."""
+    """Hides null, which means that the field is absent, and the pattern of a number sent as text."""
     return one.get("type") != "null" and "pattern" not in one
 
 

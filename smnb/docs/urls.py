@@ -1,4 +1,4 @@
-"""Addresses of the docs."""
+"""URLs of the docs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The views of the docs: a page is its template, filled with what the code says of itself."""
+"""Views of the docs: each page is a template with figures and tables read from the code."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def contents(request: SignedIn) -> HttpResponse:
 @require_safe
 @signed_in
 def page(request: SignedIn, slug: str) -> HttpResponse:
-    found = page_of(slug)
-    if found is None:
-        raise Http404("There is no such page in the docs.")
-    text = render_to_string(found.template, facts.of(slug), request)
-    before, after = neighbours(found)
+    page_ = page_of(slug)
+    if page_ is None:
+        raise Http404("The docs have no such page.")
+    text = render_to_string(page_.template, facts.of(slug), request)
+    before, after = neighbours(page_)
     context = {
         "pages": PAGES,
-        "page": found,
+        "page": page_,
         "text": text,
         "headings": headings(text),
         "before": before,

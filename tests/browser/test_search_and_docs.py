@@ -119,5 +119,5 @@ def test_the_state_diagram_says_in_words_what_it_draws(owner: Page, studio: Stud
     owner.goto(f"{studio.url}/docs/going-live/")
     drawing = owner.get_by_role("img", name="The states of a broadcast")
     expect(drawing).to_be_visible()
-    expect(drawing.locator("desc")).to_contain_text("idle goes by")
+    expect(drawing.locator("desc")).to_contain_text("idle to initializing on initialize")
     expect(owner.get_by_role("table").first).to_contain_text("idle")
