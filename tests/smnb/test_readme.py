@@ -1,4 +1,4 @@
-"""The README tells the truth: its variables, commands, addresses and links are those of the code."""
+"""Variables, commands, URLs and links in README.md and the other documents agree with the code."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROWS = {
     name: default.strip(" `")
     for name, default in re.findall(r"^\| `([A-Z_]+)` \|([^|]*)\|", README, re.MULTILINE)
 }
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def _shown(default: object) -> str:
@@ -50,12 +50,14 @@ def test_every_command_that_is_typed_exists(document: Path) -> None:
     assert set(re.findall(r"manage\.py ([a-z_]+)", text)) <= get_commands().keys()
 
 
-def test_every_make_target_that_is_named_exists() -> None:
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_make_target_that_is_named_exists(document: Path) -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    assert set(re.findall(r"(?:`|^)make ([a-z]+)", README, re.MULTILINE)) <= targets
+    named = re.findall(r"(?:`|^)make ([a-z]+)", document.read_text(), re.MULTILINE)
+    assert set(named) <= targets
 
 
-def test_every_address_of_the_examples_is_one_of_the_api() -> None:
+def test_every_url_of_the_examples_is_one_of_the_api() -> None:
     paths = re.findall(r"\$API(/[a-z/$ID]*)", README)
     assert paths
     for path in paths:
