@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from tests import architecture_diagram
 
 DOCUMENT = """\
@@ -80,3 +82,16 @@ def test_a_new_diagram_replaces_the_old_one() -> None:
         "<!-- end of diagram -->",
         "",
     ]
+
+
+def test_every_file_and_folder_of_the_document_exists() -> None:
+    document = architecture_diagram.DOCUMENT.read_text()
+    named = re.findall(r"`((?:\w+/)+(?:[\w.]+\.\w+)?)`", document)
+    assert len(named) > 50
+    assert [path for path in named if not (architecture_diagram.ROOT / path).exists()] == []
+
+
+def test_the_diagram_of_the_document_is_that_of_the_code() -> None:
+    document = architecture_diagram.DOCUMENT.read_text()
+    paths = architecture_diagram.paths_of_walk(document)
+    assert architecture_diagram.with_diagram(document, paths) == document
