@@ -9,21 +9,22 @@ from django.db import transaction
 from django.db.models import Q
 
 from broadcast import orchestrator
-from broadcast.audience import sounds
 from broadcast.models import Airing, Broadcast
+from broadcast.speech import sounds
 from broadcast.states import State
-from sessions_app import events, steps
-from sessions_app.bus import Topic
+from sessions_app.background import steps
+from sessions_app.background.steps import Claim, Kind
 from sessions_app.errors import Conflict, StaleClaim
+from sessions_app.events import recorder
+from sessions_app.events.statistics import Extra
+from sessions_app.hooks import Topic
 from sessions_app.models import Session
-from sessions_app.series import Extra
-from sessions_app.steps import Claim, Kind
-from stories import feed
+from stories import stories
 from stories.models import Story
 from stories.text import reading_seconds
 
-AIRED = events.declare("story.aired", "A story went on air.", public=True)
-FINISHED = events.declare("story.finished", "A story's time on air ended.", public=True)
+AIRED = recorder.declare("story.aired", "A story went on air.", public=True)
+FINISHED = recorder.declare("story.finished", "A story's time on air ended.", public=True)
 
 on_change: Topic[[Story]] = Topic(
     "story.moved", "A story is written, aired, corrected or pulled; its event is still to come."
@@ -53,7 +54,7 @@ def now_airing(session: Session) -> Airing | None:
 
 def waiting(session: Session) -> Story | None:
     """The oldest story that was written and is neither aired nor refused."""
-    return feed.waiting(session).first()
+    return stories.waiting(session).first()
 
 
 def _may_air(session: Session, at: datetime) -> Q:
@@ -74,7 +75,7 @@ def air_next(run: Broadcast) -> Airing | None:
     session, at = run.session, steps.now()
     if now_airing(session) is not None:
         return None
-    story = feed.next_up(session).filter(_may_air(session, at)).first()
+    story = stories.next_up(session).filter(_may_air(session, at)).first()
     if story is None:
         return None
     if not Story.objects.filter(pk=story.pk, state=story.state).update(state=Story.State.AIRING):
@@ -91,21 +92,23 @@ def air_next(run: Broadcast) -> Airing | None:
 
 
 def payload(airing: Airing) -> dict[str, Any]:
-    return feed.payload(airing.story, events.stamp(airing.aired_at), events.stamp(airing.finish_at))
+    return stories.payload(
+        airing.story, recorder.stamp(airing.aired_at), recorder.stamp(airing.finish_at)
+    )
 
 
 def shown(story: Story) -> dict[str, Any]:
     """A story for its owner, with the moments of its latest airing."""
     latest = Airing.objects.filter(story=story).order_by("-id").first()
     if latest is None:
-        return feed.payload(story)
-    return feed.payload(story, events.stamp(latest.aired_at), events.stamp(latest.finish_at))
+        return stories.payload(story)
+    return stories.payload(story, recorder.stamp(latest.aired_at), recorder.stamp(latest.finish_at))
 
 
 def _record(type_: str, airing: Airing) -> None:
     story = payload(airing)
     shown = {"story": story, "public": {"story": sounds.public(story)}}
-    events.record(airing.session, type_, shown, None, Extra({"aired": int(type_ == AIRED)}))
+    recorder.record(airing.session, type_, shown, None, Extra({"aired": int(type_ == AIRED)}))
 
 
 def _end(airing: Airing, at: datetime) -> bool:
@@ -145,7 +148,7 @@ def hold_story(session: Session, story_id: int) -> tuple[Broadcast | None, Story
     The run is taken first: whoever puts a story on or off the air has it.
     """
     run = live_run(session)
-    return run, feed.find(session, story_id, hold=True)
+    return run, stories.find(session, story_id, hold=True)
 
 
 def decide(session: Session, story_id: int, approve: bool) -> Story:
@@ -157,7 +160,7 @@ def decide(session: Session, story_id: int, approve: bool) -> Story:
             raise Conflict("The story does not wait any more.", state=story.state)
         Story.objects.filter(pk=story.pk).update(state=verdict)
         story.state = verdict
-        events.record(session, feed.DECIDED, {"story": feed.payload(story)})
+        recorder.record(session, stories.DECIDED, {"story": stories.payload(story)})
         go_on(run)
     return story
 

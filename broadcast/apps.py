@@ -13,50 +13,41 @@ class BroadcastConfig(AppConfig):
         from broadcast import (
             airing,
             audits,
-            compaction,
-            copydesk,
-            desk,
-            drafting_desk,
-            forking,
-            host,
-            narration,
+            editorial,
             orchestrator,
-            planning,
             producer,
             recaps,
             recordings,
-            run_heads,
             rundown,
-            slots,
-            wishes,
+            session_commands,
         )
-        from broadcast.audience import episodes, shelf, speaking
-        from broadcast.chat import answers, decisions
-        from broadcast.transfer import exporting, importing
+        from broadcast.chat import answerer, plans
+        from broadcast.host import memory, narration, worker
+        from broadcast.schedule import slots
+        from broadcast.speech import episode_artifacts, episodes, recorder
+        from broadcast.studio.drafting import publish
+        from broadcast.transfer import exporter, fork, importer
 
         # Subscribers of one topic, rules and audits run in the order in which they register.
         audits.register()
         airing.register()
         episodes.register()
-        shelf.register()
-        speaking.register()
-        answers.register()
-        decisions.register()
-        compaction.register()
-        copydesk.register()
-        desk.register()
-        drafting_desk.register()
-        forking.register()
-        host.register()
+        episode_artifacts.register()
+        recorder.register()
+        answerer.register()
+        plans.register()
+        memory.register()
+        editorial.register()
+        session_commands.register()
+        publish.register()
+        fork.register()
+        worker.register()
         narration.register()
         orchestrator.register()
-        planning.register()
+        slots.register()
         producer.register()
         recaps.register()
         recordings.register()
-        run_heads.register()
         rundown.register()
-        slots.register()
-        exporting.register()
-        importing.register()
-        wishes.register()
+        exporter.register()
+        importer.register()

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from math import ceil, floor, log10
 
-from sessions_app import events
+from sessions_app.events import recorder
 
 WIDTH, HEIGHT = 420, 200
 LEFT, RIGHT, TOP, BOTTOM = 68, 24, 12, 30
@@ -237,7 +237,7 @@ def _moments(plan: Plan, scale: Scale) -> list[Tick]:
         if (int(at.timestamp()) // 60) % every == 0
     ]
     return [
-        Tick(scale.x(index), HEIGHT - 10, _word(at, minutes), events.stamp(at) or "")
+        Tick(scale.x(index), HEIGHT - 10, _word(at, minutes), recorder.stamp(at) or "")
         for index, at in found
     ]
 
@@ -256,7 +256,7 @@ def _word(at: datetime, minutes: int) -> str:
 def _rows(plan: Plan, series: Sequence[Series]) -> list[Row]:
     found = zip(plan.moments, _columns(series), strict=True)
     return [
-        Row(events.stamp(at) or "", f"{at.day} {at:%b, %H:%M} UTC", _cells(plan, values))
+        Row(recorder.stamp(at) or "", f"{at.day} {at:%b, %H:%M} UTC", _cells(plan, values))
         for at, values in found
         if any(values)
     ][::-1]

@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from django.db.models import Count, F, Max, Min, OuterRef, QuerySet, Subquery, Sum
 
 from sessions_app.errors import Forbidden
-from sessions_app.events import stamp
+from sessions_app.events.recorder import stamp
 from sessions_app.models import Session, SessionStats
 from stories.models import QuarantinedRecord, Story
 

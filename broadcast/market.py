@@ -12,11 +12,12 @@ from django.urls import reverse
 from broadcast import charts, orchestrator
 from broadcast.models import Broadcast
 from broadcast.states import ON_AIR
-from sessions_app import events, steps
+from sessions_app.background import steps
 from sessions_app.errors import Invalid
+from sessions_app.events import recorder
+from sessions_app.events.statistics import SIZES
 from sessions_app.models import Session, SessionStats
-from sessions_app.series import SIZES
-from stories.market import drawing, quotes, scores
+from stories.market import quotes, scores, treemap
 from stories.market.quotes import Kind, Market, Quote
 from stories.models import Trend
 
@@ -90,8 +91,8 @@ def page(session: Session, asked: Wanted) -> dict[str, Any]:
         "early": market.early,
         "early_minutes": 2 * scores.WINDOW * market.size,
         "frozen": now is None,
-        "at": events.stamp(market.at),
-        "maps": drawing.maps(market.quotes),
+        "at": recorder.stamp(market.at),
+        "maps": treemap.maps(market.quotes),
         "rows": [row(quote) for quote in ordered(market.quotes, asked)],
         "columns": [_column(session, asked, *column) for column in COLUMNS],
         "kinds": [
@@ -102,7 +103,7 @@ def page(session: Session, asked: Wanted) -> dict[str, Any]:
         "query": asked.query(session),
         # One lookup of the address, not one for each of a hundred links.
         "base": reverse("market_trend", args=(session.pk, 0)).removesuffix("0/"),
-        "legend": [(step, drawing.SIGNS[step], drawing.STEP_WORDS[step]) for step in (2, 1, 0, -1, -2)],
+        "legend": [(step, treemap.SIGNS[step], treemap.STEP_WORDS[step]) for step in (2, 1, 0, -1, -2)],
         "explained": explained(),
     }  # fmt: skip
 
@@ -134,15 +135,15 @@ def row(quote: Quote) -> dict[str, Any]:
         "phase": score.phase,
         "momentum": signed(score.momentum),
         "step": scores.step_of(score.momentum),
-        "sign": drawing.SIGNS[scores.step_of(score.momentum)],
-        "volume": drawing.posts(trend.posts),
+        "sign": treemap.SIGNS[scores.step_of(score.momentum)],
+        "volume": treemap.posts(trend.posts),
         "engagement": f"{round(quote.per_post):,} a post",
         "priority": f"{trend.quality / max(trend.posts, 1):.0%}",
         "share": f"{trend.told:,} of {trend.posts:,}",
-        "last_at": events.stamp(trend.last_at),
+        "last_at": recorder.stamp(trend.last_at),
         "last_word": f"{trend.last_at:%H:%M} UTC",
         "points": points(score.parts),
-        "line": drawing.line(quote.buckets),
+        "line": treemap.line(quote.buckets),
     }
 
 
@@ -188,7 +189,7 @@ def listing(session: Session, kind: str, size: int) -> dict[str, Any]:
         raise Invalid(f"size: one of {', '.join(map(str, SIZES))} minutes.")
     found = quotes.read(session, kind, size, moment(orchestrator.latest(session)))
     return {
-        "at": events.stamp(found.at),
+        "at": recorder.stamp(found.at),
         "size": found.size,
         "items": [payload(quote) for quote in found.quotes],
     }
@@ -204,8 +205,8 @@ def payload(quote: Quote) -> dict[str, Any]:
         "posts": trend.posts,
         "told": trend.told,
         "engagement": trend.engagement,
-        "first_at": events.stamp(trend.first_at),
-        "last_at": events.stamp(trend.last_at),
+        "first_at": recorder.stamp(trend.first_at),
+        "last_at": recorder.stamp(trend.last_at),
         "score": score.value,
         "parts": dict(score.parts),
         "tier": score.tier,

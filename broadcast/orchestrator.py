@@ -3,6 +3,8 @@
 Each transition is one conditional UPDATE on (id, state, epoch), together with its StateChange and
 its event in one transaction. The first steps of a run are inserted in the transition to starting,
 so they cannot hold another session.
+
+What runs keep of the AI chain: each its own latest link.
 """
 
 from __future__ import annotations
@@ -14,21 +16,28 @@ from typing import Any
 import structlog
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
-from django.db.models import F, Max, QuerySet
+from django.db.models import F, Max, OuterRef, Q, QuerySet, Subquery
 
 from broadcast.models import Airing, Broadcast, StateChange
 from broadcast.states import BUSY, ON_AIR, REAPER, Cause, State, allowed, follow
-from sessions_app import context, events, lifecycle, sparing, steps, sweeper
-from sessions_app.bus import Topic
+from sessions_app import constraints, context, sessions
+from sessions_app.ai_chain import chain, status
+from sessions_app.ai_chain.chain import Operation
+from sessions_app.background import steps, sweeper
+from sessions_app.background.steps import Claim
 from sessions_app.errors import Conflict, StaleClaim
-from sessions_app.models import Session, Step
-from sessions_app.steps import Claim
+from sessions_app.events import recorder
+from sessions_app.hooks import Topic
+from sessions_app.models import AILink, AITransition, Chain, Session, Step
 from stories.models import Source, TokenUsage
 
 log = structlog.get_logger(__name__)
 
-STATE = events.declare("broadcast.state", "The run changed its state or its hold.", public=True)
+
+STATE = recorder.declare("broadcast.state", "The run changed its state or its hold.", public=True)
+
 POLL, NARRATE, FINISH_AIRING = "poll", "narrate", "finish_airing"
+
 
 REFUSALS = {
     State.IDLE: "Nothing is on air.",
@@ -40,9 +49,11 @@ REFUSALS = {
     State.ERROR: "The last run ended in an error: press Recover, or Stop to close it.",
 }
 
+
 on_leaving_air: Topic[[Broadcast, datetime]] = Topic(
     "run.left-air", "A live run leaves the air at this moment."
 )
+
 on_rest: Topic[[Broadcast]] = Topic("run.rested", "A run came to rest.")
 
 
@@ -68,8 +79,8 @@ def payload(run: Broadcast | None) -> dict[str, Any]:
         "state": str(state),
         "run": run.number if run else None,
         "hold": run.hold if run else None,
-        "live_at": events.stamp(run.live_at) if run and live else None,
-        "since": events.stamp(run.since) if run else None,
+        "live_at": recorder.stamp(run.live_at) if run and live else None,
+        "since": recorder.stamp(run.since) if run else None,
         "last_error": run.last_error if run else "",
         "can_start": state == State.IDLE,
         "can_stop": allowed(state, Cause.STOP),
@@ -110,7 +121,7 @@ def transition(
         seconds = _leave_air(run, at) if before == State.LIVE else 0
         if after == State.IDLE:
             on_rest.tell(run)
-        event = events.record(
+        event = recorder.record(
             run.session, STATE, _event(run, before, cause), on_air_seconds=seconds
         )
         StateChange.objects.create(
@@ -141,7 +152,7 @@ def start(session: Session, actor: User | None) -> Broadcast:
     Raises Conflict when a run is active (also when somebody else was faster), when the session is
     archived, or when it has no source to read.
     """
-    lifecycle.require_open(session)
+    sessions.require_open(session)
     if not Source.objects.filter(session=session, enabled=True).exists():
         raise Conflict(
             "The session has no source to read. Add one, for instance the recording.",
@@ -157,7 +168,7 @@ def start(session: Session, actor: User | None) -> Broadcast:
 
 def _open_run(session: Session, actor: User | None) -> Broadcast:
     # Held until the commit, so that nobody files it away meanwhile.
-    lifecycle.require_open(lifecycle.hold(session))
+    sessions.require_open(sessions.hold(session))
     if (run := active(session)) is not None:
         raise _conflict(run)
     last = Broadcast.objects.filter(session=session).aggregate(last=Max("number"))["last"] or 0
@@ -253,7 +264,7 @@ def set_hold(run: Broadcast, hold: dict[str, Any] | None) -> None:
         return
     Broadcast.objects.filter(pk=run.pk).update(hold=hold)
     run.hold = hold
-    events.record(run.session, STATE, _event(run, run.state, "hold" if hold else "released"))
+    recorder.record(run.session, STATE, _event(run, run.state, "hold" if hold else "released"))
 
 
 def _reap(up: float) -> None:
@@ -303,7 +314,54 @@ def _refuse_archiving(session: Session) -> str:
     return "The session is on air. Stop the broadcast first." if active(session) else ""
 
 
+def _hold_run(session: Session, operation: Operation) -> None:
+    """Take the run before the chain, as everywhere, for ``_note_run`` writes it afterwards."""
+    if operation.run_number is not None:
+        rows = Broadcast.objects.select_for_update(no_key=True)
+        rows.filter(session=session, number=operation.run_number).values_list("pk").first()
+
+
+def _note_run(link: AILink, _chain: Chain) -> None:
+    if link.run_number is not None:
+        run = Broadcast.objects.filter(session=link.session_id, number=link.run_number)
+        run.update(ai_head=link)
+
+
+def _astray(session: Session) -> QuerySet[Broadcast]:
+    """Runs that do not keep their latest link, which stands in ``true_head``."""
+    own = AILink.objects.filter(session=OuterRef("session"), run_number=OuterRef("number"))
+    runs = Broadcast.objects.filter(session=session)
+    runs = runs.annotate(true_head=Subquery(own.order_by("-number").values("pk")[:1]))
+    both = Q(ai_head=F("true_head")) | Q(ai_head=None, true_head=None)
+    return runs.exclude(both)
+
+
+def _runs_agree(session: Session) -> list[str]:
+    """What is wrong with the heads that runs keep."""
+    numbers = _astray(session).order_by("number").values_list("number", flat=True)
+    return [f"run {number} does not keep its latest link" for number in numbers]
+
+
+def _recover_head(session: Session) -> str:
+    numbers = list(_astray(session).order_by("number").values_list("number", flat=True))
+    if not numbers:
+        return ""
+    # Locked first and read again: an operation that joins meanwhile has its run, too.
+    runs = Broadcast.objects.filter(session=session, number__in=numbers)
+    list(runs.select_for_update(no_key=True).order_by("number").values_list("pk"))
+    for run in _astray(session).filter(number__in=numbers):
+        Broadcast.objects.filter(pk=run.pk).update(ai_head=run.true_head)  # type: ignore[attr-defined]
+    named = ", ".join(map(str, numbers))
+    return f"Run {named} lost its latest link of the AI chain; it is put right."
+
+
 def register() -> None:
     sweeper.register(_reap)
-    lifecycle.veto_archiving(_refuse_archiving)
-    sparing.spare(active_sessions)
+    sessions.veto_archiving(_refuse_archiving)
+    sessions.spare(active_sessions)
+    chain.before_join(_hold_run)
+    chain.on_join(_note_run)
+    chain.on_recover(_recover_head)
+    status.register_check(_runs_agree)
+    for model in (AILink, AITransition):
+        constraints.agree(model, "run_number", Broadcast, "number")

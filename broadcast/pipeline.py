@@ -14,12 +14,12 @@ from broadcast import airing, orchestrator
 from broadcast.models import Airing
 from broadcast.states import State
 from broadcast.statistics import Statistics
-from sessions_app import chain_status
-from sessions_app.chain_status import Glance
+from sessions_app.ai_chain import status
+from sessions_app.ai_chain.status import Glance
 from sessions_app.models import Session, SessionEvent, Step
-from stories import usage
 from stories.models import Source, Story
-from stories.posts import QUEUE_LIMIT
+from stories.posts.queue import QUEUE_LIMIT
+from stories.usage import ledger
 
 OK, ATTENTION, STOPPED = "ok", "attention", "stopped"
 LATE = timedelta(seconds=60)
@@ -86,8 +86,8 @@ def _look(session: Session, found: Statistics) -> Seen:
         full_control=session.control_mode == Session.ControlMode.FULL_CONTROL,
         sources=list(Source.objects.filter(session=session, enabled=True)[:MOST]),
         steps=list(Step.objects.filter(session=session, state__in=Step.OPEN)[:MOST]),
-        left_open=usage.left_open().filter(session=session).exists(),
-        chain=chain_status.glance(session),
+        left_open=ledger.left_open().filter(session=session).exists(),
+        chain=status.glance(session),
         on_air=airing.now_airing(session),
         waiting=airing.waiting(session),
         last_event=events.values_list("at", flat=True).first(),
@@ -182,9 +182,9 @@ def _chain(seen: Seen) -> Stage:
     links = seen.chain.links
     figure = f"{links:,} {'link' if links == 1 else 'links'}"
     match seen.chain.state:
-        case chain_status.EMPTY:
+        case status.EMPTY:
             return Stage("AI chain", OK, "No operation has ended yet.", figure)
-        case chain_status.SYNCED:
+        case status.SYNCED:
             return Stage("AI chain", OK, "What is asked next goes on from the latest.", figure)
     sentence = "Its head is not its latest link. Press “Put right” on the page of the AI chain."
     return Stage("AI chain", ATTENTION, sentence, figure)

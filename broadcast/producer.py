@@ -12,14 +12,17 @@ from django.db import transaction
 from broadcast import orchestrator
 from broadcast.models import Broadcast
 from broadcast.states import ON_AIR
-from sessions_app import context, events, steps
+from sessions_app import context
+from sessions_app.background import steps
+from sessions_app.background.steps import Claim, Kind
 from sessions_app.errors import NeedsHuman, Retry, SmnbError, WaitUntil
+from sessions_app.events import recorder
 from sessions_app.models import Session
-from sessions_app.steps import Claim, Kind
-from stories import posts, reading
 from stories.market import trends
 from stories.models import Source, SourcePost
-from stories.sources.catalog import adapter
+from stories.posts import queue
+from stories.sources import service
+from stories.sources.registry import adapter
 from stories.types import Fetched
 
 log = structlog.get_logger(__name__)
@@ -34,7 +37,7 @@ def poll(claim: Claim) -> None:
     run = orchestrator.attend(claim)
     if run is None or not source.enabled:
         return
-    if _queued(claim.session) >= posts.QUEUE_LIMIT:
+    if _queued(claim.session) >= queue.QUEUE_LIMIT:
         _rest(claim, source)
         return
     try:
@@ -59,7 +62,7 @@ def _rest(claim: Claim, source: Source) -> None:
     """Back-pressure: a full queue slows the reading; nothing is dropped."""
     with transaction.atomic():
         claim.again(steps.now() + 2 * interval())
-        note = f"The queue holds {posts.QUEUE_LIMIT} posts; reading goes on when some are told."
+        note = f"The queue holds {queue.QUEUE_LIMIT} posts; reading goes on when some are told."
         _set_health(source, health=Health.WAITING, note=note, paused_until=None)
 
 
@@ -73,7 +76,7 @@ def _store(claim: Claim, run: Broadcast, source: Source, fetched: Fetched) -> No
         else:
             claim.again(max(at + interval(), fetched.not_before or at))
         orchestrator.hold_fast(run)
-        added = posts.add(source, fetched.posts, at)
+        added = queue.add(source, fetched.posts, at)
         trends.read(source, added.posts)
         healthy = Health.FINISHED if fetched.exhausted else Health.OK
         before = (source.health, source.note)
@@ -100,13 +103,13 @@ def _waiting(added: list[SourcePost]) -> list[int]:
 
 
 def _record_poll(source: Source, added: int, queued: int) -> None:
-    events.record(
+    recorder.record(
         source.session,
-        reading.POLLED,
+        service.POLLED,
         {
-            "source": reading.payload(source),
+            "source": service.payload(source),
             "added": added,
-            "queue": posts.queue_payload(source.session),
+            "queue": queue.queue_payload(source.session),
         },
         feed=added,
         queue=queued,
@@ -116,7 +119,7 @@ def _record_poll(source: Source, added: int, queued: int) -> None:
 def _tell(source: Source, before: tuple[str, str]) -> None:
     """Say a notice once, when it is new."""
     if source.note and before[1] != source.note:
-        events.say(source.session, "producer", f"{source.locator}: {source.note}", "source")
+        recorder.say(source.session, "producer", f"{source.locator}: {source.note}", "source")
 
 
 def wake_host(run: Broadcast) -> None:
@@ -152,7 +155,7 @@ def _set_health(source: Source, *, note: str, **changes: Any) -> None:
     source.refresh_from_db()
     if (*before, pause) != (source.health, source.note, source.paused_until):
         _tell(source, before)
-        events.record(source.session, reading.CHANGED, {"source": reading.payload(source)})
+        recorder.record(source.session, service.CHANGED, {"source": service.payload(source)})
 
 
 def _gave_up(claim: Claim, _error: SmnbError | None) -> None:

@@ -10,26 +10,29 @@ from typing import Any
 from django.db import transaction
 from django.db.models import QuerySet
 
-from broadcast import asking, market, memories, orchestrator
+from broadcast import market, orchestrator
+from broadcast.host import memory
 from broadcast.models import Airing, Broadcast, Recap
 from broadcast.narrators.base import MAX_TOPIC, MAX_TOPICS, spoken, topics_of
-from broadcast.narrators.partial_json import parsed
-from broadcast.narrators.prompt import language_of, quoted
-from sessions_app import chain, events, steps
-from sessions_app.chain import Operation, Source
+from broadcast.narrators.prompts import language_of, quoted
+from sessions_app.ai_chain import chain
+from sessions_app.ai_chain.chain import Operation, Source
+from sessions_app.background import steps
+from sessions_app.background.steps import Claim, Kind
 from sessions_app.errors import SmnbError
+from sessions_app.events import recorder
 from sessions_app.models import AILink, Session
-from sessions_app.steps import Claim, Kind
-from stories import boards
+from stories.drafting import boards
 from stories.llm import Ask
+from stories.llm.partial_json import parsed
 from stories.market import quotes
 from stories.models import Story
 from stories.text import clean_line, clean_text, tokens_of
-from stories.usage import Purpose, SessionLedger
+from stories.usage.ledger import Purpose, SessionLedger
 
 RECAP = "recap"
 OPERATION = "recap"
-READY = events.declare("recap.ready", "A finished run got its recap: title, summary, keywords.")
+READY = recorder.declare("recap.ready", "A finished run got its recap: title, summary, keywords.")
 
 SHOWN = 3
 KEYWORDS = 3
@@ -96,19 +99,19 @@ def make(claim: Claim) -> None:
         recap = Recap.objects.create(
             session=claim.session, run=run, link=ledger.link or _join(run, filed), **asdict(filed)
         )
-        events.record(claim.session, READY, {"recap": payload(recap)})
+        recorder.record(claim.session, READY, {"recap": payload(recap)})
 
 
 def _gave_up(claim: Claim, _error: SmnbError | None) -> None:
     run = Broadcast.objects.get(session=claim.session, pk=int(claim.subject))
     sentence = f"Broadcast {run.number} got no recap: its making failed three times; see the log."
-    events.say(claim.session, "system", sentence, "recap")
+    recorder.say(claim.session, "system", sentence, "recap")
 
 
 def _told(run: Broadcast) -> Iterable[Story]:
     """What was on air in the run and not pulled since, newest first."""
     rows = Story.objects.filter(session=run.session_id, airings__run=run)
-    return rows.exclude(state__in=memories.UNTOLD).order_by("-id")[:MOST_STORIES]
+    return rows.exclude(state__in=memory.UNTOLD).order_by("-id")[:MOST_STORIES]
 
 
 def _join(run: Broadcast, filed: Filed) -> AILink:
@@ -121,13 +124,13 @@ def _join(run: Broadcast, filed: Filed) -> AILink:
 
 def by_rule(run: Broadcast, stories: list[Story]) -> Filed:
     """The weightiest headlines, the topics most told, and what rises in the session."""
-    first = min(reversed(stories), key=lambda story: memories.WEIGHT.index(story.priority))
+    first = min(reversed(stories), key=lambda story: memory.WEIGHT.index(story.priority))
     topics = [name for name, _ in _topics(stories).most_common()]
     rising = quotes.rising(run.session, market.moment(run))
     named = [*(each.trend.label for each in rising), *topics]
     return Filed(
         title=clean_line(first.title, MOST_TITLE),
-        summary=memories.headlines(stories, _RULE_SUMMARY),
+        summary=memory.headlines(stories, _RULE_SUMMARY),
         topics=topics[:MAX_TOPICS],
         keywords=_fresh(run.session, [*named, *topics_of(first.title, first.narrative)]),
     )
@@ -149,8 +152,8 @@ def _fresh(session: Session, words: Iterable[str]) -> list[str]:
 
 def _by_model(claim: Claim, ledger: SessionLedger, stories: list[Story], rule: Filed) -> Filed:
     """What the model filed; what it left out, and all without it, is as by rule."""
-    tag = asking.fresh_tag()
-    answer = asking.answer(claim, ledger, lambda: ask_for(claim.session, stories, tag))
+    tag = memory.fresh_tag()
+    answer = memory.ask_model(claim, ledger, lambda: ask_for(claim.session, stories, tag))
     found = parsed(answer.text.replace(tag, "")) if answer else None
     if found is None:
         return rule
@@ -176,7 +179,7 @@ def _lines(said: object, most: int) -> list[str]:
 
 def ask_for(session: Session, stories: list[Story], tag: str) -> Ask:
     """The whole question; ``tag`` is random, so that nothing can close its block."""
-    block = quoted({"stories": memories.retold(stories, MOST_MATERIAL)})
+    block = quoted({"stories": memory.retold(stories, MOST_MATERIAL)})
     return Ask(
         model=session.model,
         system=_SYSTEM.format(language=language_of(session.language), tag=tag),
@@ -207,7 +210,7 @@ def payload(recap: Recap) -> dict[str, Any]:
         "topics": recap.topics,
         "keywords": recap.keywords,
         "link": recap.link.number if recap.link else None,
-        "at": events.stamp(recap.created_at),
+        "at": recorder.stamp(recap.created_at),
     }
 
 

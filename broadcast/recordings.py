@@ -13,12 +13,15 @@ from django.db.models import Max, Min, Q, QuerySet
 from broadcast import orchestrator
 from broadcast.models import Broadcast, StateChange
 from broadcast.states import State
-from sessions_app import artifacts, commands, events, record_reading, steps
-from sessions_app.artifacts import Category
+from sessions_app import commands
+from sessions_app.background import steps
+from sessions_app.background.steps import Claim, Kind
 from sessions_app.commands import Call, Payload
 from sessions_app.errors import Conflict, NotFound, SmnbError
+from sessions_app.events import archive, recorder
+from sessions_app.files import artifacts
+from sessions_app.files.artifacts import Category
 from sessions_app.models import Artifact, Session, SessionEvent
-from sessions_app.steps import Claim, Kind
 
 RECORD = "record_run"
 NDJSON = "application/x-ndjson"
@@ -38,7 +41,7 @@ def make(claim: Claim) -> None:
     span = StateChange.objects.filter(run=run).aggregate(first=Min("seq"), last=Max("seq"))
     if run.state != State.IDLE or span["first"] is None or of_run(run).exists():
         return
-    found = record_reading.events_between(claim.session, span["first"], span["last"])
+    found = archive.events_between(claim.session, span["first"], span["last"])
     try:
         row = artifacts.write(
             claim.session, Category.RECORDINGS, f"run-{run.number}.ndjson", _lines(claim, found),
@@ -62,7 +65,7 @@ def _line(event: SessionEvent) -> str:
     said = {
         "seq": event.seq,
         "type": event.type,
-        "at": events.stamp(event.at),
+        "at": recorder.stamp(event.at),
         "data": event.payload,
     }
     return json.dumps(said, ensure_ascii=False, separators=(",", ":")) + "\n"
@@ -108,7 +111,7 @@ def _say(run: Broadcast, reason: str) -> None:
         f"Broadcast {run.number} was not recorded. {reason} "
         "It can be recorded under Artifacts at any time."
     )
-    events.say(run.session, "system", sentence, "recording")
+    recorder.say(run.session, "system", sentence, "recording")
 
 
 def _gave_up(claim: Claim, _error: SmnbError | None) -> None:

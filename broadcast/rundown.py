@@ -2,6 +2,8 @@
 
 Each change is one conditional UPDATE with its event; a post that the host took meanwhile is told and
 the change refused.
+
+What a person can have done with the interests of a session, as commands.
 """
 
 from __future__ import annotations
@@ -13,16 +15,20 @@ from django.db import transaction
 from django.db.models import QuerySet
 from pydantic import model_validator
 
-from broadcast import airing, custody, orchestrator
-from sessions_app import commands, steps
+from broadcast import airing, orchestrator
+from broadcast.host import claims
+from sessions_app import commands
+from sessions_app.background import steps
 from sessions_app.commands import Call, Payload
 from sessions_app.errors import Conflict, NotFound
 from sessions_app.models import Session
-from stories import posts
-from stories.models import SourcePost
+from stories.models import Interest, SourcePost
+from stories.posts import interests, queue
 
 State = SourcePost.State
+
 SPACING = 1e-6
+
 
 REFUSALS = {
     State.CLAIMED: "The host is telling this post just now.",
@@ -71,7 +77,7 @@ def _change(
         if not SourcePost.objects.filter(pk=post.pk, state__in=states).update(**changes):
             raise _refusal(post)
         post.refresh_from_db()
-        custody.record(post, queue)
+        claims.record(post, queue)
         if run is not None:
             steps.hasten(session, orchestrator.NARRATE, run.pk)
     return post
@@ -153,7 +159,7 @@ def _rank_beside(session: Session, post: SourcePost, other: SourcePost, *, befor
 
 
 def _group(session: Session, pinned: bool) -> QuerySet[SourcePost]:
-    return posts.in_order(SourcePost.objects.filter(
+    return queue.in_order(SourcePost.objects.filter(
         session=session, state=State.QUEUED, pinned=pinned
     ))  # fmt: skip
 
@@ -167,6 +173,17 @@ def _make_room(group: list[tuple[int, float]], place: int) -> float:
             break
         SourcePost.objects.filter(pk=pk, state=State.QUEUED).update(rank=lifted)
     return floor + SPACING
+
+
+def want(call: Call) -> Interest:
+    # The run before the posts and the counters, as everywhere: no post is read meanwhile.
+    airing.live_run(call.target)
+    return interests.want(call.target, call.payload.text, call.payload.weight)
+
+
+def drop(call: Call) -> Interest:
+    airing.live_run(call.target)
+    return interests.drop(call.target, call.payload.interest)
 
 
 def register() -> None:
@@ -188,3 +205,8 @@ def register() -> None:
         ("post.move", Move, moved, "Put a waiting post right before or after another."),
     ):
         commands.register(name, payload, function, meaning)
+    for name, payload_type, command, meaning in (
+        ("interest.set", interests.NewInterest, want, "Lift or lower the posts with these words."),
+        ("interest.drop", interests.InterestId, drop, "Take an interest back."),
+    ):
+        commands.register(name, payload_type, command, meaning)

@@ -13,19 +13,20 @@ from typing import Any
 
 from django.db.models import Sum
 
-from broadcast import orchestrator, overview
+from broadcast import figures, orchestrator
 from broadcast.models import Broadcast
 from broadcast.states import State
-from sessions_app import events, series, steps
+from sessions_app.background import steps
+from sessions_app.events import recorder, statistics
 from sessions_app.models import Bucket, Session, SessionStats, Tally
 
-SIZES = series.SIZES
+SIZES = statistics.SIZES
 POINTS = 60
 DEFAULT_SIZE = 5
 MOST_SHARES = 12
 OTHER = "other"
 HOUR = 3600
-MEASURES = tuple(sorted(series.MEASURES))
+MEASURES = tuple(sorted(statistics.MEASURES))
 DIMENSIONS = (
     (Tally.Dimension.TONE, "Tone", "stories"),
     (Tally.Dimension.PRIORITY, "Priority", "stories"),
@@ -55,7 +56,7 @@ class Window:
     @property
     def last_at(self) -> str | None:
         """When the last bucket begins, as payloads carry moments."""
-        return events.stamp(self.last)
+        return recorder.stamp(self.last)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +95,10 @@ def _mean(total: int, number: int) -> float | None:
 def window_of(session: Session, size: int, run: Broadcast | None, at: datetime) -> Window:
     """The window to show at the moment ``at``: it moves on while a run is open, and rests else."""
     if run is not None and run.state not in {State.IDLE, State.ERROR}:
-        return Window(size, series.start_of(at, size), frozen=False)
+        return Window(size, statistics.start_of(at, size), frozen=False)
     rows = Bucket.objects.filter(session=session, size=size)
     last = rows.order_by("-start").values_list("start", flat=True).first()
-    return Window(size, last or series.start_of(at, size), frozen=True)
+    return Window(size, last or statistics.start_of(at, size), frozen=True)
 
 
 def points_of(session: Session, window: Window) -> list[Point]:
@@ -211,7 +212,7 @@ def totals_of(session: Session, stats: SessionStats, run: Broadcast | None, at: 
     hours = Bucket.objects.filter(session=session, size=60)
     sums = hours.aggregate(*(Sum(name) for name in ("aired", "calls", "bounded", "failed")))
     return Totals(
-        figures=events.figures(stats),
+        figures=recorder.figures(stats),
         on_air_seconds=stats.on_air_seconds + _present_seconds(run, at),
         aired=sums["aired__sum"] or 0,
         calls=sums["calls__sum"] or 0,
@@ -285,13 +286,13 @@ PLAIN = (
 
 def _point_payload(point: Point) -> dict[str, Any]:
     return {
-        "at": events.stamp(point.at),
+        "at": recorder.stamp(point.at),
         "stories": point["story_count"],
         "posts": point["feed"],
         **{name: point[name] for name in PLAIN},
-        "cost_lower": overview.usd(point["cost_lower"]),
-        "cost_upper": overview.usd(point["cost_upper"]),
-        "cache_saved": overview.usd(point["cache_saved"]),
+        "cost_lower": figures.usd(point["cost_lower"]),
+        "cost_upper": figures.usd(point["cost_upper"]),
+        "cache_saved": figures.usd(point["cache_saved"]),
         "call_ms": _rounded(point.call_ms),
         "first_token_ms": _rounded(point.first_token_ms),
     }

@@ -11,38 +11,27 @@ class SessionsConfig(AppConfig):
     verbose_name = "Sessions"
 
     def ready(self) -> None:
-        from sessions_app import (
-            archiving,
-            artifact_care,
-            artifacts,
-            audits,
-            chain,
-            checks,
-            expiry,
-            fullness,
-            integrity,
-            logbook,
-            participants,
-            retention,
-            steps,
-            tasks,
-            transitions,
-        )
+        from sessions_app import audits, constraints, session_expiry
+        from sessions_app.ai_chain import chain, status
+        from sessions_app.background import retention, steps, tasks
+        from sessions_app.events import archive
+        from sessions_app.files import artifacts, verification
+        from sessions_app.realtime import presence
+        from sessions_app.session_logs import catalog
 
-        pre_migrate.connect(integrity.drop_before_migrate, dispatch_uid="smnb-integrity")
-        post_migrate.connect(integrity.restore_after_migrate, dispatch_uid="smnb-integrity")
-        checks.register_all()
+        pre_migrate.connect(constraints.drop_before_migrate, dispatch_uid="smnb-integrity")
+        post_migrate.connect(constraints.restore_after_migrate, dispatch_uid="smnb-integrity")
+        constraints.register_all()
         steps.set_poker(tasks.send)
 
         # Subscribers of one topic, rules and audits run in the order in which they register.
         audits.register_own()
-        archiving.register()
-        artifact_care.register()
+        archive.register()
+        verification.register()
         artifacts.register()
         chain.register()
-        expiry.register()
-        fullness.register()
-        participants.register()
-        transitions.register()
+        session_expiry.register()
+        presence.register()
+        status.register()
         retention.start()
-        logbook.start()
+        catalog.start()

@@ -11,7 +11,8 @@ from django.db import connection, models
 from django.db.models import Count, F, Max, Min, Q
 from django.db.models.functions import Now
 
-from sessions_app import archives, integrity
+from sessions_app import constraints
+from sessions_app.events import archive as events_archive
 from sessions_app.models import Archive, Message, Session, SessionEvent, SessionStats, Step
 
 
@@ -50,7 +51,7 @@ def run(only: str = "") -> Iterator[Finding]:
 
 def agreement() -> Iterator[tuple[object, str]]:
     """Every row has the session of each row it points to."""
-    for one in integrity.agreements():
+    for one in constraints.agreements():
         query = (
             f'SELECT c.session_id, COUNT(*) FROM "{one.child}" c '  # noqa: S608
             f'WHERE c."{one.column}" IS NOT NULL AND NOT EXISTS (SELECT 1 FROM "{one.parent}" p '
@@ -66,7 +67,7 @@ def agreement() -> Iterator[tuple[object, str]]:
 def orphans() -> Iterator[tuple[object, str]]:
     """No row is without a session that exists."""
     known = Session.objects.values("pk")
-    for model in integrity.session_models():
+    for model in constraints.session_models():
         lost = model._base_manager.exclude(session_id__in=known).count()
         if lost:
             yield "", f"{lost} rows of {model._meta.db_table} have no session"
@@ -74,7 +75,7 @@ def orphans() -> Iterator[tuple[object, str]]:
 
 def schema() -> Iterator[tuple[object, str]]:
     """Triggers and constraints are in the live schema."""
-    for name in integrity.missing():
+    for name in constraints.missing():
         yield "", f"{name} is missing from the live schema"
 
 
@@ -111,8 +112,8 @@ def in_archives() -> Iterator[tuple[object, str]]:
     for archive in Archive.objects.select_related("artifact").iterator(chunk_size=50):
         key = "seq" if archive.kind == Archive.Kind.EVENTS else "id"
         try:
-            found = archives.lines(archive)
-        except archives.Damaged as error:
+            found = events_archive.read_lines(archive)
+        except events_archive.Damaged as error:
             yield archive.session_id, error.sentence
         else:
             if (found[0][key], found[-1][key]) != (archive.first, archive.last):

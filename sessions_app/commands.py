@@ -16,8 +16,8 @@ from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from sessions_app.bus import Topic
 from sessions_app.errors import Invalid
+from sessions_app.hooks import Topic
 from sessions_app.models import IdempotencyKey, Session
 
 

@@ -1,4 +1,7 @@
-"""What a person has chosen for themselves: name, theme, defaults of new sessions."""
+"""What a person has chosen for themselves: name, theme, defaults of new sessions.
+
+The look a person has chosen, for the first paint of every page.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,15 @@ from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db.models import Field
+from django.http import HttpRequest
+from django.utils.functional import SimpleLazyObject
 
-from sessions_app import lifecycle
+from sessions_app import sessions
 from sessions_app.errors import Invalid
 from sessions_app.models import Preferences, Session
 
 Theme = Preferences.Theme
+
 SHORTEST_LANGUAGE = 2
 
 
@@ -61,7 +67,7 @@ def rename(user: User, first_name: str, last_name: str, email: str) -> None:
 
 def built_in() -> dict[str, Any]:
     """The narration settings of a session for which nobody has chosen any."""
-    return {name: _field(name).get_default() for name in lifecycle.SETTINGS}
+    return {name: _field(name).get_default() for name in sessions.SETTINGS}
 
 
 def clean_settings(wanted: Mapping[str, Any]) -> dict[str, Any]:
@@ -69,12 +75,12 @@ def clean_settings(wanted: Mapping[str, Any]) -> dict[str, Any]:
 
     Names as in ``lifecycle.SETTINGS``. Raises Invalid with the name of what is wrong.
     """
-    unknown = set(wanted) - set(lifecycle.SETTINGS)
+    unknown = set(wanted) - set(sessions.SETTINGS)
     if unknown:
         raise Invalid(f"{', '.join(sorted(unknown))}: no such setting.")
     return {
         name: _clean(name, wanted[name])
-        for name in lifecycle.SETTINGS
+        for name in sessions.SETTINGS
         if wanted.get(name) not in (None, "")
     }
 
@@ -97,3 +103,16 @@ def _clean(name: str, value: Any) -> Any:
     if name == "language" and len(found) < SHORTEST_LANGUAGE:
         raise Invalid("language: a tag such as en or pt-BR.")
     return found
+
+
+def appearance(request: HttpRequest) -> dict[str, Any]:
+    """Template context: ``theme`` is system, dark or light of who is signed in, "" for others.
+
+    It is looked up only where a template asks for it: fragments have no first paint.
+    """
+    return {"theme": SimpleLazyObject(lambda: _theme(request))}
+
+
+def _theme(request: HttpRequest) -> str:
+    user = getattr(request, "user", None)
+    return theme_of(user) if user is not None and user.is_authenticated else ""

@@ -7,12 +7,29 @@ from typing import Any
 from django.http import HttpRequest
 from ninja import NinjaAPI
 
-from broadcast.api import router
-from sessions_app.api import AUTH, install_errors
+from broadcast.studio.ai_chain import api as ai_chain_api
+from broadcast.studio.artifacts import api as artifacts_api
+from broadcast.studio.broadcast_center import api as broadcast_center_api
+from broadcast.studio.drafting import api as drafting_api
+from broadcast.studio.sessions import api as sessions_api
+from broadcast.studio.traces import api as traces_api
+from broadcast.studio.transfers import api as transfers_api
+from sessions_app.web.api import AUTH, install_errors, router
 from smnb import health
 
 api = NinjaAPI(title="SMNB", version="1", auth=AUTH, docs_url=None, urls_namespace="api")
 install_errors(api)
+# Each module adds its operations to the one router of sessions when it is imported: a path has one
+# view, whatever its methods are and wherever they are written.
+OPERATIONS = (
+    ai_chain_api,
+    artifacts_api,
+    broadcast_center_api,
+    drafting_api,
+    sessions_api,
+    traces_api,
+    transfers_api,
+)
 api.add_router("", router)
 
 

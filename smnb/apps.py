@@ -11,8 +11,8 @@ class SmnbConfig(AppConfig):
     verbose_name = "SMNB"
 
     def ready(self) -> None:
-        from broadcast import bundles
+        from broadcast.studio.artifacts import bundle
         from smnb import health, tracing
 
-        bundles.provide("health", health.components)
+        bundle.provide("health", health.components)
         tracing.start(settings.SMNB.otel_endpoint)

@@ -7,14 +7,20 @@ import os
 from channels.auth import AuthMiddlewareStack
 from channels.routing import ProtocolTypeRouter, URLRouter
 from django.core.asgi import get_asgi_application
+from django.urls import path
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "smnb.settings")
 http = get_asgi_application()
 
-from broadcast import routing as broadcast_routing  # noqa: E402 - needs the apps loaded
-from sessions_app import routing as sessions_routing  # noqa: E402 - needs the apps loaded
+from broadcast.replay.consumers import OwnerReplay, WatchReplay  # noqa: E402 - needs the apps loaded
+from sessions_app.realtime.consumers import OwnerConsumer, WatchConsumer  # noqa: E402
 
-sockets = [*sessions_routing.websocket_urlpatterns, *broadcast_routing.websocket_urlpatterns]
+websocket_urlpatterns = [
+    path("ws/sessions/<uuid:session_id>/", OwnerConsumer.as_asgi()),
+    path("ws/watch/<str:token>/", WatchConsumer.as_asgi()),
+    path("ws/sessions/<uuid:session_id>/replay/<int:run_number>/", OwnerReplay.as_asgi()),
+    path("ws/watch/<str:token>/replay/<int:run_number>/", WatchReplay.as_asgi()),
+]
 application = ProtocolTypeRouter(
-    {"http": http, "websocket": AuthMiddlewareStack(URLRouter(sockets))}
+    {"http": http, "websocket": AuthMiddlewareStack(URLRouter(websocket_urlpatterns))}
 )

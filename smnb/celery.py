@@ -11,13 +11,13 @@ from celery import Celery, signals
 from django.conf import settings
 
 from smnb import tracing
-from smnb.studio.child import die_with
+from smnb.runner.process import die_with
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "smnb.settings")
 
 app = Celery("smnb")
 app.config_from_object("django.conf:settings", namespace="CELERY")
-app.autodiscover_tasks()
+app.autodiscover_tasks(["sessions_app.background"])
 
 
 @signals.setup_logging.connect

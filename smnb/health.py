@@ -11,7 +11,8 @@ from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from kombu.exceptions import KombuError
 
-from sessions_app import chain_status, integrity
+from sessions_app import constraints
+from sessions_app.ai_chain import status
 from smnb.celery import app
 
 OK, DOWN, DEGRADED = "ok", "down", "degraded"
@@ -24,7 +25,7 @@ def _migrations() -> str:
 
 
 def _guards() -> str:
-    missing = integrity.missing()
+    missing = constraints.missing()
     return f"{len(missing)} database guards are missing; run migrate" if missing else OK
 
 
@@ -79,8 +80,8 @@ def _unreachable(error: Exception) -> str:
 def _chains() -> dict[str, str]:
     """Whether the AI chains are in order, with the rate in per cent."""
     try:
-        synced, chains = chain_status.rate()
+        synced, chains = status.rate()
     except DatabaseError as error:
         return {"state": DOWN, "detail": _unreachable(error)}
     state = OK if synced == chains else DEGRADED
-    return {"state": state, "detail": chain_status.in_words(synced, chains)}
+    return {"state": state, "detail": status.in_words(synced, chains)}

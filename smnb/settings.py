@@ -6,8 +6,8 @@ from pathlib import Path
 
 from smnb.databases import database
 from smnb.env import ROOT, kept_secret, read_environment
-from smnb.logs import logging_config
-from smnb.studio.redis import urls as redis_urls
+from smnb.logging import logging_config
+from smnb.runner.redis_server import urls as redis_urls
 
 SMNB = read_environment()
 BASE_DIR = ROOT
@@ -41,7 +41,7 @@ INSTALLED_APPS = [
     "smnb",
 ]
 MIDDLEWARE = [
-    "sessions_app.middleware.ContextMiddleware",
+    "sessions_app.web.middleware.ContextMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -66,8 +66,8 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "smnb.areas.areas",
-                "sessions_app.appearance.appearance",
+                "smnb.navigation.areas",
+                "sessions_app.preferences.appearance",
             ]
         },
     }
@@ -126,7 +126,7 @@ AUTH_PASSWORD_VALIDATORS = [
 AXES_FAILURE_LIMIT = 5
 AXES_COOLOFF_TIME = 0.25  # hours
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
-AXES_LOCKOUT_TEMPLATE = "account/locked.html"
+AXES_LOCKOUT_TEMPLATE = "studio/account/locked.html"
 AXES_HTTP_RESPONSE_CODE = 429
 AXES_RESET_ON_SUCCESS = True
 AXES_VERBOSE = False
@@ -171,7 +171,7 @@ SECURE_HSTS_SECONDS = 31_536_000 if SECURE else 0
 SESSION_COOKIE_SECURE = SECURE
 CSRF_COOKIE_SECURE = SECURE
 SESSION_COOKIE_SAMESITE = "Lax"
-DEFAULT_EXCEPTION_REPORTER_FILTER = "sessions_app.discretion.Discreet"
+DEFAULT_EXCEPTION_REPORTER_FILTER = "sessions_app.session_logs.redaction.Discreet"
 CSRF_FAILURE_VIEW = "django.views.csrf.csrf_failure"
 
 LOGGING = logging_config()

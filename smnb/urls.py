@@ -28,9 +28,8 @@ def healthz(request: HttpRequest) -> HttpResponse:
 
 urlpatterns = [
     path("", login_required(RedirectView.as_view(pattern_name="sessions")), name="home"),
-    path("", include("sessions_app.urls")),
-    path("", include("stories.urls")),
-    path("", include("broadcast.urls")),
+    path("", include("broadcast.studio.urls")),
+    path("", include("broadcast.public.urls")),
     path("docs/", include("smnb.docs.urls")),
     path("login/", LoginView.as_view(redirect_authenticated_user=True), name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),

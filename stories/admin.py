@@ -5,7 +5,6 @@ from __future__ import annotations
 from django.contrib import admin
 
 from sessions_app.admin import Window
-from stories import quarantine_admin  # noqa: F401 - it registers the desk of orphans
 from stories.models import (
     BoardKeyword,
     Draft,
@@ -23,6 +22,7 @@ from stories.models import (
     TrendBucket,
     TrendPost,
 )
+from stories.quarantine import admin as quarantine_admin  # noqa: F401 - it registers the desk of orphans
 
 
 @admin.register(Source)

@@ -11,18 +11,20 @@ class StoriesConfig(AppConfig):
     verbose_name = "Stories"
 
     def ready(self) -> None:
-        from stories import audits, boards, keeping, search_index, usage
-        from stories.drafting import desk, expiry, room, versions
+        from stories import audits
+        from stories.drafting import boards, commands, versions, workflow
+        from stories.market import trends
+        from stories.search import index
+        from stories.usage import ledger
 
-        pre_migrate.connect(search_index.drop_before_migrate, dispatch_uid="smnb-search")
-        post_migrate.connect(search_index.restore_after_migrate, dispatch_uid="smnb-search")
+        pre_migrate.connect(index.drop_before_migrate, dispatch_uid="smnb-search")
+        post_migrate.connect(index.restore_after_migrate, dispatch_uid="smnb-search")
 
         # Subscribers of one topic, rules and audits run in the order in which they register.
         audits.register()
         boards.register()
-        desk.register()
-        expiry.register()
-        room.register()
+        commands.register()
+        workflow.register()
         versions.register()
-        keeping.register()
-        usage.register()
+        trends.register()
+        ledger.register()

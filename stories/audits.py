@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from django.db.models import Count, Exists, F, Max, OuterRef, Q, Subquery, Sum
 from django.db.models.functions import Coalesce
 
-from sessions_app import audits, chain_status
+from sessions_app import audits
+from sessions_app.ai_chain import status
 from sessions_app.audits import compare
 from sessions_app.models import AILink, Bucket, Session, Tally
 from stories.models import (
@@ -118,7 +119,7 @@ def chain() -> Iterator[tuple[object, str]]:
     """Every AI chain is whole and recorded, and has all that models completed since it began."""
     begun = AILink.objects.filter(session=OuterRef("pk"))
     for session in Session.objects.filter(Exists(begun)).iterator():
-        for problem in chain_status.status(session, None).problems:
+        for problem in status.status(session, None).problems:
             yield session.pk, problem
     first = AILink.objects.filter(session=OuterRef("session"), number=1)
     loose = TokenUsage.objects.filter(

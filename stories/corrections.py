@@ -13,7 +13,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from sessions_app.errors import Conflict
-from sessions_app.events import stamp
+from sessions_app.events.recorder import stamp
 from stories.models import Story, StoryVersion
 from stories.text import reading_seconds, sentences, word_count
 

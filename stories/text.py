@@ -2,6 +2,8 @@
 
 Everything here takes hostile input in linear time: the raw text is capped first, and the HTML
 parser only ever sees complete tags.
+
+Names in running text: runs of capitalised words, and the words that are never one.
 """
 
 from __future__ import annotations
@@ -9,10 +11,12 @@ from __future__ import annotations
 import html
 import re
 import unicodedata
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from urllib.parse import SplitResult, quote, unquote_plus, urljoin, urlsplit, urlunsplit
 
 MAX_URL = 2000
+
 ELLIPSIS = "…"
 
 
@@ -25,7 +29,9 @@ _BLOCKS = word_set("""
     address article aside blockquote div dl fieldset figure footer form h1 h2 h3 h4 h5 h6
     header hr main nav ol p pre section table ul
 """)
+
 _LINES = word_set("br dd dt figcaption li td th tr")
+
 _INLINE = word_set("""
     a abbr acronym area audio b base bdi bdo big body button canvas caption center cite code
     col colgroup data datalist del details dfn dialog em embed font frame frameset head html i
@@ -34,16 +40,24 @@ _INLINE = word_set("""
     span strike strong style sub summary sup svg math tbody template textarea tfoot thead time
     title track tt u var video wbr
 """)
+
 _ELEMENTS = _BLOCKS | _LINES | _INLINE
+
 _UNREAD = ("script", "style")
+
 _BLOCK_TAG = re.compile(
     r"</?(?:" + "|".join(sorted(_BLOCKS | _LINES)) + r")\b[^<>]*>", re.IGNORECASE
 )
+
 _DECLARATION = re.compile(r"<[!?][^<>]*>")
+
 _NO_TAG = re.compile(r"<(?!/?[a-zA-Z][^<>]*>)")
+
 # int() refuses more than 4,300 digits, and html.unescape does not expect that.
 _ENDLESS_NUMBER = re.compile(r"&#[0-9]{8,}+;?")
+
 _DROPPED_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co"})
+
 _MARKS_IN_A_ROW = 4
 
 
@@ -180,7 +194,9 @@ _TRACKING = word_set("""
     _gl ref ref_src ref_source ref_url referrer cmpid cmp ncid smid xtor mkt_tok share_id si
     at_medium at_campaign rss spm
 """)
+
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+
 _HOST = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?\.?|\[[0-9a-f:.]+\]")
 
 
@@ -229,23 +245,29 @@ def _tracks(pair: str) -> bool:
 
 
 _END = re.compile(r"(?<![.!?…。\uff01\uff1f])[.!?…。\uff01\uff1f]++[\"'”\u2019»)\]」』]*+")
+
 _FULL_STOPS = "。\uff01\uff1f"
+
 # Never the end of a sentence, whatever follows.
 _TITLES = word_set("""
     mr mrs ms mx dr prof sr jr st mt ft gen col capt lt sgt cmdr rev hon gov sen rep pres vs
     cf fig approx
 """)
+
 # The end of a sentence only when a common opening word follows.
 _SHORTENED = word_set("""
     inc ltd co corp dept univ est etc jan feb mar apr jun jul aug sep sept oct nov dec tue thu
     fri al
 """)
+
 _OPENERS = word_set("""
     the a an it its this that these those he she they we you i in on at but and for after
     before when while as if however meanwhile police officials there his her their our my no
     not so then what who
 """)
+
 _COUNTED = word_set("no nos art sec vol pp p")
+
 _INITIALS = re.compile(r"(?:[^\W\d_]\.)*[^\W\d_]")
 
 
@@ -290,6 +312,7 @@ def _full_stop(line: str, end: re.Match[str], following: str) -> bool:
 _WORD = re.compile(
     r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|[^\W\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]++"
 )
+
 _JOINED = re.compile(r"(?<=\w)['\u2019.,\-\u2011:/](?=\w)")
 
 
@@ -317,3 +340,44 @@ def word_count(text: str) -> int:
 def reading_seconds(words: int, wpm: int) -> float:
     """How long ``words`` take at ``wpm`` words a minute; 0 words a minute means no waiting."""
     return words * 60 / wpm if wpm > 0 else 0.0
+
+
+MAX_NAME = 40
+
+
+_NAME = r"[^\W\d_a-z][\w'\u2019-]*+"
+
+_RUN = re.compile(rf"{_NAME}(?:\s(?:of\s(?:the\s)?)?{_NAME})*+(?:\s\d[\d.]*+(?![\w-]))?")
+
+NO_NAME = word_set("""
+    i a an the this that these those he she it they we you his her its their our my in on at by for
+    from with of to and but or nor so if as when while after before since until then there here what
+    why how who which where about all both each every more most no not one some such two three four
+    five six seven eight nine ten today tomorrow yesterday tonight monday tuesday wednesday thursday
+    friday saturday sunday january february march april may june july august september october
+    november december mr mrs ms dr opinion analysis correction update breaking yes will reddit edit
+    tomorrow's today's half ask just new let version
+""")
+
+
+def names_in(text: str) -> Iterator[tuple[str, bool]]:
+    """Each run of capitalised words, and whether its place proves it a name."""
+    for run in _RUN.finditer(text):
+        words = run[0].split()
+        while words and words[0].lower() in NO_NAME and not _opens_name(words):
+            words.pop(0)
+        name = re.sub(r"['\u2019]s$", "", " ".join(words)).strip("'\u2019-")
+        if 2 < len(name) <= MAX_NAME and not name[0].islower():
+            inside = re.search(r"\w", text[: run.start()])
+            yield name, inside is not None or len(words) > 1 or len(words) < len(run[0].split())
+
+
+def _opens_name(words: list[str]) -> bool:
+    """ "New" opens a headline as well as New York."""
+    return words[0] == "New" and len(words) > 1
+
+
+def in_title_case(text: str) -> bool:
+    """Whether most words are capitalised anyway, so that a capital proves nothing."""
+    words = [word for word in text.split() if word[0].isalpha() and len(word) > 3]
+    return sum(word[0].isupper() for word in words) > 0.7 * len(words)

@@ -14,10 +14,10 @@ from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from sessions_app.errors import NotFound
-from sessions_app.events import stamp
+from sessions_app.events.recorder import stamp
 from sessions_app.models import Session
-from stories.likeness import moved_on, telling_words
 from stories.models import SourcePost, Story, StoryThread
+from stories.posts.duplicates import moved_on, telling_words
 
 Relation = Story.Relation
 

@@ -14,15 +14,19 @@ from django.contrib.auth.models import User
 from django.db import connections, transaction
 from django.test import Client, TransactionTestCase
 
-from sessions_app import commands, context, events, lifecycle, logbook, steps, sweeper
+from sessions_app import commands, context, sessions
+from sessions_app.background import steps, sweeper
+from sessions_app.events import recorder
 from sessions_app.models import Session, Step
-from smnb.studio.redis import EmbeddedRedis
-from stories import posts, reading
+from sessions_app.session_logs import catalog
+from smnb.runner.redis_server import EmbeddedRedis
 from stories.models import Source, SourcePost
-from stories.reading import SourceSpec
+from stories.posts import queue
+from stories.sources import service
+from stories.sources.service import SourceSpec
 from stories.types import FetchedPost
-from tests.emptying import empty_after_a_test
 from tests.environment import DATA
+from tests.table_cleanup import empty_after_a_test
 from tests.template_database import copy_migrated_sqlite
 
 MakeSession = Callable[..., Session]
@@ -103,9 +107,9 @@ def make_session(owner: User) -> MakeSession:
     """Make a session of the owner; ``recording`` gives it the recording as its source."""
 
     def make(name: str = "Morning", *, recording: bool = True, **settings_: Any) -> Session:
-        session = lifecycle.create(owner, name, {"pace": 0, **settings_}, None)
+        session = sessions.create(owner, name, {"pace": 0, **settings_}, None)
         if recording:
-            reading.add(session, SourceSpec(kind="recording", locator="demo"))
+            service.add(session, SourceSpec(kind="recording", locator="demo"))
         return session
 
     return make
@@ -130,8 +134,8 @@ def post(source: Source) -> SourcePost:
 def make_post(source: Source, key: str, title: str) -> SourcePost:
     fetched = FetchedPost(key, title, body=f"{title}. The keeper said so on Monday.")
     with transaction.atomic():
-        added = posts.add(source, [fetched], steps.now())
-        events.record(source.session, reading.POLLED, {"queue": []}, feed=1, queue=added.queued)
+        added = queue.add(source, [fetched], steps.now())
+        recorder.record(source.session, service.POLLED, {"queue": []}, feed=1, queue=added.queued)
     return added.posts[0]
 
 
@@ -182,5 +186,5 @@ def no_pokes(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def no_keeping_of_logs(monkeypatch: pytest.MonkeyPatch) -> None:
     """A sweep would find, now and then, the log files of whatever test came before."""
-    rounds = [each for each in sweeper._rounds if not isinstance(each, logbook.Keeper)]
+    rounds = [each for each in sweeper._rounds if not isinstance(each, catalog.Keeper)]
     monkeypatch.setattr(sweeper, "_rounds", rounds)

@@ -15,9 +15,10 @@ import django
 
 def main(step_id: int, where: str) -> None:
     django.setup()
-    from sessions_app import chain, steps
-    from stories.ledger_types import Close, Counts
-    from stories.usage import Purpose, SessionLedger
+    from sessions_app.ai_chain import chain
+    from sessions_app.background import steps
+    from stories.usage.ledger import Purpose, SessionLedger
+    from stories.usage.types import Close, Counts
 
     def hang(*_: object) -> None:
         print(where, flush=True)

@@ -9,10 +9,13 @@ from django.conf import settings
 from django.db import transaction
 from pydantic import Field
 
-from sessions_app import checkpoints, events, lifecycle, limits, steps
+from sessions_app import rate_limits, sessions
+from sessions_app.background import steps
 from sessions_app.commands import Call, Payload
 from sessions_app.errors import Conflict, Invalid
+from sessions_app.events import recorder
 from sessions_app.models import AILink, Message, Session, Step
+from sessions_app.realtime import checkpoints
 from stories.text import clean_text, tokens_of, within
 
 ANSWER = "answer"  # the kind of step
@@ -36,10 +39,10 @@ def say(call: Call) -> Message:
     session, text = call.target, clean_text(call.payload.text, MOST_TEXT).strip()
     if not text:
         raise Invalid("text: say something.")
-    lifecycle.require_open(session)
+    sessions.require_open(session)
     most = settings.SMNB.limit_questions
     with transaction.atomic():
-        if limits.reached(_open(session), most):
+        if rate_limits.reached(_open(session), most):
             raise Conflict(f"The producer has {most} questions to answer. Wait for one.")
         message = Message.objects.create(session=session, role=Message.Role.HUMAN, text=text)
         steps.enqueue(session, ANSWER, message.pk)
@@ -53,8 +56,8 @@ def _open(session: Session) -> int:
 
 def record(message: Message, *, answering: bool) -> None:
     """Tell of a new message of the conversation; ``answering``: another answer is to come."""
-    shown = {"message": events.message_payload(message), "answering": answering}
-    events.record(message.session, events.MESSAGE_ADDED, shown, messages=1)
+    shown = {"message": recorder.message_payload(message), "answering": answering}
+    recorder.record(message.session, recorder.MESSAGE_ADDED, shown, messages=1)
 
 
 def answering(session: Session) -> bool:

@@ -1,29 +1,42 @@
-"""What the producer knows when it is asked: rows of this one session, few and short."""
+"""What the producer knows when it is asked: rows of this one session, few and short.
+
+What an answerer is given and gives back; the same for a model and for rules.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, Protocol
 
-from broadcast import airing, memories, orchestrator
-from broadcast.memories import Memory
-from sessions_app import events
-from sessions_app.lifecycle import PICO
+from broadcast import airing, orchestrator
+from broadcast.chat.conversation import Exchange
+from broadcast.host import memory
+from broadcast.host.memory import Memory
+from sessions_app.events import recorder
 from sessions_app.models import Session, SessionStats
-from stories import boards, feed, interests, posts, search
-from stories.market.words import EMPTY
+from sessions_app.sessions import PICO
+from stories import stories
+from stories.drafting import boards
+from stories.market.ngrams import EMPTY
 from stories.models import SourcePost, Story
-from stories.search import Query
+from stories.posts import interests, queue
+from stories.search import query
+from stories.search.query import Query
 from stories.text import clean_line, word_set
 
 MOST_NEXT = 8
+
 MOST_FOUND = 6
+
 MOST_WORDS = 6
+
 _TITLE, _SUMMARY = 120, 240  # characters
+
 _WORD = re.compile(r"[^\W_]{2,40}")
+
 # Words of questions that name no subject.
 _ASKING = word_set("please hear heard story stories tell told broadcast programme special")
 
@@ -59,12 +72,12 @@ def gather(session: Session, text: str) -> Facts:
         on_air=_line(on_air.story.title) if on_air else None,
         settings=_settings(session),
         figures=_figures(session),
-        stories_waiting=[_story(each) for each in feed.next_up(session)[:MOST_NEXT]],
-        next=[_post(each) for each in posts.waiting(session)[:MOST_NEXT]],
+        stories_waiting=[_story(each) for each in stories.next_up(session)[:MOST_NEXT]],
+        next=[_post(each) for each in queue.waiting(session)[:MOST_NEXT]],
         interests=interests.of_session(session),
         keywords=sorted(boards.texts(session))[:40],
         found=[_story(each) for each in found_stories(session, subject_of(text))],
-        memory=memories.told(session),
+        memory=memory.told(session),
     )
 
 
@@ -82,7 +95,7 @@ def usd(pico: int) -> str:
 
 
 def _figures(session: Session) -> dict[str, Any]:
-    found = events.figures(SessionStats.objects.get(session=session))
+    found = recorder.figures(SessionStats.objects.get(session=session))
     names = ("story_count", "words", "total_tokens", "feed", "queue", "messages", "unpriced")
     exact = found["cost_lower"] == found["cost_upper"]
     cost = usd(found["cost_lower"])
@@ -98,7 +111,7 @@ def _post(post: SourcePost) -> dict[str, Any]:
     return {
         "post": post.pk,
         "title": _line(post.title),
-        "source": feed.credit(post.source.locator)[:60],
+        "source": stories.credit(post.source.locator)[:60],
         "score": round(post.priority * 100),
         "pinned": post.pinned,
     }
@@ -110,7 +123,7 @@ def _story(story: Story) -> dict[str, Any]:
         "title": _line(story.title),
         "summary": clean_line(story.summary or story.narrative, _SUMMARY),
         "state": str(story.state),
-        "at": events.stamp(story.created_at),
+        "at": recorder.stamp(story.created_at),
     }
 
 
@@ -132,5 +145,40 @@ def found_stories(session: Session, words: Sequence[str]) -> list[Story]:
 
 
 def _search(session: Session, words: Sequence[str]) -> list[Story]:
-    rows = search.stories(session, Query(terms=tuple((word,) for word in words)))
+    rows = query.stories(session, Query(terms=tuple((word,) for word in words)))
     return list(rows.exclude(state__in=("vetoed", "killed"))[:MOST_FOUND])
+
+
+Wanted = tuple[str, dict[str, Any]]
+
+"""The name of a command and its payload, as proposed and not yet checked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inquiry:
+    """One question with all that may be known to answer it."""
+
+    session: Session
+    text: str
+    facts: Facts
+    earlier: tuple[Exchange, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What is said, and which commands are proposed; ``code`` names what went wrong."""
+
+    text: str
+    wanted: tuple[Wanted, ...] = ()
+    code: str = ""
+
+
+class Answerer(Protocol):
+    """Answers one inquiry, telling ``on_text`` the whole text so far.
+
+    Raises Retry, WaitUntil or NeedsHuman, and lets StaleClaim from ``on_text`` pass.
+    """
+
+    model: str
+
+    def answer(self, inquiry: Inquiry, on_text: Callable[[str], None]) -> Reply: ...

@@ -2,6 +2,8 @@
 
 What may be proposed stands here and nowhere else, as types that are narrower than those of the
 commands. A plan is checked against them when it is proposed and once more when it is applied.
+
+What a person decides about a plan: it is applied as a whole, once, or dismissed.
 """
 
 from __future__ import annotations
@@ -12,6 +14,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
+from django.db import transaction
+from django.utils import timezone
 from pydantic import (
     AfterValidator,
     Field,
@@ -20,19 +24,24 @@ from pydantic import (
     model_validator,
 )
 
-from broadcast.chat.inquiry import Wanted
+from broadcast import airing
+from broadcast.chat import conversation
+from broadcast.chat.facts import Wanted
 from sessions_app import commands
-from sessions_app.commands import Payload
+from sessions_app.commands import Call, Payload
 from sessions_app.errors import Conflict, NotFound, SmnbError
-from sessions_app.models import Session
-from stories import feed
-from stories.boards import NewKeyword
-from stories.interests import InterestId, NewInterest
+from sessions_app.events import recorder
+from sessions_app.models import Message, Session
+from stories import stories
+from stories.drafting.boards import NewKeyword
 from stories.models import Draft, Interest, SourcePost
+from stories.posts.interests import InterestId, NewInterest
 from stories.text import clean_line
 
 MOST = 8  # commands of a plan
+
 LONGEST_INSTRUCTIONS = 500
+
 _UNSEEN = frozenset({"Cc", "Cf", "Co", "Cs"})
 
 
@@ -44,6 +53,7 @@ def _seen(text: str) -> str:
 
 
 Seen = Annotated[str, AfterValidator(_seen)]
+
 Word = Annotated[Seen, StringConstraints(strip_whitespace=True, min_length=1, max_length=80)]
 
 
@@ -150,7 +160,7 @@ def _on_post(verb: str) -> Callable[[Session, PostId], str]:
 
 
 def _bookmark(session: Session, wanted: Bookmark) -> str:
-    return f"Bookmark the story “{clean_line(feed.find(session, wanted.story).title, 120)}”."
+    return f"Bookmark the story “{clean_line(stories.find(session, wanted.story).title, 120)}”."
 
 
 ALLOWED: dict[str, Allowed] = {
@@ -216,3 +226,83 @@ def _note(refused: int) -> str:
         return ""
     what = "One thing" if refused == 1 else f"{refused} things"
     return f"{what} I thought of cannot be proposed, so it is left out."
+
+
+CHANGED = recorder.declare("message.changed", "A plan of the producer was applied or dismissed.")
+
+APPLIED, DISMISSED = "applied", "dismissed"
+
+
+class MessageId(Payload):
+    """A message of the producer with a plan."""
+
+    message: int
+
+
+def apply(call: Call) -> Message:
+    """Have every command of the plan done, or none; each is checked once more as it stands now."""
+    session = call.target
+    with transaction.atomic():
+        # The run before whatever the commands touch, as everywhere.
+        airing.live_run(session)
+        message = _settle(session, call.payload.message, APPLIED)
+        done = [_run(call, each) for each in _plan(message)["commands"]]
+        who = call.actor.get_username()
+        _tell(message, f"{who} applied the plan. " + " ".join(done))
+    return message
+
+
+def dismiss(call: Call) -> Message:
+    """Let the plan go: nothing of it will be done."""
+    with transaction.atomic():
+        message = _settle(call.target, call.payload.message, DISMISSED)
+        recorder.record(message.session, CHANGED, {"message": recorder.message_payload(message)})
+    return message
+
+
+def _settle(session: Session, message_id: int, outcome: str) -> Message:
+    """Decide about an open plan, once; Conflict when it is decided."""
+    message = _find(session, message_id)
+    plan = _plan(message) | {"outcome": outcome}
+    undecided = Message.objects.filter(pk=message.pk, applied_at=None)
+    if not undecided.update(applied_at=timezone.now(), plan=plan):
+        raise Conflict("This plan was applied or dismissed already.")
+    message.refresh_from_db(fields=["applied_at", "plan"])
+    return message
+
+
+def _find(session: Session, message_id: int) -> Message:
+    rows = Message.objects.select_related("reply_to", "session")
+    message = rows.filter(session=session, pk=message_id, plan__isnull=False).first()
+    if message is None:
+        raise NotFound("This session has no such plan.")
+    return message
+
+
+def _plan(message: Message) -> dict[str, Any]:
+    return dict(message.plan or {})
+
+
+def _run(call: Call, proposed: dict[str, Any]) -> str:
+    data, sentence = checked(call.target, proposed["command"], proposed["payload"])
+    commands.run(proposed["command"], call.actor, call.session, data)
+    return sentence
+
+
+def _tell(message: Message, text: str) -> None:
+    """Record what was done as a message of its own, then the plan as it is now."""
+    note = Message.objects.create(
+        session=message.session, role=Message.Role.SYSTEM, code="plan_applied",
+        text=text[: conversation.MOST_TEXT], reply_to=message,
+    )  # fmt: skip
+    conversation.record(note, answering=conversation.answering(message.session))
+    recorder.record(message.session, CHANGED, {"message": recorder.message_payload(message)})
+
+
+def register() -> None:
+    for name, payload, function, meaning in (
+        ("chat.say", conversation.Question, conversation.say, "Ask or tell the producer."),
+        ("chat.apply", MessageId, apply, "Have a plan of the producer done."),
+        ("chat.dismiss", MessageId, dismiss, "Let a plan of the producer go."),
+    ):
+        commands.register(name, payload, function, meaning)

@@ -1,15 +1,25 @@
-"""The narrator that asks a model of Anthropic's, one question per post."""
+"""The narrator that asks a model of Anthropic's, one question per post.
+
+The narrator of who has a key that cannot be used: it says so, and nobody else pays instead.
+
+Which narrator speaks for a session: a model when there is a key, else the extractive one.
+"""
 
 from __future__ import annotations
 
 import secrets
+from threading import Event
 
-from broadcast.narrators.partial_json import narration_so_far
-from broadcast.narrators.prompt import ask_for
-from broadcast.narrators.review import Review
-from stories.ledger_types import Ledger
-from stories.llm import Gateway
+from broadcast.narrators.base import Narrator
+from broadcast.narrators.extractive import ExtractiveNarrator
+from broadcast.narrators.output_check import Review
+from broadcast.narrators.prompts import ask_for
+from sessions_app.errors import NeedsHuman
+from sessions_app.models import Session
+from stories.llm import Gateway, credentials
+from stories.llm.partial_json import narration_so_far
 from stories.types import Brief, Narration, OnText
+from stories.usage.types import Ledger
 
 
 class AnthropicNarrator:
@@ -43,3 +53,41 @@ class AnthropicNarrator:
         if narration.narrative != shown:
             on_text(narration.narrative)
         return narration
+
+
+class LockedNarrator:
+    """Raises what is wrong with the key at every brief, so that the run is held with its sentence."""
+
+    origin = "model"
+
+    def __init__(self, error: NeedsHuman) -> None:
+        self._error = error
+
+    def narrate(self, brief: Brief, on_text: OnText) -> Narration:
+        raise self._error
+
+
+EXTRACTIVE = "extractive"
+
+
+def gateway_for(session: Session, ended: Event) -> Gateway | None:
+    """How the session's model is asked; None when it has none, or nobody has a key for it.
+
+    It is asked with the key of the session's owner, else with the operator's; NeedsHuman where that
+    key cannot be used. Setting ``ended`` hangs up on the model at once.
+    """
+    if session.model == EXTRACTIVE:
+        return None
+    found = credentials.anthropic_of(session.owner)
+    return None if found is None else Gateway(found, ended=ended)
+
+
+def narrator_for(session: Session, ledger: Ledger, ended: Event) -> Narrator:
+    """The session's narrator; the model called "extractive" never asks anybody."""
+    try:
+        gateway = gateway_for(session, ended)
+    except NeedsHuman as error:
+        return LockedNarrator(error)
+    if gateway is None:
+        return ExtractiveNarrator()
+    return AnthropicNarrator(gateway, ledger, session.model)

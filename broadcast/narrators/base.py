@@ -7,8 +7,7 @@ import unicodedata
 from collections import Counter
 from typing import Protocol
 
-from stories.names import MAX_NAME, NO_NAME, in_title_case, names_in
-from stories.text import cut, sentences
+from stories.text import MAX_NAME, NO_NAME, cut, in_title_case, names_in, sentences
 from stories.types import Brief, Narration, OnText, Sentiment, Tone
 
 MAX_TOPICS = 5

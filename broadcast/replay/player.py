@@ -11,14 +11,14 @@ from typing import ParamSpec, TypeVar
 
 from channels.db import database_sync_to_async
 
-from broadcast.replay import playing
+from broadcast.replay import frames
+from broadcast.replay.frames import Shape
 from broadcast.replay.pacing import NOTHING, Pace, Wait
-from broadcast.replay.playing import Shape
-from broadcast.replay.recordings import Recording
-from sessions_app import grants
-from sessions_app.grants import Grant
-from sessions_app.hub import GOING_AWAY, GONE, GRANTS_EVERY, LIFETIME, WITHDRAWN, Socket
+from broadcast.replay.runs import Recording
 from sessions_app.models import SessionEvent
+from sessions_app.realtime import grants
+from sessions_app.realtime.grants import Grant
+from sessions_app.realtime.hub import GOING_AWAY, GONE, GRANTS_EVERY, LIFETIME, WITHDRAWN, Socket
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -58,9 +58,9 @@ class Player:
     async def play(self, after: int) -> None:
         """Bring a page that has come to ``after`` to where it begins, then play on from there."""
         reached = await self._open(after)
-        found = playing.coming(self.recording, self.shape, reached)
+        found = frames.coming(self.recording, self.shape, reached)
         self._due = time.monotonic()
-        while events := await _away(playing.piece, found, 1):
+        while events := await _away(frames.piece, found, 1):
             if not await self._come_to(events[0]):
                 return
             await self._show(events)
@@ -74,14 +74,14 @@ class Player:
         before, self.pace = await _away(_position, self.recording, self.pace.at, after)
         until = max(after, before)
         self.seq = after
-        found = playing.opening(self.recording, self.shape, after, until)
-        while events := await _away(playing.piece, found, PIECE):
+        found = frames.opening(self.recording, self.shape, after, until)
+        while events := await _away(frames.piece, found, PIECE):
             await self._show(events)
         await self._say(_standing(self.pace.at))
         return until
 
     async def _show(self, events: list[SessionEvent]) -> None:
-        for event, text in await _away(playing.frames, events, self.seq, self.shape):
+        for event, text in await _away(frames.frames, events, self.seq, self.shape):
             await self.socket.send_text(text)
             self.seq = event.seq
             self.pace.told(event.type, event.payload)
@@ -118,7 +118,7 @@ class Player:
         return True
 
     async def _say(self, wait: Wait, *, over: bool = False) -> None:
-        clock = playing.clock(self.recording, wait, self.speed, self.shape, over=over)
+        clock = frames.clock(self.recording, wait, self.speed, self.shape, over=over)
         await self.socket.send_text(clock)
 
 

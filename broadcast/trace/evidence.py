@@ -1,7 +1,11 @@
-"""What rows and events say of each story of a batch, read in a constant number of queries."""
+"""What rows and events say of each story of a batch, read in a constant number of queries.
+
+In which state the run of a session was at any moment: its changes, folded.
+"""
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,13 +14,48 @@ from datetime import datetime, timedelta
 from django.db.models import Q
 
 from broadcast import orchestrator
-from broadcast.models import Airing
-from broadcast.trace import record, runs
-from broadcast.trace.record import Noted, Record
-from broadcast.trace.runs import Runs
+from broadcast.models import Airing, StateChange
+from broadcast.states import State
+from broadcast.trace import events
+from broadcast.trace.events import Noted, Record
 from sessions_app.models import Session, Step
-from stories import feed
+from stories import stories
 from stories.models import SourcePost, Story, TokenUsage
+
+Change = tuple[datetime, int, int, str]  # at, seq, number of the run, state
+
+
+class Runs:
+    """The changes of a session's runs in their order."""
+
+    def __init__(self, changes: Sequence[Change] = ()) -> None:
+        self._changes = changes
+        self._seqs = [seq for _, seq, _, _ in changes]
+        self._moments = [at for at, _, _, _ in changes]
+
+    def at(self, moment: datetime) -> tuple[int | None, str]:
+        """Number of the run and its state; off air there is no run."""
+        return self._after(bisect_right(self._moments, moment))
+
+    def at_seq(self, seq: int) -> tuple[int | None, str]:
+        """The same as the event of this seq was recorded."""
+        return self._after(bisect_right(self._seqs, seq))
+
+    def _after(self, number: int) -> tuple[int | None, str]:
+        if number == 0:
+            return None, str(State.IDLE)
+        _, _, run, state = self._changes[number - 1]
+        return (None if state == State.IDLE else run), state
+
+
+def between(session: Session, low: datetime, high: datetime) -> Runs:
+    """The runs of the session that were not over by ``low`` and had begun by ``high``; one query."""
+    # A run that is not over has been in its state since whenever, weeks before ``low`` maybe.
+    there = Q(run__since__gte=low) | ~Q(run__state=State.IDLE)
+    rows = StateChange.objects.filter(there, session=session, run__created_at__lte=high)
+    return Runs(list(rows.order_by("seq").values_list("created_at", "seq", "run__number",
+                                                      "to_state")))  # fmt: skip
+
 
 # Clocks of several machines agree as far as that.
 SLACK = timedelta(seconds=2)
@@ -68,10 +107,10 @@ def gather(session: Session, stories: Sequence[Story], *, dig: bool = False) -> 
     ``dig`` reads archives too, which takes its time; it is for one story.
     """
     posts = [story.post for story in stories if story.post is not None]
-    noted = record.read(session, [story.pk for story in stories], [post.pk for post in posts])
+    noted = events.read(session, [story.pk for story in stories], [post.pk for post in posts])
     airings = _airings(stories)
     if dig and stories and noted.archived(_begun(stories[0])):
-        noted = record.dig(session, noted, stories[0], _moments(stories[0], airings))
+        noted = events.dig(session, noted, stories[0], _moments(stories[0], airings))
     batch = Batch(
         session, noted, _steps(posts, airings), _runs(session, stories, airings), airings,
         _calls(stories), dig,
@@ -155,7 +194,7 @@ class Batch:
             return False
         if story.post is not None:
             return story.post.step_id is None
-        return not archived and not any(event.type == feed.WRITTEN for event in told)
+        return not archived and not any(event.type == stories.WRITTEN for event in told)
 
 
 def _calls(stories: Sequence[Story]) -> list[TokenUsage]:
@@ -185,4 +224,4 @@ def _runs(session: Session, stories: Iterable[Story], airings: Iterable[Airing])
     moments: list[datetime] = [story.created_at for story in stories]
     moments += [story.post.source.created_at for story in stories if story.post is not None]
     moments += [airing.finished_at or airing.aired_at for airing in airings]
-    return runs.between(session, min(moments), max(moments)) if moments else Runs()
+    return between(session, min(moments), max(moments)) if moments else Runs()

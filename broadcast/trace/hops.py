@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sessions_app.events import stamp
+from sessions_app.events.recorder import stamp
 from sessions_app.models import Step
 from stories.models import Story, TokenUsage
 

@@ -19,8 +19,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from broadcast.transfer.as_zip import HEAD, MANIFEST
-from broadcast.transfer.filed import NAMES
+from broadcast.transfer.archive_files import NAMES
+from broadcast.transfer.formats.zip_format import HEAD, MANIFEST
 from broadcast.transfer.tables import BY_NAME
 from sessions_app.commands import sentence_of
 from sessions_app.errors import Invalid

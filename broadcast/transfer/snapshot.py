@@ -3,6 +3,8 @@
 The newest row of every table is noted by one statement, so that no row is in without those it
 points to, however long the export takes and whatever happens on air meanwhile. What changes in a
 row after that moment and points to what came later is left out.
+
+What has been archived by now, read as if it were still in its table.
 """
 
 from __future__ import annotations
@@ -18,14 +20,62 @@ from django.contrib.auth.models import User
 from django.db.models import F, OuterRef, Q, QuerySet, Subquery
 
 from broadcast.models import Recorded, StateChange, Transfer
-from broadcast.transfer import history
 from broadcast.transfer.tables import ARTIFACTS, EVENTS, TABLES, TRANSITIONS, Table
-from sessions_app import lifecycle, steps
-from sessions_app.models import Archive, Artifact, InSession, Session, SessionStats
+from sessions_app import sessions
+from sessions_app.background import steps
+from sessions_app.events import archive as event_archive
+from sessions_app.models import (
+    AILink,
+    AITransition,
+    Archive,
+    Artifact,
+    InSession,
+    Session,
+    SessionStats,
+)
 from stories.models import TokenUsage
 
-BATCH = 500
 Row = dict[str, Any]
+
+
+def events(session: Session, first: int, last: int) -> Iterator[Row]:
+    for event in event_archive.events_between(session, first, last):
+        yield {"seq": event.seq, "type": event.type, "payload": event.payload, "at": event.at}
+
+
+def transitions(session: Session, after: int, upto: int) -> Iterator[Row]:
+    """Archived ones first; they name links by the ids of their providers."""
+    for row in _archived(session):
+        if after < row["id"] <= upto:
+            yield row
+            after = row["id"]
+    yield from _live(session, after, upto)
+
+
+def _archived(session: Session) -> Iterator[Row]:
+    found = event_archive.of_session(session, event_archive.TRANSITIONS).order_by("first")
+    links = AILink.objects.filter(session=session) if found.exists() else AILink.objects.none()
+    ids = dict(links.order_by("number").values_list("provider_id", "pk"))
+    for archive in found:
+        for one in event_archive.read_lines(archive):
+            yield {
+                "id": one["id"], "created_at": one["at"], "old": ids.get(one["old"]),
+                "new": ids[one["new"]], "source": one["source"], "run_number": one["run"],
+            }  # fmt: skip
+
+
+def _live(session: Session, after: int, upto: int) -> Iterator[Row]:
+    names = ("id", "created_at", "old", "new", "source", "run_number")
+    rows = AITransition.objects.filter(session=session, pk__lte=upto).order_by("pk")
+    while True:
+        piece = list(rows.filter(pk__gt=after).values(*names)[:500])
+        yield from piece
+        if len(piece) < 500:
+            return
+        after = piece[-1]["id"]
+
+
+BATCH = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +116,9 @@ def resumed(session: Session, state: dict[str, Any]) -> Snapshot:
 def rows(snapshot: Snapshot, table: Table, after: int = 0) -> Iterator[Row]:
     """The table's rows beyond the key ``after``, in order, read in pieces as they are asked for."""
     if table.name == EVENTS:
-        found = history.events(snapshot.session, after + 1, snapshot.upto[EVENTS])
+        found = events(snapshot.session, after + 1, snapshot.upto[EVENTS])
     elif table.name == TRANSITIONS:
-        found = history.transitions(snapshot.session, after, snapshot.upto[TRANSITIONS])
+        found = transitions(snapshot.session, after, snapshot.upto[TRANSITIONS])
     else:
         found = (_row(table, values) for values in _values(snapshot, table, after))
     names = _names() if table.people else {}
@@ -153,7 +203,7 @@ def head(snapshot: Snapshot) -> Row:
         "name": session.name,
         "type": session.type,
         "status": session.status,
-        "settings": {name: getattr(session, name) for name in lifecycle.SETTINGS},
+        "settings": {name: getattr(session, name) for name in sessions.SETTINGS},
         "budget": session.budget,
         "created_at": session.created_at,
         "expires_at": session.expires_at,

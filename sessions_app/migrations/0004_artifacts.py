@@ -6,7 +6,7 @@ from django.conf import settings
 from django.db import migrations, models
 from django.db.models.lookups import IsNull
 
-from sessions_app.models.record import AboutPost, AboutStory
+from sessions_app.models.events import AboutPost, AboutStory
 
 
 class Migration(migrations.Migration):

@@ -1,20 +1,61 @@
-"""The session: the row that every other row belongs to, and its counters."""
+"""The session: the row that every other row belongs to, and its counters.
+
+What every row that belongs to a session has in common.
+"""
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from django.db import models
+from django.db.models.expressions import Combinable
+
+if TYPE_CHECKING:
+    _Moment: TypeAlias = models.DateTimeField[datetime | Combinable, datetime]
+else:
+    _Moment = models.DateTimeField
 import secrets
 import uuid
-from typing import Self, TypeAlias
+from typing import Self
 
 from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser
 from django.core.validators import MaxValueValidator, MinValueValidator
-from django.db import models
 
-from sessions_app.models.base import CreatedAt
+
+class CreatedAt(_Moment):
+    """``auto_now_add`` that leaves a moment that was given, as an import does."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{**options, "auto_now_add": True})
+
+    def pre_save(self, model_instance: models.Model, add: bool) -> Any:
+        given = getattr(model_instance, self.attname)
+        return given if add and given else super().pre_save(model_instance, add)
+
+    def deconstruct(self) -> Any:
+        name, _, args, options = super().deconstruct()
+        return name, "django.db.models.DateTimeField", args, options
+
+
+class InSession(models.Model):
+    """A row of exactly one session: required, immutable, protected.
+
+    The database also refuses a row whose parents belong to another session: see
+    ``sessions_app.constraints``.
+    """
+
+    session = models.ForeignKey("sessions_app.Session", on_delete=models.PROTECT)
+    created_at = CreatedAt()
+
+    class Meta:
+        abstract = True
+
 
 Person: TypeAlias = AbstractBaseUser | AnonymousUser
+
 
 DEFAULT_MODEL = "claude-haiku-5-5"
 
@@ -128,7 +169,7 @@ class Session(models.Model):
 
 
 class SessionStats(models.Model):
-    """The counters of one session; only ``sessions_app.events`` writes them."""
+    """The counters of one session; only ``sessions_app.events.recorder`` writes them."""
 
     session = models.OneToOneField(
         Session, on_delete=models.PROTECT, primary_key=True, related_name="stats"

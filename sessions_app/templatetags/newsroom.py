@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from django import template
 
-from sessions_app.lifecycle import used_percent
+from sessions_app.sessions import used_percent
 
 register = template.Library()
 

@@ -1,4 +1,7 @@
-"""Reference tables generated from the code: variables, commands, endpoints, events."""
+"""Reference tables generated from the code: variables, commands, endpoints, events.
+
+Describes JSON schemas of command payloads in words.
+"""
 
 from __future__ import annotations
 
@@ -7,18 +10,82 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from django.core.management import get_commands, load_command_class
 from django.core.management.base import BaseCommand
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
-from sessions_app import audits, bus, commands, events
+from sessions_app import audits, commands, hooks
+from sessions_app.events import recorder
 from smnb.api import api
-from smnb.docs.schema import Field, fields_of
 from smnb.env import ROOT, Environment
 
+_WORDS = {
+    "string": "text",
+    "integer": "whole number",
+    "number": "number",
+    "boolean": "true or false",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A field of a command's payload; ``type`` is a description in words."""
+
+    name: str
+    type: str
+    required: bool
+
+
+def fields_of(schema: dict[str, Any]) -> list[Field]:
+    required = schema.get("required", ())
+    return [
+        Field(name, _type(one, schema.get("$defs", {})), name in required)
+        for name, one in schema.get("properties", {}).items()
+    ]
+
+
+def _type(schema: dict[str, Any], defs: dict[str, Any]) -> str:
+    """Describes a JSON schema with its bounds or its choices."""
+    if "$ref" in schema:
+        return _object(defs[schema["$ref"].rpartition("/")[2]], defs)
+    if "anyOf" in schema:
+        kinds = dict.fromkeys(_type(one, defs) for one in schema["anyOf"] if _is_shown(one))
+        return " or ".join(kinds)
+    if "enum" in schema or "const" in schema:
+        return ", ".join(str(value) for value in schema.get("enum", [schema.get("const")]))
+    if schema.get("type") == "array":
+        return f"list of {_type(schema.get('items', {}), defs)}"
+    if schema.get("type") == "object" and "properties" in schema:
+        return _object(schema, defs)
+    return _WORDS.get(schema.get("type", ""), "anything") + _bounds(schema)
+
+
+def _is_shown(one: dict[str, Any]) -> bool:
+    """Hides null, which means that the field is absent, and the pattern of a number sent as text."""
+    return one.get("type") != "null" and "pattern" not in one
+
+
+def _object(schema: dict[str, Any], defs: dict[str, Any]) -> str:
+    names = ", ".join(
+        f"{name}: {_type(one, defs)}" for name, one in schema.get("properties", {}).items()
+    )
+    return f"{{{names}}}"
+
+
+def _bounds(schema: dict[str, Any]) -> str:
+    least = schema.get("minimum", schema.get("minLength"))
+    most = schema.get("maximum", schema.get("maxLength"))
+    unit = " characters" if "maxLength" in schema or "minLength" in schema else ""
+    if most is None:
+        return "" if least is None else f", at least {least:,}{unit}"
+    return f", {least:,} to {most:,}{unit}" if least is not None else f", at most {most:,}{unit}"
+
+
 OURS = ("sessions_app", "stories", "broadcast", "smnb")
+
 UNSET = "unset"
 
 
@@ -122,8 +189,10 @@ class EventType:
 
 
 def event_types() -> list[EventType]:
-    public = events.public_types()
-    return [EventType(type_, meaning, type_ in public) for type_, meaning in events.types().items()]
+    public = recorder.public_types()
+    return [
+        EventType(type_, meaning, type_ in public) for type_, meaning in recorder.types().items()
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +213,7 @@ def endpoints() -> list[Endpoint]:
 
 def topics() -> list[tuple[str, str, list[str]]]:
     """Returns the name, the meaning and the subscribing modules of each hook."""
-    return [(topic.name, topic.meaning, topic.listeners()) for topic in bus.topics()]
+    return [(topic.name, topic.meaning, topic.listeners()) for topic in hooks.topics()]
 
 
 def audit_names() -> list[tuple[str, str]]:

@@ -10,15 +10,16 @@ from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 from pydantic import Field
 
-from sessions_app import commands, events
+from sessions_app import commands
 from sessions_app.commands import Call, Payload
 from sessions_app.errors import Conflict, Invalid, NotFound
+from sessions_app.events import recorder
 from stories.drafting import drafts
 from stories.drafting.agents import MOST_TEXT, MOST_TITLE
 from stories.models import Draft, DraftVersion
 from stories.text import clean_line, clean_text, word_count
 
-ADDED = events.declare("draft.version", "A draft has a new version.")
+ADDED = recorder.declare("draft.version", "A draft has a new version.")
 
 
 def of_draft(draft: Draft) -> QuerySet[DraftVersion]:
@@ -42,7 +43,7 @@ def payload(version: DraftVersion) -> dict[str, Any]:
         "title": version.title,
         "text": version.text,
         "word_count": version.word_count,
-        "at": events.stamp(version.created_at),
+        "at": recorder.stamp(version.created_at),
     }
 
 
@@ -112,7 +113,7 @@ def _add(draft: Draft, author: User, base: int, title: str, text: str, reason: s
         user=author, reason=clean_line(reason, 300) or "Edited by hand", title=title, text=text,
         word_count=word_count(text),
     )  # fmt: skip
-    events.record(draft.session, ADDED, {"version": payload(version)})
+    recorder.record(draft.session, ADDED, {"version": payload(version)})
     drafts.changed(draft)
     return version
 

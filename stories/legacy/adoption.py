@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from sessions_app.errors import Invalid
 from sessions_app.models import Session
 from stories.legacy.documents import Document, StoryDocument, UsageDocument
-from stories.legacy.rows import Rows
+from stories.legacy.mapping import Rows
 from stories.models import QuarantinedRecord, Story, TokenUsage
 from stories.text import clean_line, clean_text, reading_seconds, word_count
 from stories.types import PRIORITIES, TONES

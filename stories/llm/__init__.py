@@ -1,9 +1,9 @@
 """The only road to a model: one streamed request to Anthropic, one row in the ledger."""
 
+from stories.llm.credentials import count_models
 from stories.llm.errors import EmptyAnswer, PromptTooLong, Refused
 from stories.llm.gateway import Gateway
-from stories.llm.listing import count_models
-from stories.llm.shapes import Answer, Ask, Credentials, Turn
+from stories.llm.types import Answer, Ask, Credentials, Turn
 
 __all__ = [
     "Answer", "Ask", "Credentials", "EmptyAnswer", "Gateway", "PromptTooLong", "Refused", "Turn",

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
 from sessions_app.errors import NeedsHuman, Retry, SmnbError, WaitUntil
-from stories.llm.shapes import KEY_REFUSED
+from stories.llm.types import KEY_REFUSED
 
 LONGEST_WAIT = timedelta(minutes=15)
 

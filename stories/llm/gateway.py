@@ -17,11 +17,10 @@ import structlog
 
 from sessions_app import context
 from sessions_app.errors import SmnbError
-from stories.ledger_types import Close, Ledger
-from stories.llm.counting import part
+from stories.llm.attempt import Exchange
 from stories.llm.errors import Refusal, broken, refused, unreachable
-from stories.llm.exchange import Exchange
-from stories.llm.shapes import Answer, Ask, Credentials
+from stories.llm.types import Answer, Ask, Credentials, part
+from stories.usage.types import Close, Ledger
 
 if TYPE_CHECKING:
     import anthropic

@@ -13,8 +13,8 @@ from datetime import datetime, timedelta
 from django.db.models import Max, Min, Sum
 
 from sessions_app.errors import NotFound
+from sessions_app.events.statistics import start_of
 from sessions_app.models import Session
-from sessions_app.series import start_of
 from stories.market import scores
 from stories.market.scores import BUCKETS, WINDOW, WINDOWS, Scene, Score, Volume
 from stories.models import Trend, TrendBucket

@@ -2,13 +2,15 @@
 
 A handful of multi-row statements, however many posts. The caller's transaction holds the run, so
 one writer of a session is here at a time.
+
+How long the fine-grained figures of the market are kept; those of 15 and 60 minutes stay.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any
 from uuid import UUID
@@ -16,21 +18,27 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import F
 
-from sessions_app import series
-from sessions_app.models import Session
-from sessions_app.series import SIZES, moment, session_key, start_of
+from sessions_app.background import retention
+from sessions_app.events import statistics
+from sessions_app.events.statistics import SIZES, moment, session_key, start_of
+from sessions_app.models import Session, Workspace
 from stories.market.ngrams import MAX_KEY, keywords_of
 from stories.models import Source, SourcePost, Trend, TrendBucket, TrendPost
 from stories.text import cut
 
 Kind = Trend.Kind
+
 Name = tuple[str, str]  # kind and key of a trend
+
 
 # A SQLite that knows RETURNING takes twice as many, PostgreSQL four times.
 _MOST_VALUES = 15_000
+
 _REBUILT_AT_ONCE = 200
+
 # Any real moment lies between them.
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+
 _NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 
 
@@ -142,7 +150,7 @@ def _merge_trends(session_id: UUID, sums: dict[Name, _Sum]) -> dict[Name, int]:
     ]  # fmt: skip
     merged: dict[Name, int] = {}
     for some in _batches(rows, _MOST_VALUES // len(columns)):
-        found = series.upsert(
+        found = statistics.upsert(
             Trend, columns, some, ("session_id", "kind", "key"),
             ("posts", "engagement", "quality", "told"), ("first_at",), ("last_at",),
             ("kind", "key", "id"),
@@ -163,7 +171,7 @@ def _merge_buckets(
         for (name, size, start), amounts in buckets.items()
     ]
     for some in _batches(rows, _MOST_VALUES // len(columns)):
-        series.upsert(TrendBucket, columns, some, ("trend_id", "size", "start"), columns[-2:])
+        statistics.upsert(TrendBucket, columns, some, ("trend_id", "size", "start"), columns[-2:])
 
 
 def _link_posts(session_id: UUID, ids: dict[Name, int], sums: dict[Name, _Sum]) -> None:
@@ -180,3 +188,12 @@ def _batches(rows: Iterable[Any], most: int) -> Iterator[Sequence[Any]]:
     left = iter(rows)
     while some := list(islice(left, most)):
         yield some
+
+
+def old_buckets(shared: Workspace, now: datetime) -> int:
+    before = now - timedelta(days=shared.keep_fine_days)
+    return retention.drop(TrendBucket.objects.filter(size__in=retention.FINE, start__lt=before))
+
+
+def register() -> None:
+    retention.register(old_buckets)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db import models
 
 from sessions_app.models import InSession
-from stories.models.reading import SourcePost
+from stories.models.sources import SourcePost
 
 
 class Trend(InSession):

@@ -1,4 +1,7 @@
-"""Reddit: through PRAW with the operator's keys, or by a subreddit's public feed without them."""
+"""Reddit: through PRAW with the operator's keys, or by a subreddit's public feed without them.
+
+Trying Reddit keys: a token for the application alone is fetched and thrown away.
+"""
 
 from __future__ import annotations
 
@@ -15,23 +18,32 @@ from typing import Any
 
 from sessions_app.errors import Invalid, NeedsHuman, Retry, SmnbError, WaitUntil
 from stories.sources import rss
-from stories.sources.client import GuardedClient
-from stories.sources.statuses import asked_wait
+from stories.sources.http_client import GuardedClient, asked_wait
 from stories.text import canonical_url, clean_line, clean_text
 from stories.types import Fetched, FetchedPost
 
 SORTS = ("hot", "new", "top", "rising")
+
 MAX_POSTS = 100
+
 TIMEOUT = "5"  # seconds a read; the only way to say so is the environment
+
 NO_KEYS = "No Reddit keys are set, so the public feed of {} is read instead."
+
 _SHORT_SLEEP = timedelta(seconds=1)
+
 _UNTOLD_WAIT = timedelta(minutes=5)
+
 _LONGEST_WAIT = timedelta(hours=24)
+
 _NAME = r"[A-Za-z0-9][A-Za-z0-9_]{1,20}"
+
 _LOCATOR = re.compile(
     rf"(?:https?://(?:\w+\.)?reddit\.com)?/?(?:r/)?({_NAME}(?:\+{_NAME}){{0,19}})/?", re.IGNORECASE
 )
+
 _ID = re.compile(r"\bt3_([a-z0-9]+)|/comments/([a-z0-9]+)")
+
 _SITE = "https://www.reddit.com"
 
 
@@ -137,7 +149,9 @@ class RedditSource:
 
 
 _NONSENSE = (AttributeError, LookupError, TypeError, ValueError)
+
 _THROTTLED = "Reddit asks us to wait. It is read again by itself after that."
+
 _KEYS_REFUSED = "Reddit refused the keys. Check REDDIT_CLIENT_ID and REDDIT_CLIENT_SECRET."
 
 
@@ -229,3 +243,44 @@ def _from_feed(post: FetchedPost) -> FetchedPost:
     found = _ID.search(post.external_id) or _ID.search(post.url)
     key = f"t3_{found[1] or found[2]}" if found else post.external_id
     return replace(post, external_id=key, author=post.author.removeprefix("/u/"))
+
+
+KEY_TEST_TIMEOUT = 4.0  # seconds to connect, and again for the answer
+
+REFUSED = "Reddit refused these keys. Check the client id and the secret of the application."
+
+
+def check(client_id: str, client_secret: str, user_agent: str, reddit_url: str) -> None:
+    """Return when Reddit gives a token for these keys; raises NeedsHuman or Retry with the reason."""
+    import prawcore
+
+    requestor = prawcore.Requestor(
+        user_agent=user_agent, reddit_url=reddit_url, timeout=KEY_TEST_TIMEOUT
+    )
+    authenticator = prawcore.TrustedAuthenticator(
+        client_id=client_id, client_secret=client_secret, requestor=requestor
+    )
+    try:
+        prawcore.ReadOnlyAuthorizer(authenticator=authenticator).refresh()
+    # What prawcore raises holds the request with its keys, so nothing of it goes on.
+    except prawcore.OAuthException:
+        failure: SmnbError = NeedsHuman(REFUSED, code="reddit_key")
+    except prawcore.ResponseException as error:
+        failure = _key_error(error.response.status_code)
+    except prawcore.PrawcoreException:
+        failure = Retry("Reddit cannot be reached. Try again later.", code="unreachable")
+    except (LookupError, TypeError, ValueError):
+        failure = Retry("Reddit's answer made no sense. Try again later.", code="nonsense")
+    else:
+        return
+    finally:
+        requestor.close()
+    raise failure
+
+
+def _key_error(status: int) -> SmnbError:
+    if status in {400, 401, 403}:
+        return NeedsHuman(REFUSED, code="reddit_key")
+    if status == 429:
+        return Retry("Reddit asks us to wait. Try again in a few minutes.", code="throttled")
+    return Retry(f"Reddit cannot answer at the moment ({status}). Try again later.")

@@ -15,8 +15,8 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from sessions_app.errors import Invalid, NeedsHuman, Retry
-from stories.sources.client import GuardedClient, Response
-from stories.sources.guard import target_of
+from stories.sources.http_client import GuardedClient, Response
+from stories.sources.ssrf import target_of
 from stories.text import canonical_url, clean_line, clean_text, sentences
 from stories.types import Fetched, FetchedPost
 
@@ -32,7 +32,7 @@ _FEED_TYPE = re.compile(r"application/(rss|atom|rdf)\+xml", re.IGNORECASE)
 _SLASHED = re.compile(r"\s*(\d{4})/(\d{1,2})/(\d{1,2})(?:[ T]+(\d{1,2}):(\d{2})(?::(\d{2}))?)?\b")
 _PAGE_HEAD = 200_000  # bytes
 _PARSER_SECONDS = 30.0  # on the clock; the parser limits its own computing
-PARSER = Path(__file__).with_name("parser.py")
+PARSER = Path(__file__).with_name("feed_parser.py")
 
 
 def _now() -> datetime:

@@ -13,7 +13,7 @@ from typing import Any
 from websockets.asyncio.client import ClientConnection, connect
 
 from tests.bench.figure import Figure, percentile
-from tests.endtoend.running import Studio, running
+from tests.endtoend.studio_process import Studio, running
 from tests.standins.anthropic import AnthropicStandIn
 from tests.standins.anthropic_events import Plan
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from websockets.asyncio.client import connect
 
 from tests.bench.figure import Figure, percentile
-from tests.endtoend.running import Studio, running
+from tests.endtoend.studio_process import Studio, running
 
 VIEWERS = 50
 STORIES = 30

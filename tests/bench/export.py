@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.bench.figure import Figure
 from tests.bench.statistics import fill
-from tests.endtoend.running import ROOT, Studio, running
+from tests.endtoend.studio_process import ROOT, Studio, running
 
 FEW, MANY = 10_000, 100_000
 # Runs the command and says the most memory it took, in kB.

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.bench.figure import Figure
-from tests.endtoend.running import Studio, eventually, running
+from tests.endtoend.studio_process import Studio, eventually, running
 
 
 def measure(folder: Path) -> Iterator[Figure]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.bench.figure import Figure
-from tests.endtoend.running import running
+from tests.endtoend.studio_process import running
 from tests.standins.anthropic import AnthropicStandIn
 
 STORIES = 25

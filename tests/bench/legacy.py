@@ -11,7 +11,7 @@ from pathlib import Path
 
 from smnb.env import ROOT
 from tests.bench.figure import Figure
-from tests.legacy import Damaged
+from tests.legacy_exports import Damaged
 
 ROWS, SESSIONS = 200_000, 400
 LEAST_PER_SECOND = 5000

@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from stories import prices
-from stories.ledger_types import Counts
 from stories.sources.recording import RecordedPost, recording
+from stories.usage import pricing
+from stories.usage.types import Counts
 from tests.bench.figure import Figure
-from tests.endtoend.running import Studio, eventually, running
+from tests.endtoend.studio_process import Studio, eventually, running
 from tests.standins.anthropic import AnthropicStandIn
 from tests.standins.anthropic_compose import tokens_of
 
@@ -72,7 +72,7 @@ def _ancestor(post: RecordedPost) -> Counts:
 def _figure(ours: Counts, theirs: list[Counts], usage: list[dict[str, Any]]) -> Figure:
     number = len(theirs)
     two_calls = sum(theirs, Counts())
-    mine, other = (prices.price(MODEL, counts).cost for counts in (ours, two_calls))
+    mine, other = (pricing.price(MODEL, counts).cost for counts in (ours, two_calls))
     calls = {name: sum(row["operation"] == name for row in usage) for name in ("compact", "recap")}
     counting = (
         f"of {number} stories: {ours.input / number:.0f} in and {ours.output / number:.0f} out "

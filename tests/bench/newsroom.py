@@ -13,7 +13,7 @@ from django.db import connection, models, transaction
 from django.db.models import Max
 from django.utils import timezone
 
-from sessions_app import series
+from sessions_app.events import statistics
 from sessions_app.models import (
     AILink,
     AITransition,
@@ -23,8 +23,8 @@ from sessions_app.models import (
     SessionStats,
     Tally,
 )
-from stories import search_index
 from stories.models import Source, SourcePost, Story, StoryThread, Trend, TrendBucket
+from stories.search import index
 
 LOT = 5000
 POSTS = 300  # of each session; the stories before have lost theirs
@@ -52,11 +52,11 @@ def fill(sessions: int, stories: int, largest: int) -> None:
     SessionStats.objects.bulk_create([SessionStats(session=session) for session in made])
     usual = (stories - largest) // (sessions - 1)
     # Built once at the end, the index takes a fraction of the time.
-    search_index.drop_before_migrate([None], using="default")
+    index.drop_before_migrate([None], using="default")
     for number, session in enumerate(made):
         with transaction.atomic():
             Newsroom(session).fill(usual if number else largest)
-    search_index.restore("default")
+    index.restore("default")
     print(made[0].pk, made[1].pk)
 
 
@@ -145,7 +145,7 @@ class Newsroom:
             Bucket,
             (
                 Bucket(session=self.session, size=size, start=start, story_count=5, feed=9)
-                for size in series.SIZES for start in self.starts(size, 60)
+                for size in statistics.SIZES for start in self.starts(size, 60)
             ),
         )  # fmt: skip
         SessionStats.objects.filter(session=self.session).update(
@@ -154,7 +154,7 @@ class Newsroom:
         )  # fmt: skip
 
     def starts(self, size: int, number: int) -> list[datetime]:
-        newest = series.start_of(self.now, size)
+        newest = statistics.start_of(self.now, size)
         return [newest - timedelta(minutes=size * at) for at in range(number)]
 
     def market(self) -> None:
@@ -170,7 +170,7 @@ class Newsroom:
             TrendBucket,
             (
                 TrendBucket(session=self.session, trend=trend, size=size, start=start, posts=2)
-                for trend in trends for size in series.SIZES for start in self.starts(size, 6)
+                for trend in trends for size in statistics.SIZES for start in self.starts(size, 6)
             ),
         )  # fmt: skip
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from websockets.asyncio.client import ClientConnection, connect
 
 from tests.bench.figure import Figure
-from tests.endtoend.running import Studio, running
+from tests.endtoend.studio_process import Studio, running
 
 STORIES, PER_SECOND = 100, 5
 PATIENCE = 60

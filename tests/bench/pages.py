@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 from tests.bench.figure import Figure, percentile
-from tests.endtoend.running import PASSWORD, ROOT, Studio, running
+from tests.endtoend.studio_process import PASSWORD, ROOT, Studio, running
 
 SESSIONS, STORIES, LARGEST = 1000, 1_000_000, 100_000
 TIMES = 40

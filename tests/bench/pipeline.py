@@ -14,13 +14,16 @@ from django.db import transaction
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from broadcast import orchestrator
-from sessions_app import commands, context, events, lifecycle, steps
+from sessions_app import commands, context, sessions
+from sessions_app.background import steps
+from sessions_app.events import recorder
 from sessions_app.models import Session, Step
 from smnb import tracing
-from smnb.logs import SessionFiles
-from stories import posts, reading
+from smnb.logging import SessionFiles
 from stories.models import Source
-from stories.reading import SourceSpec
+from stories.posts import queue
+from stories.sources import service
+from stories.sources.service import SourceSpec
 from stories.types import FetchedPost
 
 STORIES = 50
@@ -66,8 +69,8 @@ def _watched(tracer: tracing.SpanTracer | None) -> Iterator[None]:
 def _session() -> Session:
     owner = User.objects.create_user("olga")
     made = {"pace": 0, "model": "extractive"}
-    session = lifecycle.create(owner, "Bench", made, None)
-    reading.add(session, SourceSpec(kind="rss", locator="https://example.org/feed"))
+    session = sessions.create(owner, "Bench", made, None)
+    service.add(session, SourceSpec(kind="rss", locator="https://example.org/feed"))
     commands.run("broadcast.start", owner, session, {})
     source = Source.objects.get(session=session)
     words = ("tide", "ferry", "harbour", "bridge", "storm", "council", "tram", "comet")
@@ -81,7 +84,7 @@ def _session() -> Session:
     ]
     for at in range(0, len(fetched), 100):
         with transaction.atomic():
-            added = posts.add(source, fetched[at : at + 100], steps.now())
+            added = queue.add(source, fetched[at : at + 100], steps.now())
             count = {"feed": len(added.posts), "queue": added.queued}
-            events.record(session, reading.POLLED, {"queue": []}, **count)
+            recorder.record(session, service.POLLED, {"queue": []}, **count)
     return session

@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import median
 
 from tests.bench.figure import Figure
-from tests.endtoend.running import Studio, running
+from tests.endtoend.studio_process import Studio, running
 
 FEW, MANY = 100, 100_000
 PAIRS = 200

@@ -8,9 +8,9 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from sessions_app import events
+from sessions_app.events import recorder
 from sessions_app.models import Session
-from stories import feed
+from stories import stories
 from stories.models import Story
 
 
@@ -29,7 +29,7 @@ def _tell_one(session: Session, title: str) -> None:
             session=session, origin="manual", title=title, narrative="The tide came in.",
             tone="developing", priority="low", word_count=4, duration=2, completed_at=at,
         )  # fmt: skip
-        payload: dict[str, Any] = {"story": feed.payload(story), "queue": [], "joined": None}
-        events.record(
-            session, feed.WRITTEN, payload, at, story_count=1, words=4, narration_seconds=2
+        payload: dict[str, Any] = {"story": stories.payload(story), "queue": [], "joined": None}
+        recorder.record(
+            session, stories.WRITTEN, payload, at, story_count=1, words=4, narration_seconds=2
         )

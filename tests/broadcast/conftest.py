@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 
-from broadcast.transfer import importing
+from broadcast.transfer import importer
 from sessions_app.models import Session
-from tests.broadcast.hearing import show, tell, with_engine
-from tests.broadcast.told import Bring
+from tests.broadcast.session_with_history import Bring
+from tests.broadcast.speech.recorded_session import show, tell, with_engine
 from tests.conftest import MakeSession, run_due_steps
 
 
@@ -32,6 +32,6 @@ def bring(tmp_path: Path, owner: User) -> Bring:
     def bring(data: bytes) -> Session:
         path = tmp_path / "session.zip"
         path.write_bytes(data)
-        return importing.bring(path, owner).session
+        return importer.bring(path, owner).session
 
     return bring

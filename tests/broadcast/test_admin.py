@@ -14,10 +14,10 @@ from django.db import models
 from django.test import Client
 from django.urls import reverse
 
-from sessions_app import audits, tokens
+from sessions_app import api_tokens, audits
 from sessions_app.models import ApiToken, Session
-from stories import quarantine
 from stories.models import QuarantinedRecord, Story
+from stories.quarantine import records
 from tests.conftest import run_due_steps
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -34,7 +34,7 @@ def desk(editor: User, client_of: Callable[[User], Client]) -> Client:
 
 def record(number: int = 1, **payload: Any) -> QuarantinedRecord:
     found = {"narrative": f"Story number {number} of old.", "title": f"Old {number}", **payload}
-    return quarantine.put(
+    return records.put(
         "story", found, old_session="live", old_id=str(number), reason="A dead session string."
     )
 
@@ -59,7 +59,7 @@ def test_a_list_opens_and_nothing_can_be_added_changed_or_deleted(
     go_live(session)
     run_due_steps(session, most=8)
     record()
-    tokens.make(session.owner)
+    api_tokens.make(session.owner)
     answer = desk.get(path_of(model, "changelist"))
     assert answer.status_code == 200
     assert b"delete_selected" not in answer.content
@@ -73,7 +73,7 @@ def test_a_list_opens_and_nothing_can_be_added_changed_or_deleted(
 
 
 def test_the_secrets_of_a_row_are_not_shown(desk: Client, session: Session) -> None:
-    tokens.make(session.owner)
+    api_tokens.make(session.owner)
     token = ApiToken.objects.get()
     page = desk.get(path_of(ApiToken, "change", token.pk)).content.decode()
     assert token.digest not in page
@@ -82,10 +82,10 @@ def test_the_secrets_of_a_row_are_not_shown(desk: Client, session: Session) -> N
 
 
 def test_chosen_tokens_are_revoked(desk: Client, session: Session) -> None:
-    token = tokens.make(session.owner)
+    token = api_tokens.make(session.owner)
     row = ApiToken.objects.get()
     desk.post(path_of(ApiToken, "changelist"), {"action": "revoke", "_selected_action": [row.pk]})
-    assert tokens.owner_of(token) is None
+    assert api_tokens.owner_of(token) is None
 
 
 def test_orphans_are_shown_in_groups(desk: Client) -> None:
@@ -191,7 +191,7 @@ def test_who_may_only_look_sees_no_button_and_is_refused(
     helper: User, client_of: Callable[[User], Client], session: Session,
     model: type[models.Model], _codename: str, action: str,
 ) -> None:  # fmt: skip
-    record(), tokens.make(session.owner)
+    record(), api_tokens.make(session.owner)
     before, page = state_of(model), path_of(model, "changelist")
     seen = client_of(helper).get(page)
     assert seen.status_code == 200
@@ -208,7 +208,7 @@ def test_who_may_also_decide_sees_the_button_and_it_works(
     helper: User, client_of: Callable[[User], Client], session: Session,
     model: type[models.Model], codename: str, action: str,
 ) -> None:  # fmt: skip
-    record(), tokens.make(session.owner)
+    record(), api_tokens.make(session.owner)
     helper.user_permissions.add(Permission.objects.get(codename=codename))
     before, page = state_of(model), path_of(model, "changelist")
     assert f'value="{action}"'.encode() in client_of(helper).get(page).content

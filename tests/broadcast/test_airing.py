@@ -8,14 +8,16 @@ from datetime import timedelta
 import pytest
 from django.db import DatabaseError, transaction
 
-from broadcast import airing, host
+from broadcast import airing
+from broadcast.host import worker
 from broadcast.models import Airing, Broadcast
-from sessions_app import audits, commands, lifecycle, steps, sweeper
+from sessions_app import audits, commands, sessions
+from sessions_app.background import steps, sweeper
 from sessions_app.errors import Conflict, NotFound
 from sessions_app.models import Session, SessionEvent, Step
 from stories.models import Story
+from tests.concurrency import together
 from tests.conftest import MakeSession, run_due_steps
-from tests.together import together
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -84,7 +86,7 @@ def test_nothing_is_written_long_before_it_is_needed(live: Live) -> None:
     turn(session)
     turn(session)
     assert len(states(session)) == 1
-    Airing.objects.update(finish_at=steps.now() + host.LEAD - timedelta(seconds=1))
+    Airing.objects.update(finish_at=steps.now() + worker.LEAD - timedelta(seconds=1))
     turn(session)
     assert states(session) == ["airing", "written"]
 
@@ -155,7 +157,7 @@ def test_full_control_waits_for_as_long_as_it_takes(live: Live) -> None:
 def test_changing_the_control_mode_holds_for_the_next_story(live: Live) -> None:
     session = live("full-control")
     turn(session)
-    lifecycle.change(session, control_mode="hands-free")
+    sessions.change(session, control_mode="hands-free")
     turn(session)
     assert states(session) == ["airing"]
 

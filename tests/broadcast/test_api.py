@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 
-from sessions_app import events
-from sessions_app.limits import TooMany
+from sessions_app.events import recorder
 from sessions_app.models import Session
+from sessions_app.rate_limits import TooMany
 from stories.models import TokenUsage
-from tests.callers import Api
+from tests.api_clients import Api
 from tests.conftest import MakeSession, run_due_steps
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -223,16 +223,16 @@ def test_a_cursor_walks_all_sessions_once_newest_first(api: Api, make_session: M
 
 def test_the_cursor_holds_its_place_while_rows_are_added(api: Api, session: Session) -> None:
     for number in range(4):
-        events.say(session, "system", str(number))
+        recorder.say(session, "system", str(number))
     first = api.get(f"/sessions/{session.pk}/events?limit=2")
-    events.say(session, "system", "late")
+    recorder.say(session, "system", "late")
     then = api.get(f"/sessions/{session.pk}/events?limit=2&cursor={first['next']}")
     assert then["items"][0]["seq"] == first["items"][-1]["seq"] - 1
 
 
 def test_no_page_is_longer_than_500_rows(api: Api, session: Session) -> None:
     for number in range(502):
-        events.say(session, "system", str(number))
+        recorder.say(session, "system", str(number))
     page = api.get(f"/sessions/{session.pk}/events?limit=100000")
     assert len(page["items"]) == 500
     assert page["next"] is not None
@@ -310,7 +310,7 @@ def test_who_asks_too_often_is_told_when_to_come_again(
     def refuse(*_: Any) -> None:
         raise TooMany("At most 60 writes in 60 s.", after=17)
 
-    monkeypatch.setattr("sessions_app.api.limits.count", refuse)
+    monkeypatch.setattr("sessions_app.web.api.limits.count", refuse)
     answer = api.call("GET", "/sessions")
     assert (answer.status_code, answer["Retry-After"]) == (429, "17")
     assert json.loads(answer.content)["code"] == "rate_limited"

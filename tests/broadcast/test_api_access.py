@@ -10,10 +10,10 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from sessions_app import tokens
+from sessions_app import api_tokens
 from sessions_app.models import Session
-from tests.callers import Api
-from tests.together import together
+from tests.api_clients import Api
+from tests.concurrency import together
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -88,7 +88,7 @@ def test_a_form_sent_to_the_api_is_no_fault_of_ours(session: Session) -> None:
 
 def test_a_bearer_token_needs_no_csrf_token(owner: User) -> None:
     client = Client(
-        enforce_csrf_checks=True, headers={"Authorization": f"Bearer {tokens.make(owner)}"}
+        enforce_csrf_checks=True, headers={"Authorization": f"Bearer {api_tokens.make(owner)}"}
     )
     assert client.post("/api/sessions", WANTED, "application/json").status_code == 201
 

@@ -9,13 +9,13 @@ import pytest
 
 from broadcast import charts
 from broadcast.charts import Chart, Plan, Series
-from sessions_app import series
+from sessions_app.events import statistics
 
 START = datetime(2026, 11, 21, 7, 45, tzinfo=UTC)
 
 
 def plan(number: int = 4, size: int = 15) -> Plan:
-    start = series.start_of(START, size)
+    start = statistics.start_of(START, size)
     moments = [start + each * timedelta(minutes=size) for each in range(number)]
     return Plan("k", "Stories", "stories", moments, size, "{:.0f}".format, "{:g}".format)
 

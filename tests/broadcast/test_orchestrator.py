@@ -13,13 +13,14 @@ from django.utils import timezone
 from broadcast import airing, orchestrator
 from broadcast.models import Airing, Broadcast, StateChange
 from broadcast.states import BUSY, REAPER, TRANSITIONS, Cause, State, follow, mermaid
-from sessions_app import commands, lifecycle, steps, sweeper
+from sessions_app import commands, sessions
+from sessions_app.background import steps, sweeper
 from sessions_app.errors import Conflict, StaleClaim
 from sessions_app.models import Message, Session, SessionEvent, Step
 from stories.models import Source, Story
+from tests.broadcast_runs import counted, press, run_in, sound, state_of
+from tests.concurrency import together
 from tests.conftest import MakeSession, run_due_steps
-from tests.runs import counted, press, run_in, sound, state_of
-from tests.together import together
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -145,7 +146,7 @@ def test_without_a_source_nothing_starts(make_session: MakeSession) -> None:
 
 
 def test_an_archived_session_does_not_start(session: Session) -> None:
-    lifecycle.archive(session)
+    sessions.archive(session)
     with pytest.raises(Conflict, match="archived"):
         press(session, "start")
 

@@ -10,12 +10,13 @@ import pytest
 
 from broadcast import orchestrator, producer
 from broadcast.models import Broadcast
-from sessions_app import audits, commands, steps, sweeper
+from sessions_app import audits, commands
+from sessions_app.background import steps, sweeper
 from sessions_app.errors import NeedsHuman, Retry, WaitUntil
 from sessions_app.models import Message, Session, SessionEvent, Step
-from stories import posts, reading
 from stories.models import Source, SourcePost
-from stories.sources import catalog
+from stories.posts import queue
+from stories.sources import registry, service
 from stories.sources.recording import recording
 from stories.types import Fetched, FetchedPost
 from tests.conftest import MakeSession, run_due_steps
@@ -53,9 +54,9 @@ def live(
 
     def make(*script: Fetched | Exception) -> Source:
         feed = Scripted(*script)
-        monkeypatch.setitem(catalog._adapters(), "rss", feed)
+        monkeypatch.setitem(registry._adapters(), "rss", feed)
         session = make_session(recording=False)
-        source = reading.add(session, reading.SourceSpec(kind="rss", locator="https://x.test/f"))
+        source = service.add(session, service.SourceSpec(kind="rss", locator="https://x.test/f"))
         go_live(session)
         return source
 
@@ -112,7 +113,7 @@ def test_the_cursor_comes_back_at_the_next_poll(
     source = live(fetched(A, cursor={"etag": "1"}), fetched(B, cursor={"etag": "2"}))
     poll(source)
     poll(source)
-    feed = catalog._adapters()["rss"]
+    feed = registry._adapters()["rss"]
     assert isinstance(feed, Scripted)
     assert feed.cursors == [{}, {"etag": "1"}]
 
@@ -201,7 +202,7 @@ def test_trouble_with_one_source_leaves_the_run_live(live: Callable[..., Source]
 def test_a_full_queue_slows_the_reading_and_drops_nothing(
     live: Callable[..., Source], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(posts, "QUEUE_LIMIT", 2)
+    monkeypatch.setattr(queue, "QUEUE_LIMIT", 2)
     source = live(fetched(A, B), fetched(C))
     poll(source)
     source = poll(source)
@@ -216,7 +217,7 @@ def test_a_full_queue_slows_the_reading_and_drops_nothing(
 def test_a_full_queue_is_said_once(
     live: Callable[..., Source], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(posts, "QUEUE_LIMIT", 1)
+    monkeypatch.setattr(queue, "QUEUE_LIMIT", 1)
     source = live(fetched(A))
     for _ in range(3):
         poll(source)
@@ -279,7 +280,7 @@ def test_posts_of_a_poll_that_comes_after_stop_are_not_stored(
     live: Callable[..., Source], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = live(fetched(A))
-    feed = catalog._adapters()["rss"]
+    feed = registry._adapters()["rss"]
 
     def stop_meanwhile(locator: str, sort: str, cursor: dict[str, Any]) -> Fetched:
         commands.run("broadcast.stop", source.session.owner, source.session, {})

@@ -12,13 +12,14 @@ from django.test import Client
 
 from broadcast import recaps
 from broadcast.models import Broadcast, Recap
-from sessions_app import audits, commands, events, lifecycle
+from sessions_app import audits, commands, sessions
+from sessions_app.events import recorder
 from sessions_app.models import AILink, Message, Session, SessionEvent, Step
-from stories import boards, keys
-from stories.llm import Credentials
+from stories.drafting import boards
+from stories.llm import Credentials, credentials
 from stories.models import BoardKeyword, Story, TokenUsage
 from stories.text import tokens_of
-from tests.broadcast.test_pages import Follower
+from tests.broadcast.test_queries import Follower
 from tests.conftest import MakeSession, run_due_steps
 from tests.standins.anthropic import AnthropicStandIn
 
@@ -33,7 +34,7 @@ ClientOf = Callable[[User], Client]
 def anthropic(monkeypatch: pytest.MonkeyPatch) -> Iterator[AnthropicStandIn]:
     with AnthropicStandIn() as stand_in:
         found = Credentials(api_key="key-of-the-stand-in", base_url=stand_in.url)
-        monkeypatch.setattr(keys, "anthropic_of", lambda _: found)
+        monkeypatch.setattr(credentials, "anthropic_of", lambda _: found)
         yield stand_in
 
 
@@ -152,7 +153,7 @@ def test_without_money_the_recap_is_filed_by_rule(
     session = make_session(model=MODEL)
     run(session)
     asked = len(anthropic.requests)
-    lifecycle.change(session, budget=0)
+    sessions.change(session, budget=0)
     run_due_steps(session, "recap")
     assert Recap.objects.exists()
     assert len(anthropic.requests) == asked
@@ -174,7 +175,7 @@ def test_the_page_shows_the_recap_as_it_comes_and_puts_a_keyword_on_the_board(
 ) -> None:
     session = make_session(model="extractive")
     client = client_of(session.owner)
-    follower = Follower(client, f"/sessions/{session.pk}/", session, events.OWNER)
+    follower = Follower(client, f"/sessions/{session.pk}/", session, recorder.OWNER)
     run(session)
     run_due_steps(session, "recap")
     follower.check(("recaps",))

@@ -13,10 +13,10 @@ from broadcast import rundown
 from sessions_app import audits, commands
 from sessions_app.errors import Conflict, NotFound
 from sessions_app.models import Session, SessionStats
-from stories import posts
 from stories.models import Source, SourcePost, Story
+from stories.posts import queue as posts_queue
+from tests.concurrency import together
 from tests.conftest import MakeSession, make_post, run_due_steps
-from tests.together import together
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -31,11 +31,11 @@ def waiting(source: Source) -> list[SourcePost]:
     """Five posts, in the order in which they would be told."""
     for at, headline in enumerate(HEADLINES):
         make_post(source, f"w{at}", headline)
-    return list(posts.waiting(source.session))
+    return list(posts_queue.waiting(source.session))
 
 
 def order(session: Session) -> list[int]:
-    return list(posts.waiting(session).values_list("pk", flat=True))
+    return list(posts_queue.waiting(session).values_list("pk", flat=True))
 
 
 def do(session: Session, name: str, **data: Any) -> Any:
@@ -211,7 +211,7 @@ def test_without_script_a_button_leads_back_to_the_page(
 ) -> None:
     answer = press(browser, session, f"hold {waiting[0].pk}")
     assert (answer.status_code, answer.url) == (302, f"/broadcast/{session.pk}/")
-    assert posts.held(session).count() == 1
+    assert posts_queue.held(session).count() == 1
 
 
 @pytest.mark.parametrize("words", ["", "pin", "pin x", "explode 1", "move 1 beside 2"])

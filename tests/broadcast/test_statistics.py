@@ -14,18 +14,21 @@ from django.db.models import Sum
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from broadcast import orchestrator, overview, pipeline, plots, statistics
+from broadcast import figures, orchestrator, pipeline, statistics
 from broadcast.models import Airing, Broadcast
 from broadcast.statistics import POINTS, Statistics
-from sessions_app import commands, events, series, steps
+from broadcast.studio.stats import charts
+from sessions_app import commands
+from sessions_app.background import steps
+from sessions_app.events import recorder
+from sessions_app.events import statistics as events_statistics
+from sessions_app.events.statistics import Share
 from sessions_app.models import AILink, Bucket, Session, SessionStats, Step, Tally
-from sessions_app.series import Share
-from stories import keys
-from stories.llm import Credentials
+from stories.llm import Credentials, credentials
 from stories.models import Source, SourcePost, Story, TokenUsage
+from tests.broadcast_runs import press
+from tests.chain_links import lose_head
 from tests.conftest import MakeSession, run_due_steps
-from tests.links import lose_head
-from tests.runs import press
 from tests.standins.anthropic import AnthropicStandIn
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -51,7 +54,7 @@ def modelled(
     """A session that a model narrates: two stories, of which one took a second attempt."""
     with AnthropicStandIn() as anthropic:
         found = Credentials(api_key="key-of-the-stand-in", base_url=anthropic.url)
-        monkeypatch.setattr(keys, "anthropic_of", lambda _: found)
+        monkeypatch.setattr(credentials, "anthropic_of", lambda _: found)
         session = make_session(model=MODEL)
         go_live(session)
         run_due_steps(session, "poll", most=1)
@@ -70,7 +73,7 @@ def over_time(found: Statistics, name: str) -> int:
     return sum(point[name] for point in found.points)
 
 
-@pytest.mark.parametrize("size", series.SIZES)
+@pytest.mark.parametrize("size", events_statistics.SIZES)
 def test_the_series_sum_up_to_the_rows_at_every_size(told: Session, size: int) -> None:
     found = read(told, size)
     stories = Story.objects.filter(session=told)
@@ -105,15 +108,15 @@ def test_points_follow_each_other_up_to_now_while_on_air(told: Session) -> None:
     found = read(told)
     moments = [point.at for point in found.points]
     assert {b - a for a, b in pairwise(moments)} == {timedelta(minutes=5)}
-    assert moments[-1] == series.start_of(found.at, 5)
+    assert moments[-1] == events_statistics.start_of(found.at, 5)
     assert not found.window.frozen
 
 
 def test_off_air_the_window_rests_at_what_happened_last(told: Session) -> None:
     press(told, "stop")
-    old = series.start_of(AT, 5) - timedelta(days=9)
+    old = events_statistics.start_of(AT, 5) - timedelta(days=9)
     Bucket.objects.filter(session=told, size=5).delete()
-    series.add(told.pk, old, {"story_count": 2}, [])
+    events_statistics.add(told.pk, old, {"story_count": 2}, [])
     found = read(told)
     assert found.window.frozen
     assert (found.window.last, found.points[-1]["story_count"]) == (old, 2)
@@ -130,7 +133,7 @@ def test_figures_of_another_session_are_not_counted(
 
 def test_the_totals_are_the_counters(modelled: Session) -> None:
     totals, stats = read(modelled).totals, SessionStats.objects.get(session=modelled)
-    assert totals.figures == events.figures(stats)
+    assert totals.figures == recorder.figures(stats)
     assert (totals.calls, totals.bounded, totals.exact) == (3, 1, 2)
     assert totals.uncertain == stats.cost_upper - stats.cost_lower > 0
     tokens = stats.input_tokens + stats.output_tokens
@@ -183,7 +186,7 @@ def test_calls_stand_by_model_and_operation(modelled: Session) -> None:
 
 def test_beyond_twelve_the_rest_stands_together(session: Session) -> None:
     shares = [Share("source", f"r/{n}", {"count": 20 - n, "words": 1}) for n in range(15)]
-    series.add(session.pk, AT, {}, shares)
+    events_statistics.add(session.pk, AT, {}, shares)
     parts = statistics.breakdowns_of(Tally.objects.filter(session=session))[-1].parts
     assert len(parts) == 13
     assert (parts[0].key, parts[-1].key) == ("r/0", statistics.OTHER)
@@ -201,7 +204,7 @@ def queries(session: Session) -> int:
         connection,
     ) as seen:
         found = read(session)
-        plots.all_of(found)
+        charts.all_of(found)
         pipeline.stages(session, found)
     return len(seen)
 
@@ -211,7 +214,7 @@ def test_five_stories_and_five_hundred_take_the_same_queries(told: Session) -> N
     for number in range(500):
         at = steps.now() - timedelta(minutes=number)
         share = Share("source", f"r/{number}", {"count": 1, "words": 9})
-        series.add(told.pk, at, {"story_count": 1, "words": 9, "calls": 1}, [share])
+        events_statistics.add(told.pk, at, {"story_count": 1, "words": 9, "calls": 1}, [share])
     assert queries(told) == few <= 14
 
 
@@ -351,11 +354,11 @@ def test_what_the_cache_saved_is_a_figure_of_its_own(
         points = statistics.series_payload(session, 60)["points"]
         page = client_of(session.owner).get(f"/stats/?session={session.pk}").content.decode()
         figure = page.partition("Saved by the cache</dt><dd><strong>")[2].partition("</strong>")[0]
-        return overview.stats(session)["cache_saved"], points[-1]["cache_saved"], figure
+        return figures.stats(session)["cache_saved"], points[-1]["cache_saved"], figure
 
     with transaction.atomic():
-        events.record(session, "usage.closed", {}, feed=1)
+        recorder.record(session, "usage.closed", {}, feed=1)
     assert shown() == ("0", "0", "$0.0000")
     with transaction.atomic():
-        events.record(session, "usage.closed", {}, cache_saved=2_500_000_000)
+        recorder.record(session, "usage.closed", {}, cache_saved=2_500_000_000)
     assert shown() == ("0.0025", "0.0025", "$0.0025")

@@ -12,7 +12,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 
 from broadcast.models import Broadcast
 from broadcast.states import State
-from sessions_app import audits, commands, steps, sweeper
+from sessions_app import audits, commands
+from sessions_app.background import steps, sweeper
 from sessions_app.errors import Conflict
 from sessions_app.models import Session, Step
 from stories.models import Story

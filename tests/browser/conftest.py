@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
-from tests.endtoend.running import PASSWORD, Studio, running
+from tests.endtoend.studio_process import PASSWORD, Studio, running
 from tests.provision.browser import find_or_install_chromium
 from tests.standins.anthropic import AnthropicStandIn
 

@@ -9,8 +9,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import CONTEXT, sign_in
-from tests.browser.looking import rows, to_copy
-from tests.endtoend.running import PASSWORD, Studio
+from tests.browser.page_helpers import rows, to_copy
+from tests.endtoend.studio_process import PASSWORD, Studio
 from tests.standins.anthropic import AnthropicStandIn
 
 pytestmark = pytest.mark.browser

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.endtoend.running import Studio, eventually
+from tests.endtoend.studio_process import Studio, eventually
 
 pytestmark = pytest.mark.browser
 

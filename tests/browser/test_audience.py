@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.looking import live, of_session, off_air
-from tests.endtoend.running import Studio, eventually
+from tests.browser.page_helpers import live, of_session, off_air
+from tests.endtoend.studio_process import Studio, eventually
 
 pytestmark = pytest.mark.browser
 

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import RECORDING
-from tests.endtoend.running import Studio
+from tests.endtoend.studio_process import Studio
 
 pytestmark = pytest.mark.browser
 

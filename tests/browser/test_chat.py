@@ -9,8 +9,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import CONTEXT, RECORDING, sign_in
-from tests.browser.looking import live, of_session, off_air
-from tests.endtoend.running import Studio, eventually
+from tests.browser.page_helpers import live, of_session, off_air
+from tests.endtoend.studio_process import Studio, eventually
 from tests.standins.anthropic import AnthropicStandIn
 
 pytestmark = pytest.mark.browser

@@ -9,9 +9,9 @@ from functools import partial
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from broadcast.pages import FEED_MOST
-from tests.browser.looking import live, of_session, off_air, one, rundown
-from tests.endtoend.running import Studio, eventually
+from broadcast.queries import FEED_MOST
+from tests.browser.page_helpers import live, of_session, off_air, one, rundown
+from tests.endtoend.studio_process import Studio, eventually
 
 pytestmark = pytest.mark.browser
 

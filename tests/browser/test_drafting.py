@@ -9,8 +9,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import RECORDING
-from tests.browser.looking import live, of_session, off_air, one, to_copy
-from tests.endtoend.running import Studio
+from tests.browser.page_helpers import live, of_session, off_air, one, to_copy
+from tests.endtoend.studio_process import Studio
 
 pytestmark = pytest.mark.browser
 

@@ -13,7 +13,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import CONTEXT, sign_in
-from tests.endtoend.running import Studio, eventually
+from tests.endtoend.studio_process import Studio, eventually
 
 pytestmark = pytest.mark.browser
 

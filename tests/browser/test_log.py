@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import CONTEXT, RECORDING
-from tests.endtoend.running import Studio, eventually
+from tests.endtoend.studio_process import Studio, eventually
 
 pytestmark = pytest.mark.browser
 

@@ -8,8 +8,8 @@ import signal
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.looking import live, off_air, one, rundown
-from tests.endtoend.running import Studio
+from tests.browser.page_helpers import live, off_air, one, rundown
+from tests.endtoend.studio_process import Studio
 
 pytestmark = pytest.mark.browser
 

@@ -11,8 +11,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import RECORDING
-from tests.browser.looking import of_session, one, rows, session_of, to_copy
-from tests.endtoend.running import Studio
+from tests.browser.page_helpers import of_session, one, rows, session_of, to_copy
+from tests.endtoend.studio_process import Studio
 from tests.standins.feeds import FeedStandIn
 
 pytestmark = pytest.mark.browser

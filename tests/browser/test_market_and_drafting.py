@@ -7,9 +7,9 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from stories.market.behind import MOST
-from tests.browser.looking import of_session, one, rows
-from tests.endtoend.running import Studio
+from stories.market.posts import MOST
+from tests.browser.page_helpers import of_session, one, rows
+from tests.endtoend.studio_process import Studio
 
 pytestmark = pytest.mark.browser
 

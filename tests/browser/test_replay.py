@@ -8,8 +8,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import CONTEXT
-from tests.browser.looking import of_session
-from tests.endtoend.running import Studio
+from tests.browser.page_helpers import of_session
+from tests.endtoend.studio_process import Studio
 
 pytestmark = pytest.mark.browser
 

@@ -8,10 +8,10 @@ from collections import Counter
 import pytest
 from playwright.sync_api import Page, expect
 
-from smnb.docs.pages import PAGES
-from stories.search import PAGE
-from tests.browser.looking import of_session
-from tests.endtoend.running import Studio
+from smnb.docs.views import PAGES
+from stories.search.query import PAGE
+from tests.browser.page_helpers import of_session
+from tests.endtoend.studio_process import Studio
 
 pytestmark = pytest.mark.browser
 

@@ -10,9 +10,9 @@ import pytest
 from playwright.sync_api import Browser, BrowserType, Page, expect
 
 from tests.browser.conftest import ARGUMENTS, CONTEXT
-from tests.browser.looking import live, of_session, off_air
+from tests.browser.page_helpers import live, of_session, off_air
 from tests.browser.test_audience import airing, break_in, publish
-from tests.endtoend.running import Studio, eventually, running
+from tests.endtoend.studio_process import Studio, eventually, running
 from tests.provision.browser import find_or_install_chromium
 
 pytestmark = pytest.mark.browser

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.looking import of_session, rows
-from tests.endtoend.running import Studio
+from tests.browser.page_helpers import of_session, rows
+from tests.endtoend.studio_process import Studio
 
 pytestmark = pytest.mark.browser
 

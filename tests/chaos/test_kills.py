@@ -8,7 +8,7 @@ import signal
 import time
 from pathlib import Path
 
-from tests.endtoend.running import PATIENCE, Studio, eventually, running
+from tests.endtoend.studio_process import PATIENCE, Studio, eventually, running
 from tests.standins.feeds import FeedStandIn
 
 SEED = int(os.environ.get("SEED", "20261121"))

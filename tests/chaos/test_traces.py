@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.endtoend.running import Studio, running
-from tests.killing import WORKERS, Killer
+from tests.endtoend.studio_process import Studio, running
+from tests.process_killer import WORKERS, Killer
 from tests.standins.anthropic import AnthropicStandIn
 from tests.standins.feeds import FeedStandIn
 

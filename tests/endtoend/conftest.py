@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.endtoend.running import Studio, running
+from tests.endtoend.studio_process import Studio, running
 
 
 @pytest.fixture(scope="session")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tests.broadcast.talking import spoken
-from tests.endtoend.running import Studio, eventually, running
+from tests.broadcast.chat.questions import spoken
+from tests.endtoend.studio_process import Studio, eventually, running
 from tests.endtoend.test_drafts import kill_worker
 from tests.standins.anthropic import AnthropicStandIn
 

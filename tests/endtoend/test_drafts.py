@@ -7,9 +7,9 @@ import signal
 from pathlib import Path
 from typing import Any
 
-from tests.endtoend.running import Studio, eventually, running
+from tests.endtoend.studio_process import Studio, eventually, running
 from tests.standins.anthropic import AnthropicStandIn
-from tests.stories.drafting import RoomStandIn
+from tests.stories.drafting.draft_factory import RoomStandIn
 
 PATIENCE = 120.0
 ORDER = {"keywords": ["ferry"], "words": 80}

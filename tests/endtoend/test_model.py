@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.endtoend.running import Studio, eventually, running
+from tests.endtoend.studio_process import Studio, eventually, running
 from tests.standins.anthropic import AnthropicStandIn
 
 RECORDING = {"kind": "recording", "locator": "demo"}

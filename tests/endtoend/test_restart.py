@@ -6,7 +6,7 @@ import os
 import signal
 from pathlib import Path
 
-from tests.endtoend.running import Studio, eventually, running, start
+from tests.endtoend.studio_process import Studio, eventually, running, start
 
 RECORDING = {"kind": "recording", "locator": "demo"}
 

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.endtoend.running import Studio, eventually
+from tests.endtoend.studio_process import Studio, eventually
 from tests.standins.feeds import FeedStandIn
 
 FAST = {"pace": 0, "model": "extractive"}

@@ -14,7 +14,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from tests.endtoend.running import PASSWORD, PATIENCE, Studio, eventually
+from tests.endtoend.studio_process import PASSWORD, PATIENCE, Studio, eventually
 
 RECORDING = {"kind": "recording", "locator": "demo"}
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.endtoend.running import Studio, eventually, running
+from tests.endtoend.studio_process import Studio, eventually, running
 from tests.standins.feeds import FeedStandIn
 from tests.standins.reddit import RedditStandIn, post
 

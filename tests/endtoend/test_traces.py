@@ -6,8 +6,8 @@ import json
 import random
 from pathlib import Path
 
-from tests.endtoend.running import running
-from tests.killing import WORKERS, Killer
+from tests.endtoend.studio_process import running
+from tests.process_killer import WORKERS, Killer
 from tests.standins.anthropic import AnthropicStandIn
 from tests.standins.feeds import FeedStandIn
 

@@ -21,7 +21,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from smnb.studio.child import die_with
+from smnb.runner.process import die_with
 
 NOBODY = 65534
 READY_WITHIN = 120.0

@@ -7,7 +7,9 @@ from datetime import timedelta
 import pytest
 from django.db import connection
 
-from sessions_app import audits, events, integrity, steps
+from sessions_app import audits, constraints
+from sessions_app.background import steps
+from sessions_app.events import recorder
 from sessions_app.models import Session, SessionEvent, SessionStats, Step
 from tests.conftest import MakeSession
 
@@ -28,7 +30,7 @@ def test_all_audits_are_there() -> None:
 
 
 def test_a_sound_database_has_no_finding(session: Session) -> None:
-    events.say(session, "system", "x")
+    recorder.say(session, "system", "x")
     assert list(audits.run()) == []
 
 
@@ -40,7 +42,7 @@ def test_a_finding_names_its_audit_and_session(session: Session) -> None:
 
 def test_a_hole_in_the_events_is_found(make_session: MakeSession) -> None:
     session = make_session()
-    events.say(session, "system", "x")
+    recorder.say(session, "system", "x")
     SessionEvent.objects.filter(session=session, seq=2).delete()
     assert found("events") == ["events are not gapless: 2 of 3"]
 
@@ -76,7 +78,7 @@ def test_a_lease_that_ran_out_long_ago_is_found(session: Session) -> None:
 
 
 def test_a_missing_guard_is_found(session: Session) -> None:
-    names = integrity.missing()
+    names = constraints.missing()
     assert names == []
     with connection.cursor() as cursor:
         if connection.vendor == "sqlite":
@@ -86,4 +88,4 @@ def test_a_missing_guard_is_found(session: Session) -> None:
     try:
         assert found("schema") == ["fixed_stories_source is missing from the live schema"]
     finally:
-        integrity.restore()
+        constraints.restore()

@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from sessions_app import commands
 from sessions_app.errors import Conflict, Invalid
 from sessions_app.models import IdempotencyKey, Session
-from tests.together import together
+from tests.concurrency import together
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -8,7 +8,7 @@ import pytest
 from django.http import HttpRequest, HttpResponse
 
 from sessions_app import context
-from sessions_app.middleware import ContextMiddleware
+from sessions_app.web.middleware import ContextMiddleware
 
 
 def test_a_door_has_exactly_its_fields_and_gives_the_former_back() -> None:

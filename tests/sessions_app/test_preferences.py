@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 
-from sessions_app import lifecycle, preferences, tokens, workspace
+from sessions_app import api_tokens, preferences, sessions, workspace
 from sessions_app.errors import Forbidden, Invalid, NotFound
 from sessions_app.models import ApiToken, Preferences, Workspace
 
@@ -64,13 +64,13 @@ def test_a_new_session_has_the_persons_defaults_before_the_workspaces(
 ) -> None:
     workspace.choose_defaults(editor, {"pace": 90, "language": "fr"})
     preferences.choose_defaults(owner, {"language": "de"})
-    assert lifecycle.defaults_of(owner) == {"pace": 90, "language": "de"}
-    assert lifecycle.defaults_of(editor) == {"pace": 90, "language": "fr"}
+    assert sessions.defaults_of(owner) == {"pace": 90, "language": "de"}
+    assert sessions.defaults_of(editor) == {"pace": 90, "language": "fr"}
 
 
 def test_a_whole_set_of_defaults_makes_a_session(owner: User) -> None:
     kept = preferences.choose_defaults(owner, CHOSEN)
-    session = lifecycle.create(owner, "Morning", kept, None)
+    session = sessions.create(owner, "Morning", kept, None)
     assert {name: getattr(session, name) for name in CHOSEN} == CHOSEN
 
 
@@ -100,25 +100,25 @@ def test_a_name_and_an_address_are_changed(owner: User) -> None:
 
 
 def test_a_token_has_a_name_and_ends_when_it_is_revoked(owner: User) -> None:
-    token = tokens.named(owner, " nightly  export ")
-    [row] = tokens.valid(owner)
+    token = api_tokens.named(owner, " nightly  export ")
+    [row] = api_tokens.valid(owner)
     assert row.name == "nightly export"
-    tokens.revoke(owner, row.pk)
-    assert tokens.owner_of(token) is None
-    assert tokens.valid(owner) == []
+    api_tokens.revoke(owner, row.pk)
+    assert api_tokens.owner_of(token) is None
+    assert api_tokens.valid(owner) == []
 
 
 def test_nobody_revokes_the_token_of_another_person(owner: User, stranger: User) -> None:
-    token = tokens.named(owner, "mine")
+    token = api_tokens.named(owner, "mine")
     with pytest.raises(NotFound):
-        tokens.revoke(stranger, ApiToken.objects.get().pk)
-    assert tokens.owner_of(token) == owner
+        api_tokens.revoke(stranger, ApiToken.objects.get().pk)
+    assert api_tokens.owner_of(token) == owner
 
 
 def test_a_token_without_a_name_and_one_too_many_are_refused(owner: User, settings: Any) -> None:
     with pytest.raises(Invalid, match="name"):
-        tokens.named(owner, "  ")
+        api_tokens.named(owner, "  ")
     settings.SMNB = settings.SMNB.model_copy(update={"limit_tokens": 1})
-    tokens.named(owner, "one")
+    api_tokens.named(owner, "one")
     with pytest.raises(Invalid, match="Revoke one"):
-        tokens.named(owner, "two")
+        api_tokens.named(owner, "two")

@@ -19,13 +19,14 @@ from django.db import transaction
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
-from broadcast import slots
-from sessions_app import artifacts, commands, lifecycle, tokens
+from broadcast.schedule import slots
+from sessions_app import api_tokens, commands, sessions
+from sessions_app.files import artifacts
 from sessions_app.models import Session
 from smnb import health
-from smnb.asgi import application, sockets
+from smnb.asgi import application, websocket_urlpatterns
 from stories.models import Source
-from tests.broadcast.hearing import recorded
+from tests.broadcast.speech.recorded_session import recorded
 
 pytestmark = pytest.mark.django_db
 
@@ -247,7 +248,7 @@ def visit(
     session: Session, source: Source, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[Client, str, str], Any]:
     monkeypatch.setitem(health.COMPONENTS, "workers", lambda: health.OK)
-    lifecycle.show(session, True)
+    sessions.show(session, True)
     heard = recorded(session)
     times = {"days": 1, "on_at": time(9), "off_at": time(17), "enabled": False}
     draft = commands.run("draft.start", session.owner, session, {"keywords": ["tides"]})
@@ -389,7 +390,7 @@ def test_after_signing_in_nobody_is_sent_to_another_site(owner: User) -> None:
 
 
 def test_there_are_four_sockets() -> None:
-    found = {plain(str(each.pattern)) for each in sockets}
+    found = {plain(str(each.pattern)) for each in websocket_urlpatterns}
     assert found == {
         "ws/sessions/<session>/", "ws/watch/<token>/",
         "ws/sessions/<session>/replay/<run_number>/", "ws/watch/<token>/replay/<run_number>/",
@@ -427,4 +428,4 @@ async def test_sockets_are_closed_to_who_has_no_right(
 
 
 async def _made(user: User) -> str:
-    return str(await sync_to_async(tokens.make)(user))
+    return str(await sync_to_async(api_tokens.make)(user))

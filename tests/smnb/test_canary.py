@@ -15,12 +15,12 @@ from django.db import connection
 from django.test import Client
 from django.views.debug import ExceptionReporter
 
-from sessions_app import keyring, tokens
+from sessions_app import api_tokens, credentials
 from sessions_app.errors import SmnbError
 from sessions_app.models import SealedKey, Session
-from stories import key_tests, keys
-from stories.sources.catalog import adapter
-from tests.callers import Api
+from stories.llm import credentials as llm_credentials
+from stories.sources.registry import adapter
+from tests.api_clients import Api
 from tests.conftest import run_due_steps
 from tests.standins.anthropic import AnthropicStandIn
 from tests.standins.reddit import RedditStandIn
@@ -62,7 +62,7 @@ def kept(owner: User, client_of: ClientOf, services: None, log: io.StringIO) -> 
     browser.post("/account/keys/anthropic/", {"api_key": ANTHROPIC})
     browser.post("/account/keys/reddit/", REDDIT)
     for service in ("anthropic", "reddit"):
-        assert key_tests.run(owner, service).startswith("Works")
+        assert llm_credentials.run(owner, service).startswith("Works")
     return browser
 
 
@@ -138,7 +138,7 @@ def breaking(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
         raise RuntimeError("broken on purpose")
 
     settings.DEBUG = True
-    monkeypatch.setattr("sessions_app.vault.json.dumps", breaks)
+    monkeypatch.setattr("sessions_app.encryption.json.dumps", breaks)
     monkeypatch.setattr(MultiFernet, "decrypt", lambda *_: breaks())
 
 
@@ -146,9 +146,9 @@ def test_an_error_page_for_a_developer_has_no_key(
     kept: Client, owner: User, breaking: None
 ) -> None:
     for act in (
-        lambda: keyring.keep(owner, "reddit", REDDIT),
-        lambda: keyring.parts(owner, "reddit"),
-        lambda: keys.anthropic_of(owner),
+        lambda: credentials.keep(owner, "reddit", REDDIT),
+        lambda: credentials.parts(owner, "reddit"),
+        lambda: llm_credentials.anthropic_of(owner),
     ):
         with pytest.raises(RuntimeError) as broken:
             act()
@@ -170,7 +170,7 @@ def test_a_token_is_in_no_line_of_the_log_and_in_no_byte_of_the_database(
 ) -> None:
     page = kept.post("/account/tokens/", {"name": "weekly report"}).content.decode()
     token = page.split('id="new-token" type="text" value="')[1].split('"')[0]
-    assert token.startswith(tokens.PREFIX)
+    assert token.startswith(api_tokens.PREFIX)
     assert token not in log.getvalue()
     with connection.cursor() as cursor:
         cursor.execute("SELECT * FROM sessions_app_apitoken")

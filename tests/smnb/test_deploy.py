@@ -14,9 +14,9 @@ from daphne.cli import CommandLineInterface
 from django.conf import settings
 from django.core.management import get_commands, load_command_class
 
-from sessions_app import steps
+from sessions_app.background import steps
 from smnb.env import ROOT, Environment
-from smnb.studio.processes import studio_children
+from smnb.runner.process import studio_children
 
 DEPLOY = ROOT / "deploy"
 COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())

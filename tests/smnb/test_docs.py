@@ -14,18 +14,20 @@ from django.core.management import get_commands, load_command_class
 from django.test import Client
 from django.urls import Resolver404, resolve
 
-from broadcast import compaction, memories
 from broadcast.chat import conversation, plans
+from broadcast.host import memory
 from broadcast.states import REAPER, TRANSITIONS, State
-from sessions_app import audits, bus, chain_status, commands, events
+from sessions_app import audits, commands, hooks
+from sessions_app.ai_chain import status
 from sessions_app.commands import Nothing
+from sessions_app.events import recorder
 from sessions_app.models import AILink, Workspace
-from smnb.docs import diagram, reference
-from smnb.docs.pages import PAGES, headings, neighbours
-from smnb.docs.schema import fields_of
+from smnb.docs import reference, state_diagram
+from smnb.docs.reference import fields_of
+from smnb.docs.views import PAGES, headings, neighbours
 from smnb.env import ROOT, Environment
-from stories import scoring
-from stories.drafting import briefing
+from stories.drafting import prompts
+from stories.posts import scoring
 from stories.types import FetchedPost
 
 pytestmark = pytest.mark.django_db
@@ -131,10 +133,10 @@ def test_every_management_command_stands_in_the_docs_with_its_help(read: Read) -
 
 def test_every_event_type_stands_in_the_docs_with_who_gets_it(read: Read) -> None:
     shown = rows(read("api"), "Event types")
-    assert list(shown) == list(events.types())
-    for type_, meaning in events.types().items():
+    assert list(shown) == list(recorder.types())
+    for type_, meaning in recorder.types().items():
         assert meaning in shown[type_]
-        assert ("public" in shown[type_].rpartition("|")[2]) == (type_ in events.public_types())
+        assert ("public" in shown[type_].rpartition("|")[2]) == (type_ in recorder.public_types())
 
 
 def test_every_audit_stands_in_the_docs(read: Read) -> None:
@@ -145,7 +147,7 @@ def test_every_audit_stands_in_the_docs(read: Read) -> None:
 
 def test_every_hook_is_in_the_docs_with_its_subscribers(read: Read) -> None:
     shown = rows(read("operations"), "Hooks")
-    assert list(shown) == [topic.name for topic in bus.topics()]
+    assert list(shown) == [topic.name for topic in hooks.topics()]
     assert "broadcast.recaps" in shown["run.rested"]
 
 
@@ -174,7 +176,7 @@ def test_every_longest_time_in_a_state_is_told(read: Read) -> None:
 
 
 def test_the_drawing_keeps_its_boxes_apart_and_inside() -> None:
-    drawn = diagram.draw()
+    drawn = state_diagram.draw()
     corners = {(box.x, box.y) for box in drawn.boxes}
     assert len(corners) == len(State)
     for box in drawn.boxes:
@@ -185,7 +187,7 @@ def test_the_drawing_keeps_its_boxes_apart_and_inside() -> None:
 
 
 def test_a_line_of_the_drawing_ends_at_the_edge_of_a_state() -> None:
-    drawn = diagram.draw()
+    drawn = state_diagram.draw()
     edges = {(box.x, box.right) for box in drawn.boxes}
     for line in drawn.lines:
         last = re.findall(r"([HV])(\d+)", line)[-1]
@@ -315,9 +317,9 @@ def test_every_operation_of_the_chain_and_its_limits_stand_in_the_docs(read: Rea
     fresh = Workspace()
     said = words(read("ai-chain"))
     for fact in (
-        f"At most {memories.MOST_TOKENS} tokens", f"After {fresh.compact_tokens} tokens",
+        f"At most {memory.MOST_TOKENS} tokens", f"After {fresh.compact_tokens} tokens",
         f"After {fresh.reset_operations} operations", f"After {fresh.keep_transitions_days} days",
-        chain_status.SYNCED, chain_status.OUT_OF_SYNC, chain_status.EMPTY,
+        status.SYNCED, status.OUT_OF_SYNC, status.EMPTY,
     ):  # fmt: skip
         assert fact in said
 
@@ -326,10 +328,10 @@ def test_what_is_remembered_summed_up_and_filed_stands_in_the_docs(read: Read) -
     fresh = Workspace()
     said = words(read("memory"))
     for fact in (
-        f"at most {memories.MOST_SUMMARY} tokens", f"at most {memories.MOST_TOKENS} tokens in all",
+        f"at most {memory.MOST_SUMMARY} tokens", f"at most {memory.MOST_TOKENS} tokens in all",
         f"the last {conversation.EXCHANGES} exchanges", f"come to {fresh.compact_tokens} since",
-        f"After {fresh.reset_operations} operations", f"{compaction.MOST_STORIES} at most",
-        f"at most {briefing.MOST_BEFORE} tokens", "/api/sessions/{session_id}/recaps",
+        f"After {fresh.reset_operations} operations", f"{memory.MOST_STORIES} at most",
+        f"at most {prompts.MOST_BEFORE} tokens", "/api/sessions/{session_id}/recaps",
     ):  # fmt: skip
         assert fact in said, fact
 

@@ -9,11 +9,11 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from sessions_app import integrity, tokens
+from sessions_app import api_tokens, constraints
 from sessions_app.models import Session
 from smnb import health
+from tests.chain_links import join, lose_head
 from tests.conftest import MakeSession
-from tests.links import join, lose_head
 
 pytestmark = pytest.mark.django_db
 
@@ -60,7 +60,7 @@ def test_without_redis_it_is_not_ready_and_says_so(
 def test_without_the_guards_of_the_database_it_is_not_ready(
     owner: User, worker: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(integrity, "missing", lambda: ["fixed_stories_story"])
+    monkeypatch.setattr(constraints, "missing", lambda: ["fixed_stories_story"])
     assert ready()[1]["guards"] == "down"
 
 
@@ -73,7 +73,7 @@ def test_with_migrations_to_apply_it_is_not_ready(
 
 
 def test_the_api_shows_each_component_to_who_is_signed_in(owner: User, worker: None) -> None:
-    client = Client(headers={"Authorization": f"Bearer {tokens.make(owner)}"})
+    client = Client(headers={"Authorization": f"Bearer {api_tokens.make(owner)}"})
     found = client.get("/api/health").json()
     assert found["status"] == "ok"
     assert all(set(each) == {"state", "detail"} for each in found["components"].values())

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.endtoend.running import PATIENCE, ROOT, eventually
+from tests.endtoend.studio_process import PATIENCE, ROOT, eventually
 from tests.lanes import with_bytecode
 
 RUN_LANES = (

@@ -14,10 +14,11 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from broadcast.models import Sound
-from sessions_app import events, render
+from sessions_app.events import recorder
 from sessions_app.models import Session, SessionEvent, SessionStats
+from sessions_app.realtime import frames
 from stories.models import Source, SourcePost, Story
-from tests.broadcast.hearing import correct, press, show, tell, with_engine
+from tests.broadcast.speech.recorded_session import correct, press, show, tell, with_engine
 from tests.conftest import MakeSession, run_due_steps
 from tests.smnb.test_authz import BROKEN, OURS, TABLE
 
@@ -51,7 +52,7 @@ def told(owner: User, make_session: MakeSession, settings: Any) -> Session:
     session = show(make_session("Harbour news", **private))
     tell(session)
     mark(session)
-    events.say(session, "producer", MARK)
+    recorder.say(session, "producer", MARK)
     correct(session, Story.objects.earliest("id"))
     press(session, "story.kill", story=Story.objects.latest("id").pk)
     tell(session, stories=3)
@@ -76,18 +77,18 @@ def test_no_public_address_tells(told: Session, route: str, method: str) -> None
         assert found_in(answer.content.decode(), told) == []
 
 
-@pytest.mark.parametrize("format_", [render.HTML, render.JSON])
+@pytest.mark.parametrize("format_", [frames.HTML, frames.JSON])
 def test_no_public_frame_tells(told: Session, format_: str) -> None:
-    public = SessionEvent.objects.filter(session=told, type__in=events.public_types())
-    assert set(public.values_list("type", flat=True)) == events.public_types()
+    public = SessionEvent.objects.filter(session=told, type__in=recorder.public_types())
+    assert set(public.values_list("type", flat=True)) == recorder.public_types()
     for event in public:
-        frame = render.frame_of(event, event.seq - 1, events.PUBLIC)
-        assert found_in(render.text_of(frame, events.PUBLIC, format_), told) == []
+        frame = frames.frame_of(event, event.seq - 1, recorder.PUBLIC)
+        assert found_in(frames.text_of(frame, recorder.PUBLIC, format_), told) == []
 
 
 def test_the_marks_are_where_the_owner_looks(told: Session) -> None:
     texts = "".join(
-        render.text_of(render.frame_of(event, 0, events.OWNER), events.OWNER, render.JSON)
+        frames.text_of(frames.frame_of(event, 0, recorder.OWNER), recorder.OWNER, frames.JSON)
         for event in SessionEvent.objects.filter(session=told)
     )
     assert {MARK, "extractive", "espeak"} <= set(found_in(texts, told))

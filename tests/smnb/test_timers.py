@@ -13,10 +13,12 @@ from django.utils import timezone
 
 from broadcast import orchestrator
 from broadcast.models import Broadcast
-from sessions_app import archiving, commands, integrity, lifecycle, retention, sweeper
+from sessions_app import commands, constraints, sessions
+from sessions_app.background import retention, sweeper
+from sessions_app.events import archive
 from sessions_app.models import AITransition, Archive, Session, SessionEvent
-from tests.keeping import let_time_pass, tables
-from tests.runs import press, sound
+from tests.archived_events import let_time_pass, tables
+from tests.broadcast_runs import press, sound
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
 
@@ -37,7 +39,7 @@ def texts() -> set[str]:
     """What people and host have said and written, word by word."""
     rows = Session.objects.values_list("name", "instructions")
     found = {text for row in rows for text in row}
-    for model in integrity.session_models():
+    for model in constraints.session_models():
         named = [f.name for f in model._meta.concrete_fields if isinstance(f, models.TextField)]
         for row in model._base_manager.values_list(*named) if named else ():
             found |= {str(text) for text in row}
@@ -61,14 +63,14 @@ def full(session: Session, go_live: Callable[[Session], Any], work: Callable[...
     if orchestrator.active(session) is not None:
         press(session, "stop")
     work(session, most=80)
-    lifecycle.change(session, expires_at=timezone.now() + timedelta(days=1))
+    sessions.change(session, expires_at=timezone.now() + timedelta(days=1))
     return session
 
 
 def test_no_timer_deletes_what_a_person_made(
     full: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(archiving, "NEWEST", 5)
+    monkeypatch.setattr(archive, "NEWEST", 5)
     let_time_pass(400)
     rows, said = counted(), texts()
     while retention.clean(timezone.now()):

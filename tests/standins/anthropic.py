@@ -17,7 +17,7 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
-from stories.ledger_types import Counts
+from stories.usage.types import Counts
 from tests.standins.anthropic_compose import composed, text_of, tokens_of
 from tests.standins.anthropic_events import Plan, after, deltas, frame, opening, whole
 from tests.standins.server import Request, StandIn

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from stories.ledger_types import Counts
+from stories.usage.types import Counts
 from tests.standins.anthropic_compose import pieces, tokens_of
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from uuid import UUID, uuid4
 
-from stories.ledger_types import Close, Counts
+from stories.usage.types import Close, Counts
 
 
 @dataclass(slots=True)

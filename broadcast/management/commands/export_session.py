@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from broadcast.transfer import formats
+from broadcast.transfer.formats import registry
 from sessions_app import context
 from sessions_app.errors import SmnbError
 from sessions_app.management.base import SessionCommand
@@ -19,19 +19,19 @@ class Command(SessionCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
-        parser.add_argument("--format", choices=formats.FORMATS, default="zip")
+        parser.add_argument("--format", choices=registry.FORMATS, default="zip")
         parser.add_argument("--run", type=int, help="captions (srt) of this run alone")
         parser.add_argument("--output", type=Path, help="a file in place of the standard output")
 
     def handle(self, *args: Any, **options: Any) -> None:
         session = self.find(options["session"])
-        wanted = formats.get(options["format"])
+        wanted = registry.get(options["format"])
         with context.door(session=session.pk, command="export_session"):
             try:
-                formats.check_run(session, wanted.name, options["run"])
+                registry.check_run(session, wanted.name, options["run"])
             except SmnbError as error:
                 raise CommandError(error.sentence) from None
-            chunks = formats.stream(session, wanted, options["run"])
+            chunks = registry.stream(session, wanted, options["run"])
             try:
                 self._write(chunks, options["output"])
             except OSError as error:

@@ -8,7 +8,7 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from broadcast.transfer import importing
+from broadcast.transfer import importer
 from sessions_app import context
 from sessions_app.errors import SmnbError
 
@@ -27,7 +27,7 @@ class Command(BaseCommand):
             raise CommandError("There is no such user.")
         with context.door(command="import_session"):
             try:
-                brought = importing.bring(options["zip"], owner)
+                brought = importer.bring(options["zip"], owner)
             except SmnbError as error:
                 raise CommandError(error.sentence) from None
             except OSError as error:

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from broadcast.trace import listing
+from broadcast.trace import queries
 from broadcast.trace.hops import BROKEN, INTACT, Hop, Mark, Trace, payload
 from sessions_app.errors import NotFound
 from sessions_app.management.base import SessionCommand
@@ -50,10 +50,10 @@ class Command(SessionCommand):
 
 def _wanted(session: Session, options: dict[str, Any]) -> Iterator[Trace]:
     if options["story"] is None:
-        yield from listing.latest(session, options["last"])
+        yield from queries.latest(session, options["last"])
         return
     try:
-        yield listing.find(session, options["story"])
+        yield queries.find(session, options["story"])
     except NotFound as error:
         raise CommandError(error.sentence) from None
 

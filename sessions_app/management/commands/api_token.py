@@ -7,7 +7,7 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from sessions_app import tokens
+from sessions_app import api_tokens
 
 
 class Command(BaseCommand):
@@ -21,4 +21,4 @@ class Command(BaseCommand):
             owner = User.objects.get(username=options["username"], is_active=True)
         except User.DoesNotExist:
             raise CommandError("There is no such active user.") from None
-        self.stdout.write(tokens.make(owner))
+        self.stdout.write(api_tokens.make(owner))

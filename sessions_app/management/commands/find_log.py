@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from sessions_app import logbook
+from sessions_app.session_logs import catalog
 
 
 class Command(BaseCommand):
@@ -20,7 +20,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         number = 0
-        for line in logbook.everywhere(options["id"], options["session"]):
+        for line in catalog.everywhere(options["id"], options["session"]):
             self.stdout.write(json.dumps(line, ensure_ascii=False))
             number += 1
         if not number:

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from sessions_app import vault
+from sessions_app import encryption
 
 
 class Command(BaseCommand):
@@ -16,7 +16,7 @@ class Command(BaseCommand):
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        found = vault.rotate()
+        found = encryption.rotate()
         self.stdout.write(f"{found.resealed} keys sealed anew")
         if found.unreadable:
             raise CommandError(

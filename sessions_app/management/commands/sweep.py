@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from sessions_app import sweeper
+from sessions_app.background import sweeper
 
 
 class Command(BaseCommand):

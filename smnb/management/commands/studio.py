@@ -14,13 +14,11 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand
 from django.db import connections
 
-from smnb.studio import firstrun
-from smnb.studio.child import ChildSpec, say
-from smnb.studio.lock import AlreadyRunning, only_studio
-from smnb.studio.ports import port_is_free, taken_sentence
-from smnb.studio.processes import redis_child, studio_children
-from smnb.studio.redis import EmbeddedRedis, NoRedis
-from smnb.studio.supervisor import GaveUp, Stopped, Supervisor
+from smnb.runner import first_run
+from smnb.runner.first_run import AlreadyRunning, only_studio, port_is_free, taken_sentence
+from smnb.runner.process import ChildSpec, redis_child, say, studio_children
+from smnb.runner.redis_server import EmbeddedRedis, NoRedis
+from smnb.runner.supervisor import GaveUp, Stopped, Supervisor
 
 READY_WITHIN = 60.0
 
@@ -71,7 +69,7 @@ class Command(BaseCommand):
         """Database and first run, in this process; leaves no connection open behind it."""
         say("Preparing the database ...")
         call_command("migrate", interactive=False, verbosity=0)
-        lines = firstrun.prepare().lines
+        lines = first_run.prepare().lines
         connections.close_all()
         return list(lines)
 

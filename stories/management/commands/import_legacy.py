@@ -14,10 +14,11 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from sessions_app import context, events
+from sessions_app import context
 from sessions_app.errors import SmnbError
+from sessions_app.events import recorder
 from stories.legacy.archive import Snapshot
-from stories.legacy.importing import Import
+from stories.legacy.importer import Import
 from stories.legacy.report import Finding, Outcome
 from stories.management.progress import Progress
 
@@ -43,7 +44,7 @@ class Command(BaseCommand):
         owner = _owner(options["owner"])
         with ExitStack() as stack:
             stack.enter_context(context.door(user=owner.pk, command="import_legacy"))
-            stack.enter_context(_said_once(logging.getLogger(events.__name__)))
+            stack.enter_context(_said_once(logging.getLogger(recorder.__name__)))
             progress = stack.enter_context(Progress(self.stderr))
             try:
                 snapshot = stack.enter_context(closing(Snapshot(options["zip"])))

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from stories import quarantine
+from stories.quarantine import records
 
 
 class Command(BaseCommand):
@@ -22,7 +22,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             with options["file"].open("rb") as lines:
-                results = list(quarantine.put_lines(lines))
+                results = list(records.put_lines(lines))
         except OSError as error:
             raise CommandError(f"{options['file'].name}: {error.strerror}.") from None
         wrong = [line for line in results if line.error]

@@ -1,0 +1,133 @@
+"""Checks what a model said before anybody hears it: addresses, lengths, labels, and the canary."""
+
+from __future__ import annotations
+
+import re
+
+from broadcast.narrators.base import (
+    MAX_TITLE,
+    MAX_TOPIC,
+    MAX_TOPICS,
+    RULE_SENTIMENT,
+    title_of,
+    tone_of,
+    topics_of,
+    whole_sentences,
+)
+from stories.llm import Answer, EmptyAnswer
+from stories.llm.partial_json import is_prose, narration_so_far, parsed
+from stories.text import clean_line, clean_text, cut, sentences
+from stories.types import SENTIMENTS, TONES, Brief, Narration, Sentiment, Tone
+
+MAX_CHARACTERS = {"concise": 1200, "detailed": 2400, "comprehensive": 3600}
+MAX_SUMMARY = 300
+_ENOUGH = 25  # characters; less of a broken answer is no story
+
+_LINK = re.compile(r"!?\[([^\[\]]{0,300})\]\(\s?[^()\s]{1,2000}\s?\)")
+_REST = r"[^\s<>\"'()\[\]]"
+_ADDRESS = re.compile(
+    rf"(?:\b[a-z][a-z0-9+.-]{{1,15}}://|\bwww\.){_REST}+"
+    # Without a scheme: any ending before a path, else only endings that are no words.
+    rf"|(?<![\w.-])(?:[\w.+-]{{1,64}}@)?(?:[a-z0-9-]{{1,63}}\.){{1,5}}(?:[a-z]{{2,12}}/{_REST}+"
+    r"|(?:com|net|org|io|co|info|biz|xyz|ru|cn|ai|gg|ly|tv|cc|dev|app|eu|uk)\b)",
+    re.IGNORECASE,
+)
+_UNFINISHED = re.compile(r"[!-~]+\Z")
+_EMPTY_BRACKETS = re.compile(r"\s?(?:\(\s*\)|\[\s*\])")
+_SPACE_BEFORE_STOP = re.compile(r" +(?=[.,;:!?](?:\s|$))")
+
+
+def _bare(address: str) -> str:
+    """An address as compared: without scheme, "www." and closing punctuation."""
+    without = re.sub(r"^(?:[a-z][a-z0-9+.-]*://)?(?:www\.)?", "", address.lower())
+    return without.rstrip("/.,;:!?")
+
+
+class Review:
+    """Judges the answer to one brief; ``tag`` is the name of its block and must not be heard."""
+
+    def __init__(self, brief: Brief, tag: str) -> None:
+        self._brief = brief
+        self._tag = re.compile(rf"</?{re.escape(tag)}>?|{re.escape(tag)}", re.IGNORECASE)
+        self._limit = MAX_CHARACTERS.get(brief.verbosity, MAX_CHARACTERS["detailed"])
+        quoted = f"{brief.url} {brief.source} {brief.title} {brief.body}"
+        known = {_bare(found[0]) for found in _ADDRESS.finditer(quoted)}
+        self._known = known | {address.split("/")[0] for address in known}
+        self._notes: list[str] = []
+
+    def on_air(self, text: str) -> str:
+        """What may be shown of a narration that still grows: its last word may become an address."""
+        return cut(self._safe(_UNFINISHED.sub("", text), self._limit * 2), self._limit)
+
+    def narration(self, answer: Answer) -> Narration:
+        """The finished narration; raises EmptyAnswer where too little is left to tell."""
+        self._notes = []
+        said = parsed(answer.text)
+        narrative = self._narrative(answer, said is None)
+        fields = said or {}
+        return Narration(
+            title=self._title(fields.get("title"), narrative),
+            narrative=narrative,
+            tone=self._tone(fields.get("tone")),
+            sentiment=_sentiment(fields.get("sentiment")),
+            topics=self._topics(fields.get("topics")),
+            summary=cut(next(iter(sentences(narrative)), ""), MAX_SUMMARY),
+            note=", ".join(dict.fromkeys(self._notes)),
+        )
+
+    def _narrative(self, answer: Answer, unreadable: bool) -> str:
+        raw = narration_so_far(answer.text)
+        text = self._safe(raw, self._limit * 4)
+        broken = unreadable and not is_prose(answer.text)
+        if unreadable:
+            self._notes.append("broken answer" if broken else "prose answer")
+        if not answer.complete:
+            self._notes.append(f"cut at {answer.stop_reason}")
+        if broken or not answer.complete:
+            text = whole_sentences(text)
+        if len(text) > self._limit:
+            self._notes.append("shortened")
+            text = whole_sentences(text[: self._limit]) or cut(text, self._limit)
+        if not text or ((broken or not answer.complete) and len(text) < _ENOUGH):
+            raise EmptyAnswer("The model's answer holds nothing that could be told.")
+        return text
+
+    def _safe(self, text: str, limit: int) -> str:
+        """Plain text without the canary and without addresses the post does not hold."""
+        plain = self._tag.sub("", clean_text(self._tag.sub("", text), limit))
+        kept = _ADDRESS.sub(self._kept, _LINK.sub(r"\1", plain))
+        if kept == plain:
+            return plain
+        tidy = _SPACE_BEFORE_STOP.sub("", _EMPTY_BRACKETS.sub("", kept))
+        return clean_text(tidy, limit)
+
+    def _kept(self, address: re.Match[str]) -> str:
+        if _bare(address[0]) in self._known:
+            return address[0]
+        self._notes.append("addresses removed")
+        return ""
+
+    def _title(self, title: object, narrative: str) -> str:
+        given = self._safe(title, MAX_TITLE * 4) if isinstance(title, str) else ""
+        return clean_line(given, MAX_TITLE) or title_of(narrative) or cut(narrative, MAX_TITLE)
+
+    def _tone(self, tone: object) -> Tone:
+        for known in TONES:
+            if tone == known:
+                return known
+        self._notes.append("tone by rule")
+        return tone_of(self._brief.title, self._brief.body)
+
+    def _topics(self, topics: object) -> list[str]:
+        listed = topics if isinstance(topics, list) else []
+        named = [topic for topic in listed if isinstance(topic, str)]
+        lines = [clean_line(self._safe(topic, MAX_TOPIC * 4), MAX_TOPIC) for topic in named[:20]]
+        kept = list(dict.fromkeys(line for line in lines if line))[:MAX_TOPICS]
+        return kept or topics_of(self._brief.title, self._brief.body)
+
+
+def _sentiment(sentiment: object) -> Sentiment:
+    for known in SENTIMENTS:
+        if sentiment == known:
+            return known
+    return RULE_SENTIMENT

@@ -1,0 +1,22 @@
+"""URLs of the public pages, feeds and media under /watch/."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from broadcast.public import media_views
+from broadcast.public import views as public_views
+
+urlpatterns = [
+    path("watch/<str:token>/", public_views.watch, name="watch"),
+    path("watch/<str:token>/overlay/", public_views.overlay, name="overlay"),
+    path("watch/<str:token>/errors/", public_views.errors, name="watch_errors"),
+    path("watch/<str:token>/feed.atom", public_views.atom, name="feed_atom"),
+    path("watch/<str:token>/feed.json", public_views.json_feed, name="feed_json"),
+    path("watch/<str:token>/podcast.xml", media_views.podcast_feed, name="podcast"),
+    path("watch/<str:token>/sounds/<int:sound_id>", media_views.sound, name="sound"),
+    path("watch/<str:token>/episodes/<int:run_number>/", media_views.episode, name="episode"),
+    path(
+        "watch/<str:token>/episodes/<int:run_number>/audio", media_views.audio, name="episode_audio"
+    ),
+]

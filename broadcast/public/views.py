@@ -1,0 +1,145 @@
+"""The public pages: no sign-in, no cookies, read-only; a revoked link closes them all.
+
+All that a page may send is what went wrong on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Concatenate, ParamSpec
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import render
+from django.utils.cache import get_conditional_response
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_POST, require_safe
+
+from broadcast import queries, session_commands
+from broadcast.public import feeds
+from broadcast.public import overlay as public_overlay
+from broadcast.replay import runs
+from broadcast.speech import episodes
+from sessions_app import context, sessions
+from sessions_app.errors import NotFound
+from sessions_app.events import recorder
+from sessions_app.models import Session
+from sessions_app.rate_limits import TooMany
+from sessions_app.session_logs import browser_errors
+from sessions_app.session_logs.forms import AudienceErrorForm
+from sessions_app.web.http import from_our_page, status_of
+from sessions_app.web.middleware import QUIET, arrived
+
+P = ParamSpec("P")
+
+LONGEST_REPORT = 32_768  # bytes
+
+
+def public(
+    view: Callable[Concatenate[HttpRequest, Session, P], HttpResponseBase],
+) -> Callable[Concatenate[HttpRequest, str, P], HttpResponseBase]:
+    """Open a page of a visible session to anybody with its link; a revoked link says so (404)."""
+
+    @wraps(view)
+    def opened(
+        request: HttpRequest, token: str, *args: P.args, **kwargs: P.kwargs
+    ) -> HttpResponseBase:
+        try:
+            session = sessions.by_watch_token(token)
+        except NotFound:
+            return _headed(render(request, "public/gone.html", status=404))
+        arrived(request, **context.of(session))
+        return _headed(view(request, session, *args, **kwargs))
+
+    return require_safe(opened)  # type: ignore[return-value]
+
+
+def _headed(response: HttpResponseBase) -> HttpResponseBase:
+    response["Referrer-Policy"] = "no-referrer"
+    response["X-Robots-Tag"] = "noindex"
+    response.headers.setdefault("Cache-Control", "no-store")
+    return response
+
+
+@public
+def watch(request: HttpRequest, session: Session) -> HttpResponse:
+    """The watch page; ``?before=`` shows what was told earlier, ``?thread=`` one thread."""
+    page = queries.watch_page(session, queries.WatchPart.of(request.GET)) | _addresses(session)
+    page["episodes"] = episodes.of_session(session)[:5]
+    page["replays"] = runs.listed(session, recorder.PUBLIC, 5)
+    return render(request, "public/page.html", page)
+
+
+@public
+def overlay(request: HttpRequest, session: Session) -> HttpResponse:
+    """The overlay for streaming software, in the look that the query asks for."""
+    page = queries.watch_page(session) | _addresses(session)
+    page["look"] = public_overlay.chosen(request.GET)
+    return render(request, "public/overlay.html", page)
+
+
+def _addresses(session: Session) -> dict[str, str]:
+    return {"token": session.watch_token, "ws_path": f"/ws/watch/{session.watch_token}/"}
+
+
+@public
+def atom(request: HttpRequest, session: Session) -> HttpResponse:
+    return _fed(
+        request, session,
+        lambda feed: HttpResponse(feeds.atom(feed), content_type="application/atom+xml"),
+    )  # fmt: skip
+
+
+@public
+def json_feed(request: HttpRequest, session: Session) -> HttpResponse:
+    return _fed(
+        request, session,
+        lambda feed: JsonResponse(feeds.json_feed(feed), content_type="application/feed+json"),
+    )  # fmt: skip
+
+
+def _fed(
+    request: HttpRequest, session: Session, shown: Callable[[feeds.Feed], HttpResponse]
+) -> HttpResponse:
+    """Answer with the feed, or with 304 when the reader has it already."""
+    feed = feeds.of_session(session, session_commands.watch_url(session) or "")
+    tag = f'"{feed.tag}"'
+    response = get_conditional_response(request, etag=tag) or shown(feed)
+    response["ETag"] = tag
+    response["Cache-Control"] = "private, no-cache"
+    return response
+
+
+@csrf_exempt
+@require_POST
+def errors(request: HttpRequest, token: str) -> HttpResponseBase:
+    """An error that a page of the audience met; nobody waits for the answer, which is empty.
+
+    There is no CSRF token: it needs a cookie, and the audience gets none. Nor is there anything for
+    it to guard, as nobody's rights are used here: cookies count for nothing, and anybody with the
+    link may report. That foreign pages do not have their visitors do so is what browsers say about
+    where a request comes from.
+    """
+    request.META[QUIET] = "1"
+    try:
+        session = sessions.by_watch_token(token)
+        # Without its folder: what Django says of a body it cannot read must not fill the log.
+        arrived(request, session=session.pk)
+        return _headed(HttpResponse(status=_reported(request, session)))
+    except (NotFound, TooMany) as error:
+        return _headed(HttpResponse(status=status_of(error)))
+
+
+def _reported(request: HttpRequest, session: Session) -> int:
+    """Keep the report; returns the status of the answer. Raises TooMany."""
+    if not from_our_page(request):
+        return 403
+    length = request.headers.get("Content-Length", "")
+    if not (length.isdecimal() and int(length) <= LONGEST_REPORT):
+        return 413
+    form = AudienceErrorForm(request.POST)
+    if not form.is_valid():
+        return 422
+    browser_errors.report_of_audience(session, form.report(request.headers.get("User-Agent", "")))
+    return 204

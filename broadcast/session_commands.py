@@ -1,0 +1,241 @@
+"""What a person can have done with a session and its broadcast, as commands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+from decimal import Decimal
+from typing import Any, Literal
+
+from django.conf import settings
+from pydantic import AwareDatetime, Field
+
+from broadcast import airing, orchestrator
+from broadcast.models import Broadcast
+from broadcast.schedule import slots
+from broadcast.states import ON_AIR, State
+from sessions_app import commands, rate_limits, session_expiry, sessions
+from sessions_app.background import steps
+from sessions_app.commands import Call, Nothing, Payload
+from sessions_app.errors import Conflict, StaleClaim
+from sessions_app.models import Session
+from sessions_app.sessions import PICO
+from stories.models import Source, Story
+from stories.sources import groups, service
+from stories.sources.service import SourceSpec
+from stories.usage import ledger
+
+
+class NarrationSettings(Payload):
+    """How a session is narrated; what is left out keeps its value."""
+
+    model: str | None = Field(None, min_length=1, max_length=80)
+    personality: Literal["formal", "conversational", "analytical", "energetic"] | None = None
+    verbosity: Literal["concise", "detailed", "comprehensive"] | None = None
+    pace: int | None = Field(None, ge=0, le=6000)
+    language: str | None = Field(None, min_length=2, max_length=35)
+    instructions: str | None = Field(None, max_length=2000)
+    control_mode: Literal["hands-free", "balanced", "full-control"] | None = None
+
+
+class NewSession(Payload):
+    """What is left out of the settings is as in the person's, then the workspace's defaults."""
+
+    name: str = Field(min_length=1, max_length=120)
+    type: Literal["broadcast", "writing"] = "broadcast"
+    sources: list[SourceSpec] = Field(default_factory=list, max_length=500)
+    groups: list[str] = Field(default_factory=list, max_length=20)
+    settings: NarrationSettings = Field(default_factory=NarrationSettings)
+    budget_usd: Decimal | None = Field(None, ge=0, le=1_000_000)
+
+
+class SessionChange(Payload):
+    name: str | None = Field(None, min_length=1, max_length=120)
+    visible: bool | None = None
+    settings: NarrationSettings | None = None
+    budget_usd: Decimal | None = Field(None, ge=0, le=1_000_000)
+    expires_at: AwareDatetime | None = None
+
+
+class CloneName(Payload):
+    name: str | None = Field(None, min_length=1, max_length=120)
+
+
+class SourceId(Payload):
+    source: int
+
+
+class GroupName(Payload):
+    group: str = Field(min_length=1, max_length=60)
+
+
+class StoryId(Payload):
+    story: int
+
+
+def pico(usd: Decimal | None) -> int | None:
+    return None if usd is None else int(usd * PICO)
+
+
+def create(call: Call) -> Session:
+    """A session with the sources that are named, and with all of each group that is named."""
+    wanted: NewSession = call.payload
+    chosen = wanted.settings.model_dump(exclude_none=True)
+    session = sessions.create(
+        call.actor,
+        wanted.name,
+        {**sessions.defaults_of(call.actor), **chosen},
+        pico(wanted.budget_usd),
+        wanted.type,
+    )
+    for spec in wanted.sources:
+        service.add(session, spec)
+    for name in wanted.groups:
+        groups.add(session, name)
+    return session
+
+
+def change(call: Call) -> Session:
+    wanted: SessionChange = call.payload
+    session = call.target
+    changes = wanted.settings.model_dump(exclude_none=True) if wanted.settings else {}
+    if wanted.name is not None:
+        changes["name"] = wanted.name
+    if "budget_usd" in wanted.model_fields_set:
+        changes["budget"] = pico(wanted.budget_usd)
+    if "expires_at" in wanted.model_fields_set:
+        changes["expires_at"] = session_expiry.ahead(wanted.expires_at)
+    # The run before the counters, as everywhere: no two writers can block each other.
+    run = _live(session) if "budget" in changes else None
+    if changes:
+        session = sessions.change(session, **changes)
+    if run is not None:
+        _resume(run, session)
+    if wanted.visible is not None:
+        session = sessions.show(session, wanted.visible)
+    return session
+
+
+def _live(session: Session) -> Broadcast | None:
+    """The session's live run, held fast for this transaction."""
+    run = orchestrator.active(session)
+    if run is None or run.state != State.LIVE:
+        return None
+    with suppress(StaleClaim):
+        orchestrator.hold_fast(run)
+        run.refresh_from_db(fields=["hold"])
+        return run
+    return None
+
+
+def _resume(run: Broadcast, session: Session) -> None:
+    """Narration that waits for money goes on at once when there is some."""
+    if run.hold and run.hold["code"] == "budget" and not ledger.over_budget(session):
+        orchestrator.set_hold(run, None)
+        steps.hasten(session, orchestrator.NARRATE, run.pk)
+
+
+def clone(call: Call) -> Session:
+    """A new session with the same settings, budget, sources and schedule, the latter switched off.
+
+    Nothing of what was told goes along.
+    """
+    origin = call.target
+    kept = {name: getattr(origin, name) for name in sessions.SETTINGS}
+    name = call.payload.name or f"{origin.name[:110]} (copy)"
+    type_ = origin.type if origin.type in sessions.MADE else Session.Type.BROADCAST
+    session = sessions.create(call.actor, name, kept, origin.budget, type_)
+    for source in service.shown(origin):
+        service.add(
+            session,
+            SourceSpec(kind=source.kind, locator=source.locator, sort=source.sort),
+        )
+    slots.copy(origin, session)
+    Session.objects.filter(pk=session.pk).update(made_from=origin)
+    return session
+
+
+def add_source(call: Call) -> Source:
+    """Add a source; a session on air reads it at once."""
+    _count_source(call)
+    source = service.add(call.target, call.payload)
+    _read_now(call.target, [source])
+    return source
+
+
+def add_group(call: Call) -> list[Source]:
+    """Add all sources of a group that the session does not have yet; Conflict when it has them."""
+    added = groups.add(call.target, call.payload.group)
+    if not added:
+        raise Conflict(f"All sources of {call.payload.group} are in this session already.")
+    for _ in added:
+        _count_source(call)
+    _read_now(call.target, added)
+    return added
+
+
+def _count_source(call: Call) -> None:
+    rate_limits.count("new sources", call.actor.pk, settings.SMNB.limit_feeds, window=3600)
+
+
+def _read_now(session: Session, added: Iterable[Source]) -> None:
+    run = orchestrator.active(session)
+    if run is not None and run.state in ON_AIR:
+        for source in added:
+            steps.enqueue(session, orchestrator.POLL, source.pk)
+
+
+def remove_source(call: Call) -> Source:
+    return service.remove(call.target, call.payload.source)
+
+
+def approve(call: Call) -> Story:
+    return airing.decide(call.target, call.payload.story, approve=True)
+
+
+def veto(call: Call) -> Story:
+    return airing.decide(call.target, call.payload.story, approve=False)
+
+
+def start(call: Call) -> Broadcast:
+    return orchestrator.start(call.target, call.actor)
+
+
+def stop(call: Call) -> Broadcast:
+    return orchestrator.stop(call.target, call.actor)
+
+
+def recover(call: Call) -> Broadcast:
+    return orchestrator.recover(call.target, call.actor)
+
+
+def watch_url(session: Session) -> str | None:
+    """The public address of a visible session."""
+    return f"{settings.PUBLIC_URL}/watch/{session.watch_token}/" if session.visible else None
+
+
+def session_payload(session: Session) -> dict[str, Any]:
+    """A session as its owner sees it, with the public address."""
+    found = sessions.payload(session)
+    budget = found.pop("budget")
+    usd = None if budget is None else str(Decimal(budget) / PICO)
+    return {**found, "budget_usd": usd, "watch_url": watch_url(session)}
+
+
+def register() -> None:
+    for name, payload, function, meaning in (
+        ("session.create", NewSession, create, "Create a session with its sources."),
+        ("session.change", SessionChange, change, "Rename, show or hide, change settings."),
+        ("session.clone", CloneName, clone, "Copy settings, sources and schedule anew."),
+        ("session.archive", Nothing, lambda c: sessions.archive(c.target), "File it away."),
+        ("session.restore", Nothing, lambda c: sessions.restore(c.target), "Take it back."),
+        ("source.add", SourceSpec, add_source, "Read one more source."),
+        ("source.add_group", GroupName, add_group, "Read all sources of a ready-made group."),
+        ("source.remove", SourceId, remove_source, "Read a source no more."),
+        ("story.approve", StoryId, approve, "Let a waiting story air."),
+        ("story.veto", StoryId, veto, "Keep a waiting story off the air."),
+        ("broadcast.start", Nothing, start, "Go live."),
+        ("broadcast.stop", Nothing, stop, "Go off the air, or close a run that failed."),
+        ("broadcast.recover", Nothing, recover, "Reopen a run that ended in an error."),
+    ):
+        commands.register(name, payload, function, meaning)

@@ -1,0 +1,61 @@
+"""The sounds of stories as the audience gets them: which there are, and the file behind one."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Sequence
+from typing import Any
+from uuid import UUID
+
+from django.db.models import F, QuerySet
+
+from broadcast.models import Sound
+from sessions_app.errors import NotFound
+from sessions_app.events import recorder
+from sessions_app.models import Session
+from stories import stories as stories_module
+from stories.models import Story
+
+READY = recorder.declare("sound.ready", "A told story has its sound file.", public=True)
+MADE = recorder.declare("sound.made", "A story that is not told yet has its sound file.")
+
+FOLDER = "sounds"
+SUFFIXES = {"audio/mpeg": "mp3", "audio/wav": "wav", "audio/ogg": "ogg"}
+TOLD = (Story.State.AIRING, Story.State.AIRED)
+
+
+def fresh(session: UUID, name: str, media_type: str = "audio/mpeg") -> str:
+    """A path, relative to the data folder, that nobody has used or can guess."""
+    return f"{FOLDER}/{session}/{name}-{secrets.token_hex(8)}.{SUFFIXES[media_type]}"
+
+
+def valid() -> QuerySet[Sound]:
+    """Sounds that say what their story says now."""
+    return Sound.objects.filter(state=Sound.State.READY, version=F("story__version"))
+
+
+def of_stories(story_ids: Iterable[int]) -> dict[int, dict[str, Any]]:
+    """By story: the id of its sound and how long it is, in seconds."""
+    found = valid().filter(story__in=list(story_ids)).values_list("story_id", "id", "seconds")
+    return {story: {"id": sound, "seconds": seconds} for story, sound, seconds in found}
+
+
+def public_all(stories: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Stories (payloads for the owner) as the audience may know them, each with its sound or None."""
+    found = of_stories(story["id"] for story in stories)
+    return [
+        {**stories_module.public_payload(story), "sound": found.get(story["id"])}
+        for story in stories
+    ]
+
+
+def public(story: dict[str, Any]) -> dict[str, Any]:
+    return public_all([story])[0]
+
+
+def find(session: Session, sound_id: int) -> Sound:
+    """A sound that may be heard: of a story that was told and not pulled, as it says now."""
+    sound = valid().filter(session=session, pk=sound_id, story__state__in=TOLD).first()
+    if sound is None:
+        raise NotFound("There is no such sound.")
+    return sound

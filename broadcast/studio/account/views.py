@@ -1,0 +1,202 @@
+"""User Settings: profile, password, keys, tokens, defaults, theme.
+
+User Settings: the theme, keys that are forgotten, tokens that end.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth import update_session_auth_hash
+from django.contrib.auth.models import User
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_POST, require_safe
+
+from broadcast.studio.account.forms import KeyForm, PasswordForm, ProfileForm, ThemeForm, TokenForm
+from broadcast.studio.sessions.forms import DefaultsForm
+from sessions_app import api_tokens, credentials, preferences, rate_limits, workspace
+from sessions_app.credentials import Service
+from sessions_app.errors import SmnbError
+from sessions_app.web.http import SignedIn, refused, signed_in
+from stories.llm import credentials as llm_credentials
+
+PASSWORD_TRIES = 10  # a minute and person: a stolen sign-in must not be a way to guess on
+
+
+@require_safe
+@signed_in
+@never_cache
+def account(request: SignedIn) -> HttpResponse:
+    return _page(request)
+
+
+def _page(request: SignedIn, status: int = 200, **more: Any) -> HttpResponse:
+    """The whole page; ``more`` holds the form that came back with errors, or a new token."""
+    user = request.user
+    own = preferences.of(user)
+    page = {
+        "saved": request.GET.get("saved", ""),
+        "profile_form": ProfileForm(instance=user, auto_id="profile_%s"),
+        "password_form": PasswordForm(user, auto_id="password_%s"),
+        "theme_form": ThemeForm(own),
+        "defaults_form": _defaults_form(own.defaults),
+        "keys": _key_cards(user),
+        "tokens": api_tokens.valid(user),
+        "token_form": TokenForm(auto_id="token_%s"),
+    }
+    return render(request, "studio/account/page.html", page | more, status=status)
+
+
+def _saved(section: str) -> HttpResponse:
+    return redirect(f"/account/?saved={section}#{section}")
+
+
+def _defaults_form(initial: dict[str, Any], data: Any = None) -> DefaultsForm:
+    inherited = workspace.current().defaults
+    return DefaultsForm(inherited, data, initial=initial, auto_id="defaults_%s")
+
+
+def _key_cards(user: User, wrong: KeyForm | None = None) -> list[dict[str, Any]]:
+    """What the page says of each service's key: never the key, and whether the operator has one."""
+    kept, env = credentials.kept(user), settings.SMNB
+    shared = {
+        Service.ANTHROPIC: bool(env.anthropic_api_key.get_secret_value()),
+        Service.REDDIT: bool(env.reddit_client_id and env.reddit_client_secret.get_secret_value()),
+    }
+    return [
+        {
+            "service": service.value,
+            "label": service.label,
+            "row": kept.get(service),
+            "shared": shared[service],
+            "form": wrong if wrong and wrong.service == service else KeyForm(service),
+            "open": bool(wrong and wrong.service == service),
+        }
+        for service in Service
+    ]
+
+
+@require_POST
+@signed_in
+def profile(request: SignedIn) -> HttpResponse:
+    mine = preferences.copy_of(request.user)
+    form = ProfileForm(request.POST, instance=mine, auto_id="profile_%s")
+    if not form.is_valid():
+        return _page(request, 422, profile_form=form)
+    preferences.rename(request.user, **form.payload())
+    return _saved("profile")
+
+
+@sensitive_post_parameters()
+@require_POST
+@signed_in
+def password(request: SignedIn) -> HttpResponse:
+    """Change the password; this browser stays signed in, all others have to sign in again."""
+    try:
+        rate_limits.count("password changes", request.user.pk, PASSWORD_TRIES)
+    except SmnbError as error:
+        return refused(request, error, "account")
+    form = PasswordForm(request.user, request.POST, auto_id="password_%s")
+    if not form.is_valid():
+        return _page(request, 422, password_form=form)
+    update_session_auth_hash(request, form.save())
+    return _saved("password")
+
+
+@require_POST
+@signed_in
+def defaults(request: SignedIn) -> HttpResponse:
+    form = _defaults_form({}, request.POST)
+    if not form.is_valid():
+        return _page(request, 422, defaults_form=form)
+    try:
+        preferences.choose_defaults(request.user, form.payload())
+    except SmnbError as error:
+        form.add_error(None, error.sentence)
+        return _page(request, 422, defaults_form=form)
+    return _saved("defaults")
+
+
+@sensitive_post_parameters()
+@require_POST
+@signed_in
+def keep_key(request: SignedIn, service: str) -> HttpResponse:
+    if service not in Service:
+        return HttpResponse(status=404)
+    form = KeyForm(service, request.POST)
+    if form.is_valid():
+        try:
+            credentials.keep(request.user, service, form.cleaned_data)
+        except SmnbError as error:
+            form.add_error(None, error.sentence)
+        else:
+            return _saved("keys")
+    return _page(request, 422, keys=_key_cards(request.user, form))
+
+
+@require_POST
+@signed_in
+def test_key(request: SignedIn, service: str) -> HttpResponse:
+    """Ask the service now; the answer stands beside the key."""
+    try:
+        llm_credentials.run(request.user, service)
+    except SmnbError as error:
+        return refused(request, error, "account")
+    if request.htmx:
+        [card] = [each for each in _key_cards(request.user) if each["service"] == service]
+        return render(request, "studio/account/_key.html", {"key": card})
+    return redirect("/account/#keys")
+
+
+@require_POST
+@signed_in
+@never_cache
+def make_token(request: SignedIn) -> HttpResponse:
+    """Make a token and show it in this one answer; only its hash is stored."""
+    form = TokenForm(request.POST, auto_id="token_%s")
+    if form.is_valid():
+        try:
+            token = api_tokens.named(request.user, form.cleaned_data["name"])
+        except SmnbError as error:
+            form.add_error(None, error.sentence)
+        else:
+            return _page(request, 201, new_token=token)
+    return _page(request, 422, token_form=form)
+
+
+@require_POST
+@signed_in
+def theme(request: SignedIn) -> HttpResponse:
+    """The theme of the form, or of the button in the bar (which only wants it kept: 204)."""
+    try:
+        preferences.choose_theme(request.user, request.POST.get("theme", ""))
+    except SmnbError as error:
+        return refused(request, error, "account")
+    return HttpResponse(status=204) if request.htmx else redirect("/account/?saved=theme#theme")
+
+
+@require_POST
+@signed_in
+def drop_key(request: SignedIn, service: str) -> HttpResponse:
+    try:
+        credentials.drop(request.user, service)
+    except SmnbError as error:
+        return refused(request, error, "account")
+    return redirect("/account/?saved=keys#keys")
+
+
+@require_POST
+@signed_in
+def revoke_token(request: SignedIn, bearer_id: int) -> HttpResponse:
+    try:
+        api_tokens.revoke(request.user, bearer_id)
+    except SmnbError as error:
+        return refused(request, error, "account")
+    if request.htmx:
+        page = {"tokens": api_tokens.valid(request.user), "swapped": True}
+        return render(request, "studio/account/_token_list.html", page)
+    return redirect("/account/?saved=tokens#tokens")

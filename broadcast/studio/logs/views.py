@@ -1,0 +1,43 @@
+"""The log of a session: its lines, and what browsers add to it."""
+
+from __future__ import annotations
+
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_POST, require_safe
+
+from sessions_app.errors import SmnbError
+from sessions_app.models import Session
+from sessions_app.session_logs import browser_errors, catalog
+from sessions_app.session_logs.forms import BrowserErrorForm, LogForm
+from sessions_app.web.http import SignedIn, of_session, status_of
+from sessions_app.web.middleware import QUIET
+
+
+@require_safe
+@of_session
+def log(request: SignedIn, session: Session) -> HttpResponse:
+    """The newest lines that agree with the query, or those before the one it names."""
+    form = LogForm(request.GET)
+    page = catalog.page(session, form.wanted())
+    asked = {name: value for name, value in form.cleaned_data.items() if value}
+    asked.pop("before", None)
+    found = {"session": session, "form": form, "page": page, "asked": asked}
+    template = "studio/logs/_lines.html" if request.htmx else "studio/logs/page.html"
+    return render(request, template, found)
+
+
+@require_POST
+@of_session
+def browser(request: SignedIn, session: Session) -> HttpResponse:
+    """An error that the page met; nobody waits for the answer."""
+    request.META[QUIET] = "1"
+    form = BrowserErrorForm(request.POST)
+    if not form.is_valid():
+        return HttpResponse(status=422)
+    try:
+        agent = request.headers.get("User-Agent", "")
+        browser_errors.report(session, request.user, form.report(agent))
+    except SmnbError as error:
+        return HttpResponse(status=status_of(error))
+    return HttpResponse(status=204)

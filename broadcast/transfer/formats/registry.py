@@ -1,0 +1,59 @@
+"""The formats a session can be exported in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from uuid import uuid4
+
+from broadcast.models import Broadcast
+from broadcast.transfer import snapshot
+from broadcast.transfer.formats import (
+    csv_format,
+    json_format,
+    markdown_format,
+    srt_format,
+    zip_format,
+)
+from broadcast.transfer.formats.base import Format, Wanted
+from broadcast.transfer.tables import STORIES, TABLES
+from sessions_app.errors import Invalid, NotFound
+from sessions_app.models import Session
+
+_ALL = frozenset(table.name for table in TABLES)
+_TOLD = frozenset({STORIES})
+
+FORMATS = {
+    each.name: each
+    for each in (
+        Format("zip", "ZIP: everything, can be imported", "application/zip", zip_format.write, _ALL),
+        Format("json", "JSON: everything but files", "application/json", json_format.write, _ALL),
+        Format("csv", "CSV: the stories as a table", "text/csv", csv_format.write, _TOLD),
+        Format("md", "Markdown: the stories to read", "text/markdown", markdown_format.write, _TOLD),
+        Format("srt", "SRT: captions as aired", "application/x-subrip", srt_format.write,
+               frozenset({"airings"})),
+    )
+}  # fmt: skip
+
+
+def get(name: str) -> Format:
+    if name not in FORMATS:
+        raise Invalid(f"format: one of {', '.join(FORMATS)}.")
+    return FORMATS[name]
+
+
+def check_run(session: Session, format_: str, run: int | None) -> None:
+    """Captions can be those of one run, which must be there; the other formats know no runs."""
+    if run is None:
+        return
+    if format_ != "srt":
+        raise Invalid("run: only captions (srt) can be those of one run.")
+    if not Broadcast.objects.filter(session=session, number=run).exists():
+        raise NotFound("This session has no such run.")
+
+
+def stream(session: Session, format_: Format, run: int | None = None) -> Iterator[bytes]:
+    """The whole export at once, read and written piece by piece."""
+    wanted = Wanted(snapshot.taken(session), str(uuid4()), run)
+    for chunk in format_.write(wanted, {}):
+        if chunk.data:
+            yield chunk.data

@@ -1,0 +1,193 @@
+"""What was under way when a session was exported comes to rest where it is brought in.
+
+The figures of a session that was brought in, counted from its rows.
+
+They are counted as their events once did: at the minute of each row, by tone, source and model.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.db.models import Count, F, Max, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
+
+from broadcast import orchestrator
+from broadcast.models import Airing, Broadcast, StateChange
+from broadcast.states import Cause, State, follow
+from sessions_app.ai_chain import chain
+from sessions_app.errors import Invalid
+from sessions_app.events import statistics
+from sessions_app.events.statistics import SIZES, Share, start_of
+from sessions_app.models import AILink, Bucket, Message, Session, Tally
+from stories.drafting.workflow import STOPPED
+from stories.models import (
+    Draft,
+    DraftMessage,
+    DraftVersion,
+    SourcePost,
+    Story,
+    StoryThread,
+    TokenUsage,
+)
+from stories.usage import accounting
+from stories.usage.accounting import Booking
+
+_LATER = "Its story came after the export."
+
+_UNDER_WAY = "It was under way when the session was exported. Resume goes on with it here."
+
+
+def rows(session: Session) -> None:
+    """Put right what changed while the export was under way; before the figures are counted."""
+    untold = SourcePost.objects.filter(session=session, state=SourcePost.State.TOLD, story=None)
+    untold.update(state=SourcePost.State.SKIPPED, reason=_LATER)
+    Airing.objects.filter(session=session, finished_at=None).update(finished_at=F("finish_at"))
+    on_air = Story.objects.filter(session=session, state=Story.State.AIRING)
+    on_air.update(state=Story.State.AIRED)
+    _drafts(session)
+    of_thread = Story.objects.filter(thread=OuterRef("pk")).order_by().values("thread")
+    told = of_thread.annotate(number=Count("pk")).values("number")
+    StoryThread.objects.filter(session=session).update(story_count=Coalesce(Subquery(told), 0))
+    _heads(session)
+
+
+def _drafts(session: Session) -> None:
+    turns = DraftMessage.objects.filter(draft=OuterRef("pk")).order_by().values("draft")
+    versions = DraftVersion.objects.filter(draft=OuterRef("pk")).order_by().values("draft")
+    mine = Draft.objects.filter(session=session)
+    mine.update(
+        turns=Coalesce(Subquery(turns.annotate(top=Max("turn")).values("top")), 0),
+        version=Coalesce(Subquery(versions.annotate(top=Max("number")).values("top")), 0),
+    )
+    mine.filter(state__in=Draft.OPEN).exclude(note_code=STOPPED).update(
+        state=Draft.State.WAITING, note=_UNDER_WAY, note_code=STOPPED
+    )
+
+
+def _heads(session: Session) -> None:
+    """Where the AI chain stands, as a whole and for each run."""
+    chain.resume(session)
+    own = AILink.objects.filter(session=session, run_number=OuterRef("number"))
+    newest = own.order_by("-number").values("pk")[:1]
+    Broadcast.objects.filter(session=session).update(ai_head=Subquery(newest))
+
+
+def runs(session: Session, owner: User, at: datetime) -> None:
+    """Stop a run that was on air ``at`` this moment of the export; after the figures are counted."""
+    for each in Broadcast.objects.filter(session=session):
+        if _folded(each) != each.state:
+            raise Invalid(f"Run {each.number} is {each.state}, but its changes lead elsewhere.")
+    run = orchestrator.active(session)
+    if run is None:
+        return
+    # Without its start it counts no time on air: what it had, the figures say.
+    live_at = run.live_at
+    Broadcast.objects.filter(pk=run.pk).update(live_at=None)
+    run.refresh_from_db()
+    if run.state != State.STOPPING:
+        run = orchestrator.transition(run, Cause.STOP, owner, hold=None)
+    orchestrator.settle(run)
+    Broadcast.objects.filter(pk=run.pk).update(live_at=live_at, stopped_at=at)
+
+
+def _folded(run: Broadcast) -> str:
+    state = State.IDLE
+    for change in StateChange.objects.filter(run=run).order_by("epoch"):
+        after = follow(state, Cause(change.cause)) if change.cause in set(Cause) else None
+        if after is None:
+            return ""
+        state = after
+    return state
+
+
+PIECE = 500
+
+
+def counted(session: Session) -> dict[str, int]:
+    """The counters that are sums over rows, and the buckets and tallies that are written anew."""
+    minutes: dict[datetime, Counter[str]] = {}
+    tallies: dict[tuple[str, str], Counter[str]] = {}
+    total: Counter[str] = Counter()
+    for at, measures, shares in _all(session):
+        total.update(measures)
+        minutes.setdefault(start_of(at, 1), Counter()).update(measures)
+        for share in shares:
+            key = (share.dimension, share.key[: statistics.MOST_KEY])
+            tallies.setdefault(key, Counter()).update(share.sums)
+    _write(session, minutes, tallies)
+    waiting = SourcePost.objects.filter(session=session, state__in=SourcePost.WAITING)
+    return {**total, "queue": waiting.aggregate(number=Count("pk"))["number"]}
+
+
+Counted = tuple[datetime, dict[str, int], list[Share]]
+
+
+def _all(session: Session) -> Iterator[Counted]:
+    yield from _stories(session)
+    yield from _usage(session)
+    for rows, name, moment in (
+        (SourcePost.objects.filter(session=session), "feed", "created_at"),
+        (Message.objects.filter(session=session), "messages", "created_at"),
+        (Airing.objects.filter(session=session), "aired", "aired_at"),
+    ):
+        for at in rows.order_by().values_list(moment, flat=True).iterator(PIECE):
+            yield at, {name: 1}, []
+
+
+def _stories(session: Session) -> Iterator[Counted]:
+    rows = Story.objects.filter(session=session).select_related("post__source")
+    for story in _pieces(rows):
+        measures = {
+            "story_count": 1, "words": story.word_count, "narration_seconds": story.duration,
+        }  # fmt: skip
+        sums = {"count": 1, "words": story.word_count}
+        yield story.created_at, measures, accounting.shares_of(story, sums)
+
+
+def _usage(session: Session) -> Iterator[Counted]:
+    rows = TokenUsage.objects.filter(session=session).exclude(state__in=TokenUsage.OPEN)
+    for row in _pieces(rows.select_related("story__post__source")):
+        booked = Booking.of(row)
+        shares = accounting.call_shares(row, accounting.NOTHING, row.model)
+        yield row.closed_at or row.created_at, booked.counters() | booked.measures(), shares
+
+
+def _pieces(rows: QuerySet[Any]) -> Iterator[Any]:
+    after = 0
+    while piece := list(rows.filter(pk__gt=after).order_by("pk")[:PIECE]):
+        yield from piece
+        after = piece[-1].pk
+
+
+def _write(
+    session: Session,
+    minutes: dict[datetime, Counter[str]],
+    tallies: dict[tuple[str, str], Counter[str]],
+) -> None:
+    for size in SIZES:
+        longer: dict[datetime, Counter[str]] = {}
+        for start, sums in minutes.items():
+            longer.setdefault(start_of(start, size), Counter()).update(sums)
+        Bucket.objects.bulk_create(
+            (
+                Bucket(session=session, size=size, start=start, **_measures(sums))
+                for start, sums in sorted(longer.items())
+            ),
+            batch_size=PIECE,
+        )
+    Tally.objects.bulk_create(
+        (
+            Tally(session=session, dimension=dimension, key=key, **sums)
+            for (dimension, key), sums in sorted(tallies.items())
+        ),
+        batch_size=PIECE,
+    )
+
+
+def _measures(sums: Counter[str]) -> dict[str, int]:
+    return {name: each for name, each in sums.items() if name in statistics.MEASURES}

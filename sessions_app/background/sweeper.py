@@ -1,0 +1,56 @@
+"""The sweeper: pokes what is overdue and lets each app put right what it knows.
+
+Several sweepers at once are safe; the database clock is the only clock.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from threading import Event
+from typing import Any
+
+import structlog
+from django.db import OperationalError, close_old_connections
+
+from sessions_app import context
+from sessions_app.background import steps
+from sessions_app.models import Session
+
+log = structlog.get_logger(__name__)
+
+Round = Callable[[float], None]
+_rounds: list[Round] = []
+
+
+def register(function: Round) -> None:
+    """Have ``function(seconds this sweeper has been up)`` called in every round."""
+    _rounds.append(function)
+
+
+def inside(session: Session, **fields: Any) -> AbstractContextManager[None]:
+    """The door of what a round does in one session."""
+    return context.door(
+        **context.of(session), environment="worker", operation="sweep", process="sweeper", **fields
+    )
+
+
+def sweep(up: float = float("inf")) -> int:
+    """One round; returns how many steps were poked."""
+    for function in _rounds:
+        function(up)
+    return steps.poke_overdue()
+
+
+def forever(stop: Event, every: float = 1.0) -> None:
+    """Sweep until ``stop`` is set; a database that is away is tried again."""
+    born = time.monotonic()
+    with context.door(environment="worker", operation="sweep", process="sweeper"):
+        while not stop.is_set():
+            try:
+                close_old_connections()
+                sweep(time.monotonic() - born)
+            except OperationalError as error:
+                log.warning("sweep_failed", error=type(error).__name__)
+            stop.wait(every)

@@ -1,0 +1,24 @@
+"""The one Celery task: it runs the step it is poked with."""
+
+from __future__ import annotations
+
+import structlog
+from celery import shared_task
+from kombu.exceptions import OperationalError
+
+from sessions_app.background import steps
+
+log = structlog.get_logger(__name__)
+
+
+@shared_task(name="smnb.run_step")
+def run_step(step_id: int) -> None:
+    steps.run(step_id)
+
+
+def send(step_id: int, queue: str) -> None:
+    """Poke a worker; a broker that is down costs nothing but the sweeper's next round."""
+    try:
+        run_step.apply_async((step_id,), queue=queue)
+    except OperationalError as error:
+        log.warning("poke_failed", step=step_id, error=type(error).__name__)

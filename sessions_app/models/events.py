@@ -1,0 +1,148 @@
+"""What happened and what is to be done: events, steps and messages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import models
+from django.db.models import Q
+from django.db.models.lookups import IsNull
+from django.utils import timezone
+
+from sessions_app.models.ai_chain import AILink
+from sessions_app.models.session import InSession
+
+
+class AboutStory(models.Func):
+    """The id of the story that a payload is about, as text: spelt alike in the index and in
+    queries, as the databases ask for.
+    """
+
+    template = "CAST(JSON_EXTRACT(%(expressions)s, '$.story.id') AS TEXT)"
+    output_field = models.TextField()
+
+    def as_postgresql(self, compiler: Any, connection: Any, **more: Any) -> Any:
+        path = "(%(expressions)s #>> '{story,id}')"
+        return self.as_sql(compiler, connection, template=path, **more)
+
+
+class AboutPost(models.Func):
+    """The same of a post."""
+
+    template = "CAST(JSON_EXTRACT(%(expressions)s, '$.post.id') AS TEXT)"
+    output_field = models.TextField()
+
+    def as_postgresql(self, compiler: Any, connection: Any, **more: Any) -> Any:
+        path = "(%(expressions)s #>> '{post,id}')"
+        return self.as_sql(compiler, connection, template=path, **more)
+
+
+class SessionEvent(InSession):
+    """One thing that happened. ``seq`` is gapless per session and in commit order."""
+
+    seq = models.BigIntegerField()
+    type = models.CharField(max_length=40)
+    payload = models.JSONField()
+    at = models.DateTimeField(default=timezone.now)
+    created_at = None  # type: ignore[assignment]
+
+    class Meta:
+        ordering = ("session_id", "seq")
+        constraints = (
+            models.UniqueConstraint(fields=("session", "seq"), name="event_seq_once"),
+            models.CheckConstraint(condition=Q(seq__gte=1), name="event_seq_from_1"),
+        )
+        indexes = (
+            models.Index(
+                models.F("session"), AboutStory("payload"), name="event_of_story",
+                condition=Q(IsNull(AboutStory("payload"), False)),
+            ),
+            models.Index(
+                models.F("session"), AboutPost("payload"), name="event_of_post",
+                condition=Q(IsNull(AboutPost("payload"), False)),
+            ),
+        )  # fmt: skip
+
+    def __str__(self) -> str:
+        return f"{self.seq} {self.type}"
+
+
+class Step(InSession):
+    """A piece of background work of at most 90 s; the row is the outbox and the lease."""
+
+    class State(models.TextChoices):
+        PENDING = "pending"
+        LEASED = "leased"
+        DONE = "done"
+        FAILED = "failed"
+        CANCELLED = "cancelled"
+
+    OPEN = (State.PENDING, State.LEASED)
+
+    kind = models.CharField(max_length=40)
+    subject = models.CharField(max_length=40, help_text="Id of the row the step is about.")
+    state = models.CharField(max_length=10, choices=State, default=State.PENDING)
+    due_at = models.DateTimeField()
+    epoch = models.PositiveIntegerField(default=0)
+    attempts = models.PositiveIntegerField(default=0)
+    lease_until = models.DateTimeField(null=True, blank=True)
+    poked_at = models.DateTimeField(null=True, blank=True)
+    last_error = models.CharField(max_length=500, blank=True)
+    origin = models.JSONField(
+        null=True,
+        editable=False,
+        help_text="Where it was caused: request, user, operation, trace. For logs.",
+    )
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(
+                fields=("kind", "subject"),
+                condition=Q(state__in=("pending", "leased")),
+                name="step_open_once",
+            ),
+            models.CheckConstraint(
+                condition=Q(state="leased", lease_until__isnull=False)
+                | (~Q(state="leased") & Q(lease_until__isnull=True)),
+                name="step_lease_when_leased",
+            ),
+        )
+        indexes = (
+            models.Index(fields=("due_at",), condition=Q(state="pending"), name="step_due"),
+            models.Index(fields=("lease_until",), condition=Q(state="leased"), name="step_lease"),
+            models.Index(fields=("session", "state"), name="step_session_state"),
+            models.Index(fields=("kind", "subject"), name="step_by_subject"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.kind}({self.subject})"
+
+
+class Message(InSession):
+    """Something a participant said: a notice about a source, a question of the owner, its answer."""
+
+    class Role(models.TextChoices):
+        HUMAN = "human"
+        HOST = "host"
+        PRODUCER = "producer"
+        SYSTEM = "system"
+
+    role = models.CharField(max_length=12, choices=Role)
+    code = models.CharField(max_length=40, blank=True)
+    text = models.CharField(max_length=2000)
+    reply_to = models.ForeignKey(
+        "self", null=True, blank=True, on_delete=models.PROTECT, related_name="replies"
+    )
+    link = models.ForeignKey(
+        AILink, null=True, blank=True, on_delete=models.PROTECT, related_name="messages"
+    )
+    plan = models.JSONField(null=True, blank=True, help_text="Commands that wait for one click.")
+    applied_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ("-id",)
+        indexes = (models.Index(fields=("session", "-id"), name="message_newest"),)
+
+    def __str__(self) -> str:
+        return self.text[:60]

@@ -1,0 +1,249 @@
+"""What is written and what it cost: stories and the ledger of model use."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+
+from sessions_app.models import AILink, InSession, Message
+from stories.models.drafts import Draft
+from stories.models.sources import SourcePost
+
+
+class StoryThread(InSession):
+    """Stories of one session about the same thing, in the order they were told."""
+
+    title = models.CharField(max_length=300)
+    story_count = models.PositiveIntegerField(default=0)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        indexes = (models.Index(fields=("session", "-updated_at", "-id"), name="thread_newest"),)
+
+    def __str__(self) -> str:
+        return self.title[:80]
+
+
+class Story(InSession):
+    """A narration, from one post at most; one post has one story at most."""
+
+    class Origin(models.TextChoices):
+        MODEL = "model"
+        EXTRACTIVE = "extractive"
+        MANUAL = "manual"
+        DRAFT = "draft"
+        LEGACY = "legacy"
+
+    class State(models.TextChoices):
+        WRITTEN = "written"
+        APPROVED = "approved"
+        VETOED = "vetoed"
+        AIRING = "airing"
+        AIRED = "aired"
+        KILLED = "killed"
+
+    class Tone(models.TextChoices):
+        BREAKING = "breaking"
+        DEVELOPING = "developing"
+        ANALYSIS = "analysis"
+        OPINION = "opinion"
+        HUMAN_INTEREST = "human-interest"
+
+    class Priority(models.TextChoices):
+        HIGH = "high"
+        MEDIUM = "medium"
+        LOW = "low"
+
+    class Relation(models.TextChoices):
+        FOLLOW_UP = "follow-up", "follow-up"
+        CLARIFICATION = "clarification"
+        CORRECTION = "correction"
+        DEVELOPMENT = "new-development", "new development"
+
+    post = models.OneToOneField(
+        SourcePost, null=True, blank=True, on_delete=models.PROTECT, related_name="story"
+    )
+    origin = models.CharField(max_length=12, choices=Origin)
+    state = models.CharField(max_length=10, choices=State, default=State.WRITTEN)
+    title = models.CharField(max_length=300)
+    narrative = models.TextField()
+    summary = models.TextField(blank=True)
+    tone = models.CharField(max_length=16, choices=Tone)
+    priority = models.CharField(max_length=8, choices=Priority)
+    agent_type = models.CharField(max_length=16, default="host")
+    sentiment = models.CharField(max_length=10, default="neutral")
+    topics = models.JSONField(default=list)
+    model = models.CharField(max_length=80, blank=True)
+    note = models.CharField(max_length=300, blank=True)
+    word_count = models.PositiveIntegerField()
+    duration = models.PositiveIntegerField(help_text="Seconds when spoken at the session's pace.")
+    completed_at = models.DateTimeField()
+    thread = models.ForeignKey(
+        StoryThread, null=True, blank=True, on_delete=models.PROTECT, related_name="stories"
+    )
+    relation = models.CharField(
+        max_length=16, choices=Relation, blank=True, help_text="To the earlier one of its thread."
+    )
+    draft = models.OneToOneField(
+        Draft, null=True, blank=True, on_delete=models.PROTECT, related_name="story"
+    )
+    cuts_in = models.BooleanField(default=False, help_text="Goes on air before all that waits.")
+    bookmarked_at = models.DateTimeField(null=True, blank=True)
+    version = models.PositiveIntegerField(default=1)
+    corrected_at = models.DateTimeField(null=True, blank=True)
+    correction = models.CharField(max_length=300, blank=True, help_text="What was put right.")
+    legacy_id = models.CharField(max_length=64, null=True, editable=False)  # noqa: DJ001
+
+    class Meta:
+        verbose_name_plural = "stories"
+        constraints = (
+            models.CheckConstraint(
+                condition=~Q(origin__in=("model", "extractive")) | Q(post__isnull=False),
+                name="story_origin_has_post",
+            ),
+            models.UniqueConstraint(
+                fields=("legacy_id",),
+                condition=Q(legacy_id__isnull=False),
+                name="story_legacy_once",
+            ),
+        )
+        indexes = (
+            models.Index(fields=("session", "-id"), name="story_newest"),
+            models.Index(
+                fields=("session", "id"),
+                condition=Q(state__in=("written", "approved")),
+                name="story_waiting",
+            ),
+            models.Index(
+                fields=("session", "-id"),
+                condition=Q(bookmarked_at__isnull=False),
+                name="story_bookmarked",
+            ),
+            models.Index(fields=("thread", "id"), name="story_in_thread"),
+            models.Index(
+                fields=("session", "-id"),
+                condition=Q(state__in=("airing", "aired")),
+                name="story_told",
+            ),
+            models.Index(fields=("session", "state", "-id"), name="story_by_state"),
+            models.Index(fields=("session", "tone", "-id"), name="story_by_tone"),
+            models.Index(fields=("session", "priority", "-id"), name="story_by_priority"),
+            models.Index(fields=("session", "created_at", "id"), name="story_by_moment"),
+        )
+
+    def __str__(self) -> str:
+        return self.title[:80]
+
+
+class StoryVersion(InSession):
+    """What a story said: the first version and each correction, never changed again."""
+
+    story = models.ForeignKey(Story, on_delete=models.PROTECT, related_name="versions")
+    number = models.PositiveIntegerField()
+    title = models.CharField(max_length=300)
+    narrative = models.TextField()
+    reason = models.CharField(max_length=300, blank=True)
+    author = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT
+    )
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=("story", "number"), name="story_version_once"),
+        )
+
+    def __str__(self) -> str:
+        return f"version {self.number} of story {self.story_id}"
+
+
+class TokenUsage(InSession):
+    """One HTTP attempt at a model: written before it is asked, closed by what the API said."""
+
+    class State(models.TextChoices):
+        RESERVED = "reserved"
+        STARTED = "started"
+        FINAL = "final"
+        BOUNDED = "bounded"
+
+    OPEN = (State.RESERVED, State.STARTED)
+
+    attempt = models.UUIDField(unique=True, default=uuid.uuid4, editable=False)
+    operation = models.CharField(max_length=24)
+    state = models.CharField(max_length=10, choices=State, default=State.RESERVED)
+    step = models.ForeignKey(
+        "sessions_app.Step", null=True, on_delete=models.PROTECT, related_name="+"
+    )
+    epoch = models.PositiveIntegerField(default=0)
+    post = models.ForeignKey(SourcePost, null=True, blank=True, on_delete=models.PROTECT)
+    story = models.ForeignKey(Story, null=True, blank=True, on_delete=models.PROTECT)
+    draft = models.ForeignKey(Draft, null=True, blank=True, on_delete=models.PROTECT)
+    question = models.ForeignKey(Message, null=True, blank=True, on_delete=models.PROTECT)
+    link = models.OneToOneField(
+        AILink, null=True, blank=True, on_delete=models.PROTECT, related_name="usage"
+    )
+    model = models.CharField(max_length=80)
+    max_tokens = models.PositiveIntegerField()
+    input_upper = models.PositiveIntegerField(
+        default=0, help_text="What the prompt can be at most."
+    )
+    input_tokens = models.BigIntegerField(default=0)
+    output_tokens = models.BigIntegerField(default=0)
+    cache_read_tokens = models.BigIntegerField(default=0)
+    cache_write_5m_tokens = models.BigIntegerField(default=0)
+    cache_write_1h_tokens = models.BigIntegerField(default=0)
+    web_searches = models.PositiveIntegerField(default=0)
+    cost_lower = models.BigIntegerField(default=0, help_text="In 10⁻¹² USD.")
+    cost_upper = models.BigIntegerField(default=0, help_text="In 10⁻¹² USD.")
+    cache_saved = models.BigIntegerField(
+        default=0, help_text="In 10⁻¹² USD: what the cache saved, or cost beyond."
+    )
+    unpriced = models.BooleanField(default=False, help_text="No price is known for the model.")
+    price_version = models.CharField(max_length=40, blank=True)
+    request_id = models.CharField(max_length=80, blank=True)
+    message_id = models.CharField(max_length=80, blank=True)
+    service_tier = models.CharField(max_length=20, blank=True)
+    stop_reason = models.CharField(max_length=40, blank=True)
+    error = models.CharField(max_length=60, blank=True)
+    first_token_ms = models.PositiveIntegerField(null=True, blank=True)
+    duration_ms = models.PositiveIntegerField(null=True, blank=True)
+    closed_at = models.DateTimeField(null=True, blank=True)
+    legacy_id = models.CharField(max_length=64, null=True, editable=False)  # noqa: DJ001
+    reported_cost = models.BigIntegerField(
+        null=True, blank=True, help_text="In 10⁻¹² USD, as the old system reported it."
+    )
+
+    class Meta:
+        verbose_name_plural = "token usage"
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(cost_lower__gte=0, cost_upper__gte=models.F("cost_lower")),
+                name="usage_bounds_in_order",
+            ),
+            models.UniqueConstraint(
+                fields=("legacy_id",),
+                condition=Q(legacy_id__isnull=False),
+                name="usage_legacy_once",
+            ),
+        )
+        indexes = (
+            models.Index(fields=("session", "-id"), name="usage_newest"),
+            models.Index(
+                fields=("session", "step"),
+                condition=Q(state__in=("reserved", "started")),
+                name="usage_open",
+            ),
+            models.Index(
+                fields=("draft", "id"), condition=Q(draft__isnull=False), name="usage_of_draft"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.operation} {self.model}"
+
+    @property
+    def exact(self) -> bool:
+        """Whether the counts are what the API said at the end, rather than bounds."""
+        return self.state == self.State.FINAL

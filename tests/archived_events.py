@@ -1,0 +1,77 @@
+"""Events that have become old, their archives, and archives that were damaged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.apps import apps
+from django.db import models
+from django.db.models import F
+from django.utils import timezone
+
+from sessions_app.events import archive as events_archive
+from sessions_app.events import recorder
+from sessions_app.files import storage
+from sessions_app.models import (
+    Archive,
+    Bucket,
+    IdempotencyKey,
+    Session,
+    SessionEvent,
+    Workspace,
+)
+from stories.models import TrendBucket
+
+# What timers may take away: fine figures and answers to repeated requests. Files of single sounds
+# go too, but never their rows.
+FLEETING = {Bucket, TrendBucket, IdempotencyKey}
+OURS = ("sessions_app", "stories", "broadcast", "auth")
+
+
+def tables() -> Iterator[type[models.Model]]:
+    for model in apps.get_models():
+        if model._meta.app_label in OURS and model not in FLEETING:
+            yield model
+
+
+def let_time_pass(days: int) -> None:
+    """Put every moment of every table as far into the past."""
+    for model in tables():
+        fields = [f for f in model._meta.concrete_fields if isinstance(f, models.DateTimeField)]
+        back: dict[str, Any] = {f.name: F(f.name) - timedelta(days=days) for f in fields}
+        if back:
+            model._base_manager.update(**back)
+
+
+def fill(session: Session, many: int) -> None:
+    """Have the system say things until the session has as many events."""
+    while SessionEvent.objects.filter(session=session).count() < many:
+        recorder.say(session, "system", "x\u2028y\nz")
+
+
+def grow_old(session: Session, last: int, days: float = 91) -> None:
+    """Let the events up to the seq ``last`` be as old as this."""
+    rows = SessionEvent.objects.filter(session=session, seq__lte=last)
+    rows.update(at=timezone.now() - timedelta(days=days))
+
+
+def archive(now: datetime | None = None) -> int:
+    """What the sweeper does in one round."""
+    return events_archive.archive_events(Workspace(), now or timezone.now())
+
+
+def archive_all() -> None:
+    while archive():
+        pass
+
+
+def spoil(session: Session, first: int) -> Archive:
+    """Change one byte in the file of the archive that begins there."""
+    found = Archive.objects.select_related("artifact").get(session=session, first=first)
+    assert found.artifact is not None
+    path = storage.where(found.artifact.path)
+    data = path.read_bytes()
+    path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    return found

@@ -1,0 +1,92 @@
+"""Claimed posts are never forgotten, whatever becomes of the step that claimed them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from django.db import transaction
+
+from broadcast import orchestrator
+from broadcast.host import claims, worker
+from broadcast.models import Broadcast
+from sessions_app import audits, commands
+from sessions_app.background import steps
+from sessions_app.background.steps import Claim
+from sessions_app.models import Session, SessionStats, Step
+from stories.models import SourcePost
+from tests.conftest import MakeSession, run_due_steps
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
+
+
+@pytest.fixture
+def live(make_session: MakeSession, go_live: Callable[[Session], Broadcast]) -> Session:
+    session = make_session(model="extractive")
+    go_live(session)
+    run_due_steps(session, "poll", most=1)
+    return session
+
+
+def take(session: Session) -> Claim:
+    step = Step.objects.get(session=session, kind="narrate", state="pending")
+    Step.objects.filter(pk=step.pk).update(due_at=steps.now() - timedelta(seconds=1))
+    held = steps.claim(step.pk)
+    assert held is not None
+    return held
+
+
+def claim_post(held: Claim) -> SourcePost:
+    run = orchestrator.attend(held)
+    assert run is not None
+    post = worker._claim_post(run, held)
+    assert post is not None
+    return post
+
+
+def queue(session: Session) -> int:
+    return SessionStats.objects.get(session=session).queue
+
+
+def test_a_post_whose_step_was_cancelled_goes_back_to_the_queue(live: Session) -> None:
+    held = take(live)
+    post = claim_post(held)
+    before = queue(live)
+    Step.objects.filter(pk=held.step.pk).update(state="cancelled", lease_until=None)
+    steps.enqueue(live, orchestrator.NARRATE, held.subject)
+    claims.give_back_earlier(take(live))
+    post.refresh_from_db()
+    assert post.state == "queued"
+    assert queue(live) == before + 1
+    assert [finding for finding in audits.run() if finding.audit == "counters"] == []
+
+
+def test_a_worn_out_post_of_an_ended_step_fails_instead(live: Session) -> None:
+    held = take(live)
+    post = claim_post(held)
+    SourcePost.objects.filter(pk=post.pk).update(attempts=3)
+    Step.objects.filter(pk=held.step.pk).update(state="failed", lease_until=None)
+    steps.enqueue(live, orchestrator.NARRATE, held.subject)
+    claims.give_back_earlier(take(live))
+    post.refresh_from_db()
+    assert (post.state, post.reason) == ("failed", "Narrating it failed three times.")
+
+
+def test_a_step_worn_out_by_holds_does_not_take_a_fresh_post_with_it(live: Session) -> None:
+    held = take(live)
+    post = claim_post(held)
+    with transaction.atomic():
+        claims.gave_up(held, None)
+    post.refresh_from_db()
+    assert post.state == "queued"
+
+
+def test_a_round_that_only_waits_arms_no_step_after_a_stop(live: Session) -> None:
+    live.pace = 180
+    live.save(update_fields=["pace"])
+    run_due_steps(live, "narrate", most=1)
+    held = take(live)
+    commands.run("broadcast.stop", live.owner, live, {})
+    steps._handle(held, steps._kinds["narrate"])
+    assert not Step.objects.filter(session=live, kind="narrate", state="pending").exists()

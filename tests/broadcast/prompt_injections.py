@@ -1,0 +1,40 @@
+"""Texts that try to command, the model that obeys them, and what none of them may change."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from django.core import serializers
+from django.db import models
+
+from stories.llm import Credentials, credentials
+from tests.standins.anthropic import AnthropicStandIn
+from tests.standins.recorded import DATA
+
+CASES: list[dict[str, str]] = json.loads(Path(DATA / "injections.json").read_text("utf-8"))
+KEY = "sk-ant-CANARY-0123456789"
+FOREIGN = "Zeppelin of another newsroom"
+
+CASE = pytest.mark.parametrize(
+    ("text", "aim"), [(each["text"], each["aim"]) for each in CASES],
+    ids=[f"{each['aim']}-{at}" for at, each in enumerate(CASES)],
+)  # fmt: skip
+
+
+@contextmanager
+def keyed(monkeypatch: pytest.MonkeyPatch) -> Iterator[AnthropicStandIn]:
+    """The stand-in, and everybody's key for it."""
+    with AnthropicStandIn() as stand_in:
+        found = Credentials(api_key=KEY, base_url=stand_in.url)
+        monkeypatch.setattr(credentials, "anthropic_of", lambda _: found)
+        yield stand_in
+
+
+def rows_of(kinds: Iterable[type[models.Model]]) -> str:
+    """All rows of these kinds, to be compared."""
+    rows = [row for kind in kinds for row in kind._default_manager.order_by("pk")]
+    return str(serializers.serialize("json", rows))

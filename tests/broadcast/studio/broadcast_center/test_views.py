@@ -1,0 +1,176 @@
+"""The Broadcast Center: buttons are commands; a refusal is said in words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.db.models import F
+from django.test import Client
+
+from broadcast import orchestrator
+from sessions_app import commands, sessions
+from sessions_app.models import Session
+from stories.models import Source, SourcePost, Story
+from stories.posts import queue
+from tests.conftest import MakeSession, make_post, run_due_steps
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+HTMX = {"HX-Request": "true"}
+
+
+@pytest.fixture
+def browser(owner: User, client_of: Callable[[User], Client]) -> Client:
+    return client_of(owner)
+
+
+def press(browser: Client, session: Session, command: str, **more: Any) -> Any:
+    return browser.post(f"/broadcast/{session.pk}/command/", {"command": command}, **more)
+
+
+def text(answer: Any) -> str:
+    return str(answer.content.decode())
+
+
+def test_without_a_session_the_page_says_so(browser: Client) -> None:
+    assert "No session is chosen" in text(browser.get("/broadcast/"))
+
+
+def test_go_live_without_a_session_creates_nothing_and_says_why(browser: Client) -> None:
+    answer = browser.post("/broadcast/start/")
+    assert answer.status_code == 409
+    assert "Create a session first" in text(answer)
+    assert not Session.objects.exists()
+
+
+def test_go_live_with_sessions_to_choose_from_asks_to_choose(
+    browser: Client, session: Session
+) -> None:
+    assert "Choose a session first" in text(browser.post("/broadcast/start/"))
+
+
+def test_the_page_shows_the_session_its_figures_and_its_stories(
+    browser: Client, make_session: MakeSession, go_live: Callable[[Session], Any]
+) -> None:
+    session = make_session("Harbour & news", model="extractive")
+    go_live(session)
+    run_due_steps(session, most=8)
+    found = text(browser.get(f"/broadcast/{session.pk}/"))
+    assert "Harbour &amp; news" in found
+    assert f'data-live="/ws/sessions/{session.pk}/"' in found
+    assert found.count('<li id="story-') == Story.objects.count() > 0
+
+
+def test_the_switcher_lists_the_callers_open_sessions_alone(
+    browser: Client, session: Session, make_session: MakeSession, stranger: User
+) -> None:
+    sessions.create(stranger, "Not yours", {}, None)
+    sessions.archive(make_session("Filed away"))
+    found = text(browser.get(f"/broadcast/{session.pk}/"))
+    assert "Not yours" not in found
+    assert "Filed away" not in found
+
+
+def test_go_live_with_htmx_answers_with_the_controls(browser: Client, session: Session) -> None:
+    answer = press(browser, session, "start", headers=HTMX)
+    assert answer.status_code == 200
+    assert 'data-state="starting"' in text(answer)
+    assert "<html" not in text(answer)
+
+
+def test_go_live_without_script_returns_to_the_page(browser: Client, session: Session) -> None:
+    answer = press(browser, session, "start")
+    assert answer.status_code == 302
+    assert answer["Location"] == f"/broadcast/{session.pk}/"
+    assert orchestrator.air(session)["state"] == "starting"
+
+
+def test_a_second_press_is_a_409_with_a_sentence(browser: Client, session: Session) -> None:
+    press(browser, session, "start")
+    answer = press(browser, session, "start", headers=HTMX)
+    assert answer.status_code == 409
+    assert "is starting already" in text(answer)
+
+
+def test_a_refusal_without_script_is_shown_on_the_next_page(
+    browser: Client, session: Session
+) -> None:
+    answer = browser.post(f"/broadcast/{session.pk}/command/", {"command": "stop"}, follow=True)
+    assert "Nothing is on air." in text(answer)
+
+
+def test_an_unknown_command_is_refused(browser: Client, session: Session) -> None:
+    assert press(browser, session, "explode").status_code == 400
+
+
+def test_a_story_is_approved_from_the_page(
+    browser: Client, make_session: MakeSession, go_live: Callable[[Session], Any]
+) -> None:
+    session = make_session(model="extractive", control_mode="full-control")
+    go_live(session)
+    run_due_steps(session, most=2)
+    story = Story.objects.get()
+    path = f"/broadcast/{session.pk}/stories/{story.pk}/decision/"
+    assert browser.post(path, {"decision": "maybe"}).status_code == 400
+    assert browser.post(path, {"decision": "approve"}, headers=HTMX).status_code == 204
+    answer = browser.post(path, {"decision": "veto"}, headers=HTMX)
+    assert answer.status_code == 409
+    assert "does not wait" in text(answer)
+
+
+def test_the_rundown_begins_with_the_air_then_what_breaks_in_then_what_waits_then_posts(
+    browser: Client, make_session: MakeSession, go_live: Callable[[Session], Any]
+) -> None:
+    session = make_session(model="extractive", pace=180, control_mode="full-control")
+    go_live(session)
+    run_due_steps(session, most=3)
+    waiting = Story.objects.get()
+    said = {"title": "Bridge closed", "text": "The harbour bridge has been closed at once."}
+    airing, breaks_in = [
+        commands.run("story.break_in", session.owner, session, said) for _ in range(2)
+    ]
+    for path in (f"/broadcast/{session.pk}/", f"/broadcast/{session.pk}/rundown/"):
+        found = text(browser.get(path))
+        rows = re.findall(r'<li (?:id="turn-|class="post" id="post-)(\d+)', found)
+        assert rows[:3] == [str(airing.pk), str(breaks_in.pk), str(waiting.pk)]
+        assert rows[3:] == [str(post.pk) for post in queue.waiting(session)[: len(rows) - 3]]
+        assert f'id="turn-approve-{waiting.pk}"' in found
+        assert f'id="turn-approve-{breaks_in.pk}"' not in found
+
+
+def test_the_reason_of_a_posts_place_adds_up(
+    browser: Client, session: Session, source: Source
+) -> None:
+    first = make_post(source, "a", "A lighthouse is lit again after forty years")
+    last = make_post(source, "b", "Ferry stops after a fire in the engine room")
+    SourcePost.objects.filter(pk=first.pk).update(rank=F("rank") + 0.2)
+    commands.run("post.move", session.owner, session, {"post": last.pk, "before": first.pk})
+    for post in queue.queue_payload(session):
+        row = SourcePost.objects.get(pk=post["id"])
+        waited = queue.rank(0, row.created_at)
+        assert post["priority"] + waited + post["by_hand"] == pytest.approx(row.rank, abs=0.001)
+    found = text(browser.get(f"/broadcast/{session.pk}/"))
+    assert found.count("Moved by hand") == 2
+    assert "+2.1 an hour" in found
+
+
+def test_the_story_of_another_session_cannot_be_decided_here(
+    browser: Client, make_session: MakeSession, go_live: Callable[[Session], Any]
+) -> None:
+    session, other = make_session(model="extractive", control_mode="full-control"), make_session()
+    go_live(session)
+    run_due_steps(session, most=2)
+    path = f"/broadcast/{other.pk}/stories/{Story.objects.get().pk}/decision/"
+    assert browser.post(path, {"decision": "approve"}, headers=HTMX).status_code == 404
+    assert Story.objects.get().state == "written"
+
+
+def test_who_presses_too_often_is_told_so(browser: Client, session: Session, settings: Any) -> None:
+    settings.SMNB = settings.SMNB.model_copy(update={"limit_go_live": 1})
+    press(browser, session, "start", headers=HTMX)
+    assert press(browser, session, "start", headers=HTMX).status_code == 429
+    assert press(browser, session, "stop", headers=HTMX).status_code == 200

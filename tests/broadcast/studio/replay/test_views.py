@@ -1,0 +1,136 @@
+"""The pages of replays: what they list, to whom, and what the pages of a session link to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+
+from broadcast.models import Airing, Sound
+from broadcast.replay import runs
+from broadcast.studio.replay import views
+from sessions_app import sessions
+from sessions_app.events import recorder
+from sessions_app.models import Session
+from stories.models import Story
+from tests.broadcast.speech.recorded_session import correct, press, tell, visit
+
+pytestmark = pytest.mark.django_db
+
+ClientOf = Callable[[User], Client]
+
+
+@pytest.fixture
+def told(session: Session) -> list[Story]:
+    """Two stories of a run that is over, in a session that can be watched."""
+    sessions.show(session, True)
+    return tell(session)
+
+
+@pytest.fixture
+def see(session: Session, client_of: ClientOf) -> Callable[[str], str]:
+    client = client_of(session.owner)
+    return lambda path: client.get(path).content.decode()
+
+
+def test_a_session_lists_its_finished_runs(
+    session: Session, told: list[Story], see: Callable[[str], str]
+) -> None:
+    page = see(f"/sessions/{session.pk}/")
+    assert f'href="/broadcast/{session.pk}/replay/1/"' in page
+    assert f'href="/watch/{session.watch_token}/replay/1/"' in visit(session, "").content.decode()
+
+
+def test_a_run_on_air_or_without_a_story_is_not_played_again_in_public(
+    session: Session, see: Callable[[str], str], go_live: Callable[[Session], Any]
+) -> None:
+    sessions.show(session, True)
+    go_live(session)
+    assert runs.listed(session, recorder.OWNER) == []
+    assert "No broadcast has ended yet" in see(f"/sessions/{session.pk}/")
+    press(session, "broadcast.stop")
+    assert runs.listed(session, recorder.PUBLIC) == []
+    assert visit(session, "replay/1/").status_code == 404
+
+
+def test_its_stories_are_listed_without_script_with_where_to_play_from(
+    session: Session, told: list[Story], see: Callable[[str], str]
+) -> None:
+    page = see(f"/broadcast/{session.pk}/replay/1/")
+    assert "needs JavaScript" in page
+    recording = runs.find(session, 1, recorder.OWNER)
+    for story in told:
+        at = recording.offset(Airing.objects.get(story=story).aired_at)
+        assert f'href="?at={at}"' in page
+        assert story.title in page
+
+
+def test_a_page_asks_for_the_moment_it_was_opened_at(
+    session: Session, told: list[Story], see: Callable[[str], str]
+) -> None:
+    length = runs.find(session, 1, recorder.OWNER).milliseconds
+    assert 'data-live="/ws/sessions/' in see(f"/broadcast/{session.pk}/replay/1/?at=5")
+    assert "replay/1/?at=5" in see(f"/broadcast/{session.pk}/replay/1/?at=5")
+    assert f"replay/1/?at={length}" in see(f"/broadcast/{session.pk}/replay/1/?at={length + 999}")
+
+
+def test_what_was_pulled_since_is_listed_for_its_owner_alone(
+    session: Session, told: list[Story], see: Callable[[str], str]
+) -> None:
+    correct(session, told[0])
+    press(session, "story.kill", story=told[1].pk)
+    ours, theirs = see(f"/broadcast/{session.pk}/replay/1/"), visit(session, "replay/1/")
+    assert "Corrected since" in ours
+    assert "Pulled" in ours
+    assert told[1].title in ours
+    assert told[1].title not in theirs.content.decode()
+
+
+def test_many_stories_are_listed_in_pages(
+    session: Session, told: list[Story], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(views, "STORIES_MOST", 1)
+    recording = runs.find(session, 1, recorder.OWNER)
+    first = views.page(recording, recorder.OWNER)
+    rest = views.page(recording, recorder.OWNER, first["later"])
+    assert [row["id"] for row in first["stories"] + rest["stories"]][:2] == [
+        story.pk for story in told[:2]
+    ]
+
+
+def test_a_thread_leads_back_to_the_watch_page(session: Session, told: list[Story]) -> None:
+    answer = visit(session, "replay/1/?thread=7")
+    assert answer["Location"] == f"/watch/{session.watch_token}/?thread=7"
+
+
+def test_a_page_is_read_in_a_constant_number_of_queries(
+    session: Session, told: list[Story], django_assert_max_num_queries: Any
+) -> None:
+    with django_assert_max_num_queries(16):
+        recording = runs.find(session, 1, recorder.OWNER)
+        views.page(recording, recorder.OWNER)
+        views.studio(recording)
+    with django_assert_max_num_queries(12):
+        recording = runs.find(session, 1, recorder.PUBLIC)
+        views.page(recording, recorder.PUBLIC)
+        views.watch(recording)
+
+
+def test_the_latest_event_before_a_moment_is_found_by_halves(
+    session: Session, told: list[Story]
+) -> None:
+    recording = runs.find(session, 1, recorder.OWNER)
+    assert recording.before(recording.began) == recording.first - 1
+    assert recording.before(recording.moment(10**12)) in (recording.last - 1, recording.last)
+    for event in session.sessionevent_set.filter(seq__range=(recording.first, recording.last)):
+        assert recording.before(event.at) < event.seq
+
+
+def test_a_replay_offers_sound_where_there_is_any(session: Session, told: list[Story]) -> None:
+    button = b'id="replay-sound"'
+    assert button not in visit(session, "replay/1/").content
+    Sound.objects.create(session=session, story=told[0], state="ready", version=1)
+    assert button in visit(session, "replay/1/").content

@@ -1,0 +1,305 @@
+"""The Session Manager: forms that make, change, show and file sessions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import time
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+
+from broadcast.models import Slot
+from broadcast.schedule import slots
+from sessions_app import sessions
+from sessions_app.models import Preferences, Session, SessionStats, Step, Workspace
+from sessions_app.sessions import PICO
+from stories.models import Source, SourceGroup
+from tests.api_clients import Api
+from tests.conftest import MakeSession
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+HTMX = {"HX-Request": "true"}
+SETTINGS: dict[str, Any] = {
+    "model": "extractive", "personality": "formal", "verbosity": "concise", "pace": "200",
+    "language": "en", "instructions": "", "control_mode": "balanced",
+}  # fmt: skip
+
+
+@pytest.fixture
+def browser(owner: User, client_of: Callable[[User], Client]) -> Client:
+    return client_of(owner)
+
+
+def text(answer: Any) -> str:
+    return str(answer.content.decode())
+
+
+def fresh(session: Session) -> Session:
+    return Session.objects.get(pk=session.pk)
+
+
+def test_a_session_is_made_from_lines_as_people_type_them(browser: Client) -> None:
+    answer = browser.post(
+        "/sessions/new/", {"name": "Morning", "type": "broadcast", "sources": "demo\n\n"}
+    )
+    session = Session.objects.get()
+    assert answer["Location"] == f"/sessions/{session.pk}/"
+    assert Source.objects.get().kind == "recording"
+
+
+def test_a_session_for_writing_with_a_group(browser: Client) -> None:
+    data = {"name": "Essay", "type": "writing", "sources": "", "groups": ["Curiosity Lab"]}
+    SourceGroup.objects.update_or_create(
+        name="Curiosity Lab", defaults={"sources": [{"kind": "reddit", "locator": "r/space"}]}
+    )
+    browser.post("/sessions/new/", data)
+    assert Session.objects.get().type == "writing"
+    assert Source.objects.get().locator == "r/space"
+
+
+def test_a_program_makes_a_session_of_a_type_with_groups(owner: User) -> None:
+    sources = [{"kind": "reddit", "locator": "r/space", "sort": "new"}]
+    SourceGroup.objects.update_or_create(name="Space", defaults={"sources": sources})
+    wanted = {"name": "Essay", "type": "writing", "groups": ["Space"]}
+    status, made = Api(owner).post("/sessions", wanted)
+    assert (status, made["type"]) == (201, "writing")
+    assert Source.objects.get(session=made["id"]).sort == "new"
+    assert Api(owner).post("/sessions", {"name": "x", "type": "replay"})[0] == 422
+    assert Api(owner).post("/sessions", {"name": "x", "groups": ["None such"]})[0] == 404
+
+
+def test_new_sessions_begin_with_the_persons_then_the_workspaces_defaults(
+    browser: Client, owner: User
+) -> None:
+    shared = {"pace": 240, "language": "de", "unknown": 1}
+    Workspace.objects.update_or_create(pk=1, defaults={"defaults": shared})
+    own = {"language": "fr", "personality": "formal", "verbosity": None}
+    Preferences.objects.update_or_create(user=owner, defaults={"defaults": own})
+    browser.post("/sessions/new/", {"name": "Mine", "type": "broadcast"})
+    made = Session.objects.get()
+    assert (made.pace, made.language, made.personality) == (240, "fr", "formal")
+    assert made.verbosity == "detailed"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"name": ""},
+        {"sources": "demo\ndemo"},
+        {"sources": "not an address at all"},
+        {"type": "replay"},
+        {"groups": ["No such group"]},
+    ],
+)
+def test_a_wrong_form_comes_back_with_what_was_typed(
+    browser: Client, wrong: dict[str, str]
+) -> None:
+    answer = browser.post(
+        "/sessions/new/", {"name": "Typed", "type": "broadcast", "sources": "demo", **wrong}
+    )
+    assert answer.status_code == 422
+    assert ("Typed" in text(answer)) is ("name" not in wrong)
+    assert not Session.objects.exists()
+
+
+def test_a_session_is_renamed_with_and_without_script(browser: Client, session: Session) -> None:
+    path = f"/sessions/{session.pk}/name/"
+    assert text(browser.post(path, {"name": "Evening <b>"}, headers=HTMX)).strip() == (
+        "Evening &lt;b&gt;"
+    )
+    assert browser.post(path, {"name": "Night"})["Location"] == f"/sessions/{session.pk}/"
+    assert fresh(session).name == "Night"
+
+
+def test_an_empty_name_is_refused_in_words(browser: Client, session: Session) -> None:
+    answer = browser.post(f"/sessions/{session.pk}/name/", {"name": " "}, headers=HTMX)
+    assert answer.status_code == 422
+    assert fresh(session).name == "Morning"
+
+
+def test_settings_are_saved_as_they_are_shown(browser: Client, session: Session) -> None:
+    assert browser.post(f"/sessions/{session.pk}/settings/", SETTINGS).status_code == 302
+    found = fresh(session)
+    assert (found.pace, found.personality, found.control_mode) == (200, "formal", "balanced")
+    page = text(browser.get(f"/sessions/{session.pk}/"))
+    assert 'value="200"' in page
+    assert '<option value="extractive" selected>' in page
+
+
+def test_a_model_is_chosen_from_the_price_list_or_named(browser: Client, session: Session) -> None:
+    path = f"/sessions/{session.pk}/settings/"
+    browser.post(path, {**SETTINGS, "model": "claude-haiku-4-5"})
+    assert fresh(session).model == "claude-haiku-4-5"
+    assert "Claude Haiku 4.5: $1.00 in, $5.00 out per million tokens" in text(
+        browser.get(f"/sessions/{session.pk}/")
+    )
+    browser.post(path, {**SETTINGS, "model": "other", "other_model": "claude-next"})
+    assert fresh(session).model == "claude-next"
+    assert "claude-next (its price is not known)" in text(browser.get(f"/sessions/{session.pk}/"))
+
+
+def test_another_model_needs_its_name(browser: Client, session: Session) -> None:
+    answer = browser.post(f"/sessions/{session.pk}/settings/", {**SETTINGS, "model": "other"})
+    assert answer.status_code == 422
+    assert "Name the model" in text(answer)
+
+
+def test_the_settings_leave_the_budget_alone(browser: Client, session: Session) -> None:
+    browser.post(f"/sessions/{session.pk}/budget/", {"budget_usd": "1.5"})
+    browser.post(f"/sessions/{session.pk}/settings/", SETTINGS)
+    assert fresh(session).budget == 1_500_000_000_000
+
+
+def test_a_budget_is_set_shown_and_emptied(browser: Client, session: Session) -> None:
+    path = f"/sessions/{session.pk}/budget/"
+    browser.post(path, {"budget_usd": "1.5"})
+    page = text(browser.get(f"/sessions/{session.pk}/"))
+    assert 'value="1.5"' in page
+    assert "$0.0000 of $1.5000" in page
+    browser.post(path, {"budget_usd": ""})
+    assert fresh(session).budget is None
+    assert "No limit" in text(browser.get(f"/sessions/{session.pk}/"))
+
+
+@pytest.mark.parametrize("wrong", ["-1", "much", "9999999"])
+def test_a_wrong_budget_comes_back(browser: Client, session: Session, wrong: str) -> None:
+    answer = browser.post(f"/sessions/{session.pk}/budget/", {"budget_usd": wrong})
+    assert answer.status_code == 422
+    assert f'value="{wrong}"' in text(answer)
+    assert fresh(session).budget is None
+
+
+@pytest.mark.parametrize(("spent", "state"), [(0, "ok"), (79, "ok"), (80, "warning"), (99, "warning"),
+                                              (100, "spent"), (150, "spent")])  # fmt: skip
+def test_the_meter_tells_how_far_the_budget_is_used(
+    browser: Client, session: Session, spent: int, state: str
+) -> None:
+    sessions.change(session, budget=PICO)
+    SessionStats.objects.filter(session=session).update(cost_upper=PICO * spent // 100)
+    page = text(browser.get(f"/sessions/{session.pk}/"))
+    assert f'class="budget" data-state="{state}"' in page
+    assert f'value="{spent}"' in page
+    assert f"{spent} % used" in page
+
+
+def test_emptied_instructions_are_empty(browser: Client, session: Session) -> None:
+    path = f"/sessions/{session.pk}/settings/"
+    browser.post(path, {**SETTINGS, "instructions": "Be brief."})
+    browser.post(path, SETTINGS)
+    assert fresh(session).instructions == ""
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"pace": "30"}, {"pace": "many"}, {"model": ""}, {"personality": "grumpy"}]
+)
+def test_wrong_settings_come_back_with_the_reason(
+    browser: Client, session: Session, wrong: dict[str, str]
+) -> None:
+    answer = browser.post(f"/sessions/{session.pk}/settings/", {**SETTINGS, **wrong})
+    assert answer.status_code == 422
+    assert "errorlist" in text(answer)
+    assert fresh(session).personality == "conversational"
+
+
+def test_a_language_of_one_letter_is_refused_and_not_a_crash(
+    browser: Client, session: Session
+) -> None:
+    answer = browser.post(f"/sessions/{session.pk}/settings/", {**SETTINGS, "language": "e"})
+    assert answer.status_code in {302, 422}
+    assert fresh(session).language == "en"
+
+
+def test_the_public_page_is_opened_and_taken_down(browser: Client, session: Session) -> None:
+    path = f"/sessions/{session.pk}/visibility/"
+    browser.post(path, {"visible": "true"})
+    assert fresh(session).watch_token in text(browser.get(f"/sessions/{session.pk}/"))
+    browser.post(path, {"visible": "false"})
+    assert not fresh(session).visible
+
+
+def test_a_session_is_filed_and_taken_back(browser: Client, session: Session) -> None:
+    path = f"/sessions/{session.pk}/filing/"
+    browser.post(path, {"action": "archive"})
+    assert fresh(session).status == "archived"
+    browser.post(path, {"action": "restore"})
+    assert fresh(session).status == "active"
+
+
+def test_from_the_list_one_files_and_comes_back_to_the_same_list(
+    browser: Client, session: Session
+) -> None:
+    path = f"/sessions/{session.pk}/filing/"
+    answer = browser.post(path, {"action": "archive", "back": "q=mor&type=broadcast"})
+    assert answer["Location"] == "/sessions/?q=mor&type=broadcast"
+    assert fresh(session).status == "archived"
+    assert browser.post(path, {"action": "restore", "back": ""})["Location"] == "/sessions/"
+    assert fresh(session).status == "active"
+
+
+def test_a_clone_has_settings_budget_sources_and_schedule_but_no_stories(
+    browser: Client, make_session: MakeSession
+) -> None:
+    origin = make_session(personality="formal", language="de")
+    sessions.change(origin, budget=PICO)
+    slots.add(origin, {"days": 5, "on_at": time(9), "off_at": time(17), "zone": "Europe/Berlin"})
+    answer = browser.post(f"/sessions/{origin.pk}/clone/")
+    clone = Session.objects.exclude(pk=origin.pk).get()
+    assert answer["Location"] == f"/sessions/{clone.pk}/"
+    assert clone.name == "Morning (copy)"
+    assert (clone.personality, clone.language, clone.budget) == ("formal", "de", PICO)
+    assert Source.objects.get(session=clone).locator == "demo"
+    slot = Slot.objects.get(session=clone)
+    assert (slot.days, slot.zone, slot.enabled) == (5, "Europe/Berlin", False)
+    assert not Step.objects.filter(session=clone).exists()
+
+
+def test_an_imported_session_is_cloned_as_a_broadcast(
+    browser: Client, make_session: MakeSession
+) -> None:
+    origin = make_session()
+    Session.objects.filter(pk=origin.pk).update(type="imported")
+    browser.post(f"/sessions/{origin.pk}/clone/", {"name": "Anew"})
+    assert Session.objects.get(name="Anew").type == "broadcast"
+
+
+def test_a_session_on_air_is_not_filed_and_the_page_says_why(
+    browser: Client, session: Session, go_live: Callable[[Session], Any]
+) -> None:
+    go_live(session)
+    answer = browser.post(f"/sessions/{session.pk}/filing/", {"action": "archive"}, follow=True)
+    assert "Stop the broadcast first" in text(answer)
+    assert fresh(session).status == "active"
+
+
+def test_sources_are_added_once_and_removed(browser: Client, make_session: MakeSession) -> None:
+    session = make_session(recording=False)
+    path = f"/sessions/{session.pk}/sources/"
+    wanted = {"kind": "recording", "locator": "demo", "sort": ""}
+    assert browser.post(path, wanted).status_code == 302
+    again = browser.post(path, wanted)
+    assert again.status_code == 422
+    assert "is a source of this session already" in text(again)
+    source = Source.objects.get()
+    browser.post(f"{path}{source.pk}/remove/")
+    assert not Source.objects.get().enabled
+
+
+def test_the_source_of_another_session_cannot_be_removed_here(
+    browser: Client, session: Session, make_session: MakeSession
+) -> None:
+    other = make_session("Evening")
+    source = Source.objects.get(session=session)
+    path = f"/sessions/{other.pk}/sources/{source.pk}/remove/"
+    assert browser.post(path, headers=HTMX).status_code == 404
+    assert Source.objects.get(pk=source.pk).enabled
+
+
+def test_hostile_names_stay_text_on_every_page(browser: Client, make_session: MakeSession) -> None:
+    session = make_session('<script>alert(1)</script>"><i id="seq">')
+    for path in ("/sessions/", f"/sessions/{session.pk}/", f"/broadcast/{session.pk}/"):
+        found = text(browser.get(path))
+        assert "<script>alert" not in found
+        assert found.count('<i id="seq"') <= 1

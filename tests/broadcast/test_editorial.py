@@ -1,0 +1,371 @@
+"""Breaking in, correcting, pulling and bookmarking: marked, versioned, never silent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+
+from broadcast import airing
+from broadcast.models import Airing
+from sessions_app import audits, commands
+from sessions_app.errors import Conflict, Invalid
+from sessions_app.events import recorder
+from sessions_app.models import Session, SessionEvent, SessionStats
+from sessions_app.realtime import frames
+from stories import corrections, stories
+from stories.models import Story, StoryVersion
+from tests.conftest import MakeSession, run_due_steps
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def live(make_session: MakeSession, go_live: Callable[[Session], Any]) -> Session:
+    """A session on air at the pace of speech, with its first story on air."""
+    session = make_session(model="extractive", pace=180)
+    go_live(session)
+    run_due_steps(session, most=3)
+    assert on_air(session) is not None
+    return session
+
+
+def on_air(session: Session) -> Story | None:
+    now = Airing.objects.filter(session=session, finished_at=None).first()
+    return now.story if now else None
+
+
+def do(session: Session, name: str, **data: Any) -> Story:
+    return commands.run(f"story.{name}", session.owner, session, data)  # type: ignore[no-any-return]
+
+
+BREAKING = {"title": "Bridge closed at once", "text": "The harbour bridge has been closed at once."}
+
+
+def test_a_break_in_for_next_waits_for_the_end_of_what_is_on_air(live: Session) -> None:
+    first = on_air(live)
+    story = do(live, "break_in", **BREAKING)
+    assert on_air(live) == first
+    assert (story.state, story.origin, story.cuts_in) == ("approved", "manual", True)
+
+
+def test_a_break_in_for_now_ends_what_is_on_air(live: Session) -> None:
+    first = on_air(live)
+    story = do(live, "break_in", **BREAKING, now=True)
+    assert on_air(live) == story
+    assert first is not None
+    first.refresh_from_db()
+    assert first.state == "aired"
+
+
+def test_a_break_in_goes_before_stories_that_wait_longer(
+    make_session: MakeSession, go_live: Callable[[Session], Any]
+) -> None:
+    session = make_session(model="extractive", control_mode="full-control")
+    go_live(session)
+    run_due_steps(session, most=4)
+    waiting = Story.objects.filter(session=session, state="written").get()
+    story = do(session, "break_in", **BREAKING)
+    assert Airing.objects.get(session=session).story == story
+    assert Story.objects.get(pk=waiting.pk).state == "written"
+
+
+def test_off_air_a_break_in_opens_the_next_broadcast(
+    session: Session, go_live: Callable[[Session], Any]
+) -> None:
+    story = do(session, "break_in", **BREAKING, now=True)
+    assert story.state == "approved"
+    go_live(session)
+    run_due_steps(session, most=3)
+    assert Airing.objects.order_by("id")[0].story == story
+
+
+def test_nothing_breaks_in_on_an_archived_session(make_session: MakeSession) -> None:
+    session = make_session()
+    commands.run("session.archive", session.owner, session, {})
+    session.refresh_from_db()
+    with pytest.raises(Conflict, match="archived"):
+        do(session, "break_in", **BREAKING)
+    assert not Story.objects.exists()
+
+
+def test_a_break_in_is_counted_like_any_story(live: Session) -> None:
+    before = SessionStats.objects.get(session=live)
+    do(live, "break_in", **BREAKING)
+    after = SessionStats.objects.get(session=live)
+    assert (after.story_count, after.words) == (before.story_count + 1, before.words + 8)
+    assert list(audits.run()) == []
+
+
+@pytest.mark.parametrize("wrong", [{"title": ""}, {"text": "\u200b\u0007"}, {"text": "x" * 5001}])
+def test_an_empty_or_endless_break_in_is_refused(live: Session, wrong: dict[str, str]) -> None:
+    with pytest.raises(Invalid):
+        do(live, "break_in", **{**BREAKING, **wrong})
+
+
+CORRECT = {"title": "Put right", "text": "It was the other bridge.", "reason": "The wrong bridge."}
+
+
+def test_a_correction_is_a_new_version_and_the_first_is_kept(live: Session) -> None:
+    story = on_air(live)
+    assert story is not None
+    first = story.narrative
+    do(live, "correct", story=story.pk, **CORRECT)
+    story.refresh_from_db()
+    assert (story.version, story.narrative) == (2, CORRECT["text"])
+    assert story.corrected_at is not None
+    kept = StoryVersion.objects.filter(story=story).order_by("number")
+    assert [version.narrative for version in kept] == [first, CORRECT["text"]]
+    assert list(audits.run()) == []
+
+
+def test_the_audience_is_told_of_a_correction_with_its_reason(live: Session) -> None:
+    story = on_air(live)
+    assert story is not None
+    do(live, "correct", story=story.pk, **CORRECT)
+    event = SessionEvent.objects.get(session=live, type="story.corrected")
+    public = event.payload["public"]["story"]
+    assert (public["correction"], public["version"]) == ("The wrong bridge.", 2)
+
+
+def test_a_story_that_waits_is_edited_without_the_mark_of_a_correction(
+    make_session: MakeSession, go_live: Callable[[Session], Any]
+) -> None:
+    session = make_session(model="extractive", control_mode="full-control")
+    go_live(session)
+    run_due_steps(session, most=4)
+    story = do(session, "correct", story=Story.objects.get().pk, **CORRECT)
+    assert (story.version, story.corrected_at, story.correction) == (2, None, "")
+
+
+@pytest.mark.databases
+def test_two_corrections_of_the_same_version_do_not_overwrite_each_other(live: Session) -> None:
+    story = on_air(live)
+    assert story is not None
+    stale = Story.objects.get(pk=story.pk)
+    do(live, "correct", story=story.pk, **CORRECT)
+    with pytest.raises(Conflict, match="Somebody else"):
+        corrections.correct(stale, "Mine", "Another text.", "Mine.", live.owner, 180)
+
+
+@pytest.mark.databases
+def test_a_correction_of_what_somebody_else_changed_meanwhile_is_not_saved_unseen(
+    live: Session, owner: User, client_of: Callable[[User], Client]
+) -> None:
+    story = on_air(live)
+    assert story is not None
+    path = f"/broadcast/{live.pk}/stories/{story.pk}/"
+    do(live, "correct", story=story.pk, **CORRECT)
+    mine = {**CORRECT, "text": "It was the third bridge.", "version": 1}
+    answer = client_of(owner).post(f"{path}correction/", mine)
+    page = answer.content.decode()
+    assert answer.status_code == 409
+    assert "Somebody else changed this story" in page
+    assert "It was the third bridge." in page
+    assert 'name="version" value="2"' in page
+    story.refresh_from_db()
+    assert story.narrative == CORRECT["text"]
+
+
+@pytest.fixture
+def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Any]], None]:
+    """Let something happen after a command was asked for, and before it has the run."""
+
+    def arrange(happens: Callable[[], Any]) -> None:
+        real = airing.live_run
+
+        def later(session: Session) -> Any:
+            monkeypatch.setattr(airing, "live_run", real)
+            happens()
+            return real(session)
+
+        monkeypatch.setattr(airing, "live_run", later)
+
+    return arrange
+
+
+Meanwhile = Callable[[Callable[[], Any]], None]
+
+
+@pytest.fixture
+def written(make_session: MakeSession, go_live: Callable[[Session], Any]) -> Story:
+    """A story that waits for approval, while the session is live."""
+    session = make_session(model="extractive", pace=180, control_mode="full-control")
+    go_live(session)
+    run_due_steps(session, most=3)
+    return Story.objects.get(session=session, state="written")
+
+
+@pytest.mark.databases
+def test_a_story_that_goes_on_air_just_then_is_pulled_from_the_air(
+    written: Story, meanwhile: Meanwhile
+) -> None:
+    session = written.session
+    meanwhile(lambda: do(session, "approve", story=written.pk))
+    do(session, "kill", story=written.pk)
+    assert on_air(session) is None
+    written.refresh_from_db()
+    assert written.state == "killed"
+
+
+@pytest.mark.databases
+def test_pulling_a_story_that_just_ended_leaves_the_next_one_on_air(
+    live: Session, meanwhile: Meanwhile
+) -> None:
+    story = on_air(live)
+    assert story is not None
+    meanwhile(lambda: do(live, "break_in", **BREAKING, now=True))
+    do(live, "kill", story=story.pk)
+    now = on_air(live)
+    assert now is not None
+    assert now.title == BREAKING["title"]
+
+
+@pytest.mark.databases
+def test_a_correction_of_a_story_that_just_went_on_air_is_marked(
+    written: Story, meanwhile: Meanwhile
+) -> None:
+    meanwhile(lambda: do(written.session, "approve", story=written.pk))
+    corrected = do(written.session, "correct", story=written.pk, **CORRECT)
+    assert corrected.correction == CORRECT["reason"]
+
+
+def test_a_bookmark_tells_the_state_that_the_story_has_by_now(
+    written: Story, meanwhile: Meanwhile
+) -> None:
+    meanwhile(lambda: do(written.session, "approve", story=written.pk))
+    do(written.session, "bookmark", story=written.pk, on=True)
+    event = SessionEvent.objects.filter(session=written.session, type="story.changed").latest("seq")
+    assert event.payload["story"]["state"] == "airing"
+
+
+def test_a_correction_that_changes_nothing_is_refused(live: Session) -> None:
+    story = on_air(live)
+    assert story is not None
+    with pytest.raises(Conflict, match="Nothing is different"):
+        do(live, "correct", story=story.pk, title=story.title, text=story.narrative, reason="x")
+
+
+def test_a_pulled_story_leaves_the_air_and_the_public_page(
+    live: Session, client_of: Callable[[User], Client]
+) -> None:
+    commands.run("session.change", live.owner, live, {"visible": True})
+    story = on_air(live)
+    assert story is not None
+    do(live, "kill", story=story.pk)
+    assert on_air(live) != story
+    live.refresh_from_db()
+    page = Client().get(f"/watch/{live.watch_token}/").content.decode()
+    assert f'id="story-{story.pk}"' not in page
+    with pytest.raises(Conflict, match="for good"):
+        do(live, "kill", story=story.pk)
+
+
+def test_bookmarked_stories_stand_on_their_own_page(
+    live: Session, owner: User, client_of: Callable[[User], Client]
+) -> None:
+    story = on_air(live)
+    assert story is not None
+    browser, path = client_of(owner), f"/broadcast/{live.pk}/"
+    command = f"{path}stories/{story.pk}/command/"
+    assert browser.post(command, {"do": "bookmark"}).status_code == 302
+    assert f"story-title-{story.pk}" in browser.get(f"{path}?bookmarked=1").content.decode()
+    browser.post(command, {"do": "unbookmark"})
+    assert "No story is bookmarked" in browser.get(f"{path}?bookmarked=1").content.decode()
+
+
+def test_the_story_page_shows_what_a_correction_changed(
+    live: Session, owner: User, client_of: Callable[[User], Client]
+) -> None:
+    story = on_air(live)
+    assert story is not None
+    path = f"/broadcast/{live.pk}/stories/{story.pk}/"
+    answer = client_of(owner).post(f"{path}correction/", {**CORRECT, "version": 1})
+    assert answer.status_code == 302
+    page = client_of(owner).get(path).content.decode()
+    assert "<ins>" in page
+    assert "by olga" in page
+
+
+def test_a_correction_without_a_reason_comes_back_with_what_was_typed(
+    live: Session, owner: User, client_of: Callable[[User], Client]
+) -> None:
+    story = on_air(live)
+    assert story is not None
+    data = {**CORRECT, "reason": "", "version": 1}
+    answer = client_of(owner).post(f"/broadcast/{live.pk}/stories/{story.pk}/correction/", data)
+    assert answer.status_code == 422
+    assert CORRECT["text"] in answer.content.decode()
+
+
+def test_the_form_of_the_desk_breaks_in(
+    live: Session, owner: User, client_of: Callable[[User], Client]
+) -> None:
+    data = {**BREAKING, "tone": "breaking", "when": "now"}
+    assert client_of(owner).post(f"/broadcast/{live.pk}/break-in/", data).status_code == 302
+    found = on_air(live)
+    assert found is not None
+    assert found.title == BREAKING["title"]
+
+
+def test_a_word_that_went_and_one_that_came_are_told_apart() -> None:
+    assert list(corrections.compare("the old bridge", "the new bridge")) == [
+        ("the", "same"), ("old", "gone"), ("new", "new"), ("bridge", "same"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("times", [1, 200])
+def test_paragraphs_stay_apart_in_what_is_compared(times: int) -> None:
+    opening = "It rained. " * times
+    before = f"{opening}The old bridge.\n\nA ferry came."
+    found = list(corrections.compare(before, before.replace("old", "new")))
+    assert found[-1][0].endswith("\n\nA ferry came.")
+    joined = list(corrections.compare("One.\n\nTwo.", "One. Two."))
+    assert joined == [("One.", "same"), ("\n\n", "gone"), ("Two.", "same")]
+
+
+def test_a_long_text_is_compared_sentence_by_sentence() -> None:
+    lines = [f"Boat number {n} left the harbour." for n in range(150)]
+    changed = [*lines[:100], "Boat number 100 stayed.", *lines[101:]]
+    found = list(corrections.compare(" ".join(lines), " ".join(changed)))
+    assert found[1:3] == [(lines[100], "gone"), ("Boat number 100 stayed.", "new")]
+    assert [kind for _, kind in found] == ["same", "gone", "new", "same"]
+
+
+@pytest.mark.parametrize("verb", ["correct", "kill"])
+def test_the_audience_hears_nothing_of_a_story_it_was_never_told(
+    make_session: MakeSession, go_live: Callable[[Session], Any], verb: str
+) -> None:
+    session = make_session(model="extractive", control_mode="full-control")
+    go_live(session)
+    run_due_steps(session, most=4)
+    story = Story.objects.get()
+    do(session, verb, story=story.pk, **(CORRECT if verb == "correct" else {}))
+    events_ = SessionEvent.objects.filter(session=session)
+    shown = [each for each in events_ if each.type in recorder.public_types()]
+    assert not any("story" in each.payload["public"] for each in shown)
+
+
+def test_what_was_pulled_is_not_told_again_to_who_comes_later(live: Session) -> None:
+    story = on_air(live)
+    assert story is not None
+    do(live, "kill", story=story.pk)
+    found = list(
+        SessionEvent.objects.filter(session=live, type__in=recorder.public_types()).order_by("seq")
+    )
+    later = frames.unretracted(found, recorder.PUBLIC)
+    told = [
+        each.type for each in later if each.payload["public"].get("story", {}).get("id") == story.pk
+    ]
+    assert told == ["story.killed"]
+    assert frames.unretracted(found, recorder.OWNER) == found
+
+
+def test_the_headline_of_a_threads_first_story_is_not_public_by_its_thread(live: Session) -> None:
+    story = on_air(live)
+    assert story is not None
+    shown = stories.payload(story) | {"thread": {"id": 1, "title": "Pulled since", "relation": "x"}}
+    assert stories.public_payload(shown)["thread"] == {"id": 1, "relation": "x"}

@@ -1,0 +1,95 @@
+"""Forks: the threads go along, the money stays."""
+
+from __future__ import annotations
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import transaction
+
+from broadcast.models import Airing, Broadcast
+from sessions_app import audits, commands
+from sessions_app.models import Session, SessionStats
+from stories import threads
+from stories.models import Source, SourcePost, Story, StoryThread, TokenUsage
+from tests.broadcast.speech.recorded_session import tell
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def told(session: Session) -> list[Story]:
+    """Four stories, the first two of one thread."""
+    stories = tell(session, 4)
+    with transaction.atomic():
+        threads.join(stories[1], threads.Earlier(stories[0], "follow-up"))
+    return stories
+
+
+def fork(session: Session, **data: object) -> Session:
+    found: Session = commands.run("session.fork", session.owner, session, data)
+    return found
+
+
+def test_a_fork_takes_the_threads_along(session: Session, told: list[Story]) -> None:
+    copy = fork(session)
+    mine = Story.objects.filter(session=copy).order_by("pk")
+    assert [story.title for story in mine] == [story.title for story in told[:2]]
+    assert [story.created_at for story in mine] == [story.created_at for story in told[:2]]
+    assert StoryThread.objects.get(session=copy).story_count == 2
+    assert {post.state for post in SourcePost.objects.filter(session=copy)} == {"told"}
+
+
+def test_what_a_fork_holds_is_sound(session: Session, told: list[Story]) -> None:
+    stats = SessionStats.objects.get(session=fork(session))
+    assert (stats.story_count, stats.feed) == (2, 2)
+    assert list(audits.run()) == []
+
+
+def test_later_narration_knows_the_threads(session: Session, told: list[Story]) -> None:
+    copy = fork(session)
+    post = told[0].post
+    assert post is not None
+    earlier = threads.find(copy, post.title)
+    assert earlier is not None
+    assert earlier.story.session_id == copy.pk
+
+
+def test_no_money_and_no_run_goes_along(session: Session, told: list[Story]) -> None:
+    copy = fork(session)
+    for model in (TokenUsage, Broadcast, Airing):
+        assert not model._default_manager.filter(session=copy).exists()
+    assert SessionStats.objects.get(session=copy).cost_upper == 0
+
+
+def test_a_fork_without_threads_is_a_clone(session: Session, told: list[Story]) -> None:
+    copy = fork(session, threads=False, name="Bare")
+    assert not Story.objects.filter(session=copy).exists()
+    assert (copy.name, Source.objects.filter(session=copy).count()) == ("Bare", 1)
+
+
+def test_a_fork_names_what_it_was_made_from(session: Session) -> None:
+    copy = fork(session)
+    copy.refresh_from_db()
+    assert copy.made_from == session
+    assert copy.name == "Morning (fork)"
+
+
+def test_posts_of_a_source_that_is_gone_still_have_one(session: Session, told: list[Story]) -> None:
+    commands.run(
+        "source.remove", session.owner, session, {"source": Source.objects.get(session=session).pk}
+    )
+    source = Source.objects.get(session=fork(session))
+    assert (source.enabled, source.posts) == (False, 2)
+
+
+def test_a_forked_session_goes_on_the_air(session: Session, told: list[Story]) -> None:
+    copy = fork(session)
+    assert len(tell(copy, 3)) >= 3
+    titles = Story.objects.filter(session=copy).values_list("post__external_id", flat=True)
+    assert len(set(titles)) == len(titles)
+    assert list(audits.run()) == []
+
+
+def test_a_stranger_cannot_fork(session: Session, stranger: User, client_of: object) -> None:
+    answer = client_of(stranger).post(f"/sessions/{session.pk}/fork/")  # type: ignore[operator]
+    assert answer.status_code == 404

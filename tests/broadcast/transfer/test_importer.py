@@ -1,0 +1,328 @@
+"""Imports: what was exported comes in again, once, whole, and as sound as it was."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.core.management import call_command
+
+from broadcast.models import Broadcast, Episode, Sound, Transfer
+from broadcast.transfer import archive, importer
+from broadcast.transfer.tables import TABLES, Ids, Renaming, Table
+from sessions_app import audits
+from sessions_app.errors import Invalid
+from sessions_app.events.recorder import OWNER
+from sessions_app.files import storage
+from sessions_app.models import Artifact, Session, SessionEvent, SessionStats
+from sessions_app.realtime.frames import HTML, frame_of, text_of
+from stories.models import SourcePost, Story, TokenUsage
+from tests.broadcast.session_with_history import Bring, archive_of_a_past, changed, exported, zipped
+from tests.conftest import make_post, run_due_steps
+
+pytestmark = pytest.mark.django_db
+
+
+def without_ids(session: Session) -> dict[str, Any]:
+    """The session as JSON, each id as the place of its row, less what is said to be different."""
+    found: dict[str, Any] = json.loads(exported(session, "json"))
+    ids: dict[str, Ids] = {}
+    for table in TABLES:
+        if table.key == "id":
+            ids[table.name] = Ids(range(len(found[table.name])))
+            for row in found[table.name]:
+                row["id"] = ids[table.name].add(row["id"])
+    for table in TABLES:
+        for row in found[table.name]:
+            rename(row, table, ids)
+    del found["export"], found["exported_at"], found["session"]["id"], found["session"]["type"]
+    return found
+
+
+def rename(row: dict[str, Any], table: Table, ids: dict[str, Ids]) -> None:
+    for name, target in table.references.items():
+        row[name] = None if row[name] is None else ids[target].get(row[name])
+    for name in {"payload", "plan"} & row.keys():
+        row[name] = Renaming(UUID(int=0), ids).of(row[name])
+    # A copy's attempts are its own, and it goes on air when its owner says so.
+    row.pop("attempt", None)
+    row.pop("enabled" if table.name == "slots" else "", None)
+
+
+def attempts_out(value: Any) -> Any:
+    """Without the ids of attempts, which are of their session."""
+    if isinstance(value, dict):
+        return {k: attempts_out(v) for k, v in value.items() if k != "attempt"}
+    return [attempts_out(each) for each in value] if isinstance(value, list) else value
+
+
+def test_export_import_export_is_the_same_but_for_ids(session: Session, bring: Bring) -> None:
+    data = archive_of_a_past(session)
+    first = bring(data)
+    second = bring(exported(first, "zip"))
+    one, other = without_ids(first), without_ids(second)
+    # Each import says at its end that it is in.
+    number = len(one["events"])
+    assert len(other["events"]) == number + 2
+    other["events"] = other["events"][:number]
+    assert attempts_out(one) == attempts_out(other)
+    assert len(one["sounds"]) > 3
+    assert len(one["episodes"]) == 3
+    assert contents(second) == contents(first)
+    assert all(contents(first))
+
+
+def contents(session: Session) -> list[list[bytes]]:
+    """What its sounds, episodes and artifacts hold, in their order."""
+    kept: list[Any] = [Sound.objects, Episode.objects, Artifact.objects]
+    rows = [each.filter(session=session, state="ready").order_by("pk") for each in kept]
+    return [[storage.where(one.path).read_bytes() for one in each] for each in rows]
+
+
+def test_what_was_exported_is_what_comes_in(session: Session, bring: Bring) -> None:
+    make_past = archive_of_a_past(session)
+    copy = bring(make_past)
+    again = json.loads(exported(copy, "json"))
+    for table in TABLES:
+        rows = sum(one.count(b"\n") for one in members(make_past, f"data/{table.name}-"))
+        assert len(again[table.name]) - rows == (2 if table.name == "events" else 0)
+    assert (copy.type, copy.visible, copy.made_from) == ("imported", False, None)
+
+
+def members(data: bytes, prefix: str) -> list[bytes]:
+    with zipfile.ZipFile(io.BytesIO(data)) as found:
+        return [found.read(name) for name in found.namelist() if name.startswith(prefix)]
+
+
+def test_what_came_in_is_sound(session: Session, bring: Bring) -> None:
+    copy = bring(archive_of_a_past(session))
+    assert list(audits.run()) == []
+    kept = Artifact.objects.get(session=copy, category="files")
+    assert (kept.name, storage.where(kept.path).read_bytes()) == ("notes.txt", b"a note\n")
+
+
+def test_the_same_archive_twice_is_the_same_session(session: Session, bring: Bring) -> None:
+    data = archive_of_a_past(session)
+    first = bring(data)
+    before = SessionEvent.objects.count(), Story.objects.count()
+    assert bring(data) == first
+    assert (SessionEvent.objects.count(), Story.objects.count()) == before
+
+
+def test_another_person_gets_a_session_of_their_own(
+    session: Session, bring: Bring, stranger: User, tmp_path: Path
+) -> None:
+    first = bring(archive_of_a_past(session))
+    other = importer.bring(tmp_path / "session.zip", stranger).session
+    assert other != first
+    assert other.owner == stranger
+
+
+def test_events_name_the_rows_of_their_own_session(session: Session, bring: Bring) -> None:
+    copy = bring(archive_of_a_past(session))
+    written = SessionEvent.objects.filter(session=copy, type="story.written").order_by("seq")
+    named = [event.payload["story"]["id"] for event in written]
+    assert set(named) == set(Story.objects.filter(session=copy).values_list("pk", flat=True))
+
+
+def test_a_run_that_was_on_air_is_stopped(
+    session: Session, go_live: Any, work: Any, bring: Bring
+) -> None:
+    go_live(session)
+    work(session, most=2)
+    SourcePost.objects.filter(session=session, state="told").update(attempts=1)
+    copy = bring(exported(session, "zip"))
+    assert Broadcast.objects.get(session=copy).state == "idle"
+    assert SessionStats.objects.get(session=copy).on_air_seconds == 0
+    assert not Story.objects.filter(session=copy, state="airing").exists()
+    assert list(audits.run()) == []
+
+
+def test_an_imported_session_goes_on_the_air(session: Session, bring: Bring, go_live: Any) -> None:
+    copy = bring(archive_of_a_past(session))
+    go_live(copy)
+    run_due_steps(copy, most=4)
+    assert Broadcast.objects.filter(session=copy, state="live").exists()
+
+
+def drop_first(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return rows[1:]
+
+
+def set_first(**values: Any) -> Callable[[list[dict[str, Any]]], list[dict[str, Any]]]:
+    return lambda rows: [{**rows[0], **values}, *rows[1:]]
+
+
+STORIES, POSTS, EVENTS = (f"data/{each}-0001.ndjson" for each in ("stories", "posts", "events"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({STORIES: set_first(tone="shouting")}, "line 1: tone"),
+        ({STORIES: set_first(title="x" * 301)}, "title"),
+        ({STORIES: set_first(title="a\x00b")}, "NUL"),
+        ({STORIES: set_first(id=0)}, "id"),
+        ({STORIES: set_first(word_count=-1)}, "word_count"),
+        ({STORIES: set_first(word_count=2**40)}, "word_count"),
+        ({STORIES: set_first(owner=1)}, "owner"),
+        ({STORIES: set_first(created_at=12345)}, "created_at"),
+        ({STORIES: set_first(post=999_999)}, "not in the archive"),
+        ({STORIES: lambda rows: [*rows, rows[0]]}, "does not rise"),
+        ({STORIES: b'{"a":NaN}\n'}, "NaN"),
+        ({STORIES: b"[" * 100_000 + b"\n"}, "deeply"),
+        ({STORIES: b"\xff\xfe\n"}, "line 1"),
+        ({POSTS: drop_first}, "not in the archive"),
+        ({EVENTS: set_first(type="<script>")}, "type"),
+        ({EVENTS: set_first(payload=[])}, "payload"),
+        ({"session.json": b"{}"}, "session.json"),
+        ({"data/changes-0001.ndjson": drop_first}, "changes lead elsewhere"),
+        ({"data/links-0001.ndjson": set_first(number=2)}, "do not fit"),
+        ({"files/1": None}, "not in the archive"),
+    ],
+)
+def test_what_is_wrong_is_named_and_nothing_comes_in(
+    session: Session, bring: Bring, changes: dict[str, Any], said: str
+) -> None:
+    data = archive_of_a_past(session)
+    file = next(iter(changes))
+    if file == "files/1":
+        first = members(data, "data/artifacts")[0].splitlines()[0]
+        changes = {f"files/{json.loads(first)['id']}": None}
+    stories, archived = Story.objects.count(), Artifact.objects.count()
+    with pytest.raises(Invalid, match=said):
+        bring(changed(data, changes))
+    assert (Story.objects.count(), Artifact.objects.count()) == (stories, archived)
+
+
+def test_a_refused_archive_can_be_brought_again(session: Session, bring: Bring) -> None:
+    data = archive_of_a_past(session)
+    with pytest.raises(Invalid):
+        bring(changed(data, {STORIES: set_first(tone="shouting")}))
+    failed = Transfer.objects.get(state="failed")
+    assert "tone" in failed.error
+    assert bring(data) != failed.session
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"no zip", "not a whole ZIP"),
+        (zipped({"a.txt": b""}), "no export of a session"),
+        (zipped({"../../etc/passwd": b""}), "no export of a session"),
+        (zipped({"data/stories-0001.ndjson": b""}), "no archive of a session"),
+        (zipped({"data/stories-0001.ndjson": b"0" * 20_000_000}), "times its packed size"),
+        (zipped({"sounds/../../x.mp3": b""}), "no export of a session"),
+        (zipped({"sounds/1.exe": b""}), "no export of a session"),
+        (zipped({"manifest.json": b"{}"}), "manifest.json"),
+        (zipped({"manifest.json": b'{"format":"smnb-archive","version":2}'}), "another version"),
+    ],
+)
+def test_what_is_no_archive_of_ours_is_refused(bring: Bring, data: bytes, said: str) -> None:
+    with pytest.raises(Invalid, match=said):
+        bring(data)
+    assert not Session.objects.exists()
+
+
+def test_a_member_that_was_altered_is_refused(session: Session, bring: Bring) -> None:
+    data = archive_of_a_past(session)
+    manifest = json.loads(members(data, "manifest.json")[0])
+    body = {name: members(data, name)[0] for name in (*manifest["members"], "manifest.json")}
+    altered = body[STORIES].replace(b"ferry sails", b"ferry sinks")
+    with pytest.raises(Invalid, match="SHA-256"):
+        bring(zipped({**body, STORIES: altered}))
+    with pytest.raises(Invalid, match="longer than the manifest says"):
+        bring(zipped({**body, STORIES: altered + b"\n"}))
+
+
+def test_pages_take_fewer_files_than_the_command(tmp_path: Path, owner: User) -> None:
+    path = tmp_path / "many.zip"
+    path.write_bytes(zipped({f"files/{n}": b"" for n in range(501)}))
+    with pytest.raises(Invalid, match="more than 500 files"):
+        importer.begin(path, owner, archive.UPLOADED)
+    with pytest.raises(Invalid, match=r"no manifest\.json"):
+        importer.begin(path, owner, archive.BROUGHT)
+
+
+def test_an_upload_opens_its_session_and_a_step_fills_it(
+    session: Session, owner: User, client_of: Any
+) -> None:
+    data = archive_of_a_past(session)
+    browser = client_of(owner)
+    answer = browser.post("/sessions/import/", {"archive": upload(data)})
+    copy = Session.objects.get(type="imported")
+    assert answer["Location"] == f"/sessions/{copy.pk}/#exports"
+    assert not Story.objects.filter(session=copy).exists()
+    run_due_steps(copy)
+    assert Transfer.objects.get(session=copy).state == "ready"
+    assert Story.objects.filter(session=copy).exists()
+    assert b"rows came in" in browser.get(f"/sessions/{copy.pk}/").content
+
+
+def test_a_page_that_is_open_meanwhile_loads_anew_once_all_is_in(
+    session: Session, bring: Bring
+) -> None:
+    copy = bring(archive_of_a_past(session))
+    newest = SessionEvent.objects.filter(session=copy).latest("seq")
+    assert newest.type == "transfer.changed"
+    assert "data-reload" in text_of(frame_of(newest, newest.seq - 1, OWNER), OWNER, HTML)
+
+
+def upload(data: bytes) -> Any:
+    return SimpleUploadedFile("session.zip", data)
+
+
+def test_an_upload_that_is_no_archive_is_said_on_the_page(owner: User, client_of: Any) -> None:
+    answer = client_of(owner).post("/sessions/import/", {"archive": upload(b"no zip")})
+    assert (answer.status_code, b"not a whole ZIP" in answer.content) == (422, True)
+
+
+def test_an_upload_beyond_the_limit_is_refused(owner: User) -> None:
+    with pytest.raises(Invalid, match="50 MB"):
+        importer.upload(owner, 50_000_001, [])
+
+
+def test_a_session_that_was_used_meanwhile_is_left_alone(
+    session: Session, owner: User, client_of: Any
+) -> None:
+    client_of(owner).post("/sessions/import/", {"archive": upload(archive_of_a_past(session))})
+    copy = Session.objects.get(type="imported")
+    client_of(owner).post(f"/sessions/{copy.pk}/name/", {"name": "Mine"})
+    run_due_steps(copy)
+    assert "was used before" in Transfer.objects.get(session=copy).error
+    assert not Story.objects.filter(session=copy).exists()
+
+
+def test_the_command_prints_the_session(
+    session: Session, tmp_path: Path, capsys: Any, owner: User
+) -> None:
+    path = tmp_path / "a.zip"
+    path.write_bytes(archive_of_a_past(session))
+    call_command("import_session", str(path), "--owner", owner.username)
+    call_command("import_session", str(path), "--owner", owner.username)
+    first, second = capsys.readouterr().out.splitlines()[-2:]
+    assert second == f"{first} (it was here already)"
+
+
+def test_usage_and_money_are_counted_once_more(session: Session, bring: Bring) -> None:
+    copy = bring(archive_of_a_past(session))
+    stats = SessionStats.objects.get(session=copy)
+    costs = TokenUsage.objects.filter(session=copy).values_list("cost_lower", flat=True)
+    assert stats.cost_lower == sum(costs) > 0
+
+
+def test_addresses_that_no_page_may_link_are_left_out(
+    session: Session, source: Any, bring: Bring
+) -> None:
+    post = make_post(source, "j", "A headline about nothing at all")
+    SourcePost.objects.filter(pk=post.pk).update(url="javascript:alert(1)")
+    copy = bring(exported(session, "zip"))
+    assert SourcePost.objects.get(session=copy).url == ""

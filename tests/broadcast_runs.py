@@ -1,0 +1,56 @@
+"""Runs in any state, come to by the table, and what people press."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from broadcast import orchestrator
+from broadcast.models import Broadcast, StateChange
+from broadcast.states import Cause, State
+from sessions_app import audits, commands
+from sessions_app.background import steps
+from sessions_app.models import Session, SessionEvent
+
+PATHS: dict[State, tuple[Cause, ...]] = {
+    State.IDLE: (),
+    State.INITIALIZING: (Cause.INITIALIZE,),
+    State.READY: (Cause.INITIALIZE, Cause.PREPARED),
+    State.STARTING: (Cause.INITIALIZE, Cause.PREPARED, Cause.START),
+    State.LIVE: (Cause.INITIALIZE, Cause.PREPARED, Cause.START, Cause.OPENED),
+    State.STOPPING: (Cause.INITIALIZE, Cause.STOP),
+    State.ERROR: (Cause.INITIALIZE, Cause.FAIL),
+}
+
+
+def run_in(session: Session, state: State) -> Broadcast:
+    """A run that came to ``state`` by the table."""
+    number = Broadcast.objects.filter(session=session).count() + 1
+    run = Broadcast.objects.create(session=session, number=number, since=steps.now())
+    for cause in PATHS[state]:
+        changes: dict[str, Any] = {"live_at": steps.now()} if cause == Cause.OPENED else {}
+        run = orchestrator.transition(run, cause, **changes)
+    return run
+
+
+def press(session: Session, command: str) -> Broadcast:
+    found: Broadcast = commands.run(f"broadcast.{command}", session.owner, session, {})
+    return found
+
+
+def counted(session: Session) -> tuple[int, int]:
+    rows = SessionEvent.objects.filter(session=session)
+    return StateChange.objects.filter(session=session).count(), rows.count()
+
+
+def state_of(session: Session) -> str:
+    run = orchestrator.latest(session)
+    return run.state if run else "none"
+
+
+def age(run: Broadcast, seconds: float) -> None:
+    Broadcast.objects.filter(pk=run.pk).update(since=steps.now() - timedelta(seconds=seconds))
+
+
+def sound() -> bool:
+    return list(audits.run()) == []

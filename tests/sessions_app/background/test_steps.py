@@ -1,0 +1,312 @@
+"""Steps: claimed once, fenced by their epoch, leased, poked, and given up in the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from django.db import DatabaseError, transaction
+from django.db.models import F
+
+from sessions_app.background import steps
+from sessions_app.background.steps import Claim, Kind
+from sessions_app.errors import NeedsHuman, Retry, SmnbError, StaleClaim, WaitUntil
+from sessions_app.models import Session, Step
+from tests.concurrency import together
+from tests.conftest import MakeSession
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
+
+PROBE = "probe"
+Does = Callable[[Callable[[Claim], None]], None]
+
+
+@pytest.fixture
+def given_up() -> list[int]:
+    return []
+
+
+@pytest.fixture
+def does(monkeypatch: pytest.MonkeyPatch, given_up: list[int]) -> Does:
+    """Say what a step of the kind "probe" does."""
+
+    def gave_up(claim: Claim, _error: SmnbError | None) -> None:
+        given_up.append(claim.step.pk)
+
+    def set_(handler: Callable[[Claim], None]) -> None:
+        monkeypatch.setitem(steps._kinds, PROBE, Kind(PROBE, "control", handler, gave_up))
+
+    set_(lambda claim: None)
+    return set_
+
+
+@pytest.fixture
+def poked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, str]]:
+    found: list[tuple[int, str]] = []
+    monkeypatch.setattr(steps, "_poker", [lambda step_id, queue: found.append((step_id, queue))])
+    return found
+
+
+@pytest.fixture
+def step(session: Session, does: Does) -> Step:
+    return steps.enqueue(session, PROBE, 1)
+
+
+def claimed(step: Step) -> Claim:
+    held = steps.claim(step.pk)
+    assert held is not None
+    return held
+
+
+def expire(step: Step) -> None:
+    """The holder died: its lease runs out."""
+    Step.objects.filter(pk=step.pk).update(lease_until=steps.now() - timedelta(seconds=1))
+
+
+def quiet_since(step: Step, seconds: int) -> None:
+    """The last poke was so long ago."""
+    Step.objects.filter(pk=step.pk).update(poked_at=steps.now() - timedelta(seconds=seconds))
+
+
+def fresh(step: Step) -> Step:
+    return Step.objects.get(pk=step.pk)
+
+
+def raises(error: Exception) -> Callable[[Claim], None]:
+    def handler(_claim: Claim) -> None:
+        raise error
+
+    return handler
+
+
+def test_of_eight_claims_at_once_exactly_one_gets_the_step(step: Step) -> None:
+    found = together(8, lambda _: steps.claim(step.pk))
+    assert sum(claim is not None for claim in found) == 1
+    assert fresh(step).epoch == 1
+
+
+def test_a_claim_brings_the_session_of_the_row(step: Step) -> None:
+    assert claimed(step).session == step.session
+
+
+def test_a_step_that_is_not_due_cannot_be_claimed(session: Session, does: Does) -> None:
+    later = steps.enqueue(session, PROBE, 1, steps.now() + timedelta(minutes=1))
+    assert steps.claim(later.pk) is None
+
+
+def test_a_leased_step_is_taken_over_only_after_its_lease(step: Step) -> None:
+    first = claimed(step)
+    assert steps.claim(step.pk) is None
+    expire(step)
+    assert claimed(step).epoch == first.epoch + 1
+
+
+@pytest.mark.parametrize(
+    "settle",
+    [
+        lambda claim: claim.done(),
+        lambda claim: claim.fail("late"),
+        lambda claim: claim.again(steps.now()),
+    ],
+)
+def test_who_lost_the_step_can_settle_nothing(step: Step, settle: Callable[[Claim], None]) -> None:
+    late = claimed(step)
+    expire(step)
+    claimed(step)
+    before = Step.objects.filter(pk=step.pk).values().get()
+    with pytest.raises(StaleClaim), transaction.atomic():
+        settle(late)
+    assert Step.objects.filter(pk=step.pk).values().get() == before
+
+
+def test_a_late_handler_ends_quietly_and_leaves_the_new_holder_alone(
+    step: Step, does: Does
+) -> None:
+    def too_slow(claim: Claim) -> None:
+        expire(step)
+        claimed(step)
+        claim.done()
+
+    does(too_slow)
+    assert steps.run(step.pk)
+    assert fresh(step).state == Step.State.LEASED
+    assert fresh(step).epoch == 2
+
+
+def test_the_heartbeat_keeps_the_lease_while_the_handler_works(
+    step: Step, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(steps, "HEARTBEAT_SECONDS", 0.02)
+    held = claimed(step)
+    expire(step)
+    with steps.heartbeat(held):
+        while fresh(step).lease_until < steps.now():  # type: ignore[operator]
+            pass
+    held.check()
+
+
+def test_the_heartbeat_marks_the_claim_lost_when_somebody_took_the_step(
+    step: Step, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(steps, "HEARTBEAT_SECONDS", 0.02)
+    held = claimed(step)
+    with steps.heartbeat(held):
+        Step.objects.filter(pk=step.pk).update(epoch=F("epoch") + 1)
+        assert held.lost.wait(10)
+    with pytest.raises(StaleClaim):
+        held.check()
+
+
+def test_there_is_one_open_step_of_a_kind_and_subject(session: Session, step: Step) -> None:
+    assert steps.enqueue(session, PROBE, 1) == step
+    found = together(4, lambda _: steps.enqueue(session, PROBE, 2).pk)
+    assert len(set(found)) == 1
+    with pytest.raises(DatabaseError), transaction.atomic():
+        Step.objects.create(session=session, kind=PROBE, subject="1", due_at=steps.now())
+
+
+def test_an_ended_step_makes_room_for_the_next_of_its_kind(session: Session, step: Step) -> None:
+    assert steps.run(step.pk)
+    assert steps.enqueue(session, PROBE, 1) != step
+
+
+def test_an_unknown_kind_is_refused(session: Session) -> None:
+    with pytest.raises(ValueError, match="unknown kind"):
+        steps.enqueue(session, "no such thing", 1)
+
+
+def test_a_step_is_poked_once_its_transaction_is_committed(
+    session: Session, does: Does, poked: list[tuple[int, str]]
+) -> None:
+    with transaction.atomic():
+        step = steps.enqueue(session, PROBE, 1)
+        assert poked == []
+    assert poked == [(step.pk, "control")]
+
+
+def test_a_step_is_not_poked_before_it_is_due(
+    session: Session, does: Does, poked: list[tuple[int, str]]
+) -> None:
+    steps.enqueue(session, PROBE, 1, steps.now() + timedelta(minutes=1))
+    assert poked == []
+
+
+def test_a_poke_is_not_repeated_within_ten_seconds(
+    step: Step, poked: list[tuple[int, str]]
+) -> None:
+    quiet_since(step, 11)
+    for _ in range(3):
+        steps.poke(step.pk, PROBE)
+    assert len(poked) == 1
+    quiet_since(step, 9)
+    steps.poke(step.pk, PROBE)
+    assert len(poked) == 1
+    quiet_since(step, 11)
+    steps.poke(step.pk, PROBE)
+    assert len(poked) == 2
+
+
+def test_of_two_sweepers_each_overdue_step_is_poked_by_one(
+    session: Session, does: Does, poked: list[tuple[int, str]]
+) -> None:
+    made = [steps.enqueue(session, PROBE, number).pk for number in range(20)]
+    poked.clear()
+    Step.objects.update(poked_at=None)
+    found = together(2, lambda _: steps.poke_overdue())
+    assert sum(found) == 20
+    assert sorted(step_id for step_id, _ in poked) == sorted(made)
+
+
+def test_a_step_whose_holder_died_is_poked_again(step: Step, poked: list[tuple[int, str]]) -> None:
+    claimed(step)
+    quiet_since(step, 20)
+    assert steps.poke_overdue() == 0
+    expire(step)
+    assert steps.poke_overdue() == 1
+    assert poked == [(step.pk, "control")]
+
+
+def test_the_waits_between_attempts_grow_and_are_capped() -> None:
+    waits = [steps.backoff(number).total_seconds() for number in range(1, 20)]
+    assert waits == sorted(waits)
+    assert waits[0] == steps.BACKOFF[0]
+    assert waits[-1] == steps.BACKOFF[-1]
+
+
+@pytest.mark.parametrize("error", [Retry("Try it again."), NeedsHuman("Mend it.")])
+def test_what_may_work_later_is_tried_again_with_its_reason(
+    step: Step, does: Does, error: SmnbError
+) -> None:
+    does(raises(error))
+    assert steps.run(step.pk)
+    found = fresh(step)
+    assert (found.state, found.last_error) == (Step.State.PENDING, error.sentence)
+    assert found.due_at > steps.now()
+    assert found.attempts == 1
+
+
+def test_a_wait_until_a_moment_is_kept_exactly(step: Step, does: Does) -> None:
+    until = steps.now() + timedelta(minutes=7)
+    does(raises(WaitUntil("Later.", until=until)))
+    steps.run(step.pk)
+    assert fresh(step).due_at == until
+
+
+def test_a_fault_of_ours_is_tried_three_times_and_then_given_up(
+    step: Step, does: Does, given_up: list[int]
+) -> None:
+    does(raises(RuntimeError("a bug")))
+    for _ in range(steps.MAX_ATTEMPTS):
+        Step.objects.filter(pk=step.pk).update(due_at=steps.now() - timedelta(seconds=1))
+        with pytest.raises(RuntimeError):
+            steps.run(step.pk)
+    assert fresh(step).state == Step.State.FAILED
+    assert "a bug" not in fresh(step).last_error
+    assert given_up == [step.pk]
+
+
+def test_after_three_silent_deaths_the_step_is_given_up_unrun(
+    step: Step, does: Does, given_up: list[int]
+) -> None:
+    for _ in range(steps.MAX_ATTEMPTS):
+        claimed(step)
+        expire(step)
+    does(raises(AssertionError("it must not run a fourth time")))
+    assert steps.run(step.pk)
+    assert fresh(step).state == Step.State.FAILED
+    assert given_up == [step.pk]
+
+
+def test_a_round_that_went_well_starts_the_count_of_attempts_anew(step: Step, does: Does) -> None:
+    claimed(step)
+    expire(step)
+    does(lambda claim: claim.again(steps.now()))
+    steps.run(step.pk)
+    assert fresh(step).attempts == 0
+
+
+def test_cancelling_ends_what_waits_and_leaves_what_is_leased(
+    session: Session, step: Step, make_session: MakeSession
+) -> None:
+    claimed(step)
+    waiting = steps.enqueue(session, PROBE, 2)
+    elsewhere = steps.enqueue(make_session("Evening"), PROBE, 3)
+    assert steps.cancel_pending(session) == 1
+    assert fresh(waiting).state == Step.State.CANCELLED
+    assert fresh(step).state == Step.State.LEASED
+    assert fresh(elsewhere).state == Step.State.PENDING
+
+
+def test_a_hastened_step_is_due_and_poked_at_once(
+    session: Session, does: Does, poked: list[tuple[int, str]]
+) -> None:
+    later = steps.enqueue(session, PROBE, 1, steps.now() + timedelta(hours=1))
+    steps.hasten(session, PROBE, 1)
+    assert poked == [(later.pk, "control")]
+    assert steps.claim(later.pk) is not None
+
+
+def test_a_lease_stands_on_a_leased_step_alone(step: Step) -> None:
+    with pytest.raises(DatabaseError), transaction.atomic():
+        Step.objects.filter(pk=step.pk).update(lease_until=steps.now())

@@ -1,0 +1,69 @@
+"""The sweeper: every round of every app, then the pokes; it survives a database that is away."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from django.db import OperationalError
+
+from sessions_app.background import steps, sweeper
+from sessions_app.models import Session, Step
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def rounds(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    found: list[float] = []
+    monkeypatch.setattr(sweeper, "_rounds", [found.append])
+    return found
+
+
+def test_a_round_asks_every_app_and_pokes_what_is_overdue(
+    session: Session, rounds: list[float]
+) -> None:
+    steps.enqueue(session, "poll", 1)
+    Step.objects.update(poked_at=None)
+    assert sweeper.sweep(5.0) == 1
+    assert rounds == [5.0]
+
+
+def test_a_single_sweep_counts_as_up_for_ever(rounds: list[float]) -> None:
+    sweeper.sweep()
+    assert rounds == [float("inf")]
+
+
+def test_it_goes_on_until_it_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    stop = threading.Event()
+    ups: list[float] = []
+
+    def third_time_stops(up: float) -> None:
+        ups.append(up)
+        if len(ups) == 3:
+            stop.set()
+
+    monkeypatch.setattr(sweeper, "_rounds", [third_time_stops])
+    monkeypatch.setattr(sweeper, "close_old_connections", lambda: None)
+    sweeper.forever(stop, every=0.001)
+    assert ups == sorted(ups)
+    assert len(ups) == 3
+
+
+def test_a_database_that_is_away_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    stop = threading.Event()
+    tries: list[float] = []
+
+    def away_at_first(up: float) -> None:
+        tries.append(up)
+        if len(tries) == 1:
+            raise OperationalError
+        stop.set()
+
+    monkeypatch.setattr(sweeper, "_rounds", [away_at_first])
+    monkeypatch.setattr(sweeper, "close_old_connections", lambda: None)
+    sweeper.forever(stop, every=0.001)
+    assert len(tries) == 2
+    assert any("sweep_failed" in str(record.msg) for record in caplog.records)

@@ -1,0 +1,156 @@
+"""Events: gapless, in commit order, one transaction with the counters; Redis may be away."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from typing import Any
+
+import pytest
+import redis
+from django.conf import settings
+from django.db import connection, transaction
+
+from sessions_app import audits
+from sessions_app.events import recorder
+from sessions_app.models import Session, SessionEvent, SessionStats
+from tests.concurrency import together
+from tests.conftest import MakeSession
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
+
+
+def seqs(session: Session) -> list[int]:
+    rows = SessionEvent.objects.filter(session=session)
+    return list(rows.order_by("seq").values_list("seq", flat=True))
+
+
+def stats(session: Session) -> SessionStats:
+    return SessionStats.objects.get(session=session)
+
+
+def gapless(found: list[int]) -> bool:
+    return found == list(range(1, len(found) + 1))
+
+
+def test_eight_writers_at_once_leave_no_gap_and_no_wrong_count(session: Session) -> None:
+    before = stats(session)
+
+    def write(index: int) -> None:
+        for number in range(5):
+            recorder.say(session, "system", f"{index}-{number}")
+
+    together(8, write)
+    assert gapless(seqs(session))
+    assert stats(session).last_seq == before.last_seq + 40
+    assert stats(session).messages == before.messages + 40
+    assert list(audits.run()) == []
+
+
+def test_a_reader_never_sees_a_later_event_before_an_earlier_one(session: Session) -> None:
+    stop = threading.Event()
+    holes: list[list[int]] = []
+
+    def read() -> None:
+        while not stop.is_set():
+            found = seqs(session)
+            if not gapless(found):
+                holes.append(found)
+        connection.close()
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    together(8, lambda index: [recorder.say(session, "system", f"{index}") for _ in range(4)])
+    stop.set()
+    reader.join()
+    assert holes == []
+
+
+def test_seq_counts_for_each_session_by_itself(make_session: MakeSession) -> None:
+    one, other = make_session("One", recording=False), make_session("Other", recording=False)
+    for _ in range(3):
+        recorder.say(one, "system", "x")
+    assert (stats(one).last_seq, stats(other).last_seq) == (4, 1)
+
+
+def test_event_and_counters_are_rolled_back_together(session: Session) -> None:
+    before = recorder.figures(stats(session)), seqs(session)
+    with transaction.atomic():
+        recorder.record(session, recorder.MESSAGE_ADDED, {}, messages=1, feed=3)
+        transaction.set_rollback(True)
+    assert (recorder.figures(stats(session)), seqs(session)) == before
+
+
+def test_an_event_carries_the_figures_after_its_change(session: Session) -> None:
+    with transaction.atomic():
+        event = recorder.record(session, recorder.MESSAGE_ADDED, {"a": 1}, messages=2, queue=1)
+    assert event.payload["a"] == 1
+    assert event.payload["figures"] == recorder.figures(stats(session))
+
+
+def test_an_undeclared_type_is_refused(session: Session) -> None:
+    with pytest.raises(ValueError, match="undeclared"), transaction.atomic():
+        recorder.record(session, "no.such", {})
+
+
+def test_an_unknown_counter_is_refused(session: Session) -> None:
+    with pytest.raises(ValueError, match="unknown counters"), transaction.atomic():
+        recorder.record(session, recorder.MESSAGE_ADDED, {}, last_seq=5)
+
+
+def test_outside_a_transaction_nothing_is_recorded(session: Session) -> None:
+    before = seqs(session)
+    with pytest.raises(transaction.TransactionManagementError):
+        recorder.record(session, recorder.MESSAGE_ADDED, {})
+    assert seqs(session) == before
+
+
+def test_a_session_without_counters_records_nothing(session: Session) -> None:
+    SessionStats.objects.filter(session=session).delete()
+    with pytest.raises(SessionStats.DoesNotExist), transaction.atomic():
+        recorder.record(session, recorder.MESSAGE_ADDED, {})
+
+
+def test_a_dead_redis_costs_nothing_but_a_line_in_the_log(
+    session: Session, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        dead = redis.Redis(port=nobody.getsockname()[1], socket_connect_timeout=1)
+        monkeypatch.setattr(recorder, "_redis", lambda: dead)
+        message = recorder.say(session, "system", "Nobody hears it now.")
+    assert SessionEvent.objects.filter(payload__message__id=message.pk).exists()
+    assert any("publish_failed" in str(record.msg) for record in caplog.records)
+
+
+def heard(session: Session, act: Any) -> list[dict[str, Any]]:
+    """What is published while ``act`` runs."""
+    with redis.Redis.from_url(settings.REDIS.hub) as client, client.pubsub() as listener:
+        listener.subscribe(recorder.CHANNEL)
+        assert listener.get_message(timeout=5)
+        act()
+        message = listener.get_message(timeout=5)
+        return [json.loads(message["data"])] if message else []
+
+
+def test_a_committed_event_is_published_with_its_seq(session: Session) -> None:
+    found = heard(session, lambda: recorder.say(session, "system", "x"))
+    assert found == [{"session": str(session.pk), "seq": stats(session).last_seq}]
+
+
+def test_an_event_that_was_rolled_back_is_not_published(session: Session) -> None:
+    def act() -> None:
+        with transaction.atomic():
+            recorder.record(session, recorder.MESSAGE_ADDED, {})
+            transaction.set_rollback(True)
+        recorder.publish_ephemeral(session.pk, "narration.delta", {"text": "x"})
+
+    found = heard(session, act)
+    assert [each.get("type") for each in found] == ["narration.delta"]
+
+
+def test_an_ephemeral_frame_leaves_nothing_behind(session: Session) -> None:
+    before = seqs(session)
+    recorder.publish_ephemeral(session.pk, "narration.delta", {"text": "x"})
+    assert seqs(session) == before

@@ -1,0 +1,102 @@
+"""Rows and files agree: what breaks it is named, and what an interrupted writer left goes."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+from django.utils import timezone
+
+from sessions_app import audits, workspace
+from sessions_app.files import artifacts, storage, verification
+from sessions_app.files.storage import ROOT
+from sessions_app.models import Artifact, Session
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def kept(session: Session) -> Artifact:
+    return artifacts.keep(session, "files", "log.txt", [b"a line\n"], media_type="text/plain")
+
+
+def found() -> list[tuple[str, str]]:
+    return [(each.session, each.detail) for each in audits.run("artifacts")]
+
+
+def aged(path: Path, content: bytes = b"x") -> Path:
+    """A file that nobody has touched for two hours."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    os.utime(path, (time.time() - 7200,) * 2)
+    return path
+
+
+def sweep() -> int:
+    return verification.sweep(workspace.current(), timezone.now())
+
+
+def test_a_file_and_its_row_agree(kept: Artifact) -> None:
+    assert found() == []
+
+
+def test_a_row_that_lost_its_file_is_named(kept: Artifact) -> None:
+    storage.remove(kept.path)
+    assert found() == [(str(kept.session_id), "files/log.txt has lost its file")]
+
+
+@pytest.mark.parametrize("content", [b"a Line\n", b"a line", b""])
+def test_a_damaged_file_is_named(kept: Artifact, content: bytes) -> None:
+    storage.where(kept.path).write_bytes(content)
+    [(session, detail)] = found()
+    assert session == str(kept.session_id)
+    assert "damaged" in detail
+
+
+def test_a_file_that_is_still_written_has_no_hash_yet(kept: Artifact) -> None:
+    Artifact.objects.filter(pk=kept.pk).update(state="open", sha256="")
+    storage.where(kept.path).write_bytes(b"more than before")
+    assert found() == []
+
+
+def test_an_old_file_without_a_row_is_named_with_its_session(session: Session) -> None:
+    aged(artifacts.folder(session, "files") / "lost.txt")
+    detail = f"{session.folder}/files/lost.txt is a file without its artifact"
+    assert found() == [(str(session.pk), detail)]
+
+
+def test_a_file_of_no_session_is_named_too() -> None:
+    aged(storage.where(f"{ROOT}/nobody/files/lost.txt"))
+    assert [session for session, _ in found()] == [""]
+
+
+def test_a_fresh_file_may_still_get_its_row(session: Session) -> None:
+    path = artifacts.folder(session, "files") / "new.txt"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"x")
+    assert found() == []
+
+
+def test_leftovers_of_interrupted_writers_go(session: Session, kept: Artifact) -> None:
+    folder = artifacts.folder(session, "files")
+    left = [aged(folder / "a.txt.part"), aged(folder / "taken.txt", b"")]
+    assert sweep() == 2
+    assert not any(path.exists() for path in left)
+    assert found() == []
+
+
+def test_a_file_whose_removal_was_cut_short_goes(kept: Artifact) -> None:
+    Artifact.objects.filter(pk=kept.pk).update(state="dropped")
+    aged(storage.where(kept.path))
+    assert sweep() == 1
+    assert found() == []
+
+
+def test_a_file_with_content_is_never_swept_away(session: Session, kept: Artifact) -> None:
+    lost = aged(artifacts.folder(session, "files") / "lost.txt")
+    aged(storage.where(kept.path), b"a line\n")
+    assert sweep() == 0
+    assert lost.exists()
+    assert storage.where(kept.path).exists()

@@ -1,0 +1,90 @@
+"""Checkpoints: what a stream under way has brought so far, kept for an hour, needed by nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from asgiref.sync import sync_to_async
+from channels.testing import WebsocketCommunicator
+from django.contrib.auth.models import User
+from django.test import Client
+from redis import Redis
+
+from broadcast.host import narration
+from sessions_app.models import Session
+from sessions_app.realtime import checkpoints
+from smnb.asgi import application
+from tests.conftest import MakeSession
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+TOLD = {"title": "A mill turns", "text": "The mill at Harrow Ford"}
+PATIENCE = 60  # seconds; the default of one is too short for a first socket on a busy machine
+ClientOf = Callable[[User], Client]
+
+
+@pytest.fixture
+def no_redis(monkeypatch: pytest.MonkeyPatch) -> None:
+    nowhere = Redis(port=1, socket_connect_timeout=1)
+    monkeypatch.setattr(checkpoints, "_redis", lambda: nowhere)
+
+
+def test_what_is_kept_can_be_read_until_it_is_dropped(session: Session) -> None:
+    checkpoints.keep(session.pk, "chat", {"text": "One"})
+    checkpoints.keep(session.pk, "chat", {"text": "One two"})
+    assert checkpoints.read(session.pk, "chat") == {"text": "One two"}
+    checkpoints.drop(session.pk, "chat")
+    assert checkpoints.read(session.pk, "chat") is None
+
+
+def test_each_session_and_each_stream_has_its_own(
+    session: Session, make_session: MakeSession
+) -> None:
+    checkpoints.keep(session.pk, "chat", TOLD)
+    assert checkpoints.read(session.pk, "draft") is None
+    assert checkpoints.read(make_session("Evening").pk, "chat") is None
+
+
+def test_it_is_kept_for_an_hour_and_no_longer(session: Session) -> None:
+    checkpoints.keep(session.pk, "chat", TOLD)
+    left = checkpoints._redis().ttl(checkpoints._key(session.pk, "chat"))
+    assert 3500 < left <= 3600
+
+
+@pytest.mark.usefixtures("no_redis")
+def test_without_redis_nothing_is_kept_and_nothing_fails(session: Session) -> None:
+    checkpoints.keep(session.pk, "chat", TOLD)
+    assert checkpoints.read(session.pk, "chat") is None
+    checkpoints.drop(session.pk, "chat")
+
+
+def test_a_page_loaded_in_the_middle_of_a_narration_shows_the_text_so_far(
+    session: Session, client_of: ClientOf
+) -> None:
+    checkpoints.keep(session.pk, narration.NARRATION, TOLD)
+    page = client_of(session.owner).get(f"/broadcast/{session.pk}/").content.decode()
+    assert f'<p class="narration-text">{TOLD["text"]}</p>' in page
+    checkpoints.drop(session.pk, narration.NARRATION)
+    page = client_of(session.owner).get(f"/broadcast/{session.pk}/").content.decode()
+    assert '<div id="narration"></div>' in page
+
+
+async def test_a_page_that_comes_back_gets_the_text_so_far(
+    session: Session, client_of: ClientOf
+) -> None:
+    await sync_to_async(checkpoints.keep)(session.pk, narration.NARRATION, TOLD)
+    client = await sync_to_async(client_of)(session.owner)
+    headers = [
+        (b"cookie", f"sessionid={client.cookies['sessionid'].value}".encode()),
+        (b"origin", b"http://127.0.0.1:8000"),
+    ]
+    socket = WebsocketCommunicator(
+        application, f"/ws/sessions/{session.pk}/?format=json", headers=headers
+    )
+    connected, _ = await socket.connect(timeout=PATIENCE)
+    assert connected
+    await socket.send_json_to({"after": 10**9})
+    frame = await socket.receive_json_from(timeout=PATIENCE)
+    await socket.disconnect(timeout=PATIENCE)
+    assert (frame["type"], frame["seq"], frame["data"]) == (narration.NARRATION, None, TOLD)

@@ -1,0 +1,101 @@
+"""Grants: by what right a socket is open, and what ends it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.contrib.sessions.models import Session as Login
+from django.test import Client
+from django.utils import timezone
+
+from sessions_app import api_tokens, sessions
+from sessions_app.models import ApiToken, Session
+from sessions_app.realtime.grants import Grant, still_valid
+from tests.conftest import MakeSession
+
+pytestmark = pytest.mark.django_db
+
+ClientOf = Callable[[User], Client]
+
+
+@pytest.fixture
+def login(session: Session, client_of: ClientOf) -> Grant:
+    client = client_of(session.owner)
+    return Grant("login", str(client.session.session_key), session.pk, session.owner_id)
+
+
+@pytest.fixture
+def token(session: Session) -> Grant:
+    api_tokens.make(session.owner)
+    return Grant("token", str(ApiToken.objects.get().pk), session.pk, session.owner_id)
+
+
+@pytest.fixture
+def watch(session: Session) -> Grant:
+    sessions.show(session, True)
+    return Grant("watch", session.watch_token, session.pk)
+
+
+def test_what_holds_is_told_from_what_does_not(login: Grant, token: Grant, watch: Grant) -> None:
+    wrong = Grant("watch", "no such token", watch.session_id)
+    assert still_valid([login, token, watch, wrong]) == {login, token, watch}
+
+
+def test_signing_out_ends_a_login(login: Grant) -> None:
+    Login.objects.all().delete()
+    assert still_valid([login]) == set()
+
+
+def test_an_expired_login_ends(login: Grant) -> None:
+    Login.objects.update(expire_date=timezone.now() - timedelta(seconds=1))
+    assert still_valid([login]) == set()
+
+
+def test_a_changed_password_ends_a_login(login: Grant, session: Session) -> None:
+    session.owner.set_password("another one altogether")
+    session.owner.save()
+    assert still_valid([login]) == set()
+
+
+@pytest.mark.parametrize("kind", ["login", "token"])
+def test_a_disabled_person_has_no_rights(
+    kind: str, request: pytest.FixtureRequest, session: Session
+) -> None:
+    grant = request.getfixturevalue(kind)
+    User.objects.filter(pk=session.owner_id).update(is_active=False)
+    assert still_valid([grant]) == set()
+
+
+def test_a_revoked_token_ends(token: Grant) -> None:
+    ApiToken.objects.update(revoked_at=timezone.now())
+    assert still_valid([token]) == set()
+
+
+def test_a_page_that_was_taken_down_ends_its_sockets(watch: Grant, session: Session) -> None:
+    sessions.show(session, False)
+    assert still_valid([watch]) == set()
+
+
+def test_a_watch_token_opens_its_own_session_alone(watch: Grant, make_session: MakeSession) -> None:
+    other = make_session("Evening")
+    assert still_valid([Grant("watch", watch.key, other.pk)]) == set()
+
+
+def test_the_login_of_somebody_else_opens_nothing(
+    session: Session, stranger: User, client_of: ClientOf
+) -> None:
+    key = str(client_of(stranger).session.session_key)
+    for claimed_to_be in (stranger.pk, session.owner_id):
+        assert still_valid([Grant("login", key, session.pk, claimed_to_be)]) == set()
+
+
+def test_many_grants_cost_as_many_queries_as_one(
+    login: Grant, token: Grant, watch: Grant, django_assert_max_num_queries: Any
+) -> None:
+    many = [Grant("watch", f"no-{number}", watch.session_id) for number in range(100)]
+    with django_assert_max_num_queries(5):
+        still_valid([login, token, watch, *many])

@@ -1,0 +1,252 @@
+"""The hub in one process, with sockets that only remember: order, faults, and who is let go."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.db import DatabaseError, transaction
+
+from sessions_app import sessions
+from sessions_app.events import recorder
+from sessions_app.models import Session
+from sessions_app.realtime import checkpoints, frames, hub
+from sessions_app.realtime.frames import JSON
+from sessions_app.realtime.grants import Grant
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+class Listener:
+    """A socket that remembers what it was sent and how it was closed."""
+
+    def __init__(self) -> None:
+        self.frames: list[dict[str, Any]] = []
+        self.texts: list[str] = []
+        self.closed: int | None = None
+
+    async def send_text(self, text: str) -> None:
+        self.texts.append(text)
+        if text.startswith("{"):
+            self.frames.append(json.loads(text))
+
+    async def end(self, code: int) -> None:
+        self.closed = code
+
+
+@pytest.fixture
+async def running_hub() -> AsyncIterator[hub.Hub]:
+    made = hub.Hub()
+    yield made
+    await made.close()
+
+
+def viewer_of(session: Session, listener: Listener, format_: str = JSON) -> hub.Viewer:
+    grant = Grant("watch", session.watch_token, session.pk)
+    return hub.Viewer(listener, grant, recorder.OWNER, format_)
+
+
+@sync_to_async
+def happen(session: Session, type_: str = recorder.SESSION_CHANGED) -> int:
+    with transaction.atomic():
+        return recorder.record(session, type_, {"session": sessions.payload(session)}).seq
+
+
+async def until(condition: Callable[[], Any]) -> None:
+    for _ in range(300):
+        if condition():
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError("it did not happen")
+
+
+async def test_events_reach_a_viewer_once_and_in_order(
+    running_hub: hub.Hub, session: Session
+) -> None:
+    listener = Listener()
+    await running_hub.join(viewer_of(session, listener))
+    seqs = [await happen(session) for _ in range(5)]
+    await until(lambda: len(listener.frames) == 5)
+    assert [frame["seq"] for frame in listener.frames] == seqs
+    assert [frame["prev"] for frame in listener.frames] == [seq - 1 for seq in seqs]
+
+
+async def test_an_event_that_cannot_be_shown_does_not_hold_up_those_after_it(
+    running_hub: hub.Hub, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(recorder._types, "test.unshown", "Nobody made a template for it.")
+    pages, programs = Listener(), Listener()
+    await running_hub.join(viewer_of(session, pages, "html"))
+    await running_hub.join(viewer_of(session, programs))
+    before = await happen(session)
+    unshown = await happen(session, "test.unshown")
+    after = await happen(session)
+    await until(lambda: any(f'data-seq="{after}"' in text for text in pages.texts))
+    await until(lambda: programs.frames and programs.frames[-1]["seq"] == after)
+    assert [each["seq"] for each in programs.frames] == [before, unshown, after]
+
+
+async def test_what_happens_while_a_viewer_catches_up_comes_after_it_and_once(
+    running_hub: hub.Hub, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    earlier = [await happen(session) for _ in range(3)]
+    listener, read, later = Listener(), frames.since, list[int]()
+    viewer = viewer_of(session, listener)
+    await running_hub.join(viewer)
+
+    async def since(*asked: Any) -> tuple[list[str], int]:
+        found: tuple[list[str], int] = await read(*asked)
+        if len(later) < 2:
+            later.append(await happen(session))
+            await until(lambda: running_hub.rooms[session.pk].last == later[-1])
+            await asyncio.sleep(0.1)  # the pump has handed it out
+        return found
+
+    monkeypatch.setattr(frames, "since", since)
+    await running_hub.catch_up(viewer, earlier[0] - 1)
+    last = await happen(session)
+    await until(lambda: listener.frames[-1]["seq"] == last)
+    seqs = [*earlier, *later, last]
+    assert [(each["prev"], each["seq"]) for each in listener.frames] == [
+        (seq - 1, seq) for seq in seqs
+    ]
+
+
+async def test_a_result_that_comes_while_a_viewer_catches_up_is_sent_after_the_text_so_far(
+    running_hub: hub.Hub, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listener, read = Listener(), frames.streams
+    await running_hub.join(viewer := viewer_of(session, listener))
+    await sync_to_async(checkpoints.keep)(session.pk, "chat.delta", {"text": "One"})
+
+    async def streams(*asked: Any) -> list[str]:
+        found: list[str] = await read(*asked)
+        if found:
+            await sync_to_async(checkpoints.drop)(session.pk, "chat.delta")
+            result = await happen(session)
+            await until(lambda: running_hub.rooms[session.pk].last == result)
+        return found
+
+    monkeypatch.setattr(frames, "streams", streams)
+    await running_hub.catch_up(viewer, running_hub.rooms[session.pk].last)
+    await until(lambda: len(listener.frames) == 2)
+    assert [frame["type"] for frame in listener.frames] == ["chat.delta", "session.changed"]
+
+
+async def test_a_viewer_is_live_again_after_a_catch_up_that_failed(
+    running_hub: hub.Hub, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def since(*asked: Any) -> tuple[list[str], int]:
+        raise DatabaseError
+
+    listener = Listener()
+    viewer = viewer_of(session, listener)
+    await running_hub.join(viewer)
+    monkeypatch.setattr(frames, "since", since)
+    with pytest.raises(DatabaseError):
+        await running_hub.catch_up(viewer, 0)
+    seq = await happen(session)
+    await until(lambda: listener.frames and listener.frames[-1]["seq"] == seq)
+
+
+async def test_catching_up_passes_over_what_cannot_be_shown(
+    running_hub: hub.Hub, session: Session, monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    monkeypatch.setitem(recorder._types, "test.unshown", "Nobody made a template for it.")
+    before = await happen(session)
+    unshown = await happen(session, "test.unshown")
+    after = await happen(session)
+    listener = Listener()
+    viewer = viewer_of(session, listener, "html")
+    await running_hub.join(viewer)
+    await running_hub.catch_up(viewer, before - 1)
+    first, second = listener.texts
+    assert f'data-seq="{before}"' in first
+    assert f'data-seq="{after}" data-prev="{before}"' in second
+    assert any("event_not_shown" in str(each.msg) for each in caplog.records)
+    assert str(unshown) in caplog.text
+
+
+async def test_a_viewer_far_behind_is_told_to_load_anew_and_goes_on_from_there(
+    running_hub: hub.Hub, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(frames, "CATCH_UP_MOST", 2)
+    seqs = [await happen(session) for _ in range(5)]
+    listener = Listener()
+    viewer = viewer_of(session, listener)
+    await running_hub.join(viewer)
+    await running_hub.catch_up(viewer, 0)
+    (frame,) = listener.frames
+    assert (frame["type"], frame["seq"], viewer.sent) == ("reload", seqs[-1], seqs[-1])
+
+
+@sync_to_async
+def bring_in(session: Session, events_: int) -> int:
+    """So many events in one transaction, as an import does."""
+    shown = {"session": sessions.payload(session)}
+    with transaction.atomic():
+        made = [recorder.record(session, recorder.SESSION_CHANGED, shown) for _ in range(events_)]
+    return made[-1].seq
+
+
+async def test_what_comes_in_as_thousands_of_events_is_told_as_one_reload(
+    running_hub: hub.Hub, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(frames, "CATCH_UP_MOST", 2)
+    program, page = Listener(), Listener()
+    await running_hub.join(viewer_of(session, program))
+    await running_hub.join(viewer_of(session, page, "html"))
+    seq = await bring_in(session, 5)
+    await until(lambda: program.frames and page.texts)
+    (frame,) = program.frames
+    assert (frame["type"], frame["seq"]) == ("reload", seq)
+    assert "data-reload" in page.texts[0]
+    after = await happen(session)
+    await until(lambda: len(program.frames) == 2)
+    assert (program.frames[1]["seq"], program.frames[1]["prev"]) == (after, seq)
+
+
+async def test_nonsense_on_the_channel_is_passed_over(
+    running_hub: hub.Hub, session: Session
+) -> None:
+    listener = Listener()
+    await running_hub.join(viewer_of(session, listener))
+    await asyncio.sleep(0.2)
+    await sync_to_async(recorder._redis().publish)(recorder.CHANNEL, "not json")
+    seq = await happen(session)
+    await until(lambda: listener.frames and listener.frames[-1]["seq"] == seq)
+
+
+async def test_a_session_whose_publish_was_lost_is_seen_while_another_one_is_busy(
+    running_hub: hub.Hub, session: Session, make_session: Callable[..., Session],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    other = await sync_to_async(make_session)("Quiet")
+    busy, quiet = Listener(), Listener()
+    await running_hub.join(viewer_of(session, busy))
+    await running_hub.join(viewer_of(other, quiet))
+    await asyncio.sleep(0.5)  # the look that joining causes is over
+    publish = recorder.publish
+    monkeypatch.setattr(
+        recorder, "publish", lambda key, seq: publish(key, seq) if key == session.pk else None
+    )
+    await happen(other)
+    for _ in range(40):
+        await happen(session)
+        await asyncio.sleep(0.1)
+    assert len(quiet.frames) == 1
+
+
+async def test_whoever_lost_the_right_to_listen_is_let_go(
+    running_hub: hub.Hub, session: Session
+) -> None:
+    listener = Listener()
+    await running_hub.join(viewer_of(session, listener))
+    await running_hub._end_the_unwanted()  # the session is not visible, so the grant is void
+    assert listener.closed == hub.GONE
+    assert running_hub.rooms == {}

@@ -1,0 +1,60 @@
+"""Rate limits: counted in Redis, by name and caller; without Redis nothing is counted."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.core.cache import cache
+
+from sessions_app import rate_limits
+from sessions_app.rate_limits import TooMany
+
+LONG = 10**9  # seconds; no test crosses the edge of such a window
+
+
+@pytest.fixture
+def who() -> str:
+    return uuid4().hex
+
+
+def test_up_to_the_limit_nothing_is_refused(who: str) -> None:
+    for _ in range(3):
+        rate_limits.count("writes", who, 3, LONG)
+
+
+def test_above_the_limit_the_caller_is_told_when_to_come_again(who: str) -> None:
+    rate_limits.count("writes", who, 1, LONG)
+    with pytest.raises(TooMany, match="At most 1 writes") as refused:
+        rate_limits.count("writes", who, 1, LONG)
+    assert 0 < refused.value.after <= LONG
+
+
+def test_a_limit_of_zero_is_off(who: str) -> None:
+    for _ in range(100):
+        rate_limits.count("writes", who, 0, LONG)
+
+
+def test_callers_and_names_are_counted_apart(who: str) -> None:
+    rate_limits.count("writes", who, 1, LONG)
+    rate_limits.count("reads", who, 1, LONG)
+    rate_limits.count("writes", f"not-{who}", 1, LONG)
+
+
+def test_a_new_window_starts_anew(who: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sessions_app.rate_limits.time.time", lambda: 1_000_000.0)
+    rate_limits.count("writes", who, 1, 60)
+    monkeypatch.setattr("sessions_app.rate_limits.time.time", lambda: 1_000_061.0)
+    rate_limits.count("writes", who, 1, 60)
+
+
+def test_without_redis_nothing_is_counted_and_nothing_fails(
+    who: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    real: Any = cache
+    away = type(real._cache)(["redis://127.0.0.1:1/0"])
+    monkeypatch.setattr(real, "_cache", away)
+    for _ in range(3):
+        rate_limits.count("writes", who, 1, LONG)
+    assert any("limit_not_counted" in str(record.msg) for record in caplog.records)

@@ -1,0 +1,50 @@
+"""What the studio looks at before it starts anything: its port and its lock."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from smnb.runner.first_run import AlreadyRunning, only_studio, port_is_free, taken_sentence
+
+
+def test_a_port_that_somebody_listens_on_is_not_free() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        assert not port_is_free("127.0.0.1", port)
+    assert port_is_free("127.0.0.1", port)
+
+
+def test_a_taken_port_is_one_plain_sentence_with_a_way_out() -> None:
+    sentence = "Port 8000 is taken. Set PORT=8001 make run, or stop what uses it."
+    assert taken_sentence(8000) == sentence
+
+
+def test_the_last_port_points_to_one_that_exists() -> None:
+    assert "PORT=65534" in taken_sentence(65_535)
+
+
+def test_two_studios_do_not_share_a_data_folder(tmp_path: Path) -> None:
+    with only_studio(tmp_path):
+        with (
+            pytest.raises(AlreadyRunning, match=rf"process {os.getpid()}\)"),
+            only_studio(tmp_path),
+        ):
+            pytest.fail("the second studio started")
+        with only_studio(_folder(tmp_path / "other")):
+            pass
+
+
+def test_the_lock_is_free_after_the_studio_ended(tmp_path: Path) -> None:
+    with only_studio(tmp_path):
+        pass
+    with only_studio(tmp_path):
+        assert (tmp_path / "studio.lock").read_text() == f"{os.getpid()}\n"
+
+
+def _folder(path: Path) -> Path:
+    path.mkdir()
+    return path

@@ -1,0 +1,190 @@
+"""The supervisor, with tiny children of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from smnb.runner.process import ChildSpec
+from smnb.runner.supervisor import GaveUp, Stopped, Supervisor
+
+ROOT = Path(__file__).resolve().parents[3]
+SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
+DEAF = [
+    sys.executable,
+    "-c",
+    "import signal, time; signal.signal(15, signal.SIG_IGN); print('deaf'); time.sleep(600)",
+]
+# Ends softly, but has a child of its own that it forgets.
+FORGETFUL = (
+    "import subprocess, sys, time\n"
+    "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
+    "open(sys.argv[1], 'w').write(str(child.pid)); time.sleep(600)"
+)
+PARENT = [sys.executable, "-c", FORGETFUL]
+
+
+def alive(pid: int) -> bool:
+    """Whether the process exists and is no zombie."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True)
+    return not state.stdout.startswith("Z") and bool(state.stdout.strip())
+
+
+def eventually(condition: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + 60
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return condition()
+
+
+def test_children_start_in_order_and_each_waits_for_the_one_before(tmp_path: Path) -> None:
+    mark = tmp_path / "ready"
+    touch = f"import pathlib, time; pathlib.Path({str(mark)!r}).touch(); time.sleep(600)"
+    look = f"import pathlib; print('seen', pathlib.Path({str(mark)!r}).exists())"
+    first = ChildSpec("first", [sys.executable, "-c", touch], ready=mark.exists)
+    second = ChildSpec("second", [sys.executable, "-c", f"{look}; import time; time.sleep(600)"])
+    with Supervisor([first, second]) as supervisor:
+        supervisor.start()
+        assert set(supervisor.pids()) == {"first", "second"}
+        assert mark.exists()
+
+
+def test_each_line_of_a_child_is_on_stderr_with_its_name(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    code = "import sys; print('to stdout'); print('to stderr', file=sys.stderr); input()"
+    with Supervisor([ChildSpec("chatty", [sys.executable, "-c", code])]) as supervisor:
+        supervisor.start()
+        supervisor.run(within=0.3)
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert {"chatty | to stdout", "chatty | to stderr"} <= set(err.splitlines())
+
+
+def test_a_killed_child_is_started_again() -> None:
+    with Supervisor([ChildSpec("web", SLEEP)]) as supervisor:
+        supervisor.start()
+        former = supervisor.pids()["web"]
+        os.kill(former, signal.SIGKILL)
+        assert supervisor.run(lambda: supervisor.pids().get("web", former) != former, within=20)
+
+
+def test_what_a_dead_child_left_behind_is_ended_before_it_starts_again(tmp_path: Path) -> None:
+    note = tmp_path / "pid"
+    with Supervisor([ChildSpec("worker", [*PARENT, str(note)])]) as supervisor:
+        supervisor.start()
+        assert eventually(lambda: note.exists() and bool(note.read_text()))
+        grandchild = int(note.read_text())
+        os.kill(supervisor.pids()["worker"], signal.SIGKILL)
+        assert supervisor.run(lambda: not alive(grandchild), within=20)
+
+
+def test_five_deaths_with_doubling_pauses_between_end_the_studio(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    broken = ChildSpec("broken", [sys.executable, "-c", "raise SystemExit(3)"])
+    with Supervisor([broken, ChildSpec("web", SLEEP)]) as supervisor:
+        supervisor.start()
+        web = supervisor.pids()["web"]
+        with pytest.raises(GaveUp, match="broken died 5 times within a minute"):
+            supervisor.run()
+    assert not alive(web)
+    lines = [line for line in capfd.readouterr().err.splitlines() if "exit status 3" in line]
+    assert [line.rsplit(" ", 2)[1] for line in lines] == ["0.5", "1", "2", "4"]
+
+
+def test_a_child_that_never_gets_ready_is_an_error_in_one_sentence() -> None:
+    slow = ChildSpec("redis", SLEEP, ready=lambda: False, ready_within=0.3)
+    with Supervisor([slow]) as supervisor, pytest.raises(GaveUp, match="redis was not ready"):
+        supervisor.start()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_stops_all_and_leaves_nothing(number: signal.Signals, tmp_path: Path) -> None:
+    note = tmp_path / "pid"
+    children = [ChildSpec("redis", SLEEP, last=True), ChildSpec("worker", [*PARENT, str(note)])]
+    with Supervisor(children) as supervisor:
+        supervisor.start()
+        assert eventually(lambda: note.exists() and bool(note.read_text()))
+        pids = [*supervisor.pids().values(), int(note.read_text())]
+        os.kill(os.getpid(), number)
+        with pytest.raises(Stopped):
+            supervisor.run()
+    assert eventually(lambda: not any(map(alive, pids)))
+
+
+def test_redis_ends_after_the_others(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    code = (
+        "import signal, sys, time\n"
+        "def end(*_):\n"
+        f"    open({str(log)!r}, 'a').write(sys.argv[1] + ' ')\n"
+        "    sys.exit()\n"
+        "signal.signal(15, end); print('up'); open(sys.argv[2], 'w').close(); time.sleep(600)"
+    )
+    marks = {name: tmp_path / name for name in ("redis", "web")}
+    children = [
+        ChildSpec(
+            name,
+            [sys.executable, "-c", code, name, str(mark)],
+            ready=mark.exists,
+            last=name == "redis",
+        )
+        for name, mark in marks.items()
+    ]
+    with Supervisor(children) as supervisor:
+        supervisor.start()
+    assert log.read_text().split() == ["web", "redis"]
+
+
+def test_a_child_that_ignores_the_soft_stop_is_killed_after_its_grace() -> None:
+    with Supervisor([ChildSpec("deaf", DEAF, grace=0.5)]) as supervisor:
+        supervisor.start()
+        pid = supervisor.pids()["deaf"]
+        supervisor.run(within=0.5)
+    assert not alive(pid)
+
+
+def test_a_second_signal_hurries() -> None:
+    patient = threading.Event()
+
+    def press_again() -> None:
+        patient.set()
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with Supervisor([ChildSpec("deaf", DEAF, grace=600)]) as supervisor:
+        supervisor.start()
+        supervisor.run(within=0.5)
+        os.kill(os.getpid(), signal.SIGINT)
+        threading.Timer(1, press_again).start()
+    assert patient.is_set()
+
+
+def test_a_studio_killed_with_nine_leaves_nothing_on_linux() -> None:
+    code = (
+        "import sys\n"
+        "from smnb.runner.process import ChildSpec\n"
+        "from smnb.runner.supervisor import Supervisor\n"
+        "with Supervisor([ChildSpec('web', [sys.executable, '-c', 'import time; "
+        "time.sleep(600)'])]) as s:\n"
+        "    s.start(); print(s.pids()['web'], flush=True); s.run()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, cwd=ROOT
+    ) as studio:
+        assert studio.stdout is not None
+        child = int(studio.stdout.readline())
+        studio.kill()
+    assert eventually(lambda: not alive(child))

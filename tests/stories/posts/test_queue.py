@@ -1,0 +1,169 @@
+"""Posts: once per session and source, claimed once, never starved."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.db import DatabaseError, transaction
+
+from sessions_app.background import steps
+from sessions_app.background.steps import Claim
+from sessions_app.models import Session, Step
+from stories.models import Source, SourcePost
+from stories.posts import queue
+from stories.types import FetchedPost
+from tests.concurrency import together
+from tests.conftest import MakeSession, make_post
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
+
+NOW = datetime(2026, 11, 21, tzinfo=UTC)
+TITLES = (
+    "A bridge closes for repairs in the harbour",
+    "Seven owls were counted on the old mill",
+    "The council postpones its vote on parking",
+    "Rain is forecast for the whole of Thursday",
+)
+
+
+def add(source: Source, *fetched: FetchedPost) -> queue.Added:
+    with transaction.atomic():
+        return queue.add(source, fetched, steps.now())
+
+
+def claim(session: Session, subject: int = 1) -> Claim:
+    held = steps.claim(steps.enqueue(session, "narrate", subject).pk)
+    assert held is not None
+    return held
+
+
+def again(held: Claim) -> Claim:
+    """The holder died; the step is taken over."""
+    Step.objects.filter(pk=held.step.pk).update(lease_until=steps.now() - timedelta(seconds=1))
+    found = steps.claim(held.step.pk)
+    assert found is not None
+    return found
+
+
+def state(post: SourcePost) -> str:
+    return SourcePost.objects.get(pk=post.pk).state
+
+
+def test_the_same_post_is_inserted_once(source: Source) -> None:
+    assert len(add(source, FetchedPost("1", TITLES[0])).posts) == 1
+    assert add(source, FetchedPost("1", TITLES[0])) == queue.Added([], 0)
+    assert SourcePost.objects.count() == 1
+
+
+def test_a_batch_that_repeats_itself_is_inserted_once(source: Source) -> None:
+    add(source, FetchedPost("1", TITLES[0]), FetchedPost("1", TITLES[1]))
+    assert SourcePost.objects.count() == 1
+
+
+def test_the_database_refuses_the_same_post_twice(source: Source, post: SourcePost) -> None:
+    with pytest.raises(DatabaseError), transaction.atomic():
+        SourcePost.objects.create(
+            session=source.session, source=source, external_id=post.external_id, title="x"
+        )
+
+
+def test_the_same_address_is_skipped_with_its_reason(source: Source) -> None:
+    first = FetchedPost("1", TITLES[0], url="https://x.test/a?utm_source=feed")
+    second = FetchedPost("2", TITLES[1], url="https://x.test/a")
+    added = add(source, first, second)
+    assert [each.state for each in added.posts] == ["queued", "skipped"]
+    assert added.queued == 1
+    assert added.posts[1].duplicate_of_id == added.posts[0].pk
+    assert "address" in added.posts[1].reason
+
+
+def test_nearly_the_same_headline_is_skipped_also_in_one_batch(source: Source) -> None:
+    add(source, FetchedPost("1", TITLES[0]), FetchedPost("2", f"{TITLES[0]}."))
+    assert SourcePost.objects.get(external_id="2").state == "skipped"
+
+
+def test_another_session_may_tell_the_same_post(make_session: MakeSession) -> None:
+    for name in ("One", "Other"):
+        added = add(
+            Source.objects.get(session=make_session(name)),
+            FetchedPost("1", TITLES[0], url="https://x.test/a"),
+        )
+        assert added.queued == 1
+
+
+def test_a_headline_of_three_days_ago_is_news_again(source: Source) -> None:
+    old = add(source, FetchedPost("1", TITLES[0])).posts[0]
+    SourcePost.objects.filter(pk=old.pk).update(created_at=steps.now() - timedelta(days=3))
+    assert add(source, FetchedPost("2", TITLES[0])).queued == 1
+
+
+def test_numbers_beyond_reason_are_stored_within_bounds(source: Source) -> None:
+    huge = FetchedPost("1", TITLES[0], score=10**20, comments=-(10**20), author="a" * 300)
+    (post,) = add(source, huge).posts
+    post.refresh_from_db()
+    assert (post.score, post.comments, len(post.author)) == (2**31 - 1, 0, 200)
+
+
+def test_a_post_keeps_the_parts_of_its_priority(post: SourcePost) -> None:
+    assert set(post.parts) == {"engagement", "recency", "quality"}
+    assert 0 <= post.priority <= 1
+
+
+def test_age_outranks_priority_in_the_end() -> None:
+    fresh = queue.rank(0.9, NOW)
+    assert queue.rank(0.1, NOW - timedelta(days=1)) < fresh
+    assert queue.rank(0.1, NOW - timedelta(days=2)) > fresh
+
+
+def test_eight_workers_at_once_claim_eight_different_posts(source: Source) -> None:
+    session = source.session
+    for number, title in enumerate(TITLES):
+        make_post(source, str(number), title)
+    held = [claim(session, number) for number in range(8)]
+    found = [each for each in together(8, lambda n: queue.claim_best(held[n])) if each]
+    assert len(found) == len({each.pk for each in found}) == len(TITLES)
+
+
+def test_the_best_waiting_post_is_claimed_with_step_and_epoch(
+    session: Session, post: SourcePost
+) -> None:
+    held = claim(session)
+    found = queue.claim_best(held)
+    assert found is not None
+    assert (found.pk, found.state, found.epoch) == (post.pk, "claimed", held.epoch)
+    assert queue.claim_best(held) is None
+
+
+def test_only_who_claimed_a_post_can_settle_it(session: Session, post: SourcePost) -> None:
+    late = claim(session)
+    assert queue.claim_best(late) is not None
+    fresh = again(late)
+    SourcePost.objects.update(epoch=fresh.epoch)
+    assert not queue.settle(post, late, "told")
+    assert state(post) == "claimed"
+    assert queue.settle(post, fresh, "told")
+    assert not queue.settle(post, fresh, "told")
+
+
+def test_a_post_tried_three_times_is_worn_out(session: Session, post: SourcePost) -> None:
+    held = claim(session)
+    for _ in range(queue.MAX_ATTEMPTS):
+        assert queue.worn_out(held) == []
+        SourcePost.objects.filter(state="claimed").update(state="queued")
+        assert queue.claim_best(held) is not None
+        held = again(held)
+    assert queue.worn_out(held) == [post]
+
+
+def test_a_claim_without_a_step_is_refused_by_the_database(post: SourcePost) -> None:
+    with pytest.raises(DatabaseError), transaction.atomic():
+        SourcePost.objects.filter(pk=post.pk).update(state="claimed", step=None)
+
+
+def test_the_queue_shows_the_best_first_and_not_all(source: Source) -> None:
+    for number, title in enumerate(TITLES):
+        make_post(source, str(number), title)
+    shown = queue.queue_payload(source.session, most=3)
+    ranked = SourcePost.objects.order_by("-rank", "id").values_list("pk", flat=True)
+    assert [each["id"] for each in shown] == list(ranked[:3])

@@ -1,0 +1,332 @@
+"""The guarded client against real sockets: what is read, what is cut off, what is refused."""
+
+from __future__ import annotations
+
+import gzip
+import socket
+import ssl
+import zlib
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sessions_app.errors import NeedsHuman, Retry, SmnbError, WaitUntil
+from stories.sources.http_client import GuardedClient, asked_wait
+from tests.standins.certificates import certificate
+from tests.standins.feeds import FeedStandIn
+from tests.standins.server import StandIn
+
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+
+
+def client(**changes: Any) -> GuardedClient:
+    given = {"allow_private": True, "user_agent": "smnb-tests", "deadline": 5.0, **changes}
+    return GuardedClient(**given)
+
+
+class Saying(StandIn):
+    """Answers every request with the same headers and bytes, or with a redirect elsewhere."""
+
+    body = b"hello"
+    status = 200
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.headers: dict[str, str] = {}
+
+    def handle(self, request: BaseHTTPRequestHandler) -> None:
+        self.reply(request, self.status, self.body, self.headers)
+
+
+@pytest.fixture
+def site() -> Iterator[FeedStandIn]:
+    with FeedStandIn() as stand_in:
+        stand_in.publish("news", [("One headline", "One text.")])
+        yield stand_in
+
+
+@pytest.fixture
+def saying() -> Iterator[Saying]:
+    with Saying() as stand_in:
+        yield stand_in
+
+
+def test_a_page_is_read_with_its_headers_in_any_case(site: FeedStandIn) -> None:
+    response = client().get(f"{site.url}/feed/news.xml")
+    assert (response.status, response.url) == (200, f"{site.url}/feed/news.xml")
+    assert response.headers["ETAG"] == response.headers["etag"]
+    assert b"One headline" in response.body
+
+
+def test_the_request_says_who_asks_and_carries_the_headers_given(saying: Saying) -> None:
+    client().get(f"{saying.url}/a?b=c", {"If-None-Match": '"x"\r\nEvil: 1'})
+    [request] = saying.requests
+    assert request.path == "/a?b=c"
+    assert request.headers["User-Agent"] == "smnb-tests"
+    assert request.headers["If-None-Match"] == '"x"Evil: 1'
+    assert request.headers["Host"] == f"127.0.0.1:{saying.port}"
+
+
+def test_an_unchanged_page_is_304_without_a_body(site: FeedStandIn) -> None:
+    first = client().get(f"{site.url}/feed/news.xml")
+    again = client().get(first.url, {"If-None-Match": first.headers["etag"]})
+    assert (again.status, again.body) == (304, b"")
+
+
+@pytest.mark.parametrize("number", [1, 3])
+def test_a_few_redirects_are_followed(site: FeedStandIn, number: int) -> None:
+    response = client().get(f"{site.url}/redirect/{number}")
+    assert response.url == f"{site.url}/feed/news.xml"
+
+
+@pytest.mark.parametrize("path", ["/redirect/4", "/loop"])
+def test_more_redirects_than_three_are_too_many(site: FeedStandIn, path: str) -> None:
+    with pytest.raises(NeedsHuman, match="redirects more than 3 times"):
+        client().get(site.url + path)
+    assert len(site.requests) == 4
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "http://169.254.169.254/latest/",
+        "file:///etc/passwd",
+        "//u:word@example.org/",
+        "http://[::1",
+    ],
+)
+def test_each_redirect_is_judged_like_the_first_address(saying: Saying, location: str) -> None:
+    saying.status, saying.headers = 302, {"Location": location}
+    with pytest.raises(NeedsHuman) as caught:
+        client(allow_private=False).get(saying.url, trusted=True)
+    assert caught.value.code == "address_refused"
+    assert len(saying.requests) == 1
+
+
+def test_trust_ends_where_a_redirect_leaves_the_trusted_host(
+    saying: Saying, site: FeedStandIn
+) -> None:
+    saying.status, saying.headers = 302, {"Location": f"{site.url}/feed/news.xml"}
+    with pytest.raises(NeedsHuman, match="port"):
+        client(allow_private=False).get(saying.url, trusted=True)
+    assert site.requests == []
+
+
+def test_a_redirect_to_another_host_gets_no_credentials(saying: Saying, site: FeedStandIn) -> None:
+    saying.status, saying.headers = 302, {"Location": f"{site.url}/feed/news.xml"}
+    client().get(saying.url, {"Authorization": "bearer secret", "Accept": "a/b"})
+    assert saying.requests[0].headers["Authorization"] == "bearer secret"
+    assert site.requests[0].headers["Authorization"] is None
+    assert site.requests[0].headers["Accept"] == "a/b"
+
+
+def test_a_private_address_is_refused_unless_it_is_the_operators_own(saying: Saying) -> None:
+    with pytest.raises(NeedsHuman, match="private network"):
+        client(allow_private=False).get("http://127.0.0.1/")
+    assert client(allow_private=False).get(saying.url, trusted=True).status == 200
+    assert len(saying.requests) == 1
+
+
+def test_the_connection_goes_to_the_address_that_was_judged(saying: Saying) -> None:
+    looked_up: list[str] = []
+
+    def resolve(host: str, port: int, **_: Any) -> list[tuple[Any, ...]]:
+        looked_up.append(host)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+    response = client(resolver=resolve).get(f"http://feeds.example:{saying.port}/")
+    assert response.body == b"hello"
+    assert saying.requests[0].headers["Host"] == f"feeds.example:{saying.port}"
+    assert looked_up == ["feeds.example"]
+
+
+def test_the_next_address_of_a_name_is_tried_when_the_first_is_dead(saying: Saying) -> None:
+    def resolve(host: str, port: int, **_: Any) -> list[tuple[Any, ...]]:
+        return [(socket.AF_INET, 1, 6, "", (each, port)) for each in ("127.9.9.9", "127.0.0.1")]
+
+    assert client(resolver=resolve).get(f"http://two.example:{saying.port}/").status == 200
+
+
+def test_proxies_of_the_environment_are_not_asked(
+    saying: Saying, site: FeedStandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, saying.url)
+    client().get(f"{site.url}/feed/news.xml")
+    assert saying.requests == []
+
+
+@pytest.mark.parametrize("path", ["/trickle", "/trickling-headers"])
+def test_an_answer_that_only_trickles_is_cut_off_at_the_deadline(
+    site: FeedStandIn, path: str
+) -> None:
+    with pytest.raises(Retry, match="did not answer in time"):
+        client(deadline=0.4).get(site.url + path)
+
+
+def test_a_name_service_that_never_answers_is_left_at_the_deadline(site: FeedStandIn) -> None:
+    def resolve(*_: object, **__: object) -> list[tuple[Any, ...]]:
+        site.stopping.wait()
+        return []
+
+    with pytest.raises(Retry, match="did not answer in time"):
+        client(deadline=0.2, resolver=resolve).get("http://slow.example/")
+
+
+def test_a_name_nobody_knows_is_tried_again_later() -> None:
+    def resolve(*_: object, **__: object) -> list[tuple[Any, ...]]:
+        raise socket.gaierror(socket.EAI_NONAME, "unknown")
+
+    with pytest.raises(Retry, match=r"unknown\.example was not found"):
+        client(resolver=resolve).get("http://unknown.example/")
+
+
+@pytest.mark.parametrize("path", ["/endless", "/bomb", "/hollow"])
+def test_an_answer_without_end_is_cut_at_the_byte_cap(site: FeedStandIn, path: str) -> None:
+    with pytest.raises(NeedsHuman, match=r"sent more than 0\.3 MB"):
+        client(max_bytes=300_000).get(site.url + path)
+
+
+def test_an_announced_size_over_the_cap_is_not_even_read(saying: Saying) -> None:
+    saying.body = b"x" * 2000
+    with pytest.raises(NeedsHuman) as caught:
+        client(max_bytes=1999).get(saying.url)
+    assert caught.value.code == "too_large"
+    assert client(max_bytes=2000).get(saying.url).body == saying.body
+
+
+RAW = zlib.compressobj(wbits=-15)
+PACKED = [
+    ("gzip", gzip.compress(b"feed" * 50_000)),
+    ("GZIP", gzip.compress(b"feed" * 20_000) + gzip.compress(b"feed" * 30_000)),
+    ("x-gzip", gzip.compress(b"feed" * 50_000) + b"\0\0\0"),
+    ("deflate", zlib.compress(b"feed" * 50_000)),
+    ("deflate", RAW.compress(b"feed" * 50_000) + RAW.flush()),
+    ("identity", b"feed" * 50_000),
+]
+
+
+@pytest.mark.parametrize(("encoding", "body"), PACKED)
+def test_a_packed_answer_is_unpacked(saying: Saying, encoding: str, body: bytes) -> None:
+    saying.headers, saying.body = {"Content-Encoding": encoding}, body
+    assert client().get(saying.url).body == b"feed" * 50_000
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body"),
+    [("gzip", PACKED[0][1][:-9]), ("gzip", b"plain"), ("deflate", b"\xff\xff"), ("br", b"x")],
+)
+def test_what_cannot_be_unpacked_is_tried_again_later(
+    saying: Saying, encoding: str, body: bytes
+) -> None:
+    saying.headers, saying.body = {"Content-Encoding": encoding}, body
+    with pytest.raises(Retry, match="broke off or garbled"):
+        client().get(saying.url)
+
+
+@pytest.mark.parametrize("path", ["/reset", "/cut", "/broken"])
+def test_a_failure_that_may_pass_is_tried_again_later(site: FeedStandIn, path: str) -> None:
+    with pytest.raises(Retry):
+        client().get(site.url + path)
+
+
+def test_a_server_that_is_not_there_is_tried_again_later(saying: Saying) -> None:
+    saying.stop()
+    with pytest.raises(Retry, match="connection to 127"):
+        client().get(saying.url)
+
+
+@pytest.mark.parametrize("path", ["/forbidden", "/locked", "/missing", "/gone", "/legal"])
+def test_a_refusal_needs_a_person_and_names_no_more_than_the_host(
+    site: FeedStandIn, path: str
+) -> None:
+    with pytest.raises(NeedsHuman, match=r"^127\.0\.0\.1 ") as caught:
+        client().get(f"{site.url}{path}?key=secret")
+    assert "secret" not in caught.value.sentence
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [(201, Retry), (300, Retry), (400, NeedsHuman), (406, NeedsHuman), (408, Retry), (503, Retry)],
+)
+def test_each_other_status_has_its_meaning(
+    saying: Saying, status: int, error: type[SmnbError]
+) -> None:
+    saying.status = status
+    with pytest.raises(error):
+        client().get(saying.url)
+
+
+@pytest.mark.parametrize(
+    ("path", "said", "wait"),
+    [("/throttled", "120", 120), ("/throttled", "", 300), ("/busy", "", 30)],
+)
+def test_a_site_that_asks_for_patience_gets_it(
+    site: FeedStandIn, path: str, said: str, wait: int
+) -> None:
+    site.retry_after = said
+    with pytest.raises(WaitUntil) as caught:
+        client().get(site.url + path)
+    asked = caught.value.until - datetime.now(UTC)
+    assert timedelta(seconds=wait - 60) < asked <= timedelta(seconds=wait)
+
+
+@pytest.mark.parametrize(
+    ("said", "wait"),
+    [
+        ("0", timedelta(0)),
+        ("90", timedelta(seconds=90)),
+        ("9" * 5000, timedelta(hours=24)),
+        (format_datetime(NOW + timedelta(hours=2), usegmt=True), timedelta(hours=2)),
+        (format_datetime(NOW - timedelta(hours=2), usegmt=True), timedelta(0)),
+        ("Fri, 01 Jan 2100 00:00:00 GMT", timedelta(hours=24)),
+        ("soon", None),
+        ("", None),
+        ("-5", None),
+    ],
+)
+def test_retry_after_is_read_as_seconds_or_a_date(said: str, wait: timedelta | None) -> None:
+    assert asked_wait(said, NOW) == (None if wait is None else NOW + wait)
+
+
+class Secure(Saying):
+    """Saying over TLS, with a certificate for one name."""
+
+    def __init__(self, pem: Path) -> None:
+        super().__init__()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(pem)
+        self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+
+
+def here(host: str, port: int, **_: Any) -> list[tuple[Any, ...]]:
+    return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+
+def test_a_trusted_certificate_must_be_for_the_very_host(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pem = certificate(tmp_path, "right.example")
+    monkeypatch.setenv("SSL_CERT_FILE", str(pem))
+    reader = client(resolver=here)
+    with Secure(pem) as site:
+        assert reader.get(f"https://right.example:{site.port}/").body == b"hello"
+        with pytest.raises(NeedsHuman, match=r"wrong\.example has a certificate"):
+            reader.get(f"https://wrong.example:{site.port}/")
+
+
+def test_a_certificate_nobody_vouches_for_is_refused(tmp_path: Path) -> None:
+    pem = certificate(tmp_path, "right.example")
+    with Secure(pem) as site, pytest.raises(NeedsHuman) as caught:
+        client(resolver=here).get(f"https://right.example:{site.port}/")
+    assert caught.value.code == "certificate"
+
+
+def test_a_server_that_speaks_no_tls_is_tried_again_later(saying: Saying) -> None:
+    with pytest.raises(Retry):
+        client().get(f"https://127.0.0.1:{saying.port}/")

@@ -1,0 +1,153 @@
+"""A source is tested in place: what it brings, or why it brings nothing, and nothing is kept."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+
+from sessions_app.errors import NotFound
+from sessions_app.models import Session
+from stories.models import Source, SourcePost
+from stories.sources import registry
+from stories.sources.http_client import GuardedClient
+from stories.sources.preview import ago, probe, probe_source
+from stories.sources.rss import RssSource
+from stories.types import Fetched, FetchedPost
+from tests.conftest import MakeSession
+from tests.standins.feeds import FeedStandIn
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+class Slow:
+    """A source that answers when it is let."""
+
+    kind = "rss"
+
+    def __init__(self) -> None:
+        self.let = threading.Event()
+
+    def clean_locator(self, locator: str) -> str:
+        return locator
+
+    def fetch(self, locator: str, sort: str, cursor: dict[str, Any]) -> Fetched:
+        self.let.wait(30)
+        return Fetched([FetchedPost("1", "A bridge closes")], notice="Read without keys.")
+
+
+@pytest.fixture
+def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[FeedStandIn]:
+    """A site of strangers, which this test alone may reach."""
+    client = GuardedClient(allow_private=True, user_agent="smnb-tests", deadline=2)
+    monkeypatch.setitem(registry._adapters(), "rss", RssSource(client))
+    with FeedStandIn() as stand_in:
+        yield stand_in
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Slow]:
+    source = Slow()
+    monkeypatch.setitem(registry._adapters(), "rss", source)
+    yield source
+    source.let.set()
+
+
+def test_a_feed_that_works_says_how_many_posts_and_how_new(site: FeedStandIn, owner: User) -> None:
+    address = site.publish_distinct("news", 25)
+    found = probe("rss", address, "", owner)
+    assert found.ok
+    assert found.count == 25
+    assert re.fullmatch(r"Fetched 25 posts, newest \d+ \w+ ago\.", found.sentence)
+    assert found.newest_at is not None
+
+
+def test_the_recording_works_with_no_network(owner: User) -> None:
+    assert probe("recording", "demo", "", owner).sentence == (
+        "Fetched 6 posts, newest 1 minute ago."
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("/page", "is a web page, not a feed"),
+        ("/gone", "410"),
+        ("/throttled", "asks us to wait"),
+        ("/nothing", "404"),
+        ("/trickle", "did not answer in time"),
+    ],
+)
+def test_a_source_that_fails_says_why(
+    site: FeedStandIn, owner: User, path: str, reason: str
+) -> None:
+    found = probe("rss", site.url + path, "", owner)
+    assert not found.ok
+    assert found.count == 0
+    assert found.sentence.endswith((".", "xml"))
+    assert reason in found.sentence
+
+
+def test_an_address_of_our_own_network_is_refused(owner: User) -> None:
+    found = probe("rss", "http://127.0.0.1/feed.xml", "", owner)
+    assert not found.ok
+    assert "127.0.0.1" in found.sentence
+
+
+@pytest.mark.parametrize(("kind", "locator"), [("rss", ""), ("reddit", "not a name"), ("x", "y")])
+def test_what_is_no_address_is_said_without_asking_anybody(
+    owner: User, kind: str, locator: str
+) -> None:
+    assert not probe(kind, locator, "", owner).ok
+
+
+def test_a_source_that_hangs_is_not_waited_for(slow: Slow, owner: User) -> None:
+    found = probe("rss", "https://slow.test/", "", owner, seconds=0.05)
+    assert (found.ok, found.sentence) == (
+        False, "https://slow.test/ did not answer within 0.05 seconds.",
+    )  # fmt: skip
+
+
+def test_a_notice_is_passed_on_and_posts_may_have_no_date(slow: Slow, owner: User) -> None:
+    slow.let.set()
+    assert probe("rss", "https://slow.test/", "", owner).sentence == (
+        "Fetched 1 post; none of them has a date. Read without keys."
+    )
+
+
+def test_a_feed_without_posts_works(slow: Slow, owner: User, monkeypatch: Any) -> None:
+    monkeypatch.setattr(slow, "fetch", lambda *_: Fetched([]))
+    found = probe("rss", "https://slow.test/", "", owner)
+    assert found.ok
+    assert "no posts at the moment" in found.sentence
+
+
+def test_a_test_stores_nothing(session: Session, source: Source, owner: User) -> None:
+    before = Source.objects.values().get()
+    found = probe_source(session, source.pk, owner)
+    assert found.sentence.startswith("demo: Fetched 6 posts")
+    assert Source.objects.values().get() == before
+    assert not SourcePost.objects.exists()
+
+
+def test_the_source_of_another_session_is_not_found(
+    make_session: MakeSession, source: Source, owner: User
+) -> None:
+    with pytest.raises(NotFound):
+        probe_source(make_session("Other"), source.pk, owner)
+
+
+@pytest.mark.parametrize(
+    ("age", "said"),
+    [
+        (-5, "just now"), (0, "just now"), (1, "1 second ago"), (59, "59 seconds ago"),
+        (60, "1 minute ago"), (3 * 3600, "3 hours ago"), (2 * 86_400, "2 days ago"),
+    ],
+)  # fmt: skip
+def test_an_age_is_said_in_its_largest_unit(age: int, said: str) -> None:
+    assert ago(timedelta(seconds=age)) == said

@@ -1,0 +1,297 @@
+"""Feeds of every make, read through the real client from a real server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import combinations
+from pathlib import Path
+
+import pytest
+
+from sessions_app.errors import Invalid, NeedsHuman, Retry
+from stories.posts.duplicates import nearest
+from stories.sources.http_client import GuardedClient, Headers, Response
+from stories.sources.rss import MAX_POSTS, RssSource, posts_of
+from stories.types import Fetched, FetchedPost
+from tests.standins.feeds import FeedStandIn
+from tests.standins.headlines import distinct
+from tests.standins.recorded import recorded
+
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+FEEDS = recorded("feeds", "*.xml")
+# Valid feeds whose entries say nothing, and one document that is no feed.
+SILENT = {"empty.xml", "atom_missing_fields.xml"}
+NO_FEED = {"unrecognized_version.xml"}
+RSS = b'<rss version="2.0"><channel><title>x</title>'
+
+
+@pytest.fixture
+def site() -> Iterator[FeedStandIn]:
+    with FeedStandIn() as stand_in:
+        yield stand_in
+
+
+@pytest.fixture
+def rss() -> RssSource:
+    client = GuardedClient(allow_private=True, user_agent="smnb-tests")
+    return RssSource(client, now=lambda: NOW)
+
+
+def read(body: bytes, content_type: str = "application/xml") -> list[FetchedPost]:
+    headers = Headers([("Content-Type", content_type)])
+    return posts_of(Response(200, "https://site.example/feed.xml", headers, body), NOW)
+
+
+def own(site: FeedStandIn, rss: RssSource, name: str) -> dict[str, FetchedPost]:
+    fetched = rss.fetch(f"{site.url}/file/{name}.xml", "", {})
+    return {post.external_id: post for post in fetched.posts}
+
+
+def assert_clean(post: FetchedPost) -> None:
+    assert 0 < len(post.external_id) <= 255
+    assert 0 < len(post.title) <= 500
+    assert "\n" not in post.title
+    assert len(post.body) <= 20_000
+    assert post.url == "" or post.url.startswith(("http://", "https://"))
+    assert post.published_at is None or post.published_at <= NOW
+    for text in (post.title, post.body, post.author):
+        assert not any(mark in text for mark in ("<script", "<p>", "\0", "\u202e", "\ufffd"))
+
+
+@pytest.mark.parametrize("path", FEEDS, ids=lambda path: path.stem)
+def test_every_feed_becomes_clean_posts(site: FeedStandIn, rss: RssSource, path: Path) -> None:
+    if path.name in NO_FEED:
+        with pytest.raises(NeedsHuman, match="not a feed"):
+            rss.fetch(f"{site.url}/file/{path.name}", "", {})
+        return
+    fetched = rss.fetch(f"{site.url}/file/{path.name}", "", {})
+    assert bool(fetched.posts) is (path.name not in SILENT)
+    assert len({post.external_id for post in fetched.posts}) == len(fetched.posts) <= MAX_POSTS
+    for post in fetched.posts:
+        assert_clean(post)
+
+
+def test_a_feed_read_twice_has_the_same_posts(site: FeedStandIn, rss: RssSource) -> None:
+    assert own(site, rss, "no-guid") == own(site, rss, "no-guid")
+
+
+def test_rss_has_its_text_author_date_and_plain_link(site: FeedStandIn, rss: RssSource) -> None:
+    post = own(site, rss, "rss20")["courier-3"]
+    assert post.title == "Harbour master counts 41 seals & one walrus"
+    assert post.body == "The seals came overnight.\n\nThe walrus came later."
+    assert post.author == "Ada Nordquist"
+    assert post.url == "https://courier.example/seals"
+    assert post.published_at == datetime(2026, 11, 20, 8, 30, tzinfo=UTC)
+
+
+def test_the_newest_post_comes_first(site: FeedStandIn, rss: RssSource) -> None:
+    assert list(own(site, rss, "rss20")) == ["courier-3", "courier-2", "courier-1"]
+
+
+def test_atom_links_are_joined_with_the_base_of_the_document(
+    site: FeedStandIn, rss: RssSource
+) -> None:
+    frost, cider = own(site, rss, "atom").values()
+    assert frost.url == "https://orchard.example/notes/frost.html"
+    assert cider.url == "https://orchard.example/cider.html"
+    assert frost.title == "First frost spares the pears"
+    assert frost.published_at == datetime(2026, 11, 20, 4, 15, tzinfo=UTC)
+
+
+def test_rdf_is_read_too(site: FeedStandIn, rss: RssSource) -> None:
+    dated, undated = own(site, rss, "rdf").values()
+    assert dated.title == "Line 7 runs on Sundays"
+    assert (undated.author, undated.published_at) == ("Depot", None)
+
+
+def test_relative_links_are_joined_with_the_feeds_own_and_only_the_web_is_linked(
+    site: FeedStandIn, rss: RssSource
+) -> None:
+    posts = own(site, rss, "relative-links")
+    assert posts["a"].url == "https://relative.example/story/a"
+    assert posts["b"].url == "https://relative.example/news/b.html"
+    assert posts["c"].url == posts["d"].url == ""
+
+
+def test_a_feed_without_a_link_of_its_own_is_joined_with_its_address() -> None:
+    [post] = read(RSS + b"<item><title>a</title><link>b</link></item></channel></rss>")
+    assert post.url == "https://site.example/b"
+
+
+def test_an_old_russian_encoding_is_read(site: FeedStandIn, rss: RssSource) -> None:
+    [post] = own(site, rss, "windows-1251").values()
+    assert (post.title, post.body) == ("Мост открыт после ремонта", "Работы заняли полгода.")
+
+
+def test_bytes_that_are_not_in_the_encoding_declared_are_read_all_the_same(
+    site: FeedStandIn, rss: RssSource
+) -> None:
+    [post] = own(site, rss, "wrong-encoding").values()
+    assert post.title == "Café reopens with new crêpes"
+
+
+def test_the_encoding_of_the_headers_counts() -> None:
+    body = (RSS + b"<item><title>%s</title></item></channel></rss>") % "Мост".encode("cp1251")
+    [post] = read(body, "application/xml; charset=windows-1251")
+    assert post.title == "Мост"
+
+
+def test_a_damaged_feed_gives_what_it_has(site: FeedStandIn, rss: RssSource) -> None:
+    titles = [post.title for post in own(site, rss, "malformed").values()]
+    assert titles == ["Fish & chips cheaper", "Second story survives"]
+
+
+def test_without_a_guid_link_title_and_date_tell_posts_apart(
+    site: FeedStandIn, rss: RssSource
+) -> None:
+    posts = own(site, rss, "no-guid")
+    assert [post.title for post in posts.values()] == ["Bakery wins prize", "Mill sold"]
+    assert all(key.startswith("sha256:") for key in posts)
+
+
+def test_a_guid_that_comes_twice_is_one_post_and_an_endless_one_is_shortened(
+    site: FeedStandIn, rss: RssSource
+) -> None:
+    same, endless = own(site, rss, "duplicate-guids").values()
+    assert same.title == "Told first"
+    assert endless.external_id.startswith("sha256:")
+
+
+def test_an_entry_without_a_title_is_named_by_its_first_words(
+    site: FeedStandIn, rss: RssSource
+) -> None:
+    [post] = own(site, rss, "no-titles").values()
+    assert post.title == "The pier is closed today."
+
+
+def test_dates_are_never_in_the_future_and_unknown_when_unreadable(
+    site: FeedStandIn, rss: RssSource
+) -> None:
+    dates = {key: post.published_at for key, post in own(site, rss, "odd-dates").items()}
+    assert dates == {
+        "future": NOW,
+        "none": None,
+        "slashed": datetime(2020, 1, 10, 14, 33, tzinfo=UTC),
+        "zero": None,
+    }
+
+
+def test_markup_that_means_harm_is_gone(site: FeedStandIn, rss: RssSource) -> None:
+    [post] = own(site, rss, "hostile-markup").values()
+    assert post.title == "Good news for all"
+    assert post.body == "Read\n\non."
+    assert post.author == "Mallory"
+
+
+def test_of_many_entries_the_newest_hundred_are_kept() -> None:
+    items = b"".join(
+        b"<item><title>t%d</title><pubDate>%s</pubDate></item>"
+        % (day, (NOW - timedelta(days=day)).isoformat().encode())
+        for day in range(250, 0, -1)
+    )
+    posts = read(RSS + items + b"</channel></rss>")
+    assert [post.title for post in posts] == [f"t{day}" for day in range(1, 101)]
+
+
+def test_an_unchanged_feed_is_not_sent_again(site: FeedStandIn, rss: RssSource) -> None:
+    url = site.publish("news", [("One", "First.")])
+    first = rss.fetch(url, "", {})
+    again = rss.fetch(url, "", first.cursor)
+    assert set(first.cursor) == {"etag", "modified"}
+    assert again == Fetched([], first.cursor)
+    assert site.requests[1].headers["If-None-Match"] == first.cursor["etag"]
+    assert site.requests[1].headers["If-Modified-Since"] == first.cursor["modified"]
+
+
+def test_a_feed_that_grew_brings_the_new_post_too(site: FeedStandIn, rss: RssSource) -> None:
+    url = site.publish("news", [("One", "First.")])
+    cursor = rss.fetch(url, "", {}).cursor
+    site.publish("news", [("Two", "Second.")])
+    assert [post.title for post in rss.fetch(url, "", cursor).posts] == ["Two", "One"]
+
+
+def test_a_page_is_no_feed_but_its_feed_is_named(site: FeedStandIn, rss: RssSource) -> None:
+    with pytest.raises(NeedsHuman, match=f"Its feed is {site.url}/feed/news.xml"):
+        rss.fetch(f"{site.url}/page", "", {})
+    with pytest.raises(NeedsHuman, match="Give the address of its RSS or Atom feed"):
+        rss.fetch(f"{site.url}/plain-page", "", {})
+
+
+def test_an_empty_answer_is_tried_again_later() -> None:
+    with pytest.raises(Retry, match="empty answer"):
+        read(b" \n")
+
+
+LAUGHS = b'<?xml version="1.0"?><!DOCTYPE r [<!ENTITY a "ha"><!ENTITY b "&a;&a;">]>'
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        LAUGHS + RSS + b"&b;</channel></rss>",
+        (LAUGHS + RSS).decode().encode("utf-16"),
+        RSS + b"<item " + b" ".join(b'a%d=""' % n for n in range(120_000)) + b"/></channel></rss>",
+        RSS + b"<item>" * 800_000,
+    ],
+    ids=["entities", "entities-in-utf-16", "attributes", "nesting"],
+)
+def test_a_document_made_to_hurt_is_refused_and_the_worker_lives(body: bytes) -> None:
+    with pytest.raises(NeedsHuman, match=r"site\.example cannot be read safely"):
+        read(body)
+
+
+def test_a_plain_doctype_is_no_reason_to_refuse() -> None:
+    doctype = b'<!DOCTYPE rss PUBLIC "-//Netscape Communications//DTD RSS 0.91//EN" "rss-0.91.dtd">'
+    item = b"<item><title>Old but good</title></item></channel></rss>"
+    [post] = read(doctype + RSS.replace(b"2.0", b"0.91") + item)
+    assert post.title == "Old but good"
+
+
+@pytest.mark.parametrize(
+    ("typed", "locator"),
+    [
+        ("example.org/feed", "https://example.org/feed"),
+        (" HTTP://Example.ORG/Feed?A=b#top ", "http://example.org/Feed?A=b"),
+        ("example.org:8080/x", "https://example.org:8080/x"),
+        ("//example.org", "https://example.org/"),
+        ("feed://example.org/rss", "https://example.org/rss"),
+        ("feed:https://example.org/rss", "https://example.org/rss"),
+        ("https://example.org:443", "https://example.org/"),
+        ("bücher.example", "https://xn--bcher-kva.example/"),
+        ("http://127.0.0.1:9000/feed", "http://127.0.0.1:9000/feed"),
+    ],
+)
+def test_a_locator_has_one_form(rss: RssSource, typed: str, locator: str) -> None:
+    assert rss.clean_locator(typed) == locator
+    assert rss.clean_locator(locator) == locator
+
+
+@pytest.mark.parametrize(
+    "typed",
+    ["", "  ", "ftp://example.org/", "javascript:alert(1)", "mailto:a@example.org", "two words",
+     "https://user:word@example.org/", "https://", "http://[::1", "x" * 2001, "file:///etc/passwd"],
+)  # fmt: skip
+def test_a_locator_that_is_no_web_address_is_refused_with_a_reason(
+    rss: RssSource, typed: str
+) -> None:
+    with pytest.raises(Invalid, match=r"^locator: .+\.$"):
+        rss.clean_locator(typed)
+
+
+def test_the_stand_in_has_as_many_stories_as_asked_for_and_none_is_like_another(
+    site: FeedStandIn, rss: RssSource
+) -> None:
+    names = ("one", "two", "a", "b")
+    fetched = [rss.fetch(site.publish_distinct(name, 25), "", {}).posts for name in names]
+    assert [len(posts) for posts in fetched] == [25] * 4
+    titles = list(enumerate(post.title for posts in fetched for post in posts))
+    for number, title in titles:
+        assert nearest(title, [other for other in titles if other[0] != number]) is None
+    assert all(post.url and post.body.count(". ") == 2 for posts in fetched for post in posts)
+
+
+def test_hundreds_of_invented_headlines_stay_apart() -> None:
+    titles = [distinct(name, index)[0] for name in "abcdef" for index in range(60)]
+    assert len(set(titles)) == len(titles)
+    assert not any(nearest(one, [(0, other)]) for one, other in combinations(titles[:150], 2))
