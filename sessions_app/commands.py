@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar, overload
 
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
@@ -54,31 +54,43 @@ class Call:
         return self.session
 
 
+R = TypeVar("R")
+
+
 @dataclass(frozen=True, slots=True)
-class Command:
+class Command(Generic[R]):
+    """A command: its name, its payload type, the function that does it, and its meaning."""
+
     name: str
     payload: type[BaseModel]
-    function: Callable[[Call], Any]
+    function: Callable[[Call], R]
     meaning: str
 
 
-_registry: dict[str, Command] = {}
+_registry: dict[str, Command[Any]] = {}
 
 
 def register(
-    name: str, payload: type[BaseModel], function: Callable[[Call], Any], meaning: str
+    command: Command[Any] | str,
+    payload: type[BaseModel] | None = None,
+    function: Callable[[Call], Any] | None = None,
+    meaning: str = "",
 ) -> None:
-    """Make a command known, from the ``register()`` of the module that has its function."""
-    if name in _registry:
-        raise ValueError(f"two commands are called {name}")
-    _registry[name] = Command(name, payload, function, meaning)
+    """Add a command to the registry; called by ``register()`` of the module that defines it."""
+    if isinstance(command, str):
+        assert payload is not None
+        assert function is not None
+        command = Command(command, payload, function, meaning)
+    if command.name in _registry:
+        raise ValueError(f"two commands are called {command.name}")
+    _registry[command.name] = command
 
 
 def known(name: str) -> bool:
     return name in _registry
 
 
-def all_commands() -> list[Command]:
+def all_commands() -> list[Command[Any]]:
     return [_registry[name] for name in sorted(_registry)]
 
 
@@ -99,10 +111,18 @@ def sentence_of(error: ValidationError) -> str:
 on_done: Topic[[Session, User]] = Topic("command.done", "A person's command had its effect.")
 
 
-def run(name: str, actor: User, session: Session | None, data: Any) -> Any:
-    """Run a command in one transaction; ``data`` is its payload or the plain dict of it."""
-    command = _registry[name]
-    payload = data if isinstance(data, command.payload) else parse(name, data)
+@overload
+def run(command: Command[R], actor: User, session: Session | None, data: Any) -> R: ...
+@overload
+def run(command: str, actor: User, session: Session | None, data: Any) -> Any: ...
+def run(command: Command[Any] | str, actor: User, session: Session | None, data: Any) -> Any:
+    """Run a command in one transaction.
+
+    ``command`` is the command or its registered name; ``data`` is its payload or the dict of it.
+    """
+    if isinstance(command, str):
+        command = _registry[command]
+    payload = data if isinstance(data, command.payload) else parse(command.name, data)
     with transaction.atomic():
         found = command.function(Call(actor, session, payload))
         touched = session or (found if isinstance(found, Session) else None)

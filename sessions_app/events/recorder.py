@@ -48,11 +48,14 @@ _topics: dict[str, Topic[[Session, Mapping[str, Any]]]] = {}
 # Types the audience may see too; its frames hold the payload's "public" part and nothing else.
 _public_types: set[str] = set()
 _types: dict[str, str] = {}
+_payload_types: dict[str, type] = {}
 
 
-def declare(type_: str, meaning: str, *, public: bool = False) -> str:
-    """Make an event type known, with its meaning for the docs; returns the type."""
+def declare(type_: str, meaning: str, payload: type | None = None, *, public: bool = False) -> str:
+    """Declare an event type with its meaning and the TypedDict of its payload; returns the type."""
     _types[type_] = meaning
+    if payload is not None:
+        _payload_types[type_] = payload
     if public:
         _public_types.add(type_)
     return type_
@@ -69,6 +72,11 @@ def on(type_: str) -> Topic[[Session, Mapping[str, Any]]]:
 
 def types() -> dict[str, str]:
     return dict(sorted(_types.items()))
+
+
+def payload_types() -> dict[str, type]:
+    """The TypedDict of each event type's payload."""
+    return dict(sorted(_payload_types.items()))
 
 
 def public_types() -> frozenset[str]:

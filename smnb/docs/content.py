@@ -92,7 +92,7 @@ def _desk() -> dict[str, Any]:
     }
 
 
-def _offered() -> list[Command]:
+def _offered() -> list[Command[Any]]:
     """Returns the commands that a plan of the producer may contain."""
     return [each for each in all_commands() if each.name in plans.ALLOWED]
 
