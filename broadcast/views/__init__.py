@@ -1,1 +1,0 @@
-"""Pages: the owned object, a form, one command, a template."""

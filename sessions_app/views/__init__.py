@@ -1,1 +1,0 @@
-"""Pages of the account that need nothing but this app."""

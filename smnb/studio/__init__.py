@@ -1,1 +1,0 @@
-"""What `make run` starts and looks after: the embedded Redis, the web process, workers, sweeper."""

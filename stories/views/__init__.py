@@ -1,1 +1,0 @@
-"""Pages: the owned object, a form, one domain function, a template."""
