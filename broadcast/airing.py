@@ -36,7 +36,7 @@ STANDARD_PACE = 150
 
 def changed(story: Story) -> None:
     """Tell whoever follows stories, before the event is recorded."""
-    on_change.tell(story)
+    on_change.send(story)
 
 
 def seconds_on_air(words: int, pace: int) -> int:
@@ -129,7 +129,7 @@ def finish(claim: Claim) -> None:
         "session", "story__post__source", "story__thread", "run__session"
     ).get(pk=int(claim.subject))
     with transaction.atomic():
-        claim.done()
+        claim.complete()
         run = live_run(claim.session)
         _end(airing, steps.now())
         go_on(run)
@@ -185,9 +185,9 @@ def go_on(run: Broadcast | None) -> None:
     """Put on air what may air now, and wake the host; nothing while no run is live."""
     if run is not None:
         air_next(run)
-        steps.hasten(run.session, orchestrator.NARRATE, run.pk)
+        steps.run_now(run.session, orchestrator.NARRATE, run.pk)
 
 
 def register() -> None:
     steps.register(Kind(orchestrator.FINISH_AIRING, "control", finish))
-    orchestrator.on_leaving_air(cut)
+    orchestrator.on_leaving_air.subscribe(cut)

@@ -120,7 +120,7 @@ def transition(
         run = Broadcast.objects.select_related("session").get(pk=run.pk)
         seconds = _leave_air(run, at) if before == State.LIVE else 0
         if after == State.IDLE:
-            on_rest.tell(run)
+            on_rest.send(run)
         event = recorder.record(
             run.session, STATE, _event(run, before, cause), on_air_seconds=seconds
         )
@@ -142,7 +142,7 @@ def _event(run: Broadcast, before: str, cause: str) -> dict[str, Any]:
 
 
 def _leave_air(run: Broadcast, at: datetime) -> int:
-    on_leaving_air.tell(run, at)
+    on_leaving_air.send(run, at)
     return round((at - run.live_at).total_seconds()) if run.live_at else 0
 
 
@@ -217,7 +217,7 @@ def settle(run: Broadcast) -> Broadcast:
     if run.state != State.STOPPING or steps.leased(run.session_id).exists():
         return run
     open_usage = TokenUsage.objects.filter(session_id=run.session_id, state__in=TokenUsage.OPEN)
-    of_run = open_usage.exclude(step__kind__in=steps.outliving())
+    of_run = open_usage.exclude(step__kind__in=steps.outliving_kinds())
     return run if of_run.exists() else transition(run, Cause.STOPPED)
 
 
@@ -360,7 +360,7 @@ def register() -> None:
     sessions.veto_archiving(_refuse_archiving)
     sessions.spare(active_sessions)
     chain.before_join(_hold_run)
-    chain.on_join(_note_run)
+    chain.on_join.subscribe(_note_run)
     chain.on_recover(_recover_head)
     status.register_check(_runs_agree)
     for model in (AILink, AITransition):

@@ -61,7 +61,7 @@ def _queued(session: Session) -> int:
 def _rest(claim: Claim, source: Source) -> None:
     """Back-pressure: a full queue slows the reading; nothing is dropped."""
     with transaction.atomic():
-        claim.again(steps.now() + 2 * interval())
+        claim.reschedule(steps.now() + 2 * interval())
         note = f"The queue holds {queue.QUEUE_LIMIT} posts; reading goes on when some are told."
         _set_health(source, health=Health.WAITING, note=note, paused_until=None)
 
@@ -72,9 +72,9 @@ def _store(claim: Claim, run: Broadcast, source: Source, fetched: Fetched) -> No
         log.info("fetched", source=source.pk, posts=len(fetched.posts))
     with transaction.atomic():
         if fetched.exhausted:
-            claim.done()
+            claim.complete()
         else:
-            claim.again(max(at + interval(), fetched.not_before or at))
+            claim.reschedule(max(at + interval(), fetched.not_before or at))
         orchestrator.hold_fast(run)
         added = queue.add(source, fetched.posts, at)
         trends.read(source, added.posts)
@@ -123,7 +123,7 @@ def _tell(source: Source, before: tuple[str, str]) -> None:
 
 
 def wake_host(run: Broadcast) -> None:
-    steps.hasten(run.session, orchestrator.NARRATE, run.pk)
+    steps.run_now(run.session, orchestrator.NARRATE, run.pk)
 
 
 def _report(claim: Claim, source: Source, error: SmnbError) -> None:
@@ -133,7 +133,7 @@ def _report(claim: Claim, source: Source, error: SmnbError) -> None:
     health = Health.FAILED if isinstance(error, NeedsHuman) else Health.PAUSED
     log.warning("source_in_trouble", source=source.pk, code=error.code)
     with transaction.atomic():
-        claim.again(until)
+        claim.reschedule(until)
         _set_health(
             source, health=health, note=error.sentence, paused_until=until,
             failures=source.failures + 1, last_polled_at=at,

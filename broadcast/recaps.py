@@ -95,7 +95,7 @@ def make(claim: Claim) -> None:
     ledger = SessionLedger(claim, purpose)
     filed = _by_model(claim, ledger, stories, by_rule(run, stories))
     with transaction.atomic():
-        claim.done()
+        claim.complete()
         recap = Recap.objects.create(
             session=claim.session, run=run, link=ledger.link or _join(run, filed), **asdict(filed)
         )
@@ -215,5 +215,5 @@ def payload(recap: Recap) -> dict[str, Any]:
 
 
 def register() -> None:
-    orchestrator.on_rest(arrange)
+    orchestrator.on_rest.subscribe(arrange)
     steps.register(Kind(RECAP, "drafting", make, _gave_up, outlives_run=True))

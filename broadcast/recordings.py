@@ -48,7 +48,7 @@ def make(claim: Claim) -> None:
             media_type=NDJSON, note=f"What happened in broadcast {run.number}",
         )  # fmt: skip
         with transaction.atomic():
-            claim.done()
+            claim.complete()
             artifacts.enter(row)
     except Conflict as error:
         _say_unkept(claim, run, error.sentence)
@@ -102,7 +102,7 @@ def again(session: Session, number: int) -> Broadcast:
 
 def _say_unkept(claim: Claim, run: Broadcast, reason: str) -> None:
     with transaction.atomic():
-        claim.done()
+        claim.complete()
         _say(run, reason)
 
 
@@ -128,6 +128,6 @@ def _again(call: Call) -> Broadcast:
 
 
 def register() -> None:
-    orchestrator.on_rest(arrange)
+    orchestrator.on_rest.subscribe(arrange)
     steps.register(Kind(RECORD, "producer", make, _gave_up, outlives_run=True))
     commands.register("recording.make", RunNumber, _again, "Record a finished run.")

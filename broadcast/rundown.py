@@ -79,7 +79,7 @@ def _change(
         post.refresh_from_db()
         claims.record(post, queue)
         if run is not None:
-            steps.hasten(session, orchestrator.NARRATE, run.pk)
+            steps.run_now(session, orchestrator.NARRATE, run.pk)
     return post
 
 

@@ -132,7 +132,7 @@ def _resume(run: Broadcast, session: Session) -> None:
     """Narration that waits for money goes on at once when there is some."""
     if run.hold and run.hold["code"] == "budget" and not ledger.over_budget(session):
         orchestrator.set_hold(run, None)
-        steps.hasten(session, orchestrator.NARRATE, run.pk)
+        steps.run_now(session, orchestrator.NARRATE, run.pk)
 
 
 def clone(call: Call) -> Session:

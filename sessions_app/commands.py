@@ -127,7 +127,7 @@ def run(command: Command[Any] | str, actor: User, session: Session | None, data:
         found = command.function(Call(actor, session, payload))
         touched = session or (found if isinstance(found, Session) else None)
         if touched is not None:
-            on_done.tell(touched, actor)
+            on_done.send(touched, actor)
         return found
 
 

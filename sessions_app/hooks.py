@@ -1,7 +1,7 @@
-"""The bus: what happens in one place, and who hears of it elsewhere, in the same transaction.
+"""Topics: how a higher package subscribes to what a lower package does, in the same transaction.
 
-A topic is declared where the thing happens and subscribed to in the ``register()`` of whoever wants
-to hear of it; so the lower module need not know the higher one. Whoever raises undoes it all.
+The lower module declares a topic and sends it. A higher module subscribes in its ``register()``, so
+that the lower one need not import it. A subscriber that raises undoes the whole transaction.
 """
 
 from __future__ import annotations
@@ -13,30 +13,31 @@ P = ParamSpec("P")
 
 
 class Topic(Generic[P]):
-    """Something that happens. Call it with a function to subscribe; ``tell`` calls them all."""
+    """Calls its subscribers, in the order in which they subscribed, whenever it is sent."""
 
     def __init__(self, name: str, meaning: str) -> None:
         self.name = name
         self.meaning = meaning
-        self._heard_by: list[Callable[P, object]] = []
+        self._subscribers: list[Callable[P, object]] = []
         _topics[name] = self
 
-    def __call__(self, function: Callable[P, object]) -> None:
-        """Have ``function`` called whenever it happens, after those that subscribed before."""
-        self._heard_by.append(function)
+    def subscribe(self, function: Callable[P, object]) -> None:
+        """Call ``function`` whenever the topic is sent, after the earlier subscribers."""
+        self._subscribers.append(function)
 
-    def tell(self, *args: P.args, **kwargs: P.kwargs) -> None:
-        for function in self._heard_by:
+    def send(self, *args: P.args, **kwargs: P.kwargs) -> None:
+        """Call all subscribers with these arguments."""
+        for function in self._subscribers:
             function(*args, **kwargs)
 
-    def listeners(self) -> list[str]:
-        """The modules that hear of it, in the order in which they do."""
-        return [function.__module__ for function in self._heard_by]
+    def subscribers(self) -> list[str]:
+        """Return the modules that subscribed, in the order in which they are called."""
+        return [function.__module__ for function in self._subscribers]
 
 
 _topics: dict[str, Topic[...]] = {}
 
 
 def topics() -> list[Topic[...]]:
-    """All that somebody hears of, by name."""
-    return [topic for _, topic in sorted(_topics.items()) if topic.listeners()]
+    """Return the topics that have subscribers, by name."""
+    return [topic for _, topic in sorted(_topics.items()) if topic.subscribers()]

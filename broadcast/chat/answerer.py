@@ -81,7 +81,7 @@ def answer(claim: Claim) -> None:
     """Answer one question, after all that were asked before it."""
     if _comes_later(claim):
         with transaction.atomic():
-            claim.again(steps.now() + TURN)
+            claim.reschedule(steps.now() + TURN)
         return
     question = _question(claim)
     known = facts.gather(question.session, question.text)
@@ -165,7 +165,7 @@ def _keep(turn: Turn, reply: Reply, model: str) -> None:
     with transaction.atomic():
         # The run before the step, the chain and the counters, as everywhere.
         airing.live_run(session)
-        turn.claim.done()
+        turn.claim.complete()
         proposal = plans.proposed(session, reply.wanted)
         said = clean_text(f"{reply.text}\n\n{proposal.note}".strip(), conversation.MOST_TEXT)
         message = Message.objects.create(

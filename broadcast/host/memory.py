@@ -226,7 +226,7 @@ def compact(claim: Claim) -> None:
     ledger = SessionLedger(claim, Purpose(source=Source.COMPACTION, context_head=said.head))
     text = (_by_model(claim, ledger, said) if said.stories else "") or by_rule(said)
     with transaction.atomic():
-        claim.done()
+        claim.complete()
         chain.sum_up(ledger.link or _join(claim.session, said, text), text)
 
 
@@ -281,5 +281,5 @@ def by_rule(said: Said) -> str:
 
 
 def register() -> None:
-    chain.on_join(keep_small)
+    chain.on_join.subscribe(keep_small)
     steps.register(Kind(COMPACT, "drafting", compact, _gave_up, outlives_run=True))

@@ -55,7 +55,7 @@ def narrate(claim: Claim) -> None:
         with transaction.atomic():
             # Before the step is armed: a stop that came first has cancelled what was pending.
             orchestrator.hold_fast(run)
-            claim.again(_next_round(run))
+            claim.reschedule(_next_round(run))
             airing.air_next(run)
         return
     post = _claim_post(run, claim)
@@ -87,7 +87,7 @@ def _claim_post(run: Broadcast, claim: Claim) -> SourcePost | None:
         orchestrator.hold_fast(run)
         post = queue.claim_best(claim)
         if post is None:
-            claim.again(steps.now() + IDLE)
+            claim.reschedule(steps.now() + IDLE)
             return None
         claims.record(post, queue=-1)
     log.info("claimed", post=post.pk, source=post.source_id, attempt=post.attempts)
@@ -100,7 +100,7 @@ def _tell(run: Broadcast, claim: Claim, post: SourcePost) -> None:
         source=chain.Source.NARRATION, run_number=run.number, context_head=memory.head, post=post
     )
     ledger = usage_ledger.SessionLedger(claim, purpose)
-    claim.wanted = partial(orchestrator.on_air, run)
+    claim.still_needed = partial(orchestrator.on_air, run)
     narrator = narrator_for(run.session, ledger, claim.lost)
     if narrator.origin != Story.Origin.MODEL and run.session.model != EXTRACTIVE:
         _say_once(run, "no_key", _NO_KEY)
@@ -145,9 +145,9 @@ def _pass_over(run: Broadcast, claim: Claim, post: SourcePost, error: SmnbError)
         try:
             orchestrator.hold_fast(run)
         except StaleClaim:
-            claim.done()
+            claim.complete()
         else:
-            claim.again(steps.now())
+            claim.reschedule(steps.now())
         claims.settle(claim, post, SourcePost.State.FAILED, error.sentence)
         recorder.say(run.session, "host", f"“{post.title[:120]}”: {error.sentence}", error.code)
 
@@ -167,7 +167,7 @@ def _hold(run: Broadcast, claim: Claim, error: SmnbError) -> None:
         # The run before the step and the counters, as everywhere: no two writers can block each
         # other, and no step is armed behind the back of a stop.
         orchestrator.hold_fast(run)
-        claim.again(until, error=error.sentence)
+        claim.reschedule(until, error=error.sentence)
         if run.hold is None or run.hold["code"] != error.code:
             recorder.say(run.session, "host", error.sentence, error.code)
         orchestrator.set_hold(run, hold)
@@ -180,7 +180,7 @@ def _keep(run: Broadcast, claim: Claim, told: Told, ledger: usage_ledger.Session
             # The run, then the step, then the counters, as everywhere. The round may come too early
             # for what is put on air below; it then waits for its end.
             orchestrator.hold_fast(run)
-            claim.again(_next_round(run) if run.session.pace else steps.now())
+            claim.reschedule(_next_round(run) if run.session.pace else steps.now())
             if not queue.settle(told.post, claim, SourcePost.State.TOLD):
                 raise StaleClaim("The post was given to somebody else.")
             story = narration.store(run, told, ledger)
@@ -208,5 +208,5 @@ def _too_late(claim: Claim, post: SourcePost, narration: Narration) -> None:
 
 
 def register() -> None:
-    orchestrator.on_leaving_air(claims.free_waiting)
+    orchestrator.on_leaving_air.subscribe(claims.free_waiting)
     steps.register(Kind(orchestrator.NARRATE, "host", narrate, claims.gave_up))

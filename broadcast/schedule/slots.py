@@ -179,7 +179,7 @@ def turn(claim: Claim) -> None:
             again = _go_on(slot)
         Slot.objects.filter(pk=slot.pk).update(note=slot.note, run=slot.run)
         due = calendar.next_turn(slot, at)[0]
-        claim.again(min(due, at + again) if again else due)
+        claim.reschedule(min(due, at + again) if again else due)
         _record(claim.session)
         log.info("slot_turned", slot=slot.pk, inside=window is not None, note=slot.note)
 

@@ -78,7 +78,7 @@ def assemble(claim: Claim) -> None:
     if not stories:
         _withdraw(run)
     elif not (_speak(claim, stories) and _join(claim, run, stories)):
-        claim.again(steps.now())
+        claim.reschedule(steps.now())
 
 
 def _wanted(run: Broadcast) -> bool:
@@ -145,7 +145,7 @@ def _replace(
             aired = locked.filter(state=Story.State.AIRED).order_by("pk")
             if set(aired.values_list("pk", "version")) != said:
                 return False
-            claim.done()
+            claim.complete()
             episode = _episode(run)
             Episode.objects.filter(pk=episode.pk).update(**made)
             episode_artifacts.follow(run.session)
@@ -178,5 +178,5 @@ def _gave_up(claim: Claim, _error: SmnbError | None) -> None:
 
 def register() -> None:
     steps.register(Kind(EPISODE, "producer", assemble, _gave_up, outlives_run=True))
-    airing.on_change(changed)
-    orchestrator.on_rest(ended)
+    airing.on_change.subscribe(changed)
+    orchestrator.on_rest.subscribe(ended)

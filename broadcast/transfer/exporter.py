@@ -72,7 +72,7 @@ def work(claim: Claim) -> None:
     try:
         if "whole" not in transfer.cursor:
             _write(claim, transfer)
-            claim.again(steps.now())
+            claim.reschedule(steps.now())
         else:
             _keep(claim, transfer)
     except StaleClaim:
@@ -136,7 +136,7 @@ def _keep(claim: Claim, transfer: Transfer) -> None:
     transfer.artifact = _kept(transfer) or _artifact(transfer)
     transfer.done = transfer.total
     with transaction.atomic():
-        claim.done()
+        claim.complete()
         transfers.settle(transfer, State.READY)
     aside(transfer).unlink(missing_ok=True)
 
@@ -164,7 +164,7 @@ def _artifact(transfer: Transfer) -> Artifact:
 
 def _fail(claim: Claim, transfer: Transfer, sentence: str) -> None:
     with transaction.atomic():
-        claim.done()
+        claim.complete()
         transfers.settle(transfer, State.FAILED, sentence)
     aside(transfer).unlink(missing_ok=True)
 

@@ -140,7 +140,7 @@ def _take_in(transfer: Transfer, path: Path, limits: Limits, claim: Claim | None
                 with transaction.atomic():
                     _bring_in(taking, transfer)
                     if claim is not None:
-                        claim.again(steps.now())
+                        claim.reschedule(steps.now())
         except (IntegrityError, DataError):
             raise Invalid("The rows of the archive do not fit each other.") from None
         undo.pop_all()
@@ -192,7 +192,7 @@ def _finish(transfer: Transfer, claim: Claim | None = None) -> None:
     trends.rebuild(transfer.session)
     with transaction.atomic():
         if claim is not None:
-            claim.done()
+            claim.complete()
         transfers.settle(transfer, State.READY)
 
 
@@ -200,7 +200,7 @@ def _refuse(transfer: Transfer, sentence: str, claim: Claim | None = None) -> No
     """Nothing came in: say why, and let the archive be brought again."""
     with transaction.atomic():
         if claim is not None:
-            claim.done()
+            claim.complete()
         Session.objects.filter(pk=transfer.session_id).update(imported_id="")
         transfers.settle(transfer, State.FAILED, sentence)
 

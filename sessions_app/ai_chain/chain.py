@@ -85,7 +85,7 @@ def join(session: Session, operation: Operation) -> AILink:
         session=session, old=head, new=link, source=link.source, run_number=link.run_number
     )
     _advance(chain, head, link)
-    on_join.tell(link, chain)
+    on_join.send(link, chain)
     return link
 
 

@@ -38,7 +38,7 @@ BACKOFF = (2, 5, 15, 30, 60, 120, 300)
 class Claim:
     """A step that this process holds.
 
-    The heartbeat sets ``lost`` when somebody else has the step, or when ``wanted`` says that its
+    The heartbeat sets ``lost`` when somebody else has the step, or when ``still_needed`` says that its
     result is of no use any more.
     """
 
@@ -46,7 +46,7 @@ class Claim:
     epoch: int
     settled: bool = False
     lost: threading.Event = field(default_factory=threading.Event)
-    wanted: Callable[[], bool] = lambda: True
+    still_needed: Callable[[], bool] = lambda: True
 
     @property
     def session(self) -> Session:
@@ -64,11 +64,11 @@ class Claim:
         if self.lost.is_set():
             raise StaleClaim("The step was taken over, or is not wanted any more.")
 
-    def done(self) -> None:
+    def complete(self) -> None:
         """End the step; call it inside the transaction that holds the step's effect."""
         self._settle(state=Step.State.DONE, last_error="")
 
-    def again(self, due_at: datetime, *, error: str = "") -> None:
+    def reschedule(self, due_at: datetime, *, error: str = "") -> None:
         """Arm the same step once more; inside the transaction that holds its effect."""
         attempts = F("attempts") if error else 0
         self._settle(
@@ -104,7 +104,7 @@ class Kind:
 
 
 _kinds: dict[str, Kind] = {}
-on_takeover = Topic[[Claim]]("step.claimed", "A worker claimed a step; see what was left of it.")
+on_claimed = Topic[[Claim]]("step.claimed", "A worker claimed a step; see what was left of it.")
 
 
 def register(kind: Kind) -> None:
@@ -144,7 +144,7 @@ def enqueue(session: Session, kind: str, subject: object, due_at: datetime | Non
     return step
 
 
-def hasten(session: Session, kind: str, subject: object) -> None:
+def run_now(session: Session, kind: str, subject: object) -> None:
     """Make the pending step due now."""
     pending = Step.objects.filter(
         session=session, kind=kind, subject=str(subject), state=Step.State.PENDING
@@ -153,13 +153,13 @@ def hasten(session: Session, kind: str, subject: object) -> None:
         poke_after_commit(pending.get())
 
 
-def outliving() -> list[str]:
+def outliving_kinds() -> list[str]:
     """The kinds that belong to a session and not to its run."""
     return [each.name for each in _kinds.values() if each.outlives_run]
 
 
 def _of_runs() -> QuerySet[Step]:
-    return Step.objects.exclude(kind__in=outliving())
+    return Step.objects.exclude(kind__in=outliving_kinds())
 
 
 def cancel_pending(session: Session) -> int:
@@ -212,7 +212,7 @@ def claim(step_id: int) -> Claim | None:
             return None
         step = Step.objects.select_related("session").get(pk=step_id)
         held = Claim(step, step.epoch)
-        on_takeover.tell(held)
+        on_claimed.send(held)
         return held
 
 
@@ -225,7 +225,7 @@ def heartbeat(held: Claim) -> Iterator[None]:
         while not stop.wait(HEARTBEAT_SECONDS):
             try:
                 close_old_connections()
-                kept = held._mine().update(lease_until=Now() + LEASE) and held.wanted()
+                kept = held._mine().update(lease_until=Now() + LEASE) and held.still_needed()
             except DatabaseError as error:
                 # The next beat tells whether the step is still ours.
                 log.warning("heartbeat_failed", error=type(error).__name__)
@@ -263,7 +263,7 @@ def _handle(held: Claim, kind: Kind) -> None:
     try:
         kind.handler(held)
         if not held.settled:
-            held.done()
+            held.complete()
     except StaleClaim:
         _let_go(held)
     except WaitUntil as error:
@@ -279,7 +279,7 @@ def _handle(held: Claim, kind: Kind) -> None:
 def _let_go(held: Claim) -> None:
     """Whatever the handler worked for is over; end the step too, if it is still ours to end."""
     try:
-        held.done()
+        held.complete()
     except StaleClaim:
         log.info("step_taken_over")
 
@@ -292,7 +292,7 @@ def _postpone(held: Claim, until: datetime, error: SmnbError) -> None:
     log.warning("step_postponed", code=error.code, sentence=error.sentence)
     try:
         with transaction.atomic():
-            held.again(until, error=error.sentence)
+            held.reschedule(until, error=error.sentence)
     except StaleClaim:
         log.info("step_taken_over")
 
@@ -303,7 +303,7 @@ def _after_bug(held: Claim, kind: Kind) -> None:
             _give_up(held, kind, None)
         else:
             with transaction.atomic():
-                held.again(
+                held.reschedule(
                     now() + backoff(held.step.attempts), error="A fault of ours; see the log."
                 )
     except StaleClaim:

@@ -163,7 +163,7 @@ def record(
     if type_ not in _types:
         raise ValueError(f"undeclared event type: {type_}")
     if type_ in _topics:
-        _topics[type_].tell(session, payload)
+        _topics[type_].send(session, payload)
     stats = _take(session.pk, counters, story_at)
     at = timezone.now()
     if extra.moments is None:

@@ -329,4 +329,4 @@ def register() -> None:
     commands.register(
         "artifact.drop", ArtifactId, lambda call: drop(_of(call)), "Remove a file of the session."
     )
-    recorder.on(KEPT)(warn)
+    recorder.on(KEPT).subscribe(warn)

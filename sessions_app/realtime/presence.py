@@ -40,7 +40,7 @@ def _tell(topic: Topic[[Session, User]], grant: Grant) -> None:
     try:
         with transaction.atomic():
             session = Session.objects.get(pk=grant.session_id)
-            topic.tell(session, User.objects.get(pk=grant.user_id))
+            topic.send(session, User.objects.get(pk=grant.user_id))
     except DatabaseError as error:
         log.warning("connection_not_noted", error=type(error).__name__)
 
@@ -60,4 +60,4 @@ def people(session: Session) -> Sequence[Participant]:
 
 def register() -> None:
     for topic in (commands.on_done, on_open, on_close):
-        topic(seen)
+        topic.subscribe(seen)

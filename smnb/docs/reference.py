@@ -213,7 +213,7 @@ def endpoints() -> list[Endpoint]:
 
 def topics() -> list[tuple[str, str, list[str]]]:
     """Returns the name, the meaning and the subscribing modules of each hook."""
-    return [(topic.name, topic.meaning, topic.listeners()) for topic in hooks.topics()]
+    return [(topic.name, topic.meaning, topic.subscribers()) for topic in hooks.topics()]
 
 
 def audit_names() -> list[tuple[str, str]]:

@@ -164,7 +164,7 @@ def _change(call: Call, rows: QuerySet[Draft], changes: dict[str, Any], refusal:
             raise Conflict(refusal, state=draft.state)
         if changes.get("state") == State.RUNNING:
             steps.enqueue(draft.session, TURN, draft.pk)
-            steps.hasten(draft.session, TURN, draft.pk)
+            steps.run_now(draft.session, TURN, draft.pk)
         drafts.changed(draft)
     return draft
 

@@ -83,7 +83,7 @@ def take_turn(claim: Claim) -> None:
     purpose = Purpose(
         source=chain.Source.DRAFT, context_head=prompts.context_head(draft, said), draft=draft
     )
-    claim.wanted = partial(_is_open, draft.pk)
+    claim.still_needed = partial(_is_open, draft.pk)
     work = Work(claim, draft, said, turn, purpose, SessionLedger(claim, purpose))
     try:
         done = _ask(work)
@@ -168,9 +168,9 @@ def _keep(work: Work, done: Done) -> None:
     with transaction.atomic():
         _advance(draft, following, getattr(handover, "title", ""), number)
         if following is None:
-            claim.done()
+            claim.complete()
         else:
-            claim.again(steps.now())
+            claim.reschedule(steps.now())
         link = _link(work, done)
         message = _message(work, handover, link, number)
         version = _version(work, handover, link, number) if text else None
@@ -265,9 +265,9 @@ def _look_again(work: Work) -> None:
     with transaction.atomic():
         rows = Draft.objects.select_for_update(no_key=True)
         if _goes_on(rows.get(pk=work.draft.pk)):
-            work.claim.again(steps.now())
+            work.claim.reschedule(steps.now())
         else:
-            work.claim.done()
+            work.claim.complete()
 
 
 def _trouble(work: Work, error: SmnbError) -> None:
@@ -284,10 +284,10 @@ def _trouble(work: Work, error: SmnbError) -> None:
         # The draft before the step, and both before the counters, as everywhere.
         marked = _mark(work.draft, state, error.sentence, error.code)
         if state == State.FAILED or marked is None:
-            work.claim.done()
+            work.claim.complete()
         else:
             counts = not isinstance(error, NeedsHuman)
-            work.claim.again(until, error=error.sentence if counts else "")
+            work.claim.reschedule(until, error=error.sentence if counts else "")
         if marked:
             drafts.changed(drafts.find(work.draft.session, work.draft.pk))
 

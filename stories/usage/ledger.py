@@ -316,5 +316,5 @@ def payload(row: TokenUsage) -> dict[str, Any]:
 
 
 def register() -> None:
-    steps.on_takeover(bound_abandoned)
+    steps.on_claimed.subscribe(bound_abandoned)
     sweeper.register(_bound_left_open)

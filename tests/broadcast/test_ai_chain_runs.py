@@ -255,7 +255,7 @@ def test_an_open_call_of_the_run_itself_keeps_it_from_rest(live: Broadcast) -> N
     claim = claimed(live.session)
     ledger = SessionLedger(claim, Purpose(source="narration"))
     attempt = ledger.reserve(model=MODEL, operation="narrate", max_tokens=800, input_upper=900)
-    claim.done()
+    claim.complete()
     run = orchestrator.stop(live.session, None)
     assert run.state == State.STOPPING
     attempt.close(Close(state="final", counts=Counts(input=1, output=1), model=MODEL))

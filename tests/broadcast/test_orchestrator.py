@@ -172,7 +172,7 @@ def test_stop_leads_to_rest_from_every_state(session: Session, state: State) -> 
     steps.enqueue(session, "narrate", run.pk)
     assert press(session, "stop").state == State.IDLE
     waiting = Step.objects.filter(session=session, state="pending")
-    assert not waiting.exclude(kind__in=steps.outliving()).exists()
+    assert not waiting.exclude(kind__in=steps.outliving_kinds()).exists()
     assert sound()
 
 

@@ -79,7 +79,7 @@ def test_a_stopping_run_waits_for_its_leased_step(session: Session, go_live: GoL
     assert press(session, "stop").state == State.STOPPING
     sweeper.sweep()
     assert state_of(session) == State.STOPPING
-    held.done()
+    held.complete()
     sweeper.sweep()
     assert state_of(session) == State.IDLE
 

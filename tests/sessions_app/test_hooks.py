@@ -34,21 +34,21 @@ def own_topics(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recorder, "_topics", {})
 
 
-def test_subscribers_hear_in_their_order() -> None:
+def test_subscribers_are_called_in_their_order() -> None:
     heard: list[str] = []
-    topic: Topic[[str]] = Topic("test.spoken", "Somebody spoke.")
-    topic(lambda word: heard.append(f"first {word}"))
-    topic(lambda word: heard.append(f"then {word}"))
-    topic.tell("hello")
+    topic: Topic[[str]] = Topic("test.spoken", "A word was spoken.")
+    topic.subscribe(lambda word: heard.append(f"first {word}"))
+    topic.subscribe(lambda word: heard.append(f"then {word}"))
+    topic.send("hello")
     assert heard == ["first hello", "then hello"]
 
 
-def test_a_topic_nobody_hears_of_is_not_listed() -> None:
+def test_a_topic_without_subscribers_is_not_listed() -> None:
     topic: Topic[[]] = Topic("test.silent", "Nothing.")
     assert topic not in hooks.topics()
-    topic(lambda: None)
+    topic.subscribe(lambda: None)
     assert topic in hooks.topics()
-    assert topic.listeners() == [__name__]
+    assert topic.subscribers() == [__name__]
 
 
 def test_an_event_is_told_in_its_transaction_before_it_has_its_place(session: Session) -> None:
@@ -59,7 +59,7 @@ def test_an_event_is_told_in_its_transaction_before_it_has_its_place(session: Se
         assert connection.in_atomic_block
         recorder.say(about, "system", "I heard.")
 
-    recorder.on(recorder.SESSION_CHANGED)(answer)
+    recorder.on(recorder.SESSION_CHANGED).subscribe(answer)
     sessions.change(session, name="Evening")
     assert [(who.pk, what["session"]["name"]) for who, what in heard] == [(session.pk, "Evening")]
     last = SessionEvent.objects.filter(session=session).order_by("-seq")
@@ -70,7 +70,7 @@ def test_a_subscriber_that_fails_undoes_the_change(session: Session) -> None:
     def fail(_about: Session, _payload: Mapping[str, Any]) -> None:
         raise DatabaseError
 
-    recorder.on(recorder.SESSION_CHANGED)(fail)
+    recorder.on(recorder.SESSION_CHANGED).subscribe(fail)
     with pytest.raises(DatabaseError):
         sessions.change(session, name="Evening")
     assert Session.objects.get(pk=session.pk).name == "Morning"
@@ -127,14 +127,14 @@ def test_a_note_that_cannot_be_taken_costs_no_socket(
     def fail(*_: Any) -> None:
         raise DatabaseError
 
-    monkeypatch.setattr(presence.on_close, "_heard_by", [fail])
+    monkeypatch.setattr(presence.on_close, "_subscribers", [fail])
     presence.closed(Grant("login", "k", session.pk, session.owner_id))
     assert not Participant.objects.exists()
 
 
 def test_the_owner_is_told_once_that_files_come_near_to_their_quota(session: Session) -> None:
     Workspace.objects.create(pk=1, artifact_quota_mb=10)
-    recorder.on(artifacts.KEPT)(artifacts.warn)
+    recorder.on(artifacts.KEPT).subscribe(artifacts.warn)
     for size in (7_900_000, 200_000, 200_000):
         artifacts.keep(session, "files", "f", [b"x" * size], media_type="text/plain")
     message = Message.objects.get(session=session, code=artifacts.CODE)
@@ -144,7 +144,7 @@ def test_the_owner_is_told_once_that_files_come_near_to_their_quota(session: Ses
 
 def test_an_archive_counts_for_no_quota(session: Session) -> None:
     Workspace.objects.create(pk=1, artifact_quota_mb=10)
-    recorder.on(artifacts.KEPT)(artifacts.warn)
+    recorder.on(artifacts.KEPT).subscribe(artifacts.warn)
     for category, size in (("files", 8_000_000), ("archive", 50_000), ("archive", 50_000)):
         artifacts.keep(session, category, "f", [b"x" * size], media_type="text/plain")
     assert Message.objects.filter(session=session, code=artifacts.CODE).count() == 1

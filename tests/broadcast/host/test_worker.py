@@ -336,7 +336,7 @@ def test_a_round_that_fails_while_the_run_stops_arms_no_step(
     sweeper.sweep()
     best.refresh_from_db()
     assert (best.state, air(live)["state"]) == (state, "idle")
-    left = Step.objects.filter(state__in=Step.OPEN).exclude(kind__in=steps.outliving())
+    left = Step.objects.filter(state__in=Step.OPEN).exclude(kind__in=steps.outliving_kinds())
     assert not left.exists()
     assert list(audits.run()) == []
 

@@ -105,9 +105,9 @@ def test_a_leased_step_is_taken_over_only_after_its_lease(step: Step) -> None:
 @pytest.mark.parametrize(
     "settle",
     [
-        lambda claim: claim.done(),
+        lambda claim: claim.complete(),
         lambda claim: claim.fail("late"),
-        lambda claim: claim.again(steps.now()),
+        lambda claim: claim.reschedule(steps.now()),
     ],
 )
 def test_who_lost_the_step_can_settle_nothing(step: Step, settle: Callable[[Claim], None]) -> None:
@@ -126,7 +126,7 @@ def test_a_late_handler_ends_quietly_and_leaves_the_new_holder_alone(
     def too_slow(claim: Claim) -> None:
         expire(step)
         claimed(step)
-        claim.done()
+        claim.complete()
 
     does(too_slow)
     assert steps.run(step.pk)
@@ -281,7 +281,7 @@ def test_after_three_silent_deaths_the_step_is_given_up_unrun(
 def test_a_round_that_went_well_starts_the_count_of_attempts_anew(step: Step, does: Does) -> None:
     claimed(step)
     expire(step)
-    does(lambda claim: claim.again(steps.now()))
+    does(lambda claim: claim.reschedule(steps.now()))
     steps.run(step.pk)
     assert fresh(step).attempts == 0
 
@@ -298,11 +298,11 @@ def test_cancelling_ends_what_waits_and_leaves_what_is_leased(
     assert fresh(elsewhere).state == Step.State.PENDING
 
 
-def test_a_hastened_step_is_due_and_poked_at_once(
+def test_a_step_to_run_now_is_due_and_poked_at_once(
     session: Session, does: Does, poked: list[tuple[int, str]]
 ) -> None:
     later = steps.enqueue(session, PROBE, 1, steps.now() + timedelta(hours=1))
-    steps.hasten(session, PROBE, 1)
+    steps.run_now(session, PROBE, 1)
     assert poked == [(later.pk, "control")]
     assert steps.claim(later.pk) is not None
 

@@ -177,7 +177,7 @@ def leave_open(claim: Claim, seconds: int) -> None:
 
 def test_the_sweeper_bounds_what_was_left_open_by_a_step_that_waits(claim: Claim) -> None:
     leave_open(claim, seconds=31)
-    claim.again(steps.now() + timedelta(hours=1))
+    claim.reschedule(steps.now() + timedelta(hours=1))
     sweeper.sweep()
     assert (row().state, row().error) == ("bounded", "left_open")
     assert 0 < row().cost_lower < row().cost_upper
@@ -191,7 +191,7 @@ def test_the_sweeper_leaves_a_row_alone_that_may_still_be_closed(
 ) -> None:
     leave_open(claim, seconds)
     if not leased:
-        claim.done()
+        claim.complete()
     sweeper.sweep()
     assert row().state == "started"
 
