@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Any
 
 from broadcast import orchestrator
 from sessions_app.events import recorder
 from sessions_app.models import Session, SessionStats
-from sessions_app.sessions import PICO
+from sessions_app.money import decimal_string
 
 
 def figures(session: Session) -> dict[str, Any]:
     """The counters as they stand in the database now."""
     return recorder.figures(SessionStats.objects.get(session=session))
-
-
-def usd(pico: int) -> str:
-    """An amount in 10⁻¹² USD as a decimal string, exact."""
-    return f"{Decimal(pico) / PICO:.12f}".rstrip("0").rstrip(".")
 
 
 def stats(session: Session) -> dict[str, Any]:
@@ -31,9 +25,12 @@ def stats(session: Session) -> dict[str, Any]:
             "story_count", "total_tokens", "input_tokens", "output_tokens", "cache_read_tokens",
             "cache_write_tokens", "last_story_at", "feed", "queue",
         )},
-        "total_cost": usd(found["cost_lower"]),
-        "cache_saved": usd(found["cache_saved"]),
-        "cost_bounds": {"lower": usd(found["cost_lower"]), "upper": usd(found["cost_upper"])},
+        "total_cost": decimal_string(found["cost_lower"]),
+        "cache_saved": decimal_string(found["cache_saved"]),
+        "cost_bounds": {
+            "lower": decimal_string(found["cost_lower"]),
+            "upper": decimal_string(found["cost_upper"]),
+        },
         "avg_story_length": round(found["words"] / stories, 1) if stories else 0,
         "total_duration": found["narration_seconds"],
         "unpriced_calls": found["unpriced"],

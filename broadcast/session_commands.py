@@ -19,7 +19,7 @@ from sessions_app.background import steps
 from sessions_app.commands import Call, Nothing, Payload
 from sessions_app.errors import Conflict, StaleClaim
 from sessions_app.models import Session
-from sessions_app.sessions import PICO
+from sessions_app.money import from_usd, to_usd
 from stories.models import Source, Story
 from stories.sources import groups, service
 from stories.sources.service import SourceSpec
@@ -74,7 +74,7 @@ class StoryId(Payload):
 
 
 def pico(usd: Decimal | None) -> int | None:
-    return None if usd is None else int(usd * PICO)
+    return None if usd is None else from_usd(usd)
 
 
 def create(call: Call) -> Session:
@@ -218,7 +218,7 @@ def session_payload(session: Session) -> dict[str, Any]:
     """A session as its owner sees it, with the public address."""
     found = sessions.payload(session)
     budget = found.pop("budget")
-    usd = None if budget is None else str(Decimal(budget) / PICO)
+    usd = None if budget is None else str(to_usd(budget))
     return {**found, "budget_usd": usd, "watch_url": watch_url(session)}
 
 

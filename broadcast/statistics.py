@@ -13,9 +13,10 @@ from typing import Any
 
 from django.db.models import Sum
 
-from broadcast import figures, orchestrator
+from broadcast import orchestrator
 from broadcast.models import Broadcast
 from broadcast.states import State
+from sessions_app import money
 from sessions_app.background import steps
 from sessions_app.events import recorder, statistics
 from sessions_app.models import Bucket, Session, SessionStats, Tally
@@ -290,9 +291,9 @@ def _point_payload(point: Point) -> dict[str, Any]:
         "stories": point["story_count"],
         "posts": point["feed"],
         **{name: point[name] for name in PLAIN},
-        "cost_lower": figures.usd(point["cost_lower"]),
-        "cost_upper": figures.usd(point["cost_upper"]),
-        "cache_saved": figures.usd(point["cache_saved"]),
+        "cost_lower": money.decimal_string(point["cost_lower"]),
+        "cost_upper": money.decimal_string(point["cost_upper"]),
+        "cache_saved": money.decimal_string(point["cache_saved"]),
         "call_ms": _rounded(point.call_ms),
         "first_token_ms": _rounded(point.first_token_ms),
     }

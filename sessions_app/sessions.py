@@ -21,8 +21,6 @@ from sessions_app.files.storage import folder_name
 from sessions_app.models import Preferences, Session, SessionStats, Workspace
 from sessions_app.models.session import Person, new_watch_token
 
-PICO = 10**12
-
 SETTINGS = (
     "model", "personality", "verbosity", "pace", "language", "instructions", "control_mode",
 )  # fmt: skip

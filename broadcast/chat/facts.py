@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from decimal import Decimal
 from typing import Any, Protocol
 
 from broadcast import airing, orchestrator
@@ -17,7 +16,7 @@ from broadcast.host import memory
 from broadcast.host.memory import Memory
 from sessions_app.events import recorder
 from sessions_app.models import Session, SessionStats
-from sessions_app.sessions import PICO
+from sessions_app.money import dollars
 from stories import stories
 from stories.drafting import boards
 from stories.market.ngrams import EMPTY
@@ -90,20 +89,16 @@ def _settings(session: Session) -> dict[str, Any]:
     return {name: getattr(session, name) for name in names}
 
 
-def usd(pico: int) -> str:
-    return f"${Decimal(pico) / PICO:.4f}"
-
-
 def _figures(session: Session) -> dict[str, Any]:
     found = recorder.figures(SessionStats.objects.get(session=session))
     names = ("story_count", "words", "total_tokens", "feed", "queue", "messages", "unpriced")
     exact = found["cost_lower"] == found["cost_upper"]
-    cost = usd(found["cost_lower"])
+    cost = dollars(found["cost_lower"])
     return {
         **{name: found[name] for name in names},
-        "cost": cost if exact else f"{cost} to {usd(found['cost_upper'])}",
-        "budget": None if session.budget is None else usd(session.budget),
-        "left": None if session.budget is None else usd(session.budget - found["cost_upper"]),
+        "cost": cost if exact else f"{cost} to {dollars(found['cost_upper'])}",
+        "budget": None if session.budget is None else dollars(session.budget),
+        "left": None if session.budget is None else dollars(session.budget - found["cost_upper"]),
     }
 
 

@@ -9,13 +9,12 @@ from urllib.parse import urlsplit
 
 from django import template
 
+from sessions_app import money
 from sessions_app.sessions import used_percent
 
 register = template.Library()
 
 DASH = "\N{EN DASH}"
-MINUS = "\N{MINUS SIGN}"
-UNITS_PER_TEN_THOUSANDTH = 10**8
 AIR_WORDS = {
     "idle": "Off air",
     "initializing": "Getting ready",
@@ -64,13 +63,7 @@ def money4(amount: int | None) -> str:
     """
     if amount is None:
         return DASH
-    sign = MINUS if amount < 0 else ""
-    whole, rest = divmod(abs(amount), UNITS_PER_TEN_THOUSANDTH)
-    twice = 2 * rest
-    if twice > UNITS_PER_TEN_THOUSANDTH or (twice == UNITS_PER_TEN_THOUSANDTH and whole % 2):
-        whole += 1
-    dollars, decimals = divmod(whole, 10_000)
-    return f"{sign}${dollars:,}.{decimals:04d}"
+    return money.dollars(amount)
 
 
 @register.filter

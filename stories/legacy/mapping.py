@@ -17,6 +17,7 @@ from sessions_app import sessions
 from sessions_app.events import recorder
 from sessions_app.files.storage import folder_name
 from sessions_app.models import Session, SessionStats
+from sessions_app.money import from_usd
 from stories.legacy.bulk_insert import Pattern
 from stories.legacy.documents import OriginalItem, SessionDocument, StoryDocument, UsageDocument
 from stories.models import Story, TokenUsage
@@ -86,7 +87,7 @@ class Rows:
             created_at=document.timestamp,
             closed_at=document.timestamp,
             legacy_id=document.old_id,
-            reported_cost=int(Decimal(repr(document.estimated_cost)) * pricing.UNIT),
+            reported_cost=from_usd(Decimal(repr(document.estimated_cost))),
         )
 
 

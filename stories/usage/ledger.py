@@ -28,7 +28,8 @@ from sessions_app.background.steps import Claim
 from sessions_app.events import recorder
 from sessions_app.events.statistics import Extra
 from sessions_app.models import AILink, Message, Session, SessionStats, Step
-from sessions_app.sessions import PICO, used_percent
+from sessions_app.money import dollars
+from sessions_app.sessions import used_percent
 from stories.models import Draft, SourcePost, TokenUsage
 from stories.usage import pricing
 from stories.usage.accounting import Booking, call_shares
@@ -57,13 +58,9 @@ def warn_if_crossed(session: Session, before_upper: int, after_upper: int) -> No
 
 def _sentence(percent: int, spent: int, budget: int) -> str:
     return (
-        f"{percent} % of the budget is used: {_usd(spent)} of {_usd(budget)}. "
+        f"{percent} % of the budget is used: {dollars(spent)} of {dollars(budget)}. "
         "When all of it is spent, narration pauses until you raise it in the Session Manager."
     )
-
-
-def _usd(pico: int) -> str:
-    return f"${pico / PICO:,.4f}"
 
 
 CLOSED = recorder.declare("usage.closed", "A model attempt ended; its tokens and cost are booked.")

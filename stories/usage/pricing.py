@@ -28,9 +28,8 @@ from genai_prices import extract_usage
 from genai_prices.data_snapshot import get_snapshot
 
 from sessions_app.errors import SmnbError
+from sessions_app.money import from_usd
 from stories.usage.types import Close, Counts
-
-UNIT = 10**12
 
 VERSION = f"genai-prices {version('genai-prices')}"
 
@@ -85,12 +84,12 @@ class Rates:
         """Read prices as they are published: USD per million tokens, per thousand searches."""
         fresh = Decimal(fresh_input)
         return cls(
-            input=_exact(fresh / 10**6),
-            output=_exact(Decimal(output) / 10**6),
-            cache_read=_exact(Decimal(cache_read or fresh * Decimal("0.1")) / 10**6),
-            cache_write_5m=_exact(Decimal(cache_write_5m or fresh * Decimal("1.25")) / 10**6),
-            cache_write_1h=_exact(Decimal(cache_write_1h or fresh * 2) / 10**6),
-            web_searches=_exact(Decimal(web_searches) / 10**3),
+            input=from_usd(fresh / 10**6),
+            output=from_usd(Decimal(output) / 10**6),
+            cache_read=from_usd(Decimal(cache_read or fresh * Decimal("0.1")) / 10**6),
+            cache_write_5m=from_usd(Decimal(cache_write_5m or fresh * Decimal("1.25")) / 10**6),
+            cache_write_1h=from_usd(Decimal(cache_write_1h or fresh * 2) / 10**6),
+            web_searches=from_usd(Decimal(web_searches) / 10**3),
         )
 
     def cost(self, counts: Counts) -> int:
@@ -172,7 +171,7 @@ def _standard(model: str, counts: Counts) -> tuple[int, str]:
         found = extract_usage(answer, provider_id="anthropic", api_flavor="default").calc_price()
     except LookupError:
         raise UnknownModel(_UNKNOWN.format(model[:80])) from None
-    return _exact(found.total_price), VERSION
+    return from_usd(found.total_price), VERSION
 
 
 _UNKNOWN = (
@@ -193,10 +192,6 @@ def _usage(counts: Counts) -> dict[str, Any]:
         },
         "server_tool_use": {"web_search_requests": counts.web_searches},
     }
-
-
-def _exact(usd: Decimal) -> int:
-    return int((usd * UNIT).to_integral_value())
 
 
 # Names of models up to the third generation begin otherwise; these are not sold any more.

@@ -11,7 +11,7 @@ from django.utils.dateparse import parse_datetime
 from ninja.responses import Status
 
 from broadcast import figures, market, session_commands, statistics
-from sessions_app import commands, rate_limits
+from sessions_app import commands, money, rate_limits
 from sessions_app.commands import Payload
 from sessions_app.errors import Invalid
 from sessions_app.events import archive, recorder
@@ -190,8 +190,8 @@ def _usage(row: TokenUsage) -> Body:
     found = ledger.payload(row)
     lower, upper = found["lower"], found["upper"]
     known = lower is not None and upper is not None
-    found["lower"] = figures.usd(lower) if known else None
-    found["upper"] = figures.usd(upper) if known else None
+    found["lower"] = money.decimal_string(lower) if known else None
+    found["upper"] = money.decimal_string(upper) if known else None
     # What is booked: the sum of these is the session's total; ``exact`` says if it is the last word.
     found["cost"] = found["lower"]
     return found

@@ -16,7 +16,7 @@ from broadcast.studio.sessions.queries import ALL, Filter
 from sessions_app import preferences, sessions
 from sessions_app.errors import SmnbError
 from sessions_app.models import Session
-from sessions_app.sessions import PICO
+from sessions_app.money import dollars
 from stories.models import Source
 from stories.sources import groups, service
 from stories.sources.registry import adapter
@@ -112,7 +112,7 @@ def model_choices(present: str) -> Iterator[tuple[str, str]]:
 
 
 def _priced(offer: Offer) -> str:
-    cost = " in, ".join(f"${Decimal(each) / PICO:,.2f}" for each in (offer.input, offer.output))
+    cost = " in, ".join(dollars(price, 2) for price in (offer.input, offer.output))
     return f"{offer.name}: {cost} out per million tokens"
 
 

@@ -6,7 +6,6 @@ The page of one session in the Session Manager, and how its forms come back to i
 from __future__ import annotations
 
 from datetime import UTC
-from decimal import Decimal
 from typing import Any
 
 from django.forms import BaseForm
@@ -33,7 +32,7 @@ from sessions_app import commands
 from sessions_app import sessions as sessions_app_sessions
 from sessions_app.errors import SmnbError
 from sessions_app.models import Session
-from sessions_app.sessions import PICO
+from sessions_app.money import to_usd
 from sessions_app.web.http import SignedIn, of_session, once, refused, signed_in
 from stories.sources import groups
 
@@ -57,7 +56,7 @@ def show(
     """The whole page; ``forms`` replace those that come empty or with what is stored."""
     page = broadcast_queries.manager_page(session)
     editing = next((slot for slot in page["slots"] if str(slot["id"]) == chosen), None)
-    usd = None if session.budget is None else Decimal(session.budget) / PICO
+    usd = None if session.budget is None else to_usd(session.budget)
     stored = {
         "settings_form": SettingsForm(instance=session),
         "budget_form": BudgetForm(initial={"budget_usd": usd}),

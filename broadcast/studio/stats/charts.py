@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from broadcast import figures
 from broadcast.charts import Chart, Plan, Series, Words, band, bars, lines
 from broadcast.statistics import Point, Statistics
-from sessions_app.sessions import PICO
+from sessions_app.money import PICO, decimal_string, dollars
 
 
 def number(value: float) -> str:
@@ -24,11 +23,11 @@ def short(value: float) -> str:
 
 def money(pico: float) -> str:
     """An amount in 10⁻¹² USD to the millionth of a dollar."""
-    return f"${pico / PICO:,.6f}"
+    return dollars(round(pico), 6)
 
 
 def money_axis(pico: float) -> str:
-    return f"${figures.usd(round(pico))}" if pico else "$0"
+    return f"${decimal_string(round(pico))}" if pico else "$0"
 
 
 def seconds(value: float) -> str:

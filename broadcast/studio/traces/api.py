@@ -6,9 +6,9 @@ from typing import Any
 
 from django.http import HttpRequest
 
-from broadcast import figures
 from broadcast.trace import hops, queries
 from broadcast.trace.hops import Trace
+from sessions_app import money
 from sessions_app.web.api import MOST, PROBLEMS, Page, key_of, owned, router
 
 
@@ -35,5 +35,5 @@ def _trace(trace: Trace) -> dict[str, Any]:
     for hop in found["hops"]:
         for row in hop["usage"]:
             for name in ("lower", "upper", "reported"):
-                row[name] = None if row[name] is None else figures.usd(row[name])
+                row[name] = None if row[name] is None else money.decimal_string(row[name])
     return found

@@ -7,7 +7,8 @@ from django.db import transaction
 
 from sessions_app import sessions
 from sessions_app.models import Message, Session
-from sessions_app.sessions import PICO, used_percent
+from sessions_app.money import PICO
+from sessions_app.sessions import used_percent
 from sessions_app.templatetags.newsroom import percent_of
 from stories.usage.ledger import WARNING, warn_if_crossed
 

@@ -20,7 +20,7 @@ from sessions_app import commands, sessions
 from sessions_app.background import steps
 from sessions_app.events import recorder
 from sessions_app.models import Participant, Session, SessionStats, Step
-from sessions_app.sessions import PICO
+from sessions_app.money import PICO
 from stories.models import Source, SourceGroup, SourcePost, Story
 from stories.sources import service
 from tests.conftest import MakeSession, run_due_steps

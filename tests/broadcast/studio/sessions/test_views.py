@@ -14,7 +14,7 @@ from broadcast.models import Slot
 from broadcast.schedule import slots
 from sessions_app import sessions
 from sessions_app.models import Preferences, Session, SessionStats, Step, Workspace
-from sessions_app.sessions import PICO
+from sessions_app.money import PICO
 from stories.models import Source, SourceGroup
 from tests.api_clients import Api
 from tests.conftest import MakeSession
