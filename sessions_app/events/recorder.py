@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import Any, overload
 from uuid import UUID
 
 import redis
@@ -87,6 +87,12 @@ MESSAGE_ADDED = declare("message.added", "The host, the producer or the system s
 SESSION_CHANGED = declare("session.changed", "Name, settings, visibility or filing changed.")
 
 
+@overload
+def stamp(moment: datetime) -> str: ...
+@overload
+def stamp(moment: None) -> None: ...
+@overload
+def stamp(moment: datetime | None) -> str | None: ...
 def stamp(moment: datetime | None) -> str | None:
     """A moment as payloads carry it: ISO 8601 in UTC, milliseconds, ``Z``."""
     if moment is None:
