@@ -93,7 +93,7 @@ def air_next(run: Broadcast) -> Airing | None:
 
 def payload(airing: Airing) -> dict[str, Any]:
     return stories.payload(
-        airing.story, recorder.stamp(airing.aired_at), recorder.stamp(airing.finish_at)
+        airing.story, recorder.timestamp(airing.aired_at), recorder.timestamp(airing.finish_at)
     )
 
 
@@ -102,7 +102,9 @@ def shown(story: Story) -> dict[str, Any]:
     latest = Airing.objects.filter(story=story).order_by("-id").first()
     if latest is None:
         return stories.payload(story)
-    return stories.payload(story, recorder.stamp(latest.aired_at), recorder.stamp(latest.finish_at))
+    return stories.payload(
+        story, recorder.timestamp(latest.aired_at), recorder.timestamp(latest.finish_at)
+    )
 
 
 def _record(type_: str, airing: Airing) -> None:

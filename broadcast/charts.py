@@ -237,7 +237,7 @@ def _moments(plan: Plan, scale: Scale) -> list[Tick]:
         if (int(at.timestamp()) // 60) % every == 0
     ]
     return [
-        Tick(scale.x(index), HEIGHT - 10, _word(at, minutes), recorder.stamp(at) or "")
+        Tick(scale.x(index), HEIGHT - 10, _word(at, minutes), recorder.timestamp(at) or "")
         for index, at in found
     ]
 
@@ -256,7 +256,7 @@ def _word(at: datetime, minutes: int) -> str:
 def _rows(plan: Plan, series: Sequence[Series]) -> list[Row]:
     found = zip(plan.moments, _columns(series), strict=True)
     return [
-        Row(recorder.stamp(at) or "", f"{at.day} {at:%b, %H:%M} UTC", _cells(plan, values))
+        Row(recorder.timestamp(at) or "", f"{at.day} {at:%b, %H:%M} UTC", _cells(plan, values))
         for at, values in found
         if any(values)
     ][::-1]

@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from django.db.models import Count, F, Max, Min, OuterRef, QuerySet, Subquery, Sum
 
 from sessions_app.errors import Forbidden
-from sessions_app.events.recorder import stamp
+from sessions_app.events.recorder import timestamp
 from sessions_app.models import Session, SessionStats
 from stories.models import QuarantinedRecord, Story
 
@@ -78,8 +78,8 @@ def _rows(found: Sequence[dict[str, Any]], stories: int) -> list[dict[str, Any]]
             "type": row["type"],
             "stories": row["stories"] or 0,
             "share": (row["stories"] or 0) / stories if stories else 0.0,
-            "first": stamp(row["first"]),
-            "last": stamp(row["last"]),
+            "first": timestamp(row["first"]),
+            "last": timestamp(row["last"]),
         }
         for row in found
     ]
@@ -91,4 +91,6 @@ def _groups() -> list[dict[str, Any]]:
         records=Count("pk"), first=Min("created_at"), last=Max("created_at")
     )
     ordered: Any = rows.order_by("-records", "old_session", "reason")
-    return [{**row, "first": stamp(row["first"]), "last": stamp(row["last"])} for row in ordered]
+    return [
+        {**row, "first": timestamp(row["first"]), "last": timestamp(row["last"])} for row in ordered
+    ]

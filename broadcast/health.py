@@ -13,7 +13,7 @@ from broadcast.models import Broadcast
 from broadcast.pipeline import ATTENTION, OFF_AIR, OK, STOPPED, TROUBLED, is_late, why
 from broadcast.states import State
 from sessions_app.ai_chain import status
-from sessions_app.ai_chain.status import Glance
+from sessions_app.ai_chain.status import QuickStatus
 from sessions_app.background import steps
 from sessions_app.events import recorder
 from sessions_app.models import Session, SessionEvent, SessionStats, Step
@@ -77,7 +77,7 @@ class Seen:
     writing_since: datetime | None
     last_post: datetime | None
     needs_approval: bool
-    chain: Glance
+    chain: QuickStatus
 
     @property
     def live(self) -> Broadcast | None:
@@ -120,7 +120,7 @@ def _look(session: Session) -> Seen:
         last_post=read_posts.order_by("-id").values_list("created_at", flat=True).first(),
         needs_approval=session.control_mode == Session.ControlMode.FULL_CONTROL
         and stories.waiting(session).filter(state="written").exists(),
-        chain=status.glance(session),
+        chain=status.quick_status(session),
     )
 
 
@@ -135,11 +135,11 @@ def _claimed_at(stats: SessionStats, post: SourcePost) -> datetime | None:
 
 
 def _moments(*found: tuple[str, datetime | None]) -> list[Moment]:
-    return [Moment(label, stamp) for label, at in found if (stamp := recorder.stamp(at))]
+    return [Moment(label, stamp) for label, at in found if (stamp := recorder.timestamp(at))]
 
 
 def _ahead(label: str, due: Iterator[datetime]) -> list[Moment]:
-    return [Moment(label, str(recorder.stamp(at)), ahead=True) for at in due]
+    return [Moment(label, str(recorder.timestamp(at)), ahead=True) for at in due]
 
 
 def _host(seen: Seen) -> Worker:
@@ -237,7 +237,7 @@ def _of_run(seen: Seen) -> Iterator[Trouble]:
         return
     if run.state == State.ERROR:
         advice = "Recover takes the same run up again. Stop closes it, and you can go live anew."
-        yield Trouble(run.last_error or "The run failed.", advice, at=recorder.stamp(run.since))
+        yield Trouble(run.last_error or "The run failed.", advice, at=recorder.timestamp(run.since))
     if run.hold is not None and seen.live:
         advice, place = HOLD_ADVICE.get(run.hold["code"], (MEND, ""))
         if run.hold["until"]:
@@ -263,7 +263,7 @@ def _of_workers(seen: Seen) -> Iterator[Trouble]:
 
 
 def _of_source(source: Source) -> Trouble:
-    at, until = recorder.stamp(source.last_polled_at), recorder.stamp(source.paused_until)
+    at, until = recorder.timestamp(source.last_polled_at), recorder.timestamp(source.paused_until)
     if source.health == Source.Health.FAILED:
         return Trouble(why(source), "Test the source, or remove it.", "session", at, until)
     return Trouble(why(source), BY_ITSELF, "", at, until)
@@ -281,10 +281,10 @@ def _of_steps(seen: Seen) -> Iterator[Trouble]:
     for step in seen.steps:
         if step.last_error and step.kind != orchestrator.POLL and not told:
             advice = "It is tried again by itself. If it fails again, read the studio's log."
-            yield Trouble(_said(step), advice, until=recorder.stamp(step.due_at))
+            yield Trouble(_said(step), advice, until=recorder.timestamp(step.due_at))
     if seen.failed is not None:
         advice = "The broadcast goes on without it. The studio's log says more."
-        yield Trouble(_said(seen.failed), advice, at=recorder.stamp(seen.failed.due_at))
+        yield Trouble(_said(seen.failed), advice, at=recorder.timestamp(seen.failed.due_at))
 
 
 def _said(step: Step) -> str:

@@ -91,7 +91,7 @@ def page(session: Session, asked: Wanted) -> dict[str, Any]:
         "early": market.early,
         "early_minutes": 2 * scores.WINDOW * market.size,
         "frozen": now is None,
-        "at": recorder.stamp(market.at),
+        "at": recorder.timestamp(market.at),
         "maps": treemap.maps(market.quotes),
         "rows": [row(quote) for quote in ordered(market.quotes, asked)],
         "columns": [_column(session, asked, *column) for column in COLUMNS],
@@ -140,7 +140,7 @@ def row(quote: Quote) -> dict[str, Any]:
         "engagement": f"{round(quote.per_post):,} a post",
         "priority": f"{trend.quality / max(trend.posts, 1):.0%}",
         "share": f"{trend.told:,} of {trend.posts:,}",
-        "last_at": recorder.stamp(trend.last_at),
+        "last_at": recorder.timestamp(trend.last_at),
         "last_word": f"{trend.last_at:%H:%M} UTC",
         "points": points(score.parts),
         "line": treemap.line(quote.buckets),
@@ -189,7 +189,7 @@ def listing(session: Session, kind: str, size: int) -> dict[str, Any]:
         raise Invalid(f"size: one of {', '.join(map(str, SIZES))} minutes.")
     found = quotes.read(session, kind, size, moment(orchestrator.latest(session)))
     return {
-        "at": recorder.stamp(found.at),
+        "at": recorder.timestamp(found.at),
         "size": found.size,
         "items": [payload(quote) for quote in found.quotes],
     }
@@ -205,8 +205,8 @@ def payload(quote: Quote) -> dict[str, Any]:
         "posts": trend.posts,
         "told": trend.told,
         "engagement": trend.engagement,
-        "first_at": recorder.stamp(trend.first_at),
-        "last_at": recorder.stamp(trend.last_at),
+        "first_at": recorder.timestamp(trend.first_at),
+        "last_at": recorder.timestamp(trend.last_at),
         "score": score.value,
         "parts": dict(score.parts),
         "tier": score.tier,

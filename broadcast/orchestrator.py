@@ -79,8 +79,8 @@ def payload(run: Broadcast | None) -> dict[str, Any]:
         "state": str(state),
         "run": run.number if run else None,
         "hold": run.hold if run else None,
-        "live_at": recorder.stamp(run.live_at) if run and live else None,
-        "since": recorder.stamp(run.since) if run else None,
+        "live_at": recorder.timestamp(run.live_at) if run and live else None,
+        "since": recorder.timestamp(run.since) if run else None,
         "last_error": run.last_error if run else "",
         "can_start": state == State.IDLE,
         "can_stop": allowed(state, Cause.STOP),
@@ -270,7 +270,7 @@ def set_hold(run: Broadcast, hold: dict[str, Any] | None) -> None:
 def _reap(up: float) -> None:
     """Put right what a death left: states that last too long, live runs without a step."""
     for run in Broadcast.objects.filter(state__in=BUSY).select_related("session"):
-        with sweeper.inside(run.session, run=run.number):
+        with sweeper.session_scope(run.session, run=run.number):
             try:
                 _put_right(run, up)
             except Conflict:
@@ -359,9 +359,9 @@ def register() -> None:
     sweeper.register(_reap)
     sessions.veto_archiving(_refuse_archiving)
     sessions.spare(active_sessions)
-    chain.before_join(_hold_run)
-    chain.on_join.subscribe(_note_run)
+    chain.before_append(_hold_run)
+    chain.on_append.subscribe(_note_run)
     chain.on_recover(_recover_head)
     status.register_check(_runs_agree)
     for model in (AILink, AITransition):
-        constraints.agree(model, "run_number", Broadcast, "number")
+        constraints.require_same_session(model, "run_number", Broadcast, "number")

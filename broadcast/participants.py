@@ -31,7 +31,7 @@ def payload(session: Session, figures: Shown, sources: Iterable[Shown]) -> list[
 
 
 def _people(session: Session) -> list[dict[str, Any]]:
-    found = presence.people(session)
+    found = presence.participants(session)
     rows = [_person(each.user.get_username(), each.last_active_at) for each in found]
     if not any(each.user_id == session.owner_id for each in found):
         rows.insert(0, _person(session.owner.get_username(), None))
@@ -39,7 +39,7 @@ def _people(session: Session) -> list[dict[str, Any]]:
 
 
 def _person(name: str, last: datetime | None) -> dict[str, Any]:
-    return {"role": "human", "name": name, "doing": "", "last_at": recorder.stamp(last)}
+    return {"role": "human", "name": name, "doing": "", "last_at": recorder.timestamp(last)}
 
 
 def _host(session: Session, figures: Shown) -> dict[str, Any]:
@@ -73,5 +73,5 @@ def _agents(session: Session) -> dict[str, Any]:
         "role": "agents",
         "name": "Agents",
         "doing": "At work now." if taken.exists() else never,
-        "last_at": recorder.stamp(last),
+        "last_at": recorder.timestamp(last),
     }

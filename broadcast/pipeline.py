@@ -15,7 +15,7 @@ from broadcast.models import Airing
 from broadcast.states import State
 from broadcast.statistics import Statistics
 from sessions_app.ai_chain import status
-from sessions_app.ai_chain.status import Glance
+from sessions_app.ai_chain.status import QuickStatus
 from sessions_app.models import Session, SessionEvent, Step
 from stories.models import Source, Story
 from stories.posts.queue import QUEUE_LIMIT
@@ -48,7 +48,7 @@ class Seen:
     sources: Sequence[Source]
     steps: Sequence[Step]
     left_open: bool
-    chain: Glance
+    chain: QuickStatus
     on_air: Airing | None
     waiting: Story | None
     last_event: datetime | None
@@ -87,7 +87,7 @@ def _look(session: Session, found: Statistics) -> Seen:
         sources=list(Source.objects.filter(session=session, enabled=True)[:MOST]),
         steps=list(Step.objects.filter(session=session, state__in=Step.OPEN)[:MOST]),
         left_open=ledger.left_open().filter(session=session).exists(),
-        chain=status.glance(session),
+        chain=status.quick_status(session),
         on_air=airing.now_airing(session),
         waiting=airing.waiting(session),
         last_event=events.values_list("at", flat=True).first(),

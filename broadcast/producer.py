@@ -42,7 +42,7 @@ def poll(claim: Claim) -> None:
         return
     try:
         reader = adapter(source.kind, source.session.owner)
-        with context.frame("fetch", source=source.pk):
+        with context.span("fetch", source=source.pk):
             fetched = reader.fetch(source.locator, source.sort, source.cursor)
     except (Retry, WaitUntil, NeedsHuman) as error:
         _report(claim, source, error)
@@ -119,7 +119,9 @@ def _record_poll(source: Source, added: int, queued: int) -> None:
 def _tell(source: Source, before: tuple[str, str]) -> None:
     """Say a notice once, when it is new."""
     if source.note and before[1] != source.note:
-        recorder.say(source.session, "producer", f"{source.locator}: {source.note}", "source")
+        recorder.add_message(
+            source.session, "producer", f"{source.locator}: {source.note}", "source"
+        )
 
 
 def wake_host(run: Broadcast) -> None:

@@ -172,7 +172,9 @@ def told(stories: Any) -> list[dict[str, Any]]:
 def _with_airing(story: Story, one: Airing | None) -> dict[str, Any]:
     if one is None:
         return stories.payload(story)
-    return stories.payload(story, recorder.stamp(one.aired_at), recorder.stamp(one.finish_at))
+    return stories.payload(
+        story, recorder.timestamp(one.aired_at), recorder.timestamp(one.finish_at)
+    )
 
 
 def watch_page(session: Session, part: WatchPart = NOW) -> dict[str, Any]:

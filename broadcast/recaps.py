@@ -105,7 +105,7 @@ def make(claim: Claim) -> None:
 def _gave_up(claim: Claim, _error: SmnbError | None) -> None:
     run = Broadcast.objects.get(session=claim.session, pk=int(claim.subject))
     sentence = f"Broadcast {run.number} got no recap: its making failed three times; see the log."
-    recorder.say(claim.session, "system", sentence, "recap")
+    recorder.add_message(claim.session, "system", sentence, "recap")
 
 
 def _told(run: Broadcast) -> Iterable[Story]:
@@ -119,7 +119,7 @@ def _join(run: Broadcast, filed: Filed) -> AILink:
         source=Source.METADATA, provider_id=chain.offline_id(), model="extractive",
         run_number=run.number, context_head=run.ai_head, tokens=tokens_of(filed.summary),
     )  # fmt: skip
-    return chain.join(run.session, operation)
+    return chain.append(run.session, operation)
 
 
 def by_rule(run: Broadcast, stories: list[Story]) -> Filed:
@@ -210,7 +210,7 @@ def payload(recap: Recap) -> dict[str, Any]:
         "topics": recap.topics,
         "keywords": recap.keywords,
         "link": recap.link.number if recap.link else None,
-        "at": recorder.stamp(recap.created_at),
+        "at": recorder.timestamp(recap.created_at),
     }
 
 

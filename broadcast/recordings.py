@@ -65,7 +65,7 @@ def _line(event: SessionEvent) -> str:
     said = {
         "seq": event.seq,
         "type": event.type,
-        "at": recorder.stamp(event.at),
+        "at": recorder.timestamp(event.at),
         "data": event.payload,
     }
     return json.dumps(said, ensure_ascii=False, separators=(",", ":")) + "\n"
@@ -111,7 +111,7 @@ def _say(run: Broadcast, reason: str) -> None:
         f"Broadcast {run.number} was not recorded. {reason} "
         "It can be recorded under Artifacts at any time."
     )
-    recorder.say(run.session, "system", sentence, "recording")
+    recorder.add_message(run.session, "system", sentence, "recording")
 
 
 def _gave_up(claim: Claim, _error: SmnbError | None) -> None:

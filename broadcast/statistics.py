@@ -57,7 +57,7 @@ class Window:
     @property
     def last_at(self) -> str | None:
         """When the last bucket begins, as payloads carry moments."""
-        return recorder.stamp(self.last)
+        return recorder.timestamp(self.last)
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,7 +287,7 @@ PLAIN = (
 
 def _point_payload(point: Point) -> dict[str, Any]:
     return {
-        "at": recorder.stamp(point.at),
+        "at": recorder.timestamp(point.at),
         "stories": point["story_count"],
         "posts": point["feed"],
         **{name: point[name] for name in PLAIN},

@@ -33,5 +33,5 @@ class SessionsConfig(AppConfig):
         session_expiry.register()
         presence.register()
         status.register()
-        retention.start()
+        retention.register_own()
         catalog.start()

@@ -51,7 +51,7 @@ def run(only: str = "") -> Iterator[Finding]:
 
 def agreement() -> Iterator[tuple[object, str]]:
     """Every row has the session of each row it points to."""
-    for one in constraints.agreements():
+    for one in constraints.same_session_rules():
         query = (
             f'SELECT c.session_id, COUNT(*) FROM "{one.child}" c '  # noqa: S608
             f'WHERE c."{one.column}" IS NOT NULL AND NOT EXISTS (SELECT 1 FROM "{one.parent}" p '

@@ -86,7 +86,7 @@ def register(
     _registry[command.name] = command
 
 
-def known(name: str) -> bool:
+def exists(name: str) -> bool:
     return name in _registry
 
 
@@ -99,10 +99,10 @@ def parse(name: str, data: Any) -> BaseModel:
     try:
         return _registry[name].payload.model_validate(data)
     except ValidationError as error:
-        raise Invalid(sentence_of(error)) from None
+        raise Invalid(validation_sentence(error)) from None
 
 
-def sentence_of(error: ValidationError) -> str:
+def validation_sentence(error: ValidationError) -> str:
     """What is wrong with which field, without echoing the value."""
     found = error.errors(include_input=False, include_url=False)
     return "; ".join(f"{'.'.join(map(str, e['loc'])) or 'body'}: {e['msg']}" for e in found)
@@ -135,7 +135,7 @@ def digest_of(*parts: str) -> str:
     return hashlib.sha256("\x00".join(parts).encode()).hexdigest()
 
 
-def once(
+def run_once(
     actor: User, key: str, digest: str, effect: Callable[[], tuple[int, dict[str, Any]]]
 ) -> tuple[int, dict[str, Any]]:
     """Have ``effect`` at most once for this key; a retry with the same digest gets the first answer.

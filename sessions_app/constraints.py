@@ -25,7 +25,7 @@ from sessions_app.models import Session
 
 
 @dataclass(frozen=True, slots=True)
-class Agreement:
+class SameSessionRule:
     """``child.column`` must be the ``key`` of a row of ``parent`` that has the child's session."""
 
     child: str
@@ -41,7 +41,9 @@ class Agreement:
 _agreed: list[tuple[type[models.Model], str, type[models.Model], str]] = []
 
 
-def agree(child: type[models.Model], column: str, parent: type[models.Model], key: str) -> None:
+def require_same_session(
+    child: type[models.Model], column: str, parent: type[models.Model], key: str
+) -> None:
     """Have ``child.column`` name a row of ``parent`` by ``(session, key)``, which must be unique.
 
     For what belongs to a higher app, to which no foreign key may point.
@@ -66,21 +68,21 @@ def _session_field(model: type[models.Model]) -> models.ForeignKey[Any, Any] | N
     return None
 
 
-def agreements() -> Iterator[Agreement]:
+def same_session_rules() -> Iterator[SameSessionRule]:
     having = {model: model._meta.db_table for model in session_models()}
     for model, table in having.items():
         for field in model._meta.concrete_fields:
             parent = field.related_model
             if field.name != "session" and isinstance(parent, type) and parent in having:
-                yield Agreement(table, str(field.column), having[parent])
+                yield SameSessionRule(table, str(field.column), having[parent])
     for child, column, named, key in _agreed:
-        yield Agreement(child._meta.db_table, column, named._meta.db_table, key)
+        yield SameSessionRule(child._meta.db_table, column, named._meta.db_table, key)
 
 
 def expected(connection: BaseDatabaseWrapper) -> set[str]:
     """Names of all triggers and constraints that the live schema must have."""
     names = {f"fixed_{model._meta.db_table}" for model in session_models()}
-    for agreement in agreements():
+    for agreement in same_session_rules():
         if connection.vendor == "sqlite":
             names |= {f"{agreement.name}_insert", f"{agreement.name}_update"}
         else:
@@ -114,14 +116,14 @@ def restore(using: str = DEFAULT_DB_ALIAS) -> None:
     statements = _sqlite if connection.vendor == "sqlite" else _postgresql
     absent = set(missing(using))
     with transaction.atomic(using=using), connection.cursor() as cursor:
-        take_time(connection)
+        lift_statement_timeout(connection)
         for names, needs, sql in statements():
             if names & absent and needs <= tables:
                 for statement in sql:
                     cursor.execute(statement)
 
 
-def take_time(connection: BaseDatabaseWrapper) -> None:
+def lift_statement_timeout(connection: BaseDatabaseWrapper) -> None:
     """Lift PostgreSQL's limit for a statement until the commit: a large table is read as a whole."""
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
@@ -163,7 +165,7 @@ def _sqlite() -> Statements:
                 f"BEGIN SELECT RAISE(ABORT, '{table}.session_id is immutable'); END",
             ],
         )
-    for one in agreements():
+    for one in same_session_rules():
         for when, event in (("insert", "INSERT"), ("update", f'UPDATE OF "{one.column}"')):
             name = f"{one.name}_{when}"
             yield (
@@ -197,7 +199,7 @@ def _postgresql() -> Statements:
                 f"EXECUTE FUNCTION smnb_session_is_fixed()",
             ],
         )
-    for one in agreements():
+    for one in same_session_rules():
         # A key of another name is unique by its model's own constraint.
         index = (
             [

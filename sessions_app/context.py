@@ -1,10 +1,10 @@
-"""Whose work is being done: one ContextVar set at the doors, read by log lines and traces.
+"""The fields that log lines and traces share: one ContextVar, set at each entry point.
 
 A context has fields: request, user, session, run, operation, environment (browser, server, worker,
-command or agent), ``stack`` (the names of the open frames, outermost first, with slashes) and
-whatever else a door or a frame binds. Fields that begin with ``_`` are never shown.
+command or agent), ``stack`` (the names of the open spans, outermost first, with slashes) and any
+other field that a scope or a span binds. Fields that begin with ``_`` are never shown.
 
-No write reads its session from here; it would be a second copy of the truth.
+No write reads its session from here: it would be a second copy of the truth.
 """
 
 from __future__ import annotations
@@ -24,24 +24,25 @@ if TYPE_CHECKING:
 _fields: ContextVar[dict[str, str | int]] = ContextVar("smnb_context", default={})  # noqa: B039
 _ID = re.compile(r"[0-9a-f]{20}")
 
-CARRIED = ("request", "user", "operation")
+# The fields that a background step inherits from the request that caused it.
+INHERITED = ("request", "user", "operation")
 
 
 class Tracer(Protocol):
-    """Whoever makes spans of doors and frames."""
+    """Makes the spans of scopes and of their named parts."""
 
     def span(self, name: str, cause: str = "") -> AbstractContextManager[object]:
-        """A span around a door or a frame; ``cause`` is the traceparent of what led to it."""
+        """Open a span; ``cause`` is the traceparent of the span that led to it."""
 
     def bound(self, fields: Mapping[str, str]) -> None:
-        """The open spans of this context have these fields from now on."""
+        """Set these fields on the open spans of the current context."""
 
     def traceparent(self) -> str:
-        """The present span as another process may name it, or ""."""
+        """Return the traceparent of the current span, or ""."""
 
 
 class NoTracer:
-    """What stands here while nobody wants traces."""
+    """The tracer used while tracing is off."""
 
     def span(self, _name: str, _cause: str = "") -> AbstractContextManager[object]:
         return nullcontext()
@@ -56,18 +57,18 @@ class NoTracer:
 _tracer: list[Tracer] = [NoTracer()]
 
 
-def trace_with(tracer: Tracer) -> None:
-    """Name the one who makes spans; NoTracer() ends it."""
+def set_tracer(tracer: Tracer) -> None:
+    """Use this tracer from now on; ``NoTracer()`` turns tracing off."""
     _tracer[:] = [tracer]
 
 
 def new_id() -> str:
-    """An id of a request or of a line: 13 digits of microseconds, 7 of chance, all hexadecimal."""
+    """Return an id for a request or a log line: 13 hex digits of microseconds, 7 random ones."""
     return f"{time.time_ns() // 1000:013x}{uuid.uuid4().hex[:7]}"
 
 
-def moment_of(id_: str) -> datetime | None:
-    """When an id of ours was made; None for anybody else's."""
+def time_of_id(id_: str) -> datetime | None:
+    """Return the time at which ``new_id`` made this id; None for an id from elsewhere."""
     if not _ID.fullmatch(id_):
         return None
     try:
@@ -77,85 +78,94 @@ def moment_of(id_: str) -> datetime | None:
 
 
 def current() -> dict[str, str]:
-    """The fields of the present context, e.g. request, session, run, step."""
+    """Return the fields of the current context, e.g. request, session, run, step."""
     return {key: str(value) for key, value in _fields.get().items()}
 
 
 def in_session() -> bool:
-    """Whether the present context is that of a session."""
+    """Return whether the current context belongs to a session."""
     return "session" in _fields.get()
 
 
-def of(session: Session) -> dict[str, Any]:
-    """What a context holds of a session; the folder lets its lines find their file by themselves."""
+def session_fields(session: Session) -> dict[str, Any]:
+    """Return the fields of a session; the folder tells the log writer which file a line goes to."""
     return {"session": session.pk, "_folder": session.folder}
 
 
 def bind(**fields: object) -> None:
-    """Add fields to the present context until its door, or its frame, closes."""
+    """Add fields to the current context until its scope, or its span, closes."""
     _fields.set({**_fields.get(), **_plain(fields)})
     _tracer[0].bound(current())
 
 
 def _plain(fields: Mapping[str, object]) -> dict[str, str | int]:
-    """Numbers stay numbers: a row's id is written the same wherever it stands."""
-    return {key: each if isinstance(each, int) else str(each) for key, each in fields.items()}
+    # Integers stay integers, so that a row's id is written the same way in every line.
+    return {key: value if isinstance(value, int) else str(value) for key, value in fields.items()}
 
 
 @contextmanager
-def door(*, cause: str | None = None, **fields: object) -> Iterator[None]:
-    """Open a context with exactly these fields; the previous one is restored afterwards.
+def scope(*, cause: str | None = None, **fields: object) -> Iterator[None]:
+    """Open a context with exactly these fields, and restore the previous one afterwards.
 
-    With a ``cause``, the traceparent of what led to it or "", it is a span named as its operation.
+    With a ``cause``, which is the traceparent of the span that led to it or "", the tracer opens a
+    span named as the operation.
     """
     name = str(fields.get("operation", "work"))
-    with _as(_plain(fields)), nullcontext() if cause is None else _tracer[0].span(name, cause):
+    with (
+        _replaced(_plain(fields)),
+        nullcontext() if cause is None else _tracer[0].span(name, cause),
+    ):
         yield
 
 
 @contextmanager
-def frame(name: str, **fields: object) -> Iterator[None]:
-    """A named part of what is being done; it and ``fields`` stand in each line until it closes."""
+def span(name: str, **fields: object) -> Iterator[None]:
+    """Open a named part of the current scope; its lines have ``fields`` and the longer stack."""
     before = _fields.get()
     stack = f"{before['stack']}/{name}" if "stack" in before else name
-    with _as({**before, **_plain(fields), "stack": stack}), _tracer[0].span(name):
+    with _replaced({**before, **_plain(fields), "stack": stack}), _tracer[0].span(name):
         yield
 
 
 @contextmanager
-def _as(fields: dict[str, str | int]) -> Iterator[None]:
+def _replaced(fields: dict[str, str | int]) -> Iterator[None]:
     previous = _fields.get()
     _fields.set(fields)
     try:
         yield
     finally:
-        # set, not reset(token): set and reset may fall in different sync_to_async hops
+        # Not reset(token): set and reset may fall in different sync_to_async hops.
         _fields.set(previous)
 
 
-def carried() -> dict[str, str | int] | None:
-    """What goes with work that another process does later: who asked for it, and in which trace."""
+def origin() -> dict[str, str | int] | None:
+    """Return the fields that a background step stores: the request that causes it, and its trace."""
     fields = _fields.get()
-    found = {name: fields[name] for name in CARRIED if name in fields}
+    inherited = {name: fields[name] for name in INHERITED if name in fields}
     if traceparent := _tracer[0].traceparent():
-        found["traceparent"] = traceparent
-    return found or None
+        inherited["traceparent"] = traceparent
+    return inherited or None
 
 
-def of_step(step: Step, epoch: int) -> AbstractContextManager[None]:
-    """The door of a step, with the request that caused it, wherever that was."""
-    origin: Mapping[str, Any] = step.origin or {}
-    found = {name: origin[name] for name in ("request", "user") if name in origin}
-    if "operation" in origin:
-        found["caused_by"] = origin["operation"]
-    return door(
-        cause=origin.get("traceparent", ""), **of(step.session), **found, environment="worker",
-        operation=step.kind, step=step.pk, epoch=epoch,
-    )  # fmt: skip
+def step_scope(step: Step, epoch: int) -> AbstractContextManager[None]:
+    """Open the scope of a step, with the request and the user that caused it."""
+    cause: Mapping[str, Any] = step.origin or {}
+    fields = {name: cause[name] for name in ("request", "user") if name in cause}
+    if "operation" in cause:
+        fields["caused_by"] = cause["operation"]
+    return scope(
+        cause=cause.get("traceparent", ""),
+        **session_fields(step.session),
+        **fields,
+        environment="worker",
+        operation=step.kind,
+        step=step.pk,
+        epoch=epoch,
+    )
 
 
 def add_context(_logger: object, _name: str, event: MutableMapping[str, Any]) -> Any:
-    """structlog processor: the context's fields join the line without hiding its own."""
+    """Add the context's fields to a log line (a structlog processor); the line's own fields win."""
     for key, value in _fields.get().items():
         event.setdefault(key, value)
     return event

@@ -38,7 +38,7 @@ def expire(_up: float) -> None:
     leased = Step.objects.filter(session=OuterRef("pk"), state=Step.State.LEASED)
     resting = sessions.others(_due(), "pk").exclude(Exists(leased))
     for session in resting.order_by("expires_at")[:CHUNK]:
-        with sweeper.inside(session):
+        with sweeper.session_scope(session):
             try:
                 _file_away(session)
             except Conflict as error:
@@ -61,7 +61,7 @@ def _file_away(session: Session) -> None:
         sessions.archive(fresh)
         day = f"{fresh.expires_at:%d %B %Y}".lstrip("0")
         sentence = f"The session expired on {day} and was archived. Restore it to go on with it."
-        recorder.say(fresh, "system", sentence, CODE)
+        recorder.add_message(fresh, "system", sentence, CODE)
     log.info("session_expired")
 
 

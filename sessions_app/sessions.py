@@ -168,8 +168,8 @@ def payload(session: Session) -> dict[str, Any]:
         "visible": session.visible,
         "settings": {name: getattr(session, name) for name in SETTINGS},
         "budget": session.budget,
-        "expires_at": recorder.stamp(session.expires_at),
-        "created_at": recorder.stamp(session.created_at),
+        "expires_at": recorder.timestamp(session.expires_at),
+        "created_at": recorder.timestamp(session.created_at),
     }
 
 

@@ -80,8 +80,8 @@ def _unreachable(error: Exception) -> str:
 def _chains() -> dict[str, str]:
     """Whether the AI chains are in order, with the rate in per cent."""
     try:
-        synced, chains = status.rate()
+        synced, chains = status.synced_counts()
     except DatabaseError as error:
         return {"state": DOWN, "detail": _unreachable(error)}
     state = OK if synced == chains else DEGRADED
-    return {"state": state, "detail": status.in_words(synced, chains)}
+    return {"state": state, "detail": status.summary(synced, chains)}

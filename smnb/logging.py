@@ -85,7 +85,7 @@ class SessionFiles(logging.Handler):
         now = time.monotonic()
         if now - self.told > TELL_EVERY_S:
             self.told = now
-            with context.door():  # of no session, or the line would come this way
+            with context.scope():  # of no session, or the line would come this way
                 log.warning("log_file_failed", error=kind)
 
 

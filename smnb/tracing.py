@@ -121,13 +121,13 @@ def start(endpoint: str) -> SpanTracer | None:
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 
     tracer = SpanTracer(provider_to(OTLPSpanExporter()))
-    context.trace_with(tracer)
+    context.set_tracer(tracer)
     _started.append(tracer)
     return tracer
 
 
 def stop() -> None:
     """Send what waits; from here on this process makes no spans."""
-    context.trace_with(context.NoTracer())
+    context.set_tracer(context.NoTracer())
     while _started:
         _started.pop().close()

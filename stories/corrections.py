@@ -13,7 +13,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from sessions_app.errors import Conflict
-from sessions_app.events.recorder import stamp
+from sessions_app.events.recorder import timestamp
 from stories.models import Story, StoryVersion
 from stories.text import reading_seconds, sentences, word_count
 
@@ -83,7 +83,7 @@ def versions(story: Story) -> list[dict[str, Any]]:
             "title": row.title,
             "reason": row.reason,
             "author": row.author.get_username() if row.author else "",
-            "at": stamp(row.created_at),
+            "at": timestamp(row.created_at),
             "diff": list(compare(before.narrative, row.narrative)) if before else [],
         })  # fmt: skip
     return found[::-1]

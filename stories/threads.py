@@ -14,7 +14,7 @@ from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from sessions_app.errors import NotFound
-from sessions_app.events.recorder import stamp
+from sessions_app.events.recorder import timestamp
 from sessions_app.models import Session
 from stories.models import SourcePost, Story, StoryThread
 from stories.posts.duplicates import moved_on, telling_words
@@ -172,6 +172,6 @@ def payload(thread: StoryThread) -> dict[str, Any]:
         "id": thread.pk,
         "title": thread.title,
         "story_count": thread.story_count,
-        "created_at": stamp(thread.created_at),
-        "updated_at": stamp(thread.updated_at),
+        "created_at": timestamp(thread.created_at),
+        "updated_at": timestamp(thread.updated_at),
     }

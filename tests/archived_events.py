@@ -48,7 +48,7 @@ def let_time_pass(days: int) -> None:
 def fill(session: Session, many: int) -> None:
     """Have the system say things until the session has as many events."""
     while SessionEvent.objects.filter(session=session).count() < many:
-        recorder.say(session, "system", "x\u2028y\nz")
+        recorder.add_message(session, "system", "x\u2028y\nz")
 
 
 def grow_old(session: Session, last: int, days: float = 91) -> None:

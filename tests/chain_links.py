@@ -20,7 +20,7 @@ def join(session: Session, source: str = "narration", **more: Any) -> AILink:
         **more,
     }
     with transaction.atomic():
-        return chain.join(session, Operation(**said))
+        return chain.append(session, Operation(**said))
 
 
 def lose_head(session: Session, to: AILink | None = None) -> None:

@@ -76,7 +76,7 @@ def no_files_of_before() -> None:
 @pytest.fixture(autouse=True)
 def own_context() -> Iterator[None]:
     """What a test binds for its log lines ends with it."""
-    with context.door():
+    with context.scope():
         yield
 
 

@@ -33,7 +33,7 @@ def main(step_id: int, where: str) -> None:
     attempt.started("claude-haiku-4-5", "msg_lost", "req_lost", Counts(input=700, output=1))
     if where == "answered":
         hang()
-    chain.on_join.subscribe(hang)
+    chain.on_append.subscribe(hang)
     counts = Counts(input=700, output=120)
     attempt.close(
         Close(state="final", counts=counts, model="claude-haiku-4-5", stop_reason="end_turn")

@@ -119,7 +119,7 @@ def _ask(turn: Turn, inquiry: Inquiry) -> tuple[Reply, str]:
     """The reply, and the offline answerer's name or ""; what cannot be mended here is the reply."""
     try:
         answerer = answerer_for(inquiry.session, turn.ledger, turn.claim.lost)
-        with context.frame("answer", environment="agent"), Watch(turn) as watch:
+        with context.span("answer", environment="agent"), Watch(turn) as watch:
             return answerer.answer(inquiry, watch), answerer.model
     except (Refused, EmptyAnswer, NeedsHuman) as error:
         return _failed(error), ""
@@ -156,7 +156,7 @@ class Watch:
         self._text, self._shown = text, at
         frame: dict[str, Any] = {"message": self._turn.question.pk, "text": text}
         recorder.publish_ephemeral(self._turn.question.session_id, DELTA, frame)
-        checkpoints.keep(self._turn.question.session_id, DELTA, frame)
+        checkpoints.save(self._turn.question.session_id, DELTA, frame)
 
 
 def _keep(turn: Turn, reply: Reply, model: str) -> None:
@@ -185,7 +185,7 @@ def _link(turn: Turn, model: str, said: str) -> AILink | None:
         run_number=turn.purpose.run_number, context_head=turn.purpose.context_head,
         tokens=tokens_of(said),
     )  # fmt: skip
-    return chain.join(turn.question.session, operation)
+    return chain.append(turn.question.session, operation)
 
 
 def _gave_up(claim: Claim, _error: SmnbError | None) -> None:
@@ -199,4 +199,4 @@ def _gave_up(claim: Claim, _error: SmnbError | None) -> None:
 
 def register() -> None:
     steps.register(Kind(ANSWER, "drafting", answer, _gave_up, outlives_run=True))
-    checkpoints.show_as(DELTA, DELTA)
+    checkpoints.register_frame(DELTA, DELTA)

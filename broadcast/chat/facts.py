@@ -118,7 +118,7 @@ def _story(story: Story) -> dict[str, Any]:
         "title": _line(story.title),
         "summary": clean_line(story.summary or story.narrative, _SUMMARY),
         "state": str(story.state),
-        "at": recorder.stamp(story.created_at),
+        "at": recorder.timestamp(story.created_at),
     }
 
 

@@ -178,18 +178,18 @@ ALLOWED: dict[str, Allowed] = {
 
 def offered() -> list[str]:
     """The commands that may be proposed in this studio."""
-    return [name for name in ALLOWED if commands.known(name)]
+    return [name for name in ALLOWED if commands.exists(name)]
 
 
 def checked(session: Session, name: str, payload: Any) -> tuple[dict[str, Any], str]:
     """The payload as the command takes it and the sentence for it; Conflict for all else."""
     allowed = ALLOWED.get(name)
-    if allowed is None or not commands.known(name):
+    if allowed is None or not commands.exists(name):
         raise Conflict("The producer may not propose this.")
     try:
         wanted = allowed.payload.model_validate(payload)
     except ValidationError as error:
-        raise Conflict(commands.sentence_of(error)) from None
+        raise Conflict(commands.validation_sentence(error)) from None
     data = wanted.model_dump(exclude_none=True)
     commands.parse(name, data)
     return data, allowed.sentence(session, wanted)

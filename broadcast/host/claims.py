@@ -71,7 +71,7 @@ def gave_up(claim: Claim, _error: SmnbError | None) -> None:
             continue
         settle(claim, post, SourcePost.State.FAILED, _WORN_OUT, any_=True)
         sentence = f"“{post.title[:120]}” could not be narrated, so it was passed over."
-        recorder.say(claim.session, "host", sentence, "post_failed")
+        recorder.add_message(claim.session, "host", sentence, "post_failed")
 
 
 def free_waiting(run: Broadcast, _at: datetime) -> None:

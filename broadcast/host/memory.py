@@ -192,7 +192,7 @@ def keep_small(link: AILink, row: Chain) -> None:
     limits = workspace.current()
     if row.operations >= limits.reset_operations:
         operation = Operation(source=Source.RESET, provider_id=chain.offline_id())
-        chain.join(row.session, operation)
+        chain.append(row.session, operation)
     elif row.tokens >= limits.compact_tokens:
         steps.enqueue(row.session, COMPACT, row.session_id)
 
@@ -227,7 +227,7 @@ def compact(claim: Claim) -> None:
     text = (_by_model(claim, ledger, said) if said.stories else "") or by_rule(said)
     with transaction.atomic():
         claim.complete()
-        chain.sum_up(ledger.link or _join(claim.session, said, text), text)
+        chain.set_summary(ledger.link or _join(claim.session, said, text), text)
 
 
 def _gave_up(claim: Claim, _error: SmnbError | None) -> None:
@@ -235,7 +235,7 @@ def _gave_up(claim: Claim, _error: SmnbError | None) -> None:
         "What was told could not be summed up: it failed three times; see the log. "
         "It is tried again with the next operation of the AI chain."
     )
-    recorder.say(claim.session, "system", sentence, "compaction")
+    recorder.add_message(claim.session, "system", sentence, "compaction")
 
 
 def _join(session: Session, said: Said, text: str) -> AILink:
@@ -243,7 +243,7 @@ def _join(session: Session, said: Said, text: str) -> AILink:
         source=Source.COMPACTION, provider_id=chain.offline_id(), model="extractive",
         context_head=said.head, tokens=tokens_of(text),
     )  # fmt: skip
-    return chain.join(session, operation)
+    return chain.append(session, operation)
 
 
 def _by_model(claim: Claim, ledger: SessionLedger, said: Said) -> str:
@@ -281,5 +281,5 @@ def by_rule(said: Said) -> str:
 
 
 def register() -> None:
-    chain.on_join.subscribe(keep_small)
+    chain.on_append.subscribe(keep_small)
     steps.register(Kind(COMPACT, "drafting", compact, _gave_up, outlives_run=True))

@@ -76,7 +76,7 @@ class Watch:
         if text != self._text and at - self._shown >= FRAMES_EVERY:
             self._shown, self._text = at, text
             frame = {"title": self._post.title, "text": text[-SHOWN:]}
-            checkpoints.keep(self._run.session_id, NARRATION, frame)
+            checkpoints.save(self._run.session_id, NARRATION, frame)
             recorder.publish_ephemeral(self._run.session_id, NARRATION, frame)
 
 
@@ -159,8 +159,8 @@ def _link(run: Broadcast, told: Told) -> None:
         run_number=run.number, context_head=told.memory.head,
         tokens=tokens_of(told.narration.narrative),
     )  # fmt: skip
-    chain.join(run.session, operation)
+    chain.append(run.session, operation)
 
 
 def register() -> None:
-    checkpoints.show_as(NARRATION, NARRATION)
+    checkpoints.register_frame(NARRATION, NARRATION)

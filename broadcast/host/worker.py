@@ -107,7 +107,7 @@ def _tell(run: Broadcast, claim: Claim, post: SourcePost) -> None:
     try:
         earlier = threads.find(run.session, post.title)
         with (
-            context.frame("narrate", environment="agent", post=post.pk),
+            context.span("narrate", environment="agent", post=post.pk),
             Watch(run, claim, post) as watch,
         ):
             log.info("asked", narrator=str(narrator.origin), model=run.session.model)
@@ -136,7 +136,7 @@ _NO_KEY = (
 
 def _say_once(run: Broadcast, code: str, sentence: str) -> None:
     if not Message.objects.filter(session=run.session, code=code).exists():
-        recorder.say(run.session, "host", sentence, code)
+        recorder.add_message(run.session, "host", sentence, code)
 
 
 def _pass_over(run: Broadcast, claim: Claim, post: SourcePost, error: SmnbError) -> None:
@@ -149,7 +149,9 @@ def _pass_over(run: Broadcast, claim: Claim, post: SourcePost, error: SmnbError)
         else:
             claim.reschedule(steps.now())
         claims.settle(claim, post, SourcePost.State.FAILED, error.sentence)
-        recorder.say(run.session, "host", f"“{post.title[:120]}”: {error.sentence}", error.code)
+        recorder.add_message(
+            run.session, "host", f"“{post.title[:120]}”: {error.sentence}", error.code
+        )
 
 
 def _hold(run: Broadcast, claim: Claim, error: SmnbError) -> None:
@@ -162,14 +164,14 @@ def _hold(run: Broadcast, claim: Claim, error: SmnbError) -> None:
     else:
         until = at + steps.backoff(claim.step.attempts)
         shown = until
-    hold = {"code": error.code, "sentence": error.sentence, "until": recorder.stamp(shown)}
+    hold = {"code": error.code, "sentence": error.sentence, "until": recorder.timestamp(shown)}
     with transaction.atomic():
         # The run before the step and the counters, as everywhere: no two writers can block each
         # other, and no step is armed behind the back of a stop.
         orchestrator.hold_fast(run)
         claim.reschedule(until, error=error.sentence)
         if run.hold is None or run.hold["code"] != error.code:
-            recorder.say(run.session, "host", error.sentence, error.code)
+            recorder.add_message(run.session, "host", error.sentence, error.code)
         orchestrator.set_hold(run, hold)
 
 

@@ -49,7 +49,7 @@ def public(
             session = sessions.by_watch_token(token)
         except NotFound:
             return _headed(render(request, "public/gone.html", status=404))
-        arrived(request, **context.of(session))
+        arrived(request, **context.session_fields(session))
         return _headed(view(request, session, *args, **kwargs))
 
     return require_safe(opened)  # type: ignore[return-value]

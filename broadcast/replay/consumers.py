@@ -89,7 +89,7 @@ class Replaying(LiveConsumer):
 
     async def play(self, player: Player, after: int) -> None:
         try:
-            with context.frame("replay"):
+            with context.span("replay"):
                 await player.play(max(after, 0))
         except DatabaseError as error:
             log.warning("replay_lost_database", error=type(error).__name__)

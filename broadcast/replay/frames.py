@@ -86,7 +86,7 @@ def _story(event: SessionEvent) -> Any:
 def clock(recording: Recording, wait: Wait, speed: int, shape: Shape, *, over: bool = False) -> str:
     """Where the replay stands: an ephemeral frame, moments in ms since the beginning of the run."""
     data = {
-        "began": recorder.stamp(recording.began),
+        "began": recorder.timestamp(recording.began),
         "at": recording.offset(wait.at),
         "until": recording.offset(wait.until),
         "cut": int(wait.cut.total_seconds()),

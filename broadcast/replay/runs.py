@@ -112,6 +112,6 @@ def row(run: Broadcast) -> dict[str, Any]:
     return {
         "number": run.number,
         "title": recap.title if recap else "",
-        "at": recorder.stamp(run.live_at),
+        "at": recorder.timestamp(run.live_at),
         "seconds": int((ended - run.live_at).total_seconds()) if run.live_at else 0,
     }

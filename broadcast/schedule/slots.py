@@ -78,7 +78,7 @@ def payload(slot: Slot, at: datetime) -> dict[str, Any]:
         "zone": slot.zone,
         "enabled": slot.enabled,
         "note": slot.note,
-        "next": {"at": recorder.stamp(turn[0]), "turn": turn[1]} if turn else None,
+        "next": {"at": recorder.timestamp(turn[0]), "turn": turn[1]} if turn else None,
     }
 
 
@@ -212,7 +212,7 @@ def _complain(slot: Slot, error: Conflict) -> None:
     note = f"Could not go on air: {error.sentence}"[:300]
     if slot.note != note:
         slot.note = note
-        recorder.say(slot.session, "producer", f"The schedule: {note}", "schedule")
+        recorder.add_message(slot.session, "producer", f"The schedule: {note}", "schedule")
 
 
 def _go_off(slot: Slot, held: list[Slot]) -> timedelta | None:
@@ -260,7 +260,7 @@ def _keep_slots(_up: float) -> None:
     )
     missing = Slot.objects.filter(~Exists(waiting), enabled=True).select_related("session")
     for slot in missing:
-        with sweeper.inside(slot.session):
+        with sweeper.session_scope(slot.session):
             steps.enqueue(slot.session, SCHEDULE, slot.pk, _due(slot, steps.now()))
 
 

@@ -98,7 +98,7 @@ def _fail(sound: Sound, sentence: str) -> Sound:
     _mine(sound).update(state=State.FAILED, error=sentence[:300], path="")
     log.warning("sound_failed", story=sound.story_id, sentence=sentence)
     if not Message.objects.filter(session=sound.session_id, code=Unspoken.code).exists():
-        recorder.say(sound.session, "producer", sentence, Unspoken.code)
+        recorder.add_message(sound.session, "producer", sentence, Unspoken.code)
     sound.refresh_from_db()
     return sound
 

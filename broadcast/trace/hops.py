@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sessions_app.events.recorder import stamp
+from sessions_app.events.recorder import timestamp
 from sessions_app.models import Step
 from stories.models import Story, TokenUsage
 
@@ -101,7 +101,7 @@ def payload(trace: Trace) -> dict[str, Any]:
             "title": story.title,
             "origin": story.origin,
             "state": story.state,
-            "created_at": stamp(story.created_at),
+            "created_at": timestamp(story.created_at),
         },
         "verdict": trace.verdict,
         "broken": {"hop": broken.name, "reason": broken.problem} if broken else None,
@@ -113,8 +113,8 @@ def _hop(hop: Hop) -> dict[str, Any]:
     return {
         "name": hop.name,
         "state": hop.mark,
-        "at": stamp(hop.at),
-        "until": stamp(hop.until),
+        "at": timestamp(hop.at),
+        "until": timestamp(hop.until),
         "seq": hop.seq,
         "attempts": hop.attempts,
         "note": hop.note,
@@ -149,8 +149,8 @@ def _usage(row: TokenUsage) -> dict[str, Any]:
         "model": row.model,
         "state": row.state,
         "error": row.error,
-        "asked_at": stamp(row.created_at),
-        "closed_at": stamp(row.closed_at),
+        "asked_at": timestamp(row.created_at),
+        "closed_at": timestamp(row.closed_at),
         "input_tokens": row.input_tokens,
         "output_tokens": row.output_tokens,
         "lower": None if row.unpriced else row.cost_lower,

@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from broadcast.transfer.archive_files import NAMES
 from broadcast.transfer.formats.zip_format import HEAD, MANIFEST
 from broadcast.transfer.tables import BY_NAME
-from sessions_app.commands import sentence_of
+from sessions_app.commands import validation_sentence
 from sessions_app.errors import Invalid
 
 _NAME = re.compile(rf"data/({'|'.join(BY_NAME)})-\d{{4}}\.ndjson|{NAMES}|{HEAD}|{MANIFEST}")
@@ -79,7 +79,7 @@ class Archive:
                 raise Invalid(
                     "This archive was made by another version, which is unknown here."
                 ) from None
-            raise Invalid(f"{MANIFEST}: {sentence_of(error)}") from None
+            raise Invalid(f"{MANIFEST}: {validation_sentence(error)}") from None
         if set(self.manifest.members) != set(zip_.namelist()) - {MANIFEST}:
             raise Invalid("The archive does not hold what its manifest lists.")
 

@@ -131,7 +131,7 @@ def _count(fresh: Session) -> None:
     last = Story.objects.filter(session=fresh).aggregate(last=Max("completed_at"))["last"]
     counters = reconcile.counted(fresh)
     head = SessionStats.objects.select_for_update().get(session=fresh).last_seq
-    recorder.resume(fresh, head, head, last, counters)
+    recorder.add_imported(fresh, head, head, last, counters)
     recorder.record(fresh, recorder.SESSION_CHANGED, {"session": sessions.payload(fresh)})
 
 

@@ -160,7 +160,7 @@ def _bring_in(taking: Taking, transfer: Transfer) -> None:
     reconcile.rows(session)
     counters = reconcile.counted(session)
     on_air = head.figures.get("on_air_seconds", 0)
-    recorder.resume(
+    recorder.add_imported(
         session, 0, taking.archive.rows(EVENTS), validation.moment(head.figures.get("last_story_at")),
         counters | {"on_air_seconds": validation.whole(on_air)},
     )  # fmt: skip

@@ -71,7 +71,7 @@ def _drafts(session: Session) -> None:
 
 def _heads(session: Session) -> None:
     """Where the AI chain stands, as a whole and for each run."""
-    chain.resume(session)
+    chain.restore_imported(session)
     own = AILink.objects.filter(session=session, run_number=OuterRef("number"))
     newest = own.order_by("-number").values("pk")[:1]
     Broadcast.objects.filter(session=session).update(ai_head=Subquery(newest))

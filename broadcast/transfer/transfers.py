@@ -39,7 +39,7 @@ def payload(transfer: Transfer) -> dict[str, Any]:
             "id": kept.pk, "name": kept.name, "bytes": kept.bytes, "sha256": kept.sha256,
             "gone": gone,
         },
-        "at": recorder.stamp(transfer.created_at),
+        "at": recorder.timestamp(transfer.created_at),
     }  # fmt: skip
 
 

@@ -33,7 +33,7 @@ from pydantic import (
 from broadcast.session_commands import NarrationSettings
 from broadcast.transfer.archive import Archive
 from broadcast.transfer.tables import BY_MODEL, EVENTS, Table
-from sessions_app.commands import sentence_of
+from sessions_app.commands import validation_sentence
 from sessions_app.errors import Invalid
 from sessions_app.events import recorder
 
@@ -80,7 +80,7 @@ def head_of(archive: Archive) -> Head:
     try:
         return Head.model_validate(_parsed(archive.head()))
     except ValidationError as error:
-        raise Invalid(f"session.json: {sentence_of(error)}") from None
+        raise Invalid(f"session.json: {validation_sentence(error)}") from None
     except ValueError as error:
         raise Invalid(f"session.json: {error}") from None
 
@@ -93,7 +93,7 @@ def rows(archive: Archive, table: Table) -> Iterator[Row]:
             try:
                 row = schema.model_validate(_parsed(line)).__dict__
             except ValidationError as error:
-                raise Invalid(f"{part}, line {line_number}: {sentence_of(error)}") from None
+                raise Invalid(f"{part}, line {line_number}: {validation_sentence(error)}") from None
             except ValueError as error:
                 raise Invalid(f"{part}, line {line_number}: {error}") from None
             if row[table.key] <= last:
@@ -216,4 +216,4 @@ def _figure(adapter: TypeAdapter[T], value: Any) -> T:
     try:
         return adapter.validate_python(value)
     except ValidationError as error:
-        raise Invalid(f"session.json, figures: {sentence_of(error)}") from None
+        raise Invalid(f"session.json, figures: {validation_sentence(error)}") from None

@@ -1,6 +1,6 @@
 """The AI chain: every completed operation of a session joins behind the latest one.
 
-``join`` is called in the transaction that books the operation. It holds the chain's row, so that of
+``append`` is called in the transaction that books the operation. It holds the chain's row, so that of
 two operations that end at once the second links behind the first; nobody asks a model again. The
 row is taken after a live run and before the counters, as everywhere.
 """
@@ -40,7 +40,7 @@ class Operation:
     summary: str = ""
 
 
-on_join: Topic[[AILink, Chain]] = Topic(
+on_append: Topic[[AILink, Chain]] = Topic(
     "chain.joined", "An operation joined the AI chain; its event is still to come."
 )
 
@@ -48,7 +48,7 @@ _preparing: list[Callable[[Session, Operation], None]] = []
 _repairing: list[Callable[[Session], str]] = []
 
 
-def before_join(function: Callable[[Session, Operation], None]) -> None:
+def before_append(function: Callable[[Session, Operation], None]) -> None:
     """Call ``function(session, operation)`` before the chain's row is taken, to take rows that are
     locked before it.
     """
@@ -67,10 +67,10 @@ def offline_id() -> str:
     return f"offline-{uuid4().hex}"
 
 
-def join(session: Session, operation: Operation) -> AILink:
+def append(session: Session, operation: Operation) -> AILink:
     """Put the operation behind the head and make it the head; in the caller's transaction."""
     if not connection.in_atomic_block:
-        raise transaction.TransactionManagementError("join() belongs to a transaction")
+        raise transaction.TransactionManagementError("append() belongs to a transaction")
     for function in _preparing:
         function(session, operation)
     chain = _hold(session)
@@ -85,7 +85,7 @@ def join(session: Session, operation: Operation) -> AILink:
         session=session, old=head, new=link, source=link.source, run_number=link.run_number
     )
     _advance(chain, head, link)
-    on_join.send(link, chain)
+    on_append.send(link, chain)
     return link
 
 
@@ -124,7 +124,7 @@ def _head(chain: Chain) -> AILink | None:
     chain.refresh_from_db()
     sentence = _recovered(tip)
     log.warning("chain_recovered", link=tip.number if tip else None)
-    recorder.say(chain.session, "system", sentence, "chain_recovered")
+    recorder.add_message(chain.session, "system", sentence, "chain_recovered")
     return tip
 
 
@@ -144,7 +144,7 @@ def _recovered(tip: AILink | None) -> str:
     return f"The AI chain lost its latest link; it goes on from link {tip.number}, the last valid."
 
 
-def sum_up(link: AILink, text: str) -> bool:
+def set_summary(link: AILink, text: str) -> bool:
     """Write what a compaction carries on, once, in the caller's transaction.
 
     Nothing is carried past a reset that came between what was read for it and its link: then, and
@@ -187,11 +187,11 @@ def recover(session: Session) -> AILink | None:
         done = [function(session) for function in _repairing]
         head = _head(_hold(session))
         for sentence in filter(None, done):
-            recorder.say(session, "system", sentence, "chain_recovered")
+            recorder.add_message(session, "system", sentence, "chain_recovered")
         return head
 
 
-def resume(session: Session) -> None:
+def restore_imported(session: Session) -> None:
     """Give links that were brought in the row that says where their chain stands."""
     tip = last(session)
     if tip is not None:

@@ -109,7 +109,7 @@ def _elsewhere(session: Session) -> Iterator[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Glance:
+class QuickStatus:
     """As much as one query tells: how many links, and whether the head is the latest of them."""
 
     links: int = 0
@@ -122,15 +122,15 @@ class Glance:
         return SYNCED if self.head == self.links else OUT_OF_SYNC
 
 
-def glance(session: Session) -> Glance:
+def quick_status(session: Session) -> QuickStatus:
     """How the chain stands at a glance, for pages that are about something else."""
     head = Chain.objects.filter(session=OuterRef("session")).values("head__number")
     links = AILink.objects.filter(session=session).annotate(head=Subquery(head[:1]))
     found = links.order_by("-number").values_list("number", "head").first()
-    return Glance(*found) if found else Glance()
+    return QuickStatus(*found) if found else QuickStatus()
 
 
-def rate() -> tuple[int, int]:
+def synced_counts() -> tuple[int, int]:
     """(chains whose head is the latest link, all chains): two look-ups by key for each session."""
     links = AILink.objects.filter(session=OuterRef("pk"))
     head = Chain.objects.filter(session=OuterRef(OuterRef("pk"))).values("head__number")
@@ -139,7 +139,7 @@ def rate() -> tuple[int, int]:
     return begun.exclude(Exists(beyond)).count(), begun.count()
 
 
-def in_words(synced: int, chains: int) -> str:
+def summary(synced: int, chains: int) -> str:
     """``SYNCED: 100 % of 3 chains``; the rate is rounded down, so that 100 means all."""
     if not chains:
         return f"{EMPTY}: no chain has begun"
@@ -163,7 +163,7 @@ def payload(transition: AITransition) -> dict[str, Any]:
         "new": transition.new.provider_id,
         "source": transition.source,
         "run": transition.run_number,
-        "at": recorder.stamp(transition.created_at),
+        "at": recorder.timestamp(transition.created_at),
     }
 
 
@@ -182,12 +182,12 @@ def _instead(error: Damaged) -> dict[str, Any]:
         "new": None,
         "source": events_archive.DAMAGED,
         "run": None,
-        "at": recorder.stamp(archive.created_at),
+        "at": recorder.timestamp(archive.created_at),
         "sentence": error.sentence,
     }
 
 
-def listed(session: Session, before: int | None, most: int) -> list[dict[str, Any]]:
+def transition_payloads(session: Session, before: int | None, most: int) -> list[dict[str, Any]]:
     """Transitions older than the id ``before``, newest first: those that live, then archived ones.
 
     What is archived between the two queries is found by the second one.

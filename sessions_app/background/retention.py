@@ -38,13 +38,13 @@ def register(rule: Rule) -> None:
     _rules.append(rule)
 
 
-def drop(rows: QuerySet[Model]) -> int:
+def delete_chunk(rows: QuerySet[Model]) -> int:
     """Delete up to ``CHUNK`` of ``rows`` in one statement; returns how many went."""
     chosen = rows.order_by().values("pk")[:CHUNK]
     return int(rows.model._default_manager.filter(pk__in=chosen).delete()[0])
 
 
-def clean(now: datetime) -> int:
+def run_rules(now: datetime) -> int:
     """One call of every rule; returns how many rows went."""
     shared = workspace.current()
     return sum(rule(shared, now) or 0 for rule in _rules)
@@ -59,7 +59,7 @@ class Hourly:
     def __call__(self, _up: float) -> None:
         if time.monotonic() < self._due:
             return
-        gone = clean(timezone.now())
+        gone = run_rules(timezone.now())
         if gone:
             log.info("retention", rows=gone)
         else:
@@ -68,17 +68,17 @@ class Hourly:
 
 def old_buckets(shared: Workspace, now: datetime) -> int:
     before = now - timedelta(days=shared.keep_fine_days)
-    return drop(Bucket.objects.filter(size__in=FINE, start__lt=before))
+    return delete_chunk(Bucket.objects.filter(size__in=FINE, start__lt=before))
 
 
 def old_answers(shared: Workspace, now: datetime) -> int:
     before = now - timedelta(days=shared.keep_answers_days)
     # The oldest come first by key, so that nothing has to look through all of them.
     oldest = IdempotencyKey.objects.order_by("pk").values("pk")[:CHUNK]
-    return drop(IdempotencyKey.objects.filter(pk__in=oldest, created_at__lt=before))
+    return delete_chunk(IdempotencyKey.objects.filter(pk__in=oldest, created_at__lt=before))
 
 
-def start() -> None:
+def register_own() -> None:
     for rule in (old_buckets, old_answers):
         register(rule)
     sweeper.register(Hourly())

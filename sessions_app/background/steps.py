@@ -137,7 +137,7 @@ def enqueue(session: Session, kind: str, subject: object, due_at: datetime | Non
         state__in=Step.OPEN,
         kind=kind,
         subject=str(subject),
-        defaults={"due_at": due_at or now(), "origin": context.carried()},
+        defaults={"due_at": due_at or now(), "origin": context.origin()},
     )
     if created:
         poke_after_commit(step)
@@ -250,7 +250,7 @@ def run(step_id: int) -> bool:
     if held is None:
         return False
     kind = _kinds[held.step.kind]
-    with context.of_step(held.step, held.epoch):
+    with context.step_scope(held.step, held.epoch):
         if held.step.attempts > MAX_ATTEMPTS and held.step.last_error == "":
             # Every attempt so far died without a word, e.g. the worker was killed each time.
             return _give_up(held, kind, None)

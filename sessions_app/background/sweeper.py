@@ -29,10 +29,14 @@ def register(function: Round) -> None:
     _rounds.append(function)
 
 
-def inside(session: Session, **fields: Any) -> AbstractContextManager[None]:
+def session_scope(session: Session, **fields: Any) -> AbstractContextManager[None]:
     """The door of what a round does in one session."""
-    return context.door(
-        **context.of(session), environment="worker", operation="sweep", process="sweeper", **fields
+    return context.scope(
+        **context.session_fields(session),
+        environment="worker",
+        operation="sweep",
+        process="sweeper",
+        **fields,
     )
 
 
@@ -43,10 +47,10 @@ def sweep(up: float = float("inf")) -> int:
     return steps.poke_overdue()
 
 
-def forever(stop: Event, every: float = 1.0) -> None:
+def run_forever(stop: Event, every: float = 1.0) -> None:
     """Sweep until ``stop`` is set; a database that is away is tried again."""
     born = time.monotonic()
-    with context.door(environment="worker", operation="sweep", process="sweeper"):
+    with context.scope(environment="worker", operation="sweep", process="sweeper"):
         while not stop.is_set():
             try:
                 close_old_connections()

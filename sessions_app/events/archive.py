@@ -240,7 +240,7 @@ def pack(
 
     ``key`` names what orders the lines. Several that do it at once only lose time.
     """
-    with sweeper.inside(session):
+    with sweeper.session_scope(session):
         try:
             kept = _keep(session, kind, key, lines)
         except OSError as error:

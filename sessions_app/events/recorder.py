@@ -88,12 +88,12 @@ SESSION_CHANGED = declare("session.changed", "Name, settings, visibility or fili
 
 
 @overload
-def stamp(moment: datetime) -> str: ...
+def timestamp(moment: datetime) -> str: ...
 @overload
-def stamp(moment: None) -> None: ...
+def timestamp(moment: None) -> None: ...
 @overload
-def stamp(moment: datetime | None) -> str | None: ...
-def stamp(moment: datetime | None) -> str | None:
+def timestamp(moment: datetime | None) -> str | None: ...
+def timestamp(moment: datetime | None) -> str | None:
     """A moment as payloads carry it: ISO 8601 in UTC, milliseconds, ``Z``."""
     if moment is None:
         return None
@@ -121,7 +121,7 @@ def figures(stats: SessionStats) -> dict[str, Any]:
         "feed": stats.feed,
         "queue": stats.queue,
         "messages": stats.messages,
-        "last_story_at": stamp(stats.last_story_at),
+        "last_story_at": timestamp(stats.last_story_at),
     }
 
 
@@ -188,7 +188,7 @@ def record(
     return event
 
 
-def set_last_story(session: Session, at: datetime | None) -> None:
+def reset_last_story(session: Session, at: datetime | None) -> None:
     """Say anew when the last story was, as the one that was the last is gone; before ``record``."""
     SessionStats.objects.filter(session=session).update(last_story_at=at)
 
@@ -196,7 +196,7 @@ def set_last_story(session: Session, at: datetime | None) -> None:
 def _out(session: Session, event: SessionEvent) -> None:
     """What has happened for good is published, and leaves a line in the session's log."""
     publish(session.pk, event.seq)
-    fields = {**context.of(session), **ids_of(event.payload)}
+    fields = {**context.session_fields(session), **ids_of(event.payload)}
     log.info(event.type, seq=event.seq, **fields)
 
 
@@ -216,7 +216,7 @@ def ids_of(payload: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def resume(
+def add_imported(
     session: Session, before: int, last_seq: int, story_at: datetime | None,
     counters: Mapping[str, int],
 ) -> None:  # fmt: skip
@@ -231,7 +231,7 @@ def resume(
         raise SessionStats.DoesNotExist(f"session {session.pk} has gone on")
 
 
-def say(session: Session, role: str, text: str, code: str = "") -> Message:
+def add_message(session: Session, role: str, text: str, code: str = "") -> Message:
     """Write a participant's message to the owner, with its event."""
     with transaction.atomic():
         message = Message.objects.create(session=session, role=role, text=text[:2000], code=code)
@@ -250,11 +250,11 @@ def message_payload(message: Message) -> dict[str, Any]:
         "role": message.role,
         "code": message.code,
         "text": message.text,
-        "at": stamp(message.created_at),
+        "at": timestamp(message.created_at),
         "reply_to": message.reply_to_id,
         "about": message.reply_to.text[:160] if message.reply_to else "",
         "plan": message.plan,
-        "settled_at": stamp(message.applied_at),
+        "settled_at": timestamp(message.applied_at),
     }
 
 

@@ -240,7 +240,7 @@ def payload(artifact: Artifact) -> dict[str, Any]:
         "sha256": artifact.sha256,
         "note": artifact.note,
         "removable": not fixed(artifact),
-        "at": recorder.stamp(artifact.created_at),
+        "at": recorder.timestamp(artifact.created_at),
     }
 
 
@@ -268,7 +268,7 @@ def warn(session: Session, payload: Mapping[str, Any]) -> None:
             f"The files of this session take {used * 100 // quota} % of their quota. Remove some, "
             "or have the staff raise it in Settings."
         )
-        recorder.say(session, "system", sentence, CODE)
+        recorder.add_message(session, "system", sentence, CODE)
 
 
 UNKNOWN = "application/octet-stream"
@@ -297,7 +297,7 @@ def upload(
         session, Category.FILES, name, chunks, note="Uploaded", made_by=actor,
         media_type=mimetypes.guess_type(name)[0] or UNKNOWN,
     )  # fmt: skip
-    presence.seen(session, actor)
+    presence.record_activity(session, actor)
     return kept
 
 
@@ -308,7 +308,7 @@ def screenshot(session: Session, actor: User, picture: bytes) -> Artifact:
         session, Category.SCREENSHOTS, f"desk-{timezone.now():%Y-%m-%d-%H%M%S}.png", [picture],
         note=f"{wide} by {high} pixels", made_by=actor, media_type=PNG,
     )  # fmt: skip
-    presence.seen(session, actor)
+    presence.record_activity(session, actor)
     return kept
 
 

@@ -34,7 +34,7 @@ class SessionCommand(BaseCommand):
 
     def door(self, session: Session) -> AbstractContextManager[None]:
         """The context of what the command does in the session, on its owner's behalf."""
-        return context.door(
-            cause="", **context.of(session), environment="command", user=session.owner_id,
+        return context.scope(
+            cause="", **context.session_fields(session), environment="command", user=session.owner_id,
             request=context.new_id(), operation=type(self).__module__.rpartition(".")[2],
         )  # fmt: skip

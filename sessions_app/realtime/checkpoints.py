@@ -18,21 +18,21 @@ from django.conf import settings
 
 log = structlog.get_logger(__name__)
 
-KEPT = 3600  # seconds
+LIFETIME = 3600  # seconds
 
 # Frames that a page gets again when it comes back: by the names of their checkpoints.
 _frames: dict[str, str] = {}
 
 
-def show_as(name: str, frame_type: str) -> None:
+def register_frame(name: str, frame_type: str) -> None:
     """Send what is kept under ``name`` as this ephemeral frame to each page that comes back."""
     _frames[name] = frame_type
 
 
-def keep(session_id: UUID, name: str, payload: Mapping[str, Any]) -> None:
+def save(session_id: UUID, name: str, payload: Mapping[str, Any]) -> None:
     """Keep ``payload``, which is JSON, in the place of what was kept under ``name``."""
     try:
-        _redis().set(_key(session_id, name), json.dumps(dict(payload)), ex=KEPT)
+        _redis().set(_key(session_id, name), json.dumps(dict(payload)), ex=LIFETIME)
     except redis.RedisError as error:
         log.warning("checkpoint_not_kept", checkpoint=name, error=type(error).__name__)
 

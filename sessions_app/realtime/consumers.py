@@ -37,7 +37,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
     asked: list[float] | None = None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        with context.door(
+        with context.scope(
             request=context.new_id(), environment="server", operation="socket",
             socket=self.audience,
         ):  # fmt: skip
@@ -75,7 +75,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
             return
         self.viewer = Viewer(self, grant, self.audience, self.format(), address)
         self.asked = []
-        with context.frame("join"):
+        with context.span("join"):
             await self.hub.join(self.viewer)
             await database_sync_to_async(presence.opened)(grant)
 
@@ -88,7 +88,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
     async def disconnect(self, code: int) -> None:
         if self.viewer is not None:
             self.hub.leave(self.viewer)
-            with context.frame("leave"):
+            with context.span("leave"):
                 await database_sync_to_async(presence.closed)(self.viewer.grant)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
@@ -107,7 +107,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         """Bring a page up to date that has come to ``after``."""
         if self.viewer is None:
             return
-        with context.frame("catch_up"):
+        with context.span("catch_up"):
             await self.hub.catch_up(self.viewer, after)
 
     async def send_text(self, text: str) -> None:

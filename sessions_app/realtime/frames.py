@@ -49,7 +49,7 @@ def visible(type_: str, audience: str) -> bool:
 
 def frame_of(event: SessionEvent, prev: int, audience: str) -> Frame:
     data = event.payload if audience == recorder.OWNER else event.payload["public"]
-    at = recorder.stamp(event.at)
+    at = recorder.timestamp(event.at)
     return Frame(event.seq, prev, event.type, str(event.session_id), at, data)
 
 

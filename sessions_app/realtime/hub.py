@@ -91,7 +91,7 @@ class Hub:
         self._wake = asyncio.Event()
         self._entering = asyncio.Lock()
         # In a context of their own, not in that of the socket that happened to come first.
-        with context.door(environment="server", operation="hub"):
+        with context.scope(environment="server", operation="hub"):
             self._tasks = [
                 asyncio.create_task(task, name=f"hub-{name}")
                 for name, task in (
@@ -231,7 +231,7 @@ class Hub:
         ).items():
             room = self.rooms.get(session_id)
             if room is not None:
-                with context.door(
+                with context.scope(
                     session=session_id, _folder=room.folder, environment="server", operation="hub"
                 ):
                     if isinstance(found, int):

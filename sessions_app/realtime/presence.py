@@ -45,14 +45,14 @@ def _tell(topic: Topic[[Session, User]], grant: Grant) -> None:
         log.warning("connection_not_noted", error=type(error).__name__)
 
 
-def seen(session: Session, user: User) -> None:
+def record_activity(session: Session, user: User) -> None:
     """Note that this person did something in the session; in the caller's transaction."""
     Participant.objects.update_or_create(
         session=session, user=user, defaults={"last_active_at": timezone.now()}
     )
 
 
-def people(session: Session) -> Sequence[Participant]:
+def participants(session: Session) -> Sequence[Participant]:
     """Who has worked here, the latest first."""
     found = Participant.objects.filter(session=session).select_related("user")
     return list(found.order_by("-last_active_at"))
@@ -60,4 +60,4 @@ def people(session: Session) -> Sequence[Participant]:
 
 def register() -> None:
     for topic in (commands.on_done, on_open, on_close):
-        topic.subscribe(seen)
+        topic.subscribe(record_activity)

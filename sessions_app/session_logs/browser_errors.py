@@ -58,9 +58,11 @@ def _kept(
     """A line with what is shown, and all that was told in a file of the devtools."""
     id_ = context.new_id()
     short = {name: shown[name] for name in shown.keys() - {"stack", "agent"}}
-    with context.frame(told["kind"], **context.of(session), environment="browser", **fields):
+    with context.span(
+        told["kind"], **context.session_fields(session), environment="browser", **fields
+    ):
         getattr(log, KINDS[told["kind"]])("browser_error", id=id_, **short)
-    whole = {"id": id_, "timestamp": recorder.stamp(timezone.now()), **told}
+    whole = {"id": id_, "timestamp": recorder.timestamp(timezone.now()), **told}
     line = redaction.clean(json.dumps(whole, ensure_ascii=False, separators=(",", ":")))
     try:
         writer.append(session.folder, writer.DEVTOOLS, file, line.encode() + b"\n")

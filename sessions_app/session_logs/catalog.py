@@ -44,7 +44,7 @@ def page(session: Session, wanted: Wanted) -> dict[str, Any]:
     """One page as people read it: {lines, next, stopped}."""
     found = find(session, wanted)
     lines = [_shown(line) for line in found.lines]
-    return {"lines": lines, "next": found.next, "stopped": recorder.stamp(found.stopped)}
+    return {"lines": lines, "next": found.next, "stopped": recorder.timestamp(found.stopped)}
 
 
 def _shown(line: Line) -> dict[str, Any]:
@@ -149,7 +149,7 @@ def follow(names: Iterable[str]) -> int:
     """Bring the rows of these folders up to their files."""
     changed = 0
     for session in Session.objects.filter(folder__in=list(names)).exclude(folder=""):
-        with sweeper.inside(session):
+        with sweeper.session_scope(session):
             changed += register(session)
     return changed
 

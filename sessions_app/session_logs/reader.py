@@ -38,10 +38,10 @@ class Wanted:
         """Whether the file can hold such lines, by its name."""
         if self.environment and file.stem != self.environment:
             return False
-        made = context.moment_of(self.text)
+        made = context.time_of_id(self.text)
         if made is not None and file.day not in _around(made):
             return False
-        asked, last = context.moment_of(self.request), context.moment_of(self.before)
+        asked, last = context.time_of_id(self.request), context.time_of_id(self.before)
         too_early = asked is not None and file.day < asked.date()
         return not too_early and (last is None or file.day <= last.date())
 
@@ -109,7 +109,7 @@ def find(folder: str, wanted: Wanted, limit: int = 100, *, most_bytes: int = MOS
         if line is not None:
             page.lines.append(line)
         if meter.left <= 0:
-            page.next, page.stopped = at, context.moment_of(at)
+            page.next, page.stopped = at, context.time_of_id(at)
             return page
     return page
 
@@ -142,7 +142,7 @@ def _of_file(file: LogFile, wanted: Wanted, meter: Meter) -> Iterator[tuple[str,
 def _id_in(raw: bytes) -> str | None:
     """The id a line begins with, without parsing the rest."""
     found = raw[7:27].decode("ascii", "replace") if raw.startswith(b'{"id":"') else ""
-    return found if context.moment_of(found) is not None else None
+    return found if context.time_of_id(found) is not None else None
 
 
 def backwards(path: str, meter: Meter, before: str = "") -> Iterator[bytes]:

@@ -76,7 +76,7 @@ def caller(request: HttpRequest) -> User:
 def owned(request: HttpRequest, session_id: str) -> Session:
     """The caller's session, bound to the log lines; NotFound for anybody else's."""
     session = sessions.get(caller(request), session_id)
-    context.bind(**context.of(session))
+    context.bind(**context.session_fields(session))
     return session
 
 
@@ -90,7 +90,7 @@ def once(
     except RawPostDataException:  # a form, which the CSRF check has read
         raise Invalid("Send JSON, with the content type application/json.") from None
     digest = commands.digest_of(request.method or "", request.path, body)
-    return commands.once(cast("User", request.user), key, digest, effect)
+    return commands.run_once(cast("User", request.user), key, digest, effect)
 
 
 def key_of(cursor: str) -> int | None:

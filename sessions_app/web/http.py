@@ -65,7 +65,7 @@ def of_session(
             session = sessions.get(request.user, session_id)
         except NotFound as error:
             raise Http404(error.sentence) from None
-        context.bind(**context.of(session))
+        context.bind(**context.session_fields(session))
         return view(request, session, *args, **kwargs)
 
     return signed_in(opened)  # type: ignore[arg-type]
@@ -91,11 +91,11 @@ def once(request: SignedIn, effect: Callable[[], str]) -> str:
 
     # Of another form's content it is another press, so the content belongs to the key.
     name = f"form:{digest}"
-    _, answer = commands.once(request.user, name, digest, kept)
+    _, answer = commands.run_once(request.user, name, digest, kept)
     now = timezone.now()
     if now - datetime.fromisoformat(answer["at"]) > SAME_PRESS:
         later = f"{name}:{now.timestamp() // SAME_PRESS.total_seconds():.0f}"
-        _, answer = commands.once(request.user, later, digest, kept)
+        _, answer = commands.run_once(request.user, later, digest, kept)
     return str(answer["id"])
 
 
@@ -111,7 +111,7 @@ def of_chosen(
     def opened(request: SignedIn, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
         session = chosen(request)
         if session is not None:
-            context.bind(**context.of(session))
+            context.bind(**context.session_fields(session))
         return view(request, session, *args, **kwargs)
 
     return signed_in(opened)  # type: ignore[arg-type]

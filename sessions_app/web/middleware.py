@@ -76,7 +76,7 @@ class ContextMiddleware:
 
 def _door(request: HttpRequest, id_: str) -> Any:
     operation = request.method or "HTTP"
-    return context.door(cause="", request=id_, environment="server", operation=operation)
+    return context.scope(cause="", request=id_, environment="server", operation=operation)
 
 
 def _answered(

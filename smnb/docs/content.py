@@ -159,7 +159,7 @@ def _memory() -> dict[str, Any]:
         "recap_stories": recaps.MOST_STORIES,
         "recap_keywords": recaps.KEYWORDS,
         "recaps_shown": recaps.SHOWN,
-        "stream_minutes": checkpoints.KEPT // 60,
+        "stream_minutes": checkpoints.LIFETIME // 60,
     }
 
 

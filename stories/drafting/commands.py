@@ -178,7 +178,7 @@ def expire(_up: float) -> None:
     """A round of the sweeper: only open drafts expire, so a finished text is never touched."""
     minutes = workspace.current().draft_idle_minutes
     for draft in _idle(minutes).select_related("session")[:CHUNK]:
-        with sweeper.inside(draft.session), transaction.atomic():
+        with sweeper.session_scope(draft.session), transaction.atomic():
             note = f"Nothing happened for {minutes} minutes. Press Resume to go on from here."
             mine = _idle(minutes).filter(pk=draft.pk)
             if mine.update(state=Draft.State.EXPIRED, note=note, note_code=IDLE):

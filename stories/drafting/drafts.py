@@ -122,9 +122,9 @@ def payload(draft: Draft, spent: Spent | None = None, written: int | None = None
         "version": draft.version,
         "note": draft.note,
         "note_code": draft.note_code,
-        "active_at": recorder.stamp(draft.active_at),
-        "created_at": recorder.stamp(draft.created_at),
-        "finished_at": recorder.stamp(draft.finished_at),
+        "active_at": recorder.timestamp(draft.active_at),
+        "created_at": recorder.timestamp(draft.created_at),
+        "finished_at": recorder.timestamp(draft.finished_at),
         "cost": {name: spent[name] for name in ("lower", "upper", "unpriced")},
         "tokens": {"input": spent["input_tokens"], "output": spent["output_tokens"]},
         "story_id": draft.story.pk if hasattr(draft, "story") else None,
@@ -169,7 +169,7 @@ def message_payload(message: DraftMessage) -> dict[str, Any]:
         "kind": message.kind,
         "payload": message.payload,
         "text": message.text,
-        "at": recorder.stamp(message.created_at),
+        "at": recorder.timestamp(message.created_at),
     }
 
 

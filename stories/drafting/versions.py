@@ -43,7 +43,7 @@ def payload(version: DraftVersion) -> dict[str, Any]:
         "title": version.title,
         "text": version.text,
         "word_count": version.word_count,
-        "at": recorder.stamp(version.created_at),
+        "at": recorder.timestamp(version.created_at),
     }
 
 

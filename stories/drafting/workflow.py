@@ -106,7 +106,7 @@ def _is_open(draft_id: int) -> bool:
 def _ask(work: Work) -> Done:
     task: Task = prompts.task_of(work.draft, work.turn, work.said)
     agent = agent_for(work.draft.session, work.ledger, work.claim.lost)
-    with context.frame(work.turn.role, environment="agent"), Watch(work) as watch:
+    with context.span(work.turn.role, environment="agent"), Watch(work) as watch:
         return Done(checked(task, agent.take(task, watch)), agent.model)
 
 
@@ -139,7 +139,7 @@ class Watch:
             "draft": draft.pk, "role": self._work.turn.role, "kind": self._work.turn.kind,
             "state": state, "text": self._text[-LONGEST_FRAME:],
         }  # fmt: skip
-        checkpoints.keep(draft.session_id, checkpoint(draft.pk), frame)
+        checkpoints.save(draft.session_id, checkpoint(draft.pk), frame)
         recorder.publish_ephemeral(draft.session_id, DELTA, frame)
 
 
@@ -205,7 +205,7 @@ def _link(work: Work, done: Done) -> AILink | None:
         source=work.purpose.source, provider_id=chain.offline_id(), model=done.model,
         context_head=work.purpose.context_head, tokens=tokens_of(drafts.in_words(done.handover)),
     )  # fmt: skip
-    return chain.join(work.draft.session, operation)
+    return chain.append(work.draft.session, operation)
 
 
 def _message(work: Work, handover: Handover, link: AILink | None, version: int) -> DraftMessage:
@@ -314,7 +314,7 @@ def _keep_alive(_up: float) -> None:
     """A running draft has its step: what a death or a race took away comes back."""
     quiet = Draft.objects.filter(drafts.OPEN, active_at__lt=Now() - timedelta(seconds=10))
     for draft in quiet.exclude(note_code=STOPPED).select_related("session")[:100]:
-        with sweeper.inside(draft.session), transaction.atomic():
+        with sweeper.session_scope(draft.session), transaction.atomic():
             steps.enqueue(draft.session, TURN, draft.pk)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from django.db.models import Model
 
 from sessions_app.events import recorder
-from sessions_app.events.recorder import stamp
+from sessions_app.events.recorder import timestamp
 from sessions_app.events.statistics import Extra, Share
 from sessions_app.models import Session
 from stories.legacy.bulk_insert import insert
@@ -50,7 +50,7 @@ def leave(session: Session, stories: Sequence[Story], usage: Sequence[TokenUsage
     Story.objects.filter(pk__in=[row.pk for row in stories]).delete()
     if stories:
         moments = Story.objects.filter(session=session).order_by("-created_at", "-id")
-        recorder.set_last_story(session, moments.values_list("created_at", flat=True).first())
+        recorder.reset_last_story(session, moments.values_list("created_at", flat=True).first())
     payload = {"stories": [row.pk for row in stories], "usage": len(usage)}
     _record(session, RETURNED, payload, stories, usage, -1, None)
 
@@ -95,8 +95,8 @@ def arrived(stories: Sequence[Story], usage: Sequence[TokenUsage]) -> dict[str, 
     return {
         "stories": len(stories),
         "usage": len(usage),
-        "first": stamp(min(dates)),
-        "last": stamp(max(dates)),
+        "first": timestamp(min(dates)),
+        "last": timestamp(max(dates)),
     }
 
 

@@ -21,7 +21,7 @@ from pydantic import (
 )
 from pydantic import ValidationError as Refused
 
-from sessions_app.commands import sentence_of
+from sessions_app.commands import validation_sentence
 from sessions_app.errors import Invalid
 from stories.text import clean_text
 from stories.types import Priority, Tone
@@ -178,7 +178,7 @@ def read(table: str, raw: bytes) -> AnyDocument:
     try:
         found = SHAPES[table].model_validate_json(raw)
     except Refused as error:
-        raise Invalid(sentence_of(error).replace("Value error, ", "")[:300]) from None
+        raise Invalid(validation_sentence(error).replace("Value error, ", "")[:300]) from None
     if b"NaN" in raw or b"Infinity" in raw:  # words, or what is no JSON although Python reads it
         _require_json(raw)
     return found

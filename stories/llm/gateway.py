@@ -83,7 +83,7 @@ class Gateway:
             input_upper=ask.input_upper(),
         )
         exchange = Exchange(ask, attempt)
-        with context.frame("ask", attempt=attempt.id):
+        with context.span("ask", attempt=attempt.id):
             log.info("model_asked", model=ask.model, purpose=ask.operation)
             try:
                 return self._exchange(ask, exchange, on_text)

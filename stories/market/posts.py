@@ -52,6 +52,6 @@ def _payload(post: SourcePost, story: Story | None) -> dict[str, Any]:
         **queue.payload(post),
         "reason": post.reason,
         "engagement": max(post.score + 2 * post.comments, 0),
-        "read_at": recorder.stamp(post.created_at),
+        "read_at": recorder.timestamp(post.created_at),
         "story": story and {"id": story.pk, "title": story.title, "thread": story.thread_id},
     }

@@ -192,7 +192,9 @@ def _batches(rows: Iterable[Any], most: int) -> Iterator[Sequence[Any]]:
 
 def old_buckets(shared: Workspace, now: datetime) -> int:
     before = now - timedelta(days=shared.keep_fine_days)
-    return retention.drop(TrendBucket.objects.filter(size__in=retention.FINE, start__lt=before))
+    return retention.delete_chunk(
+        TrendBucket.objects.filter(size__in=retention.FINE, start__lt=before)
+    )
 
 
 def register() -> None:

@@ -12,7 +12,7 @@ from uuid import UUID
 from django.db.models import F, QuerySet
 
 from sessions_app.background.steps import Claim
-from sessions_app.events.recorder import stamp
+from sessions_app.events.recorder import timestamp
 from sessions_app.models import Session, Step
 from stories.models import Source, SourcePost
 from stories.posts import matching
@@ -191,8 +191,8 @@ def payload(post: SourcePost) -> dict[str, Any]:
         "parts": post.parts,
         "state": post.state,
         "pinned": post.pinned,
-        "published_at": stamp(post.published_at),
-        "waiting_since": stamp(post.created_at),
+        "published_at": timestamp(post.published_at),
+        "waiting_since": timestamp(post.created_at),
         "by_hand": moved_by_hand(post),
     }
 

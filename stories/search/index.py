@@ -101,7 +101,7 @@ def restore(using: str) -> None:
     for index in INDEXES:
         if index.table in tables and any(name.startswith(index.name) for name in absent):
             with transaction.atomic(using=using), connection.cursor() as cursor:
-                constraints.take_time(connection)
+                constraints.lift_statement_timeout(connection)
                 for statement in _statements(index, connection.vendor, absent):
                     cursor.execute(statement)
 

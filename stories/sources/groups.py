@@ -13,7 +13,7 @@ from django.db import IntegrityError, transaction
 from pydantic import TypeAdapter, ValidationError
 
 from sessions_app import workspace
-from sessions_app.commands import sentence_of
+from sessions_app.commands import validation_sentence
 from sessions_app.errors import Conflict, Invalid, NotFound
 from sessions_app.models import Session
 from stories.models import Source, SourceGroup
@@ -43,7 +43,7 @@ def specs_of(name: str) -> list[SourceSpec]:
     try:
         return _SPECS.validate_python(group.sources)
     except ValidationError as error:
-        raise Invalid(f"The group “{name}” is damaged: {sentence_of(error)}") from None
+        raise Invalid(f"The group “{name}” is damaged: {validation_sentence(error)}") from None
 
 
 def add(session: Session, name: str) -> list[Source]:

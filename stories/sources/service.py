@@ -104,7 +104,7 @@ def payload(source: Source) -> dict[str, Any]:
         "enabled": source.enabled,
         "health": source.health,
         "note": source.note,
-        "paused_until": recorder.stamp(source.paused_until),
-        "last_polled_at": recorder.stamp(source.last_polled_at),
+        "paused_until": recorder.timestamp(source.paused_until),
+        "last_polled_at": recorder.timestamp(source.last_polled_at),
         "posts": source.posts,
     }

@@ -53,7 +53,9 @@ def warn_if_crossed(session: Session, before_upper: int, after_upper: int) -> No
         return
     before, after = (used_percent(each, session.budget) for each in (before_upper, after_upper))
     if before < WARN_AT <= after:
-        recorder.say(session, "system", _sentence(after, after_upper, session.budget), WARNING)
+        recorder.add_message(
+            session, "system", _sentence(after, after_upper, session.budget), WARNING
+        )
 
 
 def _sentence(percent: int, spent: int, budget: int) -> str:
@@ -195,7 +197,7 @@ def _close(row: TokenUsage, close: Close, purpose: Purpose | None = None) -> Non
 
 
 def _join(row: TokenUsage, purpose: Purpose) -> AILink:
-    return chain.join(
+    return chain.append(
         row.session,
         Operation(
             source=purpose.source,
@@ -227,7 +229,7 @@ def _alert(session: Session, model: str) -> None:
     """An unknown price is said once per model, and never passed off as zero."""
     said = Message.objects.filter(session=session, code=UNPRICED, text__contains=f"“{model}”")
     if not said.exists():
-        recorder.say(
+        recorder.add_message(
             session,
             "system",
             f"No price is known for the model “{model}”: its tokens are counted, its cost is not. "
@@ -254,7 +256,7 @@ def left_open() -> QuerySet[TokenUsage]:
 def _bound_left_open(_up: float) -> None:
     """The sweeper's round: a row that is left open would keep its session from coming to rest."""
     for left in left_open().select_related("session")[:100]:
-        with sweeper.inside(left.session), transaction.atomic():
+        with sweeper.session_scope(left.session), transaction.atomic():
             row = _locked().filter(pk=left.pk, state__in=TokenUsage.OPEN).first()
             if row is not None:
                 log.warning("usage_left_open", attempt=str(row.attempt))

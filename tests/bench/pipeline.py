@@ -58,12 +58,12 @@ def _watched(tracer: tracing.SpanTracer | None) -> Iterator[None]:
     if tracer is None:
         root.handlers[:] = [each for each in handlers if not isinstance(each, SessionFiles)]
     else:
-        context.trace_with(tracer)
+        context.set_tracer(tracer)
     try:
         yield
     finally:
         root.handlers[:] = handlers
-        context.trace_with(context.NoTracer())
+        context.set_tracer(context.NoTracer())
 
 
 def _session() -> Session:

@@ -100,7 +100,7 @@ def test_fifty_operations_of_all_kinds_at_once_leave_one_chain(live: Broadcast) 
         with transaction.atomic():
             orchestrator.hold_fast(live)
             offline = Operation(source="narration", provider_id=chain.offline_id(), run_number=1)
-            chain.join(session, offline)
+            chain.append(session, offline)
 
     assert together(50, operate) == [None] * 50
     assert order(session) == unbroken(50)
@@ -131,7 +131,7 @@ def test_the_run_of_a_transition_has_to_exist_too(live: Broadcast) -> None:
 
 @pytest.mark.databases
 def test_the_guards_of_run_numbers_are_in_the_schema() -> None:
-    names = {each.name for each in constraints.agreements() if each.key == "number"}
+    names = {each.name for each in constraints.same_session_rules() if each.key == "number"}
     assert names == {
         "agree_sessions_app_ailink_run_number", "agree_sessions_app_aitransition_run_number",
     }  # fmt: skip

@@ -223,16 +223,16 @@ def test_a_cursor_walks_all_sessions_once_newest_first(api: Api, make_session: M
 
 def test_the_cursor_holds_its_place_while_rows_are_added(api: Api, session: Session) -> None:
     for number in range(4):
-        recorder.say(session, "system", str(number))
+        recorder.add_message(session, "system", str(number))
     first = api.get(f"/sessions/{session.pk}/events?limit=2")
-    recorder.say(session, "system", "late")
+    recorder.add_message(session, "system", "late")
     then = api.get(f"/sessions/{session.pk}/events?limit=2&cursor={first['next']}")
     assert then["items"][0]["seq"] == first["items"][-1]["seq"] - 1
 
 
 def test_no_page_is_longer_than_500_rows(api: Api, session: Session) -> None:
     for number in range(502):
-        recorder.say(session, "system", str(number))
+        recorder.add_message(session, "system", str(number))
     page = api.get(f"/sessions/{session.pk}/events?limit=100000")
     assert len(page["items"]) == 500
     assert page["next"] is not None

@@ -315,7 +315,7 @@ def test_more_messages_and_stories_than_a_page_shows(
     session = make_session()
     follower = studio(session)
     for number in range(queries.MESSAGES_MOST + 5):
-        recorder.say(session, "system", str(number))
+        recorder.add_message(session, "system", str(number))
     follower.check(STUDIO)
 
 

@@ -30,7 +30,7 @@ def test_all_audits_are_there() -> None:
 
 
 def test_a_sound_database_has_no_finding(session: Session) -> None:
-    recorder.say(session, "system", "x")
+    recorder.add_message(session, "system", "x")
     assert list(audits.run()) == []
 
 
@@ -42,7 +42,7 @@ def test_a_finding_names_its_audit_and_session(session: Session) -> None:
 
 def test_a_hole_in_the_events_is_found(make_session: MakeSession) -> None:
     session = make_session()
-    recorder.say(session, "system", "x")
+    recorder.add_message(session, "system", "x")
     SessionEvent.objects.filter(session=session, seq=2).delete()
     assert found("events") == ["events are not gapless: 2 of 3"]
 

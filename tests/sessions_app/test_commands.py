@@ -55,15 +55,15 @@ def test_a_command_that_is_refused_halfway_leaves_nothing(owner: User) -> None:
 
 @pytest.mark.databases
 def test_a_retry_gets_the_first_answer_and_has_no_second_effect(owner: User) -> None:
-    first = commands.once(owner, "k", "digest", lambda: create(owner))
-    assert commands.once(owner, "k", "digest", lambda: create(owner)) == first
+    first = commands.run_once(owner, "k", "digest", lambda: create(owner))
+    assert commands.run_once(owner, "k", "digest", lambda: create(owner)) == first
     assert Session.objects.count() == 1
 
 
 def test_a_key_used_for_another_request_is_refused(owner: User) -> None:
-    commands.once(owner, "k", "digest", lambda: create(owner))
+    commands.run_once(owner, "k", "digest", lambda: create(owner))
     with pytest.raises(Invalid) as refused:
-        commands.once(owner, "k", "other", lambda: create(owner))
+        commands.run_once(owner, "k", "other", lambda: create(owner))
     assert refused.value.code == "idempotency_key_reused"
     assert Session.objects.count() == 1
 
@@ -73,31 +73,31 @@ def test_an_effect_that_is_refused_leaves_its_key_unused(owner: User) -> None:
         raise Conflict("Not now.")
 
     with pytest.raises(Conflict):
-        commands.once(owner, "k", "digest", refuse)
+        commands.run_once(owner, "k", "digest", refuse)
     assert not IdempotencyKey.objects.exists()
-    assert commands.once(owner, "k", "digest", lambda: create(owner))[0] == 201
+    assert commands.run_once(owner, "k", "digest", lambda: create(owner))[0] == 201
 
 
 @pytest.mark.databases
 def test_two_people_may_use_the_same_key(owner: User, stranger: User) -> None:
-    commands.once(owner, "k", "digest", lambda: create(owner))
-    commands.once(stranger, "k", "digest", lambda: create(stranger))
+    commands.run_once(owner, "k", "digest", lambda: create(owner))
+    commands.run_once(stranger, "k", "digest", lambda: create(stranger))
     assert Session.objects.count() == 2
 
 
 def test_without_a_key_every_call_counts(owner: User) -> None:
     for _ in range(2):
-        commands.once(owner, "", "digest", lambda: create(owner))
+        commands.run_once(owner, "", "digest", lambda: create(owner))
     assert Session.objects.count() == 2
 
 
 def test_an_endless_key_is_refused(owner: User) -> None:
     with pytest.raises(Invalid, match="200"):
-        commands.once(owner, "k" * 201, "digest", lambda: create(owner))
+        commands.run_once(owner, "k" * 201, "digest", lambda: create(owner))
 
 
 @pytest.mark.databases
 def test_ten_retries_at_once_have_one_effect_and_one_answer(owner: User) -> None:
-    found = together(10, lambda _: commands.once(owner, "k", "digest", lambda: create(owner)))
+    found = together(10, lambda _: commands.run_once(owner, "k", "digest", lambda: create(owner)))
     assert len({str(answer) for answer in found}) == 1
     assert Session.objects.count() == 1

@@ -12,28 +12,28 @@ from sessions_app.web.middleware import ContextMiddleware
 
 
 def test_a_door_has_exactly_its_fields_and_gives_the_former_back() -> None:
-    with context.door(session="one"):
+    with context.scope(session="one"):
         context.bind(run=3)
-        with context.door(step=7):
+        with context.scope(step=7):
             assert context.current() == {"step": "7"}
         assert context.current() == {"session": "one", "run": "3"}
     assert context.current() == {}
 
 
 def test_a_door_closes_also_after_an_error() -> None:
-    with pytest.raises(RuntimeError), context.door(session="one"):
+    with pytest.raises(RuntimeError), context.scope(session="one"):
         raise RuntimeError
     assert context.current() == {}
 
 
 def test_what_is_handed_out_is_a_copy() -> None:
-    with context.door(session="one"):
+    with context.scope(session="one"):
         context.current()["session"] = "two"
         assert context.current() == {"session": "one"}
 
 
 def test_a_log_line_gets_the_fields_but_keeps_its_own() -> None:
-    with context.door(session="one", step=7):
+    with context.scope(session="one", step=7):
         found = context.add_context(None, "info", {"event": "x", "step": 9})
     assert found == {"event": "x", "step": 9, "session": "one"}
 

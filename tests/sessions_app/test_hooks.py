@@ -57,7 +57,7 @@ def test_an_event_is_told_in_its_transaction_before_it_has_its_place(session: Se
     def answer(about: Session, payload: Mapping[str, Any]) -> None:
         heard.append((about, payload))
         assert connection.in_atomic_block
-        recorder.say(about, "system", "I heard.")
+        recorder.add_message(about, "system", "I heard.")
 
     recorder.on(recorder.SESSION_CHANGED).subscribe(answer)
     sessions.change(session, name="Evening")

@@ -16,7 +16,7 @@ def spans() -> Iterator[InMemorySpanExporter]:
     """All spans that are made and over, in the order of their ends."""
     exporter = InMemorySpanExporter()
     provider = tracing.provider_to(exporter, at_once=True)
-    context.trace_with(tracing.SpanTracer(provider))
+    context.set_tracer(tracing.SpanTracer(provider))
     yield exporter
-    context.trace_with(context.NoTracer())
+    context.set_tracer(context.NoTracer())
     provider.shutdown()

@@ -44,17 +44,19 @@ def router() -> SessionFiles:
 
 
 def test_a_line_goes_to_the_file_of_its_session_and_environment(session: Session) -> None:
-    with context.door(**context.of(session), environment="command", operation="go_live"):
+    with context.scope(
+        **context.session_fields(session), environment="command", operation="go_live"
+    ):
         log.info("hello", answer=42)
     (line,) = lines_of(session, "command")
     assert (line["event"], line["answer"], line["operation"]) == ("hello", 42, "go_live")
     assert line["session"] == str(session.pk)
-    assert context.moment_of(line["id"]) is not None
+    assert context.time_of_id(line["id"]) is not None
 
 
 def test_a_line_without_a_session_goes_to_no_file(session: Session) -> None:
     before = writer.folders()
-    with context.door(environment="command"):
+    with context.scope(environment="command"):
         log.info("hello")
     assert writer.folders() == before
 
@@ -64,7 +66,7 @@ def test_a_library_s_line_goes_the_same_way_with_one_id_everywhere(session: Sess
     second = logging.StreamHandler(shown)
     second.setFormatter(root.handlers[0].formatter)
     root.addHandler(second)
-    with context.door(**context.of(session), environment="command"):
+    with context.scope(**context.session_fields(session), environment="command"):
         logging.getLogger("library").warning("it is %s", "late")
     root.removeHandler(second)
     (line,) = lines_of(session, "command")
@@ -77,7 +79,7 @@ def test_neither_a_secret_nor_a_place_on_this_machine_is_in_a_line(
 ) -> None:
     env = settings.SMNB.model_copy(update={"anthropic_api_key": SecretStr('CANARY-"quoted"-key')})
     settings.SMNB = env
-    with context.door(**context.of(session), environment="command"):
+    with context.scope(**context.session_fields(session), environment="command"):
         try:
             Path(f"{settings.BASE_DIR}/absent").read_text()
         except OSError:
@@ -95,7 +97,7 @@ def test_a_file_has_its_length_and_says_when_it_is_reached(
     session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(writer, "MEGABYTE", 2000 // settings.SMNB.log_file_mb)
-    with context.door(**context.of(session), environment="command"):
+    with context.scope(**context.session_fields(session), environment="command"):
         for _ in range(30):
             log.info("hello", text="x" * 200)
     found = lines_of(session, "command")
@@ -110,7 +112,7 @@ def test_a_folder_that_cannot_be_written_costs_the_line_and_is_told_once(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(storage, "where", lambda path: tmp_path / path)
         patch.setattr(router(), "told", -math.inf)
-        with context.door(**context.of(session), environment="command"):
+        with context.scope(**context.session_fields(session), environment="command"):
             log.info("hello")
             log.info("hello again")
     assert lines_of(session, "command") == []

@@ -52,7 +52,7 @@ def told(owner: User, make_session: MakeSession, settings: Any) -> Session:
     session = show(make_session("Harbour news", **private))
     tell(session)
     mark(session)
-    recorder.say(session, "producer", MARK)
+    recorder.add_message(session, "producer", MARK)
     correct(session, Story.objects.earliest("id"))
     press(session, "story.kill", story=Story.objects.latest("id").pk)
     tell(session, stories=3)

@@ -73,7 +73,7 @@ def test_no_timer_deletes_what_a_person_made(
     monkeypatch.setattr(archive, "NEWEST", 5)
     let_time_pass(400)
     rows, said = counted(), texts()
-    while retention.clean(timezone.now()):
+    while retention.run_rules(timezone.now()):
         pass
     for _ in range(3):
         sweeper.sweep()

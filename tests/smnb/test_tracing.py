@@ -83,14 +83,14 @@ def test_the_narrator_s_span_is_a_child_in_the_agent_s_environment(
 
 def test_a_span_that_a_library_begins_has_the_session_too(spans: InMemorySpanExporter) -> None:
     tracer = tracing.provider_to(spans, at_once=True).get_tracer("library")
-    with context.door(session="one"), tracer.start_as_current_span("query"):
+    with context.scope(session="one"), tracer.start_as_current_span("query"):
         pass
     (span,) = of(spans, "query")
     assert (span.attributes or {})["session.id"] == "one"
 
 
 def test_without_a_tracer_nothing_is_carried(session: Session, go_live: Callable[..., Any]) -> None:
-    with context.door(request="a-request-1", operation="x"):
+    with context.scope(request="a-request-1", operation="x"):
         go_live(session)
     step = Step.objects.filter(session=session).first()
     assert step is not None
@@ -101,7 +101,8 @@ def test_spans_arrive_at_a_collector(session: Session, monkeypatch: pytest.Monke
     with Collector() as collector:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
         assert tracing.start(collector.url) is not None
-        with context.door(cause="", **context.of(session), operation="test"), context.frame("part"):
+        fields = context.session_fields(session)
+        with context.scope(cause="", **fields, operation="test"), context.span("part"):
             pass
         tracing.stop()
         bodies = [each.body for each in collector.requests]

@@ -26,7 +26,7 @@ class Command(SessionCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         session = self.find(options["session"])
         wanted = registry.get(options["format"])
-        with context.door(session=session.pk, command="export_session"):
+        with context.scope(session=session.pk, command="export_session"):
             try:
                 registry.check_run(session, wanted.name, options["run"])
             except SmnbError as error:

@@ -25,7 +25,7 @@ class Command(BaseCommand):
         owner = (people.filter(username=options["owner"]) if options["owner"] else people).first()
         if owner is None:
             raise CommandError("There is no such user.")
-        with context.door(command="import_session"):
+        with context.scope(command="import_session"):
             try:
                 brought = importer.bring(options["zip"], owner)
             except SmnbError as error:

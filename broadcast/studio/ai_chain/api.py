@@ -24,7 +24,7 @@ def list_transitions(
 ) -> dict[str, Any]:
     """The transitions of the AI chain, also those that are archived."""
     most = max(1, min(limit, MOST))
-    found = status.listed(owned(request, session_id), key_of(cursor), most + 1)
+    found = status.transition_payloads(owned(request, session_id), key_of(cursor), most + 1)
     more = len(found) > most
     return {"items": found[:most], "next": str(found[most - 1]["id"]) if more else None}
 

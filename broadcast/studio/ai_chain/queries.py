@@ -151,7 +151,7 @@ def link_payload(link: AILink) -> dict[str, Any]:
         "run": link.run_number,
         "context": link.context_head.number if link.context_head else None,
         "summary": link.summary,
-        "at": recorder.stamp(link.created_at),
+        "at": recorder.timestamp(link.created_at),
     }
 
 

@@ -76,19 +76,19 @@ def facts_of(text: str) -> Facts:
     try:
         return Facts.model_validate_json(text or "{}")
     except ValidationError as error:
-        raise Invalid(f"facts: {commands.sentence_of(error)}") from None
+        raise Invalid(f"facts: {commands.validation_sentence(error)}") from None
 
 
 def keep(session: Session, actor: User, facts: Facts) -> Artifact:
     """Make a bundle and keep it; Conflict when the quota is used up."""
     now = timezone.now()
-    found = gather(session) | {"at": recorder.stamp(now), "browser": facts.model_dump()}
+    found = gather(session) | {"at": recorder.timestamp(now), "browser": facts.model_dump()}
     text = json.dumps(found, ensure_ascii=False, indent=1, default=str)
     kept = artifacts.keep(
         session, Category.DEVTOOLS, f"trace-{now:%Y-%m-%d-%H%M%S}.json", [text.encode()],
         media_type="application/json", made_by=actor, note="Trace bundle",
     )  # fmt: skip
-    presence.seen(session, actor)
+    presence.record_activity(session, actor)
     return kept
 
 
@@ -142,14 +142,14 @@ def _step(step: Step) -> dict[str, Any]:
         "kind": step.kind,
         "subject": step.subject,
         "state": step.state,
-        "due_at": recorder.stamp(step.due_at),
+        "due_at": recorder.timestamp(step.due_at),
         "attempts": step.attempts,
         "last_error": step.last_error,
     }
 
 
 def _event(event: SessionEvent) -> dict[str, Any]:
-    return {"seq": event.seq, "type": event.type, "at": recorder.stamp(event.at)}
+    return {"seq": event.seq, "type": event.type, "at": recorder.timestamp(event.at)}
 
 
 def log_lines(session: Session) -> list[dict[str, Any]]:

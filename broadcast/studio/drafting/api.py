@@ -132,5 +132,5 @@ def read_text(request: HttpRequest, session_id: str) -> Body:
 def _mine(request: HttpRequest, draft_id: int) -> Draft:
     """The caller's draft, bound to the log lines; NotFound for anybody else's."""
     draft = drafts.get(caller(request), draft_id)
-    context.bind(**context.of(draft.session), draft=draft.pk)
+    context.bind(**context.session_fields(draft.session), draft=draft.pk)
     return draft

@@ -37,7 +37,7 @@ def page(recording: Recording, audience: str, after: int | None = None) -> dict[
     found = list(aired[: STORIES_MOST + 1])
     return {
         "run": runs.row(run),
-        "began": recorder.stamp(recording.began),
+        "began": recorder.timestamp(recording.began),
         "length": recording.milliseconds,
         "speeds": SPEEDS,
         "silence": int(SILENCE.total_seconds()),

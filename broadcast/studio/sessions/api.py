@@ -213,7 +213,7 @@ def _event(event: SessionEvent) -> Body:
     return {
         "seq": event.seq,
         "type": event.type,
-        "at": recorder.stamp(event.at),
+        "at": recorder.timestamp(event.at),
         "data": event.payload,
     }
 

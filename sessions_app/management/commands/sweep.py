@@ -24,4 +24,4 @@ class Command(BaseCommand):
         stop = Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
-        sweeper.forever(stop)
+        sweeper.run_forever(stop)

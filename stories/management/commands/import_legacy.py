@@ -43,7 +43,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         owner = _owner(options["owner"])
         with ExitStack() as stack:
-            stack.enter_context(context.door(user=owner.pk, command="import_legacy"))
+            stack.enter_context(context.scope(user=owner.pk, command="import_legacy"))
             stack.enter_context(_said_once(logging.getLogger(recorder.__name__)))
             progress = stack.enter_context(Progress(self.stderr))
             try:

@@ -217,7 +217,7 @@ def test_a_page_that_is_loaded_meanwhile_shows_the_words_so_far(
     assert "is thinking" not in browser.get(path).content.decode()
     say(session, "What is next?")
     assert "is thinking" in browser.get(path).content.decode()
-    checkpoints.keep(session.pk, conversation.DELTA, {"message": 1, "text": "Next are <owls>"})
+    checkpoints.save(session.pk, conversation.DELTA, {"message": 1, "text": "Next are <owls>"})
     page = browser.get(path).content.decode()
     assert "Next are &lt;owls&gt;" in page
     run_due_steps(session, "answer")

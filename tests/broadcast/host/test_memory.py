@@ -57,7 +57,7 @@ def tell(session: Session, title: str, tokens: int = 300, priority: str = "mediu
     """A story with its link, as a narrator without a model leaves them."""
     with transaction.atomic():
         one = Operation(source="narration", provider_id=chain.offline_id(), tokens=tokens)
-        chain.join(session, one)
+        chain.append(session, one)
         story = Story.objects.create(
             session=session, origin="manual", state="aired", title=title, priority=priority,
             narrative=f"{title}. The keeper said so.", tone="developing", word_count=5, duration=3,
@@ -162,7 +162,7 @@ def test_a_story_told_while_it_is_summed_up_is_not_lost(plain: Session) -> None:
     tell(plain, "A crane falls")
     with transaction.atomic():
         link = memory._join(plain, said, "Both.")
-        assert chain.sum_up(link, "Both.")
+        assert chain.set_summary(link, "Both.")
     assert "A crane falls" in host_memory.told(plain).titles
     assert host_memory.told(plain).summary == "Both."
 
@@ -199,8 +199,8 @@ def test_a_summary_from_before_a_reset_is_not_carried_past_it(plain: Session) ->
     tell(plain, "A mill turns")
     said = memory.read(plain)
     with transaction.atomic():
-        chain.join(plain, Operation(source="reset", provider_id=chain.offline_id()))
-        assert not chain.sum_up(memory._join(plain, said, "The mill."), "The mill.")
+        chain.append(plain, Operation(source="reset", provider_id=chain.offline_id()))
+        assert not chain.set_summary(memory._join(plain, said, "The mill."), "The mill.")
     assert host_memory.told(plain).summary == ""
     assert host_memory.told(plain).titles == ()
 
@@ -280,7 +280,7 @@ def test_a_worker_killed_between_answer_and_summary_forgets_nothing(
 ) -> None:
     session = make_session(model=MODEL, recording=False)
     tell(session, "A mill turns", 600)
-    monkeypatch.setattr(chain, "sum_up", _die)
+    monkeypatch.setattr(chain, "set_summary", _die)
     with pytest.raises(RuntimeError):
         run_due_steps(session, "compact")
     assert host_memory.told(session).titles == ("A mill turns",)

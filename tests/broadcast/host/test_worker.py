@@ -474,7 +474,7 @@ def test_what_is_being_written_is_kept_until_the_story_is_there(
 
 def test_what_a_killed_worker_was_writing_is_forgotten_by_the_next(live: Session) -> None:
     die(live)
-    checkpoints.keep(live.pk, narration.NARRATION, {"title": "A", "text": "All"})
+    checkpoints.save(live.pk, narration.NARRATION, {"title": "A", "text": "All"})
     commands.run("broadcast.stop", live.owner, live, {})
     revive(live)
     assert narration.so_far(live) is None

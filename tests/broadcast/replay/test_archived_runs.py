@@ -124,7 +124,7 @@ def test_a_claim_long_before_its_story_is_found(
     rows = SessionEvent.objects.filter(session=long)
     claim = rows.get(payload__post__id=story.post_id, payload__post__state="claimed")
     for _ in range(20):
-        recorder.say(long, "system", "All is well.")
+        recorder.add_message(long, "system", "All is well.")
     let_time_pass(40)
     late = timezone.now() - timedelta(days=31)
     rows.filter(seq__gt=claim.seq).update(at=late)
@@ -187,7 +187,7 @@ def test_a_program_that_was_told_to_load_anew_is_told_so_once(long: Session) -> 
     public = SessionEvent.objects.filter(session=long, type__in=recorder.public_types())
     let_time_pass(40)
     for _ in range(7):
-        recorder.say(long, "system", "All is well.")
+        recorder.add_message(long, "system", "All is well.")
     archive_all()
     assert not public.exists()
     _, reached = caught_up(long, recorder.PUBLIC, 3)
@@ -209,7 +209,7 @@ def test_the_recording_of_the_whole_run_is_complete(long: Session) -> None:
 
 
 def line(event: SessionEvent) -> dict[str, Any]:
-    at = recorder.stamp(event.at)
+    at = recorder.timestamp(event.at)
     return {"seq": event.seq, "type": event.type, "at": at, "data": event.payload}
 
 

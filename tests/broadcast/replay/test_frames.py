@@ -144,7 +144,7 @@ def broadcast(session: Session) -> None:
     press(session, "story.kill", story=pulled.pk)
     press(session, "story.break_in", **BREAKING, now=True)
     turn(session, "narrate")
-    recorder.say(session, "system", "All is well.")
+    recorder.add_message(session, "system", "All is well.")
     press(session, "broadcast.stop")
     run_due_steps(session)
 

@@ -61,7 +61,7 @@ def test_a_run_that_ended_is_recorded_from_its_first_change_to_its_last(
     first, last = (run.changes.order_by(by)[0].seq for by in ("seq", "-seq"))
     rows = SessionEvent.objects.filter(session=session, seq__range=(first, last)).order_by("seq")
     assert found == [
-        {"seq": row.seq, "type": row.type, "at": recorder.stamp(row.at), "data": row.payload}
+        {"seq": row.seq, "type": row.type, "at": recorder.timestamp(row.at), "data": row.payload}
         for row in rows
     ]
     assert {"story.written", "story.aired"} <= {line["type"] for line in found}

@@ -218,7 +218,7 @@ def test_retention_drops_the_files_of_old_sounds(heard: Session) -> None:
     aged = timezone.now() - timedelta(days=91)
     Sound.objects.filter(pk=sound.pk).update(created_at=aged)
     assert recorder.drop_old in retention._rules
-    retention.clean(timezone.now())
+    retention.run_rules(timezone.now())
     sound.refresh_from_db()
     assert (sound.state, sound.path) == ("dropped", "")
     assert on_disk(heard) == named(heard) != set()

@@ -54,14 +54,14 @@ def test_each_link_is_recorded_with_the_one_before_it(session: Session) -> None:
 @pytest.mark.databases
 def test_a_link_belongs_to_a_transaction(session: Session) -> None:
     with pytest.raises(transaction.TransactionManagementError):
-        chain.join(session, Operation(source="chat", provider_id="x"))
+        chain.append(session, Operation(source="chat", provider_id="x"))
 
 
 @pytest.mark.databases
 def test_what_is_rolled_back_leaves_no_link_and_no_hole(session: Session) -> None:
     join(session)
     with transaction.atomic():
-        chain.join(session, Operation(source="chat", provider_id="lost"))
+        chain.append(session, Operation(source="chat", provider_id="lost"))
         transaction.set_rollback(True)
     join(session)
     assert numbers(session) == unbroken(2)
@@ -279,7 +279,7 @@ def test_a_status_costs_the_same_at_any_length(
 
 
 def test_the_rate_counts_chains_that_have_begun(make_session: MakeSession) -> None:
-    assert status.rate() == (0, 0)
+    assert status.synced_counts() == (0, 0)
     one, other, lost = make_session("1"), make_session("2"), make_session("3")
     make_session("without a chain")
     for session in (one, other, lost):
@@ -288,9 +288,9 @@ def test_the_rate_counts_chains_that_have_begun(make_session: MakeSession) -> No
     lose_head(one)
     lose_head(other, AILink.objects.get(session=other, number=1))
     assert first.session == lost
-    assert status.rate() == (1, 3)
+    assert status.synced_counts() == (1, 3)
     Chain.objects.filter(session=lost).delete()
-    assert status.rate() == (0, 3)
+    assert status.synced_counts() == (0, 3)
 
 
 @pytest.mark.parametrize(
@@ -300,4 +300,4 @@ def test_the_rate_counts_chains_that_have_begun(make_session: MakeSession) -> No
      ((99_999, 100_000), "OUT_OF_SYNC: 99.9 % of 100,000 chains")],
 )  # fmt: skip
 def test_the_rate_in_words_says_100_only_of_all(counted: tuple[int, int], text: str) -> None:
-    assert status.in_words(*counted) == text
+    assert status.summary(*counted) == text

@@ -39,7 +39,7 @@ def test_fine_figures_go_and_coarse_ones_stay(session: Session) -> None:
     for size in (1, 5, 15, 60):
         bucket(session, size, 31)
         bucket(session, size, 29)
-    assert retention.clean(NOW) == 2
+    assert retention.run_rules(NOW) == 2
     left = Bucket.objects.filter(start__lt=NOW - timedelta(days=30))
     assert sorted(left.values_list("size", flat=True)) == [15, 60]
     assert Bucket.objects.count() == 6
@@ -48,7 +48,7 @@ def test_fine_figures_go_and_coarse_ones_stay(session: Session) -> None:
 def test_old_answers_go_and_the_others_stay(owner: User) -> None:
     answer(owner, "old", 8)
     answer(owner, "new", 6)
-    retention.clean(NOW)
+    retention.run_rules(NOW)
     assert [row.key for row in IdempotencyKey.objects.all()] == ["new"]
 
 
@@ -56,14 +56,14 @@ def test_the_days_of_the_workspace_are_used(owner: User, editor: User, session: 
     answer(owner, "a", 6)
     bucket(session, 1, 6)
     workspace.choose_retention(editor, {"keep_fine_days": 5, "keep_answers_days": 5})
-    assert retention.clean(NOW) == 2
+    assert retention.run_rules(NOW) == 2
 
 
 def test_a_rule_takes_a_piece_at_a_time(owner: User, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retention, "CHUNK", 2)
     for number in range(5):
         answer(owner, str(number), 9)
-    assert [retention.clean(NOW) for _ in range(4)] == [2, 2, 1, 0]
+    assert [retention.run_rules(NOW) for _ in range(4)] == [2, 2, 1, 0]
 
 
 def test_the_sweeper_goes_on_until_nothing_is_left_and_then_rests(
@@ -93,7 +93,7 @@ def test_a_higher_app_adds_its_own_rule(own_rules: list[retention.Rule]) -> None
         return 0
 
     retention.register(rule)
-    retention.clean(NOW)
+    retention.run_rules(NOW)
     assert seen == [(90, NOW)]
     assert own_rules[-1] is rule
 

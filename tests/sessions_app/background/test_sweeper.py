@@ -45,7 +45,7 @@ def test_it_goes_on_until_it_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None
 
     monkeypatch.setattr(sweeper, "_rounds", [third_time_stops])
     monkeypatch.setattr(sweeper, "close_old_connections", lambda: None)
-    sweeper.forever(stop, every=0.001)
+    sweeper.run_forever(stop, every=0.001)
     assert ups == sorted(ups)
     assert len(ups) == 3
 
@@ -64,6 +64,6 @@ def test_a_database_that_is_away_is_tried_again(
 
     monkeypatch.setattr(sweeper, "_rounds", [away_at_first])
     monkeypatch.setattr(sweeper, "close_old_connections", lambda: None)
-    sweeper.forever(stop, every=0.001)
+    sweeper.run_forever(stop, every=0.001)
     assert len(tries) == 2
     assert any("sweep_failed" in str(record.msg) for record in caplog.records)

@@ -39,7 +39,7 @@ def test_eight_writers_at_once_leave_no_gap_and_no_wrong_count(session: Session)
 
     def write(index: int) -> None:
         for number in range(5):
-            recorder.say(session, "system", f"{index}-{number}")
+            recorder.add_message(session, "system", f"{index}-{number}")
 
     together(8, write)
     assert gapless(seqs(session))
@@ -61,7 +61,9 @@ def test_a_reader_never_sees_a_later_event_before_an_earlier_one(session: Sessio
 
     reader = threading.Thread(target=read)
     reader.start()
-    together(8, lambda index: [recorder.say(session, "system", f"{index}") for _ in range(4)])
+    together(
+        8, lambda index: [recorder.add_message(session, "system", f"{index}") for _ in range(4)]
+    )
     stop.set()
     reader.join()
     assert holes == []
@@ -70,7 +72,7 @@ def test_a_reader_never_sees_a_later_event_before_an_earlier_one(session: Sessio
 def test_seq_counts_for_each_session_by_itself(make_session: MakeSession) -> None:
     one, other = make_session("One", recording=False), make_session("Other", recording=False)
     for _ in range(3):
-        recorder.say(one, "system", "x")
+        recorder.add_message(one, "system", "x")
     assert (stats(one).last_seq, stats(other).last_seq) == (4, 1)
 
 
@@ -119,7 +121,7 @@ def test_a_dead_redis_costs_nothing_but_a_line_in_the_log(
         nobody.bind(("127.0.0.1", 0))
         dead = redis.Redis(port=nobody.getsockname()[1], socket_connect_timeout=1)
         monkeypatch.setattr(recorder, "_redis", lambda: dead)
-        message = recorder.say(session, "system", "Nobody hears it now.")
+        message = recorder.add_message(session, "system", "Nobody hears it now.")
     assert SessionEvent.objects.filter(payload__message__id=message.pk).exists()
     assert any("publish_failed" in str(record.msg) for record in caplog.records)
 
@@ -135,7 +137,7 @@ def heard(session: Session, act: Any) -> list[dict[str, Any]]:
 
 
 def test_a_committed_event_is_published_with_its_seq(session: Session) -> None:
-    found = heard(session, lambda: recorder.say(session, "system", "x"))
+    found = heard(session, lambda: recorder.add_message(session, "system", "x"))
     assert found == [{"session": str(session.pk), "seq": stats(session).last_seq}]
 
 

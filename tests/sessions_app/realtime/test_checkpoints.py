@@ -31,8 +31,8 @@ def no_redis(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_is_kept_can_be_read_until_it_is_dropped(session: Session) -> None:
-    checkpoints.keep(session.pk, "chat", {"text": "One"})
-    checkpoints.keep(session.pk, "chat", {"text": "One two"})
+    checkpoints.save(session.pk, "chat", {"text": "One"})
+    checkpoints.save(session.pk, "chat", {"text": "One two"})
     assert checkpoints.read(session.pk, "chat") == {"text": "One two"}
     checkpoints.drop(session.pk, "chat")
     assert checkpoints.read(session.pk, "chat") is None
@@ -41,20 +41,20 @@ def test_what_is_kept_can_be_read_until_it_is_dropped(session: Session) -> None:
 def test_each_session_and_each_stream_has_its_own(
     session: Session, make_session: MakeSession
 ) -> None:
-    checkpoints.keep(session.pk, "chat", TOLD)
+    checkpoints.save(session.pk, "chat", TOLD)
     assert checkpoints.read(session.pk, "draft") is None
     assert checkpoints.read(make_session("Evening").pk, "chat") is None
 
 
 def test_it_is_kept_for_an_hour_and_no_longer(session: Session) -> None:
-    checkpoints.keep(session.pk, "chat", TOLD)
+    checkpoints.save(session.pk, "chat", TOLD)
     left = checkpoints._redis().ttl(checkpoints._key(session.pk, "chat"))
     assert 3500 < left <= 3600
 
 
 @pytest.mark.usefixtures("no_redis")
 def test_without_redis_nothing_is_kept_and_nothing_fails(session: Session) -> None:
-    checkpoints.keep(session.pk, "chat", TOLD)
+    checkpoints.save(session.pk, "chat", TOLD)
     assert checkpoints.read(session.pk, "chat") is None
     checkpoints.drop(session.pk, "chat")
 
@@ -62,7 +62,7 @@ def test_without_redis_nothing_is_kept_and_nothing_fails(session: Session) -> No
 def test_a_page_loaded_in_the_middle_of_a_narration_shows_the_text_so_far(
     session: Session, client_of: ClientOf
 ) -> None:
-    checkpoints.keep(session.pk, narration.NARRATION, TOLD)
+    checkpoints.save(session.pk, narration.NARRATION, TOLD)
     page = client_of(session.owner).get(f"/broadcast/{session.pk}/").content.decode()
     assert f'<p class="narration-text">{TOLD["text"]}</p>' in page
     checkpoints.drop(session.pk, narration.NARRATION)
@@ -73,7 +73,7 @@ def test_a_page_loaded_in_the_middle_of_a_narration_shows_the_text_so_far(
 async def test_a_page_that_comes_back_gets_the_text_so_far(
     session: Session, client_of: ClientOf
 ) -> None:
-    await sync_to_async(checkpoints.keep)(session.pk, narration.NARRATION, TOLD)
+    await sync_to_async(checkpoints.save)(session.pk, narration.NARRATION, TOLD)
     client = await sync_to_async(client_of)(session.owner)
     headers = [
         (b"cookie", f"sessionid={client.cookies['sessionid'].value}".encode()),

@@ -22,7 +22,7 @@ HOSTILE = '<script>alert(1)</script><i id="seq" hx-swap-oob="true">'
 
 @pytest.fixture
 def event(session: Session) -> SessionEvent:
-    recorder.say(session, "host", HOSTILE)
+    recorder.add_message(session, "host", HOSTILE)
     return SessionEvent.objects.filter(session=session).latest("seq")
 
 
@@ -107,6 +107,6 @@ def test_a_card_does_not_hold_a_text_without_spaces_twice() -> None:
 
 
 def test_the_largest_frame_keeps_within_its_promise(session: Session) -> None:
-    recorder.say(session, "host", "\N{SNOWMAN}" * 2000)
+    recorder.add_message(session, "host", "\N{SNOWMAN}" * 2000)
     event = SessionEvent.objects.filter(session=session).latest("seq")
     assert all(len(text(event, f).encode()) <= frames.MOST_BYTES for f in (HTML, JSON))

@@ -27,7 +27,7 @@ YESTERDAY = timezone.now().date() - timedelta(days=1)
 
 
 def say(session: Session, event: str, environment: str = "worker", **fields: Any) -> None:
-    with context.door(**context.of(session), environment=environment, **fields):
+    with context.scope(**context.session_fields(session), environment=environment, **fields):
         log.info(event)
 
 
@@ -125,7 +125,7 @@ def test_lines_of_all_environments_are_read_newest_first(session: Session) -> No
 
 
 def test_a_level_takes_what_is_worse_too(session: Session) -> None:
-    with context.door(**context.of(session), environment="worker"):
+    with context.scope(**context.session_fields(session), environment="worker"):
         for write_line in (log.info, log.warning, log.error):
             write_line("said")
     found = catalog.find(session, Wanted(level="warning")).lines

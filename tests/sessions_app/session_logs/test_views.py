@@ -31,7 +31,9 @@ def browser(owner: User, client_of: Callable[[User], Client]) -> Client:
 
 
 def say(session: Session, event: str, number: int = 1, **fields: Any) -> None:
-    with context.door(**context.of(session), environment="worker", request="a-request-1"):
+    with context.scope(
+        **context.session_fields(session), environment="worker", request="a-request-1"
+    ):
         for _ in range(number):
             log.warning(event, **fields)
 

@@ -257,7 +257,7 @@ def test_an_old_database_is_filled_with_what_would_have_been_booked(
     reserve(ledger).close(final())
     reserve(ledger)
     tell(ledger, post)
-    recorder.say(Session.objects.get(), "system", "Hello.")
+    recorder.add_message(Session.objects.get(), "system", "Hello.")
     for model in (TokenUsage, SessionStats, Bucket):
         model.objects.update(cache_saved=0)  # nobody booked it in those days
     live = totals(Bucket, "size"), totals(Tally, "dimension", "key")

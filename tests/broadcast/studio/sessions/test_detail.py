@@ -190,7 +190,7 @@ def test_the_agents_who_worked_in_the_session_are_told_of(session: Session) -> N
     turn(draft)
     (last,) = draft.messages.all()
     found = {one["role"]: one for one in participants.payload(session, *_shown(session))}
-    assert found["agents"]["last_at"] == recorder.stamp(last.created_at)
+    assert found["agents"]["last_at"] == recorder.timestamp(last.created_at)
     assert found["agents"]["doing"] == ""
     step = Step.objects.get(kind="draft_turn")
     Step.objects.filter(pk=step.pk).update(due_at=steps.now() - timedelta(seconds=1))
