@@ -12,7 +12,7 @@ from pydantic import Field
 from broadcast import airing
 from broadcast.speech import sounds
 from sessions_app import commands, sessions
-from sessions_app.commands import Call, Payload
+from sessions_app.commands import Command, Payload
 from sessions_app.errors import Conflict, Invalid
 from sessions_app.events import recorder
 from sessions_app.events.statistics import Extra
@@ -167,19 +167,34 @@ def _record(type_: str, story: Story, told: bool, shares: Any = (), **counters: 
     recorder.record(story.session, type_ if told else CHANGED, payload, None, extra, **counters)
 
 
+BREAK_IN = Command(
+    "story.break_in",
+    BreakIn,
+    lambda call: break_in(call.target, call.payload),
+    "Airs a story in the user's own words before all waiting stories.",
+)
+CORRECT = Command(
+    "story.correct",
+    Correction,
+    lambda call: correct(call.target, call.payload, call.actor),
+    "Gives a story a new version, marked as a correction.",
+)
+PULL = Command(
+    "story.kill",
+    StoryId,
+    lambda call: pull(call.target, call.payload.story),
+    "Removes a story from air, rundown and public pages.",
+)
+BOOKMARK = Command(
+    "story.bookmark",
+    Bookmark,
+    lambda call: bookmark(call.target, call.payload.story, call.payload.on),
+    "Adds or removes a bookmark on a story.",
+)
+
+
 def register() -> None:
-    def on_story(function: Any) -> Any:
-        return lambda call: function(call.target, call.payload.story)
-
-    def corrected(call: Call) -> Story:
-        return correct(call.target, call.payload, call.actor)
-
-    for name, payload, function, meaning in (
-        ("story.break_in", BreakIn, lambda c: break_in(c.target, c.payload),
-         "Tell a story in one's own words, before all that waits."),
-        ("story.correct", Correction, corrected, "Give a story a new version, marked."),
-        ("story.kill", StoryId, on_story(pull), "Pull a story from air, rundown and public pages."),
-        ("story.bookmark", Bookmark, lambda c: bookmark(c.target, c.payload.story, c.payload.on),
-         "Bookmark a story, or not any more."),
-    ):  # fmt: skip
-        commands.register(name, payload, function, meaning)
+    commands.register(BREAK_IN)
+    commands.register(CORRECT)
+    commands.register(PULL)
+    commands.register(BOOKMARK)

@@ -16,7 +16,7 @@ from broadcast.states import State
 from sessions_app import commands
 from sessions_app.background import steps
 from sessions_app.background.steps import Claim, Kind
-from sessions_app.commands import Call, Payload
+from sessions_app.commands import Command, Payload
 from sessions_app.errors import Conflict, NotFound, SmnbError
 from sessions_app.events import archive, recorder
 from sessions_app.files import artifacts
@@ -123,11 +123,15 @@ class RunNumber(Payload):
     run: int
 
 
-def _again(call: Call) -> Broadcast:
-    return again(call.target, call.payload.run)
+RECORD_AGAIN = Command(
+    "recording.make",
+    RunNumber,
+    lambda call: again(call.target, call.payload.run),
+    "Records a finished run that has no recording.",
+)
 
 
 def register() -> None:
     orchestrator.on_rest.subscribe(arrange)
     steps.register(Kind(RECORD, "producer", make, _gave_up, outlives_run=True))
-    commands.register("recording.make", RunNumber, _again, "Record a finished run.")
+    commands.register(RECORD_AGAIN)

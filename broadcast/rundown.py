@@ -19,7 +19,7 @@ from broadcast import airing, orchestrator
 from broadcast.host import claims
 from sessions_app import commands
 from sessions_app.background import steps
-from sessions_app.commands import Call, Payload
+from sessions_app.commands import Call, Command, Payload
 from sessions_app.errors import Conflict, NotFound
 from sessions_app.models import Session
 from stories.models import Interest, SourcePost
@@ -186,27 +186,54 @@ def drop(call: Call) -> Interest:
     return interests.drop(call.target, call.payload.interest)
 
 
+PIN = Command(
+    "post.pin",
+    PostId,
+    lambda call: pin(call.target, call.payload.post),
+    "Pins a waiting post before all posts that are not pinned.",
+)
+UNPIN = Command(
+    "post.unpin",
+    PostId,
+    lambda call: unpin(call.target, call.payload.post),
+    "Unpins a post, so that it waits like the others.",
+)
+HOLD = Command(
+    "post.hold",
+    PostId,
+    lambda call: hold(call.target, call.payload.post),
+    "Holds a waiting post until it is released.",
+)
+RELEASE = Command(
+    "post.release",
+    PostId,
+    lambda call: release(call.target, call.payload.post),
+    "Releases a held post, so that it waits again.",
+)
+KILL = Command(
+    "post.kill",
+    PostId,
+    lambda call: kill(call.target, call.payload.post, call.actor),
+    "Removes a waiting post from the rundown permanently.",
+)
+MOVE = Command(
+    "post.move",
+    Move,
+    lambda call: move(call.target, call.payload),
+    "Moves a waiting post right before or after another.",
+)
+SET_INTEREST = Command(
+    "interest.set", interests.NewInterest, want, "Raises or lowers posts with these words."
+)
+DROP_INTEREST = Command("interest.drop", interests.InterestId, drop, "Removes an interest.")
+
+
 def register() -> None:
-    def on_post(function: Any) -> Any:
-        return lambda call: function(call.target, call.payload.post)
-
-    def killed(call: Call) -> SourcePost:
-        return kill(call.target, call.payload.post, call.actor)
-
-    def moved(call: Call) -> SourcePost:
-        return move(call.target, call.payload)
-
-    for name, payload, function, meaning in (
-        ("post.pin", PostId, on_post(pin), "Tell a waiting post before all that is not pinned."),
-        ("post.unpin", PostId, on_post(unpin), "Let a pinned post wait like the others."),
-        ("post.hold", PostId, on_post(hold), "Keep a waiting post back until it is released."),
-        ("post.release", PostId, on_post(release), "Let a held post wait its turn again."),
-        ("post.kill", PostId, killed, "Take a waiting post off the rundown for good."),
-        ("post.move", Move, moved, "Put a waiting post right before or after another."),
-    ):
-        commands.register(name, payload, function, meaning)
-    for name, payload_type, command, meaning in (
-        ("interest.set", interests.NewInterest, want, "Lift or lower the posts with these words."),
-        ("interest.drop", interests.InterestId, drop, "Take an interest back."),
-    ):
-        commands.register(name, payload_type, command, meaning)
+    commands.register(PIN)
+    commands.register(UNPIN)
+    commands.register(HOLD)
+    commands.register(RELEASE)
+    commands.register(KILL)
+    commands.register(MOVE)
+    commands.register(SET_INTEREST)
+    commands.register(DROP_INTEREST)

@@ -16,7 +16,7 @@ from broadcast.schedule import slots
 from broadcast.states import ON_AIR, State
 from sessions_app import commands, rate_limits, session_expiry, sessions
 from sessions_app.background import steps
-from sessions_app.commands import Call, Nothing, Payload
+from sessions_app.commands import Call, Command, Nothing, Payload
 from sessions_app.errors import Conflict, StaleClaim
 from sessions_app.models import Session
 from sessions_app.money import from_usd, to_usd
@@ -95,6 +95,9 @@ def create(call: Call) -> Session:
     return session
 
 
+CREATE = Command("session.create", NewSession, create, "Creates a session with its sources.")
+
+
 def change(call: Call) -> Session:
     wanted: SessionChange = call.payload
     session = call.target
@@ -114,6 +117,14 @@ def change(call: Call) -> Session:
     if wanted.visible is not None:
         session = sessions.show(session, wanted.visible)
     return session
+
+
+CHANGE = Command(
+    "session.change",
+    SessionChange,
+    change,
+    "Renames, shows or hides a session, changes its settings.",
+)
 
 
 def _live(session: Session) -> Broadcast | None:
@@ -155,12 +166,26 @@ def clone(call: Call) -> Session:
     return session
 
 
+CLONE = Command(
+    "session.clone", CloneName, clone, "Copies settings, sources and schedule to a new session."
+)
+ARCHIVE = Command(
+    "session.archive", Nothing, lambda call: sessions.archive(call.target), "Archives a session."
+)
+RESTORE = Command(
+    "session.restore", Nothing, lambda call: sessions.restore(call.target), "Restores a session."
+)
+
+
 def add_source(call: Call) -> Source:
     """Add a source; a session on air reads it at once."""
     _count_source(call)
     source = service.add(call.target, call.payload)
     _read_now(call.target, [source])
     return source
+
+
+ADD_SOURCE = Command("source.add", SourceSpec, add_source, "Adds a source.")
 
 
 def add_group(call: Call) -> list[Source]:
@@ -172,6 +197,9 @@ def add_group(call: Call) -> list[Source]:
         _count_source(call)
     _read_now(call.target, added)
     return added
+
+
+ADD_GROUP = Command("source.add_group", GroupName, add_group, "Adds all sources of a source group.")
 
 
 def _count_source(call: Call) -> None:
@@ -189,24 +217,42 @@ def remove_source(call: Call) -> Source:
     return service.remove(call.target, call.payload.source)
 
 
+REMOVE_SOURCE = Command("source.remove", SourceId, remove_source, "Removes a source.")
+
+
 def approve(call: Call) -> Story:
     return airing.decide(call.target, call.payload.story, approve=True)
+
+
+APPROVE = Command("story.approve", StoryId, approve, "Approves a waiting story for air.")
 
 
 def veto(call: Call) -> Story:
     return airing.decide(call.target, call.payload.story, approve=False)
 
 
+VETO = Command("story.veto", StoryId, veto, "Keeps a waiting story off the air.")
+
+
 def start(call: Call) -> Broadcast:
     return orchestrator.start(call.target, call.actor)
+
+
+START = Command("broadcast.start", Nothing, start, "Goes live.")
 
 
 def stop(call: Call) -> Broadcast:
     return orchestrator.stop(call.target, call.actor)
 
 
+STOP = Command("broadcast.stop", Nothing, stop, "Goes off the air, or closes a failed run.")
+
+
 def recover(call: Call) -> Broadcast:
     return orchestrator.recover(call.target, call.actor)
+
+
+RECOVER = Command("broadcast.recover", Nothing, recover, "Reopens a run that ended in an error.")
 
 
 def watch_url(session: Session) -> str | None:
@@ -223,19 +269,16 @@ def session_payload(session: Session) -> dict[str, Any]:
 
 
 def register() -> None:
-    for name, payload, function, meaning in (
-        ("session.create", NewSession, create, "Create a session with its sources."),
-        ("session.change", SessionChange, change, "Rename, show or hide, change settings."),
-        ("session.clone", CloneName, clone, "Copy settings, sources and schedule anew."),
-        ("session.archive", Nothing, lambda c: sessions.archive(c.target), "File it away."),
-        ("session.restore", Nothing, lambda c: sessions.restore(c.target), "Take it back."),
-        ("source.add", SourceSpec, add_source, "Read one more source."),
-        ("source.add_group", GroupName, add_group, "Read all sources of a ready-made group."),
-        ("source.remove", SourceId, remove_source, "Read a source no more."),
-        ("story.approve", StoryId, approve, "Let a waiting story air."),
-        ("story.veto", StoryId, veto, "Keep a waiting story off the air."),
-        ("broadcast.start", Nothing, start, "Go live."),
-        ("broadcast.stop", Nothing, stop, "Go off the air, or close a run that failed."),
-        ("broadcast.recover", Nothing, recover, "Reopen a run that ended in an error."),
-    ):
-        commands.register(name, payload, function, meaning)
+    commands.register(CREATE)
+    commands.register(CHANGE)
+    commands.register(CLONE)
+    commands.register(ARCHIVE)
+    commands.register(RESTORE)
+    commands.register(ADD_SOURCE)
+    commands.register(ADD_GROUP)
+    commands.register(REMOVE_SOURCE)
+    commands.register(APPROVE)
+    commands.register(VETO)
+    commands.register(START)
+    commands.register(STOP)
+    commands.register(RECOVER)

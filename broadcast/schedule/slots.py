@@ -27,7 +27,7 @@ from broadcast.states import State
 from sessions_app import commands, rate_limits
 from sessions_app.background import steps, sweeper
 from sessions_app.background.steps import Claim, Kind
-from sessions_app.commands import Call, Payload
+from sessions_app.commands import Command, Payload
 from sessions_app.errors import Conflict, NotFound, SmnbError
 from sessions_app.events import recorder
 from sessions_app.models import Session, Step
@@ -318,24 +318,29 @@ def _times(wanted: NewSlot | SlotChange) -> dict[str, Any]:
     return given
 
 
-def _add_slot(call: Call) -> Slot:
-    return add(call.target, _times(call.payload))
-
-
-def _change_slot(call: Call) -> Slot:
-    return change(call.target, call.payload.slot, _times(call.payload))
-
-
-def _remove_slot(call: Call) -> Slot:
-    return remove(call.target, call.payload.slot)
+ADD = Command(
+    "slot.add",
+    NewSlot,
+    lambda call: add(call.target, _times(call.payload)),
+    "Adds a part of the week in which the session is on air automatically.",
+)
+CHANGE = Command(
+    "slot.change",
+    SlotChange,
+    lambda call: change(call.target, call.payload.slot, _times(call.payload)),
+    "Changes a slot's times, or switches it on or off.",
+)
+REMOVE = Command(
+    "slot.remove",
+    SlotId,
+    lambda call: remove(call.target, call.payload.slot),
+    "Removes a slot from the schedule.",
+)
 
 
 def register() -> None:
     sweeper.register(_keep_slots)
     steps.register(Kind(SCHEDULE, "control", turn, _gave_up, outlives_run=True))
-    for name, payload, function, meaning in (
-        ("slot.add", NewSlot, _add_slot, "Go on and off air by itself in a part of the week."),
-        ("slot.change", SlotChange, _change_slot, "Change a slot's times, or switch it on or off."),
-        ("slot.remove", SlotId, _remove_slot, "Take a slot out of the schedule."),
-    ):
-        commands.register(name, payload, function, meaning)
+    commands.register(ADD)
+    commands.register(CHANGE)
+    commands.register(REMOVE)

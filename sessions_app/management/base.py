@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from typing import Any
 from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from sessions_app import commands, context
+from sessions_app.commands import Command, R
 from sessions_app.errors import SmnbError
 from sessions_app.models import Session
 
@@ -25,10 +25,10 @@ class SessionCommand(BaseCommand):
         except Session.DoesNotExist:
             raise CommandError("There is no such session.") from None
 
-    def run_command(self, name: str, session: Session) -> Any:
+    def run_command(self, command: Command[R], session: Session) -> R:
         with self.door(session):
             try:
-                return commands.run(name, session.owner, session, {})
+                return commands.run(command, session.owner, session, {})
             except SmnbError as error:
                 raise CommandError(error.sentence) from None
 

@@ -73,9 +73,9 @@ def _demo(owner: User) -> Session | None:
         "sources": [{"kind": "recording", "locator": "demo"}],
         "settings": {"model": "extractive"},
     }
-    session: Session = commands.run("session.create", owner, None, wanted)
-    commands.run("session.change", owner, session, {"visible": True})
-    commands.run("broadcast.start", owner, session, {})
+    session = commands.run(session_commands.CREATE, owner, None, wanted)
+    commands.run(session_commands.CHANGE, owner, session, {"visible": True})
+    commands.run(session_commands.START, owner, session, {})
     return session
 
 
