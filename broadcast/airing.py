@@ -19,6 +19,7 @@ from sessions_app.events import recorder
 from sessions_app.events.statistics import Extra
 from sessions_app.hooks import Topic
 from sessions_app.models import Session
+from sessions_app.models.session import DEFAULT_PACE
 from stories import stories
 from stories.models import Story
 from stories.text import reading_seconds
@@ -31,7 +32,6 @@ on_change: Topic[[Story]] = Topic(
 )
 
 VETO_WINDOW = timedelta(seconds=5)
-STANDARD_PACE = 150
 
 
 def changed(story: Story) -> None:
@@ -41,7 +41,7 @@ def changed(story: Story) -> None:
 
 def seconds_on_air(words: int, pace: int) -> int:
     """How long ``words`` take; without waiting on air (pace 0) the length is that of plain speech."""
-    return max(1, round(reading_seconds(words, pace or STANDARD_PACE)))
+    return max(1, round(reading_seconds(words, pace or DEFAULT_PACE)))
 
 
 def now_airing(session: Session) -> Airing | None:

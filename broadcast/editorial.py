@@ -17,6 +17,7 @@ from sessions_app.errors import Conflict, Invalid
 from sessions_app.events import recorder
 from sessions_app.events.statistics import Extra
 from sessions_app.models import Session
+from sessions_app.models.session import DEFAULT_PACE
 from stories import corrections, stories
 from stories.models import Story
 from stories.posts import queue
@@ -121,7 +122,7 @@ def correct(session: Session, wanted: Correction, author: User) -> Story:
                 "Look at what it says before you save yours."
             )
         headline, text = _said(wanted.title, wanted.text)
-        pace = session.pace or airing.STANDARD_PACE
+        pace = session.pace or DEFAULT_PACE
         done = corrections.correct(story, headline, text, _reason(wanted.reason), author, pace)
         told = story.state in corrections.TOLD
         shares = accounting.shares_of(story, {"words": done.words})

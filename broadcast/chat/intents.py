@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 
 from broadcast.chat.facts import Facts, Inquiry, Wanted
+from sessions_app.models.session import DEFAULT_PACE
 from stories.market.ngrams import EMPTY
 from stories.posts import matching, queue
 from stories.text import word_set
@@ -99,7 +100,7 @@ def _special(found: re.Match[str]) -> Wanted:
 
 
 def _pace(inquiry: Inquiry, clause: str) -> list[Wanted]:
-    low, now = clause.lower(), inquiry.session.pace or 180
+    low, now = clause.lower(), inquiry.session.pace or DEFAULT_PACE
     if said := _WPM.search(low):
         return [_manner(pace=int(said[1]))]
     slower = _SLOWER.search(low)

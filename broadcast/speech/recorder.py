@@ -19,6 +19,7 @@ from sessions_app.errors import SmnbError, StaleClaim
 from sessions_app.events import recorder
 from sessions_app.files import storage
 from sessions_app.models import Message, Workspace
+from sessions_app.models.session import DEFAULT_PACE
 from stories import corrections, stories
 from stories.models import Story
 
@@ -64,7 +65,7 @@ def make(story: Story, engine: Engine) -> Sound:
     if sound.state == State.READY:
         return sound
     try:
-        pace = story.session.pace or airing.STANDARD_PACE
+        pace = story.session.pace or DEFAULT_PACE
         said = engine.speak(story.narrative, story.session.language, pace)
         kept = storage.keep(sound.path, [said.data])
     except Unspoken as error:

@@ -58,6 +58,7 @@ Person: TypeAlias = AbstractBaseUser | AnonymousUser
 
 
 DEFAULT_MODEL = "claude-haiku-5-5"
+DEFAULT_PACE = 180  # words a minute
 
 
 def new_watch_token() -> str:
@@ -114,7 +115,7 @@ class Session(models.Model):
     )
     verbosity = models.CharField(max_length=16, choices=Verbosity, default=Verbosity.DETAILED)
     pace = models.PositiveIntegerField(
-        default=180,
+        default=DEFAULT_PACE,
         validators=[MinValueValidator(0), MaxValueValidator(6000)],
         help_text="Words a minute, 60 to 6000; 0 = no waiting on air.",
     )

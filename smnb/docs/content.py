@@ -25,7 +25,7 @@ from sessions_app.events import archive
 from sessions_app.events import statistics as events_statistics
 from sessions_app.files import artifacts, verification
 from sessions_app.models import Workspace
-from sessions_app.models.session import DEFAULT_MODEL
+from sessions_app.models.session import DEFAULT_MODEL, DEFAULT_PACE
 from sessions_app.realtime import checkpoints, consumers, hub
 from sessions_app.session_logs import browser_errors
 from sessions_app.web.api import MOST
@@ -121,7 +121,7 @@ def _statistics() -> dict[str, Any]:
         "neutral_recency": scoring.NEUTRAL_RECENCY,
         "examples": examples(),
         "ageing": queue.AGEING_PER_DAY,
-        "standard_pace": airing.STANDARD_PACE,
+        "standard_pace": DEFAULT_PACE,
         "spans": [(size, statistics.POINTS, _span(size)) for size in events_statistics.SIZES],
         "shares": statistics.MOST_SHARES,
         "fine_days": _default_days("keep_fine_days"),

@@ -12,11 +12,11 @@ from textwrap import wrap
 
 from broadcast.models import Airing
 from broadcast.transfer.formats.base import Chunk, State, Wanted, caption, pieces
+from sessions_app.models.session import DEFAULT_PACE
 from stories.models import Story
 from stories.text import reading_seconds, sentences, word_count
 
 LINE, LINES = 42, 2
-PACE = 150  # words a minute, where nothing was waited for on air
 TOLD = (Story.State.AIRING, Story.State.AIRED)
 
 
@@ -70,7 +70,7 @@ class _Clock:
         seconds = min(airing.finished_at or airing.finish_at, airing.finish_at) - airing.aired_at
         if seconds < timedelta(seconds=1):
             seconds = timedelta(
-                seconds=max(1, reading_seconds(word_count(airing.story.narrative), PACE))
+                seconds=max(1, reading_seconds(word_count(airing.story.narrative), DEFAULT_PACE))
             )
         self.ended = start + seconds.total_seconds()
         return start, self.ended
