@@ -114,7 +114,7 @@ on_done: Topic[[Session, User]] = Topic("command.done", "A person's command had 
 @overload
 def run(command: Command[R], actor: User, session: Session | None, data: Any) -> R: ...
 @overload
-def run(command: str, actor: User, session: Session | None, data: Any) -> Any: ...
+def run(command: Command[R] | str, actor: User, session: Session | None, data: Any) -> Any: ...
 def run(command: Command[Any] | str, actor: User, session: Session | None, data: Any) -> Any:
     """Run a command in one transaction.
 
@@ -136,8 +136,8 @@ def digest_of(*parts: str) -> str:
 
 
 def run_once(
-    actor: User, key: str, digest: str, effect: Callable[[], tuple[int, dict[str, Any]]]
-) -> tuple[int, dict[str, Any]]:
+    actor: User, key: str, digest: str, effect: Callable[[], tuple[int, R]]
+) -> tuple[int, R]:
     """Have ``effect`` at most once for this key; a retry with the same digest gets the first answer.
 
     Key, effect and answer are one transaction: a refused or crashed effect leaves no key behind.

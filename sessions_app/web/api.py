@@ -5,8 +5,8 @@ The one router of sessions: a path has one view, whatever its methods and wherev
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar, cast
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any, Generic, TypeVar, cast
 
 from django.conf import settings
 from django.contrib.auth.models import User
@@ -14,9 +14,13 @@ from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, RawPostDataException
 from ninja import NinjaAPI, Router, Schema
 from ninja.errors import AuthenticationError, HttpError, ValidationError
+from ninja.responses import Status
 from ninja.security import HttpBearer, SessionAuth
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from sessions_app import api_tokens, commands, context, rate_limits, sessions
+from sessions_app.commands import Command
 from sessions_app.errors import Conflict, Invalid, NotFound, SmnbError
 from sessions_app.models import Session
 from sessions_app.rate_limits import TooMany
@@ -25,14 +29,19 @@ from sessions_app.web.middleware import arrived
 MOST = 500
 
 M = TypeVar("M", bound=Model)
+R = TypeVar("R")
+Row = TypeVar("Row")
+Item = TypeVar("Item")
 
 
 class Problem(Schema):
-    """Every error answer."""
+    """The body of every error response."""
 
-    code: str
-    detail: str
-    state: str | None = None
+    code: str = Field(description="A stable code for programs, such as not_found or invalid.")
+    detail: str = Field(description="What is wrong, as a sentence for people.")
+    state: str | None = Field(
+        None, description="With status 409 the current state of the object, otherwise null."
+    )
 
 
 PROBLEMS: dict[frozenset[int], type[Problem]] = {
@@ -40,11 +49,13 @@ PROBLEMS: dict[frozenset[int], type[Problem]] = {
 }
 
 
-class Page(Schema):
-    """Newest first; ``next`` is the cursor of the following page, None at the end."""
+class Page(TypedDict, Generic[Item]):
+    """One page of a list, newest first."""
 
-    items: list[dict[str, Any]]
-    next: str | None
+    items: Annotated[list[Item], Field(description="The items of this page.")]
+    next: Annotated[
+        str | None, Field(description="The cursor of the following page; null on the last one.")
+    ]
 
 
 class Bearer(HttpBearer):
@@ -62,9 +73,14 @@ class Cookie(SessionAuth):
 AUTH = [Bearer(), Cookie(csrf=True)]
 
 
+def user_of(request: HttpRequest) -> User:
+    """The authenticated user of a request that ``caller`` or ``owned`` has counted."""
+    return cast("User", request.user)
+
+
 def caller(request: HttpRequest) -> User:
-    """The authenticated person, after the rate limit of this kind of request."""
-    user = cast("User", request.user)
+    """Counts the request against the caller's rate limit and returns the caller."""
+    user = user_of(request)
     arrived(request, user=user.pk)
     env = settings.SMNB
     reading = request.method in {"GET", "HEAD"}
@@ -80,17 +96,29 @@ def owned(request: HttpRequest, session_id: str) -> Session:
     return session
 
 
-def once(
-    request: HttpRequest, effect: Callable[[], tuple[int, dict[str, Any]]]
-) -> tuple[int, dict[str, Any]]:
-    """Have a POST's effect once for its Idempotency-Key."""
+def once(request: HttpRequest, status: int, effect: Callable[[], Item]) -> Status[Item]:
+    """Run ``effect`` at most once for the POST's Idempotency-Key and answer with its result."""
     key = request.headers.get("Idempotency-Key", "")
     try:
         body = request.body.decode("utf-8", "replace")
     except RawPostDataException:  # a form, which the CSRF check has read
         raise Invalid("Send JSON, with the content type application/json.") from None
     digest = commands.digest_of(request.method or "", request.path, body)
-    return commands.run_once(cast("User", request.user), key, digest, effect)
+    answer = commands.run_once(user_of(request), key, digest, lambda: (status, effect()))
+    return Status(*answer)
+
+
+def run_command(
+    request: HttpRequest,
+    session_id: str,
+    command: Command[R] | str,
+    data: object,
+    show: Callable[[R], Item],
+    status: int = 200,
+) -> Status[Item]:
+    """Runs a command on the caller's session, once per Idempotency-Key, and shows its result."""
+    session, actor = owned(request, session_id), user_of(request)
+    return once(request, status, lambda: show(commands.run(command, actor, session, data)))
 
 
 def key_of(cursor: str) -> int | None:
@@ -102,24 +130,35 @@ def key_of(cursor: str) -> int | None:
     return int(cursor)
 
 
+def page_size(limit: int) -> int:
+    """The number of items on a page for the ``limit`` a caller asks for."""
+    return max(1, min(limit, MOST))
+
+
 def page_of(
     rows: QuerySet[M],
     limit: int,
     cursor: str,
-    show: Callable[[M], dict[str, Any]],
+    show: Callable[[M], Item],
     by: str = "id",
-) -> dict[str, Any]:
+) -> Page[Item]:
     """One page of ``rows`` (newest first by the integer key ``by``), read by key, not by offset."""
     before = key_of(cursor)
     if before is not None:
         rows = rows.filter(**{f"{by}__lt": before})
-    most = max(1, min(limit, MOST))
-    found = list(rows.order_by(f"-{by}")[: most + 1])
-    more = len(found) > most
-    found = found[:most]
+    size = page_size(limit)
+    return cut(list(rows.order_by(f"-{by}")[: size + 1]), size, show, lambda row: getattr(row, by))
+
+
+def cut(
+    rows: Sequence[Row], size: int, show: Callable[[Row], Item], key: Callable[[Row], object]
+) -> Page[Item]:
+    """A page of ``rows``, of which the caller has read one more than fits on it."""
+    shown = rows[:size]
+    more = len(rows) > size
     return {
-        "items": [show(row) for row in found],
-        "next": str(getattr(found[-1], by)) if more else None,
+        "items": [show(row) for row in shown],
+        "next": str(key(shown[-1])) if more else None,
     }
 
 

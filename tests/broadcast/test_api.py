@@ -310,7 +310,7 @@ def test_who_asks_too_often_is_told_when_to_come_again(
     def refuse(*_: Any) -> None:
         raise TooMany("At most 60 writes in 60 s.", after=17)
 
-    monkeypatch.setattr("sessions_app.web.api.limits.count", refuse)
+    monkeypatch.setattr("sessions_app.web.api.rate_limits.count", refuse)
     answer = api.call("GET", "/sessions")
     assert (answer.status_code, answer["Retry-After"]) == (429, "17")
     assert json.loads(answer.content)["code"] == "rate_limited"

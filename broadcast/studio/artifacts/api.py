@@ -1,4 +1,4 @@
-"""Artifacts in the API: listed, downloaded, and removed."""
+"""API operations on the artifacts of a session: list, download and delete."""
 
 from __future__ import annotations
 
@@ -10,34 +10,35 @@ from sessions_app import commands
 from sessions_app.errors import Invalid
 from sessions_app.files import artifacts, downloads
 from sessions_app.files.artifacts import Category
-from sessions_app.web.api import PROBLEMS, Page, caller, owned, page_of, router
+from sessions_app.web.api import PROBLEMS, Page, owned, page_of, router, user_of
+
+Body = dict[str, Any]
 
 
-@router.get("/sessions/{session_id}/artifacts", response={200: Page, **PROBLEMS})
+@router.get("/sessions/{session_id}/artifacts", response={200: Page[Body], **PROBLEMS})
 def list_artifacts(
     request: HttpRequest, session_id: str, limit: int = 50, cursor: str = "", category: str = ""
-) -> dict[str, Any]:
-    """The files of a session, the newest first, or those of one category."""
+) -> Page[Body]:
+    """Lists the files of a session, or those of one category."""
     session = owned(request, session_id)
     if category and category not in Category.values:
-        raise Invalid(f"category: one of {', '.join(Category.values)}.")
+        raise Invalid(f"category: must be one of {', '.join(Category.values)}.")
     return page_of(artifacts.listed(session, category), limit, cursor, artifacts.payload)
 
 
 @router.get("/sessions/{session_id}/artifacts/{artifact_id}", response={200: None, **PROBLEMS})
 def read_artifact(request: HttpRequest, session_id: str, artifact_id: int) -> HttpResponse:
-    """The file itself, whole or a range of it."""
-    found = artifacts.find(owned(request, session_id), artifact_id)
-    sent = downloads.send(request, found.path, found.media_type, found.sha256, save_as=found.name)
-    return cast("HttpResponse", sent)
+    """Downloads a file, or the range of bytes that the Range header asks for."""
+    artifact = artifacts.find(owned(request, session_id), artifact_id)
+    response = downloads.send(
+        request, artifact.path, artifact.media_type, artifact.sha256, save_as=artifact.name
+    )
+    return cast("HttpResponse", response)
 
 
-@router.delete(
-    "/sessions/{session_id}/artifacts/{artifact_id}", response={200: dict[str, Any], **PROBLEMS}
-)
-def drop_artifact(request: HttpRequest, session_id: str, artifact_id: int) -> dict[str, Any]:
-    """Remove a file for good; recordings can be made again."""
+@router.delete("/sessions/{session_id}/artifacts/{artifact_id}", response={200: Body, **PROBLEMS})
+def drop_artifact(request: HttpRequest, session_id: str, artifact_id: int) -> Body:
+    """Deletes a file permanently. Recordings can be made again."""
     session = owned(request, session_id)
     data = {"artifact": artifact_id}
-    dropped = commands.run("artifact.drop", caller(request), session, data)
-    return artifacts.payload(dropped)
+    return artifacts.payload(commands.run("artifact.drop", user_of(request), session, data))

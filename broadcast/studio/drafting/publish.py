@@ -1,15 +1,17 @@
-"""From the writers' room to the air: a finished draft becomes a story, marked as one."""
+"""Publishing drafts: a finished draft becomes a story that waits for its airing."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Literal
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from broadcast import airing
 from sessions_app import commands
-from sessions_app.commands import Call
+from sessions_app.commands import Call, Command
 from sessions_app.errors import Conflict
 from sessions_app.events import recorder
 from sessions_app.events.statistics import Extra
@@ -17,93 +19,121 @@ from sessions_app.models import Session
 from stories import stories
 from stories.drafting import drafts, versions
 from stories.drafting.commands import DraftId
-from stories.models import Draft, DraftVersion, Story
+from stories.models import Draft, Story
 from stories.posts import queue
 from stories.text import cut, sentences, word_count
 from stories.usage import accounting
 
-MOST_SUMMARY = 300
-MOST_TOPIC = 40
+MOST_SUMMARY = 300  # characters
+MOST_TOPIC = 40  # characters
+MOST_STORIES = 500  # in the text of a session
 
+ALREADY_PUBLISHED = "This draft is already a story; you find it in the feed."
 
-def air(call: Call) -> Story:
-    """Make a story of a finished draft's latest version; it waits for the air like any other."""
-    session = call.target
-    try:
-        with transaction.atomic():
-            # The run before the counters, as everywhere.
-            run = airing.live_run(session)
-            draft = drafts.find(session, call.payload.draft)
-            version = _final(draft)
-            story = _store(draft, version)
-            drafts.changed(drafts.find(session, draft.pk))
-            airing.go_on(run)
-    except IntegrityError:
-        raise Conflict(_AIRED, code="aired") from None
-    story.refresh_from_db(fields=["state"])
-    return story
-
-
-_AIRED = "This draft became a story already; it stands in the feed."
-
-
-def _final(draft: Draft) -> DraftVersion:
-    version = versions.latest(draft)
-    if draft.state != Draft.State.FINISHED or version is None:
-        raise Conflict("Only a finished draft can go on air.", state=draft.state)
-    if hasattr(draft, "story"):
-        raise Conflict(_AIRED, code="aired")
-    return version
-
-
-def _store(draft: Draft, version: DraftVersion) -> Story:
-    session, at = draft.session, timezone.now()
-    words = word_count(version.text)
-    seconds = airing.seconds_on_air(words, session.pace)
-    story = Story.objects.create(
-        session=session, draft=draft, origin=Story.Origin.DRAFT, title=version.title,
-        narrative=version.text, summary=cut(next(iter(sentences(version.text)), ""), MOST_SUMMARY),
-        tone=_TONES.get(draft.style, Story.Tone.DEVELOPING), priority=Story.Priority.MEDIUM,
-        agent_type="room", topics=[cut(each, MOST_TOPIC) for each in draft.keywords[:5]],
-        word_count=words, duration=seconds, completed_at=at,
-    )  # fmt: skip
-    airing.changed(story)
-    recorder.record(
-        session, stories.WRITTEN,
-        {"story": stories.payload(story), "queue": queue.queue_payload(session), "joined": None},
-        at, Extra(shares=accounting.story_shares(story, ())),
-        story_count=1, words=words, narration_seconds=seconds,
-    )  # fmt: skip
-    return story
-
-
-_TONES: dict[str, str] = {
+TONES: dict[str, str] = {
     Draft.Style.EXPLAINER: Story.Tone.ANALYSIS,
     Draft.Style.FEATURE: Story.Tone.HUMAN_INTEREST,
     Draft.Style.COMMENT: Story.Tone.OPINION,
 }
 
 
-def text_of(session: Session) -> dict[str, Any]:
-    """The session's finished text: its latest finished draft, else what was told, in order."""
-    rows = drafts.of_session(session).filter(state=Draft.State.FINISHED)
-    draft = rows.order_by("-finished_at", "-id").first()
+def air(call: Call) -> Story:
+    """Makes a story of a finished draft's latest version; it waits for its airing like any other."""
+    session = call.target
+    try:
+        with transaction.atomic():
+            # The lock order: the run before the counters.
+            run = airing.live_run(session)
+            draft = drafts.find(session, call.payload.draft)
+            story = _create_story(draft)
+            drafts.changed(drafts.find(session, draft.pk))
+            airing.go_on(run)
+    except IntegrityError:
+        # Two requests at once: the unique draft of a story refuses the later one.
+        raise Conflict(ALREADY_PUBLISHED, code="aired") from None
+    story.refresh_from_db(fields=["state"])
+    return story
+
+
+def _create_story(draft: Draft) -> Story:
+    """Creates the story of a finished draft and records it; Conflict if it has one already."""
+    version = versions.latest(draft)
+    if draft.state != Draft.State.FINISHED or version is None:
+        raise Conflict("Only a finished draft can go on air.", state=draft.state)
+    if hasattr(draft, "story"):
+        raise Conflict(ALREADY_PUBLISHED, code="aired")
+    session, at = draft.session, timezone.now()
+    words = word_count(version.text)
+    seconds = airing.seconds_on_air(words, session.pace)
+    story = Story.objects.create(
+        session=session,
+        draft=draft,
+        origin=Story.Origin.DRAFT,
+        title=version.title,
+        narrative=version.text,
+        summary=cut(next(iter(sentences(version.text)), ""), MOST_SUMMARY),
+        tone=TONES.get(draft.style, Story.Tone.DEVELOPING),
+        priority=Story.Priority.MEDIUM,
+        agent_type="room",
+        topics=[cut(keyword, MOST_TOPIC) for keyword in draft.keywords[:5]],
+        word_count=words,
+        duration=seconds,
+        completed_at=at,
+    )
+    airing.changed(story)
+    recorder.record(
+        session,
+        stories.WRITTEN,
+        {"story": stories.payload(story), "queue": queue.queue_payload(session), "joined": None},
+        at,
+        Extra(shares=accounting.story_shares(story, ())),
+        story_count=1,
+        words=words,
+        narration_seconds=seconds,
+    )
+    return story
+
+
+AIR = Command("draft.air", DraftId, air, "Turns a finished draft into a story and queues it.")
+
+
+class SessionText(TypedDict):
+    """The finished text of a session."""
+
+    source: Annotated[
+        Literal["draft", "stories"],
+        Field(description="draft: the latest finished draft; stories: the published stories."),
+    ]
+    title: Annotated[str, Field(description="Headline of the draft, or name of the session.")]
+    text: Annotated[str, Field(description="The text; paragraphs are separated by empty lines.")]
+    word_count: Annotated[int, Field(description="Number of words of the text.")]
+    draft_id: Annotated[int | None, Field(description="Id of the draft; null for stories.")]
+
+
+def text_of(session: Session) -> SessionText:
+    """The text of the session's latest finished draft, or of its published stories in order."""
+    finished = drafts.of_session(session).filter(state=Draft.State.FINISHED)
+    draft = finished.order_by("-finished_at", "-id").first()
     version = versions.latest(draft) if draft else None
     if draft is not None and version is not None:
-        return _text("draft", version.title, version.text) | {"draft_id": draft.pk}
-    told = stories.told(session).order_by("-id").values_list("title", "narrative")[:MOST_TOLD]
-    text = "\n\n".join(f"{title}\n\n{narrative}" for title, narrative in reversed(told))
-    return _text("stories", session.name, text) | {"draft_id": None}
-
-
-MOST_TOLD = 500  # stories of a text
-
-
-def _text(source: str, title: str, text: str) -> dict[str, Any]:
-    return {"source": source, "title": title, "text": text, "word_count": word_count(text)}
+        return {
+            "source": "draft",
+            "title": version.title,
+            "text": version.text,
+            "word_count": word_count(version.text),
+            "draft_id": draft.pk,
+        }
+    newest_first = stories.told(session).order_by("-id").values_list("title", "narrative")
+    rows = reversed(newest_first[:MOST_STORIES])
+    text = "\n\n".join(f"{title}\n\n{narrative}" for title, narrative in rows)
+    return {
+        "source": "stories",
+        "title": session.name,
+        "text": text,
+        "word_count": word_count(text),
+        "draft_id": None,
+    }
 
 
 def register() -> None:
-    commands.register(
-        "draft.air", DraftId, air, "Make a story of a finished draft and put it on the rundown."
-    )
+    commands.register(AIR)

@@ -1,4 +1,4 @@
-"""The JSON API of sessions and broadcasts: thin, over the same commands as the pages."""
+"""API operations on sessions: their settings, broadcast, figures, stories, posts and events."""
 
 from __future__ import annotations
 
@@ -9,61 +9,80 @@ from django.db.models import Q
 from django.http import HttpRequest
 from django.utils.dateparse import parse_datetime
 from ninja.responses import Status
+from pydantic import Field
 
 from broadcast import figures, market, session_commands, statistics
+from broadcast.models import Broadcast
 from sessions_app import commands, money, rate_limits
 from sessions_app.commands import Payload
 from sessions_app.errors import Invalid
 from sessions_app.events import archive, recorder
 from sessions_app.models import Session, SessionEvent
-from sessions_app.web.api import MOST, PROBLEMS, Page, caller, key_of, once, owned, page_of, router
+from sessions_app.web.api import (
+    PROBLEMS,
+    Page,
+    caller,
+    cut,
+    key_of,
+    once,
+    owned,
+    page_of,
+    page_size,
+    router,
+    run_command,
+    user_of,
+)
 from stories import stories
-from stories.models import SourcePost, TokenUsage
+from stories.models import Source, SourcePost, TokenUsage
 from stories.sources.service import SourceSpec
 from stories.usage import ledger
-
-
-class BroadcastCommand(Payload):
-    command: Literal["start", "stop", "recover"]
-
 
 Body = dict[str, Any]
 
 
+class BroadcastCommand(Payload):
+    """A command on the broadcast of a session."""
+
+    command: Literal["start", "stop", "recover"] = Field(
+        description="start goes live; stop ends the run; recover resumes a run that failed."
+    )
+
+
 @router.post("/sessions", response={201: Body, **PROBLEMS})
 def create_session(request: HttpRequest, body: session_commands.NewSession) -> Status[Body]:
-    """Make a session; it belongs to the caller."""
+    """Creates a session that belongs to the caller."""
     actor = caller(request)
 
-    def effect() -> tuple[int, Body]:
+    def effect() -> Body:
         session = commands.run("session.create", actor, None, body)
-        return 201, session_commands.session_payload(session)
+        return session_commands.session_payload(session)
 
-    return Status(*once(request, effect))
+    return once(request, 201, effect)
 
 
-@router.get("/sessions", response={200: Page, **PROBLEMS})
-def list_sessions(request: HttpRequest, limit: int = 50, cursor: str = "") -> Body:
-    """The caller's sessions, the newest first."""
+@router.get("/sessions", response={200: Page[Body], **PROBLEMS})
+def list_sessions(request: HttpRequest, limit: int = 50, cursor: str = "") -> Page[Body]:
+    """Lists the caller's sessions."""
     rows = Session.objects.for_user(caller(request)).order_by("-created_at", "-id")
     if cursor:
         moment, _, key = cursor.partition("_")
+        # A client that does not encode the cursor sends the + of its time zone as a space.
         at = parse_datetime(moment.replace(" ", "+"))
         if at is None:
             raise Invalid("cursor: not one that we gave.")
         rows = rows.filter(Q(created_at__lt=at) | Q(created_at=at, id__lt=key))
-    most = max(1, min(limit, MOST))
-    found = list(rows[: most + 1])
-    last = found[most - 1] if len(found) > most else None
-    return {
-        "items": [session_commands.session_payload(session) for session in found[:most]],
-        "next": f"{last.created_at.isoformat()}_{last.pk}" if last else None,
-    }
+    size = page_size(limit)
+    return cut(
+        list(rows[: size + 1]),
+        size,
+        session_commands.session_payload,
+        lambda session: f"{session.created_at.isoformat()}_{session.pk}",
+    )
 
 
 @router.get("/sessions/{session_id}", response={200: Body, **PROBLEMS})
 def read_session(request: HttpRequest, session_id: str) -> Body:
-    """One session with its settings, its budget and its public address."""
+    """Returns a session with its settings, budget and public address."""
     return session_commands.session_payload(owned(request, session_id))
 
 
@@ -71,92 +90,85 @@ def read_session(request: HttpRequest, session_id: str) -> Body:
 def change_session(
     request: HttpRequest, session_id: str, body: session_commands.SessionChange
 ) -> Body:
-    """Rename a session, show or hide it, or change its settings."""
+    """Renames a session, shows or hides it, or changes its settings, budget or expiry."""
     session = owned(request, session_id)
-    changed = commands.run("session.change", caller(request), session, body)
+    changed = commands.run("session.change", user_of(request), session, body)
     return session_commands.session_payload(changed)
-
-
-def _on_session(
-    request: HttpRequest, session_id: str, name: str, data: Any, status: int
-) -> Status[Body]:
-    session = owned(request, session_id)
-
-    def effect() -> tuple[int, Body]:
-        found = commands.run(name, caller(request), session, data)
-        return status, session_commands.session_payload(found)
-
-    return Status(*once(request, effect))
 
 
 @router.post("/sessions/{session_id}/clone", response={201: Body, **PROBLEMS})
 def clone_session(
     request: HttpRequest, session_id: str, body: session_commands.CloneName | None = None
 ) -> Status[Body]:
-    """Copy settings, sources and schedule into a new session."""
-    return _on_session(
-        request, session_id, "session.clone", body or session_commands.CloneName(), 201
+    """Copies settings, sources and schedule into a new session."""
+    name = body or session_commands.CloneName()
+    return run_command(
+        request, session_id, "session.clone", name, session_commands.session_payload, 201
     )
 
 
 @router.post("/sessions/{session_id}/archive", response={200: Body, **PROBLEMS})
 def archive_session(request: HttpRequest, session_id: str) -> Status[Body]:
-    """File a session away; nothing of it is deleted."""
-    return _on_session(request, session_id, "session.archive", {}, 200)
+    """Archives a session. Nothing is deleted."""
+    return run_command(request, session_id, "session.archive", {}, session_commands.session_payload)
 
 
 @router.post("/sessions/{session_id}/restore", response={200: Body, **PROBLEMS})
 def restore_session(request: HttpRequest, session_id: str) -> Status[Body]:
-    """Take a session out of the archive."""
-    return _on_session(request, session_id, "session.restore", {}, 200)
+    """Restores an archived session."""
+    return run_command(request, session_id, "session.restore", {}, session_commands.session_payload)
 
 
 @router.post("/sessions/{session_id}/broadcast", response={202: Body, **PROBLEMS})
 def command_broadcast(
     request: HttpRequest, session_id: str, body: BroadcastCommand
 ) -> Status[Body]:
-    """Go Live, stop, or recover from an error."""
-    session = owned(request, session_id)
-    actor = caller(request)
+    """Goes live, stops, or recovers a run that failed."""
+    session, actor = owned(request, session_id), user_of(request)
     if body.command != "stop":
         rate_limits.count("go-live requests", actor.pk, settings.SMNB.limit_go_live)
 
-    def effect() -> tuple[int, Body]:
-        run = commands.run(f"broadcast.{body.command}", actor, session, {})
-        return 202, {"state": run.state, "run": run.number}
+    def effect() -> Body:
+        run: Broadcast = commands.run(f"broadcast.{body.command}", actor, session, {})
+        return {"state": run.state, "run": run.number}
 
-    return Status(*once(request, effect))
+    return once(request, 202, effect)
 
 
 @router.get("/sessions/{session_id}/stats", response={200: Body, **PROBLEMS})
 def read_stats(request: HttpRequest, session_id: str) -> Body:
-    """A session's figures: stories, words, time on air, tokens and money."""
+    """Returns a session's figures: stories, words, time on air, tokens and cost."""
     return figures.stats(owned(request, session_id))
 
 
 @router.get("/sessions/{session_id}/series", response={200: Body, **PROBLEMS})
 def read_series(request: HttpRequest, session_id: str, size: int = 5) -> Body:
-    """The last 60 points of 1, 5, 15 or 60 minutes each, oldest first."""
+    """Returns the latest 60 points of ``size`` minutes (1, 5, 15 or 60) each, oldest first."""
     if size not in statistics.SIZES:
-        raise Invalid("size: one of 1, 5, 15, 60.")
+        raise Invalid("size: must be one of 1, 5, 15, 60.")
     return statistics.series_payload(owned(request, session_id), size)
 
 
-@router.get("/sessions/{session_id}/stories", response={200: Page, **PROBLEMS})
-def list_stories(request: HttpRequest, session_id: str, limit: int = 50, cursor: str = "") -> Body:
-    """A session's stories, the newest first."""
+@router.get("/sessions/{session_id}/stories", response={200: Page[Body], **PROBLEMS})
+def list_stories(
+    request: HttpRequest, session_id: str, limit: int = 50, cursor: str = ""
+) -> Page[Body]:
+    """Lists a session's stories."""
     rows = stories.of_session(owned(request, session_id))
     return page_of(rows, limit, cursor, stories.payload)
 
 
-@router.get("/sessions/{session_id}/posts", response={200: Page, **PROBLEMS})
-def list_posts(request: HttpRequest, session_id: str, limit: int = 50, cursor: str = "") -> Body:
-    """What was read, the newest first, each post with its priority and its fate."""
+@router.get("/sessions/{session_id}/posts", response={200: Page[Body], **PROBLEMS})
+def list_posts(
+    request: HttpRequest, session_id: str, limit: int = 50, cursor: str = ""
+) -> Page[Body]:
+    """Lists the posts read from the sources, each with its priority and its state."""
     rows = SourcePost.objects.filter(session=owned(request, session_id)).select_related("source")
-    return page_of(rows, limit, cursor, _post)
+    return page_of(rows, limit, cursor, post_payload)
 
 
-def _post(post: SourcePost) -> Body:
+def post_payload(post: SourcePost) -> Body:
+    """A post as the API shows it."""
     return {
         "id": post.pk,
         "external_id": post.external_id,
@@ -172,44 +184,52 @@ def _post(post: SourcePost) -> Body:
 
 @router.get("/sessions/{session_id}/market", response={200: Body, **PROBLEMS})
 def read_market(
-    request: HttpRequest, session_id: str, kind: Literal["keyword", "source"] = "keyword",
+    request: HttpRequest,
+    session_id: str,
+    kind: Literal["keyword", "source"] = "keyword",
     size: int = 0,
-) -> Body:  # fmt: skip
-    """The market, most posts first; off air as of the last reading. Size 0: as the page."""
+) -> Body:
+    """Returns keywords or sources with their scores, most posts first.
+
+    ``size`` is the length of a bucket in minutes; 0 leaves the choice to the server. Off air the
+    market is that of the latest reading.
+    """
     return market.listing(owned(request, session_id), kind, size)
 
 
-@router.get("/sessions/{session_id}/usage", response={200: Page, **PROBLEMS})
-def list_usage(request: HttpRequest, session_id: str, limit: int = 50, cursor: str = "") -> Body:
-    """Each call of a model with its tokens and its cost, the newest first."""
+@router.get("/sessions/{session_id}/usage", response={200: Page[Body], **PROBLEMS})
+def list_usage(
+    request: HttpRequest, session_id: str, limit: int = 50, cursor: str = ""
+) -> Page[Body]:
+    """Lists the calls of models with their tokens and cost."""
     rows = TokenUsage.objects.filter(session=owned(request, session_id))
-    return page_of(rows, limit, cursor, _usage)
+    return page_of(rows, limit, cursor, usage_payload)
 
 
-def _usage(row: TokenUsage) -> Body:
-    found = ledger.payload(row)
-    lower, upper = found["lower"], found["upper"]
+def usage_payload(row: TokenUsage) -> Body:
+    """A ledger row as the API shows it, with money as decimal strings in USD."""
+    usage = ledger.payload(row)
+    lower, upper = usage["lower"], usage["upper"]
     known = lower is not None and upper is not None
-    found["lower"] = money.decimal_string(lower) if known else None
-    found["upper"] = money.decimal_string(upper) if known else None
-    # What is booked: the sum of these is the session's total; ``exact`` says if it is the last word.
-    found["cost"] = found["lower"]
-    return found
+    usage["lower"] = money.decimal_string(lower) if known else None
+    usage["upper"] = money.decimal_string(upper) if known else None
+    # The session's total is the sum of the lower bounds; ``exact`` says whether they are final.
+    usage["cost"] = usage["lower"]
+    return usage
 
 
-@router.get("/sessions/{session_id}/events", response={200: Page, **PROBLEMS})
-def list_events(request: HttpRequest, session_id: str, limit: int = 50, cursor: str = "") -> Body:
-    """What happened in a session, the latest first, also what is archived."""
-    most = max(1, min(limit, MOST))
-    found = archive.newest_events(owned(request, session_id), key_of(cursor), most + 1)
-    more = len(found) > most
-    return {
-        "items": [_event(event) for event in found[:most]],
-        "next": str(found[most - 1].seq) if more else None,
-    }
+@router.get("/sessions/{session_id}/events", response={200: Page[Body], **PROBLEMS})
+def list_events(
+    request: HttpRequest, session_id: str, limit: int = 50, cursor: str = ""
+) -> Page[Body]:
+    """Lists the events of a session, archived ones included."""
+    size = page_size(limit)
+    rows = archive.newest_events(owned(request, session_id), key_of(cursor), size + 1)
+    return cut(rows, size, event_payload, lambda event: event.seq)
 
 
-def _event(event: SessionEvent) -> Body:
+def event_payload(event: SessionEvent) -> Body:
+    """An event as the API shows it."""
     return {
         "seq": event.seq,
         "type": event.type,
@@ -220,11 +240,9 @@ def _event(event: SessionEvent) -> Body:
 
 @router.post("/sessions/{session_id}/sources", response={201: Body, **PROBLEMS})
 def add_source(request: HttpRequest, session_id: str, body: SourceSpec) -> Status[Body]:
-    """Add a source to a session."""
-    session = owned(request, session_id)
+    """Adds a source to a session."""
 
-    def effect() -> tuple[int, Body]:
-        source = commands.run("source.add", caller(request), session, body)
-        return 201, {"id": source.pk, "kind": source.kind, "locator": source.locator}
+    def show(source: Source) -> Body:
+        return {"id": source.pk, "kind": source.kind, "locator": source.locator}
 
-    return Status(*once(request, effect))
+    return run_command(request, session_id, "source.add", body, show, 201)

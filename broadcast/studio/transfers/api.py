@@ -1,6 +1,8 @@
-"""The JSON API of exports, imports and forks."""
+"""API operations that export, import and fork sessions."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from django.http import HttpRequest
 from ninja import File, UploadedFile
@@ -8,26 +10,23 @@ from ninja.responses import Status
 
 from broadcast import session_commands
 from broadcast.models import Transfer
-from broadcast.studio.sessions.api import Body
 from broadcast.transfer import exporter, fork, importer, transfers
-from sessions_app import commands
-from sessions_app.web.api import PROBLEMS, Page, caller, once, owned, page_of, router
+from sessions_app.web.api import PROBLEMS, Page, caller, owned, page_of, router, run_command
+
+Body = dict[str, Any]
 
 
 @router.post("/sessions/{session_id}/exports", response={202: Body, **PROBLEMS})
 def start_export(request: HttpRequest, session_id: str, body: exporter.Start) -> Status[Body]:
-    """Have a session written as a file; it becomes an artifact of the session."""
-    session = owned(request, session_id)
-
-    def effect() -> tuple[int, Body]:
-        return 202, transfers.payload(commands.run("export.start", caller(request), session, body))
-
-    return Status(*once(request, effect))
+    """Starts an export of a session; the file becomes one of the session's artifacts."""
+    return run_command(request, session_id, "export.start", body, transfers.payload, 202)
 
 
-@router.get("/sessions/{session_id}/exports", response={200: Page, **PROBLEMS})
-def list_exports(request: HttpRequest, session_id: str, limit: int = 50, cursor: str = "") -> Body:
-    """A session's exports, and its import where it was brought in, the newest first."""
+@router.get("/sessions/{session_id}/exports", response={200: Page[Body], **PROBLEMS})
+def list_exports(
+    request: HttpRequest, session_id: str, limit: int = 50, cursor: str = ""
+) -> Page[Body]:
+    """Lists a session's exports and, if it was imported, its import."""
     rows = Transfer.objects.filter(session=owned(request, session_id)).select_related("artifact")
     return page_of(rows, limit, cursor, transfers.payload)
 
@@ -36,19 +35,18 @@ def list_exports(request: HttpRequest, session_id: str, limit: int = 50, cursor:
 def fork_session(
     request: HttpRequest, session_id: str, body: fork.Fork | None = None
 ) -> Status[Body]:
-    """Copy a session anew, with the threads it has told."""
-    session = owned(request, session_id)
-
-    def effect() -> tuple[int, Body]:
-        wanted = body or fork.Fork()
-        fresh = commands.run("session.fork", caller(request), session, wanted)
-        return 201, session_commands.session_payload(fresh)
-
-    return Status(*once(request, effect))
+    """Copies a session's settings, sources and schedule and, if asked for, its threads."""
+    options = body or fork.Fork()
+    return run_command(
+        request, session_id, "session.fork", options, session_commands.session_payload, 201
+    )
 
 
 @router.post("/imports", response={202: Body, **PROBLEMS})
 def import_session(request: HttpRequest, archive: File[UploadedFile]) -> Status[Body]:
-    """Bring in an exported session (ZIP, at most 50 MB); the same archive is the same session."""
-    brought = importer.upload(caller(request), archive.size or 0, archive.chunks())
-    return Status(202, {**session_commands.session_payload(brought.session), "new": brought.new})
+    """Imports an exported session (a ZIP of at most 50 MB).
+
+    Uploading the same archive again returns the session that already exists.
+    """
+    upload = importer.upload(caller(request), archive.size or 0, archive.chunks())
+    return Status(202, {**session_commands.session_payload(upload.session), "new": upload.new})

@@ -140,7 +140,7 @@ def test_a_finished_draft_becomes_a_story_of_its_own_origin(studio: Session) -> 
         "draft", draft, "opinion", "written",
     )  # fmt: skip
     assert story.narrative == draft.versions.latest("number").text
-    with pytest.raises(Conflict, match="became a story already"):
+    with pytest.raises(Conflict, match="is already a story"):
         air(draft)
     assert list(audits.run()) == []
 
