@@ -17,31 +17,14 @@ from sessions_app.background.steps import Claim, Kind
 from sessions_app.errors import Conflict, StaleClaim
 from sessions_app.events import recorder
 from sessions_app.events.statistics import Extra
-from sessions_app.hooks import Topic
 from sessions_app.models import Session
-from sessions_app.models.session import DEFAULT_PACE
 from stories import stories
 from stories.models import Story
-from stories.text import reading_seconds
 
 AIRED = recorder.declare("story.aired", "A story went on air.", public=True)
 FINISHED = recorder.declare("story.finished", "A story's time on air ended.", public=True)
 
-on_change: Topic[[Story]] = Topic(
-    "story.moved", "A story is written, aired, corrected or pulled; its event is still to come."
-)
-
 VETO_WINDOW = timedelta(seconds=5)
-
-
-def changed(story: Story) -> None:
-    """Tell whoever follows stories, before the event is recorded."""
-    on_change.send(story)
-
-
-def seconds_on_air(words: int, pace: int) -> int:
-    """How long ``words`` take; without waiting on air (pace 0) the length is that of plain speech."""
-    return max(1, round(reading_seconds(words, pace or DEFAULT_PACE)))
 
 
 def now_airing(session: Session) -> Airing | None:
@@ -86,7 +69,7 @@ def air_next(run: Broadcast) -> Airing | None:
         session=session, run=run, story=story, aired_at=at, finish_at=at + wait
     )
     steps.enqueue(session, orchestrator.FINISH_AIRING, airing.pk, airing.finish_at)
-    changed(story)
+    stories.on_change.send(story)
     _record(AIRED, airing)
     return airing
 

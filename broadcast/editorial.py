@@ -20,7 +20,6 @@ from sessions_app.models import Session
 from sessions_app.models.session import DEFAULT_PACE
 from stories import corrections, stories
 from stories.models import Story
-from stories.posts import queue
 from stories.text import clean_line, clean_text, word_count
 from stories.types import Tone
 from stories.usage import accounting
@@ -75,25 +74,21 @@ def break_in(session: Session, wanted: BreakIn) -> Story:
     """Write a story by hand; it goes on air before all that waits, in the next run if none is live."""
     sessions.require_open(session)
     title, text = _said(wanted.title, wanted.text)
-    words = word_count(text)
-    seconds = airing.seconds_on_air(words, session.pace)
-    at = timezone.now()
     with transaction.atomic():
         run = airing.live_run(session)
-        story = Story.objects.create(
-            session=session, origin=Story.Origin.MANUAL, state=State.APPROVED, cuts_in=True,
-            title=title, narrative=text, tone=wanted.tone,
-            priority=Story.Priority.HIGH, agent_type="human", word_count=words, duration=seconds,
-            completed_at=at,
-        )  # fmt: skip
-        airing.changed(story)
-        recorder.record(
-            session, stories.WRITTEN,
-            {"story": stories.payload(story), "queue": queue.queue_payload(session), "joined": None},
-            at,
-            Extra(shares=accounting.story_shares(story, ())),
-            story_count=1, words=words, narration_seconds=seconds,
-        )  # fmt: skip
+        story = stories.create(
+            Story(
+                session=session,
+                origin=Story.Origin.MANUAL,
+                state=State.APPROVED,
+                cuts_in=True,
+                title=title,
+                narrative=text,
+                tone=wanted.tone,
+                priority=Story.Priority.HIGH,
+                agent_type="human",
+            )
+        )
         if run is not None and wanted.now:
             airing.cut(run)
         airing.go_on(run)
@@ -157,7 +152,7 @@ def bookmark(session: Session, story_id: int, on: bool) -> Story:
 
 def _record(type_: str, story: Story, told: bool, shares: Any = (), **counters: int) -> None:
     """Record a change; the audience hears of stories alone that it was told."""
-    airing.changed(story)
+    stories.on_change.send(story)
     shown = airing.shown(story)
     payload: dict[str, Any] = {"story": shown}
     if told and type_ == PULLED:

@@ -1,20 +1,73 @@
-"""The feed: stories as pages, frames and the API show them."""
+"""Stories: creates them, finds them, and shapes them for pages, frames and the API."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
-from urllib.parse import urlsplit
+from uuid import UUID
 
 from django.db.models import BooleanField, QuerySet
 from django.db.models.expressions import RawSQL
+from django.utils import timezone
 
 from sessions_app.errors import NotFound
 from sessions_app.events import recorder
+from sessions_app.events.statistics import Extra
+from sessions_app.hooks import Topic
 from sessions_app.models import Session
-from stories.models import SourcePost, Story
+from sessions_app.models.session import DEFAULT_PACE
+from stories.market import trends
+from stories.models import SourcePost, Story, TokenUsage
+from stories.posts import queue
+from stories.text import credit, reading_seconds, word_count
+from stories.usage import accounting
 
 WRITTEN = recorder.declare("story.written", "A story was narrated and stored.")
 DECIDED = recorder.declare("story.decided", "A person approved or vetoed a story.")
+
+on_change: Topic[[Story]] = Topic(
+    "story.moved", "A story is written, aired, corrected or pulled; its event is still to come."
+)
+
+
+def seconds_on_air(words: int, pace: int) -> int:
+    """Returns how long ``words`` take to read; a session with pace 0 uses the default pace."""
+    return max(1, round(reading_seconds(words, pace or DEFAULT_PACE)))
+
+
+def create(
+    story: Story, attempts: Sequence[UUID] = (), joined: dict[str, Any] | None = None
+) -> Story:
+    """Saves a new story, counts it and records ``story.written``; in the caller's transaction.
+
+    Sets the story's length, its moment of completion and, when ``attempts`` asked a model for it,
+    its model. ``joined`` is the payload of an earlier story that this one brought into a thread.
+    """
+    session, at = story.session, timezone.now()
+    used = TokenUsage.objects.filter(attempt__in=attempts)
+    if attempts:
+        story.model = used.order_by("-id").values_list("model", flat=True).first() or ""
+    story.word_count = word_count(story.narrative)
+    story.duration = seconds_on_air(story.word_count, session.pace)
+    story.completed_at = at
+    story.save(force_insert=True)
+    if attempts:
+        # Before the shares are read: an attempt that closes later then adds its own difference.
+        used.update(story=story)
+    on_change.send(story)
+    if story.post is not None:
+        trends.told(story.post)
+    recorder.record(
+        session,
+        WRITTEN,
+        {"story": payload(story), "queue": queue.queue_payload(session), "joined": joined},
+        at,
+        Extra(shares=accounting.story_shares(story, attempts)),
+        story_count=1,
+        words=story.word_count,
+        narration_seconds=story.duration,
+    )
+    return story
 
 
 def of_session(session: Session) -> QuerySet[Story]:
@@ -106,13 +159,6 @@ def payload(
         "correction": story.correction,
         "bookmarked": story.bookmarked_at is not None,
     }
-
-
-def credit(locator: str) -> str:
-    """How a source is named in public: an address by its host alone, as its query may be a key."""
-    if "://" not in locator:
-        return locator
-    return (urlsplit(locator).hostname or "").removeprefix("www.")
 
 
 PUBLIC_FIELDS = (

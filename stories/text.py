@@ -244,6 +244,13 @@ def _tracks(pair: str) -> bool:
     return name.startswith("utm_") or name in _TRACKING
 
 
+def credit(locator: str) -> str:
+    """Returns the public name of a source: of an address only the host, as its query may hold a key."""
+    if "://" not in locator:
+        return locator
+    return (urlsplit(locator).hostname or "").removeprefix("www.")
+
+
 _END = re.compile(r"(?<![.!?…。\uff01\uff1f])[.!?…。\uff01\uff1f]++[\"'”\u2019»)\]」』]*+")
 
 _FULL_STOPS = "。\uff01\uff1f"

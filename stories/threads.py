@@ -110,10 +110,10 @@ def relation_of(headline: str, earlier: str) -> str:
 
 
 def join(story: Story, earlier: Earlier) -> Story | None:
-    """Put ``story`` into the thread of the earlier one; in the caller's transaction.
+    """Puts ``story``, which is not saved yet, into the thread of the earlier one.
 
-    A first follow-up opens the thread: the earlier story joins it too and is returned, because
-    what pages show of it has changed.
+    Runs in the caller's transaction. The first follow-up opens the thread: the earlier story joins
+    it too and is returned, because pages have to show it again.
     """
     # As it is now: a person may have corrected or pulled it while the narrator spoke.
     first = Story.objects.select_related("post__source", "thread").get(pk=earlier.story.pk)
@@ -130,7 +130,6 @@ def join(story: Story, earlier: Earlier) -> Story | None:
         story_count=F("story_count") + 1, updated_at=timezone.now()
     )
     story.thread, story.relation = thread, earlier.relation
-    story.save(update_fields=["thread", "relation"])
     return first if opened else None
 
 

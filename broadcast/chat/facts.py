@@ -24,7 +24,7 @@ from stories.models import SourcePost, Story
 from stories.posts import interests, queue
 from stories.search import query
 from stories.search.query import Query
-from stories.text import clean_line, word_set
+from stories.text import clean_line, credit, word_set
 
 MOST_NEXT = 8
 
@@ -106,7 +106,7 @@ def _post(post: SourcePost) -> dict[str, Any]:
     return {
         "post": post.pk,
         "title": _line(post.title),
-        "source": stories.credit(post.source.locator)[:60],
+        "source": credit(post.source.locator)[:60],
         "score": round(post.priority * 100),
         "pinned": post.pinned,
     }

@@ -9,8 +9,6 @@ import time
 from dataclasses import dataclass
 from typing import Any, Self
 
-from django.utils import timezone
-
 from broadcast import airing, orchestrator
 from broadcast.host.memory import Memory
 from broadcast.models import Broadcast
@@ -18,17 +16,13 @@ from sessions_app.ai_chain import chain
 from sessions_app.ai_chain.chain import Operation
 from sessions_app.background.steps import Claim
 from sessions_app.events import recorder
-from sessions_app.events.statistics import Extra
 from sessions_app.models import Session
 from sessions_app.realtime import checkpoints
 from stories import stories, threads
-from stories.market import trends
-from stories.models import SourcePost, Story, TokenUsage
-from stories.posts import queue
-from stories.text import tokens_of, word_count
+from stories.models import SourcePost, Story
+from stories.text import credit, tokens_of
 from stories.threads import Earlier
 from stories.types import Brief, Narration
-from stories.usage import accounting
 from stories.usage.ledger import SessionLedger
 
 NARRATION = "narration.delta"
@@ -108,7 +102,7 @@ def _credit(post: SourcePost) -> str:
         return "the demo recording"
     if post.source.kind == "reddit":
         return post.source.locator
-    return stories.credit(post.source.locator)
+    return credit(post.source.locator)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,32 +118,25 @@ class Told:
 
 def store(run: Broadcast, told: Told, ledger: SessionLedger) -> Story:
     """Store the story with all that belongs to it; in the caller's transaction."""
-    session, narration = run.session, told.narration
-    words = word_count(narration.narrative)
-    used = TokenUsage.objects.filter(attempt__in=ledger.attempts)
-    model = used.order_by("-id").values_list("model", flat=True).first() or ""
-    at = timezone.now()
+    narration = told.narration
     if not ledger.attempts:
         _link(run, told)
-    story = Story.objects.create(
-        session=session, post=told.post, origin=told.origin, title=narration.title[:300],
-        narrative=narration.narrative, summary=narration.summary, tone=narration.tone,
-        priority=told.post.label, sentiment=narration.sentiment, topics=list(narration.topics),
-        model=model, note=narration.note[:300], word_count=words,
-        duration=airing.seconds_on_air(words, session.pace), completed_at=at,
-    )  # fmt: skip
-    used.update(story=story)
+    story = Story(
+        session=run.session,
+        post=told.post,
+        origin=told.origin,
+        title=narration.title[:300],
+        narrative=narration.narrative,
+        summary=narration.summary,
+        tone=narration.tone,
+        priority=told.post.label,
+        sentiment=narration.sentiment,
+        topics=list(narration.topics),
+        note=narration.note[:300],
+    )
     opened = threads.join(story, told.earlier) if told.earlier else None
-    airing.changed(story)
-    trends.told(told.post)
-    recorder.record(
-        session, stories.WRITTEN,
-        {"story": stories.payload(story), "queue": queue.queue_payload(session),
-         "joined": airing.shown(opened) if opened else None},
-        at, Extra(shares=accounting.story_shares(story, ledger.attempts)),
-        story_count=1, words=words, narration_seconds=story.duration,
-    )  # fmt: skip
-    return story
+    joined = airing.shown(opened) if opened else None
+    return stories.create(story, ledger.attempts, joined)
 
 
 def _link(run: Broadcast, told: Told) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from django.db import transaction
 from django.utils.formats import date_format
 
-from broadcast import airing, orchestrator
+from broadcast import orchestrator
 from broadcast.models import Airing, Broadcast, Episode, Sound
 from broadcast.speech import engines, episode_artifacts, recorder, sounds
 from broadcast.states import State
@@ -21,6 +21,7 @@ from sessions_app.background.steps import Claim, Kind
 from sessions_app.errors import NotFound, SmnbError
 from sessions_app.files import storage
 from sessions_app.models import Session
+from stories import stories
 from stories.models import Story
 
 EPISODE = "episode"
@@ -178,5 +179,5 @@ def _gave_up(claim: Claim, _error: SmnbError | None) -> None:
 
 def register() -> None:
     steps.register(Kind(EPISODE, "producer", assemble, _gave_up, outlives_run=True))
-    airing.on_change.subscribe(changed)
+    stories.on_change.subscribe(changed)
     orchestrator.on_rest.subscribe(ended)

@@ -161,5 +161,5 @@ def _gave_up(claim: Claim, _error: SmnbError | None) -> None:
 
 def register() -> None:
     steps.register(Kind(SPEAK, "producer", speak, _gave_up, outlives_run=True))
-    airing.on_change.subscribe(changed)
+    stories.on_change.subscribe(changed)
     retention.register(drop_old)

@@ -15,7 +15,6 @@ from typing import Any
 from sessions_app.ai_chain import chain
 from sessions_app.errors import NeedsHuman
 from sessions_app.models import AILink, Session
-from stories import stories
 from stories.drafting import agents, versions
 from stories.drafting.agents import (
     SHAPES,
@@ -34,7 +33,7 @@ from stories.llm import Ask
 from stories.models import Draft, DraftMessage, DraftVersion, Source, SourcePost, Story
 from stories.search import query
 from stories.search.query import Query
-from stories.text import clean_line, within
+from stories.text import clean_line, credit, within
 
 _KNOWN = ("type", "enum", "properties", "items", "required", "anyOf")
 
@@ -234,8 +233,8 @@ def _about(session: Session, keyword: str) -> Iterator[Item]:
 
 def _of_post(post: SourcePost) -> Item:
     kind, locator = post.source.kind, post.source.locator
-    credit = _CREDITS.get(Source.Kind(kind)) or stories.credit(locator)
-    return _item(f"p{post.pk}", post.title, post.body, credit)
+    credited = _CREDITS.get(Source.Kind(kind)) or credit(locator)
+    return _item(f"p{post.pk}", post.title, post.body, credited)
 
 
 def _of_story(story: Story) -> Item:

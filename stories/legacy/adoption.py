@@ -11,11 +11,11 @@ from pydantic import ValidationError
 
 from sessions_app.errors import Invalid
 from sessions_app.models import Session
-from sessions_app.models.session import DEFAULT_PACE
 from stories.legacy.documents import Document, StoryDocument, UsageDocument
 from stories.legacy.mapping import Rows
 from stories.models import QuarantinedRecord, Story, TokenUsage
-from stories.text import clean_line, clean_text, reading_seconds, word_count
+from stories.stories import seconds_on_air
+from stories.text import clean_line, clean_text, word_count
 from stories.types import PRIORITIES, TONES
 
 C = TypeVar("C", bound=str)
@@ -57,7 +57,7 @@ def _lenient(record: QuarantinedRecord, session: Session) -> StoryDocument:
         tone=_choice(data, "tone", TONES, "developing"),
         priority=_choice(data, "priority", PRIORITIES, "medium"),
         sentiment=_text(data, "sentiment"), agent_type="host", word_count=words,
-        duration=max(1, round(reading_seconds(words, session.pace or DEFAULT_PACE))),
+        duration=seconds_on_air(words, session.pace),
         topics=[clean_line(str(each), 40) for each in _list(data.get("topics"))[:5]],
     )  # fmt: skip
 

@@ -59,6 +59,7 @@ def test_a_first_follow_up_opens_the_thread_with_the_earlier_story_in_it(source:
     assert earlier is not None
     second.refresh_from_db()
     opened = threads.join(second, threads.Earlier(first, earlier.relation))
+    second.save()
     assert opened is not None
     assert opened.pk == first.pk
     thread = StoryThread.objects.get()
@@ -70,6 +71,7 @@ def test_a_first_follow_up_opens_the_thread_with_the_earlier_story_in_it(source:
 def test_a_further_follow_up_joins_the_thread_that_is_there(source: Source) -> None:
     first, second = told(source, FERRY, RESUMES)
     threads.join(second, threads.Earlier(first, "new-development"))
+    second.save()
     third = tell(make_post(source, "late", "Marrow Sound ferry back on time after engine fire"))
     earlier = threads.find(source.session, "Marrow Sound ferry on time again after fire")
     assert earlier is not None
@@ -111,5 +113,6 @@ def test_what_another_session_told_is_unknown_here(
 def test_the_narrator_learns_what_was_told_before_oldest_first(source: Source) -> None:
     first, second = told(source, FERRY, RESUMES)
     threads.join(second, threads.Earlier(first, "new-development"))
+    second.save()
     earlier = threads.find(source.session, "Marrow Sound ferry resumes after long engine-room fire")
     assert [title for title, _ in threads.told_before(earlier)] == [FERRY, RESUMES]

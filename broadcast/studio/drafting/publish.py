@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from django.db import IntegrityError, transaction
-from django.utils import timezone
 from pydantic import Field
 from typing_extensions import TypedDict
 
@@ -13,16 +12,12 @@ from broadcast import airing
 from sessions_app import commands
 from sessions_app.commands import Call, Command
 from sessions_app.errors import Conflict
-from sessions_app.events import recorder
-from sessions_app.events.statistics import Extra
 from sessions_app.models import Session
 from stories import stories
 from stories.drafting import drafts, versions
 from stories.drafting.commands import DraftId
 from stories.models import Draft, Story
-from stories.posts import queue
 from stories.text import cut, sentences, word_count
-from stories.usage import accounting
 
 MOST_SUMMARY = 300  # characters
 MOST_TOPIC = 40  # characters
@@ -62,36 +57,21 @@ def _create_story(draft: Draft) -> Story:
         raise Conflict("Only a finished draft can go on air.", state=draft.state)
     if hasattr(draft, "story"):
         raise Conflict(ALREADY_PUBLISHED, code="aired")
-    session, at = draft.session, timezone.now()
-    words = word_count(version.text)
-    seconds = airing.seconds_on_air(words, session.pace)
-    story = Story.objects.create(
-        session=session,
-        draft=draft,
-        origin=Story.Origin.DRAFT,
-        title=version.title,
-        narrative=version.text,
-        summary=cut(next(iter(sentences(version.text)), ""), MOST_SUMMARY),
-        tone=TONES.get(draft.style, Story.Tone.DEVELOPING),
-        priority=Story.Priority.MEDIUM,
-        agent_type="room",
-        topics=[cut(keyword, MOST_TOPIC) for keyword in draft.keywords[:5]],
-        word_count=words,
-        duration=seconds,
-        completed_at=at,
+    first_sentence = next(iter(sentences(version.text)), "")
+    return stories.create(
+        Story(
+            session=draft.session,
+            draft=draft,
+            origin=Story.Origin.DRAFT,
+            title=version.title,
+            narrative=version.text,
+            summary=cut(first_sentence, MOST_SUMMARY),
+            tone=TONES.get(draft.style, Story.Tone.DEVELOPING),
+            priority=Story.Priority.MEDIUM,
+            agent_type="room",
+            topics=[cut(keyword, MOST_TOPIC) for keyword in draft.keywords[:5]],
+        )
     )
-    airing.changed(story)
-    recorder.record(
-        session,
-        stories.WRITTEN,
-        {"story": stories.payload(story), "queue": queue.queue_payload(session), "joined": None},
-        at,
-        Extra(shares=accounting.story_shares(story, ())),
-        story_count=1,
-        words=words,
-        narration_seconds=seconds,
-    )
-    return story
 
 
 AIR = Command("draft.air", DraftId, air, "Turns a finished draft into a story and queues it.")

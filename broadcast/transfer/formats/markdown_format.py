@@ -9,7 +9,7 @@ from broadcast.transfer.formats.base import Chunk, State, Wanted, markdown, mark
 from broadcast.transfer.formats.csv_format import told_rows
 from sessions_app.models import SessionStats
 from stories.models import Story
-from stories.stories import credit
+from stories.text import credit
 
 SHOWN = (Story.State.AIRING, Story.State.AIRED)
 
