@@ -23,7 +23,7 @@ from sessions_app.errors import SmnbError
 from sessions_app.events import recorder
 from sessions_app.models import AILink, Session
 from stories.drafting import boards
-from stories.llm import Ask
+from stories.llm import EXTRACTIVE, Ask
 from stories.llm.partial_json import parsed
 from stories.market import quotes
 from stories.models import Story
@@ -116,7 +116,7 @@ def _told(run: Broadcast) -> Iterable[Story]:
 
 def _join(run: Broadcast, filed: Filed) -> AILink:
     operation = Operation(
-        source=Source.METADATA, provider_id=chain.offline_id(), model="extractive",
+        source=Source.METADATA, provider_id=chain.offline_id(), model=EXTRACTIVE,
         run_number=run.number, context_head=run.ai_head, tokens=tokens_of(filed.summary),
     )  # fmt: skip
     return chain.append(run.session, operation)

@@ -20,7 +20,6 @@ from broadcast.chat.conversation import ANSWER, DELTA, Exchange
 from broadcast.chat.facts import Answerer, Facts, Inquiry, Reply
 from broadcast.chat.model_answerer import ModelAnswerer
 from broadcast.chat.rule_answerer import RuleAnswerer
-from broadcast.narrators.anthropic import EXTRACTIVE
 from sessions_app import context
 from sessions_app.ai_chain import chain
 from sessions_app.ai_chain.chain import Operation
@@ -30,7 +29,7 @@ from sessions_app.errors import NeedsHuman, Retry, SmnbError, WaitUntil
 from sessions_app.events import recorder
 from sessions_app.models import AILink, Message, Session, Step
 from sessions_app.realtime import checkpoints
-from stories.llm import EmptyAnswer, Gateway, Refused, credentials
+from stories.llm import EmptyAnswer, Refused, gateway_for
 from stories.text import clean_text, tokens_of
 from stories.usage import ledger as usage_ledger
 from stories.usage.ledger import Purpose, SessionLedger
@@ -43,19 +42,13 @@ SPENT = "The budget is spent, so I answer by rules alone until there is money ag
 
 
 def answerer_for(session: Session, ledger: Ledger, ended: Event) -> Answerer:
-    """The session's answerer; NeedsHuman when there is a key that cannot be used.
-
-    It asks with the key of the session's owner, else with the operator's. Setting ``ended`` hangs
-    up on the model at once.
-    """
-    if session.model == EXTRACTIVE:
-        return RuleAnswerer()
-    found = credentials.anthropic_of(session.owner)
-    if found is None:
+    """Returns the session's answerer; raises NeedsHuman when there is a key that cannot be used."""
+    gateway = gateway_for(session, ended)
+    if gateway is None:
         return RuleAnswerer()
     if usage_ledger.over_budget(session):
         return RuleAnswerer(SPENT)
-    return ModelAnswerer(Gateway(found, ended=ended), ledger, session.model)
+    return ModelAnswerer(gateway, ledger, session.model)
 
 
 FRAMES_EVERY = 0.1

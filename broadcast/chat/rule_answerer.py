@@ -12,6 +12,7 @@ from broadcast.chat import intents, plans
 from broadcast.chat.facts import Inquiry, Reply, Wanted, subject_of
 from sessions_app.errors import SmnbError
 from sessions_app.models import Session
+from stories.llm import EXTRACTIVE
 
 SHOWN = 5
 
@@ -137,7 +138,7 @@ PLANNED = "This is what I understand. Nothing changes until you press Apply."
 class RuleAnswerer:
     """Asks nobody and costs nothing; ``note`` is said first, e.g. why no model is asked."""
 
-    model = "extractive"
+    model = EXTRACTIVE
 
     def __init__(self, note: str = "") -> None:
         self._note = note

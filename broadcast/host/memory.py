@@ -21,7 +21,6 @@ import structlog
 from django.db import transaction
 from django.db.models import QuerySet
 
-from broadcast.narrators.anthropic import gateway_for
 from broadcast.narrators.base import spoken, whole_sentences
 from broadcast.narrators.prompts import language_of, quoted
 from sessions_app import workspace
@@ -33,7 +32,7 @@ from sessions_app.errors import NeedsHuman, SmnbError
 from sessions_app.events import recorder
 from sessions_app.models import AILink, Chain, Session
 from stories import stories
-from stories.llm import Answer, Ask, EmptyAnswer, Refused
+from stories.llm import EXTRACTIVE, Answer, Ask, EmptyAnswer, Refused, gateway_for
 from stories.models import Story
 from stories.text import clean_line, tokens_of, within
 from stories.usage import ledger as usage_ledger
@@ -240,7 +239,7 @@ def _gave_up(claim: Claim, _error: SmnbError | None) -> None:
 
 def _join(session: Session, said: Said, text: str) -> AILink:
     operation = Operation(
-        source=Source.COMPACTION, provider_id=chain.offline_id(), model="extractive",
+        source=Source.COMPACTION, provider_id=chain.offline_id(), model=EXTRACTIVE,
         context_head=said.head, tokens=tokens_of(text),
     )  # fmt: skip
     return chain.append(session, operation)

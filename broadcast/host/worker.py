@@ -17,7 +17,7 @@ from broadcast.host import claims, narration
 from broadcast.host import memory as host_memory
 from broadcast.host.narration import Told, Watch, brief_of, forget
 from broadcast.models import Broadcast
-from broadcast.narrators.anthropic import EXTRACTIVE, narrator_for
+from broadcast.narrators.anthropic import narrator_for
 from sessions_app import context
 from sessions_app.ai_chain import chain
 from sessions_app.background import steps
@@ -26,7 +26,7 @@ from sessions_app.errors import NeedsHuman, Retry, SmnbError, StaleClaim, WaitUn
 from sessions_app.events import recorder
 from sessions_app.models import Message
 from stories import threads
-from stories.llm import EmptyAnswer, Refused
+from stories.llm import EXTRACTIVE, EmptyAnswer, Refused
 from stories.models import SourcePost, Story
 from stories.posts import queue
 from stories.quarantine import records

@@ -16,7 +16,7 @@ from broadcast.narrators.output_check import Review
 from broadcast.narrators.prompts import ask_for
 from sessions_app.errors import NeedsHuman
 from sessions_app.models import Session
-from stories.llm import Gateway, credentials
+from stories.llm import Gateway, gateway_for
 from stories.llm.partial_json import narration_so_far
 from stories.types import Brief, Narration, OnText
 from stories.usage.types import Ledger
@@ -65,21 +65,6 @@ class LockedNarrator:
 
     def narrate(self, brief: Brief, on_text: OnText) -> Narration:
         raise self._error
-
-
-EXTRACTIVE = "extractive"
-
-
-def gateway_for(session: Session, ended: Event) -> Gateway | None:
-    """How the session's model is asked; None when it has none, or nobody has a key for it.
-
-    It is asked with the key of the session's owner, else with the operator's; NeedsHuman where that
-    key cannot be used. Setting ``ended`` hangs up on the model at once.
-    """
-    if session.model == EXTRACTIVE:
-        return None
-    found = credentials.anthropic_of(session.owner)
-    return None if found is None else Gateway(found, ended=ended)
 
 
 def narrator_for(session: Session, ledger: Ledger, ended: Event) -> Narrator:

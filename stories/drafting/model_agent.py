@@ -17,8 +17,8 @@ from sessions_app.errors import NeedsHuman
 from sessions_app.models import Session
 from stories.drafting import prompts
 from stories.drafting.agents import SHAPES, Agent, BadHandover, Handover, OnText, Role, Task, plain
-from stories.drafting.offline_agent import NAME, OfflineAgent
-from stories.llm import Gateway, credentials
+from stories.drafting.offline_agent import OfflineAgent
+from stories.llm import Gateway, gateway_for
 from stories.usage import ledger as usage_ledger
 from stories.usage.types import Ledger
 
@@ -104,16 +104,10 @@ SPENT = "The session's budget is spent. Raise it in the Session Manager, and the
 
 
 def agent_for(session: Session, ledger: Ledger, ended: Event) -> Agent:
-    """The session's agent; NeedsHuman when its key cannot be used or its budget is spent.
-
-    It asks with the key of the session's owner, else with the operator's. Setting ``ended`` hangs
-    up on the model at once.
-    """
-    if session.model == NAME:
-        return OfflineAgent()
-    found = credentials.anthropic_of(session.owner)
-    if found is None:
+    """Returns the session's agent; raises NeedsHuman when its key is unusable or its budget spent."""
+    gateway = gateway_for(session, ended, LONGEST)
+    if gateway is None:
         return OfflineAgent()
     if usage_ledger.over_budget(session):
         raise NeedsHuman(SPENT, code="budget")
-    return ModelAgent(Gateway(found, deadline=LONGEST, ended=ended), ledger, session.model)
+    return ModelAgent(gateway, ledger, session.model)

@@ -23,10 +23,10 @@ from stories.drafting.agents import (
     Verdict,
     cited,
 )
+from stories.llm import EXTRACTIVE
 from stories.posts.duplicates import telling_words
 from stories.text import clean_text, cut, sentences, word_count, word_set
 
-NAME = "extractive"
 MARGIN = 0.2  # of the ordered length
 ALIKE = 0.6
 _LONGEST = 400  # characters of a passage
@@ -43,7 +43,7 @@ _LEFT = re.compile(r"\w")
 class OfflineAgent:
     """All four agents, by rule."""
 
-    model = NAME
+    model = EXTRACTIVE
 
     def take(self, task: Task, on_text: OnText) -> Handover:
         return _WORK[task.kind](task, on_text)

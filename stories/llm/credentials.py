@@ -21,10 +21,13 @@ from sessions_app import credentials as user_credentials
 from sessions_app import rate_limits
 from sessions_app.credentials import Service
 from sessions_app.errors import NeedsHuman, NotFound, Retry, SmnbError, WaitUntil
+from sessions_app.models import Session
 from stories.llm.errors import refused
-from stories.llm.gateway import anthropic_sdk, cut_after, refusal_of
+from stories.llm.gateway import DEADLINE, Gateway, anthropic_sdk, cut_after, refusal_of
 from stories.llm.types import Credentials
 from stories.sources import reddit
+
+EXTRACTIVE = "extractive"  # the model setting of a session that asks no model
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,21 @@ def anthropic_of(user: User) -> Credentials | None:
     own = user_credentials.parts(user, Service.ANTHROPIC)
     key = own["api_key"] if own else settings.SMNB.anthropic_api_key.get_secret_value()
     return _credentials(key) if key else None
+
+
+def gateway_for(
+    session: Session, ended: threading.Event, deadline: float = DEADLINE
+) -> Gateway | None:
+    """Returns the gateway to the session's model, or None where rules do the work instead.
+
+    That is so when the session is set to ask no model, or when there is no API key. The key of the
+    session's owner is used before the operator's; raises NeedsHuman when that key is unusable.
+    ``deadline`` is the longest answer in seconds; setting ``ended`` closes the connection at once.
+    """
+    if session.model == EXTRACTIVE:
+        return None
+    credentials = anthropic_of(session.owner)
+    return Gateway(credentials, deadline=deadline, ended=ended) if credentials else None
 
 
 @sensitive_variables()

@@ -30,6 +30,7 @@ log = structlog.get_logger(__name__)
 # Faults in the middle of a stream escape the SDK's own hierarchy; ValueError is a garbled line.
 _NETWORK = (httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL, OSError, ValueError)
 LISTEN_EVERY = 0.2
+DEADLINE = 65.0  # seconds of one answer
 _UNREACHED = (
     httpx2.ConnectError,
     httpx2.ConnectTimeout,
@@ -61,7 +62,7 @@ class Gateway:
         self,
         credentials: Credentials,
         *,
-        deadline: float = 65.0,
+        deadline: float = DEADLINE,
         ended: threading.Event | None = None,
     ) -> None:
         self._credentials = credentials

@@ -10,13 +10,13 @@ from typing import Any, cast
 from django import forms
 from django.core.exceptions import ValidationError
 
-from broadcast.narrators.anthropic import EXTRACTIVE
 from broadcast.schedule import calendar
 from broadcast.studio.sessions.queries import ALL, Filter
 from sessions_app import preferences, sessions
 from sessions_app.errors import SmnbError
 from sessions_app.models import Session
 from sessions_app.money import dollars
+from stories.llm import EXTRACTIVE
 from stories.models import Source
 from stories.sources import groups, service
 from stories.sources.registry import adapter

@@ -11,13 +11,12 @@ from typing import Any
 import pytest
 
 from broadcast.models import Broadcast
-from broadcast.narrators.anthropic import gateway_for
 from sessions_app import audits, commands, workspace
 from sessions_app.ai_chain import chain, status
 from sessions_app.background import steps
 from sessions_app.background.steps import Kind
 from sessions_app.models import AILink, AITransition, Session, Step
-from stories.llm import Ask, Credentials, Turn, credentials
+from stories.llm import Ask, Credentials, Turn, credentials, gateway_for
 from stories.models import Story, TokenUsage
 from stories.text import tokens_of
 from stories.usage.ledger import Purpose, SessionLedger
