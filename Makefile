@@ -31,6 +31,7 @@ check: dev-deps
 	$(PY) manage.py check
 	$(PY) manage.py makemigrations --check --dry-run
 	$(PY) -m djlint --lint --quiet templates
+	$(PY) -m tests.template_lines
 
 bench: dev-deps
 	@exec $(PY) -m tests.bench $(ARGS)

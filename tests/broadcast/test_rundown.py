@@ -17,6 +17,7 @@ from stories.models import Source, SourcePost, Story
 from stories.posts import queue as posts_queue
 from tests.concurrency import together
 from tests.conftest import MakeSession, make_post, run_due_steps
+from tests.markup import unbroken
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -224,7 +225,7 @@ def test_the_whole_rundown_lists_what_the_desk_has_no_room_for(
 ) -> None:
     for at in range(14):
         make_post(source, f"many{at}", f"{HEADLINES[at % 5]} {at * 111} {'abcdefghijklmn'[at] * 5}")
-    shown = browser.get(f"/broadcast/{session.pk}/rundown/").content.decode()
+    shown = unbroken(browser.get(f"/broadcast/{session.pk}/rundown/").content.decode())
     assert shown.count('<li class="post"') == 14
-    desk = browser.get(f"/broadcast/{session.pk}/").content.decode()
+    desk = unbroken(browser.get(f"/broadcast/{session.pk}/").content.decode())
     assert desk.count('<li class="post"') == 10

@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 from sessions_app import api_tokens, credentials
 from sessions_app.models import ApiToken, Preferences, SealedKey
+from tests.markup import unbroken
 from tests.standins.anthropic import AnthropicStandIn
 
 pytestmark = pytest.mark.django_db
@@ -42,7 +43,7 @@ def anthropic(settings: Any) -> Iterator[AnthropicStandIn]:
 
 
 def text(answer: Any) -> str:
-    return html.unescape(answer.content.decode())
+    return html.unescape(unbroken(answer.content.decode()))
 
 
 def page(browser: Client) -> str:

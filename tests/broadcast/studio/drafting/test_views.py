@@ -18,6 +18,7 @@ from stories.drafting import boards, drafts, versions
 from stories.market import trends
 from stories.models import BoardKeyword, Draft, DraftMessage, DraftVersion, Source, Story, Trend
 from tests.conftest import MakeSession, make_post
+from tests.markup import unbroken
 
 ELOWEN = ("The ferry of Port Elowen is late", "A bridge in Port Elowen is closed to lorries")
 
@@ -31,7 +32,7 @@ def browser(owner: User, client_of: Callable[[User], Client]) -> Client:
 
 def text(answer: Any, status: int = 200) -> str:
     assert answer.status_code == status, answer
-    return str(answer.content.decode())
+    return unbroken(answer.content.decode())
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from stories.models import BoardKeyword, Source, SourcePost, Story, Trend
 from stories.posts import queue
 from stories.types import FetchedPost
 from tests.conftest import MakeSession, run_due_steps
+from tests.markup import unbroken
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -50,7 +51,7 @@ def read(source: Source, *titles: str, score: int = 3) -> list[SourcePost]:
 
 def text(answer: Any) -> str:
     assert answer.status_code == 200, answer
-    return str(answer.content.decode())
+    return unbroken(answer.content.decode())
 
 
 def rows(page: str) -> list[str]:

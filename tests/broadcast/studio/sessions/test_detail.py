@@ -24,6 +24,7 @@ from sessions_app.money import PICO
 from stories.models import Source, SourceGroup, SourcePost, Story
 from stories.sources import service
 from tests.conftest import MakeSession, run_due_steps
+from tests.markup import unbroken
 from tests.stories.drafting.draft_factory import read_posts, started, turn
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -44,7 +45,7 @@ def nothing_counted() -> None:
 
 
 def text(answer: Any) -> str:
-    return str(answer.content.decode())
+    return unbroken(answer.content.decode())
 
 
 def page(browser: Client, session: Session) -> str:

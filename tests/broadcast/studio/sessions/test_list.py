@@ -20,6 +20,7 @@ from broadcast.studio.sessions.queries import Filter
 from sessions_app import sessions
 from sessions_app.models import Session, SessionStats
 from tests.conftest import MakeSession
+from tests.markup import unbroken
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -32,7 +33,7 @@ def browser(owner: User, client_of: Callable[[User], Client]) -> Client:
 
 
 def text(answer: Any) -> str:
-    return str(answer.content.decode())
+    return unbroken(answer.content.decode())
 
 
 def names(answer: Any) -> list[str]:

@@ -13,6 +13,7 @@ from django.test import Client
 from sessions_app import sessions
 from sessions_app.models import Workspace
 from stories.models import SourceGroup
+from tests.markup import unbroken
 
 pytestmark = pytest.mark.django_db
 
@@ -46,7 +47,7 @@ def group(browser: Client) -> SourceGroup:
 
 
 def text(answer: Any) -> str:
-    return html.unescape(answer.content.decode())
+    return html.unescape(unbroken(answer.content.decode()))
 
 
 def test_workspace_defaults_are_kept_and_used(browser: Client, owner: User) -> None:

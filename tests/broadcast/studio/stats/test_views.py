@@ -18,6 +18,7 @@ from sessions_app.models import Bucket, Session
 from tests.api_clients import Api
 from tests.broadcast_runs import press
 from tests.conftest import MakeSession, run_due_steps
+from tests.markup import unbroken
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -39,7 +40,7 @@ def client(owner: User, client_of: Callable[[User], Client]) -> Client:
 def page(client: Client, session: Session, size: str = "5", **headers: str) -> str:
     answer = client.get(f"/stats/?session={session.pk}&size={size}", headers=headers)
     assert answer.status_code == 200
-    return answer.content.decode()
+    return unbroken(answer.content.decode())
 
 
 def figure(html: str, name: str) -> str:

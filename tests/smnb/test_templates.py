@@ -1,0 +1,47 @@
+"""Templates are kept readable, and are served without the indentation of their source."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.template import engines
+from django.template.loader import get_template
+
+from tests.template_lines import too_long
+
+LONG = ("templates/a.html:1", "x" * 121)
+LONGER = ("templates/a.html:2", "x" * 201)
+SHORT = ("templates/a.html:3", "x" * 120)
+
+
+@pytest.mark.parametrize(
+    ("lines", "named"),
+    [
+        ([SHORT, LONG], [LONG]),
+        ([SHORT] * 97 + [LONG] * 3, []),
+        ([SHORT] * 96 + [LONG] * 4, [LONG] * 4),
+        ([SHORT] * 99 + [LONGER], [LONGER]),
+    ],
+)
+def test_lines_that_are_too_long_are_named(
+    lines: list[tuple[str, str]], named: list[tuple[str, str]]
+) -> None:
+    assert too_long(lines) == [f"{place}: {len(line)} columns" for place, line in named]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Any:
+    """A folder that templates are loaded from, as from the folder of this project."""
+    engine = engines["django"].engine  # type: ignore[attr-defined]
+    engine.dirs.append(str(tmp_path))
+    yield tmp_path
+    engine.dirs.remove(str(tmp_path))
+
+
+def test_only_the_indentation_of_the_source_is_dropped(folder: Path) -> None:
+    source = "<ul>\n  <li>\n\t{{ text }}  a  b\n  </li>\n</ul>\n<pre>\n  as it is\n</pre>\n"
+    (folder / "loaded.html").write_text(source)
+    shown = get_template("loaded.html").render({"text": "one\n  two"})
+    assert shown == "<ul>\n<li>\none\n  two  a  b\n</li>\n</ul>\n<pre>\n  as it is\n</pre>\n"

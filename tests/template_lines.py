@@ -1,0 +1,38 @@
+"""Names the lines of templates that are too long; `make check` runs it.
+
+A tag has a line of its own and, with many attributes, one for each; see the templates themselves.
+Some lines cannot be broken, for there a line break would be a space in the page.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+TEMPLATES = Path(__file__).resolve().parents[1] / "templates"
+WIDTH = 120
+MOST = 200
+# Of a hundred lines, how many may be longer than WIDTH.
+SHARE = 3
+
+
+def too_long(lines: Iterable[tuple[str, str]]) -> list[str]:
+    """The places, each with its line, that are over MOST, or over WIDTH if those are too many."""
+    numbered = list(lines)
+    wide = [(place, line) for place, line in numbered if len(line) > WIDTH]
+    if 100 * len(wide) <= SHARE * len(numbered):
+        wide = [(place, line) for place, line in wide if len(line) > MOST]
+    return [f"{place}: {len(line)} columns" for place, line in wide]
+
+
+def template_lines(folder: Path) -> Iterable[tuple[str, str]]:
+    """Each line of each template below ``folder``, with its file and number."""
+    for path in sorted(folder.rglob("*.html")):
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            yield f"{path.relative_to(folder.parent)}:{number}", line
+
+
+if __name__ == "__main__":
+    found = too_long(template_lines(TEMPLATES))
+    sys.exit("\n".join(found) if found else None)
