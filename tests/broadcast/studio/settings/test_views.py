@@ -47,7 +47,7 @@ def group(browser: Client) -> SourceGroup:
 
 
 def text(answer: Any) -> str:
-    return html.unescape(unbroken(answer.content.decode()))
+    return html.unescape(answer.content.decode())
 
 
 def test_workspace_defaults_are_kept_and_used(browser: Client, owner: User) -> None:
@@ -183,7 +183,7 @@ def test_a_group_is_removed_and_can_be_removed_once(browser: Client, group: Sour
 def test_everybody_sees_the_settings_and_why_they_cannot_change_them(
     owner: User, group: SourceGroup, client_of: ClientOf
 ) -> None:
-    shown = text(client_of(owner).get("/settings/"))
+    shown = unbroken(text(client_of(owner).get("/settings/")))
     assert "Only the staff can change these settings" in shown
     assert shown.count("<fieldset") == shown.count(' disabled aria-describedby="staff-only">') > 3
     assert "Harbour" in shown
