@@ -29,6 +29,7 @@ from stories.models import Source, SourcePost, Story, TokenUsage
 from tests.broadcast_runs import press
 from tests.chain_links import lose_head
 from tests.conftest import MakeSession, run_due_steps
+from tests.markup import unbroken
 from tests.standins.anthropic import AnthropicStandIn
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -352,7 +353,8 @@ def test_what_the_cache_saved_is_a_figure_of_its_own(
 ) -> None:
     def shown() -> tuple[str, str, str]:
         points = statistics.series_payload(session, 60)["points"]
-        page = client_of(session.owner).get(f"/stats/?session={session.pk}").content.decode()
+        answer = client_of(session.owner).get(f"/stats/?session={session.pk}")
+        page = unbroken(answer.content.decode())
         figure = page.partition("Saved by the cache</dt><dd><strong>")[2].partition("</strong>")[0]
         return figures.stats(session)["cache_saved"], points[-1]["cache_saved"], figure
 

@@ -20,6 +20,7 @@ from stories.posts import interests, matching, queue
 from stories.posts.scoring import INTEREST, label_of
 from tests.concurrency import together
 from tests.conftest import make_post
+from tests.markup import unbroken
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -236,5 +237,6 @@ def test_the_queue_shows_what_the_interest_adds(
     session: Session, client_of: ClientOf, post: SourcePost
 ) -> None:
     want(session, "lighthouse", "less")
-    page = client_of(session.owner).get(f"/broadcast/{session.pk}/").content.decode()
+    shown = client_of(session.owner).get(f"/broadcast/{session.pk}/")
+    page = unbroken(shown.content.decode())
     assert "<dt>Interest</dt><dd><span>\N{MINUS SIGN}15.0</span></dd>" in page
