@@ -21,6 +21,7 @@ from tests.api_clients import Api
 from tests.broadcast.chat.questions import ask, decide, plan_of
 from tests.concurrency import together
 from tests.conftest import MakeSession, make_post
+from tests.markup import unbroken
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -261,13 +262,13 @@ def test_the_buttons_of_the_page_decide(
     session: Session, answer: Message, client_of: ClientOf
 ) -> None:
     browser, path = client_of(session.owner), f"/broadcast/{session.pk}/"
-    page = browser.get(path).content.decode()
+    page = unbroken(browser.get(path).content.decode())
     action = f'formaction="{path}chat/{answer.pk}/plan/" name="do" value="apply"'
     assert action in page
     answered = browser.post(f"{path}chat/{answer.pk}/plan/", {"do": "apply"})
     assert answered.status_code == 302
     assert Interest.objects.count() == 2
-    page = browser.get(path).content.decode()
+    page = unbroken(browser.get(path).content.decode())
     assert action not in page
     assert "Applied" in page
     again = browser.post(
