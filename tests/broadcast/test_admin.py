@@ -52,24 +52,37 @@ def test_every_model_of_ours_can_be_looked_at() -> None:
     assert [model for model in MODELS if not admin.site.is_registered(model)] == []
 
 
-@pytest.mark.parametrize("model", MODELS, ids=lambda model: model._meta.label_lower)
-def test_a_list_opens_and_nothing_can_be_added_changed_or_deleted(
-    desk: Client, model: type[models.Model], session: Session, go_live: Callable[[Session], Any]
+def test_each_list_opens_and_nothing_can_be_added_changed_or_deleted(
+    desk: Client, session: Session, go_live: Callable[[Session], Any]
 ) -> None:
     go_live(session)
     run_due_steps(session, most=8)
     record()
     api_tokens.make(session.owner)
+    looked_at = {model._meta.label: looked_through(desk, model) for model in MODELS}
+    without_rows = [label for label, found in looked_at.items() if len(found) == 2]
+    expected = {
+        label: (200, 403) if label in without_rows else (200, 403, 200, 403, 403)
+        for label in looked_at
+    }
+    assert looked_at == expected
+    assert len(MODELS) - len(without_rows) > 15
+
+
+def looked_through(desk: Client, model: type[models.Model]) -> tuple[int, ...]:
+    """The statuses of the list and of adding, and of a row's page, its change and its deletion."""
     answer = desk.get(path_of(model, "changelist"))
-    assert answer.status_code == 200
-    assert b"delete_selected" not in answer.content
-    assert desk.get(path_of(model, "add")).status_code == 403
+    assert b"delete_selected" not in answer.content, model
     row = model._default_manager.first()
+    found = [answer.status_code, desk.get(path_of(model, "add")).status_code]
     if row is not None:
-        assert desk.get(path_of(model, "change", row.pk)).status_code == 200
-        assert desk.post(path_of(model, "change", row.pk), {}).status_code == 403
-        assert desk.post(path_of(model, "delete", row.pk), {"post": "yes"}).status_code == 403
-        assert model._default_manager.filter(pk=row.pk).exists()
+        found += [
+            desk.get(path_of(model, "change", row.pk)).status_code,
+            desk.post(path_of(model, "change", row.pk), {}).status_code,
+            desk.post(path_of(model, "delete", row.pk), {"post": "yes"}).status_code,
+        ]
+        assert model._default_manager.filter(pk=row.pk).exists(), model
+    return tuple(found)
 
 
 def test_the_secrets_of_a_row_are_not_shown(desk: Client, session: Session) -> None:

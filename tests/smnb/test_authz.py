@@ -24,6 +24,7 @@ from sessions_app import api_tokens, commands, sessions
 from sessions_app.files import artifacts
 from sessions_app.models import Session
 from smnb import health
+from smnb.api import api
 from smnb.asgi import application, websocket_urlpatterns
 from stories.models import Source
 from tests.broadcast.speech.recorded_session import recorded
@@ -248,6 +249,9 @@ def visit(
     session: Session, source: Source, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[Client, str, str], Any]:
     monkeypatch.setitem(health.COMPONENTS, "workers", lambda: health.OK)
+    # Made anew for each answer, though it is the same for everybody: once is enough here.
+    document = api.get_openapi_schema()
+    monkeypatch.setattr(api, "get_openapi_schema", lambda **_: document)
     sessions.show(session, True)
     heard = recorded(session)
     times = {"days": 1, "on_at": time(9), "off_at": time(17), "enabled": False}

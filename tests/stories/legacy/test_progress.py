@@ -72,7 +72,7 @@ def left_of(text: str) -> list[str]:
     return [line.rsplit(CLEAR, 1)[-1] for line in plain.split("\n")]
 
 
-def test_on_a_terminal_the_bar_grows_to_100_percent_and_goes(zip_: Path) -> None:
+def test_on_a_terminal_the_bar_grows_to_100_percent_and_leaves_whole_lines(zip_: Path) -> None:
     text = on_a_terminal(zip_)
     bars = BAR.findall(text)
     assert [bar for bar in bars if "read" in bar][-1].endswith("(100%)")
@@ -81,10 +81,8 @@ def test_on_a_terminal_the_bar_grows_to_100_percent_and_goes(zip_: Path) -> None
     assert f"m{CLEAR}[" not in text  # the colour of errors is for errors
     assert "\x1b[31;1mstory_history/documents.jsonl" in text
     assert Story.objects.count() == ROWS - 1
-
-
-def test_what_is_left_on_the_screen_is_whole_lines_without_a_bar(zip_: Path) -> None:
-    lines = left_of(on_a_terminal(zip_))
+    # What is left on the screen is whole lines, without a bar.
+    lines = left_of(text)
     logged = [line for line in lines if "timestamp=" in line]
     assert logged
     assert all(line.startswith("timestamp=") for line in logged)

@@ -67,13 +67,11 @@ def test_words_and_beginnings_of_words_are_found_newest_first(
 
 
 @pytest.mark.databases
-@pytest.mark.parametrize(
-    "hostile",
-    ['"', "'", "a' OR 1=1 --", "NEAR(x, 2)", "ferry*", "-ferry", "title:ferry", "(((", "AND", "%", "\\",
-     "ferry\x00", "💥", "& | ! <->", ":*"],
-)  # fmt: skip
-def test_no_word_is_taken_for_an_operator(news: Session, hostile: str) -> None:
-    titles(news, hostile)
+def test_no_word_is_taken_for_an_operator(news: Session) -> None:
+    hostile = ['"', "'", "a' OR 1=1 --", "NEAR(x, 2)", "ferry*", "-ferry", "title:ferry", "(((", "AND", "%",
+               "\\", "ferry\x00", "💥", "& | ! <->", ":*"]  # fmt: skip
+    for text in hostile:
+        titles(news, text)
 
 
 @pytest.mark.databases
