@@ -27,7 +27,7 @@ def empty_after_a_test(case: TransactionTestCase) -> None:
     if constraints.missing() or index.missing(connection):
         flush_everything(case)  # which restores what the test took from the schema
     else:
-        _empty(connection, _with_rows(connection))
+        _empty(connection, tables_with_rows(connection))
 
 
 @cache
@@ -36,7 +36,7 @@ def _tables() -> tuple[str, ...]:
     return tuple(sorted(set(names) - KEPT))
 
 
-def _with_rows(connection: BaseDatabaseWrapper) -> list[str]:
+def tables_with_rows(connection: BaseDatabaseWrapper) -> list[str]:
     parts = [f"SELECT '{name}' WHERE EXISTS (SELECT 1 FROM \"{name}\")" for name in _tables()]
     with connection.cursor() as cursor:
         cursor.execute(" UNION ALL ".join(parts))

@@ -13,16 +13,21 @@ from sessions_app.models import Session
 from tests.broadcast.session_with_history import Bring
 from tests.broadcast.speech.recorded_session import show, tell, with_engine
 from tests.conftest import MakeSession, run_due_steps
+from tests.pasts import past
 
 
 @pytest.fixture
-def heard(make_session: MakeSession, settings: Any) -> Session:
+def heard(owner: User, make_session: MakeSession, settings: Any) -> Session:
     """A session with the sounds of two stories and the episode of their run."""
     with_engine(settings)
-    session = show(make_session("Harbour news", model="extractive"))
-    tell(session)
-    run_due_steps(session)
-    return session
+
+    def make() -> Session:
+        session = show(make_session("Harbour news", model="extractive"))
+        tell(session)
+        run_due_steps(session)
+        return session
+
+    return past("heard", owner, make)
 
 
 @pytest.fixture

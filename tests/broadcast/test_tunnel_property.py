@@ -113,13 +113,18 @@ def run_of(session: Session) -> str:
     return run.state if run else str(State.IDLE)
 
 
-def test_no_order_of_presses_deaths_and_redeliveries_leaks() -> None:
+def try_orders(examples: int, steps: int) -> None:
     run_state_machine_as_test(
         Newsroom,
         settings=settings(
-            max_examples=20,
-            stateful_step_count=25,
+            max_examples=examples,
+            stateful_step_count=steps,
             deadline=None,
             suppress_health_check=list(HealthCheck),
         ),
     )
+
+
+def test_no_order_of_presses_deaths_and_redeliveries_leaks() -> None:
+    """A sample; ``make chaos`` tries more and longer orders in tests/chaos/test_tunnel.py."""
+    try_orders(examples=5, steps=20)

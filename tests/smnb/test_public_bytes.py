@@ -20,6 +20,7 @@ from sessions_app.realtime import frames
 from stories.models import Source, SourcePost, Story
 from tests.broadcast.speech.recorded_session import correct, press, show, tell, with_engine
 from tests.conftest import MakeSession, run_due_steps
+from tests.pasts import past
 from tests.smnb.test_authz import BROKEN, OURS, TABLE
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -45,6 +46,10 @@ def mark(session: Session) -> None:
 def told(owner: User, make_session: MakeSession, settings: Any) -> Session:
     """A session in which everything public has happened: two runs, sounds, a correction, a kill."""
     with_engine(settings)
+    return past("public bytes", owner, lambda: marked_past(owner, make_session))
+
+
+def marked_past(owner: User, make_session: MakeSession) -> Session:
     User.objects.filter(pk=owner.pk).update(
         username=f"{MARK}-name", first_name=MARK, last_name=MARK, email=f"{MARK}@example.org"
     )

@@ -7,6 +7,7 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
+from django.contrib.auth.models import User
 from django.test import Client
 
 from broadcast.models import Broadcast, Episode, Sound
@@ -19,6 +20,7 @@ from sessions_app.models import Session, Step
 from stories.models import SourcePost, Story
 from tests.broadcast.speech.recorded_session import correct, press, show, tell, visit, with_engine
 from tests.conftest import MakeSession, run_due_steps
+from tests.pasts import past
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -32,17 +34,25 @@ def engine(settings: Any) -> None:
 
 
 @pytest.fixture
-def ended(make_session: MakeSession) -> Session:
+def ended(owner: User, make_session: MakeSession) -> Session:
     """A run that told two stories; its sounds and its episode are still to be made."""
+    return past("episodes, ended", owner, lambda: run_with_two_stories(make_session))
+
+
+def run_with_two_stories(make_session: MakeSession) -> Session:
     session = show(make_session("Harbour & news", model="extractive"))
     tell(session)
     return session
 
 
 @pytest.fixture
-def shown(ended: Session) -> Session:
-    run_due_steps(ended)
-    return ended
+def shown(owner: User, make_session: MakeSession) -> Session:
+    def make() -> Session:
+        session = run_with_two_stories(make_session)
+        run_due_steps(session)
+        return session
+
+    return past("episodes, shown", owner, make)
 
 
 def episode() -> Episode:

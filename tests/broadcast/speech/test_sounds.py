@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
@@ -22,6 +23,7 @@ from stories.models import Story
 from tests.broadcast.speech.recorded_session import correct, press, show, tell, visit, with_engine
 from tests.broadcast.test_queries import WATCH, Follower
 from tests.conftest import MakeSession, run_due_steps
+from tests.pasts import past
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -38,10 +40,14 @@ def silent(make_session: MakeSession) -> Session:
 
 
 @pytest.fixture
-def heard(silent: Session) -> Session:
-    tell(silent)
-    run_due_steps(silent, "speak")
-    return silent
+def heard(owner: User, make_session: MakeSession) -> Session:
+    def make() -> Session:
+        session = show(make_session("Harbour news", model="extractive"))
+        tell(session)
+        run_due_steps(session, "speak")
+        return session
+
+    return past("sounds", owner, make)
 
 
 def spoken(session: Session) -> Sound:

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.db import connection
 from django.db.models import F
 
@@ -27,6 +28,7 @@ from stories.quarantine import decisions, records
 from tests.broadcast.speech.recorded_session import tell
 from tests.broadcast.test_management_commands import unguarded
 from tests.conftest import MakeSession, run_due_steps
+from tests.pasts import past
 from tests.standins.anthropic import AnthropicStandIn
 from tests.stories.drafting.draft_factory import finished, read_posts, started
 
@@ -34,11 +36,15 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
-def told(make_session: MakeSession) -> Session:
+def told(owner: User, make_session: MakeSession) -> Session:
     """A session whose run told three stories in the posts' own words, and ended."""
-    session = make_session(model="extractive")
-    tell(session, 3)
-    return session
+
+    def make() -> Session:
+        session = make_session(model="extractive")
+        tell(session, 3)
+        return session
+
+    return past("traced", owner, make)
 
 
 @pytest.fixture

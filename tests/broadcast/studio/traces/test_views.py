@@ -26,15 +26,19 @@ from stories.quarantine import records
 from tests.api_clients import Api
 from tests.broadcast.speech.recorded_session import tell
 from tests.conftest import MakeSession
+from tests.pasts import past
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
-def told(make_session: MakeSession) -> Session:
-    session = make_session(model="extractive")
-    tell(session, 3)
-    return session
+def told(owner: User, make_session: MakeSession) -> Session:
+    def make() -> Session:
+        session = make_session(model="extractive")
+        tell(session, 3)
+        return session
+
+    return past("traced", owner, make)
 
 
 @pytest.fixture

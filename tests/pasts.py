@@ -1,0 +1,77 @@
+"""Pasts that many tests begin with: each is made once per run, and then copied."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+from django.contrib.auth.models import User
+from django.db import connections
+
+from sessions_app.models import Session
+from tests.emptying import tables_with_rows
+from tests.environment import DATA
+
+
+@dataclass(frozen=True)
+class Past:
+    """What was in the database and among the files when a session had been made."""
+
+    database: Path
+    files: Path
+    owner_id: int
+    session_id: UUID
+
+
+_kept: dict[str, Past] = {}
+
+
+def past(name: str, owner: User, make: Callable[[], Session]) -> Session:
+    """The session of the owner that ``make`` returns, with everything it led to.
+
+    The first test that asks for ``name`` makes it. Where a file can be copied (SQLite, and no
+    transaction around the test) later tests get a copy, unless they have stored more than their
+    owner by then. What depends on the moment, as a session on air does, should not be kept.
+    """
+    connection = connections["default"]
+    copied = connection.vendor == "sqlite" and not connection.in_atomic_block
+    if not copied or tables_with_rows(connection) != ["auth_user"] or User.objects.count() != 1:
+        return make()
+    if name not in _kept:
+        session = make()
+        _kept[name] = _keep(owner, session)
+        return session
+    return _recall(_kept[name], owner)
+
+
+def _keep(owner: User, session: Session) -> Past:
+    folder = Path(tempfile.mkdtemp(prefix="past-", dir=DATA))
+    kept = Past(folder / "database.sqlite3", folder / "files", owner.pk, session.pk)
+    target = sqlite3.connect(kept.database)
+    connections["default"].connection.backup(target)
+    target.close()
+    # Every test begins without artifacts; folders of sounds are named after their session.
+    for files in [DATA / "artifacts", *DATA.glob(f"*/{session.pk}")]:
+        if files.exists():
+            shutil.copytree(files, kept.files / files.relative_to(DATA), dirs_exist_ok=True)
+    return kept
+
+
+def _recall(kept: Past, owner: User) -> Session:
+    source = sqlite3.connect(kept.database)
+    source.backup(connections["default"].connection)
+    source.close()
+    for left in DATA.glob(f"*/{kept.session_id}"):
+        shutil.rmtree(left)
+    if kept.files.exists():
+        shutil.copytree(kept.files, DATA, dirs_exist_ok=True)
+    # Other fixtures hold this object already.
+    owner.__dict__.update(User.objects.get(pk=kept.owner_id).__dict__)
+    session = Session.objects.get(pk=kept.session_id)
+    session.owner = owner
+    return session
