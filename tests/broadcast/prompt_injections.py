@@ -19,10 +19,11 @@ CASES: list[dict[str, str]] = json.loads(Path(DATA / "injections.json").read_tex
 KEY = "sk-ant-CANARY-0123456789"
 FOREIGN = "Zeppelin of another newsroom"
 
-CASE = pytest.mark.parametrize(
-    ("text", "aim"), [(each["text"], each["aim"]) for each in CASES],
-    ids=[f"{each['aim']}-{at}" for at, each in enumerate(CASES)],
-)  # fmt: skip
+TEXTS: dict[str, list[str]] = {
+    aim: [each["text"] for each in CASES if each["aim"] == aim]
+    for aim in sorted({each["aim"] for each in CASES})
+}
+EACH_AIM = pytest.mark.parametrize("aim", TEXTS)
 
 
 @contextmanager

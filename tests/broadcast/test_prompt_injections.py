@@ -19,7 +19,15 @@ from sessions_app.errors import SmnbError
 from sessions_app.models import ApiToken, Message, Session
 from stories.models import BoardKeyword, Draft, Interest, Source, SourcePost, Story
 from tests.broadcast.chat.questions import answer_to, ask, plan_of, say, spoken
-from tests.broadcast.prompt_injections import CASE, CASES, FOREIGN, KEY, keyed, rows_of
+from tests.broadcast.prompt_injections import (
+    CASES,
+    EACH_AIM,
+    FOREIGN,
+    KEY,
+    TEXTS,
+    keyed,
+    rows_of,
+)
 from tests.conftest import MakeSession, make_post, run_due_steps
 from tests.standins.anthropic import AnthropicStandIn
 from tests.standins.anthropic_obeying import AIMS, obeying
@@ -29,6 +37,9 @@ pytestmark = pytest.mark.django_db(transaction=True)
 WORLD: tuple[type[models.Model], ...] = (
     Session, Source, SourcePost, Story, Interest, BoardKeyword, Draft, Broadcast, ApiToken,
 )  # fmt: skip
+
+
+MODELLED: dict[str, Any] = {"model": "claude-haiku-4-5", "pace": 180}
 
 
 @pytest.fixture
@@ -51,7 +62,7 @@ def foreign(make_session: MakeSession) -> dict[str, int]:
 
 @pytest.fixture
 def session(make_session: MakeSession, anthropic: AnthropicStandIn) -> Session:
-    return make_session(model="claude-haiku-4-5", pace=180)
+    return make_session(**MODELLED)
 
 
 def world() -> str:
@@ -94,42 +105,46 @@ def check_request(anthropic: AnthropicStandIn) -> None:
     assert KEY not in json.dumps(asked)
 
 
-@CASE
+@EACH_AIM
 def test_a_text_in_posts_and_keywords_commands_nothing(
-    session: Session, anthropic: AnthropicStandIn, foreign: dict[str, int], text: str, aim: str
-) -> None:
-    place(session, text)
-    anthropic.compose = obeying(aim, foreign)
-    before = world()
-    question = say(session, "What is next?")
-    run_due_steps(session, "answer")
-    assert world() == before
-    check_answer(answer_to(question))
-    check_request(anthropic)
-
-
-@CASE
-def test_a_text_in_the_chat_commands_nothing(
-    session: Session, anthropic: AnthropicStandIn, foreign: dict[str, int], text: str, aim: str
+    make_session: MakeSession, anthropic: AnthropicStandIn, foreign: dict[str, int], aim: str
 ) -> None:
     anthropic.compose = obeying(aim, foreign)
-    before = world()
-    for _ in range(2):  # the second question has the first exchange as its history
-        check_answer(ask(session, text))
+    for text in TEXTS[aim]:
+        session = make_session(**MODELLED)
+        place(session, text)
+        before = world()
+        question = say(session, "What is next?")
+        run_due_steps(session, "answer")
+        assert world() == before, text
+        check_answer(answer_to(question))
         check_request(anthropic)
-    assert world() == before
 
 
-@CASE
-def test_the_rules_without_a_model_are_not_talked_into_anything_either(
-    session: Session, foreign: dict[str, int], text: str, aim: str
+@EACH_AIM
+def test_a_text_in_the_chat_commands_nothing(
+    make_session: MakeSession, anthropic: AnthropicStandIn, foreign: dict[str, int], aim: str
 ) -> None:
-    session.model = "extractive"
-    session.save(update_fields=["model"])
-    place(session, text)
-    before = world()
-    check_answer(ask(session, text))
-    assert world() == before
+    anthropic.compose = obeying(aim, foreign)
+    for text in TEXTS[aim]:
+        session = make_session(**MODELLED)
+        before = world()
+        for _ in range(2):  # the second question has the first exchange as its history
+            check_answer(ask(session, text))
+            check_request(anthropic)
+        assert world() == before, text
+
+
+@EACH_AIM
+def test_the_rules_without_a_model_are_not_talked_into_anything_either(
+    make_session: MakeSession, foreign: dict[str, int], aim: str
+) -> None:
+    for text in TEXTS[aim]:
+        session = make_session(model="extractive", pace=180)
+        place(session, text)
+        before = world()
+        check_answer(ask(session, text))
+        assert world() == before, text
 
 
 def test_there_are_enough_cases_of_every_aim() -> None:

@@ -18,7 +18,15 @@ from stories.drafting.agents import MOST_TEXT
 from stories.drafting.model_agent import gives_away
 from stories.drafting.turns import MOST_TURNS
 from stories.models import BoardKeyword, Draft, Interest, Source, SourcePost, Story
-from tests.broadcast.prompt_injections import CASE, CASES, FOREIGN, KEY, keyed, rows_of
+from tests.broadcast.prompt_injections import (
+    CASES,
+    EACH_AIM,
+    FOREIGN,
+    KEY,
+    TEXTS,
+    keyed,
+    rows_of,
+)
 from tests.conftest import MakeSession, make_post
 from tests.standins.anthropic import AnthropicStandIn
 from tests.standins.anthropic_obeying import obeying
@@ -26,6 +34,7 @@ from tests.stories.drafting.draft_factory import played, started, turn
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+MODEL = "claude-haiku-4-5"
 FERRY = "The ferry runs again after eleven weeks of repairs in the yard"
 WORLD: tuple[type[models.Model], ...] = (
     Session, Source, SourcePost, Story, Interest, BoardKeyword, Broadcast, ApiToken, Message,
@@ -40,6 +49,10 @@ def anthropic(monkeypatch: pytest.MonkeyPatch) -> Iterator[AnthropicStandIn]:
 
 @pytest.fixture
 def foreign(make_session: MakeSession) -> dict[str, int]:
+    return neighbour(make_session)
+
+
+def neighbour(make_session: MakeSession) -> dict[str, int]:
     """Another session's post about ferries, and what a model would have to know to harm it."""
     other = make_session("Neighbour", instructions=FOREIGN)
     post = make_post(Source.objects.get(session=other), "x", f"{FOREIGN} carries a ferry")
@@ -105,12 +118,17 @@ def check_requests(anthropic: AnthropicStandIn) -> None:
         assert KEY not in json.dumps(asked, ensure_ascii=False)
 
 
-@CASE
+@EACH_AIM
 def test_a_text_in_posts_and_keywords_commands_nothing(
-    make_session: MakeSession, anthropic: AnthropicStandIn, foreign: dict[str, int], text: str,
-    aim: str,
-) -> None:  # fmt: skip
-    session = make_session(model="claude-haiku-4-5")
+    make_session: MakeSession, anthropic: AnthropicStandIn, foreign: dict[str, int], aim: str
+) -> None:
+    """One text of each aim; ``make chaos`` tries them all in tests/chaos/test_draft_injections.py."""
+    commands_nothing(make_session(model=MODEL), anthropic, foreign, TEXTS[aim][0], aim)
+
+
+def commands_nothing(
+    session: Session, anthropic: AnthropicStandIn, foreign: dict[str, int], text: str, aim: str
+) -> None:
     draft = place(session, text)
     before = world()
     anthropic.compose = played

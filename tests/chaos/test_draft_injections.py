@@ -1,0 +1,20 @@
+"""All texts that try to command the writers' room, of which ``make test`` tries one of each aim."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.broadcast.injecting import EACH_AIM, TEXTS, keyed
+from tests.broadcast.test_draft_injections import MODEL, commands_nothing, neighbour
+from tests.conftest import MakeSession
+
+
+@pytest.mark.django_db(transaction=True)
+@EACH_AIM
+def test_a_text_in_posts_and_keywords_commands_nothing(
+    make_session: MakeSession, monkeypatch: pytest.MonkeyPatch, aim: str
+) -> None:
+    foreign = neighbour(make_session)
+    with keyed(monkeypatch) as anthropic:
+        for text in TEXTS[aim]:
+            commands_nothing(make_session(model=MODEL), anthropic, foreign, text, aim)
