@@ -32,8 +32,8 @@ def migrated_sqlite() -> Path:
     """The path of a migrated database without rows of ours. Copy it, never open it."""
     folder = Path(tempfile.gettempdir()) / f"smnb-templates-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
-    with _locked(folder / "lock"):
-        path = folder / f"{_fingerprint()}.sqlite3"
+    path = folder / f"{_fingerprint()}.sqlite3"
+    with _locked(path.with_suffix(".lock")):
         if path.exists():
             os.utime(path)
         else:
@@ -62,7 +62,7 @@ def _fingerprint() -> str:
 
 def _remove_unused(folder: Path) -> None:
     """A run of another checkout may be using its own, so only what is a day old goes."""
-    for path in folder.glob("*.sqlite3"):
+    for path in folder.glob("*"):
         if path.stat().st_mtime < time.time() - 86_400:
             path.unlink()
 
