@@ -28,18 +28,29 @@ from sessions_app.errors import Conflict, Invalid, NotFound
 from sessions_app.files import artifacts, storage
 from sessions_app.models import Artifact, Session, SessionEvent, Workspace
 from stories.models import Story
-from tests.api_clients import Api
-from tests.broadcast.session_with_history import exported, interrupted
-from tests.broadcast.speech.recorded_session import tell
-from tests.conftest import run_due_steps
+from tests.broadcast.hearing import tell
+from tests.broadcast.told import exported, interrupted
+from tests.callers import Api
+from tests.conftest import MakeSession, run_due_steps
+from tests.pasts import past
 
-pytestmark = pytest.mark.django_db
+pytestmark = pytest.mark.django_db(transaction=True)
 EVERY = pytest.mark.parametrize("format_", registry.FORMATS)
 
 
 @pytest.fixture
+def session(request: pytest.FixtureRequest, owner: User, make_session: MakeSession) -> Session:
+    def make() -> Session:
+        session = make_session()
+        tell(session, 3)
+        return session
+
+    return past("exported", owner, make) if "told" in request.fixturenames else make_session()
+
+
+@pytest.fixture
 def told(session: Session) -> list[Story]:
-    return tell(session, 3)
+    return list(Story.objects.filter(session=session, state="aired").order_by("id"))
 
 
 def start(session: Session, format_: str = "zip", **data: Any) -> Transfer:

@@ -12,17 +12,28 @@ from sessions_app.models import Session, SessionStats
 from stories import threads
 from stories.models import Source, SourcePost, Story, StoryThread, TokenUsage
 from tests.broadcast.speech.recorded_session import tell
+from tests.conftest import MakeSession
+from tests.pasts import past
 
-pytestmark = pytest.mark.django_db
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def session(request: pytest.FixtureRequest, owner: User, make_session: MakeSession) -> Session:
+    def make() -> Session:
+        session = make_session()
+        stories = tell(session, 4)
+        with transaction.atomic():
+            threads.join(stories[1], threads.Earlier(stories[0], "follow-up"))
+        return session
+
+    return past("forked", owner, make) if "told" in request.fixturenames else make_session()
 
 
 @pytest.fixture
 def told(session: Session) -> list[Story]:
     """Four stories, the first two of one thread."""
-    stories = tell(session, 4)
-    with transaction.atomic():
-        threads.join(stories[1], threads.Earlier(stories[0], "follow-up"))
-    return stories
+    return list(Story.objects.filter(session=session, state="aired").order_by("id"))
 
 
 def fork(session: Session, **data: object) -> Session:

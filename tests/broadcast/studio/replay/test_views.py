@@ -17,17 +17,28 @@ from sessions_app.events import recorder
 from sessions_app.models import Session
 from stories.models import Story
 from tests.broadcast.speech.recorded_session import correct, press, tell, visit
+from tests.conftest import MakeSession
+from tests.pasts import past
 
-pytestmark = pytest.mark.django_db
+pytestmark = pytest.mark.django_db(transaction=True)
 
 ClientOf = Callable[[User], Client]
 
 
 @pytest.fixture
+def session(request: pytest.FixtureRequest, owner: User, make_session: MakeSession) -> Session:
+    def make() -> Session:
+        session = make_session()
+        tell(lifecycle.show(session, True))
+        return session
+
+    return past("replayed", owner, make) if "told" in request.fixturenames else make_session()
+
+
+@pytest.fixture
 def told(session: Session) -> list[Story]:
     """Two stories of a run that is over, in a session that can be watched."""
-    sessions.show(session, True)
-    return tell(session)
+    return list(Story.objects.filter(session=session, state="aired").order_by("id"))
 
 
 @pytest.fixture
