@@ -13,7 +13,7 @@ from sessions_app.models import Session
 from tests.broadcast.session_with_history import Bring
 from tests.broadcast.speech.recorded_session import show, tell, with_engine
 from tests.conftest import MakeSession, run_due_steps
-from tests.pasts import past
+from tests.database_snapshots import past
 
 
 @pytest.fixture

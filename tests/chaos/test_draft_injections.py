@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.broadcast.injecting import EACH_AIM, TEXTS, keyed
-from tests.broadcast.test_draft_injections import MODEL, commands_nothing, neighbour
+from tests.broadcast.prompt_injections import EACH_AIM, TEXTS, keyed
+from tests.broadcast.studio.drafting.test_injections import MODEL, commands_nothing, neighbour
 from tests.conftest import MakeSession
 
 

@@ -20,7 +20,7 @@ from sessions_app.realtime import frames
 from stories.models import Source, SourcePost, Story
 from tests.broadcast.speech.recorded_session import correct, press, show, tell, with_engine
 from tests.conftest import MakeSession, run_due_steps
-from tests.pasts import past
+from tests.database_snapshots import past
 from tests.smnb.test_authz import BROKEN, OURS, TABLE
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -20,7 +20,7 @@ from sessions_app.models import Session, Step
 from stories.models import SourcePost, Story
 from tests.broadcast.speech.recorded_session import correct, press, show, tell, visit, with_engine
 from tests.conftest import MakeSession, run_due_steps
-from tests.pasts import past
+from tests.database_snapshots import past
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

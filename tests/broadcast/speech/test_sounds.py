@@ -23,7 +23,7 @@ from stories.models import Story
 from tests.broadcast.speech.recorded_session import correct, press, show, tell, visit, with_engine
 from tests.broadcast.test_queries import WATCH, Follower
 from tests.conftest import MakeSession, run_due_steps
-from tests.pasts import past
+from tests.database_snapshots import past
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

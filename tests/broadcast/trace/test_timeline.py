@@ -28,7 +28,7 @@ from stories.quarantine import decisions, records
 from tests.broadcast.speech.recorded_session import tell
 from tests.broadcast.test_management_commands import unguarded
 from tests.conftest import MakeSession, run_due_steps
-from tests.pasts import past
+from tests.database_snapshots import past
 from tests.standins.anthropic import AnthropicStandIn
 from tests.stories.drafting.draft_factory import finished, read_posts, started
 

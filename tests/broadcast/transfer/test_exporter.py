@@ -28,11 +28,11 @@ from sessions_app.errors import Conflict, Invalid, NotFound
 from sessions_app.files import artifacts, storage
 from sessions_app.models import Artifact, Session, SessionEvent, Workspace
 from stories.models import Story
-from tests.broadcast.hearing import tell
-from tests.broadcast.told import exported, interrupted
-from tests.callers import Api
+from tests.api_clients import Api
+from tests.broadcast.session_with_history import exported, interrupted
+from tests.broadcast.speech.recorded_session import tell
 from tests.conftest import MakeSession, run_due_steps
-from tests.pasts import past
+from tests.database_snapshots import past
 
 pytestmark = pytest.mark.django_db(transaction=True)
 EVERY = pytest.mark.parametrize("format_", registry.FORMATS)

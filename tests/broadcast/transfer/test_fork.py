@@ -13,7 +13,7 @@ from stories import threads
 from stories.models import Source, SourcePost, Story, StoryThread, TokenUsage
 from tests.broadcast.speech.recorded_session import tell
 from tests.conftest import MakeSession
-from tests.pasts import past
+from tests.database_snapshots import past
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

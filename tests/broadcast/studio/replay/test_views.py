@@ -18,7 +18,7 @@ from sessions_app.models import Session
 from stories.models import Story
 from tests.broadcast.speech.recorded_session import correct, press, tell, visit
 from tests.conftest import MakeSession
-from tests.pasts import past
+from tests.database_snapshots import past
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -29,7 +29,7 @@ ClientOf = Callable[[User], Client]
 def session(request: pytest.FixtureRequest, owner: User, make_session: MakeSession) -> Session:
     def make() -> Session:
         session = make_session()
-        tell(lifecycle.show(session, True))
+        tell(sessions.show(session, True))
         return session
 
     return past("replayed", owner, make) if "told" in request.fixturenames else make_session()

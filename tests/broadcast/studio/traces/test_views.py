@@ -26,7 +26,7 @@ from stories.quarantine import records
 from tests.api_clients import Api
 from tests.broadcast.speech.recorded_session import tell
 from tests.conftest import MakeSession
-from tests.pasts import past
+from tests.database_snapshots import past
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -14,8 +14,8 @@ from django.contrib.auth.models import User
 from django.db import connections
 
 from sessions_app.models import Session
-from tests.emptying import tables_with_rows
 from tests.environment import DATA
+from tests.table_cleanup import tables_with_rows
 
 
 @dataclass(frozen=True)
