@@ -121,7 +121,7 @@ async def test_a_result_that_comes_while_a_viewer_catches_up_is_sent_after_the_t
 ) -> None:
     listener, read = Listener(), frames.streams
     await running_hub.join(viewer := viewer_of(session, listener))
-    await sync_to_async(checkpoints.save)(session.pk, "chat.delta", {"text": "One"})
+    await sync_to_async(checkpoints.keep)(session.pk, "chat.delta", {"text": "One"})
 
     async def streams(*asked: Any) -> list[str]:
         found: list[str] = await read(*asked)
@@ -131,7 +131,7 @@ async def test_a_result_that_comes_while_a_viewer_catches_up_is_sent_after_the_t
             await until(lambda: running_hub.rooms[session.pk].last == result)
         return found
 
-    monkeypatch.setattr(frames, "streams", streams)
+    monkeypatch.setattr(news, "streams", streams)
     await running_hub.catch_up(viewer, running_hub.rooms[session.pk].last)
     await until(lambda: len(listener.frames) == 2)
     assert [frame["type"] for frame in listener.frames] == ["chat.delta", "session.changed"]
