@@ -1,18 +1,66 @@
-"""One studio for all scenarios, reading from a feed stand-in; each scenario has its own sessions."""
+"""The two studios that all end-to-end tests share, each test with sessions of its own.
+
+``studio`` has no key for a model; ``newsroom`` has one, and a stand-in answers in place of the API.
+Only the tests of starting and stopping start studios of their own.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.endtoend.studio_process import Studio, running
+from tests.endtoend.running import Studio, running
+from tests.standins.anthropic import AnthropicStandIn
+from tests.standins.anthropic_compose import composed
+from tests.standins.reddit import RedditStandIn, post
+
+KEY = "canary-0123456789"
 
 
 @pytest.fixture(scope="session")
-def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
-    folder: Path = tmp_path_factory.mktemp("studio")
-    with running(folder / "var") as found:
+def reddit() -> Iterator[RedditStandIn]:
+    with RedditStandIn() as stand_in:
+        stand_in.publish("tides", [post("a", "The tide is in"), post("b", "The moon is late")])
+        yield stand_in
+
+
+@pytest.fixture(scope="session")
+def studio(reddit: RedditStandIn, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
+    """A studio without a key; its data is audited after the last test."""
+    data = tmp_path_factory.mktemp("studio") / "var"
+    with running(data, REDDIT_URL=reddit.url, REDDIT_OAUTH_URL=reddit.url) as found:
         yield found
         assert found.log.exists()
+        found.audit()
+
+
+@pytest.fixture(scope="session")
+def anthropic() -> Iterator[AnthropicStandIn]:
+    with AnthropicStandIn() as stand_in:
+        yield stand_in
+
+
+@pytest.fixture(scope="session")
+def newsroom(
+    anthropic: AnthropicStandIn, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Studio]:
+    """A studio with a key; its data is audited after the last test."""
+    data = tmp_path_factory.mktemp("newsroom") / "var"
+    with running(data, ANTHROPIC_API_KEY=KEY, ANTHROPIC_BASE_URL=anthropic.url) as found:
+        yield found
+        found.audit()
+
+
+@pytest.fixture
+def api(anthropic: AnthropicStandIn) -> Iterator[AnthropicStandIn]:
+    """What the newsroom asks; it answers without faults until a test says otherwise."""
+    answer_normally(anthropic)
+    yield anthropic
+    answer_normally(anthropic)
+
+
+def answer_normally(stand_in: AnthropicStandIn) -> None:
+    stand_in.mode, stand_in.text, stand_in.pause = "compose", None, 0.0
+    stand_in.compose = composed
+    stand_in.script.clear()

@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from tests.template_database import copy_migrated_sqlite
+
 ROOT = Path(__file__).resolve().parents[2]
 PASSWORD = "a-password-for-the-suite"
 # Only a failure waits that long, and some machines are slow.
@@ -180,8 +182,14 @@ def environment(data: Path, port: int, **more: str) -> dict[str, str]:
     }  # fmt: skip
 
 
-def start(data: Path, **more: str) -> Studio:
-    """Start a studio and wait until it answers; its log is data/../studio.log."""
+def start(data: Path, *, migrated: bool = True, **more: str) -> Studio:
+    """Start a studio and wait until it answers; its log is a file beside its data folder.
+
+    A new data folder gets a copy of a migrated database unless ``migrated`` is False.
+    """
+    database = data / "smnb.sqlite3"
+    if migrated and not database.exists():
+        copy_migrated_sqlite(database)
     port = int(more.get("PORT") or free_port())
     env = environment(data, port, **more)
     log = data.parent / f"studio-{uuid4().hex[:6]}.log"
@@ -208,8 +216,9 @@ def _ready(studio: Studio) -> bool:
 
 
 @contextmanager
-def running(data: Path, **more: str) -> Iterator[Studio]:
-    studio = start(data, **more)
+def running(data: Path, *, migrated: bool = True, **more: str) -> Iterator[Studio]:
+    """A studio that is stopped at the end."""
+    studio = start(data, migrated=migrated, **more)
     try:
         yield studio
     finally:

@@ -7,36 +7,19 @@ from typing import Any
 
 import pytest
 
-from tests.endtoend.studio_process import Studio, eventually, running
+from tests.endtoend.conftest import KEY, answer_normally
+from tests.endtoend.studio_process import Studio, eventually
 from tests.standins.anthropic import AnthropicStandIn
 
 RECORDING = {"kind": "recording", "locator": "demo"}
-KEY = "canary-0123456789"
-
-
-@pytest.fixture(scope="module")
-def api() -> Iterator[AnthropicStandIn]:
-    with AnthropicStandIn() as stand_in:
-        yield stand_in
-
-
-@pytest.fixture(scope="module")
-def newsroom(api: AnthropicStandIn, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
-    folder = tmp_path_factory.mktemp("model") / "var"
-    with running(folder, ANTHROPIC_API_KEY=KEY, ANTHROPIC_BASE_URL=api.url) as studio:
-        yield studio
-        studio.audit()
 
 
 @pytest.fixture
 def session(newsroom: Studio, api: AnthropicStandIn) -> Iterator[str]:
     """A session that is about to go live with a model; off the air again at the end."""
-    api.mode, api.text = "compose", None
-    api.script.clear()
     made = newsroom.create("By a model", RECORDING, pace=0)
     yield made
-    api.mode, api.text = "compose", None
-    api.script.clear()
+    answer_normally(api)
     if newsroom.stats(made)["broadcast_state"] != "idle":
         newsroom.command(made, "stop")
         newsroom.wait_state(made, "idle")

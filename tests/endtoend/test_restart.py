@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from tests.endtoend.studio_process import Studio, eventually, running, start
 
@@ -24,45 +28,66 @@ def gone(pids: list[int]) -> bool:
     return not any(runs(pid) for pid in pids)
 
 
-def on_air(studio: Studio) -> str:
-    session = studio.create("Overnight", RECORDING, pace=0, model="extractive")
-    studio.command(session, "start")
-    studio.wait_stories(session, 2)
-    return session
+@dataclass
+class Start:
+    """What was seen of a studio between its start and its end."""
+
+    sessions: list[dict[str, Any]]
+    stories: int  # of the session on air, at the start
+    state: str  # of its broadcast, at the start
+    state_after_go_live: str
+    log: str
 
 
-def test_a_run_that_was_live_is_live_again_after_a_restart(tmp_path: Path) -> None:
-    with running(tmp_path / "var") as studio:
-        session = on_air(studio)
+@pytest.fixture(scope="module")
+def starts(tmp_path_factory: pytest.TempPathFactory) -> list[Start]:
+    """A studio that is started in an empty folder, stopped, started, killed and started again."""
+    data = tmp_path_factory.mktemp("restart") / "var"
+    with running(data, migrated=False, SMNB_DEMO="1", SMNB_POLL_SECONDS="30") as studio:
+        [demo] = studio.get("/sessions")["items"]
+        studio.wait_stories(demo["id"], 1)
+        session = studio.create("Overnight", RECORDING, pace=0, model="extractive")
+        first = observe(studio, session)
         children = list(studio.children())
         assert studio.stop() == 0
         assert gone(children)
-    told = 0
-    with running(tmp_path / "var") as studio:
-        stats = studio.stats(session)
-        assert stats["broadcast_state"] == "live"
-        told = stats["story_count"]
-        studio.wait_stories(session, told + 2)
-        studio.audit()
-        assert studio.command(session, "start").body["state"] == "live"
-
-
-def test_a_studio_killed_outright_leaves_no_process_and_starts_again(tmp_path: Path) -> None:
-    studio = start(tmp_path / "var")
-    session = on_air(studio)
+    studio = start(data, SMNB_DEMO="1")
+    second = observe(studio, session)
+    studio.audit()
     children = list(studio.children())
     os.kill(studio.process.pid, signal.SIGKILL)
     studio.process.wait()
     eventually("no child is left", lambda: gone(children))
-    with running(tmp_path / "var") as again:
-        again.wait_stories(session, again.stats(session)["story_count"] + 1)
-        again.audit()
+    with running(data, SMNB_DEMO="1") as studio:
+        third = observe(studio, session)
+        studio.audit()
+    return [first, second, third]
 
 
-def test_the_demo_of_the_first_run_is_on_air_and_made_only_once(tmp_path: Path) -> None:
-    for _ in range(2):
-        with running(tmp_path / "var", SMNB_DEMO="1", SMNB_POLL_SECONDS="30") as studio:
-            [demo] = studio.get("/sessions")["items"]
-            assert demo["name"] == "Demo newsroom"
-            studio.wait_stories(demo["id"], 1)
-            assert demo["watch_url"] in studio.log.read_text()
+def observe(studio: Studio, session: str) -> Start:
+    """Look at the studio as it is, go live, and wait for two new stories."""
+    stats = studio.stats(session)
+    sessions = studio.get("/sessions")["items"]
+    state = studio.command(session, "start").body["state"]
+    studio.wait_stories(session, stats["story_count"] + 2)
+    log = studio.log.read_text()
+    return Start(sessions, stats["story_count"], stats["broadcast_state"], state, log)
+
+
+def test_a_run_that_was_live_is_live_again_after_a_restart(starts: list[Start]) -> None:
+    for after in starts[1:]:
+        assert after.state == "live"
+        assert after.state_after_go_live == "live"
+
+
+def test_a_studio_stopped_or_killed_tells_on_from_where_it_was(starts: list[Start]) -> None:
+    """It leaves no process either time: the fixture waits for that."""
+    first, second, third = (each.stories for each in starts)
+    assert second >= first + 2
+    assert third >= second + 2
+
+
+def test_the_demo_of_the_first_run_is_on_air_and_made_only_once(starts: list[Start]) -> None:
+    for each in starts:
+        [demo] = [found for found in each.sessions if found["name"] == "Demo newsroom"]
+        assert demo["watch_url"] in each.log

