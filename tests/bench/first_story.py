@@ -13,7 +13,7 @@ from tests.endtoend.studio_process import Studio, eventually, running
 
 def measure(folder: Path) -> Iterator[Figure]:
     born = time.monotonic()
-    with running(folder / "var", migrated=False, SMNB_DEMO="1", SMNB_POLL_SECONDS="30") as studio:
+    with running(folder / "var", SMNB_DEMO="1", SMNB_POLL_SECONDS="30") as studio:
         eventually("the demo's first story is told", lambda: _told(studio))
         yield Figure("first story on screen, installed", time.monotonic() - born, 20, "s")
 

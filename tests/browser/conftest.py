@@ -6,15 +6,23 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    expect,
+    sync_playwright,
+)
 
-from tests.endtoend.studio_process import PASSWORD, Studio, running
+from tests.endtoend.studio_process import PASSWORD, Studio, migrated, running
 from tests.provision.browser import find_or_install_chromium
 from tests.standins.anthropic import AnthropicStandIn
 
 RECORDING = {"kind": "recording", "locator": "demo"}
-# How long a page may take to show something: only a failure waits that long.
-expect.set_options(timeout=60_000)
+# How long a page may take to show something or to be loaded: only a failure waits that long.
+TIMEOUT = 60_000  # milliseconds
+expect.set_options(timeout=TIMEOUT)
 ARGUMENTS = [
     "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu",
     # Nobody is there to say that this tab may be shared.
@@ -54,9 +62,10 @@ def model() -> Iterator[AnthropicStandIn]:
 
 @pytest.fixture(scope="session")
 def studio(tmp_path_factory: pytest.TempPathFactory, model: AnthropicStandIn) -> Iterator[Studio]:
-    """One running studio for all browser tests."""
-    folder = tmp_path_factory.mktemp("studio") / "var"
-    with running(folder, ANTHROPIC_API_KEY="", ANTHROPIC_BASE_URL=model.url) as found:
+    """One running studio for all browser tests; it speaks the stories of visible sessions."""
+    data = migrated(tmp_path_factory.mktemp("studio") / "var")
+    keys = {"ANTHROPIC_API_KEY": "", "ANTHROPIC_BASE_URL": model.url}
+    with running(data, SMNB_SPEECH="auto", **keys) as found:
         yield found
 
 
@@ -76,6 +85,13 @@ def told(studio: Studio) -> dict[str, str]:
     return {"session": session, "token": token, "thread": str(thread), "story": story}
 
 
+def new_context(browser: Browser, **options: Any) -> BrowserContext:
+    """A context of its own, as a private window has; ``options`` are Playwright's."""
+    context = browser.new_context(**{**CONTEXT, **options})
+    context.set_default_timeout(TIMEOUT)
+    return context
+
+
 def sign_in(page: Page, studio: Studio, name: str = "studio", password: str = PASSWORD) -> None:
     page.goto(f"{studio.url}/login/")
     page.get_by_label("Username").fill(name)
@@ -86,7 +102,7 @@ def sign_in(page: Page, studio: Studio, name: str = "studio", password: str = PA
 
 def kept_from_signing_in(browser: Browser, studio: Studio, name: str) -> list[Any]:
     """The cookies of a browser in which somebody signed in, which takes a second: once for all."""
-    context = browser.new_context(**CONTEXT)
+    context = new_context(browser)
     sign_in(context.new_page(), studio, name)
     kept: list[Any] = context.cookies()
     context.close()
@@ -143,7 +159,7 @@ def page(browser: Browser, page_errors: list[str]) -> Iterator[Page]:
         if message.type == "error":
             page_errors.append(message.text)
 
-    context = browser.new_context(**CONTEXT)
+    context = new_context(browser)
     context.add_init_script(REPORT_VIOLATIONS)
     page = context.new_page()
     page.on("console", note)

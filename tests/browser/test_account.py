@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import CONTEXT, sign_in
+from tests.browser.conftest import new_context, sign_in
 from tests.browser.page_helpers import rows, to_copy
 from tests.endtoend.studio_process import PASSWORD, Studio
 from tests.standins.anthropic import AnthropicStandIn
@@ -29,7 +29,7 @@ def rita(person: Page, studio: Studio) -> Page:
 @pytest.fixture
 def elsewhere(browser: Browser) -> Iterator[Page]:
     """A page of another browser."""
-    context = browser.new_context(**CONTEXT)
+    context = new_context(browser)
     yield context.new_page()
     context.close()
 

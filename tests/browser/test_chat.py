@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import CONTEXT, RECORDING, sign_in
+from tests.browser.conftest import RECORDING, new_context, sign_in
 from tests.browser.page_helpers import live, of_session, off_air
 from tests.endtoend.studio_process import Studio, eventually
 from tests.standins.anthropic import AnthropicStandIn
@@ -90,7 +90,7 @@ def test_an_interest_is_taken_back_at_the_desk(desk: Page, studio: Studio) -> No
 
 def test_it_works_without_script(browser: Browser, studio: Studio) -> None:
     session = studio.create("No script", RECORDING, model="extractive")
-    context = browser.new_context(**CONTEXT, java_script_enabled=False)
+    context = new_context(browser, java_script_enabled=False)
     page = context.new_page()
     sign_in(page, studio)
     page.goto(f"{studio.url}/broadcast/{session}/")
@@ -133,11 +133,11 @@ def test_the_words_come_as_they_are_written_and_a_reload_shows_them(
     spoken.goto(f"{studio.url}/broadcast/{session}/")
     spoken.get_by_role("button", name="What is next?").click()
     answering = spoken.locator("#answering")
-    expect(answering).to_contain_text("Seven owls", timeout=60_000)
+    expect(answering).to_contain_text("Seven owls")
     spoken.reload()
     expect(answering).to_contain_text("Seven owls")
     answer = spoken.locator('.message[data-role="producer"]')
-    expect(answer).to_contain_text(SAID.strip()[-40:], timeout=20_000)
+    expect(answer).to_contain_text(SAID.strip()[-40:])
     expect(answering).to_be_empty()
 
 
@@ -146,5 +146,5 @@ def test_the_chat_goes_on_while_the_broadcast_does(owner: Page, studio: Studio) 
     owner.goto(f"{studio.url}/broadcast/{session}/")
     owner.get_by_role("button", name="What is next?").click()
     answer = owner.locator('.message[data-role="producer"]').first
-    expect(answer).to_contain_text("posts wait in all", timeout=20_000)
+    expect(answer).to_contain_text("posts wait in all")
     off_air(studio, session)

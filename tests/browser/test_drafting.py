@@ -15,7 +15,6 @@ from tests.endtoend.studio_process import Studio
 pytestmark = pytest.mark.browser
 
 KEYWORDS, DRAFTS, VERSIONS = "stories_boardkeyword", "stories_draft", "stories_draftversion"
-LONG = 60_000  # milliseconds
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +49,7 @@ def start(page: Page, studio: Studio, session: str, *keywords: str) -> dict[str,
 
 
 def finished(page: Page) -> None:
-    expect(page.locator(".draft-badge")).to_have_text("Finished", timeout=LONG)
+    expect(page.locator(".draft-badge")).to_have_text("Finished")
 
 
 def test_a_draft_is_started_from_a_ticked_keyword_and_followed_to_its_end(
@@ -108,7 +107,7 @@ def test_a_draft_that_waits_is_told_a_wish_and_stopped_with_the_keyboard(
 ) -> None:
     session = studio.create("Without posts", RECORDING)
     draft = start(owner, studio, session, "anything")
-    expect(owner.locator(".draft-badge")).to_have_text("Waiting", timeout=LONG)
+    expect(owner.locator(".draft-badge")).to_have_text("Waiting")
     expect(owner.get_by_text("There is no text yet.")).to_be_visible()
     expect(owner.get_by_role("button", name="Copy the text")).to_be_hidden()
     owner.get_by_label("Say what you want otherwise").fill("Shorter.")

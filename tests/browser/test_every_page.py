@@ -12,7 +12,7 @@ import pytest
 from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import CONTEXT, sign_in
+from tests.browser.conftest import new_context, sign_in
 from tests.endtoend.studio_process import Studio, eventually
 
 pytestmark = pytest.mark.browser
@@ -60,7 +60,7 @@ def finished_draft(studio: Studio, told: dict[str, str]) -> str:
 @pytest.fixture(scope="module")
 def signed_in(browser: Browser, studio: Studio) -> Iterator[Page]:
     """One signed-in page for all looks at pages, which change nothing."""
-    context = browser.new_context(**CONTEXT)
+    context = new_context(browser)
     page = context.new_page()
     sign_in(page, studio)
     yield page

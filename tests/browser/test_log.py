@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import CONTEXT, RECORDING
+from tests.browser.conftest import RECORDING, new_context
 from tests.endtoend.studio_process import Studio, eventually
 
 pytestmark = pytest.mark.browser
@@ -25,7 +25,7 @@ def test_what_goes_wrong_on_a_page_is_told_to_its_session(
     browser: Browser, cookies: list[Any], studio: Studio
 ) -> None:
     session = studio.create("Broken", RECORDING, pace=0, model="extractive")
-    context = browser.new_context(**CONTEXT)
+    context = new_context(browser)
     context.add_cookies(cookies)
     page = context.new_page()
     page.goto(f"{studio.url}/broadcast/{session}/")
@@ -42,7 +42,7 @@ def test_what_goes_wrong_on_a_page_of_the_audience_is_told_without_a_cookie(
 ) -> None:
     session = studio.create("Broken in public", RECORDING, pace=0, model="extractive")
     shown = studio.call("PATCH", f"/api/sessions/{session}", {"visible": True}).body
-    context = browser.new_context(**CONTEXT)
+    context = new_context(browser)
     page = context.new_page()
     page.goto(f"{studio.url}/watch/{shown['watch_url'].split('/watch/')[1]}{part}")
     page.evaluate(BREAK)

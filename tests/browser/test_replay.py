@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import CONTEXT
+from tests.browser.conftest import new_context
 from tests.browser.page_helpers import of_session
 from tests.endtoend.studio_process import Studio
 
@@ -59,8 +57,7 @@ def test_nothing_of_a_replay_can_change_the_session_of_today(
 def test_without_script_it_says_what_is_needed_and_lists_the_stories(
     browser: Browser, studio: Studio, told: dict[str, str]
 ) -> None:
-    plain: dict[str, Any] = {**CONTEXT, "java_script_enabled": False}
-    context = browser.new_context(**plain)
+    context = new_context(browser, java_script_enabled=False)
     page = context.new_page()
     page.goto(f"{studio.url}/watch/{told['token']}/replay/1/")
     expect(page.get_by_text("needs JavaScript")).to_be_visible()

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserType, Page, expect
 
-from tests.browser.conftest import ARGUMENTS, CONTEXT
+from tests.browser.conftest import ARGUMENTS, new_context
 from tests.browser.page_helpers import live, of_session, off_air
 from tests.browser.test_audience import airing, break_in, publish
-from tests.endtoend.studio_process import Studio, eventually, running
+from tests.endtoend.studio_process import Studio, eventually
 from tests.provision.browser import find_or_install_chromium
 
 pytestmark = pytest.mark.browser
@@ -42,20 +41,12 @@ VOICES = [
 ]
 
 
-@pytest.fixture(scope="module")
-def speaking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
-    """A studio in which stories are spoken."""
-    with running(tmp_path_factory.mktemp("speaking") / "var", SMNB_SPEECH="auto") as found:
-        yield found
-
-
 @pytest.fixture
 def streaming(browser: Browser, page_errors: list[str]) -> Iterator[Page]:
     """A page as streaming software shows it."""
     kind: BrowserType = browser.browser_type
     chromium = kind.launch(executable_path=find_or_install_chromium(), args=LIKE_STREAMING)
-    size: Any = {"width": 1920, "height": 1080}
-    shown = chromium.new_context(**{**CONTEXT, "viewport": size}).new_page()
+    shown = new_context(chromium, viewport={"width": 1920, "height": 1080}).new_page()
     shown.on("pageerror", lambda error: page_errors.append(str(error)))
     shown.add_init_script(KEEP_AUDIO)
     yield shown
@@ -72,35 +63,35 @@ def broadcast(studio: Studio) -> Iterator[dict[str, str]]:
 
 
 def test_the_overlay_plays_the_story_and_stops_when_it_is_corrected(
-    streaming: Page, speaking: Studio
+    streaming: Page, studio: Studio
 ) -> None:
-    session = live(speaking, "Spoken news")
-    path = publish(speaking, session)
-    break_in(speaking, session, "The ferry is late")
-    streaming.goto(f"{speaking.url}{path}overlay/?sound=1")
+    session = live(studio, "Spoken news")
+    path = publish(studio, session)
+    break_in(studio, session, "The ferry is late")
+    streaming.goto(f"{studio.url}{path}overlay/?sound=1")
     streaming.wait_for_function("() => window.heard?.currentTime > 0 && !heard.paused")
     first = streaming.evaluate("heard.src")
-    story = airing(speaking, session)
+    story = airing(studio, session)
     assert story is not None
     version = {"title": "The ferry is early", "text": "It came at ten. " * 12, "reason": "A slip."}
     path = f"/sessions/{session}/stories/{story['id']}/correction"
-    assert speaking.post(path, version).status == 200
+    assert studio.post(path, version).status == 200
     streaming.wait_for_function("first => heard.src !== first && !heard.paused", arg=first)
-    assert len(of_session(speaking, "broadcast_sound", session)) >= 2
-    off_air(speaking, session)
+    assert len(of_session(studio, "broadcast_sound", session)) >= 2
+    off_air(studio, session)
     streaming.wait_for_function("() => heard.paused")
 
 
 def test_a_replay_is_heard_at_the_speed_at_which_it_was_told(
-    streaming: Page, speaking: Studio
+    streaming: Page, studio: Studio
 ) -> None:
-    session = live(speaking, "Heard again")
-    path = publish(speaking, session)
-    break_in(speaking, session, "The ferry is on time")
-    streaming.goto(f"{speaking.url}{path}overlay/?sound=1")
+    session = live(studio, "Heard again")
+    path = publish(studio, session)
+    break_in(studio, session, "The ferry is on time")
+    streaming.goto(f"{studio.url}{path}overlay/?sound=1")
     streaming.wait_for_function("() => window.heard?.currentTime > 5")
-    off_air(speaking, session)
-    streaming.goto(f"{speaking.url}{path}replay/1/")
+    off_air(studio, session)
+    streaming.goto(f"{studio.url}{path}replay/1/")
     story = streaming.locator("a[data-at]", has_text="The ferry is on time")
     story.click()
     expect(streaming.locator("#sound")).to_be_attached()

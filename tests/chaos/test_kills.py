@@ -8,7 +8,7 @@ import signal
 import time
 from pathlib import Path
 
-from tests.endtoend.studio_process import PATIENCE, Studio, eventually, running
+from tests.endtoend.studio_process import PATIENCE, Studio, eventually, migrated, running
 from tests.standins.feeds import FeedStandIn
 
 SEED = int(os.environ.get("SEED", "20261121"))
@@ -34,7 +34,7 @@ def count(studio: Studio, session: str) -> int:
 def test_whatever_is_killed_every_story_is_told_once_in_its_own_session(tmp_path: Path) -> None:
     chance = random.Random(SEED)
     print(f"seed {SEED}")
-    with FeedStandIn() as feeds, running(tmp_path / "var") as studio:
+    with FeedStandIn() as feeds, running(migrated(tmp_path / "var")) as studio:
         sessions = [
             studio.create(
                 f"Chaos {number}",

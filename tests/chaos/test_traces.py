@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.endtoend.studio_process import Studio, running
+from tests.endtoend.studio_process import Studio, migrated, running
 from tests.process_killer import WORKERS, Killer
 from tests.standins.anthropic import AnthropicStandIn
 from tests.standins.feeds import FeedStandIn
@@ -32,8 +32,8 @@ def test_after_any_death_of_workers_the_way_of_every_story_is_intact(tmp_path: P
         FeedStandIn() as feeds,
         AnthropicStandIn() as api,
         running(
-            tmp_path / "var", ANTHROPIC_API_KEY="sk-test-0123456789", ANTHROPIC_BASE_URL=api.url,
-            SMNB_HOST_SLOTS="4",
+            migrated(tmp_path / "var"), ANTHROPIC_API_KEY="sk-test-0123456789",
+            ANTHROPIC_BASE_URL=api.url, SMNB_HOST_SLOTS="4",
         ) as studio,
     ):  # fmt: skip
         api.mode = "compose"

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.endtoend.running import Studio, running
+from tests.endtoend.running import Studio, migrated, running
 from tests.standins.anthropic import AnthropicStandIn
 from tests.standins.anthropic_compose import composed
 from tests.standins.reddit import RedditStandIn, post
@@ -28,7 +28,7 @@ def reddit() -> Iterator[RedditStandIn]:
 @pytest.fixture(scope="session")
 def studio(reddit: RedditStandIn, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
     """A studio without a key; its data is audited after the last test."""
-    data = tmp_path_factory.mktemp("studio") / "var"
+    data = migrated(tmp_path_factory.mktemp("studio") / "var")
     with running(data, REDDIT_URL=reddit.url, REDDIT_OAUTH_URL=reddit.url) as found:
         yield found
         assert found.log.exists()
@@ -46,7 +46,7 @@ def newsroom(
     anthropic: AnthropicStandIn, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Studio]:
     """A studio with a key; its data is audited after the last test."""
-    data = tmp_path_factory.mktemp("newsroom") / "var"
+    data = migrated(tmp_path_factory.mktemp("newsroom") / "var")
     with running(data, ANTHROPIC_API_KEY=KEY, ANTHROPIC_BASE_URL=anthropic.url) as found:
         yield found
         found.audit()

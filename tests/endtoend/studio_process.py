@@ -36,11 +36,13 @@ def free_port() -> int:
 
 def eventually(what: str, condition: Callable[[], Any], patience: float = PATIENCE) -> Any:
     """Wait until ``condition`` gives something true, and return it; fails with ``what``."""
-    deadline = time.monotonic() + patience
+    deadline, pause = time.monotonic() + patience, 0.05
     while time.monotonic() < deadline:
         if found := condition():
             return found
-        time.sleep(0.1)
+        time.sleep(pause)
+        # Each look costs processor time that what is waited for needs on a busy machine.
+        pause = min(1.5 * pause, 0.5)
     raise AssertionError(f"not within {patience:g} s: {what}")
 
 
@@ -182,14 +184,14 @@ def environment(data: Path, port: int, **more: str) -> dict[str, str]:
     }  # fmt: skip
 
 
-def start(data: Path, *, migrated: bool = True, **more: str) -> Studio:
-    """Start a studio and wait until it answers; its log is a file beside its data folder.
+def migrated(data: Path) -> Path:
+    """The data folder, with a copy of a migrated database in it."""
+    copy_migrated_sqlite(data / "smnb.sqlite3")
+    return data
 
-    A new data folder gets a copy of a migrated database unless ``migrated`` is False.
-    """
-    database = data / "smnb.sqlite3"
-    if migrated and not database.exists():
-        copy_migrated_sqlite(database)
+
+def start(data: Path, **more: str) -> Studio:
+    """Start a studio and wait until it answers; its log is a file beside its data folder."""
     port = int(more.get("PORT") or free_port())
     env = environment(data, port, **more)
     log = data.parent / f"studio-{uuid4().hex[:6]}.log"
@@ -216,9 +218,9 @@ def _ready(studio: Studio) -> bool:
 
 
 @contextmanager
-def running(data: Path, *, migrated: bool = True, **more: str) -> Iterator[Studio]:
+def running(data: Path, **more: str) -> Iterator[Studio]:
     """A studio that is stopped at the end."""
-    studio = start(data, migrated=migrated, **more)
+    studio = start(data, **more)
     try:
         yield studio
     finally:

@@ -43,7 +43,7 @@ class Start:
 def starts(tmp_path_factory: pytest.TempPathFactory) -> list[Start]:
     """A studio that is started in an empty folder, stopped, started, killed and started again."""
     data = tmp_path_factory.mktemp("restart") / "var"
-    with running(data, migrated=False, SMNB_DEMO="1", SMNB_POLL_SECONDS="30") as studio:
+    with running(data, SMNB_DEMO="1", SMNB_POLL_SECONDS="30") as studio:
         [demo] = studio.get("/sessions")["items"]
         studio.wait_stories(demo["id"], 1)
         session = studio.create("Overnight", RECORDING, pace=6000, model="extractive")

@@ -20,6 +20,7 @@ from sessions_app.models import Session, SessionEvent
 from smnb.asgi import application
 from tests.broadcast.test_queries import press
 from tests.conftest import run_due_steps
+from tests.sessions_app.test_hub import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -169,8 +170,7 @@ async def test_who_leaves_leaves_nothing_behind(recorded: Session) -> None:
         await socket.send_to(text_data='{"after": 0}')
         await socket.receive_from(timeout=PATIENCE)
         assert "replay" in {task.get_name() for task in asyncio.all_tasks()}
-    await asyncio.sleep(0.1)
-    assert "replay" not in {task.get_name() for task in asyncio.all_tasks()}
+    await until(lambda: "replay" not in {task.get_name() for task in asyncio.all_tasks()})
 
 
 async def test_what_is_not_understood_ends_it(recorded: Session) -> None:
