@@ -177,8 +177,8 @@ def since(session_id: UUID, audience: str, format_: str, seq: int) -> tuple[list
 def streams(session_id: UUID, format_: str) -> list[str]:
     """The ephemeral frames with the text so far of streams under way, for the owner's page."""
     found = checkpoints.frames(session_id)
-    made = (render.ephemeral(session_id, type_, data) for type_, data in found)
-    return [render.text_of(frame, recorder.OWNER, format_) for frame in made]
+    made = (ephemeral(session_id, type_, data) for type_, data in found)
+    return [text_of(frame, recorder.OWNER, format_) for frame in made]
 
 
 def _last(rows: QuerySet[SessionEvent], low: int) -> int:

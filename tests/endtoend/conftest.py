@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.endtoend.running import Studio, migrated, running
+from tests.endtoend.studio_process import Studio, migrated, running
 from tests.standins.anthropic import AnthropicStandIn
 from tests.standins.anthropic_compose import composed
 from tests.standins.reddit import RedditStandIn, post

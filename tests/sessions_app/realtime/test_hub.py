@@ -131,7 +131,7 @@ async def test_a_result_that_comes_while_a_viewer_catches_up_is_sent_after_the_t
             await until(lambda: running_hub.rooms[session.pk].last == result)
         return found
 
-    monkeypatch.setattr(news, "streams", streams)
+    monkeypatch.setattr(frames, "streams", streams)
     await running_hub.catch_up(viewer, running_hub.rooms[session.pk].last)
     await until(lambda: len(listener.frames) == 2)
     assert [frame["type"] for frame in listener.frames] == ["chat.delta", "session.changed"]
