@@ -20,7 +20,7 @@ from sessions_app.models import Session, SessionEvent
 from smnb.asgi import application
 from tests.broadcast.test_queries import press
 from tests.conftest import run_due_steps
-from tests.sessions_app.test_hub import until
+from tests.sessions_app.realtime.test_hub import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

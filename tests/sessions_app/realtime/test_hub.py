@@ -121,7 +121,7 @@ async def test_a_result_that_comes_while_a_viewer_catches_up_is_sent_after_the_t
 ) -> None:
     listener, read = Listener(), frames.streams
     await running_hub.join(viewer := viewer_of(session, listener))
-    await sync_to_async(checkpoints.keep)(session.pk, "chat.delta", {"text": "One"})
+    await sync_to_async(checkpoints.save)(session.pk, "chat.delta", {"text": "One"})
 
     async def streams(*asked: Any) -> list[str]:
         found: list[str] = await read(*asked)
