@@ -1,1 +1,1 @@
-"""The writers' room: agents that read each other write a text together, one turn at a time."""
+"""The writers' room: several agents write a text together, one turn at a time."""

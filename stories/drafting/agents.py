@@ -1,7 +1,7 @@
-"""What the agents of the room hand over to each other, and what each of them is given.
+"""Types of the writers' room: the hand-overs between agents, and the task each agent is given.
 
-Hand-overs are typed: a model answers to the schema of its type, and what it says is never looked for
-in prose. What an agent is given is built from what was handed over before, and nothing else.
+Hand-overs are typed: a model answers with JSON that follows the schema of the type, so no answer is
+ever parsed out of prose. A task is built from earlier hand-overs and the session's material only.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Protocol, TypeVar
+from typing import Annotated, Literal, Protocol, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
@@ -32,8 +32,9 @@ _MARKS = re.compile(r"\*{1,3}|`+|~~|^[ \t]*(?:#{1,6}\s+|>+\s*)", re.MULTILINE)
 
 
 def plain(text: str, limit: int) -> str:
-    """Prose of at most ``limit`` characters: without Markdown, web addresses and our own tags."""
+    """Returns prose of at most ``limit`` characters, without Markdown, web addresses or prompt tags."""
     bare = _MARKS.sub("", _ADDRESS.sub("", _TAG.sub("", text[: limit * 4])))
+    # Again: removing marks and control characters can join the halves of a tag.
     return _TAG.sub("", clean_text(bare, limit))
 
 
@@ -50,24 +51,24 @@ Line = Annotated[str, AfterValidator(_line(300))]
 Passage = Annotated[str, AfterValidator(_line(420))]
 Prose = Annotated[str, AfterValidator(lambda text: plain(text, MOST_TEXT))]
 Decision = Literal["approve", "changes"]
-Matter = Literal["facts", "length", "repetition", "citation", "style", "structure"]
+RemarkTopic = Literal["facts", "length", "repetition", "citation", "style", "structure"]
 
 
 class Handover(BaseModel):
-    """Base of what one agent hands over to the next."""
+    """Base class of hand-overs: the result of one turn, which the next agent works from."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
 
 class Finding(Handover):
-    """A fact in the words of the material; ``sources`` are references such as "p12" or "s7"."""
+    """A fact taken from the material; ``sources`` are references such as "p12" or "s7"."""
 
     text: Passage
     sources: Annotated[list[str], AfterValidator(_first(6))]
 
 
-class Cited(Handover):
-    """A source as it is named in a text."""
+class CitedSource(Handover):
+    """A source as a text names it."""
 
     ref: str
     kind: Literal["post", "story"]
@@ -77,28 +78,30 @@ class Cited(Handover):
 
 
 class Research(Handover):
-    """What the researcher found; ``gaps`` are keywords of which the material says nothing."""
+    """The researcher's hand-over; ``gaps`` are keywords that the material does not mention."""
 
     angle: Line
     findings: Annotated[list[Finding], AfterValidator(_first(MOST_FINDINGS))]
     gaps: Annotated[list[Line], AfterValidator(_first(8))] = []
-    sources: list[Cited] = []
+    sources: list[CitedSource] = []
 
 
 class Section(Handover):
-    """A part of the text; ``findings`` count from 1, in the order in which they are told."""
+    """A section of the outline; ``findings`` are numbers counted from 1, in the order of the text."""
 
     heading: Title
     findings: Annotated[list[int], AfterValidator(_first(MOST_FINDINGS))]
 
 
 class Outline(Handover):
+    """The plan of the text."""
+
     title: Title
     sections: Annotated[list[Section], AfterValidator(_first(MOST_SECTIONS))]
 
 
 class Text(Handover):
-    """A whole version; ``reason`` says what is new in it, ``cites`` on what it rests."""
+    """A whole version; ``reason`` is what changed in it, ``cites`` are the references it rests on."""
 
     text: Prose
     title: Title
@@ -107,22 +110,22 @@ class Text(Handover):
 
 
 class Remark(Handover):
-    """One thing that should change; ``where`` quotes the place, or is empty for the whole."""
+    """A requested change; ``where`` quotes the place, or is empty when it is about the whole text."""
 
-    about: Matter
+    about: RemarkTopic
     where: Line
     wish: Line
 
 
 class Review(Handover):
-    """What the reader says of an outline or a text."""
+    """The reader's judgement of an outline or a text."""
 
     decision: Decision
     remarks: Annotated[list[Remark], AfterValidator(_first(MOST_REMARKS))]
 
 
 class Verdict(Handover):
-    """What the expert decides; a ``text`` that is not empty is a new version of its own."""
+    """The expert's decision; a ``text`` that is not empty becomes a new version."""
 
     text: Prose
     title: Title
@@ -131,7 +134,7 @@ class Verdict(Handover):
     remarks: Annotated[list[Remark], AfterValidator(_first(MOST_REMARKS))]
 
 
-SHAPES: dict[str, type[Handover]] = {
+HANDOVER_TYPES: dict[str, type[Handover]] = {
     Kind.RESEARCH: Research,
     Kind.OUTLINE: Outline,
     Kind.TEXT: Text,
@@ -141,14 +144,14 @@ SHAPES: dict[str, type[Handover]] = {
 
 
 class BadHandover(Retry):
-    """An agent's answer is not of its type, or holds nothing that could be used."""
+    """An agent's answer does not follow its type, or has no usable content."""
 
     code = "bad_handover"
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What the owner ordered; ``words`` is the length, ``wishes`` came on the way, in order."""
+    """What the owner ordered; ``words`` is the length, ``wishes`` were added later, oldest first."""
 
     keywords: tuple[str, ...]
     words: int
@@ -159,7 +162,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A post or a story of the session, by its reference; ``credit`` is how its source is named."""
+    """A post or story of the session as material; ``credit`` is how the text names its source."""
 
     ref: str
     id: int
@@ -174,10 +177,10 @@ class Item:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """One turn: who is to do what, and all that it may know.
+    """One turn of an agent: its role, the kind of hand-over, and all that it may know.
 
-    ``text`` is the latest version, ``by_hand`` what people wrote themselves. An agent that
-    ``settles`` has to decide: nobody is asked after it.
+    ``text`` is the latest version, ``by_hand`` are versions that people wrote. When ``settles`` is
+    set, the agent must decide, because its turn is the last one.
     """
 
     role: str
@@ -194,19 +197,23 @@ class Task:
     settles: bool = False
 
     @property
-    def found(self) -> Research:
-        """The research; every agent but the researcher has it."""
-        return self.research or Research(angle="", findings=[])
+    def findings(self) -> list[Finding]:
+        return self.research.findings if self.research else []
+
+    @property
+    def sources(self) -> list[CitedSource]:
+        return self.research.sources if self.research else []
 
 
 OnText = Callable[[str], None]
-"""Called with the text so far, as often as it grows; StaleClaim stops the agent."""
+"""Called with the text so far each time it grows; StaleClaim stops the agent."""
 
 
 class Agent(Protocol):
-    """Takes one turn. Raises Retry, WaitUntil or NeedsHuman, and lets StaleClaim pass.
+    """Takes one turn. Raises Retry, WaitUntil or NeedsHuman, and does not catch StaleClaim.
 
-    ``model`` is the name under which an offline agent joins the chain; "" where a ledger does it.
+    ``model`` is the name that an offline agent has in the AI chain. It is "" for an agent that asks
+    a model, whose calls the ledger adds to the chain.
     """
 
     model: str
@@ -214,21 +221,21 @@ class Agent(Protocol):
     def take(self, task: Task, on_text: OnText) -> Handover: ...
 
 
-def read(kind: str, payload: Any) -> Handover:
-    """A hand-over from its stored payload."""
-    return SHAPES[kind].model_validate(payload)
+def parse_handover(kind: str, payload: object) -> Handover:
+    """Returns the hand-over of a stored payload."""
+    return HANDOVER_TYPES[kind].model_validate(payload)
 
 
-def known(refs: Sequence[str], sources: Sequence[Item] | Sequence[Cited]) -> list[str]:
-    """Those of ``refs`` that name one of the sources, once each."""
-    named = {each.ref for each in sources}
-    return list(dict.fromkeys(ref for ref in refs if ref in named))
+def existing_refs(refs: Sequence[str], sources: Sequence[Item | CitedSource]) -> list[str]:
+    """Returns those of ``refs`` that name one of the sources, without repetition."""
+    existing = {source.ref for source in sources}
+    return list(dict.fromkeys(ref for ref in refs if ref in existing))
 
 
-def cited(items: Sequence[Item], refs: Sequence[str]) -> list[Cited]:
-    """The items that ``refs`` name, as they are named in a text."""
+def cite(items: Sequence[Item], refs: Sequence[str]) -> list[CitedSource]:
+    """Returns the items that ``refs`` name, as sources that a text can cite."""
     return [
-        Cited(ref=each.ref, kind=each.kind, id=each.id, title=each.title, credit=each.credit)
-        for each in items
-        if each.ref in refs
+        CitedSource(ref=item.ref, kind=item.kind, id=item.id, title=item.title, credit=item.credit)
+        for item in items
+        if item.ref in refs
     ]

@@ -1,12 +1,9 @@
-"""What a person does with a draft: starts, stops, resumes and advises it.
-
-Drafts that nobody touched for long expire; by its id each can be resumed.
-"""
+"""Commands on drafts: start, stop, resume and advise. Also expires drafts that are idle for long."""
 
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import structlog
 from django.conf import settings
@@ -17,7 +14,7 @@ from pydantic import Field, StringConstraints
 
 from sessions_app import commands, rate_limits, sessions, workspace
 from sessions_app.background import steps, sweeper
-from sessions_app.commands import Call, Payload
+from sessions_app.commands import Call, Command, Payload
 from sessions_app.errors import Conflict, Invalid
 from sessions_app.models import Session
 from stories.drafting import boards, drafts
@@ -28,26 +25,22 @@ from stories.text import clean_line, clean_text
 
 log = structlog.get_logger(__name__)
 
-
 State = Draft.State
 
-
 MOST_KEYWORDS = 8
-
 STANDARD_WORDS = 400
-
 LONGEST_WISH = 500
+IDLE = "idle"
+EXPIRE_AT_ONCE = 50  # drafts that one round of the sweeper expires
 
-_STOPPED = "Stopped by hand. Press Resume to go on from here."
-
+_STOPPED = "Stopped by hand. Press Resume to continue from here."
 
 Keyword = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=80)]
-
 StyleName = Literal["report", "feature", "explainer", "comment"]
 
 
 class NewDraft(Payload):
-    """What is to be written; without a language it is the session's."""
+    """The order of a new draft; ``language`` defaults to the session's."""
 
     keywords: list[Keyword] = Field(min_length=1, max_length=MOST_KEYWORDS)
     words: int = Field(STANDARD_WORDS, ge=50, le=3000)
@@ -56,132 +49,130 @@ class NewDraft(Payload):
 
 
 class DraftId(Payload):
+    """The draft that a command is about."""
+
     draft: int
 
 
 class Advice(Payload):
-    """A wish for what is written from here on."""
+    """A wish for the turns to come."""
 
     draft: int
     text: str = Field(min_length=1, max_length=LONGEST_WISH)
 
 
 def start(call: Call) -> Draft:
-    """Start a draft about some keywords; those on a board move to the board Research."""
-    session, wanted = call.target, call.payload
-    keywords = _keywords(wanted.keywords)
+    """Starts a draft about some keywords; keywords on a board move to the board Research."""
+    session, order = call.target, call.payload
+    by_folded = {
+        text.casefold(): text for text in (clean_line(word, 80) for word in order.keywords)
+    }
+    if not all(any(char.isalnum() for char in text) for text in by_folded):
+        raise Invalid("keywords: each needs a letter or a number.")
     with transaction.atomic():
-        _room_for_one(session)
+        _require_room(session)
         draft = Draft.objects.create(
-            session=session, author=call.actor, keywords=keywords, words=wanted.words,
-            style=wanted.style, language=wanted.language or session.language,
+            session=session,
+            author=call.actor,
+            keywords=list(by_folded.values()),
+            words=order.words,
+            style=order.style,
+            language=order.language or session.language,
             active_at=steps.now(),
-        )  # fmt: skip
+        )
         steps.enqueue(session, TURN, draft.pk)
-        for keyword in _on_boards(session, keywords):
-            boards.move(session, keyword, boards.Board.RESEARCH)
+        on_boards = BoardKeyword.objects.filter(session=session).values_list("pk", "text")
+        for keyword_id, text in on_boards[: boards.MOST]:
+            if text.casefold() in by_folded:
+                boards.move(session, keyword_id, boards.Board.RESEARCH)
         drafts.changed(draft)
     return draft
 
 
-def _keywords(said: list[str]) -> list[str]:
-    """Tidied, once each in any spelling; Invalid where one says nothing."""
-    tidy = {each.casefold(): each for each in (clean_line(text, 80) for text in said)}
-    if not all(any(char.isalnum() for char in each) for each in tidy):
-        raise Invalid("keywords: each needs a letter or a number.")
-    return list(tidy.values())
-
-
-def _on_boards(session: Session, keywords: list[str]) -> list[int]:
-    wanted = {each.casefold() for each in keywords}
-    kept = BoardKeyword.objects.filter(session=session).values_list("pk", "text")
-    return [pk for pk, text in kept[: boards.MOST] if text.casefold() in wanted]
-
-
-def _room_for_one(session: Session) -> None:
-    """Refuse one open draft too many; whoever comes at the same time is counted."""
-    if session.status == Session.Status.ARCHIVED:
-        raise Conflict("The session is archived. Restore it first.", state="archived")
-    sessions.hold(session)
-    most = settings.SMNB.limit_drafts
-    if rate_limits.reached(
-        Draft.objects.filter(session=session, state__in=Draft.OPEN).count(), most
-    ):
-        raise Conflict(f"This session has {most} open drafts. Finish or stop one first.")
-
-
 def stop(call: Call) -> Draft:
-    """Let the agents rest; what is written stays, and the turn under way is dropped."""
+    """Stops the agents of a draft; turns and versions stay, a turn in progress is dropped."""
+    rows = _rows(call).filter(state__in=Draft.OPEN).exclude(note_code=STOPPED)
     return _change(
-        call, _working(call), {"state": State.WAITING, "note": _STOPPED, "note_code": STOPPED},
-        "This draft does not run, so there is nothing to stop.",
-    )  # fmt: skip
-
-
-def _working(call: Call) -> QuerySet[Draft]:
-    return _mine(call).filter(state__in=Draft.OPEN).exclude(note_code=STOPPED)
-
-
-def _mine(call: Call) -> QuerySet[Draft]:
-    return Draft.objects.filter(session=call.target, pk=call.payload.draft)
+        call,
+        rows,
+        {"state": State.WAITING, "note": _STOPPED, "note_code": STOPPED},
+        "This draft is not running, so there is nothing to stop.",
+    )
 
 
 def resume(call: Call) -> Draft:
-    """Go on where a draft stopped, waits, failed or expired."""
-    session = call.target
-    resting = _mine(call).filter(state__in=(State.WAITING, State.FAILED, State.EXPIRED))
+    """Continues a draft that was stopped, waits, failed or expired."""
+    rows = _rows(call).filter(state__in=(State.WAITING, State.FAILED, State.EXPIRED))
     with transaction.atomic():
-        if drafts.find(session, call.payload.draft).state not in Draft.OPEN:
-            _room_for_one(session)
+        # A draft that is still open is counted already.
+        if drafts.find(call.target, call.payload.draft).state not in Draft.OPEN:
+            _require_room(call.target)
         return _change(
-            call, resting, {"state": State.RUNNING, "note": "", "note_code": ""},
+            call,
+            rows,
+            {"state": State.RUNNING, "note": "", "note_code": ""},
             "Only a draft that waits, failed or expired can be resumed.",
-        )  # fmt: skip
+        )
 
 
 def advise(call: Call) -> Draft:
-    """Tell the agents a wish; whoever's turn is next hears it."""
+    """Adds a wish, which all agents from the next turn on are given."""
     text = clean_text(call.payload.text, LONGEST_WISH).strip()
     if not text:
-        raise Invalid("text: say what you wish.")
+        raise Invalid("text must not be empty.")
     with transaction.atomic():
         draft = drafts.find(call.target, call.payload.draft)
-        held = _mine(call).select_for_update(no_key=True).get()
-        wish = {"text": text, "turn": held.turns}
+        # Locked, so that of two wishes added at once neither is lost.
+        locked = _rows(call).select_for_update(no_key=True).get()
+        wish = {"text": text, "turn": locked.turns}
         return _change(
-            call, _mine(call).filter(state__in=Draft.OPEN),
-            {"wishes": [*held.wishes, wish][-4 * MOST_WISHES :]},
-            f"This draft is {draft.state}, so nobody would hear it.",
-        )  # fmt: skip
+            call,
+            _rows(call).filter(state__in=Draft.OPEN),
+            {"wishes": [*locked.wishes, wish][-4 * MOST_WISHES :]},
+            f"This draft is {draft.state}, so no agent would read the wish.",
+        )
 
 
-def _change(call: Call, rows: QuerySet[Draft], changes: dict[str, Any], refusal: str) -> Draft:
-    """One conditional UPDATE with its event; Conflict with ``refusal`` when the draft moved on."""
+def _rows(call: Call) -> QuerySet[Draft]:
+    return Draft.objects.filter(session=call.target, pk=call.payload.draft)
+
+
+def _require_room(session: Session) -> None:
+    """Raises Conflict when the session is archived or has as many open drafts as it may have."""
+    if session.status == Session.Status.ARCHIVED:
+        raise Conflict("The session is archived. Restore it first.", state="archived")
+    # The lock makes requests that come at the same time count each other's draft.
+    sessions.hold(session)
+    most = settings.SMNB.limit_drafts
+    open_drafts = Draft.objects.filter(session=session, state__in=Draft.OPEN).count()
+    if rate_limits.reached(open_drafts, most):
+        raise Conflict(f"This session has {most} open drafts. Finish or stop one first.")
+
+
+def _change(call: Call, rows: QuerySet[Draft], changes: dict[str, object], refusal: str) -> Draft:
+    """Updates the draft if it is still among ``rows``, else raises Conflict with ``refusal``."""
     with transaction.atomic():
         changed = rows.update(**changes, active_at=Now())
         draft = drafts.find(call.target, call.payload.draft)
         if not changed:
             raise Conflict(refusal, state=draft.state)
         if changes.get("state") == State.RUNNING:
+            # A draft that waits has a step already, due later: bring it forward.
             steps.enqueue(draft.session, TURN, draft.pk)
             steps.run_now(draft.session, TURN, draft.pk)
         drafts.changed(draft)
     return draft
 
 
-IDLE = "idle"
-
-CHUNK = 50
-
-
 def expire(_up: float) -> None:
-    """A round of the sweeper: only open drafts expire, so a finished text is never touched."""
+    """Expires open drafts without activity, in each round of the sweeper."""
     minutes = workspace.current().draft_idle_minutes
-    for draft in _idle(minutes).select_related("session")[:CHUNK]:
+    note = f"No activity for {minutes} minutes. Press Resume to continue from here."
+    for draft in _idle(minutes).select_related("session")[:EXPIRE_AT_ONCE]:
         with sweeper.session_scope(draft.session), transaction.atomic():
-            note = f"Nothing happened for {minutes} minutes. Press Resume to go on from here."
-            mine = _idle(minutes).filter(pk=draft.pk)
-            if mine.update(state=Draft.State.EXPIRED, note=note, note_code=IDLE):
+            # The draft may have become active or finished since the query.
+            rows = _idle(minutes).filter(pk=draft.pk)
+            if rows.update(state=State.EXPIRED, note=note, note_code=IDLE):
                 drafts.changed(drafts.find(draft.session, draft.pk))
                 log.info("draft_expired", draft=draft.pk)
 
@@ -191,12 +182,17 @@ def _idle(minutes: int) -> QuerySet[Draft]:
     return sessions.others(idle)
 
 
+START = Command("draft.start", NewDraft, start, "Starts a draft about some keywords.")
+STOP = Command("draft.stop", DraftId, stop, "Stops the agents of a draft.")
+RESUME = Command(
+    "draft.resume", DraftId, resume, "Continues a draft that waits, failed or expired."
+)
+ADVISE = Command("draft.advise", Advice, advise, "Adds a wish for the agents of a draft.")
+
+
 def register() -> None:
-    for name, payload, function, meaning in (
-        ("draft.start", NewDraft, start, "Have the writers' room write about some keywords."),
-        ("draft.stop", DraftId, stop, "Let the agents of a draft rest."),
-        ("draft.resume", DraftId, resume, "Go on with a draft that waits, failed or expired."),
-        ("draft.advise", Advice, advise, "Tell the agents of a draft a wish."),
-    ):
-        commands.register(name, payload, function, meaning)
+    commands.register(START)
+    commands.register(STOP)
+    commands.register(RESUME)
+    commands.register(ADVISE)
     sweeper.register(expire)

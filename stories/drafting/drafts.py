@@ -1,16 +1,15 @@
-"""Drafts: how they stand, as pages, frames and the API show them.
-
-What the agents said to each other, as pages, frames and the API show it.
-"""
+"""Drafts and their turns: finding them, and how pages, events and the API show them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated
 
 from django.contrib.auth.models import User
 from django.db.models import BooleanField, Count, F, Q, QuerySet, Sum
 from django.db.models.expressions import RawSQL
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from sessions_app.errors import NotFound
 from sessions_app.events import recorder
@@ -18,92 +17,204 @@ from sessions_app.models import Session
 from stories.drafting.agents import Handover, Outline, Remark, Research, Review, Text, Verdict
 from stories.models import Draft, DraftMessage, DraftVersion, TokenUsage
 
-CHANGED = recorder.declare("draft.changed", "A draft was started, went on, waits or ended.")
-
-PROGRESS = recorder.declare(
-    "draft.progress", "A draft came to a third or to two thirds of its way."
-)
-
-
 State, Phase = Draft.State, Draft.Phase
 
-# Spelt out, because SQLite uses a partial index only where it sees the condition of the index.
+# Spelled out, because SQLite uses a partial index only where it sees the condition of the index.
 OPEN = RawSQL("stories_draft.state IN ('running', 'waiting')", [], BooleanField())
-
 
 MILESTONES = (33, 67)
 
-# How far a draft is, in per cent, when a phase begins.
+# Progress of a draft, in per cent, at the beginning of each phase.
 BEGINS = {
-    Phase.RESEARCH: 0, Phase.OUTLINE: 15, Phase.WRITING: MILESTONES[0], Phase.REVIEW: 50,
-    Phase.FINAL: MILESTONES[1], Phase.DONE: 100,
-}  # fmt: skip
+    Phase.RESEARCH: 0,
+    Phase.OUTLINE: 15,
+    Phase.WRITING: MILESTONES[0],
+    Phase.REVIEW: 50,
+    Phase.FINAL: MILESTONES[1],
+    Phase.DONE: 100,
+}
 
-Spent = dict[str, Any]
 
-NOTHING: Spent = {
-    "input_tokens": 0, "output_tokens": 0, "lower": 0, "upper": 0, "unpriced": 0,
-}  # fmt: skip
+class DraftWish(TypedDict):
+    text: Annotated[str, Field(description="The wish in the owner's words.")]
+    turn: Annotated[int, Field(description="Number of the turn after which it was added.")]
+
+
+class DraftCost(TypedDict):
+    lower: Annotated[int, Field(description="Certain cost, in 10⁻¹² USD.")]
+    upper: Annotated[int, Field(description="Cost including uncertain calls, in 10⁻¹² USD.")]
+    unpriced: Annotated[int, Field(description="Number of calls without a known price.")]
+
+
+class DraftTokens(TypedDict):
+    input: Annotated[int, Field(description="Input tokens of all calls.")]
+    output: Annotated[int, Field(description="Output tokens of all calls.")]
+
+
+class DraftPayload(TypedDict):
+    """A draft as pages, events and the API show it to its owner."""
+
+    id: Annotated[int, Field(description="Id of the draft.")]
+    session: Annotated[str, Field(description="Id of its session.")]
+    state: Annotated[str, Field(description="running, waiting, finished, failed or expired.")]
+    phase: Annotated[str, Field(description="research, outline, writing, review, final or done.")]
+    progress: Annotated[int, Field(description="Progress in per cent.")]
+    title: Annotated[str, Field(description='Title of the latest version, "" without one.')]
+    name: Annotated[str, Field(description="The title, or else the keywords.")]
+    keywords: Annotated[list[str], Field(description="Keywords it is about.")]
+    words: Annotated[int, Field(description="Ordered length in words.")]
+    written: Annotated[int, Field(description="Length of the latest version in words.")]
+    style: Annotated[str, Field(description="report, feature, explainer or comment.")]
+    language: Annotated[str, Field(description="Language tag (BCP 47) of the text.")]
+    wishes: Annotated[list[DraftWish], Field(description="The owner's wishes, oldest first.")]
+    turns: Annotated[int, Field(description="Number of turns taken.")]
+    version: Annotated[int, Field(description="Number of the latest version, 0 without one.")]
+    note: Annotated[str, Field(description='Why it waits or failed, "" otherwise.')]
+    note_code: Annotated[str, Field(description='Code of the note, "" without one.')]
+    active_at: Annotated[str, Field(description="Last activity of an agent or person (ISO 8601).")]
+    created_at: Annotated[str, Field(description="Time of its creation (ISO 8601).")]
+    finished_at: Annotated[
+        str | None, Field(description="Time it was finished (ISO 8601), or null.")
+    ]
+    cost: Annotated[DraftCost, Field(description="Cost of the agents' model calls.")]
+    tokens: Annotated[DraftTokens, Field(description="Tokens of the agents' model calls.")]
+    story_id: Annotated[int | None, Field(description="Id of the story made of it, or null.")]
+
+
+class DraftMessagePayload(TypedDict):
+    """A turn of a draft: the hand-over of one agent."""
+
+    id: Annotated[int, Field(description="Id of the turn.")]
+    draft: Annotated[int, Field(description="Id of the draft.")]
+    turn: Annotated[int, Field(description="Number of the turn within the draft, from 1.")]
+    role: Annotated[str, Field(description="researcher, writer, reader or expert.")]
+    after: Annotated[str, Field(description='Role of the turn before, "" for the first turn.')]
+    kind: Annotated[str, Field(description="research, outline, text, review or verdict.")]
+    payload: Annotated[
+        Mapping[str, object],
+        Field(description="The hand-over; its fields depend on kind. A text is in its version."),
+    ]
+    text: Annotated[str, Field(description="The hand-over as plain text.")]
+    at: Annotated[str, Field(description="Time it was stored (ISO 8601).")]
+
+
+class DraftChecks(TypedDict):
+    phase: Annotated[str, Field(description="Phase of the draft.")]
+    turns: Annotated[int, Field(description="Number of turns taken.")]
+    words: Annotated[int, Field(description="Length of the latest version in words.")]
+    wanted: Annotated[int, Field(description="Ordered length in words.")]
+    left: Annotated[
+        int | None,
+        Field(description="Rest of the session's budget, in 10⁻¹² USD; null without a budget."),
+    ]
+
+
+class DraftEvent(TypedDict):
+    draft: Annotated[DraftPayload, Field(description="The draft after the change.")]
+
+
+class DraftMessageEvent(TypedDict):
+    message: Annotated[DraftMessagePayload, Field(description="The turn that was stored.")]
+
+
+class DraftMilestoneEvent(TypedDict):
+    draft: Annotated[DraftPayload, Field(description="The draft after the turn.")]
+    milestone: Annotated[int, Field(description="The progress that was passed, in per cent.")]
+    checks: Annotated[DraftChecks, Field(description="Figures for the owner to decide on.")]
+
+
+CHANGED = recorder.declare(
+    "draft.changed", "A draft was started, resumed, changed, paused or ended.", DraftEvent
+)
+PROGRESS = recorder.declare(
+    "draft.progress", "A draft passed a third or two thirds of its progress.", DraftMilestoneEvent
+)
+ADDED = recorder.declare(
+    "draft.message", "An agent of the writers' room handed over its result.", DraftMessageEvent
+)
+
+
+class Spent(TypedDict):
+    """The usage of a draft's model calls; money in 10⁻¹² USD."""
+
+    input_tokens: int
+    output_tokens: int
+    lower: int
+    upper: int
+    unpriced: int
+
+
+NOTHING = Spent(input_tokens=0, output_tokens=0, lower=0, upper=0, unpriced=0)
 
 
 def of_session(session: Session) -> QuerySet[Draft]:
-    """The session's drafts, newest first."""
+    """Returns the session's drafts, newest first."""
     return Draft.objects.filter(session=session).select_related("story").order_by("-id")
 
 
 def find(session: Session, draft_id: int) -> Draft:
-    """A draft of the session, or NotFound."""
-    found = of_session(session).select_related("session").filter(pk=draft_id).first()
-    if found is None:
+    """Returns a draft of the session, or raises NotFound."""
+    draft = of_session(session).select_related("session").filter(pk=draft_id).first()
+    if draft is None:
         raise NotFound("This session has no such draft.")
-    return found
+    return draft
 
 
 def get(user: User, draft_id: int) -> Draft:
-    """A draft of one of this person's sessions, or NotFound; whatever became of it."""
-    mine = Draft.objects.filter(session__in=Session.objects.for_user(user))
-    found = mine.select_related("session", "story").filter(pk=draft_id).first()
-    if found is None:
+    """Returns a draft of one of the user's sessions in any state, or raises NotFound."""
+    rows = Draft.objects.filter(session__in=Session.objects.for_user(user))
+    draft = rows.select_related("session", "story").filter(pk=draft_id).first()
+    if draft is None:
         raise NotFound("There is no such draft.")
-    return found
+    return draft
 
 
 def progress(draft: Draft) -> int:
-    """How far it is, in per cent."""
-    begun = BEGINS[Phase(draft.phase)]
+    """Returns the progress in per cent."""
+    begins = BEGINS[Phase(draft.phase)]
     if draft.phase == Phase.REVIEW:
-        return begun + min(draft.version - 1, 3) * 5
-    return begun
+        return begins + min(draft.version - 1, 3) * 5
+    return begins
 
 
 def spent_on(drafts: Iterable[Draft]) -> dict[int, Spent]:
-    """What the agents' calls cost so far, by draft: tokens, and money in 10⁻¹² USD."""
-    rows = TokenUsage.objects.filter(draft__in=[each.pk for each in drafts])
-    sums = rows.exclude(state__in=TokenUsage.OPEN).values("draft").annotate(
-        input_tokens=Sum("input_tokens"), output_tokens=Sum("output_tokens"),
-        lower=Sum("cost_lower"), upper=Sum("cost_upper"),
-        unpriced=Count("pk", filter=Q(unpriced=True)),
-    )  # fmt: skip
-    found = sums.values_list("draft", *NOTHING)
-    return {key: dict(zip(NOTHING, figures, strict=True)) for key, *figures in found}
+    """Returns the usage of the agents' model calls by draft id; drafts without calls are left out."""
+    rows = TokenUsage.objects.filter(draft__in=[draft.pk for draft in drafts])
+    sums = (
+        rows.exclude(state__in=TokenUsage.OPEN)
+        .values("draft")
+        .annotate(
+            Sum("input_tokens"),
+            Sum("output_tokens"),
+            Sum("cost_lower"),
+            Sum("cost_upper"),
+            without_price=Count("pk", filter=Q(unpriced=True)),
+        )
+    )
+    return {
+        row["draft"]: Spent(
+            input_tokens=row["input_tokens__sum"],
+            output_tokens=row["output_tokens__sum"],
+            lower=row["cost_lower__sum"],
+            upper=row["cost_upper__sum"],
+            unpriced=row["without_price"],
+        )
+        for row in sums
+    }
 
 
-def written_of(drafts: Iterable[Draft]) -> dict[int, int]:
-    """How many words the latest version of each draft has; none where there is no version."""
-    rows = DraftVersion.objects.filter(draft__in=[each.pk for each in drafts])
+def words_of_latest(drafts: Iterable[Draft]) -> dict[int, int]:
+    """Returns the length of each draft's latest version; drafts without a version are left out."""
+    rows = DraftVersion.objects.filter(draft__in=[draft.pk for draft in drafts])
     return dict(rows.filter(number=F("draft__version")).values_list("draft", "word_count"))
 
 
-def payload(draft: Draft, spent: Spent | None = None, written: int | None = None) -> dict[str, Any]:
-    """A draft for its owner; ``progress`` in per cent, money in 10⁻¹² USD, moments ISO 8601.
-
-    ``words`` were ordered, ``written`` has the latest version. ``wishes`` are ``{text, turn}``: said
-    after that turn. ``unpriced`` counts calls without a known price.
-    """
+def payload(draft: Draft, spent: Spent | None = None, written: int | None = None) -> DraftPayload:
+    """Returns a draft for its owner; looks up ``spent`` and ``written`` unless they are given."""
     if spent is None:
         spent = spent_on([draft]).get(draft.pk, NOTHING)
     if written is None:
-        written = written_of([draft]).get(draft.pk, 0)
+        written = words_of_latest([draft]).get(draft.pk, 0)
     return {
         "id": draft.pk,
         "session": str(draft.session_id),
@@ -125,41 +236,41 @@ def payload(draft: Draft, spent: Spent | None = None, written: int | None = None
         "active_at": recorder.timestamp(draft.active_at),
         "created_at": recorder.timestamp(draft.created_at),
         "finished_at": recorder.timestamp(draft.finished_at),
-        "cost": {name: spent[name] for name in ("lower", "upper", "unpriced")},
+        "cost": {
+            "lower": spent["lower"],
+            "upper": spent["upper"],
+            "unpriced": spent["unpriced"],
+        },
         "tokens": {"input": spent["input_tokens"], "output": spent["output_tokens"]},
         "story_id": draft.story.pk if hasattr(draft, "story") else None,
     }
 
 
-def payloads(found: Sequence[Draft]) -> list[dict[str, Any]]:
-    """These drafts with what they cost and how long they are, in two queries."""
-    spent, written = spent_on(found), written_of(found)
-    return [payload(each, spent.get(each.pk, NOTHING), written.get(each.pk, 0)) for each in found]
+def payloads(drafts: Sequence[Draft]) -> list[DraftPayload]:
+    """Returns the drafts with their usage and length, in two queries."""
+    spent, written = spent_on(drafts), words_of_latest(drafts)
+    return [
+        payload(draft, spent.get(draft.pk, NOTHING), written.get(draft.pk, 0)) for draft in drafts
+    ]
 
 
-def listed(session: Session, most: int = 50) -> list[dict[str, Any]]:
-    """The newest drafts with what they cost and how long they are, in three queries."""
+def listed(session: Session, most: int = 50) -> list[DraftPayload]:
+    """Returns the newest drafts with their usage and length, in three queries."""
     return payloads(list(of_session(session)[:most]))
 
 
 def changed(draft: Draft) -> None:
-    """Record how the draft stands now; last in the transaction that changed it."""
+    """Records the new state of the draft; call it last in the transaction that changed it."""
     recorder.record(draft.session, CHANGED, {"draft": payload(draft)})
 
 
-ADDED = recorder.declare("draft.message", "An agent of the writers' room handed its work over.")
-
-
 def of_draft(draft: Draft) -> QuerySet[DraftMessage]:
-    """All turns of the draft, the oldest first."""
+    """Returns all turns of the draft, oldest first."""
     return DraftMessage.objects.filter(draft=draft).order_by("turn")
 
 
-def message_payload(message: DraftMessage) -> dict[str, Any]:
-    """A turn; ``after`` is who spoke before ("" at first).
-
-    ``payload`` is the hand-over as its type writes it, ``text`` says it in words.
-    """
+def message_payload(message: DraftMessage) -> DraftMessagePayload:
+    """Returns a turn as pages, events and the API show it."""
     return {
         "id": message.pk,
         "draft": message.draft_id,
@@ -174,49 +285,34 @@ def message_payload(message: DraftMessage) -> dict[str, Any]:
 
 
 def in_words(handover: Handover) -> str:
-    """The hand-over as a person reads it, some lines of plain text."""
-    return _WORDS[type(handover)](handover)
-
-
-def _research(found: Research) -> str:
-    lines = [found.angle] if found.angle else []
-    lines += [f"• {each.text} [{', '.join(each.sources)}]" for each in found.findings]
-    if found.gaps:
-        lines.append(f"Nothing was found about: {', '.join(found.gaps)}.")
+    """Returns the hand-over as a few lines of plain text."""
+    lines: list[str] = []
+    match handover:
+        case Research():
+            lines = [handover.angle] if handover.angle else []
+            lines += [f"• {found.text} [{', '.join(found.sources)}]" for found in handover.findings]
+            if handover.gaps:
+                lines.append(f"Nothing was found about: {', '.join(handover.gaps)}.")
+        case Outline():
+            lines = [handover.title]
+            for number, section in enumerate(handover.sections, 1):
+                findings = ", ".join(map(str, section.findings))
+                lines.append(f"{number}. {section.heading} (findings {findings})")
+        case Text():
+            cites = f" Rests on {', '.join(handover.cites)}." if handover.cites else ""
+            lines = [f"{handover.reason.rstrip('.')}.{cites}"]
+        case Review():
+            opening = "Approved." if handover.decision == "approve" else "Please change:"
+            lines = [opening, *_remark_lines(handover.remarks)]
+        case Verdict():
+            opening = "Final." if handover.decision == "approve" else "Not yet:"
+            opening = f"{opening} {handover.reason}".strip()
+            lines = [opening, *_remark_lines(handover.remarks)]
     return "\n".join(lines)
 
 
-def _outline(outline: Outline) -> str:
-    sections = (
-        f"{number}. {each.heading} (findings {', '.join(map(str, each.findings))})"
-        for number, each in enumerate(outline.sections, 1)
-    )
-    return "\n".join([outline.title, *sections])
-
-
-def _text(text: Text) -> str:
-    cites = f" Rests on {', '.join(text.cites)}." if text.cites else ""
-    return f"{text.reason.rstrip('.')}.{cites}"
-
-
-def remarked(remarks: list[Remark]) -> list[str]:
-    """Each remark as one line."""
+def _remark_lines(remarks: list[Remark]) -> list[str]:
     return [
-        f"• {each.about}: {each.wish}" + (f" (“{each.where}”)" if each.where else "")
-        for each in remarks
+        f"• {remark.about}: {remark.wish}" + (f" (“{remark.where}”)" if remark.where else "")
+        for remark in remarks
     ]
-
-
-def _review(review: Review) -> str:
-    opening = "Approved." if review.decision == "approve" else "Please change:"
-    return "\n".join([opening, *remarked(review.remarks)])
-
-
-def _verdict(verdict: Verdict) -> str:
-    opening = "Final." if verdict.decision == "approve" else "Not yet:"
-    return "\n".join([f"{opening} {verdict.reason}".strip(), *remarked(verdict.remarks)])
-
-
-_WORDS: dict[type[Handover], Callable[[Any], str]] = {
-    Research: _research, Outline: _outline, Text: _text, Review: _review, Verdict: _verdict,
-}  # fmt: skip

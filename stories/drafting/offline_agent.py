@@ -1,9 +1,12 @@
-"""Agents that need no key: they pick, order and check passages of the material, and invent nothing."""
+"""The offline agent: plays all four roles by rule, without a model or an API key.
+
+It selects, orders and checks passages of the material, and never writes a sentence of its own.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import zip_longest
 
 from stories.drafting.agents import (
@@ -11,6 +14,7 @@ from stories.drafting.agents import (
     Finding,
     Handover,
     Item,
+    Kind,
     OnText,
     Order,
     Outline,
@@ -21,7 +25,7 @@ from stories.drafting.agents import (
     Task,
     Text,
     Verdict,
-    cited,
+    cite,
 )
 from stories.llm import EXTRACTIVE
 from stories.posts.duplicates import telling_words
@@ -30,183 +34,177 @@ from stories.text import clean_text, cut, sentences, word_count, word_set
 MARGIN = 0.2  # of the ordered length
 ALIKE = 0.6
 _LONGEST = 400  # characters of a passage
-_PLENTY = 1.6  # times the ordered length is looked for
+_SURPLUS = 1.6  # The research collects this many times the ordered length.
 _LEAST = 5  # words of a passage
-_LEANS = word_set("""
+# A sentence that opens with one of these refers to the sentence before it.
+_BACK_REFERENCES = word_set("""
     this that these those it its he she they his her their them both such but and so or yet then
     still also however instead others nobody neither another meanwhile
 """)
-_FROM = re.compile(r"(?m)^(?:From )?[^:\n]{1,80}: ?")
-_LEFT = re.compile(r"\w")
+_CREDIT = re.compile(r"(?m)^(?:From )?[^:\n]{1,80}: ?")
+_WORD_CHARACTER = re.compile(r"\w")
 
 
 class OfflineAgent:
-    """All four agents, by rule."""
+    """Takes each turn by rule."""
 
     model = EXTRACTIVE
 
     def take(self, task: Task, on_text: OnText) -> Handover:
-        return _WORK[task.kind](task, on_text)
+        match task.kind:
+            case Kind.RESEARCH:
+                return research(task)
+            case Kind.OUTLINE:
+                return outline(task)
+            case Kind.TEXT:
+                return write(task, on_text)
+            case Kind.REVIEW:
+                return review(task)
+            case Kind.VERDICT:
+                return decide(task, on_text)
+        raise ValueError(f"unknown kind of turn: {task.kind}")
 
 
-def _passages(text: str) -> list[str]:
-    """The sentences of a text; one that leans on the one before it stays with it."""
-    found: list[str] = []
-    for sentence in sentences(text):
-        first = re.sub(r"\W", "", sentence.split(maxsplit=1)[0]).lower()
-        joined = f"{found[-1]} {sentence}" if found else sentence
-        if found and first in _LEANS and len(joined) <= _LONGEST:
-            found[-1] = joined
-        elif len(sentence) <= _LONGEST:
-            found.append(sentence)
-    return [each for each in found if word_count(each) >= _LEAST]
-
-
-def _alike(one: str, other: str) -> bool:
-    """Whether two passages say the same in nearly the same words."""
-    ours, theirs = telling_words(one), telling_words(other)
-    return bool(ours) and len(ours & theirs) >= ALIKE * min(len(ours), len(theirs))
-
-
-def _research(task: Task, _on_text: OnText) -> Research:
-    wanted = telling_words(" ".join(task.order.keywords))
-    ranked = sorted(
-        (
-            (-_worth(passage, item, wanted, at), number, at, passage, item)
-            for number, item in enumerate(task.material)
-            for at, passage in enumerate(_passages(item.text) or [item.title])
-        ),
-        key=lambda each: each[:3],
-    )
+def research(task: Task) -> Research:
+    """Selects the passages that name most of the keywords, in the order of the material."""
+    keywords = telling_words(" ".join(task.order.keywords))
+    ranked: list[tuple[float, int, int, str, Item]] = []
+    for number, item in enumerate(task.material):
+        in_title = len(telling_words(item.title) & keywords)
+        for position, passage in enumerate(passages(item.text) or [item.title]):
+            # The first sentences of a report matter most.
+            score = 2 * len(telling_words(passage) & keywords) + in_title + 1 / (position + 1)
+            ranked.append((-score, number, position, passage, item))
+    ranked.sort(key=lambda row: row[:3])
     chosen: list[tuple[int, int, Finding]] = []
-    room = task.order.words * _PLENTY
-    for _, number, at, passage, item in ranked:
-        if room > 0 and len(chosen) < MOST_FINDINGS:
-            room -= word_count(passage)
-            chosen.append((number, at, Finding(text=passage, sources=[item.ref])))
-    findings = [each for *_, each in sorted(chosen, key=lambda each: each[:2])]
-    refs = [ref for each in findings for ref in each.sources]
-    angle = ranked[0][4].title if ranked else ""
-    said = telling_words(
-        " ".join([each.text for each in findings] + [i.title for i in task.material])
-    )
-    gaps = [each for each in task.order.keywords if not telling_words(each) & said]
-    return Research(angle=angle, findings=findings, gaps=gaps, sources=cited(task.material, refs))
-
-
-def _worth(passage: str, item: Item, wanted: frozenset[str], at: int) -> float:
-    """How much a passage is about what is wanted; leads are worth more."""
-    return (
-        2 * len(telling_words(passage) & wanted)
-        + len(telling_words(item.title) & wanted)
-        + 1 / (at + 1)
+    words_left = task.order.words * _SURPLUS
+    for _, number, position, passage, item in ranked:
+        if words_left > 0 and len(chosen) < MOST_FINDINGS:
+            words_left -= word_count(passage)
+            chosen.append((number, position, Finding(text=passage, sources=[item.ref])))
+    chosen.sort(key=lambda row: row[:2])
+    findings = [finding for *_, finding in chosen]
+    refs = [ref for finding in findings for ref in finding.sources]
+    texts = [finding.text for finding in findings] + [item.title for item in task.material]
+    covered = telling_words(" ".join(texts))
+    return Research(
+        angle=ranked[0][4].title if ranked else "",
+        findings=findings,
+        gaps=[word for word in task.order.keywords if not telling_words(word) & covered],
+        sources=cite(task.material, refs),
     )
 
 
-def _outline(task: Task, _on_text: OnText) -> Outline:
-    """A section for each source, in the order in which the researcher ranked them."""
-    titles = {each.ref: each.title for each in task.found.sources}
+def passages(text: str) -> list[str]:
+    """Splits a text into sentences, keeping one that refers back together with its predecessor."""
+    result: list[str] = []
+    for sentence in sentences(text):
+        first_word = re.sub(r"\W", "", sentence.split(maxsplit=1)[0]).lower()
+        joined = f"{result[-1]} {sentence}" if result else sentence
+        if result and first_word in _BACK_REFERENCES and len(joined) <= _LONGEST:
+            result[-1] = joined
+        elif len(sentence) <= _LONGEST:
+            result.append(sentence)
+    return [passage for passage in result if word_count(passage) >= _LEAST]
+
+
+def outline(task: Task) -> Outline:
+    """Plans one section for each source, in the order of the research."""
+    titles = {source.ref: source.title for source in task.sources}
     by_source: dict[str, list[int]] = {}
-    for number, finding in enumerate(task.found.findings, 1):
+    for number, finding in enumerate(task.findings, 1):
         by_source.setdefault(finding.sources[0], []).append(number)
     sections = [
         Section(heading=titles.get(ref, ref), findings=numbers)
         for ref, numbers in by_source.items()
     ]
-    return Outline(title=task.found.angle or ", ".join(task.order.keywords), sections=sections)
+    angle = task.research.angle if task.research else ""
+    return Outline(title=angle or ", ".join(task.order.keywords), sections=sections)
 
 
-def _text(task: Task, on_text: OnText) -> Text:
-    text = _revised(task) if task.text and task.remarks else task.text or _composed(task)
+def write(task: Task, on_text: OnText) -> Text:
+    """Writes the first text, or revises the latest version after a review."""
+    if not task.text:
+        text, reason = _first_text(task), "First text"
+    else:
+        text = _revised(task) if task.remarks else task.text
+        topics = ", ".join(dict.fromkeys(remark.about for remark in task.remarks))
+        reason = f"After review: {topics}".rstrip(": ")
     shown = ""
     for paragraph in text.split("\n\n"):
         shown = f"{shown}\n\n{paragraph}".lstrip()
         on_text(shown)
-    used = _used(task, text)
-    cites = [ref for number in used for ref in task.found.findings[number - 1].sources]
-    return Text(
-        text=text, title=task.title or (task.outline.title if task.outline else ""),
-        reason=_reason(task), cites=list(dict.fromkeys(cites)),
-    )  # fmt: skip
-
-
-def _reason(task: Task) -> str:
-    if not task.text:
-        reason = "First text"
-    else:
-        reason = f"After review: {', '.join(dict.fromkeys(each.about for each in task.remarks))}"
-    notes = []
     if not task.order.language.lower().startswith("en"):
-        notes.append("in the language of the sources: without a model nothing is translated")
+        reason += "; in the language of the sources: without a model nothing is translated"
     if task.order.wishes:
-        notes.append("without a model, wishes are kept but not understood")
-    return "; ".join([reason.rstrip(": "), *notes])
+        reason += "; without a model, wishes are stored but not followed"
+    cites = [ref for number in _used(task, text) for ref in task.findings[number - 1].sources]
+    return Text(
+        text=text,
+        title=task.title or (task.outline.title if task.outline else ""),
+        reason=reason,
+        cites=list(dict.fromkeys(cites)),
+    )
 
 
-def _composed(task: Task) -> str:
-    """Passages of each section in turn until the length is reached, told section by section."""
+def _first_text(task: Task) -> str:
+    """Returns the findings of each section; all sections get a share of the ordered length."""
     sections = task.outline.sections if task.outline else []
-    room, taken = task.order.words, set[int]()
-    for row in zip_longest(*(each.findings for each in sections)):
-        for number in (at for at in row if at is not None):
-            if room > 0:
-                room -= word_count(task.found.findings[number - 1].text)
-                taken.add(number)
+    words_left, chosen = task.order.words, set[int]()
+    for row in zip_longest(*(section.findings for section in sections)):
+        for number in (number for number in row if number is not None):
+            if words_left > 0:
+                words_left -= word_count(task.findings[number - 1].text)
+                chosen.add(number)
     parts: list[str] = []
-    said = ""
+    last_credit = ""
     for section in sections:
-        numbers = [at for at in section.findings if at in taken]
-        if numbers and task.order.style == "explainer" and len(sections) > 1:
+        numbers = [number for number in section.findings if number in chosen]
+        if not numbers:
+            continue
+        if task.order.style == "explainer" and len(sections) > 1:
             parts.append(section.heading)
-        if numbers:
-            # Who was named last goes on speaking.
-            credit = _credit(task, numbers)
-            parts.append(_paragraph(task, numbers, named=credit == said))
-            said = credit
+        # A source is named once for consecutive paragraphs that come from it.
+        credit = _credit(task, numbers)
+        parts.append(_paragraph(task, numbers, credited=credit == last_credit))
+        last_credit = credit
     return "\n\n".join(parts)
 
 
-def _paragraph(task: Task, numbers: Sequence[int], *, named: bool = False) -> str:
-    text = " ".join(task.found.findings[number - 1].text for number in numbers)
+def _paragraph(task: Task, numbers: Sequence[int], *, credited: bool = False) -> str:
+    text = " ".join(task.findings[number - 1].text for number in numbers)
     credit = _credit(task, numbers)
-    if named or not credit:
+    if credited or not credit:
         return text
     english = task.order.language.lower().startswith("en")
     return f"From {credit}: {text}" if english else f"{credit}: {text}"
 
 
 def _credit(task: Task, numbers: Sequence[int]) -> str:
-    first = task.found.findings[numbers[0] - 1].sources[0]
-    return next((each.credit for each in task.found.sources if each.ref == first), "")
+    ref = task.findings[numbers[0] - 1].sources[0]
+    return next((source.credit for source in task.sources if source.ref == ref), "")
 
 
 def _used(task: Task, text: str) -> list[int]:
-    return [at for at, each in enumerate(task.found.findings, 1) if each.text in text]
+    """Returns the numbers of the findings that the text contains word for word."""
+    return [number for number, finding in enumerate(task.findings, 1) if finding.text in text]
 
 
-def _without(text: str, passage: str) -> str:
-    """The text without a passage, and without a credit that is left with nothing."""
-    parts = [" ".join(part.replace(passage, "").split()) for part in text.split("\n\n")]
-    return "\n\n".join(part for part in parts if _LEFT.search(_FROM.sub("", part, count=1)))
+def _unused(task: Task, text: str) -> list[int]:
+    """Returns the findings that the text does not contain, not even in similar words."""
+    used = _used(task, text)
+    used_texts = [task.findings[number - 1].text for number in used]
+    return [
+        number
+        for number, finding in enumerate(task.findings, 1)
+        if number not in used and not any(_alike(finding.text, other) for other in used_texts)
+    ]
 
 
-def _revised(task: Task) -> str:
-    """The text with the remarks met: what is said twice goes, and its length is put right."""
-    text = task.text
-    for remark in task.remarks:
-        if remark.about in ("repetition", "facts") and remark.where:
-            place = _place(task, text, remark.where)
-            text = _without(text, place) if place else text
-    if any(remark.about == "length" for remark in task.remarks):
-        text = _lengthened(task, text) if _short(task.order, text) else _shortened(task, text)
-    return clean_text(text, len(text) + 1) or task.text
-
-
-def _place(task: Task, text: str, where: str) -> str:
-    """The passage or sentence that begins as the remark quotes it."""
-    begins = where.rstrip("…").rstrip()
-    whole = [task.found.findings[at - 1].text for at in _used(task, text)]
-    return next((each for each in [*whole, *sentences(text)] if each.startswith(begins)), "")
+def _alike(one: str, other: str) -> bool:
+    """Returns whether two passages share most of their significant words."""
+    ours, theirs = telling_words(one), telling_words(other)
+    return bool(ours) and len(ours & theirs) >= ALIKE * min(len(ours), len(theirs))
 
 
 def _short(order: Order, text: str) -> bool:
@@ -217,58 +215,66 @@ def _long(order: Order, text: str) -> bool:
     return word_count(text) > order.words * (1 + MARGIN)
 
 
-def _lengthened(task: Task, text: str) -> str:
-    for number in _unused(task, text):
-        if not _short(task.order, text):
-            break
-        text = f"{text}\n\n{_paragraph(task, [number])}"
-    return text
+def _without(text: str, passage: str) -> str:
+    """Removes a passage, and a paragraph of which only the credit remains."""
+    parts = [" ".join(part.replace(passage, "").split()) for part in text.split("\n\n")]
+    return "\n\n".join(
+        part for part in parts if _WORD_CHARACTER.search(_CREDIT.sub("", part, count=1))
+    )
 
 
-def _unused(task: Task, text: str) -> list[int]:
-    """Findings that the text does not tell yet, in other words neither."""
-    used = _used(task, text)
-    told = [task.found.findings[at - 1].text for at in used]
-    return [
-        at
-        for at, each in enumerate(task.found.findings, 1)
-        if at not in used and not any(_alike(each.text, said) for said in told)
-    ]
+def _revised(task: Task) -> str:
+    """Returns the text without what the review objected to, in the ordered length."""
+    text = task.text
+    for remark in task.remarks:
+        if remark.about in ("repetition", "facts") and remark.where:
+            # A remark quotes only the beginning of the passage or sentence it is about.
+            opening = remark.where.rstrip("…").rstrip()
+            used = [task.findings[number - 1].text for number in _used(task, text)]
+            candidates = (part for part in [*used, *sentences(text)] if part.startswith(opening))
+            if passage := next(candidates, ""):
+                text = _without(text, passage)
+    if any(remark.about == "length" for remark in task.remarks):
+        if _short(task.order, text):
+            for number in _unused(task, text):
+                if _short(task.order, text):
+                    text = f"{text}\n\n{_paragraph(task, [number])}"
+        else:
+            text = _shortened(task, text)
+    return clean_text(text, len(text) + 1) or task.text
 
 
 def _shortened(task: Task, text: str) -> str:
-    """Without its last passages, as many as it takes; one always stays."""
+    """Removes passages from the end until the length fits; the first one always remains."""
     for number in reversed(_used(task, text)[1:]):
         if not _long(task.order, text):
             break
-        text = _without(text, task.found.findings[number - 1].text)
+        text = _without(text, task.findings[number - 1].text)
     return text
 
 
-def _review(task: Task, _on_text: OnText) -> Review:
-    remarks = _of_text(task) if task.text else _of_outline(task)
+def review(task: Task) -> Review:
+    """Judges the text, or the outline when there is no text yet."""
+    if task.text:
+        remarks = _remarks_on_text(task)
+    else:
+        sections = task.outline.sections if task.outline else []
+        planned = sum(len(section.findings) for section in sections)
+        remarks = []
+        if planned * 2 < len(task.findings):
+            remarks = [Remark(about="structure", where="", wish="Use more of the findings.")]
     return Review(decision="changes" if remarks else "approve", remarks=remarks)
 
 
-def _of_outline(task: Task) -> list[Remark]:
-    """An outline that leaves out half of what was found wastes it."""
-    planned = [
-        at for each in (task.outline.sections if task.outline else []) for at in each.findings
-    ]
-    if len(planned) * 2 >= len(task.found.findings):
-        return []
-    return [Remark(about="structure", where="", wish="Use more of what was found.")]
-
-
-def _of_text(task: Task) -> list[Remark]:
-    remarks = []
-    used = [task.found.findings[at - 1].text for at in _used(task, task.text)]
-    for at, passage in enumerate(used):
-        if any(_alike(passage, before) for before in used[:at]):
-            wish = "This was said before; leave it out."
+def _remarks_on_text(task: Task) -> list[Remark]:
+    remarks: list[Remark] = []
+    used = [task.findings[number - 1].text for number in _used(task, task.text)]
+    for index, passage in enumerate(used):
+        if any(_alike(passage, earlier) for earlier in used[:index]):
+            wish = "This repeats an earlier passage; leave it out."
             remarks.append(Remark(about="repetition", where=cut(passage, 200), wish=wish))
     for sentence in unsupported(task):
-        wish = "No source says this; leave it out, or name the source."
+        wish = "No source supports this; leave it out, or name the source."
         remarks.append(Remark(about="facts", where=cut(sentence, 200), wish=wish))
     length = f"{word_count(task.text)} words instead of {task.order.words}."
     if _long(task.order, task.text) and len(used) > 1:
@@ -279,45 +285,39 @@ def _of_text(task: Task) -> list[Remark]:
 
 
 def unsupported(task: Task) -> list[str]:
-    """Sentences that no finding holds and no person wrote."""
+    """Returns the sentences that are in no finding and were not written by a person."""
+    supported = [finding.text for finding in task.findings]
+    supported += [section.heading for section in task.outline.sections] if task.outline else []
+    supported += [sentence for text in task.by_hand for sentence in sentences(text)]
     rest = task.text
-    headings = [each.heading for each in task.outline.sections] if task.outline else []
-    written = [said for text in task.by_hand for said in sentences(text)]
-    for passage in sorted(
-        [*(each.text for each in task.found.findings), *headings, *written], key=len, reverse=True
-    ):
+    # Longest first: a short passage may be part of a longer one.
+    for passage in sorted(supported, key=len, reverse=True):
         rest = rest.replace(passage, "")
-    left = (part for line in rest.split("\n") for part in sentences(_FROM.sub("", line, count=1)))
-    return [each for each in left if _LEFT.search(each)]
+    lines = (_CREDIT.sub("", line, count=1) for line in rest.split("\n"))
+    remaining = (sentence for line in lines for sentence in sentences(line))
+    return [sentence for sentence in remaining if _WORD_CHARACTER.search(sentence)]
 
 
-def _verdict(task: Task, on_text: OnText) -> Verdict:
-    """What no source holds goes, the length is put right, and the text stands."""
+def decide(task: Task, on_text: OnText) -> Verdict:
+    """Removes unsupported sentences, shortens the text to its length, and approves it."""
     text = task.text
-    wrong = unsupported(task)
-    for sentence in wrong:
+    removed = unsupported(task)
+    for sentence in removed:
         text = _without(text, sentence)
     if _long(task.order, text):
         text = _shortened(task, text)
     text = text or task.text
     on_text(text)
-    return Verdict(
-        text="" if text == task.text else text, title=task.title, decision="approve",
-        reason=_judged(task, text, len(wrong)), remarks=[],
-    )  # fmt: skip
-
-
-def _judged(task: Task, text: str, dropped: int) -> str:
-    sources = {ref for at in _used(task, text) for ref in task.found.findings[at - 1].sources}
-    reason = f"{word_count(text)} of {task.order.words} words, from {len(sources)} sources"
-    if dropped:
-        reason += f"; {dropped} statements without a source left out"
+    refs = {ref for number in _used(task, text) for ref in task.findings[number - 1].sources}
+    reason = f"{word_count(text)} of {task.order.words} words, from {len(refs)} sources"
+    if removed:
+        reason += f"; {len(removed)} statements without a source left out"
     if _short(task.order, text):
-        reason += "; the material says no more"
-    return f"{reason}."
-
-
-_WORK: dict[str, Callable[[Task, OnText], Handover]] = {
-    "research": _research, "outline": _outline, "text": _text, "review": _review,
-    "verdict": _verdict,
-}  # fmt: skip
+        reason += "; the material has no more"
+    return Verdict(
+        text="" if text == task.text else text,
+        title=task.title,
+        decision="approve",
+        reason=f"{reason}.",
+        remarks=[],
+    )

@@ -1,34 +1,32 @@
-"""Whose turn it is: follows from what was handed over so far, and from nothing else.
+"""The order of turns, which follows from the hand-overs so far and from nothing else.
 
-Research, outline and its review, text; then at most three rounds of review, the expert, and if the
-expert wants a change, one more text and the last word. Nobody ever speaks twice in a row, and no
-draft takes more than ``MOST_TURNS``.
-
-The checkpoints at a third and at two thirds of a draft's way, told from its turns and versions.
+Research, outline and its review, text; then at most three rounds of review, then the expert; if the
+expert asks for a change, one more text and a final verdict. No agent takes two turns in a row, and
+no draft takes more than ``MOST_TURNS``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+
+from typing_extensions import TypedDict
 
 from stories.drafting import drafts
+from stories.drafting.drafts import DraftMessagePayload
+from stories.drafting.versions import DraftVersionPayload
 from stories.models import Draft, DraftMessage
 
 Role, Kind = DraftMessage.Role, DraftMessage.Kind
-
 Phase = Draft.Phase
 
-
 ROUNDS = 3
-
 MOST_TURNS = 12
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """A turn that was taken: its kind, and for a review or a verdict the decision."""
+class PastTurn:
+    """A finished turn: its kind and, for a review or a verdict, the decision."""
 
     kind: str
     decision: str = ""
@@ -36,7 +34,7 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """The next turn; ``settles``: the expert has to decide, nobody is asked after it."""
+    """The next turn; with ``settles`` the expert must decide, because no turn follows."""
 
     role: str
     kind: str
@@ -44,73 +42,74 @@ class Turn:
     settles: bool = False
 
 
-_EXPERT = Turn(Role.EXPERT, Kind.VERDICT, Phase.FINAL)
-
-_SETTLES = Turn(Role.EXPERT, Kind.VERDICT, Phase.FINAL, settles=True)
-
-
-def next_turn(said: Sequence[Said]) -> Turn | None:
-    """The turn after these; None when the draft is finished."""
-    if not said:
+def next_turn(past: Sequence[PastTurn]) -> Turn | None:
+    """Returns the turn that follows these; None when the draft is finished."""
+    if not past:
         return Turn(Role.RESEARCHER, Kind.RESEARCH, Phase.RESEARCH)
-    kinds = [each.kind for each in said]
-    match said[-1].kind:
+    expert = Turn(Role.EXPERT, Kind.VERDICT, Phase.FINAL)
+    last_word = Turn(Role.EXPERT, Kind.VERDICT, Phase.FINAL, settles=True)
+    kinds = [turn.kind for turn in past]
+    approved = past[-1].decision == "approve"
+    match past[-1].kind:
         case Kind.RESEARCH:
             return Turn(Role.WRITER, Kind.OUTLINE, Phase.OUTLINE)
         case Kind.OUTLINE:
             return Turn(Role.READER, Kind.REVIEW, Phase.OUTLINE)
         case Kind.TEXT if Kind.VERDICT in kinds:
-            return _SETTLES
+            return last_word
         case Kind.TEXT:
             return Turn(Role.READER, Kind.REVIEW, Phase.REVIEW)
+        case Kind.REVIEW if Kind.TEXT not in kinds:
+            # The outline was reviewed. It is not revised: the writer heeds the remarks in the text.
+            return Turn(Role.WRITER, Kind.TEXT, Phase.WRITING)
+        case Kind.REVIEW if approved:
+            return expert
         case Kind.REVIEW:
-            return _after_review(said[-1].decision, kinds)
-    if said[-1].decision == "approve":
-        return None
-    return Turn(Role.WRITER, Kind.TEXT, Phase.FINAL)
+            rounds = kinds[kinds.index(Kind.TEXT) :].count(Kind.REVIEW)
+            return last_word if rounds >= ROUNDS else Turn(Role.WRITER, Kind.TEXT, Phase.REVIEW)
+    return None if approved else Turn(Role.WRITER, Kind.TEXT, Phase.FINAL)
 
 
-def _after_review(decision: str, kinds: list[str]) -> Turn:
-    if Kind.TEXT not in kinds:
-        return Turn(Role.WRITER, Kind.TEXT, Phase.WRITING)
-    if decision == "approve":
-        return _EXPERT
-    rounds = kinds[kinds.index(Kind.TEXT) :].count(Kind.REVIEW)
-    return _SETTLES if rounds >= ROUNDS else Turn(Role.WRITER, Kind.TEXT, Phase.REVIEW)
+def past_turn(message: DraftMessage) -> PastTurn:
+    return PastTurn(message.kind, str(message.payload.get("decision", "")))
 
 
-def said_in(message: DraftMessage) -> Said:
-    return Said(message.kind, str(message.payload.get("decision", "")))
+class Milestone(TypedDict):
+    """A milestone as the page of a draft shows it: the turn that reached it, and the length then."""
+
+    percent: int
+    turn: int
+    words: int
+    wanted: int
 
 
-Shown = dict[str, Any]
+def milestones_passed(
+    messages: Sequence[DraftMessagePayload], versions: Sequence[DraftVersionPayload], wanted: int
+) -> list[Milestone]:
+    """Returns the milestones that the draft has passed, in order.
 
-
-def passed(said: Sequence[Shown], versions: Sequence[Shown], wanted: int) -> list[Shown]:
-    """The milestones that were passed, the first one first, with the turn after which it was so.
-
-    ``said`` are the draft's turns, the oldest first, and ``versions`` its versions, the newest
-    first, both as pages show them; ``words`` had the latest version then, of those ``wanted``.
+    ``messages`` are the turns, oldest first, and ``versions`` the versions, newest first. ``words``
+    is the length of the latest version at that time, ``wanted`` the ordered length.
     """
-    found: list[Shown] = []
-    for percent, turn in _turns(said):
-        by_then = [each for each in versions if _written(each, turn)]
-        words = by_then[0]["word_count"] if by_then else 0
-        found.append({"percent": percent, "turn": turn["turn"], "words": words, "wanted": wanted})
-    return found
-
-
-def _turns(said: Sequence[Shown]) -> Iterator[tuple[int, Shown]]:
-    """Each milestone with the turn that brought the draft to it."""
+    passed: list[Milestone] = []
     ahead = list(drafts.MILESTONES)
-    for number, turn in enumerate(said, 1):
-        taken = [Said(each["kind"], each["payload"].get("decision", "")) for each in said[:number]]
-        following = next_turn(taken)
-        phase = following.phase if following else drafts.Phase.DONE
-        while ahead and drafts.BEGINS[drafts.Phase(phase)] >= ahead[0]:
-            yield ahead.pop(0), turn
-
-
-def _written(version: Shown, turn: Shown) -> bool:
-    """Whether the version was there when the turn was stored; its own text is stored with it."""
-    return bool(version["number"] == turn["payload"].get("version") or version["at"] <= turn["at"])
+    past: list[PastTurn] = []
+    for message in messages:
+        past.append(PastTurn(message["kind"], str(message["payload"].get("decision", ""))))
+        following = next_turn(past)
+        begins = drafts.BEGINS[Phase(following.phase) if following else Phase.DONE]
+        while ahead and begins >= ahead[0]:
+            # A turn and its own version are stored together, so their times are too close to tell.
+            own_version = message["payload"].get("version")
+            words = next(
+                (
+                    version["word_count"]
+                    for version in versions
+                    if version["number"] == own_version or version["at"] <= message["at"]
+                ),
+                0,
+            )
+            passed.append(
+                {"percent": ahead.pop(0), "turn": message["turn"], "words": words, "wanted": wanted}
+            )
+    return passed

@@ -1,9 +1,6 @@
-"""What an agent hands over is checked before anybody goes on from it."""
+"""Checks of hand-overs: invalid parts are removed before the next agent works from them."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
-from typing import Any
 
 from stories.drafting.agents import (
     BadHandover,
@@ -15,78 +12,92 @@ from stories.drafting.agents import (
     Task,
     Text,
     Verdict,
-    cited,
-    known,
+    cite,
+    existing_refs,
 )
 from stories.text import word_count
 
 LEAST_WORDS = 1
-# A text may be longer than was ordered by this much, at most; the expert sees to the rest.
+# The limit is loose on purpose: the reader and the expert bring a text to the ordered length.
 MOST_TIMES = 2
 
 
 def checked(task: Task, handover: Handover) -> Handover:
-    """The hand-over without what it may not hold; BadHandover where too little is left."""
-    return _CHECKS[type(handover)](task, handover)
+    """Returns the hand-over without its invalid parts; BadHandover when too little remains."""
+    match handover:
+        case Research():
+            return check_research(task, handover)
+        case Outline():
+            return check_outline(task, handover)
+        case Text():
+            return check_text(task, handover)
+        case Verdict():
+            return check_verdict(task, handover)
+        case Review() if not handover.remarks:
+            # Without a remark the writer would not know what to change.
+            return handover.model_copy(update={"decision": "approve"})
+    return handover
 
 
-def _research(task: Task, found: Research) -> Research:
-    kept = [
-        each.model_copy(update={"sources": known(each.sources, task.material)})
-        for each in found.findings
+def check_research(task: Task, research: Research) -> Research:
+    """Drops findings without text or without a source from the material."""
+    with_sources = [
+        finding.model_copy(update={"sources": existing_refs(finding.sources, task.material)})
+        for finding in research.findings
     ]
-    kept = [each for each in kept if each.sources and each.text]
-    if not kept:
-        raise BadHandover("The researcher named no source that it was given. It is asked again.")
-    refs = [ref for each in kept for ref in each.sources]
-    return found.model_copy(update={"findings": kept, "sources": cited(task.material, refs)})
+    findings = [finding for finding in with_sources if finding.sources and finding.text]
+    if not findings:
+        raise BadHandover("The researcher cited no source it was given. It is asked again.")
+    refs = [ref for finding in findings for ref in finding.sources]
+    return research.model_copy(update={"findings": findings, "sources": cite(task.material, refs)})
 
 
-def _outline(task: Task, outline: Outline) -> Outline:
-    count, used = len(task.found.findings), set[int]()
+def check_outline(task: Task, outline: Outline) -> Outline:
+    """Drops numbers of findings that do not exist or are used twice, and sections left empty."""
+    used: set[int] = set()
     sections: list[Section] = []
-    for each in outline.sections:
-        numbers = [at for at in dict.fromkeys(each.findings) if 1 <= at <= count]
-        fresh = [at for at in numbers if at not in used]
-        used |= set(fresh)
-        if fresh and each.heading:
-            sections.append(each.model_copy(update={"findings": fresh}))
+    for section in outline.sections:
+        numbers = [
+            number
+            for number in dict.fromkeys(section.findings)
+            if 1 <= number <= len(task.findings) and number not in used
+        ]
+        used |= set(numbers)
+        if numbers and section.heading:
+            sections.append(section.model_copy(update={"findings": numbers}))
     if not sections or not outline.title:
         raise BadHandover("The outline has no section that rests on a finding. It is asked again.")
     return outline.model_copy(update={"sections": sections})
 
 
-def _text(task: Task, text: Text) -> Text:
+def check_text(task: Task, text: Text) -> Text:
+    """Fills in a missing title and reason, and drops references that do not exist."""
     words = word_count(text.text)
     if words < LEAST_WORDS:
         raise BadHandover("The writer handed over no text. It is asked again.")
-    if words > max(task.order.words * MOST_TIMES, task.order.words + 200):
-        raise BadHandover("The text is far longer than was ordered. It is asked again.")
+    if words > _most_words(task):
+        raise BadHandover("The text is far longer than ordered. It is asked again.")
     title = text.title or task.title or (task.outline.title if task.outline else "")
-    return text.model_copy(update={
-        "title": title or text.text[:80], "reason": text.reason or "A new version",
-        "cites": known(text.cites, task.found.sources),
-    })  # fmt: skip
+    return text.model_copy(
+        update={
+            "title": title or text.text[:80],
+            "reason": text.reason or "A new version",
+            "cites": existing_refs(text.cites, task.sources),
+        }
+    )
 
 
-def _review(_task: Task, review: Review) -> Review:
-    """Who has nothing to remark has no change to ask for."""
-    if review.remarks:
-        return review
-    return review.model_copy(update={"decision": "approve"})
-
-
-def _verdict(task: Task, verdict: Verdict) -> Verdict:
-    changes: dict[str, Any] = {"decision": "approve"} if task.settles else {}
-    if verdict.decision == "changes" and not verdict.remarks:
+def check_verdict(task: Task, verdict: Verdict) -> Verdict:
+    """Approves where no change is possible, and ignores a text that is empty, too long or unchanged."""
+    changes: dict[str, str] = {}
+    if task.settles or (verdict.decision == "changes" and not verdict.remarks):
         changes["decision"] = "approve"
     words = word_count(verdict.text)
-    too_long = words > max(task.order.words * MOST_TIMES, task.order.words + 200)
-    if words < LEAST_WORDS or too_long or verdict.text == task.text:
+    if words < LEAST_WORDS or words > _most_words(task) or verdict.text == task.text:
         changes["text"] = ""
     return verdict.model_copy(update=changes)
 
 
-_CHECKS: dict[type[Handover], Callable[[Task, Any], Handover]] = {
-    Research: _research, Outline: _outline, Text: _text, Review: _review, Verdict: _verdict,
-}  # fmt: skip
+def _most_words(task: Task) -> int:
+    """Returns the length limit; a short text may be longer by 200 words, as twice is too strict."""
+    return max(task.order.words * MOST_TIMES, task.order.words + 200)

@@ -1,17 +1,18 @@
-"""Versions of a draft: never changed again, compared, restored, and written by people too."""
+"""Versions of a draft. They never change; people can write, compare and restore them."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated
 
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 from pydantic import Field
+from typing_extensions import TypedDict
 
 from sessions_app import commands
-from sessions_app.commands import Call, Payload
+from sessions_app.commands import Call, Command, Payload
 from sessions_app.errors import Conflict, Invalid, NotFound
 from sessions_app.events import recorder
 from stories.drafting import drafts
@@ -19,11 +20,31 @@ from stories.drafting.agents import MOST_TEXT, MOST_TITLE
 from stories.models import Draft, DraftVersion
 from stories.text import clean_line, clean_text, word_count
 
-ADDED = recorder.declare("draft.version", "A draft has a new version.")
+
+class DraftVersionPayload(TypedDict):
+    """A version of a draft as pages, events and the API show it."""
+
+    id: Annotated[int, Field(description="Id of the version.")]
+    draft: Annotated[int, Field(description="Id of the draft.")]
+    number: Annotated[int, Field(description="Number within the draft, from 1.")]
+    author: Annotated[str, Field(description="writer, expert or human.")]
+    by: Annotated[str, Field(description='User name of a human author, "" for an agent.')]
+    reason: Annotated[str, Field(description="What changed in this version.")]
+    title: Annotated[str, Field(description="Title of the text.")]
+    text: Annotated[str, Field(description="The whole text, plain.")]
+    word_count: Annotated[int, Field(description="Length in words.")]
+    at: Annotated[str, Field(description="Time it was saved (ISO 8601).")]
+
+
+class DraftVersionEvent(TypedDict):
+    version: Annotated[DraftVersionPayload, Field(description="The new version.")]
+
+
+ADDED = recorder.declare("draft.version", "A draft has a new version.", DraftVersionEvent)
 
 
 def of_draft(draft: Draft) -> QuerySet[DraftVersion]:
-    """All versions, the newest first."""
+    """Returns all versions, newest first."""
     return DraftVersion.objects.filter(draft=draft).select_related("user").order_by("-number")
 
 
@@ -31,8 +52,8 @@ def latest(draft: Draft) -> DraftVersion | None:
     return of_draft(draft).first()
 
 
-def payload(version: DraftVersion) -> dict[str, Any]:
-    """A version; ``author`` is "writer", "expert" or "human", ``by`` that person's name or ""."""
+def payload(version: DraftVersion) -> DraftVersionPayload:
+    """Returns a version as pages, events and the API show it."""
     return {
         "id": version.pk,
         "draft": version.draft_id,
@@ -58,37 +79,40 @@ class Save(Payload):
 
 
 class Restore(Payload):
+    """The version to restore."""
+
     draft: int
     version: int
 
 
 class Outdated(Conflict):
-    """Somebody else was faster: ``latest`` is the version that was not seen."""
+    """The text was written from an older version; ``latest`` is the one the author has not seen."""
 
     def __init__(self, latest: DraftVersion) -> None:
         super().__init__(
-            f"Version {latest.number} was saved meanwhile. Look at it before you save yours.",
-            state=str(latest.number), code="outdated",
-        )  # fmt: skip
+            f"Version {latest.number} was saved in the meantime. Look at it before you save yours.",
+            state=str(latest.number),
+            code="outdated",
+        )
         self.latest = latest
 
 
 def save(call: Call) -> DraftVersion:
-    """Keep what a person wrote as a new version; Outdated when it was not written from the latest."""
-    wanted: Save = call.payload
-    title, text = clean_line(wanted.title, MOST_TITLE), clean_text(wanted.text, MOST_TEXT)
+    """Stores a person's text as a new version; Outdated when it is not based on the latest one."""
+    data: Save = call.payload
+    title, text = clean_line(data.title, MOST_TITLE), clean_text(data.text, MOST_TEXT)
     if not (title.strip() and word_count(text)):
-        raise Invalid("Write a headline and a text.")
+        raise Invalid("The headline and the text must not be empty.")
     with transaction.atomic():
-        draft = drafts.find(call.target, wanted.draft)
+        draft = drafts.find(call.target, data.draft)
         newest = latest(draft)
         if newest is not None and (newest.title, newest.text) == (title, text):
-            raise Conflict("Nothing is different from the latest version.", code="unchanged")
-        return _add(draft, call.actor, wanted.version, title, text, wanted.reason)
+            raise Conflict("Nothing differs from the latest version.", code="unchanged")
+        return _add(draft, call.actor, data.version, title, text, data.reason)
 
 
 def restore(call: Call) -> DraftVersion:
-    """Make an earlier version the latest again, as a new one."""
+    """Stores a copy of an earlier version as the latest one."""
     with transaction.atomic():
         draft = drafts.find(call.target, call.payload.draft)
         old = of_draft(draft).filter(number=call.payload.version).first()
@@ -101,26 +125,37 @@ def restore(call: Call) -> DraftVersion:
 
 
 def _add(draft: Draft, author: User, base: int, title: str, text: str, reason: str) -> DraftVersion:
-    mine = Draft.objects.filter(pk=draft.pk, version=base)
-    if not mine.update(version=F("version") + 1, title=title, active_at=Now()):
+    # The condition on the version decides between two people, or a person and an agent, who save at
+    # the same time: the second one changes no row.
+    rows = Draft.objects.filter(pk=draft.pk, version=base)
+    if not rows.update(version=F("version") + 1, title=title, active_at=Now()):
         newest = latest(draft)
         if newest is None:
-            raise Invalid("version: this draft has none yet, so it is 0.")
+            raise Invalid("version must be 0, because this draft has no version yet.")
         raise Outdated(newest)
     draft.refresh_from_db()
     version = DraftVersion.objects.create(
-        session=draft.session, draft=draft, number=base + 1, author=DraftVersion.Author.HUMAN,
-        user=author, reason=clean_line(reason, 300) or "Edited by hand", title=title, text=text,
+        session=draft.session,
+        draft=draft,
+        number=base + 1,
+        author=DraftVersion.Author.HUMAN,
+        user=author,
+        reason=clean_line(reason, 300) or "Edited by hand",
+        title=title,
+        text=text,
         word_count=word_count(text),
-    )  # fmt: skip
+    )
     recorder.record(draft.session, ADDED, {"version": payload(version)})
     drafts.changed(draft)
     return version
 
 
+SAVE = Command("draft.save", Save, save, "Saves a text written by hand as a new version.")
+RESTORE = Command(
+    "draft.restore", Restore, restore, "Makes an earlier version of a draft the latest again."
+)
+
+
 def register() -> None:
-    for name, payload_type, function, meaning in (
-        ("draft.save", Save, save, "Save a new version of a draft, written by hand."),
-        ("draft.restore", Restore, restore, "Make an earlier version of a draft the latest again."),
-    ):
-        commands.register(name, payload_type, function, meaning)
+    commands.register(SAVE)
+    commands.register(RESTORE)

@@ -95,15 +95,15 @@ def test_a_stop_in_the_middle_of_a_turn_drops_the_turn(
     studio: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     draft = turn(started(studio), 2)
-    ask = workflow._ask
+    ask = workflow.ask_agent
 
-    def stop_while_asking(work: workflow.Work) -> workflow.Done:
+    def stop_while_asking(work: workflow.Work) -> workflow.Result:
         done = ask(work)
         press(studio, "stop", draft=draft.pk)
         return done
 
     with monkeypatch.context() as patch:
-        patch.setattr(workflow, "_ask", stop_while_asking)
+        patch.setattr(workflow, "ask_agent", stop_while_asking)
         stopped = turn(draft)
     assert (stopped.state, stopped.note_code, stopped.turns) == ("waiting", "stopped", 2)
     press(studio, "resume", draft=draft.pk)
@@ -114,15 +114,15 @@ def test_an_edit_in_the_middle_of_a_turn_is_never_written_over(
     studio: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     draft = turn(started(studio), 3)
-    ask, edits = workflow._ask, [1]
+    ask, edits = workflow.ask_agent, [1]
 
-    def edit_while_asking(work: workflow.Work) -> workflow.Done:
+    def edit_while_asking(work: workflow.Work) -> workflow.Result:
         done = ask(work)
         if edits:
             save(draft, edits.pop() - 1)
         return done
 
-    monkeypatch.setattr(workflow, "_ask", edit_while_asking)
+    monkeypatch.setattr(workflow, "ask_agent", edit_while_asking)
     assert (turn(draft).turns, turn(draft).turns) == (3, 4)
     authors = DraftVersion.objects.filter(draft=draft).order_by("number")
     assert list(authors.values_list("author", flat=True)) == ["human", "writer"]

@@ -60,7 +60,7 @@ def kill_at(number: int, monkeypatch: pytest.MonkeyPatch, draft: Draft) -> None:
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(workflow, "_keep", die)
+        patch.setattr(workflow, "store_turn", die)
         with pytest.raises(Killed):
             turn(draft)
     leased = Step.objects.filter(kind=workflow.TURN, state="leased")

@@ -12,20 +12,22 @@ from django.db import IntegrityError, transaction
 from sessions_app import audits
 from sessions_app.models import Session
 from stories.drafting import turns
-from stories.drafting.turns import MOST_TURNS, Said, Turn, next_turn
+from stories.drafting.turns import MOST_TURNS, PastTurn, Turn, next_turn
 from stories.models import Draft, DraftMessage, DraftVersion
 from tests.stories.drafting.draft_factory import read_posts, started, turn
 
 
 def walk(decisions: tuple[str, ...]) -> list[Turn]:
     """All turns of a draft whose reviews and verdicts decide as listed."""
-    said: list[Said] = []
+    said: list[PastTurn] = []
     taken: list[Turn] = []
     left = list(decisions)
     while (one := next_turn(said)) is not None:
         taken.append(one)
         decides = one.kind in ("review", "verdict")
-        said.append(Said(one.kind, "approve" if one.settles else left.pop(0) if decides else ""))
+        said.append(
+            PastTurn(one.kind, "approve" if one.settles else left.pop(0) if decides else "")
+        )
     return taken
 
 
