@@ -1,7 +1,7 @@
-"""What happened: the one writer of counters, sequence numbers and events, and the one publisher.
+"""Writes a session's events together with their sequence numbers and counters, and publishes them.
 
-``record`` is called last in a transaction: it takes the row of counters, so that commit order is
-the order of ``seq``, and its lock is held only until the commit.
+No other module writes these rows. ``record`` is called last in a transaction: it locks the row of
+counters, so that commit order is the order of ``seq``, and the lock is held only until the commit.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from datetime import datetime
 from functools import cache
-from typing import Any, overload
+from typing import Annotated, Any, overload
 from uuid import UUID
 
 import redis
@@ -19,6 +19,8 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import F
 from django.utils import timezone
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from sessions_app import context
 from sessions_app.events import statistics
@@ -34,18 +36,30 @@ CHANNEL = "smnb:look"
 
 COUNTERS = frozenset(
     {
-        "story_count", "words", "narration_seconds", "on_air_seconds", "input_tokens",
-        "output_tokens", "cache_read_tokens", "cache_write_tokens", "cost_lower", "cost_upper",
-        "cache_saved", "unpriced", "feed", "queue", "messages",
+        "story_count",
+        "words",
+        "narration_seconds",
+        "on_air_seconds",
+        "input_tokens",
+        "output_tokens",
+        "cache_read_tokens",
+        "cache_write_tokens",
+        "cost_lower",
+        "cost_upper",
+        "cache_saved",
+        "unpriced",
+        "feed",
+        "queue",
+        "messages",
     }
-)  # fmt: skip
+)
 _COLUMNS = [str(field.column) for field in SessionStats._meta.concrete_fields]
 
-# What hears of an event, by its type. Told before the counters are taken, so that a subscriber may
-# take rows that are locked before them, and record an event of its own.
+# The topic of each event type that has subscribers. It is sent before the counters are locked, so
+# that a subscriber may lock rows that come before them, and record an event of its own.
 _topics: dict[str, Topic[[Session, Mapping[str, Any]]]] = {}
 
-# Types the audience may see too; its frames hold the payload's "public" part and nothing else.
+# Types that the audience sees too: its frames hold the payload's "public" part and nothing else.
 _public_types: set[str] = set()
 _types: dict[str, str] = {}
 _payload_types: dict[str, type] = {}
@@ -62,8 +76,10 @@ def declare(type_: str, meaning: str, payload: type | None = None, *, public: bo
 
 
 def on(type_: str) -> Topic[[Session, Mapping[str, Any]]]:
-    """The topic of a declared type: ``on(TYPE)(function)`` has ``function(session, payload)`` called
-    in the transaction of each event, before it takes its place in the record.
+    """Return the topic of a declared event type.
+
+    Its subscribers get ``(session, payload)`` in the transaction of each event, before the event
+    takes its seq.
     """
     if type_ not in _types:
         raise ValueError(f"undeclared event type: {type_}")
@@ -71,20 +87,84 @@ def on(type_: str) -> Topic[[Session, Mapping[str, Any]]]:
 
 
 def types() -> dict[str, str]:
+    """Return the meaning of each event type."""
     return dict(sorted(_types.items()))
 
 
 def payload_types() -> dict[str, type]:
-    """The TypedDict of each event type's payload."""
+    """Return the TypedDict of each event type that declares its payload."""
     return dict(sorted(_payload_types.items()))
 
 
 def public_types() -> frozenset[str]:
+    """Return the event types that the audience sees too."""
     return frozenset(_public_types)
 
 
-MESSAGE_ADDED = declare("message.added", "The host, the producer or the system said something.")
-SESSION_CHANGED = declare("session.changed", "Name, settings, visibility or filing changed.")
+class PlannedCommandPayload(TypedDict):
+    """One command of a plan."""
+
+    command: Annotated[str, Field(description="Name of the command.")]
+    payload: Annotated[Mapping[str, object], Field(description="Payload of the command.")]
+    sentence: Annotated[str, Field(description="What the command does, as a sentence.")]
+
+
+class PlanPayload(TypedDict):
+    """Commands that the producer proposes and a person applies or dismisses as a whole."""
+
+    commands: Annotated[list[PlannedCommandPayload], Field(description="In the order of use.")]
+    outcome: Annotated[str, Field(description='"" while open, then "applied" or "dismissed".')]
+
+
+class MessagePayload(TypedDict):
+    """A message as pages, frames and the API show it."""
+
+    id: Annotated[int, Field(description="Id of the message.")]
+    role: Annotated[str, Field(description="Who wrote it: human, host, producer or system.")]
+    code: Annotated[str, Field(description='What it is about, for programs; "" for free text.')]
+    text: Annotated[str, Field(description="At most 2,000 characters.")]
+    at: Annotated[str, Field(description="When it was written.")]
+    reply_to: Annotated[int | None, Field(description="Id of the message that it answers.")]
+    about: Annotated[str, Field(description="The first 160 characters of that message.")]
+    plan: Annotated[PlanPayload | None, Field(description="The plan that it proposes.")]
+    settled_at: Annotated[str | None, Field(description="When the plan was applied or dismissed.")]
+
+
+class MessageEvent(TypedDict):
+    """The payload of ``message.added``."""
+
+    message: MessagePayload
+
+
+class FiguresPayload(TypedDict):
+    """The figures of a session as pages, frames and the API show them."""
+
+    story_count: Annotated[int, Field(description="Stories written.")]
+    total_tokens: Annotated[int, Field(description="Input and output tokens.")]
+    input_tokens: Annotated[int, Field(description="Tokens sent to models.")]
+    output_tokens: Annotated[int, Field(description="Tokens that models wrote.")]
+    cache_read_tokens: Annotated[int, Field(description="Tokens read from a provider's cache.")]
+    cache_write_tokens: Annotated[int, Field(description="Tokens written to a provider's cache.")]
+    cost: Annotated[int, Field(description="In 10⁻¹² USD; the same as cost_lower.")]
+    cost_lower: Annotated[int, Field(description="Lower bound of the cost in 10⁻¹² USD.")]
+    cost_upper: Annotated[int, Field(description="Upper bound of the cost in 10⁻¹² USD.")]
+    cache_saved: Annotated[
+        int, Field(description="Saved by caches in 10⁻¹² USD; negative where they cost more.")
+    ]
+    unpriced: Annotated[int, Field(description="Model attempts without a known price.")]
+    words: Annotated[int, Field(description="Words of the stories.")]
+    narration_seconds: Annotated[int, Field(description="Length of the stories in seconds.")]
+    on_air_seconds: Annotated[int, Field(description="Seconds on air, of finished runs.")]
+    feed: Annotated[int, Field(description="Posts read.")]
+    queue: Annotated[int, Field(description="Posts queued and held.")]
+    messages: Annotated[int, Field(description="Messages in the session.")]
+    last_story_at: Annotated[str | None, Field(description="When the latest story was written.")]
+
+
+MESSAGE_ADDED = declare(
+    "message.added", "The host, the producer or the system wrote a message.", MessageEvent
+)
+SESSION_CHANGED = declare("session.changed", "Name, settings, visibility or status changed.")
 
 
 @overload
@@ -94,15 +174,15 @@ def timestamp(moment: None) -> None: ...
 @overload
 def timestamp(moment: datetime | None) -> str | None: ...
 def timestamp(moment: datetime | None) -> str | None:
-    """A moment as payloads carry it: ISO 8601 in UTC, milliseconds, ``Z``."""
+    """Format a time for a payload: ISO 8601 in UTC, with milliseconds and ``Z``."""
     if moment is None:
         return None
     text = moment.astimezone(timezone.get_fixed_timezone(0)).isoformat(timespec="milliseconds")
     return text.replace("+00:00", "Z")
 
 
-def figures(stats: SessionStats) -> dict[str, Any]:
-    """The session's figures as pages, frames and the API show them; money in 10⁻¹² USD."""
+def figures(stats: SessionStats) -> FiguresPayload:
+    """Return the session's figures as pages, frames and the API show them."""
     return {
         "story_count": stats.story_count,
         "total_tokens": stats.input_tokens + stats.output_tokens,
@@ -125,25 +205,31 @@ def figures(stats: SessionStats) -> dict[str, Any]:
     }
 
 
-def _take(session_id: UUID, counters: Mapping[str, int], story_at: datetime | None) -> SessionStats:
+def _add_to_counters(
+    session_id: UUID, counters: Mapping[str, int], story_at: datetime | None
+) -> SessionStats:
+    """Add to the counters and take the next seq in one statement; return the changed row."""
     unknown = set(counters) - COUNTERS
     if unknown:
         raise ValueError(f"unknown counters: {sorted(unknown)}")
     table = SessionStats._meta.db_table
     names = sorted(counters)
-    parts = [f"{name} = {name} + %s" for name in names] + ["last_seq = last_seq + 1"]
+    changes = [f"{name} = {name} + %s" for name in names] + ["last_seq = last_seq + 1"]
     values: list[Any] = [counters[name] for name in names]
     if story_at is not None:
-        # Not simply the latest to come: an import brings stories from before those told since.
-        parts.append("last_story_at = CASE WHEN last_story_at > %s THEN last_story_at ELSE %s END")
+        # An import brings stories older than the latest one, so the later time wins.
+        changes.append(
+            "last_story_at = CASE WHEN last_story_at > %s THEN last_story_at ELSE %s END"
+        )
         values += [connection.ops.adapt_datetimefield_value(story_at)] * 2
     key = SessionStats._meta.pk.get_db_prep_value(session_id, connection)
-    found = SessionStats.objects.raw(
-        f"UPDATE {table} SET {', '.join(parts)} WHERE session_id = %s "  # noqa: S608
-        f"RETURNING {', '.join(_COLUMNS)}",
-        [*values, key],
+    rows = list(
+        SessionStats.objects.raw(
+            f"UPDATE {table} SET {', '.join(changes)} WHERE session_id = %s "  # noqa: S608
+            f"RETURNING {', '.join(_COLUMNS)}",
+            [*values, key],
+        )
     )
-    rows = list(found)
     if len(rows) != 1:
         raise SessionStats.DoesNotExist(f"session {session_id} has no counters")
     return rows[0]
@@ -158,22 +244,22 @@ def record(
     /,
     **counters: int,
 ) -> SessionEvent:
-    """Change the counters, take the next seq and write the event; publish after the commit.
+    """Change the counters, take the next seq and write the event; publish it after the commit.
 
-    ``payload`` is JSON; the figures after the change join it. ``story_at`` becomes the moment of the
-    last story, unless a later one is known. Counters that buckets have too are summed there as well;
-    ``extra`` goes to the buckets and tallies alone. Must run inside a transaction.
+    ``payload`` is JSON; the figures after the change are added to it. ``story_at`` becomes the time
+    of the last story, unless a later one is known. Counters that are columns of Bucket too are added
+    to the buckets; ``extra`` is added to buckets and tallies alone. Runs inside a transaction.
     """
     if not connection.in_atomic_block:
-        raise transaction.TransactionManagementError("record() belongs to a transaction")
+        raise transaction.TransactionManagementError("record() must run in a transaction")
     if type_ not in _types:
         raise ValueError(f"undeclared event type: {type_}")
     if type_ in _topics:
         _topics[type_].send(session, payload)
-    stats = _take(session.pk, counters, story_at)
+    stats = _add_to_counters(session.pk, counters, story_at)
     at = timezone.now()
     if extra.moments is None:
-        timed = {name: each for name, each in counters.items() if name in statistics.MEASURES}
+        timed = {name: n for name, n in counters.items() if name in statistics.MEASURES}
         statistics.add(session.pk, at, timed | dict(extra.measures), extra.shares)
     else:
         statistics.add_past(session.pk, extra.moments, extra.shares)
@@ -184,67 +270,60 @@ def record(
         payload={**payload, "figures": figures(stats)},
         at=at,
     )
-    transaction.on_commit(lambda: _out(session, event), robust=True)
+    transaction.on_commit(lambda: _publish_and_log(session, event), robust=True)
     return event
 
 
+def _publish_and_log(session: Session, event: SessionEvent) -> None:
+    """Publish a committed event, and log it with the ids of the rows that it is about."""
+    publish(session.pk, event.seq)
+    ids: dict[str, object] = {}
+    for name, part in event.payload.items():
+        if isinstance(part, dict) and isinstance(part.get("id"), int):
+            ids[name] = part["id"]
+            post = part.get("post")
+            if isinstance(post, dict):
+                ids["post"] = post["id"]
+        elif name in {"post", "story"} and isinstance(part, int):
+            ids[name] = part
+        elif name == "air":
+            ids["run"] = part["run"]
+    log.info(event.type, seq=event.seq, **{**context.session_fields(session), **ids})
+
+
 def reset_last_story(session: Session, at: datetime | None) -> None:
-    """Say anew when the last story was, as the one that was the last is gone; before ``record``."""
+    """Set the time of the last story after the last one was removed; call it before ``record``."""
     SessionStats.objects.filter(session=session).update(last_story_at=at)
 
 
-def _out(session: Session, event: SessionEvent) -> None:
-    """What has happened for good is published, and leaves a line in the session's log."""
-    publish(session.pk, event.seq)
-    fields = {**context.session_fields(session), **ids_of(event.payload)}
-    log.info(event.type, seq=event.seq, **fields)
-
-
-def ids_of(payload: Mapping[str, Any]) -> dict[str, Any]:
-    """The ids of the rows that a payload is about, by the names of their kinds."""
-    found: dict[str, Any] = {}
-    for name, part in payload.items():
-        if isinstance(part, dict) and isinstance(part.get("id"), int):
-            found[name] = part["id"]
-            inner = part.get("post")
-            if isinstance(inner, dict):
-                found["post"] = inner["id"]
-        elif name in {"post", "story"} and isinstance(part, int):
-            found[name] = part
-        elif name == "air":
-            found["run"] = part["run"]
-    return found
-
-
 def add_imported(
-    session: Session, before: int, last_seq: int, story_at: datetime | None,
+    session: Session,
+    before: int,
+    last_seq: int,
+    story_at: datetime | None,
     counters: Mapping[str, int],
-) -> None:  # fmt: skip
-    """Add what was brought in from elsewhere to the counters, and go on from ``last_seq``.
+) -> None:
+    """Add imported rows to the counters, and continue the events after ``last_seq``.
 
-    Inside a transaction, and only while ``before`` is the last seq; raises DoesNotExist otherwise.
-    The figures over time are the caller's.
+    Runs inside a transaction, and only while ``before`` is the last seq; raises DoesNotExist
+    otherwise. The caller adds to buckets and tallies.
     """
-    sums = {name: F(name) + each for name, each in counters.items() if name in COUNTERS}
-    mine = SessionStats.objects.filter(session=session, last_seq=before)
-    if not mine.update(last_seq=last_seq, last_story_at=story_at, **sums):
-        raise SessionStats.DoesNotExist(f"session {session.pk} has gone on")
+    sums = {name: F(name) + number for name, number in counters.items() if name in COUNTERS}
+    unchanged = SessionStats.objects.filter(session=session, last_seq=before)
+    if not unchanged.update(last_seq=last_seq, last_story_at=story_at, **sums):
+        raise SessionStats.DoesNotExist(f"session {session.pk} has newer events")
 
 
 def add_message(session: Session, role: str, text: str, code: str = "") -> Message:
-    """Write a participant's message to the owner, with its event."""
+    """Write a message to the owner, with its event."""
     with transaction.atomic():
         message = Message.objects.create(session=session, role=role, text=text[:2000], code=code)
         record(session, MESSAGE_ADDED, {"message": message_payload(message)}, messages=1)
     return message
 
 
-def message_payload(message: Message) -> dict[str, Any]:
-    """A message as pages, frames and the API show it; ``about`` quotes what it answers.
-
-    ``plan`` is None or ``{commands: [{command, payload, sentence}], outcome}``, ``outcome`` being
-    "", "applied" or "dismissed".
-    """
+def message_payload(message: Message) -> MessagePayload:
+    """Return a message as pages, frames and the API show it."""
     return {
         "id": message.pk,
         "role": message.role,
@@ -263,19 +342,19 @@ def _redis() -> redis.Redis:
     return redis.Redis.from_url(settings.REDIS.hub, socket_timeout=2, socket_connect_timeout=1)
 
 
-def _send(body: dict[str, Any]) -> None:
+def _send(body: Mapping[str, object]) -> None:
     try:
         _redis().publish(CHANNEL, json.dumps(body))
     except redis.RedisError as error:
-        # Lost on purpose: the hub reads the database every 2 s.
+        # Not retried: the hub reads the database every 2 s.
         log.warning("publish_failed", error=type(error).__name__)
 
 
 def publish(session_id: UUID, seq: int) -> None:
-    """Tell every hub to look at the session again; a lost call costs its viewers 2 s."""
+    """Make every hub read the session's new events; a lost call delays them by 2 s."""
     _send({"session": str(session_id), "seq": seq})
 
 
 def publish_ephemeral(session_id: UUID, type_: str, payload: Mapping[str, Any]) -> None:
-    """Send a frame that is never stored, to the owner's pages only."""
+    """Send a frame that is never stored to the owner's pages."""
     _send({"session": str(session_id), "type": type_, "data": dict(payload)})
