@@ -10,7 +10,7 @@ from sessions_app.models import Session, SessionStats
 from sessions_app.money import decimal_string
 
 
-def figures(session: Session) -> dict[str, Any]:
+def figures(session: Session) -> recorder.FiguresPayload:
     """The counters as they stand in the database now."""
     return recorder.figures(SessionStats.objects.get(session=session))
 

@@ -175,7 +175,7 @@ def _part(key: str, rows: list[Tally], total: int) -> Part:
 class Totals:
     """The session's figures so far, and what follows from them; None where there is nothing yet."""
 
-    figures: dict[str, Any]
+    figures: recorder.FiguresPayload
     on_air_seconds: int
     aired: int
     calls: int

@@ -1,7 +1,7 @@
-"""Commands: what a person can have done, in one registry for forms, API and command line.
+"""Commands: every action of a user, in one registry for forms, API, chat and command line.
 
-A command has a name, a payload type and a function; running it is one transaction, together with
-the idempotency key that makes a retry safe.
+A command has a name, a payload type and a function. It runs in one transaction, together with the
+idempotency key that makes a retry safe.
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ from sessions_app.models import IdempotencyKey, Session
 
 
 class Payload(BaseModel):
-    """Base of all payloads; an unknown field is refused, so that a slip of the pen is seen."""
+    """Base of all payloads; it refuses unknown fields, so that a misspelt one is noticed."""
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
     @model_validator(mode="before")
     @classmethod
-    def _sayable(cls, data: Any) -> Any:
-        """PostgreSQL keeps no NUL, so it is refused on both databases."""
+    def refuse_nul(cls, data: Any) -> Any:
+        """Refuse the NUL character on both databases, as PostgreSQL cannot store it."""
         if isinstance(data, dict) and any("\x00" in v for v in data.values() if isinstance(v, str)):
-            raise ValueError("a character that cannot be kept (NUL)")
+            raise ValueError("the NUL character cannot be stored")
         return data
 
 
 class Nothing(Payload):
-    """A command without details."""
+    """The payload of a command without parameters."""
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One use of a command: by whom, on which session (None for commands that make one)."""
+    """One use of a command; ``session`` is None for commands that create one."""
 
     actor: User
     session: Session | None
@@ -49,6 +49,7 @@ class Call:
 
     @property
     def target(self) -> Session:
+        """The session, or Invalid when the command was run without one."""
         if self.session is None:
             raise Invalid("Choose a session first.", code="no_session")
         return self.session
@@ -59,7 +60,7 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True)
 class Command(Generic[R]):
-    """A command: its name, its payload type, the function that does it, and its meaning."""
+    """A command: its name, its payload type, the function that carries it out, and its meaning."""
 
     name: str
     payload: type[BaseModel]
@@ -87,15 +88,17 @@ def register(
 
 
 def exists(name: str) -> bool:
+    """Return whether a command of this name is registered."""
     return name in _registry
 
 
 def all_commands() -> list[Command[Any]]:
+    """Return all commands by name."""
     return [_registry[name] for name in sorted(_registry)]
 
 
 def parse(name: str, data: Any) -> BaseModel:
-    """Check ``data`` against the command's payload; Invalid names each field that is wrong."""
+    """Validate ``data`` as the command's payload; raises Invalid that names each wrong field."""
     try:
         return _registry[name].payload.model_validate(data)
     except ValidationError as error:
@@ -103,12 +106,12 @@ def parse(name: str, data: Any) -> BaseModel:
 
 
 def validation_sentence(error: ValidationError) -> str:
-    """What is wrong with which field, without echoing the value."""
-    found = error.errors(include_input=False, include_url=False)
-    return "; ".join(f"{'.'.join(map(str, e['loc'])) or 'body'}: {e['msg']}" for e in found)
+    """Describe each wrong field in one sentence, without repeating its value."""
+    errors = error.errors(include_input=False, include_url=False)
+    return "; ".join(f"{'.'.join(map(str, e['loc'])) or 'body'}: {e['msg']}" for e in errors)
 
 
-on_done: Topic[[Session, User]] = Topic("command.done", "A person's command had its effect.")
+on_done: Topic[[Session, User]] = Topic("command.done", "A user's command was carried out.")
 
 
 @overload
@@ -124,24 +127,25 @@ def run(command: Command[Any] | str, actor: User, session: Session | None, data:
         command = _registry[command]
     payload = data if isinstance(data, command.payload) else parse(command.name, data)
     with transaction.atomic():
-        found = command.function(Call(actor, session, payload))
-        touched = session or (found if isinstance(found, Session) else None)
-        if touched is not None:
-            on_done.send(touched, actor)
-        return found
+        result = command.function(Call(actor, session, payload))
+        affected = session or (result if isinstance(result, Session) else None)
+        if affected is not None:
+            on_done.send(affected, actor)
+        return result
 
 
 def digest_of(*parts: str) -> str:
+    """Return the SHA-256 of a request's parts."""
     return hashlib.sha256("\x00".join(parts).encode()).hexdigest()
 
 
 def run_once(
     actor: User, key: str, digest: str, effect: Callable[[], tuple[int, R]]
 ) -> tuple[int, R]:
-    """Have ``effect`` at most once for this key; a retry with the same digest gets the first answer.
+    """Call ``effect`` at most once for this key; a retry with the same digest gets the first answer.
 
-    Key, effect and answer are one transaction: a refused or crashed effect leaves no key behind.
-    Raises Invalid when the key was used for another request.
+    Key, effect and answer are one transaction: an effect that raises leaves no key behind. Raises
+    Invalid when the key was used for another request.
     """
     if not key:
         return effect()
@@ -155,11 +159,12 @@ def run_once(
             row.save(update_fields=["status", "answer"])
             return status, row.answer
     except IntegrityError:
-        found = IdempotencyKey.objects.filter(owner=actor, key=key).first()
-        if found is None:
+        # The key exists: an earlier request committed it, or a concurrent one did just now.
+        first = IdempotencyKey.objects.filter(owner=actor, key=key).first()
+        if first is None:
             raise
-        if found.digest != digest:
+        if first.digest != digest:
             raise Invalid(
                 "This Idempotency-Key was used for another request.", code="idempotency_key_reused"
             ) from None
-        return found.status, found.answer
+        return first.status, first.answer

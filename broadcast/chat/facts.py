@@ -91,11 +91,16 @@ def _settings(session: Session) -> dict[str, Any]:
 
 def _figures(session: Session) -> dict[str, Any]:
     found = recorder.figures(SessionStats.objects.get(session=session))
-    names = ("story_count", "words", "total_tokens", "feed", "queue", "messages", "unpriced")
     exact = found["cost_lower"] == found["cost_upper"]
     cost = dollars(found["cost_lower"])
     return {
-        **{name: found[name] for name in names},
+        "story_count": found["story_count"],
+        "words": found["words"],
+        "total_tokens": found["total_tokens"],
+        "feed": found["feed"],
+        "queue": found["queue"],
+        "messages": found["messages"],
+        "unpriced": found["unpriced"],
         "cost": cost if exact else f"{cost} to {dollars(found['cost_upper'])}",
         "budget": None if session.budget is None else dollars(session.budget),
         "left": None if session.budget is None else dollars(session.budget - found["cost_upper"]),
