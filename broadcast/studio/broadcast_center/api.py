@@ -12,6 +12,7 @@ from broadcast.chat.conversation import Question
 from broadcast.editorial import MOST_TEXT, MOST_TITLE, BreakIn
 from sessions_app.commands import Payload
 from sessions_app.events import recorder
+from sessions_app.events.recorder import MessagePayload
 from sessions_app.models import Message
 from sessions_app.web.api import PROBLEMS, Page, owned, page_of, router, run_command
 from stories import stories
@@ -92,27 +93,28 @@ def decide_story(
     return run_command(request, session_id, name, {"story": story_id}, stories.payload)
 
 
-@router.get("/sessions/{session_id}/messages", response={200: Page[Body], **PROBLEMS})
+@router.get("/sessions/{session_id}/messages", response={200: Page[MessagePayload], **PROBLEMS})
 def list_messages(
     request: HttpRequest, session_id: str, limit: int = 50, cursor: str = ""
-) -> Page[Body]:
+) -> Page[MessagePayload]:
     """Lists the messages of a session from people, host, producer and system."""
     rows = Message.objects.filter(session=owned(request, session_id)).select_related("reply_to")
     return page_of(rows, limit, cursor, recorder.message_payload)
 
 
-@router.post("/sessions/{session_id}/messages", response={201: Body, **PROBLEMS})
-def say(request: HttpRequest, session_id: str, body: Question) -> Status[Body]:
+@router.post("/sessions/{session_id}/messages", response={201: MessagePayload, **PROBLEMS})
+def say(request: HttpRequest, session_id: str, body: Question) -> Status[MessagePayload]:
     """Sends a message to the producer; the answer is a message with this one as ``reply_to``."""
     return run_command(request, session_id, "chat.say", body, recorder.message_payload, 201)
 
 
 @router.post(
-    "/sessions/{session_id}/messages/{message_id}/{choice}", response={200: Body, **PROBLEMS}
+    "/sessions/{session_id}/messages/{message_id}/{choice}",
+    response={200: MessagePayload, **PROBLEMS},
 )
 def decide_plan(
     request: HttpRequest, session_id: str, message_id: int, choice: Literal["apply", "dismiss"]
-) -> Status[Body]:
+) -> Status[MessagePayload]:
     """Applies or dismisses the plan of a message."""
     data = {"message": message_id}
     return run_command(request, session_id, f"chat.{choice}", data, recorder.message_payload)
