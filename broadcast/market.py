@@ -82,7 +82,7 @@ def page(session: Session, asked: Wanted) -> dict[str, Any]:
     last_seq = SessionStats.objects.values_list("last_seq", flat=True).get(session=session)
     run = orchestrator.latest(session)
     now = moment(run)
-    market = quotes.read(session, asked.kind, asked.size, now)
+    market = quotes.read_market(session, asked.kind, asked.size, now)
     asked = replace(asked, size=market.size)
     return {
         "last_seq": last_seq,
@@ -136,7 +136,7 @@ def row(quote: Quote) -> dict[str, Any]:
         "momentum": signed(score.momentum),
         "step": scores.step_of(score.momentum),
         "sign": treemap.SIGNS[scores.step_of(score.momentum)],
-        "volume": treemap.posts(trend.posts),
+        "volume": treemap.posts_text(trend.posts),
         "engagement": f"{round(quote.per_post):,} a post",
         "priority": f"{trend.quality / max(trend.posts, 1):.0%}",
         "share": f"{trend.told:,} of {trend.posts:,}",
@@ -187,7 +187,7 @@ def listing(session: Session, kind: str, size: int) -> dict[str, Any]:
     """The market for the API, most posts first; ``at`` is its moment."""
     if size not in {0, *SIZES}:
         raise Invalid(f"size: one of {', '.join(map(str, SIZES))} minutes.")
-    found = quotes.read(session, kind, size, moment(orchestrator.latest(session)))
+    found = quotes.read_market(session, kind, size, moment(orchestrator.latest(session)))
     return {
         "at": recorder.timestamp(found.at),
         "size": found.size,

@@ -77,7 +77,7 @@ def _store(claim: Claim, run: Broadcast, source: Source, fetched: Fetched) -> No
             claim.reschedule(max(at + interval(), fetched.not_before or at))
         orchestrator.hold_fast(run)
         added = queue.add(source, fetched.posts, at)
-        trends.read(source, added.posts)
+        trends.add_posts(source, added.posts)
         healthy = Health.FINISHED if fetched.exhausted else Health.OK
         before = (source.health, source.note)
         changed = bool(added.posts) or before != (healthy, fetched.notice[:500])

@@ -32,7 +32,7 @@ SPACING = 1e-6
 
 REFUSALS = {
     State.CLAIMED: "The host is telling this post just now.",
-    State.TOLD: "This post has been told already.",
+    State.PUBLISHED: "This post has been told already.",
     State.HELD: "This post is held. Release it first.",
     State.QUEUED: "This post waits in the queue already.",
     State.SKIPPED: "This post was taken off the rundown.",

@@ -107,7 +107,7 @@ def narrations() -> Iterator[tuple[object, str]]:
 
 def posts() -> Iterator[tuple[object, str]]:
     """A told post has its story, a claimed one its open step."""
-    for post in SourcePost.objects.filter(state=SourcePost.State.TOLD, story=None):
+    for post in SourcePost.objects.filter(state=SourcePost.State.PUBLISHED, story=None):
         yield post.session_id, f"post {post.pk} is told, but has no story"
     for post in SourcePost.objects.filter(state=SourcePost.State.CLAIMED).exclude(
         step__state__in=("pending", "leased")

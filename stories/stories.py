@@ -56,7 +56,7 @@ def create(
         used.update(story=story)
     on_change.send(story)
     if story.post is not None:
-        trends.told(story.post)
+        trends.add_story(story.post)
     recorder.record(
         session,
         WRITTEN,

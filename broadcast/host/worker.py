@@ -183,7 +183,7 @@ def _keep(run: Broadcast, claim: Claim, told: Told, ledger: usage_ledger.Session
             # for what is put on air below; it then waits for its end.
             orchestrator.hold_fast(run)
             claim.reschedule(_next_round(run) if run.session.pace else steps.now())
-            if not queue.settle(told.post, claim, SourcePost.State.TOLD):
+            if not queue.settle(told.post, claim, SourcePost.State.PUBLISHED):
                 raise StaleClaim("The post was given to somebody else.")
             story = narration.store(run, told, ledger)
             if run.hold is not None:

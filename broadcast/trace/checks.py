@@ -66,7 +66,7 @@ def _claiming(found: Evidence) -> Iterator[Problem]:
     post = found.post
     if found.story.origin not in NARRATED or found.brought or post is None:
         return
-    if post.state != SourcePost.State.TOLD:
+    if post.state != SourcePost.State.PUBLISHED:
         yield Name.CLAIMED, f"Its post is {post.state}, not told."
     if post.step is None:
         yield Name.CLAIMED, "No step claimed its post."

@@ -44,7 +44,9 @@ _UNDER_WAY = "It was under way when the session was exported. Resume goes on wit
 
 def rows(session: Session) -> None:
     """Put right what changed while the export was under way; before the figures are counted."""
-    untold = SourcePost.objects.filter(session=session, state=SourcePost.State.TOLD, story=None)
+    untold = SourcePost.objects.filter(
+        session=session, state=SourcePost.State.PUBLISHED, story=None
+    )
     untold.update(state=SourcePost.State.SKIPPED, reason=_LATER)
     Airing.objects.filter(session=session, finished_at=None).update(finished_at=F("finish_at"))
     on_air = Story.objects.filter(session=session, state=Story.State.AIRING)

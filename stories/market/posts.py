@@ -21,7 +21,7 @@ class Page:
     after: int | None
 
 
-def read(trend: Trend, before: int | None = None) -> Page:
+def read_page(trend: Trend, before: int | None = None) -> Page:
     """The newest posts of a keyword or a source with ids below ``before``, with their stories."""
     found = _of_source(trend, before) if trend.kind == Trend.Kind.SOURCE else _named(trend, before)
     shown = found[:MOST]

@@ -65,7 +65,7 @@ class Span:
         return max(0, min(buckets // WINDOW - 1, WINDOWS - 1))
 
 
-def read(session: Session, kind: str, size: int, now: datetime | None) -> Market:
+def read_market(session: Session, kind: str, size: int, now: datetime | None) -> Market:
     """The market at ``now``, or, off air (None), at the last moment something was read.
 
     Size 0 is the best for what was read: five minutes, or one in a session's first three quarters of an
@@ -88,12 +88,14 @@ def read(session: Session, kind: str, size: int, now: datetime | None) -> Market
 
 def rising(session: Session, now: datetime | None, size: int = 0) -> list[Quote]:
     """The session's keywords that rise, the best first."""
-    found = read(session, Kind.KEYWORD, size, now).quotes
+    found = read_market(session, Kind.KEYWORD, size, now).quotes
     up = [quote for quote in found if quote.score.phase == "rising"]
     return sorted(up, key=lambda quote: -quote.score.value)
 
 
-def one(session: Session, trend_id: int, size: int, now: datetime | None) -> tuple[Market, Trend]:
+def read_trend(
+    session: Session, trend_id: int, size: int, now: datetime | None
+) -> tuple[Market, Trend]:
     """A market of one trend, scored against the whole; NotFound when the session has none such."""
     trend = Trend.objects.filter(session=session, pk=trend_id).first()
     span = _span(session)

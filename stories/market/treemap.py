@@ -155,10 +155,12 @@ def _tile(cell: Cell, quote: Quote) -> Tile:
 
 
 def _said(quote: Quote, word: str) -> str:
-    return f"{quote.trend.label}: {posts(quote.trend.posts)}, {word}, score {quote.score.value}"
+    return (
+        f"{quote.trend.label}: {posts_text(quote.trend.posts)}, {word}, score {quote.score.value}"
+    )
 
 
-def posts(number: int) -> str:
+def posts_text(number: int) -> str:
     return f"{number:,} {'post' if number == 1 else 'posts'}"
 
 

@@ -64,13 +64,13 @@ class _Sum:
         self.posts += 1
         self.engagement += engagement_of(post)
         self.quality += post.priority
-        self.told += post.state == SourcePost.State.TOLD
+        self.told += post.state == SourcePost.State.PUBLISHED
         self.first_at = min(self.first_at, post.created_at)
         self.last_at = max(self.last_at, post.created_at)
         self.ids.append(post.pk)
 
 
-def read(source: Source, posts: Iterable[SourcePost]) -> None:
+def add_posts(source: Source, posts: Iterable[SourcePost]) -> None:
     """Count posts of ``source`` that were just read, at the moment of their reading.
 
     Duplicates count for nothing. Runs in the caller's transaction.
@@ -93,7 +93,7 @@ def read(source: Source, posts: Iterable[SourcePost]) -> None:
         _link_posts(source.session_id, ids, sums)
 
 
-def told(post: SourcePost) -> None:
+def add_story(post: SourcePost) -> None:
     """The post became a story: its source and its keywords count one more as told."""
     named = TrendPost.objects.filter(post=post).values("trend_id")
     Trend.objects.filter(pk__in=named).update(told=F("told") + 1)
@@ -116,7 +116,7 @@ def rebuild(session: Session) -> int:
         for source in Source.objects.filter(session=session):
             rows = SourcePost.objects.filter(session=session, source=source).order_by("id")
             for some in _batches(rows.iterator(), _REBUILT_AT_ONCE):
-                read(source, some)
+                add_posts(source, some)
         trends.filter(posts=0).delete()
         return trends.count()
 
@@ -190,7 +190,7 @@ def _batches(rows: Iterable[Any], most: int) -> Iterator[Sequence[Any]]:
         yield some
 
 
-def old_buckets(shared: Workspace, now: datetime) -> int:
+def delete_fine_buckets(shared: Workspace, now: datetime) -> int:
     before = now - timedelta(days=shared.keep_fine_days)
     return retention.delete_chunk(
         TrendBucket.objects.filter(size__in=retention.FINE, start__lt=before)
@@ -198,4 +198,4 @@ def old_buckets(shared: Workspace, now: datetime) -> int:
 
 
 def register() -> None:
-    retention.register(old_buckets)
+    retention.register(delete_fine_buckets)

@@ -60,7 +60,7 @@ class SourcePost(InSession):
     class State(models.TextChoices):
         QUEUED = "queued"
         CLAIMED = "claimed"
-        TOLD = "told"
+        PUBLISHED = "told", "Told"
         SKIPPED = "skipped"
         HELD = "held"
         FAILED = "failed"

@@ -37,7 +37,7 @@ def trend(request: SignedIn, session: Session, trend_id: int) -> HttpResponse:
     """One source or keyword: its score by parts, its buckets, and the posts behind them."""
     now = market.moment(orchestrator.latest(session))
     try:
-        found, quoted = quotes.one(session, trend_id, market.size_of(request.GET), now)
+        found, quoted = quotes.read_trend(session, trend_id, market.size_of(request.GET), now)
     except NotFound as error:
         raise Http404(error.sentence) from None
     before = request.GET.get("before", "")
@@ -49,7 +49,7 @@ def trend(request: SignedIn, session: Session, trend_id: int) -> HttpResponse:
         "size": found.size,
         "sizes": SIZES,
         "chart": market.chart(quoted, found),
-        "posts": posts.read(quoted, queries.key_of(before)),
+        "posts": posts.read_page(quoted, queries.key_of(before)),
         "board": boards.board_of(session, quoted.label),
         "boards": boards.Board.choices,
     }

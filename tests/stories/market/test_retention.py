@@ -25,10 +25,10 @@ def test_fine_figures_of_the_market_go_and_coarse_ones_stay(session: Session) ->
         for days in (29, 31):
             start = now - timedelta(days=days)
             TrendBucket.objects.create(session=session, trend=trend, size=size, start=start)
-    assert trends.old_buckets(workspace.current(), now) == 2
+    assert trends.delete_fine_buckets(workspace.current(), now) == 2
     old = TrendBucket.objects.filter(start__lt=now - timedelta(days=30))
     assert sorted(old.values_list("size", flat=True)) == [15, 60]
 
 
 def test_the_rule_is_among_those_of_the_sweeper() -> None:
-    assert trends.old_buckets in retention._rules
+    assert trends.delete_fine_buckets in retention._rules

@@ -34,7 +34,7 @@ def read(source: Source, *titles: str, **more: Any) -> list[SourcePost]:
     fetched = [FetchedPost(f"p{start + n}", title, **more) for n, title in enumerate(titles)]
     with transaction.atomic():
         added = queue.add(source, fetched, steps.now())
-        trends.read(source, added.posts)
+        trends.add_posts(source, added.posts)
     return added.posts
 
 
@@ -119,7 +119,7 @@ def test_a_told_post_counts_for_its_source_and_its_keywords(
     session: Session, source: Source
 ) -> None:
     first, _ = read(source, FERRY, BRIDGE)
-    trends.told(first)
+    trends.add_story(first)
     assert keyword(session, "port elowen").told == 1
     assert keyword(session, "bridge").told == 0
     assert Trend.objects.get(kind="source").told == 1
@@ -138,7 +138,7 @@ def test_the_number_of_statements_does_not_grow_with_the_posts(source: Source) -
                 connection,
             ) as found,
         ):
-            trends.read(source, some)
+            trends.add_posts(source, some)
         counts.append(len(found))
     assert len(many) > 30
     assert counts[0] == counts[1] <= 4
@@ -176,8 +176,8 @@ def test_going_live_fills_the_market(session: Session, go_live: Callable[[Sessio
 @pytest.mark.databases
 def test_counted_anew_the_market_is_the_same(session: Session, source: Source) -> None:
     first, _ = read(source, FERRY, BRIDGE, score=7)
-    SourcePost.objects.filter(pk=first.pk).update(state=SourcePost.State.TOLD)
-    trends.told(first)
+    SourcePost.objects.filter(pk=first.pk).update(state=SourcePost.State.PUBLISHED)
+    trends.add_story(first)
     before = everything(session)
     call_command("rebuild_market", str(session.pk))
     assert everything(session) == before
@@ -217,9 +217,9 @@ def test_off_air_the_market_stands_at_the_last_reading(session: Session, source:
     rows = read(source, FERRY, BRIDGE)
     place(*rows, minutes_ago=600)
     trends.rebuild(session)
-    frozen = quotes.read(session, "keyword", 5, None)
+    frozen = quotes.read_market(session, "keyword", 5, None)
     assert frozen.at == NOW - timedelta(minutes=600)
-    assert quotes.read(session, "keyword", 5, NOW).at == NOW
+    assert quotes.read_market(session, "keyword", 5, NOW).at == NOW
     assert sum(frozen.quotes[0].buckets) == 2
 
 
@@ -231,7 +231,7 @@ def test_a_keyword_that_comes_more_often_than_before_rises(
     place(*old, minutes_ago=55)
     place(*new, minutes_ago=1)
     trends.rebuild(session)
-    (quote,) = quotes.read(session, "keyword", 5, NOW).quotes
+    (quote,) = quotes.read_market(session, "keyword", 5, NOW).quotes
     assert quote.trend.key == "port elowen"
     assert quote.score.phase == "rising"
     assert quote.score.momentum == 0.3333  # log2((3 + 1) / (1/3 * 3 + 1)) / 3
@@ -240,13 +240,13 @@ def test_a_keyword_that_comes_more_often_than_before_rises(
 
 def test_a_keyword_named_once_is_not_on_the_market(session: Session, source: Source) -> None:
     read(source, FERRY)
-    assert quotes.read(session, "keyword", 5, NOW).quotes == []
-    assert len(quotes.read(session, "source", 5, NOW).quotes) == 1
+    assert quotes.read_market(session, "keyword", 5, NOW).quotes == []
+    assert len(quotes.read_market(session, "source", 5, NOW).quotes) == 1
 
 
 def test_a_piece_of_a_longer_keyword_stands_aside(session: Session, source: Source) -> None:
     read(source, "Now interest rates fall again", "Here interest rates climb on Friday")
-    found = [quote.trend.key for quote in quotes.read(session, "keyword", 5, NOW).quotes]
+    found = [quote.trend.key for quote in quotes.read_market(session, "keyword", 5, NOW).quotes]
     assert found == ["interest rates"]
 
 
@@ -254,8 +254,8 @@ def test_a_young_session_is_looked_at_minute_by_minute(session: Session, source:
     (row,) = read(source, FERRY)
     place(row, minutes_ago=10)
     trends.rebuild(session)
-    assert quotes.read(session, "source", 0, NOW).size == 1
-    assert quotes.read(session, "source", 0, NOW + timedelta(hours=1)).size == 5
+    assert quotes.read_market(session, "source", 0, NOW).size == 1
+    assert quotes.read_market(session, "source", 0, NOW + timedelta(hours=1)).size == 5
 
 
 def test_before_two_windows_were_read_it_is_too_early_for_momentum(
@@ -264,6 +264,6 @@ def test_before_two_windows_were_read_it_is_too_early_for_momentum(
     (row,) = read(source, FERRY)
     place(row, minutes_ago=1)
     trends.rebuild(session)
-    found = quotes.read(session, "source", 5, NOW)
+    found = quotes.read_market(session, "source", 5, NOW)
     assert found.early
     assert found.quotes[0].score.momentum == 0

@@ -319,7 +319,7 @@ def test_market_session_and_story_lead_to_drafts(
     page = text(browser.get(f"/sessions/{session.pk}/"))
     assert f'href="/drafting/?session={session.pk}"' in page
     with transaction.atomic():
-        trends.read(source, [make_post(source, f"k{n}", t) for n, t in enumerate(ELOWEN)])
+        trends.add_posts(source, [make_post(source, f"k{n}", t) for n, t in enumerate(ELOWEN)])
     trend = Trend.objects.get(key="port elowen")
     page = text(browser.get(f"/market/{session.pk}/{trend.pk}/"))
     assert f"/drafting/?session={session.pk}&amp;keywords=Port%20Elowen#start" in page

@@ -45,7 +45,7 @@ def read(source: Source, *titles: str, score: int = 3) -> list[SourcePost]:
     fetched = [FetchedPost(f"p{start + n}", t, score=score) for n, t in enumerate(titles)]
     with transaction.atomic():
         added = queue.add(source, fetched, steps.now())
-        trends.read(source, added.posts)
+        trends.add_posts(source, added.posts)
     return added.posts
 
 
