@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import transaction
 from django.db.models import Q
 
 from broadcast import orchestrator
 from broadcast.models import Airing, Broadcast
 from broadcast.speech import sounds
-from broadcast.states import State
 from sessions_app.background import steps
 from sessions_app.background.steps import Claim, Kind
-from sessions_app.errors import Conflict, StaleClaim
+from sessions_app.errors import Conflict
 from sessions_app.events import recorder
 from sessions_app.events.statistics import Extra
 from sessions_app.models import Session
@@ -52,9 +52,7 @@ def _may_air(session: Session, at: datetime) -> Q:
 
 
 def air_next(run: Broadcast) -> Airing | None:
-    """Put the next story on air if nothing is and one may; in the caller's transaction."""
-    # Before looking: whoever comes next sees what we put on air.
-    orchestrator.hold_fast(run)
+    """Puts the next story on air if none is and one may be. The caller has locked the run."""
     session, at = run.session, steps.now()
     if now_airing(session) is not None:
         return None
@@ -113,61 +111,44 @@ def finish(claim: Claim) -> None:
     airing = Airing.objects.select_related(
         "session", "story__post__source", "story__thread", "run__session"
     ).get(pk=int(claim.subject))
-    with transaction.atomic():
+    with orchestrator.locked_live_run(claim.session) as run:
         claim.complete()
-        run = live_run(claim.session)
         _end(airing, steps.now())
-        go_on(run)
+        advance(run)
 
 
-def cut(run: Broadcast, at: datetime | None = None) -> None:
-    """End what is on air now: for a story that breaks in, or because the run leaves the air."""
+def end_current(run: Broadcast, at: datetime | None = None) -> None:
+    """Takes the story on air off it: another one breaks in, or the run leaves the air."""
     airing = now_airing(run.session)
     if airing is not None:
         _end(airing, at or steps.now())
 
 
-def hold_story(session: Session, story_id: int) -> tuple[Broadcast | None, Story]:
-    """A story as it is now, and stays until the commit, with the live run; in a transaction.
-
-    The run is taken first: whoever puts a story on or off the air has it.
-    """
-    run = live_run(session)
-    return run, stories.find(session, story_id, hold=True)
+@contextmanager
+def locked_story(session: Session, story_id: int) -> Iterator[tuple[Broadcast | None, Story]]:
+    """Opens a transaction that locks the live run, if there is one, and then the story."""
+    with orchestrator.locked_live_run(session) as run:
+        yield run, stories.find(session, story_id, hold=True)
 
 
 def decide(session: Session, story_id: int, approve: bool) -> Story:
-    """Approve or veto a story that waits; Conflict when it does not wait any more."""
+    """Approves or vetoes a waiting story; Conflict when it does not wait any more."""
     verdict = Story.State.APPROVED if approve else Story.State.VETOED
-    with transaction.atomic():
-        run, story = hold_story(session, story_id)
+    with locked_story(session, story_id) as (run, story):
         if story.state not in (Story.State.WRITTEN, Story.State.APPROVED):
             raise Conflict("The story does not wait any more.", state=story.state)
         Story.objects.filter(pk=story.pk).update(state=verdict)
         story.state = verdict
         recorder.record(session, stories.DECIDED, {"story": stories.payload(story)})
-        go_on(run)
+        advance(run)
     return story
 
 
-def live_run(session: Session) -> Broadcast | None:
-    """The session's run, held fast while it is live; in the caller's transaction.
+def advance(run: Broadcast | None) -> None:
+    """Airs the next story if one may air now, and runs the host's step; nothing without a run.
 
-    The run is taken before the counters here as everywhere, so that no two writers can block each
-    other.
+    The caller has locked the run.
     """
-    run = orchestrator.active(session)
-    if run is None or run.state != State.LIVE:
-        return None
-    try:
-        orchestrator.hold_fast(run)
-    except StaleClaim:
-        return None
-    return run
-
-
-def go_on(run: Broadcast | None) -> None:
-    """Put on air what may air now, and wake the host; nothing while no run is live."""
     if run is not None:
         air_next(run)
         steps.run_now(run.session, orchestrator.NARRATE, run.pk)
@@ -175,4 +156,4 @@ def go_on(run: Broadcast | None) -> None:
 
 def register() -> None:
     steps.register(Kind(orchestrator.FINISH_AIRING, "control", finish))
-    orchestrator.on_leaving_air.subscribe(cut)
+    orchestrator.on_leaving_air.subscribe(end_current)

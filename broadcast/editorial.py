@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib.auth.models import User
-from django.db import transaction
 from django.utils import timezone
 from pydantic import Field
 
-from broadcast import airing
+from broadcast import airing, orchestrator
 from broadcast.speech import sounds
 from sessions_app import commands, sessions
 from sessions_app.commands import Command, Payload
@@ -74,8 +73,7 @@ def break_in(session: Session, wanted: BreakIn) -> Story:
     """Write a story by hand; it goes on air before all that waits, in the next run if none is live."""
     sessions.require_open(session)
     title, text = _said(wanted.title, wanted.text)
-    with transaction.atomic():
-        run = airing.live_run(session)
+    with orchestrator.locked_live_run(session) as run:
         story = stories.create(
             Story(
                 session=session,
@@ -90,8 +88,8 @@ def break_in(session: Session, wanted: BreakIn) -> Story:
             )
         )
         if run is not None and wanted.now:
-            airing.cut(run)
-        airing.go_on(run)
+            airing.end_current(run)
+        airing.advance(run)
     story.refresh_from_db(fields=["state"])
     return story
 
@@ -105,8 +103,7 @@ def _reason(text: str) -> str:
 
 def correct(session: Session, wanted: Correction, author: User) -> Story:
     """Put a story right: a new version, marked where people saw the earlier one."""
-    with transaction.atomic():
-        _, story = airing.hold_story(session, wanted.story)
+    with airing.locked_story(session, wanted.story) as (_, story):
         if story.state not in corrections.OPEN:
             raise Conflict(
                 "A story that was vetoed or pulled is not told, so there is nothing to correct."
@@ -127,23 +124,21 @@ def correct(session: Session, wanted: Correction, author: User) -> Story:
 
 def pull(session: Session, story_id: int) -> Story:
     """Take a story off the air, off the rundown and off the public pages; it stays in the session."""
-    with transaction.atomic():
-        run, story = airing.hold_story(session, story_id)
+    with airing.locked_story(session, story_id) as (run, story):
         if story.state not in corrections.OPEN:
             raise Conflict("This story is off the air for good already.", state=story.state)
         told = story.state in corrections.TOLD
         if story.state == State.AIRING and run is not None:
-            airing.cut(run)
+            airing.end_current(run)
         Story.objects.filter(pk=story.pk).update(state=State.KILLED)
         story.state = State.KILLED
         _record(PULLED, story, told)
-        airing.go_on(run)
+        airing.advance(run)
     return story
 
 
 def bookmark(session: Session, story_id: int, on: bool) -> Story:
-    with transaction.atomic():
-        _, story = airing.hold_story(session, story_id)
+    with airing.locked_story(session, story_id) as (_, story):
         story.bookmarked_at = timezone.now() if on else None
         story.save(update_fields=["bookmarked_at"])
         recorder.record(session, CHANGED, {"story": airing.shown(story)})

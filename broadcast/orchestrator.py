@@ -9,7 +9,8 @@ What runs keep of the AI chain: each its own latest link.
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any
 
@@ -249,17 +250,38 @@ def on_air(run: Broadcast) -> bool:
     return Broadcast.objects.filter(pk=run.pk, epoch=run.epoch, state=State.LIVE).exists()
 
 
-def hold_fast(run: Broadcast) -> None:
-    """Make sure, inside a transaction, that the run is still live and of this epoch."""
-    if not Broadcast.objects.filter(pk=run.pk, epoch=run.epoch, state=State.LIVE).update(
-        epoch=run.epoch
-    ):
-        raise StaleClaim("The run is not on air any more.")
+@contextmanager
+def locked(run: Broadcast) -> Iterator[None]:
+    """Opens a transaction that locks the run; StaleClaim if it is not live in this epoch any more.
+
+    Every transaction locks rows in one order, so that no two of them wait for each other: first the
+    session or the slots, then the run, then the draft, post or story, then the step, the AI chain,
+    and last the counters of the session (``recorder.record``). A transaction that writes to a
+    session on air therefore begins with this function or with ``locked_live_run``. Once it has the
+    run, no other transaction airs a story, stops the run or arms its steps until the commit.
+    """
+    with transaction.atomic():
+        # An UPDATE locks the row on PostgreSQL and takes the write lock on SQLite.
+        live = Broadcast.objects.filter(pk=run.pk, epoch=run.epoch, state=State.LIVE)
+        if not live.update(epoch=run.epoch):
+            raise StaleClaim("The run is not on air any more.")
+        yield
+
+
+@contextmanager
+def locked_live_run(session: Session) -> Iterator[Broadcast | None]:
+    """Opens a transaction that locks the session's live run, as ``locked`` does, and yields it.
+
+    Yields None while the session is not live.
+    """
+    with transaction.atomic():
+        live = Broadcast.objects.filter(session=session, state=State.LIVE)
+        # Locked first and read afterwards, so that the hold of the run is the current one.
+        yield live.get() if live.update(epoch=F("epoch")) else None
 
 
 def set_hold(run: Broadcast, hold: dict[str, Any] | None) -> None:
-    """Put narration on hold, or release it; the run stays live. Inside a transaction."""
-    hold_fast(run)
+    """Puts narration on hold, or releases it; the run stays live. The caller has locked the run."""
     if run.hold == hold:
         return
     Broadcast.objects.filter(pk=run.pk).update(hold=hold)
@@ -304,8 +326,7 @@ def _keep_alive(run: Broadcast) -> None:
     missing = wanted.keys() - set(waiting.values_list("kind", "subject"))
     if not missing:
         return
-    with transaction.atomic(), suppress(StaleClaim):
-        hold_fast(run)
+    with suppress(StaleClaim), locked(run):
         for kind, subject in missing:
             steps.enqueue(run.session, kind, subject, wanted[kind, subject])
 
@@ -315,7 +336,7 @@ def _refuse_archiving(session: Session) -> str:
 
 
 def _hold_run(session: Session, operation: Operation) -> None:
-    """Take the run before the chain, as everywhere, for ``_note_run`` writes it afterwards."""
+    """Locks the run before the chain, because ``_note_run`` writes to the run afterwards."""
     if operation.run_number is not None:
         rows = Broadcast.objects.select_for_update(no_key=True)
         rows.filter(session=session, number=operation.run_number).values_list("pk").first()

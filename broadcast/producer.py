@@ -70,12 +70,11 @@ def _store(claim: Claim, run: Broadcast, source: Source, fetched: Fetched) -> No
     at = steps.now()
     if fetched.posts:
         log.info("fetched", source=source.pk, posts=len(fetched.posts))
-    with transaction.atomic():
+    with orchestrator.locked(run):
         if fetched.exhausted:
             claim.complete()
         else:
             claim.reschedule(max(at + interval(), fetched.not_before or at))
-        orchestrator.hold_fast(run)
         added = queue.add(source, fetched.posts, at)
         trends.add_posts(source, added.posts)
         healthy = Health.FINISHED if fetched.exhausted else Health.OK

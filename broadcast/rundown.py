@@ -11,11 +11,10 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib.auth.models import User
-from django.db import transaction
 from django.db.models import QuerySet
 from pydantic import model_validator
 
-from broadcast import airing, orchestrator
+from broadcast import orchestrator
 from broadcast.host import claims
 from sessions_app import commands
 from sessions_app.background import steps
@@ -71,9 +70,7 @@ def _change(
 ) -> SourcePost:
     """Change a post that is in one of ``states``; Conflict says what became of it otherwise."""
     post = _found(session, post_id)
-    with transaction.atomic():
-        # The run before the counters, as everywhere.
-        run = airing.live_run(session)
+    with orchestrator.locked_live_run(session) as run:
         if not SourcePost.objects.filter(pk=post.pk, state__in=states).update(**changes):
             raise _refusal(post)
         post.refresh_from_db()
@@ -118,10 +115,10 @@ def kill(session: Session, post_id: int, actor: User) -> SourcePost:
 def move(session: Session, wanted: Move) -> SourcePost:
     """Put a waiting post right before or after another one; it is pinned exactly if that one is."""
     other_id = wanted.before if wanted.before is not None else wanted.after
-    with transaction.atomic():
-        # Held while ranks are read and written, so that two people's moves do not cross.
-        if airing.live_run(session) is None:
-            _hold_queue(session)
+    # Locked while ranks are read and written, so that two moves at once do not mix.
+    with orchestrator.locked_live_run(session) as run:
+        if run is None:
+            _lock_queue(session)
         post = _found(session, wanted.post)
         other = _found(session, other_id or 0)
         if other.state != State.QUEUED:
@@ -132,8 +129,8 @@ def move(session: Session, wanted: Move) -> SourcePost:
         return _change(session, post.pk, (State.QUEUED,), rank=rank, pinned=other.pinned)
 
 
-def _hold_queue(session: Session) -> None:
-    """Keep what waits as it is till the commit, where no run is there to be held instead."""
+def _lock_queue(session: Session) -> None:
+    """Locks the waiting posts until the commit, when there is no live run to lock instead."""
     mine = SourcePost.objects.filter(session=session, state=State.QUEUED).order_by("pk")
     list(mine.select_for_update(no_key=True).values_list("pk", flat=True))
 
@@ -176,14 +173,14 @@ def _make_room(group: list[tuple[int, float]], place: int) -> float:
 
 
 def want(call: Call) -> Interest:
-    # The run before the posts and the counters, as everywhere: no post is read meanwhile.
-    airing.live_run(call.target)
-    return interests.want(call.target, call.payload.text, call.payload.weight)
+    # The run is locked, so that no post is added while all posts get new scores.
+    with orchestrator.locked_live_run(call.target):
+        return interests.want(call.target, call.payload.text, call.payload.weight)
 
 
 def drop(call: Call) -> Interest:
-    airing.live_run(call.target)
-    return interests.drop(call.target, call.payload.interest)
+    with orchestrator.locked_live_run(call.target):
+        return interests.drop(call.target, call.payload.interest)
 
 
 PIN = Command(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import suppress
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -13,11 +12,11 @@ from pydantic import AwareDatetime, Field
 from broadcast import airing, orchestrator
 from broadcast.models import Broadcast
 from broadcast.schedule import slots
-from broadcast.states import ON_AIR, State
+from broadcast.states import ON_AIR
 from sessions_app import commands, rate_limits, session_expiry, sessions
 from sessions_app.background import steps
 from sessions_app.commands import Call, Command, Nothing, Payload
-from sessions_app.errors import Conflict, StaleClaim
+from sessions_app.errors import Conflict
 from sessions_app.models import Session
 from sessions_app.money import from_usd, to_usd
 from stories.models import Source, Story
@@ -104,16 +103,18 @@ def change(call: Call) -> Session:
     changes = wanted.settings.model_dump(exclude_none=True) if wanted.settings else {}
     if wanted.name is not None:
         changes["name"] = wanted.name
-    if "budget_usd" in wanted.model_fields_set:
-        changes["budget"] = pico(wanted.budget_usd)
     if "expires_at" in wanted.model_fields_set:
         changes["expires_at"] = session_expiry.ahead(wanted.expires_at)
-    # The run before the counters, as everywhere: no two writers can block each other.
-    run = _live(session) if "budget" in changes else None
-    if changes:
+    if "budget_usd" in wanted.model_fields_set:
+        changes["budget"] = pico(wanted.budget_usd)
+        with orchestrator.locked_live_run(session) as run:
+            session = sessions.change(session, **changes)
+            waits_for_budget = run is not None and run.hold and run.hold["code"] == "budget"
+            if run is not None and waits_for_budget and not ledger.over_budget(session):
+                orchestrator.set_hold(run, None)
+                steps.run_now(session, orchestrator.NARRATE, run.pk)
+    elif changes:
         session = sessions.change(session, **changes)
-    if run is not None:
-        _resume(run, session)
     if wanted.visible is not None:
         session = sessions.show(session, wanted.visible)
     return session
@@ -125,25 +126,6 @@ CHANGE = Command(
     change,
     "Renames, shows or hides a session, changes its settings.",
 )
-
-
-def _live(session: Session) -> Broadcast | None:
-    """The session's live run, held fast for this transaction."""
-    run = orchestrator.active(session)
-    if run is None or run.state != State.LIVE:
-        return None
-    with suppress(StaleClaim):
-        orchestrator.hold_fast(run)
-        run.refresh_from_db(fields=["hold"])
-        return run
-    return None
-
-
-def _resume(run: Broadcast, session: Session) -> None:
-    """Narration that waits for money goes on at once when there is some."""
-    if run.hold and run.hold["code"] == "budget" and not ledger.over_budget(session):
-        orchestrator.set_hold(run, None)
-        steps.run_now(session, orchestrator.NARRATE, run.pk)
 
 
 def clone(call: Call) -> Session:

@@ -14,7 +14,7 @@ from typing import Any, Self
 import structlog
 from django.db import transaction
 
-from broadcast import airing, orchestrator
+from broadcast import orchestrator
 from broadcast.chat import conversation, facts, plans
 from broadcast.chat.conversation import ANSWER, DELTA, Exchange
 from broadcast.chat.facts import Answerer, Facts, Inquiry, Reply
@@ -155,9 +155,7 @@ class Watch:
 def _keep(turn: Turn, reply: Reply, model: str) -> None:
     """Store the answer with its plan and its link, and end the step."""
     session = turn.question.session
-    with transaction.atomic():
-        # The run before the step, the chain and the counters, as everywhere.
-        airing.live_run(session)
+    with orchestrator.locked_live_run(session):
         turn.claim.complete()
         proposal = plans.proposed(session, reply.wanted)
         said = clean_text(f"{reply.text}\n\n{proposal.note}".strip(), conversation.MOST_TEXT)

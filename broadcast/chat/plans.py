@@ -24,7 +24,7 @@ from pydantic import (
     model_validator,
 )
 
-from broadcast import airing
+from broadcast import orchestrator
 from broadcast.chat import conversation
 from broadcast.chat.facts import Wanted
 from sessions_app import commands
@@ -242,9 +242,7 @@ class MessageId(Payload):
 def apply(call: Call) -> Message:
     """Have every command of the plan done, or none; each is checked once more as it stands now."""
     session = call.target
-    with transaction.atomic():
-        # The run before whatever the commands touch, as everywhere.
-        airing.live_run(session)
+    with orchestrator.locked_live_run(session):
         message = _settle(session, call.payload.message, APPLIED)
         done = [_run(call, each) for each in _plan(message)["commands"]]
         who = call.actor.get_username()

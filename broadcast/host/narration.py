@@ -15,6 +15,7 @@ from broadcast.models import Broadcast
 from sessions_app.ai_chain import chain
 from sessions_app.ai_chain.chain import Operation
 from sessions_app.background.steps import Claim
+from sessions_app.errors import StaleClaim
 from sessions_app.events import recorder
 from sessions_app.models import Session
 from sessions_app.realtime import checkpoints
@@ -66,7 +67,8 @@ class Watch:
         self._claim.check()
         if at - self._checked >= CHECK_EVERY:
             self._checked = at
-            orchestrator.hold_fast(self._run)
+            if not orchestrator.on_air(self._run):
+                raise StaleClaim("The run is not on air any more.")
         if text != self._text and at - self._shown >= FRAMES_EVERY:
             self._shown, self._text = at, text
             frame = {"title": self._post.title, "text": text[-SHOWN:]}

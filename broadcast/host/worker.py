@@ -52,9 +52,7 @@ def narrate(claim: Claim) -> None:
         _hold(run, claim, NeedsHuman(_BUDGET, code="budget"))
         return
     if airing.waiting(run.session) is not None or not _time_for_next(run):
-        with transaction.atomic():
-            # Before the step is armed: a stop that came first has cancelled what was pending.
-            orchestrator.hold_fast(run)
+        with orchestrator.locked(run):
             claim.reschedule(_next_round(run))
             airing.air_next(run)
         return
@@ -83,8 +81,7 @@ def _next_round(run: Broadcast) -> datetime:
 
 
 def _claim_post(run: Broadcast, claim: Claim) -> SourcePost | None:
-    with transaction.atomic():
-        orchestrator.hold_fast(run)
+    with orchestrator.locked(run):
         post = queue.claim_best(claim)
         if post is None:
             claim.reschedule(steps.now() + IDLE)
@@ -143,11 +140,10 @@ def _pass_over(run: Broadcast, claim: Claim, post: SourcePost, error: SmnbError)
     """The narrator had an answer, but no story: this post is skipped, the show goes on."""
     with transaction.atomic():
         try:
-            orchestrator.hold_fast(run)
+            with orchestrator.locked(run):
+                claim.reschedule(steps.now())
         except StaleClaim:
             claim.complete()
-        else:
-            claim.reschedule(steps.now())
         claims.settle(claim, post, SourcePost.State.FAILED, error.sentence)
         recorder.add_message(
             run.session, "host", f"“{post.title[:120]}”: {error.sentence}", error.code
@@ -165,10 +161,7 @@ def _hold(run: Broadcast, claim: Claim, error: SmnbError) -> None:
         until = at + steps.backoff(claim.step.attempts)
         shown = until
     hold = {"code": error.code, "sentence": error.sentence, "until": recorder.timestamp(shown)}
-    with transaction.atomic():
-        # The run before the step and the counters, as everywhere: no two writers can block each
-        # other, and no step is armed behind the back of a stop.
-        orchestrator.hold_fast(run)
+    with orchestrator.locked(run):
         claim.reschedule(until, error=error.sentence)
         if run.hold is None or run.hold["code"] != error.code:
             recorder.add_message(run.session, "host", error.sentence, error.code)
@@ -178,10 +171,8 @@ def _hold(run: Broadcast, claim: Claim, error: SmnbError) -> None:
 def _keep(run: Broadcast, claim: Claim, told: Told, ledger: usage_ledger.SessionLedger) -> None:
     """Store the story with all that belongs to it; a late answer goes to quarantine, not astray."""
     try:
-        with transaction.atomic():
-            # The run, then the step, then the counters, as everywhere. The round may come too early
-            # for what is put on air below; it then waits for its end.
-            orchestrator.hold_fast(run)
+        with orchestrator.locked(run):
+            # The next round may come before the end of the story aired below; it then waits.
             claim.reschedule(_next_round(run) if run.session.pace else steps.now())
             if not queue.settle(told.post, claim, SourcePost.State.PUBLISHED):
                 raise StaleClaim("The post was given to somebody else.")

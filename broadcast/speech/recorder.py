@@ -9,7 +9,7 @@ import structlog
 from django.db import transaction
 from django.db.models import QuerySet
 
-from broadcast import airing
+from broadcast import orchestrator
 from broadcast.models import Sound
 from broadcast.speech import engines, sounds
 from broadcast.speech.engines import Engine, Speech, Unspoken
@@ -110,10 +110,9 @@ def _mine(sound: Sound) -> QuerySet[Sound]:
 
 
 def _finish(sound: Sound, said: Speech, kept: storage.Kept) -> None:
-    with transaction.atomic():
-        # The run before the story before the counters, as everywhere; so whoever puts the story on
-        # air sees its sound, or comes first and the pages get it by this event.
-        airing.live_run(sound.session)
+    # Locks the run before the story, so that the transaction that airs the story either sees its
+    # sound, or has committed, and the pages get the sound by the event below.
+    with orchestrator.locked_live_run(sound.session):
         story = Story.objects.select_for_update().get(pk=sound.story_id)
         done = _mine(sound).update(
             state=State.READY, media_type=said.media_type, bytes=kept.bytes, sha256=kept.sha256,

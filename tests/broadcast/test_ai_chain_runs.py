@@ -97,8 +97,7 @@ def test_fifty_operations_of_all_kinds_at_once_leave_one_chain(live: Broadcast) 
         if number % 5:
             complete(claims[number], f"msg_{number}", run_number=run_number)
             return
-        with transaction.atomic():
-            orchestrator.hold_fast(live)
+        with orchestrator.locked(live):
             offline = Operation(source="narration", provider_id=chain.offline_id(), run_number=1)
             chain.append(session, offline)
 

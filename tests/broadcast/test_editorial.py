@@ -9,7 +9,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from broadcast import airing
+from broadcast import orchestrator
 from broadcast.models import Airing
 from sessions_app import audits, commands
 from sessions_app.errors import Conflict, Invalid
@@ -175,14 +175,14 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Any]], 
     """Let something happen after a command was asked for, and before it has the run."""
 
     def arrange(happens: Callable[[], Any]) -> None:
-        real = airing.live_run
+        real = orchestrator.locked_live_run
 
         def later(session: Session) -> Any:
-            monkeypatch.setattr(airing, "live_run", real)
+            monkeypatch.setattr(orchestrator, "locked_live_run", real)
             happens()
             return real(session)
 
-        monkeypatch.setattr(airing, "live_run", later)
+        monkeypatch.setattr(orchestrator, "locked_live_run", later)
 
     return arrange
 

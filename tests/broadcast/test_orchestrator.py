@@ -214,7 +214,7 @@ def test_a_hold_keeps_the_run_live_and_is_an_event(session: Session, go_live: Go
     run = orchestrator.active(session)
     assert run is not None
     hold = {"code": "budget", "sentence": "Spent.", "until": None}
-    with transaction.atomic():
+    with orchestrator.locked(run):
         orchestrator.set_hold(run, hold)
         orchestrator.set_hold(run, hold)
     assert orchestrator.air(session)["state"] == State.LIVE
@@ -249,8 +249,8 @@ def test_the_run_of_another_epoch_cannot_be_written_to(session: Session, go_live
     old = orchestrator.active(session)
     assert old is not None
     press(session, "stop")
-    with pytest.raises(StaleClaim), transaction.atomic():
-        orchestrator.hold_fast(old)
+    with pytest.raises(StaleClaim), orchestrator.locked(old):
+        pass
 
 
 @pytest.mark.databases

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from broadcast import airing
+from broadcast import airing, orchestrator
 from sessions_app import commands
 from sessions_app.commands import Call, Command
 from sessions_app.errors import Conflict
@@ -36,13 +36,11 @@ def air(call: Call) -> Story:
     """Makes a story of a finished draft's latest version; it waits for its airing like any other."""
     session = call.target
     try:
-        with transaction.atomic():
-            # The lock order: the run before the counters.
-            run = airing.live_run(session)
+        with orchestrator.locked_live_run(session) as run:
             draft = drafts.find(session, call.payload.draft)
             story = _create_story(draft)
             drafts.changed(drafts.find(session, draft.pk))
-            airing.go_on(run)
+            airing.advance(run)
     except IntegrityError:
         # Two requests at once: the unique draft of a story refuses the later one.
         raise Conflict(ALREADY_PUBLISHED, code="aired") from None
