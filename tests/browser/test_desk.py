@@ -168,14 +168,14 @@ def test_the_desk_works_on_a_phone(owner: Page, studio: Studio, waiting: str) ->
 def break_in(page: Page, when: str) -> None:
     page.locator(".break-in summary").click()
     page.get_by_label("Headline").fill(HEADLINE)
-    page.get_by_label("What is said on air").fill("Police closed the bridge at noon. " * 6)
+    page.get_by_label("Narration").fill("Police closed the bridge at noon. " * 6)
     page.get_by_label(when).check()
     page.get_by_role("button", name="Break in", exact=True).click()
 
 
 def test_breaking_in_now_ends_what_is_on_air(owner: Page, studio: Studio, on_air: str) -> None:
     open_desk(owner, studio, on_air)
-    break_in(owner, "now, ending what is on air")
+    break_in(owner, "now, ending the story on air")
     expect(owner.locator("#onair h3")).to_have_text(HEADLINE)
     airing = [s for s in of_session(studio, STORIES, on_air) if s["state"] == "airing"]
     assert [(story["title"], story["origin"]) for story in airing] == [(HEADLINE, "manual")]
@@ -183,7 +183,7 @@ def test_breaking_in_now_ends_what_is_on_air(owner: Page, studio: Studio, on_air
 
 def test_a_story_that_breaks_in_off_air_waits(owner: Page, studio: Studio, waiting: str) -> None:
     open_desk(owner, studio, waiting)
-    break_in(owner, "next, after what is on air")
+    break_in(owner, "next, after the story on air")
     expect(owner.locator("#feed article").first).to_contain_text(HEADLINE)
     story = of_session(studio, STORIES, waiting)[-1]
     assert (story["title"], story["state"], story["cuts_in"]) == (HEADLINE, "approved", 1)
@@ -197,7 +197,7 @@ def test_a_story_that_was_told_is_corrected_and_marked(
     story = card.get_by_role("button", name="Bookmark").get_attribute("id") or ""
     card.get_by_role("link", name="Correct").click()
     owner.get_by_label("Headline").fill("As it really was")
-    owner.get_by_label("What is put right").fill("The name was wrong.")
+    owner.get_by_label("Correction").fill("The name was wrong.")
     owner.get_by_role("button", name="Save as version 2").click()
     expect(owner.locator(".correction")).to_contain_text("The name was wrong.")
     expect(owner.locator(".versions .version")).to_have_count(2)

@@ -1,11 +1,8 @@
-"""The Broadcast Center.
-
-Talking with the producer at the desk: to say something, and to decide about a plan.
-"""
+"""The Broadcast Center: the desk of a session, the commands of its run, and the producer chat."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
 
 from django.conf import settings
 from django.http import HttpResponse, HttpResponseBadRequest
@@ -14,20 +11,25 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from broadcast import health as broadcast_health
-from broadcast import orchestrator, queries
+from broadcast import orchestrator, queries, session_commands
 from broadcast.studio.broadcast_center.forms import BreakInForm
 from sessions_app import commands, rate_limits
 from sessions_app.errors import SmnbError
 from sessions_app.models import Session
 from sessions_app.web.http import SignedIn, of_session, refused, signed_in
 
-COMMANDS = ("start", "stop", "recover")
+RUN_COMMANDS = {
+    "start": session_commands.START,
+    "stop": session_commands.STOP,
+    "recover": session_commands.RECOVER,
+}
+DECISIONS = {"approve": session_commands.APPROVE, "veto": session_commands.VETO}
 
 
 @require_safe
 @signed_in
 def home(request: SignedIn) -> HttpResponse:
-    """No session chosen: the feed says so in words."""
+    """The desk before a session is chosen."""
     page = {"session": None, "sessions": _switcher(request)}
     return render(request, "studio/broadcast_center/center.html", page)
 
@@ -35,7 +37,7 @@ def home(request: SignedIn) -> HttpResponse:
 @require_POST
 @signed_in
 def without_session(request: SignedIn) -> HttpResponse:
-    """Go Live was pressed without a session: say so, create nothing."""
+    """Refuses Go Live without a session; nothing is created."""
     sentence = "Choose a session first: a broadcast always belongs to one."
     if not Session.objects.for_user(request.user).exists():
         sentence = "Create a session first: a broadcast always belongs to one."
@@ -46,7 +48,7 @@ def without_session(request: SignedIn) -> HttpResponse:
 @require_safe
 @of_session
 def center(request: SignedIn, session: Session) -> HttpResponse:
-    """The desk; with ``?before=`` (a story's id) or ``?bookmarked=1`` another part of the feed."""
+    """The desk; ``?before=`` (a story's id) or ``?bookmarked=1`` shows another part of the feed."""
     part = queries.FeedPart.of(request.GET)
     if request.htmx and part.asked:
         page = queries.feed_page(session, part) | {"session_id": session.pk}
@@ -61,7 +63,7 @@ def center(request: SignedIn, session: Session) -> HttpResponse:
 @require_safe
 @of_session
 def health(request: SignedIn, session: Session) -> HttpResponse:
-    """The part of the page that says how host and producer are; it is fetched anew as they work."""
+    """The health of host and producer; the page fetches this part again after each event."""
     page = {"session": {"id": session.pk}, "health": broadcast_health.read(session)}
     return render(request, "studio/broadcast_center/_health.html", page)
 
@@ -73,13 +75,14 @@ def _switcher(request: SignedIn) -> list[dict[str, object]]:
 @require_POST
 @of_session
 def command(request: SignedIn, session: Session) -> HttpResponse:
+    """Goes live, stops, or recovers a failed run."""
     name = request.POST.get("command", "")
-    if name not in COMMANDS:
-        return HttpResponseBadRequest("command: one of start, stop, recover")
+    if name not in RUN_COMMANDS:
+        return HttpResponseBadRequest("command: must be one of start, stop, recover")
     try:
         if name != "stop":
             rate_limits.count("go-live requests", request.user.pk, settings.SMNB.limit_go_live)
-        commands.run(f"broadcast.{name}", request.user, session, {})
+        commands.run(RUN_COMMANDS[name], request.user, session, {})
     except SmnbError as error:
         return refused(request, error, "broadcast", session.pk)
     if request.htmx:
@@ -91,11 +94,12 @@ def command(request: SignedIn, session: Session) -> HttpResponse:
 @require_POST
 @of_session
 def decide(request: SignedIn, session: Session, story_id: int) -> HttpResponse:
+    """Approves or vetoes a waiting story."""
     name = request.POST.get("decision", "")
-    if name not in {"approve", "veto"}:
-        return HttpResponseBadRequest("decision: one of approve, veto")
+    if name not in DECISIONS:
+        return HttpResponseBadRequest("decision: must be one of approve, veto")
     try:
-        commands.run(f"story.{name}", request.user, session, {"story": story_id})
+        commands.run(DECISIONS[name], request.user, session, {"story": story_id})
     except SmnbError as error:
         return refused(request, error, "broadcast", session.pk)
     if request.htmx:
@@ -106,23 +110,26 @@ def decide(request: SignedIn, session: Session, story_id: int) -> HttpResponse:
 @require_POST
 @of_session
 def say(request: SignedIn, session: Session) -> HttpResponse:
-    """``example`` is the text of a button that says it for the person."""
+    """Sends a message to the producer; a button with an example sends it as ``example``."""
     text = request.POST.get("example") or request.POST.get("text", "")
-    # A form sends two characters for the end of a line, which the page counted as one.
-    return _run(request, session, "chat.say", {"text": text.replace("\r\n", "\n")})
+    # Forms send line ends as CR LF; the page counts one character for them.
+    return _run_on_chat(request, session, "chat.say", {"text": text.replace("\r\n", "\n")})
 
 
 @require_POST
 @of_session
 def decide_plan(request: SignedIn, session: Session, message_id: int) -> HttpResponse:
+    """Applies or dismisses the plan of a message."""
     verb = request.POST.get("do", "")
     if verb not in {"apply", "dismiss"}:
-        return HttpResponseBadRequest("do: one of apply, dismiss")
-    return _run(request, session, f"chat.{verb}", {"message": message_id})
+        return HttpResponseBadRequest("do: must be one of apply, dismiss")
+    return _run_on_chat(request, session, f"chat.{verb}", {"message": message_id})
 
 
-def _run(request: SignedIn, session: Session, name: str, data: dict[str, Any]) -> HttpResponse:
-    """Run the command; the page shows its effect by the frame, or by being loaded anew."""
+def _run_on_chat(
+    request: SignedIn, session: Session, name: str, data: Mapping[str, object]
+) -> HttpResponse:
+    """Runs a command of the chat; for htmx the frame of its event updates the page."""
     try:
         commands.run(name, request.user, session, data)
     except SmnbError as error:

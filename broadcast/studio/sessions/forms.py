@@ -1,4 +1,4 @@
-"""Forms of the Session Manager; they turn what people type into payloads of commands."""
+"""Forms of the Session Manager. ``payload()`` returns the data of the command a form leads to."""
 
 from __future__ import annotations
 
@@ -20,19 +20,23 @@ from stories.llm import EXTRACTIVE
 from stories.models import Source
 from stories.sources import groups, service
 from stories.sources.registry import adapter
-from stories.usage.pricing import Offer, offers
+from stories.usage.pricing import offers
 
 OTHER = "other"
-_DAY_CHOICES = list(zip(calendar.DAYS, calendar.DAY_NAMES, strict=True))
+DAY_CHOICES = list(zip(calendar.DAYS, calendar.DAY_NAMES, strict=True))
 
 
 class FilterForm(forms.Form):
-    """What the list shows; what is not understood is left out."""
+    """The filter of the session list; an invalid value is ignored."""
 
     q = forms.CharField(
-        required=False, max_length=120, label="Name",
-        widget=forms.TextInput(attrs={"type": "search", "placeholder": "any", "autocomplete": "off"}),
-    )  # fmt: skip
+        required=False,
+        max_length=120,
+        label="Name",
+        widget=forms.TextInput(
+            attrs={"type": "search", "placeholder": "any", "autocomplete": "off"}
+        ),
+    )
     status = forms.ChoiceField(
         required=False,
         choices=[
@@ -47,16 +51,22 @@ class FilterForm(forms.Form):
         required=False, label="On air", choices=[("", "any"), ("on", "on air"), ("off", "off air")]
     )
 
-    def wanted(self, before: str) -> Filter:
+    def filter(self, before: str) -> Filter:
+        """The filter of the form for the page of the list that begins at ``before``."""
         self.is_valid()
-        said = self.cleaned_data
+        data = self.cleaned_data
         return Filter(
-            said.get("q", ""), said.get("status", ""), said.get("type", ""), said.get("air", ""),
-            before,
-        )  # fmt: skip
+            text=data.get("q", ""),
+            status=data.get("status", ""),
+            type=data.get("type", ""),
+            air=data.get("air", ""),
+            before=before,
+        )
 
 
 class NewSessionForm(forms.Form):
+    """A new session with its sources."""
+
     name = forms.CharField(max_length=120)
     type = forms.ChoiceField(
         required=False,
@@ -71,21 +81,22 @@ class NewSessionForm(forms.Form):
     )
     groups = forms.MultipleChoiceField(
         required=False,
-        label="Ready-made groups",
+        label="Source groups",
         widget=forms.CheckboxSelectMultiple,
         help_text="All sources of a group are added.",
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        named = ((each.name, groups.named_sources(each)) for each in groups.every())
         field = cast("forms.MultipleChoiceField", self.fields["groups"])
-        field.choices = [(name, f"{name}: {sources}") for name, sources in named]
+        field.choices = [
+            (group.name, f"{group.name}: {groups.named_sources(group)}") for group in groups.every()
+        ]
 
     def clean_type(self) -> str:
         return self.cleaned_data["type"] or Session.Type.BROADCAST
 
-    def clean_sources(self) -> list[dict[str, Any]]:
+    def clean_sources(self) -> list[dict[str, str]]:
         specs = []
         for line in self.cleaned_data["sources"].splitlines():
             if line.strip():
@@ -97,26 +108,25 @@ class NewSessionForm(forms.Form):
                 specs.append(spec.model_dump())
         return specs
 
-    def payload(self) -> dict[str, Any]:
+    def payload(self) -> dict[str, object]:
         return dict(self.cleaned_data)
 
 
-def model_choices(present: str) -> Iterator[tuple[str, str]]:
-    """The models on sale with their prices; one that is in use stays a choice."""
+def model_choices(current: str) -> Iterator[tuple[str, str]]:
+    """The models with their prices; ``current`` stays a choice when its price is unknown."""
     known = {offer.model for offer in offers()}
-    if present not in {*known, EXTRACTIVE}:
-        yield present, f"{present} (its price is not known)"
+    if current not in {*known, EXTRACTIVE}:
+        yield current, f"{current} (its price is not known)"
     yield EXTRACTIVE, "Extractive: the posts' own words, asks no model, free"
-    yield from ((offer.model, _priced(offer)) for offer in offers())
+    for offer in offers():
+        prices = f"{dollars(offer.input, 2)} in, {dollars(offer.output, 2)} out"
+        yield offer.model, f"{offer.name}: {prices} per million tokens"
     yield OTHER, "Another model…"
 
 
-def _priced(offer: Offer) -> str:
-    cost = " in, ".join(dollars(price, 2) for price in (offer.input, offer.output))
-    return f"{offer.name}: {cost} out per million tokens"
-
-
 class SettingsForm(forms.ModelForm):  # type: ignore[type-arg]
+    """The narration settings of a session."""
+
     model = forms.ChoiceField()
     other_model = forms.CharField(
         required=False,
@@ -128,11 +138,17 @@ class SettingsForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = Session
         fields = (
-            "model", "personality", "verbosity", "pace", "language", "instructions", "control_mode",
-        )  # fmt: skip
+            "model",
+            "personality",
+            "verbosity",
+            "pace",
+            "language",
+            "instructions",
+            "control_mode",
+        )
         widgets = {"instructions": forms.Textarea(attrs={"rows": 3})}
         help_texts = {
-            "language": "The one the host speaks: en, de, pt-BR …",
+            "language": "The language of the narration: en, de, pt-BR …",
             "instructions": "For the model, e.g. “focus on breakthroughs, avoid markets”.",
         }
 
@@ -144,75 +160,87 @@ class SettingsForm(forms.ModelForm):  # type: ignore[type-arg]
         field.choices = list(model_choices(self.instance.model))
 
     def clean(self) -> dict[str, Any]:
-        said = super().clean() or self.cleaned_data
-        if said.get("model") == OTHER:
-            said["model"] = said.get("other_model", "")
-            if not said["model"]:
+        data = super().clean() or self.cleaned_data
+        if data.get("model") == OTHER:
+            data["model"] = data.get("other_model", "")
+            if not data["model"]:
                 self.add_error("other_model", "Name the model, or choose one from the list.")
-        return said
+        return data
 
-    def payload(self) -> dict[str, Any]:
+    def payload(self) -> dict[str, object]:
         return {"settings": {name: self.cleaned_data[name] for name in self._meta.fields or ()}}
 
 
 class BudgetForm(forms.Form):
+    """The budget of a session."""
+
     budget_usd = forms.DecimalField(
         required=False,
         min_value=Decimal(0),
         max_value=Decimal(1_000_000),
         label="Budget in USD",
         widget=forms.NumberInput(attrs={"step": "any"}),
-        help_text="You are warned at 80 %; narration waits when all is spent. Empty = no limit.",
+        help_text="You are warned at 80 %. Narration pauses when the budget is spent. "
+        "Empty means no limit.",
     )
 
 
 class ExpiryForm(forms.Form):
-    """The day on which a session expires; one that was not changed keeps its moment."""
+    """The day on which a session expires; an unchanged day keeps the exact moment."""
 
     expires_on = forms.DateField(
         required=False,
-        label="Archive by itself on",
+        label="Archive automatically on",
         widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
-        help_text="From 0:00 UTC of this day on, once it is off the air. Empty = never.",
+        help_text="From 0:00 UTC of this day, once the session is off the air. Empty means never.",
     )
 
-    def payload(self) -> dict[str, Any]:
+    def payload(self) -> dict[str, object]:
         day = self.cleaned_data["expires_on"]
         at = datetime.combine(day, time.min, UTC) if day else None
         return {"expires_at": at} if self.has_changed() else {}
 
 
 class SourceForm(forms.Form):
+    """A new source of a session."""
+
     locator = forms.CharField(
         max_length=2000, required=False, label="Address", help_text="r/NAME, a feed, or demo."
     )
     kind = forms.ChoiceField(choices=Source.Kind)
     sort = forms.ChoiceField(
         required=False,
-        choices=[("", "as usual"), ("hot", "hot"), ("new", "new"), ("top", "top"),
-                 ("rising", "rising")],
+        choices=[
+            ("", "default"),
+            ("hot", "hot"),
+            ("new", "new"),
+            ("top", "top"),
+            ("rising", "rising"),
+        ],
         help_text="Reddit only.",
-    )  # fmt: skip
-
-
-def _clock() -> forms.TimeInput:
-    return forms.TimeInput(attrs={"type": "time"}, format="%H:%M")
+    )
 
 
 class SlotForm(forms.Form):
-    days = forms.MultipleChoiceField(choices=_DAY_CHOICES, widget=forms.CheckboxSelectMultiple)
-    on_at = forms.TimeField(label="On air at", widget=_clock())
+    """A slot of the schedule."""
+
+    days = forms.MultipleChoiceField(choices=DAY_CHOICES, widget=forms.CheckboxSelectMultiple)
+    on_at = forms.TimeField(
+        label="On air at", widget=forms.TimeInput(attrs={"type": "time"}, format="%H:%M")
+    )
     off_at = forms.TimeField(
-        label="Off air at", widget=_clock(), help_text="Before or at the first time: the next day."
+        label="Off air at",
+        widget=forms.TimeInput(attrs={"type": "time"}, format="%H:%M"),
+        help_text="A time before or equal to the first one means the next day.",
     )
     zone = forms.CharField(
         max_length=60,
         label="Time zone",
         initial="UTC",
         widget=forms.TextInput(attrs={"list": "zones", "autocomplete": "off"}),
-        help_text="Such as Europe/Berlin. Its changes of clocks are followed.",
+        help_text="For example Europe/Berlin. Daylight saving time is followed.",
     )
-    enabled = forms.BooleanField(required=False, initial=True, label="Switched on")
+    enabled = forms.BooleanField(required=False, initial=True, label="Enabled")
 
     def clean_zone(self) -> str:
         name = str(self.cleaned_data["zone"])
@@ -222,7 +250,7 @@ class SlotForm(forms.Form):
 
 
 class DefaultsForm(forms.Form):
-    """Narration settings of new sessions; what stays empty is as ``inherited`` says."""
+    """Narration settings of new sessions; an empty field takes the value of ``inherited``."""
 
     model = forms.ChoiceField(required=False)
     personality = forms.ChoiceField(required=False)
@@ -238,24 +266,26 @@ class DefaultsForm(forms.Form):
 
     def __init__(self, inherited: Mapping[str, Any], *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        usual = {**preferences.built_in(), **inherited}
+        defaults = {**preferences.built_in(), **inherited}
         own_model = (kwargs.get("initial") or {}).get("model") or EXTRACTIVE
-        choices = {
-            "model": [each for each in model_choices(own_model) if each[0] != OTHER],
-            "personality": Session.Personality.choices,
-            "verbosity": Session.Verbosity.choices,
-            "control_mode": Session.ControlMode.choices,
-        }
-        for name, offered in choices.items():
-            label = dict(offered).get(usual[name], usual[name])
-            self.fields[name].choices = [("", f"Default ({label})"), *offered]  # type: ignore[attr-defined]
-        self.fields["pace"].help_text = f"Words a minute, 60 to 6000; empty: {usual['pace']}."
-        language = usual["language"]
+        models = [choice for choice in model_choices(own_model) if choice[0] != OTHER]
+        for name, choices in (
+            ("model", models),
+            ("personality", Session.Personality.choices),
+            ("verbosity", Session.Verbosity.choices),
+            ("control_mode", Session.ControlMode.choices),
+        ):
+            label = dict(choices).get(defaults[name], defaults[name])
+            field = cast("forms.ChoiceField", self.fields[name])
+            field.choices = [("", f"Default ({label})"), *choices]
+        self.fields["pace"].help_text = f"Words a minute, 60 to 6000; empty: {defaults['pace']}."
+        language, instructions = defaults["language"], defaults["instructions"]
         self.fields["language"].help_text = f"A tag such as en or pt-BR; empty: {language}."
-        said = usual["instructions"]
         self.fields["instructions"].help_text = (
-            f"Empty: “{said[:120]}”." if said else "E.g. “focus on breakthroughs, avoid markets”."
+            f"Empty: “{instructions[:120]}”."
+            if instructions
+            else "E.g. “focus on breakthroughs, avoid markets”."
         )
 
-    def payload(self) -> dict[str, Any]:
+    def payload(self) -> dict[str, object]:
         return dict(self.cleaned_data)

@@ -1,4 +1,4 @@
-"""The list of a person's sessions: filtered, newest first, read by key over ``session_owner``."""
+"""The list of a user's sessions: filtered, newest first, paged by key in the index of owners."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from uuid import UUID
 
 from django.db.models import Exists, OuterRef, Q
 from django.utils.dateparse import parse_datetime
+from typing_extensions import TypedDict
 
 from broadcast import queries
 from broadcast.models import Broadcast
@@ -22,7 +23,11 @@ ALL = "all"
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """What is to be listed; ``status`` is "" for what is not archived, or "all"; ``air`` "on"/"off"."""
+    """Which sessions to list.
+
+    ``status`` is a status, "" for all that are not archived, or "all"; ``air`` is "on", "off" or
+    ""; ``before`` is the key that the previous page returned as ``next``.
+    """
 
     text: str = ""
     status: str = ""
@@ -31,45 +36,50 @@ class Filter:
     before: str = ""
 
 
-def page(user: Person, wanted: Filter) -> dict[str, Any]:
-    """One page of rows as ``session_rows`` shows them, and ``next``: where the older ones begin."""
-    found = _filtered(Session.objects.for_user(user), wanted).order_by("-created_at", "id")
-    sessions = list(found.select_related("stats")[: PER_PAGE + 1])
+class SessionList(TypedDict):
+    """One page of the list; ``next`` is the key of the following page, or ""."""
+
+    sessions: list[dict[str, Any]]
+    next: str
+
+
+def page(user: Person, filter_: Filter) -> SessionList:
+    """Returns one page of the user's sessions that pass the filter."""
+    rows = _filtered(Session.objects.for_user(user), filter_).order_by("-created_at", "id")
+    sessions = list(rows.select_related("stats")[: PER_PAGE + 1])
     more = len(sessions) > PER_PAGE
     sessions = sessions[:PER_PAGE]
+    last = sessions[-1] if more else None
     return {
         "sessions": queries.session_rows(sessions),
-        "next": _key_of(sessions[-1]) if more else "",
+        "next": f"{last.created_at.isoformat()}_{last.pk}" if last else "",
     }
 
 
-def _filtered(rows: SessionQuerySet, wanted: Filter) -> SessionQuerySet:
-    if wanted.text:
-        rows = rows.filter(name__icontains=wanted.text)
-    if wanted.status == "":
+def _filtered(rows: SessionQuerySet, filter_: Filter) -> SessionQuerySet:
+    if filter_.text:
+        rows = rows.filter(name__icontains=filter_.text)
+    if filter_.status == "":
         rows = rows.exclude(status=Session.Status.ARCHIVED)
-    elif wanted.status != ALL:
-        rows = rows.filter(status=wanted.status)
-    if wanted.type:
-        rows = rows.filter(type=wanted.type)
-    if wanted.air:
+    elif filter_.status != ALL:
+        rows = rows.filter(status=filter_.status)
+    if filter_.type:
+        rows = rows.filter(type=filter_.type)
+    if filter_.air:
         on_air = Exists(Broadcast.objects.filter(session=OuterRef("pk"), state__in=ON_AIR))
-        rows = rows.filter(on_air if wanted.air == "on" else ~on_air)
-    if key := _read_key(wanted.before):
+        rows = rows.filter(on_air if filter_.air == "on" else ~on_air)
+    if key := _parse_key(filter_.before):
         at, last = key
-        # The first condition alone lets the database begin in the index.
+        # ``created_at__lte`` looks redundant, but it lets the database start inside the index.
         rows = rows.filter(Q(created_at__lt=at) | Q(id__gt=last), created_at__lte=at)
     return rows
 
 
-def _key_of(session: Session) -> str:
-    return f"{session.created_at.isoformat()}_{session.pk}"
-
-
-def _read_key(key: str) -> tuple[datetime, UUID] | None:
-    """What ``_key_of`` wrote; None for anything else, which then begins at the newest."""
+def _parse_key(key: str) -> tuple[datetime, UUID] | None:
+    """The moment and id of a page's key; None for anything else, which then shows the first page."""
     moment, _, last = key.partition("_")
     try:
+        # A link that was not encoded carries the + of the time zone as a space.
         at = parse_datetime(moment.replace(" ", "+"))
         return (at.astimezone(UTC), UUID(last)) if at is not None and at.tzinfo else None
     except (ValueError, OverflowError):

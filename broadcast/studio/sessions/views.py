@@ -1,12 +1,10 @@
-"""The Session Manager: the list, and a session's name, settings, budget and filing.
-
-The page of one session in the Session Manager, and how its forms come back to it.
-"""
+"""The Session Manager: the list of sessions, and the page of one session with its forms."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC
-from typing import Any
+from typing import TypeVar
 
 from django.forms import BaseForm
 from django.http import HttpResponse, HttpResponseRedirect, QueryDict
@@ -16,6 +14,7 @@ from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_POST, require_safe
 
 from broadcast import queries as broadcast_queries
+from broadcast import session_commands
 from broadcast.schedule import calendar
 from broadcast.studio.sessions import queries
 from broadcast.studio.sessions.forms import (
@@ -30,18 +29,22 @@ from broadcast.studio.sessions.forms import (
 from broadcast.studio.transfers.forms import ExportForm, ImportForm
 from sessions_app import commands
 from sessions_app import sessions as sessions_app_sessions
+from sessions_app.commands import Command
 from sessions_app.errors import SmnbError
 from sessions_app.models import Session
 from sessions_app.money import to_usd
 from sessions_app.web.http import SignedIn, of_session, once, refused, signed_in
 from stories.sources import groups
+from stories.sources.preview import Probe
+
+R = TypeVar("R")
 
 
 @require_safe
 @of_session
 def detail(request: SignedIn, session: Session) -> HttpResponse:
-    """With ``?slot=<id>`` the form of the schedule is that of this slot."""
-    return show(request, session, chosen=request.GET.get("slot", ""))
+    """The page of a session; ``?slot=<id>`` opens the schedule form with this slot."""
+    return show(request, session, slot_id=request.GET.get("slot", ""))
 
 
 def show(
@@ -49,48 +52,55 @@ def show(
     session: Session,
     *,
     status: int = 200,
-    chosen: str = "",
-    probe: Any = None,
+    slot_id: str = "",
+    probe: Probe | None = None,
     **forms: BaseForm,
 ) -> HttpResponse:
-    """The whole page; ``forms`` replace those that come empty or with what is stored."""
+    """Renders the page of a session; ``forms`` replace forms that show stored values or nothing."""
     page = broadcast_queries.manager_page(session)
-    editing = next((slot for slot in page["slots"] if str(slot["id"]) == chosen), None)
+    slots = page["slots"]
+    editing = next((slot for slot in slots if str(slot["id"]) == slot_id), None)
+    # A new slot is likely to be in the time zone of the last one.
+    new_slot = {"zone": slots[-1]["zone"]} if slots else {}
     usd = None if session.budget is None else to_usd(session.budget)
-    stored = {
+    context = {
+        **page,
         "settings_form": SettingsForm(instance=session),
         "budget_form": BudgetForm(initial={"budget_usd": usd}),
-        "expiry_form": expiry_form(session),
+        "expiry_form": _expiry_form(session),
         "source_form": SourceForm(),
-        "slot_form": SlotForm(initial=editing or _fresh(page["slots"])),
+        "slot_form": SlotForm(initial=editing or new_slot),
         "export_form": ExportForm(),
+        **forms,
+        "groups": groups.every(),
+        "zones": calendar.zones(),
+        "probe": probe,
+        "editing": editing,
     }
-    more = {"groups": groups.every(), "zones": calendar.zones(), "probe": probe}
-    found = {**page, **stored, **forms, **more, "editing": editing}
-    return render(request, "studio/sessions/detail.html", found, status=status)
+    return render(request, "studio/sessions/detail.html", context, status=status)
 
 
-def expiry_form(session: Session, data: Any = None) -> ExpiryForm:
+def _expiry_form(session: Session, data: QueryDict | None = None) -> ExpiryForm:
     day = session.expires_at.astimezone(UTC).date() if session.expires_at else None
     return ExpiryForm(data, initial={"expires_on": day})
 
 
-def _fresh(slots: list[dict[str, Any]]) -> dict[str, Any]:
-    """A new slot is likely to be in the time zone of the last one."""
-    return {"zone": slots[-1]["zone"]} if slots else {}
-
-
 def back_to(session: Session, section: str = "") -> HttpResponse:
+    """Redirects to the page of a session, or to a section of it."""
     anchor = f"#{section}" if section else ""
     return HttpResponseRedirect(reverse("session_detail", args=[session.pk]) + anchor)
 
 
 def run(
-    request: SignedIn, session: Session, name: str, data: dict[str, Any], section: str = ""
+    request: SignedIn,
+    session: Session,
+    command: Command[R] | str,
+    data: Mapping[str, object],
+    section: str = "",
 ) -> HttpResponse:
-    """Run a command and come back to a section of the page, or say why it was refused."""
+    """Runs a command and redirects to a section of the session's page, or shows the refusal."""
     try:
-        commands.run(name, request.user, session, data)
+        commands.run(command, request.user, session, data)
     except SmnbError as error:
         return refused(request, error, "session_detail", session.pk)
     return back_to(session, section)
@@ -99,34 +109,34 @@ def run(
 @require_safe
 @signed_in
 def sessions(request: SignedIn) -> HttpResponse:
-    """The list; only its rows when htmx filters as one types."""
+    """The list of sessions; for htmx, which filters while the user types, only its rows."""
     if not request.htmx:
-        return _list(request, NewSessionForm())
-    answer = render(request, "studio/sessions/_rows.html", _rows(request))
-    patch_vary_headers(answer, ["HX-Request"])
-    return answer
+        return listed(request)
+    response = render(request, "studio/sessions/_rows.html", _rows(request))
+    patch_vary_headers(response, ["HX-Request"])
+    return response
 
 
 def _rows(request: SignedIn) -> dict[str, object]:
-    found = FilterForm(request.GET, auto_id="filter_%s")
+    form = FilterForm(request.GET, auto_id="filter_%s")
     before = request.GET.get("before", "")
-    page = queries.page(request.user, found.wanted(before))
+    page = queries.page(request.user, form.filter(before))
     query = request.GET.copy()
     query.pop("before", None)
-    return {**page, "filter": found, "query": query.urlencode(), "before": before}
-
-
-def _list(request: SignedIn, form: NewSessionForm, status: int = 200) -> HttpResponse:
-    return listed(request, status, form=form)
+    return {**page, "filter": form, "query": query.urlencode(), "before": before}
 
 
 def listed(request: SignedIn, status: int = 200, **forms: BaseForm) -> HttpResponse:
-    """The list; ``forms`` replace those that come empty."""
-    empty = {"form": NewSessionForm(), "import_form": ImportForm()}
-    page = {**_rows(request), **empty, **forms}
-    answer = render(request, "studio/sessions/list.html", page, status=status)
-    patch_vary_headers(answer, ["HX-Request"])
-    return answer
+    """Renders the list of sessions; ``forms`` replace the empty forms of the page."""
+    context = {
+        **_rows(request),
+        "form": NewSessionForm(),
+        "import_form": ImportForm(),
+        **forms,
+    }
+    response = render(request, "studio/sessions/list.html", context, status=status)
+    patch_vary_headers(response, ["HX-Request"])
+    return response
 
 
 @require_POST
@@ -134,26 +144,27 @@ def listed(request: SignedIn, status: int = 200, **forms: BaseForm) -> HttpRespo
 def create(request: SignedIn) -> HttpResponse:
     form = NewSessionForm(request.POST)
     if not form.is_valid():
-        return _list(request, form, status=422)
+        return listed(request, 422, form=form)
+
+    def effect() -> str:
+        session = commands.run(session_commands.CREATE, request.user, None, form.payload())
+        return str(session.pk)
+
     try:
-        fresh = once(request, lambda: _made(request, "session.create", None, form.payload()))
+        # Pressing the button twice creates one session.
+        session_id = once(request, effect)
     except SmnbError as error:
         form.add_error(None, error.sentence)
-        return _list(request, form, status=422)
-    return redirect("session_detail", fresh)
-
-
-def _made(request: SignedIn, name: str, session: Session | None, data: dict[str, Any]) -> str:
-    """The id of the session that the command has made."""
-    return str(commands.run(name, request.user, session, data).pk)
+        return listed(request, 422, form=form)
+    return redirect("session_detail", session_id)
 
 
 @require_POST
 @of_session
 def rename(request: SignedIn, session: Session) -> HttpResponse:
+    data = {"name": request.POST.get("name", "")}
     try:
-        data = {"name": request.POST.get("name", "")}
-        session = commands.run("session.change", request.user, session, data)
+        session = commands.run(session_commands.CHANGE, request.user, session, data)
     except SmnbError as error:
         return refused(request, error, "session_detail", session.pk)
     if request.htmx:
@@ -164,11 +175,12 @@ def rename(request: SignedIn, session: Session) -> HttpResponse:
 @require_POST
 @of_session
 def settings(request: SignedIn, session: Session) -> HttpResponse:
-    fresh = sessions_app_sessions.get(request.user, session.pk)
-    form = SettingsForm(request.POST, instance=fresh)
+    # A form changes its instance, so it gets a copy; the page shows what is stored.
+    copy = sessions_app_sessions.get(request.user, session.pk)
+    form = SettingsForm(request.POST, instance=copy)
     if not form.is_valid():
         return show(request, session, status=422, settings_form=form)
-    return run(request, session, "session.change", form.payload(), "settings")
+    return run(request, session, session_commands.CHANGE, form.payload(), "settings")
 
 
 @require_POST
@@ -177,35 +189,35 @@ def budget(request: SignedIn, session: Session) -> HttpResponse:
     form = BudgetForm(request.POST)
     if not form.is_valid():
         return show(request, session, status=422, budget_form=form)
-    return run(request, session, "session.change", form.cleaned_data, "budget")
+    return run(request, session, session_commands.CHANGE, form.cleaned_data, "budget")
 
 
 @require_POST
 @of_session
 def expiry(request: SignedIn, session: Session) -> HttpResponse:
-    form = expiry_form(session, request.POST)
+    form = _expiry_form(session, request.POST)
     if not form.is_valid():
         return show(request, session, status=422, expiry_form=form)
-    return run(request, session, "session.change", form.payload(), "filing")
+    return run(request, session, session_commands.CHANGE, form.payload(), "filing")
 
 
 @require_POST
 @of_session
 def visibility(request: SignedIn, session: Session) -> HttpResponse:
     data = {"visible": request.POST.get("visible") == "true"}
-    return run(request, session, "session.change", data, "public")
+    return run(request, session, session_commands.CHANGE, data, "public")
 
 
 @require_POST
 @of_session
 def archive(request: SignedIn, session: Session) -> HttpResponse:
-    """File the session away or take it back; ``back`` is the query of the list one came from."""
+    """Archives or restores a session; ``back`` is the query of the list the form was on."""
     restoring = request.POST.get("action") == "restore"
-    name = "session.restore" if restoring else "session.archive"
+    command = session_commands.RESTORE if restoring else session_commands.ARCHIVE
     if "back" not in request.POST:
-        return run(request, session, name, {}, "filing")
+        return run(request, session, command, {}, "filing")
     try:
-        commands.run(name, request.user, session, {})
+        commands.run(command, request.user, session, {})
     except SmnbError as error:
         return refused(request, error, "sessions")
     query = QueryDict(request.POST["back"]).urlencode()
@@ -215,10 +227,14 @@ def archive(request: SignedIn, session: Session) -> HttpResponse:
 @require_POST
 @of_session
 def clone(request: SignedIn, session: Session) -> HttpResponse:
-    """Copy the session and open the copy; ``name`` may be left out."""
+    """Copies the session and opens the copy; ``name`` is optional."""
+    data = {"name": request.POST.get("name") or None}
+
+    def effect() -> str:
+        return str(commands.run(session_commands.CLONE, request.user, session, data).pk)
+
     try:
-        data = {"name": request.POST.get("name") or None}
-        fresh = once(request, lambda: _made(request, "session.clone", session, data))
+        copy_id = once(request, effect)
     except SmnbError as error:
         return refused(request, error, "session_detail", session.pk)
-    return redirect("session_detail", fresh)
+    return redirect("session_detail", copy_id)
