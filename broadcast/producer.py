@@ -159,7 +159,7 @@ def _set_health(source: Source, *, note: str, **changes: Any) -> None:
         recorder.record(source.session, service.CHANGED, {"source": service.payload(source)})
 
 
-def _gave_up(claim: Claim, _error: SmnbError | None) -> None:
+def _gave_up(claim: Claim) -> None:
     """A fault of ours while reading is shown as such, and reading is tried again later."""
     source = Source.objects.select_related("session").get(pk=int(claim.subject))
     until = steps.now() + timedelta(minutes=5)

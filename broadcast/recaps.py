@@ -19,7 +19,6 @@ from sessions_app.ai_chain import chain
 from sessions_app.ai_chain.chain import Operation, Source
 from sessions_app.background import steps
 from sessions_app.background.steps import Claim, Kind
-from sessions_app.errors import SmnbError
 from sessions_app.events import recorder
 from sessions_app.models import AILink, Session
 from stories.drafting import boards
@@ -102,7 +101,7 @@ def make(claim: Claim) -> None:
         recorder.record(claim.session, READY, {"recap": payload(recap)})
 
 
-def _gave_up(claim: Claim, _error: SmnbError | None) -> None:
+def _gave_up(claim: Claim) -> None:
     run = Broadcast.objects.get(session=claim.session, pk=int(claim.subject))
     sentence = f"Broadcast {run.number} got no recap: its making failed three times; see the log."
     recorder.add_message(claim.session, "system", sentence, "recap")

@@ -17,7 +17,7 @@ from sessions_app import commands
 from sessions_app.background import steps
 from sessions_app.background.steps import Claim, Kind
 from sessions_app.commands import Command, Payload
-from sessions_app.errors import Conflict, NotFound, SmnbError
+from sessions_app.errors import Conflict, NotFound
 from sessions_app.events import archive, recorder
 from sessions_app.files import artifacts
 from sessions_app.files.artifacts import Category
@@ -114,7 +114,7 @@ def _say(run: Broadcast, reason: str) -> None:
     recorder.add_message(run.session, "system", sentence, "recording")
 
 
-def _gave_up(claim: Claim, _error: SmnbError | None) -> None:
+def _gave_up(claim: Claim) -> None:
     run = Broadcast.objects.get(session=claim.session, pk=int(claim.subject))
     _say(run, "Its file could not be written; see the log.")
 

@@ -179,7 +179,7 @@ def _link(turn: Turn, model: str, said: str) -> AILink | None:
     return chain.append(turn.question.session, operation)
 
 
-def _gave_up(claim: Claim, _error: SmnbError | None) -> None:
+def _gave_up(claim: Claim) -> None:
     question = _question(claim)
     message = Message.objects.create(
         session=claim.session, role=Message.Role.PRODUCER, code="fault", text=FAULT,

@@ -12,7 +12,6 @@ from django.db.models import F
 
 from broadcast.models import Broadcast
 from sessions_app.background.steps import Claim
-from sessions_app.errors import SmnbError
 from sessions_app.events import recorder
 from sessions_app.models import Step
 from stories.models import SourcePost
@@ -60,7 +59,7 @@ def give_back_earlier(claim: Claim) -> None:
             _free(post)
 
 
-def gave_up(claim: Claim, _error: SmnbError | None) -> None:
+def gave_up(claim: Claim) -> None:
     """The step ended in failure: a worn-out post fails with it, said aloud, and the show goes on.
 
     The step's attempts also count holds, so the post's own decide.

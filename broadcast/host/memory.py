@@ -28,7 +28,7 @@ from sessions_app.ai_chain import chain
 from sessions_app.ai_chain.chain import Operation, Source
 from sessions_app.background import steps
 from sessions_app.background.steps import Claim, Kind
-from sessions_app.errors import NeedsHuman, SmnbError
+from sessions_app.errors import NeedsHuman
 from sessions_app.events import recorder
 from sessions_app.models import AILink, Chain, Session
 from stories import stories
@@ -229,7 +229,7 @@ def compact(claim: Claim) -> None:
         chain.set_summary(ledger.link or _join(claim.session, said, text), text)
 
 
-def _gave_up(claim: Claim, _error: SmnbError | None) -> None:
+def _gave_up(claim: Claim) -> None:
     sentence = (
         "What was told could not be summed up: it failed three times; see the log. "
         "It is tried again with the next operation of the AI chain."

@@ -28,7 +28,7 @@ from sessions_app import commands, rate_limits
 from sessions_app.background import steps, sweeper
 from sessions_app.background.steps import Claim, Kind
 from sessions_app.commands import Command, Payload
-from sessions_app.errors import Conflict, NotFound, SmnbError
+from sessions_app.errors import Conflict, NotFound
 from sessions_app.events import recorder
 from sessions_app.models import Session, Step
 
@@ -241,7 +241,7 @@ def _heir(slot: Slot, held: list[Slot]) -> Slot | None:
     return next((each for each in others if calendar.window_at(each, at)), None)
 
 
-def _gave_up(claim: Claim, _error: SmnbError | None) -> None:
+def _gave_up(claim: Claim) -> None:
     """A fault of ours is shown on the slot, and its turn is tried again later."""
     if not Slot.objects.filter(pk=int(claim.subject), enabled=True).update(note=FAILED):
         return

@@ -18,7 +18,7 @@ from broadcast.speech import engines, episode_artifacts, recorder, sounds
 from broadcast.states import State
 from sessions_app.background import steps
 from sessions_app.background.steps import Claim, Kind
-from sessions_app.errors import NotFound, SmnbError
+from sessions_app.errors import NotFound
 from sessions_app.files import storage
 from sessions_app.models import Session
 from stories import stories
@@ -172,7 +172,7 @@ def _withdraw(run: Broadcast) -> None:
         storage.remove(episode.path)
 
 
-def _gave_up(claim: Claim, _error: SmnbError | None) -> None:
+def _gave_up(claim: Claim) -> None:
     unmade = Episode.objects.filter(run=int(claim.subject), state=Filed.PENDING)
     unmade.update(**_failed("It could not be made in three attempts."))
 

@@ -15,7 +15,7 @@ from broadcast.speech import engines, sounds
 from broadcast.speech.engines import Engine, Speech, Unspoken
 from sessions_app.background import retention, steps
 from sessions_app.background.steps import Claim, Kind
-from sessions_app.errors import SmnbError, StaleClaim
+from sessions_app.errors import StaleClaim
 from sessions_app.events import recorder
 from sessions_app.files import storage
 from sessions_app.models import Message, Workspace
@@ -153,7 +153,7 @@ def drop(rows: QuerySet[Sound], most: int | None = None) -> int:
     return len(gone)
 
 
-def _gave_up(claim: Claim, _error: SmnbError | None) -> None:
+def _gave_up(claim: Claim) -> None:
     unspoken = Sound.objects.filter(story=int(claim.subject.split()[0]), state=State.PENDING)
     unspoken.update(state=State.FAILED, error="It could not be spoken in three attempts.")
 

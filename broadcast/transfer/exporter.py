@@ -169,10 +169,10 @@ def _fail(claim: Claim, transfer: Transfer, sentence: str) -> None:
     aside(transfer).unlink(missing_ok=True)
 
 
-def _gave_up(claim: Claim, error: SmnbError | None) -> None:
+def _gave_up(claim: Claim) -> None:
     """A fault of ours; in the transaction that ends the step."""
     transfer = Transfer.objects.select_related("session").get(pk=int(claim.subject))
-    said = error.sentence if error else "It failed three times by a fault of the studio."
+    said = "It failed three times by a fault of the studio."
     if transfer.state == State.RUNNING:
         transfers.settle(transfer, State.FAILED, said)
         transaction.on_commit(lambda: aside(transfer).unlink(missing_ok=True))

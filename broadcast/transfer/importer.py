@@ -225,10 +225,10 @@ def work(claim: Claim) -> None:
         _refuse(transfer, f"The archive could not be read: {error.strerror}.", claim)
 
 
-def _gave_up(claim: Claim, error: SmnbError | None) -> None:
+def _gave_up(claim: Claim) -> None:
     transfer = Transfer.objects.select_related("session").get(pk=int(claim.subject))
     if transfer.state == State.RUNNING and not transfer.cursor.get("in"):
-        _refuse(transfer, error.sentence if error else "It failed by a fault of the studio.")
+        _refuse(transfer, "It failed by a fault of the studio.")
 
 
 def register() -> None:

@@ -1,9 +1,9 @@
-"""Steps: all background work, as rows that are claimed, leased and fenced.
+"""Background work as rows: steps that are claimed, leased and fenced by an epoch.
 
-A step is inserted in the transaction that causes it, so it is its own outbox. A Celery message only
-pokes; whoever is poked claims the row by one conditional UPDATE that raises its epoch, and every
-later write of the handler carries that epoch: zero rows changed means that somebody else has taken
-over, and the handler stops.
+A step is inserted in the transaction that causes it, so the table is its own outbox. A Celery message
+only says which step is due. The worker claims the row by one conditional UPDATE that raises its
+epoch, and every later write of the handler checks that epoch: if no row changes, another worker has
+claimed the step since, and the handler stops.
 """
 
 from __future__ import annotations
@@ -31,15 +31,20 @@ log = structlog.get_logger(__name__)
 LEASE = timedelta(seconds=20)
 HEARTBEAT_SECONDS = 2.0
 MAX_ATTEMPTS = 3
-BACKOFF = (2, 5, 15, 30, 60, 120, 300)
+BACKOFF = (2, 5, 15, 30, 60, 120, 300)  # seconds before the next attempt
+
+_DUE = Q(state=Step.State.PENDING, due_at__lte=Now())
+_LEASE_EXPIRED = Q(state=Step.State.LEASED, lease_until__lt=Now())
+# A worker gets 10 s to claim a step before the step is poked again.
+_NOT_JUST_POKED = Q(poked_at__isnull=True) | Q(poked_at__lt=Now() - timedelta(seconds=10))
 
 
 @dataclass(slots=True)
 class Claim:
-    """A step that this process holds.
+    """A step that this process has leased.
 
-    The heartbeat sets ``lost`` when somebody else has the step, or when ``still_needed`` says that its
-    result is of no use any more.
+    The heartbeat sets ``lost`` when another worker has claimed the step, or when ``still_needed``
+    returns False.
     """
 
     step: Step
@@ -56,33 +61,40 @@ class Claim:
     def subject(self) -> str:
         return self.step.subject
 
-    def _mine(self) -> QuerySet[Step]:
-        return Step.objects.filter(pk=self.step.pk, epoch=self.epoch, state=Step.State.LEASED)
-
     def check(self) -> None:
-        """Raise StaleClaim when the step has been taken over, or is not wanted any more."""
+        """Raise StaleClaim when another worker has the step, or its result is no longer needed."""
         if self.lost.is_set():
-            raise StaleClaim("The step was taken over, or is not wanted any more.")
+            raise StaleClaim("Another worker has claimed the step, or it is no longer needed.")
+
+    def extend_lease(self) -> bool:
+        """Extend the lease; False when another worker has claimed the step."""
+        return bool(self._row().update(lease_until=Now() + LEASE))
 
     def complete(self) -> None:
-        """End the step; call it inside the transaction that holds the step's effect."""
+        """Mark the step as done; call it inside the transaction that holds the step's effect."""
         self._settle(state=Step.State.DONE, last_error="")
 
     def reschedule(self, due_at: datetime, *, error: str = "") -> None:
-        """Arm the same step once more; inside the transaction that holds its effect."""
-        attempts = F("attempts") if error else 0
+        """Make the same step due again; call it inside the transaction that holds its effect."""
         self._settle(
-            state=Step.State.PENDING, due_at=due_at, attempts=attempts, last_error=error[:500]
+            state=Step.State.PENDING,
+            due_at=due_at,
+            attempts=F("attempts") if error else 0,
+            last_error=error[:500],
         )
         poke_after_commit(self.step)
 
     def fail(self, error: str) -> None:
+        """Mark the step as failed for good."""
         self._settle(state=Step.State.FAILED, last_error=error[:500])
 
     def _settle(self, **changes: object) -> None:
-        if not self._mine().update(lease_until=None, poked_at=None, **changes):
-            raise StaleClaim("The step was taken over.")
+        if not self._row().update(lease_until=None, poked_at=None, **changes):
+            raise StaleClaim("Another worker has claimed the step.")
         self.settled = True
+
+    def _row(self) -> QuerySet[Step]:
+        return Step.objects.filter(pk=self.step.pk, epoch=self.epoch, state=Step.State.LEASED)
 
 
 Handler = Callable[[Claim], None]
@@ -90,35 +102,40 @@ Handler = Callable[[Claim], None]
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind of step. ``gave_up`` tells the app that knows it that all attempts failed.
+    """A kind of step: its queue, its handler, and a function to call when all attempts failed.
 
-    What ``outlives_run`` belongs to the session, not to its run: a run that ends neither cancels
-    it nor waits for it.
+    A step that ``outlives_run`` belongs to the session, not to its run: a run that ends neither
+    cancels it nor waits for it.
     """
 
     name: str
     queue: str
     handler: Handler
-    gave_up: Callable[[Claim, SmnbError | None], None] | None = None
+    gave_up: Handler | None = None
     outlives_run: bool = False
 
 
 _kinds: dict[str, Kind] = {}
-on_claimed = Topic[[Claim]]("step.claimed", "A worker claimed a step; see what was left of it.")
+on_claimed = Topic[[Claim]](
+    "step.claimed", "A worker claimed a step; an earlier attempt may have left something."
+)
 
 
 def register(kind: Kind) -> None:
+    """Register a kind of step; called by ``register()`` of the module that defines it."""
     _kinds[kind.name] = kind
 
 
 def queue_of(kind: str) -> str:
+    """Return the Celery queue of a kind of step."""
     return _kinds[kind].queue
 
 
 def now() -> datetime:
-    """The database's clock: due times and leases are compared with nothing else."""
+    """Return the time of the database's clock, with which all due times and leases are compared."""
     if connection.vendor == "sqlite":
-        # It compares texts, "….271" being before "….271000": a millisecond less is due at once.
+        # SQLite compares texts, and "….271" sorts before "….271000": a step that is due at once has
+        # to be a millisecond older.
         query = "SELECT STRFTIME('%%Y-%%m-%%dT%%H:%%M:%%f+00:00', 'NOW', '-0.001 seconds')"
     else:
         query = "SELECT statement_timestamp()"
@@ -145,7 +162,7 @@ def enqueue(session: Session, kind: str, subject: object, due_at: datetime | Non
 
 
 def run_now(session: Session, kind: str, subject: object) -> None:
-    """Make the pending step due now."""
+    """Make the pending step of this kind and subject due now."""
     pending = Step.objects.filter(
         session=session, kind=kind, subject=str(subject), state=Step.State.PENDING
     )
@@ -154,24 +171,20 @@ def run_now(session: Session, kind: str, subject: object) -> None:
 
 
 def outliving_kinds() -> list[str]:
-    """The kinds that belong to a session and not to its run."""
-    return [each.name for each in _kinds.values() if each.outlives_run]
-
-
-def _of_runs() -> QuerySet[Step]:
-    return Step.objects.exclude(kind__in=outliving_kinds())
+    """Return the kinds of steps that belong to a session and not to its run."""
+    return [kind.name for kind in _kinds.values() if kind.outlives_run]
 
 
 def cancel_pending(session: Session) -> int:
-    """Cancel all of the run that waits in the session; what is leased ends by its own fence."""
-    waiting = _of_runs().filter(session=session, state=Step.State.PENDING)
-    return waiting.update(state=Step.State.CANCELLED)
+    """Cancel the pending steps of the session's run; leased ones end when they check their claim."""
+    pending = Step.objects.filter(session=session, state=Step.State.PENDING)
+    return pending.exclude(kind__in=outliving_kinds()).update(state=Step.State.CANCELLED)
 
 
-def poke_after_commit(step: Step) -> None:
-    """Send the step to its worker when the transaction is committed and it is due."""
-    step_id, kind = step.pk, step.kind
-    transaction.on_commit(lambda: poke(step_id, kind), robust=True)
+def leased(session_id: UUID) -> QuerySet[Step]:
+    """Return the steps of the session's run that workers have leased."""
+    rows = Step.objects.filter(session_id=session_id, state=Step.State.LEASED)
+    return rows.exclude(kind__in=outliving_kinds())
 
 
 Poker = Callable[[int, str], None]
@@ -179,63 +192,78 @@ _poker: list[Poker] = []
 
 
 def set_poker(function: Poker) -> None:
-    """Name the one way to a worker: ``function(step id, queue)``."""
+    """Set the function that sends a step to a worker: ``function(step id, queue)``."""
     _poker[:] = [function]
 
 
-def _send(step_id: int, kind: str) -> None:
-    for poker in _poker:
-        poker(step_id, queue_of(kind))
+def poke_after_commit(step: Step) -> None:
+    """Send the step to a worker after the commit, if it is due."""
+    step_id, kind = step.pk, step.kind
+    transaction.on_commit(lambda: poke(step_id, kind), robust=True)
 
 
 def poke(step_id: int, kind: str) -> None:
-    """Poke the worker if the step is due and nobody poked it in the last 10 s."""
-    due = Step.objects.filter(pk=step_id, state=Step.State.PENDING, due_at__lte=Now())
-    fresh = Q(poked_at__isnull=True) | Q(poked_at__lt=Now() - timedelta(seconds=10))
-    if due.filter(fresh).update(poked_at=Now()):
-        _send(step_id, kind)
+    """Send the step to a worker, if it is due and was not sent in the last 10 s."""
+    _send_if(_DUE & _NOT_JUST_POKED, step_id, kind)
+
+
+def poke_overdue(limit: int = 200) -> int:
+    """Send steps that are due, or whose worker died, to workers; return how many.
+
+    Of several sweepers that do so at once, one sends each step.
+    """
+    overdue = Step.objects.filter(_DUE | _LEASE_EXPIRED, _NOT_JUST_POKED).order_by("due_at")
+    still_open = Q(state__in=Step.OPEN) & _NOT_JUST_POKED
+    rows = list(overdue.values_list("pk", "kind")[:limit])
+    return sum(_send_if(still_open, step_id, kind) for step_id, kind in rows)
+
+
+def _send_if(condition: Q, step_id: int, kind: str) -> bool:
+    """Send the step to a worker, if no other process has changed the row and done so."""
+    if not Step.objects.filter(condition, pk=step_id).update(poked_at=Now()):
+        return False
+    for poker in _poker:
+        poker(step_id, queue_of(kind))
+    return True
 
 
 def claim(step_id: int) -> Claim | None:
-    """Take the step if it is due or its lease has run out; None when it is not ours to take."""
-    takeable = Q(state=Step.State.PENDING, due_at__lte=Now()) | Q(
-        state=Step.State.LEASED, lease_until__lt=Now()
-    )
+    """Lease the step if it is due or its lease has expired; None when it cannot be claimed."""
     with transaction.atomic():
-        taken = Step.objects.filter(takeable, pk=step_id).update(
+        changed = Step.objects.filter(_DUE | _LEASE_EXPIRED, pk=step_id).update(
             state=Step.State.LEASED,
             epoch=F("epoch") + 1,
             attempts=F("attempts") + 1,
             lease_until=Now() + LEASE,
         )
-        if not taken:
+        if not changed:
             return None
         step = Step.objects.select_related("session").get(pk=step_id)
-        held = Claim(step, step.epoch)
-        on_claimed.send(held)
-        return held
+        claimed = Claim(step, step.epoch)
+        on_claimed.send(claimed)
+        return claimed
 
 
 @contextmanager
-def heartbeat(held: Claim) -> Iterator[None]:
-    """Keep the lease while the handler works; mark the claim lost when the row says so."""
+def heartbeat(claim: Claim) -> Iterator[None]:
+    """Extend the lease from a thread while the handler works; sets ``lost`` when it cannot."""
     stop = threading.Event()
 
     def beat() -> None:
         while not stop.wait(HEARTBEAT_SECONDS):
             try:
                 close_old_connections()
-                kept = held._mine().update(lease_until=Now() + LEASE) and held.still_needed()
+                lost = not (claim.extend_lease() and claim.still_needed())
             except DatabaseError as error:
-                # The next beat tells whether the step is still ours.
+                # The next beat finds out whether the lease has been lost meanwhile.
                 log.warning("heartbeat_failed", error=type(error).__name__)
                 continue
-            if not kept:
-                held.lost.set()
+            if lost:
+                claim.lost.set()
                 break
         connection.close()
 
-    thread = threading.Thread(target=beat, name=f"heartbeat-{held.step.pk}", daemon=True)
+    thread = threading.Thread(target=beat, name=f"heartbeat-{claim.step.pk}", daemon=True)
     thread.start()
     try:
         yield
@@ -245,101 +273,74 @@ def heartbeat(held: Claim) -> Iterator[None]:
 
 
 def run(step_id: int) -> bool:
-    """Claim and run one step; False when it was not ours. Only bugs escape, after being recorded."""
-    held = claim(step_id)
-    if held is None:
+    """Claim and run one step; False when it could not be claimed.
+
+    Only an unexpected exception of the handler is raised again, after it was logged and stored.
+    """
+    claimed = claim(step_id)
+    if claimed is None:
         return False
-    kind = _kinds[held.step.kind]
-    with context.step_scope(held.step, held.epoch):
-        if held.step.attempts > MAX_ATTEMPTS and held.step.last_error == "":
-            # Every attempt so far died without a word, e.g. the worker was killed each time.
-            return _give_up(held, kind, None)
-        with heartbeat(held):
-            _handle(held, kind)
+    step = claimed.step
+    kind = _kinds[step.kind]
+    with context.step_scope(step, claimed.epoch):
+        if step.attempts > MAX_ATTEMPTS and step.last_error == "":
+            # Every attempt so far ended without an error, e.g. its worker was killed each time.
+            _give_up(claimed, kind)
+        else:
+            with heartbeat(claimed):
+                handle(claimed, kind)
     return True
 
 
-def _handle(held: Claim, kind: Kind) -> None:
+def handle(claim: Claim, kind: Kind) -> None:
+    """Call the step's handler and settle the step by how it ends."""
     try:
-        kind.handler(held)
-        if not held.settled:
-            held.complete()
+        kind.handler(claim)
+        if not claim.settled:
+            claim.complete()
     except StaleClaim:
-        _let_go(held)
+        # The result is no longer needed, so the step is done, unless another worker claimed it.
+        with _unless_claimed_again():
+            claim.complete()
     except WaitUntil as error:
-        _postpone(held, error.until, error)
+        _postpone(claim, error.until, error)
     except (Retry, NeedsHuman) as error:
-        _postpone(held, now() + backoff(held.step.attempts), error)
+        _postpone(claim, now() + backoff(claim.step.attempts), error)
     except Exception:
         log.exception("step_failed")
-        _after_bug(held, kind)
+        with _unless_claimed_again():
+            if claim.step.attempts >= MAX_ATTEMPTS:
+                _give_up(claim, kind)
+            else:
+                due_at = now() + backoff(claim.step.attempts)
+                with transaction.atomic():
+                    claim.reschedule(due_at, error="An internal error; see the log.")
         raise
 
 
-def _let_go(held: Claim) -> None:
-    """Whatever the handler worked for is over; end the step too, if it is still ours to end."""
-    try:
-        held.complete()
-    except StaleClaim:
-        log.info("step_taken_over")
-
-
 def backoff(attempts: int) -> timedelta:
+    """Return the wait before the next attempt."""
     return timedelta(seconds=BACKOFF[min(attempts, len(BACKOFF)) - 1])
 
 
-def _postpone(held: Claim, until: datetime, error: SmnbError) -> None:
+def _postpone(claim: Claim, until: datetime, error: SmnbError) -> None:
     log.warning("step_postponed", code=error.code, sentence=error.sentence)
-    try:
-        with transaction.atomic():
-            held.reschedule(until, error=error.sentence)
-    except StaleClaim:
-        log.info("step_taken_over")
+    with _unless_claimed_again(), transaction.atomic():
+        claim.reschedule(until, error=error.sentence)
 
 
-def _after_bug(held: Claim, kind: Kind) -> None:
-    try:
-        if held.step.attempts >= MAX_ATTEMPTS:
-            _give_up(held, kind, None)
-        else:
-            with transaction.atomic():
-                held.reschedule(
-                    now() + backoff(held.step.attempts), error="A fault of ours; see the log."
-                )
-    except StaleClaim:
-        log.info("step_taken_over")
-
-
-def _give_up(held: Claim, kind: Kind, error: SmnbError | None) -> bool:
+def _give_up(claim: Claim, kind: Kind) -> None:
     with transaction.atomic():
-        held.fail(error.sentence if error else "Given up after three attempts; see the log.")
+        claim.fail("Given up after three attempts; see the log.")
         if kind.gave_up is not None:
-            kind.gave_up(held, error)
+            kind.gave_up(claim)
     log.error("step_given_up")
-    return True
 
 
-def overdue(limit: int = 200) -> list[tuple[int, str]]:
-    """Steps that should run: due and not poked of late, or leased by somebody who died."""
-    quiet = Q(poked_at__isnull=True) | Q(poked_at__lt=Now() - timedelta(seconds=10))
-    waiting = Q(state=Step.State.PENDING, due_at__lte=Now()) & quiet
-    orphaned = Q(state=Step.State.LEASED, lease_until__lt=Now()) & quiet
-    rows = Step.objects.filter(waiting | orphaned).order_by("due_at")
-    return list(rows.values_list("pk", "kind")[:limit])
-
-
-def poke_overdue() -> int:
-    """Poke what is overdue; of several sweepers each row is poked by one. Returns how many."""
-    poked = 0
-    for step_id, kind in overdue():
-        quiet = Q(poked_at__isnull=True) | Q(poked_at__lt=Now() - timedelta(seconds=10))
-        open_ = Step.objects.filter(quiet, pk=step_id, state__in=Step.OPEN)
-        if open_.update(poked_at=Now()):
-            _send(step_id, kind)
-            poked += 1
-    return poked
-
-
-def leased(session_id: UUID) -> QuerySet[Step]:
-    """The steps of the session's run that somebody works on."""
-    return _of_runs().filter(session_id=session_id, state=Step.State.LEASED)
+@contextmanager
+def _unless_claimed_again() -> Iterator[None]:
+    """Stop quietly where another worker has claimed the step meanwhile."""
+    try:
+        yield
+    except StaleClaim:
+        log.info("step_taken_over")

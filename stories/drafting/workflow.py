@@ -303,12 +303,12 @@ def _note_problem(draft: Draft, state: str, sentence: str, code: str) -> bool | 
     return False if rows.exists() else None
 
 
-def fail_draft(claim: Claim, error: SmnbError | None) -> None:
+def fail_draft(claim: Claim) -> None:
     """Marks a draft as failed after the last attempt of its step."""
     draft = Draft.objects.select_related("session").get(
         session=claim.session, pk=int(claim.subject)
     )
-    sentence = error.sentence if error else "An internal error ended the turn; see the log."
+    sentence = "An internal error ended the turn; see the log."
     if _note_problem(draft, State.FAILED, f"{sentence} Press Resume to try again.", "fault"):
         drafts.changed(drafts.find(draft.session, draft.pk))
 

@@ -77,7 +77,7 @@ def test_a_step_worn_out_by_holds_does_not_take_a_fresh_post_with_it(live: Sessi
     held = take(live)
     post = claim_post(held)
     with transaction.atomic():
-        claims.gave_up(held, None)
+        claims.gave_up(held)
     post.refresh_from_db()
     assert post.state == "queued"
 
@@ -88,5 +88,5 @@ def test_a_round_that_only_waits_arms_no_step_after_a_stop(live: Session) -> Non
     run_due_steps(live, "narrate", most=1)
     held = take(live)
     commands.run("broadcast.stop", live.owner, live, {})
-    steps._handle(held, steps._kinds["narrate"])
+    steps.handle(held, steps._kinds["narrate"])
     assert not Step.objects.filter(session=live, kind="narrate", state="pending").exists()

@@ -31,7 +31,7 @@ def given_up() -> list[int]:
 def does(monkeypatch: pytest.MonkeyPatch, given_up: list[int]) -> Does:
     """Say what a step of the kind "probe" does."""
 
-    def gave_up(claim: Claim, _error: SmnbError | None) -> None:
+    def gave_up(claim: Claim) -> None:
         given_up.append(claim.step.pk)
 
     def set_(handler: Callable[[Claim], None]) -> None:
