@@ -19,7 +19,7 @@ from sessions_app.models import Session, SessionStats
 from sessions_app.money import dollars
 from stories import stories
 from stories.drafting import boards
-from stories.market.ngrams import EMPTY
+from stories.market.ngrams import STOP_WORDS
 from stories.models import SourcePost, Story
 from stories.posts import interests, queue
 from stories.search import query
@@ -130,7 +130,7 @@ def _story(story: Story) -> dict[str, Any]:
 def subject_of(text: str) -> tuple[str, ...]:
     """The words of a question that name what it is about, in their order."""
     words = dict.fromkeys(word.casefold() for word in _WORD.findall(text[:500]))
-    return tuple(word for word in words if word not in EMPTY | _ASKING)[:MOST_WORDS]
+    return tuple(word for word in words if word not in STOP_WORDS | _ASKING)[:MOST_WORDS]
 
 
 def found_stories(session: Session, words: Sequence[str]) -> list[Story]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 from broadcast.chat.facts import Facts, Inquiry, Wanted
 from sessions_app.models.session import DEFAULT_PACE
-from stories.market.ngrams import EMPTY
+from stories.market.ngrams import STOP_WORDS
 from stories.posts import matching, queue
 from stories.text import word_set
 
@@ -58,7 +58,9 @@ _INSTRUCT = re.compile(
 _VERBS = {"pin": "post.pin", "hold": "post.hold", "hold back": "post.hold", "kill": "post.kill",
           "skip": "post.kill"}  # fmt: skip
 # What "more" and "less" may stand before without naming a subject.
-_NO_SUBJECT = EMPTY | word_set("stories slowly quickly fast slow formal detail details detailed")
+_NO_SUBJECT = STOP_WORDS | word_set(
+    "stories slowly quickly fast slow formal detail details detailed"
+)
 
 
 def wanted(inquiry: Inquiry) -> list[Wanted]:
@@ -166,7 +168,7 @@ def _waiting(inquiry: Inquiry, what: str) -> int | None:
 
 
 def _titled(rows: list[tuple[int, str]], what: str) -> int | None:
-    words = set(matching.folded(what).split()) - EMPTY
+    words = set(matching.folded(what).split()) - STOP_WORDS
     fits = (pk for pk, title in rows if words and words <= set(matching.folded(title).split()))
     return next(fits, None)
 

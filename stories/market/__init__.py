@@ -1,1 +1,1 @@
-"""A session's sources and keywords as a market."""
+"""The market of a session: the volume, score and trend of its sources and keywords."""

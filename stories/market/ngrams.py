@@ -1,14 +1,13 @@
-"""Keywords of a post: names first, then the telling words and phrases of its headline.
+"""Keywords of a post: names first, then the significant words and phrases of its headline.
 
-Linear in the length of a text that is capped first; the patterns cannot backtrack.
-
-Words that carry no topic, in the languages that feeds are mostly written in.
+Takes linear time: texts are cut to a limit first, and the patterns do not backtrack. The stop words
+cover the languages that most feeds are written in.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from stories.text import NO_NAME, in_title_case, names_in, sentences, word_set
@@ -71,39 +70,28 @@ _OTHERS = word_set("""
     zal zich zijn zo
 """)
 
-# Articles that open a sentence, and with it what looks like a name ("Der Hafen", not "Los Angeles").
+# Articles that, at the start of a sentence, look like part of a name ("Der Hafen", not "Los Angeles").
 ARTICLES = word_set("der die das den dem des ein eine einen einem einer les une il gli het een")
 
-EMPTY = NO_NAME | _ENGLISH | _OTHERS
-
+STOP_WORDS = NO_NAME | _ENGLISH | _OTHERS
 
 MOST = 8
-
 MOST_NAMES = 5
-
 LONGEST = 3  # words of a phrase
-
 READ_TITLE = 300
-
 READ_BODY = 1500
-
 TITLE_WEIGHT = 2
-
 MAX_KEY = 80
 
 _MOST_SENTENCES = 24
-
 _LONGEST_WORD = 32
-
-
 _TOKEN = re.compile(r"[^\W_][\w'\u2019\u2011-]*+|[^\w\s]")
-
-_APART = re.compile(r"[\W_]+")
+_SEPARATORS = re.compile(r"[\W_]+")
 
 
 @dataclass(frozen=True, slots=True)
 class Keyword:
-    """``key`` is folded: no case, no punctuation; ``label`` is as people write it."""
+    """``key`` is without case and punctuation; ``label`` is as people write it."""
 
     key: str
     label: str
@@ -111,93 +99,109 @@ class Keyword:
 
 @dataclass(slots=True)
 class _Candidate:
+    """A possible keyword; ``order`` counts the candidates before it in the text."""
+
     label: str
     name: bool
     weight: int = 0
     times: int = 0
-    at: int = 0
+    order: int = 0
 
 
 def key_of(text: str) -> str:
-    """One key for all spellings: "Car-Free" and "car free" are the same."""
-    return " ".join(_APART.split(text.casefold())).strip()[:MAX_KEY]
+    """Returns one key for all spellings: "Car-Free" and "car free" are the same."""
+    return " ".join(_SEPARATORS.split(text.casefold())).strip()[:MAX_KEY]
 
 
 def keywords_of(title: str, body: str) -> list[Keyword]:
-    """At most eight keywords, the most telling first."""
-    found: dict[str, _Candidate] = {}
-    headline = _calm(title[:READ_TITLE])
+    """Returns at most eight keywords, the most significant first."""
+    headline = title[:READ_TITLE]
+    letters = [char for char in headline if char.isalpha()]
+    if len(letters) > 10 and sum(char.isupper() for char in letters) > 0.6 * len(letters):
+        # In a headline of capitals, a capital letter does not mark a name.
+        headline = headline.lower()
     rest = sentences(body[:READ_BODY])[:_MOST_SENTENCES]
-    named = rest if in_title_case(headline) else [headline, *rest]
-    # Names that stand inside a sentence, where a capital letter proves them.
-    known = {name for text in named for name, opens in _names(text) if not opens}
-    _count(found, headline, TITLE_WEIGHT, known, named=headline in named)
-    titled = set(found)
+    with_names = rest if in_title_case(headline) else [headline, *rest]
+    # Names that occur inside a sentence, where only a name has a capital letter.
+    proven = {name for text in with_names for name, opens in _names(text) if not opens}
+    candidates: dict[str, _Candidate] = {}
+    _count(candidates, headline, TITLE_WEIGHT, proven, with_names=headline in with_names)
+    in_headline = set(candidates)
     for sentence in rest:
-        _count(found, sentence, 1, known, named=True)
-    fit = {key: one for key, one in found.items() if _is_fit(key, one, key in titled)}
-    return [Keyword(key, one.label) for key, one in _chosen(fit)]
+        _count(candidates, sentence, 1, proven, with_names=True)
+    return _select(candidates, in_headline)
 
 
-def _is_fit(key: str, one: _Candidate, titled: bool) -> bool:
-    """A name, a word or pair of the headline, or what the body comes back to."""
-    words = _words(key)
-    if one.name or (titled and words < LONGEST):
-        return True
-    return one.times >= (2 if words > 1 else LONGEST)
-
-
-def _calm(title: str) -> str:
-    """A headline in capitals names nothing by them."""
-    letters = [char for char in title if char.isalpha()]
-    shouts = len(letters) > 10 and sum(char.isupper() for char in letters) > 0.6 * len(letters)
-    return title.lower() if shouts else title
+def _select(candidates: dict[str, _Candidate], in_headline: set[str]) -> list[Keyword]:
+    """Returns names first, then the rest by weight, without parts of longer phrases."""
+    relevant: dict[str, _Candidate] = {}
+    for key, candidate in candidates.items():
+        words = _words(key)
+        # What is neither a name nor a word or pair of the headline has to be repeated in the body.
+        repeated = candidate.times >= (2 if words > 1 else LONGEST)
+        if candidate.name or repeated or (key in in_headline and words < LONGEST):
+            relevant[key] = candidate
+    ranked = sorted(
+        relevant.items(), key=lambda item: (-item[1].weight, _words(item[0]), item[1].order)
+    )
+    whole = [
+        (key, candidate) for key, candidate in ranked if not _is_part(key, candidate, relevant)
+    ]
+    names = [item for item in whole if item[1].name][:MOST_NAMES]
+    others = [item for item in whole if not item[1].name]
+    return [Keyword(key, candidate.label) for key, candidate in [*names, *others][:MOST]]
 
 
 def _names(text: str) -> Iterator[tuple[str, bool]]:
-    """Each name in a sentence, and whether it opens it."""
+    """Yields each name in a sentence, and whether the sentence begins with it."""
     start = text.lstrip("\"'\u201c\u2018\u00ab([ ")
     return ((name, start.startswith(name)) for name, proven in names_in(text) if proven)
 
 
-def _without_opening(name: str) -> str:
-    """A name without what only opens its sentence: "Der Hafen", "Teenagers of Tavish Reach"."""
-    first, _, more = name.partition(" ")
-    name = more if more and first.lower() in ARTICLES else name
-    return (name.partition(" of ")[2] or name).removeprefix("the ")
-
-
 def _count(
-    found: dict[str, _Candidate], text: str, weight: int, known: set[str], *, named: bool
+    candidates: dict[str, _Candidate],
+    text: str,
+    weight: int,
+    proven: set[str],
+    *,
+    with_names: bool,
 ) -> None:
+    """Counts the names in a sentence, then the phrases in what is left of it."""
     rest = text
-    for whole, opens in _names(text) if named else ():
-        name = _without_opening(whole) if opens and whole not in known else whole
+    for whole, opens in _names(text) if with_names else ():
+        name = whole
+        if opens and whole not in proven:
+            # Without words that belong to the sentence: "Der Hafen", "Teenagers of Tavish Reach".
+            first, _, more = whole.partition(" ")
+            name = more if more and first.lower() in ARTICLES else whole
+            name = (name.partition(" of ")[2] or name).removeprefix("the ")
         key = key_of(name)
-        if len(key) > 1 and key not in EMPTY:
-            _add(found, key, name, weight, name=True)
+        if len(key) > 1 and key not in STOP_WORDS:
+            _add(candidates, key, name, weight, name=True)
             rest = rest.replace(name, " | ")
     for phrase in _phrases(rest):
         label = " ".join(phrase)
         key = key_of(label)
-        # What was a name once is one wherever it stands.
-        _add(found, key, label, weight, name=key in found and found[key].name)
+        # What was a name before is a name here too.
+        _add(candidates, key, label, weight, name=key in candidates and candidates[key].name)
 
 
-def _add(found: dict[str, _Candidate], key: str, label: str, weight: int, *, name: bool) -> None:
-    one = found.setdefault(key, _Candidate(label, name, at=len(found)))
-    if name and not one.name:
-        one.name, one.label = True, label
-    one.weight += weight
-    one.times += 1
+def _add(
+    candidates: dict[str, _Candidate], key: str, label: str, weight: int, *, name: bool
+) -> None:
+    candidate = candidates.setdefault(key, _Candidate(label, name, order=len(candidates)))
+    if name and not candidate.name:
+        candidate.name, candidate.label = True, label
+    candidate.weight += weight
+    candidate.times += 1
 
 
 def _phrases(text: str) -> Iterator[list[str]]:
-    """Runs of one to three telling words that follow each other."""
+    """Yields runs of one to three significant words that follow each other."""
     run: list[str] = []
     for token in _TOKEN.findall(text):
         word = re.sub(r"['\u2019]s?$", "", token).strip("-\u2011")
-        if not _tells(word):
+        if not _is_significant(word):
             run = []
             continue
         run = [*run[1 - LONGEST :], word if _is_acronym(word) else word.lower()]
@@ -210,38 +214,30 @@ def _is_acronym(word: str) -> bool:
     return 2 <= len(word) <= 5 and word.isupper()
 
 
-def _tells(word: str) -> bool:
-    """Whether a word may be a keyword: long enough for its script, no number, no filler."""
+def _is_significant(word: str) -> bool:
+    """Returns whether a word may be a keyword: not too short, no number, no stop word."""
     if not word or len(word) > _LONGEST_WORD or not any(char.isalpha() for char in word):
         return False
-    if word[0].isdigit() or word.lower().replace("\u2019", "'") in EMPTY:
+    if word[0].isdigit() or word.lower().replace("\u2019", "'") in STOP_WORDS:
         return _is_acronym(word) and word.isalpha()
+    # Words of other scripts than Latin are shorter.
     least = 4 if word[0] < "\u0250" else 2
     return len(word) >= least or _is_acronym(word)
-
-
-def _chosen(fit: dict[str, _Candidate]) -> Iterable[tuple[str, _Candidate]]:
-    """Names, then the rest by weight; no piece of a longer phrase that stands as often."""
-    ranked = sorted(fit.items(), key=lambda item: (-item[1].weight, _words(item[0]), item[1].at))
-    names = [item for item in ranked if item[1].name and not _is_piece(item, fit)][:MOST_NAMES]
-    rest = [item for item in ranked if not item[1].name and not _is_piece(item, fit)]
-    return [*names, *rest][:MOST]
 
 
 def _words(key: str) -> int:
     return key.count(" ") + 1
 
 
-def _is_piece(item: tuple[str, _Candidate], fit: dict[str, _Candidate]) -> bool:
-    """Whether a longer name, or a phrase that repeats, holds this one and occurs as often.
+def _is_part(key: str, candidate: _Candidate, candidates: dict[str, _Candidate]) -> bool:
+    """Returns whether a longer name or a repeated phrase contains this one and occurs as often.
 
-    A phrase that stood there once is no proof: the next post may have its words apart.
+    A longer phrase that occurs once proves nothing: the next post may have its words apart.
     """
-    key, one = item
     return any(
-        len(more) > len(key)
-        and f" {key} " in f" {more} "
-        and longer.times >= one.times
-        and (longer.name or longer.times > 1)
-        for more, longer in fit.items()
+        len(other_key) > len(key)
+        and f" {key} " in f" {other_key} "
+        and other.times >= candidate.times
+        and (other.name or other.times > 1)
+        for other_key, other in candidates.items()
     )

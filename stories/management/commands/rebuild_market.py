@@ -1,4 +1,4 @@
-"""``rebuild_market SESSION | --all``: count the posts of sessions for the market anew."""
+"""``rebuild_market SESSION | --all``: counts the posts of sessions for the market again."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from stories.market import trends
 
 
 class Command(BaseCommand):
-    help = "Count posts read before the market existed, or anew; one transaction a session."
+    help = "Counts all posts of sessions for the market again, in one transaction per session."
 
     def add_arguments(self, parser: CommandParser) -> None:
         which = parser.add_mutually_exclusive_group(required=True)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from stories.market import scores
-from stories.market.scores import Scene, Volume, momentum_of
+from stories.market.scores import Comparison, Volume, momentum_of
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
@@ -17,18 +17,20 @@ def volume(posts: int = 4, **more: Any) -> Volume:
     values: dict[str, Any] = {
         "engagement": 400,
         "quality": posts / 2,
-        "told": 1,
+        "published": 1,
         "last_at": NOW,
     } | more
     return Volume(posts=posts, **values)
 
 
-def scene(history: int = 3, leading: int = 8, reading: list[int] | None = None) -> Scene:
-    return Scene(NOW, 5, leading, history, reading)
+def comparison(
+    history: int = 3, leading: int = 8, all_posts: list[int] | None = None
+) -> Comparison:
+    return Comparison(NOW, 5, leading, history, all_posts)
 
 
 def score(buckets: list[int], leading: int = 8, **more: Any) -> scores.Score:
-    return scores.score(volume(**more), buckets, scene(leading=leading))
+    return scores.score(volume(**more), buckets, comparison(leading=leading))
 
 
 def spread(*windows: int) -> list[int]:
@@ -49,13 +51,15 @@ def test_a_score_is_the_weighted_sum_of_its_parts() -> None:
 
 
 def test_the_best_of_everything_scores_a_hundred() -> None:
-    best = score([0] * 9 + [0, 0, 99], leading=8, posts=8, engagement=8000, quality=8.0, told=8)
+    best = score(
+        [0] * 9 + [0, 0, 99], leading=8, posts=8, engagement=8000, quality=8.0, published=8
+    )
     assert best.value == 100
     assert best.tier == "Blue chip"
 
 
 def test_a_lasting_silence_scores_next_to_nothing() -> None:
-    worst = score([0] * 12, leading=1000, posts=1, engagement=0, quality=0.0, told=0,
+    worst = score([0] * 12, leading=1000, posts=1, engagement=0, quality=0.0, published=0,
                   last_at=NOW - timedelta(days=9))  # fmt: skip
     assert worst.tier == "Thin"
 
@@ -67,28 +71,28 @@ def test_a_lasting_silence_scores_next_to_nothing() -> None:
 def test_momentum_is_the_logarithm_of_recent_against_baseline(
     recent: int, before: int, expected: float
 ) -> None:
-    assert momentum_of(spread(before, before, before, recent), scene()) == expected
+    assert momentum_of(spread(before, before, before, recent), comparison()) == expected
 
 
 def test_the_baseline_is_taken_only_from_what_was_read() -> None:
     buckets = spread(0, 0, 3, 3)
-    assert momentum_of(buckets, scene(history=1)) == 0
-    assert momentum_of(buckets, scene(history=3)) > 0
+    assert momentum_of(buckets, comparison(history=1)) == 0
+    assert momentum_of(buckets, comparison(history=3)) > 0
 
 
 def test_without_history_nothing_rises_or_falls() -> None:
-    assert momentum_of(spread(0, 0, 0, 27), scene(history=0)) == 0
+    assert momentum_of(spread(0, 0, 0, 27), comparison(history=0)) == 0
 
 
 def test_a_burst_of_reading_lifts_no_keyword_and_a_pause_sinks_none() -> None:
-    burst = scene(reading=spread(10, 10, 10, 80))
+    burst = comparison(all_posts=spread(10, 10, 10, 80))
     assert momentum_of(spread(1, 1, 1, 8), burst) == 0
-    pause = scene(reading=spread(10, 10, 10, 0))
+    pause = comparison(all_posts=spread(10, 10, 10, 0))
     assert momentum_of(spread(9, 9, 9, 0), pause) == 0
 
 
 def test_a_keyword_that_is_named_more_while_reading_is_the_same_rises() -> None:
-    even = scene(reading=spread(10, 10, 10, 10))
+    even = comparison(all_posts=spread(10, 10, 10, 10))
     assert momentum_of(spread(1, 1, 1, 7), even) == 0.6667
     assert momentum_of(spread(7, 7, 7, 0), even) == -1
 
