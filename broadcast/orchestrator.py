@@ -169,7 +169,7 @@ def start(session: Session, actor: User | None) -> Broadcast:
 
 def _open_run(session: Session, actor: User | None) -> Broadcast:
     # Held until the commit, so that nobody files it away meanwhile.
-    sessions.require_open(sessions.hold(session))
+    sessions.require_open(sessions.lock(session))
     if (run := active(session)) is not None:
         raise _conflict(run)
     last = Broadcast.objects.filter(session=session).aggregate(last=Max("number"))["last"] or 0
@@ -379,7 +379,7 @@ def _recover_head(session: Session) -> str:
 def register() -> None:
     sweeper.register(_reap)
     sessions.veto_archiving(_refuse_archiving)
-    sessions.spare(active_sessions)
+    sessions.protect_from_timers(active_sessions)
     chain.before_append(_hold_run)
     chain.on_append.subscribe(_note_run)
     chain.on_recover(_recover_head)

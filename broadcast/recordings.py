@@ -43,13 +43,13 @@ def make(claim: Claim) -> None:
         return
     found = archive.events_between(claim.session, span["first"], span["last"])
     try:
-        row = artifacts.write(
+        row = artifacts.write_file(
             claim.session, Category.RECORDINGS, f"run-{run.number}.ndjson", _lines(claim, found),
             media_type=NDJSON, note=f"What happened in broadcast {run.number}",
         )  # fmt: skip
         with transaction.atomic():
             claim.complete()
-            artifacts.enter(row)
+            artifacts.save_row(row)
     except Conflict as error:
         _say_unkept(claim, run, error.sentence)
 

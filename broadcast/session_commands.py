@@ -136,7 +136,7 @@ def clone(call: Call) -> Session:
     origin = call.target
     kept = {name: getattr(origin, name) for name in sessions.SETTINGS}
     name = call.payload.name or f"{origin.name[:110]} (copy)"
-    type_ = origin.type if origin.type in sessions.MADE else Session.Type.BROADCAST
+    type_ = origin.type if origin.type in sessions.CREATABLE_TYPES else Session.Type.BROADCAST
     session = sessions.create(call.actor, name, kept, origin.budget, type_)
     for source in service.shown(origin):
         service.add(

@@ -34,4 +34,4 @@ class SessionsConfig(AppConfig):
         presence.register()
         status.register()
         retention.register_own()
-        catalog.start()
+        catalog.register()

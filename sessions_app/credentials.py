@@ -25,13 +25,13 @@ PARTS: Mapping[str, tuple[str, ...]] = {
 _PART = re.compile(r"[!-~]{8,300}")  # printable ASCII: it is sent in a header
 
 
-def kept(owner: User) -> dict[str, SealedKey]:
+def by_service(owner: User) -> dict[str, SealedKey]:
     """The rows of this person by service; nothing in them shows a key but its last characters."""
     return {row.service: row for row in SealedKey.objects.filter(owner=owner).defer("sealed")}
 
 
 @sensitive_variables()
-def keep(owner: User, service: str, parts: Mapping[str, str]) -> SealedKey:
+def save(owner: User, service: str, parts: Mapping[str, str]) -> SealedKey:
     """Set or replace a key; Invalid (without the value) when it cannot be one."""
     wanted = {name: parts.get(name, "").strip() for name in _parts_of(service)}
     for name, value in wanted.items():
@@ -47,7 +47,7 @@ def keep(owner: User, service: str, parts: Mapping[str, str]) -> SealedKey:
     return row
 
 
-def drop(owner: User, service: str) -> None:
+def delete(owner: User, service: str) -> None:
     """Forget a key; it cannot be brought back."""
     if not SealedKey.objects.filter(owner=owner, service=service).delete()[0]:
         raise missing(service)
@@ -67,7 +67,7 @@ def parts(owner: User, service: str) -> dict[str, str] | None:
     return opened
 
 
-def note_test(owner: User, service: str, verdict: str, set_at: datetime) -> None:
+def record_test(owner: User, service: str, verdict: str, set_at: datetime) -> None:
     """Keep what a test of the key said that was set at ``set_at``; Conflict when it was replaced."""
     mine = SealedKey.objects.filter(owner=owner, service=service)
     if mine.filter(set_at=set_at).update(tested_at=timezone.now(), verdict=verdict[:300]):

@@ -36,7 +36,7 @@ def ahead(moment: datetime | None) -> datetime | None:
 def expire(_up: float) -> None:
     """A round of the sweeper: file away what is due and at rest."""
     leased = Step.objects.filter(session=OuterRef("pk"), state=Step.State.LEASED)
-    resting = sessions.others(_due(), "pk").exclude(Exists(leased))
+    resting = sessions.exclude_protected(_due(), "pk").exclude(Exists(leased))
     for session in resting.order_by("expires_at")[:CHUNK]:
         with sweeper.session_scope(session):
             try:
@@ -53,7 +53,7 @@ def _due() -> QuerySet[Session]:
 
 def _file_away(session: Session) -> None:
     with transaction.atomic():
-        sessions.hold(session)
+        sessions.lock(session)
         # Held, and looked at again: it may have been given more time, or been filed away.
         fresh = _due().filter(pk=session.pk).first()
         if fresh is None:

@@ -27,7 +27,7 @@ SETTINGS = (
 
 
 # The types a person can make; the others come from an import or a replay.
-MADE = (Session.Type.BROADCAST, Session.Type.WRITING)
+CREATABLE_TYPES = (Session.Type.BROADCAST, Session.Type.WRITING)
 
 
 # Why a session may not be archived now; the app that goes on air adds its reason.
@@ -135,7 +135,7 @@ def require_open(session: Session) -> None:
         raise Conflict("The session is archived. Restore it first.", state="archived")
 
 
-def hold(session: Session) -> Session:
+def lock(session: Session) -> Session:
     """The session as it is now, held until the caller's transaction ends."""
     return Session.objects.select_for_update(no_key=True).get(pk=session.pk)
 
@@ -144,7 +144,7 @@ def archive(session: Session) -> Session:
     """File the session away; Conflict with the reason where somebody objects."""
     with transaction.atomic():
         # First held, then asked: a run that begins meanwhile waits, and then finds it archived.
-        hold(session)
+        lock(session)
         for veto in _vetoes:
             if reason := veto(session):
                 raise Conflict(reason, state=session.status)
@@ -179,12 +179,12 @@ M = TypeVar("M", bound=Model)
 _queries: list[Callable[[], QuerySet[Any, Any]]] = []
 
 
-def spare(sessions: Callable[[], QuerySet[Any, Any]]) -> None:
+def protect_from_timers(sessions: Callable[[], QuerySet[Any, Any]]) -> None:
     """Have timers leave these sessions alone, whose ids the query gives."""
     _queries.append(sessions)
 
 
-def others(rows: QuerySet[M], field: str = "session") -> QuerySet[M]:
+def exclude_protected(rows: QuerySet[M], field: str = "session") -> QuerySet[M]:
     """``rows`` without those whose ``field`` is a session that is to be left alone."""
     for sessions in _queries:
         rows = rows.exclude(**{f"{field}__in": sessions()})

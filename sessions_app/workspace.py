@@ -12,11 +12,11 @@ from sessions_app import preferences
 from sessions_app.errors import Forbidden, Invalid
 from sessions_app.models import Workspace
 
-KEEPING = (
+RETENTION_FIELDS = (
     "keep_fine_days", "keep_answers_days", "keep_sounds_days", "keep_transitions_days",
     "keep_events_days", "artifact_quota_mb",
 )  # fmt: skip
-CONTEXT = ("compact_tokens", "reset_operations", "draft_idle_minutes")
+CONTEXT_FIELDS = ("compact_tokens", "reset_operations", "draft_idle_minutes")
 
 
 def current() -> Workspace:
@@ -39,13 +39,13 @@ def choose_defaults(actor: User, wanted: Mapping[str, Any]) -> Workspace:
 
 
 def choose_retention(actor: User, days: Mapping[str, int]) -> Workspace:
-    """How long things are kept, and how much of a session, by the names in ``KEEPING``."""
-    return _choose(actor, KEEPING, days)
+    """How long things are kept, and how much of a session, by the names in ``RETENTION_FIELDS``."""
+    return _choose(actor, RETENTION_FIELDS, days)
 
 
 def choose_context(actor: User, wanted: Mapping[str, int]) -> Workspace:
-    """How much models are told, and when drafts expire, by the names in ``CONTEXT``."""
-    return _choose(actor, CONTEXT, wanted)
+    """How much models are told, and when drafts expire, by the names in ``CONTEXT_FIELDS``."""
+    return _choose(actor, CONTEXT_FIELDS, wanted)
 
 
 def _choose(actor: User, names: Sequence[str], wanted: Mapping[str, int]) -> Workspace:

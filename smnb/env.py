@@ -271,7 +271,7 @@ def read_environment() -> Environment:
         raise ImproperlyConfigured("Environment: " + "; ".join(wrong)) from None
 
 
-def kept_secret(given: SecretStr, path: Path) -> str:
+def stored_secret(given: SecretStr, path: Path) -> str:
     """The given secret, or one made once in the data folder (mode 0600) that every command reads."""
     if value := given.get_secret_value():
         return value

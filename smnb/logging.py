@@ -76,7 +76,7 @@ class SessionFiles(logging.Handler):
             folder = event.get("_folder")
             if folder:
                 kind = event.get("environment", "server")
-                line = redaction.clean(_json(event)).encode("utf-8", "replace") + b"\n"
+                line = redaction.redact(_json(event)).encode("utf-8", "replace") + b"\n"
                 writer.append(str(folder), writer.LOGS, str(kind), line)
         except (OSError, TypeError, ValueError) as error:
             self._tell(type(error).__name__)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from smnb.databases import database
-from smnb.env import ROOT, kept_secret, read_environment
+from smnb.env import ROOT, read_environment, stored_secret
 from smnb.logging import logging_config
 from smnb.runner.redis_server import urls as redis_urls
 
@@ -14,8 +14,8 @@ BASE_DIR = ROOT
 DATA_DIR: Path = SMNB.data_dir
 DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
 
-SECRET_KEY = kept_secret(SMNB.secret_key, DATA_DIR / "secret_key")
-FIELD_KEYS = kept_secret(SMNB.field_keys, DATA_DIR / "field_keys")
+SECRET_KEY = stored_secret(SMNB.secret_key, DATA_DIR / "secret_key")
+FIELD_KEYS = stored_secret(SMNB.field_keys, DATA_DIR / "field_keys")
 DEBUG = SMNB.debug
 ALLOWED_HOSTS = SMNB.hosts
 PUBLIC_URL = SMNB.origins[0]
@@ -179,7 +179,7 @@ SECURE_HSTS_SECONDS = 31_536_000 if SECURE else 0
 SESSION_COOKIE_SECURE = SECURE
 CSRF_COOKIE_SECURE = SECURE
 SESSION_COOKIE_SAMESITE = "Lax"
-DEFAULT_EXCEPTION_REPORTER_FILTER = "sessions_app.session_logs.redaction.Discreet"
+DEFAULT_EXCEPTION_REPORTER_FILTER = "sessions_app.session_logs.redaction.RedactingFilter"
 CSRF_FAILURE_VIEW = "django.views.csrf.csrf_failure"
 
 LOGGING = logging_config()

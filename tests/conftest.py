@@ -186,5 +186,5 @@ def no_pokes(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def no_keeping_of_logs(monkeypatch: pytest.MonkeyPatch) -> None:
     """A sweep would find, now and then, the log files of whatever test came before."""
-    rounds = [each for each in sweeper._rounds if not isinstance(each, catalog.Keeper)]
+    rounds = [each for each in sweeper._rounds if not isinstance(each, catalog.CatalogRound)]
     monkeypatch.setattr(sweeper, "_rounds", rounds)

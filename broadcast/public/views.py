@@ -28,8 +28,8 @@ from sessions_app.models import Session
 from sessions_app.rate_limits import TooMany
 from sessions_app.session_logs import browser_errors
 from sessions_app.session_logs.forms import AudienceErrorForm
-from sessions_app.web.http import from_our_page, status_of
-from sessions_app.web.middleware import QUIET, arrived
+from sessions_app.web.http import is_same_origin, status_of
+from sessions_app.web.middleware import QUIET, bind_request
 
 P = ParamSpec("P")
 
@@ -49,7 +49,7 @@ def public(
             session = sessions.by_watch_token(token)
         except NotFound:
             return _headed(render(request, "public/gone.html", status=404))
-        arrived(request, **context.session_fields(session))
+        bind_request(request, **context.session_fields(session))
         return _headed(view(request, session, *args, **kwargs))
 
     return require_safe(opened)  # type: ignore[return-value]
@@ -125,7 +125,7 @@ def errors(request: HttpRequest, token: str) -> HttpResponseBase:
     try:
         session = sessions.by_watch_token(token)
         # Without its folder: what Django says of a body it cannot read must not fill the log.
-        arrived(request, session=session.pk)
+        bind_request(request, session=session.pk)
         return _headed(HttpResponse(status=_reported(request, session)))
     except (NotFound, TooMany) as error:
         return _headed(HttpResponse(status=status_of(error)))
@@ -133,7 +133,7 @@ def errors(request: HttpRequest, token: str) -> HttpResponseBase:
 
 def _reported(request: HttpRequest, session: Session) -> int:
     """Keep the report; returns the status of the answer. Raises TooMany."""
-    if not from_our_page(request):
+    if not is_same_origin(request):
         return 403
     length = request.headers.get("Content-Length", "")
     if not (length.isdecimal() and int(length) <= LONGEST_REPORT):
@@ -141,5 +141,5 @@ def _reported(request: HttpRequest, session: Session) -> int:
     form = AudienceErrorForm(request.POST)
     if not form.is_valid():
         return 422
-    browser_errors.report_of_audience(session, form.report(request.headers.get("User-Agent", "")))
+    browser_errors.report_from_audience(session, form.report(request.headers.get("User-Agent", "")))
     return 204

@@ -37,7 +37,7 @@ def name_of(run_number: int, path: str) -> str:
 def _drop(row: Artifact) -> None:
     Artifact.objects.filter(pk=row.pk).update(state=State.DROPPED)
     row.state = State.DROPPED
-    recorder.record(row.session, artifacts.DROPPED, {"artifact": artifacts.payload(row)})
+    recorder.record(row.session, artifacts.REMOVED, {"artifact": artifacts.payload(row)})
 
 
 def _keep(episode: Episode) -> None:
@@ -46,7 +46,7 @@ def _keep(episode: Episode) -> None:
         name=name_of(episode.run.number, episode.path), media_type=episode.media_type,
         bytes=episode.bytes, sha256=episode.sha256, note=episode.title,
     )  # fmt: skip
-    recorder.record(row.session, artifacts.KEPT, {"artifact": artifacts.payload(row)})
+    recorder.record(row.session, artifacts.STORED, {"artifact": artifacts.payload(row)})
 
 
 def catch_up(_shared: Workspace, _now: datetime) -> int:

@@ -106,7 +106,7 @@ def _join(claim: Claim, run: Broadcast, stories: Sequence[Story]) -> bool:
     """Make the file and put it into the place of the earlier one; False when it is outdated by now."""
     ready = {sound.story_id: sound for sound in sounds.valid().filter(story__in=stories)}
     parts = [ready[story.pk] for story in stories if story.pk in ready]
-    lost = [part.pk for part in parts if not storage.where(part.path).is_file()]
+    lost = [part.pk for part in parts if not storage.full_path(part.path).is_file()]
     if lost:
         with transaction.atomic():
             recorder.drop(Sound.objects.filter(pk__in=lost))
@@ -120,7 +120,7 @@ def _made(path: str, parts: Sequence[Sound]) -> dict[str, object]:
     if not parts:
         return _failed("None of its stories could be spoken.")
     try:
-        kept = storage.keep(path, storage.read(part.path for part in parts))
+        kept = storage.write(path, storage.read(part.path for part in parts))
     except OSError as error:
         return _failed(f"The episode could not be stored: {error.strerror}.")
     return {

@@ -67,7 +67,7 @@ def make(story: Story, engine: Engine) -> Sound:
     try:
         pace = story.session.pace or DEFAULT_PACE
         said = engine.speak(story.narrative, story.session.language, pace)
-        kept = storage.keep(sound.path, [said.data])
+        kept = storage.write(sound.path, [said.data])
     except Unspoken as error:
         return _fail(sound, error.sentence)
     except OSError as error:
@@ -109,7 +109,7 @@ def _mine(sound: Sound) -> QuerySet[Sound]:
     return Sound.objects.filter(pk=sound.pk, state=State.PENDING, path=sound.path)
 
 
-def _finish(sound: Sound, said: Speech, kept: storage.Kept) -> None:
+def _finish(sound: Sound, said: Speech, kept: storage.StoredFile) -> None:
     # Locks the run before the story, so that the transaction that airs the story either sees its
     # sound, or has committed, and the pages get the sound by the event below.
     with orchestrator.locked_live_run(sound.session):

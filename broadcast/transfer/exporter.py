@@ -60,7 +60,7 @@ def start(call: Call) -> Transfer:
 
 def aside(transfer: Transfer) -> Path:
     """Where the file grows."""
-    return storage.where(f"{FOLDER}/{transfer.pk}")
+    return storage.full_path(f"{FOLDER}/{transfer.pk}")
 
 
 def work(claim: Claim) -> None:
@@ -106,7 +106,7 @@ def _write_on(claim: Claim, transfer: Transfer, file: BufferedRandom) -> None:
     shown = snapshot.resumed(transfer.session, cursor)
     wanted = Wanted(shown, cursor["id"], cursor["run"])
     began = told = time.monotonic()
-    room = artifacts.room(transfer.session)
+    room = artifacts.free_bytes(transfer.session)
     for chunk in registry.get(transfer.format).write(wanted, cursor.get("state", {})):
         file.write(chunk.data)
         transfer.done += chunk.rows
@@ -155,7 +155,7 @@ def _artifact(transfer: Transfer) -> Artifact:
     session, wanted = transfer.session, registry.get(transfer.format)
     run = f"-run-{transfer.cursor['run']}" if transfer.cursor["run"] else ""
     made = folder_name(session.name, transfer.created_at.date(), session.pk)
-    return artifacts.keep(
+    return artifacts.store(
         session, Artifact.Category.FILES, f"{made}{run}.{wanted.name}",
         storage.read([f"{FOLDER}/{transfer.pk}"]), media_type=wanted.media_type,
         note=_note(transfer), made_by=transfer.made_by,

@@ -21,7 +21,7 @@ from broadcast.transfer.tables import ARTIFACTS, EPISODES, RUNS, SOUNDS, Ids
 from broadcast.transfer.validation import Row
 from sessions_app.errors import Invalid
 from sessions_app.files import artifacts, storage
-from sessions_app.files.storage import ROOT, Kept
+from sessions_app.files.storage import ROOT, StoredFile
 from sessions_app.models import Session
 
 
@@ -38,8 +38,8 @@ class Taking:
     owner: User
     ids: dict[str, Ids] = field(default_factory=dict)
     kept: list[str] = field(default_factory=list)
-    heard: dict[str, tuple[str, Kept]] = field(default_factory=dict)
-    episodes: dict[tuple[str, Kept], str] = field(default_factory=dict)
+    heard: dict[str, tuple[str, StoredFile]] = field(default_factory=dict)
+    episodes: dict[tuple[str, StoredFile], str] = field(default_factory=dict)
     rows: int = 0
 
 
@@ -51,7 +51,7 @@ _MEDIA_TYPES = {suffix: media_type for media_type, suffix in sounds.SUFFIXES.ite
 def check_room(taking: Taking) -> None:
     members = taking.archive.manifest.members.items()
     wanted = sum(one.bytes for name, one in members if archive_files.is_file(name))
-    if wanted > artifacts.room(taking.session):
+    if wanted > artifacts.free_bytes(taking.session):
         raise Invalid(
             "The archive's files, sounds among them, are more than a session's quota of artifacts. "
             "The staff can raise it in Settings."
@@ -65,7 +65,7 @@ def keep_heard(taking: Taking) -> None:
         stem = f"{place.parent.name}-{place.stem}"
         path = sounds.fresh(taking.session.pk, stem, _MEDIA_TYPES[place.suffix[1:]])
         taking.kept.append(path)
-        taking.heard[name] = path, storage.keep(path, taking.archive.chunks(name))
+        taking.heard[name] = path, storage.write(path, taking.archive.chunks(name))
 
 
 def drop_unnamed(taking: Taking) -> None:
@@ -82,7 +82,7 @@ def episode(taking: Taking, row: Row) -> dict[str, Any]:
     values = _recorded(taking, EPISODES, row)
     run = Broadcast.objects.get(pk=taking.ids[RUNS].get(row["run"]) or 0)
     shown = episode_artifacts.name_of(run.number, values["path"])
-    taking.episodes[shown, Kept(row["bytes"], row["sha256"])] = values["path"]
+    taking.episodes[shown, StoredFile(row["bytes"], row["sha256"])] = values["path"]
     return values
 
 
@@ -111,7 +111,7 @@ def _of_episode(taking: Taking, row: Row) -> str | None:
     """The path of the episode that the row shows among the artifacts."""
     if _member(row) in taking.archive.manifest.members or row["category"] != "recordings":
         return None
-    return taking.episodes.pop((row["name"], Kept(row["bytes"], row["sha256"])), None)
+    return taking.episodes.pop((row["name"], StoredFile(row["bytes"], row["sha256"])), None)
 
 
 def _member(row: Row) -> str:
@@ -124,11 +124,11 @@ def _kept(taking: Taking, row: Row) -> str:
         raise Invalid(f"The file {called} is not in the archive.")
     path = _path(taking, row)
     taking.kept.append(path)
-    _check(called, storage.keep(path, taking.archive.chunks(member)), row)
+    _check(called, storage.write(path, taking.archive.chunks(member)), row)
     return path
 
 
-def _check(called: str, kept: Kept, row: Row) -> None:
+def _check(called: str, kept: StoredFile, row: Row) -> None:
     if (kept.bytes, kept.sha256) != (row["bytes"], row["sha256"]):
         raise Invalid(f"The file {called} is not what its row says.")
 

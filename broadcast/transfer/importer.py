@@ -61,10 +61,10 @@ def upload(owner: User, size: int, chunks: Iterable[bytes]) -> Brought:
         raise Invalid("The archive is larger than 50 MB. The command import_session takes it.")
     path = f"{exporter.FOLDER}/upload-{timezone.now().timestamp():.6f}-{owner.pk}"
     try:
-        storage.keep(path, chunks)
-        brought, transfer = begin(storage.where(path), owner, archive.UPLOADED)
+        storage.write(path, chunks)
+        brought, transfer = begin(storage.full_path(path), owner, archive.UPLOADED)
         if transfer is not None:
-            storage.where(path).replace(exporter.aside(transfer))
+            storage.full_path(path).replace(exporter.aside(transfer))
             with transaction.atomic():
                 steps.enqueue(brought.session, IMPORT, transfer.pk)
     finally:

@@ -83,7 +83,7 @@ def read_lines(archive: Archive) -> list[Line]:
 def _unpacked(archive: Archive) -> bytes:
     if archive.artifact is None:
         return zlib.decompress(bytes(archive.packed or b""))
-    packed = storage.where(archive.artifact.path).read_bytes()
+    packed = storage.full_path(archive.artifact.path).read_bytes()
     if hashlib.sha256(packed).hexdigest() != archive.artifact.sha256:
         raise ValueError("not the file that was kept")
     return gzip.decompress(packed)
@@ -271,7 +271,7 @@ def _keep(session: Session, kind: str, key: str, lines: Sequence[Line]) -> Artif
     name = f"{kind}-{lines[0][key]:09}-{lines[-1][key]:09}-{mark}.ndjson.gz"
     _clear(session)
     path = f"{ROOT}/{session.folder}/{Artifact.Category.ARCHIVE}/{name}"
-    kept = storage.keep(path, [data])
+    kept = storage.write(path, [data])
     return Artifact(
         session=session, category=Artifact.Category.ARCHIVE, name=name, path=path,
         media_type="application/gzip", bytes=kept.bytes, sha256=kept.sha256,
@@ -288,7 +288,7 @@ def _swap(span: Archive, kept: Artifact, rows: QuerySet[Model]) -> None:
         if rows.delete()[0] != span.count:
             raise StaleClaim("Somebody else has archived these.")
         payload = {"artifact": artifacts.payload(kept)}
-        recorder.record(kept.session, artifacts.KEPT, payload)
+        recorder.record(kept.session, artifacts.STORED, payload)
 
 
 def _forget(path: str) -> None:
@@ -303,7 +303,7 @@ def _clear(session: Session) -> None:
     old = time.time() - LEFTOVER
     for file in folder.glob("*") if folder.is_dir() else ():
         if file.stat().st_mtime < old:
-            _forget(str(file.relative_to(storage.where(""))))
+            _forget(str(file.relative_to(storage.full_path(""))))
 
 
 def register() -> None:

@@ -35,9 +35,9 @@ from sessions_app.files.storage import ROOT
 from sessions_app.models import Artifact, Session
 from sessions_app.realtime import presence
 
-KEPT = recorder.declare("artifact.kept", "A file was kept among the session's artifacts.")
+STORED = recorder.declare("artifact.kept", "A file was kept among the session's artifacts.")
 
-DROPPED = recorder.declare("artifact.dropped", "A file is no more among the session's artifacts.")
+REMOVED = recorder.declare("artifact.dropped", "A file is no more among the session's artifacts.")
 
 
 MEGABYTE = 1_000_000
@@ -50,7 +50,7 @@ State = Artifact.State
 
 
 # A full quota stops neither the log nor what leaves the database for a file.
-GO_ON = (Category.LOGS, Category.ARCHIVE)
+UNLIMITED = (Category.LOGS, Category.ARCHIVE)
 
 
 MEANINGS: dict[str, str] = {
@@ -65,10 +65,10 @@ MEANINGS: dict[str, str] = {
 
 def folder(session: Session, category: str) -> Path:
     """Where the session's files of a category lie."""
-    return storage.where(f"{ROOT}/{session.folder}/{category}")
+    return storage.full_path(f"{ROOT}/{session.folder}/{category}")
 
 
-def keep(
+def store(
     session: Session,
     category: str,
     name: str,
@@ -83,18 +83,18 @@ def keep(
     Raises Conflict when the session has used up its quota (nothing is left behind), and OSError.
     Must not run inside a transaction that may be long: it writes as fast as ``chunks`` comes.
     """
-    path = _place(session, category, name)
+    path = _free_path(session, category, name)
     with ExitStack() as undo:
         undo.callback(storage.remove, path)
         row = _written(session, category, path, chunks, media_type, note)
         row.made_by = made_by
         with transaction.atomic():
-            enter(row)
+            save_row(row)
         undo.pop_all()
     return row
 
 
-def write(
+def write_file(
     session: Session,
     category: str,
     name: str,
@@ -107,31 +107,33 @@ def write(
 
     What an attempt that was killed has left under this name is replaced. Raises as ``keep`` does.
     """
-    path = _place(session, category, name, reserve=False)
+    path = _free_path(session, category, name, reserve=False)
     return _written(session, category, path, chunks, media_type, note)
 
 
 def _written(
     session: Session, category: str, path: str, chunks: Iterable[bytes], media_type: str, note: str
 ) -> Artifact:
-    kept = storage.keep(path, chunks if category in GO_ON else _within(chunks, room(session)))
+    kept = storage.write(
+        path, chunks if category in UNLIMITED else _within(chunks, free_bytes(session))
+    )
     return Artifact(
         session=session, category=category, name=Path(path).name, path=path, note=note[:300],
         media_type=media_type, bytes=kept.bytes, sha256=kept.sha256,
     )  # fmt: skip
 
 
-def enter(row: Artifact) -> Artifact:
+def save_row(row: Artifact) -> Artifact:
     """Keep the row of a file that is on the disk; last in the caller's transaction."""
     row.save(force_insert=True)
-    recorder.record(row.session, KEPT, {"artifact": payload(row)})
+    recorder.record(row.session, STORED, {"artifact": payload(row)})
     # The counters are locked by now, so no other file can have come in between.
-    if row.category not in GO_ON and room(row.session) < 0:
+    if row.category not in UNLIMITED and free_bytes(row.session) < 0:
         raise _full()
     return row
 
 
-def _place(session: Session, category: str, name: str, *, reserve: bool = True) -> str:
+def _free_path(session: Session, category: str, name: str, *, reserve: bool = True) -> str:
     """The path of a name that is free, taken with an empty file unless ``reserve`` is False."""
     wanted = Path(safe_name(name))
     base = f"{ROOT}/{session.folder}/{category}"
@@ -184,7 +186,7 @@ def quota_bytes() -> int:
     return workspace.current().artifact_quota_mb * MEGABYTE
 
 
-def room(session: Session) -> int:
+def free_bytes(session: Session) -> int:
     """Bytes that are left of the session's quota."""
     return quota_bytes() - used_bytes(session)
 
@@ -202,7 +204,7 @@ def find(session: Session, artifact_id: int) -> Artifact:
     return row
 
 
-def fixed(artifact: Artifact) -> str:
+def why_not_removable(artifact: Artifact) -> str:
     """Why a person cannot remove the file; "" when they can."""
     if artifact.state == State.OPEN:
         return "This file is still written. It can be removed when it is closed."
@@ -213,17 +215,17 @@ def fixed(artifact: Artifact) -> str:
     return "" if artifact.state == State.READY else "This file is gone already."
 
 
-def drop(artifact: Artifact) -> Artifact:
+def remove(artifact: Artifact) -> Artifact:
     """Remove a file at a person's wish; the row stays and says so."""
     artifact.refresh_from_db(fields=["state"])
-    if reason := fixed(artifact):
+    if reason := why_not_removable(artifact):
         raise Conflict(reason, state=artifact.state)
     with transaction.atomic():
         ready = Artifact.objects.filter(pk=artifact.pk, state=State.READY)
         if not ready.update(state=State.DROPPED):
             raise Conflict("This file is gone already.", state=State.DROPPED)
         artifact.state = State.DROPPED
-        recorder.record(artifact.session, DROPPED, {"artifact": payload(artifact)})
+        recorder.record(artifact.session, REMOVED, {"artifact": payload(artifact)})
         transaction.on_commit(lambda: storage.remove(artifact.path), robust=True)
     return artifact
 
@@ -239,7 +241,7 @@ def payload(artifact: Artifact) -> dict[str, Any]:
         "bytes": artifact.bytes,
         "sha256": artifact.sha256,
         "note": artifact.note,
-        "removable": not fixed(artifact),
+        "removable": not why_not_removable(artifact),
         "at": recorder.timestamp(artifact.created_at),
     }
 
@@ -252,12 +254,12 @@ def _of(call: Call) -> Artifact:
     return find(call.target, call.payload.artifact)
 
 
-CODE = "artifacts_nearly_full"
+NEARLY_FULL = "artifacts_nearly_full"
 
 NEARLY = 80  # per cent
 
 
-def warn(session: Session, payload: Mapping[str, Any]) -> None:
+def warn_near_quota(session: Session, payload: Mapping[str, Any]) -> None:
     """Say so once, with the file that leads over the mark; archives do not count."""
     if payload["artifact"]["category"] == Category.ARCHIVE:
         return
@@ -268,14 +270,14 @@ def warn(session: Session, payload: Mapping[str, Any]) -> None:
             f"The files of this session take {used * 100 // quota} % of their quota. Remove some, "
             "or have the staff raise it in Settings."
         )
-        recorder.add_message(session, "system", sentence, CODE)
+        recorder.add_message(session, "system", sentence, NEARLY_FULL)
 
 
 UNKNOWN = "application/octet-stream"
 
 PNG = "image/png"
 
-MOST_PICTURE = 10 * MEGABYTE  # bytes
+MAX_PICTURE_BYTES = 10 * MEGABYTE  # bytes
 
 MOST_SIDE = 8192  # pixels
 
@@ -293,7 +295,7 @@ def upload(
         raise Invalid("The file is empty.")
     if most and size > most * MEGABYTE:
         raise Invalid(f"The file is larger than {most} MB.", code="too_large")
-    kept = keep(
+    kept = store(
         session, Category.FILES, name, chunks, note="Uploaded", made_by=actor,
         media_type=mimetypes.guess_type(name)[0] or UNKNOWN,
     )  # fmt: skip
@@ -304,7 +306,7 @@ def upload(
 def screenshot(session: Session, actor: User, picture: bytes) -> Artifact:
     """Keep a picture of the desk; Invalid when it is no PNG, or too large."""
     wide, high = _measured(picture)
-    kept = keep(
+    kept = store(
         session, Category.SCREENSHOTS, f"desk-{timezone.now():%Y-%m-%d-%H%M%S}.png", [picture],
         note=f"{wide} by {high} pixels", made_by=actor, media_type=PNG,
     )  # fmt: skip
@@ -314,8 +316,8 @@ def screenshot(session: Session, actor: User, picture: bytes) -> Artifact:
 
 def _measured(picture: bytes) -> tuple[int, int]:
     """Width and height in pixels, as the file itself says."""
-    if len(picture) > MOST_PICTURE:
-        most = MOST_PICTURE // MEGABYTE
+    if len(picture) > MAX_PICTURE_BYTES:
+        most = MAX_PICTURE_BYTES // MEGABYTE
         raise Invalid(f"The picture is larger than {most} MB.", code="too_large")
     if not (picture.startswith(_MAGIC) and picture.endswith(_END) and len(picture) >= 45):
         raise Invalid("This is no whole PNG picture.")
@@ -327,6 +329,6 @@ def _measured(picture: bytes) -> tuple[int, int]:
 
 def register() -> None:
     commands.register(
-        "artifact.drop", ArtifactId, lambda call: drop(_of(call)), "Remove a file of the session."
+        "artifact.drop", ArtifactId, lambda call: remove(_of(call)), "Remove a file of the session."
     )
-    recorder.on(KEPT).subscribe(warn)
+    recorder.on(STORED).subscribe(warn_near_quota)

@@ -16,12 +16,12 @@ from django.utils.http import content_disposition_header
 from sessions_app.files import storage
 
 WHOLE = 1 << 20  # bytes; more is sent in pieces
-PIECE = 1 << 16
+CHUNK = 1 << 16
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ByteRange:
     """Bytes ``first`` to ``last`` of a file; ``whole`` when nothing else was asked for."""
 
     first: int
@@ -33,12 +33,12 @@ class Part:
         return self.last - self.first + 1
 
 
-def wanted(header: str, size: int) -> Part | None:
+def parse_range(header: str, size: int) -> ByteRange | None:
     """What a Range header asks for; None when the file has no such bytes.
 
     What is not one plain range of bytes is answered with the whole file, as RFC 9110 has it.
     """
-    whole = Part(0, size - 1, whole=True)
+    whole = ByteRange(0, size - 1, whole=True)
     found = _RANGE.fullmatch(header.strip())
     if found is None or found[0] == "bytes=-":
         return whole
@@ -48,7 +48,7 @@ def wanted(header: str, size: int) -> Part | None:
         first, last = int(found[1]), min(int(found[2] or size - 1), size - 1)
         if found[2] and int(found[2]) < first:
             return whole
-    return Part(first, last) if first <= last else None
+    return ByteRange(first, last) if first <= last else None
 
 
 def send(
@@ -58,7 +58,7 @@ def send(
 
     Without a sha256, which is a file that still grows, no browser asks whether it has it already.
     """
-    file = storage.where(path)
+    file = storage.full_path(path)
     if not path or not file.is_file():
         raise Http404("The file is not there any more.")
     response = _answer(request, file, media_type, f'"{sha256[:32]}"' if sha256 else "")
@@ -73,7 +73,7 @@ def _answer(request: HttpRequest, file: Path, media_type: str, tag: str) -> Http
     if tag and (kept := get_conditional_response(request, etag=tag)):
         return _marked(kept, tag)
     fresh = request.headers.get("If-Range", tag) == tag
-    part = wanted(request.headers.get("Range", "") if fresh else "", size)
+    part = parse_range(request.headers.get("Range", "") if fresh else "", size)
     if part is None:
         refused = HttpResponse(status=416, headers={"Content-Range": f"bytes */{size}"})
         return _marked(refused, tag)
@@ -95,21 +95,21 @@ def _marked(response: HttpResponseBase, tag: str) -> HttpResponseBase:
     return response
 
 
-def _body(request: HttpRequest, file: Path, part: Part) -> HttpResponseBase:
+def _body(request: HttpRequest, file: Path, part: ByteRange) -> HttpResponseBase:
     if request.method == "HEAD":
         return HttpResponse()
     if part.length > WHOLE:
-        return StreamingHttpResponse(_pieces(file, part))
+        return StreamingHttpResponse(_chunks(file, part))
     with file.open("rb") as opened:
         opened.seek(part.first)
         return HttpResponse(opened.read(part.length))
 
 
-async def _pieces(path: Path, part: Part) -> AsyncIterator[bytes]:
+async def _chunks(path: Path, part: ByteRange) -> AsyncIterator[bytes]:
     """Piece by piece, off the event loop: a long file never lies in memory as a whole."""
     left = part.length
     with path.open("rb") as file:
         file.seek(part.first)
-        while left and (piece := await asyncio.to_thread(file.read, min(PIECE, left))):
+        while left and (piece := await asyncio.to_thread(file.read, min(CHUNK, left))):
             left -= len(piece)
             yield piece

@@ -25,20 +25,20 @@ UNFINISHED = ".part"
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class StoredFile:
     """What a row says of its file."""
 
     bytes: int
     sha256: str
 
 
-def where(path: str) -> Path:
+def full_path(path: str) -> Path:
     return Path(settings.SMNB.data_dir) / path
 
 
 def reserve(path: str) -> bool:
     """Take a name with an empty file, as only one can; False when it is taken."""
-    target = where(path)
+    target = full_path(path)
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         target.touch(exist_ok=False)
@@ -47,13 +47,13 @@ def reserve(path: str) -> bool:
     return True
 
 
-def keep(path: str, chunks: Iterable[bytes]) -> Kept:
+def write(path: str, chunks: Iterable[bytes]) -> StoredFile:
     """Write the file and bring it to the disk before it has its name.
 
     Whatever ``chunks`` raises, and OSError, leaves nothing behind. Of several that write the same
     file at once each writes its own aside, and the last one's stays.
     """
-    target = where(path)
+    target = full_path(path)
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     aside = target.with_name(f"{target.name}.{token_hex(4)}{UNFINISHED}")
     digest, size = hashlib.sha256(), 0
@@ -69,7 +69,7 @@ def keep(path: str, chunks: Iterable[bytes]) -> Kept:
     finally:
         aside.unlink(missing_ok=True)
     _sync(target.parent)
-    return Kept(size, digest.hexdigest())
+    return StoredFile(size, digest.hexdigest())
 
 
 def _sync(folder: Path) -> None:
@@ -83,7 +83,7 @@ def _sync(folder: Path) -> None:
 def read(paths: Iterable[str]) -> Iterator[bytes]:
     """The files one after another, a piece at a time."""
     for path in paths:
-        with where(path).open("rb") as file:
+        with full_path(path).open("rb") as file:
             while chunk := file.read(CHUNK):
                 yield chunk
 
@@ -91,7 +91,7 @@ def read(paths: Iterable[str]) -> Iterator[bytes]:
 def remove(path: str) -> None:
     """Remove the file, and what an interrupted writer left of it."""
     if path:
-        target = where(path)
+        target = full_path(path)
         target.unlink(missing_ok=True)
         for left in target.parent.glob(f"{glob.escape(target.name)}.*{UNFINISHED}"):
             left.unlink(missing_ok=True)

@@ -59,7 +59,7 @@ def _strays() -> Iterator[str]:
 
 def _old_files() -> Iterator[str]:
     """Paths, relative to the data folder, of all files that were not touched in the last hour."""
-    root = storage.where(ROOT)
+    root = storage.full_path(ROOT)
     before = time.time() - GRACE
     for path in sorted(root.rglob("*")):
         try:
@@ -78,14 +78,14 @@ def sweep(_shared: Workspace, _now: datetime) -> int:
     """Remove what an interrupted writer has left, and the files that a person removed."""
     leftovers = [path for path in _strays() if _is_leftover(path)]
     for path in leftovers:
-        storage.where(path).unlink(missing_ok=True)
+        storage.full_path(path).unlink(missing_ok=True)
     return len(leftovers)
 
 
 def _is_leftover(path: str) -> bool:
     """An unfinished file, a name that was taken and not used, or one whose removal was cut short."""
     try:
-        empty = not storage.where(path).stat().st_size
+        empty = not storage.full_path(path).stat().st_size
     except FileNotFoundError:
         return False  # another sweeper was first
     if empty or path.endswith(storage.UNFINISHED):

@@ -37,7 +37,7 @@ def report(session: Session, user: User, found: Mapping[str, Any]) -> str:
     return _kept(session, told, shown, FILE, **asked)
 
 
-def report_of_audience(session: Session, found: Mapping[str, Any]) -> str:
+def report_from_audience(session: Session, found: Mapping[str, Any]) -> str:
     """Keep what a page of the audience reports, marked so; as ``report``, with a share of its own.
 
     Anybody may have sent it: the request it names is told, but the line does not join that one's.
@@ -63,7 +63,7 @@ def _kept(
     ):
         getattr(log, KINDS[told["kind"]])("browser_error", id=id_, **short)
     whole = {"id": id_, "timestamp": recorder.timestamp(timezone.now()), **told}
-    line = redaction.clean(json.dumps(whole, ensure_ascii=False, separators=(",", ":")))
+    line = redaction.redact(json.dumps(whole, ensure_ascii=False, separators=(",", ":")))
     try:
         writer.append(session.folder, writer.DEVTOOLS, file, line.encode() + b"\n")
     except OSError as error:

@@ -22,7 +22,7 @@ from sessions_app.events import recorder
 from sessions_app.files import artifacts, storage
 from sessions_app.models import Artifact, Session
 from sessions_app.session_logs import reader, writer
-from sessions_app.session_logs.reader import Line, Page, Wanted
+from sessions_app.session_logs.reader import Line, LogQuery, Page
 from sessions_app.session_logs.writer import LogFile
 
 LINES = 50  # on a page
@@ -35,12 +35,12 @@ MEDIA_TYPE = "application/x-ndjson"
 State = Artifact.State
 
 
-def find(session: Session, wanted: Wanted, limit: int = LINES) -> Page:
+def find(session: Session, wanted: LogQuery, limit: int = LINES) -> Page:
     """One page of the session's lines, newest first."""
     return reader.find(session.folder, wanted, limit)
 
 
-def page(session: Session, wanted: Wanted) -> dict[str, Any]:
+def page(session: Session, wanted: LogQuery) -> dict[str, Any]:
     """One page as people read it: {lines, next, stopped}."""
     found = find(session, wanted)
     lines = [_shown(line) for line in found.lines]
@@ -53,17 +53,17 @@ def _shown(line: Line) -> dict[str, Any]:
     return {**first, "rest": [(name, line[name]) for name in line if name not in HIDDEN]}
 
 
-def everywhere(id_: str, session_id: UUID | None = None) -> Iterator[Line]:
+def find_by_id(id_: str, session_id: UUID | None = None) -> Iterator[Line]:
     """The lines of all sessions, or of one, with this id, or else of this request; newest first."""
     chosen = Session.objects.exclude(folder="")
     if session_id is not None:
         chosen = chosen.filter(pk=session_id)
     for folder in chosen.order_by("-created_at").values_list("folder", flat=True).iterator():
-        named = [each for each in _all(folder, Wanted(text=id_)) if each["id"] == id_]
-        yield from named or _all(folder, Wanted(request=id_))
+        named = [each for each in _all(folder, LogQuery(text=id_)) if each["id"] == id_]
+        yield from named or _all(folder, LogQuery(request=id_))
 
 
-def _all(folder: str, wanted: Wanted) -> Iterator[Line]:
+def _all(folder: str, wanted: LogQuery) -> Iterator[Line]:
     while True:
         found = reader.find(folder, wanted, 1000)
         yield from found.lines
@@ -72,14 +72,14 @@ def _all(folder: str, wanted: Wanted) -> Iterator[Line]:
         wanted = replace(wanted, before=found.next)
 
 
-def register(session: Session) -> int:
+def update_artifacts(session: Session) -> int:
     """Bring the session's rows up to its files; returns how many were added or changed."""
     if not session.folder:
         return 0
     there = [
         file
         for category in (writer.LOGS, writer.DEVTOOLS)
-        for file in writer.found(session.folder, category)
+        for file in writer.log_files(session.folder, category)
     ]
     rows = {row.path: row for row in Artifact.objects.filter(path__in=[f.path for f in there])}
     now = timezone.now()
@@ -94,7 +94,7 @@ def _follow(session: Session, file: LogFile, row: Artifact | None, now: datetime
     if file.over(now) and row.state == State.OPEN:
         return _close(row)
     # A file that was removed and is written to again is there again.
-    size = storage.where(file.path).stat().st_size
+    size = storage.full_path(file.path).stat().st_size
     same = Artifact.objects.filter(pk=row.pk, state=row.state)
     return bool(same.update(bytes=size, state=State.OPEN))
 
@@ -103,18 +103,18 @@ def _add(session: Session, file: LogFile, now: datetime) -> bool:
     """A row for the file, once whoever comes first; a finished one at once with its hash."""
     fields = {
         "session": session, "category": file.category, "name": file.name, "state": State.OPEN,
-        "media_type": MEDIA_TYPE, "bytes": storage.where(file.path).stat().st_size,
+        "media_type": MEDIA_TYPE, "bytes": storage.full_path(file.path).stat().st_size,
     }  # fmt: skip
     with transaction.atomic():
         row, made = Artifact.objects.get_or_create(path=file.path, defaults=fields)
         if made and not file.over(now):
-            recorder.record(session, artifacts.KEPT, {"artifact": artifacts.payload(row)})
+            recorder.record(session, artifacts.STORED, {"artifact": artifacts.payload(row)})
     return _close(row) if made and file.over(now) else made
 
 
 def _close(row: Artifact) -> bool:
     """Give the row of a finished file its hash; of several who see it one does."""
-    with storage.where(row.path).open("rb") as file:
+    with storage.full_path(row.path).open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         size = file.tell()
     with transaction.atomic():
@@ -122,11 +122,11 @@ def _close(row: Artifact) -> bool:
         if not open_.update(state=State.READY, bytes=size, sha256=digest):
             return False
         row.refresh_from_db()
-        recorder.record(row.session, artifacts.KEPT, {"artifact": artifacts.payload(row)})
+        recorder.record(row.session, artifacts.STORED, {"artifact": artifacts.payload(row)})
     return True
 
 
-class Keeper:
+class CatalogRound:
     """A round of the sweeper: every ten minutes the sessions that were written to, some at a time.
 
     The first look of a process is at all of them, so nothing is left from before it.
@@ -150,16 +150,16 @@ def follow(names: Iterable[str]) -> int:
     changed = 0
     for session in Session.objects.filter(folder__in=list(names)).exclude(folder=""):
         with sweeper.session_scope(session):
-            changed += register(session)
+            changed += update_artifacts(session)
     return changed
 
 
 def _touched(since: float) -> list[str]:
     """The folders with a new file since then, and those whose file may have to be closed."""
     open_ = Artifact.objects.filter(state=State.OPEN).values_list("session__folder", flat=True)
-    new = {name for name in writer.folders() if writer.written_at(name) >= since}
+    new = {name for name in writer.folders() if writer.last_written(name) >= since}
     return sorted(new | set(open_))
 
 
-def start() -> None:
-    sweeper.register(Keeper())
+def register() -> None:
+    sweeper.register(CatalogRound())

@@ -8,7 +8,7 @@ from django import forms
 
 from sessions_app.session_logs import redaction
 from sessions_app.session_logs.browser_errors import KINDS
-from sessions_app.session_logs.reader import ENVIRONMENTS, LEVELS, Wanted
+from sessions_app.session_logs.reader import ENVIRONMENTS, LEVELS, LogQuery
 
 SEARCH = {"autocomplete": "off", "spellcheck": "false"}
 
@@ -33,10 +33,10 @@ class LogForm(forms.Form):
     )  # fmt: skip
     before = forms.RegexField(r"^[0-9a-f]{20}$", required=False, widget=forms.HiddenInput)
 
-    def wanted(self) -> Wanted:
+    def wanted(self) -> LogQuery:
         """What is looked for; what cannot be meant is left out."""
         self.is_valid()
-        return Wanted(**self.cleaned_data)
+        return LogQuery(**self.cleaned_data)
 
 
 class BrowserErrorForm(forms.Form):
@@ -65,7 +65,7 @@ class CutField(forms.CharField):
 
     def to_python(self, value: Any) -> str:
         # No control characters: some terminals that show the log would obey them.
-        text = redaction.clean(super().to_python(value) or "")
+        text = redaction.redact(super().to_python(value) or "")
         plain = (each if each.isprintable() or each in self._kept else " " for each in text)
         return "".join(plain)[: self._most].strip()
 

@@ -25,7 +25,7 @@ Line = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class LogQuery:
     """Which lines: those that agree with all that is given; ``before`` is the id of a line."""
 
     environment: str = ""
@@ -89,17 +89,17 @@ class Page:
     stopped: datetime | None = None
 
 
-class Meter:
+class ByteBudget:
     """How much of a search's length is left."""
 
     def __init__(self, most: int) -> None:
         self.left = most
 
 
-def find(folder: str, wanted: Wanted, limit: int = 100, *, most_bytes: int = MOST_BYTES) -> Page:
+def find(folder: str, wanted: LogQuery, limit: int = 100, *, most_bytes: int = MOST_BYTES) -> Page:
     """One page of a session's lines."""
-    meter = Meter(most_bytes)
-    found = [file for file in writer.found(folder, writer.LOGS) if wanted.reads(file)]
+    meter = ByteBudget(most_bytes)
+    found = [file for file in writer.log_files(folder, writer.LOGS) if wanted.reads(file)]
     page, at = Page(), wanted.before
     for line_id, line in _merged(found, wanted, meter):
         if line is not None and len(page.lines) == limit:
@@ -115,7 +115,7 @@ def find(folder: str, wanted: Wanted, limit: int = 100, *, most_bytes: int = MOS
 
 
 def _merged(
-    found: list[LogFile], wanted: Wanted, meter: Meter
+    found: list[LogFile], wanted: LogQuery, meter: ByteBudget
 ) -> Iterator[tuple[str, Line | None]]:
     """The lines of all files, day by day, newest first; None for those that are not wanted."""
     for day in sorted({file.day for file in found}, reverse=True):
@@ -123,10 +123,12 @@ def _merged(
         yield from heapq.merge(*streams, key=lambda pair: pair[0], reverse=True)
 
 
-def _of_file(file: LogFile, wanted: Wanted, meter: Meter) -> Iterator[tuple[str, Line | None]]:
+def _of_file(
+    file: LogFile, wanted: LogQuery, meter: ByteBudget
+) -> Iterator[tuple[str, Line | None]]:
     """A file's lines from its end; those that crossed on their way are put in order."""
     heap: list[tuple[int, int, str, Line | None]] = []
-    for number, raw in enumerate(backwards(file.path, meter, wanted.before)):
+    for number, raw in enumerate(lines_backwards(file.path, meter, wanted.before)):
         line_id = _id_in(raw)
         if line_id is None:
             continue
@@ -145,12 +147,12 @@ def _id_in(raw: bytes) -> str | None:
     return found if context.time_of_id(found) is not None else None
 
 
-def backwards(path: str, meter: Meter, before: str = "") -> Iterator[bytes]:
+def lines_backwards(path: str, meter: ByteBudget, before: str = "") -> Iterator[bytes]:
     """The whole lines of a file from its end, or from about the line with the id ``before``.
 
     What is half written is left out.
     """
-    with storage.where(path).open("rb") as file:
+    with storage.full_path(path).open("rb") as file:
         end, tail, first = _end_of(file, before), b"", True
         while end > 0:
             begin = max(0, end - CHUNK)

@@ -44,7 +44,7 @@ class _Cut:
         return self.pattern.sub(self.by, text) if any(map(text.__contains__, self.marks)) else text
 
 
-def clean(text: str) -> str:
+def redact(text: str) -> str:
     """The text without secrets of ours or of known shapes, and with paths cut to what is ours."""
     env = settings.SMNB
     if not _made or _made[0] is not env:
@@ -84,7 +84,7 @@ def _longest(texts: Iterable[str]) -> list[str]:
     return sorted(texts, key=len, reverse=True)
 
 
-class Discreet(SafeExceptionReporterFilter):
+class RedactingFilter(SafeExceptionReporterFilter):
     """Hides what is marked as sensitive also with ``DEBUG``: keys are real there as well."""
 
     def is_active(self, request: HttpRequest | None) -> bool:

@@ -23,7 +23,7 @@ from sessions_app.files.storage import ROOT
 
 LOGS, DEVTOOLS = "logs", "devtools"
 MEGABYTE = 1_000_000
-KEPT_OPEN = 8  # files a thread
+MAX_OPEN_FILES = 8  # files a thread
 GRACE = timedelta(minutes=5)  # after midnight somebody may still be about to write
 _NAME = re.compile(r"(?P<stem>[a-z][a-z-]*)-(?P<day>\d{4}-\d\d-\d\d)\.ndjson")
 
@@ -75,9 +75,9 @@ class _Open(threading.local):
             if found.st_nlink:
                 return handle, found.st_size
             self._files.pop(key).close()
-        elif len(self._files) == KEPT_OPEN:
+        elif len(self._files) == MAX_OPEN_FILES:
             self._files.pop(next(iter(self._files))).close()
-        self._files[key] = FileIO(_opened(storage.where(file.path)), "a")
+        self._files[key] = FileIO(_opened(storage.full_path(file.path)), "a")
         handle = self._files[key].fileno()
         return handle, os.fstat(handle).st_size
 
@@ -101,9 +101,9 @@ def _opened(path: Path) -> int:
         return os.open(path, flags, 0o600)
 
 
-def found(folder: str, category: str) -> list[LogFile]:
+def log_files(folder: str, category: str) -> list[LogFile]:
     """The files of a session's folder, newest day first."""
-    place = storage.where(f"{ROOT}/{folder}/{category}")
+    place = storage.full_path(f"{ROOT}/{folder}/{category}")
     names = [path.name for path in place.iterdir()] if place.is_dir() else []
     matches = [match for name in names if (match := _NAME.fullmatch(name))]
     made = (
@@ -115,11 +115,11 @@ def found(folder: str, category: str) -> list[LogFile]:
 
 def folders() -> list[str]:
     """The names of all session folders there are."""
-    root = storage.where(ROOT)
+    root = storage.full_path(ROOT)
     return sorted(each.name for each in root.iterdir() if each.is_dir()) if root.is_dir() else []
 
 
-def written_at(folder: str) -> float:
+def last_written(folder: str) -> float:
     """When a file was last added to the folder's logs or devtools, in seconds since 1970."""
-    places = (storage.where(f"{ROOT}/{folder}/{category}") for category in (LOGS, DEVTOOLS))
+    places = (storage.full_path(f"{ROOT}/{folder}/{category}") for category in (LOGS, DEVTOOLS))
     return max((place.stat().st_mtime for place in places if place.is_dir()), default=0.0)

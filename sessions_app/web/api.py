@@ -24,7 +24,7 @@ from sessions_app.commands import Command
 from sessions_app.errors import Conflict, Invalid, NotFound, SmnbError
 from sessions_app.models import Session
 from sessions_app.rate_limits import TooMany
-from sessions_app.web.middleware import arrived
+from sessions_app.web.middleware import bind_request
 
 MOST = 500
 
@@ -81,7 +81,7 @@ def user_of(request: HttpRequest) -> User:
 def caller(request: HttpRequest) -> User:
     """Counts the request against the caller's rate limit and returns the caller."""
     user = user_of(request)
-    arrived(request, user=user.pk)
+    bind_request(request, user=user.pk)
     env = settings.SMNB
     reading = request.method in {"GET", "HEAD"}
     name, limit = ("reads", env.limit_reads) if reading else ("writes", env.limit_writes)

@@ -23,7 +23,7 @@ from sessions_app import commands, context, sessions
 from sessions_app.errors import Conflict, Forbidden, Invalid, NotFound, SmnbError
 from sessions_app.models import Session
 from sessions_app.rate_limits import TooMany
-from sessions_app.web.middleware import arrived
+from sessions_app.web.middleware import bind_request
 
 P = ParamSpec("P")
 Page: TypeAlias = Callable[Concatenate[HttpRequest, P], HttpResponse]
@@ -43,7 +43,7 @@ def signed_in(
 
     @wraps(view)
     def opened(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
-        arrived(request, user=request.user.pk)
+        bind_request(request, user=request.user.pk)
         answer = view(cast("SignedIn", request), *args, **kwargs)
         # The same address gives a page or a part of it; the browser must not take one for the other.
         patch_vary_headers(answer, ["HX-Request"])
@@ -125,7 +125,7 @@ def chosen(request: SignedIn) -> Session | None:
         raise Http404(error.sentence) from None
 
 
-def from_our_page(request: HttpRequest) -> bool:
+def is_same_origin(request: HttpRequest) -> bool:
     """Whether a page of ours sent this, as far as its browser says; who says nothing is none.
 
     Over plain http browsers leave out Sec-Fetch-Site, but not the origin of a POST.

@@ -22,7 +22,7 @@ QUIET = "SMNB_QUIET"  # in META: the view has said what there is to say
 _WELL_FORMED = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{7,63}")
 
 
-def arrived(request: HttpRequest, **fields: object) -> None:
+def bind_request(request: HttpRequest, **fields: object) -> None:
     """Bind what a view has found out about its request: the route, and who asks for which session."""
     match = request.resolver_match
     if match is not None:

@@ -251,7 +251,7 @@ def _artifacts() -> dict[str, Any]:
         "categories": artifacts.MEANINGS.items(),
         "quota_mb": Workspace().artifact_quota_mb,
         "upload_mb": settings.SMNB.limit_upload_mb,
-        "picture_mb": artifacts.MOST_PICTURE // artifacts.MEGABYTE,
+        "picture_mb": artifacts.MAX_PICTURE_BYTES // artifacts.MEGABYTE,
         "event_days": _default_days("keep_events_days"),
         "log_lines": bundle.LINES,
         "grace_minutes": int(verification.GRACE // 60),

@@ -113,7 +113,7 @@ def port_is_free(host: str, port: int) -> bool:
     return True
 
 
-def taken_sentence(port: int) -> str:
+def port_taken_sentence(port: int) -> str:
     other = port + 1 if port < 65_535 else port - 1
     if port < 1024:
         return f"Port {port} is taken or needs more rights. Set PORT=8000 make run."

@@ -142,7 +142,7 @@ def _require_room(session: Session) -> None:
     if session.status == Session.Status.ARCHIVED:
         raise Conflict("The session is archived. Restore it first.", state="archived")
     # The lock makes requests that come at the same time count each other's draft.
-    sessions.hold(session)
+    sessions.lock(session)
     most = settings.SMNB.limit_drafts
     open_drafts = Draft.objects.filter(session=session, state__in=Draft.OPEN).count()
     if rate_limits.reached(open_drafts, most):
@@ -179,7 +179,7 @@ def expire(_up: float) -> None:
 
 def _idle(minutes: int) -> QuerySet[Draft]:
     idle = Draft.objects.filter(drafts.OPEN, active_at__lt=Now() - timedelta(minutes=minutes))
-    return sessions.others(idle)
+    return sessions.exclude_protected(idle)
 
 
 START = Command("draft.start", NewDraft, start, "Starts a draft about some keywords.")

@@ -105,7 +105,7 @@ def run(owner: User, service: str) -> str:
     """
     rate_limits.count("key tests", owner.pk, MOST)
     # Before the key is opened, so that what is said of one key is never noted at the next.
-    row = user_credentials.kept(owner).get(service)
+    row = user_credentials.by_service(owner).get(service)
     if row is None:
         raise user_credentials.missing(service)
     try:
@@ -114,7 +114,7 @@ def run(owner: User, service: str) -> str:
         raise
     except SmnbError as error:
         verdict = error.sentence
-    user_credentials.note_test(owner, service, verdict, row.set_at)
+    user_credentials.record_test(owner, service, verdict, row.set_at)
     return verdict
 
 

@@ -72,7 +72,7 @@ def add(session: Session, spec: SourceSpec) -> Source:
 def _room_for_one(session: Session) -> None:
     """Refuse one source too many; whoever comes at the same time is counted."""
     most = settings.SMNB.limit_sources
-    sessions.hold(session)
+    sessions.lock(session)
     if rate_limits.reached(len(shown(session)), most):
         raise Conflict(f"This session has {most} sources. Remove one that you do not need.")
 

@@ -75,7 +75,7 @@ def _edit(session: Session, stories: list[Story]) -> None:
     turn(started(session), 12)
     times: dict[str, Any] = {"days": 1, "on_at": time(9), "off_at": time(17), "zone": "UTC"}
     slots.add(session, times | {"enabled": True})
-    artifacts.keep(session, "files", "notes.txt", [b"a note\n"], media_type="text/plain")
+    artifacts.store(session, "files", "notes.txt", [b"a note\n"], media_type="text/plain")
 
 
 _packed: dict[str, bytes] = {}

@@ -99,7 +99,7 @@ def test_transitions_go_to_a_file_too(session: Session, all_of: All) -> None:
     kept = Archive.objects.select_related("artifact").get()
     assert kept.artifact is not None
     assert kept.packed is None
-    assert storage.where(kept.artifact.path).is_file()
+    assert storage.full_path(kept.artifact.path).is_file()
     assert all_of("transitions", 2) == before
 
 

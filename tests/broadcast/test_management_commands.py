@@ -130,11 +130,11 @@ def spent_unseen(session: Session) -> None:
 
 
 def kept(session: Session) -> Artifact:
-    return artifacts.keep(session, "archive", "x.gz", [b"x"], media_type="application/gzip")
+    return artifacts.store(session, "archive", "x.gz", [b"x"], media_type="application/gzip")
 
 
 def another_file(session: Session) -> None:
-    storage.where(kept(session).path).write_bytes(b"y")
+    storage.full_path(kept(session).path).write_bytes(b"y")
 
 
 def unreadable(session: Session) -> None:

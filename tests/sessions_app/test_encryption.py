@@ -61,7 +61,7 @@ def test_no_secret_at_all_is_a_misconfiguration(settings: Any) -> None:
 @pytest.fixture
 def sealed_with_old(owner: User, settings: Any) -> SealedKey:
     settings.FIELD_KEYS = "old"
-    row = credentials.keep(owner, "anthropic", {"api_key": KEY})
+    row = credentials.save(owner, "anthropic", {"api_key": KEY})
     settings.FIELD_KEYS = "new, old"
     return row
 
@@ -95,52 +95,52 @@ def test_rotation_says_what_it_could_not_open(
 
 
 def test_a_key_shows_its_last_four_characters_and_nothing_else(owner: User) -> None:
-    credentials.keep(owner, "anthropic", {"api_key": f"  {KEY} "})
+    credentials.save(owner, "anthropic", {"api_key": f"  {KEY} "})
     row = SealedKey.objects.values().get()
     assert row["last_four"] == "wxyz"
     assert KEY not in str(row)
-    assert KEY not in repr(credentials.kept(owner)["anthropic"])
+    assert KEY not in repr(credentials.by_service(owner)["anthropic"])
 
 
 def test_of_two_parts_the_end_of_the_secret_is_shown(owner: User) -> None:
     parts = {"client_id": "client-id", "client_secret": "client-secret"}
-    assert credentials.keep(owner, "reddit", parts).last_four == "cret"
+    assert credentials.save(owner, "reddit", parts).last_four == "cret"
     assert credentials.parts(owner, "reddit") == parts
 
 
 @pytest.mark.parametrize("value", ["", "short", "has a space", "is\ninjected", "żółty-klucz"])
 def test_what_cannot_be_a_key_is_refused_without_an_echo(owner: User, value: str) -> None:
     with pytest.raises(Invalid) as refused:
-        credentials.keep(owner, "anthropic", {"api_key": value})
+        credentials.save(owner, "anthropic", {"api_key": value})
     assert not value or value not in refused.value.sentence
     assert not SealedKey.objects.exists()
 
 
 def test_a_new_key_forgets_the_test_of_the_old_one(owner: User) -> None:
-    row = credentials.keep(owner, "anthropic", {"api_key": KEY})
-    credentials.note_test(owner, "anthropic", "Works: 3 models.", row.set_at)
-    row = credentials.keep(owner, "anthropic", {"api_key": KEY})
+    row = credentials.save(owner, "anthropic", {"api_key": KEY})
+    credentials.record_test(owner, "anthropic", "Works: 3 models.", row.set_at)
+    row = credentials.save(owner, "anthropic", {"api_key": KEY})
     assert (row.tested_at, row.verdict) == (None, "")
     assert SealedKey.objects.count() == 1
 
 
 def test_nobody_has_the_key_of_another_person(owner: User, stranger: User) -> None:
-    credentials.keep(owner, "anthropic", {"api_key": KEY})
-    assert credentials.kept(stranger) == {}
+    credentials.save(owner, "anthropic", {"api_key": KEY})
+    assert credentials.by_service(stranger) == {}
     assert credentials.parts(stranger, "anthropic") is None
     with pytest.raises(NotFound, match="no Anthropic key"):
-        credentials.drop(stranger, "anthropic")
+        credentials.delete(stranger, "anthropic")
     assert SealedKey.objects.exists()
 
 
 def test_a_row_moved_to_another_person_opens_for_nobody(owner: User, stranger: User) -> None:
-    credentials.keep(owner, "anthropic", {"api_key": KEY})
+    credentials.save(owner, "anthropic", {"api_key": KEY})
     SealedKey.objects.update(owner=stranger)
     with pytest.raises(NeedsHuman):
         credentials.parts(stranger, "anthropic")
 
 
 def test_a_service_that_is_not_known_does_not_exist(owner: User) -> None:
-    for act in (lambda: credentials.keep(owner, "x", {}), lambda: credentials.drop(owner, "x")):
+    for act in (lambda: credentials.save(owner, "x", {}), lambda: credentials.delete(owner, "x")):
         with pytest.raises(NotFound):
             act()

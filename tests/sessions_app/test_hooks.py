@@ -134,17 +134,17 @@ def test_a_note_that_cannot_be_taken_costs_no_socket(
 
 def test_the_owner_is_told_once_that_files_come_near_to_their_quota(session: Session) -> None:
     Workspace.objects.create(pk=1, artifact_quota_mb=10)
-    recorder.on(artifacts.KEPT).subscribe(artifacts.warn)
+    recorder.on(artifacts.STORED).subscribe(artifacts.warn_near_quota)
     for size in (7_900_000, 200_000, 200_000):
-        artifacts.keep(session, "files", "f", [b"x" * size], media_type="text/plain")
-    message = Message.objects.get(session=session, code=artifacts.CODE)
+        artifacts.store(session, "files", "f", [b"x" * size], media_type="text/plain")
+    message = Message.objects.get(session=session, code=artifacts.NEARLY_FULL)
     assert message.text.startswith("The files of this session take 81 % of their quota.")
-    assert SessionEvent.objects.filter(session=session).latest("seq").type == artifacts.KEPT
+    assert SessionEvent.objects.filter(session=session).latest("seq").type == artifacts.STORED
 
 
 def test_an_archive_counts_for_no_quota(session: Session) -> None:
     Workspace.objects.create(pk=1, artifact_quota_mb=10)
-    recorder.on(artifacts.KEPT).subscribe(artifacts.warn)
+    recorder.on(artifacts.STORED).subscribe(artifacts.warn_near_quota)
     for category, size in (("files", 8_000_000), ("archive", 50_000), ("archive", 50_000)):
-        artifacts.keep(session, category, "f", [b"x" * size], media_type="text/plain")
-    assert Message.objects.filter(session=session, code=artifacts.CODE).count() == 1
+        artifacts.store(session, category, "f", [b"x" * size], media_type="text/plain")
+    assert Message.objects.filter(session=session, code=artifacts.NEARLY_FULL).count() == 1

@@ -256,7 +256,7 @@ def visit(
     heard = recorded(session)
     times = {"days": 1, "on_at": time(9), "off_at": time(17), "enabled": False}
     draft = commands.run("draft.start", session.owner, session, {"keywords": ["tides"]})
-    kept = artifacts.keep(session, "files", "a.txt", [b"text"], media_type="text/plain")
+    kept = artifacts.store(session, "files", "a.txt", [b"text"], media_type="text/plain")
     values = {
         "draft": draft.pk, "artifact": kept.pk,
         "slot": slots.add(session, times).pk,

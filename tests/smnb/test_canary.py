@@ -146,7 +146,7 @@ def test_an_error_page_for_a_developer_has_no_key(
     kept: Client, owner: User, breaking: None
 ) -> None:
     for act in (
-        lambda: credentials.keep(owner, "reddit", REDDIT),
+        lambda: credentials.save(owner, "reddit", REDDIT),
         lambda: credentials.parts(owner, "reddit"),
         lambda: llm_credentials.anthropic_of(owner),
     ):

@@ -10,7 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 from pydantic import SecretStr
 
 from smnb.databases import database
-from smnb.env import ROOT, Environment, kept_secret, read_environment
+from smnb.env import ROOT, Environment, read_environment, stored_secret
 
 
 @pytest.fixture(autouse=True)
@@ -91,15 +91,15 @@ def test_a_relative_data_folder_is_taken_from_the_clone(monkeypatch: pytest.Monk
 
 def test_a_secret_is_made_once_and_for_its_owner_alone(tmp_path: Path) -> None:
     path = tmp_path / "data" / "secret_key"
-    made = kept_secret(SecretStr(""), path)
+    made = stored_secret(SecretStr(""), path)
     assert len(made) >= 50
-    assert kept_secret(SecretStr(""), path) == made
+    assert stored_secret(SecretStr(""), path) == made
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
 def test_a_given_secret_is_used_and_not_written_down(tmp_path: Path) -> None:
     path = tmp_path / "secret_key"
-    assert kept_secret(SecretStr("given"), path) == "given"
+    assert stored_secret(SecretStr("given"), path) == "given"
     assert not path.exists()
 
 

@@ -22,7 +22,7 @@ from sessions_app import context
 from sessions_app.files import storage
 from sessions_app.models import Session, Step
 from sessions_app.session_logs import catalog, reader, writer
-from sessions_app.session_logs.reader import Wanted
+from sessions_app.session_logs.reader import LogQuery
 from smnb.logging import SessionFiles
 from tests.conftest import run_due_steps
 
@@ -34,7 +34,7 @@ log = structlog.get_logger("tests")
 def lines_of(session: Session, environment: str) -> list[dict[str, Any]]:
     today = datetime.now(UTC).date()
     file = writer.LogFile(session.folder, "logs", environment, today)
-    path = storage.where(file.path)
+    path = storage.full_path(file.path)
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
@@ -136,7 +136,7 @@ def test_a_request_leads_from_the_browser_to_the_step(
         (step.origin or {}).get("request") for step in Step.objects.filter(session=session)
     } == {asked}
     run_due_steps(session, most=6)
-    found = catalog.find(session, Wanted(request=asked)).lines
+    found = catalog.find(session, LogQuery(request=asked)).lines
     assert {line["environment"] for line in found} >= {"server", "worker", "agent"}
     assert {line["user"] for line in found} == {owner.pk}
     (told,) = [line for line in found if line["event"] == "answered" and "status" in line]
@@ -161,11 +161,11 @@ def test_what_crossed_on_its_way_is_read_in_order(session: Session) -> None:
     for line_id in swapped:
         line = json.dumps({"id": line_id, "event": "x", "level": "info"}, separators=(",", ":"))
         writer.append(session.folder, "logs", "worker", line.encode() + b"\n")
-    wanted, seen = Wanted(environment="worker"), list[str]()
+    wanted, seen = LogQuery(environment="worker"), list[str]()
     while True:
         page = reader.find(session.folder, wanted, limit=70)
         seen += [line["id"] for line in page.lines]
         if not page.next:
             break
-        wanted = Wanted(environment="worker", before=page.next)
+        wanted = LogQuery(environment="worker", before=page.next)
     assert seen == sorted(ids, reverse=True)

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from broadcast.models import Airing
 from sessions_app.models import Session
 from sessions_app.session_logs import reader
-from sessions_app.session_logs.reader import Line, Wanted
+from sessions_app.session_logs.reader import Line, LogQuery
 from stories.models import TokenUsage
 from tests.conftest import run_due_steps
 from tests.standins.anthropic import AnthropicStandIn
@@ -34,7 +34,7 @@ def api(settings: Any) -> Iterator[AnthropicStandIn]:
 
 def all_lines(folder: str) -> list[Line]:
     """Everything in the log, oldest first."""
-    return reader.find(folder, Wanted(), limit=100_000).lines[::-1]
+    return reader.find(folder, LogQuery(), limit=100_000).lines[::-1]
 
 
 def way_of(lines: list[Line], story: int) -> list[str]:
@@ -81,7 +81,7 @@ def test_a_request_leads_to_the_model_that_was_asked_and_to_its_bill(
     start = {"command": "start"}
     asked = client_of(owner).post(f"/broadcast/{session.pk}/command/", start)["X-Request-ID"]
     run_due_steps(session, most=4)
-    lines = reader.find(session.folder, Wanted(request=asked, environment="agent")).lines
+    lines = reader.find(session.folder, LogQuery(request=asked, environment="agent")).lines
     calls = [line for line in lines if line["event"] == "model_asked"]
     assert calls
     for line in calls:

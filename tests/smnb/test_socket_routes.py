@@ -22,7 +22,7 @@ from sessions_app.events import recorder
 from sessions_app.models import Session
 from sessions_app.realtime import frames
 from sessions_app.session_logs import reader
-from sessions_app.session_logs.reader import Line, Wanted
+from sessions_app.session_logs.reader import Line, LogQuery
 from smnb import tracing
 from smnb.asgi import application
 from tests.broadcast.speech.recorded_session import recorded
@@ -86,7 +86,7 @@ async def attributes_of(
 
 
 def lines(session: Session, event: str) -> list[Line]:
-    found = reader.find(session.folder, Wanted(environment="server"), 1000).lines
+    found = reader.find(session.folder, LogQuery(environment="server"), 1000).lines
     return [line for line in found if line["event"] == event]
 
 

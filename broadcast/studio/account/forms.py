@@ -89,7 +89,7 @@ class WorkspaceForm(forms.ModelForm):  # type: ignore[type-arg]
 class RetentionForm(WorkspaceForm):
     class Meta:
         model = Workspace
-        fields = workspace.KEEPING
+        fields = workspace.RETENTION_FIELDS
         labels = {
             "keep_fine_days": "Fine figures, days",
             "keep_answers_days": "API answers, days",
@@ -112,7 +112,7 @@ class RetentionForm(WorkspaceForm):
 class ContextForm(WorkspaceForm):
     class Meta:
         model = Workspace
-        fields = workspace.CONTEXT
+        fields = workspace.CONTEXT_FIELDS
         labels = {
             "compact_tokens": "Sum up after, tokens",
             "reset_operations": "Start anew after, operations",

@@ -62,7 +62,7 @@ def _defaults_form(initial: dict[str, Any], data: Any = None) -> DefaultsForm:
 
 def _key_cards(user: User, wrong: KeyForm | None = None) -> list[dict[str, Any]]:
     """What the page says of each service's key: never the key, and whether the operator has one."""
-    kept, env = credentials.kept(user), settings.SMNB
+    kept, env = credentials.by_service(user), settings.SMNB
     shared = {
         Service.ANTHROPIC: bool(env.anthropic_api_key.get_secret_value()),
         Service.REDDIT: bool(env.reddit_client_id and env.reddit_client_secret.get_secret_value()),
@@ -130,7 +130,7 @@ def keep_key(request: SignedIn, service: str) -> HttpResponse:
     form = KeyForm(service, request.POST)
     if form.is_valid():
         try:
-            credentials.keep(request.user, service, form.cleaned_data)
+            credentials.save(request.user, service, form.cleaned_data)
         except SmnbError as error:
             form.add_error(None, error.sentence)
         else:
@@ -183,7 +183,7 @@ def theme(request: SignedIn) -> HttpResponse:
 @signed_in
 def drop_key(request: SignedIn, service: str) -> HttpResponse:
     try:
-        credentials.drop(request.user, service)
+        credentials.delete(request.user, service)
     except SmnbError as error:
         return refused(request, error, "account")
     return redirect("/account/?saved=keys#keys")

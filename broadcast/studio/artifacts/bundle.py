@@ -84,7 +84,7 @@ def keep(session: Session, actor: User, facts: Facts) -> Artifact:
     now = timezone.now()
     found = gather(session) | {"at": recorder.timestamp(now), "browser": facts.model_dump()}
     text = json.dumps(found, ensure_ascii=False, indent=1, default=str)
-    kept = artifacts.keep(
+    kept = artifacts.store(
         session, Category.DEVTOOLS, f"trace-{now:%Y-%m-%d-%H%M%S}.json", [text.encode()],
         media_type="application/json", made_by=actor, note="Trace bundle",
     )  # fmt: skip

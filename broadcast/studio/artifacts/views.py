@@ -109,7 +109,7 @@ def screenshot(request: SignedIn, session: Session) -> HttpResponse:
     """Keep the PNG in the field ``picture``: 201 with its name, or the reason in a sentence."""
     sent = request.FILES.get("picture")
     try:
-        if sent is None or (sent.size or 0) > artifacts.MOST_PICTURE:
+        if sent is None or (sent.size or 0) > artifacts.MAX_PICTURE_BYTES:
             raise Invalid("Send one PNG picture of at most 10 MB.")
         kept = artifacts.screenshot(session, request.user, sent.read())
     except SmnbError as error:

@@ -70,7 +70,7 @@ class NewSessionForm(forms.Form):
     name = forms.CharField(max_length=120)
     type = forms.ChoiceField(
         required=False,
-        choices=[(type_.value, type_.label) for type_ in sessions.MADE],
+        choices=[(type_.value, type_.label) for type_ in sessions.CREATABLE_TYPES],
         initial=Session.Type.BROADCAST,
     )
     sources = forms.CharField(

@@ -20,7 +20,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         number = 0
-        for line in catalog.everywhere(options["id"], options["session"]):
+        for line in catalog.find_by_id(options["id"], options["session"]):
             self.stdout.write(json.dumps(line, ensure_ascii=False))
             number += 1
         if not number:

@@ -15,7 +15,7 @@ from django.core.management.base import BaseCommand
 from django.db import connections
 
 from smnb.runner import first_run
-from smnb.runner.first_run import AlreadyRunning, only_studio, port_is_free, taken_sentence
+from smnb.runner.first_run import AlreadyRunning, only_studio, port_is_free, port_taken_sentence
 from smnb.runner.process import ChildSpec, redis_child, say, studio_children
 from smnb.runner.redis_server import EmbeddedRedis, NoRedis
 from smnb.runner.supervisor import GaveUp, Stopped, Supervisor
@@ -45,7 +45,7 @@ class Command(BaseCommand):
     def _run(self) -> None:
         port: int = settings.SMNB.port
         if not port_is_free("127.0.0.1", port):
-            raise PortTaken(taken_sentence(port))
+            raise PortTaken(port_taken_sentence(port))
         children = studio_children(port, settings.SMNB.host_slots)
         with ExitStack() as cleanup:
             if not settings.SMNB.redis_url:

@@ -17,7 +17,7 @@ from sessions_app import sessions
 from sessions_app.files import storage
 from sessions_app.models import Session
 from sessions_app.session_logs import browser_errors, catalog, writer
-from sessions_app.session_logs.reader import Line, Wanted
+from sessions_app.session_logs.reader import Line, LogQuery
 from tests.broadcast.speech.recorded_session import recorded
 from tests.markup import unbroken
 
@@ -41,12 +41,12 @@ def tell(session: Session, headers: dict[str, str] = OURS, **more: str) -> Any:
 
 
 def lines(session: Session) -> list[Line]:
-    return catalog.find(session, Wanted(environment="browser")).lines
+    return catalog.find(session, LogQuery(environment="browser")).lines
 
 
 def kept(session: Session, stem: str) -> str:
     file = writer.LogFile(session.folder, writer.DEVTOOLS, stem, datetime.now(UTC).date())
-    path = storage.where(file.path)
+    path = storage.full_path(file.path)
     return path.read_text() if path.exists() else ""
 
 
@@ -86,7 +86,7 @@ def test_a_line_does_not_join_the_request_that_a_stranger_names(shown: Session) 
     (line,) = lines(shown)
     assert line["asked"] == "a-request-9"
     assert line["request"] != "a-request-9"
-    assert catalog.find(shown, Wanted(request="a-request-9")).lines == []
+    assert catalog.find(shown, LogQuery(request="a-request-9")).lines == []
 
 
 def test_what_is_too_long_is_cut(shown: Session) -> None:
@@ -183,13 +183,13 @@ def test_a_refusal_leaves_nothing_in_the_session_s_folder(
 ) -> None:
     monkeypatch.setattr(browser_errors, "AUDIENCE_A_MINUTE", 1)
     tell(shown)
-    before = catalog.find(shown, Wanted()).lines
+    before = catalog.find(shown, LogQuery()).lines
     long = tell(shown, stack="x" * views.LONGEST_REPORT)
     refused = [tell(shown), tell(shown, {}), tell(shown, kind="joke"), long]
     assert [answer.status_code for answer in refused] == [429, 403, 422, 413]
     unreadable: Any = {"data": b"x", "content_type": "multipart/form-data", "headers": OURS}
     assert Client().post(f"/watch/{shown.watch_token}/errors/", **unreadable).status_code == 400
-    assert catalog.find(shown, Wanted()).lines == before
+    assert catalog.find(shown, LogQuery()).lines == before
 
 
 @pytest.mark.parametrize("part", ["", "overlay/", "episodes/1/", "replay/1/"])

@@ -54,13 +54,13 @@ SIZE = 1000
 def test_a_range_is_read_as_the_standard_has_it(
     header: str, part: tuple[int, int, bool] | None
 ) -> None:
-    assert downloads.wanted(header, SIZE) == (downloads.Part(*part) if part else None)
+    assert downloads.parse_range(header, SIZE) == (downloads.ByteRange(*part) if part else None)
 
 
 def test_a_whole_file_is_answered_with_its_type(heard: Session) -> None:
     sound = spoken(heard)
     answer = visit(heard, f"sounds/{sound.pk}")
-    assert answer.content == storage.where(sound.path).read_bytes()
+    assert answer.content == storage.full_path(sound.path).read_bytes()
     assert answer["Content-Type"] == "audio/mpeg"
     assert answer["X-Content-Type-Options"] == "nosniff"
     assert answer["Accept-Ranges"] == "bytes"
@@ -70,7 +70,7 @@ def test_a_piece_is_answered_with_206_and_none_with_416(heard: Session) -> None:
     sound = spoken(heard)
     piece = visit(heard, f"sounds/{sound.pk}", Range="bytes=4-9")
     assert (piece.status_code, piece["Content-Range"]) == (206, f"bytes 4-9/{sound.bytes}")
-    assert piece.content == storage.where(sound.path).read_bytes()[4:10]
+    assert piece.content == storage.full_path(sound.path).read_bytes()[4:10]
     past = visit(heard, f"sounds/{sound.pk}", Range=f"bytes={sound.bytes}-")
     assert (past.status_code, past["Content-Range"]) == (416, f"bytes */{sound.bytes}")
 
@@ -92,9 +92,9 @@ def test_the_head_has_the_length_and_no_body(heard: Session) -> None:
 async def test_a_long_file_comes_in_pieces(tmp_path: Any) -> None:
     path = tmp_path / "long"
     path.write_bytes(bytes(range(256)) * 1024)
-    pieces = [piece async for piece in downloads._pieces(path, downloads.Part(100, 199_999))]
+    pieces = [piece async for piece in downloads._chunks(path, downloads.ByteRange(100, 199_999))]
     assert b"".join(pieces) == path.read_bytes()[100:200_000]
-    assert max(map(len, pieces)) == downloads.PIECE
+    assert max(map(len, pieces)) == downloads.CHUNK
 
 
 def test_a_long_file_is_served_whole(heard: Session, monkeypatch: Any) -> None:

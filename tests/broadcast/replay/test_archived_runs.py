@@ -200,7 +200,7 @@ def test_the_recording_of_the_whole_run_is_complete(long: Session) -> None:
     press(long, "broadcast.stop")
     run_due_steps(long, recordings.RECORD)
     kept = Artifact.objects.get(session=long, category="recordings")
-    lines = [json.loads(text) for text in storage.where(kept.path).read_text().splitlines()]
+    lines = [json.loads(text) for text in storage.full_path(kept.path).read_text().splitlines()]
     seqs = StateChange.objects.order_by("seq").values_list("seq", flat=True)
     assert [each["seq"] for each in lines] == list(range(seqs[0], list(seqs)[-1] + 1))
     assert [each for each in lines if each["seq"] in before] == [

@@ -42,7 +42,7 @@ def made() -> list[Artifact]:
 
 
 def lines(artifact: Artifact) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in storage.where(artifact.path).read_text().splitlines()]
+    return [json.loads(line) for line in storage.full_path(artifact.path).read_text().splitlines()]
 
 
 def said(session: Session) -> list[str]:
@@ -94,7 +94,7 @@ def test_a_killed_attempt_is_made_anew_under_the_same_name(
     left.write_text("half a li")
     record(session)
     [recording] = made()
-    assert storage.where(recording.path) == left
+    assert storage.full_path(recording.path) == left
     assert lines(recording)[-1]["data"]["air"]["state"] == "idle"
 
 
@@ -123,13 +123,13 @@ def test_without_room_the_owner_is_told_and_may_record_it_later(
 ) -> None:
     workspace.current()
     Workspace.objects.update(artifact_quota_mb=10)
-    full = artifacts.keep(
+    full = artifacts.store(
         session, "files", "full", [bytes(9_999_999)], media_type="application/octet-stream"
     )
     record(session)
     assert made() == []
     assert any("reached their quota" in each for each in said(session))
-    artifacts.drop(full)
+    artifacts.remove(full)
     assert recordings.missing(session) == [1]
     commands.run("recording.make", session.owner, session, {"run": 1})
     record(session)
@@ -140,7 +140,7 @@ def test_a_removed_recording_is_made_again_on_demand_alone(
     session: Session, run: Broadcast
 ) -> None:
     record(session)
-    artifacts.drop(made()[0])
+    artifacts.remove(made()[0])
     record(session)
     assert [each.state for each in made()] == ["dropped"]
     commands.run("recording.make", session.owner, session, {"run": 1})
@@ -169,7 +169,7 @@ def test_a_recording_that_fails_three_times_is_told(
     def broken(*_: Any, **__: Any) -> Any:
         raise OSError("no space left")
 
-    monkeypatch.setattr(storage, "keep", broken)
+    monkeypatch.setattr(storage, "write", broken)
     step = Step.objects.get(session=session, kind=recordings.RECORD)
     for _ in range(steps.MAX_ATTEMPTS):
         Step.objects.filter(pk=step.pk).update(due_at=steps.now())

@@ -59,7 +59,7 @@ def recorded(session: Session) -> Sound:
         tone="analysis", priority="low", word_count=3, duration=1, completed_at=at,
     )  # fmt: skip
     path = sounds.fresh(session.pk, "told")
-    kept = storage.keep(path, [bytes(100)])
+    kept = storage.write(path, [bytes(100)])
     ready = {
         "session": session, "state": "ready", "path": path, "media_type": "audio/mpeg",
         "bytes": kept.bytes, "sha256": kept.sha256, "seconds": 1,

@@ -47,7 +47,7 @@ def test_an_episode_without_a_story_is_no_artifact(heard: Session) -> None:
 
 def test_an_episode_is_not_removed_by_hand(heard: Session) -> None:
     with pytest.raises(Conflict, match="podcast"):
-        artifacts.drop(shelved(heard)[0])
+        artifacts.remove(shelved(heard)[0])
 
 
 def test_an_episode_of_before_is_listed_within_the_hour(heard: Session) -> None:

@@ -60,12 +60,12 @@ def episode() -> Episode:
 
 
 def audio(one: Episode) -> bytes:
-    return storage.where(one.path).read_bytes()
+    return storage.full_path(one.path).read_bytes()
 
 
 def parts(stories: list[Story]) -> list[bytes]:
     by_story = {sound.story_id: sound for sound in Sound.objects.filter(state="ready")}
-    return [storage.where(by_story[story.pk].path).read_bytes() for story in stories]
+    return [storage.full_path(by_story[story.pk].path).read_bytes() for story in stories]
 
 
 def told() -> list[Story]:
@@ -73,7 +73,7 @@ def told() -> list[Story]:
 
 
 def on_disk(session: Session) -> list[str]:
-    folder = storage.where(f"{sounds.FOLDER}/{session.pk}")
+    folder = storage.full_path(f"{sounds.FOLDER}/{session.pk}")
     return sorted(file.name for file in folder.glob("episode*"))
 
 
@@ -130,10 +130,10 @@ def test_a_correction_makes_it_anew(shown: Session) -> None:
     assert audio(episode()) == before
     run_due_steps(shown)
     assert audio(episode()) == b"".join(
-        storage.where(Sound.objects.get(story=story, version=story.version).path).read_bytes()
+        storage.full_path(Sound.objects.get(story=story, version=story.version).path).read_bytes()
         for story in told()
     )
-    assert not storage.where(old_path).exists()
+    assert not storage.full_path(old_path).exists()
     assert len(on_disk(shown)) == 1
 
 
@@ -153,26 +153,26 @@ def test_pulling_every_story_ends_it_for_good(shown: Session) -> None:
 
 
 def test_a_correction_while_it_is_joined_is_not_overheard(ended: Session, monkeypatch: Any) -> None:
-    keep, corrected = storage.keep, list[Story]()
+    keep, corrected = storage.write, list[Story]()
 
-    def meanwhile(path: str, chunks: Any) -> storage.Kept:
+    def meanwhile(path: str, chunks: Any) -> storage.StoredFile:
         if "episode" in path and not corrected:
             corrected.append(told()[0])
             correct(ended, corrected[0])
         return keep(path, chunks)
 
-    monkeypatch.setattr(storage, "keep", meanwhile)
+    monkeypatch.setattr(storage, "write", meanwhile)
     run_due_steps(ended)
     assert corrected
     assert Sound.objects.filter(state="ready", version=2).exists()
     assert len(on_disk(ended)) == 1
     newest = [Sound.objects.get(story=s, version=s.version) for s in told()]
-    assert audio(episode()) == b"".join(storage.where(s.path).read_bytes() for s in newest)
+    assert audio(episode()) == b"".join(storage.full_path(s.path).read_bytes() for s in newest)
 
 
 def test_a_lost_file_is_spoken_again(ended: Session) -> None:
     run_due_steps(ended, "speak")
-    storage.where(Sound.objects.earliest("pk").path).unlink()
+    storage.full_path(Sound.objects.earliest("pk").path).unlink()
     run_due_steps(ended, "episode")
     assert audio(episode()) == b"".join(parts(told()))
 

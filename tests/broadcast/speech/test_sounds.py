@@ -55,7 +55,7 @@ def spoken(session: Session) -> Sound:
 
 
 def on_disk(session: Session) -> set[str]:
-    folder = storage.where(f"{sounds.FOLDER}/{session.pk}")
+    folder = storage.full_path(f"{sounds.FOLDER}/{session.pk}")
     return {f"{sounds.FOLDER}/{session.pk}/{file.name}" for file in folder.glob("*")}
 
 
@@ -66,7 +66,7 @@ def named(session: Session) -> set[str]:
 def test_each_story_gets_its_file(heard: Session) -> None:
     assert Sound.objects.filter(state="ready").count() == Story.objects.count() >= 2
     sound = spoken(heard)
-    data = storage.where(sound.path).read_bytes()
+    data = storage.full_path(sound.path).read_bytes()
     assert (sound.bytes, sound.sha256) == (len(data), hashlib.sha256(data).hexdigest())
     assert (sound.engine, sound.voice, sound.seconds > 1) == ("espeak", "gmw/en", True)
     assert on_disk(heard) == named(heard)
@@ -131,7 +131,7 @@ def test_a_pulled_story_is_heard_no_more(heard: Session) -> None:
     sound = spoken(heard)
     press(heard, "story.kill", story=sound.story_id)
     assert visit(heard, f"sounds/{sound.pk}").status_code == 404
-    assert not storage.where(sound.path).exists()
+    assert not storage.full_path(sound.path).exists()
 
 
 def test_a_story_that_cannot_be_spoken_stops_nothing(make_session: MakeSession) -> None:
@@ -145,11 +145,11 @@ def test_a_story_that_cannot_be_spoken_stops_nothing(make_session: MakeSession) 
 
 
 def test_a_full_disk_is_said(silent: Session, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(_path: str, _chunks: Any) -> storage.Kept:
+    def full(_path: str, _chunks: Any) -> storage.StoredFile:
         raise OSError(28, "No space left on device")
 
     tell(silent)
-    monkeypatch.setattr(storage, "keep", full)
+    monkeypatch.setattr(storage, "write", full)
     run_due_steps(silent, "speak")
     assert "No space left" in Sound.objects.earliest("pk").error
     assert on_disk(silent) == set()
@@ -191,8 +191,8 @@ def test_a_correction_while_the_story_is_spoken_is_not_overheard(silent: Session
 def test_what_a_dead_worker_left_is_cleared_away(silent: Session) -> None:
     story = tell(silent)[0]
     left = recorder._open(story, engines.engine())
-    storage.where(left.path).parent.mkdir(parents=True, exist_ok=True)
-    storage.where(f"{left.path}.0a1b2c3d.part").write_bytes(b"half")
+    storage.full_path(left.path).parent.mkdir(parents=True, exist_ok=True)
+    storage.full_path(f"{left.path}.0a1b2c3d.part").write_bytes(b"half")
     recorder.make(story, engines.engine())
     assert on_disk(silent) == named(silent)
 

@@ -157,7 +157,7 @@ def test_a_caption_lasts_as_long_as_its_share_of_the_letters() -> None:
 
 
 def test_the_zip_lists_what_it_holds(session: Session, told: list[Story]) -> None:
-    kept = artifacts.keep(session, "files", "a.txt", [b"a"], media_type="text/plain")
+    kept = artifacts.store(session, "files", "a.txt", [b"a"], media_type="text/plain")
     with zipfile.ZipFile(io.BytesIO(exported(session, "zip"))) as found:
         assert found.testzip() is None
         manifest = json.loads(found.read("manifest.json"))
@@ -193,7 +193,7 @@ def test_an_export_becomes_a_file_of_the_session(session: Session, told: list[St
     kept = transfer.artifact
     assert (transfer.state, kept and kept.category) == ("ready", "files")
     assert kept is not None
-    assert zipfile.is_zipfile(storage.where(kept.path))
+    assert zipfile.is_zipfile(storage.full_path(kept.path))
     assert not exporter.aside(transfer).exists()
     assert SessionEvent.objects.filter(session=session, type="transfer.changed").count() == 2
 
@@ -210,12 +210,12 @@ def test_an_export_goes_on_where_a_killed_one_stopped(
     assert run_due_steps(session, "export") > 3
     transfer.refresh_from_db()
     assert transfer.artifact is not None
-    found = json.loads(storage.where(transfer.artifact.path).read_bytes())
+    found = json.loads(storage.full_path(transfer.artifact.path).read_bytes())
     assert len(found["stories"]) == 3
 
 
 def test_an_export_larger_than_the_quota_says_so(session: Session, told: list[Story]) -> None:
-    artifacts.keep(session, "files", "big", [b"x" * 9_999_900], media_type="text/plain")
+    artifacts.store(session, "files", "big", [b"x" * 9_999_900], media_type="text/plain")
     Workspace.objects.update_or_create(pk=1, defaults={"artifact_quota_mb": 10})
     transfer = start(session)
     run_due_steps(session, "export")

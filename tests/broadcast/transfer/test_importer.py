@@ -84,7 +84,7 @@ def contents(session: Session) -> list[list[bytes]]:
     """What its sounds, episodes and artifacts hold, in their order."""
     kept: list[Any] = [Sound.objects, Episode.objects, Artifact.objects]
     rows = [each.filter(session=session, state="ready").order_by("pk") for each in kept]
-    return [[storage.where(one.path).read_bytes() for one in each] for each in rows]
+    return [[storage.full_path(one.path).read_bytes() for one in each] for each in rows]
 
 
 def test_what_was_exported_is_what_comes_in(session: Session, bring: Bring) -> None:
@@ -106,7 +106,7 @@ def test_what_came_in_is_sound(session: Session, bring: Bring) -> None:
     copy = bring(archive_of_a_past(session))
     assert list(audits.run()) == []
     kept = Artifact.objects.get(session=copy, category="files")
-    assert (kept.name, storage.where(kept.path).read_bytes()) == ("notes.txt", b"a note\n")
+    assert (kept.name, storage.full_path(kept.path).read_bytes()) == ("notes.txt", b"a note\n")
 
 
 def test_the_same_archive_twice_is_the_same_session(session: Session, bring: Bring) -> None:

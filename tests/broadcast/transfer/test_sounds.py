@@ -34,7 +34,7 @@ SOUNDS, EPISODES = "data/sounds-0001.ndjson", "data/episodes-0001.ndjson"
 
 
 def content(row: Recorded | Artifact) -> bytes:
-    return storage.where(row.path).read_bytes()
+    return storage.full_path(row.path).read_bytes()
 
 
 def ready(session: Session) -> list[Sound]:
@@ -53,7 +53,7 @@ def named(data: bytes) -> list[str]:
 
 
 def on_the_disk() -> set[Path]:
-    return {path for path in storage.where("").rglob("*") if path.suffix in {".mp3", ".part"}}
+    return {path for path in storage.full_path("").rglob("*") if path.suffix in {".mp3", ".part"}}
 
 
 def test_each_sound_comes_in_with_its_story_and_a_file_of_its_own(
@@ -134,7 +134,7 @@ def test_a_corrected_story_has_the_episode_of_the_copy_made_anew(
     correct(copy, Story.objects.filter(session=copy).earliest("pk"))
     run_due_steps(copy)
     assert Episode.objects.get(session=copy).sha256 != before.sha256
-    assert not storage.where(before.path).exists()
+    assert not storage.full_path(before.path).exists()
     assert content(Episode.objects.get(session=heard))
 
 
@@ -179,7 +179,7 @@ def test_a_correction_while_the_zip_is_written_leaves_it_sound(
     assert len(ready(copy)) == len(ready(heard)) - 1
     assert not Episode.objects.filter(session=copy).exists()
     written = {path for path in on_the_disk() if path.parent.name == str(copy.pk)}
-    assert written == {storage.where(one.path) for one in ready(copy)}
+    assert written == {storage.full_path(one.path) for one in ready(copy)}
 
 
 def kept_now() -> list[Recorded]:

@@ -176,7 +176,7 @@ def test_a_full_disk_is_no_end(told: Session, monkeypatch: pytest.MonkeyPatch) -
     def full(*_: Any) -> None:
         raise OSError
 
-    monkeypatch.setattr(storage, "keep", full)
+    monkeypatch.setattr(storage, "write", full)
     assert archive() == 0
     assert live(told) == list(range(1, 13))
 

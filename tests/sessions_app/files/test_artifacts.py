@@ -20,12 +20,12 @@ pytestmark = pytest.mark.django_db
 
 
 def keep(session: Session, name: str = "log.txt", text: bytes = b"a line\n") -> Artifact:
-    return artifacts.keep(session, "files", name, [text], media_type="text/plain")
+    return artifacts.store(session, "files", name, [text], media_type="text/plain")
 
 
 def test_a_file_has_its_row_its_hash_and_its_event(session: Session) -> None:
     kept = keep(session)
-    assert storage.where(kept.path).read_bytes() == b"a line\n"
+    assert storage.full_path(kept.path).read_bytes() == b"a line\n"
     assert (kept.bytes, kept.sha256) == (7, hashlib.sha256(b"a line\n").hexdigest())
     assert SessionEvent.objects.get(session=session, type="artifact.kept").payload["artifact"][
         "name"
@@ -54,13 +54,13 @@ def test_a_taken_name_gets_a_number(session: Session) -> None:
 
 def test_a_name_cannot_leave_its_folder(session: Session) -> None:
     kept = keep(session, "../../etc/passwd")
-    assert storage.where(kept.path).parent == artifacts.folder(session, "files")
+    assert storage.full_path(kept.path).parent == artifacts.folder(session, "files")
 
 
 def test_a_full_quota_refuses_and_leaves_nothing(session: Session) -> None:
     Workspace.objects.create(pk=1, artifact_quota_mb=10)
     with pytest.raises(Conflict, match="quota"):
-        artifacts.keep(session, "files", "big", [b"x" * 6_000_000] * 2, media_type="text/plain")
+        artifacts.store(session, "files", "big", [b"x" * 6_000_000] * 2, media_type="text/plain")
     assert not Artifact.objects.exists()
     assert list(artifacts.folder(session, "files").iterdir()) == []
 
@@ -70,11 +70,11 @@ def test_a_person_removes_a_file_and_its_room_is_free_again(
 ) -> None:
     kept = keep(session)
     with django_capture_on_commit_callbacks(execute=True):  # type: ignore[operator]
-        artifacts.drop(kept)
-    assert not storage.where(kept.path).exists()
+        artifacts.remove(kept)
+    assert not storage.full_path(kept.path).exists()
     assert artifacts.used_bytes(session) == 0
     with pytest.raises(Conflict, match="gone already"):
-        artifacts.drop(kept)
+        artifacts.remove(kept)
 
 
 def test_a_file_of_another_session_is_not_found(session: Session, stranger: User) -> None:
@@ -84,8 +84,8 @@ def test_a_file_of_another_session_is_not_found(session: Session, stranger: User
 
 
 def test_two_at_once_never_take_the_same_name(session: Session) -> None:
-    first = artifacts._place(session, "files", "log.txt")
-    assert artifacts._place(session, "files", "log.txt") != first
+    first = artifacts._free_path(session, "files", "log.txt")
+    assert artifacts._free_path(session, "files", "log.txt") != first
 
 
 @pytest.mark.parametrize(
@@ -117,14 +117,14 @@ def test_a_file_that_failed_leaves_its_name_free(session: Session) -> None:
         raise OSError("the disk is gone")
 
     with pytest.raises(OSError, match="gone"):
-        artifacts.keep(session, "files", "log.txt", breaks(), media_type="text/plain")
+        artifacts.store(session, "files", "log.txt", breaks(), media_type="text/plain")
     assert keep(session).name == "log.txt"
 
 
 def test_what_came_in_between_counts_for_the_quota(session: Session) -> None:
     Workspace.objects.create(pk=1, artifact_quota_mb=10)
     with pytest.raises(Conflict, match="quota"):
-        artifacts.keep(session, "files", "a", _meanwhile(session), media_type="text/plain")
+        artifacts.store(session, "files", "a", _meanwhile(session), media_type="text/plain")
     assert artifacts.used_bytes(session) == 6_000_000
 
 
@@ -148,13 +148,13 @@ def test_what_is_needed_is_not_removed(
     kept = keep(session)
     Artifact.objects.filter(pk=kept.pk).update(**change)
     with pytest.raises(Conflict, match=reason):
-        artifacts.drop(artifacts.find(session, kept.pk))
+        artifacts.remove(artifacts.find(session, kept.pk))
     assert Artifact.objects.get(pk=kept.pk).state != "dropped"
 
 
 def test_a_full_quota_stops_neither_the_log_nor_the_archive(session: Session) -> None:
     Workspace.objects.create(pk=1, artifact_quota_mb=10)
-    artifacts.keep(session, "files", "big", [bytes(10_000_000)], media_type="text/plain")
-    for category in artifacts.GO_ON:
-        kept = artifacts.keep(session, category, "a", [b"x"], media_type="text/plain")
-        assert storage.where(kept.path).exists()
+    artifacts.store(session, "files", "big", [bytes(10_000_000)], media_type="text/plain")
+    for category in artifacts.UNLIMITED:
+        kept = artifacts.store(session, category, "a", [b"x"], media_type="text/plain")
+        assert storage.full_path(kept.path).exists()

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def kept(session: Session) -> Artifact:
-    return artifacts.keep(session, "files", "log.txt", [b"a line\n"], media_type="text/plain")
+    return artifacts.store(session, "files", "log.txt", [b"a line\n"], media_type="text/plain")
 
 
 def found() -> list[tuple[str, str]]:
@@ -49,7 +49,7 @@ def test_a_row_that_lost_its_file_is_named(kept: Artifact) -> None:
 
 @pytest.mark.parametrize("content", [b"a Line\n", b"a line", b""])
 def test_a_damaged_file_is_named(kept: Artifact, content: bytes) -> None:
-    storage.where(kept.path).write_bytes(content)
+    storage.full_path(kept.path).write_bytes(content)
     [(session, detail)] = found()
     assert session == str(kept.session_id)
     assert "damaged" in detail
@@ -57,7 +57,7 @@ def test_a_damaged_file_is_named(kept: Artifact, content: bytes) -> None:
 
 def test_a_file_that_is_still_written_has_no_hash_yet(kept: Artifact) -> None:
     Artifact.objects.filter(pk=kept.pk).update(state="open", sha256="")
-    storage.where(kept.path).write_bytes(b"more than before")
+    storage.full_path(kept.path).write_bytes(b"more than before")
     assert found() == []
 
 
@@ -68,7 +68,7 @@ def test_an_old_file_without_a_row_is_named_with_its_session(session: Session) -
 
 
 def test_a_file_of_no_session_is_named_too() -> None:
-    aged(storage.where(f"{ROOT}/nobody/files/lost.txt"))
+    aged(storage.full_path(f"{ROOT}/nobody/files/lost.txt"))
     assert [session for session, _ in found()] == [""]
 
 
@@ -89,14 +89,14 @@ def test_leftovers_of_interrupted_writers_go(session: Session, kept: Artifact) -
 
 def test_a_file_whose_removal_was_cut_short_goes(kept: Artifact) -> None:
     Artifact.objects.filter(pk=kept.pk).update(state="dropped")
-    aged(storage.where(kept.path))
+    aged(storage.full_path(kept.path))
     assert sweep() == 1
     assert found() == []
 
 
 def test_a_file_with_content_is_never_swept_away(session: Session, kept: Artifact) -> None:
     lost = aged(artifacts.folder(session, "files") / "lost.txt")
-    aged(storage.where(kept.path), b"a line\n")
+    aged(storage.full_path(kept.path), b"a line\n")
     assert sweep() == 0
     assert lost.exists()
-    assert storage.where(kept.path).exists()
+    assert storage.full_path(kept.path).exists()

@@ -17,7 +17,7 @@ from sessions_app import context
 from sessions_app.files import storage
 from sessions_app.models import Session
 from sessions_app.session_logs import browser_errors, catalog, writer
-from sessions_app.session_logs.reader import Wanted
+from sessions_app.session_logs.reader import LogQuery
 from tests.markup import unbroken
 
 pytestmark = pytest.mark.django_db
@@ -86,11 +86,11 @@ def test_an_error_in_the_browser_becomes_a_line_and_a_file(
     browser: Client, session: Session
 ) -> None:
     assert report(browser, session, stack="x\n at y", asked="a-request-9", line="7") == 204
-    (line,) = catalog.find(session, Wanted(environment="browser")).lines
+    (line,) = catalog.find(session, LogQuery(environment="browser")).lines
     assert (line["message"], line["level"], line["line"]) == ("x is not defined", "error", 7)
     assert (line["request"], line["stack"]) == ("a-request-9", "error")
     file = writer.LogFile(session.folder, "devtools", browser_errors.FILE, datetime.now(UTC).date())
-    kept = json.loads(storage.where(file.path).read_text())
+    kept = json.loads(storage.full_path(file.path).read_text())
     assert (kept["id"], kept["stack"]) == (line["id"], "x\n at y")
 
 
@@ -99,7 +99,7 @@ def test_what_is_no_report_is_refused(
     browser: Client, session: Session, more: dict[str, str]
 ) -> None:
     assert report(browser, session, **more) == 422
-    assert catalog.find(session, Wanted(environment="browser")).lines == []
+    assert catalog.find(session, LogQuery(environment="browser")).lines == []
 
 
 def test_a_browser_that_does_not_stop_is_not_listened_to(
@@ -107,7 +107,7 @@ def test_a_browser_that_does_not_stop_is_not_listened_to(
 ) -> None:
     monkeypatch.setattr(browser_errors, "A_MINUTE", 2)
     assert [report(browser, session) for _ in range(3)] == [204, 204, 429]
-    assert len(catalog.find(session, Wanted(environment="browser")).lines) == 2
+    assert len(catalog.find(session, LogQuery(environment="browser")).lines) == 2
 
 
 def test_a_page_of_a_session_names_where_its_errors_go_and_its_request(

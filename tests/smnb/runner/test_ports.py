@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from smnb.runner.first_run import AlreadyRunning, only_studio, port_is_free, taken_sentence
+from smnb.runner.first_run import AlreadyRunning, only_studio, port_is_free, port_taken_sentence
 
 
 def test_a_port_that_somebody_listens_on_is_not_free() -> None:
@@ -20,11 +20,11 @@ def test_a_port_that_somebody_listens_on_is_not_free() -> None:
 
 def test_a_taken_port_is_one_plain_sentence_with_a_way_out() -> None:
     sentence = "Port 8000 is taken. Set PORT=8001 make run, or stop what uses it."
-    assert taken_sentence(8000) == sentence
+    assert port_taken_sentence(8000) == sentence
 
 
 def test_the_last_port_points_to_one_that_exists() -> None:
-    assert "PORT=65534" in taken_sentence(65_535)
+    assert "PORT=65534" in port_taken_sentence(65_535)
 
 
 def test_two_studios_do_not_share_a_data_folder(tmp_path: Path) -> None:

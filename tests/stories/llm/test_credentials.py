@@ -77,7 +77,7 @@ def test_the_owners_key_goes_before_the_operators(
     owner: User, stranger: User, env: Any, settings: Any
 ) -> None:
     operator_has(settings, anthropic_api_key=SecretStr(OPERATORS))
-    credentials.keep(owner, "anthropic", {"api_key": OWN})
+    credentials.save(owner, "anthropic", {"api_key": OWN})
     mine, theirs = llm_credentials.anthropic_of(owner), llm_credentials.anthropic_of(stranger)
     assert mine is not None
     assert theirs is not None
@@ -88,12 +88,12 @@ def test_the_owners_key_goes_before_the_operators(
 def test_reddit_keys_go_by_the_same_rule(owner: User, env: Any, settings: Any) -> None:
     operator_has(settings, reddit_client_id="theirs", reddit_client_secret=SecretStr("s"))
     assert llm_credentials.reddit_of(owner) == RedditKeys("theirs", "s")
-    credentials.keep(owner, "reddit", PAIR)
+    credentials.save(owner, "reddit", PAIR)
     assert llm_credentials.reddit_of(owner) == RedditKeys(**PAIR)
 
 
 def test_keys_do_not_show_in_a_repr(owner: User, env: Any) -> None:
-    credentials.keep(owner, "anthropic", {"api_key": OWN})
+    credentials.save(owner, "anthropic", {"api_key": OWN})
     shown = repr([llm_credentials.anthropic_of(owner), RedditKeys(**PAIR)])
     assert not any(secret in shown for secret in (OWN, *PAIR.values()))
 
@@ -102,7 +102,7 @@ def test_a_session_is_narrated_with_its_owners_key(
     session: Session, env: Any, anthropic: AnthropicStandIn
 ) -> None:
     assert isinstance(narrator_for(session, LEDGER, Event()), ExtractiveNarrator)
-    credentials.keep(session.owner, "anthropic", {"api_key": OWN})
+    credentials.save(session.owner, "anthropic", {"api_key": OWN})
     assert isinstance(narrator_for(session, LEDGER, Event()), AnthropicNarrator)
     session.model = "extractive"
     assert isinstance(narrator_for(session, LEDGER, Event()), ExtractiveNarrator)
@@ -112,7 +112,7 @@ def test_a_key_that_cannot_be_opened_is_not_replaced_by_the_operators(
     session: Session, env: Any, settings: Any
 ) -> None:
     operator_has(settings, anthropic_api_key=SecretStr(OPERATORS))
-    credentials.keep(session.owner, "anthropic", {"api_key": OWN})
+    credentials.save(session.owner, "anthropic", {"api_key": OWN})
     SealedKey.objects.update(sealed="nonsense")
     brief: Any = None
     with pytest.raises(NeedsHuman, match="Enter it again under User Settings"):
@@ -124,21 +124,21 @@ def test_sources_are_read_with_the_owners_keys_from_the_next_poll_on(
 ) -> None:
     reddit.publish("tides", [post("a", "One")])
     assert "No Reddit keys" in registry.adapter("reddit", owner).fetch("r/tides", "hot", {}).notice
-    credentials.keep(owner, "reddit", PAIR)
+    credentials.save(owner, "reddit", PAIR)
     assert registry.adapter("reddit", owner).fetch("r/tides", "hot", {}).notice == ""
     assert registry.adapter("reddit") is not registry.adapter("reddit", owner)
 
 
 def test_the_same_keys_share_one_client(owner: User, stranger: User, env: Any) -> None:
     for each in (owner, stranger):
-        credentials.keep(each, "reddit", PAIR)
+        credentials.save(each, "reddit", PAIR)
     assert registry.adapter("reddit", owner) is registry.adapter("reddit", stranger)
-    credentials.keep(stranger, "reddit", {**PAIR, "client_secret": "another-secret"})
+    credentials.save(stranger, "reddit", {**PAIR, "client_secret": "another-secret"})
     assert registry.adapter("reddit", owner) is not registry.adapter("reddit", stranger)
 
 
 def test_keys_that_cannot_be_opened_stop_the_reading_with_a_sentence(owner: User, env: Any) -> None:
-    credentials.keep(owner, "reddit", PAIR)
+    credentials.save(owner, "reddit", PAIR)
     SealedKey.objects.update(sealed="nonsense")
     with pytest.raises(NeedsHuman, match="Reddit key"):
         registry.adapter("reddit", owner)
@@ -153,7 +153,7 @@ def test_an_unknown_kind_is_refused_for_everybody(owner: User, env: Any) -> None
 def test_a_test_of_the_anthropic_key_really_asks_and_costs_nothing(
     owner: User, env: Any, anthropic: AnthropicStandIn
 ) -> None:
-    credentials.keep(owner, "anthropic", {"api_key": OWN})
+    credentials.save(owner, "anthropic", {"api_key": OWN})
     assert llm_credentials.run(owner, "anthropic") == "Works: 3 models."
     [asked] = anthropic.requests
     assert (asked.method, asked.headers["Authorization"]) == ("GET", f"Bearer {OWN}")
@@ -167,10 +167,10 @@ def test_what_is_said_of_a_key_is_not_noted_at_the_one_that_replaced_it(
     owner: User, env: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def replaced_meanwhile(_credentials: Any) -> int:
-        credentials.keep(owner, "anthropic", {"api_key": "another-key-altogether"})
+        credentials.save(owner, "anthropic", {"api_key": "another-key-altogether"})
         return 3
 
-    credentials.keep(owner, "anthropic", {"api_key": OWN})
+    credentials.save(owner, "anthropic", {"api_key": OWN})
     monkeypatch.setattr(llm_credentials, "count_models", replaced_meanwhile)
     with pytest.raises(Conflict, match="was replaced"):
         llm_credentials.run(owner, "anthropic")
@@ -186,7 +186,7 @@ def test_a_key_that_does_not_work_is_told_why(
     owner: User, env: Any, anthropic: AnthropicStandIn, mode: str, said: str
 ) -> None:
     anthropic.mode = mode
-    credentials.keep(owner, "anthropic", {"api_key": OWN})
+    credentials.save(owner, "anthropic", {"api_key": OWN})
     assert said in llm_credentials.run(owner, "anthropic")
     assert SealedKey.objects.filter(verdict__contains=said).exists()
 
@@ -195,7 +195,7 @@ def test_a_key_that_does_not_work_is_told_why(
 def test_a_service_that_is_not_there_is_said_within_seconds(
     owner: User, env: Any, anthropic: AnthropicStandIn, silent: bool
 ) -> None:
-    credentials.keep(owner, "anthropic", {"api_key": OWN})
+    credentials.save(owner, "anthropic", {"api_key": OWN})
     if silent:
         anthropic.mode = "silent"
     else:
@@ -206,7 +206,7 @@ def test_a_service_that_is_not_there_is_said_within_seconds(
 def test_a_test_of_the_reddit_keys_fetches_a_token(
     owner: User, env: Any, reddit: RedditStandIn
 ) -> None:
-    credentials.keep(owner, "reddit", PAIR)
+    credentials.save(owner, "reddit", PAIR)
     assert llm_credentials.run(owner, "reddit").startswith("Works")
     [asked] = reddit.requests
     assert (asked.path, asked.body) == ("/api/v1/access_token", b"grant_type=client_credentials")
@@ -224,12 +224,12 @@ def test_reddit_keys_that_do_not_work_are_told_why(
     owner: User, env: Any, reddit: RedditStandIn, answer: Any, said: str
 ) -> None:
     reddit.token_answer = answer
-    credentials.keep(owner, "reddit", PAIR)
+    credentials.save(owner, "reddit", PAIR)
     assert said in llm_credentials.run(owner, "reddit")
 
 
 def test_reddit_that_is_away_is_told(owner: User, env: Any, reddit: RedditStandIn) -> None:
-    credentials.keep(owner, "reddit", PAIR)
+    credentials.save(owner, "reddit", PAIR)
     reddit.stop()
     assert "cannot be reached" in llm_credentials.run(owner, "reddit")
 
@@ -261,6 +261,6 @@ def test_a_key_is_not_tested_more_than_ten_times_a_minute(
 
 
 def test_a_key_that_cannot_be_opened_is_an_answer_of_the_test(owner: User, env: Any) -> None:
-    credentials.keep(owner, "anthropic", {"api_key": OWN})
+    credentials.save(owner, "anthropic", {"api_key": OWN})
     SealedKey.objects.update(sealed="nonsense")
     assert "cannot be opened" in llm_credentials.run(owner, "anthropic")

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.django_db
 
 
 def keep(session: Session, name: str, category: str = "files") -> Artifact:
-    return artifacts.keep(session, category, name, [b"0123456789"], media_type="text/plain")
+    return artifacts.store(session, category, name, [b"0123456789"], media_type="text/plain")
 
 
 def test_artifacts_are_listed_newest_first_by_key(session: Session) -> None:

@@ -37,7 +37,7 @@ def address(session: Session, more: str = "") -> str:
 
 
 def keep(session: Session, category: str = "files", name: str = "a.txt") -> Artifact:
-    return artifacts.keep(session, category, name, [b"some text"], media_type="text/plain")
+    return artifacts.store(session, category, name, [b"some text"], media_type="text/plain")
 
 
 def words(answer: Any) -> str:
@@ -77,7 +77,7 @@ def test_a_session_without_files_says_what_makes_them(browser: Client, session: 
 def test_files_are_shown_by_category_with_size_hash_and_maker(
     browser: Client, session: Session
 ) -> None:
-    kept = artifacts.keep(
+    kept = artifacts.store(
         session, "files", "tides.csv", [b"x" * 1500], media_type="text/csv", note="Uploaded",
         made_by=session.owner,
     )  # fmt: skip
@@ -133,7 +133,7 @@ def test_a_page_costs_the_same_with_many_files(browser: Client, session: Session
 
 
 def test_a_download_is_saved_and_never_shown(browser: Client, session: Session) -> None:
-    kept = artifacts.keep(
+    kept = artifacts.store(
         session, "files", "Straße “x”.html", [b"<script>alert(1)</script>"], media_type="text/html"
     )
     answer = browser.get(address(session, f"{kept.pk}/"))
@@ -156,7 +156,7 @@ def test_a_part_of_a_file_is_sent(browser: Client, session: Session) -> None:
 def test_a_file_that_grows_is_never_taken_from_a_cache(browser: Client, session: Session) -> None:
     kept = keep(session, "logs", "server.ndjson")
     Artifact.objects.filter(pk=kept.pk).update(state="open", sha256="")
-    storage.where(kept.path).write_bytes(b"more than before")
+    storage.full_path(kept.path).write_bytes(b"more than before")
     answer = browser.get(address(session, f"{kept.pk}/"))
     assert answer.content == b"more than before"
     assert "ETag" not in answer
@@ -185,7 +185,7 @@ def test_a_file_is_removed_after_it_was_confirmed(
     with django_capture_on_commit_callbacks(execute=True):
         browser.post(address(session, f"{kept.pk}/remove/"))
     assert Artifact.objects.get(pk=kept.pk).state == "dropped"
-    assert not storage.where(kept.path).exists()
+    assert not storage.full_path(kept.path).exists()
     assert browser.get(address(session, f"{kept.pk}/")).status_code == 404
 
 
@@ -202,7 +202,7 @@ def test_a_file_is_uploaded(browser: Client, session: Session) -> None:
     assert answer["Location"] == address(session, "#files")
     kept = artifacts.listed(session, "files").get()
     assert (kept.name, kept.media_type) == ("notes_of_monday.pdf", "application/pdf")
-    assert storage.where(kept.path).read_bytes() == b"%PDF-1.7"
+    assert storage.full_path(kept.path).read_bytes() == b"%PDF-1.7"
     assert kept.made_by == session.owner
     assert Participant.objects.filter(session=session, user=session.owner).exists()
 
@@ -222,7 +222,7 @@ def test_what_is_too_large_or_nothing_is_not_uploaded(
 
 def test_a_full_session_takes_no_upload(browser: Client, session: Session) -> None:
     Workspace.objects.create(pk=1, artifact_quota_mb=10)
-    artifacts.keep(session, "files", "a", [bytes(10_000_000)], media_type="text/plain")
+    artifacts.store(session, "files", "a", [bytes(10_000_000)], media_type="text/plain")
     sent = {"file": SimpleUploadedFile("b", b"x")}
     assert "quota" in refusal(browser.post(address(session, "upload/"), sent, follow=True))
     assert "Nothing more is kept" in words(browser.get(address(session)))
@@ -268,7 +268,7 @@ def test_a_trace_bundle_holds_the_session_and_the_browser(
     sessions.change(session, instructions="Never say purple.")
     facts = {"agent": "A browser", "window": [390, 844], "online": True}
     browser.post(address(session, "bundle/"), {"facts": json.dumps(facts)})
-    text = storage.where(artifacts.listed(session, "devtools").get().path).read_text()
+    text = storage.full_path(artifacts.listed(session, "devtools").get().path).read_text()
     found = json.loads(text)
     assert found["session"]["id"] == str(session.pk)
     assert found["browser"]["window"] == [390, 844]
@@ -285,7 +285,7 @@ def test_without_script_a_bundle_has_no_facts_of_the_browser(
 ) -> None:
     browser.post(address(session, "bundle/"))
     kept = artifacts.listed(session, "devtools").get()
-    assert json.loads(storage.where(kept.path).read_text())["browser"]["agent"] == ""
+    assert json.loads(storage.full_path(kept.path).read_text())["browser"]["agent"] == ""
 
 
 @pytest.mark.parametrize(
