@@ -10,6 +10,9 @@ from broadcast.public import views as public_views
 urlpatterns = [
     path("watch/<str:token>/", public_views.watch, name="watch"),
     path("watch/<str:token>/overlay/", public_views.overlay, name="overlay"),
+    path(
+        "watch/<str:token>/replay/<int:run_number>/", public_views.watch_replay, name="watch_replay"
+    ),
     path("watch/<str:token>/errors/", public_views.errors, name="watch_errors"),
     path("watch/<str:token>/feed.atom", public_views.atom, name="feed_atom"),
     path("watch/<str:token>/feed.json", public_views.json_feed, name="feed_json"),

@@ -9,18 +9,23 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Concatenate, ParamSpec
 
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.db.models import Prefetch
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
-from django.shortcuts import render
+from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils.cache import get_conditional_response
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST, require_safe
 
-from broadcast import queries, session_commands
+from broadcast import public_links, queries, session_commands
+from broadcast.models import Airing
 from broadcast.public import feeds
 from broadcast.public import overlay as public_overlay
+from broadcast.replay import queries as replay_queries
 from broadcast.replay import runs
-from broadcast.speech import episodes
+from broadcast.replay.runs import Recording
+from broadcast.speech import episodes, sounds
 from sessions_app import context, sessions
 from sessions_app.errors import NotFound
 from sessions_app.events import recorder
@@ -30,6 +35,7 @@ from sessions_app.session_logs import browser_errors
 from sessions_app.session_logs.forms import AudienceErrorForm
 from sessions_app.web.http import is_same_origin, status_of
 from sessions_app.web.middleware import QUIET, bind_request
+from stories import stories
 
 P = ParamSpec("P")
 
@@ -81,6 +87,42 @@ def overlay(request: HttpRequest, session: Session) -> HttpResponse:
 
 def _addresses(session: Session) -> dict[str, str]:
     return {"token": session.watch_token, "ws_path": f"/ws/watch/{session.watch_token}/"}
+
+
+@public
+def watch_replay(request: HttpRequest, session: Session, run_number: int) -> HttpResponse:
+    """A finished run as the audience saw it; ``?thread=`` redirects to the thread's watch page."""
+    if thread := queries.key_of(request.GET.get("thread", "")):
+        return redirect(f"{reverse('watch', args=[session.watch_token])}?thread={thread}")
+    recording = recording_or_404(session, run_number, recorder.PUBLIC)
+    page = {
+        **replay_queries.page(recording, recorder.PUBLIC, request.GET),
+        **before_the_run(recording),
+        "token": session.watch_token,
+        "ws_path": f"/ws/watch/{session.watch_token}/replay/{run_number}/",
+    }
+    return render(request, "public/replay.html", page)
+
+
+def recording_or_404(session: Session, number: int, audience: str) -> Recording:
+    try:
+        return runs.find(session, number, audience)
+    except NotFound as error:
+        raise Http404(error.sentence) from None
+
+
+def before_the_run(recording: Recording) -> dict[str, object]:
+    """Returns the watch page as it was before the run, without the stories pulled since."""
+    session = recording.session
+    first = Airing.objects.filter(run=recording.run).order_by("pk").values("pk")[:1]
+    earlier = Airing.objects.filter(session=session, pk__lt=first, story__state__in=sounds.TOLD)
+    earlier = earlier.prefetch_related(Prefetch("story", stories.of_session(session)))
+    aired = [airing.story for airing in earlier.order_by("-pk")[: queries.FEED_MOST]]
+    return {
+        "session": {"name": session.name, "language": public_links.tag(session.language)},
+        "feed": sounds.public_all(queries.told(aired)),
+        "audible": sounds.valid().filter(story__airings__run=recording.run).exists(),
+    }
 
 
 @public

@@ -168,9 +168,6 @@ urlpatterns = [
         name="draft_advise",
     ),
     path("drafting/<uuid:session_id>/<int:draft_id>/edit/", drafting_views.edit, name="draft_edit"),
-    path(
-        "watch/<str:token>/replay/<int:run_number>/", replay_views.watch_replay, name="watch_replay"
-    ),
     path("account/", account_views.account, name="account"),
     path("account/profile/", account_views.profile, name="account_profile"),
     path("account/password/", account_views.password, name="account_password"),

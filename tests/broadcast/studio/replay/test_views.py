@@ -10,7 +10,8 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from broadcast.models import Airing, Sound
-from broadcast.replay import runs
+from broadcast.public import views as public_views
+from broadcast.replay import queries, runs
 from broadcast.studio.replay import views
 from sessions_app import sessions
 from sessions_app.events import recorder
@@ -103,10 +104,10 @@ def test_what_was_pulled_since_is_listed_for_its_owner_alone(
 def test_many_stories_are_listed_in_pages(
     session: Session, told: list[Story], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(views, "STORIES_MOST", 1)
+    monkeypatch.setattr(queries, "STORIES_MOST", 1)
     recording = runs.find(session, 1, recorder.OWNER)
-    first = views.page(recording, recorder.OWNER)
-    rest = views.page(recording, recorder.OWNER, first["later"])
+    first = queries.page(recording, recorder.OWNER)
+    rest = queries.page(recording, recorder.OWNER, {"after": str(first["later"])})
     assert [row["id"] for row in first["stories"] + rest["stories"]][:2] == [
         story.pk for story in told[:2]
     ]
@@ -122,12 +123,12 @@ def test_a_page_is_read_in_a_constant_number_of_queries(
 ) -> None:
     with django_assert_max_num_queries(16):
         recording = runs.find(session, 1, recorder.OWNER)
-        views.page(recording, recorder.OWNER)
-        views.studio(recording)
+        queries.page(recording, recorder.OWNER)
+        views.before_the_run(recording)
     with django_assert_max_num_queries(12):
         recording = runs.find(session, 1, recorder.PUBLIC)
-        views.page(recording, recorder.PUBLIC)
-        views.watch(recording)
+        queries.page(recording, recorder.PUBLIC)
+        public_views.before_the_run(recording)
 
 
 def test_the_latest_event_before_a_moment_is_found_by_halves(
