@@ -85,9 +85,3 @@ def follow(state: State, cause: Cause) -> State | None:
 
 def allowed(state: State, cause: Cause) -> bool:
     return (state, cause) in TRANSITIONS
-
-
-def mermaid() -> str:
-    """The table as a state diagram, for the docs."""
-    lines = [f"    {before} --> {after}: {cause}" for (before, cause), after in TRANSITIONS.items()]
-    return "\n".join(["stateDiagram-v2", "    [*] --> idle", *lines])
