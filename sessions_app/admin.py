@@ -1,14 +1,14 @@
-"""Admin: a window on the records. Read-mostly; whatever changes something is a command."""
+"""Admin pages of this app: read-only, as every change is a command."""
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import cast
 
 from django.contrib import admin
 from django.contrib.auth import get_permission_codename
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
-from django.db.models import Model
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
@@ -34,11 +34,11 @@ from sessions_app.models import (
 )
 
 
-class Window(admin.ModelAdmin):  # type: ignore[type-arg]
-    """Everything can be looked at, nothing added, changed or deleted.
+class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """A read-only admin: rows can be viewed, not added, changed or deleted.
 
-    An action that changes something asks for the model's change permission by the name "decide":
-    the form of a row stays closed also for those who have it.
+    An action that changes rows requires the permission "decide", that is the model's change
+    permission: the form of a row stays read-only for users who have it too.
     """
 
     show_full_result_count = False
@@ -60,16 +60,16 @@ class Window(admin.ModelAdmin):  # type: ignore[type-arg]
         )
 
     def changelist_view(
-        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+        self, request: HttpRequest, extra_context: dict[str, object] | None = None
     ) -> HttpResponse:
-        """Refuse an action that was not offered, where Django would only show the list again."""
+        """Refuse an action that is not offered; Django would show the list without an error."""
         if set(request.POST.getlist("action")) - {"", *self.get_actions(request)}:
             raise PermissionDenied
         return super().changelist_view(request, extra_context)
 
 
 @admin.register(Session)
-class SessionAdmin(Window):
+class SessionAdmin(ReadOnlyAdmin):
     list_display = ("name", "owner", "status", "type", "visible", "created_at", "id")
     list_filter = ("status", "type", "visible")
     search_fields = ("name", "id")
@@ -78,13 +78,13 @@ class SessionAdmin(Window):
 
 
 @admin.register(SessionStats)
-class SessionStatsAdmin(Window):
+class SessionStatsAdmin(ReadOnlyAdmin):
     list_display = ("session", "last_seq", "story_count", "input_tokens", "output_tokens", "queue")
     list_select_related = ("session",)
 
 
 @admin.register(SessionEvent)
-class SessionEventAdmin(Window):
+class SessionEventAdmin(ReadOnlyAdmin):
     list_display = ("session", "seq", "type", "at")
     list_filter = ("type",)
     list_select_related = ("session",)
@@ -92,101 +92,115 @@ class SessionEventAdmin(Window):
 
 
 @admin.register(Step)
-class StepAdmin(Window):
+class StepAdmin(ReadOnlyAdmin):
     list_display = (
-        "kind", "subject", "session", "state", "due_at", "lease_until", "attempts", "last_error",
-    )  # fmt: skip
+        "kind",
+        "subject",
+        "session",
+        "state",
+        "due_at",
+        "lease_until",
+        "attempts",
+        "last_error",
+    )
     list_filter = ("state", "kind")
     list_select_related = ("session",)
 
 
 @admin.register(Message)
-class MessageAdmin(Window):
+class MessageAdmin(ReadOnlyAdmin):
     list_display = ("session", "role", "code", "text", "created_at")
     list_filter = ("role", "code")
     list_select_related = ("session",)
 
 
 @admin.register(ApiToken)
-class ApiTokenAdmin(Window):
+class ApiTokenAdmin(ReadOnlyAdmin):
     list_display = ("owner", "name", "last_four", "created_at", "last_used_at", "revoked_at")
     exclude = ("digest",)
     actions = ("revoke",)
 
     @admin.action(description="Revoke the chosen tokens", permissions=["decide"])
-    def revoke(self, request: HttpRequest, chosen: Any) -> None:
-        number = chosen.filter(revoked_at=None).update(revoked_at=timezone.now())
+    def revoke(self, request: HttpRequest, queryset: QuerySet[ApiToken]) -> None:
+        number = queryset.filter(revoked_at=None).update(revoked_at=timezone.now())
         self.message_user(request, f"{number} tokens revoked.")
 
 
 @admin.register(IdempotencyKey)
-class IdempotencyKeyAdmin(Window):
+class IdempotencyKeyAdmin(ReadOnlyAdmin):
     list_display = ("owner", "key", "status", "created_at")
 
 
 @admin.register(SealedKey)
-class SealedKeyAdmin(Window):
+class SealedKeyAdmin(ReadOnlyAdmin):
     list_display = ("owner", "service", "last_four", "set_at", "tested_at", "verdict")
     exclude = ("sealed",)
 
 
 @admin.register(Preferences)
-class PreferencesAdmin(Window):
+class PreferencesAdmin(ReadOnlyAdmin):
     list_display = ("user", "theme", "updated_at")
     list_select_related = ("user",)
 
 
 @admin.register(Workspace)
-class WorkspaceAdmin(Window):
+class WorkspaceAdmin(ReadOnlyAdmin):
     list_display = ("__str__", "keep_fine_days", "keep_answers_days", "keep_sounds_days")
 
 
 @admin.register(Participant)
-class ParticipantAdmin(Window):
+class ParticipantAdmin(ReadOnlyAdmin):
     list_display = ("session", "user", "last_active_at")
     list_select_related = ("session", "user")
 
 
 @admin.register(Bucket)
-class BucketAdmin(Window):
+class BucketAdmin(ReadOnlyAdmin):
     list_display = ("session", "size", "start", "story_count", "calls", "cost_lower", "cost_upper")
     list_filter = ("size",)
     list_select_related = ("session",)
 
 
 @admin.register(Tally)
-class TallyAdmin(Window):
+class TallyAdmin(ReadOnlyAdmin):
     list_display = ("session", "dimension", "key", "count", "cost_lower", "cost_upper")
     list_filter = ("dimension",)
     list_select_related = ("session",)
 
 
 @admin.register(AILink)
-class AILinkAdmin(Window):
+class AILinkAdmin(ReadOnlyAdmin):
     list_display = (
-        "session", "number", "source", "model", "tokens", "run_number", "provider_id", "created_at",
-    )  # fmt: skip
+        "session",
+        "number",
+        "source",
+        "model",
+        "tokens",
+        "run_number",
+        "provider_id",
+        "created_at",
+    )
     list_filter = ("source",)
     list_select_related = ("session",)
     search_fields = ("provider_id", "session__id")
 
 
 @admin.register(AITransition)
-class AITransitionAdmin(Window):
+class AITransitionAdmin(ReadOnlyAdmin):
     list_display = ("session", "old", "new", "source", "run_number", "created_at")
     list_filter = ("source",)
     list_select_related = ("session", "old", "new")
 
 
 @admin.register(Archive)
-class ArchiveAdmin(Window):
+class ArchiveAdmin(ReadOnlyAdmin):
     list_display = ("session", "kind", "first", "last", "count", "joined", "created_at")
     list_select_related = ("session",)
     exclude = ("packed",)
 
 
 @admin.register(Artifact)
-class ArtifactAdmin(Window):
+class ArtifactAdmin(ReadOnlyAdmin):
     list_display = ("session", "category", "name", "bytes", "state", "created_at")
     list_filter = ("category", "state")
     list_select_related = ("session",)
@@ -194,6 +208,6 @@ class ArtifactAdmin(Window):
 
 
 @admin.register(Chain)
-class ChainAdmin(Window):
+class ChainAdmin(ReadOnlyAdmin):
     list_display = ("session", "head", "base", "tokens", "operations")
     list_select_related = ("session", "head", "base")

@@ -24,7 +24,7 @@ class SessionsConfig(AppConfig):
         constraints.register_all()
         steps.set_poker(tasks.send)
 
-        # Subscribers of one topic, rules and audits run in the order in which they register.
+        # Subscribers of one topic, rules and audits run in the order in which they are registered.
         audits.register_own()
         archive.register()
         verification.register()

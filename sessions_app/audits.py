@@ -1,4 +1,7 @@
-"""Audits: every invariant as a function that yields what breaks it."""
+"""Audits: each checks one invariant of the stored rows and yields the violations.
+
+The docstring of an audit is its description in the documentation.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ from sessions_app.models import Archive, Message, Session, SessionEvent, Session
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One broken invariant: which audit, which session ("" = none), and what is wrong."""
+    """One violation; ``session`` is "" when it belongs to no session."""
 
     audit: str
     session: str
@@ -30,20 +33,22 @@ _audits: dict[str, Audit] = {}
 
 
 def register(name: str, audit: Audit) -> None:
-    """Register an audit, which yields (session id or "", what is wrong)."""
+    """Register an audit: a function that yields (session id or "", description)."""
     _audits[name] = audit
 
 
 def meaning_of(name: str) -> str:
-    """What the audit asks, as its docstring says."""
+    """Return the docstring of an audit."""
     return str(_audits[name].__doc__)
 
 
 def names() -> list[str]:
+    """Return the names of all audits."""
     return sorted(_audits)
 
 
 def run(only: str = "") -> Iterator[Finding]:
+    """Run all audits, or the one named; yield their findings."""
     for name in [only] if only else names():
         for session_id, detail in _audits[name]():
             yield Finding(name, str(session_id or ""), detail)
@@ -51,26 +56,29 @@ def run(only: str = "") -> Iterator[Finding]:
 
 def agreement() -> Iterator[tuple[object, str]]:
     """Every row has the session of each row it points to."""
-    for one in constraints.same_session_rules():
+    for rule in constraints.same_session_rules():
         query = (
-            f'SELECT c.session_id, COUNT(*) FROM "{one.child}" c '  # noqa: S608
-            f'WHERE c."{one.column}" IS NOT NULL AND NOT EXISTS (SELECT 1 FROM "{one.parent}" p '
-            f'WHERE p."{one.key}" = c."{one.column}" AND p.session_id = c.session_id) '
+            f'SELECT c.session_id, COUNT(*) FROM "{rule.child}" c '  # noqa: S608
+            f'WHERE c."{rule.column}" IS NOT NULL AND NOT EXISTS (SELECT 1 FROM "{rule.parent}" p '
+            f'WHERE p."{rule.key}" = c."{rule.column}" AND p.session_id = c.session_id) '
             f"GROUP BY c.session_id"
         )
         with connection.cursor() as cursor:
             cursor.execute(query)
             for session_id, count in cursor.fetchall():
-                yield session_id, f"{count} rows of {one.child}.{one.column} are of another session"
+                yield (
+                    session_id,
+                    f"{count} rows of {rule.child}.{rule.column} are of another session",
+                )
 
 
 def orphans() -> Iterator[tuple[object, str]]:
     """No row is without a session that exists."""
     known = Session.objects.values("pk")
     for model in constraints.session_models():
-        lost = model._base_manager.exclude(session_id__in=known).count()
-        if lost:
-            yield "", f"{lost} rows of {model._meta.db_table} have no session"
+        orphaned = model._base_manager.exclude(session_id__in=known).count()
+        if orphaned:
+            yield "", f"{orphaned} rows of {model._meta.db_table} have no session"
 
 
 def schema() -> Iterator[tuple[object, str]]:
@@ -81,7 +89,7 @@ def schema() -> Iterator[tuple[object, str]]:
 
 def events() -> Iterator[tuple[object, str]]:
     """Every seq from 1 to the last is there once, as a row or in an archive."""
-    heads = dict(SessionStats.objects.values_list("session_id", "last_seq"))
+    last_seqs = dict(SessionStats.objects.values_list("session_id", "last_seq"))
     spans = defaultdict(list)
     archived = Archive.objects.filter(kind=Archive.Kind.EVENTS).order_by("first")
     for session_id, *span in archived.values_list("session_id", "first", "last", "count"):
@@ -91,20 +99,15 @@ def events() -> Iterator[tuple[object, str]]:
     )
     for session_id, *span in rows.order_by():
         spans[session_id].append(span)
-    for session_id, head in heads.items():
-        there = sum(count for _, _, count in spans[session_id])
-        if not _gapless(spans[session_id], head):
-            yield session_id, f"events are not gapless: {there} of {head}"
-
-
-def _gapless(spans: list[list[int]], head: int) -> bool:
-    """Whether (first, last, how many) follow each other from 1 to ``head``."""
-    reached = 0
-    for first, last, count in spans:
-        if first != reached + 1 or count != last - first + 1:
-            return False
-        reached = last
-    return reached == head
+    for session_id, last_seq in last_seqs.items():
+        reached = number = 0
+        gapless = True
+        for first, last, count in spans[session_id]:
+            gapless &= first == reached + 1 and count == last - first + 1
+            reached = last
+            number += count
+        if not gapless or reached != last_seq:
+            yield session_id, f"events are not gapless: {number} of {last_seq}"
 
 
 def in_archives() -> Iterator[tuple[object, str]]:
@@ -112,11 +115,11 @@ def in_archives() -> Iterator[tuple[object, str]]:
     for archive in Archive.objects.select_related("artifact").iterator(chunk_size=50):
         key = "seq" if archive.kind == Archive.Kind.EVENTS else "id"
         try:
-            found = events_archive.read_lines(archive)
+            lines = events_archive.read_lines(archive)
         except events_archive.Damaged as error:
             yield archive.session_id, error.sentence
         else:
-            if (found[0][key], found[-1][key]) != (archive.first, archive.last):
+            if (lines[0][key], lines[-1][key]) != (archive.first, archive.last):
                 yield archive.session_id, f"archive {archive.pk} begins or ends elsewhere"
 
 
@@ -148,7 +151,7 @@ def steps() -> Iterator[tuple[object, str]]:
     )
     dead = Q(state=Step.State.LEASED, lease_until__lt=late)
     for step in Step.objects.filter(unsent | dead):
-        yield step.session_id, f"step {step.pk} ({step.kind}) is overdue and nobody takes it"
+        yield step.session_id, f"step {step.pk} ({step.kind}) is overdue and no worker claims it"
 
 
 def register_own() -> None:

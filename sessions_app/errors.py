@@ -1,7 +1,7 @@
-"""What can go wrong, by what a person or a machine should do about it.
+"""The errors of the project, by what the caller can do about them.
 
-Every error carries a stable ``code`` for programs and a ``sentence`` for people; neither ever
-holds a secret or a path.
+Each has a stable ``code`` for programs and a ``sentence`` for users; neither contains a secret or a
+path.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from datetime import datetime
 
 
 class SmnbError(Exception):
-    """Base of all our errors: ``code`` is stable, ``sentence`` says what happened and what to do."""
+    """Base of all our errors; ``sentence`` says what happened and what the user can do."""
 
     code = "error"
 
@@ -22,13 +22,13 @@ class SmnbError(Exception):
 
 
 class Retry(SmnbError):
-    """It may work if simply tried again, with back-off."""
+    """The operation may succeed if it is tried again, with back-off."""
 
     code = "retry"
 
 
 class WaitUntil(SmnbError):
-    """It will not work before ``until`` (aware datetime): a throttle, an overload with a time."""
+    """The operation cannot succeed before ``until`` (an aware datetime), e.g. after throttling."""
 
     code = "throttled"
 
@@ -38,31 +38,31 @@ class WaitUntil(SmnbError):
 
 
 class NeedsHuman(SmnbError):
-    """Only a person can mend it: a key, a budget, a wrong address."""
+    """Only the user can fix it, e.g. a missing key, a spent budget or a wrong address."""
 
     code = "needs_human"
 
 
 class NotFound(SmnbError):
-    """The caller has no such object, whether or not somebody else has (HTTP 404)."""
+    """The caller has no such object, whether or not another user has (HTTP 404)."""
 
     code = "not_found"
 
 
 class Forbidden(SmnbError):
-    """The caller may see it, but not change it (HTTP 403)."""
+    """The caller may see the object, but not change it (HTTP 403)."""
 
     code = "forbidden"
 
 
 class Invalid(SmnbError):
-    """The request cannot be understood as it is (HTTP 422)."""
+    """The request is not valid (HTTP 422)."""
 
     code = "invalid"
 
 
 class Conflict(SmnbError):
-    """The request does not fit the present state (HTTP 409); ``state`` names that state."""
+    """The request does not fit the current state, which ``state`` names (HTTP 409)."""
 
     code = "conflict"
 
@@ -72,6 +72,6 @@ class Conflict(SmnbError):
 
 
 class StaleClaim(SmnbError):
-    """Somebody else took the work over; whoever sees this stops without writing."""
+    """Another worker has claimed the work; the handler stops without writing."""
 
     code = "stale_claim"

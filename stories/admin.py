@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.contrib import admin
 
-from sessions_app.admin import Window
+from sessions_app.admin import ReadOnlyAdmin
 from stories.models import (
     BoardKeyword,
     Draft,
@@ -26,14 +26,14 @@ from stories.quarantine import admin as quarantine_admin  # noqa: F401 - it regi
 
 
 @admin.register(Source)
-class SourceAdmin(Window):
+class SourceAdmin(ReadOnlyAdmin):
     list_display = ("locator", "kind", "session", "enabled", "health", "note", "paused_until")
     list_filter = ("kind", "health", "enabled")
     list_select_related = ("session",)
 
 
 @admin.register(SourcePost)
-class SourcePostAdmin(Window):
+class SourcePostAdmin(ReadOnlyAdmin):
     list_display = ("title", "session", "source", "state", "label", "priority", "reason")
     list_filter = ("state", "label")
     list_select_related = ("session", "source")
@@ -41,7 +41,7 @@ class SourcePostAdmin(Window):
 
 
 @admin.register(Story)
-class StoryAdmin(Window):
+class StoryAdmin(ReadOnlyAdmin):
     list_display = ("title", "session", "origin", "state", "tone", "priority", "created_at")
     list_filter = ("origin", "state", "tone")
     list_select_related = ("session",)
@@ -49,7 +49,7 @@ class StoryAdmin(Window):
 
 
 @admin.register(TokenUsage)
-class TokenUsageAdmin(Window):
+class TokenUsageAdmin(ReadOnlyAdmin):
     list_display = (
         "session", "operation", "model", "state", "input_tokens", "output_tokens", "cost_lower",
         "cost_upper", "error",
@@ -59,25 +59,25 @@ class TokenUsageAdmin(Window):
 
 
 @admin.register(SourceGroup)
-class SourceGroupAdmin(Window):
+class SourceGroupAdmin(ReadOnlyAdmin):
     list_display = ("name", "description", "position")
 
 
 @admin.register(StoryThread)
-class StoryThreadAdmin(Window):
+class StoryThreadAdmin(ReadOnlyAdmin):
     list_display = ("title", "session", "story_count", "updated_at")
     list_select_related = ("session",)
     search_fields = ("title",)
 
 
 @admin.register(StoryVersion)
-class StoryVersionAdmin(Window):
+class StoryVersionAdmin(ReadOnlyAdmin):
     list_display = ("story", "number", "reason", "author", "created_at")
     list_select_related = ("story", "author")
 
 
 @admin.register(Trend)
-class TrendAdmin(Window):
+class TrendAdmin(ReadOnlyAdmin):
     list_display = ("label", "kind", "session", "posts", "told", "last_at")
     list_filter = ("kind",)
     list_select_related = ("session",)
@@ -85,27 +85,27 @@ class TrendAdmin(Window):
 
 
 @admin.register(TrendBucket)
-class TrendBucketAdmin(Window):
+class TrendBucketAdmin(ReadOnlyAdmin):
     list_display = ("trend", "size", "start", "posts", "engagement")
     list_filter = ("size",)
     list_select_related = ("trend",)
 
 
 @admin.register(TrendPost)
-class TrendPostAdmin(Window):
+class TrendPostAdmin(ReadOnlyAdmin):
     list_display = ("trend", "post", "session")
     list_select_related = ("trend", "post", "session")
 
 
 @admin.register(BoardKeyword)
-class BoardKeywordAdmin(Window):
+class BoardKeywordAdmin(ReadOnlyAdmin):
     list_display = ("text", "board", "session", "moved_at")
     list_filter = ("board",)
     list_select_related = ("session",)
 
 
 @admin.register(Draft)
-class DraftAdmin(Window):
+class DraftAdmin(ReadOnlyAdmin):
     list_display = ("__str__", "session", "state", "phase", "turns", "version", "active_at", "note")
     list_filter = ("state", "phase", "style")
     list_select_related = ("session",)
@@ -113,21 +113,21 @@ class DraftAdmin(Window):
 
 
 @admin.register(DraftVersion)
-class DraftVersionAdmin(Window):
+class DraftVersionAdmin(ReadOnlyAdmin):
     list_display = ("draft", "number", "author", "user", "word_count", "reason", "created_at")
     list_filter = ("author",)
     list_select_related = ("draft", "user")
 
 
 @admin.register(DraftMessage)
-class DraftMessageAdmin(Window):
+class DraftMessageAdmin(ReadOnlyAdmin):
     list_display = ("draft", "turn", "role", "kind", "created_at")
     list_filter = ("role", "kind")
     list_select_related = ("draft",)
 
 
 @admin.register(Interest)
-class InterestAdmin(Window):
+class InterestAdmin(ReadOnlyAdmin):
     list_display = ("text", "weight", "session", "created_at")
     list_filter = ("weight",)
     list_select_related = ("session",)

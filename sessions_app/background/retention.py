@@ -1,8 +1,8 @@
-"""What has been kept long enough goes: fine-grained figures, and answers to repeated requests.
+"""Deletes or archives rows that are older than the workspace's retention settings.
 
-The sweeper does it in small pieces, so that no lock is long and no round is late: each rule drops at
-most ``CHUNK`` rows a round, and when a round finds nothing more, the rules rest for an hour. Several
-sweepers at once only share the work.
+Other modules register their rules here. The sweeper runs them in small pieces, so that no lock is
+long and no round is late: each rule deletes at most ``CHUNK`` rows a round, and when a round finds
+nothing more, the rules pause for an hour. Several sweepers at once share the work.
 """
 
 from __future__ import annotations
@@ -23,35 +23,35 @@ log = structlog.get_logger(__name__)
 
 CHUNK = 1000
 EVERY = 3600.0  # seconds
-FINE = (1, 5)  # minutes; the buckets of 15 and 60 stay for good
+FINE = (1, 5)  # minutes; the buckets of 15 and 60 minutes are never deleted
 
 Rule = Callable[[Workspace, datetime], int | None]
 _rules: list[Rule] = []
 
 
 def register(rule: Rule) -> None:
-    """Have ``rule(workspace, now)`` called now and then.
+    """Call ``rule(workspace, now)`` in rounds of the sweeper.
 
-    It drops at most ``CHUNK`` rows in one transaction and returns how many; while that is not 0 or
-    None it is called again in the next round.
+    A rule deletes at most ``CHUNK`` rows in one transaction and returns how many. It is called again
+    in the next round while any rule returns more than 0, and otherwise after an hour.
     """
     _rules.append(rule)
 
 
 def delete_chunk(rows: QuerySet[Model]) -> int:
-    """Delete up to ``CHUNK`` of ``rows`` in one statement; returns how many went."""
+    """Delete up to ``CHUNK`` of ``rows`` in one statement; return how many."""
     chosen = rows.order_by().values("pk")[:CHUNK]
     return int(rows.model._default_manager.filter(pk__in=chosen).delete()[0])
 
 
 def run_rules(now: datetime) -> int:
-    """One call of every rule; returns how many rows went."""
-    shared = workspace.current()
-    return sum(rule(shared, now) or 0 for rule in _rules)
+    """Call every rule once; return how many rows they deleted."""
+    settings = workspace.current()
+    return sum(rule(settings, now) or 0 for rule in _rules)
 
 
 class Hourly:
-    """A round of the sweeper that rests for an hour when nothing is left to do."""
+    """Runs the rules in every round of the sweeper, and pauses for an hour when none is left to do."""
 
     def __init__(self) -> None:
         self._due = float("-inf")
@@ -59,26 +59,29 @@ class Hourly:
     def __call__(self, _up: float) -> None:
         if time.monotonic() < self._due:
             return
-        gone = run_rules(timezone.now())
-        if gone:
-            log.info("retention", rows=gone)
+        rows = run_rules(timezone.now())
+        if rows:
+            log.info("retention", rows=rows)
         else:
             self._due = time.monotonic() + EVERY
 
 
-def old_buckets(shared: Workspace, now: datetime) -> int:
-    before = now - timedelta(days=shared.keep_fine_days)
+def delete_old_buckets(settings: Workspace, now: datetime) -> int:
+    """Delete the 1- and 5-minute buckets that are too old."""
+    before = now - timedelta(days=settings.keep_fine_days)
     return delete_chunk(Bucket.objects.filter(size__in=FINE, start__lt=before))
 
 
-def old_answers(shared: Workspace, now: datetime) -> int:
-    before = now - timedelta(days=shared.keep_answers_days)
-    # The oldest come first by key, so that nothing has to look through all of them.
+def delete_old_answers(settings: Workspace, now: datetime) -> int:
+    """Delete the stored answers of idempotent requests that are too old."""
+    before = now - timedelta(days=settings.keep_answers_days)
+    # There is no index on created_at: keys ascend with it, so only the first rows can be too old.
     oldest = IdempotencyKey.objects.order_by("pk").values("pk")[:CHUNK]
     return delete_chunk(IdempotencyKey.objects.filter(pk__in=oldest, created_at__lt=before))
 
 
 def register_own() -> None:
-    for rule in (old_buckets, old_answers):
-        register(rule)
+    """Register the rules of this module, and the round that runs all rules."""
+    register(delete_old_buckets)
+    register(delete_old_answers)
     sweeper.register(Hourly())

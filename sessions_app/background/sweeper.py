@@ -1,6 +1,7 @@
-"""The sweeper: pokes what is overdue and lets each app put right what it knows.
+"""The sweeper: calls the registered rounds every second and sends overdue steps to workers.
 
-Several sweepers at once are safe; the database clock is the only clock.
+A round repairs what a crash or a lost message left behind. Several sweepers at once are safe: they
+use the database's clock alone.
 """
 
 from __future__ import annotations
@@ -25,12 +26,12 @@ _rounds: list[Round] = []
 
 
 def register(function: Round) -> None:
-    """Have ``function(seconds this sweeper has been up)`` called in every round."""
+    """Call ``function(seconds since this sweeper started)`` in every round."""
     _rounds.append(function)
 
 
 def session_scope(session: Session, **fields: Any) -> AbstractContextManager[None]:
-    """The door of what a round does in one session."""
+    """Open the logging scope for what a round does in one session."""
     return context.scope(
         **context.session_fields(session),
         environment="worker",
@@ -41,20 +42,20 @@ def session_scope(session: Session, **fields: Any) -> AbstractContextManager[Non
 
 
 def sweep(up: float = float("inf")) -> int:
-    """One round; returns how many steps were poked."""
+    """Run one round; return how many steps were sent to workers."""
     for function in _rounds:
         function(up)
     return steps.poke_overdue()
 
 
 def run_forever(stop: Event, every: float = 1.0) -> None:
-    """Sweep until ``stop`` is set; a database that is away is tried again."""
-    born = time.monotonic()
+    """Sweep until ``stop`` is set; try again after a database error."""
+    started = time.monotonic()
     with context.scope(environment="worker", operation="sweep", process="sweeper"):
         while not stop.is_set():
             try:
                 close_old_connections()
-                sweep(time.monotonic() - born)
+                sweep(time.monotonic() - started)
             except OperationalError as error:
                 log.warning("sweep_failed", error=type(error).__name__)
             stop.wait(every)

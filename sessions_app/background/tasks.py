@@ -1,4 +1,4 @@
-"""The one Celery task: it runs the step it is poked with."""
+"""The only Celery task: it runs one step."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ log = structlog.get_logger(__name__)
 
 @shared_task(name="smnb.run_step")
 def run_step(step_id: int) -> None:
+    """Claim and run the step."""
     steps.run(step_id)
 
 
 def send(step_id: int, queue: str) -> None:
-    """Poke a worker; a broker that is down costs nothing but the sweeper's next round."""
+    """Send the step to a worker; if the broker is down, the sweeper sends it again later."""
     try:
         run_step.apply_async((step_id,), queue=queue)
     except OperationalError as error:

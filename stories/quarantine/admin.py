@@ -15,7 +15,7 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
-from sessions_app.admin import Window
+from sessions_app.admin import ReadOnlyAdmin
 from sessions_app.errors import NotFound, SmnbError
 from sessions_app.models import Session
 from sessions_app.web.http import SignedIn
@@ -33,7 +33,7 @@ class AdoptForm(forms.Form):
 
 
 @admin.register(QuarantinedRecord)
-class QuarantinedRecordAdmin(Window):
+class QuarantinedRecordAdmin(ReadOnlyAdmin):
     """Orphans: seen in groups by old string and reason, adopted or discarded in bulk."""
 
     list_display = (
@@ -159,7 +159,7 @@ class QuarantinedRecordAdmin(Window):
 
 
 @admin.register(QuarantineDecision)
-class QuarantineDecisionAdmin(Window):
+class QuarantineDecisionAdmin(ReadOnlyAdmin):
     list_display = ("record", "action", "actor", "to", "at", "act")
     list_filter = ("action",)
     list_select_related = ("record", "actor", "to")

@@ -1,4 +1,4 @@
-"""What has been kept long enough goes, in small pieces, by the sweeper."""
+"""The retention rules delete old rows in small pieces, by the sweeper."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sessions_app.models import Bucket, IdempotencyKey, Session, Workspace
 pytestmark = [pytest.mark.django_db, pytest.mark.databases]
 
 NOW = timezone.now()
-RULES = [retention.old_buckets, retention.old_answers]
+RULES = [retention.delete_old_buckets, retention.delete_old_answers]
 
 
 @pytest.fixture(autouse=True)
@@ -66,7 +66,7 @@ def test_a_rule_takes_a_piece_at_a_time(owner: User, monkeypatch: pytest.MonkeyP
     assert [retention.run_rules(NOW) for _ in range(4)] == [2, 2, 1, 0]
 
 
-def test_the_sweeper_goes_on_until_nothing_is_left_and_then_rests(
+def test_the_rules_run_until_nothing_is_left_and_then_pause(
     owner: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = [0.0]
