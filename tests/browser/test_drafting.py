@@ -85,7 +85,7 @@ def test_a_text_is_edited_compared_restored_and_put_on_air(
     before = one(studio, DRAFTS, draft["id"])["version"]
     owner.get_by_role("link", name="Edit by hand").click()
     owner.get_by_label("Text", exact=True).fill("Entirely rewritten.")
-    owner.get_by_label("What is new in it").fill("All of it.")
+    owner.get_by_label("What you changed").fill("All of it.")
     owner.get_by_role("button", name="Save as version").click()
     expect(owner.locator(".draft-text")).to_contain_text("Entirely rewritten.")
     owner.get_by_role("link", name=f"What changed in version {before + 1}").click()
@@ -110,7 +110,7 @@ def test_a_draft_that_waits_is_told_a_wish_and_stopped_with_the_keyboard(
     expect(owner.locator(".draft-badge")).to_have_text("Waiting")
     expect(owner.get_by_text("There is no text yet.")).to_be_visible()
     expect(owner.get_by_role("button", name="Copy the text")).to_be_hidden()
-    owner.get_by_label("Say what you want otherwise").fill("Shorter.")
+    owner.get_by_label("Your advice").fill("Shorter.")
     owner.keyboard.press("Tab")
     owner.keyboard.press("Enter")
     expect(owner.locator(".draft-wishes")).to_contain_text("Shorter.")

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 from django.http import HttpRequest
 from ninja.responses import Status
 from pydantic import Field
+from typing_extensions import TypedDict
 
 from broadcast.studio.drafting import publish
 from broadcast.studio.drafting.publish import SessionText
 from sessions_app import commands, context
-from sessions_app.commands import Payload
+from sessions_app.commands import Command, Payload
 from sessions_app.errors import Invalid
 from sessions_app.web.api import (
     PROBLEMS,
     Page,
+    Problem,
     caller,
     once,
     owned,
@@ -24,18 +27,44 @@ from sessions_app.web.api import (
     run_command,
     user_of,
 )
+from stories.drafting import commands as drafting_commands
 from stories.drafting import drafts, versions
 from stories.drafting.agents import MOST_TEXT, MOST_TITLE
 from stories.drafting.commands import LONGEST_WISH, NewDraft
-from stories.drafting.versions import Outdated
+from stories.drafting.drafts import DraftMessagePayload, DraftPayload
+from stories.drafting.versions import DraftVersionPayload, Outdated
 from stories.models import Draft
 
-Body = dict[str, Any]
 CONFLICT = 409
+
+DRAFT_COMMANDS: Mapping[str, Command[Any]] = {
+    "stop": drafting_commands.STOP,
+    "resume": drafting_commands.RESUME,
+    "advise": drafting_commands.ADVISE,
+    "restore": versions.RESTORE,
+    "air": publish.AIR,
+}
+
+
+class DraftWithText(DraftPayload):
+    """A draft with the text of its latest version."""
+
+    text: Annotated[str, Field(description='Text of the latest version, "" without one.')]
+
+
+class VersionConflict(TypedDict):
+    """The response to a text that was not written from the latest version."""
+
+    code: Annotated[str, Field(description="outdated")]
+    detail: Annotated[str, Field(description="What is wrong, as a sentence for people.")]
+    state: Annotated[str | None, Field(description="Number of the latest version.")]
+    latest: Annotated[DraftVersionPayload, Field(description="The latest version.")]
+
+
 # A version conflict (409) has its own schema: it carries the version the caller has not seen.
 EDITING: dict[Any, Any] = {
-    200: Body,
-    CONFLICT: Body,
+    200: DraftVersionPayload,
+    CONFLICT: VersionConflict | Problem,
     **{codes - {CONFLICT}: schema for codes, schema in PROBLEMS.items()},
 }
 
@@ -63,16 +92,16 @@ class Edit(Payload):
     )
 
 
-@router.post("/sessions/{session_id}/drafts", response={201: Body, **PROBLEMS})
-def start_draft(request: HttpRequest, session_id: str, body: NewDraft) -> Status[Body]:
+@router.post("/sessions/{session_id}/drafts", response={201: DraftPayload, **PROBLEMS})
+def start_draft(request: HttpRequest, session_id: str, body: NewDraft) -> Status[DraftPayload]:
     """Starts a draft about some keywords."""
-    return run_command(request, session_id, "draft.start", body, drafts.payload, 201)
+    return run_command(request, session_id, drafting_commands.START, body, drafts.payload, 201)
 
 
-@router.get("/sessions/{session_id}/drafts", response={200: Page[Body], **PROBLEMS})
+@router.get("/sessions/{session_id}/drafts", response={200: Page[DraftPayload], **PROBLEMS})
 def list_drafts(
     request: HttpRequest, session_id: str, limit: int = 50, cursor: str = ""
-) -> Page[Body]:
+) -> Page[DraftPayload]:
     """Lists the drafts of a session."""
     rows = drafts.of_session(owned(request, session_id))
     page = page_of(rows, limit, cursor, lambda draft: draft)
@@ -80,37 +109,39 @@ def list_drafts(
     return {"items": drafts.payloads(page["items"]), "next": page["next"]}
 
 
-@router.get("/drafts/{draft_id}", response={200: Body, **PROBLEMS})
-def read_draft(request: HttpRequest, draft_id: int) -> Body:
+@router.get("/drafts/{draft_id}", response={200: DraftWithText, **PROBLEMS})
+def read_draft(request: HttpRequest, draft_id: int) -> DraftWithText:
     """Returns a draft in any state, with its latest text."""
     draft = _owned_draft(request, draft_id)
     latest = versions.latest(draft)
     return {**drafts.payload(draft), "text": latest.text if latest else ""}
 
 
-@router.post("/drafts/{draft_id}", response={200: Body, **PROBLEMS})
-def command_draft(request: HttpRequest, draft_id: int, body: DraftCommand) -> Status[Body]:
+@router.post("/drafts/{draft_id}", response={200: DraftPayload, **PROBLEMS})
+def command_draft(request: HttpRequest, draft_id: int, body: DraftCommand) -> Status[DraftPayload]:
     """Stops, resumes or advises a draft, restores a version of it, or puts it on air."""
     draft = _owned_draft(request, draft_id)
     data: dict[str, object] = {"draft": draft.pk}
     if body.command == "advise":
         if body.text is None:
-            raise Invalid("text: advise needs it.")
+            raise Invalid("text: must be set for advise.")
         data["text"] = body.text
     if body.command == "restore":
         if body.version is None:
-            raise Invalid("version: restore needs it.")
+            raise Invalid("version: must be set for restore.")
         data["version"] = body.version
 
-    def effect() -> Body:
-        commands.run(f"draft.{body.command}", user_of(request), draft.session, data)
+    def effect() -> DraftPayload:
+        commands.run(DRAFT_COMMANDS[body.command], user_of(request), draft.session, data)
         return drafts.payload(drafts.find(draft.session, draft.pk))
 
     return once(request, 200, effect)
 
 
 @router.patch("/drafts/{draft_id}", response=EDITING)
-def edit_draft(request: HttpRequest, draft_id: int, body: Edit) -> Status[Body]:
+def edit_draft(
+    request: HttpRequest, draft_id: int, body: Edit
+) -> Status[DraftVersionPayload] | Status[VersionConflict]:
     """Saves a text written by hand as a new version.
 
     When a newer version exists, nothing is saved and the 409 response holds that version.
@@ -118,26 +149,31 @@ def edit_draft(request: HttpRequest, draft_id: int, body: Edit) -> Status[Body]:
     draft = _owned_draft(request, draft_id)
     data = {"draft": draft.pk, **body.model_dump()}
     try:
-        version = commands.run("draft.save", user_of(request), draft.session, data)
+        version = commands.run(versions.SAVE, user_of(request), draft.session, data)
     except Outdated as error:
-        problem = {"code": error.code, "detail": error.sentence, "state": error.state}
-        return Status(CONFLICT, problem | {"latest": versions.payload(error.latest)})
+        conflict = VersionConflict(
+            code=error.code,
+            detail=error.sentence,
+            state=error.state,
+            latest=versions.payload(error.latest),
+        )
+        return Status(CONFLICT, conflict)
     return Status(200, versions.payload(version))
 
 
-@router.get("/drafts/{draft_id}/versions", response={200: Page[Body], **PROBLEMS})
+@router.get("/drafts/{draft_id}/versions", response={200: Page[DraftVersionPayload], **PROBLEMS})
 def list_versions(
     request: HttpRequest, draft_id: int, limit: int = 50, cursor: str = ""
-) -> Page[Body]:
+) -> Page[DraftVersionPayload]:
     """Lists the versions of a draft with their texts."""
     rows = versions.of_draft(_owned_draft(request, draft_id))
     return page_of(rows, limit, cursor, versions.payload, by="number")
 
 
-@router.get("/drafts/{draft_id}/messages", response={200: Page[Body], **PROBLEMS})
+@router.get("/drafts/{draft_id}/messages", response={200: Page[DraftMessagePayload], **PROBLEMS})
 def list_draft_messages(
     request: HttpRequest, draft_id: int, limit: int = 50, cursor: str = ""
-) -> Page[Body]:
+) -> Page[DraftMessagePayload]:
     """Lists what the agents handed over, turn by turn."""
     rows = drafts.of_draft(_owned_draft(request, draft_id))
     return page_of(rows, limit, cursor, drafts.message_payload, by="turn")

@@ -1,10 +1,11 @@
-"""What the pages of the writers' room show, in a constant number of queries."""
+"""What the pages of Keyword Drafting show, read in a constant number of queries."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+
+from typing_extensions import TypedDict
 
 from broadcast.queries import key_of
 from sessions_app.errors import NotFound
@@ -12,6 +13,9 @@ from sessions_app.models import Session, SessionStats
 from stories import corrections
 from stories.drafting import drafts, versions, workflow
 from stories.drafting import turns as drafting_turns
+from stories.drafting.drafts import DraftMessagePayload, DraftPayload
+from stories.drafting.turns import Milestone
+from stories.drafting.versions import DraftVersionPayload
 from stories.models import Draft
 
 LISTED = 50
@@ -19,50 +23,77 @@ LISTED = 50
 
 @dataclass(frozen=True, slots=True)
 class VersionPart:
-    """Which version is shown (None: the latest, live), and with which one it is compared."""
+    """The version to show (None: the latest, which is live) and the one to compare it with."""
 
     number: int | None = None
     against: int | None = None
 
     @classmethod
-    def of(cls, asked: Mapping[str, str]) -> VersionPart:
-        return cls(key_of(asked.get("version", "")), key_of(asked.get("against", "")))
+    def of(cls, query: Mapping[str, str]) -> VersionPart:
+        return cls(key_of(query.get("version", "")), key_of(query.get("against", "")))
 
 
 LATEST = VersionPart()
 
 
-def drafts_page(session: Session) -> dict[str, Any]:
-    """The session's newest drafts. ``last_seq`` is read first, so no event can be missed."""
+class DraftsPage(TypedDict):
+    """The drafts of a session, newest first."""
+
+    last_seq: int
+    drafts: list[DraftPayload]
+
+
+class DraftPage(TypedDict):
+    """One draft with its conversation and its versions.
+
+    ``live`` is the turn in progress; ``before`` is the version that ``version`` is compared with,
+    and ``diff`` the comparison as (text, "same" | "gone" | "new").
+    """
+
+    session: Session
+    last_seq: int
+    draft: DraftPayload
+    live: Mapping[str, object] | None
+    turns: list[DraftMessagePayload]
+    milestones: list[Milestone]
+    versions: list[DraftVersionPayload]
+    part: VersionPart
+    version: DraftVersionPayload | None
+    before: DraftVersionPayload | None
+    diff: Sequence[tuple[str, str]]
+
+
+def drafts_page(session: Session) -> DraftsPage:
+    """The session's newest drafts."""
+    # Read first: an event recorded after this is delivered to the page again.
     stats = SessionStats.objects.get(session=session)
     return {"last_seq": stats.last_seq, "drafts": drafts.listed(session, LISTED)}
 
 
-def draft_page(session: Session, draft_id: int, part: VersionPart = LATEST) -> dict[str, Any]:
-    """One draft with its conversation and its versions; NotFound where there is none."""
+def draft_page(session: Session, draft_id: int, part: VersionPart = LATEST) -> DraftPage:
+    """One draft of the session; NotFound if there is no such draft or version."""
     stats = SessionStats.objects.get(session=session)
     draft = drafts.find(session, draft_id)
-    found = [versions.payload(each) for each in versions.of_draft(draft)]
-    by_number = {each["number"]: each for each in found}
-    turns = [drafts.message_payload(each) for each in drafts.of_draft(draft)]
+    rows = [versions.payload(version) for version in versions.of_draft(draft)]
+    by_number = {row["number"]: row for row in rows}
+    number = draft.version if part.number is None else part.number
+    if {number, part.against} - by_number.keys() - {None, 0}:
+        raise NotFound("This draft has no such version.")
+    version, before = by_number.get(number), by_number.get(part.against or 0)
+    diff: Sequence[tuple[str, str]] = []
+    if version is not None and before is not None:
+        diff = list(corrections.compare(before["text"], version["text"]))
+    turns = [drafts.message_payload(message) for message in drafts.of_draft(draft)]
     return {
         "session": session,
         "last_seq": stats.last_seq,
         "draft": drafts.payload(draft),
         "live": workflow.turn_in_progress(draft) if draft.state == Draft.State.RUNNING else None,
         "turns": turns,
-        "milestones": drafting_turns.milestones_passed(turns, found, draft.words),
-        "versions": found,
+        "milestones": drafting_turns.milestones_passed(turns, rows, draft.words),
+        "versions": rows,
         "part": part,
-        **_chosen(by_number, part, draft.version),
+        "version": version,
+        "before": before,
+        "diff": diff,
     }
-
-
-def _chosen(found: Mapping[int, dict[str, Any]], part: VersionPart, latest: int) -> dict[str, Any]:
-    """The version that is read, and what it changed; ``diff`` is [(text, same|gone|new)]."""
-    wanted = latest if part.number is None else part.number
-    if {wanted, part.against} - found.keys() - {None, 0}:
-        raise NotFound("This draft has no such version.")
-    shown, before = found.get(wanted), found.get(part.against or 0)
-    diff = list(corrections.compare(before["text"], shown["text"])) if before and shown else []
-    return {"version": shown, "before": before, "diff": diff}

@@ -1,11 +1,9 @@
-"""Keyword Drafting: the drafts of a session, and the boards on which keywords wait for one.
-
-The page of one draft of the writers' room: it is followed, advised, edited and put on air.
-"""
+"""Keyword Drafting: the drafts and keyword boards of a session, and the page of one draft."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import TypeVar
 from urllib.parse import urlencode
 
 from django.http import Http404, HttpResponse, HttpResponseBadRequest
@@ -15,107 +13,118 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from broadcast import market, orchestrator
 from broadcast import queries as broadcast_queries
-from broadcast.studio.drafting import queries
+from broadcast.studio.drafting import publish, queries
 from broadcast.studio.drafting.forms import AdviceForm, StartForm, VersionForm
-from broadcast.studio.drafting.queries import LATEST, VersionPart
+from broadcast.studio.drafting.queries import LATEST, DraftPage, VersionPart
 from sessions_app import commands
+from sessions_app.commands import Command
 from sessions_app.errors import NotFound, SmnbError
 from sessions_app.models import Session
 from sessions_app.web.http import SignedIn, of_chosen, of_session, refused, status_of
 from stories import corrections
-from stories.drafting import boards
+from stories.drafting import boards, versions
+from stories.drafting import commands as drafting_commands
 from stories.market import quotes
+from stories.models import BoardKeyword
 
-OFFERED = 12
+MOST_RISING = 12  # keywords offered for the boards
+
+R = TypeVar("R")
 
 
 @require_safe
 @of_chosen
 def drafting(request: SignedIn, session: Session | None) -> HttpResponse:
-    """With ``?keywords=`` the form for a new draft begins with these."""
-    return _area(request, session, StartForm(initial={"typed": request.GET.get("keywords", "")}))
+    """The drafts and boards; ``?keywords=`` fills the form for a new draft."""
+    form = StartForm(initial={"typed": request.GET.get("keywords", "")})
+    return _drafting_page(request, session, form)
 
 
-def _area(
-    request: SignedIn, session: Session | None, start: StartForm, status: int = 200
+def _drafting_page(
+    request: SignedIn, session: Session | None, form: StartForm, status: int = 200
 ) -> HttpResponse:
-    page: dict[str, Any] = {"session": session, "start": start}
+    page: dict[str, object] = {"session": session, "start": form}
     if session is not None:
         page |= queries.drafts_page(session) | _boards(session)
     page["sessions"] = broadcast_queries.switcher(Session.objects.for_user(request.user))
     return render(request, "studio/drafting/drafting.html", page, status=status)
 
 
+def _boards(session: Session) -> dict[str, object]:
+    """The boards, and rising keywords that are on none of them."""
+    texts = boards.texts(session)
+    rising = quotes.rising(session, market.moment(orchestrator.latest(session)))
+    new = [quote for quote in rising if quote.trend.label.casefold() not in texts]
+    return {
+        "boards": boards.of_session(session),
+        "choices": boards.Board.choices,
+        "rising": [market.row(quote) for quote in new[:MOST_RISING]],
+    }
+
+
 @require_POST
 @of_session
 def start(request: SignedIn, session: Session) -> HttpResponse:
+    """Starts a draft and opens its page."""
     form = StartForm(request.POST)
     if not form.is_valid():
-        return _area(request, session, form, 422)
+        return _drafting_page(request, session, form, 422)
     try:
-        draft = commands.run("draft.start", request.user, session, form.payload())
+        draft = commands.run(drafting_commands.START, request.user, session, form.payload())
     except SmnbError as error:
         form.add_error(None, error.sentence)
-        return _area(request, session, form, status_of(error))
+        return _drafting_page(request, session, form, status_of(error))
     return redirect("draft", session.pk, draft.pk)
 
 
 @require_POST
 @of_session
 def add(request: SignedIn, session: Session) -> HttpResponse:
-    return _run(request, session, "board.add", "text", "board")
+    return _run_on_boards(request, session, boards.ADD, "text", "board")
 
 
 @require_POST
 @of_session
 def move(request: SignedIn, session: Session) -> HttpResponse:
-    return _run(request, session, "board.move", "keyword", "board")
+    return _run_on_boards(request, session, boards.MOVE, "keyword", "board")
 
 
 @require_POST
 @of_session
 def remove(request: SignedIn, session: Session) -> HttpResponse:
-    return _run(request, session, "board.remove", "keyword")
+    return _run_on_boards(request, session, boards.REMOVE, "keyword")
 
 
-def _run(request: SignedIn, session: Session, name: str, *fields: str) -> HttpResponse:
-    """Run a command of the boards and show them as they stand then."""
+def _run_on_boards(
+    request: SignedIn, session: Session, command: Command[BoardKeyword], *fields: str
+) -> HttpResponse:
+    """Runs a command with these fields of the form and shows the boards after it."""
     page = f"{reverse('drafting')}?{urlencode({'session': session.pk})}"
     data = {field: request.POST.get(field, "") for field in fields}
     try:
-        keyword = commands.run(name, request.user, session, data)
+        keyword = commands.run(command, request.user, session, data)
     except SmnbError as error:
         return refused(request, error, page)
-    if request.htmx:
-        found = _boards(session) | {"session": session, "changed": keyword, "command": name}
-        return render(request, "studio/drafting/_boards.html", found)
-    return redirect(page)
-
-
-def _boards(session: Session) -> dict[str, Any]:
-    """The boards, and rising keywords that stand on none of them."""
-    kept = boards.texts(session)
-    rising = quotes.rising(session, market.moment(orchestrator.latest(session)))
-    fresh = [each for each in rising if each.trend.label.casefold() not in kept]
-    return {
-        "boards": boards.of_session(session),
-        "choices": boards.Board.choices,
-        "rising": [market.row(each) for each in fresh[:OFFERED]],
+    if not request.htmx:
+        return redirect(page)
+    context = {
+        **_boards(session),
+        "session": session,
+        "changed": keyword,
+        "command": command.name,
     }
-
-
-VERBS = ("stop", "resume", "air")
+    return render(request, "studio/drafting/_boards.html", context)
 
 
 @require_safe
 @of_session
 def draft(request: SignedIn, session: Session, draft_id: int) -> HttpResponse:
-    """With ``?version=`` another version than the latest, with ``&against=`` what it changed."""
+    """One draft; ``?version=`` shows that version, ``&against=`` compares it with another one."""
     page = _read(session, draft_id, VersionPart.of(request.GET))
-    return render(request, "studio/drafting/draft.html", page | {"advice": AdviceForm()})
+    return render(request, "studio/drafting/draft.html", {**page, "advice": AdviceForm()})
 
 
-def _read(session: Session, draft_id: int, part: VersionPart = LATEST) -> dict[str, Any]:
+def _read(session: Session, draft_id: int, part: VersionPart = LATEST) -> DraftPage:
     try:
         return queries.draft_page(session, draft_id, part)
     except NotFound as error:
@@ -125,35 +134,43 @@ def _read(session: Session, draft_id: int, part: VersionPart = LATEST) -> dict[s
 @require_POST
 @of_session
 def command(request: SignedIn, session: Session, draft_id: int) -> HttpResponse:
-    """``do`` is stop, resume or air, or "restore NUMBER"."""
-    data: dict[str, Any] = {"draft": draft_id}
+    """Runs a command on a draft: ``do`` is stop, resume, air, or "restore NUMBER"."""
+    data: dict[str, object] = {"draft": draft_id}
     match request.POST.get("do", "").split():
-        case [verb] if verb in VERBS:
-            pass
-        case ["restore" as verb, number] if number.isdecimal():
+        case ["stop"]:
+            return _run_on_draft(request, session, draft_id, drafting_commands.STOP, data)
+        case ["resume"]:
+            return _run_on_draft(request, session, draft_id, drafting_commands.RESUME, data)
+        case ["air"]:
+            return _run_on_draft(request, session, draft_id, publish.AIR, data)
+        case ["restore", number] if number.isdecimal():
             data["version"] = int(number)
-        case _:
-            return HttpResponseBadRequest("do: stop, resume, air, or restore and a number")
-    return _run_on_draft(request, session, draft_id, f"draft.{verb}", data)
+            return _run_on_draft(request, session, draft_id, versions.RESTORE, data)
+    return HttpResponseBadRequest("do: must be stop, resume, air, or restore and a number")
 
 
 @require_POST
 @of_session
 def advise(request: SignedIn, session: Session, draft_id: int) -> HttpResponse:
+    """Adds the owner's advice for the next agent."""
     form = AdviceForm(request.POST)
     if not form.is_valid():
-        page = _read(session, draft_id) | {"advice": form}
+        page = {**_read(session, draft_id), "advice": form}
         return render(request, "studio/drafting/draft.html", page, status=422)
     data = {"draft": draft_id, "text": form.cleaned_data["text"]}
-    return _run_on_draft(request, session, draft_id, "draft.advise", data)
+    return _run_on_draft(request, session, draft_id, drafting_commands.ADVISE, data)
 
 
 def _run_on_draft(
-    request: SignedIn, session: Session, draft_id: int, name: str, data: dict[str, Any]
+    request: SignedIn,
+    session: Session,
+    draft_id: int,
+    command: Command[R],
+    data: Mapping[str, object],
 ) -> HttpResponse:
-    """Run a command on the draft; for htmx its frames show what came of it."""
+    """Runs a command on the draft; for htmx the frames of its events update the page."""
     try:
-        commands.run(name, request.user, session, data)
+        commands.run(command, request.user, session, data)
     except NotFound as error:
         raise Http404(error.sentence) from None
     except SmnbError as error:
@@ -164,12 +181,18 @@ def _run_on_draft(
 @require_http_methods(["GET", "HEAD", "POST"])
 @of_session
 def edit(request: SignedIn, session: Session, draft_id: int) -> HttpResponse:
-    """Write a version by hand, from the latest one."""
+    """Edits a draft by hand, starting from its latest version."""
     if request.method == "POST":
         return _save(request, session, draft_id)
     page = _read(session, draft_id)
-    latest = page["version"] or {"number": 0, "title": "", "text": ""}
-    initial = {"version": latest["number"], "title": latest["title"], "text": latest["text"]}
+    latest = page["version"]
+    initial: dict[str, object] = {"version": 0, "title": "", "text": ""}
+    if latest is not None:
+        initial = {
+            "version": latest["number"],
+            "title": latest["title"],
+            "text": latest["text"],
+        }
     return _editor(request, page, VersionForm(initial=initial))
 
 
@@ -177,25 +200,23 @@ def _save(request: SignedIn, session: Session, draft_id: int) -> HttpResponse:
     form = VersionForm(request.POST)
     if not form.is_valid():
         return _editor(request, _read(session, draft_id), form, 422)
+    data = {"draft": draft_id, **form.cleaned_data}
     try:
-        data = {"draft": draft_id, **form.cleaned_data}
-        commands.run("draft.save", request.user, session, data)
+        commands.run(versions.SAVE, request.user, session, data)
     except SmnbError as error:
-        # What it says by now stands beside what was typed: saving once more is an answer to it.
+        # The page shows how the typed text differs from the latest version, and the form takes
+        # that version: saving once more answers the version that was in the way.
         page = _read(session, draft_id)
-        typed = VersionForm({**request.POST.dict(), "version": page["draft"]["version"]})
-        typed.add_error(None, error.sentence)
-        return _editor(request, page | _difference(page, form), typed, status_of(error))
+        latest = page["version"]["text"] if page["version"] else ""
+        page["diff"] = list(corrections.compare(latest, form.cleaned_data["text"]))
+        retry = VersionForm({**request.POST.dict(), "version": page["draft"]["version"]})
+        retry.add_error(None, error.sentence)
+        return _editor(request, page, retry, status_of(error))
     return redirect("draft", session.pk, draft_id)
 
 
-def _difference(page: dict[str, Any], typed: VersionForm) -> dict[str, Any]:
-    """What saving would change of the latest version."""
-    latest = page["version"]["text"] if page["version"] else ""
-    return {"diff": list(corrections.compare(latest, typed.cleaned_data["text"]))}
-
-
 def _editor(
-    request: SignedIn, page: dict[str, Any], form: VersionForm, status: int = 200
+    request: SignedIn, page: DraftPage, form: VersionForm, status: int = 200
 ) -> HttpResponse:
-    return render(request, "studio/drafting/draft_edit.html", page | {"form": form}, status=status)
+    context = {**page, "form": form}
+    return render(request, "studio/drafting/draft_edit.html", context, status=status)

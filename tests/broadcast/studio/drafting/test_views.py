@@ -185,7 +185,7 @@ def test_without_a_language_a_draft_is_in_that_of_the_session(
         ({"words": "49"}, "greater than or equal to 50"),
         ({"words": "3001"}, "less than or equal to 3000"),
         ({"style": "poem"}, "Select a valid choice"),
-        ({"language": "in English"}, "Give a language tag"),
+        ({"language": "in English"}, "Enter a language tag"),
     ],
 )
 def test_what_cannot_be_started_is_said_beside_what_was_typed(
@@ -342,6 +342,6 @@ def test_a_finished_draft_goes_on_air_once(browser: Client, draft: Draft) -> Non
     page = text(browser.get(page_of(draft)))
     assert f"/broadcast/{draft.session_id}/stories/{story.pk}/" in page
     assert 'value="air"' not in page
-    assert "stands in the feed" in text(
+    assert "you find it in the feed" in text(
         do(browser, draft, "air", headers={"HX-Request": "true"}), 409
     )
