@@ -10,7 +10,6 @@ from django.db.models import OuterRef, Subquery
 
 from broadcast import (
     airing,
-    health,
     orchestrator,
     participants,
     public_links,
@@ -18,6 +17,7 @@ from broadcast import (
     session_commands,
 )
 from broadcast.chat import conversation
+from broadcast.health import workers
 from broadcast.host import narration
 from broadcast.models import Airing, Broadcast
 from broadcast.replay import runs
@@ -151,7 +151,7 @@ def studio_page(session: Session, part: FeedPart = LATEST) -> dict[str, Any]:
         **_turns(session),
         **feed_page(session, part),
         "narration": narration.so_far(session),
-        "health": health.read(session),
+        "health": workers.read(session),
         "queue": posts_queue.queue_payload(session),
         "messages": [recorder.message_payload(message) for message in messages[:MESSAGES_MOST]],
         "answer": conversation.so_far(session),

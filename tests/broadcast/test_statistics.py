@@ -14,7 +14,9 @@ from django.db.models import Sum
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from broadcast import figures, orchestrator, pipeline, statistics
+from broadcast import figures, orchestrator, statistics
+from broadcast.health import stages
+from broadcast.health.stages import Stage
 from broadcast.models import Airing, Broadcast
 from broadcast.statistics import POINTS, Statistics
 from broadcast.studio.stats import charts
@@ -206,7 +208,7 @@ def queries(session: Session) -> int:
     ) as seen:
         found = read(session)
         charts.all_of(found)
-        pipeline.stages(session, found)
+        stages.stages(session, found)
     return len(seen)
 
 
@@ -221,7 +223,7 @@ def test_five_stories_and_five_hundred_take_the_same_queries(told: Session) -> N
 
 def test_no_query_counts_or_sums_the_stories_posts_or_ledger(told: Session) -> None:
     with CaptureQueriesContext(connection) as seen:
-        pipeline.stages(told, read(told))
+        stages.stages(told, read(told))
     heavy = [
         each["sql"] for each in seen
         if ("COUNT(" in each["sql"] or "SUM(" in each["sql"]) and "LIMIT" not in each["sql"]
@@ -229,8 +231,8 @@ def test_no_query_counts_or_sums_the_stories_posts_or_ledger(told: Session) -> N
     assert all("sessions_app_bucket" in sql for sql in heavy)
 
 
-def stage(session: Session, name: str) -> pipeline.Stage:
-    found = pipeline.stages(session, read(session))
+def stage(session: Session, name: str) -> Stage:
+    found = stages.stages(session, read(session))
     assert [each.name for each in found] == [
         "Sources", "Producer", "Queue", "Host", "Ledger", "AI chain", "Airing", "Delivery",
     ]  # fmt: skip
@@ -238,7 +240,7 @@ def stage(session: Session, name: str) -> pipeline.Stage:
 
 
 def states(session: Session) -> list[str]:
-    return [each.state for each in pipeline.stages(session, read(session))]
+    return [each.state for each in stages.stages(session, read(session))]
 
 
 def test_a_session_on_air_is_in_order_throughout(told: Session) -> None:
@@ -256,7 +258,7 @@ def test_a_source_in_trouble_is_named_with_its_reason(told: Session) -> None:
     found = stage(told, "Sources")
     assert found.state == "stopped"
     assert "demo: It is gone." in found.sentence
-    assert found.figure == "0 of 1 in order"
+    assert found.figure == "0 of 1 readable"
 
 
 def test_a_session_without_sources_says_what_to_do(make_session: MakeSession) -> None:
@@ -282,7 +284,7 @@ def test_a_hold_is_shown_with_its_sentence(told: Session) -> None:
     hold = {"code": "budget", "sentence": "The budget is spent.", "until": None}
     Broadcast.objects.filter(session=told).update(hold=hold)
     found = stage(told, "Host")
-    assert (found.state, found.sentence) == ("attention", "The budget is spent.")
+    assert (found.state, found.sentence) == ("attention", "On hold: The budget is spent.")
 
 
 def test_the_chain_of_a_session_is_one_of_its_stages(told: Session, session: Session) -> None:
@@ -291,12 +293,12 @@ def test_the_chain_of_a_session_is_one_of_its_stages(told: Session, session: Ses
     assert stage(session, "AI chain").figure == "0 links"
     lose_head(told)
     found = stage(told, "AI chain")
-    assert (found.state, "Put right" in found.sentence) == ("attention", True)
+    assert (found.state, "Repair" in found.sentence) == ("attention", True)
 
 
 def test_a_full_queue_wants_attention(told: Session) -> None:
     SessionStats.objects.filter(session=told).update(queue=200)
-    assert stage(told, "Queue") == pipeline.Stage(
+    assert stage(told, "Queue") == Stage(
         "Queue", "attention", "The queue is full, so sources are read more slowly.",
         "200 posts waiting",
     )  # fmt: skip

@@ -38,7 +38,7 @@ def test_a_chain_is_put_right_by_keyboard(
     assert lost.stdout.strip().endswith("1"), lost.stderr
     owner.goto(f"{studio.url}/broadcast/{told['session']}/chain/")
     expect(owner.locator(".chain-state")).to_have_text("OUT_OF_SYNC")
-    owner.get_by_role("button", name="Put right").focus()
+    owner.get_by_role("button", name="Repair").focus()
     owner.keyboard.press("Enter")
     expect(owner.locator(".chain-state")).to_have_text("SYNCED")
 

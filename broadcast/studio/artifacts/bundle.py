@@ -19,7 +19,8 @@ from django.db import connection
 from django.utils import timezone
 from pydantic import Field, ValidationError
 
-from broadcast import health, orchestrator
+from broadcast import orchestrator
+from broadcast.health import workers
 from sessions_app import commands, sessions
 from sessions_app.commands import Payload
 from sessions_app.errors import Invalid
@@ -105,7 +106,7 @@ def gather(session: Session) -> dict[str, Any]:
         "figures": recorder.figures(stats),
         "air": orchestrator.air(session),
         "sources": [service.payload(source) for source in service.shown(session)],
-        "health": asdict(health.read(session)),
+        "health": asdict(workers.read(session)),
         "steps": [_step(step) for step in open_],
         "events": [_event(event) for event in recent],
         "log": log_lines(session),

@@ -10,8 +10,8 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
-from broadcast import health as broadcast_health
 from broadcast import orchestrator, queries, session_commands
+from broadcast.health import workers
 from broadcast.studio.broadcast_center.forms import BreakInForm
 from sessions_app import commands, rate_limits
 from sessions_app.errors import SmnbError
@@ -64,7 +64,7 @@ def center(request: SignedIn, session: Session) -> HttpResponse:
 @of_session
 def health(request: SignedIn, session: Session) -> HttpResponse:
     """The health of host and producer; the page fetches this part again after each event."""
-    page = {"session": {"id": session.pk}, "health": broadcast_health.read(session)}
+    page = {"session": {"id": session.pk}, "health": workers.read(session)}
     return render(request, "studio/broadcast_center/_health.html", page)
 
 

@@ -8,7 +8,8 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from broadcast import orchestrator, pipeline, queries, statistics
+from broadcast import orchestrator, queries, statistics
+from broadcast.health import stages
 from broadcast.studio.stats import charts
 from sessions_app.models import Session
 from sessions_app.web.http import SignedIn, of_chosen
@@ -26,7 +27,7 @@ def stats(request: SignedIn, session: Session | None) -> HttpResponse:
             "found": found,
             "air": orchestrator.payload(found.run),
             "charts": charts.all_of(found),
-            "stages": pipeline.stages(session, found),
+            "stages": stages.stages(session, found),
         }
     if request.htmx and session is not None:
         return render(request, "studio/stats/_figures.html", page)

@@ -47,7 +47,7 @@ def test_an_empty_chain_says_how_it_begins(browser: Client, session: Session) ->
     shown = words(browser.get(address(session)))
     assert "EMPTY" in shown
     assert "The chain is empty." in shown
-    assert "Put right" not in shown
+    assert "Repair" not in shown
 
 
 def test_state_rate_head_and_base_are_shown(browser: Client, session: Session) -> None:

@@ -11,8 +11,9 @@ from django.contrib.auth.models import User
 from django.db import transaction
 from django.test import Client
 
-from broadcast import health, orchestrator
-from broadcast.health import Health, Trouble, Worker
+from broadcast import orchestrator
+from broadcast.health import workers
+from broadcast.health.workers import Health, Trouble, Worker
 from broadcast.host import claims
 from broadcast.models import Broadcast
 from sessions_app import commands, sessions
@@ -39,7 +40,7 @@ def live(make_session: MakeSession, go_live: Callable[[Session], Any]) -> Sessio
 
 def read(session: Session) -> Health:
     session.refresh_from_db()
-    return health.read(session)
+    return workers.read(session)
 
 
 def host(session: Session) -> Worker:
@@ -75,8 +76,8 @@ def test_a_host_that_waits_says_when_its_next_turn_is(live: Session) -> None:
     turn = Step.objects.filter(session=live, kind="narrate")
     turn.update(due_at=steps.now() + timedelta(seconds=40))
     found = host(live)
-    assert (found.state, found.sentence) == ("ok", "Waits for its next turn.")
-    assert labels(found) == ["Last story", "Next turn"]
+    assert (found.state, found.sentence) == ("ok", "Waits for its next round.")
+    assert labels(found) == ["Last story", "Next round"]
     assert found.figure == "1 story"
 
 
@@ -96,7 +97,7 @@ def test_a_host_that_writes_says_what_and_since_when(live: Session) -> None:
 
 def test_a_host_that_nobody_works_for_is_said_to_stand_still(live: Session) -> None:
     make_late(live, "narrate")
-    assert host(live).sentence == "No worker takes the host's turn."
+    assert host(live).sentence == "No worker narrates. See the studio's log."
     assert "1 step has waited" in only(live).what
 
 
@@ -106,7 +107,7 @@ def test_a_story_that_needs_approval_is_the_persons_turn(
     session = make_session(model="extractive", control_mode="full-control")
     go_live(session)
     run_due_steps(session, most=3)
-    assert host(session).sentence == "Waits for you: a story needs your approval."
+    assert host(session).sentence == "A story waits for your approval in the Broadcast Center."
 
 
 def test_an_empty_queue_is_why_the_host_waits(live: Session) -> None:
@@ -121,8 +122,8 @@ def test_an_empty_queue_is_why_the_host_waits(live: Session) -> None:
         ("budget", None, "Raise the budget", "session"),
         ("anthropic_key", None, "Set or test your Anthropic key", "account"),
         ("model", None, "Choose another model", "session"),
-        ("overloaded", "2026-11-21T10:00:00.000Z", "tried again by itself", ""),
-        ("certificate", None, "Once it is mended", ""),
+        ("overloaded", "2026-11-21T10:00:00.000Z", "tried again automatically", ""),
+        ("certificate", None, "resumes automatically within 30 seconds", ""),
     ],
 )
 def test_a_hold_says_why_and_what_to_do(
@@ -172,12 +173,12 @@ def test_a_producer_whose_sources_are_at_their_end_has_no_next_reading(live: Ses
 
 def test_a_producer_that_nobody_works_for_is_said_to_stand_still(live: Session) -> None:
     make_late(live, "poll")
-    assert producer(live).sentence == "No worker reads the sources."
+    assert producer(live).sentence == "No worker reads the sources. See the studio's log."
 
 
 @pytest.mark.parametrize(
     ("health", "advice", "place"),
-    [("failed", "Test the source, or remove it.", "session"), ("paused", "by itself", "")],
+    [("failed", "Test the source, or remove it.", "session"), ("paused", "automatically", "")],
 )
 def test_a_source_in_trouble_is_named_with_what_to_do(
     live: Session, health: str, advice: str, place: str
@@ -247,7 +248,7 @@ def test_it_is_read_in_a_constant_number_of_queries(
 ) -> None:
     session = Session.objects.get(pk=live.pk)
     with django_assert_num_queries(9):
-        health.read(session)
+        workers.read(session)
 
 
 def test_the_part_of_the_page_is_fetched_anew(
