@@ -1,11 +1,11 @@
-"""Shapes that cross the borders between sources, the model gateway, narrators and the producer."""
+"""Types shared by sources, narrators and the producer: fetched posts, briefs and narrations."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 Tone = Literal["breaking", "developing", "analysis", "opinion", "human-interest"]
 Priority = Literal["high", "medium", "low"]
@@ -14,10 +14,13 @@ TONES: tuple[Tone, ...] = ("breaking", "developing", "analysis", "opinion", "hum
 PRIORITIES: tuple[Priority, ...] = ("high", "medium", "low")
 SENTIMENTS: tuple[Sentiment, ...] = ("positive", "neutral", "negative")
 
+Cursor = dict[str, object]
+"""What a source remembers from one poll to the next; JSON."""
+
 
 @dataclass(frozen=True, slots=True)
 class FetchedPost:
-    """One post as a source gave it, normalised: plain text without markup, control or bidi characters."""
+    """One post of a source, normalised: plain text without markup, control or bidi characters."""
 
     external_id: str  # unique within its source, at most 255 characters
     title: str  # at most 500 characters, never empty
@@ -31,12 +34,12 @@ class FetchedPost:
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """What one poll of a source brought. ``cursor`` is JSON and comes back at the next poll."""
+    """The result of one poll of a source; ``cursor`` is passed to the next poll."""
 
     posts: list[FetchedPost]
-    cursor: dict[str, Any] = field(default_factory=dict)
-    notice: str = ""  # a sentence for the owner, e.g. that the public feed is used for want of keys
-    exhausted: bool = False  # nothing will ever come again (a recording at its end)
+    cursor: Cursor = field(default_factory=dict)
+    notice: str = ""  # a sentence for the owner, e.g. that there are no keys for Reddit
+    exhausted: bool = False  # there will be no more posts (a recording at its end)
     not_before: datetime | None = None  # the source asked not to be polled before
 
 
@@ -46,14 +49,15 @@ class SourceAdapter(Protocol):
     kind: str
 
     def clean_locator(self, locator: str) -> str:
-        """Return the locator in its one canonical form, or raise Invalid with a clear sentence."""
+        """Returns the locator in its one canonical form, or raises Invalid with the reason."""
 
-    def fetch(self, locator: str, sort: str, cursor: dict[str, Any]) -> Fetched: ...
+    def fetch(self, locator: str, sort: str, cursor: Cursor) -> Fetched:
+        """Reads the source once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Narration:
-    """A finished narration, ready to be stored as a Story."""
+    """A finished narration, ready to be stored as a story."""
 
     title: str
     narrative: str
@@ -61,12 +65,12 @@ class Narration:
     sentiment: Sentiment
     topics: list[str]  # at most 5, each at most 40 characters
     summary: str = ""
-    note: str = ""  # how it deviates from what was asked, e.g. "cut at max_tokens", "prose answer"
+    note: str = ""  # how it deviates from the request, e.g. "cut at max_tokens", "prose answer"
 
 
 @dataclass(frozen=True, slots=True)
 class Brief:
-    """All a narrator may know: one post and the session's narration settings; nothing secret."""
+    """All that a narrator knows: one post and the session's narration settings; nothing secret."""
 
     title: str
     body: str
@@ -81,11 +85,11 @@ class Brief:
     verbosity: str = "detailed"  # concise, detailed, comprehensive
     language: str = "en"
     instructions: str = ""
-    recent_titles: tuple[str, ...] = ()  # told last, newest first
-    so_far: str = ""  # what was told before those, summed up
-    earlier: tuple[tuple[str, str], ...] = ()  # (title, summary) told before in the same thread
+    recent_titles: tuple[str, ...] = ()  # of the latest stories, newest first
+    so_far: str = ""  # a summary of the stories before those
+    earlier: tuple[tuple[str, str], ...] = ()  # (title, summary) of earlier stories of the thread
     relation: str = ""  # to the last of them: follow-up, clarification, correction, new-development
 
 
 OnText = Callable[[str], None]
-"""Called with the whole narration so far, also when it has not grown; StaleClaim stops the narrator."""
+"""Called with the whole narration so far, even when unchanged; its StaleClaim ends the narration."""

@@ -21,7 +21,8 @@ from sessions_app.models import Session
 from sessions_app.realtime import checkpoints
 from stories import stories, threads
 from stories.models import SourcePost, Story
-from stories.text import credit, tokens_of
+from stories.sources.registry import credit_of
+from stories.text import tokens_of
 from stories.threads import Earlier
 from stories.types import Brief, Narration
 from stories.usage.ledger import SessionLedger
@@ -82,7 +83,7 @@ def brief_of(post: SourcePost, earlier: Earlier | None, memory: Memory) -> Brief
         title=post.title,
         body=post.body,
         author=post.author,
-        source=_credit(post),
+        source=credit_of(post.source),
         url=post.url,
         published_at=post.published_at,
         score=post.score,
@@ -97,14 +98,6 @@ def brief_of(post: SourcePost, earlier: Earlier | None, memory: Memory) -> Brief
         earlier=threads.told_before(earlier),
         relation=earlier.relation if earlier else "",
     )
-
-
-def _credit(post: SourcePost) -> str:
-    if post.source.kind == "recording":
-        return "the demo recording"
-    if post.source.kind == "reddit":
-        return post.source.locator
-    return credit(post.source.locator)
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,10 +31,11 @@ from stories.drafting.agents import (
 )
 from stories.drafting.turns import Turn
 from stories.llm import Ask
-from stories.models import Draft, DraftMessage, DraftVersion, Source, SourcePost, Story
+from stories.models import Draft, DraftMessage, DraftVersion, SourcePost, Story
 from stories.search import query
 from stories.search.query import Query
-from stories.text import clean_line, credit, within
+from stories.sources.registry import credit_of
+from stories.text import clean_line, within
 
 H = TypeVar("H", bound=Handover)
 JsonSchema = dict[str, Any]
@@ -223,9 +224,7 @@ def _material(session: Session, keyword: str) -> Iterator[Item]:
     rows = query.found_posts(session, Query("posts", terms)).filter(duplicate_of=None)
     posts: list[SourcePost] = list(rows[:EACH])
     for post in posts:
-        recording = post.source.kind == Source.Kind.RECORDING
-        named = "the demo recording" if recording else credit(post.source.locator)
-        yield _item(f"p{post.pk}", post.title, post.body, named)
+        yield _item(f"p{post.pk}", post.title, post.body, credit_of(post.source))
     matches = query.stories(session, Query("stories", terms)).exclude(state__in=_HIDDEN_STATES)
     # A post's own story is left out here, not in the query: a story of a draft has no post.
     post_ids = {post.pk for post in posts}

@@ -1,4 +1,4 @@
-"""Posts of a session: inserted once, scored, de-duplicated, and claimed one by one."""
+"""The posts of a session: inserted once, scored, checked for duplicates, and claimed one by one."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
-from uuid import UUID
+from typing import Annotated
 
 from django.db.models import F, QuerySet
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from sessions_app.background.steps import Claim
 from sessions_app.events.recorder import timestamp
@@ -28,67 +29,97 @@ QUEUE_LIMIT = 200
 LIKENESS_WINDOW = timedelta(hours=48)
 LIKENESS_MOST = 2000
 MAX_ATTEMPTS = 3
+CANDIDATES = 5
 # A post that has waited a day outranks a fresh one that is better by this much, so none starves.
 AGEING_PER_DAY = 0.5
 _EPOCH = 1_700_000_000
 
 
+class PostPayload(TypedDict):
+    """A post that was read from a source."""
+
+    id: Annotated[int, Field(description="Id of the post.")]
+    title: Annotated[str, Field(description="Headline, as plain text.")]
+    source: Annotated[str, Field(description="Address of the source.")]
+    url: Annotated[str, Field(description="Address of the post, or empty.")]
+    priority: Annotated[float, Field(description="Score from 0 to 1.")]
+    label: Annotated[str, Field(description="The score in words: high, medium or low.")]
+    parts: Annotated[
+        dict[str, float],
+        Field(description="Parts of the score by name, 0 to 1; interest is 1 or -1."),
+    ]
+    state: Annotated[
+        str, Field(description="queued, claimed, told (published), skipped, held or failed.")
+    ]
+    pinned: Annotated[bool, Field(description="Whether the owner pinned it to the top.")]
+    published_at: Annotated[
+        str | None, Field(description="Time of publication at the source, ISO 8601 UTC, or null.")
+    ]
+    waiting_since: Annotated[str, Field(description="Time at which it was read, ISO 8601 UTC.")]
+    by_hand: Annotated[
+        float, Field(description="How far the owner moved it, in parts of a score; 0 if not.")
+    ]
+
+
+class QueuedPost(PostPayload):
+    """A post in the queue, with its neighbours."""
+
+    above: Annotated[int | None, Field(description="Id of the post above it, or null.")]
+    below: Annotated[int | None, Field(description="Id of the post below it, or null.")]
+
+
 def rank(priority: float, queued_at: datetime) -> float:
-    """Priority with linear ageing, as one number that never has to be recomputed."""
+    """Returns the priority with linear ageing, as one number that never has to be recomputed."""
     return priority - AGEING_PER_DAY * (queued_at.timestamp() - _EPOCH) / 86_400
 
 
 def moved_by_hand(post: SourcePost) -> float:
-    """By how much a person lifted (or lowered) the post beyond its score and its ageing; 0..1 is
-    the range of a score."""
+    """Returns how far a person moved the post up (or down) from the rank of its score and age.
+
+    The unit is that of a score, whose range is 0..1.
+    """
     lift = post.rank - rank(post.priority, post.created_at)
-    return round(lift, 3) + 0.0
+    return round(lift, 3) + 0.0  # never -0.0
 
 
 def digest(text: str) -> str:
+    """Returns the SHA-256 of ``text`` in hexadecimal, or an empty string for none."""
     return hashlib.sha256(text.encode()).hexdigest() if text else ""
 
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """What a poll added: posts new to the session, and how many of them are to be told."""
+    """The posts that a poll added to the session, and how many of them are queued."""
 
     posts: list[SourcePost]
     queued: int
 
 
 def add(source: Source, fetched: Iterable[FetchedPost], now: datetime) -> Added:
-    """Insert what is new; a duplicate inside the session is kept, marked, and never told.
+    """Inserts the posts that are new to the session; a duplicate is stored as skipped.
 
-    Runs in the caller's transaction. Inserting is insert-or-ignore on (session, source, id).
+    Runs in the caller's transaction.
     """
-    distinct = {post.external_id: post for post in fetched}
-    known = set(
-        SourcePost.objects.filter(source=source, external_id__in=distinct).values_list(
-            "external_id", flat=True
-        )
-    )
-    fresh = [post for key, post in distinct.items() if key not in known]
+    by_id = {post.external_id: post for post in fetched}
+    stored = SourcePost.objects.filter(source=source, external_id__in=by_id)
+    known = set(stored.values_list("external_id", flat=True))
+    fresh = [post for external_id, post in by_id.items() if external_id not in known]
     if not fresh:
         return Added([], 0)
-    titles = _recent_titles(source.session_id, now)
+    rows = SourcePost.objects.filter(
+        session_id=source.session_id, duplicate_of=None, created_at__gte=now - LIKENESS_WINDOW
+    )
+    titles = list(rows.order_by("-id").values_list("pk", "title")[:LIKENESS_MOST])
     taste = matching.of_session(source.session_id)
     inserted = [_insert(source, post, now, titles, taste) for post in fresh]
     return Added(inserted, sum(post.state == State.QUEUED for post in inserted))
 
 
-def _recent_titles(session_id: UUID, now: datetime) -> list[tuple[int, str]]:
-    rows = SourcePost.objects.filter(
-        session_id=session_id, duplicate_of=None, created_at__gte=now - LIKENESS_WINDOW
-    )
-    return list(rows.order_by("-id").values_list("pk", "title")[:LIKENESS_MOST])
-
-
 def _insert(
     source: Source, post: FetchedPost, now: datetime, titles: list[tuple[int, str]], taste: Taste
 ) -> SourcePost:
+    """Inserts one post, and adds its headline to ``titles`` unless it is a duplicate."""
     scored = score(post, now, taste.of(post.title, post.body, source.locator))
-    url_digest = digest(canonical_url(post.url))
     row = SourcePost(
         session_id=source.session_id,
         source=source,
@@ -97,7 +128,7 @@ def _insert(
         body=post.body,
         author=post.author[:200],
         url=post.url,
-        url_digest=url_digest,
+        url_digest=digest(canonical_url(post.url)),
         score=max(min(post.score, 2**31 - 1), -(2**31)),
         comments=min(max(post.comments, 0), 2**31 - 1),
         published_at=post.published_at,
@@ -106,81 +137,85 @@ def _insert(
         parts=scored.parts,
         rank=rank(scored.priority, now),
     )
-    _mark_duplicate(row, url_digest, titles)
+    original, reason = _duplicate_of(row, titles)
+    if original is not None:
+        row.state, row.duplicate_of_id, row.reason = State.SKIPPED, original, reason
     row.save(force_insert=True)
-    if row.duplicate_of_id is None:
+    if original is None:
         titles.append((row.pk, row.title))
     return row
 
 
-def _mark_duplicate(row: SourcePost, url_digest: str, titles: list[tuple[int, str]]) -> None:
-    original: int | None = None
-    if url_digest:
-        same = SourcePost.objects.filter(session_id=row.session_id, url_digest=url_digest)
+def _duplicate_of(row: SourcePost, titles: list[tuple[int, str]]) -> tuple[int | None, str]:
+    """Returns the id of the post that ``row`` repeats, and why; or (None, "")."""
+    if row.url_digest:
+        same = SourcePost.objects.filter(session_id=row.session_id, url_digest=row.url_digest)
         original = same.order_by("id").values_list("pk", flat=True).first()
-        row.reason = "The same address was read before."
-    if original is None and (near := nearest(row.title, titles)) is not None:
-        original = near[0]
-        row.reason = f"The headline is {near[1]:.0f} % like one read before."
-    if original is None:
-        row.reason = ""
-        return
-    row.state, row.duplicate_of_id = State.SKIPPED, original
+        if original is not None:
+            return original, "A post with the same address was read before."
+    match = nearest(row.title, titles)
+    if match is None:
+        return None, ""
+    return match[0], f"The headline is {match[1]:.0f} % like one that was read before."
 
 
 def waiting(session: Session) -> QuerySet[SourcePost]:
-    """The queue, best first."""
+    """Returns the queue, best first."""
     rows = SourcePost.objects.filter(session=session, state=State.QUEUED)
     return in_order(rows).select_related("source")
 
 
 def in_order(rows: QuerySet[SourcePost]) -> QuerySet[SourcePost]:
-    """The order in which posts are told: what a person pinned first, then by rank."""
+    """Orders posts as they are narrated: pinned ones first, then by rank."""
     return rows.order_by("-pinned", "-rank", "id")
 
 
 def held(session: Session) -> QuerySet[SourcePost]:
-    """What a person keeps back, the latest first."""
+    """Returns the posts that a person holds back, the latest first."""
     rows = SourcePost.objects.filter(session=session, state=State.HELD)
     return rows.select_related("source").order_by("-id")
 
 
 def claim_best(claim: Claim) -> SourcePost | None:
-    """Claim the best waiting post for this step by one conditional UPDATE; None when none waits."""
-    for candidate in waiting(claim.session).values_list("pk", flat=True)[:5]:
-        mine = SourcePost.objects.filter(pk=candidate, state=State.QUEUED).update(
+    """Claims the best queued post for this step; returns None when there is none.
+
+    The claim is one conditional UPDATE: of several steps that see the same post, one changes a row.
+    """
+    for candidate in waiting(claim.session).values_list("pk", flat=True)[:CANDIDATES]:
+        claimed = SourcePost.objects.filter(pk=candidate, state=State.QUEUED).update(
             state=State.CLAIMED, step=claim.step, epoch=claim.epoch, attempts=F("attempts") + 1
         )
-        if mine:
+        if claimed:
             return SourcePost.objects.select_related("source").get(pk=candidate)
     return None
 
 
 def held_by(claim: Claim) -> QuerySet[SourcePost]:
+    """Returns the posts that the claim's step has claimed, in this epoch or an earlier one."""
     return SourcePost.objects.filter(state=State.CLAIMED, step=claim.step)
 
 
 def settle(post: SourcePost, claim: Claim, state: str, reason: str = "") -> bool:
-    """Move a claimed post on; False when another epoch has it by now."""
-    mine = SourcePost.objects.filter(
+    """Moves a claimed post to its final state; returns False when another epoch has claimed it."""
+    rows = SourcePost.objects.filter(
         pk=post.pk, state=State.CLAIMED, step=claim.step, epoch=claim.epoch
     )
-    return bool(mine.update(state=state, reason=reason[:200]))
+    return bool(rows.update(state=state, reason=reason[:200]))
 
 
 def left_behind(session: Session) -> QuerySet[SourcePost]:
-    """Claimed posts of the session whose step has ended without them."""
+    """Returns the session's claimed posts whose step has ended without settling them."""
     claimed = SourcePost.objects.filter(session=session, state=State.CLAIMED)
     return claimed.exclude(step__state__in=Step.OPEN).select_related("source", "session")
 
 
 def worn_out(claim: Claim) -> list[SourcePost]:
-    """Posts of this step that were tried three times without an end."""
+    """Returns the posts of this step that earlier epochs attempted three times without success."""
     return list(held_by(claim).filter(epoch__lt=claim.epoch, attempts__gte=MAX_ATTEMPTS))
 
 
-def payload(post: SourcePost) -> dict[str, Any]:
-    """A post as the queue shows it."""
+def payload(post: SourcePost) -> PostPayload:
+    """Returns a post as the queue shows it."""
     return {
         "id": post.pk,
         "title": post.title,
@@ -197,16 +232,17 @@ def payload(post: SourcePost) -> dict[str, Any]:
     }
 
 
-def queue_payload(session: Session, most: int = 10, most_held: int = 5) -> list[dict[str, Any]]:
-    """The next posts to be told, best first, then those that are held back.
+def queue_payload(session: Session, most: int = 10, most_held: int = 5) -> list[QueuedPost]:
+    """Returns the first posts of the queue, best first, then those that are held back.
 
-    Each knows its neighbours in the queue (``above``, ``below``: id or None), to be moved by them.
+    Each queued post has the ids of its neighbours (``above``, ``below``), so that it can be moved
+    relative to them.
     """
     queued = list(waiting(session)[: most + 1])
     keys = [None, *(post.pk for post in queued), None]
-    items = [
-        payload(post) | {"above": keys[at], "below": keys[at + 2]}
+    items: list[QueuedPost] = [
+        {**payload(post), "above": keys[at], "below": keys[at + 2]}
         for at, post in enumerate(queued[:most])
     ]
-    kept = [payload(post) for post in held(session)[:most_held]]
-    return items + [post | {"above": None, "below": None} for post in kept]
+    items += [{**payload(post), "above": None, "below": None} for post in held(session)[:most_held]]
+    return items

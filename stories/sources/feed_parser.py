@@ -1,11 +1,12 @@
-"""A program of its own: a feed on standard input becomes JSON on standard output.
+"""Parses a feed from standard input and writes it to standard output as JSON; a separate program.
 
-feedparser needs minutes for a few hundred kilobytes made to hurt it, and no exception stops a
-regular expression. Here it may use three seconds and half a gigabyte, and dies alone. It runs
-isolated, so it imports nothing of ours.
+A hostile feed of a few hundred kilobytes can keep feedparser busy for minutes, and nothing stops a
+regular expression from inside its process. So the feed is parsed in a process of its own with three
+seconds of processor time and half a gigabyte of memory. It runs isolated, so it imports nothing of
+this project.
 
 The JSON: ``{version, link, entries: [{id, link, title, text, author, date, moment}]}``, all text;
-``moment`` is an ISO time in UTC or empty, ``date`` what the feed wrote.
+``moment`` is an ISO time in UTC or empty, ``date`` is what the feed wrote.
 """
 
 from __future__ import annotations
@@ -32,12 +33,14 @@ def main() -> None:
         with contextlib.suppress(OSError, ValueError):  # some systems do not know the limit
             resource.setrlimit(limit, (value, value))
     body = sys.stdin.buffer.read()
+    # Declared entities can expand without bound. NUL bytes go first: UTF-16 would hide the word.
     if _ENTITY.search(body.replace(b"\0", b"")):
         sys.exit("entities")
     sys.stdout.write(json.dumps(parsed(body, sys.argv[1])))
 
 
-def parsed(body: bytes, content_type: str) -> dict[str, Any]:
+def parsed(body: bytes, content_type: str) -> dict[str, object]:
+    """Returns the feed as the JSON object that the module describes."""
     import feedparser
 
     feed = feedparser.parse(
@@ -54,27 +57,26 @@ def parsed(body: bytes, content_type: str) -> dict[str, Any]:
 
 
 def _entry(entry: Any) -> dict[str, str]:
-    fields = {name: _text(entry, name, FIELD) for name in ("id", "link", "title", "author")}
-    date = _text(entry, "published", FIELD) or _text(entry, "updated", FIELD)
-    return {**fields, "text": _fullest(entry), "date": date, "moment": _moment(entry)}
-
-
-def _text(of: Any, name: str, limit: int) -> str:
-    return str(of.get(name) or "")[:limit]
-
-
-def _fullest(entry: Any) -> str:
-    """The longest of an entry's contents and its summary."""
+    # The longest of an entry's contents and its summary is its text.
     texts = [_text(part, "value", TEXT) for part in entry.get("content") or []]
-    return max([*texts, _text(entry, "summary", TEXT)], key=len)
-
-
-def _moment(entry: Any) -> str:
-    read = entry.get("published_parsed") or entry.get("updated_parsed")
+    time = entry.get("published_parsed") or entry.get("updated_parsed")
     try:
-        return datetime.fromtimestamp(calendar.timegm(read), UTC).isoformat() if read else ""
+        moment = datetime.fromtimestamp(calendar.timegm(time), UTC).isoformat() if time else ""
     except (OSError, OverflowError, ValueError):
-        return ""
+        moment = ""
+    return {
+        "id": _text(entry, "id", FIELD),
+        "link": _text(entry, "link", FIELD),
+        "title": _text(entry, "title", FIELD),
+        "author": _text(entry, "author", FIELD),
+        "text": max([*texts, _text(entry, "summary", TEXT)], key=len),
+        "date": _text(entry, "published", FIELD) or _text(entry, "updated", FIELD),
+        "moment": moment,
+    }
+
+
+def _text(element: Any, name: str, limit: int) -> str:
+    return str(element.get(name) or "")[:limit]
 
 
 if __name__ == "__main__":

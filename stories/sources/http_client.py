@@ -1,9 +1,4 @@
-"""HTTP GET for addresses that strangers wrote: guarded, bounded in time and size, no proxies.
-
-What an HTTP status means to somebody who reads a feed.
-
-Undo gzip and deflate piece by piece, so that a bomb can be left before it goes off.
-"""
+"""HTTP GET for addresses that users typed: guarded, limited in time and size, without proxies."""
 
 from __future__ import annotations
 
@@ -27,66 +22,64 @@ from sessions_app.errors import NeedsHuman, Retry, WaitUntil
 from stories.sources.ssrf import Address, Resolver, Target, addresses_of, target_of
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
+TEMPORARY = frozenset({408, 425})
+DEFAULT_WAIT = timedelta(minutes=5)
+LONGEST_WAIT = timedelta(hours=24)
+CONNECT_SECONDS = 5.0
+CHUNK = 64 * 1024
+PRIVATE_HEADERS = frozenset({"authorization", "cookie"})
 
-_READABLE = frozenset({200, 304})
-
-_PASSING = frozenset({408, 425})
-
-_UNTOLD_WAIT = timedelta(minutes=5)
-
-_LONGEST_WAIT = timedelta(hours=24)
-
-_FINAL = {
+NEEDS_HUMAN = {
     401: ("unauthorized", "asks for a password. Use an address that is open to everybody."),
-    403: ("forbidden", "refuses to show this to us (403). Check whether it is open to everybody."),
+    403: ("forbidden", "refuses access (403). Check that the address is open to everybody."),
     404: ("missing", "has nothing at this address (404). Check it."),
-    410: ("gone", "took this down for good (410). Choose another source."),
+    410: ("gone", "removed this permanently (410). Choose another source."),
     451: ("legal", "may not show this for legal reasons (451). Choose another source."),
 }
 
+_GZIP = zlib.MAX_WBITS | 16
+_GZIP_START = b"\x1f\x8b"
+
 
 def raise_for_status(status: int, headers: Mapping[str, str], host: str) -> None:
-    """Return for 200 and 304; otherwise raise Retry, WaitUntil or NeedsHuman."""
-    if status in _READABLE:
+    """Returns for 200 and 304; otherwise raises Retry, WaitUntil or NeedsHuman."""
+    if status in {200, 304}:
         return
-    until = asked_wait(headers.get("retry-after", ""), datetime.now(UTC))
+    now = datetime.now(UTC)
+    until = retry_after_of(headers.get("retry-after", ""), now)
     if status == 429 or (status == 503 and until is not None):
         raise WaitUntil(
-            f"{host} asks us to wait ({status}). It is read again by itself after that.",
-            until=until or datetime.now(UTC) + _UNTOLD_WAIT,
+            f"{host} asks us to wait ({status}). Reading resumes automatically after that.",
+            until=until or now + DEFAULT_WAIT,
         )
-    if status in _FINAL:
-        code, sentence = _FINAL[status]
+    if status in NEEDS_HUMAN:
+        code, sentence = NEEDS_HUMAN[status]
         raise NeedsHuman(f"{host} {sentence}", code=code)
-    if 400 <= status < 500 and status not in _PASSING:
+    if 400 <= status < 500 and status not in TEMPORARY:
         raise NeedsHuman(
             f"{host} does not accept the request ({status}). Check the address.", code="rejected"
         )
     raise Retry(f"{host} cannot answer at the moment ({status}). It is tried again later.")
 
 
-def asked_wait(retry_after: str, now: datetime) -> datetime | None:
-    """When a Retry-After field (seconds or a date) lets us come back, within 24 hours; or None."""
-    value = retry_after.strip()
+def retry_after_of(header: str, now: datetime) -> datetime | None:
+    """Returns the time of a Retry-After header (seconds or a date), at most 24 hours away."""
+    value = header.strip()
     if value.isascii() and value.isdigit():
-        return now + min(timedelta(seconds=int(value[:9])), _LONGEST_WAIT)
+        return now + min(timedelta(seconds=int(value[:9])), LONGEST_WAIT)
     try:
         date = parsedate_to_datetime(value)
     except ValueError:
         return None
     aware = date if date.tzinfo else date.replace(tzinfo=UTC)
-    return min(max(aware, now), now + _LONGEST_WAIT)
-
-
-_PIECE = 64 * 1024
-
-_GZIP = zlib.MAX_WBITS | 16
-
-_GZIP_START = b"\x1f\x8b"
+    return min(max(aware, now), now + LONGEST_WAIT)
 
 
 def unpacked(packed: Iterable[bytes], encoding: str) -> Iterator[bytes]:
-    """Yield the content in small pieces; ValueError or zlib.error when broken or cut short."""
+    """Yields the content in pieces of at most 64 KiB, so that the caller can stop at a zip bomb.
+
+    Raises ValueError or zlib.error when the content is damaged or truncated.
+    """
     encoding = encoding.strip().lower()
     if encoding in {"", "identity"}:
         yield from packed
@@ -99,35 +92,30 @@ def unpacked(packed: Iterable[bytes], encoding: str) -> Iterator[bytes]:
 
 
 def _inflated(packed: Iterable[bytes], bits: int | None) -> Iterator[bytes]:
-    """``bits`` None: deflate, which some servers send with and some without its zlib header."""
+    """Inflates gzip, or deflate with ``bits`` None: some servers send it without the zlib header."""
     decoder = None
     for piece in packed:
         if decoder is None:
-            headed = piece[0] & 0x8F == 8
-            decoder = zlib.decompressobj(bits or (zlib.MAX_WBITS if headed else -zlib.MAX_WBITS))
+            has_header = piece[0] & 0x8F == 8
+            window = zlib.MAX_WBITS if has_header else -zlib.MAX_WBITS
+            decoder = zlib.decompressobj(bits or window)
         rest = piece
         while rest:
             if decoder.eof:
+                # A gzip body may have several members; anything else after the end is ignored.
                 if not _GZIP_START.startswith(rest[:2]):
                     return
                 decoder = zlib.decompressobj(_GZIP)
-            yield decoder.decompress(rest, _PIECE)
+            yield decoder.decompress(rest, CHUNK)
             rest = decoder.unused_data if decoder.eof else decoder.unconsumed_tail
     if decoder is not None and not decoder.eof:
         yield decoder.flush()
         if not decoder.eof:
-            raise ValueError("cut short")
-
-
-_CONNECT_SECONDS = 5.0
-
-_CHUNK = 64 * 1024
-
-_PRIVATE_HEADERS = frozenset({"authorization", "cookie"})
+            raise ValueError("truncated")
 
 
 class Headers(Mapping[str, str]):
-    """Header fields by name in any case, each value on one line; the last of several stays."""
+    """Header fields by name in any case, each value on one line; of several the last counts."""
 
     def __init__(self, pairs: Iterable[tuple[str, str]]) -> None:
         self._values = {name.lower(): " ".join(str(value).split()) for name, value in pairs}
@@ -153,21 +141,21 @@ class Response:
 
 
 class _Deadline:
-    """The moment at which everything about one request has to be over."""
+    """The time by which one request, with its redirects, has to be complete."""
 
     def __init__(self, seconds: float) -> None:
         self._end = time.monotonic() + seconds
 
     def left(self) -> float:
-        """Seconds left; TimeoutError once there are none."""
+        """Returns the seconds left; raises TimeoutError when there are none."""
         seconds = self._end - time.monotonic()
         if seconds <= 0:
             raise TimeoutError
         return seconds
 
 
-class _Reading(io.RawIOBase):
-    """The receiving side of a socket under a deadline, in the shape HTTPResponse expects."""
+class _DeadlineReader(io.RawIOBase):
+    """The receiving side of a socket under a deadline, as HTTPResponse expects it."""
 
     def __init__(self, connection: socket.socket, deadline: _Deadline) -> None:
         self._connection = connection
@@ -181,14 +169,14 @@ class _Reading(io.RawIOBase):
         return self._connection.recv_into(buffer)
 
     def makefile(self, mode: str) -> io.BufferedReader:
-        return io.BufferedReader(self, _CHUNK)
+        return io.BufferedReader(self, CHUNK)
 
 
 class GuardedClient:
-    """Reads addresses that anybody may have typed.
+    """Reads addresses that any user may have typed.
 
-    ``deadline`` is in seconds and holds for everything together: name, redirects, headers, body.
-    ``max_bytes`` bounds what arrives and also what it unpacks to.
+    ``deadline`` is in seconds and includes name resolution, redirects, headers and body.
+    ``max_bytes`` limits the body as received and as unpacked.
     """
 
     def __init__(
@@ -216,7 +204,7 @@ class GuardedClient:
         trusted: bool = False,
         within: str = "",
     ) -> Response:
-        """Answer 200 or 304; everything else raises Retry, WaitUntil or NeedsHuman.
+        """Returns an answer of 200 or 304; raises Retry, WaitUntil or NeedsHuman for all others.
 
         ``trusted`` exempts the origin of ``url``, not those it redirects to, from the rule against
         private addresses and unusual ports. A redirect out of the path ``within`` is NeedsHuman
@@ -224,19 +212,23 @@ class GuardedClient:
         """
         deadline = _Deadline(self._seconds)
         sent = {name.lower(): value for name, value in (headers or {}).items()}
-        home = target_of(url, any_port=True).origin
+        origin = target_of(url, any_port=True).origin
         for _ in range(self._max_redirects + 1):
-            at_home = target_of(url, any_port=True).origin == home
-            free = self._allow_private or (trusted and at_home)
-            target = target_of(url, any_port=free)
+            same_origin = target_of(url, any_port=True).origin == origin
+            unrestricted = self._allow_private or (trusted and same_origin)
+            target = target_of(url, any_port=unrestricted)
             if not urlsplit(url).path.lower().startswith(within.lower()):
-                raise NeedsHuman(f"{target.host} is not the page we asked for.", code="elsewhere")
-            if not at_home:
-                sent = {name: sent[name] for name in sent if name not in _PRIVATE_HEADERS}
-            status, received, body = self._exchange(target, sent, deadline, free)
+                raise NeedsHuman(f"{target.host} redirects to another page.", code="elsewhere")
+            if not same_origin:
+                sent = {name: sent[name] for name in sent if name not in PRIVATE_HEADERS}
+            status, received, body = self._exchange(target, sent, deadline, unrestricted)
             if status not in REDIRECTS:
                 return Response(status, url, received, body)
-            url = _joined(url, received["location"])
+            location = received["location"]
+            try:
+                url = urljoin(url, location)
+            except ValueError:
+                url = location  # target_of() refuses it
         raise NeedsHuman(
             f"{target.host} redirects more than {self._max_redirects} times. "
             "Find the address it ends at and use that.",
@@ -244,15 +236,15 @@ class GuardedClient:
         )
 
     def _exchange(
-        self, target: Target, headers: Mapping[str, str], deadline: _Deadline, free: bool
+        self, target: Target, headers: Mapping[str, str], deadline: _Deadline, unrestricted: bool
     ) -> tuple[int, Headers, bytes]:
-        """One hop, with everything that can go wrong on the wire turned into our errors."""
+        """Sends one request, without following redirects; raises Retry or NeedsHuman."""
         host = target.host
         try:
-            with self._connected(target, deadline, free) as connection:
+            with self._connected(target, deadline, unrestricted) as connection:
                 connection.settimeout(deadline.left())
                 connection.sendall(_request(target, {"user-agent": self._user_agent, **headers}))
-                return self._answer(target, connection, deadline)
+                return self._receive(target, connection, deadline)
         except ssl.SSLCertVerificationError:
             raise NeedsHuman(
                 f"{host} has a certificate that is not valid for it. "
@@ -262,16 +254,16 @@ class GuardedClient:
         except TimeoutError:
             raise Retry(f"{host} did not answer in time. It is tried again later.") from None
         except socket.gaierror:
-            raise Retry(f"{host} was not found. Check the address if this stays.") from None
+            raise Retry(f"{host} was not found. Check the address if this continues.") from None
         except OSError:
             raise Retry(f"The connection to {host} failed. It is tried again later.") from None
         except (HTTPException, ValueError, zlib.error):
-            raise Retry(f"{host} broke off or garbled its answer. It is tried later.") from None
+            raise Retry(f"{host} sent a broken answer. It is tried again later.") from None
 
-    def _answer(
+    def _receive(
         self, target: Target, connection: socket.socket, deadline: _Deadline
     ) -> tuple[int, Headers, bytes]:
-        answer = HTTPResponse(_Reading(connection, deadline), method="GET")  # type: ignore[arg-type]
+        answer = HTTPResponse(_DeadlineReader(connection, deadline), method="GET")  # type: ignore[arg-type]
         answer.begin()
         headers = Headers(answer.getheaders())
         if answer.status in REDIRECTS and "location" in headers:
@@ -279,27 +271,24 @@ class GuardedClient:
         raise_for_status(answer.status, headers, target.host)
         if (answer.length or 0) > self._max_bytes:
             raise self._too_large(target)
-        return answer.status, headers, self._body(target, answer, headers)
-
-    def _body(self, target: Target, answer: HTTPResponse, headers: Headers) -> bytes:
         body = bytearray()
         packed = self._packed(target, answer)
         for piece in unpacked(packed, headers.get("content-encoding", "")):
             body += piece
             if len(body) > self._max_bytes:
                 raise self._too_large(target)
-        return bytes(body)
+        return answer.status, headers, bytes(body)
 
     def _packed(self, target: Target, answer: HTTPResponse) -> Iterator[bytes]:
-        """The body as it arrives; HTTPException when it is cut short."""
+        """Yields the body as it arrives; raises HTTPException when it is truncated."""
         arrived = 0
-        while piece := answer.read(_CHUNK):
+        while piece := answer.read(CHUNK):
             arrived += len(piece)
             if arrived > self._max_bytes:
                 raise self._too_large(target)
             yield piece
         if answer.length:
-            raise HTTPException("cut short")
+            raise HTTPException("truncated")
 
     def _too_large(self, target: Target) -> NeedsHuman:
         return NeedsHuman(
@@ -308,10 +297,10 @@ class GuardedClient:
             code="too_large",
         )
 
-    def _connected(self, target: Target, deadline: _Deadline, free: bool) -> socket.socket:
-        """A connection to one of the addresses that were judged, and to no other."""
+    def _connected(self, target: Target, deadline: _Deadline, unrestricted: bool) -> socket.socket:
+        """Returns a connection to one of the addresses that were checked, and to no other."""
         failure: OSError = socket.gaierror(socket.EAI_NONAME, "no address")
-        for address in self._addresses(target, deadline, free):
+        for address in self._addresses(target, deadline, unrestricted):
             try:
                 return self._open(target, address, deadline)
             except ssl.SSLCertVerificationError:
@@ -323,7 +312,7 @@ class GuardedClient:
     def _open(self, target: Target, address: Address, deadline: _Deadline) -> socket.socket:
         connection = socket.socket(address.family, socket.SOCK_STREAM)
         try:
-            connection.settimeout(min(_CONNECT_SECONDS, deadline.left()))
+            connection.settimeout(min(CONNECT_SECONDS, deadline.left()))
             connection.connect(address.sockaddr)
             if target.scheme == "http":
                 return connection
@@ -337,32 +326,30 @@ class GuardedClient:
     def _tls(self) -> ssl.SSLContext:
         return ssl.create_default_context()
 
-    def _addresses(self, target: Target, deadline: _Deadline, free: bool) -> list[Address]:
-        """The judged addresses; looked up beside us, because a name service has no deadline."""
-        found: list[list[Address]] = []
-        failed: list[NeedsHuman | OSError | ValueError] = []
+    def _addresses(self, target: Target, deadline: _Deadline, unrestricted: bool) -> list[Address]:
+        """Returns the checked addresses of the host.
+
+        The lookup runs in a thread of its own, because getaddrinfo() takes no deadline.
+        """
+        results: list[list[Address]] = []
+        errors: list[NeedsHuman | OSError | ValueError] = []
 
         def look_up() -> None:
             try:
-                found.append(addresses_of(target, allow_private=free, resolver=self._resolver))
+                results.append(
+                    addresses_of(target, allow_private=unrestricted, resolver=self._resolver)
+                )
             except (NeedsHuman, OSError, ValueError) as error:
-                failed.append(error)
+                errors.append(error)
 
         thread = threading.Thread(target=look_up, daemon=True)
         thread.start()
         thread.join(deadline.left())
-        if failed:
-            raise failed[0]
-        if not found:
+        if errors:
+            raise errors[0]
+        if not results:
             raise TimeoutError
-        return found[0]
-
-
-def _joined(url: str, location: str) -> str:
-    try:
-        return urljoin(url, location)
-    except ValueError:
-        return location
+        return results[0]
 
 
 def _request(target: Target, headers: Mapping[str, str]) -> bytes:
@@ -373,5 +360,6 @@ def _request(target: Target, headers: Mapping[str, str]) -> bytes:
         **headers,
     }
     lines = [f"GET {target.path} HTTP/1.1"]
+    # Control characters in a value could end the header and begin another.
     lines += [f"{name}: {re.sub(r'[^ -~]', '', value)}" for name, value in fields.items()]
     return "\r\n".join([*lines, "", ""]).encode("ascii")

@@ -1,4 +1,4 @@
-"""The bundled recording: invented posts that keep a newsroom going with no keys and no network."""
+"""The bundled recording: invented posts, so that a session works with no keys and no network."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
-from typing import Any, TypedDict
+
+from typing_extensions import TypedDict
 
 from sessions_app.errors import Invalid
 from stories.text import canonical_url, clean_line, clean_text
-from stories.types import Fetched, FetchedPost
+from stories.types import Cursor, Fetched, FetchedPost
 
 FIRST_BATCH = 6
 LATER_BATCH = 2
-ENDED = "The recording has been played to its end. Add a source of your own to go on."
-_NEWEST_IS_OLD = timedelta(minutes=1)
+ENDED = "All posts of the recording were read. Add a source of your own for more stories."
+NAMES = ("demo", "recording", "bundled", "default")
+NEWEST_AGE = timedelta(minutes=1)
 
 
 class RecordedPost(TypedDict):
@@ -34,7 +36,7 @@ class RecordedPost(TypedDict):
 
 
 class Recording(TypedDict):
-    """The file: which posts repeat or follow up which earlier one is noted for the tests."""
+    """The file; ``duplicates`` and ``follow_ups`` map a post to an earlier one, for the tests."""
 
     notice: str
     duplicates: dict[str, str]
@@ -44,51 +46,48 @@ class Recording(TypedDict):
 
 @cache
 def recording() -> Recording:
-    """The whole recording in the order in which it is played."""
+    """Returns the whole recording in the order in which it is played."""
     loaded: Recording = json.loads(Path(__file__).with_name("recording.json").read_text("utf-8"))
     return loaded
 
 
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
+def is_name(line: str) -> bool:
+    """Whether a line typed by a person names the recording."""
+    return line.lower() in ("demo", "recording")
 
 
 class RecordingSource:
-    """Plays the recording batch by batch; the same cursor always brings the same posts."""
+    """Plays the recording batch by batch; the same cursor always returns the same posts."""
 
     kind = "recording"
 
-    def __init__(self, now: Callable[[], datetime] = _utc_now) -> None:
+    def __init__(self, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._now = now
 
     def clean_locator(self, locator: str) -> str:
-        """There is one recording, "demo"; anything but its names or nothing is Invalid."""
-        if locator.strip().lower() not in ("", "demo", "recording", "bundled", "default"):
+        """Returns "demo", the only recording; raises Invalid for any other name."""
+        name = locator.strip().lower()
+        if name and name not in NAMES:
             raise Invalid('There is only one recording. Leave the field empty or write "demo".')
         return "demo"
 
-    def fetch(self, locator: str, sort: str, cursor: dict[str, Any]) -> Fetched:
-        """Six posts at first, two at each later poll, at the end a notice and nothing more."""
+    def fetch(self, locator: str, sort: str, cursor: Cursor) -> Fetched:
+        """Returns six posts first, then two at each poll, and at the end a notice only."""
         posts = recording()["posts"]
-        start = _position(cursor, len(posts))
+        position = cursor.get("next", 0)
+        start = min(max(position, 0), len(posts)) if isinstance(position, int) else 0
         end = min(start + (LATER_BATCH if start else FIRST_BATCH), len(posts))
         exhausted = end == len(posts)
+        batch = posts[start:end]
+        # The distances between the posts stay; the newest of the batch is a minute old.
+        newest = self._now() - NEWEST_AGE
+        last = batch[-1]["at"] if batch else 0
         return Fetched(
-            posts=self._dated(posts[start:end]),
+            posts=[_fetched(post, newest - timedelta(minutes=last - post["at"])) for post in batch],
             cursor={"next": end},
             notice=ENDED if exhausted else "",
             exhausted=exhausted,
         )
-
-    def _dated(self, batch: list[RecordedPost]) -> list[FetchedPost]:
-        newest = self._now() - _NEWEST_IS_OLD
-        last = batch[-1]["at"] if batch else 0
-        return [_fetched(post, newest - timedelta(minutes=last - post["at"])) for post in batch]
-
-
-def _position(cursor: dict[str, Any], length: int) -> int:
-    position = cursor.get("next", 0)
-    return min(max(position, 0), length) if isinstance(position, int) else 0
 
 
 def _fetched(post: RecordedPost, published_at: datetime) -> FetchedPost:

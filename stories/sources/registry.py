@@ -1,7 +1,12 @@
-"""The sources there are, one adapter each, made from the settings once per process."""
+"""The kinds of source: what each accepts and how its adapter is made.
+
+To add a kind: a member of ``Source.Kind``, an adapter in this folder, and an entry in ``KINDS``.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache, lru_cache
 
 from django.conf import settings
@@ -10,11 +15,45 @@ from django.contrib.auth.models import User
 from sessions_app.errors import Invalid
 from stories.llm import credentials
 from stories.llm.credentials import RedditKeys
+from stories.models import Source
+from stories.sources import recording, reddit
 from stories.sources.http_client import GuardedClient
 from stories.sources.recording import RecordingSource
 from stories.sources.reddit import RedditSource
 from stories.sources.rss import RssSource
+from stories.text import credit
 from stories.types import SourceAdapter
+
+
+@dataclass(frozen=True, slots=True)
+class SourceKind:
+    """One kind of source; its name and label are those of ``Source.Kind``."""
+
+    make: Callable[[], SourceAdapter]
+    """Makes the adapter from the settings; called once per process."""
+
+    icon: str
+    """Name of the Lucide icon on pages."""
+
+    recognises: Callable[[str], bool]
+    """Whether a line that a person typed names a source of this kind."""
+
+    make_for: Callable[[User], SourceAdapter | None] = lambda owner: None
+    """Returns an adapter with the owner's own keys, or None if they have none."""
+
+    sorts: tuple[str, ...] = ()
+    """Orders in which posts can be read; the first is the default."""
+
+    credit: str = ""
+    """How a story credits the source, if not by its address."""
+
+    def sort_of(self, sort: str) -> str:
+        """Returns the order to store for a requested one; raises Invalid for an unknown order."""
+        if not self.sorts:
+            return ""
+        if sort and sort not in self.sorts:
+            raise Invalid(f"sort must be one of {', '.join(self.sorts)}.")
+        return sort or self.sorts[0]
 
 
 @cache
@@ -23,22 +62,14 @@ def _client() -> GuardedClient:
     return GuardedClient(allow_private=env.allow_private_feeds, user_agent=env.reddit_user_agent)
 
 
-@cache
-def _adapters() -> dict[str, SourceAdapter]:
-    env = settings.SMNB
-    operators = RedditKeys(env.reddit_client_id, env.reddit_client_secret.get_secret_value())
-    every = (_reddit(operators), RssSource(_client()), RecordingSource())
-    return {each.kind: each for each in every}
-
-
-# A changed key is another argument, so it is used from the next poll on.
+# The keys are the argument of the cache, so a changed key is used from the next poll on.
 @lru_cache(maxsize=16)
-def _reddit(found: RedditKeys) -> RedditSource:
-    """Reddit with one pair of keys; each keeps its own connection and allowance."""
+def _reddit(keys: RedditKeys) -> RedditSource:
+    """Reddit with one pair of keys; each pair has its own connection and rate limit."""
     env = settings.SMNB
     return RedditSource(
-        client_id=found.client_id,
-        client_secret=found.client_secret,
+        client_id=keys.client_id,
+        client_secret=keys.client_secret,
         user_agent=env.reddit_user_agent,
         reddit_url=env.reddit_url,
         oauth_url=env.reddit_oauth_url,
@@ -46,14 +77,60 @@ def _reddit(found: RedditKeys) -> RedditSource:
     )
 
 
-def adapter(kind: str, owner: User | None = None) -> SourceAdapter:
-    """The adapter of a kind, with the keys of ``owner`` before the operator's.
+def _reddit_of_operator() -> RedditSource:
+    env = settings.SMNB
+    return _reddit(RedditKeys(env.reddit_client_id, env.reddit_client_secret.get_secret_value()))
 
-    Invalid names the kinds there are; NeedsHuman when the owner's keys cannot be opened.
+
+def _reddit_of_owner(owner: User) -> RedditSource | None:
+    keys = credentials.own_reddit(owner)
+    return _reddit(keys) if keys else None
+
+
+KINDS: dict[str, SourceKind] = {
+    Source.Kind.REDDIT: SourceKind(
+        make=_reddit_of_operator,
+        make_for=_reddit_of_owner,
+        icon="message-square",
+        recognises=reddit.is_subreddit,
+        sorts=reddit.SORTS,
+    ),
+    Source.Kind.RECORDING: SourceKind(
+        make=RecordingSource,
+        icon="audio-lines",
+        recognises=recording.is_name,
+        credit="the demo recording",
+    ),
+    # Last, because it takes every line that no other kind recognises.
+    Source.Kind.RSS: SourceKind(
+        make=lambda: RssSource(_client()), icon="rss", recognises=lambda line: True
+    ),
+}
+
+SORTS = tuple(dict.fromkeys(sort for kind in KINDS.values() for sort in kind.sorts))
+
+
+@cache
+def _adapters() -> dict[str, SourceAdapter]:
+    return {str(name): kind.make() for name, kind in KINDS.items()}
+
+
+def adapter(kind: str, owner: User | None = None) -> SourceAdapter:
+    """Returns the adapter of a kind, with the keys of ``owner`` before the operator's.
+
+    Raises Invalid for an unknown kind, and NeedsHuman when the owner's keys cannot be opened.
     """
-    try:
-        found = _adapters()[kind]
-    except KeyError:
-        raise Invalid(f"kind: one of {', '.join(sorted(_adapters()))}.") from None
-    own = credentials.own_reddit(owner) if kind == RedditSource.kind and owner is not None else None
-    return _reddit(own) if own is not None else found
+    if kind not in KINDS:
+        raise Invalid(f"kind must be one of {', '.join(sorted(KINDS))}.")
+    own = KINDS[kind].make_for(owner) if owner is not None else None
+    return own or _adapters()[kind]
+
+
+def kind_of(line: str) -> str:
+    """Returns the kind that a line typed by a person names."""
+    return next(str(name) for name, kind in KINDS.items() if kind.recognises(line))
+
+
+def credit_of(source: Source) -> str:
+    """Returns how a story credits its source: "r/science", "bbc.co.uk" or "the demo recording"."""
+    return KINDS[source.kind].credit or credit(source.locator)

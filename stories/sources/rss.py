@@ -1,4 +1,4 @@
-"""RSS, Atom and RDF feeds, read politely (conditional requests) and without trusting a byte."""
+"""RSS, Atom and RDF feeds: conditional requests, and a parser that assumes hostile input."""
 
 from __future__ import annotations
 
@@ -11,53 +11,73 @@ import sys
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit, urlunsplit
+
+from typing_extensions import TypedDict
 
 from sessions_app.errors import Invalid, NeedsHuman, Retry
 from stories.sources.http_client import GuardedClient, Response
 from stories.sources.ssrf import target_of
 from stories.text import canonical_url, clean_line, clean_text, sentences
-from stories.types import Fetched, FetchedPost
+from stories.types import Cursor, Fetched, FetchedPost
 
 MAX_POSTS = 100
-_MAX_LOCATOR = 2000
-_TITLE, _BODY, _AUTHOR, _ID = 500, 20_000, 200, 255
-_SPOKEN_TITLE = 100
-_VALIDATOR = 500
+MAX_LOCATOR = 2000
+MAX_TITLE, MAX_BODY, MAX_AUTHOR, MAX_ID = 500, 20_000, 200, 255
+MAX_MADE_TITLE = 100  # of a title made from the text
+MAX_VALIDATOR = 500
+PAGE_HEAD = 200_000  # bytes
+PARSER_SECONDS = 30.0  # on the clock; the parser limits its own processor time
+PARSER = Path(__file__).with_name("feed_parser.py")
+
 _SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:(?!\d)")
 _LINK = re.compile(r"<link\s[^<>]{1,2000}>", re.IGNORECASE)
 _ATTRIBUTE = re.compile(r"""([a-z]+)\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""", re.IGNORECASE)
 _FEED_TYPE = re.compile(r"application/(rss|atom|rdf)\+xml", re.IGNORECASE)
 _SLASHED = re.compile(r"\s*(\d{4})/(\d{1,2})/(\d{1,2})(?:[ T]+(\d{1,2}):(\d{2})(?::(\d{2}))?)?\b")
-_PAGE_HEAD = 200_000  # bytes
-_PARSER_SECONDS = 30.0  # on the clock; the parser limits its own computing
-PARSER = Path(__file__).with_name("feed_parser.py")
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
+class ParsedEntry(TypedDict):
+    """One entry as feed_parser.py writes it; all texts."""
+
+    id: str
+    link: str
+    title: str
+    author: str
+    text: str
+    date: str
+    moment: str
+
+
+class ParsedFeed(TypedDict):
+    """The output of feed_parser.py."""
+
+    version: str
+    link: str
+    entries: list[ParsedEntry]
 
 
 class RssSource:
     """The adapter of kind "rss": a locator is the address of a feed.
 
-    The cursor keeps the validators of the last answer: ``{"etag": str, "modified": str}``.
+    The cursor holds the validators of the last answer: ``{"etag": str, "modified": str}``.
     """
 
     kind = "rss"
 
-    def __init__(self, client: GuardedClient, now: Callable[[], datetime] = _now) -> None:
+    def __init__(
+        self, client: GuardedClient, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
         self._client = client
         self._now = now
 
     def clean_locator(self, locator: str) -> str:
-        """An absolute http(s) address with a lower-case host and no fragment, or Invalid."""
+        """Returns an absolute http(s) address with a lower-case host and no fragment, or Invalid."""
         typed = locator.strip()
         if not typed:
-            raise Invalid("locator: give the address of a feed.")
-        if len(typed) > _MAX_LOCATOR:
-            raise Invalid(f"locator: at most {_MAX_LOCATOR} characters.")
+            raise Invalid("locator must be the address of a feed.")
+        if len(typed) > MAX_LOCATOR:
+            raise Invalid(f"locator must not exceed {MAX_LOCATOR} characters.")
         typed = re.sub(r"^feed:(//)?(?=https?:)|^feed(?=://)", "", typed, flags=re.IGNORECASE)
         url = typed if _SCHEME.match(typed) else "https://" + typed.removeprefix(":").lstrip("/")
         try:
@@ -67,89 +87,87 @@ class RssSource:
         parts = urlsplit(url)
         return urlunsplit((target.scheme, target.authority, parts.path or "/", parts.query, ""))
 
-    def fetch(self, locator: str, sort: str, cursor: dict[str, Any]) -> Fetched:
-        """Read the feed unless it is unchanged; ``sort`` means nothing to a feed."""
+    def fetch(self, locator: str, sort: str, cursor: Cursor) -> Fetched:
+        """Reads the feed unless it is unchanged; a feed has no order, so ``sort`` is ignored."""
         response = self._client.get(locator, conditions(cursor))
         if response.status == 304:
             return Fetched([], cursor)
         return Fetched(posts_of(response, self._now()), validators(response.headers))
 
 
-def conditions(cursor: Mapping[str, Any]) -> dict[str, str]:
-    """Request fields for a feed that may be unchanged since the cursor was made."""
-    fields = {"If-None-Match": cursor.get("etag"), "If-Modified-Since": cursor.get("modified")}
+def conditions(cursor: Mapping[str, object]) -> dict[str, str]:
+    """Returns the request headers for a feed that may be unchanged since the cursor was made."""
+    headers = {"If-None-Match": cursor.get("etag"), "If-Modified-Since": cursor.get("modified")}
     return {
         "Accept": "application/atom+xml, application/rss+xml, application/xml;q=0.9, */*;q=0.5",
-        **{name: str(value) for name, value in fields.items() if value},
+        **{name: str(value) for name, value in headers.items() if value},
     }
 
 
-def validators(headers: Mapping[str, str]) -> dict[str, Any]:
-    """The cursor an answer gives: ``{"etag"?: str, "modified"?: str}``."""
-    fields = {"etag": headers.get("etag", ""), "modified": headers.get("last-modified", "")}
-    return {name: value for name, value in fields.items() if 0 < len(value) <= _VALIDATOR}
+def validators(headers: Mapping[str, str]) -> Cursor:
+    """Returns the cursor of an answer: ``{"etag"?: str, "modified"?: str}``."""
+    values = {"etag": headers.get("etag", ""), "modified": headers.get("last-modified", "")}
+    return {name: value for name, value in values.items() if 0 < len(value) <= MAX_VALIDATOR}
 
 
 def posts_of(response: Response, now: datetime) -> list[FetchedPost]:
-    """The newest 100 posts of a feed, newest first; NeedsHuman when it is no feed."""
+    """Returns the newest 100 posts of a feed, newest first; NeedsHuman when it is no feed."""
     if response.status == 304:
         return []
-    feed = _parsed(response)
+    feed = _parse(response)
     if not feed["version"] and not feed["entries"]:
-        raise _no_feed(response)
-    base = _joined(response.url, feed["link"])
+        raise _not_a_feed(response)
+    base = canonical_url(feed["link"], response.url) or response.url
     unique: dict[str, FetchedPost] = {}
     for entry in feed["entries"]:
         post = _post(entry, base, now)
         if post is not None:
             unique.setdefault(post.external_id, post)
     earliest = datetime.min.replace(tzinfo=UTC)
-    ranked = sorted(unique.values(), key=lambda post: post.published_at or earliest, reverse=True)
-    return ranked[:MAX_POSTS]
-
-
-def _joined(url: str, link: str) -> str:
-    return canonical_url(link, url) or url
+    newest_first = sorted(
+        unique.values(), key=lambda post: post.published_at or earliest, reverse=True
+    )
+    return newest_first[:MAX_POSTS]
 
 
 def _host(response: Response) -> str:
     return urlsplit(response.url).hostname or "The site"
 
 
-def _parsed(response: Response) -> dict[str, Any]:
-    """What the parser made of the document, in a process of its own that may die of it."""
+def _parse(response: Response) -> ParsedFeed:
+    """Parses the document in a process of its own, which a hostile feed may bring down."""
     if not response.body.strip():
         raise Retry(f"{_host(response)} sent an empty answer. It is tried again later.")
     content_type = response.headers.get("content-type", "")
     try:
-        done = subprocess.run(
+        process = subprocess.run(
             [sys.executable, "-I", str(PARSER), content_type],
             input=response.body,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            timeout=_PARSER_SECONDS,
+            timeout=PARSER_SECONDS,
             check=True,
             env={},
         )
     except (OSError, subprocess.TimeoutExpired):
-        raise Retry("The feed could not be read for want of time. It is tried again.") from None
+        raise Retry("Reading the feed took too long. It is tried again later.") from None
     except subprocess.CalledProcessError:
         raise NeedsHuman(
             f"The feed of {_host(response)} cannot be read safely: it is damaged, too complicated "
             "or declares entities of its own. Choose another feed.",
             code="unsafe_feed",
         ) from None
-    feed: dict[str, Any] = json.loads(done.stdout)
+    feed: ParsedFeed = json.loads(process.stdout)
     return feed
 
 
-def _no_feed(response: Response) -> NeedsHuman:
-    """Names the feed that the page announces, if it is a page that announces one."""
-    for link in _LINK.findall(response.body[:_PAGE_HEAD].decode("utf-8", "replace")):
-        found = {name.lower(): a or b or c for name, a, b, c in _ATTRIBUTE.findall(link)}
-        address = canonical_url(html.unescape(found.get("href", "")), response.url)
-        announced = "alternate" in found.get("rel", "").lower()
-        if announced and address and _FEED_TYPE.fullmatch(found.get("type", "").strip()):
+def _not_a_feed(response: Response) -> NeedsHuman:
+    """Returns the error for a page that is no feed; it names the feed that the page announces."""
+    for link in _LINK.findall(response.body[:PAGE_HEAD].decode("utf-8", "replace")):
+        attributes = {name.lower(): a or b or c for name, a, b, c in _ATTRIBUTE.findall(link)}
+        address = canonical_url(html.unescape(attributes.get("href", "")), response.url)
+        alternate = "alternate" in attributes.get("rel", "").lower()
+        if alternate and address and _FEED_TYPE.fullmatch(attributes.get("type", "").strip()):
             return NeedsHuman(
                 f"This address of {_host(response)} is a web page, not a feed. "
                 f"Its feed is {address}",
@@ -162,42 +180,41 @@ def _no_feed(response: Response) -> NeedsHuman:
     )
 
 
-def _post(entry: Mapping[str, str], base: str, now: datetime) -> FetchedPost | None:
-    """One entry, or None when it says nothing at all."""
-    body = clean_text(entry["text"], _BODY)
-    title = clean_line(entry["title"], _TITLE) or _opening(body)
+def _post(entry: ParsedEntry, base: str, now: datetime) -> FetchedPost | None:
+    """Returns one entry as a post, or None when it has neither title nor text."""
+    body = clean_text(entry["text"], MAX_BODY)
+    title = clean_line(entry["title"], MAX_TITLE)
+    if not title:
+        first_sentence = "".join(sentences(body[: MAX_MADE_TITLE * 10])[:1])
+        title = clean_line(first_sentence, MAX_MADE_TITLE)
     if not title:
         return None
     return FetchedPost(
         external_id=_external_id(entry),
         title=title,
         body=body,
-        author=clean_line(entry["author"], _AUTHOR),
+        author=clean_line(entry["author"], MAX_AUTHOR),
         url=canonical_url(entry["link"], base) if entry["link"] else "",
         published_at=_published(entry, now),
     )
 
 
-def _opening(body: str) -> str:
-    """A headline for an entry without one: the first words of its text."""
-    first = sentences(body[: _SPOKEN_TITLE * 10])[:1]
-    return clean_line(first[0], _SPOKEN_TITLE) if first else ""
-
-
-def _external_id(entry: Mapping[str, str]) -> str:
-    """The id the feed gives; hashed when too long or missing (from link, title and date)."""
-    given = clean_line(entry["id"], _ID * 20)
-    if given and len(given) <= _ID:
+def _external_id(entry: ParsedEntry) -> str:
+    """Returns the id the feed gives; a hash of it when too long, of link, title, date without."""
+    given = clean_line(entry["id"], MAX_ID * 20)
+    if given and len(given) <= MAX_ID:
         return given
-    known = given or "\n".join((entry["link"], entry["title"], entry["date"]))
-    return "sha256:" + hashlib.sha256(known.encode("utf-8", "replace")).hexdigest()
+    identity = given or "\n".join((entry["link"], entry["title"], entry["date"]))
+    return "sha256:" + hashlib.sha256(identity.encode("utf-8", "replace")).hexdigest()
 
 
-def _published(entry: Mapping[str, str], now: datetime) -> datetime | None:
-    """The parser takes "2020/1/10" for November, so that one is read here."""
+def _published(entry: ParsedEntry, now: datetime) -> datetime | None:
+    """Returns when the entry was published, at most ``now``; None when its date is unreadable."""
     try:
-        if slashed := _SLASHED.match(entry["date"]):
-            date = datetime(*map(int, slashed.groups(default="0")), tzinfo=UTC)  # type: ignore[arg-type, misc]
+        # feedparser reads "2020/1/10" as November, so this form is read here.
+        if match := _SLASHED.match(entry["date"]):
+            year, month, day, hour, minute, second = map(int, match.groups(default="0"))
+            date = datetime(year, month, day, hour, minute, second, tzinfo=UTC)
         else:
             date = datetime.fromisoformat(entry["moment"])
     except ValueError:

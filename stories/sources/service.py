@@ -1,88 +1,127 @@
-"""A session's sources: added, removed, polled; their health in words."""
+"""The sources of a session: adding and removing them, and how pages and the API show them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Annotated
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 from pydantic import Field
+from typing_extensions import TypedDict
 
 from sessions_app import rate_limits, sessions
 from sessions_app.commands import Payload
-from sessions_app.errors import Conflict, Invalid, NotFound
+from sessions_app.errors import Conflict, NotFound
 from sessions_app.events import recorder
 from sessions_app.models import Session
 from stories.models import Source
-from stories.posts.queue import digest
-from stories.sources.registry import adapter
+from stories.posts.queue import QueuedPost, digest
+from stories.sources.registry import KINDS, adapter, kind_of
 
-POLLED = recorder.declare("source.polled", "A source was read; its posts joined the queue.")
-CHANGED = recorder.declare("source.changed", "A source was added, or its health changed.")
-REMOVED = recorder.declare("source.removed", "A source is read no more.")
+
+class SourcePayload(TypedDict):
+    """A source of a session."""
+
+    id: Annotated[int, Field(description="Id of the source.")]
+    kind: Annotated[str, Field(description="reddit, rss or recording.")]
+    locator: Annotated[str, Field(description="Address of the feed, r/NAME, or demo.")]
+    sort: Annotated[str, Field(description="Order of the posts; empty where the kind has none.")]
+    label: Annotated[str, Field(description="Name of the kind on pages.")]
+    enabled: Annotated[bool, Field(description="Whether the source is read.")]
+    health: Annotated[
+        str, Field(description="new, ok, waiting, paused, failed or finished: the last attempt.")
+    ]
+    note: Annotated[str, Field(description="Message about the last attempt, or empty.")]
+    paused_until: Annotated[
+        str | None, Field(description="Earliest time of the next attempt, ISO 8601 UTC, or null.")
+    ]
+    last_polled_at: Annotated[
+        str | None, Field(description="Time of the last successful read, ISO 8601 UTC, or null.")
+    ]
+    posts: Annotated[int, Field(description="Number of posts read from this source.")]
+
+
+class SourceEvent(TypedDict):
+    """Payload of source.changed and source.removed."""
+
+    source: SourcePayload
+
+
+class SourcePolled(TypedDict):
+    """Payload of source.polled."""
+
+    source: SourcePayload
+    added: Annotated[int, Field(description="Number of posts that are new to the session.")]
+    queue: Annotated[list[QueuedPost], Field(description="The first posts of the queue.")]
+
+
+POLLED = recorder.declare(
+    "source.polled", "A source was read; its posts joined the queue.", SourcePolled
+)
+CHANGED = recorder.declare(
+    "source.changed", "A source was added, or its health changed.", SourceEvent
+)
+REMOVED = recorder.declare("source.removed", "A source was removed.", SourceEvent)
 
 
 class SourceSpec(Payload):
     """A source as a person names it."""
 
-    kind: Literal["reddit", "rss", "recording"]
+    kind: Source.Kind
     locator: str = Field("", max_length=2000)
     sort: str = Field("", max_length=12)
 
 
 def spec_of(line: str) -> SourceSpec:
-    """Read one line as people type it: ``r/science``, a feed's address, or ``demo``."""
-    text = line.strip()
-    if text.lower() in {"demo", "recording"}:
-        return SourceSpec(kind="recording", locator="demo")
-    if text.lower().lstrip("/").startswith("r/") or "reddit.com/r/" in text.lower():
-        return SourceSpec(kind="reddit", locator=text)
-    return SourceSpec(kind="rss", locator=text)
+    """Reads one line as people type it: ``r/science``, the address of a feed, or ``demo``."""
+    return SourceSpec(kind=Source.Kind(kind_of(line.strip())), locator=line.strip())
 
 
 def add(session: Session, spec: SourceSpec) -> Source:
-    """Add a source; Invalid when it cannot be one, Conflict when the session has it already."""
-    reader = adapter(spec.kind)
-    locator = reader.clean_locator(spec.locator)
-    sort = (spec.sort or "hot") if spec.kind == "reddit" else ""
-    if spec.kind == "reddit" and sort not in {"hot", "new", "top", "rising"}:
-        raise Invalid("sort: one of hot, new, top, rising.")
+    """Adds a source; Invalid when it cannot be one, Conflict when the session has it already."""
+    locator = adapter(spec.kind).clean_locator(spec.locator)
+    sort = KINDS[spec.kind].sort_of(spec.sort)
     try:
         with transaction.atomic():
-            _room_for_one(session)
+            # Holding the session's row makes two additions at once count each other.
+            sessions.lock(session)
+            limit = settings.SMNB.limit_sources
+            if rate_limits.reached(len(shown(session)), limit):
+                raise Conflict(
+                    f"This session has {limit} sources. Remove one that you do not need."
+                )
             source, created = Source.objects.get_or_create(
-                session=session, kind=spec.kind, locator_digest=digest(locator), sort=sort,
+                session=session,
+                kind=spec.kind,
+                locator_digest=digest(locator),
+                sort=sort,
                 defaults={"locator": locator},
-            )  # fmt: skip
+            )
             if not created and source.enabled:
-                raise Conflict(f"{locator} is a source of this session already.", code="duplicate")
+                raise Conflict(f"{locator} is already a source of this session.", code="duplicate")
+            # A source that was removed keeps its row and posts; its old errors do not come back.
             Source.objects.filter(pk=source.pk).update(
-                enabled=True, health=Source.Health.NEW, note="", paused_until=None, failures=0,
+                enabled=True,
+                health=Source.Health.NEW,
+                note="",
+                paused_until=None,
+                failures=0,
                 added_at=timezone.now(),
-            )  # fmt: skip
+            )
             source.refresh_from_db()
             recorder.record(session, CHANGED, {"source": payload(source)})
             return source
     except IntegrityError:
-        raise Conflict(f"{locator} is a source of this session already.") from None
-
-
-def _room_for_one(session: Session) -> None:
-    """Refuse one source too many; whoever comes at the same time is counted."""
-    most = settings.SMNB.limit_sources
-    sessions.lock(session)
-    if rate_limits.reached(len(shown(session)), most):
-        raise Conflict(f"This session has {most} sources. Remove one that you do not need.")
+        raise Conflict(f"{locator} is already a source of this session.") from None
 
 
 def remove(session: Session, source_id: int) -> Source:
-    """Read a source no more. The row stays: the posts that came from it point to it."""
+    """Stops reading a source; its row stays, because its posts refer to it."""
     with transaction.atomic():
-        if not Source.objects.filter(session=session, pk=source_id, enabled=True).update(
-            enabled=False
-        ):
+        rows = Source.objects.filter(session=session, pk=source_id, enabled=True)
+        if not rows.update(enabled=False):
             raise NotFound("This session has no such source.")
         source = Source.objects.get(pk=source_id)
         recorder.record(session, REMOVED, {"source": payload(source)})
@@ -90,11 +129,12 @@ def remove(session: Session, source_id: int) -> Source:
 
 
 def shown(session: Session) -> Sequence[Source]:
+    """Returns the session's sources that are read, in the order in which they were added."""
     return list(Source.objects.filter(session=session, enabled=True))
 
 
-def payload(source: Source) -> dict[str, Any]:
-    """A source as pages and frames show it."""
+def payload(source: Source) -> SourcePayload:
+    """Returns a source as pages, frames and the API show it."""
     return {
         "id": source.pk,
         "kind": source.kind,

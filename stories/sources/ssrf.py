@@ -1,7 +1,8 @@
-"""Which addresses a request may go to: nothing inside the operator's own network, unless allowed.
+"""Which addresses a request may go to: none in a private network, unless the operator allows it.
 
-A name is resolved once, every address it has is judged, and the caller connects to one of exactly
-these addresses, so that a name which later resolves elsewhere gains nothing.
+A name is resolved once, all its addresses are checked, and the caller connects to one of exactly
+these addresses. So a name that resolves to a private address the next time (DNS rebinding) has no
+effect.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ Resolver = Callable[..., Iterable[tuple[Any, ...]]]
 _PORTS = {"http": 80, "https": 443}
 _NAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*")
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
-_UNWELCOME = re.compile(r"[\x00-\x20\x7f\\]")
+_FORBIDDEN = re.compile(r"[\x00-\x20\x7f\\]")
 
-# Besides what is_global refuses, which differs between versions of Python. 6to4 and Teredo reach
-# an IPv4 address written inside the IPv6 one; nobody publishes a feed there.
+# Listed besides ipaddress.is_global, whose answer differs between versions of Python. 6to4 and
+# Teredo reach an IPv4 address inside the IPv6 one, and no feed is published there.
 _DENIED = [
     ipaddress.ip_network(network)
     for network in (
@@ -45,7 +46,7 @@ _WRAPPING = [
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where one request goes, read from its address: ``path`` includes the query."""
+    """The parts of an address that a request needs; ``path`` includes the query."""
 
     scheme: str
     host: str  # lower case, ASCII, without the brackets of IPv6
@@ -58,14 +59,14 @@ class Target:
 
     @property
     def authority(self) -> str:
-        """What the Host header says."""
+        """Returns the value of the Host header."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """One address a name has, as ``socket.connect`` takes it."""
+    """One address of a host, as ``socket.connect`` takes it."""
 
     family: int
     sockaddr: tuple[Any, ...]
@@ -76,13 +77,15 @@ def _refused(sentence: str) -> NeedsHuman:
 
 
 def target_of(url: str, *, any_port: bool = False) -> Target:
-    """Read an address; NeedsHuman when it is none that may be asked, whatever it resolves to."""
-    if _UNWELCOME.search(url):
+    """Reads an address; raises NeedsHuman when no request may go there, whatever it resolves to."""
+    if _FORBIDDEN.search(url):
         raise _refused("The address contains spaces or control characters. Check it.")
     try:
         parts = urlsplit(url)
         port = parts.port
-        host = _ascii(parts.hostname or "")
+        host = parts.hostname or ""
+        if not host.isascii():
+            host = host.encode("idna").decode("ascii").lower()
     except ValueError:
         raise _refused("The address cannot be read. Check it.") from None
     scheme = parts.scheme.lower()
@@ -96,16 +99,18 @@ def target_of(url: str, *, any_port: bool = False) -> Target:
     path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~-._")
     query = quote(parts.query, safe="/%:@!$&'()*+,;=~-._?[]")
     return Target(
-        scheme, host, _PORTS[scheme] if port is None else port, f"{path}?{query}" if query else path
+        scheme=scheme,
+        host=host,
+        port=_PORTS[scheme] if port is None else port,
+        path=f"{path}?{query}" if query else path,
     )
 
 
-def _ascii(host: str) -> str:
-    return host if host.isascii() else host.encode("idna").decode("ascii").lower()
-
-
 def _check_host(host: str) -> None:
-    """Refuse what is neither a name nor an IP address in its usual spelling."""
+    """Raises NeedsHuman unless the host is a name, or an IP address in its usual spelling.
+
+    Resolvers also take spellings such as 0x7f.1, which name checks would miss.
+    """
     name = host.removesuffix(".")
     if ":" in name or _NUMBER.fullmatch(name.rpartition(".")[2]):
         try:
@@ -122,27 +127,24 @@ def _check_host(host: str) -> None:
 def addresses_of(
     target: Target, *, allow_private: bool = False, resolver: Resolver = socket.getaddrinfo
 ) -> list[Address]:
-    """Resolve the host; NeedsHuman if any of its addresses lies in a private network.
+    """Resolves the host; raises NeedsHuman if any of its addresses is in a private network.
 
     Raises OSError (``socket.gaierror``) when the name cannot be resolved.
     """
-    local = f".{target.host.rstrip('.')}".endswith(".localhost")
-    if local and not allow_private:
-        raise _private(target)
-    found = resolver(target.host, target.port, type=socket.SOCK_STREAM)
-    addresses = [Address(family, sockaddr) for family, _, _, _, sockaddr in found]
-    if not addresses:
-        raise socket.gaierror(socket.EAI_NONAME, "no address")
-    if not allow_private and any(is_private(str(each.sockaddr[0])) for each in addresses):
-        raise _private(target)
-    return addresses
-
-
-def _private(target: Target) -> NeedsHuman:
-    return _refused(
-        f"{target.host} lies in a private network, which sources may not reach. "
+    private = _refused(
+        f"{target.host} is in a private network, which sources may not reach. "
         "The operator can allow it with SMNB_ALLOW_PRIVATE_FEEDS=1."
     )
+    local = f".{target.host.rstrip('.')}".endswith(".localhost")
+    if local and not allow_private:
+        raise private
+    rows = resolver(target.host, target.port, type=socket.SOCK_STREAM)
+    addresses = [Address(family, sockaddr) for family, _, _, _, sockaddr in rows]
+    if not addresses:
+        raise socket.gaierror(socket.EAI_NONAME, "no address")
+    if not allow_private and any(is_private(str(row.sockaddr[0])) for row in addresses):
+        raise private
+    return addresses
 
 
 def is_private(text: str) -> bool:

@@ -9,6 +9,7 @@ from django import template
 
 from stories.posts.queue import AGEING_PER_DAY
 from stories.posts.scoring import INTEREST, WEIGHTS
+from stories.sources.registry import KINDS
 
 register = template.Library()
 
@@ -124,3 +125,9 @@ def ageing_per_day() -> int:
 def reading_time(words: int) -> str:
     """How long a person reads ``words``, in whole minutes."""
     return f"{max(1, round(words / READ_PER_MINUTE))} min read"
+
+
+@register.filter
+def source_icon(kind: str) -> str:
+    """Returns the Lucide icon of a kind of source."""
+    return KINDS[kind].icon

@@ -17,6 +17,7 @@ from sessions_app.models import Message
 from sessions_app.web.api import PROBLEMS, Page, owned, page_of, router, run_command
 from stories import stories
 from stories.posts import queue
+from stories.posts.queue import PostPayload
 
 Body = dict[str, Any]
 
@@ -41,20 +42,24 @@ class NewVersion(Payload):
     )
 
 
-@router.post("/sessions/{session_id}/posts/{post_id}/move", response={200: Body, **PROBLEMS})
-def move_post(request: HttpRequest, session_id: str, post_id: int, body: Neighbour) -> Status[Body]:
+@router.post("/sessions/{session_id}/posts/{post_id}/move", response={200: PostPayload, **PROBLEMS})
+def move_post(
+    request: HttpRequest, session_id: str, post_id: int, body: Neighbour
+) -> Status[PostPayload]:
     """Moves a queued post directly before or after another one."""
     data = {"post": post_id, **body.model_dump(exclude_none=True)}
     return run_command(request, session_id, "post.move", data, queue.payload)
 
 
-@router.post("/sessions/{session_id}/posts/{post_id}/{verb}", response={200: Body, **PROBLEMS})
+@router.post(
+    "/sessions/{session_id}/posts/{post_id}/{verb}", response={200: PostPayload, **PROBLEMS}
+)
 def command_post(
     request: HttpRequest,
     session_id: str,
     post_id: int,
     verb: Literal["pin", "unpin", "hold", "release", "kill"],
-) -> Status[Body]:
+) -> Status[PostPayload]:
     """Pins, unpins, holds, releases or kills a post of the rundown."""
     return run_command(request, session_id, f"post.{verb}", {"post": post_id}, queue.payload)
 

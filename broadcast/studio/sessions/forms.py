@@ -19,7 +19,7 @@ from sessions_app.money import dollars
 from stories.llm import EXTRACTIVE
 from stories.models import Source
 from stories.sources import groups, service
-from stories.sources.registry import adapter
+from stories.sources.registry import SORTS, adapter
 from stories.usage.pricing import offers
 
 OTHER = "other"
@@ -210,13 +210,7 @@ class SourceForm(forms.Form):
     kind = forms.ChoiceField(choices=Source.Kind)
     sort = forms.ChoiceField(
         required=False,
-        choices=[
-            ("", "default"),
-            ("hot", "hot"),
-            ("new", "new"),
-            ("top", "top"),
-            ("rising", "rising"),
-        ],
+        choices=[("", "default"), *((sort, sort) for sort in SORTS)],
         help_text="Reddit only.",
     )
 

@@ -216,9 +216,9 @@ def test_a_test_of_the_reddit_keys_fetches_a_token(
 @pytest.mark.parametrize(
     ("answer", "said"),
     [((401, {}, b"{}"), "refused these keys"), ((429, {}, b""), "asks us to wait"),
-     ((503, {}, b""), "(503)"), ((200, {}, b"<html>"), "made no sense"),
+     ((503, {}, b""), "(503)"), ((200, {}, b"<html>"), "could not be read"),
      ((200, {}, b'{"error": "invalid_grant"}'), "refused these keys"),
-     ((200, {}, b"[]"), "made no sense")],
+     ((200, {}, b"[]"), "could not be read")],
 )  # fmt: skip
 def test_reddit_keys_that_do_not_work_are_told_why(
     owner: User, env: Any, reddit: RedditStandIn, answer: Any, said: str

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from sessions_app.errors import NeedsHuman, Retry, SmnbError, WaitUntil
-from stories.sources.http_client import GuardedClient, asked_wait
+from stories.sources.http_client import GuardedClient, retry_after_of
 from tests.standins.certificates import certificate
 from tests.standins.feeds import FeedStandIn
 from tests.standins.server import StandIn
@@ -225,7 +225,7 @@ def test_what_cannot_be_unpacked_is_tried_again_later(
     saying: Saying, encoding: str, body: bytes
 ) -> None:
     saying.headers, saying.body = {"Content-Encoding": encoding}, body
-    with pytest.raises(Retry, match="broke off or garbled"):
+    with pytest.raises(Retry, match="sent a broken answer"):
         client().get(saying.url)
 
 
@@ -291,7 +291,7 @@ def test_a_site_that_asks_for_patience_gets_it(
     ],
 )
 def test_retry_after_is_read_as_seconds_or_a_date(said: str, wait: timedelta | None) -> None:
-    assert asked_wait(said, NOW) == (None if wait is None else NOW + wait)
+    assert retry_after_of(said, NOW) == (None if wait is None else NOW + wait)
 
 
 class Secure(Saying):

@@ -181,7 +181,7 @@ def test_an_answer_that_is_no_listing_is_not_taken_for_an_empty_one(
     reddit: RedditStandIn, answer: object
 ) -> None:
     reddit.answer = (200, {"Content-Type": "application/json"}, json.dumps(answer).encode())
-    with pytest.raises(Retry, match="made no sense"):
+    with pytest.raises(Retry, match="could not be read"):
         source(reddit).fetch("r/any", "hot", {})
 
 

@@ -275,7 +275,7 @@ def test_a_locator_has_one_form(rss: RssSource, typed: str, locator: str) -> Non
 def test_a_locator_that_is_no_web_address_is_refused_with_a_reason(
     rss: RssSource, typed: str
 ) -> None:
-    with pytest.raises(Invalid, match=r"^locator: .+\.$"):
+    with pytest.raises(Invalid, match=r"^locator:? .+\.$"):
         rss.clean_locator(typed)
 
 

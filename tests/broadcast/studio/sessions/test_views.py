@@ -281,7 +281,7 @@ def test_sources_are_added_once_and_removed(browser: Client, make_session: MakeS
     assert browser.post(path, wanted).status_code == 302
     again = browser.post(path, wanted)
     assert again.status_code == 422
-    assert "is a source of this session already" in text(again)
+    assert "is already a source of this session" in text(again)
     source = Source.objects.get()
     browser.post(f"{path}{source.pk}/remove/")
     assert not Source.objects.get().enabled
