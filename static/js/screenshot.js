@@ -84,7 +84,7 @@
 
   for (const form of document.querySelectorAll("form[data-screenshot]")) {
     const button = form.querySelector("button");
-    const place = form.querySelector(".screenshot-said");
+    const place = form.querySelector(".screenshot-status");
     form.addEventListener("submit", async (event) => {
       event.preventDefault();
       if (button.disabled) return;

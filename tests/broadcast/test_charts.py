@@ -125,7 +125,7 @@ def test_the_table_has_the_newest_first_and_leaves_the_empty_out() -> None:
 def test_an_empty_chart_says_so() -> None:
     chart = bars([0, 0, 0, 0])
     assert chart.blank
-    assert chart.summary == "Nothing in this time."
+    assert chart.summary == "No data in this period."
     assert [level.text for level in chart.levels] == ["0", "1"]
 
 

@@ -106,7 +106,7 @@ def test_an_empty_or_endless_break_in_is_refused(live: Session, wrong: dict[str,
         do(live, "break_in", **{**BREAKING, **wrong})
 
 
-CORRECT = {"title": "Put right", "text": "It was the other bridge.", "reason": "The wrong bridge."}
+CORRECT = {"title": "Repair", "text": "It was the other bridge.", "reason": "The wrong bridge."}
 
 
 def test_a_correction_is_a_new_version_and_the_first_is_kept(live: Session) -> None:

@@ -151,7 +151,7 @@ def test_who_may_only_look_decides_nothing(
     helper: User, desk: Client, old: Session, client_of: Callable[[User], Client]
 ) -> None:
     address, client = group_of(desk), client_of(helper)
-    assert b"You may look, but not decide." in client.get(address).content
+    assert b"You can view these records but not decide on them." in client.get(address).content
     for action in ("adopt", "discard"):
         answer = client.post(address, {"action": action, "session": str(old.pk)})
         assert answer.status_code == 403

@@ -251,7 +251,7 @@ def test_posts_are_pinned_held_moved_released_and_killed(
 
 
 BREAKING = {"title": "Bridge closed", "text": "The harbour bridge has been closed at once."}
-CORRECT = {"title": "Put right", "text": "It was the other bridge.", "reason": "The wrong one."}
+CORRECT = {"title": "Repair", "text": "It was the other bridge.", "reason": "The wrong one."}
 
 
 def test_stories_break_in_and_wait_their_turn(

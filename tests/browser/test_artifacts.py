@@ -56,7 +56,7 @@ def test_a_picture_of_the_desk_is_taken_and_shown(
     open_desk(owner, studio, session)
     button = owner.get_by_role("button", name="Screenshot")
     button.click()
-    said = owner.locator(".screenshot-said")
+    said = owner.locator(".screenshot-status")
     expect(said).to_contain_text("Kept as desk-")
     expect(button).to_be_focused()
     [picture] = kept(studio, session, "screenshots")
@@ -82,7 +82,7 @@ def test_why_there_is_no_picture_is_said(
     owner.add_init_script(script)
     open_desk(owner, studio, session)
     owner.get_by_role("button", name="Screenshot").click()
-    expect(owner.locator(".screenshot-said")).to_contain_text(reason)
+    expect(owner.locator(".screenshot-status")).to_contain_text(reason)
     expect(owner.get_by_role("button", name="Screenshot")).to_be_enabled()
     assert len(kept(studio, session, "screenshots")) == before
 
@@ -114,7 +114,7 @@ def test_a_file_is_brought_in_downloaded_and_removed(
 def test_a_trace_bundle_says_what_the_browser_is(owner: Page, studio: Studio) -> None:
     session = studio.create("Bundled")
     open_artifacts(owner, studio, session)
-    owner.get_by_role("button", name="Make a trace bundle").click()
+    owner.get_by_role("button", name="Create trace bundle").click()
     expect(owner.locator("#devtools h3")).to_contain_text("trace-")
     [bundle] = kept(studio, session, "devtools")
     found = json.loads(content(studio, bundle))
@@ -157,7 +157,7 @@ def test_a_removed_recording_is_made_again(owner: Page, studio: Studio) -> None:
 def test_everything_is_reached_on_a_phone(owner: Page, studio: Studio, session: str) -> None:
     owner.set_viewport_size({"width": 390, "height": 844})
     open_artifacts(owner, studio, session)
-    owner.get_by_role("button", name="Make a trace bundle").click()
+    owner.get_by_role("button", name="Create trace bundle").click()
     expect(owner.locator("#devtools")).to_be_visible()
     assert owner.evaluate("document.documentElement.scrollWidth") <= 390
 

@@ -101,19 +101,19 @@ def test_a_thread_link_shows_the_story_as_it_went_on(
     page.goto(f"{studio.url}/watch/{told['token']}/?thread={told['thread']}")
     stories = of_session(studio, "stories_story", told["session"])
     part = [s for s in stories if str(s["thread_id"]) == told["thread"] and s["state"] == "aired"]
-    expect(page.locator(".told-list h3")).to_have_text([s["title"] for s in reversed(part)])
-    page.locator(".told-list .thread-link").first.click()
-    expect(page.get_by_role("heading", name="One story as it went on")).to_be_visible()
-    page.get_by_role("link", name="Back to all that was told").click()
-    expect(page.get_by_role("heading", name="Told so far")).to_be_visible()
+    expect(page.locator(".aired-list h3")).to_have_text([s["title"] for s in reversed(part)])
+    page.locator(".aired-list .thread-link").first.click()
+    expect(page.get_by_role("heading", name="One story over time")).to_be_visible()
+    page.get_by_role("link", name="Back to all stories").click()
+    expect(page.get_by_role("heading", name="Stories so far")).to_be_visible()
 
 
 def test_earlier_stories_are_a_link_away(page: Page, studio: Studio, told: dict[str, str]) -> None:
     page.goto(f"{studio.url}/watch/{told['token']}/")
-    newest = page.locator(".told-list h3").all_inner_texts()
+    newest = page.locator(".aired-list h3").all_inner_texts()
     page.get_by_role("link", name="Older stories").click()
-    expect(page.get_by_role("heading", name="Told earlier")).to_be_visible()
-    expect(page.locator(".told-list h3").first).not_to_have_text(newest[0])
+    expect(page.get_by_role("heading", name="Earlier stories")).to_be_visible()
+    expect(page.locator(".aired-list h3").first).not_to_have_text(newest[0])
 
 
 def test_a_correction_is_shown_while_one_watches(
@@ -126,7 +126,7 @@ def test_a_correction_is_shown_while_one_watches(
     path = f"/sessions/{broadcast['session']}/stories/{story['id']}/correction"
     assert studio.post(path, version).status == 200
     expect(page.locator("#onair h2")).to_have_text("As it really was")
-    expect(page.locator("#onair .told-note")).to_contain_text("Wrong name.")
+    expect(page.locator("#onair .story-note")).to_contain_text("Wrong name.")
     expect(page.locator(f"#story-{story['id']} h3")).to_have_text("As it really was")
 
 
@@ -171,5 +171,5 @@ def test_taking_the_page_down_closes_those_that_are_open(
     publish(studio, broadcast["session"], visible=False)
     expect(page.locator("#connection")).to_contain_text("its link was withdrawn")
     page.reload()
-    expect(page.get_by_role("heading", level=1)).to_have_text("This link shows nothing any more")
+    expect(page.get_by_role("heading", level=1)).to_have_text("This link is no longer available")
     page_errors[:] = [text for text in page_errors if "404" not in text]

@@ -36,7 +36,7 @@ def interests(page: Page, studio: Studio) -> list[tuple[str, int]]:
 
 
 def test_a_question_is_asked_and_answered_by_keyboard_alone(desk: Page) -> None:
-    text = desk.get_by_label("What you say to the producer")
+    text = desk.get_by_label("Message to the producer")
     text.focus()
     desk.keyboard.type("What does it")
     desk.keyboard.press("Shift+Enter")
@@ -94,7 +94,7 @@ def test_it_works_without_script(browser: Browser, studio: Studio) -> None:
     page = context.new_page()
     sign_in(page, studio)
     page.goto(f"{studio.url}/broadcast/{session}/")
-    page.get_by_label("What you say to the producer").fill("Less sport")
+    page.get_by_label("Message to the producer").fill("Less sport")
     page.get_by_role("button", name="Send").click()
     expect(page.locator('.message[data-role="human"]')).to_contain_text("Less sport")
     eventually("an answer", lambda: len(studio.items(session, "messages")) > 1)

@@ -118,7 +118,7 @@ def test_a_post_is_moved_by_key_and_keeps_the_focus(
         expect(owner.locator("#queue > li").nth(place)).to_have_id(f"post-{post}")
         eventually("it is moved", partial(stands_at, studio, waiting, post, place))
         assert owner.evaluate("document.activeElement.closest('li')?.id") == f"post-{post}"
-    expect(owner.locator("#rundown-said")).to_contain_text("is now in place 1 of")
+    expect(owner.locator("#rundown-status")).to_contain_text("is now in place 1 of")
 
 
 def stands_at(studio: Studio, session: str, post: int, place: int) -> bool:
@@ -281,7 +281,7 @@ def test_escape_closes_what_the_keyboard_opened_and_goes_back_to_it(
     owner: Page, studio: Studio, waiting: str
 ) -> None:
     open_desk(owner, studio, waiting)
-    for opener in ("Switch session", "Break in with a story"):
+    for opener in ("Switch session", "Break in"):
         summary = owner.locator("summary", has_text=opener)
         summary.press("Enter")
         expect(summary.locator("..")).to_have_attribute("open", "")

@@ -222,7 +222,7 @@ def test_the_watch_page_is_published_its_address_copied_and_taken_down(
     assert to_copy(owner) == address.input_value() == shown["watch_url"]
     path = "/watch/" + shown["watch_url"].split("/watch/")[1]
     assert studio.call("GET", path).status == 200
-    owner.get_by_role("button", name="Take it down").click()
+    owner.get_by_role("button", name="Unpublish").click()
     expect(owner.get_by_role("button", name="Publish the watch page")).to_be_visible()
     assert studio.call("GET", path).status == 404
 

@@ -126,7 +126,7 @@ def test_a_keyword_is_added_to_a_board_moved_and_removed(owner: Page, studio: St
     owner.get_by_label("Board of tidal power").select_option(label=choices[2])
     owner.get_by_role("button", name="Move tidal power", exact=True).click()
     expect(there).to_have_text(["tidal power"])
-    expect(owner.locator("#board-said")).to_contain_text(f"is on the board {choices[2]}")
+    expect(owner.locator("#board-status")).to_contain_text(f"is on the board {choices[2]}")
     assert one(studio, KEYWORDS, keyword["id"])["board"] != keyword["board"]
     owner.get_by_role("button", name="Remove tidal power").click()
     expect(there).to_have_count(0)

@@ -18,12 +18,12 @@ def test_a_broadcast_plays_to_its_end_and_again(
     before = studio.stats(told["session"])
     owner.goto(f"{studio.url}/broadcast/{told['session']}/replay/1/")
     owner.get_by_label("Speed").select_option("60")
-    expect(owner.locator("#replay-said")).to_have_text("The broadcast is over.")
+    expect(owner.locator("#replay-status")).to_have_text("The broadcast is over.")
     expect(owner.locator("#feed > li")).to_have_count(15)
     button = owner.locator("#replay-toggle")
     expect(button).to_have_text("Play again")
     button.press("Enter")
-    expect(owner.locator("#replay-said")).not_to_have_text("The broadcast is over.")
+    expect(owner.locator("#replay-status")).not_to_have_text("The broadcast is over.")
     expect(button).to_be_focused()
     assert studio.stats(told["session"]) == before
 

@@ -88,7 +88,7 @@ def test_the_feeds_name_their_language(shown: Session, language: str, named: str
 def test_an_entry_keeps_its_id_and_is_updated_by_a_correction(shown: Session) -> None:
     before = entries(shown)[-1]
     story = Story.objects.filter(state__in=feeds.TOLD).earliest("id")
-    data = {"story": story.pk, "title": "Put right", "text": "As it was.", "reason": "A slip."}
+    data = {"story": story.pk, "title": "Repair", "text": "As it was.", "reason": "A slip."}
     commands.run("story.correct", shown.owner, shown, data)
     after = entries(shown)[-1]
     assert after.findtext("a:id", "", ATOM) == before.findtext("a:id", "", ATOM)

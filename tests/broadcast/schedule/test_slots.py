@@ -1,4 +1,4 @@
-"""A session goes on and off air by itself, and nobody else's run is touched."""
+"""A session goes automatic on-air times, and nobody else's run is touched."""
 
 from __future__ import annotations
 

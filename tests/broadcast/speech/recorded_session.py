@@ -43,7 +43,7 @@ def tell(session: Session, stories: int = 2) -> list[Story]:
 
 
 def correct(session: Session, story: Story, text: str = "As it really was.") -> None:
-    data = {"title": "Put right", "text": text, "reason": "A slip."}
+    data = {"title": "Repair", "text": text, "reason": "A slip."}
     press(session, "story.correct", story=story.pk, **data)
 
 

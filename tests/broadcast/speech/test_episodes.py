@@ -192,7 +192,7 @@ def test_its_page_has_a_player_and_the_show_notes(shown: Session) -> None:
     page = visit(shown, "episodes/1/").content.decode()
     assert '<audio class="listen" controls preload="metadata" src="audio"' in page
     assert told()[1].title in page
-    assert "Put right" in page
+    assert "Repair" in page
     assert "A slip." in page
     assert f'href="{url}"' in page
 

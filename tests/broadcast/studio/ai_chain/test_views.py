@@ -58,7 +58,7 @@ def test_state_rate_head_and_base_are_shown(browser: Client, session: Session) -
     assert "SYNCED" in shown
     assert "100 % of 3 links" in shown
     assert "Head Link 3 chat" in shown
-    assert "Context from Link 2 summed up there" in shown
+    assert "Context from Link 2 summarised there" in shown
     assert "1,234 tokens, summed up from 4,000 on" in shown
     assert "The harbour, the mill." in shown
 
@@ -90,7 +90,7 @@ def test_links_are_paged_by_key(browser: Client, session: Session) -> None:
     second = browser.get(address(session, older[0]))
     assert rows(second) == [3, 2, 1]
     assert "Older links" not in words(second)
-    assert "No link stands before this one." in words(browser.get(address(session, "?before=1")))
+    assert "There is no link before this one." in words(browser.get(address(session, "?before=1")))
 
 
 @pytest.mark.parametrize("before", ["x", "-1", "9" * 30, "%00"])

@@ -69,7 +69,7 @@ def png(wide: int = 3, high: int = 2) -> bytes:
 
 def test_a_session_without_files_says_what_makes_them(browser: Client, session: Session) -> None:
     shown = words(browser.get(address(session)))
-    assert "This session has produced no file yet." in shown
+    assert "This session has no files yet." in shown
     assert "0 bytes of 2.0 GB used" in shown
     assert "Screenshots 0" not in shown
 

@@ -163,7 +163,7 @@ def test_raising_the_budget_lets_the_narration_go_on_at_once(
 def test_the_page_names_everybody_with_their_last_activity(
     browser: Client, session: Session, owner: User
 ) -> None:
-    assert "Nothing done here yet." in page(browser, session)
+    assert "No activity yet." in page(browser, session)
     commands.run("session.change", owner, session, {"name": "Evening"})
     SessionStats.objects.filter(session=session).update(last_story_at=steps.now())
     Source.objects.update(last_polled_at=steps.now())

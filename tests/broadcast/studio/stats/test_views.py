@@ -77,7 +77,7 @@ def test_a_session_of_somebody_else_does_not_exist(
 
 def test_without_a_session_the_page_says_what_to_do(client: Client) -> None:
     html = client.get("/stats/").content.decode()
-    assert "There is no session yet." in html
+    assert "No sessions yet." in html
     assert "data-live" not in html
 
 

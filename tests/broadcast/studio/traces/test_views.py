@@ -77,7 +77,7 @@ def break_one(session: Session) -> Story:
 
 
 def test_an_empty_session_says_how_it_begins(browser: Client, session: Session) -> None:
-    assert "No story has been written in this session yet." in words(browser.get(address(session)))
+    assert "This session has no stories yet." in words(browser.get(address(session)))
 
 
 def test_the_latest_stories_stand_with_their_verdicts(browser: Client, told: Session) -> None:
@@ -92,7 +92,7 @@ def test_the_latest_stories_stand_with_their_verdicts(browser: Client, told: Ses
 
 
 def test_the_broken_ones_are_shown_alone(browser: Client, told: Session) -> None:
-    assert "None of these is broken." in words(browser.get(address(told, "?broken=1")))
+    assert "No broken traces." in words(browser.get(address(told, "?broken=1")))
     story = break_one(told)
     answer = browser.get(address(told, "?broken=1"))
     assert shown(answer) == [story.pk]
