@@ -113,7 +113,7 @@ def test_who_is_not_on_the_staff_sees_the_settings_and_changes_none(
     person: Page, studio: Studio
 ) -> None:
     person.goto(f"{studio.url}/settings/")
-    expect(person.get_by_text("Only the staff can change these settings.")).to_be_visible()
+    expect(person.get_by_text("Only staff can change these settings.")).to_be_visible()
     for control in person.locator("main button, main input:not([type=hidden]), main select").all():
         expect(control).to_be_disabled()
     before = rows(studio, f"SELECT * FROM {WORKSPACE}"), groups(studio)

@@ -162,7 +162,7 @@ def test_there_is_nothing_to_test_or_remove_without_a_key(browser: Client) -> No
 
 
 def test_the_page_says_whose_key_is_used(browser: Client, settings: Any) -> None:
-    assert "in the posts' own words" in page(browser)
+    assert "use the posts' own words" in page(browser)
     operators = {"anthropic_api_key": SecretStr("operator-key-0123")}
     settings.SMNB = settings.SMNB.model_copy(update=operators)
     assert "with the workspace's key" in page(browser)

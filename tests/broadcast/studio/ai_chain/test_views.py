@@ -59,7 +59,7 @@ def test_state_rate_head_and_base_are_shown(browser: Client, session: Session) -
     assert "100 % of 3 links" in shown
     assert "Head Link 3 chat" in shown
     assert "Context from Link 2 summarised there" in shown
-    assert "1,234 tokens, summed up from 4,000 on" in shown
+    assert "1,234 tokens; summarised above 4,000" in shown
     assert "The harbour, the mill." in shown
 
 

@@ -225,7 +225,7 @@ def test_a_full_session_takes_no_upload(browser: Client, session: Session) -> No
     artifacts.store(session, "files", "a", [bytes(10_000_000)], media_type="text/plain")
     sent = {"file": SimpleUploadedFile("b", b"x")}
     assert "quota" in refusal(browser.post(address(session, "upload/"), sent, follow=True))
-    assert "Nothing more is kept" in words(browser.get(address(session)))
+    assert "Nothing more can be stored" in words(browser.get(address(session)))
 
 
 def test_a_screenshot_is_kept(browser: Client, session: Session) -> None:

@@ -37,7 +37,7 @@ def text(answer: Any) -> str:
 
 
 def test_without_a_session_the_page_says_so(browser: Client) -> None:
-    assert "No session is chosen" in text(browser.get("/broadcast/"))
+    assert "No session selected" in text(browser.get("/broadcast/"))
 
 
 def test_go_live_without_a_session_creates_nothing_and_says_why(browser: Client) -> None:

@@ -78,7 +78,7 @@ def page_of(draft: Draft, query: str = "") -> str:
 
 def test_without_drafts_the_page_says_how_to_start_one(browser: Client, session: Session) -> None:
     page = text(browser.get(f"/drafting/?session={session.pk}"))
-    assert "No draft has been started" in page
+    assert "No drafts yet" in page
     assert 'value="400"' in page
 
 
@@ -133,9 +133,9 @@ def test_a_version_that_is_not_there_is_not_found(
 @pytest.mark.parametrize(
     ("state", "said"),
     [
-        ("waiting", "Resume tries it at once"),
-        ("failed", "All turns and versions are kept"),
-        ("expired", "All turns and versions are kept"),
+        ("waiting", "Resume to try again now"),
+        ("failed", "All turns and versions are stored"),
+        ("expired", "All turns and versions are stored"),
     ],
 )
 def test_a_draft_that_rests_says_what_to_do(

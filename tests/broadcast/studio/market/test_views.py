@@ -65,12 +65,12 @@ def trend(key: str) -> Trend:
 
 def test_without_a_session_the_pages_say_what_to_do(browser: Client) -> None:
     for path in ("/market/", "/drafting/"):
-        assert "There is no session yet" in text(browser.get(path))
+        assert "No sessions yet" in text(browser.get(path))
 
 
 def test_without_posts_the_market_says_what_to_do(browser: Client, session: Session) -> None:
     page = text(browser.get("/market/"))
-    assert "Nothing is traded yet" in page
+    assert "No data yet" in page
     assert "press Go Live" in page
 
 

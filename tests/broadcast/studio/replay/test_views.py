@@ -62,7 +62,7 @@ def test_a_run_on_air_or_without_a_story_is_not_played_again_in_public(
     sessions.show(session, True)
     go_live(session)
     assert runs.listed(session, recorder.OWNER) == []
-    assert "No broadcast has ended yet" in see(f"/sessions/{session.pk}/")
+    assert "No finished broadcasts yet" in see(f"/sessions/{session.pk}/")
     press(session, "broadcast.stop")
     assert runs.listed(session, recorder.PUBLIC) == []
     assert visit(session, "replay/1/").status_code == 404

@@ -105,7 +105,7 @@ def test_what_is_typed_stands_in_the_form_again(browser: Client, three: None) ->
 
 
 def test_an_empty_list_says_what_to_do_next(browser: Client) -> None:
-    assert "There is no session yet" in text(browser.get("/sessions/"))
+    assert "No sessions yet" in text(browser.get("/sessions/"))
     assert "No session is like that" in text(browser.get("/sessions/?q=x"))
 
 

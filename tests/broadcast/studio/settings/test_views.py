@@ -184,7 +184,7 @@ def test_everybody_sees_the_settings_and_why_they_cannot_change_them(
     owner: User, group: SourceGroup, client_of: ClientOf
 ) -> None:
     shown = unbroken(text(client_of(owner).get("/settings/")))
-    assert "Only the staff can change these settings" in shown
+    assert "Only staff can change these settings" in shown
     assert shown.count("<fieldset") == shown.count(' disabled aria-describedby="staff-only">') > 3
     assert "Harbour" in shown
     assert "/admin/" not in shown

@@ -72,7 +72,7 @@ def test_a_session_of_somebody_else_does_not_exist(
     other = client_of(stranger)
     assert other.get(f"/stats/?session={told.pk}").status_code == 404
     assert other.get(f"/stats/?session={uuid4()}").status_code == 404
-    assert b"no session yet" in other.get("/stats/").content
+    assert b"No sessions yet" in other.get("/stats/").content
 
 
 def test_without_a_session_the_page_says_what_to_do(client: Client) -> None:

@@ -127,7 +127,7 @@ def test_the_way_of_a_story_is_drawn_over_its_table(browser: Client, told: Sessi
     assert "INTACT" in words(answer)
     assert "Off air" in words(answer)
     assert "LIVE, run 1" in words(answer)
-    assert "No model was asked for this story" in words(answer)
+    assert "No model calls for this story" in words(answer)
 
 
 def test_a_broken_way_says_where_and_why(browser: Client, told: Session) -> None:
