@@ -165,7 +165,7 @@ def test_the_page_says_whose_key_is_used(browser: Client, settings: Any) -> None
     assert "use the posts' own words" in page(browser)
     operators = {"anthropic_api_key": SecretStr("operator-key-0123")}
     settings.SMNB = settings.SMNB.model_copy(update=operators)
-    assert "with the workspace's key" in page(browser)
+    assert "use the workspace's key" in page(browser)
     assert "0123" not in page(browser)
 
 

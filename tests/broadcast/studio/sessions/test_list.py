@@ -106,7 +106,7 @@ def test_what_is_typed_stands_in_the_form_again(browser: Client, three: None) ->
 
 def test_an_empty_list_says_what_to_do_next(browser: Client) -> None:
     assert "No sessions yet" in text(browser.get("/sessions/"))
-    assert "No session is like that" in text(browser.get("/sessions/?q=x"))
+    assert "No matching sessions" in text(browser.get("/sessions/?q=x"))
 
 
 def test_all_pages_together_are_the_whole_list_newest_first(browser: Client, owner: User) -> None:
