@@ -12,6 +12,9 @@ import pytest
 
 from tests.endtoend.studio_process import Studio, eventually, running, start
 
+# The first test waits for all three starts.
+pytestmark = pytest.mark.timeout(900)
+
 RECORDING = {"kind": "recording", "locator": "demo"}
 
 
