@@ -1,4 +1,4 @@
-"""Sending a file of the data folder: whole or a range of it, piece by piece, and not twice."""
+"""Sends a file of the data folder: all of it or a range, in chunks, and only when it has changed."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from django.utils.http import content_disposition_header
 
 from sessions_app.files import storage
 
-WHOLE = 1 << 20  # bytes; more is sent in pieces
+WHOLE = 1 << 20  # bytes; a longer response is streamed
 CHUNK = 1 << 16
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
 
 @dataclass(frozen=True, slots=True)
 class ByteRange:
-    """Bytes ``first`` to ``last`` of a file; ``whole`` when nothing else was asked for."""
+    """The bytes ``first`` to ``last`` of a file; ``whole`` when the request has no range."""
 
     first: int
     last: int
@@ -34,19 +34,19 @@ class ByteRange:
 
 
 def parse_range(header: str, size: int) -> ByteRange | None:
-    """What a Range header asks for; None when the file has no such bytes.
+    """Returns the range that a Range header asks for; None when the file has no such bytes.
 
-    What is not one plain range of bytes is answered with the whole file, as RFC 9110 has it.
+    A header that is not one plain range of bytes is ignored, as RFC 9110 allows.
     """
     whole = ByteRange(0, size - 1, whole=True)
-    found = _RANGE.fullmatch(header.strip())
-    if found is None or found[0] == "bytes=-":
+    match = _RANGE.fullmatch(header.strip())
+    if match is None or match[0] == "bytes=-":
         return whole
-    if not found[1]:
-        first, last = max(size - int(found[2]), 0), size - 1
+    if not match[1]:
+        first, last = max(size - int(match[2]), 0), size - 1
     else:
-        first, last = int(found[1]), min(int(found[2] or size - 1), size - 1)
-        if found[2] and int(found[2]) < first:
+        first, last = int(match[1]), min(int(match[2] or size - 1), size - 1)
+        if match[2] and int(match[2]) < first:
             return whole
     return ByteRange(first, last) if first <= last else None
 
@@ -54,62 +54,58 @@ def parse_range(header: str, size: int) -> ByteRange | None:
 def send(
     request: HttpRequest, path: str, media_type: str, sha256: str = "", *, save_as: str = ""
 ) -> HttpResponseBase:
-    """The file, to be played or shown, or with ``save_as`` to be saved under that name; or 404.
+    """Returns the file as a response, with ``save_as`` as a download of that name; or raises 404.
 
-    Without a sha256, which is a file that still grows, no browser asks whether it has it already.
+    Without a sha256, as for a file that still grows, the response has no ETag.
     """
     file = storage.full_path(path)
     if not path or not file.is_file():
-        raise Http404("The file is not there any more.")
-    response = _answer(request, file, media_type, f'"{sha256[:32]}"' if sha256 else "")
+        raise Http404("The file no longer exists.")
+    tag = f'"{sha256[:32]}"' if sha256 else ""
+    response = _response(request, file, media_type, tag)
+    if tag:
+        response["ETag"] = tag
+    response["Accept-Ranges"] = "bytes"
+    # A browser may cache the file but has to ask each time: a public link can be revoked.
+    response["Cache-Control"] = "private, no-cache"
     if save_as:
         disposition = content_disposition_header(as_attachment=True, filename=save_as)
         response["Content-Disposition"] = str(disposition)
     return response
 
 
-def _answer(request: HttpRequest, file: Path, media_type: str, tag: str) -> HttpResponseBase:
+def _response(request: HttpRequest, file: Path, media_type: str, tag: str) -> HttpResponseBase:
+    """Returns status 200 or 206 with bytes, 304 without, or 416 for a range past the end."""
     size = file.stat().st_size
-    if tag and (kept := get_conditional_response(request, etag=tag)):
-        return _marked(kept, tag)
-    fresh = request.headers.get("If-Range", tag) == tag
-    part = parse_range(request.headers.get("Range", "") if fresh else "", size)
+    if tag and (unchanged := get_conditional_response(request, etag=tag)):
+        return unchanged
+    # A range of another version of the file would not fit what the client already has.
+    current = request.headers.get("If-Range", tag) == tag
+    part = parse_range(request.headers.get("Range", "") if current else "", size)
     if part is None:
-        refused = HttpResponse(status=416, headers={"Content-Range": f"bytes */{size}"})
-        return _marked(refused, tag)
-    response = _body(request, file, part)
+        return HttpResponse(status=416, headers={"Content-Range": f"bytes */{size}"})
+    response: HttpResponseBase
+    if request.method == "HEAD":
+        response = HttpResponse()
+    elif part.length > WHOLE:
+        response = StreamingHttpResponse(_chunks(file, part))
+    else:
+        with file.open("rb") as opened:
+            opened.seek(part.first)
+            response = HttpResponse(opened.read(part.length))
     response["Content-Type"] = media_type
     response["Content-Length"] = str(part.length)
     if not part.whole:
         response.status_code = 206
         response["Content-Range"] = f"bytes {part.first}-{part.last}/{size}"
-    return _marked(response, tag)
-
-
-def _marked(response: HttpResponseBase, tag: str) -> HttpResponseBase:
-    if tag:
-        response["ETag"] = tag
-    response["Accept-Ranges"] = "bytes"
-    # Kept, but asked about each time: what a link may show can be revoked.
-    response["Cache-Control"] = "private, no-cache"
     return response
 
 
-def _body(request: HttpRequest, file: Path, part: ByteRange) -> HttpResponseBase:
-    if request.method == "HEAD":
-        return HttpResponse()
-    if part.length > WHOLE:
-        return StreamingHttpResponse(_chunks(file, part))
-    with file.open("rb") as opened:
-        opened.seek(part.first)
-        return HttpResponse(opened.read(part.length))
-
-
 async def _chunks(path: Path, part: ByteRange) -> AsyncIterator[bytes]:
-    """Piece by piece, off the event loop: a long file never lies in memory as a whole."""
+    """Yields a part of a file, read in a thread so that the event loop is not blocked."""
     left = part.length
     with path.open("rb") as file:
         file.seek(part.first)
-        while left and (piece := await asyncio.to_thread(file.read, min(CHUNK, left))):
-            left -= len(piece)
-            yield piece
+        while left and (chunk := await asyncio.to_thread(file.read, min(CHUNK, left))):
+            left -= len(chunk)
+            yield chunk

@@ -1,6 +1,7 @@
-"""Files under the data folder: written aside, synced and renamed, so a name means a whole file.
+"""Files under the data folder: write, read and remove them by a path relative to that folder.
 
-The folder of a session's artifacts: its name is given once, at the session's creation.
+Each file is written to a temporary name, synced and renamed, so a name always refers to a complete
+file.
 """
 
 from __future__ import annotations
@@ -19,28 +20,30 @@ from uuid import UUID
 
 from django.conf import settings
 
+ROOT = "artifacts"  # the folder with one folder per session
 CHUNK = 1 << 16
-
 UNFINISHED = ".part"
 
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """What a row says of its file."""
+    """The size and the hash of a written file."""
 
     bytes: int
     sha256: str
 
 
 def full_path(path: str) -> Path:
+    """Returns the absolute path of a path relative to the data folder."""
     return Path(settings.SMNB.data_dir) / path
 
 
 def reserve(path: str) -> bool:
-    """Take a name with an empty file, as only one can; False when it is taken."""
+    """Creates an empty file under a name; returns False when the name is taken."""
     target = full_path(path)
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
+        # O_EXCL: of two processes that reserve the same name only one succeeds.
         target.touch(exist_ok=False)
     except FileExistsError:
         return False
@@ -48,40 +51,37 @@ def reserve(path: str) -> bool:
 
 
 def write(path: str, chunks: Iterable[bytes]) -> StoredFile:
-    """Write the file and bring it to the disk before it has its name.
+    """Writes a file and syncs it before it gets its name.
 
-    Whatever ``chunks`` raises, and OSError, leaves nothing behind. Of several that write the same
-    file at once each writes its own aside, and the last one's stays.
+    An error raised by ``chunks`` or by the disk leaves no file behind. When several processes write
+    the same file, each writes a temporary file of its own, and the last rename wins.
     """
     target = full_path(path)
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    aside = target.with_name(f"{target.name}.{token_hex(4)}{UNFINISHED}")
+    temporary = target.with_name(f"{target.name}.{token_hex(4)}{UNFINISHED}")
     digest, size = hashlib.sha256(), 0
     try:
-        with aside.open("wb") as file:
+        with temporary.open("wb") as file:
             for chunk in chunks:
                 file.write(chunk)
                 digest.update(chunk)
                 size += len(chunk)
             file.flush()
             os.fsync(file.fileno())
-        aside.replace(target)
+        temporary.replace(target)
     finally:
-        aside.unlink(missing_ok=True)
-    _sync(target.parent)
+        temporary.unlink(missing_ok=True)
+    # The rename survives a power cut only once the folder is synced too.
+    folder = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
     return StoredFile(size, digest.hexdigest())
 
 
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def read(paths: Iterable[str]) -> Iterator[bytes]:
-    """The files one after another, a piece at a time."""
+    """Yields the contents of the files, one after another, in chunks."""
     for path in paths:
         with full_path(path).open("rb") as file:
             while chunk := file.read(CHUNK):
@@ -89,19 +89,16 @@ def read(paths: Iterable[str]) -> Iterator[bytes]:
 
 
 def remove(path: str) -> None:
-    """Remove the file, and what an interrupted writer left of it."""
+    """Removes a file and the temporary files of its interrupted writers."""
     if path:
         target = full_path(path)
         target.unlink(missing_ok=True)
-        for left in target.parent.glob(f"{glob.escape(target.name)}.*{UNFINISHED}"):
-            left.unlink(missing_ok=True)
-
-
-ROOT = "artifacts"
+        for temporary in target.parent.glob(f"{glob.escape(target.name)}.*{UNFINISHED}"):
+            temporary.unlink(missing_ok=True)
 
 
 def folder_name(name: str, made: date, session_id: UUID) -> str:
-    """``<label>-<date>-<short id>``: readable and unique."""
+    """Returns the readable, unique name of a session's folder: ``<label>-<date>-<short id>``."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     label = re.sub(r"[^a-z0-9]+", "-", plain.lower())[:40].strip("-") or "session"
     return f"{label}-{made:%Y-%m-%d}-{session_id.hex[:12]}"

@@ -1,4 +1,4 @@
-"""What keeps artifacts and files in agreement: an audit of both ways, and a broom for leftovers."""
+"""Checks that artifacts and files agree: an audit in both directions, and removal of leftovers."""
 
 from __future__ import annotations
 
@@ -16,49 +16,47 @@ from sessions_app.files.artifacts import State
 from sessions_app.files.storage import ROOT
 from sessions_app.models import Artifact, Session, Workspace
 
-GRACE = 3600.0  # seconds in which a file may still be without its row
+GRACE = 3600.0  # seconds in which a file may exist without its row
 BATCH = 500
 
 
 def agreement() -> Iterator[tuple[object, str]]:
     """Every artifact has its file with its size and sha256, and every file has its artifact."""
     for row in Artifact.objects.exclude(state=State.DROPPED).order_by("pk").iterator(BATCH):
-        wrong = _wrong(row)
-        if wrong and Artifact.objects.filter(pk=row.pk, state=row.state, path=row.path).exists():
-            yield row.session_id, f"{row.category}/{row.name} {wrong}"
-    for path in _strays():
-        detail = f"{path.removeprefix(f'{ROOT}/')} is a file without its artifact"
-        yield _session_of(path), detail
+        problem = _problem_of(row)
+        # Reading takes long; a row that changed meanwhile is checked by the next audit.
+        if problem and Artifact.objects.filter(pk=row.pk, state=row.state, path=row.path).exists():
+            yield row.session_id, f"{row.category}/{row.name} {problem}"
+    for path in _files_without_row():
+        folder = Path(path).parts[1]
+        owner = Session.objects.filter(folder=folder).values_list("pk", flat=True).first()
+        yield owner or "", f"{path.removeprefix(f'{ROOT}/')} is a file without its artifact"
 
 
-def _wrong(row: Artifact) -> str:
+def _problem_of(row: Artifact) -> str:
+    """Returns what is wrong with the file of an artifact, or ""."""
+    digest, size = hashlib.sha256(), 0
     try:
-        found = _read(row.path)
+        for chunk in storage.read([row.path]):
+            digest.update(chunk)
+            size += len(chunk)
     except OSError:
         return "has lost its file"
-    if row.state == State.OPEN:
+    if row.state == State.OPEN or (size, digest.hexdigest()) == (row.bytes, row.sha256):
         return ""
-    return "" if found == (row.bytes, row.sha256) else "is damaged: its size or sha256 is another"
+    return "is damaged: its size or sha256 differs"
 
 
-def _read(path: str) -> tuple[int, str]:
-    digest, size = hashlib.sha256(), 0
-    for piece in storage.read([path]):
-        digest.update(piece)
-        size += len(piece)
-    return size, digest.hexdigest()
+def _files_without_row() -> Iterator[str]:
+    """Yields the paths of files that have had no row for more than an hour."""
+    paths = _unchanged_files()
+    while batch := list(islice(paths, BATCH)):
+        rows = Artifact.objects.filter(path__in=batch).exclude(state=State.DROPPED)
+        yield from sorted(set(batch) - set(rows.values_list("path", flat=True)))
 
 
-def _strays() -> Iterator[str]:
-    """Files that have been without a row for more than an hour."""
-    old = _old_files()
-    while piece := list(islice(old, BATCH)):
-        rows = Artifact.objects.filter(path__in=piece).exclude(state=State.DROPPED)
-        yield from sorted(set(piece) - set(rows.values_list("path", flat=True)))
-
-
-def _old_files() -> Iterator[str]:
-    """Paths, relative to the data folder, of all files that were not touched in the last hour."""
+def _unchanged_files() -> Iterator[str]:
+    """Yields the paths of files last changed more than an hour ago, relative to the data folder."""
     root = storage.full_path(ROOT)
     before = time.time() - GRACE
     for path in sorted(root.rglob("*")):
@@ -66,30 +64,26 @@ def _old_files() -> Iterator[str]:
             if path.is_file() and path.stat().st_mtime < before:
                 yield f"{ROOT}/{path.relative_to(root).as_posix()}"
         except FileNotFoundError:
-            continue  # it was removed while we looked
-
-
-def _session_of(path: str) -> object:
-    folder = Path(path).parts[1]
-    return Session.objects.filter(folder=folder).values_list("pk", flat=True).first() or ""
+            continue  # removed since the folder was listed
 
 
 def sweep(_shared: Workspace, _now: datetime) -> int:
-    """Remove what an interrupted writer has left, and the files that a person removed."""
-    leftovers = [path for path in _strays() if _is_leftover(path)]
+    """Removes the leftovers of interrupted writers, and files that a user removed."""
+    leftovers = [path for path in _files_without_row() if _is_leftover(path)]
     for path in leftovers:
         storage.full_path(path).unlink(missing_ok=True)
     return len(leftovers)
 
 
 def _is_leftover(path: str) -> bool:
-    """An unfinished file, a name that was taken and not used, or one whose removal was cut short."""
+    """Whether a file is unfinished, a reserved name without content, or was removed by a user."""
     try:
         empty = not storage.full_path(path).stat().st_size
     except FileNotFoundError:
-        return False  # another sweeper was first
+        return False  # another sweeper removed it first
     if empty or path.endswith(storage.UNFINISHED):
         return True
+    # The removal of this artifact was interrupted between its row and its file.
     return Artifact.objects.filter(path=path, state=State.DROPPED).exists()
 
 

@@ -1,7 +1,7 @@
-"""The logbook: the files of a session's lines become its artifacts, and its lines are found.
+"""Registers a session's log files as artifacts, and finds lines in them.
 
-A file that is still written has a row that says so; when its day is over the row gets its hash. Rows
-follow the files when somebody looks, and every ten minutes.
+A file of today has an open row. Once its day is over, the row gets its size and hash. Rows are
+brought up to date every ten minutes by the sweeper.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from uuid import UUID
 
 from django.db import transaction
 from django.utils import timezone
+from typing_extensions import TypedDict
 
 from sessions_app.background import sweeper
 from sessions_app.events import recorder
@@ -25,101 +26,142 @@ from sessions_app.session_logs import reader, writer
 from sessions_app.session_logs.reader import Line, LogQuery, Page
 from sessions_app.session_logs.writer import LogFile
 
+State = Artifact.State
+
 LINES = 50  # on a page
 FIRST = ("id", "timestamp", "level", "environment", "event", "request", "stack", "exception")
 HIDDEN = {*FIRST, "session", "logger", "user"}
-EVERY = 600.0  # seconds
-LOT = 100  # folders a round
-MARGIN = 120.0  # seconds by which what one look has seen is looked at once more
+INTERVAL = 600.0  # seconds
+BATCH = 100  # folders that one round of the sweeper looks at
+OVERLAP = 120.0  # seconds of writes that two successive rounds both look at
 MEDIA_TYPE = "application/x-ndjson"
-State = Artifact.State
 
 
-def find(session: Session, wanted: LogQuery, limit: int = LINES) -> Page:
-    """One page of the session's lines, newest first."""
-    return reader.find(session.folder, wanted, limit)
+class ShownLine(TypedDict):
+    """A log line on the page; ``rest`` has the name and the value of its other fields."""
+
+    id: str
+    timestamp: str
+    level: str
+    environment: str
+    event: str
+    request: str
+    stack: str
+    exception: str
+    rest: list[tuple[str, Any]]
 
 
-def page(session: Session, wanted: LogQuery) -> dict[str, Any]:
-    """One page as people read it: {lines, next, stopped}."""
-    found = find(session, wanted)
-    lines = [_shown(line) for line in found.lines]
-    return {"lines": lines, "next": found.next, "stopped": recorder.timestamp(found.stopped)}
+class ShownPage(TypedDict):
+    """A page of the log; ``next`` and ``stopped`` as in ``reader.Page``."""
+
+    lines: list[ShownLine]
+    next: str
+    stopped: str | None
 
 
-def _shown(line: Line) -> dict[str, Any]:
-    """A line with what everybody looks for first, and the rest by name."""
+def find(session: Session, query: LogQuery, limit: int = LINES) -> Page:
+    """Returns one page of the session's matching lines, newest first."""
+    return reader.find(session.folder, query, limit)
+
+
+def page(session: Session, query: LogQuery) -> ShownPage:
+    """Returns one page of the log as its template shows it."""
+    result = find(session, query)
+    return {
+        "lines": [_shown(line) for line in result.lines],
+        "next": result.next,
+        "stopped": recorder.timestamp(result.stopped),
+    }
+
+
+def _shown(line: Line) -> ShownLine:
     first = {name: str(line.get(name, "")) for name in FIRST}
-    return {**first, "rest": [(name, line[name]) for name in line if name not in HIDDEN]}
+    return ShownLine(
+        id=first["id"],
+        timestamp=first["timestamp"],
+        level=first["level"],
+        environment=first["environment"],
+        event=first["event"],
+        request=first["request"],
+        stack=first["stack"],
+        exception=first["exception"],
+        rest=[(name, line[name]) for name in line if name not in HIDDEN],
+    )
 
 
 def find_by_id(id_: str, session_id: UUID | None = None) -> Iterator[Line]:
-    """The lines of all sessions, or of one, with this id, or else of this request; newest first."""
-    chosen = Session.objects.exclude(folder="")
+    """Yields the line with this id, or else the lines of the request with this id, newest first.
+
+    Searches all sessions, or only the given one.
+    """
+    sessions = Session.objects.exclude(folder="")
     if session_id is not None:
-        chosen = chosen.filter(pk=session_id)
-    for folder in chosen.order_by("-created_at").values_list("folder", flat=True).iterator():
-        named = [each for each in _all(folder, LogQuery(text=id_)) if each["id"] == id_]
-        yield from named or _all(folder, LogQuery(request=id_))
+        sessions = sessions.filter(pk=session_id)
+    for folder in sessions.order_by("-created_at").values_list("folder", flat=True).iterator():
+        matches = [line for line in _all_lines(folder, LogQuery(text=id_)) if line["id"] == id_]
+        yield from matches or _all_lines(folder, LogQuery(request=id_))
 
 
-def _all(folder: str, wanted: LogQuery) -> Iterator[Line]:
+def _all_lines(folder: str, query: LogQuery) -> Iterator[Line]:
     while True:
-        found = reader.find(folder, wanted, 1000)
-        yield from found.lines
-        if not found.next:
+        result = reader.find(folder, query, 1000)
+        yield from result.lines
+        if not result.next:
             return
-        wanted = replace(wanted, before=found.next)
+        query = replace(query, before=result.next)
 
 
 def update_artifacts(session: Session) -> int:
-    """Bring the session's rows up to its files; returns how many were added or changed."""
+    """Adds and updates the rows of the session's log files; returns how many have changed."""
     if not session.folder:
         return 0
-    there = [
+    files = [
         file
         for category in (writer.LOGS, writer.DEVTOOLS)
         for file in writer.log_files(session.folder, category)
     ]
-    rows = {row.path: row for row in Artifact.objects.filter(path__in=[f.path for f in there])}
+    rows = {row.path: row for row in Artifact.objects.filter(path__in=[f.path for f in files])}
     now = timezone.now()
-    return sum(_follow(session, file, rows.get(file.path), now) for file in there)
+    return sum(_update(session, file, rows.get(file.path), now) for file in files)
 
 
-def _follow(session: Session, file: LogFile, row: Artifact | None, now: datetime) -> bool:
+def _update(session: Session, file: LogFile, row: Artifact | None, now: datetime) -> bool:
+    """Adds, updates or closes the row of a file; returns whether this call changed it."""
+    size = storage.full_path(file.path).stat().st_size
     if row is None:
-        return _add(session, file, now)
+        with transaction.atomic():
+            # The path is unique: of several processes that see the new file one adds the row.
+            row, created = Artifact.objects.get_or_create(
+                path=file.path,
+                defaults={
+                    "session": session,
+                    "category": file.category,
+                    "name": file.name,
+                    "state": State.OPEN,
+                    "media_type": MEDIA_TYPE,
+                    "bytes": size,
+                },
+            )
+            if created and not file.over(now):
+                recorder.record(session, artifacts.STORED, {"artifact": artifacts.payload(row)})
+        return _close(row) if created and file.over(now) else created
     if row.state == State.READY:
         return False
     if file.over(now) and row.state == State.OPEN:
         return _close(row)
-    # A file that was removed and is written to again is there again.
-    size = storage.full_path(file.path).stat().st_size
-    same = Artifact.objects.filter(pk=row.pk, state=row.state)
-    return bool(same.update(bytes=size, state=State.OPEN))
-
-
-def _add(session: Session, file: LogFile, now: datetime) -> bool:
-    """A row for the file, once whoever comes first; a finished one at once with its hash."""
-    fields = {
-        "session": session, "category": file.category, "name": file.name, "state": State.OPEN,
-        "media_type": MEDIA_TYPE, "bytes": storage.full_path(file.path).stat().st_size,
-    }  # fmt: skip
-    with transaction.atomic():
-        row, made = Artifact.objects.get_or_create(path=file.path, defaults=fields)
-        if made and not file.over(now):
-            recorder.record(session, artifacts.STORED, {"artifact": artifacts.payload(row)})
-    return _close(row) if made and file.over(now) else made
+    # A removed file that has been written to since then is listed again.
+    unchanged = Artifact.objects.filter(pk=row.pk, state=row.state)
+    return bool(unchanged.update(bytes=size, state=State.OPEN))
 
 
 def _close(row: Artifact) -> bool:
-    """Give the row of a finished file its hash; of several who see it one does."""
+    """Sets size and hash of a finished file; of several processes only one succeeds."""
     with storage.full_path(row.path).open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         size = file.tell()
     with transaction.atomic():
-        open_ = Artifact.objects.filter(pk=row.pk, state=State.OPEN)
-        if not open_.update(state=State.READY, bytes=size, sha256=digest):
+        still_open = Artifact.objects.filter(pk=row.pk, state=State.OPEN)
+        if not still_open.update(state=State.READY, bytes=size, sha256=digest):
             return False
         row.refresh_from_db()
         recorder.record(row.session, artifacts.STORED, {"artifact": artifacts.payload(row)})
@@ -127,9 +169,9 @@ def _close(row: Artifact) -> bool:
 
 
 class CatalogRound:
-    """A round of the sweeper: every ten minutes the sessions that were written to, some at a time.
+    """The sweeper's round: every ten minutes the sessions that were written to, in batches.
 
-    The first look of a process is at all of them, so nothing is left from before it.
+    The first round of a process looks at all sessions, so it also finds what was written before.
     """
 
     def __init__(self) -> None:
@@ -139,26 +181,25 @@ class CatalogRound:
         if not self._left and time.monotonic() < self._due:
             return
         if not self._left:
-            self._left, self._since = _touched(self._since), time.time() - MARGIN
-            self._due = time.monotonic() + EVERY
-        lot, self._left = self._left[:LOT], self._left[LOT:]
-        follow(lot)
+            # Folders written to since the last round, and those with a file that may be finished.
+            rows = Artifact.objects.filter(state=State.OPEN)
+            changed = {
+                name for name in writer.folders() if writer.last_written(name) >= self._since
+            }
+            self._left = sorted(changed.union(rows.values_list("session__folder", flat=True)))
+            self._since = time.time() - OVERLAP
+            self._due = time.monotonic() + INTERVAL
+        batch, self._left = self._left[:BATCH], self._left[BATCH:]
+        update_folders(batch)
 
 
-def follow(names: Iterable[str]) -> int:
-    """Bring the rows of these folders up to their files."""
+def update_folders(names: Iterable[str]) -> int:
+    """Updates the rows of the sessions with these folders; returns how many have changed."""
     changed = 0
     for session in Session.objects.filter(folder__in=list(names)).exclude(folder=""):
         with sweeper.session_scope(session):
             changed += update_artifacts(session)
     return changed
-
-
-def _touched(since: float) -> list[str]:
-    """The folders with a new file since then, and those whose file may have to be closed."""
-    open_ = Artifact.objects.filter(state=State.OPEN).values_list("session__folder", flat=True)
-    new = {name for name in writer.folders() if writer.last_written(name) >= since}
-    return sorted(new | set(open_))
 
 
 def register() -> None:

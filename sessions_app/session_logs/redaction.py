@@ -1,6 +1,6 @@
-"""What never stands in a file that people download: secrets, tokens, and places on this machine.
+"""Removes secrets, tokens and paths of this machine from text that users can download.
 
-What error pages leave out, for developers too.
+Also hides sensitive values on Django's error pages.
 """
 
 from __future__ import annotations
@@ -8,11 +8,9 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -22,8 +20,8 @@ from pydantic import SecretStr
 
 HIDDEN = "[hidden]"
 
-# What a secret looks like, each after a text without which there is none: that is quick to find.
-_SHAPES = {
+# What a secret looks like. The key is a text that each match contains: looking for it first is fast.
+_PATTERNS = {
     "sk-ant-": r"sk-ant-[\w-]+",
     "smnb_": r"smnb_[\w-]{20,}",
     "earer ": r"(?<=[Bb]earer )[\w.~+/=-]{8,}",
@@ -33,59 +31,65 @@ _SHAPES = {
 
 
 @dataclass(frozen=True, slots=True)
-class _Cut:
-    """Replaces what a pattern finds; looked for only where one of the marks stands."""
+class _Rule:
+    """Replaces the matches of a pattern; texts without one of the markers are left as they are."""
 
-    marks: tuple[str, ...]
+    markers: tuple[str, ...]
     pattern: re.Pattern[str]
-    by: str
+    replacement: str
 
-    def out_of(self, text: str) -> str:
-        return self.pattern.sub(self.by, text) if any(map(text.__contains__, self.marks)) else text
+    def apply(self, text: str) -> str:
+        if any(marker in text for marker in self.markers):
+            return self.pattern.sub(self.replacement, text)
+        return text
+
+
+# The environment that the cached rules belong to (tests replace it), and the rules.
+_cached: tuple[object, tuple[_Rule, ...]] = (None, ())
 
 
 def redact(text: str) -> str:
-    """The text without secrets of ours or of known shapes, and with paths cut to what is ours."""
+    """Returns the text without known secrets and tokens, and with paths relative to our folders."""
+    global _cached  # noqa: PLW0603 - one tuple, replaced at once, needs no lock between threads
     env = settings.SMNB
-    if not _made or _made[0] is not env:
-        _made[:] = [env, *_cuts(_secrets(), str(env.data_dir))]
-    for cut in _made[1:]:
-        text = cut.out_of(text)
+    owner, rules = _cached
+    if owner is not env:
+        rules = _rules(_secrets(), str(env.data_dir))
+        _cached = (env, rules)
+    for rule in rules:
+        text = rule.apply(text)
     return text
 
 
-_made: list[Any] = []  # the environment they were made for, and the cuts
-
-
 def _secrets() -> tuple[str, ...]:
+    """Returns the secrets of this installation, longest first."""
     env = settings.SMNB
-    sealed = (getattr(env, name) for name in type(env).model_fields)
-    values = [each.get_secret_value() for each in sealed if isinstance(each, SecretStr)]
+    fields = (getattr(env, name) for name in type(env).model_fields)
+    values = [field.get_secret_value() for field in fields if isinstance(field, SecretStr)]
     passwords = [urlsplit(url).password or "" for url in (env.database_url, env.redis_url)]
     values += [settings.SECRET_KEY, *settings.FIELD_KEYS.split(","), *passwords]
-    return tuple(sorted({each for each in values if len(each) >= 6}, key=len, reverse=True))
+    # A very short password would hide ordinary words.
+    return tuple(sorted({value for value in values if len(value) >= 6}, key=len, reverse=True))
 
 
 @cache
-def _cuts(secrets: tuple[str, ...], data_dir: str) -> tuple[_Cut, _Cut]:
-    # A line is JSON already: there a quote or a backslash in a secret looks otherwise.
-    known = _longest({form for each in secrets for form in (each, json.dumps(each)[1:-1])})
-    hidden = "|".join([*map(re.escape, known), *_SHAPES.values()])
+def _rules(secrets: tuple[str, ...], data_dir: str) -> tuple[_Rule, ...]:
+    """Compiles one rule for secrets and one for paths; longer alternatives match first."""
+    # A line is JSON already, in which quotes and backslashes of a secret are escaped.
+    forms = {form for secret in secrets for form in (secret, json.dumps(secret)[1:-1])}
+    known = sorted(forms, key=len, reverse=True)
+    hidden = "|".join([*map(re.escape, known), *_PATTERNS.values()])
     ours = [data_dir, str(settings.BASE_DIR), sys.prefix, sys.base_prefix, str(Path.home())]
-    folders = _longest({each.rstrip("/") for each in ours if len(each) > 1})
-    places = "|".join(f"{re.escape(each)}/?" for each in folders)
+    folders = sorted({path.rstrip("/") for path in ours if len(path) > 1}, key=len, reverse=True)
+    paths = "|".join(f"{re.escape(folder)}/?" for folder in folders)
     return (
-        _Cut((*known, *_SHAPES), re.compile(hidden), HIDDEN),
-        _Cut(tuple(folders), re.compile(places), ""),
+        _Rule((*known, *_PATTERNS), re.compile(hidden), HIDDEN),
+        _Rule(tuple(folders), re.compile(paths), ""),
     )
 
 
-def _longest(texts: Iterable[str]) -> list[str]:
-    return sorted(texts, key=len, reverse=True)
-
-
 class RedactingFilter(SafeExceptionReporterFilter):
-    """Hides what is marked as sensitive also with ``DEBUG``: keys are real there as well."""
+    """Hides sensitive values on error pages also with ``DEBUG``, where the keys are real too."""
 
     def is_active(self, request: HttpRequest | None) -> bool:
         return True

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import cast
 
 from django.http import HttpRequest, HttpResponse
 
 from sessions_app import commands
 from sessions_app.errors import Invalid
 from sessions_app.files import artifacts, downloads
-from sessions_app.files.artifacts import Category
+from sessions_app.files.artifacts import ArtifactPayload, Category
 from sessions_app.web.api import PROBLEMS, Page, owned, page_of, router, user_of
 
-Body = dict[str, Any]
 
-
-@router.get("/sessions/{session_id}/artifacts", response={200: Page[Body], **PROBLEMS})
+@router.get("/sessions/{session_id}/artifacts", response={200: Page[ArtifactPayload], **PROBLEMS})
 def list_artifacts(
     request: HttpRequest, session_id: str, limit: int = 50, cursor: str = "", category: str = ""
-) -> Page[Body]:
+) -> Page[ArtifactPayload]:
     """Lists the files of a session, or those of one category."""
     session = owned(request, session_id)
     if category and category not in Category.values:
@@ -36,9 +34,11 @@ def read_artifact(request: HttpRequest, session_id: str, artifact_id: int) -> Ht
     return cast("HttpResponse", response)
 
 
-@router.delete("/sessions/{session_id}/artifacts/{artifact_id}", response={200: Body, **PROBLEMS})
-def drop_artifact(request: HttpRequest, session_id: str, artifact_id: int) -> Body:
+@router.delete(
+    "/sessions/{session_id}/artifacts/{artifact_id}", response={200: ArtifactPayload, **PROBLEMS}
+)
+def drop_artifact(request: HttpRequest, session_id: str, artifact_id: int) -> ArtifactPayload:
     """Deletes a file permanently. Recordings can be made again."""
     session = owned(request, session_id)
     data = {"artifact": artifact_id}
-    return artifacts.payload(commands.run("artifact.drop", user_of(request), session, data))
+    return artifacts.payload(commands.run(artifacts.REMOVE, user_of(request), session, data))

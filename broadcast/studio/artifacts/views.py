@@ -51,7 +51,7 @@ def download(request: SignedIn, session: Session, artifact_id: int) -> HttpRespo
 def drop(request: SignedIn, session: Session, artifact_id: int) -> HttpResponse:
     data = {"artifact": artifact_id}
     return _done(
-        request, session, lambda: commands.run("artifact.drop", request.user, session, data)
+        request, session, lambda: commands.run(artifacts.REMOVE, request.user, session, data)
     )
 
 

@@ -19,14 +19,14 @@ from sessions_app.models import Artifact, Session, SessionEvent, Workspace
 pytestmark = pytest.mark.django_db
 
 
-def keep(session: Session, name: str = "log.txt", text: bytes = b"a line\n") -> Artifact:
+def add_file(session: Session, name: str = "log.txt", text: bytes = b"a line\n") -> Artifact:
     return artifacts.store(session, "files", name, [text], media_type="text/plain")
 
 
 def test_a_file_has_its_row_its_hash_and_its_event(session: Session) -> None:
-    kept = keep(session)
-    assert storage.full_path(kept.path).read_bytes() == b"a line\n"
-    assert (kept.bytes, kept.sha256) == (7, hashlib.sha256(b"a line\n").hexdigest())
+    row = add_file(session)
+    assert storage.full_path(row.path).read_bytes() == b"a line\n"
+    assert (row.bytes, row.sha256) == (7, hashlib.sha256(b"a line\n").hexdigest())
     assert SessionEvent.objects.get(session=session, type="artifact.kept").payload["artifact"][
         "name"
     ] == ("log.txt")
@@ -49,12 +49,12 @@ def test_the_folder_stays_when_the_session_is_renamed(session: Session) -> None:
 
 
 def test_a_taken_name_gets_a_number(session: Session) -> None:
-    assert [keep(session).name for _ in range(3)] == ["log.txt", "log-2.txt", "log-3.txt"]
+    assert [add_file(session).name for _ in range(3)] == ["log.txt", "log-2.txt", "log-3.txt"]
 
 
 def test_a_name_cannot_leave_its_folder(session: Session) -> None:
-    kept = keep(session, "../../etc/passwd")
-    assert storage.full_path(kept.path).parent == artifacts.folder(session, "files")
+    row = add_file(session, "../../etc/passwd")
+    assert storage.full_path(row.path).parent == artifacts.folder(session, "files")
 
 
 def test_a_full_quota_refuses_and_leaves_nothing(session: Session) -> None:
@@ -68,19 +68,19 @@ def test_a_full_quota_refuses_and_leaves_nothing(session: Session) -> None:
 def test_a_person_removes_a_file_and_its_room_is_free_again(
     session: Session, django_capture_on_commit_callbacks: object
 ) -> None:
-    kept = keep(session)
+    row = add_file(session)
     with django_capture_on_commit_callbacks(execute=True):  # type: ignore[operator]
-        artifacts.remove(kept)
-    assert not storage.full_path(kept.path).exists()
+        artifacts.remove(row)
+    assert not storage.full_path(row.path).exists()
     assert artifacts.used_bytes(session) == 0
-    with pytest.raises(Conflict, match="gone already"):
-        artifacts.remove(kept)
+    with pytest.raises(Conflict, match="already been removed"):
+        artifacts.remove(row)
 
 
 def test_a_file_of_another_session_is_not_found(session: Session, stranger: User) -> None:
     other = sessions.create(stranger, "Other", {}, None)
     with pytest.raises(NotFound):
-        artifacts.find(other, keep(session).pk)
+        artifacts.find(other, add_file(session).pk)
 
 
 def test_two_at_once_never_take_the_same_name(session: Session) -> None:
@@ -106,9 +106,9 @@ def test_a_name_is_made_safe(given: str, safe: str) -> None:
 
 
 def test_a_long_name_still_fits_a_file_system(session: Session) -> None:
-    kept = keep(session, "字" * 500 + ".txt")
-    assert len(kept.name.encode()) < 160
-    assert kept.name.endswith(".txt")
+    row = add_file(session, "字" * 500 + ".txt")
+    assert len(row.name.encode()) < 160
+    assert row.name.endswith(".txt")
 
 
 def test_a_file_that_failed_leaves_its_name_free(session: Session) -> None:
@@ -118,7 +118,7 @@ def test_a_file_that_failed_leaves_its_name_free(session: Session) -> None:
 
     with pytest.raises(OSError, match="gone"):
         artifacts.store(session, "files", "log.txt", breaks(), media_type="text/plain")
-    assert keep(session).name == "log.txt"
+    assert add_file(session).name == "log.txt"
 
 
 def test_what_came_in_between_counts_for_the_quota(session: Session) -> None:
@@ -131,30 +131,30 @@ def test_what_came_in_between_counts_for_the_quota(session: Session) -> None:
 def _meanwhile(session: Session) -> Iterator[bytes]:
     """Six megabytes, during which somebody else keeps as many."""
     yield bytes(6_000_000)
-    keep(session, "other", bytes(6_000_000))
+    add_file(session, "other", bytes(6_000_000))
 
 
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
         ({"state": "open"}, "still written"),
-        ({"category": "archive"}, "it stays"),
+        ({"category": "archive"}, "cannot be removed"),
         ({"path": "sounds/episode.mp3"}, "episode"),
     ],
 )
 def test_what_is_needed_is_not_removed(
     session: Session, change: dict[str, str], reason: str
 ) -> None:
-    kept = keep(session)
-    Artifact.objects.filter(pk=kept.pk).update(**change)
+    row = add_file(session)
+    Artifact.objects.filter(pk=row.pk).update(**change)
     with pytest.raises(Conflict, match=reason):
-        artifacts.remove(artifacts.find(session, kept.pk))
-    assert Artifact.objects.get(pk=kept.pk).state != "dropped"
+        artifacts.remove(artifacts.find(session, row.pk))
+    assert Artifact.objects.get(pk=row.pk).state != "dropped"
 
 
 def test_a_full_quota_stops_neither_the_log_nor_the_archive(session: Session) -> None:
     Workspace.objects.create(pk=1, artifact_quota_mb=10)
     artifacts.store(session, "files", "big", [bytes(10_000_000)], media_type="text/plain")
     for category in artifacts.UNLIMITED:
-        kept = artifacts.store(session, category, "a", [b"x"], media_type="text/plain")
-        assert storage.full_path(kept.path).exists()
+        row = artifacts.store(session, category, "a", [b"x"], media_type="text/plain")
+        assert storage.full_path(row.path).exists()

@@ -67,4 +67,7 @@ def test_what_must_stay_says_why(session: Session) -> None:
     kept = keep(session, "events.gz", "archive")
     answer = Api(session.owner).call("DELETE", f"/sessions/{session.pk}/artifacts/{kept.pk}")
     assert answer.status_code == 409
-    assert json.loads(answer.content)["detail"] == "Pages read this archive, so it stays."
+    assert (
+        json.loads(answer.content)["detail"]
+        == "This archive cannot be removed, as pages still read it."
+    )

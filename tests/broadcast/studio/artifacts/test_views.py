@@ -193,7 +193,7 @@ def test_what_cannot_be_removed_has_no_button(browser: Client, session: Session)
     kept = keep(session, "archive", "events.gz")
     assert "remove/" not in browser.get(address(session)).content.decode()
     answer = browser.post(address(session, f"{kept.pk}/remove/"), follow=True)
-    assert refusal(answer) == "Pages read this archive, so it stays."
+    assert refusal(answer) == "This archive cannot be removed, as pages still read it."
 
 
 def test_a_file_is_uploaded(browser: Client, session: Session) -> None:
@@ -244,9 +244,9 @@ def test_a_screenshot_is_kept(browser: Client, session: Session) -> None:
     ("picture", "reason"),
     [
         (None, "Send one PNG"),
-        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "no whole PNG"),
-        (b"\xff\xd8\xff\xe0" + bytes(100), "no whole PNG"),
-        (png()[:-1], "no whole PNG"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not a complete PNG"),
+        (b"\xff\xd8\xff\xe0" + bytes(100), "not a complete PNG"),
+        (png()[:-1], "not a complete PNG"),
         (png(8193, 1), "1 to 8192 pixels"),
         (png() + bytes(10_000_000), "at most 10 MB"),
     ],
