@@ -1,12 +1,9 @@
-"""What every API endpoint shares: who calls, error answers, idempotency, pages by key.
-
-The one router of sessions: a path has one view, whatever its methods and wherever they stand.
-"""
+"""What API endpoints share: authentication, errors, idempotency, pagination and one router."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any, Generic, TypeVar, cast
+from collections.abc import Callable, Sequence
+from typing import Annotated, Generic, TypeVar, cast
 
 from django.conf import settings
 from django.contrib.auth.models import User
@@ -21,9 +18,10 @@ from typing_extensions import TypedDict
 
 from sessions_app import api_tokens, commands, context, rate_limits, sessions
 from sessions_app.commands import Command
-from sessions_app.errors import Conflict, Invalid, NotFound, SmnbError
+from sessions_app.errors import Conflict, Invalid, SmnbError
 from sessions_app.models import Session
 from sessions_app.rate_limits import TooMany
+from sessions_app.web.http import status_of
 from sessions_app.web.middleware import bind_request
 
 MOST = 500
@@ -67,14 +65,14 @@ class Bearer(HttpBearer):
 
 
 class Cookie(SessionAuth):
-    """The pages' own session, with CSRF on whatever changes something."""
+    """The session cookie of the pages; requests that change something need a CSRF token."""
 
 
 AUTH = [Bearer(), Cookie(csrf=True)]
 
 
 def user_of(request: HttpRequest) -> User:
-    """The authenticated user of a request that ``caller`` or ``owned`` has counted."""
+    """Returns the authenticated user of a request that ``caller`` or ``owned`` has counted."""
     return cast("User", request.user)
 
 
@@ -90,18 +88,19 @@ def caller(request: HttpRequest) -> User:
 
 
 def owned(request: HttpRequest, session_id: str) -> Session:
-    """The caller's session, bound to the log lines; NotFound for anybody else's."""
+    """Returns the caller's session and adds it to the log lines; NotFound for another user's."""
     session = sessions.get(caller(request), session_id)
     context.bind(**context.session_fields(session))
     return session
 
 
 def once(request: HttpRequest, status: int, effect: Callable[[], Item]) -> Status[Item]:
-    """Run ``effect`` at most once for the POST's Idempotency-Key and answer with its result."""
+    """Runs ``effect`` at most once for the Idempotency-Key and returns its result with ``status``."""
     key = request.headers.get("Idempotency-Key", "")
     try:
         body = request.body.decode("utf-8", "replace")
-    except RawPostDataException:  # a form, which the CSRF check has read
+    except RawPostDataException:
+        # The body is a form, which the CSRF check has already read.
         raise Invalid("Send JSON, with the content type application/json.") from None
     digest = commands.digest_of(request.method or "", request.path, body)
     answer = commands.run_once(user_of(request), key, digest, lambda: (status, effect()))
@@ -122,16 +121,16 @@ def run_command(
 
 
 def key_of(cursor: str) -> int | None:
-    """The key before which a page begins; None for the first one."""
+    """Returns the key before which a page begins; None for the first page."""
     if not cursor:
         return None
     if not cursor.isdecimal() or len(cursor) > 18:
-        raise Invalid("cursor: not one that we gave.")
+        raise Invalid("cursor: must be the value of next in an earlier response.")
     return int(cursor)
 
 
 def page_size(limit: int) -> int:
-    """The number of items on a page for the ``limit`` a caller asks for."""
+    """Returns the number of items on a page for the ``limit`` that the caller asks for."""
     return max(1, min(limit, MOST))
 
 
@@ -142,7 +141,10 @@ def page_of(
     show: Callable[[M], Item],
     by: str = "id",
 ) -> Page[Item]:
-    """One page of ``rows`` (newest first by the integer key ``by``), read by key, not by offset."""
+    """Returns one page of ``rows``, newest first by the integer key ``by``.
+
+    It is read by key: an offset would get slower with every page.
+    """
     before = key_of(cursor)
     if before is not None:
         rows = rows.filter(**{f"{by}__lt": before})
@@ -153,7 +155,7 @@ def page_of(
 def cut(
     rows: Sequence[Row], size: int, show: Callable[[Row], Item], key: Callable[[Row], object]
 ) -> Page[Item]:
-    """A page of ``rows``, of which the caller has read one more than fits on it."""
+    """Returns a page of ``rows``, of which the caller has read one more than fits on it."""
     shown = rows[:size]
     more = len(rows) > size
     return {
@@ -162,50 +164,46 @@ def cut(
     }
 
 
-STATUSES: Mapping[type[SmnbError], int] = {NotFound: 404, Invalid: 422, Conflict: 409, TooMany: 429}
-
-
 def install_errors(api: NinjaAPI) -> None:
-    """Answer every error as ``{code, detail}``; nothing else of ours reaches the caller."""
+    """Registers a handler for each kind of error; each responds with a ``Problem``."""
 
-    def handle(error: type[Exception], found: Callable[[Any], tuple[int, dict[str, str]]]) -> None:
-        def answer(request: HttpRequest, raised: Any) -> HttpResponse:
-            status, problem = found(raised)
-            response = api.create_response(request, problem, status=status)
-            if isinstance(raised, TooMany):
-                response["Retry-After"] = str(raised.after)
-            return response
+    def problem(code: str, detail: str) -> dict[str, str]:
+        return {"code": code, "detail": detail}
 
-        api.add_exception_handler(error, answer)
+    @api.exception_handler(SmnbError)
+    def handle_ours(request: HttpRequest, error: SmnbError) -> HttpResponse:
+        body = problem(error.code, error.sentence)
+        if isinstance(error, Conflict):
+            body["state"] = error.state
+        response = api.create_response(request, body, status=status_of(error))
+        if isinstance(error, TooMany):
+            response["Retry-After"] = str(error.after)
+        return response
 
-    handle(SmnbError, _ours)
-    handle(ValidationError, _invalid)
-    handle(AuthenticationError, lambda _: (401, _problem("unauthorized", _SIGN_IN)))
-    handle(HttpError, lambda error: (error.status_code, _problem("bad_request", str(error))))
-    handle(Http404, lambda _: (404, _problem("not_found", "There is no such thing.")))
+    @api.exception_handler(ValidationError)
+    def handle_invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
+        wrong = [
+            f"{'.'.join(str(part) for part in item['loc'][1:]) or 'body'}: {item['msg']}"
+            for item in error.errors
+        ]
+        return api.create_response(request, problem("invalid", "; ".join(wrong)), status=422)
 
+    @api.exception_handler(AuthenticationError)
+    def handle_unauthorized(request: HttpRequest, error: AuthenticationError) -> HttpResponse:
+        detail = "Sign in, or send a valid bearer token."
+        return api.create_response(request, problem("unauthorized", detail), status=401)
 
-_SIGN_IN = "Sign in, or send a valid bearer token."
+    @api.exception_handler(HttpError)
+    def handle_http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
+        body = problem("bad_request", str(error))
+        return api.create_response(request, body, status=error.status_code)
 
-
-def _problem(code: str, detail: str) -> dict[str, str]:
-    return {"code": code, "detail": detail}
-
-
-def _ours(error: SmnbError) -> tuple[int, dict[str, str]]:
-    problem = _problem(error.code, error.sentence)
-    if isinstance(error, Conflict):
-        problem["state"] = error.state
-    found = (status for kind, status in STATUSES.items() if isinstance(error, kind))
-    return next(found, 503), problem
-
-
-def _invalid(error: ValidationError) -> tuple[int, dict[str, str]]:
-    wrong = [
-        f"{'.'.join(str(part) for part in item['loc'][1:]) or 'body'}: {item['msg']}"
-        for item in error.errors
-    ]
-    return 422, _problem("invalid", "; ".join(wrong))
+    @api.exception_handler(Http404)
+    def handle_not_found(request: HttpRequest, error: Http404) -> HttpResponse:
+        body = problem("not_found", "There is no such object.")
+        return api.create_response(request, body, status=404)
 
 
+# One router for all paths under /sessions: a path has one view for all its methods, also when they
+# are defined in different modules.
 router = Router(tags=["sessions"])

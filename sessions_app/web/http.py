@@ -1,4 +1,4 @@
-"""What the pages share: the typed request, the owned session, and errors as answers."""
+"""What views share: the typed request, the owner's session, and the status of each error."""
 
 from __future__ import annotations
 
@@ -28,9 +28,24 @@ from sessions_app.web.middleware import bind_request
 P = ParamSpec("P")
 Page: TypeAlias = Callable[Concatenate[HttpRequest, P], HttpResponse]
 
+# The HTTP status of each error, for pages and for the API; all others are 503.
+STATUSES: dict[type[SmnbError], int] = {
+    Forbidden: 403,
+    NotFound: 404,
+    Conflict: 409,
+    Invalid: 422,
+    TooMany: 429,
+}
+SAME_PRESS = timedelta(seconds=20)
+
+
+def status_of(error: SmnbError) -> int:
+    """Returns the HTTP status of a response that reports this error."""
+    return next((status for kind, status in STATUSES.items() if isinstance(error, kind)), 503)
+
 
 class SignedIn(HttpRequest):
-    """A request that has passed ``owner_page``."""
+    """The request of a signed-in user, as views behind ``signed_in`` get it."""
 
     user: User
     htmx: HtmxDetails
@@ -39,26 +54,27 @@ class SignedIn(HttpRequest):
 def signed_in(
     view: Callable[Concatenate[SignedIn, P], HttpResponse],
 ) -> Page[P]:
-    """Open a page of ours to a signed-in person."""
+    """Decorates a view that needs a signed-in user; others are sent to the sign-in page."""
 
     @wraps(view)
-    def opened(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+    def wrapper(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
         bind_request(request, user=request.user.pk)
-        answer = view(cast("SignedIn", request), *args, **kwargs)
-        # The same address gives a page or a part of it; the browser must not take one for the other.
-        patch_vary_headers(answer, ["HX-Request"])
-        return answer
+        response = view(cast("SignedIn", request), *args, **kwargs)
+        # The same URL gives a page or, to htmx, a part of it. Without this header a browser may
+        # show the cached part as the page.
+        patch_vary_headers(response, ["HX-Request"])
+        return response
 
-    return cast("Page[P]", login_required(opened))
+    return cast("Page[P]", login_required(wrapper))
 
 
 def of_session(
     view: Callable[Concatenate[SignedIn, Session, P], HttpResponse],
 ) -> Callable[Concatenate[HttpRequest, UUID, P], HttpResponse]:
-    """Open a page of one session to its owner; for anybody else it does not exist."""
+    """Decorates a view of one session: it gets the session, and other users get 404."""
 
     @wraps(view)
-    def opened(
+    def wrapper(
         request: SignedIn, session_id: UUID, *args: P.args, **kwargs: P.kwargs
     ) -> HttpResponse:
         try:
@@ -68,67 +84,65 @@ def of_session(
         context.bind(**context.session_fields(session))
         return view(request, session, *args, **kwargs)
 
-    return signed_in(opened)  # type: ignore[arg-type]
-
-
-SAME_PRESS = timedelta(seconds=20)
-
-
-def once(request: SignedIn, effect: Callable[[], str]) -> str:
-    """Have ``effect`` make one thing, however often a form's button is pressed; returns its id.
-
-    The form carries ``_once.html``. Pressed again later, after going back, it makes another one.
-    """
-    key = request.POST.get("once", "")
-    if not key:
-        return effect()
-    said = {name: request.POST.getlist(name) for name in sorted(request.POST)}
-    said.pop("csrfmiddlewaretoken", None)
-    digest = commands.digest_of(request.path, json.dumps(said))
-
-    def kept() -> tuple[int, dict[str, str]]:
-        return 201, {"id": effect(), "at": timezone.now().isoformat()}
-
-    # Of another form's content it is another press, so the content belongs to the key.
-    name = f"form:{digest}"
-    _, answer = commands.run_once(request.user, name, digest, kept)
-    now = timezone.now()
-    if now - datetime.fromisoformat(answer["at"]) > SAME_PRESS:
-        later = f"{name}:{now.timestamp() // SAME_PRESS.total_seconds():.0f}"
-        _, answer = commands.run_once(request.user, later, digest, kept)
-    return str(answer["id"])
+    return signed_in(wrapper)  # type: ignore[arg-type]
 
 
 def of_chosen(
     view: Callable[Concatenate[SignedIn, Session | None, P], HttpResponse],
 ) -> Page[P]:
-    """Open an area with the session that the address names (``?session=``), or the newest one.
+    """Decorates a view of the session in ``?session=``, or else of the user's newest session.
 
-    None when the person has no session yet; a session that is not theirs does not exist (404).
+    The view gets None when the user has no session; another user's session is a 404.
     """
 
     @wraps(view)
-    def opened(request: SignedIn, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
-        session = chosen(request)
+    def wrapper(request: SignedIn, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        session_id = request.GET.get("session", "")
+        try:
+            session = (
+                sessions.get(request.user, session_id)
+                if session_id
+                else sessions.newest(request.user)
+            )
+        except NotFound as error:
+            raise Http404(error.sentence) from None
         if session is not None:
             context.bind(**context.session_fields(session))
         return view(request, session, *args, **kwargs)
 
-    return signed_in(opened)  # type: ignore[arg-type]
+    return signed_in(wrapper)  # type: ignore[arg-type]
 
 
-def chosen(request: SignedIn) -> Session | None:
-    named = request.GET.get("session", "")
-    try:
-        return sessions.get(request.user, named) if named else sessions.newest(request.user)
-    except NotFound as error:
-        raise Http404(error.sentence) from None
+def once(request: SignedIn, effect: Callable[[], str]) -> str:
+    """Calls ``effect`` once for a form, however often its button is pressed; returns its id.
+
+    The form includes ``_once.html``. A press more than 20 seconds later, after going back to the
+    form, calls ``effect`` again.
+    """
+    key = request.POST.get("once", "")
+    if not key:
+        return effect()
+    fields = {name: request.POST.getlist(name) for name in sorted(request.POST)}
+    fields.pop("csrfmiddlewaretoken", None)
+    digest = commands.digest_of(request.path, json.dumps(fields))
+
+    def create() -> tuple[int, dict[str, str]]:
+        return 201, {"id": effect(), "at": timezone.now().isoformat()}
+
+    # The key contains the form's content: pressing again after a change is not a repetition.
+    name = f"form:{digest}"
+    _, answer = commands.run_once(request.user, name, digest, create)
+    now = timezone.now()
+    if now - datetime.fromisoformat(answer["at"]) > SAME_PRESS:
+        later = f"{name}:{now.timestamp() // SAME_PRESS.total_seconds():.0f}"
+        _, answer = commands.run_once(request.user, later, digest, create)
+    return str(answer["id"])
 
 
 def is_same_origin(request: HttpRequest) -> bool:
-    """Whether a page of ours sent this, as far as its browser says; who says nothing is none.
+    """Whether the browser says that one of our pages sent the request.
 
-    Over plain http browsers leave out Sec-Fetch-Site, but not the origin of a POST.
+    Over plain HTTP browsers leave out Sec-Fetch-Site, but a POST has an Origin.
     """
     site = request.headers.get("Sec-Fetch-Site")
     if site is not None:
@@ -137,18 +151,8 @@ def is_same_origin(request: HttpRequest) -> bool:
     return request.headers.get("Origin") in ours
 
 
-STATUSES: dict[type[SmnbError], int] = {
-    Forbidden: 403, NotFound: 404, Conflict: 409, Invalid: 422, TooMany: 429,
-}  # fmt: skip
-
-
-def status_of(error: SmnbError) -> int:
-    """The status of an answer that says this error."""
-    return next((code for kind, code in STATUSES.items() if isinstance(error, kind)), 503)
-
-
 def refused(request: SignedIn, error: SmnbError, back: str, *args: object) -> HttpResponse:
-    """Show why something was not done: a partial for htmx, a notice on the page otherwise."""
+    """Shows an error: a partial with its status for htmx, otherwise a message on the page."""
     if request.htmx:
         page = {"sentence": error.sentence}
         return render(request, "_refusal.html", page, status=status_of(error))

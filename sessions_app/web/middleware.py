@@ -1,10 +1,11 @@
-"""The HTTP door: a context with a request id for every request, sync or async."""
+"""Middleware that opens a logging context with a request id for every request."""
 
 from __future__ import annotations
 
 import re
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import structlog
@@ -18,31 +19,20 @@ from sessions_app import context
 log = structlog.get_logger(__name__)
 
 HEADER = "X-Request-ID"
-QUIET = "SMNB_QUIET"  # in META: the view has said what there is to say
+QUIET = "SMNB_QUIET"  # a key of META that a view sets so that its response is not logged
 _WELL_FORMED = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{7,63}")
 
 
 def bind_request(request: HttpRequest, **fields: object) -> None:
-    """Bind what a view has found out about its request: the route, and who asks for which session."""
+    """Adds the route and the given fields, such as the user, to the log lines of a request."""
     match = request.resolver_match
     if match is not None:
         fields["operation"] = f"{request.method} /{match.route}"
     context.bind(**fields)
 
 
-def _named(request: HttpRequest) -> str:
-    """The id a proxy before us gave, if it is one that can stand in a log, or a new one.
-
-    Pages find it in ``request.META`` and tell it with what goes wrong on them.
-    """
-    given = request.headers.get(HEADER, "")
-    id_ = given if _WELL_FORMED.fullmatch(given) else context.new_id()
-    request.META["SMNB_REQUEST_ID"] = id_
-    return id_
-
-
 class ContextMiddleware:
-    """Opens the door, names the request in its answer, and leaves a line about it in its session."""
+    """Gives each request an id and a logging context, and logs the responses of a session."""
 
     sync_capable = True
     async_capable = True
@@ -55,34 +45,44 @@ class ContextMiddleware:
 
     def __call__(self, request: HttpRequest) -> Any:
         if iscoroutinefunction(self):
-            return self._acall(request)
+            return self.respond_async(request)
         if request.path.startswith(self._static):
             return self.get_response(request)
-        id_, began = _named(request), time.monotonic()
-        with _door(request, id_):
-            return _answered(request, self.get_response(request), id_, began)
+        request_id, began = _request_id(request), time.monotonic()
+        with _scope(request, request_id):
+            return _finish(request, self.get_response(request), request_id, began)
 
-    async def _acall(self, request: HttpRequest) -> HttpResponseBase:
+    async def respond_async(self, request: HttpRequest) -> HttpResponseBase:
+        response: HttpResponseBase
         if request.path.startswith(self._static):
-            return await self._awaited(request)
-        id_, began = _named(request), time.monotonic()
-        with _door(request, id_):
-            return _answered(request, await self._awaited(request), id_, began)
-
-    async def _awaited(self, request: HttpRequest) -> HttpResponseBase:
-        response: HttpResponseBase = await self.get_response(request)
-        return response
+            response = await self.get_response(request)
+            return response
+        request_id, began = _request_id(request), time.monotonic()
+        with _scope(request, request_id):
+            response = await self.get_response(request)
+            return _finish(request, response, request_id, began)
 
 
-def _door(request: HttpRequest, id_: str) -> Any:
+def _request_id(request: HttpRequest) -> str:
+    """Returns the id that a proxy has set, if it is well formed, or a new one.
+
+    Pages read it from ``request.META`` and send it with the errors that they report.
+    """
+    given = request.headers.get(HEADER, "")
+    request_id = given if _WELL_FORMED.fullmatch(given) else context.new_id()
+    request.META["SMNB_REQUEST_ID"] = request_id
+    return request_id
+
+
+def _scope(request: HttpRequest, request_id: str) -> AbstractContextManager[None]:
     operation = request.method or "HTTP"
-    return context.scope(cause="", request=id_, environment="server", operation=operation)
+    return context.scope(cause="", request=request_id, environment="server", operation=operation)
 
 
-def _answered(
-    request: HttpRequest, response: HttpResponseBase, id_: str, began: float
+def _finish(
+    request: HttpRequest, response: HttpResponseBase, request_id: str, began: float
 ) -> HttpResponseBase:
-    response[HEADER] = id_
+    response[HEADER] = request_id
     if context.in_session() and QUIET not in request.META:
         ms = round((time.monotonic() - began) * 1000)
         log.info("answered", status=response.status_code, ms=ms)

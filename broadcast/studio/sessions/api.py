@@ -69,7 +69,7 @@ def list_sessions(request: HttpRequest, limit: int = 50, cursor: str = "") -> Pa
         # A client that does not encode the cursor sends the + of its time zone as a space.
         at = parse_datetime(moment.replace(" ", "+"))
         if at is None:
-            raise Invalid("cursor: not one that we gave.")
+            raise Invalid("cursor: must be the value of next in an earlier response.")
         rows = rows.filter(Q(created_at__lt=at) | Q(created_at=at, id__lt=key))
     size = page_size(limit)
     return cut(
