@@ -382,7 +382,7 @@ def register() -> None:
     sessions.protect_from_timers(active_sessions)
     chain.before_append(_hold_run)
     chain.on_append.subscribe(_note_run)
-    chain.on_recover(_recover_head)
+    chain.before_recover(_recover_head)
     status.register_check(_runs_agree)
     for model in (AILink, AITransition):
         constraints.require_same_session(model, "run_number", Broadcast, "number")

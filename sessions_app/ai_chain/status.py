@@ -1,18 +1,17 @@
-"""Whether a chain is in order: SYNCED, OUT_OF_SYNC or EMPTY, with a rate in per cent.
-
-The transitions of AI chains: listed, and archived when they are old.
-"""
+"""Checks AI chains (SYNCED, OUT_OF_SYNC or EMPTY), and lists and archives their transitions."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import takewhile
-from typing import Any
+from typing import Annotated, NotRequired
 
 from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from sessions_app.background import retention
 from sessions_app.events import archive as events_archive
@@ -22,12 +21,12 @@ from sessions_app.models import AILink, AITransition, Archive, Chain, Session, W
 
 SYNCED, OUT_OF_SYNC, EMPTY = "SYNCED", "OUT_OF_SYNC", "EMPTY"
 
-LATEST = 500  # links that a page looks at; the audit looks at all
+LATEST = 500  # links that a page checks; the audit checks all
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """How a chain stands: ``agreeing`` of the ``seen`` latest of its ``links`` are in order."""
+    """The state of a chain: ``agreeing`` of the ``seen`` latest of its ``links`` are in order."""
 
     state: str = EMPTY
     links: int = 0
@@ -38,7 +37,7 @@ class Status:
 
     @property
     def rate(self) -> float:
-        """Of the links that were looked at, how many are in order, in per cent."""
+        """The share of the checked links that are in order, in per cent."""
         return 100.0 * self.agreeing / self.seen if self.seen else 100.0
 
     @property
@@ -52,65 +51,59 @@ _checks: list[Check] = []
 
 
 def register_check(check: Check) -> None:
-    """Have ``check(session)`` name what a higher app finds wrong with the chain."""
+    """Call ``check(session)`` for the problems that a higher app finds with the chain."""
     _checks.append(check)
 
 
 def status(session: Session, most: int | None = LATEST) -> Status:
-    """Look at the ``most`` latest links of the session's chain; None looks at all of them."""
-    found = _look(session, most)
-    # A link that joins between two queries looks like a fault; a second look tells.
-    return _look(session, most) if found.problems else found
+    """Check the ``most`` latest links of the session's chain, or all of them for None."""
+    first_look = _check_links(session, most)
+    # A link that is appended between two queries looks like a fault, so a fault is checked again.
+    return _check_links(session, most) if first_look.problems else first_look
 
 
-def _look(session: Session, most: int | None) -> Status:
+def _check_links(session: Session, most: int | None) -> Status:
     links = AILink.objects.filter(session=session)
-    archived = Archive.objects.filter(session=session, kind=Archive.Kind.TRANSITIONS)
-    packed = archived.aggregate(n=Sum("joined"))["n"] or 0
+    archives = Archive.objects.filter(session=session, kind=Archive.Kind.TRANSITIONS)
+    archived = archives.aggregate(n=Sum("joined"))["n"] or 0
     rows = Chain.objects.select_related("head__context_head", "base__context_head")
     chain = rows.filter(session=session).first()
-    top = links.order_by("-number").values_list("number", flat=True).first()
-    if top is None:
-        problems = tuple(_elsewhere(session))
-        return Status(OUT_OF_SYNC if problems else EMPTY, chain=chain, problems=problems)
-    low = max(1, top - most + 1) if most else 1
-    seen = top - low + 1
-    counted = _faults(links.filter(number__gte=low), seen, packed)
-    problems = tuple(_problems(counted, chain, top)) + tuple(_elsewhere(session))
-    agreeing = max(0, seen - sum(counted.values()))
-    if problems and agreeing == seen:
-        agreeing -= 1
-    return Status(OUT_OF_SYNC if problems else SYNCED, top, seen, agreeing, chain, problems)
-
-
-def _faults(links: QuerySet[AILink], seen: int, packed: int) -> dict[str, int]:
-    """How many links have which fault. Archives hold the transitions of the first ``packed``."""
+    latest = links.order_by("-number").values_list("number", flat=True).first()
+    elsewhere = [problem for check in _checks for problem in check(session)]
+    if latest is None:
+        state = OUT_OF_SYNC if elsewhere else EMPTY
+        return Status(state, chain=chain, problems=tuple(elsewhere))
+    first = max(1, latest - most + 1) if most else 1
+    seen = latest - first + 1
+    checked = links.filter(number__gte=first)
+    linked = Q(number=1) | Q(previous__number=F("number") - 1)
     recorded = AITransition.objects.filter(new=OuterRef("pk")).exclude(source=AITransition.RECOVERY)
-    follows = Q(number=1) | Q(previous__number=F("number") - 1)
-    return {
-        "missing": seen - links.count(),
-        "not behind the one before": links.exclude(follows).count(),
-        "without a transition": links.filter(~Exists(recorded), number__gt=packed).count(),
+    # Archives hold the transitions of the first links, so only later ones need a row.
+    unrecorded = checked.filter(~Exists(recorded), number__gt=archived)
+    faults = {
+        "missing": seen - checked.count(),
+        "not behind the one before": checked.exclude(linked).count(),
+        "without a transition": unrecorded.count(),
     }
-
-
-def _problems(counted: dict[str, int], chain: Chain | None, top: int) -> Iterator[str]:
-    for fault, number in counted.items():
-        if number:
-            yield f"{number} {'link is' if number == 1 else 'links are'} {fault}"
-    head = chain.head if chain else None
-    if head is None or head.number != top:
-        yield "the head is not the latest link"
-
-
-def _elsewhere(session: Session) -> Iterator[str]:
-    for check in _checks:
-        yield from check(session)
+    problems = [
+        f"{number} {'link is' if number == 1 else 'links are'} {fault}"
+        for fault, number in faults.items()
+        if number
+    ]
+    if chain is None or chain.head is None or chain.head.number != latest:
+        problems.append("the head is not the latest link")
+    problems += elsewhere
+    agreeing = max(0, seen - sum(faults.values()))
+    if problems and agreeing == seen:
+        # A problem of the head or of another app counts as one link out of order.
+        agreeing -= 1
+    state = OUT_OF_SYNC if problems else SYNCED
+    return Status(state, latest, seen, agreeing, chain, tuple(problems))
 
 
 @dataclass(frozen=True, slots=True)
 class QuickStatus:
-    """As much as one query tells: how many links, and whether the head is the latest of them."""
+    """The number of links and of the head, read by one query."""
 
     links: int = 0
     head: int | None = None
@@ -123,15 +116,15 @@ class QuickStatus:
 
 
 def quick_status(session: Session) -> QuickStatus:
-    """How the chain stands at a glance, for pages that are about something else."""
+    """Return the state of the chain without checking its links, for pages about something else."""
     head = Chain.objects.filter(session=OuterRef("session")).values("head__number")
     links = AILink.objects.filter(session=session).annotate(head=Subquery(head[:1]))
-    found = links.order_by("-number").values_list("number", "head").first()
-    return QuickStatus(*found) if found else QuickStatus()
+    row = links.order_by("-number").values_list("number", "head").first()
+    return QuickStatus(*row) if row else QuickStatus()
 
 
 def synced_counts() -> tuple[int, int]:
-    """(chains whose head is the latest link, all chains): two look-ups by key for each session."""
+    """Return (chains whose head is the latest link, all chains): two look-ups by key a session."""
     links = AILink.objects.filter(session=OuterRef("pk"))
     head = Chain.objects.filter(session=OuterRef(OuterRef("pk"))).values("head__number")
     beyond = links.filter(number__gt=Coalesce(Subquery(head[:1]), 0))
@@ -140,7 +133,7 @@ def synced_counts() -> tuple[int, int]:
 
 
 def summary(synced: int, chains: int) -> str:
-    """``SYNCED: 100 % of 3 chains``; the rate is rounded down, so that 100 means all."""
+    """Return e.g. ``SYNCED: 100 % of 3 chains``, rounded down, so that 100 means all."""
     if not chains:
         return f"{EMPTY}: no chain has begun"
     state = SYNCED if synced == chains else OUT_OF_SYNC
@@ -149,14 +142,28 @@ def summary(synced: int, chains: int) -> str:
     return f"{state}: {tenths / 10:g} % of {chains:,} {noun}"
 
 
+class TransitionPayload(TypedDict):
+    """A transition as the API shows it."""
+
+    id: Annotated[int, Field(description="Id of the transition.")]
+    old: Annotated[str | None, Field(description="Provider's id of the head before it.")]
+    new: Annotated[str | None, Field(description="Provider's id of the head after it.")]
+    source: Annotated[str, Field(description="Kind of operation, recovery, or archive.damaged.")]
+    run: Annotated[int | None, Field(description="Number of the run, if any.")]
+    at: Annotated[str, Field(description="When the head changed.")]
+    sentence: NotRequired[
+        Annotated[str, Field(description="What is wrong with an archive that cannot be read.")]
+    ]
+
+
 def of_session(session: Session) -> QuerySet[AITransition]:
-    """Those not archived yet, newest first."""
+    """Return the transitions that are not archived yet, newest first."""
     rows = AITransition.objects.filter(session=session).select_related("old", "new")
     return rows.order_by("-id")
 
 
-def payload(transition: AITransition) -> dict[str, Any]:
-    """A transition as the API shows it: ``old`` and ``new`` are ids of providers."""
+def transition_payload(transition: AITransition) -> TransitionPayload:
+    """Return a transition as the API shows it."""
     return {
         "id": transition.pk,
         "old": transition.old.provider_id if transition.old else None,
@@ -167,14 +174,8 @@ def payload(transition: AITransition) -> dict[str, Any]:
     }
 
 
-def archived(session: Session, before: int | None, most: int) -> list[dict[str, Any]]:
-    """Archived transitions older than the id ``before``, newest first."""
-    packed = events_archive.of_session(session, events_archive.TRANSITIONS)
-    return events_archive.newest(packed, "id", before, most, _instead)
-
-
-def _instead(error: Damaged) -> dict[str, Any]:
-    """What stands for all of an archive that cannot be read."""
+def _damaged_archive(error: Damaged) -> TransitionPayload:
+    """Return the one line shown for an archive that cannot be read."""
     archive = error.archive
     return {
         "id": archive.first,
@@ -187,42 +188,43 @@ def _instead(error: Damaged) -> dict[str, Any]:
     }
 
 
-def transition_payloads(session: Session, before: int | None, most: int) -> list[dict[str, Any]]:
-    """Transitions older than the id ``before``, newest first: those that live, then archived ones.
-
-    What is archived between the two queries is found by the second one.
-    """
+def transition_payloads(session: Session, before: int | None, most: int) -> list[TransitionPayload]:
+    """Return transitions older than the id ``before``, newest first, archived ones included."""
     rows = of_session(session)
     if before is not None:
         rows = rows.filter(pk__lt=before)
-    found = [payload(row) for row in rows[:most]]
-    if len(found) < most:
-        oldest = found[-1]["id"] if found else before
-        found += archived(session, oldest, most - len(found))
-    return found
+    payloads = [transition_payload(row) for row in rows[:most]]
+    if len(payloads) < most:
+        # Read after the rows: what is archived between the two queries is in the archive by now.
+        oldest = payloads[-1]["id"] if payloads else before
+        archives = events_archive.of_session(session, events_archive.TRANSITIONS)
+        left = most - len(payloads)
+        payloads += events_archive.newest(archives, "id", oldest, left, _damaged_archive)
+    return payloads
 
 
-def archive(shared: Workspace, now: datetime) -> int:
-    """A rule of retention: archive a piece of one session's old transitions; returns how many."""
-    until = now - timedelta(days=shared.keep_transitions_days)
+def archive(settings: Workspace, now: datetime) -> int:
+    """Archive some old transitions of one session (a retention rule); return how many."""
+    until = now - timedelta(days=settings.keep_transitions_days)
     old = AITransition.objects.filter(created_at__lt=until).order_by("created_at")
-    resting = events_archive.rested(events_archive.TRANSITIONS, now).values("session")
-    first = old.exclude(session__in=resting).select_related("session").first()
-    rows = _oldest(first.session, until) if first else []
-    if first is None or not rows:
+    paused = events_archive.recently_archived(events_archive.TRANSITIONS, now).values("session")
+    first = old.exclude(session__in=paused).select_related("session").first()
+    if first is None:
         return 0
-    gone = AITransition.objects.filter(pk__in=[row.pk for row in rows])
-    joined = sum(row.source != AITransition.RECOVERY for row in rows)
-    lines = [payload(row) for row in rows]
-    return events_archive.pack(first.session, events_archive.TRANSITIONS, "id", lines, gone, joined)
-
-
-def _oldest(session: Session, until: datetime) -> list[AITransition]:
-    """The first transitions of a session, as far as they are old: an archive has no holes, so that
-    archives hold those of the first links and come in their order.
-    """
-    chosen = of_session(session).order_by("id")[: retention.CHUNK]
-    return list(takewhile(lambda row: row.created_at < until, chosen))
+    # From the first row on, up to one that is too new: an archive has no gaps, so that the archives
+    # hold the transitions of the first links in their order.
+    oldest = of_session(first.session).order_by("id")[: retention.CHUNK]
+    rows = list(takewhile(lambda row: row.created_at < until, oldest))
+    if not rows:
+        return 0
+    return events_archive.pack(
+        first.session,
+        events_archive.TRANSITIONS,
+        "id",
+        [transition_payload(row) for row in rows],
+        AITransition.objects.filter(pk__in=[row.pk for row in rows]),
+        sum(row.source != AITransition.RECOVERY for row in rows),
+    )
 
 
 def register() -> None:

@@ -89,7 +89,7 @@ def test_a_damaged_archive_is_one_line_of_the_list(
     assert [each["seq"] for each in found] == [14, 13, 12, 11, 10, 9, 5, 4, 3, 2, 1]
     said = found[6]
     assert (said["type"], said["data"]["last"]) == ("archive.damaged", 8)
-    assert "which is damaged or gone. Bring it back from a backup." in said["data"]["sentence"]
+    assert "which is damaged or gone. Restore it from a backup." in said["data"]["sentence"]
 
 
 def test_transitions_go_to_a_file_too(session: Session, all_of: All) -> None:
@@ -109,7 +109,7 @@ def test_transitions_that_were_packed_into_their_row_can_be_read(
 ) -> None:
     rows = old_transitions(session)
     before = all_of("transitions")
-    text = "\n".join(json.dumps(status.payload(row)) for row in rows)
+    text = "\n".join(json.dumps(status.transition_payload(row)) for row in rows)
     Archive.objects.create(
         session=session, first=rows[0].pk, last=rows[-1].pk, count=3, joined=3,
         packed=zlib.compress(text.encode(), 9),

@@ -9,6 +9,7 @@ from django.http import HttpRequest
 from broadcast import recaps
 from broadcast.studio.ai_chain import queries
 from sessions_app.ai_chain import status
+from sessions_app.ai_chain.status import TransitionPayload
 from sessions_app.web.api import PROBLEMS, Page, cut, key_of, owned, page_of, page_size, router
 
 
@@ -18,10 +19,12 @@ def read_chain(request: HttpRequest, session_id: str) -> dict[str, Any]:
     return queries.standing(owned(request, session_id))
 
 
-@router.get("/sessions/{session_id}/transitions", response={200: Page[dict[str, Any]], **PROBLEMS})
+@router.get(
+    "/sessions/{session_id}/transitions", response={200: Page[TransitionPayload], **PROBLEMS}
+)
 def list_transitions(
     request: HttpRequest, session_id: str, limit: int = 50, cursor: str = ""
-) -> Page[dict[str, Any]]:
+) -> Page[TransitionPayload]:
     """Lists the transitions of the AI chain, archived ones included."""
     size = page_size(limit)
     rows = status.transition_payloads(owned(request, session_id), key_of(cursor), size + 1)

@@ -9,6 +9,7 @@ from django.views.decorators.http import require_POST, require_safe
 from broadcast import queries as broadcast_queries
 from broadcast.studio.ai_chain import queries
 from sessions_app import commands
+from sessions_app.ai_chain.chain import RECOVER
 from sessions_app.errors import SmnbError
 from sessions_app.models import Session
 from sessions_app.web.http import SignedIn, of_session, refused
@@ -29,7 +30,7 @@ def chain(request: SignedIn, session: Session) -> HttpResponse:
 @of_session
 def recover(request: SignedIn, session: Session) -> HttpResponse:
     try:
-        commands.run("chain.recover", request.user, session, {})
+        commands.run(RECOVER, request.user, session, {})
     except SmnbError as error:
         return refused(request, error, "chain", session.pk)
     return redirect("chain", session.pk)

@@ -169,7 +169,7 @@ def test_a_lost_head_is_found_again_and_said(session: Session, lost: str) -> Non
     following = join(session)
     assert (following.previous, following.number) == (last, 4)
     assert said(session) == [
-        "The AI chain lost its latest link; it goes on from link 3, the last valid."
+        "The AI chain lost its latest link; it continues from link 3, the last valid one."
     ]
     row = Chain.objects.get(session=session)
     assert (row.base, row.tokens, row.operations) == (base, 20, 4)
@@ -221,7 +221,7 @@ def test_an_unknown_or_malformed_id_goes_on_from_the_latest_and_says_so(
     last = join(session)
     found = chain.find(session, named)
     assert found.link == last
-    assert found.note == "This id is unknown, so it goes on from link 1, the latest."
+    assert found.note == "This id is unknown, so it continues from link 1, the latest."
 
 
 def test_the_id_of_another_session_is_unknown_here(make_session: MakeSession) -> None:

@@ -113,7 +113,7 @@ def test_a_link_is_found_by_its_id(browser: Client, session: Session) -> None:
 def test_an_unknown_id_shows_the_latest_and_says_so(browser: Client, session: Session) -> None:
     join(session)
     answer = browser.get(address(session, "?find=<b>msg</b>%00"))
-    assert "it goes on from link 1, the latest" in words(answer)
+    assert "it continues from link 1, the latest" in words(answer)
     assert "<b>msg" not in answer.content.decode()
     assert rows(answer) == [1]
 
