@@ -1,1 +1,1 @@
-"""The producer's ear: a person talks to the producer about the broadcast."""
+"""The producer chat: questions about the broadcast, their answers, and plans of commands."""

@@ -1,7 +1,4 @@
-"""The step that answers one question: asked outside any transaction, stored in one.
-
-Who answers for the producer: a model when there is a key and money, else rules.
-"""
+"""The step that answers one question: it asks outside any transaction and stores in one."""
 
 from __future__ import annotations
 
@@ -9,15 +6,15 @@ import time
 from dataclasses import dataclass
 from datetime import timedelta
 from threading import Event
-from typing import Any, Self
+from typing import Self
 
 import structlog
 from django.db import transaction
 
 from broadcast import orchestrator
 from broadcast.chat import conversation, facts, plans
-from broadcast.chat.conversation import ANSWER, DELTA, Exchange
-from broadcast.chat.facts import Answerer, Facts, Inquiry, Reply
+from broadcast.chat.conversation import ANSWER, DELTA
+from broadcast.chat.facts import Answerer, Inquiry, Reply
 from broadcast.chat.model_answerer import ModelAnswerer
 from broadcast.chat.rule_answerer import RuleAnswerer
 from sessions_app import context
@@ -25,9 +22,9 @@ from sessions_app.ai_chain import chain
 from sessions_app.ai_chain.chain import Operation
 from sessions_app.background import steps
 from sessions_app.background.steps import Claim, Kind
-from sessions_app.errors import NeedsHuman, Retry, SmnbError, WaitUntil
+from sessions_app.errors import NeedsHuman, Retry, WaitUntil
 from sessions_app.events import recorder
-from sessions_app.models import AILink, Message, Session, Step
+from sessions_app.models import Message, Session, Step
 from sessions_app.realtime import checkpoints
 from stories.llm import EmptyAnswer, Refused, gateway_for
 from stories.text import clean_text, tokens_of
@@ -37,8 +34,12 @@ from stories.usage.types import Ledger
 
 log = structlog.get_logger(__name__)
 
-
-SPENT = "The budget is spent, so I answer by rules alone until there is money again."
+BUDGET_SPENT = "The budget is spent, so I answer by rules until it is raised."
+FAILED = "I could not get an answer this time. Please ask again."
+FAULT = "An internal error prevented an answer; the log has the details. Please ask again."
+FRAME_INTERVAL = 0.1  # seconds
+ATTEMPTS = 3
+TURN = timedelta(seconds=1)  # until a question checks again whether earlier ones are answered
 
 
 def answerer_for(session: Session, ledger: Ledger, ended: Event) -> Answerer:
@@ -47,17 +48,8 @@ def answerer_for(session: Session, ledger: Ledger, ended: Event) -> Answerer:
     if gateway is None:
         return RuleAnswerer()
     if usage_ledger.over_budget(session):
-        return RuleAnswerer(SPENT)
+        return RuleAnswerer(BUDGET_SPENT)
     return ModelAnswerer(gateway, ledger, session.model)
-
-
-FRAMES_EVERY = 0.1
-
-ATTEMPTS = 3
-
-TURN = timedelta(seconds=1)  # how soon a question looks again whether those before are answered
-
-FAULT = "A fault of the studio kept me from answering; its log says more. Please ask again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,19 +63,32 @@ class Turn:
 
 
 def answer(claim: Claim) -> None:
-    """Answer one question, after all that were asked before it."""
-    if _comes_later(claim):
+    """Answers one question, after all that were asked before it."""
+    open_steps = Step.objects.filter(session=claim.session, kind=ANSWER, state__in=Step.OPEN)
+    if open_steps.filter(pk__lt=claim.step.pk).exists():
         with transaction.atomic():
             claim.reschedule(steps.now() + TURN)
         return
     question = _question(claim)
     known = facts.gather(question.session, question.text)
     exchanges = conversation.earlier(question)
-    purpose = _purpose(question, known, exchanges)
+    run = orchestrator.active(question.session)
+    heads = [known.memory.head, *(exchange.link for exchange in exchanges)]
+    purpose = Purpose(
+        source=chain.Source.CHAT,
+        run_number=run.number if run else None,
+        # The newest link whose content is part of the prompt.
+        context_head=max(
+            (link for link in heads if link is not None),
+            key=lambda link: link.number,
+            default=None,
+        ),
+        question=question,
+    )
     turn = Turn(claim, question, purpose, SessionLedger(claim, purpose))
     inquiry = Inquiry(question.session, question.text, known, tuple(exchanges))
     reply, model = _ask(turn, inquiry)
-    _keep(turn, reply, model)
+    _store(turn, reply, model)
 
 
 def _question(claim: Claim) -> Message:
@@ -91,49 +96,29 @@ def _question(claim: Claim) -> Message:
     return rows.get(session=claim.session, pk=int(claim.subject))
 
 
-def _comes_later(claim: Claim) -> bool:
-    mine = Step.objects.filter(session=claim.session, kind=ANSWER, state__in=Step.OPEN)
-    return mine.filter(pk__lt=claim.step.pk).exists()
-
-
-def _purpose(question: Message, known: Facts, exchanges: list[Exchange]) -> Purpose:
-    run = orchestrator.active(question.session)
-    links = [known.memory.head, *(each.link for each in exchanges)]
-    heads: list[AILink] = [link for link in links if link is not None]
-    return Purpose(
-        source=chain.Source.CHAT,
-        run_number=run.number if run else None,
-        context_head=max(heads, key=lambda link: link.number, default=None),
-        question=question,
-    )
-
-
 def _ask(turn: Turn, inquiry: Inquiry) -> tuple[Reply, str]:
-    """The reply, and the offline answerer's name or ""; what cannot be mended here is the reply."""
+    """Returns the reply and the answerer's model; a final error becomes the reply, without one."""
     try:
         answerer = answerer_for(inquiry.session, turn.ledger, turn.claim.lost)
-        with context.span("answer", environment="agent"), Watch(turn) as watch:
-            return answerer.answer(inquiry, watch), answerer.model
+        with context.span("answer", environment="agent"), PartialAnswer(turn) as partial:
+            return answerer.answer(inquiry, partial), answerer.model
     except (Refused, EmptyAnswer, NeedsHuman) as error:
-        return _failed(error), ""
+        # Another attempt would fail in the same way.
+        return Reply(error.sentence, code=error.code), ""
     except (Retry, WaitUntil) as error:
         if turn.claim.step.attempts < ATTEMPTS:
             raise
-        return _failed(error, "I could not get an answer this time. Please ask again."), ""
+        return Reply(FAILED, code=error.code), ""
 
 
-def _failed(error: SmnbError, sentence: str = "") -> Reply:
-    return Reply(sentence or error.sentence, code=error.code)
+class PartialAnswer:
+    """Publishes an answer while it grows, at most once per ``FRAME_INTERVAL``.
 
-
-class Watch:
-    """Follows an answer as it grows: its first words are shown at once, the others as they come.
-
-    What was shown is forgotten before the answer is stored, so that no page shows both.
+    The checkpoint is dropped before the answer is stored, so that no page shows both.
     """
 
     def __init__(self, turn: Turn) -> None:
-        self._turn, self._text, self._shown = turn, "", 0.0
+        self._turn, self._text, self._published_at = turn, "", 0.0
 
     def __enter__(self) -> Self:
         return self
@@ -143,51 +128,61 @@ class Watch:
 
     def __call__(self, text: str) -> None:
         self._turn.claim.check()
-        at = time.monotonic()
-        if text == self._text or (self._text and at - self._shown < FRAMES_EVERY):
+        now = time.monotonic()
+        # The first text is published at once.
+        if text == self._text or (self._text and now - self._published_at < FRAME_INTERVAL):
             return
-        self._text, self._shown = text, at
-        frame: dict[str, Any] = {"message": self._turn.question.pk, "text": text}
-        recorder.publish_ephemeral(self._turn.question.session_id, DELTA, frame)
-        checkpoints.save(self._turn.question.session_id, DELTA, frame)
+        self._text, self._published_at = text, now
+        session_id = self._turn.question.session_id
+        frame = {"message": self._turn.question.pk, "text": text}
+        recorder.publish_ephemeral(session_id, DELTA, frame)
+        checkpoints.save(session_id, DELTA, frame)
 
 
-def _keep(turn: Turn, reply: Reply, model: str) -> None:
-    """Store the answer with its plan and its link, and end the step."""
+def _store(turn: Turn, reply: Reply, model: str) -> None:
+    """Stores the answer with its plan and its link, and completes the step."""
     session = turn.question.session
     with orchestrator.locked_live_run(session):
         turn.claim.complete()
-        proposal = plans.proposed(session, reply.wanted)
-        said = clean_text(f"{reply.text}\n\n{proposal.note}".strip(), conversation.MOST_TEXT)
+        proposal = plans.propose(session, reply.suggestions)
+        text = clean_text(f"{reply.text}\n\n{proposal.note}".strip(), conversation.MOST_TEXT)
+        link = turn.ledger.link
+        if model and not turn.ledger.attempts:
+            # Rules made no model call, but their answer is an operation of the AI chain too.
+            operation = Operation(
+                source=turn.purpose.source,
+                provider_id=chain.offline_id(),
+                model=model,
+                run_number=turn.purpose.run_number,
+                context_head=turn.purpose.context_head,
+                tokens=tokens_of(text),
+            )
+            link = chain.append(session, operation)
         message = Message.objects.create(
-            session=session, role=Message.Role.PRODUCER, code=reply.code, text=said,
-            reply_to=turn.question, plan=proposal.plan, link=_link(turn, model, said),
-        )  # fmt: skip
+            session=session,
+            role=Message.Role.PRODUCER,
+            code=reply.code,
+            text=text,
+            reply_to=turn.question,
+            plan=proposal.plan,
+            link=link,
+        )
         conversation.record(message, answering=conversation.answering(session))
-    log.info("question_answered", message=message.pk, commands=len(reply.wanted))
+    log.info("question_answered", message=message.pk, commands=len(reply.suggestions))
 
 
-def _link(turn: Turn, model: str, said: str) -> AILink | None:
-    """The answer's place in the AI chain; rules are an operation like any other."""
-    if turn.ledger.attempts or not model:
-        return turn.ledger.link
-    operation = Operation(
-        source=turn.purpose.source, provider_id=chain.offline_id(), model=model,
-        run_number=turn.purpose.run_number, context_head=turn.purpose.context_head,
-        tokens=tokens_of(said),
-    )  # fmt: skip
-    return chain.append(turn.question.session, operation)
-
-
-def _gave_up(claim: Claim) -> None:
-    question = _question(claim)
+def give_up(claim: Claim) -> None:
+    """Stores an apology as the answer after the last failed attempt."""
     message = Message.objects.create(
-        session=claim.session, role=Message.Role.PRODUCER, code="fault", text=FAULT,
-        reply_to=question,
-    )  # fmt: skip
+        session=claim.session,
+        role=Message.Role.PRODUCER,
+        code="fault",
+        text=FAULT,
+        reply_to=_question(claim),
+    )
     conversation.record(message, answering=conversation.answering(claim.session))
 
 
 def register() -> None:
-    steps.register(Kind(ANSWER, "drafting", answer, _gave_up, outlives_run=True))
+    steps.register(Kind(ANSWER, "drafting", answer, give_up, outlives_run=True))
     checkpoints.register_frame(DELTA, DELTA)

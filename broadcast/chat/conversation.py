@@ -1,9 +1,9 @@
-"""The conversation with the producer: what was asked, what was answered, and what is still open."""
+"""The conversation with the producer: questions, answers, and the answer in progress."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -11,7 +11,7 @@ from pydantic import Field
 
 from sessions_app import rate_limits, sessions
 from sessions_app.background import steps
-from sessions_app.commands import Call, Payload
+from sessions_app.commands import Call, Command, Payload
 from sessions_app.errors import Conflict, Invalid
 from sessions_app.events import recorder
 from sessions_app.models import AILink, Message, Session, Step
@@ -24,25 +24,25 @@ MOST_TEXT = 2000  # characters
 LOOKED_AT = 60  # messages
 EXCHANGES = 6
 MOST_TOKENS = 600  # of earlier exchanges
-_MOST_ONE = 150  # tokens of one of their texts
+MOST_TOKENS_OF_ONE = 150  # of one text of an exchange
 EXAMPLES = ("What is next?", "More science, less sport, slower", "What does it cost?")
 
 
 class Question(Payload):
-    """What a person says to the producer."""
+    """A message to the producer."""
 
     text: str = Field(min_length=1, max_length=MOST_TEXT)
 
 
 def say(call: Call) -> Message:
-    """Keep what a person says, and have the producer answer it."""
+    """Stores a message to the producer and enqueues its answer."""
     session, text = call.target, clean_text(call.payload.text, MOST_TEXT).strip()
     if not text:
-        raise Invalid("text: say something.")
+        raise Invalid("text: must not be empty")
     sessions.require_open(session)
     most = settings.SMNB.limit_questions
     with transaction.atomic():
-        if rate_limits.reached(_open(session), most):
+        if rate_limits.reached(open_questions(session), most):
             raise Conflict(f"The producer has {most} questions to answer. Wait for one.")
         message = Message.objects.create(session=session, role=Message.Role.HUMAN, text=text)
         steps.enqueue(session, ANSWER, message.pk)
@@ -50,22 +50,26 @@ def say(call: Call) -> Message:
     return message
 
 
-def _open(session: Session) -> int:
+SAY = Command("chat.say", Question, say, "Sends a question or a request to the producer.")
+
+
+def open_questions(session: Session) -> int:
+    """Returns the number of questions that have no answer yet."""
     return Step.objects.filter(session=session, kind=ANSWER, state__in=Step.OPEN).count()
 
 
-def record(message: Message, *, answering: bool) -> None:
-    """Tell of a new message of the conversation; ``answering``: another answer is to come."""
-    shown = {"message": recorder.message_payload(message), "answering": answering}
-    recorder.record(message.session, recorder.MESSAGE_ADDED, shown, messages=1)
-
-
 def answering(session: Session) -> bool:
-    return _open(session) > 0
+    return open_questions(session) > 0
 
 
-def so_far(session: Session) -> dict[str, Any] | None:
-    """What the page shows of the answer under way: None, or ``{text}`` as far as it goes."""
+def record(message: Message, *, answering: bool) -> None:
+    """Records the event of a new message; ``answering`` means that another answer follows."""
+    payload = {"message": recorder.message_payload(message), "answering": answering}
+    recorder.record(message.session, recorder.MESSAGE_ADDED, payload, messages=1)
+
+
+def so_far(session: Session) -> Mapping[str, object] | None:
+    """Returns the answer in progress as ``{text}``; None when no question is open."""
     if not answering(session):
         return None
     return checkpoints.read(session.pk, DELTA) or {"text": ""}
@@ -81,29 +85,25 @@ class Exchange:
 
 
 def earlier(question: Message) -> list[Exchange]:
-    """The last exchanges before a question, the oldest first, in at most ``MOST_TOKENS`` tokens.
+    """Returns the last exchanges before a question, oldest first, in ``MOST_TOKENS`` tokens.
 
-    What was asked before it may have been answered after it was said: that is known, too.
+    An earlier question may have been answered only after this one was asked; it is included.
     """
     rows = Message.objects.filter(session=question.session)
-    left = MOST_TOKENS
-    found: list[Exchange] = []
+    tokens_left = MOST_TOKENS
+    exchanges: list[Exchange] = []
     for row in rows.select_related("reply_to", "link").order_by("-id")[:LOOKED_AT]:
         if row.role != Message.Role.PRODUCER or row.reply_to is None or row.code:
             continue
         if row.reply_to.pk >= question.pk:
             continue
-        asked, said = within(row.reply_to.text, _MOST_ONE), within(_outcome(row), _MOST_ONE)
-        left -= tokens_of(asked) + tokens_of(said)
-        if left < 0 or len(found) == EXCHANGES:
+        text = row.text
+        if row.plan:
+            text = f"{text} [The plan was {row.plan['outcome'] or 'not applied'}.]"
+        asked = within(row.reply_to.text, MOST_TOKENS_OF_ONE)
+        answered = within(text, MOST_TOKENS_OF_ONE)
+        tokens_left -= tokens_of(asked) + tokens_of(answered)
+        if tokens_left < 0 or len(exchanges) == EXCHANGES:
             break
-        found.append(Exchange(asked, said, row.link))
-    return found[::-1]
-
-
-def _outcome(answer: Message) -> str:
-    """An answer with what became of its plan."""
-    if not answer.plan:
-        return answer.text
-    done = answer.plan["outcome"] or "not applied"
-    return f"{answer.text} [The plan was {done}.]"
+        exchanges.append(Exchange(asked, answered, row.link))
+    return exchanges[::-1]

@@ -1,14 +1,13 @@
-"""What the producer knows when it is asked: rows of this one session, few and short.
-
-What an answerer is given and gives back; the same for a model and for rules.
-"""
+"""The input and output of answerers: facts about one session, the question, and the reply."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Protocol
+
+from typing_extensions import TypedDict
 
 from broadcast import airing, orchestrator
 from broadcast.chat.conversation import Exchange
@@ -27,136 +26,166 @@ from stories.search.query import Query
 from stories.text import clean_line, credit, word_set
 
 MOST_NEXT = 8
-
-MOST_FOUND = 6
-
+MOST_MATCHES = 6
 MOST_WORDS = 6
-
-_TITLE, _SUMMARY = 120, 240  # characters
+MOST_KEYWORDS = 40
+TITLE_LENGTH, SUMMARY_LENGTH, SOURCE_LENGTH = 120, 240, 60  # characters
+# These settings shape how the host speaks, so the producer may name them.
+NAMED_SETTINGS = ("personality", "verbosity", "pace", "language", "instructions", "control_mode")
 
 _WORD = re.compile(r"[^\W_]{2,40}")
-
 # Words of questions that name no subject.
-_ASKING = word_set("please hear heard story stories tell told broadcast programme special")
+_QUESTION_WORDS = word_set("please hear heard story stories tell told broadcast programme special")
+
+
+class FigureFacts(TypedDict):
+    """The session's figures; amounts of money are texts with a currency sign."""
+
+    story_count: int
+    words: int
+    total_tokens: int
+    feed: int
+    queue: int
+    messages: int
+    unpriced: int
+    cost: str
+    budget: str | None
+    left: str | None
+
+
+class StoryFacts(TypedDict):
+    """A story, shortened."""
+
+    story: int
+    title: str
+    summary: str
+    state: str
+    at: str
+
+
+class PostFacts(TypedDict):
+    """A queued post; ``score`` is a percentage."""
+
+    post: int
+    title: str
+    source: str
+    score: int
+    pinned: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """All of it is JSON but ``memory``; titles and summaries were written by strangers."""
+    """Everything an answerer may know; all of it is JSON except ``memory``.
+
+    Titles and summaries come from feeds and are not trusted.
+    """
 
     name: str
     state: str
     on_air: str | None
-    settings: dict[str, Any]
-    figures: dict[str, Any]
-    stories_waiting: list[dict[str, Any]]
-    next: list[dict[str, Any]]
-    interests: list[dict[str, Any]]
-    keywords: list[str]
-    found: list[dict[str, Any]]
+    settings: Mapping[str, str | int]
+    figures: FigureFacts
+    stories_waiting: Sequence[StoryFacts]
+    next: Sequence[PostFacts]
+    interests: Sequence[Mapping[str, object]]
+    keywords: Sequence[str]
+    found: Sequence[StoryFacts]
     memory: Memory
 
-    def as_json(self) -> dict[str, Any]:
-        shown = {name: each for name, each in asdict(self).items() if name != "memory"}
+    def as_json(self) -> dict[str, object]:
+        """Returns the facts as a prompt shows them."""
+        shown = {name: value for name, value in asdict(self).items() if name != "memory"}
         told = {"before": self.memory.summary, "latest": list(self.memory.titles)}
         return shown | {"told": told}
 
 
 def gather(session: Session, text: str) -> Facts:
-    """What helps to answer ``text``, in a constant number of queries."""
+    """Reads the facts that help to answer ``text``, in a constant number of queries."""
     air, on_air = orchestrator.air(session), airing.now_airing(session)
     return Facts(
         name=session.name,
         state=air["state"],
-        on_air=_line(on_air.story.title) if on_air else None,
-        settings=_settings(session),
-        figures=_figures(session),
-        stories_waiting=[_story(each) for each in stories.next_up(session)[:MOST_NEXT]],
-        next=[_post(each) for each in queue.waiting(session)[:MOST_NEXT]],
+        on_air=clean_line(on_air.story.title, TITLE_LENGTH) if on_air else None,
+        settings={name: getattr(session, name) for name in NAMED_SETTINGS},
+        figures=figure_facts(session),
+        stories_waiting=[story_facts(story) for story in stories.next_up(session)[:MOST_NEXT]],
+        next=[post_facts(post) for post in queue.waiting(session)[:MOST_NEXT]],
         interests=interests.of_session(session),
-        keywords=sorted(boards.texts(session))[:40],
-        found=[_story(each) for each in found_stories(session, subject_of(text))],
+        keywords=sorted(boards.texts(session))[:MOST_KEYWORDS],
+        found=[story_facts(story) for story in matching_stories(session, subject_of(text))],
         memory=memory.told(session),
     )
 
 
-def _line(text: str) -> str:
-    return clean_line(text, _TITLE)
-
-
-def _settings(session: Session) -> dict[str, Any]:
-    names = ("personality", "verbosity", "pace", "language", "instructions", "control_mode")
-    return {name: getattr(session, name) for name in names}
-
-
-def _figures(session: Session) -> dict[str, Any]:
-    found = recorder.figures(SessionStats.objects.get(session=session))
-    exact = found["cost_lower"] == found["cost_upper"]
-    cost = dollars(found["cost_lower"])
+def figure_facts(session: Session) -> FigureFacts:
+    figures = recorder.figures(SessionStats.objects.get(session=session))
+    cost = dollars(figures["cost_lower"])
+    if figures["cost_lower"] != figures["cost_upper"]:
+        cost = f"{cost} to {dollars(figures['cost_upper'])}"
+    budget = session.budget
     return {
-        "story_count": found["story_count"],
-        "words": found["words"],
-        "total_tokens": found["total_tokens"],
-        "feed": found["feed"],
-        "queue": found["queue"],
-        "messages": found["messages"],
-        "unpriced": found["unpriced"],
-        "cost": cost if exact else f"{cost} to {dollars(found['cost_upper'])}",
-        "budget": None if session.budget is None else dollars(session.budget),
-        "left": None if session.budget is None else dollars(session.budget - found["cost_upper"]),
+        "story_count": figures["story_count"],
+        "words": figures["words"],
+        "total_tokens": figures["total_tokens"],
+        "feed": figures["feed"],
+        "queue": figures["queue"],
+        "messages": figures["messages"],
+        "unpriced": figures["unpriced"],
+        "cost": cost,
+        "budget": None if budget is None else dollars(budget),
+        "left": None if budget is None else dollars(budget - figures["cost_upper"]),
     }
 
 
-def _post(post: SourcePost) -> dict[str, Any]:
+def post_facts(post: SourcePost) -> PostFacts:
     return {
         "post": post.pk,
-        "title": _line(post.title),
-        "source": credit(post.source.locator)[:60],
+        "title": clean_line(post.title, TITLE_LENGTH),
+        "source": credit(post.source.locator)[:SOURCE_LENGTH],
         "score": round(post.priority * 100),
         "pinned": post.pinned,
     }
 
 
-def _story(story: Story) -> dict[str, Any]:
+def story_facts(story: Story) -> StoryFacts:
     return {
         "story": story.pk,
-        "title": _line(story.title),
-        "summary": clean_line(story.summary or story.narrative, _SUMMARY),
+        "title": clean_line(story.title, TITLE_LENGTH),
+        "summary": clean_line(story.summary or story.narrative, SUMMARY_LENGTH),
         "state": str(story.state),
         "at": recorder.timestamp(story.created_at),
     }
 
 
 def subject_of(text: str) -> tuple[str, ...]:
-    """The words of a question that name what it is about, in their order."""
+    """Returns the words of a question that name its subject, in their order."""
     words = dict.fromkeys(word.casefold() for word in _WORD.findall(text[:500]))
-    return tuple(word for word in words if word not in STOP_WORDS | _ASKING)[:MOST_WORDS]
+    return tuple(word for word in words if word not in STOP_WORDS | _QUESTION_WORDS)[:MOST_WORDS]
 
 
-def found_stories(session: Session, words: Sequence[str]) -> list[Story]:
-    """Stories with all of the words, else with any of them, newest first."""
+def matching_stories(session: Session, words: Sequence[str]) -> list[Story]:
+    """Returns the stories with all of the words, else with any of them, newest first."""
+
+    def search(words: Sequence[str]) -> list[Story]:
+        rows = query.stories(session, Query(terms=tuple((word,) for word in words)))
+        return list(rows.exclude(state__in=("vetoed", "killed"))[:MOST_MATCHES])
+
     if not words:
         return []
-    whole = _search(session, words)
-    if whole or len(words) == 1:
-        return whole
-    any_ = {story.pk: story for word in words for story in _search(session, (word,))}
-    return sorted(any_.values(), key=lambda story: -story.pk)[:MOST_FOUND]
+    with_all = search(words)
+    if with_all or len(words) == 1:
+        return with_all
+    with_any = {story.pk: story for word in words for story in search((word,))}
+    return sorted(with_any.values(), key=lambda story: -story.pk)[:MOST_MATCHES]
 
 
-def _search(session: Session, words: Sequence[str]) -> list[Story]:
-    rows = query.stories(session, Query(terms=tuple((word,) for word in words)))
-    return list(rows.exclude(state__in=("vetoed", "killed"))[:MOST_FOUND])
-
-
-Wanted = tuple[str, dict[str, Any]]
-
-"""The name of a command and its payload, as proposed and not yet checked."""
+# The name of a command and its payload, as proposed and not yet checked.
+Suggestion = tuple[str, Mapping[str, object]]
 
 
 @dataclass(frozen=True, slots=True)
 class Inquiry:
-    """One question with all that may be known to answer it."""
+    """One question with everything that may be used to answer it."""
 
     session: Session
     text: str
@@ -166,17 +195,17 @@ class Inquiry:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What is said, and which commands are proposed; ``code`` names what went wrong."""
+    """The text of an answer and the commands it suggests; ``code`` names an error."""
 
     text: str
-    wanted: tuple[Wanted, ...] = ()
+    suggestions: tuple[Suggestion, ...] = ()
     code: str = ""
 
 
 class Answerer(Protocol):
-    """Answers one inquiry, telling ``on_text`` the whole text so far.
+    """Answers one inquiry and passes the whole text so far to ``on_text``.
 
-    Raises Retry, WaitUntil or NeedsHuman, and lets StaleClaim from ``on_text`` pass.
+    Raises Retry, WaitUntil or NeedsHuman, and does not catch StaleClaim from ``on_text``.
     """
 
     model: str

@@ -1,19 +1,20 @@
-"""Intents by rule: what a person asks to have changed, in plain English, as commands to propose."""
+"""Requests by rule: turns plain English sentences into commands to propose."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
-from broadcast.chat.facts import Facts, Inquiry, Wanted
+from broadcast.chat.facts import Inquiry, Suggestion
 from sessions_app.models.session import DEFAULT_PACE
 from stories.market.ngrams import STOP_WORDS
 from stories.posts import matching, queue
 from stories.text import word_set
 
-Rule = Callable[[Inquiry, str], list[Wanted]]
+# A rule returns the commands that a clause asks for; none when it does not apply.
+Rule = Callable[[Inquiry, str], list[Suggestion]]
 
-_APART = re.compile(r"[.;!\n]+\s*|,\s*|\s+(?:and|but|then|also)\s+", re.IGNORECASE)
+_CLAUSE_END = re.compile(r"[.;!\n]+\s*|,\s*|\s+(?:and|but|then|also)\s+", re.IGNORECASE)
 _POLITE = re.compile(
     r"^(?:please|can you|could you|would you|i want|i would like|i'd like|we want|let's|tell|give us"
     r"|give me|have|make it|be|sound|go|a bit|a little)\s+|\s+(?:please|now|thanks|thank you)$",
@@ -26,10 +27,10 @@ LANGUAGES = {
     "polish": "pl", "portuguese": "pt", "romanian": "ro", "spanish": "es", "swedish": "sv",
     "turkish": "tr", "ukrainian": "uk",
 }  # fmt: skip
-_MANNERS = ("formal", "conversational", "analytical", "energetic")
+_PERSONALITIES = ("formal", "conversational", "analytical", "energetic")
 _SHORT = re.compile(r"\b(?:concise|shorter|brief(?:er)?|less detail(?:s|ed)?|fewer words)\b")
 _LONG = re.compile(r"\b(?:comprehensive|much longer|all the details)\b")
-_USUAL = re.compile(r"\b(?:detailed|longer|more detail(?:s|ed)?)\b")
+_DETAILED = re.compile(r"\b(?:detailed|longer|more detail(?:s|ed)?)\b")
 _WPM = re.compile(r"\b(\d{2,4})\s*(?:wpm|words (?:a|per) minute)\b")
 _SLOWER, _FASTER = re.compile(r"\bslow(?:er|ly)?\b"), re.compile(r"\b(?:faster|quick(?:er|ly))\b")
 _MORE = re.compile(r"^(?:much )?more (?:of |about |on |from )?(?P<of>.{2,60})$")
@@ -52,33 +53,39 @@ _BOARD = re.compile(
 _POST = re.compile(r"^(?P<verb>pin|hold back|hold|kill|skip)\s+(?P<what>.{1,120})$", re.IGNORECASE)
 _STORY = re.compile(r"^bookmark\s+(?P<what>.{1,120})$", re.IGNORECASE)
 _INSTRUCT = re.compile(
-    r"\b(?:instructions?(?: for the host)?:|tell the host to)\s*(?P<said>.{3,500})$",
+    r"\b(?:instructions?(?: for the host)?:|tell the host to)\s*(?P<text>.{3,500})$",
     re.IGNORECASE | re.DOTALL,
 )
-_VERBS = {"pin": "post.pin", "hold": "post.hold", "hold back": "post.hold", "kill": "post.kill",
-          "skip": "post.kill"}  # fmt: skip
-# What "more" and "less" may stand before without naming a subject.
+_POST_COMMANDS = {
+    "pin": "post.pin",
+    "hold": "post.hold",
+    "hold back": "post.hold",
+    "kill": "post.kill",
+    "skip": "post.kill",
+}
+# Words that may follow "more" and "less" without naming a subject.
 _NO_SUBJECT = STOP_WORDS | word_set(
     "stories slowly quickly fast slow formal detail details detailed"
 )
 
 
-def wanted(inquiry: Inquiry) -> list[Wanted]:
-    """The commands a text asks for, in its order; none for a question."""
+def suggestions(inquiry: Inquiry) -> list[Suggestion]:
+    """Returns the commands that a text asks for, in its order; none for a question."""
     text = inquiry.text.strip()
-    if said := _INSTRUCT.search(text):
-        return [_manner(instructions=said["said"].strip())]
-    found: list[Wanted] = []
-    if special := _SPECIAL.search(text):
-        found.append(_special(special))
-        text = text[: special.start()] + text[special.end() :]
-    for clause in _clauses(text):
-        found += next((made for rule in _RULES if (made := rule(inquiry, clause))), [])
-    return found
+    if match := _INSTRUCT.search(text):
+        return [setting(instructions=match["text"].strip())]
+    commands: list[Suggestion] = []
+    if match := _SPECIAL.search(text):
+        commands.append(new_draft(match))
+        text = text[: match.start()] + text[match.end() :]
+    for clause in clauses(text):
+        commands += next((result for rule in RULES if (result := rule(inquiry, clause))), [])
+    return commands
 
 
-def _clauses(text: str) -> Iterator[str]:
-    for part in _APART.split(text):
+def clauses(text: str) -> Iterator[str]:
+    """Splits a text into clauses without polite words, and leaves questions out."""
+    for part in _CLAUSE_END.split(text):
         clause, before = part.strip(), ""
         while clause != before:
             before, clause = clause, _POLITE.sub("", clause).strip()
@@ -86,106 +93,126 @@ def _clauses(text: str) -> Iterator[str]:
             yield clause
 
 
-def _manner(**settings: str | int) -> Wanted:
+def setting(**settings: str | int) -> Suggestion:
     return "session.change", {"settings": settings}
 
 
-def _special(found: re.Match[str]) -> Wanted:
-    topics = re.split(r",|&|\band\b", found["topic"], flags=re.IGNORECASE)
-    data: dict[str, object] = {"keywords": [each.strip()[:80] for each in topics if each.strip()]}
-    if found["words"]:
-        data["words"] = int(found["words"])
-    kind = (found["kind"] or "").lower()
+def new_draft(match: re.Match[str]) -> Suggestion:
+    topics = re.split(r",|&|\band\b", match["topic"], flags=re.IGNORECASE)
+    payload: dict[str, object] = {
+        "keywords": [topic.strip()[:80] for topic in topics if topic.strip()]
+    }
+    if match["words"]:
+        payload["words"] = int(match["words"])
+    kind = (match["kind"] or "").lower()
     if kind in {"report", "feature", "explainer", "comment"}:
-        data["style"] = kind
-    return "draft.start", data
+        payload["style"] = kind
+    return "draft.start", payload
 
 
-def _pace(inquiry: Inquiry, clause: str) -> list[Wanted]:
-    low, now = clause.lower(), inquiry.session.pace or DEFAULT_PACE
-    if said := _WPM.search(low):
-        return [_manner(pace=int(said[1]))]
-    slower = _SLOWER.search(low)
-    if not slower and not _FASTER.search(low):
+def pace(inquiry: Inquiry, clause: str) -> list[Suggestion]:
+    text, current = clause.lower(), inquiry.session.pace or DEFAULT_PACE
+    if match := _WPM.search(text):
+        return [setting(pace=int(match[1]))]
+    slower = _SLOWER.search(text)
+    if not slower and not _FASTER.search(text):
         return []
-    step = 0.6 if "much" in low else 0.8
-    pace = now * step if slower else now / step
-    return [_manner(pace=min(max(round(pace / 10) * 10, 60), 6000))]
+    factor = 0.6 if "much" in text else 0.8
+    changed = current * factor if slower else current / factor
+    return [setting(pace=min(max(round(changed / 10) * 10, 60), 6000))]
 
 
-def _personality(_inquiry: Inquiry, clause: str) -> list[Wanted]:
-    manner = next((each for each in _MANNERS if re.search(rf"\b{each}\b", clause.lower())), "")
-    return [_manner(personality=manner)] if manner else []
+def personality(_inquiry: Inquiry, clause: str) -> list[Suggestion]:
+    for name in _PERSONALITIES:
+        if re.search(rf"\b{name}\b", clause.lower()):
+            return [setting(personality=name)]
+    return []
 
 
-def _verbosity(_inquiry: Inquiry, clause: str) -> list[Wanted]:
-    rules = ((_SHORT, "concise"), (_LONG, "comprehensive"), (_USUAL, "detailed"))
-    for pattern, length in rules:
+def verbosity(_inquiry: Inquiry, clause: str) -> list[Suggestion]:
+    lengths = ((_SHORT, "concise"), (_LONG, "comprehensive"), (_DETAILED, "detailed"))
+    for pattern, length in lengths:
         if pattern.search(clause.lower()):
-            return [_manner(verbosity=length)]
+            return [setting(verbosity=length)]
     return []
 
 
-def _language(_inquiry: Inquiry, clause: str) -> list[Wanted]:
-    said = re.search(r"\b(?:speak|in|use|switch to)\s+([a-z]+)$", clause.lower())
-    tag = LANGUAGES.get(said[1]) if said else None
-    return [_manner(language=tag)] if tag else []
+def language(_inquiry: Inquiry, clause: str) -> list[Suggestion]:
+    match = re.search(r"\b(?:speak|in|use|switch to)\s+([a-z]+)$", clause.lower())
+    tag = LANGUAGES.get(match[1]) if match else None
+    return [setting(language=tag)] if tag else []
 
 
-def _interest(_inquiry: Inquiry, clause: str) -> list[Wanted]:
-    low = clause.lower()
+def interest(_inquiry: Inquiry, clause: str) -> list[Suggestion]:
+    text = clause.lower()
     for weight, pattern in (("more", _MORE), ("less", _LESS)):
-        said = pattern.match(low)
-        if said and not set(said["of"].split()) <= _NO_SUBJECT:
-            return [("interest.set", {"text": said["of"], "weight": weight})]
+        match = pattern.match(text)
+        if match and not set(match["of"].split()) <= _NO_SUBJECT:
+            return [("interest.set", {"text": match["of"], "weight": weight})]
     return []
 
 
-def _forget(inquiry: Inquiry, clause: str) -> list[Wanted]:
-    said = _FORGET.match(clause.lower())
-    key = matching.folded(said["of"]) if said else ""
-    known = (each for each in inquiry.facts.interests if matching.folded(each["text"]) == key)
-    return [("interest.drop", {"interest": each["id"]}) for each in known]
+def forget_interest(inquiry: Inquiry, clause: str) -> list[Suggestion]:
+    match = _FORGET.match(clause.lower())
+    key = matching.folded(match["of"]) if match else ""
+    return [
+        ("interest.drop", {"interest": row["id"]})
+        for row in inquiry.facts.interests
+        if matching.folded(str(row["text"])) == key
+    ]
 
 
-def _board(_inquiry: Inquiry, clause: str) -> list[Wanted]:
-    said = _BOARD.match(clause)
-    return [("board.add", {"text": said["text"], "board": said["board"].lower()})] if said else []
-
-
-def _post(inquiry: Inquiry, clause: str) -> list[Wanted]:
-    said = _POST.match(clause)
-    post = _waiting(inquiry, said["what"]) if said else None
-    return [(_VERBS[said["verb"].lower()], {"post": post})] if said and post else []
-
-
-def _waiting(inquiry: Inquiry, what: str) -> int | None:
-    """The waiting post with this id, or the best whose headline has all of these words."""
-    if number := re.fullmatch(r"(?:post\s*)?#?(\d{1,18})", what.strip().lower()):
-        return int(number[1])
-    rows = queue.waiting(inquiry.session).values_list("pk", "title")[: queue.QUEUE_LIMIT]
-    return _titled(list(rows), what)
-
-
-def _titled(rows: list[tuple[int, str]], what: str) -> int | None:
-    words = set(matching.folded(what).split()) - STOP_WORDS
-    fits = (pk for pk, title in rows if words and words <= set(matching.folded(title).split()))
-    return next(fits, None)
-
-
-def _story(inquiry: Inquiry, clause: str) -> list[Wanted]:
-    said = _STORY.match(clause)
-    if said is None:
+def board(_inquiry: Inquiry, clause: str) -> list[Suggestion]:
+    match = _BOARD.match(clause)
+    if match is None:
         return []
-    number = re.fullmatch(r"(?:story\s*)?#?(\d{1,18})", said["what"].strip().lower())
-    story = int(number[1]) if number else _titled(_known(inquiry.facts), said["what"])
-    return [("story.bookmark", {"story": story, "on": True})] if story else []
+    return [("board.add", {"text": match["text"], "board": match["board"].lower()})]
 
 
-def _known(facts: Facts) -> list[tuple[int, str]]:
-    return [(each["story"], each["title"]) for each in [*facts.found, *facts.stories_waiting]]
+def post(inquiry: Inquiry, clause: str) -> list[Suggestion]:
+    """Refers to a queued post by its id, or by words that are all in its headline."""
+    match = _POST.match(clause)
+    if match is None:
+        return []
+    if number := re.fullmatch(r"(?:post\s*)?#?(\d{1,18})", match["what"].strip().lower()):
+        post_id: int | None = int(number[1])
+    else:
+        rows = queue.waiting(inquiry.session).values_list("pk", "title")[: queue.QUEUE_LIMIT]
+        post_id = with_title(list(rows), match["what"])
+    return [(_POST_COMMANDS[match["verb"].lower()], {"post": post_id})] if post_id else []
 
 
-_RULES: tuple[Rule, ...] = (
-    _board, _post, _story, _pace, _personality, _verbosity, _language, _forget, _interest,
-)  # fmt: skip
+def story(inquiry: Inquiry, clause: str) -> list[Suggestion]:
+    """Refers to a story by its id, or by words that are all in its title."""
+    match = _STORY.match(clause)
+    if match is None:
+        return []
+    if number := re.fullmatch(r"(?:story\s*)?#?(\d{1,18})", match["what"].strip().lower()):
+        story_id: int | None = int(number[1])
+    else:
+        known = [*inquiry.facts.found, *inquiry.facts.stories_waiting]
+        story_id = with_title([(row["story"], row["title"]) for row in known], match["what"])
+    return [("story.bookmark", {"story": story_id, "on": True})] if story_id else []
+
+
+def with_title(rows: Sequence[tuple[int, str]], text: str) -> int | None:
+    """Returns the id of the first row whose title has all of the words."""
+    words = set(matching.folded(text).split()) - STOP_WORDS
+    for pk, title in rows:
+        if words and words <= set(matching.folded(title).split()):
+            return pk
+    return None
+
+
+# The first rule that applies to a clause decides.
+RULES: tuple[Rule, ...] = (
+    board,
+    post,
+    story,
+    pace,
+    personality,
+    verbosity,
+    language,
+    forget_interest,
+    interest,
+)

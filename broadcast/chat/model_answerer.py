@@ -1,6 +1,6 @@
-"""The producer with a model of Anthropic's behind it: one question, one structured answer.
+"""The producer with a model of Anthropic: one prompt and one structured answer per question.
 
-What the model is asked: the producer's part, the facts as quoted material, and the question.
+The prompt holds the producer's rules, the facts as quoted material, and the question.
 """
 
 from __future__ import annotations
@@ -8,12 +8,12 @@ from __future__ import annotations
 import json
 import re
 import secrets
-from collections.abc import Callable
-from typing import Any, get_args
+from collections.abc import Callable, Mapping
+from typing import get_args
 
 from broadcast.chat import plans
 from broadcast.chat.conversation import MOST_TEXT
-from broadcast.chat.facts import Inquiry, Reply, Wanted
+from broadcast.chat.facts import Inquiry, Reply, Suggestion
 from broadcast.narrators.base import whole_sentences
 from stories.drafting.boards import BoardName
 from stories.llm import Answer, Ask, EmptyAnswer, Gateway, Turn
@@ -23,9 +23,7 @@ from stories.text import clean_text
 from stories.usage.types import Ledger
 
 OPERATION = "chat"
-
 MAX_TOKENS = 1200
-
 
 SYSTEM = """\
 You are the producer of a live news programme and talk with its owner, briefly and plainly: at \
@@ -65,83 +63,81 @@ FIELDS: dict[str, tuple[str, ...]] = {
 }
 
 
-def _choice(*values: str) -> dict[str, Any]:
-    return {"type": "string", "enum": list(values)}
+JsonSchema = dict[str, object]
 
 
-def schema() -> dict[str, Any]:
-    """The JSON schema of an answer; commands that this studio does not have are not in it."""
-    fields: dict[str, Any] = {
-        name: {"type": "string"} for name in ("language", "instructions", "text")
+def text_field(*values: str) -> JsonSchema:
+    """Returns the schema of a text, which is one of the values where some are given."""
+    return {"type": "string", "enum": list(values)} if values else {"type": "string"}
+
+
+def object_schema(properties: JsonSchema, *required: str) -> JsonSchema:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(required or properties),
+        "additionalProperties": False,
     }
+
+
+def schema() -> JsonSchema:
+    """Returns the JSON schema of an answer; commands that are not registered are not in it."""
+    fields: JsonSchema = {name: text_field() for name in ("language", "instructions", "text")}
     fields |= {name: {"type": "integer"} for name in ("pace", "words", "post", "story", "interest")}
     command = {
-        "command": _choice(*plans.offered()),
+        "command": text_field(*plans.offered()),
         **fields,
-        "keywords": {"type": "array", "items": {"type": "string"}},
-        "personality": _choice("formal", "conversational", "analytical", "energetic"),
-        "verbosity": _choice("concise", "detailed", "comprehensive"),
-        "weight": _choice("more", "less"),
-        "board": _choice(*get_args(BoardName)),
-        "style": _choice(*Draft.Style.values),
+        "keywords": {"type": "array", "items": text_field()},
+        "personality": text_field("formal", "conversational", "analytical", "energetic"),
+        "verbosity": text_field("concise", "detailed", "comprehensive"),
+        "weight": text_field("more", "less"),
+        "board": text_field(*get_args(BoardName)),
+        "style": text_field(*Draft.Style.values),
     }
-    return _object({"reply": {"type": "string"}, "plan": _list(_object(command, "command"))})
-
-
-def _object(properties: dict[str, Any], *required: str) -> dict[str, Any]:
-    return {
-        "type": "object", "properties": properties, "required": list(required or properties),
-        "additionalProperties": False,
-    }  # fmt: skip
-
-
-def _list(items: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "array", "items": items}
+    plan = {"type": "array", "items": object_schema(command, "command")}
+    return object_schema({"reply": text_field(), "plan": plan})
 
 
 def ask_for(inquiry: Inquiry, model: str, tag: str) -> Ask:
-    """The whole question; ``tag`` is random, so no text can close its own block."""
-    said = clean_text(inquiry.text, 2000).replace("<", "\u2039").replace(">", "\u203a")
+    """Returns the question to the model; ``tag`` is random, so that no text can close its block."""
+    facts = json.dumps(inquiry.facts.as_json(), ensure_ascii=False)
+    block = facts.replace("<", "\\u003c").replace(">", "\\u003e")
+    # The owner's words are outside the block; without angle brackets they cannot imitate a tag.
+    text = clean_text(inquiry.text, MOST_TEXT).replace("<", "\u2039").replace(">", "\u203a")
+    history: list[Turn] = []
+    for exchange in inquiry.earlier:
+        history += [Turn("user", exchange.question), Turn("assistant", exchange.answer)]
     return Ask(
         model=model,
         system=SYSTEM,
-        prompt=_PROMPT.format(tag=tag, block=_block(inquiry), text=said),
+        prompt=_PROMPT.format(tag=tag, block=block, text=text),
         max_tokens=MAX_TOKENS,
         schema=schema(),
         operation=OPERATION,
-        history=tuple(_history(inquiry)),
+        history=tuple(history),
     )
 
 
-def _history(inquiry: Inquiry) -> list[Turn]:
-    turns: list[Turn] = []
-    for exchange in inquiry.earlier:
-        turns += [Turn("user", exchange.question), Turn("assistant", exchange.answer)]
-    return turns
-
-
-def _block(inquiry: Inquiry) -> str:
-    text = json.dumps(inquiry.facts.as_json(), ensure_ascii=False)
-    return text.replace("<", "\\u003c").replace(">", "\\u003e")
+def word_runs(text: str) -> set[tuple[str, ...]]:
+    """Returns every sequence of ``RUN`` words in a text."""
+    words = _WORD.findall(text.lower())
+    return {tuple(words[at : at + RUN]) for at in range(len(words) - RUN + 1)}
 
 
 LONGEST = 1500  # characters of a reply
-
-_RUN = 8  # words in a row that give the rules away
-
+RUN = 8  # words in a row that show that a reply repeats the rules
 _WORD = re.compile(r"\w+")
-
 _TAG = re.compile(r"(?:<|\\u003c)?/?facts-[0-9a-f]{8,}(?:>|\\u003e)?", re.IGNORECASE)
-
 _ADDRESS = re.compile(r"(?:\b[a-z][a-z0-9+.-]{1,15}://|\bwww\.)[^\s<>\"'()\[\]]+", re.IGNORECASE)
-
+_RULES = word_runs(SYSTEM)
 WITHHELD = "I would rather not say that. Ask me about the broadcast."
+ONLY_A_PLAN = "These are the changes I propose."
 
 
 class ModelAnswerer:
-    """Answers with ``model``; every question is booked in ``ledger``.
+    """Answers with ``model`` and books every attempt in ``ledger``.
 
-    Besides what every answerer raises: Refused (also PromptTooLong) and EmptyAnswer.
+    Raises Refused (also PromptTooLong) and EmptyAnswer besides the errors of every answerer.
     """
 
     def __init__(self, gateway: Gateway, ledger: Ledger, model: str) -> None:
@@ -149,62 +145,50 @@ class ModelAnswerer:
         self.model = model
 
     def answer(self, inquiry: Inquiry, on_text: Callable[[str], None]) -> Reply:
-        tag = f"facts-{secrets.token_hex(8)}"
         shown = ""
 
-        def follow(text: str) -> None:
+        def show(text: str) -> None:
             nonlocal shown
-            so_far = reviewed(said_so_far(text, "reply"))
-            if so_far == WITHHELD or len(so_far) > len(shown):
-                shown = so_far
+            reply = reviewed(said_so_far(text, "reply"))
+            if reply == WITHHELD or len(reply) > len(shown):
+                shown = reply
             if shown:
                 on_text(shown)
 
-        ask = ask_for(inquiry, self.model, tag)
-        return reply_of(self._gateway.stream(ask, self._ledger, follow))
+        ask = ask_for(inquiry, self.model, f"facts-{secrets.token_hex(8)}")
+        return reply_of(self._gateway.stream(ask, self._ledger, show))
 
 
 def reply_of(answer: Answer) -> Reply:
-    """What the model said, fit to be shown; EmptyAnswer where nothing is left."""
+    """Returns the reviewed reply with its suggestions; raises EmptyAnswer when both are empty."""
     text = reviewed(said_so_far(answer.text, "reply"))
     if not answer.complete:
         text = whole_sentences(text) or text
-    said = parsed(answer.text, "reply") or {}
-    wanted = _wanted(said.get("plan"))
-    if not text and not wanted:
-        raise EmptyAnswer("The model's answer holds nothing to say. Please ask again.")
-    return Reply(text or "This is what I would do.", wanted)
+    plan = (parsed(answer.text, "reply") or {}).get("plan")
+    items = plan[: 2 * plans.MOST] if isinstance(plan, list) else []
+    suggestions = tuple(suggestion_of(item) for item in items if isinstance(item, dict))
+    if not text and not suggestions:
+        raise EmptyAnswer("The model's answer is empty. Please ask again.")
+    return Reply(text or ONLY_A_PLAN, suggestions)
 
 
 def reviewed(text: str) -> str:
-    """A reply without tags and addresses; none of it where it repeats the rules it was given."""
+    """Returns a reply without tags and addresses, or WITHHELD when it repeats the rules."""
     plain = clean_text(_TAG.sub("", text)[: MOST_TEXT * 4], LONGEST)
+    # Cleaning may have joined the halves of a tag.
     plain = _TAG.sub("", _ADDRESS.sub("", plain)).strip()
-    return WITHHELD if _gives_away(plain) else plain
+    return WITHHELD if repeats_rules(plain) else plain
 
 
-def _runs(text: str) -> set[tuple[str, ...]]:
-    words = _WORD.findall(text.lower())
-    return {tuple(words[at : at + _RUN]) for at in range(len(words) - _RUN + 1)}
+def repeats_rules(text: str) -> bool:
+    """Returns whether a text has ``RUN`` words in a row in common with the rules."""
+    return not _RULES.isdisjoint(word_runs(text))
 
 
-_RULES = _runs(SYSTEM)
-
-
-def _gives_away(text: str) -> bool:
-    return not _RULES.isdisjoint(_runs(text))
-
-
-def _wanted(plan: Any) -> tuple[Wanted, ...]:
-    items = plan if isinstance(plan, list) else []
-    named = [each for each in items[: 2 * plans.MOST] if isinstance(each, dict)]
-    return tuple(_command(each) for each in named)
-
-
-def _command(item: dict[str, Any]) -> Wanted:
-    """A command with those of its fields that it has; what is not ours stays and is refused later."""
+def suggestion_of(item: Mapping[str, object]) -> Suggestion:
+    """Returns a command with its own fields; unknown commands are refused by ``plans`` later."""
     name = str(item.get("command", ""))[:40]
-    fields = {each: item[each] for each in FIELDS.get(name, ()) if item.get(each) is not None}
+    fields = {field: item[field] for field in FIELDS.get(name, ()) if item.get(field) is not None}
     if name == "session.change":
         return name, {"settings": fields}
     return name, fields | ({"on": True} if name == "story.bookmark" else {})

@@ -1,16 +1,14 @@
-"""Plans: commands that the producer proposes and a person has done with one click, or not at all.
+"""Plans: commands that the producer proposes and a person applies as a whole, or dismisses.
 
-What may be proposed stands here and nowhere else, as types that are narrower than those of the
-commands. A plan is checked against them when it is proposed and once more when it is applied.
-
-What a person decides about a plan: it is applied as a whole, once, or dismissed.
+This module alone decides what may be proposed, with payload types narrower than those of the
+commands. A plan is checked against them when it is proposed and again when it is applied.
 """
 
 from __future__ import annotations
 
 import json
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -26,11 +24,12 @@ from pydantic import (
 
 from broadcast import orchestrator
 from broadcast.chat import conversation
-from broadcast.chat.facts import Wanted
+from broadcast.chat.facts import Suggestion
 from sessions_app import commands
-from sessions_app.commands import Call, Payload
+from sessions_app.commands import Call, Command, Payload
 from sessions_app.errors import Conflict, NotFound, SmnbError
 from sessions_app.events import recorder
+from sessions_app.events.recorder import MessageEvent, PlannedCommandPayload, PlanPayload
 from sessions_app.models import Message, Session
 from stories import stories
 from stories.drafting.boards import NewKeyword
@@ -39,197 +38,208 @@ from stories.posts.interests import InterestId, NewInterest
 from stories.text import clean_line
 
 MOST = 8  # commands of a plan
-
 LONGEST_INSTRUCTIONS = 500
+_INVISIBLE = frozenset({"Cc", "Cf", "Co", "Cs"})
 
-_UNSEEN = frozenset({"Cc", "Cf", "Co", "Cs"})
 
-
-def _seen(text: str) -> str:
-    """What is applied is what was shown: a text may hold nothing that the eye misses."""
-    if any(unicodedata.category(char) in _UNSEEN and char != "\n" for char in text):
-        raise ValueError("characters that cannot be seen")
+def visible(text: str) -> str:
+    """Refuses characters that a reader of the plan would not see."""
+    if any(unicodedata.category(char) in _INVISIBLE and char != "\n" for char in text):
+        raise ValueError("must not contain invisible characters")
     return text
 
 
-Seen = Annotated[str, AfterValidator(_seen)]
-
-Word = Annotated[Seen, StringConstraints(strip_whitespace=True, min_length=1, max_length=80)]
+VisibleText = Annotated[str, AfterValidator(visible)]
+Word = Annotated[VisibleText, StringConstraints(strip_whitespace=True, min_length=1, max_length=80)]
+Language = Annotated[str, Field(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}$")]
 
 
 class HostManner(Payload):
-    """How the host tells; the rest of a session's settings is not the producer's to propose."""
+    """How the host speaks; the producer may not propose any other setting of a session."""
 
     pace: int | None = Field(None, ge=60, le=6000)
     personality: Literal["formal", "conversational", "analytical", "energetic"] | None = None
     verbosity: Literal["concise", "detailed", "comprehensive"] | None = None
-    language: str | None = Field(None, pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}$")
-    instructions: Seen | None = Field(None, max_length=LONGEST_INSTRUCTIONS)
+    language: Language | None = None
+    instructions: VisibleText | None = Field(None, max_length=LONGEST_INSTRUCTIONS)
 
     @model_validator(mode="after")
-    def _says_something(self) -> HostManner:
+    def refuse_empty(self) -> HostManner:
         if not self.model_dump(exclude_none=True):
-            raise ValueError("nothing is to change")
+            raise ValueError("must change at least one setting")
         return self
 
 
-class Manner(Payload):
+class SettingsChange(Payload):
+    """A change of the host's manner."""
+
     settings: HostManner
 
 
 class NewDraft(Payload):
-    """What a draft is to be about."""
+    """The subject and form of a draft."""
 
     keywords: list[Word] = Field(min_length=1, max_length=8)
     words: int = Field(400, ge=50, le=3000)
     style: Literal["report", "feature", "explainer", "comment"] = "report"
-    language: str | None = Field(None, pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}$")
+    language: Language | None = None
 
 
-class Wish(NewInterest):
-    text: Seen = Field(min_length=1, max_length=60)
+class InterestChange(NewInterest):
+    """An interest whose text is visible."""
+
+    text: VisibleText = Field(min_length=1, max_length=60)
 
 
 class Keyword(NewKeyword):
+    """A keyword whose text is visible."""
+
     text: Word
 
 
 class PostId(Payload):
+    """A queued post."""
+
     post: int
 
 
 class Bookmark(Payload):
+    """A story to bookmark."""
+
     story: int
     on: Literal[True] = True
 
 
 @dataclass(frozen=True, slots=True)
 class Allowed:
-    """A command that may be proposed; ``sentence`` raises where its thing is not there."""
+    """A command that may be proposed; ``sentence`` raises when its object does not exist."""
 
     payload: type[Payload]
     sentence: Callable[[Session, Any], str]
 
 
-def _manner(session: Session, wanted: Manner) -> str:
+def settings_sentence(session: Session, payload: SettingsChange) -> str:
     parts = []
-    for name, value in wanted.settings.model_dump(exclude_none=True).items():
-        now = getattr(session, name)
+    for name, value in payload.settings.model_dump(exclude_none=True).items():
+        current = getattr(session, name)
         match name:
             case "pace":
-                parts.append(f"tell at {value} words a minute (now {now})")
+                parts.append(f"speak at {value} words per minute (now {current})")
             case "instructions":
                 parts.append(f"give the host these instructions: “{value}”")
             case _:
-                parts.append(f"set the {name} to {value} (now {now})")
-    said = "; ".join(parts)
-    return f"{said[0].upper()}{said[1:]}."
+                parts.append(f"set the {name} to {value} (now {current})")
+    sentence = "; ".join(parts)
+    return f"{sentence[0].upper()}{sentence[1:]}."
 
 
-def _interest(_session: Session, wanted: Wish) -> str:
-    return f"Tell {wanted.weight} of “{wanted.text}”."
+def interest_sentence(_session: Session, payload: InterestChange) -> str:
+    return f"Cover {payload.weight} of “{payload.text}”."
 
 
-def _no_interest(session: Session, wanted: InterestId) -> str:
-    found = Interest.objects.filter(session=session, pk=wanted.interest).first()
-    if found is None:
+def forget_sentence(session: Session, payload: InterestId) -> str:
+    interest = Interest.objects.filter(session=session, pk=payload.interest).first()
+    if interest is None:
         raise NotFound("This session has no such interest.")
-    return f"Forget the interest “{found}”."
+    return f"Forget the interest “{interest}”."
 
 
-def _board(_session: Session, wanted: Keyword) -> str:
-    return f"Put “{wanted.text}” on the board {wanted.board.capitalize()}."
+def keyword_sentence(_session: Session, payload: Keyword) -> str:
+    return f"Put “{payload.text}” on the board {payload.board.capitalize()}."
 
 
-def _draft(session: Session, wanted: NewDraft) -> str:
-    about = ", ".join(wanted.keywords)
-    language = wanted.language or session.language
-    style = Draft.Style(wanted.style).label
-    return f"Start a draft about {about}: a {style} of {wanted.words} words in {language}."
+def draft_sentence(session: Session, payload: NewDraft) -> str:
+    about = ", ".join(payload.keywords)
+    language = payload.language or session.language
+    style = Draft.Style(payload.style).label
+    return f"Start a draft about {about}: a {style} of {payload.words} words in {language}."
 
 
-def _on_post(verb: str) -> Callable[[Session, PostId], str]:
-    def sentence(session: Session, wanted: PostId) -> str:
-        rows = SourcePost.objects.filter(session=session, pk=wanted.post)
-        found = rows.filter(state__in=SourcePost.WAITING).first()
-        if found is None:
-            raise NotFound("No such post waits in this session.")
-        return f"{verb} “{clean_line(found.title, 120)}”."
+def post_sentence(verb: str) -> Callable[[Session, PostId], str]:
+    """Returns the function that names a queued post after ``verb``."""
+
+    def sentence(session: Session, payload: PostId) -> str:
+        rows = SourcePost.objects.filter(session=session, pk=payload.post)
+        post = rows.filter(state__in=SourcePost.WAITING).first()
+        if post is None:
+            raise NotFound("This session has no such post in its queue.")
+        return f"{verb} “{clean_line(post.title, 120)}”."
 
     return sentence
 
 
-def _bookmark(session: Session, wanted: Bookmark) -> str:
-    return f"Bookmark the story “{clean_line(stories.find(session, wanted.story).title, 120)}”."
+def bookmark_sentence(session: Session, payload: Bookmark) -> str:
+    title = clean_line(stories.find(session, payload.story).title, 120)
+    return f"Bookmark the story “{title}”."
 
 
 ALLOWED: dict[str, Allowed] = {
-    "session.change": Allowed(Manner, _manner),
-    "interest.set": Allowed(Wish, _interest),
-    "interest.drop": Allowed(InterestId, _no_interest),
-    "board.add": Allowed(Keyword, _board),
-    "draft.start": Allowed(NewDraft, _draft),
-    "post.pin": Allowed(PostId, _on_post("Tell next:")),
-    "post.hold": Allowed(PostId, _on_post("Hold back")),
-    "post.kill": Allowed(PostId, _on_post("Take off the rundown for good:")),
-    "story.bookmark": Allowed(Bookmark, _bookmark),
+    "session.change": Allowed(SettingsChange, settings_sentence),
+    "interest.set": Allowed(InterestChange, interest_sentence),
+    "interest.drop": Allowed(InterestId, forget_sentence),
+    "board.add": Allowed(Keyword, keyword_sentence),
+    "draft.start": Allowed(NewDraft, draft_sentence),
+    "post.pin": Allowed(PostId, post_sentence("Narrate next:")),
+    "post.hold": Allowed(PostId, post_sentence("Hold back")),
+    "post.kill": Allowed(PostId, post_sentence("Remove from the rundown for good:")),
+    "story.bookmark": Allowed(Bookmark, bookmark_sentence),
 }
 
 
 def offered() -> list[str]:
-    """The commands that may be proposed in this studio."""
+    """Returns the names of the commands that may be proposed here."""
     return [name for name in ALLOWED if commands.exists(name)]
 
 
-def checked(session: Session, name: str, payload: Any) -> tuple[dict[str, Any], str]:
-    """The payload as the command takes it and the sentence for it; Conflict for all else."""
+def checked(session: Session, name: str, payload: object) -> tuple[Mapping[str, object], str]:
+    """Returns the validated payload and its sentence; raises Conflict or NotFound otherwise."""
     allowed = ALLOWED.get(name)
     if allowed is None or not commands.exists(name):
         raise Conflict("The producer may not propose this.")
     try:
-        wanted = allowed.payload.model_validate(payload)
+        narrow = allowed.payload.model_validate(payload)
     except ValidationError as error:
         raise Conflict(commands.validation_sentence(error)) from None
-    data = wanted.model_dump(exclude_none=True)
+    data = narrow.model_dump(exclude_none=True)
+    # The command's own type may have rules that the narrower one lacks.
     commands.parse(name, data)
-    return data, allowed.sentence(session, wanted)
+    return data, allowed.sentence(session, narrow)
 
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """``plan`` is what a message keeps, None without any command; ``note`` is for the person."""
+    """``plan`` is stored with the message (None without commands); ``note`` is for the person."""
 
-    plan: dict[str, Any] | None
+    plan: PlanPayload | None
     note: str = ""
 
 
-def proposed(session: Session, wanted: Iterable[Wanted]) -> Proposal:
-    """Make a plan of what may be proposed; what may not is left out, and that is said."""
-    found: dict[str, dict[str, Any]] = {}
+def propose(session: Session, suggestions: Iterable[Suggestion]) -> Proposal:
+    """Makes a plan of the suggestions that are allowed; the note counts those left out."""
+    planned: dict[str, PlannedCommandPayload] = {}
     refused = 0
-    for name, payload in wanted:
+    for name, payload in suggestions:
         try:
             data, sentence = checked(session, name, payload)
         except SmnbError:
             refused += 1
             continue
-        one = {"command": name, "payload": data, "sentence": sentence}
-        found[json.dumps([name, data], sort_keys=True)] = one
-    kept = list(found.values())[:MOST]
-    refused += len(found) - len(kept)
-    plan = {"commands": kept, "outcome": ""} if kept else None
-    return Proposal(plan, _note(refused))
+        # A command that is suggested twice is planned once.
+        key = json.dumps([name, data], sort_keys=True)
+        planned[key] = {"command": name, "payload": data, "sentence": sentence}
+    shown = list(planned.values())[:MOST]
+    refused += len(planned) - len(shown)
+    note = ""
+    if refused == 1:
+        note = "One change cannot be proposed, so it is left out."
+    elif refused:
+        note = f"{refused} changes cannot be proposed, so they are left out."
+    return Proposal({"commands": shown, "outcome": ""} if shown else None, note)
 
 
-def _note(refused: int) -> str:
-    if not refused:
-        return ""
-    what = "One thing" if refused == 1 else f"{refused} things"
-    return f"{what} I thought of cannot be proposed, so it is left out."
-
-
-CHANGED = recorder.declare("message.changed", "A plan of the producer was applied or dismissed.")
-
+CHANGED = recorder.declare(
+    "message.changed", "A plan of the producer was applied or dismissed.", MessageEvent
+)
 APPLIED, DISMISSED = "applied", "dismissed"
 
 
@@ -240,67 +250,56 @@ class MessageId(Payload):
 
 
 def apply(call: Call) -> Message:
-    """Have every command of the plan done, or none; each is checked once more as it stands now."""
+    """Runs every command of the plan, or none; each is checked again against the current state."""
     session = call.target
     with orchestrator.locked_live_run(session):
-        message = _settle(session, call.payload.message, APPLIED)
-        done = [_run(call, each) for each in _plan(message)["commands"]]
-        who = call.actor.get_username()
-        _tell(message, f"{who} applied the plan. " + " ".join(done))
-    return message
-
-
-def dismiss(call: Call) -> Message:
-    """Let the plan go: nothing of it will be done."""
-    with transaction.atomic():
-        message = _settle(call.target, call.payload.message, DISMISSED)
+        message, plan = _settle(session, call.payload.message, APPLIED)
+        sentences = []
+        for planned in plan["commands"]:
+            data, sentence = checked(session, planned["command"], planned["payload"])
+            commands.run(planned["command"], call.actor, call.session, data)
+            sentences.append(sentence)
+        text = f"{call.actor.get_username()} applied the plan. {' '.join(sentences)}"
+        note = Message.objects.create(
+            session=message.session,
+            role=Message.Role.SYSTEM,
+            code="plan_applied",
+            text=text[: conversation.MOST_TEXT],
+            reply_to=message,
+        )
+        conversation.record(note, answering=conversation.answering(message.session))
         recorder.record(message.session, CHANGED, {"message": recorder.message_payload(message)})
     return message
 
 
-def _settle(session: Session, message_id: int, outcome: str) -> Message:
-    """Decide about an open plan, once; Conflict when it is decided."""
-    message = _find(session, message_id)
-    plan = _plan(message) | {"outcome": outcome}
-    undecided = Message.objects.filter(pk=message.pk, applied_at=None)
-    if not undecided.update(applied_at=timezone.now(), plan=plan):
-        raise Conflict("This plan was applied or dismissed already.")
-    message.refresh_from_db(fields=["applied_at", "plan"])
+def dismiss(call: Call) -> Message:
+    """Closes the plan without running any of its commands."""
+    with transaction.atomic():
+        message, _ = _settle(call.target, call.payload.message, DISMISSED)
+        recorder.record(message.session, CHANGED, {"message": recorder.message_payload(message)})
     return message
 
 
-def _find(session: Session, message_id: int) -> Message:
+def _settle(session: Session, message_id: int, outcome: str) -> tuple[Message, PlanPayload]:
+    """Sets the outcome of an open plan; raises Conflict when it has one."""
     rows = Message.objects.select_related("reply_to", "session")
     message = rows.filter(session=session, pk=message_id, plan__isnull=False).first()
-    if message is None:
+    if message is None or message.plan is None:
         raise NotFound("This session has no such plan.")
-    return message
+    plan: PlanPayload = {"commands": message.plan["commands"], "outcome": outcome}
+    # Of two people who decide at the same time, the conditional update accepts one.
+    undecided = Message.objects.filter(pk=message.pk, applied_at=None)
+    if not undecided.update(applied_at=timezone.now(), plan=plan):
+        raise Conflict("This plan was already applied or dismissed.")
+    message.refresh_from_db(fields=["applied_at", "plan"])
+    return message, plan
 
 
-def _plan(message: Message) -> dict[str, Any]:
-    return dict(message.plan or {})
-
-
-def _run(call: Call, proposed: dict[str, Any]) -> str:
-    data, sentence = checked(call.target, proposed["command"], proposed["payload"])
-    commands.run(proposed["command"], call.actor, call.session, data)
-    return sentence
-
-
-def _tell(message: Message, text: str) -> None:
-    """Record what was done as a message of its own, then the plan as it is now."""
-    note = Message.objects.create(
-        session=message.session, role=Message.Role.SYSTEM, code="plan_applied",
-        text=text[: conversation.MOST_TEXT], reply_to=message,
-    )  # fmt: skip
-    conversation.record(note, answering=conversation.answering(message.session))
-    recorder.record(message.session, CHANGED, {"message": recorder.message_payload(message)})
+APPLY = Command("chat.apply", MessageId, apply, "Runs the commands of a plan of the producer.")
+DISMISS = Command("chat.dismiss", MessageId, dismiss, "Closes a plan without running it.")
 
 
 def register() -> None:
-    for name, payload, function, meaning in (
-        ("chat.say", conversation.Question, conversation.say, "Ask or tell the producer."),
-        ("chat.apply", MessageId, apply, "Have a plan of the producer done."),
-        ("chat.dismiss", MessageId, dismiss, "Let a plan of the producer go."),
-    ):
-        commands.register(name, payload, function, meaning)
+    commands.register(conversation.SAY)
+    commands.register(APPLY)
+    commands.register(DISMISS)

@@ -85,7 +85,7 @@ def check_answer(answer: Message) -> None:
     assert "://" not in answer.text
     assert "www." not in answer.text
     assert "\u202e" not in answer.text
-    assert not model_answerer._gives_away(answer.text)
+    assert not model_answerer.repeats_rules(answer.text)
     assert len(answer.text) <= 2000
     assert len(json.dumps(answer.plan)) < 8000
     assert answer.applied_at is None
@@ -189,7 +189,7 @@ def test_markup_is_shown_as_text(
     ask(session, "Do it")
     page = client_of(session.owner).get(f"/broadcast/{session.pk}/").content.decode()
     assert "<script>alert" not in page
-    assert "Tell less of “&lt;script&gt;alert(2)&lt;/script&gt;”." in page
+    assert "Cover less of “&lt;script&gt;alert(2)&lt;/script&gt;”." in page
 
 
 def test_a_forged_plan_in_the_database_is_refused_as_well(session: Session) -> None:

@@ -53,7 +53,7 @@ def test_a_question_is_asked_and_answered_by_keyboard_alone(desk: Page) -> None:
 def test_a_plan_is_applied_by_one_click_and_keeps_the_focus(desk: Page, studio: Studio) -> None:
     desk.get_by_role("button", name="More science, less sport, slower").click()
     plan = desk.get_by_role("group", name="Plan of the producer")
-    expect(plan).to_contain_text("Tell more of “science”.")
+    expect(plan).to_contain_text("Cover more of “science”.")
     assert interests(desk, studio) == []
     plan.get_by_role("button", name="Apply").press("Enter")
     expect(plan).to_contain_text("Applied")

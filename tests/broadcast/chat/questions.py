@@ -1,4 +1,4 @@
-"""Talking with the producer in tests: what a person says, and the answers to it."""
+"""Questions to the producer in tests, and the answers."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from tests.conftest import run_due_steps
 
 
 def say(session: Session, text: str) -> Message:
-    found = commands.run("chat.say", session.owner, session, {"text": text})
-    assert isinstance(found, Message)
-    return found
+    result = commands.run("chat.say", session.owner, session, {"text": text})
+    assert isinstance(result, Message)
+    return result
 
 
 def ask(session: Session, text: str) -> Message:
-    """Say something, have it answered, and return the answer."""
+    """Sends a message, runs the step that answers it, and returns the answer."""
     question = say(session, text)
     assert run_due_steps(session, "answer")
     return answer_to(question)
@@ -36,9 +36,9 @@ def plan_of(answer: Message) -> list[tuple[str, dict[str, Any]]]:
 
 def decide(answer: Message, verb: str = "apply") -> Message:
     session = answer.session
-    found = commands.run(f"chat.{verb}", session.owner, session, {"message": answer.pk})
-    assert isinstance(found, Message)
-    return found
+    result = commands.run(f"chat.{verb}", session.owner, session, {"message": answer.pk})
+    assert isinstance(result, Message)
+    return result
 
 
 def spoken(reply: str, *plan: dict[str, Any]) -> str:

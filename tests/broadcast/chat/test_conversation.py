@@ -1,4 +1,4 @@
-"""The conversation: questions are answered from the session's own rows, in turn, once."""
+"""The conversation: each question is answered once, in order, from the session's own rows."""
 
 from __future__ import annotations
 
@@ -111,9 +111,9 @@ def test_what_is_not_understood_is_answered_by_what_can_be_done(session: Session
     [
         ("What is on air?", "off air"),
         ("How is it going?", "0 stories"),
-        ("Sum up what we did so far", "nothing yet"),
+        ("Sum up what we did so far", "no stories yet"),
         ("What are our settings?", "180 words"),
-        ("What have we told?", "nothing yet"),
+        ("What have we told?", "no stories yet"),
     ],
 )
 def test_a_session_that_has_done_nothing_says_so(
@@ -277,5 +277,5 @@ def test_earlier_exchanges_are_few_and_short(session: Session) -> None:
 def test_what_rules_cannot_propose_is_said_once_with_its_reason(session: Session) -> None:
     answer = ask(session, "Pin 123456789, more science")
     assert plan_of(answer) == [("interest.set", {"text": "science", "weight": "more"})]
-    assert answer.text.endswith("No such post waits in this session.")
-    assert ask(session, "Pin 123456789").text == "No such post waits in this session."
+    assert answer.text.endswith("This session has no such post in its queue.")
+    assert ask(session, "Pin 123456789").text == "This session has no such post in its queue."

@@ -1,4 +1,4 @@
-"""What the rules understand: wishes become commands, everything else is a question."""
+"""The rules for requests: requests become commands, any other text is a question."""
 
 from __future__ import annotations
 
@@ -15,14 +15,16 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def session(make_session: Any) -> Session:
-    found = make_session(pace=180)
-    assert isinstance(found, Session)
-    return found
+    result = make_session(pace=180)
+    assert isinstance(result, Session)
+    return result
 
 
-def wanted(session: Session, text: str) -> list[tuple[str, Any]]:
+def requested(session: Session, text: str) -> list[tuple[str, Any]]:
     inquiry = Inquiry(session, text, facts.gather(session, text))
-    return [(name, payload.get("settings", payload)) for name, payload in intents.wanted(inquiry)]
+    return [
+        (name, payload.get("settings", payload)) for name, payload in intents.suggestions(inquiry)
+    ]
 
 
 def more(text: str) -> tuple[str, Any]:
@@ -81,16 +83,16 @@ def manner(**settings: Any) -> tuple[str, Any]:
 def test_a_wish_becomes_these_commands(
     session: Session, text: str, commands: list[tuple[str, Any]]
 ) -> None:
-    assert wanted(session, text) == commands
+    assert requested(session, text) == commands
 
 
 def test_the_pace_stays_within_its_bounds(session: Session) -> None:
     session.pace = 60
-    assert wanted(session, "much slower") == [manner(pace=60)]
+    assert requested(session, "much slower") == [manner(pace=60)]
     session.pace = 5900
-    assert wanted(session, "faster") == [manner(pace=6000)]
+    assert requested(session, "faster") == [manner(pace=6000)]
 
 
 @pytest.mark.parametrize("text", ["more " * 400, "a, " * 600, "and " * 500, "tell " * 400])
 def test_long_rambling_takes_no_time(session: Session, text: str) -> None:
-    assert len(wanted(session, text[:2000])) < 20
+    assert len(requested(session, text[:2000])) < 20

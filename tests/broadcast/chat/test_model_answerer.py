@@ -175,7 +175,10 @@ def test_whatever_the_shape_of_the_answer_it_is_used_as_far_as_it_goes(
         ('```json\n{"reply": "Fenced.", "plan": []}\n```', "Fenced."),
         ('{"reply": "Odd.", "plan": "none"}', "Odd."),
         ('{"reply": "Odd.", "plan": [7, null, {"command": 3}]}', "Odd."),
-        ('{"plan": [{"command": "interest.set", "text": "owls"}]}', "This is what I would do."),
+        (
+            '{"plan": [{"command": "interest.set", "text": "owls"}]}',
+            "These are the changes I propose.",
+        ),
     ):
         anthropic.text = text
         assert ask(session, "What is next?").text.startswith(said)

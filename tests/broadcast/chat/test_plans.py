@@ -1,4 +1,4 @@
-"""Plans: shown as commands, done by one click, as a whole and once; nothing is done without it."""
+"""Plans: shown as commands and applied by one click, as a whole and once."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def drafts(monkeypatch: pytest.MonkeyPatch) -> list[DraftWish]:
 
 def propose(session: Session, *wanted: tuple[str, dict[str, Any]]) -> Message:
     """An answer with exactly these commands proposed."""
-    plan = plans.proposed(session, wanted).plan
+    plan = plans.propose(session, wanted).plan
     return Message.objects.create(session=session, role="producer", text="So?", plan=plan)
 
 
@@ -70,9 +70,9 @@ def test_a_wish_becomes_a_plan_and_nothing_else(session: Session, answer: Messag
 def test_each_command_is_said_in_words(answer: Message) -> None:
     assert answer.plan is not None
     assert [each["sentence"] for each in answer.plan["commands"]] == [
-        "Tell more of “science”.",
-        "Tell less of “sport”.",
-        "Tell at 140 words a minute (now 0).",
+        "Cover more of “science”.",
+        "Cover less of “sport”.",
+        "Speak at 140 words per minute (now 0).",
     ]
 
 
@@ -91,7 +91,7 @@ def test_what_was_done_is_recorded_as_a_message(session: Session, answer: Messag
     decide(answer)
     note = Message.objects.get(code="plan_applied")
     assert note.reply_to == answer
-    assert note.text.startswith("olga applied the plan. Tell more of “science”.")
+    assert note.text.startswith("olga applied the plan. Cover more of “science”.")
     types = [row.type for row in SessionEvent.objects.filter(session=session).order_by("seq")]
     assert types[-2:] == ["message.added", "message.changed"]
 
@@ -134,7 +134,7 @@ def test_if_one_command_cannot_be_done_any_more_none_is(session: Session, post: 
 
 
 def test_a_plan_is_checked_again_when_it_is_applied(session: Session, answer: Message) -> None:
-    forged = {"command": "session.archive", "payload": {}, "sentence": "Tell more of “science”."}
+    forged = {"command": "session.archive", "payload": {}, "sentence": "Cover more of “science”."}
     for each in (forged, {**forged, "command": "session.change", "payload": {"visible": True}}):
         Message.objects.filter(pk=answer.pk).update(plan={"commands": [each], "outcome": ""})
         with pytest.raises(Conflict):
@@ -174,17 +174,17 @@ def test_a_plan_is_checked_again_when_it_is_applied(session: Session, answer: Me
 def test_what_may_not_be_proposed_is_left_out_and_that_is_said(
     session: Session, name: str, payload: dict[str, Any]
 ) -> None:
-    proposal = plans.proposed(session, [(name, payload)])
+    proposal = plans.propose(session, [(name, payload)])
     assert proposal.plan is None
     assert "left out" in proposal.note
 
 
 def test_a_plan_is_no_longer_than_can_be_looked_over(session: Session) -> None:
     wanted = [("interest.set", {"text": f"word {at}"}) for at in range(30)]
-    proposal = plans.proposed(session, wanted + wanted)
+    proposal = plans.propose(session, wanted + wanted)
     assert proposal.plan is not None
     assert len(proposal.plan["commands"]) == plans.MOST
-    assert "22 things" in proposal.note
+    assert "22 changes" in proposal.note
 
 
 def test_posts_and_stories_of_another_session_are_not_to_be_had(
@@ -192,7 +192,7 @@ def test_posts_and_stories_of_another_session_are_not_to_be_had(
 ) -> None:
     other = make_session("Other")
     foreign = make_post(Source.objects.get(session=other), "x", "A secret of another session")
-    proposal = plans.proposed(session, [("post.pin", {"post": foreign.pk})])
+    proposal = plans.propose(session, [("post.pin", {"post": foreign.pk})])
     assert proposal.plan is None
     assert "secret" not in proposal.note
 
