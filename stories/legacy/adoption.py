@@ -1,10 +1,9 @@
-"""What a quarantined record becomes when a person gives it to a session."""
+"""Turns a quarantined record into the row of a session that adopts it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
-from typing import Any, TypeVar, cast
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 from django.utils import timezone
 from pydantic import ValidationError
@@ -23,57 +22,59 @@ D = TypeVar("D", bound=Document)
 
 
 def row_of(record: QuarantinedRecord, session: Session) -> Story | TokenUsage:
-    """The row, not stored yet; raises Invalid where too little of it is there."""
+    """Returns the row, not stored yet; raises Invalid when the record lacks too much for one."""
     row: Story | TokenUsage
     rows = Rows(session)
     if record.kind == "usage":
-        usage = _strict(record, UsageDocument)
+        usage = _complete(record, UsageDocument)
         if usage is None:
-            raise Invalid(f"Record {record.pk} is no complete usage row, so it cannot be booked.")
+            raise Invalid(f"Record {record.pk} is not a complete usage row and cannot be booked.")
         row = rows.usage(usage)
     else:
-        row = rows.story(_strict(record, StoryDocument) or _lenient(record, session))
+        row = rows.story(_complete(record, StoryDocument) or _from_words(record, session))
     row.legacy_id = record.old_id if record.owner_id else f"record:{record.pk}"
     return row
 
 
-def _strict(record: QuarantinedRecord, shape: type[D]) -> D | None:
+def _complete(record: QuarantinedRecord, document_type: type[D]) -> D | None:
     try:
-        return shape.model_validate(record.payload)
+        return document_type.model_validate(record.payload)
     except ValidationError:
         return None
 
 
-def _lenient(record: QuarantinedRecord, session: Session) -> StoryDocument:
-    """A story of which hardly more than the words are known."""
+def _from_words(record: QuarantinedRecord, session: Session) -> StoryDocument:
+    """Returns a story of which little more than the narrative is known, with defaults."""
     data = record.payload
     narrative = clean_text(_text(data, "narrative"), 20_000)
     if not narrative:
         raise Invalid(f"Record {record.pk} has no narrative, so it cannot become a story.")
-    words, at = word_count(narrative), _moment(record)
+    words, at = word_count(narrative), record.at or timezone.now()
+    topics = data.get("topics")
     return StoryDocument.model_construct(
-        old_id="", story_id="", made=at, created_at=at, completed_at=at, narrative=narrative,
-        title=_text(data, "title"), summary=_text(data, "summary"),
+        old_id="",
+        story_id="",
+        made=at,
+        created_at=at,
+        completed_at=at,
+        narrative=narrative,
+        title=_text(data, "title"),
+        summary=_text(data, "summary"),
         tone=_choice(data, "tone", TONES, "developing"),
         priority=_choice(data, "priority", PRIORITIES, "medium"),
-        sentiment=_text(data, "sentiment"), agent_type="host", word_count=words,
+        sentiment=_text(data, "sentiment"),
+        agent_type="host",
+        word_count=words,
         duration=seconds_on_air(words, session.pace),
-        topics=[clean_line(str(each), 40) for each in _list(data.get("topics"))[:5]],
-    )  # fmt: skip
+        topics=[clean_line(str(topic), 40) for topic in topics[:5]]
+        if isinstance(topics, list)
+        else [],
+    )
 
 
-def _moment(record: QuarantinedRecord) -> datetime:
-    return record.at or timezone.now()
-
-
-def _text(data: dict[str, Any], key: str) -> str:
+def _text(data: Mapping[str, object], key: str) -> str:
     return str(data.get(key) or "")
 
 
-def _list(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
-def _choice(data: dict[str, Any], key: str, allowed: Sequence[C], otherwise: C) -> C:
-    value = data.get(key)
-    return cast("C", value) if value in allowed else otherwise
+def _choice(data: Mapping[str, object], key: str, allowed: Sequence[C], default: C) -> C:
+    return next((option for option in allowed if option == data.get(key)), default)

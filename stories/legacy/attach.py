@@ -1,13 +1,14 @@
-"""Old rows join a session, or leave it again: rows, figures and one event in one transaction."""
+"""Adds old rows to a session or removes them: rows, figures and one event in one transaction."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Annotated
 
-from django.db.models import Model
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from sessions_app.events import recorder
 from sessions_app.events.recorder import timestamp
@@ -18,79 +19,93 @@ from stories.models import Story, TokenUsage
 from stories.usage import accounting
 from stories.usage.accounting import Booking
 
-IMPORTED = recorder.declare("legacy.imported", "Rows of the old system joined the session.")
-RETURNED = recorder.declare("legacy.returned", "Adopted rows went back to quarantine.")
+
+class LegacyImportEvent(TypedDict):
+    stories: Annotated[int, Field(description="Number of stories that were added.")]
+    usage: Annotated[int, Field(description="Number of usage rows that were added.")]
+    first: Annotated[str, Field(description="Time of the earliest row (ISO 8601).")]
+    last: Annotated[str, Field(description="Time of the latest row (ISO 8601).")]
+
+
+class LegacyReturnEvent(TypedDict):
+    stories: Annotated[list[int], Field(description="Ids of the removed stories.")]
+    usage: Annotated[int, Field(description="Number of removed usage rows.")]
+
+
+IMPORTED = recorder.declare(
+    "legacy.imported", "Rows of the old system were added to the session.", LegacyImportEvent
+)
+RETURNED = recorder.declare(
+    "legacy.returned", "Adopted rows were returned to quarantine.", LegacyReturnEvent
+)
 
 
 def join(session: Session, stories: Sequence[Story], usage: Sequence[TokenUsage]) -> None:
-    """Store rows that are dated already; in the caller's transaction, of which it is the last act."""
+    """Stores and counts dated rows; call it last in the caller's transaction."""
     insert(stories)
     insert(usage)
     count(session, stories, usage, IMPORTED, arrived(stories, usage))
 
 
 def store(stories: Iterable[Story], usage: Iterable[TokenUsage]) -> None:
-    """The rows alone, which have their ids then; ``count`` must follow in the same transaction."""
+    """Stores rows and sets their ids; ``count`` must follow in the same transaction."""
     Story.objects.bulk_create(stories)
     TokenUsage.objects.bulk_create(usage)
 
 
 def count(
-    session: Session, stories: Sequence[Story], usage: Sequence[TokenUsage], type_: str,
-    payload: Mapping[str, Any],
-) -> None:  # fmt: skip
-    """Count stored rows and record the event; the last act of the transaction."""
+    session: Session,
+    stories: Sequence[Story],
+    usage: Sequence[TokenUsage],
+    type_: str,
+    payload: Mapping[str, object],
+) -> None:
+    """Counts stored rows and records the event; call it last in the transaction."""
     latest = max((story.created_at for story in stories), default=None)
     _record(session, type_, payload, stories, usage, 1, latest)
 
 
 def leave(session: Session, stories: Sequence[Story], usage: Sequence[TokenUsage]) -> None:
-    """Take rows out again with their figures; the last act of the caller's transaction."""
+    """Deletes rows and their figures; call it last in the caller's transaction."""
     TokenUsage.objects.filter(pk__in=[row.pk for row in usage]).delete()
     Story.objects.filter(pk__in=[row.pk for row in stories]).delete()
     if stories:
-        moments = Story.objects.filter(session=session).order_by("-created_at", "-id")
-        recorder.reset_last_story(session, moments.values_list("created_at", flat=True).first())
-    payload = {"stories": [row.pk for row in stories], "usage": len(usage)}
+        remaining = Story.objects.filter(session=session).order_by("-created_at", "-id")
+        recorder.reset_last_story(session, remaining.values_list("created_at", flat=True).first())
+    payload: LegacyReturnEvent = {"stories": [row.pk for row in stories], "usage": len(usage)}
     _record(session, RETURNED, payload, stories, usage, -1, None)
 
 
-def why_kept(
+def rows_in_use(
     stories: Iterable[Story], usage: Iterable[TokenUsage]
 ) -> dict[Story | TokenUsage, str]:
-    """Those rows that have been used since they joined, and so cannot leave, each with a sentence."""
-    told = {story.pk: story for story in stories}
-    found: dict[Story | TokenUsage, str] = {
+    """Returns rows that cannot be removed, because they were used since, each with the reason."""
+    by_id = {story.pk: story for story in stories}
+    reasons: dict[Story | TokenUsage, str] = {
         row: "it is part of the AI chain." for row in usage if row.link_id
     }
-    for story in told.values():
-        if why := _used(story):
-            found[story] = why
+    for story in by_id.values():
+        if story.state != Story.State.AIRED:
+            reasons[story] = f"it has been {story.state}."
+        elif story.bookmarked_at:
+            reasons[story] = "it is bookmarked."
+        elif story.thread_id:
+            reasons[story] = "it is part of a thread."
+        elif story.version > 1:
+            reasons[story] = "it was corrected."
+    # Any other row that refers to a story, also of a model added later.
     for relation in Story._meta.related_objects:
-        pointing, name = relation.related_model, relation.field.name
-        rows = pointing._base_manager.filter(**{f"{name}__in": told})
-        for story_id in rows.values_list(name, flat=True).distinct():
-            found[told[story_id]] = f"it has got {_named(pointing)}."
-    return found
+        model, field = relation.related_model, relation.field.name
+        name = str(model._meta.verbose_name)
+        article = "an" if name[0] in "aeiou" else "a"
+        rows = model._base_manager.filter(**{f"{field}__in": by_id})
+        for story_id in rows.values_list(field, flat=True).distinct():
+            reasons[by_id[story_id]] = f"it has {article} {name}."
+    return reasons
 
 
-def _used(story: Story) -> str:
-    if story.state != Story.State.AIRED:
-        return f"it is {story.state} since."
-    if story.bookmarked_at:
-        return "it is bookmarked."
-    if story.thread_id:
-        return "it stands in a thread."
-    return "it was corrected." if story.version > 1 else ""
-
-
-def _named(model: type[Model]) -> str:
-    name = str(model._meta.verbose_name)
-    return f"an {name}" if name[0] in "aeiou" else f"a {name}"
-
-
-def arrived(stories: Sequence[Story], usage: Sequence[TokenUsage]) -> dict[str, Any]:
-    """How many rows came, and from which time."""
+def arrived(stories: Sequence[Story], usage: Sequence[TokenUsage]) -> LegacyImportEvent:
+    """Returns the payload of the event: the number of rows, and the time they are from."""
     dates = [row.created_at for row in [*stories, *usage]]
     return {
         "stories": len(stories),
@@ -101,40 +116,42 @@ def arrived(stories: Sequence[Story], usage: Sequence[TokenUsage]) -> dict[str, 
 
 
 def _record(
-    session: Session, type_: str, payload: Mapping[str, Any], stories: Iterable[Story],
-    usage: Iterable[TokenUsage], sign: int, latest: datetime | None,
-) -> None:  # fmt: skip
-    """Count the rows at their own moments, once (``sign`` 1) or no longer (-1)."""
+    session: Session,
+    type_: str,
+    payload: Mapping[str, object],
+    stories: Iterable[Story],
+    usage: Iterable[TokenUsage],
+    sign: int,
+    latest: datetime | None,
+) -> None:
+    """Records the event and counts the rows at their own times: adds (1) or subtracts (-1) them."""
     moments: list[tuple[datetime, Mapping[str, int]]] = []
-    shares = _Shares()
+    shares: list[Share] = []
     for story in stories:
-        told = {
-            "story_count": sign, "words": sign * story.word_count,
+        figures = {
+            "story_count": sign,
+            "words": sign * story.word_count,
             "narration_seconds": sign * story.duration,
-        }  # fmt: skip
-        moments.append((story.created_at, told))
-        shares.add(accounting.shares_of(story, {"count": sign, "words": told["words"]}))
+        }
+        moments.append((story.created_at, figures))
+        shares += accounting.shares_of(story, {"count": sign, "words": figures["words"]})
     for row in usage:
         booked = Booking.of(row) if sign > 0 else accounting.NOTHING.beyond(Booking.of(row))
         moments.append((row.created_at, booked.figures()))
-        shares.add(accounting.kind_shares(row, booked))
+        shares += accounting.kind_shares(row, booked)
+    # One sum for each counter and for each share, however many rows there are.
     counters: Counter[str] = Counter()
-    for _, measures in moments:
-        counters.update(measures)
-    counted = {name: each for name, each in counters.items() if name in recorder.COUNTERS}
-    recorder.record(session, type_, payload, latest, Extra(shares=shares.all(), moments=moments),
-                  **counted)  # fmt: skip
-
-
-class _Shares:
-    """Shares of many rows, one for each kind."""
-
-    def __init__(self) -> None:
-        self._sums: dict[tuple[str, str], Counter[str]] = {}
-
-    def add(self, more: Iterable[Share]) -> None:
-        for share in more:
-            self._sums.setdefault((share.dimension, share.key), Counter()).update(share.sums)
-
-    def all(self) -> list[Share]:
-        return [Share(*key, each) for key, each in sorted(self._sums.items())]
+    for _, amounts in moments:
+        counters.update(amounts)
+    sums: dict[tuple[str, str], Counter[str]] = {}
+    for share in shares:
+        sums.setdefault((share.dimension, share.key), Counter()).update(share.sums)
+    merged = [Share(*key, total) for key, total in sorted(sums.items())]
+    recorder.record(
+        session,
+        type_,
+        payload,
+        latest,
+        Extra(shares=merged, moments=moments),
+        **{name: number for name, number in counters.items() if name in recorder.COUNTERS},
+    )

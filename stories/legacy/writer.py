@@ -92,7 +92,7 @@ def _there(table: str, ids: Sequence[str]) -> set[str]:
     if table == SESSIONS:
         return set(mapping.homes(ids))
     found = MODELS[table]._default_manager.filter(legacy_id__in=ids)
-    return records.held(KINDS[table], ids) | {
+    return records.stored_ids(KINDS[table], ids) | {
         str(each) for each in found.values_list("legacy_id", flat=True)
     }
 

@@ -1,8 +1,8 @@
-"""The desk of orphans in the admin: groups with likely sessions, decisions in bulk, and back again."""
+"""Admin pages of quarantined records: groups with likely sessions, and decisions in bulk."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Mapping
 from uuid import UUID
 
 from django import forms
@@ -21,7 +21,7 @@ from sessions_app.models import Session
 from sessions_app.web.http import SignedIn
 from stories.models import QuarantineDecision, QuarantinedRecord
 from stories.quarantine import decisions, groups
-from stories.quarantine.decisions import Act
+from stories.quarantine.decisions import Outcome
 
 GROUPS = "admin:stories_quarantine_groups"
 TEMPLATES = "admin/stories/quarantinedrecord"
@@ -34,11 +34,18 @@ class AdoptForm(forms.Form):
 
 @admin.register(QuarantinedRecord)
 class QuarantinedRecordAdmin(ReadOnlyAdmin):
-    """Orphans: seen in groups by old string and reason, adopted or discarded in bulk."""
+    """Lists quarantined records, singly and in groups, and adopts or discards them in bulk."""
 
     list_display = (
-        "kind", "old_session", "old_id", "reason", "at", "state", "place", "adopted_by",
-    )  # fmt: skip
+        "kind",
+        "old_session",
+        "old_id",
+        "reason",
+        "at",
+        "state",
+        "place",
+        "adopted_by",
+    )
     list_filter = ("state", "kind", "reason")
     list_select_related = ("adopted_by",)
     search_fields = ("old_session", "old_id", "reason")
@@ -55,19 +62,24 @@ class QuarantinedRecordAdmin(ReadOnlyAdmin):
         ]
 
     def groups(self, request: HttpRequest) -> HttpResponse:
-        """What waits, by old session string and reason, and what was decided lately."""
+        """Shows the groups of waiting records and the recent decisions."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        number = min(int(asked), 10_000) if (asked := request.GET.get("page", "")).isdigit() else 0
+        text = request.GET.get("page", "")
+        number = min(int(text), 10_000) if text.isdigit() else 0
         rows, more = groups.page(number)
         page = {
-            "rows": rows, "page": number, "more": more, "acts": groups.acts(),
-            "may_decide": self.has_decide_permission(request), "title": "Orphans by group",
-        }  # fmt: skip
+            "rows": rows,
+            "page": number,
+            "more": more,
+            "acts": groups.acts(),
+            "may_decide": self.has_decide_permission(request),
+            "title": "Orphans by group",
+        }
         return self._page(request, "groups", page)
 
     def group(self, request: SignedIn) -> HttpResponse:
-        """One group: what it holds, where it may belong, and the decision about all of it."""
+        """Shows one group with its likely sessions; POST decides about all of its records."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         key = {name: request.GET.get(name, "") for name in groups.KEYS}
@@ -77,46 +89,49 @@ class QuarantinedRecordAdmin(ReadOnlyAdmin):
             self.message_user(request, error.sentence, messages.WARNING)
             return redirect(GROUPS)
         if request.method == "POST":
-            return self._decide(request, key)
+            return self.decide_group(request, key)
         page = {
-            "group": group, "samples": groups.samples(key),
-            "may_decide": self.has_decide_permission(request), "most": decisions.MOST,
+            "group": group,
+            "samples": groups.samples(key),
+            "may_decide": self.has_decide_permission(request),
+            "most": decisions.MOST,
             "title": "A group of orphans",
-        }  # fmt: skip
+        }
         return self._page(request, "group", page)
 
-    def _decide(self, request: SignedIn, key: dict[str, str]) -> HttpResponse:
+    def decide_group(self, request: SignedIn, key: Mapping[str, str]) -> HttpResponse:
         if not self.has_decide_permission(request):
             raise PermissionDenied
         records = groups.records(key)
         if request.POST.get("action") == "discard":
-            self._tell(request, decisions.discard_all(records, request.user), "discarded")
-        else:
-            named = request.POST.get("other", "").strip() or request.POST.get("session", "")
-            try:
-                session = groups.session_named(named)
-            except NotFound as error:
-                self.message_user(request, error.sentence, messages.ERROR)
-                return redirect(request.get_full_path())
-            act = decisions.adopt_all(records, session, request.user)
-            self._tell(request, act, f"adopted into “{session.name}”")
+            self._report(request, decisions.discard_all(records, request.user), "discarded")
+            return redirect(GROUPS)
+        # A session that is typed takes precedence over the selected one.
+        name = request.POST.get("other", "").strip() or request.POST.get("session", "")
+        try:
+            session = groups.session_named(name)
+        except NotFound as error:
+            self.message_user(request, error.sentence, messages.ERROR)
+            return redirect(request.get_full_path())
+        outcome = decisions.adopt_all(records, session, request.user)
+        self._report(request, outcome, f"adopted into “{session.name}”")
         return redirect(GROUPS)
 
     def undo_act(self, request: SignedIn, act: UUID) -> HttpResponse:
-        """Take an act back."""
+        """Undoes an act."""
         if request.method != "POST" or not self.has_decide_permission(request):
             raise PermissionDenied
-        self._tell(request, decisions.undo(act, request.user), "back in quarantine")
+        self._report(request, decisions.undo(act, request.user), "back in quarantine")
         return redirect(GROUPS)
 
-    def _tell(self, request: HttpRequest, act: Act, what: str) -> None:
-        for sentence in act.refused[:MOST_REFUSED]:
+    def _report(self, request: HttpRequest, outcome: Outcome, result: str) -> None:
+        for sentence in outcome.refused[:MOST_REFUSED]:
             self.message_user(request, sentence, messages.WARNING)
-        if (more := len(act.refused) - MOST_REFUSED) > 0:
+        if (more := len(outcome.refused) - MOST_REFUSED) > 0:
             self.message_user(request, f"{more} more were refused.", messages.WARNING)
-        self.message_user(request, f"{act.done} records {what}.")
+        self.message_user(request, f"{outcome.done} records {result}.")
 
-    def _page(self, request: HttpRequest, name: str, page: dict[str, Any]) -> HttpResponse:
+    def _page(self, request: HttpRequest, name: str, page: Mapping[str, object]) -> HttpResponse:
         context = {**self.admin_site.each_context(request), "opts": self.opts, **page}
         return TemplateResponse(request, f"{TEMPLATES}/{name}.html", context)
 
@@ -125,27 +140,39 @@ class QuarantinedRecordAdmin(ReadOnlyAdmin):
         form = AdoptForm(request.POST if "session" in request.POST else None)
         if not form.is_valid():
             page = {
-                "form": form, "chosen": chosen, "checkbox": ACTION_CHECKBOX_NAME,
+                "form": form,
+                "chosen": chosen,
+                "checkbox": ACTION_CHECKBOX_NAME,
                 "title": "Adopt records into a session",
-            }  # fmt: skip
+            }
             return self._page(request, "adopt", page)
         session = form.cleaned_data["session"]
-        self._each(
-            request, chosen, "adopted", lambda one: decisions.adopt(one, session, request.user)
+        self._decide_each(
+            request,
+            chosen,
+            "adopted",
+            lambda record: decisions.adopt(record, session, request.user),
         )
         return redirect(reverse("admin:stories_quarantinedrecord_changelist"))
 
-    @admin.action(description="Discard the chosen records", permissions=["decide"])
+    @admin.action(description="Discard selected records", permissions=["decide"])
     def discard(self, request: SignedIn, chosen: QuerySet[QuarantinedRecord]) -> None:
-        self._each(request, chosen, "discarded", lambda one: decisions.discard(one, request.user))
+        self._decide_each(
+            request, chosen, "discarded", lambda record: decisions.discard(record, request.user)
+        )
 
-    @admin.action(description="Put the chosen back into quarantine", permissions=["decide"])
+    @admin.action(description="Return selected records to quarantine", permissions=["decide"])
     def undo(self, request: SignedIn, chosen: QuerySet[QuarantinedRecord]) -> None:
-        self._tell(request, decisions.undo_all(chosen, request.user), "back in quarantine")
+        self._report(request, decisions.undo_all(chosen, request.user), "back in quarantine")
 
-    def _each(
-        self, request: SignedIn, chosen: QuerySet[QuarantinedRecord], what: str, decide: Any
+    def _decide_each(
+        self,
+        request: SignedIn,
+        chosen: QuerySet[QuarantinedRecord],
+        result: str,
+        decide: Callable[[QuarantinedRecord], object],
     ) -> None:
+        """Decides about each record in a transaction of its own, and logs it in the admin."""
         done = 0
         for record in chosen:
             try:
@@ -154,8 +181,8 @@ class QuarantinedRecordAdmin(ReadOnlyAdmin):
                 self.message_user(request, error.sentence, messages.WARNING)
             else:
                 done += 1
-                self.log_change(request, record, f"{what} in bulk")
-        self.message_user(request, f"{done} records {what}.")
+                self.log_change(request, record, f"{result} in bulk")
+        self.message_user(request, f"{done} records {result}.")
 
 
 @admin.register(QuarantineDecision)

@@ -1,12 +1,12 @@
-"""Decisions about quarantined records: adopted, discarded, and taken back; each is recorded.
+"""Decisions about quarantined records: adopt into a session, discard, and undo.
 
-What is decided together is one act. It is done in lots, each in one transaction with its rows,
-figures and event, so an act that is cut short has decided about whole records only.
+Records that are decided on together form one act. An act is carried out in lots, each in one
+transaction with its rows, figures and event, so an interrupted act has decided on whole records only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
@@ -32,8 +32,8 @@ MOST = 5000  # records of one act, so that it ends within a request
 
 
 @dataclass(slots=True)
-class Act:
-    """What came of an act: how many records it decided about, and why not about the others."""
+class Outcome:
+    """The result of an act: the number of decided records, and why others were refused."""
 
     done: int = 0
     refused: list[str] = field(default_factory=list)
@@ -45,202 +45,197 @@ def discard(record: Record, actor: User) -> None:
 
 
 def adopt(record: Record, session: Session, actor: User) -> Story | TokenUsage:
-    """Make the record a row of the session, marked as legacy; raises Invalid when it cannot be."""
+    """Turns the record into a row of the session, marked as legacy; Invalid where it cannot."""
     with transaction.atomic():
         row = adoption.row_of(record, session)
-        _settle([record], actor, State.ADOPTED, session)
-        _write([record], Action.ADOPT, actor, uuid4(), session)
-        told = [row] if isinstance(row, Story) else []
-        used = [row] if isinstance(row, TokenUsage) else []
-        attach.store(told, used)
-        _name_rows([record], [row])
-        event = (
-            (stories.WRITTEN, _written(row, record))
-            if isinstance(row, Story)
-            else (attach.IMPORTED, attach.arrived(told, used))
-        )
-        attach.count(session, told, used, *event)
+        story_rows, usage_rows = _adopt_rows([record], [row], session, actor, uuid4())
+        type_ = attach.IMPORTED
+        payload: Mapping[str, object] = attach.arrived(story_rows, usage_rows)
+        if isinstance(row, Story):
+            type_ = stories.WRITTEN
+            payload = {
+                "story": stories.payload(row),
+                "queue": queue.queue_payload(row.session),
+                "adopted": record.pk,
+            }
+        attach.count(session, story_rows, usage_rows, type_, payload)
         return row
 
 
-def _written(story: Story, record: Record) -> dict[str, Any]:
-    return {
-        "story": stories.payload(story),
-        "queue": queue.queue_payload(story.session),
-        "adopted": record.pk,
-    }
-
-
-def discard_all(records: QuerySet[Record], actor: User) -> Act:
-    """Discard up to ``MOST`` of the records, as one act."""
-    act = uuid4()
-    return _in_lots(
-        records.filter(state=State.WAITING), lambda lot, _: _discard_lot(lot, actor, act)
-    )
-
-
-def adopt_all(records: QuerySet[Record], session: Session, actor: User) -> Act:
-    """Give up to ``MOST`` of the records to the session, as one act; the oldest first."""
+def discard_all(records: QuerySet[Record], actor: User) -> Outcome:
+    """Discards up to ``MOST`` of the records, as one act."""
     act = uuid4()
     waiting = records.filter(state=State.WAITING)
-    return _in_lots(waiting, lambda lot, refused: _adopt_lot(lot, session, actor, act, refused))
+    return _in_lots(waiting, lambda lot, _: _discard_lot(lot, actor, act))
 
 
-def undo(act: UUID, actor: User) -> Act:
-    """Take an act back, but for the records that were decided on again since."""
+def adopt_all(records: QuerySet[Record], session: Session, actor: User) -> Outcome:
+    """Adopts up to ``MOST`` of the records into the session, oldest first, as one act."""
+    act = uuid4()
+
+    def adopt_lot(lot: Sequence[Record], refused: list[str]) -> int:
+        adopted: list[Record] = []
+        rows: list[Story | TokenUsage] = []
+        for record in lot:
+            try:
+                rows.append(adoption.row_of(record, session))
+                adopted.append(record)
+            except Invalid as error:
+                refused.append(error.sentence)
+        if adopted:
+            story_rows, usage_rows = _adopt_rows(adopted, rows, session, actor, act)
+            payload = attach.arrived(story_rows, usage_rows)
+            attach.count(session, story_rows, usage_rows, attach.IMPORTED, payload)
+        return len(adopted)
+
+    return _in_lots(records.filter(state=State.WAITING), adopt_lot)
+
+
+def undo(act: UUID, actor: User) -> Outcome:
+    """Undoes an act, except for records that were decided on again since."""
     return undo_all(undoable(act), actor)
 
 
 def undoable(act: UUID) -> QuerySet[Record]:
-    """The records of an act about which it is the last word."""
-    return _last_decided(Record.objects.filter(decisions__act=act)).filter(last_act=act)
+    """Returns the records whose latest decision is this act."""
+    return _with_last_act(Record.objects.filter(decisions__act=act)).filter(last_act=act)
 
 
-def standing(acts: Sequence[UUID]) -> dict[UUID, int]:
-    """About how many records each act is the last word, where it is about any."""
-    among = QuarantineDecision.objects.filter(act__in=acts).values("record")
-    rows = _last_decided(Record.objects.filter(pk__in=among)).filter(last_act__in=acts)
+def undoable_counts(acts: Sequence[UUID]) -> dict[UUID, int]:
+    """Returns how many records each act can still be undone for, where there are any."""
+    record_ids = QuarantineDecision.objects.filter(act__in=acts).values("record")
+    rows = _with_last_act(Record.objects.filter(pk__in=record_ids)).filter(last_act__in=acts)
     return dict(rows.order_by().values_list("last_act").annotate(number=Count("pk")))
 
 
-def _last_decided(records: QuerySet[Record]) -> QuerySet[Any, Any]:
+def _with_last_act(records: QuerySet[Record]) -> QuerySet[Any, Any]:
     latest = QuarantineDecision.objects.filter(record=OuterRef("pk")).order_by("-id")
     decided = records.exclude(state=State.WAITING)
     return decided.annotate(last_act=Subquery(latest.values("act")[:1]))
 
 
-def undo_all(records: QuerySet[Record], actor: User) -> Act:
-    """Put decided records back into quarantine, with their rows and figures; one act.
+def undo_all(records: QuerySet[Record], actor: User) -> Outcome:
+    """Returns decided records to quarantine and removes their rows and figures, as one act.
 
-    What has been used since stays where it is.
+    A record whose row has been used since then is refused.
     """
     act = uuid4()
-    decided = records.exclude(state=State.WAITING)
-    return _in_lots(decided, lambda lot, refused: _undo_lot(lot, actor, act, refused))
+
+    def undo_lot(lot: Sequence[Record], refused: list[str]) -> int:
+        done = 0
+        discarded = [record for record in lot if record.state == State.DISCARDED]
+        if discarded:
+            done += _put_back(discarded, actor, act, None)
+        adopted = [record for record in lot if record.state == State.ADOPTED]
+        for session, group in groupby(adopted, lambda record: record.adopted_by):
+            if session is not None:
+                done += _undo_adoption(session, list(group), actor, act, refused)
+        return done
+
+    return _in_lots(records.exclude(state=State.WAITING), undo_lot)
 
 
 def _in_lots(
     records: QuerySet[Record], decide: Callable[[Sequence[Record], list[str]], int]
-) -> Act:
-    """Decide about the records, a lot in a transaction; each is looked at once."""
-    found = Act()
+) -> Outcome:
+    """Calls ``decide`` with one lot of the records per transaction; each record is in one lot."""
+    outcome = Outcome()
     ids = list(records.order_by("at", "pk").values_list("pk", flat=True)[:MOST])
-    for at in range(0, len(ids), LOT):
+    for start in range(0, len(ids), LOT):
         with transaction.atomic():
-            lot = records.filter(pk__in=ids[at : at + LOT]).order_by("adopted_by", "at", "pk")
+            # Filtered again under the lock: another act may have decided on some of them.
+            rows = records.filter(pk__in=ids[start : start + LOT])
+            lot = rows.order_by("adopted_by", "at", "pk").select_for_update(
+                of=("self",), no_key=True
+            )
             refused: list[str] = []
-            found.done += decide(list(lot.select_for_update(of=("self",), no_key=True)), refused)
-        found.refused += refused
-    return found
+            outcome.done += decide(list(lot), refused)
+        outcome.refused += refused
+    return outcome
 
 
 def _discard_lot(lot: Sequence[Record], actor: User, act: UUID) -> int:
-    _settle(lot, actor, State.DISCARDED, None)
-    _write(lot, Action.DISCARD, actor, act, None)
+    _decide(lot, actor, State.DISCARDED, None)
+    _record_decisions(lot, Action.DISCARD, actor, act, None)
     return len(lot)
 
 
-def _adopt_lot(
-    lot: Sequence[Record], session: Session, actor: User, act: UUID, refused: list[str]
-) -> int:
-    taken: list[Record] = []
-    rows: list[Story | TokenUsage] = []
-    for record in lot:
-        try:
-            rows.append(adoption.row_of(record, session))
-            taken.append(record)
-        except Invalid as error:
-            refused.append(error.sentence)
-    if not taken:
-        return 0
-    _settle(taken, actor, State.ADOPTED, session)
-    _write(taken, Action.ADOPT, actor, act, session)
-    told = [row for row in rows if isinstance(row, Story)]
-    used = [row for row in rows if isinstance(row, TokenUsage)]
-    attach.store(told, used)
-    _name_rows(taken, rows)
-    attach.count(session, told, used, attach.IMPORTED, attach.arrived(told, used))
-    return len(taken)
-
-
-def _undo_lot(lot: Sequence[Record], actor: User, act: UUID, refused: list[str]) -> int:
-    done = 0
-    discarded = [record for record in lot if record.state == State.DISCARDED]
-    if discarded:
-        done += _put_back(discarded, actor, act, None)
-    adopted = [record for record in lot if record.state == State.ADOPTED]
-    for session, some in groupby(adopted, lambda record: record.adopted_by):
-        if session is not None:
-            done += _undo_adoption(session, list(some), actor, act, refused)
-    return done
+def _adopt_rows(
+    records: Sequence[Record],
+    rows: Sequence[Story | TokenUsage],
+    session: Session,
+    actor: User,
+    act: UUID,
+) -> tuple[list[Story], list[TokenUsage]]:
+    """Stores the rows that the records became; returns them by kind, for counting."""
+    _decide(records, actor, State.ADOPTED, session)
+    _record_decisions(records, Action.ADOPT, actor, act, session)
+    story_rows = [row for row in rows if isinstance(row, Story)]
+    usage_rows = [row for row in rows if isinstance(row, TokenUsage)]
+    attach.store(story_rows, usage_rows)
+    for record, row in zip(records, rows, strict=True):
+        record.row_id = row.pk
+    Record.objects.bulk_update(records, ["row_id"])
+    return story_rows, usage_rows
 
 
 def _undo_adoption(
     session: Session, lot: Sequence[Record], actor: User, act: UUID, refused: list[str]
 ) -> int:
-    """The rows of one session leave it again; the last act of the lot for this session."""
-    stories, usage = _rows_of(lot)
-    kept = attach.why_kept(stories.values(), usage.values())
-    free: list[Record] = []
+    """Removes the rows of adopted records from one session, except for rows that are in use."""
+    with_rows = [record for record in lot if record.row_id]
+    story_rows = Story.objects.in_bulk(r.row_id for r in with_rows if r.kind == "story")
+    usage_rows = TokenUsage.objects.in_bulk(r.row_id for r in with_rows if r.kind == "usage")
+    in_use = attach.rows_in_use(story_rows.values(), usage_rows.values())
+    removed: list[Record] = []
     for record in lot:
-        row = (usage if record.kind == "usage" else stories).get(record.row_id or 0)
+        rows = usage_rows if record.kind == "usage" else story_rows
+        row = rows.get(record.row_id or 0)
         if row is None:
-            refused.append(f"Record {record.pk} stays: the row it became is not known any more.")
-        elif row in kept:
-            refused.append(f"Record {record.pk} stays in “{session.name}”: {kept[row]}")
+            refused.append(f"Record {record.pk} was not undone: its row does not exist any more.")
+        elif row in in_use:
+            refused.append(f"Record {record.pk} stays in “{session.name}”: {in_use[row]}")
         else:
-            free.append(record)
-    if not free:
+            removed.append(record)
+    if not removed:
         return 0
-    ids = {(record.kind, record.row_id) for record in free}
-    _put_back(free, actor, act, session)
+    _put_back(removed, actor, act, session)
+    removed_ids = {(record.kind, record.row_id) for record in removed}
     attach.leave(
         session,
-        [row for row in stories.values() if ("story", row.pk) in ids],
-        [row for row in usage.values() if ("usage", row.pk) in ids],
+        [row for row in story_rows.values() if ("story", row.pk) in removed_ids],
+        [row for row in usage_rows.values() if ("usage", row.pk) in removed_ids],
     )
-    return len(free)
+    return len(removed)
 
 
-def _rows_of(lot: Sequence[Record]) -> tuple[dict[int, Story], dict[int, TokenUsage]]:
-    told = [record.row_id for record in lot if record.kind == "story" and record.row_id]
-    used = [record.row_id for record in lot if record.kind == "usage" and record.row_id]
-    return Story.objects.in_bulk(told), TokenUsage.objects.in_bulk(used)
-
-
-def _settle(lot: Sequence[Record], actor: User, state: str, session: Session | None) -> None:
-    """One of several deciders wins; the rows keep who, when and where to."""
+def _decide(lot: Sequence[Record], actor: User, state: str, session: Session | None) -> None:
+    """Decides on waiting records; Conflict when another decision about one of them came first."""
     ids = [record.pk for record in lot]
-    moved = Record.objects.filter(pk__in=ids, state=State.WAITING).update(
+    changed = Record.objects.filter(pk__in=ids, state=State.WAITING).update(
         state=state, decided_by=actor, decided_at=timezone.now(), adopted_by=session
     )
-    if moved != len(ids):
+    if changed != len(ids):
         raise Conflict("This has been decided on already.", state=lot[0].state)
 
 
 def _put_back(lot: Sequence[Record], actor: User, act: UUID, session: Session | None) -> int:
+    """Returns decided records to quarantine; Conflict when another undo came first."""
     ids = [record.pk for record in lot]
-    moved = (
-        Record.objects.filter(pk__in=ids)
-        .exclude(state=State.WAITING)
-        .update(state=State.WAITING, decided_by=None, decided_at=None, adopted_by=None, row_id=None)
+    decided = Record.objects.filter(pk__in=ids).exclude(state=State.WAITING)
+    changed = decided.update(
+        state=State.WAITING, decided_by=None, decided_at=None, adopted_by=None, row_id=None
     )
-    if moved != len(ids):
-        raise Conflict("This has been taken back already.")
-    _write(lot, Action.UNDO, actor, act, session)
-    return moved
+    if changed != len(ids):
+        raise Conflict("This has been undone already.")
+    _record_decisions(lot, Action.UNDO, actor, act, session)
+    return changed
 
 
-def _name_rows(lot: Sequence[Record], rows: Sequence[Story | TokenUsage]) -> None:
-    for record, row in zip(lot, rows, strict=True):
-        record.row_id = row.pk
-    Record.objects.bulk_update(lot, ["row_id"])
-
-
-def _write(
-    lot: Iterable[Record], action: str, actor: User, act: UUID, session: Session | None
+def _record_decisions(
+    lot: Sequence[Record], action: str, actor: User, act: UUID, session: Session | None
 ) -> None:
-    QuarantineDecision.objects.bulk_create([
+    QuarantineDecision.objects.bulk_create(
         QuarantineDecision(record=record, action=action, actor=actor, act=act, to=session)
         for record in lot
-    ])  # fmt: skip
+    )

@@ -1,38 +1,38 @@
-"""Quarantine: what belongs to no session yet, until a person adopts or discards it.
+"""Quarantine: records that belong to no session, until a person adopts or discards them.
 
-Required keys leave no orphans among the stories; what has no home (an import with a dead session
-string, an answer that came too late) waits here with its reason, and never joins a session by guess.
+A story must have a session. A record without one, such as an imported row of a deleted session or an
+answer that arrived too late, waits here with its reason. The program never assigns a session.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from django.contrib.auth.models import User
 from pydantic_core import from_json
 
 from stories.models import QuarantinedRecord
 
-MOST_NUMBER = 1e300  # what is larger, databases read in different ways
+MOST_NUMBER = 1e300  # Databases differ in how they read larger numbers.
 KINDS = ("story", "usage")
 
 
 def put(
-    kind: str, payload: dict[str, Any], *, old_session: str, old_id: str, reason: str
+    kind: str, payload: Mapping[str, object], *, old_session: str, old_id: str, reason: str
 ) -> QuarantinedRecord:
-    """Keep a record; the same one put twice is one row."""
-    payload = _storable(payload)
-    text = json.dumps([kind, old_id, payload], sort_keys=True, ensure_ascii=False)
+    """Stores a record; storing the same one again returns the existing row."""
+    storable = _storable(payload)
+    text = json.dumps([kind, old_id, storable], sort_keys=True, ensure_ascii=False)
     row, _ = QuarantinedRecord.objects.get_or_create(
         digest=_digest(text),
         defaults={
             "kind": kind,
-            "payload": payload,
+            "payload": storable,
             "old_session": _line(old_session),
             "old_id": _line(old_id),
             "reason": _line(reason),
@@ -43,7 +43,7 @@ def put(
 
 @dataclass(frozen=True, slots=True)
 class Orphan:
-    """A row of an import that names no session: ``raw`` is its JSON, ``place`` its file and line."""
+    """An imported row without a session; ``raw`` is its JSON, ``place`` its file and line."""
 
     old_id: str
     old_session: str
@@ -54,22 +54,28 @@ class Orphan:
 
 
 def put_orphans(kind: str, orphans: Iterable[Orphan], owner: User) -> None:
-    """Keep rows of an import, each known by its old id alone; none may be there yet."""
-    QuarantinedRecord.objects.bulk_create([
+    """Stores rows of an import, identified by their old ids; none may be stored already."""
+    QuarantinedRecord.objects.bulk_create(
         QuarantinedRecord(
-            kind=kind, old_session=_line(each.old_session), old_id=each.old_id,
-            reason=each.reason, at=each.at, place=each.place, owner=owner,
-            payload=_storable(from_json(each.raw)), digest=_digest_of_import(kind, each.old_id),
+            kind=kind,
+            old_session=_line(orphan.old_session),
+            old_id=orphan.old_id,
+            reason=orphan.reason,
+            at=orphan.at,
+            place=orphan.place,
+            owner=owner,
+            payload=_storable(from_json(orphan.raw)),
+            digest=_digest_of_import(kind, orphan.old_id),
         )
-        for each in orphans
-    ])  # fmt: skip
+        for orphan in orphans
+    )
 
 
-def held(kind: str, old_ids: Collection[str]) -> set[str]:
-    """Those old ids of an import that were put here at some time, whatever was decided since."""
-    digests = {_digest_of_import(kind, each): each for each in old_ids}
-    found = QuarantinedRecord.objects.filter(digest__in=digests).values_list("digest", flat=True)
-    return {digests[each] for each in found}
+def stored_ids(kind: str, old_ids: Collection[str]) -> set[str]:
+    """Returns those old ids of an import that are stored here, in any state."""
+    by_digest = {_digest_of_import(kind, old_id): old_id for old_id in old_ids}
+    rows = QuarantinedRecord.objects.filter(digest__in=by_digest)
+    return {by_digest[digest] for digest in rows.values_list("digest", flat=True)}
 
 
 def _digest_of_import(kind: str, old_id: str) -> str:
@@ -85,17 +91,17 @@ def _line(text: str) -> str:
 
 
 def _text(text: str) -> str:
-    """The text without NUL and halves of characters, which PostgreSQL keeps nowhere."""
+    """Returns the text without NUL and surrogates, which PostgreSQL cannot store."""
     return text.replace("\0", "").encode(errors="replace").decode()
 
 
-def _storable(value: Any) -> Any:
+def _storable(value: object) -> object:
     if isinstance(value, str):
         return _text(value)
     if isinstance(value, list):
-        return [_storable(each) for each in value]
+        return [_storable(item) for item in value]
     if isinstance(value, dict):
-        return {_text(name): _storable(each) for name, each in value.items()}
+        return {_text(name): _storable(item) for name, item in value.items()}
     if isinstance(value, int | float) and not -MOST_NUMBER < value < MOST_NUMBER:
         return str(value)[:100] if isinstance(value, float) else f"{value:#x}"[:100]
     return value
@@ -103,38 +109,39 @@ def _storable(value: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """What became of one line of a file: ``error`` is empty when it was put into quarantine."""
+    """The result for one line of a file; ``error`` is empty when it was put into quarantine."""
 
     number: int
     error: str = ""
 
 
 def put_lines(lines: Iterable[bytes]) -> Iterator[Line]:
-    """Put each JSON line ``{"kind"?, "session"?, "id"?, "reason"?, "payload": {…}}`` in quarantine."""
+    """Puts each line ``{"kind"?, "session"?, "id"?, "reason"?, "payload": {…}}`` into quarantine."""
     for number, line in enumerate(lines, start=1):
-        if line.strip():
-            yield Line(number, _put_line(line))
+        if not line.strip():
+            continue
+        try:
+            data = json.loads(line, parse_constant=_refuse_constant)
+        except ValueError:
+            yield Line(number, "is not JSON")
+            continue
+        if not isinstance(data, dict) or not isinstance(data.get("payload"), dict):
+            yield Line(number, 'needs an object with a "payload" object')
+            continue
+        kind = str(data.get("kind", "story"))
+        if kind not in KINDS:
+            yield Line(number, f"kind must be one of: {', '.join(KINDS)}")
+            continue
+        put(
+            kind,
+            data["payload"],
+            old_session=str(data.get("session") or ""),
+            old_id=str(data.get("id") or ""),
+            reason=str(data.get("reason") or "Put here by hand."),
+        )
+        yield Line(number)
 
 
-def _refuse(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")
-
-
-def _put_line(line: bytes) -> str:
-    try:
-        found = json.loads(line, parse_constant=_refuse)
-    except ValueError:
-        return "is not JSON"
-    if not isinstance(found, dict) or not isinstance(found.get("payload"), dict):
-        return 'needs an object with a "payload" object'
-    kind = str(found.get("kind", "story"))
-    if kind not in KINDS:
-        return f"kind must be one of: {', '.join(KINDS)}"
-    put(
-        kind,
-        found["payload"],
-        old_session=str(found.get("session") or ""),
-        old_id=str(found.get("id") or ""),
-        reason=str(found.get("reason") or "Put here by hand."),
-    )
-    return ""
+def _refuse_constant(name: str) -> NoReturn:
+    # Python reads NaN and Infinity, which are not JSON.
+    raise ValueError(f"{name} is not JSON")

@@ -54,7 +54,7 @@ def waiting() -> int:
 def test_the_groups_name_likely_sessions_and_why(desk: Client, old: Session) -> None:
     page = desk.get(reverse(GROUPS)).content.decode()
     assert DEAD in page
-    assert "Session 1: It was made when the string says." in page
+    assert "Session 1: It was created at the time in the old session string." in page
 
 
 def test_a_group_shows_what_its_records_say(desk: Client, old: Session) -> None:
@@ -104,7 +104,7 @@ def test_an_act_is_taken_back_by_its_button(desk: Client, old: Session) -> None:
     answer = desk.post(action, follow=True)
     assert "3 records back in quarantine." in answer.content.decode()
     assert (waiting(), Story.objects.count()) == (3, 2)
-    assert "Undo" not in desk.get(reverse(GROUPS)).content.decode().partition("Decided lately")[2]
+    assert "Undo" not in desk.get(reverse(GROUPS)).content.decode().partition("Recent decisions")[2]
 
 
 def test_what_stays_is_said(desk: Client, old: Session, editor: User) -> None:
@@ -114,7 +114,7 @@ def test_what_stays_is_said(desk: Client, old: Session, editor: User) -> None:
     )
     act = QuarantineDecision.objects.latest("pk").act
     answer = desk.post(reverse("admin:stories_quarantine_undo", args=[act]), follow=True)
-    assert "stays in “Session 1”: it is killed since." in answer.content.decode()
+    assert "stays in “Session 1”: it has been killed." in answer.content.decode()
 
 
 def test_chosen_records_are_put_back_from_the_list(
@@ -131,7 +131,7 @@ def test_a_group_that_is_empty_by_now_leads_back(desk: Client, old: Session) -> 
     address = group_of(desk)
     desk.post(address, {"action": "discard"})
     answer = desk.get(address, follow=True)
-    assert "Nothing waits in this group any more." in answer.content.decode()
+    assert "No record of this group waits any more." in answer.content.decode()
 
 
 @pytest.mark.parametrize("page", ["2", "x", "-1", "9" * 30])

@@ -96,7 +96,7 @@ def test_a_call_that_is_not_whole_cannot_be_booked(session: Session, owner: User
     records.put("usage", {"model": "x"}, old_session="", old_id="1", reason="By hand.")
     found = decisions.adopt_all(EVERY(), session, owner)
     assert found.done == 0
-    assert "no complete usage row" in found.refused[0]
+    assert "not a complete usage row" in found.refused[0]
     assert QuarantinedRecord.objects.get().state == "waiting"
 
 
@@ -170,7 +170,7 @@ def test_an_act_that_was_followed_by_another_is_not_taken_back(
     first = act_of("discard")
     decisions.undo(first, owner)
     decisions.adopt_all(EVERY(), session, owner)
-    assert decisions.standing([first, act_of("adopt")]) == {act_of("adopt"): 8}
+    assert decisions.undoable_counts([first, act_of("adopt")]) == {act_of("adopt"): 8}
     assert decisions.undo(first, owner).done == 0
     assert Story.objects.count() == 5
 

@@ -68,7 +68,7 @@ def test_a_session_made_when_the_string_says_comes_first(tmp_path: Path, owner: 
     one, other = session(1), session(2, _creationTime=START + 5 * HOUR)
     stories = [told(1, 9, one["_id"]), told(2, 5.1, DEAD)]
     bring(tmp_path, [one, other], stories)
-    assert likely()[0] == ("Session 2", "It was made when the string says.")
+    assert likely()[0] == ("Session 2", "It was created at the time in the old session string.")
 
 
 def test_a_session_that_came_later_is_known_by_its_id(tmp_path: Path, owner: User) -> None:
