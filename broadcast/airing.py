@@ -78,7 +78,7 @@ def payload(airing: Airing) -> dict[str, Any]:
     )
 
 
-def shown(story: Story) -> dict[str, Any]:
+def story_payload(story: Story) -> dict[str, Any]:
     """A story for its owner, with the moments of its latest airing."""
     latest = Airing.objects.filter(story=story).order_by("-id").first()
     if latest is None:

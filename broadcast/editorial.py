@@ -141,14 +141,14 @@ def bookmark(session: Session, story_id: int, on: bool) -> Story:
     with airing.locked_story(session, story_id) as (_, story):
         story.bookmarked_at = timezone.now() if on else None
         story.save(update_fields=["bookmarked_at"])
-        recorder.record(session, CHANGED, {"story": airing.shown(story)})
+        recorder.record(session, CHANGED, {"story": airing.story_payload(story)})
     return story
 
 
 def _record(type_: str, story: Story, told: bool, shares: Any = (), **counters: int) -> None:
     """Record a change; the audience hears of stories alone that it was told."""
     stories.on_change.send(story)
-    shown = airing.shown(story)
+    shown = airing.story_payload(story)
     payload: dict[str, Any] = {"story": shown}
     if told and type_ == PULLED:
         payload["public"] = {"story": {"id": story.pk}, "retracts": story.pk}

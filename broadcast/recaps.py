@@ -110,7 +110,7 @@ def _gave_up(claim: Claim) -> None:
 def _told(run: Broadcast) -> Iterable[Story]:
     """What was on air in the run and not pulled since, newest first."""
     rows = Story.objects.filter(session=run.session_id, airings__run=run)
-    return rows.exclude(state__in=memory.UNTOLD).order_by("-id")[:MOST_STORIES]
+    return rows.exclude(state__in=memory.UNPUBLISHED).order_by("-id")[:MOST_STORIES]
 
 
 def _join(run: Broadcast, filed: Filed) -> AILink:
@@ -123,7 +123,7 @@ def _join(run: Broadcast, filed: Filed) -> AILink:
 
 def by_rule(run: Broadcast, stories: list[Story]) -> Filed:
     """The weightiest headlines, the topics most told, and what rises in the session."""
-    first = min(reversed(stories), key=lambda story: memory.WEIGHT.index(story.priority))
+    first = min(reversed(stories), key=lambda story: memory.PRIORITIES.index(story.priority))
     topics = [name for name, _ in _topics(stories).most_common()]
     rising = quotes.rising(run.session, market.moment(run))
     named = [*(each.trend.label for each in rising), *topics]
@@ -151,7 +151,7 @@ def _fresh(session: Session, words: Iterable[str]) -> list[str]:
 
 def _by_model(claim: Claim, ledger: SessionLedger, stories: list[Story], rule: Filed) -> Filed:
     """What the model filed; what it left out, and all without it, is as by rule."""
-    tag = memory.fresh_tag()
+    tag = memory.random_tag()
     answer = memory.ask_model(claim, ledger, lambda: ask_for(claim.session, stories, tag))
     found = parsed(answer.text.replace(tag, "")) if answer else None
     if found is None:
@@ -178,7 +178,7 @@ def _lines(said: object, most: int) -> list[str]:
 
 def ask_for(session: Session, stories: list[Story], tag: str) -> Ask:
     """The whole question; ``tag`` is random, so that nothing can close its block."""
-    block = quoted({"stories": memory.retold(stories, MOST_MATERIAL)})
+    block = quoted({"stories": memory.excerpts(stories, MOST_MATERIAL)})
     return Ask(
         model=session.model,
         system=_SYSTEM.format(language=language_of(session.language), tag=tag),

@@ -113,7 +113,7 @@ def gather(session: Session, text: str) -> Facts:
         interests=interests.of_session(session),
         keywords=sorted(boards.texts(session))[:MOST_KEYWORDS],
         found=[story_facts(story) for story in matching_stories(session, subject_of(text))],
-        memory=memory.told(session),
+        memory=memory.of_session(session),
     )
 
 

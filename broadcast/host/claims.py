@@ -1,6 +1,6 @@
-"""Posts that the host has claimed: they are told, put back, given back, or failed, never forgotten.
+"""Posts that the host has claimed: each is published, requeued or failed, also after a crash.
 
-Each move is a conditional UPDATE with its event, in the caller's transaction.
+Each change is a conditional UPDATE with its event, in the caller's transaction.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ from sessions_app.models import Step
 from stories.models import SourcePost
 from stories.posts import queue as posts_queue
 
-POST_CHANGED = recorder.declare("post.changed", "A post was claimed, given back, or failed.")
-_WORN_OUT = "Narrating it failed three times."
+POST_CHANGED = recorder.declare("post.changed", "A post was claimed, requeued, or failed.")
+WORN_OUT = "Narrating it failed three times."
 
 
 def record(post: SourcePost, queue: int) -> None:
+    """Records a change of a post; ``queue`` is by how much the number of waiting posts changed."""
     recorder.record(
         post.session,
         POST_CHANGED,
@@ -30,63 +31,67 @@ def record(post: SourcePost, queue: int) -> None:
     )
 
 
-def settle(claim: Claim, post: SourcePost, state: str, reason: str, *, any_: bool = False) -> None:
-    """Move a claimed post on with its event; in the caller's transaction."""
-    mine = SourcePost.objects.filter(pk=post.pk, state=SourcePost.State.CLAIMED, step=claim.step)
-    if not any_:
-        mine = mine.filter(epoch=claim.epoch)
-    if mine.update(state=state, reason=reason[:200]):
+def settle(
+    claim: Claim, post: SourcePost, state: str, reason: str, *, any_epoch: bool = False
+) -> None:
+    """Ends the claim of a post; nothing if the step has not claimed it, in this epoch or in any."""
+    rows = SourcePost.objects.filter(pk=post.pk, state=SourcePost.State.CLAIMED, step=claim.step)
+    if not any_epoch:
+        rows = rows.filter(epoch=claim.epoch)
+    if rows.update(state=state, reason=reason[:200]):
         post.refresh_from_db()
         record(post, queue=1 if state in SourcePost.WAITING else 0)
 
 
-def put_back(claim: Claim, post: SourcePost) -> None:
-    """The post was not at fault: it waits again, and the attempt does not count against it."""
+def requeue(claim: Claim, post: SourcePost) -> None:
+    """Requeues a post that was not at fault: the attempt does not count against it."""
     SourcePost.objects.filter(pk=post.pk, step=claim.step, epoch=claim.epoch).update(
         attempts=F("attempts") - 1
     )
     settle(claim, post, SourcePost.State.QUEUED, "")
 
 
-def give_back_earlier(claim: Claim) -> None:
-    """Posts an earlier epoch died with go back to the queue; after three deaths they fail."""
+def requeue_abandoned(claim: Claim) -> None:
+    """Requeues the posts of workers that died; a post fails after the third death."""
     with transaction.atomic():
         for post in posts_queue.worn_out(claim):
-            settle(claim, post, SourcePost.State.FAILED, _WORN_OUT, any_=True)
+            settle(claim, post, SourcePost.State.FAILED, WORN_OUT, any_epoch=True)
+        # An earlier epoch of this step claimed them, and its worker did not come to the end.
         for post in posts_queue.held_by(claim).filter(epoch__lt=claim.epoch):
-            settle(claim, post, SourcePost.State.QUEUED, "", any_=True)
+            settle(claim, post, SourcePost.State.QUEUED, "", any_epoch=True)
+        # Another step of the session claimed them and ended without settling them.
         for post in posts_queue.left_behind(claim.session):
-            _free(post)
+            _requeue_or_fail(post)
 
 
 def gave_up(claim: Claim) -> None:
-    """The step ended in failure: a worn-out post fails with it, said aloud, and the show goes on.
+    """Settles the posts of a step that failed: requeues them, or fails those that are worn out.
 
-    The step's attempts also count holds, so the post's own decide.
+    The attempts of the step also count holds, so the attempts of the post decide.
     """
     for post in posts_queue.held_by(claim).select_related("source", "session"):
         if post.attempts < posts_queue.MAX_ATTEMPTS:
-            settle(claim, post, SourcePost.State.QUEUED, "", any_=True)
+            settle(claim, post, SourcePost.State.QUEUED, "", any_epoch=True)
             continue
-        settle(claim, post, SourcePost.State.FAILED, _WORN_OUT, any_=True)
-        sentence = f"“{post.title[:120]}” could not be narrated, so it was passed over."
+        settle(claim, post, SourcePost.State.FAILED, WORN_OUT, any_epoch=True)
+        sentence = f"“{post.title[:120]}” could not be narrated, so it was skipped."
         recorder.add_message(claim.session, "host", sentence, "post_failed")
 
 
-def free_waiting(run: Broadcast, _at: datetime) -> None:
-    """A post whose step waits for another try goes back to the queue before that is cancelled."""
-    left = SourcePost.objects.filter(
+def requeue_pending(run: Broadcast, _at: datetime) -> None:
+    """Requeues posts whose step waits for its next attempt, before the end of the run cancels it."""
+    rows = SourcePost.objects.filter(
         session=run.session, state=SourcePost.State.CLAIMED, step__state=Step.State.PENDING
     )
-    for post in left.select_related("source", "session"):
-        _free(post)
+    for post in rows.select_related("source", "session"):
+        _requeue_or_fail(post)
 
 
-def _free(post: SourcePost) -> None:
-    """Put a claimed post whose step will not end it back into the queue, or fail a worn-out one."""
-    worn = post.attempts >= posts_queue.MAX_ATTEMPTS
-    state = SourcePost.State.FAILED if worn else SourcePost.State.QUEUED
-    mine = SourcePost.objects.filter(pk=post.pk, state=SourcePost.State.CLAIMED, epoch=post.epoch)
-    if mine.update(state=state, reason=_WORN_OUT if worn else ""):
+def _requeue_or_fail(post: SourcePost) -> None:
+    """Requeues a claimed post that its step will not settle, or fails it if it is worn out."""
+    worn_out = post.attempts >= posts_queue.MAX_ATTEMPTS
+    state = SourcePost.State.FAILED if worn_out else SourcePost.State.QUEUED
+    rows = SourcePost.objects.filter(pk=post.pk, state=SourcePost.State.CLAIMED, epoch=post.epoch)
+    if rows.update(state=state, reason=WORN_OUT if worn_out else ""):
         post.refresh_from_db()
-        record(post, queue=0 if worn else 1)
+        record(post, queue=0 if worn_out else 1)

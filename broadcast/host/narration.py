@@ -1,13 +1,12 @@
-"""A narration under way: what the narrator may know, and how it is watched while it grows.
-
-How a narration becomes a story: with its link, its thread, its bookings and its event.
-"""
+"""One narration: what the narrator gets, how its text is followed, and the story made of it."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
+
+from typing_extensions import TypedDict
 
 from broadcast import airing, orchestrator
 from broadcast.host.memory import Memory
@@ -20,42 +19,49 @@ from sessions_app.events import recorder
 from sessions_app.models import Session
 from sessions_app.realtime import checkpoints
 from stories import stories, threads
-from stories.models import SourcePost, Story
-from stories.sources.registry import credit_of
-from stories.text import tokens_of
+from stories.models import Source, SourcePost, Story
+from stories.text import credit, tokens_of
 from stories.threads import Earlier
 from stories.types import Brief, Narration
 from stories.usage.ledger import SessionLedger
 
 NARRATION = "narration.delta"
-
-FRAMES_EVERY = 0.2
-
-SHOWN = 4000  # characters of a growing narration: whatever they are, the frame stays below 32 kB
-
-CHECK_EVERY = 1.0
+SECONDS_BETWEEN_FRAMES = 0.2
+SECONDS_BETWEEN_CHECKS = 1.0
+SHOWN = 4000  # characters of the growing text: in any script, the frame stays below 32 kB
 
 
-def so_far(session: Session) -> dict[str, Any] | None:
-    """What the host has written of its present story: {title, text}, or None."""
-    return checkpoints.read(session.pk, NARRATION)
+class NarrationFrame(TypedDict):
+    """The title of the post and the text that the host has written so far."""
+
+    title: str
+    text: str
+
+
+def so_far(session: Session) -> NarrationFrame | None:
+    """Returns what the host has written of its present story."""
+    frame = checkpoints.read(session.pk, NARRATION)
+    return None if frame is None else {"title": frame["title"], "text": frame["text"]}
 
 
 def forget(session: Session) -> None:
-    """Drop what was written so far."""
+    """Deletes what was written so far."""
     checkpoints.drop(session.pk, NARRATION)
 
 
 class Watch:
-    """Follows a narration as it grows: shows it to the owner, and stops it when the run has ended.
+    """Shows a narration to the owner as it grows, and stops it when the run has ended.
 
-    What it showed is forgotten when the narrator has ended, before the story is stored: no page
+    The text is deleted when the narrator has ended, before the story is stored, so that no page
     shows both.
     """
 
     def __init__(self, run: Broadcast, claim: Claim, post: SourcePost) -> None:
-        self._run, self._claim, self._post, self._text = run, claim, post, ""
-        self._shown = self._checked = time.monotonic() - CHECK_EVERY
+        self._run = run
+        self._claim = claim
+        self._post = post
+        self._text = ""
+        self._shown_at = self._checked_at = time.monotonic() - SECONDS_BETWEEN_CHECKS
 
     def __enter__(self) -> Self:
         return self
@@ -66,24 +72,32 @@ class Watch:
     def __call__(self, text: str) -> None:
         at = time.monotonic()
         self._claim.check()
-        if at - self._checked >= CHECK_EVERY:
-            self._checked = at
+        if at - self._checked_at >= SECONDS_BETWEEN_CHECKS:
+            self._checked_at = at
             if not orchestrator.on_air(self._run):
                 raise StaleClaim("The run is not on air any more.")
-        if text != self._text and at - self._shown >= FRAMES_EVERY:
-            self._shown, self._text = at, text
+        if text != self._text and at - self._shown_at >= SECONDS_BETWEEN_FRAMES:
+            self._shown_at, self._text = at, text
             frame = {"title": self._post.title, "text": text[-SHOWN:]}
             checkpoints.save(self._run.session_id, NARRATION, frame)
             recorder.publish_ephemeral(self._run.session_id, NARRATION, frame)
 
 
 def brief_of(post: SourcePost, earlier: Earlier | None, memory: Memory) -> Brief:
-    session = post.session
+    """Returns what the narrator gets: the post, the session's settings, and what came before."""
+    session, source = post.session, post.source
+    match source.kind:
+        case Source.Kind.RECORDING:
+            source_name = "the demo recording"
+        case Source.Kind.REDDIT:
+            source_name = source.locator
+        case _:
+            source_name = credit(source.locator)
     return Brief(
         title=post.title,
         body=post.body,
         author=post.author,
-        source=credit_of(post.source),
+        source=source_name,
         url=post.url,
         published_at=post.published_at,
         score=post.score,
@@ -101,8 +115,8 @@ def brief_of(post: SourcePost, earlier: Earlier | None, memory: Memory) -> Brief
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """A post, what was made of it and by whom, and the story it goes on from."""
+class NarratedPost:
+    """A post with its narration, the kind of narrator, and the story that it follows up."""
 
     post: SourcePost
     narration: Narration
@@ -111,37 +125,36 @@ class Told:
     memory: Memory
 
 
-def store(run: Broadcast, told: Told, ledger: SessionLedger) -> Story:
-    """Store the story with all that belongs to it; in the caller's transaction."""
-    narration = told.narration
+def store(run: Broadcast, narrated: NarratedPost, ledger: SessionLedger) -> Story:
+    """Stores the story with its link, thread and event; the caller has locked the run."""
+    narration = narrated.narration
     if not ledger.attempts:
-        _link(run, told)
+        # A narrator that asks no model is an operation of the AI chain like any other.
+        operation = Operation(
+            source=chain.Source.NARRATION,
+            provider_id=chain.offline_id(),
+            model=narrated.origin,
+            run_number=run.number,
+            context_head=narrated.memory.head,
+            tokens=tokens_of(narration.narrative),
+        )
+        chain.append(run.session, operation)
     story = Story(
         session=run.session,
-        post=told.post,
-        origin=told.origin,
+        post=narrated.post,
+        origin=narrated.origin,
         title=narration.title[:300],
         narrative=narration.narrative,
         summary=narration.summary,
         tone=narration.tone,
-        priority=told.post.label,
+        priority=narrated.post.label,
         sentiment=narration.sentiment,
         topics=list(narration.topics),
         note=narration.note[:300],
     )
-    opened = threads.join(story, told.earlier) if told.earlier else None
-    joined = airing.shown(opened) if opened else None
+    opened = threads.join(story, narrated.earlier) if narrated.earlier else None
+    joined = airing.story_payload(opened) if opened else None
     return stories.create(story, ledger.attempts, joined)
-
-
-def _link(run: Broadcast, told: Told) -> None:
-    """A narrator that asks no model is an operation of the session like any other."""
-    operation = Operation(
-        source=chain.Source.NARRATION, provider_id=chain.offline_id(), model=told.origin,
-        run_number=run.number, context_head=told.memory.head,
-        tokens=tokens_of(told.narration.narrative),
-    )  # fmt: skip
-    chain.append(run.session, operation)
 
 
 def register() -> None:

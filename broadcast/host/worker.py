@@ -1,7 +1,7 @@
 """The host: claims the best post just in time, has it narrated, and stores the story.
 
-The claim, the story with its events, and the next airing are one transaction each; the narrator is
-asked between them, outside any transaction.
+The claim of the post, and the story with its events and the next airing, are one transaction each.
+The narrator is called between them, outside any transaction.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from django.db import transaction
 from broadcast import airing, orchestrator
 from broadcast.host import claims, narration
 from broadcast.host import memory as host_memory
-from broadcast.host.narration import Told, Watch, brief_of, forget
+from broadcast.host.narration import NarratedPost, Watch, brief_of, forget
 from broadcast.models import Broadcast
 from broadcast.narrators.anthropic import narrator_for
 from sessions_app import context
@@ -30,7 +30,6 @@ from stories.llm import EXTRACTIVE, EmptyAnswer, Refused
 from stories.models import SourcePost, Story
 from stories.posts import queue
 from stories.quarantine import records
-from stories.types import Narration
 from stories.usage import ledger as usage_ledger
 from stories.usage.ledger import Purpose
 
@@ -38,49 +37,41 @@ log = structlog.get_logger(__name__)
 
 LEAD = timedelta(seconds=8)  # how long before the end of an airing the next story is begun
 IDLE = timedelta(seconds=60)  # a new post wakes the host earlier
-HUMAN = timedelta(seconds=30)  # how often a hold that needs a person is tried again
+HUMAN = timedelta(seconds=30)  # how often a hold that needs the user is tried again
+
+BUDGET_SPENT = "The session's budget is spent. Raise the budget in the Session Manager to continue."
+NO_KEY = (
+    "No Anthropic key is set, so stories are narrated in the words of the posts. "
+    "To have them narrated by a model, set a key under User Settings, or ANTHROPIC_API_KEY for all "
+    "users."
+)
 
 
 def narrate(claim: Claim) -> None:
-    """One round of the host: air what waits, or narrate the best post, then arm the next round."""
+    """Runs one round: airs a waiting story or narrates the best post, and schedules the next round."""
     run = orchestrator.attend(claim)
-    claims.give_back_earlier(claim)
+    claims.requeue_abandoned(claim)
     forget(claim.session)
     if run is None:
         return
-    if run.session.budget is not None and usage_ledger.over_budget(run.session):
-        _hold(run, claim, NeedsHuman(_BUDGET, code="budget"))
+    session = run.session
+    if session.budget is not None and usage_ledger.over_budget(session):
+        _hold(run, claim, NeedsHuman(BUDGET_SPENT, code="budget"))
         return
-    if airing.waiting(run.session) is not None or not _time_for_next(run):
+    on_air = airing.now_airing(session)
+    early = on_air is not None and on_air.finish_at - LEAD > steps.now()
+    if early or airing.waiting(session) is not None:
         with orchestrator.locked(run):
             claim.reschedule(_next_round(run))
             airing.air_next(run)
         return
-    post = _claim_post(run, claim)
+    post = claim_post(run, claim)
     if post is not None:
-        _tell(run, claim, post)
+        _narrate_post(run, claim, post)
 
 
-_BUDGET = "The session's budget is spent. Raise the budget in the Session Manager to go on."
-
-
-def _time_for_next(run: Broadcast) -> bool:
-    on_air = airing.now_airing(run.session)
-    return on_air is None or on_air.finish_at - LEAD <= steps.now()
-
-
-def _next_round(run: Broadcast) -> datetime:
-    """When the host has to look again: just before the air is free, or soon when a story waits."""
-    at = steps.now()
-    on_air = airing.now_airing(run.session)
-    soon = at + timedelta(seconds=1)
-    if on_air is None:
-        return soon
-    lead = LEAD if airing.waiting(run.session) is None else timedelta()
-    return max(on_air.finish_at - lead, soon)
-
-
-def _claim_post(run: Broadcast, claim: Claim) -> SourcePost | None:
+def claim_post(run: Broadcast, claim: Claim) -> SourcePost | None:
+    """Claims the best waiting post for this step; reschedules the step if none waits."""
     with orchestrator.locked(run):
         post = queue.claim_best(claim)
         if post is None:
@@ -91,53 +82,54 @@ def _claim_post(run: Broadcast, claim: Claim) -> SourcePost | None:
     return post
 
 
-def _tell(run: Broadcast, claim: Claim, post: SourcePost) -> None:
-    memory = host_memory.told(run.session)
+def _next_round(run: Broadcast) -> datetime:
+    """Returns when the host works next: just before the airing ends, soon if none is on air."""
+    on_air = airing.now_airing(run.session)
+    soon = steps.now() + timedelta(seconds=1)
+    if on_air is None:
+        return soon
+    lead = LEAD if airing.waiting(run.session) is None else timedelta()
+    return max(on_air.finish_at - lead, soon)
+
+
+def _narrate_post(run: Broadcast, claim: Claim, post: SourcePost) -> None:
+    """Has a claimed post narrated and stores the story; settles the post if there is none."""
+    session, memory = run.session, host_memory.of_session(run.session)
     purpose = Purpose(
         source=chain.Source.NARRATION, run_number=run.number, context_head=memory.head, post=post
     )
     ledger = usage_ledger.SessionLedger(claim, purpose)
     claim.still_needed = partial(orchestrator.on_air, run)
-    narrator = narrator_for(run.session, ledger, claim.lost)
-    if narrator.origin != Story.Origin.MODEL and run.session.model != EXTRACTIVE:
-        _say_once(run, "no_key", _NO_KEY)
+    narrator = narrator_for(session, ledger, claim.lost)
+    without_key = narrator.origin != Story.Origin.MODEL and session.model != EXTRACTIVE
+    if without_key and not Message.objects.filter(session=session, code="no_key").exists():
+        recorder.add_message(session, "host", NO_KEY, "no_key")
     try:
-        earlier = threads.find(run.session, post.title)
+        earlier = threads.find(session, post.title)
         with (
             context.span("narrate", environment="agent", post=post.pk),
             Watch(run, claim, post) as watch,
         ):
-            log.info("asked", narrator=str(narrator.origin), model=run.session.model)
-            narration = narrator.narrate(brief_of(post, earlier, memory), watch)
+            log.info("asked", narrator=str(narrator.origin), model=session.model)
+            answer = narrator.narrate(brief_of(post, earlier, memory), watch)
             log.info("answered", narrator=str(narrator.origin))
     except (Refused, EmptyAnswer) as error:
-        _pass_over(run, claim, post, error)
+        _skip_post(run, claim, post, error)
     except (Retry, WaitUntil, NeedsHuman) as error:
         with transaction.atomic():
-            claims.put_back(claim, post)
+            claims.requeue(claim, post)
         _hold(run, claim, error)
     except StaleClaim:
         with transaction.atomic():
-            claims.put_back(claim, post)
+            claims.requeue(claim, post)
         raise
     else:
-        told = Told(post, narration, narrator.origin, earlier, memory)
-        _keep(run, claim, told, ledger)
+        narrated = NarratedPost(post, answer, narrator.origin, earlier, memory)
+        _store_story(run, claim, narrated, ledger)
 
 
-_NO_KEY = (
-    "No Anthropic key is set, so the stories are told in the posts' own words. "
-    "Set one under User Settings, or ANTHROPIC_API_KEY for everybody, to have them narrated."
-)
-
-
-def _say_once(run: Broadcast, code: str, sentence: str) -> None:
-    if not Message.objects.filter(session=run.session, code=code).exists():
-        recorder.add_message(run.session, "host", sentence, code)
-
-
-def _pass_over(run: Broadcast, claim: Claim, post: SourcePost, error: SmnbError) -> None:
-    """The narrator had an answer, but no story: this post is skipped, the show goes on."""
+def _skip_post(run: Broadcast, claim: Claim, post: SourcePost, error: SmnbError) -> None:
+    """Fails a post that the narrator answered without a story; the next round follows at once."""
     with transaction.atomic():
         try:
             with orchestrator.locked(run):
@@ -145,13 +137,12 @@ def _pass_over(run: Broadcast, claim: Claim, post: SourcePost, error: SmnbError)
         except StaleClaim:
             claim.complete()
         claims.settle(claim, post, SourcePost.State.FAILED, error.sentence)
-        recorder.add_message(
-            run.session, "host", f"“{post.title[:120]}”: {error.sentence}", error.code
-        )
+        sentence = f"“{post.title[:120]}”: {error.sentence}"
+        recorder.add_message(run.session, "host", sentence, error.code)
 
 
 def _hold(run: Broadcast, claim: Claim, error: SmnbError) -> None:
-    """Narration waits, the run stays live, and the owner is told why, once."""
+    """Puts narration on hold while the run stays live; tells the owner once why."""
     at = steps.now()
     if isinstance(error, WaitUntil):
         until, shown = max(error.until, at), error.until
@@ -168,38 +159,43 @@ def _hold(run: Broadcast, claim: Claim, error: SmnbError) -> None:
         orchestrator.set_hold(run, hold)
 
 
-def _keep(run: Broadcast, claim: Claim, told: Told, ledger: usage_ledger.SessionLedger) -> None:
-    """Store the story with all that belongs to it; a late answer goes to quarantine, not astray."""
+def _store_story(
+    run: Broadcast, claim: Claim, narrated: NarratedPost, ledger: usage_ledger.SessionLedger
+) -> None:
+    """Stores the story and airs the next one; a late answer goes to the quarantine."""
+    post, answer = narrated.post, narrated.narration
     try:
         with orchestrator.locked(run):
             # The next round may come before the end of the story aired below; it then waits.
             claim.reschedule(_next_round(run) if run.session.pace else steps.now())
-            if not queue.settle(told.post, claim, SourcePost.State.PUBLISHED):
-                raise StaleClaim("The post was given to somebody else.")
-            story = narration.store(run, told, ledger)
+            if not queue.settle(post, claim, SourcePost.State.PUBLISHED):
+                raise StaleClaim("Another worker has claimed the post.")
+            story = narration.store(run, narrated, ledger)
             if run.hold is not None:
                 orchestrator.set_hold(run, None)
             airing.air_next(run)
     except StaleClaim:
-        _too_late(claim, told.post, told.narration)
+        # The answer has cost money, so it is stored for a person to decide.
+        record = {
+            "title": answer.title,
+            "narrative": answer.narrative,
+            "tone": answer.tone,
+            "topics": list(answer.topics),
+            "sentiment": answer.sentiment,
+        }
+        records.put(
+            "story",
+            record,
+            old_session=str(claim.step.session_id),
+            old_id=f"post-{post.pk}-epoch-{claim.epoch}",
+            reason="A late answer: its step was taken over, or its run had ended.",
+        )
+        with transaction.atomic():
+            claims.requeue(claim, post)
         raise
-    log.info("stored", story=story.pk, post=told.post.pk, words=story.word_count)
-
-
-def _too_late(claim: Claim, post: SourcePost, narration: Narration) -> None:
-    """Keep what was narrated for nobody, for a person to decide, and free the post."""
-    records.put(
-        "story",
-        {"title": narration.title, "narrative": narration.narrative, "tone": narration.tone,
-         "topics": list(narration.topics), "sentiment": narration.sentiment},
-        old_session=str(claim.step.session_id),
-        old_id=f"post-{post.pk}-epoch-{claim.epoch}",
-        reason="A late answer: its step was taken over, or its run had ended.",
-    )  # fmt: skip
-    with transaction.atomic():
-        claims.put_back(claim, post)
+    log.info("stored", story=story.pk, post=post.pk, words=story.word_count)
 
 
 def register() -> None:
-    orchestrator.on_leaving_air.subscribe(claims.free_waiting)
+    orchestrator.on_leaving_air.subscribe(claims.requeue_pending)
     steps.register(Kind(orchestrator.NARRATE, "host", narrate, claims.gave_up))

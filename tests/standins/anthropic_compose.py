@@ -45,9 +45,9 @@ def _quoted(prompt: str) -> tuple[str, str]:
     if found is None:
         return "An answer", " ".join(prompt.split())[:300]
     post = json.loads(found[2])
-    told = post.get("told") or post.get("stories")
-    if isinstance(told, list):
-        return str(told[0]["title"]), " ".join(each.get("told", "") for each in told)[:300]
+    rows = post.get("since") or post.get("stories")
+    if isinstance(rows, list):
+        return str(rows[0]["title"]), " ".join(row.get("text", "") for row in rows)[:300]
     return str(post.get("title", "An answer")), " ".join(str(post.get("body", "")).split())[:300]
 
 

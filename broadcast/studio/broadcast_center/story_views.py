@@ -131,7 +131,7 @@ def _story_page(
     page = {
         "session": session,
         "session_id": session.pk,
-        "story": airing.shown(row),
+        "story": airing.story_payload(row),
         "versions": corrections.versions(row),
         "form": form,
         "can_correct": row.state in corrections.OPEN,

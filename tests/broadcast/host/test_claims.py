@@ -40,7 +40,7 @@ def take(session: Session) -> Claim:
 def claim_post(held: Claim) -> SourcePost:
     run = orchestrator.attend(held)
     assert run is not None
-    post = worker._claim_post(run, held)
+    post = worker.claim_post(run, held)
     assert post is not None
     return post
 
@@ -55,7 +55,7 @@ def test_a_post_whose_step_was_cancelled_goes_back_to_the_queue(live: Session) -
     before = queue(live)
     Step.objects.filter(pk=held.step.pk).update(state="cancelled", lease_until=None)
     steps.enqueue(live, orchestrator.NARRATE, held.subject)
-    claims.give_back_earlier(take(live))
+    claims.requeue_abandoned(take(live))
     post.refresh_from_db()
     assert post.state == "queued"
     assert queue(live) == before + 1
@@ -68,7 +68,7 @@ def test_a_worn_out_post_of_an_ended_step_fails_instead(live: Session) -> None:
     SourcePost.objects.filter(pk=post.pk).update(attempts=3)
     Step.objects.filter(pk=held.step.pk).update(state="failed", lease_until=None)
     steps.enqueue(live, orchestrator.NARRATE, held.subject)
-    claims.give_back_earlier(take(live))
+    claims.requeue_abandoned(take(live))
     post.refresh_from_db()
     assert (post.state, post.reason) == ("failed", "Narrating it failed three times.")
 

@@ -1,4 +1,4 @@
-"""The memory of a session: small whatever was said, summed up, and in the end begun anew."""
+"""The memory of a session: it stays small, is summed up, and in the end starts again."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def test_a_story_that_was_pulled_is_not_remembered(plain: Session) -> None:
     tell(plain, "A ferry sinks")
     run_due_steps(plain, "compact")
     assert links(plain, "compaction")[0].summary == "A ferry sinks."
-    assert "A mill turns" not in host_memory.told(plain).titles
+    assert "A mill turns" not in host_memory.of_session(plain).titles
 
 
 def test_narration_gets_the_summary_and_the_titles_from_its_last_on(plain: Session) -> None:
@@ -148,7 +148,7 @@ def test_narration_gets_the_summary_and_the_titles_from_its_last_on(plain: Sessi
     tell(plain, "A ferry sinks")
     run_due_steps(plain, "compact")
     tell(plain, "A crane falls", tokens=5)
-    memory = host_memory.told(plain)
+    memory = host_memory.of_session(plain)
     assert memory.summary == "A mill turns. A ferry sinks."
     assert memory.titles == ("A crane falls", "A ferry sinks")
     assert memory.head == chain.last(plain)
@@ -158,13 +158,13 @@ def test_narration_gets_the_summary_and_the_titles_from_its_last_on(plain: Sessi
 def test_a_story_told_while_it_is_summed_up_is_not_lost(plain: Session) -> None:
     tell(plain, "A mill turns")
     tell(plain, "A ferry sinks")
-    said = memory.read(plain)
+    material = memory.material_of(plain)
     tell(plain, "A crane falls")
     with transaction.atomic():
-        link = memory._join(plain, said, "Both.")
+        link = memory.append_link(plain, material, "Both.")
         assert chain.set_summary(link, "Both.")
-    assert "A crane falls" in host_memory.told(plain).titles
-    assert host_memory.told(plain).summary == "Both."
+    assert "A crane falls" in host_memory.of_session(plain).titles
+    assert host_memory.of_session(plain).summary == "Both."
 
 
 def test_what_a_narrator_gets_is_small(plain: Session) -> None:
@@ -173,7 +173,7 @@ def test_what_a_narrator_gets_is_small(plain: Session) -> None:
             plain, f"The {number}th lighthouse on the long coast is lit again after {'very ' * 30}"
         )
         run_due_steps(plain, "compact")
-    memory = host_memory.told(plain)
+    memory = host_memory.of_session(plain)
     assert memory.summary
     assert tokens_of(memory.summary) + sum(map(tokens_of, memory.titles)) <= 200
 
@@ -189,20 +189,20 @@ def test_after_so_many_operations_the_context_starts_fresh(plain: Session) -> No
     row = Chain.objects.get(session=plain)
     assert (row.base, row.operations, row.tokens) == (reset, 0, 0)
     assert AITransition.objects.get(new=reset).source == "reset"
-    assert host_memory.told(plain).summary == ""
+    assert host_memory.of_session(plain).summary == ""
     tell(plain, "A mill turns")
-    assert host_memory.told(plain).titles == ("A mill turns", "Lighthouse 9 is lit")
+    assert host_memory.of_session(plain).titles == ("A mill turns", "Lighthouse 9 is lit")
     assert [link.number for link in links(plain)] == list(range(1, len(links(plain)) + 1))
 
 
 def test_a_summary_from_before_a_reset_is_not_carried_past_it(plain: Session) -> None:
     tell(plain, "A mill turns")
-    said = memory.read(plain)
+    material = memory.material_of(plain)
     with transaction.atomic():
         chain.append(plain, Operation(source="reset", provider_id=chain.offline_id()))
-        assert not chain.set_summary(memory._join(plain, said, "The mill."), "The mill.")
-    assert host_memory.told(plain).summary == ""
-    assert host_memory.told(plain).titles == ()
+        assert not chain.set_summary(memory.append_link(plain, material, "The mill."), "The mill.")
+    assert host_memory.of_session(plain).summary == ""
+    assert host_memory.of_session(plain).titles == ()
 
 
 def test_the_model_sums_up_and_its_call_is_booked(
@@ -234,7 +234,7 @@ def test_the_question_holds_the_summary_before_and_what_was_told(
     sent = json.loads(body(anthropic))["messages"][0]["content"]
     block = json.loads(sent.split(">", 1)[1].rsplit("</", 1)[0])
     assert block["before"] == "The mill turns."
-    assert [each["title"] for each in block["told"]] == ["A mill turns", "5 < 6: a ferry sinks"]
+    assert [each["title"] for each in block["since"]] == ["A mill turns", "5 < 6: a ferry sinks"]
     assert sent.count("<") == 2
 
 
@@ -283,7 +283,7 @@ def test_a_worker_killed_between_answer_and_summary_forgets_nothing(
     monkeypatch.setattr(chain, "set_summary", _die)
     with pytest.raises(RuntimeError):
         run_due_steps(session, "compact")
-    assert host_memory.told(session).titles == ("A mill turns",)
+    assert host_memory.of_session(session).titles == ("A mill turns",)
     monkeypatch.undo()
     found = Credentials(api_key="key-of-the-stand-in", base_url=anthropic.url)
     monkeypatch.setattr(credentials, "anthropic_of", lambda _: found)
@@ -291,7 +291,7 @@ def test_a_worker_killed_between_answer_and_summary_forgets_nothing(
     run_due_steps(session, "compact")
     lost, kept = links(session, "compaction")
     assert (lost.summary, kept.previous) == ("", lost)
-    assert host_memory.told(session).summary == kept.summary != ""
+    assert host_memory.of_session(session).summary == kept.summary != ""
     assert status.status(session).state == status.SYNCED
 
 

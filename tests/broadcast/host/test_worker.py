@@ -213,11 +213,11 @@ def die(session: Session, with_post: bool = True) -> None:
     )
     held = steps.claim(step.pk)
     assert held is not None
-    claims.give_back_earlier(held)
+    claims.requeue_abandoned(held)
     run = orchestrator.attend(held)
     assert run is not None
     if with_post:
-        assert worker._claim_post(run, held) is not None
+        assert worker.claim_post(run, held) is not None
     Step.objects.filter(pk=step.pk).update(lease_until=steps.now() - timedelta(seconds=1))
 
 
@@ -304,7 +304,7 @@ def test_a_post_left_behind_by_a_step_that_is_over_is_freed_by_the_next(
     sweeper.sweep()
     held = steps.claim(Step.objects.get(kind="narrate", state="pending").pk)
     assert held is not None
-    claims.give_back_earlier(held)
+    claims.requeue_abandoned(held)
     left.refresh_from_db()
     assert left.state == state
     changed = SessionEvent.objects.filter(type="post.changed").latest("seq")
