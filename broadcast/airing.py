@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import Any
 
 from django.db.models import Q
 
@@ -20,6 +19,7 @@ from sessions_app.events.statistics import Extra
 from sessions_app.models import Session
 from stories import stories
 from stories.models import Story
+from stories.stories import StoryPayload
 
 AIRED = recorder.declare("story.aired", "A story went on air.", public=True)
 FINISHED = recorder.declare("story.finished", "A story's time on air ended.", public=True)
@@ -72,13 +72,13 @@ def air_next(run: Broadcast) -> Airing | None:
     return airing
 
 
-def payload(airing: Airing) -> dict[str, Any]:
+def payload(airing: Airing) -> StoryPayload:
     return stories.payload(
         airing.story, recorder.timestamp(airing.aired_at), recorder.timestamp(airing.finish_at)
     )
 
 
-def story_payload(story: Story) -> dict[str, Any]:
+def story_payload(story: Story) -> StoryPayload:
     """A story for its owner, with the moments of its latest airing."""
     latest = Airing.objects.filter(story=story).order_by("-id").first()
     if latest is None:
@@ -128,7 +128,7 @@ def end_current(run: Broadcast, at: datetime | None = None) -> None:
 def locked_story(session: Session, story_id: int) -> Iterator[tuple[Broadcast | None, Story]]:
     """Opens a transaction that locks the live run, if there is one, and then the story."""
     with orchestrator.locked_live_run(session) as run:
-        yield run, stories.find(session, story_id, hold=True)
+        yield run, stories.find(session, story_id, lock=True)
 
 
 def decide(session: Session, story_id: int, approve: bool) -> Story:

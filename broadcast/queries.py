@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +33,7 @@ from stories.models import Story
 from stories.posts import interests
 from stories.posts import queue as posts_queue
 from stories.sources import service
+from stories.stories import StoryPayload
 
 FEED_MOST = 15
 MESSAGES_MOST = 30
@@ -159,7 +160,7 @@ def studio_page(session: Session, part: FeedPart = LATEST) -> dict[str, Any]:
     }
 
 
-def told(stories: Any) -> list[dict[str, Any]]:
+def told(stories: Iterable[Story]) -> list[StoryPayload]:
     """Stories with the moments of their latest airing."""
     found = list(stories)
     aired = {
@@ -169,7 +170,7 @@ def told(stories: Any) -> list[dict[str, Any]]:
     return [_with_airing(story, aired.get(story.pk)) for story in found]
 
 
-def _with_airing(story: Story, one: Airing | None) -> dict[str, Any]:
+def _with_airing(story: Story, one: Airing | None) -> StoryPayload:
     if one is None:
         return stories.payload(story)
     return stories.payload(
@@ -182,7 +183,7 @@ def watch_page(session: Session, part: WatchPart = NOW) -> dict[str, Any]:
     stats = SessionStats.objects.get(session=session)
     on_air = airing.now_airing(session)
     run = orchestrator.latest(session)
-    rows = stories.told(session)
+    rows = stories.published(session)
     if part.before is not None:
         rows = rows.filter(pk__lt=part.before)
     if part.thread is not None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated
 from uuid import UUID
 
 from django.db.models import BooleanField, QuerySet
 from django.db.models.expressions import RawSQL
 from django.utils import timezone
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from sessions_app.errors import NotFound
 from sessions_app.events import recorder
@@ -19,11 +21,137 @@ from sessions_app.models.session import DEFAULT_PACE
 from stories.market import trends
 from stories.models import SourcePost, Story, TokenUsage
 from stories.posts import queue
+from stories.posts.queue import QueuedPost
 from stories.text import credit, reading_seconds, word_count
 from stories.usage import accounting
 
-WRITTEN = recorder.declare("story.written", "A story was narrated and stored.")
-DECIDED = recorder.declare("story.decided", "A person approved or vetoed a story.")
+
+class PostReference(TypedDict):
+    """The post that a story was narrated from."""
+
+    id: Annotated[int, Field(description="Id of the post.")]
+    external_id: Annotated[str, Field(description="Id of the post at its source.")]
+    source: Annotated[str, Field(description="Address of the source.")]
+    title: Annotated[str, Field(description="Headline of the post.")]
+    url: Annotated[str, Field(description="Address of the post, or empty.")]
+
+
+class ThreadReference(TypedDict):
+    """The thread that a story belongs to."""
+
+    id: Annotated[int, Field(description="Id of the thread.")]
+    title: Annotated[str, Field(description="Headline of the first story of the thread.")]
+    relation: Annotated[
+        str,
+        Field(
+            description="To the story before it: follow-up, clarification, correction, "
+            "new-development, or empty for the first."
+        ),
+    ]
+
+
+class StoryPayload(TypedDict):
+    """A story, as its owner may see it."""
+
+    id: Annotated[int, Field(description="Id of the story.")]
+    title: Annotated[str, Field(description="Headline.")]
+    narrative: Annotated[str, Field(description="The text that is read on air.")]
+    summary: Annotated[str, Field(description="Summary of the text, or empty.")]
+    tone: Annotated[
+        str, Field(description="breaking, developing, analysis, opinion or human-interest.")
+    ]
+    priority: Annotated[str, Field(description="high, medium or low.")]
+    sentiment: Annotated[str, Field(description="positive, neutral or negative.")]
+    topics: Annotated[list[str], Field(description="Up to five topics.")]
+    word_count: Annotated[int, Field(description="Number of words of the narrative.")]
+    duration: Annotated[int, Field(description="Length on air in seconds.")]
+    state: Annotated[
+        str, Field(description="written, approved, vetoed, airing, aired or killed (pulled).")
+    ]
+    origin: Annotated[
+        str, Field(description="model, extractive, manual (break-in), draft or legacy (import).")
+    ]
+    draft: Annotated[int | None, Field(description="Id of the draft it was made from, or null.")]
+    model: Annotated[str, Field(description="Model that wrote it, or empty.")]
+    note: Annotated[str, Field(description="How it deviates from the settings, or empty.")]
+    cuts_in: Annotated[bool, Field(description="Whether it airs before all waiting stories.")]
+    created_at: Annotated[str, Field(description="Time of creation, ISO 8601 UTC.")]
+    aired_at: Annotated[
+        str | None, Field(description="Start of the latest airing, ISO 8601 UTC, or null.")
+    ]
+    finish_at: Annotated[
+        str | None, Field(description="End of the latest airing, ISO 8601 UTC, or null.")
+    ]
+    post: Annotated[PostReference | None, Field(description="Its post, or null without one.")]
+    thread: Annotated[ThreadReference | None, Field(description="Its thread, or null.")]
+    version: Annotated[int, Field(description="Number of the version; 1 for the first.")]
+    corrected_at: Annotated[
+        str | None, Field(description="Time of the latest correction, ISO 8601 UTC, or null.")
+    ]
+    correction: Annotated[str, Field(description="Reason of the latest correction, or empty.")]
+    bookmarked: Annotated[bool, Field(description="Whether the owner bookmarked it.")]
+
+
+class PublicPost(TypedDict):
+    """The post of a story, as the audience may see it."""
+
+    source: Annotated[str, Field(description="Name of the source; of an address only the host.")]
+    title: Annotated[str, Field(description="Headline of the post.")]
+    url: Annotated[str, Field(description="Address of the post, or empty.")]
+
+
+class PublicThread(TypedDict):
+    """The thread of a story, as the audience may see it."""
+
+    id: Annotated[int, Field(description="Id of the thread.")]
+    relation: Annotated[str, Field(description="To the story before it; empty for the first.")]
+
+
+class PublicStory(TypedDict):
+    """A story, as the audience may see it: without model, costs and notes."""
+
+    id: Annotated[int, Field(description="Id of the story.")]
+    title: Annotated[str, Field(description="Headline.")]
+    narrative: Annotated[str, Field(description="The text that is read on air.")]
+    tone: Annotated[str, Field(description="Tone of the story.")]
+    topics: Annotated[list[str], Field(description="Up to five topics.")]
+    word_count: Annotated[int, Field(description="Number of words of the narrative.")]
+    duration: Annotated[int, Field(description="Length on air in seconds.")]
+    state: Annotated[str, Field(description="airing or aired.")]
+    aired_at: Annotated[
+        str | None, Field(description="Start of the latest airing, ISO 8601 UTC, or null.")
+    ]
+    finish_at: Annotated[
+        str | None, Field(description="End of the latest airing, ISO 8601 UTC, or null.")
+    ]
+    thread: Annotated[PublicThread | None, Field(description="Its thread, or null.")]
+    version: Annotated[int, Field(description="Number of the version; 1 for the first.")]
+    corrected_at: Annotated[
+        str | None, Field(description="Time of the latest correction, ISO 8601 UTC, or null.")
+    ]
+    correction: Annotated[str, Field(description="Reason of the latest correction, or empty.")]
+    post: Annotated[PublicPost | None, Field(description="Its post, or null without one.")]
+
+
+class StoryWritten(TypedDict):
+    """Payload of story.written."""
+
+    story: StoryPayload
+    queue: Annotated[list[QueuedPost], Field(description="The first posts of the queue.")]
+    joined: Annotated[
+        StoryPayload | None,
+        Field(description="The earlier story whose thread this one opened, or null."),
+    ]
+
+
+class StoryEvent(TypedDict):
+    """Payload of events about one story."""
+
+    story: StoryPayload
+
+
+WRITTEN = recorder.declare("story.written", "A story was narrated and stored.", StoryWritten)
+DECIDED = recorder.declare("story.decided", "A person approved or vetoed a story.", StoryEvent)
 
 on_change: Topic[[Story]] = Topic(
     "story.moved", "A story is written, aired, corrected or pulled; its event is still to come."
@@ -36,12 +164,12 @@ def seconds_on_air(words: int, pace: int) -> int:
 
 
 def create(
-    story: Story, attempts: Sequence[UUID] = (), joined: dict[str, Any] | None = None
+    story: Story, attempts: Sequence[UUID] = (), joined: StoryPayload | None = None
 ) -> Story:
     """Saves a new story, counts it and records ``story.written``; in the caller's transaction.
 
-    Sets the story's length, its moment of completion and, when ``attempts`` asked a model for it,
-    its model. ``joined`` is the payload of an earlier story that this one brought into a thread.
+    Sets the story's length, its time of completion and, when ``attempts`` asked a model for it,
+    its model. ``joined`` is the payload of an earlier story whose thread this one opened.
     """
     session, at = story.session, timezone.now()
     used = TokenUsage.objects.filter(attempt__in=attempts)
@@ -71,7 +199,7 @@ def create(
 
 
 def of_session(session: Session) -> QuerySet[Story]:
-    """The session's stories, newest first."""
+    """Returns the session's stories, newest first."""
     return (
         Story.objects.filter(session=session)
         .select_related("post", "post__source", "thread")
@@ -79,38 +207,36 @@ def of_session(session: Session) -> QuerySet[Story]:
     )
 
 
-def find(session: Session, story_id: int, *, hold: bool = False) -> Story:
-    """A story of the session, or NotFound; ``hold`` keeps others from changing it till the commit."""
+def find(session: Session, story_id: int, *, lock: bool = False) -> Story:
+    """Returns a story of the session, or raises NotFound; ``lock`` locks its row until commit."""
     rows = of_session(session).filter(pk=story_id)
-    story = (rows.select_for_update(of=("self",), no_key=True) if hold else rows).first()
+    story = (rows.select_for_update(of=("self",), no_key=True) if lock else rows).first()
     if story is None:
         raise NotFound("This session has no such story.")
     return story
 
 
-# Spelt out, because SQLite uses a partial index only where it sees the condition of the index.
+# As literals, because SQLite uses a partial index only when the query repeats its condition.
 _WAITING = RawSQL("stories_story.state IN ('written', 'approved')", [], BooleanField())
+PUBLISHED = RawSQL("stories_story.state IN ('airing', 'aired')", [], BooleanField())
 
 
 def waiting(session: Session) -> QuerySet[Story]:
-    """What was written and is neither on air nor refused, the oldest first."""
+    """Returns the stories that are written, but neither aired nor vetoed, oldest first."""
     return of_session(session).filter(_WAITING).order_by("id")
 
 
 def next_up(session: Session) -> QuerySet[Story]:
-    """What waits, in the order in which it would air: what breaks in before all else."""
+    """Returns the waiting stories in the order in which they will air: break-ins first."""
     return waiting(session).order_by("-cuts_in", "id")
 
 
-TOLD = RawSQL("stories_story.state IN ('airing', 'aired')", [], BooleanField())
+def published(session: Session) -> QuerySet[Story]:
+    """Returns what the audience may see: stories on air or aired and not pulled, newest first."""
+    return of_session(session).filter(PUBLISHED)
 
 
-def told(session: Session) -> QuerySet[Story]:
-    """What the audience may see: on air or aired and not pulled, newest first."""
-    return of_session(session).filter(TOLD)
-
-
-def post_reference(post: SourcePost | None) -> dict[str, Any] | None:
+def post_reference(post: SourcePost | None) -> PostReference | None:
     if post is None:
         return None
     return {
@@ -122,7 +248,7 @@ def post_reference(post: SourcePost | None) -> dict[str, Any] | None:
     }
 
 
-def thread_reference(story: Story) -> dict[str, Any] | None:
+def thread_reference(story: Story) -> ThreadReference | None:
     if story.thread is None:
         return None
     return {"id": story.thread.pk, "title": story.thread.title, "relation": story.relation}
@@ -130,8 +256,8 @@ def thread_reference(story: Story) -> dict[str, Any] | None:
 
 def payload(
     story: Story, aired_at: str | None = None, finish_at: str | None = None
-) -> dict[str, Any]:
-    """A story for its owner; moments are ISO 8601 strings, ``duration`` is in seconds."""
+) -> StoryPayload:
+    """Returns a story for its owner; the two times are those of its latest airing."""
     return {
         "id": story.pk,
         "title": story.title,
@@ -161,22 +287,26 @@ def payload(
     }
 
 
-PUBLIC_FIELDS = (
-    "id", "title", "narrative", "tone", "topics", "word_count", "duration", "state", "aired_at",
-    "finish_at", "thread", "version", "corrected_at", "correction",
-)  # fmt: skip
-
-
-def public_payload(story: dict[str, Any]) -> dict[str, Any]:
-    """What the audience may know of a story: nothing of owner, model, prompts or money."""
-    post = story["post"]
-    shown = {name: story[name] for name in PUBLIC_FIELDS}
-    # The thread's title is the headline of its first story, which may have been pulled since.
-    thread = story["thread"]
-    shown["thread"] = thread and {"id": thread["id"], "relation": thread["relation"]}
-    shown["post"] = post and {
-        "source": credit(post["source"]),
-        "title": post["title"],
-        "url": post["url"],
+def public_payload(story: StoryPayload) -> PublicStory:
+    """Returns what the audience may know of a story: nothing of owner, model, prompts or money."""
+    post, thread = story["post"], story["thread"]
+    return {
+        "id": story["id"],
+        "title": story["title"],
+        "narrative": story["narrative"],
+        "tone": story["tone"],
+        "topics": story["topics"],
+        "word_count": story["word_count"],
+        "duration": story["duration"],
+        "state": story["state"],
+        "aired_at": story["aired_at"],
+        "finish_at": story["finish_at"],
+        # The thread's title is the headline of its first story, which may have been pulled since.
+        "thread": {"id": thread["id"], "relation": thread["relation"]} if thread else None,
+        "version": story["version"],
+        "corrected_at": story["corrected_at"],
+        "correction": story["correction"],
+        "post": {"source": credit(post["source"]), "title": post["title"], "url": post["url"]}
+        if post
+        else None,
     }
-    return shown

@@ -16,6 +16,7 @@ from sessions_app.models import Session
 from sessions_app.templatetags.newsroom import weburl
 from stories import stories as stories_module
 from stories.models import Story
+from stories.stories import PublicStory
 
 MOST = 50
 ATOM = "http://www.w3.org/2005/Atom"
@@ -35,7 +36,7 @@ class Feed:
     language: str
     home: str
     created_at: str
-    stories: Sequence[dict[str, Any]]
+    stories: Sequence[PublicStory]
 
     @property
     def updated(self) -> str:
@@ -50,7 +51,7 @@ class Feed:
 
 def of_session(session: Session, home: str) -> Feed:
     """The session's latest stories; ``home`` is the address of its watch page."""
-    rows = stories_module.told(session)[:MOST]
+    rows = stories_module.published(session)[:MOST]
     told = (stories_module.public_payload(story) for story in queries.told(rows))
     stories = [story for story in told if story["aired_at"]]
     created = session.created_at.isoformat(timespec="seconds")
@@ -58,7 +59,7 @@ def of_session(session: Session, home: str) -> Feed:
     return Feed(session.pk, session.name, spoken, home, created, stories)
 
 
-def changed_at(story: dict[str, Any]) -> str:
+def changed_at(story: PublicStory) -> str:
     return str(story["corrected_at"] or story["aired_at"])
 
 
@@ -71,7 +72,7 @@ def clean(text: str) -> str:
     return _UNSAID.sub("", text)
 
 
-def text_of(story: dict[str, Any]) -> str:
+def text_of(story: PublicStory) -> str:
     """The story in plain words, with its correction and its source."""
     parts = [story["narrative"]]
     if story["correction"]:
@@ -97,11 +98,11 @@ def atom(feed_: Feed) -> bytes:
     return bytes(ET.tostring(root, encoding="utf-8", xml_declaration=True))
 
 
-def _entry(root: ET.Element, feed_: Feed, story: dict[str, Any]) -> None:
+def _entry(root: ET.Element, feed_: Feed, story: PublicStory) -> None:
     entry = _add(root, "entry")
     _add(entry, "id", id_of(feed_.session, story["id"]))
     _add(entry, "title", story["title"])
-    _add(entry, "published", story["aired_at"])
+    _add(entry, "published", story["aired_at"] or "")
     _add(entry, "updated", changed_at(story))
     _add(entry, "link", rel="alternate", type="text/html", href=_place(feed_, story))
     if source := _source(story):
@@ -118,12 +119,12 @@ def _add(parent: ET.Element, name: str, text: str = "", **attributes: str) -> ET
     return element
 
 
-def _source(story: dict[str, Any]) -> str:
+def _source(story: PublicStory) -> str:
     """Where the story was read; nothing when that is no address of the web."""
     return weburl(story["post"]["url"]) if story["post"] else ""
 
 
-def _place(feed_: Feed, story: dict[str, Any]) -> str:
+def _place(feed_: Feed, story: PublicStory) -> str:
     return f"{feed_.home}#story-{story['id']}"
 
 
@@ -139,7 +140,7 @@ def json_feed(feed_: Feed) -> dict[str, Any]:
     return {**shown, "language": feed_.language} if feed_.language else shown
 
 
-def _item(feed_: Feed, story: dict[str, Any]) -> dict[str, Any]:
+def _item(feed_: Feed, story: PublicStory) -> dict[str, Any]:
     item = {
         "id": id_of(feed_.session, story["id"]),
         "url": _place(feed_, story),

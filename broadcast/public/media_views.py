@@ -11,7 +11,6 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
 from email.utils import format_datetime
-from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 from xml.etree import ElementTree as ET
 
@@ -34,29 +33,28 @@ from sessions_app.models import Session
 from sessions_app.templatetags.newsroom import weburl
 from stories import stories
 from stories.models import Story
+from stories.stories import PublicStory
 
-Note = dict[str, Any]
 
-
-def of_episodes(episodes: Sequence[Episode], most: int) -> dict[int, list[Note]]:
+def of_episodes(episodes: Sequence[Episode], most: int) -> dict[int, list[PublicStory]]:
     """By run: its stories (public payloads) in the order of airing, at most ``most``; one query."""
     aired = Airing.objects.filter(
         run__in=[episode.run_id for episode in episodes], story__state=Story.State.AIRED
     )
     place = Window(RowNumber(), partition_by=F("run"), order_by=F("id").asc())
     rows = aired.annotate(place=place).filter(place__lte=most).order_by("id")
-    found: dict[int, list[Note]] = defaultdict(list)
+    found: dict[int, list[PublicStory]] = defaultdict(list)
     for one in rows.select_related("story__post__source", "story__thread"):
         found[one.run_id].append(stories.public_payload(stories.payload(one.story)))
     return found
 
 
-def plain(stories: Sequence[Note]) -> str:
+def plain(stories: Sequence[PublicStory]) -> str:
     """The show notes as plain text, a story a line."""
     return clean("\n".join(map(_line, stories)))
 
 
-def _line(story: Note) -> str:
+def _line(story: PublicStory) -> str:
     parts = [story["title"]]
     if post := story["post"]:
         parts += [f"({post['source']})", weburl(post["url"])]
@@ -102,7 +100,7 @@ def _fill(channel: ET.Element, session: Session, home: str) -> None:
         _item(channel, episode, home, told.get(episode.run_id, []))
 
 
-def _item(channel: ET.Element, episode: Episode, home: str, told: Sequence[Note]) -> None:
+def _item(channel: ET.Element, episode: Episode, home: str, told: Sequence[PublicStory]) -> None:
     item = ET.SubElement(channel, "item")
     number = episode.run.number
     place = f"{home}episodes/{number}/"

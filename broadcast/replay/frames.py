@@ -72,7 +72,7 @@ def _still_public(found: Sequence[SessionEvent]) -> list[SessionEvent]:
     told = {_story(event) for event in found} - {None}
     if not told:
         return list(found)
-    rows = Story.objects.filter(stories.TOLD, pk__in=told, session_id=found[0].session_id)
+    rows = Story.objects.filter(stories.PUBLISHED, pk__in=told, session_id=found[0].session_id)
     public = {None, *rows.values_list("pk", flat=True)}
     return [event for event in found if _story(event) in public]
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Annotated
 from uuid import UUID
 
 from django.db.models import F, QuerySet
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from broadcast.models import Sound
 from sessions_app.errors import NotFound
@@ -15,6 +17,7 @@ from sessions_app.events import recorder
 from sessions_app.models import Session
 from stories import stories as stories_module
 from stories.models import Story
+from stories.stories import PublicStory, StoryPayload
 
 READY = recorder.declare("sound.ready", "A told story has its sound file.", public=True)
 MADE = recorder.declare("sound.made", "A story that is not told yet has its sound file.")
@@ -34,13 +37,26 @@ def valid() -> QuerySet[Sound]:
     return Sound.objects.filter(state=Sound.State.READY, version=F("story__version"))
 
 
-def of_stories(story_ids: Iterable[int]) -> dict[int, dict[str, Any]]:
+class SoundReference(TypedDict):
+    """The sound of a story."""
+
+    id: Annotated[int, Field(description="Id of the sound.")]
+    seconds: Annotated[float, Field(description="Length in seconds.")]
+
+
+class AudibleStory(PublicStory):
+    """A story as the audience may know it, with its sound."""
+
+    sound: Annotated[SoundReference | None, Field(description="Its sound, or null without one.")]
+
+
+def of_stories(story_ids: Iterable[int]) -> dict[int, SoundReference]:
     """By story: the id of its sound and how long it is, in seconds."""
     found = valid().filter(story__in=list(story_ids)).values_list("story_id", "id", "seconds")
     return {story: {"id": sound, "seconds": seconds} for story, sound, seconds in found}
 
 
-def public_all(stories: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def public_all(stories: Sequence[StoryPayload]) -> list[AudibleStory]:
     """Stories (payloads for the owner) as the audience may know them, each with its sound or None."""
     found = of_stories(story["id"] for story in stories)
     return [
@@ -49,7 +65,7 @@ def public_all(stories: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def public(story: dict[str, Any]) -> dict[str, Any]:
+def public(story: StoryPayload) -> AudibleStory:
     return public_all([story])[0]
 
 

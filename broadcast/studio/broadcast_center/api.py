@@ -18,6 +18,7 @@ from sessions_app.web.api import PROBLEMS, Page, owned, page_of, router, run_com
 from stories import stories
 from stories.posts import queue
 from stories.posts.queue import PostPayload
+from stories.stories import StoryPayload
 
 Body = dict[str, Any]
 
@@ -64,32 +65,32 @@ def command_post(
     return run_command(request, session_id, f"post.{verb}", {"post": post_id}, queue.payload)
 
 
-@router.post("/sessions/{session_id}/stories", response={201: Body, **PROBLEMS})
-def break_in(request: HttpRequest, session_id: str, body: BreakIn) -> Status[Body]:
+@router.post("/sessions/{session_id}/stories", response={201: StoryPayload, **PROBLEMS})
+def break_in(request: HttpRequest, session_id: str, body: BreakIn) -> Status[StoryPayload]:
     """Creates a story from the caller's own text that airs before all waiting stories."""
     return run_command(request, session_id, "story.break_in", body, stories.payload, 201)
 
 
 @router.post(
-    "/sessions/{session_id}/stories/{story_id}/correction", response={200: Body, **PROBLEMS}
+    "/sessions/{session_id}/stories/{story_id}/correction", response={200: StoryPayload, **PROBLEMS}
 )
 def correct_story(
     request: HttpRequest, session_id: str, story_id: int, body: NewVersion
-) -> Status[Body]:
+) -> Status[StoryPayload]:
     """Gives a story a new version; a published story is marked as corrected."""
     data = {"story": story_id, **body.model_dump()}
     return run_command(request, session_id, "story.correct", data, stories.payload)
 
 
 @router.post(
-    "/sessions/{session_id}/stories/{story_id}/{decision}", response={200: Body, **PROBLEMS}
+    "/sessions/{session_id}/stories/{story_id}/{decision}", response={200: StoryPayload, **PROBLEMS}
 )
 def decide_story(
     request: HttpRequest,
     session_id: str,
     story_id: int,
     decision: Literal["approve", "veto", "kill", "bookmark", "unbookmark"],
-) -> Status[Body]:
+) -> Status[StoryPayload]:
     """Approves, vetoes, kills, bookmarks or unbookmarks a story."""
     if decision in ("bookmark", "unbookmark"):
         data = {"story": story_id, "on": decision == "bookmark"}

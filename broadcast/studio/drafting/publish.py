@@ -101,7 +101,7 @@ def text_of(session: Session) -> SessionText:
             "word_count": word_count(version.text),
             "draft_id": draft.pk,
         }
-    newest_first = stories.told(session).order_by("-id").values_list("title", "narrative")
+    newest_first = stories.published(session).order_by("-id").values_list("title", "narrative")
     rows = reversed(newest_first[:MOST_STORIES])
     text = "\n\n".join(f"{title}\n\n{narrative}" for title, narrative in rows)
     return {

@@ -35,6 +35,7 @@ from sessions_app.web.api import (
 from stories import stories
 from stories.models import Source, SourcePost, TokenUsage
 from stories.sources.service import SourceSpec
+from stories.stories import StoryPayload
 from stories.usage import ledger
 
 Body = dict[str, Any]
@@ -149,10 +150,10 @@ def read_series(request: HttpRequest, session_id: str, size: int = 5) -> Body:
     return statistics.series_payload(owned(request, session_id), size)
 
 
-@router.get("/sessions/{session_id}/stories", response={200: Page[Body], **PROBLEMS})
+@router.get("/sessions/{session_id}/stories", response={200: Page[StoryPayload], **PROBLEMS})
 def list_stories(
     request: HttpRequest, session_id: str, limit: int = 50, cursor: str = ""
-) -> Page[Body]:
+) -> Page[StoryPayload]:
     """Lists a session's stories."""
     rows = stories.of_session(owned(request, session_id))
     return page_of(rows, limit, cursor, stories.payload)
