@@ -119,7 +119,7 @@ def counted(session: Session) -> dict[str, int]:
         total.update(measures)
         minutes.setdefault(start_of(at, 1), Counter()).update(measures)
         for share in shares:
-            key = (share.dimension, share.key[: statistics.MOST_KEY])
+            key = (share.dimension, share.key[: statistics.MAX_KEY_LENGTH])
             tallies.setdefault(key, Counter()).update(share.sums)
     _write(session, minutes, tallies)
     waiting = SourcePost.objects.filter(session=session, state__in=SourcePost.WAITING)

@@ -1,7 +1,7 @@
-"""Figures over time and by kind: what an event adds to the buckets and tallies of its session.
+"""Adds what an event counts to the buckets (figures over time) and tallies (figures by kind).
 
-Only ``events.record`` calls ``add``, inside its transaction and after it took the counters' row, so
-that buckets and tallies are summed by one writer of a session at a time.
+Only ``recorder.record`` calls ``add``, in its transaction and after it locked the counters' row, so
+that a session's buckets and tallies have one writer at a time.
 """
 
 from __future__ import annotations
@@ -16,14 +16,21 @@ from django.db import connection, models
 
 from sessions_app.models import Bucket, Session, Tally
 
-SIZES = (1, 5, 15, 60)
-_KEYS = ("id", "session", "size", "start")
-MEASURES = frozenset(each.name for each in Bucket._meta.concrete_fields) - set(_KEYS)
+SIZES = (1, 5, 15, 60)  # minutes of a bucket
+COARSE = (15, 60)  # sizes that retention never deletes
+MEASURES = frozenset(field.name for field in Bucket._meta.concrete_fields) - {
+    "id",
+    "session",
+    "size",
+    "start",
+}
 SUMS = frozenset(
     {"count", "words", "input_tokens", "output_tokens", "cost_lower", "cost_upper", "bounded"}
 )
-MOST_KEY = 200
-_FEW = 20  # rows of one statement: many are quicker one by one than to be parsed together
+MAX_KEY_LENGTH = 200
+
+# Rows up to which one statement is faster; parsing a longer one takes more time than single inserts.
+_FEW = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +44,10 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Extra:
-    """What an event adds beside the counters: ``measures`` are columns of Bucket.
+    """What an event adds besides the counters: ``measures`` are columns of Bucket.
 
-    Where ``moments`` are given, all that is summed over time belongs to them in the stead of the
-    event's own moment: each with its measures, of which the counters must be the sum.
+    If ``moments`` are given, the figures over time belong to these times and not to that of the
+    event: each time has its measures, and the counters must be the sum of them.
     """
 
     measures: Mapping[str, int] = field(default_factory=dict)
@@ -49,11 +56,10 @@ class Extra:
 
 
 NOTHING = Extra()
-COARSE = (15, 60)
 
 
 def start_of(at: datetime, size: int) -> datetime:
-    """The start of the bucket of ``size`` minutes that ``at`` falls into."""
+    """Return the start of the bucket of ``size`` minutes that ``at`` falls into."""
     seconds = int(at.timestamp())
     return datetime.fromtimestamp(seconds - seconds % (size * 60), UTC)
 
@@ -61,100 +67,92 @@ def start_of(at: datetime, size: int) -> datetime:
 def add(
     session_id: UUID, at: datetime, measures: Mapping[str, int], shares: Iterable[Share]
 ) -> None:
-    """Add to the buckets of all sizes and to the tallies; what is zero writes nothing."""
-    _add_measures(session_id, at, {name: each for name, each in measures.items() if each})
-    _add_all_shares(session_id, shares)
+    """Add to the buckets of all sizes and to the tallies; zeros write nothing."""
+    sums = {name: number for name, number in measures.items() if number}
+    _add_to_buckets(session_id, [(size, start_of(at, size), sums) for size in SIZES])
+    _add_to_tallies(session_id, shares)
 
 
 def add_past(
     session_id: UUID, moments: Iterable[tuple[datetime, Mapping[str, int]]], shares: Iterable[Share]
 ) -> None:
-    """Add what happened at many moments long ago: to the buckets that are kept for good alone."""
+    """Add figures of many past times to the coarse buckets, and the shares to the tallies."""
     finest, *coarser = COARSE
     sums = {finest: _summed(moments, finest)}
     for size in coarser:
         sums[size] = _summed(sums[finest].items(), size)
-    names = sorted({name for each in sums[finest].values() for name in each})
-    zeros = _zeros(MEASURES, names)
-    key, fit = session_key(session_id), connection.ops.adapt_datetimefield_value
     rows = [
-        (key, size, fit(start), *(each.get(name, 0) for name in names), *zeros)
+        (size, start, measures)
         for size, buckets in sums.items()
-        for start, each in sorted(buckets.items())
+        for start, measures in sorted(buckets.items())
     ]
-    columns = ("session_id", "size", "start", *names, *_others(MEASURES, names))
-    if names:
-        upsert(Bucket, columns, rows, ("session_id", "size", "start"), names)
-    _add_all_shares(session_id, shares)
+    _add_to_buckets(session_id, rows)
+    _add_to_tallies(session_id, shares)
 
 
 def _summed(
     moments: Iterable[tuple[datetime, Mapping[str, int]]], size: int
 ) -> dict[datetime, dict[str, int]]:
-    """What each bucket of ``size`` minutes gets, without what is zero or counted elsewhere."""
-    found: dict[datetime, dict[str, int]] = {}
+    """Sum the measures in buckets of ``size`` minutes, without zeros and unknown names."""
+    buckets: dict[datetime, dict[str, int]] = {}
     for at, measures in moments:
-        bucket = found.setdefault(start_of(at, size), {})
-        for name, each in measures.items():
-            if each and name in MEASURES:
-                bucket[name] = bucket.get(name, 0) + each
-    return found
+        bucket = buckets.setdefault(start_of(at, size), {})
+        for name, number in measures.items():
+            if number and name in MEASURES:
+                bucket[name] = bucket.get(name, 0) + number
+    return buckets
 
 
-def _add_all_shares(session_id: UUID, shares: Iterable[Share]) -> None:
-    grouped: dict[tuple[str, ...], list[Share]] = {}
-    for share in shares:
-        grouped.setdefault(tuple(sorted(share.sums)), []).append(share)
-    for names, alike in grouped.items():
-        _add_shares(session_id, names, alike)
-
-
-def _add_measures(session_id: UUID, at: datetime, measures: Mapping[str, int]) -> None:
-    if not measures:
+def _add_to_buckets(
+    session_id: UUID, rows: Sequence[tuple[int, datetime, Mapping[str, int]]]
+) -> None:
+    names = sorted({name for _, _, measures in rows for name in measures})
+    if not names:
         return
-    names = sorted(measures)
-    amounts = [measures[name] for name in names]
-    rows = [
+    # Without database defaults, a new row needs a value for each of the other columns.
+    others = sorted(MEASURES - set(names))
+    values = [
         (
             session_key(session_id),
             size,
-            moment(start_of(at, size)),
-            *amounts,
-            *_zeros(MEASURES, names),
+            database_time(start),
+            *(measures.get(name, 0) for name in names),
+            *[0] * len(others),
         )
-        for size in SIZES
+        for size, start, measures in rows
     ]
-    columns = ("session_id", "size", "start", *names, *_others(MEASURES, names))
-    upsert(Bucket, columns, rows, ("session_id", "size", "start"), names)
+    unique = ("session_id", "size", "start")
+    upsert(Bucket, (*unique, *names, *others), values, unique, names)
 
 
-def _add_shares(session_id: UUID, names: tuple[str, ...], shares: Iterable[Share]) -> None:
-    rows = [
-        (
-            session_key(session_id), share.dimension, share.key[:MOST_KEY],
-            *(share.sums[name] for name in names), *_zeros(SUMS, names),
-        )
-        for share in shares
-    ]  # fmt: skip
-    columns = ("session_id", "dimension", "key", *names, *_others(SUMS, names))
-    upsert(Tally, columns, rows, ("session_id", "dimension", "key"), names)
-
-
-def _others(all_: frozenset[str], names: Sequence[str]) -> list[str]:
-    return sorted(all_ - set(names))
-
-
-def _zeros(all_: frozenset[str], names: Sequence[str]) -> list[int]:
-    return [0] * len(all_ - set(names))
+def _add_to_tallies(session_id: UUID, shares: Iterable[Share]) -> None:
+    # One statement for each set of columns.
+    grouped: dict[tuple[str, ...], list[Share]] = {}
+    for share in shares:
+        grouped.setdefault(tuple(sorted(share.sums)), []).append(share)
+    for names, group in grouped.items():
+        others = sorted(SUMS - set(names))
+        values = [
+            (
+                session_key(session_id),
+                share.dimension,
+                share.key[:MAX_KEY_LENGTH],
+                *(share.sums[name] for name in names),
+                *[0] * len(others),
+            )
+            for share in group
+        ]
+        unique = ("session_id", "dimension", "key")
+        upsert(Tally, (*unique, *names, *others), values, unique, names)
 
 
 def session_key(session_id: UUID) -> Any:
-    """A session's id as the database takes it."""
+    """Return a session's id as a parameter of a raw query."""
     return Session._meta.pk.get_db_prep_value(session_id, connection)
 
 
-def moment(at: datetime) -> Any:
-    """A moment as the database takes it."""
+def database_time(at: datetime) -> Any:
+    """Return a time as a parameter of a raw query."""
     return connection.ops.adapt_datetimefield_value(at)
 
 
@@ -168,10 +166,10 @@ def upsert(
     latest: Sequence[str] = (),
     returning: Sequence[str] = (),
 ) -> list[tuple[Any, ...]]:
-    """Insert ``rows``, or add their ``summed`` columns to the rows that are there already.
+    """Insert ``rows``, or add their ``summed`` columns to existing rows with the same ``unique`` ones.
 
-    Of the ``earliest`` columns the lesser value stays, of the ``latest`` ones the greater. Returns
-    the ``returning`` columns of all.
+    Of the ``earliest`` columns the smaller value is stored, of the ``latest`` ones the greater.
+    Returns the ``returning`` columns of all rows.
     """
     table = connection.ops.quote_name(model._meta.db_table)
     quoted = [connection.ops.quote_name(name) for name in columns]
@@ -186,15 +184,15 @@ def upsert(
         for sign, names in (("<", earliest), (">", latest))
         for name in map(connection.ops.quote_name, names)
     ]
-    asked = f" RETURNING {', '.join(map(connection.ops.quote_name, returning))}"
-    mark = f"({', '.join(['%s'] * len(columns))})"
+    one_row = f"({', '.join(['%s'] * len(columns))})"
     head = f"INSERT INTO {table} ({', '.join(quoted)}) VALUES "  # noqa: S608
     tail = f" ON CONFLICT ({keys}) DO UPDATE SET {', '.join(changes)}"
     with connection.cursor() as cursor:
         if returning or len(rows) <= _FEW:
-            marks = ", ".join([mark] * len(rows))
-            values = [value for row in rows for value in row]
-            cursor.execute(head + marks + tail + (asked if returning else ""), values)
+            if returning:
+                tail += f" RETURNING {', '.join(map(connection.ops.quote_name, returning))}"
+            all_rows = ", ".join([one_row] * len(rows))
+            cursor.execute(head + all_rows + tail, [value for row in rows for value in row])
         else:
-            cursor.executemany(head + mark + tail, rows)
+            cursor.executemany(head + one_row + tail, rows)
         return cursor.fetchall() if returning else []

@@ -97,7 +97,7 @@ class Migration(migrations.Migration):
                     "control_mode",
                     models.CharField(
                         choices=[
-                            ("hands-free", "hands-free: stories air by themselves"),
+                            ("hands-free", "hands-free: stories air automatically"),
                             ("balanced", "balanced: stories air unless vetoed"),
                             ("full-control", "full control: stories wait for approval"),
                         ],

@@ -56,7 +56,7 @@ class Migration(migrations.Migration):
                     "keep_fine_days",
                     models.PositiveIntegerField(
                         default=30,
-                        help_text="Days the 1- and 5-minute figures are kept.",
+                        help_text="Days the 1- and 5-minute figures are stored.",
                         validators=[
                             django.core.validators.MinValueValidator(1),
                             django.core.validators.MaxValueValidator(3650),
@@ -67,7 +67,7 @@ class Migration(migrations.Migration):
                     "keep_answers_days",
                     models.PositiveIntegerField(
                         default=7,
-                        help_text="Days the answers to repeated API requests are kept.",
+                        help_text="Days the answers to repeated API requests are stored.",
                         validators=[
                             django.core.validators.MinValueValidator(1),
                             django.core.validators.MaxValueValidator(3650),
@@ -78,7 +78,7 @@ class Migration(migrations.Migration):
                     "keep_sounds_days",
                     models.PositiveIntegerField(
                         default=90,
-                        help_text="Days the sound of single stories is kept.",
+                        help_text="Days the sound of single stories is stored.",
                         validators=[
                             django.core.validators.MinValueValidator(1),
                             django.core.validators.MaxValueValidator(3650),
@@ -144,9 +144,7 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "first_tokens",
-                    models.BigIntegerField(
-                        default=0, help_text="Calls that brought a first token."
-                    ),
+                    models.BigIntegerField(default=0, help_text="Calls with a first token."),
                 ),
                 ("feed", models.BigIntegerField(default=0, help_text="Posts read.")),
                 ("messages", models.BigIntegerField(default=0)),
@@ -224,7 +222,7 @@ class Migration(migrations.Migration):
                 (
                     "verdict",
                     models.CharField(
-                        blank=True, help_text="What the last test said.", max_length=300
+                        blank=True, help_text="Result of the last test.", max_length=300
                     ),
                 ),
                 (

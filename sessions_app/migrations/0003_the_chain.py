@@ -14,14 +14,16 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="bucket",
             name="cache_saved",
-            field=models.BigIntegerField(default=0, help_text="In 10⁻¹² USD, or less than 0."),
+            field=models.BigIntegerField(
+                default=0, help_text="Saved by the cache, in 10⁻¹² USD; may be negative."
+            ),
         ),
         migrations.AddField(
             model_name="sessionstats",
             name="cache_saved",
             field=models.BigIntegerField(
                 default=0,
-                help_text="In 10⁻¹² USD: by the cache, less than nothing where it cost more.",
+                help_text="Saved by the cache, in 10⁻¹² USD; negative where it cost more.",
             ),
         ),
         migrations.AddField(
@@ -33,7 +35,7 @@ class Migration(migrations.Migration):
             model_name="message",
             name="plan",
             field=models.JSONField(
-                blank=True, help_text="Commands that wait for one click.", null=True
+                blank=True, help_text="Commands proposed to the user.", null=True
             ),
         ),
         migrations.AddField(
@@ -52,7 +54,7 @@ class Migration(migrations.Migration):
             name="compact_tokens",
             field=models.PositiveIntegerField(
                 default=4000,
-                help_text="Tokens said after which the context is summed up.",
+                help_text="Tokens after which the context is summarised.",
                 validators=[
                     django.core.validators.MinValueValidator(500),
                     django.core.validators.MaxValueValidator(100000),
@@ -88,7 +90,7 @@ class Migration(migrations.Migration):
             name="reset_operations",
             field=models.PositiveIntegerField(
                 default=500,
-                help_text="Operations of a model after which the context starts anew.",
+                help_text="Model operations after which the context is reset.",
                 validators=[
                     django.core.validators.MinValueValidator(10),
                     django.core.validators.MaxValueValidator(100000),
@@ -129,18 +131,18 @@ class Migration(migrations.Migration):
                 (
                     "tokens",
                     models.PositiveIntegerField(
-                        default=0, help_text="That it added to what was said."
+                        default=0, help_text="Tokens that it added to the context."
                     ),
                 ),
                 (
                     "summary",
-                    models.TextField(blank=True, help_text="What a compaction carries on."),
+                    models.TextField(blank=True, help_text="Summary written by a compaction."),
                 ),
                 (
                     "context_head",
                     models.ForeignKey(
                         blank=True,
-                        help_text="The latest link whose content was really sent along.",
+                        help_text="The latest link whose content was sent to the model.",
                         null=True,
                         on_delete=django.db.models.deletion.PROTECT,
                         related_name="+",
@@ -232,7 +234,9 @@ class Migration(migrations.Migration):
                 ("created_at", models.DateTimeField(auto_now_add=True)),
                 (
                     "tokens",
-                    models.PositiveBigIntegerField(default=0, help_text="Said since the base."),
+                    models.PositiveBigIntegerField(
+                        default=0, help_text="Tokens added since the base."
+                    ),
                 ),
                 (
                     "operations",

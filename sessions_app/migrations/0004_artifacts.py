@@ -44,7 +44,7 @@ class Migration(migrations.Migration):
                     "state",
                     models.CharField(
                         choices=[
-                            ("open", "still written"),
+                            ("open", "being written"),
                             ("ready", "Ready"),
                             ("dropped", "Dropped"),
                         ],
@@ -134,7 +134,7 @@ class Migration(migrations.Migration):
             model_name="archive",
             name="joined",
             field=models.PositiveIntegerField(
-                default=0, help_text="Transitions that are no recoveries."
+                default=0, help_text="Transitions other than recoveries."
             ),
         ),
         migrations.AddConstraint(
@@ -162,7 +162,7 @@ class Migration(migrations.Migration):
             field=models.CharField(
                 blank=True,
                 editable=False,
-                help_text="Name of its folder of artifacts; given once, whatever the session is called.",
+                help_text="Name of its folder of artifacts; renaming the session does not change it.",
                 max_length=120,
             ),
         ),
@@ -172,7 +172,7 @@ class Migration(migrations.Migration):
             field=models.CharField(
                 blank=True,
                 editable=False,
-                help_text="What it was elsewhere, so that importing it again makes no second one.",
+                help_text="Its id in the export, so that importing it again creates no second session.",
                 max_length=120,
             ),
         ),
@@ -208,7 +208,7 @@ class Migration(migrations.Migration):
             name="origin",
             field=models.JSONField(
                 editable=False,
-                help_text="Where it was caused: request, user, operation, trace. For logs.",
+                help_text="Its cause, for logs: request, user, operation and trace.",
                 null=True,
             ),
         ),

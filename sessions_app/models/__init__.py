@@ -1,4 +1,4 @@
-"""Who owns the work, and the thread that runs through it."""
+"""Models of sessions, their events, background steps, AI chain and artifacts, and of accounts."""
 
 from sessions_app.models.accounts import (
     ApiToken,

@@ -1,7 +1,4 @@
-"""What a person and the workspace have chosen, and the keys a person keeps here, sealed.
-
-Keys to the API: bearer tokens (only their hash is kept) and idempotency keys.
-"""
+"""Settings of users and of the workspace, their encrypted provider keys, API tokens and participants."""
 
 from __future__ import annotations
 
@@ -15,7 +12,7 @@ DAYS = (MinValueValidator(1), MaxValueValidator(3650))
 
 
 class Preferences(models.Model):
-    """The choices of one person; ``defaults`` are narration settings of new sessions."""
+    """The preferences of a user; ``defaults`` are narration settings of new sessions."""
 
     class Theme(models.TextChoices):
         SYSTEM = "system", "as the system"
@@ -40,7 +37,7 @@ class Preferences(models.Model):
 
 
 class SealedKey(models.Model):
-    """A key of one person for one service, encrypted; it is written and used, never shown again."""
+    """An encrypted key of a user for a service; it can be replaced and used, but never shown."""
 
     class Service(models.TextChoices):
         ANTHROPIC = "anthropic", "Anthropic"
@@ -54,7 +51,7 @@ class SealedKey(models.Model):
     last_four = models.CharField(max_length=4)
     set_at = models.DateTimeField(auto_now=True)
     tested_at = models.DateTimeField(null=True, blank=True)
-    verdict = models.CharField(max_length=300, blank=True, help_text="What the last test said.")
+    verdict = models.CharField(max_length=300, blank=True, help_text="Result of the last test.")
 
     class Meta:
         constraints = (
@@ -66,17 +63,19 @@ class SealedKey(models.Model):
 
 
 class Workspace(models.Model):
-    """The one row of settings that all people of this installation share."""
+    """The single row of settings that all users of this installation share."""
 
     defaults = models.JSONField(default=dict, blank=True)
     keep_fine_days = models.PositiveIntegerField(
-        default=30, validators=DAYS, help_text="Days the 1- and 5-minute figures are kept."
+        default=30, validators=DAYS, help_text="Days the 1- and 5-minute figures are stored."
     )
     keep_answers_days = models.PositiveIntegerField(
-        default=7, validators=DAYS, help_text="Days the answers to repeated API requests are kept."
+        default=7,
+        validators=DAYS,
+        help_text="Days the answers to repeated API requests are stored.",
     )
     keep_sounds_days = models.PositiveIntegerField(
-        default=90, validators=DAYS, help_text="Days the sound of single stories is kept."
+        default=90, validators=DAYS, help_text="Days the sound of single stories is stored."
     )
     keep_transitions_days = models.PositiveIntegerField(
         default=30, validators=DAYS, help_text="Days until steps of the AI chain are archived."
@@ -92,12 +91,12 @@ class Workspace(models.Model):
     compact_tokens = models.PositiveIntegerField(
         default=4000,
         validators=(MinValueValidator(500), MaxValueValidator(100_000)),
-        help_text="Tokens said after which the context is summed up.",
+        help_text="Tokens after which the context is summarised.",
     )
     reset_operations = models.PositiveIntegerField(
         default=500,
         validators=(MinValueValidator(10), MaxValueValidator(100_000)),
-        help_text="Operations of a model after which the context starts anew.",
+        help_text="Model operations after which the context is reset.",
     )
     draft_idle_minutes = models.PositiveIntegerField(
         default=120,
@@ -117,7 +116,7 @@ class Workspace(models.Model):
 
 
 class Participant(InSession):
-    """A person who works in a session, and when last."""
+    """A user who works in a session, with the time of the last activity."""
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT)
     last_active_at = models.DateTimeField()
@@ -132,7 +131,7 @@ class Participant(InSession):
 
 
 class ApiToken(models.Model):
-    """A bearer token of one person; the token itself is shown once and never stored."""
+    """A bearer token of a user; the token itself is shown once, and only its hash is stored."""
 
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE)
     name = models.CharField(max_length=80, default="command line")
@@ -147,7 +146,7 @@ class ApiToken(models.Model):
 
 
 class IdempotencyKey(models.Model):
-    """The answer once given to a POST, so that a retry gets it again instead of a second effect."""
+    """The stored answer to a POST, which a retry gets again without a second effect."""
 
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE)
     key = models.CharField(max_length=200)

@@ -1,4 +1,4 @@
-"""The AI chain: the completed operations of a session's models, one behind the other."""
+"""The AI chain: the completed model operations of a session, each linked to the one before it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sessions_app.models.session import InSession, Session
 
 
 class AILink(InSession):
-    """One completed operation; ``previous`` was the head when it was committed."""
+    """A completed operation; ``previous`` was the head when it was committed."""
 
     class Source(models.TextChoices):
         NARRATION = "narration"
@@ -24,15 +24,21 @@ class AILink(InSession):
         "self", null=True, blank=True, on_delete=models.PROTECT, related_name="following"
     )
     context_head = models.ForeignKey(
-        "self", null=True, blank=True, on_delete=models.PROTECT, related_name="+",
-        help_text="The latest link whose content was really sent along.",
-    )  # fmt: skip
+        "self",
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        help_text="The latest link whose content was sent to the model.",
+    )
     run_number = models.PositiveIntegerField(null=True, blank=True)
     source = models.CharField(max_length=12, choices=Source)
     provider_id = models.CharField(max_length=80)
     model = models.CharField(max_length=80, blank=True)
-    tokens = models.PositiveIntegerField(default=0, help_text="That it added to what was said.")
-    summary = models.TextField(blank=True, help_text="What a compaction carries on.")
+    tokens = models.PositiveIntegerField(
+        default=0, help_text="Tokens that it added to the context."
+    )
+    summary = models.TextField(blank=True, help_text="Summary written by a compaction.")
 
     class Meta:
         verbose_name = "AI link"
@@ -54,7 +60,7 @@ class AILink(InSession):
 
 
 class AITransition(InSession):
-    """The head went from ``old`` to ``new``; a recovery names the link it came back to."""
+    """A change of the head from ``old`` to ``new``; a recovery sets it to an existing link."""
 
     RECOVERY = "recovery"
 
@@ -82,17 +88,21 @@ class AITransition(InSession):
 
 
 class Chain(InSession):
-    """Where the chain of a session stands; only ``sessions_app.ai_chain.chain`` writes it."""
+    """The head and the counters of a chain; only ``sessions_app.ai_chain.chain`` writes them."""
 
     session = models.OneToOneField(Session, on_delete=models.PROTECT, related_name="chain")
     head = models.ForeignKey(
         AILink, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
     )
     base = models.ForeignKey(
-        AILink, null=True, blank=True, on_delete=models.PROTECT, related_name="+",
+        AILink,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="+",
         help_text="The compaction or reset from which context counts.",
-    )  # fmt: skip
-    tokens = models.PositiveBigIntegerField(default=0, help_text="Said since the base.")
+    )
+    tokens = models.PositiveBigIntegerField(default=0, help_text="Tokens added since the base.")
     operations = models.PositiveBigIntegerField(default=0, help_text="Since the last reset.")
 
     class Meta:

@@ -1,4 +1,4 @@
-"""What a session has produced, as files: a row for each, and what is archived in them."""
+"""Files of a session, and the archives of its events and transitions that are stored in them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Artifact(InSession):
         ARCHIVE = "archive"
 
     class State(models.TextChoices):
-        OPEN = "open", "still written"
+        OPEN = "open", "being written"
         READY = "ready"
         DROPPED = "dropped"
 
@@ -44,9 +44,10 @@ class Artifact(InSession):
 
 
 class Archive(InSession):
-    """Old events or transitions of a session, without holes: zlib or gzip over JSON lines.
+    """Old events or transitions of a session, without gaps, as compressed JSON lines.
 
-    They are in ``artifact``; ``packed`` holds what was archived before there were artifacts.
+    They are gzipped in the file of ``artifact``. Archives older than artifacts hold zlib data in
+    ``packed`` instead.
     """
 
     class Kind(models.TextChoices):
@@ -57,7 +58,7 @@ class Archive(InSession):
     first = models.BigIntegerField(help_text="Seq or id of the oldest.")
     last = models.BigIntegerField(help_text="Seq or id of the newest.")
     count = models.PositiveIntegerField()
-    joined = models.PositiveIntegerField(default=0, help_text="Transitions that are no recoveries.")
+    joined = models.PositiveIntegerField(default=0, help_text="Transitions other than recoveries.")
     packed = models.BinaryField(null=True, blank=True)
     artifact = models.OneToOneField(
         Artifact, null=True, blank=True, on_delete=models.PROTECT, related_name="archive"

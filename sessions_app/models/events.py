@@ -1,4 +1,4 @@
-"""What happened and what is to be done: events, steps and messages."""
+"""Events of a session, steps of background work, and messages."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from sessions_app.models.session import InSession
 
 
 class AboutStory(models.Func):
-    """The id of the story that a payload is about, as text: spelt alike in the index and in
-    queries, as the databases ask for.
+    """The id of the story that a payload is about, as text.
+
+    The database uses an index on this expression only for queries that spell it the same way.
     """
 
     template = "CAST(JSON_EXTRACT(%(expressions)s, '$.story.id') AS TEXT)"
@@ -27,7 +28,7 @@ class AboutStory(models.Func):
 
 
 class AboutPost(models.Func):
-    """The same of a post."""
+    """The id of the post that a payload is about, as text."""
 
     template = "CAST(JSON_EXTRACT(%(expressions)s, '$.post.id') AS TEXT)"
     output_field = models.TextField()
@@ -38,7 +39,7 @@ class AboutPost(models.Func):
 
 
 class SessionEvent(InSession):
-    """One thing that happened. ``seq`` is gapless per session and in commit order."""
+    """An event of a session; ``seq`` has no gaps within a session and is in commit order."""
 
     seq = models.BigIntegerField()
     type = models.CharField(max_length=40)
@@ -54,21 +55,25 @@ class SessionEvent(InSession):
         )
         indexes = (
             models.Index(
-                models.F("session"), AboutStory("payload"), name="event_of_story",
+                models.F("session"),
+                AboutStory("payload"),
+                name="event_of_story",
                 condition=Q(IsNull(AboutStory("payload"), False)),
             ),
             models.Index(
-                models.F("session"), AboutPost("payload"), name="event_of_post",
+                models.F("session"),
+                AboutPost("payload"),
+                name="event_of_post",
                 condition=Q(IsNull(AboutPost("payload"), False)),
             ),
-        )  # fmt: skip
+        )
 
     def __str__(self) -> str:
         return f"{self.seq} {self.type}"
 
 
 class Step(InSession):
-    """A piece of background work of at most 90 s; the row is the outbox and the lease."""
+    """A piece of background work of at most 90 s; the row is both its outbox and its lease."""
 
     class State(models.TextChoices):
         PENDING = "pending"
@@ -91,7 +96,7 @@ class Step(InSession):
     origin = models.JSONField(
         null=True,
         editable=False,
-        help_text="Where it was caused: request, user, operation, trace. For logs.",
+        help_text="Its cause, for logs: request, user, operation and trace.",
     )
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -120,7 +125,7 @@ class Step(InSession):
 
 
 class Message(InSession):
-    """Something a participant said: a notice about a source, a question of the owner, its answer."""
+    """A message in a session, e.g. a notice about a source, a question of the owner or its answer."""
 
     class Role(models.TextChoices):
         HUMAN = "human"
@@ -137,7 +142,7 @@ class Message(InSession):
     link = models.ForeignKey(
         AILink, null=True, blank=True, on_delete=models.PROTECT, related_name="messages"
     )
-    plan = models.JSONField(null=True, blank=True, help_text="Commands that wait for one click.")
+    plan = models.JSONField(null=True, blank=True, help_text="Commands proposed to the user.")
     applied_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:

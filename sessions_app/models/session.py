@@ -1,32 +1,27 @@
-"""The session: the row that every other row belongs to, and its counters.
-
-What every row that belongs to a session has in common.
-"""
+"""The session, to which every other row belongs, its counters, and the base model of those rows."""
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, TypeAlias
-
-from django.db import models
-from django.db.models.expressions import Combinable
-
-if TYPE_CHECKING:
-    _Moment: TypeAlias = models.DateTimeField[datetime | Combinable, datetime]
-else:
-    _Moment = models.DateTimeField
 import secrets
 import uuid
-from typing import Self
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser
 from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models.expressions import Combinable
+
+if TYPE_CHECKING:
+    _DateTimeField: TypeAlias = models.DateTimeField[datetime | Combinable, datetime]
+else:
+    _DateTimeField = models.DateTimeField
 
 
-class CreatedAt(_Moment):
-    """``auto_now_add`` that leaves a moment that was given, as an import does."""
+class CreatedAt(_DateTimeField):
+    """A field with ``auto_now_add`` that leaves a given time unchanged, as imports need it."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{**options, "auto_now_add": True})
@@ -41,9 +36,9 @@ class CreatedAt(_Moment):
 
 
 class InSession(models.Model):
-    """A row of exactly one session: required, immutable, protected.
+    """A row of exactly one session, which is required and cannot be changed.
 
-    The database also refuses a row whose parents belong to another session: see
+    The database refuses a row whose parents belong to another session: see
     ``sessions_app.constraints``.
     """
 
@@ -56,24 +51,23 @@ class InSession(models.Model):
 
 Person: TypeAlias = AbstractBaseUser | AnonymousUser
 
-
 DEFAULT_MODEL = "claude-haiku-5-5"
 DEFAULT_PACE = 180  # words a minute
 
 
 def new_watch_token() -> str:
-    """An unguessable address part (256 bits)."""
+    """Return a random part of a public address (256 bits)."""
     return secrets.token_urlsafe(32)
 
 
 class SessionQuerySet(models.QuerySet["Session"]):
     def for_user(self, user: Person) -> Self:
-        """The sessions this person may touch; everything a caller sees starts here."""
+        """Return the sessions of this user; every access of a caller starts here."""
         return self.filter(owner_id=user.pk) if user.is_authenticated else self.none()
 
 
 class Session(models.Model):
-    """Who owns the work and how it is to be narrated."""
+    """A newsroom session: its owner, its narration settings and its public page."""
 
     class Type(models.TextChoices):
         BROADCAST = "broadcast"
@@ -98,7 +92,7 @@ class Session(models.Model):
         COMPREHENSIVE = "comprehensive"
 
     class ControlMode(models.TextChoices):
-        HANDS_FREE = "hands-free", "hands-free: stories air by themselves"
+        HANDS_FREE = "hands-free", "hands-free: stories air automatically"
         BALANCED = "balanced", "balanced: stories air unless vetoed"
         FULL_CONTROL = "full-control", "full control: stories wait for approval"
 
@@ -128,16 +122,20 @@ class Session(models.Model):
         null=True, blank=True, validators=[MinValueValidator(0)], help_text="In 10⁻¹² USD."
     )
     folder = models.CharField(
-        max_length=120, blank=True, editable=False,
-        help_text="Name of its folder of artifacts; given once, whatever the session is called.",
-    )  # fmt: skip
+        max_length=120,
+        blank=True,
+        editable=False,
+        help_text="Name of its folder of artifacts; renaming the session does not change it.",
+    )
     made_from = models.ForeignKey(
         "self", null=True, blank=True, on_delete=models.PROTECT, related_name="copies"
     )
     imported_id = models.CharField(
-        max_length=120, blank=True, editable=False,
-        help_text="What it was elsewhere, so that importing it again makes no second one.",
-    )  # fmt: skip
+        max_length=120,
+        blank=True,
+        editable=False,
+        help_text="Its id in the export, so that importing it again creates no second session.",
+    )
     expires_at = models.DateTimeField(null=True, blank=True)
     visible = models.BooleanField(default=False, help_text="Shown on the public watch page.")
     watch_token = models.CharField(max_length=64, unique=True, default=new_watch_token)
@@ -187,7 +185,7 @@ class SessionStats(models.Model):
     cost_lower = models.BigIntegerField(default=0, help_text="In 10⁻¹² USD.")
     cost_upper = models.BigIntegerField(default=0, help_text="In 10⁻¹² USD.")
     cache_saved = models.BigIntegerField(
-        default=0, help_text="In 10⁻¹² USD: by the cache, less than nothing where it cost more."
+        default=0, help_text="Saved by the cache, in 10⁻¹² USD; negative where it cost more."
     )
     unpriced = models.BigIntegerField(default=0, help_text="Attempts without a known price.")
     feed = models.BigIntegerField(default=0, help_text="Posts of the session.")

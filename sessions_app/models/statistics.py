@@ -1,4 +1,4 @@
-"""Figures over time and by kind; only ``sessions_app.events.recorder`` writes them, with the counters."""
+"""Figures of a session over time and by kind; only ``sessions_app.events`` writes them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from sessions_app.models.session import InSession
 
 
 class Bucket(InSession):
-    """What happened in a session within 1, 5, 15 or 60 minutes, from ``start`` on."""
+    """The figures of a session in the 1, 5, 15 or 60 minutes from ``start`` on."""
 
     created_at = None  # type: ignore[assignment]
     size = models.PositiveSmallIntegerField(help_text="Minutes: 1, 5, 15 or 60.")
@@ -22,14 +22,16 @@ class Bucket(InSession):
     cache_write_tokens = models.BigIntegerField(default=0)
     cost_lower = models.BigIntegerField(default=0, help_text="In 10⁻¹² USD.")
     cost_upper = models.BigIntegerField(default=0, help_text="In 10⁻¹² USD.")
-    cache_saved = models.BigIntegerField(default=0, help_text="In 10⁻¹² USD, or less than 0.")
+    cache_saved = models.BigIntegerField(
+        default=0, help_text="Saved by the cache, in 10⁻¹² USD; may be negative."
+    )
     calls = models.BigIntegerField(default=0, help_text="Model attempts that ended.")
     bounded = models.BigIntegerField(default=0, help_text="Of them, known by bounds only.")
     failed = models.BigIntegerField(default=0, help_text="Of them, ended with an error.")
     call_ms = models.BigIntegerField(default=0, help_text="Sum over calls with a known length.")
     timed = models.BigIntegerField(default=0, help_text="Calls with a known length.")
     first_token_ms = models.BigIntegerField(default=0, help_text="Sum over ``first_tokens``.")
-    first_tokens = models.BigIntegerField(default=0, help_text="Calls that brought a first token.")
+    first_tokens = models.BigIntegerField(default=0, help_text="Calls with a first token.")
     feed = models.BigIntegerField(default=0, help_text="Posts read.")
     messages = models.BigIntegerField(default=0)
 

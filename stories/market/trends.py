@@ -18,7 +18,7 @@ from django.db.models import F
 
 from sessions_app.background import retention
 from sessions_app.events import statistics
-from sessions_app.events.statistics import SIZES, moment, session_key, start_of
+from sessions_app.events.statistics import SIZES, database_time, session_key, start_of
 from sessions_app.models import Session, Workspace
 from stories.market.ngrams import MAX_KEY, keywords_of
 from stories.models import Source, SourcePost, Trend, TrendBucket, TrendPost
@@ -91,7 +91,7 @@ def add_posts(source: Source, posts: Iterable[SourcePost]) -> None:
     columns = ("session_id", "trend_id", "size", "start", "posts", "engagement")
     session_id = session_key(source.session_id)
     rows = [
-        (session_id, trend_ids[name], size, moment(start), *figures)
+        (session_id, trend_ids[name], size, database_time(start), *figures)
         for (name, size, start), figures in buckets.items()
     ]
     for batch in _batches(rows, _MOST_VALUES // len(columns)):
@@ -109,7 +109,7 @@ def _merge_trends(session_id: UUID, totals: dict[Name, _Totals]) -> dict[Name, i
     """Adds the totals to the trends, creating new ones; returns their ids. The first label stays."""
     columns = {
         "session_id": [session_key(session_id)] * len(totals),
-        "created_at": [moment(trend.first_at) for trend in totals.values()],
+        "created_at": [database_time(trend.first_at) for trend in totals.values()],
         "kind": [kind for kind, _ in totals],
         "key": [key for _, key in totals],
         "label": [trend.label for trend in totals.values()],
@@ -117,8 +117,8 @@ def _merge_trends(session_id: UUID, totals: dict[Name, _Totals]) -> dict[Name, i
         "engagement": [trend.engagement for trend in totals.values()],
         "quality": [trend.quality for trend in totals.values()],
         "told": [trend.published for trend in totals.values()],
-        "first_at": [moment(trend.first_at) for trend in totals.values()],
-        "last_at": [moment(trend.last_at) for trend in totals.values()],
+        "first_at": [database_time(trend.first_at) for trend in totals.values()],
+        "last_at": [database_time(trend.last_at) for trend in totals.values()],
     }
     rows = zip(*columns.values(), strict=True)
     ids: dict[Name, int] = {}
