@@ -207,7 +207,7 @@ def queries(session: Session) -> int:
         connection,
     ) as seen:
         found = read(session)
-        charts.all_of(found)
+        charts.all_charts(found)
         stages.stages(session, found)
     return len(seen)
 

@@ -86,7 +86,7 @@ def test_retention_is_saved(settings: Page, studio: Studio) -> None:
     settings.get_by_label("Fine figures, days").fill("14")
     settings.get_by_label("API answers, days").fill("3")
     settings.get_by_label("Sounds of stories, days").fill("45")
-    settings.get_by_label("Steps of AI chains, days").fill("60")
+    settings.get_by_label("Transitions of AI chains, days").fill("60")
     settings.get_by_label("Events of sessions, days").fill("120")
     settings.get_by_label("Artifacts of a session, MB").fill("5000")
     settings.get_by_role("button", name="Save retention").click()
@@ -99,8 +99,8 @@ def test_retention_is_saved(settings: Page, studio: Studio) -> None:
 
 
 def test_the_context_of_models_is_saved(settings: Page, studio: Studio) -> None:
-    settings.get_by_label("Sum up after, tokens").fill("900")
-    settings.get_by_label("Start anew after, operations").fill("50")
+    settings.get_by_label("Compact after, tokens").fill("900")
+    settings.get_by_label("Reset after, operations").fill("50")
     settings.get_by_label("Drafts expire after, minutes").fill("30")
     settings.get_by_role("button", name="Save context").click()
     expect(settings.locator("#context .saved")).to_have_text("Saved")

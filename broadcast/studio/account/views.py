@@ -1,30 +1,45 @@
-"""User Settings: profile, password, keys, tokens, defaults, theme.
-
-User Settings: the theme, keys that are forgotten, tokens that end.
-"""
+"""User Settings: profile, password, provider keys, API tokens, narration defaults and theme."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
 
 from django.conf import settings
 from django.contrib.auth import update_session_auth_hash
 from django.contrib.auth.models import User
-from django.http import HttpResponse
+from django.http import HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST, require_safe
+from typing_extensions import TypedDict
 
 from broadcast.studio.account.forms import KeyForm, PasswordForm, ProfileForm, ThemeForm, TokenForm
 from broadcast.studio.sessions.forms import DefaultsForm
 from sessions_app import api_tokens, credentials, preferences, rate_limits, workspace
 from sessions_app.credentials import Service
 from sessions_app.errors import SmnbError
+from sessions_app.models import SealedKey
 from sessions_app.web.http import SignedIn, refused, signed_in
 from stories.llm import credentials as llm_credentials
 
-PASSWORD_TRIES = 10  # a minute and person: a stolen sign-in must not be a way to guess on
+# Per user and minute: a stolen session must not help to guess the password.
+PASSWORD_TRIES = 10
+
+
+class KeyCard(TypedDict):
+    """The key of one service as the page shows it, without the key.
+
+    ``shared`` tells whether the operator has a key of the service; ``open`` is true when the form
+    came back with errors.
+    """
+
+    service: str
+    label: str
+    row: SealedKey | None
+    shared: bool
+    form: KeyForm
+    open: bool
 
 
 @require_safe
@@ -34,8 +49,8 @@ def account(request: SignedIn) -> HttpResponse:
     return _page(request)
 
 
-def _page(request: SignedIn, status: int = 200, **more: Any) -> HttpResponse:
-    """The whole page; ``more`` holds the form that came back with errors, or a new token."""
+def _page(request: SignedIn, status: int = 200, **replaced: object) -> HttpResponse:
+    """Renders the page; ``replaced`` holds a form with errors, or a new token."""
     user = request.user
     own = preferences.of(user)
     page = {
@@ -48,21 +63,21 @@ def _page(request: SignedIn, status: int = 200, **more: Any) -> HttpResponse:
         "tokens": api_tokens.valid(user),
         "token_form": TokenForm(auto_id="token_%s"),
     }
-    return render(request, "studio/account/page.html", page | more, status=status)
+    return render(request, "studio/account/page.html", page | replaced, status=status)
 
 
 def _saved(section: str) -> HttpResponse:
     return redirect(f"/account/?saved={section}#{section}")
 
 
-def _defaults_form(initial: dict[str, Any], data: Any = None) -> DefaultsForm:
+def _defaults_form(initial: Mapping[str, object], data: QueryDict | None = None) -> DefaultsForm:
     inherited = workspace.current().defaults
     return DefaultsForm(inherited, data, initial=initial, auto_id="defaults_%s")
 
 
-def _key_cards(user: User, wrong: KeyForm | None = None) -> list[dict[str, Any]]:
-    """What the page says of each service's key: never the key, and whether the operator has one."""
-    kept, env = credentials.by_service(user), settings.SMNB
+def _key_cards(user: User, failed: KeyForm | None = None) -> list[KeyCard]:
+    """A card for each service; ``failed`` is a form that came back with errors."""
+    keys, env = credentials.by_service(user), settings.SMNB
     shared = {
         Service.ANTHROPIC: bool(env.anthropic_api_key.get_secret_value()),
         Service.REDDIT: bool(env.reddit_client_id and env.reddit_client_secret.get_secret_value()),
@@ -71,10 +86,10 @@ def _key_cards(user: User, wrong: KeyForm | None = None) -> list[dict[str, Any]]
         {
             "service": service.value,
             "label": service.label,
-            "row": kept.get(service),
+            "row": keys.get(service),
             "shared": shared[service],
-            "form": wrong if wrong and wrong.service == service else KeyForm(service),
-            "open": bool(wrong and wrong.service == service),
+            "form": failed if failed and failed.service == service else KeyForm(service),
+            "open": failed is not None and failed.service == service,
         }
         for service in Service
     ]
@@ -83,8 +98,9 @@ def _key_cards(user: User, wrong: KeyForm | None = None) -> list[dict[str, Any]]
 @require_POST
 @signed_in
 def profile(request: SignedIn) -> HttpResponse:
-    mine = preferences.copy_of(request.user)
-    form = ProfileForm(request.POST, instance=mine, auto_id="profile_%s")
+    # A form changes its instance, so it gets a copy; the page shows the stored profile.
+    copy = preferences.copy_of(request.user)
+    form = ProfileForm(request.POST, instance=copy, auto_id="profile_%s")
     if not form.is_valid():
         return _page(request, 422, profile_form=form)
     preferences.rename(request.user, **form.payload())
@@ -95,7 +111,7 @@ def profile(request: SignedIn) -> HttpResponse:
 @require_POST
 @signed_in
 def password(request: SignedIn) -> HttpResponse:
-    """Change the password; this browser stays signed in, all others have to sign in again."""
+    """Changes the password. Other browsers of the user are signed out."""
     try:
         rate_limits.count("password changes", request.user.pk, PASSWORD_TRIES)
     except SmnbError as error:
@@ -124,7 +140,7 @@ def defaults(request: SignedIn) -> HttpResponse:
 @sensitive_post_parameters()
 @require_POST
 @signed_in
-def keep_key(request: SignedIn, service: str) -> HttpResponse:
+def save_key(request: SignedIn, service: str) -> HttpResponse:
     if service not in Service:
         return HttpResponse(status=404)
     form = KeyForm(service, request.POST)
@@ -141,13 +157,13 @@ def keep_key(request: SignedIn, service: str) -> HttpResponse:
 @require_POST
 @signed_in
 def test_key(request: SignedIn, service: str) -> HttpResponse:
-    """Ask the service now; the answer stands beside the key."""
+    """Tests a key with its service; the page shows the result beside the key."""
     try:
         llm_credentials.run(request.user, service)
     except SmnbError as error:
         return refused(request, error, "account")
     if request.htmx:
-        [card] = [each for each in _key_cards(request.user) if each["service"] == service]
+        [card] = [card for card in _key_cards(request.user) if card["service"] == service]
         return render(request, "studio/account/_key.html", {"key": card})
     return redirect("/account/#keys")
 
@@ -155,8 +171,8 @@ def test_key(request: SignedIn, service: str) -> HttpResponse:
 @require_POST
 @signed_in
 @never_cache
-def make_token(request: SignedIn) -> HttpResponse:
-    """Make a token and show it in this one answer; only its hash is stored."""
+def create_token(request: SignedIn) -> HttpResponse:
+    """Creates a token and shows it in this response only; the database stores its hash."""
     form = TokenForm(request.POST, auto_id="token_%s")
     if form.is_valid():
         try:
@@ -171,7 +187,7 @@ def make_token(request: SignedIn) -> HttpResponse:
 @require_POST
 @signed_in
 def theme(request: SignedIn) -> HttpResponse:
-    """The theme of the form, or of the button in the bar (which only wants it kept: 204)."""
+    """Stores the theme of the form, or of the button in the bar, which needs no page (204)."""
     try:
         preferences.choose_theme(request.user, request.POST.get("theme", ""))
     except SmnbError as error:
@@ -181,7 +197,7 @@ def theme(request: SignedIn) -> HttpResponse:
 
 @require_POST
 @signed_in
-def drop_key(request: SignedIn, service: str) -> HttpResponse:
+def delete_key(request: SignedIn, service: str) -> HttpResponse:
     try:
         credentials.delete(request.user, service)
     except SmnbError as error:

@@ -1,4 +1,4 @@
-"""The log of a session: its lines, and what browsers add to it."""
+"""The log of a session: its lines, and errors that browsers report."""
 
 from __future__ import annotations
 
@@ -17,20 +17,21 @@ from sessions_app.web.middleware import QUIET
 @require_safe
 @of_session
 def log(request: SignedIn, session: Session) -> HttpResponse:
-    """The newest lines that agree with the query, or those before the one it names."""
+    """The newest lines that match the query, or those before the line it names."""
     form = LogForm(request.GET)
     page = catalog.page(session, form.wanted())
-    asked = {name: value for name, value in form.cleaned_data.items() if value}
-    asked.pop("before", None)
-    found = {"session": session, "form": form, "page": page, "asked": asked}
+    filters = {name: value for name, value in form.cleaned_data.items() if value}
+    filters.pop("before", None)
+    context = {"session": session, "form": form, "page": page, "asked": filters}
     template = "studio/logs/_lines.html" if request.htmx else "studio/logs/page.html"
-    return render(request, template, found)
+    return render(request, template, context)
 
 
 @require_POST
 @of_session
 def browser(request: SignedIn, session: Session) -> HttpResponse:
-    """An error that the page met; nobody waits for the answer."""
+    """Records an error of a page; the script that sends it ignores the response."""
+    # A broken page may report many errors; the access log does not need a line for each.
     request.META[QUIET] = "1"
     form = BrowserErrorForm(request.POST)
     if not form.is_valid():

@@ -1,8 +1,6 @@
-"""Insight Market: sources and keywords of a session, and the posts behind each number."""
+"""Insight Market: keywords and sources of a session with their scores, and the posts behind them."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from django.http import Http404, HttpResponse
 from django.shortcuts import render
@@ -20,11 +18,10 @@ from stories.market import posts, quotes
 @require_safe
 @of_chosen
 def overview(request: SignedIn, session: Session | None) -> HttpResponse:
-    """The page, or for htmx the part that follows the broadcast."""
-    asked = market.wanted(request.GET)
-    page: dict[str, Any] = {"session": session}
+    """The market; for htmx only the part that the page refreshes during a broadcast."""
+    page: dict[str, object] = {"session": session}
     if session is not None:
-        page |= market.page(session, asked)
+        page |= market.page(session, market.wanted(request.GET))
     if request.htmx and session is not None:
         return render(request, "studio/market/_market.html", page)
     page["sessions"] = queries.switcher(Session.objects.for_user(request.user))
@@ -34,23 +31,24 @@ def overview(request: SignedIn, session: Session | None) -> HttpResponse:
 @require_safe
 @of_session
 def trend(request: SignedIn, session: Session, trend_id: int) -> HttpResponse:
-    """One source or keyword: its score by parts, its buckets, and the posts behind them."""
+    """One source or keyword: the parts of its score, its buckets, and its posts."""
     now = market.moment(orchestrator.latest(session))
     try:
-        found, quoted = quotes.read_trend(session, trend_id, market.size_of(request.GET), now)
+        reading, row = quotes.read_trend(session, trend_id, market.size_of(request.GET), now)
     except NotFound as error:
         raise Http404(error.sentence) from None
-    before = request.GET.get("before", "")
+    [quote] = reading.quotes
+    before = queries.key_of(request.GET.get("before", ""))
     page = {
         "session": session,
-        "trend": quoted,
-        "row": market.row(found.quotes[0]),
-        "shares": market.shares(found.quotes[0]),
-        "size": found.size,
+        "trend": row,
+        "row": market.row(quote),
+        "shares": market.shares(quote),
+        "size": reading.size,
         "sizes": SIZES,
-        "chart": market.chart(quoted, found),
-        "posts": posts.read_page(quoted, queries.key_of(before)),
-        "board": boards.board_of(session, quoted.label),
+        "chart": market.chart(row, reading),
+        "posts": posts.read_page(row, before),
+        "board": boards.board_of(session, row.label),
         "boards": boards.Board.choices,
     }
     return render(request, "studio/market/market_trend.html", page)

@@ -1,4 +1,4 @@
-"""Search in one session."""
+"""Search over the stories and posts of one session."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from broadcast.studio.settings.forms import SearchForm
+from broadcast.queries import key_of
+from broadcast.studio.search.forms import SearchForm
 from sessions_app.models import Session
 from sessions_app.web.http import SignedIn, of_session
 from stories.search import query
@@ -17,38 +18,31 @@ from stories.search import query
 @require_safe
 @of_session
 def results(request: SignedIn, session: Session) -> HttpResponse:
-    """The form and one page of what fits; only the results when htmx asks."""
+    """The form and one page of results; for htmx only the results."""
     form = SearchForm(session, request.GET)
-    found, status = query.Page([], None), 422
+    page, status = query.Page([], None), 422
     if form.is_valid():
-        found, status = query.page(session, form.query(), _key(request)), 200
-    page = {
+        before = key_of(request.GET.get("before", ""))
+        page, status = query.page(session, form.query(), before), 200
+    searched = {name: value for name, value in request.GET.items() if value and name != "before"}
+    older = ""
+    if page.next is not None:
+        older = f"{request.path}?{urlencode(searched | {'before': page.next})}"
+    context = {
         "session": session,
         "form": form,
         "what": form.searched,
-        "found": found,
-        "asked": any(value for key, value in request.GET.items() if key not in {"what", "before"}),
-        "older": _older(request, found.next),
+        "results": page,
+        "asked": bool(searched.keys() - {"what"}),
+        "older": older,
     }
-    partly = request.htmx and not _other_fields(request, form)
-    template = "studio/search/_results.html" if partly else "studio/search/page.html"
-    return render(request, template, page, status=200 if request.htmx else status)
+    partial = request.htmx and not _fields_changed(request, form)
+    template = "studio/search/_results.html" if partial else "studio/search/page.html"
+    return render(request, template, context, status=200 if request.htmx else status)
 
 
-def _other_fields(request: SignedIn, form: SearchForm) -> bool:
-    """Whether the form on htmx's page is for the other kind: stories and posts differ in fields."""
-    asked = parse_qs(urlsplit(request.htmx.current_url or "").query).get("what", ["stories"])
-    return bool(request.htmx.current_url) and (asked[0] == "posts") != (form.searched == "posts")
-
-
-def _key(request: SignedIn) -> int | None:
-    before = request.GET.get("before", "")
-    return int(before) if before.isdecimal() and len(before) < 19 else None
-
-
-def _older(request: SignedIn, key: int | None) -> str:
-    """The address of the next page, with the same question."""
-    if key is None:
-        return ""
-    asked = {name: value for name, value in request.GET.items() if value and name != "before"}
-    return f"{request.path}?{urlencode(asked | {'before': key})}"
+def _fields_changed(request: SignedIn, form: SearchForm) -> bool:
+    """Whether the form on the page has other fields: those for stories and posts differ."""
+    url = request.htmx.current_url
+    what = parse_qs(urlsplit(url or "").query).get("what", ["stories"])[0]
+    return bool(url) and (what == "posts") != (form.searched == "posts")

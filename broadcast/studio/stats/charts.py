@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from broadcast.charts import Chart, Plan, Series, Words, band, bars, lines
 from broadcast.statistics import Point, Statistics
@@ -38,63 +38,40 @@ def seconds_axis(value: float) -> str:
     return f"{value:g} s"
 
 
-def all_of(found: Statistics) -> list[Chart]:
-    return [draw(found) for draw in (_stories, _posts, _tokens, _cost, _latency, _calls)]
+def all_charts(statistics: Statistics) -> list[Chart]:
+    """Draws the charts of the page, in its order."""
+    points = statistics.points
 
+    def plan(key: str, title: str, unit: str, write: Words = number, axis: Words = short) -> Plan:
+        moments = [point.at for point in points]
+        # A sum of mean latencies means nothing, so their legend has no totals.
+        summed = write is not seconds
+        return Plan(key, title, unit, moments, statistics.window.size, write, axis, summed=summed)
 
-def _plan(
-    found: Statistics, key: str, title: str, unit: str, write: Words = number, axis: Words = short
-) -> Plan:
-    moments = [point.at for point in found.points]
-    size = found.window.size
-    return Plan(key, title, unit, moments, size, write, axis, summed=write is not seconds)
+    def series(name: str, tone: str, value: Callable[[Point], float | None]) -> Series:
+        return Series(name, tone, [value(point) for point in points])
 
-
-def _values(found: Statistics, of: Callable[[Point], float | None]) -> Sequence[float | None]:
-    return [of(point) for point in found.points]
-
-
-def _sums(found: Statistics, label: str, tone: str, column: str) -> Series:
-    return Series(label, tone, _values(found, lambda point: point[column]))
-
-
-def _stories(found: Statistics) -> Chart:
-    series = [_sums(found, "Stories", "one", "story_count")]
-    return bars(_plan(found, "stories", "Stories", "stories written"), series)
-
-
-def _posts(found: Statistics) -> Chart:
-    series = [_sums(found, "Posts", "one", "feed")]
-    return bars(_plan(found, "posts", "Posts", "posts read from the sources"), series)
-
-
-def _tokens(found: Statistics) -> Chart:
-    series = [
-        _sums(found, "Input", "one", "input_tokens"),
-        _sums(found, "Output", "two", "output_tokens"),
+    stories = series("Stories", "one", lambda point: point["story_count"])
+    posts = series("Posts", "one", lambda point: point["feed"])
+    input_tokens = series("Input", "one", lambda point: point["input_tokens"])
+    output_tokens = series("Output", "two", lambda point: point["output_tokens"])
+    cost_lower = series("At least", "one", lambda point: point["cost_lower"])
+    cost_upper = series("At most", "care", lambda point: point["cost_upper"])
+    first_token = series("First token", "two", lambda point: in_seconds(point.first_token_ms))
+    whole_call = series("Whole call", "one", lambda point: in_seconds(point.call_ms))
+    exact = series("Exact", "one", lambda point: point.exact)
+    bounded = series("By bounds", "care", lambda point: point["bounded"])
+    cost_plan = plan("cost", "Cost", "US dollars", money, money_axis)
+    latency_plan = plan("latency", "Latency", "seconds, mean of the calls", seconds, seconds_axis)
+    return [
+        bars(plan("stories", "Stories", "stories written"), [stories]),
+        bars(plan("posts", "Posts", "posts read from the sources"), [posts]),
+        bars(plan("tokens", "Tokens", "tokens, cache not counted"), [input_tokens, output_tokens]),
+        band(cost_plan, cost_lower, cost_upper, least=PICO / 10_000),
+        lines(latency_plan, [first_token, whole_call]),
+        bars(plan("calls", "Model calls", "finished calls"), [exact, bounded]),
     ]
-    return bars(_plan(found, "tokens", "Tokens", "tokens, cache not counted"), series)
 
 
-def _cost(found: Statistics) -> Chart:
-    plan = _plan(found, "cost", "Cost", "US dollars", money, money_axis)
-    lower = _sums(found, "At least", "one", "cost_lower")
-    upper = _sums(found, "At most", "care", "cost_upper")
-    return band(plan, lower, upper, least=PICO / 10_000)
-
-
-def _latency(found: Statistics) -> Chart:
-    plan = _plan(found, "latency", "Latency", "seconds, mean of the calls", seconds, seconds_axis)
-    first = _values(found, lambda point: _in_seconds(point.first_token_ms))
-    whole = _values(found, lambda point: _in_seconds(point.call_ms))
-    return lines(plan, [Series("First token", "two", first), Series("Whole call", "one", whole)])
-
-
-def _in_seconds(ms: float | None) -> float | None:
-    return None if ms is None else ms / 1000
-
-
-def _calls(found: Statistics) -> Chart:
-    exact = Series("Exact", "one", _values(found, lambda point: point.exact))
-    bounded = _sums(found, "By bounds", "care", "bounded")
-    return bars(_plan(found, "calls", "Model calls", "calls that ended"), [exact, bounded])
+def in_seconds(milliseconds: float | None) -> float | None:
+    return None if milliseconds is None else milliseconds / 1000

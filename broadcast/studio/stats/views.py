@@ -1,8 +1,6 @@
-"""Live Stats."""
+"""Live Stats: the figures and charts of a session."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from django.http import HttpResponse
 from django.shortcuts import render
@@ -18,16 +16,16 @@ from sessions_app.web.http import SignedIn, of_chosen
 @require_safe
 @of_chosen
 def stats(request: SignedIn, session: Session | None) -> HttpResponse:
-    """The page, or for htmx the part that follows the broadcast."""
+    """The page; for htmx only the figures, which the page refreshes during a broadcast."""
     size = statistics.size_of(request.GET.get("size", ""))
-    page: dict[str, Any] = {"session": session, "size": size, "sizes": statistics.SIZES}
+    page: dict[str, object] = {"session": session, "size": size, "sizes": statistics.SIZES}
     if session is not None:
-        found = statistics.read(session, size)
+        figures = statistics.read(session, size)
         page |= {
-            "found": found,
-            "air": orchestrator.payload(found.run),
-            "charts": charts.all_of(found),
-            "stages": stages.stages(session, found),
+            "statistics": figures,
+            "air": orchestrator.payload(figures.run),
+            "charts": charts.all_charts(figures),
+            "stages": stages.stages(session, figures),
         }
     if request.htmx and session is not None:
         return render(request, "studio/stats/_figures.html", page)

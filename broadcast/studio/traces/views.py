@@ -1,4 +1,4 @@
-"""The flow inspector: the ways of a session's stories, and of one of them."""
+"""The flow inspector: traces of a session's stories, and the trace of one story."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ from sessions_app.web.http import SignedIn, of_session
 @require_safe
 @of_session
 def listed(request: SignedIn, session: Session) -> HttpResponse:
-    """The latest stories with their verdicts; ``?broken=1`` those alone whose way is broken."""
+    """The latest traces with their verdicts; ``?broken=1`` lists broken ones only."""
     before = queries.key_of(request.GET.get("before", ""))
-    wanted = request.GET.get("broken") == "1"
-    found = (trace_queries.broken if wanted else trace_queries.page)(session, before)
-    page = {
+    only_broken = request.GET.get("broken") == "1"
+    page = (trace_queries.broken if only_broken else trace_queries.page)(session, before)
+    context = {
         "session": session,
-        "traces": [hops.payload(trace) for trace in found.traces],
-        "found": found,
-        "broken": wanted,
+        "traces": [hops.payload(trace) for trace in page.traces],
+        "page": page,
+        "broken": only_broken,
         "before": before,
     }
-    return render(request, "studio/traces/list.html", page)
+    return render(request, "studio/traces/list.html", context)
 
 
 @require_safe
 @of_session
 def story(request: SignedIn, session: Session, story_id: int) -> HttpResponse:
-    """The nine hops of a story, drawn and in a table."""
+    """The nine hops of one story as a drawing and a table."""
     try:
         trace = trace_queries.find(session, story_id)
     except NotFound as error:
         raise Http404(error.sentence) from None
-    told = hops.payload(trace)
-    page = {
+    payload = hops.payload(trace)
+    context = {
         "session": session,
-        "trace": told,
-        "usage": [row for hop in told["hops"] for row in hop["usage"]],
+        "trace": payload,
+        "usage": [row for hop in payload["hops"] for row in hop["usage"]],
         "drawing": trace_queries.draw(trace.hops),
         "meanings": hops.MEANINGS.items(),
     }
-    return render(request, "studio/traces/story.html", page)
+    return render(request, "studio/traces/story.html", context)
