@@ -116,7 +116,7 @@ def correct(session: Session, wanted: Correction, author: User) -> Story:
         headline, text = _said(wanted.title, wanted.text)
         pace = session.pace or DEFAULT_PACE
         done = corrections.correct(story, headline, text, _reason(wanted.reason), author, pace)
-        told = story.state in corrections.TOLD
+        told = story.state in corrections.PUBLISHED
         shares = accounting.shares_of(story, {"words": done.words})
         _record(CORRECTED, story, told, shares, words=done.words, narration_seconds=done.seconds)
     return story
@@ -127,7 +127,7 @@ def pull(session: Session, story_id: int) -> Story:
     with airing.locked_story(session, story_id) as (run, story):
         if story.state not in corrections.OPEN:
             raise Conflict("This story is off the air for good already.", state=story.state)
-        told = story.state in corrections.TOLD
+        told = story.state in corrections.PUBLISHED
         if story.state == State.AIRING and run is not None:
             airing.end_current(run)
         Story.objects.filter(pk=story.pk).update(state=State.KILLED)

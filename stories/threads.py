@@ -1,4 +1,4 @@
-"""Threads: stories of one session about the same thing, and how a new one relates to the earlier."""
+"""Threads: the stories of a session about one subject, and how a new story relates to earlier ones."""
 
 from __future__ import annotations
 
@@ -8,29 +8,31 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Annotated
 
 from django.db.models import F, QuerySet
 from django.utils import timezone
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from sessions_app.errors import NotFound
 from sessions_app.events.recorder import timestamp
 from sessions_app.models import Session
 from stories.models import SourcePost, Story, StoryThread
-from stories.posts.duplicates import moved_on, telling_words
+from stories.posts.duplicates import content_words, is_development
 
 Relation = Story.Relation
 
 WINDOW = timedelta(hours=72)
 MOST_STORIES = 300
 MOST_HEADLINES = 500
-# Tried on the recording's sixteen follow-ups: fourteen are found and nothing else is.
+# Chosen with the sixteen follow-ups of the recording: these values find fourteen, and no others.
 SHARED_WORDS = 3
 SHARED_WEIGHT = 0.4
 MOST_EARLIER = 3
 MOST_SHOWN = 100
 
-TOLD = (Story.State.WRITTEN, Story.State.APPROVED, Story.State.AIRING, Story.State.AIRED)
+OPEN = (Story.State.WRITTEN, Story.State.APPROVED, Story.State.AIRING, Story.State.AIRED)
 _CORRECTION = re.compile(r"\b(?:correct(?:ion|ed|s)|retract(?:ion|ed|s)|erratum)\b", re.IGNORECASE)
 _CLARIFICATION = re.compile(
     r"\b(?:clarif(?:ication|ied|ies)|explain(?:er|ed|s)|in full|what (?:\S+ ){1,6}means?)\b",
@@ -38,66 +40,66 @@ _CLARIFICATION = re.compile(
 )
 
 
+class ThreadPayload(TypedDict):
+    """A thread of a session."""
+
+    id: Annotated[int, Field(description="Id of the thread.")]
+    title: Annotated[str, Field(description="Headline of its first story.")]
+    story_count: Annotated[int, Field(description="Number of its stories.")]
+    created_at: Annotated[str, Field(description="Time of creation, ISO 8601 UTC.")]
+    updated_at: Annotated[str, Field(description="Time of the latest story, ISO 8601 UTC.")]
+
+
 @dataclass(frozen=True, slots=True)
 class Earlier:
-    """The story a new one goes on from, and how."""
+    """The earlier story that a new one follows, and the relation of the new one to it."""
 
     story: Story
     relation: str
 
 
-def find(session: Session, headline: str) -> Earlier | None:
-    """The newest story of the last days that is most about the same as ``headline``, or None.
-
-    Words weigh the more, the fewer headlines of the session have them.
-    """
-    ours = telling_words(headline)
-    if len(ours) < SHARED_WORDS:
-        return None
-    rarity = Rarity(_headlines(session))
-    best: tuple[float, int] | None = None
-    found: Story | None = None
-    for story in _told_lately(session):
-        shared = _likeness(ours, story, rarity)
-        if shared >= SHARED_WEIGHT and (best is None or (shared, story.pk) > best):
-            best, found = (shared, story.pk), story
-    return Earlier(found, relation_of(headline, _headline(found))) if found else None
-
-
 class Rarity:
-    """How telling a word is among ``headlines``: the logarithm of how few of them have it."""
+    """Weighs words by how few of the ``headlines`` contain them: the logarithm of the inverse."""
 
     def __init__(self, headlines: Sequence[str]) -> None:
-        self._having = Counter(word for line in headlines for word in telling_words(line))
-        self._all = len(headlines) + 1
+        self._count = Counter(word for line in headlines for word in content_words(line))
+        self._headlines = len(headlines) + 1
 
     def sum(self, words: Iterable[str]) -> float:
-        return sum(math.log(1 + self._all / (self._having[word] + 0.5)) for word in words)
+        return sum(math.log(1 + self._headlines / (self._count[word] + 0.5)) for word in words)
 
 
-def _headlines(session: Session) -> list[str]:
-    rows = SourcePost.objects.filter(session=session, duplicate_of=None).order_by("-id")
-    return list(rows.values_list("title", flat=True)[:MOST_HEADLINES])
+def find(session: Session, headline: str) -> Earlier | None:
+    """Returns the story of the last 72 hours that is most likely about the same subject, or None.
 
-
-def _told_lately(session: Session) -> QuerySet[Story]:
-    since = timezone.now() - WINDOW
-    rows = Story.objects.filter(session=session, state__in=TOLD, created_at__gte=since)
-    return rows.select_related("post", "thread").order_by("-id")[:MOST_STORIES]
+    Of two that are equally likely it is the newer one. The fewer headlines of the session have a
+    word, the more it counts.
+    """
+    words = content_words(headline)
+    if len(words) < SHARED_WORDS:
+        return None
+    posts = SourcePost.objects.filter(session=session, duplicate_of=None).order_by("-id")
+    rarity = Rarity(list(posts.values_list("title", flat=True)[:MOST_HEADLINES]))
+    rows = Story.objects.filter(
+        session=session, state__in=OPEN, created_at__gte=timezone.now() - WINDOW
+    )
+    best: tuple[float, int] = (SHARED_WEIGHT, 0)
+    match: Story | None = None
+    for story in rows.select_related("post", "thread").order_by("-id")[:MOST_STORIES]:
+        others = content_words(_headline(story))
+        shared = words & others
+        if len(shared) < SHARED_WORDS:
+            continue
+        # The shared weight of the two headlines against the lighter one's, 0..1.
+        likeness = rarity.sum(shared) / min(rarity.sum(words), rarity.sum(others))
+        if (likeness, story.pk) > best:
+            best, match = (likeness, story.pk), story
+    return Earlier(match, relation_of(headline, _headline(match))) if match else None
 
 
 def _headline(story: Story) -> str:
-    """What the story was called where it was read: narrators word headlines anew."""
+    """Returns the headline at the source, because narrators write headlines of their own."""
     return story.post.title if story.post else story.title
-
-
-def _likeness(ours: frozenset[str], story: Story, rarity: Rarity) -> float:
-    """The shared weight of two headlines against the lighter one's, 0..1."""
-    theirs = telling_words(_headline(story))
-    shared = ours & theirs
-    if len(shared) < SHARED_WORDS:
-        return 0.0
-    return rarity.sum(shared) / min(rarity.sum(ours), rarity.sum(theirs))
 
 
 def relation_of(headline: str, earlier: str) -> str:
@@ -106,7 +108,7 @@ def relation_of(headline: str, earlier: str) -> str:
         return Relation.CORRECTION
     if _CLARIFICATION.search(headline):
         return Relation.CLARIFICATION
-    return Relation.DEVELOPMENT if moved_on(headline, earlier) else Relation.FOLLOW_UP
+    return Relation.DEVELOPMENT if is_development(headline, earlier) else Relation.FOLLOW_UP
 
 
 def join(story: Story, earlier: Earlier) -> Story | None:
@@ -115,9 +117,9 @@ def join(story: Story, earlier: Earlier) -> Story | None:
     Runs in the caller's transaction. The first follow-up opens the thread: the earlier story joins
     it too and is returned, because pages have to show it again.
     """
-    # As it is now: a person may have corrected or pulled it while the narrator spoke.
+    # Read again: it may have been corrected or pulled while the narrator was at work.
     first = Story.objects.select_related("post__source", "thread").get(pk=earlier.story.pk)
-    if first.state not in TOLD:
+    if first.state not in OPEN:
         return None
     opened = first.thread is None
     thread = first.thread or StoryThread.objects.create(
@@ -133,26 +135,25 @@ def join(story: Story, earlier: Earlier) -> Story | None:
     return first if opened else None
 
 
-def told_before(earlier: Earlier | None) -> tuple[tuple[str, str], ...]:
-    """Title and summary of the last stories of the thread that ``earlier`` is of, oldest first."""
+def earlier_summaries(earlier: Earlier | None) -> tuple[tuple[str, str], ...]:
+    """Returns title and summary of the last stories of the thread, the oldest first."""
     if earlier is None:
         return ()
-    first = earlier.story
-    rows = [first]
-    if first.thread_id is not None:
-        in_thread = Story.objects.filter(thread=first.thread_id, state__in=TOLD).order_by("-id")
-        rows = list(reversed(in_thread[:MOST_EARLIER]))
+    rows = [earlier.story]
+    if earlier.story.thread_id is not None:
+        in_thread = Story.objects.filter(thread=earlier.story.thread_id, state__in=OPEN)
+        rows = list(reversed(in_thread.order_by("-id")[:MOST_EARLIER]))
     return tuple((row.title, row.summary or row.narrative) for row in rows)
 
 
-def of_session(session: Session, most: int = MOST_SHOWN) -> list[dict[str, Any]]:
-    """The session's threads, the one told about last first."""
+def of_session(session: Session, most: int = MOST_SHOWN) -> list[ThreadPayload]:
+    """Returns the session's threads, the one with the latest story first."""
     rows = StoryThread.objects.filter(session=session).order_by("-updated_at", "-id")
     return [payload(thread) for thread in rows[:most]]
 
 
 def get(session: Session, thread_id: int) -> StoryThread:
-    """A thread of the session; NotFound otherwise."""
+    """Returns a thread of the session, or raises NotFound."""
     thread = StoryThread.objects.filter(session=session, pk=thread_id).first()
     if thread is None:
         raise NotFound("This session has no such thread.")
@@ -160,13 +161,13 @@ def get(session: Session, thread_id: int) -> StoryThread:
 
 
 def stories(thread: StoryThread) -> QuerySet[Story]:
-    """The thread's stories, oldest first; the longest thread shows its latest hundred."""
+    """Returns the latest hundred stories of a thread, the oldest of them first."""
     newest = Story.objects.filter(thread=thread).order_by("-id").values("pk")[:MOST_SHOWN]
     rows = Story.objects.filter(pk__in=newest).select_related("post", "post__source", "thread")
     return rows.order_by("id")
 
 
-def payload(thread: StoryThread) -> dict[str, Any]:
+def payload(thread: StoryThread) -> ThreadPayload:
     return {
         "id": thread.pk,
         "title": thread.title,

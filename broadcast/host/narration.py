@@ -109,7 +109,7 @@ def brief_of(post: SourcePost, earlier: Earlier | None, memory: Memory) -> Brief
         instructions=session.instructions,
         recent_titles=memory.titles,
         so_far=memory.summary,
-        earlier=threads.told_before(earlier),
+        earlier=threads.earlier_summaries(earlier),
         relation=earlier.relation if earlier else "",
     )
 

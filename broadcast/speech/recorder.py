@@ -120,7 +120,7 @@ def _finish(sound: Sound, said: Speech, kept: storage.StoredFile) -> None:
         )  # fmt: skip
         if done and story.version == sound.version:
             # What nobody has heard yet is not told to the audience; it comes with the story.
-            type_ = sounds.READY if story.state in corrections.TOLD else sounds.MADE
+            type_ = sounds.READY if story.state in corrections.PUBLISHED else sounds.MADE
             recorder.record(sound.session, type_, _payload(sound, said))
     if not done:
         storage.remove(sound.path)

@@ -28,7 +28,7 @@ from stories.drafting.agents import (
     cite,
 )
 from stories.llm import EXTRACTIVE
-from stories.posts.duplicates import telling_words
+from stories.posts.duplicates import content_words
 from stories.text import clean_text, cut, sentences, word_count, word_set
 
 MARGIN = 0.2  # of the ordered length
@@ -67,13 +67,13 @@ class OfflineAgent:
 
 def research(task: Task) -> Research:
     """Selects the passages that name most of the keywords, in the order of the material."""
-    keywords = telling_words(" ".join(task.order.keywords))
+    keywords = content_words(" ".join(task.order.keywords))
     ranked: list[tuple[float, int, int, str, Item]] = []
     for number, item in enumerate(task.material):
-        in_title = len(telling_words(item.title) & keywords)
+        in_title = len(content_words(item.title) & keywords)
         for position, passage in enumerate(passages(item.text) or [item.title]):
             # The first sentences of a report matter most.
-            score = 2 * len(telling_words(passage) & keywords) + in_title + 1 / (position + 1)
+            score = 2 * len(content_words(passage) & keywords) + in_title + 1 / (position + 1)
             ranked.append((-score, number, position, passage, item))
     ranked.sort(key=lambda row: row[:3])
     chosen: list[tuple[int, int, Finding]] = []
@@ -86,11 +86,11 @@ def research(task: Task) -> Research:
     findings = [finding for *_, finding in chosen]
     refs = [ref for finding in findings for ref in finding.sources]
     texts = [finding.text for finding in findings] + [item.title for item in task.material]
-    covered = telling_words(" ".join(texts))
+    covered = content_words(" ".join(texts))
     return Research(
         angle=ranked[0][4].title if ranked else "",
         findings=findings,
-        gaps=[word for word in task.order.keywords if not telling_words(word) & covered],
+        gaps=[word for word in task.order.keywords if not content_words(word) & covered],
         sources=cite(task.material, refs),
     )
 
@@ -203,7 +203,7 @@ def _unused(task: Task, text: str) -> list[int]:
 
 def _alike(one: str, other: str) -> bool:
     """Returns whether two passages share most of their significant words."""
-    ours, theirs = telling_words(one), telling_words(other)
+    ours, theirs = content_words(one), content_words(other)
     return bool(ours) and len(ours & theirs) >= ALIKE * min(len(ours), len(theirs))
 
 

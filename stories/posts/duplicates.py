@@ -1,4 +1,4 @@
-"""Tell a headline told twice from a story that moved on."""
+"""Duplicate headlines: whether two headlines report the same news, or a new development of it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from stories.text import word_set
 THRESHOLD = 66.0
 SHARED_WORDS = 0.65
 _CANDIDATES = 20
-# Fewer words that matter than this prove nothing unless they are all the same.
+# With fewer content words than this, headlines are duplicates only if all of them are the same.
 _FEW_WORDS = 3
 
 _NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
@@ -33,8 +33,8 @@ _EMPTY = word_set("""
     have had it its this that these those he she his her they their who which after before
     over into about out up off will would can could may new says said say ever time just
 """)
-# Words on two sides of one development: a headline with one of them and one with its opposite are
-# two stories.
+# Words on the two sides of one development: when one headline has a word of one side, and the other
+# headline a word of the other side, they are two stories.
 _OPPOSED: tuple[tuple[str, str], ...] = (
     ("close shut block", "open reopen resume unblock"),
     ("begin start launch suspend halt stop", "end finish resume conclude complete"),
@@ -58,43 +58,50 @@ _OPPOSED: tuple[tuple[str, str], ...] = (
     ("confirm", "deny"),
 )
 _NEGATIONS = word_set("not no never without nobody none")
-_TURNS = word_set("not correction corrected update updated false fake hoax")
+_CHANGES = word_set("not correction corrected update updated false fake hoax")
 _ENDINGS = ("ing", "ed", "es", "s")
 
 
 def nearest(title: str, known: Sequence[tuple[int, str]]) -> tuple[int, float] | None:
-    """The id of the known headline that tells the same, with its likeness (66..100), or None."""
+    """Returns the id of the known headline with the same news and its likeness (66..100), or None."""
     prepared = utils.default_process(title)
     if not prepared:
         return None
     choices = [utils.default_process(other) for _, other in known]
-    ranked = process.extract(
+    candidates = process.extract(
         prepared, choices, scorer=fuzz.token_set_ratio, score_cutoff=THRESHOLD, limit=_CANDIDATES
     )
-    for _, likeness, index in ranked:
+    for _, likeness, index in candidates:
         if same_news(title, known[index][1]):
             return known[index][0], likeness
     return None
 
 
 def same_news(one: str, other: str) -> bool:
-    """Whether headlines that look alike tell alike: equal numbers, shared words, no turn."""
+    """Whether two similar headlines report the same: equal numbers, shared words, no change."""
     if utils.default_process(one) == utils.default_process(other):
         return True
     if _numbers(one) != _numbers(other):
         return False
-    ours, theirs = telling_words(one), telling_words(other)
-    if (ours ^ theirs) & _TURNS or _opposed(ours, theirs) or _elsewhere(one, other):
+    words, others = content_words(one), content_words(other)
+    if (words ^ others) & _CHANGES or _opposed(words, others):
         return False
-    if min(len(ours), len(theirs)) < _FEW_WORDS:
-        return ours == theirs
-    return _shared(ours, theirs) >= SHARED_WORDS
+    # Each headline names a person or place that the other does not mention at all.
+    if _names(one).difference(_words(other.lower())) and _names(other).difference(
+        _words(one.lower())
+    ):
+        return False
+    if min(len(words), len(others)) < _FEW_WORDS:
+        return words == others
+    # The Dice coefficient of the content words, 0..1.
+    return 2 * len(words & others) / (len(words) + len(others)) >= SHARED_WORDS
 
 
-def moved_on(title: str, earlier: str) -> bool:
-    """Whether the news took a turn: other figures, or a word whose opposite stood there before."""
-    ours, theirs = telling_words(title), telling_words(earlier)
-    return _numbers(title) != _numbers(earlier) or _opposed(ours, theirs)
+def is_development(title: str, earlier: str) -> bool:
+    """Whether a headline differs in its figures, or has a word whose opposite the earlier one has."""
+    return _numbers(title) != _numbers(earlier) or _opposed(
+        content_words(title), content_words(earlier)
+    )
 
 
 def _numbers(title: str) -> frozenset[str]:
@@ -105,7 +112,7 @@ def _numbers(title: str) -> frozenset[str]:
 
 @lru_cache(maxsize=4096)
 def _stem(word: str) -> str:
-    """A crude stem, enough to let "closes" meet "closed"."""
+    """Returns a crude stem, enough to match "closes" with "closed"."""
     for ending in _ENDINGS:
         if word.endswith(ending) and len(word) - len(ending) >= 3 and not word.endswith("ss"):
             stem = word[: -len(ending)]
@@ -114,17 +121,19 @@ def _stem(word: str) -> str:
 
 
 def _words(title: str) -> list[str]:
-    """The words as they stand, without numbers and possessives."""
+    """Returns the words in their original form, without numbers and possessives."""
     return [word.replace("\u2019", "'").removesuffix("'s") for word in _WORD.findall(title)]
 
 
-def telling_words(title: str) -> frozenset[str]:
-    """The words of a headline that matter, as stems; a negation is one of them."""
-    told = (
+def content_words(title: str) -> frozenset[str]:
+    """Returns the stems of a headline's content words; every negation becomes "not"."""
+    words = (
         "not" if word in _NEGATIONS or word.endswith("n't") else word
         for word in _words(title.lower())
     )
-    return frozenset(word if word in _TURNS else _stem(word) for word in told if word not in _EMPTY)
+    return frozenset(
+        word if word in _CHANGES else _stem(word) for word in words if word not in _EMPTY
+    )
 
 
 _OPPOSED_STEMS = [
@@ -133,28 +142,18 @@ _OPPOSED_STEMS = [
 ]
 
 
-def _opposed(ours: frozenset[str], theirs: frozenset[str]) -> bool:
-    """Whether one headline says something new whose opposite stands in the other."""
+def _opposed(one: frozenset[str], other: frozenset[str]) -> bool:
+    """Whether a word of one headline only is the opposite of a word of the other."""
     return any(
-        ((mine - yours) & one and yours & other) or ((mine - yours) & other and yours & one)
-        for one, other in _OPPOSED_STEMS
-        for mine, yours in ((ours, theirs), (theirs, ours))
+        ((first - second) & side and second & opposite)
+        or ((first - second) & opposite and second & side)
+        for side, opposite in _OPPOSED_STEMS
+        for first, second in ((one, other), (other, one))
     )
 
 
-def _elsewhere(one: str, other: str) -> bool:
-    """Whether each headline names somebody or some place that the other does not know."""
-    ours, theirs = _names(one), _names(other)
-    return bool(ours.difference(_words(other.lower())) and theirs.difference(_words(one.lower())))
-
-
 def _names(title: str) -> frozenset[str]:
-    """Capitalised words but the first; none where the headline capitalises most words anyway."""
+    """Returns the capitalised words except the first; none for a headline in title case."""
     words = _words(title)[1:]
     names = [word.lower() for word in words if word[0].isupper()]
     return frozenset(names) if len(names) <= 0.6 * len(words) else frozenset()
-
-
-def _shared(ours: frozenset[str], theirs: frozenset[str]) -> float:
-    """Shared content words against the mean of both headlines' (Dice), 0..1."""
-    return 2 * len(ours & theirs) / max(len(ours) + len(theirs), 1)

@@ -245,7 +245,7 @@ def test_a_bookmark_tells_the_state_that_the_story_has_by_now(
 def test_a_correction_that_changes_nothing_is_refused(live: Session) -> None:
     story = on_air(live)
     assert story is not None
-    with pytest.raises(Conflict, match="Nothing is different"):
+    with pytest.raises(Conflict, match="already the text"):
         do(live, "correct", story=story.pk, title=story.title, text=story.narrative, reason="x")
 
 

@@ -115,4 +115,4 @@ def test_the_narrator_learns_what_was_told_before_oldest_first(source: Source) -
     threads.join(second, threads.Earlier(first, "new-development"))
     second.save()
     earlier = threads.find(source.session, "Marrow Sound ferry resumes after long engine-room fire")
-    assert [title for title, _ in threads.told_before(earlier)] == [FERRY, RESUMES]
+    assert [title for title, _ in threads.earlier_summaries(earlier)] == [FERRY, RESUMES]
