@@ -77,7 +77,7 @@ def test_a_dismissed_plan_changes_nothing(desk: Page, studio: Studio) -> None:
 def test_an_interest_is_taken_back_at_the_desk(desk: Page, studio: Studio) -> None:
     desk.goto(f"{studio.url}/sessions/{session_of(desk)}/")
     form = desk.get_by_role("form", name="Add an interest")
-    form.get_by_label("There is to be").select_option("less")
+    form.get_by_label("Show", exact=True).select_option("less")
     form.get_by_label("Of", exact=True).fill("traffic")
     form.get_by_role("button", name="Add").click()
     expect(desk.locator("#interests")).to_contain_text("traffic")
