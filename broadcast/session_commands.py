@@ -244,10 +244,9 @@ def watch_url(session: Session) -> str | None:
 
 def session_payload(session: Session) -> dict[str, Any]:
     """A session as its owner sees it, with the public address."""
-    found = sessions.payload(session)
-    budget = found.pop("budget")
-    usd = None if budget is None else str(to_usd(budget))
-    return {**found, "budget_usd": usd, "watch_url": watch_url(session)}
+    fields = {name: value for name, value in sessions.payload(session).items() if name != "budget"}
+    usd = None if session.budget is None else str(to_usd(session.budget))
+    return {**fields, "budget_usd": usd, "watch_url": watch_url(session)}
 
 
 def register() -> None:

@@ -1,4 +1,4 @@
-"""API tokens: made once, shown once, known by their hash."""
+"""API tokens: created, listed, revoked, and looked up by their hash."""
 
 from __future__ import annotations
 
@@ -25,50 +25,51 @@ def _digest(token: str) -> str:
 
 
 def make(owner: User, name: str = "command line") -> str:
-    """A new bearer token; only its hash is stored, so it can never be shown again."""
+    """Creates a token; only its hash is stored, so it cannot be shown again."""
     token = PREFIX + secrets.token_urlsafe(32)
     ApiToken.objects.create(owner=owner, name=name, digest=_digest(token), last_four=token[-4:])
     return token
 
 
 def named(owner: User, name: str) -> str:
-    """A new token under a name that tells a person what it is for."""
+    """Creates a token with a name chosen by the user; Invalid when the user has too many."""
     clean = " ".join(name.split())
     if not 1 <= len(clean) <= LONGEST_NAME:
-        raise Invalid(f"name: 1 to {LONGEST_NAME} characters.")
-    most = settings.SMNB.limit_tokens
-    if rate_limits.reached(ApiToken.objects.filter(owner=owner, revoked_at=None).count(), most):
-        raise Invalid(f"You have {most} tokens. Revoke one that you do not use any more.")
+        raise Invalid(f"name: must have 1 to {LONGEST_NAME} characters.")
+    limit = settings.SMNB.limit_tokens
+    if rate_limits.reached(ApiToken.objects.filter(owner=owner, revoked_at=None).count(), limit):
+        raise Invalid(f"You have {limit} tokens. Revoke one that you no longer use.")
     return make(owner, clean)
 
 
 def valid(owner: User) -> Sequence[ApiToken]:
-    """This person's tokens that are not revoked, the newest first."""
+    """Returns the user's tokens that are not revoked, newest first."""
     return list(ApiToken.objects.filter(owner=owner, revoked_at=None).order_by("-pk"))
 
 
 def revoke(owner: User, token_id: int) -> None:
-    """End a token at once; NotFound when this person has no such valid one."""
-    mine = ApiToken.objects.filter(owner=owner, pk=token_id, revoked_at=None)
-    if not mine.update(revoked_at=timezone.now()):
+    """Revokes a token at once; NotFound when the user has no such valid token."""
+    rows = ApiToken.objects.filter(owner=owner, pk=token_id, revoked_at=None)
+    if not rows.update(revoked_at=timezone.now()):
         raise NotFound("You have no such token.")
 
 
 def find(token: str) -> ApiToken | None:
-    """The valid token with its active owner, or None."""
-    found = (
+    """Returns the valid token of an active user, or None, and records that it was used."""
+    row = (
         ApiToken.objects.select_related("owner")
         .filter(digest=_digest(token), revoked_at=None, owner__is_active=True)
         .first()
     )
-    if found is not None:
+    if row is not None:
+        # At most one write an hour, however often the token is used.
         an_hour_ago = timezone.now() - timedelta(hours=1)
         stale = Q(last_used_at=None) | Q(last_used_at__lt=an_hour_ago)
-        ApiToken.objects.filter(stale, pk=found.pk).update(last_used_at=timezone.now())
-    return found
+        ApiToken.objects.filter(stale, pk=row.pk).update(last_used_at=timezone.now())
+    return row
 
 
 def owner_of(token: str) -> User | None:
-    """The active person behind a token, or None."""
-    found = find(token)
-    return found.owner if found else None
+    """Returns the active user of a valid token, or None."""
+    row = find(token)
+    return row.owner if row else None

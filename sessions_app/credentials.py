@@ -1,4 +1,4 @@
-"""The keys a person keeps here: set, replaced, removed, tested; read only by what uses them."""
+"""The API keys that users save here: set, replaced, deleted, tested, and read when they are used."""
 
 from __future__ import annotations
 
@@ -16,63 +16,67 @@ from sessions_app.errors import Conflict, Invalid, NotFound
 from sessions_app.models import SealedKey
 
 Service = SealedKey.Service
-# The parts of each service's key, in the order in which people are asked for them; the last is the
-# one whose end is shown.
+# The parts of each service's key in the order of the form; the end of the last part is displayed.
 PARTS: Mapping[str, tuple[str, ...]] = {
     Service.ANTHROPIC: ("api_key",),
     Service.REDDIT: ("client_id", "client_secret"),
 }
-_PART = re.compile(r"[!-~]{8,300}")  # printable ASCII: it is sent in a header
+_PART = re.compile(r"[!-~]{8,300}")  # printable ASCII, as it is sent in an HTTP header
 
 
 def by_service(owner: User) -> dict[str, SealedKey]:
-    """The rows of this person by service; nothing in them shows a key but its last characters."""
+    """Returns the user's saved keys by service, with only the last characters readable."""
     return {row.service: row for row in SealedKey.objects.filter(owner=owner).defer("sealed")}
 
 
 @sensitive_variables()
 def save(owner: User, service: str, parts: Mapping[str, str]) -> SealedKey:
-    """Set or replace a key; Invalid (without the value) when it cannot be one."""
-    wanted = {name: parts.get(name, "").strip() for name in _parts_of(service)}
-    for name, value in wanted.items():
+    """Sets or replaces a key; raises Invalid, which does not contain the value, for a wrong one."""
+    values = {name: parts.get(name, "").strip() for name in _parts_of(service)}
+    for name, value in values.items():
         if not _PART.fullmatch(value):
-            what = name.replace("_", " ")
-            raise Invalid(f"{what}: 8 to 300 letters, digits and signs, without spaces.")
-    sealed = encryption.seal(owner.pk, service, json.dumps(wanted))
-    last_four = list(wanted.values())[-1][-4:]
+            label = name.replace("_", " ")
+            raise Invalid(f"{label}: must have 8 to 300 letters, digits and signs, and no spaces.")
     row, _ = SealedKey.objects.update_or_create(
-        owner=owner, service=service,
-        defaults={"sealed": sealed, "last_four": last_four, "tested_at": None, "verdict": ""},
-    )  # fmt: skip
+        owner=owner,
+        service=service,
+        defaults={
+            "sealed": encryption.seal(owner.pk, service, json.dumps(values)),
+            "last_four": list(values.values())[-1][-4:],
+            "tested_at": None,
+            "verdict": "",
+        },
+    )
     return row
 
 
 def delete(owner: User, service: str) -> None:
-    """Forget a key; it cannot be brought back."""
+    """Deletes a key permanently."""
     if not SealedKey.objects.filter(owner=owner, service=service).delete()[0]:
         raise missing(service)
 
 
 @sensitive_variables()
 def parts(owner: User, service: str) -> dict[str, str] | None:
-    """The key itself by its parts, for who is about to use it; None when the person has none.
+    """Returns the key by its parts; None when the user has none.
 
-    Raises NeedsHuman when it cannot be opened: nobody falls back to another person's key unseen.
+    Raises NeedsHuman when it cannot be decrypted, so that the caller does not silently use another
+    user's key instead.
     """
-    sealed = SealedKey.objects.filter(owner=owner, service=service).values_list("sealed", flat=True)
-    found = sealed.first()
-    if found is None:
+    rows = SealedKey.objects.filter(owner=owner, service=service)
+    sealed = rows.values_list("sealed", flat=True).first()
+    if sealed is None:
         return None
-    opened: dict[str, str] = json.loads(encryption.open_(owner.pk, service, found))
+    opened: dict[str, str] = json.loads(encryption.open_(owner.pk, service, sealed))
     return opened
 
 
 def record_test(owner: User, service: str, verdict: str, set_at: datetime) -> None:
-    """Keep what a test of the key said that was set at ``set_at``; Conflict when it was replaced."""
-    mine = SealedKey.objects.filter(owner=owner, service=service)
-    if mine.filter(set_at=set_at).update(tested_at=timezone.now(), verdict=verdict[:300]):
+    """Saves the result of testing the key set at ``set_at``; Conflict when it was replaced since."""
+    rows = SealedKey.objects.filter(owner=owner, service=service)
+    if rows.filter(set_at=set_at).update(tested_at=timezone.now(), verdict=verdict[:300]):
         return
-    if not mine.exists():
+    if not rows.exists():
         raise missing(service)
     raise Conflict("The key was replaced while it was tested. Test the new one.")
 
@@ -85,5 +89,6 @@ def _parts_of(service: str) -> tuple[str, ...]:
 
 
 def missing(service: str) -> NotFound:
+    """Returns the error for a key that the user has not set."""
     _parts_of(service)
     return NotFound(f"You have no {Service(service).label} key here. Set one first.")

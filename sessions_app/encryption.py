@@ -1,7 +1,7 @@
-"""Secrets at rest: sealed with keys that live outside the database, bound to owner and service.
+"""Encrypts secrets with keys from outside the database, bound to their owner and service.
 
-The secrets come from ``FIELD_KEYS``, newest first, separated by commas. The first one seals, all of
-them open, so that a new one can be put before the old one and ``rotate`` moves the rows over.
+The secrets come from ``FIELD_KEYS``, newest first, separated by commas. The first one encrypts, all
+of them decrypt. To rotate, put a new secret before the old one and call ``rotate``.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _PURPOSE = b"smnb sealed key"
 
 
 class Rotation(NamedTuple):
-    """How many rows were sealed anew, and how many no key opens."""
+    """The number of rows that were encrypted again, and of rows that no key decrypts."""
 
     resealed: int
     unreadable: int
@@ -33,53 +33,54 @@ class Rotation(NamedTuple):
 
 @sensitive_variables()
 def seal(owner_id: int, service: str, plain: str) -> str:
-    """``plain`` as it may be stored; only ``open_`` with the same owner and service gives it back."""
-    whole = json.dumps([owner_id, service, plain])
-    return _box(settings.FIELD_KEYS).encrypt(whole.encode()).decode()
+    """Encrypts ``plain``; only ``open_`` with the same owner and service decrypts it."""
+    bound = json.dumps([owner_id, service, plain])
+    return _fernet(settings.FIELD_KEYS).encrypt(bound.encode()).decode()
 
 
 @sensitive_variables()
 def open_(owner_id: int, service: str, sealed: str) -> str:
-    """What was sealed; NeedsHuman when no key opens it, or when it is somebody else's."""
+    """Decrypts a value; raises NeedsHuman when no key fits, or when it belongs to another user."""
     try:
-        whole = json.loads(_box(settings.FIELD_KEYS).decrypt(sealed.encode()))
+        bound = json.loads(_fernet(settings.FIELD_KEYS).decrypt(sealed.encode()))
     except (InvalidToken, ValueError):
         raise _unreadable(service) from None
-    if whole[:2] != [owner_id, service]:
+    # A row copied to another user or service decrypts, but is not accepted.
+    if bound[:2] != [owner_id, service]:
         raise _unreadable(service)
-    return str(whole[2])
+    return str(bound[2])
 
 
 def rotate() -> Rotation:
-    """Seal every row with the first key. Safe to repeat, and beside people who change their keys."""
-    box = _box(settings.FIELD_KEYS)
+    """Encrypts every row with the first key. Safe to repeat, and while users change their keys."""
+    fernet = _fernet(settings.FIELD_KEYS)
     resealed = unreadable = 0
     for pk, sealed in SealedKey.objects.order_by("pk").values_list("pk", "sealed"):
         try:
-            fresh = box.rotate(sealed.encode()).decode()
+            rotated = fernet.rotate(sealed.encode()).decode()
         except InvalidToken:
             unreadable += 1
             continue
-        # A key that was set anew meanwhile is sealed with the first secret already.
-        resealed += SealedKey.objects.filter(pk=pk, sealed=sealed).update(sealed=fresh)
+        # A key that was replaced meanwhile is already encrypted with the first secret.
+        resealed += SealedKey.objects.filter(pk=pk, sealed=sealed).update(sealed=rotated)
     return Rotation(resealed, unreadable)
 
 
 def _unreadable(service: str) -> NeedsHuman:
     name = SealedKey.Service(service).label if service in SealedKey.Service else "saved"
-    sentence = f"Your {name} key cannot be opened any more. Enter it again under User Settings."
+    sentence = f"Your {name} key cannot be decrypted any more. Enter it again under User Settings."
     return NeedsHuman(sentence, code="sealed_key")
 
 
 @lru_cache(maxsize=4)
 @sensitive_variables()
-def _box(secrets: str) -> MultiFernet:
-    found = [Fernet(_derived(secret)) for each in secrets.split(",") if (secret := each.strip())]
-    if not found:
+def _fernet(secrets: str) -> MultiFernet:
+    """Derives one Fernet key from each secret; deriving is slow, hence the cache."""
+    keys = [
+        HKDF(algorithm=SHA256(), length=32, salt=None, info=_PURPOSE).derive(secret.encode())
+        for part in secrets.split(",")
+        if (secret := part.strip())
+    ]
+    if not keys:
         raise ImproperlyConfigured("SMNB_FIELD_KEYS: at least one secret, separated by commas.")
-    return MultiFernet(found)
-
-
-def _derived(secret: str) -> bytes:
-    key = HKDF(algorithm=SHA256(), length=32, salt=None, info=_PURPOSE).derive(secret.encode())
-    return base64.urlsafe_b64encode(key)
+    return MultiFernet([Fernet(base64.urlsafe_b64encode(key)) for key in keys])

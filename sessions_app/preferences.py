@@ -1,7 +1,4 @@
-"""What a person has chosen for themselves: name, theme, defaults of new sessions.
-
-The look a person has chosen, for the first paint of every page.
-"""
+"""A user's preferences: name, theme, and the narration settings of new sessions."""
 
 from __future__ import annotations
 
@@ -25,63 +22,63 @@ SHORTEST_LANGUAGE = 2
 
 
 def of(user: User) -> Preferences:
-    """This person's choices; those of a newcomer are not stored before the first one is made."""
+    """Returns the user's preferences; the row is only saved once the user changes something."""
     return Preferences.objects.filter(user=user).first() or Preferences(user=user)
 
 
 def theme_of(user: User) -> str:
-    """system, dark or light."""
-    found = Preferences.objects.filter(user=user).values_list("theme", flat=True).first()
-    return found or Theme.SYSTEM
+    """Returns the user's theme: system, dark or light."""
+    theme = Preferences.objects.filter(user=user).values_list("theme", flat=True).first()
+    return theme or Theme.SYSTEM
 
 
 def choose_theme(user: User, theme: str) -> None:
     if theme not in Theme:
-        raise Invalid(f"theme: one of {', '.join(Theme.values)}.")
+        raise Invalid(f"theme: must be one of {', '.join(Theme.values)}.")
     Preferences.objects.update_or_create(user=user, defaults={"theme": theme})
 
 
-def choose_defaults(user: User, wanted: Mapping[str, Any]) -> dict[str, Any]:
-    """Keep narration settings for this person's new sessions; what is empty is the workspace's."""
-    clean = clean_settings(wanted)
+def choose_defaults(user: User, values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Saves narration settings for the user's new sessions; empty ones follow the workspace."""
+    clean = clean_settings(values)
     Preferences.objects.update_or_create(user=user, defaults={"defaults": clean})
     return clean
 
 
 def copy_of(user: User) -> User:
-    """The person as a form may fill it in, so that nothing unsaved shows anywhere else."""
+    """Returns another object of the same user, for a form that changes it before it is saved."""
     return User.objects.get(pk=user.pk)
 
 
 def rename(user: User, first_name: str, last_name: str, email: str) -> None:
-    """Change how a person is called and reached; the user name stays."""
+    """Changes the user's names and e-mail address; the user name stays."""
     if email:
         try:
             validate_email(email)
         except ValidationError:
-            raise Invalid("email: an address such as name@example.org, or nothing.") from None
+            raise Invalid("email: must be empty or an address such as name@example.org.") from None
     User.objects.filter(pk=user.pk).update(
         first_name=first_name[:150], last_name=last_name[:150], email=email[:254]
     )
 
 
-def built_in() -> dict[str, Any]:
-    """The narration settings of a session for which nobody has chosen any."""
+def built_in() -> Mapping[str, Any]:
+    """Returns the narration settings of a session without any choice of a user or the staff."""
     return {name: _field(name).get_default() for name in sessions.SETTINGS}
 
 
-def clean_settings(wanted: Mapping[str, Any]) -> dict[str, Any]:
-    """Narration settings as they are stored: only those that are not empty, each one checked.
+def clean_settings(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Returns the validated narration settings without the empty ones, as they are stored.
 
-    Names as in ``lifecycle.SETTINGS``. Raises Invalid with the name of what is wrong.
+    Names as in ``sessions.SETTINGS``. Raises Invalid that names the wrong setting.
     """
-    unknown = set(wanted) - set(sessions.SETTINGS)
+    unknown = set(values) - set(sessions.SETTINGS)
     if unknown:
         raise Invalid(f"{', '.join(sorted(unknown))}: no such setting.")
     return {
-        name: _clean(name, wanted[name])
+        name: _clean(name, values[name])
         for name in sessions.SETTINGS
-        if wanted.get(name) not in (None, "")
+        if values.get(name) not in (None, "")
     }
 
 
@@ -92,27 +89,27 @@ def _field(name: str) -> Field[Any, Any]:
 def _clean(name: str, value: Any) -> Any:
     field = _field(name)
     try:
-        found = field.clean(value.strip() if isinstance(value, str) else value, None)
+        clean = field.clean(value.strip() if isinstance(value, str) else value, None)
     except ValidationError as error:
         raise Invalid(f"{name}: {' '.join(error.messages)}") from None
-    # Of a text field only forms check the length.
-    if field.max_length and len(found) > field.max_length:
-        raise Invalid(f"{name}: at most {field.max_length} characters.")
-    if name == "pace" and 0 < found < 60:
-        raise Invalid("pace: 0, or 60 to 6000 words a minute.")
-    if name == "language" and len(found) < SHORTEST_LANGUAGE:
-        raise Invalid("language: a tag such as en or pt-BR.")
-    return found
+    # A model field without choices does not check its length; only forms do.
+    if field.max_length and len(clean) > field.max_length:
+        raise Invalid(f"{name}: must have at most {field.max_length} characters.")
+    if name == "pace" and 0 < clean < 60:
+        raise Invalid("pace: must be 0, or 60 to 6000 words a minute.")
+    if name == "language" and len(clean) < SHORTEST_LANGUAGE:
+        raise Invalid("language: must be a tag such as en or pt-BR.")
+    return clean
 
 
-def appearance(request: HttpRequest) -> dict[str, Any]:
-    """Template context: ``theme`` is system, dark or light of who is signed in, "" for others.
+def appearance(request: HttpRequest) -> Mapping[str, object]:
+    """Template context with ``theme``: that of the signed-in user, or "".
 
-    It is looked up only where a template asks for it: fragments have no first paint.
+    It is lazy, as fragments do not use it and would only pay for the query.
     """
-    return {"theme": SimpleLazyObject(lambda: _theme(request))}
 
+    def theme() -> str:
+        user = getattr(request, "user", None)
+        return theme_of(user) if user is not None and user.is_authenticated else ""
 
-def _theme(request: HttpRequest) -> str:
-    user = getattr(request, "user", None)
-    return theme_of(user) if user is not None and user.is_authenticated else ""
+    return {"theme": SimpleLazyObject(theme)}

@@ -1,4 +1,4 @@
-"""Rate limits, counted in Redis by the minute; a limit of 0 is off."""
+"""Rate limits, counted in Redis per time window; a limit of 0 is off."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ log = structlog.get_logger(__name__)
 
 
 class TooMany(SmnbError):
-    """The caller asks too often (HTTP 429); ``after`` is in seconds."""
+    """The caller sends too many requests (HTTP 429); ``after`` is the wait in seconds."""
 
     code = "rate_limited"
 
@@ -24,20 +24,21 @@ class TooMany(SmnbError):
 
 
 def reached(number: int, limit: int) -> bool:
-    """Whether there are as many as there may be."""
+    """Whether there are as many as the limit allows."""
     return 0 < limit <= number
 
 
 def count(name: str, who: object, limit: int, window: int = 60) -> None:
-    """Count one use of ``name`` by ``who``; raises TooMany above ``limit`` a window (seconds).
+    """Counts one use of ``name`` by ``who``; raises TooMany above ``limit`` per window (seconds).
 
-    Without Redis nothing is counted: the database refuses what must not happen twice.
+    Without Redis nothing is counted and nothing refused; no constraint depends on these limits.
     """
     if not limit:
         return
     slot, passed = divmod(int(time.time()), window)
     key = f"limit:{name}:{who}:{slot}".replace(" ", "-")
     try:
+        # Only ``add`` sets the expiry time, and it leaves an existing counter alone.
         cache.add(key, 0, timeout=2 * window)
         used = cache.incr(key)
     except (RedisError, ValueError) as error:

@@ -1,7 +1,4 @@
-"""Sessions that expire: from that moment on, once off the air, they are filed away by themselves.
-
-Nothing of them is deleted, and each can be restored.
-"""
+"""Archives sessions at their expiry time, once they are off the air. Nothing is deleted."""
 
 from __future__ import annotations
 
@@ -24,44 +21,42 @@ CODE = "session_expired"
 CHUNK = 20
 
 
-def ahead(moment: datetime | None) -> datetime | None:
-    """A moment at which a session may expire, or None for never; Invalid when it has passed."""
-    if moment is not None and moment <= steps.now():
-        raise Invalid(
-            "This moment is over already. Choose one that is still to come, or none for never."
-        )
-    return moment
+def ahead(expires_at: datetime | None) -> datetime | None:
+    """Returns a time at which a session may expire, or None for never; Invalid when it is past."""
+    if expires_at is not None and expires_at <= steps.now():
+        raise Invalid("This time has passed. Choose a later one, or none for never.")
+    return expires_at
 
 
 def expire(_up: float) -> None:
-    """A round of the sweeper: file away what is due and at rest."""
+    """The sweeper's round: archives expired sessions that are not busy."""
     leased = Step.objects.filter(session=OuterRef("pk"), state=Step.State.LEASED)
-    resting = sessions.exclude_protected(_due(), "pk").exclude(Exists(leased))
-    for session in resting.order_by("expires_at")[:CHUNK]:
+    idle = sessions.exclude_protected(_expired(), "pk").exclude(Exists(leased))
+    for session in idle.order_by("expires_at")[:CHUNK]:
         with sweeper.session_scope(session):
             try:
-                _file_away(session)
+                _archive(session)
             except Conflict as error:
                 log.info("not_expired", reason=error.sentence)
 
 
-def _due() -> QuerySet[Session]:
-    """By the database's clock, which is the only one that counts."""
+def _expired() -> QuerySet[Session]:
+    """Returns sessions whose expiry time has passed by the database's clock."""
     rows = Session.objects.filter(expires_at__lte=Now())
     return rows.exclude(status=Session.Status.ARCHIVED)
 
 
-def _file_away(session: Session) -> None:
+def _archive(session: Session) -> None:
     with transaction.atomic():
         sessions.lock(session)
-        # Held, and looked at again: it may have been given more time, or been filed away.
-        fresh = _due().filter(pk=session.pk).first()
-        if fresh is None:
+        # Checked again under the lock: it may have been given more time, or been archived.
+        expired = _expired().filter(pk=session.pk).first()
+        if expired is None:
             return
-        sessions.archive(fresh)
-        day = f"{fresh.expires_at:%d %B %Y}".lstrip("0")
-        sentence = f"The session expired on {day} and was archived. Restore it to go on with it."
-        recorder.add_message(fresh, "system", sentence, CODE)
+        sessions.archive(expired)
+        day = f"{expired.expires_at:%d %B %Y}".lstrip("0")
+        sentence = f"The session expired on {day} and was archived. Restore it to continue."
+        recorder.add_message(expired, "system", sentence, CODE)
     log.info("session_expired")
 
 

@@ -1,12 +1,9 @@
-"""The life of a session: created, changed, shown, archived, restored. Nothing is ever deleted.
-
-Sessions that timers leave alone: the app that goes on air names those that have a run.
-"""
+"""Sessions: create, change, show, archive and restore them. A session is never deleted."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
 from django.contrib.auth.models import User
@@ -14,6 +11,8 @@ from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.db import transaction
 from django.db.models import Model, QuerySet
 from django.utils import timezone
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from sessions_app.errors import Conflict, Invalid, NotFound
 from sessions_app.events import recorder
@@ -21,26 +20,49 @@ from sessions_app.files.storage import folder_name
 from sessions_app.models import Preferences, Session, SessionStats, Workspace
 from sessions_app.models.session import Person, new_watch_token
 
-SETTINGS = (
-    "model", "personality", "verbosity", "pace", "language", "instructions", "control_mode",
-)  # fmt: skip
+M = TypeVar("M", bound=Model)
 
-
-# The types a person can make; the others come from an import or a replay.
+# The types of session that a user can create; the others come from an import or a replay.
 CREATABLE_TYPES = (Session.Type.BROADCAST, Session.Type.WRITING)
 
 
-# Why a session may not be archived now; the app that goes on air adds its reason.
-_vetoes: list[Callable[[Session], str]] = []
+class NarrationSettings(TypedDict):
+    """How the stories of a session are narrated."""
+
+    model: Annotated[str, Field(description="The model that narrates, or extractive for none.")]
+    personality: Annotated[str, Field(description="The host's manner of speaking.")]
+    verbosity: Annotated[str, Field(description="The length of a story.")]
+    pace: Annotated[int, Field(description="Words a minute on air; 0 is without waiting.")]
+    language: Annotated[str, Field(description="The language as a tag such as en or pt-BR.")]
+    instructions: Annotated[str, Field(description="What else the owner asks of the host.")]
+    control_mode: Annotated[str, Field(description="Which stories a person approves before air.")]
 
 
-def veto_archiving(function: Callable[[Session], str]) -> None:
-    """Have ``function(session)`` asked before archiving; a sentence refuses, "" agrees."""
-    _vetoes.append(function)
+SETTINGS = tuple(NarrationSettings.__annotations__)
+
+
+class SessionPayload(TypedDict):
+    """A session as pages, frames and the API show it, without its addresses."""
+
+    id: Annotated[str, Field(description="The session's id, a UUID.")]
+    name: Annotated[str, Field(description="The name that its owner chose.")]
+    type: Annotated[str, Field(description="What the session is for, such as broadcast.")]
+    status: Annotated[str, Field(description="active or archived.")]
+    visible: Annotated[bool, Field(description="Whether its public page is open.")]
+    settings: Annotated[NarrationSettings, Field(description="How its stories are narrated.")]
+    budget: Annotated[
+        int | None, Field(description="What it may spend, in 10⁻¹² USD; null is no limit.")
+    ]
+    expires_at: Annotated[
+        str | None, Field(description="When it is archived, in ISO 8601 and UTC; null is never.")
+    ]
+    created_at: Annotated[
+        str | None, Field(description="The time of its creation, in ISO 8601 and UTC.")
+    ]
 
 
 def get(user: Person, session_id: UUID | str) -> Session:
-    """The session, if this person may touch it; NotFound otherwise, whoever else has it."""
+    """Returns a session that the user may access; NotFound also for another user's session."""
     try:
         return Session.objects.select_related("stats").for_user(user).get(pk=session_id)
     except (Session.DoesNotExist, ValidationError, ValueError):
@@ -48,43 +70,42 @@ def get(user: Person, session_id: UUID | str) -> Session:
 
 
 def newest(user: Person) -> Session | None:
-    """The session this person made last and has not filed away."""
-    mine = Session.objects.select_related("stats").for_user(user)
-    return mine.exclude(status=Session.Status.ARCHIVED).order_by("-created_at", "id").first()
+    """Returns the user's newest session that is not archived."""
+    rows = Session.objects.select_related("stats").for_user(user)
+    return rows.exclude(status=Session.Status.ARCHIVED).order_by("-created_at", "id").first()
 
 
 def by_watch_token(token: str) -> Session:
-    """The visible session behind a public address; NotFound when the link is not valid (any more)."""
+    """Returns the visible session with this public address; NotFound when the link is not valid."""
     try:
-        # No token of ours holds a NUL, and PostgreSQL would not even look for one.
+        # PostgreSQL raises an error for NUL in a parameter; no token contains one.
         return Session.objects.select_related("stats").get(
             watch_token=token.replace("\x00", ""), visible=True
         )
     except Session.DoesNotExist:
-        raise NotFound("This link is not valid, or no longer.") from None
+        raise NotFound("This link is not valid, or no longer valid.") from None
 
 
 def _validated(session: Session) -> Session:
+    """Returns the session when its model accepts it; raises Invalid with the reasons otherwise."""
     try:
         session.full_clean(validate_constraints=True)
     except ValidationError as error:
-        raise Invalid("; ".join(_sentences(error))) from None
+        reasons = [
+            " ".join(texts) if name == NON_FIELD_ERRORS else f"{name}: {' '.join(texts)}"
+            for name, texts in error.message_dict.items()
+        ]
+        raise Invalid("; ".join(reasons)) from None
     return session
 
 
-def _sentences(error: ValidationError) -> Iterator[str]:
-    for name, texts in error.message_dict.items():
-        said = " ".join(texts)
-        yield said if name == NON_FIELD_ERRORS else f"{name}: {said}"
-
-
 def used_percent(spent: int, budget: int) -> int:
-    """How much of a budget is used in whole per cent, rounded down; all of a budget of nothing."""
+    """Returns the used share of a budget in whole per cent, rounded down; 100 for a budget of 0."""
     return spent * 100 // budget if budget else 100
 
 
 def defaults_of(user: User) -> dict[str, Any]:
-    """Narration settings of this person's new sessions: theirs before the workspace's."""
+    """Returns the narration settings of the user's new sessions: their own before the workspace's."""
     shared = Workspace.objects.filter(pk=1).values_list("defaults", flat=True).first()
     own = Preferences.objects.filter(user=user).values_list("defaults", flat=True).first()
     both = {**(shared or {}), **(own or {})}
@@ -98,10 +119,10 @@ def create(
     budget: int | None,
     type_: str = Session.Type.BROADCAST,
 ) -> Session:
-    """A new session with its counters, in one transaction. ``budget`` is in 10⁻¹² USD."""
-    fresh = Session(owner=owner, name=name.strip(), type=type_, budget=budget, **settings)
-    fresh.folder = folder_name(fresh.name, timezone.now().date(), fresh.pk)
-    session = _validated(fresh)
+    """Creates a session with its counters in one transaction. ``budget`` is in 10⁻¹² USD."""
+    session = Session(owner=owner, name=name.strip(), type=type_, budget=budget, **settings)
+    session.folder = folder_name(session.name, timezone.now().date(), session.pk)
+    _validated(session)
     with transaction.atomic():
         session.save(force_insert=True)
         SessionStats.objects.create(session=session)
@@ -110,7 +131,7 @@ def create(
 
 
 def change(session: Session, **changes: Any) -> Session:
-    """Change name, narration settings, budget or visibility; refuses what the model refuses."""
+    """Changes name, narration settings, budget or visibility; raises Invalid for a wrong value."""
     for field, value in changes.items():
         setattr(session, field, value.strip() if field == "name" else value)
     _validated(session)
@@ -121,7 +142,7 @@ def change(session: Session, **changes: Any) -> Session:
 
 
 def show(session: Session, visible: bool) -> Session:
-    """Open or close the public page; closing revokes the address for good."""
+    """Opens or closes the public page; closing revokes its address permanently."""
     if visible == session.visible:
         return session
     if visible:
@@ -130,20 +151,30 @@ def show(session: Session, visible: bool) -> Session:
 
 
 def require_open(session: Session) -> None:
-    """Raise Conflict for an archived session."""
+    """Raises Conflict for an archived session."""
     if session.status == Session.Status.ARCHIVED:
         raise Conflict("The session is archived. Restore it first.", state="archived")
 
 
 def lock(session: Session) -> Session:
-    """The session as it is now, held until the caller's transaction ends."""
+    """Locks the session's row until the caller's transaction ends, and returns it as it is now."""
     return Session.objects.select_for_update(no_key=True).get(pk=session.pk)
 
 
+# Functions that return why a session may not be archived now, registered by the app that airs.
+_vetoes: list[Callable[[Session], str]] = []
+
+
+def veto_archiving(function: Callable[[Session], str]) -> None:
+    """Registers ``function(session)``, which returns why not to archive a session, or ""."""
+    _vetoes.append(function)
+
+
 def archive(session: Session) -> Session:
-    """File the session away; Conflict with the reason where somebody objects."""
+    """Archives the session; raises Conflict with the reason when something prevents it."""
     with transaction.atomic():
-        # First held, then asked: a run that begins meanwhile waits, and then finds it archived.
+        # The lock comes first: a run that starts meanwhile waits, and then finds the session
+        # archived.
         lock(session)
         for veto in _vetoes:
             if reason := veto(session):
@@ -152,40 +183,47 @@ def archive(session: Session) -> Session:
 
 
 def restore(session: Session) -> Session:
-    """Take the session back; one that has expired stays until somebody sets another time."""
-    over = session.expires_at is not None and session.expires_at <= timezone.now()
-    changes: dict[str, Any] = {"expires_at": None} if over else {}
-    return change(session, status=Session.Status.ACTIVE, **changes)
+    """Restores an archived session and removes an expiry time that has passed."""
+    if session.expires_at is not None and session.expires_at <= timezone.now():
+        # Otherwise the sweeper would archive the session again at once.
+        return change(session, status=Session.Status.ACTIVE, expires_at=None)
+    return change(session, status=Session.Status.ACTIVE)
 
 
-def payload(session: Session) -> dict[str, Any]:
-    """The session as pages, frames and the API show it (without addresses)."""
+def payload(session: Session) -> SessionPayload:
+    """Returns a session as pages, frames and the API show it."""
     return {
         "id": str(session.pk),
         "name": session.name,
         "type": session.type,
         "status": session.status,
         "visible": session.visible,
-        "settings": {name: getattr(session, name) for name in SETTINGS},
+        "settings": {
+            "model": session.model,
+            "personality": session.personality,
+            "verbosity": session.verbosity,
+            "pace": session.pace,
+            "language": session.language,
+            "instructions": session.instructions,
+            "control_mode": session.control_mode,
+        },
         "budget": session.budget,
         "expires_at": recorder.timestamp(session.expires_at),
         "created_at": recorder.timestamp(session.created_at),
     }
 
 
-M = TypeVar("M", bound=Model)
-
-
-_queries: list[Callable[[], QuerySet[Any, Any]]] = []
+# Queries for sessions with an active run, registered by the app that airs.
+_protected: list[Callable[[], QuerySet[Any, Any]]] = []
 
 
 def protect_from_timers(sessions: Callable[[], QuerySet[Any, Any]]) -> None:
-    """Have timers leave these sessions alone, whose ids the query gives."""
-    _queries.append(sessions)
+    """Registers a query for the ids of sessions that timers must not touch."""
+    _protected.append(sessions)
 
 
 def exclude_protected(rows: QuerySet[M], field: str = "session") -> QuerySet[M]:
-    """``rows`` without those whose ``field`` is a session that is to be left alone."""
-    for sessions in _queries:
+    """Returns ``rows`` without those whose ``field`` is a session that timers must not touch."""
+    for sessions in _protected:
         rows = rows.exclude(**{f"{field}__in": sessions()})
     return rows

@@ -1,4 +1,4 @@
-"""What all people of this installation share; only the staff changes it."""
+"""The settings that all users of this installation share; only the staff can change them."""
 
 from __future__ import annotations
 
@@ -13,50 +13,55 @@ from sessions_app.errors import Forbidden, Invalid
 from sessions_app.models import Workspace
 
 RETENTION_FIELDS = (
-    "keep_fine_days", "keep_answers_days", "keep_sounds_days", "keep_transitions_days",
-    "keep_events_days", "artifact_quota_mb",
-)  # fmt: skip
+    "keep_fine_days",
+    "keep_answers_days",
+    "keep_sounds_days",
+    "keep_transitions_days",
+    "keep_events_days",
+    "artifact_quota_mb",
+)
 CONTEXT_FIELDS = ("compact_tokens", "reset_operations", "draft_idle_minutes")
 
 
 def current() -> Workspace:
-    """The one row, made at its first use."""
+    """Returns the one row; creates it on first use."""
     return Workspace.objects.get_or_create(pk=1)[0]
 
 
 def require_staff(actor: User) -> None:
+    """Raises Forbidden for a user who is not staff."""
     if not actor.is_staff:
         raise Forbidden("Only the staff can change the settings of the workspace. Ask one of them.")
 
 
-def choose_defaults(actor: User, wanted: Mapping[str, Any]) -> Workspace:
-    """Narration settings of everybody's new sessions; what is empty is as the product comes."""
+def choose_defaults(actor: User, values: Mapping[str, Any]) -> Workspace:
+    """Saves narration settings for new sessions of all users; empty ones get the product's own."""
     require_staff(actor)
-    found = current()
-    found.defaults = preferences.clean_settings(wanted)
-    found.save(update_fields=["defaults", "updated_at"])
-    return found
+    row = current()
+    row.defaults = preferences.clean_settings(values)
+    row.save(update_fields=["defaults", "updated_at"])
+    return row
 
 
-def choose_retention(actor: User, days: Mapping[str, int]) -> Workspace:
-    """How long things are kept, and how much of a session, by the names in ``RETENTION_FIELDS``."""
-    return _choose(actor, RETENTION_FIELDS, days)
+def choose_retention(actor: User, values: Mapping[str, int]) -> Workspace:
+    """Saves how long rows are retained, and the quota of artifacts; see ``RETENTION_FIELDS``."""
+    return _save(actor, RETENTION_FIELDS, values)
 
 
-def choose_context(actor: User, wanted: Mapping[str, int]) -> Workspace:
-    """How much models are told, and when drafts expire, by the names in ``CONTEXT_FIELDS``."""
-    return _choose(actor, CONTEXT_FIELDS, wanted)
+def choose_context(actor: User, values: Mapping[str, int]) -> Workspace:
+    """Saves how much context models get, and when drafts expire; see ``CONTEXT_FIELDS``."""
+    return _save(actor, CONTEXT_FIELDS, values)
 
 
-def _choose(actor: User, names: Sequence[str], wanted: Mapping[str, int]) -> Workspace:
+def _save(actor: User, names: Sequence[str], values: Mapping[str, int]) -> Workspace:
     require_staff(actor)
-    found = current()
+    row = current()
     for name in names:
-        setattr(found, name, wanted.get(name, getattr(found, name)))
+        setattr(row, name, values.get(name, getattr(row, name)))
     try:
-        found.clean_fields(exclude=["defaults"])
+        row.clean_fields(exclude=["defaults"])
     except ValidationError as error:
         name, texts = next(iter(error.message_dict.items()))
         raise Invalid(f"{name}: {' '.join(texts)}") from None
-    found.save(update_fields=[*names, "updated_at"])
-    return found
+    row.save(update_fields=[*names, "updated_at"])
+    return row

@@ -1,4 +1,4 @@
-"""How figures, times and states are put into words on every page and in every frame."""
+"""Filters that format figures, times and states on pages and in frames."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ HEALTH_WORDS = {
     "ok": "Reading",
     "waiting": "Waiting",
     "paused": "Paused",
-    "failed": "Needs you",
-    "finished": "At its end",
+    "failed": "Needs attention",
+    "finished": "Finished",
 }
 RELATION_WORDS = {
     "": "First report",
@@ -51,16 +51,13 @@ RELATION_WORDS = {
 
 @register.simple_tag
 def press_key() -> str:
-    """A key by which two presses of one button are known as one."""
+    """Returns a key by which repeated presses of one button are recognized."""
     return token_urlsafe(12)
 
 
 @register.filter
 def money4(amount: int | None) -> str:
-    """Write 10^-12 USD as dollars with four decimals, half to even.
-
-    ``12_300_000_000`` is $0.0123; nothing is a dash.
-    """
+    """Writes 10⁻¹² USD as dollars with four decimals: ``12_300_000_000`` is $0.0123, None a dash."""
     if amount is None:
         return DASH
     return money.dollars(amount)
@@ -68,19 +65,19 @@ def money4(amount: int | None) -> str:
 
 @register.filter
 def percent_of(spent: int, budget: int) -> int:
-    """How much of a budget is used in whole per cent, rounded down: 80 from exactly 80 % on."""
+    """Returns the used share of a budget in whole per cent, rounded down."""
     return used_percent(spent, budget)
 
 
 @register.filter
 def thousands(number: int | None) -> str:
-    """Write a whole number with separators: ``1234567`` is 1,234,567."""
+    """Writes a whole number with separators: ``1234567`` is 1,234,567."""
     return DASH if number is None else f"{number:,}"
 
 
 @register.filter
 def filesize(count: int | None) -> str:
-    """Write bytes in the largest decimal unit, with one decimal: ``1234567`` is 1.2 MB."""
+    """Writes bytes in the largest decimal unit, with one decimal: ``1234567`` is 1.2 MB."""
     size = float(count or 0)
     if size < 1000:
         return f"{size:.0f} byte{'' if size == 1 else 's'}"
@@ -93,7 +90,7 @@ def filesize(count: int | None) -> str:
 
 @register.filter
 def clock(seconds: float | None) -> str:
-    """Write seconds as h:mm:ss, whole seconds only, never negative."""
+    """Writes seconds as h:mm:ss, in whole seconds, never negative."""
     total = max(0, int(seconds or 0))
     minutes, second = divmod(total, 60)
     hour, minute = divmod(minutes, 60)
@@ -102,57 +99,57 @@ def clock(seconds: float | None) -> str:
 
 @register.filter
 def spell(seconds: float | None) -> str:
-    """Write a length for people: 48.2 seconds are ``48 s``, 90 are ``1 min 30 s``."""
+    """Writes a duration: 48.2 seconds are ``48 s``, 90 are ``1 min 30 s``."""
     minutes, second = divmod(max(0, round(seconds or 0)), 60)
     return f"{minutes} min {second} s" if minutes else f"{second} s"
 
 
 @register.filter
 def per100(share: float | None) -> str:
-    """Write a share of 0..1 as a whole number of hundredths, kept inside 0..100."""
+    """Writes a share of 0..1 in whole hundredths, clamped to 0..100."""
     return str(min(100, max(0, round((share or 0) * 100))))
 
 
 @register.filter
 def percent(share: float | None) -> str:
-    """Write a share of 0..1 for people: ``0.634`` is 63%."""
+    """Writes a share of 0..1 in per cent: ``0.634`` is 63%."""
     return f"{per100(share)}%"
 
 
 @register.filter
 def tenths(percent: float | None) -> str:
-    """Write per cent with one decimal, rounded down: only 100 is ``100 %``."""
+    """Writes per cent with one decimal, rounded down: only 100 is ``100 %``."""
     return DASH if percent is None else f"{floor(percent * 10) / 10:g} %"
 
 
-def _moment(iso: str | None) -> datetime | None:
+def _time(iso: str | None) -> datetime | None:
     return datetime.fromisoformat(iso).astimezone(UTC) if iso else None
 
 
 @register.filter
 def utc(iso: str | None) -> str:
-    """Write an ISO 8601 moment as ``HH:MM UTC``; the page's script turns it into local time."""
-    moment = _moment(iso)
-    return f"{moment:%H:%M} UTC" if moment else ""
+    """Writes an ISO 8601 time as ``HH:MM UTC``; the page's script turns it into local time."""
+    time = _time(iso)
+    return f"{time:%H:%M} UTC" if time else ""
 
 
 @register.filter
 def day(iso: str | None) -> str:
-    """Write an ISO 8601 moment as its UTC day, like 21 November 2026."""
-    moment = _moment(iso)
-    return f"{moment.day} {moment:%B %Y}" if moment else ""
+    """Writes an ISO 8601 time as its UTC day, such as 21 November 2026."""
+    time = _time(iso)
+    return f"{time.day} {time:%B %Y}" if time else ""
 
 
 @register.filter
 def exact(iso: str | None) -> str:
-    """Write an ISO 8601 moment to the millisecond in UTC: ``2026-11-21 14:03:07.120``."""
-    moment = _moment(iso)
-    return f"{moment:%Y-%m-%d %H:%M:%S.%f}"[:-3] if moment else ""
+    """Writes an ISO 8601 time to the millisecond in UTC: ``2026-11-21 14:03:07.120``."""
+    time = _time(iso)
+    return f"{time:%Y-%m-%d %H:%M:%S.%f}"[:-3] if time else ""
 
 
 @register.filter
 def weburl(url: str | None) -> str:
-    """Return the address when it is http(s), else nothing: no other scheme becomes a link."""
+    """Returns the URL when it is http(s), else "": no other scheme becomes a link."""
     try:
         return url if url and urlsplit(url).scheme in {"http", "https"} else ""
     except ValueError:
@@ -161,23 +158,23 @@ def weburl(url: str | None) -> str:
 
 @register.filter
 def air_word(state: str) -> str:
-    """Name a state of the broadcast for people."""
+    """Returns the label of a broadcast's state."""
     return AIR_WORDS.get(state, state)
 
 
 @register.filter
 def story_word(state: str) -> str:
-    """Name a state of a story for people."""
+    """Returns the label of a story's state."""
     return STORY_WORDS.get(state, state)
 
 
 @register.filter
 def health_word(health: str) -> str:
-    """Name a source's health for people."""
+    """Returns the label of a source's health."""
     return HEALTH_WORDS.get(health, health)
 
 
 @register.filter
 def relation_word(relation: str) -> str:
-    """Name how a story goes on from the earlier one of its thread."""
+    """Returns the label of a story's relation to the earlier one of its thread."""
     return RELATION_WORDS.get(relation, relation)

@@ -137,7 +137,7 @@ def test_a_day_that_was_not_changed_keeps_its_hour(browser: Client, session: Ses
     assert session.expires_at == moment
 
 
-@pytest.mark.parametrize(("day", "said"), [("2001-01-01", "over already"), ("soon", "valid date")])
+@pytest.mark.parametrize(("day", "said"), [("2001-01-01", "has passed"), ("soon", "valid date")])
 def test_a_day_that_cannot_be_is_refused(
     browser: Client, session: Session, day: str, said: str
 ) -> None:

@@ -33,7 +33,7 @@ def test_the_same_secret_looks_different_every_time() -> None:
 @pytest.mark.parametrize(("owner_id", "service"), [(2, "anthropic"), (1, "reddit")])
 def test_the_key_of_somebody_else_is_not_opened(owner_id: int, service: str) -> None:
     sealed = encryption.seal(1, "anthropic", KEY)
-    with pytest.raises(NeedsHuman, match="cannot be opened") as refused:
+    with pytest.raises(NeedsHuman, match="cannot be decrypted") as refused:
         encryption.open_(owner_id, service, sealed)
     assert refused.value.code == "sealed_key"
 
@@ -81,7 +81,7 @@ def test_rotation_is_safe_to_repeat_and_prints_the_count(
 ) -> None:
     for _ in range(2):
         call_command("rotate_keys")
-    assert capsys.readouterr().out == "1 keys sealed anew\n" * 2
+    assert capsys.readouterr().out == "1 keys encrypted again\n" * 2
     assert credentials.parts(owner, "anthropic") == {"api_key": KEY}
 
 
@@ -89,7 +89,7 @@ def test_rotation_says_what_it_could_not_open(
     sealed_with_old: SealedKey, settings: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings.FIELD_KEYS = "another"
-    with pytest.raises(CommandError, match="1 keys are opened by none"):
+    with pytest.raises(CommandError, match="1 keys cannot be decrypted"):
         call_command("rotate_keys")
     assert SealedKey.objects.get().sealed == sealed_with_old.sealed
 

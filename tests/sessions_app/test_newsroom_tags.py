@@ -100,5 +100,5 @@ def test_a_web_address_is_kept_as_it_is() -> None:
 def test_states_are_named_for_people_and_unknown_ones_by_themselves() -> None:
     assert newsroom.air_word("live") == "LIVE"
     assert newsroom.story_word("killed") == "Pulled"
-    assert newsroom.health_word("failed") == "Needs you"
+    assert newsroom.health_word("failed") == "Needs attention"
     assert newsroom.air_word("elsewhere") == "elsewhere"

@@ -1,4 +1,4 @@
-"""``api_token USERNAME``: make a bearer token and print it alone."""
+"""``api_token USERNAME``: creates an API token and prints nothing else."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sessions_app import api_tokens
 
 
 class Command(BaseCommand):
-    help = "Make an API token for a person and print it; it cannot be shown again."
+    help = "Create an API token for a user and print it. It cannot be shown again."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("username")

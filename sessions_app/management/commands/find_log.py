@@ -1,4 +1,4 @@
-"""``find_log ID [--session UUID]``: the lines with this id, or of this request."""
+"""``find_log ID [--session UUID]``: prints log lines by their id or by their request's id."""
 
 from __future__ import annotations
 
@@ -12,16 +12,20 @@ from sessions_app.session_logs import catalog
 
 
 class Command(BaseCommand):
-    help = "Print the log lines with this id, or of this request, in all sessions, newest first."
+    help = (
+        "Print the log line with this id, or the lines of the request with this id, newest first."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("id", help="the id of a line, or of a request")
-        parser.add_argument("--session", type=UUID, help="look in this session alone")
+        parser.add_argument("id", help="the id of a line or of a request")
+        parser.add_argument("--session", type=UUID, help="search only this session")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        number = 0
+        count = 0
         for line in catalog.find_by_id(options["id"], options["session"]):
             self.stdout.write(json.dumps(line, ensure_ascii=False))
-            number += 1
-        if not number:
-            raise CommandError("No line has this id, and none is of this request.")
+            count += 1
+        if not count:
+            raise CommandError(
+                "No line has this id, and no line belongs to a request with this id."
+            )

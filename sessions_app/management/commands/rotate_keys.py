@@ -1,4 +1,4 @@
-"""``rotate_keys``: seal all saved keys anew with the first of ``SMNB_FIELD_KEYS``."""
+"""``rotate_keys``: encrypts all saved keys again with the first of ``SMNB_FIELD_KEYS``."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from sessions_app import encryption
 
 class Command(BaseCommand):
     help = (
-        "Seal all saved keys anew with the first of SMNB_FIELD_KEYS. Put a new secret before the "
-        "old one, restart, run this, then take the old one away. Safe to repeat."
+        "Encrypt all saved keys again with the first of SMNB_FIELD_KEYS. Put a new secret before "
+        "the old one, restart, run this command, then remove the old secret. Safe to repeat."
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        found = encryption.rotate()
-        self.stdout.write(f"{found.resealed} keys sealed anew")
-        if found.unreadable:
+        rotation = encryption.rotate()
+        self.stdout.write(f"{rotation.resealed} keys encrypted again")
+        if rotation.unreadable:
             raise CommandError(
-                f"{found.unreadable} keys are opened by none of the secrets. Put the old secret "
-                "back, or have their owners enter them again."
+                f"{rotation.unreadable} keys cannot be decrypted with any of the secrets. Put the old "
+                "secret back, or ask their owners to enter them again."
             )

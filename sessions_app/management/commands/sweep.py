@@ -1,4 +1,4 @@
-"""``sweep [--forever]``: poke what is overdue, once or every second."""
+"""``sweep [--forever]``: runs the sweeper once or every second."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from sessions_app.background import sweeper
 
 
 class Command(BaseCommand):
-    help = "Poke overdue steps and put right what a crash left; several sweepers are safe."
+    help = "Poke overdue steps and repair what a crash left. Several sweepers may run at once."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--forever", action="store_true", help="go on, once a second")
+        parser.add_argument("--forever", action="store_true", help="repeat every second")
 
     def handle(self, *args: Any, **options: Any) -> None:
         if not options["forever"]:

@@ -263,4 +263,4 @@ def test_a_key_is_not_tested_more_than_ten_times_a_minute(
 def test_a_key_that_cannot_be_opened_is_an_answer_of_the_test(owner: User, env: Any) -> None:
     credentials.save(owner, "anthropic", {"api_key": OWN})
     SealedKey.objects.update(sealed="nonsense")
-    assert "cannot be opened" in llm_credentials.run(owner, "anthropic")
+    assert "cannot be decrypted" in llm_credentials.run(owner, "anthropic")
