@@ -1,1 +1,1 @@
-"""The old system's data: read row by row from its snapshot, and brought to the sessions it names."""
+"""The import of the old system's data: reads its snapshot row by row and adds the rows to sessions."""

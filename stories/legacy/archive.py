@@ -1,7 +1,7 @@
-"""A snapshot export of the old system: one zip, of which the lines of three tables are read.
+"""A snapshot export of the old system: a zip file, of which three tables are read line by line.
 
-Nothing is ever unpacked to a path, and nothing is read further than a bound: a line, a table and
-how much more comes out than went in.
+Nothing is unpacked to a path, and the length of a line, the size of a table and its compression ratio
+are limited.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ DOCUMENTS = "documents.jsonl"
 MOST_ENTRIES = 100_000
 MOST_BYTES = 8 * 1024**3
 MOST_RATIO = 100
-FREE_BYTES = 64 * 1024**2  # unpacked, before the ratio is looked at: one long line is no bomb
-LONGEST_LINE = 2 * 1024**2  # twice what the old system took
+FREE_BYTES = 64 * 1024**2  # unpacked bytes that are always allowed, whatever the ratio
+LONGEST_LINE = 2 * 1024**2  # twice the limit of the old system
 CHUNK = 1 << 18
 _ENCRYPTED = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line that is not blank; ``error`` says why it cannot be read, and then ``raw`` is empty."""
+    """A line that is not blank. If it cannot be read, ``error`` has the reason and ``raw`` is empty."""
 
     number: int
     raw: bytes
@@ -35,7 +35,7 @@ class Line:
 
 
 class Snapshot:
-    """The zip at ``path``; raises Invalid where it is none, or holds no table that is known."""
+    """The zip file at ``path``; raises Invalid when it is not a zip or has no known table."""
 
     def __init__(self, path: Path) -> None:
         try:
@@ -45,7 +45,7 @@ class Snapshot:
         except OSError as error:
             raise Invalid(f"{path.name}: {error.strerror}.") from None
         try:
-            self.tables = _tables(self._zip.infolist())
+            self.tables = find_tables(self._zip.infolist())
         except Invalid:
             self._zip.close()
             raise
@@ -55,14 +55,14 @@ class Snapshot:
 
     @property
     def bytes(self) -> int:
-        """How much is to be read, as the zip says of itself."""
-        return sum(each.file_size for each in self.tables.values())
+        """The unpacked size of the tables, as the zip declares it."""
+        return sum(member.file_size for member in self.tables.values())
 
     def lines(self, table: str) -> Iterator[Line]:
-        """The lines of a table that are not blank, numbered from 1; none where it is missing.
+        """Yields the lines of a table that are not blank, numbered from 1; none if it is missing.
 
-        What cannot be read is a line with an error. After a damaged or bursting stretch it is the
-        last one.
+        A line that cannot be read is yielded with an error. After damaged or suspiciously large data
+        it is the last one.
         """
         member = self.tables.get(table)
         if member is None:
@@ -70,88 +70,88 @@ class Snapshot:
         splitter = _Splitter()
         try:
             with self._zip.open(member) as stream:
-                yield from splitter.split(_bounded(iter(lambda: stream.read(CHUNK), b""), member))
+                # The declared size of a member may be false, so the bytes are counted.
+                most = min(MOST_BYTES, max(FREE_BYTES, MOST_RATIO * member.compress_size))
+                size = 0
+                while chunk := stream.read(CHUNK):
+                    size += len(chunk)
+                    if size > most:
+                        yield splitter.error(
+                            "It unpacks to far more than an export does; the rest was not read."
+                        )
+                        return
+                    yield from splitter.add(chunk)
+                yield from splitter.finish()
         except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as error:
-            yield splitter.broken(_sentence(error, member))
-        except Invalid as error:
-            yield splitter.broken(error.sentence)
+            sentence = "The zip is damaged from here on; the rest could not be read."
+            if member.flag_bits & _ENCRYPTED:
+                sentence = "It is encrypted."
+            elif isinstance(error, NotImplementedError):
+                sentence = "Its compression method is not supported."
+            yield splitter.error(sentence)
 
 
-def _tables(entries: list[zipfile.ZipInfo]) -> dict[str, zipfile.ZipInfo]:
-    """The member of each table: at the top, or in the one folder that was zipped."""
+def find_tables(entries: list[zipfile.ZipInfo]) -> dict[str, zipfile.ZipInfo]:
+    """Returns the member of each table, at the top of the zip or in the folder that was zipped."""
     if len(entries) > MOST_ENTRIES:
         raise Invalid(f"The zip holds more than {MOST_ENTRIES:,} files.")
-    found: dict[str, list[zipfile.ZipInfo]] = {}
+    candidates: dict[str, list[zipfile.ZipInfo]] = {}
     for entry in entries:
         parts = PurePosixPath(entry.filename).parts
-        if len(parts) >= 2 and parts[-1] == DOCUMENTS and parts[-2] in TABLES and _plain(parts):
-            found.setdefault(parts[-2], []).append(entry)
-    chosen = {table: _highest(table, some) for table, some in found.items()}
-    folders = {PurePosixPath(each.filename).parts[:-2] for each in chosen.values()}
+        if len(parts) < 2 or parts[-1] != DOCUMENTS or parts[-2] not in TABLES:
+            continue
+        # Not outside of the zip's own folder, and not a table of the same name of a component.
+        if not any(part in {"..", "/"} or part.startswith("_") for part in parts):
+            candidates.setdefault(parts[-2], []).append(entry)
+    tables: dict[str, zipfile.ZipInfo] = {}
+    for table, members in candidates.items():
+        depth = min(_depth(member) for member in members)
+        highest = [member for member in members if _depth(member) == depth]
+        if len(highest) > 1:
+            raise Invalid(f"The zip holds the table {table} more than once.")
+        tables[table] = highest[0]
+    folders = {PurePosixPath(member.filename).parts[:-2] for member in tables.values()}
     if len(folders) > 1:
-        raise Invalid("The tables lie in different folders of the zip. Zip one export alone.")
-    if not chosen:
+        raise Invalid("The tables are in different folders of the zip. Zip a single export.")
+    if not tables:
         raise Invalid(f"The zip holds none of the tables {', '.join(TABLES)}.")
-    return chosen
+    return tables
 
 
-def _plain(parts: tuple[str, ...]) -> bool:
-    """Neither out of the zip's own folder, nor a component's table that bears the same name."""
-    return not any(part in {"..", "/"} or part.startswith("_") for part in parts)
-
-
-def _highest(table: str, some: list[zipfile.ZipInfo]) -> zipfile.ZipInfo:
-    depth = min(len(PurePosixPath(each.filename).parts) for each in some)
-    top = [each for each in some if len(PurePosixPath(each.filename).parts) == depth]
-    if len(top) > 1:
-        raise Invalid(f"The zip holds the table {table} more than once.")
-    return top[0]
-
-
-def _bounded(chunks: Iterator[bytes], member: zipfile.ZipInfo) -> Iterator[bytes]:
-    size = 0
-    most = max(FREE_BYTES, MOST_RATIO * member.compress_size)
-    for chunk in chunks:
-        size += len(chunk)
-        if size > min(most, MOST_BYTES):
-            raise Invalid("It unpacks to far more than an export does; the rest was not read.")
-        yield chunk
-
-
-def _sentence(error: Exception, member: zipfile.ZipInfo) -> str:
-    if member.flag_bits & _ENCRYPTED:
-        return "It is encrypted."
-    if isinstance(error, NotImplementedError):
-        return "It is packed in a way that cannot be read here."
-    return "The zip is damaged from here on; the rest could not be read."
+def _depth(member: zipfile.ZipInfo) -> int:
+    return len(PurePosixPath(member.filename).parts)
 
 
 class _Splitter:
-    """Lines out of chunks; of one that is too long only so much is ever held."""
+    """Splits chunks into numbered lines, holding no more than the limit of a line in memory."""
 
     def __init__(self) -> None:
         self._number = 0
         self._rest = b""
         self._skipping = False
 
-    def split(self, chunks: Iterator[bytes]) -> Iterator[Line]:
-        for chunk in chunks:
-            *whole, self._rest = (self._rest + chunk).split(b"\n")
-            for each in whole:
-                yield from self._line(each)
-            if len(self._rest) > LONGEST_LINE:
-                self._rest, self._skipping = b"", True
+    def add(self, chunk: bytes) -> Iterator[Line]:
+        *whole, self._rest = (self._rest + chunk).split(b"\n")
+        for raw in whole:
+            yield from self._line(raw)
+        if len(self._rest) > LONGEST_LINE:
+            self._rest, self._skipping = b"", True
+
+    def finish(self) -> Iterator[Line]:
         if self._rest or self._skipping:
             yield from self._line(self._rest)
             self._rest = b""
 
-    def broken(self, why: str) -> Line:
-        return Line(self._number + 1, b"", why)
+    def error(self, sentence: str) -> Line:
+        return Line(self._number + 1, b"", sentence)
 
     def _line(self, raw: bytes) -> Iterator[Line]:
         self._number += 1
         if self._skipping or len(raw) > LONGEST_LINE:
             self._skipping = False
             yield Line(self._number, b"", f"It is longer than {LONGEST_LINE // 1024**2} MB.")
-        elif stripped := (raw.removeprefix(b"\xef\xbb\xbf") if self._number == 1 else raw).strip():
+            return
+        if self._number == 1:
+            raw = raw.removeprefix(b"\xef\xbb\xbf")  # byte order mark
+        if stripped := raw.strip():
             yield Line(self._number, stripped)

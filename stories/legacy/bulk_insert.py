@@ -1,5 +1,6 @@
-"""Many new rows at once, for an import: what ``bulk_create`` does for every value costs it half its
-time.
+"""Inserts many new rows at once for an import.
+
+It replaces ``bulk_create``, whose work on each single value takes half of the time of an import.
 """
 
 from __future__ import annotations
@@ -7,69 +8,62 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import copy
 from operator import itemgetter
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from django.db import DEFAULT_DB_ALIAS, connection, connections, models
 
 Row = TypeVar("Row", bound=models.Model)
-_AS_IT_IS = (models.CharField, models.TextField, models.IntegerField, models.BooleanField)
+_STORED_AS_IS = (models.CharField, models.TextField, models.IntegerField, models.BooleanField)
 
 
-class Pattern(Generic[Row]):
-    """Rows that are alike but for some values: a constructor would set all their fields anew."""
+class RowTemplate(Generic[Row]):
+    """Makes rows that share most values, faster than a constructor that sets every field."""
 
     def __init__(self, row: Row) -> None:
         self._row = row
-        self._own = [
+        self._defaults = [
             (field.attname, field.get_default)
             for field in row._meta.concrete_fields
             if field.has_default() and callable(field.default)
         ]
 
-    def row(self, **values: Any) -> Row:
-        """Another one; a value is what the field's attribute holds, and is not checked."""
-        made = object.__new__(type(self._row))
-        made.__dict__.update(vars(self._row), _state=copy(self._row._state))
-        made.__dict__.update((name, default()) for name, default in self._own)
-        made.__dict__.update(values)
-        return made
+    def row(self, **values: object) -> Row:
+        """Returns a new row; values are set as attributes and not checked."""
+        row = object.__new__(type(self._row))
+        row.__dict__.update(vars(self._row), _state=copy(self._row._state))
+        row.__dict__.update((name, default()) for name, default in self._defaults)
+        row.__dict__.update(values)
+        return row
 
 
 def insert(rows: Sequence[models.Model]) -> None:
-    """Insert complete rows of one model; they do not learn their ids."""
+    """Inserts complete rows of one model, without setting their ids."""
     if not rows:
         return
     fields = [field for field in type(rows[0])._meta.concrete_fields if not field.primary_key]
+    values_of = itemgetter(*(field.attname for field in fields))
+    # Columns instead of rows, because most columns need no conversion at all.
+    columns = list(zip(*(values_of(vars(row)) for row in rows), strict=True))
+    database = connections[DEFAULT_DB_ALIAS]
+    for index, field in enumerate(fields):
+        prepare = field.get_db_prep_save
+        overridden = type(field).get_db_prep_save is not models.Field.get_db_prep_save
+        if isinstance(field, _STORED_AS_IS) and not overridden:
+            continue
+        values = columns[index]
+        if values.count(values[0]) == len(values):
+            # One value for all rows, such as the session: convert it once.
+            columns[index] = (prepare(values[0], database),) * len(values)
+        else:
+            columns[index] = tuple(
+                None if value is None else prepare(value, database) for value in values
+            )
     quote = connection.ops.quote_name
-    columns = ", ".join(quote(str(field.column)) for field in fields)
-    table = quote(rows[0]._meta.db_table)
+    names = ", ".join(quote(str(field.column)) for field in fields)
     marks = ", ".join(["%s"] * len(fields))
+    table = quote(rows[0]._meta.db_table)
     with connection.cursor() as cursor:
         cursor.executemany(
-            f"INSERT INTO {table} ({columns}) VALUES ({marks})",  # noqa: S608
-            _values(rows, fields),
+            f"INSERT INTO {table} ({names}) VALUES ({marks})",  # noqa: S608
+            list(zip(*columns, strict=True)),
         )
-
-
-def _values(rows: Sequence[models.Model], fields: Sequence[models.Field[Any, Any]]) -> list[Any]:
-    """The rows as the database takes them, column by column where one has to be prepared."""
-    take = itemgetter(*(field.attname for field in fields))
-    columns: list[Sequence[Any]] = list(zip(*(take(vars(row)) for row in rows), strict=True))
-    for at, field in enumerate(fields):
-        if not _fit(field):
-            columns[at] = _prepared(field, columns[at])
-    return list(zip(*columns, strict=True))
-
-
-def _fit(field: models.Field[Any, Any]) -> bool:
-    """Whether the database takes a row's value as it is: text and numbers."""
-    plain = type(field).get_db_prep_save is models.Field.get_db_prep_save
-    return plain and isinstance(field, _AS_IT_IS)
-
-
-def _prepared(field: models.Field[Any, Any], values: Sequence[Any]) -> Sequence[Any]:
-    """Once for all where all are alike, as is the session of a lot."""
-    prepare, base = field.get_db_prep_save, connections[DEFAULT_DB_ALIAS]
-    if values.count(values[0]) == len(values):
-        return [prepare(values[0], base)] * len(values)
-    return [None if value is None else prepare(value, base) for value in values]

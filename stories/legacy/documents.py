@@ -1,7 +1,7 @@
-"""The old system's documents: what a row of each table must hold, checked one by one.
+"""The documents of the old system: the fields a row of each table must have.
 
-Numbers are floats there, so whole ones print as ``12.0``; moments are milliseconds. An optional field
-may be absent or null, and a field that is not named here is passed over.
+The old system stores numbers as floats, so whole ones read as ``12.0``, and times in milliseconds. An
+optional field may be absent or null. A field that is not named here is ignored.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from pydantic import (
     ConfigDict,
     Field,
     StringConstraints,
+    ValidationError,
 )
-from pydantic import ValidationError as Refused
 
 from sessions_app.commands import validation_sentence
 from sessions_app.errors import Invalid
@@ -27,9 +27,9 @@ from stories.text import clean_text
 from stories.types import Priority, Tone
 
 FIRST_MS = datetime(2000, 1, 1, tzinfo=UTC).timestamp() * 1000
-AHEAD_MS = 24 * 3600 * 1000  # by how much another computer's clock may be wrong
+AHEAD_MS = 24 * 3600 * 1000  # tolerance for the clock of another computer
 WEEK_S = 7 * 24 * 3600
-MOST_TOKENS = 10_000_000  # of one call: no model takes as many
+MOST_TOKENS = 10_000_000  # of one call; no model accepts as many
 MOST_USD = 1_000_000.0
 
 
@@ -39,10 +39,10 @@ def _number(value: object) -> float:
     return value
 
 
-def _moment(value: object) -> datetime:
+def _time(value: object) -> datetime:
     ms = _number(value)
     if not FIRST_MS <= ms <= time.time() * 1000 + AHEAD_MS:
-        raise ValueError("it should be a moment from 2000 to today, in milliseconds")
+        raise ValueError("it should be a time from 2000 to today, in milliseconds")
     return datetime.fromtimestamp(ms / 1000, UTC)
 
 
@@ -66,29 +66,32 @@ def _rounded(most: int) -> BeforeValidator:
     return BeforeValidator(checked)
 
 
-def _telling(text: str) -> str:
+def _with_words(text: str) -> str:
+    # Cleaning is slow, and a text that begins with a letter or a digit has words.
     if not text[:1].isalnum() and not clean_text(text[:1000], 20):
         raise ValueError("it has no words")
     return text
 
 
 Key = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,64}$")]
-Moment = Annotated[datetime, BeforeValidator(_moment)]
+Time = Annotated[datetime, BeforeValidator(_time)]
 Tokens = Annotated[int, _whole(MOST_TOKENS)]
 Seconds = Annotated[int, _rounded(WEEK_S)]
 Real = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class Document(BaseModel):
-    """What every row has: its id, and when it was made."""
+    """The fields of every row: its id and the time it was created."""
 
     model_config = ConfigDict(strict=True, frozen=True, hide_input_in_errors=True)
 
     old_id: Key = Field(alias="_id")
-    made: Moment = Field(alias="_creationTime")
+    made: Time = Field(alias="_creationTime")
 
 
 class OldSettings(BaseModel):
+    """Settings of a session in the old system."""
+
     model_config = ConfigDict(strict=True, frozen=True)
 
     model: str
@@ -101,6 +104,8 @@ class OldSettings(BaseModel):
 
 
 class SessionDocument(Document):
+    """A session; ``at`` and ``session_id`` are what every document is sorted by."""
+
     owner: str = Field(alias="userId")
     name: str
     status: Literal["active", "paused", "archived"]
@@ -117,6 +122,8 @@ class SessionDocument(Document):
 
 
 class OriginalItem(BaseModel):
+    """The post that a story was made from."""
+
     model_config = ConfigDict(strict=True, frozen=True)
 
     title: str
@@ -126,15 +133,17 @@ class OriginalItem(BaseModel):
 
 
 class StoryDocument(Document):
+    """A story that was aired."""
+
     story_id: str
-    narrative: Annotated[str, AfterValidator(_telling)]
+    narrative: Annotated[str, AfterValidator(_with_words)]
     tone: Tone
     priority: Priority
     agent_type: str
     duration: Seconds
     word_count: Annotated[int, _whole(1_000_000)]
-    created_at: Moment
-    completed_at: Moment
+    created_at: Time
+    completed_at: Time
     title: str | None = None
     sentiment: str | None = None
     topics: list[str] | None = None
@@ -148,8 +157,10 @@ class StoryDocument(Document):
 
 
 class UsageDocument(Document):
+    """A call of a model."""
+
     request_id: str
-    timestamp: Moment
+    timestamp: Time
     model: str
     action: Literal["generate", "stream", "analyze", "test"]
     input_tokens: Tokens
@@ -168,28 +179,28 @@ class UsageDocument(Document):
 
 
 AnyDocument = SessionDocument | StoryDocument | UsageDocument
-SHAPES: dict[str, type[AnyDocument]] = {
-    "sessions": SessionDocument, "story_history": StoryDocument, "token_usage": UsageDocument,
-}  # fmt: skip
+DOCUMENT_TYPES: dict[str, type[AnyDocument]] = {
+    "sessions": SessionDocument,
+    "story_history": StoryDocument,
+    "token_usage": UsageDocument,
+}
 
 
 def read(table: str, raw: bytes) -> AnyDocument:
-    """The document of a line; raises Invalid with what is wrong with which field."""
+    """Returns the document of a line; raises Invalid that names the wrong fields."""
     try:
-        found = SHAPES[table].model_validate_json(raw)
-    except Refused as error:
+        document = DOCUMENT_TYPES[table].model_validate_json(raw)
+    except ValidationError as error:
         raise Invalid(validation_sentence(error).replace("Value error, ", "")[:300]) from None
-    if b"NaN" in raw or b"Infinity" in raw:  # words, or what is no JSON although Python reads it
-        _require_json(raw)
-    return found
+    # Pydantic accepts these numbers, also in fields that are not named here; JSON does not. The
+    # bytes may also be words of a text, so the line is parsed again.
+    if b"NaN" in raw or b"Infinity" in raw:
+        try:
+            json.loads(raw, parse_constant=_refuse_constant)
+        except ValueError:
+            raise Invalid("It holds a number that is not finite.") from None
+    return document
 
 
-def _require_json(raw: bytes) -> None:
-    try:
-        json.loads(raw, parse_constant=_refuse)
-    except ValueError:
-        raise Invalid("It holds a number that is not finite.") from None
-
-
-def _refuse(name: str) -> NoReturn:
+def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(name)

@@ -1,6 +1,6 @@
-"""An import of the old system's snapshot: read and sort first, then store in short transactions.
+"""The import of a snapshot of the old system: reads and sorts first, then stores in lots.
 
-Whatever stops it, starting again goes on: a row is known by its old id.
+An import that was interrupted can be started again: rows are known by their old ids.
 """
 
 from __future__ import annotations
@@ -18,71 +18,77 @@ from stories.legacy.archive import TABLES, Line, Snapshot
 from stories.legacy.documents import read
 from stories.legacy.report import Finding, Outcome, Report
 from stories.legacy.staging import Staging
-from stories.legacy.writer import KINDS, SESSIONS, Stored
+from stories.legacy.writer import KINDS, SESSIONS
 
-Tell = Callable[[Finding], None]
-Watch = Callable[[str, int, int], None]  # what is being done, how much of it, of how much
-EVERY = 1000  # lines
+OnFinding = Callable[[Finding], None]
+OnProgress = Callable[[str, int, int], None]  # the phase, how much is done, and of how much
+EVERY = 1000  # lines between two reports of progress
 
 
 class Import:
-    """One run over one snapshot; a dry one finds out the same and writes nothing.
+    """One run over one snapshot; a dry run reports the same and writes nothing.
 
-    ``tell`` gets each row that was rejected or found no session, ``watch`` the progress.
+    ``on_finding`` is called for each row that is rejected or has no session.
     """
 
     def __init__(
-        self, snapshot: Snapshot, owner: User, tell: Tell, watch: Watch, *, dry: bool = False
+        self,
+        snapshot: Snapshot,
+        owner: User,
+        on_finding: OnFinding,
+        on_progress: OnProgress,
+        *,
+        dry: bool = False,
     ) -> None:
         self._snapshot = snapshot
         self._owner = owner
-        self._tell = tell
-        self._watch = watch
+        self._on_finding = on_finding
+        self._on_progress = on_progress
         self._dry = dry
         self._report = Report([name for name in TABLES if name not in snapshot.tables])
 
     def run(self, folder: Path) -> Report:
-        """Import all; the rows wait in a file in ``folder`` while they are sorted."""
+        """Imports everything; the rows are sorted in a temporary file in ``folder``."""
         with closing(Staging(folder)) as staging:
-            self._read(staging)
-            self._store(staging)
+            self._read_lines(staging)
+            self._store_rows(staging)
         return self._report
 
-    def _read(self, staging: Staging) -> None:
+    def _read_lines(self, staging: Staging) -> None:
         done = 0
         for table in TABLES:
             for line in self._snapshot.lines(table):
-                if why := _stage(staging, table, line):
+                if error := stage(staging, table, line):
                     self._report.rows[table][Outcome.REJECTED] += 1
-                    self._tell(Finding(Outcome.REJECTED, table, line.number, "", why))
+                    self._on_finding(Finding(Outcome.REJECTED, table, line.number, "", error))
                 done += len(line.raw) + 1
                 if line.number % EVERY == 0:
-                    self._watch("read, bytes", done, self._snapshot.bytes)
-        self._watch("read, bytes", self._snapshot.bytes, self._snapshot.bytes)
+                    self._on_progress("read, bytes", done, self._snapshot.bytes)
+        self._on_progress("read, bytes", self._snapshot.bytes, self._snapshot.bytes)
 
-    def _store(self, staging: Staging) -> None:
+    def _store_rows(self, staging: Staging) -> None:
         done, total = 0, sum(map(staging.count, TABLES))
+        # Sessions first, so that the rows of a session find it.
         for lot in chain(staging.lots(SESSIONS), staging.lots(*KINDS)):
             if self._dry:
-                found = writer.foretell(lot, staging.sessions_among)
+                stored = writer.predict(lot, staging.sessions_among)
             else:
-                found = writer.store(lot, self._owner)
-            self._count(found)
+                stored = writer.store(lot, self._owner)
+            for (table, outcome), number in stored.counts.items():
+                self._report.rows[table][outcome] += number
+            self._report.left_out.update(stored.left_out)
+            for row in stored.orphans:
+                reason = mapping.why_without_session(row.session)
+                self._report.reasons[reason] += 1
+                self._on_finding(
+                    Finding(Outcome.QUARANTINED, row.table, row.line, row.old_id, reason)
+                )
             done += len(lot)
-            self._watch("stored, rows", done, total)
-
-    def _count(self, found: Stored) -> None:
-        for (table, outcome), number in found.counts.items():
-            self._report.rows[table][outcome] += number
-        self._report.left_out.update(found.left_out)
-        for row in found.orphans:
-            why = mapping.why_homeless(row.session)
-            self._report.reasons[why] += 1
-            self._tell(Finding(Outcome.QUARANTINED, row.table, row.line, row.old_id, why))
+            self._on_progress("stored, rows", done, total)
 
 
-def _stage(staging: Staging, table: str, line: Line) -> str:
-    """Keep the row of a line for later, or say why it is none."""
+def stage(staging: Staging, table: str, line: Line) -> str:
+    """Puts the row of a line into the staging file; returns the error of a line that has none."""
     if line.error:
         return line.error
     try:

@@ -1,6 +1,7 @@
-"""What an old document becomes: a told story, or a closed row of the ledger, of one session.
+"""Maps documents of the old system to sessions, aired stories and closed usage rows.
 
-The sessions of the old system: each becomes one of ours once, at rest, with its own date.
+Each old session becomes one idle session with its own date. The string in a row that names its
+session decides which session it belongs to, or why it belongs to none.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from sessions_app.events import recorder
 from sessions_app.files.storage import folder_name
 from sessions_app.models import Session, SessionStats
 from sessions_app.money import from_usd
-from stories.legacy.bulk_insert import Pattern
-from stories.legacy.documents import OriginalItem, SessionDocument, StoryDocument, UsageDocument
+from stories.legacy.bulk_insert import RowTemplate
+from stories.legacy.documents import SessionDocument, StoryDocument, UsageDocument
 from stories.models import Story, TokenUsage
 from stories.text import canonical_url, clean_line, clean_text
 from stories.types import SENTIMENTS
@@ -28,18 +29,18 @@ from stories.usage.types import Counts
 
 NOTE = "From the old system"
 
-# A few models have other prices for longer prompts; up to here each token costs the same.
+# Some models have higher prices for long prompts; up to here each token costs the same.
 PLAIN_TOKENS = 100_000
 
 
 class Rows:
-    """Makes the rows of one session out of old documents; they are not stored."""
+    """Makes the rows of one session from old documents, without storing them."""
 
     def __init__(self, session: Session) -> None:
-        self._stories = Pattern(
+        self._stories = RowTemplate(
             Story(session=session, origin=str(Story.Origin.LEGACY), state=str(Story.State.AIRED))
         )
-        self._usage = Pattern(
+        self._usage = RowTemplate(
             TokenUsage(
                 session=session,
                 state=str(TokenUsage.State.FINAL),
@@ -49,20 +50,27 @@ class Rows:
         )
 
     def story(self, document: StoryDocument) -> Story:
-        """The story as it was told then; words and seconds as they were counted then."""
+        """Returns the story as it was aired, with the words and seconds counted at that time."""
         narrative = clean_text(document.narrative, 20_000)
         item = document.original_item
         title = document.title or (item.title if item else "") or narrative
+        note = f"{NOTE}."
+        if item is not None:
+            # The post itself was not stored in the old system.
+            author = f"by {item.author}" if item.author else ""
+            subreddit = f"in r/{item.subreddit}" if item.subreddit else ""
+            origin = (author, subreddit, canonical_url(item.url or ""))
+            note = f"{NOTE}: “{item.title[:160]}” {' '.join(filter(None, origin))}"
         return self._stories.row(
             title=clean_line(title, 300) or clean_line(narrative, 300),
             narrative=narrative,
             summary=clean_text(document.summary or "", 2_000),
             tone=document.tone,
             priority=document.priority,
-            agent_type=_name(document.agent_type, 16),
+            agent_type=_identifier(document.agent_type, 16),
             sentiment=document.sentiment if document.sentiment in SENTIMENTS else "neutral",
             topics=[clean_line(topic, 40) for topic in (document.topics or [])[:5]],
-            note=_note(item),
+            note=clean_line(note, 300),
             word_count=document.word_count,
             duration=document.duration,
             created_at=document.created_at,
@@ -71,17 +79,17 @@ class Rows:
         )
 
     def usage(self, document: UsageDocument) -> TokenUsage:
-        """The attempt as it was reported, with our own price beside the reported one."""
+        """Returns the call as it was reported, with our own price beside the reported one."""
         cost = price(document.model, document.input_tokens, document.output_tokens)
         return self._usage.row(
             operation=f"{document.request_type}-{document.action}",
-            model=_name(document.model, 80),
+            model=_identifier(document.model, 80),
             input_tokens=document.input_tokens,
             output_tokens=document.output_tokens,
             cost_lower=cost or 0,
             cost_upper=cost or 0,
             unpriced=cost is None,
-            request_id=_name(document.request_id, 80),
+            request_id=_identifier(document.request_id, 80),
             error="" if document.success else clean_line(document.error_message or "failed", 60),
             duration_ms=document.duration,
             created_at=document.timestamp,
@@ -91,77 +99,52 @@ class Rows:
         )
 
 
-def _note(item: OriginalItem | None) -> str:
-    """Where the story came from: its post was never kept."""
-    if item is None:
-        return f"{NOTE}."
-    by = " ".join(
-        part
-        for part in (
-            f"by {item.author}" if item.author else "",
-            f"in r/{item.subreddit}" if item.subreddit else "",
-            canonical_url(item.url or ""),
-        )
-        if part
-    )
-    return clean_line(f"{NOTE}: “{item.title[:160]}” {by}", 300)
-
-
-def _name(text: str, limit: int) -> str:
-    """What a machine gave as a name: no prose, so nothing has to be read out of it."""
+def _identifier(text: str, limit: int) -> str:
+    # Written by a program, so it needs less cleaning than prose.
     return text.replace("\0", "")[:limit]
 
 
-def price(model: str, fresh: int, output: int) -> int | None:
-    """What a call costs, in 10⁻¹² USD; None where no price is known."""
-    if not fresh and not output:
+def price(model: str, input_tokens: int, output_tokens: int) -> int | None:
+    """Returns the cost of a call in 10⁻¹² USD; None where no price is known."""
+    if not input_tokens and not output_tokens:
         return 0
-    if fresh > PLAIN_TOKENS:
-        return _asked(model, Counts(fresh, output))
-    per_input, per_output = _rates(model)
+    if input_tokens > PLAIN_TOKENS:
+        return _cost(model, input_tokens, output_tokens)
+    per_input, per_output = _cost(model, 1, 0), _cost(model, 0, 1)
     if per_input is None or per_output is None:
         return None
-    return per_input * fresh + per_output * output
+    return per_input * input_tokens + per_output * output_tokens
 
 
-@lru_cache(maxsize=1000)
-def _rates(model: str) -> tuple[int | None, int | None]:
-    return _asked(model, Counts(1, 0)), _asked(model, Counts(0, 1))
-
-
-def _asked(model: str, counts: Counts) -> int | None:
+# Cached for the price of one token, which an import needs for every call of a model.
+@lru_cache(maxsize=2000)
+def _cost(model: str, input_tokens: int, output_tokens: int) -> int | None:
     try:
-        return pricing.price(model, counts).cost
+        return pricing.price(model, Counts(input_tokens, output_tokens)).cost
     except pricing.UnknownModel:
         return None
 
 
 PREFIX = "legacy:"
 
-# What the old settings have that no setting of ours is equal to.
+# Settings of the old system that do not exist here.
 DROPPED = ("temperature", "maxTokens", "topP", "frequencyPenalty", "presencePenalty")
 
 
 _HOST_FORM = re.compile(r"host-session-(\d{13})-\w+")
-
 _TAB_FORM = re.compile(r"session-(\d{13})(?:-\w+)?")
-
 _ID_FORM = re.compile(r"[0-9a-z]{20,40}")
 
 
 ABSENT = "No session is named."
-
 HOST_FORM = "A name that the host gave itself; no session ever had it."
-
 TAB_FORM = "A name that a browser's tab gave itself; no session ever had it."
-
 UNKNOWN = "The session is not in the export: it was deleted, or its row is damaged."
-
 NO_ID = "The name is not one that a session can have."
 
 
-def why_homeless(named: str) -> str:
-    """Why no session is behind this string."""
+def why_without_session(named: str) -> str:
+    """Returns the reason why no session belongs to this string."""
     if not named:
         return ABSENT
     if _HOST_FORM.fullmatch(named):
@@ -172,56 +155,52 @@ def why_homeless(named: str) -> str:
 
 
 def moment_named(named: str) -> float | None:
-    """The moment that a dead form carries, in seconds."""
-    found = _HOST_FORM.fullmatch(named) or _TAB_FORM.fullmatch(named)
-    return int(found[1]) / 1000 if found else None
+    """Returns the time that the string contains, in seconds since 1970."""
+    match = _HOST_FORM.fullmatch(named) or _TAB_FORM.fullmatch(named)
+    return int(match[1]) / 1000 if match else None
 
 
-def homes(named: Iterable[str]) -> dict[str, Session]:
-    """The sessions that were imported, whoever did it, by their old id.
+def imported_sessions(old_ids: Iterable[str]) -> dict[str, Session]:
+    """Returns the imported sessions of any owner by their old ids.
 
-    The old rows exist once, so they go where their session went.
+    Old rows exist only once, so they belong to the session wherever it was imported.
     """
-    wanted = [PREFIX + each for each in set(named) if _fits(each)]
-    found = Session.objects.filter(imported_id__in=wanted)
-    return {each.imported_id.removeprefix(PREFIX): each for each in found}
+    possible = [
+        PREFIX + old_id for old_id in set(old_ids) if 0 < len(old_id) <= 64 and "\0" not in old_id
+    ]
+    rows = Session.objects.filter(imported_id__in=possible)
+    return {session.imported_id.removeprefix(PREFIX): session for session in rows}
 
 
-def _fits(named: str) -> bool:
-    return 0 < len(named) <= 64 and "\0" not in named
-
-
-def make(documents: Sequence[SessionDocument], owner: User) -> None:
-    """New sessions with their counters, each with its event; in the caller's transaction."""
-    fresh = [_session(document, owner) for document in documents]
-    Session.objects.bulk_create(fresh)
-    SessionStats.objects.bulk_create([SessionStats(session=session) for session in fresh])
-    for session, document in zip(fresh, documents, strict=True):
+def create_sessions(documents: Sequence[SessionDocument], owner: User) -> None:
+    """Creates sessions with their counters and events, in the caller's transaction."""
+    created: list[Session] = []
+    for document in documents:
+        session = Session(
+            owner=owner,
+            name=clean_line(document.name, 120) or f"Session of {document.made:%Y-%m-%d}",
+            type=Session.Type.IMPORTED,
+            status=document.status,
+            control_mode=document.settings.control_mode,
+            imported_id=PREFIX + document.old_id,
+            created_at=document.made,
+        )
+        session.model = clean_line(document.settings.model, 80) or session.model
+        session.folder = folder_name(session.name, document.made.date(), session.pk)
+        created.append(session)
+    Session.objects.bulk_create(created)
+    SessionStats.objects.bulk_create([SessionStats(session=session) for session in created])
+    for session, document in zip(created, documents, strict=True):
         old = {"id": document.old_id, "broadcast_state": document.broadcast_state}
         shown = {"session": sessions.payload(session), "legacy": old}
         recorder.record(session, recorder.SESSION_CHANGED, shown)
 
 
-def _session(document: SessionDocument, owner: User) -> Session:
-    made = Session(
-        owner=owner,
-        name=clean_line(document.name, 120) or f"Session of {document.made:%Y-%m-%d}",
-        type=Session.Type.IMPORTED,
-        status=document.status,
-        control_mode=document.settings.control_mode,
-        imported_id=PREFIX + document.old_id,
-        created_at=document.made,
-    )
-    made.model = clean_line(document.settings.model, 80) or made.model
-    made.folder = folder_name(made.name, document.made.date(), made.pk)
-    return made
-
-
 def left_out(documents: Iterable[SessionDocument]) -> Counter[str]:
-    """What the sessions lose: settings without an equal, and being on air."""
-    found: Counter[str] = Counter()
+    """Counts what the sessions lose: settings that do not exist here, and being on air."""
+    counts: Counter[str] = Counter()
     for document in documents:
-        found.update(f"setting {name}" for name in DROPPED)
+        counts.update(f"setting {name}" for name in DROPPED)
         if document.broadcast_state not in {None, "idle"}:
-            found["stopped"] += 1
-    return found
+            counts["stopped"] += 1
+    return counts

@@ -1,4 +1,4 @@
-"""What became of every row of an import."""
+"""The report of an import: the outcome of every row."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ from stories.legacy.archive import DOCUMENTS, TABLES
 
 
 class Outcome(StrEnum):
+    """The outcome of a row."""
+
     IMPORTED = "imported"
     QUARANTINED = "quarantined"
     REJECTED = "rejected"
-    THERE = "already there"
+    EXISTING = "already there"
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A row that found no session, or was not taken: where it stands and why."""
+    """A row that was rejected or has no session: its place and the reason."""
 
     outcome: Outcome
     table: str
@@ -38,7 +40,7 @@ def place(table: str, line: int) -> str:
 
 @dataclass(slots=True)
 class Report:
-    """Rows by table and outcome; ``reasons`` are those of quarantine, ``left_out`` of sessions."""
+    """Counts of rows by table and outcome, of rows by reason in quarantine, and of lost settings."""
 
     missing: list[str] = field(default_factory=list)
     rows: dict[str, Counter[Outcome]] = field(
@@ -51,15 +53,15 @@ class Report:
         return sum(self.rows[table].values())
 
     def total(self, outcome: Outcome) -> int:
-        return sum(each[outcome] for each in self.rows.values())
+        return sum(counts[outcome] for counts in self.rows.values())
 
     def lines(self) -> Iterator[str]:
-        """The report as a table, and what is worth knowing beside it."""
+        """Yields the report as a table, followed by remarks."""
         yield "".join(["table".ljust(14), "read".rjust(12), *(o.rjust(15) for o in Outcome)])
         for table in TABLES:
             yield self._line(table, self.read(table), self.rows[table])
-        whole = Counter({outcome: self.total(outcome) for outcome in Outcome})
-        yield self._line("all", sum(whole.values()), whole)
+        totals = Counter({outcome: self.total(outcome) for outcome in Outcome})
+        yield self._line("all", sum(totals.values()), totals)
         for table in self.missing:
             yield f"The table {table} is not in the zip."
         for reason, number in self.reasons.most_common():
@@ -70,8 +72,8 @@ class Report:
         names = sorted(name for name in self.left_out if name != "stopped")
         if names:
             dropped = ", ".join(name.removeprefix("setting ") for name in names)
-            yield f"Settings without an equal here were left out: {dropped}."
+            yield f"Settings that do not exist here were left out: {dropped}."
 
     @staticmethod
     def _line(name: str, read: int, counts: Counter[Outcome]) -> str:
-        return f"{name:14}{read:>12,}" + "".join(f"{counts[each]:>15,}" for each in Outcome)
+        return f"{name:14}{read:>12,}" + "".join(f"{counts[outcome]:>15,}" for outcome in Outcome)

@@ -1,4 +1,4 @@
-"""Where an import's rows wait, sorted, between being read and being stored: a file, not memory."""
+"""The staging file of an import, which sorts the rows on disk between reading and storing them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SCHEMA = """
 
 
 class Row(NamedTuple):
-    """A row that was read: its table, old id, line, old session string, moment and text."""
+    """A row that was read; ``session`` is the old session string, ``raw`` the JSON."""
 
     table: str
     old_id: str
@@ -31,52 +31,59 @@ class Row(NamedTuple):
 
 
 class Staging:
-    """A database of its own in a temporary folder, gone at the end."""
+    """A SQLite database in a temporary folder, which ``close`` deletes."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="legacy-", dir=folder)
-        self._base = sqlite3.connect(Path(self._folder.name) / "rows", isolation_level=None)
-        self._base.execute("PRAGMA journal_mode = OFF")
-        self._base.execute("PRAGMA synchronous = OFF")
-        self._base.execute("PRAGMA temp_store = FILE")
-        self._base.executescript(_SCHEMA)
-        self._base.execute("BEGIN")
+        self._database = sqlite3.connect(Path(self._folder.name) / "rows", isolation_level=None)
+        # The file is worthless after a crash, so nothing is done to make it survive one.
+        self._database.execute("PRAGMA journal_mode = OFF")
+        self._database.execute("PRAGMA synchronous = OFF")
+        self._database.execute("PRAGMA temp_store = FILE")
+        self._database.executescript(_SCHEMA)
+        self._database.execute("BEGIN")
 
     def close(self) -> None:
-        self._base.close()
+        self._database.close()
         self._folder.cleanup()
 
     def put(self, table: str, line: int, document: AnyDocument, raw: bytes) -> int:
-        """Keep a row, and return 0; or the line of the row that has the same id already."""
-        changed = self._base.execute(
+        """Adds a row and returns 0; or returns the line of an earlier row with the same id."""
+        changed = self._database.execute(
             "INSERT OR IGNORE INTO row VALUES (?, ?, ?, ?, ?, ?)",
-            (table, document.old_id, line, (document.session_id or "").strip(),
-             document.at.timestamp(), raw),
-        )  # fmt: skip
+            (
+                table,
+                document.old_id,
+                line,
+                (document.session_id or "").strip(),
+                document.at.timestamp(),
+                raw,
+            ),
+        )
         if changed.rowcount:
             return 0
-        first = self._base.execute(
+        first = self._database.execute(
             "SELECT line FROM row WHERE tab = ? AND id = ?", (table, document.old_id)
         )
         return int(first.fetchone()[0])
 
     def count(self, table: str) -> int:
-        found = self._base.execute("SELECT COUNT(*) FROM row WHERE tab = ?", (table,))
-        return int(found.fetchone()[0])
+        result = self._database.execute("SELECT COUNT(*) FROM row WHERE tab = ?", (table,))
+        return int(result.fetchone()[0])
 
-    def sessions_among(self, named: Collection[str]) -> set[str]:
-        """Those of the old ids of which the row of a session waits here."""
-        marks = ", ".join("?" * len(named))
-        found = self._base.execute(
+    def sessions_among(self, old_ids: Collection[str]) -> set[str]:
+        """Returns those of the old ids that belong to a session in this file."""
+        marks = ", ".join("?" * len(old_ids))
+        rows = self._database.execute(
             f"SELECT id FROM row WHERE tab = 'sessions' AND id IN ({marks})",  # noqa: S608
-            list(named),
+            list(old_ids),
         )
-        return {each[0] for each in found}
+        return {row[0] for row in rows}
 
     def lots(self, *tables: str) -> Iterator[list[Row]]:
-        """All rows of some tables by session and moment, in lots that a transaction can take."""
-        self._base.execute("CREATE INDEX IF NOT EXISTS sorted ON row (session, at, line)")
-        rows = self._base.execute(
+        """Yields all rows of some tables by session and time, in lots for one transaction each."""
+        self._database.execute("CREATE INDEX IF NOT EXISTS sorted ON row (session, at, line)")
+        rows = self._database.execute(
             "SELECT tab, id, line, session, at, raw FROM row "  # noqa: S608
             f"WHERE tab IN ({', '.join('?' * len(tables))}) ORDER BY session, at, line",
             tables,
@@ -84,8 +91,7 @@ class Staging:
         lot: list[Row] = []
         size = 0
         for table, old_id, line, session, at, raw in rows:
-            moment = datetime.fromtimestamp(at, UTC)
-            lot.append(Row(table, old_id, line, session, moment, raw))
+            lot.append(Row(table, old_id, line, session, datetime.fromtimestamp(at, UTC), raw))
             size += len(raw)
             if len(lot) == LOT or size > LOT_BYTES:
                 yield lot

@@ -1,4 +1,4 @@
-"""One lot of staged rows: stored in one transaction, or only foretold."""
+"""Stores one lot of staged rows in one transaction, or predicts what storing it would do."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from itertools import groupby
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 
-from sessions_app.models import Session
 from stories.legacy import attach, mapping
 from stories.legacy.documents import SessionDocument, StoryDocument, UsageDocument
 from stories.legacy.mapping import Rows
@@ -25,12 +24,12 @@ KINDS = {"story_history": "story", "token_usage": "usage"}
 MODELS: dict[str, type[Story | TokenUsage]] = {"story_history": Story, "token_usage": TokenUsage}
 TRIES = 3
 
-Staged = Callable[[Collection[str]], set[str]]
+StagedSessions = Callable[[Collection[str]], set[str]]
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What became of a lot, by table; ``orphans`` are the rows that found no session."""
+    """The result for a lot: rows by table and outcome, rows without a session, lost settings."""
 
     counts: Counter[tuple[str, Outcome]]
     orphans: Sequence[Row] = ()
@@ -38,9 +37,9 @@ class Stored:
 
 
 def store(lot: Sequence[Row], owner: User) -> Stored:
-    """Store the rows that are not there yet: sessions, or what belongs to them.
+    """Stores the rows of the lot that are not stored yet; a lot has sessions, or rows of sessions.
 
-    Again where another import was quicker.
+    Tries again when another import stored the same rows first.
     """
     for _ in range(TRIES - 1):
         try:
@@ -52,81 +51,83 @@ def store(lot: Sequence[Row], owner: User) -> Stored:
 
 def _store(lot: Sequence[Row], owner: User) -> Stored:
     with transaction.atomic():
-        fresh = _fresh(lot)
+        new = _new_rows(lot)
         if lot[0].table == SESSIONS:
-            documents = _sessions(fresh)
-            mapping.make(documents, owner)
-            return Stored(_counted(lot, fresh, ()), left_out=mapping.left_out(documents))
-        homes = mapping.homes(row.session for row in fresh)
-        orphans = [row for row in fresh if row.session not in homes]
+            documents = _session_documents(new)
+            mapping.create_sessions(documents, owner)
+            return Stored(_counts(lot, new, ()), left_out=mapping.left_out(documents))
+        sessions = mapping.imported_sessions(row.session for row in new)
+        orphans = [row for row in new if row.session not in sessions]
         for table, kind in KINDS.items():
-            records.put_orphans(kind, map(_orphan, _of(table, orphans)), owner)
-        housed = [row for row in fresh if row.session in homes]
-        for named, some in groupby(housed, lambda row: row.session):
-            _join(homes[named], list(some))
-        return Stored(_counted(lot, fresh, orphans), orphans)
+            orphans_of_kind = (
+                Orphan(
+                    row.old_id,
+                    row.session,
+                    mapping.why_without_session(row.session),
+                    row.at,
+                    place(row.table, row.line),
+                    row.raw,
+                )
+                for row in _of_table(table, orphans)
+            )
+            records.put_orphans(kind, orphans_of_kind, owner)
+        with_session = (row for row in new if row.session in sessions)
+        for old_session, group in groupby(with_session, lambda row: row.session):
+            session, rows = sessions[old_session], list(group)
+            make = Rows(session)
+            stories = [
+                make.story(StoryDocument.model_validate_json(row.raw))
+                for row in _of_table("story_history", rows)
+            ]
+            usage = [
+                make.usage(UsageDocument.model_validate_json(row.raw))
+                for row in _of_table("token_usage", rows)
+            ]
+            attach.join(session, stories, usage)
+        return Stored(_counts(lot, new, orphans), orphans)
 
 
-def foretell(lot: Sequence[Row], staged: Staged) -> Stored:
-    """What ``store`` would do; ``staged`` finds which sessions would have been imported before."""
-    fresh = _fresh(lot)
+def predict(lot: Sequence[Row], staged_sessions: StagedSessions) -> Stored:
+    """Returns what ``store`` would do; ``staged_sessions`` finds sessions of the same import."""
+    new = _new_rows(lot)
     if lot[0].table == SESSIONS:
-        return Stored(_counted(lot, fresh, ()), left_out=mapping.left_out(_sessions(fresh)))
-    named = {row.session for row in fresh}
-    homes = mapping.homes(named).keys() | staged(named)
-    orphans = [row for row in fresh if row.session not in homes]
-    return Stored(_counted(lot, fresh, orphans), orphans)
+        left_out = mapping.left_out(_session_documents(new))
+        return Stored(_counts(lot, new, ()), left_out=left_out)
+    old_ids = {row.session for row in new}
+    sessions = mapping.imported_sessions(old_ids).keys() | staged_sessions(old_ids)
+    orphans = [row for row in new if row.session not in sessions]
+    return Stored(_counts(lot, new, orphans), orphans)
 
 
-def _fresh(lot: Sequence[Row]) -> list[Row]:
-    """The rows that are neither in a session nor in quarantine yet."""
-    there = {
-        (table, old_id)
-        for table in {row.table for row in lot}
-        for old_id in _there(table, [row.old_id for row in _of(table, lot)])
-    }
-    return [row for row in lot if (row.table, row.old_id) not in there]
+def _new_rows(lot: Sequence[Row]) -> list[Row]:
+    """Returns the rows that are neither in a session nor in quarantine."""
+    existing: set[tuple[str, str]] = set()
+    for table in {row.table for row in lot}:
+        ids = [row.old_id for row in _of_table(table, lot)]
+        if table == SESSIONS:
+            stored = set(mapping.imported_sessions(ids))
+        else:
+            rows = MODELS[table]._default_manager.filter(legacy_id__in=ids)
+            stored = set(map(str, rows.values_list("legacy_id", flat=True)))
+            stored |= records.stored_ids(KINDS[table], ids)
+        existing |= {(table, old_id) for old_id in stored}
+    return [row for row in lot if (row.table, row.old_id) not in existing]
 
 
-def _there(table: str, ids: Sequence[str]) -> set[str]:
-    if table == SESSIONS:
-        return set(mapping.homes(ids))
-    found = MODELS[table]._default_manager.filter(legacy_id__in=ids)
-    return records.stored_ids(KINDS[table], ids) | {
-        str(each) for each in found.values_list("legacy_id", flat=True)
-    }
-
-
-def _of(table: str, rows: Iterable[Row]) -> Iterator[Row]:
+def _of_table(table: str, rows: Iterable[Row]) -> Iterator[Row]:
     return (row for row in rows if row.table == table)
 
 
-def _counted(
-    lot: Sequence[Row], fresh: Sequence[Row], orphans: Sequence[Row]
+def _counts(
+    lot: Sequence[Row], new: Sequence[Row], orphans: Sequence[Row]
 ) -> Counter[tuple[str, Outcome]]:
-    """Each row of the lot by its table and its fate."""
-    known = {(row.table, row.old_id) for row in fresh}
-    homeless = {(row.table, row.old_id) for row in orphans}
+    """Counts the rows of the lot by table and outcome."""
+    outcomes = {(row.table, row.old_id): Outcome.IMPORTED for row in new}
+    outcomes |= {(row.table, row.old_id): Outcome.QUARANTINED for row in orphans}
     return Counter(
-        (table, Outcome.THERE if (table, old_id) not in known
-         else Outcome.QUARANTINED if (table, old_id) in homeless else Outcome.IMPORTED)
-        for table, old_id, *_ in lot
-    )  # fmt: skip
+        (row.table, outcomes.get((row.table, row.old_id), Outcome.EXISTING)) for row in lot
+    )
 
 
-def _sessions(fresh: Sequence[Row]) -> list[SessionDocument]:
-    return [SessionDocument.model_validate_json(row.raw) for row in fresh]
-
-
-def _join(session: Session, some: Sequence[Row]) -> None:
-    told = (StoryDocument.model_validate_json(row.raw) for row in _of("story_history", some))
-    used = (UsageDocument.model_validate_json(row.raw) for row in _of("token_usage", some))
-    rows = Rows(session)
-    attach.join(session, list(map(rows.story, told)), list(map(rows.usage, used)))
-
-
-def _orphan(row: Row) -> Orphan:
-    return Orphan(
-        row.old_id, row.session, mapping.why_homeless(row.session), row.at,
-        place(row.table, row.line), row.raw,
-    )  # fmt: skip
+def _session_documents(rows: Sequence[Row]) -> list[SessionDocument]:
+    return [SessionDocument.model_validate_json(row.raw) for row in rows]

@@ -1,4 +1,4 @@
-"""``import_legacy ZIP``: bring the old system's sessions, stories and usage here."""
+"""``import_legacy ZIP``: imports the sessions, stories and usage of the old system."""
 
 from __future__ import annotations
 
@@ -27,29 +27,31 @@ MOST_SHOWN = 20
 
 class Command(BaseCommand):
     help = (
-        "Import a snapshot export of the old system: its sessions, stories and usage. What names no "
-        "session goes to quarantine. Safe to repeat."
+        "Imports a snapshot export of the old system: its sessions, stories and usage. Rows without "
+        "a session go to quarantine. Safe to repeat."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("zip", type=Path)
-        parser.add_argument("--owner", metavar="USERNAME", help="whose the sessions become")
-        parser.add_argument("--dry-run", action="store_true", help="say what would be done")
+        parser.add_argument("--owner", metavar="USERNAME", help="who will own the sessions")
+        parser.add_argument("--dry-run", action="store_true", help="report what would be imported")
         parser.add_argument(
-            "--report", type=Path, metavar="FILE",
-            help="write each row rejected or put in quarantine there, as JSON lines",
-        )  # fmt: skip
+            "--report",
+            type=Path,
+            metavar="FILE",
+            help="write each row that was rejected or put in quarantine to FILE, as JSON lines",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        owner = _owner(options["owner"])
+        owner = owner_named(options["owner"])
         with ExitStack() as stack:
             stack.enter_context(context.scope(user=owner.pk, command="import_legacy"))
-            stack.enter_context(_said_once(logging.getLogger(recorder.__name__)))
+            stack.enter_context(log_each_event_once(logging.getLogger(recorder.__name__)))
             progress = stack.enter_context(Progress(self.stderr))
             try:
                 snapshot = stack.enter_context(closing(Snapshot(options["zip"])))
                 findings = Findings(stack, options["report"])
-                run = Import(snapshot, owner, findings.tell, progress.show, dry=options["dry_run"])
+                run = Import(snapshot, owner, findings.add, progress.show, dry=options["dry_run"])
                 report = run.run(Path(settings.SMNB.data_dir))
             except SmnbError as error:
                 raise CommandError(error.sentence) from None
@@ -63,25 +65,25 @@ class Command(BaseCommand):
 
 
 @contextmanager
-def _said_once(logger: logging.Logger) -> Iterator[None]:
-    """Have the same thing said once: without a studio, no event of thousands finds anybody."""
-    said: set[str] = set()
+def log_each_event_once(logger: logging.Logger) -> Iterator[None]:
+    """Logs each event once: without Redis, each of thousands of events logs the same warning."""
+    logged: set[str] = set()
 
-    def first(record: logging.LogRecord) -> bool:
-        what = str(record.msg.get("event") if isinstance(record.msg, dict) else record.msg)
-        new = what not in said
-        said.add(what)
-        return new
+    def is_first(record: logging.LogRecord) -> bool:
+        event = str(record.msg.get("event") if isinstance(record.msg, dict) else record.msg)
+        first = event not in logged
+        logged.add(event)
+        return first
 
-    logger.addFilter(first)
+    logger.addFilter(is_first)
     try:
         yield
     finally:
-        logger.removeFilter(first)
+        logger.removeFilter(is_first)
 
 
 class Findings:
-    """The first rejected rows for the screen, and all that found no session for a file."""
+    """Collects the first rejected rows for the screen, and writes all findings to a file."""
 
     def __init__(self, stack: ExitStack, path: Path | None) -> None:
         self._shown: list[str] = []
@@ -90,7 +92,7 @@ class Findings:
         if path is not None:
             self._file = stack.enter_context(path.open("w", encoding="utf-8"))
 
-    def tell(self, finding: Finding) -> None:
+    def add(self, finding: Finding) -> None:
         if self._file is not None:
             self._file.write(json.dumps(asdict(finding), ensure_ascii=False) + "\n")
         if finding.outcome == Outcome.REJECTED:
@@ -100,19 +102,19 @@ class Findings:
 
     def lines(self) -> list[str]:
         more = self._rejected - len(self._shown)
-        rest = [f"… and {more:,} rejected rows more: --report FILE names all."] if more else []
+        rest = [f"… and {more:,} more rejected rows: --report FILE lists all."] if more else []
         return [*self._shown, *rest]
 
 
-def _owner(name: str | None) -> User:
-    """The person named; without a name the studio's own, or the only one there is."""
+def owner_named(name: str | None) -> User:
+    """Returns the user with this name; without a name, the configured owner or the only user."""
     if name:
-        found = User.objects.filter(username=name).first()
-        if found is None:
-            raise CommandError(f"There is no person named “{name}”.")
-        return found
-    own = User.objects.filter(username=settings.SMNB.owner).first()
-    people = list(User.objects.all()[:2])
-    if own is None and len(people) != 1:
-        raise CommandError("Say with --owner whose the sessions become.")
-    return own or people[0]
+        user = User.objects.filter(username=name).first()
+        if user is None:
+            raise CommandError(f"There is no user named “{name}”.")
+        return user
+    owner = User.objects.filter(username=settings.SMNB.owner).first()
+    users = list(User.objects.all()[:2])
+    if owner is None and len(users) != 1:
+        raise CommandError("Use --owner to name the user who will own the sessions.")
+    return owner or users[0]

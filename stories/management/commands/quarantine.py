@@ -1,4 +1,4 @@
-"""``quarantine FILE``: put the rows of a JSON-lines file into quarantine."""
+"""``quarantine FILE``: puts the records of a JSON-lines file into quarantine."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from stories.quarantine import records
 
 class Command(BaseCommand):
     help = (
-        "Put each line of FILE into quarantine: "
+        "Puts each line of FILE into quarantine: "
         '{"session": "old id", "id": "old id", "reason": "…", "payload": {"narrative": "…"}}.'
     )
 
@@ -25,9 +25,9 @@ class Command(BaseCommand):
                 results = list(records.put_lines(lines))
         except OSError as error:
             raise CommandError(f"{options['file'].name}: {error.strerror}.") from None
-        wrong = [line for line in results if line.error]
-        for line in wrong:
+        rejected = [line for line in results if line.error]
+        for line in rejected:
             self.stderr.write(f"{options['file'].name}:{line.number}: {line.error}")
-        self.stdout.write(f"{len(results) - len(wrong)} in quarantine, {len(wrong)} rejected")
-        if wrong:
-            raise CommandError("Some lines were rejected; the others are in quarantine.")
+        self.stdout.write(f"{len(results) - len(rejected)} in quarantine, {len(rejected)} rejected")
+        if rejected:
+            raise CommandError("Some lines were rejected. The others are in quarantine.")

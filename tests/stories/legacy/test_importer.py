@@ -290,8 +290,8 @@ def test_the_report_file_names_every_row_that_is_not_in_a_session(
 def test_the_owner_is_named_or_the_only_person(simple: Path, owner: User, stranger: User) -> None:
     with pytest.raises(CommandError, match="--owner"):
         bring(simple)
-    with pytest.raises(CommandError, match="no person"):
-        bring(simple, "--owner", "nobody")
+    with pytest.raises(CommandError, match="no user named"):
+        bring(simple, "--owner", "unknown")
     bring(simple, "--owner", "stanislaw")
     assert Session.objects.get().owner == stranger
     assert totals(bring(simple, "--owner", "olga"))[4] == 3

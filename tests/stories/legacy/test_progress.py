@@ -115,7 +115,7 @@ def test_without_a_terminal_there_are_no_control_characters(zip_: Path) -> None:
 def test_without_a_terminal_a_long_import_says_now_and_then_how_far_it_is(
     zip_: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(progress, "SELDOM", 0.0)
+    monkeypatch.setattr(progress, "LINE_EVERY", 0.0)
     said = StringIO()
     call_command("import_legacy", str(zip_), stdout=StringIO(), stderr=said)
     lines = said.getvalue().splitlines()
