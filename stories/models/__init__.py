@@ -1,4 +1,4 @@
-"""What is read, written, counted and learned."""
+"""Models of sources, posts, stories, drafts, the market, usage and quarantine."""
 
 from stories.models.drafts import Draft, DraftMessage, DraftVersion
 from stories.models.market import BoardKeyword, Trend, TrendBucket, TrendPost

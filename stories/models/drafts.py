@@ -1,4 +1,4 @@
-"""The writers' room: drafts, their versions, and what the agents say to each other."""
+"""Models of the writers' room: drafts, their versions, and the turns of the agents."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sessions_app.models import AILink, InSession
 
 
 class Draft(InSession):
-    """A text that several agents write together, one turn after the other."""
+    """A text that several agents write together, one turn at a time."""
 
     class State(models.TextChoices):
         RUNNING = "running"
@@ -40,10 +40,10 @@ class Draft(InSession):
     phase = models.CharField(max_length=10, choices=Phase, default=Phase.RESEARCH)
     title = models.CharField(max_length=300, blank=True)
     keywords = models.JSONField(default=list)
-    words = models.PositiveIntegerField(help_text="How long the text is to be.")
+    words = models.PositiveIntegerField(help_text="Ordered length.")
     style = models.CharField(max_length=12, choices=Style, default=Style.REPORT)
     language = models.CharField(max_length=35, default="en")
-    wishes = models.JSONField(default=list, help_text="What the owner said on the way, in order.")
+    wishes = models.JSONField(default=list, help_text="Wishes of the owner, oldest first.")
     turns = models.PositiveIntegerField(default=0, help_text="Turns of agents so far.")
     version = models.PositiveIntegerField(default=0, help_text="Number of the latest version.")
     note = models.CharField(max_length=300, blank=True, help_text="Why it waits or failed.")
@@ -69,7 +69,7 @@ class Draft(InSession):
 
 
 class DraftVersion(InSession):
-    """What a draft said; never changed again."""
+    """A version of a draft's text. Versions never change."""
 
     class Author(models.TextChoices):
         WRITER = "writer"
@@ -100,7 +100,7 @@ class DraftVersion(InSession):
 
 
 class DraftMessage(InSession):
-    """One turn: what an agent handed over, typed; ``turn`` is gapless per draft."""
+    """One turn: the typed hand-over of an agent. Turns are numbered without gaps within a draft."""
 
     class Role(models.TextChoices):
         RESEARCHER = "researcher"
@@ -119,11 +119,11 @@ class DraftMessage(InSession):
     turn = models.PositiveIntegerField()
     role = models.CharField(max_length=12, choices=Role)
     after = models.CharField(
-        max_length=12, choices=Role, blank=True, help_text="Who spoke before; nobody speaks twice."
+        max_length=12, choices=Role, blank=True, help_text="Role of the turn before."
     )
     kind = models.CharField(max_length=10, choices=Kind)
-    payload = models.JSONField(help_text="The hand-over, as its type writes it.")
-    text = models.TextField(help_text="The same in words.")
+    payload = models.JSONField(help_text="The hand-over as JSON.")
+    text = models.TextField(help_text="The hand-over as plain text.")
     link = models.ForeignKey(
         AILink, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
     )
@@ -131,6 +131,7 @@ class DraftMessage(InSession):
     class Meta:
         constraints = (
             models.UniqueConstraint(fields=("draft", "turn"), name="draft_turn_once"),
+            # No agent takes two turns in a row, and only the first turn has none before it.
             models.CheckConstraint(condition=~Q(role=models.F("after")), name="draft_other_speaks"),
             models.CheckConstraint(
                 condition=Q(turn=1, after="") | (Q(turn__gt=1) & ~Q(after="")),

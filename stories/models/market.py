@@ -1,4 +1,4 @@
-"""What a session's posts are about, as a market: sources and keywords with their volume in time."""
+"""Models of the market: sources and keywords of a session with their posts over time."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from stories.models.sources import SourcePost
 
 
 class Trend(InSession):
-    """A source or a keyword of one session, with what it has brought so far."""
+    """A source or a keyword of a session, with totals over all of its posts."""
 
     class Kind(models.TextChoices):
         SOURCE = "source"
@@ -17,7 +17,7 @@ class Trend(InSession):
 
     kind = models.CharField(max_length=8, choices=Kind)
     key = models.CharField(max_length=80, help_text="Folded keyword, or the id of the source.")
-    label = models.CharField(max_length=2000, help_text="As people read it.")
+    label = models.CharField(max_length=2000, help_text="As pages show it.")
     posts = models.PositiveIntegerField(default=0)
     engagement = models.BigIntegerField(default=0, help_text="Votes plus twice the comments.")
     quality = models.FloatField(default=0, help_text="Sum of the posts' priorities.")
@@ -36,7 +36,7 @@ class Trend(InSession):
 
 
 class TrendBucket(InSession):
-    """A trend's posts within 1, 5, 15 or 60 minutes, from ``start`` on."""
+    """The posts of a trend within 1, 5, 15 or 60 minutes from ``start``."""
 
     created_at = None  # type: ignore[assignment]
     trend = models.ForeignKey(Trend, on_delete=models.PROTECT, related_name="buckets")
@@ -59,7 +59,7 @@ class TrendBucket(InSession):
 
 
 class TrendPost(InSession):
-    """A post that names a keyword: the way from a figure to what is behind it."""
+    """A link from a keyword to a post that names it."""
 
     created_at = None  # type: ignore[assignment]
     trend = models.ForeignKey(Trend, on_delete=models.PROTECT, related_name="+")
@@ -73,7 +73,7 @@ class TrendPost(InSession):
 
 
 class BoardKeyword(InSession):
-    """A keyword that a person put onto one of the boards of the writers' room."""
+    """A keyword that a person added to one of the boards of the writers' room."""
 
     class Board(models.TextChoices):
         IDEAS = "ideas"

@@ -1,4 +1,4 @@
-"""What could not be attached to a session, kept until a person decides."""
+"""Models of quarantine: records without a session, and the decisions about them."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from django.db import models
 
 
 class QuarantinedRecord(models.Model):
-    """A row without a home: an import with a dead session string, a late answer.
+    """A record without a session: an imported row of a deleted session, or a late answer.
 
-    The only table without a required session: having none is why a row is here. ``adopted_by``
-    names the session it went to.
+    The only table of this app whose session is optional. ``adopted_by`` is the session that a
+    person has added the record to.
     """
 
     class State(models.TextChoices):
@@ -23,11 +23,15 @@ class QuarantinedRecord(models.Model):
     old_id = models.CharField(max_length=200, blank=True)
     reason = models.CharField(max_length=200)
     payload = models.JSONField()
-    at = models.DateTimeField(null=True, blank=True, help_text="When it happened, as it says.")
+    at = models.DateTimeField(null=True, blank=True, help_text="Time in the record itself.")
     owner = models.ForeignKey(
-        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT,
-        related_name="+", help_text="Who imported it.",
-    )  # fmt: skip
+        settings.AUTH_USER_MODEL,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        help_text="User who imported it.",
+    )
     place = models.CharField(max_length=200, blank=True, help_text="File and line it came from.")
     digest = models.CharField(max_length=64, unique=True, help_text="Of kind, old id and payload.")
     state = models.CharField(max_length=10, choices=State, default=State.WAITING)
@@ -39,9 +43,8 @@ class QuarantinedRecord(models.Model):
     adopted_by = models.ForeignKey(
         "sessions_app.Session", null=True, blank=True, on_delete=models.PROTECT
     )
-
     row_id = models.BigIntegerField(
-        null=True, blank=True, help_text="The story or usage row that it became."
+        null=True, blank=True, help_text="Id of the story or usage row made from it."
     )
 
     class Meta:
@@ -54,9 +57,9 @@ class QuarantinedRecord(models.Model):
 
 
 class QuarantineDecision(models.Model):
-    """Who decided what about a record, and who took it back: the audit row of each decision.
+    """A decision about a record, or its reversal; rows are never changed.
 
-    What was decided together has one ``act``, so that it can be taken back together.
+    Decisions that were made together share one ``act``, so that they can be undone together.
     """
 
     class Action(models.TextChoices):

@@ -1,7 +1,4 @@
-"""What is read: sources and their posts.
-
-What the owner wants more or less of.
-"""
+"""Models of sources, their posts, groups of sources, and the interests of a session."""
 
 from __future__ import annotations
 
@@ -13,7 +10,7 @@ from sessions_app.models import InSession
 
 
 class Source(InSession):
-    """One place the session reads from; the session's sources are these rows, nothing else."""
+    """A feed, subreddit or recording that a session reads posts from."""
 
     class Kind(models.TextChoices):
         REDDIT = "reddit", "Reddit"
@@ -55,7 +52,7 @@ class Source(InSession):
 
 
 class SourcePost(InSession):
-    """One post as read from a source, with the parts of its priority."""
+    """A post that was read from a source, with the parts of its priority."""
 
     class State(models.TextChoices):
         QUEUED = "queued"
@@ -80,8 +77,12 @@ class SourcePost(InSession):
     priority = models.FloatField(default=0)
     label = models.CharField(max_length=8, default="low")
     parts = models.JSONField(default=dict)
-    rank = models.FloatField(default=0, help_text="Priority with ageing; the highest is told next.")
-    pinned = models.BooleanField(default=False, help_text="Told before all that is not pinned.")
+    rank = models.FloatField(
+        default=0, help_text="Priority with ageing; the highest is narrated next."
+    )
+    pinned = models.BooleanField(
+        default=False, help_text="Narrated before all posts that are not pinned."
+    )
     state = models.CharField(max_length=8, choices=State, default=State.QUEUED)
     reason = models.CharField(max_length=200, blank=True)
     duplicate_of = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT)
@@ -121,7 +122,7 @@ class SourcePost(InSession):
 
 
 class SourceGroup(models.Model):
-    """Sources that are added together, by name; the workspace keeps them, no session does."""
+    """A named set of sources to add to a session at once; it belongs to the workspace."""
 
     name = models.CharField(max_length=60, unique=True)
     description = models.CharField(max_length=200, blank=True)
@@ -136,7 +137,7 @@ class SourceGroup(models.Model):
 
 
 class Interest(InSession):
-    """A word that lifts or lowers the posts that hold it."""
+    """A word that raises or lowers the priority of posts that contain it."""
 
     MORE, LESS = 1, -1
 

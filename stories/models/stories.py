@@ -1,4 +1,4 @@
-"""What is written and what it cost: stories and the ledger of model use."""
+"""Models of stories, their threads and versions, and the ledger of model usage."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from stories.models.sources import SourcePost
 
 
 class StoryThread(InSession):
-    """Stories of one session about the same thing, in the order they were told."""
+    """Stories of a session about the same subject, in the order of publication."""
 
     title = models.CharField(max_length=300)
     story_count = models.PositiveIntegerField(default=0)
@@ -28,7 +28,7 @@ class StoryThread(InSession):
 
 
 class Story(InSession):
-    """A narration, from one post at most; one post has one story at most."""
+    """A narrated text. It comes from at most one post, and a post has at most one story."""
 
     class Origin(models.TextChoices):
         MODEL = "model"
@@ -85,16 +85,21 @@ class Story(InSession):
         StoryThread, null=True, blank=True, on_delete=models.PROTECT, related_name="stories"
     )
     relation = models.CharField(
-        max_length=16, choices=Relation, blank=True, help_text="To the earlier one of its thread."
+        max_length=16,
+        choices=Relation,
+        blank=True,
+        help_text="Relation to the earlier story of its thread.",
     )
     draft = models.OneToOneField(
         Draft, null=True, blank=True, on_delete=models.PROTECT, related_name="story"
     )
-    cuts_in = models.BooleanField(default=False, help_text="Goes on air before all that waits.")
+    cuts_in = models.BooleanField(default=False, help_text="Airs before all waiting stories.")
     bookmarked_at = models.DateTimeField(null=True, blank=True)
     version = models.PositiveIntegerField(default=1)
     corrected_at = models.DateTimeField(null=True, blank=True)
-    correction = models.CharField(max_length=300, blank=True, help_text="What was put right.")
+    correction = models.CharField(
+        max_length=300, blank=True, help_text="Description of the correction."
+    )
     legacy_id = models.CharField(max_length=64, null=True, editable=False)  # noqa: DJ001
 
     class Meta:
@@ -139,7 +144,7 @@ class Story(InSession):
 
 
 class StoryVersion(InSession):
-    """What a story said: the first version and each correction, never changed again."""
+    """A version of a story's text: the first one and each correction. Versions never change."""
 
     story = models.ForeignKey(Story, on_delete=models.PROTECT, related_name="versions")
     number = models.PositiveIntegerField()
@@ -160,7 +165,7 @@ class StoryVersion(InSession):
 
 
 class TokenUsage(InSession):
-    """One HTTP attempt at a model: written before it is asked, closed by what the API said."""
+    """One HTTP request to a model: stored before it is sent, closed with the usage in the answer."""
 
     class State(models.TextChoices):
         RESERVED = "reserved"
@@ -187,7 +192,7 @@ class TokenUsage(InSession):
     model = models.CharField(max_length=80)
     max_tokens = models.PositiveIntegerField()
     input_upper = models.PositiveIntegerField(
-        default=0, help_text="What the prompt can be at most."
+        default=0, help_text="Upper bound of the prompt's tokens."
     )
     input_tokens = models.BigIntegerField(default=0)
     output_tokens = models.BigIntegerField(default=0)
@@ -198,7 +203,7 @@ class TokenUsage(InSession):
     cost_lower = models.BigIntegerField(default=0, help_text="In 10⁻¹² USD.")
     cost_upper = models.BigIntegerField(default=0, help_text="In 10⁻¹² USD.")
     cache_saved = models.BigIntegerField(
-        default=0, help_text="In 10⁻¹² USD: what the cache saved, or cost beyond."
+        default=0, help_text="In 10⁻¹² USD; negative where the cache cost more than it saved."
     )
     unpriced = models.BooleanField(default=False, help_text="No price is known for the model.")
     price_version = models.CharField(max_length=40, blank=True)
@@ -245,5 +250,5 @@ class TokenUsage(InSession):
 
     @property
     def exact(self) -> bool:
-        """Whether the counts are what the API said at the end, rather than bounds."""
+        """Whether the counts come from the API, and are not bounds."""
         return self.state == self.State.FINAL

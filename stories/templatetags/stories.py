@@ -1,7 +1,4 @@
-"""How the writers' room is put into words on pages and in frames.
-
-How scores are put into words on pages and in frames.
-"""
+"""Template filters and tags for drafts, sources, scores of posts and reading times."""
 
 from __future__ import annotations
 
@@ -14,7 +11,7 @@ from stories.sources.registry import KINDS
 register = template.Library()
 
 
-SHORT = 4  # lines
+SHORT_LINES = 4
 
 
 STATE_WORDS = {
@@ -27,15 +24,15 @@ STATE_WORDS = {
 
 PHASE_WORDS = {
     "research": "The researcher looks through posts and stories",
-    "outline": "The outline is made",
+    "outline": "The writer makes the outline",
     "writing": "The writer writes",
-    "review": "The reader reviews what was written",
-    "final": "The expert has the last word",
-    "done": "All have spoken",
+    "review": "The reader reviews the text",
+    "final": "The expert decides",
+    "done": "All turns are taken",
 }
 
 KIND_WORDS = {
-    "research": "what was found",
+    "research": "the research",
     "outline": "an outline",
     "text": "a text",
     "review": "a review",
@@ -53,19 +50,19 @@ ICONS = {
 
 @register.filter
 def draft_word(state: str) -> str:
-    """Name a state of a draft for people."""
+    """Returns the name of a draft's state."""
     return STATE_WORDS.get(state, state)
 
 
 @register.filter
 def phase_word(phase: str) -> str:
-    """Say what is done in a phase of a draft."""
+    """Returns a description of a draft's phase."""
     return PHASE_WORDS.get(phase, phase)
 
 
 @register.filter
 def kind_word(kind: str) -> str:
-    """Name what an agent hands over."""
+    """Returns the name of a kind of hand-over."""
     return KIND_WORDS.get(kind, kind)
 
 
@@ -76,9 +73,9 @@ def role_icon(role: str) -> str:
 
 @register.filter
 def opening(text: str) -> str:
-    """The first lines of what an agent said; all of it when it is short."""
+    """Returns the first lines of a hand-over, or all of a short one."""
     lines = text.splitlines()
-    return text if len(lines) <= SHORT else "\n".join([*lines[:SHORT], "…"])
+    return text if len(lines) <= SHORT_LINES else "\n".join([*lines[:SHORT_LINES], "…"])
 
 
 MINUS = "\N{MINUS SIGN}"
@@ -88,31 +85,31 @@ READ_PER_MINUTE = 230
 
 @register.filter
 def weight(part: str) -> str:
-    """How much a part counts in the priority: ``engagement`` is 40 %."""
+    """Returns the weight of a part of the priority: ``engagement`` is 40 %."""
     return f"{WEIGHTS[part]:.0%}"
 
 
 @register.filter
 def points_of(share: float | None, part: str) -> str:
-    """What a part adds to a score of 0..100: 22 % of engagement, which counts 40 %, is +8.8."""
+    """Returns what a part adds to a score of 0..100: 22 % of engagement, weighted 40 %, is +8.8."""
     return points((share or 0.0) * WEIGHTS[part])
 
 
 @register.filter
 def interest_points(share: float | None) -> str:
-    """What an interest of +1 or -1 adds to a score, with its sign."""
+    """Returns what an interest of +1 or -1 adds to a score, with its sign."""
     return points((share or 0.0) * INTEREST)
 
 
 @register.filter
 def points(amount: float) -> str:
-    """Write a part of a score (0..1) in hundredths with its sign: ``0.031`` is +3.1."""
+    """Returns a part of a score (0..1) in hundredths with its sign: ``0.031`` is +3.1."""
     return f"{amount * 100:+.1f}".replace("-", MINUS)
 
 
 @register.simple_tag
 def ageing_per_hour() -> str:
-    """How many points a post gains in each hour that it waits."""
+    """Returns the points that a post gains with each hour in the queue."""
     return points(AGEING_PER_DAY / 24)
 
 
@@ -123,7 +120,7 @@ def ageing_per_day() -> int:
 
 @register.filter
 def reading_time(words: int) -> str:
-    """How long a person reads ``words``, in whole minutes."""
+    """Returns the time a person needs to read ``words``, in whole minutes."""
     return f"{max(1, round(words / READ_PER_MINUTE))} min read"
 
 

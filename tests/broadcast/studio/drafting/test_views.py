@@ -99,7 +99,7 @@ def test_the_page_shows_the_conversation_and_the_text(browser: Client, draft: Dr
     say(draft, "writer", "text")
     write(draft, "The ferry was late on Monday.")
     page = text(browser.get(page_of(draft)))
-    assert "begins with what was found" in page
+    assert "begins with the research" in " ".join(page.split())
     assert "The ferry is late &lt;b&gt;." in page
     assert "The ferry was late on Monday." in page
     assert "<strong>Version 1</strong>" in page
