@@ -11,11 +11,13 @@ class BroadcastConfig(AppConfig):
 
     def ready(self) -> None:
         from broadcast import (
+            ai_chain_runs,
             airing,
             audits,
             editorial,
             orchestrator,
             producer,
+            reaper,
             recaps,
             recordings,
             rundown,
@@ -44,6 +46,8 @@ class BroadcastConfig(AppConfig):
         worker.register()
         narration.register()
         orchestrator.register()
+        reaper.register()
+        ai_chain_runs.register()
         slots.register()
         producer.register()
         recaps.register()

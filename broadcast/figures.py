@@ -18,7 +18,7 @@ def figures(session: Session) -> recorder.FiguresPayload:
 def stats(session: Session) -> dict[str, Any]:
     """The answer of ``GET …/stats``: one row of counters and one run, whatever the session's size."""
     found = figures(session)
-    air = orchestrator.air(session)
+    air = orchestrator.latest_payload(session)
     stories = found["story_count"]
     return {
         **{key: found[key] for key in (

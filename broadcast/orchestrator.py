@@ -1,44 +1,37 @@
-"""The orchestrator: the one writer of a run's state.
+"""The orchestrator: the only module that changes the state of a run.
 
-Each transition is one conditional UPDATE on (id, state, epoch), together with its StateChange and
-its event in one transaction. The first steps of a run are inserted in the transition to starting,
-so they cannot hold another session.
-
-What runs keep of the AI chain: each its own latest link.
+Each transition is one conditional UPDATE on (id, state, epoch), with its StateChange and its event
+in the same transaction. The first steps of a run are enqueued in the transition to starting.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 import structlog
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
-from django.db.models import F, Max, OuterRef, Q, QuerySet, Subquery
+from django.db.models import F, Max, QuerySet
+from pydantic import Field
+from typing_extensions import TypedDict
 
-from broadcast.models import Airing, Broadcast, StateChange
-from broadcast.states import BUSY, ON_AIR, REAPER, Cause, State, allowed, follow
-from sessions_app import constraints, context, sessions
-from sessions_app.ai_chain import chain, status
-from sessions_app.ai_chain.chain import Operation
-from sessions_app.background import steps, sweeper
+from broadcast.models import Broadcast, StateChange
+from broadcast.states import ON_AIR, Cause, State, allowed, follow
+from sessions_app import context, sessions
+from sessions_app.background import steps
 from sessions_app.background.steps import Claim
 from sessions_app.errors import Conflict, StaleClaim
 from sessions_app.events import recorder
 from sessions_app.hooks import Topic
-from sessions_app.models import AILink, AITransition, Chain, Session, Step
+from sessions_app.models import Session
 from stories.models import Source, TokenUsage
 
 log = structlog.get_logger(__name__)
 
-
-STATE = recorder.declare("broadcast.state", "The run changed its state or its hold.", public=True)
-
 POLL, NARRATE, FINISH_AIRING = "poll", "narrate", "finish_airing"
-
 
 REFUSALS = {
     State.IDLE: "Nothing is on air.",
@@ -46,16 +39,64 @@ REFUSALS = {
     State.READY: "The broadcast is ready and about to start.",
     State.STARTING: "The broadcast is starting already.",
     State.LIVE: "The session is live already.",
-    State.STOPPING: "The broadcast is just stopping. Try again in a moment.",
+    State.STOPPING: "The broadcast is stopping. Try again in a moment.",
     State.ERROR: "The last run ended in an error: press Recover, or Stop to close it.",
 }
 
 
-on_leaving_air: Topic[[Broadcast, datetime]] = Topic(
-    "run.left-air", "A live run leaves the air at this moment."
+class HoldPayload(TypedDict):
+    """Why narration waits while the run stays live."""
+
+    code: Annotated[str, Field(description="Reason as a code, such as budget or anthropic_key.")]
+    sentence: Annotated[str, Field(description="Reason as a sentence for the owner.")]
+    until: Annotated[
+        str | None,
+        Field(description="Time of the next attempt, ISO 8601 in UTC; null if it is not known."),
+    ]
+
+
+class AirPayload(TypedDict):
+    """The latest run of a session, and what may be done with it."""
+
+    state: Annotated[str, Field(description="State of the run; idle if there is none.")]
+    run: Annotated[int | None, Field(description="Number of the run within the session.")]
+    hold: Annotated[HoldPayload | None, Field(description="Hold of narration; null if none.")]
+    live_at: Annotated[
+        str | None, Field(description="Time it went live, ISO 8601 in UTC; null unless live.")
+    ]
+    since: Annotated[str | None, Field(description="Time it entered the state, ISO 8601 in UTC.")]
+    last_error: Annotated[str, Field(description="Sentence of the last error; empty if none.")]
+    can_start: Annotated[bool, Field(description="Whether the session can go live.")]
+    can_stop: Annotated[bool, Field(description="Whether the run can be stopped.")]
+    can_recover: Annotated[bool, Field(description="Whether the run can be recovered.")]
+
+
+class PublicAirPayload(TypedDict):
+    """What the audience sees of the latest run."""
+
+    state: Annotated[str, Field(description="State of the run; idle if there is none.")]
+
+
+class PublicStateEvent(TypedDict):
+    air: PublicAirPayload
+
+
+StateEvent = TypedDict(
+    "StateEvent",
+    {
+        "air": AirPayload,
+        "from": Annotated[str, Field(description="State before the change.")],
+        "cause": Annotated[str, Field(description="Cause of the change; hold or released.")],
+        "public": PublicStateEvent,
+    },
 )
 
-on_rest: Topic[[Broadcast]] = Topic("run.rested", "A run came to rest.")
+STATE = recorder.declare(
+    "broadcast.state", "The run changed its state or its hold.", StateEvent, public=True
+)
+
+on_leaving_air: Topic[[Broadcast, datetime]] = Topic("run.left-air", "A live run leaves the air.")
+on_rest: Topic[[Broadcast]] = Topic("run.rested", "A run became idle.")
 
 
 def latest(session: Session) -> Broadcast | None:
@@ -63,24 +104,23 @@ def latest(session: Session) -> Broadcast | None:
 
 
 def active(session: Session) -> Broadcast | None:
-    """The one run of the session that is not idle."""
+    """Returns the one run of the session that is not idle."""
     return Broadcast.objects.filter(session=session).exclude(state=State.IDLE).first()
 
 
-def active_sessions() -> QuerySet[Any, Any]:
-    """The ids of the sessions that have a run which is not idle."""
+def active_sessions() -> QuerySet[Broadcast, Any]:
+    """Returns the ids of the sessions that have a run which is not idle."""
     return Broadcast.objects.exclude(state=State.IDLE).values("session")
 
 
-def payload(run: Broadcast | None) -> dict[str, Any]:
-    """The run as pages and frames show it; what may be pressed follows from the table."""
+def payload(run: Broadcast | None) -> AirPayload:
+    """Returns the run as pages, frames and the API show it."""
     state = State(run.state) if run else State.IDLE
-    live = run is not None and state == State.LIVE
     return {
         "state": str(state),
         "run": run.number if run else None,
         "hold": run.hold if run else None,
-        "live_at": recorder.timestamp(run.live_at) if run and live else None,
+        "live_at": recorder.timestamp(run.live_at) if run and state == State.LIVE else None,
         "since": recorder.timestamp(run.since) if run else None,
         "last_error": run.last_error if run else "",
         "can_start": state == State.IDLE,
@@ -89,13 +129,21 @@ def payload(run: Broadcast | None) -> dict[str, Any]:
     }
 
 
-def air(session: Session) -> dict[str, Any]:
+def latest_payload(session: Session) -> AirPayload:
     return payload(latest(session))
 
 
-def public_air(run: Broadcast | None) -> dict[str, Any]:
-    """What the audience may know of the run."""
+def public_payload(run: Broadcast | None) -> PublicAirPayload:
     return {"state": run.state if run else State.IDLE.value}
+
+
+def _event(run: Broadcast, before: str, cause: str) -> StateEvent:
+    return {
+        "air": payload(run),
+        "from": str(before),
+        "cause": str(cause),
+        "public": {"air": public_payload(run)},
+    }
 
 
 def _conflict(run: Broadcast | None) -> Conflict:
@@ -106,80 +154,73 @@ def _conflict(run: Broadcast | None) -> Conflict:
 def transition(
     run: Broadcast, cause: Cause, actor: User | None = None, **changes: Any
 ) -> Broadcast:
-    """Move the run as the table allows, or raise Conflict with the state it really has."""
+    """Moves the run as the table of states allows; Conflict with its real state otherwise."""
     before = State(run.state)
     after = follow(before, cause)
     if after is None:
         raise _conflict(run)
     at = steps.now()
     with transaction.atomic():
-        moved = Broadcast.objects.filter(pk=run.pk, state=before, epoch=run.epoch).update(
+        # Of several transactions at once, one finds this state and epoch; the others get 0 rows.
+        changed = Broadcast.objects.filter(pk=run.pk, state=before, epoch=run.epoch).update(
             state=after, epoch=F("epoch") + 1, since=at, **changes
         )
-        if moved != 1:
+        if changed != 1:
             raise _conflict(Broadcast.objects.get(pk=run.pk))
         run = Broadcast.objects.select_related("session").get(pk=run.pk)
-        seconds = _leave_air(run, at) if before == State.LIVE else 0
+        seconds = 0
+        if before == State.LIVE:
+            on_leaving_air.send(run, at)
+            seconds = round((at - run.live_at).total_seconds()) if run.live_at else 0
         if after == State.IDLE:
             on_rest.send(run)
         event = recorder.record(
             run.session, STATE, _event(run, before, cause), on_air_seconds=seconds
         )
         StateChange.objects.create(
-            session=run.session, run=run, from_state=before, to_state=after, cause=cause,
-            actor=actor, epoch=run.epoch, seq=event.seq,
-        )  # fmt: skip
+            session=run.session,
+            run=run,
+            from_state=before,
+            to_state=after,
+            cause=cause,
+            actor=actor,
+            epoch=run.epoch,
+            seq=event.seq,
+        )
     log.info("transition", run=run.number, before=str(before), after=str(after), cause=str(cause))
     return run
 
 
-def _event(run: Broadcast, before: str, cause: str) -> dict[str, Any]:
-    return {
-        "air": payload(run),
-        "from": str(before),
-        "cause": str(cause),
-        "public": {"air": public_air(run)},
-    }
-
-
-def _leave_air(run: Broadcast, at: datetime) -> int:
-    on_leaving_air.send(run, at)
-    return round((at - run.live_at).total_seconds()) if run.live_at else 0
-
-
 def start(session: Session, actor: User | None) -> Broadcast:
-    """Go Live: open a run and walk it to starting; the first step a worker runs makes it live.
+    """Opens a run and takes it to starting; the first step that a worker runs makes it live.
 
-    Raises Conflict when a run is active (also when somebody else was faster), when the session is
-    archived, or when it has no source to read.
+    Raises Conflict if the session has an active run, is archived, or has no source.
     """
     sessions.require_open(session)
     if not Source.objects.filter(session=session, enabled=True).exists():
         raise Conflict(
-            "The session has no source to read. Add one, for instance the recording.",
+            "The session has no source to read. Add one, for example the recording.",
             code="no_sources",
-            state=payload(latest(session))["state"],
+            state=latest_payload(session)["state"],
         )
     try:
         with transaction.atomic():
-            return _open_run(session, actor)
+            # The session is locked until the commit, so that it is not archived meanwhile.
+            sessions.require_open(sessions.lock(session))
+            if (run := active(session)) is not None:
+                raise _conflict(run)
+            runs = Broadcast.objects.filter(session=session)
+            number = (runs.aggregate(last=Max("number"))["last"] or 0) + 1
+            at = steps.now()
+            run = Broadcast.objects.create(session=session, number=number, since=at, started_at=at)
+            return _begin(transition(run, Cause.INITIALIZE, actor), actor)
     except IntegrityError:
+        # Two requests at once: the database allows one active run, so this one came later.
         raise _conflict(active(session)) from None
 
 
-def _open_run(session: Session, actor: User | None) -> Broadcast:
-    # Held until the commit, so that nobody files it away meanwhile.
-    sessions.require_open(sessions.lock(session))
-    if (run := active(session)) is not None:
-        raise _conflict(run)
-    last = Broadcast.objects.filter(session=session).aggregate(last=Max("number"))["last"] or 0
-    at = steps.now()
-    run = Broadcast.objects.create(session=session, number=last + 1, since=at, started_at=at)
-    run = transition(run, Cause.INITIALIZE, actor)
-    return _walk_on(run, actor)
-
-
-def _walk_on(run: Broadcast, actor: User | None) -> Broadcast:
+def _begin(run: Broadcast, actor: User | None) -> Broadcast:
+    """Takes an initialized run to starting and enqueues its first steps."""
     run = transition(run, Cause.PREPARED, actor)
     with transaction.atomic():
         run = transition(run, Cause.START, actor)
@@ -190,19 +231,19 @@ def _walk_on(run: Broadcast, actor: User | None) -> Broadcast:
 
 
 def recover(session: Session, actor: User | None) -> Broadcast:
-    """Reopen a run that ended in an error."""
+    """Resumes a run that ended in an error."""
     run = active(session)
     if run is None:
         raise _conflict(latest(session))
     with transaction.atomic():
         run = transition(run, Cause.RECOVER, actor, last_error="", hold=None)
-        return _walk_on(run, actor)
+        return _begin(run, actor)
 
 
 def stop(session: Session, actor: User | None, run: Broadcast | None = None) -> Broadcast:
-    """Take the session off the air; it is idle when the last leased step has ended.
+    """Takes the session off the air; the run is idle when its last leased step has ended.
 
-    With ``run`` only this one is stopped: Conflict when it is not the active one any more.
+    With ``run`` only that run is stopped: Conflict if it is not the active one any more.
     """
     run = run or active(session)
     if run is None:
@@ -214,7 +255,7 @@ def stop(session: Session, actor: User | None, run: Broadcast | None = None) -> 
 
 
 def settle(run: Broadcast) -> Broadcast:
-    """Let a stopping run come to rest once nothing of it works any more."""
+    """Makes a stopping run idle once none of its steps and model calls is open."""
     if run.state != State.STOPPING or steps.leased(run.session_id).exists():
         return run
     open_usage = TokenUsage.objects.filter(session_id=run.session_id, state__in=TokenUsage.OPEN)
@@ -230,19 +271,19 @@ def fail(run: Broadcast, sentence: str) -> Broadcast:
 
 
 def attend(claim: Claim) -> Broadcast | None:
-    """The run this step works for, made live if it was starting; None when it is not on air."""
-    run = Broadcast.objects.select_related("session").filter(session=claim.session)
-    found = run.filter(state__in=ON_AIR).first()
-    if found is None or (claim.step.kind == NARRATE and str(found.pk) != claim.subject):
+    """Returns the run of a step, made live if it was starting; None if it is not on air."""
+    runs = Broadcast.objects.select_related("session").filter(session=claim.session)
+    run = runs.filter(state__in=ON_AIR).first()
+    if run is None or (claim.step.kind == NARRATE and str(run.pk) != claim.subject):
         return None
-    context.bind(run=found.number)
-    if found.state == State.STARTING:
+    context.bind(run=run.number)
+    if run.state == State.STARTING:
         try:
-            return transition(found, Cause.OPENED, live_at=steps.now())
+            return transition(run, Cause.OPENED, live_at=steps.now())
         except Conflict:
-            # Another step of the run was first, or Stop was; look again.
-            return run.filter(state=State.LIVE).first()
-    return found
+            # Another step of the run was first, or Stop was: the run is live, or not on air.
+            return runs.filter(state=State.LIVE).first()
+    return run
 
 
 def on_air(run: Broadcast) -> bool:
@@ -258,7 +299,7 @@ def locked(run: Broadcast) -> Iterator[None]:
     session or the slots, then the run, then the draft, post or story, then the step, the AI chain,
     and last the counters of the session (``recorder.record``). A transaction that writes to a
     session on air therefore begins with this function or with ``locked_live_run``. Once it has the
-    run, no other transaction airs a story, stops the run or arms its steps until the commit.
+    run, no other transaction airs a story, stops the run or changes its steps until the commit.
     """
     with transaction.atomic():
         # An UPDATE locks the row on PostgreSQL and takes the write lock on SQLite.
@@ -280,7 +321,7 @@ def locked_live_run(session: Session) -> Iterator[Broadcast | None]:
         yield live.get() if live.update(epoch=F("epoch")) else None
 
 
-def set_hold(run: Broadcast, hold: dict[str, Any] | None) -> None:
+def set_hold(run: Broadcast, hold: HoldPayload | None) -> None:
     """Puts narration on hold, or releases it; the run stays live. The caller has locked the run."""
     if run.hold == hold:
         return
@@ -289,100 +330,10 @@ def set_hold(run: Broadcast, hold: dict[str, Any] | None) -> None:
     recorder.record(run.session, STATE, _event(run, run.state, "hold" if hold else "released"))
 
 
-def _reap(up: float) -> None:
-    """Put right what a death left: states that last too long, live runs without a step."""
-    for run in Broadcast.objects.filter(state__in=BUSY).select_related("session"):
-        with sweeper.session_scope(run.session, run=run.number):
-            try:
-                _put_right(run, up)
-            except Conflict:
-                log.info("reaper_was_late")
-
-
-def _put_right(run: Broadcast, up: float) -> None:
-    if run.state == State.STOPPING:
-        run = settle(run)
-    if run.state == State.LIVE:
-        _keep_alive(run)
-    rule = REAPER.get(State(run.state))
-    age = (steps.now() - run.since).total_seconds()
-    if rule is None or min(age, up) < rule.after.total_seconds():
-        return
-    log.warning("reaped", state=run.state, age=round(age))
-    if rule.cause == Cause.FAIL:
-        fail(run, rule.sentence)
-    elif rule.cause == Cause.STOP:
-        stop(run.session, None)
-    else:
-        transition(run, rule.cause, last_error=rule.sentence)
-
-
-def _keep_alive(run: Broadcast) -> None:
-    """A live run has its narrate step, and a story on air the step that ends it."""
-    wanted = {(NARRATE, str(run.pk)): steps.now()}
-    for on_air in Airing.objects.filter(session=run.session, finished_at=None):
-        wanted[FINISH_AIRING, str(on_air.pk)] = on_air.finish_at
-    waiting = Step.objects.filter(session=run.session, state__in=Step.OPEN)
-    missing = wanted.keys() - set(waiting.values_list("kind", "subject"))
-    if not missing:
-        return
-    with suppress(StaleClaim), locked(run):
-        for kind, subject in missing:
-            steps.enqueue(run.session, kind, subject, wanted[kind, subject])
-
-
-def _refuse_archiving(session: Session) -> str:
+def refuse_archiving(session: Session) -> str:
     return "The session is on air. Stop the broadcast first." if active(session) else ""
 
 
-def _hold_run(session: Session, operation: Operation) -> None:
-    """Locks the run before the chain, because ``_note_run`` writes to the run afterwards."""
-    if operation.run_number is not None:
-        rows = Broadcast.objects.select_for_update(no_key=True)
-        rows.filter(session=session, number=operation.run_number).values_list("pk").first()
-
-
-def _note_run(link: AILink, _chain: Chain) -> None:
-    if link.run_number is not None:
-        run = Broadcast.objects.filter(session=link.session_id, number=link.run_number)
-        run.update(ai_head=link)
-
-
-def _astray(session: Session) -> QuerySet[Broadcast]:
-    """Runs that do not keep their latest link, which stands in ``true_head``."""
-    own = AILink.objects.filter(session=OuterRef("session"), run_number=OuterRef("number"))
-    runs = Broadcast.objects.filter(session=session)
-    runs = runs.annotate(true_head=Subquery(own.order_by("-number").values("pk")[:1]))
-    both = Q(ai_head=F("true_head")) | Q(ai_head=None, true_head=None)
-    return runs.exclude(both)
-
-
-def _runs_agree(session: Session) -> list[str]:
-    """What is wrong with the heads that runs keep."""
-    numbers = _astray(session).order_by("number").values_list("number", flat=True)
-    return [f"run {number} does not keep its latest link" for number in numbers]
-
-
-def _recover_head(session: Session) -> str:
-    numbers = list(_astray(session).order_by("number").values_list("number", flat=True))
-    if not numbers:
-        return ""
-    # Locked first and read again: an operation that joins meanwhile has its run, too.
-    runs = Broadcast.objects.filter(session=session, number__in=numbers)
-    list(runs.select_for_update(no_key=True).order_by("number").values_list("pk"))
-    for run in _astray(session).filter(number__in=numbers):
-        Broadcast.objects.filter(pk=run.pk).update(ai_head=run.true_head)  # type: ignore[attr-defined]
-    named = ", ".join(map(str, numbers))
-    return f"Run {named} lost its latest link of the AI chain; it is put right."
-
-
 def register() -> None:
-    sweeper.register(_reap)
-    sessions.veto_archiving(_refuse_archiving)
+    sessions.veto_archiving(refuse_archiving)
     sessions.protect_from_timers(active_sessions)
-    chain.before_append(_hold_run)
-    chain.on_append.subscribe(_note_run)
-    chain.before_recover(_recover_head)
-    status.register_check(_runs_agree)
-    for model in (AILink, AITransition):
-        constraints.require_same_session(model, "run_number", Broadcast, "number")

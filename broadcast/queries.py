@@ -48,7 +48,7 @@ def session_page(session: Session) -> dict[str, Any]:
         "session": session_commands.session_payload(session),
         "last_seq": stats.last_seq,
         "figures": recorder.figures(stats),
-        "air": orchestrator.air(session),
+        "air": orchestrator.latest_payload(session),
         "sources": [service.payload(source) for source in service.shown(session)],
         "interests": interests.of_session(session),
     }
@@ -196,7 +196,7 @@ def watch_page(session: Session, part: WatchPart = NOW) -> dict[str, Any]:
     return {
         "session": {"name": session.name, "language": public_links.tag(session.language)},
         "last_seq": stats.last_seq,
-        "air": orchestrator.public_air(run),
+        "air": orchestrator.public_payload(run),
         "onair": public[0] if on_air else None,
         "stories": public[len(first) :],
         "older": found[FEED_MOST - 1].pk if len(found) > FEED_MOST else None,

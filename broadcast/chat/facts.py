@@ -101,7 +101,7 @@ class Facts:
 
 def gather(session: Session, text: str) -> Facts:
     """Reads the facts that help to answer ``text``, in a constant number of queries."""
-    air, on_air = orchestrator.air(session), airing.now_airing(session)
+    air, on_air = orchestrator.latest_payload(session), airing.now_airing(session)
     return Facts(
         name=session.name,
         state=air["state"],

@@ -151,7 +151,11 @@ def _hold(run: Broadcast, claim: Claim, error: SmnbError) -> None:
     else:
         until = at + steps.backoff(claim.step.attempts)
         shown = until
-    hold = {"code": error.code, "sentence": error.sentence, "until": recorder.timestamp(shown)}
+    hold: orchestrator.HoldPayload = {
+        "code": error.code,
+        "sentence": error.sentence,
+        "until": recorder.timestamp(shown),
+    }
     with orchestrator.locked(run):
         claim.reschedule(until, error=error.sentence)
         if run.hold is None or run.hold["code"] != error.code:

@@ -152,7 +152,7 @@ def test_a_run_that_lost_its_latest_link_is_found_and_put_right(live: Broadcast)
     assert live.ai_head == latest
     assert chain_findings() == []
     said = Message.objects.get(session=session, code="chain_recovered").text
-    assert said == "Run 1 lost its latest link of the AI chain; it is put right."
+    assert said == "Run 1 lost its latest link of the AI chain; it was repaired."
 
 
 @pytest.mark.databases

@@ -281,7 +281,7 @@ def test_a_file_that_is_not_there_is_said_so(tmp_path: Path) -> None:
 
 def test_a_session_goes_live_and_stops_by_command(session: Session) -> None:
     assert manage("go_live", str(session.pk)) == "run 1: starting\n"
-    assert orchestrator.air(session)["state"] == "starting"
+    assert orchestrator.latest_payload(session)["state"] == "starting"
     assert manage("stop_broadcast", str(session.pk)) == "run 1: idle\n"
     assert StateChange.objects.filter(actor=session.owner).exists()
 

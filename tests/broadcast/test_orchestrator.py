@@ -208,12 +208,12 @@ def test_a_hold_keeps_the_run_live_and_is_an_event(session: Session, go_live: Go
     run_due_steps(session, "narrate")
     run = orchestrator.active(session)
     assert run is not None
-    hold = {"code": "budget", "sentence": "Spent.", "until": None}
+    hold: orchestrator.HoldPayload = {"code": "budget", "sentence": "Spent.", "until": None}
     with orchestrator.locked(run):
         orchestrator.set_hold(run, hold)
         orchestrator.set_hold(run, hold)
-    assert orchestrator.air(session)["state"] == State.LIVE
-    assert orchestrator.air(session)["hold"] == hold
+    assert orchestrator.latest_payload(session)["state"] == State.LIVE
+    assert orchestrator.latest_payload(session)["hold"] == hold
     assert SessionEvent.objects.filter(payload__cause="hold").count() == 1
     assert sound()
 

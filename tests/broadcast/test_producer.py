@@ -195,7 +195,7 @@ def test_a_source_that_answers_again_is_well_again(live: Callable[..., Source]) 
 
 def test_trouble_with_one_source_leaves_the_run_live(live: Callable[..., Source]) -> None:
     source = poll(live(Retry("The source does not answer.")))
-    assert orchestrator.air(source.session)["state"] == "live"
+    assert orchestrator.latest_payload(source.session)["state"] == "live"
     assert list(audits.run()) == []
 
 
@@ -290,7 +290,7 @@ def test_posts_of_a_poll_that_comes_after_stop_are_not_stored(
     poll(source)
     sweeper.sweep()
     assert not SourcePost.objects.exists()
-    assert orchestrator.air(source.session)["state"] == "idle"
+    assert orchestrator.latest_payload(source.session)["state"] == "idle"
     assert list(audits.run()) == []
 
 

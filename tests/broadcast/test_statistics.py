@@ -345,7 +345,7 @@ def test_the_payload_carries_money_as_strings_and_gaps_as_null(modelled: Session
     (busy,) = [point for point in points if point["calls"]]
     assert float(busy["cost_upper"]) > float(busy["cost_lower"]) > 0
     assert isinstance(busy["call_ms"], int)
-    assert orchestrator.air(modelled)["state"] == "live"
+    assert orchestrator.latest_payload(modelled)["state"] == "live"
     commands.run("broadcast.stop", modelled.owner, modelled, {})
     assert payload(modelled)["frozen"]
 

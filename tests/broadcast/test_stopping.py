@@ -51,7 +51,7 @@ def test_the_reaper_ends_what_lasts_too_long(session: Session, state: State, aft
     sweeper.sweep()
     assert state_of(session) == after
     if after == State.ERROR:
-        assert orchestrator.air(session)["last_error"] == REAPER[state].sentence
+        assert orchestrator.latest_payload(session)["last_error"] == REAPER[state].sentence
     assert sound()
 
 

@@ -104,7 +104,7 @@ def gather(session: Session) -> dict[str, Any]:
         "session": _session(session),
         "last_seq": stats.last_seq,
         "figures": recorder.figures(stats),
-        "air": orchestrator.air(session),
+        "air": orchestrator.latest_payload(session),
         "sources": [service.payload(source) for source in service.shown(session)],
         "health": asdict(workers.read(session)),
         "steps": [_step(step) for step in open_],

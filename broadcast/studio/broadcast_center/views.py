@@ -86,7 +86,7 @@ def command(request: SignedIn, session: Session) -> HttpResponse:
     except SmnbError as error:
         return refused(request, error, "broadcast", session.pk)
     if request.htmx:
-        page = {"air": orchestrator.air(session), "session": session}
+        page = {"air": orchestrator.latest_payload(session), "session": session}
         return render(request, "studio/broadcast_center/_air.html", page)
     return redirect("broadcast", session.pk)
 

@@ -49,7 +49,7 @@ def narrate(session: Session, times: int = 1) -> None:
 
 
 def air(session: Session) -> dict[str, Any]:
-    return orchestrator.air(session)
+    return orchestrator.latest_payload(session)
 
 
 def said(session: Session, code: str) -> int:

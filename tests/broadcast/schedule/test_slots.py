@@ -60,7 +60,7 @@ def work(session: Session) -> None:
 
 
 def state(session: Session) -> str:
-    return str(orchestrator.air(session)["state"])
+    return str(orchestrator.latest_payload(session)["state"])
 
 
 def fresh(slot: Slot) -> Slot:

@@ -214,7 +214,7 @@ def test_stopping_neither_cancels_the_speech_nor_waits_for_it(silent: Session) -
     held = steps.claim(waiting[0].pk)
     assert held is not None
     press(silent, "broadcast.stop")
-    assert orchestrator.air(silent)["state"] == "idle"
+    assert orchestrator.latest_payload(silent)["state"] == "idle"
     assert waiting.exists()
     assert not Step.objects.filter(kind="speak", state="cancelled").exists()
 

@@ -86,7 +86,7 @@ def test_go_live_without_script_returns_to_the_page(browser: Client, session: Se
     answer = press(browser, session, "start")
     assert answer.status_code == 302
     assert answer["Location"] == f"/broadcast/{session.pk}/"
-    assert orchestrator.air(session)["state"] == "starting"
+    assert orchestrator.latest_payload(session)["state"] == "starting"
 
 
 def test_a_second_press_is_a_409_with_a_sentence(browser: Client, session: Session) -> None:

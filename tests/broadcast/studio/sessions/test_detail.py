@@ -150,12 +150,12 @@ def test_raising_the_budget_lets_the_narration_go_on_at_once(
     SessionStats.objects.filter(session=session).update(cost_upper=2 * PICO, cost_lower=PICO)
     go_live(session)
     run_due_steps(session)
-    assert orchestrator.air(session)["hold"]["code"] == "budget"
+    assert orchestrator.latest_payload(session)["hold"]["code"] == "budget"
     assert not Story.objects.exists()
     browser.post(f"/sessions/{session.pk}/budget/", {"budget_usd": "1.5"})
-    assert orchestrator.air(session)["hold"]["code"] == "budget"
+    assert orchestrator.latest_payload(session)["hold"]["code"] == "budget"
     browser.post(f"/sessions/{session.pk}/budget/", {"budget_usd": "3"})
-    assert orchestrator.air(session)["hold"] is None
+    assert orchestrator.latest_payload(session)["hold"] is None
     run_due_steps(session, "narrate", most=1)
     assert Story.objects.filter(session=session).exists()
 
