@@ -175,12 +175,12 @@ def _make_room(group: list[tuple[int, float]], place: int) -> float:
 def want(call: Call) -> Interest:
     # The run is locked, so that no post is added while all posts get new scores.
     with orchestrator.locked_live_run(call.target):
-        return interests.want(call.target, call.payload.text, call.payload.weight)
+        return interests.save(call.target, call.payload.text, call.payload.weight)
 
 
 def drop(call: Call) -> Interest:
     with orchestrator.locked_live_run(call.target):
-        return interests.drop(call.target, call.payload.interest)
+        return interests.remove(call.target, call.payload.interest)
 
 
 PIN = Command(

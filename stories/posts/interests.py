@@ -1,13 +1,14 @@
-"""Interests: words a person wants to hear more or less of; waiting posts are ranked anew at once."""
+"""Interests: words the owner wants more or less of; a change ranks the waiting posts again."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Literal
 
 from django.db import transaction
-from django.db.models import F, QuerySet
+from django.db.models import F
 from django.db.models.functions import Substr
 from pydantic import Field
+from typing_extensions import TypedDict
 
 from sessions_app.commands import Payload
 from sessions_app.errors import Conflict, Invalid, NotFound
@@ -15,18 +16,38 @@ from sessions_app.events import recorder
 from sessions_app.models import Session
 from stories.models import Interest, SourcePost
 from stories.posts import matching, queue
-from stories.posts.scoring import label_of, weighed
+from stories.posts.queue import QueuedPost
+from stories.posts.scoring import label_of, priority_of
 
-CHANGED = recorder.declare(
-    "interest.changed", "What is wanted more or less of changed; waiting posts were ranked anew."
-)
 MOST = 40  # interests of a session
-MOST_RANKED = 1000  # waiting posts that are ranked anew at once
+MOST_RANKED = 1000  # waiting posts that are ranked again after a change
 WEIGHTS = {"more": Interest.MORE, "less": Interest.LESS}
 
 
+class InterestPayload(TypedDict):
+    """An interest of a session."""
+
+    id: Annotated[int, Field(description="Id of the interest.")]
+    text: Annotated[str, Field(description="The words as the owner typed them.")]
+    weight: Annotated[Literal["more", "less"], Field(description="Whether to read more or less.")]
+
+
+class InterestsChanged(TypedDict):
+    """Payload of interest.changed."""
+
+    interests: Annotated[list[InterestPayload], Field(description="All interests, oldest first.")]
+    queue: Annotated[list[QueuedPost], Field(description="The first posts of the queue.")]
+
+
+CHANGED = recorder.declare(
+    "interest.changed",
+    "An interest was added, changed or removed; waiting posts were ranked again.",
+    InterestsChanged,
+)
+
+
 class NewInterest(Payload):
-    """A word, or a few in a row, of which there is to be more or less."""
+    """A word, or a few in a row, of which the owner wants more or less."""
 
     text: str = Field(min_length=1, max_length=60)
     weight: Literal["more", "less"] = "more"
@@ -36,83 +57,73 @@ class InterestId(Payload):
     interest: int
 
 
-def want(session: Session, text: str, weight: str) -> Interest:
-    """Lift or lower what holds these words; said twice, the later word counts."""
+def save(session: Session, text: str, weight: str) -> Interest:
+    """Stores an interest; the same words a second time replace the weight."""
     tidy = " ".join(text.split())
     key = matching.folded(tidy)
     if not key:
-        raise Invalid("An interest needs a letter or a number.")
+        raise Invalid("An interest must contain a letter or a number.")
     with transaction.atomic():
-        _hold(session)
-        mine = Interest.objects.filter(session=session)
-        if not mine.filter(folded=key).exists() and mine.count() >= MOST:
-            raise Conflict(f"There are {MOST} interests, which is all there can be. Remove some.")
+        _lock(session)
+        rows = Interest.objects.filter(session=session)
+        if not rows.filter(folded=key).exists() and rows.count() >= MOST:
+            raise Conflict(f"There are {MOST} interests, the maximum. Remove one first.")
         interest, _ = Interest.objects.update_or_create(
             session=session, folded=key[:120], defaults={"text": tidy, "weight": WEIGHTS[weight]}
         )
-        _changed(session)
+        _rank_and_record(session)
     return interest
 
 
-def drop(session: Session, interest_id: int) -> Interest:
-    """Take the interest back."""
+def remove(session: Session, interest_id: int) -> Interest:
+    """Removes an interest of the session; raises NotFound when there is no such interest."""
     with transaction.atomic():
-        _hold(session)
+        _lock(session)
         interest = Interest.objects.filter(session=session, pk=interest_id).first()
         if interest is None:
             raise NotFound("This session has no such interest.")
         Interest.objects.filter(pk=interest.pk).delete()
-        _changed(session)
+        _rank_and_record(session)
     return interest
 
 
-def _hold(session: Session) -> None:
-    """One after the other: whoever weighs the posts knows the interest that came before."""
+def _lock(session: Session) -> None:
+    """Locks the session's row, so that two changes at once rank the posts by both interests."""
     Session.objects.select_for_update(no_key=True).values_list("pk").get(pk=session.pk)
 
 
-def of_session(session: Session) -> list[dict[str, Any]]:
-    """The interests as pages, frames and the API show them, the oldest first."""
-    return [payload(each) for each in Interest.objects.filter(session=session)[:MOST]]
+def of_session(session: Session) -> list[InterestPayload]:
+    """Returns the interests as pages, frames and the API show them, the oldest first."""
+    return [payload(row) for row in Interest.objects.filter(session=session)[:MOST]]
 
 
-def payload(interest: Interest) -> dict[str, Any]:
+def payload(interest: Interest) -> InterestPayload:
     more = interest.weight == Interest.MORE
     return {"id": interest.pk, "text": interest.text, "weight": "more" if more else "less"}
 
 
-def _changed(session: Session) -> None:
-    _rank_anew(session)
-    shown = {"interests": of_session(session), "queue": queue.queue_payload(session)}
-    recorder.record(session, CHANGED, shown)
+def _rank_and_record(session: Session) -> None:
+    """Ranks the waiting posts by the interests as they are now, and records the change.
 
-
-def _waiting(session: Session) -> QuerySet[SourcePost]:
-    rows = SourcePost.objects.filter(session=session, state__in=SourcePost.WAITING)
-    # The body alone is long, and only its beginning is read.
-    read = rows.defer("body").annotate(opening=Substr("body", 1, matching.MOST_READ))
-    return read.select_related("source").order_by("-rank")
-
-
-def _rank_anew(session: Session) -> None:
-    """Weigh the waiting posts by the interests as they are now, in one statement.
-
-    A rank moves by as much as its priority, so what a person moved by hand and what waiting added
-    stay.
+    The rank of a post changes by as much as its priority. So what it gained by waiting, and where a
+    person moved it, stay as they are.
     """
-    taste = matching.of_session(session.pk)
-    moved = [post for post in _waiting(session)[:MOST_RANKED] if _weighed(post, taste)]
-    SourcePost.objects.bulk_update(moved, ["priority", "label", "parts", "rank"])
-
-
-def _weighed(post: SourcePost, taste: matching.Taste) -> bool:
-    """Give the post its part of interest; whether that changes anything."""
-    part = taste.of(post.title, post.opening, post.source.locator)  # type: ignore[attr-defined]
-    if part == post.parts.get("interest", 0):
-        return False
-    parts = {name: share for name, share in post.parts.items() if name != "interest"}
-    post.parts = parts | ({"interest": part} if part else {})
-    before, post.priority = post.priority, weighed(post.parts)
-    post.label = label_of(post.priority)
-    post.rank = F("rank") + (post.priority - before)
-    return True
+    interests = matching.of_session(session.pk)
+    rows = SourcePost.objects.filter(session=session, state__in=SourcePost.WAITING)
+    # A body is long, and only its beginning is read.
+    posts = rows.defer("body").annotate(opening=Substr("body", 1, matching.MOST_READ))
+    changed = []
+    for post in posts.select_related("source").order_by("-rank")[:MOST_RANKED]:
+        interest = interests.match(post.title, post.opening, post.source.locator)
+        if interest == post.parts.get("interest", 0):
+            continue
+        parts = {name: share for name, share in post.parts.items() if name != "interest"}
+        post.parts = parts | ({"interest": interest} if interest else {})
+        before, post.priority = post.priority, priority_of(post.parts)
+        post.label = label_of(post.priority)
+        # In the database, because a person may move the post at the same time.
+        post.rank = F("rank") + (post.priority - before)
+        changed.append(post)
+    SourcePost.objects.bulk_update(changed, ["priority", "label", "parts", "rank"])
+    changes = {"interests": of_session(session), "queue": queue.queue_payload(session)}
+    recorder.record(session, CHANGED, changes)

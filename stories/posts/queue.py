@@ -18,7 +18,7 @@ from sessions_app.models import Session, Step
 from stories.models import Source, SourcePost
 from stories.posts import matching
 from stories.posts.duplicates import nearest
-from stories.posts.matching import Taste
+from stories.posts.matching import Interests
 from stories.posts.scoring import score
 from stories.text import canonical_url
 from stories.types import FetchedPost
@@ -110,16 +110,20 @@ def add(source: Source, fetched: Iterable[FetchedPost], now: datetime) -> Added:
         session_id=source.session_id, duplicate_of=None, created_at__gte=now - LIKENESS_WINDOW
     )
     titles = list(rows.order_by("-id").values_list("pk", "title")[:LIKENESS_MOST])
-    taste = matching.of_session(source.session_id)
-    inserted = [_insert(source, post, now, titles, taste) for post in fresh]
+    interests = matching.of_session(source.session_id)
+    inserted = [_insert(source, post, now, titles, interests) for post in fresh]
     return Added(inserted, sum(post.state == State.QUEUED for post in inserted))
 
 
 def _insert(
-    source: Source, post: FetchedPost, now: datetime, titles: list[tuple[int, str]], taste: Taste
+    source: Source,
+    post: FetchedPost,
+    now: datetime,
+    titles: list[tuple[int, str]],
+    interests: Interests,
 ) -> SourcePost:
     """Inserts one post, and adds its headline to ``titles`` unless it is a duplicate."""
-    scored = score(post, now, taste.of(post.title, post.body, source.locator))
+    scored = score(post, now, interests.match(post.title, post.body, source.locator))
     row = SourcePost(
         session_id=source.session_id,
         source=source,

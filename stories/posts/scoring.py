@@ -1,4 +1,4 @@
-"""How much a post deserves air time: engagement, recency and quality, each shown."""
+"""Scores posts by engagement, recency and quality; each part of a score is stored and shown."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from stories.text import word_count
 from stories.types import FetchedPost, Priority
 
 WEIGHTS = {"engagement": 0.4, "recency": 0.3, "quality": 0.3}
-# What a person wants more or less of is lifted or lowered by this, beyond the sum of the others.
+# An interest raises or lowers a score by this, beyond the sum of the other parts.
 INTEREST = 0.15
 HIGH = 0.60
 MEDIUM = 0.30
@@ -21,10 +21,10 @@ _FULL_ENGAGEMENT = 1000.0
 _DECAY_PER_HOUR = 0.1
 _MOST_VOTES = 10**9
 _FULL_BODY_WORDS = 150
-# Feeds report neither votes nor comments. Silence is no verdict, so it counts like a post with some
-# hundred votes and a few comments.
+# Feeds report neither votes nor comments. A post without any counts like one with about a hundred
+# votes and a few comments, so that feeds do not lose against Reddit.
 NEUTRAL_ENGAGEMENT = 0.15
-# A post without a date is taken for one that is a half-life old.
+# A post without a date counts like one that is a half-life old.
 NEUTRAL_RECENCY = 0.5
 
 _CLICKBAIT = re.compile(
@@ -36,9 +36,9 @@ _CLICKBAIT = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """``priority`` is the sum of ``parts`` by WEIGHTS; all 0..1. People filter by the label.
+    """``priority`` is the sum of ``parts`` by WEIGHTS, all 0..1; ``label`` is it in words.
 
-    A part "interest" of +1 or -1 is there when the owner wants more or less of it.
+    The part "interest" is +1 or -1, and present only when an interest matches.
     """
 
     priority: float
@@ -47,8 +47,10 @@ class Score:
 
 
 def score(post: FetchedPost, now: datetime, interest: int = 0) -> Score:
-    """Score one post as it stands at ``now`` (aware); ``interest`` is +1, 0 or -1."""
-    age = _age_hours(post, now)
+    """Returns the score of a post at ``now`` (aware); ``interest`` is +1, 0 or -1."""
+    age = None
+    if post.published_at is not None:
+        age = max((now - post.published_at).total_seconds() / 3600, 0.0)
     parts = {
         "engagement": engagement(post, age or 0.0),
         "recency": recency(age),
@@ -57,31 +59,25 @@ def score(post: FetchedPost, now: datetime, interest: int = 0) -> Score:
     parts = {name: round(value, 4) for name, value in parts.items()}
     if interest:
         parts["interest"] = interest
-    priority = weighed(parts)
+    priority = priority_of(parts)
     return Score(priority, parts, label_of(priority))
 
 
-def weighed(parts: Mapping[str, float]) -> float:
-    """The priority that parts add up to, 0..1."""
+def priority_of(parts: Mapping[str, float]) -> float:
+    """Returns the weighted sum of the parts, 0..1."""
     usual = sum(WEIGHTS[name] * parts.get(name, 0.0) for name in WEIGHTS)
     return round(min(max(usual + INTEREST * parts.get("interest", 0), 0.0), 1.0), 4)
 
 
-def _age_hours(post: FetchedPost, now: datetime) -> float | None:
-    if post.published_at is None:
-        return None
-    return max((now - post.published_at).total_seconds() / 3600, 0.0)
-
-
 def label_of(priority: float) -> Priority:
-    """The word for a priority of 0..1."""
+    """Returns the label of a priority of 0..1."""
     if priority >= HIGH:
         return "high"
     return "medium" if priority >= MEDIUM else "low"
 
 
 def engagement(post: FetchedPost, age_hours: float) -> float:
-    """Votes and twice the comments, fading with age, full at 1,000; neutral without any."""
+    """Returns votes plus twice the comments, decaying with age; 1 at 1,000, neutral at none."""
     if post.score == 0 and post.comments == 0:
         return NEUTRAL_ENGAGEMENT
     raw = min(max(post.score + 2 * post.comments, 0), _MOST_VOTES)
@@ -89,27 +85,22 @@ def engagement(post: FetchedPost, age_hours: float) -> float:
 
 
 def recency(age_hours: float | None) -> float:
-    """1 when new, half of it after each six hours; None means that no date was given."""
+    """Returns 1 for a new post, halved every six hours; None means that it has no date."""
     return NEUTRAL_RECENCY if age_hours is None else math.exp2(-age_hours / HALF_LIFE_HOURS)
 
 
 def quality(post: FetchedPost) -> float:
-    """What shows without understanding: a headline, a text, a link, no shouting, no bait."""
+    """Returns the quality of form: a headline, a text, a link, few capitals, no clickbait."""
+    words = word_count(post.title)
+    # Full marks for a headline of five to twenty words.
+    headline = words / 5 if words < 5 else min(20 / words, 1.0)
+    letters = [char for char in post.title if char.isalpha()]
+    capitals = sum(char.isupper() for char in letters)
+    shouts = len(letters) > 10 and capitals > 0.6 * len(letters)
     return (
-        0.25 * _headline(post.title)
+        0.25 * headline
         + 0.35 * min(word_count(post.body) / _FULL_BODY_WORDS, 1.0)
         + 0.15 * bool(post.url)
-        + 0.10 * (not _shouts(post.title))
+        + 0.10 * (not shouts)
         + 0.15 * (_CLICKBAIT.search(post.title) is None)
     )
-
-
-def _headline(title: str) -> float:
-    """Full marks from five to twenty words, less outside."""
-    words = word_count(title)
-    return words / 5 if words < 5 else min(20 / words, 1.0)
-
-
-def _shouts(title: str) -> bool:
-    letters = [char for char in title if char.isalpha()]
-    return len(letters) > 10 and sum(char.isupper() for char in letters) > 0.6 * len(letters)

@@ -60,20 +60,20 @@ def titles(session: Session) -> list[str]:
     ],
 )
 def test_words_are_compared_whole_without_case_and_plural(wish: str, text: str, fits: bool) -> None:
-    taste = matching.Taste(((matching.folded(wish), 1),))
-    assert taste.of(text) == int(fits)
+    taste = matching.Interests(((matching.folded(wish), 1),))
+    assert taste.match(text) == int(fits)
 
 
 def test_words_of_two_texts_are_never_read_as_one() -> None:
-    taste = matching.Taste(((matching.folded("tidal power"), 1),))
-    assert taste.of("It is tidal", "Power to all") == 0
+    taste = matching.Interests(((matching.folded("tidal power"), 1),))
+    assert taste.match("It is tidal", "Power to all") == 0
 
 
 def test_more_and_less_of_the_same_post_weigh_each_other_up() -> None:
-    taste = matching.Taste((("science", 1), ("sport", -1)))
-    assert taste.of("Sport science") == 0
-    assert taste.of("Science") == 1
-    assert taste.of("Sports") == -1
+    taste = matching.Interests((("science", 1), ("sport", -1)))
+    assert taste.match("Sport science") == 0
+    assert taste.match("Science") == 1
+    assert taste.match("Sports") == -1
 
 
 @pytest.mark.databases
