@@ -136,7 +136,7 @@ def _record(
         moments.append((story.created_at, figures))
         shares += accounting.shares_of(story, {"count": sign, "words": figures["words"]})
     for row in usage:
-        booked = Booking.of(row) if sign > 0 else accounting.NOTHING.beyond(Booking.of(row))
+        booked = Booking.of(row) if sign > 0 else accounting.NOTHING.minus(Booking.of(row))
         moments.append((row.created_at, booked.figures()))
         shares += accounting.kind_shares(row, booked)
     # One sum for each counter and for each share, however many rows there are.

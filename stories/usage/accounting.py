@@ -1,4 +1,4 @@
-"""What a ledger row and a story add to the figures of their session: counters, series and tallies."""
+"""The figures that a ledger row and a story add to their session: counters, series and tallies."""
 
 from __future__ import annotations
 
@@ -16,15 +16,21 @@ from stories.text import credit
 
 Dimension = Tally.Dimension
 COUNTED = (
-    "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "cost_lower",
-    "cost_upper", "cache_saved", "unpriced",
-)  # fmt: skip
+    "input_tokens",
+    "output_tokens",
+    "cache_read_tokens",
+    "cache_write_tokens",
+    "cost_lower",
+    "cost_upper",
+    "cache_saved",
+    "unpriced",
+)
 SUMMED = ("input_tokens", "output_tokens", "cost_lower", "cost_upper", "bounded")
 
 
 @dataclass(frozen=True, slots=True)
 class Booking:
-    """What a ledger row stands for at present; a reserved row stands for nothing."""
+    """The amounts that a ledger row adds to the figures; all zero while it is open."""
 
     input_tokens: int = 0
     output_tokens: int = 0
@@ -44,7 +50,7 @@ class Booking:
 
     @classmethod
     def of(cls, row: TokenUsage) -> Booking:
-        """A bounded row books its known input and its lower bounds."""
+        """Returns the amounts of a row; a bounded one counts with its input and lower bounds."""
         if row.state in TokenUsage.OPEN:
             return cls()
         return cls(
@@ -65,56 +71,57 @@ class Booking:
             first_tokens=int(row.first_token_ms is not None),
         )
 
-    def beyond(self, other: Booking) -> Booking:
-        """What this books more than ``other``, which may be less than nothing."""
-        before = other._figures()
-        return Booking(**{name: each - before[name] for name, each in self._figures().items()})
+    def minus(self, other: Booking) -> Booking:
+        """Returns the difference to ``other``; it can be negative."""
+        pairs = zip(_NAMES, _ALL(self), _ALL(other), strict=True)
+        return Booking(**{name: own - before for name, own, before in pairs})
 
     def counters(self) -> dict[str, int]:
+        """Returns the amounts that are counters of the session."""
         return {name: getattr(self, name) for name in COUNTED}
 
     def measures(self) -> dict[str, int]:
-        """Columns of the buckets that are no counters of the session."""
-        return {name: each for name, each in self._figures().items() if name not in COUNTED}
+        """Returns the amounts that only the buckets over time have."""
+        return {name: getattr(self, name) for name in _NAMES if name not in COUNTED}
 
     def figures(self) -> dict[str, int]:
-        """Counters and measures that are not zero."""
-        return {name: each for name, each in self._figures().items() if each}
-
-    def _figures(self) -> dict[str, int]:
-        return dict(zip(_NAMES, _ALL(self), strict=True))
+        """Returns all amounts that are not zero."""
+        return {name: getattr(self, name) for name in _NAMES if getattr(self, name)}
 
     def sums(self) -> dict[str, int]:
+        """Returns the amounts that the tallies sum up."""
         return {name: getattr(self, name) for name in SUMMED}
 
 
-_NAMES = tuple(each.name for each in fields(Booking))
+_NAMES = tuple(field.name for field in fields(Booking))
 _ALL = attrgetter(*_NAMES)
 NOTHING = Booking()
 
 
 def call_shares(row: TokenUsage, earlier: Booking, old_model: str) -> list[Share]:
-    """What the closing of ``row`` adds by model and operation, and to the kinds of its story.
+    """Returns what the closing of ``row`` adds to the tallies of its model, operation and story.
 
-    A late answer may name another model than was booked: the first one gives everything back.
+    ``earlier`` was booked before, under ``old_model``. When a late answer names another model, the
+    amounts of the old one are taken back.
     """
-    now = Booking.of(row)
-    more = now.beyond(earlier)
-    by_model = {row.model: more}
+    booked = Booking.of(row)
+    added = booked.minus(earlier)
+    by_model = {row.model: added}
     if row.model != old_model and earlier != NOTHING:
-        by_model = {old_model: NOTHING.beyond(earlier), row.model: now}
-    shares = [_call(Dimension.MODEL, model, each) for model, each in by_model.items()]
-    shares.append(_call(Dimension.OPERATION, row.operation, more))
+        by_model = {old_model: NOTHING.minus(earlier), row.model: booked}
+    shares = [_call(Dimension.MODEL, model, amounts) for model, amounts in by_model.items()]
+    shares.append(_call(Dimension.OPERATION, row.operation, added))
     if row.story is not None:
-        shares += shares_of(row.story, more.sums())
+        shares += shares_of(row.story, added.sums())
     return shares
 
 
 def kind_shares(row: TokenUsage, booked: Booking) -> list[Share]:
-    """What ``booked`` adds by the model and the operation of the row."""
+    """Returns what ``booked`` adds to the tallies of the row's model and operation."""
     return [
-        _call(Dimension.MODEL, row.model, booked), _call(Dimension.OPERATION, row.operation, booked)
-    ]  # fmt: skip
+        _call(Dimension.MODEL, row.model, booked),
+        _call(Dimension.OPERATION, row.operation, booked),
+    ]
 
 
 def _call(dimension: str, key: str, booked: Booking) -> Share:
@@ -122,10 +129,10 @@ def _call(dimension: str, key: str, booked: Booking) -> Share:
 
 
 def story_shares(story: Story, attempts: Iterable[UUID]) -> list[Share]:
-    """What a new story adds by tone, priority and source, with the cost of its attempts.
+    """Returns what a new story adds to the tallies of its tone, priority and source.
 
-    Call it after the attempts' rows were given to the story: a late close then sees the story and
-    brings the difference itself.
+    This includes the cost of its attempts. Call it after their rows refer to the story: an attempt
+    that closes later then adds the difference.
     """
     rows = TokenUsage.objects.filter(attempt__in=list(attempts)).exclude(state__in=TokenUsage.OPEN)
     spent = rows.aggregate(
@@ -136,11 +143,12 @@ def story_shares(story: Story, attempts: Iterable[UUID]) -> list[Share]:
 
 
 def source_key(story: Story) -> str:
-    """The source as its credit names it; a story without a post is named by its origin."""
+    """Returns the key of the story's source: its public name, or the origin without a post."""
     return credit(story.post.source.locator) if story.post is not None else str(story.origin)
 
 
 def shares_of(story: Story, sums: Mapping[str, int]) -> list[Share]:
+    """Returns ``sums`` as shares of the story's tone, priority and source."""
     keys = (
         (Dimension.TONE, story.tone),
         (Dimension.PRIORITY, story.priority),

@@ -1,17 +1,15 @@
-"""The ledger: one row per HTTP attempt at a model, exact or flagged with bounds.
+"""The ledger: one row per HTTP request to a model, either exact or marked as bounded.
 
 A row is reserved before the model is asked. It is closed as soon as the answer has ended, in a
-transaction of its own with its counters and event: if the process dies before the story is stored,
-what was served is still booked to the token.
-
-How much of a session's budget is spent; what is uncertain counts as spent.
+transaction of its own with its counters and event: so what was served is booked even if the process
+dies before the story is stored.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Annotated
 from uuid import UUID
 
 import structlog
@@ -20,6 +18,8 @@ from django.db.models import BooleanField, QuerySet
 from django.db.models.expressions import RawSQL
 from django.db.models.functions import Now
 from django.utils import timezone
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from sessions_app.ai_chain import chain
 from sessions_app.ai_chain.chain import Operation
@@ -38,48 +38,75 @@ from stories.usage.types import Attempt, Close, Counts
 log = structlog.get_logger(__name__)
 
 
-WARN_AT = 80  # per cent
+class UsagePayload(TypedDict):
+    """One call of a model, with its tokens and cost."""
 
+    id: Annotated[int, Field(description="Id of the row.")]
+    attempt: Annotated[str, Field(description="UUID of the HTTP request.")]
+    operation: Annotated[str, Field(description="Purpose of the call, such as narrate or chat.")]
+    model: Annotated[str, Field(description="Model that answered.")]
+    state: Annotated[str, Field(description="reserved, started, final or bounded.")]
+    exact: Annotated[bool, Field(description="Whether the counts are those the API reported.")]
+    input_tokens: Annotated[int, Field(description="Input tokens outside the cache.")]
+    output_tokens: Annotated[int, Field(description="Output tokens.")]
+    cache_read_tokens: Annotated[int, Field(description="Input tokens read from the cache.")]
+    cache_write_5m_tokens: Annotated[
+        int, Field(description="Input tokens written to the cache for five minutes.")
+    ]
+    cache_write_1h_tokens: Annotated[
+        int, Field(description="Input tokens written to the cache for an hour.")
+    ]
+    lower: Annotated[
+        int | None, Field(description="Least cost in 10⁻¹² USD, or null without a known price.")
+    ]
+    upper: Annotated[
+        int | None, Field(description="Highest cost in 10⁻¹² USD, or null without a known price.")
+    ]
+    story_id: Annotated[int | None, Field(description="Id of the story, or null.")]
+
+
+class UsageClosed(TypedDict):
+    """Payload of usage.closed."""
+
+    usage: UsagePayload
+    budget: Annotated[
+        int | None, Field(description="Budget of the session in 10⁻¹² USD, or null without one.")
+    ]
+
+
+CLOSED = recorder.declare(
+    "usage.closed", "A model attempt ended; its tokens and cost are booked.", UsageClosed
+)
+
+WARN_AT = 80  # per cent of the budget
 WARNING = "budget_warning"
+UNPRICED = "unpriced_model"
+LEFT_OPEN = timedelta(seconds=30)
+
+# Literals, not parameters, because SQLite uses the partial index of open rows only then.
+_OPEN = RawSQL("stories_tokenusage.state IN ('reserved', 'started')", [], BooleanField())
 
 
 def warn_if_crossed(session: Session, before_upper: int, after_upper: int) -> None:
-    """Warn the owner when a booking brings the spending over 80 % of the budget.
+    """Warns the owner when a booking brings the spending over 80 % of the budget.
 
     The amounts are the session's upper bound before and after it, in 10⁻¹² USD. Call it in the
     booking's transaction, after its event.
     """
     if session.budget is None:
         return
-    before, after = (used_percent(each, session.budget) for each in (before_upper, after_upper))
+    before, after = (used_percent(spent, session.budget) for spent in (before_upper, after_upper))
     if before < WARN_AT <= after:
-        recorder.add_message(
-            session, "system", _sentence(after, after_upper, session.budget), WARNING
+        sentence = (
+            f"{after} % of the budget is used: {dollars(after_upper)} of {dollars(session.budget)}. "
+            "At 100 % narration pauses until you raise the budget in the Session Manager."
         )
-
-
-def _sentence(percent: int, spent: int, budget: int) -> str:
-    return (
-        f"{percent} % of the budget is used: {dollars(spent)} of {dollars(budget)}. "
-        "When all of it is spent, narration pauses until you raise it in the Session Manager."
-    )
-
-
-CLOSED = recorder.declare("usage.closed", "A model attempt ended; its tokens and cost are booked.")
-
-UNPRICED = "unpriced_model"
-
-LEFT_OPEN = timedelta(seconds=30)
-
-# Literals, not parameters: only so does SQLite see that the index of open rows will do.
-_OPEN = RawSQL("stories_tokenusage.state IN ('reserved', 'started')", [], BooleanField())
+        recorder.add_message(session, "system", sentence, WARNING)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Purpose:
-    """What attempts are made for: ``source`` and ``context_head`` of their links, and the row they
-    belong to.
-    """
+    """The purpose of model calls: ``source`` and ``context_head`` of their links, and their row."""
 
     source: str
     run_number: int | None = None
@@ -90,7 +117,7 @@ class Purpose:
 
 
 class SessionLedger:
-    """Books the attempts of one claimed step to its session."""
+    """Books the model calls of one claimed step to its session."""
 
     def __init__(self, claim: Claim, purpose: Purpose) -> None:
         self._claim = claim
@@ -115,13 +142,13 @@ class SessionLedger:
 
     @property
     def link(self) -> AILink | None:
-        """The link of the operation's completed attempt; None where no model was asked."""
+        """Returns the link of the completed call, or None when no model was asked."""
         links = AILink.objects.filter(usage__attempt__in=self.attempts)
         return links.order_by("-number").first()
 
 
 class BookedAttempt:
-    """One attempt in the database; ``close`` may come late and still makes the row exact."""
+    """One attempt as a row; a late ``close`` still makes a bounded row exact."""
 
     def __init__(self, attempt: UUID, purpose: Purpose) -> None:
         self.id = attempt
@@ -129,9 +156,12 @@ class BookedAttempt:
 
     def started(self, model: str, message_id: str, request_id: str, counts: Counts) -> None:
         TokenUsage.objects.filter(attempt=self.id, state=TokenUsage.State.RESERVED).update(
-            state=TokenUsage.State.STARTED, model=model, message_id=message_id,
-            request_id=request_id, **_columns(counts),
-        )  # fmt: skip
+            state=TokenUsage.State.STARTED,
+            model=model,
+            message_id=message_id,
+            request_id=request_id,
+            **_columns(counts),
+        )
 
     def close(self, close: Close) -> None:
         with transaction.atomic():
@@ -142,7 +172,7 @@ class BookedAttempt:
 
 
 def _locked() -> QuerySet[TokenUsage]:
-    """Rows to close, locked: what is read is still so when it is written."""
+    """Returns rows locked until commit, because closing one reads it before it writes."""
     rows = TokenUsage.objects.select_related("session")
     return rows.select_for_update(of=("self",), no_key=True)
 
@@ -159,76 +189,78 @@ def _columns(counts: Counts) -> dict[str, int]:
 
 
 def _close(row: TokenUsage, close: Close, purpose: Purpose | None = None) -> None:
-    """Close an open row, or make a bounded one exact; in the caller's transaction.
+    """Closes an open row, or makes a bounded one exact; in the caller's transaction.
 
-    A completed operation joins the chain here, with its booking: an answer that was paid for has
-    its link, whatever becomes of it.
+    A completed call joins the AI chain here, with its booking: so every answer that was paid for
+    has a link, also when the answer is not used.
     """
     before, earlier, old_model = row.state, Booking.of(row), row.model
-    priced = _priced(close)
     changed = TokenUsage.objects.filter(pk=row.pk, state=before).update(
-        state=close.state, model=close.model, request_id=close.request_id,
-        message_id=close.message_id, stop_reason=close.stop_reason or "",
-        service_tier=close.service_tier or "", first_token_ms=close.first_token_ms,
-        duration_ms=close.duration_ms, error=(close.error or "")[:60], closed_at=timezone.now(),
-        **_columns(close.counts), **priced,
-    )  # fmt: skip
+        state=close.state,
+        model=close.model,
+        request_id=close.request_id,
+        message_id=close.message_id,
+        stop_reason=close.stop_reason or "",
+        service_tier=close.service_tier or "",
+        first_token_ms=close.first_token_ms,
+        duration_ms=close.duration_ms,
+        error=(close.error or "")[:60],
+        closed_at=timezone.now(),
+        **_columns(close.counts),
+        **asdict(_priced(close)),
+    )
     if not changed:
         return
     row.refresh_from_db()
     if purpose is not None and row.exact and not row.error:
-        row.link = _join(row, purpose)
-        row.save(update_fields=["link"])
-    if row.unpriced:
-        _alert(row.session, row.model)
-    added = Booking.of(row).beyond(earlier)
-    extra = Extra(added.measures(), call_shares(row, earlier, old_model))
-    counters = added.counters()
-    event = recorder.record(
-        row.session,
-        CLOSED,
-        {"usage": payload(row), "budget": row.session.budget},
-        None,
-        extra,
-        **counters,
-    )
-    spent = int(event.payload["figures"]["cost_upper"])
-    warn_if_crossed(row.session, spent - added.cost_upper, spent)
-
-
-def _join(row: TokenUsage, purpose: Purpose) -> AILink:
-    return chain.append(
-        row.session,
-        Operation(
+        operation = Operation(
             source=purpose.source,
             provider_id=row.message_id or chain.offline_id(),
             model=row.model,
             run_number=purpose.run_number,
             context_head=purpose.context_head,
             tokens=row.output_tokens,
-        ),
+        )
+        row.link = chain.append(row.session, operation)
+        row.save(update_fields=["link"])
+    if row.unpriced:
+        _report_unpriced(row.session, row.model)
+    added = Booking.of(row).minus(earlier)
+    event = recorder.record(
+        row.session,
+        CLOSED,
+        {"usage": payload(row), "budget": row.session.budget},
+        None,
+        Extra(added.measures(), call_shares(row, earlier, old_model)),
+        **added.counters(),
     )
+    spent = int(event.payload["figures"]["cost_upper"])
+    warn_if_crossed(row.session, spent - added.cost_upper, spent)
 
 
-def _priced(close: Close) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """The columns of a row that hold its cost, in 10⁻¹² USD."""
+
+    unpriced: bool = False
+    cost_lower: int = 0
+    cost_upper: int = 0
+    cache_saved: int = 0
+    price_version: str = ""
+
+
+def _priced(close: Close) -> Cost:
     try:
         bounds = pricing.bounds(close)
     except pricing.UnknownModel:
-        nothing = {"cost_lower": 0, "cost_upper": 0, "cache_saved": 0, "price_version": ""}
-        return {"unpriced": True, **nothing}
-    return {
-        "unpriced": False,
-        "cost_lower": bounds.lower,
-        "cost_upper": bounds.upper,
-        "cache_saved": pricing.saved(close),
-        "price_version": bounds.version,
-    }
+        return Cost(unpriced=True)
+    return Cost(False, bounds.lower, bounds.upper, pricing.saved(close), bounds.version)
 
 
-def _alert(session: Session, model: str) -> None:
-    """An unknown price is said once per model, and never passed off as zero."""
-    said = Message.objects.filter(session=session, code=UNPRICED, text__contains=f"“{model}”")
-    if not said.exists():
+def _report_unpriced(session: Session, model: str) -> None:
+    """Tells the owner, once per model, that its cost is unknown rather than zero."""
+    messages = Message.objects.filter(session=session, code=UNPRICED)
+    if not messages.filter(text__contains=f"“{model}”").exists():
         recorder.add_message(
             session,
             "system",
@@ -239,31 +271,33 @@ def _alert(session: Session, model: str) -> None:
 
 
 def bound_abandoned(claim: Claim) -> None:
-    """Close what an earlier epoch of this step left open; part of the claim's transaction."""
-    left = _locked().filter(
+    """Closes the rows that an earlier epoch of this step left open; in the claim's transaction."""
+    rows = _locked().filter(
         session=claim.session, step=claim.step, epoch__lt=claim.epoch, state__in=TokenUsage.OPEN
     )
-    for row in left:
+    for row in rows:
         _close(row, _bounds_of(row, "worker_lost"))
 
 
 def left_open() -> QuerySet[TokenUsage]:
-    """Open rows that no worker will close any more, e.g. because closing them failed."""
+    """Returns open rows that no worker will close any more, e.g. because closing them failed."""
     old = TokenUsage.objects.filter(_OPEN, created_at__lt=Now() - LEFT_OPEN)
     return old.exclude(step__state=Step.State.LEASED)
 
 
 def _bound_left_open(_up: float) -> None:
-    """The sweeper's round: a row that is left open would keep its session from coming to rest."""
-    for left in left_open().select_related("session")[:100]:
-        with sweeper.session_scope(left.session), transaction.atomic():
-            row = _locked().filter(pk=left.pk, state__in=TokenUsage.OPEN).first()
+    """Closes rows that were left open, in the sweeper: a run cannot end while one is open."""
+    for open_row in left_open().select_related("session")[:100]:
+        with sweeper.session_scope(open_row.session), transaction.atomic():
+            # Read again under the lock, because its worker may have closed it meanwhile.
+            row = _locked().filter(pk=open_row.pk, state__in=TokenUsage.OPEN).first()
             if row is not None:
                 log.warning("usage_left_open", attempt=str(row.attempt))
                 _close(row, _bounds_of(row, "left_open"))
 
 
 def _bounds_of(row: TokenUsage, error: str) -> Close:
+    """Returns the least and the most that an abandoned attempt can have cost."""
     started = row.state == TokenUsage.State.STARTED
     counts = Counts(
         input=row.input_tokens,
@@ -287,15 +321,15 @@ def _bounds_of(row: TokenUsage, error: str) -> Close:
 
 
 def over_budget(session: Session) -> bool:
-    """Whether the session has spent its budget; what is uncertain counts as spent."""
+    """Whether the session has spent its budget, counting the upper bounds of its costs."""
     if session.budget is None:
         return False
     spent = SessionStats.objects.values_list("cost_upper", flat=True).get(session=session)
     return spent >= session.budget
 
 
-def payload(row: TokenUsage) -> dict[str, Any]:
-    """A ledger row as events and the API show it; money in 10⁻¹² USD, None where no price is known."""
+def payload(row: TokenUsage) -> UsagePayload:
+    """Returns a row as events show it; the API converts the money to USD."""
     return {
         "id": row.pk,
         "attempt": str(row.attempt),

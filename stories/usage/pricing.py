@@ -1,7 +1,7 @@
-"""What an attempt costs: integers in 10⁻¹² USD, exact, with the version of the prices used.
+"""Prices: the cost of an attempt in 10⁻¹² USD, as an exact integer, and the models on sale.
 
-Prices come from genai-prices, which is offline and follows the models on sale with each release.
-For a model it does not know yet, or a contract of one's own, an operator adds to ``OVERRIDES``::
+Prices come from genai-prices, which needs no network and is updated with each of its releases. For
+a model it does not know yet, or prices of a contract, an operator adds to ``OVERRIDES``::
 
     OVERRIDES["claude-sonnet-9"] = Rates.per_million("3", "15")
 
@@ -10,19 +10,16 @@ The key is the model's whole name as the API reports it, or the name without its
 million tokens as strings, input first; cache prices left out follow Anthropic's usual multiples
 of the input price (read 0.1, write 1.25 for five minutes, 2 for an hour); ``web_searches`` is USD
 per thousand.
-
-The models one can choose from, with what they cost, as the price list knows them.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import astuple, dataclass, replace
 from decimal import Decimal
 from functools import cache
 from importlib.metadata import version
-from typing import Any, Self
+from typing import Self
 
 from genai_prices import extract_usage
 from genai_prices.data_snapshot import get_snapshot
@@ -37,14 +34,14 @@ _DATE = re.compile(r"-20\d{6}$")
 
 
 class UnknownModel(SmnbError):
-    """No price is known; the cost is unknown, which is not the same as zero."""
+    """No price is known, so the cost is unknown, not zero."""
 
     code = "unknown_model"
 
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """A cost in 10⁻¹² USD, and which prices it was reckoned with."""
+    """A cost in 10⁻¹² USD, and the version of the prices used."""
 
     cost: int
     version: str
@@ -52,7 +49,7 @@ class Price:
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """The least and the most an attempt can have cost, in 10⁻¹² USD; equal where it is exact."""
+    """The least and the most an attempt can have cost, in 10⁻¹² USD; equal when it is exact."""
 
     lower: int
     upper: int
@@ -81,7 +78,7 @@ class Rates:
         cache_write_1h: str | None = None,
         web_searches: str = "10",
     ) -> Self:
-        """Read prices as they are published: USD per million tokens, per thousand searches."""
+        """Returns rates from published prices: USD per million tokens, per thousand searches."""
         fresh = Decimal(fresh_input)
         return cls(
             input=from_usd(fresh / 10**6),
@@ -100,22 +97,23 @@ OVERRIDES: dict[str, Rates] = {}
 
 
 def price(model: str, counts: Counts, *, service_tier: str | None = None) -> Price:
-    """What ``counts`` cost at ``model``; raises UnknownModel.
+    """Returns what ``counts`` cost at ``model``; raises UnknownModel.
 
-    A batch costs half but for its searches. Fast mode has prices that nobody publishes as data.
+    The tokens of a batch cost half, its searches do not. Prices of the fast mode are not published
+    as data.
     """
     if service_tier == "fast":
         raise UnknownModel(f"No price is known for the fast mode of “{model[:80]}”.")
     only_searches = Counts(web_searches=counts.web_searches)
-    tokens, source = _standard(model, counts - only_searches)
+    tokens, price_version = _standard(model, counts - only_searches)
     searches = _standard(model, only_searches)[0] if counts.web_searches else 0
     if counts.web_searches and not searches:
         raise UnknownModel(f"No price is known for the web searches of “{model[:80]}”.")
-    return Price((tokens // 2 if service_tier == "batch" else tokens) + searches, source)
+    return Price((tokens // 2 if service_tier == "batch" else tokens) + searches, price_version)
 
 
 def bounds(close: Close) -> Bounds:
-    """The least and the most an attempt cost; raises UnknownModel where it can have cost at all."""
+    """Returns the least and the most an attempt can have cost; raises UnknownModel."""
     most = close.counts
     if close.state == "bounded":
         most = replace(
@@ -123,6 +121,7 @@ def bounds(close: Close) -> Bounds:
             input=max(most.input, close.input_upper),
             output=max(most.output, close.output_upper),
         )
+    # An attempt that served nothing costs nothing, at any model.
     if not most:
         return Bounds(0, 0, VERSION)
     lower, upper = _total(close, close.counts), _total(close, most)
@@ -130,58 +129,45 @@ def bounds(close: Close) -> Bounds:
 
 
 def saved(close: Close) -> int:
-    """What the cache saved, in 10⁻¹² USD: what was read from it would have cost as input, less what
-    writing cost beyond. Below nothing where more was written than read; raises UnknownModel.
+    """Returns what the cache saved, in 10⁻¹² USD; raises UnknownModel.
+
+    That is the cost of the same tokens as plain input less their actual cost. It is negative when
+    more was written to the cache than read from it.
     """
-    return sum(
-        _saved(model, counts, close.service_tier)
-        for model, counts in [
-            (close.model, sum((Counts() - extra.counts for extra in close.passes), close.counts)),
-            *((extra.model, extra.counts) for extra in close.passes),
-        ]
-    )
+    difference = 0
+    for model, counts in _by_model(close, close.counts):
+        cached = counts.cache_read + counts.cache_write_5m + counts.cache_write_1h
+        if cached:
+            plain = Counts(counts.input + cached, counts.output, web_searches=counts.web_searches)
+            without_cache = price(model, plain, service_tier=close.service_tier)
+            actual = price(model, counts, service_tier=close.service_tier)
+            difference += without_cache.cost - actual.cost
+    return difference
 
 
-def _saved(model: str, counts: Counts, service_tier: str | None) -> int:
-    cached = counts.cache_read + counts.cache_write_5m + counts.cache_write_1h
-    if not cached:
-        return 0
-    plain = Counts(counts.input + cached, counts.output, web_searches=counts.web_searches)
-    without = price(model, plain, service_tier=service_tier)
-    return without.cost - price(model, counts, service_tier=service_tier).cost
+def _by_model(close: Close, counts: Counts) -> list[tuple[str, Counts]]:
+    """Splits ``counts`` by the model that served them: the answer's, then those of the passes."""
+    rest = sum((Counts() - extra.counts for extra in close.passes), counts)
+    return [(close.model, rest), *((extra.model, extra.counts) for extra in close.passes)]
 
 
 def _total(close: Close, counts: Counts) -> Price:
-    """The price of ``counts``, of which each extra pass is priced at its own model."""
-    rest = sum((Counts() - extra.counts for extra in close.passes), counts)
-    own = price(close.model, rest, service_tier=close.service_tier)
-    extras = [
-        price(extra.model, extra.counts, service_tier=close.service_tier) for extra in close.passes
+    """Returns the price of ``counts``, with each pass priced at its own model."""
+    prices = [
+        price(model, part, service_tier=close.service_tier)
+        for model, part in _by_model(close, counts)
     ]
-    return Price(own.cost + sum(extra.cost for extra in extras), own.version)
+    return Price(sum(one.cost for one in prices), prices[0].version)
 
 
 def _standard(model: str, counts: Counts) -> tuple[int, str]:
+    """Returns the cost at standard prices and the version of these prices."""
     rates = OVERRIDES.get(model) or OVERRIDES.get(_DATE.sub("", model))
     if rates is not None:
         return rates.cost(counts), f"{VERSION} + override"
-    # Only extract_usage knows that Anthropic's input excludes the cache, which Usage includes.
-    answer = {"model": model, "usage": _usage(counts)}
-    try:
-        found = extract_usage(answer, provider_id="anthropic", api_flavor="default").calc_price()
-    except LookupError:
-        raise UnknownModel(_UNKNOWN.format(model[:80])) from None
-    return from_usd(found.total_price), VERSION
-
-
-_UNKNOWN = (
-    "No price is known for the model “{}”. Update genai-prices or add the price to the overrides."
-)
-
-
-def _usage(counts: Counts) -> dict[str, Any]:
-    """The counts in the shape in which Anthropic reports them."""
-    return {
+    # The counts go through extract_usage in Anthropic's format: it knows that Anthropic's input
+    # excludes the cache, while genai-prices' own Usage includes it.
+    usage = {
         "input_tokens": counts.input,
         "output_tokens": counts.output,
         "cache_read_input_tokens": counts.cache_read,
@@ -192,9 +178,18 @@ def _usage(counts: Counts) -> dict[str, Any]:
         },
         "server_tool_use": {"web_search_requests": counts.web_searches},
     }
+    answer = {"model": model, "usage": usage}
+    try:
+        total = extract_usage(answer, provider_id="anthropic", api_flavor="default").calc_price()
+    except LookupError:
+        raise UnknownModel(
+            f"No price is known for the model “{model[:80]}”. "
+            "Update genai-prices or add the price to the overrides."
+        ) from None
+    return from_usd(total.total_price), VERSION
 
 
-# Names of models up to the third generation begin otherwise; these are not sold any more.
+# Models up to the third generation have other names; they are not on sale any more.
 _ON_SALE = re.compile(r"claude-[a-z]+-(?P<version>\d+(?:-\d+)?)\Z")
 
 _SAMPLE = 1000  # tokens; a price per million may depend on the length of one request
@@ -212,30 +207,27 @@ class Offer:
 
 @cache
 def offers() -> tuple[Offer, ...]:
-    """Every Anthropic model that is on sale, the newest generation first."""
-    found = [_offer(model, name) for model, name in {**dict(_listed()), **_overridden()}.items()]
-    return tuple(sorted(found, key=lambda offer: (_version(offer.model), offer.name), reverse=True))
+    """Returns the Anthropic models on sale and those of OVERRIDES, the newest generation first."""
+    names = {
+        model.id: model.name or model.id
+        for provider in get_snapshot().providers
+        if provider.id == "anthropic"
+        for model in provider.models
+        if _ON_SALE.match(model.id)
+    }
+    names.update({model: model for model in OVERRIDES})
+    rows = []
+    for model, name in names.items():
+        cost_in, cost_out = (
+            price(model, Counts(_SAMPLE)).cost,
+            price(model, Counts(0, _SAMPLE)).cost,
+        )
+        rows.append(Offer(model, name, cost_in * 10**6 // _SAMPLE, cost_out * 10**6 // _SAMPLE))
+    return tuple(
+        sorted(rows, key=lambda offer: (_generation(offer.model), offer.name), reverse=True)
+    )
 
 
-def _listed() -> Iterator[tuple[str, str]]:
-    for provider in get_snapshot().providers:
-        if provider.id == "anthropic":
-            yield from (
-                (each.id, each.name or each.id)
-                for each in provider.models
-                if _ON_SALE.match(each.id)
-            )
-
-
-def _overridden() -> dict[str, str]:
-    return {model: model for model in OVERRIDES}
-
-
-def _offer(model: str, name: str) -> Offer:
-    cost = [price(model, counts).cost for counts in (Counts(_SAMPLE), Counts(0, _SAMPLE))]
-    return Offer(model, name, *(each * 10**6 // _SAMPLE for each in cost))
-
-
-def _version(model: str) -> tuple[int, ...]:
-    found = _ON_SALE.match(model)
-    return tuple(map(int, found["version"].split("-"))) if found else ()
+def _generation(model: str) -> tuple[int, ...]:
+    match = _ON_SALE.match(model)
+    return tuple(map(int, match["version"].split("-"))) if match else ()

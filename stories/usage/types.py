@@ -1,4 +1,4 @@
-"""What the model gateway tells the ledger: one attempt per HTTP request, closed exactly once."""
+"""Types between the model gateway and the ledger: one attempt per HTTP request, closed once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from uuid import UUID
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Tokens as Anthropic counts them: ``input`` is without what a cache gave or took."""
+    """Tokens as Anthropic counts them: ``input`` excludes tokens read from or written to a cache."""
 
     input: int = 0
     output: int = 0
@@ -25,13 +25,13 @@ class Counts:
         return Counts(*(a - b for a, b in zip(astuple(self), astuple(other), strict=True)))
 
     def __bool__(self) -> bool:
-        """Whether anything was served at all."""
+        """Whether any count is not zero."""
         return any(astuple(self))
 
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """A sampling pass beside the answer itself (an adviser, a compaction), priced as ``model``."""
+    """A sampling pass besides the answer (an advisor, a compaction), priced as ``model``."""
 
     model: str
     counts: Counts
@@ -41,9 +41,9 @@ class Pass:
 class Close:
     """How an attempt ended.
 
-    ``final``: ``counts`` is what the API said at the end, or zero where nothing can have been
+    ``final``: ``counts`` is what the API reported at the end, or zero if nothing can have been
     served. ``bounded``: ``counts`` is the least that was served, ``output_upper`` and
-    ``input_upper`` the most. ``counts`` includes ``passes``; ``model`` served the rest.
+    ``input_upper`` are the most. ``counts`` includes ``passes``; ``model`` served the rest.
     """
 
     state: Literal["final", "bounded"]
@@ -68,15 +68,14 @@ class Attempt(Protocol):
     id: UUID
 
     def started(self, model: str, message_id: str, request_id: str, counts: Counts) -> None:
-        """The API began to answer: its input is known, its output has begun."""
+        """Stores the start of an answer, when its input is known."""
 
     def close(self, close: Close) -> None:
-        """The attempt has ended, whatever happened; called exactly once."""
+        """Closes the attempt, successful or not; called exactly once."""
 
 
 class Ledger(Protocol):
-    """Where attempts are booked; bound to its session and step by whoever made it."""
+    """Books attempts; bound to one session and step."""
 
-    def reserve(
-        self, *, model: str, operation: str, max_tokens: int, input_upper: int
-    ) -> Attempt: ...
+    def reserve(self, *, model: str, operation: str, max_tokens: int, input_upper: int) -> Attempt:
+        """Creates the row of an attempt that is about to be made."""

@@ -209,7 +209,7 @@ def list_usage(
 
 def usage_payload(row: TokenUsage) -> Body:
     """A ledger row as the API shows it, with money as decimal strings in USD."""
-    usage = ledger.payload(row)
+    usage: Body = dict(ledger.payload(row))
     lower, upper = usage["lower"], usage["upper"]
     known = lower is not None and upper is not None
     usage["lower"] = money.decimal_string(lower) if known else None
