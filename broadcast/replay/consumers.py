@@ -66,7 +66,7 @@ class Replaying(LiveConsumer):
         except NotFound:
             await self.close(code=NO_SESSION)
             return
-        self.right, self.wish, self.asked = grant, wish, []
+        self.right, self.wish, self.request_times = grant, wish, []
         _playing.add(self)
 
     def is_too_many(self) -> bool:

@@ -60,7 +60,7 @@ def frames(
     """Those of the events that can be shown, each with its frame as text."""
     made = []
     for event in _still_public(found) if shape.audience == recorder.PUBLIC else found:
-        text = realtime_frames.shown(event, prev, shape.audience, shape.format, MOST_BYTES)
+        text = realtime_frames.render_event(event, prev, shape.audience, shape.format, MOST_BYTES)
         if text is not None:
             made.append((event, text))
             prev = event.seq

@@ -1,7 +1,7 @@
-"""What a stream under way has brought so far, in Redis for an hour; nothing depends on it.
+"""Stores the text so far of streams under way, in Redis for an hour.
 
-A page that is loaded or reconnected in the middle of a stream shows it. Without Redis nothing is
-kept, and the page waits for the next frame, or for the end.
+A page that loads or reconnects in the middle of a stream shows it. Nothing else depends on it: without
+Redis nothing is stored, and the page waits for the next frame or for the end of the stream.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ log = structlog.get_logger(__name__)
 
 LIFETIME = 3600  # seconds
 
-# Frames that a page gets again when it comes back: by the names of their checkpoints.
+# The type of the ephemeral frame that shows a checkpoint, by the name of the checkpoint.
 _frames: dict[str, str] = {}
 
 
 def register_frame(name: str, frame_type: str) -> None:
-    """Send what is kept under ``name`` as this ephemeral frame to each page that comes back."""
+    """Send what is stored under ``name`` as this ephemeral frame to each page that reconnects."""
     _frames[name] = frame_type
 
 
-def save(session_id: UUID, name: str, payload: Mapping[str, Any]) -> None:
-    """Keep ``payload``, which is JSON, in the place of what was kept under ``name``."""
+def save(session_id: UUID, name: str, payload: Mapping[str, object]) -> None:
+    """Store ``payload``, which is JSON, under ``name`` in place of the earlier one."""
     try:
         _redis().set(_key(session_id, name), json.dumps(dict(payload)), ex=LIFETIME)
     except redis.RedisError as error:
@@ -38,28 +38,28 @@ def save(session_id: UUID, name: str, payload: Mapping[str, Any]) -> None:
 
 
 def read(session_id: UUID, name: str) -> dict[str, Any] | None:
-    """What is kept under ``name``; None when there is nothing."""
+    """Return what is stored under ``name``, or None."""
     try:
-        found = _redis().get(_key(session_id, name))
+        value = _redis().get(_key(session_id, name))
     except redis.RedisError as error:
         log.warning("checkpoint_not_read", checkpoint=name, error=type(error).__name__)
         return None
-    payload = json.loads(found) if isinstance(found, bytes) else None
+    payload = json.loads(value) if isinstance(value, bytes) else None
     return payload if isinstance(payload, dict) else None
 
 
 def drop(session_id: UUID, name: str) -> None:
-    """Forget it: before the result is stored, so that no page shows both."""
+    """Delete a checkpoint; called before the result is stored, so that no page shows both."""
     try:
         _redis().delete(_key(session_id, name))
     except redis.RedisError as error:
         log.warning("checkpoint_not_dropped", checkpoint=name, error=type(error).__name__)
 
 
-def frames(session_id: UUID) -> list[tuple[str, dict[str, Any]]]:
-    """The ephemeral frames that bring a page up to the stream: their types and payloads."""
-    kept = ((type_, read(session_id, name)) for name, type_ in _frames.items())
-    return [(type_, payload) for type_, payload in kept if payload is not None]
+def frames(session_id: UUID) -> list[tuple[str, Mapping[str, Any]]]:
+    """Return the types and payloads of the ephemeral frames that show the streams under way."""
+    payloads = ((type_, read(session_id, name)) for name, type_ in _frames.items())
+    return [(type_, payload) for type_, payload in payloads if payload is not None]
 
 
 def _key(session_id: UUID, name: str) -> str:

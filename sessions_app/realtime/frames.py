@@ -1,12 +1,12 @@
-"""Frames: an event as its audience gets it, by a pure function of the stored payload.
+"""Renders events as frames for the sockets, and reads the events that a page has missed.
 
-What the hub reads and renders: news of the sessions it watches, and what a page has missed.
+A frame is a pure function of the stored payload, the audience and the format.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 from uuid import UUID
@@ -14,7 +14,7 @@ from uuid import UUID
 import structlog
 from asgiref.sync import sync_to_async
 from channels.db import database_sync_to_async
-from django.db.models import Max, Min, Q, QuerySet
+from django.db.models import Max, Min, Q
 from django.template import TemplateDoesNotExist, TemplateSyntaxError
 from django.template.loader import render_to_string
 from django.urls import NoReverseMatch
@@ -25,56 +25,74 @@ from sessions_app.realtime import checkpoints
 
 log = structlog.get_logger(__name__)
 
-
 HTML, JSON = "html", "json"
 
-MOST_BYTES = 32_000
+MOST_BYTES = 32_000  # of a frame
+CATCH_UP_MOST = 500  # events that are sent one by one; for more, the page loads again
+
+# Exceptions that a payload can raise which its template does not expect.
+_RENDERING_ERRORS = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    NoReverseMatch,
+    TemplateDoesNotExist,
+    TemplateSyntaxError,
+    TypeError,
+    ValueError,
+)
+
+# The text of a frame by (audience, format).
+Texts = dict[tuple[str, str], str]
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """``seq`` is None for what is never stored; ``prev`` is the audience's previous seq."""
+    """A frame; ``seq`` is None if it is never stored, ``prev`` is the audience's previous seq."""
 
     seq: int | None
     prev: int | None
     type: str
     session: str
     at: str | None
-    data: dict[str, Any]
+    data: Mapping[str, Any]
 
 
 def visible(type_: str, audience: str) -> bool:
+    """Return whether the audience sees events of this type."""
     return audience == recorder.OWNER or type_ in recorder.public_types()
 
 
 def frame_of(event: SessionEvent, prev: int, audience: str) -> Frame:
+    """Return the frame of an event for the audience."""
     data = event.payload if audience == recorder.OWNER else event.payload["public"]
     at = recorder.timestamp(event.at)
     return Frame(event.seq, prev, event.type, str(event.session_id), at, data)
 
 
-def unretracted(found: Sequence[SessionEvent], audience: str) -> list[SessionEvent]:
-    """``found`` without what the public was told of a thing that was taken back later in it."""
+def without_retracted(events: Sequence[SessionEvent], audience: str) -> list[SessionEvent]:
+    """Return the events without those about a story that a later one of them retracts."""
     if audience == recorder.OWNER:
-        return list(found)
-    gone = {event.payload["public"].get("retracts") for event in found} - {None}
+        return list(events)
+    retracted = {event.payload["public"].get("retracts") for event in events} - {None}
     return [
         event
-        for event in found
+        for event in events
         if "retracts" in event.payload["public"]
-        or event.payload["public"].get("story", {}).get("id") not in gone
+        or event.payload["public"].get("story", {}).get("id") not in retracted
     ]
 
 
-def ephemeral(session_id: UUID, type_: str, data: dict[str, Any]) -> Frame:
+def ephemeral(session_id: UUID, type_: str, data: Mapping[str, Any]) -> Frame:
+    """Return a frame that is never stored."""
     return Frame(None, None, type_, str(session_id), None, data)
 
 
 def text_of(frame: Frame, audience: str, format_: str, most: int = MOST_BYTES) -> str:
-    """The frame's bytes for one audience and format, at most 32 kB or as many as ``most`` says.
+    """Render the frame for one audience and format.
 
-    An event that needs more is told as ``reload``: the page or the program looks for itself. What
-    is never stored is kept short by who sends it.
+    If the frame of an event is larger than ``most`` bytes, a ``reload`` frame is returned instead.
+    Senders of ephemeral frames limit their size themselves.
     """
     if format_ == JSON:
         text = json.dumps(asdict(frame), ensure_ascii=False)
@@ -87,86 +105,78 @@ def text_of(frame: Frame, audience: str, format_: str, most: int = MOST_BYTES) -
 
 
 def reload_text(session_id: UUID, seq: int, format_: str) -> str:
-    """Tell a page that missed too much, or what is too large for a frame, to load itself anew."""
+    """Render the frame that makes a page load again: it missed too much, or an event is too large."""
     if format_ == JSON:
         frame = Frame(seq, None, "reload", str(session_id), None, {})
         return json.dumps(asdict(frame))
     return '<i id="seq" hx-swap-oob="true" data-reload hidden></i>'
 
 
-CATCH_UP_MOST = 500
-
-# What a payload that its template does not expect can raise.
-UNSHOWN = (
-    ArithmeticError, AttributeError, LookupError, NoReverseMatch, TemplateDoesNotExist,
-    TemplateSyntaxError, TypeError, ValueError,
-)  # fmt: skip
-
-
-Texts = dict[tuple[str, str], str]
-
-
 @database_sync_to_async
 def last_seq(session_id: UUID) -> int:
+    """Return the last seq of the session."""
     return SessionStats.objects.values_list("last_seq", flat=True).get(session_id=session_id)
 
 
 @database_sync_to_async
-def after(last: dict[UUID, int]) -> dict[UUID, list[SessionEvent] | int]:
-    """The events after ``last`` of the sessions that have any; one query tells which have.
+def after(last: Mapping[UUID, int]) -> dict[UUID, list[SessionEvent] | int]:
+    """Return the events after the ``last`` seq of each session, for sessions that have any.
 
-    Where they are too many to be told one by one, as when an import comes in, only the last seq.
+    Where they are more than CATCH_UP_MOST, e.g. after an import, the last seq is returned instead.
     """
     heads = SessionStats.objects.filter(session_id__in=last).values_list("session_id", "last_seq")
-    behind = {session_id: head for session_id, head in heads if head > last[session_id]}
-    many = {key: head for key, head in behind.items() if head - last[key] > CATCH_UP_MOST}
-    few = behind.keys() - many
-    return {**many, **(_events(last, few) if few else {})}
-
-
-def _events(last: dict[UUID, int], behind: Iterable[UUID]) -> dict[UUID, list[SessionEvent]]:
+    too_many: dict[UUID, int] = {}
+    events: dict[UUID, list[SessionEvent]] = {}
     newer = Q()
-    for session_id in behind:
-        newer |= Q(session_id=session_id, seq__gt=last[session_id])
-    found: dict[UUID, list[SessionEvent]] = {session_id: [] for session_id in behind}
-    for event in SessionEvent.objects.filter(newer).order_by("session_id", "seq"):
-        found[event.session_id].append(event)
-    return found
+    for session_id, head in heads:
+        if head - last[session_id] > CATCH_UP_MOST:
+            too_many[session_id] = head
+        elif head > last[session_id]:
+            events[session_id] = []
+            newer |= Q(session_id=session_id, seq__gt=last[session_id])
+    if events:
+        for event in SessionEvent.objects.filter(newer).order_by("session_id", "seq"):
+            events[event.session_id].append(event)
+    return {**too_many, **events}
 
 
 @sync_to_async
 def rendered(event: SessionEvent, prev: dict[str, int], shapes: Iterable[tuple[str, str]]) -> Texts:
-    """The event for each (audience, format) that it can be shown to."""
-    found = {shape: shown(event, prev[shape[0]], *shape) for shape in shapes}
-    return {shape: text for shape, text in found.items() if text is not None}
+    """Render the event for each (audience, format), without those for which it fails."""
+    texts = {shape: render_event(event, prev[shape[0]], *shape) for shape in shapes}
+    return {shape: text for shape, text in texts.items() if text is not None}
 
 
-def shown(
+def render_event(
     event: SessionEvent, prev: int, audience: str, format_: str, most: int = MOST_BYTES
 ) -> str | None:
-    """The frame as text; None, with a line in the log, where the event cannot be shown."""
+    """Render the frame of an event; log an error and return None where that fails."""
     try:
         return text_of(frame_of(event, prev, audience), audience, format_, most)
-    except UNSHOWN:
+    except _RENDERING_ERRORS:
         log.exception("event_not_shown", seq=event.seq, type=event.type, audience=audience)
         return None
 
 
 @database_sync_to_async
 def since(session_id: UUID, audience: str, format_: str, seq: int) -> tuple[list[str], int]:
-    """The texts of everything after ``seq`` that can be shown, and the seq they reach to."""
-    rows = SessionEvent.objects.filter(session_id=session_id)
+    """Render all events after ``seq`` for a page; return the texts and the last seq."""
+    all_events = SessionEvent.objects.filter(session_id=session_id)
+    rows = all_events
     if audience == recorder.PUBLIC:
         rows = rows.filter(type__in=recorder.public_types())
-    found = list(rows.filter(seq__gt=seq).order_by("seq")[: CATCH_UP_MOST + 1])
-    low = _first(session_id)
-    if len(found) > CATCH_UP_MOST or low > seq + 1:
-        head = _last(rows, low)
-        return [reload_text(session_id, head, format_)], head
-    prev = _last(rows.filter(seq__lte=seq), low)
+    events = list(rows.filter(seq__gt=seq).order_by("seq")[: CATCH_UP_MOST + 1])
+    # Read after the events: if some were archived meanwhile, the page loads again.
+    first_stored = all_events.aggregate(seq=Min("seq"))["seq"] or 0
+    missed_too_much = len(events) > CATCH_UP_MOST or first_stored > seq + 1
+    earlier = rows if missed_too_much else rows.filter(seq__lte=seq)
+    # If all events of the audience up to here are archived, the last archived seq stands for them.
+    prev = max(earlier.aggregate(seq=Max("seq"))["seq"] or 0, first_stored - 1)
+    if missed_too_much:
+        return [reload_text(session_id, prev, format_)], prev
     texts = []
-    for event in unretracted(found, audience):
-        text = shown(event, prev, audience, format_)
+    for event in without_retracted(events, audience):
+        text = render_event(event, prev, audience, format_)
         if text is not None:
             texts.append(text)
             prev = event.seq
@@ -175,18 +185,6 @@ def since(session_id: UUID, audience: str, format_: str, seq: int) -> tuple[list
 
 @sync_to_async
 def streams(session_id: UUID, format_: str) -> list[str]:
-    """The ephemeral frames with the text so far of streams under way, for the owner's page."""
-    found = checkpoints.frames(session_id)
-    made = (ephemeral(session_id, type_, data) for type_, data in found)
-    return [text_of(frame, recorder.OWNER, format_) for frame in made]
-
-
-def _last(rows: QuerySet[SessionEvent], low: int) -> int:
-    """The last seq of these rows, or of what is archived where all that they were is."""
-    return max(rows.aggregate(seq=Max("seq"))["seq"] or 0, low - 1)
-
-
-def _first(session_id: UUID) -> int:
-    """The seq of the first event that is not archived; asked after the rows were read."""
-    rows = SessionEvent.objects.filter(session_id=session_id)
-    return rows.aggregate(seq=Min("seq"))["seq"] or 0
+    """Render the ephemeral frames with the text so far of streams under way, for the owner's page."""
+    frames = (ephemeral(session_id, type_, data) for type_, data in checkpoints.frames(session_id))
+    return [text_of(frame, recorder.OWNER, format_) for frame in frames]

@@ -1,4 +1,4 @@
-"""Grants: by what right a socket is open, re-checked for all sockets together."""
+"""Grants: what allows a socket to be open (a login, an API token or a watch token), and re-checks."""
 
 from __future__ import annotations
 
@@ -13,64 +13,87 @@ from django.contrib.sessions.models import Session as Login
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
+from sessions_app import api_tokens, sessions
 from sessions_app.models import ApiToken, Session
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """``key`` is the login's session key, the API token's id, or the watch token."""
+    """The permission of a socket; ``key`` is a login's session key, an API token's id or a watch token."""
 
     kind: Literal["login", "token", "watch"]
     key: str
     session_id: UUID
     user_id: int | None = None
-    folder: str = field(default="", compare=False)  # the session's, for the lines of the socket
+    folder: str = field(default="", compare=False)  # of the session, for the socket's log lines
+
+
+def for_token(token: str, session_id: UUID) -> Grant | None:
+    """Return the grant of an API token; None when it is not valid, NotFound for a foreign session."""
+    row = api_tokens.find(token)
+    if row is None:
+        return None
+    session = sessions.get(row.owner, session_id)
+    return Grant("token", str(row.pk), session.pk, row.owner_id, session.folder)
+
+
+def for_login(user: User, session_key: str, session_id: UUID) -> Grant:
+    """Return the grant of a signed-in user; NotFound for a foreign session."""
+    session = sessions.get(user, session_id)
+    return Grant("login", session_key, session.pk, user.pk, session.folder)
+
+
+def for_watch_token(token: str) -> Grant:
+    """Return the grant of a public address; NotFound when it is not valid."""
+    session = sessions.by_watch_token(token)
+    return Grant("watch", token, session.pk, folder=session.folder)
 
 
 def still_valid(grants: Iterable[Grant]) -> set[Grant]:
-    """Those of the grants that still hold, in a constant number of queries."""
-    asked = set(grants)
+    """Return the grants that are still valid, in a constant number of queries."""
+    checked = set(grants)
     owners = dict(
         Session.objects.filter(
-            pk__in={grant.session_id for grant in asked}, owner__is_active=True
+            pk__in={grant.session_id for grant in checked}, owner__is_active=True
         ).values_list("pk", "owner_id")
     )
-    logins = _logins({grant.key for grant in asked if grant.kind == "login"})
+    logins = _logins({grant.key for grant in checked if grant.kind == "login"})
     tokens = dict(
         ApiToken.objects.filter(
-            pk__in={int(grant.key) for grant in asked if grant.kind == "token"}, revoked_at=None
+            pk__in={int(grant.key) for grant in checked if grant.kind == "token"}, revoked_at=None
         ).values_list("pk", "owner_id")
     )
-    watched = dict(
+    visible = dict(
         Session.objects.filter(
-            watch_token__in={g.key for g in asked if g.kind == "watch"}, visible=True
+            watch_token__in={g.key for g in checked if g.kind == "watch"}, visible=True
         ).values_list("watch_token", "pk")
     )
 
-    def holds(grant: Grant) -> bool:
+    def is_valid(grant: Grant) -> bool:
         if grant.kind == "watch":
-            return watched.get(grant.key) == grant.session_id
+            return visible.get(grant.key) == grant.session_id
         owner = owners.get(grant.session_id)
-        person = logins.get(grant.key) if grant.kind == "login" else tokens.get(int(grant.key))
-        return owner is not None and owner == person == grant.user_id
+        user = logins.get(grant.key) if grant.kind == "login" else tokens.get(int(grant.key))
+        return owner is not None and owner == user == grant.user_id
 
-    return {grant for grant in asked if holds(grant)}
+    return {grant for grant in checked if is_valid(grant)}
 
 
 def _logins(keys: set[str]) -> dict[str, int]:
-    """Session keys that are signed in, with the person; a changed password ends a login."""
+    """Return the user id of each session key that is signed in."""
     if not keys:
         return {}
     rows = Login.objects.filter(session_key__in=keys, expire_date__gt=timezone.now())
     decoded = {row.session_key: row.get_decoded() for row in rows}
-    people = User.objects.in_bulk(
-        [int(d[SESSION_KEY]) for d in decoded.values() if SESSION_KEY in d]
+    users = User.objects.in_bulk(
+        [int(data[SESSION_KEY]) for data in decoded.values() if SESSION_KEY in data]
     )
-    found = {}
+    signed_in = {}
     for key, data in decoded.items():
-        person = people.get(int(data.get(SESSION_KEY, 0)))
-        if person is not None and constant_time_compare(
-            data.get(HASH_SESSION_KEY, ""), person.get_session_auth_hash()
+        user = users.get(int(data.get(SESSION_KEY, 0)))
+        # The hash changes with the password, which ends all logins.
+        if user is not None and constant_time_compare(
+            data.get(HASH_SESSION_KEY, ""), user.get_session_auth_hash()
         ):
-            found[key] = person.pk
-    return found
+            signed_in[key] = user.pk
+    return signed_in

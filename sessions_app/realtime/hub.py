@@ -1,8 +1,8 @@
-"""The hub: one per web process. It reads what happened and hands the same bytes to every socket.
+"""The hub: reads new events and sends them to all sockets of this web process.
 
-One Redis subscription says "look again"; every 2 s, and after any trouble with Redis, the hub looks
-by itself, so a lost message costs its viewers 2 s and nothing else. An event is rendered once per
-audience and format.
+A Redis subscription says which session has new events. The hub also reads all watched sessions every
+2 s and after a Redis error, so that a lost message only delays events by 2 s. An event is rendered
+once for each audience and format.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ log = structlog.get_logger(__name__)
 
 LOOK_EVERY = 2.0
 GRANTS_EVERY = 15.0
-LIFETIME = (6 * 3600, 12 * 3600)  # seconds; spread, so that pages do not all return at once
+LIFETIME = (6 * 3600, 12 * 3600)  # seconds; random, so that pages do not all reconnect at once
 
-# Daphne sends only 1000 and 3000 to 4999; a page comes back after all of these but the first.
+# Close codes: Daphne sends only 1000 and 3000 to 4999. A page reconnects after all but the first.
 GONE, WITHDRAWN, GOING_AWAY, TRY_LATER = 4401, 4404, 4012, 4013
 
 
 class Socket(Protocol):
-    """What the hub needs of a consumer."""
+    """The methods of a consumer that the hub calls."""
 
     async def send_text(self, text: str) -> None: ...
 
@@ -51,7 +51,7 @@ class Socket(Protocol):
 
 @dataclass(eq=False, slots=True)
 class Viewer:
-    """One open socket: what it may see, in which format, and how far it got."""
+    """An open socket: its grant and format, and the last seq that it was sent."""
 
     socket: Socket
     grant: Grant
@@ -71,26 +71,27 @@ class Viewer:
 
 @dataclass(slots=True)
 class Room:
-    """The viewers of one session, and the last seq handed out to each audience."""
+    """The viewers of a session, and the last seq that was sent to each audience."""
 
     last: int
     prev: dict[str, int]
-    folder: str  # of the session, for lines about it
+    folder: str  # of the session, for log lines
     viewers: set[Viewer] = field(default_factory=set)
 
     def shapes(self) -> set[tuple[str, str]]:
+        """Return the (audience, format) pairs of the viewers."""
         return {(viewer.audience, viewer.format) for viewer in self.viewers}
 
 
 class Hub:
-    """All sockets of this process; made by ``get_hub`` in the loop that serves them."""
+    """All sockets of this process; created by ``get_hub`` in the event loop that serves them."""
 
     def __init__(self) -> None:
         self.rooms: dict[UUID, Room] = {}
-        self._dirty: set[UUID] = set()
+        self._changed: set[UUID] = set()
         self._wake = asyncio.Event()
-        self._entering = asyncio.Lock()
-        # In a context of their own, not in that of the socket that happened to come first.
+        self._joining = asyncio.Lock()
+        # In a scope of their own, not in that of the socket that happened to be the first.
         with context.scope(environment="server", operation="hub"):
             self._tasks = [
                 asyncio.create_task(task, name=f"hub-{name}")
@@ -108,7 +109,9 @@ class Hub:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def join(self, viewer: Viewer) -> None:
-        async with self._entering:
+        """Send the viewer all events of its session from now on."""
+        # The lock makes the first two viewers of a session share one room.
+        async with self._joining:
             room = self.rooms.get(viewer.session_id)
             if room is None:
                 last = await frames.last_seq(viewer.session_id)
@@ -117,9 +120,10 @@ class Hub:
                 self.rooms[viewer.session_id] = room
         viewer.sent = room.last
         room.viewers.add(viewer)
-        self._look(viewer.session_id)
+        self._note_change(viewer.session_id)
 
     def leave(self, viewer: Viewer) -> None:
+        """Stop sending to the viewer."""
         room = self.rooms.get(viewer.session_id)
         if room is not None:
             room.viewers.discard(viewer)
@@ -127,45 +131,44 @@ class Hub:
                 del self.rooms[viewer.session_id]
 
     def open_from(self, address: str) -> int:
-        """How many public sockets this address has open."""
-        everybody = (viewer for room in self.rooms.values() for viewer in room.viewers)
-        return sum(v.address == address and v.audience == recorder.PUBLIC for v in everybody)
+        """Return how many public sockets this address has open."""
+        viewers = (viewer for room in self.rooms.values() for viewer in room.viewers)
+        return sum(v.address == address and v.audience == recorder.PUBLIC for v in viewers)
 
     async def catch_up(self, viewer: Viewer, after: int) -> None:
-        """Send everything since ``after``, in order, by the same function as live frames, and then
-        the text so far of streams under way.
+        """Send all events since ``after`` in order, and then the text so far of streams under way.
 
-        Live frames are held back meanwhile: what is handed out as we read is read in a next round.
+        Live frames are withheld meanwhile: events that arrive during one round are read in the next.
         """
         room = self.rooms.get(viewer.session_id)
         if room is None:
             return
         viewer.catching_up = True
         try:
-            reached, handed_out = max(after, 0), -1
-            while handed_out != room.last:
-                handed_out = room.last
+            reached, read_to = max(after, 0), -1
+            while read_to != room.last:
+                read_to = room.last
                 texts, reached = await frames.since(
                     viewer.session_id, viewer.audience, viewer.format, reached
                 )
                 for text in texts:
                     await viewer.socket.send_text(text)
                 viewer.sent = max(viewer.sent, reached)
-                # In the same round: if the result of a stream is handed out after its text was
-                # read, the next round sends it after the text, and no page shows an old text.
+                # In the same round: if the result of a stream arrives after its text was read, the
+                # next round sends it after the text, and no page shows an old text.
                 if viewer.audience == recorder.OWNER:
                     for text in await frames.streams(viewer.session_id, viewer.format):
                         await viewer.socket.send_text(text)
         finally:
             viewer.catching_up = False
 
-    def _look(self, session_id: UUID) -> None:
+    def _note_change(self, session_id: UUID) -> None:
         if session_id in self.rooms:
-            self._dirty.add(session_id)
+            self._changed.add(session_id)
             self._wake.set()
 
     async def _listen(self) -> None:
-        """Hear "look again" and ephemeral frames; after any trouble look everywhere and reconnect."""
+        """Receive messages from Redis; after an error reconnect and read all sessions."""
         while True:
             try:
                 client = redis.asyncio.Redis.from_url(
@@ -173,92 +176,96 @@ class Hub:
                 )
                 async with client, client.pubsub() as pubsub:
                     await pubsub.subscribe(recorder.CHANNEL)
-                    self._dirty.update(self.rooms)
+                    self._changed.update(self.rooms)
                     self._wake.set()
                     async for message in pubsub.listen():
                         if message["type"] == "message":
-                            await self._guarded("listen", self._heard(message["data"]))
+                            await self._guarded("listen", self._receive(message["data"]))
             except (RedisError, OSError) as error:
                 log.warning("hub_lost_redis", error=type(error).__name__)
                 await asyncio.sleep(1)
 
-    async def _heard(self, data: bytes) -> None:
-        body: dict[str, Any] = json.loads(data)
+    async def _receive(self, data: bytes) -> None:
+        """Note that a session has new events, or send an ephemeral frame to its owner's pages."""
+        body = json.loads(data)
         session_id = UUID(body["session"])
         if "seq" in body:
-            self._look(session_id)
+            self._note_change(session_id)
             return
         room = self.rooms.get(session_id)
         if room is not None:
             frame = frames.ephemeral(session_id, body["type"], body["data"])
             owners = [v for v in room.viewers if v.audience == recorder.OWNER]
             texts = {
-                f: frames.text_of(frame, recorder.OWNER, f) for f in {v.format for v in owners}
+                format_: frames.text_of(frame, recorder.OWNER, format_)
+                for format_ in {viewer.format for viewer in owners}
             }
             for viewer in owners:
                 await self._send(viewer, texts[viewer.format])
 
     async def _pump(self) -> None:
-        looked_everywhere = time.monotonic()
+        """Send new events whenever a session has changed, and from all sessions every 2 s."""
+        read_all_at = time.monotonic()
         while True:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), LOOK_EVERY)
             self._wake.clear()
-            wanted = self._dirty & set(self.rooms)
-            self._dirty.clear()
-            # Also while one busy session keeps us awake, the others are looked at in time.
-            if time.monotonic() - looked_everywhere >= LOOK_EVERY:
-                looked_everywhere = time.monotonic()
-                wanted = set(self.rooms)
-            await self._guarded("pump", self._deliver(wanted))
+            session_ids = self._changed & set(self.rooms)
+            self._changed.clear()
+            # By the clock and not on a time-out: one busy session must not delay the others.
+            if time.monotonic() - read_all_at >= LOOK_EVERY:
+                read_all_at = time.monotonic()
+                session_ids = set(self.rooms)
+            await self._guarded("pump", self._deliver(session_ids))
 
-    async def _guarded(self, what: str, work: Coroutine[Any, Any, None]) -> None:
-        """Do one round; whatever goes wrong is said, and the next round comes."""
+    async def _guarded(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        """Do one round of a task; log an error, so that the task continues with the next round."""
         try:
             await work
         except DatabaseError as error:
             log.warning("hub_lost_database", error=type(error).__name__)
             await asyncio.sleep(LOOK_EVERY)
         except Exception:
-            log.exception("hub_round_failed", round=what)
+            log.exception("hub_round_failed", round=name)
             await asyncio.sleep(1)
 
-    async def _deliver(self, wanted: set[UUID]) -> None:
-        if not wanted:
+    async def _deliver(self, session_ids: set[UUID]) -> None:
+        """Read the new events of these sessions and send them to their viewers."""
+        if not session_ids:
             return
-        for session_id, found in (
-            await frames.after({s: self.rooms[s].last for s in wanted})
-        ).items():
+        news = await frames.after({key: self.rooms[key].last for key in session_ids})
+        for session_id, events in news.items():
             room = self.rooms.get(session_id)
             if room is not None:
                 with context.scope(
                     session=session_id, _folder=room.folder, environment="server", operation="hub"
                 ):
-                    if isinstance(found, int):
-                        await self._pass_over(session_id, room, found)
+                    if isinstance(events, int):
+                        await self._reload(session_id, room, events)
                         continue
-                    for event in found:
-                        await self._hand_out(room, event)
+                    for event in events:
+                        await self._send_event(room, event)
 
-    async def _pass_over(self, session_id: UUID, room: Room, seq: int) -> None:
-        """Have every page load itself anew in the stead of all events up to ``seq``."""
+    async def _reload(self, session_id: UUID, room: Room, seq: int) -> None:
+        """Make every page load again instead of sending the events up to ``seq``."""
         room.last = seq
         room.prev = dict.fromkeys(room.prev, seq)
         for viewer in list(room.viewers):
             if viewer.sent < seq and not viewer.catching_up:
                 viewer.sent = seq
                 await self._send(viewer, frames.reload_text(session_id, seq, viewer.format))
-        await self._end_the_unwanted(v for v in room.viewers if v.audience == recorder.PUBLIC)
+        await self._close_invalid(v for v in room.viewers if v.audience == recorder.PUBLIC)
 
-    async def _hand_out(self, room: Room, event: SessionEvent) -> None:
+    async def _send_event(self, room: Room, event: SessionEvent) -> None:
+        """Render the event and send it to the viewers of the room."""
         if event.seq <= room.last:
             return
-        shapes = {s for s in room.shapes() if frames.visible(event.type, s[0])}
-        # Before rendering: an event that cannot be shown must not hold up those after it.
+        shapes = {shape for shape in room.shapes() if frames.visible(event.type, shape[0])}
+        # Before rendering: an event that cannot be rendered must not block those after it.
         room.last = event.seq
         texts = await frames.rendered(event, dict(room.prev), shapes)
-        unshown = {audience for audience, format_ in shapes if (audience, format_) not in texts}
-        for audience in room.prev.keys() - unshown:
+        failed = {audience for audience, format_ in shapes if (audience, format_) not in texts}
+        for audience in room.prev.keys() - failed:
             if frames.visible(event.type, audience):
                 room.prev[audience] = event.seq
         for viewer in list(room.viewers):
@@ -267,8 +274,8 @@ class Hub:
                 viewer.sent = event.seq
                 await self._send(viewer, text)
         if event.type == recorder.SESSION_CHANGED:
-            # A public page that was taken down closes at once.
-            await self._end_the_unwanted(v for v in room.viewers if v.audience == recorder.PUBLIC)
+            # A public page that was hidden is closed at once.
+            await self._close_invalid(v for v in room.viewers if v.audience == recorder.PUBLIC)
 
     async def _send(self, viewer: Viewer, text: str) -> None:
         try:
@@ -278,18 +285,22 @@ class Hub:
             self.leave(viewer)
 
     async def _check_grants(self) -> None:
-        """Close what lost its right, and what has been open for long enough."""
+        """Close sockets whose grant is no longer valid, or that have been open for long enough."""
         while True:
             await asyncio.sleep(GRANTS_EVERY)
-            await self._guarded("grants", self._end_the_unwanted())
+            viewers = [viewer for room in self.rooms.values() for viewer in room.viewers]
+            await self._guarded("grants", self._close_invalid(viewers))
 
-    async def _end_the_unwanted(self, asked: Iterable[Viewer] | None = None) -> None:
-        everybody = (viewer for room in self.rooms.values() for viewer in room.viewers)
-        viewers = list(everybody if asked is None else asked)
-        valid = await _valid({viewer.grant for viewer in viewers}) if viewers else set()
+    async def _close_invalid(self, viewers: Iterable[Viewer]) -> None:
+        viewers = list(viewers)
+        if not viewers:
+            return
+        checked = {viewer.grant for viewer in viewers}
+        valid: set[Grant] = await database_sync_to_async(grants.still_valid)(checked)
         for viewer in viewers:
             if viewer.grant not in valid:
-                await self._end(viewer, WITHDRAWN if viewer.audience == recorder.PUBLIC else GONE)
+                public = viewer.audience == recorder.PUBLIC
+                await self._end(viewer, WITHDRAWN if public else GONE)
             elif viewer.until < time.monotonic():
                 await self._end(viewer, GOING_AWAY)
 
@@ -299,18 +310,14 @@ class Hub:
             await viewer.socket.end(code)
 
 
-@database_sync_to_async
-def _valid(asked: set[Grant]) -> set[Grant]:
-    return grants.still_valid(asked)
-
-
 _hubs: dict[asyncio.AbstractEventLoop, Hub] = {}
 
 
 def get_hub() -> Hub:
-    """The hub of the running loop; garbage that startup made is frozen, as it sets the tail."""
+    """Return the hub of the running event loop."""
     loop = asyncio.get_running_loop()
     if loop not in _hubs:
+        # Objects made at startup are never freed: without them, garbage collection pauses less.
         gc.collect()
         gc.freeze()
         _hubs[loop] = Hub()

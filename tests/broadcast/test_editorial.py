@@ -356,12 +356,12 @@ def test_what_was_pulled_is_not_told_again_to_who_comes_later(live: Session) -> 
     found = list(
         SessionEvent.objects.filter(session=live, type__in=recorder.public_types()).order_by("seq")
     )
-    later = frames.unretracted(found, recorder.PUBLIC)
+    later = frames.without_retracted(found, recorder.PUBLIC)
     told = [
         each.type for each in later if each.payload["public"].get("story", {}).get("id") == story.pk
     ]
     assert told == ["story.killed"]
-    assert frames.unretracted(found, recorder.OWNER) == found
+    assert frames.without_retracted(found, recorder.OWNER) == found
 
 
 def test_the_headline_of_a_threads_first_story_is_not_public_by_its_thread(live: Session) -> None:

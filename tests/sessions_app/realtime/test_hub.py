@@ -1,4 +1,4 @@
-"""The hub in one process, with sockets that only remember: order, faults, and who is let go."""
+"""The hub in one process, with recording sockets: order, errors, and which sockets are closed."""
 
 from __future__ import annotations
 
@@ -242,11 +242,12 @@ async def test_a_session_whose_publish_was_lost_is_seen_while_another_one_is_bus
     assert len(quiet.frames) == 1
 
 
-async def test_whoever_lost_the_right_to_listen_is_let_go(
+async def test_a_viewer_without_a_valid_grant_is_closed(
     running_hub: hub.Hub, session: Session
 ) -> None:
     listener = Listener()
     await running_hub.join(viewer_of(session, listener))
-    await running_hub._end_the_unwanted()  # the session is not visible, so the grant is void
+    # The session is not visible, so the grant is not valid.
+    await running_hub._close_invalid(list(running_hub.rooms[session.pk].viewers))
     assert listener.closed == hub.GONE
     assert running_hub.rooms == {}
