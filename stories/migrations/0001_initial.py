@@ -100,7 +100,7 @@ class Migration(migrations.Migration):
                 (
                     "rank",
                     models.FloatField(
-                        default=0, help_text="Priority with ageing; the highest is told next."
+                        default=0, help_text="Priority with ageing; the highest is narrated next."
                     ),
                 ),
                 (
@@ -282,7 +282,7 @@ class Migration(migrations.Migration):
                 (
                     "input_upper",
                     models.PositiveIntegerField(
-                        default=0, help_text="What the prompt can be at most."
+                        default=0, help_text="Upper bound of the prompt's tokens."
                     ),
                 ),
                 ("input_tokens", models.BigIntegerField(default=0)),

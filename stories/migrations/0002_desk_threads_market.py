@@ -114,7 +114,7 @@ class Migration(migrations.Migration):
                         help_text="Folded keyword, or the id of the source.", max_length=80
                     ),
                 ),
-                ("label", models.CharField(help_text="As people read it.", max_length=2000)),
+                ("label", models.CharField(help_text="As pages show it.", max_length=2000)),
                 ("posts", models.PositiveIntegerField(default=0)),
                 (
                     "engagement",
@@ -166,7 +166,7 @@ class Migration(migrations.Migration):
             model_name="sourcepost",
             name="pinned",
             field=models.BooleanField(
-                default=False, help_text="Told before all that is not pinned."
+                default=False, help_text="Narrated before all posts that are not pinned."
             ),
         ),
         migrations.AddField(
@@ -182,14 +182,14 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="story",
             name="correction",
-            field=models.CharField(blank=True, help_text="What was put right.", max_length=300),
+            field=models.CharField(
+                blank=True, help_text="Description of the correction.", max_length=300
+            ),
         ),
         migrations.AddField(
             model_name="story",
             name="cuts_in",
-            field=models.BooleanField(
-                default=False, help_text="Goes on air before all that waits."
-            ),
+            field=models.BooleanField(default=False, help_text="Airs before all waiting stories."),
         ),
         migrations.AddField(
             model_name="story",
@@ -202,7 +202,7 @@ class Migration(migrations.Migration):
                     ("correction", "Correction"),
                     ("new-development", "new development"),
                 ],
-                help_text="To the earlier one of its thread.",
+                help_text="Relation to the earlier story of its thread.",
                 max_length=16,
             ),
         ),

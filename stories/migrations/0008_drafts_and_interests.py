@@ -17,7 +17,8 @@ class Migration(migrations.Migration):
             model_name="tokenusage",
             name="cache_saved",
             field=models.BigIntegerField(
-                default=0, help_text="In 10⁻¹² USD: what the cache saved, or cost beyond."
+                default=0,
+                help_text="In 10⁻¹² USD; negative where the cache cost more than it saved.",
             ),
         ),
         migrations.CreateModel(
@@ -53,7 +54,7 @@ class Migration(migrations.Migration):
                             ("reader", "Reader"),
                             ("expert", "Expert"),
                         ],
-                        help_text="Who spoke before; nobody speaks twice.",
+                        help_text="Role of the turn before.",
                         max_length=12,
                     ),
                 ),
@@ -70,8 +71,8 @@ class Migration(migrations.Migration):
                         max_length=10,
                     ),
                 ),
-                ("payload", models.JSONField(help_text="The hand-over, as its type writes it.")),
-                ("text", models.TextField(help_text="The same in words.")),
+                ("payload", models.JSONField(help_text="The hand-over as JSON.")),
+                ("text", models.TextField(help_text="The hand-over as plain text.")),
             ],
         ),
         migrations.CreateModel(
@@ -183,7 +184,7 @@ class Migration(migrations.Migration):
                 ),
                 ("title", models.CharField(blank=True, max_length=300)),
                 ("keywords", models.JSONField(default=list)),
-                ("words", models.PositiveIntegerField(help_text="How long the text is to be.")),
+                ("words", models.PositiveIntegerField(help_text="Ordered length.")),
                 (
                     "style",
                     models.CharField(
@@ -200,9 +201,7 @@ class Migration(migrations.Migration):
                 ("language", models.CharField(default="en", max_length=35)),
                 (
                     "wishes",
-                    models.JSONField(
-                        default=list, help_text="What the owner said on the way, in order."
-                    ),
+                    models.JSONField(default=list, help_text="Wishes of the owner, oldest first."),
                 ),
                 (
                     "turns",

@@ -40,7 +40,7 @@ class Migration(migrations.Migration):
             model_name="quarantinedrecord",
             name="at",
             field=models.DateTimeField(
-                blank=True, help_text="When it happened, as it says.", null=True
+                blank=True, help_text="Time in the record itself.", null=True
             ),
         ),
         migrations.AddField(
@@ -48,7 +48,7 @@ class Migration(migrations.Migration):
             name="owner",
             field=models.ForeignKey(
                 blank=True,
-                help_text="Who imported it.",
+                help_text="User who imported it.",
                 null=True,
                 on_delete=django.db.models.deletion.PROTECT,
                 related_name="+",
@@ -66,7 +66,7 @@ class Migration(migrations.Migration):
             model_name="quarantinedrecord",
             name="row_id",
             field=models.BigIntegerField(
-                blank=True, help_text="The story or usage row that it became.", null=True
+                blank=True, help_text="Id of the story or usage row made from it.", null=True
             ),
         ),
         migrations.AddField(
