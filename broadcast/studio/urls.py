@@ -38,7 +38,7 @@ urlpatterns = [
     path("sessions/<uuid:session_id>/clone/", sessions_views.clone, name="session_clone"),
     path("sessions/<uuid:session_id>/fork/", transfers_views.fork, name="session_fork"),
     path("sessions/<uuid:session_id>/exports/", transfers_views.export, name="session_export"),
-    path("sessions/import/", transfers_views.bring, name="session_import"),
+    path("sessions/import/", transfers_views.import_archive, name="session_import"),
     path("sessions/<uuid:session_id>/sources/", source_views.add_source, name="source_add"),
     path(
         "sessions/<uuid:session_id>/sources/group/",

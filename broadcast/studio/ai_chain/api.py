@@ -8,15 +8,16 @@ from django.http import HttpRequest
 
 from broadcast import recaps
 from broadcast.studio.ai_chain import queries
+from broadcast.studio.ai_chain.queries import ChainPayload
 from sessions_app.ai_chain import status
 from sessions_app.ai_chain.status import TransitionPayload
 from sessions_app.web.api import PROBLEMS, Page, cut, key_of, owned, page_of, page_size, router
 
 
-@router.get("/sessions/{session_id}/chain", response={200: dict[str, Any], **PROBLEMS})
-def read_chain(request: HttpRequest, session_id: str) -> dict[str, Any]:
+@router.get("/sessions/{session_id}/chain", response={200: ChainPayload, **PROBLEMS})
+def read_chain(request: HttpRequest, session_id: str) -> ChainPayload:
     """Returns the state of the AI chain with its head and the base of its context."""
-    return queries.standing(owned(request, session_id))
+    return queries.chain_payload(owned(request, session_id))
 
 
 @router.get(

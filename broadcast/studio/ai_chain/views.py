@@ -1,4 +1,4 @@
-"""The AI chain of a session: drawn, listed, and put right."""
+"""The page of a session's AI chain, and its recovery."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from sessions_app.web.http import SignedIn, of_session, refused
 @require_safe
 @of_session
 def chain(request: SignedIn, session: Session) -> HttpResponse:
-    """With ``?before=`` (a number) older links, with ``?find=`` (an id or a number) that link."""
+    """The chain; ``?before=`` (a number) shows older links, ``?find=`` an id or a number."""
     named = request.GET.get("find", "")[:200]
     part = queries.Part(broadcast_queries.key_of(request.GET.get("before", "")), named)
-    page = queries.page(session, part) | {"here": request.get_full_path()}
+    page = {**queries.page(session, part), "here": request.get_full_path()}
     template = "studio/ai_chain/_chain.html" if request.htmx else "studio/ai_chain/chain.html"
     return render(request, template, page)
 
@@ -29,6 +29,7 @@ def chain(request: SignedIn, session: Session) -> HttpResponse:
 @require_POST
 @of_session
 def recover(request: SignedIn, session: Session) -> HttpResponse:
+    """Repairs a chain that is out of sync."""
     try:
         commands.run(RECOVER, request.user, session, {})
     except SmnbError as error:

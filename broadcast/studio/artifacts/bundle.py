@@ -1,18 +1,18 @@
-"""Trace bundles: how a session, the installation and the browser are just now, as one JSON file.
+"""Trace bundles: the state of a session, the installation and the browser as one JSON file.
 
-It holds what somebody needs who is to find a fault, and no address of the public page, no prompt and
-no key.
+A bundle holds what a developer needs to find a fault. It holds no address of the public page, no
+prompt and no key.
 """
 
 from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from django.contrib.auth.models import User
 from django.db import connection
@@ -32,8 +32,8 @@ from sessions_app.realtime import presence
 from stories.sources import service
 
 LINES = 200  # of the log
-LOGS = 8  # files of the log that are looked at, those written last
-TAIL = 400_000  # bytes of each file that are looked at for them
+LOGS = 8  # log files to read, written last first
+TAIL = 400_000  # bytes to read at the end of each log file
 EVENTS = 100
 STEPS = 50
 MOST_FACTS = 20_000  # characters
@@ -42,11 +42,11 @@ PACKAGES = ("django", "channels", "daphne", "celery", "redis", "django-ninja", "
 Text = Annotated[str, Field(max_length=300)]
 Number = Annotated[float, Field(ge=-1e12, le=1e12)]
 
-_providers: dict[str, Callable[[], Any]] = {}
+_providers: dict[str, Callable[[], object]] = {}
 
 
 class Facts(Payload):
-    """What a browser says of itself; all of it is optional, nothing of it is believed."""
+    """What a browser reports about itself; every field is optional and none is trusted."""
 
     page: Text = ""
     agent: Text = ""
@@ -65,116 +65,114 @@ class Facts(Payload):
     resources: Number = 0
 
 
-def provide(name: str, function: Callable[[], Any]) -> None:
-    """Have what ``function()`` returns (JSON) in each bundle under this name."""
+def provide(name: str, function: Callable[[], object]) -> None:
+    """Adds the JSON that ``function()`` returns to each bundle, under this name."""
     _providers[name] = function
 
 
-def facts_of(text: str) -> Facts:
-    """The facts of a form, which are empty where there is no script."""
+def parse_facts(text: str) -> Facts:
+    """Parses the facts of a form; they are empty if the browser runs no script."""
     if len(text) > MOST_FACTS:
-        raise Invalid("facts: too long.")
+        raise Invalid("facts: must be at most 20,000 characters.")
     try:
         return Facts.model_validate_json(text or "{}")
     except ValidationError as error:
         raise Invalid(f"facts: {commands.validation_sentence(error)}") from None
 
 
-def keep(session: Session, actor: User, facts: Facts) -> Artifact:
-    """Make a bundle and keep it; Conflict when the quota is used up."""
+def store(session: Session, actor: User, facts: Facts) -> Artifact:
+    """Makes a bundle and stores it as an artifact; Conflict when the quota is used up."""
     now = timezone.now()
-    found = gather(session) | {"at": recorder.timestamp(now), "browser": facts.model_dump()}
-    text = json.dumps(found, ensure_ascii=False, indent=1, default=str)
-    kept = artifacts.store(
-        session, Category.DEVTOOLS, f"trace-{now:%Y-%m-%d-%H%M%S}.json", [text.encode()],
-        media_type="application/json", made_by=actor, note="Trace bundle",
-    )  # fmt: skip
+    content = {**collect(session), "at": recorder.timestamp(now), "browser": facts.model_dump()}
+    text = json.dumps(content, ensure_ascii=False, indent=1, default=str)
+    artifact = artifacts.store(
+        session,
+        Category.DEVTOOLS,
+        f"trace-{now:%Y-%m-%d-%H%M%S}.json",
+        [text.encode()],
+        media_type="application/json",
+        made_by=actor,
+        note="Trace bundle",
+    )
     presence.record_activity(session, actor)
-    return kept
+    return artifact
 
 
-def gather(session: Session) -> dict[str, Any]:
-    """All but the browser's part."""
+def collect(session: Session) -> dict[str, object]:
+    """Everything in a bundle but the browser's part."""
     stats = SessionStats.objects.get(session=session)
-    recent = SessionEvent.objects.filter(session=session).order_by("-seq")[:EVENTS]
-    open_ = Step.objects.filter(session=session, state__in=Step.OPEN).order_by("due_at")[:STEPS]
+    events = SessionEvent.objects.filter(session=session).order_by("-seq")[:EVENTS]
+    steps = Step.objects.filter(session=session, state__in=Step.OPEN).order_by("due_at")[:STEPS]
+    payload = sessions.payload(session)
+    # The instructions to models may be confidential.
+    settings = {
+        name: value for name, value in payload["settings"].items() if name != "instructions"
+    }
     return {
         "versions": versions(),
         "installation": {name: function() for name, function in _providers.items()},
-        "session": _session(session),
+        "session": {**payload, "settings": settings},
         "last_seq": stats.last_seq,
         "figures": recorder.figures(stats),
         "air": orchestrator.latest_payload(session),
         "sources": [service.payload(source) for source in service.shown(session)],
         "health": asdict(workers.read(session)),
-        "steps": [_step(step) for step in open_],
-        "events": [_event(event) for event in recent],
+        "steps": [
+            {
+                "id": step.pk,
+                "kind": step.kind,
+                "subject": step.subject,
+                "state": step.state,
+                "due_at": recorder.timestamp(step.due_at),
+                "attempts": step.attempts,
+                "last_error": step.last_error,
+            }
+            for step in steps
+        ],
+        "events": [
+            {"seq": event.seq, "type": event.type, "at": recorder.timestamp(event.at)}
+            for event in events
+        ],
         "log": log_lines(session),
     }
 
 
-def _session(session: Session) -> dict[str, Any]:
-    """The session without what its owner tells models."""
-    found = sessions.payload(session)
-    settings = {name: said for name, said in found["settings"].items() if name != "instructions"}
-    return {**found, "settings": settings}
-
-
 def versions() -> dict[str, str]:
-    return {
+    """Versions of Python, the system, the database and important packages."""
+    found = {
         "python": platform.python_version(),
         "system": platform.system(),
         "database": connection.vendor,
-        **dict(_packages()),
     }
-
-
-def _packages() -> Iterator[tuple[str, str]]:
     for name in PACKAGES:
         try:
-            yield name, version(name)
+            found[name] = version(name)
         except PackageNotFoundError:
-            yield name, "not installed"
+            found[name] = "not installed"
+    return found
 
 
-def _step(step: Step) -> dict[str, Any]:
-    return {
-        "id": step.pk,
-        "kind": step.kind,
-        "subject": step.subject,
-        "state": step.state,
-        "due_at": recorder.timestamp(step.due_at),
-        "attempts": step.attempts,
-        "last_error": step.last_error,
-    }
-
-
-def _event(event: SessionEvent) -> dict[str, Any]:
-    return {"seq": event.seq, "type": event.type, "at": recorder.timestamp(event.at)}
-
-
-def log_lines(session: Session) -> list[dict[str, Any]]:
-    """The latest lines of the session's log, whatever environment they are of, oldest first."""
+def log_lines(session: Session) -> list[dict[str, object]]:
+    """The latest lines of the session's log in all environments, oldest first."""
     folder = artifacts.folder(session, Category.LOGS)
     latest = sorted(folder.glob("*.ndjson"), key=lambda path: -path.stat().st_mtime)[:LOGS]
     lines = [line for path in latest for line in _tail(path)]
     return sorted(lines, key=lambda line: str(line.get("timestamp", "")))[-LINES:]
 
 
-def _tail(path: Path) -> list[dict[str, Any]]:
+def _tail(path: Path) -> list[dict[str, object]]:
+    """The latest lines of one file that are whole JSON objects."""
     with path.open("rb") as file:
         start = max(0, path.stat().st_size - TAIL)
         file.seek(start)
         lines = file.read(TAIL).split(b"\n")
-    # The first one of a part may be cut; so may the last one, which is just being written.
-    return list(_understood(lines[1 if start else 0 :][-LINES - 1 :]))
-
-
-def _understood(lines: list[bytes]) -> Iterator[dict[str, Any]]:
-    for line in lines:
+    # The first line may be cut where reading began, the last one where a process is writing.
+    parsed = []
+    for line in lines[1 if start else 0 :][-LINES - 1 :]:
         try:
-            found = json.loads(line)
+            value = json.loads(line)
         except ValueError:
             continue
-        if isinstance(found, dict):
-            yield found
+        if isinstance(value, dict):
+            parsed.append(value)
+    return parsed

@@ -1,25 +1,25 @@
-"""What the page of a session's artifacts shows: how much room there is, and files by category."""
+"""The page of a session's artifacts: used space, and files by category."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from django.conf import settings
 from django.db.models import Count, Sum
+from typing_extensions import TypedDict
 
 from broadcast import recordings
 from sessions_app.files import artifacts
-from sessions_app.files.artifacts import MEANINGS, Category
-from sessions_app.models import Artifact, Session, SessionStats
+from sessions_app.files.artifacts import MEANINGS, ArtifactPayload, Category
+from sessions_app.models import Session, SessionStats
 
 FEW = 5  # files of a category when all categories are shown
-MOST = 40  # files of a page when one is
+MOST = 40  # files on a page of one category
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Which files are wanted: those of one category, before an id; "" and None are all."""
+    """The files to show: one category or all (""), and those before an id or the newest (None)."""
 
     category: str = ""
     before: int | None = None
@@ -29,11 +29,48 @@ class Part:
         return cls(category, before) if category in Category.values else cls()
 
 
-def page(session: Session, part: Part) -> dict[str, Any]:
-    """The whole page; ``last_seq`` is read first, so that nothing is missed."""
+class FileRow(ArtifactPayload):
+    """An artifact with its maker, and whether the page can show it as a picture."""
+
+    made_by: str
+    picture: bool
+
+
+class CategoryRow(TypedDict):
+    """A category with its newest files; ``older`` is the id before which the next page begins."""
+
+    name: str
+    meaning: str
+    number: int
+    bytes: int
+    files: list[FileRow]
+    older: int | None
+
+
+class ArtifactsPage(TypedDict):
+    """The page of the artifacts; sizes are in bytes."""
+
+    session: Session
+    last_seq: int
+    used: int
+    quota: int
+    nearly: int
+    part: Part
+    categories: list[CategoryRow]
+    missing: object
+    upload_mb: int
+
+
+def page(session: Session, part: Part) -> ArtifactsPage:
+    """Returns what the page of the artifacts shows."""
+    # Read first: an event recorded after this is delivered to the page again.
     stats = SessionStats.objects.get(session=session)
-    sizes, quota = _sizes(session), artifacts.quota_bytes()
-    shown = [each for each in Category.values if each in sizes and part.category in ("", each)]
+    rows = artifacts.listed(session).order_by().values("category")
+    sizes = {
+        row["category"]: (row["number"], row["total"])
+        for row in rows.annotate(number=Count("pk"), total=Sum("bytes"))
+    }
+    quota = artifacts.quota_bytes()
     return {
         "session": session,
         "last_seq": stats.last_seq,
@@ -41,40 +78,36 @@ def page(session: Session, part: Part) -> dict[str, Any]:
         "quota": quota,
         "nearly": quota * 9 // 10,
         "part": part,
-        "categories": [_category(session, each, sizes[each], part) for each in shown],
+        "categories": [
+            _category(session, category, *sizes[category], part)
+            for category in Category.values
+            if category in sizes and part.category in ("", category)
+        ],
         "missing": recordings.missing(session),
         "upload_mb": settings.SMNB.limit_upload_mb,
     }
 
 
-def _sizes(session: Session) -> dict[str, tuple[int, int]]:
-    """By category that has a file: how many files, and how many bytes."""
-    rows = artifacts.listed(session).order_by().values("category")
-    found = rows.annotate(number=Count("pk"), total=Sum("bytes"))
-    return {row["category"]: (row["number"], row["total"]) for row in found}
-
-
-def _category(session: Session, category: str, size: tuple[int, int], part: Part) -> dict[str, Any]:
+def _category(
+    session: Session, category: str, number: int, total_bytes: int, part: Part
+) -> CategoryRow:
     rows = artifacts.listed(session, category).select_related("made_by")
     if part.before is not None:
         rows = rows.filter(pk__lt=part.before)
     most = MOST if part.category else FEW
-    found = list(rows[: most + 1])
+    files = list(rows[: most + 1])
     return {
         "name": category,
         "meaning": MEANINGS[category],
-        "number": size[0],
-        "bytes": size[1],
-        "files": [_file(row) for row in found[:most]],
-        "older": found[most - 1].pk if len(found) > most else None,
-    }
-
-
-def _file(row: Artifact) -> dict[str, Any]:
-    """A file with who made it, and whether it is a picture that can be shown here."""
-    by = row.made_by.get_username() if row.made_by else ""
-    return {
-        **artifacts.payload(row),
-        "made_by": by,
-        "picture": row.category == Category.SCREENSHOTS,
+        "number": number,
+        "bytes": total_bytes,
+        "files": [
+            {
+                **artifacts.payload(file),
+                "made_by": file.made_by.get_username() if file.made_by else "",
+                "picture": file.category == Category.SCREENSHOTS,
+            }
+            for file in files[:most]
+        ],
+        "older": files[most - 1].pk if len(files) > most else None,
     }

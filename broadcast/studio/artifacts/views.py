@@ -1,4 +1,4 @@
-"""The artifacts of a session: listed, downloaded, removed, and brought in from the browser."""
+"""The artifacts of a session: list, download, remove, upload, and make from the browser."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from broadcast import queries as broadcast_queries
-from broadcast.studio.artifacts import bundle as artifacts_bundle
+from broadcast import recordings
+from broadcast.studio.artifacts import bundle as trace_bundle
 from broadcast.studio.artifacts import queries
 from broadcast.studio.artifacts.queries import Part
 from sessions_app import commands
@@ -25,10 +26,10 @@ from sessions_app.web.http import SignedIn, of_session, refused, status_of
 @require_safe
 @of_session
 def listed(request: SignedIn, session: Session) -> HttpResponse:
-    """With ``?category=`` that category alone, with ``?before=`` (an id) its older files."""
+    """The artifacts; ``?category=`` shows one category, ``?before=`` (an id) its older files."""
     before = broadcast_queries.key_of(request.GET.get("before", ""))
     part = Part.of(request.GET.get("category", ""), before)
-    page = queries.page(session, part) | {"here": request.get_full_path()}
+    page = {**queries.page(session, part), "here": request.get_full_path()}
     template = (
         "studio/artifacts/_artifacts.html" if request.htmx else "studio/artifacts/artifacts.html"
     )
@@ -39,18 +40,21 @@ def listed(request: SignedIn, session: Session) -> HttpResponse:
 @of_session
 def download(request: SignedIn, session: Session, artifact_id: int) -> HttpResponse:
     try:
-        found = artifacts.find(session, artifact_id)
+        artifact = artifacts.find(session, artifact_id)
     except NotFound as error:
         raise Http404(error.sentence) from None
-    sent = downloads.send(request, found.path, found.media_type, found.sha256, save_as=found.name)
-    return cast("HttpResponse", sent)
+    response = downloads.send(
+        request, artifact.path, artifact.media_type, artifact.sha256, save_as=artifact.name
+    )
+    return cast("HttpResponse", response)
 
 
 @require_POST
 @of_session
 def drop(request: SignedIn, session: Session, artifact_id: int) -> HttpResponse:
+    """Removes a file permanently."""
     data = {"artifact": artifact_id}
-    return _done(
+    return _change(
         request, session, lambda: commands.run(artifacts.REMOVE, request.user, session, data)
     )
 
@@ -58,45 +62,47 @@ def drop(request: SignedIn, session: Session, artifact_id: int) -> HttpResponse:
 @require_POST
 @of_session
 def upload(request: SignedIn, session: Session) -> HttpResponse:
-    """Keep the file of the form's field ``file``."""
-    return _done(request, session, lambda: _upload(request, session), Category.FILES)
+    """Stores the file of the form's field ``file``."""
 
+    def store() -> Artifact:
+        file = request.FILES.get("file")
+        if file is None:
+            raise Invalid("Choose a file first.")
+        return artifacts.upload(
+            session, request.user, file.name or "", file.size or 0, file.chunks()
+        )
 
-def _upload(request: SignedIn, session: Session) -> Artifact:
-    sent = request.FILES.get("file")
-    if sent is None:
-        raise Invalid("Choose a file first.")
-    return artifacts.upload(session, request.user, sent.name or "", sent.size or 0, sent.chunks())
+    return _change(request, session, store, Category.FILES)
 
 
 @require_POST
 @of_session
 def bundle(request: SignedIn, session: Session) -> HttpResponse:
-    """Make a trace bundle with the browser's ``facts`` (JSON), where it has any."""
+    """Makes a trace bundle, with the browser's ``facts`` (JSON) if the form has them."""
 
     def make() -> Artifact:
-        facts = artifacts_bundle.facts_of(request.POST.get("facts", ""))
-        return artifacts_bundle.keep(session, request.user, facts)
+        facts = trace_bundle.parse_facts(request.POST.get("facts", ""))
+        return trace_bundle.store(session, request.user, facts)
 
-    return _done(request, session, make, Category.DEVTOOLS)
+    return _change(request, session, make, Category.DEVTOOLS)
 
 
 @require_POST
 @of_session
 def record(request: SignedIn, session: Session) -> HttpResponse:
-    """Record the finished run of this number."""
+    """Starts the recording of the finished run with this number."""
     data = {"run": request.POST.get("run", "")}
-    return _done(
-        request, session, lambda: commands.run("recording.make", request.user, session, data)
+    return _change(
+        request, session, lambda: commands.run(recordings.RECORD_AGAIN, request.user, session, data)
     )
 
 
-def _done(
-    request: SignedIn, session: Session, act: Callable[[], object], section: str = ""
+def _change(
+    request: SignedIn, session: Session, change: Callable[[], object], section: str = ""
 ) -> HttpResponse:
-    """Act, then show the artifacts (at a section of the page), or say why it was refused."""
+    """Makes the change and redirects to a section of the page, or shows the refusal."""
     try:
-        act()
+        change()
     except SmnbError as error:
         return refused(request, error, "artifacts", session.pk)
     anchor = f"#{section}" if section else ""
@@ -106,12 +112,12 @@ def _done(
 @require_POST
 @of_session
 def screenshot(request: SignedIn, session: Session) -> HttpResponse:
-    """Keep the PNG in the field ``picture``: 201 with its name, or the reason in a sentence."""
-    sent = request.FILES.get("picture")
+    """Stores the PNG of the field ``picture``: 201 with its name, or a sentence that refuses it."""
+    picture = request.FILES.get("picture")
     try:
-        if sent is None or (sent.size or 0) > artifacts.MAX_PICTURE_BYTES:
+        if picture is None or (picture.size or 0) > artifacts.MAX_PICTURE_BYTES:
             raise Invalid("Send one PNG picture of at most 10 MB.")
-        kept = artifacts.screenshot(session, request.user, sent.read())
+        artifact = artifacts.screenshot(session, request.user, picture.read())
     except SmnbError as error:
         return JsonResponse({"sentence": error.sentence}, status=status_of(error))
-    return JsonResponse({"name": kept.name, "id": kept.pk}, status=201)
+    return JsonResponse({"name": artifact.name, "id": artifact.pk}, status=201)

@@ -1,8 +1,6 @@
-"""Forms for what goes out as a file and comes in from one."""
+"""Forms that export, fork and import sessions."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from django import forms
 
@@ -10,28 +8,39 @@ from broadcast.transfer.formats.registry import FORMATS
 
 
 class ExportForm(forms.Form):
-    format = forms.ChoiceField(choices=[(each.name, each.label) for each in FORMATS.values()])
-    run = forms.IntegerField(
-        required=False, min_value=1, label="Captions of run", help_text="Left empty: of all runs.",
-    )  # fmt: skip
+    """The format of an export; only captions can be limited to one run."""
 
-    def payload(self) -> dict[str, Any]:
-        """A run is for captions alone; with another format it is not asked for."""
-        said = self.cleaned_data
-        return {"format": said["format"], "run": said["run"] if said["format"] == "srt" else None}
+    format = forms.ChoiceField(
+        choices=[(format_.name, format_.label) for format_ in FORMATS.values()]
+    )
+    run = forms.IntegerField(
+        required=False,
+        min_value=1,
+        label="Captions of run",
+        help_text="Empty means all runs.",
+    )
+
+    def payload(self) -> dict[str, object]:
+        data = self.cleaned_data
+        return {"format": data["format"], "run": data["run"] if data["format"] == "srt" else None}
 
 
 class ForkForm(forms.Form):
+    """The name of a fork, and whether it takes the threads along."""
+
     name = forms.CharField(required=False, max_length=120)
     threads = forms.BooleanField(required=False)
 
-    def payload(self) -> dict[str, Any]:
+    def payload(self) -> dict[str, object]:
         return {"name": self.cleaned_data["name"] or None, "threads": self.cleaned_data["threads"]}
 
 
 class ImportForm(forms.Form):
+    """The archive of an exported session."""
+
     archive = forms.FileField(
-        label="ZIP of an export", allow_empty_file=False,
+        label="ZIP of an export",
+        allow_empty_file=False,
         widget=forms.FileInput(attrs={"accept": ".zip,application/zip"}),
-        help_text="At most 50 MB. It becomes a new session of yours, private and off the air.",
-    )  # fmt: skip
+        help_text="At most 50 MB. The import creates a new session, private and off the air.",
+    )

@@ -1,4 +1,4 @@
-"""Sessions out as files, in from archives, and forked."""
+"""Exports, imports and forks of sessions."""
 
 from __future__ import annotations
 
@@ -17,38 +17,40 @@ from sessions_app.web.http import SignedIn, of_session, refused, signed_in, stat
 @require_POST
 @of_session
 def export(request: SignedIn, session: Session) -> HttpResponse:
-    """Have a file made; the page hears of it as it grows."""
+    """Starts an export; frames of its progress update the page."""
     form = ExportForm(request.POST)
     if not form.is_valid():
         return views.show(request, session, status=422, export_form=form)
-    answer = views.run(request, session, "export.start", form.payload(), "exports")
-    return HttpResponse(status=204) if request.htmx and answer.status_code == 302 else answer
+    response = views.run(request, session, "export.start", form.payload(), "exports")
+    done = response.status_code == 302
+    return HttpResponse(status=204) if request.htmx and done else response
 
 
 @require_POST
 @of_session
 def fork(request: SignedIn, session: Session) -> HttpResponse:
+    """Forks the session and opens the fork."""
     form = ForkForm(request.POST)
     if not form.is_valid():
         return views.show(request, session, status=422)
     try:
-        fresh = commands.run("session.fork", request.user, session, form.payload())
+        copy = commands.run("session.fork", request.user, session, form.payload())
     except SmnbError as error:
         return refused(request, error, "session_detail", session.pk)
-    return views.back_to(fresh)
+    return views.back_to(copy)
 
 
 @require_POST
 @signed_in
-def bring(request: SignedIn) -> HttpResponse:
-    """Take an archive; its session opens at once and fills while one looks at it."""
+def import_archive(request: SignedIn) -> HttpResponse:
+    """Imports an archive. The new session opens at once and fills in the background."""
     form = ImportForm(request.POST, request.FILES)
     if not form.is_valid():
         return views.listed(request, 422, import_form=form)
-    sent = form.cleaned_data["archive"]
+    archive = form.cleaned_data["archive"]
     try:
-        brought = importer.upload(request.user, sent.size, sent.chunks())
+        result = importer.upload(request.user, archive.size, archive.chunks())
     except SmnbError as error:
         form.add_error("archive", error.sentence)
         return views.listed(request, status_of(error), import_form=form)
-    return views.back_to(brought.session, "exports")
+    return views.back_to(result.session, "exports")

@@ -12,6 +12,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from broadcast.studio.ai_chain import queries
+from broadcast.studio.ai_chain.queries import LinkPayload
 from sessions_app.ai_chain import status
 from sessions_app.models import AILink, AITransition, Message, Session
 from tests.chain_links import join, lose_head
@@ -166,10 +167,21 @@ def test_desk_and_session_page_lead_to_the_chain(browser: Client, session: Sessi
         assert f'href="{address(session)}"' in text(browser.get(path))
 
 
-def links(*rows: tuple[int, int | None]) -> list[dict[str, Any]]:
-    """Links, newest first, with what they know."""
+def links(*rows: tuple[int, int | None]) -> list[LinkPayload]:
+    """Narration links, newest first, from pairs of a number and its context."""
     return [
-        {"number": number, "context": context, "source": "narration"} for number, context in rows
+        {
+            "number": number,
+            "id": f"offline-{number}",
+            "source": "narration",
+            "model": "extractive",
+            "tokens": 1,
+            "run": 1,
+            "context": context,
+            "summary": "",
+            "at": "2026-11-01T10:00:00.000Z",
+        }
+        for number, context in rows
     ]
 
 
