@@ -1,4 +1,4 @@
-"""SMNB's composition root: it wires the apps together and decides nothing."""
+"""The Django project: settings, URLs, and the wiring of the apps."""
 
 from smnb.celery import app as celery_app
 

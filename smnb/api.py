@@ -1,8 +1,6 @@
-"""The API's root: every app's router under /api, described at /api/openapi.json."""
+"""The JSON API under /api, described at /api/openapi.json."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from django.http import HttpRequest
 from ninja import NinjaAPI
@@ -14,13 +12,14 @@ from broadcast.studio.drafting import api as drafting_api
 from broadcast.studio.sessions import api as sessions_api
 from broadcast.studio.traces import api as traces_api
 from broadcast.studio.transfers import api as transfers_api
-from sessions_app.web.api import AUTH, install_errors, router
+from sessions_app.web.api import AUTH, PROBLEMS, install_errors, router
 from smnb import health
+from smnb.health import HealthReport
 
 api = NinjaAPI(title="SMNB", version="1", auth=AUTH, docs_url=None, urls_namespace="api")
 install_errors(api)
-# Each module adds its operations to the one router of sessions when it is imported: a path has one
-# view, whatever its methods are and wherever they are written.
+# Importing these modules adds their operations to the router: a path has one view for all its
+# methods, also when they are defined in different modules.
 OPERATIONS = (
     ai_chain_api,
     artifacts_api,
@@ -33,7 +32,7 @@ OPERATIONS = (
 api.add_router("", router)
 
 
-@api.get("/health", response={200: dict[str, Any]}, tags=["health"])
-def read_health(request: HttpRequest) -> dict[str, Any]:
-    """The state of each part of this installation."""
+@api.get("/health", response={200: HealthReport, **PROBLEMS}, tags=["health"])
+def read_health(request: HttpRequest) -> HealthReport:
+    """Checks the components of this installation."""
     return health.components()

@@ -1,4 +1,4 @@
-"""Wiring of the composition root."""
+"""App configuration: registers what the apps below cannot import."""
 
 from __future__ import annotations
 

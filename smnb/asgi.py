@@ -1,4 +1,4 @@
-"""ASGI: Django over HTTP, our sockets beside it."""
+"""The ASGI application: Django for HTTP, and the WebSocket consumers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from django.urls import path
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "smnb.settings")
 http = get_asgi_application()
 
-from broadcast.replay.consumers import OwnerReplay, WatchReplay  # noqa: E402 - needs the apps loaded
+# These import models, which needs the apps that get_asgi_application() loads.
+from broadcast.replay.consumers import OwnerReplay, WatchReplay  # noqa: E402
 from sessions_app.realtime.consumers import OwnerConsumer, WatchConsumer  # noqa: E402
 
 websocket_urlpatterns = [

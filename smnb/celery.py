@@ -1,4 +1,7 @@
-"""Celery: pokes only. What is to be done stands in Step rows; a lost message costs a second."""
+"""The Celery app. Its messages only wake workers: the work itself is stored in Step rows.
+
+A lost message therefore costs a second, until the sweeper sends it again.
+"""
 
 from __future__ import annotations
 
@@ -21,16 +24,16 @@ app.autodiscover_tasks(["sessions_app.background"])
 
 
 @signals.setup_logging.connect
-def _keep_our_handlers(**_: Any) -> None:
+def use_our_logging(**_: Any) -> None:
     dictConfig(settings.LOGGING)
 
 
 @signals.worker_process_shutdown.connect
-def _send_the_last_spans(**_: Any) -> None:
-    """A worker's child ends without the farewell at which spans would be sent."""
+def send_last_spans(**_: Any) -> None:
+    """Sends the remaining spans, as a worker's child process exits without running exit handlers."""
     tracing.stop()
 
 
 @signals.worker_process_init.connect
-def _die_with_the_worker(**_: Any) -> None:
+def die_with_worker(**_: Any) -> None:
     die_with(os.getppid(), signal.SIGKILL)

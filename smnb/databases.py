@@ -1,22 +1,21 @@
-"""DATABASE_URL to Django's database settings, with the options that keep both databases honest."""
+"""Converts DATABASE_URL to Django's database settings, with the options that each database needs."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
-# IMMEDIATE takes the write lock at BEGIN, so a read-then-write transaction waits instead of failing;
-# FULL because the ledger must survive a power cut.
+# IMMEDIATE takes the write lock at BEGIN, so that a transaction that reads before it writes waits
+# instead of failing. FULL, as the ledger must survive a power cut.
 SQLITE_PRAGMAS = (
     "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; "
     "PRAGMA journal_size_limit=67108864;"
 )
 
 
-def sqlite(path: Path) -> dict[str, Any]:
+def sqlite(path: Path) -> dict[str, object]:
     return {
         "ENGINE": "django.db.backends.sqlite3",
         "NAME": str(path),
@@ -29,7 +28,7 @@ def sqlite(path: Path) -> dict[str, Any]:
     }
 
 
-def postgresql(url: str) -> dict[str, Any]:
+def postgresql(url: str) -> dict[str, object]:
     parts = urlsplit(url)
     query = dict(parse_qsl(parts.query))
     timeouts = "-c statement_timeout=5000 -c idle_in_transaction_session_timeout=10000"
@@ -46,8 +45,8 @@ def postgresql(url: str) -> dict[str, Any]:
     }
 
 
-def database(url: str, data_dir: Path) -> dict[str, Any]:
-    """Settings for ``url``: empty = SQLite in the data folder, sqlite:///path, or postgresql://…"""
+def database(url: str, data_dir: Path) -> dict[str, object]:
+    """Returns the settings for sqlite:///path or postgresql://…; empty is SQLite in the data folder."""
     scheme = urlsplit(url).scheme
     if not url:
         return sqlite(data_dir / "smnb.sqlite3")

@@ -1,6 +1,6 @@
-"""The environment, read once: every variable the product knows, its default and its bounds.
+"""The environment variables of the product, read once, with their defaults and bounds.
 
-A bad value names its variable and never echoes the value.
+An error names the variable with the invalid value, and never shows the value.
 """
 
 from __future__ import annotations
@@ -19,216 +19,225 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 class Environment(BaseSettings):
-    """Names as in the README; ``SMNB_LIMIT_*`` are counts per minute unless said otherwise, 0 = off."""
+    """The environment; the descriptions are shown in the docs. A limit of 0 is off."""
 
     model_config = SettingsConfigDict(
         extra="ignore", hide_input_in_errors=True, env_ignore_empty=True, populate_by_name=True
     )
 
     port: int = Field(
-        8000, alias="PORT", ge=1, le=65535, description="Where the studio listens, on 127.0.0.1."
+        8000,
+        alias="PORT",
+        ge=1,
+        le=65535,
+        description="Port on which the studio listens, on 127.0.0.1.",
     )
     public_url: str = Field(
         "",
         alias="PUBLIC_URL",
-        description="The address in the browser; unset: http://localhost:PORT. With https:// "
-        "cookies are secure and a proxy's X-Forwarded-Proto is believed.",
+        description="Address that browsers use. Unset: http://localhost:PORT. With https://, cookies "
+        "are secure and a proxy's X-Forwarded-Proto header is trusted.",
     )
     secret_key: SecretStr = Field(
         SecretStr(""),
         alias="SECRET_KEY",
-        description="Signs logins. Unset: made once and kept in the data folder, readable by you "
-        "alone.",
+        description="Signs login sessions. Unset: generated once and stored in the data folder, "
+        "readable only by its owner.",
     )
     field_keys: SecretStr = Field(
         SecretStr(""),
         alias="SMNB_FIELD_KEYS",
-        description="Secrets that seal the keys people keep here, newest first, with commas. "
-        "Unset: made once and kept in the data folder, readable by you alone.",
+        description="Secrets that encrypt stored API keys, newest first, separated by commas. Unset: "
+        "generated once and stored in the data folder, readable only by its owner.",
     )
-    debug: bool = Field(False, alias="DEBUG", description="Django's debug pages. Never in public.")
+    debug: bool = Field(
+        False, alias="DEBUG", description="Enables Django's debug pages. Never use it in public."
+    )
     allowed_hosts: str = Field(
         "",
         alias="ALLOWED_HOSTS",
-        description="More host names, with commas. That of PUBLIC_URL, localhost and 127.0.0.1 "
-        "always work.",
+        description="Additional host names, separated by commas. The host of PUBLIC_URL, localhost and "
+        "127.0.0.1 are always allowed.",
     )
     database_url: str = Field(
         "",
         alias="DATABASE_URL",
-        description="postgresql://user:password@host/name or sqlite:///path. Unset: SQLite in the "
-        "data folder.",
+        description="postgresql://user:password@host/name or sqlite:///path. Unset: SQLite in the data "
+        "folder.",
     )
     redis_url: str = Field(
         "",
         alias="REDIS_URL",
-        description="redis://:password@host:6379/0. It uses databases 0, 2 and 3, counted from the "
-        "number given. Unset: a Redis of the studio's own.",
+        description="redis://:password@host:6379/0. Databases 0, 2 and 3 are used, counted from the "
+        "number given. Unset: the studio starts its own Redis.",
     )
     data_dir: Path = Field(
         ROOT / "var",
         alias="SMNB_DATA_DIR",
-        description="Database, secrets, sounds, artifacts and static files. One studio per folder.",
+        description="Folder for the database, secrets, sounds, artifacts and static files. One studio "
+        "per folder.",
     )
     owner: str = Field(
         "studio",
         alias="SMNB_OWNER",
         min_length=1,
         max_length=150,
-        description="User name of the first person, made by make run.",
+        description="User name of the first user, created by make run.",
     )
     owner_password: SecretStr = Field(
         SecretStr(""),
         alias="SMNB_OWNER_PASSWORD",
-        description="The first person's password. Unset: made and printed once.",
+        description="Password of the first user. Unset: generated and printed once.",
     )
     demo: bool = Field(
-        True, alias="SMNB_DEMO", description="Make the demo session on the first run."
+        True, alias="SMNB_DEMO", description="Creates the demo session on the first run."
     )
     poll_seconds: float = Field(
         30.0,
         alias="SMNB_POLL_SECONDS",
         gt=0,
         le=86_400,
-        description="Pause between two readings of a source, in seconds; may be a fraction.",
+        description="Seconds between two reads of a source; fractions are allowed.",
     )
     host_slots: int = Field(
         4,
         alias="SMNB_HOST_SLOTS",
         ge=1,
         le=64,
-        description="How many stories are narrated at the same time.",
+        description="Number of stories narrated at the same time.",
     )
     allow_private_feeds: bool = Field(
         False,
         alias="SMNB_ALLOW_PRIVATE_FEEDS",
-        description="Let feeds lie at private addresses and any port.",
+        description="Allows feeds at private addresses and on any port.",
     )
     speech: Literal["auto", "off", "espeak"] = Field(
         "auto",
         alias="SMNB_SPEECH",
-        description="What speaks the stories of visible sessions: auto takes what make audio has "
-        "installed, off nothing.",
+        description="Speech engine for stories of visible sessions: auto uses what make audio "
+        "installed, off disables speech, espeak selects espeak-ng.",
     )
     log_file_mb: int = Field(
         20,
         alias="SMNB_LOG_FILE_MB",
         ge=1,
         le=1000,
-        description="Longest file of log lines a session keeps for one day and kind, in MB.",
+        description="Maximum size in MB of a session's log file for one day and environment.",
     )
     otel_endpoint: str = Field(
         "",
         alias="OTEL_EXPORTER_OTLP_ENDPOINT",
-        description="Where traces go (OTLP over HTTP), with the extra of make otel. Unset: no "
-        "traces. OpenTelemetry's other OTEL_ variables count too.",
+        description="Collector that receives traces (OTLP over HTTP) once make otel has installed the "
+        "extra. Unset: no traces. OpenTelemetry's other OTEL_ variables apply too.",
     )
     limit_reads: int = Field(
         3000,
         alias="SMNB_LIMIT_READS",
         ge=0,
-        description="API reads a minute for each person; 0 = off.",
+        description="API reads per user and minute; 0 = no limit.",
     )
     limit_writes: int = Field(
         60,
         alias="SMNB_LIMIT_WRITES",
         ge=0,
-        description="API changes a minute for each person; 0 = off.",
+        description="API changes per user and minute; 0 = no limit.",
     )
     limit_go_live: int = Field(
         30,
         alias="SMNB_LIMIT_GO_LIVE",
         ge=0,
-        description="Go Live requests a minute for each person; 0 = off.",
+        description="Go Live requests per user and minute; 0 = no limit.",
     )
     limit_public_sockets: int = Field(
         30,
         alias="SMNB_LIMIT_PUBLIC_SOCKETS",
         ge=0,
-        description="Sockets of one address on watch pages, in each web process; 0 = off.",
+        description="Watch-page sockets per client address, in each web process; 0 = no limit.",
     )
     limit_replays: int = Field(
         100,
         alias="SMNB_LIMIT_REPLAYS",
         ge=0,
-        description="Replays that play at the same time in each web process; 0 = off.",
+        description="Replays playing at the same time, in each web process; 0 = no limit.",
     )
     limit_feeds: int = Field(
         20,
         alias="SMNB_LIMIT_FEEDS",
         ge=0,
-        description="Sources a person may add in an hour; 0 = off.",
+        description="Sources that a user may add per hour; 0 = no limit.",
     )
     limit_upload_mb: int = Field(
         50,
         alias="SMNB_LIMIT_UPLOAD_MB",
         ge=0,
-        description="Megabytes of a file that is uploaded to a session; 0 = off.",
+        description="Maximum size in MB of a file uploaded to a session; 0 = no limit.",
     )
     limit_sources: int = Field(
         100,
         alias="SMNB_LIMIT_SOURCES",
         ge=0,
-        description="Sources of one session; 0 = off.",
+        description="Sources per session; 0 = no limit.",
     )
     limit_drafts: int = Field(
         3,
         alias="SMNB_LIMIT_DRAFTS",
         ge=0,
-        description="Drafts of one session that are open at a time; 0 = off.",
+        description="Open drafts per session; 0 = no limit.",
     )
     limit_questions: int = Field(
         5,
         alias="SMNB_LIMIT_QUESTIONS",
         ge=0,
-        description="Questions to the producer that one session may have open; 0 = off.",
+        description="Open questions to the producer per session; 0 = no limit.",
     )
     limit_slots: int = Field(
         20,
         alias="SMNB_LIMIT_SLOTS",
         ge=0,
-        description="Times on air in the schedule of one session; 0 = off.",
+        description="Scheduled time slots per session; 0 = no limit.",
     )
     limit_tokens: int = Field(
         50,
         alias="SMNB_LIMIT_TOKENS",
         ge=0,
-        description="API tokens of one person; 0 = off.",
+        description="API tokens per user; 0 = no limit.",
     )
     anthropic_api_key: SecretStr = Field(
         SecretStr(""),
         alias="ANTHROPIC_API_KEY",
-        description="The key for models. Without it stories are told in the posts' own words.",
+        description="Key for the Anthropic API. Unset: stories are extracted from the text of their "
+        "posts.",
     )
     anthropic_base_url: str = Field(
         "",
         alias="ANTHROPIC_BASE_URL",
-        description="Another address of the same API. Unset: Anthropic's own.",
+        description="Alternative address of the Anthropic API. Unset: Anthropic's own.",
     )
     reddit_client_id: str = Field(
         "",
         alias="REDDIT_CLIENT_ID",
-        description="Reddit's API keys. Without them subreddits are read from their public RSS.",
+        description="Client id for the Reddit API. Unset: subreddits are read from their public RSS "
+        "feeds.",
     )
     reddit_client_secret: SecretStr = Field(
         SecretStr(""),
         alias="REDDIT_CLIENT_SECRET",
-        description="The secret that belongs to REDDIT_CLIENT_ID.",
+        description="Secret that belongs to REDDIT_CLIENT_ID.",
     )
     reddit_user_agent: str = Field(
         "smnb/0.1 (self-hosted newsroom)",
         alias="REDDIT_USER_AGENT",
-        description="How readers of Reddit and feeds introduce themselves.",
+        description="User agent sent to Reddit and to feeds.",
     )
     reddit_url: str = Field(
         "https://www.reddit.com",
         alias="REDDIT_URL",
-        description="Reddit's address, also for its RSS.",
+        description="Address of Reddit, also used for its RSS feeds.",
     )
     reddit_oauth_url: str = Field(
         "https://oauth.reddit.com",
         alias="REDDIT_OAUTH_URL",
-        description="The address of Reddit's API.",
+        description="Address of the Reddit API.",
     )
 
     @field_validator("data_dir")
@@ -246,24 +255,24 @@ class Environment(BaseSettings):
 
     @property
     def origins(self) -> list[str]:
-        """Origins whose pages may talk to us: PUBLIC_URL, and 127.0.0.1 beside localhost."""
-        first = self.public_url or f"http://localhost:{self.port}"
-        parts = urlsplit(first)
-        found = [f"{parts.scheme}://{parts.netloc}"]
+        """The origins whose pages may send requests: PUBLIC_URL, and 127.0.0.1 beside localhost."""
+        parts = urlsplit(self.public_url or f"http://localhost:{self.port}")
+        origins = [f"{parts.scheme}://{parts.netloc}"]
         if parts.hostname == "localhost":
             port = f":{parts.port}" if parts.port else ""
-            found.append(f"{parts.scheme}://127.0.0.1{port}")
-        return found
+            origins.append(f"{parts.scheme}://127.0.0.1{port}")
+        return origins
 
     @property
     def hosts(self) -> list[str]:
+        """The host names that requests may have."""
         named = [name.strip() for name in self.allowed_hosts.split(",") if name.strip()]
         own = [urlsplit(origin).hostname or "" for origin in self.origins]
         return sorted({*named, *own, "localhost", "127.0.0.1"})
 
 
 def read_environment() -> Environment:
-    """Read and check the environment; raises ImproperlyConfigured naming each bad variable."""
+    """Reads the environment; raises ImproperlyConfigured that names each invalid variable."""
     try:
         return Environment()
     except ValidationError as error:
@@ -272,11 +281,12 @@ def read_environment() -> Environment:
 
 
 def stored_secret(given: SecretStr, path: Path) -> str:
-    """The given secret, or one made once in the data folder (mode 0600) that every command reads."""
+    """Returns the given secret, or one that is generated once in the data folder (mode 0600)."""
     if value := given.get_secret_value():
         return value
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
+        # O_EXCL: of several processes that start at once one generates the secret, and all use it.
         handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
     except FileExistsError:
         return path.read_text().strip()

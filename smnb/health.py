@@ -1,8 +1,9 @@
-"""Health: each component with its state, for /healthz and /api/health."""
+"""Health of the installation: the state of each component, for /healthz and /api/health."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Annotated
 
 import redis
 from django.conf import settings
@@ -10,6 +11,8 @@ from django.contrib.auth import get_user_model
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from kombu.exceptions import KombuError
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from sessions_app import constraints
 from sessions_app.ai_chain import status
@@ -18,70 +21,87 @@ from smnb.celery import app
 OK, DOWN, DEGRADED = "ok", "down", "degraded"
 
 
-def _migrations() -> str:
+class ComponentHealth(TypedDict):
+    """The state of one component."""
+
+    state: Annotated[str, Field(description="ok, degraded or down.")]
+    detail: Annotated[str, Field(description="What is wrong; empty when the state is ok.")]
+
+
+class HealthReport(TypedDict):
+    """The state of the installation."""
+
+    status: Annotated[
+        str, Field(description="ok when all components that requests need are ok, else degraded.")
+    ]
+    components: Annotated[
+        dict[str, ComponentHealth], Field(description="The state of each component by its name.")
+    ]
+
+
+def check_database() -> str:
     executor = MigrationExecutor(connection)
     plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
-    return f"{len(plan)} migrations are to be applied" if plan else OK
+    return f"{len(plan)} migrations are not applied; run migrate" if plan else OK
 
 
-def _guards() -> str:
+def check_guards() -> str:
     missing = constraints.missing()
-    return f"{len(missing)} database guards are missing; run migrate" if missing else OK
+    return f"{len(missing)} database constraints are missing; run migrate" if missing else OK
 
 
-def _owner() -> str:
+def check_owner() -> str:
     exists = get_user_model().objects.filter(is_active=True).exists()
-    return OK if exists else "nobody can sign in yet"
+    return OK if exists else "there is no active user"
 
 
-def _redis() -> str:
+def check_redis() -> str:
     client = redis.Redis.from_url(settings.REDIS.hub, socket_timeout=1, socket_connect_timeout=1)
     with client:
-        return OK if client.ping() else "no answer"
+        return OK if client.ping() else "no reply"
 
 
-def _workers() -> str:
-    found = app.control.ping(timeout=1.0, limit=1)
-    return OK if found else "no worker answers"
+def check_workers() -> str:
+    replies = app.control.ping(timeout=1.0, limit=1)
+    return OK if replies else "no worker replies"
 
 
-COMPONENTS = {
-    "database": _migrations,
-    "guards": _guards,
-    "owner": _owner,
-    "redis": _redis,
-    "workers": _workers,
+# Each returns OK or what is wrong. Requests need all of them.
+COMPONENTS: dict[str, Callable[[], str]] = {
+    "database": check_database,
+    "guards": check_guards,
+    "owner": check_owner,
+    "redis": check_redis,
+    "workers": check_workers,
 }
 
 
-def components() -> dict[str, Any]:
-    """``{"status": "ok"|"degraded", "components": {name: {"state", "detail"}}}``.
+def components() -> HealthReport:
+    """Checks all components.
 
-    A chain that is out of sync is told as a degraded component, but it makes nothing unready: the
-    session's next operation puts it right.
+    An AI chain that is out of sync is a degraded component, but the status stays ok: the session's
+    next operation repairs it.
     """
-    found = {name: _ask(function) for name, function in COMPONENTS.items()}
-    ready = all(each["state"] == OK for each in found.values())
-    return {"status": OK if ready else DEGRADED, "components": {**found, "chain": _chains()}}
-
-
-def _ask(function: Any) -> dict[str, str]:
-    try:
-        answer = function()
-    except (DatabaseError, redis.RedisError, KombuError, OSError) as error:
-        answer = _unreachable(error)
-    return {"state": OK if answer == OK else DOWN, "detail": "" if answer == OK else answer}
-
-
-def _unreachable(error: Exception) -> str:
-    return f"not reachable ({type(error).__name__})"
-
-
-def _chains() -> dict[str, str]:
-    """Whether the AI chains are in order, with the rate in per cent."""
+    report: dict[str, ComponentHealth] = {}
+    for name, check in COMPONENTS.items():
+        try:
+            problem = check()
+        except (DatabaseError, redis.RedisError, KombuError, OSError) as error:
+            problem = _unreachable(error)
+        report[name] = (
+            {"state": OK, "detail": ""} if problem == OK else {"state": DOWN, "detail": problem}
+        )
+    ready = all(component["state"] == OK for component in report.values())
     try:
         synced, chains = status.synced_counts()
     except DatabaseError as error:
-        return {"state": DOWN, "detail": _unreachable(error)}
-    state = OK if synced == chains else DEGRADED
-    return {"state": state, "detail": status.summary(synced, chains)}
+        report["chain"] = {"state": DOWN, "detail": _unreachable(error)}
+    else:
+        state = OK if synced == chains else DEGRADED
+        report["chain"] = {"state": state, "detail": status.summary(synced, chains)}
+    return {"status": OK if ready else DEGRADED, "components": report}
+
+
+def _unreachable(error: Exception) -> str:
+    # Only the type: the message may contain an address or a password.
+    return f"not reachable ({type(error).__name__})"

@@ -1,7 +1,7 @@
-"""Structured log lines: on stderr, and those of a session in its own files too.
+"""Structured log lines: all on stderr, and those of a session also in the session's files.
 
-Session, run, step and who asked stand in each through one ContextVar. Every line has an id, by which
-it is found again.
+The fields of the context, such as session, run and step, are added to each line. Every line has an
+id by which it can be found.
 """
 
 from __future__ import annotations
@@ -21,27 +21,27 @@ from sessions_app.session_logs import redaction, writer
 
 log = structlog.get_logger(__name__)
 
-TELL_EVERY_S = 60
-LONGEST = 16_000  # characters of a text in a line
-ENVIRONMENTS = ("browser", "server", "worker", "command", "agent")
+WARN_EVERY_S = 60
+MAX_TEXT = 16_000  # characters of one field
 _FIRST = ("id", "timestamp", "level", "logger", "event")
 
 
 def add_id(_logger: object, _name: str, event: MutableMapping[str, Any]) -> Any:
-    """structlog processor: the line's id, the same for every handler."""
+    """structlog processor: adds the line's id, which is the same for every handler."""
     record = event.get("_record")
-    event.setdefault("id", context.new_id() if record is None else _id_of(record))
+    if record is None:
+        line_id = context.new_id()
+    else:
+        # Each handler gets its own copy of a record of the standard library, so its id is derived
+        # from fields that the copies share.
+        marks = (record.created, record.name, record.lineno, record.thread, record.process)
+        line_id = f"{int(record.created * 1e6):013x}{hash(marks) & 0xFFFFFFF:07x}"
+    event.setdefault("id", line_id)
     return event
 
 
-def _id_of(record: logging.LogRecord) -> str:
-    """Each handler sees a copy of a foreign record, so its id follows from what it is."""
-    marks = (record.created, record.name, record.lineno, record.thread, record.process)
-    return f"{int(record.created * 1e6):013x}{hash(marks) & 0xFFFFFFF:07x}"
-
-
 def hide_inner(_logger: object, _name: str, event: MutableMapping[str, Any]) -> Any:
-    """structlog processor: what begins with ``_`` is for handlers, not for readers."""
+    """structlog processor: removes the fields beginning with ``_``, which are for handlers only."""
     return {key: value for key, value in event.items() if not key.startswith("_")}
 
 
@@ -55,42 +55,40 @@ SHARED: list[Any] = [
 
 
 class NotReady(logging.Filter):
-    """Keeps the answers of /healthz out of the log: whoever asks is told there."""
+    """Drops records about /healthz, whose response already says what is wrong."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         return "/healthz" not in record.getMessage()
 
 
 class SessionFiles(logging.Handler):
-    """The router: writes each line of a session to the file of its environment.
+    """Writes each line of a session to the session's file for its environment.
 
-    Whatever goes wrong with a file costs the line and nothing else; stderr has it too, and is told
-    of what went wrong once a minute.
+    When a file cannot be written, only that line of the file is lost; stderr has it too, and a
+    warning about it once a minute.
     """
 
-    told = -math.inf
+    warned_at = -math.inf
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
             event = _event_of(record)
             folder = event.get("_folder")
             if folder:
-                kind = event.get("environment", "server")
+                environment = event.get("environment", "server")
                 line = redaction.redact(_json(event)).encode("utf-8", "replace") + b"\n"
-                writer.append(str(folder), writer.LOGS, str(kind), line)
+                writer.append(str(folder), writer.LOGS, str(environment), line)
         except (OSError, TypeError, ValueError) as error:
-            self._tell(type(error).__name__)
-
-    def _tell(self, kind: str) -> None:
-        now = time.monotonic()
-        if now - self.told > TELL_EVERY_S:
-            self.told = now
-            with context.scope():  # of no session, or the line would come this way
-                log.warning("log_file_failed", error=kind)
+            now = time.monotonic()
+            if now - self.warned_at > WARN_EVERY_S:
+                self.warned_at = now
+                # Without a session in its context the warning does not come back to this handler.
+                with context.scope():
+                    log.warning("log_file_failed", error=type(error).__name__)
 
 
 def _event_of(record: logging.LogRecord) -> MutableMapping[str, Any]:
-    """The line as fields; what comes from the standard library goes the way of our own lines."""
+    """Returns a line's fields; a record of the standard library passes our processors first."""
     if isinstance(record.msg, dict):
         return dict(record.msg)
     event: MutableMapping[str, Any] = {"event": record.getMessage(), "_record": record}
@@ -102,21 +100,31 @@ def _event_of(record: logging.LogRecord) -> MutableMapping[str, Any]:
 
 
 def _json(event: MutableMapping[str, Any]) -> str:
+    """Serializes a line with its most important fields first, and long texts shortened."""
     event = structlog.processors.format_exc_info(None, "", hide_inner(None, "", event))
-    first = {name: event[name] for name in _FIRST if name in event}
-    whole = {key: _short(value) for key, value in {**first, **event}.items()}
-    return json.dumps(whole, default=str, ensure_ascii=False, separators=(",", ":"))
+    fields = {name: event[name] for name in _FIRST if name in event} | dict(event)
+    for name, value in fields.items():
+        if isinstance(value, str) and len(value) > MAX_TEXT:
+            # The end of a traceback is its most useful part.
+            fields[name] = f"{value[: MAX_TEXT // 4]} […] {value[-MAX_TEXT * 3 // 4 :]}"
+    return json.dumps(fields, default=str, ensure_ascii=False, separators=(",", ":"))
 
 
-def _short(value: Any) -> Any:
-    """The end of a traceback says most, its beginning the rest."""
-    if isinstance(value, str) and len(value) > LONGEST:
-        return f"{value[: LONGEST // 4]} […] {value[-LONGEST * 3 // 4 :]}"
-    return value
+# Libraries that log much at INFO.
+QUIET_LOGGERS = (
+    "axes",
+    "daphne",
+    "celery",
+    "kombu",
+    "httpx2",
+    "httpcore2",
+    "prawcore",
+    "asyncio",
+)
 
 
-def logging_config() -> dict[str, Any]:
-    """The dictConfig that web, workers, sweeper and commands all use."""
+def logging_config() -> dict[str, object]:
+    """Returns the dictConfig that web, workers, sweeper and commands use."""
     structlog.configure(
         processors=[*SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -149,17 +157,5 @@ def logging_config() -> dict[str, Any]:
             "session": {"class": "smnb.logging.SessionFiles"},
         },
         "root": {"handlers": ["stderr", "session"], "level": "INFO"},
-        "loggers": {
-            name: {"level": "WARNING"}
-            for name in (
-                "axes",
-                "daphne",
-                "celery",
-                "kombu",
-                "httpx2",
-                "httpcore2",
-                "prawcore",
-                "asyncio",
-            )
-        },
+        "loggers": {name: {"level": "WARNING"} for name in QUIET_LOGGERS},
     }

@@ -1,8 +1,9 @@
-"""The activity bar: the eight areas in their fixed order; a chosen session goes along."""
+"""The activity bar: the eight areas in their fixed order, linked for the current session."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import NamedTuple
 from uuid import UUID
 
 from django.contrib.messages import get_messages
@@ -10,7 +11,7 @@ from django.http import HttpRequest
 
 
 class Area(NamedTuple):
-    """``of_session`` is the address of the area for one session; "" where it has none."""
+    """An area of the studio; ``of_session`` is its address for one session, if it has one."""
 
     name: str
     icon: str
@@ -30,19 +31,15 @@ AREAS = (
 )
 
 
-def _session_of(request: HttpRequest) -> str:
-    """The session that the address names; the page checks whether it may."""
-    match = request.resolver_match
-    named = match.kwargs.get("session_id") if match else None
-    try:
-        return str(named or UUID(request.GET.get("session", "")))
-    except ValueError:
-        return ""
-
-
-def areas(request: HttpRequest) -> dict[str, Any]:
+def areas(request: HttpRequest) -> Mapping[str, object]:
     """Template context: ``areas`` (name, url, icon, current), and ``refusal``."""
-    session = _session_of(request)
+    match = request.resolver_match
+    session_id = match.kwargs.get("session_id") if match else None
+    try:
+        # The id is only copied into links; each page checks who may open the session.
+        session = str(session_id or UUID(request.GET.get("session", "")))
+    except ValueError:
+        session = ""
     return {
         "areas": [
             {
@@ -55,6 +52,6 @@ def areas(request: HttpRequest) -> dict[str, Any]:
             }
             for area in AREAS
         ],
-        # What a page without script is told after its form was refused.
+        # Why a form was refused, for pages without JavaScript.
         "refusal": " ".join(str(message) for message in get_messages(request)),
     }

@@ -1,4 +1,4 @@
-"""Django settings: everything that differs between machines comes from smnb.env."""
+"""Django settings; everything that differs between installations comes from ``smnb.env``."""
 
 from __future__ import annotations
 
@@ -92,10 +92,11 @@ CACHES = {
         "KEY_PREFIX": "smnb",
     }
 }
-# The hub delivers live frames itself; no channel layer may creep in beside it.
+# The hub delivers live frames; a channel layer would deliver them a second time (smnb.E002).
 CHANNEL_LAYERS: dict[str, object] = {}
 
-# Measured for exactly these versions: without these a killed worker loses tasks, or finds them late.
+# Measured with the pinned versions: without these options a killed worker loses tasks, or they are
+# delivered late.
 CELERY_BROKER_URL = REDIS.broker
 CELERY_BROKER_TRANSPORT_OPTIONS = CELERY_RESULT_BACKEND_TRANSPORT_OPTIONS = {
     "visibility_timeout": 180,
@@ -184,6 +185,6 @@ CSRF_FAILURE_VIEW = "django.views.csrf.csrf_failure"
 
 LOGGING = logging_config()
 LOGGING_CONFIG = "logging.config.dictConfig"
-# Subdomains, and the preload list of browsers, are not ours to decide.
+# HSTS for subdomains and the preload list are for the operator of the domain to decide.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 NINJA_PAGINATION_MAX_LIMIT = 500

@@ -1,8 +1,8 @@
-"""Traces by OpenTelemetry, for whoever collects them: off until an endpoint is named.
+"""OpenTelemetry traces, which are off until an endpoint is configured.
 
-Doors and frames are spans. A processor gives every span, also those that libraries begin, what the
-context holds at its start; what the context learns later joins the spans that are open. So no child
-is without its session.
+Each scope and each part of ``sessions_app.context`` is a span. A span processor adds the fields of
+the context to every span at its start, including spans of libraries; fields that are bound later are
+added to all open spans. So every span has its session.
 """
 
 from __future__ import annotations
@@ -24,24 +24,28 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-# What collectors call the fields of ours that everybody has; the others keep their names.
+# The conventional names of fields that other products have too; ours get the prefix "smnb.". A
+# field with an empty name is left out.
 NAMES = {
-    "session": "session.id", "user": "user.id", "request": "request.id",
-    "_folder": "", "socket": "smnb.audience",
-}  # fmt: skip
+    "session": "session.id",
+    "user": "user.id",
+    "request": "request.id",
+    "_folder": "",
+    "socket": "smnb.audience",
+}
 
 _open: ContextVar[tuple[Any, ...]] = ContextVar("smnb_open_spans", default=())
 
 
 def attributes(fields: Mapping[str, str]) -> dict[str, str]:
-    """The fields of a context as attributes of a span."""
+    """Returns the fields of a context as attributes of a span."""
     named = {NAMES.get(key, f"smnb.{key}"): value for key, value in fields.items()}
     named.pop("", None)
     return named
 
 
 class SpanTracer:
-    """Makes the spans of doors and frames; the null one stands in ``sessions_app.context``."""
+    """Creates the spans; ``sessions_app.context.NoTracer`` has the same methods and does nothing."""
 
     def __init__(self, provider: TracerProvider) -> None:
         self._provider = provider
@@ -49,7 +53,18 @@ class SpanTracer:
 
     @contextmanager
     def span(self, name: str, cause: str = "") -> Iterator[None]:
-        with self._tracer.start_as_current_span(name, links=_links(cause)) as span:
+        """Opens a span, linked to the one with the traceparent ``cause``, if it is not empty."""
+        from opentelemetry.trace import Link, get_current_span
+        from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+        links: list[Link] = []
+        if cause:
+            # The cause ran in another process or long ago, so it cannot be the parent.
+            extracted = TraceContextTextMapPropagator().extract({"traceparent": cause})
+            origin = get_current_span(extracted).get_span_context()
+            if origin.is_valid:
+                links.append(Link(origin))
+        with self._tracer.start_as_current_span(name, links=links) as span:
             before = _open.get()
             _open.set((*before, span))
             try:
@@ -58,14 +73,16 @@ class SpanTracer:
                 _open.set(before)
 
     def bound(self, fields: Mapping[str, str]) -> None:
-        found = attributes(fields)
+        """Adds fields to the open spans; an operation also renames the outermost one."""
+        values = attributes(fields)
         spans: tuple[Span, ...] = _open.get()
         for span in spans:
-            span.set_attributes(found)
+            span.set_attributes(values)
         if spans and "operation" in fields:
             spans[0].update_name(fields["operation"])
 
     def traceparent(self) -> str:
+        """Returns the traceparent of the current span, or ""."""
         from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
         carrier: dict[str, str] = {}
@@ -73,33 +90,21 @@ class SpanTracer:
         return carrier.get("traceparent", "")
 
     def close(self) -> None:
-        """Send what waits, and end."""
+        """Sends the remaining spans and shuts the provider down."""
         self._provider.shutdown()
 
 
 _started: list[SpanTracer] = []
 
 
-def _links(cause: str) -> list[Any]:
-    """The span that led to this one, in another process or long ago."""
-    if not cause:
-        return []
-    from opentelemetry.trace import Link, get_current_span
-    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
-
-    found = TraceContextTextMapPropagator().extract({"traceparent": cause})
-    led = get_current_span(found).get_span_context()
-    return [Link(led)] if led.is_valid else []
-
-
 def provider_to(exporter: SpanExporter, *, at_once: bool = False) -> TracerProvider:
-    """Spans with our attributes, sent to ``exporter`` in the background or, for tests, at once."""
+    """Returns a provider that sends spans to ``exporter`` in the background or, for tests, at once."""
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
 
     class FromContext(SpanProcessor):
-        """Gives each span what the context holds, whoever begins it."""
+        """Adds the fields of the context to each span, also to those of libraries."""
 
         def on_start(self, span: Any, parent_context: Any = None) -> None:
             span.set_attributes(attributes(context.current()))
@@ -112,7 +117,7 @@ def provider_to(exporter: SpanExporter, *, at_once: bool = False) -> TracerProvi
 
 
 def start(endpoint: str) -> SpanTracer | None:
-    """Trace to the endpoint, if one is named and the extra is installed."""
+    """Starts tracing if an endpoint is configured and the extra is installed."""
     if not endpoint:
         return None
     if find_spec("opentelemetry.exporter") is None or find_spec("opentelemetry.sdk") is None:
@@ -127,7 +132,7 @@ def start(endpoint: str) -> SpanTracer | None:
 
 
 def stop() -> None:
-    """Send what waits; from here on this process makes no spans."""
+    """Sends the remaining spans and ends tracing in this process."""
     context.set_tracer(context.NoTracer())
     while _started:
         _started.pop().close()

@@ -1,4 +1,4 @@
-"""Addresses: each app's pages, the API, the admin, sign-in and health."""
+"""The root URLs: pages, API, admin, sign-in and health."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ admin.site.index_title = "Records"
 
 @require_safe
 def healthz(request: HttpRequest) -> HttpResponse:
-    """200 once migrations, owner, Redis and a worker are ready, 503 before; names only the state."""
-    found = health.components()
-    states = {name: each["state"] for name, each in found["components"].items()}
-    ready = found["status"] == health.OK
-    return JsonResponse({"status": found["status"], **states}, status=200 if ready else 503)
+    """Returns 200 once all components are ready, else 503, with their states but no details."""
+    report = health.components()
+    states = {name: component["state"] for name, component in report["components"].items()}
+    ready = report["status"] == health.OK
+    return JsonResponse({"status": report["status"], **states}, status=200 if ready else 503)
 
 
 urlpatterns = [

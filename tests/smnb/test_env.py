@@ -114,7 +114,7 @@ def test_a_given_secret_is_used_and_not_written_down(tmp_path: Path) -> None:
 )
 def test_a_database_address_is_understood(url: str, engine: str, name: str) -> None:
     found = database(url, Path("/data"))
-    assert found["ENGINE"].endswith(engine)
+    assert str(found["ENGINE"]).endswith(engine)
     assert found["NAME"] == name
     assert found.get("PASSWORD", "") in {"", "p@ss"}
 

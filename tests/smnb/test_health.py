@@ -83,9 +83,8 @@ def test_the_public_answer_holds_no_details(owner: User) -> None:
     assert set(ready()[1].values()) <= {"ok", "down", "degraded"}
 
 
-def chains() -> dict[str, str]:
-    found: dict[str, str] = health.components()["components"]["chain"]
-    return found
+def chains() -> health.ComponentHealth:
+    return health.components()["components"]["chain"]
 
 
 def test_the_chains_are_told_with_their_rate(make_session: MakeSession) -> None:

@@ -111,7 +111,7 @@ def test_a_folder_that_cannot_be_written_costs_the_line_and_is_told_once(
     (tmp_path / "artifacts").write_text("in the way")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(storage, "full_path", lambda path: tmp_path / path)
-        patch.setattr(router(), "told", -math.inf)
+        patch.setattr(router(), "warned_at", -math.inf)
         with context.scope(**context.session_fields(session), environment="command"):
             log.info("hello")
             log.info("hello again")
