@@ -26,7 +26,9 @@ MOST_FINDINGS = 24
 MOST_REMARKS = 8
 MOST_SECTIONS = 10
 
+# Any scheme, so that no link of a source reaches a text.
 _ADDRESS = re.compile(r"\b(?:[a-z][a-z0-9+.-]{1,15}://|www\.)\S+", re.IGNORECASE)
+# The tags of prompts.ask_for(); a text that quotes one could end its own block.
 _TAG = re.compile(r"</?desk-[0-9a-f]*>?", re.IGNORECASE)
 _MARKS = re.compile(r"\*{1,3}|`+|~~|^[ \t]*(?:#{1,6}\s+|>+\s*)", re.MULTILINE)
 
@@ -57,6 +59,7 @@ RemarkTopic = Literal["facts", "length", "repetition", "citation", "style", "str
 class Handover(BaseModel):
     """Base class of hand-overs: the result of one turn, which the next agent works from."""
 
+    # Models add fields of their own; only what the type names is used.
     model_config = ConfigDict(extra="ignore", frozen=True)
 
 

@@ -78,6 +78,7 @@ def add(session: Session, text: str, board: str) -> BoardKeyword:
     tidy = " ".join(text.split())
     if not any(char.isalnum() for char in tidy):
         raise Invalid("A keyword needs a letter or a number.")
+    # Requests at the same time may exceed the limit by a few, which does no harm.
     if BoardKeyword.objects.filter(session=session).count() >= MOST:
         raise Conflict(f"The boards are full: they hold at most {MOST} keywords. Remove some.")
     if existing := _same(session, tidy):

@@ -64,6 +64,7 @@ class Advice(Payload):
 def start(call: Call) -> Draft:
     """Starts a draft about some keywords; keywords on a board move to the board Research."""
     session, order = call.target, call.payload
+    # Each keyword once, in whatever case it was typed.
     by_folded = {
         text.casefold(): text for text in (clean_line(word, 80) for word in order.keywords)
     }
@@ -117,6 +118,7 @@ def resume(call: Call) -> Draft:
 
 def advise(call: Call) -> Draft:
     """Adds a wish, which all agents from the next turn on are given."""
+    # Cleaning may leave nothing of a text that was not empty.
     text = clean_text(call.payload.text, LONGEST_WISH).strip()
     if not text:
         raise Invalid("text must not be empty.")
@@ -128,6 +130,7 @@ def advise(call: Call) -> Draft:
         return _change(
             call,
             _rows(call).filter(state__in=Draft.OPEN),
+            # More wishes are stored than agents are given, for the page.
             {"wishes": [*locked.wishes, wish][-4 * MOST_WISHES :]},
             f"This draft is {draft.state}, so no agent would read the wish.",
         )

@@ -172,6 +172,7 @@ def get(user: User, draft_id: int) -> Draft:
 def progress(draft: Draft) -> int:
     """Returns the progress in per cent."""
     begins = BEGINS[Phase(draft.phase)]
+    # Each further version is a step ahead, but no more than three rounds are counted.
     if draft.phase == Phase.REVIEW:
         return begins + min(draft.version - 1, 3) * 5
     return begins
@@ -179,6 +180,7 @@ def progress(draft: Draft) -> int:
 
 def spent_on(drafts: Iterable[Draft]) -> dict[int, Spent]:
     """Returns the usage of the agents' model calls by draft id; drafts without calls are left out."""
+    # One query for all drafts of a page.
     rows = TokenUsage.objects.filter(draft__in=[draft.pk for draft in drafts])
     sums = (
         rows.exclude(state__in=TokenUsage.OPEN)

@@ -37,7 +37,9 @@ BUDGET_SPENT = (
     "Session Manager."
 )
 
+# The schema puts "text" first, so it can be shown while the rest is still to come.
 _TEXT_OPENING = re.compile(r'\s*\{\s*"text"\s*:\s*"')
+# Possessive, so that a long answer is matched in linear time.
 _STRING = re.compile(r'(?:[^"\\]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*+')
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _WORD = re.compile(r"\w+")
@@ -61,6 +63,7 @@ class ModelAgent:
 
         def show(answer: str) -> None:
             text = plain(text_so_far(answer), MOST_TEXT)
+            # Shown live before the answer is checked, so a quotation of the rules is hidden.
             on_text("" if gives_away(text) else text)
 
         return handover_of(task, self._gateway.stream(ask, self._ledger, show).text)
@@ -80,6 +83,7 @@ def handover_of(task: Task, answer: str) -> Handover:
     """Returns the answer as its type; BadHandover for anything else."""
     refusal = f"The {task.role}'s answer does not follow the given form. It is asked again."
     try:
+        # Some models wrap JSON in a code block or a sentence.
         data = json.loads(answer[answer.find("{") : answer.rfind("}") + 1], strict=False)
         # No database can store half a surrogate pair, and PostgreSQL cannot store NUL.
         clean = _SURROGATE.sub("", json.dumps(data, ensure_ascii=False)).replace("\\u0000", "")

@@ -79,6 +79,7 @@ def research(task: Task) -> Research:
     chosen: list[tuple[int, int, Finding]] = []
     words_left = task.order.words * _SURPLUS
     for _, number, position, passage, item in ranked:
+        # More than the ordered length, so that the writer can choose and the reader object.
         if words_left > 0 and len(chosen) < MOST_FINDINGS:
             words_left -= word_count(passage)
             chosen.append((number, position, Finding(text=passage, sources=[item.ref])))
@@ -130,6 +131,7 @@ def write(task: Task, on_text: OnText) -> Text:
         text = _revised(task) if task.remarks else task.text
         topics = ", ".join(dict.fromkeys(remark.about for remark in task.remarks))
         reason = f"After review: {topics}".rstrip(": ")
+    # Shown paragraph by paragraph, as a model would write it.
     shown = ""
     for paragraph in text.split("\n\n"):
         shown = f"{shown}\n\n{paragraph}".lstrip()
@@ -162,6 +164,7 @@ def _first_text(task: Task) -> str:
         numbers = [number for number in section.findings if number in chosen]
         if not numbers:
             continue
+        # Only explainers have headings; other styles read as one text.
         if task.order.style == "explainer" and len(sections) > 1:
             parts.append(section.heading)
         # A source is named once for consecutive paragraphs that come from it.
@@ -261,6 +264,7 @@ def review(task: Task) -> Review:
         sections = task.outline.sections if task.outline else []
         planned = sum(len(section.findings) for section in sections)
         remarks = []
+        # An outline that uses less than half of the findings wastes the research.
         if planned * 2 < len(task.findings):
             remarks = [Remark(about="structure", where="", wish="Use more of the findings.")]
     return Review(decision="changes" if remarks else "approve", remarks=remarks)
@@ -273,6 +277,7 @@ def _remarks_on_text(task: Task) -> list[Remark]:
         if any(_alike(passage, earlier) for earlier in used[:index]):
             wish = "This repeats an earlier passage; leave it out."
             remarks.append(Remark(about="repetition", where=cut(passage, 200), wish=wish))
+    # A sentence that no source supports may be invented.
     for sentence in unsupported(task):
         wish = "No source supports this; leave it out, or name the source."
         remarks.append(Remark(about="facts", where=cut(sentence, 200), wish=wish))
@@ -306,6 +311,7 @@ def decide(task: Task, on_text: OnText) -> Verdict:
         text = _without(text, sentence)
     if _long(task.order, text):
         text = _shortened(task, text)
+    # If no sentence is supported, the text stays as it is.
     text = text or task.text
     on_text(text)
     refs = {ref for number in _used(task, text) for ref in task.findings[number - 1].sources}

@@ -143,6 +143,7 @@ def _block(task: Task) -> str:
         block |= {"title": task.title, "text": task.text}
     if task.remarks:
         block["remarks"] = [remark.model_dump() for remark in task.remarks]
+    # Escaped, so that no text in the block can contain or close a tag.
     text = json.dumps(block, ensure_ascii=False)
     return text.replace("<", "\\u003c").replace(">", "\\u003e")
 
@@ -154,6 +155,7 @@ def schema_for(task: Task) -> JsonSchema:
     refs = {"type": "string", "enum": [source.ref for source in task.material or task.sources]}
     match task.kind:
         case Kind.RESEARCH:
+            # The program fills in the sources from the references.
             del fields["sources"]
             fields["findings"]["items"]["properties"]["sources"]["items"] = refs
         case Kind.OUTLINE:
@@ -203,6 +205,7 @@ def gather(session: Session, keywords: Sequence[str]) -> tuple[Item, ...]:
     """Returns at most ``MOST`` items, a similar share for each keyword; NoMaterial without any."""
     by_keyword = [list(_material(session, keyword)) for keyword in keywords]
     items: dict[str, Item] = {}
+    # Items of all keywords in turn, so that the limit cuts none of them off.
     for row in zip_longest(*by_keyword):
         for item in row:
             if item is not None:
@@ -221,6 +224,7 @@ def _material(session: Session, keyword: str) -> Iterator[Item]:
     terms = query.terms_of(keyword)
     if not terms:
         return
+    # A duplicate has nothing that its original does not have.
     rows = query.found_posts(session, Query("posts", terms)).filter(duplicate_of=None)
     posts: list[SourcePost] = list(rows[:EACH])
     for post in posts:
@@ -266,6 +270,7 @@ def order_of(draft: Draft) -> Order:
 
 def context_head(draft: Draft, messages: Sequence[DraftMessage]) -> AILink | None:
     """Returns the latest AI link whose content the agent is given."""
+    # The summary and every earlier hand-over are part of what the agent knows.
     links = [chain.base(draft.session), *(message.link for message in messages)]
     return max((link for link in links if link), key=lambda link: link.number, default=None)
 

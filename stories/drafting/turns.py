@@ -55,6 +55,7 @@ def next_turn(past: Sequence[PastTurn]) -> Turn | None:
             return Turn(Role.WRITER, Kind.OUTLINE, Phase.OUTLINE)
         case Kind.OUTLINE:
             return Turn(Role.READER, Kind.REVIEW, Phase.OUTLINE)
+        # The expert asked for this text and now has the last word.
         case Kind.TEXT if Kind.VERDICT in kinds:
             return last_word
         case Kind.TEXT:

@@ -41,6 +41,7 @@ def checked(task: Task, handover: Handover) -> Handover:
 
 def check_research(task: Task, research: Research) -> Research:
     """Drops findings without text or without a source from the material."""
+    # A model may name a reference that it was never given.
     with_sources = [
         finding.model_copy(update={"sources": existing_refs(finding.sources, task.material)})
         for finding in research.findings
@@ -93,6 +94,7 @@ def check_verdict(task: Task, verdict: Verdict) -> Verdict:
     if task.settles or (verdict.decision == "changes" and not verdict.remarks):
         changes["decision"] = "approve"
     words = word_count(verdict.text)
+    # The expert may approve without a text; a text that is unusable is treated the same.
     if words < LEAST_WORDS or words > _most_words(task) or verdict.text == task.text:
         changes["text"] = ""
     return verdict.model_copy(update=changes)

@@ -106,6 +106,7 @@ def save(call: Call) -> DraftVersion:
     with transaction.atomic():
         draft = drafts.find(call.target, data.draft)
         newest = latest(draft)
+        # A version that changes nothing would only make the history longer.
         if newest is not None and (newest.title, newest.text) == (title, text):
             raise Conflict("Nothing differs from the latest version.", code="unchanged")
         return _add(draft, call.actor, data.version, title, text, data.reason)

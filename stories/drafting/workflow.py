@@ -88,6 +88,7 @@ def take_turn(claim: Claim) -> None:
     context.bind(draft=draft.pk, turn=len(messages) + 1)
     head = prompts.context_head(draft, messages)
     purpose = Purpose(source=chain.Source.DRAFT, context_head=head, draft=draft)
+    # A stop or an expiry ends the agent at the next heartbeat, not after its answer.
     claim.still_needed = lambda: _is_active(Draft.objects.get(pk=draft.pk))
     work = Work(claim, draft, messages, turn, purpose, SessionLedger(claim, purpose))
     try:
@@ -131,6 +132,7 @@ class LiveView:
         checkpoints.drop(self._work.draft.session_id, _checkpoint(self._work.draft.pk))
 
     def __call__(self, text: str) -> None:
+        # Raises StaleClaim, which ends the request to the model.
         self._work.claim.check()
         now = time.monotonic()
         if text != self._text and now - self._shown_at >= FRAMES_EVERY:
@@ -274,6 +276,7 @@ def _budget_left(session: Session) -> int | None:
 
 def handle_error(work: Work, error: SmnbError) -> None:
     """Reschedules the turn: for a person, a given time or another attempt; or fails the draft."""
+    # Only errors that may pass count as attempts; waiting for a person has no limit.
     attempts = work.claim.step.attempts
     if isinstance(error, NeedsHuman):
         state, until = State.WAITING, steps.now() + RECHECK.get(error.code, RECHECK_OTHER)
@@ -315,6 +318,7 @@ def fail_draft(claim: Claim) -> None:
 
 def requeue_running(_up: float) -> None:
     """Enqueues the step of open drafts again, in case a crash or a race removed it."""
+    # A draft that was active just now has a step, or is about to get one.
     quiet = Draft.objects.filter(drafts.OPEN, active_at__lt=Now() - timedelta(seconds=10))
     for draft in quiet.exclude(note_code=STOPPED).select_related("session")[:100]:
         with sweeper.session_scope(draft.session), transaction.atomic():

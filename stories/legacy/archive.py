@@ -93,6 +93,7 @@ class Snapshot:
 
 def find_tables(entries: list[zipfile.ZipInfo]) -> dict[str, zipfile.ZipInfo]:
     """Returns the member of each table, at the top of the zip or in the folder that was zipped."""
+    # The list of entries itself is held in memory.
     if len(entries) > MOST_ENTRIES:
         raise Invalid(f"The zip holds more than {MOST_ENTRIES:,} files.")
     candidates: dict[str, list[zipfile.ZipInfo]] = {}
@@ -134,6 +135,7 @@ class _Splitter:
         *whole, self._rest = (self._rest + chunk).split(b"\n")
         for raw in whole:
             yield from self._line(raw)
+        # Forget the line, and remember that its end is still to come.
         if len(self._rest) > LONGEST_LINE:
             self._rest, self._skipping = b"", True
 

@@ -42,6 +42,7 @@ RETURNED = recorder.declare(
 
 def join(session: Session, stories: Sequence[Story], usage: Sequence[TokenUsage]) -> None:
     """Stores and counts dated rows; call it last in the caller's transaction."""
+    # Faster than store(), but the rows have no ids afterwards.
     insert(stories)
     insert(usage)
     count(session, stories, usage, IMPORTED, arrived(stories, usage))
@@ -67,8 +68,10 @@ def count(
 
 def leave(session: Session, stories: Sequence[Story], usage: Sequence[TokenUsage]) -> None:
     """Deletes rows and their figures; call it last in the caller's transaction."""
+    # Usage first, because it may refer to a story.
     TokenUsage.objects.filter(pk__in=[row.pk for row in usage]).delete()
     Story.objects.filter(pk__in=[row.pk for row in stories]).delete()
+    # The time of the last story may go back, which a counter cannot.
     if stories:
         remaining = Story.objects.filter(session=session).order_by("-created_at", "-id")
         recorder.reset_last_story(session, remaining.values_list("created_at", flat=True).first())
@@ -146,6 +149,7 @@ def _record(
     sums: dict[tuple[str, str], Counter[str]] = {}
     for share in shares:
         sums.setdefault((share.dimension, share.key), Counter()).update(share.sums)
+    # Sorted, so that two transactions lock the rows of the shares in the same order.
     merged = [Share(*key, total) for key, total in sorted(sums.items())]
     recorder.record(
         session,

@@ -34,6 +34,7 @@ MOST_USD = 1_000_000.0
 
 
 def _number(value: object) -> float:
+    # In Python a bool is an int.
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise ValueError("it should be a number")  # noqa: TRY004 - what pydantic reports
     return value

@@ -61,6 +61,7 @@ class Import:
                 if error := stage(staging, table, line):
                     self._report.rows[table][Outcome.REJECTED] += 1
                     self._on_finding(Finding(Outcome.REJECTED, table, line.number, "", error))
+                # The line break counts too.
                 done += len(line.raw) + 1
                 if line.number % EVERY == 0:
                     self._on_progress("read, bytes", done, self._snapshot.bytes)

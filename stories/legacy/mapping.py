@@ -185,6 +185,7 @@ def create_sessions(documents: Sequence[SessionDocument], owner: User) -> None:
             imported_id=PREFIX + document.old_id,
             created_at=document.made,
         )
+        # A session needs a model, so an empty name is replaced with the default.
         session.model = clean_line(document.settings.model, 80) or session.model
         session.folder = folder_name(session.name, document.made.date(), session.pk)
         created.append(session)

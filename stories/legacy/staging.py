@@ -82,6 +82,7 @@ class Staging:
 
     def lots(self, *tables: str) -> Iterator[list[Row]]:
         """Yields all rows of some tables by session and time, in lots for one transaction each."""
+        # After all rows are in, which is much faster than an index from the start.
         self._database.execute("CREATE INDEX IF NOT EXISTS sorted ON row (session, at, line)")
         rows = self._database.execute(
             "SELECT tab, id, line, session, at, raw FROM row "  # noqa: S608

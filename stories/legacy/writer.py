@@ -50,6 +50,7 @@ def store(lot: Sequence[Row], owner: User) -> Stored:
 
 
 def _store(lot: Sequence[Row], owner: User) -> Stored:
+    # Rows, figures and events of a lot are stored together, so no lot is half imported.
     with transaction.atomic():
         new = _new_rows(lot)
         if lot[0].table == SESSIONS:
@@ -109,6 +110,7 @@ def _new_rows(lot: Sequence[Row]) -> list[Row]:
         else:
             rows = MODELS[table]._default_manager.filter(legacy_id__in=ids)
             stored = set(map(str, rows.values_list("legacy_id", flat=True)))
+            # A record that was adopted or discarded since is not put into quarantine again.
             stored |= records.stored_ids(KINDS[table], ids)
         existing |= {(table, old_id) for old_id in stored}
     return [row for row in lot if (row.table, row.old_id) not in existing]

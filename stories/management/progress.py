@@ -49,6 +49,7 @@ class Progress:
     def show(self, phase: str, done: int, of: int) -> None:
         """Shows how much of a phase is done."""
         now = time.monotonic()
+        # The end of a phase is always shown on a terminal, so that the bar is full.
         if now < self._next and not (self._terminal and done >= of):
             return
         self._next = now + (BAR_EVERY if self._terminal else LINE_EVERY)

@@ -178,6 +178,7 @@ def _count(
         key = key_of(name)
         if len(key) > 1 and key not in STOP_WORDS:
             _add(candidates, key, name, weight, name=True)
+            # The mark keeps the words before and after a name from forming a phrase.
             rest = rest.replace(name, " | ")
     for phrase in _phrases(rest):
         label = " ".join(phrase)
@@ -206,6 +207,7 @@ def _phrases(text: str) -> Iterator[list[str]]:
             continue
         run = [*run[1 - LONGEST :], word if _is_acronym(word) else word.lower()]
         for length in range(1, len(run) + 1):
+            # A longer key would be cut, and two phrases could become one.
             if len("".join(run[-length:])) < MAX_KEY - LONGEST:
                 yield run[-length:]
 
@@ -218,6 +220,7 @@ def _is_significant(word: str) -> bool:
     """Returns whether a word may be a keyword: not too short, no number, no stop word."""
     if not word or len(word) > _LONGEST_WORD or not any(char.isalpha() for char in word):
         return False
+    # "US" and "IT" are names of their own, although their lower case is a stop word.
     if word[0].isdigit() or word.lower().replace("\u2019", "'") in STOP_WORDS:
         return _is_acronym(word) and word.isalpha()
     # Words of other scripts than Latin are shorter.

@@ -34,6 +34,7 @@ def read_page(trend: Trend, before: int | None = None) -> Page:
             links = links.filter(post_id__lt=before)
         posts = [link.post for link in links.order_by("-post_id")[: MOST + 1]]
     shown = posts[:MOST]
+    # One query for the stories of all posts of the page.
     rows_of_stories = Story.objects.filter(post__in=shown).only("id", "post_id", "title", "thread")
     stories = {story.post_id: story for story in rows_of_stories}
     payloads: list[Mapping[str, object]] = []

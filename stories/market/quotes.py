@@ -75,9 +75,11 @@ def read_market(session: Session, kind: str, size: int, now: datetime | None) ->
     first three quarters of an hour of a session.
     """
     span = _span(session)
+    # Nothing was read yet, so there is no time to refer to.
     if span is None:
         return Market(None, size or USUAL, [])
     at = now or span.last
+    # Buckets of five minutes need four windows, an hour, before momentum means something.
     size = size or (USUAL if span.history(at, USUAL) >= WINDOWS - 1 else SHORT)
     rows = Trend.objects.filter(session=session, kind=kind)
     if kind == Kind.KEYWORD:
@@ -115,6 +117,7 @@ def read_trend(
     if trend is None or span is None:
         raise NotFound("This session has no such trend.")
     rows = Trend.objects.filter(session=session, kind=trend.kind)
+    # The same leader as in the whole market, so that the score is the same.
     leading = rows.order_by("-posts", "id")[0].posts
     at, size = now or span.last, size or USUAL
     comparison = _comparison(session, trend.kind, span, at, size, leading)
@@ -146,6 +149,7 @@ def _starts(at: datetime, size: int, count: int) -> list[datetime]:
 def _comparison(
     session: Session, kind: str, span: Span, at: datetime, size: int, leading: int
 ) -> Comparison:
+    # Sources together are the session, so they are not scaled by it.
     all_posts: list[int] | None = None
     if kind == Kind.KEYWORD:
         starts = _starts(at, size, BUCKETS)

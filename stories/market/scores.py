@@ -99,6 +99,7 @@ def windows_of(buckets: Sequence[int]) -> list[int]:
 
 def momentum_of(buckets: Sequence[int], comparison: Comparison, back: int = 0) -> float:
     """Returns the momentum (-1..1) of twelve buckets as it was ``back`` windows ago."""
+    # Further back there are fewer windows before the one that is compared.
     history = min(comparison.history, WINDOWS - 1) - back
     if history < 1:
         return 0.0
@@ -106,6 +107,7 @@ def momentum_of(buckets: Sequence[int], comparison: Comparison, back: int = 0) -
     if comparison.all_posts is not None:
         recent_of_all, baseline_of_all = _window_and_baseline(comparison.all_posts, history, back)
         baseline *= recent_of_all / baseline_of_all if baseline_of_all else 0.0
+    # One post more on both sides keeps the ratio finite, and small numbers from looking dramatic.
     raw = math.log2((recent + 1) / (baseline + 1)) / FULL_MOMENTUM
     return round(max(-1.0, min(raw, 1.0)), 4)
 
@@ -140,6 +142,7 @@ def score(volume: Volume, buckets: Sequence[int], comparison: Comparison) -> Sco
     posts = max(volume.posts, 1)
     quiet = max((comparison.now - volume.last_at) / timedelta(minutes=comparison.size), 0.0)
     parts = {
+        # Logarithms, because a few trends have many times the posts of all others.
         "volume": math.log2(1 + volume.posts) / math.log2(1 + max(comparison.leading, 1)),
         "momentum": (momentum + 1) / 2,
         "engagement": math.log2(1 + volume.engagement / posts) / math.log2(1 + FULL_ENGAGEMENT),

@@ -82,6 +82,7 @@ def squarified(sizes: Sequence[float], width: float, height: float) -> list[Cell
         side = min(free.width, free.height)
         row = [areas[len(cells)]]
         for area in areas[len(cells) + 1 :]:
+            # One more cell would make the row less square: begin a new one.
             if _worst_ratio([*row, area], side) > _worst_ratio(row, side):
                 break
             row.append(area)

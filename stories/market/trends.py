@@ -81,6 +81,7 @@ def add_posts(source: Source, posts: Iterable[SourcePost]) -> None:
         for name, label in labels.items():
             new = _Totals(label, post.created_at, post.created_at)
             totals.setdefault(name, new).add(post)
+            # Every size is counted at once, so no chart has to add up smaller buckets.
             for size in SIZES:
                 bucket = buckets.setdefault((name, size, start_of(post.created_at, size)), [0, 0])
                 bucket[0] += 1
@@ -152,10 +153,12 @@ def rebuild(session: Session) -> int:
     which each of their inserts refers to.
     """
     with transaction.atomic():
+        # Waits for posts that are being added, and keeps others out until the commit.
         Session.objects.select_for_update().get(pk=session.pk)
         trends = Trend.objects.filter(session=session)
         TrendPost.objects.filter(session=session).delete()
         TrendBucket.objects.filter(session=session).delete()
+        # Not deleted, because their ids are in bookmarks and links.
         trends.update(posts=0, engagement=0, quality=0, told=0, first_at=_NEVER, last_at=_LONG_AGO)
         for source in Source.objects.filter(session=session):
             posts = SourcePost.objects.filter(session=session, source=source).order_by("id")

@@ -19,6 +19,7 @@ class Draft(InSession):
         FAILED = "failed"
         EXPIRED = "expired"
 
+    # The agents work on a draft, or will again, in these states only.
     OPEN = (State.RUNNING, State.WAITING)
 
     class Phase(models.TextChoices):
@@ -53,11 +54,14 @@ class Draft(InSession):
 
     class Meta:
         constraints = (
+            # The same bounds as those of the command that starts a draft.
             models.CheckConstraint(condition=Q(words__range=(50, 3000)), name="draft_words"),
         )
         indexes = (
+            # For the list of drafts and the pages of the API, which are read by key.
             models.Index(fields=("session", "-id"), name="draft_newest"),
             models.Index(
+                # For the sweeper, which looks for idle drafts every second among a few open ones.
                 fields=("active_at",),
                 condition=Q(state__in=("running", "waiting")),
                 name="draft_idle",
@@ -92,6 +96,7 @@ class DraftVersion(InSession):
 
     class Meta:
         constraints = (
+            # Two authors who save at once cannot both write the same number.
             models.UniqueConstraint(fields=("draft", "number"), name="draft_version_once"),
         )
 
@@ -130,6 +135,7 @@ class DraftMessage(InSession):
 
     class Meta:
         constraints = (
+            # A turn that is taken twice after a crash is stored once.
             models.UniqueConstraint(fields=("draft", "turn"), name="draft_turn_once"),
             # No agent takes two turns in a row, and only the first turn has none before it.
             models.CheckConstraint(condition=~Q(role=models.F("after")), name="draft_other_speaks"),

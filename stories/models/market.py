@@ -27,8 +27,10 @@ class Trend(InSession):
 
     class Meta:
         constraints = (
+            # The key of the upsert that counts posts.
             models.UniqueConstraint(fields=("session", "kind", "key"), name="trend_once"),
         )
+        # For the market, which lists the largest trends of one kind.
         indexes = (models.Index(fields=("session", "kind", "-posts", "id"), name="trend_volume"),)
 
     def __str__(self) -> str:
@@ -38,6 +40,7 @@ class Trend(InSession):
 class TrendBucket(InSession):
     """The posts of a trend within 1, 5, 15 or 60 minutes from ``start``."""
 
+    # Saves a column and an index in the largest table of the market; ``start`` has the time.
     created_at = None  # type: ignore[assignment]
     trend = models.ForeignKey(Trend, on_delete=models.PROTECT, related_name="buckets")
     size = models.PositiveSmallIntegerField(help_text="Minutes: 1, 5, 15 or 60.")
@@ -47,10 +50,12 @@ class TrendBucket(InSession):
 
     class Meta:
         constraints = (
+            # The key of the upsert that counts posts.
             models.UniqueConstraint(fields=("trend", "size", "start"), name="trend_bucket_once"),
         )
         indexes = (
             models.Index(fields=("session", "size", "-start"), name="trend_bucket_newest"),
+            # For retention, which deletes small buckets by age in all sessions.
             models.Index(fields=("size", "start"), name="trend_bucket_age"),
         )
 
@@ -88,6 +93,7 @@ class BoardKeyword(InSession):
     class Meta:
         ordering = ("-moved_at", "-id")
         constraints = (
+            # Compares exactly; other spellings of a keyword are refused by boards.add().
             models.UniqueConstraint(fields=("session", "text"), name="board_keyword_once"),
         )
 

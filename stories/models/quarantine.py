@@ -33,6 +33,7 @@ class QuarantinedRecord(models.Model):
         help_text="User who imported it.",
     )
     place = models.CharField(max_length=200, blank=True, help_text="File and line it came from.")
+    # Makes an import repeatable: the same record is stored once.
     digest = models.CharField(max_length=64, unique=True, help_text="Of kind, old id and payload.")
     state = models.CharField(max_length=10, choices=State, default=State.WAITING)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -49,6 +50,7 @@ class QuarantinedRecord(models.Model):
 
     class Meta:
         indexes = (
+            # For the admin pages, which list waiting records in groups.
             models.Index(fields=("state", "old_session", "reason"), name="quarantine_group"),
         )
 

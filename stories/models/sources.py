@@ -27,6 +27,7 @@ class Source(InSession):
 
     kind = models.CharField(max_length=12, choices=Kind)
     locator = models.CharField(max_length=2000)
+    # A locator is too long for an index of PostgreSQL, so its digest is unique instead.
     locator_digest = models.CharField(max_length=64, editable=False)
     sort = models.CharField(max_length=12, blank=True)
     enabled = models.BooleanField(default=True)
@@ -95,25 +96,36 @@ class SourcePost(InSession):
     class Meta:
         constraints = (
             models.UniqueConstraint(
-                fields=("session", "source", "external_id"), name="post_external_once"
+                # A post that a feed still lists at the next poll is not stored again.
+                fields=("session", "source", "external_id"),
+                name="post_external_once",
             ),
             models.CheckConstraint(
-                condition=~Q(state="claimed") | Q(step__isnull=False), name="post_claim_has_step"
+                # A claimed post without a step would never be narrated or released.
+                condition=~Q(state="claimed") | Q(step__isnull=False),
+                name="post_claim_has_step",
             ),
         )
         indexes = (
             models.Index(fields=("session", "-id"), name="post_newest"),
             models.Index(
+                # The order in which the host claims posts; partial, because most posts are done.
                 fields=("session", "-pinned", "-rank", "id"),
                 condition=Q(state="queued"),
                 name="post_next",
             ),
             models.Index(
-                fields=("session", "url_digest"), condition=~Q(url_digest=""), name="post_url"
+                # For the search for duplicates by address.
+                fields=("session", "url_digest"),
+                condition=~Q(url_digest=""),
+                name="post_url",
             ),
             models.Index(fields=("session", "state"), name="post_state"),
+            # For the posts of a source on the market.
             models.Index(fields=("source", "-id"), name="post_of_source"),
+            # For filtered searches, newest first.
             models.Index(fields=("session", "label", "-id"), name="post_by_label"),
+            # For searches by day.
             models.Index(fields=("session", "created_at", "id"), name="post_by_moment"),
         )
 
@@ -148,6 +160,7 @@ class Interest(InSession):
     class Meta:
         ordering = ("id",)
         constraints = (
+            # An interest that is wanted both more and less would cancel itself out.
             models.UniqueConstraint(fields=("session", "folded"), name="interest_once"),
             models.CheckConstraint(condition=models.Q(weight__in=(1, -1)), name="interest_weight"),
         )

@@ -106,10 +106,12 @@ class Story(InSession):
         verbose_name_plural = "stories"
         constraints = (
             models.CheckConstraint(
+                # Only a person, a draft or the old system writes a story without a post.
                 condition=~Q(origin__in=("model", "extractive")) | Q(post__isnull=False),
                 name="story_origin_has_post",
             ),
             models.UniqueConstraint(
+                # An import that runs twice, or twice at once, stores a row once.
                 fields=("legacy_id",),
                 condition=Q(legacy_id__isnull=False),
                 name="story_legacy_once",
@@ -118,24 +120,30 @@ class Story(InSession):
         indexes = (
             models.Index(fields=("session", "-id"), name="story_newest"),
             models.Index(
+                # For the queue of stories that wait for air.
                 fields=("session", "id"),
                 condition=Q(state__in=("written", "approved")),
                 name="story_waiting",
             ),
             models.Index(
                 fields=("session", "-id"),
+                # For the list of bookmarks.
                 condition=Q(bookmarked_at__isnull=False),
                 name="story_bookmarked",
             ),
+            # For the stories of a thread, in order of publication.
             models.Index(fields=("thread", "id"), name="story_in_thread"),
             models.Index(
                 fields=("session", "-id"),
+                # For the live feed, which shows published stories only.
                 condition=Q(state__in=("airing", "aired")),
                 name="story_told",
             ),
+            # For filtered searches, newest first.
             models.Index(fields=("session", "state", "-id"), name="story_by_state"),
             models.Index(fields=("session", "tone", "-id"), name="story_by_tone"),
             models.Index(fields=("session", "priority", "-id"), name="story_by_priority"),
+            # For searches by day.
             models.Index(fields=("session", "created_at", "id"), name="story_by_moment"),
         )
 
@@ -157,6 +165,7 @@ class StoryVersion(InSession):
 
     class Meta:
         constraints = (
+            # Two corrections at once cannot both write the same number.
             models.UniqueConstraint(fields=("story", "number"), name="story_version_once"),
         )
 
@@ -173,6 +182,7 @@ class TokenUsage(InSession):
         FINAL = "final"
         BOUNDED = "bounded"
 
+    # Attempts whose usage is not known yet; the ledger bounds them after a crash.
     OPEN = (State.RESERVED, State.STARTED)
 
     attempt = models.UUIDField(unique=True, default=uuid.uuid4, editable=False)
@@ -224,6 +234,7 @@ class TokenUsage(InSession):
         verbose_name_plural = "token usage"
         constraints = (
             models.CheckConstraint(
+                # The budget is checked against the upper bound, so it must not be below the lower one.
                 condition=Q(cost_lower__gte=0, cost_upper__gte=models.F("cost_lower")),
                 name="usage_bounds_in_order",
             ),
@@ -236,12 +247,16 @@ class TokenUsage(InSession):
         indexes = (
             models.Index(fields=("session", "-id"), name="usage_newest"),
             models.Index(
+                # For the attempts that a crashed worker left open.
                 fields=("session", "step"),
                 condition=Q(state__in=("reserved", "started")),
                 name="usage_open",
             ),
             models.Index(
-                fields=("draft", "id"), condition=Q(draft__isnull=False), name="usage_of_draft"
+                # For the cost of a draft; partial, because most usage belongs to no draft.
+                fields=("draft", "id"),
+                condition=Q(draft__isnull=False),
+                name="usage_of_draft",
             ),
         )
 

@@ -66,6 +66,7 @@ class QuarantinedRecordAdmin(ReadOnlyAdmin):
         if not self.has_view_permission(request):
             raise PermissionDenied
         text = request.GET.get("page", "")
+        # A larger number would be an offset that the database cannot take.
         number = min(int(text), 10_000) if text.isdigit() else 0
         rows, more = groups.page(number)
         page = {

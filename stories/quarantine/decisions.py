@@ -184,6 +184,7 @@ def _undo_adoption(
 ) -> int:
     """Removes the rows of adopted records from one session, except for rows that are in use."""
     with_rows = [record for record in lot if record.row_id]
+    # One query for each kind, however large the lot is.
     story_rows = Story.objects.in_bulk(r.row_id for r in with_rows if r.kind == "story")
     usage_rows = TokenUsage.objects.in_bulk(r.row_id for r in with_rows if r.kind == "usage")
     in_use = attach.rows_in_use(story_rows.values(), usage_rows.values())
@@ -191,6 +192,7 @@ def _undo_adoption(
     for record in lot:
         rows = usage_rows if record.kind == "usage" else story_rows
         row = rows.get(record.row_id or 0)
+        # The row may have been deleted since it was adopted.
         if row is None:
             refused.append(f"Record {record.pk} was not undone: its row does not exist any more.")
         elif row in in_use:

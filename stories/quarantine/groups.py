@@ -156,6 +156,7 @@ def likely_sessions(group: Group, candidates: Sequence[tuple[Session, datetime]]
             matches.setdefault(session.pk, likely)
     for session, until in own:
         begins, ends = session.created_at - AROUND, until + AROUND
+        # All records lie within the time of the session: a better match than a part of it.
         if begins <= group.first and group.last <= ends:
             likely = Likely(session, "It had stories before and after all of these.")
             matches.setdefault(session.pk, likely)
@@ -170,6 +171,7 @@ def session_named(text: str) -> Session:
     try:
         return Session.objects.get(pk=text.strip())
     except (Session.DoesNotExist, ValidationError, ValueError):
+        # Two are enough to see that a name is not unique.
         sessions = list(Session.objects.filter(name=text.strip())[:2])
     if len(sessions) != 1:
         raise NotFound(

@@ -102,6 +102,7 @@ def _storable(value: object) -> object:
         return [_storable(item) for item in value]
     if isinstance(value, dict):
         return {_text(name): _storable(item) for name, item in value.items()}
+    # Stored as text, so that both databases return the same.
     if isinstance(value, int | float) and not -MOST_NUMBER < value < MOST_NUMBER:
         return str(value)[:100] if isinstance(value, float) else f"{value:#x}"[:100]
     return value
