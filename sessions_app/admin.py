@@ -41,6 +41,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     permission: the form of a row stays read-only for users who have it too.
     """
 
+    # Counting all rows of a large table takes too long.
     show_full_result_count = False
     list_per_page = 50
 
@@ -74,6 +75,7 @@ class SessionAdmin(ReadOnlyAdmin):
     list_filter = ("status", "type", "visible")
     search_fields = ("name", "id")
     list_select_related = ("owner",)
+    # The token gives access to the public page.
     exclude = ("watch_token",)
 
 
@@ -196,6 +198,7 @@ class AITransitionAdmin(ReadOnlyAdmin):
 class ArchiveAdmin(ReadOnlyAdmin):
     list_display = ("session", "kind", "first", "last", "count", "joined", "created_at")
     list_select_related = ("session",)
+    # Binary data of up to some megabytes.
     exclude = ("packed",)
 
 

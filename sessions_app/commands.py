@@ -152,6 +152,7 @@ def run_once(
     if len(key) > 200:
         raise Invalid("Idempotency-Key: at most 200 characters.")
     try:
+        # Inserting first makes a concurrent retry wait for this transaction.
         with transaction.atomic():
             row = IdempotencyKey.objects.create(owner=actor, key=key, digest=digest)
             status, answer = effect()

@@ -70,6 +70,7 @@ def session_models() -> list[type[models.Model]]:
             for field in model._meta.concrete_fields
         )
     ]
+    # A stable order, so that statements run in the same order everywhere.
     return sorted(candidates, key=lambda model: model._meta.db_table)
 
 
@@ -99,6 +100,7 @@ def present(connection: BaseDatabaseWrapper) -> set[str]:
     if connection.vendor == "sqlite":
         query = "SELECT name FROM sqlite_master WHERE type = 'trigger'"
     else:
+        # A disabled trigger counts as missing.
         query = (
             "SELECT conname FROM pg_constraint WHERE contype = 'f' UNION "
             "SELECT tgname FROM pg_trigger WHERE NOT tgisinternal AND tgenabled <> 'D'"
@@ -122,6 +124,7 @@ def restore(using: str = DEFAULT_DB_ALIAS) -> None:
     with transaction.atomic(using=using), connection.cursor() as cursor:
         lift_statement_timeout(connection)
         for definition in _definitions(connection):
+            # A table of a later migration does not exist yet.
             if definition.name in absent and definition.tables <= tables:
                 for statement in definition.statements:
                     cursor.execute(statement)

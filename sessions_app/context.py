@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from sessions_app.models import Session, Step
 
+# The dict is never changed in place: each change sets a new one.
 _fields: ContextVar[dict[str, str | int]] = ContextVar("smnb_context", default={})  # noqa: B039
 _ID = re.compile(r"[0-9a-f]{20}")
 
@@ -54,6 +55,7 @@ class NoTracer:
         return ""
 
 
+# A list, so that ``set_tracer`` needs no global statement.
 _tracer: list[Tracer] = [NoTracer()]
 
 
@@ -69,6 +71,7 @@ def new_id() -> str:
 
 def time_of_id(id_: str) -> datetime | None:
     """Return the time at which ``new_id`` made this id; None for an id from elsewhere."""
+    # Ids also arrive in request headers and addresses, so any text is possible.
     if not _ID.fullmatch(id_):
         return None
     try:

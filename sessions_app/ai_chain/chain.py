@@ -75,6 +75,7 @@ def append(session: Session, operation: Operation) -> AILink:
     """Append the operation to the chain as its new head, in the caller's transaction."""
     if not connection.in_atomic_block:
         raise transaction.TransactionManagementError("append() must run in a transaction")
+    # These lock the live run, which comes before the chain in the lock order.
     for function in _before_append:
         function(session, operation)
     chain = _locked(session)
@@ -99,10 +100,12 @@ def append(session: Session, operation: Operation) -> AILink:
         "tokens": F("tokens") + link.tokens,
         "operations": F("operations") + 1,
     }
+    # The tokens of a base are not counted: it replaces what was in the context before.
     if link.source in _BASES:
         changes |= {"base": link, "tokens": 0}
     if link.source == Source.RESET:
         changes["operations"] = 0
+    # Compare and set: the lock makes a failure impossible, unless a caller does not use it.
     if Chain.objects.filter(pk=chain.pk, head=head).update(**changes) != 1:
         raise RuntimeError("the chain changed while its row was locked")
     chain.refresh_from_db()

@@ -69,6 +69,7 @@ def _check_links(session: Session, most: int | None) -> Status:
     rows = Chain.objects.select_related("head__context_head", "base__context_head")
     chain = rows.filter(session=session).first()
     latest = links.order_by("-number").values_list("number", flat=True).first()
+    # What other apps store about the chain, e.g. the head of each run.
     elsewhere = [problem for check in _checks for problem in check(session)]
     if latest is None:
         state = OUT_OF_SYNC if elsewhere else EMPTY
@@ -128,6 +129,7 @@ def synced_counts() -> tuple[int, int]:
     links = AILink.objects.filter(session=OuterRef("pk"))
     head = Chain.objects.filter(session=OuterRef(OuterRef("pk"))).values("head__number")
     beyond = links.filter(number__gt=Coalesce(Subquery(head[:1]), 0))
+    # A session whose chain has lost its row counts as one with head 0.
     begun = Session.objects.filter(Exists(links))
     return begun.exclude(Exists(beyond)).count(), begun.count()
 

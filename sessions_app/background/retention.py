@@ -40,6 +40,7 @@ def register(rule: Rule) -> None:
 
 def delete_chunk(rows: QuerySet[Model]) -> int:
     """Delete up to ``CHUNK`` of ``rows`` in one statement; return how many."""
+    # A subquery, because DELETE has no LIMIT on PostgreSQL.
     chosen = rows.order_by().values("pk")[:CHUNK]
     return int(rows.model._default_manager.filter(pk__in=chosen).delete()[0])
 

@@ -89,6 +89,7 @@ class Claim:
         self._settle(state=Step.State.FAILED, last_error=error[:500])
 
     def _settle(self, **changes: object) -> None:
+        # The epoch is the fencing token: a row of another epoch belongs to another worker.
         if not self._row().update(lease_until=None, poked_at=None, **changes):
             raise StaleClaim("Another worker has claimed the step.")
         self.settled = True
@@ -188,6 +189,7 @@ def leased(session_id: UUID) -> QuerySet[Step]:
 
 
 Poker = Callable[[int, str], None]
+# Empty or one function, set by ``AppConfig.ready()``: tests run without Celery.
 _poker: list[Poker] = []
 
 
@@ -198,6 +200,7 @@ def set_poker(function: Poker) -> None:
 
 def poke_after_commit(step: Step) -> None:
     """Send the step to a worker after the commit, if it is due."""
+    # Before the commit the worker could not see the row, and after a rollback there is none.
     step_id, kind = step.pk, step.kind
     transaction.on_commit(lambda: poke(step_id, kind), robust=True)
 
@@ -240,6 +243,7 @@ def claim(step_id: int) -> Claim | None:
             return None
         step = Step.objects.select_related("session").get(pk=step_id)
         claimed = Claim(step, step.epoch)
+        # In the same transaction, so that a subscriber cleans up after an earlier attempt exactly once.
         on_claimed.send(claimed)
         return claimed
 
@@ -302,10 +306,13 @@ def handle(claim: Claim, kind: Kind) -> None:
         # The result is no longer needed, so the step is done, unless another worker claimed it.
         with _unless_claimed_again():
             claim.complete()
+    # The time is known, e.g. from a Retry-After header, so there is no back-off.
     except WaitUntil as error:
         _postpone(claim, error.until, error)
+    # Not limited to three attempts: a service comes back, or the user fixes the cause.
     except (Retry, NeedsHuman) as error:
         _postpone(claim, now() + backoff(claim.step.attempts), error)
+    # A bug: after three attempts the step is given up.
     except Exception:
         log.exception("step_failed")
         with _unless_claimed_again():

@@ -56,6 +56,7 @@ def run_forever(stop: Event, every: float = 1.0) -> None:
             try:
                 close_old_connections()
                 sweep(time.monotonic() - started)
+            # The database may be restarting; the next round tries again.
             except OperationalError as error:
                 log.warning("sweep_failed", error=type(error).__name__)
             stop.wait(every)

@@ -232,6 +232,7 @@ def pack(
     with sweeper.session_scope(session):
         try:
             artifact = _write_file(session, kind, key, lines)
+        # E.g. the disk is full: the rows stay, and a later round tries again.
         except OSError as error:
             log.warning("archive_not_kept", kind=kind, error=type(error).__name__)
             return 0
@@ -253,6 +254,7 @@ def pack(
                     raise StaleClaim("Another process has archived these rows.")
                 payload = {"artifact": artifacts.payload(artifact)}
                 recorder.record(session, artifacts.STORED, payload)
+        # Another process was faster: its archive has the same unique key, or the rows are gone.
         except (IntegrityError, StaleClaim):
             log.info("archive_was_there", kind=kind)
             _remove_unused(artifact.path)
@@ -272,6 +274,7 @@ def _write_file(session: Session, kind: str, key: str, lines: Sequence[Line]) ->
         if file.stat().st_mtime < time.time() - LEFTOVER:
             _remove_unused(str(file.relative_to(storage.full_path(""))))
     text = "".join(f"{json.dumps(line)}\n" for line in lines)
+    # mtime=0: the same lines give the same bytes and therefore the same name.
     data = gzip.compress(text.encode(), mtime=0)
     digest = hashlib.sha256(data).hexdigest()[:8]
     name = f"{kind}-{lines[0][key]:09}-{lines[-1][key]:09}-{digest}.ndjson.gz"

@@ -212,6 +212,7 @@ def _add_to_counters(
     unknown = set(counters) - COUNTERS
     if unknown:
         raise ValueError(f"unknown counters: {sorted(unknown)}")
+    # Raw SQL for RETURNING: one round trip while the row is locked.
     table = SessionStats._meta.db_table
     names = sorted(counters)
     changes = [f"{name} = {name} + %s" for name in names] + ["last_seq = last_seq + 1"]
@@ -256,6 +257,7 @@ def record(
         raise ValueError(f"undeclared event type: {type_}")
     if type_ in _topics:
         _topics[type_].send(session, payload)
+    # From here to the commit this transaction holds the lock on the session's counters.
     stats = _add_to_counters(session.pk, counters, story_at)
     at = timezone.now()
     if extra.moments is None:
@@ -270,6 +272,7 @@ def record(
         payload={**payload, "figures": figures(stats)},
         at=at,
     )
+    # robust: the transaction is committed, so an error while publishing must not reach the caller.
     transaction.on_commit(lambda: _publish_and_log(session, event), robust=True)
     return event
 
@@ -337,6 +340,7 @@ def message_payload(message: Message) -> MessagePayload:
     }
 
 
+# Short time-outs, because the caller's request waits for the publication.
 @cache
 def _redis() -> redis.Redis:
     return redis.Redis.from_url(settings.REDIS.hub, socket_timeout=2, socket_connect_timeout=1)

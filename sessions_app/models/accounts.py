@@ -107,6 +107,7 @@ class Workspace(models.Model):
 
     class Meta:
         verbose_name_plural = "workspace"
+        # The settings are always read by this key.
         constraints = (
             models.CheckConstraint(condition=models.Q(pk=1), name="workspace_is_one_row"),
         )

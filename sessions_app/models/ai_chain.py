@@ -20,6 +20,7 @@ class AILink(InSession):
         RESET = "reset"
 
     number = models.PositiveBigIntegerField(help_text="Its place in the chain, from 1.")
+    # One-to-one, so that the database refuses a second link behind the same one.
     previous = models.OneToOneField(
         "self", null=True, blank=True, on_delete=models.PROTECT, related_name="following"
     )
@@ -44,6 +45,7 @@ class AILink(InSession):
         verbose_name = "AI link"
         constraints = (
             models.UniqueConstraint(fields=("session", "number"), name="link_number_once"),
+            # Only the first link of a chain has no previous one.
             models.CheckConstraint(
                 condition=Q(number=1, previous__isnull=True)
                 | Q(number__gt=1, previous__isnull=False),
@@ -52,6 +54,7 @@ class AILink(InSession):
         )
         indexes = (
             models.Index(fields=("session", "run_number", "-number"), name="link_of_run"),
+            # A user may enter a provider's id to continue from.
             models.Index(fields=("session", "provider_id", "-number"), name="link_by_provider_id"),
         )
 
@@ -74,12 +77,14 @@ class AITransition(InSession):
     class Meta:
         verbose_name = "AI transition"
         constraints = (
+            # A link becomes the head once, and again only by a recovery.
             models.UniqueConstraint(
                 fields=("new",), condition=~Q(source="recovery"), name="transition_once"
             ),
         )
         indexes = (
             models.Index(fields=("session", "-id"), name="transition_newest"),
+            # Retention looks for the oldest transitions of all sessions.
             models.Index(fields=("created_at",), name="transition_age"),
         )
 

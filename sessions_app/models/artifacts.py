@@ -67,6 +67,7 @@ class Archive(InSession):
     class Meta:
         constraints = (
             models.UniqueConstraint(fields=("session", "kind", "first"), name="archive_once"),
+            # Every archive has its data, in the database or in a file.
             models.CheckConstraint(
                 condition=models.Q(packed__isnull=False) | models.Q(artifact__isnull=False),
                 name="archive_has_content",

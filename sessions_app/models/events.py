@@ -45,15 +45,18 @@ class SessionEvent(InSession):
     type = models.CharField(max_length=40)
     payload = models.JSONField()
     at = models.DateTimeField(default=timezone.now)
+    # ``at`` is the time of an event.
     created_at = None  # type: ignore[assignment]
 
     class Meta:
         ordering = ("session_id", "seq")
         constraints = (
+            # Two writers that compute the same seq cannot both commit.
             models.UniqueConstraint(fields=("session", "seq"), name="event_seq_once"),
             models.CheckConstraint(condition=Q(seq__gte=1), name="event_seq_from_1"),
         )
         indexes = (
+            # Traces look up the events of one story or post. Most events have neither.
             models.Index(
                 models.F("session"),
                 AboutStory("payload"),
@@ -88,6 +91,7 @@ class Step(InSession):
     subject = models.CharField(max_length=40, help_text="Id of the row the step is about.")
     state = models.CharField(max_length=10, choices=State, default=State.PENDING)
     due_at = models.DateTimeField()
+    # Raised by each claim; a worker whose epoch is lower has lost the step.
     epoch = models.PositiveIntegerField(default=0)
     attempts = models.PositiveIntegerField(default=0)
     lease_until = models.DateTimeField(null=True, blank=True)
@@ -102,6 +106,7 @@ class Step(InSession):
 
     class Meta:
         constraints = (
+            # Enqueueing the same work twice gives one step.
             models.UniqueConstraint(
                 fields=("kind", "subject"),
                 condition=Q(state__in=("pending", "leased")),
@@ -114,6 +119,8 @@ class Step(InSession):
             ),
         )
         indexes = (
+            # The sweeper reads due and expired steps every second. Most steps are done, so the
+            # indexes hold only the open ones.
             models.Index(fields=("due_at",), condition=Q(state="pending"), name="step_due"),
             models.Index(fields=("lease_until",), condition=Q(state="leased"), name="step_lease"),
             models.Index(fields=("session", "state"), name="step_session_state"),
@@ -142,6 +149,7 @@ class Message(InSession):
     link = models.ForeignKey(
         AILink, null=True, blank=True, on_delete=models.PROTECT, related_name="messages"
     )
+    # {"commands": [{"command", "payload", "sentence"}], "outcome"}: see PlanPayload in the recorder.
     plan = models.JSONField(null=True, blank=True, help_text="Commands proposed to the user.")
     applied_at = models.DateTimeField(null=True, blank=True)
 

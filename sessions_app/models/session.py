@@ -26,10 +26,12 @@ class CreatedAt(_DateTimeField):
     def __init__(self, **options: Any) -> None:
         super().__init__(**{**options, "auto_now_add": True})
 
+    # Django's own auto_now_add overwrites a value that is given.
     def pre_save(self, model_instance: models.Model, add: bool) -> Any:
         given = getattr(model_instance, self.attname)
         return given if add and given else super().pre_save(model_instance, add)
 
+    # Migrations see a plain DateTimeField, as the column is the same.
     def deconstruct(self) -> Any:
         name, _, args, options = super().deconstruct()
         return name, "django.db.models.DateTimeField", args, options
@@ -152,15 +154,18 @@ class Session(models.Model):
                 name="session_pace",
                 violation_error_message="pace: 0, or 60 to 6000 words a minute.",
             ),
+            # Two sessions with the same name get different folders; "" is a session without one.
             models.UniqueConstraint(
                 fields=("folder",), condition=~models.Q(folder=""), name="session_folder_once"
             ),
+            # Importing the same export again finds the session of the first import.
             models.UniqueConstraint(
                 fields=("owner", "imported_id"),
                 condition=~models.Q(imported_id=""),
                 name="session_imported_once",
             ),
         )
+        # The session list of an owner is read in this order, a page at a time.
         indexes = (models.Index(fields=("owner", "-created_at", "id"), name="session_owner"),)
 
     def __str__(self) -> str:

@@ -40,6 +40,7 @@ class Bucket(InSession):
             models.UniqueConstraint(fields=("session", "size", "start"), name="bucket_once"),
             models.CheckConstraint(condition=models.Q(size__in=(1, 5, 15, 60)), name="bucket_size"),
         )
+        # Retention looks for old buckets of the fine sizes in all sessions.
         indexes = (models.Index(fields=("size", "start"), name="bucket_age"),)
 
     def __str__(self) -> str:

@@ -31,6 +31,7 @@ def register_frame(name: str, frame_type: str) -> None:
 
 def save(session_id: UUID, name: str, payload: Mapping[str, object]) -> None:
     """Store ``payload``, which is JSON, under ``name`` in place of the earlier one."""
+    # It expires, so that Redis forgets a stream whose worker died.
     try:
         _redis().set(_key(session_id, name), json.dumps(dict(payload)), ex=LIFETIME)
     except redis.RedisError as error:

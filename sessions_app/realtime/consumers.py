@@ -55,6 +55,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         if not self.has_allowed_origin():
             await self.close()
             return
+        # Accepted first: a browser shows the close code only of an accepted socket.
         await self.accept()
         try:
             grant = await self.grant()

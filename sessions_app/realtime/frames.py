@@ -170,7 +170,7 @@ def since(session_id: UUID, audience: str, format_: str, seq: int) -> tuple[list
     first_stored = all_events.aggregate(seq=Min("seq"))["seq"] or 0
     missed_too_much = len(events) > CATCH_UP_MOST or first_stored > seq + 1
     earlier = rows if missed_too_much else rows.filter(seq__lte=seq)
-    # If all events of the audience up to here are archived, the last archived seq stands for them.
+    # If all events of the audience up to here are archived, prev is the last archived seq.
     prev = max(earlier.aggregate(seq=Max("seq"))["seq"] or 0, first_stored - 1)
     if missed_too_much:
         return [reload_text(session_id, prev, format_)], prev

@@ -268,6 +268,7 @@ class Hub:
         for audience in room.prev.keys() - failed:
             if frames.visible(event.type, audience):
                 room.prev[audience] = event.seq
+        # A copy, because a viewer whose socket fails leaves the room.
         for viewer in list(room.viewers):
             text = texts.get((viewer.audience, viewer.format))
             if text is not None and viewer.sent < event.seq and not viewer.catching_up:
@@ -280,6 +281,7 @@ class Hub:
     async def _send(self, viewer: Viewer, text: str) -> None:
         try:
             await viewer.socket.send_text(text)
+        # The browser closed the socket while a frame was being sent.
         except (OSError, RuntimeError) as error:
             log.info("viewer_gone", error=type(error).__name__)
             self.leave(viewer)
