@@ -207,8 +207,10 @@ class Hub:
         """Send new events whenever a session has changed, and from all sessions every 2 s."""
         read_all_at = time.monotonic()
         while True:
+            # Not wait_for: before Python 3.12 it can lose a cancellation, and close() would hang.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), LOOK_EVERY)
+                async with asyncio.timeout(LOOK_EVERY):
+                    await self._wake.wait()
             self._wake.clear()
             session_ids = self._changed & set(self.rooms)
             self._changed.clear()
