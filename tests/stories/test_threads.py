@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -116,3 +117,19 @@ def test_the_narrator_learns_what_was_told_before_oldest_first(source: Source) -
     second.save()
     earlier = threads.find(source.session, "Marrow Sound ferry resumes after long engine-room fire")
     assert [title for title, _ in threads.earlier_summaries(earlier)] == [FERRY, RESUMES]
+
+
+@pytest.mark.parametrize(("hours", "is_found"), [(71, True), (73, False)])
+def test_a_story_is_followed_up_for_72_hours(source: Source, hours: int, is_found: bool) -> None:
+    (story,) = told(source, FERRY)
+    at = timezone.now() - timedelta(hours=hours)
+    Story.objects.filter(pk=story.pk).update(created_at=at)
+    assert (threads.find(source.session, RESUMES) is not None) == is_found
+
+
+def test_a_story_that_was_pulled_meanwhile_gets_no_follow_up(source: Source) -> None:
+    first, second = told(source, FERRY, RESUMES)
+    Story.objects.filter(pk=first.pk).update(state=Story.State.KILLED)
+    assert threads.join(second, threads.Earlier(first, "follow-up")) is None
+    assert second.thread is None
+    assert not StoryThread.objects.exists()

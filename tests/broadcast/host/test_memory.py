@@ -195,6 +195,21 @@ def test_after_so_many_operations_the_context_starts_fresh(plain: Session) -> No
     assert [link.number for link in links(plain)] == list(range(1, len(links(plain)) + 1))
 
 
+def test_the_context_is_reset_by_the_operation_that_reaches_the_limit(plain: Session) -> None:
+    limits = workspace.current()
+    limits.reset_operations = 3
+    limits.save()
+    for number, resets in ((1, 0), (2, 0), (3, 1)):
+        tell(plain, f"Lighthouse {number} is lit", tokens=1)
+        assert len(links(plain, "reset")) == resets
+    assert not Step.objects.filter(kind="compact").exists()
+
+
+def test_the_context_is_summed_up_from_the_threshold_on(plain: Session) -> None:
+    tell(plain, "A mill turns", tokens=500)
+    assert Step.objects.filter(kind="compact").count() == 1
+
+
 def test_a_summary_from_before_a_reset_is_not_carried_past_it(plain: Session) -> None:
     tell(plain, "A mill turns")
     material = memory.material_of(plain)

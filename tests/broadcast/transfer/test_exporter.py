@@ -81,8 +81,10 @@ def test_csv_holds_the_stories_and_no_formula(session: Session, told: list[Story
 
 
 @pytest.mark.parametrize(
-    "opener", ["=", "+", "-", "@", "|", "%", "\t", "\r", " =", "\n+", "\uff1d"]
-)
+    "opener",
+    ["=", "+", "-", "@", "|", "%", "\t", "\r", "\n", " =", "\n+", "\uff1d", "\uff0b", "\uff0d",
+     "\uff20", "\uff5c", "\uff05"],
+)  # fmt: skip
 def test_a_cell_that_begins_like_a_formula_is_text(opener: str) -> None:
     assert cell(f"{opener}1+1") == f"'{opener}1+1"
 
@@ -108,6 +110,16 @@ def test_markdown_shows_a_text_as_it_is(text: str) -> None:
     assert re.sub(r"\\(.)", r"\1", shown) == text
     assert not re.search(r"(?<!\\)[#<>\[\]`*|$&]", shown)
     assert not re.match(r"[-+]|\d+\.", shown)
+
+
+@pytest.mark.parametrize("mark", list("\\`*_[]<>#|~$&"))
+def test_markdown_escapes_every_mark_wherever_it_stands(mark: str) -> None:
+    assert markdown(f"a{mark}b") == f"a\\{mark}b"
+
+
+@pytest.mark.parametrize("opener", ["-", "+", "=", ":", "1.", "2)"])
+def test_markdown_escapes_what_opens_a_line(opener: str) -> None:
+    assert markdown(f"a\n {opener} b") == f"a\n \\{opener} b"
 
 
 def test_only_ordinary_addresses_become_links() -> None:
@@ -146,7 +158,7 @@ def test_captions_of_one_run_hold_its_stories_alone(session: Session, told: list
 
 
 def test_a_caption_has_no_marks_of_players() -> None:
-    assert caption("<i>a</i> --> {\\an8}b\n\nc") == "(i)a(/i) → (/an8)b c"
+    assert caption("<i>a</i> --> {\\an8}b\n\nc\x00") == "(i)a(/i) → (/an8)b c"
 
 
 def test_a_caption_lasts_as_long_as_its_share_of_the_letters() -> None:

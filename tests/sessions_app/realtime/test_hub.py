@@ -116,6 +116,29 @@ async def test_what_happens_while_a_viewer_catches_up_comes_after_it_and_once(
     ]
 
 
+async def test_what_a_viewer_caught_up_with_is_not_handed_out_again(
+    running_hub: hub.Hub, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The viewer reads an event from the database before the hub has looked."""
+    looked, may_look = frames.after, asyncio.Event()
+
+    async def after(*asked: Any) -> Any:
+        await may_look.wait()
+        return await looked(*asked)
+
+    monkeypatch.setattr(frames, "after", after)
+    listener = Listener()
+    viewer = viewer_of(session, listener)
+    await running_hub.join(viewer)
+    read = await happen(session)
+    await running_hub.catch_up(viewer, read - 1)
+    assert [frame["seq"] for frame in listener.frames] == [read]
+    may_look.set()
+    last = await happen(session)
+    await until(lambda: listener.frames[-1]["seq"] == last)
+    assert [frame["seq"] for frame in listener.frames] == [read, last]
+
+
 async def test_a_result_that_comes_while_a_viewer_catches_up_is_sent_after_the_text_so_far(
     running_hub: hub.Hub, session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -251,3 +274,29 @@ async def test_a_viewer_without_a_valid_grant_is_closed(
     await running_hub._close_invalid(list(running_hub.rooms[session.pk].viewers))
     assert listener.closed == hub.GONE
     assert running_hub.rooms == {}
+
+
+async def test_only_public_sockets_of_the_same_address_are_counted(
+    running_hub: hub.Hub, session: Session
+) -> None:
+    grant = Grant("watch", session.watch_token, session.pk)
+    for audience, address in (
+        (recorder.PUBLIC, "203.0.113.1"),
+        (recorder.PUBLIC, "203.0.113.1"),
+        (recorder.PUBLIC, "203.0.113.2"),
+        (recorder.OWNER, "203.0.113.1"),
+    ):
+        await running_hub.join(hub.Viewer(Listener(), grant, audience, JSON, address))
+    assert running_hub.open_from("203.0.113.1") == 2
+
+
+async def test_a_socket_is_closed_when_its_time_is_over(
+    running_hub: hub.Hub, session: Session
+) -> None:
+    shown = await sync_to_async(sessions.show)(session, True)
+    early, late = Listener(), Listener()
+    await running_hub.join(over := viewer_of(shown, early))
+    await running_hub.join(rest := viewer_of(shown, late))
+    over.until = 0.0
+    await running_hub._close_invalid([over, rest])
+    assert (early.closed, late.closed) == (4012, None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from io import StringIO
 from itertools import pairwise
 from pathlib import Path
@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
+from django.utils.timezone import get_current_timezone
 
 from sessions_app import audits
 from sessions_app.models import Bucket, Session, SessionEvent, SessionStats, Tally
-from stories.legacy import mapping, staging
+from stories.legacy import staging
 from stories.models import QuarantinedRecord, Story, TokenUsage
 from stories.search import query as search_query
 from stories.search.query import Query
@@ -146,11 +147,17 @@ def test_rows_of_a_session_come_with_one_event(zip_: Path, owner: User) -> None:
     assert SessionEvent.objects.get(seq=2).payload["stories"] == 29
 
 
+NO_SESSION = "No session is named."
+OF_THE_HOST = "A name that the host gave itself; no session ever had it."
+OF_A_TAB = "A name that a browser's tab gave itself; no session ever had it."
+NOT_EXPORTED = "The session is not in the export: it was deleted, or its row is damaged."
+NO_NAME = "The name is not one that a session can have."
 HOMELESS = [
-    (..., mapping.ABSENT), (None, mapping.ABSENT), ("  ", mapping.ABSENT),
-    ("host-session-1759241866123-k3j9x2m1q", mapping.HOST_FORM),
-    ("session-1759241866123", mapping.TAB_FORM), ("session-1759241866123-ab1", mapping.TAB_FORM),
-    ("k57b3q9w2m4x8t6r1c5v7n0p2d6h4j8s", mapping.UNKNOWN), ("Session 1", mapping.NO_ID),
+    (..., NO_SESSION), (None, NO_SESSION), ("  ", NO_SESSION),
+    ("host-session-1759241866123-k3j9x2m1q", OF_THE_HOST),
+    ("session-1759241866123", OF_A_TAB), ("session-1759241866123-ab1", OF_A_TAB),
+    ("k57b3q9w2m4x8t6r1c5v7n0p2d6h4j8s", NOT_EXPORTED), ("k" * 20, NOT_EXPORTED),
+    ("k" * 41, NO_NAME), ("Session 1", NO_NAME),
 ]  # fmt: skip
 
 
@@ -308,3 +315,18 @@ def test_an_export_without_sessions_is_said_so(zip_: Path, owner: User) -> None:
     report = bring(export(zip_, story_history=[story()]))
     assert "The table sessions is not in the zip." in report
     assert totals(report) == [1, 0, 1, 0, 0]
+
+
+def test_the_days_of_an_import_include_their_first_and_last_moment(
+    tmp_path: Path, owner: User
+) -> None:
+    midnight = datetime.combine(date(2025, 10, 2), time(0), tzinfo=get_current_timezone())
+    ms = midnight.timestamp() * 1000
+    told = [
+        story(number, created_at=ms + 1000 * seconds, completed_at=ms + 1000 * seconds)
+        for number, seconds in enumerate((-1, 0, 24 * 3600 - 1, 24 * 3600))
+    ]
+    bring(export(tmp_path / "export.zip", sessions=[session()], story_history=told))
+    query = Query(since=date(2025, 10, 2), until=date(2025, 10, 2))
+    found = search_query.stories(Session.objects.get(), query)
+    assert {each.legacy_id for each in found} == {told[1]["_id"], told[2]["_id"]}

@@ -38,16 +38,41 @@ def spread(*windows: int) -> list[int]:
     return [value for window in windows for value in (window, 0, 0)]
 
 
-def test_the_weights_add_up_to_one() -> None:
-    assert sum(scores.WEIGHTS.values()) == pytest.approx(1)
-    assert set(scores.WEIGHTS) == set(scores.MEANINGS)
+def test_every_part_of_a_score_has_a_meaning() -> None:
+    assert set(score([1] * 12).parts) == set(scores.MEANINGS)
 
 
 def test_a_score_is_the_weighted_sum_of_its_parts() -> None:
-    found = score([1] * 12)
-    total = sum(scores.WEIGHTS[name] * part for name, part in found.parts.items())
-    assert found.value == pytest.approx(100 * total, abs=0.1)
-    assert all(0 <= part <= 1 for part in found.parts.values())
+    found = score([1] * 12, leading=15)
+    assert found.parts == {
+        "volume": 0.5805, "momentum": 0.5, "engagement": 0.668, "priority": 0.5, "freshness": 1.0,
+        "told": 0.25,
+    }  # fmt: skip
+    assert found.value == 57.4
+
+
+NOTHING: dict[str, Any] = {
+    "posts": 0, "engagement": 0, "quality": 0.0, "published": 0, "last_at": NOW - timedelta(days=90),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "buckets", "points"),
+    [
+        ({"posts": 8}, [0] * 12, 30.0 + 12.5),
+        ({}, [0] * 12, 12.5),
+        ({}, [0] * 9 + [0, 0, 99], 25.0),
+        ({"engagement": 1000}, [0] * 12, 12.5 + 15.0),
+        ({"quality": 1.0}, [0] * 12, 12.5 + 10.0),
+        ({"last_at": NOW}, [0] * 12, 12.5 + 10.0),
+        ({"published": 1}, [0] * 12, 12.5 + 10.0),
+    ],
+    ids=["volume", "steady momentum", "momentum", "engagement", "priority", "freshness", "told"],
+)
+def test_each_part_of_a_score_counts_with_its_weight(
+    changes: dict[str, Any], buckets: list[int], points: float
+) -> None:
+    assert score(buckets, **{**NOTHING, **changes}).value == points
 
 
 def test_the_best_of_everything_scores_a_hundred() -> None:
@@ -116,9 +141,11 @@ def test_the_phase_follows_from_the_sequence_of_windows(
 
 def test_colours_have_five_steps() -> None:
     assert [scores.step_of(each) for each in (-1, -0.2, 0.05, 0.2, 1)] == [-2, -1, 0, 1, 2]
+    assert [scores.step_of(each) for each in (0.1, 0.0999, 0.4, 0.3999)] == [1, 0, 2, 1]
 
 
 @pytest.mark.parametrize(("value", "tier"), [(100, "Blue chip"), (65, "Blue chip"), (64.9, "Strong"),
+                                             (50, "Strong"), (49.9, "Fair"), (34.9, "Thin"),
                                              (35, "Fair"), (0, "Thin")])  # fmt: skip
 def test_tiers_go_by_the_score(value: float, tier: str) -> None:
     assert scores.tier_of(value) == tier

@@ -108,3 +108,22 @@ def test_real_posts_about_different_things_are_hardly_ever_taken_for_one() -> No
         nearest(title, known[:position]) is not None for position, title in enumerate(titles)
     )
     assert flagged < 0.01 * len(titles)
+
+
+def test_headlines_are_compared_from_a_likeness_of_66_per_cent() -> None:
+    likeness_67 = "Owl hid fig jam at lighthouse gardener"
+    likeness_65 = "Owl hid fig jam at beekeeper conservatory"
+    assert found(likeness_67, "Owl hid fig jam at bookbindery xylophonist")
+    assert not found(likeness_65, "Owl hid fig jam at bookbindery aquarium")
+    assert same_news(likeness_65, "Owl hid fig jam at bookbindery aquarium")
+
+
+def test_duplicates_share_two_thirds_of_their_words_and_not_less() -> None:
+    title = "Red fox seen near harbour market stalls"
+    assert found(title, "Red fox seen near river bridge stalls today")
+    assert not found(title, "Red fox seen near river bridge")
+
+
+def test_headlines_of_two_words_are_duplicates_only_when_both_are_the_same() -> None:
+    assert found("Owls nest", "The owls nest")
+    assert not found("Owl nest barn", "Owl nest")

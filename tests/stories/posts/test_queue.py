@@ -92,10 +92,41 @@ def test_another_session_may_tell_the_same_post(make_session: MakeSession) -> No
         assert added.queued == 1
 
 
-def test_a_headline_of_three_days_ago_is_news_again(source: Source) -> None:
+@pytest.mark.parametrize(("hours", "queued"), [(47, 0), (49, 1)])
+def test_a_headline_is_compared_with_those_of_48_hours(
+    source: Source, hours: int, queued: int
+) -> None:
     old = add(source, FetchedPost("1", TITLES[0])).posts[0]
-    SourcePost.objects.filter(pk=old.pk).update(created_at=steps.now() - timedelta(days=3))
-    assert add(source, FetchedPost("2", TITLES[0])).queued == 1
+    SourcePost.objects.filter(pk=old.pk).update(created_at=steps.now() - timedelta(hours=hours))
+    assert add(source, FetchedPost("2", TITLES[0])).queued == queued
+
+
+def test_a_headline_is_compared_with_2000_earlier_ones(source: Source) -> None:
+    add(source, FetchedPost("1", TITLES[0]))
+    others = [
+        SourcePost(
+            session=source.session, source=source, external_id=f"other{number}", title="港",
+            priority=0.5, label="medium", parts={}, rank=0.0,
+        )
+        for number in range(1999)
+    ]  # fmt: skip
+    SourcePost.objects.bulk_create(others)
+    assert add(source, FetchedPost("2", TITLES[0])).queued == 0
+    SourcePost.objects.bulk_create([SourcePost(
+        session=source.session, source=source, external_id="one more", title="港",
+        priority=0.5, label="medium", parts={}, rank=0.0,
+    )])  # fmt: skip
+    assert add(source, FetchedPost("3", TITLES[0])).queued == 1
+
+
+def test_a_duplicate_is_attributed_to_the_first_post_and_not_to_another_duplicate(
+    source: Source,
+) -> None:
+    first, second, third = add(
+        source, *(FetchedPost(str(number), TITLES[0]) for number in range(3))
+    ).posts
+    assert second.duplicate_of_id == third.duplicate_of_id == first.pk
+    assert third.reason == "The headline is 100 % like one that was read before."
 
 
 def test_numbers_beyond_reason_are_stored_within_bounds(source: Source) -> None:
@@ -114,6 +145,27 @@ def test_age_outranks_priority_in_the_end() -> None:
     fresh = queue.rank(0.9, NOW)
     assert queue.rank(0.1, NOW - timedelta(days=1)) < fresh
     assert queue.rank(0.1, NOW - timedelta(days=2)) > fresh
+    assert queue.rank(0.9, NOW - timedelta(days=1)) - fresh == pytest.approx(0.5)
+
+
+def test_a_pinned_post_comes_before_a_better_one(source: Source) -> None:
+    better = make_post(source, "1", TITLES[0])
+    pinned = make_post(source, "2", TITLES[1])
+    SourcePost.objects.filter(pk=better.pk).update(rank=100.0)
+    SourcePost.objects.filter(pk=pinned.pk).update(pinned=True, rank=-100.0)
+    assert list(queue.waiting(source.session)) == [pinned, better]
+    assert [each["id"] for each in queue.queue_payload(source.session)] == [pinned.pk, better.pk]
+
+
+def test_a_queued_post_names_its_neighbours(source: Source) -> None:
+    made = [make_post(source, str(number), title) for number, title in enumerate(TITLES[:3])]
+    for place, post in enumerate(made):
+        SourcePost.objects.filter(pk=post.pk).update(rank=-float(place))
+    first, second, third = (post.pk for post in made)
+    shown = queue.queue_payload(source.session)
+    assert [(each["above"], each["below"]) for each in shown] == [
+        (None, second), (first, third), (second, None),
+    ]  # fmt: skip
 
 
 def test_eight_workers_at_once_claim_eight_different_posts(source: Source) -> None:
@@ -148,7 +200,7 @@ def test_only_who_claimed_a_post_can_settle_it(session: Session, post: SourcePos
 
 def test_a_post_tried_three_times_is_worn_out(session: Session, post: SourcePost) -> None:
     held = claim(session)
-    for _ in range(queue.MAX_ATTEMPTS):
+    for _ in range(3):
         assert queue.worn_out(held) == []
         SourcePost.objects.filter(state="claimed").update(state="queued")
         assert queue.claim_best(held) is not None

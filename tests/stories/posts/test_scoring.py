@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from stories.posts.scoring import NEUTRAL_ENGAGEMENT, WEIGHTS, label_of, score
+from stories.posts.scoring import label_of, score, weighed
 from stories.types import FetchedPost
 
 NOW = datetime(2026, 3, 9, 12, tzinfo=UTC)
@@ -24,12 +24,31 @@ def part(name: str, **changes: object) -> float:
     return score(replace(POST, **changes), NOW).parts[name]  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("part", "weight"),
+    [("engagement", 0.4), ("recency", 0.3), ("quality", 0.3), ("interest", 0.15)],
+)
+def test_each_part_of_the_priority_has_its_weight(part: str, weight: float) -> None:
+    assert weighed({part: 1}) == weight
+
+
 def test_the_priority_is_the_weighted_sum_of_its_parts() -> None:
     scored = score(POST, NOW)
-    assert sum(WEIGHTS.values()) == pytest.approx(1)
-    assert scored.priority == pytest.approx(
-        sum(WEIGHTS[name] * value for name, value in scored.parts.items()), abs=1e-3
-    )
+    assert scored.parts == {"engagement": 0.2, "recency": 1.0, "quality": 0.7667}
+    assert scored.priority == 0.61
+
+
+def test_interest_lifts_and_lowers_the_priority_within_its_range() -> None:
+    assert score(POST, NOW, 1).priority == 0.76
+    assert score(POST, NOW, -1).priority == 0.46
+    assert weighed({"interest": -1}) == 0
+    assert weighed({"engagement": 1, "recency": 1, "quality": 1, "interest": 1}) == 1
+
+
+def test_a_post_that_shouts_loses_a_tenth_of_its_quality() -> None:
+    assert part("quality") - part("quality", title=POST.title.upper()) == pytest.approx(0.1)
+    assert part("quality") - part("quality", url="") == pytest.approx(0.15)
+    assert part("quality") - part("quality", title=f"{POST.title}!!") == pytest.approx(0.15)
 
 
 def test_recency_halves_every_six_hours() -> None:
@@ -54,8 +73,8 @@ def test_a_comment_counts_twice_a_vote_and_both_fade() -> None:
 
 
 def test_a_feed_without_votes_is_not_punished() -> None:
-    assert part("engagement", score=0, comments=0) == NEUTRAL_ENGAGEMENT
-    assert part("engagement", score=1, comments=0) < NEUTRAL_ENGAGEMENT
+    assert part("engagement", score=0, comments=0) == 0.15
+    assert part("engagement", score=1, comments=0) < 0.15
 
 
 @pytest.mark.parametrize("votes", [-(10**400), -5, 10**400])

@@ -16,7 +16,8 @@ from django.utils.timezone import get_current_timezone
 
 from broadcast.studio.search.forms import SearchForm
 from sessions_app.models import Session
-from stories.models import Source, Story
+from stories.models import QuarantinedRecord, Source, Story
+from stories.quarantine import records
 from stories.search import index
 from stories.search import query as search_query
 from stories.search.query import Query, terms_of
@@ -239,3 +240,18 @@ def test_a_stranger_finds_no_page(
     stranger: User, news: Session, client_of: Callable[[User], Client]
 ) -> None:
     assert client_of(stranger).get(f"/sessions/{news.pk}/search/").status_code == 404
+
+
+def on_days(session: Session, day: date) -> list[str]:
+    return [story.title for story in search_query.stories(session, Query(since=day, until=day))]
+
+
+def test_days_are_found_though_a_session_adopted_older_rows(news: Session, owner: User) -> None:
+    """Adopted rows have higher ids than rows that were made later."""
+    noon = datetime.combine(date(2026, 3, 10), time(12), tzinfo=get_current_timezone())
+    Story.objects.update(created_at=noon + 5 * DAY)
+    adopted = write(news, "Adopted")
+    Story.objects.filter(pk=adopted.pk).update(created_at=noon)
+    record = records.put("story", {"a": 1}, old_session="", old_id="x", reason="Lost.")
+    QuarantinedRecord.objects.filter(pk=record.pk).update(adopted_by=news)
+    assert on_days(news, date(2026, 3, 10)) == ["Adopted"]

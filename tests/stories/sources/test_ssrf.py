@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ipaddress
 import socket
 from typing import Any
 
 import pytest
 
 from sessions_app.errors import NeedsHuman
+from stories.sources import ssrf
 from stories.sources.ssrf import addresses_of, is_private, target_of
 from stories.text import word_set
 
@@ -108,3 +110,38 @@ def test_a_target_is_read_in_its_plain_form() -> None:
     assert (
         target_of("http://[2606:4700::1]:8080/", any_port=True).authority == "[2606:4700::1]:8080"
     )
+
+
+# Names that are no IP address, and those with a zone, are refused before either list is read.
+LISTED = sorted(address for address in PRIVATE if "%" not in address and address != "nonsense")
+
+
+@pytest.mark.parametrize("address", LISTED)
+def test_our_own_list_refuses_an_address_that_python_takes_for_public(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What Python calls global changes between its versions."""
+    for version in (ipaddress.IPv4Address, ipaddress.IPv6Address):
+        monkeypatch.setattr(version, "is_global", True)
+    assert is_private(address)
+
+
+@pytest.mark.parametrize("address", ["10.0.0.1", "127.0.0.1", "169.254.169.254", "::1", "fc00::1"])
+def test_python_refuses_an_address_that_is_not_in_our_list(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ssrf, "_DENIED", [])
+    assert is_private(address)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://example.org:8080/", "http://example.org:81/", "https://example.org:8443/"]
+)
+def test_only_the_ports_of_the_web_are_read(url: str) -> None:
+    with pytest.raises(NeedsHuman, match="Only ports 80 and 443"):
+        target_of(url)
+
+
+def test_a_name_without_an_address_is_no_address() -> None:
+    with pytest.raises(socket.gaierror):
+        addresses_of(target_of("http://example.org/"), resolver=lambda *_, **__: [])
