@@ -1,4 +1,4 @@
-"""On air: which story may air next, when it began and when it ends."""
+"""On air: which story may air next, when its airing began, and when it ends."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 from django.db.models import Q
+from typing_extensions import TypedDict
 
 from broadcast import orchestrator
 from broadcast.models import Airing, Broadcast
 from broadcast.speech import sounds
+from broadcast.speech.sounds import AudibleStory
 from sessions_app.background import steps
 from sessions_app.background.steps import Claim, Kind
 from sessions_app.errors import Conflict
@@ -21,13 +23,28 @@ from stories import stories
 from stories.models import Story
 from stories.stories import StoryPayload
 
-AIRED = recorder.declare("story.aired", "A story went on air.", public=True)
-FINISHED = recorder.declare("story.finished", "A story's time on air ended.", public=True)
+
+class PublicStoryEvent(TypedDict):
+    story: AudibleStory
+
+
+class AiringEvent(TypedDict):
+    """Payload of story.aired and story.finished."""
+
+    story: StoryPayload
+    public: PublicStoryEvent
+
+
+AIRED = recorder.declare("story.aired", "A story went on air.", AiringEvent, public=True)
+FINISHED = recorder.declare(
+    "story.finished", "A story's time on air ended.", AiringEvent, public=True
+)
 
 VETO_WINDOW = timedelta(seconds=5)
 
 
 def now_airing(session: Session) -> Airing | None:
+    """Returns the airing of the story on air."""
     return (
         Airing.objects.filter(session=session, finished_at=None)
         .select_related("story__post__source", "story__thread")
@@ -36,19 +53,8 @@ def now_airing(session: Session) -> Airing | None:
 
 
 def waiting(session: Session) -> Story | None:
-    """The oldest story that was written and is neither aired nor refused."""
+    """Returns the oldest story that is neither aired nor vetoed."""
     return stories.waiting(session).first()
-
-
-def _may_air(session: Session, at: datetime) -> Q:
-    """The control mode: hands-free airs, balanced airs unless vetoed, full control waits."""
-    approved = Q(state=Story.State.APPROVED)
-    written = Q(state=Story.State.WRITTEN)
-    if session.control_mode == Session.ControlMode.FULL_CONTROL:
-        return approved
-    if session.control_mode == Session.ControlMode.BALANCED and session.pace:
-        return approved | (written & Q(created_at__lte=at - VETO_WINDOW))
-    return approved | written
 
 
 def air_next(run: Broadcast) -> Airing | None:
@@ -56,15 +62,21 @@ def air_next(run: Broadcast) -> Airing | None:
     session, at = run.session, steps.now()
     if now_airing(session) is not None:
         return None
-    story = stories.next_up(session).filter(_may_air(session, at)).first()
+    may_air = Q(state=Story.State.APPROVED)
+    if session.control_mode == Session.ControlMode.BALANCED and session.pace:
+        may_air |= Q(state=Story.State.WRITTEN, created_at__lte=at - VETO_WINDOW)
+    elif session.control_mode != Session.ControlMode.FULL_CONTROL:
+        may_air |= Q(state=Story.State.WRITTEN)
+    story = stories.next_up(session).filter(may_air).first()
     if story is None:
         return None
+    # A veto that began before the run was live has locked only the story, so look once more.
     if not Story.objects.filter(pk=story.pk, state=story.state).update(state=Story.State.AIRING):
         return None
     story.state = Story.State.AIRING
-    wait = timedelta(seconds=story.duration if session.pace else 0)
+    length = timedelta(seconds=story.duration if session.pace else 0)
     airing = Airing.objects.create(
-        session=session, run=run, story=story, aired_at=at, finish_at=at + wait
+        session=session, run=run, story=story, aired_at=at, finish_at=at + length
     )
     steps.enqueue(session, orchestrator.FINISH_AIRING, airing.pk, airing.finish_at)
     stories.on_change.send(story)
@@ -73,13 +85,14 @@ def air_next(run: Broadcast) -> Airing | None:
 
 
 def payload(airing: Airing) -> StoryPayload:
+    """Returns the story for its owner, with the times of this airing."""
     return stories.payload(
         airing.story, recorder.timestamp(airing.aired_at), recorder.timestamp(airing.finish_at)
     )
 
 
 def story_payload(story: Story) -> StoryPayload:
-    """A story for its owner, with the moments of its latest airing."""
+    """Returns a story for its owner, with the times of its latest airing."""
     latest = Airing.objects.filter(story=story).order_by("-id").first()
     if latest is None:
         return stories.payload(story)
@@ -90,24 +103,22 @@ def story_payload(story: Story) -> StoryPayload:
 
 def _record(type_: str, airing: Airing) -> None:
     story = payload(airing)
-    shown = {"story": story, "public": {"story": sounds.public(story)}}
-    recorder.record(airing.session, type_, shown, None, Extra({"aired": int(type_ == AIRED)}))
+    event: AiringEvent = {"story": story, "public": {"story": sounds.public(story)}}
+    recorder.record(airing.session, type_, event, None, Extra({"aired": int(type_ == AIRED)}))
 
 
-def _end(airing: Airing, at: datetime) -> bool:
-    """Take the story off the air, once; in the caller's transaction."""
+def _end(airing: Airing, at: datetime) -> None:
+    """Ends an airing, once; in the caller's transaction."""
     if not Airing.objects.filter(pk=airing.pk, finished_at=None).update(finished_at=at):
-        return False
-    Story.objects.filter(pk=airing.story_id, state=Story.State.AIRING).update(
-        state=Story.State.AIRED
-    )
+        return
+    rows = Story.objects.filter(pk=airing.story_id, state=Story.State.AIRING)
+    rows.update(state=Story.State.AIRED)
     airing.story.state = Story.State.AIRED
     _record(FINISHED, airing)
-    return True
 
 
 def finish(claim: Claim) -> None:
-    """The step at the end of an airing: the next story follows if one waits."""
+    """Ends an airing at its time, and airs the next story if one waits."""
     airing = Airing.objects.select_related(
         "session", "story__post__source", "story__thread", "run__session"
     ).get(pk=int(claim.subject))
@@ -132,7 +143,7 @@ def locked_story(session: Session, story_id: int) -> Iterator[tuple[Broadcast | 
 
 
 def decide(session: Session, story_id: int, approve: bool) -> Story:
-    """Approves or vetoes a waiting story; Conflict when it does not wait any more."""
+    """Approves or vetoes a waiting story; Conflict if it does not wait any more."""
     verdict = Story.State.APPROVED if approve else Story.State.VETOED
     with locked_story(session, story_id) as (run, story):
         if story.state not in (Story.State.WRITTEN, Story.State.APPROVED):

@@ -1,14 +1,16 @@
-"""The copy desk: a person breaks in, corrects, pulls and bookmarks stories."""
+"""The copy desk: users break in with a story, correct, pull and bookmark stories."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import NotRequired
 
 from django.contrib.auth.models import User
 from django.utils import timezone
 from pydantic import Field
+from typing_extensions import TypedDict
 
 from broadcast import airing, orchestrator
+from broadcast.airing import PublicStoryEvent
 from broadcast.speech import sounds
 from sessions_app import commands, sessions
 from sessions_app.commands import Command, Payload
@@ -19,22 +21,58 @@ from sessions_app.models import Session
 from sessions_app.models.session import DEFAULT_PACE
 from stories import corrections, stories
 from stories.models import Story
+from stories.stories import StoryPayload
 from stories.text import clean_line, clean_text, word_count
 from stories.types import Tone
 from stories.usage import accounting
 
+
+class StoryCorrected(TypedDict):
+    """Payload of story.corrected."""
+
+    story: StoryPayload
+    public: PublicStoryEvent
+
+
+class PulledStory(TypedDict):
+    id: int
+
+
+class PublicStoryPulled(TypedDict):
+    """``retracts`` is the id of the story that the pages of the audience remove."""
+
+    story: PulledStory
+    retracts: int
+
+
+class StoryPulled(TypedDict):
+    """Payload of story.killed."""
+
+    story: StoryPayload
+    public: PublicStoryPulled
+
+
+class StoryChanged(TypedDict):
+    """Payload of story.changed."""
+
+    story: StoryPayload
+    public: NotRequired[PublicStoryEvent]
+
+
 CORRECTED = recorder.declare(
-    "story.corrected", "A story got a new version; the earlier one is kept.", public=True
+    "story.corrected", "A published story got a new version.", StoryCorrected, public=True
 )
-PULLED = recorder.declare("story.killed", "A person pulled a story.", public=True)
-CHANGED = recorder.declare("story.changed", "A story was bookmarked, edited or pulled unaired.")
+PULLED = recorder.declare("story.killed", "A published story was pulled.", StoryPulled, public=True)
+CHANGED = recorder.declare(
+    "story.changed", "A story was bookmarked, or edited or pulled before its airing.", StoryChanged
+)
 
 State = Story.State
-MOST_TITLE, MOST_TEXT = 300, 5000
+MOST_TITLE, MOST_TEXT, MOST_REASON = 300, 5000, 300  # characters
 
 
 class BreakIn(Payload):
-    """A story in a person's own words; ``now`` ends what is on air for it."""
+    """A story in the user's own words; ``now`` ends the story on air for it."""
 
     title: str = Field(min_length=1, max_length=MOST_TITLE)
     text: str = Field(min_length=1, max_length=MOST_TEXT)
@@ -49,7 +87,7 @@ class Correction(Payload):
     version: int | None = None
     title: str = Field(min_length=1, max_length=MOST_TITLE)
     text: str = Field(min_length=1, max_length=MOST_TEXT)
-    reason: str = Field(min_length=1, max_length=300)
+    reason: str = Field(min_length=1, max_length=MOST_REASON)
 
 
 class StoryId(Payload):
@@ -61,18 +99,18 @@ class Bookmark(Payload):
     on: bool
 
 
-def _said(title: str, text: str) -> tuple[str, str]:
-    """Headline and text without what nobody sees; Invalid when nothing is left."""
-    headline, said = clean_line(title, MOST_TITLE), clean_text(text, MOST_TEXT)
-    if not (headline.strip() and word_count(said)):
-        raise Invalid("Write a headline, and what is to be said on air.")
-    return headline, said
+def _clean(title: str, text: str) -> tuple[str, str]:
+    """Returns title and text without invisible characters; Invalid if nothing is left."""
+    title, text = clean_line(title, MOST_TITLE), clean_text(text, MOST_TEXT)
+    if not (title.strip() and word_count(text)):
+        raise Invalid("title and text must not be empty.")
+    return title, text
 
 
-def break_in(session: Session, wanted: BreakIn) -> Story:
-    """Write a story by hand; it goes on air before all that waits, in the next run if none is live."""
+def break_in(session: Session, new: BreakIn) -> Story:
+    """Creates a story that airs before all waiting ones; off air, in the next run."""
     sessions.require_open(session)
-    title, text = _said(wanted.title, wanted.text)
+    title, text = _clean(new.title, new.text)
     with orchestrator.locked_live_run(session) as run:
         story = stories.create(
             Story(
@@ -82,57 +120,69 @@ def break_in(session: Session, wanted: BreakIn) -> Story:
                 cuts_in=True,
                 title=title,
                 narrative=text,
-                tone=wanted.tone,
+                tone=new.tone,
                 priority=Story.Priority.HIGH,
                 agent_type="human",
             )
         )
-        if run is not None and wanted.now:
+        if run is not None and new.now:
             airing.end_current(run)
         airing.advance(run)
     story.refresh_from_db(fields=["state"])
     return story
 
 
-def _reason(text: str) -> str:
-    reason = clean_line(text, 300)
-    if not reason.strip():
-        raise Invalid("reason: say what is put right.")
-    return reason
-
-
-def correct(session: Session, wanted: Correction, author: User) -> Story:
-    """Put a story right: a new version, marked where people saw the earlier one."""
-    with airing.locked_story(session, wanted.story) as (_, story):
+def correct(session: Session, correction: Correction, author: User) -> Story:
+    """Gives a story a new version, marked as a correction if the story was published."""
+    with airing.locked_story(session, correction.story) as (_, story):
         if story.state not in corrections.OPEN:
+            raise Conflict("A vetoed or pulled story cannot be corrected.", state=story.state)
+        if correction.version not in (None, story.version):
             raise Conflict(
-                "A story that was vetoed or pulled is not told, so there is nothing to correct."
+                f"This story was changed meanwhile: its version is now {story.version}. "
+                "Read it before you save yours."
             )
-        if wanted.version not in (None, story.version):
-            raise Conflict(
-                f"Somebody else changed this story: it is at version {story.version} by now. "
-                "Look at what it says before you save yours."
-            )
-        headline, text = _said(wanted.title, wanted.text)
+        title, text = _clean(correction.title, correction.text)
+        reason = clean_line(correction.reason, MOST_REASON)
+        if not reason.strip():
+            raise Invalid("reason must not be empty.")
         pace = session.pace or DEFAULT_PACE
-        done = corrections.correct(story, headline, text, _reason(wanted.reason), author, pace)
-        told = story.state in corrections.PUBLISHED
-        shares = accounting.shares_of(story, {"words": done.words})
-        _record(CORRECTED, story, told, shares, words=done.words, narration_seconds=done.seconds)
+        growth = corrections.correct(story, title, text, reason, author, pace)
+        stories.on_change.send(story)
+        payload = airing.story_payload(story)
+        event: StoryChanged = {"story": payload}
+        published = story.state in corrections.PUBLISHED
+        if published:
+            event["public"] = {"story": sounds.public(payload)}
+        recorder.record(
+            session,
+            CORRECTED if published else CHANGED,
+            event,
+            None,
+            Extra(shares=tuple(accounting.shares_of(story, {"words": growth.words}))),
+            words=growth.words,
+            narration_seconds=growth.seconds,
+        )
     return story
 
 
 def pull(session: Session, story_id: int) -> Story:
-    """Take a story off the air, off the rundown and off the public pages; it stays in the session."""
+    """Removes a story from air, rundown and public pages; it stays in the session."""
     with airing.locked_story(session, story_id) as (run, story):
         if story.state not in corrections.OPEN:
-            raise Conflict("This story is off the air for good already.", state=story.state)
-        told = story.state in corrections.PUBLISHED
+            raise Conflict("This story was vetoed or pulled already.", state=story.state)
+        published = story.state in corrections.PUBLISHED
         if story.state == State.AIRING and run is not None:
             airing.end_current(run)
         Story.objects.filter(pk=story.pk).update(state=State.KILLED)
         story.state = State.KILLED
-        _record(PULLED, story, told)
+        stories.on_change.send(story)
+        payload = airing.story_payload(story)
+        if published:
+            public: PublicStoryPulled = {"story": {"id": story.pk}, "retracts": story.pk}
+            recorder.record(session, PULLED, {"story": payload, "public": public})
+        else:
+            recorder.record(session, CHANGED, {"story": payload})
         airing.advance(run)
     return story
 
@@ -143,19 +193,6 @@ def bookmark(session: Session, story_id: int, on: bool) -> Story:
         story.save(update_fields=["bookmarked_at"])
         recorder.record(session, CHANGED, {"story": airing.story_payload(story)})
     return story
-
-
-def _record(type_: str, story: Story, told: bool, shares: Any = (), **counters: int) -> None:
-    """Record a change; the audience hears of stories alone that it was told."""
-    stories.on_change.send(story)
-    shown = airing.story_payload(story)
-    payload: dict[str, Any] = {"story": shown}
-    if told and type_ == PULLED:
-        payload["public"] = {"story": {"id": story.pk}, "retracts": story.pk}
-    elif told:
-        payload["public"] = {"story": sounds.public(shown)}
-    extra = Extra(shares=tuple(shares))
-    recorder.record(story.session, type_ if told else CHANGED, payload, None, extra, **counters)
 
 
 BREAK_IN = Command(

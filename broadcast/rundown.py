@@ -1,9 +1,7 @@
-"""The rundown: a person pins, holds, kills and reorders what is to be told.
+"""The rundown: users pin, hold, release, kill and move waiting posts, and weight their words.
 
-Each change is one conditional UPDATE with its event; a post that the host took meanwhile is told and
-the change refused.
-
-What a person can have done with the interests of a session, as commands.
+Each change is one conditional UPDATE with its event; it is refused when the host has claimed the
+post meanwhile.
 """
 
 from __future__ import annotations
@@ -11,7 +9,6 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib.auth.models import User
-from django.db.models import QuerySet
 from pydantic import model_validator
 
 from broadcast import orchestrator
@@ -22,20 +19,20 @@ from sessions_app.commands import Call, Command, Payload
 from sessions_app.errors import Conflict, NotFound
 from sessions_app.models import Session
 from stories.models import Interest, SourcePost
-from stories.posts import interests, queue
+from stories.posts import interests
+from stories.posts import queue as posts_queue
 
 State = SourcePost.State
 
-SPACING = 1e-6
-
+SPACING = 1e-6  # between the ranks of two posts
 
 REFUSALS = {
-    State.CLAIMED: "The host is telling this post just now.",
-    State.PUBLISHED: "This post has been told already.",
+    State.CLAIMED: "The host is narrating this post.",
+    State.PUBLISHED: "This post was published already.",
     State.HELD: "This post is held. Release it first.",
     State.QUEUED: "This post waits in the queue already.",
-    State.SKIPPED: "This post was taken off the rundown.",
-    State.FAILED: "This post could not be told.",
+    State.SKIPPED: "This post was removed from the rundown.",
+    State.FAILED: "This post could not be narrated.",
 }
 
 
@@ -44,7 +41,7 @@ class PostId(Payload):
 
 
 class Move(Payload):
-    """Where to: right before or right after another waiting post."""
+    """The new place of a post: right before or right after another waiting post."""
 
     post: int
     before: int | None = None
@@ -57,7 +54,7 @@ class Move(Payload):
         return self
 
 
-def _found(session: Session, post_id: int) -> SourcePost:
+def _find(session: Session, post_id: int) -> SourcePost:
     try:
         rows = SourcePost.objects.select_related("source", "session")
         return rows.get(session=session, pk=post_id)
@@ -65,11 +62,16 @@ def _found(session: Session, post_id: int) -> SourcePost:
         raise NotFound("This session has no such post.") from None
 
 
+def _refusal(post: SourcePost) -> Conflict:
+    post.refresh_from_db(fields=["state"])
+    return Conflict(REFUSALS[State(post.state)], state=post.state)
+
+
 def _change(
     session: Session, post_id: int, states: tuple[str, ...], queue: int = 0, **changes: Any
 ) -> SourcePost:
-    """Change a post that is in one of ``states``; Conflict says what became of it otherwise."""
-    post = _found(session, post_id)
+    """Changes a post that is in one of ``states``; Conflict names its state otherwise."""
+    post = _find(session, post_id)
     with orchestrator.locked_live_run(session) as run:
         if not SourcePost.objects.filter(pk=post.pk, state__in=states).update(**changes):
             raise _refusal(post)
@@ -80,13 +82,8 @@ def _change(
     return post
 
 
-def _refusal(post: SourcePost) -> Conflict:
-    post.refresh_from_db(fields=["state"])
-    return Conflict(REFUSALS[State(post.state)], state=post.state)
-
-
 def pin(session: Session, post_id: int) -> SourcePost:
-    """Have a waiting post told before all that is not pinned."""
+    """Pins a waiting post: it is narrated before all posts that are not pinned."""
     return _change(session, post_id, (State.QUEUED,), pinned=True)
 
 
@@ -95,7 +92,7 @@ def unpin(session: Session, post_id: int) -> SourcePost:
 
 
 def hold(session: Session, post_id: int) -> SourcePost:
-    """Keep a waiting post back; it counts as waiting until it is released or killed."""
+    """Holds a waiting post; it counts as waiting until it is released or killed."""
     return _change(session, post_id, (State.QUEUED,), state=State.HELD)
 
 
@@ -104,81 +101,81 @@ def release(session: Session, post_id: int) -> SourcePost:
 
 
 def kill(session: Session, post_id: int, actor: User) -> SourcePost:
-    """Take a post off the rundown for good; it stays among the session's posts, with the reason."""
-    reason = f"Killed by {actor.get_username()}."[:200]
-    return _change(
-        session, post_id, SourcePost.WAITING, queue=-1, state=State.SKIPPED, reason=reason,
-        pinned=False,
-    )  # fmt: skip
+    """Removes a post from the rundown; it stays in the session, with the reason."""
+    changes = {
+        "state": State.SKIPPED,
+        "reason": f"Killed by {actor.get_username()}."[:200],
+        "pinned": False,
+    }
+    return _change(session, post_id, SourcePost.WAITING, queue=-1, **changes)
 
 
-def move(session: Session, wanted: Move) -> SourcePost:
-    """Put a waiting post right before or after another one; it is pinned exactly if that one is."""
-    other_id = wanted.before if wanted.before is not None else wanted.after
+def move(session: Session, target: Move) -> SourcePost:
+    """Moves a waiting post right before or after another, and pins it exactly if that one is."""
+    neighbour_id = target.before if target.before is not None else target.after
     # Locked while ranks are read and written, so that two moves at once do not mix.
     with orchestrator.locked_live_run(session) as run:
         if run is None:
-            _lock_queue(session)
-        post = _found(session, wanted.post)
-        other = _found(session, other_id or 0)
-        if other.state != State.QUEUED:
-            raise _refusal(other)
-        if post.pk == other.pk:
+            # Off air there is no run to lock, so the waiting posts are locked instead.
+            queued = SourcePost.objects.filter(session=session, state=State.QUEUED).order_by("pk")
+            list(queued.select_for_update(no_key=True).values_list("pk", flat=True))
+        post = _find(session, target.post)
+        neighbour = _find(session, neighbour_id or 0)
+        if neighbour.state != State.QUEUED:
+            raise _refusal(neighbour)
+        if post.pk == neighbour.pk:
             return post
-        rank = _rank_beside(session, post, other, before=wanted.before is not None)
-        return _change(session, post.pk, (State.QUEUED,), rank=rank, pinned=other.pinned)
+        rank = rank_beside(session, post, neighbour, before=target.before is not None)
+        return _change(session, post.pk, (State.QUEUED,), rank=rank, pinned=neighbour.pinned)
 
 
-def _lock_queue(session: Session) -> None:
-    """Locks the waiting posts until the commit, when there is no live run to lock instead."""
-    mine = SourcePost.objects.filter(session=session, state=State.QUEUED).order_by("pk")
-    list(mine.select_for_update(no_key=True).values_list("pk", flat=True))
+def rank_beside(
+    session: Session, post: SourcePost, neighbour: SourcePost, *, before: bool
+) -> float:
+    """Returns a rank between ``neighbour`` and the next post on that side.
 
-
-def _rank_beside(session: Session, post: SourcePost, other: SourcePost, *, before: bool) -> float:
-    """A rank between ``other`` and its neighbour on that side, whoever else is moved later.
-
-    Conflict when ``other`` waits no more where it did: the host, or a person, was faster.
+    Raises Conflict if ``neighbour`` was moved or claimed meanwhile.
     """
-    group = list(_group(session, other.pinned).exclude(pk=post.pk).values_list("pk", "rank"))
-    keys = [pk for pk, _ in group]
-    if other.pk not in keys:
-        raise Conflict("The rundown changed just now. Look at it again.", code="rundown_changed")
-    place = keys.index(other.pk) + (0 if before else 1)
-    above = group[place - 1][1] if place > 0 else None
-    below = group[place][1] if place < len(group) else None
+    rows = posts_queue.in_order(
+        SourcePost.objects.filter(session=session, state=State.QUEUED, pinned=neighbour.pinned)
+    )
+    ranks = list(rows.exclude(pk=post.pk).values_list("pk", "rank"))
+    keys = [pk for pk, _ in ranks]
+    if neighbour.pk not in keys:
+        message = "The rundown changed meanwhile. Look at it before you try again."
+        raise Conflict(message, code="rundown_changed")
+    place = keys.index(neighbour.pk) + (0 if before else 1)
+    above = ranks[place - 1][1] if place > 0 else None
+    below = ranks[place][1] if place < len(ranks) else None
     if above is None or below is None:
-        return other.rank + (SPACING if before else -SPACING)
+        return neighbour.rank + (SPACING if before else -SPACING)
     middle = (above + below) / 2
     if above > middle > below:
         return middle
-    return _make_room(group, place)
+    return make_room(ranks, place)
 
 
-def _group(session: Session, pinned: bool) -> QuerySet[SourcePost]:
-    return queue.in_order(SourcePost.objects.filter(
-        session=session, state=State.QUEUED, pinned=pinned
-    ))  # fmt: skip
+def make_room(ranks: list[tuple[int, float]], place: int) -> float:
+    """Raises all posts above ``place`` in their order, because no rank fits between two of them.
 
-
-def _make_room(group: list[tuple[int, float]], place: int) -> float:
-    """Ranks too close to fit another between: lift all above the gap, in their order."""
-    floor = group[place][1]
-    for steps_up, (pk, rank) in enumerate(reversed(group[:place]), 2):
-        lifted = floor + steps_up * SPACING
-        if rank > lifted:
+    Returns the rank that is free now.
+    """
+    floor = ranks[place][1]
+    for steps_up, (pk, rank) in enumerate(reversed(ranks[:place]), 2):
+        raised = floor + steps_up * SPACING
+        if rank > raised:
             break
-        SourcePost.objects.filter(pk=pk, state=State.QUEUED).update(rank=lifted)
+        SourcePost.objects.filter(pk=pk, state=State.QUEUED).update(rank=raised)
     return floor + SPACING
 
 
-def want(call: Call) -> Interest:
+def set_interest(call: Call) -> Interest:
     # The run is locked, so that no post is added while all posts get new scores.
     with orchestrator.locked_live_run(call.target):
         return interests.save(call.target, call.payload.text, call.payload.weight)
 
 
-def drop(call: Call) -> Interest:
+def drop_interest(call: Call) -> Interest:
     with orchestrator.locked_live_run(call.target):
         return interests.remove(call.target, call.payload.interest)
 
@@ -220,9 +217,11 @@ MOVE = Command(
     "Moves a waiting post right before or after another.",
 )
 SET_INTEREST = Command(
-    "interest.set", interests.NewInterest, want, "Raises or lowers posts with these words."
+    "interest.set", interests.NewInterest, set_interest, "Raises or lowers posts with these words."
 )
-DROP_INTEREST = Command("interest.drop", interests.InterestId, drop, "Removes an interest.")
+DROP_INTEREST = Command(
+    "interest.drop", interests.InterestId, drop_interest, "Removes an interest."
+)
 
 
 def register() -> None:

@@ -41,8 +41,8 @@ class NarrationSettings(TypedDict):
 SETTINGS = tuple(NarrationSettings.__annotations__)
 
 
-class SessionPayload(TypedDict):
-    """A session as pages, frames and the API show it, without its addresses."""
+class SessionFields(TypedDict):
+    """A session without its budget and its addresses."""
 
     id: Annotated[str, Field(description="The session's id, a UUID.")]
     name: Annotated[str, Field(description="The name that its owner chose.")]
@@ -50,14 +50,19 @@ class SessionPayload(TypedDict):
     status: Annotated[str, Field(description="active or archived.")]
     visible: Annotated[bool, Field(description="Whether its public page is open.")]
     settings: Annotated[NarrationSettings, Field(description="How its stories are narrated.")]
-    budget: Annotated[
-        int | None, Field(description="What it may spend, in 10⁻¹² USD; null is no limit.")
-    ]
     expires_at: Annotated[
         str | None, Field(description="When it is archived, in ISO 8601 and UTC; null is never.")
     ]
     created_at: Annotated[
         str | None, Field(description="The time of its creation, in ISO 8601 and UTC.")
+    ]
+
+
+class SessionPayload(SessionFields):
+    """A session as pages and frames show it, without its addresses."""
+
+    budget: Annotated[
+        int | None, Field(description="What it may spend, in 10⁻¹² USD; null is no limit.")
     ]
 
 
@@ -190,8 +195,7 @@ def restore(session: Session) -> Session:
     return change(session, status=Session.Status.ACTIVE)
 
 
-def payload(session: Session) -> SessionPayload:
-    """Returns a session as pages, frames and the API show it."""
+def fields(session: Session) -> SessionFields:
     return {
         "id": str(session.pk),
         "name": session.name,
@@ -207,10 +211,14 @@ def payload(session: Session) -> SessionPayload:
             "instructions": session.instructions,
             "control_mode": session.control_mode,
         },
-        "budget": session.budget,
         "expires_at": recorder.timestamp(session.expires_at),
         "created_at": recorder.timestamp(session.created_at),
     }
+
+
+def payload(session: Session) -> SessionPayload:
+    """Returns a session as pages and frames show it."""
+    return {**fields(session), "budget": session.budget}
 
 
 # Queries for sessions with an active run, registered by the app that airs.

@@ -147,7 +147,7 @@ def test_two_corrections_of_the_same_version_do_not_overwrite_each_other(live: S
     assert story is not None
     stale = Story.objects.get(pk=story.pk)
     do(live, "correct", story=story.pk, **CORRECT)
-    with pytest.raises(Conflict, match="Somebody else"):
+    with pytest.raises(Conflict, match="changed meanwhile"):
         corrections.correct(stale, "Mine", "Another text.", "Mine.", live.owner, 180)
 
 
@@ -163,7 +163,7 @@ def test_a_correction_of_what_somebody_else_changed_meanwhile_is_not_saved_unsee
     answer = client_of(owner).post(f"{path}correction/", mine)
     page = answer.content.decode()
     assert answer.status_code == 409
-    assert "Somebody else changed this story" in page
+    assert "This story was changed meanwhile" in page
     assert "It was the third bridge." in page
     assert 'name="version" value="2"' in page
     story.refresh_from_db()
@@ -260,7 +260,7 @@ def test_a_pulled_story_leaves_the_air_and_the_public_page(
     live.refresh_from_db()
     page = Client().get(f"/watch/{live.watch_token}/").content.decode()
     assert f'id="story-{story.pk}"' not in page
-    with pytest.raises(Conflict, match="for good"):
+    with pytest.raises(Conflict, match="pulled already"):
         do(live, "kill", story=story.pk)
 
 

@@ -157,15 +157,15 @@ def test_a_post_is_not_put_beside_one_that_left_meanwhile(
     waiting: list[SourcePost], session: Session
 ) -> None:
     SourcePost.objects.filter(pk=waiting[1].pk).update(state="told")
-    with pytest.raises(Conflict, match="changed just now"):
-        rundown._rank_beside(session, waiting[3], waiting[1], before=True)
+    with pytest.raises(Conflict, match="changed meanwhile"):
+        rundown.rank_beside(session, waiting[3], waiting[1], before=True)
 
 
 def test_no_room_is_made_with_a_post_that_left_meanwhile(
     waiting: list[SourcePost], session: Session
 ) -> None:
     SourcePost.objects.filter(pk=waiting[0].pk).update(state="told", rank=-500.0)
-    rundown._make_room([(waiting[0].pk, -500.0), (waiting[1].pk, -500.0)], 1)
+    rundown.make_room([(waiting[0].pk, -500.0), (waiting[1].pk, -500.0)], 1)
     waiting[0].refresh_from_db()
     assert waiting[0].rank == -500.0
 
@@ -175,7 +175,7 @@ def test_a_post_the_host_has_taken_is_out_of_reach(
     waiting: list[SourcePost], session: Session, name: str
 ) -> None:
     SourcePost.objects.filter(pk=waiting[0].pk).update(state="told")
-    with pytest.raises(Conflict, match="told already"):
+    with pytest.raises(Conflict, match="published already"):
         do(session, name, post=waiting[0].pk)
 
 

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from broadcast import figures, market, session_commands, statistics
 from broadcast.models import Broadcast
+from broadcast.session_commands import OwnedSession, session_payload
 from sessions_app import commands, money, rate_limits
 from sessions_app.commands import Payload
 from sessions_app.errors import Invalid
@@ -49,20 +50,20 @@ class BroadcastCommand(Payload):
     )
 
 
-@router.post("/sessions", response={201: Body, **PROBLEMS})
-def create_session(request: HttpRequest, body: session_commands.NewSession) -> Status[Body]:
+@router.post("/sessions", response={201: OwnedSession, **PROBLEMS})
+def create_session(request: HttpRequest, body: session_commands.NewSession) -> Status[OwnedSession]:
     """Creates a session that belongs to the caller."""
     actor = caller(request)
 
-    def effect() -> Body:
-        session = commands.run("session.create", actor, None, body)
-        return session_commands.session_payload(session)
+    def effect() -> OwnedSession:
+        session = commands.run(session_commands.CREATE, actor, None, body)
+        return session_payload(session)
 
     return once(request, 201, effect)
 
 
-@router.get("/sessions", response={200: Page[Body], **PROBLEMS})
-def list_sessions(request: HttpRequest, limit: int = 50, cursor: str = "") -> Page[Body]:
+@router.get("/sessions", response={200: Page[OwnedSession], **PROBLEMS})
+def list_sessions(request: HttpRequest, limit: int = 50, cursor: str = "") -> Page[OwnedSession]:
     """Lists the caller's sessions."""
     rows = Session.objects.for_user(caller(request)).order_by("-created_at", "-id")
     if cursor:
@@ -76,48 +77,46 @@ def list_sessions(request: HttpRequest, limit: int = 50, cursor: str = "") -> Pa
     return cut(
         list(rows[: size + 1]),
         size,
-        session_commands.session_payload,
+        session_payload,
         lambda session: f"{session.created_at.isoformat()}_{session.pk}",
     )
 
 
-@router.get("/sessions/{session_id}", response={200: Body, **PROBLEMS})
-def read_session(request: HttpRequest, session_id: str) -> Body:
+@router.get("/sessions/{session_id}", response={200: OwnedSession, **PROBLEMS})
+def read_session(request: HttpRequest, session_id: str) -> OwnedSession:
     """Returns a session with its settings, budget and public address."""
-    return session_commands.session_payload(owned(request, session_id))
+    return session_payload(owned(request, session_id))
 
 
-@router.patch("/sessions/{session_id}", response={200: Body, **PROBLEMS})
+@router.patch("/sessions/{session_id}", response={200: OwnedSession, **PROBLEMS})
 def change_session(
     request: HttpRequest, session_id: str, body: session_commands.SessionChange
-) -> Body:
+) -> OwnedSession:
     """Renames a session, shows or hides it, or changes its settings, budget or expiry."""
     session = owned(request, session_id)
-    changed = commands.run("session.change", user_of(request), session, body)
-    return session_commands.session_payload(changed)
+    changed = commands.run(session_commands.CHANGE, user_of(request), session, body)
+    return session_payload(changed)
 
 
-@router.post("/sessions/{session_id}/clone", response={201: Body, **PROBLEMS})
+@router.post("/sessions/{session_id}/clone", response={201: OwnedSession, **PROBLEMS})
 def clone_session(
     request: HttpRequest, session_id: str, body: session_commands.CloneName | None = None
-) -> Status[Body]:
+) -> Status[OwnedSession]:
     """Copies settings, sources and schedule into a new session."""
     name = body or session_commands.CloneName()
-    return run_command(
-        request, session_id, "session.clone", name, session_commands.session_payload, 201
-    )
+    return run_command(request, session_id, session_commands.CLONE, name, session_payload, 201)
 
 
-@router.post("/sessions/{session_id}/archive", response={200: Body, **PROBLEMS})
-def archive_session(request: HttpRequest, session_id: str) -> Status[Body]:
+@router.post("/sessions/{session_id}/archive", response={200: OwnedSession, **PROBLEMS})
+def archive_session(request: HttpRequest, session_id: str) -> Status[OwnedSession]:
     """Archives a session. Nothing is deleted."""
-    return run_command(request, session_id, "session.archive", {}, session_commands.session_payload)
+    return run_command(request, session_id, session_commands.ARCHIVE, {}, session_payload)
 
 
-@router.post("/sessions/{session_id}/restore", response={200: Body, **PROBLEMS})
-def restore_session(request: HttpRequest, session_id: str) -> Status[Body]:
+@router.post("/sessions/{session_id}/restore", response={200: OwnedSession, **PROBLEMS})
+def restore_session(request: HttpRequest, session_id: str) -> Status[OwnedSession]:
     """Restores an archived session."""
-    return run_command(request, session_id, "session.restore", {}, session_commands.session_payload)
+    return run_command(request, session_id, session_commands.RESTORE, {}, session_payload)
 
 
 @router.post("/sessions/{session_id}/broadcast", response={202: Body, **PROBLEMS})

@@ -10,6 +10,7 @@ from ninja.responses import Status
 
 from broadcast import session_commands
 from broadcast.models import Transfer
+from broadcast.session_commands import OwnedSession
 from broadcast.transfer import exporter, fork, importer, transfers
 from sessions_app.web.api import PROBLEMS, Page, caller, owned, page_of, router, run_command
 
@@ -31,10 +32,10 @@ def list_exports(
     return page_of(rows, limit, cursor, transfers.payload)
 
 
-@router.post("/sessions/{session_id}/fork", response={201: Body, **PROBLEMS})
+@router.post("/sessions/{session_id}/fork", response={201: OwnedSession, **PROBLEMS})
 def fork_session(
     request: HttpRequest, session_id: str, body: fork.Fork | None = None
-) -> Status[Body]:
+) -> Status[OwnedSession]:
     """Copies a session's settings, sources and schedule and, if asked for, its threads."""
     options = body or fork.Fork()
     return run_command(
