@@ -11,16 +11,16 @@ COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generat
 run: deps
 	@exec $(PY) manage.py studio
 
-# Traces for a collector: OpenTelemetry and its exporter over HTTP.
+# Installs OpenTelemetry and its exporter over HTTP, to send traces to a collector.
 otel:
 	@$(PYTHON) bootstrap.py --otel
 
-# Speech for the audience: espeak-ng (GPL, in a process of its own) and an encoder for MP3.
+# Installs speech: espeak-ng (GPL, run in a separate process) and an MP3 encoder.
 audio:
 	@$(PYTHON) bootstrap.py --audio
 
-# Three lanes side by side: everything on SQLite; end-to-end tests; what is marked `databases` on
-# PostgreSQL and then the browser.
+# Runs three lanes in parallel: all tests on SQLite; end-to-end tests; and the tests marked `databases`
+# on PostgreSQL, followed by the browser tests.
 test: dev-deps
 	@exec $(PY) -m tests.lanes $(ARGS)
 
@@ -46,7 +46,7 @@ lock: dev-deps
 	$(COMPILE) $(ARGS) -c requirements-otel.txt requirements-audio.in -o requirements-audio.txt
 	$(COMPILE) $(ARGS) -c requirements-audio.txt requirements-dev.in -o requirements-dev.txt
 
-# Leaves var/, where the newsroom's data is.
+# Does not remove var/, which has the newsroom's data.
 clean:
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis staticfiles
 

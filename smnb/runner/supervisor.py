@@ -1,4 +1,4 @@
-"""Starts children in order, restarts the dead, and stops them all so that nothing is left."""
+"""Starts child processes in order, restarts those that die, and stops all of them at the end."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Stopped(Exception):
-    """A signal asked the studio to stop while it was still starting."""
+    """A signal asked the studio to stop."""
 
 
 class GaveUp(Exception):
-    """One child died too often, or never got ready; the text says which, in one sentence."""
+    """A child died too often or never became ready; the message is shown in the terminal."""
 
 
 @dataclass
 class _Watched:
-    """A child across its lives: ``child`` is None while it waits for ``start_at``."""
+    """A child and its restarts; ``child`` is None until it is started again at ``start_at``."""
 
     spec: ChildSpec
     child: Child | None = None
@@ -38,7 +38,7 @@ class _Watched:
 
 
 class Supervisor:
-    """A context manager: inside it signals are ours, at its end every child has ended."""
+    """A context manager that handles signals; when it exits, every child has ended."""
 
     def __init__(self, children: Sequence[ChildSpec] = ()) -> None:
         self._watched = [_Watched(spec) for spec in children]
@@ -49,7 +49,7 @@ class Supervisor:
 
     def __enter__(self) -> Self:
         for number in STOP_SIGNALS:
-            self._former[number] = signal.signal(number, self._on_signal)
+            self._former[number] = signal.signal(number, self.on_signal)
         return self
 
     def __exit__(
@@ -67,22 +67,22 @@ class Supervisor:
         return self._signals > 0
 
     def pids(self) -> dict[str, int]:
-        """Process ids of the children that run now, by name."""
+        """Returns the process ids of the running children by name."""
         running = [watched.child for watched in self._watched if watched.child]
         return {child.spec.name: child.process.pid for child in running if not child.ended}
 
     def start(self) -> None:
-        """Starts all that do not run yet, each after the one before it is ready."""
+        """Starts the children that do not run yet, each once the previous one is ready."""
         for watched in self._watched:
             if watched.child is None:
                 self._start(watched)
 
     def start_first(self, name: str) -> None:
-        """Starts one child ahead of the others."""
+        """Starts one child before the others."""
         self._start(next(watched for watched in self._watched if watched.spec.name == name))
 
     def run(self, until: Callable[[], bool] = lambda: False, within: float = float("inf")) -> bool:
-        """Looks after the children until the condition holds (True) or time is up (False).
+        """Restarts dead children until the condition holds (True) or time is up (False).
 
         Raises Stopped after a signal and GaveUp when one child died five times in a minute.
         """
@@ -90,32 +90,30 @@ class Supervisor:
         while time.monotonic() < deadline:
             self._raise_if_stopped()
             for watched in self._watched:
-                self._look_after(watched)
+                self._restart_if_dead(watched)
             if until():
                 return True
             time.sleep(TICK)
         return False
 
     def stop(self) -> None:
-        """All softly and together, those marked last afterwards; a second signal hurries."""
+        """Asks all children to end, those with ``last`` after the others, and kills what is left.
+
+        A second signal skips the waiting.
+        """
         for last in (False, True):
             group = [w.child for w in self._watched if w.child and w.spec.last is last]
             for child in group:
                 child.stop()
-            self._wait_for_end(group)
+            began = time.monotonic()
+            while self._signals <= 1 and any(
+                not child.ended and time.monotonic() - began < child.spec.grace for child in group
+            ):
+                time.sleep(TICK / 2)
             for child in group:
                 child.kill()
         for watched in self._watched:
             watched.child = None
-
-    def _wait_for_end(self, group: list[Child]) -> None:
-        began = time.monotonic()
-        while any(
-            not child.ended and time.monotonic() - began < child.spec.grace for child in group
-        ):
-            if self._signals > 1:
-                return
-            time.sleep(TICK / 2)
 
     def _start(self, watched: _Watched) -> None:
         self._raise_if_stopped()
@@ -126,20 +124,22 @@ class Supervisor:
             seconds = watched.spec.ready_within
             raise GaveUp(f"{watched.spec.name} was not ready after {seconds:g} s.")
 
-    def _look_after(self, watched: _Watched) -> None:
+    def _restart_if_dead(self, watched: _Watched) -> None:
+        """Starts a child again that is due, or plans a restart of one that has just died.
+
+        The pause doubles with each death within a minute; the fifth death raises GaveUp.
+        """
+        now, name = time.monotonic(), watched.spec.name
         if watched.child is None:
-            if watched.start_at and time.monotonic() >= watched.start_at:
+            if watched.start_at and now >= watched.start_at:
                 watched.child = Child(watched.spec, self._width)
             return
         if not watched.child.ended:
             return
+        # Its own children may still run.
         watched.child.kill()
         code = watched.child.process.returncode
         watched.child = None
-        watched.start_at = time.monotonic() + self._pause_after_death(watched, code)
-
-    def _pause_after_death(self, watched: _Watched, code: int) -> float:
-        now, name = time.monotonic(), watched.spec.name
         while watched.deaths and now - watched.deaths[0] > DEATHS_WINDOW:
             watched.deaths.popleft()
         watched.deaths.append(now)
@@ -148,21 +148,17 @@ class Supervisor:
                 f"{name} died {DEATHS_ALLOWED} times within a minute; see its lines above."
             )
         pause = min(FIRST_PAUSE * 2.0 ** (len(watched.deaths) - 1), LONGEST_PAUSE)
-        again = f"{name} ended ({_in_words(code)}); starting it again in {pause:g} s"
-        say(f"{'studio':{self._width}} | {again}")
-        return pause
+        watched.start_at = time.monotonic() + pause
+        reason = f"signal {-code}" if code < 0 else f"exit status {code}"
+        say(f"{'studio':{self._width}} | {name} ended ({reason}); restarting in {pause:g} s")
 
     def _raise_if_stopped(self) -> None:
         if self._signals:
             raise Stopped
 
-    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+    def on_signal(self, number: int, frame: FrameType | None) -> None:
         now = time.monotonic()
         # One Ctrl-C may arrive twice: from the terminal and from make.
         if now - self._last_signal > SAME_SIGNAL_WITHIN:
             self._signals += 1
         self._last_signal = now
-
-
-def _in_words(code: int) -> str:
-    return f"signal {-code}" if code < 0 else f"exit status {code}"

@@ -1,4 +1,4 @@
-"""`manage.py studio`: everything `make run` runs, in one foreground process."""
+"""``studio``: runs all processes of the studio in the foreground; ``make run`` calls it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import http.client
 import os
 import sys
 from contextlib import ExitStack, suppress
-from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -16,7 +15,7 @@ from django.db import connections
 
 from smnb.runner import first_run
 from smnb.runner.first_run import AlreadyRunning, only_studio, port_is_free, port_taken_sentence
-from smnb.runner.process import ChildSpec, redis_child, say, studio_children
+from smnb.runner.process import redis_child, say, studio_children
 from smnb.runner.redis_server import EmbeddedRedis, NoRedis
 from smnb.runner.supervisor import GaveUp, Stopped, Supervisor
 
@@ -24,7 +23,7 @@ READY_WITHIN = 60.0
 
 
 class PortTaken(Exception):
-    """Its text is one sentence for the person at the terminal."""
+    """The port cannot be used; the message is shown in the terminal."""
 
 
 class Command(BaseCommand):
@@ -35,54 +34,47 @@ class Command(BaseCommand):
         os.chdir(settings.BASE_DIR)
         try:
             with only_studio(settings.SMNB.data_dir):
-                self._run()
+                self.run_studio()
         except Stopped:
             say("Stopped.")
         except (AlreadyRunning, PortTaken, NoRedis, GaveUp) as error:
             say(str(error))
             sys.exit(1)
 
-    def _run(self) -> None:
+    def run_studio(self) -> None:
+        """Starts all processes, prints the addresses, and supervises until a signal."""
         port: int = settings.SMNB.port
         if not port_is_free("127.0.0.1", port):
             raise PortTaken(port_taken_sentence(port))
         children = studio_children(port, settings.SMNB.host_slots)
         with ExitStack() as cleanup:
             if not settings.SMNB.redis_url:
-                children.insert(0, self._redis(settings.SMNB.data_dir, cleanup))
+                server = EmbeddedRedis(settings.SMNB.data_dir)
+                server.prepare()
+                cleanup.callback(server.remove)
+                children.insert(0, redis_child(server))
             supervisor = cleanup.enter_context(Supervisor(children))
             if not settings.SMNB.redis_url:
+                # The first run goes live, which sends messages.
                 supervisor.start_first("redis")
-            lines = self._prepare()
+            say("Preparing the database ...")
+            call_command("migrate", interactive=False, verbosity=0)
+            lines = first_run.prepare()
+            # This process does not use the database any more.
+            connections.close_all()
             say("Starting web, workers and sweeper ...")
             supervisor.start()
-            self._announce(supervisor.run(lambda: _answers(port), READY_WITHIN), lines)
+            if not supervisor.run(lambda: _is_healthy(port), READY_WITHIN):
+                say(f"Not ready after {READY_WITHIN:g} s; still trying. See the lines above.")
+            # A closed standard output must not end the studio.
+            with suppress(OSError):
+                self.stdout.write("\n".join(lines))
+                self.stdout.flush()
             supervisor.run()
 
-    def _redis(self, data_dir: Path, cleanup: ExitStack) -> ChildSpec:
-        server = EmbeddedRedis(data_dir)
-        server.prepare()
-        cleanup.callback(server.remove)
-        return redis_child(server)
 
-    def _prepare(self) -> list[str]:
-        """Database and first run, in this process; leaves no connection open behind it."""
-        say("Preparing the database ...")
-        call_command("migrate", interactive=False, verbosity=0)
-        lines = first_run.prepare().lines
-        connections.close_all()
-        return list(lines)
-
-    def _announce(self, ready: bool, lines: list[str]) -> None:
-        if not ready:
-            say(f"Not ready after {READY_WITHIN:g} s; it goes on trying. See the lines above.")
-        with suppress(OSError):
-            self.stdout.write("\n".join(lines))
-            self.stdout.flush()
-
-
-def _answers(port: int) -> bool:
-    """Whether /healthz says 200: migrations, owner, Redis and a worker are ready."""
+def _is_healthy(port: int) -> bool:
+    """Whether /healthz returns 200: migrations, owner, Redis and a worker are ready."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
     try:
         connection.request("GET", "/healthz")

@@ -104,7 +104,7 @@ def test_a_socket_folder_of_somebody_else_is_refused(tmp_path: Path) -> None:
     server = EmbeddedRedis(tmp_path)
     server.socket.parent.symlink_to(tmp_path)
     try:
-        with pytest.raises(NoRedis, match="belongs to somebody else"):
+        with pytest.raises(NoRedis, match="belongs to another user"):
             server.prepare()
     finally:
         server.socket.parent.unlink()
