@@ -1,4 +1,4 @@
-"""A writers' room for tests: posts to write from, a draft, and its turns one by one."""
+"""Helpers for tests of drafts: posts to write from, a draft, and its turns one by one."""
 
 from __future__ import annotations
 
@@ -37,13 +37,14 @@ POSTS = {
 
 
 def read_posts(session: Session, found: dict[str, str] | None = None) -> None:
-    """Have the session read these posts, by title and body."""
+    """Adds these posts (title: body) to the session's source."""
     source = Source.objects.get(session=session)
     fetched = [FetchedPost(title, title, body=body) for title, body in (found or POSTS).items()]
     with transaction.atomic():
         added = queue.add(source, fetched, steps.now())
-        recorder.record(session, service.POLLED, {"queue": []}, feed=len(added.posts),
-                      queue=added.queued)  # fmt: skip
+        recorder.record(
+            session, service.POLLED, {"queue": []}, feed=len(added.posts), queue=added.queued
+        )
 
 
 def press(session: Session, command: str, **data: Any) -> Any:
@@ -56,7 +57,7 @@ def started(session: Session, **data: Any) -> Draft:
 
 
 def turn(draft: Draft, times: int = 1) -> Draft:
-    """Take the draft's next turns, whenever they are due; returns it as it is then."""
+    """Takes the draft's next turns, even if they are not due; returns the draft after them."""
     for _ in range(times):
         step = Step.objects.filter(kind=workflow.TURN, subject=draft.pk, state="pending").first()
         if step is None:
@@ -67,7 +68,7 @@ def turn(draft: Draft, times: int = 1) -> Draft:
 
 
 def finished(draft: Draft) -> Draft:
-    """Take turns until the draft is finished."""
+    """Takes turns until the draft is finished."""
     done = turn(draft, 20)
     assert done.state == "finished", done.note
     return done
@@ -76,8 +77,7 @@ def finished(draft: Draft) -> Draft:
 class RoomStandIn(AnthropicStandIn):
     """Plays all four agents: the reader asks for one change of the first text, then all approve.
 
-    What it answers follows from the question alone, so that a question asked twice is answered
-    alike.
+    The answer depends on the question only, so the same question has the same answer.
     """
 
     def __init__(self) -> None:
@@ -86,7 +86,7 @@ class RoomStandIn(AnthropicStandIn):
 
 
 def played(asked: dict[str, Any]) -> str:
-    """The answer of the agent whose part the question gives to the model."""
+    """Returns the answer of the agent that the question asks the model to play."""
     prompt = str(asked["messages"][-1]["content"])
     known = json.loads(prompt[prompt.index("{") : prompt.rindex("}") + 1])
     answer: dict[str, Any] = json.loads(composed(asked)) | _played(str(asked["system"]), known)

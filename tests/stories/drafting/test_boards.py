@@ -1,4 +1,4 @@
-"""Boards: a keyword stands on one of them, once, in whatever spelling."""
+"""Boards: a keyword is on one board at most, in any spelling."""
 
 from __future__ import annotations
 

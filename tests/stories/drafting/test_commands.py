@@ -1,4 +1,4 @@
-"""What people do with drafts: start, stop, resume, advise, edit and restore; and what expires."""
+"""Commands on drafts (start, stop, resume, advise, edit, restore), and their expiry."""
 
 from __future__ import annotations
 
@@ -45,10 +45,18 @@ def test_a_turn_tells_of_itself_its_version_and_its_milestone(studio: Session) -
     draft = started(studio)
     turn(draft, 4)
     assert kinds(studio) == [
-        "draft.changed", "draft.message", "draft.changed", "draft.message", "draft.changed",
-        "draft.message", "draft.progress", "draft.changed", "draft.message", "draft.version",
         "draft.changed",
-    ]  # fmt: skip
+        "draft.message",
+        "draft.changed",
+        "draft.message",
+        "draft.changed",
+        "draft.message",
+        "draft.progress",
+        "draft.changed",
+        "draft.message",
+        "draft.version",
+        "draft.changed",
+    ]
 
 
 def test_the_milestones_are_a_third_and_two_thirds(studio: Session) -> None:
@@ -66,9 +74,16 @@ def test_a_keyword_of_a_board_moves_to_research(studio: Session) -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"keywords": []}, {"keywords": ["!?"]}, {"words": 49}, {"words": 3001}, {"style": "poem"},
-     {"keywords": ["x" * 81]}, {"language": "no language"}],
-)  # fmt: skip
+    [
+        {"keywords": []},
+        {"keywords": ["!?"]},
+        {"words": 49},
+        {"words": 3001},
+        {"style": "poem"},
+        {"keywords": ["x" * 81]},
+        {"language": "no language"},
+    ],
+)
 def test_an_order_that_cannot_be_met_is_refused(studio: Session, wrong: dict[str, Any]) -> None:
     with pytest.raises(Invalid):
         started(studio, **wrong)
@@ -150,7 +165,7 @@ def test_who_edits_an_older_version_is_shown_the_latest(studio: Session) -> None
     draft = turn(started(studio), 4)
     save(draft, 1)
     with pytest.raises(Outdated) as caught:
-        save(draft, 1, "Somebody else wrote this.")
+        save(draft, 1, "Another person wrote this.")
     assert (caught.value.latest.number, caught.value.state) == (2, "2")
     assert caught.value.latest.text == "A person wrote this, word by word."
 

@@ -1,4 +1,4 @@
-"""Drafts by a model: killed at every turn, booked to the token, and never led astray."""
+"""Drafts written by a model: crashes at every turn, exact usage, and unusable answers."""
 
 from __future__ import annotations
 
@@ -41,19 +41,19 @@ def anthropic() -> Iterator[RoomStandIn]:
 def modelled(
     make_session: MakeSession, anthropic: RoomStandIn, monkeypatch: pytest.MonkeyPatch
 ) -> Session:
-    found = Credentials(api_key="key-of-the-stand-in", base_url=anthropic.url)
-    monkeypatch.setattr(credentials, "anthropic_of", lambda _: found)
+    key = Credentials(api_key="key-of-the-stand-in", base_url=anthropic.url)
+    monkeypatch.setattr(credentials, "anthropic_of", lambda _: key)
     session = make_session(model=MODEL)
     read_posts(session)
     return session
 
 
 class Killed(BaseException):
-    """The worker's death, as far as its process can show it."""
+    """Stands for the death of the worker's process."""
 
 
 def kill_at(number: int, monkeypatch: pytest.MonkeyPatch, draft: Draft) -> None:
-    """Let the worker die between the answer of turn ``number`` and its storing, then go on."""
+    """Lets the worker die after the answer of turn ``number`` and before it is stored, then continues."""
     turn(draft, number - 1)
 
     def die(*_: Any) -> None:
@@ -105,8 +105,15 @@ def test_each_agent_reads_what_the_others_handed_over(
     systems = [str(each["system"]) for each in asked]
     prompts = [str(each["messages"][-1]["content"]) for each in asked]
     assert [text.split("You are the ")[1].split()[0].strip(".,") for text in systems] == [
-        "researcher", "writer", "reader", "writer", "reader", "writer", "reader", "expert",
-    ]  # fmt: skip
+        "researcher",
+        "writer",
+        "reader",
+        "writer",
+        "reader",
+        "writer",
+        "reader",
+        "expert",
+    ]
     assert '"material"' in prompts[0]
     assert all('"material"' not in text and '"findings"' in text for text in prompts[1:])
 
@@ -118,7 +125,7 @@ def test_what_is_known_before_is_recorded_as_the_head_of_the_context(modelled: S
     assert heads == [None, *range(1, len(links))]
 
 
-def test_a_spent_budget_waits_and_goes_on_by_itself(modelled: Session) -> None:
+def test_a_spent_budget_waits_and_resumes_automatically(modelled: Session) -> None:
     draft = turn(started(modelled), 2)
     spent = TokenUsage.objects.aggregate(spent=Sum("cost_upper"))["spent"]
     sessions.change(modelled, budget=spent)
@@ -150,7 +157,7 @@ def test_a_refused_key_waits_for_a_person(modelled: Session, anthropic: RoomStan
 def test_a_citation_that_was_never_given_is_not_taken(
     modelled: Session, anthropic: RoomStandIn
 ) -> None:
-    said = {"text": "The island is gone.", "sources": ["p999"]}
-    anthropic.text = json.dumps({"angle": "Gone", "findings": [said], "gaps": []})
+    finding = {"text": "The island is gone.", "sources": ["p999"]}
+    anthropic.text = json.dumps({"angle": "Gone", "findings": [finding], "gaps": []})
     assert turn(started(modelled)).note_code == "bad_handover"
     assert not DraftMessage.objects.exists()

@@ -1,4 +1,4 @@
-"""Whose turn it is, and what the database and the bounds allow."""
+"""The order of turns, and the constraints of the database on them."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from tests.stories.drafting.draft_factory import read_posts, started, turn
 
 
 def walk(decisions: tuple[str, ...]) -> list[Turn]:
-    """All turns of a draft whose reviews and verdicts decide as listed."""
-    said: list[PastTurn] = []
+    """Returns all turns of a draft whose reviews and verdicts decide as listed."""
+    past: list[PastTurn] = []
     taken: list[Turn] = []
     left = list(decisions)
-    while (one := next_turn(said)) is not None:
+    while (one := next_turn(past)) is not None:
         taken.append(one)
         decides = one.kind in ("review", "verdict")
-        said.append(
+        past.append(
             PastTurn(one.kind, "approve" if one.settles else left.pop(0) if decides else "")
         )
     return taken
@@ -35,7 +35,7 @@ ALL = list(product(("approve", "changes"), repeat=6))
 
 
 @pytest.mark.parametrize("decisions", ALL)
-def test_however_they_decide_nobody_speaks_twice_and_it_ends(decisions: tuple[str, ...]) -> None:
+def test_no_agent_takes_two_turns_in_a_row_and_every_draft_ends(decisions: tuple[str, ...]) -> None:
     taken = walk(decisions)
     roles = [each.role for each in taken]
     assert all(one != other for one, other in pairwise(roles))
@@ -61,9 +61,15 @@ def test_the_database_refuses_the_same_agent_twice_in_a_row(session: Session) ->
     for after in ("writer", ""):
         with pytest.raises(IntegrityError), transaction.atomic():
             DraftMessage.objects.create(
-                session=session, draft=draft, turn=2, role="writer", after=after, kind="outline",
-                payload={}, text="",
-            )  # fmt: skip
+                session=session,
+                draft=draft,
+                turn=2,
+                role="writer",
+                after=after,
+                kind="outline",
+                payload={},
+                text="",
+            )
 
 
 @pytest.mark.django_db(transaction=True)
@@ -73,9 +79,15 @@ def test_the_database_refuses_a_turn_twice(session: Session) -> None:
     draft = turn(started(session), 2)
     with pytest.raises(IntegrityError), transaction.atomic():
         DraftMessage.objects.create(
-            session=session, draft=draft, turn=2, role="reader", after="writer", kind="review",
-            payload={}, text="",
-        )  # fmt: skip
+            session=session,
+            draft=draft,
+            turn=2,
+            role="reader",
+            after="writer",
+            kind="review",
+            payload={},
+            text="",
+        )
 
 
 @pytest.mark.django_db(transaction=True)

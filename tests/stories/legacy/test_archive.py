@@ -1,4 +1,4 @@
-"""The zip of an old export: what is read of it, how far, and what is no export at all."""
+"""The zip file of an export: its tables, its limits, and files that are not an export."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.legacy_exports import export, session, story
 
 
 def lines(path: Path, table: str = "sessions") -> list[tuple[int, str]]:
-    """The lines of a table: number, and what they say or why they cannot be read."""
+    """Returns the lines of a table: number, and text or error."""
     with closing(Snapshot(path)) as snapshot:
         return [(line.number, line.error or line.raw.decode()) for line in snapshot.lines(table)]
 
@@ -35,7 +35,7 @@ def zip_(tmp_path: Path) -> Path:
     return tmp_path / "export.zip"
 
 
-def test_blank_lines_are_passed_over_and_counted(zip_: Path) -> None:
+def test_blank_lines_are_skipped_and_counted(zip_: Path) -> None:
     write(zip_, **{DOCUMENTS: b"\xef\xbb\xbf{1}\r\n\n  \n{2}"})
     assert lines(zip_) == [(1, "{1}"), (4, "{2}")]
 
@@ -51,10 +51,16 @@ def test_an_export_in_a_folder_is_found(zip_: Path, folder: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["../sessions/documents.jsonl", "/sessions/documents.jsonl", "sessions/documents.json",
-     "_components/waitlist/sessions/documents.jsonl", "..\\sessions\\documents.jsonl",
-     "_storage/sessions/documents.jsonl", "documents.jsonl"],
-)  # fmt: skip
+    [
+        "../sessions/documents.jsonl",
+        "/sessions/documents.jsonl",
+        "sessions/documents.json",
+        "_components/waitlist/sessions/documents.jsonl",
+        "..\\sessions\\documents.jsonl",
+        "_storage/sessions/documents.jsonl",
+        "documents.jsonl",
+    ],
+)
 def test_other_files_and_ways_out_of_the_folder_are_not_read(zip_: Path, name: str) -> None:
     with pytest.raises(Invalid, match="none of the tables"):
         lines(write(zip_, **{name: b"{}\n"}))
@@ -78,13 +84,13 @@ def test_two_exports_in_one_zip_are_refused(zip_: Path, names: list[str], why: s
 
 
 @pytest.mark.parametrize("content", [b"", b"no zip", b"PK\x03\x04 cut"])
-def test_what_is_no_zip_is_said_so(zip_: Path, content: bytes) -> None:
+def test_a_file_that_is_not_a_zip_is_refused(zip_: Path, content: bytes) -> None:
     zip_.write_bytes(content)
     with pytest.raises(Invalid, match="not a zip"):
         lines(zip_)
 
 
-def test_a_zip_that_is_not_there_is_said_so(zip_: Path) -> None:
+def test_a_missing_zip_is_refused(zip_: Path) -> None:
     with pytest.raises(Invalid, match="No such file"):
         lines(zip_)
 
@@ -97,7 +103,7 @@ def test_a_line_that_is_too_long_is_left_out_and_the_next_is_read(zip_: Path) ->
     assert found[2] == (3, "{3}")
 
 
-def test_a_bomb_is_left_before_it_goes_off(zip_: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_zip_bomb_is_not_read_to_its_end(zip_: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(archive, "FREE_BYTES", 1_000_000)
     write(zip_, **{DOCUMENTS: b"{1}\n" + b" \n" * 5_000_000})
     found = lines(zip_)
@@ -106,7 +112,7 @@ def test_a_bomb_is_left_before_it_goes_off(zip_: Path, monkeypatch: pytest.Monke
     assert found[-1][0] < 1_000_000
 
 
-def test_what_stands_before_a_damaged_place_is_read(zip_: Path) -> None:
+def test_lines_before_damaged_data_are_read(zip_: Path) -> None:
     export(zip_, sessions=(session(number) for number in range(40_000)))
     raw = bytearray(zip_.read_bytes())
     raw[len(raw) // 2 : len(raw) // 2 + 64] = bytes(64)
@@ -116,7 +122,7 @@ def test_what_stands_before_a_damaged_place_is_read(zip_: Path) -> None:
     assert "damaged" in found[-1][1]
 
 
-def test_an_encrypted_table_is_said_so(zip_: Path) -> None:
+def test_an_encrypted_table_is_reported(zip_: Path) -> None:
     export(zip_, sessions=[session()])
     raw = bytearray(zip_.read_bytes())
     for mark, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):

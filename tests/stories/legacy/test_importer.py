@@ -1,4 +1,4 @@
-"""The import of an old export: every row has one fate, twice changes nothing, figures agree."""
+"""The import of an export: each row has one outcome, repeating it changes nothing, figures agree."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def zip_(tmp_path: Path) -> Path:
 
 
 def bring(path: Path, *options: str) -> str:
-    """Import, and return the report."""
+    """Imports the export and returns the report."""
     out = StringIO()
     call_command("import_legacy", str(path), *options, stdout=out, stderr=StringIO())
     return out.getvalue()
 
 
 def totals(report: str) -> list[int]:
-    """Read, imported, quarantined, rejected and already there."""
+    """Returns the numbers of rows read, imported, quarantined, rejected and already stored."""
     (line,) = [line for line in report.splitlines() if line.startswith("all ")]
     return [int(each.replace(",", "")) for each in line.split()[1:]]
 
@@ -55,8 +55,11 @@ def test_a_session_comes_with_its_date_its_filing_and_its_owner(zip_: Path, owne
     bring(export(zip_, sessions=[session(name="Evening", status="archived")]))
     found = Session.objects.get()
     assert (found.name, found.owner, found.type, found.status) == (
-        "Evening", owner, "imported", "archived",
-    )  # fmt: skip
+        "Evening",
+        owner,
+        "imported",
+        "archived",
+    )
     assert (found.imported_id, found.control_mode) == (f"legacy:{ID}", "balanced")
     assert found.created_at == datetime(2025, 9, 30, 14, 15, 22, 514942, UTC)
     assert found.folder.startswith("evening-2025-09-30-")
@@ -72,12 +75,15 @@ def test_a_session_that_was_on_air_is_at_rest(zip_: Path, owner: User, client_of
 
 
 @pytest.mark.databases
-def test_a_story_comes_as_it_was_told(simple: Path) -> None:
+def test_a_story_is_imported_as_it_was_aired(simple: Path) -> None:
     bring(simple)
     found = Story.objects.get()
     assert (found.origin, found.state, found.tone, found.priority) == (
-        "legacy", "aired", "developing", "medium",
-    )  # fmt: skip
+        "legacy",
+        "aired",
+        "developing",
+        "medium",
+    )
     assert (found.word_count, found.duration, found.sentiment) == (52, 16, "positive")
     assert found.created_at == datetime(2025, 9, 30, 14, 16, 22, 513942, UTC)
     assert found.completed_at < found.created_at
@@ -116,10 +122,14 @@ def test_settings_without_an_equal_are_named(simple: Path) -> None:
 
 @pytest.mark.databases
 def test_the_figures_are_those_of_the_rows(zip_: Path, owner: User) -> None:
-    bring(export(
-        zip_, sessions=[session(1), session(2)], story_history=map(story, range(1, 30)),
-        token_usage=map(usage, range(1, 20)),
-    ))  # fmt: skip
+    bring(
+        export(
+            zip_,
+            sessions=[session(1), session(2)],
+            story_history=map(story, range(1, 30)),
+            token_usage=map(usage, range(1, 20)),
+        )
+    )
     stats = SessionStats.objects.get(session__imported_id=f"legacy:{ID}")
     assert (stats.story_count, stats.words, stats.narration_seconds) == (29, 29 * 52, 29 * 16)
     assert (stats.input_tokens, stats.output_tokens) == (19 * 181, 19 * 104)
@@ -152,32 +162,42 @@ OF_THE_HOST = "A name that the host gave itself; no session ever had it."
 OF_A_TAB = "A name that a browser's tab gave itself; no session ever had it."
 NOT_EXPORTED = "The session is not in the export: it was deleted, or its row is damaged."
 NO_NAME = "The name is not one that a session can have."
-HOMELESS = [
-    (..., NO_SESSION), (None, NO_SESSION), ("  ", NO_SESSION),
+WITHOUT_SESSION = [
+    (..., NO_SESSION),
+    (None, NO_SESSION),
+    ("  ", NO_SESSION),
     ("host-session-1759241866123-k3j9x2m1q", OF_THE_HOST),
-    ("session-1759241866123", OF_A_TAB), ("session-1759241866123-ab1", OF_A_TAB),
-    ("k57b3q9w2m4x8t6r1c5v7n0p2d6h4j8s", NOT_EXPORTED), ("k" * 20, NOT_EXPORTED),
-    ("k" * 41, NO_NAME), ("Session 1", NO_NAME),
-]  # fmt: skip
+    ("session-1759241866123", OF_A_TAB),
+    ("session-1759241866123-ab1", OF_A_TAB),
+    ("k57b3q9w2m4x8t6r1c5v7n0p2d6h4j8s", NOT_EXPORTED),
+    ("k" * 20, NOT_EXPORTED),
+    ("k" * 41, NO_NAME),
+    ("Session 1", NO_NAME),
+]
 
 
-@pytest.mark.parametrize(("named", "reason"), HOMELESS)
+@pytest.mark.parametrize(("named", "reason"), WITHOUT_SESSION)
 def test_a_row_without_a_session_waits_with_the_reason(
     zip_: Path, owner: User, named: Any, reason: str
 ) -> None:
-    told, used = story(session_id=named), usage(session_id=named)
-    report = bring(export(zip_, sessions=[session()], story_history=[told], token_usage=[used]))
+    old_story, call = story(session_id=named), usage(session_id=named)
+    report = bring(
+        export(zip_, sessions=[session()], story_history=[old_story], token_usage=[call])
+    )
     assert totals(report) == [3, 1, 2, 0, 0]
     assert set(QuarantinedRecord.objects.values_list("kind", "reason", "owner")) == {
-        ("story", reason, owner.pk), ("usage", reason, owner.pk),
-    }  # fmt: skip
+        ("story", reason, owner.pk),
+        ("usage", reason, owner.pk),
+    }
     found = QuarantinedRecord.objects.get(kind="story")
     assert (found.payload["narrative"], found.place) == (
-        told["narrative"], "story_history/documents.jsonl:1",
-    )  # fmt: skip
+        old_story["narrative"],
+        "story_history/documents.jsonl:1",
+    )
     assert (found.old_id, found.at) == (
-        told["_id"], datetime(2025, 9, 30, 14, 16, 22, 513942, UTC),
-    )  # fmt: skip
+        old_story["_id"],
+        datetime(2025, 9, 30, 14, 16, 22, 513942, UTC),
+    )
     assert not Story.objects.exists()
 
 
@@ -198,9 +218,11 @@ def test_nul_and_endless_numbers_can_wait_too(zip_: Path, owner: User) -> None:
 
 @pytest.mark.databases
 def test_nul_in_a_story_is_left_out(zip_: Path, owner: User) -> None:
-    told = story(narrative="One\0 two.", title="T\0", agent_type="ho\0st", topics=["a\0"])
-    used = usage(model="m\0", request_id="r\0", error_message="e\0", success=False)
-    bring(export(zip_, sessions=[session(name="S\0")], story_history=[told], token_usage=[used]))
+    old_story = story(narrative="One\0 two.", title="T\0", agent_type="ho\0st", topics=["a\0"])
+    call = usage(model="m\0", request_id="r\0", error_message="e\0", success=False)
+    bring(
+        export(zip_, sessions=[session(name="S\0")], story_history=[old_story], token_usage=[call])
+    )
     assert Story.objects.get().narrative == "One two."
     assert TokenUsage.objects.get().model == "m"
 
@@ -215,18 +237,18 @@ def test_a_second_time_changes_nothing(tmp_path: Path, owner: User) -> None:
 
 
 @pytest.mark.databases
-def test_every_row_has_one_fate(tmp_path: Path, owner: User) -> None:
+def test_every_row_has_one_outcome(tmp_path: Path, owner: User) -> None:
     made = Damaged(600, 7)
     path = made.write(tmp_path / "export.zip")
-    foretold = totals(bring(path, "--dry-run"))
-    assert foretold == [*map(made.expected.__getitem__, FATES), 0]
-    assert totals(bring(path)) == foretold
-    assert Story.objects.count() + TokenUsage.objects.count() + 7 == foretold[1]
-    assert QuarantinedRecord.objects.count() == foretold[2]
+    predicted = totals(bring(path, "--dry-run"))
+    assert predicted == [*map(made.expected.__getitem__, OUTCOMES), 0]
+    assert totals(bring(path)) == predicted
+    assert Story.objects.count() + TokenUsage.objects.count() + 7 == predicted[1]
+    assert QuarantinedRecord.objects.count() == predicted[2]
     assert list(audits.run()) == []
 
 
-FATES = ("read", "imported", "quarantined", "rejected")
+OUTCOMES = ("read", "imported", "quarantined", "rejected")
 
 
 @pytest.mark.databases
@@ -238,9 +260,9 @@ def test_a_dry_run_writes_nothing(simple: Path) -> None:
 
 @pytest.mark.databases
 def test_the_first_of_two_rows_with_one_id_is_taken(zip_: Path, owner: User) -> None:
-    told = [story(), story(narrative="Another text.")]
+    stories = [story(), story(narrative="Another text.")]
     err = StringIO()
-    path = export(zip_, sessions=[session()], story_history=told)
+    path = export(zip_, sessions=[session()], story_history=stories)
     call_command("import_legacy", str(path), stdout=StringIO(), stderr=err)
     assert "story_history/documents.jsonl:2: _id: line 1 has the same." in err.getvalue()
     assert "harbor" in Story.objects.get().narrative
@@ -251,8 +273,8 @@ def test_ids_and_moments_of_a_session_agree(
     zip_: Path, owner: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(staging, "LOT", 7)
-    told = [story(number, session_id=session(number % 3)["_id"]) for number in range(60, 0, -1)]
-    bring(export(zip_, sessions=map(session, range(3)), story_history=told))
+    stories = [story(number, session_id=session(number % 3)["_id"]) for number in range(60, 0, -1)]
+    bring(export(zip_, sessions=map(session, range(3)), story_history=stories))
     for one in Session.objects.all():
         moments = list(Story.objects.filter(session=one).order_by("id").values_list("created_at"))
         assert len(moments) == 20
@@ -284,13 +306,15 @@ def test_a_later_export_brings_what_is_new(tmp_path: Path, owner: User) -> None:
 def test_the_report_file_names_every_row_that_is_not_in_a_session(
     zip_: Path, owner: User, tmp_path: Path
 ) -> None:
-    told: list[Any] = [story(1), story(2, session_id=None), b"{", story(3, tone="?")]
+    stories: list[Any] = [story(1), story(2, session_id=None), b"{", story(3, tone="?")]
     found = tmp_path / "report.jsonl"
-    bring(export(zip_, sessions=[session()], story_history=told), "--report", str(found))
+    bring(export(zip_, sessions=[session()], story_history=stories), "--report", str(found))
     rows = [json.loads(line) for line in found.read_text().splitlines()]
     assert [(row["outcome"], row["line"]) for row in rows] == [
-        ("rejected", 3), ("rejected", 4), ("quarantined", 2),
-    ]  # fmt: skip
+        ("rejected", 3),
+        ("rejected", 4),
+        ("quarantined", 2),
+    ]
     assert all(row["reason"] and row["table"] == "story_history" for row in rows)
 
 
@@ -311,7 +335,7 @@ def test_what_is_no_export_is_refused(zip_: Path, owner: User, content: bytes) -
         bring(zip_)
 
 
-def test_an_export_without_sessions_is_said_so(zip_: Path, owner: User) -> None:
+def test_an_export_without_sessions_is_reported(zip_: Path, owner: User) -> None:
     report = bring(export(zip_, story_history=[story()]))
     assert "The table sessions is not in the zip." in report
     assert totals(report) == [1, 0, 1, 0, 0]
@@ -322,11 +346,11 @@ def test_the_days_of_an_import_include_their_first_and_last_moment(
 ) -> None:
     midnight = datetime.combine(date(2025, 10, 2), time(0), tzinfo=get_current_timezone())
     ms = midnight.timestamp() * 1000
-    told = [
+    stories = [
         story(number, created_at=ms + 1000 * seconds, completed_at=ms + 1000 * seconds)
         for number, seconds in enumerate((-1, 0, 24 * 3600 - 1, 24 * 3600))
     ]
-    bring(export(tmp_path / "export.zip", sessions=[session()], story_history=told))
+    bring(export(tmp_path / "export.zip", sessions=[session()], story_history=stories))
     query = Query(since=date(2025, 10, 2), until=date(2025, 10, 2))
     found = search_query.stories(Session.objects.get(), query)
-    assert {each.legacy_id for each in found} == {told[1]["_id"], told[2]["_id"]}
+    assert {each.legacy_id for each in found} == {stories[1]["_id"], stories[2]["_id"]}

@@ -46,14 +46,14 @@ def environment() -> dict[str, str]:
 
 
 def written(terminal: int) -> Iterator[bytes]:
-    # When nobody has the other side open any more, reading fails.
+    # Reading fails once the other side is closed.
     with suppress(OSError):
         while piece := os.read(terminal, 65_536):
             yield piece
 
 
 def on_a_terminal(zip_: Path, columns: int = 120) -> str:
-    """All that the command writes to a terminal that is so wide."""
+    """Returns everything the command writes to a terminal of this width."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
     with subprocess.Popen(
@@ -67,7 +67,7 @@ def on_a_terminal(zip_: Path, columns: int = 120) -> str:
 
 
 def left_of(text: str) -> list[str]:
-    """The lines that stand on the screen at the end."""
+    """Returns the lines that are on the screen at the end."""
     plain = re.sub(r"\x1b\[[\d;]*m", "", text).replace("\r\n", "\n")
     return [line.rsplit(CLEAR, 1)[-1] for line in plain.split("\n")]
 
@@ -100,7 +100,7 @@ def test_on_a_narrow_terminal_the_bar_stays_on_one_line(zip_: Path) -> None:
 def test_an_export_of_which_nothing_can_be_stored_is_read_to_100_percent(
     tmp_path: Path, owner: User
 ) -> None:
-    """Here by a terminal that does not know how wide it is."""
+    """The terminal here does not know its width."""
     broken = export(tmp_path / "export.zip", story_history=[b"broken"])
     assert BAR.findall(on_a_terminal(broken, columns=0))[-1].endswith("(100%)")
 
@@ -112,12 +112,12 @@ def test_without_a_terminal_there_are_no_control_characters(zip_: Path) -> None:
         assert [char for char in text.decode() if not char.isprintable() and char != "\n"] == []
 
 
-def test_without_a_terminal_a_long_import_says_now_and_then_how_far_it_is(
+def test_without_a_terminal_a_long_import_reports_its_progress(
     zip_: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(progress, "LINE_EVERY", 0.0)
-    said = StringIO()
-    call_command("import_legacy", str(zip_), stdout=StringIO(), stderr=said)
-    lines = said.getvalue().splitlines()
+    stderr = StringIO()
+    call_command("import_legacy", str(zip_), stdout=StringIO(), stderr=stderr)
+    lines = stderr.getvalue().splitlines()
     assert f"stored, rows: {ROWS:,} of {ROWS:,} (100%)" in lines
     assert all(re.fullmatch(r"(read|stored), .* \(\d+%\)", line) for line in lines[:-1])

@@ -1,4 +1,4 @@
-"""Keywords of a post: names first, no fragments, and linear on whatever somebody sends."""
+"""Keywords of a post: names first, no fragments, and linear time for any input."""
 
 from __future__ import annotations
 
@@ -54,8 +54,10 @@ def test_filler_and_numbers_are_no_keywords() -> None:
 
 def test_stop_words_of_other_languages_are_no_keywords() -> None:
     assert keys("Der Hafen wird nach einem Sturm wieder geöffnet") == [
-        "hafen", "sturm", "geöffnet",
-    ]  # fmt: skip
+        "hafen",
+        "sturm",
+        "geöffnet",
+    ]
 
 
 def test_spellings_share_a_key() -> None:

@@ -1,4 +1,4 @@
-"""The market's fine figures go after their time; the coarse ones stay."""
+"""Retention of the market: small buckets are deleted, large ones stay."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scores: weighted parts that add up; momentum and phase from buckets and nothing else."""
+"""Scores: weighted parts that add up, and momentum and phase from buckets."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def score(buckets: list[int], leading: int = 8, **more: Any) -> scores.Score:
 
 
 def spread(*windows: int) -> list[int]:
-    """Twelve buckets with these sums of three."""
+    """Returns twelve buckets whose windows have these sums."""
     return [value for window in windows for value in (window, 0, 0)]
 
 
@@ -45,15 +45,23 @@ def test_every_part_of_a_score_has_a_meaning() -> None:
 def test_a_score_is_the_weighted_sum_of_its_parts() -> None:
     found = score([1] * 12, leading=15)
     assert found.parts == {
-        "volume": 0.5805, "momentum": 0.5, "engagement": 0.668, "priority": 0.5, "freshness": 1.0,
+        "volume": 0.5805,
+        "momentum": 0.5,
+        "engagement": 0.668,
+        "priority": 0.5,
+        "freshness": 1.0,
         "told": 0.25,
-    }  # fmt: skip
+    }
     assert found.value == 57.4
 
 
 NOTHING: dict[str, Any] = {
-    "posts": 0, "engagement": 0, "quality": 0.0, "published": 0, "last_at": NOW - timedelta(days=90),
-}  # fmt: skip
+    "posts": 0,
+    "engagement": 0,
+    "quality": 0.0,
+    "published": 0,
+    "last_at": NOW - timedelta(days=90),
+}
 
 
 @pytest.mark.parametrize(
@@ -84,8 +92,15 @@ def test_the_best_of_everything_scores_a_hundred() -> None:
 
 
 def test_a_lasting_silence_scores_next_to_nothing() -> None:
-    worst = score([0] * 12, leading=1000, posts=1, engagement=0, quality=0.0, published=0,
-                  last_at=NOW - timedelta(days=9))  # fmt: skip
+    worst = score(
+        [0] * 12,
+        leading=1000,
+        posts=1,
+        engagement=0,
+        quality=0.0,
+        published=0,
+        last_at=NOW - timedelta(days=9),
+    )
     assert worst.tier == "Thin"
 
 
@@ -144,9 +159,19 @@ def test_colours_have_five_steps() -> None:
     assert [scores.step_of(each) for each in (0.1, 0.0999, 0.4, 0.3999)] == [1, 0, 2, 1]
 
 
-@pytest.mark.parametrize(("value", "tier"), [(100, "Blue chip"), (65, "Blue chip"), (64.9, "Strong"),
-                                             (50, "Strong"), (49.9, "Fair"), (34.9, "Thin"),
-                                             (35, "Fair"), (0, "Thin")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("value", "tier"),
+    [
+        (100, "Blue chip"),
+        (65, "Blue chip"),
+        (64.9, "Strong"),
+        (50, "Strong"),
+        (49.9, "Fair"),
+        (34.9, "Thin"),
+        (35, "Fair"),
+        (0, "Thin"),
+    ],
+)
 def test_tiers_go_by_the_score(value: float, tier: str) -> None:
     assert scores.tier_of(value) == tier
 

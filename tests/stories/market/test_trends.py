@@ -1,4 +1,4 @@
-"""Trends: what a poll adds, told posts, and the same figures when counted anew."""
+"""Trends: figures that a poll adds, published posts, and the same figures after a rebuild."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def keyword(session: Session, key: str) -> Trend:
 
 
 def place(*rows: SourcePost, minutes_ago: float) -> None:
-    """Have posts been read at another time; the market is counted anew then."""
+    """Moves posts to another time and rebuilds the market."""
     at = NOW - timedelta(minutes=minutes_ago)
     SourcePost.objects.filter(pk__in=[row.pk for row in rows]).update(created_at=at)
 

@@ -46,15 +46,24 @@ def figures() -> dict[str, Any]:
     """All that is counted, but for what happened."""
     empty = dict.fromkeys(("story_count", "calls", "input_tokens", "words"), 0)
     return {
-        "stats": list(SessionStats.objects.order_by("pk").values(
-            "story_count", "words", "narration_seconds", "input_tokens", "output_tokens",
-            "cost_lower", "cost_upper", "unpriced", "last_story_at",
-        )),
+        "stats": list(
+            SessionStats.objects.order_by("pk").values(
+                "story_count",
+                "words",
+                "narration_seconds",
+                "input_tokens",
+                "output_tokens",
+                "cost_lower",
+                "cost_upper",
+                "unpriced",
+                "last_story_at",
+            )
+        ),
         "buckets": list(Bucket.objects.exclude(**empty).order_by("pk").values()),
         "tallies": list(Tally.objects.exclude(count=0).order_by("pk").values()),
         "stories": Story.objects.count(),
         "usage": TokenUsage.objects.count(),
-    }  # fmt: skip
+    }
 
 
 def act_of(action: str) -> Any:
@@ -153,8 +162,8 @@ def test_the_undo_tells_open_pages_which_stories_left(
     decisions.adopt_all(EVERY(), session, owner)
     ids = sorted(Story.objects.values_list("pk", flat=True))
     decisions.undo(act_of("adopt"), owner)
-    told = SessionEvent.objects.latest("pk")
-    assert (told.type, sorted(told.payload["stories"])) == ("legacy.returned", ids)
+    event = SessionEvent.objects.latest("pk")
+    assert (event.type, sorted(event.payload["stories"])) == ("legacy.returned", ids)
 
 
 def test_a_discard_is_taken_back(orphans: None, owner: User) -> None:

@@ -1,4 +1,4 @@
-"""Quarantine: kept once, decided once, adopted as legacy, never by guess."""
+"""Quarantine: a record is stored once, decided once, and adopted as legacy."""
 
 from __future__ import annotations
 
@@ -19,9 +19,12 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 def put(old_id: str = "7", **payload: Any) -> QuarantinedRecord:
     return records.put(
-        "story", {"narrative": "Once upon a time.", **payload}, old_session="live", old_id=old_id,
+        "story",
+        {"narrative": "Once upon a time.", **payload},
+        old_session="live",
+        old_id=old_id,
         reason="Dead.",
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.databases
