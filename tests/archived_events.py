@@ -1,4 +1,4 @@
-"""Events that have become old, their archives, and archives that were damaged."""
+"""Makes events old, archives them, and damages archives."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from sessions_app.models import (
 )
 from stories.models import TrendBucket
 
-# What timers may take away: fine figures and answers to repeated requests. Files of single sounds
-# go too, but never their rows.
+# Rows that retention deletes: fine figures and answers to repeated requests. It also deletes the
+# files of single sounds, but never their rows.
 FLEETING = {Bucket, TrendBucket, IdempotencyKey}
 OURS = ("sessions_app", "stories", "broadcast", "auth")
 
@@ -37,7 +37,7 @@ def tables() -> Iterator[type[models.Model]]:
 
 
 def let_time_pass(days: int) -> None:
-    """Put every moment of every table as far into the past."""
+    """Moves all times of all tables into the past."""
     for model in tables():
         fields = [f for f in model._meta.concrete_fields if isinstance(f, models.DateTimeField)]
         back: dict[str, Any] = {f.name: F(f.name) - timedelta(days=days) for f in fields}
@@ -46,13 +46,13 @@ def let_time_pass(days: int) -> None:
 
 
 def fill(session: Session, many: int) -> None:
-    """Have the system say things until the session has as many events."""
+    """Adds system messages until the session has this many events."""
     while SessionEvent.objects.filter(session=session).count() < many:
         recorder.add_message(session, "system", "x\u2028y\nz")
 
 
 def grow_old(session: Session, last: int, days: float = 91) -> None:
-    """Let the events up to the seq ``last`` be as old as this."""
+    """Makes the events up to the seq ``last`` this old."""
     rows = SessionEvent.objects.filter(session=session, seq__lte=last)
     rows.update(at=timezone.now() - timedelta(days=days))
 

@@ -1,4 +1,4 @@
-"""Links of the AI chain, made as operations make them."""
+"""Appends links to the AI chain as model operations do."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from sessions_app.models import AILink, Chain, Session
 
 
 def join(session: Session, source: str = "narration", **more: Any) -> AILink:
-    """One completed operation of 10 tokens."""
-    said: dict[str, Any] = {
+    """Appends a completed operation of 10 tokens."""
+    fields: dict[str, Any] = {
         "source": source,
         "provider_id": chain.offline_id(),
         "tokens": 10,
         **more,
     }
     with transaction.atomic():
-        return chain.append(session, Operation(**said))
+        return chain.append(session, Operation(**fields))
 
 
 def lose_head(session: Session, to: AILink | None = None) -> None:
-    """Harm the chain as no code of ours does."""
+    """Damages the chain: sets its head to another link or none."""
     Chain.objects.filter(session=session).update(head=to)
 
 
 def patiently() -> None:
-    """Let this thread wait for its turn on a slow machine, too, where many wait for one row."""
+    """Raises the lock time-out of this thread, as many threads wait for one row on a slow machine."""
     sqlite = connection.vendor == "sqlite"
     with connection.cursor() as cursor:
         cursor.execute("PRAGMA busy_timeout = 90000" if sqlite else "SET statement_timeout = 90000")

@@ -1,4 +1,4 @@
-"""Audits of sessions, events and steps: each finds what it is there for."""
+"""Audits of sessions, events and steps find what they check for."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_a_finding_names_its_audit_and_session(session: Session) -> None:
     assert (finding.audit, finding.session) == ("counters", str(session.pk))
 
 
-def test_a_hole_in_the_events_is_found(make_session: MakeSession) -> None:
+def test_a_gap_in_the_events_is_found(make_session: MakeSession) -> None:
     session = make_session()
     recorder.add_message(session, "system", "x")
     SessionEvent.objects.filter(session=session, seq=2).delete()
@@ -57,7 +57,7 @@ def test_a_session_without_counters_is_found(session: Session) -> None:
     assert found("counters") == ["the session has no counters"]
 
 
-def test_a_step_that_nobody_was_told_of_is_found(session: Session) -> None:
+def test_a_step_that_was_never_poked_is_found(session: Session) -> None:
     late = steps.now() - timedelta(seconds=61)
     Step.objects.create(session=session, kind="poll", subject="1", due_at=late)
     assert len(found("steps")) == 1

@@ -1,4 +1,4 @@
-"""Commands: one registry, payloads that are checked, and a retry that has one effect."""
+"""Commands are in one registry, check their payloads, and have one effect when retried."""
 
 from __future__ import annotations
 

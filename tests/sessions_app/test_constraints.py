@@ -1,4 +1,4 @@
-"""The database itself refuses what would leave the tunnel."""
+"""The database refuses rows that refer to another session."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ STORY = (
 
 
 def raw_story(session: Session, post_id: int | None, origin: str = "extractive") -> None:
-    """Insert a story past the ORM, as a hand at the database would."""
+    """Inserts a story with raw SQL, past the ORM."""
     key = Session._meta.pk.get_db_prep_value(session.pk, connection)
     now = connection.ops.adapt_datetimefield_value(timezone.now())
     values: list[Any] = [

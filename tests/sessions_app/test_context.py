@@ -1,4 +1,4 @@
-"""The context of the log lines: opened at doors, restored, never leaking into the next."""
+"""The context of log lines is set by scopes, restored, and never leaks into the next one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sessions_app import context
 from sessions_app.web.middleware import ContextMiddleware
 
 
-def test_a_door_has_exactly_its_fields_and_gives_the_former_back() -> None:
+def test_a_scope_has_exactly_its_fields_and_restores_the_previous_ones() -> None:
     with context.scope(session="one"):
         context.bind(run=3)
         with context.scope(step=7):
@@ -20,13 +20,13 @@ def test_a_door_has_exactly_its_fields_and_gives_the_former_back() -> None:
     assert context.current() == {}
 
 
-def test_a_door_closes_also_after_an_error() -> None:
+def test_a_scope_is_restored_after_an_error() -> None:
     with pytest.raises(RuntimeError), context.scope(session="one"):
         raise RuntimeError
     assert context.current() == {}
 
 
-def test_what_is_handed_out_is_a_copy() -> None:
+def test_current_returns_a_copy() -> None:
     with context.scope(session="one"):
         context.current()["session"] = "two"
         assert context.current() == {"session": "one"}

@@ -1,4 +1,4 @@
-"""The bus: who hears of what, in which order, and that all of it is one transaction."""
+"""Topics call their subscribers in order and in the transaction of the sender."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_a_topic_without_subscribers_is_not_listed() -> None:
     assert topic.subscribers() == [__name__]
 
 
-def test_an_event_is_told_in_its_transaction_before_it_has_its_place(session: Session) -> None:
+def test_an_events_topic_is_sent_in_its_transaction_before_it_has_a_seq(session: Session) -> None:
     heard: list[Happened] = []
 
     def answer(about: Session, payload: Mapping[str, Any]) -> None:
@@ -76,7 +76,7 @@ def test_a_subscriber_that_fails_undoes_the_change(session: Session) -> None:
     assert Session.objects.get(pk=session.pk).name == "Morning"
 
 
-def test_nobody_subscribes_to_what_nobody_declared() -> None:
+def test_an_undeclared_event_has_no_topic() -> None:
     with pytest.raises(ValueError, match="undeclared event type"):
         recorder.on("no.such")
 
@@ -86,7 +86,7 @@ def last_active(session: Session, user: User) -> Any:
     return found.last_active_at if found else None
 
 
-def test_a_command_is_its_persons_last_activity(session: Session, owner: User) -> None:
+def test_a_command_is_its_users_last_activity(session: Session, owner: User) -> None:
     before = timezone.now()
     commands.run("session.change", owner, session, {"name": "Evening"})
     assert last_active(session, owner) > before
@@ -116,12 +116,12 @@ def test_a_page_that_opens_and_closes_is_activity_too(
     assert last_active(session, session.owner) > opened.last_active_at
 
 
-def test_the_audience_is_nobody_we_know(session: Session) -> None:
+def test_the_audience_is_no_participant(session: Session) -> None:
     presence.opened(Grant("watch", session.watch_token, session.pk))
     assert not Participant.objects.exists()
 
 
-def test_a_note_that_cannot_be_taken_costs_no_socket(
+def test_a_failed_note_of_presence_leaves_the_socket_open(
     session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: Any) -> None:
@@ -132,7 +132,7 @@ def test_a_note_that_cannot_be_taken_costs_no_socket(
     assert not Participant.objects.exists()
 
 
-def test_the_owner_is_told_once_that_files_come_near_to_their_quota(session: Session) -> None:
+def test_the_owner_is_warned_once_when_files_come_near_the_quota(session: Session) -> None:
     Workspace.objects.create(pk=1, artifact_quota_mb=10)
     recorder.on(artifacts.STORED).subscribe(artifacts.warn_near_quota)
     for size in (7_900_000, 200_000, 200_000):
@@ -142,7 +142,7 @@ def test_the_owner_is_told_once_that_files_come_near_to_their_quota(session: Ses
     assert SessionEvent.objects.filter(session=session).latest("seq").type == artifacts.STORED
 
 
-def test_an_archive_counts_for_no_quota(session: Session) -> None:
+def test_an_archive_does_not_count_for_the_quota(session: Session) -> None:
     Workspace.objects.create(pk=1, artifact_quota_mb=10)
     recorder.on(artifacts.STORED).subscribe(artifacts.warn_near_quota)
     for category, size in (("files", 8_000_000), ("archive", 50_000), ("archive", 50_000)):

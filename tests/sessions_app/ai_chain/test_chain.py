@@ -1,4 +1,4 @@
-"""The AI chain: gapless, unforked, old before new, and put right where it was harmed."""
+"""The AI chain has no gaps or forks, keeps its order, and is repaired after damage."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def numbers(session: Session) -> list[tuple[int, int | None]]:
-    """(number, number of the one before) of each link."""
+    """Returns (number, previous number) of each link."""
     rows = AILink.objects.filter(session=session).order_by("number")
     return list(rows.values_list("number", "previous__number"))
 
@@ -31,12 +31,12 @@ def head_of(session: Session) -> AILink | None:
     return Chain.objects.get(session=session).head
 
 
-def said(session: Session) -> list[str]:
+def recovery_messages(session: Session) -> list[str]:
     rows = Message.objects.filter(session=session, code="chain_recovered")
     return list(rows.order_by("id").values_list("text", flat=True))
 
 
-def test_links_stand_one_behind_the_other(session: Session) -> None:
+def test_each_link_follows_the_one_before(session: Session) -> None:
     found = [join(session) for _ in range(3)]
     assert numbers(session) == unbroken(3)
     assert head_of(session) == found[-1]
@@ -58,7 +58,7 @@ def test_a_link_belongs_to_a_transaction(session: Session) -> None:
 
 
 @pytest.mark.databases
-def test_what_is_rolled_back_leaves_no_link_and_no_hole(session: Session) -> None:
+def test_a_rolled_back_operation_leaves_no_link_and_no_gap(session: Session) -> None:
     join(session)
     with transaction.atomic():
         chain.append(session, Operation(source="chat", provider_id="lost"))
@@ -69,7 +69,7 @@ def test_what_is_rolled_back_leaves_no_link_and_no_hole(session: Session) -> Non
 
 
 @pytest.mark.databases
-def test_two_that_end_at_once_stand_behind_each_other(session: Session) -> None:
+def test_two_operations_that_end_at_once_follow_each_other(session: Session) -> None:
     first = join(session)
     found = together(2, lambda _: join(session))
     assert sorted(link.number for link in found) == [2, 3]
@@ -81,7 +81,7 @@ def by_number(link: AILink) -> int:
 
 
 @pytest.mark.databases
-def test_fifty_that_end_at_once_leave_one_unbroken_chain(session: Session) -> None:
+def test_fifty_operations_that_end_at_once_leave_one_unbroken_chain(session: Session) -> None:
     sources = list(AILink.Source.values)
 
     def operate(number: int) -> None:
@@ -148,7 +148,7 @@ def test_a_compaction_is_the_base_from_which_tokens_count(session: Session) -> N
 
 
 @pytest.mark.databases
-def test_after_a_reset_operations_count_anew(session: Session) -> None:
+def test_a_reset_starts_the_count_of_operations_again(session: Session) -> None:
     join(session)
     reset = join(session, "reset", tokens=0)
     join(session)
@@ -158,7 +158,7 @@ def test_after_a_reset_operations_count_anew(session: Session) -> None:
 
 @pytest.mark.databases
 @pytest.mark.parametrize("lost", ["head", "row"])
-def test_a_lost_head_is_found_again_and_said(session: Session, lost: str) -> None:
+def test_a_lost_head_is_recovered_and_reported(session: Session, lost: str) -> None:
     join(session)
     base = join(session, "compaction")
     last = join(session)
@@ -168,7 +168,7 @@ def test_a_lost_head_is_found_again_and_said(session: Session, lost: str) -> Non
         Chain.objects.filter(session=session).delete()
     following = join(session)
     assert (following.previous, following.number) == (last, 4)
-    assert said(session) == [
+    assert recovery_messages(session) == [
         "The AI chain lost its latest link; it continues from link 3, the last valid one."
     ]
     row = Chain.objects.get(session=session)
@@ -176,7 +176,7 @@ def test_a_lost_head_is_found_again_and_said(session: Session, lost: str) -> Non
 
 
 @pytest.mark.databases
-def test_a_head_that_fell_behind_is_put_right_and_recorded(session: Session) -> None:
+def test_a_head_that_fell_behind_is_recovered_and_recorded(session: Session) -> None:
     first, second = join(session), join(session)
     lose_head(session, first)
     assert status.status(session).state == "OUT_OF_SYNC"
@@ -189,7 +189,7 @@ def test_a_head_that_fell_behind_is_put_right_and_recorded(session: Session) -> 
 def test_a_sound_head_is_left_alone(session: Session) -> None:
     last = join(session)
     assert chain.recover(session) == last
-    assert said(session) == []
+    assert recovery_messages(session) == []
     assert AITransition.objects.filter(source="recovery").count() == 0
 
 
@@ -215,7 +215,7 @@ def test_a_link_is_found_by_its_id_and_by_its_number(session: Session) -> None:
     ["msg_nobody_knows", "0", "99", "-1", "1e9", "9" * 40, "\x00", "a\x00b", "", "²", "'; --",
      "x" * 5000, "٣"],
 )  # fmt: skip
-def test_an_unknown_or_malformed_id_goes_on_from_the_latest_and_says_so(
+def test_an_unknown_or_malformed_id_continues_from_the_latest_with_a_note(
     session: Session, named: str
 ) -> None:
     last = join(session)
@@ -233,7 +233,7 @@ def test_the_id_of_another_session_is_unknown_here(make_session: MakeSession) ->
 
 
 def harm(sql: str, *values: Any) -> None:
-    """What no code of ours does: a hand at the database, past its guards."""
+    """Damages the database with raw SQL."""
     with connection.cursor() as cursor:
         cursor.execute(sql, values)
 
@@ -259,7 +259,7 @@ def test_a_link_in_the_wrong_place_is_found(session: Session) -> None:
 
 
 @pytest.mark.databases
-def test_only_the_latest_links_are_looked_at_unless_all_are_wanted(session: Session) -> None:
+def test_only_the_latest_links_are_checked_unless_all_are_requested(session: Session) -> None:
     links = [join(session) for _ in range(5)]
     AITransition.objects.filter(new=links[0]).delete()
     near, whole = status.status(session, 3), status.status(session, None)
@@ -299,5 +299,7 @@ def test_the_rate_counts_chains_that_have_begun(make_session: MakeSession) -> No
      ((2, 3), "OUT_OF_SYNC: 66.6 % of 3 chains"),
      ((99_999, 100_000), "OUT_OF_SYNC: 99.9 % of 100,000 chains")],
 )  # fmt: skip
-def test_the_rate_in_words_says_100_only_of_all(counted: tuple[int, int], text: str) -> None:
+def test_the_summary_shows_100_per_cent_only_if_all_are_synced(
+    counted: tuple[int, int], text: str
+) -> None:
     assert status.summary(*counted) == text

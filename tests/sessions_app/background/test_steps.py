@@ -1,4 +1,4 @@
-"""Steps: claimed once, fenced by their epoch, leased, poked, and given up in the end."""
+"""Steps are claimed once, leased, fenced by their epoch, poked, and given up after three attempts."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def given_up() -> list[int]:
 
 @pytest.fixture
 def does(monkeypatch: pytest.MonkeyPatch, given_up: list[int]) -> Does:
-    """Say what a step of the kind "probe" does."""
+    """Returns a function that sets the handler of the kind "probe"."""
 
     def gave_up(claim: Claim) -> None:
         given_up.append(claim.step.pk)
@@ -60,12 +60,12 @@ def claimed(step: Step) -> Claim:
 
 
 def expire(step: Step) -> None:
-    """The holder died: its lease runs out."""
+    """Lets the lease expire, as if the worker had died."""
     Step.objects.filter(pk=step.pk).update(lease_until=steps.now() - timedelta(seconds=1))
 
 
 def quiet_since(step: Step, seconds: int) -> None:
-    """The last poke was so long ago."""
+    """Sets the time of the last poke."""
     Step.objects.filter(pk=step.pk).update(poked_at=steps.now() - timedelta(seconds=seconds))
 
 
@@ -110,7 +110,9 @@ def test_a_leased_step_is_taken_over_only_after_its_lease(step: Step) -> None:
         lambda claim: claim.reschedule(steps.now()),
     ],
 )
-def test_who_lost_the_step_can_settle_nothing(step: Step, settle: Callable[[Claim], None]) -> None:
+def test_a_worker_that_lost_the_step_cannot_settle_it(
+    step: Step, settle: Callable[[Claim], None]
+) -> None:
     late = claimed(step)
     expire(step)
     claimed(step)
@@ -134,7 +136,7 @@ def test_a_late_handler_ends_quietly_and_leaves_the_new_holder_alone(
     assert fresh(step).epoch == 2
 
 
-def test_the_heartbeat_keeps_the_lease_while_the_handler_works(
+def test_the_heartbeat_extends_the_lease_while_the_handler_works(
     step: Step, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(steps, "HEARTBEAT_SECONDS", 0.02)
@@ -146,7 +148,7 @@ def test_the_heartbeat_keeps_the_lease_while_the_handler_works(
     held.check()
 
 
-def test_the_heartbeat_marks_the_claim_lost_when_somebody_took_the_step(
+def test_the_heartbeat_marks_the_claim_lost_when_another_worker_has_the_step(
     step: Step, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(steps, "HEARTBEAT_SECONDS", 0.02)
@@ -232,8 +234,8 @@ def test_the_waits_between_attempts_grow_and_are_capped() -> None:
     assert waits == [2, 5, 15, 30, 60, 120, 300, 300, 300, 300]
 
 
-@pytest.mark.parametrize("error", [Retry("Try it again."), NeedsHuman("Mend it.")])
-def test_what_may_work_later_is_tried_again_with_its_reason(
+@pytest.mark.parametrize("error", [Retry("Try it again."), NeedsHuman("Fix it.")])
+def test_an_error_that_may_pass_is_tried_again_with_its_reason(
     step: Step, does: Does, error: SmnbError
 ) -> None:
     does(raises(error))
@@ -244,14 +246,14 @@ def test_what_may_work_later_is_tried_again_with_its_reason(
     assert found.attempts == 1
 
 
-def test_a_wait_until_a_moment_is_kept_exactly(step: Step, does: Does) -> None:
+def test_a_step_is_due_exactly_when_the_wait_ends(step: Step, does: Does) -> None:
     until = steps.now() + timedelta(minutes=7)
     does(raises(WaitUntil("Later.", until=until)))
     steps.run(step.pk)
     assert fresh(step).due_at == until
 
 
-def test_a_fault_of_ours_is_tried_three_times_and_then_given_up(
+def test_a_bug_is_tried_three_times_and_then_given_up(
     step: Step, does: Does, given_up: list[int]
 ) -> None:
     does(raises(RuntimeError("a bug")))
@@ -277,7 +279,7 @@ def test_after_three_silent_deaths_the_step_is_given_up_unrun(
     assert given_up == [step.pk]
 
 
-def test_a_round_that_went_well_starts_the_count_of_attempts_anew(step: Step, does: Does) -> None:
+def test_a_successful_round_resets_the_count_of_attempts(step: Step, does: Does) -> None:
     claimed(step)
     expire(step)
     does(lambda claim: claim.reschedule(steps.now()))
@@ -285,7 +287,7 @@ def test_a_round_that_went_well_starts_the_count_of_attempts_anew(step: Step, do
     assert fresh(step).attempts == 0
 
 
-def test_cancelling_ends_what_waits_and_leaves_what_is_leased(
+def test_cancelling_ends_pending_steps_and_leaves_leased_ones(
     session: Session, step: Step, make_session: MakeSession
 ) -> None:
     claimed(step)
@@ -306,7 +308,7 @@ def test_a_step_to_run_now_is_due_and_poked_at_once(
     assert steps.claim(later.pk) is not None
 
 
-def test_a_lease_stands_on_a_leased_step_alone(step: Step) -> None:
+def test_only_a_leased_step_has_a_lease(step: Step) -> None:
     with pytest.raises(DatabaseError), transaction.atomic():
         Step.objects.filter(pk=step.pk).update(lease_until=steps.now())
 

@@ -1,4 +1,4 @@
-"""The sweeper: every round of every app, then the pokes; it survives a database that is away."""
+"""The sweeper calls every round, then pokes overdue steps; it survives a database outage."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def rounds(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return found
 
 
-def test_a_round_asks_every_app_and_pokes_what_is_overdue(
+def test_a_round_calls_every_app_and_pokes_what_is_overdue(
     session: Session, rounds: list[float]
 ) -> None:
     steps.enqueue(session, "poll", 1)
@@ -34,7 +34,7 @@ def test_a_single_sweep_counts_as_up_for_ever(rounds: list[float]) -> None:
     assert rounds == [float("inf")]
 
 
-def test_it_goes_on_until_it_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_runs_until_it_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     stop = threading.Event()
     ups: list[float] = []
 

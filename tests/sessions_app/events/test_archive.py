@@ -1,4 +1,4 @@
-"""Old events go to files among the artifacts, and everybody reads on as if they had not."""
+"""Old events are archived as files, and readers get them together with the rows."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pieces of four, and the three newest stay."""
+    """Archives four events at a time and never the three newest."""
     monkeypatch.setattr(retention, "CHUNK", 4)
     monkeypatch.setattr(events_archive, "NEWEST", 3)
 
 
 @pytest.fixture
-def told(session: Session) -> Session:
-    """A session with twelve events, all but the last of them old."""
+def aged_session(session: Session) -> Session:
+    """Returns a session with twelve events, of which all but the last are old."""
     fill(session, 12)
     grow_old(session, 11)
     return session
@@ -57,81 +57,85 @@ def all_files(session: Session) -> list[Path]:
 
 
 @pytest.mark.databases
-def test_old_events_go_to_files_piece_by_piece(told: Session) -> None:
-    before = read(told)
+def test_old_events_are_archived_a_chunk_at_a_time(aged_session: Session) -> None:
+    before = read(aged_session)
     assert [archive() for _ in range(4)] == [4, 4, 3, 0]
     spans = Archive.objects.order_by("first").values_list("first", "last", "count")
     assert list(spans) == [(1, 4, 4), (5, 8, 4), (9, 11, 3)]
-    # Each archive is an event of its own, so three came and the record goes on.
-    assert live(told) == [12, 13, 14, 15]
-    assert read(told)[:12] == before
+    # Each archive adds an event, so there are three new ones.
+    assert live(aged_session) == [12, 13, 14, 15]
+    assert read(aged_session)[:12] == before
     assert list(audits.run()) == []
 
 
 @pytest.mark.databases
-def test_an_archive_is_an_artifact_whose_file_is_whole(told: Session) -> None:
+def test_an_archive_is_an_artifact_whose_file_is_whole(aged_session: Session) -> None:
     archive()
-    kept = Artifact.objects.get(session=told)
-    assert (kept.category, kept.media_type, kept.state) == ("archive", "application/gzip", "ready")
-    assert [file.name for file in all_files(told)] == [kept.name]
-    written = SessionEvent.objects.filter(session=told).latest("seq")
-    assert (written.type, written.payload["artifact"]["name"]) == ("artifact.kept", kept.name)
+    artifact = Artifact.objects.get(session=aged_session)
+    assert (artifact.category, artifact.media_type, artifact.state) == (
+        "archive",
+        "application/gzip",
+        "ready",
+    )
+    assert [file.name for file in all_files(aged_session)] == [artifact.name]
+    written = SessionEvent.objects.filter(session=aged_session).latest("seq")
+    assert (written.type, written.payload["artifact"]["name"]) == ("artifact.kept", artifact.name)
 
 
-def test_the_newest_events_stay_however_old_they_are(told: Session) -> None:
-    grow_old(told, 12)
+def test_the_newest_events_stay_however_old_they_are(aged_session: Session) -> None:
+    grow_old(aged_session, 12)
     archive_all()
-    assert len(live(told)) >= 3
-    grow_old(told, 99)
+    assert len(live(aged_session)) >= 3
+    grow_old(aged_session, 99)
     assert archive(timezone.now() + timedelta(hours=25)) <= 4
-    assert len(live(told)) >= 3
+    assert len(live(aged_session)) >= 3
 
 
 @pytest.mark.databases
-def test_what_pages_catch_up_with_stays() -> None:
+def test_the_events_that_pages_catch_up_with_stay() -> None:
     assert Workspace().keep_events_days == 90
     source = Path(events_archive.__file__).read_text("utf-8")
     assert f"NEWEST = {frames.CATCH_UP_MOST} " in source
 
 
-def test_young_events_stay(told: Session) -> None:
-    grow_old(told, 12, days=89)
+def test_young_events_stay(aged_session: Session) -> None:
+    grow_old(aged_session, 12, days=89)
     assert archive() == 0
 
 
 @pytest.mark.databases
-def test_the_days_of_the_workspace_are_used(told: Session) -> None:
-    grow_old(told, 12, days=6)
+def test_the_days_of_the_workspace_are_used(aged_session: Session) -> None:
+    grow_old(aged_session, 12, days=6)
     assert events_archive.archive_events(Workspace(keep_events_days=5), timezone.now()) == 4
 
 
-def test_a_session_with_a_run_is_no_exception(
-    told: Session, go_live: Callable[[Session], Any]
+def test_a_session_on_air_is_archived_too(
+    aged_session: Session, go_live: Callable[[Session], Any]
 ) -> None:
-    go_live(told)
+    go_live(aged_session)
     assert archive() == 4
 
 
 @pytest.mark.databases
-def test_a_rest_is_archived_once_a_day(told: Session) -> None:
+def test_less_than_a_chunk_is_archived_once_a_day(aged_session: Session) -> None:
     archive_all()
-    grow_old(told, 12)
+    grow_old(aged_session, 12)
     assert archive() == 0
     assert archive(timezone.now() + timedelta(hours=25)) == 1
 
 
 @pytest.mark.databases
-def test_an_old_event_behind_a_young_one_waits(told: Session) -> None:
-    SessionEvent.objects.filter(session=told, seq=3).update(at=timezone.now())
+def test_an_old_event_behind_a_young_one_waits(aged_session: Session) -> None:
+    SessionEvent.objects.filter(session=aged_session, seq=3).update(at=timezone.now())
     assert [archive(), archive()] == [2, 0]
-    assert live(told)[0] == 3
+    assert live(aged_session)[0] == 3
 
 
 @pytest.mark.databases
-def test_whoever_died_before_the_rows_made_no_difference(
-    told: Session, monkeypatch: pytest.MonkeyPatch
+def test_a_file_of_a_process_that_died_is_used_by_the_next(
+    aged_session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = read(told)
+    before = read(aged_session)
 
     def die(*_: Any) -> None:
         raise OperationalError
@@ -140,64 +144,66 @@ def test_whoever_died_before_the_rows_made_no_difference(
         patch.setattr(recorder, "record", die)
         with pytest.raises(OperationalError):
             archive()
-    left = all_files(told)
-    assert (len(left), Archive.objects.count(), read(told)) == (1, 0, before)
+    left = all_files(aged_session)
+    assert (len(left), Archive.objects.count(), read(aged_session)) == (1, 0, before)
     assert archive() == 4
-    assert all_files(told) == left
+    assert all_files(aged_session) == left
 
 
 @pytest.mark.databases
-def test_what_a_death_left_goes_when_it_is_old(told: Session) -> None:
-    folder = artifacts.folder(told, "archive")
+def test_old_files_without_a_row_are_removed(aged_session: Session) -> None:
+    folder = artifacts.folder(aged_session, "archive")
     folder.mkdir(parents=True)
     for name in ("events-1-9-left.ndjson.gz", "events-1-9.0a1b.part"):
         (folder / name).write_bytes(b"half")
     archive()
-    assert len(all_files(told)) == 3
-    for file in all_files(told):
+    assert len(all_files(aged_session)) == 3
+    for file in all_files(aged_session):
         os.utime(file, (0, 0))
     archive()
-    assert len(all_files(told)) == Archive.objects.count() == 2
+    assert len(all_files(aged_session)) == Archive.objects.count() == 2
 
 
 @pytest.mark.databases
-def test_of_two_that_archive_the_same_one_does(told: Session) -> None:
-    rows = SessionEvent.objects.filter(session=told, seq__lte=4)
+def test_of_two_processes_one_archives_the_same_events(aged_session: Session) -> None:
+    rows = SessionEvent.objects.filter(session=aged_session, seq__lte=4)
     lines = [events_archive.line_of(row) for row in rows.order_by("seq")]
-    assert events_archive.pack(told, "events", "seq", lines, rows) == 4
-    assert events_archive.pack(told, "events", "seq", lines, rows) == 0
-    assert len(all_files(told)) == 1
-    assert events_archive.pack(told, "events", "seq", lines[:2], rows) == 0
-    assert len(all_files(told)) == 1
+    assert events_archive.pack(aged_session, "events", "seq", lines, rows) == 4
+    assert events_archive.pack(aged_session, "events", "seq", lines, rows) == 0
+    assert len(all_files(aged_session)) == 1
+    assert events_archive.pack(aged_session, "events", "seq", lines[:2], rows) == 0
+    assert len(all_files(aged_session)) == 1
     assert list(audits.run()) == []
 
 
-def test_a_full_disk_is_no_end(told: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_a_full_disk_the_events_stay(
+    aged_session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(*_: Any) -> None:
         raise OSError
 
     monkeypatch.setattr(storage, "write", full)
     assert archive() == 0
-    assert live(told) == list(range(1, 13))
+    assert live(aged_session) == list(range(1, 13))
 
 
 @pytest.mark.databases
-def test_a_part_of_the_record_is_read_across_archives(told: Session) -> None:
-    before = read(told)
+def test_a_range_of_events_is_read_across_archives(aged_session: Session) -> None:
+    before = read(aged_session)
     archive_all()
     for first, last in ((1, 1), (2, 3), (3, 6), (4, 5), (8, 11), (9, 10), (12, 12), (5, 4)):
-        assert read(told, first, last) == before[first - 1 : last]
-    assert read(told, 1, 12, audience=recorder.PUBLIC) == []
+        assert read(aged_session, first, last) == before[first - 1 : last]
+    assert read(aged_session, 1, 12, audience=recorder.PUBLIC) == []
 
 
 @pytest.mark.databases
-def test_a_damaged_archive_says_so_and_hides_nothing_else(told: Session) -> None:
+def test_a_damaged_archive_says_so_and_hides_nothing_else(aged_session: Session) -> None:
     archive_all()
-    damaged = spoil(told, 5)
+    damaged = spoil(aged_session, 5)
     with pytest.raises(Damaged, match="events 5 to 8 are in events-000000005"):
-        read(told)
-    assert [each[0] for each in read(told, 1, 4)] == [1, 2, 3, 4]
-    newest = events_archive.newest_events(told, None, 50)
+        read(aged_session)
+    assert [each[0] for each in read(aged_session, 1, 4)] == [1, 2, 3, 4]
+    newest = events_archive.newest_events(aged_session, None, 50)
     shown = [each.seq for each in newest]
     assert shown == [15, 14, 13, 12, 11, 10, 9, 5, 4, 3, 2, 1]
     assert newest[7].type == events_archive.DAMAGED
@@ -206,17 +212,17 @@ def test_a_damaged_archive_says_so_and_hides_nothing_else(told: Session) -> None
 
 
 @pytest.mark.databases
-def test_a_missing_archive_is_found(told: Session) -> None:
+def test_a_missing_archive_is_found(aged_session: Session) -> None:
     archive()
-    (file,) = all_files(told)
+    (file,) = all_files(aged_session)
     file.unlink()
     (finding,) = audits.run("archives")
     assert "damaged or gone" in finding.detail
-    assert finding.session == str(told.pk)
+    assert finding.session == str(aged_session.pk)
 
 
 @pytest.mark.databases
-def test_an_archive_that_was_lost_with_its_row_is_a_hole(told: Session) -> None:
+def test_an_archive_that_was_lost_with_its_row_leaves_a_gap(aged_session: Session) -> None:
     archive_all()
     Archive.objects.filter(first=5).delete()
     (finding,) = audits.run("events")
@@ -224,20 +230,20 @@ def test_an_archive_that_was_lost_with_its_row_is_a_hole(told: Session) -> None:
 
 
 @pytest.mark.databases
-def test_a_page_that_missed_what_is_archived_loads_itself_anew(told: Session) -> None:
+def test_a_page_that_missed_archived_events_is_made_to_reload(aged_session: Session) -> None:
     archive_all()
     since = async_to_sync(frames.since)
-    texts, reached = since(told.pk, recorder.OWNER, "json", 8)
+    texts, reached = since(aged_session.pk, recorder.OWNER, "json", 8)
     assert (len(texts), '"reload"' in texts[0], reached) == (1, True, 15)
-    texts, reached = since(told.pk, recorder.OWNER, "json", 11)
+    texts, reached = since(aged_session.pk, recorder.OWNER, "json", 11)
     assert (len(texts), reached) == (4, 15)
-    texts, reached = since(told.pk, recorder.PUBLIC, "json", 3)
+    texts, reached = since(aged_session.pk, recorder.PUBLIC, "json", 3)
     assert ('"reload"' in texts[0], reached) == (True, 11)
 
 
 @pytest.mark.databases
 def test_another_sessions_events_stay_where_they_are(
-    told: Session, make_session: MakeSession
+    aged_session: Session, make_session: MakeSession
 ) -> None:
     other = make_session("Other")
     archive_all()

@@ -1,4 +1,4 @@
-"""Events: gapless, in commit order, one transaction with the counters; Redis may be away."""
+"""Events have no gaps, are in commit order and share the counters' transaction; Redis may fail."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_a_reader_never_sees_a_later_event_before_an_earlier_one(session: Sessio
     assert holes == []
 
 
-def test_seq_counts_for_each_session_by_itself(make_session: MakeSession) -> None:
+def test_each_session_has_its_own_seq(make_session: MakeSession) -> None:
     one, other = make_session("One", recording=False), make_session("Other", recording=False)
     for _ in range(3):
         recorder.add_message(one, "system", "x")
@@ -117,9 +117,9 @@ def test_a_session_without_counters_records_nothing(session: Session) -> None:
 def test_a_dead_redis_costs_nothing_but_a_line_in_the_log(
     session: Session, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with socket.socket() as nobody:
-        nobody.bind(("127.0.0.1", 0))
-        dead = redis.Redis(port=nobody.getsockname()[1], socket_connect_timeout=1)
+    with socket.socket() as closed_port:
+        closed_port.bind(("127.0.0.1", 0))
+        dead = redis.Redis(port=closed_port.getsockname()[1], socket_connect_timeout=1)
         monkeypatch.setattr(recorder, "_redis", lambda: dead)
         message = recorder.add_message(session, "system", "Nobody hears it now.")
     assert SessionEvent.objects.filter(payload__message__id=message.pk).exists()
@@ -127,7 +127,7 @@ def test_a_dead_redis_costs_nothing_but_a_line_in_the_log(
 
 
 def heard(session: Session, act: Any) -> list[dict[str, Any]]:
-    """What is published while ``act`` runs."""
+    """Returns what is published while ``act`` runs."""
     with redis.Redis.from_url(settings.REDIS.hub) as client, client.pubsub() as listener:
         listener.subscribe(recorder.CHANNEL)
         assert listener.get_message(timeout=5)

@@ -1,4 +1,4 @@
-"""Checkpoints: what a stream under way has brought so far, kept for an hour, needed by nobody."""
+"""Checkpoints hold the text so far of a stream for an hour, and nothing depends on them."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from tests.conftest import MakeSession
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-TOLD = {"title": "A mill turns", "text": "The mill at Harrow Ford"}
+PAYLOAD = {"title": "A mill turns", "text": "The mill at Harrow Ford"}
 PATIENCE = 60  # seconds; the default of one is too short for a first socket on a busy machine
 ClientOf = Callable[[User], Client]
 
 
 @pytest.fixture
 def no_redis(monkeypatch: pytest.MonkeyPatch) -> None:
-    nowhere = Redis(port=1, socket_connect_timeout=1)
-    monkeypatch.setattr(checkpoints, "_redis", lambda: nowhere)
+    closed_port = Redis(port=1, socket_connect_timeout=1)
+    monkeypatch.setattr(checkpoints, "_redis", lambda: closed_port)
 
 
-def test_what_is_kept_can_be_read_until_it_is_dropped(session: Session) -> None:
+def test_a_checkpoint_can_be_read_until_it_is_dropped(session: Session) -> None:
     checkpoints.save(session.pk, "chat", {"text": "One"})
     checkpoints.save(session.pk, "chat", {"text": "One two"})
     assert checkpoints.read(session.pk, "chat") == {"text": "One two"}
@@ -41,20 +41,20 @@ def test_what_is_kept_can_be_read_until_it_is_dropped(session: Session) -> None:
 def test_each_session_and_each_stream_has_its_own(
     session: Session, make_session: MakeSession
 ) -> None:
-    checkpoints.save(session.pk, "chat", TOLD)
+    checkpoints.save(session.pk, "chat", PAYLOAD)
     assert checkpoints.read(session.pk, "draft") is None
     assert checkpoints.read(make_session("Evening").pk, "chat") is None
 
 
-def test_it_is_kept_for_an_hour_and_no_longer(session: Session) -> None:
-    checkpoints.save(session.pk, "chat", TOLD)
+def test_a_checkpoint_is_stored_for_an_hour(session: Session) -> None:
+    checkpoints.save(session.pk, "chat", PAYLOAD)
     left = checkpoints._redis().ttl(checkpoints._key(session.pk, "chat"))
     assert 3500 < left <= 3600
 
 
 @pytest.mark.usefixtures("no_redis")
-def test_without_redis_nothing_is_kept_and_nothing_fails(session: Session) -> None:
-    checkpoints.save(session.pk, "chat", TOLD)
+def test_without_redis_nothing_is_stored_and_nothing_fails(session: Session) -> None:
+    checkpoints.save(session.pk, "chat", PAYLOAD)
     assert checkpoints.read(session.pk, "chat") is None
     checkpoints.drop(session.pk, "chat")
 
@@ -62,18 +62,18 @@ def test_without_redis_nothing_is_kept_and_nothing_fails(session: Session) -> No
 def test_a_page_loaded_in_the_middle_of_a_narration_shows_the_text_so_far(
     session: Session, client_of: ClientOf
 ) -> None:
-    checkpoints.save(session.pk, narration.NARRATION, TOLD)
+    checkpoints.save(session.pk, narration.NARRATION, PAYLOAD)
     page = client_of(session.owner).get(f"/broadcast/{session.pk}/").content.decode()
-    assert f'<p class="narration-text">{TOLD["text"]}</p>' in page
+    assert f'<p class="narration-text">{PAYLOAD["text"]}</p>' in page
     checkpoints.drop(session.pk, narration.NARRATION)
     page = client_of(session.owner).get(f"/broadcast/{session.pk}/").content.decode()
     assert '<div id="narration"></div>' in page
 
 
-async def test_a_page_that_comes_back_gets_the_text_so_far(
+async def test_a_page_that_reconnects_gets_the_text_so_far(
     session: Session, client_of: ClientOf
 ) -> None:
-    await sync_to_async(checkpoints.save)(session.pk, narration.NARRATION, TOLD)
+    await sync_to_async(checkpoints.save)(session.pk, narration.NARRATION, PAYLOAD)
     client = await sync_to_async(client_of)(session.owner)
     headers = [
         (b"cookie", f"sessionid={client.cookies['sessionid'].value}".encode()),
@@ -87,4 +87,4 @@ async def test_a_page_that_comes_back_gets_the_text_so_far(
     await socket.send_json_to({"after": 10**9})
     frame = await socket.receive_json_from(timeout=PATIENCE)
     await socket.disconnect(timeout=PATIENCE)
-    assert (frame["type"], frame["seq"], frame["data"]) == (narration.NARRATION, None, TOLD)
+    assert (frame["type"], frame["seq"], frame["data"]) == (narration.NARRATION, None, PAYLOAD)

@@ -1,4 +1,4 @@
-"""Frames: a pure function of the stored payload, for owner and audience, as HTML and JSON."""
+"""A frame is a pure function of the payload, for owner and audience, as HTML and JSON."""
 
 from __future__ import annotations
 
@@ -74,19 +74,19 @@ def test_an_ephemeral_frame_has_no_seq() -> None:
     assert json.loads(frames.text_of(frame, recorder.OWNER, JSON))["seq"] is None
 
 
-def test_a_page_that_was_away_for_too_long_is_told_to_load_anew() -> None:
+def test_a_page_that_missed_too_much_is_made_to_reload() -> None:
     session_id = uuid4()
     assert "data-reload" in frames.reload_text(session_id, 7, HTML)
     assert json.loads(frames.reload_text(session_id, 7, JSON))["type"] == "reload"
 
 
 @pytest.mark.parametrize("format_", [HTML, JSON])
-def test_an_event_too_large_for_a_frame_has_its_viewers_look_for_themselves(
+def test_an_event_too_large_for_a_frame_makes_its_viewers_reload(
     session: Session, format_: str
 ) -> None:
-    said = {"id": 1, "role": "host", "code": "", "text": "灯" * 11_000, "at": None}
+    message = {"id": 1, "role": "host", "code": "", "text": "灯" * 11_000, "at": None}
     with transaction.atomic():
-        event = recorder.record(session, recorder.MESSAGE_ADDED, {"message": said})
+        event = recorder.record(session, recorder.MESSAGE_ADDED, {"message": message})
     assert text(event, format_) == frames.reload_text(session.pk, event.seq, format_)
 
 
@@ -106,7 +106,7 @@ def test_a_card_does_not_hold_a_text_without_spaces_twice() -> None:
     assert card.count("灯") < 5500
 
 
-def test_the_largest_frame_keeps_within_its_promise(session: Session) -> None:
+def test_the_largest_frame_is_within_the_limit(session: Session) -> None:
     recorder.add_message(session, "host", "\N{SNOWMAN}" * 2000)
     event = SessionEvent.objects.filter(session=session).latest("seq")
     assert all(len(text(event, f).encode()) <= frames.MOST_BYTES for f in (HTML, JSON))

@@ -1,4 +1,4 @@
-"""Grants: by what right a socket is open, and what ends it."""
+"""Grants: what allows a socket to be open, and what ends it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def watch(session: Session) -> Grant:
     return Grant("watch", session.watch_token, session.pk)
 
 
-def test_what_holds_is_told_from_what_does_not(login: Grant, token: Grant, watch: Grant) -> None:
+def test_only_valid_grants_are_returned(login: Grant, token: Grant, watch: Grant) -> None:
     wrong = Grant("watch", "no such token", watch.session_id)
     assert still_valid([login, token, watch, wrong]) == {login, token, watch}
 
@@ -62,7 +62,7 @@ def test_a_changed_password_ends_a_login(login: Grant, session: Session) -> None
 
 
 @pytest.mark.parametrize("kind", ["login", "token"])
-def test_a_disabled_person_has_no_rights(
+def test_a_disabled_user_has_no_grants(
     kind: str, request: pytest.FixtureRequest, session: Session
 ) -> None:
     grant = request.getfixturevalue(kind)
@@ -75,7 +75,7 @@ def test_a_revoked_token_ends(token: Grant) -> None:
     assert still_valid([token]) == set()
 
 
-def test_a_page_that_was_taken_down_ends_its_sockets(watch: Grant, session: Session) -> None:
+def test_hiding_the_public_page_ends_its_sockets(watch: Grant, session: Session) -> None:
     sessions.show(session, False)
     assert still_valid([watch]) == set()
 
@@ -85,7 +85,7 @@ def test_a_watch_token_opens_its_own_session_alone(watch: Grant, make_session: M
     assert still_valid([Grant("watch", watch.key, other.pk)]) == set()
 
 
-def test_the_login_of_somebody_else_opens_nothing(
+def test_the_login_of_another_user_opens_nothing(
     session: Session, stranger: User, client_of: ClientOf
 ) -> None:
     key = str(client_of(stranger).session.session_key)

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 class Listener:
-    """A socket that remembers what it was sent and how it was closed."""
+    """A socket that records the frames that it was sent and its close code."""
 
     def __init__(self) -> None:
         self.frames: list[dict[str, Any]] = []
@@ -61,7 +61,7 @@ async def until(condition: Callable[[], Any]) -> None:
         if condition():
             return
         await asyncio.sleep(0.05)
-    raise AssertionError("it did not happen")
+    raise AssertionError("the condition did not become true")
 
 
 async def test_events_reach_a_viewer_once_and_in_order(
@@ -75,10 +75,10 @@ async def test_events_reach_a_viewer_once_and_in_order(
     assert [frame["prev"] for frame in listener.frames] == [seq - 1 for seq in seqs]
 
 
-async def test_an_event_that_cannot_be_shown_does_not_hold_up_those_after_it(
+async def test_an_event_that_cannot_be_rendered_does_not_block_those_after_it(
     running_hub: hub.Hub, session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(recorder._types, "test.unshown", "Nobody made a template for it.")
+    monkeypatch.setitem(recorder._types, "test.unshown", "It has no template.")
     pages, programs = Listener(), Listener()
     await running_hub.join(viewer_of(session, pages, "html"))
     await running_hub.join(viewer_of(session, programs))
@@ -103,7 +103,7 @@ async def test_what_happens_while_a_viewer_catches_up_comes_after_it_and_once(
         if len(later) < 2:
             later.append(await happen(session))
             await until(lambda: running_hub.rooms[session.pk].last == later[-1])
-            await asyncio.sleep(0.1)  # the pump has handed it out
+            await asyncio.sleep(0.1)  # The pump has sent it.
         return found
 
     monkeypatch.setattr(frames, "since", since)
@@ -176,11 +176,11 @@ async def test_a_viewer_is_live_again_after_a_catch_up_that_failed(
     await until(lambda: listener.frames and listener.frames[-1]["seq"] == seq)
 
 
-async def test_catching_up_passes_over_what_cannot_be_shown(
+async def test_catching_up_skips_events_that_cannot_be_rendered(
     running_hub: hub.Hub, session: Session, monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
-    monkeypatch.setitem(recorder._types, "test.unshown", "Nobody made a template for it.")
+    monkeypatch.setitem(recorder._types, "test.unshown", "It has no template.")
     before = await happen(session)
     unshown = await happen(session, "test.unshown")
     after = await happen(session)
@@ -195,7 +195,7 @@ async def test_catching_up_passes_over_what_cannot_be_shown(
     assert str(unshown) in caplog.text
 
 
-async def test_a_viewer_far_behind_is_told_to_load_anew_and_goes_on_from_there(
+async def test_a_viewer_far_behind_gets_a_reload_and_continues_from_there(
     running_hub: hub.Hub, session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(frames, "CATCH_UP_MOST", 2)
@@ -209,22 +209,22 @@ async def test_a_viewer_far_behind_is_told_to_load_anew_and_goes_on_from_there(
 
 
 @sync_to_async
-def bring_in(session: Session, events_: int) -> int:
-    """So many events in one transaction, as an import does."""
+def record_many(session: Session, count: int) -> int:
+    """Records this many events in one transaction, as an import does."""
     shown = {"session": sessions.payload(session)}
     with transaction.atomic():
-        made = [recorder.record(session, recorder.SESSION_CHANGED, shown) for _ in range(events_)]
+        made = [recorder.record(session, recorder.SESSION_CHANGED, shown) for _ in range(count)]
     return made[-1].seq
 
 
-async def test_what_comes_in_as_thousands_of_events_is_told_as_one_reload(
+async def test_an_import_of_many_events_is_sent_as_one_reload(
     running_hub: hub.Hub, session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(frames, "CATCH_UP_MOST", 2)
     program, page = Listener(), Listener()
     await running_hub.join(viewer_of(session, program))
     await running_hub.join(viewer_of(session, page, "html"))
-    seq = await bring_in(session, 5)
+    seq = await record_many(session, 5)
     await until(lambda: program.frames and page.texts)
     (frame,) = program.frames
     assert (frame["type"], frame["seq"]) == ("reload", seq)
@@ -234,7 +234,7 @@ async def test_what_comes_in_as_thousands_of_events_is_told_as_one_reload(
     assert (program.frames[1]["seq"], program.frames[1]["prev"]) == (after, seq)
 
 
-async def test_nonsense_on_the_channel_is_passed_over(
+async def test_an_invalid_message_on_the_channel_is_ignored(
     running_hub: hub.Hub, session: Session
 ) -> None:
     listener = Listener()
@@ -253,7 +253,7 @@ async def test_a_session_whose_publish_was_lost_is_seen_while_another_one_is_bus
     busy, quiet = Listener(), Listener()
     await running_hub.join(viewer_of(session, busy))
     await running_hub.join(viewer_of(other, quiet))
-    await asyncio.sleep(0.5)  # the look that joining causes is over
+    await asyncio.sleep(0.5)  # The read that joining causes is over.
     publish = recorder.publish
     monkeypatch.setattr(
         recorder, "publish", lambda key, seq: publish(key, seq) if key == session.pk else None
