@@ -1,4 +1,4 @@
-"""The look of the overlay, set by query parameters; what is not understood is left at its default."""
+"""Options of the overlay, set by query parameters; an invalid value gives the default."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One query parameter; the first of ``values`` is the default."""
+    """A query parameter; the first of ``values`` is the default."""
 
     name: str
     values: tuple[str, ...]
@@ -20,19 +20,19 @@ class Option:
 
 
 OPTIONS = (
-    Option("theme", ("dark", "light", "glass"), "The plate behind the words."),
-    Option("accent", ("red", "blue", "green", "amber", "violet"), "The colour of the on-air mark."),
-    Option("position", ("bottom", "top"), "Where the lower third stands."),
-    Option("size", ("m", "s", "l"), "How large the words are."),
-    Option("ticker", ("1", "0"), "The line of latest headlines, on or off."),
-    Option("captions", ("1", "0"), "The words as they are spoken, on or off."),
-    Option("sound", ("0", "1"), "Play each story's sound, where the audio extra is installed."),
+    Option("theme", ("dark", "light", "glass"), "Background of the text."),
+    Option("accent", ("red", "blue", "green", "amber", "violet"), "Colour of the on-air mark."),
+    Option("position", ("bottom", "top"), "Position of the lower third."),
+    Option("size", ("m", "s", "l"), "Size of the text."),
+    Option("ticker", ("1", "0"), "Ticker of the latest headlines, on or off."),
+    Option("captions", ("1", "0"), "Captions of the narration, on or off."),
+    Option("sound", ("0", "1"), "Sound of each story, if the audio extra is installed."),
     Option("safe", ("1", "0"), "Keep inside the title-safe area of a television picture."),
 )
 
 
-def chosen(query: Mapping[str, str]) -> dict[str, str]:
-    """Each option with the value asked for, or its default."""
+def parse_options(query: Mapping[str, str]) -> dict[str, str]:
+    """Returns each option with its value in the query, or its default."""
     return {
         option.name: query[option.name]
         if query.get(option.name) in option.values

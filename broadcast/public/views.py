@@ -1,6 +1,6 @@
-"""The public pages: no sign-in, no cookies, read-only; a revoked link closes them all.
+"""The public pages: no sign-in, no cookies, read-only. A revoked link closes them all.
 
-All that a page may send is what went wrong on it.
+The only data that a public page sends are reports of its own errors.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ LONGEST_REPORT = 32_768  # bytes
 def public(
     view: Callable[Concatenate[HttpRequest, Session, P], HttpResponseBase],
 ) -> Callable[Concatenate[HttpRequest, str, P], HttpResponseBase]:
-    """Open a page of a visible session to anybody with its link; a revoked link says so (404)."""
+    """Opens a page of a visible session to everyone with its link; an invalid link gets 404."""
 
     @wraps(view)
     def opened(
@@ -54,14 +54,15 @@ def public(
         try:
             session = sessions.by_watch_token(token)
         except NotFound:
-            return _headed(render(request, "public/gone.html", status=404))
+            return _with_headers(render(request, "public/gone.html", status=404))
         bind_request(request, **context.session_fields(session))
-        return _headed(view(request, session, *args, **kwargs))
+        return _with_headers(view(request, session, *args, **kwargs))
 
     return require_safe(opened)  # type: ignore[return-value]
 
 
-def _headed(response: HttpResponseBase) -> HttpResponseBase:
+def _with_headers(response: HttpResponseBase) -> HttpResponseBase:
+    """Keeps the link out of referrers, search engines and caches."""
     response["Referrer-Policy"] = "no-referrer"
     response["X-Robots-Tag"] = "noindex"
     response.headers.setdefault("Cache-Control", "no-store")
@@ -70,18 +71,24 @@ def _headed(response: HttpResponseBase) -> HttpResponseBase:
 
 @public
 def watch(request: HttpRequest, session: Session) -> HttpResponse:
-    """The watch page; ``?before=`` shows what was told earlier, ``?thread=`` one thread."""
-    page = queries.watch_page(session, queries.WatchPart.of(request.GET)) | _addresses(session)
-    page["episodes"] = episodes.of_session(session)[:5]
-    page["replays"] = runs.listed(session, recorder.PUBLIC, 5)
+    """The watch page; ``?before=`` shows earlier stories, ``?thread=`` one thread."""
+    page = {
+        **queries.watch_page(session, queries.WatchPart.of(request.GET)),
+        **_addresses(session),
+        "episodes": episodes.of_session(session)[:5],
+        "replays": runs.listed(session, recorder.PUBLIC, 5),
+    }
     return render(request, "public/page.html", page)
 
 
 @public
 def overlay(request: HttpRequest, session: Session) -> HttpResponse:
-    """The overlay for streaming software, in the look that the query asks for."""
-    page = queries.watch_page(session) | _addresses(session)
-    page["look"] = public_overlay.chosen(request.GET)
+    """The overlay for streaming software, with the options of the query."""
+    page = {
+        **queries.watch_page(session),
+        **_addresses(session),
+        "look": public_overlay.parse_options(request.GET),
+    }
     return render(request, "public/overlay.html", page)
 
 
@@ -127,28 +134,29 @@ def before_the_run(recording: Recording) -> dict[str, object]:
 
 @public
 def atom(request: HttpRequest, session: Session) -> HttpResponse:
-    return _fed(
-        request, session,
-        lambda feed: HttpResponse(feeds.atom(feed), content_type="application/atom+xml"),
-    )  # fmt: skip
+    feed = feeds.of_session(session, session_commands.watch_url(session) or "")
+
+    def write() -> HttpResponse:
+        return HttpResponse(feeds.atom(feed), content_type="application/atom+xml")
+
+    return cacheable(request, feed.tag, write)
 
 
 @public
 def json_feed(request: HttpRequest, session: Session) -> HttpResponse:
-    return _fed(
-        request, session,
-        lambda feed: JsonResponse(feeds.json_feed(feed), content_type="application/feed+json"),
-    )  # fmt: skip
-
-
-def _fed(
-    request: HttpRequest, session: Session, shown: Callable[[feeds.Feed], HttpResponse]
-) -> HttpResponse:
-    """Answer with the feed, or with 304 when the reader has it already."""
     feed = feeds.of_session(session, session_commands.watch_url(session) or "")
-    tag = f'"{feed.tag}"'
-    response = get_conditional_response(request, etag=tag) or shown(feed)
-    response["ETag"] = tag
+
+    def write() -> HttpResponse:
+        return JsonResponse(feeds.json_feed(feed), content_type="application/feed+json")
+
+    return cacheable(request, feed.tag, write)
+
+
+def cacheable(request: HttpRequest, tag: str, write: Callable[[], HttpResponse]) -> HttpResponse:
+    """Responds with 304 if the reader has the content with this ETag, else with ``write()``."""
+    etag = f'"{tag}"'
+    response: HttpResponse = get_conditional_response(request, etag=etag) or write()
+    response["ETag"] = etag
     response["Cache-Control"] = "private, no-cache"
     return response
 
@@ -156,25 +164,25 @@ def _fed(
 @csrf_exempt
 @require_POST
 def errors(request: HttpRequest, token: str) -> HttpResponseBase:
-    """An error that a page of the audience met; nobody waits for the answer, which is empty.
+    """Records an error of a public page; the response is empty and the page ignores it.
 
-    There is no CSRF token: it needs a cookie, and the audience gets none. Nor is there anything for
-    it to guard, as nobody's rights are used here: cookies count for nothing, and anybody with the
-    link may report. That foreign pages do not have their visitors do so is what browsers say about
-    where a request comes from.
+    There is no CSRF token, because it needs a cookie and public pages set none. The view uses no
+    rights that a token could protect: it ignores cookies, and everyone with the link may report
+    errors. Requests from pages of other sites are refused by the headers that browsers send.
     """
+    # A broken page may report many errors; the access log does not need a line for each.
     request.META[QUIET] = "1"
     try:
         session = sessions.by_watch_token(token)
-        # Without its folder: what Django says of a body it cannot read must not fill the log.
+        # Without the session's folder: Django's warnings about a malformed body would fill its log.
         bind_request(request, session=session.pk)
-        return _headed(HttpResponse(status=_reported(request, session)))
+        return _with_headers(HttpResponse(status=_store_report(request, session)))
     except (NotFound, TooMany) as error:
-        return _headed(HttpResponse(status=status_of(error)))
+        return _with_headers(HttpResponse(status=status_of(error)))
 
 
-def _reported(request: HttpRequest, session: Session) -> int:
-    """Keep the report; returns the status of the answer. Raises TooMany."""
+def _store_report(request: HttpRequest, session: Session) -> int:
+    """Stores the report and returns the status of the response. Raises TooMany."""
     if not is_same_origin(request):
         return 403
     length = request.headers.get("Content-Length", "")

@@ -11,7 +11,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from broadcast.models import Broadcast, Episode, Sound
-from broadcast.public import media_views
+from broadcast.public import podcast
 from broadcast.public.feeds import ATOM
 from broadcast.speech import sounds
 from sessions_app import sessions
@@ -24,7 +24,7 @@ from tests.database_snapshots import past
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-NAMES = {"itunes": media_views.ITUNES, "atom": ATOM}
+NAMES = {"itunes": podcast.ITUNES, "atom": ATOM}
 HOSTILE = "Tide ]]> <script>alert(1)</script> & \x0b\ufffe “quoted” 🛶"
 
 
