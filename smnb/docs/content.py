@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TypeAlias
 
 from django.conf import settings
 
@@ -20,7 +20,7 @@ from broadcast.studio.artifacts import bundle
 from broadcast.studio.drafting.forms import FEWEST_WORDS, MOST_WORDS
 from sessions_app.ai_chain import status
 from sessions_app.background import retention, steps
-from sessions_app.commands import Command, all_commands
+from sessions_app.commands import all_commands
 from sessions_app.events import archive
 from sessions_app.events import statistics as events_statistics
 from sessions_app.files import artifacts, verification
@@ -37,8 +37,10 @@ from stories.market import quotes, scores
 from stories.posts import interests, queue, scoring
 from stories.types import FetchedPost
 
+Context: TypeAlias = dict[str, object]
 
-def of(slug: str) -> dict[str, Any]:
+
+def of(slug: str) -> Context:
     """Returns the template context of one page."""
     context = _CONTEXTS.get(slug)
     return {"address": settings.PUBLIC_URL, **(context() if context else {})}
@@ -60,7 +62,7 @@ def transitions() -> list[Transition]:
     ]
 
 
-def _sources() -> dict[str, Any]:
+def sources_and_keys() -> Context:
     return {
         "default_model": DEFAULT_MODEL,
         "poll_seconds": f"{settings.SMNB.poll_seconds:g}",
@@ -69,7 +71,7 @@ def _sources() -> dict[str, Any]:
     }
 
 
-def _going_live() -> dict[str, Any]:
+def going_live() -> Context:
     overdue = [(state, _spelled(rule.after), rule.sentence) for state, rule in REAPER.items()]
     return {
         "diagram": state_diagram.draw(),
@@ -80,7 +82,7 @@ def _going_live() -> dict[str, Any]:
     }
 
 
-def _desk() -> dict[str, Any]:
+def desk() -> Context:
     return {
         "thread_hours": _hours(threads.WINDOW),
         "shared_words": threads.SHARED_WORDS,
@@ -88,16 +90,15 @@ def _desk() -> dict[str, Any]:
         "interest_points": round(scoring.INTEREST * 100),
         "interests": interests.MOST,
         "open_questions": settings.SMNB.limit_questions,
-        "plan_commands": [(each.name, each.meaning) for each in _offered()],
+        "plan_commands": [
+            (command.name, command.meaning)
+            for command in all_commands()
+            if command.name in plans.ALLOWED
+        ],
     }
 
 
-def _offered() -> list[Command[Any]]:
-    """Returns the commands that a plan of the producer may contain."""
-    return [each for each in all_commands() if each.name in plans.ALLOWED]
-
-
-def _writers_room() -> dict[str, Any]:
+def writers_room() -> Context:
     return {
         "most_keywords": drafting.MOST_KEYWORDS,
         "most_open": settings.SMNB.limit_drafts,
@@ -110,7 +111,7 @@ def _writers_room() -> dict[str, Any]:
     }
 
 
-def _statistics() -> dict[str, Any]:
+def statistics_explained() -> Context:
     return {
         "weights": scoring.WEIGHTS,
         "interest": scoring.INTEREST,
@@ -122,14 +123,25 @@ def _statistics() -> dict[str, Any]:
         "examples": examples(),
         "ageing": queue.AGEING_PER_DAY,
         "standard_pace": DEFAULT_PACE,
-        "spans": [(size, statistics.POINTS, _span(size)) for size in events_statistics.SIZES],
+        "spans": [
+            (size, statistics.POINTS, _spelled(timedelta(minutes=size * statistics.POINTS)))
+            for size in events_statistics.SIZES
+        ],
         "shares": statistics.MOST_SHARES,
         "fine_days": _default_days("keep_fine_days"),
-        **_market(),
+        "market_parts": market.explained(),
+        "buckets": scores.BUCKETS,
+        "windows": scores.WINDOWS,
+        "window": scores.WINDOW,
+        "full_momentum": f"{scores.FULL_MOMENTUM:g}",
+        "full_times": f"{2**scores.FULL_MOMENTUM:g}",
+        "steady": scores.STEADY,
+        "tiers": scores.TIERS,
+        "least_posts": quotes.LEAST_POSTS,
     }
 
 
-def _chain() -> dict[str, Any]:
+def ai_chain() -> Context:
     fresh = Workspace()
     return {
         "kinds": queries.KINDS,
@@ -144,7 +156,7 @@ def _chain() -> dict[str, Any]:
     }
 
 
-def _memory() -> dict[str, Any]:
+def memory_and_recaps() -> Context:
     fresh = Workspace()
     return {
         "most_tokens": memory.MOST_TOKENS,
@@ -163,27 +175,9 @@ def _memory() -> dict[str, Any]:
     }
 
 
-def _market() -> dict[str, Any]:
-    return {
-        "market_parts": market.explained(),
-        "buckets": scores.BUCKETS,
-        "windows": scores.WINDOWS,
-        "window": scores.WINDOW,
-        "full_momentum": f"{scores.FULL_MOMENTUM:g}",
-        "full_times": f"{2**scores.FULL_MOMENTUM:g}",
-        "steady": scores.STEADY,
-        "tiers": scores.TIERS,
-        "least_posts": quotes.LEAST_POSTS,
-    }
-
-
 def _default_days(name: str) -> int:
     """Returns the default of a retention setting of the workspace, in days."""
     return int(getattr(Workspace(), name))
-
-
-def _span(minutes: int) -> str:
-    return _spelled(timedelta(minutes=minutes * statistics.POINTS))
 
 
 def _spelled(length: timedelta) -> str:
@@ -211,42 +205,36 @@ class Example:
     label: str
 
 
-_BODY = "word " * 150
-_EXAMPLE_POSTS: tuple[tuple[str, dict[str, Any], int], ...] = (
-    ("900 votes, 200 comments, one hour old, 150 words", {"score": 900, "comments": 200}, 1),
-    ("from a feed, one hour old, 150 words", {}, 1),
-    ("from a feed, one day old, headline only", {"body": ""}, 24),
-)
-
-
 def examples() -> list[Example]:
-    """Returns example posts, scored by the scoring code."""
+    """Returns three example posts, scored by the scoring code."""
     now = datetime.now(UTC)
-    return [
-        _example(description, now, now - timedelta(hours=hours), fields)
-        for description, fields, hours in _EXAMPLE_POSTS
+    body = "word " * 150
+    posts = [
+        ("900 votes, 200 comments, one hour old, 150 words", 900, 200, body, 1),
+        ("from a feed, one hour old, 150 words", 0, 0, body, 1),
+        ("from a feed, one day old, headline only", 0, 0, "", 24),
     ]
+    rows = []
+    for description, votes, comments, text, hours in posts:
+        post = FetchedPost(
+            external_id="1",
+            title="Town council opens the new bridge today",
+            url="https://example.org/bridge",
+            published_at=now - timedelta(hours=hours),
+            body=text,
+            score=votes,
+            comments=comments,
+        )
+        score = scoring.score(post, now)
+        rows.append(Example(description, priority=score.priority, label=score.label, **score.parts))
+    return rows
 
 
-def _example(
-    description: str, now: datetime, published: datetime, fields: dict[str, Any]
-) -> Example:
-    post = FetchedPost(
-        external_id="1",
-        title="Town council opens the new bridge today",
-        url="https://example.org/bridge",
-        published_at=published,
-        **{"body": _BODY, **fields},
-    )
-    score = scoring.score(post, now)
-    return Example(description, priority=score.priority, label=score.label, **score.parts)
-
-
-def _audience() -> dict[str, Any]:
+def audience() -> Context:
     return {"options": OPTIONS, "addresses": PARTS, "sound_days": _default_days("keep_sounds_days")}
 
 
-def _artifacts() -> dict[str, Any]:
+def artifacts_page() -> Context:
     return {
         "categories": artifacts.MEANINGS.items(),
         "quota_mb": Workspace().artifact_quota_mb,
@@ -258,7 +246,7 @@ def _artifacts() -> dict[str, Any]:
     }
 
 
-def _api() -> dict[str, Any]:
+def api() -> Context:
     env = settings.SMNB
     return {
         "registry": [asdict(each) for each in reference.registry()],
@@ -287,7 +275,7 @@ CLOSES = (
 )
 
 
-def _operations() -> dict[str, Any]:
+def operations() -> Context:
     return {
         "variables": reference.variables(),
         "management": reference.management(),
@@ -301,16 +289,17 @@ def _operations() -> dict[str, Any]:
     }
 
 
-_CONTEXTS: dict[str, Callable[[], dict[str, Any]]] = {
-    "sources-and-keys": _sources,
-    "going-live": _going_live,
-    "desk": _desk,
-    "writers-room": _writers_room,
-    "statistics-explained": _statistics,
-    "artifacts": _artifacts,
-    "audience": _audience,
-    "ai-chain": _chain,
-    "memory": _memory,
-    "api": _api,
-    "operations": _operations,
+# The function that makes the context of each page that has one.
+_CONTEXTS: dict[str, Callable[[], Context]] = {
+    "sources-and-keys": sources_and_keys,
+    "going-live": going_live,
+    "desk": desk,
+    "writers-room": writers_room,
+    "statistics-explained": statistics_explained,
+    "artifacts": artifacts_page,
+    "audience": audience,
+    "ai-chain": ai_chain,
+    "memory": memory_and_recaps,
+    "api": api,
+    "operations": operations,
 }

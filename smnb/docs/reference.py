@@ -1,16 +1,13 @@
-"""Reference tables generated from the code: variables, commands, endpoints, events.
-
-Describes JSON schemas of command payloads in words.
-"""
+"""Reference tables of the docs, generated from the code: variables, commands, endpoints, events."""
 
 from __future__ import annotations
 
 from argparse import Action
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from django.core.management import get_commands, load_command_class
 from django.core.management.base import BaseCommand
@@ -21,6 +18,9 @@ from sessions_app import audits, commands, hooks
 from sessions_app.events import recorder
 from smnb.api import api
 from smnb.env import ROOT, Environment
+
+# A JSON schema, as pydantic generates it.
+Schema: TypeAlias = Mapping[str, Any]
 
 _WORDS = {
     "string": "text",
@@ -39,7 +39,8 @@ class Field:
     required: bool
 
 
-def fields_of(schema: dict[str, Any]) -> list[Field]:
+def fields_of(schema: Schema) -> list[Field]:
+    """Returns the fields of an object's JSON schema."""
     required = schema.get("required", ())
     return [
         Field(name, _type(one, schema.get("$defs", {})), name in required)
@@ -47,41 +48,32 @@ def fields_of(schema: dict[str, Any]) -> list[Field]:
     ]
 
 
-def _type(schema: dict[str, Any], defs: dict[str, Any]) -> str:
-    """Describes a JSON schema with its bounds or its choices."""
+def _type(schema: Schema, defs: Schema) -> str:
+    """Describes a JSON schema in words, with its bounds or its choices."""
     if "$ref" in schema:
-        return _object(defs[schema["$ref"].rpartition("/")[2]], defs)
+        return _type(defs[schema["$ref"].rpartition("/")[2]], defs)
     if "anyOf" in schema:
-        kinds = dict.fromkeys(_type(one, defs) for one in schema["anyOf"] if _is_shown(one))
-        return " or ".join(kinds)
+        # Null means that the field is absent. A number sent as text has a pattern; it is the same
+        # field as the number.
+        shown = [s for s in schema["anyOf"] if s.get("type") != "null" and "pattern" not in s]
+        return " or ".join(dict.fromkeys(_type(option, defs) for option in shown))
     if "enum" in schema or "const" in schema:
         return ", ".join(str(value) for value in schema.get("enum", [schema.get("const")]))
     if schema.get("type") == "array":
         return f"list of {_type(schema.get('items', {}), defs)}"
-    if schema.get("type") == "object" and "properties" in schema:
-        return _object(schema, defs)
-    return _WORDS.get(schema.get("type", ""), "anything") + _bounds(schema)
-
-
-def _is_shown(one: dict[str, Any]) -> bool:
-    """Hides null, which means that the field is absent, and the pattern of a number sent as text."""
-    return one.get("type") != "null" and "pattern" not in one
-
-
-def _object(schema: dict[str, Any], defs: dict[str, Any]) -> str:
-    names = ", ".join(
-        f"{name}: {_type(one, defs)}" for name, one in schema.get("properties", {}).items()
-    )
-    return f"{{{names}}}"
-
-
-def _bounds(schema: dict[str, Any]) -> str:
+    if "properties" in schema:
+        fields = (f"{name}: {_type(one, defs)}" for name, one in schema["properties"].items())
+        return f"{{{', '.join(fields)}}}"
     least = schema.get("minimum", schema.get("minLength"))
     most = schema.get("maximum", schema.get("maxLength"))
     unit = " characters" if "maxLength" in schema or "minLength" in schema else ""
-    if most is None:
-        return "" if least is None else f", at least {least:,}{unit}"
-    return f", {least:,} to {most:,}{unit}" if least is not None else f", at most {most:,}{unit}"
+    if least is not None and most is not None:
+        bounds = f", {least:,} to {most:,}{unit}"
+    elif least is not None:
+        bounds = f", at least {least:,}{unit}"
+    else:
+        bounds = "" if most is None else f", at most {most:,}{unit}"
+    return _WORDS.get(schema.get("type", ""), "anything") + bounds
 
 
 OURS = ("sessions_app", "stories", "broadcast", "smnb")
@@ -100,15 +92,20 @@ class Variable:
 
 
 def variables() -> list[Variable]:
+    """Returns the environment variables in the order of their definition."""
     return [
         Variable(
-            str(field.alias), _default(field.default), _allowed(field), field.description or ""
+            name=str(field.alias),
+            default=_default(field.default),
+            allowed=_allowed(field),
+            meaning=field.description or "",
         )
         for field in Environment.model_fields.values()
     ]
 
 
 def _default(value: object) -> str:
+    """Returns a default as a user writes it in the environment."""
     if isinstance(value, SecretStr) or value == "":
         return UNSET
     if isinstance(value, Path):
@@ -117,21 +114,22 @@ def _default(value: object) -> str:
 
 
 def _allowed(field: FieldInfo) -> str:
-    """Returns the allowed values of a field in words: its type and its bounds."""
+    """Returns the bounds of a field in words; "0 or 1" for a boolean."""
     if field.annotation is bool:
         return "0 or 1"
-    bounds = {
-        name: getattr(mark, name)
+    words = {"ge": "at least {:,}", "gt": "more than {:,}", "le": "at most {:,}"}
+    return ", ".join(
+        words[name].format(getattr(mark, name))
         for mark in field.metadata
-        for name in ("ge", "gt", "le")
+        for name in words
         if getattr(mark, name, None) is not None
-    }
-    words = {"ge": "at least {}", "gt": "more than {}", "le": "at most {}"}
-    return ", ".join(words[name].format(f"{bound:,}") for name, bound in bounds.items())
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
+    """A command of the registry with the fields of its payload."""
+
     name: str
     fields: list[Field]
     meaning: str
@@ -140,8 +138,8 @@ class Command:
 def registry() -> list[Command]:
     """Returns the commands that forms, API and command line share."""
     return [
-        Command(each.name, fields_of(each.payload.model_json_schema()), each.meaning)
-        for each in commands.all_commands()
+        Command(command.name, fields_of(command.payload.model_json_schema()), command.meaning)
+        for command in commands.all_commands()
     ]
 
 
@@ -156,39 +154,40 @@ class Management:
 
 @cache
 def management() -> tuple[Management, ...]:
-    """Returns our management commands; each module is loaded once."""
-    ours = sorted((name, app) for name, app in get_commands().items() if app in OURS)
-    loaded = [(name, load_command_class(str(app), name)) for name, app in ours]
-    return tuple(
-        Management(name, " ".join([name, *_arguments(name, command)]), str(command.help))
-        for name, command in loaded
-    )
-
-
-def _arguments(name: str, command: BaseCommand) -> Iterator[str]:
-    usual = {each.dest for each in BaseCommand().create_parser("manage.py", name)._actions}
-    for action in command.create_parser("manage.py", name)._actions:
-        if action.dest not in usual:
-            yield _argument(action)
+    """Returns our management commands; cached, as loading their modules is slow."""
+    rows = []
+    for name, app in sorted(get_commands().items()):
+        if app in OURS:
+            command = load_command_class(str(app), name)
+            # The options that every command of Django has are left out.
+            common = {action.dest for action in BaseCommand().create_parser("", name)._actions}
+            parser = command.create_parser("", name)
+            own = [_argument(action) for action in parser._actions if action.dest not in common]
+            rows.append(Management(name, " ".join([name, *own]), str(command.help)))
+    return tuple(rows)
 
 
 def _argument(action: Action) -> str:
+    """Returns an argument as usage lines show it, in brackets when it is optional."""
     metavar = str(action.metavar or "|".join(map(str, action.choices or ())) or action.dest.upper())
     if not action.option_strings:
         return f"[{metavar}]" if action.nargs in {"?", "*"} else metavar
     option = action.option_strings[-1]
-    words = option if action.nargs == 0 else f"{option} {metavar}"
-    return words if action.required else f"[{words}]"
+    usage = option if action.nargs == 0 else f"{option} {metavar}"
+    return usage if action.required else f"[{usage}]"
 
 
 @dataclass(frozen=True, slots=True)
 class EventType:
+    """An event type; ``public`` when the audience gets it too."""
+
     type: str
     meaning: str
     public: bool
 
 
 def event_types() -> list[EventType]:
+    """Returns the declared event types."""
     public = recorder.public_types()
     return [
         EventType(type_, meaning, type_ in public) for type_, meaning in recorder.types().items()
@@ -197,6 +196,8 @@ def event_types() -> list[EventType]:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
+    """A method of a path of the API."""
+
     method: str
     path: str
     summary: str

@@ -98,21 +98,33 @@ def draw(table: Table = TRANSITIONS) -> Diagram:
     """Lays out the complete table."""
     column = column_of(table)
     jumps = jumps_of(table, column)
-    inner = [one for one in jumps if {one.to, *one.froms} <= set(column)]
-    lanes = sorted(inner, key=lambda one: _span(one, column))
+    inner = [jump for jump in jumps if {jump.to, *jump.froms} <= set(column)]
+
+    def height(jump: Jump) -> int:
+        rows = [column.index(state) for state in (jump.to, *jump.froms)]
+        return max(rows) - min(rows)
+
+    # The shortest jumps get the lanes next to the column, so that lines do not cross.
+    lanes = sorted(inner, key=height)
     left = EDGE + LANE * len(lanes)
     boxes = {state: Box(state, left, EDGE + PITCH * row) for row, state in enumerate(column)}
     others = [state for state in dict.fromkeys(table.values()) if state not in column]
-    outward = [one for one in jumps if one.to in others]
+    outward = [jump for jump in jumps if jump.to in others]
     trunks = left + WIDE + TRUNK * len(outward)
     for number, state in enumerate(others):
         y = EDGE + PITCH * (len(column) - 2 - number)
         boxes[state] = Box(state, trunks + GAP, y)
     drawn = [
-        *_steps(table, column, boxes),
-        *(_lane(one, left - LANE * (at + 1) + EDGE, boxes) for at, one in enumerate(lanes)),
-        *(_trunk(one, left + WIDE + TRUNK * (at + 1), boxes) for at, one in enumerate(outward)),
-        *_returns([one for one in jumps if set(one.froms) <= set(others)], boxes),
+        *draw_steps(table, column, boxes),
+        *(
+            draw_lane(jump, left - LANE * (number + 1) + EDGE, boxes)
+            for number, jump in enumerate(lanes)
+        ),
+        *(
+            draw_trunk(jump, left + WIDE + TRUNK * (number + 1), boxes)
+            for number, jump in enumerate(outward)
+        ),
+        *draw_returns([jump for jump in jumps if set(jump.froms) <= set(others)], boxes),
     ]
     return Diagram(
         wide=trunks + GAP + WIDE + EDGE if others else left + WIDE + EDGE,
@@ -126,20 +138,18 @@ def draw(table: Table = TRANSITIONS) -> Diagram:
 Part = tuple[list[str], Label]
 
 
-def _span(jump: Jump, column: list[State]) -> int:
-    rows = [column.index(state) for state in (jump.to, *jump.froms)]
-    return max(rows) - min(rows)
-
-
-def _steps(table: Table, column: list[State], boxes: dict[State, Box]) -> Iterable[Part]:
+def draw_steps(table: Table, column: list[State], boxes: dict[State, Box]) -> Iterable[Part]:
+    """Draws the steps down the column."""
     for before, after in pairwise(column):
-        cause = next(why for (was, why), to in table.items() if (was, to) == (before, after))
+        cause = next(
+            cause for (state, cause), to in table.items() if (state, to) == (before, after)
+        )
         upper, lower = boxes[before], boxes[after]
         line = f"M{upper.middle} {upper.below}V{lower.y}"
         yield [line], Label(cause, upper.middle + OFF, (upper.below + lower.y) // 2 + 4)
 
 
-def _lane(jump: Jump, x: int, boxes: dict[State, Box]) -> Part:
+def draw_lane(jump: Jump, x: int, boxes: dict[State, Box]) -> Part:
     """Draws a jump inside the column: out of each state on the left, along the lane, to the target."""
     target = boxes[jump.to]
     upward = all(boxes[state].y > target.y for state in jump.froms)
@@ -150,7 +160,7 @@ def _lane(jump: Jump, x: int, boxes: dict[State, Box]) -> Part:
     return lines, Label(jump.cause, target.x - OFF, at - 6, "end")
 
 
-def _trunk(jump: Jump, x: int, boxes: dict[State, Box]) -> Part:
+def draw_trunk(jump: Jump, x: int, boxes: dict[State, Box]) -> Part:
     """Draws a jump to a state beside the column: out on the right and along the trunk."""
     target = boxes[jump.to]
     lines = [
@@ -160,9 +170,9 @@ def _trunk(jump: Jump, x: int, boxes: dict[State, Box]) -> Part:
     return lines, Label(jump.cause, x + 6, target.centre - 6)
 
 
-def _returns(jumps: list[Jump], boxes: dict[State, Box]) -> Iterable[Part]:
+def draw_returns(jumps: list[Jump], boxes: dict[State, Box]) -> Iterable[Part]:
     """Draws the jumps back into the column above the trunks, the longest outermost."""
-    ordered = sorted(jumps, key=lambda one: -boxes[one.to].y)
+    ordered = sorted(jumps, key=lambda jump: -boxes[jump.to].y)
     for number, jump in enumerate(ordered):
         source, target = boxes[jump.froms[0]], boxes[jump.to]
         x = source.x + (number + 1) * WIDE // (len(ordered) + 1)

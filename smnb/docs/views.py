@@ -1,7 +1,4 @@
-"""Views of the docs: each page is a template with figures and tables read from the code.
-
-The docs pages in order, and the headings of a page.
-"""
+"""Views of the docs; each page is a template with figures and tables read from the code."""
 
 from __future__ import annotations
 
@@ -59,6 +56,7 @@ PAGES = (
 
 
 def page_of(slug: str) -> DocsPage | None:
+    """Returns the page with this slug, or None."""
     return next((page for page in PAGES if page.slug == slug), None)
 
 
