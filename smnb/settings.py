@@ -41,6 +41,7 @@ INSTALLED_APPS = [
     "smnb",
 ]
 MIDDLEWARE = [
+    # First, so that every other middleware and its log lines have the request's id.
     "sessions_app.web.middleware.ContextMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -95,9 +96,10 @@ CACHES = {
 # The hub delivers live frames; a channel layer would deliver them a second time (smnb.E002).
 CHANNEL_LAYERS: dict[str, object] = {}
 
-# Measured with the pinned versions: without these options a killed worker loses tasks, or they are
-# delivered late.
 CELERY_BROKER_URL = REDIS.broker
+# A message of a killed worker is delivered again after the visibility timeout, which therefore has
+# to be longer than the longest task. By default kombu looks for such messages so rarely that a
+# timeout of 5 s took 100 s; the two unacked_restore options make it look often.
 CELERY_BROKER_TRANSPORT_OPTIONS = CELERY_RESULT_BACKEND_TRANSPORT_OPTIONS = {
     "visibility_timeout": 180,
     "unacked_restore_interval": 5,
@@ -107,19 +109,27 @@ CELERY_BROKER_TRANSPORT_OPTIONS = CELERY_RESULT_BACKEND_TRANSPORT_OPTIONS = {
     "socket_keepalive": True,
     "health_check_interval": 25,
 }
+# Celery documents three places for this value, and the shortest one of them applies.
 CELERY_VISIBILITY_TIMEOUT = 180
+# Late acknowledgement alone loses the task when only a child of the worker is killed.
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
+# Results are rows of the database; Celery's are not stored.
 CELERY_TASK_IGNORE_RESULT = True
+# A task that exceeds its time is not delivered again; the lease of its step expires instead.
 CELERY_TASK_SOFT_TIME_LIMIT = 75
 CELERY_TASK_TIME_LIMIT = 90
 CELERY_TASK_ACKS_ON_TIMEOUT = True
 CELERY_TASK_DEFAULT_QUEUE = "control"
+# A request must not hang while Redis is down: the sweeper sends the message later.
 CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0.1, "interval_max": 0.2}
+# Each process holds one message, so that a long narration does not delay the message behind it.
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_MAX_TASKS_PER_CHILD = 200
+# After a lost connection the message is delivered again, so its first run has to end.
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
 CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 20
+# By default a worker gives up for good after 100 attempts to connect.
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 CELERY_TIMEZONE = "UTC"
@@ -132,6 +142,8 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
+# Five wrong passwords lock a user name for 15 minutes, but only from the same address: a stranger
+# cannot lock the owner out.
 AXES_FAILURE_LIMIT = 5
 AXES_COOLOFF_TIME = 0.25  # hours
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
@@ -155,6 +167,7 @@ STATIC_ROOT.mkdir(exist_ok=True)
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = DEBUG
 
+# Everything is refused that is not listed: no inline script or style, no other origin, no frames.
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": ["'none'"],
@@ -174,7 +187,9 @@ X_FRAME_OPTIONS = "DENY"
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_SSL_REDIRECT = SECURE
+# Health checks of a proxy or a container use plain HTTP.
 SECURE_REDIRECT_EXEMPT = [r"^healthz$"]
+# Without a proxy that sets this header a client could set it.
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if SECURE else None
 SECURE_HSTS_SECONDS = 31_536_000 if SECURE else 0
 SESSION_COOKIE_SECURE = SECURE
