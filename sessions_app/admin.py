@@ -63,7 +63,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, object] | None = None
     ) -> HttpResponse:
-        """Refuse an action that is not offered; Django would show the list without an error."""
+        """Refuses an action that is not offered; Django would show the list without an error."""
         if set(request.POST.getlist("action")) - {"", *self.get_actions(request)}:
             raise PermissionDenied
         return super().changelist_view(request, extra_context)

@@ -33,22 +33,22 @@ _audits: dict[str, Audit] = {}
 
 
 def register(name: str, audit: Audit) -> None:
-    """Register an audit: a function that yields (session id or "", description)."""
+    """Registers an audit: a function that yields (session id or "", description)."""
     _audits[name] = audit
 
 
 def meaning_of(name: str) -> str:
-    """Return the docstring of an audit."""
+    """Returns the docstring of an audit."""
     return str(_audits[name].__doc__)
 
 
 def names() -> list[str]:
-    """Return the names of all audits."""
+    """Returns the names of all audits."""
     return sorted(_audits)
 
 
 def run(only: str = "") -> Iterator[Finding]:
-    """Run all audits, or the one named; yield their findings."""
+    """Runs all audits, or the one named; yields their findings."""
     for name in [only] if only else names():
         for session_id, detail in _audits[name]():
             yield Finding(name, str(session_id or ""), detail)
@@ -133,7 +133,7 @@ def counters() -> Iterator[tuple[object, str]]:
 def compare(
     column: str, what: str, rows: models.QuerySet[models.Model], total: models.Aggregate
 ) -> Iterator[tuple[object, str]]:
-    """Compare one counter of each session with an aggregate over ``rows``."""
+    """Compares one counter of each session with an aggregate over ``rows``."""
     sums = {
         row["session_id"]: row["total"] or 0
         for row in rows.order_by().values("session_id").annotate(total=total)
@@ -155,7 +155,7 @@ def steps() -> Iterator[tuple[object, str]]:
 
 
 def register_own() -> None:
-    """Register the audits of this app."""
+    """Registers the audits of this app."""
     register("agreement", agreement)
     register("orphans", orphans)
     register("schema", schema)

@@ -29,7 +29,7 @@ class Payload(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def refuse_nul(cls, data: Any) -> Any:
-        """Refuse the NUL character on both databases, as PostgreSQL cannot store it."""
+        """Refuses the NUL character on both databases, as PostgreSQL cannot store it."""
         if isinstance(data, dict) and any("\x00" in v for v in data.values() if isinstance(v, str)):
             raise ValueError("the NUL character cannot be stored")
         return data
@@ -77,7 +77,7 @@ def register(
     function: Callable[[Call], Any] | None = None,
     meaning: str = "",
 ) -> None:
-    """Add a command to the registry; called by ``register()`` of the module that defines it."""
+    """Adds a command to the registry; called by ``register()`` of the module that defines it."""
     if isinstance(command, str):
         assert payload is not None
         assert function is not None
@@ -88,17 +88,17 @@ def register(
 
 
 def exists(name: str) -> bool:
-    """Return whether a command of this name is registered."""
+    """Returns whether a command of this name is registered."""
     return name in _registry
 
 
 def all_commands() -> list[Command[Any]]:
-    """Return all commands by name."""
+    """Returns all commands by name."""
     return [_registry[name] for name in sorted(_registry)]
 
 
 def parse(name: str, data: Any) -> BaseModel:
-    """Validate ``data`` as the command's payload; raises Invalid that names each wrong field."""
+    """Validates ``data`` as the command's payload; raises Invalid that names each wrong field."""
     try:
         return _registry[name].payload.model_validate(data)
     except ValidationError as error:
@@ -106,7 +106,7 @@ def parse(name: str, data: Any) -> BaseModel:
 
 
 def validation_sentence(error: ValidationError) -> str:
-    """Describe each wrong field in one sentence, without repeating its value."""
+    """Describes each wrong field in one sentence, without repeating its value."""
     errors = error.errors(include_input=False, include_url=False)
     return "; ".join(f"{'.'.join(map(str, e['loc'])) or 'body'}: {e['msg']}" for e in errors)
 
@@ -119,7 +119,7 @@ def run(command: Command[R], actor: User, session: Session | None, data: Any) ->
 @overload
 def run(command: Command[R] | str, actor: User, session: Session | None, data: Any) -> Any: ...
 def run(command: Command[Any] | str, actor: User, session: Session | None, data: Any) -> Any:
-    """Run a command in one transaction.
+    """Runs a command in one transaction.
 
     ``command`` is the command or its registered name; ``data`` is its payload or the dict of it.
     """
@@ -135,14 +135,14 @@ def run(command: Command[Any] | str, actor: User, session: Session | None, data:
 
 
 def digest_of(*parts: str) -> str:
-    """Return the SHA-256 of a request's parts."""
+    """Returns the SHA-256 of a request's parts."""
     return hashlib.sha256("\x00".join(parts).encode()).hexdigest()
 
 
 def run_once(
     actor: User, key: str, digest: str, effect: Callable[[], tuple[int, R]]
 ) -> tuple[int, R]:
-    """Call ``effect`` at most once for this key; a retry with the same digest gets the first answer.
+    """Calls ``effect`` at most once for this key; a retry with the same digest gets the first answer.
 
     Key, effect and answer are one transaction: an effect that raises leaves no key behind. Raises
     Invalid when the key was used for another request.

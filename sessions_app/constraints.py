@@ -51,7 +51,7 @@ _required: list[tuple[type[models.Model], str, type[models.Model], str]] = []
 def require_same_session(
     child: type[models.Model], column: str, parent: type[models.Model], key: str
 ) -> None:
-    """Require that ``child.column`` is the ``key`` of a row of ``parent`` of the same session.
+    """Requires that ``child.column`` is the ``key`` of a row of ``parent`` of the same session.
 
     For a parent of a higher app, to which no foreign key may point. ``(session, key)`` must be
     unique in ``parent``.
@@ -60,7 +60,7 @@ def require_same_session(
 
 
 def session_models() -> list[type[models.Model]]:
-    """Return every concrete model with a required session, by table name."""
+    """Returns every concrete model with a required session, by table name."""
     candidates = [
         model
         for model in apps.get_models()
@@ -75,7 +75,7 @@ def session_models() -> list[type[models.Model]]:
 
 
 def same_session_rules() -> Iterator[SameSessionRule]:
-    """Yield the rules: one for each foreign key between session models, then the required ones."""
+    """Yields the rules: one for each foreign key between session models, then the required ones."""
     tables = {model: model._meta.db_table for model in session_models()}
     for model, table in tables.items():
         for field in model._meta.concrete_fields:
@@ -91,12 +91,12 @@ def _definitions(connection: BaseDatabaseWrapper) -> Iterator[Definition]:
 
 
 def expected(connection: BaseDatabaseWrapper) -> set[str]:
-    """Return the names of all triggers and constraints that the live schema must have."""
+    """Returns the names of all triggers and constraints that the live schema must have."""
     return {definition.name for definition in _definitions(connection)}
 
 
 def present(connection: BaseDatabaseWrapper) -> set[str]:
-    """Return the names of the triggers and constraints that the live schema has."""
+    """Returns the names of the triggers and constraints that the live schema has."""
     if connection.vendor == "sqlite":
         query = "SELECT name FROM sqlite_master WHERE type = 'trigger'"
     else:
@@ -111,13 +111,13 @@ def present(connection: BaseDatabaseWrapper) -> set[str]:
 
 
 def missing(using: str = DEFAULT_DB_ALIAS) -> list[str]:
-    """Return the names of the triggers and constraints that the live schema lacks."""
+    """Returns the names of the triggers and constraints that the live schema lacks."""
     connection = connections[using]
     return sorted(expected(connection) - present(connection))
 
 
 def restore(using: str = DEFAULT_DB_ALIAS) -> None:
-    """Create the missing triggers and constraints of all tables that exist already."""
+    """Creates the missing triggers and constraints of all tables that exist already."""
     connection = connections[using]
     tables = set(connection.introspection.table_names())
     absent = set(missing(using))
@@ -131,14 +131,14 @@ def restore(using: str = DEFAULT_DB_ALIAS) -> None:
 
 
 def lift_statement_timeout(connection: BaseDatabaseWrapper) -> None:
-    """Lift PostgreSQL's statement timeout until the commit, as a large table is read as a whole."""
+    """Lifts PostgreSQL's statement timeout until the commit, as a large table is read as a whole."""
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("SET LOCAL statement_timeout = 0")
 
 
 def drop_before_migrate(plan: list[Any], using: str, **_: Any) -> None:
-    """Drop SQLite's triggers before a migration; a ``pre_migrate`` receiver.
+    """Drops SQLite's triggers before a migration; a ``pre_migrate`` receiver.
 
     While a table is rebuilt, a trigger that refers to the missing table makes its renaming fail. The
     triggers are restored after the migration; until then the check and the audit report them.
@@ -152,7 +152,7 @@ def drop_before_migrate(plan: list[Any], using: str, **_: Any) -> None:
 
 
 def restore_after_migrate(sender: AppConfig, using: str, **_: Any) -> None:
-    """Restore triggers and constraints after a migration; a ``post_migrate`` receiver."""
+    """Restores triggers and constraints after a migration; a ``post_migrate`` receiver."""
     if sender.name in {"sessions_app", "stories", "broadcast"}:
         restore(using)
 
@@ -234,6 +234,6 @@ def check_no_channel_layer(**_: Any) -> list[checks.CheckMessage]:
 
 
 def register_all() -> None:
-    """Register the system checks."""
+    """Registers the system checks."""
     checks.register(check_integrity, checks.Tags.database)
     checks.register(check_no_channel_layer)

@@ -33,13 +33,13 @@ class Tracer(Protocol):
     """Makes the spans of scopes and of their named parts."""
 
     def span(self, name: str, cause: str = "") -> AbstractContextManager[object]:
-        """Open a span; ``cause`` is the traceparent of the span that led to it."""
+        """Opens a span; ``cause`` is the traceparent of the span that led to it."""
 
     def bound(self, fields: Mapping[str, str]) -> None:
-        """Set these fields on the open spans of the current context."""
+        """Sets these fields on the open spans of the current context."""
 
     def traceparent(self) -> str:
-        """Return the traceparent of the current span, or ""."""
+        """Returns the traceparent of the current span, or ""."""
 
 
 class NoTracer:
@@ -60,17 +60,17 @@ _tracer: list[Tracer] = [NoTracer()]
 
 
 def set_tracer(tracer: Tracer) -> None:
-    """Use this tracer from now on; ``NoTracer()`` turns tracing off."""
+    """Uses this tracer from now on; ``NoTracer()`` turns tracing off."""
     _tracer[:] = [tracer]
 
 
 def new_id() -> str:
-    """Return an id for a request or a log line: 13 hex digits of microseconds, 7 random ones."""
+    """Returns an id for a request or a log line: 13 hex digits of microseconds, 7 random ones."""
     return f"{time.time_ns() // 1000:013x}{uuid.uuid4().hex[:7]}"
 
 
 def time_of_id(id_: str) -> datetime | None:
-    """Return the time at which ``new_id`` made this id; None for an id from elsewhere."""
+    """Returns the time at which ``new_id`` made this id; None for an id from elsewhere."""
     # Ids also arrive in request headers and addresses, so any text is possible.
     if not _ID.fullmatch(id_):
         return None
@@ -81,22 +81,22 @@ def time_of_id(id_: str) -> datetime | None:
 
 
 def current() -> dict[str, str]:
-    """Return the fields of the current context, e.g. request, session, run, step."""
+    """Returns the fields of the current context, e.g. request, session, run, step."""
     return {key: str(value) for key, value in _fields.get().items()}
 
 
 def in_session() -> bool:
-    """Return whether the current context belongs to a session."""
+    """Returns whether the current context belongs to a session."""
     return "session" in _fields.get()
 
 
 def session_fields(session: Session) -> dict[str, Any]:
-    """Return the fields of a session; the folder tells the log writer which file a line goes to."""
+    """Returns the fields of a session; the folder tells the log writer which file a line goes to."""
     return {"session": session.pk, "_folder": session.folder}
 
 
 def bind(**fields: object) -> None:
-    """Add fields to the current context until its scope, or its span, closes."""
+    """Adds fields to the current context until its scope, or its span, closes."""
     _fields.set({**_fields.get(), **_plain(fields)})
     _tracer[0].bound(current())
 
@@ -108,7 +108,7 @@ def _plain(fields: Mapping[str, object]) -> dict[str, str | int]:
 
 @contextmanager
 def scope(*, cause: str | None = None, **fields: object) -> Iterator[None]:
-    """Open a context with exactly these fields, and restore the previous one afterwards.
+    """Opens a context with exactly these fields, and restores the previous one afterwards.
 
     With a ``cause``, which is the traceparent of the span that led to it or "", the tracer opens a
     span named as the operation.
@@ -123,7 +123,7 @@ def scope(*, cause: str | None = None, **fields: object) -> Iterator[None]:
 
 @contextmanager
 def span(name: str, **fields: object) -> Iterator[None]:
-    """Open a named part of the current scope; its lines have ``fields`` and the longer stack."""
+    """Opens a named part of the current scope; its lines have ``fields`` and the longer stack."""
     before = _fields.get()
     stack = f"{before['stack']}/{name}" if "stack" in before else name
     with _replaced({**before, **_plain(fields), "stack": stack}), _tracer[0].span(name):
@@ -142,7 +142,7 @@ def _replaced(fields: dict[str, str | int]) -> Iterator[None]:
 
 
 def origin() -> dict[str, str | int] | None:
-    """Return the fields that a background step stores: the request that causes it, and its trace."""
+    """Returns the fields that a background step stores: the request that causes it, and its trace."""
     fields = _fields.get()
     inherited = {name: fields[name] for name in INHERITED if name in fields}
     if traceparent := _tracer[0].traceparent():
@@ -151,7 +151,7 @@ def origin() -> dict[str, str | int] | None:
 
 
 def step_scope(step: Step, epoch: int) -> AbstractContextManager[None]:
-    """Open the scope of a step, with the request and the user that caused it."""
+    """Opens the scope of a step, with the request and the user that caused it."""
     cause: Mapping[str, Any] = step.origin or {}
     fields = {name: cause[name] for name in ("request", "user") if name in cause}
     if "operation" in cause:
@@ -168,7 +168,7 @@ def step_scope(step: Step, epoch: int) -> AbstractContextManager[None]:
 
 
 def add_context(_logger: object, _name: str, event: MutableMapping[str, Any]) -> Any:
-    """Add the context's fields to a log line (a structlog processor); the line's own fields win."""
+    """Adds the context's fields to a log line (a structlog processor); the line's own fields win."""
     for key, value in _fields.get().items():
         event.setdefault(key, value)
     return event

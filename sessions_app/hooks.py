@@ -22,16 +22,16 @@ class Topic(Generic[P]):
         _topics[name] = self
 
     def subscribe(self, function: Callable[P, object]) -> None:
-        """Call ``function`` whenever the topic is sent, after the earlier subscribers."""
+        """Calls ``function`` whenever the topic is sent, after the earlier subscribers."""
         self._subscribers.append(function)
 
     def send(self, *args: P.args, **kwargs: P.kwargs) -> None:
-        """Call all subscribers with these arguments."""
+        """Calls all subscribers with these arguments."""
         for function in self._subscribers:
             function(*args, **kwargs)
 
     def subscribers(self) -> list[str]:
-        """Return the modules that subscribed, in the order in which they are called."""
+        """Returns the modules that subscribed, in the order in which they are called."""
         return [function.__module__ for function in self._subscribers]
 
 
@@ -39,5 +39,5 @@ _topics: dict[str, Topic[...]] = {}
 
 
 def topics() -> list[Topic[...]]:
-    """Return the topics that have subscribers, by name."""
+    """Returns the topics that have subscribers, by name."""
     return [topic for _, topic in sorted(_topics.items()) if topic.subscribers()]

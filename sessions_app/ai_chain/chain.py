@@ -51,7 +51,7 @@ _before_recover: list[Callable[[Session], str]] = []
 
 
 def before_append(function: Callable[[Session, Operation], None]) -> None:
-    """Call ``function(session, operation)`` before the chain's row is locked.
+    """Calls ``function(session, operation)`` before the chain's row is locked.
 
     It may lock rows that come earlier in the lock order.
     """
@@ -59,7 +59,7 @@ def before_append(function: Callable[[Session, Operation], None]) -> None:
 
 
 def before_recover(function: Callable[[Session], str]) -> None:
-    """Call ``function(session)`` in ``recover``, before the chain's row is locked.
+    """Calls ``function(session)`` in ``recover``, before the chain's row is locked.
 
     It repairs what a higher app stores about the chain, and returns a sentence about it or "".
     """
@@ -67,12 +67,12 @@ def before_recover(function: Callable[[Session], str]) -> None:
 
 
 def offline_id() -> str:
-    """Return an id for an operation without a provider."""
+    """Returns an id for an operation without a provider."""
     return f"offline-{uuid4().hex}"
 
 
 def append(session: Session, operation: Operation) -> AILink:
-    """Append the operation to the chain as its new head, in the caller's transaction."""
+    """Appends the operation to the chain as its new head, in the caller's transaction."""
     if not connection.in_atomic_block:
         raise transaction.TransactionManagementError("append() must run in a transaction")
     # These lock the live run, which comes before the chain in the lock order.
@@ -114,7 +114,7 @@ def append(session: Session, operation: Operation) -> AILink:
 
 
 def _locked(session: Session) -> Chain:
-    """Lock the chain's row; create it for the first operation of a session."""
+    """Locks the chain's row; creates it for the first operation of a session."""
     Chain.objects.get_or_create(session=session)
     # Without select_related("head"): PostgreSQL would join the head as it was before the wait.
     chain = Chain.objects.select_for_update(no_key=True).get(session=session)
@@ -123,7 +123,7 @@ def _locked(session: Session) -> Chain:
 
 
 def _valid_head(chain: Chain) -> AILink | None:
-    """Return the head, after setting it to the latest link where it is another one."""
+    """Returns the head, after setting it to the latest link where it is another one."""
     latest = last(chain.session)
     if chain.head_id == (latest.pk if latest else None):
         return latest
@@ -145,7 +145,7 @@ def _valid_head(chain: Chain) -> AILink | None:
 
 
 def _since_base(session: Session) -> dict[str, object]:
-    """Compute the base, tokens and operations of the chain's row from the links."""
+    """Computes the base, tokens and operations of the chain's row from the links."""
     links = AILink.objects.filter(session=session).order_by("-number")
     base = links.filter(source__in=_BASES).first()
     reset = links.filter(source=Source.RESET).first()
@@ -158,7 +158,7 @@ def _since_base(session: Session) -> dict[str, object]:
 
 
 def set_summary(link: AILink, text: str) -> bool:
-    """Store the summary of a compaction once, in the caller's transaction.
+    """Stores the summary of a compaction once, in the caller's transaction.
 
     Returns False when it is stored already, or when a reset lies between the links that were
     summarised and the compaction: nothing from before a reset may return to the context.
@@ -171,7 +171,7 @@ def set_summary(link: AILink, text: str) -> bool:
 
 
 def base(session: Session) -> AILink | None:
-    """Return the link from which the context counts: the latest reset or summarised compaction.
+    """Returns the link from which the context counts: the latest reset or summarised compaction.
 
     A compaction without a summary is passed over: the summary is still being written, or its worker
     died.
@@ -186,12 +186,12 @@ def base(session: Session) -> AILink | None:
 
 
 def last(session: Session) -> AILink | None:
-    """Return the latest link of the session's chain."""
+    """Returns the latest link of the session's chain."""
     return AILink.objects.filter(session=session).order_by("-number").first()
 
 
 def recover(session: Session) -> AILink | None:
-    """Set the head to the latest link, repair what other apps store about it, and return it.
+    """Sets the head to the latest link, repairs what other apps store about it, and returns it.
 
     Each repair is reported to the owner in a message.
     """
@@ -204,7 +204,7 @@ def recover(session: Session) -> AILink | None:
 
 
 def restore_imported(session: Session) -> None:
-    """Create the chain's row after the links of a session were imported."""
+    """Creates the chain's row after the links of a session were imported."""
     latest = last(session)
     if latest is not None:
         Chain.objects.create(session=session, head=latest, **_since_base(session))
@@ -219,7 +219,7 @@ class FoundLink:
 
 
 def find(session: Session, text: str) -> FoundLink:
-    """Return the link with this number or provider id; for an unknown one, the latest link."""
+    """Returns the link with this number or provider id; for an unknown one, the latest link."""
     text = text.strip()
     links = AILink.objects.filter(session=session)
     link = None

@@ -51,12 +51,12 @@ _checks: list[Check] = []
 
 
 def register_check(check: Check) -> None:
-    """Call ``check(session)`` for the problems that a higher app finds with the chain."""
+    """Calls ``check(session)`` for the problems that a higher app finds with the chain."""
     _checks.append(check)
 
 
 def status(session: Session, most: int | None = LATEST) -> Status:
-    """Check the ``most`` latest links of the session's chain, or all of them for None."""
+    """Checks the ``most`` latest links of the session's chain, or all of them for None."""
     first_look = _check_links(session, most)
     # A link that is appended between two queries looks like a fault, so a fault is checked again.
     return _check_links(session, most) if first_look.problems else first_look
@@ -117,7 +117,7 @@ class QuickStatus:
 
 
 def quick_status(session: Session) -> QuickStatus:
-    """Return the state of the chain without checking its links, for pages about something else."""
+    """Returns the state of the chain without checking its links, for pages about something else."""
     head = Chain.objects.filter(session=OuterRef("session")).values("head__number")
     links = AILink.objects.filter(session=session).annotate(head=Subquery(head[:1]))
     row = links.order_by("-number").values_list("number", "head").first()
@@ -125,7 +125,7 @@ def quick_status(session: Session) -> QuickStatus:
 
 
 def synced_counts() -> tuple[int, int]:
-    """Return (chains whose head is the latest link, all chains): two look-ups by key a session."""
+    """Returns (chains whose head is the latest link, all chains): two look-ups by key a session."""
     links = AILink.objects.filter(session=OuterRef("pk"))
     head = Chain.objects.filter(session=OuterRef(OuterRef("pk"))).values("head__number")
     beyond = links.filter(number__gt=Coalesce(Subquery(head[:1]), 0))
@@ -135,7 +135,7 @@ def synced_counts() -> tuple[int, int]:
 
 
 def summary(synced: int, chains: int) -> str:
-    """Return e.g. ``SYNCED: 100 % of 3 chains``, rounded down, so that 100 means all."""
+    """Returns e.g. ``SYNCED: 100 % of 3 chains``, rounded down, so that 100 means all."""
     if not chains:
         return f"{EMPTY}: no chain has begun"
     state = SYNCED if synced == chains else OUT_OF_SYNC
@@ -159,13 +159,13 @@ class TransitionPayload(TypedDict):
 
 
 def of_session(session: Session) -> QuerySet[AITransition]:
-    """Return the transitions that are not archived yet, newest first."""
+    """Returns the transitions that are not archived yet, newest first."""
     rows = AITransition.objects.filter(session=session).select_related("old", "new")
     return rows.order_by("-id")
 
 
 def transition_payload(transition: AITransition) -> TransitionPayload:
-    """Return a transition as the API shows it."""
+    """Returns a transition as the API shows it."""
     return {
         "id": transition.pk,
         "old": transition.old.provider_id if transition.old else None,
@@ -177,7 +177,7 @@ def transition_payload(transition: AITransition) -> TransitionPayload:
 
 
 def _damaged_archive(error: Damaged) -> TransitionPayload:
-    """Return the one line shown for an archive that cannot be read."""
+    """Returns the one line shown for an archive that cannot be read."""
     archive = error.archive
     return {
         "id": archive.first,
@@ -191,7 +191,7 @@ def _damaged_archive(error: Damaged) -> TransitionPayload:
 
 
 def transition_payloads(session: Session, before: int | None, most: int) -> list[TransitionPayload]:
-    """Return transitions older than the id ``before``, newest first, archived ones included."""
+    """Returns transitions older than the id ``before``, newest first, archived ones included."""
     rows = of_session(session)
     if before is not None:
         rows = rows.filter(pk__lt=before)
@@ -206,7 +206,7 @@ def transition_payloads(session: Session, before: int | None, most: int) -> list
 
 
 def archive(settings: Workspace, now: datetime) -> int:
-    """Archive some old transitions of one session (a retention rule); return how many."""
+    """Archives some old transitions of one session (a retention rule); returns how many."""
     until = now - timedelta(days=settings.keep_transitions_days)
     old = AITransition.objects.filter(created_at__lt=until).order_by("created_at")
     paused = events_archive.recently_archived(events_archive.TRANSITIONS, now).values("session")

@@ -30,7 +30,7 @@ _rules: list[Rule] = []
 
 
 def register(rule: Rule) -> None:
-    """Call ``rule(workspace, now)`` in rounds of the sweeper.
+    """Calls ``rule(workspace, now)`` in rounds of the sweeper.
 
     A rule deletes at most ``CHUNK`` rows in one transaction and returns how many. It is called again
     in the next round while any rule returns more than 0, and otherwise after an hour.
@@ -39,14 +39,14 @@ def register(rule: Rule) -> None:
 
 
 def delete_chunk(rows: QuerySet[Model]) -> int:
-    """Delete up to ``CHUNK`` of ``rows`` in one statement; return how many."""
+    """Deletes up to ``CHUNK`` of ``rows`` in one statement; returns how many."""
     # A subquery, because DELETE has no LIMIT on PostgreSQL.
     chosen = rows.order_by().values("pk")[:CHUNK]
     return int(rows.model._default_manager.filter(pk__in=chosen).delete()[0])
 
 
 def run_rules(now: datetime) -> int:
-    """Call every rule once; return how many rows they deleted."""
+    """Calls every rule once; returns how many rows they deleted."""
     settings = workspace.current()
     return sum(rule(settings, now) or 0 for rule in _rules)
 
@@ -68,13 +68,13 @@ class Hourly:
 
 
 def delete_old_buckets(settings: Workspace, now: datetime) -> int:
-    """Delete the 1- and 5-minute buckets that are too old."""
+    """Deletes the 1- and 5-minute buckets that are too old."""
     before = now - timedelta(days=settings.keep_fine_days)
     return delete_chunk(Bucket.objects.filter(size__in=FINE, start__lt=before))
 
 
 def delete_old_answers(settings: Workspace, now: datetime) -> int:
-    """Delete the stored answers of idempotent requests that are too old."""
+    """Deletes the stored answers of idempotent requests that are too old."""
     before = now - timedelta(days=settings.keep_answers_days)
     # There is no index on created_at: keys ascend with it, so only the first rows can be too old.
     oldest = IdempotencyKey.objects.order_by("pk").values("pk")[:CHUNK]
@@ -82,7 +82,7 @@ def delete_old_answers(settings: Workspace, now: datetime) -> int:
 
 
 def register_own() -> None:
-    """Register the rules of this module, and the round that runs all rules."""
+    """Registers the rules of this module, and the round that runs all rules."""
     register(delete_old_buckets)
     register(delete_old_answers)
     sweeper.register(Hourly())

@@ -62,20 +62,20 @@ class Claim:
         return self.step.subject
 
     def check(self) -> None:
-        """Raise StaleClaim when another worker has the step, or its result is no longer needed."""
+        """Raises StaleClaim when another worker has the step, or its result is no longer needed."""
         if self.lost.is_set():
             raise StaleClaim("Another worker has claimed the step, or it is no longer needed.")
 
     def extend_lease(self) -> bool:
-        """Extend the lease; False when another worker has claimed the step."""
+        """Extends the lease; False when another worker has claimed the step."""
         return bool(self._row().update(lease_until=Now() + LEASE))
 
     def complete(self) -> None:
-        """Mark the step as done; call it inside the transaction that holds the step's effect."""
+        """Marks the step as done; call it inside the transaction that holds the step's effect."""
         self._settle(state=Step.State.DONE, last_error="")
 
     def reschedule(self, due_at: datetime, *, error: str = "") -> None:
-        """Make the same step due again; call it inside the transaction that holds its effect."""
+        """Makes the same step due again; call it inside the transaction that holds its effect."""
         self._settle(
             state=Step.State.PENDING,
             due_at=due_at,
@@ -85,7 +85,7 @@ class Claim:
         poke_after_commit(self.step)
 
     def fail(self, error: str) -> None:
-        """Mark the step as failed for good."""
+        """Marks the step as failed for good."""
         self._settle(state=Step.State.FAILED, last_error=error[:500])
 
     def _settle(self, **changes: object) -> None:
@@ -123,17 +123,17 @@ on_claimed = Topic[[Claim]](
 
 
 def register(kind: Kind) -> None:
-    """Register a kind of step; called by ``register()`` of the module that defines it."""
+    """Registers a kind of step; called by ``register()`` of the module that defines it."""
     _kinds[kind.name] = kind
 
 
 def queue_of(kind: str) -> str:
-    """Return the Celery queue of a kind of step."""
+    """Returns the Celery queue of a kind of step."""
     return _kinds[kind].queue
 
 
 def now() -> datetime:
-    """Return the time of the database's clock, with which all due times and leases are compared."""
+    """Returns the time of the database's clock, with which all due times and leases are compared."""
     if connection.vendor == "sqlite":
         # SQLite compares texts, and "….271" sorts before "….271000": a step that is due at once has
         # to be a millisecond older.
@@ -146,7 +146,7 @@ def now() -> datetime:
 
 
 def enqueue(session: Session, kind: str, subject: object, due_at: datetime | None = None) -> Step:
-    """Insert a step, or return the open one of the same kind and subject."""
+    """Inserts a step, or returns the open one of the same kind and subject."""
     if kind not in _kinds:
         raise ValueError(f"unknown kind of step: {kind}")
     # By session and state, because there is an index: most steps were done long ago.
@@ -163,7 +163,7 @@ def enqueue(session: Session, kind: str, subject: object, due_at: datetime | Non
 
 
 def run_now(session: Session, kind: str, subject: object) -> None:
-    """Make the pending step of this kind and subject due now."""
+    """Makes the pending step of this kind and subject due now."""
     pending = Step.objects.filter(
         session=session, kind=kind, subject=str(subject), state=Step.State.PENDING
     )
@@ -172,18 +172,18 @@ def run_now(session: Session, kind: str, subject: object) -> None:
 
 
 def outliving_kinds() -> list[str]:
-    """Return the kinds of steps that belong to a session and not to its run."""
+    """Returns the kinds of steps that belong to a session and not to its run."""
     return [kind.name for kind in _kinds.values() if kind.outlives_run]
 
 
 def cancel_pending(session: Session) -> int:
-    """Cancel the pending steps of the session's run; leased ones end when they check their claim."""
+    """Cancels the pending steps of the session's run; leased ones end when they check their claim."""
     pending = Step.objects.filter(session=session, state=Step.State.PENDING)
     return pending.exclude(kind__in=outliving_kinds()).update(state=Step.State.CANCELLED)
 
 
 def leased(session_id: UUID) -> QuerySet[Step]:
-    """Return the steps of the session's run that workers have leased."""
+    """Returns the steps of the session's run that workers have leased."""
     rows = Step.objects.filter(session_id=session_id, state=Step.State.LEASED)
     return rows.exclude(kind__in=outliving_kinds())
 
@@ -194,24 +194,24 @@ _poker: list[Poker] = []
 
 
 def set_poker(function: Poker) -> None:
-    """Set the function that sends a step to a worker: ``function(step id, queue)``."""
+    """Sets the function that sends a step to a worker: ``function(step id, queue)``."""
     _poker[:] = [function]
 
 
 def poke_after_commit(step: Step) -> None:
-    """Send the step to a worker after the commit, if it is due."""
+    """Sends the step to a worker after the commit, if it is due."""
     # Before the commit the worker could not see the row, and after a rollback there is none.
     step_id, kind = step.pk, step.kind
     transaction.on_commit(lambda: poke(step_id, kind), robust=True)
 
 
 def poke(step_id: int, kind: str) -> None:
-    """Send the step to a worker, if it is due and was not sent in the last 10 s."""
+    """Sends the step to a worker, if it is due and was not sent in the last 10 s."""
     _send_if(_DUE & _NOT_JUST_POKED, step_id, kind)
 
 
 def poke_overdue(limit: int = 200) -> int:
-    """Send steps that are due, or whose worker died, to workers; return how many.
+    """Sends steps that are due, or whose worker died, to workers; returns how many.
 
     Of several sweepers that do so at once, one sends each step.
     """
@@ -222,7 +222,7 @@ def poke_overdue(limit: int = 200) -> int:
 
 
 def _send_if(condition: Q, step_id: int, kind: str) -> bool:
-    """Send the step to a worker, if no other process has changed the row and done so."""
+    """Sends the step to a worker, if no other process has changed the row and done so."""
     if not Step.objects.filter(condition, pk=step_id).update(poked_at=Now()):
         return False
     for poker in _poker:
@@ -231,7 +231,7 @@ def _send_if(condition: Q, step_id: int, kind: str) -> bool:
 
 
 def claim(step_id: int) -> Claim | None:
-    """Lease the step if it is due or its lease has expired; None when it cannot be claimed."""
+    """Leases the step if it is due or its lease has expired; None when it cannot be claimed."""
     with transaction.atomic():
         changed = Step.objects.filter(_DUE | _LEASE_EXPIRED, pk=step_id).update(
             state=Step.State.LEASED,
@@ -250,7 +250,7 @@ def claim(step_id: int) -> Claim | None:
 
 @contextmanager
 def heartbeat(claim: Claim) -> Iterator[None]:
-    """Extend the lease from a thread while the handler works; sets ``lost`` when it cannot."""
+    """Extends the lease from a thread while the handler works; sets ``lost`` when it cannot."""
     stop = threading.Event()
 
     def beat() -> None:
@@ -277,7 +277,7 @@ def heartbeat(claim: Claim) -> Iterator[None]:
 
 
 def run(step_id: int) -> bool:
-    """Claim and run one step; False when it could not be claimed.
+    """Claims and runs one step; False when it could not be claimed.
 
     Only an unexpected exception of the handler is raised again, after it was logged and stored.
     """
@@ -297,7 +297,7 @@ def run(step_id: int) -> bool:
 
 
 def handle(claim: Claim, kind: Kind) -> None:
-    """Call the step's handler and settle the step by how it ends."""
+    """Calls the step's handler and settles the step by how it ends."""
     try:
         kind.handler(claim)
         if not claim.settled:
@@ -326,7 +326,7 @@ def handle(claim: Claim, kind: Kind) -> None:
 
 
 def backoff(attempts: int) -> timedelta:
-    """Return the wait before the next attempt."""
+    """Returns the wait before the next attempt."""
     return timedelta(seconds=BACKOFF[min(attempts, len(BACKOFF)) - 1])
 
 
@@ -346,7 +346,7 @@ def _give_up(claim: Claim, kind: Kind) -> None:
 
 @contextmanager
 def _unless_claimed_again() -> Iterator[None]:
-    """Stop quietly where another worker has claimed the step meanwhile."""
+    """Stops quietly where another worker has claimed the step meanwhile."""
     try:
         yield
     except StaleClaim:

@@ -26,12 +26,12 @@ _rounds: list[Round] = []
 
 
 def register(function: Round) -> None:
-    """Call ``function(seconds since this sweeper started)`` in every round."""
+    """Calls ``function(seconds since this sweeper started)`` in every round."""
     _rounds.append(function)
 
 
 def session_scope(session: Session, **fields: Any) -> AbstractContextManager[None]:
-    """Open the logging scope for what a round does in one session."""
+    """Opens the logging scope for what a round does in one session."""
     return context.scope(
         **context.session_fields(session),
         environment="worker",
@@ -42,14 +42,14 @@ def session_scope(session: Session, **fields: Any) -> AbstractContextManager[Non
 
 
 def sweep(up: float = float("inf")) -> int:
-    """Run one round; return how many steps were sent to workers."""
+    """Runs one round; returns how many steps were sent to workers."""
     for function in _rounds:
         function(up)
     return steps.poke_overdue()
 
 
 def run_forever(stop: Event, every: float = 1.0) -> None:
-    """Sweep until ``stop`` is set; try again after a database error."""
+    """Sweeps until ``stop`` is set; tries again after a database error."""
     started = time.monotonic()
     with context.scope(environment="worker", operation="sweep", process="sweeper"):
         while not stop.is_set():

@@ -13,12 +13,12 @@ log = structlog.get_logger(__name__)
 
 @shared_task(name="smnb.run_step")
 def run_step(step_id: int) -> None:
-    """Claim and run the step."""
+    """Claims and runs the step."""
     steps.run(step_id)
 
 
 def send(step_id: int, queue: str) -> None:
-    """Send the step to a worker; if the broker is down, the sweeper sends it again later."""
+    """Sends the step to a worker; if the broker is down, the sweeper sends it again later."""
     try:
         run_step.apply_async((step_id,), queue=queue)
     except OperationalError as error:

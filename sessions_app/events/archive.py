@@ -65,13 +65,13 @@ class Damaged(SmnbError):
 
 
 def of_session(session: Session, kind: str) -> QuerySet[Archive]:
-    """Return the session's archives of a kind, newest first; they do not overlap."""
+    """Returns the session's archives of a kind, newest first; they do not overlap."""
     rows = Archive.objects.filter(session=session, kind=kind).select_related("artifact")
     return rows.order_by("-last")
 
 
 def read_lines(archive: Archive) -> list[Any]:
-    """Return all lines of an archive, oldest first; raises Damaged."""
+    """Returns all lines of an archive, oldest first; raises Damaged."""
     try:
         if archive.artifact is None:
             data = zlib.decompress(bytes(archive.packed or b""))
@@ -95,7 +95,7 @@ def newest(
     most: int,
     placeholder: Callable[[Damaged], L],
 ) -> list[L]:
-    """Return up to ``most`` archived lines whose ``key`` is below ``before``, newest first.
+    """Returns up to ``most`` archived lines whose ``key`` is below ``before``, newest first.
 
     For a damaged archive, the one line ``placeholder`` is returned instead of its own.
     """
@@ -114,7 +114,7 @@ def newest(
 
 
 def line_of(event: SessionEvent) -> Line:
-    """Return an event as archives store it."""
+    """Returns an event as archives store it."""
     at = event.at.isoformat()
     return {"seq": event.seq, "type": event.type, "at": at, "data": event.payload}
 
@@ -127,7 +127,7 @@ def _event(session: Session, line: Line) -> SessionEvent:
 
 
 def newest_events(session: Session, before: int | None, most: int) -> list[SessionEvent]:
-    """Return up to ``most`` events below the seq ``before``, newest first.
+    """Returns up to ``most`` events below the seq ``before``, newest first.
 
     One event of the type ``archive.damaged`` replaces those of an archive that cannot be read.
     """
@@ -145,7 +145,7 @@ def newest_events(session: Session, before: int | None, most: int) -> list[Sessi
 
 
 def _damaged_archive(error: Damaged) -> Line:
-    """Return the one line shown for an archive that cannot be read."""
+    """Returns the one line shown for an archive that cannot be read."""
     archive = error.archive
     data = {"first": archive.first, "last": archive.last, "sentence": error.sentence}
     at = archive.created_at.isoformat()
@@ -155,7 +155,7 @@ def _damaged_archive(error: Damaged) -> Line:
 def events_between(
     session: Session, first: int, last: int, audience: str = recorder.OWNER
 ) -> Iterator[SessionEvent]:
-    """Yield the events from ``first`` to ``last`` that the audience may see, oldest first.
+    """Yields the events from ``first`` to ``last`` that the audience may see, oldest first.
 
     They are read a piece at a time. Raises Damaged where an archive cannot be read.
     """
@@ -178,7 +178,7 @@ def events_between(
 
 
 def archive_events(settings: Workspace, now: datetime) -> int:
-    """Archive some old events of one session (a retention rule); return how many."""
+    """Archives some old events of one session (a retention rule); returns how many."""
     until = now - timedelta(days=settings.keep_events_days)
     # Sessions whose first event is old, looked up by key, however many events they have.
     first_event = SessionEvent.objects.filter(session=OuterRef("session")).order_by("seq")
@@ -207,7 +207,7 @@ def archive_events(settings: Workspace, now: datetime) -> int:
 
 
 def recently_archived(kind: str, now: datetime) -> QuerySet[Archive]:
-    """Return the archives of the last day that hold less than a full chunk.
+    """Returns the archives of the last day that hold less than a full chunk.
 
     Their sessions are skipped, so that none gets more than one small archive a day.
     """
@@ -224,7 +224,7 @@ def pack(
     rows: QuerySet[Model],
     joined: int = 0,
 ) -> int:
-    """Replace ``rows`` by an archive of ``lines``; return how many, or 0 when it was not possible.
+    """Replaces ``rows`` by an archive of ``lines``; returns how many, or 0 when it was not possible.
 
     ``key`` names the field that orders the lines. If several processes archive the same rows, one of
     them succeeds.
@@ -264,7 +264,7 @@ def pack(
 
 
 def _write_file(session: Session, kind: str, key: str, lines: Sequence[Line]) -> Artifact:
-    """Write the lines to a file and return its artifact, which is not saved yet.
+    """Writes the lines to a file and returns its artifact, which is not saved yet.
 
     The name contains a hash of the content, so that several processes write the same file.
     """
@@ -293,7 +293,7 @@ def _write_file(session: Session, kind: str, key: str, lines: Sequence[Line]) ->
 
 
 def _remove_unused(path: str) -> None:
-    """Remove the file, unless it belongs to an artifact of another process."""
+    """Removes the file, unless it belongs to an artifact of another process."""
     if not Artifact.objects.filter(path=path).exists():
         storage.remove(path)
 

@@ -66,7 +66,7 @@ _payload_types: dict[str, type] = {}
 
 
 def declare(type_: str, meaning: str, payload: type | None = None, *, public: bool = False) -> str:
-    """Declare an event type with its meaning and the TypedDict of its payload; returns the type."""
+    """Declares an event type with its meaning and the TypedDict of its payload; returns the type."""
     _types[type_] = meaning
     if payload is not None:
         _payload_types[type_] = payload
@@ -76,7 +76,7 @@ def declare(type_: str, meaning: str, payload: type | None = None, *, public: bo
 
 
 def on(type_: str) -> Topic[[Session, Mapping[str, Any]]]:
-    """Return the topic of a declared event type.
+    """Returns the topic of a declared event type.
 
     Its subscribers get ``(session, payload)`` in the transaction of each event, before the event
     takes its seq.
@@ -87,17 +87,17 @@ def on(type_: str) -> Topic[[Session, Mapping[str, Any]]]:
 
 
 def types() -> dict[str, str]:
-    """Return the meaning of each event type."""
+    """Returns the meaning of each event type."""
     return dict(sorted(_types.items()))
 
 
 def payload_types() -> dict[str, type]:
-    """Return the TypedDict of each event type that declares its payload."""
+    """Returns the TypedDict of each event type that declares its payload."""
     return dict(sorted(_payload_types.items()))
 
 
 def public_types() -> frozenset[str]:
-    """Return the event types that the audience sees too."""
+    """Returns the event types that the audience sees too."""
     return frozenset(_public_types)
 
 
@@ -174,7 +174,7 @@ def timestamp(moment: None) -> None: ...
 @overload
 def timestamp(moment: datetime | None) -> str | None: ...
 def timestamp(moment: datetime | None) -> str | None:
-    """Format a time for a payload: ISO 8601 in UTC, with milliseconds and ``Z``."""
+    """Formats a time for a payload: ISO 8601 in UTC, with milliseconds and ``Z``."""
     if moment is None:
         return None
     text = moment.astimezone(timezone.get_fixed_timezone(0)).isoformat(timespec="milliseconds")
@@ -182,7 +182,7 @@ def timestamp(moment: datetime | None) -> str | None:
 
 
 def figures(stats: SessionStats) -> FiguresPayload:
-    """Return the session's figures as pages, frames and the API show them."""
+    """Returns the session's figures as pages, frames and the API show them."""
     return {
         "story_count": stats.story_count,
         "total_tokens": stats.input_tokens + stats.output_tokens,
@@ -208,7 +208,7 @@ def figures(stats: SessionStats) -> FiguresPayload:
 def _add_to_counters(
     session_id: UUID, counters: Mapping[str, int], story_at: datetime | None
 ) -> SessionStats:
-    """Add to the counters and take the next seq in one statement; return the changed row."""
+    """Adds to the counters and takes the next seq in one statement; returns the changed row."""
     unknown = set(counters) - COUNTERS
     if unknown:
         raise ValueError(f"unknown counters: {sorted(unknown)}")
@@ -245,7 +245,7 @@ def record(
     /,
     **counters: int,
 ) -> SessionEvent:
-    """Change the counters, take the next seq and write the event; publish it after the commit.
+    """Changes the counters, takes the next seq and writes the event; publishes it after the commit.
 
     ``payload`` is JSON; the figures after the change are added to it. ``story_at`` becomes the time
     of the last story, unless a later one is known. Counters that are columns of Bucket too are added
@@ -278,7 +278,7 @@ def record(
 
 
 def _publish_and_log(session: Session, event: SessionEvent) -> None:
-    """Publish a committed event, and log it with the ids of the rows that it is about."""
+    """Publishes a committed event, and logs it with the ids of the rows that it is about."""
     publish(session.pk, event.seq)
     ids: dict[str, object] = {}
     for name, part in event.payload.items():
@@ -295,7 +295,7 @@ def _publish_and_log(session: Session, event: SessionEvent) -> None:
 
 
 def reset_last_story(session: Session, at: datetime | None) -> None:
-    """Set the time of the last story after the last one was removed; call it before ``record``."""
+    """Sets the time of the last story after the last one was removed; call it before ``record``."""
     SessionStats.objects.filter(session=session).update(last_story_at=at)
 
 
@@ -306,7 +306,7 @@ def add_imported(
     story_at: datetime | None,
     counters: Mapping[str, int],
 ) -> None:
-    """Add imported rows to the counters, and continue the events after ``last_seq``.
+    """Adds imported rows to the counters, and continues the events after ``last_seq``.
 
     Runs inside a transaction, and only while ``before`` is the last seq; raises DoesNotExist
     otherwise. The caller adds to buckets and tallies.
@@ -318,7 +318,7 @@ def add_imported(
 
 
 def add_message(session: Session, role: str, text: str, code: str = "") -> Message:
-    """Write a message to the owner, with its event."""
+    """Writes a message to the owner, with its event."""
     with transaction.atomic():
         message = Message.objects.create(session=session, role=role, text=text[:2000], code=code)
         record(session, MESSAGE_ADDED, {"message": message_payload(message)}, messages=1)
@@ -326,7 +326,7 @@ def add_message(session: Session, role: str, text: str, code: str = "") -> Messa
 
 
 def message_payload(message: Message) -> MessagePayload:
-    """Return a message as pages, frames and the API show it."""
+    """Returns a message as pages, frames and the API show it."""
     return {
         "id": message.pk,
         "role": message.role,
@@ -355,10 +355,10 @@ def _send(body: Mapping[str, object]) -> None:
 
 
 def publish(session_id: UUID, seq: int) -> None:
-    """Make every hub read the session's new events; a lost call delays them by 2 s."""
+    """Makes every hub read the session's new events; a lost call delays them by 2 s."""
     _send({"session": str(session_id), "seq": seq})
 
 
 def publish_ephemeral(session_id: UUID, type_: str, payload: Mapping[str, Any]) -> None:
-    """Send a frame that is never stored to the owner's pages."""
+    """Sends a frame that is never stored to the owner's pages."""
     _send({"session": str(session_id), "type": type_, "data": dict(payload)})

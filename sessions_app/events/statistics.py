@@ -59,7 +59,7 @@ NOTHING = Extra()
 
 
 def start_of(at: datetime, size: int) -> datetime:
-    """Return the start of the bucket of ``size`` minutes that ``at`` falls into."""
+    """Returns the start of the bucket of ``size`` minutes that ``at`` falls into."""
     seconds = int(at.timestamp())
     return datetime.fromtimestamp(seconds - seconds % (size * 60), UTC)
 
@@ -67,7 +67,7 @@ def start_of(at: datetime, size: int) -> datetime:
 def add(
     session_id: UUID, at: datetime, measures: Mapping[str, int], shares: Iterable[Share]
 ) -> None:
-    """Add to the buckets of all sizes and to the tallies; zeros write nothing."""
+    """Adds to the buckets of all sizes and to the tallies; zeros write nothing."""
     sums = {name: number for name, number in measures.items() if number}
     _add_to_buckets(session_id, [(size, start_of(at, size), sums) for size in SIZES])
     _add_to_tallies(session_id, shares)
@@ -76,7 +76,7 @@ def add(
 def add_past(
     session_id: UUID, moments: Iterable[tuple[datetime, Mapping[str, int]]], shares: Iterable[Share]
 ) -> None:
-    """Add figures of many past times to the coarse buckets, and the shares to the tallies."""
+    """Adds figures of many past times to the coarse buckets, and the shares to the tallies."""
     finest, *coarser = COARSE
     sums = {finest: _summed(moments, finest)}
     for size in coarser:
@@ -93,7 +93,7 @@ def add_past(
 def _summed(
     moments: Iterable[tuple[datetime, Mapping[str, int]]], size: int
 ) -> dict[datetime, dict[str, int]]:
-    """Sum the measures in buckets of ``size`` minutes, without zeros and unknown names."""
+    """Sums the measures in buckets of ``size`` minutes, without zeros and unknown names."""
     buckets: dict[datetime, dict[str, int]] = {}
     for at, measures in moments:
         bucket = buckets.setdefault(start_of(at, size), {})
@@ -147,12 +147,12 @@ def _add_to_tallies(session_id: UUID, shares: Iterable[Share]) -> None:
 
 
 def session_key(session_id: UUID) -> Any:
-    """Return a session's id as a parameter of a raw query."""
+    """Returns a session's id as a parameter of a raw query."""
     return Session._meta.pk.get_db_prep_value(session_id, connection)
 
 
 def database_time(at: datetime) -> Any:
-    """Return a time as a parameter of a raw query."""
+    """Returns a time as a parameter of a raw query."""
     return connection.ops.adapt_datetimefield_value(at)
 
 
@@ -166,7 +166,7 @@ def upsert(
     latest: Sequence[str] = (),
     returning: Sequence[str] = (),
 ) -> list[tuple[Any, ...]]:
-    """Insert ``rows``, or add their ``summed`` columns to existing rows with the same ``unique`` ones.
+    """Inserts ``rows``, or adds their ``summed`` columns to existing rows with equal ``unique`` ones.
 
     Of the ``earliest`` columns the smaller value is stored, of the ``latest`` ones the greater.
     Returns the ``returning`` columns of all rows.

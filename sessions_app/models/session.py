@@ -58,13 +58,13 @@ DEFAULT_PACE = 180  # words a minute
 
 
 def new_watch_token() -> str:
-    """Return a random part of a public address (256 bits)."""
+    """Returns a random part of a public address (256 bits)."""
     return secrets.token_urlsafe(32)
 
 
 class SessionQuerySet(models.QuerySet["Session"]):
     def for_user(self, user: Person) -> Self:
-        """Return the sessions of this user; every access of a caller starts here."""
+        """Returns the sessions of this user; every access of a caller starts here."""
         return self.filter(owner_id=user.pk) if user.is_authenticated else self.none()
 
 

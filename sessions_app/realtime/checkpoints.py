@@ -25,12 +25,12 @@ _frames: dict[str, str] = {}
 
 
 def register_frame(name: str, frame_type: str) -> None:
-    """Send what is stored under ``name`` as this ephemeral frame to each page that reconnects."""
+    """Sends what is stored under ``name`` as this ephemeral frame to each page that reconnects."""
     _frames[name] = frame_type
 
 
 def save(session_id: UUID, name: str, payload: Mapping[str, object]) -> None:
-    """Store ``payload``, which is JSON, under ``name`` in place of the earlier one."""
+    """Stores ``payload``, which is JSON, under ``name`` in place of the earlier one."""
     # It expires, so that Redis forgets a stream whose worker died.
     try:
         _redis().set(_key(session_id, name), json.dumps(dict(payload)), ex=LIFETIME)
@@ -39,7 +39,7 @@ def save(session_id: UUID, name: str, payload: Mapping[str, object]) -> None:
 
 
 def read(session_id: UUID, name: str) -> dict[str, Any] | None:
-    """Return what is stored under ``name``, or None."""
+    """Returns what is stored under ``name``, or None."""
     try:
         value = _redis().get(_key(session_id, name))
     except redis.RedisError as error:
@@ -50,7 +50,7 @@ def read(session_id: UUID, name: str) -> dict[str, Any] | None:
 
 
 def drop(session_id: UUID, name: str) -> None:
-    """Delete a checkpoint; called before the result is stored, so that no page shows both."""
+    """Deletes a checkpoint; called before the result is stored, so that no page shows both."""
     try:
         _redis().delete(_key(session_id, name))
     except redis.RedisError as error:
@@ -58,7 +58,7 @@ def drop(session_id: UUID, name: str) -> None:
 
 
 def frames(session_id: UUID) -> list[tuple[str, Mapping[str, Any]]]:
-    """Return the types and payloads of the ephemeral frames that show the streams under way."""
+    """Returns the types and payloads of the ephemeral frames that show the streams under way."""
     payloads = ((type_, read(session_id, name)) for name, type_ in _frames.items())
     return [(type_, payload) for type_, payload in payloads if payload is not None]
 

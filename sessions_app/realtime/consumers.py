@@ -51,7 +51,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
                     self.hub.leave(self.viewer)
 
     async def connect(self) -> None:
-        """Accept the socket, check its grant and enter, or close it with a code."""
+        """Accepts the socket, checks its grant and enters, or closes it with a code."""
         if not self.has_allowed_origin():
             await self.close()
             return
@@ -71,7 +71,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         await self.enter(grant)
 
     async def enter(self, grant: Grant) -> None:
-        """Join the hub, unless this address has too many public sockets."""
+        """Joins the hub, unless this address has too many public sockets."""
         self.hub = get_hub()
         address = self.address()
         limit = settings.SMNB.limit_public_sockets
@@ -97,7 +97,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
                 await database_sync_to_async(presence.closed)(self.viewer.grant)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
-        """Check a message and its rate, and answer it."""
+        """Checks a message and its rate, and answers it."""
         after = _parse_after(text_data)
         now = time.monotonic()
         if self.request_times is None or after is None:
@@ -110,7 +110,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         await self.answer(after)
 
     async def answer(self, after: int) -> None:
-        """Send everything after the seq ``after``."""
+        """Sends everything after the seq ``after``."""
         if self.viewer is None:
             return
         with context.span("catch_up"):
@@ -123,7 +123,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         await self.close(code=code)
 
     def address(self) -> str:
-        """Return the client's address; X-Forwarded-For counts only from a proxy on this machine."""
+        """Returns the client's address; X-Forwarded-For counts only from a proxy on this machine."""
         peer = str((self.scope.get("client") or ["", 0])[0])
         forwarded = self.header("x-forwarded-for")
         if forwarded and peer in {"", "127.0.0.1", "::1"}:
@@ -139,14 +139,14 @@ class LiveConsumer(AsyncWebsocketConsumer):
 
     @abstractmethod
     async def grant(self) -> Grant | None:
-        """Return the grant, or None without a valid login or token; raises NotFound."""
+        """Returns the grant, or None without a valid login or token; raises NotFound."""
 
 
 class OwnerConsumer(LiveConsumer):
     """/ws/sessions/<uuid>/: for the owner, by a bearer token or by the login cookie and origin."""
 
     def bearer(self) -> str:
-        """Return the bearer token, or ""."""
+        """Returns the bearer token, or ""."""
         scheme, _, token = self.header("authorization").partition(" ")
         return token.strip() if scheme.lower() == "bearer" else ""
 
@@ -179,7 +179,7 @@ class WatchConsumer(LiveConsumer):
 
 
 def _parse_after(text: str | None) -> int | None:
-    """Return the seq of ``{"after": seq}``, or None for any other message."""
+    """Returns the seq of ``{"after": seq}``, or None for any other message."""
     if text is None or len(text) > 200:
         return None
     try:

@@ -59,19 +59,19 @@ class Frame:
 
 
 def visible(type_: str, audience: str) -> bool:
-    """Return whether the audience sees events of this type."""
+    """Returns whether the audience sees events of this type."""
     return audience == recorder.OWNER or type_ in recorder.public_types()
 
 
 def frame_of(event: SessionEvent, prev: int, audience: str) -> Frame:
-    """Return the frame of an event for the audience."""
+    """Returns the frame of an event for the audience."""
     data = event.payload if audience == recorder.OWNER else event.payload["public"]
     at = recorder.timestamp(event.at)
     return Frame(event.seq, prev, event.type, str(event.session_id), at, data)
 
 
 def without_retracted(events: Sequence[SessionEvent], audience: str) -> list[SessionEvent]:
-    """Return the events without those about a story that a later one of them retracts."""
+    """Returns the events without those about a story that a later one of them retracts."""
     if audience == recorder.OWNER:
         return list(events)
     retracted = {event.payload["public"].get("retracts") for event in events} - {None}
@@ -84,12 +84,12 @@ def without_retracted(events: Sequence[SessionEvent], audience: str) -> list[Ses
 
 
 def ephemeral(session_id: UUID, type_: str, data: Mapping[str, Any]) -> Frame:
-    """Return a frame that is never stored."""
+    """Returns a frame that is never stored."""
     return Frame(None, None, type_, str(session_id), None, data)
 
 
 def text_of(frame: Frame, audience: str, format_: str, most: int = MOST_BYTES) -> str:
-    """Render the frame for one audience and format.
+    """Renders the frame for one audience and format.
 
     If the frame of an event is larger than ``most`` bytes, a ``reload`` frame is returned instead.
     Senders of ephemeral frames limit their size themselves.
@@ -105,7 +105,7 @@ def text_of(frame: Frame, audience: str, format_: str, most: int = MOST_BYTES) -
 
 
 def reload_text(session_id: UUID, seq: int, format_: str) -> str:
-    """Render the frame that makes a page load again: it missed too much, or an event is too large."""
+    """Renders the frame that makes a page load again: it missed too much, or an event is too large."""
     if format_ == JSON:
         frame = Frame(seq, None, "reload", str(session_id), None, {})
         return json.dumps(asdict(frame))
@@ -114,13 +114,13 @@ def reload_text(session_id: UUID, seq: int, format_: str) -> str:
 
 @database_sync_to_async
 def last_seq(session_id: UUID) -> int:
-    """Return the last seq of the session."""
+    """Returns the last seq of the session."""
     return SessionStats.objects.values_list("last_seq", flat=True).get(session_id=session_id)
 
 
 @database_sync_to_async
 def after(last: Mapping[UUID, int]) -> dict[UUID, list[SessionEvent] | int]:
-    """Return the events after the ``last`` seq of each session, for sessions that have any.
+    """Returns the events after the ``last`` seq of each session, for sessions that have any.
 
     Where they are more than CATCH_UP_MOST, e.g. after an import, the last seq is returned instead.
     """
@@ -142,7 +142,7 @@ def after(last: Mapping[UUID, int]) -> dict[UUID, list[SessionEvent] | int]:
 
 @sync_to_async
 def rendered(event: SessionEvent, prev: dict[str, int], shapes: Iterable[tuple[str, str]]) -> Texts:
-    """Render the event for each (audience, format), without those for which it fails."""
+    """Renders the event for each (audience, format), without those for which it fails."""
     texts = {shape: render_event(event, prev[shape[0]], *shape) for shape in shapes}
     return {shape: text for shape, text in texts.items() if text is not None}
 
@@ -150,7 +150,7 @@ def rendered(event: SessionEvent, prev: dict[str, int], shapes: Iterable[tuple[s
 def render_event(
     event: SessionEvent, prev: int, audience: str, format_: str, most: int = MOST_BYTES
 ) -> str | None:
-    """Render the frame of an event; log an error and return None where that fails."""
+    """Renders the frame of an event; logs an error and returns None where that fails."""
     try:
         return text_of(frame_of(event, prev, audience), audience, format_, most)
     except _RENDERING_ERRORS:
@@ -160,7 +160,7 @@ def render_event(
 
 @database_sync_to_async
 def since(session_id: UUID, audience: str, format_: str, seq: int) -> tuple[list[str], int]:
-    """Render all events after ``seq`` for a page; return the texts and the last seq."""
+    """Renders all events after ``seq`` for a page; returns the texts and the last seq."""
     all_events = SessionEvent.objects.filter(session_id=session_id)
     rows = all_events
     if audience == recorder.PUBLIC:
@@ -185,6 +185,6 @@ def since(session_id: UUID, audience: str, format_: str, seq: int) -> tuple[list
 
 @sync_to_async
 def streams(session_id: UUID, format_: str) -> list[str]:
-    """Render the ephemeral frames with the text so far of streams under way, for the owner's page."""
+    """Renders the ephemeral frames with the text so far of streams under way, for the owner's page."""
     frames = (ephemeral(session_id, type_, data) for type_, data in checkpoints.frames(session_id))
     return [text_of(frame, recorder.OWNER, format_) for frame in frames]

@@ -29,7 +29,7 @@ class Grant:
 
 
 def for_token(token: str, session_id: UUID) -> Grant | None:
-    """Return the grant of an API token; None when it is not valid, NotFound for a foreign session."""
+    """Returns the grant of an API token; None when it is not valid, NotFound for a foreign session."""
     row = api_tokens.find(token)
     if row is None:
         return None
@@ -38,19 +38,19 @@ def for_token(token: str, session_id: UUID) -> Grant | None:
 
 
 def for_login(user: User, session_key: str, session_id: UUID) -> Grant:
-    """Return the grant of a signed-in user; NotFound for a foreign session."""
+    """Returns the grant of a signed-in user; NotFound for a foreign session."""
     session = sessions.get(user, session_id)
     return Grant("login", session_key, session.pk, user.pk, session.folder)
 
 
 def for_watch_token(token: str) -> Grant:
-    """Return the grant of a public address; NotFound when it is not valid."""
+    """Returns the grant of a public address; NotFound when it is not valid."""
     session = sessions.by_watch_token(token)
     return Grant("watch", token, session.pk, folder=session.folder)
 
 
 def still_valid(grants: Iterable[Grant]) -> set[Grant]:
-    """Return the grants that are still valid, in a constant number of queries."""
+    """Returns the grants that are still valid, in a constant number of queries."""
     checked = set(grants)
     owners = dict(
         Session.objects.filter(
@@ -80,7 +80,7 @@ def still_valid(grants: Iterable[Grant]) -> set[Grant]:
 
 
 def _logins(keys: set[str]) -> dict[str, int]:
-    """Return the user id of each session key that is signed in."""
+    """Returns the user id of each session key that is signed in."""
     if not keys:
         return {}
     rows = Login.objects.filter(session_key__in=keys, expire_date__gt=timezone.now())

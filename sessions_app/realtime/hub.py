@@ -79,7 +79,7 @@ class Room:
     viewers: set[Viewer] = field(default_factory=set)
 
     def shapes(self) -> set[tuple[str, str]]:
-        """Return the (audience, format) pairs of the viewers."""
+        """Returns the (audience, format) pairs of the viewers."""
         return {(viewer.audience, viewer.format) for viewer in self.viewers}
 
 
@@ -103,13 +103,13 @@ class Hub:
             ]
 
     async def close(self) -> None:
-        """End the hub's tasks."""
+        """Ends the hub's tasks."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def join(self, viewer: Viewer) -> None:
-        """Send the viewer all events of its session from now on."""
+        """Sends the viewer all events of its session from now on."""
         # The lock makes the first two viewers of a session share one room.
         async with self._joining:
             room = self.rooms.get(viewer.session_id)
@@ -123,7 +123,7 @@ class Hub:
         self._note_change(viewer.session_id)
 
     def leave(self, viewer: Viewer) -> None:
-        """Stop sending to the viewer."""
+        """Stops sending to the viewer."""
         room = self.rooms.get(viewer.session_id)
         if room is not None:
             room.viewers.discard(viewer)
@@ -131,12 +131,12 @@ class Hub:
                 del self.rooms[viewer.session_id]
 
     def open_from(self, address: str) -> int:
-        """Return how many public sockets this address has open."""
+        """Returns how many public sockets this address has open."""
         viewers = (viewer for room in self.rooms.values() for viewer in room.viewers)
         return sum(v.address == address and v.audience == recorder.PUBLIC for v in viewers)
 
     async def catch_up(self, viewer: Viewer, after: int) -> None:
-        """Send all events since ``after`` in order, and then the text so far of streams under way.
+        """Sends all events since ``after`` in order, and then the text so far of streams under way.
 
         Live frames are withheld meanwhile: events that arrive during one round are read in the next.
         """
@@ -168,7 +168,7 @@ class Hub:
             self._wake.set()
 
     async def _listen(self) -> None:
-        """Receive messages from Redis; after an error reconnect and read all sessions."""
+        """Receives messages from Redis; after an error reconnects and reads all sessions."""
         while True:
             try:
                 client = redis.asyncio.Redis.from_url(
@@ -186,7 +186,7 @@ class Hub:
                 await asyncio.sleep(1)
 
     async def _receive(self, data: bytes) -> None:
-        """Note that a session has new events, or send an ephemeral frame to its owner's pages."""
+        """Notes that a session has new events, or sends an ephemeral frame to its owner's pages."""
         body = json.loads(data)
         session_id = UUID(body["session"])
         if "seq" in body:
@@ -204,7 +204,7 @@ class Hub:
                 await self._send(viewer, texts[viewer.format])
 
     async def _pump(self) -> None:
-        """Send new events whenever a session has changed, and from all sessions every 2 s."""
+        """Sends new events whenever a session has changed, and from all sessions every 2 s."""
         read_all_at = time.monotonic()
         while True:
             # Not wait_for: before Python 3.12 it can lose a cancellation, and close() would hang.
@@ -221,7 +221,7 @@ class Hub:
             await self._guarded("pump", self._deliver(session_ids))
 
     async def _guarded(self, name: str, work: Coroutine[Any, Any, None]) -> None:
-        """Do one round of a task; log an error, so that the task continues with the next round."""
+        """Does one round of a task; logs an error, so that the task continues with the next round."""
         try:
             await work
         except DatabaseError as error:
@@ -232,7 +232,7 @@ class Hub:
             await asyncio.sleep(1)
 
     async def _deliver(self, session_ids: set[UUID]) -> None:
-        """Read the new events of these sessions and send them to their viewers."""
+        """Reads the new events of these sessions and sends them to their viewers."""
         if not session_ids:
             return
         news = await frames.after({key: self.rooms[key].last for key in session_ids})
@@ -249,7 +249,7 @@ class Hub:
                         await self._send_event(room, event)
 
     async def _reload(self, session_id: UUID, room: Room, seq: int) -> None:
-        """Make every page load again instead of sending the events up to ``seq``."""
+        """Makes every page load again instead of sending the events up to ``seq``."""
         room.last = seq
         room.prev = dict.fromkeys(room.prev, seq)
         for viewer in list(room.viewers):
@@ -259,7 +259,7 @@ class Hub:
         await self._close_invalid(v for v in room.viewers if v.audience == recorder.PUBLIC)
 
     async def _send_event(self, room: Room, event: SessionEvent) -> None:
-        """Render the event and send it to the viewers of the room."""
+        """Renders the event and sends it to the viewers of the room."""
         if event.seq <= room.last:
             return
         shapes = {shape for shape in room.shapes() if frames.visible(event.type, shape[0])}
@@ -289,7 +289,7 @@ class Hub:
             self.leave(viewer)
 
     async def _check_grants(self) -> None:
-        """Close sockets whose grant is no longer valid, or that have been open for long enough."""
+        """Closes sockets whose grant is no longer valid, or that have been open for long enough."""
         while True:
             await asyncio.sleep(GRANTS_EVERY)
             viewers = [viewer for room in self.rooms.values() for viewer in room.viewers]
@@ -318,7 +318,7 @@ _hubs: dict[asyncio.AbstractEventLoop, Hub] = {}
 
 
 def get_hub() -> Hub:
-    """Return the hub of the running event loop."""
+    """Returns the hub of the running event loop."""
     loop = asyncio.get_running_loop()
     if loop not in _hubs:
         # Objects made at startup are never freed: without them, garbage collection pauses less.

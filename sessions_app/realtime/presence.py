@@ -21,12 +21,12 @@ on_close: Topic[[Session, User]] = Topic("page.closed", "The socket of a user's 
 
 
 def opened(grant: Grant) -> None:
-    """Send ``on_open`` for a user's socket."""
+    """Sends ``on_open`` for a user's socket."""
     _send(on_open, grant)
 
 
 def closed(grant: Grant) -> None:
-    """Send ``on_close`` for a user's socket."""
+    """Sends ``on_close`` for a user's socket."""
     _send(on_close, grant)
 
 
@@ -44,14 +44,14 @@ def _send(topic: Topic[[Session, User]], grant: Grant) -> None:
 
 
 def record_activity(session: Session, user: User) -> None:
-    """Store that the user was active in the session just now, in the caller's transaction."""
+    """Stores that the user was active in the session just now, in the caller's transaction."""
     Participant.objects.update_or_create(
         session=session, user=user, defaults={"last_active_at": timezone.now()}
     )
 
 
 def participants(session: Session) -> Sequence[Participant]:
-    """Return the users who have worked in the session, the last active one first."""
+    """Returns the users who have worked in the session, the last active one first."""
     rows = Participant.objects.filter(session=session).select_related("user")
     return list(rows.order_by("-last_active_at"))
 

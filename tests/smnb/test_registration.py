@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sessions_app import commands
-from sessions_app.commands import Nothing
+from sessions_app.commands import Command, Nothing
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -35,6 +35,7 @@ def test_ready_calls_the_register_function_of_every_module(app: str, least: int)
 
 def test_two_commands_with_the_same_name_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(commands, "_registry", dict(commands._registry))
-    commands.register("session.shout", Nothing, lambda call: None, "Say its name.")
+    shout = Command("session.shout", Nothing, lambda call: None, "Repeats the name of the session.")
+    commands.register(shout)
     with pytest.raises(ValueError, match=r"two commands are called session\.shout"):
-        commands.register("session.shout", Nothing, lambda call: None, "Say its name.")
+        commands.register(shout)
