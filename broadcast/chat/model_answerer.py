@@ -17,7 +17,7 @@ from broadcast.chat.facts import Inquiry, Reply, Suggestion
 from broadcast.narrators.base import whole_sentences
 from stories.drafting.boards import BoardName
 from stories.llm import Answer, Ask, EmptyAnswer, Gateway, Turn
-from stories.llm.partial_json import parsed, said_so_far
+from stories.llm.partial_json import parsed, value_so_far
 from stories.models import Draft
 from stories.text import clean_text
 from stories.usage.types import Ledger
@@ -149,7 +149,7 @@ class ModelAnswerer:
 
         def show(text: str) -> None:
             nonlocal shown
-            reply = reviewed(said_so_far(text, "reply"))
+            reply = reviewed(value_so_far(text, "reply"))
             if reply == WITHHELD or len(reply) > len(shown):
                 shown = reply
             if shown:
@@ -161,7 +161,7 @@ class ModelAnswerer:
 
 def reply_of(answer: Answer) -> Reply:
     """Returns the reviewed reply with its suggestions; raises EmptyAnswer when both are empty."""
-    text = reviewed(said_so_far(answer.text, "reply"))
+    text = reviewed(value_so_far(answer.text, "reply"))
     if not answer.complete:
         text = whole_sentences(text) or text
     plan = (parsed(answer.text, "reply") or {}).get("plan")

@@ -1,120 +1,97 @@
-"""Reads a JSON object while it is still being written, for the one text in it that is shown."""
+"""Reads a model's JSON answer while it is still streaming, for the one text of it that is shown."""
 
 from __future__ import annotations
 
 import json
 import re
 from functools import cache
-from typing import Any
+
+from pydantic_core import from_json
+
+NARRATION = "narration"
 
 _FENCE = re.compile(r"```[a-zA-Z]*\s*")
-_KEY = "narration"
+_STRING = re.compile(r'"(?:[^"\\]|\\.?)*+"?', re.DOTALL)
 _HIGH, _LOW = r"\\u[dD][89abAB][0-9a-fA-F]{2}", r"\\u[dD][c-fC-F][0-9a-fA-F]{2}"
-_PIECE = re.compile(
-    rf'(?P<plain>[^"\\]+)|(?P<pair>{_HIGH}{_LOW})'
-    # A high surrogate stands alone only once something else follows it.
-    rf"|(?P<alone>{_HIGH}(?=[^\\]|\\[^u]|\\u[^dD]|\\u[dD][^c-fC-F])|{_LOW})"
-    rf"|(?!{_HIGH})\\u(?P<code>[0-9a-fA-F]{{4}})|\\(?P<short>[^u])"
+_ESCAPE = re.compile(
+    rf"{_HIGH}{_LOW}"
+    # A high surrogate is alone only when the text after it cannot become its low surrogate.
+    rf"|(?P<lone>{_HIGH}(?=[^\\]|\\[^u]|\\u[^dD]|\\u[dD][^c-fC-F])|{_LOW})"
+    r"|\\(?P<unknown>[^\"\\/bfnrtu])|\\.|(?P<control>[\x00-\x1f])",
+    re.DOTALL,
 )
-_SHORT = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
-_SPACE = re.compile(r"[\s,]*")
 _DECODER = json.JSONDecoder(strict=False)
 
 
 def narration_so_far(text: str) -> str:
-    return said_so_far(text, _KEY)
+    return value_so_far(text, NARRATION)
 
 
-def said_so_far(text: str, key: str) -> str:
-    """The value of ``key`` as far as ``text`` goes; ``text`` itself when it is plain prose.
+def value_so_far(text: str, key: str) -> str:
+    """Returns the text under ``key`` as far as it has come; ``text`` itself when it is prose.
 
-    Empty while nothing can be said yet. Escapes cut in the middle wait for their rest.
+    Empty while the answer may still become either. An escape that is cut in the middle is left out.
     """
-    text = _unwrapped(text)
+    text = _without_fence(text)
     if not text or "```".startswith(text[:3]):
         return ""
-    if text.startswith("{"):
-        return _value_of_key(text, key)
-    inside = _in_prose(text, key)
-    return _value_of_key(text[inside.start() :], key) if inside else text
+    start = _start_of_object(text, key)
+    if start is None:
+        return text
+    answer = _STRING.sub(lambda string: _ESCAPE.sub(_repaired, string[0]), text[start:])
+    # An object that breaks after its first value still has that value.
+    first = _first_value(key).match(answer)
+    for candidate in (answer, first[0] if first else ""):
+        try:
+            found = from_json(candidate, allow_partial="trailing-strings")
+        except ValueError:
+            continue
+        value = found.get(key) if isinstance(found, dict) else None
+        return value if isinstance(value, str) else ""
+    return ""
 
 
-@cache
-def _opening(key: str) -> re.Pattern[str]:
-    return re.compile(rf'\{{\s*"{key}"\s*:')
-
-
-def _in_prose(text: str, key: str) -> re.Match[str] | None:
-    """Where an object that begins with ``key`` stands in ``text``."""
-    return _opening(key).search(text)
-
-
-def parsed(text: str, key: str = _KEY) -> dict[str, Any] | None:
-    """The whole object, whatever surrounds it; None when it is not, or not yet, valid JSON."""
-    text = _unwrapped(text)
-    inside = _in_prose(text, key)
-    if not text.startswith("{") and inside:
-        text = text[inside.start() :]
+def parsed(text: str, key: str = NARRATION) -> dict[str, object] | None:
+    """Returns the complete object, whatever surrounds it; None while it is not valid JSON."""
+    text = _without_fence(text)
+    start = _start_of_object(text, key) or 0
     try:
-        found, _ = _DECODER.raw_decode(text)
+        found, _ = _DECODER.raw_decode(text[start:])
     except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
 
 
 def is_prose(text: str) -> bool:
-    """Whether ``text`` plainly is no JSON object at all."""
-    text = _unwrapped(text)
-    return not text.startswith("{") and not _in_prose(text, _KEY)
+    """Whether ``text`` contains no JSON object at all."""
+    return _start_of_object(_without_fence(text), NARRATION) is None
 
 
-def _unwrapped(text: str) -> str:
-    """``text`` without leading space, byte order mark and code fence."""
+def _without_fence(text: str) -> str:
+    """Returns ``text`` without leading space, byte order mark and the opening of a code fence."""
     text = text.lstrip("\ufeff \t\r\n")
     fence = _FENCE.match(text)
     return text[fence.end() :] if fence else text
 
 
-def _value_of_key(text: str, wanted: str) -> str:
-    """Walk over the complete values before the wanted one, then read it as far as it goes."""
-    at = 1
-    try:
-        while True:
-            key, at = _next_value(text, at)
-            at = _SPACE.match(text, at).end()  # type: ignore[union-attr]
-            if text[at] != ":":
-                return ""
-            if key == wanted:
-                start = _SPACE.match(text, at + 1).end()  # type: ignore[union-attr]
-                return _string(text, start + 1) if text[start] == '"' else ""
-            _, at = _next_value(text, at + 1)
-    except (ValueError, IndexError, RecursionError):
-        return ""
+@cache
+def _first_value(key: str) -> re.Pattern[str]:
+    """The beginning of an object whose first member is ``key``, up to the end of its text."""
+    return re.compile(rf'\{{\s*"{key}"\s*:(?:\s*"(?:[^"\\]|\\.?)*+"?)?', re.DOTALL)
 
 
-def _next_value(text: str, at: int) -> tuple[Any, int]:
-    """The complete value that begins at ``at``, and where it ends; raises when it is cut."""
-    start = _SPACE.match(text, at).end()  # type: ignore[union-attr]
-    return _DECODER.raw_decode(text, start)
+def _start_of_object(text: str, key: str) -> int | None:
+    """Returns where the object starts; within prose it must begin with ``key``."""
+    if text.startswith("{"):
+        return 0
+    inside = _first_value(key).search(text)
+    return inside.start() if inside else None
 
 
-def _string(text: str, at: int) -> str:
-    """The string whose first character is at ``at``, up to its end or the end of what is sure."""
-    said: list[str] = []
-    while piece := _PIECE.match(text, at):
-        at = piece.end()
-        said.append(_decoded(piece))
-    return "".join(said)
-
-
-def _decoded(piece: re.Match[str]) -> str:
-    match piece.lastgroup:
-        case "plain":
-            return piece[0]
-        case "pair":
-            return str(json.loads(f'"{piece[0]}"'))
-        case "alone":
-            return "\ufffd"
-        case "code":
-            return chr(int(piece["code"], 16))
-    return _SHORT.get(piece["short"], piece["short"])
+def _repaired(escape: re.Match[str]) -> str:
+    """Returns an escape that a strict parser accepts: models write some that it would refuse."""
+    if escape["lone"]:
+        return "\\ufffd"
+    if escape["unknown"]:
+        return escape["unknown"]
+    return f"\\u{ord(escape['control']):04x}" if escape["control"] else escape[0]
