@@ -1,4 +1,4 @@
-"""The only road to a model: one streamed request to Anthropic, one row in the ledger."""
+"""The only way to ask a model: one streamed request to Anthropic, one row in the ledger."""
 
 from stories.llm.credentials import EXTRACTIVE, count_models, gateway_for
 from stories.llm.errors import EmptyAnswer, PromptTooLong, Refused

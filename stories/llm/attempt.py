@@ -1,32 +1,30 @@
-"""What is known of one attempt at every moment, so that it can be closed truthfully at any."""
+"""One attempt while it runs: it can be closed with true bounds at any time."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from typing import Any
 
 from stories.llm.errors import EmptyAnswer, Refused, broken
-from stories.llm.types import Answer, Ask, counts_of, overridden, part, passes_of, tier_of
+from stories.llm.types import Answer, Ask, JsonObject, counts_of, part, passes_of, tier_of
 from stories.usage.types import Attempt, Close, Counts
 
 _COMPLETE = ("end_turn", "stop_sequence")
 _CUT = ("max_tokens", "model_context_window_exceeded")
 
 
-def _name(whole: Mapping[str, Any], name: str, longest: int = 80) -> str:
-    return str(whole.get(name) or "")[:longest]
+def _text(json: JsonObject, name: str, longest: int = 80) -> str:
+    return str(json.get(name) or "")[:longest]
 
 
 class Exchange:
-    """Takes the events of a stream; ``answer`` judges the end, ``closing`` describes it."""
+    """Takes the events of a stream; ``answer`` returns its text, ``closing`` its counts."""
 
     def __init__(self, ask: Ask, attempt: Attempt) -> None:
         self._ask, self._attempt = ask, attempt
         self._begun = time.monotonic()
         self._may_have_served = False
         self._started = self._ended = False
-        self._usage: dict[str, Any] = {}
+        self._usage: JsonObject = {}
         self._model = ask.model
         self._message_id = ""
         self._stop_reason: str | None = None
@@ -36,46 +34,44 @@ class Exchange:
         self.error: str | None = None
 
     def sending(self) -> None:
-        """From here on, the API may serve something."""
+        """Notes that the request is sent: from here on, the API may serve something."""
         self._may_have_served = True
 
     def nothing_served(self) -> None:
-        """The request never arrived, or was answered with an error instead of a stream."""
+        """Notes that the request never arrived, or was answered with an error."""
         self._may_have_served = False
 
-    def take(self, event: Mapping[str, Any]) -> None:
-        """Learn from one event."""
+    def take(self, event: JsonObject) -> None:
+        """Updates the exchange by one event of the stream."""
         match event.get("type"):
             case "message_start":
-                self._start(part(event, "message"))
+                message = part(event, "message")
+                self._started = True
+                self._usage = part(message, "usage")
+                self._model = _text(message, "model") or self._model
+                self._message_id = _text(message, "id")
+                counts = counts_of(self._usage)
+                self._attempt.started(self._model, self._message_id, self.request_id[:80], counts)
             case "content_block_start":
-                self._open_block(part(event, "content_block"))
+                block = part(event, "content_block")
+                if block.get("type") == "fallback":
+                    # Another model answers from here on, and is the one to be priced.
+                    self._model = _text(part(block, "to"), "model") or self._model
+                elif block.get("type") == "text":
+                    self._append(block.get("text"))
             case "content_block_delta":
-                self._grow(part(event, "delta"))
+                delta = part(event, "delta")
+                if delta.get("type") == "text_delta":
+                    self._append(delta.get("text"))
             case "message_delta":
-                self._usage = overridden(self._usage, part(event, "usage"))
-                self._stop_reason = self._reason(part(event, "delta"))
+                # A field that is null leaves the earlier number as it is.
+                later = part(event, "usage")
+                known = {name: value for name, value in later.items() if value is not None}
+                self._usage = {**self._usage, **known}
+                reason = _text(part(event, "delta"), "stop_reason", 40)
+                self._stop_reason = reason or self._stop_reason
             case "message_stop":
                 self._ended = self._started
-
-    def _start(self, message: Mapping[str, Any]) -> None:
-        self._started = True
-        self._usage = part(message, "usage")
-        self._model = _name(message, "model") or self._model
-        self._message_id = _name(message, "id")
-        counts = counts_of(self._usage)
-        self._attempt.started(self._model, self._message_id, self.request_id[:80], counts)
-
-    def _open_block(self, block: Mapping[str, Any]) -> None:
-        """A fallback block names the model that answers from here on: that one is priced."""
-        if block.get("type") == "fallback":
-            self._model = _name(part(block, "to"), "model") or self._model
-        elif block.get("type") == "text":
-            self._append(block.get("text"))
-
-    def _grow(self, delta: Mapping[str, Any]) -> None:
-        if delta.get("type") == "text_delta":
-            self._append(delta.get("text"))
 
     def _append(self, text: object) -> None:
         if isinstance(text, str) and text:
@@ -83,14 +79,11 @@ class Exchange:
                 self._first_token_ms = self._elapsed_ms()
             self.text += text
 
-    def _reason(self, delta: Mapping[str, Any]) -> str | None:
-        return _name(delta, "stop_reason", 40) or self._stop_reason
-
     def _elapsed_ms(self) -> int:
         return round((time.monotonic() - self._begun) * 1000)
 
     def answer(self) -> Answer:
-        """The answer, once the stream has ended; raises Retry, Refused or EmptyAnswer."""
+        """Returns the answer after the end of the stream; raises Retry, Refused or EmptyAnswer."""
         reason = self._stop_reason or ""
         if self._ended and reason == "refusal":
             raise Refused("The model refused to answer this.")
@@ -101,12 +94,13 @@ class Exchange:
         return Answer(self.text, reason, self._model, complete=reason in _COMPLETE)
 
     def closing(self) -> Close:
-        """How the attempt stands: exact once the API has said its last word, else bounded."""
+        """Returns how the attempt ended: final if the stream was complete, else bounded."""
         passes = passes_of(self._usage, self._model)
         counts = sum((extra.counts for extra in passes), counts_of(self._usage))
         exact = self._ended or not self._may_have_served
         lower, upper = counts.output, counts.output
         if not exact:
+            # A stream that has begun has served at least one token of output.
             lower = max(counts.output, int(self._started))
             upper = max(counts.output, self._ask.max_tokens)
         return Close(

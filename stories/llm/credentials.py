@@ -1,10 +1,7 @@
-"""The keys a session's owner uses: their own before the operator's. They leave here as objects only.
+"""API keys: a session owner's own key before the operator's, the gateway they give, and key tests.
 
-Nothing below ever stands in a task's arguments, an event, a log line or a repr.
-
-Testing a person's own key at the service it is for; the answer is kept beside the key.
-
-Asking which models a key may use: an authenticated request that costs nothing.
+Keys leave this module only as objects that do not show them: a key never appears in a task's
+arguments, an event, a log line or a repr.
 """
 
 from __future__ import annotations
@@ -40,13 +37,35 @@ class RedditKeys:
 
 @sensitive_variables()
 def anthropic_of(user: User) -> Credentials | None:
-    """The credentials for this person's questions, or None when there are none at all.
+    """Returns the user's own credentials, else the operator's; None when there are none.
 
-    Raises NeedsHuman when their own key cannot be opened: the operator does not pay unseen.
+    Raises NeedsHuman when the user's own key cannot be decrypted, because the operator's key must
+    not pay without notice.
     """
-    own = user_credentials.parts(user, Service.ANTHROPIC)
-    key = own["api_key"] if own else settings.SMNB.anthropic_api_key.get_secret_value()
+    own = own_anthropic(user)
+    if own is not None:
+        return own
+    key = settings.SMNB.anthropic_api_key.get_secret_value()
     return _credentials(key) if key else None
+
+
+@sensitive_variables()
+def own_anthropic(user: User) -> Credentials | None:
+    """Returns the user's own credentials, or None."""
+    parts = user_credentials.parts(user, Service.ANTHROPIC)
+    return _credentials(parts["api_key"]) if parts else None
+
+
+@sensitive_variables()
+def own_reddit(user: User) -> RedditKeys | None:
+    """Returns the user's own Reddit keys, or None; NeedsHuman when they cannot be decrypted."""
+    parts = user_credentials.parts(user, Service.REDDIT)
+    return RedditKeys(parts["client_id"], parts["client_secret"]) if parts else None
+
+
+@sensitive_variables()
+def _credentials(key: str) -> Credentials:
+    return Credentials(api_key=key, base_url=settings.SMNB.anthropic_base_url or None)
 
 
 def gateway_for(
@@ -64,73 +83,45 @@ def gateway_for(
     return Gateway(credentials, deadline=deadline, ended=ended) if credentials else None
 
 
-@sensitive_variables()
-def own_anthropic(user: User) -> Credentials | None:
-    """The person's own credentials alone."""
-    own = user_credentials.parts(user, Service.ANTHROPIC)
-    return _credentials(own["api_key"]) if own else None
+MOST_TESTS = 10  # a minute and user
 
 
-@sensitive_variables()
-def reddit_of(user: User) -> RedditKeys | None:
-    """The keys for this person's sources, or None: then the public feeds are read."""
-    found = own_reddit(user)
-    if found is not None:
-        return found
-    env = settings.SMNB
-    secret = env.reddit_client_secret.get_secret_value()
-    return RedditKeys(env.reddit_client_id, secret) if env.reddit_client_id and secret else None
+def check_key(owner: User, service: str) -> str:
+    """Tests the user's own key at its service; stores the result, a sentence, and returns it.
 
-
-@sensitive_variables()
-def own_reddit(user: User) -> RedditKeys | None:
-    """The person's own keys alone; NeedsHuman when they cannot be opened."""
-    own = user_credentials.parts(user, Service.REDDIT)
-    return RedditKeys(own["client_id"], own["client_secret"]) if own else None
-
-
-@sensitive_variables()
-def _credentials(key: str) -> Credentials:
-    return Credentials(api_key=key, base_url=settings.SMNB.anthropic_base_url or None)
-
-
-MOST = 10  # a minute and person
-
-
-def run(owner: User, service: str) -> str:
-    """Ask the service with this person's own key; returns one sentence, which is also kept.
-
-    A key that does not work is an answer, not an error. NotFound when there is no key to test,
-    Conflict when it was replaced meanwhile, TooMany above ``MOST`` a minute.
+    A key that does not work is a result, not an error. Raises NotFound when there is no key,
+    Conflict when it was replaced meanwhile, TooMany above ``MOST_TESTS`` a minute.
     """
-    rate_limits.count("key tests", owner.pk, MOST)
-    # Before the key is opened, so that what is said of one key is never noted at the next.
+    rate_limits.count("key tests", owner.pk, MOST_TESTS)
+    # Read before the key is opened, so that a result is never stored beside a key that came later.
     row = user_credentials.by_service(owner).get(service)
     if row is None:
         raise user_credentials.missing(service)
     try:
-        verdict = _verdict(owner, service)
+        result = _check_anthropic(owner) if service == Service.ANTHROPIC else _check_reddit(owner)
     except NotFound:
         raise
     except SmnbError as error:
-        verdict = error.sentence
-    user_credentials.record_test(owner, service, verdict, row.set_at)
-    return verdict
+        result = error.sentence
+    user_credentials.record_test(owner, service, result, row.set_at)
+    return result
 
 
-def _verdict(owner: User, service: str) -> str:
-    if service == Service.ANTHROPIC:
-        credentials = own_anthropic(owner)
-        if credentials is None:
-            raise user_credentials.missing(service)
-        number = count_models(credentials)
-        return f"Works: {number} model{'' if number == 1 else 's'}."
-    found = own_reddit(owner)
-    if found is None:
-        raise user_credentials.missing(service)
+def _check_anthropic(owner: User) -> str:
+    credentials = own_anthropic(owner)
+    if credentials is None:
+        raise user_credentials.missing(Service.ANTHROPIC)
+    number = count_models(credentials)
+    return f"Works: {number} model{'' if number == 1 else 's'}."
+
+
+def _check_reddit(owner: User) -> str:
+    keys = own_reddit(owner)
+    if keys is None:
+        raise user_credentials.missing(Service.REDDIT)
     env = settings.SMNB
-    reddit.check(found.client_id, found.client_secret, env.reddit_user_agent, env.reddit_url)
-    return "Works: Reddit let the application in."
+    reddit.check(keys.client_id, keys.client_secret, env.reddit_user_agent, env.reddit_url)
+    return "Works: Reddit accepted the keys."
 
 
 # Connecting, waiting for the answer and reading it: within ten seconds altogether.
@@ -138,7 +129,10 @@ _CONNECT, _READ, _WHOLE = 3.0, 3.0, 3.0
 
 
 def count_models(credentials: Credentials) -> int:
-    """How many models there are for this key; raises NeedsHuman or Retry, with the reason."""
+    """Returns how many models the key can use, by a request that costs nothing.
+
+    Raises NeedsHuman or Retry with the reason.
+    """
     credentials.check()
     anthropic = anthropic_sdk()
     client = anthropic.Anthropic(
@@ -148,6 +142,9 @@ def count_models(credentials: Credentials) -> int:
         max_retries=0,
         open_telemetry=False,
     )
+    sentence = "The server at Anthropic's address is not Anthropic. Check ANTHROPIC_BASE_URL."
+    unexpected = NeedsHuman(sentence, code="nonsense")
+    failure: SmnbError
     try:
         with (
             client,
@@ -155,24 +152,17 @@ def count_models(credentials: Credentials) -> int:
             cut_after(_WHOLE, threading.Event(), response.http_response),
         ):
             return len(response.parse().data)
+    # The SDK's exceptions hold the request with its key, so the error is raised after the clauses.
     except anthropic.APIStatusError as error:
-        failure = _typed(refused(refusal_of(error, "")))
+        failure = refused(refusal_of(error, ""))
+        if isinstance(failure, (Retry, WaitUntil)):
+            busy = "Anthropic is busy at the moment. Test again in a minute."
+            failure = Retry(busy, code=failure.code)
+        elif failure.code not in {"anthropic_key", "anthropic_credit"}:
+            # Any other refusal cannot come from Anthropic for this request.
+            failure = unexpected
     except (anthropic.APIConnectionError, httpx2.HTTPError, OSError):
         failure = Retry("Anthropic cannot be reached. Test again later.", code="unreachable")
     except (anthropic.AnthropicError, AttributeError, TypeError, ValueError, httpx2.InvalidURL):
-        failure = _nonsense()
+        failure = unexpected
     raise failure
-
-
-def _typed(found: SmnbError) -> SmnbError:
-    """What concerns the key as it is; everything else in words that fit a test."""
-    if found.code in {"anthropic_key", "anthropic_credit"}:
-        return found
-    if isinstance(found, (Retry, WaitUntil)):
-        return Retry("Anthropic is busy at the moment. Test again in a minute.", code=found.code)
-    return _nonsense()
-
-
-def _nonsense() -> SmnbError:
-    sentence = "What answers at Anthropic's address is not Anthropic. Check ANTHROPIC_BASE_URL."
-    return NeedsHuman(sentence, code="nonsense")

@@ -1,4 +1,4 @@
-"""The gateway: one HTTP request, streamed, under a deadline, booked in the ledger."""
+"""The gateway to a model: one streamed HTTP request with a deadline, booked in the ledger."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from sessions_app import context
 from sessions_app.errors import SmnbError
 from stories.llm.attempt import Exchange
 from stories.llm.errors import Refusal, broken, refused, unreachable
-from stories.llm.types import Answer, Ask, Credentials, part
-from stories.usage.types import Close, Ledger
+from stories.llm.types import Answer, Ask, Credentials, JsonObject, part
+from stories.usage.types import Ledger
 
 if TYPE_CHECKING:
     import anthropic
 
 log = structlog.get_logger(__name__)
 
-# Faults in the middle of a stream escape the SDK's own hierarchy; ValueError is a garbled line.
+# During a stream the SDK lets faults through that are not its own; ValueError is a garbled line.
 _NETWORK = (httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL, OSError, ValueError)
 LISTEN_EVERY = 0.2
 DEADLINE = 65.0  # seconds of one answer
@@ -44,7 +44,7 @@ _UNREACHED = (
 
 @cache
 def anthropic_sdk() -> ModuleType:
-    """The SDK, imported at the first question (2 s), with loggers that never show a prompt."""
+    """Returns the SDK, whose loggers never show a prompt; it is imported here, as that takes 2 s."""
     import anthropic
 
     for name in ("anthropic", "httpx2", "httpcore2"):
@@ -55,7 +55,7 @@ def anthropic_sdk() -> ModuleType:
 class Gateway:
     """Asks models with one set of credentials.
 
-    ``deadline`` is the longest answer in seconds; setting ``ended`` hangs up at once.
+    ``deadline`` is the longest answer in seconds; setting ``ended`` closes the connection at once.
     """
 
     def __init__(
@@ -70,11 +70,12 @@ class Gateway:
         self._ended = ended or threading.Event()
 
     def stream(self, ask: Ask, ledger: Ledger, on_text: Callable[[str], None]) -> Answer:
-        """Ask once; ``on_text`` gets the whole text so far at every event but a ping.
+        """Asks once and returns the answer.
 
-        Whatever ``on_text`` raises ends the HTTP stream at once and comes out unchanged. Raises
-        Retry, WaitUntil, NeedsHuman, Refused (also PromptTooLong) and EmptyAnswer. A row is
-        reserved before the request and closed exactly once, whatever happens.
+        ``on_text`` is called with the whole text so far at every event except pings; what it raises
+        ends the stream at once and is passed on unchanged. Raises Retry, WaitUntil, NeedsHuman,
+        Refused (also PromptTooLong) and EmptyAnswer. A row is reserved before the request and
+        closed exactly once, also after an error.
         """
         self._credentials.check()
         attempt = ledger.reserve(
@@ -92,9 +93,19 @@ class Gateway:
                 exchange.error = error.code if isinstance(error, SmnbError) else "interrupted"
                 raise
             finally:
-                closing_ = exchange.closing()
-                attempt.close(closing_)
-                _log_answer(closing_)
+                close = exchange.closing()
+                attempt.close(close)
+                log.info(
+                    "model_answered",
+                    model=close.model,
+                    state=close.state,
+                    error=close.error or "",
+                    # The provider's own id, for questions to its support.
+                    provider_request=close.request_id,
+                    ms=close.duration_ms,
+                    input_tokens=close.counts.input,
+                    output_tokens=close.counts.output,
+                )
 
     def _exchange(self, ask: Ask, exchange: Exchange, on_text: Callable[[str], None]) -> Answer:
         with closing(self._events(ask, exchange)) as events:
@@ -103,8 +114,8 @@ class Gateway:
                 on_text(exchange.text)
         return exchange.answer()
 
-    def _events(self, ask: Ask, exchange: Exchange) -> Generator[dict[str, Any]]:
-        """The raw events of one request; every fault of SDK and network comes out typed."""
+    def _events(self, ask: Ask, exchange: Exchange) -> Generator[JsonObject]:
+        """Yields the raw events of one request; raises the faults of SDK and network as our own."""
         sdk = anthropic_sdk()
         try:
             with self._client(sdk) as client:
@@ -113,11 +124,16 @@ class Gateway:
                     exchange.request_id = stream.response.headers.get("request-id", "")
                     with cut_after(self._deadline, self._ended, stream.response):
                         for event in stream:
-                            yield _plain(event)
+                            # As sent, because the SDK's classes lack ``iterations`` and some kinds
+                            # of block. A garbled line is no event at all.
+                            if not hasattr(event, "to_dict"):
+                                raise ValueError("not an event")
+                            yield event.to_dict(warnings=False)
         except (sdk.AnthropicError, *_NETWORK) as error:
             failure = _failure(sdk, error, ask, exchange)
         else:
             return
+        # Raised here, because the SDK's error holds the request with the key and the prompt.
         raise failure
 
     def _client(self, sdk: ModuleType) -> anthropic.Anthropic:
@@ -132,20 +148,16 @@ class Gateway:
         return client
 
 
-def _log_answer(close: Close) -> None:
-    """What the provider calls the request stands in the line, so that it can be asked about it."""
-    log.info(
-        "model_answered", model=close.model, state=close.state, error=close.error or "",
-        provider_request=close.request_id, ms=close.duration_ms, input_tokens=close.counts.input,
-        output_tokens=close.counts.output,
-    )  # fmt: skip
-
-
 def _request(ask: Ask) -> dict[str, Any]:
-    request: dict[str, Any] = {
+    """Returns the arguments of the SDK's ``messages.create``."""
+    system: object = ask.system
+    if ask.cached:
+        cached = {"type": "text", "text": ask.system, "cache_control": {"type": "ephemeral"}}
+        system = [cached]
+    request = {
         "model": ask.model,
         "max_tokens": ask.max_tokens,
-        "system": _system(ask),
+        "system": system,
         "messages": [
             *({"role": turn.role, "content": turn.text} for turn in ask.history),
             {"role": "user", "content": ask.prompt},
@@ -157,24 +169,11 @@ def _request(ask: Ask) -> dict[str, Any]:
     return request
 
 
-def _system(ask: Ask) -> str | list[dict[str, Any]]:
-    if not ask.cached:
-        return ask.system
-    return [{"type": "text", "text": ask.system, "cache_control": {"type": "ephemeral"}}]
-
-
-def _plain(event: anthropic.types.RawMessageStreamEvent) -> dict[str, Any]:
-    """The event as sent: the SDK's classes know neither ``iterations`` nor all kinds of block."""
-    if not hasattr(event, "to_dict"):
-        raise ValueError("not an event")
-    return event.to_dict(warnings=False)
-
-
 @contextmanager
 def cut_after(seconds: float, ended: threading.Event, response: httpx2.Response) -> Iterator[None]:
-    """Shut the connection down when time is up or nobody listens any more.
+    """Closes the connection after ``seconds``, or as soon as ``ended`` is set.
 
-    The SDK swallows pings, and they keep a read timeout from ever ending.
+    A read timeout is not enough: pings reset it, and the SDK does not pass them on.
     """
     finished = threading.Event()
 
@@ -182,7 +181,12 @@ def cut_after(seconds: float, ended: threading.Event, response: httpx2.Response)
         deadline = time.monotonic() + seconds
         while not finished.wait(LISTEN_EVERY):
             if ended.is_set() or time.monotonic() >= deadline:
-                _shut_down(response)
+                network = response.extensions.get("network_stream")
+                connection = network.get_extra_info("socket") if network is not None else None
+                if isinstance(connection, socket.socket):
+                    with suppress(OSError):
+                        # The plain socket's method: closing TLS is not safe from another thread.
+                        socket.socket.shutdown(connection, socket.SHUT_RDWR)
                 return
 
     threading.Thread(target=watch, name="gateway-watch", daemon=True).start()
@@ -192,41 +196,29 @@ def cut_after(seconds: float, ended: threading.Event, response: httpx2.Response)
         finished.set()
 
 
-def _shut_down(response: httpx2.Response) -> None:
-    network = response.extensions.get("network_stream")
-    connection = network.get_extra_info("socket") if network is not None else None
-    if isinstance(connection, socket.socket):
-        with suppress(OSError):
-            # Past TLS, whose own farewell is not for another thread to say.
-            socket.socket.shutdown(connection, socket.SHUT_RDWR)
-
-
 def _failure(
     sdk: ModuleType, error: Exception, ask: Ask, exchange: Exchange
 ) -> SmnbError | Exception:
-    """What to raise instead of ``error``, after telling the exchange what was served."""
+    """Returns what to raise instead of ``error``; notes in the exchange when nothing was served."""
     if isinstance(error, sdk.APIStatusError):
         if error.status_code >= 300:
             exchange.nothing_served()
-        exchange.request_id = exchange.request_id or error.request_id or _named_request(error)
+        body = error.body if isinstance(error.body, dict) else {}
+        named = error.request_id or str(body.get("request_id") or "")
+        exchange.request_id = exchange.request_id or named
         return refused(refusal_of(error, ask.model))
     cause = error.__cause__ if isinstance(error, sdk.APIConnectionError) else error
     if isinstance(cause, _UNREACHED):
         exchange.nothing_served()
         return unreachable()
-    # The SDK calls whatever interrupts it, a time limit too, a connection error.
+    # The SDK wraps any interruption, such as a task's time limit, in a connection error.
     if isinstance(cause, Exception) and not isinstance(cause, (sdk.AnthropicError, *_NETWORK)):
         return cause
     return broken()
 
 
-def _named_request(error: anthropic.APIStatusError) -> str:
-    body = error.body if isinstance(error.body, dict) else {}
-    return str(body.get("request_id") or "")
-
-
 def refusal_of(error: anthropic.APIStatusError, model: str) -> Refusal:
-    """What an error answer says; ``model`` is the one that was asked for."""
+    """Returns the content of an error answer; ``model`` is the one that was asked."""
     details = part(error.body, "error") if isinstance(error.body, dict) else {}
     return Refusal(
         status=error.status_code,

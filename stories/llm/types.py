@@ -1,14 +1,12 @@
-"""What is asked of a model, with which key, and what comes back.
+"""Types of the gateway: credentials, questions, answers, and the counts of Anthropic's ``usage``.
 
-From Anthropic's ``usage`` objects to counts.
+The numbers of ``message_delta`` are cumulative: each that is not null replaces that of
+``message_start``; none is ever added. Only ``message_start`` splits cache writes by lifetime; what a
+later total has beyond it was written for five minutes, the default.
 
-The numbers of ``message_delta`` are cumulative: each that is not null replaces what
-``message_start`` said, and none is ever added. The split of cache writes by lifetime comes only in
-``message_start``; what a later total has beyond it was written for five minutes, the default.
-
-``usage.iterations`` lists every sampling pass. Those of type ``message`` and ``fallback_message``
-make up the top-level numbers; all others (``advisor_message``, ``compaction``, and kinds yet to
-come) were served, and are billed, in addition.
+``usage.iterations`` lists every sampling pass. Passes of type ``message`` and ``fallback_message``
+make up the top-level numbers. All others (``advisor_message``, ``compaction``, future types) were
+served, and are billed, in addition.
 """
 
 from __future__ import annotations
@@ -16,12 +14,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from sessions_app.errors import NeedsHuman
 from stories.usage.types import Counts, Pass
 
-# What the API adds of its own: its framing, and its instructions for a JSON schema.
+JsonObject = Mapping[str, object]
+
+# The API adds tokens of its own: its framing, and its instructions for a JSON schema.
 _FRAMING_TOKENS = 1024
 
 KEY_REFUSED = (
@@ -31,13 +31,13 @@ KEY_REFUSED = (
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """The key, which never shows in a repr, and the address of the API (None: Anthropic's own)."""
+    """The key, which is not in the repr, and the address of the API (None: Anthropic's own)."""
 
     api_key: str = field(repr=False)
     base_url: str | None = None
 
     def check(self) -> None:
-        """Raise NeedsHuman for a key that is missing or cannot be put into a header."""
+        """Raises NeedsHuman for a key that is missing or not valid in a header."""
         if not self.api_key:
             raise NeedsHuman("There is no API key. Set ANTHROPIC_API_KEY.", code="anthropic_key")
         if not (self.api_key.isascii() and self.api_key.isprintable()) or " " in self.api_key:
@@ -46,7 +46,7 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What was said before in a conversation; ``role`` is "user" or "assistant"."""
+    """One message of a conversation; ``role`` is "user" or "assistant"."""
 
     role: Literal["user", "assistant"]
     text: str = field(repr=False)
@@ -54,23 +54,23 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One question. ``schema`` is a JSON schema the answer must follow; ``operation`` is booked.
+    """One question. ``schema`` is the JSON schema of the answer; ``operation`` is booked.
 
-    ``history`` goes before the prompt, oldest first. With ``cached`` the system text, which must
-    then be the same from question to question, is written to the provider's cache for five minutes.
+    ``history`` goes before the prompt, oldest first. With ``cached`` the system text is written to
+    the provider's cache for five minutes; it must then be the same from question to question.
     """
 
     model: str
     system: str = field(repr=False)
     prompt: str = field(repr=False)
     max_tokens: int
-    schema: dict[str, Any] | None = field(default=None, repr=False)
+    schema: JsonObject | None = field(default=None, repr=False)
     operation: str = "narrate"
     history: tuple[Turn, ...] = field(default=(), repr=False)
     cached: bool = False
 
     def input_upper(self) -> int:
-        """More tokens than the question can be: a token is at least one byte of UTF-8."""
+        """Returns an upper bound of the input tokens: a token is at least one byte of UTF-8."""
         schema = json.dumps(self.schema) if self.schema else ""
         texts = (self.system, self.prompt, schema, *(turn.text for turn in self.history))
         return sum(len(text.encode(errors="replace")) for text in texts) + _FRAMING_TOKENS
@@ -78,7 +78,7 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the model said; ``complete`` is False where it was cut at a limit of length."""
+    """The model's answer; ``complete`` is False when it was cut at a length limit."""
 
     text: str
     stop_reason: str
@@ -89,25 +89,19 @@ class Answer:
 _IN_TOP_LEVEL = ("message", "fallback_message")
 
 
-def part(whole: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """The object under ``name``, or an empty one."""
-    found = whole.get(name)
-    return found if isinstance(found, dict) else {}
+def part(json: JsonObject, name: str) -> JsonObject:
+    """Returns the object under ``name``, or an empty one."""
+    value = json.get(name)
+    return value if isinstance(value, dict) else {}
 
 
-def overridden(usage: Mapping[str, Any], later: Mapping[str, Any]) -> dict[str, Any]:
-    """``usage`` with every field that ``later`` knows."""
-    known = {name: value for name, value in later.items() if value is not None}
-    return {**usage, **known}
+def _number(json: JsonObject, name: str) -> int:
+    value = json.get(name)
+    return value if isinstance(value, int) and value > 0 else 0
 
 
-def _number(whole: Mapping[str, Any], name: str) -> int:
-    found = whole.get(name)
-    return found if isinstance(found, int) and found > 0 else 0
-
-
-def counts_of(usage: Mapping[str, Any]) -> Counts:
-    """The top-level numbers of one usage object; a missing or null field counts zero."""
+def counts_of(usage: JsonObject) -> Counts:
+    """Returns the top-level numbers of a usage object; a missing or null field counts as zero."""
     split = part(usage, "cache_creation")
     one_hour = _number(split, "ephemeral_1h_input_tokens")
     written = one_hour + _number(split, "ephemeral_5m_input_tokens")
@@ -124,19 +118,18 @@ def counts_of(usage: Mapping[str, Any]) -> Counts:
     )
 
 
-def passes_of(usage: Mapping[str, Any], model: str) -> tuple[Pass, ...]:
-    """The passes that the top-level numbers leave out; one without a model was ``model``'s."""
-    listed = usage.get("iterations")
-    entries = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+def passes_of(usage: JsonObject, model: str) -> tuple[Pass, ...]:
+    """Returns the passes that are not in the top-level numbers; ``model`` is their default."""
+    entries = usage.get("iterations")
     return tuple(
         Pass(str(entry.get("model") or model)[:80], counts_of(entry))
-        for entry in entries
-        if entry.get("type") not in _IN_TOP_LEVEL
+        for entry in (entries if isinstance(entries, list) else [])
+        if isinstance(entry, dict) and entry.get("type") not in _IN_TOP_LEVEL
     )
 
 
-def tier_of(usage: Mapping[str, Any]) -> str | None:
-    """The service tier; fast mode, which has prices of its own, counts as one."""
+def tier_of(usage: JsonObject) -> str | None:
+    """Returns the service tier; the fast mode counts as one, because it has prices of its own."""
     if usage.get("speed") == "fast":
         return "fast"
     tier = usage.get("service_tier")

@@ -62,7 +62,7 @@ def kept(owner: User, client_of: ClientOf, services: None, log: io.StringIO) -> 
     browser.post("/account/keys/anthropic/", {"api_key": ANTHROPIC})
     browser.post("/account/keys/reddit/", REDDIT)
     for service in ("anthropic", "reddit"):
-        assert llm_credentials.run(owner, service).startswith("Works")
+        assert llm_credentials.check_key(owner, service).startswith("Works")
     return browser
 
 

@@ -159,7 +159,7 @@ def save_key(request: SignedIn, service: str) -> HttpResponse:
 def test_key(request: SignedIn, service: str) -> HttpResponse:
     """Tests a key with its service; the page shows the result beside the key."""
     try:
-        llm_credentials.run(request.user, service)
+        llm_credentials.check_key(request.user, service)
     except SmnbError as error:
         return refused(request, error, "account")
     if request.htmx:

@@ -70,7 +70,7 @@ def operator_has(settings: Any, **values: Any) -> None:
 
 def test_without_any_key_there_are_no_credentials(owner: User, env: Any) -> None:
     assert llm_credentials.anthropic_of(owner) is None
-    assert llm_credentials.reddit_of(owner) is None
+    assert llm_credentials.own_reddit(owner) is None
 
 
 def test_the_owners_key_goes_before_the_operators(
@@ -87,9 +87,10 @@ def test_the_owners_key_goes_before_the_operators(
 
 def test_reddit_keys_go_by_the_same_rule(owner: User, env: Any, settings: Any) -> None:
     operator_has(settings, reddit_client_id="theirs", reddit_client_secret=SecretStr("s"))
-    assert llm_credentials.reddit_of(owner) == RedditKeys("theirs", "s")
+    assert registry.adapter("reddit", owner) is registry.adapter("reddit")
     credentials.save(owner, "reddit", PAIR)
-    assert llm_credentials.reddit_of(owner) == RedditKeys(**PAIR)
+    assert registry.adapter("reddit", owner) is not registry.adapter("reddit")
+    assert llm_credentials.own_reddit(owner) == RedditKeys(**PAIR)
 
 
 def test_keys_do_not_show_in_a_repr(owner: User, env: Any) -> None:
@@ -154,7 +155,7 @@ def test_a_test_of_the_anthropic_key_really_asks_and_costs_nothing(
     owner: User, env: Any, anthropic: AnthropicStandIn
 ) -> None:
     credentials.save(owner, "anthropic", {"api_key": OWN})
-    assert llm_credentials.run(owner, "anthropic") == "Works: 3 models."
+    assert llm_credentials.check_key(owner, "anthropic") == "Works: 3 models."
     [asked] = anthropic.requests
     assert (asked.method, asked.headers["Authorization"]) == ("GET", f"Bearer {OWN}")
     assert asked.path.startswith("/v1/models")
@@ -173,7 +174,7 @@ def test_what_is_said_of_a_key_is_not_noted_at_the_one_that_replaced_it(
     credentials.save(owner, "anthropic", {"api_key": OWN})
     monkeypatch.setattr(llm_credentials, "count_models", replaced_meanwhile)
     with pytest.raises(Conflict, match="was replaced"):
-        llm_credentials.run(owner, "anthropic")
+        llm_credentials.check_key(owner, "anthropic")
     assert (SealedKey.objects.get().verdict, SealedKey.objects.get().tested_at) == ("", None)
 
 
@@ -187,7 +188,7 @@ def test_a_key_that_does_not_work_is_told_why(
 ) -> None:
     anthropic.mode = mode
     credentials.save(owner, "anthropic", {"api_key": OWN})
-    assert said in llm_credentials.run(owner, "anthropic")
+    assert said in llm_credentials.check_key(owner, "anthropic")
     assert SealedKey.objects.filter(verdict__contains=said).exists()
 
 
@@ -200,14 +201,14 @@ def test_a_service_that_is_not_there_is_said_within_seconds(
         anthropic.mode = "silent"
     else:
         anthropic.stop()
-    assert llm_credentials.run(owner, "anthropic").startswith("Anthropic cannot be reached")
+    assert llm_credentials.check_key(owner, "anthropic").startswith("Anthropic cannot be reached")
 
 
 def test_a_test_of_the_reddit_keys_fetches_a_token(
     owner: User, env: Any, reddit: RedditStandIn
 ) -> None:
     credentials.save(owner, "reddit", PAIR)
-    assert llm_credentials.run(owner, "reddit").startswith("Works")
+    assert llm_credentials.check_key(owner, "reddit").startswith("Works")
     [asked] = reddit.requests
     assert (asked.path, asked.body) == ("/api/v1/access_token", b"grant_type=client_credentials")
     assert asked.headers["Authorization"].startswith("Basic ")
@@ -225,19 +226,19 @@ def test_reddit_keys_that_do_not_work_are_told_why(
 ) -> None:
     reddit.token_answer = answer
     credentials.save(owner, "reddit", PAIR)
-    assert said in llm_credentials.run(owner, "reddit")
+    assert said in llm_credentials.check_key(owner, "reddit")
 
 
 def test_reddit_that_is_away_is_told(owner: User, env: Any, reddit: RedditStandIn) -> None:
     credentials.save(owner, "reddit", PAIR)
     reddit.stop()
-    assert "cannot be reached" in llm_credentials.run(owner, "reddit")
+    assert "cannot be reached" in llm_credentials.check_key(owner, "reddit")
 
 
 @pytest.mark.parametrize("service", ["anthropic", "reddit", "nonsense"])
 def test_there_is_nothing_to_test_without_a_key(owner: User, env: Any, service: str) -> None:
     with pytest.raises(NotFound):
-        llm_credentials.run(owner, service)
+        llm_credentials.check_key(owner, service)
 
 
 def test_the_operators_key_is_not_tested_by_others(
@@ -245,7 +246,7 @@ def test_the_operators_key_is_not_tested_by_others(
 ) -> None:
     operator_has(settings, anthropic_api_key=SecretStr(OPERATORS))
     with pytest.raises(NotFound):
-        llm_credentials.run(owner, "anthropic")
+        llm_credentials.check_key(owner, "anthropic")
     assert anthropic.requests == []
 
 
@@ -253,14 +254,14 @@ def test_a_key_is_not_tested_more_than_ten_times_a_minute(
     owner: User, env: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sessions_app.rate_limits.time.time", lambda: 1_000_000.0)
-    for _ in range(llm_credentials.MOST):
+    for _ in range(llm_credentials.MOST_TESTS):
         with pytest.raises(NotFound):
-            llm_credentials.run(owner, "reddit")
+            llm_credentials.check_key(owner, "reddit")
     with pytest.raises(TooMany, match="key tests"):
-        llm_credentials.run(owner, "reddit")
+        llm_credentials.check_key(owner, "reddit")
 
 
 def test_a_key_that_cannot_be_opened_is_an_answer_of_the_test(owner: User, env: Any) -> None:
     credentials.save(owner, "anthropic", {"api_key": OWN})
     SealedKey.objects.update(sealed="nonsense")
-    assert "cannot be decrypted" in llm_credentials.run(owner, "anthropic")
+    assert "cannot be decrypted" in llm_credentials.check_key(owner, "anthropic")
