@@ -225,7 +225,7 @@ def _material(session: Session, keyword: str) -> Iterator[Item]:
     if not terms:
         return
     # A duplicate has nothing that its original does not have.
-    rows = query.found_posts(session, Query("posts", terms)).filter(duplicate_of=None)
+    rows = query.posts(session, Query("posts", terms)).filter(duplicate_of=None)
     posts: list[SourcePost] = list(rows[:EACH])
     for post in posts:
         yield _item(f"p{post.pk}", post.title, post.body, credit_of(post.source))
