@@ -1,4 +1,4 @@
-"""Admin of stories: windows on what is read, written, counted and drafted."""
+"""Admin of stories: read-only pages of sources, posts, stories, usage, the market and drafts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from stories.models import (
     TrendBucket,
     TrendPost,
 )
-from stories.quarantine import admin as quarantine_admin  # noqa: F401 - it registers the desk of orphans
+from stories.quarantine import admin as quarantine_admin  # noqa: F401 - registers its pages
 
 
 @admin.register(Source)
@@ -51,9 +51,16 @@ class StoryAdmin(ReadOnlyAdmin):
 @admin.register(TokenUsage)
 class TokenUsageAdmin(ReadOnlyAdmin):
     list_display = (
-        "session", "operation", "model", "state", "input_tokens", "output_tokens", "cost_lower",
-        "cost_upper", "error",
-    )  # fmt: skip
+        "session",
+        "operation",
+        "model",
+        "state",
+        "input_tokens",
+        "output_tokens",
+        "cost_lower",
+        "cost_upper",
+        "error",
+    )
     list_filter = ("state", "model", "operation")
     list_select_related = ("session",)
 

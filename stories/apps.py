@@ -1,4 +1,4 @@
-"""Configures stories and registers its audits, commands, steps and sweep rules."""
+"""Configures the app and registers its audits, commands, steps and sweep rules."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ class StoriesConfig(AppConfig):
         from stories.search import index
         from stories.usage import ledger
 
+        # SQLite drops the triggers of a table that a migration rebuilds.
         pre_migrate.connect(index.drop_before_migrate, dispatch_uid="smnb-search")
         post_migrate.connect(index.restore_after_migrate, dispatch_uid="smnb-search")
 
-        # Subscribers of one topic, rules and audits run in the order in which they register.
+        # Subscribers of a topic, sweep rules and audits run in the order of registration.
         audits.register()
         boards.register()
         commands.register()

@@ -1,4 +1,4 @@
-"""Audits of what is read, written and paid."""
+"""Audits of posts, stories, drafts and usage; their docstrings are shown in the documentation."""
 
 from __future__ import annotations
 
@@ -52,18 +52,26 @@ def ledger() -> Iterator[tuple[object, str]]:
 
 
 def buckets() -> Iterator[tuple[object, str]]:
-    """The figures over time sum up to the counters; the 60-minute buckets are kept for good."""
+    """The figures over time add up to the counters; the 60-minute buckets are never deleted."""
     hours = Bucket.objects.filter(size=60)
     for column in (
-        "story_count", "words", "feed", "input_tokens", "output_tokens", "cache_read_tokens",
-        "cache_write_tokens", "cost_lower", "cost_upper", "cache_saved",
-    ):  # fmt: skip
-        what = f"{column.replace('_', ' ')} over time"
-        yield from compare(column, what, hours, Sum(column))
+        "story_count",
+        "words",
+        "feed",
+        "input_tokens",
+        "output_tokens",
+        "cache_read_tokens",
+        "cache_write_tokens",
+        "cost_lower",
+        "cost_upper",
+        "cache_saved",
+    ):
+        name = f"{column.replace('_', ' ')} over time"
+        yield from compare(column, name, hours, Sum(column))
 
 
 def tallies() -> Iterator[tuple[object, str]]:
-    """The figures by kind sum up to the counters: stories by theirs, calls by theirs."""
+    """The figures by tone, priority, source, model and operation add up to the counters."""
     for dimension in ("tone", "priority", "source"):
         rows = Tally.objects.filter(dimension=dimension)
         yield from compare("story_count", f"stories by {dimension}", rows, Sum("count"))
@@ -71,8 +79,8 @@ def tallies() -> Iterator[tuple[object, str]]:
     for dimension in ("model", "operation"):
         rows = Tally.objects.filter(dimension=dimension)
         for column in ("input_tokens", "output_tokens", "cost_lower", "cost_upper"):
-            what = f"{column.replace('_', ' ')} by {dimension}"
-            yield from compare(column, what, rows, Sum(column))
+            name = f"{column.replace('_', ' ')} by {dimension}"
+            yield from compare(column, name, rows, Sum(column))
 
 
 def market() -> Iterator[tuple[object, str]]:
@@ -83,32 +91,32 @@ def market() -> Iterator[tuple[object, str]]:
     keywords = keywords.annotate(behind=Coalesce(Subquery(counted), 0))
     for trend in keywords.exclude(posts=F("behind")).iterator():
         behind = getattr(trend, "behind", 0)
-        yield trend.session_id, f"trend {trend.pk} says {trend.posts} posts, but has {behind}"
+        yield trend.session_id, f"trend {trend.pk} counts {trend.posts} posts, but has {behind}"
 
 
 def narrations() -> Iterator[tuple[object, str]]:
-    """A story by a model has its ledger row; a final answer of ours has a stop reason."""
-    # What a fork took along was told before its session began, and paid for in the first one.
-    bare = Story.objects.filter(
+    """A story by a model has its ledger row; a final answer has a stop reason."""
+    # The stories of a fork from before its session began were paid for in the original session.
+    stories = Story.objects.filter(
         origin=Story.Origin.MODEL, tokenusage=None, completed_at__gte=F("session__created_at")
     )
-    for story in bare:
+    for story in stories:
         yield story.session_id, f"story {story.pk} is by a model, but has no ledger row"
-    silent = TokenUsage.objects.filter(
+    answers = TokenUsage.objects.filter(
         Q(stop_reason=""),
         state=TokenUsage.State.FINAL,
         error="",
         output_tokens__gt=0,
         legacy_id=None,
     )
-    for row in silent:
+    for row in answers:
         yield row.session_id, f"usage {row.pk} is final without a stop reason"
 
 
 def posts() -> Iterator[tuple[object, str]]:
-    """A told post has its story, a claimed one its open step."""
+    """A published post has its story, and a claimed one its open step."""
     for post in SourcePost.objects.filter(state=SourcePost.State.PUBLISHED, story=None):
-        yield post.session_id, f"post {post.pk} is told, but has no story"
+        yield post.session_id, f"post {post.pk} is published, but has no story"
     for post in SourcePost.objects.filter(state=SourcePost.State.CLAIMED).exclude(
         step__state__in=("pending", "leased")
     ):
@@ -116,36 +124,41 @@ def posts() -> Iterator[tuple[object, str]]:
 
 
 def chain() -> Iterator[tuple[object, str]]:
-    """Every AI chain is whole and recorded, and has all that models completed since it began."""
+    """Every AI chain is complete and recorded, and includes every completed call since it began."""
     begun = AILink.objects.filter(session=OuterRef("pk"))
     for session in Session.objects.filter(Exists(begun)).iterator():
         for problem in status.status(session, None).problems:
             yield session.pk, problem
     first = AILink.objects.filter(session=OuterRef("session"), number=1)
-    loose = TokenUsage.objects.filter(
-        state=TokenUsage.State.FINAL, error="", link=None, legacy_id=None,
+    unlinked = TokenUsage.objects.filter(
+        state=TokenUsage.State.FINAL,
+        error="",
+        link=None,
+        legacy_id=None,
         closed_at__gte=Subquery(first.values("created_at")[:1]),
-    )  # fmt: skip
-    for row in loose.iterator():
+    )
+    for row in unlinked.iterator():
         yield row.session_id, f"usage {row.pk} was completed, but has no link"
 
 
 def drafts() -> Iterator[tuple[object, str]]:
-    """The turns and versions of a draft are gapless, and nobody spoke twice in a row."""
-    for rows, counter, key, what in (
+    """The turns and versions of a draft have no gaps, and no agent has two turns in a row."""
+    for rows, counter, key, name in (
         (DraftMessage.objects.all(), "turns", "turn", "turns"),
         (DraftVersion.objects.all(), "version", "number", "versions"),
     ):
-        mine = rows.filter(draft=OuterRef("pk")).order_by().values("draft")
+        of_draft = rows.filter(draft=OuterRef("pk")).order_by().values("draft")
         counted = Draft.objects.annotate(
-            held=Coalesce(Subquery(mine.annotate(n=Count("pk")).values("n")), 0),
-            top=Coalesce(Subquery(mine.annotate(n=Max(key)).values("n")), 0),
+            number_of_rows=Coalesce(Subquery(of_draft.annotate(n=Count("pk")).values("n")), 0),
+            highest=Coalesce(Subquery(of_draft.annotate(n=Max(key)).values("n")), 0),
         )
-        for draft in counted.exclude(held=F(counter), top=F(counter)).iterator():
-            yield draft.session_id, f"draft {draft.pk} has not all of its {what}, or too many"
+        wrong = counted.exclude(number_of_rows=F(counter), highest=F(counter))
+        for draft in wrong.iterator():
+            yield draft.session_id, f"draft {draft.pk} has missing or additional {name}"
     before = DraftMessage.objects.filter(draft=OuterRef("draft"), turn=OuterRef("turn") - 1)
-    said = DraftMessage.objects.filter(turn__gt=1).annotate(spoke=Subquery(before.values("role")))
-    for message in said.exclude(after=F("spoke")).iterator():
+    messages = DraftMessage.objects.filter(turn__gt=1)
+    messages = messages.annotate(previous_role=Subquery(before.values("role")))
+    for message in messages.exclude(after=F("previous_role")).iterator():
         yield message.session_id, f"turn {message.turn} of draft {message.draft_id} follows another"
 
 

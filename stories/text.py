@@ -1,9 +1,7 @@
-"""Plain text from what a source sends: clean lines and paragraphs, addresses, sentences, lengths.
+"""Plain text from HTML of unknown origin: lines, paragraphs, addresses, sentences, lengths, names.
 
-Everything here takes hostile input in linear time: the raw text is capped first, and the HTML
-parser only ever sees complete tags.
-
-Names in running text: runs of capitalised words, and the words that are never one.
+Every function takes hostile input in linear time: the raw text is cut to a limit first, and the HTML
+parser gets complete tags only.
 """
 
 from __future__ import annotations
@@ -21,7 +19,7 @@ ELLIPSIS = "…"
 
 
 def word_set(text: str) -> frozenset[str]:
-    """The words of a list that is written as running text."""
+    """Returns the words of a list that is written as text."""
     return frozenset(text.split())
 
 
@@ -53,7 +51,7 @@ _DECLARATION = re.compile(r"<[!?][^<>]*>")
 
 _NO_TAG = re.compile(r"<(?!/?[a-zA-Z][^<>]*>)")
 
-# int() refuses more than 4,300 digits, and html.unescape does not expect that.
+# int() raises ValueError above 4,300 digits, which html.unescape() does not catch.
 _ENDLESS_NUMBER = re.compile(r"&#[0-9]{8,}+;?")
 
 _DROPPED_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co"})
@@ -62,26 +60,30 @@ _MARKS_IN_A_ROW = 4
 
 
 class _Characters(dict[int, int | str | None]):
-    """A table for ``str.translate`` that learns each character's fate when it first meets it."""
+    """A table for ``str.translate`` that computes and stores a character's entry at its first use."""
 
     def __missing__(self, code: int) -> int | str | None:
         char = chr(code)
-        fate: int | str | None = code
+        entry: int | str | None = code
         if char in "\r\n\x0b\x0c\x85\u2028\u2029":
-            fate = "\n"
+            entry = "\n"
         elif char == "\t" or unicodedata.category(char) == "Zs":
-            fate = " "
+            entry = " "
+        # Control, format (bidi), surrogate and private characters, and variation selectors.
         elif unicodedata.category(char) in _DROPPED_CATEGORIES or 0xE0100 <= code <= 0xE01EF:
-            fate = None
-        self[code] = fate
-        return fate
+            entry = None
+        self[code] = entry
+        return entry
 
 
 _CHARACTERS = _Characters()
 
 
 class _Reader(HTMLParser):
-    """Collects the text of a document; block elements become line ends when ``blocks`` is set."""
+    """Collects the text of a document.
+
+    With ``blocks``, only elements make line breaks; otherwise those in the text stay.
+    """
 
     def __init__(self, blocks: bool) -> None:
         super().__init__(convert_charrefs=True)
@@ -112,63 +114,57 @@ class _Reader(HTMLParser):
         elif tag in _LINES:
             self.pieces.append("\n")
         elif tag not in _ELEMENTS and re.fullmatch(r"<\w+>", raw):
-            self.pieces.append(raw)  # "Vec<T>" is prose, not markup
+            self.pieces.append(raw)  # "Vec<T>" is text, not markup
 
 
 def _without(text: str, opening: str, closing: str) -> str:
-    """Remove each ``opening … closing`` stretch; one never closed loses its opening only."""
-    kept: list[str] = []
+    """Removes each ``opening … closing`` part; one that is not closed loses its opening only."""
+    pieces: list[str] = []
     at = 0
     while (start := text.find(opening, at)) >= 0:
-        kept.append(text[at:start])
+        pieces.append(text[at:start])
         end = text.find(closing, start + len(opening))
         if end < 0:
-            kept.append(text[start:].replace(opening, ""))
-            return "".join(kept)
+            pieces.append(text[start:].replace(opening, ""))
+            return "".join(pieces)
         at = end + len(closing)
-    kept.append(text[at:])
-    return "".join(kept)
-
-
-def _without_unread(text: str) -> str:
-    """Drop script and style tags that are never closed: what follows is text somebody wrote."""
-    for tag in _UNREAD:
-        last = text.lower().rfind(f"</{tag}")
-        opening = re.compile(rf"<{tag}\b[^<>]*>", re.IGNORECASE)
-        text = text[: last + 1] + opening.sub("", text[last + 1 :])
-    return text
+    pieces.append(text[at:])
+    return "".join(pieces)
 
 
 def _plain(text: str, limit: int) -> str:
-    """The text of possibly-HTML with its line ends, read only as far as ``limit`` can need."""
+    """Returns the text of possible HTML with its line breaks; reads only what ``limit`` can need."""
     text = text[: limit * 8 + 4096].replace("\0", "").replace("\r\n", "\n")
     if "<" in text:
         text = _without(text, "<!--", "-->").replace("<![CDATA[", "").replace("]]>", "")
-        text = _NO_TAG.sub("&lt;", _without_unread(_DECLARATION.sub("", text)))
+        text = _DECLARATION.sub("", text)
+        # A script or style tag that is not closed would hide all the text after it.
+        for tag in _UNREAD:
+            last = text.lower().rfind(f"</{tag}")
+            opening = re.compile(rf"<{tag}\b[^<>]*>", re.IGNORECASE)
+            text = text[: last + 1] + opening.sub("", text[last + 1 :])
+        text = _NO_TAG.sub("&lt;", text)
         reader = _Reader(_BLOCK_TAG.search(text) is not None)
         reader.feed(_ENDLESS_NUMBER.sub("", text))
         reader.close()
         text = "".join(reader.pieces)
     elif "&" in text:
         text = html.unescape(_ENDLESS_NUMBER.sub("", text))
-    return _composed(text.translate(_CHARACTERS))
-
-
-def _composed(text: str) -> str:
-    """NFC, with few combining marks on one letter: more attacks the eye, and slows the sorting."""
+    text = text.translate(_CHARACTERS)
     if text.isascii():
         return text
-    kept: list[str] = []
+    # Many combining marks on one letter cover the lines around it, and make normalising slow.
+    pieces: list[str] = []
     marks = 0
     for char in text:
         marks = marks + 1 if unicodedata.combining(char) else 0
         if marks <= _MARKS_IN_A_ROW:
-            kept.append(char)
-    return unicodedata.normalize("NFC", "".join(kept))
+            pieces.append(char)
+    return unicodedata.normalize("NFC", "".join(pieces))
 
 
 def cut(text: str, limit: int) -> str:
-    """At most ``limit`` characters of ``text``: where cut, after a whole word, ending in "…"."""
+    """Returns at most ``limit`` characters of ``text``; a cut is after a word and ends in "…"."""
     if len(text) <= limit:
         return text
     head = text[: max(limit - 1, 0)]
@@ -179,12 +175,12 @@ def cut(text: str, limit: int) -> str:
 
 
 def clean_line(text: str, limit: int) -> str:
-    """One line of plain text of at most ``limit`` characters."""
+    """Returns one line of plain text of at most ``limit`` characters."""
     return cut(" ".join(_plain(text, limit).split()), limit)
 
 
 def clean_text(text: str, limit: int) -> str:
-    """Plain text of at most ``limit`` characters; a blank line stands between paragraphs."""
+    """Returns plain text of at most ``limit`` characters, with empty lines between paragraphs."""
     lines = (" ".join(line.split()) for line in _plain(text, limit).split("\n"))
     return cut(re.sub(r"\n{3,}+", "\n\n", "\n".join(lines).strip("\n")), limit)
 
@@ -201,10 +197,10 @@ _HOST = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?\.?|\[[0-9a-f:.]+\]")
 
 
 def canonical_url(url: str, base: str = "") -> str:
-    """The one form of a web address used to tell whether two posts link to the same page.
+    """Returns the canonical form of a web address, equal for all addresses of one page.
 
-    Empty when it is no http(s) address, carries a user name, is longer than 2,000 characters or
-    cannot be read.
+    Empty for an address that is not http(s), has a user name, is longer than 2,000 characters or
+    cannot be parsed.
     """
     if len(url) > MAX_URL * 2:
         return ""
@@ -221,7 +217,11 @@ def _canonical(parts: SplitResult) -> str:
     scheme = parts.scheme.lower()
     if scheme not in _DEFAULT_PORTS or "@" in parts.netloc or "\\" in parts.netloc + parts.path[:1]:
         return ""
-    host = _ascii_host(parts.hostname or "")
+    host = parts.hostname or ""
+    if ":" in host:
+        host = f"[{host}]"  # IPv6
+    elif not host.isascii():
+        host = host.encode("idna").decode("ascii")
     if not _HOST.fullmatch(host):
         return ""
     if parts.port not in (None, _DEFAULT_PORTS[scheme]):
@@ -233,13 +233,8 @@ def _canonical(parts: SplitResult) -> str:
     )
 
 
-def _ascii_host(host: str) -> str:
-    if ":" in host:
-        return f"[{host}]"
-    return host if host.isascii() else host.encode("idna").decode("ascii")
-
-
 def _tracks(pair: str) -> bool:
+    """Whether a pair of a query only tracks who follows the link."""
     name = unquote_plus(pair.split("=", 1)[0]).lower()
     return name.startswith("utm_") or name in _TRACKING
 
@@ -255,13 +250,13 @@ _END = re.compile(r"(?<![.!?…。\uff01\uff1f])[.!?…。\uff01\uff1f]++[\"'”
 
 _FULL_STOPS = "。\uff01\uff1f"
 
-# Never the end of a sentence, whatever follows.
+# A full stop after these words never ends a sentence.
 _TITLES = word_set("""
     mr mrs ms mx dr prof sr jr st mt ft gen col capt lt sgt cmdr rev hon gov sen rep pres vs
     cf fig approx
 """)
 
-# The end of a sentence only when a common opening word follows.
+# A full stop after these words ends a sentence only before a common opening word.
 _SHORTENED = word_set("""
     inc ltd co corp dept univ est etc jan feb mar apr jun jul aug sep sept oct nov dec tue thu
     fri al
@@ -279,20 +274,20 @@ _INITIALS = re.compile(r"(?:[^\W\d_]\.)*[^\W\d_]")
 
 
 def sentences(text: str) -> list[str]:
-    """Split into sentences; abbreviations, initials and decimals end none, a line end does."""
-    found: list[str] = []
+    """Splits a text into sentences; abbreviations and decimals end none, a line break does."""
+    pieces: list[str] = []
     for line in text.split("\n"):
         start = 0
         for end in _END.finditer(line):
             if _ends(line, end):
-                found.append(line[start : end.end()].strip())
+                pieces.append(line[start : end.end()].strip())
                 start = end.end()
-        found.append(line[start:].strip())
-    return [sentence for sentence in found if sentence]
+        pieces.append(line[start:].strip())
+    return [sentence for sentence in pieces if sentence]
 
 
 def _ends(line: str, end: re.Match[str]) -> bool:
-    """Whether the punctuation found closes a sentence, judged by the words before and after it."""
+    """Whether the punctuation ends a sentence, by the words before and after it."""
     if end[0][0] in _FULL_STOPS:
         return True
     after = line[end.end() : end.end() + 40]
@@ -301,10 +296,8 @@ def _ends(line: str, end: re.Match[str]) -> bool:
     following = after.split(None, 1)[0].strip("\"'“\u2018«([") if after.strip() else ""
     if following[:1].islower():
         return False
-    return not following or not end[0].startswith(".") or _full_stop(line, end, following)
-
-
-def _full_stop(line: str, end: re.Match[str], following: str) -> bool:
+    if not following or not end[0].startswith("."):
+        return True
     before = line[max(end.start() - 24, 0) : end.start()]
     word = re.split(r"[\s(\"'“\u2018\[]", before)[-1].lower()
     if word in _TITLES:
@@ -324,13 +317,13 @@ _JOINED = re.compile(r"(?<=\w)['\u2019.,\-\u2011:/](?=\w)")
 
 
 def tokens_of(text: str) -> int:
-    """About how many tokens a text is, rather more than fewer: four letters of ASCII, one other."""
+    """Returns about how many tokens a text has: one for four ASCII characters, one for any other."""
     plain = sum(char < "\x80" for char in text)
     return (plain + 3) // 4 + len(text) - plain
 
 
 def within(text: str, tokens: int) -> str:
-    """The beginning of ``text`` that is at most so many tokens, cut at a word."""
+    """Returns the beginning of ``text`` of at most ``tokens`` tokens, cut at a word."""
     spent = 0.0
     for at, char in enumerate(text):
         spent += 0.25 if char < "\x80" else 1
@@ -340,18 +333,16 @@ def within(text: str, tokens: int) -> str:
 
 
 def word_count(text: str) -> int:
-    """Words as a reader counts them; in scripts without spaces each character counts as one."""
+    """Returns the number of words; in scripts without spaces each character counts as one."""
     return len(_WORD.findall(_JOINED.sub("", text)))
 
 
 def reading_seconds(words: int, wpm: int) -> float:
-    """How long ``words`` take at ``wpm`` words a minute; 0 words a minute means no waiting."""
+    """Returns the seconds that ``words`` take at ``wpm`` words a minute; 0 for a pace of 0."""
     return words * 60 / wpm if wpm > 0 else 0.0
 
 
 MAX_NAME = 40
-
-
 _NAME = r"[^\W\d_a-z][\w'\u2019-]*+"
 
 _RUN = re.compile(rf"{_NAME}(?:\s(?:of\s(?:the\s)?)?{_NAME})*+(?:\s\d[\d.]*+(?![\w-]))?")
@@ -368,10 +359,14 @@ NO_NAME = word_set("""
 
 
 def names_in(text: str) -> Iterator[tuple[str, bool]]:
-    """Each run of capitalised words, and whether its place proves it a name."""
+    """Yields each run of capitalised words, and whether it is certainly a name.
+
+    The first word of the text may be capitalised only for its place.
+    """
     for run in _RUN.finditer(text):
         words = run[0].split()
-        while words and words[0].lower() in NO_NAME and not _opens_name(words):
+        # "New" begins sentences as well as "New York".
+        while words and words[0].lower() in NO_NAME and (words[0] != "New" or len(words) == 1):
             words.pop(0)
         name = re.sub(r"['\u2019]s$", "", " ".join(words)).strip("'\u2019-")
         if 2 < len(name) <= MAX_NAME and not name[0].islower():
@@ -379,12 +374,7 @@ def names_in(text: str) -> Iterator[tuple[str, bool]]:
             yield name, inside is not None or len(words) > 1 or len(words) < len(run[0].split())
 
 
-def _opens_name(words: list[str]) -> bool:
-    """ "New" opens a headline as well as New York."""
-    return words[0] == "New" and len(words) > 1
-
-
 def in_title_case(text: str) -> bool:
-    """Whether most words are capitalised anyway, so that a capital proves nothing."""
+    """Whether most words are capitalised, so that a capital letter does not mark a name."""
     words = [word for word in text.split() if word[0].isalpha() and len(word) > 3]
     return sum(word[0].isupper() for word in words) > 0.7 * len(words)
