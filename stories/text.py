@@ -227,16 +227,16 @@ def _canonical(parts: SplitResult) -> str:
     if parts.port not in (None, _DEFAULT_PORTS[scheme]):
         host = f"{host.rstrip('.')}:{parts.port}"
     path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~-._")
-    query = "&".join(pair for pair in parts.query.split("&") if pair and not _tracks(pair))
+    pairs = []
+    for pair in filter(None, parts.query.split("&")):
+        # Parameters that only track who follows the link differ between addresses of one page.
+        name = unquote_plus(pair.split("=", 1)[0]).lower()
+        if not name.startswith("utm_") and name not in _TRACKING:
+            pairs.append(pair)
+    query = "&".join(pairs)
     return urlunsplit(
         (scheme, host.rstrip("."), path, quote(query, safe="/%:@!$&'()*+,;=~-._?[]"), "")
     )
-
-
-def _tracks(pair: str) -> bool:
-    """Whether a pair of a query only tracks who follows the link."""
-    name = unquote_plus(pair.split("=", 1)[0]).lower()
-    return name.startswith("utm_") or name in _TRACKING
 
 
 def credit(locator: str) -> str:

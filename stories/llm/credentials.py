@@ -93,35 +93,26 @@ def check_key(owner: User, service: str) -> str:
     Conflict when it was replaced meanwhile, TooMany above ``MOST_TESTS`` a minute.
     """
     rate_limits.count("key tests", owner.pk, MOST_TESTS)
-    # Read before the key is opened, so that a result is never stored beside a key that came later.
+    # Read before the key is decrypted, so that a result is never stored beside a key that came later.
     row = user_credentials.by_service(owner).get(service)
     if row is None:
         raise user_credentials.missing(service)
     try:
-        result = _check_anthropic(owner) if service == Service.ANTHROPIC else _check_reddit(owner)
+        if service == Service.ANTHROPIC and (credentials := own_anthropic(owner)):
+            number = count_models(credentials)
+            result = f"Works: {number} model{'' if number == 1 else 's'}."
+        elif service == Service.REDDIT and (keys := own_reddit(owner)):
+            env = settings.SMNB
+            reddit.check(keys.client_id, keys.client_secret, env.reddit_user_agent, env.reddit_url)
+            result = "Works: Reddit accepted the keys."
+        else:
+            raise user_credentials.missing(service)
     except NotFound:
         raise
     except SmnbError as error:
         result = error.sentence
     user_credentials.record_test(owner, service, result, row.set_at)
     return result
-
-
-def _check_anthropic(owner: User) -> str:
-    credentials = own_anthropic(owner)
-    if credentials is None:
-        raise user_credentials.missing(Service.ANTHROPIC)
-    number = count_models(credentials)
-    return f"Works: {number} model{'' if number == 1 else 's'}."
-
-
-def _check_reddit(owner: User) -> str:
-    keys = own_reddit(owner)
-    if keys is None:
-        raise user_credentials.missing(Service.REDDIT)
-    env = settings.SMNB
-    reddit.check(keys.client_id, keys.client_secret, env.reddit_user_agent, env.reddit_url)
-    return "Works: Reddit accepted the keys."
 
 
 # Connecting, waiting for the answer and reading it: within ten seconds altogether.

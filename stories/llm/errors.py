@@ -78,11 +78,6 @@ def _too_long(refusal: Refusal) -> SmnbError:
     return PromptTooLong("The text is too long for the model.")
 
 
-def _bad_request(refusal: Refusal) -> SmnbError:
-    sentence = f"Anthropic refused the request (HTTP {refusal.status}). Try another model."
-    return NeedsHuman(sentence, code="bad_request")
-
-
 def _rate_limited(refusal: Refusal) -> SmnbError:
     wait = _wait_of(refusal.retry_after)
     if wait is None:
@@ -146,6 +141,9 @@ def refused(refusal: Refusal) -> SmnbError:
     if refusal.kind == "invalid_request_error" and _TOO_LONG.search(refusal.message):
         return _too_long(refusal)
     maker = _BY_KIND.get(refusal.kind) or _BY_STATUS.get(refusal.status)
-    if maker is None:
-        maker = _overloaded if refusal.status >= 500 else _bad_request
-    return maker(refusal)
+    if maker is not None:
+        return maker(refusal)
+    if refusal.status >= 500:
+        return _overloaded(refusal)
+    sentence = f"Anthropic refused the request (HTTP {refusal.status}). Try another model."
+    return NeedsHuman(sentence, code="bad_request")

@@ -88,7 +88,11 @@ class Gateway:
         with context.span("ask", attempt=attempt.id):
             log.info("model_asked", model=ask.model, purpose=ask.operation)
             try:
-                return self._exchange(ask, exchange, on_text)
+                with closing(self._events(ask, exchange)) as events:
+                    for event in events:
+                        exchange.take(event)
+                        on_text(exchange.text)
+                return exchange.answer()
             except BaseException as error:
                 exchange.error = error.code if isinstance(error, SmnbError) else "interrupted"
                 raise
@@ -107,18 +111,21 @@ class Gateway:
                     output_tokens=close.counts.output,
                 )
 
-    def _exchange(self, ask: Ask, exchange: Exchange, on_text: Callable[[str], None]) -> Answer:
-        with closing(self._events(ask, exchange)) as events:
-            for event in events:
-                exchange.take(event)
-                on_text(exchange.text)
-        return exchange.answer()
-
     def _events(self, ask: Ask, exchange: Exchange) -> Generator[JsonObject]:
         """Yields the raw events of one request; raises the faults of SDK and network as our own."""
         sdk = anthropic_sdk()
         try:
-            with self._client(sdk) as client:
+            client = sdk.Anthropic(
+                api_key=self._credentials.api_key,
+                base_url=self._credentials.base_url,
+                timeout=httpx2.Timeout(
+                    connect=5.0, read=min(30.0, self._deadline), write=10.0, pool=5.0
+                ),
+                # A second attempt would be billed, and belongs to a row of its own.
+                max_retries=0,
+                open_telemetry=False,
+            )
+            with client:
                 exchange.sending()
                 with client.messages.create(**_request(ask)) as stream:
                     exchange.request_id = stream.response.headers.get("request-id", "")
@@ -135,17 +142,6 @@ class Gateway:
             return
         # Raised here, because the SDK's error holds the request with the key and the prompt.
         raise failure
-
-    def _client(self, sdk: ModuleType) -> anthropic.Anthropic:
-        read = min(30.0, self._deadline)
-        client: anthropic.Anthropic = sdk.Anthropic(
-            api_key=self._credentials.api_key,
-            base_url=self._credentials.base_url,
-            timeout=httpx2.Timeout(connect=5.0, read=read, write=10.0, pool=5.0),
-            max_retries=0,
-            open_telemetry=False,
-        )
-        return client
 
 
 def _request(ask: Ask) -> dict[str, Any]:

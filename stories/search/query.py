@@ -171,9 +171,27 @@ def page(session: Session, query: Query, before: int | None = None) -> Page:
     """Returns one page of results, newest first; ``before`` is the key of the page before."""
     if query.what == "stories":
         found, following = _cut(stories(session, query), before)
-        return Page([_found_story(story, query.terms) for story in found], following)
+        items: list[FoundStory] = [
+            {
+                **stories_module.payload(story),
+                "title_parts": marked(story.title, query.terms),
+                "parts_found": marked(snippet(story.narrative, query.terms), query.terms),
+            }
+            for story in found
+        ]
+        return Page(items, following)
     rows, following = _cut(posts(session, query), before)
-    return Page([_found_post(post, query.terms) for post in rows], following)
+    post_items: list[FoundPost] = [
+        {
+            **queue.payload(post),
+            "author": post.author,
+            "reason": post.reason,
+            "title_parts": marked(post.title, query.terms),
+            "parts_found": marked(snippet(post.body, query.terms), query.terms),
+        }
+        for post in rows
+    ]
+    return Page(post_items, following)
 
 
 def _cut(rows: QuerySet[M], before: int | None) -> tuple[list[M], int | None]:
@@ -182,24 +200,6 @@ def _cut(rows: QuerySet[M], before: int | None) -> tuple[list[M], int | None]:
         rows = rows.filter(pk__lt=before)
     found = list(rows[: PAGE + 1])
     return found[:PAGE], found[PAGE - 1].pk if len(found) > PAGE else None
-
-
-def _found_story(story: Story, terms: Terms) -> FoundStory:
-    return {
-        **stories_module.payload(story),
-        "title_parts": marked(story.title, terms),
-        "parts_found": marked(snippet(story.narrative, terms), terms),
-    }
-
-
-def _found_post(post: SourcePost, terms: Terms) -> FoundPost:
-    return {
-        **queue.payload(post),
-        "author": post.author,
-        "reason": post.reason,
-        "title_parts": marked(post.title, terms),
-        "parts_found": marked(snippet(post.body, terms), terms),
-    }
 
 
 def _pattern(terms: Terms) -> re.Pattern[str] | None:

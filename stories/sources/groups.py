@@ -115,33 +115,35 @@ def lines_of(group: SourceGroup) -> str:
 
 
 def sources_of(lines: str) -> list[GroupedSource]:
-    """Returns the sources that ``lines`` name, checked; Invalid names the line that is wrong."""
+    """Returns the sources that ``lines`` name, checked; Invalid names the line that is wrong.
+
+    A line is ``r/science``, ``r/science new``, the address of a feed, or ``demo``.
+    """
     sources: list[GroupedSource] = []
     for line in filter(None, map(str.strip, lines.splitlines())):
-        source = _source(line)
+        if len(line) > LONGEST_LINE:
+            raise Invalid(f"{line[:80]}…: a line must not exceed {LONGEST_LINE} characters.")
+        address, _, last = line.rpartition(" ")
+        sort = last.lower() if address and last.lower() in SORTS else ""
+        spec = service.spec_of(address if sort else line)
+        kind = KINDS[spec.kind]
+        if sort and not kind.sorts:
+            raise Invalid(f"{line[:80]}: only subreddits have an order.")
+        try:
+            locator = adapter(spec.kind).clean_locator(spec.locator)
+        except Invalid as error:
+            raise Invalid(f"{line[:80]}: {error.sentence}") from None
+        source: GroupedSource = {
+            "kind": spec.kind.value,
+            "locator": locator,
+            "sort": kind.sort_of(sort),
+        }
         if source in sources:
             raise Invalid(f"{line[:80]}: this source is listed twice.")
         sources.append(source)
     if not 1 <= len(sources) <= MOST_SOURCES:
         raise Invalid(f"sources must be 1 to {MOST_SOURCES} lines.")
     return sources
-
-
-def _source(line: str) -> GroupedSource:
-    """Reads one line: ``r/science``, ``r/science new``, the address of a feed, or ``demo``."""
-    if len(line) > LONGEST_LINE:
-        raise Invalid(f"{line[:80]}…: a line must not exceed {LONGEST_LINE} characters.")
-    address, _, last = line.rpartition(" ")
-    sort = last.lower() if address and last.lower() in SORTS else ""
-    spec = service.spec_of(address if sort else line)
-    kind = KINDS[spec.kind]
-    if sort and not kind.sorts:
-        raise Invalid(f"{line[:80]}: only subreddits have an order.")
-    try:
-        locator = adapter(spec.kind).clean_locator(spec.locator)
-    except Invalid as error:
-        raise Invalid(f"{line[:80]}: {error.sentence}") from None
-    return {"kind": spec.kind.value, "locator": locator, "sort": kind.sort_of(sort)}
 
 
 def _store(group: SourceGroup, name: str, description: str, lines: str) -> SourceGroup:

@@ -240,10 +240,21 @@ class GuardedClient:
     ) -> tuple[int, Headers, bytes]:
         """Sends one request, without following redirects; raises Retry or NeedsHuman."""
         host = target.host
+        fields = {
+            "host": target.authority,
+            "accept-encoding": "gzip, deflate",
+            "connection": "close",
+            "user-agent": self._user_agent,
+            **headers,
+        }
+        lines = [f"GET {target.path} HTTP/1.1"]
+        # Control characters in a value could end the header and begin another.
+        lines += [f"{name}: {re.sub(r'[^ -~]', '', value)}" for name, value in fields.items()]
+        request = "\r\n".join([*lines, "", ""]).encode("ascii")
         try:
             with self._connected(target, deadline, unrestricted) as connection:
                 connection.settimeout(deadline.left())
-                connection.sendall(_request(target, {"user-agent": self._user_agent, **headers}))
+                connection.sendall(request)
                 return self._receive(target, connection, deadline)
         except ssl.SSLCertVerificationError:
             raise NeedsHuman(
@@ -305,6 +316,7 @@ class GuardedClient:
                 return self._open(target, address, deadline)
             except ssl.SSLCertVerificationError:
                 raise
+            # Any other failure may concern this address only, such as IPv6 without a route.
             except OSError as error:
                 failure = error
         raise failure
@@ -350,16 +362,3 @@ class GuardedClient:
         if not results:
             raise TimeoutError
         return results[0]
-
-
-def _request(target: Target, headers: Mapping[str, str]) -> bytes:
-    fields = {
-        "host": target.authority,
-        "accept-encoding": "gzip, deflate",
-        "connection": "close",
-        **headers,
-    }
-    lines = [f"GET {target.path} HTTP/1.1"]
-    # Control characters in a value could end the header and begin another.
-    lines += [f"{name}: {re.sub(r'[^ -~]', '', value)}" for name, value in fields.items()]
-    return "\r\n".join([*lines, "", ""]).encode("ascii")

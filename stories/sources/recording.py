@@ -83,21 +83,20 @@ class RecordingSource:
         newest = self._now() - NEWEST_AGE
         last = batch[-1]["at"] if batch else 0
         return Fetched(
-            posts=[_fetched(post, newest - timedelta(minutes=last - post["at"])) for post in batch],
+            posts=[
+                FetchedPost(
+                    external_id=post["id"],
+                    title=clean_line(post["title"], 500),
+                    body=clean_text(post["body"], 20_000),
+                    author=clean_line(post["author"], 100),
+                    url=canonical_url(post["url"]),
+                    score=post["score"],
+                    comments=post["comments"],
+                    published_at=newest - timedelta(minutes=last - post["at"]),
+                )
+                for post in batch
+            ],
             cursor={"next": end},
             notice=ENDED if exhausted else "",
             exhausted=exhausted,
         )
-
-
-def _fetched(post: RecordedPost, published_at: datetime) -> FetchedPost:
-    return FetchedPost(
-        external_id=post["id"],
-        title=clean_line(post["title"], 500),
-        body=clean_text(post["body"], 20_000),
-        author=clean_line(post["author"], 100),
-        url=canonical_url(post["url"]),
-        score=post["score"],
-        comments=post["comments"],
-        published_at=published_at,
-    )

@@ -104,7 +104,14 @@ class RedditSource:
         notice = NO_KEYS.format(locator)
         if response.status == 304:
             return Fetched([], cursor, notice)
-        posts = [_from_feed(post) for post in rss.posts_of(response, self._now())]
+        posts = []
+        for post in rss.posts_of(response, self._now()):
+            # The same id and author as the API gives, so that a post is new only once when the
+            # owner adds or removes keys.
+            match = _ID.search(post.external_id) or _ID.search(post.url)
+            external_id = f"t3_{match[1] or match[2]}" if match else post.external_id
+            author = post.author.removeprefix("/u/")
+            posts.append(replace(post, external_id=external_id, author=author))
         return Fetched(posts, rss.validators(response.headers), notice)
 
     @cached_property
@@ -217,13 +224,6 @@ def _from_api(fields: Mapping[str, Any], now: datetime) -> FetchedPost | None:
         comments=int(fields.get("num_comments") or 0),
         published_at=min(datetime.fromtimestamp(created, UTC), now) if created else None,
     )
-
-
-def _from_feed(post: FetchedPost) -> FetchedPost:
-    """Returns the same post as the API would give it: its id and the author's bare name."""
-    match = _ID.search(post.external_id) or _ID.search(post.url)
-    external_id = f"t3_{match[1] or match[2]}" if match else post.external_id
-    return replace(post, external_id=external_id, author=post.author.removeprefix("/u/"))
 
 
 KEY_TEST_TIMEOUT = 4.0  # seconds to connect, and again for the answer

@@ -64,9 +64,11 @@ def _client() -> GuardedClient:
 
 # The keys are the argument of the cache, so a changed key is used from the next poll on.
 @lru_cache(maxsize=16)
-def _reddit(keys: RedditKeys) -> RedditSource:
-    """Reddit with one pair of keys; each pair has its own connection and rate limit."""
+def _reddit(keys: RedditKeys | None = None) -> RedditSource:
+    """Reddit with one pair of keys (None: the operator's), its own connection and rate limit."""
     env = settings.SMNB
+    if keys is None:
+        keys = RedditKeys(env.reddit_client_id, env.reddit_client_secret.get_secret_value())
     return RedditSource(
         client_id=keys.client_id,
         client_secret=keys.client_secret,
@@ -77,20 +79,10 @@ def _reddit(keys: RedditKeys) -> RedditSource:
     )
 
 
-def _reddit_of_operator() -> RedditSource:
-    env = settings.SMNB
-    return _reddit(RedditKeys(env.reddit_client_id, env.reddit_client_secret.get_secret_value()))
-
-
-def _reddit_of_owner(owner: User) -> RedditSource | None:
-    keys = credentials.own_reddit(owner)
-    return _reddit(keys) if keys else None
-
-
 KINDS: dict[str, SourceKind] = {
     Source.Kind.REDDIT: SourceKind(
-        make=_reddit_of_operator,
-        make_for=_reddit_of_owner,
+        make=_reddit,
+        make_for=lambda owner: _reddit(keys) if (keys := credentials.own_reddit(owner)) else None,
         icon="message-square",
         recognises=reddit.is_subreddit,
         sorts=reddit.SORTS,

@@ -189,23 +189,19 @@ def _post(entry: ParsedEntry, base: str, now: datetime) -> FetchedPost | None:
         title = clean_line(first_sentence, MAX_MADE_TITLE)
     if not title:
         return None
+    external_id = clean_line(entry["id"], MAX_ID * 20)
+    if not external_id or len(external_id) > MAX_ID:
+        # Not the text, which feeds edit: an edited entry would become a new post.
+        identity = external_id or "\n".join((entry["link"], entry["title"], entry["date"]))
+        external_id = "sha256:" + hashlib.sha256(identity.encode("utf-8", "replace")).hexdigest()
     return FetchedPost(
-        external_id=_external_id(entry),
+        external_id=external_id,
         title=title,
         body=body,
         author=clean_line(entry["author"], MAX_AUTHOR),
         url=canonical_url(entry["link"], base) if entry["link"] else "",
         published_at=_published(entry, now),
     )
-
-
-def _external_id(entry: ParsedEntry) -> str:
-    """Returns the id the feed gives; a hash of it when too long, of link, title, date without."""
-    given = clean_line(entry["id"], MAX_ID * 20)
-    if given and len(given) <= MAX_ID:
-        return given
-    identity = given or "\n".join((entry["link"], entry["title"], entry["date"]))
-    return "sha256:" + hashlib.sha256(identity.encode("utf-8", "replace")).hexdigest()
 
 
 def _published(entry: ParsedEntry, now: datetime) -> datetime | None:

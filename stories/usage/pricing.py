@@ -216,18 +216,15 @@ def offers() -> tuple[Offer, ...]:
         if _ON_SALE.match(model.id)
     }
     names.update({model: model for model in OVERRIDES})
-    rows = []
+    rows: list[tuple[tuple[int, ...], Offer]] = []
     for model, name in names.items():
+        match = _ON_SALE.match(model)
+        generation = tuple(map(int, match["version"].split("-"))) if match else ()
         cost_in, cost_out = (
             price(model, Counts(_SAMPLE)).cost,
             price(model, Counts(0, _SAMPLE)).cost,
         )
-        rows.append(Offer(model, name, cost_in * 10**6 // _SAMPLE, cost_out * 10**6 // _SAMPLE))
-    return tuple(
-        sorted(rows, key=lambda offer: (_generation(offer.model), offer.name), reverse=True)
-    )
-
-
-def _generation(model: str) -> tuple[int, ...]:
-    match = _ON_SALE.match(model)
-    return tuple(map(int, match["version"].split("-"))) if match else ()
+        offer = Offer(model, name, cost_in * 10**6 // _SAMPLE, cost_out * 10**6 // _SAMPLE)
+        rows.append((generation, offer))
+    rows.sort(key=lambda row: (row[0], row[1].name), reverse=True)
+    return tuple(offer for _, offer in rows)

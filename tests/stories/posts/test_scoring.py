@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from stories.posts.scoring import label_of, score, weighed
+from stories.posts.scoring import label_of, priority_of, score
 from stories.types import FetchedPost
 
 NOW = datetime(2026, 3, 9, 12, tzinfo=UTC)
@@ -29,7 +29,7 @@ def part(name: str, **changes: object) -> float:
     [("engagement", 0.4), ("recency", 0.3), ("quality", 0.3), ("interest", 0.15)],
 )
 def test_each_part_of_the_priority_has_its_weight(part: str, weight: float) -> None:
-    assert weighed({part: 1}) == weight
+    assert priority_of({part: 1}) == weight
 
 
 def test_the_priority_is_the_weighted_sum_of_its_parts() -> None:
@@ -41,8 +41,8 @@ def test_the_priority_is_the_weighted_sum_of_its_parts() -> None:
 def test_interest_lifts_and_lowers_the_priority_within_its_range() -> None:
     assert score(POST, NOW, 1).priority == 0.76
     assert score(POST, NOW, -1).priority == 0.46
-    assert weighed({"interest": -1}) == 0
-    assert weighed({"engagement": 1, "recency": 1, "quality": 1, "interest": 1}) == 1
+    assert priority_of({"interest": -1}) == 0
+    assert priority_of({"engagement": 1, "recency": 1, "quality": 1, "interest": 1}) == 1
 
 
 def test_a_post_that_shouts_loses_a_tenth_of_its_quality() -> None:
