@@ -1,16 +1,13 @@
-"""The schedule of a session: slots are added, changed, removed, and take it on and off air.
+"""The schedule of a session: slots take it on and off air automatically.
 
-Each enabled slot has one step that is due at its next turn. Whoever works on slots takes their
-rows first, then the run, then the counters.
-
-What a person can have done with the schedule of a session, as commands.
+Each enabled slot has one step that is due at its next turn. A transaction locks the slots of the
+session first, then the run, then the counters (see ``orchestrator.locked``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime, time, timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import structlog
 from django.conf import settings
@@ -18,6 +15,7 @@ from django.db import transaction
 from django.db.models import CharField, Exists, OuterRef, QuerySet
 from django.db.models.functions import Cast
 from pydantic import AfterValidator, Field
+from typing_extensions import TypedDict
 
 from broadcast import orchestrator
 from broadcast.models import Slot
@@ -35,38 +33,67 @@ from sessions_app.models import Session, Step
 log = structlog.get_logger(__name__)
 
 
-CHANGED = recorder.declare("slot.changed", "The schedule changed, or a slot had its turn.")
+class TurnPayload(TypedDict):
+    at: Annotated[str, Field(description="Time of the next turn, ISO 8601 in UTC.")]
+    turn: Annotated[str, Field(description="on or off.")]
+
+
+class SlotPayload(TypedDict):
+    """A part of the week in which a session is on air automatically."""
+
+    id: Annotated[int, Field(description="Id of the slot.")]
+    days: Annotated[list[str], Field(description="Days of the week: mon to sun.")]
+    spoken_days: Annotated[str, Field(description="The days as text, such as Mon to Fri.")]
+    on_at: Annotated[str, Field(description="Local time at which it goes on air, HH:MM.")]
+    off_at: Annotated[str, Field(description="Local time at which it goes off air, HH:MM.")]
+    over_midnight: Annotated[bool, Field(description="Whether it goes off air the next day.")]
+    zone: Annotated[str, Field(description="IANA name of the time zone.")]
+    enabled: Annotated[bool, Field(description="Whether the slot is switched on.")]
+    note: Annotated[str, Field(description="How its last turn went; empty before the first.")]
+    next: Annotated[TurnPayload | None, Field(description="Next turn; null while switched off.")]
+
+
+class SlotsChanged(TypedDict):
+    """Payload of slot.changed."""
+
+    slots: Annotated[list[SlotPayload], Field(description="All slots of the session.")]
+
+
+class SlotTimes(TypedDict, total=False):
+    """Fields of a slot to set."""
+
+    days: int
+    on_at: time
+    off_at: time
+    zone: str
+    enabled: bool
+
+
+CHANGED = recorder.declare(
+    "slot.changed", "The schedule changed, or a slot had its turn.", SlotsChanged
+)
 
 SCHEDULE = "schedule"
-
 SOON = timedelta(seconds=2)
 
-
 WENT_ON = "Took the session on air at its last turn."
-
 WENT_OFF = "Took the session off the air at its last turn."
-
-LEFT_ALONE = "The session was on air already, so this slot left it alone."
-
-HANDED_OVER = "Another slot goes on from here."
-
-FAILED = "A fault of the studio kept this slot from its turn; see the log. It is tried again."
+LEFT_ALONE = "The session was on air already, so this slot did nothing."
+HANDED_OVER = "Another slot continues from here."
+FAILED = "An error in the studio prevented this turn; see the log. It is tried again."
 
 
-def of_session(session: Session) -> Sequence[Slot]:
+def of_session(session: Session) -> list[Slot]:
     return list(Slot.objects.filter(session=session))
 
 
-def _held(session: Session) -> list[Slot]:
-    """The session's slots, locked in one order until the end of the transaction."""
+def _locked(session: Session) -> list[Slot]:
+    """Returns the session's slots, locked in one order until the end of the transaction."""
     return list(Slot.objects.select_for_update().filter(session=session).order_by("pk"))
 
 
-def payload(slot: Slot, at: datetime) -> dict[str, Any]:
-    """A slot as pages, frames and the API show it ``at`` this moment.
-
-    ``next`` is None while it is switched off.
-    """
+def payload(slot: Slot, at: datetime) -> SlotPayload:
+    """Returns a slot as pages, frames and the API show it at this moment."""
     turn = calendar.next_turn(slot, at) if slot.enabled else None
     return {
         "id": slot.pk,
@@ -82,7 +109,7 @@ def payload(slot: Slot, at: datetime) -> dict[str, Any]:
     }
 
 
-def all_payload(session: Session) -> list[dict[str, Any]]:
+def all_payload(session: Session) -> list[SlotPayload]:
     at = steps.now()
     return [payload(slot, at) for slot in of_session(session)]
 
@@ -91,54 +118,60 @@ def _record(session: Session) -> None:
     recorder.record(session, CHANGED, {"slots": all_payload(session)})
 
 
-def add(session: Session, times: dict[str, Any]) -> Slot:
-    """Add a slot; a session may have so many. It goes on air at once when it is time."""
+def add(session: Session, times: SlotTimes) -> Slot:
+    """Adds a slot, up to a limit; the session goes on air at once if the slot says so."""
     most = settings.SMNB.limit_slots
     with transaction.atomic():
-        if rate_limits.reached(len(_held(session)), most):
+        if rate_limits.reached(len(_locked(session)), most):
             raise Conflict(f"A session has at most {most} slots. Change or remove one.")
         slot = Slot.objects.create(session=session, **times)
-        _arm(slot)
+        _schedule(slot)
         _record(session)
         return slot
 
 
-def change(session: Session, slot_id: int, times: dict[str, Any]) -> Slot:
-    """Change a slot; one that is switched off leaves a run it started to the people."""
+def change(session: Session, slot_id: int, times: SlotTimes) -> Slot:
+    """Changes a slot; one that is switched off no longer stops the run that it started."""
     with transaction.atomic():
-        slot = _one(session, slot_id)
+        slot = _find(session, slot_id)
         for field, value in times.items():
             setattr(slot, field, value)
         if not slot.enabled:
             slot.run, slot.note = None, ""
         slot.save(update_fields=[*times, "run", "note"])
-        _arm(slot)
+        _schedule(slot)
         _record(session)
         return slot
 
 
 def remove(session: Session, slot_id: int) -> Slot:
-    """Delete a slot. A run it started goes on until somebody stops it."""
+    """Deletes a slot. A run that it started continues until it is stopped."""
     with transaction.atomic():
-        slot = _one(session, slot_id)
+        slot = _find(session, slot_id)
         _pending(slot).update(state=Step.State.CANCELLED)
         Slot.objects.filter(pk=slot.pk).delete()
         _record(session)
         return slot
 
 
-def _one(session: Session, slot_id: int) -> Slot:
-    for slot in _held(session):
+def _find(session: Session, slot_id: int) -> Slot:
+    for slot in _locked(session):
         if slot.pk == slot_id:
             return slot
     raise NotFound("This session has no such slot.")
 
 
 def copy(origin: Session, session: Session) -> None:
-    """Give a copied session the slots of the first one, switched off."""
+    """Copies the slots of ``origin`` to a new session, switched off."""
     for slot in of_session(origin):
-        times = {name: getattr(slot, name) for name in ("days", "on_at", "off_at", "zone")}
-        add(session, {**times, "enabled": False})
+        times: SlotTimes = {
+            "days": slot.days,
+            "on_at": slot.on_at,
+            "off_at": slot.off_at,
+            "zone": slot.zone,
+            "enabled": False,
+        }
+        add(session, times)
 
 
 def _pending(slot: Slot) -> QuerySet[Step]:
@@ -147,7 +180,8 @@ def _pending(slot: Slot) -> QuerySet[Step]:
     )
 
 
-def _arm(slot: Slot) -> None:
+def _schedule(slot: Slot) -> None:
+    """Makes the step of an enabled slot due at its next turn; cancels that of a disabled one."""
     if not slot.enabled:
         _pending(slot).update(state=Step.State.CANCELLED)
         return
@@ -158,107 +192,99 @@ def _arm(slot: Slot) -> None:
 
 
 def _due(slot: Slot, at: datetime) -> datetime:
-    """The slot's next turn, or now when the air is not as the slot wants it."""
+    """Returns the slot's next turn, or now if the session is not on or off air as it says."""
     window = calendar.window_at(slot, at)
-    wrong = slot.run_id is not None if window is None else not _served(slot, window)
+    wrong = slot.run_id is not None if window is None else not _had_run(slot, window)
     return at if wrong else calendar.next_turn(slot, at)[0]
 
 
-def turn(claim: Claim) -> None:
-    """Take the session on or off the air as the slot says, and be due again at its next turn."""
-    with transaction.atomic():
-        held = _held(claim.session)
-        slot = next((each for each in held if str(each.pk) == claim.subject), None)
-        if slot is None or not slot.enabled:
-            return
-        at, again = steps.now(), None
-        window = calendar.window_at(slot, at)
-        if window is None:
-            again = _go_off(slot, held)
-        elif not _served(slot, window):
-            again = _go_on(slot)
-        Slot.objects.filter(pk=slot.pk).update(note=slot.note, run=slot.run)
-        due = calendar.next_turn(slot, at)[0]
-        claim.reschedule(min(due, at + again) if again else due)
-        _record(claim.session)
-        log.info("slot_turned", slot=slot.pk, inside=window is not None, note=slot.note)
-
-
-def _served(slot: Slot, window: Window) -> bool:
-    """Whether the slot has had its run in this window, so that whoever stopped it is obeyed."""
+def _had_run(slot: Slot, window: Window) -> bool:
+    """Whether the slot has had its run in this window: a user who stopped it is not overruled."""
     run = slot.run
     if run is None or run.started_at is None:
         return False
     return run.state != State.IDLE or run.started_at >= window.on
 
 
+def turn(claim: Claim) -> None:
+    """Takes the session on or off the air as the slot says, and schedules its next turn."""
+    with transaction.atomic():
+        slots = _locked(claim.session)
+        slot = next((slot for slot in slots if str(slot.pk) == claim.subject), None)
+        if slot is None or not slot.enabled:
+            return
+        at, retry_after = steps.now(), None
+        window = calendar.window_at(slot, at)
+        if window is None:
+            retry_after = _go_off(slot, slots)
+        elif not _had_run(slot, window):
+            retry_after = _go_on(slot)
+        Slot.objects.filter(pk=slot.pk).update(note=slot.note, run=slot.run)
+        due = calendar.next_turn(slot, at)[0]
+        claim.reschedule(min(due, at + retry_after) if retry_after else due)
+        _record(claim.session)
+        log.info("slot_turned", slot=slot.pk, inside=window is not None, note=slot.note)
+
+
 def _go_on(slot: Slot) -> timedelta | None:
-    """Start the slot's run; returns how soon to try again where that may help."""
+    """Starts the slot's run; returns how soon to try again where that may help."""
     slot.run = None
     try:
         slot.run, slot.note = orchestrator.start(slot.session, None), WENT_ON
     except Conflict as error:
         if error.state == State.STOPPING:
             return SOON
-        if error.state in (State.IDLE, State.ERROR, Session.Status.ARCHIVED):
-            _complain(slot, error)
-        else:
+        if error.state not in (State.IDLE, State.ERROR, Session.Status.ARCHIVED):
             slot.note = LEFT_ALONE
+            return None
+        note = f"Could not go on air: {error.sentence}"[:300]
+        if slot.note != note:
+            # Reported once, until something else happens.
+            slot.note = note
+            recorder.add_message(slot.session, "producer", f"The schedule: {note}", "schedule")
     return None
 
 
-def _complain(slot: Slot, error: Conflict) -> None:
-    """Say why the session stays off the air, once until something else happens."""
-    note = f"Could not go on air: {error.sentence}"[:300]
-    if slot.note != note:
-        slot.note = note
-        recorder.add_message(slot.session, "producer", f"The schedule: {note}", "schedule")
-
-
-def _go_off(slot: Slot, held: list[Slot]) -> timedelta | None:
-    """Stop the run the slot started, unless another slot goes on from here; nobody else's run."""
+def _go_off(slot: Slot, slots: list[Slot]) -> timedelta | None:
+    """Stops the run that the slot started, unless another slot continues it; no other run."""
     run, slot.run = slot.run, None
     if run is None or run.state in (State.IDLE, State.STOPPING):
         return None
-    if heir := _heir(slot, held):
-        Slot.objects.filter(pk=heir.pk).update(run=run, note=WENT_ON)
-        slot.note = HANDED_OVER
-        return None
+    at = steps.now()
+    for other in slots:
+        if other.pk != slot.pk and other.enabled and calendar.window_at(other, at):
+            Slot.objects.filter(pk=other.pk).update(run=run, note=WENT_ON)
+            slot.note = HANDED_OVER
+            return None
     try:
         orchestrator.stop(slot.session, None, run)
     except Conflict:
-        slot.run = run  # it has just changed its state
+        # The run has just changed its state.
+        slot.run = run
         return SOON
     failed = f"Its run had ended in an error: {run.last_error}"[:300]
     slot.note = failed if run.state == State.ERROR else WENT_OFF
     return None
 
 
-def _heir(slot: Slot, held: list[Slot]) -> Slot | None:
-    """Another slot of the session that wants it on air now."""
-    at = steps.now()
-    others = (each for each in held if each.pk != slot.pk and each.enabled)
-    return next((each for each in others if calendar.window_at(each, at)), None)
-
-
-def _gave_up(claim: Claim) -> None:
-    """A fault of ours is shown on the slot, and its turn is tried again later."""
+def gave_up(claim: Claim) -> None:
+    """Shows an error on the slot and tries its turn again later."""
     if not Slot.objects.filter(pk=int(claim.subject), enabled=True).update(note=FAILED):
         return
     steps.enqueue(claim.session, SCHEDULE, claim.subject, steps.now() + timedelta(minutes=5))
     _record(claim.session)
 
 
-def _keep_slots(_up: float) -> None:
-    """Every enabled slot has its step, whatever became of the last one."""
-    # By session and state, because there is an index: most steps were done long ago.
-    waiting = Step.objects.filter(
+def restore_steps(_up: float) -> None:
+    """Enqueues the step of each enabled slot that has none."""
+    # Filtered by session and state, because they have an index: most steps were done long ago.
+    open_steps = Step.objects.filter(
         session=OuterRef("session"),
         state__in=Step.OPEN,
         kind=SCHEDULE,
         subject=Cast(OuterRef("pk"), CharField()),
     )
-    missing = Slot.objects.filter(~Exists(waiting), enabled=True).select_related("session")
+    missing = Slot.objects.filter(~Exists(open_steps), enabled=True).select_related("session")
     for slot in missing:
         with sweeper.session_scope(slot.session):
             steps.enqueue(slot.session, SCHEDULE, slot.pk, _due(slot, steps.now()))
@@ -267,22 +293,20 @@ def _keep_slots(_up: float) -> None:
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 
 
-def _known_zone(name: str) -> str:
+def known_zone(name: str) -> str:
     if name not in calendar.zones():
-        raise ValueError("not the name of a time zone, such as Europe/Berlin or UTC")
+        raise ValueError("must be the name of a time zone, such as Europe/Berlin or UTC")
     return name
 
 
-def _to_the_minute(at: time) -> time:
+def local_minute(at: time) -> time:
     if at.tzinfo is not None:
-        raise ValueError("give the time of the clock on the wall, such as 09:00")
+        raise ValueError("must be a local time without an offset, such as 09:00")
     return at.replace(second=0, microsecond=0)
 
 
-Zone = Annotated[str, Field(max_length=60), AfterValidator(_known_zone)]
-
-Clock = Annotated[time, AfterValidator(_to_the_minute)]
-
+Zone = Annotated[str, Field(max_length=60), AfterValidator(known_zone)]
+Clock = Annotated[time, AfterValidator(local_minute)]
 Days = Annotated[list[Day], Field(min_length=1, max_length=7)]
 
 
@@ -297,7 +321,7 @@ class NewSlot(Payload):
 
 
 class SlotChange(Payload):
-    """What is left out keeps its value."""
+    """An omitted field keeps its value."""
 
     slot: int
     days: Days | None = None
@@ -311,11 +335,19 @@ class SlotId(Payload):
     slot: int
 
 
-def _times(wanted: NewSlot | SlotChange) -> dict[str, Any]:
-    given = wanted.model_dump(exclude={"slot"}, exclude_none=True)
-    if "days" in given:
-        given["days"] = calendar.bits_of(given["days"])
-    return given
+def _times(new: NewSlot | SlotChange) -> SlotTimes:
+    times: SlotTimes = {}
+    if new.days is not None:
+        times["days"] = calendar.bits_of([*new.days])
+    if new.on_at is not None:
+        times["on_at"] = new.on_at
+    if new.off_at is not None:
+        times["off_at"] = new.off_at
+    if new.zone is not None:
+        times["zone"] = new.zone
+    if new.enabled is not None:
+        times["enabled"] = new.enabled
+    return times
 
 
 ADD = Command(
@@ -339,8 +371,8 @@ REMOVE = Command(
 
 
 def register() -> None:
-    sweeper.register(_keep_slots)
-    steps.register(Kind(SCHEDULE, "control", turn, _gave_up, outlives_run=True))
+    sweeper.register(restore_steps)
+    steps.register(Kind(SCHEDULE, "control", turn, gave_up, outlives_run=True))
     commands.register(ADD)
     commands.register(CHANGE)
     commands.register(REMOVE)
