@@ -1,4 +1,4 @@
-"""What people and the workspace choose: checked, kept, and used."""
+"""Preferences of users and of the workspace: validated, stored, and used."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ def test_a_theme_that_is_none_is_refused(owner: User) -> None:
 
 def test_what_is_empty_is_not_kept(owner: User) -> None:
     wanted = {**CHOSEN, "model": "", "pace": None, "language": "  "}
-    kept = preferences.choose_defaults(owner, {**wanted, "language": ""})
-    assert set(kept) == set(CHOSEN) - {"model", "pace", "language"}
-    assert Preferences.objects.get(user=owner).defaults == kept
+    stored = preferences.choose_defaults(owner, {**wanted, "language": ""})
+    assert set(stored) == set(CHOSEN) - {"model", "pace", "language"}
+    assert Preferences.objects.get(user=owner).defaults == stored
 
 
 def test_a_pace_of_nothing_is_a_choice(owner: User) -> None:
@@ -69,8 +69,8 @@ def test_a_new_session_has_the_persons_defaults_before_the_workspaces(
 
 
 def test_a_whole_set_of_defaults_makes_a_session(owner: User) -> None:
-    kept = preferences.choose_defaults(owner, CHOSEN)
-    session = sessions.create(owner, "Morning", kept, None)
+    stored = preferences.choose_defaults(owner, CHOSEN)
+    session = sessions.create(owner, "Morning", stored, None)
     assert {name: getattr(session, name) for name in CHOSEN} == CHOSEN
 
 
@@ -87,8 +87,8 @@ def test_days_of_keeping_are_stored_and_bounded(editor: User) -> None:
     with pytest.raises(Invalid, match="keep_answers_days"):
         workspace.choose_retention(editor, {"keep_answers_days": 0})
     found = Workspace.objects.get()
-    kept = (found.keep_fine_days, found.keep_answers_days, found.keep_sounds_days)
-    assert kept == (2, 7, 3)
+    stored = (found.keep_fine_days, found.keep_answers_days, found.keep_sounds_days)
+    assert stored == (2, 7, 3)
 
 
 def test_a_name_and_an_address_are_changed(owner: User) -> None:

@@ -213,7 +213,7 @@ TABLE: dict[tuple[str, str], tuple[Row, dict[str, Any]]] = {
     )},
 }  # fmt: skip
 ROUTES = sorted({route for route, _ in TABLE})
-# Ours that are public without being a page of somebody's session.
+# Public URLs that are not pages of a session.
 PUBLIC = {"login/", "logout/", "healthz", "api/openapi.json"} | {
     route for route in ROUTES if route.startswith("watch/<token>/")
 }
@@ -249,7 +249,7 @@ def visit(
     session: Session, source: Source, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[Client, str, str], Any]:
     monkeypatch.setitem(health.COMPONENTS, "workers", lambda: health.OK)
-    # Made anew for each answer, though it is the same for everybody: once is enough here.
+    # It is generated for each request with the same result, so once is enough here.
     document = api.get_openapi_schema()
     monkeypatch.setattr(api, "get_openapi_schema", lambda **_: document)
     sessions.show(session, True)
@@ -308,7 +308,7 @@ class Answer:
 
     @property
     def guarded(self) -> bool:
-        """Whether the browser is told to load nothing foreign and to guess no type."""
+        """Whether the headers forbid foreign content and guessing of media types."""
         policy = self.policy
         return (
             "default-src 'none'" in policy and "unsafe" not in policy and self.sniffing == "nosniff"

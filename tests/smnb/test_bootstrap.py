@@ -95,7 +95,7 @@ def test_an_unchanged_lock_installs_nothing(clone: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("there", "asked", "kept"),
+    ("there", "asked", "installed"),
     [
         ("", "run", "run"),
         ("", "audio", "audio"),
@@ -105,13 +105,13 @@ def test_an_unchanged_lock_installs_nothing(clone: Path) -> None:
     ],
 )
 def test_what_was_asked_for_once_stays(
-    clone: Path, monkeypatch: pytest.MonkeyPatch, there: str, asked: str, kept: str
+    clone: Path, monkeypatch: pytest.MonkeyPatch, there: str, asked: str, installed: str
 ) -> None:
     monkeypatch.setattr(bootstrap, "ROOT", clone)
     (clone / ".venv").mkdir()
     if there:
         (clone / ".venv" / ".stamp").write_text(bootstrap.fingerprint(there))
-    assert bootstrap.Setup(asked).kind == kept
+    assert bootstrap.Setup(asked).kind == installed
 
 
 @pytest.mark.parametrize(

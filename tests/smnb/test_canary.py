@@ -56,7 +56,7 @@ def services(settings: Any) -> Iterator[None]:
 
 
 @pytest.fixture
-def kept(owner: User, client_of: ClientOf, services: None, log: io.StringIO) -> Client:
+def browser(owner: User, client_of: ClientOf, services: None, log: io.StringIO) -> Client:
     """A browser whose person has set both keys through the pages, and tested them."""
     browser = client_of(owner)
     browser.post("/account/keys/anthropic/", {"api_key": ANTHROPIC})
@@ -67,7 +67,7 @@ def kept(owner: User, client_of: ClientOf, services: None, log: io.StringIO) -> 
 
 
 def test_the_key_is_in_no_byte_of_the_database_and_its_journal(
-    kept: Client, session: Session
+    browser: Client, session: Session
 ) -> None:
     rows = []
     with connection.cursor() as cursor:
@@ -82,7 +82,7 @@ def test_the_key_is_in_no_byte_of_the_database_and_its_journal(
 
 
 def test_the_key_is_in_no_line_of_the_log(
-    kept: Client, owner: User, session: Session, go_live: Callable[[Session], Any],
+    browser: Client, owner: User, session: Session, go_live: Callable[[Session], Any],
     log: io.StringIO,
 ) -> None:  # fmt: skip
     session.model = "claude-haiku-4-5"
@@ -96,17 +96,17 @@ def test_the_key_is_in_no_line_of_the_log(
 
 
 def test_the_key_is_on_no_page_and_in_no_answer_of_the_api(
-    kept: Client, owner: User, session: Session
+    browser: Client, owner: User, session: Session
 ) -> None:
     for path in ("/account/", "/settings/", "/sessions/", f"/sessions/{session.pk}/"):
-        answer = kept.get(path)
+        answer = browser.get(path)
         assert answer.status_code == 200
         assert b"CANARY" not in answer.content
     for path in ("sessions", f"sessions/{session.pk}", f"sessions/{session.pk}/events"):
         assert "CANARY" not in str(Api(owner).get(f"/{path}"))
 
 
-def test_the_admin_shows_no_key(kept: Client, editor: User, client_of: ClientOf) -> None:
+def test_the_admin_shows_no_key(browser: Client, editor: User, client_of: ClientOf) -> None:
     staff = client_of(editor)
     index = staff.get("/admin/")
     lists = {part.split('"')[0] for part in index.content.decode().split('href="')[1:]}
@@ -120,7 +120,7 @@ def test_the_admin_shows_no_key(kept: Client, editor: User, client_of: ClientOf)
 
 
 def shown(text: str) -> list[str]:
-    """The keys that stand in a text (which may quote this file)."""
+    """The keys that occur in a text (which may quote this file)."""
     return [secret for secret in (ANTHROPIC, *REDDIT.values()) if secret in text]
 
 
@@ -143,7 +143,7 @@ def breaking(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
 
 
 def test_an_error_page_for_a_developer_has_no_key(
-    kept: Client, owner: User, breaking: None
+    browser: Client, owner: User, breaking: None
 ) -> None:
     for act in (
         lambda: credentials.save(owner, "reddit", REDDIT),
@@ -157,18 +157,18 @@ def test_an_error_page_for_a_developer_has_no_key(
         assert shown(found) == []
 
 
-def test_the_answer_to_a_form_that_broke_has_no_key(kept: Client, breaking: None) -> None:
-    kept.raise_request_exception = False
-    answer = kept.post("/account/keys/reddit/", REDDIT)
+def test_the_answer_to_a_form_that_broke_has_no_key(browser: Client, breaking: None) -> None:
+    browser.raise_request_exception = False
+    answer = browser.post("/account/keys/reddit/", REDDIT)
     assert answer.status_code == 500
     assert "broken on purpose" in answer.content.decode()
     assert shown(answer.content.decode()) == []
 
 
 def test_a_token_is_in_no_line_of_the_log_and_in_no_byte_of_the_database(
-    kept: Client, log: io.StringIO
+    browser: Client, log: io.StringIO
 ) -> None:
-    page = kept.post("/account/tokens/", {"name": "weekly report"}).content.decode()
+    page = browser.post("/account/tokens/", {"name": "weekly report"}).content.decode()
     token = page.split('id="new-token" type="text" value="')[1].split('"')[0]
     assert token.startswith(api_tokens.PREFIX)
     assert token not in log.getvalue()

@@ -1,4 +1,4 @@
-"""The docs tell the truth: what the code has stands in them, and what they name is in the code."""
+"""The docs agree with the code: each lists what the other has."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def read_anew(owner: User, client_of: Callable[[User], Client]) -> Read:
 
 @pytest.fixture(scope="module")
 def pages() -> dict[str, str]:
-    """What the pages said when they were first read; the code does not change meanwhile."""
+    """The pages as first read; the code does not change meanwhile."""
     return {}
 
 
@@ -139,11 +139,11 @@ def test_every_management_command_stands_in_the_docs_with_its_help(read: Read) -
     shown = rows(read("operations"), "Management commands")
     ours = {name: str(app) for name, app in get_commands().items() if app in reference.OURS}
     assert {usage.split()[0] for usage in shown} == ours.keys()
-    for usage, said in shown.items():
+    for usage, shown_text in shown.items():
         name = usage.split()[0]
         meaning = load_command_class(ours[name], name).help
         assert meaning
-        assert words(meaning) in said
+        assert words(meaning) in shown_text
     assert "audit_sessions [--json] [--only NAME]" in shown
     assert "go_live SESSION" in shown
 
@@ -318,8 +318,8 @@ def test_the_examples_are_scored_by_the_code(read: Read) -> None:
         url="https://example.org/", score=900, comments=200, published_at=now - timedelta(hours=1),
     )  # fmt: skip
     found = scoring.score(post, now)
-    said = shown["900 votes, 200 comments, one hour old, 150 words"]
-    assert f"{found.priority:.2f} | {found.label}" in said
+    shown_text = shown["900 votes, 200 comments, one hour old, 150 words"]
+    assert f"{found.priority:.2f} | {found.label}" in shown_text
 
 
 def test_how_long_things_are_kept_is_what_the_workspace_begins_with(read: Read) -> None:
@@ -332,25 +332,25 @@ def test_every_operation_of_the_chain_and_its_limits_stand_in_the_docs(read: Rea
     shown = rows(read("ai-chain"), "Operations")
     assert set(shown) == set(AILink.Source.values)
     fresh = Workspace()
-    said = words(read("ai-chain"))
+    shown_text = words(read("ai-chain"))
     for fact in (
         f"At most {memory.MOST_TOKENS} tokens", f"After {fresh.compact_tokens} tokens",
         f"After {fresh.reset_operations} operations", f"After {fresh.keep_transitions_days} days",
         status.SYNCED, status.OUT_OF_SYNC, status.EMPTY,
     ):  # fmt: skip
-        assert fact in said
+        assert fact in shown_text
 
 
 def test_what_is_remembered_summed_up_and_filed_stands_in_the_docs(read: Read) -> None:
     fresh = Workspace()
-    said = words(read("memory"))
+    shown_text = words(read("memory"))
     for fact in (
         f"at most {memory.MOST_SUMMARY} tokens", f"at most {memory.MOST_TOKENS} tokens in all",
         f"the last {conversation.EXCHANGES} exchanges", f"come to {fresh.compact_tokens} since",
         f"After {fresh.reset_operations} operations", f"{memory.MOST_STORIES} at most",
         f"at most {prompts.MOST_BEFORE} tokens", "/api/sessions/{session_id}/recaps",
     ):  # fmt: skip
-        assert fact in said, fact
+        assert fact in shown_text, fact
 
 
 def test_a_type_is_put_into_words() -> None:

@@ -1,4 +1,4 @@
-"""The environment: defaults that work, bad values that name their variable, secrets kept."""
+"""The environment: defaults that work, errors that name the variable, and stored secrets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Health: 200 once everything is ready and never before; who asks is told what is missing."""
+"""Health: 200 once everything is ready and never before, with the state of each component."""
 
 from __future__ import annotations
 

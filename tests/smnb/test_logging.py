@@ -116,9 +116,9 @@ def test_a_folder_that_cannot_be_written_costs_the_line_and_is_told_once(
             log.info("hello")
             log.info("hello again")
     assert lines_of(session, "command") == []
-    told = [str(record.msg) for record in caplog.records if "log_file_failed" in str(record.msg)]
-    assert len(told) == 1
-    assert "NotADirectoryError" in told[0]
+    lines = [str(record.msg) for record in caplog.records if "log_file_failed" in str(record.msg)]
+    assert len(lines) == 1
+    assert "NotADirectoryError" in lines[0]
 
 
 def test_an_event_leaves_a_line_only_when_it_has_happened(session: Session) -> None:
@@ -139,20 +139,20 @@ def test_a_request_leads_from_the_browser_to_the_step(
     found = catalog.find(session, LogQuery(request=asked)).lines
     assert {line["environment"] for line in found} >= {"server", "worker", "agent"}
     assert {line["user"] for line in found} == {owner.pk}
-    (told,) = [line for line in found if line["event"] == "answered" and "status" in line]
-    assert told["operation"] == "POST /broadcast/<uuid:session_id>/command/"
+    (response,) = [line for line in found if line["event"] == "answered" and "status" in line]
+    assert response["operation"] == "POST /broadcast/<uuid:session_id>/command/"
     caused = [line for line in found if line["environment"] == "agent"]
-    assert {line["caused_by"] for line in caused} == {told["operation"]}
+    assert {line["caused_by"] for line in caused} == {response["operation"]}
     assert {line["stack"] for line in caused} == {"narrate"}
 
 
 @pytest.mark.parametrize(
-    ("given", "kept"),
+    ("given", "accepted"),
     [("edge-1234567", True), ("short", False), ("with blank inside", False), ("x" * 65, False)],
 )
-def test_only_a_well_formed_id_is_taken_over(client: Client, given: str, kept: bool) -> None:
+def test_only_a_well_formed_id_is_taken_over(client: Client, given: str, accepted: bool) -> None:
     answer = client.get("/login/", headers={"X-Request-ID": given})
-    assert (answer["X-Request-ID"] == given) is kept
+    assert (answer["X-Request-ID"] == given) is accepted
 
 
 def test_what_crossed_on_its_way_is_read_in_order(session: Session) -> None:

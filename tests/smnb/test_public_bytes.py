@@ -43,7 +43,7 @@ def mark(session: Session) -> None:
 
 
 @pytest.fixture
-def told(owner: User, make_session: MakeSession, settings: Any) -> Session:
+def aired(owner: User, make_session: MakeSession, settings: Any) -> Session:
     """A session in which everything public has happened: two runs, sounds, a correction, a kill."""
     with_engine(settings)
     return past("public bytes", owner, lambda: marked_past(owner, make_session))
@@ -67,36 +67,36 @@ def marked_past(owner: User, make_session: MakeSession) -> Session:
 
 
 @pytest.mark.parametrize(("route", "method"), PUBLIC)
-def test_no_public_address_tells(told: Session, route: str, method: str) -> None:
+def test_no_public_address_tells(aired: Session, route: str, method: str) -> None:
     sound = Sound.objects.filter(state="ready", story__state="aired").earliest("id")
-    values = {"token": told.watch_token, "sound": sound.pk, "run_number": 1}
+    values = {"token": aired.watch_token, "sound": sound.pk, "run_number": 1}
     path = "/" + re.sub(r"<(\w+)>", lambda found: str(values[found[1]]), route)
     client = Client(headers={"Origin": OURS})
     answer = client.get(path) if method == "GET" else client.post(path, BROKEN)
     assert answer.status_code == (200 if method == "GET" else 204)
-    assert found_in(str(answer.headers), told) == []
-    # In the bytes of a sound a short word stands by chance.
+    assert found_in(str(answer.headers), aired) == []
+    # In the bytes of a sound a short word can occur by chance.
     if answer["Content-Type"].startswith("audio/"):
         assert MARK.encode() not in answer.content
     else:
-        assert found_in(answer.content.decode(), told) == []
+        assert found_in(answer.content.decode(), aired) == []
 
 
 @pytest.mark.parametrize("format_", [frames.HTML, frames.JSON])
-def test_no_public_frame_tells(told: Session, format_: str) -> None:
-    public = SessionEvent.objects.filter(session=told, type__in=recorder.public_types())
+def test_no_public_frame_tells(aired: Session, format_: str) -> None:
+    public = SessionEvent.objects.filter(session=aired, type__in=recorder.public_types())
     assert set(public.values_list("type", flat=True)) == recorder.public_types()
     for event in public:
         frame = frames.frame_of(event, event.seq - 1, recorder.PUBLIC)
-        assert found_in(frames.text_of(frame, recorder.PUBLIC, format_), told) == []
+        assert found_in(frames.text_of(frame, recorder.PUBLIC, format_), aired) == []
 
 
-def test_the_marks_are_where_the_owner_looks(told: Session) -> None:
+def test_the_marks_are_where_the_owner_looks(aired: Session) -> None:
     texts = "".join(
         frames.text_of(frames.frame_of(event, 0, recorder.OWNER), recorder.OWNER, frames.JSON)
-        for event in SessionEvent.objects.filter(session=told)
+        for event in SessionEvent.objects.filter(session=aired)
     )
-    assert {MARK, "extractive", "espeak"} <= set(found_in(texts, told))
+    assert {MARK, "extractive", "espeak"} <= set(found_in(texts, aired))
 
 
 def found_in(text: str, session: Session) -> list[str]:

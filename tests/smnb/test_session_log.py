@@ -66,9 +66,9 @@ def test_the_log_alone_tells_the_way_of_every_story(
     go_live(session)
     run_due_steps(session, most=12)
     lines = all_lines(session.folder)
-    told = list(Airing.objects.filter(session=session).values_list("story", flat=True))
-    assert len(told) > 2
-    for story in told:
+    aired = list(Airing.objects.filter(session=session).values_list("story", flat=True))
+    assert len(aired) > 2
+    for story in aired:
         way = way_of(lines, story)
         assert way[:6] == ["chosen", "fetched", "queued", "claimed", "asked", "answered"]
         assert sorted(way[6:]) == ["aired", "published", "stored"]

@@ -49,7 +49,7 @@ def cookie(shown: Session, client_of: Callable[[User], Client]) -> dict[str, str
 
 @pytest.fixture
 def heard(monkeypatch: pytest.MonkeyPatch, spans: InMemorySpanExporter) -> None:
-    """Where a socket asks for news, a library makes a span and somebody writes a line."""
+    """While a socket polls for events, a library opens a span and a line is logged."""
     tracer = tracing.provider_to(spans, at_once=True).get_tracer("library")
     read, log = frames.since, structlog.get_logger("tests")
 
@@ -153,7 +153,7 @@ def happen(session: Session, type_: str) -> None:
 async def test_what_the_hub_says_of_a_session_is_in_its_log_and_nobody_s_request(
     shown: Session, cookie: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(recorder._types, "test.unshown", "Nobody made a template for it.")
+    monkeypatch.setitem(recorder._types, "test.unshown", "An event without a template.")
     async with opened(f"/ws/sessions/{shown.pk}/", cookie, "html"):
         await happen(shown, "test.unshown")
         await until(lambda: lines(shown, "event_not_shown"))

@@ -1,4 +1,4 @@
-"""Templates are kept readable, and are served without the indentation of their source."""
+"""Templates are readable, and are rendered without the indentation of their source."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nothing that a person made is ever deleted by a timer, however long nobody comes."""
+"""No timer deletes anything that a user made, however long nothing happens."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def counted() -> dict[str, int]:
 
 
 def texts() -> set[str]:
-    """What people and host have said and written, word by word."""
+    """All texts written by users and the host."""
     rows = Session.objects.values_list("name", "instructions")
     found = {text for row in rows for text in row}
     for model in constraints.session_models():
@@ -72,16 +72,16 @@ def test_no_timer_deletes_what_a_person_made(
 ) -> None:
     monkeypatch.setattr(archive, "NEWEST", 5)
     let_time_pass(400)
-    rows, said = counted(), texts()
+    rows, before = counted(), texts()
     while retention.run_rules(timezone.now()):
         pass
     for _ in range(3):
         sweeper.sweep()
     assert Session.objects.get(pk=full.pk).status == "archived"
     assert archived(Archive.Kind.EVENTS) > 5
-    gone = {name: (before, counted()[name]) for name, before in rows.items()
-            if counted()[name] < before}  # fmt: skip
+    gone = {name: (count, counted()[name]) for name, count in rows.items()
+            if counted()[name] < count}  # fmt: skip
     assert gone == {}
-    assert said <= texts()
+    assert before <= texts()
     assert not Broadcast.objects.exclude(state="idle").exists()
     assert sound()

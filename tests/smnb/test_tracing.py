@@ -35,7 +35,7 @@ def of(exporter: InMemorySpanExporter, name: str) -> list[ReadableSpan]:
 
 
 @pytest.fixture
-def told(
+def aired(
     owner: User, session: Session, client_of: Callable[[User], Client], spans: InMemorySpanExporter
 ) -> InMemorySpanExporter:
     """What Go Live and the first stories leave."""
@@ -44,17 +44,17 @@ def told(
     return spans
 
 
-def test_every_span_has_its_session(told: InMemorySpanExporter, session: Session) -> None:
-    found = told.get_finished_spans()
+def test_every_span_has_its_session(aired: InMemorySpanExporter, session: Session) -> None:
+    found = aired.get_finished_spans()
     assert {"fetch", "narrate"} <= {span.name for span in found}
     for span in found:
         assert (span.attributes or {}).get("session.id") == str(session.pk), span.name
 
 
 def test_a_span_that_began_before_its_session_was_known_has_it_too(
-    told: InMemorySpanExporter, session: Session, owner: User
+    aired: InMemorySpanExporter, session: Session, owner: User
 ) -> None:
-    (door,) = of(told, "POST /broadcast/<uuid:session_id>/command/")
+    (door,) = of(aired, "POST /broadcast/<uuid:session_id>/command/")
     assert door.attributes is not None
     assert door.attributes["session.id"] == str(session.pk)
     assert door.attributes["user.id"] == str(owner.pk)
@@ -66,17 +66,17 @@ def span_id(span: ReadableSpan) -> int:
     return context.span_id
 
 
-def test_a_step_is_linked_to_the_request_that_caused_it(told: InMemorySpanExporter) -> None:
-    (door,) = of(told, "POST /broadcast/<uuid:session_id>/command/")
-    for span in of(told, "poll") + [each for each in of(told, "narrate") if each.parent is None]:
+def test_a_step_is_linked_to_the_request_that_caused_it(aired: InMemorySpanExporter) -> None:
+    (door,) = of(aired, "POST /broadcast/<uuid:session_id>/command/")
+    for span in of(aired, "poll") + [each for each in of(aired, "narrate") if each.parent is None]:
         assert [link.context.span_id for link in span.links] == [span_id(door)]
         assert (span.attributes or {})["request.id"] == (door.attributes or {})["request.id"]
 
 
 def test_the_narrator_s_span_is_a_child_in_the_agent_s_environment(
-    told: InMemorySpanExporter,
+    aired: InMemorySpanExporter,
 ) -> None:
-    (child, *_) = [span for span in of(told, "narrate") if span.parent is not None]
+    (child, *_) = [span for span in of(aired, "narrate") if span.parent is not None]
     assert (child.attributes or {})["smnb.environment"] == "agent"
     assert "_folder" not in str(child.attributes)
 

@@ -1,4 +1,4 @@
-"""Artifacts: whole files with their rows, within a quota, under a readable and unique folder."""
+"""Artifacts: complete files with their rows, a quota, and a readable, unique folder."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def test_what_came_in_between_counts_for_the_quota(session: Session) -> None:
 
 
 def _meanwhile(session: Session) -> Iterator[bytes]:
-    """Six megabytes, during which somebody else keeps as many."""
+    """Six megabytes, during which another file of the same size is stored."""
     yield bytes(6_000_000)
     add_file(session, "other", bytes(6_000_000))
 

@@ -1,4 +1,4 @@
-"""Rows and files agree: what breaks it is named, and what an interrupted writer left goes."""
+"""The audit of rows and files, and the removal of leftovers of interrupted writers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def kept(session: Session) -> Artifact:
+def stored(session: Session) -> Artifact:
     return artifacts.store(session, "files", "log.txt", [b"a line\n"], media_type="text/plain")
 
 
@@ -27,7 +27,7 @@ def found() -> list[tuple[str, str]]:
 
 
 def aged(path: Path, content: bytes = b"x") -> Path:
-    """A file that nobody has touched for two hours."""
+    """A file last changed two hours ago."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
     os.utime(path, (time.time() - 7200,) * 2)
@@ -38,26 +38,26 @@ def sweep() -> int:
     return verification.sweep(workspace.current(), timezone.now())
 
 
-def test_a_file_and_its_row_agree(kept: Artifact) -> None:
+def test_a_file_and_its_row_agree(stored: Artifact) -> None:
     assert found() == []
 
 
-def test_a_row_that_lost_its_file_is_named(kept: Artifact) -> None:
-    storage.remove(kept.path)
-    assert found() == [(str(kept.session_id), "files/log.txt has lost its file")]
+def test_a_row_that_lost_its_file_is_named(stored: Artifact) -> None:
+    storage.remove(stored.path)
+    assert found() == [(str(stored.session_id), "files/log.txt has lost its file")]
 
 
 @pytest.mark.parametrize("content", [b"a Line\n", b"a line", b""])
-def test_a_damaged_file_is_named(kept: Artifact, content: bytes) -> None:
-    storage.full_path(kept.path).write_bytes(content)
+def test_a_damaged_file_is_named(stored: Artifact, content: bytes) -> None:
+    storage.full_path(stored.path).write_bytes(content)
     [(session, detail)] = found()
-    assert session == str(kept.session_id)
+    assert session == str(stored.session_id)
     assert "damaged" in detail
 
 
-def test_a_file_that_is_still_written_has_no_hash_yet(kept: Artifact) -> None:
-    Artifact.objects.filter(pk=kept.pk).update(state="open", sha256="")
-    storage.full_path(kept.path).write_bytes(b"more than before")
+def test_a_file_that_is_still_written_has_no_hash_yet(stored: Artifact) -> None:
+    Artifact.objects.filter(pk=stored.pk).update(state="open", sha256="")
+    storage.full_path(stored.path).write_bytes(b"more than before")
     assert found() == []
 
 
@@ -68,7 +68,7 @@ def test_an_old_file_without_a_row_is_named_with_its_session(session: Session) -
 
 
 def test_a_file_of_no_session_is_named_too() -> None:
-    aged(storage.full_path(f"{ROOT}/nobody/files/lost.txt"))
+    aged(storage.full_path(f"{ROOT}/unknown/files/lost.txt"))
     assert [session for session, _ in found()] == [""]
 
 
@@ -79,7 +79,7 @@ def test_a_fresh_file_may_still_get_its_row(session: Session) -> None:
     assert found() == []
 
 
-def test_leftovers_of_interrupted_writers_go(session: Session, kept: Artifact) -> None:
+def test_leftovers_of_interrupted_writers_go(session: Session, stored: Artifact) -> None:
     folder = artifacts.folder(session, "files")
     left = [aged(folder / "a.txt.part"), aged(folder / "taken.txt", b"")]
     assert sweep() == 2
@@ -87,16 +87,16 @@ def test_leftovers_of_interrupted_writers_go(session: Session, kept: Artifact) -
     assert found() == []
 
 
-def test_a_file_whose_removal_was_cut_short_goes(kept: Artifact) -> None:
-    Artifact.objects.filter(pk=kept.pk).update(state="dropped")
-    aged(storage.full_path(kept.path))
+def test_a_file_whose_removal_was_cut_short_goes(stored: Artifact) -> None:
+    Artifact.objects.filter(pk=stored.pk).update(state="dropped")
+    aged(storage.full_path(stored.path))
     assert sweep() == 1
     assert found() == []
 
 
-def test_a_file_with_content_is_never_swept_away(session: Session, kept: Artifact) -> None:
+def test_a_file_with_content_is_never_swept_away(session: Session, stored: Artifact) -> None:
     lost = aged(artifacts.folder(session, "files") / "lost.txt")
-    aged(storage.full_path(kept.path), b"a line\n")
+    aged(storage.full_path(stored.path), b"a line\n")
     assert sweep() == 0
     assert lost.exists()
-    assert storage.full_path(kept.path).exists()
+    assert storage.full_path(stored.path).exists()

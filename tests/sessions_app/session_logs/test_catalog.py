@@ -1,4 +1,4 @@
-"""The logbook: files of lines become artifacts, and lines are found by id, request and text."""
+"""Log files become artifacts, and lines are found by id, request and text."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def test_lines_of_all_environments_are_read_newest_first(session: Session) -> No
 def test_a_level_takes_what_is_worse_too(session: Session) -> None:
     with context.scope(**context.session_fields(session), environment="worker"):
         for write_line in (log.info, log.warning, log.error):
-            write_line("said")
+            write_line("logged")
     found = catalog.find(session, LogQuery(level="warning")).lines
     assert [line["level"] for line in found] == ["error", "warning"]
 

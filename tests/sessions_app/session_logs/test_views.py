@@ -90,8 +90,8 @@ def test_an_error_in_the_browser_becomes_a_line_and_a_file(
     assert (line["message"], line["level"], line["line"]) == ("x is not defined", "error", 7)
     assert (line["request"], line["stack"]) == ("a-request-9", "error")
     file = writer.LogFile(session.folder, "devtools", browser_errors.FILE, datetime.now(UTC).date())
-    kept = json.loads(storage.full_path(file.path).read_text())
-    assert (kept["id"], kept["stack"]) == (line["id"], "x\n at y")
+    details = json.loads(storage.full_path(file.path).read_text())
+    assert (details["id"], details["stack"]) == (line["id"], "x\n at y")
 
 
 @pytest.mark.parametrize("more", [{"kind": "joke"}, {"message": ""}, {"stack": "x" * 5000}])
