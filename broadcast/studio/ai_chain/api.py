@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.http import HttpRequest
 
 from broadcast import recaps
+from broadcast.recaps import RecapPayload
 from broadcast.studio.ai_chain import queries
 from broadcast.studio.ai_chain.queries import ChainPayload
 from sessions_app.ai_chain import status
@@ -32,9 +31,9 @@ def list_transitions(
     return cut(rows, size, lambda row: row, lambda row: row["id"])
 
 
-@router.get("/sessions/{session_id}/recaps", response={200: Page[dict[str, Any]], **PROBLEMS})
+@router.get("/sessions/{session_id}/recaps", response={200: Page[RecapPayload], **PROBLEMS})
 def list_recaps(
     request: HttpRequest, session_id: str, limit: int = 50, cursor: str = ""
-) -> Page[dict[str, Any]]:
+) -> Page[RecapPayload]:
     """Lists the recaps of finished runs: title, summary, topics and suggested keywords."""
     return page_of(recaps.of_session(owned(request, session_id)), limit, cursor, recaps.payload)

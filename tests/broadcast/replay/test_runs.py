@@ -155,7 +155,7 @@ def test_what_cannot_be_recorded_says_why(
     record(session)
     go_live(session)
     for number, error, reason in (
-        (1, Conflict, "its recording already"),
+        (1, Conflict, "a recording already"),
         (2, Conflict, "not over yet"),
         (3, NotFound, "no such broadcast"),
     ):
