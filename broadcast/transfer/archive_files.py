@@ -1,7 +1,7 @@
-"""Where the files of an archive's rows lie in it, and which rows have theirs there.
+"""Names of the files in an export archive, and the rows they belong to.
 
-``files/<id>`` is that of an artifact, ``sounds/<id>.mp3`` a story's sound, ``episodes/<id>.mp3`` an
-episode of the podcast. An episode's row among the artifacts has no second file.
+``files/<id>`` is an artifact, ``sounds/<id>.mp3`` the sound of a story, ``episodes/<id>.mp3`` an
+episode of the podcast. The artifact row of an episode has no file of its own.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ BATCH = 200
 
 
 def member(table: str, pk: int, media_type: str) -> str:
-    """The name of a row's file; KeyError for a sound of an unknown type."""
+    """Returns the name of a row's file; raises KeyError for a sound of an unknown type."""
     suffix = f".{SUFFIXES[media_type]}" if table in HEARD else ""
     return f"{FOLDERS[table]}/{pk}{suffix}"
 
@@ -38,16 +38,17 @@ def is_heard(name: str) -> bool:
     return name.partition("/")[0] in HEARD
 
 
-def found(
-    shown: Snapshot, name: str, after: int
+def row_files(
+    snapshot_: Snapshot, name: str, after: int
 ) -> Iterator[tuple[int, str, int, Iterator[bytes] | None]]:
-    """Id, member, bytes and content of each row's file beyond the id ``after``; None if it has none.
+    """Yields id, member name, size in bytes and content of the files of rows beyond id ``after``.
 
-    It is open by then, so that it is written whole even if it is taken back meanwhile.
+    The content is None if the row has no file of its own. The file is already open when it is
+    yielded, so that all of it is written even if it is deleted meanwhile.
     """
-    wanted = snapshot.selected(shown, BY_NAME[name]).order_by("pk")
+    rows = snapshot.selected(snapshot_, BY_NAME[name]).order_by("pk")
     while piece := list(
-        wanted.filter(pk__gt=after).values_list("pk", "path", "media_type", "bytes")[:BATCH]
+        rows.filter(pk__gt=after).values_list("pk", "path", "media_type", "bytes")[:BATCH]
     ):
         for pk, path, media_type, size in piece:
             own = name in HEARD or path.startswith(f"{ROOT}/")
@@ -63,15 +64,15 @@ def _opened(path: str) -> Iterator[bytes] | None:
         return None
 
 
-def whole(table: Table, rows: Iterator[Row], made: Zipper) -> Iterator[Row]:
-    """Those of the rows whose file is in the ZIP as they say it is."""
+def rows_with_files(table: Table, rows: Iterator[Row], zipper: Zipper) -> Iterator[Row]:
+    """Yields the rows whose file is in the ZIP with the SHA-256 of the row."""
     if table.name not in FOLDERS:
         yield from rows
         return
-    written = {one.name: one.sha256 for one in made.entries if is_file(one.name)}
+    written = {one.name: one.sha256 for one in zipper.entries if is_file(one.name)}
     episodes = {digest for name, digest in written.items() if name.startswith(f"{EPISODES}/")}
     for row in rows:
         own = written.get(member(table.name, row["id"], row["media_type"]))
-        shelved = own is None and table.name == ARTIFACTS and row["sha256"] in episodes
-        if shelved or own == row["sha256"]:
+        episode_artifact = own is None and table.name == ARTIFACTS and row["sha256"] in episodes
+        if episode_artifact or own == row["sha256"]:
             yield row

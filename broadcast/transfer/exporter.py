@@ -1,7 +1,8 @@
-"""Exports in the background: a step writes for some time and is armed again until all is written.
+"""Writes exports in the background, in steps of at most ``WORK_SECONDS``.
 
-The file grows aside, under ``transfers/``; what is in it beyond the place that the row remembers
-was written by an attempt that died, and is written again. When it is whole it becomes an artifact.
+The file is written under ``transfers/``. The transfer's row stores how many bytes are valid; what
+is beyond them was written by an attempt that died, and is written again. The complete file becomes
+an artifact of the session.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from broadcast.transfer.transfers import State, Way
 from sessions_app import commands
 from sessions_app.background import steps
 from sessions_app.background.steps import Claim, Kind
-from sessions_app.commands import Call, Payload
+from sessions_app.commands import Call, Command, Payload
 from sessions_app.errors import Conflict, SmnbError, StaleClaim
 from sessions_app.files import artifacts, storage
 from sessions_app.files.storage import folder_name
@@ -44,27 +45,30 @@ class Start(Payload):
 
 
 def start(call: Call) -> Transfer:
-    """Have the session exported; Conflict while an export in this format is under way."""
-    wanted: Start = call.payload
+    """Starts an export; raises Conflict while one in the same format is running."""
+    request: Start = call.payload
     session = call.target
-    registry.check_run(session, wanted.format, wanted.run)
+    registry.check_run(session, request.format, request.run)
     running = Transfer.objects.filter(session=session, way=Way.EXPORT, state=State.RUNNING)
-    if running.filter(format=wanted.format).exists():
-        raise Conflict(f"An export as {wanted.format} is under way already.", state=State.RUNNING)
-    cursor = {"id": str(uuid4()), "run": wanted.run}
-    transfer = transfers.begin(session, Way.EXPORT, wanted.format, call.actor, cursor)
+    if running.filter(format=request.format).exists():
+        raise Conflict(f"An export as {request.format} is already running.", state=State.RUNNING)
+    cursor: dict[str, object] = {"id": str(uuid4()), "run": request.run}
+    transfer = transfers.begin(session, Way.EXPORT, request.format, call.actor, cursor)
     steps.enqueue(session, EXPORT, transfer.pk)
-    transfers.tell(transfer)
+    transfers.record_change(transfer)
     return transfer
 
 
-def aside(transfer: Transfer) -> Path:
-    """Where the file grows."""
+EXPORT_SESSION = Command("export.start", Start, start, "Exports the session as a file.")
+
+
+def partial_path(transfer: Transfer) -> Path:
+    """Returns the path of the transfer's incomplete file."""
     return storage.full_path(f"{FOLDER}/{transfer.pk}")
 
 
 def work(claim: Claim) -> None:
-    """The step: write on for some time, or make an artifact of what is whole."""
+    """Runs the step: writes more of the file, or makes an artifact of the complete file."""
     rows = Transfer.objects.select_related("session", "made_by")
     transfer = rows.get(pk=int(claim.subject))
     if transfer.state != State.RUNNING:
@@ -74,7 +78,7 @@ def work(claim: Claim) -> None:
             _write(claim, transfer)
             claim.reschedule(steps.now())
         else:
-            _keep(claim, transfer)
+            _store_artifact(claim, transfer)
     except StaleClaim:
         raise
     except SmnbError as error:
@@ -86,98 +90,91 @@ def work(claim: Claim) -> None:
 def _write(claim: Claim, transfer: Transfer) -> None:
     if "upto" not in transfer.cursor:
         taken = snapshot.taken(transfer.session)
-        transfer.cursor |= taken.state
+        transfer.cursor |= dict(taken.state)
         transfer.total = snapshot.count(taken, registry.get(transfer.format).tables)
-    path = aside(transfer)
+    path = partial_path(transfer)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     path.touch(mode=0o600)
     with path.open("r+b") as file:
         if path.stat().st_size < transfer.cursor.get("bytes", 0):
-            # What was written is gone, e.g. the folder was emptied: all of it anew.
+            # The file is shorter than the row says, e.g. the folder was emptied: start again.
             transfer.cursor |= {"bytes": 0, "state": {}}
             transfer.done = 0
         file.truncate(transfer.cursor.get("bytes", 0))
         file.seek(0, os.SEEK_END)
-        _write_on(claim, transfer, file)
+        _write_chunks(claim, transfer, file)
 
 
-def _write_on(claim: Claim, transfer: Transfer, file: BufferedRandom) -> None:
+def _write_chunks(claim: Claim, transfer: Transfer, file: BufferedRandom) -> None:
     cursor = transfer.cursor
-    shown = snapshot.resumed(transfer.session, cursor)
-    wanted = Wanted(shown, cursor["id"], cursor["run"])
-    began = told = time.monotonic()
-    room = artifacts.free_bytes(transfer.session)
-    for chunk in registry.get(transfer.format).write(wanted, cursor.get("state", {})):
+    source = snapshot.resumed(transfer.session, cursor)
+    request = Wanted(source, cursor["id"], cursor["run"])
+    started_at = shown_at = time.monotonic()
+    free = artifacts.free_bytes(transfer.session)
+    for chunk in registry.get(transfer.format).write(request, cursor.get("state", {})):
         file.write(chunk.data)
         transfer.done += chunk.rows
-        if chunk.state is None or time.monotonic() - told < SHOW_SECONDS:
+        if chunk.state is None or time.monotonic() - shown_at < SHOW_SECONDS:
             continue
         claim.check()
-        _remember(transfer, file, state=chunk.state)
-        told = time.monotonic()
-        if cursor["bytes"] > room:
-            raise Conflict(
-                "The export is larger than what is left of the session's quota of artifacts."
-            )
-        if told - began > WORK_SECONDS:
+        _save_position(transfer, file, state=chunk.state)
+        shown_at = time.monotonic()
+        if cursor["bytes"] > free:
+            raise Conflict("The export exceeds the free space in the session's artifact quota.")
+        if shown_at - started_at > WORK_SECONDS:
             return
-    _remember(transfer, file, whole=True)
+    _save_position(transfer, file, whole=True)
 
 
-def _remember(transfer: Transfer, file: BufferedRandom, **more: object) -> None:
-    """Bring to the disk what the row is going to say is there."""
+def _save_position(transfer: Transfer, file: BufferedRandom, **more: object) -> None:
+    # The bytes must be on the disk before the row says so: after a power cut it is trusted.
     file.flush()
     os.fsync(file.fileno())
     transfer.cursor |= {"bytes": file.tell(), **more}
-    transfers.moved(transfer)
+    transfers.save_progress(transfer)
 
 
-def _keep(claim: Claim, transfer: Transfer) -> None:
-    transfer.artifact = _kept(transfer) or _artifact(transfer)
+def _store_artifact(claim: Claim, transfer: Transfer) -> None:
+    session, format_ = transfer.session, registry.get(transfer.format)
+    note = f"Export {transfer.pk}: the session as {transfer.format.upper()}."
+    # An attempt can die between storing the artifact and completing the step.
+    earlier = artifacts.listed(session, Artifact.Category.FILES).filter(note=note).first()
+    if earlier is None:
+        run = f"-run-{transfer.cursor['run']}" if transfer.cursor["run"] else ""
+        stem = folder_name(session.name, transfer.created_at.date(), session.pk)
+        earlier = artifacts.store(
+            session,
+            Artifact.Category.FILES,
+            f"{stem}{run}.{format_.name}",
+            storage.read([f"{FOLDER}/{transfer.pk}"]),
+            media_type=format_.media_type,
+            note=note,
+            made_by=transfer.made_by,
+        )
+    transfer.artifact = earlier
     transfer.done = transfer.total
     with transaction.atomic():
         claim.complete()
         transfers.settle(transfer, State.READY)
-    aside(transfer).unlink(missing_ok=True)
-
-
-def _note(transfer: Transfer) -> str:
-    return f"Export {transfer.pk}: the session as {transfer.format.upper()}."
-
-
-def _kept(transfer: Transfer) -> Artifact | None:
-    """What an attempt kept that died before it could say so."""
-    rows = artifacts.listed(transfer.session, Artifact.Category.FILES)
-    return rows.filter(note=_note(transfer)).first()
-
-
-def _artifact(transfer: Transfer) -> Artifact:
-    session, wanted = transfer.session, registry.get(transfer.format)
-    run = f"-run-{transfer.cursor['run']}" if transfer.cursor["run"] else ""
-    made = folder_name(session.name, transfer.created_at.date(), session.pk)
-    return artifacts.store(
-        session, Artifact.Category.FILES, f"{made}{run}.{wanted.name}",
-        storage.read([f"{FOLDER}/{transfer.pk}"]), media_type=wanted.media_type,
-        note=_note(transfer), made_by=transfer.made_by,
-    )  # fmt: skip
+    partial_path(transfer).unlink(missing_ok=True)
 
 
 def _fail(claim: Claim, transfer: Transfer, sentence: str) -> None:
     with transaction.atomic():
         claim.complete()
         transfers.settle(transfer, State.FAILED, sentence)
-    aside(transfer).unlink(missing_ok=True)
+    partial_path(transfer).unlink(missing_ok=True)
 
 
 def _gave_up(claim: Claim) -> None:
-    """A fault of ours; in the transaction that ends the step."""
+    """Fails the export after three crashed attempts; runs in the transaction that ends the step."""
     transfer = Transfer.objects.select_related("session").get(pk=int(claim.subject))
-    said = "It failed three times by a fault of the studio."
     if transfer.state == State.RUNNING:
-        transfers.settle(transfer, State.FAILED, said)
-        transaction.on_commit(lambda: aside(transfer).unlink(missing_ok=True))
+        sentence = "The export failed three times because of an internal error."
+        transfers.settle(transfer, State.FAILED, sentence)
+        transaction.on_commit(lambda: partial_path(transfer).unlink(missing_ok=True))
 
 
 def register() -> None:
     steps.register(Kind(EXPORT, "producer", work, _gave_up, outlives_run=True))
-    commands.register("export.start", Start, start, "Have the session written out as a file.")
+    commands.register(EXPORT_SESSION)

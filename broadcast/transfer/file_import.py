@@ -1,14 +1,11 @@
-"""The files of an archive become files of a session, under names that are given here.
-
-An archive on its way into a session.
-"""
+"""Writes the files of an import archive as files of its new session."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import Any
 
 from django.contrib.auth.models import User
 from django.utils.text import get_valid_filename
@@ -26,19 +23,20 @@ from sessions_app.models import Session
 
 
 @dataclass(slots=True)
-class Taking:
-    """What has come in so far: ``kept`` are the files that were written, all of them.
+class ImportState:
+    """An import in progress.
 
-    ``heard`` are those of sounds and episodes that no row has named yet, by their members, with
-    their paths; ``episodes`` the paths of episodes, by what their artifacts are called and hold.
+    ``written`` has the paths of all files written so far. ``unclaimed`` has the paths of sounds and
+    episodes by archive member, until their row is read. ``episodes`` has the paths of episodes by
+    the name and content of their artifact rows.
     """
 
     archive: Archive
     session: Session
     owner: User
     ids: dict[str, Ids] = field(default_factory=dict)
-    kept: list[str] = field(default_factory=list)
-    heard: dict[str, tuple[str, StoredFile]] = field(default_factory=dict)
+    written: list[str] = field(default_factory=list)
+    unclaimed: dict[str, tuple[str, StoredFile]] = field(default_factory=dict)
     episodes: dict[tuple[str, StoredFile], str] = field(default_factory=dict)
     rows: int = 0
 
@@ -48,92 +46,92 @@ _MEDIA_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+")
 _MEDIA_TYPES = {suffix: media_type for media_type, suffix in sounds.SUFFIXES.items()}
 
 
-def check_room(taking: Taking) -> None:
-    members = taking.archive.manifest.members.items()
-    wanted = sum(one.bytes for name, one in members if archive_files.is_file(name))
-    if wanted > artifacts.free_bytes(taking.session):
+def check_quota(state: ImportState) -> None:
+    """Raises Invalid if the archive's files exceed the session's quota."""
+    members = state.archive.manifest.members.items()
+    size = sum(member.bytes for name, member in members if archive_files.is_file(name))
+    if size > artifacts.free_bytes(state.session):
         raise Invalid(
-            "The archive's files, sounds among them, are more than a session's quota of artifacts. "
-            "The staff can raise it in Settings."
+            "The archive's files and sounds exceed the artifact quota of a session. "
+            "Staff can raise it in Settings."
         )
 
 
-def keep_heard(taking: Taking) -> None:
-    """Write the sounds and episodes: they are many, so before the rows, which lock others out."""
-    for name in filter(archive_files.is_heard, taking.archive.manifest.members):
+def write_sounds(state: ImportState) -> None:
+    """Writes sounds and episodes; before the rows, whose transaction blocks other writers."""
+    for name in filter(archive_files.is_heard, state.archive.manifest.members):
         place = PurePosixPath(name)
         stem = f"{place.parent.name}-{place.stem}"
-        path = sounds.fresh(taking.session.pk, stem, _MEDIA_TYPES[place.suffix[1:]])
-        taking.kept.append(path)
-        taking.heard[name] = path, storage.write(path, taking.archive.chunks(name))
+        path = sounds.fresh(state.session.pk, stem, _MEDIA_TYPES[place.suffix[1:]])
+        state.written.append(path)
+        state.unclaimed[name] = path, storage.write(path, state.archive.chunks(name))
 
 
-def drop_unnamed(taking: Taking) -> None:
-    """Remove what was written for no row: it was taken back while it was exported."""
-    for path, _ in taking.heard.values():
+def remove_unclaimed(state: ImportState) -> None:
+    """Removes sounds without a row: they were deleted while the archive was exported."""
+    for path, _ in state.unclaimed.values():
         storage.remove(path)
 
 
-def sound(taking: Taking, row: Row) -> dict[str, Any]:
-    return _recorded(taking, SOUNDS, row)
+def sound(state: ImportState, row: Row) -> Mapping[str, object]:
+    """Returns the columns of a sound's row that depend on its file."""
+    return _recorded(state, SOUNDS, row)
 
 
-def episode(taking: Taking, row: Row) -> dict[str, Any]:
-    values = _recorded(taking, EPISODES, row)
-    run = Broadcast.objects.get(pk=taking.ids[RUNS].get(row["run"]) or 0)
+def episode(state: ImportState, row: Row) -> Mapping[str, object]:
+    """Returns the columns of an episode's row that depend on its file."""
+    values = _recorded(state, EPISODES, row)
+    run = Broadcast.objects.get(pk=state.ids[RUNS].get(row["run"]) or 0)
     shown = episode_artifacts.name_of(run.number, values["path"])
-    taking.episodes[shown, StoredFile(row["bytes"], row["sha256"])] = values["path"]
+    state.episodes[shown, StoredFile(row["bytes"], row["sha256"])] = values["path"]
     return values
 
 
-def _recorded(taking: Taking, table: str, row: Row) -> dict[str, Any]:
+def _recorded(state: ImportState, table: str, row: Row) -> dict[str, str]:
     called = f"{table}, id {row['id']}"
     if row["media_type"] not in sounds.SUFFIXES or row["seconds"] < 0:
-        raise Invalid(f"{called}: this is no sound that can be played.")
+        raise Invalid(f"{called}: not a sound that can be played.")
     name = archive_files.member(table, row["id"], row["media_type"])
-    if name not in taking.heard:
+    if name not in state.unclaimed:
         raise Invalid(f"The file {name} is not in the archive.")
-    path, kept = taking.heard.pop(name)
-    _check(name, kept, row)
+    path, stored = state.unclaimed.pop(name)
+    _check(name, stored, row)
     return {"path": path, "state": Recorded.State.READY}
 
 
-def artifact(taking: Taking, row: Row) -> dict[str, Any]:
-    """The file first; it is what its row and the manifest say, or nothing is brought in."""
+def artifact(state: ImportState, row: Row) -> Mapping[str, object]:
+    """Writes the file before its row is inserted; raises Invalid if it differs from the row."""
     known = _MEDIA_TYPE.fullmatch(row["media_type"])
     return {
-        "path": _of_episode(taking, row) or _kept(taking, row),
+        "path": _of_episode(state, row) or _write_file(state, row),
         "media_type": row["media_type"] if known else "application/octet-stream",
     }
 
 
-def _of_episode(taking: Taking, row: Row) -> str | None:
-    """The path of the episode that the row shows among the artifacts."""
-    if _member(row) in taking.archive.manifest.members or row["category"] != "recordings":
+def _of_episode(state: ImportState, row: Row) -> str | None:
+    """Returns the path of the episode that this artifact row represents, or None."""
+    if _member(row) in state.archive.manifest.members or row["category"] != "recordings":
         return None
-    return taking.episodes.pop((row["name"], StoredFile(row["bytes"], row["sha256"])), None)
+    return state.episodes.pop((row["name"], StoredFile(row["bytes"], row["sha256"])), None)
 
 
 def _member(row: Row) -> str:
     return archive_files.member(ARTIFACTS, row["id"], row["media_type"])
 
 
-def _kept(taking: Taking, row: Row) -> str:
+def _write_file(state: ImportState, row: Row) -> str:
     member, called = _member(row), row["name"][:80]
-    if member not in taking.archive.manifest.members or row["category"] == "archive":
+    if member not in state.archive.manifest.members or row["category"] == "archive":
         raise Invalid(f"The file {called} is not in the archive.")
-    path = _path(taking, row)
-    taking.kept.append(path)
-    _check(called, storage.write(path, taking.archive.chunks(member)), row)
+    # The name comes from the archive: without its slashes it cannot leave the folder.
+    safe_name = get_valid_filename(row["name"].replace("/", "_"))[-120:]
+    folder = f"{ROOT}/{state.session.folder}/{row['category']}"
+    path = f"{folder}/{state.ids[ARTIFACTS].get(row['id'])}-{safe_name}"
+    state.written.append(path)
+    _check(called, storage.write(path, state.archive.chunks(member)), row)
     return path
 
 
-def _check(called: str, kept: StoredFile, row: Row) -> None:
-    if (kept.bytes, kept.sha256) != (row["bytes"], row["sha256"]):
-        raise Invalid(f"The file {called} is not what its row says.")
-
-
-def _path(taking: Taking, row: Row) -> str:
-    safe = get_valid_filename(row["name"].replace("/", "_"))[-120:]
-    folder = f"{ROOT}/{taking.session.folder}/{row['category']}"
-    return f"{folder}/{taking.ids[ARTIFACTS].get(row['id'])}-{safe}"
+def _check(called: str, stored: StoredFile, row: Row) -> None:
+    if (stored.bytes, stored.sha256) != (row["bytes"], row["sha256"]):
+        raise Invalid(f"The file {called} does not match its row.")

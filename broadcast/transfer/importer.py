@@ -1,7 +1,8 @@
-"""Imports: an archive of ours becomes a new session of whoever brings it, once.
+"""Imports an export archive as a new session, once per archive and owner.
 
-The session is there at once, empty; a step brings all of the archive in, in one transaction, or
-says what is wrong with it and lets the archive be brought again. The market is counted afterwards.
+The empty session is created at once. A step then inserts all rows of the archive in one
+transaction, or records what is wrong so that the archive can be imported again. The market is
+counted afterwards.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from broadcast.transfer import (
     validation,
 )
 from broadcast.transfer.archive import Limits
-from broadcast.transfer.file_import import Taking
+from broadcast.transfer.file_import import ImportState
 from broadcast.transfer.tables import EVENTS, TABLES
 from broadcast.transfer.transfers import State, Way
 from broadcast.transfer.validation import Head
@@ -44,80 +45,86 @@ from stories.market import trends
 
 IMPORT = "import"
 SHOW_SECONDS = 0.7
-_USED = "The session was used before the archive was in. Import it again: it becomes another one."
+_USED = "The session was used before the import finished. Import again to create another session."
 
 
 @dataclass(frozen=True, slots=True)
-class Brought:
-    """The session of an archive; ``new`` unless the same person brought the archive before."""
+class Imported:
+    """The session of an archive; ``new`` is false if this owner imported the archive before."""
 
     session: Session
     new: bool
 
 
-def upload(owner: User, size: int, chunks: Iterable[bytes]) -> Brought:
-    """Take an archive from a browser; a step brings it in. Raises Invalid."""
+def upload(owner: User, size: int, chunks: Iterable[bytes]) -> Imported:
+    """Imports an archive sent by a browser, in a step. Raises Invalid."""
     if size > archive.UPLOADED.packed:
-        raise Invalid("The archive is larger than 50 MB. The command import_session takes it.")
+        raise Invalid("The archive is larger than 50 MB. Use the command import_session.")
     path = f"{exporter.FOLDER}/upload-{timezone.now().timestamp():.6f}-{owner.pk}"
     try:
         storage.write(path, chunks)
-        brought, transfer = begin(storage.full_path(path), owner, archive.UPLOADED)
+        imported, transfer = begin(storage.full_path(path), owner, archive.UPLOADED)
         if transfer is not None:
-            storage.full_path(path).replace(exporter.aside(transfer))
+            storage.full_path(path).replace(exporter.partial_path(transfer))
             with transaction.atomic():
-                steps.enqueue(brought.session, IMPORT, transfer.pk)
+                steps.enqueue(imported.session, IMPORT, transfer.pk)
     finally:
         storage.remove(path)
-    return brought
+    return imported
 
 
-def bring(path: Path, owner: User) -> Brought:
-    """Bring in an archive from the disk, here and now. Raises Invalid and OSError."""
-    brought, transfer = begin(path, owner, archive.BROUGHT)
+def import_file(path: Path, owner: User) -> Imported:
+    """Imports an archive from the disk at once. Raises Invalid and OSError."""
+    imported, transfer = begin(path, owner, archive.BROUGHT)
     if transfer is None:
-        return brought
+        return imported
     try:
-        _take_in(transfer, path, archive.BROUGHT)
+        _import_rows(transfer, path, archive.BROUGHT)
     except SmnbError as error:
         _refuse(transfer, error.sentence)
         raise
     _finish(transfer)
-    return brought
+    return imported
 
 
-def begin(path: Path, owner: User, limits: Limits) -> tuple[Brought, Transfer | None]:
-    """The session that the archive is for, and its transfer; None when all of it is in already."""
-    with archive.opened(path, limits) as found:
-        head = validation.head_of(found)
-        imported_id = f"archive:{found.manifest.export}"
-        total = sum(found.rows(table.name) for table in TABLES)
+def begin(path: Path, owner: User, limits: Limits) -> tuple[Imported, Transfer | None]:
+    """Returns the session of the archive and its transfer, which is None once it is imported."""
+    with archive.opened(path, limits) as opened:
+        head = validation.head_of(opened)
+        imported_id = f"archive:{opened.manifest.export}"
+        total = sum(opened.rows(table.name) for table in TABLES)
     known = Session.objects.filter(owner=owner, imported_id=imported_id)
     try:
         with transaction.atomic():
             if session := known.first():
-                return Brought(session, new=False), _unfinished(session)
-            session = _session(head, owner, imported_id)
+                return Imported(session, new=False), _unfinished(session)
+            session = _create_session(head, owner, imported_id)
             transfer = transfers.begin(session, Way.IMPORT, "zip", owner, {})
             Transfer.objects.filter(pk=transfer.pk).update(total=total)
     except IntegrityError:
-        return Brought(known.get(), new=False), _unfinished(known.get())
-    return Brought(session, new=True), Transfer.objects.get(pk=transfer.pk)
+        # Another request imported the same archive at the same moment; its session wins.
+        return Imported(known.get(), new=False), _unfinished(known.get())
+    return Imported(session, new=True), Transfer.objects.get(pk=transfer.pk)
 
 
 def _unfinished(session: Session) -> Transfer | None:
-    """The import that died before anything was in, or is under way."""
+    """Returns the session's import that is running, or died before its rows were inserted."""
     rows = Transfer.objects.filter(session=session, way=Way.IMPORT, state=State.RUNNING)
     return rows.exclude(cursor__has_key="in").first()
 
 
-def _session(head: Head, owner: User, imported_id: str) -> Session:
-    """Private, without an expiry, and without a record until the archive brings its own."""
+def _create_session(head: Head, owner: User, imported_id: str) -> Session:
+    """Creates the session: private, without an expiry, and without events until they are imported."""
     session = Session(
-        owner=owner, name=head.name, type=Session.Type.IMPORTED, status=head.status,
-        budget=head.budget, created_at=head.created_at, imported_id=imported_id,
+        owner=owner,
+        name=head.name,
+        type=Session.Type.IMPORTED,
+        status=head.status,
+        budget=head.budget,
+        created_at=head.created_at,
+        imported_id=imported_id,
         **head.settings.model_dump(exclude_none=True),
-    )  # fmt: skip
+    )
     session.folder = folder_name(head.name, timezone.now().date(), session.pk)
     try:
         session.full_clean()
@@ -128,67 +135,75 @@ def _session(head: Head, owner: User, imported_id: str) -> Session:
     return session
 
 
-def _take_in(transfer: Transfer, path: Path, limits: Limits, claim: Claim | None = None) -> None:
-    """Bring all of it in, or nothing. Raises Invalid and Conflict."""
+def _import_rows(
+    transfer: Transfer, path: Path, limits: Limits, claim: Claim | None = None
+) -> None:
+    """Imports all of the archive or nothing. Raises Invalid and Conflict."""
     with ExitStack() as undo:
         try:
-            with archive.opened(path, limits) as found:
-                taking = Taking(found, transfer.session, transfer.made_by)
-                undo.callback(_remove, taking.kept)
-                file_import.check_room(taking)
-                file_import.keep_heard(taking)
+            with archive.opened(path, limits) as opened:
+                state = ImportState(opened, transfer.session, transfer.made_by)
+                # Files are not part of the transaction: those written are removed if it fails.
+                undo.callback(_remove_files, state.written)
+                file_import.check_quota(state)
+                file_import.write_sounds(state)
                 with transaction.atomic():
-                    _bring_in(taking, transfer)
+                    _insert_rows(state, transfer)
                     if claim is not None:
                         claim.reschedule(steps.now())
         except (IntegrityError, DataError):
-            raise Invalid("The rows of the archive do not fit each other.") from None
+            raise Invalid("The rows of the archive contradict each other.") from None
         undo.pop_all()
-    file_import.drop_unnamed(taking)
+    file_import.remove_unclaimed(state)
 
 
-def _remove(paths: list[str]) -> None:
+def _remove_files(paths: list[str]) -> None:
     for path in paths:
         storage.remove(path)
 
 
-def _bring_in(taking: Taking, transfer: Transfer) -> None:
-    session, head = taking.session, validation.head_of(taking.archive)
+def _insert_rows(state: ImportState, transfer: Transfer) -> None:
+    session, head = state.session, validation.head_of(state.archive)
+    # Locks the counters, so that no other request uses the session between this check and the commit.
     if SessionStats.objects.select_for_update().get(session=session).last_seq:
         raise Conflict(_USED)
-    row_import.insert(taking, _Progress(transfer))
+    row_import.insert(state, _Progress(transfer))
     reconcile.rows(session)
     counters = reconcile.counted(session)
     on_air = head.figures.get("on_air_seconds", 0)
     recorder.add_imported(
-        session, 0, taking.archive.rows(EVENTS), validation.moment(head.figures.get("last_story_at")),
+        session,
+        0,
+        state.archive.rows(EVENTS),
+        validation.moment(head.figures.get("last_story_at")),
         counters | {"on_air_seconds": validation.whole(on_air)},
-    )  # fmt: skip
-    reconcile.runs(session, taking.owner, taking.archive.manifest.exported_at)
-    transfer.done = taking.rows
+    )
+    reconcile.runs(session, state.owner, state.archive.manifest.exported_at)
+    transfer.done = state.rows
     transfer.cursor["in"] = True
     transfer.save(update_fields=["done", "cursor"])
-    shown = {"session": sessions.payload(session)}
-    recorder.record(session, recorder.SESSION_CHANGED, shown)
+    payload = {"session": sessions.payload(session)}
+    recorder.record(session, recorder.SESSION_CHANGED, payload)
 
 
 class _Progress:
-    """Shows the owner's pages how many rows are in; nothing is stored before all are."""
+    """Shows on the owner's pages how many rows are inserted, at most once per ``SHOW_SECONDS``."""
 
     def __init__(self, transfer: Transfer) -> None:
-        self._transfer, self._told = transfer, time.monotonic()
+        self._transfer, self._shown_at = transfer, time.monotonic()
 
     def __call__(self, rows: int) -> None:
-        if time.monotonic() - self._told > SHOW_SECONDS:
-            self._told = time.monotonic()
-            shown = transfers.payload(self._transfer) | {"done": rows}
+        if time.monotonic() - self._shown_at > SHOW_SECONDS:
+            self._shown_at = time.monotonic()
+            payload = transfers.payload(self._transfer)
+            payload["done"] = rows
             recorder.publish_ephemeral(
-                self._transfer.session_id, transfers.PROGRESS, {"transfer": shown}
+                self._transfer.session_id, transfers.PROGRESS, {"transfer": payload}
             )
 
 
 def _finish(transfer: Transfer, claim: Claim | None = None) -> None:
-    """Count the market, and say that all is in."""
+    """Counts the market and ends the transfer."""
     trends.rebuild(transfer.session)
     with transaction.atomic():
         if claim is not None:
@@ -197,7 +212,7 @@ def _finish(transfer: Transfer, claim: Claim | None = None) -> None:
 
 
 def _refuse(transfer: Transfer, sentence: str, claim: Claim | None = None) -> None:
-    """Nothing came in: say why, and let the archive be brought again."""
+    """Fails the transfer with a reason, and lets the archive be imported again."""
     with transaction.atomic():
         if claim is not None:
             claim.complete()
@@ -206,10 +221,10 @@ def _refuse(transfer: Transfer, sentence: str, claim: Claim | None = None) -> No
 
 
 def work(claim: Claim) -> None:
-    """The step: first the rows, then what is counted from them."""
+    """Runs the step: inserts the rows, and in a second round counts the market from them."""
     rows = Transfer.objects.select_related("session", "made_by")
     transfer = rows.get(pk=int(claim.subject))
-    path = exporter.aside(transfer)
+    path = exporter.partial_path(transfer)
     if transfer.state != State.RUNNING:
         return
     if transfer.cursor.get("in"):
@@ -217,7 +232,7 @@ def work(claim: Claim) -> None:
         path.unlink(missing_ok=True)
         return
     try:
-        _take_in(transfer, path, archive.UPLOADED, claim)
+        _import_rows(transfer, path, archive.UPLOADED, claim)
     except (Invalid, Conflict) as error:
         _refuse(transfer, error.sentence, claim)
         path.unlink(missing_ok=True)
@@ -228,7 +243,7 @@ def work(claim: Claim) -> None:
 def _gave_up(claim: Claim) -> None:
     transfer = Transfer.objects.select_related("session").get(pk=int(claim.subject))
     if transfer.state == State.RUNNING and not transfer.cursor.get("in"):
-        _refuse(transfer, "It failed by a fault of the studio.")
+        _refuse(transfer, "The import failed because of an internal error.")
 
 
 def register() -> None:

@@ -1,8 +1,7 @@
-"""What was under way when a session was exported comes to rest where it is brought in.
+"""Brings an imported session to rest and counts its figures from its rows.
 
-The figures of a session that was brought in, counted from its rows.
-
-They are counted as their events once did: at the minute of each row, by tone, source and model.
+What was in progress when the session was exported is ended. Counters, buckets and tallies are
+counted as the events did at the time: by the minute of each row, and by tone, source and model.
 """
 
 from __future__ import annotations
@@ -37,42 +36,34 @@ from stories.models import (
 from stories.usage import accounting
 from stories.usage.accounting import Booking
 
-_LATER = "Its story came after the export."
+_LATER = "Its story was written after the export."
 
-_UNDER_WAY = "It was under way when the session was exported. Resume goes on with it here."
+_UNDER_WAY = "The draft was in progress when the session was exported. Resume to continue it here."
 
 
 def rows(session: Session) -> None:
-    """Put right what changed while the export was under way; before the figures are counted."""
-    untold = SourcePost.objects.filter(
+    """Ends airings and drafts in progress and repairs derived columns, before figures are counted."""
+    without_story = SourcePost.objects.filter(
         session=session, state=SourcePost.State.PUBLISHED, story=None
     )
-    untold.update(state=SourcePost.State.SKIPPED, reason=_LATER)
+    without_story.update(state=SourcePost.State.SKIPPED, reason=_LATER)
     Airing.objects.filter(session=session, finished_at=None).update(finished_at=F("finish_at"))
     on_air = Story.objects.filter(session=session, state=Story.State.AIRING)
     on_air.update(state=Story.State.AIRED)
-    _drafts(session)
     of_thread = Story.objects.filter(thread=OuterRef("pk")).order_by().values("thread")
-    told = of_thread.annotate(number=Count("pk")).values("number")
-    StoryThread.objects.filter(session=session).update(story_count=Coalesce(Subquery(told), 0))
-    _heads(session)
-
-
-def _drafts(session: Session) -> None:
+    stories = of_thread.annotate(number=Count("pk")).values("number")
+    StoryThread.objects.filter(session=session).update(story_count=Coalesce(Subquery(stories), 0))
+    # Turns and versions that were added after the export's snapshot are not in the archive.
     turns = DraftMessage.objects.filter(draft=OuterRef("pk")).order_by().values("draft")
     versions = DraftVersion.objects.filter(draft=OuterRef("pk")).order_by().values("draft")
-    mine = Draft.objects.filter(session=session)
-    mine.update(
+    drafts = Draft.objects.filter(session=session)
+    drafts.update(
         turns=Coalesce(Subquery(turns.annotate(top=Max("turn")).values("top")), 0),
         version=Coalesce(Subquery(versions.annotate(top=Max("number")).values("top")), 0),
     )
-    mine.filter(state__in=Draft.OPEN).exclude(note_code=STOPPED).update(
+    drafts.filter(state__in=Draft.OPEN).exclude(note_code=STOPPED).update(
         state=Draft.State.WAITING, note=_UNDER_WAY, note_code=STOPPED
     )
-
-
-def _heads(session: Session) -> None:
-    """Where the AI chain stands, as a whole and for each run."""
     chain.restore_imported(session)
     own = AILink.objects.filter(session=session, run_number=OuterRef("number"))
     newest = own.order_by("-number").values("pk")[:1]
@@ -80,24 +71,27 @@ def _heads(session: Session) -> None:
 
 
 def runs(session: Session, owner: User, at: datetime) -> None:
-    """Stop a run that was on air ``at`` this moment of the export; after the figures are counted."""
-    for each in Broadcast.objects.filter(session=session):
-        if _folded(each) != each.state:
-            raise Invalid(f"Run {each.number} is {each.state}, but its changes lead elsewhere.")
-    run = orchestrator.active(session)
-    if run is None:
+    """Stops the run that was active ``at`` the export, after the figures are counted.
+
+    Raises Invalid if the state of a run does not follow from its changes.
+    """
+    for run in Broadcast.objects.filter(session=session):
+        if _state_by_changes(run) != run.state:
+            raise Invalid(f"Run {run.number} is {run.state}, which its changes contradict.")
+    active = orchestrator.active(session)
+    if active is None:
         return
-    # Without its start it counts no time on air: what it had, the figures say.
-    live_at = run.live_at
-    Broadcast.objects.filter(pk=run.pk).update(live_at=None)
-    run.refresh_from_db()
-    if run.state != State.STOPPING:
-        run = orchestrator.transition(run, Cause.STOP, owner, hold=None)
-    orchestrator.settle(run)
-    Broadcast.objects.filter(pk=run.pk).update(live_at=live_at, stopped_at=at)
+    # The figures already include its time on air; without its start, stopping it adds none.
+    live_at = active.live_at
+    Broadcast.objects.filter(pk=active.pk).update(live_at=None)
+    active.refresh_from_db()
+    if active.state != State.STOPPING:
+        active = orchestrator.transition(active, Cause.STOP, owner, hold=None)
+    orchestrator.settle(active)
+    Broadcast.objects.filter(pk=active.pk).update(live_at=live_at, stopped_at=at)
 
 
-def _folded(run: Broadcast) -> str:
+def _state_by_changes(run: Broadcast) -> str:
     state = State.IDLE
     for change in StateChange.objects.filter(run=run).order_by("epoch"):
         after = follow(state, Cause(change.cause)) if change.cause in set(Cause) else None
@@ -111,7 +105,7 @@ PIECE = 500
 
 
 def counted(session: Session) -> dict[str, int]:
-    """The counters that are sums over rows, and the buckets and tallies that are written anew."""
+    """Writes the session's buckets and tallies and returns its counters, all summed over its rows."""
     minutes: dict[datetime, Counter[str]] = {}
     tallies: dict[tuple[str, str], Counter[str]] = {}
     total: Counter[str] = Counter()
@@ -145,8 +139,10 @@ def _stories(session: Session) -> Iterator[Counted]:
     rows = Story.objects.filter(session=session).select_related("post__source")
     for story in _pieces(rows):
         measures = {
-            "story_count": 1, "words": story.word_count, "narration_seconds": story.duration,
-        }  # fmt: skip
+            "story_count": 1,
+            "words": story.word_count,
+            "narration_seconds": story.duration,
+        }
         sums = {"count": 1, "words": story.word_count}
         yield story.created_at, measures, accounting.shares_of(story, sums)
 
@@ -154,9 +150,9 @@ def _stories(session: Session) -> Iterator[Counted]:
 def _usage(session: Session) -> Iterator[Counted]:
     rows = TokenUsage.objects.filter(session=session).exclude(state__in=TokenUsage.OPEN)
     for row in _pieces(rows.select_related("story__post__source")):
-        booked = Booking.of(row)
+        booking = Booking.of(row)
         shares = accounting.call_shares(row, accounting.NOTHING, row.model)
-        yield row.closed_at or row.created_at, booked.counters() | booked.measures(), shares
+        yield row.closed_at or row.created_at, booking.counters() | booking.measures(), shares
 
 
 def _pieces(rows: QuerySet[Any]) -> Iterator[Any]:
@@ -172,16 +168,14 @@ def _write(
     tallies: dict[tuple[str, str], Counter[str]],
 ) -> None:
     for size in SIZES:
-        longer: dict[datetime, Counter[str]] = {}
+        periods: dict[datetime, Counter[str]] = {}
         for start, sums in minutes.items():
-            longer.setdefault(start_of(start, size), Counter()).update(sums)
-        Bucket.objects.bulk_create(
-            (
-                Bucket(session=session, size=size, start=start, **_measures(sums))
-                for start, sums in sorted(longer.items())
-            ),
-            batch_size=PIECE,
-        )
+            periods.setdefault(start_of(start, size), Counter()).update(sums)
+        buckets = []
+        for start, sums in sorted(periods.items()):
+            measures = {name: sums[name] for name in sums if name in statistics.MEASURES}
+            buckets.append(Bucket(session=session, size=size, start=start, **measures))
+        Bucket.objects.bulk_create(buckets, batch_size=PIECE)
     Tally.objects.bulk_create(
         (
             Tally(session=session, dimension=dimension, key=key, **sums)
@@ -189,7 +183,3 @@ def _write(
         ),
         batch_size=PIECE,
     )
-
-
-def _measures(sums: Counter[str]) -> dict[str, int]:
-    return {name: each for name, each in sums.items() if name in statistics.MEASURES}

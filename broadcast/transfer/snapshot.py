@@ -1,10 +1,8 @@
-"""What is exported: a session as far as it had come when the export began.
+"""Reads a session as it was at the moment an export began.
 
-The newest row of every table is noted by one statement, so that no row is in without those it
-points to, however long the export takes and whatever happens on air meanwhile. What changes in a
-row after that moment and points to what came later is left out.
-
-What has been archived by now, read as if it were still in its table.
+One statement notes the last key of every table. The export then reads rows up to those keys only,
+so that each row it contains has the rows it points to, however long the export takes and whatever
+is stored meanwhile. Archived events and transitions are read as if they were still in their tables.
 """
 
 from __future__ import annotations
@@ -13,11 +11,12 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import UUID
 
 from django.contrib.auth.models import User
 from django.db.models import F, OuterRef, Q, QuerySet, Subquery
+from typing_extensions import TypedDict
 
 from broadcast.models import Recorded, StateChange, Transfer
 from broadcast.transfer.tables import ARTIFACTS, EVENTS, TABLES, TRANSITIONS, Table
@@ -35,36 +34,21 @@ from sessions_app.models import (
 )
 from stories.models import TokenUsage
 
-Row = dict[str, Any]
+Row: TypeAlias = dict[str, Any]  # a row of any table by column name
 
 
 def events(session: Session, first: int, last: int) -> Iterator[Row]:
+    """Yields the session's events with ``first <= seq <= last``, archived ones included."""
     for event in event_archive.events_between(session, first, last):
         yield {"seq": event.seq, "type": event.type, "payload": event.payload, "at": event.at}
 
 
 def transitions(session: Session, after: int, upto: int) -> Iterator[Row]:
-    """Archived ones first; they name links by the ids of their providers."""
-    for row in _archived(session):
+    """Yields the AI chain's transitions with ``after < id <= upto``, archived ones first."""
+    for row in _archived_transitions(session):
         if after < row["id"] <= upto:
             yield row
             after = row["id"]
-    yield from _live(session, after, upto)
-
-
-def _archived(session: Session) -> Iterator[Row]:
-    found = event_archive.of_session(session, event_archive.TRANSITIONS).order_by("first")
-    links = AILink.objects.filter(session=session) if found.exists() else AILink.objects.none()
-    ids = dict(links.order_by("number").values_list("provider_id", "pk"))
-    for archive in found:
-        for one in event_archive.read_lines(archive):
-            yield {
-                "id": one["id"], "created_at": one["at"], "old": ids.get(one["old"]),
-                "new": ids[one["new"]], "source": one["source"], "run_number": one["run"],
-            }  # fmt: skip
-
-
-def _live(session: Session, after: int, upto: int) -> Iterator[Row]:
     names = ("id", "created_at", "old", "new", "source", "run_number")
     rows = AITransition.objects.filter(session=session, pk__lte=upto).order_by("pk")
     while True:
@@ -75,32 +59,58 @@ def _live(session: Session, after: int, upto: int) -> Iterator[Row]:
         after = piece[-1]["id"]
 
 
+def _archived_transitions(session: Session) -> Iterator[Row]:
+    archives = event_archive.of_session(session, event_archive.TRANSITIONS).order_by("first")
+    # Archived lines name links by their providers' ids, so all links are read, but only when needed.
+    links = AILink.objects.filter(session=session) if archives.exists() else AILink.objects.none()
+    ids = dict(links.order_by("number").values_list("provider_id", "pk"))
+    for packed in archives:
+        for line in event_archive.read_lines(packed):
+            yield {
+                "id": line["id"],
+                "created_at": line["at"],
+                "old": ids.get(line["old"]),
+                "new": ids[line["new"]],
+                "source": line["source"],
+                "run_number": line["run"],
+            }
+
+
 BATCH = 500
+
+
+class SnapshotState(TypedDict):
+    """A snapshot as a transfer's cursor stores it: last keys by table, ISO 8601 time."""
+
+    upto: dict[str, int]
+    at: str
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A session up to ``upto`` (the last key of each table), as it was ``at`` this moment."""
+    """A session up to the last key of each table (``upto``), as it was at the moment ``at``."""
 
     session: Session
     upto: dict[str, int]
     at: datetime
 
     @property
-    def state(self) -> dict[str, Any]:
-        """What ``resumed`` needs, as JSON."""
+    def state(self) -> SnapshotState:
+        """The JSON from which ``resumed`` makes the same snapshot in a later step."""
         return {"upto": self.upto, "at": self.at.isoformat()}
 
 
 def taken(session: Session) -> Snapshot:
+    """Takes a snapshot of the session now."""
     at = steps.now()
     latest = {table.name: _latest(table.model, table.key) for table in TABLES}
     archived = _latest(Archive, "last", kind=Archive.Kind.TRANSITIONS)
-    seen = Session.objects.filter(pk=session.pk)
-    found: Row = seen.values(**latest, archived=archived, head=F("stats__last_seq")).get()  # type: ignore[assignment]
-    upto = {table.name: found[table.name] or 0 for table in TABLES}
-    upto[EVENTS] = found["head"]
-    upto[TRANSITIONS] = max(upto[TRANSITIONS], found["archived"] or 0)
+    # One statement reads all keys: with several, a row could be in without a row it points to.
+    rows = Session.objects.filter(pk=session.pk)
+    keys: Row = rows.values(**latest, archived=archived, head=F("stats__last_seq")).get()  # type: ignore[assignment]
+    upto = {table.name: keys[table.name] or 0 for table in TABLES}
+    upto[EVENTS] = keys["head"]
+    upto[TRANSITIONS] = max(upto[TRANSITIONS], keys["archived"] or 0)
     return Snapshot(session, upto, at)
 
 
@@ -109,76 +119,66 @@ def _latest(model: type[InSession], key: str, **only: str) -> Subquery:
     return Subquery(rows.order_by(f"-{key}").values(key)[:1])
 
 
-def resumed(session: Session, state: dict[str, Any]) -> Snapshot:
+def resumed(session: Session, state: SnapshotState) -> Snapshot:
+    """Makes the snapshot again of which ``state`` was stored."""
     return Snapshot(session, state["upto"], datetime.fromisoformat(state["at"]))
 
 
 def rows(snapshot: Snapshot, table: Table, after: int = 0) -> Iterator[Row]:
-    """The table's rows beyond the key ``after``, in order, read in pieces as they are asked for."""
+    """Yields the table's rows with a key beyond ``after``, by key, read in batches."""
     if table.name == EVENTS:
-        found = events(snapshot.session, after + 1, snapshot.upto[EVENTS])
+        table_rows = events(snapshot.session, after + 1, snapshot.upto[EVENTS])
     elif table.name == TRANSITIONS:
-        found = transitions(snapshot.session, after, snapshot.upto[TRANSITIONS])
+        table_rows = transitions(snapshot.session, after, snapshot.upto[TRANSITIONS])
     else:
-        found = (_row(table, values) for values in _values(snapshot, table, after))
-    names = _names() if table.people else {}
-    for row in found:
-        yield _cut(snapshot, table, row, names)
+        table_rows = _selected_rows(snapshot, table, after)
+    usernames = dict(User.objects.values_list("pk", "username")) if table.people else {}
+    for row in table_rows:
+        # A row can be changed after the snapshot to point to a newer row, which is not exported.
+        for name, target in table.references.items():
+            if row[name] is not None and row[name] > snapshot.upto[target]:
+                row[name] = None
+        for name in table.people:
+            row[name] = usernames.get(row[name])
+        yield row
 
 
-def _names() -> dict[int, str]:
-    return dict(User.objects.values_list("pk", "username"))
-
-
-def _values(snapshot: Snapshot, table: Table, after: int) -> Iterator[tuple[Any, ...]]:
-    wanted = selected(snapshot, table).order_by(table.key).values_list(*table.attributes)
+def _selected_rows(snapshot: Snapshot, table: Table, after: int) -> Iterator[Row]:
+    names = [column.name for column in table.columns]
+    queryset = selected(snapshot, table).order_by(table.key).values_list(*table.attributes)
     while True:
-        piece = list(wanted.filter(**{f"{table.key}__gt": after})[:BATCH])
-        yield from piece
+        piece = list(queryset.filter(**{f"{table.key}__gt": after})[:BATCH])
+        for values in piece:
+            yield dict(zip(names, values, strict=True))
         if len(piece) < BATCH:
             return
         after = piece[-1][0]
 
 
 def selected(snapshot: Snapshot, table: Table) -> QuerySet[Any]:
-    """The rows of the table that were there at that moment and are carried."""
-    wanted: QuerySet[Any] = table.model._default_manager.filter(
+    """Returns the table's rows that existed at the snapshot and are exported."""
+    queryset: QuerySet[Any] = table.model._default_manager.filter(
         session=snapshot.session, **{f"{table.key}__lte": snapshot.upto[table.name]}
     )
     if table.model is TokenUsage:
-        # What was closed since may belong to a link or story that came later.
-        return wanted.filter(Q(closed_at=None) | Q(closed_at__lte=snapshot.at))
+        # A row that was closed later may point to a link or story that is newer than the snapshot.
+        return queryset.filter(Q(closed_at=None) | Q(closed_at__lte=snapshot.at))
     if table.model is StateChange:
-        return wanted.filter(seq__lte=snapshot.upto[EVENTS])
+        return queryset.filter(seq__lte=snapshot.upto[EVENTS])
     if issubclass(table.model, Recorded):
-        return wanted.filter(state=Recorded.State.READY)
-    return carried_files(wanted) if table.name == ARTIFACTS else wanted
+        return queryset.filter(state=Recorded.State.READY)
+    return exported_files(queryset) if table.name == ARTIFACTS else queryset
 
 
-def carried_files(wanted: QuerySet[Any]) -> QuerySet[Any]:
-    """Files that are whole; no archives, whose events are carried, and no earlier exports."""
+def exported_files(artifacts: QuerySet[Any]) -> QuerySet[Any]:
+    """Leaves out incomplete files, archives (their events are exported) and earlier exports."""
     exports = Transfer.objects.filter(artifact=OuterRef("pk")).values("artifact")
-    whole = wanted.filter(state=Artifact.State.READY)
-    return whole.exclude(category=Artifact.Category.ARCHIVE).exclude(pk__in=Subquery(exports))
-
-
-def _row(table: Table, values: tuple[Any, ...]) -> Row:
-    names = (column.name for column in table.columns)
-    return dict(zip(names, values, strict=True))
-
-
-def _cut(snapshot: Snapshot, table: Table, row: Row, names: dict[int, str]) -> Row:
-    """The row without what it was made to point to after the snapshot; people by their names."""
-    for name, target in table.references.items():
-        if row[name] is not None and row[name] > snapshot.upto[target]:
-            row[name] = None
-    for name in table.people:
-        row[name] = names.get(row[name])
-    return row
+    complete = artifacts.filter(state=Artifact.State.READY)
+    return complete.exclude(category=Artifact.Category.ARCHIVE).exclude(pk__in=Subquery(exports))
 
 
 def count(snapshot: Snapshot, names: frozenset[str] | None = None) -> int:
-    """About how many rows there are to be written, for the progress that is shown."""
+    """Returns the approximate number of rows to write, for the progress display."""
     number = 0
     for table in TABLES:
         if names is None or table.name in names:
@@ -190,7 +190,7 @@ def count(snapshot: Snapshot, names: frozenset[str] | None = None) -> int:
 
 
 def head(snapshot: Snapshot) -> Row:
-    """The session itself: its settings and its figures, nothing of its addresses."""
+    """Returns the session's own fields: settings and figures, without its public addresses."""
     session = snapshot.session
     stats = SessionStats.objects.get(session=session)
     figures = {
@@ -212,7 +212,7 @@ def head(snapshot: Snapshot) -> Row:
 
 
 def as_json(value: Any) -> str:
-    """One line of JSON; moments are ISO 8601 in UTC to the microsecond."""
+    """Writes one line of JSON; times are ISO 8601 in UTC with microseconds."""
     return json.dumps(value, ensure_ascii=False, default=_plain, separators=(",", ":"))
 
 
@@ -223,4 +223,4 @@ def _plain(value: object) -> str:
         return value.isoformat()
     if isinstance(value, UUID):
         return str(value)
-    raise TypeError(f"{type(value).__name__} is not carried")
+    raise TypeError(f"{type(value).__name__} cannot be exported")

@@ -37,6 +37,6 @@ def bring(tmp_path: Path, owner: User) -> Bring:
     def bring(data: bytes) -> Session:
         path = tmp_path / "session.zip"
         path.write_bytes(data)
-        return importer.bring(path, owner).session
+        return importer.import_file(path, owner).session
 
     return bring

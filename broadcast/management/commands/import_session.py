@@ -27,7 +27,7 @@ class Command(BaseCommand):
             raise CommandError("There is no such user.")
         with context.scope(command="import_session"):
             try:
-                brought = importer.bring(options["zip"], owner)
+                brought = importer.import_file(options["zip"], owner)
             except SmnbError as error:
                 raise CommandError(error.sentence) from None
             except OSError as error:

@@ -41,7 +41,7 @@ def _whole(made: Zipper, name: str, text: bytes) -> Iterator[Chunk]:
 
 def _table(shown: Snapshot, made: Zipper, number: int, after: int, part: int) -> Iterator[Chunk]:
     table = TABLES[number]
-    rows = archive_files.whole(table, snapshot.rows(shown, table, after), made)
+    rows = archive_files.rows_with_files(table, snapshot.rows(shown, table, after), made)
     first = next(rows, None)
     while first is not None:
         lines = _Lines(table, first, rows)
@@ -72,7 +72,7 @@ class _Lines:
 def _files(shown: Snapshot, made: Zipper, state: State) -> Iterator[Chunk]:
     for number in range(state.get("of", 0), len(archive_files.FILED)):
         after = state.get("file", 0) if number == state.get("of") else 0
-        for pk, name, size, chunks in archive_files.found(
+        for pk, name, size, chunks in archive_files.row_files(
             shown, archive_files.FILED[number], after
         ):
             if chunks is not None:

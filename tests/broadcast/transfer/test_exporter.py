@@ -206,7 +206,7 @@ def test_an_export_becomes_a_file_of_the_session(session: Session, told: list[St
     assert (transfer.state, kept and kept.category) == ("ready", "files")
     assert kept is not None
     assert zipfile.is_zipfile(storage.full_path(kept.path))
-    assert not exporter.aside(transfer).exists()
+    assert not exporter.partial_path(transfer).exists()
     assert SessionEvent.objects.filter(session=session, type="transfer.changed").count() == 2
 
 
@@ -217,7 +217,7 @@ def test_an_export_goes_on_where_a_killed_one_stopped(
     monkeypatch.setattr(exporter, "SHOW_SECONDS", 0)
     transfer = start(session, "json")
     run_due_steps(session, "export", most=3)
-    with exporter.aside(transfer).open("ab") as file:
+    with exporter.partial_path(transfer).open("ab") as file:
         file.write(b"what a dying worker wrote")
     assert run_due_steps(session, "export") > 3
     transfer.refresh_from_db()
@@ -233,7 +233,7 @@ def test_an_export_larger_than_the_quota_says_so(session: Session, told: list[St
     run_due_steps(session, "export")
     transfer.refresh_from_db()
     assert (transfer.state, "quota" in transfer.error) == ("failed", True)
-    assert not exporter.aside(transfer).exists()
+    assert not exporter.partial_path(transfer).exists()
 
 
 def test_one_export_of_a_format_at_a_time(session: Session) -> None:

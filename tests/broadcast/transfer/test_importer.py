@@ -121,7 +121,7 @@ def test_another_person_gets_a_session_of_their_own(
     session: Session, bring: Bring, stranger: User, tmp_path: Path
 ) -> None:
     first = bring(archive_of_a_past(session))
-    other = importer.bring(tmp_path / "session.zip", stranger).session
+    other = importer.import_file(tmp_path / "session.zip", stranger).session
     assert other != first
     assert other.owner == stranger
 
