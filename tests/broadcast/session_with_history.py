@@ -73,8 +73,8 @@ def _edit(session: Session, stories: list[Story]) -> None:
     press(session, "board.add", text="lighthouses", board="ideas")
     press(session, "chat.say", text="What is next?")
     turn(started(session), 12)
-    times: dict[str, Any] = {"days": 1, "on_at": time(9), "off_at": time(17), "zone": "UTC"}
-    slots.add(session, times | {"enabled": True})
+    times = slots.SlotTimes(days=1, on_at=time(9), off_at=time(17), zone="UTC", enabled=True)
+    slots.add(session, times)
     artifacts.store(session, "files", "notes.txt", [b"a note\n"], media_type="text/plain")
 
 

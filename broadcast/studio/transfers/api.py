@@ -12,21 +12,24 @@ from broadcast import session_commands
 from broadcast.models import Transfer
 from broadcast.session_commands import OwnedSession
 from broadcast.transfer import exporter, fork, importer, transfers
+from broadcast.transfer.transfers import TransferPayload
 from sessions_app.web.api import PROBLEMS, Page, caller, owned, page_of, router, run_command
 
 Body = dict[str, Any]
 
 
-@router.post("/sessions/{session_id}/exports", response={202: Body, **PROBLEMS})
-def start_export(request: HttpRequest, session_id: str, body: exporter.Start) -> Status[Body]:
+@router.post("/sessions/{session_id}/exports", response={202: TransferPayload, **PROBLEMS})
+def start_export(
+    request: HttpRequest, session_id: str, body: exporter.Start
+) -> Status[TransferPayload]:
     """Starts an export of a session; the file becomes one of the session's artifacts."""
-    return run_command(request, session_id, "export.start", body, transfers.payload, 202)
+    return run_command(request, session_id, exporter.EXPORT_SESSION, body, transfers.payload, 202)
 
 
-@router.get("/sessions/{session_id}/exports", response={200: Page[Body], **PROBLEMS})
+@router.get("/sessions/{session_id}/exports", response={200: Page[TransferPayload], **PROBLEMS})
 def list_exports(
     request: HttpRequest, session_id: str, limit: int = 50, cursor: str = ""
-) -> Page[Body]:
+) -> Page[TransferPayload]:
     """Lists a session's exports and, if it was imported, its import."""
     rows = Transfer.objects.filter(session=owned(request, session_id)).select_related("artifact")
     return page_of(rows, limit, cursor, transfers.payload)
@@ -39,7 +42,7 @@ def fork_session(
     """Copies a session's settings, sources and schedule and, if asked for, its threads."""
     options = body or fork.Fork()
     return run_command(
-        request, session_id, "session.fork", options, session_commands.session_payload, 201
+        request, session_id, fork.FORK, options, session_commands.session_payload, 201
     )
 
 

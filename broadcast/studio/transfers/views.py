@@ -7,7 +7,8 @@ from django.views.decorators.http import require_POST
 
 from broadcast.studio.sessions import views
 from broadcast.studio.transfers.forms import ExportForm, ForkForm, ImportForm
-from broadcast.transfer import importer
+from broadcast.transfer import exporter, importer
+from broadcast.transfer.fork import FORK
 from sessions_app import commands
 from sessions_app.errors import SmnbError
 from sessions_app.models import Session
@@ -21,7 +22,7 @@ def export(request: SignedIn, session: Session) -> HttpResponse:
     form = ExportForm(request.POST)
     if not form.is_valid():
         return views.show(request, session, status=422, export_form=form)
-    response = views.run(request, session, "export.start", form.payload(), "exports")
+    response = views.run(request, session, exporter.EXPORT_SESSION, form.payload(), "exports")
     done = response.status_code == 302
     return HttpResponse(status=204) if request.htmx and done else response
 
@@ -34,7 +35,7 @@ def fork(request: SignedIn, session: Session) -> HttpResponse:
     if not form.is_valid():
         return views.show(request, session, status=422)
     try:
-        copy = commands.run("session.fork", request.user, session, form.payload())
+        copy = commands.run(FORK, request.user, session, form.payload())
     except SmnbError as error:
         return refused(request, error, "session_detail", session.pk)
     return views.back_to(copy)

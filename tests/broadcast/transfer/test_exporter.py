@@ -239,7 +239,7 @@ def test_an_export_larger_than_the_quota_says_so(session: Session, told: list[St
 def test_one_export_of_a_format_at_a_time(session: Session) -> None:
     start(session, "csv")
     start(session, "md")
-    with pytest.raises(Conflict, match="under way"):
+    with pytest.raises(Conflict, match="already running"):
         start(session, "csv")
 
 

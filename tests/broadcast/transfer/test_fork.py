@@ -25,6 +25,7 @@ def session(request: pytest.FixtureRequest, owner: User, make_session: MakeSessi
         stories = tell(session, 4)
         with transaction.atomic():
             threads.join(stories[1], threads.Earlier(stories[0], "follow-up"))
+            stories[1].save()
         return session
 
     return past("forked", owner, make) if "told" in request.fixturenames else make_session()

@@ -212,16 +212,16 @@ def first(**values: Any) -> Callable[[list[dict[str, Any]]], list[dict[str, Any]
     [
         ({"sounds": None}, r"The file sounds/\d+\.mp3 is not in the archive"),
         ({"episodes": None}, r"The file episodes/\d+\.mp3 is not in the archive"),
-        ({"sounds": b"another sound"}, r"sounds/\d+\.mp3 is not what its row says"),
-        ({"episodes": b""}, r"episodes/\d+\.mp3 is not what its row says"),
-        ({SOUNDS: first(sha256="0" * 64)}, "is not what its row says"),
-        ({SOUNDS: first(bytes=1)}, "is not what its row says"),
-        ({SOUNDS: first(media_type="text/html")}, "no sound that can be played"),
+        ({"sounds": b"another sound"}, r"sounds/\d+\.mp3 does not match its row"),
+        ({"episodes": b""}, r"episodes/\d+\.mp3 does not match its row"),
+        ({SOUNDS: first(sha256="0" * 64)}, "does not match its row"),
+        ({SOUNDS: first(bytes=1)}, "does not match its row"),
+        ({SOUNDS: first(media_type="text/html")}, "not a sound that can be played"),
         ({SOUNDS: first(media_type="audio/wav")}, r"\.wav is not in the archive"),
-        ({SOUNDS: first(seconds=-1)}, "no sound that can be played"),
+        ({SOUNDS: first(seconds=-1)}, "not a sound that can be played"),
         ({SOUNDS: first(path="../../x")}, "path"),
-        ({SOUNDS: first(story=999_999)}, "not in the archive before it is named"),
-        ({EPISODES: first(run=999_999)}, "not in the archive before it is named"),
+        ({SOUNDS: first(story=999_999)}, "does not come before this row"),
+        ({EPISODES: first(run=999_999)}, "does not come before this row"),
         ({EPISODES: lambda _: []}, r"The file episode-1\.mp3 is not in the archive"),
     ],
 )
@@ -261,7 +261,7 @@ def test_sounds_count_towards_the_quota_of_the_session_they_come_into(
 ) -> None:
     data, before = exported(heard, "zip"), on_the_disk()
     Workspace.objects.update_or_create(pk=1, defaults={"artifact_quota_mb": 0})
-    with pytest.raises(Invalid, match="quota of artifacts"):
+    with pytest.raises(Invalid, match="artifact quota"):
         bring(data)
     assert on_the_disk() == before
 
