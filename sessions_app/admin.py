@@ -54,6 +54,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
 
+    # Django calls this method for actions that declare the permission "decide".
     def has_decide_permission(self, request: HttpRequest) -> bool:
         codename = get_permission_codename("change", self.opts)
         return self.has_view_permission(request) and cast("User", request.user).has_perm(

@@ -21,6 +21,7 @@ LONGEST_NAME = 80
 
 
 def _digest(token: str) -> str:
+    # A plain hash is enough: a token has 256 random bits, so it cannot be guessed from its hash.
     return hashlib.sha256(token.encode()).hexdigest()
 
 
@@ -49,6 +50,7 @@ def valid(owner: User) -> Sequence[ApiToken]:
 
 def revoke(owner: User, token_id: int) -> None:
     """Revokes a token at once; NotFound when the user has no such valid token."""
+    # The owner is part of the filter, so that the id of another user's token is not found.
     rows = ApiToken.objects.filter(owner=owner, pk=token_id, revoked_at=None)
     if not rows.update(revoked_at=timezone.now()):
         raise NotFound("You have no such token.")
@@ -56,6 +58,8 @@ def revoke(owner: User, token_id: int) -> None:
 
 def find(token: str) -> ApiToken | None:
     """Returns the valid token of an active user, or None, and records that it was used."""
+    # Looked up by the unique index on the hash, so the comparison does not depend on the secret's
+    # text.
     row = (
         ApiToken.objects.select_related("owner")
         .filter(digest=_digest(token), revoked_at=None, owner__is_active=True)

@@ -19,6 +19,7 @@ class SessionsConfig(AppConfig):
         from sessions_app.realtime import presence
         from sessions_app.session_logs import catalog
 
+        # dispatch_uid prevents a second connection when ready() runs again, e.g. in tests.
         pre_migrate.connect(constraints.drop_before_migrate, dispatch_uid="smnb-integrity")
         post_migrate.connect(constraints.restore_after_migrate, dispatch_uid="smnb-integrity")
         constraints.register_all()

@@ -56,6 +56,7 @@ def run(only: str = "") -> Iterator[Finding]:
 
 def agreement() -> Iterator[tuple[object, str]]:
     """Every row has the session of each row it points to."""
+    # One query for each rule, grouped in the database: a large table is not read into Python.
     for rule in constraints.same_session_rules():
         query = (
             f'SELECT c.session_id, COUNT(*) FROM "{rule.child}" c '  # noqa: S608
@@ -97,6 +98,7 @@ def events() -> Iterator[tuple[object, str]]:
     rows = SessionEvent.objects.values_list("session_id").annotate(
         low=Min("seq"), high=Max("seq"), number=Count("pk")
     )
+    # Events are archived from the oldest on, so the stored rows always follow the archives.
     for session_id, *span in rows.order_by():
         spans[session_id].append(span)
     for session_id, last_seq in last_seqs.items():
@@ -145,6 +147,7 @@ def compare(
 
 def steps() -> Iterator[tuple[object, str]]:
     """No step is overdue without having been poked, none is leased long past its lease."""
+    # A minute, so that a step which the sweeper is about to send is not reported.
     late = Now() - timedelta(seconds=60)
     unsent = Q(state=Step.State.PENDING, due_at__lt=late) & (
         Q(poked_at=None) | Q(poked_at__lt=F("due_at"))

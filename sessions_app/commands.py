@@ -114,6 +114,7 @@ def validation_sentence(error: ValidationError) -> str:
 on_done: Topic[[Session, User]] = Topic("command.done", "A user's command was carried out.")
 
 
+# With a command object, mypy knows the type of the result; with a name from data it cannot.
 @overload
 def run(command: Command[R], actor: User, session: Session | None, data: Any) -> R: ...
 @overload
@@ -130,12 +131,14 @@ def run(command: Command[Any] | str, actor: User, session: Session | None, data:
         result = command.function(Call(actor, session, payload))
         affected = session or (result if isinstance(result, Session) else None)
         if affected is not None:
+            # Inside the transaction, so that an activity is not recorded for a command that failed.
             on_done.send(affected, actor)
         return result
 
 
 def digest_of(*parts: str) -> str:
     """Returns the SHA-256 of a request's parts."""
+    # The separator cannot occur in the parts, so that ("ab", "c") and ("a", "bc") differ.
     return hashlib.sha256("\x00".join(parts).encode()).hexdigest()
 
 
@@ -156,14 +159,18 @@ def run_once(
         with transaction.atomic():
             row = IdempotencyKey.objects.create(owner=actor, key=key, digest=digest)
             status, answer = effect()
+            # As JSON right away, so that the first answer and that of a retry are equal.
             row.status, row.answer = status, json.loads(json.dumps(answer, default=str))
             row.save(update_fields=["status", "answer"])
             return status, row.answer
     except IntegrityError:
         # The key exists: an earlier request committed it, or a concurrent one did just now.
         first = IdempotencyKey.objects.filter(owner=actor, key=key).first()
+        # The violated constraint was one of the effect's own, so it is not a repetition.
         if first is None:
             raise
+        # The same key with another body is a mistake of the client, which must not get a wrong
+        # answer.
         if first.digest != digest:
             raise Invalid(
                 "This Idempotency-Key was used for another request.", code="idempotency_key_reused"

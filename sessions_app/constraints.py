@@ -121,6 +121,7 @@ def restore(using: str = DEFAULT_DB_ALIAS) -> None:
     connection = connections[using]
     tables = set(connection.introspection.table_names())
     absent = set(missing(using))
+    # Both databases undo DDL with the transaction, so a failure leaves no half of the constraints.
     with transaction.atomic(using=using), connection.cursor() as cursor:
         lift_statement_timeout(connection)
         for definition in _definitions(connection):
@@ -148,6 +149,7 @@ def drop_before_migrate(plan: list[Any], using: str, **_: Any) -> None:
         return
     with connection.cursor() as cursor:
         for name in sorted(expected(connection) & present(connection)):
+            # The names come from our models, and DDL accepts no parameters.
             cursor.execute(f'DROP TRIGGER "{name}"')
 
 
@@ -169,6 +171,7 @@ def _sqlite() -> Iterator[Definition]:
         ]
         yield Definition(name, {table}, statements)
     for rule in same_session_rules():
+        # SQLite has no trigger for both events, and OF limits updates to those of this column.
         for when, event in (("insert", "INSERT"), ("update", f'UPDATE OF "{rule.column}"')):
             name = f"{rule.name}_{when}"
             statements = [
@@ -187,6 +190,7 @@ def _postgresql() -> Iterator[Definition]:
         table = model._meta.db_table
         name = f"fixed_{table}"
         statements = [
+            # A function without the table's name, so that one serves the triggers of all tables.
             "CREATE OR REPLACE FUNCTION smnb_session_is_fixed() RETURNS trigger AS $$ BEGIN "
             "RAISE EXCEPTION '%.session_id is immutable', TG_TABLE_NAME "
             "USING ERRCODE = 'integrity_constraint_violation'; END $$ LANGUAGE plpgsql",
@@ -214,6 +218,7 @@ def check_integrity(databases: Iterable[str] | None = None, **_: Any) -> list[ch
     errors: list[checks.CheckMessage] = []
     for alias in databases or ():
         tables = connections[alias].introspection.table_names()
+        # Before the first migration nothing can be missing, and "migrate" runs this check too.
         if all(model._meta.db_table in tables for model in session_models()):
             errors += [
                 checks.Error(

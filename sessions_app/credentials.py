@@ -37,6 +37,7 @@ def save(owner: User, service: str, parts: Mapping[str, str]) -> SealedKey:
         if not _PART.fullmatch(value):
             label = name.replace("_", " ")
             raise Invalid(f"{label}: must have 8 to 300 letters, digits and signs, and no spaces.")
+    # The result of the last test belongs to the replaced key, so it is removed with it.
     row, _ = SealedKey.objects.update_or_create(
         owner=owner,
         service=service,
@@ -74,6 +75,7 @@ def parts(owner: User, service: str) -> dict[str, str] | None:
 def record_test(owner: User, service: str, verdict: str, set_at: datetime) -> None:
     """Saves the result of testing the key set at ``set_at``; Conflict when it was replaced since."""
     rows = SealedKey.objects.filter(owner=owner, service=service)
+    # The test took seconds, in which the user may have saved another key.
     if rows.filter(set_at=set_at).update(tested_at=timezone.now(), verdict=verdict[:300]):
         return
     if not rows.exists():

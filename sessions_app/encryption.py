@@ -43,6 +43,7 @@ def open_(owner_id: int, service: str, sealed: str) -> str:
     """Decrypts a value; raises NeedsHuman when no key fits, or when it belongs to another user."""
     try:
         bound = json.loads(_fernet(settings.FIELD_KEYS).decrypt(sealed.encode()))
+    # "from None", as the original error could show parts of the value in a log.
     except (InvalidToken, ValueError):
         raise _unreadable(service) from None
     # A row copied to another user or service decrypts, but is not accepted.
@@ -55,6 +56,7 @@ def rotate() -> Rotation:
     """Encrypts every row with the first key. Safe to repeat, and while users change their keys."""
     fernet = _fernet(settings.FIELD_KEYS)
     resealed = unreadable = 0
+    # One row at a time and without a lock, as users continue to save keys meanwhile.
     for pk, sealed in SealedKey.objects.order_by("pk").values_list("pk", "sealed"):
         try:
             rotated = fernet.rotate(sealed.encode()).decode()

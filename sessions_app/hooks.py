@@ -27,6 +27,8 @@ class Topic(Generic[P]):
 
     def send(self, *args: P.args, **kwargs: P.kwargs) -> None:
         """Calls all subscribers with these arguments."""
+        # Errors are not caught: the event and what follows from it are stored together or not at
+        # all.
         for function in self._subscribers:
             function(*args, **kwargs)
 

@@ -23,6 +23,7 @@ SHORTEST_LANGUAGE = 2
 
 def of(user: User) -> Preferences:
     """Returns the user's preferences; the row is only saved once the user changes something."""
+    # Reading a page must not write a row.
     return Preferences.objects.filter(user=user).first() or Preferences(user=user)
 
 

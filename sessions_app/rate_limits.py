@@ -35,12 +35,14 @@ def count(name: str, who: object, limit: int, window: int = 60) -> None:
     """
     if not limit:
         return
+    # The number of the window is part of the key, so counters never need to be reset.
     slot, passed = divmod(int(time.time()), window)
     key = f"limit:{name}:{who}:{slot}".replace(" ", "-")
     try:
         # Only ``add`` sets the expiry time, and it leaves an existing counter alone.
         cache.add(key, 0, timeout=2 * window)
         used = cache.incr(key)
+    # ValueError: the counter expired between the two calls.
     except (RedisError, ValueError) as error:
         log.warning("limit_not_counted", limit=name, error=type(error).__name__)
         return

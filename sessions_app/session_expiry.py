@@ -23,6 +23,7 @@ CHUNK = 20
 
 def ahead(expires_at: datetime | None) -> datetime | None:
     """Returns a time at which a session may expire, or None for never; Invalid when it is past."""
+    # By the database's clock, as the sweeper compares with it too.
     if expires_at is not None and expires_at <= steps.now():
         raise Invalid("This time has passed. Choose a later one, or none for never.")
     return expires_at
@@ -30,6 +31,7 @@ def ahead(expires_at: datetime | None) -> datetime | None:
 
 def expire(_up: float) -> None:
     """The sweeper's round: archives expired sessions that are not busy."""
+    # A worker may still be writing for the session.
     leased = Step.objects.filter(session=OuterRef("pk"), state=Step.State.LEASED)
     idle = sessions.exclude_protected(_expired(), "pk").exclude(Exists(leased))
     for session in idle.order_by("expires_at")[:CHUNK]:

@@ -130,6 +130,7 @@ def create(
     _validated(session)
     with transaction.atomic():
         session.save(force_insert=True)
+        # Before the event, which takes its seq from this row.
         SessionStats.objects.create(session=session)
         recorder.record(session, recorder.SESSION_CHANGED, {"session": payload(session)})
     return session
@@ -152,6 +153,7 @@ def show(session: Session, visible: bool) -> Session:
         return session
     if visible:
         return change(session, visible=True)
+    # A new token, so that links which were passed on stay invalid when the page opens again.
     return change(session, visible=False, watch_token=new_watch_token())
 
 
@@ -163,6 +165,7 @@ def require_open(session: Session) -> None:
 
 def lock(session: Session) -> Session:
     """Locks the session's row until the caller's transaction ends, and returns it as it is now."""
+    # no_key: rows that refer to the session can still be inserted by other transactions.
     return Session.objects.select_for_update(no_key=True).get(pk=session.pk)
 
 

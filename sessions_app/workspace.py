@@ -63,5 +63,6 @@ def _save(actor: User, names: Sequence[str], values: Mapping[str, int]) -> Works
     except ValidationError as error:
         name, texts = next(iter(error.message_dict.items()))
         raise Invalid(f"{name}: {' '.join(texts)}") from None
+    # Only these columns, so that two forms saved at the same time do not undo each other.
     row.save(update_fields=[*names, "updated_at"])
     return row

@@ -107,6 +107,7 @@ def append(session: Session, operation: Operation) -> AILink:
         changes["operations"] = 0
     # Compare and set: the lock makes a failure impossible, unless a caller does not use it.
     if Chain.objects.filter(pk=chain.pk, head=head).update(**changes) != 1:
+        # The transaction is undone as a whole, so no link is left that the head does not know.
         raise RuntimeError("the chain changed while its row was locked")
     chain.refresh_from_db()
     on_append.send(link, chain)
@@ -115,6 +116,8 @@ def append(session: Session, operation: Operation) -> AILink:
 
 def _locked(session: Session) -> Chain:
     """Locks the chain's row; creates it for the first operation of a session."""
+    # In a statement of its own, as SELECT FOR UPDATE cannot lock a row that does not exist. Two
+    # first operations may both try to create it: the unique key lets one of them succeed.
     Chain.objects.get_or_create(session=session)
     # Without select_related("head"): PostgreSQL would join the head as it was before the wait.
     chain = Chain.objects.select_for_update(no_key=True).get(session=session)
@@ -125,6 +128,7 @@ def _locked(session: Session) -> Chain:
 def _valid_head(chain: Chain) -> AILink | None:
     """Returns the head, after setting it to the latest link where it is another one."""
     latest = last(chain.session)
+    # The usual case: one look-up by (session, number) shows that no link was lost.
     if chain.head_id == (latest.pk if latest else None):
         return latest
     if latest is None:
@@ -165,8 +169,10 @@ def set_summary(link: AILink, text: str) -> bool:
     """
     known = link.context_head.number if link.context_head else 0
     resets = AILink.objects.filter(session=link.session_id, source=Source.RESET)
+    # The summary describes the links up to the context head, so a reset after it makes it obsolete.
     if resets.filter(number__gt=known, number__lt=link.number).exists():
         return False
+    # Of two workers that summarise the same compaction only the first finds the summary empty.
     return bool(AILink.objects.filter(pk=link.pk, summary="").update(summary=text))
 
 
@@ -180,6 +186,7 @@ def base(session: Session) -> AILink | None:
     link = chain.base if chain else None
     if link is None or link.source == Source.RESET or link.summary:
         return link
+    # The base has no summary yet, so the context continues from the base before it.
     usable = Q(source=Source.RESET) | Q(source=Source.COMPACTION) & ~Q(summary="")
     earlier = AILink.objects.filter(usable, session=session, number__lt=link.number)
     return earlier.select_related("context_head").order_by("-number").first()
@@ -196,6 +203,7 @@ def recover(session: Session) -> AILink | None:
     Each repair is reported to the owner in a message.
     """
     with transaction.atomic():
+        # These may lock live runs, which come before the chain in the lock order.
         sentences = [function(session) for function in _before_recover]
         head = _valid_head(_locked(session))
         for sentence in filter(None, sentences):
@@ -223,6 +231,7 @@ def find(session: Session, text: str) -> FoundLink:
     text = text.strip()
     links = AILink.objects.filter(session=session)
     link = None
+    # At most 18 digits, as a longer number does not fit into the column.
     if text.isascii() and text.isdigit() and len(text) <= 18:
         link = links.filter(number=int(text)).first()
     # PostgreSQL refuses a NUL in a query, and no stored id can contain one.

@@ -67,6 +67,7 @@ def _check_links(session: Session, most: int | None) -> Status:
     archives = Archive.objects.filter(session=session, kind=Archive.Kind.TRANSITIONS)
     archived = archives.aggregate(n=Sum("joined"))["n"] or 0
     rows = Chain.objects.select_related("head__context_head", "base__context_head")
+    # With the head and base in the same query, as the page shows both.
     chain = rows.filter(session=session).first()
     latest = links.order_by("-number").values_list("number", flat=True).first()
     # What other apps store about the chain, e.g. the head of each run.

@@ -47,6 +47,7 @@ def delete_chunk(rows: QuerySet[Model]) -> int:
 
 def run_rules(now: datetime) -> int:
     """Calls every rule once; returns how many rows they deleted."""
+    # Read in each round, so that a change of the settings applies without a restart.
     settings = workspace.current()
     return sum(rule(settings, now) or 0 for rule in _rules)
 
@@ -58,6 +59,7 @@ class Hourly:
         self._due = float("-inf")
 
     def __call__(self, _up: float) -> None:
+        # The monotonic clock, as a change of the system's time must not stop or repeat the rounds.
         if time.monotonic() < self._due:
             return
         rows = run_rules(timezone.now())

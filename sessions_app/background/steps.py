@@ -28,6 +28,7 @@ from sessions_app.models import Session, Step
 
 log = structlog.get_logger(__name__)
 
+# Ten heartbeats fit into a lease, so a few that fail do not lose the step.
 LEASE = timedelta(seconds=20)
 HEARTBEAT_SECONDS = 2.0
 MAX_ATTEMPTS = 3
@@ -79,6 +80,7 @@ class Claim:
         self._settle(
             state=Step.State.PENDING,
             due_at=due_at,
+            # A step that waits on purpose, e.g. for its next poll, starts counting from 0 again.
             attempts=F("attempts") if error else 0,
             last_error=error[:500],
         )
@@ -167,6 +169,7 @@ def run_now(session: Session, kind: str, subject: object) -> None:
     pending = Step.objects.filter(
         session=session, kind=kind, subject=str(subject), state=Step.State.PENDING
     )
+    # A step that is due already has been sent to a worker and needs no second message.
     if pending.filter(due_at__gt=Now()).update(due_at=Now(), poked_at=None):
         poke_after_commit(pending.get())
 
@@ -179,6 +182,8 @@ def outliving_kinds() -> list[str]:
 def cancel_pending(session: Session) -> int:
     """Cancels the pending steps of the session's run; leased ones end when they check their claim."""
     pending = Step.objects.filter(session=session, state=Step.State.PENDING)
+    # A worker that claims one of these rows at the same time either comes first, and the row is not
+    # pending, or finds it cancelled.
     return pending.exclude(kind__in=outliving_kinds()).update(state=Step.State.CANCELLED)
 
 
@@ -217,6 +222,7 @@ def poke_overdue(limit: int = 200) -> int:
     """
     overdue = Step.objects.filter(_DUE | _LEASE_EXPIRED, _NOT_JUST_POKED).order_by("due_at")
     still_open = Q(state__in=Step.OPEN) & _NOT_JUST_POKED
+    # Read without a lock: the conditional update of each row decides which sweeper sends it.
     rows = list(overdue.values_list("pk", "kind")[:limit])
     return sum(_send_if(still_open, step_id, kind) for step_id, kind in rows)
 
@@ -233,6 +239,8 @@ def _send_if(condition: Q, step_id: int, kind: str) -> bool:
 def claim(step_id: int) -> Claim | None:
     """Leases the step if it is due or its lease has expired; None when it cannot be claimed."""
     with transaction.atomic():
+        # One statement, so that of two workers with the same message only one changes the row. The
+        # other one finds its lease and its new epoch.
         changed = Step.objects.filter(_DUE | _LEASE_EXPIRED, pk=step_id).update(
             state=Step.State.LEASED,
             epoch=F("epoch") + 1,
@@ -256,6 +264,8 @@ def heartbeat(claim: Claim) -> Iterator[None]:
     def beat() -> None:
         while not stop.wait(HEARTBEAT_SECONDS):
             try:
+                # The thread has a connection of its own, which the database may have closed
+                # meanwhile.
                 close_old_connections()
                 lost = not (claim.extend_lease() and claim.still_needed())
             except DatabaseError as error:
@@ -265,6 +275,7 @@ def heartbeat(claim: Claim) -> Iterator[None]:
             if lost:
                 claim.lost.set()
                 break
+        # Django closes the connections of requests only, not those of other threads.
         connection.close()
 
     thread = threading.Thread(target=beat, name=f"heartbeat-{claim.step.pk}", daemon=True)
@@ -273,6 +284,7 @@ def heartbeat(claim: Claim) -> Iterator[None]:
         yield
     finally:
         stop.set()
+        # With a limit: a beat that waits for the database must not hold up the worker.
         thread.join(timeout=HEARTBEAT_SECONDS)
 
 
@@ -300,6 +312,7 @@ def handle(claim: Claim, kind: Kind) -> None:
     """Calls the step's handler and settles the step by how it ends."""
     try:
         kind.handler(claim)
+        # Most handlers complete the step in the transaction that stores their result.
         if not claim.settled:
             claim.complete()
     except StaleClaim:

@@ -54,6 +54,7 @@ def run_forever(stop: Event, every: float = 1.0) -> None:
     with context.scope(environment="worker", operation="sweep", process="sweeper"):
         while not stop.is_set():
             try:
+                # This process runs for weeks, and the database may have closed its connection.
                 close_old_connections()
                 sweep(time.monotonic() - started)
             # The database may be restarting; the next round tries again.

@@ -19,6 +19,7 @@ def run_step(step_id: int) -> None:
 
 def send(step_id: int, queue: str) -> None:
     """Sends the step to a worker; if the broker is down, the sweeper sends it again later."""
+    # The message holds only the id: the row is read when it is claimed, so it is never out of date.
     try:
         run_step.apply_async((step_id,), queue=queue)
     except OperationalError as error:

@@ -77,6 +77,7 @@ def read_lines(archive: Archive) -> list[Any]:
             data = zlib.decompress(bytes(archive.packed or b""))
         else:
             packed = storage.full_path(archive.artifact.path).read_bytes()
+            # The hash shows damage that gzip's own checksum misses, e.g. a file of another archive.
             if hashlib.sha256(packed).hexdigest() != archive.artifact.sha256:
                 raise Damaged(archive)
             data = gzip.decompress(packed)
@@ -102,6 +103,7 @@ def newest(
     if before is not None:
         archives = archives.filter(first__lt=before)
     found: list[L] = []
+    # An iterator, as usually one archive is enough for a page.
     for archive in archives.iterator(chunk_size=10):
         try:
             lines: list[L] = read_lines(archive)[::-1]
@@ -199,6 +201,8 @@ def archive_events(settings: Workspace, now: datetime) -> int:
         return 0
     rows = SessionEvent.objects.filter(session=stats.session)
     old = rows.filter(seq__lte=stats.last_seq - NEWEST).order_by("seq")[: retention.CHUNK]
+    # Times need not ascend with seq, so the first event that is too new ends the archive: it has no
+    # gaps.
     lines = [line_of(row) for row in takewhile(lambda row: row.at < until, old)]
     if not lines:
         return 0
@@ -250,6 +254,8 @@ def pack(
                 artifact.save(force_insert=True)
                 archive.artifact = artifact
                 archive.save(force_insert=True)
+                # Fewer rows than lines: another process deleted some of them between our read and
+                # this lock.
                 if rows.delete()[0] != archive.count:
                     raise StaleClaim("Another process has archived these rows.")
                 payload = {"artifact": artifacts.payload(artifact)}

@@ -215,6 +215,7 @@ def _add_to_counters(
     # Raw SQL for RETURNING: one round trip while the row is locked.
     table = SessionStats._meta.db_table
     names = sorted(counters)
+    # The names are columns of COUNTERS, so only the values need to be parameters.
     changes = [f"{name} = {name} + %s" for name in names] + ["last_seq = last_seq + 1"]
     values: list[Any] = [counters[name] for name in names]
     if story_at is not None:
@@ -265,6 +266,7 @@ def record(
         statistics.add(session.pk, at, timed | dict(extra.measures), extra.shares)
     else:
         statistics.add_past(session.pk, extra.moments, extra.shares)
+    # The row of counters is locked, so no other transaction can take this seq before the commit.
     event = SessionEvent.objects.create(
         session=session,
         seq=stats.last_seq,
@@ -312,6 +314,7 @@ def add_imported(
     otherwise. The caller adds to buckets and tallies.
     """
     sums = {name: F(name) + number for name, number in counters.items() if name in COUNTERS}
+    # Compare and set: events recorded since the import began make it fail instead of sharing a seq.
     unchanged = SessionStats.objects.filter(session=session, last_seq=before)
     if not unchanged.update(last_seq=last_seq, last_story_at=story_at, **sums):
         raise SessionStats.DoesNotExist(f"session {session.pk} has newer events")
@@ -348,6 +351,8 @@ def _redis() -> redis.Redis:
 
 def _send(body: Mapping[str, object]) -> None:
     try:
+        # Redis stores nothing here: a hub that is not connected at this moment reads the database
+        # later.
         _redis().publish(CHANNEL, json.dumps(body))
     except redis.RedisError as error:
         # Not retried: the hub reads the database every 2 s.

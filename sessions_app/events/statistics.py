@@ -69,6 +69,7 @@ def add(
 ) -> None:
     """Adds to the buckets of all sizes and to the tallies; zeros write nothing."""
     sums = {name: number for name, number in measures.items() if number}
+    # Every size is written at once, so that a page reads one size without summing a finer one.
     _add_to_buckets(session_id, [(size, start_of(at, size), sums) for size in SIZES])
     _add_to_tallies(session_id, shares)
 
@@ -79,6 +80,7 @@ def add_past(
     """Adds figures of many past times to the coarse buckets, and the shares to the tallies."""
     finest, *coarser = COARSE
     sums = {finest: _summed(moments, finest)}
+    # The coarser sizes are sums of the finer ones, so each moment is read once.
     for size in coarser:
         sums[size] = _summed(sums[finest].items(), size)
     rows = [
@@ -186,6 +188,7 @@ def upsert(
     ]
     one_row = f"({', '.join(['%s'] * len(columns))})"
     head = f"INSERT INTO {table} ({', '.join(quoted)}) VALUES "  # noqa: S608
+    # Both databases call the row that could not be inserted "excluded".
     tail = f" ON CONFLICT ({keys}) DO UPDATE SET {', '.join(changes)}"
     with connection.cursor() as cursor:
         if returning or len(rows) <= _FEW:

@@ -117,6 +117,7 @@ def store(
     Must not run inside a long transaction: it takes as long as ``chunks`` takes.
     """
     path = _free_path(session, category, name)
+    # Any error until the commit removes the file, also the reserved empty one.
     with ExitStack() as undo:
         undo.callback(storage.remove, path)
         row = _write(session, category, path, chunks, media_type, note)
@@ -147,6 +148,7 @@ def write_file(
 def _write(
     session: Session, category: str, path: str, chunks: Iterable[bytes], media_type: str, note: str
 ) -> Artifact:
+    # Checked while the chunks arrive: their size is not known before, e.g. of an export.
     if category not in UNLIMITED:
         chunks = _limited(chunks, free_bytes(session))
     file = storage.write(path, chunks)
@@ -194,6 +196,7 @@ def _free_path(session: Session, category: str, name: str, *, reserve: bool = Tr
     """Returns a path that no row has; reserves it with an empty file unless ``reserve`` is False."""
     safe = Path(safe_name(name))
     base = f"{ROOT}/{session.folder}/{category}"
+    # Names of removed files stay taken, as their rows remain and the path is unique.
     rows = Artifact.objects.filter(path__startswith=f"{base}/{safe.stem}")
     taken = set(rows.values_list("path", flat=True))
     for number in range(1, 10_000):
@@ -258,6 +261,7 @@ def why_not_removable(artifact: Artifact) -> str:
 
 def remove(artifact: Artifact) -> Artifact:
     """Removes a file for a user; the row stays and is marked as removed."""
+    # The caller's object may be old: the page could have been open for hours.
     artifact.refresh_from_db(fields=["state"])
     if reason := why_not_removable(artifact):
         raise Conflict(reason, state=artifact.state)
@@ -295,6 +299,7 @@ def warn_near_quota(session: Session, payload: Mapping[str, Any]) -> None:
         return
     quota = quota_bytes()
     threshold, used = quota * NEARLY_FULL_PERCENT // 100, used_bytes(session)
+    # Only the file that crosses the threshold warns, so later ones do not repeat the message.
     if used - payload["artifact"]["bytes"] < threshold <= used:
         sentence = (
             f"The files of this session take {used * 100 // quota} % of their quota. Remove some, "
@@ -330,6 +335,8 @@ def screenshot(session: Session, actor: User, picture: bytes) -> Artifact:
     if len(picture) > MAX_PICTURE_BYTES:
         limit = MAX_PICTURE_BYTES // MEGABYTE
         raise Invalid(f"The picture is larger than {limit} MB.", code="too_large")
+    # The first and the last chunk show a complete file without decoding an untrusted picture; 45
+    # bytes are the shortest possible header with an end.
     if not (picture.startswith(_PNG_START) and picture.endswith(_PNG_END) and len(picture) >= 45):
         raise Invalid("The picture is not a complete PNG.")
     width, height = struct.unpack(">II", picture[16:24])

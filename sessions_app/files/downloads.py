@@ -85,8 +85,11 @@ def _response(request: HttpRequest, file: Path, media_type: str, tag: str) -> Ht
     if part is None:
         return HttpResponse(status=416, headers={"Content-Range": f"bytes */{size}"})
     response: HttpResponseBase
+    # The same headers as for GET, without reading the file.
     if request.method == "HEAD":
         response = HttpResponse()
+    # A streaming response under ASGI has to be an async iterator, or Django reads it as a whole
+    # first.
     elif part.length > WHOLE:
         response = StreamingHttpResponse(_chunks(file, part))
     else:

@@ -67,6 +67,8 @@ def write(path: str, chunks: Iterable[bytes]) -> StoredFile:
                 digest.update(chunk)
                 size += len(chunk)
             file.flush()
+            # Before the renaming: otherwise a power cut could leave the final name on an empty
+            # file.
             os.fsync(file.fileno())
         temporary.replace(target)
     finally:
@@ -93,6 +95,7 @@ def remove(path: str) -> None:
     if path:
         target = full_path(path)
         target.unlink(missing_ok=True)
+        # A name may contain the special characters of glob, such as square brackets.
         for temporary in target.parent.glob(f"{glob.escape(target.name)}.*{UNFINISHED}"):
             temporary.unlink(missing_ok=True)
 

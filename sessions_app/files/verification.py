@@ -50,6 +50,7 @@ def _problem_of(row: Artifact) -> str:
 def _files_without_row() -> Iterator[str]:
     """Yields the paths of files that have had no row for more than an hour."""
     paths = _unchanged_files()
+    # In batches, so that the query has fewer parameters than SQLite's limit.
     while batch := list(islice(paths, BATCH)):
         rows = Artifact.objects.filter(path__in=batch).exclude(state=State.DROPPED)
         yield from sorted(set(batch) - set(rows.values_list("path", flat=True)))

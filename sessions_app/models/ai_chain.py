@@ -53,6 +53,7 @@ class AILink(InSession):
             ),
         )
         indexes = (
+            # The latest link of a run.
             models.Index(fields=("session", "run_number", "-number"), name="link_of_run"),
             # A user may enter a provider's id to continue from.
             models.Index(fields=("session", "provider_id", "-number"), name="link_by_provider_id"),
@@ -83,6 +84,7 @@ class AITransition(InSession):
             ),
         )
         indexes = (
+            # The list of a session, a page at a time by key.
             models.Index(fields=("session", "-id"), name="transition_newest"),
             # Retention looks for the oldest transitions of all sessions.
             models.Index(fields=("created_at",), name="transition_age"),

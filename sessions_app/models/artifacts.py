@@ -37,6 +37,7 @@ class Artifact(InSession):
     )
 
     class Meta:
+        # The files page lists one category of a session, newest first.
         indexes = (models.Index(fields=("session", "category", "-id"), name="artifact_newest"),)
 
     def __str__(self) -> str:
@@ -73,6 +74,7 @@ class Archive(InSession):
                 name="archive_has_content",
             ),
         )
+        # Archives are searched from the newest on, for the one that holds a seq or id.
         indexes = (models.Index(fields=("session", "kind", "-last"), name="archive_newest"),)
 
     def __str__(self) -> str:

@@ -19,6 +19,7 @@ class AboutStory(models.Func):
     The database uses an index on this expression only for queries that spell it the same way.
     """
 
+    # As text on both databases, because PostgreSQL's operator returns text.
     template = "CAST(JSON_EXTRACT(%(expressions)s, '$.story.id') AS TEXT)"
     output_field = models.TextField()
 
@@ -123,6 +124,7 @@ class Step(InSession):
             # indexes hold only the open ones.
             models.Index(fields=("due_at",), condition=Q(state="pending"), name="step_due"),
             models.Index(fields=("lease_until",), condition=Q(state="leased"), name="step_lease"),
+            # "enqueue" looks up the open steps of a session.
             models.Index(fields=("session", "state"), name="step_session_state"),
             models.Index(fields=("kind", "subject"), name="step_by_subject"),
         )
@@ -155,6 +157,7 @@ class Message(InSession):
 
     class Meta:
         ordering = ("-id",)
+        # The chat is read from its newest message on, a page at a time by key.
         indexes = (models.Index(fields=("session", "-id"), name="message_newest"),)
 
     def __str__(self) -> str:

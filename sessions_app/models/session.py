@@ -140,6 +140,7 @@ class Session(models.Model):
     )
     expires_at = models.DateTimeField(null=True, blank=True)
     visible = models.BooleanField(default=False, help_text="Shown on the public watch page.")
+    # Unique, as the public page finds the session by nothing else.
     watch_token = models.CharField(max_length=64, unique=True, default=new_watch_token)
     created_at = CreatedAt()
     updated_at = models.DateTimeField(auto_now=True)

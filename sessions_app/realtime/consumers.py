@@ -75,6 +75,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         self.hub = get_hub()
         address = self.address()
         limit = settings.SMNB.limit_public_sockets
+        # Counted in this process only; the limit protects it from a single address.
         if self.audience == recorder.PUBLIC and limit and self.hub.open_from(address) >= limit:
             await self.close(code=TRY_LATER)
             return
@@ -127,6 +128,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         peer = str((self.scope.get("client") or ["", 0])[0])
         forwarded = self.header("x-forwarded-for")
         if forwarded and peer in {"", "127.0.0.1", "::1"}:
+            # The last entry was added by our own proxy; a client can send any earlier ones.
             return forwarded.rsplit(",", 1)[-1].strip()
         return peer
 
@@ -180,6 +182,7 @@ class WatchConsumer(LiveConsumer):
 
 def _parse_after(text: str | None) -> int | None:
     """Returns the seq of ``{"after": seq}``, or None for any other message."""
+    # A valid message is far shorter, and parsing a long one would cost time.
     if text is None or len(text) > 200:
         return None
     try:
@@ -187,4 +190,5 @@ def _parse_after(text: str | None) -> int | None:
     except ValueError:
         return None
     after = message.get("after") if isinstance(message, dict) else None
+    # In Python a bool is an int too.
     return after if isinstance(after, int) and not isinstance(after, bool) else None

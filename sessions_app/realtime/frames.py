@@ -65,6 +65,7 @@ def visible(type_: str, audience: str) -> bool:
 
 def frame_of(event: SessionEvent, prev: int, audience: str) -> Frame:
     """Returns the frame of an event for the audience."""
+    # The audience gets the "public" part alone, so a new private field cannot leak by mistake.
     data = event.payload if audience == recorder.OWNER else event.payload["public"]
     at = recorder.timestamp(event.at)
     return Frame(event.seq, prev, event.type, str(event.session_id), at, data)
@@ -124,6 +125,7 @@ def after(last: Mapping[UUID, int]) -> dict[UUID, list[SessionEvent] | int]:
 
     Where they are more than CATCH_UP_MOST, e.g. after an import, the last seq is returned instead.
     """
+    # One row for each session tells which have news, so that idle sessions cost no query on events.
     heads = SessionStats.objects.filter(session_id__in=last).values_list("session_id", "last_seq")
     too_many: dict[UUID, int] = {}
     events: dict[UUID, list[SessionEvent]] = {}

@@ -72,6 +72,7 @@ def still_valid(grants: Iterable[Grant]) -> set[Grant]:
     def is_valid(grant: Grant) -> bool:
         if grant.kind == "watch":
             return visible.get(grant.key) == grant.session_id
+        # The owner is compared too: a session may have been given to another user since.
         owner = owners.get(grant.session_id)
         user = logins.get(grant.key) if grant.kind == "login" else tokens.get(int(grant.key))
         return owner is not None and owner == user == grant.user_id

@@ -118,6 +118,7 @@ class Hub:
                 prev = {recorder.OWNER: last, recorder.PUBLIC: last}
                 room = Room(last, prev, viewer.grant.folder)
                 self.rooms[viewer.session_id] = room
+        # The page asks for what it missed before this seq itself, with {"after": seq}.
         viewer.sent = room.last
         room.viewers.add(viewer)
         self._note_change(viewer.session_id)
@@ -127,6 +128,7 @@ class Hub:
         room = self.rooms.get(viewer.session_id)
         if room is not None:
             room.viewers.discard(viewer)
+            # A session without viewers is no longer read.
             if not room.viewers:
                 del self.rooms[viewer.session_id]
 
@@ -176,6 +178,8 @@ class Hub:
                 )
                 async with client, client.pubsub() as pubsub:
                     await pubsub.subscribe(recorder.CHANNEL)
+                    # Messages that Redis sent before the subscription are lost, so all sessions are
+                    # read once.
                     self._changed.update(self.rooms)
                     self._wake.set()
                     async for message in pubsub.listen():
@@ -211,6 +215,7 @@ class Hub:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_EVERY):
                     await self._wake.wait()
+            # Cleared before reading: a change that arrives during the round starts another one.
             self._wake.clear()
             session_ids = self._changed & set(self.rooms)
             self._changed.clear()
@@ -299,6 +304,7 @@ class Hub:
         viewers = list(viewers)
         if not viewers:
             return
+        # Many sockets share a grant, e.g. the tabs of one user, and it is checked once.
         checked = {viewer.grant for viewer in viewers}
         valid: set[Grant] = await database_sync_to_async(grants.still_valid)(checked)
         for viewer in viewers:
@@ -319,6 +325,7 @@ _hubs: dict[asyncio.AbstractEventLoop, Hub] = {}
 
 def get_hub() -> Hub:
     """Returns the hub of the running event loop."""
+    # An asyncio object works only in the loop that created it, and tests use several loops.
     loop = asyncio.get_running_loop()
     if loop not in _hubs:
         # Objects made at startup are never freed: without them, garbage collection pauses less.

@@ -45,6 +45,7 @@ def report_from_audience(session: Session, fields: Mapping[str, object]) -> str:
 
     Anyone can send it, so its line names the request but is not filed under it.
     """
+    # Per session and not per address: anyone may read a public page through many addresses.
     rate_limits.count("audience's browser errors", session.pk, AUDIENCE_A_MINUTE)
     rate_limits.count("audience's browser errors", session.pk, AUDIENCE_A_DAY, DAY)
     details = {name: value for name, value in fields.items() if value not in ("", None)}

@@ -99,6 +99,7 @@ def find_by_id(id_: str, session_id: UUID | None = None) -> Iterator[Line]:
         sessions = sessions.filter(pk=session_id)
     for folder in sessions.order_by("-created_at").values_list("folder", flat=True).iterator():
         matches = [line for line in _all_lines(folder, LogQuery(text=id_)) if line["id"] == id_]
+        # Both kinds of ids have the same form, so the id of a line is tried first.
         yield from matches or _all_lines(folder, LogQuery(request=id_))
 
 
@@ -187,6 +188,7 @@ class CatalogRound:
                 name for name in writer.folders() if writer.last_written(name) >= self._since
             }
             self._left = sorted(changed.union(rows.values_list("session__folder", flat=True)))
+            # The clock of the files, as it is compared with their modification times.
             self._since = time.time() - OVERLAP
             self._due = time.monotonic() + INTERVAL
         batch, self._left = self._left[:BATCH], self._left[BATCH:]

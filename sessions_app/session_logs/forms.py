@@ -39,6 +39,7 @@ class LogForm(forms.Form):
 
     def wanted(self) -> LogQuery:
         """Returns the filter; invalid fields are left out."""
+        # The address of a page can be edited by hand; a wrong filter shows all lines, not an error.
         self.is_valid()
         return LogQuery(**self.cleaned_data)
 

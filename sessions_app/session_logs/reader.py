@@ -119,6 +119,7 @@ def _merged(
     files: list[LogFile], query: LogQuery, budget: ByteBudget
 ) -> Iterator[tuple[str, Line | None]]:
     """Yields id and line of all files, newest first; the line is None when it does not match."""
+    # A file holds one day, so days need no merging and older files are opened only if needed.
     for day in sorted({file.day for file in files}, reverse=True):
         streams = [_ordered(file, query, budget) for file in files if file.day == day]
         yield from heapq.merge(*streams, key=lambda pair: pair[0], reverse=True)
@@ -181,6 +182,7 @@ def _end_of(file: BinaryIO, before: str) -> int:
     while high - low > CHUNK:
         middle = (low + high) // 2
         file.seek(middle)
+        # The first one is the rest of a line that begins before the middle.
         file.readline()
         line_id = _id_in(file.readline())
         if line_id is not None and line_id < before:

@@ -54,12 +54,14 @@ def append(folder: str, category: str, stem: str, line: bytes) -> bool:
     """Adds a line to today's file; returns False when the file is full. Raises OSError."""
     limit = settings.SMNB.log_file_mb * MEGABYTE
     handle, size = _open_files.handle_of(LogFile(folder, category, stem, datetime.now(UTC).date()))
+    # Another process may have filled the file, so the size is read each time.
     if size >= limit:
         return False
     if size + len(line) >= limit:
         now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
         last = {"id": context.new_id(), "timestamp": now, "level": "warning", "event": "log_full"}
         line += json.dumps(last, separators=(",", ":")).encode() + b"\n"
+    # One unbuffered call: with O_APPEND the system places it as a whole behind all others.
     os.write(handle, line)
     return True
 
@@ -96,6 +98,7 @@ def _open(path: Path) -> int:
     try:
         return os.open(path, flags, 0o600)
     except FileNotFoundError:
+        # Only for the first line of a session: checking the folder each time would be slower.
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         return os.open(path, flags, 0o600)
 

@@ -68,6 +68,7 @@ class Cookie(SessionAuth):
     """The session cookie of the pages; requests that change something need a CSRF token."""
 
 
+# The bearer token is tried first: a program that sends one needs no CSRF token.
 AUTH = [Bearer(), Cookie(csrf=True)]
 
 
@@ -149,6 +150,7 @@ def page_of(
     if before is not None:
         rows = rows.filter(**{f"{by}__lt": before})
     size = page_size(limit)
+    # One row more than fits shows whether another page follows, without counting all rows.
     return cut(list(rows.order_by(f"-{by}")[: size + 1]), size, show, lambda row: getattr(row, by))
 
 

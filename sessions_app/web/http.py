@@ -58,6 +58,7 @@ def signed_in(
 
     @wraps(view)
     def wrapper(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        # Here and not in the middleware, which runs before the route is known.
         bind_request(request, user=request.user.pk)
         response = view(cast("SignedIn", request), *args, **kwargs)
         # The same URL gives a page or, to htmx, a part of it. Without this header a browser may
@@ -80,6 +81,7 @@ def of_session(
         try:
             session = sessions.get(request.user, session_id)
         except NotFound as error:
+            # Not 403, which would show that a session with this id exists.
             raise Http404(error.sentence) from None
         context.bind(**context.session_fields(session))
         return view(request, session, *args, **kwargs)
@@ -123,6 +125,7 @@ def once(request: SignedIn, effect: Callable[[], str]) -> str:
     if not key:
         return effect()
     fields = {name: request.POST.getlist(name) for name in sorted(request.POST)}
+    # Django masks the token differently in each form, so it would make equal forms differ.
     fields.pop("csrfmiddlewaretoken", None)
     digest = commands.digest_of(request.path, json.dumps(fields))
 

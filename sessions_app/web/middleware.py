@@ -41,11 +41,14 @@ class ContextMiddleware:
         self.get_response = get_response
         self._static = f"/{settings.STATIC_URL.strip('/')}/"
         if iscoroutinefunction(get_response):
+            # Otherwise Django would run this middleware in a thread, and each request would change
+            # threads.
             markcoroutinefunction(self)
 
     def __call__(self, request: HttpRequest) -> Any:
         if iscoroutinefunction(self):
             return self.respond_async(request)
+        # Static files belong to no session and would only fill the log.
         if request.path.startswith(self._static):
             return self.get_response(request)
         request_id, began = _request_id(request), time.monotonic()
