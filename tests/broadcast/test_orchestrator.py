@@ -260,6 +260,20 @@ def test_the_run_of_another_epoch_cannot_be_written_to(session: Session, go_live
         pass
 
 
+def test_a_run_that_was_recovered_is_of_another_epoch(session: Session, go_live: GoLive) -> None:
+    go_live(session)
+    run_due_steps(session, "narrate", most=1)
+    old = orchestrator.active(session)
+    assert old is not None
+    orchestrator.fail(old, "The roof came down.")
+    press(session, "recover")
+    run_due_steps(session, "narrate", most=1)
+    assert state_of(session) == State.LIVE
+    assert not orchestrator.on_air(old)
+    with pytest.raises(StaleClaim), orchestrator.locked(old):
+        pass
+
+
 @pytest.mark.databases
 def test_time_on_air_is_counted_when_the_run_leaves_the_air(
     session: Session, go_live: GoLive

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,7 +22,7 @@ from tests.standins.anthropic import AnthropicStandIn
 
 RECORDING = {"kind": "recording", "locator": "demo"}
 # How long a page may take to show something or to be loaded: only a failure waits that long.
-TIMEOUT = 60_000  # milliseconds
+TIMEOUT = 1000 * int(os.environ.get("SMNB_TEST_PAGE_SECONDS", "60"))  # milliseconds
 expect.set_options(timeout=TIMEOUT)
 ARGUMENTS = [
     "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu",

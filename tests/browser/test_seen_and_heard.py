@@ -180,3 +180,56 @@ def test_a_voice_that_wants_a_click_first_is_offered_again(
     page.evaluate("said.at(-1).onerror({error: 'not-allowed'})")
     expect(button).to_have_attribute("aria-pressed", "false")
     expect(button).to_be_enabled()
+
+
+AIR_TIME = """(selector) => {
+  const { airedAt, finishAt } = document.querySelector(selector).dataset;
+  return [Date.parse(airedAt), Date.parse(finishAt)];
+}"""
+UNSPOKEN = (
+    """() => [...CSS.highlights.get("unspoken")].map((range) => range.toString()).join(" ")"""
+)
+
+
+def at_share(page: Page, selector: str, share: float) -> None:
+    """Sets the page's clock to a moment of the story on air: 0 is its beginning, 1 its end."""
+    begin, end = page.evaluate(AIR_TIME, selector)
+    page.clock.set_fixed_time((begin + (end - begin) * share) / 1000)
+    page.wait_for_timeout(400)  # the scripts look every 150 ms
+
+
+def test_words_brighten_at_the_pace_at_which_they_are_spoken(
+    page: Page, studio: Studio, broadcast: dict[str, str]
+) -> None:
+    page.emulate_media(reduced_motion="no-preference")
+    break_in(studio, broadcast["session"], "The ferry is late")
+    page.goto(studio.url + broadcast["path"])
+    expect(page.locator("#onair h2")).to_have_text("The ferry is late")
+    text = page.locator("#onair [data-reveal]")
+    words = (text.text_content() or "").split()
+    for share, spoken in ((-0.1, 0), (0.5, len(words) // 2), (0.9, int(len(words) * 0.9))):
+        at_share(page, "#onair [data-reveal]", share)
+        assert page.evaluate(UNSPOKEN).split() == words[spoken:]
+    at_share(page, "#onair [data-reveal]", 1.1)
+    assert page.evaluate(UNSPOKEN) == ""
+
+
+def test_without_motion_no_words_brighten(
+    page: Page, studio: Studio, broadcast: dict[str, str]
+) -> None:
+    page.goto(studio.url + broadcast["path"])
+    at_share(page, "#onair [data-reveal]", 0.5)
+    assert page.evaluate(UNSPOKEN) == ""
+
+
+def test_captions_follow_the_pace_of_speech(
+    page: Page, studio: Studio, broadcast: dict[str, str]
+) -> None:
+    break_in(studio, broadcast["session"], "The ferry is late")
+    page.goto(studio.url + broadcast["path"] + "overlay/")
+    expect(page.locator(".lower-title")).to_have_text("The ferry is late")
+    words = ("It was said at noon. " * 12).split()
+    for share, first in ((-0.1, 0), (0.0, 0), (0.5, 22), (0.99, 55), (1.5, 55)):
+        at_share(page, ".lower", share)
+        caption = page.locator(".lower [data-caption]").text_content() or ""
+        assert caption.split() == words[first : first + 11]

@@ -66,6 +66,16 @@ def test_a_rule_takes_a_piece_at_a_time(owner: User, monkeypatch: pytest.MonkeyP
     assert [retention.run_rules(NOW) for _ in range(4)] == [2, 2, 1, 0]
 
 
+def test_a_rule_deletes_a_piece_of_the_buckets(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "CHUNK", 2)
+    Bucket.objects.all().delete()
+    for days in range(31, 36):
+        bucket(session, 1, days)
+    assert [retention.run_rules(NOW) for _ in range(4)] == [2, 2, 1, 0]
+
+
 def test_the_rules_run_until_nothing_is_left_and_then_pause(
     owner: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:

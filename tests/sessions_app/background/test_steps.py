@@ -162,6 +162,8 @@ def test_the_heartbeat_marks_the_claim_lost_when_another_worker_has_the_step(
 
 def test_there_is_one_open_step_of_a_kind_and_subject(session: Session, step: Step) -> None:
     assert steps.enqueue(session, PROBE, 1) == step
+    claimed(step)
+    assert steps.enqueue(session, PROBE, 1) == step
     found = together(4, lambda _: steps.enqueue(session, PROBE, 2).pk)
     assert len(set(found)) == 1
     with pytest.raises(DatabaseError), transaction.atomic():

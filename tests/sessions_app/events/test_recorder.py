@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import threading
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -89,6 +90,23 @@ def test_an_event_carries_the_figures_after_its_change(session: Session) -> None
         event = recorder.record(session, recorder.MESSAGE_ADDED, {"a": 1}, messages=2, queue=1)
     assert event.payload["a"] == 1
     assert event.payload["figures"] == recorder.figures(stats(session))
+
+
+def test_the_total_is_the_sum_of_input_and_output(session: Session) -> None:
+    with transaction.atomic():
+        event = recorder.record(
+            session, recorder.SESSION_CHANGED, {}, input_tokens=30, output_tokens=4
+        )
+    figures = event.payload["figures"]
+    assert [figures[f"{part}_tokens"] for part in ("input", "output", "total")] == [30, 4, 34]
+
+
+def test_an_earlier_story_does_not_set_back_the_time_of_the_last_one(session: Session) -> None:
+    latest = datetime(2026, 11, 21, 12, tzinfo=UTC)
+    for at in (latest - timedelta(days=1), latest, latest - timedelta(hours=1)):
+        with transaction.atomic():
+            recorder.record(session, recorder.SESSION_CHANGED, {}, at)
+    assert SessionStats.objects.get(session=session).last_story_at == latest
 
 
 def test_an_undeclared_type_is_refused(session: Session) -> None:

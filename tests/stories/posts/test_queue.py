@@ -129,6 +129,14 @@ def test_a_duplicate_is_attributed_to_the_first_post_and_not_to_another_duplicat
     assert third.reason == "The headline is 100 % like one that was read before."
 
 
+def test_a_repeated_address_is_attributed_to_the_first_post(source: Source) -> None:
+    made = add(
+        source,
+        *(FetchedPost(str(at), title, url="https://x.test/a") for at, title in enumerate(TITLES)),
+    ).posts
+    assert [each.duplicate_of_id for each in made] == [None, *[made[0].pk] * 3]
+
+
 def test_numbers_beyond_reason_are_stored_within_bounds(source: Source) -> None:
     huge = FetchedPost("1", TITLES[0], score=10**20, comments=-(10**20), author="a" * 300)
     (post,) = add(source, huge).posts
@@ -206,6 +214,15 @@ def test_a_post_tried_three_times_is_worn_out(session: Session, post: SourcePost
         assert queue.claim_best(held) is not None
         held = again(held)
     assert queue.worn_out(held) == [post]
+
+
+def test_a_post_is_not_worn_out_while_its_third_attempt_is_under_way(
+    session: Session, post: SourcePost
+) -> None:
+    held = claim(session)
+    assert queue.claim_best(held) is not None
+    SourcePost.objects.filter(pk=post.pk).update(attempts=3)
+    assert queue.worn_out(held) == []
 
 
 def test_a_claim_without_a_step_is_refused_by_the_database(post: SourcePost) -> None:
