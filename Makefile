@@ -6,7 +6,7 @@ UV := .venv/bin/uv
 COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header --no-annotate
 
-.PHONY: run otel audio test check bench chaos lock clean deps dev-deps
+.PHONY: run otel audio test check bench chaos mutants lock clean deps dev-deps
 
 run: deps
 	@exec $(PY) manage.py studio
@@ -38,6 +38,11 @@ bench: dev-deps
 
 chaos: dev-deps
 	@exec $(PY) -m pytest tests/chaos $(ARGS)
+
+# Puts one error at a time into a copy of the code; its tests must fail. Part of a file name chooses:
+# make mutants ARGS="background/steps"
+mutants: dev-deps
+	@exec $(PY) -m tests.mutants $(ARGS)
 
 # Raises the pinned versions within requirements*.in: make lock ARGS=--upgrade
 lock: dev-deps

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-KEPT = {"SMNB_TEST_DATABASE"}
+KEPT = {"SMNB_TEST_DATABASE", "SMNB_TEST_TEMPLATE", "SMNB_TEST_PAGE_SECONDS"}
 OURS = ("SMNB_", "OTEL_", "REDDIT_", "ANTHROPIC_", "DATABASE_URL", "REDIS_URL", "PUBLIC_URL", "SECRET_KEY",
         "ALLOWED_HOSTS", "DEBUG", "PORT")  # fmt: skip
 

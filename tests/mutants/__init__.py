@@ -1,0 +1,1 @@
+"""Mutants: small deliberate errors in the product, each with the tests that must notice it."""

@@ -1,0 +1,769 @@
+"""Mutants of the code that must not fail: claims, money, events, delivery, and what is refused."""
+
+from __future__ import annotations
+
+from tests.mutants.mutant import mutants_of
+
+HUB = "tests/sessions_app/realtime/test_hub.py"
+
+CORE = [
+    # Steps: claims, leases, pokes, attempts and backoff.
+    *mutants_of(
+        "sessions_app/background/steps.py",
+        ("tests/sessions_app/background/test_steps.py",),
+        (
+            "lease_until__lt=Now())",
+            "lease_until__lt=Now() + timedelta(seconds=5))",
+            "a lease is taken over early",
+        ),
+        (
+            "LEASE = timedelta(seconds=20)",
+            "LEASE = timedelta(seconds=60)",
+            "a lease lasts too long",
+        ),
+        (
+            "_DUE = Q(state=Step.State.PENDING, due_at__lte=Now())",
+            "_DUE = Q(state=Step.State.PENDING)",
+            "a step is claimed before it is due",
+        ),
+        ('epoch=F("epoch") + 1,', 'epoch=F("epoch"),', "a claim does not raise the epoch"),
+        (
+            "filter(pk=self.step.pk, epoch=self.epoch, state=Step.State.LEASED)",
+            "filter(pk=self.step.pk, state=Step.State.LEASED)",
+            "a worker that lost the step settles it",
+        ),
+        (
+            "(2, 5, 15, 30, 60, 120, 300)",
+            "(2, 5, 15, 30, 60, 120, 600)",
+            "the longest wait between attempts is doubled",
+        ),
+        (
+            "BACKOFF[min(attempts, len(BACKOFF)) - 1]",
+            "BACKOFF[min(attempts, len(BACKOFF) - 1)]",
+            "the wait is that of the next attempt",
+        ),
+        ("MAX_ATTEMPTS = 3", "MAX_ATTEMPTS = 2", "a step is given up after two attempts"),
+        (
+            "if step.attempts > MAX_ATTEMPTS and",
+            "if step.attempts >= MAX_ATTEMPTS and",
+            "the third attempt after two deaths is not made",
+        ),
+        (
+            "timedelta(seconds=10))",
+            "timedelta(seconds=0))",
+            "a step is poked again at once",
+        ),
+        (
+            "Step.objects.filter(_DUE | _LEASE_EXPIRED, _NOT_JUST_POKED)",
+            "Step.objects.filter(_DUE, _NOT_JUST_POKED)",
+            "the step of a dead worker is never poked",
+        ),
+        (
+            'attempts=F("attempts") if error else 0,',
+            'attempts=F("attempts"),',
+            "a round that went well keeps the count of attempts",
+        ),
+        (
+            "transaction.on_commit(lambda: poke(step_id, kind), robust=True)",
+            "poke(step_id, kind)",
+            "a step is poked before its transaction is committed",
+        ),
+        (
+            "return pending.exclude(kind__in=outliving_kinds()).update(",
+            "return pending.update(",
+            "a run that ends cancels steps that outlive it",
+        ),
+        (
+            "lost = not (claim.extend_lease() and claim.still_needed())",
+            "lost = not claim.extend_lease()",
+            "a worker goes on though its result is not needed",
+        ),
+        ("state__in=Step.OPEN,", "state=Step.State.PENDING,", "a leased step is enqueued twice"),
+        (
+            "_postpone(claim, error.until, error)",
+            "_postpone(claim, now(), error)",
+            "a wait until a time ends at once",
+        ),
+        (
+            "if kind.gave_up is not None:\n            kind.gave_up(claim)",
+            "pass",
+            "giving up a step calls nobody",
+        ),
+    ),
+    # The state machine of a run, its orchestrator, and the reaper.
+    *mutants_of(
+        "broadcast/states.py",
+        ("tests/broadcast/test_orchestrator.py", "tests/broadcast/test_stopping.py"),
+        (
+            "    (State.ERROR, Cause.STOP): State.IDLE,\n",
+            "",
+            "a run that ended in an error cannot be stopped",
+        ),
+        (
+            "(State.LIVE, Cause.STOP): State.STOPPING",
+            "(State.LIVE, Cause.STOP): State.IDLE",
+            "a live run skips stopping",
+        ),
+        (
+            "(State.ERROR, Cause.RECOVER): State.INITIALIZING",
+            "(State.ERROR, Cause.RECOVER): State.READY",
+            "recovering skips a state",
+        ),
+        (
+            "    (State.STARTING, Cause.OPENED): State.LIVE,\n",
+            "    (State.STARTING, Cause.OPENED): State.LIVE,\n"
+            "    (State.READY, Cause.OPENED): State.LIVE,\n",
+            "a run goes live before it starts",
+        ),
+        ("timedelta(seconds=30), Cause", "timedelta(seconds=300), Cause", "the reaper is late"),
+        ("timedelta(minutes=30)", "timedelta(minutes=29)", "a ready run is reaped early"),
+        (
+            "timedelta(seconds=60),\n        Cause.FAIL",
+            "timedelta(seconds=60),\n        Cause.STOP",
+            "a run that no worker takes up ends without an error",
+        ),
+        ("timedelta(seconds=120), Cause", "timedelta(seconds=60), Cause", "stopping is cut short"),
+    ),
+    *mutants_of(
+        "broadcast/reaper.py",
+        ("tests/broadcast/test_stopping.py", "tests/broadcast/test_orchestrator.py"),
+        ("min(age, up) <", "age <", "a sweeper that just started reaps at once"),
+        (
+            "                if run.state == State.LIVE:\n                    restore_steps(run)\n",
+            "",
+            "a live run without a step stays without one",
+        ),
+    ),
+    *mutants_of(
+        "broadcast/orchestrator.py",
+        ("tests/broadcast/test_orchestrator.py", "tests/broadcast/test_stopping.py"),
+        (
+            "filter(pk=run.pk, state=before, epoch=run.epoch).update(",
+            "filter(pk=run.pk).update(",
+            "a transition does not check state and epoch",
+        ),
+        (
+            "round((at - run.live_at).total_seconds()) if run.live_at else 0",
+            "0",
+            "time on air is not counted",
+        ),
+        (
+            "run.state != State.STOPPING or steps.leased(run.session_id).exists()",
+            "run.state != State.STOPPING",
+            "a stopping run does not wait for its leased step",
+        ),
+        (
+            "return run if of_run.exists() else transition(run, Cause.STOPPED)",
+            "return transition(run, Cause.STOPPED)",
+            "a stopping run does not wait for open model calls",
+        ),
+        (
+            "stopped_at=steps.now(), hold=None)",
+            "stopped_at=steps.now())",
+            "stopping leaves the hold",
+        ),
+        (
+            "filter(pk=run.pk, epoch=run.epoch, state=State.LIVE)\n        if not",
+            "filter(pk=run.pk, state=State.LIVE)\n        if not",
+            "a worker of an earlier epoch writes to the run",
+        ),
+        (
+            'return "The session is on air. Stop the broadcast first." if active(session) else ""',
+            'return ""',
+            "a session on air is archived",
+        ),
+        (
+            "        steps.enqueue(run.session, NARRATE, run.pk)\n",
+            "",
+            "going live enqueues no narration",
+        ),
+        ("    if run.hold == hold:\n        return\n", "", "the same hold is recorded twice"),
+    ),
+    # Posts: the queue, duplicates, priority and interests.
+    *mutants_of(
+        "stories/posts/queue.py",
+        ("tests/stories/posts/test_queue.py",),
+        ("timedelta(hours=48)", "timedelta(hours=24)", "duplicates are looked for in one day"),
+        ("LIKENESS_MOST = 2000", "LIKENESS_MOST = 200", "duplicates are looked for in few posts"),
+        ("MAX_ATTEMPTS = 3", "MAX_ATTEMPTS = 4", "a post fails after four attempts"),
+        ("AGEING_PER_DAY = 0.5", "AGEING_PER_DAY = 0.05", "old posts starve"),
+        (
+            'order_by("-pinned", "-rank", "id")',
+            'order_by("-rank", "-pinned", "id")',
+            "a pinned post waits for better ones",
+        ),
+        (
+            "filter(pk=candidate, state=State.QUEUED).update(",
+            "filter(pk=candidate).update(",
+            "two workers claim the same post",
+        ),
+        (
+            "pk=post.pk, state=State.CLAIMED, step=claim.step, epoch=claim.epoch\n",
+            "pk=post.pk, state=State.CLAIMED, step=claim.step\n",
+            "a worker of an earlier epoch settles a post",
+        ),
+        ("epoch__lt=claim.epoch, attempts__gte", "attempts__gte", "a post at work is worn out"),
+        (
+            'original = same.order_by("id")',
+            'original = same.order_by("-id")',
+            "a repeated address is credited to the latest post",
+        ),
+        (
+            "    if original is None:\n        titles.append((row.pk, row.title))\n",
+            "",
+            "one batch may repeat a headline",
+        ),
+        ('"above": keys[at], "below"', '"above": keys[at + 1], "below"', "a post is above itself"),
+        (
+            "known = set(stored",
+            "known = set() and set(stored",
+            "a post that was read before is inserted again",
+        ),
+    ),
+    *mutants_of(
+        "stories/posts/duplicates.py",
+        ("tests/stories/posts/test_duplicates.py",),
+        ("THRESHOLD = 66.0", "THRESHOLD = 60.0", "unlike headlines are compared"),
+        ("THRESHOLD = 66.0", "THRESHOLD = 72.0", "similar headlines are not compared"),
+        ("SHARED_WORDS = 0.65", "SHARED_WORDS = 0.6", "headlines with few shared words are one"),
+        ("SHARED_WORDS = 0.65", "SHARED_WORDS = 0.7", "headlines with many shared words are two"),
+        ("_FEW_WORDS = 3", "_FEW_WORDS = 2", "two words are enough for a duplicate"),
+        (
+            "    if _numbers(one) != _numbers(other):\n        return False\n",
+            "",
+            "other figures are taken for the same news",
+        ),
+        (
+            "if (words ^ others) & _CHANGES or _opposed(words, others):",
+            "if (words ^ others) & _CHANGES:",
+            "the opposite is taken for the same news",
+        ),
+        (
+            "if (words ^ others) & _CHANGES or _opposed(words, others):",
+            "if _opposed(words, others):",
+            "a correction is taken for the same news",
+        ),
+    ),
+    *mutants_of(
+        "stories/posts/scoring.py",
+        ("tests/stories/posts/test_scoring.py",),
+        (
+            '"engagement": 0.4, "recency": 0.3',
+            '"engagement": 0.3, "recency": 0.4',
+            "the weights of engagement and recency are swapped",
+        ),
+        ('"recency": 0.3, "quality": 0.3', '"recency": 0.3, "quality": 0.2', "quality weighs less"),
+        ("INTEREST = 0.15", "INTEREST = 0.3", "an interest weighs twice as much"),
+        ("HIGH = 0.60", "HIGH = 0.65", "fewer posts are of high priority"),
+        ("MEDIUM = 0.30", "MEDIUM = 0.25", "fewer posts are of low priority"),
+        ("HALF_LIFE_HOURS = 6.0", "HALF_LIFE_HOURS = 12.0", "posts stay recent for longer"),
+        ("_DECAY_PER_HOUR = 0.1", "_DECAY_PER_HOUR = 0.0", "votes do not fade"),
+        ("NEUTRAL_ENGAGEMENT = 0.15", "NEUTRAL_ENGAGEMENT = 0.0", "feeds without votes come last"),
+        ("NEUTRAL_RECENCY = 0.5", "NEUTRAL_RECENCY = 1.0", "a post without a date is new"),
+        (
+            "post.score + 2 * post.comments, 0)",
+            "post.score + post.comments, 0)",
+            "a comment counts like a vote",
+        ),
+        ("0.10 * (not shouts)", "0.10 * shouts", "capitals are preferred"),
+    ),
+    *mutants_of(
+        "stories/posts/matching.py",
+        ("tests/stories/posts/test_interests.py",),
+        ('padded = f" {whole} "', "padded = whole", "the first word of a text is not found"),
+        ('" | ".join', '" ".join', "words of two texts are read as one"),
+        ("max(-1, min(total, 1))", "total", "two interests count twice"),
+    ),
+    # The market: weights, momentum, phases and tiers.
+    *mutants_of(
+        "stories/market/scores.py",
+        ("tests/stories/market/test_scores.py",),
+        ('"volume": 0.30', '"volume": 0.25', "volume weighs less"),
+        ('"momentum": 0.25', '"momentum": 0.30', "momentum weighs more"),
+        ('"engagement": 0.15', '"engagement": 0.20', "engagement weighs more"),
+        ('"told": 0.10', '"told": 0.05', "published posts weigh less"),
+        ("STEADY = 0.1", "STEADY = 0.15", "slow trends are steady"),
+        ("FAST = 0.4", "FAST = 0.5", "fast trends look slow"),
+        ("HALF_LIFE_BUCKETS = 6", "HALF_LIFE_BUCKETS = 12", "quiet trends stay fresh"),
+        ('(50.0, "Strong")', '(55.0, "Strong")', "the tier of strong trends begins later"),
+        ("history < 1", "history < 0", "a trend without history has a momentum"),
+        ('"peak" if earlier >= STEADY', '"peak" if earlier > 1', "no trend is at its peak"),
+    ),
+    # Usage: the ledger, prices, the budget and the figures.
+    *mutants_of(
+        "stories/usage/ledger.py",
+        ("tests/stories/usage/test_ledger.py", "tests/stories/usage/test_budget.py"),
+        ("WARN_AT = 80", "WARN_AT = 81", "the budget warning comes later"),
+        ("if before < WARN_AT <= after:", "if WARN_AT <= after:", "the warning comes each time"),
+        (
+            "            if row.state == TokenUsage.State.FINAL:\n                return\n",
+            "",
+            "a second close is booked",
+        ),
+        (
+            "epoch__lt=claim.epoch, state__in=TokenUsage.OPEN\n",
+            "state__in=()\n",
+            "what a dead worker left open stays open",
+        ),
+        (
+            "LEFT_OPEN = timedelta(seconds=30)",
+            "LEFT_OPEN = timedelta(0)",
+            "an open row is closed early",
+        ),
+        (
+            "return old.exclude(step__state=Step.State.LEASED)",
+            "return old",
+            "the row of a step at work is closed",
+        ),
+        ("output_upper=row.max_tokens", "output_upper=1", "a lost answer costs its least"),
+        (
+            "input_upper=0 if started else row.input_upper",
+            "input_upper=0",
+            "the input of a lost request costs nothing",
+        ),
+        (
+            "return spent >= session.budget",
+            "return spent > session.budget",
+            "a spent budget goes on",
+        ),
+        (
+            'values_list("cost_upper", flat=True).get(',
+            'values_list("cost_lower", flat=True).get(',
+            "what is uncertain does not count as spent",
+        ),
+        ("return Cost(unpriced=True)", "return Cost()", "an unknown price is booked as zero"),
+        (
+            '"upper": None if row.unpriced else row.cost_upper',
+            '"upper": row.cost_upper',
+            "an unknown price is shown as zero",
+        ),
+    ),
+    *mutants_of(
+        "stories/usage/pricing.py",
+        ("tests/stories/usage/test_pricing.py",),
+        (
+            'tokens // 2 if service_tier == "batch" else tokens',
+            "tokens",
+            "a batch costs the whole price",
+        ),
+        (
+            'if service_tier == "fast":',
+            'if service_tier == "fast" and not model:',
+            "fast mode is cheap",
+        ),
+        ("input=max(most.input, close.input_upper)", "input=most.input", "no bound of the input"),
+        (
+            "output=max(most.output, close.output_upper)",
+            "output=most.output",
+            "no bound of the output",
+        ),
+        (
+            'rates = OVERRIDES.get(model) or OVERRIDES.get(_DATE.sub("", model))',
+            "rates = OVERRIDES.get(model)",
+            "an override does not price a dated name",
+        ),
+        (
+            '"cache_creation_input_tokens": counts.cache_write_5m + counts.cache_write_1h',
+            '"cache_creation_input_tokens": counts.cache_write_5m',
+            "cache writes of an hour are not all counted",
+        ),
+        (
+            "rest = sum((Counts() - extra.counts for extra in close.passes), counts)",
+            "rest = counts",
+            "an extra pass is paid for twice",
+        ),
+    ),
+    *mutants_of(
+        "stories/usage/accounting.py",
+        ("tests/stories/usage/test_series.py", "tests/stories/usage/test_ledger.py"),
+        (
+            "row.cache_write_5m_tokens + row.cache_write_1h_tokens",
+            "row.cache_write_5m_tokens",
+            "cache writes of an hour are not counted",
+        ),
+        ("bounded=int(not row.exact)", "bounded=int(row.exact)", "exact calls are called bounded"),
+        (
+            "if row.model != old_model and earlier != NOTHING:",
+            "if False:",
+            "a late answer of another model leaves the old model its cost",
+        ),
+    ),
+    *mutants_of(
+        "sessions_app/sessions.py",
+        ("tests/stories/usage/test_budget.py",),
+        (
+            "spent * 100 // budget if budget else 100",
+            "spent * 100 // budget if budget else 0",
+            "a budget of nothing is not spent",
+        ),
+    ),
+    # Events, counters and buckets.
+    *mutants_of(
+        "sessions_app/events/recorder.py",
+        (
+            "tests/sessions_app/events/test_recorder.py",
+            "tests/sessions_app/events/test_statistics.py",
+            "tests/stories/legacy/test_importer.py",
+        ),
+        ('["last_seq = last_seq + 1"]', '["last_seq = last_seq + 2"]', "seqs have gaps"),
+        (
+            "CASE WHEN last_story_at > %s THEN last_story_at ELSE %s END",
+            "CASE WHEN last_story_at < %s THEN last_story_at ELSE %s END",
+            "an import sets the last story back",
+        ),
+        (
+            "transaction.on_commit(lambda: _publish_and_log(session, event), robust=True)",
+            "_publish_and_log(session, event)",
+            "an event that is rolled back is published",
+        ),
+        (
+            '    if type_ not in _types:\n        raise ValueError(f"undeclared event type: {type_}")\n'
+            "    if type_ in _topics:",
+            "    if type_ in _topics:",
+            "an undeclared event is recorded",
+        ),
+        (
+            '"total_tokens": stats.input_tokens + stats.output_tokens',
+            '"total_tokens": stats.input_tokens',
+            "the total leaves out the output",
+        ),
+    ),
+    *mutants_of(
+        "sessions_app/events/statistics.py",
+        ("tests/sessions_app/events/test_statistics.py",),
+        ("SIZES = (1, 5, 15, 60)", "SIZES = (1, 5, 60)", "buckets of 15 minutes are missing"),
+        ("seconds - seconds % (size * 60)", "seconds", "a bucket starts at any second"),
+    ),
+    # Live delivery: the hub, frames, addresses and grants.
+    *mutants_of(
+        "sessions_app/realtime/hub.py",
+        (f"{HUB}::test_what_a_viewer_caught_up_with_is_not_handed_out_again",),
+        (
+            "if text is not None and viewer.sent < event.seq and",
+            "if text is not None and",
+            "a viewer gets a frame twice",
+        ),
+    ),
+    *mutants_of(
+        "sessions_app/realtime/hub.py",
+        (HUB,),
+        (
+            "viewer.sent < event.seq and not viewer.catching_up:",
+            "viewer.sent < event.seq:",
+            "live frames come in between while a viewer catches up",
+        ),
+        ("while read_to != room.last:", "if read_to != room.last:", "catching up stops too early"),
+        ("        room.last = event.seq\n", "", "an event that cannot be shown is read for ever"),
+        (
+            "v.address == address and v.audience == recorder.PUBLIC",
+            "v.address == address",
+            "the owner's sockets count against the public limit",
+        ),
+        ("elif viewer.until < time.monotonic():", "elif viewer.until < 0:", "sockets never expire"),
+        ("if viewer.grant not in valid:", "if False:", "a socket without a grant stays open"),
+        (
+            "if time.monotonic() - read_all_at >= LOOK_EVERY:",
+            "if not session_ids:",
+            "a busy session delays the others",
+        ),
+    ),
+    *mutants_of(
+        "sessions_app/realtime/consumers.py",
+        ("tests/sessions_app/realtime/test_consumers.py",),
+        (
+            'if forwarded and peer in {"", "127.0.0.1", "::1"}:',
+            "if forwarded:",
+            "any peer says where it comes from",
+        ),
+        (
+            'forwarded.rsplit(",", 1)[-1]',
+            'forwarded.split(",", 1)[0]',
+            "the client sets its address",
+        ),
+        (
+            "and self.hub.open_from(address) >= limit",
+            "and self.hub.open_from(address) > limit",
+            "an address opens one socket too many",
+        ),
+    ),
+    *mutants_of(
+        "sessions_app/realtime/frames.py",
+        ("tests/sessions_app/realtime/test_frames.py",),
+        (
+            'event.payload if audience == recorder.OWNER else event.payload["public"]',
+            "event.payload",
+            "the audience gets the private part",
+        ),
+        (
+            "return audience == recorder.OWNER or type_ in recorder.public_types()",
+            "return True",
+            "the audience sees private events",
+        ),
+    ),
+    *mutants_of(
+        "sessions_app/realtime/grants.py",
+        ("tests/sessions_app/realtime/test_grants.py",),
+        ("revoked_at=None", "", "a revoked token keeps its sockets"),
+        (", visible=True", "", "a hidden page keeps its sockets"),
+        ("owner__is_active=True", "", "a disabled user keeps sockets"),
+        (", expire_date__gt=timezone.now()", "", "an expired login keeps its sockets"),
+        (
+            "return visible.get(grant.key) == grant.session_id",
+            "return grant.key in visible",
+            "a public address opens another session",
+        ),
+    ),
+    # The database's own constraints, and the audits.
+    *mutants_of(
+        "sessions_app/constraints.py",
+        ("tests/sessions_app/test_constraints.py",),
+        (
+            'f"WHEN NEW.session_id IS NOT OLD.session_id "',
+            'f"WHEN 0 "',
+            "the session of a row can be changed",
+        ),
+        (
+            'f"AND p.session_id = NEW.session_id) "\n            ',
+            'f") "\n            ',
+            "a row may point into another session",
+        ),
+        (
+            "if definition.name in absent and definition.tables <= tables:",
+            "if False:",
+            "a lost trigger is not restored",
+        ),
+        changes_schema=True,
+    ),
+    *mutants_of(
+        "sessions_app/audits.py",
+        ("tests/sessions_app/test_audits.py",),
+        ("gapless &= first == reached + 1 and", "gapless &=", "a gap in the events is not found"),
+        ("or reached != last_seq:", ":", "a lost last event is not found"),
+        (
+            "if counted != sums.get(session_id, 0):",
+            "if counted < sums.get(session_id, 0):",
+            "a counter that is too high is not found",
+        ),
+        ("timedelta(seconds=60)", "timedelta(seconds=600)", "an overdue step is found late"),
+    ),
+    *mutants_of(
+        "stories/audits.py",
+        ("tests/stories/test_audits.py",),
+        (
+            '"cost_upper",\n        "cache_saved",\n    ):\n        yield from compare(column, column',
+            '"cache_saved",\n    ):\n        yield from compare(column, column',
+            "the ledger's upper bound is not compared",
+        ),
+        (
+            "state__in=SourcePost.WAITING)",
+            "state=SourcePost.State.HELD)",
+            "the queue is not compared",
+        ),
+        (
+            'for dimension in ("model", "operation"):',
+            'for dimension in ("model",):',
+            "the figures by operation are not compared",
+        ),
+        (
+            'F("cache_write_5m_tokens") + F("cache_write_1h_tokens")',
+            'F("cache_write_5m_tokens")',
+            "cache writes of an hour are not compared",
+        ),
+    ),
+    # Threads, search and imports.
+    *mutants_of(
+        "stories/threads.py",
+        ("tests/stories/test_threads.py",),
+        ("timedelta(hours=72)", "timedelta(hours=96)", "old stories are followed up"),
+        ("timedelta(hours=72)", "timedelta(hours=48)", "stories are followed up for two days"),
+        ("SHARED_WEIGHT = 0.4", "SHARED_WEIGHT = 0.1", "unrelated stories become a thread"),
+        (
+            "    if first.state not in OPEN:\n        return None\n",
+            "",
+            "a story that was pulled gets a follow-up",
+        ),
+        ('F("story_count") + 1', 'F("story_count")', "a thread does not count its stories"),
+    ),
+    *mutants_of(
+        "stories/search/query.py",
+        ("tests/stories/search/test_query.py", "tests/stories/legacy/test_importer.py"),
+        (
+            "session.type == Session.Type.IMPORTED or adopted.exists()",
+            "adopted.exists()",
+            "days of an import are looked for by id",
+        ),
+        (
+            "session.type == Session.Type.IMPORTED or adopted.exists()",
+            "session.type == Session.Type.IMPORTED",
+            "days with adopted rows are looked for by id",
+        ),
+        (
+            "_midnight(query.until + timedelta(days=1))",
+            "_midnight(query.until)",
+            "the last day is left out",
+        ),
+        (
+            "return rows.filter(created_at__lt=end)",
+            "return rows.filter(created_at__lte=end)",
+            "a day of an import has the next midnight",
+        ),
+        (
+            "rows.filter(created_at__gte=begin)",
+            "rows.filter(created_at__gt=begin)",
+            "midnight is left out of an import's search",
+        ),
+        ("begin - SLACK", "begin + SLACK", "a row that was stored late is not found"),
+        ("SHORTEST_BEGINNING = 3", "SHORTEST_BEGINNING = 30", "beginnings of words are not found"),
+        ("found[PAGE - 1].pk", "found[PAGE].pk", "a page leaves out a row"),
+    ),
+    *mutants_of(
+        "stories/legacy/mapping.py",
+        ("tests/stories/legacy/test_importer.py",),
+        (
+            "        return HOST_FORM\n",
+            "        return TAB_FORM\n",
+            "the reason of an orphan is that of another kind",
+        ),
+        (
+            "return UNKNOWN if _ID_FORM.fullmatch(named) else NO_ID",
+            "return UNKNOWN",
+            "a name that no session can have is called deleted",
+        ),
+        ("{20,40}", "{20,60}", "long names are taken for ids"),
+    ),
+    *mutants_of(
+        "stories/quarantine/records.py",
+        ("tests/stories/quarantine/test_records.py", "tests/stories/legacy/test_importer.py"),
+        ("reason=orphan.reason", 'reason=""', "an imported orphan has no reason"),
+        ("[:200]", "[:2000]", "names do not fit into their columns"),
+    ),
+    # What is refused: private networks, too many requests, unsafe output and formulas.
+    *mutants_of(
+        "stories/sources/ssrf.py",
+        ("tests/stories/sources/test_ssrf.py",),
+        (
+            "return not address.is_global or any(",
+            "return any(",
+            "only our list refuses private addresses",
+        ),
+        (
+            " or any(address in network for network in _DENIED)",
+            "",
+            "only Python refuses private addresses",
+        ),
+        ('"169.254.0.0/16",\n', "\n", "our list leaves out the metadata service"),
+        ('"10.0.0.0/8", ', "", "our list leaves out a private network"),
+        ('"fc00::/7", ', "", "our list leaves out private IPv6 addresses"),
+        (
+            'for network in ("::ffff:0:0/96", "::ffff:0:0:0/96", "64:ff9b::/96")',
+            'for network in ("::ffff:0:0:0/96", "64:ff9b::/96")',
+            "IPv4 inside IPv6 is not unpacked",
+        ),
+        (
+            "if not allow_private and any(",
+            "if not allow_private and all(",
+            "one public address will do",
+        ),
+        ('if "@" in parts.netloc:', 'if "@@" in parts.netloc:', "a password is sent along"),
+        ("port not in (None, 80, 443)", "port == 22", "any port is read"),
+        ("if address.scope_id:", "if False:", "a zone makes an address public"),
+    ),
+    *mutants_of(
+        "sessions_app/rate_limits.py",
+        ("tests/sessions_app/test_rate_limits.py",),
+        ("if used > limit:", "if used > limit + 1:", "one request too many is allowed"),
+        ("if used > limit:", "if used >= limit:", "the last allowed request is refused"),
+        (":{who}:{slot}", ":{slot}", "users share their limit"),
+        ("    if not limit:\n        return\n", "", "a limit of zero refuses everything"),
+    ),
+    *mutants_of(
+        "broadcast/transfer/formats/base.py",
+        ("tests/broadcast/transfer/test_exporter.py",),
+        (r"\s*[=+\-@|%", r"\s*[=+\-|%", "a cell may begin with @"),
+        (
+            "\uff1d\uff0b\uff0d\uff20\uff5c\uff05]",
+            "\uff1d]",
+            "most full-width formulas are not escaped",
+        ),
+        (r"\[\]<>#|~$&])", r"\[\]<>#|$&])", "Markdown may strike text out"),
+        (r"([-+=:]|\d{1,9}[.)])", r"([-+]|\d{1,9}[.)])", "a line may underline the one before"),
+        ('"{": "(", "}": ")", ', "", "captions may hold marks of players"),
+        ('parts.scheme not in {"http", "https"}', "not parts.scheme", "any scheme becomes a link"),
+    ),
+    *mutants_of(
+        "broadcast/narrators/output_check.py",
+        ("tests/broadcast/narrators/test_anthropic.py",),
+        ("if _bare(address[0]) in self._known:", "if True:", "any address is read on air"),
+        ('_UNFINISHED.sub("", text)', "text", "half an address is shown"),
+        (
+            "self._known = known | {",
+            "self._known = known or {",
+            "the host of a post's address is not known",
+        ),
+        ('"detailed": 2400', '"detailed": 24000', "a narration is not cut to its length"),
+        ("[:MAX_TOPICS]", "", "a story has any number of topics"),
+        (
+            "cut(self._safe(_UNFINISHED",
+            "cut(clean_text(_UNFINISHED",
+            "what still grows is not checked",
+        ),
+    ),
+    # What is kept small, and what is deleted.
+    *mutants_of(
+        "broadcast/host/memory.py",
+        ("tests/broadcast/host/test_memory.py",),
+        (
+            "if row.operations >= limits.reset_operations:",
+            "if row.operations > limits.reset_operations:",
+            "the context is reset one operation late",
+        ),
+        (
+            "elif row.tokens >= limits.compact_tokens:",
+            "elif row.tokens > limits.compact_tokens:",
+            "the context is summed up one token late",
+        ),
+    ),
+    *mutants_of(
+        "sessions_app/background/retention.py",
+        ("tests/sessions_app/background/test_retention.py",),
+        ("FINE = (1, 5)", "FINE = (1, 5, 15)", "buckets of 15 minutes are deleted"),
+        (
+            "days=settings.keep_answers_days",
+            "days=settings.keep_fine_days",
+            "answers are kept for another setting's days",
+        ),
+        ('order_by().values("pk")[:CHUNK]', 'order_by().values("pk")', "all is deleted at once"),
+        (
+            "self._due = time.monotonic() + EVERY",
+            "self._due = time.monotonic()",
+            "the rules never pause",
+        ),
+    ),
+    *mutants_of(
+        "sessions_app/session_expiry.py",
+        ("tests/sessions_app/test_session_expiry.py",),
+        (".exclude(Exists(leased))", "", "a session expires while a step is at work"),
+        ("expires_at__lte=Now()", "expires_at__isnull=False", "a session expires early"),
+    ),
+    *mutants_of(
+        "sessions_app/commands.py",
+        ("tests/sessions_app/test_commands.py",),
+        ("if first.digest != digest:", "if False:", "a key answers another request"),
+        ("create(owner=actor, key=key", "create(owner_id=1, key=key", "users share their keys"),
+    ),
+    *mutants_of(
+        "broadcast/host/claims.py",
+        ("tests/broadcast/host/test_claims.py", "tests/broadcast/host/test_worker.py"),
+        (
+            "if post.attempts < posts_queue.MAX_ATTEMPTS:",
+            "if False:",
+            "a fresh post fails with its step",
+        ),
+        (
+            "worn_out = post.attempts >= posts_queue.MAX_ATTEMPTS",
+            "worn_out = False",
+            "a worn-out post is tried for ever",
+        ),
+        ('attempts=F("attempts") - 1', 'attempts=F("attempts")', "a hold counts as an attempt"),
+    ),
+]

@@ -1,0 +1,177 @@
+"""Mutants of the scripts of the pages."""
+
+from __future__ import annotations
+
+from tests.mutants.mutant import mutants_of
+
+FRAMES = "tests/browser/test_frames.py"
+LOST = "tests/browser/test_lost_connection.py"
+DESK = "tests/browser/test_desk.py"
+CHAT = "tests/browser/test_chat.py"
+HEARD = "tests/browser/test_seen_and_heard.py"
+STATS = "tests/browser/test_live_stats.py"
+
+PAGES = [
+    *mutants_of(
+        "static/js/live.js",
+        (FRAMES,),
+        (
+            "if (Number(mark.dataset.prev || 0) > current) {\n      askForGap();",
+            "if (Number(mark.dataset.prev || 0) > current) {",
+            "a gap is not asked for",
+        ),
+        (
+            "if (Number(mark.dataset.prev || 0) > current) {",
+            "if (false) {",
+            "a frame after a gap is applied",
+        ),
+        ("    if (seq <= current) return;\n", "", "an old frame is applied again"),
+        (
+            "if (highest > current && socket?.readyState === WebSocket.OPEN) askForGap();",
+            "",
+            "a gap is asked for only once",
+        ),
+        ("    if (asking) return;\n", "", "each frame after a gap asks for it"),
+        (
+            "      location.reload(); //",
+            "      //",
+            "a page that missed too much is not loaded again",
+        ),
+        (
+            "if (!target) part.remove();\n      else {",
+            "{",
+            "a part without a place stops the frame",
+        ),
+        ("      fragment.append(item);\n", "", "an item that is there already is not replaced"),
+        ("    trim();\n", "", "lists grow without end"),
+        ("    if (FINAL[code]) {", "    if (false) {", "a page that may not follow comes back"),
+        (
+            "(touched.get(target.id) ?? -1) > xhr.appliedAtStart",
+            "false",
+            "an old answer overwrites a newer frame",
+        ),
+    ),
+    *mutants_of(
+        "static/js/live.js",
+        (LOST,),
+        ("    timer = setTimeout(open, wait());\n", "", "a lost connection is not opened again"),
+        (
+            '      say("");\n      ask();\n',
+            "      ask();\n",
+            "a page that is back says that it is lost",
+        ),
+        ('      say("");\n      ask();\n', '      say("");\n', "what was missed is not asked for"),
+        (
+            '  document.addEventListener("htmx:sendError", failed);\n',
+            "",
+            "a click without a connection says nothing",
+        ),
+        (
+            'if (refusal) refusal.textContent = "";',
+            "",
+            "an earlier failure stays on the page",
+        ),
+    ),
+    *mutants_of(
+        "static/js/rundown.js",
+        (
+            f"{FRAMES}::test_plain_arrow_keys_move_no_post",
+            f"{FRAMES}::test_the_first_post_is_not_moved_up_by_key",
+            f"{DESK}::test_a_post_is_moved_by_key_and_keeps_the_focus",
+            f"{DESK}::test_a_post_is_moved_by_dragging_it",
+            f"{DESK}::test_older_stories_are_added_below",
+        ),
+        ("!event.altKey || !way", "!way", "plain arrow keys move a post"),
+        (
+            '{ ArrowUp: "up", ArrowDown: "down" }',
+            '{ ArrowUp: "down", ArrowDown: "up" }',
+            "arrow keys move the other way",
+        ),
+        (
+            '? "before" : "after"',
+            '? "after" : "before"',
+            "a post is dropped on the other side",
+        ),
+        (
+            "    button.focus();\n    button.click();",
+            "    button.click();",
+            "a moved post loses the focus",
+        ),
+        ("item.draggable = true", "item.draggable = false", "a post cannot be dragged"),
+        ('?.removeAttribute("data-max")', "", "older stories are taken away again"),
+    ),
+    *mutants_of(
+        "static/js/overlay.js",
+        (
+            f"{HEARD}::test_captions_follow_the_pace_of_speech",
+            f"{HEARD}::test_an_overlay_that_hears_no_more_clears_the_picture",
+        ),
+        ("const WORDS = 11;", "const WORDS = 12;", "captions are longer"),
+        ("Math.min(words.length - 1, at * words.length)", "0", "captions stay at the beginning"),
+        (
+            'root.toggleAttribute("data-lost", over && now - heard > PATIENCE_MS);',
+            'root.toggleAttribute("data-lost", false);',
+            "a lost overlay leaves its last story in the picture",
+        ),
+    ),
+    *mutants_of(
+        "static/js/reveal.js",
+        (
+            f"{HEARD}::test_words_brighten_at_the_pace_at_which_they_are_spoken",
+            f"{HEARD}::test_without_motion_no_words_brighten",
+        ),
+        (
+            "all[Math.floor(share(element) * all.length)]",
+            "all[Math.floor(share(element) * all.length) + 1]",
+            "a word brightens too early",
+        ),
+        (
+            "Math.max(0, (present() - from)",
+            "Math.max(0.2, (present() - from)",
+            "words brighten before",
+        ),
+        ("    if (still.matches) return;\n", "", "words brighten for who wants no motion"),
+        ("    highlight.clear();\n", "", "words never brighten"),
+    ),
+    *mutants_of(
+        "static/js/refresh.js",
+        (STATS, f"{FRAMES}::test_words_that_stream_in_change_no_figure"),
+        (
+            "    if (!wanted || document.hidden) return;",
+            "    if (!wanted) return;",
+            "a hidden page fetches figures",
+        ),
+        (
+            'document.addEventListener("visibilitychange", () => { if (wanted) plan(); });',
+            "",
+            "a page that is seen again stays behind",
+        ),
+        (
+            'for (const id of kept.open) document.getElementById(id)?.setAttribute("open", "");',
+            "",
+            "what is open closes",
+        ),
+        ("    if (kept.focus) refocus(kept.focus);\n", "", "the focus is lost"),
+        (
+            "    if (event.detail.seq === null) return;",
+            "",
+            "words that stream in fetch the figures",
+        ),
+        ("const EVERY_MS = 1000;", "const EVERY_MS = 0;", "figures are fetched with every frame"),
+    ),
+    *mutants_of(
+        "static/js/chat.js",
+        (
+            f"{CHAT}::test_a_question_is_asked_and_answered_by_keyboard_alone",
+            f"{CHAT}::test_a_plan_is_applied_by_one_click_and_keeps_the_focus",
+        ),
+        (
+            'event.key !== "Enter" || event.shiftKey ||',
+            'event.key !== "Enter" ||',
+            "a new line sends the question",
+        ),
+        ('    if (text.value === sent) text.value = "";\n', "", "what was sent stays in the field"),
+        ("    text.focus();\n", "    text.blur();\n", "the focus leaves the field"),
+        ("decided.focus({ preventScroll: true })", "decided.blur()", "a plan's focus is lost"),
+    ),
+]
