@@ -23,5 +23,6 @@ websocket_urlpatterns = [
     path("ws/watch/<str:token>/replay/<int:run_number>/", WatchReplay.as_asgi()),
 ]
 application = ProtocolTypeRouter(
+    # Only the owner's sockets use the login; the audience's ignore it.
     {"http": http, "websocket": AuthMiddlewareStack(URLRouter(websocket_urlpatterns))}
 )

@@ -24,6 +24,7 @@ app.autodiscover_tasks(["sessions_app.background"])
 
 
 @signals.setup_logging.connect
+# A receiver of this signal keeps Celery from replacing our handlers with its own.
 def use_our_logging(**_: Any) -> None:
     dictConfig(settings.LOGGING)
 
@@ -36,4 +37,6 @@ def send_last_spans(**_: Any) -> None:
 
 @signals.worker_process_init.connect
 def die_with_worker(**_: Any) -> None:
+    # SIGKILL, as a child without its worker gets no more work; the step that it runs is claimed
+    # again.
     die_with(os.getppid(), signal.SIGKILL)

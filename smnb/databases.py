@@ -21,9 +21,11 @@ def sqlite(path: Path) -> dict[str, object]:
         "NAME": str(path),
         "OPTIONS": {
             "transaction_mode": "IMMEDIATE",
+            # Seconds that a transaction waits for the write lock before it fails as "locked".
             "timeout": 20,
             "init_command": SQLITE_PRAGMAS,
         },
+        # A file, so that threads and processes which a test starts can open the database too.
         "TEST": {"NAME": str(path.with_name("test.sqlite3"))},
     }
 
@@ -31,6 +33,7 @@ def sqlite(path: Path) -> dict[str, object]:
 def postgresql(url: str) -> dict[str, object]:
     parts = urlsplit(url)
     query = dict(parse_qsl(parts.query))
+    # In milliseconds. A query or a forgotten transaction must not hold locks for longer.
     timeouts = "-c statement_timeout=5000 -c idle_in_transaction_session_timeout=10000"
     return {
         "ENGINE": "django.db.backends.postgresql",
@@ -39,8 +42,10 @@ def postgresql(url: str) -> dict[str, object]:
         "PASSWORD": unquote(parts.password or ""),
         "HOST": query.pop("host", parts.hostname or ""),
         "PORT": str(parts.port or ""),
+        # Under ASGI requests run in changing threads, so connections left open would add up.
         "CONN_MAX_AGE": 0,
         "CONN_HEALTH_CHECKS": True,
+        # Other parameters of the address, such as sslmode, are passed on to libpq.
         "OPTIONS": {"options": timeouts, **query},
     }
 

@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 class Environment(BaseSettings):
     """The environment; the descriptions are shown in the docs. A limit of 0 is off."""
 
+    # hide_input_in_errors, because an invalid value may be a misplaced secret.
     model_config = SettingsConfigDict(
         extra="ignore", hide_input_in_errors=True, env_ignore_empty=True, populate_by_name=True
     )
@@ -243,6 +244,7 @@ class Environment(BaseSettings):
     @field_validator("data_dir")
     @classmethod
     def _absolute(cls, value: Path) -> Path:
+        # A relative folder belongs to the project and not to the directory of the caller.
         return (ROOT / value).resolve()
 
     @field_validator("public_url", "reddit_url", "reddit_oauth_url", "anthropic_base_url")
@@ -251,6 +253,7 @@ class Environment(BaseSettings):
         parts = urlsplit(value)
         if value and (parts.scheme not in {"http", "https"} or not parts.netloc):
             raise ValueError("must be an http(s) address such as http://localhost:8000")
+        # Paths are appended with a slash of their own.
         return value.rstrip("/")
 
     @property
@@ -258,6 +261,7 @@ class Environment(BaseSettings):
         """The origins whose pages may send requests: PUBLIC_URL, and 127.0.0.1 beside localhost."""
         parts = urlsplit(self.public_url or f"http://localhost:{self.port}")
         origins = [f"{parts.scheme}://{parts.netloc}"]
+        # Both names reach the same studio, but to a browser they are different origins.
         if parts.hostname == "localhost":
             port = f":{parts.port}" if parts.port else ""
             origins.append(f"{parts.scheme}://127.0.0.1{port}")

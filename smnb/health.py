@@ -41,6 +41,7 @@ class HealthReport(TypedDict):
 
 def check_database() -> str:
     executor = MigrationExecutor(connection)
+    # Reads the table of migrations, so it also shows whether the database answers.
     plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
     return f"{len(plan)} migrations are not applied; run migrate" if plan else OK
 
@@ -62,6 +63,7 @@ def check_redis() -> str:
 
 
 def check_workers() -> str:
+    # One reply is enough, and it need not wait for the slower workers.
     replies = app.control.ping(timeout=1.0, limit=1)
     return OK if replies else "no worker replies"
 
@@ -86,6 +88,7 @@ def components() -> HealthReport:
     for name, check in COMPONENTS.items():
         try:
             problem = check()
+        # One component that is down must not hide the state of the others.
         except (DatabaseError, redis.RedisError, KombuError, OSError) as error:
             problem = _unreachable(error)
         report[name] = (

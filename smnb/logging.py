@@ -68,6 +68,7 @@ class SessionFiles(logging.Handler):
     warning about it once a minute.
     """
 
+    # For the first warning, however short the machine has been up.
     warned_at = -math.inf
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -133,6 +134,7 @@ def logging_config() -> dict[str, object]:
     )
     return {
         "version": 1,
+        # Loggers of modules that were imported before this call would otherwise be silent.
         "disable_existing_loggers": False,
         "formatters": {
             "line": {

@@ -15,6 +15,7 @@ DATA_DIR: Path = SMNB.data_dir
 DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 SECRET_KEY = stored_secret(SMNB.secret_key, DATA_DIR / "secret_key")
+# Not derived from SECRET_KEY, so that one of them can be changed without the other.
 FIELD_KEYS = stored_secret(SMNB.field_keys, DATA_DIR / "field_keys")
 DEBUG = SMNB.debug
 ALLOWED_HOSTS = SMNB.hosts
@@ -43,6 +44,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     # First, so that every other middleware and its log lines have the request's id.
     "sessions_app.web.middleware.ContextMiddleware",
+    # Above WhiteNoise, so that static files get the security headers too.
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -125,6 +127,7 @@ CELERY_TASK_DEFAULT_QUEUE = "control"
 CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0.1, "interval_max": 0.2}
 # Each process holds one message, so that a long narration does not delay the message behind it.
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+# A child is replaced from time to time, so that a slow leak of a library never adds up.
 CELERY_WORKER_MAX_TASKS_PER_CHILD = 200
 # After a lost connection the message is delivered again, so its first run has to end.
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
@@ -135,6 +138,7 @@ CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 CELERY_TIMEZONE = "UTC"
 
 AUTHENTICATION_BACKENDS = [
+    # First, as it refuses a locked user name before the password is checked.
     "axes.backends.AxesStandaloneBackend",
     "django.contrib.auth.backends.ModelBackend",
 ]
@@ -194,6 +198,7 @@ SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if SECURE else Non
 SECURE_HSTS_SECONDS = 31_536_000 if SECURE else 0
 SESSION_COOKIE_SECURE = SECURE
 CSRF_COOKIE_SECURE = SECURE
+# Not "Strict": a link from a mail or a chat has to open the page signed in.
 SESSION_COOKIE_SAMESITE = "Lax"
 DEFAULT_EXCEPTION_REPORTER_FILTER = "sessions_app.session_logs.redaction.RedactingFilter"
 CSRF_FAILURE_VIEW = "django.views.csrf.csrf_failure"

@@ -54,6 +54,7 @@ class SpanTracer:
     @contextmanager
     def span(self, name: str, cause: str = "") -> Iterator[None]:
         """Opens a span, linked to the one with the traceparent ``cause``, if it is not empty."""
+        # Imported here, because the extra may not be installed.
         from opentelemetry.trace import Link, get_current_span
         from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
@@ -134,5 +135,6 @@ def start(endpoint: str) -> SpanTracer | None:
 def stop() -> None:
     """Sends the remaining spans and ends tracing in this process."""
     context.set_tracer(context.NoTracer())
+    # More than one only in tests.
     while _started:
         _started.pop().close()

@@ -23,6 +23,7 @@ def healthz(request: HttpRequest) -> HttpResponse:
     report = health.components()
     states = {name: component["state"] for name, component in report["components"].items()}
     ready = report["status"] == health.OK
+    # No details, because this address needs no login.
     return JsonResponse({"status": report["status"], **states}, status=200 if ready else 503)
 
 

@@ -107,6 +107,8 @@ def writers_room() -> Context:
         "rounds": turns.ROUNDS,
         "most_turns": turns.MOST_TURNS,
         "milestones": drafts.MILESTONES,
+        # An unsaved row has the defaults; a page of the docs shows those, not this workspace's
+        # choices.
         "idle_minutes": Workspace().draft_idle_minutes,
     }
 
@@ -184,6 +186,7 @@ def _spelled(length: timedelta) -> str:
     """Returns a duration in the largest unit of which it is a whole number."""
     seconds = int(length.total_seconds())
     for unit, size in (("day", 86_400), ("hour", 3600), ("minute", 60)):
+        # From two on, so that no plural is wrong: "60 minutes" and not "1 hours".
         if seconds >= 2 * size and seconds % size == 0:
             return f"{seconds // size} {unit}s"
     return f"{seconds} seconds"
@@ -226,6 +229,7 @@ def examples() -> list[Example]:
             comments=comments,
         )
         score = scoring.score(post, now)
+        # Scored by the real code, so that the page cannot differ from it.
         rows.append(Example(description, priority=score.priority, label=score.label, **score.parts))
     return rows
 

@@ -109,6 +109,7 @@ def _default(value: object) -> str:
     if isinstance(value, SecretStr) or value == "":
         return UNSET
     if isinstance(value, Path):
+        # The absolute path would show where this installation lives.
         return str(value.relative_to(ROOT))
     return f"{value:g}" if isinstance(value, (bool, int, float)) else str(value)
 
@@ -205,6 +206,7 @@ class Endpoint:
 
 def endpoints() -> list[Endpoint]:
     """Returns the endpoints in /api/openapi.json, one row for each method of each path."""
+    # From the schema and not from the router, so that the docs list what clients see.
     return [
         Endpoint(method.upper(), path, operation["description"].partition("\n")[0])
         for path, methods in api.get_openapi_schema()["paths"].items()

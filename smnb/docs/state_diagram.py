@@ -80,6 +80,7 @@ def column_of(table: Table) -> list[State]:
     while True:
         after = next(to for (before, _), to in table.items() if before == column[-1])
         if after in column:
+            # The path has closed: the last state leads back to one that is listed already.
             return column
         column.append(after)
 
@@ -110,6 +111,7 @@ def draw(table: Table = TRANSITIONS) -> Diagram:
     boxes = {state: Box(state, left, EDGE + PITCH * row) for row, state in enumerate(column)}
     others = [state for state in dict.fromkeys(table.values()) if state not in column]
     outward = [jump for jump in jumps if jump.to in others]
+    # Each jump to the right has a trunk of its own, so the other states begin behind all of them.
     trunks = left + WIDE + TRUNK * len(outward)
     for number, state in enumerate(others):
         y = EDGE + PITCH * (len(column) - 2 - number)

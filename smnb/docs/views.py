@@ -14,6 +14,7 @@ from django.views.decorators.http import require_safe
 from sessions_app.web.http import SignedIn, signed_in
 from smnb.docs import content
 
+# The templates are our own, so a regular expression is enough to find their headings.
 _HEADING = re.compile(r'<h([23]) id="([a-z0-9-]+)">(.*?)</h\1>')
 
 _TAG = re.compile(r"<[^>]+>")
@@ -98,6 +99,7 @@ def page(request: SignedIn, slug: str) -> HttpResponse:
     page_ = page_of(slug)
     if page_ is None:
         raise Http404("The docs have no such page.")
+    # Rendered on its own first, as the list of headings is made from the finished text.
     text = render_to_string(page_.template, content.of(slug), request)
     before, after = neighbours(page_)
     context = {

@@ -62,6 +62,7 @@ def _find_or_create_demo(owner: User) -> Session | None:
         return first if first.visible else None
     data = {
         "name": DEMO_NAME,
+        # A recording and the extractive model, so the demo needs no key and no network.
         "sources": [{"kind": "recording", "locator": "demo"}],
         "settings": {"model": "extractive"},
     }
@@ -80,8 +81,10 @@ def only_studio(data_dir: Path) -> Iterator[None]:
     """Locks the data folder; AlreadyRunning when another process has. Ends with this process."""
     with (data_dir / "studio.lock").open("a+") as lock:
         try:
+            # A lock of the kernel ends with the process, so a crash leaves no stale lock behind.
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
+            # Mode "a+" begins at the end of the file.
             lock.seek(0)
             raise AlreadyRunning(
                 f"Another studio is running on {data_dir} (process {lock.read().strip() or '?'}). "
@@ -108,6 +111,7 @@ def port_is_free(host: str, port: int) -> bool:
 def port_taken_sentence(port: int) -> str:
     """Returns what to tell the user when the port cannot be used."""
     other = port + 1 if port < 65_535 else port - 1
+    # Usually only root may bind these ports.
     if port < 1024:
         return f"Port {port} is taken or needs more rights. Set PORT=8000 make run."
     return f"Port {port} is taken. Set PORT={other} make run, or stop what uses it."

@@ -48,6 +48,7 @@ class Child:
         parent = os.getpid()
         self.process = subprocess.Popen(
             spec.argv,
+            # Unbuffered, so that lines appear when they are written and not when a buffer is full.
             env={**os.environ, "PYTHONUNBUFFERED": "1", **spec.env},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -75,6 +76,7 @@ class Child:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
+        # With a limit, as a process outside the group could hold the pipe open.
         self._reader.join(timeout=1)
 
     def _copy_lines(self, width: int) -> None:
@@ -111,6 +113,8 @@ def die_with(parent: int, number: signal.Signals = signal.SIGTERM) -> None:
 WORKER_SOFT_SECONDS = 5
 
 WORKER_ENVIRONMENT = {
+    # SIGTERM would wait for running tasks without a limit; SIGQUIT waits as long as the soft
+    # shutdown allows.
     "REMAP_SIGTERM": "SIGQUIT",
     # Celery warns root about pickle, which no message here uses.
     "PYTHONWARNINGS": "ignore:You're running the worker with superuser",
@@ -133,11 +137,16 @@ def studio_children(port: int, host_slots: int) -> list[ChildSpec]:
                 *(sys.executable, "-m", "daphne", "-v", "0"),
                 # The default backlog is too short when all viewers reconnect at once.
                 *("-e", f"tcp:{port}:interface=127.0.0.1:backlog=2048"),
+                # Pings show a page that is gone without closing its socket, e.g. a laptop that
+                # sleeps.
                 *("--ping-interval", "20", "--ping-timeout", "30"),
+                # The hub closes every socket within 12 hours, with a code; the last option only
+                # backs it up.
                 *("--application-close-timeout", "3", "--websocket_timeout", "43200"),
                 "smnb.asgi:application",
             ],
         ),
+        # Two workers, so that long narrations and drafts never block the producer and the controls.
         _worker("control", "control,producer", 2),
         _worker("host", "host,drafting", host_slots),
         ChildSpec("sweeper", (*manage, "sweep", "--forever")),
@@ -148,6 +157,7 @@ def _worker(name: str, queues: str, processes: int) -> ChildSpec:
     command = [
         *(sys.executable, "-m", "celery", "-q", "-A", "smnb", "worker", "-Q", queues),
         *("-c", str(processes), "-n", f"{name}@%h", "--loglevel", "WARNING"),
+        # Both features cost time and messages, and these workers share no state.
         *("--without-mingle", "--without-gossip"),
         *("--", f"worker.soft_shutdown_timeout={WORKER_SOFT_SECONDS}"),
     ]

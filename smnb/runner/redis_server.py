@@ -66,6 +66,7 @@ def urls(redis_url: str, data_dir: Path) -> RedisUrls:
 
 def _socket_urls(path: str) -> RedisUrls:
     return RedisUrls(
+        # Kombu's spelling of a socket's address differs from that of redis-py.
         f"redis+socket://{path}?virtual_host={BROKER}",
         f"unix://{path}?db={HUB}",
         f"unix://{path}?db={CACHE}",
@@ -115,6 +116,8 @@ class EmbeddedRedis:
         if folder.is_symlink() or state.st_uid != os.getuid():
             raise NoRedis(f"{folder} belongs to another user: remove it, or set REDIS_URL.")
         folder.chmod(0o700)
+        # The lock of the data folder excludes a running server, so this socket is that of a killed
+        # one.
         self.socket.unlink(missing_ok=True)
 
     def command(self) -> list[str]:
@@ -122,6 +125,8 @@ class EmbeddedRedis:
             str(self.binary),
             *("--port", "0", "--unixsocket", str(self.socket), "--unixsocketperm", "700"),
             *("--dir", str(self.data_dir), "--save", "", "--appendonly", "no"),
+            # noeviction: a full server must refuse a write instead of dropping messages of the
+            # broker.
             *("--daemonize", "no", "--loglevel", "warning", "--maxmemory-policy", "noeviction"),
         ]
 

@@ -58,6 +58,7 @@ class Supervisor:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        # Before the handlers are restored, because a second signal has to skip the waiting.
         self.stop()
         for number, handler in self._former.items():
             signal.signal(number, handler)
@@ -101,6 +102,7 @@ class Supervisor:
 
         A second signal skips the waiting.
         """
+        # Redis ends last, because workers need it to hand back their tasks.
         for last in (False, True):
             group = [w.child for w in self._watched if w.child and w.spec.last is last]
             for child in group:
@@ -140,6 +142,7 @@ class Supervisor:
         watched.child.kill()
         code = watched.child.process.returncode
         watched.child = None
+        # Old deaths do not count, so a child that dies once a day is restarted forever.
         while watched.deaths and now - watched.deaths[0] > DEATHS_WINDOW:
             watched.deaths.popleft()
         watched.deaths.append(now)

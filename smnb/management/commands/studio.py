@@ -31,6 +31,7 @@ class Command(BaseCommand):
     requires_system_checks = ()
 
     def handle(self, *args: Any, **options: Any) -> None:
+        # The children start "manage.py" by a relative path.
         os.chdir(settings.BASE_DIR)
         try:
             with only_studio(settings.SMNB.data_dir):
@@ -44,6 +45,7 @@ class Command(BaseCommand):
     def run_studio(self) -> None:
         """Starts all processes, prints the addresses, and supervises until a signal."""
         port: int = settings.SMNB.port
+        # Before anything starts: Daphne would only find out after the migration.
         if not port_is_free("127.0.0.1", port):
             raise PortTaken(port_taken_sentence(port))
         children = studio_children(port, settings.SMNB.host_slots)
@@ -51,6 +53,7 @@ class Command(BaseCommand):
             if not settings.SMNB.redis_url:
                 server = EmbeddedRedis(settings.SMNB.data_dir)
                 server.prepare()
+                # Registered before the supervisor, so it runs after all children have ended.
                 cleanup.callback(server.remove)
                 children.insert(0, redis_child(server))
             supervisor = cleanup.enter_context(Supervisor(children))
