@@ -73,6 +73,7 @@ class Booking:
 
     def minus(self, other: Booking) -> Booking:
         """Returns the difference to ``other``; it can be negative."""
+        # One attrgetter call for each side is much faster than a getattr for every field.
         pairs = zip(_NAMES, _ALL(self), _ALL(other), strict=True)
         return Booking(**{name: own - before for name, own, before in pairs})
 
@@ -107,6 +108,8 @@ def call_shares(row: TokenUsage, earlier: Booking, old_model: str) -> list[Share
     booked = Booking.of(row)
     added = booked.minus(earlier)
     by_model = {row.model: added}
+    # The tally of the old model holds what was booked under it, so only its own amounts are taken
+    # off.
     if row.model != old_model and earlier != NOTHING:
         by_model = {old_model: NOTHING.minus(earlier), row.model: booked}
     shares = [_call(Dimension.MODEL, model, amounts) for model, amounts in by_model.items()]
@@ -134,6 +137,7 @@ def story_shares(story: Story, attempts: Iterable[UUID]) -> list[Share]:
     This includes the cost of its attempts. Call it after their rows refer to the story: an attempt
     that closes later then adds the difference.
     """
+    # Open attempts add nothing yet; their own closing adds it to the same shares.
     rows = TokenUsage.objects.filter(attempt__in=list(attempts)).exclude(state__in=TokenUsage.OPEN)
     spent = rows.aggregate(
         **{name: Sum(name, default=0) for name in SUMMED if name != "bounded"},

@@ -78,9 +78,11 @@ CLOSED = recorder.declare(
     "usage.closed", "A model attempt ended; its tokens and cost are booked.", UsageClosed
 )
 
+# Early enough for the owner to raise the budget before narration pauses.
 WARN_AT = 80  # per cent of the budget
 WARNING = "budget_warning"
 UNPRICED = "unpriced_model"
+# Longer than the lease of a step, so that a worker which still closes its row is not overtaken.
 LEFT_OPEN = timedelta(seconds=30)
 
 # Literals, not parameters, because SQLite uses the partial index of open rows only then.
@@ -96,6 +98,7 @@ def warn_if_crossed(session: Session, before_upper: int, after_upper: int) -> No
     if session.budget is None:
         return
     before, after = (used_percent(spent, session.budget) for spent in (before_upper, after_upper))
+    # Only the booking that crosses the line warns, so each budget gives one warning.
     if before < WARN_AT <= after:
         sentence = (
             f"{after} % of the budget is used: {dollars(after_upper)} of {dollars(session.budget)}. "
@@ -125,6 +128,8 @@ class SessionLedger:
         self.attempts: list[UUID] = []
 
     def reserve(self, *, model: str, operation: str, max_tokens: int, input_upper: int) -> Attempt:
+        # Committed before the request is sent: if this process dies, the row shows that money may
+        # be spent.
         row = TokenUsage.objects.create(
             session=self._claim.session,
             step=self._claim.step,
@@ -137,6 +142,7 @@ class SessionLedger:
             max_tokens=max_tokens,
             input_upper=input_upper,
         )
+        # In order, as a step may ask several times, e.g. again after an answer that was no JSON.
         self.attempts.append(row.attempt)
         return BookedAttempt(row.attempt, self._purpose)
 
@@ -155,6 +161,7 @@ class BookedAttempt:
         self._purpose = purpose
 
     def started(self, model: str, message_id: str, request_id: str, counts: Counts) -> None:
+        # Conditional, so that a late start does not reopen a row that the sweeper has bounded.
         TokenUsage.objects.filter(attempt=self.id, state=TokenUsage.State.RESERVED).update(
             state=TokenUsage.State.STARTED,
             model=model,
@@ -166,6 +173,7 @@ class BookedAttempt:
     def close(self, close: Close) -> None:
         with transaction.atomic():
             row = _locked().get(attempt=self.id)
+            # An exact row never changes again, so closing it twice books it once.
             if row.state == TokenUsage.State.FINAL:
                 return
             _close(row, close, self._purpose)
@@ -195,6 +203,7 @@ def _close(row: TokenUsage, close: Close, purpose: Purpose | None = None) -> Non
     has a link, also when the answer is not used.
     """
     before, earlier, old_model = row.state, Booking.of(row), row.model
+    # Compare and set: only the transaction that changes the row books its amounts.
     changed = TokenUsage.objects.filter(pk=row.pk, state=before).update(
         state=close.state,
         model=close.model,
@@ -212,6 +221,8 @@ def _close(row: TokenUsage, close: Close, purpose: Purpose | None = None) -> Non
     if not changed:
         return
     row.refresh_from_db()
+    # Only a complete answer is an operation of the chain; an error or a bound has no content to
+    # link.
     if purpose is not None and row.exact and not row.error:
         operation = Operation(
             source=purpose.source,
@@ -234,6 +245,7 @@ def _close(row: TokenUsage, close: Close, purpose: Purpose | None = None) -> Non
         Extra(added.measures(), call_shares(row, earlier, old_model)),
         **added.counters(),
     )
+    # From the event, whose figures were read under the lock of the counters.
     spent = int(event.payload["figures"]["cost_upper"])
     warn_if_crossed(row.session, spent - added.cost_upper, spent)
 
@@ -282,6 +294,7 @@ def bound_abandoned(claim: Claim) -> None:
 def left_open() -> QuerySet[TokenUsage]:
     """Returns open rows that no worker will close any more, e.g. because closing them failed."""
     old = TokenUsage.objects.filter(_OPEN, created_at__lt=Now() - LEFT_OPEN)
+    # A leased step has a worker that will close the row, or a next epoch that will bound it.
     return old.exclude(step__state=Step.State.LEASED)
 
 
@@ -298,6 +311,7 @@ def _bound_left_open(_up: float) -> None:
 
 def _bounds_of(row: TokenUsage, error: str) -> Close:
     """Returns the least and the most that an abandoned attempt can have cost."""
+    # A started row knows its input from the API; a reserved one only has an upper bound.
     started = row.state == TokenUsage.State.STARTED
     counts = Counts(
         input=row.input_tokens,
@@ -324,6 +338,7 @@ def over_budget(session: Session) -> bool:
     """Whether the session has spent its budget, counting the upper bounds of its costs."""
     if session.budget is None:
         return False
+    # Read from the database, because the caller's session may have been loaded minutes ago.
     spent = SessionStats.objects.values_list("cost_upper", flat=True).get(session=session)
     return spent >= session.budget
 

@@ -162,6 +162,7 @@ def _total(close: Close, counts: Counts) -> Price:
 
 def _standard(model: str, counts: Counts) -> tuple[int, str]:
     """Returns the cost at standard prices and the version of these prices."""
+    # The whole name first, so that one dated version of a model can have prices of its own.
     rates = OVERRIDES.get(model) or OVERRIDES.get(_DATE.sub("", model))
     if rates is not None:
         return rates.cost(counts), f"{VERSION} + override"
@@ -186,6 +187,7 @@ def _standard(model: str, counts: Counts) -> tuple[int, str]:
             f"No price is known for the model “{model[:80]}”. "
             "Update genai-prices or add the price to the overrides."
         ) from None
+    # The library calculates with Decimal, so nothing is lost before this rounding.
     return from_usd(total.total_price), VERSION
 
 
@@ -220,6 +222,7 @@ def offers() -> tuple[Offer, ...]:
     for model, name in names.items():
         match = _ON_SALE.match(model)
         generation = tuple(map(int, match["version"].split("-"))) if match else ()
+        # Computed from a sample, because genai-prices has tiers and no single number per token.
         cost_in, cost_out = (
             price(model, Counts(_SAMPLE)).cost,
             price(model, Counts(0, _SAMPLE)).cost,
