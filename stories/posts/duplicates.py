@@ -68,6 +68,7 @@ def nearest(title: str, known: Sequence[tuple[int, str]]) -> tuple[int, float] |
     if not prepared:
         return None
     choices = [utils.default_process(other) for _, other in known]
+    # A cheap comparison of all headlines first; the strict one runs for the few that are alike.
     candidates = process.extract(
         prepared, choices, scorer=fuzz.token_set_ratio, score_cutoff=THRESHOLD, limit=_CANDIDATES
     )
@@ -81,6 +82,7 @@ def same_news(one: str, other: str) -> bool:
     """Whether two similar headlines report the same: equal numbers, shared words, no change."""
     if utils.default_process(one) == utils.default_process(other):
         return True
+    # Other figures are other news, e.g. two results or two death tolls.
     if _numbers(one) != _numbers(other):
         return False
     words, others = content_words(one), content_words(other)
@@ -156,4 +158,5 @@ def _names(title: str) -> frozenset[str]:
     """Returns the capitalised words except the first; none for a headline in title case."""
     words = _words(title)[1:]
     names = [word.lower() for word in words if word[0].isupper()]
+    # With most words capitalised it is a headline in title case, where capitals mark no names.
     return frozenset(names) if len(names) <= 0.6 * len(words) else frozenset()

@@ -66,6 +66,7 @@ def save(session: Session, text: str, weight: str) -> Interest:
     with transaction.atomic():
         _lock(session)
         rows = Interest.objects.filter(session=session)
+        # Changing the weight of an existing interest is possible at the limit too.
         if not rows.filter(folded=key).exists() and rows.count() >= MOST:
             raise Conflict(f"There are {MOST} interests, the maximum. Remove one first.")
         interest, _ = Interest.objects.update_or_create(
@@ -115,6 +116,7 @@ def _rank_and_record(session: Session) -> None:
     changed = []
     for post in posts.select_related("source").order_by("-rank")[:MOST_RANKED]:
         interest = interests.match(post.title, post.opening, post.source.locator)
+        # Most posts match no interest, so most rows need no write.
         if interest == post.parts.get("interest", 0):
             continue
         parts = {name: share for name, share in post.parts.items() if name != "interest"}
@@ -124,6 +126,7 @@ def _rank_and_record(session: Session) -> None:
         # In the database, because a person may move the post at the same time.
         post.rank = F("rank") + (post.priority - before)
         changed.append(post)
+    # One statement for many rows: the posts stay locked until the commit only.
     SourcePost.objects.bulk_update(changed, ["priority", "label", "parts", "rank"])
     changes = {"interests": of_session(session), "queue": queue.queue_payload(session)}
     recorder.record(session, CHANGED, changes)

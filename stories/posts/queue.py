@@ -32,6 +32,7 @@ MAX_ATTEMPTS = 3
 CANDIDATES = 5
 # A post that has waited a day outranks a fresh one that is better by this much, so none starves.
 AGEING_PER_DAY = 0.5
+# A recent origin, because a float has too few digits for small differences of a large number.
 _EPOCH = 1_700_000_000
 
 
@@ -100,6 +101,7 @@ def add(source: Source, fetched: Iterable[FetchedPost], now: datetime) -> Added:
 
     Runs in the caller's transaction.
     """
+    # A feed may list an entry twice; the last one counts.
     by_id = {post.external_id: post for post in fetched}
     stored = SourcePost.objects.filter(source=source, external_id__in=by_id)
     known = set(stored.values_list("external_id", flat=True))
@@ -109,6 +111,7 @@ def add(source: Source, fetched: Iterable[FetchedPost], now: datetime) -> Added:
     rows = SourcePost.objects.filter(
         session_id=source.session_id, duplicate_of=None, created_at__gte=now - LIKENESS_WINDOW
     )
+    # Bounded, as each headline is compared with all of these.
     titles = list(rows.order_by("-id").values_list("pk", "title")[:LIKENESS_MOST])
     interests = matching.of_session(source.session_id)
     inserted = [_insert(source, post, now, titles, interests) for post in fresh]
@@ -133,6 +136,7 @@ def _insert(
         author=post.author[:200],
         url=post.url,
         url_digest=digest(canonical_url(post.url)),
+        # PostgreSQL's integers have 32 bits, and a feed may claim any number.
         score=max(min(post.score, 2**31 - 1), -(2**31)),
         comments=min(max(post.comments, 0), 2**31 - 1),
         published_at=post.published_at,
@@ -153,6 +157,7 @@ def _insert(
 def _duplicate_of(row: SourcePost, titles: list[tuple[int, str]]) -> tuple[int | None, str]:
     """Returns the id of the post that ``row`` repeats, and why; or (None, "")."""
     if row.url_digest:
+        # Served by the partial index post_url, however many posts the session has.
         same = SourcePost.objects.filter(session_id=row.session_id, url_digest=row.url_digest)
         original = same.order_by("id").values_list("pk", flat=True).first()
         if original is not None:
@@ -185,6 +190,7 @@ def claim_best(claim: Claim) -> SourcePost | None:
 
     The claim is one conditional UPDATE: of several steps that see the same post, one changes a row.
     """
+    # Several candidates, because another step may claim the first one in between.
     for candidate in waiting(claim.session).values_list("pk", flat=True)[:CANDIDATES]:
         claimed = SourcePost.objects.filter(pk=candidate, state=State.QUEUED).update(
             state=State.CLAIMED, step=claim.step, epoch=claim.epoch, attempts=F("attempts") + 1
@@ -201,6 +207,7 @@ def held_by(claim: Claim) -> QuerySet[SourcePost]:
 
 def settle(post: SourcePost, claim: Claim, state: str, reason: str = "") -> bool:
     """Moves a claimed post to its final state; returns False when another epoch has claimed it."""
+    # The epoch is part of the condition: a worker that lost its lease must not settle the post.
     rows = SourcePost.objects.filter(
         pk=post.pk, state=State.CLAIMED, step=claim.step, epoch=claim.epoch
     )
@@ -242,6 +249,7 @@ def queue_payload(session: Session, most: int = 10, most_held: int = 5) -> list[
     Each queued post has the ids of its neighbours (``above``, ``below``), so that it can be moved
     relative to them.
     """
+    # One more than is shown, because the last one needs its neighbour below.
     queued = list(waiting(session)[: most + 1])
     keys = [None, *(post.pk for post in queued), None]
     items: list[QueuedPost] = [

@@ -80,6 +80,7 @@ def engagement(post: FetchedPost, age_hours: float) -> float:
     """Returns votes plus twice the comments, decaying with age; 1 at 1,000, neutral at none."""
     if post.score == 0 and post.comments == 0:
         return NEUTRAL_ENGAGEMENT
+    # Bounded, so that an absurd count of a feed cannot overflow the exponential.
     raw = min(max(post.score + 2 * post.comments, 0), _MOST_VOTES)
     return min(raw * math.exp(-_DECAY_PER_HOUR * age_hours) / _FULL_ENGAGEMENT, 1.0)
 
@@ -96,6 +97,7 @@ def quality(post: FetchedPost) -> float:
     headline = words / 5 if words < 5 else min(20 / words, 1.0)
     letters = [char for char in post.title if char.isalpha()]
     capitals = sum(char.isupper() for char in letters)
+    # Short headlines such as "NASA" are not judged.
     shouts = len(letters) > 10 and capitals > 0.6 * len(letters)
     return (
         0.25 * headline
