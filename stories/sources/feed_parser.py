@@ -31,6 +31,7 @@ _ENTITY = re.compile(rb"<!ENTITY", re.IGNORECASE)
 def main() -> None:
     for limit, value in ((resource.RLIMIT_CPU, SECONDS), (resource.RLIMIT_AS, BYTES)):
         with contextlib.suppress(OSError, ValueError):  # some systems do not know the limit
+            # The soft and the hard limit, so that the process cannot raise it again.
             resource.setrlimit(limit, (value, value))
     body = sys.stdin.buffer.read()
     # Declared entities can expand without bound. NUL bytes go first: UTF-16 would hide the word.
@@ -41,8 +42,10 @@ def main() -> None:
 
 def parsed(body: bytes, content_type: str) -> dict[str, object]:
     """Returns the feed as the JSON object that the module describes."""
+    # Imported after the limits are set, which then apply to its own start too.
     import feedparser
 
+    # The caller strips all markup and resolves addresses, so neither is done here.
     feed = feedparser.parse(
         body,
         response_headers={"content-type": content_type},

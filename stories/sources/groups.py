@@ -60,6 +60,7 @@ def add(session: Session, name: str) -> list[Source]:
     """Adds the group's sources that the session does not have yet, and returns these."""
     added = []
     for spec in specs_of(name):
+        # A savepoint of its own for each: a source that is there already stops no other.
         try:
             added.append(service.add(session, spec))
         except Conflict:
@@ -87,6 +88,7 @@ def move(actor: User, group_id: int, up: bool) -> None:
     """Moves a group one place up or down; the first cannot move up, nor the last down."""
     workspace.require_staff(actor)
     with transaction.atomic():
+        # All rows are locked, so that of two moves at once the second sees the result of the first.
         groups = list(SourceGroup.objects.select_for_update())
         at = next((n for n, group in enumerate(groups) if group.pk == group_id), None)
         if at is None:

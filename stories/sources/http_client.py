@@ -27,6 +27,7 @@ DEFAULT_WAIT = timedelta(minutes=5)
 LONGEST_WAIT = timedelta(hours=24)
 CONNECT_SECONDS = 5.0
 CHUNK = 64 * 1024
+# Not sent on to another origin, which a redirect may name.
 PRIVATE_HEADERS = frozenset({"authorization", "cookie"})
 
 NEEDS_HUMAN = {
@@ -47,6 +48,7 @@ def raise_for_status(status: int, headers: Mapping[str, str], host: str) -> None
         return
     now = datetime.now(UTC)
     until = retry_after_of(headers.get("retry-after", ""), now)
+    # Without Retry-After a 503 is an ordinary fault, for which the usual back-off applies.
     if status == 429 or (status == 503 and until is not None):
         raise WaitUntil(
             f"{host} asks us to wait ({status}). Reading resumes automatically after that.",
@@ -66,6 +68,7 @@ def retry_after_of(header: str, now: datetime) -> datetime | None:
     """Returns the time of a Retry-After header (seconds or a date), at most 24 hours away."""
     value = header.strip()
     if value.isascii() and value.isdigit():
+        # Nine digits are over thirty years, and a longer number would overflow a timedelta.
         return now + min(timedelta(seconds=int(value[:9])), LONGEST_WAIT)
     try:
         date = parsedate_to_datetime(value)
@@ -96,6 +99,7 @@ def _inflated(packed: Iterable[bytes], bits: int | None) -> Iterator[bytes]:
     decoder = None
     for piece in packed:
         if decoder is None:
+            # The low four bits of the first byte are 8 in a zlib header; raw deflate has none.
             has_header = piece[0] & 0x8F == 8
             window = zlib.MAX_WBITS if has_header else -zlib.MAX_WBITS
             decoder = zlib.decompressobj(bits or window)
@@ -106,6 +110,7 @@ def _inflated(packed: Iterable[bytes], bits: int | None) -> Iterator[bytes]:
                 if not _GZIP_START.startswith(rest[:2]):
                     return
                 decoder = zlib.decompressobj(_GZIP)
+            # With a maximum, so that a few bytes cannot unpack to gigabytes in one call.
             yield decoder.decompress(rest, CHUNK)
             rest = decoder.unused_data if decoder.eof else decoder.unconsumed_tail
     if decoder is not None and not decoder.eof:
@@ -165,6 +170,7 @@ class _DeadlineReader(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
+        # Set before every read: a server that sends a byte now and then cannot exceed the deadline.
         self._connection.settimeout(self._deadline.left())
         return self._connection.recv_into(buffer)
 
@@ -213,6 +219,8 @@ class GuardedClient:
         deadline = _Deadline(self._seconds)
         sent = {name.lower(): value for name, value in (headers or {}).items()}
         origin = target_of(url, any_port=True).origin
+        # Every hop is checked like the first address: a public page may redirect into the private
+        # network.
         for _ in range(self._max_redirects + 1):
             same_origin = target_of(url, any_port=True).origin == origin
             unrestricted = self._allow_private or (trusted and same_origin)
@@ -243,6 +251,7 @@ class GuardedClient:
         fields = {
             "host": target.authority,
             "accept-encoding": "gzip, deflate",
+            # Each address is connected to once, after its check, so no connection is reused.
             "connection": "close",
             "user-agent": self._user_agent,
             **headers,
@@ -280,6 +289,7 @@ class GuardedClient:
         if answer.status in REDIRECTS and "location" in headers:
             return answer.status, headers, b""
         raise_for_status(answer.status, headers, target.host)
+        # The declared length refuses early; it may be wrong, so the bytes are counted too.
         if (answer.length or 0) > self._max_bytes:
             raise self._too_large(target)
         body = bytearray()
@@ -314,6 +324,7 @@ class GuardedClient:
         for address in self._addresses(target, deadline, unrestricted):
             try:
                 return self._open(target, address, deadline)
+            # The certificate is that of the name, so another address of the host would not help.
             except ssl.SSLCertVerificationError:
                 raise
             # Any other failure may concern this address only, such as IPv6 without a route.
@@ -329,6 +340,7 @@ class GuardedClient:
             if target.scheme == "http":
                 return connection
             connection.settimeout(deadline.left())
+            # A certificate never contains the final dot of a fully qualified name.
             return self._tls.wrap_socket(connection, server_hostname=target.host.rstrip("."))
         except (OSError, ValueError):
             connection.close()

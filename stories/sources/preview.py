@@ -74,6 +74,7 @@ def _fetch_within(seconds: float, source: SourceAdapter, locator: str, sort: str
         except SmnbError as error:
             errors.append(error)
 
+    # In a thread, because name resolution has no time-out of its own.
     thread = threading.Thread(target=fetch, name="source-test", daemon=True)
     thread.start()
     thread.join(seconds)

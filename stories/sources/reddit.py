@@ -130,6 +130,7 @@ class RedditSource:
             user_agent=self._user_agent,
             reddit_url=self._reddit_url,
             oauth_url=self._oauth_url,
+            # The check would ask PyPI on the first use.
             check_for_updates=False,
         )
 
@@ -143,6 +144,7 @@ class RedditSource:
         if pause > LONGEST_PAUSE_IN_PLACE:
             raise WaitUntil(THROTTLED, until=self._now() + pause)
         subreddit = reddit.subreddit(locator.removeprefix("r/"))
+        # Without a filter "top" means the best of all time, which is not news.
         options = {"time_filter": "day"} if sort == "top" else {}
         try:
             listing = getattr(subreddit, sort)(limit=MAX_POSTS, **options)
@@ -159,6 +161,7 @@ class RedditSource:
             sentence = "Reddit's answer could not be read. It is tried again later."
             raise Retry(sentence, code="nonsense") from None
         posts = [post for submission in fields if (post := _from_api(submission, self._now()))]
+        # The limiter knows from the answer's headers when the next request is allowed.
         return Fetched(posts, not_before=self._now() + _pause(reddit))
 
 
@@ -211,6 +214,7 @@ def _from_api(fields: Mapping[str, Any], now: datetime) -> FetchedPost | None:
     if any(fields.get(flag) for flag in flags) or not title or not fields.get("id"):
         return None
     page = f"{SITE}{fields.get('permalink') or ''}"
+    # A text post has no link of its own, so its page is its address.
     url = page if fields.get("is_self") else str(fields.get("url") or page)
     author = fields.get("author")
     created = fields.get("created_utc")

@@ -57,6 +57,7 @@ class SourceKind:
 
 
 @cache
+# One client for all sources of a process, as it has no state between requests.
 def _client() -> GuardedClient:
     env = settings.SMNB
     return GuardedClient(allow_private=env.allow_private_feeds, user_agent=env.reddit_user_agent)

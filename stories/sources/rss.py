@@ -78,6 +78,7 @@ class RssSource:
             raise Invalid("locator must be the address of a feed.")
         if len(typed) > MAX_LOCATOR:
             raise Invalid(f"locator must not exceed {MAX_LOCATOR} characters.")
+        # Browsers copy feed: addresses, both as feed:https://… and as feed://….
         typed = re.sub(r"^feed:(//)?(?=https?:)|^feed(?=://)", "", typed, flags=re.IGNORECASE)
         url = typed if _SCHEME.match(typed) else "https://" + typed.removeprefix(":").lstrip("/")
         try:
@@ -107,6 +108,8 @@ def conditions(cursor: Mapping[str, object]) -> dict[str, str]:
 def validators(headers: Mapping[str, str]) -> Cursor:
     """Returns the cursor of an answer: ``{"etag"?: str, "modified"?: str}``."""
     values = {"etag": headers.get("etag", ""), "modified": headers.get("last-modified", "")}
+    # A longer validator is left out: the feed is then read in full each time, which is always
+    # right.
     return {name: value for name, value in values.items() if 0 < len(value) <= MAX_VALIDATOR}
 
 
@@ -115,6 +118,7 @@ def posts_of(response: Response, now: datetime) -> list[FetchedPost]:
     if response.status == 304:
         return []
     feed = _parse(response)
+    # feedparser never fails: for a page that is no feed it returns neither version nor entries.
     if not feed["version"] and not feed["entries"]:
         raise _not_a_feed(response)
     base = canonical_url(feed["link"], response.url) or response.url
@@ -122,6 +126,7 @@ def posts_of(response: Response, now: datetime) -> list[FetchedPost]:
     for entry in feed["entries"]:
         post = _post(entry, base, now)
         if post is not None:
+            # A broken feed may use one id for several entries; the first one counts.
             unique.setdefault(post.external_id, post)
     earliest = datetime.min.replace(tzinfo=UTC)
     newest_first = sorted(
@@ -141,6 +146,8 @@ def _parse(response: Response) -> ParsedFeed:
     content_type = response.headers.get("content-type", "")
     try:
         process = subprocess.run(
+            # Isolated and without an environment, so that the parser has no secrets and imports
+            # nothing of ours.
             [sys.executable, "-I", str(PARSER), content_type],
             input=response.body,
             stdout=subprocess.PIPE,
@@ -215,4 +222,5 @@ def _published(entry: ParsedEntry, now: datetime) -> datetime | None:
             date = datetime.fromisoformat(entry["moment"])
     except ValueError:
         return None
+    # Some feeds announce posts with a date in the future, which would stay at the top.
     return min(date, now)

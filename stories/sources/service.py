@@ -114,6 +114,7 @@ def add(session: Session, spec: SourceSpec) -> Source:
             recorder.record(session, CHANGED, {"source": payload(source)})
             return source
     except IntegrityError:
+        # Another request added the same source between the look-up and the insertion.
         raise Conflict(f"{locator} is already a source of this session.") from None
 
 
@@ -121,6 +122,7 @@ def remove(session: Session, source_id: int) -> Source:
     """Stops reading a source; its row stays, because its posts refer to it."""
     with transaction.atomic():
         rows = Source.objects.filter(session=session, pk=source_id, enabled=True)
+        # The update decides: of two removals at the same time one changes the row.
         if not rows.update(enabled=False):
             raise NotFound("This session has no such source.")
         source = Source.objects.get(pk=source_id)

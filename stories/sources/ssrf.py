@@ -91,6 +91,7 @@ def target_of(url: str, *, any_port: bool = False) -> Target:
     scheme = parts.scheme.lower()
     if scheme not in _PORTS:
         raise _refused("Only addresses that begin with http:// or https:// can be read.")
+    # Such an address can show one host to a reader and name another.
     if "@" in parts.netloc:
         raise _refused("The address contains a user name or password. Leave it out.")
     _check_host(host)
@@ -135,6 +136,7 @@ def addresses_of(
         f"{target.host} is in a private network, which sources may not reach. "
         "The operator can allow it with SMNB_ALLOW_PRIVATE_FEEDS=1."
     )
+    # RFC 6761 reserves the name for this machine, whatever a resolver answers.
     local = f".{target.host.rstrip('.')}".endswith(".localhost")
     if local and not allow_private:
         raise private
@@ -142,6 +144,7 @@ def addresses_of(
     addresses = [Address(family, sockaddr) for family, _, _, _, sockaddr in rows]
     if not addresses:
         raise socket.gaierror(socket.EAI_NONAME, "no address")
+    # One private address is enough: the connection could choose any of them.
     if not allow_private and any(is_private(str(row.sockaddr[0])) for row in addresses):
         raise private
     return addresses
@@ -154,6 +157,7 @@ def is_private(text: str) -> bool:
     except ValueError:
         return True
     if isinstance(address, ipaddress.IPv6Address):
+        # A scoped address belongs to one network interface of this machine.
         if address.scope_id:
             return True
         if any(address in network for network in _WRAPPING):
