@@ -51,6 +51,8 @@ class Exchange:
                 self._model = _text(message, "model") or self._model
                 self._message_id = _text(message, "id")
                 counts = counts_of(self._usage)
+                # Stored at once: from here on the input of the call is known even if this process
+                # dies.
                 self._attempt.started(self._model, self._message_id, self.request_id[:80], counts)
             case "content_block_start":
                 block = part(event, "content_block")
@@ -71,6 +73,7 @@ class Exchange:
                 reason = _text(part(event, "delta"), "stop_reason", 40)
                 self._stop_reason = reason or self._stop_reason
             case "message_stop":
+                # An end without a beginning is not a complete stream.
                 self._ended = self._started
 
     def _append(self, text: object) -> None:
@@ -97,6 +100,7 @@ class Exchange:
         """Returns how the attempt ended: final if the stream was complete, else bounded."""
         passes = passes_of(self._usage, self._model)
         counts = sum((extra.counts for extra in passes), counts_of(self._usage))
+        # A broken stream has been billed for more than it showed, so its output is bounded.
         exact = self._ended or not self._may_have_served
         lower, upper = counts.output, counts.output
         if not exact:

@@ -111,6 +111,7 @@ def check_key(owner: User, service: str) -> str:
         raise
     except SmnbError as error:
         result = error.sentence
+    # Conditional on the time when the key was set, as the test took up to ten seconds.
     user_credentials.record_test(owner, service, result, row.set_at)
     return result
 
@@ -130,6 +131,7 @@ def count_models(credentials: Credentials) -> int:
         api_key=credentials.api_key,
         base_url=credentials.base_url,
         timeout=httpx2.Timeout(connect=_CONNECT, read=_READ, write=_READ, pool=_READ),
+        # A person waits for the result, and a retry could double the time.
         max_retries=0,
         open_telemetry=False,
     )

@@ -12,6 +12,7 @@ from email.utils import parsedate_to_datetime
 from sessions_app.errors import NeedsHuman, Retry, SmnbError, WaitUntil
 from stories.llm.types import KEY_REFUSED
 
+# A header may name days; a try after this time costs nothing if the limit still applies.
 LONGEST_WAIT = timedelta(minutes=15)
 
 
@@ -112,6 +113,7 @@ _BY_KIND: dict[str, _Maker] = {
     "not_found_error": _unknown_model,
     "rate_limit_error": _rate_limited,
     "overloaded_error": _overloaded,
+    # An internal error of the API passes as an overload does: by waiting.
     "api_error": _overloaded,
     "timeout_error": _overloaded,
     "conflict_error": _overloaded,

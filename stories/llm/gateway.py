@@ -88,12 +88,15 @@ class Gateway:
         with context.span("ask", attempt=attempt.id):
             log.info("model_asked", model=ask.model, purpose=ask.operation)
             try:
+                # closing() ends the generator, and with it the connection, when on_text raises.
                 with closing(self._events(ask, exchange)) as events:
                     for event in events:
                         exchange.take(event)
                         on_text(exchange.text)
                 return exchange.answer()
             except BaseException as error:
+                # BaseException, because a task's time limit and a shutdown have to close the row
+                # too.
                 exchange.error = error.code if isinstance(error, SmnbError) else "interrupted"
                 raise
             finally:
@@ -148,6 +151,7 @@ def _request(ask: Ask) -> dict[str, Any]:
     """Returns the arguments of the SDK's ``messages.create``."""
     system: object = ask.system
     if ask.cached:
+        # The cache ends at this mark: all of the system text before it is stored.
         cached = {"type": "text", "text": ask.system, "cache_control": {"type": "ephemeral"}}
         system = [cached]
     request = {
@@ -185,6 +189,7 @@ def cut_after(seconds: float, ended: threading.Event, response: httpx2.Response)
                         socket.socket.shutdown(connection, socket.SHUT_RDWR)
                 return
 
+    # A thread, because the reading one is blocked in the socket and cannot look at a clock.
     threading.Thread(target=watch, name="gateway-watch", daemon=True).start()
     try:
         yield
@@ -198,12 +203,14 @@ def _failure(
     """Returns what to raise instead of ``error``; notes in the exchange when nothing was served."""
     if isinstance(error, sdk.APIStatusError):
         if error.status_code >= 300:
+            # An answer with an error status is not billed.
             exchange.nothing_served()
         body = error.body if isinstance(error.body, dict) else {}
         named = error.request_id or str(body.get("request_id") or "")
         exchange.request_id = exchange.request_id or named
         return refused(refusal_of(error, ask.model))
     cause = error.__cause__ if isinstance(error, sdk.APIConnectionError) else error
+    # The request cannot have arrived, so no tokens were served.
     if isinstance(cause, _UNREACHED):
         exchange.nothing_served()
         return unreachable()

@@ -33,6 +33,7 @@ def value_so_far(text: str, key: str) -> str:
     Empty while the answer may still become either. An escape that is cut in the middle is left out.
     """
     text = _without_fence(text)
+    # One or two backticks may still become the opening of a code fence.
     if not text or "```".startswith(text[:3]):
         return ""
     start = _start_of_object(text, key)
@@ -56,6 +57,7 @@ def parsed(text: str, key: str = NARRATION) -> dict[str, object] | None:
     text = _without_fence(text)
     start = _start_of_object(text, key) or 0
     try:
+        # raw_decode ignores what follows the object, such as the end of a code fence.
         found, _ = _DECODER.raw_decode(text[start:])
     except (ValueError, RecursionError):
         return None

@@ -40,6 +40,7 @@ class Credentials:
         """Raises NeedsHuman for a key that is missing or not valid in a header."""
         if not self.api_key:
             raise NeedsHuman("There is no API key. Set ANTHROPIC_API_KEY.", code="anthropic_key")
+        # Anything else could not be sent in a header, or would end it.
         if not (self.api_key.isascii() and self.api_key.isprintable()) or " " in self.api_key:
             raise NeedsHuman(KEY_REFUSED, code="anthropic_key")
 
@@ -107,6 +108,7 @@ def counts_of(usage: JsonObject) -> Counts:
     written = one_hour + _number(split, "ephemeral_5m_input_tokens")
     if usage.get("cache_creation_input_tokens") is not None:
         written = _number(usage, "cache_creation_input_tokens")
+    # The total wins over the split, which an old API or a proxy may leave out.
     one_hour = min(one_hour, written)
     return Counts(
         input=_number(usage, "input_tokens"),
