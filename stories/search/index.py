@@ -63,6 +63,7 @@ def triggers(index: Index) -> Iterator[tuple[str, str]]:
         ("delete", "DELETE", delete),
     ):
         name = f"{index.name}_{suffix}"
+        # The index changes in the transaction of its row, so a search never misses a committed row.
         yield name, f'CREATE TRIGGER "{name}" AFTER {event} ON "{index.table}" BEGIN {body} END'
 
 
@@ -108,6 +109,7 @@ def restore(using: str) -> None:
         with transaction.atomic(using=using), connection.cursor() as cursor:
             constraints.lift_statement_timeout(connection)
             if connection.vendor != "sqlite":
+                # "simple" stems no words, as sessions have any language.
                 cursor.execute(
                     f'CREATE INDEX IF NOT EXISTS "{index.name}" ON "{index.table}" '
                     f"USING gin ({index.document})"
@@ -122,4 +124,6 @@ def restore(using: str) -> None:
             for name, statement in triggers(index):
                 if name in absent:
                     cursor.execute(statement)
+            # Rows may have changed while the triggers were missing, so the index is read from the
+            # table again.
             cursor.execute(f"""INSERT INTO "{index.name}" ("{index.name}") VALUES ('rebuild')""")

@@ -29,6 +29,7 @@ What = Literal["stories", "posts"]
 Terms = Sequence[tuple[str, ...]]
 
 PAGE = 30
+# More terms would make the query slower and find next to nothing.
 MOST_TERMS = 12
 SHORTEST_BEGINNING = 3
 SNIPPET = 220  # characters
@@ -88,6 +89,7 @@ def terms_of(text: str) -> tuple[tuple[str, ...], ...]:
     """Splits a typed search into its words and quoted phrases, all of which must match."""
     terms = []
     for match in _TERM.finditer(text[:500]):
+        # Only word characters remain, so no operator of either search language gets through.
         words = tuple(word.lower() for word in _WORD.findall(match[1] or match[2]))
         if words:
             terms.append(words)
@@ -196,6 +198,7 @@ def page(session: Session, query: Query, before: int | None = None) -> Page:
 
 def _cut(rows: QuerySet[M], before: int | None) -> tuple[list[M], int | None]:
     """Returns the rows of one page, and the key of the next page or None."""
+    # By key: an offset would read and discard all earlier rows.
     if before is not None:
         rows = rows.filter(pk__lt=before)
     found = list(rows[: PAGE + 1])
