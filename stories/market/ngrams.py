@@ -147,6 +147,7 @@ def _select(candidates: dict[str, _Candidate], in_headline: set[str]) -> list[Ke
     whole = [
         (key, candidate) for key, candidate in ranked if not _is_part(key, candidate, relevant)
     ]
+    # Names are limited, so that a post full of them still gets keywords of its subject.
     names = [item for item in whole if item[1].name][:MOST_NAMES]
     others = [item for item in whole if not item[1].name]
     return [Keyword(key, candidate.label) for key, candidate in [*names, *others][:MOST]]

@@ -27,11 +27,13 @@ def read_page(trend: Trend, before: int | None = None) -> Page:
         rows = SourcePost.objects.filter(source_id=int(trend.key), duplicate_of=None)
         if before is not None:
             rows = rows.filter(pk__lt=before)
+        # By the index (source, -id), a page at a time by key.
         posts = list(rows.select_related("source").order_by("-id")[: MOST + 1])
     else:
         links = TrendPost.objects.filter(trend=trend).select_related("post__source")
         if before is not None:
             links = links.filter(post_id__lt=before)
+        # The ids of the posts order the links, so no join is needed to find the page.
         posts = [link.post for link in links.order_by("-post_id")[: MOST + 1]]
     shown = posts[:MOST]
     # One query for the stories of all posts of the page.

@@ -84,6 +84,7 @@ def read_market(session: Session, kind: str, size: int, now: datetime | None) ->
     rows = Trend.objects.filter(session=session, kind=kind)
     if kind == Kind.KEYWORD:
         rows = rows.filter(posts__gte=LEAST_POSTS)
+    # The index trend_volume has this order, so only the listed rows are read.
     trends = list(rows.order_by("-posts", "id")[:MOST])
     leading = trends[0].posts if trends else 1
     quotes = _quotes(trends, _comparison(session, kind, span, at, size, leading))
@@ -136,6 +137,7 @@ def chart(trend: Trend, size: int, at: datetime) -> list[tuple[datetime, int, in
 
 
 def _span(session: Session) -> Span | None:
+    # A session has few sources, and every post counts for one: their times are those of all posts.
     sources = Trend.objects.filter(session=session, kind=Kind.SOURCE)
     times = sources.aggregate(first=Min("first_at"), last=Max("last_at"))
     return Span(times["first"], times["last"]) if times["first"] else None
@@ -153,6 +155,7 @@ def _comparison(
     all_posts: list[int] | None = None
     if kind == Kind.KEYWORD:
         starts = _starts(at, size, BUCKETS)
+        # By the unique index (trend, size, start): a bucket for each source and start.
         rows = TrendBucket.objects.filter(
             trend__in=Trend.objects.filter(session=session, kind=Kind.SOURCE),
             size=size,
@@ -167,6 +170,7 @@ def _quotes(trends: Sequence[Trend], comparison: Comparison) -> list[Quote]:
     starts = _starts(comparison.now, comparison.size, BUCKETS)
     index_of = {start: index for index, start in enumerate(starts)}
     buckets = {trend.pk: [0] * BUCKETS for trend in trends}
+    # Buckets without posts have no row, hence the zeros above.
     rows = TrendBucket.objects.filter(
         trend__in=list(buckets), size=comparison.size, start__in=starts
     )

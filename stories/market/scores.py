@@ -140,6 +140,7 @@ def score(volume: Volume, buckets: Sequence[int], comparison: Comparison) -> Sco
     """Scores one trend."""
     momentum = momentum_of(buckets, comparison)
     posts = max(volume.posts, 1)
+    # Never negative: a post may be read after the moment was chosen.
     quiet = max((comparison.now - volume.last_at) / timedelta(minutes=comparison.size), 0.0)
     parts = {
         # Logarithms, because a few trends have many times the posts of all others.

@@ -117,6 +117,7 @@ def maps(quotes: Sequence[Quote]) -> list[Map]:
 
 
 def _map(name: str, quotes: Sequence[Quote], width: int, height: int, most: int) -> Map:
+    # The id decides between equal volumes, so that tiles do not change places at each refresh.
     leading = sorted(quotes, key=lambda quote: (-quote.trend.posts, quote.trend.pk))[:most]
     sizes = [float(quote.trend.posts) for quote in leading]
     tiles: list[Tile] = []
@@ -128,6 +129,7 @@ def _map(name: str, quotes: Sequence[Quote], width: int, height: int, most: int)
             round(max(outer.height - _GAP, 1.0), 1),
         )
         trend, step = quote.trend, step_of(quote.score.momentum)
+        # Text cannot be measured on the server, so the mean width of a letter has to do.
         letters = int((cell.width - 2 * _PADDING) / _LETTER)
         label = note = ""
         if letters >= _FEWEST_LETTERS and cell.height >= _ONE_LINE:

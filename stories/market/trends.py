@@ -95,6 +95,7 @@ def add_posts(source: Source, posts: Iterable[SourcePost]) -> None:
         (session_id, trend_ids[name], size, database_time(start), *figures)
         for (name, size, start), figures in buckets.items()
     ]
+    # In batches below the databases' limit of values in one statement.
     for batch in _batches(rows, _MOST_VALUES // len(columns)):
         statistics.upsert(TrendBucket, columns, batch, ("trend_id", "size", "start"), columns[-2:])
     # Only keywords are linked to their posts; a post knows its source.
@@ -140,6 +141,7 @@ def _merge_trends(session_id: UUID, totals: dict[Name, _Totals]) -> dict[Name, i
 
 def add_story(post: SourcePost) -> None:
     """Counts one more published post for the source and the keywords of ``post``."""
+    # In the database, because two stories of one trend may be counted at the same time.
     linked = TrendPost.objects.filter(post=post).values("trend_id")
     Trend.objects.filter(pk__in=linked).update(told=F("told") + 1)
     sources = Trend.objects.filter(session_id=post.session_id, kind=Kind.SOURCE)
@@ -162,8 +164,10 @@ def rebuild(session: Session) -> int:
         trends.update(posts=0, engagement=0, quality=0, told=0, first_at=_NEVER, last_at=_LONG_AGO)
         for source in Source.objects.filter(session=session):
             posts = SourcePost.objects.filter(session=session, source=source).order_by("id")
+            # In batches, so that the texts of a whole session are never in memory at once.
             for batch in _batches(posts.iterator(), _REBUILT_AT_ONCE):
                 add_posts(source, batch)
+        # Keywords that the current rules no longer find.
         trends.filter(posts=0).delete()
         return trends.count()
 
