@@ -35,6 +35,7 @@ _MARKS = re.compile(r"\*{1,3}|`+|~~|^[ \t]*(?:#{1,6}\s+|>+\s*)", re.MULTILINE)
 
 def plain(text: str, limit: int) -> str:
     """Returns prose of at most ``limit`` characters, without Markdown, web addresses or prompt tags."""
+    # Cut first: the patterns then read a bounded text, however much a model or a feed sends.
     bare = _MARKS.sub("", _ADDRESS.sub("", _TAG.sub("", text[: limit * 4])))
     # Again: removing marks and control characters can join the halves of a tag.
     return _TAG.sub("", clean_text(bare, limit))

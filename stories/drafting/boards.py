@@ -85,6 +85,8 @@ def add(session: Session, text: str, board: str) -> BoardKeyword:
         label = existing.get_board_display()
         raise Conflict(f"“{existing.text}” is on the board {label} already.")
     try:
+        # In a transaction of its own, because PostgreSQL refuses further queries after a failed
+        # one.
         with transaction.atomic():
             keyword = BoardKeyword.objects.create(session=session, text=tidy, board=board)
             _record(keyword, "added")
@@ -97,6 +99,7 @@ def add(session: Session, text: str, board: str) -> BoardKeyword:
 def move(session: Session, keyword_id: int, board: str) -> BoardKeyword:
     """Moves a keyword to the top of another board; a move to the same board changes nothing."""
     with transaction.atomic():
+        # Locked, so that of two moves at once each records the board that it really left.
         keyword = _locked(session, keyword_id)
         if keyword.board != board:
             keyword.board = board
@@ -109,6 +112,7 @@ def remove(session: Session, keyword_id: int) -> BoardKeyword:
     """Removes a keyword from the boards."""
     with transaction.atomic():
         keyword = _locked(session, keyword_id)
+        # The object keeps its id this way, which the event needs.
         BoardKeyword.objects.filter(pk=keyword.pk).delete()
         _record(keyword, "removed")
     return keyword
@@ -116,6 +120,7 @@ def remove(session: Session, keyword_id: int) -> BoardKeyword:
 
 def of_session(session: Session) -> list[BoardColumn]:
     """Returns the four boards with their keywords, latest first."""
+    # One query for all boards: a session has at most 200 keywords.
     keywords = list(BoardKeyword.objects.filter(session=session)[:MOST])
     return [
         {

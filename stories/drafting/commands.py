@@ -71,6 +71,7 @@ def start(call: Call) -> Draft:
     if not all(any(char.isalnum() for char in text) for text in by_folded):
         raise Invalid("keywords: each needs a letter or a number.")
     with transaction.atomic():
+        # First, because it locks the session before the draft is counted and created.
         _require_room(session)
         draft = Draft.objects.create(
             session=session,

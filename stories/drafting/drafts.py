@@ -162,6 +162,7 @@ def find(session: Session, draft_id: int) -> Draft:
 
 def get(user: User, draft_id: int) -> Draft:
     """Returns a draft of one of the user's sessions in any state, or raises NotFound."""
+    # The owner is part of the query, so that another user's draft is not found.
     rows = Draft.objects.filter(session__in=Session.objects.for_user(user))
     draft = rows.select_related("session", "story").filter(pk=draft_id).first()
     if draft is None:
@@ -183,6 +184,7 @@ def spent_on(drafts: Iterable[Draft]) -> dict[int, Spent]:
     # One query for all drafts of a page.
     rows = TokenUsage.objects.filter(draft__in=[draft.pk for draft in drafts])
     sums = (
+        # Open calls have no usage yet.
         rows.exclude(state__in=TokenUsage.OPEN)
         .values("draft")
         .annotate(

@@ -58,6 +58,7 @@ class ModelAgent:
         self._gateway, self._ledger, self._model = gateway, ledger, model
 
     def take(self, task: Task, on_text: OnText) -> Handover:
+        # New for each question, so that no text of a source can contain it.
         tag = f"desk-{secrets.token_hex(8)}"
         ask = prompts.ask_for(task, self._model, tag)
 
@@ -75,6 +76,7 @@ def text_so_far(answer: str) -> str:
     if opening is None:
         return ""
     value = _STRING.match(answer, opening.end())
+    # strict=False accepts line breaks inside a string, which models write.
     text: str = json.loads(f'"{value[0] if value else ""}"', strict=False)
     return _SURROGATE.sub("", text)
 
@@ -118,6 +120,7 @@ def agent_for(session: Session, ledger: Ledger, ended: Event) -> Agent:
     gateway = gateway_for(session, ended, LONGEST)
     if gateway is None:
         return OfflineAgent()
+    # Checked before each turn: another draft or the host may have spent the rest.
     if usage_ledger.over_budget(session):
         raise NeedsHuman(BUDGET_SPENT, code="budget")
     return ModelAgent(gateway, ledger, session.model)

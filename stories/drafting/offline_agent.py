@@ -249,6 +249,7 @@ def _revised(task: Task) -> str:
 
 def _shortened(task: Task, text: str) -> str:
     """Removes passages from the end until the length fits; the first one always remains."""
+    # The later findings matter less, as the material is sorted by its relevance.
     for number in reversed(_used(task, text)[1:]):
         if not _long(task.order, text):
             break

@@ -95,6 +95,7 @@ def system_of(role: str) -> str:
 def ask_for(task: Task, model: str, tag: str) -> Ask:
     """Returns the question for a model; ``tag`` is random, so no text can close its own block."""
     wishes = ""
+    # Angle brackets become similar signs, so that a wish cannot open or close the block either.
     for wish in task.order.wishes:
         wishes += "\nThe owner wishes: " + wish.replace("<", "\u2039").replace(">", "\u203a")
     # A word takes up to three tokens in some languages, and JSON adds some.
@@ -253,6 +254,7 @@ def task_of(draft: Draft, turn: Turn, messages: Sequence[DraftMessage]) -> Task:
         settles=turn.settles,
         order=order_of(draft),
         before=within(base.summary, MOST_BEFORE) if base else "",
+        # Only the researcher reads the session's material; all others work from the research.
         material=gather(draft.session, draft.keywords) if turn.kind == Kind.RESEARCH else (),
         research=_last(messages, Kind.RESEARCH, Research),
         outline=_last(messages, Kind.OUTLINE, Outline),

@@ -134,6 +134,7 @@ def _add(draft: Draft, author: User, base: int, title: str, text: str, reason: s
         if newest is None:
             raise Invalid("version must be 0, because this draft has no version yet.")
         raise Outdated(newest)
+    # The update used an expression, so the object does not have the new number.
     draft.refresh_from_db()
     version = DraftVersion.objects.create(
         session=draft.session,

@@ -42,6 +42,7 @@ log = structlog.get_logger(__name__)
 TURN = "draft_turn"
 DELTA = "draft.delta"
 STOPPED = "stopped"
+# A page cannot show more than a few changes a second, and each frame is a message to Redis.
 FRAMES_EVERY = 0.2  # seconds
 LONGEST_FRAME = 12_000  # characters
 ATTEMPTS = 4
@@ -96,6 +97,8 @@ def take_turn(claim: Claim) -> None:
     except StaleClaim:
         # The draft changed under the agent: its result is dropped, and the turn is taken again.
         with transaction.atomic():
+            # Locked, so that a stop which commits at this moment is either seen here or finds the
+            # new step.
             locked = Draft.objects.select_for_update(no_key=True).get(pk=draft.pk)
             if _is_active(locked):
                 claim.reschedule(steps.now())
@@ -146,6 +149,7 @@ class LiveView:
             "role": self._work.turn.role,
             "kind": self._work.turn.kind,
             "state": state,
+            # The end of the text, which is what changes.
             "text": self._text[-LONGEST_FRAME:],
         }
         checkpoints.save(draft.session_id, _checkpoint(draft.pk), frame)
@@ -171,10 +175,13 @@ def store_turn(work: Work, result: Result) -> None:
     following = turns.next_turn([*past, PastTurn(work.turn.kind, decision)])
     with transaction.atomic():
         title = handover.title if isinstance(handover, Outline | Text | Verdict) else ""
+        # First, as it locks the draft's row: an edit or a stop from here on waits for this
+        # transaction.
         _advance(draft, following, title, number)
         if following is None:
             claim.complete()
         else:
+            # The same row for all turns, so a draft never has two steps that could run at once.
             claim.reschedule(steps.now())
         link = work.ledger.link
         if result.model and not work.ledger.attempts:
@@ -322,6 +329,7 @@ def requeue_running(_up: float) -> None:
     quiet = Draft.objects.filter(drafts.OPEN, active_at__lt=Now() - timedelta(seconds=10))
     for draft in quiet.exclude(note_code=STOPPED).select_related("session")[:100]:
         with sweeper.session_scope(draft.session), transaction.atomic():
+            # Does nothing for a draft that has an open step, so a wrong guess is harmless.
             steps.enqueue(draft.session, TURN, draft.pk)
 
 
