@@ -139,6 +139,8 @@ class QuarantinedRecordAdmin(ReadOnlyAdmin):
     @admin.action(description="Adopt into a session…", permissions=["decide"])
     def adopt(self, request: SignedIn, chosen: QuerySet[QuarantinedRecord]) -> HttpResponse | None:
         form = AdoptForm(request.POST if "session" in request.POST else None)
+        # The first request has no session yet: it shows the form, which sends the same action
+        # again.
         if not form.is_valid():
             page = {
                 "form": form,
@@ -175,6 +177,7 @@ class QuarantinedRecordAdmin(ReadOnlyAdmin):
     ) -> None:
         """Decides about each record in a transaction of its own, and logs it in the admin."""
         done = 0
+        # One transaction for each, so that a record which is refused does not undo the others.
         for record in chosen:
             try:
                 decide(record)

@@ -140,11 +140,14 @@ def _in_lots(
 ) -> Outcome:
     """Calls ``decide`` with one lot of the records per transaction; each record is in one lot."""
     outcome = Outcome()
+    # The ids first: a decided record leaves the query, so a second page of it would skip some.
     ids = list(records.order_by("at", "pk").values_list("pk", flat=True)[:MOST])
     for start in range(0, len(ids), LOT):
         with transaction.atomic():
             # Filtered again under the lock: another act may have decided on some of them.
             rows = records.filter(pk__in=ids[start : start + LOT])
+            # In one order, so that two acts which overlap wait for each other instead of a
+            # deadlock.
             lot = rows.order_by("adopted_by", "at", "pk").select_for_update(
                 of=("self",), no_key=True
             )
@@ -175,6 +178,7 @@ def _adopt_rows(
     attach.store(story_rows, usage_rows)
     for record, row in zip(records, rows, strict=True):
         record.row_id = row.pk
+    # The ids of the rows exist only after they were inserted.
     Record.objects.bulk_update(records, ["row_id"])
     return story_rows, usage_rows
 
@@ -217,6 +221,7 @@ def _decide(lot: Sequence[Record], actor: User, state: str, session: Session | N
     changed = Record.objects.filter(pk__in=ids, state=State.WAITING).update(
         state=state, decided_by=actor, decided_at=timezone.now(), adopted_by=session
     )
+    # Raising undoes the whole lot, so that no record is decided on twice.
     if changed != len(ids):
         raise Conflict("This has been decided on already.", state=lot[0].state)
 

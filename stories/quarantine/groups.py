@@ -98,6 +98,7 @@ def samples(key: Mapping[str, str]) -> list[tuple[QuarantinedRecord, str]]:
 def page(number: int) -> tuple[list[Group], bool]:
     """Returns a page of groups, the largest first, counted from 0; and whether there are more."""
     start = number * PAGE
+    # One group more than fits shows whether another page follows.
     rows = list(_grouped(waiting())[start : start + PAGE + 1])
     return _groups(rows[:PAGE]), len(rows) > PAGE
 
@@ -111,6 +112,7 @@ def one(key: Mapping[str, str]) -> Group:
 
 
 def _grouped(rows: QuerySet[QuarantinedRecord]) -> QuerySet[Any, Any]:
+    # A late answer has no time of its own, so the time of its arrival is used.
     at = Coalesce("at", "created_at")
     groups: QuerySet[Any, Any] = rows.values(*KEYS).annotate(
         number=Count("pk"), first=Min(at), last=Max(at)
@@ -150,6 +152,7 @@ def likely_sessions(group: Group, candidates: Sequence[tuple[Session, datetime]]
     for session, _ in own:
         if group.old_session and session.imported_id == PREFIX + group.old_session:
             matches[session.pk] = Likely(session, "It had this id in the old system.")
+    # In the order of certainty: setdefault leaves a surer reason in place.
     for session, _ in own:
         if named_time and abs(session.created_at - named_time) <= AROUND:
             likely = Likely(session, "It was created at the time in the old session string.")

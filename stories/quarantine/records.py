@@ -27,7 +27,9 @@ def put(
 ) -> QuarantinedRecord:
     """Stores a record; storing the same one again returns the existing row."""
     storable = _storable(payload)
+    # Sorted keys, so that the same record gives the same digest however its JSON was written.
     text = json.dumps([kind, old_id, storable], sort_keys=True, ensure_ascii=False)
+    # The digest is unique, so two processes that store the same record get one row.
     row, _ = QuarantinedRecord.objects.get_or_create(
         digest=_digest(text),
         defaults={
@@ -73,6 +75,7 @@ def put_orphans(kind: str, orphans: Iterable[Orphan], owner: User) -> None:
 
 def stored_ids(kind: str, old_ids: Collection[str]) -> set[str]:
     """Returns those old ids of an import that are stored here, in any state."""
+    # By digest, because only the digest has an index.
     by_digest = {_digest_of_import(kind, old_id): old_id for old_id in old_ids}
     rows = QuarantinedRecord.objects.filter(digest__in=by_digest)
     return {by_digest[digest] for digest in rows.values_list("digest", flat=True)}
