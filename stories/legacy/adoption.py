@@ -32,6 +32,7 @@ def row_of(record: QuarantinedRecord, session: Session) -> Story | TokenUsage:
         row = rows.usage(usage)
     else:
         row = rows.story(_complete(record, StoryDocument) or _from_words(record, session))
+    # A record of an import has its old id, so importing it again finds the adopted row.
     row.legacy_id = record.old_id if record.owner_id else f"record:{record.pk}"
     return row
 
@@ -51,6 +52,7 @@ def _from_words(record: QuarantinedRecord, session: Session) -> StoryDocument:
         raise Invalid(f"Record {record.pk} has no narrative, so it cannot become a story.")
     words, at = word_count(narrative), record.at or timezone.now()
     topics = data.get("topics")
+    # Without validation, as the record has failed it already.
     return StoryDocument.model_construct(
         old_id="",
         story_id="",

@@ -71,6 +71,7 @@ class Snapshot:
         try:
             with self._zip.open(member) as stream:
                 # The declared size of a member may be false, so the bytes are counted.
+                # A zip bomb is found by its ratio; small tables may have any.
                 most = min(MOST_BYTES, max(FREE_BYTES, MOST_RATIO * member.compress_size))
                 size = 0
                 while chunk := stream.read(CHUNK):
@@ -106,6 +107,7 @@ def find_tables(entries: list[zipfile.ZipInfo]) -> dict[str, zipfile.ZipInfo]:
             candidates.setdefault(parts[-2], []).append(entry)
     tables: dict[str, zipfile.ZipInfo] = {}
     for table, members in candidates.items():
+        # A table of the same name that is deeper in the zip belongs to something else.
         depth = min(_depth(member) for member in members)
         highest = [member for member in members if _depth(member) == depth]
         if len(highest) > 1:
@@ -132,6 +134,7 @@ class _Splitter:
         self._skipping = False
 
     def add(self, chunk: bytes) -> Iterator[Line]:
+        # The last part is not complete until the next chunk brings its line break.
         *whole, self._rest = (self._rest + chunk).split(b"\n")
         for raw in whole:
             yield from self._line(raw)

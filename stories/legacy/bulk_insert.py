@@ -30,6 +30,8 @@ class RowTemplate(Generic[Row]):
     def row(self, **values: object) -> Row:
         """Returns a new row; values are set as attributes and not checked."""
         row = object.__new__(type(self._row))
+        # The state object is copied too: rows that share it would all count as saved with the
+        # first.
         row.__dict__.update(vars(self._row), _state=copy(self._row._state))
         row.__dict__.update((name, default()) for name, default in self._defaults)
         row.__dict__.update(values)
@@ -63,6 +65,7 @@ def insert(rows: Sequence[models.Model]) -> None:
     marks = ", ".join(["%s"] * len(fields))
     table = quote(rows[0]._meta.db_table)
     with connection.cursor() as cursor:
+        # Both drivers send the rows without an answer for each, which is why no ids are set.
         cursor.executemany(
             f"INSERT INTO {table} ({names}) VALUES ({marks})",  # noqa: S608
             list(zip(*columns, strict=True)),

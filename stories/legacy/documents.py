@@ -84,6 +84,7 @@ Real = Annotated[float, Field(allow_inf_nan=False)]
 class Document(BaseModel):
     """The fields of every row: its id and the time it was created."""
 
+    # hide_input_in_errors, as the sentences are printed and the rows are private.
     model_config = ConfigDict(strict=True, frozen=True, hide_input_in_errors=True)
 
     old_id: Key = Field(alias="_id")

@@ -95,6 +95,7 @@ class Rows:
             created_at=document.timestamp,
             closed_at=document.timestamp,
             legacy_id=document.old_id,
+            # repr gives the shortest decimal of the float, which is what the old system wrote.
             reported_cost=from_usd(Decimal(repr(document.estimated_cost))),
         )
 
@@ -108,6 +109,7 @@ def price(model: str, input_tokens: int, output_tokens: int) -> int | None:
     """Returns the cost of a call in 10⁻¹² USD; None where no price is known."""
     if not input_tokens and not output_tokens:
         return 0
+    # Above it the price depends on the length of the prompt, so the whole call is priced.
     if input_tokens > PLAIN_TOKENS:
         return _cost(model, input_tokens, output_tokens)
     per_input, per_output = _cost(model, 1, 0), _cost(model, 0, 1)
@@ -189,6 +191,7 @@ def create_sessions(documents: Sequence[SessionDocument], owner: User) -> None:
         session.model = clean_line(document.settings.model, 80) or session.model
         session.folder = folder_name(session.name, document.made.date(), session.pk)
         created.append(session)
+    # The ids are made here and not by the database, so the rows can refer to each other at once.
     Session.objects.bulk_create(created)
     SessionStats.objects.bulk_create([SessionStats(session=session) for session in created])
     for session, document in zip(created, documents, strict=True):

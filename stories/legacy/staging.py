@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from stories.legacy.documents import AnyDocument
 
+# Large enough that a commit costs little for each row, small enough that no lock is long.
 LOT = 2500
 LOT_BYTES = 8 * 1024**2
 _SCHEMA = """
@@ -41,6 +42,7 @@ class Staging:
         self._database.execute("PRAGMA synchronous = OFF")
         self._database.execute("PRAGMA temp_store = FILE")
         self._database.executescript(_SCHEMA)
+        # One transaction for all rows, as a commit for each would take most of the time.
         self._database.execute("BEGIN")
 
     def close(self) -> None:

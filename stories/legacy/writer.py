@@ -45,6 +45,7 @@ def store(lot: Sequence[Row], owner: User) -> Stored:
         try:
             return _store(lot, owner)
         except IntegrityError:
+            # The rows that the other import stored are found by the next try and left out.
             continue
     return _store(lot, owner)
 
@@ -108,6 +109,7 @@ def _new_rows(lot: Sequence[Row]) -> list[Row]:
         if table == SESSIONS:
             stored = set(mapping.imported_sessions(ids))
         else:
+            # By the partial unique index on legacy_id, a lot at a time.
             rows = MODELS[table]._default_manager.filter(legacy_id__in=ids)
             stored = set(map(str, rows.values_list("legacy_id", flat=True)))
             # A record that was adopted or discarded since is not put into quarantine again.
