@@ -15,6 +15,7 @@ def lock_run(session: Session, operation: Operation) -> None:
     """Locks the run before the chain, because ``store_head`` writes to the run afterwards."""
     if operation.run_number is not None:
         rows = Broadcast.objects.select_for_update(no_key=True)
+        # Evaluated for the lock alone; "values_list" avoids reading the whole row.
         rows.filter(session=session, number=operation.run_number).values_list("pk").first()
 
 
@@ -48,6 +49,7 @@ def repair(session: Session) -> str:
 
 def _runs_with_wrong_head(session: Session) -> list[tuple[int, int, int | None]]:
     """Returns (id, number, latest link) of each run whose ``ai_head`` is another link."""
+    # By the index link_of_run: one look-up for each run, however long the chain is.
     links = AILink.objects.filter(session=OuterRef("session"), run_number=OuterRef("number"))
     latest = Subquery(links.order_by("-number").values("pk")[:1])
     runs = Broadcast.objects.filter(session=session).annotate(latest=latest)
@@ -60,5 +62,6 @@ def register() -> None:
     chain.on_append.subscribe(store_head)
     chain.before_recover(repair)
     status.register_check(check)
+    # A number and not a foreign key, because models of a lower app cannot point to a higher one.
     for model in (AILink, AITransition):
         constraints.require_same_session(model, "run_number", Broadcast, "number")

@@ -40,6 +40,7 @@ FINISHED = recorder.declare(
     "story.finished", "A story's time on air ended.", AiringEvent, public=True
 )
 
+# Time for the owner to see a story and react; without waiting on air (pace 0) there is none.
 VETO_WINDOW = timedelta(seconds=5)
 
 
@@ -62,7 +63,9 @@ def air_next(run: Broadcast) -> Airing | None:
     session, at = run.session, steps.now()
     if now_airing(session) is not None:
         return None
+    # An approved story may air in every control mode.
     may_air = Q(state=Story.State.APPROVED)
+    # Compared with the database's clock, so that all workers agree when the time is over.
     if session.control_mode == Session.ControlMode.BALANCED and session.pace:
         may_air |= Q(state=Story.State.WRITTEN, created_at__lte=at - VETO_WINDOW)
     elif session.control_mode != Session.ControlMode.FULL_CONTROL:
@@ -78,6 +81,7 @@ def air_next(run: Broadcast) -> Airing | None:
     airing = Airing.objects.create(
         session=session, run=run, story=story, aired_at=at, finish_at=at + length
     )
+    # In the transaction of the airing: without this step the story would stay on air forever.
     steps.enqueue(session, orchestrator.FINISH_AIRING, airing.pk, airing.finish_at)
     stories.on_change.send(story)
     _record(AIRED, airing)
@@ -109,8 +113,10 @@ def _record(type_: str, airing: Airing) -> None:
 
 def _end(airing: Airing, at: datetime) -> None:
     """Ends an airing, once; in the caller's transaction."""
+    # Conditional, because a break-in, a stop and the airing's own step may all try to end it.
     if not Airing.objects.filter(pk=airing.pk, finished_at=None).update(finished_at=at):
         return
+    # Only a story that is still airing: one that was pulled meanwhile must not become aired.
     rows = Story.objects.filter(pk=airing.story_id, state=Story.State.AIRING)
     rows.update(state=Story.State.AIRED)
     airing.story.state = Story.State.AIRED
@@ -146,6 +152,7 @@ def decide(session: Session, story_id: int, approve: bool) -> Story:
     """Approves or vetoes a waiting story; Conflict if it does not wait any more."""
     verdict = Story.State.APPROVED if approve else Story.State.VETOED
     with locked_story(session, story_id) as (run, story):
+        # Checked under the lock: until then the story may have gone on air.
         if story.state not in (Story.State.WRITTEN, Story.State.APPROVED):
             raise Conflict("The story does not wait any more.", state=story.state)
         Story.objects.filter(pk=story.pk).update(state=verdict)

@@ -111,6 +111,7 @@ def break_in(session: Session, new: BreakIn) -> Story:
     """Creates a story that airs before all waiting ones; off air, in the next run."""
     sessions.require_open(session)
     title, text = _clean(new.title, new.text)
+    # The run comes first in the lock order; the new story is last.
     with orchestrator.locked_live_run(session) as run:
         story = stories.create(
             Story(
@@ -125,9 +126,11 @@ def break_in(session: Session, new: BreakIn) -> Story:
                 agent_type="human",
             )
         )
+        # Before the next story is aired, because a session has at most one airing.
         if run is not None and new.now:
             airing.end_current(run)
         airing.advance(run)
+    # The story may have gone on air in the same transaction.
     story.refresh_from_db(fields=["state"])
     return story
 
@@ -137,6 +140,7 @@ def correct(session: Session, correction: Correction, author: User) -> Story:
     with airing.locked_story(session, correction.story) as (_, story):
         if story.state not in corrections.OPEN:
             raise Conflict("A vetoed or pulled story cannot be corrected.", state=story.state)
+        # Two editors may have the same story open; the later one has to see the other's text.
         if correction.version not in (None, story.version):
             raise Conflict(
                 f"This story was changed meanwhile: its version is now {story.version}. "
@@ -159,6 +163,7 @@ def correct(session: Session, correction: Correction, author: User) -> Story:
             CORRECTED if published else CHANGED,
             event,
             None,
+            # Only the words: the number of stories by tone and source does not change.
             Extra(shares=tuple(accounting.shares_of(story, {"words": growth.words}))),
             words=growth.words,
             narration_seconds=growth.seconds,
@@ -172,6 +177,7 @@ def pull(session: Session, story_id: int) -> Story:
         if story.state not in corrections.OPEN:
             raise Conflict("This story was vetoed or pulled already.", state=story.state)
         published = story.state in corrections.PUBLISHED
+        # First, so that the airing ends while the story is still airing, and its end is recorded.
         if story.state == State.AIRING and run is not None:
             airing.end_current(run)
         Story.objects.filter(pk=story.pk).update(state=State.KILLED)
@@ -179,6 +185,7 @@ def pull(session: Session, story_id: int) -> Story:
         stories.on_change.send(story)
         payload = airing.story_payload(story)
         if published:
+            # The id alone, as the audience must not get the text once more.
             public: PublicStoryPulled = {"story": {"id": story.pk}, "retracts": story.pk}
             recorder.record(session, PULLED, {"story": payload, "public": public})
         else:

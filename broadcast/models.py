@@ -32,10 +32,13 @@ class Broadcast(InSession):
         verbose_name = "broadcast run"
         constraints = (
             models.UniqueConstraint(fields=("session", "number"), name="run_number_once"),
+            # A session has at most one run that is not idle, also when two requests start it at
+            # once.
             models.UniqueConstraint(
                 fields=("session",), condition=~Q(state="idle"), name="run_active_once"
             ),
         )
+        # The reaper looks for busy runs every second.
         indexes = (models.Index(fields=("state", "since"), name="run_state"),)
 
     def __str__(self) -> str:
@@ -57,6 +60,7 @@ class StateChange(InSession):
 
     class Meta:
         constraints = (
+            # Each transition raises the epoch, so two of them cannot both follow the same state.
             models.UniqueConstraint(fields=("run", "epoch"), name="change_epoch_once"),
             models.UniqueConstraint(fields=("session", "seq"), name="change_seq_once"),
         )
@@ -77,6 +81,7 @@ class Airing(InSession):
     class Meta:
         constraints = (
             models.UniqueConstraint(fields=("run", "story"), name="airing_once"),
+            # At most one story of a session is on air.
             models.UniqueConstraint(
                 fields=("session",),
                 condition=Q(finished_at__isnull=True),
@@ -142,6 +147,7 @@ class Sound(Recorded):
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=("story", "version"), name="sound_once"),)
+        # Retention looks for old sounds in all sessions.
         indexes = (models.Index(fields=("state", "created_at"), name="sound_age"),)
 
     def __str__(self) -> str:

@@ -105,6 +105,7 @@ def latest(session: Session) -> Broadcast | None:
 
 def active(session: Session) -> Broadcast | None:
     """Returns the one run of the session that is not idle."""
+    # At most one row, by the unique constraint run_active_once.
     return Broadcast.objects.filter(session=session).exclude(state=State.IDLE).first()
 
 
@@ -167,9 +168,11 @@ def transition(
         )
         if changed != 1:
             raise _conflict(Broadcast.objects.get(pk=run.pk))
+        # Read again for the new epoch, which later conditions compare with.
         run = Broadcast.objects.select_related("session").get(pk=run.pk)
         seconds = 0
         if before == State.LIVE:
+            # Before the event, because subscribers lock rows that come before the counters.
             on_leaving_air.send(run, at)
             seconds = round((at - run.live_at).total_seconds()) if run.live_at else 0
         if after == State.IDLE:
@@ -185,6 +188,7 @@ def transition(
             cause=cause,
             actor=actor,
             epoch=run.epoch,
+            # The seq of the event joins both records: a recording begins and ends with such rows.
             seq=event.seq,
         )
     log.info("transition", run=run.number, before=str(before), after=str(after), cause=str(cause))
@@ -206,6 +210,7 @@ def start(session: Session, actor: User | None) -> Broadcast:
     try:
         with transaction.atomic():
             # The session is locked until the commit, so that it is not archived meanwhile.
+            # Checked again: the session may have been archived before the lock.
             sessions.require_open(sessions.lock(session))
             if (run := active(session)) is not None:
                 raise _conflict(run)
@@ -224,6 +229,7 @@ def _begin(run: Broadcast, actor: User | None) -> Broadcast:
     run = transition(run, Cause.PREPARED, actor)
     with transaction.atomic():
         run = transition(run, Cause.START, actor)
+        # In the same transaction, so that a run which is starting always has its steps.
         for source in Source.objects.filter(session=run.session, enabled=True):
             steps.enqueue(run.session, POLL, source.pk)
         steps.enqueue(run.session, NARRATE, run.pk)
@@ -250,15 +256,18 @@ def stop(session: Session, actor: User | None, run: Broadcast | None = None) -> 
         raise _conflict(latest(session))
     with transaction.atomic():
         run = transition(run, Cause.STOP, actor, stopped_at=steps.now(), hold=None)
+        # After the transition: a step that was enqueued before it is found here, and none follows.
         steps.cancel_pending(session)
         return settle(run)
 
 
 def settle(run: Broadcast) -> Broadcast:
     """Makes a stopping run idle once none of its steps and model calls is open."""
+    # A leased step may still write, so the reaper tries again in its next round.
     if run.state != State.STOPPING or steps.leased(run.session_id).exists():
         return run
     open_usage = TokenUsage.objects.filter(session_id=run.session_id, state__in=TokenUsage.OPEN)
+    # An open call is still to be booked, and its cost belongs to this run.
     of_run = open_usage.exclude(step__kind__in=steps.outliving_kinds())
     return run if of_run.exists() else transition(run, Cause.STOPPED)
 
@@ -274,6 +283,7 @@ def attend(claim: Claim) -> Broadcast | None:
     """Returns the run of a step, made live if it was starting; None if it is not on air."""
     runs = Broadcast.objects.select_related("session").filter(session=claim.session)
     run = runs.filter(state__in=ON_AIR).first()
+    # A step of an earlier run may be delivered late and must not work for the new one.
     if run is None or (claim.step.kind == NARRATE and str(run.pk) != claim.subject):
         return None
     context.bind(run=run.number)
@@ -288,6 +298,7 @@ def attend(claim: Claim) -> Broadcast | None:
 
 def on_air(run: Broadcast) -> bool:
     """Whether the run is still live and of this epoch."""
+    # The epoch too: the run may have failed and been recovered since.
     return Broadcast.objects.filter(pk=run.pk, epoch=run.epoch, state=State.LIVE).exists()
 
 

@@ -64,6 +64,7 @@ def _store(claim: Claim, run: Broadcast, source: Source, fetched: Fetched) -> No
     at = steps.now()
     if fetched.posts:
         log.info("fetched", source=source.pk, posts=len(fetched.posts))
+    # Locked first, so that posts are added to a run that is live, or not at all.
     with orchestrator.locked(run):
         if fetched.exhausted:
             claim.complete()
@@ -95,6 +96,7 @@ def _store(claim: Claim, run: Broadcast, source: Source, fetched: Fetched) -> No
             recorder.record(
                 source.session, service.POLLED, event, feed=len(added.posts), queue=added.queued
             )
+        # The host may be asleep for up to a minute; a new post wakes it.
         if added.queued:
             steps.run_now(run.session, orchestrator.NARRATE, run.pk)
     if added.posts:
@@ -108,8 +110,10 @@ def _pause(claim: Claim, source: Source, error: SmnbError) -> None:
     if isinstance(error, WaitUntil):
         until = max(error.until, at + interval())
     elif isinstance(error, NeedsHuman):
+        # A person has to act first, so trying more often would only load the source.
         until = at + max(interval(), FAILED_PAUSE)
     else:
+        # Exponential back-off; the exponent is limited, so that the number stays small.
         until = at + min(interval() * float(2 ** min(source.failures, 8)), LONGEST_PAUSE)
     until = min(until, at + 24 * LONGEST_PAUSE)
     health = Health.FAILED if isinstance(error, NeedsHuman) else Health.PAUSED
@@ -150,6 +154,7 @@ def gave_up(claim: Claim) -> None:
     note = "Reading failed three times through an error in the studio; see the log."
     _set_health(source, health=Health.FAILED, note=note, paused_until=until)
     run = orchestrator.active(claim.session)
+    # The failed step is over, so a new one is needed while the run is on air.
     if run is not None and run.state in ON_AIR:
         steps.enqueue(claim.session, orchestrator.POLL, source.pk, until)
 

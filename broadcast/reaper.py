@@ -19,6 +19,7 @@ log = structlog.get_logger(__name__)
 
 def reap(up: float) -> None:
     """Repairs all busy runs; ``up`` is for how many seconds this sweeper has been running."""
+    # By the index run_state; only a few runs are busy at any time.
     for run in Broadcast.objects.filter(state__in=BUSY).select_related("session"):
         with sweeper.session_scope(run.session, run=run.number):
             try:
@@ -27,6 +28,7 @@ def reap(up: float) -> None:
                 if run.state == State.LIVE:
                     restore_steps(run)
                 end_overdue_state(run, up)
+            # Another sweeper, a worker or the user changed the run first.
             except Conflict:
                 log.info("reaper_was_late")
 
@@ -36,10 +38,12 @@ def restore_steps(run: Broadcast) -> None:
     due = {(NARRATE, str(run.pk)): steps.now()}
     for airing in Airing.objects.filter(session=run.session, finished_at=None):
         due[FINISH_AIRING, str(airing.pk)] = airing.finish_at
+    # By session and state, because there is an index: most steps were done long ago.
     open_steps = Step.objects.filter(session=run.session, state__in=Step.OPEN)
     missing = due.keys() - set(open_steps.values_list("kind", "subject"))
     if not missing:
         return
+    # Under the lock of the run: if it has just left the air, its steps must not come back.
     with suppress(StaleClaim), orchestrator.locked(run):
         for kind, subject in missing:
             steps.enqueue(run.session, kind, subject, due[kind, subject])

@@ -104,6 +104,7 @@ class RecapText:
 
 def arrange(run: Broadcast) -> None:
     """Enqueues the recap of a run that aired a story; in the transaction that makes it idle."""
+    # Nothing was broadcast, so there is nothing to sum up.
     if Airing.objects.filter(run=run).exists():
         steps.enqueue(run.session, RECAP, run.pk)
 
@@ -119,6 +120,7 @@ def make(claim: Claim) -> None:
         return
     purpose = Purpose(source=Source.METADATA, run_number=run.number, context_head=run.ai_head)
     ledger = SessionLedger(claim, purpose)
+    # Outside the transaction: a model may take more than a minute.
     text = by_model(claim, ledger, stories, by_rule(run, stories))
     with transaction.atomic():
         claim.complete()
@@ -144,6 +146,7 @@ def by_rule(run: Broadcast, stories: list[Story]) -> RecapText:
     ``stories`` are the newest first.
     """
     oldest_first = stories[::-1]
+    # min() returns the first of several, that is the earliest of the most important stories.
     lead = min(oldest_first, key=lambda story: memory.PRIORITIES.index(story.priority))
     counts = Counter(str(topic)[:MAX_TOPIC] for story in oldest_first for topic in story.topics)
     topics = [name for name, _ in counts.most_common()]
@@ -164,9 +167,11 @@ def by_model(
     """Returns the model's recap; what it lacks, or all without a model, is that by rule."""
     tag = memory.random_tag()
     answer = memory.ask_model(claim, ledger, lambda: ask_for(claim.session, stories, tag))
+    # The tag could appear in the answer, and must not reach a page.
     fields = parsed(answer.text.replace(tag, "")) if answer else None
     if fields is None:
         return rule
+    # The rule's keywords follow, as those of the model may all be on a board already.
     keywords = [*_lines(fields.get("keywords"), MOST_KEYWORD), *rule.keywords]
     return RecapText(
         title=_line(fields.get("title"), MOST_TITLE) or rule.title,

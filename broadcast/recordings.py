@@ -38,11 +38,13 @@ def arrange(run: Broadcast) -> None:
 def make(claim: Claim) -> None:
     """Records one finished run, once."""
     run = Broadcast.objects.get(session=claim.session, pk=int(claim.subject))
+    # The first and the last event of a run are those of its changes of state.
     span = StateChange.objects.filter(run=run).aggregate(first=Min("seq"), last=Max("seq"))
     if run.state != State.IDLE or span["first"] is None or of_run(run).exists():
         return
     events = archive.events_between(claim.session, span["first"], span["last"])
     try:
+        # Outside any transaction, as a long run has many events.
         row = artifacts.write_file(
             claim.session,
             Category.RECORDINGS,
@@ -54,6 +56,7 @@ def make(claim: Claim) -> None:
         with transaction.atomic():
             claim.complete()
             artifacts.save_row(row)
+    # Usually the quota is used up: trying again would not help before the owner acts.
     except Conflict as error:
         with transaction.atomic():
             claim.complete()
@@ -82,6 +85,7 @@ def _lines(claim: Claim, events: Iterator[SessionEvent]) -> Iterator[bytes]:
 def of_run(run: Broadcast) -> QuerySet[Artifact]:
     """Returns the recordings of the run that exist: one, or none."""
     name = f"run-{run.number}"
+    # artifacts.store adds a number to a name that is taken, e.g. by a recording that was removed.
     named = Q(name=f"{name}.ndjson") | Q(name__startswith=f"{name}-")
     return artifacts.listed(run.session, Category.RECORDINGS).filter(named)
 

@@ -72,7 +72,9 @@ def _change(
 ) -> SourcePost:
     """Changes a post that is in one of ``states``; Conflict names its state otherwise."""
     post = _find(session, post_id)
+    # The run comes before the post in the lock order; the host claims posts under the same lock.
     with orchestrator.locked_live_run(session) as run:
+        # The states are part of the UPDATE: a post that was claimed a moment ago is not changed.
         if not SourcePost.objects.filter(pk=post.pk, state__in=states).update(**changes):
             raise _refusal(post)
         post.refresh_from_db()
@@ -137,6 +139,7 @@ def rank_beside(
     Raises Conflict if ``neighbour`` was moved or claimed meanwhile.
     """
     rows = posts_queue.in_order(
+        # Pinned posts and others are two lists, each with its own order.
         SourcePost.objects.filter(session=session, state=State.QUEUED, pinned=neighbour.pinned)
     )
     ranks = list(rows.exclude(pk=post.pk).values_list("pk", "rank"))
@@ -149,7 +152,9 @@ def rank_beside(
     below = ranks[place][1] if place < len(ranks) else None
     if above is None or below is None:
         return neighbour.rank + (SPACING if before else -SPACING)
+    # Ranks are floats, so the middle moves one post without changing any other.
     middle = (above + below) / 2
+    # After many moves between the same two posts no float is left between them.
     if above > middle > below:
         return middle
     return make_room(ranks, place)
@@ -163,6 +168,7 @@ def make_room(ranks: list[tuple[int, float]], place: int) -> float:
     floor = ranks[place][1]
     for steps_up, (pk, rank) in enumerate(reversed(ranks[:place]), 2):
         raised = floor + steps_up * SPACING
+        # From here up the order is right already, so the rest stays as it is.
         if rank > raised:
             break
         SourcePost.objects.filter(pk=pk, state=State.QUEUED).update(rank=raised)

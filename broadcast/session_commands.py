@@ -119,10 +119,13 @@ def change(call: Call) -> Session:
         changes["name"] = new.name
     if "expires_at" in new.model_fields_set:
         changes["expires_at"] = session_expiry.ahead(new.expires_at)
+    # Null removes the limit, so a field that is absent must not count as null.
     if "budget_usd" in new.model_fields_set:
         changes["budget"] = None if new.budget_usd is None else from_usd(new.budget_usd)
         with orchestrator.locked_live_run(session) as run:
             session = sessions.change(session, **changes)
+            # Under the lock of the run, so that the host cannot set the hold again at the same
+            # time.
             waits_for_budget = run is not None and run.hold and run.hold["code"] == "budget"
             if run is not None and waits_for_budget and not ledger.over_budget(session):
                 orchestrator.set_hold(run, None)

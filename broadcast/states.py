@@ -57,6 +57,7 @@ class Overdue:
     sentence: str
 
 
+# Longer than the longest normal case each, so that a slow machine is not taken for a dead one.
 REAPER: dict[State, Overdue] = {
     State.INITIALIZING: Overdue(
         timedelta(seconds=30), Cause.FAIL, "Preparing took longer than 30 seconds. Press Recover."
