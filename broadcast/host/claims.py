@@ -91,6 +91,7 @@ def _requeue_or_fail(post: SourcePost) -> None:
     """Requeues a claimed post that its step will not settle, or fails it if it is worn out."""
     worn_out = post.attempts >= posts_queue.MAX_ATTEMPTS
     state = SourcePost.State.FAILED if worn_out else SourcePost.State.QUEUED
+    # The epoch: another step may have claimed the post since it was read.
     rows = SourcePost.objects.filter(pk=post.pk, state=SourcePost.State.CLAIMED, epoch=post.epoch)
     if rows.update(state=state, reason=WORN_OUT if worn_out else ""):
         post.refresh_from_db()

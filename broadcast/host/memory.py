@@ -160,13 +160,16 @@ def ask_model(claim: Claim, ledger: SessionLedger, ask: Callable[[], Ask]) -> An
 
 def compact_when_due(link: AILink, row: Chain) -> None:
     """Enqueues a summary of the memory, or resets the chain; in the transaction of the link."""
+    # Otherwise a compaction would enqueue the next one, and a reset would append another reset.
     if link.source in (Source.COMPACTION, Source.RESET):
         return
     limits = workspace.current()
+    # A reset comes before a summary: after it there is nothing left to sum up.
     if row.operations >= limits.reset_operations:
         operation = Operation(source=Source.RESET, provider_id=chain.offline_id())
         chain.append(row.session, operation)
     elif row.tokens >= limits.compact_tokens:
+        # One open step for each session, so that several links enqueue one summary.
         steps.enqueue(row.session, COMPACT, row.session_id)
 
 
@@ -200,6 +203,7 @@ def compact(claim: Claim) -> None:
         tag = random_tag()
         answer = ask_model(claim, ledger, lambda: ask_for(session, material, tag))
         if answer is not None:
+            # A model that repeats the tag must not bring it into later prompts.
             line = clean_line(spoken(answer.text.replace(tag, "")), 8 * MOST_SUMMARY)
             short = within(line, MOST_SUMMARY)
             text = whole_sentences(short) or short

@@ -61,6 +61,7 @@ class Watch:
         self._claim = claim
         self._post = post
         self._text = ""
+        # In the past, so that the first piece of text is shown and checked at once.
         self._shown_at = self._checked_at = time.monotonic() - SECONDS_BETWEEN_CHECKS
 
     def __enter__(self) -> Self:
@@ -71,6 +72,8 @@ class Watch:
 
     def __call__(self, text: str) -> None:
         at = time.monotonic()
+        # Costs no query: the heartbeat sets a flag. The run is read from the database once a
+        # second.
         self._claim.check()
         if at - self._checked_at >= SECONDS_BETWEEN_CHECKS:
             self._checked_at = at
@@ -78,6 +81,7 @@ class Watch:
                 raise StaleClaim("The run is not on air any more.")
         if text != self._text and at - self._shown_at >= SECONDS_BETWEEN_FRAMES:
             self._shown_at, self._text = at, text
+            # The end of the text, because pages show what is being written now.
             frame = {"title": self._post.title, "text": text[-SHOWN:]}
             checkpoints.save(self._run.session_id, NARRATION, frame)
             recorder.publish_ephemeral(self._run.session_id, NARRATION, frame)

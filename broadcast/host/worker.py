@@ -50,16 +50,19 @@ NO_KEY = (
 def narrate(claim: Claim) -> None:
     """Runs one round: airs a waiting story or narrates the best post, and schedules the next round."""
     run = orchestrator.attend(claim)
+    # Before the run is checked: posts of a dead worker must not stay claimed after the run.
     claims.requeue_abandoned(claim)
     forget(claim.session)
     if run is None:
         return
     session = run.session
+    # Checked before a post is claimed, so that a spent budget costs no attempt of a post.
     if session.budget is not None and usage_ledger.over_budget(session):
         _hold(run, claim, NeedsHuman(BUDGET_SPENT, code="budget"))
         return
     on_air = airing.now_airing(session)
     early = on_air is not None and on_air.finish_at - LEAD > steps.now()
+    # One story in advance is enough: an older one would be out of date when it airs.
     if early or airing.waiting(session) is not None:
         with orchestrator.locked(run):
             claim.reschedule(_next_round(run))
@@ -99,6 +102,7 @@ def _narrate_post(run: Broadcast, claim: Claim, post: SourcePost) -> None:
         source=chain.Source.NARRATION, run_number=run.number, context_head=memory.head, post=post
     )
     ledger = usage_ledger.SessionLedger(claim, purpose)
+    # The heartbeat asks this every two seconds and ends the request when the run has ended.
     claim.still_needed = partial(orchestrator.on_air, run)
     narrator = narrator_for(session, ledger, claim.lost)
     without_key = narrator.origin != Story.Origin.MODEL and session.model != EXTRACTIVE
@@ -117,9 +121,12 @@ def _narrate_post(run: Broadcast, claim: Claim, post: SourcePost) -> None:
         _skip_post(run, claim, post, error)
     except (Retry, WaitUntil, NeedsHuman) as error:
         with transaction.atomic():
+            # In a transaction of its own: the hold below may find that the run has ended, and
+            # raise.
             claims.requeue(claim, post)
         _hold(run, claim, error)
     except StaleClaim:
+        # The step may belong to another worker now; the post then stays with it, by its epoch.
         with transaction.atomic():
             claims.requeue(claim, post)
         raise
@@ -135,6 +142,7 @@ def _skip_post(run: Broadcast, claim: Claim, post: SourcePost, error: SmnbError)
             with orchestrator.locked(run):
                 claim.reschedule(steps.now())
         except StaleClaim:
+            # The run has ended, but the post and its reason are still to be stored.
             claim.complete()
         claims.settle(claim, post, SourcePost.State.FAILED, error.sentence)
         sentence = f"“{post.title[:120]}”: {error.sentence}"
@@ -158,6 +166,7 @@ def _hold(run: Broadcast, claim: Claim, error: SmnbError) -> None:
     }
     with orchestrator.locked(run):
         claim.reschedule(until, error=error.sentence)
+        # Each reason is reported once, not at every attempt.
         if run.hold is None or run.hold["code"] != error.code:
             recorder.add_message(run.session, "host", error.sentence, error.code)
         orchestrator.set_hold(run, hold)
@@ -172,6 +181,7 @@ def _store_story(
         with orchestrator.locked(run):
             # The next round may come before the end of the story aired below; it then waits.
             claim.reschedule(_next_round(run) if run.session.pace else steps.now())
+            # The post decides: of two workers that narrated it, one moves it to its final state.
             if not queue.settle(post, claim, SourcePost.State.PUBLISHED):
                 raise StaleClaim("Another worker has claimed the post.")
             story = narration.store(run, narrated, ledger)
