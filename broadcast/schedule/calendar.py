@@ -70,16 +70,19 @@ def windows(slot: Times, now: datetime) -> Iterator[Window]:
     """Yields the windows that end after ``now``, the earliest first."""
     zone = ZoneInfo(slot.zone)
     today = now.astimezone(zone).date()
+    # From two days ago, as a window may begin on the day before and end on the day after.
     for ahead in range(-2, DAYS_AHEAD):
         day = today + timedelta(days=ahead)
         if slot.days >> day.weekday() & 1:
             last_day = day if slot.on_at < slot.off_at else day + timedelta(days=1)
             window = Window(_utc(day, slot.on_at, zone), _utc(last_day, slot.off_at, zone))
+            # False also for a window without length, which daylight saving time can leave.
             if max(window.on, now) < window.off:
                 yield window
 
 
 def _utc(day: date, at: time, zone: ZoneInfo) -> datetime:
+    # The default fold=0 is the first of two equal times, and moves a skipped time forward.
     return datetime.combine(day, at, tzinfo=zone).astimezone(UTC)
 
 

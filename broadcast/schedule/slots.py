@@ -74,6 +74,7 @@ CHANGED = recorder.declare(
 )
 
 SCHEDULE = "schedule"
+# A run that is stopping needs a moment; the turn is tried again after this.
 SOON = timedelta(seconds=2)
 
 WENT_ON = "Took the session on air at its last turn."
@@ -122,6 +123,7 @@ def add(session: Session, times: SlotTimes) -> Slot:
     """Adds a slot, up to a limit; the session goes on air at once if the slot says so."""
     most = settings.SMNB.limit_slots
     with transaction.atomic():
+        # Counted under the lock of the slots, so that two additions see each other.
         if rate_limits.reached(len(_locked(session)), most):
             raise Conflict(f"A session has at most {most} slots. Change or remove one.")
         slot = Slot.objects.create(session=session, **times)
@@ -148,6 +150,7 @@ def remove(session: Session, slot_id: int) -> Slot:
     """Deletes a slot. A run that it started continues until it is stopped."""
     with transaction.atomic():
         slot = _find(session, slot_id)
+        # The step of a deleted slot would only find that the slot is gone.
         _pending(slot).update(state=Step.State.CANCELLED)
         Slot.objects.filter(pk=slot.pk).delete()
         _record(session)
@@ -187,6 +190,7 @@ def _schedule(slot: Slot) -> None:
         return
     due = _due(slot, steps.now())
     step = steps.enqueue(slot.session, SCHEDULE, slot.pk, due)
+    # The step may exist already with another time, so its time is always set.
     _pending(slot).update(due_at=due, poked_at=None)
     steps.poke_after_commit(step)
 
@@ -211,6 +215,7 @@ def turn(claim: Claim) -> None:
     with transaction.atomic():
         slots = _locked(claim.session)
         slot = next((slot for slot in slots if str(slot.pk) == claim.subject), None)
+        # Removed or switched off since the step was enqueued.
         if slot is None or not slot.enabled:
             return
         at, retry_after = steps.now(), None
@@ -232,8 +237,10 @@ def _go_on(slot: Slot) -> timedelta | None:
     try:
         slot.run, slot.note = orchestrator.start(slot.session, None), WENT_ON
     except Conflict as error:
+        # The last run is still ending; in a moment the slot can start its own.
         if error.state == State.STOPPING:
             return SOON
+        # A run of the user or of another slot is on air, which is what the slot wants.
         if error.state not in (State.IDLE, State.ERROR, Session.Status.ARCHIVED):
             slot.note = LEFT_ALONE
             return None
@@ -253,6 +260,7 @@ def _go_off(slot: Slot, slots: list[Slot]) -> timedelta | None:
     at = steps.now()
     for other in slots:
         if other.pk != slot.pk and other.enabled and calendar.window_at(other, at):
+            # The other slot takes the run over, so that it is stopped at the end of that slot.
             Slot.objects.filter(pk=other.pk).update(run=run, note=WENT_ON)
             slot.note = HANDED_OVER
             return None
@@ -302,6 +310,7 @@ def known_zone(name: str) -> str:
 def local_minute(at: time) -> time:
     if at.tzinfo is not None:
         raise ValueError("must be a local time without an offset, such as 09:00")
+    # A form may send seconds, but a schedule has whole minutes.
     return at.replace(second=0, microsecond=0)
 
 
