@@ -64,6 +64,7 @@ def changed_at(story: PublicStory) -> str:
 
 def entry_id(session: UUID, story: int) -> str:
     """A permanent id, the same in every feed; it does not reveal the session's id."""
+    # Derived and not random, so that it needs no column and never changes.
     return uuid5(uuid5(NAMESPACE_URL, f"smnb:{session}"), str(story)).urn
 
 
@@ -113,6 +114,7 @@ def atom(feed: Feed) -> bytes:
         for topic in story["topics"]:
             _add(entry, "category", term=topic)
         _add(entry, "content", text_of(story), type="text")
+    # Without it the writer would add an ns0: prefix, which some readers do not accept.
     ET.register_namespace("", ATOM)
     return bytes(ET.tostring(root, encoding="utf-8", xml_declaration=True))
 

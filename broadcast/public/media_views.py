@@ -62,6 +62,7 @@ def _find_episode(session: Session, run_number: int) -> Episode:
 def podcast_feed(request: HttpRequest, session: Session) -> HttpResponse:
     """The podcast feed, or 304 if the reader has it already."""
     text = podcast.rss(session, session_commands.watch_url(session) or "")
+    # The feed has no other version: it depends on stories, pulls and the name of the session.
     tag = hashlib.sha256(text).hexdigest()[:32]
     response = HttpResponse(text, content_type="application/rss+xml")
     return cacheable(request, tag, lambda: response)

@@ -29,6 +29,7 @@ def show_notes(episodes: Sequence[Episode], most: int) -> dict[int, list[PublicS
     """The first ``most`` stories of each episode in the order of airing, by run; one query."""
     runs = [episode.run_id for episode in episodes]
     aired = Airing.objects.filter(run__in=runs, story__state=Story.State.AIRED)
+    # A window function limits the stories of each episode in one query for all of them.
     place = Window(RowNumber(), partition_by=F("run"), order_by=F("id").asc())
     rows = aired.annotate(place=place).filter(place__lte=most).order_by("id")
     notes: dict[int, list[PublicStory]] = defaultdict(list)
@@ -64,6 +65,7 @@ def rss(session: Session, home: str) -> bytes:
     _add(channel, "title", session.name)
     _add(channel, "link", home)
     _add(channel, "description", f"Broadcasts of {session.name}, with sources for every story.")
+    # The element is required by podcast directories; "und" means an undetermined language.
     _add(channel, "language", public_links.tag(session.language) or "und")
     _add(channel, "generator", "SMNB")
     own = {"rel": "self", "type": "application/rss+xml", "href": f"{home}podcast.xml"}
@@ -87,6 +89,8 @@ def _add_item(
     _add(item, "title", episode.title)
     _add(item, "link", url)
     _add(item, "description", plain_notes(notes))
+    # Apps know an episode by its guid; without isPermaLink="false" they would open it as an
+    # address.
     guid = _add(item, "guid", episode_guid(episode.session_id, number))
     guid.set("isPermaLink", "false")
     _add(item, "pubDate", format_datetime(episode.run.stopped_at or episode.created_at))

@@ -54,6 +54,7 @@ def public(
         try:
             session = sessions.by_watch_token(token)
         except NotFound:
+            # The same page for a revoked and an unknown link, so that guessing shows nothing.
             return _with_headers(render(request, "public/gone.html", status=404))
         bind_request(request, **context.session_fields(session))
         return _with_headers(view(request, session, *args, **kwargs))
@@ -65,6 +66,7 @@ def _with_headers(response: HttpResponseBase) -> HttpResponseBase:
     """Keeps the link out of referrers, search engines and caches."""
     response["Referrer-Policy"] = "no-referrer"
     response["X-Robots-Tag"] = "noindex"
+    # A view that sets its own header, such as a feed with an ETag, keeps it.
     response.headers.setdefault("Cache-Control", "no-store")
     return response
 
@@ -157,6 +159,7 @@ def cacheable(request: HttpRequest, tag: str, write: Callable[[], HttpResponse])
     etag = f'"{tag}"'
     response: HttpResponse = get_conditional_response(request, etag=etag) or write()
     response["ETag"] = etag
+    # Readers may store the feed but ask each time, as a link can be revoked.
     response["Cache-Control"] = "private, no-cache"
     return response
 
@@ -185,6 +188,7 @@ def _store_report(request: HttpRequest, session: Session) -> int:
     """Stores the report and returns the status of the response. Raises TooMany."""
     if not is_same_origin(request):
         return 403
+    # Checked before request.POST, which would read the whole body into memory.
     length = request.headers.get("Content-Length", "")
     if not (length.isdecimal() and int(length) <= LONGEST_REPORT):
         return 413
