@@ -46,6 +46,7 @@ class PasswordForm(PasswordChangeForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        # The page has several forms, and the focus would scroll past the first ones.
         self.fields["old_password"].widget.attrs.pop("autofocus", None)
         self.fields["new_password1"].help_text = " ".join(password_validators_help_texts())
         self.fields["new_password2"].help_text = ""
@@ -55,10 +56,13 @@ class KeyForm(forms.Form):
     """The parts of a key for one service; typed values are never shown again."""
 
     def __init__(self, service: str, data: Any = None) -> None:
+        # The page has a form for each service, and ids must differ.
         super().__init__(data, auto_id=f"{service}_%s")
         self.service = service
         for name in credentials.PARTS[service]:
             label, help_text = KEY_PARTS[name]
+            # A password field, so that neither a form with errors nor the browser's history shows
+            # the value.
             widget = forms.PasswordInput(attrs={"autocomplete": "off", "spellcheck": "false"})
             self.fields[name] = forms.CharField(
                 max_length=300, label=label, help_text=help_text, widget=widget

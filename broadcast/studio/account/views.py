@@ -44,6 +44,7 @@ class KeyCard(TypedDict):
 
 @require_safe
 @signed_in
+# The browser's "back" must not show keys and tokens after signing out.
 @never_cache
 def account(request: SignedIn) -> HttpResponse:
     return _page(request)
@@ -119,6 +120,7 @@ def password(request: SignedIn) -> HttpResponse:
     form = PasswordForm(request.user, request.POST, auto_id="password_%s")
     if not form.is_valid():
         return _page(request, 422, password_form=form)
+    # Changing the password ends all logins; this keeps that of the present browser.
     update_session_auth_hash(request, form.save())
     return _saved("password")
 
@@ -170,6 +172,7 @@ def test_key(request: SignedIn, service: str) -> HttpResponse:
 
 @require_POST
 @signed_in
+# The response contains the token, which no cache may store.
 @never_cache
 def create_token(request: SignedIn) -> HttpResponse:
     """Creates a token and shows it in this response only; the database stores its hash."""

@@ -223,6 +223,7 @@ def page(session: Session, part: Part) -> ChainPage:
         rows = rows.filter(number__lte=lookup.link.number)
     elif part.before is not None:
         rows = rows.filter(number__lt=part.before)
+    # One link more than fits shows whether another page follows.
     links = [link_payload(link) for link in rows[: LINKS_MOST + 1]]
     shown = links[:LINKS_MOST]
     return {

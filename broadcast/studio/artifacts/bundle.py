@@ -75,6 +75,8 @@ def parse_facts(text: str) -> Facts:
     if len(text) > MOST_FACTS:
         raise Invalid("facts: must be at most 20,000 characters.")
     try:
+        # Checked like any other payload, because the browser's data ends up in a file that people
+        # read.
         return Facts.model_validate_json(text or "{}")
     except ValidationError as error:
         raise Invalid(f"facts: {commands.validation_sentence(error)}") from None
@@ -103,6 +105,7 @@ def collect(session: Session) -> dict[str, object]:
     stats = SessionStats.objects.get(session=session)
     events = SessionEvent.objects.filter(session=session).order_by("-seq")[:EVENTS]
     steps = Step.objects.filter(session=session, state__in=Step.OPEN).order_by("due_at")[:STEPS]
+    # Without the address of the public page, which gives access to it.
     payload = sessions.payload(session)
     # The instructions to models may be confidential.
     settings = {
@@ -165,6 +168,7 @@ def _tail(path: Path) -> list[dict[str, object]]:
     with path.open("rb") as file:
         start = max(0, path.stat().st_size - TAIL)
         file.seek(start)
+        # Only the end of each file: a log may have many megabytes.
         lines = file.read(TAIL).split(b"\n")
     # The first line may be cut where reading began, the last one where a process is writing.
     parsed = []

@@ -65,6 +65,7 @@ def page(session: Session, part: Part) -> ArtifactsPage:
     """Returns what the page of the artifacts shows."""
     # Read first: an event recorded after this is delivered to the page again.
     stats = SessionStats.objects.get(session=session)
+    # One query for the sizes of all categories.
     rows = artifacts.listed(session).order_by().values("category")
     sizes = {
         row["category"]: (row["number"], row["total"])

@@ -115,6 +115,7 @@ def screenshot(request: SignedIn, session: Session) -> HttpResponse:
     """Stores the PNG of the field ``picture``: 201 with its name, or a sentence that refuses it."""
     picture = request.FILES.get("picture")
     try:
+        # The size is known before the picture is read into memory.
         if picture is None or (picture.size or 0) > artifacts.MAX_PICTURE_BYTES:
             raise Invalid("Send one PNG picture of at most 10 MB.")
         artifact = artifacts.screenshot(session, request.user, picture.read())

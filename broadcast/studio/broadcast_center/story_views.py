@@ -69,6 +69,7 @@ def _rearrange(request: SignedIn, session: Session, words: list[str]) -> str:
         case ["move", post_id, "before" | "after" as side, other]:
             data = {"post": int(post_id), side: int(other)}
             post = commands.run(rundown_commands.MOVE, request.user, session, data)
+            # Read after the move, for the sentence that a screen reader speaks.
             ids = list(queue.waiting(session).values_list("pk", flat=True)[: queue.QUEUE_LIMIT])
             place = ids.index(post.pk) + 1 if post.pk in ids else len(ids)
             return f"“{post.title[:80]}” is now in place {place} of {len(ids)}."
@@ -104,6 +105,7 @@ def command_story(request: SignedIn, session: Session, story_id: int) -> HttpRes
         commands.run(STORY_COMMANDS[verb], request.user, session, data)
     except SmnbError as error:
         return refused(request, error, "story", session.pk, story_id)
+    # htmx changes nothing for 204; the frame of the event updates the page.
     return HttpResponse(status=204) if request.htmx else redirect("story", session.pk, story_id)
 
 

@@ -50,6 +50,7 @@ def without_session(request: SignedIn) -> HttpResponse:
 def center(request: SignedIn, session: Session) -> HttpResponse:
     """The desk; ``?before=`` (a story's id) or ``?bookmarked=1`` shows another part of the feed."""
     part = queries.FeedPart.of(request.GET)
+    # The same address gives the whole page, so that it can be opened and shared.
     if request.htmx and part.asked:
         page = queries.feed_page(session, part) | {"session_id": session.pk}
         return render(request, "studio/broadcast_center/_older.html", page)
@@ -80,6 +81,7 @@ def command(request: SignedIn, session: Session) -> HttpResponse:
     if name not in RUN_COMMANDS:
         return HttpResponseBadRequest("command: must be one of start, stop, recover")
     try:
+        # Stopping has no limit, as it must always be possible.
         if name != "stop":
             rate_limits.count("go-live requests", request.user.pk, settings.SMNB.limit_go_live)
         commands.run(RUN_COMMANDS[name], request.user, session, {})
@@ -102,6 +104,7 @@ def decide(request: SignedIn, session: Session, story_id: int) -> HttpResponse:
         commands.run(DECISIONS[name], request.user, session, {"story": story_id})
     except SmnbError as error:
         return refused(request, error, "broadcast", session.pk)
+    # The socket delivers the change, so the response needs no content.
     if request.htmx:
         return HttpResponse(status=204)
     return redirect("broadcast", session.pk)

@@ -133,6 +133,7 @@ def command_draft(request: HttpRequest, draft_id: int, body: DraftCommand) -> St
 
     def effect() -> DraftPayload:
         commands.run(DRAFT_COMMANDS[body.command], user_of(request), draft.session, data)
+        # Read again, because the commands return different objects.
         return drafts.payload(drafts.find(draft.session, draft.pk))
 
     return once(request, 200, effect)
@@ -150,6 +151,7 @@ def edit_draft(
     data = {"draft": draft.pk, **body.model_dump()}
     try:
         version = commands.run(versions.SAVE, user_of(request), draft.session, data)
+    # Not an ordinary error: the caller needs the version that it has not seen.
     except Outdated as error:
         conflict = VersionConflict(
             code=error.code,

@@ -55,8 +55,10 @@ class StartForm(forms.Form):
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}
+        # People separate keywords in different ways, also by lines that they paste.
         typed = re.split(r"[,;\n]", data.get("typed", ""))
         texts = (" ".join(text.split()) for text in [*self.used, *typed])
+        # The last spelling counts, so that a keyword is not ordered twice.
         keywords = {text.casefold(): text for text in texts if text}
         if not keywords:
             raise ValidationError("Tick a keyword on a board, or type one.")

@@ -36,6 +36,7 @@ def air(call: Call) -> Story:
     """Makes a story of a finished draft's latest version; it waits for its airing like any other."""
     session = call.target
     try:
+        # The run comes before the draft and the story in the lock order.
         with orchestrator.locked_live_run(session) as run:
             draft = drafts.find(session, call.payload.draft)
             story = _create_story(draft)
@@ -44,6 +45,7 @@ def air(call: Call) -> Story:
     except IntegrityError:
         # Two requests at once: the unique draft of a story refuses the later one.
         raise Conflict(ALREADY_PUBLISHED, code="aired") from None
+    # It may have gone on air in the same transaction.
     story.refresh_from_db(fields=["state"])
     return story
 
@@ -53,6 +55,7 @@ def _create_story(draft: Draft) -> Story:
     version = versions.latest(draft)
     if draft.state != Draft.State.FINISHED or version is None:
         raise Conflict("Only a finished draft can go on air.", state=draft.state)
+    # Django raises an error for a one-to-one row that does not exist, and hasattr() is False then.
     if hasattr(draft, "story"):
         raise Conflict(ALREADY_PUBLISHED, code="aired")
     first_sentence = next(iter(sentences(version.text)), "")
@@ -102,6 +105,7 @@ def text_of(session: Session) -> SessionText:
             "draft_id": draft.pk,
         }
     newest_first = stories.published(session).order_by("-id").values_list("title", "narrative")
+    # The newest ones within the limit, in the order in which they were published.
     rows = reversed(newest_first[:MOST_STORIES])
     text = "\n\n".join(f"{title}\n\n{narrative}" for title, narrative in rows)
     return {

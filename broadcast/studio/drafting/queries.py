@@ -73,6 +73,7 @@ def drafts_page(session: Session) -> DraftsPage:
 def draft_page(session: Session, draft_id: int, part: VersionPart = LATEST) -> DraftPage:
     """One draft of the session; NotFound if there is no such draft or version."""
     stats = SessionStats.objects.get(session=session)
+    # After the seq was read: an event recorded from here on is delivered to the page again.
     draft = drafts.find(session, draft_id)
     rows = [versions.payload(version) for version in versions.of_draft(draft)]
     by_number = {row["number"]: row for row in rows}

@@ -175,6 +175,7 @@ def _run_on_draft(
         raise Http404(error.sentence) from None
     except SmnbError as error:
         return refused(request, error, "draft", session.pk, draft_id)
+    # The frames of the command's events update the page.
     return HttpResponse(status=204) if request.htmx else redirect("draft", session.pk, draft_id)
 
 

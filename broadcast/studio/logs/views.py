@@ -21,6 +21,7 @@ def log(request: SignedIn, session: Session) -> HttpResponse:
     form = LogForm(request.GET)
     page = catalog.page(session, form.wanted())
     filters = {name: value for name, value in form.cleaned_data.items() if value}
+    # The links of the filter begin at the newest line again.
     filters.pop("before", None)
     context = {"session": session, "form": form, "page": page, "asked": filters}
     template = "studio/logs/_lines.html" if request.htmx else "studio/logs/page.html"

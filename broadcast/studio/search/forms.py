@@ -40,11 +40,13 @@ class SearchForm(forms.Form):
 
     def __init__(self, session: Session, data: Mapping[str, str]) -> None:
         super().__init__(data)
+        # Read before validation, because the choices of other fields depend on it.
         self.searched: What = "posts" if data.get("what") == "posts" else "stories"
         choices = SourcePost.State.choices if self.searched == "posts" else Story.State.choices
         state = cast("forms.ChoiceField", self.fields["state"])
         state.choices = [*ANY, *choices]
         source = cast("forms.ModelChoiceField[Source]", self.fields["source"])
+        # Only this session's sources, so that the id of another one is refused.
         source.queryset = Source.objects.filter(session=session)
         if self.searched == "posts":
             # Posts have neither a tone nor a bookmark.

@@ -66,6 +66,7 @@ def _filtered(rows: SessionQuerySet, filter_: Filter) -> SessionQuerySet:
     if filter_.type:
         rows = rows.filter(type=filter_.type)
     if filter_.air:
+        # EXISTS stops at the first run and, unlike a join, never lists a session twice.
         on_air = Exists(Broadcast.objects.filter(session=OuterRef("pk"), state__in=ON_AIR))
         rows = rows.filter(on_air if filter_.air == "on" else ~on_air)
     if key := _parse_key(filter_.before):

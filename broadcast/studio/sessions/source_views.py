@@ -20,6 +20,7 @@ from sessions_app.models import Session
 from sessions_app.web.http import SignedIn, of_session, refused
 from stories.sources.preview import Probe, probe, probe_source
 
+# A test makes this server send a request to an address of the user's choice.
 TESTS_A_MINUTE = 10
 
 SOURCES, SCHEDULE, INTERESTS = "sources-panel", "schedule", "interests-panel"

@@ -113,6 +113,7 @@ def sessions(request: SignedIn) -> HttpResponse:
     if not request.htmx:
         return listed(request)
     response = render(request, "studio/sessions/_rows.html", _rows(request))
+    # Without this header the browser's "back" could show the rows as a whole page.
     patch_vary_headers(response, ["HX-Request"])
     return response
 
@@ -122,6 +123,7 @@ def _rows(request: SignedIn) -> dict[str, object]:
     before = request.GET.get("before", "")
     page = queries.page(request.user, form.filter(before))
     query = request.GET.copy()
+    # The next page has a key of its own.
     query.pop("before", None)
     return {**page, "filter": form, "query": query.urlencode(), "before": before}
 
@@ -220,6 +222,7 @@ def archive(request: SignedIn, session: Session) -> HttpResponse:
         commands.run(command, request.user, session, {})
     except SmnbError as error:
         return refused(request, error, "sessions")
+    # Parsed and written again, so that the text cannot add another address to the redirect.
     query = QueryDict(request.POST["back"]).urlencode()
     return HttpResponseRedirect(reverse("sessions") + (f"?{query}" if query else ""))
 

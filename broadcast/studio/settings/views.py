@@ -77,6 +77,7 @@ def _submit(
 ) -> HttpResponse | None:
     """Stores a valid form for staff; returns None if the page must show the form's errors."""
     try:
+        # Before the form is checked: other users get the refusal, not the errors of the form.
         workspace.require_staff(request.user)
     except Forbidden as error:
         return _refused(request, error)

@@ -67,6 +67,7 @@ def all_charts(statistics: Statistics) -> list[Chart]:
         bars(plan("stories", "Stories", "stories written"), [stories]),
         bars(plan("posts", "Posts", "posts read from the sources"), [posts]),
         bars(plan("tokens", "Tokens", "tokens, cache not counted"), [input_tokens, output_tokens]),
+        # The least step of the axis is a hundredth of a cent, so that tiny costs do not look large.
         band(cost_plan, cost_lower, cost_upper, least=PICO / 10_000),
         lines(latency_plan, [first_token, whole_call]),
         bars(plan("calls", "Model calls", "finished calls"), [exact, bounded]),

@@ -22,6 +22,7 @@ class ExportForm(forms.Form):
 
     def payload(self) -> dict[str, object]:
         data = self.cleaned_data
+        # Other formats always contain the whole session.
         return {"format": data["format"], "run": data["run"] if data["format"] == "srt" else None}
 
 

@@ -23,6 +23,7 @@ def export(request: SignedIn, session: Session) -> HttpResponse:
     if not form.is_valid():
         return views.show(request, session, status=422, export_form=form)
     response = views.run(request, session, exporter.EXPORT_SESSION, form.payload(), "exports")
+    # Only a redirect means success; a refusal has to reach the page.
     done = response.status_code == 302
     return HttpResponse(status=204) if request.htmx and done else response
 
