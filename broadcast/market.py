@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 from django.urls import reverse
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from broadcast import charts, orchestrator
 from broadcast.models import Broadcast
@@ -183,10 +185,44 @@ def chart(trend: Trend, market: Market) -> charts.Chart:
     )
 
 
-def listing(session: Session, kind: str, size: int) -> dict[str, Any]:
-    """The market for the API, most posts first; ``at`` is its moment."""
+class TrendPayload(TypedDict):
+    """A keyword or a source with its figures and its score."""
+
+    id: Annotated[int, Field(description="Id of the trend.")]
+    kind: Annotated[str, Field(description="keyword or source.")]
+    label: Annotated[str, Field(description="The keyword, or the name of the source.")]
+    posts: Annotated[int, Field(description="Number of posts.")]
+    told: Annotated[int, Field(description="Number of these posts that became stories.")]
+    engagement: Annotated[
+        int, Field(description="Votes plus twice the comments, summed over the posts.")
+    ]
+    first_at: Annotated[str, Field(description="Time of the first post, ISO 8601 in UTC.")]
+    last_at: Annotated[str, Field(description="Time of the latest post, ISO 8601 in UTC.")]
+    score: Annotated[float, Field(description="The score, 0 to 100.")]
+    parts: Annotated[dict[str, float], Field(description="Parts of the score by name, 0 to 1.")]
+    tier: Annotated[str, Field(description="The score in one word, by thresholds.")]
+    phase: Annotated[str, Field(description="The momentum in one word, such as rising.")]
+    momentum: Annotated[
+        float,
+        Field(description="Recent posts against the expected number, -1 to 1; 0 is as expected."),
+    ]
+    buckets: Annotated[list[int], Field(description="Posts per interval, oldest first.")]
+
+
+class MarketPayload(TypedDict):
+    """The market of a session at one moment."""
+
+    at: Annotated[
+        str | None, Field(description="The moment, ISO 8601 in UTC; null before the first post.")
+    ]
+    size: Annotated[int, Field(description="Length of an interval in minutes.")]
+    items: Annotated[list[TrendPayload], Field(description="Trends, most posts first.")]
+
+
+def listing(session: Session, kind: str, size: int) -> MarketPayload:
+    """Returns the market for the API."""
     if size not in {0, *SIZES}:
-        raise Invalid(f"size: one of {', '.join(map(str, SIZES))} minutes.")
+        raise Invalid(f"size: must be one of {', '.join(map(str, SIZES))} minutes.")
     found = quotes.read_market(session, kind, size, moment(orchestrator.latest(session)))
     return {
         "at": recorder.timestamp(found.at),
@@ -195,8 +231,8 @@ def listing(session: Session, kind: str, size: int) -> dict[str, Any]:
     }
 
 
-def payload(quote: Quote) -> dict[str, Any]:
-    """A trend for the API: figures, score and parts; ``buckets`` are posts, oldest first."""
+def payload(quote: Quote) -> TrendPayload:
+    """Returns a trend for the API."""
     trend, score = quote.trend, quote.score
     return {
         "id": trend.pk,

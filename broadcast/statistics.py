@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Annotated
 
 from django.db.models import Sum
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from broadcast import orchestrator
 from broadcast.models import Broadcast
@@ -269,8 +271,49 @@ def read(session: Session, size: int) -> Statistics:
     )
 
 
-def series_payload(session: Session, size: int) -> dict[str, Any]:
-    """The answer of ``GET …/series``: money as decimal strings, latencies in ms or null."""
+class PointPayload(TypedDict):
+    """The figures of one interval of a series."""
+
+    at: Annotated[str, Field(description="Beginning of the interval, ISO 8601 in UTC.")]
+    stories: Annotated[int, Field(description="Number of stories written.")]
+    posts: Annotated[int, Field(description="Number of posts read.")]
+    words: Annotated[int, Field(description="Number of words written.")]
+    aired: Annotated[int, Field(description="Number of stories aired.")]
+    input_tokens: Annotated[int, Field(description="Tokens sent to models, cache not counted.")]
+    output_tokens: Annotated[int, Field(description="Tokens that models wrote.")]
+    cache_read_tokens: Annotated[int, Field(description="Tokens read from a provider's cache.")]
+    cache_write_tokens: Annotated[int, Field(description="Tokens written to a provider's cache.")]
+    calls: Annotated[int, Field(description="Number of finished calls of models.")]
+    bounded: Annotated[
+        int, Field(description="Number of calls whose cost is known by bounds only.")
+    ]
+    failed: Annotated[int, Field(description="Number of calls that failed.")]
+    messages: Annotated[int, Field(description="Number of messages.")]
+    cost_lower: Annotated[str, Field(description="Lower bound of the cost in USD, decimal.")]
+    cost_upper: Annotated[str, Field(description="Upper bound of the cost in USD, decimal.")]
+    cache_saved: Annotated[
+        str, Field(description="Saved by caches in USD; negative where they cost more.")
+    ]
+    call_ms: Annotated[
+        int | None, Field(description="Mean duration of a call in milliseconds, or null.")
+    ]
+    first_token_ms: Annotated[
+        int | None, Field(description="Mean time to the first token in milliseconds, or null.")
+    ]
+
+
+class SeriesPayload(TypedDict):
+    """The latest points of a session, oldest first."""
+
+    size: Annotated[int, Field(description="Length of an interval in minutes.")]
+    frozen: Annotated[
+        bool, Field(description="True off air: the series ends with the latest activity.")
+    ]
+    points: Annotated[list[PointPayload], Field(description="60 intervals, oldest first.")]
+
+
+def series_payload(session: Session, size: int) -> SeriesPayload:
+    """Returns the series of a session for the API."""
     window = window_of(session, size, orchestrator.latest(session), steps.now())
     return {
         "size": size,
@@ -279,18 +322,21 @@ def series_payload(session: Session, size: int) -> dict[str, Any]:
     }
 
 
-PLAIN = (
-    "words", "aired", "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens",
-    "calls", "bounded", "failed", "messages",
-)  # fmt: skip
-
-
-def _point_payload(point: Point) -> dict[str, Any]:
+def _point_payload(point: Point) -> PointPayload:
     return {
         "at": recorder.timestamp(point.at),
         "stories": point["story_count"],
         "posts": point["feed"],
-        **{name: point[name] for name in PLAIN},
+        "words": point["words"],
+        "aired": point["aired"],
+        "input_tokens": point["input_tokens"],
+        "output_tokens": point["output_tokens"],
+        "cache_read_tokens": point["cache_read_tokens"],
+        "cache_write_tokens": point["cache_write_tokens"],
+        "calls": point["calls"],
+        "bounded": point["bounded"],
+        "failed": point["failed"],
+        "messages": point["messages"],
         "cost_lower": money.decimal_string(point["cost_lower"]),
         "cost_upper": money.decimal_string(point["cost_upper"]),
         "cache_saved": money.decimal_string(point["cache_saved"]),

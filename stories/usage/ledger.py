@@ -38,8 +38,8 @@ from stories.usage.types import Attempt, Close, Counts
 log = structlog.get_logger(__name__)
 
 
-class UsagePayload(TypedDict):
-    """One call of a model, with its tokens and cost."""
+class UsageFields(TypedDict):
+    """One call of a model with its tokens, without its cost."""
 
     id: Annotated[int, Field(description="Id of the row.")]
     attempt: Annotated[str, Field(description="UUID of the HTTP request.")]
@@ -56,13 +56,18 @@ class UsagePayload(TypedDict):
     cache_write_1h_tokens: Annotated[
         int, Field(description="Input tokens written to the cache for an hour.")
     ]
+    story_id: Annotated[int | None, Field(description="Id of the story, or null.")]
+
+
+class UsagePayload(UsageFields):
+    """One call of a model, with its tokens and cost."""
+
     lower: Annotated[
         int | None, Field(description="Least cost in 10⁻¹² USD, or null without a known price.")
     ]
     upper: Annotated[
         int | None, Field(description="Highest cost in 10⁻¹² USD, or null without a known price.")
     ]
-    story_id: Annotated[int | None, Field(description="Id of the story, or null.")]
 
 
 class UsageClosed(TypedDict):
@@ -343,8 +348,8 @@ def over_budget(session: Session) -> bool:
     return spent >= session.budget
 
 
-def payload(row: TokenUsage) -> UsagePayload:
-    """Returns a row as events show it; the API converts the money to USD."""
+def fields(row: TokenUsage) -> UsageFields:
+    """Returns a row without its cost, which the API writes in USD."""
     return {
         "id": row.pk,
         "attempt": str(row.attempt),
@@ -357,9 +362,16 @@ def payload(row: TokenUsage) -> UsagePayload:
         "cache_read_tokens": row.cache_read_tokens,
         "cache_write_5m_tokens": row.cache_write_5m_tokens,
         "cache_write_1h_tokens": row.cache_write_1h_tokens,
+        "story_id": row.story_id,
+    }
+
+
+def payload(row: TokenUsage) -> UsagePayload:
+    """Returns a row as events show it."""
+    return {
+        **fields(row),
         "lower": None if row.unpriced else row.cost_lower,
         "upper": None if row.unpriced else row.cost_upper,
-        "story_id": row.story_id,
     }
 
 

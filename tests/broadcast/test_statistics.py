@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
@@ -335,7 +334,7 @@ def test_a_story_that_should_have_ended_is_seen(make_session: MakeSession, go_li
     assert stage(session, "Airing").state == "attention"
 
 
-def payload(session: Session) -> dict[str, Any]:
+def payload(session: Session) -> statistics.SeriesPayload:
     return statistics.series_payload(session, 60)
 
 

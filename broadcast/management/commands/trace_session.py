@@ -39,7 +39,7 @@ class Command(SessionCommand):
 
     def _say_json(self, trace: Trace) -> None:
         """One line of JSON a story, so that any number of them can be read as they come."""
-        self.stdout.write(json.dumps(payload(trace), ensure_ascii=False))
+        self.stdout.write(json.dumps(payload(trace, int), ensure_ascii=False))
 
     def _say(self, trace: Trace) -> None:
         story = trace.story

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from django.http import HttpRequest
 from ninja.responses import Status
 from pydantic import Field
 
+from broadcast import editorial, rundown
+from broadcast.chat import conversation, plans
 from broadcast.chat.conversation import Question
 from broadcast.editorial import MOST_TEXT, MOST_TITLE, BreakIn
+from broadcast.studio.broadcast_center.story_views import POST_COMMANDS, STORY_COMMANDS
 from sessions_app.commands import Payload
 from sessions_app.events import recorder
 from sessions_app.events.recorder import MessagePayload
@@ -19,8 +22,6 @@ from stories import stories
 from stories.posts import queue
 from stories.posts.queue import PostPayload
 from stories.stories import StoryPayload
-
-Body = dict[str, Any]
 
 
 class Neighbour(Payload):
@@ -49,7 +50,7 @@ def move_post(
 ) -> Status[PostPayload]:
     """Moves a queued post directly before or after another one."""
     data = {"post": post_id, **body.model_dump(exclude_none=True)}
-    return run_command(request, session_id, "post.move", data, queue.payload)
+    return run_command(request, session_id, rundown.MOVE, data, queue.payload)
 
 
 @router.post(
@@ -62,13 +63,14 @@ def command_post(
     verb: Literal["pin", "unpin", "hold", "release", "kill"],
 ) -> Status[PostPayload]:
     """Pins, unpins, holds, releases or kills a post of the rundown."""
-    return run_command(request, session_id, f"post.{verb}", {"post": post_id}, queue.payload)
+    command, _ = POST_COMMANDS[verb]
+    return run_command(request, session_id, command, {"post": post_id}, queue.payload)
 
 
 @router.post("/sessions/{session_id}/stories", response={201: StoryPayload, **PROBLEMS})
 def break_in(request: HttpRequest, session_id: str, body: BreakIn) -> Status[StoryPayload]:
     """Creates a story from the caller's own text that airs before all waiting stories."""
-    return run_command(request, session_id, "story.break_in", body, stories.payload, 201)
+    return run_command(request, session_id, editorial.BREAK_IN, body, stories.payload, 201)
 
 
 @router.post(
@@ -79,7 +81,7 @@ def correct_story(
 ) -> Status[StoryPayload]:
     """Gives a story a new version; a published story is marked as corrected."""
     data = {"story": story_id, **body.model_dump()}
-    return run_command(request, session_id, "story.correct", data, stories.payload)
+    return run_command(request, session_id, editorial.CORRECT, data, stories.payload)
 
 
 @router.post(
@@ -92,11 +94,10 @@ def decide_story(
     decision: Literal["approve", "veto", "kill", "bookmark", "unbookmark"],
 ) -> Status[StoryPayload]:
     """Approves, vetoes, kills, bookmarks or unbookmarks a story."""
+    data: dict[str, object] = {"story": story_id}
     if decision in ("bookmark", "unbookmark"):
-        data = {"story": story_id, "on": decision == "bookmark"}
-        return run_command(request, session_id, "story.bookmark", data, stories.payload)
-    name = f"story.{decision}"
-    return run_command(request, session_id, name, {"story": story_id}, stories.payload)
+        data["on"] = decision == "bookmark"
+    return run_command(request, session_id, STORY_COMMANDS[decision], data, stories.payload)
 
 
 @router.get("/sessions/{session_id}/messages", response={200: Page[MessagePayload], **PROBLEMS})
@@ -111,7 +112,7 @@ def list_messages(
 @router.post("/sessions/{session_id}/messages", response={201: MessagePayload, **PROBLEMS})
 def say(request: HttpRequest, session_id: str, body: Question) -> Status[MessagePayload]:
     """Sends a message to the producer; the answer is a message with this one as ``reply_to``."""
-    return run_command(request, session_id, "chat.say", body, recorder.message_payload, 201)
+    return run_command(request, session_id, conversation.SAY, body, recorder.message_payload, 201)
 
 
 @router.post(
@@ -122,5 +123,6 @@ def decide_plan(
     request: HttpRequest, session_id: str, message_id: int, choice: Literal["apply", "dismiss"]
 ) -> Status[MessagePayload]:
     """Applies or dismisses the plan of a message."""
+    command = plans.APPLY if choice == "apply" else plans.DISMISS
     data = {"message": message_id}
-    return run_command(request, session_id, f"chat.{choice}", data, recorder.message_payload)
+    return run_command(request, session_id, command, data, recorder.message_payload)

@@ -11,11 +11,13 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from broadcast import orchestrator, queries, session_commands
+from broadcast.chat import conversation, plans
 from broadcast.health import workers
 from broadcast.studio.broadcast_center.forms import BreakInForm
 from sessions_app import commands, rate_limits
+from sessions_app.commands import Command
 from sessions_app.errors import SmnbError
-from sessions_app.models import Session
+from sessions_app.models import Message, Session
 from sessions_app.web.http import SignedIn, of_session, refused, signed_in
 
 RUN_COMMANDS = {
@@ -23,6 +25,7 @@ RUN_COMMANDS = {
     "stop": session_commands.STOP,
     "recover": session_commands.RECOVER,
 }
+PLAN_COMMANDS = {"apply": plans.APPLY, "dismiss": plans.DISMISS}
 DECISIONS = {"approve": session_commands.APPROVE, "veto": session_commands.VETO}
 
 
@@ -116,7 +119,7 @@ def say(request: SignedIn, session: Session) -> HttpResponse:
     """Sends a message to the producer; a button with an example sends it as ``example``."""
     text = request.POST.get("example") or request.POST.get("text", "")
     # Forms send line ends as CR LF; the page counts one character for them.
-    return _run_on_chat(request, session, "chat.say", {"text": text.replace("\r\n", "\n")})
+    return _run_on_chat(request, session, conversation.SAY, {"text": text.replace("\r\n", "\n")})
 
 
 @require_POST
@@ -124,17 +127,17 @@ def say(request: SignedIn, session: Session) -> HttpResponse:
 def decide_plan(request: SignedIn, session: Session, message_id: int) -> HttpResponse:
     """Applies or dismisses the plan of a message."""
     verb = request.POST.get("do", "")
-    if verb not in {"apply", "dismiss"}:
+    if verb not in PLAN_COMMANDS:
         return HttpResponseBadRequest("do: must be one of apply, dismiss")
-    return _run_on_chat(request, session, f"chat.{verb}", {"message": message_id})
+    return _run_on_chat(request, session, PLAN_COMMANDS[verb], {"message": message_id})
 
 
 def _run_on_chat(
-    request: SignedIn, session: Session, name: str, data: Mapping[str, object]
+    request: SignedIn, session: Session, command: Command[Message], data: Mapping[str, object]
 ) -> HttpResponse:
     """Runs a command of the chat; for htmx the frame of its event updates the page."""
     try:
-        commands.run(name, request.user, session, data)
+        commands.run(command, request.user, session, data)
     except SmnbError as error:
         return refused(request, error, "broadcast", session.pk)
     if request.htmx:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Literal
 
 from django.conf import settings
 from django.db.models import Q
@@ -10,10 +11,13 @@ from django.http import HttpRequest
 from django.utils.dateparse import parse_datetime
 from ninja.responses import Status
 from pydantic import Field
+from typing_extensions import TypedDict
 
 from broadcast import figures, market, session_commands, statistics
-from broadcast.models import Broadcast
+from broadcast.figures import StatsPayload
+from broadcast.market import MarketPayload
 from broadcast.session_commands import OwnedSession, session_payload
+from broadcast.statistics import SeriesPayload
 from sessions_app import commands, money, rate_limits
 from sessions_app.commands import Payload
 from sessions_app.errors import Invalid
@@ -38,8 +42,13 @@ from stories.models import Source, SourcePost, TokenUsage
 from stories.sources.service import SourceSpec
 from stories.stories import StoryPayload
 from stories.usage import ledger
+from stories.usage.ledger import UsageFields
 
-Body = dict[str, Any]
+RUN_COMMANDS = {
+    "start": session_commands.START,
+    "stop": session_commands.STOP,
+    "recover": session_commands.RECOVER,
+}
 
 
 class BroadcastCommand(Payload):
@@ -119,30 +128,40 @@ def restore_session(request: HttpRequest, session_id: str) -> Status[OwnedSessio
     return run_command(request, session_id, session_commands.RESTORE, {}, session_payload)
 
 
-@router.post("/sessions/{session_id}/broadcast", response={202: Body, **PROBLEMS})
+class RunState(TypedDict):
+    """The run after a command."""
+
+    state: Annotated[
+        str,
+        Field(description="idle, initializing, ready, starting, live, stopping or error."),
+    ]
+    run: Annotated[int, Field(description="Number of the run within the session.")]
+
+
+@router.post("/sessions/{session_id}/broadcast", response={202: RunState, **PROBLEMS})
 def command_broadcast(
     request: HttpRequest, session_id: str, body: BroadcastCommand
-) -> Status[Body]:
+) -> Status[RunState]:
     """Goes live, stops, or recovers a run that failed."""
     session, actor = owned(request, session_id), user_of(request)
     if body.command != "stop":
         rate_limits.count("go-live requests", actor.pk, settings.SMNB.limit_go_live)
 
-    def effect() -> Body:
-        run: Broadcast = commands.run(f"broadcast.{body.command}", actor, session, {})
+    def effect() -> RunState:
+        run = commands.run(RUN_COMMANDS[body.command], actor, session, {})
         return {"state": run.state, "run": run.number}
 
     return once(request, 202, effect)
 
 
-@router.get("/sessions/{session_id}/stats", response={200: Body, **PROBLEMS})
-def read_stats(request: HttpRequest, session_id: str) -> Body:
+@router.get("/sessions/{session_id}/stats", response={200: StatsPayload, **PROBLEMS})
+def read_stats(request: HttpRequest, session_id: str) -> StatsPayload:
     """Returns a session's figures: stories, words, time on air, tokens and cost."""
     return figures.stats(owned(request, session_id))
 
 
-@router.get("/sessions/{session_id}/series", response={200: Body, **PROBLEMS})
-def read_series(request: HttpRequest, session_id: str, size: int = 5) -> Body:
+@router.get("/sessions/{session_id}/series", response={200: SeriesPayload, **PROBLEMS})
+def read_series(request: HttpRequest, session_id: str, size: int = 5) -> SeriesPayload:
     """Returns the latest 60 points of ``size`` minutes (1, 5, 15 or 60) each, oldest first."""
     if size not in statistics.SIZES:
         raise Invalid("size: must be one of 1, 5, 15, 60.")
@@ -158,17 +177,36 @@ def list_stories(
     return page_of(rows, limit, cursor, stories.payload)
 
 
-@router.get("/sessions/{session_id}/posts", response={200: Page[Body], **PROBLEMS})
+class ApiPost(TypedDict):
+    """A post that was read from a source."""
+
+    id: Annotated[int, Field(description="Id of the post.")]
+    external_id: Annotated[str, Field(description="Id of the post at its source.")]
+    source: Annotated[str, Field(description="Address of the source: r/NAME, a URL, or demo.")]
+    title: Annotated[str, Field(description="Headline, as plain text.")]
+    url: Annotated[str, Field(description="Address of the post; may be empty.")]
+    state: Annotated[
+        str,
+        Field(description="queued, claimed, told (published), skipped, held or failed."),
+    ]
+    reason: Annotated[str, Field(description="Why it was skipped, held or failed; may be empty.")]
+    priority: Annotated[float, Field(description="Score from 0 to 1.")]
+    parts: Annotated[
+        dict[str, float],
+        Field(description="Parts of the score by name, 0 to 1; interest is 1 or -1."),
+    ]
+
+
+@router.get("/sessions/{session_id}/posts", response={200: Page[ApiPost], **PROBLEMS})
 def list_posts(
     request: HttpRequest, session_id: str, limit: int = 50, cursor: str = ""
-) -> Page[Body]:
+) -> Page[ApiPost]:
     """Lists the posts read from the sources, each with its priority and its state."""
     rows = SourcePost.objects.filter(session=owned(request, session_id)).select_related("source")
     return page_of(rows, limit, cursor, post_payload)
 
 
-def post_payload(post: SourcePost) -> Body:
-    """A post as the API shows it."""
+def post_payload(post: SourcePost) -> ApiPost:
     return {
         "id": post.pk,
         "external_id": post.external_id,
@@ -182,13 +220,13 @@ def post_payload(post: SourcePost) -> Body:
     }
 
 
-@router.get("/sessions/{session_id}/market", response={200: Body, **PROBLEMS})
+@router.get("/sessions/{session_id}/market", response={200: MarketPayload, **PROBLEMS})
 def read_market(
     request: HttpRequest,
     session_id: str,
     kind: Literal["keyword", "source"] = "keyword",
     size: int = 0,
-) -> Body:
+) -> MarketPayload:
     """Returns keywords or sources with their scores, most posts first.
 
     ``size`` is the length of a bucket in minutes; 0 leaves the choice to the server. Off air the
@@ -197,39 +235,60 @@ def read_market(
     return market.listing(owned(request, session_id), kind, size)
 
 
-@router.get("/sessions/{session_id}/usage", response={200: Page[Body], **PROBLEMS})
+class ApiUsage(UsageFields):
+    """One call of a model with its tokens and its cost in USD."""
+
+    lower: Annotated[
+        str | None, Field(description="Lower bound of the cost in USD; null if unpriced.")
+    ]
+    upper: Annotated[
+        str | None, Field(description="Upper bound of the cost in USD; null if unpriced.")
+    ]
+    cost: Annotated[
+        str | None,
+        Field(description="Booked cost in USD: the lower bound; final when exact is true."),
+    ]
+
+
+@router.get("/sessions/{session_id}/usage", response={200: Page[ApiUsage], **PROBLEMS})
 def list_usage(
     request: HttpRequest, session_id: str, limit: int = 50, cursor: str = ""
-) -> Page[Body]:
+) -> Page[ApiUsage]:
     """Lists the calls of models with their tokens and cost."""
     rows = TokenUsage.objects.filter(session=owned(request, session_id))
     return page_of(rows, limit, cursor, usage_payload)
 
 
-def usage_payload(row: TokenUsage) -> Body:
-    """A ledger row as the API shows it, with money as decimal strings in USD."""
-    usage: Body = dict(ledger.payload(row))
-    lower, upper = usage["lower"], usage["upper"]
-    known = lower is not None and upper is not None
-    usage["lower"] = money.decimal_string(lower) if known else None
-    usage["upper"] = money.decimal_string(upper) if known else None
-    # The session's total is the sum of the lower bounds; ``exact`` says whether they are final.
-    usage["cost"] = usage["lower"]
-    return usage
+def usage_payload(row: TokenUsage) -> ApiUsage:
+    lower = None if row.unpriced else money.decimal_string(row.cost_lower)
+    upper = None if row.unpriced else money.decimal_string(row.cost_upper)
+    # The total cost of a session is the sum of the lower bounds.
+    return {**ledger.fields(row), "lower": lower, "upper": upper, "cost": lower}
 
 
-@router.get("/sessions/{session_id}/events", response={200: Page[Body], **PROBLEMS})
+class ApiEvent(TypedDict):
+    """Something that happened in a session."""
+
+    seq: Annotated[int, Field(description="Sequence number within the session, without gaps.")]
+    type: Annotated[str, Field(description="Type of the event; the docs page lists all types.")]
+    at: Annotated[str, Field(description="Time of the event, ISO 8601 in UTC.")]
+    data: Annotated[
+        Mapping[str, object],
+        Field(description="Payload of the event; its fields depend on the type."),
+    ]
+
+
+@router.get("/sessions/{session_id}/events", response={200: Page[ApiEvent], **PROBLEMS})
 def list_events(
     request: HttpRequest, session_id: str, limit: int = 50, cursor: str = ""
-) -> Page[Body]:
+) -> Page[ApiEvent]:
     """Lists the events of a session, archived ones included."""
     size = page_size(limit)
     rows = archive.newest_events(owned(request, session_id), key_of(cursor), size + 1)
     return cut(rows, size, event_payload, lambda event: event.seq)
 
 
-def event_payload(event: SessionEvent) -> Body:
-    """An event as the API shows it."""
+def event_payload(event: SessionEvent) -> ApiEvent:
     return {
         "seq": event.seq,
         "type": event.type,
@@ -238,11 +297,19 @@ def event_payload(event: SessionEvent) -> Body:
     }
 
 
-@router.post("/sessions/{session_id}/sources", response={201: Body, **PROBLEMS})
-def add_source(request: HttpRequest, session_id: str, body: SourceSpec) -> Status[Body]:
+class AddedSource(TypedDict):
+    """A source that was added to a session."""
+
+    id: Annotated[int, Field(description="Id of the source.")]
+    kind: Annotated[str, Field(description="reddit, rss or recording.")]
+    locator: Annotated[str, Field(description="Address of the source: r/NAME, a URL, or demo.")]
+
+
+@router.post("/sessions/{session_id}/sources", response={201: AddedSource, **PROBLEMS})
+def add_source(request: HttpRequest, session_id: str, body: SourceSpec) -> Status[AddedSource]:
     """Adds a source to a session."""
 
-    def show(source: Source) -> Body:
+    def show(source: Source) -> AddedSource:
         return {"id": source.pk, "kind": source.kind, "locator": source.locator}
 
-    return run_command(request, session_id, "source.add", body, show, 201)
+    return run_command(request, session_id, session_commands.ADD_SOURCE, body, show, 201)

@@ -23,7 +23,7 @@ def listed(request: SignedIn, session: Session) -> HttpResponse:
     page = (trace_queries.broken if only_broken else trace_queries.page)(session, before)
     context = {
         "session": session,
-        "traces": [hops.payload(trace) for trace in page.traces],
+        "traces": [hops.payload(trace, int) for trace in page.traces],
         "page": page,
         "broken": only_broken,
         "before": before,
@@ -39,7 +39,7 @@ def story(request: SignedIn, session: Session, story_id: int) -> HttpResponse:
         trace = trace_queries.find(session, story_id)
     except NotFound as error:
         raise Http404(error.sentence) from None
-    payload = hops.payload(trace)
+    payload = hops.payload(trace, int)
     context = {
         "session": session,
         "trace": payload,

@@ -147,7 +147,7 @@ def test_a_call_that_came_to_nothing_belongs_to_the_way(modelled: Session) -> No
 def test_what_caused_a_step_is_told(told: Session) -> None:
     origin = {"request": "abc123", "user": "7", "operation": "broadcast.start", "traceparent": "x"}
     Step.objects.filter(kind="narrate").update(origin=origin)
-    shown = {each["name"]: each for each in payload(latest(told))["hops"]}
+    shown = {each["name"]: each for each in payload(latest(told), int)["hops"]}
     del origin["traceparent"]
     assert shown["claimed"]["step"]["caused_by"] == origin
     assert shown["fetched"]["step"]["caused_by"] == {}
