@@ -1,9 +1,4 @@
-"""The narrator that asks a model of Anthropic's, one question per post.
-
-The narrator of who has a key that cannot be used: it says so, and nobody else pays instead.
-
-Which narrator speaks for a session: a model when there is a key, else the extractive one.
-"""
+"""The narrator that asks a model of Anthropic, and the choice of a session's narrator."""
 
 from __future__ import annotations
 
@@ -23,10 +18,10 @@ from stories.usage.types import Ledger
 
 
 class AnthropicNarrator:
-    """Narrates with ``model``; every question is booked in ``ledger``.
+    """Narrates with ``model`` and books every attempt in ``ledger``.
 
-    Besides what every narrator raises: Refused (also PromptTooLong) and EmptyAnswer, which concern
-    this post alone.
+    Raises Refused (also PromptTooLong) and EmptyAnswer, which concern this post alone, besides the
+    errors of every narrator.
     """
 
     origin = "model"
@@ -37,18 +32,20 @@ class AnthropicNarrator:
         self._model = model
 
     def narrate(self, brief: Brief, on_text: OnText) -> Narration:
+        # The tag is new for each post, so that no post can know and close its own block.
         tag = f"post-{secrets.token_hex(5)}"
         review = Review(brief, tag)
         shown = ""
 
-        def follow(text: str) -> None:
+        def show(text: str) -> None:
             nonlocal shown
-            so_far = review.on_air(narration_so_far(text))
-            if len(so_far) > len(shown):
-                shown = so_far
+            checked = review.on_air(narration_so_far(text))
+            # The audience never sees a text shrink.
+            if len(checked) > len(shown):
+                shown = checked
             on_text(shown)
 
-        answer = self._gateway.stream(ask_for(brief, self._model, tag), self._ledger, follow)
+        answer = self._gateway.stream(ask_for(brief, self._model, tag), self._ledger, show)
         narration = review.narration(answer)
         if narration.narrative != shown:
             on_text(narration.narrative)
@@ -56,7 +53,10 @@ class AnthropicNarrator:
 
 
 class LockedNarrator:
-    """Raises what is wrong with the key at every brief, so that the run is held with its sentence."""
+    """Raises the error of an unusable key for every brief, so that the run is held with it.
+
+    No other key pays instead.
+    """
 
     origin = "model"
 
@@ -68,7 +68,7 @@ class LockedNarrator:
 
 
 def narrator_for(session: Session, ledger: Ledger, ended: Event) -> Narrator:
-    """The session's narrator; the model called "extractive" never asks anybody."""
+    """Returns the session's narrator: a model when there is a key, else the extractive one."""
     try:
         gateway = gateway_for(session, ended)
     except NeedsHuman as error:

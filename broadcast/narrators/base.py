@@ -1,4 +1,4 @@
-"""What every narrator is, and the rules they share where nobody else has judged a text."""
+"""The interface of narrators, and the rules that label a text without a model."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from stories.types import Brief, Narration, OnText, Sentiment, Tone
 MAX_TOPICS = 5
 MAX_TOPIC = MAX_NAME
 MAX_TITLE = 120
-# Word lists call layoffs and verdicts neutral and jokes sad, so no rule claims more than this.
+# Word lists call layoffs and verdicts neutral and jokes sad, so no rule claims a sentiment.
 RULE_SENTIMENT: Sentiment = "neutral"
 
 
 class Narrator(Protocol):
-    """Turns a brief into a narration, telling ``on_text`` the whole text so far.
+    """Turns a brief into a narration and passes the whole text so far to ``on_text``.
 
-    Raises Retry, WaitUntil or NeedsHuman, and lets StaleClaim from ``on_text`` pass.
+    Raises Retry, WaitUntil or NeedsHuman, and does not catch StaleClaim from ``on_text``.
     """
 
     origin: str  # "model" or "extractive"
@@ -48,7 +48,7 @@ _TONE_OF_KICKER: dict[str, Tone] = {
     "analysis": "analysis",
     "explainer": "analysis",
 }
-# Looked for in the headline, in this order; the first that fits decides.
+# Searched for in the headline, in this order; the first match decides.
 _TONE_RULES: tuple[tuple[Tone, re.Pattern[str]], ...] = (
     ("opinion", re.compile(r"\b(?:unpopular opinion|in my view|in praise of|change my view)\b")),
     (
@@ -74,15 +74,15 @@ _TONE_RULES: tuple[tuple[Tone, re.Pattern[str]], ...] = (
 
 
 def kicker_of(title: str) -> tuple[str, str]:
-    """Split a label such as "Opinion:" from a headline: (label in lower case or "", the rest)."""
-    found = _KICKER.match(title)
-    if found is None:
+    """Splits a label such as "Opinion:" from a headline: (label in lower case or "", the rest)."""
+    match = _KICKER.match(title)
+    if match is None:
         return "", title.strip()
-    return (found[1] or found[2]).lower(), title[found.end() :]
+    return (match[1] or match[2]).lower(), title[match.end() :]
 
 
 def tone_of(title: str, body: str) -> Tone:
-    """The tone by label, then by telling words of the headline, then by who speaks in the body."""
+    """Returns the tone by label, then by words of the headline, then by the body's first person."""
     kicker, headline = kicker_of(title)
     if kicker in _TONE_OF_KICKER:
         return _TONE_OF_KICKER[kicker]
@@ -96,10 +96,11 @@ _PLAIN_WORD = re.compile(r"[^\W\d_]{6,20}+")
 
 
 def topics_of(title: str, body: str) -> list[str]:
-    """At most five names a text is about, most named first; headline words where it has none."""
+    """Returns up to five names in a text, most frequent first; else long words of the headline."""
     headline = kicker_of(title)[1]
     counted: Counter[str] = Counter()
     known: set[str] = set()
+    # In a headline in title case every word looks like a name.
     weighted = [(headline, 2)] if not in_title_case(headline) else []
     for text, weight in [*weighted, *((part, 1) for part in sentences(body[:6000]))]:
         for name, proven in names_in(text):
@@ -107,10 +108,8 @@ def topics_of(title: str, body: str) -> list[str]:
             known |= {name} if proven else set()
     ranked = [name for name, _ in counted.most_common() if name in known]
     names = [name for name in ranked if not any(name != more and name in more for more in ranked)]
-    return names[:MAX_TOPICS] or _plain_topics(headline)
-
-
-def _plain_topics(headline: str) -> list[str]:
+    if names:
+        return names[:MAX_TOPICS]
     words = dict.fromkeys(_PLAIN_WORD.findall(headline.lower()))
     return sorted((word for word in words if word not in NO_NAME), key=len, reverse=True)[:3]
 
@@ -125,7 +124,7 @@ _MARKS = re.compile(
 
 
 def spoken(text: str) -> str:
-    """``text`` as one would read it out: no Markdown, no addresses, no emoji."""
+    """Returns ``text`` as it is read aloud: without Markdown, addresses and emoji."""
     text = _MARKS.sub("", _ADDRESS.sub("", _LINK.sub(r"\1", text)))
     text = "".join(char for char in text if unicodedata.category(char) not in ("So", "Sk"))
     lines = (" ".join(line.replace("\ufe0f", "").split()) for line in text.split("\n"))
@@ -133,7 +132,7 @@ def spoken(text: str) -> str:
 
 
 def title_of(text: str) -> str:
-    """A headline from prose: its first sentence, without closing stop and wrapping quotes."""
+    """Makes a headline of prose: its first sentence, without final stop and enclosing quotes."""
     first = next(iter(sentences(spoken(text))), "")
     bare = first[1:-1] if first[:1] in '"“' and first[-1:] in '"”' and len(first) > 2 else first
     return cut(bare.rstrip(".").strip(), MAX_TITLE)
@@ -143,7 +142,7 @@ _COMPLETE = re.compile(r"[.!?…\u3002\uff01\uff1f][\"'\u201d\u2019»)\]\u300d\u
 
 
 def whole_sentences(text: str) -> str:
-    """``text`` without an unfinished last sentence; empty when it has not one whole sentence."""
+    """Returns ``text`` without an unfinished last sentence; "" when no sentence is complete."""
     text = text.rstrip()
     parts = sentences(text)
     if not parts or _COMPLETE.search(parts[-1][-8:]):

@@ -1,4 +1,4 @@
-"""Checks what a model said before anybody hears it: addresses, lengths, labels, and the canary."""
+"""Checks the answer of a model before it is published: addresses, length, labels, and the tag."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from broadcast.narrators.base import (
 from stories.llm import Answer, EmptyAnswer
 from stories.llm.partial_json import is_prose, narration_so_far, parsed
 from stories.text import clean_line, clean_text, cut, sentences
-from stories.types import SENTIMENTS, TONES, Brief, Narration, Sentiment, Tone
+from stories.types import SENTIMENTS, TONES, Brief, Narration, Tone
 
 MAX_CHARACTERS = {"concise": 1200, "detailed": 2400, "comprehensive": 3600}
 MAX_SUMMARY = 300
-_ENOUGH = 25  # characters; less of a broken answer is no story
+_ENOUGH = 25  # characters; a broken answer with fewer is no story
 
 _LINK = re.compile(r"!?\[([^\[\]]{0,300})\]\(\s?[^()\s]{1,2000}\s?\)")
 _REST = r"[^\s<>\"'()\[\]]"
@@ -38,46 +38,51 @@ _SPACE_BEFORE_STOP = re.compile(r" +(?=[.,;:!?](?:\s|$))")
 
 
 def _bare(address: str) -> str:
-    """An address as compared: without scheme, "www." and closing punctuation."""
+    """Returns an address as compared: without scheme, "www." and final punctuation."""
     without = re.sub(r"^(?:[a-z][a-z0-9+.-]*://)?(?:www\.)?", "", address.lower())
     return without.rstrip("/.,;:!?")
 
 
 class Review:
-    """Judges the answer to one brief; ``tag`` is the name of its block and must not be heard."""
+    """Checks the answer to one brief; ``tag``, the name of its block, must not be published."""
 
     def __init__(self, brief: Brief, tag: str) -> None:
         self._brief = brief
         self._tag = re.compile(rf"</?{re.escape(tag)}>?|{re.escape(tag)}", re.IGNORECASE)
         self._limit = MAX_CHARACTERS.get(brief.verbosity, MAX_CHARACTERS["detailed"])
         quoted = f"{brief.url} {brief.source} {brief.title} {brief.body}"
-        known = {_bare(found[0]) for found in _ADDRESS.finditer(quoted)}
-        self._known = known | {address.split("/")[0] for address in known}
+        addresses = {_bare(match[0]) for match in _ADDRESS.finditer(quoted)}
+        # The host of an address in the post may be named as well.
+        self._known = addresses | {address.split("/")[0] for address in addresses}
         self._notes: list[str] = []
 
     def on_air(self, text: str) -> str:
-        """What may be shown of a narration that still grows: its last word may become an address."""
+        """Returns the part of a growing narration that may be shown.
+
+        The last word is left out, because it may become an address.
+        """
         return cut(self._safe(_UNFINISHED.sub("", text), self._limit * 2), self._limit)
 
     def narration(self, answer: Answer) -> Narration:
-        """The finished narration; raises EmptyAnswer where too little is left to tell."""
+        """Returns the finished narration; raises EmptyAnswer when too little text is left."""
         self._notes = []
-        said = parsed(answer.text)
-        narrative = self._narrative(answer, said is None)
-        fields = said or {}
+        fields = parsed(answer.text)
+        narrative = self._narrative(answer, unreadable=fields is None)
+        fields = fields or {}
         return Narration(
             title=self._title(fields.get("title"), narrative),
             narrative=narrative,
             tone=self._tone(fields.get("tone")),
-            sentiment=_sentiment(fields.get("sentiment")),
+            sentiment=next(
+                (name for name in SENTIMENTS if name == fields.get("sentiment")), RULE_SENTIMENT
+            ),
             topics=self._topics(fields.get("topics")),
             summary=cut(next(iter(sentences(narrative)), ""), MAX_SUMMARY),
             note=", ".join(dict.fromkeys(self._notes)),
         )
 
-    def _narrative(self, answer: Answer, unreadable: bool) -> str:
-        raw = narration_so_far(answer.text)
-        text = self._safe(raw, self._limit * 4)
+    def _narrative(self, answer: Answer, *, unreadable: bool) -> str:
+        text = self._safe(narration_so_far(answer.text), self._limit * 4)
         broken = unreadable and not is_prose(answer.text)
         if unreadable:
             self._notes.append("broken answer" if broken else "prose answer")
@@ -89,27 +94,29 @@ class Review:
             self._notes.append("shortened")
             text = whole_sentences(text[: self._limit]) or cut(text, self._limit)
         if not text or ((broken or not answer.complete) and len(text) < _ENOUGH):
-            raise EmptyAnswer("The model's answer holds nothing that could be told.")
+            raise EmptyAnswer("The model's answer contains no usable narration.")
         return text
 
     def _safe(self, text: str, limit: int) -> str:
-        """Plain text without the canary and without addresses the post does not hold."""
+        """Returns plain text without the tag and without addresses that are not in the post."""
+
+        def known_address(match: re.Match[str]) -> str:
+            if _bare(match[0]) in self._known:
+                return match[0]
+            self._notes.append("addresses removed")
+            return ""
+
         plain = self._tag.sub("", clean_text(self._tag.sub("", text), limit))
-        kept = _ADDRESS.sub(self._kept, _LINK.sub(r"\1", plain))
-        if kept == plain:
+        checked = _ADDRESS.sub(known_address, _LINK.sub(r"\1", plain))
+        if checked == plain:
             return plain
-        tidy = _SPACE_BEFORE_STOP.sub("", _EMPTY_BRACKETS.sub("", kept))
+        # A removed address leaves brackets and spaces behind.
+        tidy = _SPACE_BEFORE_STOP.sub("", _EMPTY_BRACKETS.sub("", checked))
         return clean_text(tidy, limit)
 
-    def _kept(self, address: re.Match[str]) -> str:
-        if _bare(address[0]) in self._known:
-            return address[0]
-        self._notes.append("addresses removed")
-        return ""
-
     def _title(self, title: object, narrative: str) -> str:
-        given = self._safe(title, MAX_TITLE * 4) if isinstance(title, str) else ""
-        return clean_line(given, MAX_TITLE) or title_of(narrative) or cut(narrative, MAX_TITLE)
+        text = self._safe(title, MAX_TITLE * 4) if isinstance(title, str) else ""
+        return clean_line(text, MAX_TITLE) or title_of(narrative) or cut(narrative, MAX_TITLE)
 
     def _tone(self, tone: object) -> Tone:
         for known in TONES:
@@ -119,15 +126,8 @@ class Review:
         return tone_of(self._brief.title, self._brief.body)
 
     def _topics(self, topics: object) -> list[str]:
-        listed = topics if isinstance(topics, list) else []
-        named = [topic for topic in listed if isinstance(topic, str)]
+        rows = topics if isinstance(topics, list) else []
+        named = [topic for topic in rows if isinstance(topic, str)]
         lines = [clean_line(self._safe(topic, MAX_TOPIC * 4), MAX_TOPIC) for topic in named[:20]]
-        kept = list(dict.fromkeys(line for line in lines if line))[:MAX_TOPICS]
-        return kept or topics_of(self._brief.title, self._brief.body)
-
-
-def _sentiment(sentiment: object) -> Sentiment:
-    for known in SENTIMENTS:
-        if sentiment == known:
-            return known
-    return RULE_SENTIMENT
+        distinct = list(dict.fromkeys(line for line in lines if line))
+        return distinct[:MAX_TOPICS] or topics_of(self._brief.title, self._brief.body)
