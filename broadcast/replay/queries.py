@@ -48,7 +48,7 @@ def page(recording: Recording, audience: str, query: Mapping[str, str] | None = 
     query = query or {}
     rows = Airing.objects.filter(run=recording.run, pk__gt=key_of(query.get("after", "")) or 0)
     if audience != recorder.OWNER:
-        rows = rows.filter(story__state__in=sounds.TOLD)
+        rows = rows.filter(story__state__in=sounds.PUBLISHED)
     airings = list(rows.select_related("story").order_by("pk")[: STORIES_MOST + 1])
     return {
         "run": runs.row(recording.run),

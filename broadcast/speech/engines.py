@@ -1,7 +1,7 @@
-"""Speech engines behind one interface; without the audio extra there is the silent one.
+"""Speech engines behind one interface; without the audio extra, the silent engine is used.
 
-Every engine makes MP3 (mono, 22,050 samples a second, 48 kbit/s) with a short silence at the end, so
-that sounds one after another are an episode. ``SMNB_SPEECH`` names the engine.
+Every engine makes MP3 (mono, 22,050 samples per second, 48 kbit/s) with a short silence at the end,
+so that concatenated sounds are an episode. ``SMNB_SPEECH`` names the engine.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from django.conf import settings
 
@@ -26,14 +26,14 @@ MOST_CHARACTERS = 20_000
 
 
 class Unspoken(SmnbError):
-    """The text has no sound; the sentence says why."""
+    """The text cannot be spoken, for the reason in the sentence."""
 
     code = "unspoken"
 
 
 @dataclass(frozen=True, slots=True)
 class Speech:
-    """A sound: ``data`` as it is stored, ``seconds`` as it is heard."""
+    """A sound: ``data`` is the content of the file, ``seconds`` its duration."""
 
     data: bytes
     media_type: str
@@ -42,19 +42,19 @@ class Speech:
 
 
 class Engine(Protocol):
-    """What can speak. ``pace`` is in words a minute; ``speak`` raises Unspoken."""
+    """A speech engine. ``pace`` is in words per minute; ``speak`` raises Unspoken."""
 
     @property
     def name(self) -> str: ...
 
     def voices(self, language: str) -> list[str]:
-        """The voices for a language tag, best first; none when it is not spoken."""
+        """Returns the voices for a language tag, best first; none when it is not supported."""
 
     def speak(self, text: str, language: str, pace: int) -> Speech: ...
 
 
 class Silent:
-    """No engine: nothing is spoken, and nothing asks for it."""
+    """The engine where none is installed; callers check ``available`` first."""
 
     name = "off"
 
@@ -66,16 +66,18 @@ class Silent:
 
 
 class Espeak:
-    """espeak-ng from a wheel, in a process of its own for each text."""
+    """espeak-ng from a wheel, run in a separate process for each text."""
 
     name = "espeak"
 
     def voices(self, language: str) -> list[str]:
         exact = language.lower().replace("_", "-")
         for tag in (exact, exact.split("-")[0]):
-            found = [(priority, name) for spoken, priority, name in _spoken() if spoken == tag]
-            if found:
-                return [name for _, name in sorted(found)]
+            ranked = [
+                (priority, name) for spoken, priority, name in espeak_voices() if spoken == tag
+            ]
+            if ranked:
+                return [name for _, name in sorted(ranked)]
         return []
 
     def speak(self, text: str, language: str, pace: int) -> Speech:
@@ -84,30 +86,38 @@ class Espeak:
             raise Unspoken(f"The speech engine has no voice for the language “{language[:20]}”.")
         if len(text) > MOST_CHARACTERS:
             raise Unspoken("The story is too long to be spoken.")
-        answer = _ask({"text": text, "voice": voices[0], "pace": pace})
-        head, _, data = answer.partition(b"\n")
+        output = run_espeak({"text": text, "voice": voices[0], "pace": pace})
+        head, _, data = output.partition(b"\n")
         return Speech(data, "audio/mpeg", float(json.loads(head)["seconds"]), voices[0])
 
 
 @cache
-def _spoken() -> Sequence[tuple[str, int, str]]:
-    return [(tag, priority, name) for tag, priority, name in json.loads(_ask({}))]
+def espeak_voices() -> Sequence[tuple[str, int, str]]:
+    """Returns the language, priority and name of each voice."""
+    return [(tag, priority, name) for tag, priority, name in json.loads(run_espeak({}))]
 
 
-def _ask(wanted: dict[str, Any]) -> bytes:
-    """What the speaker answers; it gets nothing of our environment, and is ended at the deadline."""
+def run_espeak(request: Mapping[str, object]) -> bytes:
+    """Runs the process on a request and returns its output.
+
+    It gets no environment variables, as these hold secrets, and is killed at the deadline.
+    """
     try:
-        done = subprocess.run(
-            [sys.executable, "-I", str(SPEAKER)], input=json.dumps(wanted).encode(), env={},
-            capture_output=True, timeout=DEADLINE, check=True,
-        )  # fmt: skip
+        process = subprocess.run(
+            [sys.executable, "-I", str(SPEAKER)],
+            input=json.dumps(request).encode(),
+            env={},
+            capture_output=True,
+            timeout=DEADLINE,
+            check=True,
+        )
     except subprocess.TimeoutExpired:
         raise Unspoken("The speech engine took too long.") from None
     except subprocess.CalledProcessError as error:
         raise Unspoken(f"The speech engine failed (exit code {error.returncode}).") from None
     except OSError as error:
         raise Unspoken(f"The speech engine did not start: {error.strerror}.") from None
-    return done.stdout
+    return process.stdout
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +132,7 @@ class Choice:
         return all(find_spec(module) is not None for module in self.modules)
 
 
-# In the order in which ``auto`` prefers them; other engines join here.
+# In the order in which ``auto`` prefers them; other engines are registered here.
 _engines: dict[str, Choice] = {}
 
 
@@ -134,10 +144,10 @@ register("espeak", Choice(Espeak, ("espeakng_loader", "lameenc")))
 
 
 def engine() -> Engine:
-    """The engine that SMNB_SPEECH names, or the silent one when it is not installed."""
-    wanted = settings.SMNB.speech
+    """Returns the engine that SMNB_SPEECH names, or the silent one when it is not installed."""
+    configured = settings.SMNB.speech
     for name, choice in _engines.items():
-        if wanted in ("auto", name) and choice.installed:
+        if configured in ("auto", name) and choice.installed:
             return choice.make()
     return Silent()
 

@@ -1,7 +1,7 @@
-"""Episodes: a finished run as one sound file, the stories' sounds one after another.
+"""Episodes: a finished run as one sound file, made of the sounds of its stories.
 
-The step works for a minute at most and is armed again until all stories are spoken. A correction
-makes the episode anew; a pulled story takes it back until it is made without it.
+The step works for less than a minute and is rescheduled until all stories are spoken. A correction
+makes the episode again; a pulled story withdraws it until it is made without that story.
 """
 
 from __future__ import annotations
@@ -27,75 +27,77 @@ from stories.models import Story
 EPISODE = "episode"
 WORK_SECONDS = 45.0
 MOST_STORIES = 500
-Filed = Episode.State
-# Sounds of these states are not tried again.
+EpisodeState = Episode.State
+# Stories with a sound in one of these states are not spoken again.
 SETTLED = (Sound.State.READY, Sound.State.FAILED)
 
 
 def of_session(session: Session) -> list[Episode]:
-    """Episodes that can be heard, the latest first."""
-    found = Episode.objects.filter(session=session, state=Filed.READY)
-    return list(found.select_related("run").order_by("-id")[:20])
+    """Returns the latest playable episodes, newest first."""
+    rows = Episode.objects.filter(session=session, state=EpisodeState.READY)
+    return list(rows.select_related("run").order_by("-id")[:20])
 
 
 def find(session: Session, run_number: int) -> Episode:
-    """The episode of a run of the session, by the run's number."""
-    found = Episode.objects.filter(session=session, state=Filed.READY, run__number=run_number)
-    episode = found.select_related("run").first()
+    """Returns the episode of a run, by the run's number; raises NotFound."""
+    rows = Episode.objects.filter(session=session, state=EpisodeState.READY, run__number=run_number)
+    episode = rows.select_related("run").first()
     if episode is None:
         raise NotFound("There is no such episode.")
     return episode
 
 
 def ended(run: Broadcast) -> None:
-    """Have an episode made of a run that has come to rest; in the caller's transaction."""
+    """Enqueues the episode of a run that has ended; in the caller's transaction."""
     if run.session.visible and engines.available():
         steps.enqueue(run.session, EPISODE, run.pk)
 
 
 def changed(story: Story) -> None:
-    """Have episodes with a corrected or pulled story made anew; in the caller's transaction."""
+    """Enqueues the episodes with a corrected or pulled story; in the caller's transaction."""
     if story.state not in (Story.State.AIRED, Story.State.KILLED):
         return
-    made = Episode.objects.filter(run__airings__story=story).select_related("session")
-    for episode in made.exclude(state=Filed.DROPPED):
+    affected = Episode.objects.filter(run__airings__story=story).select_related("session")
+    for episode in affected.exclude(state=EpisodeState.DROPPED):
         if story.state == Story.State.KILLED:
-            Episode.objects.filter(pk=episode.pk).update(state=Filed.PENDING)
+            # The old file has the pulled story in it, so it must not be played meanwhile.
+            Episode.objects.filter(pk=episode.pk).update(state=EpisodeState.PENDING)
         steps.enqueue(episode.session, EPISODE, episode.run_id)
 
 
-def told(run: Broadcast) -> list[Story]:
-    """What the run told and nobody pulled, in the order of airing."""
-    rows = Airing.objects.filter(run=run, story__state=Story.State.AIRED).order_by("id")
-    return [one.story for one in rows.select_related("story__session")[:MOST_STORIES]]
-
-
 def assemble(claim: Claim) -> None:
-    """The step: speak what is missing, then join it all."""
+    """Speaks the stories that have no sound yet, then joins all sounds."""
     run = Broadcast.objects.select_related("session").get(pk=int(claim.subject))
-    if run.state != State.IDLE or not _wanted(run):
+    has_listeners = run.session.visible and engines.available()
+    # An existing episode is always updated, also when the session is hidden by now.
+    if run.state != State.IDLE or not (has_listeners or Episode.objects.filter(run=run).exists()):
         return
-    stories = told(run)
+    airings = Airing.objects.filter(run=run, story__state=Story.State.AIRED).order_by("id")
+    rows = airings.select_related("story__session")[:MOST_STORIES]
+    stories = [airing.story for airing in rows]
     if not stories:
         _withdraw(run)
     elif not (_speak(claim, stories) and _join(claim, run, stories)):
         claim.reschedule(steps.now())
 
 
-def _wanted(run: Broadcast) -> bool:
-    """Somebody may hear it; what was made once is always put right."""
-    audience = run.session.visible and engines.available()
-    return audience or Episode.objects.filter(run=run).exists()
+def _withdraw(run: Broadcast) -> None:
+    """Drops an episode of which every story was pulled."""
+    for episode in Episode.objects.filter(run=run):
+        with transaction.atomic():
+            Episode.objects.filter(pk=episode.pk).update(state=EpisodeState.DROPPED, path="")
+            episode_artifacts.follow(run.session)
+        storage.remove(episode.path)
 
 
 def _speak(claim: Claim, stories: Sequence[Story]) -> bool:
-    """Speak the stories that have no sound yet; False when time is up before all are spoken."""
-    began, engine = time.monotonic(), engines.engine()
+    """Speaks the stories that have no sound yet; returns False when time is up before the end."""
+    started, engine = time.monotonic(), engines.engine()
     settled = Sound.objects.filter(story__in=stories, state__in=SETTLED)
     done = set(settled.values_list("story", "version"))
     missing = [story for story in stories if (story.pk, story.version) not in done]
     for story in missing if engines.available() else ():
-        if time.monotonic() - began > WORK_SECONDS:
+        if time.monotonic() - started > WORK_SECONDS:
             return False
         claim.check()
         recorder.make(story, engine)
@@ -103,52 +105,34 @@ def _speak(claim: Claim, stories: Sequence[Story]) -> bool:
 
 
 def _join(claim: Claim, run: Broadcast, stories: Sequence[Story]) -> bool:
-    """Make the file and put it into the place of the earlier one; False when it is outdated by now."""
+    """Writes the file and replaces the earlier one; returns False when a story has changed since."""
     ready = {sound.story_id: sound for sound in sounds.valid().filter(story__in=stories)}
     parts = [ready[story.pk] for story in stories if story.pk in ready]
-    lost = [part.pk for part in parts if not storage.full_path(part.path).is_file()]
-    if lost:
+    missing_files = [part.pk for part in parts if not storage.full_path(part.path).is_file()]
+    if missing_files:
+        # Without their rows, the next attempt speaks these stories again.
         with transaction.atomic():
-            recorder.drop(Sound.objects.filter(pk__in=lost))
+            recorder.drop(Sound.objects.filter(pk__in=missing_files))
         return False
     path = sounds.fresh(run.session_id, f"episode-{run.number}")
-    return _replace(claim, run, stories, _made(path, parts))
-
-
-def _made(path: str, parts: Sequence[Sound]) -> dict[str, object]:
-    """The columns of the episode: those of the file, or why there is none."""
-    if not parts:
-        return _failed("None of its stories could be spoken.")
-    try:
-        kept = storage.write(path, storage.read(part.path for part in parts))
-    except OSError as error:
-        return _failed(f"The episode could not be stored: {error.strerror}.")
-    return {
-        "state": Filed.READY, "path": path, "media_type": parts[0].media_type, "error": "",
-        "bytes": kept.bytes, "sha256": kept.sha256,
-        "seconds": round(sum(part.seconds for part in parts), 2),
-    }  # fmt: skip
-
-
-def _failed(sentence: str) -> dict[str, object]:
-    return {"state": Filed.FAILED, "error": sentence, "path": ""}
-
-
-def _replace(
-    claim: Claim, run: Broadcast, stories: Sequence[Story], made: dict[str, object]
-) -> bool:
-    said = {(story.pk, story.version) for story in stories}
-    unused = str(made["path"])
+    columns = _write(path, parts)
+    versions = {(story.pk, story.version) for story in stories}
+    unused = str(columns["path"])
     try:
         with transaction.atomic():
-            # Whoever corrects or pulls one of them comes later than this, or was seen here.
-            locked = Story.objects.select_for_update().filter(pk__in=[pk for pk, _ in said])
+            # A correction or a pull either committed before this lock and is seen here, or it
+            # waits for it and enqueues the episode again.
+            locked = Story.objects.select_for_update().filter(pk__in=[pk for pk, _ in versions])
             aired = locked.filter(state=Story.State.AIRED).order_by("pk")
-            if set(aired.values_list("pk", "version")) != said:
+            if set(aired.values_list("pk", "version")) != versions:
                 return False
             claim.complete()
-            episode = _episode(run)
-            Episode.objects.filter(pk=episode.pk).update(**made)
+            day = date_format(run.live_at or run.since, "j F Y")
+            title = f"{run.session.name[:150]}, {day} (broadcast {run.number})"
+            episode, _ = Episode.objects.get_or_create(
+                session=run.session, run=run, defaults={"title": title}
+            )
+            Episode.objects.filter(pk=episode.pk).update(**columns)
             episode_artifacts.follow(run.session)
             unused = episode.path
     finally:
@@ -156,28 +140,36 @@ def _replace(
     return True
 
 
-def _episode(run: Broadcast) -> Episode:
-    on = date_format(run.live_at or run.since, "j F Y")
-    title = f"{run.session.name[:150]}, {on} (broadcast {run.number})"
-    defaults = {"title": title}
-    return Episode.objects.get_or_create(session=run.session, run=run, defaults=defaults)[0]
+def _write(path: str, parts: Sequence[Sound]) -> dict[str, object]:
+    """Writes the file; returns the columns of the episode, which also tell why there is no file."""
+    if not parts:
+        return _failed("None of its stories could be spoken.")
+    try:
+        stored = storage.write(path, storage.read(part.path for part in parts))
+    except OSError as error:
+        return _failed(f"The episode could not be stored: {error.strerror}.")
+    return {
+        "state": EpisodeState.READY,
+        "path": path,
+        "media_type": parts[0].media_type,
+        "error": "",
+        "bytes": stored.bytes,
+        "sha256": stored.sha256,
+        "seconds": round(sum(part.seconds for part in parts), 2),
+    }
 
 
-def _withdraw(run: Broadcast) -> None:
-    """An episode of which every story was pulled is no more."""
-    for episode in Episode.objects.filter(run=run):
-        with transaction.atomic():
-            Episode.objects.filter(pk=episode.pk).update(state=Filed.DROPPED, path="")
-            episode_artifacts.follow(run.session)
-        storage.remove(episode.path)
+def _failed(sentence: str) -> dict[str, object]:
+    return {"state": EpisodeState.FAILED, "error": sentence, "path": ""}
 
 
-def _gave_up(claim: Claim) -> None:
-    unmade = Episode.objects.filter(run=int(claim.subject), state=Filed.PENDING)
-    unmade.update(**_failed("It could not be made in three attempts."))
+def give_up(claim: Claim) -> None:
+    """Marks an episode as failed after the last attempt."""
+    pending = Episode.objects.filter(run=int(claim.subject), state=EpisodeState.PENDING)
+    pending.update(**_failed("It could not be made in three attempts."))
 
 
 def register() -> None:
-    steps.register(Kind(EPISODE, "producer", assemble, _gave_up, outlives_run=True))
+    steps.register(Kind(EPISODE, "producer", assemble, give_up, outlives_run=True))
     stories.on_change.subscribe(changed)
     orchestrator.on_rest.subscribe(ended)

@@ -1,4 +1,4 @@
-"""One text spoken to an MP3, in a process of its own: espeak-ng is GPL and reads untrusted text.
+"""Speaks one text to an MP3 in a separate process: espeak-ng is GPL and reads untrusted text.
 
 Run as a file, never imported. Standard input is JSON ``{"text", "voice", "pace"}``; the answer is one
 line of JSON ``{"seconds"}`` and then the MP3. Without a text the answer is the list of voices,
@@ -22,10 +22,10 @@ SYNCHRONOUS, DO_NOT_EXIT = 2, 0x8000
 RATE, SLOWEST, FASTEST = 1, 80, 450
 CHARACTERS, UTF8 = 1, 1
 KBITS = 48
-# At the end of every text, so that an episode is its sounds one after another.
+# Silence at the end of every text, so that an episode is a plain concatenation of sounds.
 PAUSE_SECONDS = 0.8
 
-Heard = ctypes.CFUNCTYPE(
+SynthCallback = ctypes.CFUNCTYPE(
     ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p
 )
 
@@ -52,14 +52,14 @@ class Voice(ctypes.Structure):
 
 
 def limit() -> None:
-    """No more time and memory than a long story needs; not every system knows every limit."""
+    """Limits time and memory to what a long story needs; not every system knows every limit."""
     for kind, most in ((resource.RLIMIT_CPU, CPU_SECONDS), (resource.RLIMIT_AS, MEMORY)):
         with suppress(ValueError, OSError):
             resource.setrlimit(kind, (most, most))
 
 
-def opened() -> tuple[ctypes.CDLL, int]:
-    """The engine and its samples a second."""
+def start_engine() -> tuple[ctypes.CDLL, int]:
+    """Starts the engine; returns it with its sample rate."""
     library = ctypes.CDLL(espeakng_loader.get_library_path())
     folder = espeakng_loader.get_data_path().encode()
     samples = library.espeak_Initialize(SYNCHRONOUS, 0, folder, DO_NOT_EXIT)
@@ -69,28 +69,30 @@ def opened() -> tuple[ctypes.CDLL, int]:
 
 
 def voices(library: ctypes.CDLL) -> list[tuple[str, int, str]]:
+    """Returns the language, priority and name of each voice."""
     library.espeak_ListVoices.restype = ctypes.POINTER(ctypes.POINTER(Voice))
-    listed = library.espeak_ListVoices(None)
-    found, at = [], 0
-    while listed[at]:
-        voice = listed[at].contents
+    pointers = library.espeak_ListVoices(None)
+    rows, at = [], 0
+    while pointers[at]:
+        voice = pointers[at].contents
         name = voice.identifier.decode()
-        found += [(language, priority, name) for language, priority in voice.spoken()]
+        rows += [(language, priority, name) for language, priority in voice.spoken()]
         at += 1
-    return sorted(found)
+    return sorted(rows)
 
 
-def said(library: ctypes.CDLL, text: str, voice: str, pace: int) -> bytes:
-    """The text as 16-bit samples."""
+def synthesize(library: ctypes.CDLL, text: str, voice: str, pace: int) -> bytes:
+    """Returns the text as 16-bit samples."""
     samples = bytearray()
 
-    def hear(wave: ctypes._Pointer[ctypes.c_short], count: int, _events: int) -> int:
+    def collect(wave: ctypes._Pointer[ctypes.c_short], count: int, _events: int) -> int:
         if wave and count:
             samples.extend(ctypes.string_at(wave, count * 2))
         return 0
 
-    heard = Heard(hear)
-    library.espeak_SetSynthCallback(heard)
+    # The variable keeps the callback alive while the library uses it.
+    callback = SynthCallback(collect)
+    library.espeak_SetSynthCallback(callback)
     if library.espeak_SetVoiceByName(voice.encode()) != 0:
         raise SystemExit("The speech engine does not have that voice.")
     library.espeak_SetParameter(RATE, min(max(pace, SLOWEST), FASTEST), 0)
@@ -99,7 +101,7 @@ def said(library: ctypes.CDLL, text: str, voice: str, pace: int) -> bytes:
     return bytes(samples)
 
 
-def encoded(samples: bytes, rate: int) -> bytes:
+def encode_mp3(samples: bytes, rate: int) -> bytes:
     encoder = lameenc.Encoder()
     encoder.silence()
     encoder.set_channels(1)
@@ -112,15 +114,15 @@ def encoded(samples: bytes, rate: int) -> bytes:
 
 def main() -> None:
     limit()
-    wanted = json.load(sys.stdin)
-    library, rate = opened()
-    if not wanted:
+    request = json.load(sys.stdin)
+    library, rate = start_engine()
+    if not request:
         json.dump(voices(library), sys.stdout)
         return
-    samples = said(library, wanted["text"], wanted["voice"], wanted["pace"])
+    samples = synthesize(library, request["text"], request["voice"], request["pace"])
     samples += bytes(2 * round(PAUSE_SECONDS * rate))
     head = json.dumps({"seconds": len(samples) / 2 / rate})
-    sys.stdout.buffer.write(head.encode() + b"\n" + encoded(samples, rate))
+    sys.stdout.buffer.write(head.encode() + b"\n" + encode_mp3(samples, rate))
 
 
 if __name__ == "__main__":

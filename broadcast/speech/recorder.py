@@ -1,4 +1,4 @@
-"""Speaking: each story of a visible session gets a sound file, in a step that outlives its run."""
+"""Makes a sound file for each story of a visible session, in a step that outlives its run."""
 
 from __future__ import annotations
 
@@ -27,27 +27,29 @@ log = structlog.get_logger(__name__)
 
 SPEAK = "speak"
 State = Sound.State
-FEW = 100
+CHUNK = 100
+FAILED = "It could not be spoken in three attempts."
 
 
 def changed(story: Story) -> None:
-    """Have the story spoken when it is new or says something new, and drop what it says no more.
+    """Enqueues speaking a new or corrected story, and drops outdated sounds.
 
     In the caller's transaction.
     """
+    still_public = story.state in corrections.OPEN
     if story.version > 1 or story.state == Story.State.KILLED:
         spoken = Sound.objects.filter(story=story, state=State.READY)
-        told_again = story.state in corrections.OPEN
-        drop(spoken.exclude(version=story.version) if told_again else spoken)
-    if story.state not in corrections.OPEN or not story.session.visible or not engines.available():
+        drop(spoken.exclude(version=story.version) if still_public else spoken)
+    if not still_public or not story.session.visible or not engines.available():
         return
     if not Sound.objects.filter(story=story, version=story.version).exists():
-        # By version: a correction must not be taken for the step that speaks what was said before.
+        # The version is part of the subject: otherwise a correction would count as the same step
+        # as the one that speaks the earlier text.
         steps.enqueue(story.session, SPEAK, f"{story.pk} v{story.version}")
 
 
 def speak(claim: Claim) -> None:
-    """The step: speak the story as it is now, unless nobody would hear it any more."""
+    """Speaks the story in its current version, unless it has no audience any more."""
     story = stories.of_session(claim.session).filter(pk=int(claim.subject.split()[0])).first()
     if story is None or story.state not in corrections.OPEN:
         return
@@ -56,47 +58,53 @@ def speak(claim: Claim) -> None:
 
 
 def make(story: Story, engine: Engine) -> Sound:
-    """The story's sound, spoken unless it is there already.
+    """Returns the story's sound, which is spoken unless it exists.
 
-    A story that cannot be spoken has a failed sound with the reason. Raises StaleClaim when somebody
-    else speaks it too and was later.
+    A story that cannot be spoken gets a failed sound with the reason. Raises StaleClaim when another
+    worker began to speak it later.
     """
     sound = _open(story, engine)
     if sound.state == State.READY:
         return sound
     try:
         pace = story.session.pace or DEFAULT_PACE
-        said = engine.speak(story.narrative, story.session.language, pace)
-        kept = storage.write(sound.path, [said.data])
+        speech = engine.speak(story.narrative, story.session.language, pace)
+        stored = storage.write(sound.path, [speech.data])
     except Unspoken as error:
         return _fail(sound, error.sentence)
     except OSError as error:
         return _fail(sound, f"The sound could not be stored: {error.strerror}.")
-    _finish(sound, said, kept)
+    _finish(sound, speech, stored)
     return sound
 
 
 def _open(story: Story, engine: Engine) -> Sound:
-    """The row with the name of the file to come, so that no file is ever without its row."""
+    """Stores the path of the file before it is written, so that no file is ever without its row."""
     path = sounds.fresh(story.session_id, f"{story.pk}-v{story.version}")
     with transaction.atomic():
         sound, _ = Sound.objects.get_or_create(
             session=story.session, story=story, version=story.version
         )
-        before = sound.path
-        fresh = {"state": State.PENDING, "path": path, "engine": engine.name, "error": ""}
-        if not Sound.objects.filter(pk=sound.pk).exclude(state=State.READY).update(**fresh):
+        previous_path = sound.path
+        columns = {"state": State.PENDING, "path": path, "engine": engine.name, "error": ""}
+        if not Sound.objects.filter(pk=sound.pk).exclude(state=State.READY).update(**columns):
+            # Another worker has finished it meanwhile.
             sound.refresh_from_db()
             return sound
-    storage.remove(before)
+    storage.remove(previous_path)
     sound.refresh_from_db()
     return sound
 
 
+def _claimed(sound: Sound) -> QuerySet[Sound]:
+    """Returns the row while no other worker has begun to speak it; the path is the fencing token."""
+    return Sound.objects.filter(pk=sound.pk, state=State.PENDING, path=sound.path)
+
+
 def _fail(sound: Sound, sentence: str) -> Sound:
-    """Note why, and tell the owner once in a session; the run goes on."""
+    """Stores the reason and sends it to the owner once per session; the run continues."""
     storage.remove(sound.path)
-    _mine(sound).update(state=State.FAILED, error=sentence[:300], path="")
+    _claimed(sound).update(state=State.FAILED, error=sentence[:300], path="")
     log.warning("sound_failed", story=sound.story_id, sentence=sentence)
     if not Message.objects.filter(session=sound.session_id, code=Unspoken.code).exists():
         recorder.add_message(sound.session, "producer", sentence, Unspoken.code)
@@ -104,61 +112,70 @@ def _fail(sound: Sound, sentence: str) -> Sound:
     return sound
 
 
-def _mine(sound: Sound) -> QuerySet[Sound]:
-    """The row, while nobody else has begun to speak the story; its path is the fence."""
-    return Sound.objects.filter(pk=sound.pk, state=State.PENDING, path=sound.path)
-
-
-def _finish(sound: Sound, said: Speech, kept: storage.StoredFile) -> None:
+def _finish(sound: Sound, speech: Speech, stored: storage.StoredFile) -> None:
+    seconds = round(speech.seconds, 2)
     # Locks the run before the story, so that the transaction that airs the story either sees its
     # sound, or has committed, and the pages get the sound by the event below.
     with orchestrator.locked_live_run(sound.session):
         story = Story.objects.select_for_update().get(pk=sound.story_id)
-        done = _mine(sound).update(
-            state=State.READY, media_type=said.media_type, bytes=kept.bytes, sha256=kept.sha256,
-            seconds=round(said.seconds, 2), voice=said.voice[:40],
-        )  # fmt: skip
+        done = _claimed(sound).update(
+            state=State.READY,
+            media_type=speech.media_type,
+            bytes=stored.bytes,
+            sha256=stored.sha256,
+            seconds=seconds,
+            voice=speech.voice[:40],
+        )
         if done and story.version == sound.version:
-            # What nobody has heard yet is not told to the audience; it comes with the story.
+            # The sound of a story that has not aired is not public; it is published with the story.
             type_ = sounds.READY if story.state in corrections.PUBLISHED else sounds.MADE
-            recorder.record(sound.session, type_, _payload(sound, said))
+            recorder.record(
+                sound.session,
+                type_,
+                {
+                    "sound": {
+                        "id": sound.pk,
+                        "story": sound.story_id,
+                        "seconds": seconds,
+                        "engine": sound.engine,
+                        "voice": speech.voice,
+                    },
+                    "public": {
+                        "sound": {"id": sound.pk, "story": sound.story_id, "seconds": seconds}
+                    },
+                },
+            )
     if not done:
         storage.remove(sound.path)
-        raise StaleClaim("Somebody else speaks the story.")
+        raise StaleClaim("Another worker speaks the story.")
     sound.refresh_from_db()
 
 
-def _payload(sound: Sound, said: Speech) -> dict[str, object]:
-    public = {"id": sound.pk, "story": sound.story_id, "seconds": round(said.seconds, 2)}
-    return {
-        "sound": {**public, "engine": sound.engine, "voice": said.voice},
-        "public": {"sound": public},
-    }
-
-
-def drop_old(shared: Workspace, now: datetime) -> int:
-    """The rule of retention: sounds of single stories go after a while; episodes stay."""
-    before = now - timedelta(days=shared.keep_sounds_days)
+def drop_old(workspace: Workspace, now: datetime) -> int:
+    """Drops old sounds of single stories for retention; episodes are not affected."""
+    oldest = now - timedelta(days=workspace.keep_sounds_days)
     with transaction.atomic():
-        return drop(Sound.objects.filter(state=State.READY, created_at__lt=before), FEW)
+        return drop(Sound.objects.filter(state=State.READY, created_at__lt=oldest), CHUNK)
 
 
 def drop(rows: QuerySet[Sound], most: int | None = None) -> int:
-    """Take sounds back for good, in the caller's transaction; returns how many went."""
-    gone = list(rows.order_by("created_at")[:most])
-    Sound.objects.filter(pk__in=[sound.pk for sound in gone]).update(state=State.DROPPED, path="")
-    for sound in gone:
-        # After the row: a file that nothing names is never offered.
+    """Drops sounds for good, in the caller's transaction; returns their number."""
+    dropped = list(rows.order_by("created_at")[:most])
+    ids = [sound.pk for sound in dropped]
+    Sound.objects.filter(pk__in=ids).update(state=State.DROPPED, path="")
+    for sound in dropped:
+        # Files are removed after the commit, so that no row ever names a missing file.
         transaction.on_commit(partial(storage.remove, sound.path))
-    return len(gone)
+    return len(dropped)
 
 
-def _gave_up(claim: Claim) -> None:
-    unspoken = Sound.objects.filter(story=int(claim.subject.split()[0]), state=State.PENDING)
-    unspoken.update(state=State.FAILED, error="It could not be spoken in three attempts.")
+def give_up(claim: Claim) -> None:
+    """Marks a sound as failed after the last attempt."""
+    pending = Sound.objects.filter(story=int(claim.subject.split()[0]), state=State.PENDING)
+    pending.update(state=State.FAILED, error=FAILED)
 
 
 def register() -> None:
-    steps.register(Kind(SPEAK, "producer", speak, _gave_up, outlives_run=True))
+    steps.register(Kind(SPEAK, "producer", speak, give_up, outlives_run=True))
     stories.on_change.subscribe(changed)
     retention.register(drop_old)

@@ -1,4 +1,4 @@
-"""The sounds of stories as the audience gets them: which there are, and the file behind one."""
+"""The sounds of stories as the audience gets them, and the paths of their files."""
 
 from __future__ import annotations
 
@@ -19,48 +19,77 @@ from stories import stories as stories_module
 from stories.models import Story
 from stories.stories import PublicStory, StoryPayload
 
-READY = recorder.declare("sound.ready", "A told story has its sound file.", public=True)
-MADE = recorder.declare("sound.made", "A story that is not told yet has its sound file.")
-
-FOLDER = "sounds"
-SUFFIXES = {"audio/mpeg": "mp3", "audio/wav": "wav", "audio/ogg": "ogg"}
-TOLD = (Story.State.AIRING, Story.State.AIRED)
-
-
-def fresh(session: UUID, name: str, media_type: str = "audio/mpeg") -> str:
-    """A path, relative to the data folder, that nobody has used or can guess."""
-    return f"{FOLDER}/{session}/{name}-{secrets.token_hex(8)}.{SUFFIXES[media_type]}"
-
-
-def valid() -> QuerySet[Sound]:
-    """Sounds that say what their story says now."""
-    return Sound.objects.filter(state=Sound.State.READY, version=F("story__version"))
-
 
 class SoundReference(TypedDict):
     """The sound of a story."""
 
     id: Annotated[int, Field(description="Id of the sound.")]
-    seconds: Annotated[float, Field(description="Length in seconds.")]
+    seconds: Annotated[float, Field(description="Duration in seconds.")]
 
 
 class AudibleStory(PublicStory):
-    """A story as the audience may know it, with its sound."""
+    """A story as the audience sees it, with its sound."""
 
     sound: Annotated[SoundReference | None, Field(description="Its sound, or null without one.")]
 
 
+class PublicSoundPayload(SoundReference):
+    """A new sound as the audience sees it."""
+
+    story: Annotated[int, Field(description="Id of the story.")]
+
+
+class SoundPayload(PublicSoundPayload):
+    """A new sound as its owner sees it."""
+
+    engine: Annotated[str, Field(description="Name of the speech engine.")]
+    voice: Annotated[str, Field(description="Name of the voice.")]
+
+
+class PublicSound(TypedDict):
+    """The public part of a sound event."""
+
+    sound: PublicSoundPayload
+
+
+class SoundEvent(TypedDict):
+    """The payload of ``sound.ready`` and ``sound.made``."""
+
+    sound: SoundPayload
+    public: PublicSound
+
+
+READY = recorder.declare(
+    "sound.ready", "A published story has its sound file.", SoundEvent, public=True
+)
+MADE = recorder.declare("sound.made", "A story that has not aired has its sound file.", SoundEvent)
+
+FOLDER = "sounds"
+SUFFIXES = {"audio/mpeg": "mp3", "audio/wav": "wav", "audio/ogg": "ogg"}
+PUBLISHED = (Story.State.AIRING, Story.State.AIRED)
+
+
+def fresh(session: UUID, name: str, media_type: str = "audio/mpeg") -> str:
+    """Returns a new path, relative to the data folder, that cannot be guessed."""
+    return f"{FOLDER}/{session}/{name}-{secrets.token_hex(8)}.{SUFFIXES[media_type]}"
+
+
+def valid() -> QuerySet[Sound]:
+    """Returns the sounds that speak the current version of their story."""
+    return Sound.objects.filter(state=Sound.State.READY, version=F("story__version"))
+
+
 def of_stories(story_ids: Iterable[int]) -> dict[int, SoundReference]:
-    """By story: the id of its sound and how long it is, in seconds."""
-    found = valid().filter(story__in=list(story_ids)).values_list("story_id", "id", "seconds")
-    return {story: {"id": sound, "seconds": seconds} for story, sound, seconds in found}
+    """Returns the sound of each story that has one, by story id."""
+    rows = valid().filter(story__in=list(story_ids)).values_list("story_id", "id", "seconds")
+    return {story: {"id": sound, "seconds": seconds} for story, sound, seconds in rows}
 
 
 def public_all(stories: Sequence[StoryPayload]) -> list[AudibleStory]:
-    """Stories (payloads for the owner) as the audience may know them, each with its sound or None."""
-    found = of_stories(story["id"] for story in stories)
+    """Returns the public payloads of stories, each with its sound or None."""
+    story_sounds = of_stories(story["id"] for story in stories)
     return [
-        {**stories_module.public_payload(story), "sound": found.get(story["id"])}
+        {**stories_module.public_payload(story), "sound": story_sounds.get(story["id"])}
         for story in stories
     ]
 
@@ -70,8 +99,8 @@ def public(story: StoryPayload) -> AudibleStory:
 
 
 def find(session: Session, sound_id: int) -> Sound:
-    """A sound that may be heard: of a story that was told and not pulled, as it says now."""
-    sound = valid().filter(session=session, pk=sound_id, story__state__in=TOLD).first()
+    """Returns a sound that may be played: of a published story, in its current version."""
+    sound = valid().filter(session=session, pk=sound_id, story__state__in=PUBLISHED).first()
     if sound is None:
         raise NotFound("There is no such sound.")
     return sound

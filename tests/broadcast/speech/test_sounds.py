@@ -113,7 +113,7 @@ def test_a_session_made_visible_while_on_air_is_spoken_from_then_on(
     run_due_steps(session, "narrate", most=1)
     press(show(session), "story.approve", story=Story.objects.get().pk)
     assert run_due_steps(session, "speak") == 1
-    assert spoken(session).story.state in sounds.TOLD
+    assert spoken(session).story.state in sounds.PUBLISHED
 
 
 def test_a_correction_has_a_sound_of_its_own_and_the_earlier_one_goes(heard: Session) -> None:
