@@ -1,1 +1,1 @@
-"""Replay: a finished run plays again from its events; nothing is asked of a model or written."""
+"""Replay: plays a finished run again from its events, without model calls or writes."""

@@ -1,11 +1,12 @@
-"""The sockets of replays: as the live ones, but what they send has happened before.
+"""WebSocket consumers of replays: the same frames as the live ones, made from a recording.
 
-``?speed=1..60`` and ``?at=<ms since the run began>`` say how to play; ``{"after": seq}`` starts it.
+``?speed=1..60`` and ``?at=<ms since the run began>`` set speed and start; ``{"after": seq}`` plays.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -16,7 +17,7 @@ from django.db import DatabaseError
 from broadcast.replay import runs
 from broadcast.replay.frames import Shape
 from broadcast.replay.pacing import FASTEST
-from broadcast.replay.player import Player, Wish
+from broadcast.replay.player import Options, Player
 from broadcast.replay.runs import Recording
 from sessions_app import context
 from sessions_app.errors import NotFound, SmnbError
@@ -34,16 +35,16 @@ from sessions_app.realtime.hub import TRY_LATER, get_hub
 
 log = structlog.get_logger(__name__)
 
-# All that play in this process.
+# All replays of this process, for the limits.
 _playing: set[Replaying] = set()
 
 
 class Replaying(LiveConsumer):
-    """One replay of one run; subclasses say by what right."""
+    """One replay of one run; subclasses check the access."""
 
     recording: Recording
-    right: Grant
-    wish: Wish
+    grant: Grant
+    options: Options
     task: asyncio.Task[None] | None = None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -53,8 +54,8 @@ class Replaying(LiveConsumer):
             self.leave()
 
     async def enter(self, grant: Grant) -> None:
-        wish = wished(self.query())
-        if wish is None:
+        options = options_of(self.query())
+        if options is None:
             await self.close(code=NOT_UNDERSTOOD)
             return
         if self.is_too_many():
@@ -66,25 +67,29 @@ class Replaying(LiveConsumer):
         except NotFound:
             await self.close(code=NO_SESSION)
             return
-        self.right, self.wish, self.request_times = grant, wish, []
+        self.grant, self.options, self.request_times = grant, options, []
         _playing.add(self)
 
     def is_too_many(self) -> bool:
-        """Whether this process, or for the public this address, has as many as it may have."""
-        most, each = settings.SMNB.limit_replays, settings.SMNB.limit_public_sockets
+        """Returns whether the process, or a public address, has as many replays as allowed."""
+        most = settings.SMNB.limit_replays
+        most_of_address = settings.SMNB.limit_public_sockets
         if most and len(_playing) >= most:
             return True
-        if not each or self.audience != recorder.PUBLIC:
+        if not most_of_address or self.audience != recorder.PUBLIC:
             return False
         address = self.address()
-        same = sum(one.audience == recorder.PUBLIC and one.address() == address for one in _playing)
-        return same + get_hub().open_from(address) >= each
+        replays = sum(
+            replay.audience == recorder.PUBLIC and replay.address() == address
+            for replay in _playing
+        )
+        return replays + get_hub().open_from(address) >= most_of_address
 
     async def answer(self, after: int) -> None:
         if self.task is not None:
             self.task.cancel()
         shape = Shape(self.audience, self.format())
-        player = Player(self, self.recording, shape, self.right, self.wish)
+        player = Player(self, self.recording, shape, self.grant, self.options)
         self.task = asyncio.create_task(self.play(player, after), name="replay")
 
     async def play(self, player: Player, after: int) -> None:
@@ -108,20 +113,20 @@ class Replaying(LiveConsumer):
 
 
 class OwnerReplay(Replaying, OwnerConsumer):
-    """/ws/sessions/<uuid>/replay/<run>/: by the login's cookie and our origin, or by a token."""
+    """/ws/sessions/<uuid>/replay/<run>/: access by session cookie and origin, or by token."""
 
 
 class WatchReplay(Replaying, WatchConsumer):
-    """/ws/watch/<token>/replay/<run>/: by the public address."""
+    """/ws/watch/<token>/replay/<run>/: access by the public address."""
 
 
-def wished(query: dict[str, list[str]]) -> Wish | None:
-    """How the page wants it played; None when that cannot be understood."""
-    found = {name: query.get(name, [default])[0] for name, default in (("speed", "1"), ("at", "0"))}
-    if not all(text.isdecimal() and text.isascii() and len(text) < 13 for text in found.values()):
+def options_of(query: Mapping[str, Sequence[str]]) -> Options | None:
+    """Reads the options from a query string; returns None when they are invalid."""
+    speed, at = query.get("speed", ["1"])[0], query.get("at", ["0"])[0]
+    if not all(text.isdecimal() and text.isascii() and len(text) < 13 for text in (speed, at)):
         return None
-    wish = Wish(int(found["speed"]), int(found["at"]))
-    return wish if 1 <= wish.speed <= FASTEST else None
+    options = Options(int(speed), int(at))
+    return options if 1 <= options.speed <= FASTEST else None
 
 
 @database_sync_to_async

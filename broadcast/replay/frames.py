@@ -1,4 +1,4 @@
-"""What a replay sends: the frames of the live pages, made again from the events."""
+"""The frames of a replay: those of the live pages, made again from the events."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
-from typing import Any
 
 from django.template.loader import render_to_string
 
@@ -20,46 +19,46 @@ from sessions_app.realtime.frames import JSON, Frame
 from stories import stories
 from stories.models import Story
 
-# As many as a live page catches up with before it is loaded anew.
+# As many as a live page catches up with before it reloads.
 OPENING_MOST = realtime_frames.CATCH_UP_MOST
-# A live page loads itself anew rather than take a frame above 32 kB; a replay has only its frames.
+# A live page reloads instead of getting a frame above 32 kB; a replay has nothing but its frames.
 MOST_BYTES = 4_000_000
 CLOCK = "replay.clock"
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """For whom frames are made, and in which format."""
+    """The audience and the format of frames."""
 
     audience: str
     format: str
 
 
 def opening(recording: Recording, shape: Shape, after: int, until: int) -> Iterator[SessionEvent]:
-    """The events that bring a page from ``after`` to ``until`` (seqs): the latest of them.
+    """Returns the latest events that bring a page from ``after`` to ``until`` (seqs).
 
-    They may begin before the run: what was written or said then was on the page as it began.
+    They may precede the run, because earlier stories and messages were on the page as it began.
     """
     first = max(after, until - OPENING_MOST) + 1
     return events_between(recording.session, first, until, shape.audience)
 
 
 def coming(recording: Recording, shape: Shape, after: int) -> Iterator[SessionEvent]:
-    """The events of the run after ``after``."""
+    """Returns the events of the run after ``after``."""
     first = max(after + 1, recording.first)
     return events_between(recording.session, first, recording.last, shape.audience)
 
 
-def piece(found: Iterator[SessionEvent], most: int) -> list[SessionEvent]:
-    return list(islice(found, most))
+def take(events: Iterator[SessionEvent], most: int) -> list[SessionEvent]:
+    return list(islice(events, most))
 
 
 def frames(
-    found: Sequence[SessionEvent], prev: int, shape: Shape
+    events: Sequence[SessionEvent], prev: int, shape: Shape
 ) -> list[tuple[SessionEvent, str]]:
-    """Those of the events that can be shown, each with its frame as text."""
+    """Returns the events that have a frame, each with its frame as text."""
     made = []
-    for event in _still_public(found) if shape.audience == recorder.PUBLIC else found:
+    for event in without_pulled(events) if shape.audience == recorder.PUBLIC else events:
         text = realtime_frames.render_event(event, prev, shape.audience, shape.format, MOST_BYTES)
         if text is not None:
             made.append((event, text))
@@ -67,24 +66,26 @@ def frames(
     return made
 
 
-def _still_public(found: Sequence[SessionEvent]) -> list[SessionEvent]:
-    """Without what is told of stories that were pulled, then or at any time since."""
-    told = {_story(event) for event in found} - {None}
-    if not told:
-        return list(found)
-    rows = Story.objects.filter(stories.PUBLISHED, pk__in=told, session_id=found[0].session_id)
+def without_pulled(events: Sequence[SessionEvent]) -> Sequence[SessionEvent]:
+    """Removes public events about stories that were pulled, in the run or at any time since."""
+
+    def story_of(event: SessionEvent) -> int | None:
+        public = event.payload["public"]
+        story: int | None = public.get("story", {}).get("id")
+        return story or (public.get("sound") or {}).get("story")
+
+    story_ids = {story_of(event) for event in events} - {None}
+    if not story_ids:
+        return events
+    rows = Story.objects.filter(
+        stories.PUBLISHED, pk__in=story_ids, session_id=events[0].session_id
+    )
     public = {None, *rows.values_list("pk", flat=True)}
-    return [event for event in found if _story(event) in public]
-
-
-def _story(event: SessionEvent) -> Any:
-    """The id of the story that the public is told of, or None."""
-    public = event.payload["public"]
-    return public.get("story", {}).get("id") or (public.get("sound") or {}).get("story")
+    return [event for event in events if story_of(event) in public]
 
 
 def clock(recording: Recording, wait: Wait, speed: int, shape: Shape, *, over: bool = False) -> str:
-    """Where the replay stands: an ephemeral frame, moments in ms since the beginning of the run."""
+    """Returns the ephemeral frame with the position of the replay, in ms since the run began."""
     data = {
         "began": recorder.timestamp(recording.began),
         "at": recording.offset(wait.at),

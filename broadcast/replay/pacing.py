@@ -1,7 +1,8 @@
-"""The pace of a replay: how long to wait for what happened next, and which silences are cut."""
+"""The pace of a replay: how long to wait for the next event, and which silences are cut."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,40 +17,40 @@ NOTHING = timedelta(0)
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """From ``at`` to ``until`` in the recording's time; ``cut`` is what is left out after it."""
+    """A wait from ``at`` to ``until`` in recording time; ``cut`` is the time skipped after it."""
 
     at: datetime
     until: datetime
     cut: timedelta
 
     def seconds(self, speed: int) -> float:
-        """How long it takes at this speed."""
+        """Returns how long the wait takes at this speed."""
         return (self.until - self.at).total_seconds() / speed
 
 
 class Pace:
-    """Where a replay has come to in the recording, and until when a story is being told."""
+    """The position of a replay in the recording, and the end of the story that is on air there."""
 
     def __init__(self, at: datetime) -> None:
         self.at = at
-        self.told_until = at
+        self.on_air_until = at
 
     def wait(self, until: datetime) -> Wait:
-        """How to come to ``until``: of a silence that is longer than ``SILENCE`` the rest is cut.
+        """Returns the wait for ``until``; of a longer silence only ``SILENCE`` is left.
 
-        While a story is told nothing is silent, however long nothing happens.
+        There is no silence while a story is on air, even when no event happens for a long time.
         """
         until = max(until, self.at)
-        silence = until - max(self.at, min(self.told_until, until))
+        silence = until - max(self.at, min(self.on_air_until, until))
         cut = max(silence - SILENCE, NOTHING)
         return Wait(self.at, until - cut, cut)
 
     def reach(self, at: datetime) -> None:
         self.at = max(self.at, at)
 
-    def told(self, type_: str, payload: dict[str, Any]) -> None:
-        """Take note of an event that was shown."""
+    def note(self, type_: str, payload: Mapping[str, Any]) -> None:
+        """Notes from an event that was sent until when a story is on air."""
         if type_ == "story.aired":
-            self.told_until = parse_datetime(payload["story"]["finish_at"] or "") or self.at
+            self.on_air_until = parse_datetime(payload["story"]["finish_at"] or "") or self.at
         elif type_ == "story.finished":
-            self.told_until = self.at
+            self.on_air_until = self.at

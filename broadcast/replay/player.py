@@ -1,4 +1,4 @@
-"""The player: one task for each socket, which paces the frames of one replay and writes nothing."""
+"""The player: one task per socket that sends the frames of one replay at its pace."""
 
 from __future__ import annotations
 
@@ -27,89 +27,89 @@ OVER = 1000
 LINGER = 60.0
 PIECE = 50
 FRAMES_A_SECOND = 40
-# Shorter waits are not worth a frame that says how long they are.
-WORTH_SAYING = 0.1
-# A replay that cannot keep pace goes on from where it is rather than hurrying after it.
+# Shorter waits are not announced by a frame of their own.
+SHORTEST_ANNOUNCED = 0.1
+# A replay that falls further behind continues from there instead of sending everything at once.
 MOST_BEHIND = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """How fast to play (1 to 60 times), and from where: milliseconds since the run began."""
+class Options:
+    """The speed of a replay (1 to 60 times) and its start in milliseconds since the run began."""
 
     speed: int = 1
     at: int = 0
 
 
 class Player:
-    """One replay on one socket; ``play`` returns when it is over or has lost its right."""
+    """One replay on one socket; ``play`` returns when it is over or access was withdrawn."""
 
     def __init__(
-        self, socket: Socket, recording: Recording, shape: Shape, grant: Grant, wish: Wish
+        self, socket: Socket, recording: Recording, shape: Shape, grant: Grant, options: Options
     ) -> None:
         self.socket, self.recording, self.shape = socket, recording, shape
-        self.grant, self.speed = grant, wish.speed
-        self.pace = Pace(recording.moment(wish.at))
+        self.grant, self.speed = grant, options.speed
+        self.pace = Pace(recording.moment(options.at))
         self.seq = 0
         self._checked = time.monotonic()
         self._until = self._checked + LIFETIME[0]
         self._due = self._checked
 
     async def play(self, after: int) -> None:
-        """Bring a page that has come to ``after`` to where it begins, then play on from there."""
+        """Brings a page that shows ``after`` to the start of the replay, then plays from there."""
         reached = await self._open(after)
-        found = frames.coming(self.recording, self.shape, reached)
+        events_to_come = frames.coming(self.recording, self.shape, reached)
         self._due = time.monotonic()
-        while events := await _away(frames.piece, found, 1):
+        while events := await _in_thread(frames.take, events_to_come, 1):
             if not await self._come_to(events[0]):
                 return
             await self._show(events)
-        await self._say(_standing(self.recording.ended), over=True)
-        # A page that is slow has frames to read yet, and leaves when it has come to the end.
+        ended = self.recording.ended
+        await self._send_clock(Wait(ended, ended, NOTHING), over=True)
+        # A slow page still has frames to read; it closes the socket itself after the last one.
         if await self._rest(LINGER):
             await self.socket.end(OVER)
 
     async def _open(self, after: int) -> int:
-        """Show at once what had happened before the moment at which the replay begins."""
-        before, self.pace = await _away(_position, self.recording, self.pace.at, after)
+        """Sends the events before the start of the replay at once; returns the seq reached."""
+        before, self.pace = await _in_thread(position, self.recording, self.pace.at, after)
         until = max(after, before)
         self.seq = after
-        found = frames.opening(self.recording, self.shape, after, until)
-        while events := await _away(frames.piece, found, PIECE):
+        earlier_events = frames.opening(self.recording, self.shape, after, until)
+        while events := await _in_thread(frames.take, earlier_events, PIECE):
             await self._show(events)
-        await self._say(_standing(self.pace.at))
+        await self._send_clock(Wait(self.pace.at, self.pace.at, NOTHING))
         return until
 
     async def _show(self, events: list[SessionEvent]) -> None:
-        for event, text in await _away(frames.frames, events, self.seq, self.shape):
+        for event, text in await _in_thread(frames.frames, events, self.seq, self.shape):
             await self.socket.send_text(text)
             self.seq = event.seq
-            self.pace.told(event.type, event.payload)
+            self.pace.note(event.type, event.payload)
         self.pace.reach(events[-1].at)
 
     async def _come_to(self, event: SessionEvent) -> bool:
-        """Wait until the event is due; False when the socket was closed meanwhile."""
+        """Waits until the event is due; returns False when the socket was closed meanwhile."""
         wait, now = self.pace.wait(event.at), time.monotonic()
         seconds = max(wait.seconds(self.speed), 1 / FRAMES_A_SECOND)
         self._due = max(self._due, now - MOST_BEHIND) + seconds
-        if wait.cut or seconds > WORTH_SAYING:
-            await self._say(wait)
+        if wait.cut or seconds > SHORTEST_ANNOUNCED:
+            await self._send_clock(wait)
         return await self._rest(max(self._due - now, 1 / FRAMES_A_SECOND))
 
     async def _rest(self, seconds: float) -> bool:
-        """Sleep, and look every 15 s whether the socket may stay open."""
+        """Sleeps; returns False when a check of the grant, every 15 s, closed the socket."""
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
-            await asyncio.sleep(
-                min(left, max(0.0, self._checked + GRANTS_EVERY - time.monotonic()))
-            )
+            until_check = max(0.0, self._checked + GRANTS_EVERY - time.monotonic())
+            await asyncio.sleep(min(left, until_check))
             if time.monotonic() - self._checked >= GRANTS_EVERY and not await self._may_stay():
                 return False
         return True
 
     async def _may_stay(self) -> bool:
         self._checked = time.monotonic()
-        if not await _away(_valid, self.grant):
+        if not await _in_thread(still_valid, self.grant):
             await self.socket.end(WITHDRAWN if self.grant.kind == "watch" else GONE)
             return False
         if self._checked > self._until:
@@ -117,30 +117,26 @@ class Player:
             return False
         return True
 
-    async def _say(self, wait: Wait, *, over: bool = False) -> None:
+    async def _send_clock(self, wait: Wait, *, over: bool = False) -> None:
         clock = frames.clock(self.recording, wait, self.speed, self.shape, over=over)
         await self.socket.send_text(clock)
 
 
-def _standing(at: datetime) -> Wait:
-    return Wait(at, at, NOTHING)
+async def _in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Calls a function that reads the database in the thread that may do so."""
+    result: T = await database_sync_to_async(function)(*args, **kwargs)
+    return result
 
 
-async def _away(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Call what reads the database in the thread that may."""
-    found: T = await database_sync_to_async(function)(*args, **kwargs)
-    return found
+def position(recording: Recording, at: datetime, after: int) -> tuple[int, Pace]:
+    """Returns the seq up to which the page is brought, and the pace at that point.
 
-
-def _position(recording: Recording, at: datetime, after: int) -> tuple[int, Pace]:
-    """The seq up to which the page is to be brought, and where in the recording it then is.
-
-    A page that comes back has come further than to where it first began.
+    A page that reconnects continues from the event it shows, not from where it first started.
     """
     pace = Pace(max(at, recording.reached(after)))
-    pace.told_until = recording.told_until(pace.at)
+    pace.on_air_until = recording.on_air_until(pace.at)
     return recording.before(pace.at), pace
 
 
-def _valid(grant: Grant) -> bool:
+def still_valid(grant: Grant) -> bool:
     return grant in grants.still_valid([grant])

@@ -11,7 +11,7 @@ from broadcast.models import Airing
 from broadcast.queries import key_of
 from broadcast.replay import runs
 from broadcast.replay.pacing import SILENCE, SPEEDS
-from broadcast.replay.runs import Recording
+from broadcast.replay.runs import Recording, RunRow
 from broadcast.speech import sounds
 from sessions_app.events import recorder
 
@@ -32,7 +32,7 @@ class ReplayStory(TypedDict):
 class ReplayPage(TypedDict):
     """The run, how it can be played, and one page of its stories in the order of airing."""
 
-    run: Mapping[str, object]
+    run: RunRow
     began: str
     length: int  # milliseconds
     at: int  # milliseconds after the beginning at which the replay starts

@@ -91,9 +91,9 @@ def play(
     """Play a run to its end on a page that was just loaded."""
     recording = runs.find(session, number, audience)
     screen = Screen(page)
-    wish = player.Wish(speed, at)
+    options = player.Options(speed, at)
     played = player.Player(
-        screen, recording, Shape(audience, HTML), grant_of(session, audience), wish
+        screen, recording, Shape(audience, HTML), grant_of(session, audience), options
     )
     asyncio.run(played.play(page.seq))
     return screen

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from broadcast.replay.consumers import wished
+from broadcast.replay.consumers import options_of
 from broadcast.replay.pacing import SILENCE, Pace
-from broadcast.replay.player import Wish
+from broadcast.replay.player import Options
 
 BEGAN = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
@@ -20,7 +20,7 @@ def after(seconds: float) -> datetime:
 
 def aired(pace: Pace, seconds: int) -> None:
     finish = (pace.at + timedelta(seconds=seconds)).isoformat()
-    pace.told("story.aired", {"story": {"finish_at": finish}})
+    pace.note("story.aired", {"story": {"finish_at": finish}})
 
 
 @pytest.mark.parametrize(("speed", "seconds"), [(1, 8), (4, 2), (32, 0.25)])
@@ -48,13 +48,13 @@ def test_after_a_story_that_was_cut_off_there_is_silence() -> None:
     pace = Pace(BEGAN)
     aired(pace, 90)
     pace.reach(after(20))
-    pace.told("story.finished", {})
+    pace.note("story.finished", {})
     assert pace.wait(after(80)).until == after(30)
 
 
 def test_a_story_without_a_time_on_air_is_told_at_once() -> None:
     pace = Pace(BEGAN)
-    pace.told("story.aired", {"story": {"finish_at": None}})
+    pace.note("story.aired", {"story": {"finish_at": None}})
     assert pace.wait(after(60)).until == after(10)
 
 
@@ -66,13 +66,13 @@ def test_times_that_go_back_cost_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("query", "wish"),
+    ("query", "options"),
     [
-        ({}, Wish(1, 0)), ({"speed": ["60"], "at": ["1500"]}, Wish(60, 1500)),
+        ({}, Options(1, 0)), ({"speed": ["60"], "at": ["1500"]}, Options(60, 1500)),
         ({"speed": ["0"]}, None), ({"speed": ["61"]}, None), ({"speed": ["1.5"]}, None),
         ({"speed": ["-1"]}, None), ({"at": ["-5"]}, None), ({"at": ["²"]}, None),
         ({"at": ["9" * 40]}, None), ({"speed": [""]}, None),
     ],
 )  # fmt: skip
-def test_a_wish_is_understood_or_refused(query: dict[str, list[str]], wish: Any) -> None:
-    assert wished(query) == wish
+def test_options_are_read_or_refused(query: dict[str, list[str]], options: Any) -> None:
+    assert options_of(query) == options
