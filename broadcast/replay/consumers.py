@@ -43,7 +43,7 @@ class Replaying(LiveConsumer):
     """One replay of one run; subclasses check the access."""
 
     recording: Recording
-    grant: Grant
+    granted: Grant
     options: Options
     task: asyncio.Task[None] | None = None
 
@@ -67,7 +67,7 @@ class Replaying(LiveConsumer):
         except NotFound:
             await self.close(code=NO_SESSION)
             return
-        self.grant, self.options, self.request_times = grant, options, []
+        self.granted, self.options, self.request_times = grant, options, []
         _playing.add(self)
 
     def is_too_many(self) -> bool:
@@ -89,7 +89,7 @@ class Replaying(LiveConsumer):
         if self.task is not None:
             self.task.cancel()
         shape = Shape(self.audience, self.format())
-        player = Player(self, self.recording, shape, self.grant, self.options)
+        player = Player(self, self.recording, shape, self.granted, self.options)
         self.task = asyncio.create_task(self.play(player, after), name="replay")
 
     async def play(self, player: Player, after: int) -> None:

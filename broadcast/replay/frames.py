@@ -74,7 +74,7 @@ def without_pulled(events: Sequence[SessionEvent]) -> Sequence[SessionEvent]:
         story: int | None = public.get("story", {}).get("id")
         return story or (public.get("sound") or {}).get("story")
 
-    story_ids = {story_of(event) for event in events} - {None}
+    story_ids = {story for event in events if (story := story_of(event)) is not None}
     if not story_ids:
         return events
     rows = Story.objects.filter(
