@@ -124,7 +124,9 @@ def before_the_run(recording: Recording) -> dict[str, object]:
     """Returns the watch page as it was before the run, without the stories pulled since."""
     session = recording.session
     first = Airing.objects.filter(run=recording.run).order_by("pk").values("pk")[:1]
-    earlier = Airing.objects.filter(session=session, pk__lt=first, story__state__in=sounds.PUBLISHED)
+    earlier = Airing.objects.filter(
+        session=session, pk__lt=first, story__state__in=sounds.PUBLISHED
+    )
     earlier = earlier.prefetch_related(Prefetch("story", stories.of_session(session)))
     aired = [airing.story for airing in earlier.order_by("-pk")[: queries.FEED_MOST]]
     return {
