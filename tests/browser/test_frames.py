@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -104,6 +105,22 @@ def test_a_gap_is_asked_for_and_closed_in_order(
     shows(owner, "Three")
     assert connection.asked[1:] == [seq]
     assert owner.evaluate(APPLIED) == [seq, seq + 1, seq + 2]
+
+
+def test_a_gap_of_several_frames_is_asked_for_once(
+    owner: Page, studio: Studio, connection: Connection
+) -> None:
+    session, seq = desk(owner, studio, connection)
+    # The missing frame stays away, and no time passes in which it would be asked for again.
+    connection.lose = lambda frame: f'data-seq="{seq + 1}"' in str(frame)
+    owner.clock.install()
+    owner.clock.pause_at(datetime.now(UTC) + timedelta(hours=1))
+    for number in range(3):
+        rename(studio, session, f"Name {number}")
+    while not any("Name 2" in str(frame) for frame in connection.frames):
+        owner.wait_for_timeout(50)
+    owner.wait_for_timeout(300)
+    assert connection.asked[1:] == [seq]
 
 
 def test_what_is_still_missing_is_asked_for_once_more(

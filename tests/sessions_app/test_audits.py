@@ -47,6 +47,11 @@ def test_a_gap_in_the_events_is_found(make_session: MakeSession) -> None:
     assert found("events") == ["events are not gapless: 2 of 3"]
 
 
+def test_a_lost_first_event_is_found(session: Session) -> None:
+    SessionEvent.objects.filter(session=session, seq=1).delete()
+    assert found("events") == ["events are not gapless: 1 of 2"]
+
+
 def test_a_lost_newest_event_is_found(session: Session) -> None:
     SessionEvent.objects.filter(session=session).latest("seq").delete()
     assert len(found("events")) == 1

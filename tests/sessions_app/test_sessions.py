@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.mark.databases
 def test_a_session_is_made_with_its_counters_and_its_first_event(owner: User) -> None:
     session = sessions.create(owner, "  Morning  ", {}, None)
-    assert session.name == "Morning"
+    assert (session.name, session.pace) == ("Morning", 180)
     assert SessionStats.objects.get(session=session).last_seq == 1
     assert SessionEvent.objects.get(session=session).type == "session.changed"
 

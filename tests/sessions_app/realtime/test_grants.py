@@ -80,6 +80,12 @@ def test_hiding_the_public_page_ends_its_sockets(watch: Grant, session: Session)
     assert still_valid([watch]) == set()
 
 
+def test_a_page_that_is_not_visible_has_no_sockets(watch: Grant, session: Session) -> None:
+    """Hiding a page also replaces its token, but the token alone gives no right."""
+    Session.objects.filter(pk=session.pk).update(visible=False)
+    assert still_valid([watch]) == set()
+
+
 def test_a_watch_token_opens_its_own_session_alone(watch: Grant, make_session: MakeSession) -> None:
     other = make_session("Evening")
     assert still_valid([Grant("watch", watch.key, other.pk)]) == set()
