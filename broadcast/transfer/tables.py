@@ -40,7 +40,7 @@ EVENTS, TRANSITIONS, ARTIFACTS, SOURCES, POSTS, STORIES = (
     "events", "transitions", "artifacts", "sources", "posts", "stories",
 )  # fmt: skip
 
-RUNS, AIRINGS, SOUNDS, EPISODES = "runs", "airings", "sounds", "episodes"
+RUNS, SOUNDS, EPISODES = "runs", "sounds", "episodes"
 
 # Of what is recorded only that is carried which can be heard; its place is another one elsewhere.
 _PLACE = frozenset({"path", "state", "error"})
@@ -102,7 +102,7 @@ TABLES = (
     Table("versions", StoryVersion),
     Table("messages", Message),
     Table("usage", TokenUsage, frozenset({"step", "epoch", "legacy_id"})),
-    Table(AIRINGS, Airing),
+    Table("airings", Airing),
     Table("recaps", Recap),
     Table(SOUNDS, Sound, _PLACE),
     Table(EPISODES, Episode, _PLACE),

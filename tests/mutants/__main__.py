@@ -11,6 +11,7 @@ import argparse
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -21,6 +22,8 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from queue import SimpleQueue
+from threading import Event
+from types import FrameType
 
 from tests.mutants.core import CORE
 from tests.mutants.mutant import ROOT, Mutant, problems
@@ -28,8 +31,11 @@ from tests.mutants.pages import PAGES
 
 MIN_KILLED = 95  # per cent
 TIME_LIMIT = 300  # seconds for the tests of one mutant
-PASSED, FAILED = 0, 1
+PASSED, FAILED, INTERRUPTED = 0, 1, 130
 _FAILED_TEST = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.MULTILINE)
+# The tests under way, which a signal to this process ends, too.
+_running: set[subprocess.Popen[str]] = set()
+_stopped = Event()
 # Bytecode is compared with its source by whole seconds and size, and a mutant often keeps the size.
 _times = count(1_000_000_000)
 
@@ -91,6 +97,7 @@ def run_tests(root: Path, tests: Sequence[str], environment: dict[str, str]) -> 
         cwd=root, env={**kept, **environment}, text=True, start_new_session=True,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     ) as process:  # fmt: skip
+        _running.add(process)
         try:
             output, _ = process.communicate(timeout=TIME_LIMIT)
         except subprocess.TimeoutExpired:
@@ -101,6 +108,8 @@ def run_tests(root: Path, tests: Sequence[str], environment: dict[str, str]) -> 
             except subprocess.TimeoutExpired:
                 process.kill()
             return -1, ""
+        finally:
+            _running.discard(process)
     return process.returncode, output
 
 
@@ -143,6 +152,13 @@ def make_template(root: Path, folder: Path) -> Path:
     return path
 
 
+def stop(number: int, frame: FrameType | None) -> None:
+    """Ends the tests under way; no further mutant is tried. They stop their own servers."""
+    _stopped.set()
+    for process in list(_running):
+        process.send_signal(signal.SIGINT)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
     parser.add_argument("words", nargs="*", help="parts of a file name or meaning")
@@ -157,10 +173,12 @@ def main() -> int:
     if options.check or not mutants:
         print(f"{len(mutants)} mutants, none stale")
         return 0
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, stop)
     with tempfile.TemporaryDirectory(prefix="smnb-mutants-") as folder:
         copies: SimpleQueue[Path] = SimpleQueue()
-        for number in range(options.jobs):
-            copies.put(copy_tree(Path(folder) / f"tree{number}"))
+        for job in range(options.jobs):
+            copies.put(copy_tree(Path(folder) / f"tree{job}"))
         template = make_template(Path(folder) / "tree0", Path(folder))
         own = environment(template)
         if not options.no_baseline:
@@ -175,18 +193,20 @@ def main() -> int:
                     print(output[-3000:], "The tests fail without a mutant.", sep="\n")
                     return 1
 
-        def tried(mutant: Mutant) -> Outcome:
+        def tried(mutant: Mutant) -> Outcome | None:
             root = copies.get()
             try:
-                outcome = try_mutant(mutant, root, template)
+                outcome = None if _stopped.is_set() else try_mutant(mutant, root, template)
             finally:
                 copies.put(root)
+            if outcome is None or _stopped.is_set():
+                return None
             print(outcome.line(), flush=True)
             return outcome
 
         with ThreadPoolExecutor(options.jobs) as pool:
-            outcomes = list(pool.map(tried, mutants))
-    return summarize(outcomes)
+            outcomes = [outcome for outcome in pool.map(tried, mutants) if outcome]
+    return INTERRUPTED if _stopped.is_set() else summarize(outcomes)
 
 
 def summarize(outcomes: Sequence[Outcome]) -> int:

@@ -693,11 +693,11 @@ CORE = [
     *mutants_of(
         "broadcast/narrators/output_check.py",
         ("tests/broadcast/narrators/test_anthropic.py",),
-        ("if _bare(address[0]) in self._known:", "if True:", "any address is read on air"),
+        ("if _bare(match[0]) in self._known:", "if True:", "any address is read on air"),
         ('_UNFINISHED.sub("", text)', "text", "half an address is shown"),
         (
-            "self._known = known | {",
-            "self._known = known or {",
+            "self._known = addresses | {",
+            "self._known = addresses or {",
             "the host of a post's address is not known",
         ),
         ('"detailed": 2400', '"detailed": 24000', "a narration is not cut to its length"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.mutants.mutant import mutants_of
+from tests.mutants.mutant import Mutant, mutants_of
 
 FRAMES = "tests/browser/test_frames.py"
 LOST = "tests/browser/test_lost_connection.py"
@@ -11,45 +11,77 @@ CHAT = "tests/browser/test_chat.py"
 HEARD = "tests/browser/test_seen_and_heard.py"
 STATS = "tests/browser/test_live_stats.py"
 
+
+def live(test: str, original: str, replacement: str, meaning: str) -> Mutant:
+    return Mutant("static/js/live.js", original, replacement, (f"{FRAMES}::{test}",), meaning)
+
+
 PAGES = [
-    *mutants_of(
-        "static/js/live.js",
-        (FRAMES,),
-        (
-            "if (Number(mark.dataset.prev || 0) > current) {\n      askForGap();",
-            "if (Number(mark.dataset.prev || 0) > current) {",
-            "a gap is not asked for",
-        ),
-        (
-            "if (Number(mark.dataset.prev || 0) > current) {",
-            "if (false) {",
-            "a frame after a gap is applied",
-        ),
-        ("    if (seq <= current) return;\n", "", "an old frame is applied again"),
-        (
-            "if (highest > current && socket?.readyState === WebSocket.OPEN) askForGap();",
-            "",
-            "a gap is asked for only once",
-        ),
-        ("    if (asking) return;\n", "", "each frame after a gap asks for it"),
-        (
-            "      location.reload(); //",
-            "      //",
-            "a page that missed too much is not loaded again",
-        ),
-        (
-            "if (!target) part.remove();\n      else {",
-            "{",
-            "a part without a place stops the frame",
-        ),
-        ("      fragment.append(item);\n", "", "an item that is there already is not replaced"),
-        ("    trim();\n", "", "lists grow without end"),
-        ("    if (FINAL[code]) {", "    if (false) {", "a page that may not follow comes back"),
-        (
-            "(touched.get(target.id) ?? -1) > xhr.appliedAtStart",
-            "false",
-            "an old answer overwrites a newer frame",
-        ),
+    live(
+        "test_a_gap_is_asked_for_and_closed_in_order",
+        "if (Number(mark.dataset.prev || 0) > current) {\n      askForGap();",
+        "if (Number(mark.dataset.prev || 0) > current) {",
+        "a gap is not asked for",
+    ),
+    live(
+        "test_a_gap_is_asked_for_and_closed_in_order",
+        "if (Number(mark.dataset.prev || 0) > current) {",
+        "if (false) {",
+        "a frame after a gap is applied",
+    ),
+    live(
+        "test_a_frame_that_was_applied_is_not_applied_again",
+        "    if (seq <= current) return;\n",
+        "",
+        "an old frame is applied again",
+    ),
+    live(
+        "test_what_is_still_missing_is_asked_for_once_more",
+        "if (highest > current && socket?.readyState === WebSocket.OPEN) askForGap();",
+        "",
+        "a gap is asked for only once",
+    ),
+    live(
+        "test_a_gap_of_several_frames_is_asked_for_once",
+        "    if (asking) return;\n",
+        "",
+        "each frame after a gap asks for it",
+    ),
+    live(
+        "test_a_page_that_missed_too_much_is_loaded_again",
+        "      location.reload(); //",
+        "      //",
+        "a page that missed too much is not loaded again",
+    ),
+    live(
+        "test_a_part_of_which_the_page_has_no_place_is_dropped",
+        "if (!target) part.remove();\n      else {",
+        "{",
+        "a part without a place stops the frame",
+    ),
+    live(
+        "test_an_item_that_the_page_shows_already_is_replaced_where_it_is",
+        "      fragment.append(item);\n",
+        "",
+        "an item that is there already is not replaced",
+    ),
+    live(
+        "test_a_list_keeps_only_as_many_items_as_it_may",
+        "    trim();\n",
+        "",
+        "lists grow without end",
+    ),
+    live(
+        "test_a_page_that_may_not_follow_any_more_says_so_and_does_not_come_back",
+        "    if (FINAL[code]) {",
+        "    if (false) {",
+        "a page that may not follow comes back",
+    ),
+    live(
+        "test_an_answer_that_is_older_than_a_frame_does_not_overwrite_it",
+        "(touched.get(target.id) ?? -1) > xhr.appliedAtStart",
+        "false",
+        "an old answer overwrites a newer frame",
     ),
     *mutants_of(
         "static/js/live.js",

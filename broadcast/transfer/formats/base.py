@@ -1,6 +1,6 @@
-"""The parts that all export formats share, and the escaping of texts that others wrote.
+"""What all formats write: chunks, after some of which the writing can be interrupted.
 
-A format writes chunks of bytes. After some of the chunks it can be interrupted and resumed.
+Untrusted text in the formats that programs act upon.
 """
 
 from __future__ import annotations
@@ -10,22 +10,20 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
-from typing import Any, TypeAlias, TypeVar
+from typing import Any
 from urllib.parse import urlsplit
 
 from broadcast.transfer.snapshot import Snapshot
 
-State: TypeAlias = dict[str, Any]  # JSON whose keys each format chooses
-
-T = TypeVar("T")
+State = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Some bytes of an export and the number of rows in them.
+    """Some bytes and how many rows are in them.
 
-    After a chunk with a ``state`` the export can be interrupted. Called with that state, which is
-    JSON, the format writes the chunks that follow.
+    After a chunk with a ``state`` the writing can be interrupted: from that state, which is JSON,
+    the format writes on what comes next.
     """
 
     data: bytes
@@ -34,8 +32,8 @@ class Chunk:
 
 
 @dataclass(frozen=True, slots=True)
-class ExportRequest:
-    """What to export; ``run`` limits captions to the run of that number (None: all runs)."""
+class Wanted:
+    """An export that somebody asked for; ``run`` limits captions to one run (None: all)."""
 
     snapshot: Snapshot
     id: str
@@ -44,25 +42,24 @@ class ExportRequest:
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """An export format; its name is also the file's suffix, and ``tables`` are those it reads.
+    """One format: its name is its suffix, ``tables`` are what it reads.
 
-    ``write(request, state)`` yields the chunks; an empty state means from the beginning.
-    """
+    ``write(wanted, state)`` begins with the empty state."""
 
     name: str
     label: str
     media_type: str
-    write: Callable[[ExportRequest, State], Iterator[Chunk]]
+    write: Callable[[Wanted, State], Iterator[Chunk]]
     tables: frozenset[str] = field(default_factory=frozenset)
 
 
-def pieces(rows: Iterator[T], most: int = 500) -> Iterator[list[T]]:
-    """Yields the rows in lists of at most ``most``, none of them empty."""
-    while batch := list(islice(rows, most)):
-        yield batch
+def pieces(rows: Iterator[Any], most: int = 500) -> Iterator[list[Any]]:
+    """The rows in lists of at most ``most``, none empty."""
+    while some := list(islice(rows, most)):
+        yield some
 
 
-# Spreadsheets read a cell with such a beginning as a formula, also after spaces and in full width.
+# Spreadsheets take a cell that begins so for a formula, also after spaces and in full width.
 _FORMULA = re.compile(r"\s*[=+\-@|%\t\r\n＝＋－＠｜％]")  # noqa: RUF001
 
 _MARKS = re.compile(r"([\\`*_\[\]<>#|~$&])")
@@ -70,27 +67,26 @@ _MARKS = re.compile(r"([\\`*_\[\]<>#|~$&])")
 _LINE_OPENER = re.compile(r"^(\s*)([-+=:]|\d{1,9}[.)])", re.MULTILINE)
 
 
-def cell(value: object) -> object:
-    """Returns the value of a CSV cell so that no spreadsheet runs it as a formula."""
+def cell(value: Any) -> Any:
+    """A cell that no spreadsheet reads as a formula; numbers stay numbers."""
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, list):
         value = ", ".join(map(str, value))
     if isinstance(value, str):
         text = value.replace("\x00", "")
-        # The apostrophe tells a spreadsheet that the cell is text. Numbers remain numbers.
         return f"'{text}" if _FORMULA.match(text) else text
     return value
 
 
 def markdown(text: str) -> str:
-    """Escapes a text for Markdown: no heading, list, link, image, code or HTML comes of it."""
+    """Text that Markdown shows as it is: no heading, list, link, image, code or HTML."""
     marked = _MARKS.sub(r"\\\1", text.replace("\r", ""))
     return _LINE_OPENER.sub(r"\1\\\2", marked)
 
 
 def markdown_link(text: str, url: str) -> str:
-    """Returns a Markdown link, or only the text if the address is not a web address."""
+    """A link, or the text alone where the address is no ordinary one."""
     parts = urlsplit(url) if url.isprintable() else urlsplit("")
     if parts.scheme not in {"http", "https"} or not parts.netloc:
         return markdown(text)
@@ -102,5 +98,5 @@ _CAPTION = str.maketrans({"<": "(", ">": ")", "{": "(", "}": ")", "\\": "/", "\x
 
 
 def caption(text: str) -> str:
-    """Returns a text without what a video player reads as formatting or as the next caption."""
+    """Text that players neither take for their own marks nor for the next cue."""
     return " ".join(text.replace("-->", "→").translate(_CAPTION).split())
