@@ -32,6 +32,7 @@ check: dev-deps
 	$(PY) manage.py makemigrations --check --dry-run
 	$(PY) -m djlint --lint --quiet templates
 	$(PY) -m tests.template_lines
+	$(PY) -m tests.readability
 
 bench: dev-deps
 	@exec $(PY) -m tests.bench $(ARGS)

@@ -71,17 +71,8 @@ class Command(Generic[R]):
 _registry: dict[str, Command[Any]] = {}
 
 
-def register(
-    command: Command[Any] | str,
-    payload: type[BaseModel] | None = None,
-    function: Callable[[Call], Any] | None = None,
-    meaning: str = "",
-) -> None:
+def register(command: Command[Any]) -> None:
     """Adds a command to the registry; called by ``register()`` of the module that defines it."""
-    if isinstance(command, str):
-        assert payload is not None
-        assert function is not None
-        command = Command(command, payload, function, meaning)
     if command.name in _registry:
         raise ValueError(f"two commands are called {command.name}")
     _registry[command.name] = command
