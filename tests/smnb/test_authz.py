@@ -254,7 +254,7 @@ def visit(
     monkeypatch.setattr(api, "get_openapi_schema", lambda **_: document)
     sessions.show(session, True)
     heard = recorded(session)
-    times = {"days": 1, "on_at": time(9), "off_at": time(17), "enabled": False}
+    times = slots.SlotTimes(days=1, on_at=time(9), off_at=time(17), enabled=False)
     draft = commands.run("draft.start", session.owner, session, {"keywords": ["tides"]})
     kept = artifacts.store(session, "files", "a.txt", [b"text"], media_type="text/plain")
     values = {

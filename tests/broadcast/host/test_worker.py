@@ -48,7 +48,7 @@ def narrate(session: Session, times: int = 1) -> None:
         steps.run(step.pk)
 
 
-def air(session: Session) -> dict[str, Any]:
+def air(session: Session) -> orchestrator.AirPayload:
     return orchestrator.latest_payload(session)
 
 

@@ -149,8 +149,11 @@ def test_what_caused_a_step_is_told(told: Session) -> None:
     Step.objects.filter(kind="narrate").update(origin=origin)
     shown = {each["name"]: each for each in payload(latest(told), int)["hops"]}
     del origin["traceparent"]
-    assert shown["claimed"]["step"]["caused_by"] == origin
-    assert shown["fetched"]["step"]["caused_by"] == {}
+    claimed, fetched = shown["claimed"]["step"], shown["fetched"]["step"]
+    assert claimed is not None
+    assert claimed["caused_by"] == origin
+    assert fetched is not None
+    assert fetched["caused_by"] == {}
 
 
 def test_a_story_by_hand_begins_with_being_stored(session: Session) -> None:

@@ -52,6 +52,12 @@ def page(browser: Client, session: Session) -> str:
     return text(browser.get(f"/sessions/{session.pk}/"))
 
 
+def hold_code(session: Session) -> str:
+    """The code of what the session's narration waits for; empty if it does not wait."""
+    hold = orchestrator.latest_payload(session)["hold"]
+    return hold["code"] if hold else ""
+
+
 def test_a_source_is_tested_beside_it(browser: Client, session: Session, source: Source) -> None:
     path = f"/sessions/{session.pk}/sources/{source.pk}/test/"
     assert f'hx-post="{path}"' in page(browser, session)
@@ -150,10 +156,10 @@ def test_raising_the_budget_lets_the_narration_go_on_at_once(
     SessionStats.objects.filter(session=session).update(cost_upper=2 * PICO, cost_lower=PICO)
     go_live(session)
     run_due_steps(session)
-    assert orchestrator.latest_payload(session)["hold"]["code"] == "budget"
+    assert hold_code(session) == "budget"
     assert not Story.objects.exists()
     browser.post(f"/sessions/{session.pk}/budget/", {"budget_usd": "1.5"})
-    assert orchestrator.latest_payload(session)["hold"]["code"] == "budget"
+    assert hold_code(session) == "budget"
     browser.post(f"/sessions/{session.pk}/budget/", {"budget_usd": "3"})
     assert orchestrator.latest_payload(session)["hold"] is None
     run_due_steps(session, "narrate", most=1)
