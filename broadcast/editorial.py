@@ -74,10 +74,10 @@ MOST_TITLE, MOST_TEXT, MOST_REASON = 300, 5000, 300  # characters
 class BreakIn(Payload):
     """A story in the user's own words; ``now`` ends the story on air for it."""
 
-    title: str = Field(min_length=1, max_length=MOST_TITLE)
-    text: str = Field(min_length=1, max_length=MOST_TEXT)
-    tone: Tone = "breaking"
-    now: bool = False
+    title: str = Field(min_length=1, max_length=MOST_TITLE, description="The headline.")
+    text: str = Field(min_length=1, max_length=MOST_TEXT, description="The narrative.")
+    tone: Tone = Field("breaking", description="The tone of the story.")
+    now: bool = Field(False, description="Whether it ends the story on air; else it airs next.")
 
 
 class Correction(Payload):

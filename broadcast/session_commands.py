@@ -25,39 +25,77 @@ from stories.sources.service import SourceSpec
 from stories.usage import ledger
 
 
-class NarrationSettings(Payload):
+class SettingsChange(Payload):
     """How a session is narrated; an omitted field keeps its value."""
 
-    model: str | None = Field(None, min_length=1, max_length=80)
-    personality: Literal["formal", "conversational", "analytical", "energetic"] | None = None
-    verbosity: Literal["concise", "detailed", "comprehensive"] | None = None
-    pace: int | None = Field(None, ge=0, le=6000)
-    language: str | None = Field(None, min_length=2, max_length=35)
-    instructions: str | None = Field(None, max_length=2000)
-    control_mode: Literal["hands-free", "balanced", "full-control"] | None = None
+    model: str | None = Field(
+        None, min_length=1, max_length=80, description="The model that narrates, or extractive."
+    )
+    personality: Literal["formal", "conversational", "analytical", "energetic"] | None = Field(
+        None, description="The host's manner of speaking."
+    )
+    verbosity: Literal["concise", "detailed", "comprehensive"] | None = Field(
+        None, description="The length of a story."
+    )
+    pace: int | None = Field(
+        None, ge=0, le=6000, description="Words a minute on air, 60 to 6000; 0 is without waiting."
+    )
+    language: str | None = Field(
+        None, min_length=2, max_length=35, description="The language as a tag such as en or pt-BR."
+    )
+    instructions: str | None = Field(
+        None, max_length=2000, description="Further instructions to the model."
+    )
+    control_mode: Literal["hands-free", "balanced", "full-control"] | None = Field(
+        None, description="Which stories a person approves before they air."
+    )
 
 
 class NewSession(Payload):
     """An omitted setting has the default of the user, else that of the workspace."""
 
-    name: str = Field(min_length=1, max_length=120)
-    type: Literal["broadcast", "writing"] = "broadcast"
-    sources: list[SourceSpec] = Field(default_factory=list, max_length=500)
-    groups: list[str] = Field(default_factory=list, max_length=20)
-    settings: NarrationSettings = Field(default_factory=NarrationSettings)
-    budget_usd: Decimal | None = Field(None, ge=0, le=1_000_000)
+    name: str = Field(min_length=1, max_length=120, description="The name.")
+    type: Literal["broadcast", "writing"] = Field(
+        "broadcast", description="broadcast, or writing for drafts only."
+    )
+    sources: list[SourceSpec] = Field(
+        default_factory=list, max_length=500, description="The sources to read."
+    )
+    groups: list[str] = Field(
+        default_factory=list,
+        max_length=20,
+        description="Names of source groups; all their sources are added.",
+    )
+    settings: SettingsChange = Field(
+        default_factory=SettingsChange, description="How the session is narrated."
+    )
+    budget_usd: Decimal | None = Field(
+        None, ge=0, le=1_000_000, description="The budget in USD; null is no limit."
+    )
 
 
 class SessionChange(Payload):
-    name: str | None = Field(None, min_length=1, max_length=120)
-    visible: bool | None = None
-    settings: NarrationSettings | None = None
-    budget_usd: Decimal | None = Field(None, ge=0, le=1_000_000)
-    expires_at: AwareDatetime | None = None
+    """Changes of a session; an omitted field keeps its value."""
+
+    name: str | None = Field(None, min_length=1, max_length=120, description="The new name.")
+    visible: bool | None = Field(
+        None, description="Whether the public page is open; opening it gives it a new address."
+    )
+    settings: SettingsChange | None = Field(None, description="How the session is narrated.")
+    budget_usd: Decimal | None = Field(
+        None, ge=0, le=1_000_000, description="The budget in USD; null removes the limit."
+    )
+    expires_at: AwareDatetime | None = Field(
+        None, description="When it is archived automatically, ISO 8601; null is never."
+    )
 
 
 class CloneName(Payload):
-    name: str | None = Field(None, min_length=1, max_length=120)
+    """The name of a clone."""
+
+    name: str | None = Field(
+        None, min_length=1, max_length=120, description="The name; null for the old name (copy)."
+    )
 
 
 class SourceId(Payload):

@@ -31,7 +31,7 @@ EXAMPLES = ("What is next?", "More science, less sport, slower", "What does it c
 class Question(Payload):
     """A message to the producer."""
 
-    text: str = Field(min_length=1, max_length=MOST_TEXT)
+    text: str = Field(min_length=1, max_length=MOST_TEXT, description="The message.")
 
 
 def say(call: Call) -> Message:

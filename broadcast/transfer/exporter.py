@@ -40,8 +40,12 @@ SHOW_SECONDS = 0.7
 class Start(Payload):
     """An export; ``run`` limits captions to one run."""
 
-    format: Literal["zip", "json", "csv", "md", "srt"]
-    run: int | None = Field(None, ge=1)
+    format: Literal["zip", "json", "csv", "md", "srt"] = Field(
+        description="Format of the file; only a zip can be imported again."
+    )
+    run: int | None = Field(
+        None, ge=1, description="Number of the run whose captions (srt) are written; null is all."
+    )
 
 
 def start(call: Call) -> Transfer:

@@ -28,8 +28,10 @@ RowT = TypeVar("RowT", bound=InSession)
 class Fork(Payload):
     """A fork; ``threads`` copies the latest ``MAX_STORIES`` aired stories that are in threads."""
 
-    name: str | None = Field(None, min_length=1, max_length=120)
-    threads: bool = True
+    name: str | None = Field(
+        None, min_length=1, max_length=120, description="The name; null for the old name (copy)."
+    )
+    threads: bool = Field(True, description="Whether the threads are copied with their stories.")
 
 
 def fork(call: Call) -> Session:

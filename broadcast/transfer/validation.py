@@ -30,7 +30,7 @@ from pydantic import (
     create_model,
 )
 
-from broadcast.session_commands import NarrationSettings
+from broadcast.session_commands import SettingsChange
 from broadcast.transfer.archive import Archive
 from broadcast.transfer.tables import BY_MODEL, EVENTS, Table
 from sessions_app.commands import validation_sentence
@@ -69,7 +69,7 @@ class Head(BaseModel):
     name: Annotated[StrictStr, Field(min_length=1, max_length=120)]
     type: StrictStr
     status: Literal["active", "paused", "archived"]
-    settings: NarrationSettings
+    settings: SettingsChange
     budget: Annotated[StrictInt, Field(ge=0, le=2**63 - 1)] | None
     created_at: Moment
     expires_at: Moment | None

@@ -56,6 +56,28 @@ class Page(TypedDict, Generic[Item]):
     ]
 
 
+class Paging(Schema):
+    """The query parameters of a list."""
+
+    limit: int = Field(50, description="Number of items on a page; at most 500 are returned.")
+    cursor: str = Field(
+        "", description="The value of next in the response before; empty for the first page."
+    )
+
+    @property
+    def size(self) -> int:
+        """The number of items on the page."""
+        return max(1, min(self.limit, MOST))
+
+    def before(self) -> int | None:
+        """Returns the key before which the page begins, or None; Invalid for a foreign cursor."""
+        if not self.cursor:
+            return None
+        if not self.cursor.isdecimal() or len(self.cursor) > 18:
+            raise Invalid("cursor: must be the value of next in an earlier response.")
+        return int(self.cursor)
+
+
 class Bearer(HttpBearer):
     def authenticate(self, request: HttpRequest, token: str) -> User | None:
         owner = api_tokens.owner_of(token)
@@ -121,45 +143,29 @@ def run_command(
     return once(request, status, lambda: show(commands.run(command, actor, session, data)))
 
 
-def key_of(cursor: str) -> int | None:
-    """Returns the key before which a page begins; None for the first page."""
-    if not cursor:
-        return None
-    if not cursor.isdecimal() or len(cursor) > 18:
-        raise Invalid("cursor: must be the value of next in an earlier response.")
-    return int(cursor)
-
-
-def page_size(limit: int) -> int:
-    """Returns the number of items on a page for the ``limit`` that the caller asks for."""
-    return max(1, min(limit, MOST))
-
-
 def page_of(
-    rows: QuerySet[M],
-    limit: int,
-    cursor: str,
-    show: Callable[[M], Item],
-    by: str = "id",
+    rows: QuerySet[M], paging: Paging, show: Callable[[M], Item], by: str = "id"
 ) -> Page[Item]:
     """Returns one page of ``rows``, newest first by the integer key ``by``.
 
     It is read by key: an offset would get slower with every page.
     """
-    before = key_of(cursor)
+    before = paging.before()
     if before is not None:
         rows = rows.filter(**{f"{by}__lt": before})
-    size = page_size(limit)
-    # One row more than fits shows whether another page follows, without counting all rows.
-    return cut(list(rows.order_by(f"-{by}")[: size + 1]), size, show, lambda row: getattr(row, by))
+    read = list(rows.order_by(f"-{by}")[: paging.size + 1])
+    return cut(read, paging, show, lambda row: getattr(row, by))
 
 
 def cut(
-    rows: Sequence[Row], size: int, show: Callable[[Row], Item], key: Callable[[Row], object]
+    rows: Sequence[Row], paging: Paging, show: Callable[[Row], Item], key: Callable[[Row], object]
 ) -> Page[Item]:
-    """Returns a page of ``rows``, of which the caller has read one more than fits on it."""
-    shown = rows[:size]
-    more = len(rows) > size
+    """Returns a page of ``rows``, of which the caller has read one more than fits on it.
+
+    The extra row shows whether another page follows, without counting all rows.
+    """
+    shown = rows[: paging.size]
+    more = len(rows) > paging.size
     return {
         "items": [show(row) for row in shown],
         "next": str(key(shown[-1])) if more else None,

@@ -42,10 +42,16 @@ StyleName = Literal["report", "feature", "explainer", "comment"]
 class NewDraft(Payload):
     """The order of a new draft; ``language`` defaults to the session's."""
 
-    keywords: list[Keyword] = Field(min_length=1, max_length=MOST_KEYWORDS)
-    words: int = Field(STANDARD_WORDS, ge=50, le=3000)
-    style: StyleName = "report"
-    language: str | None = Field(None, pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}$")
+    keywords: list[Keyword] = Field(
+        min_length=1, max_length=MOST_KEYWORDS, description="What the draft is about."
+    )
+    words: int = Field(STANDARD_WORDS, ge=50, le=3000, description="Length in words.")
+    style: StyleName = Field("report", description="The style of the text.")
+    language: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}$",
+        description="The language as a tag such as en; null for that of the session.",
+    )
 
 
 class DraftId(Payload):

@@ -69,9 +69,13 @@ REMOVED = recorder.declare("source.removed", "A source was removed.", SourceEven
 class SourceSpec(Payload):
     """A source as a person names it."""
 
-    kind: Source.Kind
-    locator: str = Field("", max_length=2000)
-    sort: str = Field("", max_length=12)
+    kind: Source.Kind = Field(description="The kind of source.")
+    locator: str = Field(
+        "", max_length=2000, description="r/NAME, the URL of a feed, or demo for the recording."
+    )
+    sort: str = Field(
+        "", max_length=12, description="Order of a subreddit: hot, new, top, rising, or empty."
+    )
 
 
 def spec_of(line: str) -> SourceSpec:

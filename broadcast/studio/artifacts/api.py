@@ -5,23 +5,24 @@ from __future__ import annotations
 from typing import cast
 
 from django.http import HttpRequest, HttpResponse
+from ninja import Query
 
 from sessions_app import commands
 from sessions_app.errors import Invalid
 from sessions_app.files import artifacts, downloads
 from sessions_app.files.artifacts import ArtifactPayload, Category
-from sessions_app.web.api import PROBLEMS, Page, owned, page_of, router, user_of
+from sessions_app.web.api import PROBLEMS, Page, Paging, owned, page_of, router, user_of
 
 
 @router.get("/sessions/{session_id}/artifacts", response={200: Page[ArtifactPayload], **PROBLEMS})
 def list_artifacts(
-    request: HttpRequest, session_id: str, limit: int = 50, cursor: str = "", category: str = ""
+    request: HttpRequest, session_id: str, paging: Query[Paging], category: str = ""
 ) -> Page[ArtifactPayload]:
     """Lists the files of a session, or those of one category."""
     session = owned(request, session_id)
     if category and category not in Category.values:
         raise Invalid(f"category: must be one of {', '.join(Category.values)}.")
-    return page_of(artifacts.listed(session, category), limit, cursor, artifacts.payload)
+    return page_of(artifacts.listed(session, category), paging, artifacts.payload)
 
 
 @router.get("/sessions/{session_id}/artifacts/{artifact_id}", response={200: None, **PROBLEMS})

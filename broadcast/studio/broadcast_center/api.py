@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from django.http import HttpRequest
+from ninja import Query
 from ninja.responses import Status
 from pydantic import Field
 
@@ -17,7 +18,7 @@ from sessions_app.commands import Payload
 from sessions_app.events import recorder
 from sessions_app.events.recorder import MessagePayload
 from sessions_app.models import Message
-from sessions_app.web.api import PROBLEMS, Page, owned, page_of, router, run_command
+from sessions_app.web.api import PROBLEMS, Page, Paging, owned, page_of, router, run_command
 from stories import stories
 from stories.posts import queue
 from stories.posts.queue import PostPayload
@@ -102,11 +103,11 @@ def decide_story(
 
 @router.get("/sessions/{session_id}/messages", response={200: Page[MessagePayload], **PROBLEMS})
 def list_messages(
-    request: HttpRequest, session_id: str, limit: int = 50, cursor: str = ""
+    request: HttpRequest, session_id: str, paging: Query[Paging]
 ) -> Page[MessagePayload]:
     """Lists the messages of a session from people, host, producer and system."""
     rows = Message.objects.filter(session=owned(request, session_id)).select_related("reply_to")
-    return page_of(rows, limit, cursor, recorder.message_payload)
+    return page_of(rows, paging, recorder.message_payload)
 
 
 @router.post("/sessions/{session_id}/messages", response={201: MessagePayload, **PROBLEMS})

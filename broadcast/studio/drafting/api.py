@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from django.http import HttpRequest
+from ninja import Query
 from ninja.responses import Status
 from pydantic import Field
 from typing_extensions import TypedDict
@@ -18,6 +19,7 @@ from sessions_app.errors import Invalid
 from sessions_app.web.api import (
     PROBLEMS,
     Page,
+    Paging,
     Problem,
     caller,
     once,
@@ -72,7 +74,9 @@ EDITING: dict[Any, Any] = {
 class DraftCommand(Payload):
     """A command on a draft; some commands need one more field."""
 
-    command: Literal["stop", "resume", "advise", "restore", "air"]
+    command: Literal["stop", "resume", "advise", "restore", "air"] = Field(
+        description="advise needs a text, restore a version."
+    )
     text: str | None = Field(
         None, max_length=LONGEST_WISH, description="Advice for the next agent; for advise."
     )
@@ -99,12 +103,10 @@ def start_draft(request: HttpRequest, session_id: str, body: NewDraft) -> Status
 
 
 @router.get("/sessions/{session_id}/drafts", response={200: Page[DraftPayload], **PROBLEMS})
-def list_drafts(
-    request: HttpRequest, session_id: str, limit: int = 50, cursor: str = ""
-) -> Page[DraftPayload]:
+def list_drafts(request: HttpRequest, session_id: str, paging: Query[Paging]) -> Page[DraftPayload]:
     """Lists the drafts of a session."""
     rows = drafts.of_session(owned(request, session_id))
-    page = page_of(rows, limit, cursor, lambda draft: draft)
+    page = page_of(rows, paging, lambda draft: draft)
     # Costs and lengths of all drafts of the page come from two queries.
     return {"items": drafts.payloads(page["items"]), "next": page["next"]}
 
@@ -165,20 +167,20 @@ def edit_draft(
 
 @router.get("/drafts/{draft_id}/versions", response={200: Page[DraftVersionPayload], **PROBLEMS})
 def list_versions(
-    request: HttpRequest, draft_id: int, limit: int = 50, cursor: str = ""
+    request: HttpRequest, draft_id: int, paging: Query[Paging]
 ) -> Page[DraftVersionPayload]:
     """Lists the versions of a draft with their texts."""
     rows = versions.of_draft(_owned_draft(request, draft_id))
-    return page_of(rows, limit, cursor, versions.payload, by="number")
+    return page_of(rows, paging, versions.payload, by="number")
 
 
 @router.get("/drafts/{draft_id}/messages", response={200: Page[DraftMessagePayload], **PROBLEMS})
 def list_draft_messages(
-    request: HttpRequest, draft_id: int, limit: int = 50, cursor: str = ""
+    request: HttpRequest, draft_id: int, paging: Query[Paging]
 ) -> Page[DraftMessagePayload]:
     """Lists what the agents handed over, turn by turn."""
     rows = drafts.of_draft(_owned_draft(request, draft_id))
-    return page_of(rows, limit, cursor, drafts.message_payload, by="turn")
+    return page_of(rows, paging, drafts.message_payload, by="turn")
 
 
 @router.get("/sessions/{session_id}/story", response={200: SessionText, **PROBLEMS})

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.db.models import Q
 from django.http import HttpRequest
 from django.utils.dateparse import parse_datetime
+from ninja import Query
 from ninja.responses import Status
 from pydantic import Field
 from typing_extensions import TypedDict
@@ -26,13 +27,12 @@ from sessions_app.models import Session, SessionEvent
 from sessions_app.web.api import (
     PROBLEMS,
     Page,
+    Paging,
     caller,
     cut,
-    key_of,
     once,
     owned,
     page_of,
-    page_size,
     router,
     run_command,
     user_of,
@@ -72,20 +72,19 @@ def create_session(request: HttpRequest, body: session_commands.NewSession) -> S
 
 
 @router.get("/sessions", response={200: Page[OwnedSession], **PROBLEMS})
-def list_sessions(request: HttpRequest, limit: int = 50, cursor: str = "") -> Page[OwnedSession]:
+def list_sessions(request: HttpRequest, paging: Query[Paging]) -> Page[OwnedSession]:
     """Lists the caller's sessions."""
     rows = Session.objects.for_user(caller(request)).order_by("-created_at", "-id")
-    if cursor:
-        moment, _, key = cursor.partition("_")
+    if paging.cursor:
+        moment, _, key = paging.cursor.partition("_")
         # A client that does not encode the cursor sends the + of its time zone as a space.
         at = parse_datetime(moment.replace(" ", "+"))
         if at is None:
             raise Invalid("cursor: must be the value of next in an earlier response.")
         rows = rows.filter(Q(created_at__lt=at) | Q(created_at=at, id__lt=key))
-    size = page_size(limit)
     return cut(
-        list(rows[: size + 1]),
-        size,
+        list(rows[: paging.size + 1]),
+        paging,
         session_payload,
         lambda session: f"{session.created_at.isoformat()}_{session.pk}",
     )
@@ -170,11 +169,11 @@ def read_series(request: HttpRequest, session_id: str, size: int = 5) -> SeriesP
 
 @router.get("/sessions/{session_id}/stories", response={200: Page[StoryPayload], **PROBLEMS})
 def list_stories(
-    request: HttpRequest, session_id: str, limit: int = 50, cursor: str = ""
+    request: HttpRequest, session_id: str, paging: Query[Paging]
 ) -> Page[StoryPayload]:
     """Lists a session's stories."""
     rows = stories.of_session(owned(request, session_id))
-    return page_of(rows, limit, cursor, stories.payload)
+    return page_of(rows, paging, stories.payload)
 
 
 class ApiPost(TypedDict):
@@ -198,12 +197,10 @@ class ApiPost(TypedDict):
 
 
 @router.get("/sessions/{session_id}/posts", response={200: Page[ApiPost], **PROBLEMS})
-def list_posts(
-    request: HttpRequest, session_id: str, limit: int = 50, cursor: str = ""
-) -> Page[ApiPost]:
+def list_posts(request: HttpRequest, session_id: str, paging: Query[Paging]) -> Page[ApiPost]:
     """Lists the posts read from the sources, each with its priority and its state."""
     rows = SourcePost.objects.filter(session=owned(request, session_id)).select_related("source")
-    return page_of(rows, limit, cursor, post_payload)
+    return page_of(rows, paging, post_payload)
 
 
 def post_payload(post: SourcePost) -> ApiPost:
@@ -251,12 +248,10 @@ class ApiUsage(UsageFields):
 
 
 @router.get("/sessions/{session_id}/usage", response={200: Page[ApiUsage], **PROBLEMS})
-def list_usage(
-    request: HttpRequest, session_id: str, limit: int = 50, cursor: str = ""
-) -> Page[ApiUsage]:
+def list_usage(request: HttpRequest, session_id: str, paging: Query[Paging]) -> Page[ApiUsage]:
     """Lists the calls of models with their tokens and cost."""
     rows = TokenUsage.objects.filter(session=owned(request, session_id))
-    return page_of(rows, limit, cursor, usage_payload)
+    return page_of(rows, paging, usage_payload)
 
 
 def usage_payload(row: TokenUsage) -> ApiUsage:
@@ -279,13 +274,10 @@ class ApiEvent(TypedDict):
 
 
 @router.get("/sessions/{session_id}/events", response={200: Page[ApiEvent], **PROBLEMS})
-def list_events(
-    request: HttpRequest, session_id: str, limit: int = 50, cursor: str = ""
-) -> Page[ApiEvent]:
+def list_events(request: HttpRequest, session_id: str, paging: Query[Paging]) -> Page[ApiEvent]:
     """Lists the events of a session, archived ones included."""
-    size = page_size(limit)
-    rows = archive.newest_events(owned(request, session_id), key_of(cursor), size + 1)
-    return cut(rows, size, event_payload, lambda event: event.seq)
+    rows = archive.newest_events(owned(request, session_id), paging.before(), paging.size + 1)
+    return cut(rows, paging, event_payload, lambda event: event.seq)
 
 
 def event_payload(event: SessionEvent) -> ApiEvent:

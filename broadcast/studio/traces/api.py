@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from django.http import HttpRequest
+from ninja import Query
 
 from broadcast.trace import hops, queries
 from broadcast.trace.hops import TracePayload
 from sessions_app.money import decimal_string
-from sessions_app.web.api import PROBLEMS, Page, key_of, owned, page_size, router
+from sessions_app.web.api import PROBLEMS, Page, Paging, owned, router
 
 
 @router.get("/sessions/{session_id}/trace", response={200: Page[TracePayload[str]], **PROBLEMS})
 def list_traces(
-    request: HttpRequest, session_id: str, limit: int = 50, cursor: str = ""
+    request: HttpRequest, session_id: str, paging: Query[Paging]
 ) -> Page[TracePayload[str]]:
     """Lists the traces of a session's stories with their verdicts."""
-    page = queries.page(owned(request, session_id), key_of(cursor), page_size(limit))
+    page = queries.page(owned(request, session_id), paging.before(), paging.size)
     return {
         "items": [hops.payload(trace, decimal_string) for trace in page.traces],
         "next": str(page.older) if page.older else None,

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated
 
 from django.http import HttpRequest
-from ninja import File, UploadedFile
+from ninja import File, Query, UploadedFile
 from ninja.responses import Status
+from pydantic import Field
 
 from broadcast import session_commands
 from broadcast.models import Transfer
 from broadcast.session_commands import OwnedSession
 from broadcast.transfer import exporter, fork, importer, transfers
 from broadcast.transfer.transfers import TransferPayload
-from sessions_app.web.api import PROBLEMS, Page, caller, owned, page_of, router, run_command
+from sessions_app.web.api import PROBLEMS, Page, Paging, caller, owned, page_of, router, run_command
 
-Body = dict[str, Any]
+
+class ImportedSession(OwnedSession):
+    """The session of an imported archive."""
+
+    new: Annotated[
+        bool, Field(description="False if the archive was imported before; nothing changes then.")
+    ]
 
 
 @router.post("/sessions/{session_id}/exports", response={202: TransferPayload, **PROBLEMS})
@@ -28,11 +35,11 @@ def start_export(
 
 @router.get("/sessions/{session_id}/exports", response={200: Page[TransferPayload], **PROBLEMS})
 def list_exports(
-    request: HttpRequest, session_id: str, limit: int = 50, cursor: str = ""
+    request: HttpRequest, session_id: str, paging: Query[Paging]
 ) -> Page[TransferPayload]:
     """Lists a session's exports and, if it was imported, its import."""
     rows = Transfer.objects.filter(session=owned(request, session_id)).select_related("artifact")
-    return page_of(rows, limit, cursor, transfers.payload)
+    return page_of(rows, paging, transfers.payload)
 
 
 @router.post("/sessions/{session_id}/fork", response={201: OwnedSession, **PROBLEMS})
@@ -46,11 +53,12 @@ def fork_session(
     )
 
 
-@router.post("/imports", response={202: Body, **PROBLEMS})
-def import_session(request: HttpRequest, archive: File[UploadedFile]) -> Status[Body]:
+@router.post("/imports", response={202: ImportedSession, **PROBLEMS})
+def import_session(request: HttpRequest, archive: File[UploadedFile]) -> Status[ImportedSession]:
     """Imports an exported session (a ZIP of at most 50 MB).
 
     Uploading the same archive again returns the session that already exists.
     """
     upload = importer.upload(caller(request), archive.size or 0, archive.chunks())
-    return Status(202, {**session_commands.session_payload(upload.session), "new": upload.new})
+    session = session_commands.session_payload(upload.session)
+    return Status(202, ImportedSession(**session, new=upload.new))
