@@ -1,1 +1,1 @@
-"""The flow inspector: the way of a story through the tunnel, from rows and events."""
+"""The flow inspector: traces each story from its source to the air, from rows and events."""

@@ -1,4 +1,4 @@
-"""What breaks a story's way: each check yields the hop and a sentence."""
+"""The checks of a trace: each yields the broken hop and a sentence."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from broadcast import airing
 from broadcast.orchestrator import NARRATE
-from broadcast.states import State as Air
+from broadcast.states import State as RunState
 from broadcast.trace.evidence import SLACK, Evidence
 from broadcast.trace.hops import Hop, Mark, Name
 from stories import stories
@@ -18,13 +18,13 @@ Origin, State = Story.Origin, Story.State
 NARRATED = (Origin.MODEL, Origin.EXTRACTIVE)
 
 
-def judge(found: Evidence, hops: Sequence[Hop]) -> tuple[Hop, ...]:
-    """The hops, each with the first of its problems."""
+def judge(evidence: Evidence, hops: Sequence[Hop]) -> tuple[Hop, ...]:
+    """Returns the hops, each with the first of its problems."""
     problems: dict[Name, str] = {}
     for check in CHECKS:
-        for name, sentence in check(found):
+        for name, sentence in check(evidence):
             problems.setdefault(name, sentence)
-    for name, sentence in _disorder(hops):
+    for name, sentence in order(hops):
         problems.setdefault(name, sentence)
     return tuple(
         replace(hop, mark=Mark.BROKEN, problem=problems[hop.name]) if hop.name in problems else hop
@@ -32,48 +32,48 @@ def judge(found: Evidence, hops: Sequence[Hop]) -> tuple[Hop, ...]:
     )
 
 
-def _sessions(found: Evidence) -> Iterator[Problem]:
-    """Whatever belongs to a story is of its session."""
-    mine, post = found.story.session_id, found.post
+def same_session(evidence: Evidence) -> Iterator[Problem]:
+    """Every row of a story belongs to its session."""
+    session_id, post = evidence.story.session_id, evidence.post
     rows: list[tuple[Name, str, object]] = []
     if post is not None:
         rows += [(Name.CHOSEN, "the source", post.source), (Name.FETCHED, "the post", post)]
         rows += [(Name.CLAIMED, "the step that claimed it", post.step)]
-    rows += [(Name.FETCHED, "the step that read it", found.poll)]
-    rows += [(Name.ASKED, f"ledger row {row.pk}", row) for row in found.calls]
-    rows += [(Name.AIRED, f"airing {each.pk}", each) for each in found.airings]
-    rows += [(Name.AIRED, f"run {each.run.number}", each.run) for each in found.airings]
-    for name, what, row in rows:
-        if row is not None and getattr(row, "session_id", mine) != mine:
-            yield name, f"{what.capitalize()} belongs to another session."
+    rows += [(Name.FETCHED, "the step that read it", evidence.poll)]
+    rows += [(Name.ASKED, f"ledger row {row.pk}", row) for row in evidence.calls]
+    for aired in evidence.airings:
+        rows += [(Name.AIRED, f"airing {aired.pk}", aired)]
+        rows += [(Name.AIRED, f"run {aired.run.number}", aired.run)]
+    for name, label, row in rows:
+        if row is not None and getattr(row, "session_id", session_id) != session_id:
+            yield name, f"{label.capitalize()} belongs to another session."
 
 
-def _fetching(found: Evidence) -> Iterator[Problem]:
-    if found.story.origin not in NARRATED or found.brought:
+def fetched(evidence: Evidence) -> Iterator[Problem]:
+    """A narrated story has a post, and a step read its source."""
+    if evidence.story.origin not in NARRATED or evidence.copied:
         return
-    if found.post is None:
+    session = evidence.story.session
+    if evidence.post is None:
         yield Name.FETCHED, "The story has no post."
-    elif found.poll is None and not _elsewhere(found):
+    # The posts of a copied or imported session were read by steps of the original.
+    elif evidence.poll is None and not (session.made_from_id or session.imported_id):
         yield Name.FETCHED, "No step that read the source is on record."
 
 
-def _elsewhere(found: Evidence) -> bool:
-    session = found.story.session
-    return bool(session.made_from_id or session.imported_id)
-
-
-def _claiming(found: Evidence) -> Iterator[Problem]:
-    post = found.post
-    if found.story.origin not in NARRATED or found.brought or post is None:
+def claimed(evidence: Evidence) -> Iterator[Problem]:
+    """The post was claimed by a narration step under an epoch of that step, as its events say."""
+    post = evidence.post
+    if evidence.story.origin not in NARRATED or evidence.copied or post is None:
         return
     if post.state != SourcePost.State.PUBLISHED:
-        yield Name.CLAIMED, f"Its post is {post.state}, not told."
+        yield Name.CLAIMED, f"Its post is {post.state}, not published."
     if post.step is None:
         yield Name.CLAIMED, "No step claimed its post."
     elif post.step.kind != NARRATE or not 1 <= post.epoch <= post.step.epoch:
         yield Name.CLAIMED, "It was claimed under an epoch that its step never had."
-    claims = len(found.claims)
-    if found.post_archived:
+    claims = len(evidence.claims)
+    if evidence.post_archived:
         return
     if not claims:
         yield Name.CLAIMED, "The event of its claim is missing."
@@ -81,96 +81,99 @@ def _claiming(found: Evidence) -> Iterator[Problem]:
         yield Name.CLAIMED, f"The post counts {post.attempts} attempts, its events {claims}."
 
 
-def _asking(found: Evidence) -> Iterator[Problem]:
-    if found.story.origin != Origin.MODEL or found.brought:
+def asked(evidence: Evidence) -> Iterator[Problem]:
+    """A model's story has a booked call, made for its post and under the claim that was stored."""
+    if evidence.story.origin != Origin.MODEL or evidence.copied:
         return
-    row = found.winning
+    row, post = evidence.winning, evidence.post
     if row is None:
         yield Name.ASKED, "No call of a model is booked for the story."
-        return
-    if found.post is not None and row.post_id != found.post.pk:
+    elif post is not None and row.post_id != post.pk:
         yield Name.ASKED, f"Ledger row {row.pk} was asked for another post."
-    elif found.post is not None and (row.step_id, row.epoch) != (
-        found.post.step_id, found.post.epoch,
-    ):  # fmt: skip
+    elif post is not None and (row.step_id, row.epoch) != (post.step_id, post.epoch):
         yield Name.ASKED, "The call was made under another claim than the one that was stored."
 
 
-def _answering(found: Evidence) -> Iterator[Problem]:
-    """What was asked is closed, and its link of the AI chain says the same as the ledger."""
-    for row in found.calls:
-        if row.story_id == found.story.pk and row.state in TokenUsage.OPEN:
+def answered(evidence: Evidence) -> Iterator[Problem]:
+    """Every call is closed, and its link of the AI chain agrees with the ledger."""
+    for row in evidence.calls:
+        if row.story_id == evidence.story.pk and row.state in TokenUsage.OPEN:
             yield Name.ANSWERED, f"Ledger row {row.pk} was never closed."
         if row.exact and row.link is not None and row.link.tokens != row.output_tokens:
             yield (
                 Name.ANSWERED,
-                (
-                    f"Ledger row {row.pk} has {row.output_tokens} tokens of output, "
-                    f"its link {row.link.tokens}."
-                ),
+                f"Ledger row {row.pk} has {row.output_tokens} tokens of output, "
+                f"its link {row.link.tokens}.",
             )
 
 
-def _publishing(found: Evidence) -> Iterator[Problem]:
-    written = len(found.of_type(stories.WRITTEN))
-    if written > 1:
-        yield Name.PUBLISHED, f"It was published {written} times."
-    apart = found.archived or found.brought or found.story.origin == Origin.LEGACY
-    if not written and not apart:
+def published(evidence: Evidence) -> Iterator[Problem]:
+    """The story has exactly one event of publication, unless that event cannot be here."""
+    events = len(evidence.of_type(stories.WRITTEN))
+    if events > 1:
+        yield Name.PUBLISHED, f"It was published {events} times."
+    excused = evidence.archived or evidence.copied or evidence.story.origin == Origin.LEGACY
+    if not events and not excused:
         yield Name.PUBLISHED, "Its event is missing."
 
 
-def _airing(found: Evidence) -> Iterator[Problem]:
-    state, open_ = found.story.state, [one for one in found.airings if one.finished_at is None]
-    told = state in (State.AIRING, State.AIRED)
-    if told and not found.airings and not found.brought and found.story.origin != Origin.LEGACY:
+def aired(evidence: Evidence) -> Iterator[Problem]:
+    """The state of the story agrees with its airings, and these with their events."""
+    state, airings = evidence.story.state, evidence.airings
+    unfinished = sum(row.finished_at is None for row in airings)
+    has_aired = state in (State.AIRING, State.AIRED)
+    excused = evidence.copied or evidence.story.origin == Origin.LEGACY
+    if has_aired and not airings and not excused:
         yield Name.AIRED, f"The story is {state}, but was never put on air."
-    if found.airings and state in (State.WRITTEN, State.APPROVED, State.VETOED):
+    if airings and state in (State.WRITTEN, State.APPROVED, State.VETOED):
         yield Name.AIRED, f"The story is {state}, but was on air."
-    if len(open_) != int(state == State.AIRING) and found.airings:
-        yield Name.AIRED, f"The story is {state}, but {len(open_)} of its airings are open."
-    yield from _airing_events(found, len(open_))
-
-
-def _airing_events(found: Evidence, open_: int) -> Iterator[Problem]:
-    if found.archived or not found.airings:
+    if airings and unfinished != int(state == State.AIRING):
+        yield Name.AIRED, f"The story is {state}, but {unfinished} of its airings are open."
+    if evidence.archived or not airings:
         return
-    aired, finished = (len(found.of_type(each)) for each in (airing.AIRED, airing.FINISHED))
-    wanted = len(found.airings)
-    if aired != wanted:
-        yield Name.AIRED, f"It was on air {wanted} times, of which {aired} events speak."
-    elif finished != wanted - open_:
-        yield (
-            Name.AIRED,
-            f"It left the air {wanted - open_} times, of which {finished} events speak.",
-        )
+    starts, ends = len(evidence.of_type(airing.AIRED)), len(evidence.of_type(airing.FINISHED))
+    finished = len(airings) - unfinished
+    if starts != len(airings):
+        yield Name.AIRED, f"It was on air {len(airings)} times, but has {starts} events of it."
+    elif ends != finished:
+        yield Name.AIRED, f"It left the air {finished} times, but has {ends} events of it."
 
 
-def _on_air(found: Evidence) -> Iterator[Problem]:
-    """A post is claimed, and a story aired, while a run is live."""
-    live = [(Name.AIRED, event) for event in found.of_type(airing.AIRED)]
-    live += [(Name.CLAIMED, event) for event in found.claims]
-    for name, event in live:
-        _, state = found.runs.at_seq(event.seq)
-        if state != Air.LIVE:
+def during_live_run(evidence: Evidence) -> Iterator[Problem]:
+    """A post is claimed, and a story aired, only while a run is live."""
+    events = [(Name.AIRED, event) for event in evidence.of_type(airing.AIRED)]
+    events += [(Name.CLAIMED, event) for event in evidence.claims]
+    for name, event in events:
+        _, state = evidence.runs.at_seq(event.seq)
+        if state != RunState.LIVE:
             yield name, f"At event {event.seq} the run was {state}, not live."
 
 
-def _disorder(hops: Sequence[Hop]) -> Iterator[Problem]:
-    """A hop comes after the one before it, by its moment and by its event."""
-    before: Hop | None = None
-    noted: Hop | None = None
+def order(hops: Sequence[Hop]) -> Iterator[Problem]:
+    """Each hop comes after the one before it, by its time and by its event."""
+    last_with_time: Hop | None = None
+    last_with_event: Hop | None = None
     for hop in hops:
         if hop.mark != Mark.SEEN:
             continue
-        if before is not None and before.at and hop.at and hop.at < before.at - SLACK:
-            yield hop.name, f"It is recorded before the story was {before.name}."
-        if noted is not None and noted.seq and hop.seq and hop.seq <= noted.seq:
-            yield hop.name, f"Event {hop.seq} came before event {noted.seq}, {noted.name}."
-        before = hop if hop.at else before
-        noted = hop if hop.seq else noted
+        previous = last_with_time
+        # The clocks of two machines differ a little.
+        if previous is not None and previous.at and hop.at and hop.at < previous.at - SLACK:
+            yield hop.name, f"It is recorded before the story was {previous.name}."
+        previous = last_with_event
+        if previous is not None and previous.seq and hop.seq and hop.seq <= previous.seq:
+            yield hop.name, f"Event {hop.seq} came before event {previous.seq}, {previous.name}."
+        last_with_time = hop if hop.at else last_with_time
+        last_with_event = hop if hop.seq else last_with_event
 
 
 CHECKS: tuple[Callable[[Evidence], Iterator[Problem]], ...] = (
-    _sessions, _fetching, _claiming, _asking, _answering, _publishing, _airing, _on_air,
-)  # fmt: skip
+    same_session,
+    fetched,
+    claimed,
+    asked,
+    answered,
+    published,
+    aired,
+    during_live_run,
+)

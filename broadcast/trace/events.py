@@ -1,10 +1,10 @@
-"""What the record of a session says of stories and their posts, also where it is archived."""
+"""Reads the events about stories and their posts, also from archives."""
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -23,7 +23,7 @@ FAR = 10
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    """An event about a story or a post; ``state`` is the one that it gave to the post."""
+    """An event about a story or a post; ``state`` is the new state of the post."""
 
     seq: int
     type: str
@@ -36,7 +36,7 @@ Events = Mapping[int, list[Noted]]
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """Events by story and by post, in their order; what came before ``begins`` is archived."""
+    """Events by story and by post, in order; those before ``begins`` are archived."""
 
     stories: Events
     posts: Events
@@ -47,8 +47,8 @@ class Record:
 
 
 def read(session: Session, story_ids: Iterable[int], post_ids: Iterable[int]) -> Record:
-    """What the rows of events say of these; two queries by key, and two for where they begin."""
-    stories, posts = _keys(story_ids), _keys(post_ids)
+    """Reads the events that are not archived, in four queries."""
+    stories, posts = list(map(str, story_ids)), list(map(str, post_ids))
     rows = SessionEvent.objects.filter(session=session)
     about_stories = rows.alias(about=AboutStory("payload")).filter(about__in=stories)
     about_posts = rows.alias(about=AboutPost("payload")).filter(about__in=posts)
@@ -59,17 +59,13 @@ def read(session: Session, story_ids: Iterable[int], post_ids: Iterable[int]) ->
     )
 
 
-def _keys(ids: Iterable[int]) -> list[str]:
-    return [str(each) for each in ids]
-
-
 def _grouped(rows: QuerySet[SessionEvent]) -> Events:
-    found: dict[int, list[Noted]] = defaultdict(list)
-    # Put in order here: asked for it, SQLite walks the whole record by seq instead of the index.
-    wanted = rows.annotate(became=KT("payload__post__state")).order_by()
-    for key, seq, type_, at, state in wanted.values_list("key", "seq", "type", "at", "became"):
-        found[int(key)].append(Noted(seq, type_, at, state or ""))
-    return {key: _sorted(events) for key, events in found.items()}
+    events_by_key: dict[int, list[Noted]] = defaultdict(list)
+    # Sorted in Python: with ORDER BY, SQLite scans all events by seq instead of using the index.
+    unsorted = rows.annotate(became=KT("payload__post__state")).order_by()
+    for key, seq, type_, at, state in unsorted.values_list("key", "seq", "type", "at", "became"):
+        events_by_key[int(key)].append(Noted(seq, type_, at, state or ""))
+    return {key: _sorted(events) for key, events in events_by_key.items()}
 
 
 def _archives(session: Session) -> QuerySet[Archive]:
@@ -77,76 +73,74 @@ def _archives(session: Session) -> QuerySet[Archive]:
 
 
 def _begins(session: Session) -> datetime | None:
-    """When the rows of events begin; None where nothing of them is archived."""
+    """Returns the time of the first event row; None when no events are archived."""
     if not _archives(session).exists():
         return None
     rows = SessionEvent.objects.filter(session=session).order_by("seq")
     return rows.values_list("at", flat=True).first()
 
 
-def dig(session: Session, found: Record, story: Story, moments: Iterable[datetime]) -> Record:
-    """Add what the archives hold of one story: those of these moments, with their neighbours.
+def dig(session: Session, known: Record, story: Story, moments: Iterable[datetime]) -> Record:
+    """Adds the archived events of one story: those at ``moments``, and in neighbouring archives.
 
-    Its post may have been claimed and given back long before the first of them, so more are read
-    from there back to where it came: beyond ``FAR`` archives only until its attempts are found.
+    Its post may have been claimed and requeued long before the first of them, so earlier archives
+    are read back to its creation: beyond ``FAR`` archives only until all attempts are found.
     """
-    shelf = list(_archives(session).order_by("first").values_list("first", "last"))
-    begins = cache(lambda place: _first_of(session, shelf[place][0]))
-    places = _around(moments, len(shelf), begins)
-    about = _About(story, found)
-    for each in sorted(places):
-        about.take(archive.events_between(session, *shelf[each]))
+    ranges = list(_archives(session).order_by("first").values_list("first", "last"))
+
+    @cache
+    def begins(place: int) -> datetime:
+        first = ranges[place][0]
+        (event,) = islice(archive.events_between(session, first, first), 1)
+        return event.at
+
+    places: set[int] = set()
+    for moment in moments:
+        place = max(0, bisect_right(range(len(ranges)), moment, key=begins) - 1)
+        places.update(range(max(0, place - 1), min(place + 2, len(ranges))))
+    about = EventsAbout(story, known)
+    for place in sorted(places):
+        about.add(archive.events_between(session, *ranges[place]))
     place = lowest = min(places)
-    while place and about.came_before(begins(place)):
+    while place and about.post_older_than(begins(place)):
         if lowest - place >= FAR and not about.lacks_attempts():
             break
         place -= 1
-        about.take(archive.events_between(session, *shelf[place]))
-    return about.record(found.begins)
+        about.add(archive.events_between(session, *ranges[place]))
+    return about.record(known.begins)
 
 
-def _around(moments: Iterable[datetime], many: int, begins: Callable[[int], datetime]) -> set[int]:
-    """The places of the archives that hold the moments, and of those beside them."""
-    held = {max(0, bisect_right(range(many), each, key=begins) - 1) for each in moments}
-    return {each for place in held for each in range(max(0, place - 1), min(place + 2, many))}
+class EventsAbout:
+    """Collects the events about one story and its post."""
 
-
-class _About:
-    """The events about one story and its post, as far as they were found."""
-
-    def __init__(self, story: Story, found: Record) -> None:
+    def __init__(self, story: Story, known: Record) -> None:
         self.story, self.post = story, story.post
-        self.told = list(found.stories.get(story.pk, []))
-        self.moves = list(found.posts.get(story.post_id or 0, []))
+        self.events = list(known.stories.get(story.pk, []))
+        self.moves = list(known.posts.get(story.post_id or 0, []))
 
-    def take(self, events: Iterable[SessionEvent]) -> None:
+    def add(self, events: Iterable[SessionEvent]) -> None:
         for event in events:
             if _id(event, "story") == self.story.pk:
-                self.told.append(_noted(event))
+                self.events.append(_noted(event))
             elif self.post is not None and _id(event, "post") == self.post.pk:
                 self.moves.append(_noted(event))
 
-    def came_before(self, moment: datetime) -> bool:
+    def post_older_than(self, moment: datetime) -> bool:
         return self.post is not None and self.post.created_at < moment
 
     def lacks_attempts(self) -> bool:
-        claims = {each.seq for each in self.moves if each.state == SourcePost.State.CLAIMED}
+        claims = {event.seq for event in self.moves if event.state == SourcePost.State.CLAIMED}
         return self.post is not None and len(claims) < self.post.attempts
 
     def record(self, begins: datetime | None) -> Record:
         posts = {self.post.pk: _sorted(self.moves)} if self.post is not None else {}
-        return Record({self.story.pk: _sorted(self.told)}, posts, begins)
-
-
-def _first_of(session: Session, seq: int) -> datetime:
-    (event,) = islice(archive.events_between(session, seq, seq), 1)
-    return event.at
+        return Record({self.story.pk: _sorted(self.events)}, posts, begins)
 
 
 def _id(event: SessionEvent, what: str) -> int | None:
     part = event.payload.get(what)
-    found = part.get("id") if isinstance(part, dict) else None
-    return found if isinstance(found, int) else None
+    value = part.get("id") if isinstance(part, dict) else None
+    return value if isinstance(value, int) else None
 
 
 def _noted(event: SessionEvent) -> Noted:

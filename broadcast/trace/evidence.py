@@ -1,7 +1,4 @@
-"""What rows and events say of each story of a batch, read in a constant number of queries.
-
-In which state the run of a session was at any moment: its changes, folded.
-"""
+"""Reads the rows and events of a batch of stories in a constant number of queries."""
 
 from __future__ import annotations
 
@@ -26,7 +23,7 @@ Change = tuple[datetime, int, int, str]  # at, seq, number of the run, state
 
 
 class Runs:
-    """The changes of a session's runs in their order."""
+    """The state changes of a session's runs, to look up the state at any time."""
 
     def __init__(self, changes: Sequence[Change] = ()) -> None:
         self._changes = changes
@@ -34,11 +31,11 @@ class Runs:
         self._moments = [at for at, _, _, _ in changes]
 
     def at(self, moment: datetime) -> tuple[int | None, str]:
-        """Number of the run and its state; off air there is no run."""
+        """Returns the number of the run at a time and its state; off air the number is None."""
         return self._after(bisect_right(self._moments, moment))
 
     def at_seq(self, seq: int) -> tuple[int | None, str]:
-        """The same as the event of this seq was recorded."""
+        """Returns the same for the time when the event ``seq`` was recorded."""
         return self._after(bisect_right(self._seqs, seq))
 
     def _after(self, number: int) -> tuple[int | None, str]:
@@ -49,31 +46,31 @@ class Runs:
 
 
 def between(session: Session, low: datetime, high: datetime) -> Runs:
-    """The runs of the session that were not over by ``low`` and had begun by ``high``; one query."""
-    # A run that is not over has been in its state since whenever, weeks before ``low`` maybe.
-    there = Q(run__since__gte=low) | ~Q(run__state=State.IDLE)
-    rows = StateChange.objects.filter(there, session=session, run__created_at__lte=high)
-    return Runs(list(rows.order_by("seq").values_list("created_at", "seq", "run__number",
-                                                      "to_state")))  # fmt: skip
+    """Returns the runs that had not ended before ``low`` and had begun by ``high``; one query."""
+    # A run that has not ended may be in its state since long before ``low``.
+    overlapping = Q(run__since__gte=low) | ~Q(run__state=State.IDLE)
+    rows = StateChange.objects.filter(overlapping, session=session, run__created_at__lte=high)
+    columns = ("created_at", "seq", "run__number", "to_state")
+    return Runs(list(rows.order_by("seq").values_list(*columns)))
 
 
-# Clocks of several machines agree as far as that.
+# The clocks of several machines may differ by this much.
 SLACK = timedelta(seconds=2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """All that is known of one story.
+    """The rows and events of one story.
 
-    ``told`` are the events about it, ``moves`` those about its post; ``calls`` is what was asked
-    of models for it, ``poll`` is the latest step that can have read its post, ``ends`` are the
-    steps that end its airings. ``archived`` says that its events are in an archive that was not
-    read, ``post_archived`` the same of its post's, which are older; ``brought`` that it came with
-    the copy of a session, or with an import.
+    ``events`` are about the story, ``moves`` about its post; ``calls`` are the model calls for it,
+    ``poll`` is the latest step that can have read its post, and ``ends`` are the steps that end its
+    airings. ``archived`` means that its events are in an archive that was not read,
+    ``post_archived`` the same for its post, whose events are older; ``copied`` that it came with a
+    copied or imported session.
     """
 
     story: Story
-    told: Sequence[Noted]
+    events: Sequence[Noted]
     moves: Sequence[Noted]
     calls: Sequence[TokenUsage]
     poll: Step | None
@@ -82,7 +79,7 @@ class Evidence:
     runs: Runs
     archived: bool
     post_archived: bool
-    brought: bool
+    copied: bool
 
     @property
     def post(self) -> SourcePost | None:
@@ -90,7 +87,7 @@ class Evidence:
 
     @property
     def winning(self) -> TokenUsage | None:
-        """The call whose answer became the story."""
+        """Returns the call whose answer became the story."""
         return next((row for row in reversed(self.calls) if row.story_id == self.story.pk), None)
 
     @property
@@ -98,47 +95,56 @@ class Evidence:
         return [event for event in self.moves if event.state == SourcePost.State.CLAIMED]
 
     def of_type(self, type_: str) -> list[Noted]:
-        return [event for event in self.told if event.type == type_]
+        return [event for event in self.events if event.type == type_]
 
 
 def gather(session: Session, stories: Sequence[Story], *, dig: bool = False) -> list[Evidence]:
-    """The evidence on stories of one session, which come with post, step, source and draft.
+    """Returns the evidence on stories of one session, selected with post, step, source and draft.
 
-    ``dig`` reads archives too, which takes its time; it is for one story.
+    ``dig`` also reads archives, which is slow; it is meant for one story.
     """
     posts = [story.post for story in stories if story.post is not None]
     noted = events.read(session, [story.pk for story in stories], [post.pk for post in posts])
-    airings = _airings(stories)
+    rows = Airing.objects.filter(story__in=[story.pk for story in stories])
+    airings = list(rows.select_related("run").order_by("pk"))
     if dig and stories and noted.archived(_begun(stories[0])):
-        noted = events.dig(session, noted, stories[0], _moments(stories[0], airings))
+        # The times at which events about the story itself were recorded.
+        times = [stories[0].created_at]
+        for airing in airings:
+            times += [airing.aired_at, airing.finished_at or airing.aired_at]
+        noted = events.dig(session, noted, stories[0], times)
     batch = Batch(
-        session, noted, _steps(posts, airings), _runs(session, stories, airings), airings,
-        _calls(stories), dig,
-    )  # fmt: skip
+        session,
+        noted,
+        _steps(posts, airings),
+        _runs(session, stories, airings),
+        airings,
+        _calls(stories),
+        dug=dig,
+    )
     return [batch.evidence(story) for story in stories]
 
 
 def _begun(story: Story) -> datetime:
-    """Before this nothing was recorded of the story or its post."""
+    """Returns the time before which no event of the story or its post can exist."""
     return min(story.created_at, story.post.created_at) if story.post else story.created_at
 
 
-def _moments(story: Story, airings: Iterable[Airing]) -> list[datetime]:
-    """When events about the story were recorded, but for those of its post."""
-    found = [story.created_at]
-    for airing in airings:
-        found += [airing.aired_at, airing.finished_at or airing.aired_at]
-    return found
-
-
 class Batch:
-    """What was read for all stories of a batch, to be found by story."""
+    """The rows of all stories of a batch, indexed by story."""
 
     def __init__(
-        self, session: Session, noted: Record, steps: Iterable[Step], runs_: Runs,
-        airings: Iterable[Airing], calls: Iterable[TokenUsage], dug: bool,
-    ) -> None:  # fmt: skip
-        self._session, self._record, self._runs, self._dug = session, noted, runs_, dug
+        self,
+        session: Session,
+        noted: Record,
+        steps: Iterable[Step],
+        runs: Runs,
+        airings: Iterable[Airing],
+        calls: Iterable[TokenUsage],
+        *,
+        dug: bool,
+    ) -> None:
+        self._session, self._record, self._runs, self._dug = session, noted, runs, dug
         self._airings: dict[int, list[Airing]] = defaultdict(list)
         for airing in airings:
             self._airings[airing.story_id].append(airing)
@@ -151,26 +157,26 @@ class Batch:
             self._steps[step.kind, step.subject].append(step)
 
     def evidence(self, story: Story) -> Evidence:
-        told = self._record.stories.get(story.pk, [])
+        events_of_story = self._record.stories.get(story.pk, [])
         moves = self._record.posts.get(story.post_id or 0, [])
         archived = not self._dug and self._record.archived(story.created_at)
         airings = self._airings[story.pk]
         return Evidence(
             story=story,
-            told=told,
+            events=events_of_story,
             moves=moves,
-            calls=self._asked(story),
+            calls=self._calls_for(story),
             poll=self._poll(story.post),
             airings=airings,
             ends=[self._end(airing) for airing in airings],
             runs=self._runs,
             archived=archived,
             post_archived=not self._dug and self._record.archived(_begun(story)),
-            brought=self._brought(story, told, archived),
+            copied=self._copied(story, events_of_story, archived),
         )
 
-    def _asked(self, story: Story) -> list[TokenUsage]:
-        """What was asked for a story, its post or its draft, until it was stored."""
+    def _calls_for(self, story: Story) -> list[TokenUsage]:
+        """Returns the calls for a story, and those for its post or draft until it was stored."""
         rows = {row.pk: row for row in self._calls["story", story.pk]}
         for key in (("post", story.post_id), ("draft", story.draft_id)):
             if key[1] is not None:
@@ -189,30 +195,25 @@ class Batch:
         steps = self._steps[orchestrator.FINISH_AIRING, str(airing.pk)]
         return steps[-1] if steps else None
 
-    def _brought(self, story: Story, told: Sequence[Noted], archived: bool) -> bool:
+    def _copied(self, story: Story, events: Sequence[Noted], archived: bool) -> bool:
         if not (self._session.made_from_id or self._session.imported_id):
             return False
         if story.post is not None:
             return story.post.step_id is None
-        return not archived and not any(event.type == stories.WRITTEN for event in told)
+        return not archived and not any(event.type == stories.WRITTEN for event in events)
 
 
 def _calls(stories: Sequence[Story]) -> list[TokenUsage]:
-    mine = Q(story__in=[story.pk for story in stories])
+    wanted = Q(story__in=[story.pk for story in stories])
     if posts := [story.post_id for story in stories if story.post_id is not None]:
-        mine |= Q(post__in=posts)
+        wanted |= Q(post__in=posts)
     if drafts := [story.draft_id for story in stories if story.draft_id is not None]:
-        mine |= Q(draft__in=drafts)
-    return list(TokenUsage.objects.filter(mine).select_related("link", "step").order_by("pk"))
-
-
-def _airings(stories: Sequence[Story]) -> list[Airing]:
-    rows = Airing.objects.filter(story__in=[story.pk for story in stories])
-    return list(rows.select_related("run").order_by("pk"))
+        wanted |= Q(draft__in=drafts)
+    return list(TokenUsage.objects.filter(wanted).select_related("link", "step").order_by("pk"))
 
 
 def _steps(posts: Iterable[SourcePost], airings: Iterable[Airing]) -> list[Step]:
-    """The steps that read the sources and those that ended the airings, oldest first."""
+    """Returns the steps that read the sources and those that end the airings, oldest first."""
     polls = Q(kind=orchestrator.POLL, subject__in={str(post.source_id) for post in posts})
     finish = orchestrator.FINISH_AIRING
     ends = Q(kind=finish, subject__in=[str(airing.pk) for airing in airings])
@@ -220,7 +221,7 @@ def _steps(posts: Iterable[SourcePost], airings: Iterable[Airing]) -> list[Step]
 
 
 def _runs(session: Session, stories: Iterable[Story], airings: Iterable[Airing]) -> Runs:
-    """The runs of the time between the first and the last thing that is known of the stories."""
+    """Returns the runs between the first and the last known time of the stories."""
     moments: list[datetime] = [story.created_at for story in stories]
     moments += [story.post.source.created_at for story in stories if story.post is not None]
     moments += [airing.finished_at or airing.aired_at for airing in airings]

@@ -1,4 +1,4 @@
-"""The nine hops of a story's way, what is known of each, and the verdict on the whole."""
+"""The nine hops of a story from its source to the air, and the verdict on them."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ class Name(StrEnum):
 MEANINGS: Mapping[Name, str] = {
     Name.CHOSEN: "A person chose the source, or the keywords.",
     Name.FETCHED: "The producer read the post from its source.",
-    Name.QUEUED: "The post waited to be told.",
-    Name.CLAIMED: "The host took the post for a round of its own.",
+    Name.QUEUED: "The post waited in the queue.",
+    Name.CLAIMED: "The host claimed the post.",
     Name.ASKED: "A model was asked.",
-    Name.ANSWERED: "The answer had ended and was booked.",
+    Name.ANSWERED: "The answer was complete and booked.",
     Name.STORED: "The story was written into the database.",
     Name.PUBLISHED: "Its event was recorded for every open page.",
-    Name.AIRED: "The audience got it.",
+    Name.AIRED: "The story went on air.",
 }
 
 
 class Mark(StrEnum):
-    """What is known of a hop: seen, still to come, not on this story's way, or broken."""
+    """The state of a hop: recorded, still to come, not applicable, or broken."""
 
     SEEN = "seen"
     WAITING = "waiting"
@@ -57,10 +57,10 @@ INTACT, BROKEN = "INTACT", "BROKEN"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hop:
-    """One hop; ``note`` says what happened, or why it is not on the way, ``problem`` what is broken.
+    """One hop: ``note`` describes it or why it does not apply, ``problem`` what is broken.
 
-    ``air`` and ``run`` are the state of the session's run at that moment and its number; ``epoch``
-    is the one under which ``step`` did it.
+    ``air`` and ``run`` are the state of the session's run at that time and its number; ``epoch``
+    is the epoch of ``step``.
     """
 
     name: Name

@@ -1,6 +1,4 @@
-"""Traces of a session's stories: the latest, page by page, the broken ones, or one of them.
-
-A story's way as geometry: nine hops from left to right, and how long it took between them.
+"""Reads the traces of a session's stories, and draws one as nine hops from left to right.
 
 Lengths are in the units of the drawing; colours are classes of the style sheet.
 """
@@ -9,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from itertools import pairwise
 
 from django.db.models import QuerySet
@@ -23,12 +21,12 @@ from stories.models import Story
 
 PER_PAGE = 20
 
-LOOKED_AT = 200  # stories at a time, where the broken ones are looked for
+LOOKED_AT = 200  # stories at a time, when only broken ones are shown
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Traces, newest first; ``older`` is the key of the next page, ``looked`` how many it took."""
+    """Traces, newest first; ``older`` is the key of the next page, ``looked`` the stories read."""
 
     traces: list[Trace]
     looked: int
@@ -36,20 +34,21 @@ class Page:
 
 
 def of_session(session: Session) -> QuerySet[Story]:
-    """The session's stories with what their traces need, newest first."""
+    """Returns the session's stories with the rows that traces need, newest first."""
     rows = Story.objects.filter(session=session).order_by("-id")
     return rows.select_related("session", "post__source", "post__step", "draft")
 
 
 def trace(session: Session, stories: Sequence[Story], *, dig: bool = False) -> list[Trace]:
-    """The way of each of a session's stories, judged; a constant number of queries."""
+    """Returns the checked trace of each story, in a constant number of queries."""
     return [
-        Trace(found.story, checks.judge(found, timeline.hops_of(found)))
-        for found in evidence.gather(session, stories, dig=dig)
+        Trace(row.story, checks.judge(row, timeline.hops_of(row)))
+        for row in evidence.gather(session, stories, dig=dig)
     ]
 
 
 def page(session: Session, before: int | None, most: int = PER_PAGE) -> Page:
+    """Returns the traces of the newest stories with an id below ``before``."""
     rows = of_session(session)
     if before is not None:
         rows = rows.filter(pk__lt=before)
@@ -60,15 +59,15 @@ def page(session: Session, before: int | None, most: int = PER_PAGE) -> Page:
 
 
 def broken(session: Session, before: int | None) -> Page:
-    """The broken ones among the next ``LOOKED_AT`` stories."""
+    """Returns the broken traces among the next ``LOOKED_AT`` stories."""
     looked = page(session, before, LOOKED_AT)
-    return Page([each for each in looked.traces if each.broken], looked.looked, looked.older)
+    return Page([trace for trace in looked.traces if trace.broken], looked.looked, looked.older)
 
 
 def find(session: Session, story_id: int) -> Trace:
-    """One story's trace, with what the archives hold of it; NotFound when it is not of the session.
+    """Returns the trace of one story, also from archived events; raises NotFound.
 
-    What a damaged archive held is said to be archived, as in a list.
+    Events of a damaged archive are shown as archived, as in a list.
     """
     story = of_session(session).filter(pk=story_id).first()
     if story is None:
@@ -80,27 +79,28 @@ def find(session: Session, story_id: int) -> Trace:
 
 
 def latest(session: Session, most: int) -> Iterator[Trace]:
-    """The newest ``most`` stories, newest first, in batches."""
+    """Returns the traces of the newest ``most`` stories, newest first, read in batches."""
     before: int | None = None
     while most > 0:
-        found = page(session, before, min(most, LOOKED_AT))
-        yield from found.traces
-        most -= found.looked
-        if found.older is None:
+        batch = page(session, before, min(most, LOOKED_AT))
+        yield from batch.traces
+        most -= batch.looked
+        if batch.older is None:
             return
-        before = found.older
+        before = batch.older
 
 
 PITCH, EDGE, RADIUS = 108, 56, 15
 
 LINE, HEIGHT = 62, 128
 
+# Shown in a hop besides its colour, as colour alone is not accessible.
 SIGNS = {Mark.SEEN: "", Mark.WAITING: "…", Mark.APART: "", Mark.BROKEN: "!"}
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A hop; ``x`` is its middle, ``radius`` smaller for what is not on the way."""
+    """A hop; ``x`` is its centre, and ``radius`` is smaller when the hop does not apply."""
 
     x: int
     name: str
@@ -112,7 +112,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Joint:
-    """The way between two hops; ``took`` stands over its middle ``x``, ``open`` was not gone."""
+    """The line between two hops; ``took`` is shown at its middle ``x``, ``open`` means not reached."""
 
     path: str
     x: int
@@ -122,6 +122,8 @@ class Joint:
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
+    """The hops of one trace with the lines between them."""
+
     width: int
     height: int
     line: int
@@ -130,31 +132,23 @@ class Drawing:
 
 
 def draw(hops: Sequence[Hop]) -> Drawing:
+    """Places the hops at equal distances and joins those that apply."""
     places = [(EDGE + PITCH * place, hop) for place, hop in enumerate(hops)]
-    nodes = [
-        Node(x, hop.name, hop.mark, SIGNS[hop.mark], _radius(hop), hop.air) for x, hop in places
-    ]
-    passed = [(x, hop) for x, hop in places if hop.mark != Mark.APART]
-    joints = [_joint(left, right) for left, right in pairwise(passed)]
+    nodes = []
+    for x, hop in places:
+        radius = RADIUS // 3 if hop.mark == Mark.APART else RADIUS
+        nodes.append(Node(x, hop.name, hop.mark, SIGNS[hop.mark], radius, hop.air))
+    joints = []
+    applicable = [(x, hop) for x, hop in places if hop.mark != Mark.APART]
+    for (start, left), (end, right) in pairwise(applicable):
+        path = f"M{start + RADIUS} {LINE}H{end - RADIUS}"
+        took = brief(right.at - left.at) if left.at and right.at else ""
+        joints.append(Joint(path, (start + end) // 2, took, right.mark != Mark.SEEN))
     return Drawing(2 * EDGE + PITCH * (len(hops) - 1), HEIGHT, LINE, nodes, joints)
 
 
-def _radius(hop: Hop) -> int:
-    return RADIUS // 3 if hop.mark == Mark.APART else RADIUS
-
-
-def _joint(left: tuple[int, Hop], right: tuple[int, Hop]) -> Joint:
-    (start, before), (end, after) = left, right
-    path = f"M{start + RADIUS} {LINE}H{end - RADIUS}"
-    return Joint(path, (start + end) // 2, _took(before.at, after.at), after.mark != Mark.SEEN)
-
-
-def _took(before: datetime | None, after: datetime | None) -> str:
-    return brief(after - before) if before and after else ""
-
-
 def brief(length: timedelta) -> str:
-    """A length in at most two units: 120 ms, 3.2 s, 4 min 10 s, 2 h 5 min, 3 d 4 h."""
+    """Formats a duration in at most two units: 120 ms, 3.2 s, 4 min 10 s, 2 h 5 min, 3 d 4 h."""
     seconds = max(0.0, length.total_seconds())
     if seconds < 1:
         return f"{round(seconds * 1000)} ms"

@@ -156,7 +156,7 @@ def test_what_cannot_be_recorded_says_why(
     go_live(session)
     for number, error, reason in (
         (1, Conflict, "a recording already"),
-        (2, Conflict, "not over yet"),
+        (2, Conflict, "has not ended"),
         (3, NotFound, "no such broadcast"),
     ):
         with pytest.raises(error, match=reason):

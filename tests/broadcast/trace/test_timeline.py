@@ -122,7 +122,7 @@ def test_the_state_of_the_run_is_folded_at_each_hop(told: Session) -> None:
 def test_who_asked_no_model_says_so(told: Session) -> None:
     asked = hop(told, Name.ASKED)
     assert (asked.mark, asked.at) == (Mark.APART, None)
-    assert "no model was asked" in asked.note
+    assert "without a model" in asked.note
 
 
 def test_what_was_asked_of_a_model_stands_with_its_tokens(modelled: Session) -> None:
@@ -141,7 +141,7 @@ def test_a_call_that_came_to_nothing_belongs_to_the_way(modelled: Session) -> No
     found = {each.name: each for each in queries.find(modelled, story.pk).hops}
     assert [row.error for row in found[Name.ANSWERED].usage] == ["overloaded", ""]
     assert (found[Name.CLAIMED].attempts, found[Name.ASKED].attempts) == (2, 2)
-    assert "given back" in found[Name.CLAIMED].note
+    assert "requeued" in found[Name.CLAIMED].note
 
 
 def test_what_caused_a_step_is_told(told: Session) -> None:
@@ -161,7 +161,7 @@ def test_a_story_by_hand_begins_with_being_stored(session: Session) -> None:
     assert latest(session).verdict == "INTACT"
     assert list(marks(session).values()) == ["apart"] * 6 + ["seen", "seen", "waiting"]
     assert "by" not in hop(session, Name.CHOSEN).air
-    assert "at the desk" in hop(session, Name.CHOSEN).note
+    assert "in the Broadcast Center" in hop(session, Name.CHOSEN).note
 
 
 def test_a_story_from_quarantine_is_said_to_come_from_before(session: Session) -> None:
@@ -230,7 +230,7 @@ DAMAGE: dict[str, tuple[Callable[[], object], str, str]] = {
     ),
     "no event of the claim": (_lose("post.changed"), "claimed", "event of its claim is missing"),
     "not published": (_lose("story.written"), "published", "Its event is missing."),
-    "never heard of on air": (_lose("story.aired"), "aired", "of which 0 events speak"),
+    "never heard of on air": (_lose("story.aired"), "aired", "but has 0 events of it"),
     "never heard of its end": (_lose("story.finished"), "aired", "It left the air 1 times"),
     "never on air": (
         lambda: Airing.objects.all().delete(), "aired", "was never put on air",
@@ -331,7 +331,7 @@ def test_an_attempt_that_is_archived_is_not_denied(modelled: Session) -> None:
     found = queries.find(modelled, Story.objects.get(post=lost.post).pk)
     claimed = next(each for each in found.hops if each.name == Name.CLAIMED)
     assert (found.verdict, claimed.seq) == ("INTACT", claims.latest("seq").seq)
-    assert claimed.note == "What came before is archived."
+    assert claimed.note == "Earlier events are archived."
 
 
 def test_of_one_story_the_archive_is_read_too(
