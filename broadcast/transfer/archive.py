@@ -1,6 +1,7 @@
-"""An archive that somebody brings: opened within limits, and believed only as far as its hashes go.
+"""Reads an import archive, which may be damaged or hostile, within limits of size and content.
 
-Nothing of it is unpacked to the disk by its own names, and everything is counted while it is read.
+Nothing is unpacked to the disk under names from the archive, the bytes are counted while they are
+read (not trusted from the directory), and each member must have the SHA-256 of the manifest.
 """
 
 from __future__ import annotations
@@ -29,12 +30,12 @@ _NAME = re.compile(rf"data/({'|'.join(BY_NAME)})-\d{{4}}\.ndjson|{NAMES}|{HEAD}|
 _MEGABYTE = 1_000_000
 _MOST_HEAD, MOST_LINE = _MEGABYTE, 4 * _MEGABYTE
 _LISTED = 250  # bytes of the manifest that a member takes at most
-_LINK = 0o120000
+_SYMBOLIC_LINK = 0o120000
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What an archive may be: ``packed`` and ``unpacked`` in bytes."""
+    """The largest archive that is accepted: ``packed`` and ``unpacked`` in bytes."""
 
     packed: int
     unpacked: int
@@ -42,12 +43,14 @@ class Limits:
     ratio: int = 100
 
 
-# For what people upload, and for what an operator brings at the command line.
+# For uploads through the browser, and for the command import_session.
 UPLOADED = Limits(50 * _MEGABYTE, 200 * _MEGABYTE, 500)
 BROUGHT = Limits(20_000 * _MEGABYTE, 100_000 * _MEGABYTE, 200_000)
 
 
 class Member(BaseModel):
+    """A member as the manifest lists it."""
+
     model_config = ConfigDict(extra="forbid", strict=True)
     bytes: int = Field(ge=0)
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
@@ -55,6 +58,8 @@ class Member(BaseModel):
 
 
 class Manifest(BaseModel):
+    """The content of ``manifest.json``."""
+
     model_config = ConfigDict(extra="forbid")
     format: Literal["smnb-archive"]
     version: Literal[1]
@@ -65,53 +70,53 @@ class Manifest(BaseModel):
 
 
 class Archive:
-    """An open archive; ``manifest`` lists what is in it."""
+    """An open archive; ``manifest`` lists its members."""
 
     def __init__(self, zip_: zipfile.ZipFile, limits: Limits) -> None:
         self._zip, self._limits = zip_, limits
         self._left = limits.unpacked
         _check_members(zip_.infolist(), limits)
+        if MANIFEST not in zip_.namelist():
+            raise Invalid(f"This is no archive of a session: it has no {MANIFEST}.")
+        most = _MOST_HEAD + limits.members * _LISTED
+        with zip_.open(MANIFEST) as file:
+            text = self._read(file, most + 1)
+        if len(text) > most:
+            raise Invalid(f"{MANIFEST} is too large.")
         try:
-            listed = self._small(MANIFEST, _MOST_HEAD + limits.members * _LISTED)
-            self.manifest = Manifest.model_validate_json(listed)
+            self.manifest = Manifest.model_validate_json(text)
         except ValidationError as error:
-            if _is_newer(error):
+            problems = {(problem["loc"], problem["type"]) for problem in error.errors()}
+            # A newer version may have other fields, so the other problems say nothing.
+            if (("version",), "literal_error") in problems:
                 raise Invalid(
                     "This archive was made by another version, which is unknown here."
                 ) from None
             raise Invalid(f"{MANIFEST}: {validation_sentence(error)}") from None
         if set(self.manifest.members) != set(zip_.namelist()) - {MANIFEST}:
-            raise Invalid("The archive does not hold what its manifest lists.")
-
-    def _small(self, name: str, most: int) -> bytes:
-        if name not in self._zip.namelist():
-            raise Invalid(f"This is no archive of a session: it has no {name}.")
-        with self._zip.open(name) as file:
-            found = self._read(file, most + 1)
-        if len(found) > most:
-            raise Invalid(f"{name} is too large.")
-        return found
+            raise Invalid("The members of the archive differ from its manifest.")
 
     def _read(self, file: IO[bytes], most: int) -> bytes:
-        found = file.read(most)
-        self._left -= len(found)
+        data = file.read(most)
+        self._left -= len(data)
         if self._left < 0:
             raise _too_large(self._limits)
-        return found
+        return data
 
     def head(self) -> bytes:
-        """The text of ``session.json``, as its hash says."""
+        """Returns the content of ``session.json``."""
         return b"".join(self.chunks(HEAD))
 
     def parts(self, table: str) -> list[str]:
-        """The members that hold a table, in order."""
-        return sorted(each for each in self.manifest.members if each.startswith(f"data/{table}-"))
+        """Returns the names of the members with rows of a table, in order."""
+        return sorted(name for name in self.manifest.members if name.startswith(f"data/{table}-"))
 
     def rows(self, table: str) -> int:
+        """Returns the number of rows of a table according to the manifest."""
         return sum(self.manifest.members[part].rows for part in self.parts(table))
 
     def chunks(self, name: str) -> Iterator[bytes]:
-        """The bytes of a member; Invalid at their end when they are not those of the manifest."""
+        """Yields the bytes of a member; raises Invalid at the end if the manifest has another hash."""
         digest, left = sha256(), self.manifest.members[name].bytes
         with self._zip.open(name) as file:
             while chunk := self._read(file, 1 << 16):
@@ -124,7 +129,7 @@ class Archive:
             raise Invalid(f"{name} is not what was exported: its SHA-256 differs.")
 
     def lines(self, name: str) -> Iterator[bytes]:
-        """The lines of a member."""
+        """Yields the lines of a member without their line ends."""
         rest = b""
         for chunk in self.chunks(name):
             *whole, rest = (rest + chunk).split(b"\n")
@@ -135,42 +140,36 @@ class Archive:
             yield rest
 
 
-def _is_newer(error: ValidationError) -> bool:
-    found = {(each["loc"], each["type"]) for each in error.errors(include_url=False)}
-    return (("version",), "literal_error") in found
-
-
 @contextmanager
 def opened(path: Path, limits: Limits) -> Iterator[Archive]:
-    """Open the archive; Invalid with one sentence for whatever is wrong with it."""
+    """Opens an archive for reading. Raises Invalid if it is damaged or exceeds the limits."""
     if path.stat().st_size > limits.packed:
         raise Invalid(f"The archive is larger than {limits.packed // _MEGABYTE:,} MB.")
     try:
-        with zipfile.ZipFile(path) as found:
-            yield Archive(found, limits)
+        with zipfile.ZipFile(path) as zip_:
+            yield Archive(zip_, limits)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError):
         raise Invalid("This is not a whole ZIP archive.") from None
 
 
-def _check_members(found: list[zipfile.ZipInfo], limits: Limits) -> None:
-    names = {each.filename for each in found}
-    if len(found) > limits.members or len(names) != len(found):
+def _check_members(members: list[zipfile.ZipInfo], limits: Limits) -> None:
+    names = {member.filename for member in members}
+    if len(members) > limits.members or len(names) != len(members):
         raise Invalid(f"The archive has more than {limits.members:,} files, or some twice.")
-    for each in found:
-        _check_member(each, limits)
-    if sum(each.file_size for each in found) > limits.unpacked:
+    for member in members:
+        name = member.filename
+        if not _NAME.fullmatch(name):
+            raise Invalid("The archive holds a file that no export of a session has.")
+        # The upper 16 bits are the Unix mode of the file; bit 0 of the flags is encryption.
+        if member.flag_bits & 1 or (member.external_attr >> 16) & 0o170000 == _SYMBOLIC_LINK:
+            raise Invalid(f"{name} is encrypted, or a link.")
+        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise Invalid(f"{name} is packed in a way that no export uses.")
+        # Against ZIP bombs; small members, such as a line repeated, may have a higher ratio.
+        if member.file_size > max(_MEGABYTE, limits.ratio * member.compress_size):
+            raise Invalid(f"{name} would be more than {limits.ratio} times its packed size.")
+    if sum(member.file_size for member in members) > limits.unpacked:
         raise _too_large(limits)
-
-
-def _check_member(each: zipfile.ZipInfo, limits: Limits) -> None:
-    if not _NAME.fullmatch(each.filename):
-        raise Invalid("The archive holds a file that no export of a session has.")
-    if each.flag_bits & 1 or (each.external_attr >> 16) & 0o170000 == _LINK:
-        raise Invalid(f"{each.filename} is encrypted, or a link.")
-    if each.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise Invalid(f"{each.filename} is packed in a way that no export uses.")
-    if each.file_size > _MEGABYTE and each.file_size > limits.ratio * each.compress_size:
-        raise Invalid(f"{each.filename} would be more than {limits.ratio} times its packed size.")
 
 
 def _too_large(limits: Limits) -> Invalid:

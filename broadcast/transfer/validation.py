@@ -1,4 +1,4 @@
-"""What an archive says, checked row by row against the columns of the table it is meant for."""
+"""Validates the rows of an import archive against the columns of their tables."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from datetime import time as clock
 from functools import cache
-from typing import Annotated, Any, Literal, Optional, TypeVar
+from typing import Annotated, Any, Literal, Optional, TypeAlias, TypeVar
 from uuid import UUID
 
 from django.contrib.auth.models import User
@@ -37,32 +37,33 @@ from sessions_app.commands import validation_sentence
 from sessions_app.errors import Invalid
 from sessions_app.events import recorder
 
-Row = dict[str, Any]
+Row: TypeAlias = dict[str, Any]  # a validated row of any table by column name
 T = TypeVar("T")
 _MOST_TEXT = 1_000_000
+# Escapes of NUL and of surrogates: only lines with one of them need the slower check of all texts.
 _ESCAPED = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
 
 
-def _text(value: Any) -> Any:
-    """Only a text is read as a moment: a number would be taken for seconds."""
+def _text(value: object) -> object:
+    """Accepts only a text as a time: pydantic reads a number as seconds."""
     if not isinstance(value, str):
         raise ValueError("must be a text")  # noqa: TRY004 - pydantic takes no other
     return value
 
 
-def _real(at: datetime) -> datetime:
+def _in_range(at: datetime) -> datetime:
     if not 1970 <= at.year <= 9000:
-        raise ValueError("is no moment that can be")
+        raise ValueError("is not a time between the years 1970 and 9000")
     return at
 
 
-Moment = Annotated[AwareDatetime, BeforeValidator(_text), AfterValidator(_real)]
+Moment = Annotated[AwareDatetime, BeforeValidator(_text), AfterValidator(_in_range)]
 Clock = Annotated[clock, BeforeValidator(_text)]
 Id = Annotated[StrictInt, Field(ge=1, le=2**63 - 1)]
 
 
 class Head(BaseModel):
-    """``session.json``."""
+    """The content of ``session.json``: the session's own fields."""
 
     model_config = ConfigDict(extra="forbid")
     id: UUID
@@ -73,10 +74,11 @@ class Head(BaseModel):
     budget: Annotated[StrictInt, Field(ge=0, le=2**63 - 1)] | None
     created_at: Moment
     expires_at: Moment | None
-    figures: dict[str, Any]
+    figures: dict[str, object]
 
 
 def head_of(archive: Archive) -> Head:
+    """Returns the session's own fields. Raises Invalid."""
     try:
         return Head.model_validate(_parsed(archive.head()))
     except ValidationError as error:
@@ -86,7 +88,7 @@ def head_of(archive: Archive) -> Head:
 
 
 def rows(archive: Archive, table: Table) -> Iterator[Row]:
-    """The table's rows, each as its columns want it; Invalid names the line that is wrong."""
+    """Yields the table's rows with values of the columns' types; Invalid names the wrong line."""
     schema, number, last = _schema(table), 0, 0
     for part in archive.parts(table.name):
         for line_number, line in enumerate(archive.lines(part), start=1):
@@ -105,73 +107,35 @@ def rows(archive: Archive, table: Table) -> Iterator[Row]:
 
 
 def _parsed(line: bytes) -> Any:
-    """JSON that both databases keep: no NaN, no NUL, no half of a character, nothing endless."""
+    """Parses JSON that both databases can store: no NaN, no NUL, no surrogates, no deep nesting."""
     try:
-        found = json.loads(line.decode(), parse_constant=_refuse)
+        value = json.loads(line.decode(), parse_constant=_refuse)
         if _ESCAPED.search(line):
-            _check_texts(found)
+            _check_texts(value)
     except RecursionError:
         raise ValueError("is nested too deeply") from None
     except UnicodeError:
-        raise ValueError("holds a character that cannot be kept") from None
-    return found
+        raise ValueError("holds a character that cannot be stored") from None
+    return value
 
 
 def _refuse(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
-def _check_texts(value: Any) -> None:
+def _check_texts(value: object) -> None:
     if isinstance(value, str):
+        # Fails for a surrogate without its other half, which PostgreSQL refuses.
         value.encode()
         if "\x00" in value:
-            raise ValueError("holds a character that cannot be kept (NUL)")
+            raise ValueError("holds a character that cannot be stored (NUL)")
     elif isinstance(value, dict):
-        for key, each in value.items():
+        for key, item in value.items():
             _check_texts(key)
-            _check_texts(each)
+            _check_texts(item)
     elif isinstance(value, list):
-        for each in value:
-            _check_texts(each)
-
-
-@cache
-def _schema(table: Table) -> type[BaseModel]:
-    found: dict[str, Any] = {
-        "id" if column.primary_key else column.name: (_type(column), ...)
-        for column in table.columns
-    }
-    if table.name == EVENTS:
-        found["type"] = (Annotated[StrictStr, AfterValidator(_known_type)], ...)
-        found["payload"] = (dict[str, Any], ...)
-    return create_model(table.name, __config__=ConfigDict(extra="forbid"), **found)
-
-
-def _known_type(name: str) -> str:
-    if name not in recorder.types():
-        raise ValueError("is no type of event that is known here")
-    return name
-
-
-def _type(column: models.Field[Any, Any]) -> Any:
-    """The type of a column's values; it is pydantic that reads it."""
-    found = _required(column)
-    return Optional[found] if column.null else found  # noqa: UP045 - made at run time
-
-
-def _required(column: models.Field[Any, Any]) -> Any:
-    if column.related_model is User:
-        return Annotated[StrictStr, Field(max_length=150)]
-    if column.primary_key or column.related_model in BY_MODEL:
-        return Id
-    if isinstance(column, models.JSONField):
-        return {list: list[Any], dict: dict[str, Any]}.get(column.default, Any)
-    if isinstance(column, models.IntegerField):
-        return _whole(column)
-    for kind, type_ in _PLAIN.items():
-        if isinstance(column, kind):
-            return type_
-    return _words(column)
+        for item in value:
+            _check_texts(item)
 
 
 _PLAIN: dict[type[models.Field[Any, Any]], Any] = {
@@ -183,18 +147,46 @@ _PLAIN: dict[type[models.Field[Any, Any]], Any] = {
 }
 
 
-def _whole(column: models.IntegerField[Any, Any]) -> Any:
-    if column.choices:
-        return Literal[tuple(value for value, _ in column.choices)]
-    # Those of every database: SQLite alone would take more.
-    low, high = BaseDatabaseOperations.integer_field_ranges[column.get_internal_type()]
-    return Annotated[StrictInt, Field(ge=low, le=high)]
+@cache
+def _schema(table: Table) -> type[BaseModel]:
+    fields: dict[str, Any] = {}
+    for column in table.columns:
+        type_ = _type(column)
+        if column.null:
+            type_ = Optional[type_]  # noqa: UP045 - made at run time
+        fields["id" if column.primary_key else column.name] = (type_, ...)
+    if table.name == EVENTS:
+        # An unknown type or another kind of payload would break the pages that show the event.
+        fields["type"] = (Annotated[StrictStr, AfterValidator(_known_type)], ...)
+        fields["payload"] = (dict[str, object], ...)
+    return create_model(table.name, __config__=ConfigDict(extra="forbid"), **fields)
 
 
-def _words(column: models.Field[Any, Any]) -> Any:
+def _known_type(name: str) -> str:
+    if name not in recorder.types():
+        raise ValueError("is not a known type of event")
+    return name
+
+
+def _type(column: models.Field[Any, Any]) -> Any:
+    """Returns the pydantic type of a column's values other than null."""
+    if column.related_model is User:
+        return Annotated[StrictStr, Field(max_length=150)]
+    if column.primary_key or column.related_model in BY_MODEL:
+        return Id
+    if isinstance(column, models.JSONField):
+        return {list: list[object], dict: dict[str, object]}.get(column.default, Any)
     if column.choices:
-        values = [value for value, _ in column.flatchoices] + [""] * bool(column.blank)
-        return Literal[tuple(values)]
+        # Blank is stored as an empty text, which is not among the choices.
+        empty = column.blank and not isinstance(column, models.IntegerField)
+        return Literal[tuple([value for value, _ in column.flatchoices] + [""] * empty)]
+    if isinstance(column, models.IntegerField):
+        # The ranges that all databases share: SQLite stores larger numbers, PostgreSQL fails.
+        low, high = BaseDatabaseOperations.integer_field_ranges[column.get_internal_type()]
+        return Annotated[StrictInt, Field(ge=low, le=high)]
+    for kind, type_ in _PLAIN.items():
+        if isinstance(column, kind):
+            return type_
     return Annotated[StrictStr, Field(max_length=column.max_length or _MOST_TEXT)]
 
 
@@ -202,17 +194,17 @@ _MOMENT: TypeAdapter[datetime | None] = TypeAdapter(Moment | None)
 _SECONDS: TypeAdapter[int] = TypeAdapter(Annotated[StrictInt, Field(ge=0, le=2**40)])
 
 
-def moment(value: Any) -> datetime | None:
-    """A moment among the figures."""
+def moment(value: object) -> datetime | None:
+    """Returns a time among the figures. Raises Invalid."""
     return _figure(_MOMENT, value)
 
 
-def whole(value: Any) -> int:
-    """A number of seconds among the figures."""
+def whole(value: object) -> int:
+    """Returns a number of seconds among the figures. Raises Invalid."""
     return _figure(_SECONDS, value)
 
 
-def _figure(adapter: TypeAdapter[T], value: Any) -> T:
+def _figure(adapter: TypeAdapter[T], value: object) -> T:
     try:
         return adapter.validate_python(value)
     except ValidationError as error:

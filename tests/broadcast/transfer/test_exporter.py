@@ -1,4 +1,4 @@
-"""Exports: each format as the program that opens it reads it, in one go and in pieces."""
+"""Exports: the content of each format, and writing it in one go or with interruptions."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ def session(request: pytest.FixtureRequest, owner: User, make_session: MakeSessi
         tell(session, 3)
         return session
 
-    return past("exported", owner, make) if "told" in request.fixturenames else make_session()
+    return past("exported", owner, make) if "aired" in request.fixturenames else make_session()
 
 
 @pytest.fixture
-def told(session: Session) -> list[Story]:
+def aired(session: Session) -> list[Story]:
     return list(Story.objects.filter(session=session, state="aired").order_by("id"))
 
 
@@ -59,7 +59,7 @@ def start(session: Session, format_: str = "zip", **data: Any) -> Transfer:
     return found
 
 
-def test_json_holds_every_row(session: Session, told: list[Story]) -> None:
+def test_json_holds_every_row(session: Session, aired: list[Story]) -> None:
     found = json.loads(exported(session, "json"))
     stories = Story.objects.filter(session=session).order_by("pk")
     assert [each["id"] for each in found["stories"]] == [story.pk for story in stories]
@@ -67,15 +67,15 @@ def test_json_holds_every_row(session: Session, told: list[Story]) -> None:
     assert found["session"]["name"] == "Morning"
 
 
-def test_no_export_tells_the_public_address(session: Session, told: list[Story]) -> None:
+def test_no_export_tells_the_public_address(session: Session, aired: list[Story]) -> None:
     for format_ in registry.FORMATS:
         assert session.watch_token.encode() not in exported(session, format_)
 
 
-def test_csv_holds_the_stories_and_no_formula(session: Session, told: list[Story]) -> None:
-    Story.objects.filter(pk=told[0].pk).update(title='=HYPERLINK("http://x")', narrative="a\n-b,c")
+def test_csv_holds_the_stories_and_no_formula(session: Session, aired: list[Story]) -> None:
+    Story.objects.filter(pk=aired[0].pk).update(title='=HYPERLINK("http://x")', narrative="a\n-b,c")
     rows = list(csv.DictReader(io.StringIO(exported(session, "csv").decode(), newline="")))
-    assert [row["id"] for row in rows] == [str(story.pk) for story in told]
+    assert [row["id"] for row in rows] == [str(story.pk) for story in aired]
     assert rows[0]["title"] == '\'=HYPERLINK("http://x")'
     assert rows[0]["narrative"] == "a\n-b,c"
 
@@ -93,7 +93,7 @@ def test_numbers_and_ordinary_texts_stay_as_they_are() -> None:
     assert [cell(value) for value in (-3, 2.5, "a = b", None)] == [-3, 2.5, "a = b", None]
 
 
-def test_markdown_reads_like_a_paper(session: Session, told: list[Story]) -> None:
+def test_markdown_reads_like_a_paper(session: Session, aired: list[Story]) -> None:
     text = exported(session, "md").decode()
     assert text.startswith("# Morning\n\n3 stories, ")
     assert text.count("\n### ") == 3
@@ -113,7 +113,7 @@ def test_markdown_shows_a_text_as_it_is(text: str) -> None:
 
 
 @pytest.mark.parametrize("mark", list("\\`*_[]<>#|~$&"))
-def test_markdown_escapes_every_mark_wherever_it_stands(mark: str) -> None:
+def test_markdown_escapes_every_mark_anywhere_in_a_text(mark: str) -> None:
     assert markdown(f"a{mark}b") == f"a\\{mark}b"
 
 
@@ -127,7 +127,7 @@ def test_only_ordinary_addresses_become_links() -> None:
     assert markdown_link("a]", "https://x.org/(a) b>") == r"[a\]](<https://x.org/(a)%20b%3E>)"
 
 
-def test_captions_follow_each_other_in_time(session: Session, told: list[Story]) -> None:
+def test_captions_follow_each_other_in_time(session: Session, aired: list[Story]) -> None:
     text = exported(session, "srt").decode()
     cues_ = text.strip().split("\n\n")
     times = [cue.split("\n")[1].split(" --> ") for cue in cues_]
@@ -138,7 +138,7 @@ def test_captions_follow_each_other_in_time(session: Session, told: list[Story])
                for cue in cues_ for line in cue.split("\n")[2:])  # fmt: skip
 
 
-def test_captions_begin_when_the_story_went_on_air(session: Session, told: list[Story]) -> None:
+def test_captions_begin_when_the_story_went_on_air(session: Session, aired: list[Story]) -> None:
     airing = Airing.objects.filter(session=session).order_by("pk")[1]
     live_at = airing.run.live_at
     assert live_at is not None
@@ -149,7 +149,7 @@ def test_captions_begin_when_the_story_went_on_air(session: Session, told: list[
     assert "\n01:01:40,250 --> " in exported(session, "srt").decode()
 
 
-def test_captions_of_one_run_hold_its_stories_alone(session: Session, told: list[Story]) -> None:
+def test_captions_of_one_run_hold_its_stories_alone(session: Session, aired: list[Story]) -> None:
     later = tell(session, 4)[-1]
     text = exported(session, "srt", run=2).decode().replace("\n", " ")
     first = later.narrative.split()[0]
@@ -168,21 +168,21 @@ def test_a_caption_lasts_as_long_as_its_share_of_the_letters() -> None:
     assert found[0][1] < 4
 
 
-def test_the_zip_lists_what_it_holds(session: Session, told: list[Story]) -> None:
-    kept = artifacts.store(session, "files", "a.txt", [b"a"], media_type="text/plain")
+def test_the_zip_lists_what_it_holds(session: Session, aired: list[Story]) -> None:
+    artifact = artifacts.store(session, "files", "a.txt", [b"a"], media_type="text/plain")
     with zipfile.ZipFile(io.BytesIO(exported(session, "zip"))) as found:
         assert found.testzip() is None
         manifest = json.loads(found.read("manifest.json"))
         for name, member in manifest["members"].items():
             assert sha256(found.read(name)).hexdigest() == member["sha256"]
-        assert found.read(f"files/{kept.pk}") == b"a"
+        assert found.read(f"files/{artifact.pk}") == b"a"
         rows = found.read("data/stories-0001.ndjson").count(b"\n")
-    assert manifest["members"]["data/stories-0001.ndjson"]["rows"] == rows == len(told)
+    assert manifest["members"]["data/stories-0001.ndjson"]["rows"] == rows == len(aired)
 
 
 @EVERY
 def test_an_export_that_is_interrupted_anywhere_is_the_same(
-    session: Session, told: list[Story], format_: str, monkeypatch: Any
+    session: Session, aired: list[Story], format_: str, monkeypatch: Any
 ) -> None:
     monkeypatch.setattr("broadcast.transfer.formats.zip_format.MOST_ROWS", 2)
     wanted = Wanted(snapshot.taken(session), "an-id")
@@ -191,27 +191,27 @@ def test_an_export_that_is_interrupted_anywhere_is_the_same(
     assert interrupted(wanted, write) == whole
 
 
-def test_what_comes_after_the_beginning_is_not_in(session: Session, told: list[Story]) -> None:
+def test_what_comes_after_the_beginning_is_not_in(session: Session, aired: list[Story]) -> None:
     shown = snapshot.taken(session)
     tell(session, 5)
     rows = list(snapshot.rows(shown, BY_NAME[STORIES]))
-    assert [row["id"] for row in rows] == [story.pk for story in told]
+    assert [row["id"] for row in rows] == [story.pk for story in aired]
 
 
-def test_an_export_becomes_a_file_of_the_session(session: Session, told: list[Story]) -> None:
+def test_an_export_becomes_a_file_of_the_session(session: Session, aired: list[Story]) -> None:
     transfer = start(session)
     run_due_steps(session, "export")
     transfer.refresh_from_db()
-    kept = transfer.artifact
-    assert (transfer.state, kept and kept.category) == ("ready", "files")
-    assert kept is not None
-    assert zipfile.is_zipfile(storage.full_path(kept.path))
+    artifact = transfer.artifact
+    assert (transfer.state, artifact and artifact.category) == ("ready", "files")
+    assert artifact is not None
+    assert zipfile.is_zipfile(storage.full_path(artifact.path))
     assert not exporter.partial_path(transfer).exists()
     assert SessionEvent.objects.filter(session=session, type="transfer.changed").count() == 2
 
 
 def test_an_export_goes_on_where_a_killed_one_stopped(
-    session: Session, told: list[Story], monkeypatch: Any
+    session: Session, aired: list[Story], monkeypatch: Any
 ) -> None:
     monkeypatch.setattr(exporter, "WORK_SECONDS", 0)
     monkeypatch.setattr(exporter, "SHOW_SECONDS", 0)
@@ -226,7 +226,7 @@ def test_an_export_goes_on_where_a_killed_one_stopped(
     assert len(found["stories"]) == 3
 
 
-def test_an_export_larger_than_the_quota_says_so(session: Session, told: list[Story]) -> None:
+def test_an_export_larger_than_the_quota_says_so(session: Session, aired: list[Story]) -> None:
     artifacts.store(session, "files", "big", [b"x" * 9_999_900], media_type="text/plain")
     Workspace.objects.update_or_create(pk=1, defaults={"artifact_quota_mb": 10})
     transfer = start(session)
@@ -243,14 +243,14 @@ def test_one_export_of_a_format_at_a_time(session: Session) -> None:
         start(session, "csv")
 
 
-def test_a_run_is_asked_for_captions_alone(session: Session, told: list[Story]) -> None:
+def test_a_run_is_asked_for_captions_alone(session: Session, aired: list[Story]) -> None:
     with pytest.raises(Invalid, match="captions"):
         start(session, "csv", run=1)
     with pytest.raises(NotFound, match="no such run"):
         start(session, "srt", run=7)
 
 
-def test_earlier_exports_are_not_in_the_next(session: Session, told: list[Story]) -> None:
+def test_earlier_exports_are_not_in_the_next(session: Session, aired: list[Story]) -> None:
     start(session)
     run_due_steps(session, "export")
     with zipfile.ZipFile(io.BytesIO(exported(session, "zip"))) as found:
@@ -259,7 +259,7 @@ def test_earlier_exports_are_not_in_the_next(session: Session, told: list[Story]
 
 
 def test_the_page_starts_an_export_and_shows_it(
-    session: Session, told: list[Story], owner: User, client_of: Any
+    session: Session, aired: list[Story], owner: User, client_of: Any
 ) -> None:
     browser, page = client_of(owner), f"/sessions/{session.pk}/"
     assert browser.post(f"{page}exports/", {"format": "csv"})["Location"] == f"{page}#exports"
@@ -288,7 +288,7 @@ def test_the_api_starts_and_lists_exports(session: Session, owner: User) -> None
     )  # fmt: skip
 
 
-def test_the_command_writes_a_file(session: Session, told: list[Story], tmp_path: Path) -> None:
+def test_the_command_writes_a_file(session: Session, aired: list[Story], tmp_path: Path) -> None:
     path = tmp_path / "out.json"
     call_command("export_session", str(session.pk), "--format", "json", "--output", str(path))
     assert len(json.loads(path.read_bytes())["stories"]) == 3
@@ -296,7 +296,7 @@ def test_the_command_writes_a_file(session: Session, told: list[Story], tmp_path
 
 
 def test_the_command_writes_to_the_standard_output(
-    session: Session, told: list[Story], capfdbinary: Any
+    session: Session, aired: list[Story], capfdbinary: Any
 ) -> None:
     call_command("export_session", str(session.pk), "--format", "csv")
     assert capfdbinary.readouterr().out.count(b"\r\n") >= 4

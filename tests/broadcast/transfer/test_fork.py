@@ -28,11 +28,11 @@ def session(request: pytest.FixtureRequest, owner: User, make_session: MakeSessi
             stories[1].save()
         return session
 
-    return past("forked", owner, make) if "told" in request.fixturenames else make_session()
+    return past("forked", owner, make) if "aired" in request.fixturenames else make_session()
 
 
 @pytest.fixture
-def told(session: Session) -> list[Story]:
+def aired(session: Session) -> list[Story]:
     """Four stories, the first two of one thread."""
     return list(Story.objects.filter(session=session, state="aired").order_by("id"))
 
@@ -42,38 +42,38 @@ def fork(session: Session, **data: object) -> Session:
     return found
 
 
-def test_a_fork_takes_the_threads_along(session: Session, told: list[Story]) -> None:
+def test_a_fork_takes_the_threads_along(session: Session, aired: list[Story]) -> None:
     copy = fork(session)
     mine = Story.objects.filter(session=copy).order_by("pk")
-    assert [story.title for story in mine] == [story.title for story in told[:2]]
-    assert [story.created_at for story in mine] == [story.created_at for story in told[:2]]
+    assert [story.title for story in mine] == [story.title for story in aired[:2]]
+    assert [story.created_at for story in mine] == [story.created_at for story in aired[:2]]
     assert StoryThread.objects.get(session=copy).story_count == 2
     assert {post.state for post in SourcePost.objects.filter(session=copy)} == {"told"}
 
 
-def test_what_a_fork_holds_is_sound(session: Session, told: list[Story]) -> None:
+def test_what_a_fork_holds_is_sound(session: Session, aired: list[Story]) -> None:
     stats = SessionStats.objects.get(session=fork(session))
     assert (stats.story_count, stats.feed) == (2, 2)
     assert list(audits.run()) == []
 
 
-def test_later_narration_knows_the_threads(session: Session, told: list[Story]) -> None:
+def test_later_narration_knows_the_threads(session: Session, aired: list[Story]) -> None:
     copy = fork(session)
-    post = told[0].post
+    post = aired[0].post
     assert post is not None
     earlier = threads.find(copy, post.title)
     assert earlier is not None
     assert earlier.story.session_id == copy.pk
 
 
-def test_no_money_and_no_run_goes_along(session: Session, told: list[Story]) -> None:
+def test_no_money_and_no_run_goes_along(session: Session, aired: list[Story]) -> None:
     copy = fork(session)
     for model in (TokenUsage, Broadcast, Airing):
         assert not model._default_manager.filter(session=copy).exists()
     assert SessionStats.objects.get(session=copy).cost_upper == 0
 
 
-def test_a_fork_without_threads_is_a_clone(session: Session, told: list[Story]) -> None:
+def test_a_fork_without_threads_is_a_clone(session: Session, aired: list[Story]) -> None:
     copy = fork(session, threads=False, name="Bare")
     assert not Story.objects.filter(session=copy).exists()
     assert (copy.name, Source.objects.filter(session=copy).count()) == ("Bare", 1)
@@ -86,7 +86,9 @@ def test_a_fork_names_what_it_was_made_from(session: Session) -> None:
     assert copy.name == "Morning (fork)"
 
 
-def test_posts_of_a_source_that_is_gone_still_have_one(session: Session, told: list[Story]) -> None:
+def test_posts_of_a_source_that_is_gone_still_have_one(
+    session: Session, aired: list[Story]
+) -> None:
     commands.run(
         "source.remove", session.owner, session, {"source": Source.objects.get(session=session).pk}
     )
@@ -94,7 +96,7 @@ def test_posts_of_a_source_that_is_gone_still_have_one(session: Session, told: l
     assert (source.enabled, source.posts) == (False, 2)
 
 
-def test_a_forked_session_goes_on_the_air(session: Session, told: list[Story]) -> None:
+def test_a_forked_session_goes_on_the_air(session: Session, aired: list[Story]) -> None:
     copy = fork(session)
     assert len(tell(copy, 3)) >= 3
     titles = Story.objects.filter(session=copy).values_list("post__external_id", flat=True)

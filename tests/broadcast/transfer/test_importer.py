@@ -1,4 +1,4 @@
-"""Imports: what was exported comes in again, once, whole, and as sound as it was."""
+"""Imports: an exported session is imported completely and once, and its audits pass."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.django_db
 
 
 def without_ids(session: Session) -> dict[str, Any]:
-    """The session as JSON, each id as the place of its row, less what is said to be different."""
+    """Returns the session as JSON, with row positions for ids and without what imports change."""
     found: dict[str, Any] = json.loads(exported(session, "json"))
     ids: dict[str, Ids] = {}
     for table in TABLES:
@@ -52,13 +52,13 @@ def rename(row: dict[str, Any], table: Table, ids: dict[str, Ids]) -> None:
         row[name] = None if row[name] is None else ids[target].get(row[name])
     for name in {"payload", "plan"} & row.keys():
         row[name] = Renaming(UUID(int=0), ids).of(row[name])
-    # A copy's attempts are its own, and it goes on air when its owner says so.
+    # A copy has attempts of its own, and its slots are disabled until the owner enables them.
     row.pop("attempt", None)
     row.pop("enabled" if table.name == "slots" else "", None)
 
 
 def attempts_out(value: Any) -> Any:
-    """Without the ids of attempts, which are of their session."""
+    """Removes the ids of attempts, which differ from session to session."""
     if isinstance(value, dict):
         return {k: attempts_out(v) for k, v in value.items() if k != "attempt"}
     return [attempts_out(each) for each in value] if isinstance(value, list) else value
@@ -69,7 +69,7 @@ def test_export_import_export_is_the_same_but_for_ids(session: Session, bring: B
     first = bring(data)
     second = bring(exported(first, "zip"))
     one, other = without_ids(first), without_ids(second)
-    # Each import says at its end that it is in.
+    # Each import records two events when it is complete.
     number = len(one["events"])
     assert len(other["events"]) == number + 2
     other["events"] = other["events"][:number]
@@ -81,9 +81,9 @@ def test_export_import_export_is_the_same_but_for_ids(session: Session, bring: B
 
 
 def contents(session: Session) -> list[list[bytes]]:
-    """What its sounds, episodes and artifacts hold, in their order."""
-    kept: list[Any] = [Sound.objects, Episode.objects, Artifact.objects]
-    rows = [each.filter(session=session, state="ready").order_by("pk") for each in kept]
+    """Returns the bytes of the session's sounds, episodes and artifacts, each by id."""
+    managers: list[Any] = [Sound.objects, Episode.objects, Artifact.objects]
+    rows = [each.filter(session=session, state="ready").order_by("pk") for each in managers]
     return [[storage.full_path(one.path).read_bytes() for one in each] for each in rows]
 
 
@@ -105,8 +105,11 @@ def members(data: bytes, prefix: str) -> list[bytes]:
 def test_what_came_in_is_sound(session: Session, bring: Bring) -> None:
     copy = bring(archive_of_a_past(session))
     assert list(audits.run()) == []
-    kept = Artifact.objects.get(session=copy, category="files")
-    assert (kept.name, storage.full_path(kept.path).read_bytes()) == ("notes.txt", b"a note\n")
+    artifact = Artifact.objects.get(session=copy, category="files")
+    assert (artifact.name, storage.full_path(artifact.path).read_bytes()) == (
+        "notes.txt",
+        b"a note\n",
+    )
 
 
 def test_the_same_archive_twice_is_the_same_session(session: Session, bring: Bring) -> None:
@@ -165,7 +168,7 @@ STORIES, POSTS, EVENTS = (f"data/{each}-0001.ndjson" for each in ("stories", "po
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "sentence"),
     [
         ({STORIES: set_first(tone="shouting")}, "line 1: tone"),
         ({STORIES: set_first(title="x" * 301)}, "title"),
@@ -190,7 +193,7 @@ STORIES, POSTS, EVENTS = (f"data/{each}-0001.ndjson" for each in ("stories", "po
     ],
 )
 def test_what_is_wrong_is_named_and_nothing_comes_in(
-    session: Session, bring: Bring, changes: dict[str, Any], said: str
+    session: Session, bring: Bring, changes: dict[str, Any], sentence: str
 ) -> None:
     data = archive_of_a_past(session)
     file = next(iter(changes))
@@ -198,7 +201,7 @@ def test_what_is_wrong_is_named_and_nothing_comes_in(
         first = members(data, "data/artifacts")[0].splitlines()[0]
         changes = {f"files/{json.loads(first)['id']}": None}
     stories, archived = Story.objects.count(), Artifact.objects.count()
-    with pytest.raises(Invalid, match=said):
+    with pytest.raises(Invalid, match=sentence):
         bring(changed(data, changes))
     assert (Story.objects.count(), Artifact.objects.count()) == (stories, archived)
 
@@ -213,7 +216,7 @@ def test_a_refused_archive_can_be_brought_again(session: Session, bring: Bring) 
 
 
 @pytest.mark.parametrize(
-    ("data", "said"),
+    ("data", "sentence"),
     [
         (b"no zip", "not a whole ZIP"),
         (zipped({"a.txt": b""}), "no export of a session"),
@@ -226,8 +229,8 @@ def test_a_refused_archive_can_be_brought_again(session: Session, bring: Bring) 
         (zipped({"manifest.json": b'{"format":"smnb-archive","version":2}'}), "another version"),
     ],
 )
-def test_what_is_no_archive_of_ours_is_refused(bring: Bring, data: bytes, said: str) -> None:
-    with pytest.raises(Invalid, match=said):
+def test_what_is_no_archive_of_ours_is_refused(bring: Bring, data: bytes, sentence: str) -> None:
+    with pytest.raises(Invalid, match=sentence):
         bring(data)
     assert not Session.objects.exists()
 

@@ -140,9 +140,9 @@ def test_a_corrected_story_has_the_episode_of_the_copy_made_anew(
 
 def test_events_name_the_sounds_of_their_own_session(heard: Session, bring: Bring) -> None:
     copy = bring(exported(heard, "zip"))
-    told = SessionEvent.objects.filter(session=copy, type__in=("sound.ready", "sound.made"))
+    events = SessionEvent.objects.filter(session=copy, type__in=("sound.ready", "sound.made"))
     of_copy = {(one.pk, one.story_id) for one in ready(copy)}
-    assert {(e.payload["sound"]["id"], e.payload["sound"]["story"]) for e in told} == of_copy
+    assert {(e.payload["sound"]["id"], e.payload["sound"]["story"]) for e in events} == of_copy
 
 
 def test_what_cannot_be_heard_is_left_out(heard: Session, bring: Bring) -> None:
@@ -182,7 +182,7 @@ def test_a_correction_while_the_zip_is_written_leaves_it_sound(
     assert written == {storage.full_path(one.path) for one in ready(copy)}
 
 
-def kept_now() -> list[Recorded]:
+def ready_recordings() -> list[Recorded]:
     rows = (Sound.objects, Episode.objects)
     return [one for each in rows for one in each.filter(state="ready")]
 
@@ -208,7 +208,7 @@ def first(**values: Any) -> Callable[[list[dict[str, Any]]], list[dict[str, Any]
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "sentence"),
     [
         ({"sounds": None}, r"The file sounds/\d+\.mp3 is not in the archive"),
         ({"episodes": None}, r"The file episodes/\d+\.mp3 is not in the archive"),
@@ -226,32 +226,32 @@ def first(**values: Any) -> Callable[[list[dict[str, Any]]], list[dict[str, Any]
     ],
 )
 def test_a_wrong_sound_is_named_and_nothing_comes_in(
-    heard: Session, bring: Bring, changes: dict[str, Any], said: str
+    heard: Session, bring: Bring, changes: dict[str, Any], sentence: str
 ) -> None:
     data, before = exported(heard, "zip"), on_the_disk()
-    with pytest.raises(Invalid, match=said):
+    with pytest.raises(Invalid, match=sentence):
         bring(changed(data, {whole_name(data, name): new for name, new in changes.items()}))
     assert on_the_disk() == before
-    assert {one.session for one in kept_now()} == {heard}
+    assert {one.session for one in ready_recordings()} == {heard}
 
 
 def whole_name(data: bytes, name: str) -> str:
-    """The first member that begins so."""
+    """Returns the first member in the folder ``name``, or the name itself."""
     return next((each for each in named(data) if each.startswith(f"{name}/")), name)
 
 
 @pytest.mark.parametrize(
-    ("more", "said"), [(b"", "SHA-256 differs"), (b"more", "longer than the manifest says")]
+    ("more", "sentence"), [(b"", "SHA-256 differs"), (b"more", "longer than the manifest says")]
 )
 def test_a_sound_that_was_altered_on_the_way_is_refused(
-    heard: Session, bring: Bring, more: bytes, said: str
+    heard: Session, bring: Bring, more: bytes, sentence: str
 ) -> None:
     data, before = exported(heard, "zip"), on_the_disk()
     with zipfile.ZipFile(io.BytesIO(data)) as found:
         body = {name: found.read(name) for name in found.namelist()}
     altered = whole_name(data, "sounds")
     body[altered] = bytes(len(body[altered])) + more
-    with pytest.raises(Invalid, match=said):
+    with pytest.raises(Invalid, match=sentence):
         bring(zipped(body))
     assert on_the_disk() == before
 
@@ -269,4 +269,4 @@ def test_sounds_count_towards_the_quota_of_the_session_they_come_into(
 def test_json_names_the_sounds_without_their_places(heard: Session) -> None:
     text = exported(heard, "json").decode()
     assert len(json.loads(text)["sounds"]) == len(ready(heard))
-    assert not [one.path for one in kept_now() if one.path in text]
+    assert not [one.path for one in ready_recordings() if one.path in text]
