@@ -20,7 +20,7 @@ from pydantic import Field
 from broadcast.models import Transfer
 from broadcast.transfer import snapshot, transfers
 from broadcast.transfer.formats import registry
-from broadcast.transfer.formats.base import Wanted
+from broadcast.transfer.formats.base import ExportRequest
 from broadcast.transfer.transfers import State, Way
 from sessions_app import commands
 from sessions_app.background import steps
@@ -112,7 +112,7 @@ def _write(claim: Claim, transfer: Transfer) -> None:
 def _write_chunks(claim: Claim, transfer: Transfer, file: BufferedRandom) -> None:
     cursor = transfer.cursor
     source = snapshot.resumed(transfer.session, cursor)
-    request = Wanted(source, cursor["id"], cursor["run"])
+    request = ExportRequest(source, cursor["id"], cursor["run"])
     started_at = shown_at = time.monotonic()
     free = artifacts.free_bytes(transfer.session)
     for chunk in registry.get(transfer.format).write(request, cursor.get("state", {})):

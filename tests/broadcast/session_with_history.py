@@ -18,7 +18,7 @@ from django.test import override_settings
 
 from broadcast.schedule import slots
 from broadcast.transfer.formats import registry
-from broadcast.transfer.formats.base import Chunk, State, Wanted
+from broadcast.transfer.formats.base import Chunk, ExportRequest, State
 from sessions_app.files import artifacts
 from sessions_app.models import Session
 from stories import threads
@@ -81,7 +81,9 @@ def _edit(session: Session, stories: list[Story]) -> None:
 _packed: dict[str, bytes] = {}
 
 
-def interrupted(wanted: Wanted, write: Callable[[Wanted, State], Iterator[Chunk]]) -> bytes:
+def interrupted(
+    wanted: ExportRequest, write: Callable[[ExportRequest, State], Iterator[Chunk]]
+) -> bytes:
     """The export, written by one worker after another, each dying wherever it may."""
     pieces = b""
     state: State | None = {}

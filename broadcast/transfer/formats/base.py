@@ -1,6 +1,6 @@
-"""What all formats write: chunks, after some of which the writing can be interrupted.
+"""The parts that all export formats share, and the escaping of texts that others wrote.
 
-Untrusted text in the formats that programs act upon.
+A format writes chunks of bytes. After some of the chunks it can be interrupted and resumed.
 """
 
 from __future__ import annotations
@@ -10,20 +10,22 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 from broadcast.transfer.snapshot import Snapshot
 
-State = dict[str, Any]
+State: TypeAlias = dict[str, Any]  # JSON whose keys each format chooses
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Some bytes and how many rows are in them.
+    """Some bytes of an export and the number of rows in them.
 
-    After a chunk with a ``state`` the writing can be interrupted: from that state, which is JSON,
-    the format writes on what comes next.
+    After a chunk with a ``state`` the export can be interrupted. Called with that state, which is
+    JSON, the format writes the chunks that follow.
     """
 
     data: bytes
@@ -32,8 +34,8 @@ class Chunk:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """An export that somebody asked for; ``run`` limits captions to one run (None: all)."""
+class ExportRequest:
+    """What to export; ``run`` limits captions to the run of that number (None: all runs)."""
 
     snapshot: Snapshot
     id: str
@@ -42,24 +44,25 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """One format: its name is its suffix, ``tables`` are what it reads.
+    """An export format; its name is also the file's suffix, and ``tables`` are those it reads.
 
-    ``write(wanted, state)`` begins with the empty state."""
+    ``write(request, state)`` yields the chunks; an empty state means from the beginning.
+    """
 
     name: str
     label: str
     media_type: str
-    write: Callable[[Wanted, State], Iterator[Chunk]]
+    write: Callable[[ExportRequest, State], Iterator[Chunk]]
     tables: frozenset[str] = field(default_factory=frozenset)
 
 
-def pieces(rows: Iterator[Any], most: int = 500) -> Iterator[list[Any]]:
-    """The rows in lists of at most ``most``, none empty."""
-    while some := list(islice(rows, most)):
-        yield some
+def pieces(rows: Iterator[T], most: int = 500) -> Iterator[list[T]]:
+    """Yields the rows in lists of at most ``most``, none of them empty."""
+    while batch := list(islice(rows, most)):
+        yield batch
 
 
-# Spreadsheets take a cell that begins so for a formula, also after spaces and in full width.
+# Spreadsheets read a cell with such a beginning as a formula, also after spaces and in full width.
 _FORMULA = re.compile(r"\s*[=+\-@|%\t\r\n＝＋－＠｜％]")  # noqa: RUF001
 
 _MARKS = re.compile(r"([\\`*_\[\]<>#|~$&])")
@@ -67,26 +70,27 @@ _MARKS = re.compile(r"([\\`*_\[\]<>#|~$&])")
 _LINE_OPENER = re.compile(r"^(\s*)([-+=:]|\d{1,9}[.)])", re.MULTILINE)
 
 
-def cell(value: Any) -> Any:
-    """A cell that no spreadsheet reads as a formula; numbers stay numbers."""
+def cell(value: object) -> object:
+    """Returns the value of a CSV cell so that no spreadsheet runs it as a formula."""
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, list):
         value = ", ".join(map(str, value))
     if isinstance(value, str):
         text = value.replace("\x00", "")
+        # The apostrophe tells a spreadsheet that the cell is text. Numbers remain numbers.
         return f"'{text}" if _FORMULA.match(text) else text
     return value
 
 
 def markdown(text: str) -> str:
-    """Text that Markdown shows as it is: no heading, list, link, image, code or HTML."""
+    """Escapes a text for Markdown: no heading, list, link, image, code or HTML comes of it."""
     marked = _MARKS.sub(r"\\\1", text.replace("\r", ""))
     return _LINE_OPENER.sub(r"\1\\\2", marked)
 
 
 def markdown_link(text: str, url: str) -> str:
-    """A link, or the text alone where the address is no ordinary one."""
+    """Returns a Markdown link, or only the text if the address is not a web address."""
     parts = urlsplit(url) if url.isprintable() else urlsplit("")
     if parts.scheme not in {"http", "https"} or not parts.netloc:
         return markdown(text)
@@ -98,5 +102,5 @@ _CAPTION = str.maketrans({"<": "(", ">": ")", "{": "(", "}": ")", "\\": "/", "\x
 
 
 def caption(text: str) -> str:
-    """Text that players neither take for their own marks nor for the next cue."""
+    """Returns a text without what a video player reads as formatting or as the next caption."""
     return " ".join(text.replace("-->", "→").translate(_CAPTION).split())

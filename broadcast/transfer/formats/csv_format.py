@@ -1,65 +1,84 @@
-"""The stories of a session as a table that any spreadsheet opens, and takes for text alone."""
+"""Exports the stories of a session as a CSV table, one story a row."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
 
 from broadcast.models import Airing
-from broadcast.transfer.formats.base import Chunk, State, Wanted, cell, pieces
+from broadcast.transfer.formats.base import Chunk, ExportRequest, State, cell, pieces
 from broadcast.transfer.tables import STORIES
 from stories.models import Story
 
-COLUMNS = (
-    "id", "created_at", "state", "origin", "title", "narrative", "summary", "tone", "priority",
-    "sentiment", "topics", "words", "seconds", "model", "aired_at", "version", "correction",
-    "thread", "relation", "post_title", "post_source", "post_url",
-)  # fmt: skip
+
+@dataclass(frozen=True, slots=True)
+class ExportedStory:
+    """A story with its post, source and thread, and the time it was first on air."""
+
+    story: Story
+    aired_at: datetime | None
 
 
-def write(wanted: Wanted, state: State) -> Iterator[Chunk]:
+def _of_story(name: str) -> Callable[[ExportedStory], object]:
+    return lambda row: getattr(row.story, name)
+
+
+_COLUMNS: dict[str, Callable[[ExportedStory], object]] = {
+    "id": _of_story("pk"),
+    "created_at": _of_story("created_at"),
+    "state": _of_story("state"),
+    "origin": _of_story("origin"),
+    "title": _of_story("title"),
+    "narrative": _of_story("narrative"),
+    "summary": _of_story("summary"),
+    "tone": _of_story("tone"),
+    "priority": _of_story("priority"),
+    "sentiment": _of_story("sentiment"),
+    "topics": _of_story("topics"),
+    "words": _of_story("word_count"),
+    "seconds": _of_story("duration"),
+    "model": _of_story("model"),
+    "aired_at": lambda row: row.aired_at,
+    "version": _of_story("version"),
+    "correction": _of_story("correction"),
+    "thread": lambda row: row.story.thread and row.story.thread.title,
+    "relation": _of_story("relation"),
+    "post_title": lambda row: row.story.post and row.story.post.title,
+    "post_source": lambda row: row.story.post and row.story.post.source.locator,
+    "post_url": lambda row: row.story.post and row.story.post.url,
+}
+
+
+def write(request: ExportRequest, state: State) -> Iterator[Chunk]:
+    """Writes the header and the stories; the state is the id of the last story written."""
     if not state:
-        yield Chunk(_lines([list(COLUMNS)]), 0, {"after": 0})
-    for some in pieces(told_rows(wanted, state.get("after", 0))):
-        yield Chunk(_lines(map(_cells, some)), len(some), {"after": some[-1].pk})
+        yield Chunk(_lines([_COLUMNS]), 0, {"after": 0})
+    for batch in pieces(exported_stories(request, state.get("after", 0))):
+        lines = _lines([value(row) for value in _COLUMNS.values()] for row in batch)
+        yield Chunk(lines, len(batch), {"after": batch[-1].story.pk})
 
 
-def told_rows(wanted: Wanted, after: int) -> Iterator[Any]:
-    """The stories with post, source and thread, oldest first, and their first time on air."""
-    rows = Story.objects.filter(
-        session=wanted.snapshot.session, pk__lte=wanted.snapshot.upto[STORIES]
-    )
+def exported_stories(request: ExportRequest, after: int) -> Iterator[ExportedStory]:
+    """Yields the snapshot's stories with an id beyond ``after``, oldest first, read in batches."""
+    snapshot = request.snapshot
+    rows = Story.objects.filter(session=snapshot.session, pk__lte=snapshot.upto[STORIES])
     rows = rows.select_related("post__source", "thread").order_by("pk")
     while True:
-        piece = list(rows.filter(pk__gt=after)[:500])
-        first = dict(_airings(piece))
-        for story in piece:
-            story.aired_at = first.get(story.pk)  # type: ignore[attr-defined]
-            yield story
-        if len(piece) < 500:
+        stories = list(rows.filter(pk__gt=after)[:500])
+        # Latest first, so that of several airings of a story the dictionary has the first.
+        airings = Airing.objects.filter(story__in=[story.pk for story in stories]).order_by("-pk")
+        first_aired = dict(airings.values_list("story", "aired_at"))
+        for story in stories:
+            yield ExportedStory(story, first_aired.get(story.pk))
+        if len(stories) < 500:
             return
-        after = piece[-1].pk
+        after = stories[-1].pk
 
 
-def _airings(stories: list[Story]) -> Any:
-    found = Airing.objects.filter(story__in=[story.pk for story in stories]).order_by("-pk")
-    return found.values_list("story", "aired_at")
-
-
-def _cells(story: Any) -> list[Any]:
-    post, thread = story.post, story.thread
-    return [
-        story.pk, story.created_at, story.state, story.origin, story.title, story.narrative,
-        story.summary, story.tone, story.priority, story.sentiment, story.topics,
-        story.word_count, story.duration, story.model, story.aired_at, story.version,
-        story.correction, thread and thread.title, story.relation, post and post.title,
-        post and post.source.locator, post and post.url,
-    ]  # fmt: skip
-
-
-def _lines(rows: Any) -> bytes:
+def _lines(rows: Iterable[Iterable[object]]) -> bytes:
     text = io.StringIO()
     csv.writer(text).writerows([cell(value) for value in row] for row in rows)
     return text.getvalue().encode()

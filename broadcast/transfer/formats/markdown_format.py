@@ -1,12 +1,18 @@
-"""What a session told, to be read: its stories in their order, each with its source."""
+"""Exports the stories of a session as a Markdown document, day by day, each with its source."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
-from broadcast.transfer.formats.base import Chunk, State, Wanted, markdown, markdown_link, pieces
-from broadcast.transfer.formats.csv_format import told_rows
+from broadcast.transfer.formats.base import (
+    Chunk,
+    ExportRequest,
+    State,
+    markdown,
+    markdown_link,
+    pieces,
+)
+from broadcast.transfer.formats.csv_format import ExportedStory, exported_stories
 from sessions_app.models import SessionStats
 from stories.models import Story
 from stories.text import credit
@@ -14,44 +20,37 @@ from stories.text import credit
 SHOWN = (Story.State.AIRING, Story.State.AIRED)
 
 
-def write(wanted: Wanted, state: State) -> Iterator[Chunk]:
+def write(request: ExportRequest, state: State) -> Iterator[Chunk]:
+    """Writes title and stories; the state is the last story's id and the day of its heading."""
     if not state:
-        yield Chunk(_opening(wanted).encode(), 0, {"after": 0, "day": ""})
+        session, at = request.snapshot.session, request.snapshot.at
+        stats = SessionStats.objects.get(session=session)
+        opening = (
+            f"# {markdown(session.name)}\n\n{stats.story_count:,} stories, {stats.words:,} words. "
+            f"As of {at:%d %B %Y, %H:%M} UTC.\n"
+        )
+        yield Chunk(opening.encode(), 0, {"after": 0, "day": ""})
     day = state.get("day", "")
-    for some in pieces(told_rows(wanted, state.get("after", 0))):
+    for batch in pieces(exported_stories(request, state.get("after", 0))):
         text = ""
-        for story in some:
-            text += _day(story, day) + _story(story)
-            day = _date(story)
-        yield Chunk(text.encode(), len(some), {"after": some[-1].pk, "day": day})
+        for row in batch:
+            story_day = f"{row.aired_at or row.story.created_at:%d %B %Y}"
+            if story_day != day:
+                text += f"\n## {story_day}\n"
+            text += _story_text(row)
+            day = story_day
+        yield Chunk(text.encode(), len(batch), {"after": batch[-1].story.pk, "day": day})
 
 
-def _opening(wanted: Wanted) -> str:
-    session = wanted.snapshot.session
-    stats = SessionStats.objects.get(session=session)
-    told = f"{stats.story_count:,} stories, {stats.words:,} words"
-    return (
-        f"# {markdown(session.name)}\n\n{told}. As of {wanted.snapshot.at:%d %B %Y, %H:%M} UTC.\n"
-    )
-
-
-def _date(story: Any) -> str:
-    return f"{story.aired_at or story.created_at:%d %B %Y}"
-
-
-def _day(story: Any, before: str) -> str:
-    return "" if _date(story) == before else f"\n## {_date(story)}\n"
-
-
-def _story(story: Any) -> str:
-    at = story.aired_at or story.created_at
+def _story_text(row: ExportedStory) -> str:
+    story = row.story
     facts = [
-        f"{at:%H:%M} UTC",
+        f"{row.aired_at or story.created_at:%H:%M} UTC",
         story.get_tone_display(),
         f"{story.get_priority_display()} priority",
     ]
     if story.state not in SHOWN:
-        facts.append(f"not told: {story.get_state_display()}")
+        facts.append(f"status: {story.get_state_display()}")
     lines = [f"### {markdown(story.title)}", f"*{', '.join(facts)}*", markdown(story.narrative)]
     if story.correction:
         lines.append(f"**Corrected:** {markdown(story.correction)}")

@@ -20,7 +20,7 @@ from django.core.management import call_command
 from broadcast.models import Airing, Transfer
 from broadcast.transfer import exporter, snapshot
 from broadcast.transfer.formats import registry
-from broadcast.transfer.formats.base import Wanted, caption, cell, markdown, markdown_link
+from broadcast.transfer.formats.base import ExportRequest, caption, cell, markdown, markdown_link
 from broadcast.transfer.formats.srt_format import cues
 from broadcast.transfer.tables import BY_NAME, STORIES
 from sessions_app import commands
@@ -185,7 +185,7 @@ def test_an_export_that_is_interrupted_anywhere_is_the_same(
     session: Session, aired: list[Story], format_: str, monkeypatch: Any
 ) -> None:
     monkeypatch.setattr("broadcast.transfer.formats.zip_format.MOST_ROWS", 2)
-    wanted = Wanted(snapshot.taken(session), "an-id")
+    wanted = ExportRequest(snapshot.taken(session), "an-id")
     write = registry.get(format_).write
     whole = b"".join(chunk.data for chunk in write(wanted, {}))
     assert interrupted(wanted, write) == whole

@@ -18,7 +18,7 @@ from broadcast.replay.frames import Shape
 from broadcast.speech import episode_artifacts
 from broadcast.transfer import snapshot
 from broadcast.transfer.formats import zip_format
-from broadcast.transfer.formats.base import Wanted
+from broadcast.transfer.formats.base import ExportRequest
 from sessions_app import audits, workspace
 from sessions_app.errors import Invalid
 from sessions_app.files import storage
@@ -168,7 +168,7 @@ def test_a_correction_while_the_zip_is_written_leaves_it_sound(
     heard: Session, bring: Bring
 ) -> None:
     data, pressed = b"", False
-    for chunk in zip_format.write(Wanted(snapshot.taken(heard), ID), {}):
+    for chunk in zip_format.write(ExportRequest(snapshot.taken(heard), ID), {}):
         data += chunk.data
         if not pressed and chunk.state and "table" in chunk.state:
             correct(heard, Story.objects.filter(state="aired").earliest("pk"))
@@ -191,7 +191,7 @@ ID = "00000000-0000-4000-8000-000000000001"
 
 
 def test_an_export_with_sounds_goes_on_wherever_it_stopped(heard: Session) -> None:
-    wanted = Wanted(snapshot.taken(heard), ID)
+    wanted = ExportRequest(snapshot.taken(heard), ID)
     whole = b"".join(chunk.data for chunk in zip_format.write(wanted, {}))
     assert interrupted(wanted, zip_format.write) == whole
     assert len([name for name in named(whole) if name.startswith("sounds/")]) == len(ready(heard))
@@ -199,7 +199,7 @@ def test_an_export_with_sounds_goes_on_wherever_it_stopped(heard: Session) -> No
 
 def test_the_progress_of_an_export_counts_every_row_once(heard: Session) -> None:
     shown = snapshot.taken(heard)
-    written = sum(chunk.rows for chunk in zip_format.write(Wanted(shown, ID), {}))
+    written = sum(chunk.rows for chunk in zip_format.write(ExportRequest(shown, ID), {}))
     assert written == snapshot.count(shown)
 
 
