@@ -123,7 +123,7 @@ def test_the_day_a_session_expires_is_set_and_taken_back(browser: Client, sessio
     assert session.expires_at == datetime(2999, 5, 4, tzinfo=UTC)
     page = browser.get(f"/sessions/{session.pk}/").content.decode()
     assert 'value="2999-05-04"' in page
-    assert "This one is archived by itself" in page
+    assert "This session is archived automatically" in page
     browser.post(path, {"expires_on": ""})
     session.refresh_from_db()
     assert session.expires_at is None

@@ -38,7 +38,7 @@ def results(request: SignedIn, session: Session) -> HttpResponse:
     }
     partial = request.htmx and not _fields_changed(request, form)
     template = "studio/search/_results.html" if partial else "studio/search/page.html"
-    # htmx does not show a response with an error status, so a form with errors has 200 for it.
+    # The page puts a 422 for htmx into its line for refusals (see shell.html), so here it is 200.
     return render(request, template, context, status=200 if request.htmx else status)
 
 
