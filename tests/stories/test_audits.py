@@ -1,4 +1,4 @@
-"""Each figure that the audits compare is compared: one that is off by one is found."""
+"""Audits: each figure that they compare is reported when it is off by one."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def details(name: str) -> list[str]:
 
 @pytest.fixture
 def booked(session: Session) -> Session:
-    """A session with one model attempt of which every figure is different."""
+    """A session with one model attempt whose figures are all different."""
     figures: dict[str, Any] = {
         "input_tokens": 11, "output_tokens": 12, "cache_read_tokens": 13, "cost_lower": 17,
         "cost_upper": 18, "cache_saved": 19,

@@ -1,4 +1,4 @@
-"""Follow-ups are found, joined to what was told, and named for what they are."""
+"""Threads: follow-ups are found, joined to earlier stories, and their relation is named."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BOOK = json.loads(Path(recording.__file__).with_name("recording.json").read_text
 TITLES = {post["id"]: post["title"] for post in BOOK["posts"]}
 
 
-def tell(post: SourcePost) -> Story:
+def create_story(post: SourcePost) -> Story:
     return Story.objects.create(
         session=post.session, post=post, origin="extractive", title=post.title,
         narrative=f"{post.title}. More follows.", tone="developing", priority="medium",
@@ -29,8 +29,8 @@ def tell(post: SourcePost) -> Story:
     )  # fmt: skip
 
 
-def told(source: Source, *headlines: str) -> list[Story]:
-    return [tell(make_post(source, f"k{at}", line)) for at, line in enumerate(headlines)]
+def stories_of(source: Source, *headlines: str) -> list[Story]:
+    return [create_story(make_post(source, f"k{at}", line)) for at, line in enumerate(headlines)]
 
 
 FERRY = "Marrow Sound ferry suspended after engine-room fire"
@@ -49,13 +49,13 @@ def test_most_follow_ups_of_the_recording_are_found_and_nothing_else(source: Sou
         if earlier is not None:
             hits += related is not None
             wrong += [] if related else [title]
-        tell(make_post(source, key, title))
+        create_story(make_post(source, key, title))
     assert wrong == []
     assert hits >= 13
 
 
 def test_a_first_follow_up_opens_the_thread_with_the_earlier_story_in_it(source: Source) -> None:
-    first, second = told(source, FERRY, RESUMES)
+    first, second = stories_of(source, FERRY, RESUMES)
     earlier = threads.find(source.session, RESUMES)
     assert earlier is not None
     second.refresh_from_db()
@@ -70,10 +70,12 @@ def test_a_first_follow_up_opens_the_thread_with_the_earlier_story_in_it(source:
 
 @pytest.mark.databases
 def test_a_further_follow_up_joins_the_thread_that_is_there(source: Source) -> None:
-    first, second = told(source, FERRY, RESUMES)
+    first, second = stories_of(source, FERRY, RESUMES)
     threads.join(second, threads.Earlier(first, "new-development"))
     second.save()
-    third = tell(make_post(source, "late", "Marrow Sound ferry back on time after engine fire"))
+    third = create_story(
+        make_post(source, "late", "Marrow Sound ferry back on time after engine fire")
+    )
     earlier = threads.find(source.session, "Marrow Sound ferry on time again after fire")
     assert earlier is not None
     assert threads.join(third, threads.Earlier(second, earlier.relation)) is None
@@ -98,7 +100,7 @@ def test_a_follow_up_is_named_for_what_it_is(headline: str, earlier: str, relati
 
 
 def test_a_vetoed_story_was_not_told_and_starts_no_thread(source: Source) -> None:
-    story = told(source, FERRY)[0]
+    story = stories_of(source, FERRY)[0]
     Story.objects.filter(pk=story.pk).update(state=Story.State.VETOED)
     assert threads.find(source.session, RESUMES) is None
 
@@ -106,13 +108,13 @@ def test_a_vetoed_story_was_not_told_and_starts_no_thread(source: Source) -> Non
 def test_what_another_session_told_is_unknown_here(
     source: Source, make_session: MakeSession
 ) -> None:
-    told(source, FERRY)
+    stories_of(source, FERRY)
     elsewhere: Session = make_session("Evening")
     assert threads.find(elsewhere, RESUMES) is None
 
 
 def test_the_narrator_learns_what_was_told_before_oldest_first(source: Source) -> None:
-    first, second = told(source, FERRY, RESUMES)
+    first, second = stories_of(source, FERRY, RESUMES)
     threads.join(second, threads.Earlier(first, "new-development"))
     second.save()
     earlier = threads.find(source.session, "Marrow Sound ferry resumes after long engine-room fire")
@@ -121,14 +123,14 @@ def test_the_narrator_learns_what_was_told_before_oldest_first(source: Source) -
 
 @pytest.mark.parametrize(("hours", "is_found"), [(71, True), (73, False)])
 def test_a_story_is_followed_up_for_72_hours(source: Source, hours: int, is_found: bool) -> None:
-    (story,) = told(source, FERRY)
+    (story,) = stories_of(source, FERRY)
     at = timezone.now() - timedelta(hours=hours)
     Story.objects.filter(pk=story.pk).update(created_at=at)
     assert (threads.find(source.session, RESUMES) is not None) == is_found
 
 
 def test_a_story_that_was_pulled_meanwhile_gets_no_follow_up(source: Source) -> None:
-    first, second = told(source, FERRY, RESUMES)
+    first, second = stories_of(source, FERRY, RESUMES)
     Story.objects.filter(pk=first.pk).update(state=Story.State.KILLED)
     assert threads.join(second, threads.Earlier(first, "follow-up")) is None
     assert second.thread is None

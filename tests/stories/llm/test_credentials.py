@@ -1,4 +1,4 @@
-"""Whose keys are used: the owner's before the operator's; tested for real; never written down."""
+"""Keys: the owner's is used before the operator's, tested at its service, and never shown."""
 
 from __future__ import annotations
 
@@ -46,15 +46,15 @@ def reddit() -> Iterator[RedditStandIn]:
 def env(
     settings: Any, anthropic: AnthropicStandIn, reddit: RedditStandIn
 ) -> Iterator[dict[str, Any]]:
-    """The operator's part of the environment; nothing of it is set but the addresses."""
-    found = {
+    """The operator's settings: no keys, and the addresses of the stand-ins."""
+    values = {
         "anthropic_base_url": anthropic.url, "reddit_url": reddit.url,
         "reddit_oauth_url": reddit.url,
     }  # fmt: skip
-    settings.SMNB = settings.SMNB.model_copy(update=found)
+    settings.SMNB = settings.SMNB.model_copy(update=values)
     forget()
     cache.clear()
-    yield found
+    yield values
     forget()
 
 
@@ -78,11 +78,11 @@ def test_the_owners_key_goes_before_the_operators(
 ) -> None:
     operator_has(settings, anthropic_api_key=SecretStr(OPERATORS))
     credentials.save(owner, "anthropic", {"api_key": OWN})
-    mine, theirs = llm_credentials.anthropic_of(owner), llm_credentials.anthropic_of(stranger)
-    assert mine is not None
+    own, theirs = llm_credentials.anthropic_of(owner), llm_credentials.anthropic_of(stranger)
+    assert own is not None
     assert theirs is not None
-    assert (mine.api_key, theirs.api_key) == (OWN, OPERATORS)
-    assert mine.base_url == env["anthropic_base_url"]
+    assert (own.api_key, theirs.api_key) == (OWN, OPERATORS)
+    assert own.base_url == env["anthropic_base_url"]
 
 
 def test_reddit_keys_go_by_the_same_rule(owner: User, env: Any, settings: Any) -> None:
@@ -131,8 +131,8 @@ def test_sources_are_read_with_the_owners_keys_from_the_next_poll_on(
 
 
 def test_the_same_keys_share_one_client(owner: User, stranger: User, env: Any) -> None:
-    for each in (owner, stranger):
-        credentials.save(each, "reddit", PAIR)
+    for user in (owner, stranger):
+        credentials.save(user, "reddit", PAIR)
     assert registry.adapter("reddit", owner) is registry.adapter("reddit", stranger)
     credentials.save(stranger, "reddit", {**PAIR, "client_secret": "another-secret"})
     assert registry.adapter("reddit", owner) is not registry.adapter("reddit", stranger)
@@ -179,17 +179,17 @@ def test_what_is_said_of_a_key_is_not_noted_at_the_one_that_replaced_it(
 
 
 @pytest.mark.parametrize(
-    ("mode", "said"),
+    ("mode", "sentence"),
     [("bad_key", "refused the API key"), ("credit", "no credit"), ("throttled", "is busy"),
      ("overloaded", "is busy"), ("unknown_model", "not Anthropic"), ("prose", "not Anthropic")],
 )  # fmt: skip
 def test_a_key_that_does_not_work_is_told_why(
-    owner: User, env: Any, anthropic: AnthropicStandIn, mode: str, said: str
+    owner: User, env: Any, anthropic: AnthropicStandIn, mode: str, sentence: str
 ) -> None:
     anthropic.mode = mode
     credentials.save(owner, "anthropic", {"api_key": OWN})
-    assert said in llm_credentials.check_key(owner, "anthropic")
-    assert SealedKey.objects.filter(verdict__contains=said).exists()
+    assert sentence in llm_credentials.check_key(owner, "anthropic")
+    assert SealedKey.objects.filter(verdict__contains=sentence).exists()
 
 
 @pytest.mark.parametrize("silent", [True, False])
@@ -215,18 +215,18 @@ def test_a_test_of_the_reddit_keys_fetches_a_token(
 
 
 @pytest.mark.parametrize(
-    ("answer", "said"),
+    ("answer", "sentence"),
     [((401, {}, b"{}"), "refused these keys"), ((429, {}, b""), "asks us to wait"),
      ((503, {}, b""), "(503)"), ((200, {}, b"<html>"), "could not be read"),
      ((200, {}, b'{"error": "invalid_grant"}'), "refused these keys"),
      ((200, {}, b"[]"), "could not be read")],
 )  # fmt: skip
 def test_reddit_keys_that_do_not_work_are_told_why(
-    owner: User, env: Any, reddit: RedditStandIn, answer: Any, said: str
+    owner: User, env: Any, reddit: RedditStandIn, answer: Any, sentence: str
 ) -> None:
     reddit.token_answer = answer
     credentials.save(owner, "reddit", PAIR)
-    assert said in llm_credentials.check_key(owner, "reddit")
+    assert sentence in llm_credentials.check_key(owner, "reddit")
 
 
 def test_reddit_that_is_away_is_told(owner: User, env: Any, reddit: RedditStandIn) -> None:

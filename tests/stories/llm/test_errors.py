@@ -1,4 +1,4 @@
-"""What the API's error answers mean, judged without a server."""
+"""Error answers of the API as our errors, without a server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The gateway over the real SDK against a stand-in: one row per request, true whatever happens."""
+"""The gateway over the real SDK against a stand-in: one true row per request in every case."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def ask_it(
 def fault(
     mode: str, server: AnthropicStandIn, ledger: MemoryLedger, deadline: float = 0.5
 ) -> SmnbError:
-    """What comes out when the stand-in answers in ``mode``."""
+    """Returns the error when the stand-in answers in ``mode``."""
     server.mode = mode
     with pytest.raises(SmnbError) as caught:
         ask_it(server, ledger, deadline=deadline)
@@ -76,11 +76,11 @@ def test_an_answer_is_booked_exactly_as_it_was_served(
 def test_the_text_grows_until_it_is_the_answer(
     server: AnthropicStandIn, ledger: MemoryLedger
 ) -> None:
-    said: list[str] = []
-    answer = ask_it(server, ledger, said.append)
-    assert len(said) > 3
-    assert all(later.startswith(sooner) for sooner, later in pairwise(said))
-    assert said[-1] == answer.text
+    texts: list[str] = []
+    answer = ask_it(server, ledger, texts.append)
+    assert len(texts) > 3
+    assert all(later.startswith(sooner) for sooner, later in pairwise(texts))
+    assert texts[-1] == answer.text
 
 
 def test_the_row_is_reserved_before_the_request_and_started_with_the_stream(

@@ -1,4 +1,4 @@
-"""A JSON object read while it streams never shows a word it will take back."""
+"""A JSON object read while it streams: the shown text only grows."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def test_every_prefix_of_the_object_gives_a_prefix_of_the_narration(
 ) -> None:
     text = json.dumps(whole, ensure_ascii=ascii_only, indent=indent)
     narration = str(whole["narration"])
-    said = [narration_so_far(text[:end]) for end in range(len(text) + 1)]
-    assert all(narration.startswith(one) for one in said)
-    assert said == sorted(said, key=len)
-    assert said[-1] == narration
+    texts = [narration_so_far(text[:end]) for end in range(len(text) + 1)]
+    assert all(narration.startswith(one) for one in texts)
+    assert texts == sorted(texts, key=len)
+    assert texts[-1] == narration
 
 
 @given(OBJECTS)
@@ -46,9 +46,9 @@ def test_a_surrogate_pair_cut_in_two_waits_for_its_other_half(end: int) -> None:
     "lonely", [r"\ud83d!", r"\ud83d\n", r"\ud83d\u0041", r"\ud83d\ud83d!", r"\ude00!"]
 )
 def test_half_a_pair_that_stays_alone_is_replaced(lonely: str) -> None:
-    said = narration_so_far('{"narration": "A' + lonely + '"}')
-    assert said.startswith("A\ufffd")
-    said.encode()
+    text = narration_so_far('{"narration": "A' + lonely + '"}')
+    assert text.startswith("A\ufffd")
+    text.encode()
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Recorded streams through the real SDK: what is booked is what the API said at the end."""
+"""Recorded streams through the real SDK: the booked counts are the final ones of the API."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.standins.ledger import MemoryLedger
 ROOT = Path(__file__).resolve().parents[3]
 OURS = ROOT / "tests" / "data" / "anthropic"
 SHARED = ROOT.parent / "shared" / "fixtures" / "anthropic"
-# Passes that stand in usage.iterations alone.
+# Passes that are listed in usage.iterations only.
 BESIDE = {"stream_iterations_advisor_sonnet5.sse": Counts(2543, 18)}
 SDK_STREAMS = {
     "basic_response.sse": Counts(11, 6),
@@ -31,7 +31,7 @@ SDK_STREAMS = {
 
 
 def _rows(suffix: str) -> Iterator[tuple[Path, list[int]]]:
-    """The table of the shared recordings: in, out, cache write, cache read, of which 5m and 1h."""
+    """Reads the table of the recordings: in, out, cache write, cache read, of which 5m and 1h."""
     readme = SHARED.parent / "README.md"
     lines = readme.read_text().splitlines() if readme.exists() else []
     for line in lines:
@@ -66,7 +66,7 @@ ERRORS = [
 
 
 def _is_plain(path: Path) -> bool:
-    """One question in words, as ours are: no tools, no documents, no turns before."""
+    """Returns one plain question: no tools, documents or history."""
     asked = json.loads(path.read_text())
     return not asked.get("tools") and "document" not in str(asked) and len(asked["messages"]) == 1
 
@@ -79,10 +79,10 @@ def _asked(path: Path) -> tuple[MemoryLedger, str | SmnbError]:
     ask = Ask(model="claude-asked", system="s", prompt="p", max_tokens=50)
     with AnthropicStandIn(path) as server:
         try:
-            said = Gateway(Credentials("sk-test", server.url)).stream(ask, ledger, lambda _: None)
+            answer = Gateway(Credentials("sk-test", server.url)).stream(ask, ledger, lambda _: None)
         except SmnbError as error:
             return ledger, error
-    return ledger, said.text
+    return ledger, answer.text
 
 
 @pytest.mark.parametrize(("path", "expected"), STREAMS, ids=[path.stem for path, _ in STREAMS])
@@ -149,12 +149,12 @@ def test_a_search_is_counted_beside_the_tokens() -> None:
 
 
 def test_the_model_that_answers_is_the_one_that_is_priced() -> None:
-    ledger, said = _asked(OURS / "fallback.sse")
-    assert said == "Another voice answers."
+    ledger, answer = _asked(OURS / "fallback.sse")
+    assert answer == "Another voice answers."
     assert ledger.last.model == "claude-sonnet-4-5"
 
 
 def test_thinking_is_paid_for_and_never_said() -> None:
-    ledger, said = _asked(OURS / "thinking.sse")
-    assert said == "Snow fell early."
+    ledger, answer = _asked(OURS / "thinking.sse")
+    assert answer == "Snow fell early."
     assert ledger.last.counts.output == 39

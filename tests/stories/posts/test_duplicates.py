@@ -13,7 +13,7 @@ RECORDED = {post["id"]: post for post in recording()["posts"]}
 FIXTURES = Path(__file__).resolve().parents[3].parent / "shared" / "fixtures" / "reddit"
 
 
-def found(title: str, *known: str) -> bool:
+def is_duplicate(title: str, *known: str) -> bool:
     return nearest(title, list(enumerate(known))) is not None
 
 
@@ -23,7 +23,7 @@ def test_a_duplicate_of_the_recording_is_caught_by_headline_or_address(
 ) -> None:
     one, other = RECORDED[later], RECORDED[earlier]
     same_page = canonical_url(one["url"]) == canonical_url(other["url"])
-    assert same_page or found(one["title"], other["title"])
+    assert same_page or is_duplicate(one["title"], other["title"])
 
 
 def test_nothing_else_of_the_recording_is_taken_for_a_duplicate() -> None:
@@ -54,8 +54,8 @@ def test_nothing_else_of_the_recording_is_taken_for_a_duplicate() -> None:
     ],
 )
 def test_a_development_is_not_a_duplicate(one: str, other: str) -> None:
-    assert not found(one, other)
-    assert not found(other, one)
+    assert not is_duplicate(one, other)
+    assert not is_duplicate(other, one)
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_a_development_is_not_a_duplicate(one: str, other: str) -> None:
     ],
 )
 def test_the_same_news_in_other_words_is_a_duplicate(one: str, other: str) -> None:
-    assert found(one, other)
+    assert is_duplicate(one, other)
 
 
 def test_the_nearest_of_many_is_named_with_its_likeness() -> None:
@@ -113,17 +113,17 @@ def test_real_posts_about_different_things_are_hardly_ever_taken_for_one() -> No
 def test_headlines_are_compared_from_a_likeness_of_66_per_cent() -> None:
     likeness_67 = "Owl hid fig jam at lighthouse gardener"
     likeness_65 = "Owl hid fig jam at beekeeper conservatory"
-    assert found(likeness_67, "Owl hid fig jam at bookbindery xylophonist")
-    assert not found(likeness_65, "Owl hid fig jam at bookbindery aquarium")
+    assert is_duplicate(likeness_67, "Owl hid fig jam at bookbindery xylophonist")
+    assert not is_duplicate(likeness_65, "Owl hid fig jam at bookbindery aquarium")
     assert same_news(likeness_65, "Owl hid fig jam at bookbindery aquarium")
 
 
 def test_duplicates_share_two_thirds_of_their_words_and_not_less() -> None:
     title = "Red fox seen near harbour market stalls"
-    assert found(title, "Red fox seen near river bridge stalls today")
-    assert not found(title, "Red fox seen near river bridge")
+    assert is_duplicate(title, "Red fox seen near river bridge stalls today")
+    assert not is_duplicate(title, "Red fox seen near river bridge")
 
 
 def test_headlines_of_two_words_are_duplicates_only_when_both_are_the_same() -> None:
-    assert found("Owls nest", "The owls nest")
-    assert not found("Owl nest barn", "Owl nest")
+    assert is_duplicate("Owls nest", "The owls nest")
+    assert not is_duplicate("Owl nest barn", "Owl nest")

@@ -1,4 +1,4 @@
-"""Interests: words lift or lower the posts that hold them, those that wait and those to come."""
+"""Interests: words raise or lower the posts that contain them, waiting and new ones."""
 
 from __future__ import annotations
 
@@ -28,9 +28,11 @@ ClientOf = Callable[[User], Client]
 
 
 def want(session: Session, text: str, weight: str = "more") -> Interest:
-    found = commands.run("interest.set", session.owner, session, {"text": text, "weight": weight})
-    assert isinstance(found, Interest)
-    return found
+    interest = commands.run(
+        "interest.set", session.owner, session, {"text": text, "weight": weight}
+    )
+    assert isinstance(interest, Interest)
+    return interest
 
 
 def fresh(post: SourcePost) -> SourcePost:
@@ -48,7 +50,7 @@ def titles(session: Session) -> list[str]:
         ("science", "A conscience is clear", False),
         ("owl", "Two owls in a mill", True),
         ("Owls", "One owl, alone", True),
-        ("story", "Old stories, told anew", True),
+        ("story", "Old stories, again", True),
         ("box", "Boxes of apples", True),
         ("news", "A new bridge", False),
         ("movie", "Movies of the year", True),
@@ -128,12 +130,12 @@ def test_what_a_person_moved_by_hand_stays_moved(session: Session, source: Sourc
 
 def test_a_held_post_is_weighed_and_a_told_one_is_not(session: Session, source: Source) -> None:
     held = make_post(source, "a", "Seven owls were counted on the old mill")
-    told = make_post(source, "b", "An owl is rescued from the harbour crane")
+    published = make_post(source, "b", "An owl is rescued from the harbour crane")
     SourcePost.objects.filter(pk=held.pk).update(state="held")
-    SourcePost.objects.filter(pk=told.pk).update(state="told")
+    SourcePost.objects.filter(pk=published.pk).update(state="told")
     want(session, "owl")
     assert "interest" in fresh(held).parts
-    assert "interest" not in fresh(told).parts
+    assert "interest" not in fresh(published).parts
 
 
 def test_said_the_other_way_round_the_later_word_counts(session: Session, post: SourcePost) -> None:

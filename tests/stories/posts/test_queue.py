@@ -1,4 +1,4 @@
-"""Posts: once per session and source, claimed once, never starved."""
+"""Posts: stored once per session and source, claimed once, and none waits forever."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ def claim(session: Session, subject: int = 1) -> Claim:
 
 
 def again(held: Claim) -> Claim:
-    """The holder died; the step is taken over."""
+    """The worker died, and another one claims its step."""
     Step.objects.filter(pk=held.step.pk).update(lease_until=steps.now() - timedelta(seconds=1))
-    found = steps.claim(held.step.pk)
-    assert found is not None
-    return found
+    claim = steps.claim(held.step.pk)
+    assert claim is not None
+    return claim
 
 
 def state(post: SourcePost) -> str:
@@ -72,7 +72,7 @@ def test_the_same_address_is_skipped_with_its_reason(source: Source) -> None:
     first = FetchedPost("1", TITLES[0], url="https://x.test/a?utm_source=feed")
     second = FetchedPost("2", TITLES[1], url="https://x.test/a")
     added = add(source, first, second)
-    assert [each.state for each in added.posts] == ["queued", "skipped"]
+    assert [row.state for row in added.posts] == ["queued", "skipped"]
     assert added.queued == 1
     assert added.posts[1].duplicate_of_id == added.posts[0].pk
     assert "address" in added.posts[1].reason
@@ -162,7 +162,7 @@ def test_a_pinned_post_comes_before_a_better_one(source: Source) -> None:
     SourcePost.objects.filter(pk=better.pk).update(rank=100.0)
     SourcePost.objects.filter(pk=pinned.pk).update(pinned=True, rank=-100.0)
     assert list(queue.waiting(source.session)) == [pinned, better]
-    assert [each["id"] for each in queue.queue_payload(source.session)] == [pinned.pk, better.pk]
+    assert [row["id"] for row in queue.queue_payload(source.session)] == [pinned.pk, better.pk]
 
 
 def test_a_queued_post_names_its_neighbours(source: Source) -> None:
@@ -171,7 +171,7 @@ def test_a_queued_post_names_its_neighbours(source: Source) -> None:
         SourcePost.objects.filter(pk=post.pk).update(rank=-float(place))
     first, second, third = (post.pk for post in made)
     shown = queue.queue_payload(source.session)
-    assert [(each["above"], each["below"]) for each in shown] == [
+    assert [(row["above"], row["below"]) for row in shown] == [
         (None, second), (first, third), (second, None),
     ]  # fmt: skip
 
@@ -181,17 +181,17 @@ def test_eight_workers_at_once_claim_eight_different_posts(source: Source) -> No
     for number, title in enumerate(TITLES):
         make_post(source, str(number), title)
     held = [claim(session, number) for number in range(8)]
-    found = [each for each in together(8, lambda n: queue.claim_best(held[n])) if each]
-    assert len(found) == len({each.pk for each in found}) == len(TITLES)
+    claimed = [post for post in together(8, lambda n: queue.claim_best(held[n])) if post]
+    assert len(claimed) == len({post.pk for post in claimed}) == len(TITLES)
 
 
 def test_the_best_waiting_post_is_claimed_with_step_and_epoch(
     session: Session, post: SourcePost
 ) -> None:
     held = claim(session)
-    found = queue.claim_best(held)
-    assert found is not None
-    assert (found.pk, found.state, found.epoch) == (post.pk, "claimed", held.epoch)
+    claimed = queue.claim_best(held)
+    assert claimed is not None
+    assert (claimed.pk, claimed.state, claimed.epoch) == (post.pk, "claimed", held.epoch)
     assert queue.claim_best(held) is None
 
 
@@ -235,4 +235,4 @@ def test_the_queue_shows_the_best_first_and_not_all(source: Source) -> None:
         make_post(source, str(number), title)
     shown = queue.queue_payload(source.session, most=3)
     ranked = SourcePost.objects.order_by("-rank", "id").values_list("pk", flat=True)
-    assert [each["id"] for each in shown] == list(ranked[:3])
+    assert [row["id"] for row in shown] == list(ranked[:3])

@@ -1,4 +1,4 @@
-"""Search finds what one session has, by words and filters, and pages by key."""
+"""Search in one session by words and filters, with pages by key."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def write(session: Session, title: str, narrative: str = "", **more: Any) -> Sto
 
 
 def titles(session: Session, text: str, **filters: str) -> list[str]:
-    found = search_query.page(session, Query("stories", terms_of(text), filters))
-    return [row["title"] for row in found.items]
+    page = search_query.page(session, Query("stories", terms_of(text), filters))
+    return [row["title"] for row in page.items]
 
 
 @pytest.fixture
@@ -113,8 +113,8 @@ def test_what_is_rolled_back_is_not_found(news: Session) -> None:
 @pytest.mark.databases
 def test_posts_are_found_by_title_body_and_author(source: Source) -> None:
     make_post(source, "a", "Lighthouse lit again")
-    found = search_query.page(source.session, Query("posts", terms_of("keeper monday")))
-    assert [row["title"] for row in found.items] == ["Lighthouse lit again"]
+    page = search_query.page(source.session, Query("posts", terms_of("keeper monday")))
+    assert [row["title"] for row in page.items] == ["Lighthouse lit again"]
 
 
 @pytest.mark.databases
@@ -122,9 +122,9 @@ def test_pages_follow_each_other_by_key_without_gap_or_double(session: Session) 
     written = [write(session, f"Tide {n}").pk for n in range(search_query.PAGE * 2 + 5)]
     before, seen = None, []
     while True:
-        found = search_query.page(session, Query("stories", terms_of("tide")), before)
-        seen += [row["id"] for row in found.items]
-        if (before := found.next) is None:
+        page = search_query.page(session, Query("stories", terms_of("tide")), before)
+        seen += [row["id"] for row in page.items]
+        if (before := page.next) is None:
             break
     assert seen == written[::-1]
 
@@ -147,15 +147,15 @@ def test_the_index_that_a_migration_lost_is_built_anew(news: Session) -> None:
     assert index.missing(connections["default"])
     with CaptureQueriesContext(connection) as asked:
         index.restore("default")
-    unhurried = "SET LOCAL statement_timeout = 0" in [each["sql"] for each in asked]
-    assert unhurried == (connection.vendor == "postgresql")
+    lifted = "SET LOCAL statement_timeout = 0" in [query["sql"] for query in asked]
+    assert lifted == (connection.vendor == "postgresql")
     assert index.missing(connections["default"]) == []
     assert titles(news, "unseen") == ["Written unseen"]
 
 
 def on(session: Session, since: date | None, until: date | None) -> list[str]:
-    found = search_query.page(session, Query("stories", since=since, until=until))
-    return [row["title"] for row in found.items]
+    page = search_query.page(session, Query("stories", since=since, until=until))
+    return [row["title"] for row in page.items]
 
 
 @pytest.mark.databases
@@ -247,7 +247,7 @@ def on_days(session: Session, day: date) -> list[str]:
 
 
 def test_days_are_found_though_a_session_adopted_older_rows(news: Session, owner: User) -> None:
-    """Adopted rows have higher ids than rows that were made later."""
+    """Adopted rows have higher ids than rows with later times."""
     noon = datetime.combine(date(2026, 3, 10), time(12), tzinfo=get_current_timezone())
     Story.objects.update(created_at=noon + 5 * DAY)
     adopted = write(news, "Adopted")

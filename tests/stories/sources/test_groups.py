@@ -1,4 +1,4 @@
-"""Ready-made groups: all sources of a group are added, each once."""
+"""Groups of sources: all sources of a group are added, each once."""
 
 from __future__ import annotations
 

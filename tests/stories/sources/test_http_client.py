@@ -1,4 +1,4 @@
-"""The guarded client against real sockets: what is read, what is cut off, what is refused."""
+"""The HTTP client over real sockets: answers, limits and refusals."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def client(**changes: Any) -> GuardedClient:
 
 
 class Saying(StandIn):
-    """Answers every request with the same headers and bytes, or with a redirect elsewhere."""
+    """Answers every request with the same headers and bytes, or with a redirect."""
 
     body = b"hello"
     status = 200
@@ -147,7 +147,7 @@ def test_the_connection_goes_to_the_address_that_was_judged(saying: Saying) -> N
 
 def test_the_next_address_of_a_name_is_tried_when_the_first_is_dead(saying: Saying) -> None:
     def resolve(host: str, port: int, **_: Any) -> list[tuple[Any, ...]]:
-        return [(socket.AF_INET, 1, 6, "", (each, port)) for each in ("127.9.9.9", "127.0.0.1")]
+        return [(socket.AF_INET, 1, 6, "", (host, port)) for host in ("127.9.9.9", "127.0.0.1")]
 
     assert client(resolver=resolve).get(f"http://two.example:{saying.port}/").status == 200
 
@@ -263,13 +263,13 @@ def test_each_other_status_has_its_meaning(
 
 
 @pytest.mark.parametrize(
-    ("path", "said", "wait"),
+    ("path", "header", "wait"),
     [("/throttled", "120", 120), ("/throttled", "", 300), ("/busy", "", 30)],
 )
 def test_a_site_that_asks_for_patience_gets_it(
-    site: FeedStandIn, path: str, said: str, wait: int
+    site: FeedStandIn, path: str, header: str, wait: int
 ) -> None:
-    site.retry_after = said
+    site.retry_after = header
     with pytest.raises(WaitUntil) as caught:
         client().get(site.url + path)
     asked = caught.value.until - datetime.now(UTC)
@@ -277,7 +277,7 @@ def test_a_site_that_asks_for_patience_gets_it(
 
 
 @pytest.mark.parametrize(
-    ("said", "wait"),
+    ("header", "wait"),
     [
         ("0", timedelta(0)),
         ("90", timedelta(seconds=90)),
@@ -290,8 +290,8 @@ def test_a_site_that_asks_for_patience_gets_it(
         ("-5", None),
     ],
 )
-def test_retry_after_is_read_as_seconds_or_a_date(said: str, wait: timedelta | None) -> None:
-    assert retry_after_of(said, NOW) == (None if wait is None else NOW + wait)
+def test_retry_after_is_read_as_seconds_or_a_date(header: str, wait: timedelta | None) -> None:
+    assert retry_after_of(header, NOW) == (None if wait is None else NOW + wait)
 
 
 class Secure(Saying):

@@ -1,4 +1,4 @@
-"""A source is tested in place: what it brings, or why it brings nothing, and nothing is kept."""
+"""Testing a source: its posts or the reason for none are reported, and nothing is stored."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 class Slow:
-    """A source that answers when it is let."""
+    """A source that answers when the test allows it."""
 
     kind = "rss"
 
@@ -43,7 +43,7 @@ class Slow:
 
 @pytest.fixture
 def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[FeedStandIn]:
-    """A site of strangers, which this test alone may reach."""
+    """A site in a private network that only this test may reach."""
     client = GuardedClient(allow_private=True, user_agent="smnb-tests", deadline=2)
     monkeypatch.setitem(registry._adapters(), "rss", RssSource(client))
     with FeedStandIn() as stand_in:
@@ -60,11 +60,11 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Slow]:
 
 def test_a_feed_that_works_says_how_many_posts_and_how_new(site: FeedStandIn, owner: User) -> None:
     address = site.publish_distinct("news", 25)
-    found = probe("rss", address, "", owner)
-    assert found.ok
-    assert found.count == 25
-    assert re.fullmatch(r"Fetched 25 posts, newest \d+ \w+ ago\.", found.sentence)
-    assert found.newest_at is not None
+    result = probe("rss", address, "", owner)
+    assert result.ok
+    assert result.count == 25
+    assert re.fullmatch(r"Fetched 25 posts, newest \d+ \w+ ago\.", result.sentence)
+    assert result.newest_at is not None
 
 
 def test_the_recording_works_with_no_network(owner: User) -> None:
@@ -86,17 +86,17 @@ def test_the_recording_works_with_no_network(owner: User) -> None:
 def test_a_source_that_fails_says_why(
     site: FeedStandIn, owner: User, path: str, reason: str
 ) -> None:
-    found = probe("rss", site.url + path, "", owner)
-    assert not found.ok
-    assert found.count == 0
-    assert found.sentence.endswith((".", "xml"))
-    assert reason in found.sentence
+    result = probe("rss", site.url + path, "", owner)
+    assert not result.ok
+    assert result.count == 0
+    assert result.sentence.endswith((".", "xml"))
+    assert reason in result.sentence
 
 
 def test_an_address_of_our_own_network_is_refused(owner: User) -> None:
-    found = probe("rss", "http://127.0.0.1/feed.xml", "", owner)
-    assert not found.ok
-    assert "127.0.0.1" in found.sentence
+    result = probe("rss", "http://127.0.0.1/feed.xml", "", owner)
+    assert not result.ok
+    assert "127.0.0.1" in result.sentence
 
 
 @pytest.mark.parametrize(("kind", "locator"), [("rss", ""), ("reddit", "not a name"), ("x", "y")])
@@ -107,8 +107,8 @@ def test_what_is_no_address_is_said_without_asking_anybody(
 
 
 def test_a_source_that_hangs_is_not_waited_for(slow: Slow, owner: User) -> None:
-    found = probe("rss", "https://slow.test/", "", owner, seconds=0.05)
-    assert (found.ok, found.sentence) == (
+    result = probe("rss", "https://slow.test/", "", owner, seconds=0.05)
+    assert (result.ok, result.sentence) == (
         False, "https://slow.test/ did not answer within 0.05 seconds.",
     )  # fmt: skip
 
@@ -122,15 +122,15 @@ def test_a_notice_is_passed_on_and_posts_may_have_no_date(slow: Slow, owner: Use
 
 def test_a_feed_without_posts_works(slow: Slow, owner: User, monkeypatch: Any) -> None:
     monkeypatch.setattr(slow, "fetch", lambda *_: Fetched([]))
-    found = probe("rss", "https://slow.test/", "", owner)
-    assert found.ok
-    assert "no posts at the moment" in found.sentence
+    result = probe("rss", "https://slow.test/", "", owner)
+    assert result.ok
+    assert "no posts at the moment" in result.sentence
 
 
 def test_a_test_stores_nothing(session: Session, source: Source, owner: User) -> None:
     before = Source.objects.values().get()
-    found = probe_source(session, source.pk, owner)
-    assert found.sentence.startswith("demo: Fetched 6 posts")
+    result = probe_source(session, source.pk, owner)
+    assert result.sentence.startswith("demo: Fetched 6 posts")
     assert Source.objects.values().get() == before
     assert not SourcePost.objects.exists()
 
@@ -143,11 +143,11 @@ def test_the_source_of_another_session_is_not_found(
 
 
 @pytest.mark.parametrize(
-    ("age", "said"),
+    ("age", "expected"),
     [
         (-5, "just now"), (0, "just now"), (1, "1 second ago"), (59, "59 seconds ago"),
         (60, "1 minute ago"), (3 * 3600, "3 hours ago"), (2 * 86_400, "2 days ago"),
     ],
 )  # fmt: skip
-def test_an_age_is_said_in_its_largest_unit(age: int, said: str) -> None:
-    assert ago(timedelta(seconds=age)) == said
+def test_an_age_is_written_in_its_largest_unit(age: int, expected: str) -> None:
+    assert ago(timedelta(seconds=age)) == expected

@@ -64,13 +64,13 @@ def test_every_recorded_listing_is_read(reddit: RedditStandIn, path: Path) -> No
     children = [child["data"] for child in json.loads(path.read_text())["data"]["children"]]
     reddit.publish("any", children)
     fetched = source(reddit).fetch("r/any", "hot", {})
-    wanted = {f"t3_{child['id']}" for child in children[:100]}
-    assert {post.external_id for post in fetched.posts} <= wanted
-    for each in fetched.posts:
-        assert each.title
-        assert "&amp;" not in each.title
-        assert each.url.startswith(("http://", "https://", ""))
-        assert each.published_at is None or each.published_at <= NOW
+    expected = {f"t3_{child['id']}" for child in children[:100]}
+    assert {post.external_id for post in fetched.posts} <= expected
+    for row in fetched.posts:
+        assert row.title
+        assert "&amp;" not in row.title
+        assert row.url.startswith(("http://", "https://", ""))
+        assert row.published_at is None or row.published_at <= NOW
     assert len(reddit.requests) <= 3  # a token and the listing: no field cost a request of its own
 
 
@@ -82,23 +82,23 @@ def test_pinned_removed_and_adult_posts_are_left_out(reddit: RedditStandIn) -> N
         post("d", "Bought", promoted=True),
     ]
     reddit.publish("tides", [*odd, post("e", "Kept")])
-    assert [each.title for each in source(reddit).fetch("r/tides", "new", {}).posts] == ["Kept"]
+    assert [row.title for row in source(reddit).fetch("r/tides", "new", {}).posts] == ["Kept"]
 
 
 def test_a_text_post_links_to_its_page_and_a_deleted_author_is_nobody(
     reddit: RedditStandIn,
 ) -> None:
     reddit.publish("tides", [post("a", "Ask me", is_self=True, author="[deleted]")])
-    [found] = source(reddit).fetch("r/tides", "hot", {}).posts
-    assert found.url == "https://www.reddit.com/r/tides/comments/a/x/"
-    assert found.author == ""
+    [row] = source(reddit).fetch("r/tides", "hot", {}).posts
+    assert row.url == "https://www.reddit.com/r/tides/comments/a/x/"
+    assert row.author == ""
 
 
 def test_without_keys_the_public_feed_is_read_and_that_is_said(reddit: RedditStandIn) -> None:
     reddit.publish("tides", [post("a", "The tide is in")])
     fetched = source(reddit, keys=False).fetch("r/tides", "hot", {})
     assert "No Reddit keys are set" in fetched.notice
-    assert [(each.external_id, each.author) for each in fetched.posts] == [("t3_a", "wren")]
+    assert [(row.external_id, row.author) for row in fetched.posts] == [("t3_a", "wren")]
     assert reddit.requests[0].path == "/r/tides/.rss"
 
 
@@ -143,12 +143,12 @@ def test_a_spent_allowance_is_waited_for_by_the_step_and_not_in_the_call(
 ) -> None:
     reddit.publish("any", [post("a", "One")])
     reddit.remaining, reddit.used, reddit.reset_seconds = 0, 600, 300
-    mine = source(reddit)
-    fetched = mine.fetch("r/any", "hot", {})
+    adapter = source(reddit)
+    fetched = adapter.fetch("r/any", "hot", {})
     assert fetched.not_before is not None
     assert fetched.not_before > NOW + timedelta(seconds=250)
     with pytest.raises(WaitUntil):
-        mine.fetch("r/any", "hot", {})
+        adapter.fetch("r/any", "hot", {})
     assert len(reddit.requests) == 2
 
 
@@ -189,15 +189,15 @@ def test_a_post_without_a_score_is_read(reddit: RedditStandIn) -> None:
     plain = post("a", "One")
     del plain["score"], plain["num_comments"]
     reddit.publish("any", [plain])
-    (found,) = source(reddit).fetch("r/any", "hot", {}).posts
-    assert (found.score, found.comments) == (0, 0)
+    (row,) = source(reddit).fetch("r/any", "hot", {}).posts
+    assert (row.score, row.comments) == (0, 0)
 
 
 def test_nobody_there_is_tried_again(reddit: RedditStandIn) -> None:
-    mine = source(reddit)
+    adapter = source(reddit)
     reddit.stop()
     with pytest.raises(Retry, match="cannot be reached"):
-        mine.fetch("r/any", "hot", {})
+        adapter.fetch("r/any", "hot", {})
 
 
 def test_an_empty_answer_is_no_news(reddit: RedditStandIn) -> None:

@@ -1,4 +1,4 @@
-"""Feeds of every make, read through the real client from a real server."""
+"""Feeds of many kinds, read by the real client from a real server."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.standins.recorded import recorded
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 FEEDS = recorded("feeds", "*.xml")
-# Valid feeds whose entries say nothing, and one document that is no feed.
+# Valid feeds whose entries have no text, and one document that is no feed.
 SILENT = {"empty.xml", "atom_missing_fields.xml"}
 NO_FEED = {"unrecognized_version.xml"}
 RSS = b'<rss version="2.0"><channel><title>x</title>'

@@ -1,4 +1,4 @@
-"""Sources of a session: added once, removed without losing what they brought."""
+"""Sources of a session: added once, and removed without their posts."""
 
 from __future__ import annotations
 
@@ -63,8 +63,8 @@ def test_of_eight_who_add_the_same_source_at_once_one_succeeds(
     make_session: MakeSession,
 ) -> None:
     session = make_session(recording=False)
-    found = together(8, lambda _: service.add(session, DEMO))
-    assert sum(isinstance(each, Source) for each in found) == 1
+    results = together(8, lambda _: service.add(session, DEMO))
+    assert sum(isinstance(result, Source) for result in results) == 1
     assert Source.objects.filter(session=session).count() == 1
 
 
@@ -121,8 +121,8 @@ def test_a_line_as_people_type_it_names_its_kind(line: str, kind: str) -> None:
 
 
 def test_a_source_shows_everything_a_page_needs(source: Source) -> None:
-    found = service.payload(source)
-    assert (found["locator"], found["health"], found["enabled"]) == ("demo", "new", True)
+    payload = service.payload(source)
+    assert (payload["locator"], payload["health"], payload["enabled"]) == ("demo", "new", True)
 
 
 def test_a_source_that_comes_back_has_left_its_old_trouble_behind(

@@ -1,4 +1,4 @@
-"""Which addresses may be asked, and which never."""
+"""Which addresses a request may go to."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ NEVER = [
 
 
 def resolving_to(*answers: str) -> Any:
-    """A name service that gives one answer a call, the last one for ever after."""
+    """A name service that returns one answer a call, and then repeats the last one."""
     left = list(answers)
 
     def resolve(host: str, port: int, **_: Any) -> list[tuple[Any, ...]]:
@@ -89,7 +89,7 @@ def test_any_port_is_read_where_that_is_allowed() -> None:
 
 def test_a_name_with_one_private_address_among_public_ones_is_refused() -> None:
     def resolve(host: str, port: int, **_: Any) -> list[tuple[Any, ...]]:
-        return [(socket.AF_INET, 1, 6, "", (each, port)) for each in ("8.8.8.8", "10.0.0.1")]
+        return [(socket.AF_INET, 1, 6, "", (host, port)) for host in ("8.8.8.8", "10.0.0.1")]
 
     with pytest.raises(NeedsHuman, match="private network"):
         addresses_of(target_of("http://example.org/"), resolver=resolve)
@@ -120,7 +120,7 @@ LISTED = sorted(address for address in PRIVATE if "%" not in address and address
 def test_our_own_list_refuses_an_address_that_python_takes_for_public(
     address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What Python calls global changes between its versions."""
+    """Python changes between its versions which networks are global."""
     for version in (ipaddress.IPv4Address, ipaddress.IPv6Address):
         monkeypatch.setattr(version, "is_global", True)
     assert is_private(address)

@@ -1,4 +1,4 @@
-"""The budget: a warning at 80 %, once a crossing; what is uncertain counts as spent."""
+"""The budget: one warning at 80 %, and upper bounds count as spent."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def test_the_owner_is_warned_when_four_fifths_are_spent(dollar: Session) -> None
     spend(dollar, 0.7, 0.799)
     assert warnings() == []
     spend(dollar, 0.799, 0.8)
-    (said,) = warnings()
-    assert said.startswith("80 % of the budget is used: $0.8000 of $1.0000.")
+    (warning,) = warnings()
+    assert warning.startswith("80 % of the budget is used: $0.8000 of $1.0000.")
 
 
 def test_the_warning_comes_once_a_crossing(dollar: Session) -> None:

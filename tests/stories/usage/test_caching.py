@@ -1,4 +1,4 @@
-"""The provider's cache: what it gave and took is booked, and what it saved is told as money."""
+"""The provider's cache: its tokens are booked, and its savings are shown as money."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ def test_the_first_question_writes_the_cache_and_the_next_ones_read_it(
 
 
 def test_what_was_said_before_goes_before_the_question(server: AnthropicStandIn) -> None:
-    said = (Turn("user", "What is the tide?"), Turn("assistant", "High."))
-    ask(server, MemoryLedger(), replace(ASK, prompt="And when?", history=said))
+    history = (Turn("user", "What is the tide?"), Turn("assistant", "High."))
+    ask(server, MemoryLedger(), replace(ASK, prompt="And when?", history=history))
     body = server.requests[-1].body.decode()
     assert body.index("What is the tide?") < body.index("High.") < body.index("And when?")
 

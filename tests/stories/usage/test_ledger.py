@@ -1,4 +1,4 @@
-"""The ledger: reserved first, closed once, exact or with bounds, never silently zero."""
+"""The ledger: a row is reserved first, closed once, exact or bounded, and never silently zero."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def reserve(claim: Claim, model: str = MODEL) -> Attempt:
 
 
 def final(counts: Counts = COUNTS, **more: Any) -> Close:
-    wanted = {"state": "final", "model": MODEL, "stop_reason": "end_turn", **more}
-    return Close(counts=counts, **wanted)
+    values = {"state": "final", "model": MODEL, "stop_reason": "end_turn", **more}
+    return Close(counts=counts, **values)
 
 
 def take_over(claim: Claim) -> None:
@@ -66,10 +66,10 @@ def test_a_row_is_there_before_the_model_is_asked_and_counts_nothing(claim: Clai
 
 def test_a_final_answer_is_booked_exactly_with_one_event(claim: Claim) -> None:
     reserve(claim).close(final())
-    found = stats(claim)
-    assert (found.input_tokens, found.output_tokens) == (1000, 200)
-    assert (found.cache_read_tokens, found.cache_write_tokens) == (50, 30)
-    assert found.cost_lower == found.cost_upper == row().cost_lower > 0
+    totals = stats(claim)
+    assert (totals.input_tokens, totals.output_tokens) == (1000, 200)
+    assert (totals.cache_read_tokens, totals.cache_write_tokens) == (50, 30)
+    assert totals.cost_lower == totals.cost_upper == row().cost_lower > 0
     assert row().exact
     assert SessionEvent.objects.filter(type="usage.closed").count() == 1
     assert list(audits.run()) == []
@@ -160,7 +160,7 @@ def test_an_answer_that_comes_while_its_row_is_being_bounded_is_not_lost(
         with transaction.atomic():
             take_over(claim)
             bounded.set()
-            # Let the other one read first, if no lock keeps it from that.
+            # Without a lock, the other thread would read the row now.
             read.wait(0.5)
 
     monkeypatch.setattr(ledger, "_priced", priced)
@@ -171,7 +171,7 @@ def test_an_answer_that_comes_while_its_row_is_being_bounded_is_not_lost(
 
 
 def leave_open(claim: Claim, seconds: int) -> None:
-    """Closing the row failed, and its step waits for another try."""
+    """Closing the row failed, and its step is pending again."""
     reserve(claim).started(MODEL, "msg_1", "req_1", Counts(input=1000, output=1))
     TokenUsage.objects.update(created_at=steps.now() - timedelta(seconds=seconds))
 

@@ -1,4 +1,4 @@
-"""Money is exact: every sum here was worked out by hand from the published prices."""
+"""Prices: every sum here was calculated by hand from the published prices."""
 
 from __future__ import annotations
 
@@ -73,9 +73,9 @@ def test_fast_mode_and_searches_without_a_price_are_unknown_too() -> None:
 @pytest.mark.parametrize("model", ["claude-sonnet-99", "claude-sonnet-99-20290101"])
 def test_an_operator_can_add_a_price(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(pricing.OVERRIDES, "claude-sonnet-99", Rates.per_million("3", "15"))
-    found = price(model, Counts(100, 10, 100, 100, 100, 1))
-    assert found.cost == 300_000_000 + 150_000_000 + (30 + 375 + 600) * 10**6 + 10**10
-    assert found.version == f"{pricing.VERSION} + override"
+    result = price(model, Counts(100, 10, 100, 100, 100, 1))
+    assert result.cost == 300_000_000 + 150_000_000 + (30 + 375 + 600) * 10**6 + 10**10
+    assert result.version == f"{pricing.VERSION} + override"
 
 
 def test_an_override_may_name_every_price(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,8 +83,8 @@ def test_an_override_may_name_every_price(monkeypatch: pytest.MonkeyPatch) -> No
         "0.5", "2.5", cache_read="0.07", cache_write_5m="1", cache_write_1h="1.5", web_searches="4"
     )
     monkeypatch.setitem(pricing.OVERRIDES, "claude-opus-5", rates)
-    found = price("claude-opus-5", Counts(1, 1, 1, 1, 1, 1)).cost
-    assert found == 500_000 + 2_500_000 + 70_000 + 1_000_000 + 1_500_000 + 4 * 10**9
+    result = price("claude-opus-5", Counts(1, 1, 1, 1, 1, 1)).cost
+    assert result == 500_000 + 2_500_000 + 70_000 + 1_000_000 + 1_500_000 + 4 * 10**9
 
 
 def test_the_version_names_the_package() -> None:
@@ -98,23 +98,23 @@ def close_of(**changes: object) -> Close:
 
 
 def test_a_bounded_attempt_costs_between_its_first_token_and_its_last() -> None:
-    found = bounds(close_of(output_lower=1, output_upper=400))
-    assert (found.lower, found.upper) == (100 * 3_000_000 + 15_000_000, 6_300_000_000)
+    result = bounds(close_of(output_lower=1, output_upper=400))
+    assert (result.lower, result.upper) == (100 * 3_000_000 + 15_000_000, 6_300_000_000)
 
 
 def test_an_attempt_whose_input_is_unknown_is_bounded_on_both_sides() -> None:
-    found = bounds(close_of(counts=Counts(), input_upper=2000, output_upper=400))
-    assert (found.lower, found.upper) == (0, 2000 * 3_000_000 + 400 * 15_000_000)
+    result = bounds(close_of(counts=Counts(), input_upper=2000, output_upper=400))
+    assert (result.lower, result.upper) == (0, 2000 * 3_000_000 + 400 * 15_000_000)
 
 
 def test_a_final_attempt_has_one_price_whatever_its_bounds_say() -> None:
-    found = bounds(close_of(state="final", output_upper=400))
-    assert found.lower == found.upper == 315_000_000
+    result = bounds(close_of(state="final", output_upper=400))
+    assert result.lower == result.upper == 315_000_000
 
 
 def test_what_served_nothing_costs_nothing_at_any_model() -> None:
-    found = bounds(close_of(state="final", model="claude-sonet-4-5", counts=Counts()))
-    assert (found.lower, found.upper) == (0, 0)
+    result = bounds(close_of(state="final", model="claude-sonet-4-5", counts=Counts()))
+    assert (result.lower, result.upper) == (0, 0)
 
 
 def test_what_may_have_been_served_by_an_unknown_model_has_no_price() -> None:
@@ -124,8 +124,8 @@ def test_what_may_have_been_served_by_an_unknown_model_has_no_price() -> None:
 
 def test_an_extra_pass_is_priced_at_its_own_model() -> None:
     extra = Pass("claude-opus-4-8", Counts(800, 25))
-    found = bounds(close_of(state="final", counts=Counts(900, 26), passes=(extra,)))
-    assert found.lower == 315_000_000 + 800 * 5_000_000 + 25 * 25_000_000
+    result = bounds(close_of(state="final", counts=Counts(900, 26), passes=(extra,)))
+    assert result.lower == 315_000_000 + 800 * 5_000_000 + 25 * 25_000_000
 
 
 @given(st.lists(TOKENS, min_size=5, max_size=5))
@@ -138,7 +138,7 @@ def test_the_cost_is_the_plain_sum_of_its_parts(numbers: list[int]) -> None:
 @given(st.integers(0, 200_000), st.integers(0, 200_000), st.integers(1, 4096))
 def test_the_bounds_are_always_in_order(known: int, estimate: int, most: int) -> None:
     counts = Counts(known, 1)
-    found = bounds(
+    result = bounds(
         close_of(model="claude-haiku-5-5", counts=counts, input_upper=estimate, output_upper=most)
     )
-    assert 0 < found.lower <= found.upper
+    assert 0 < result.lower <= result.upper

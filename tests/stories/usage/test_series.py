@@ -1,4 +1,4 @@
-"""What the ledger and the stories add to the series and tallies, and the audits that watch it."""
+"""What ledger rows and stories add to the series and tallies, and the audits that check it."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def reserve(ledger: SessionLedger, model: str = MODEL) -> Attempt:
 
 
 def final(model: str = MODEL, **more: Any) -> Close:
-    wanted = {"stop_reason": "end_turn", "first_token_ms": 400, "duration_ms": 2500, **more}
-    return Close(state="final", model=model, counts=COUNTS, **wanted)
+    values = {"stop_reason": "end_turn", "first_token_ms": 400, "duration_ms": 2500, **more}
+    return Close(state="final", model=model, counts=COUNTS, **values)
 
 
 def broken() -> Close:
@@ -54,7 +54,7 @@ def broken() -> Close:
 
 
 def tell(ledger: SessionLedger, post: SourcePost | None) -> Story:
-    """Store a story of ten words as the host does."""
+    """Stores a story of ten words as the host does."""
     session = Session.objects.get()
     with transaction.atomic():
         story = Story.objects.create(
@@ -74,9 +74,9 @@ def tell(ledger: SessionLedger, post: SourcePost | None) -> Story:
 
 
 def hour(*columns: str) -> tuple[int, ...]:
-    """Sums over the session's 60-minute buckets."""
-    found = Bucket.objects.filter(size=60).aggregate(*(Sum(name) for name in columns))
-    return tuple(found[f"{name}__sum"] or 0 for name in columns)
+    """Returns sums over the session's 60-minute buckets."""
+    row = Bucket.objects.filter(size=60).aggregate(*(Sum(name) for name in columns))
+    return tuple(row[f"{name}__sum"] or 0 for name in columns)
 
 
 def tally(dimension: str, key: str) -> Tally:
@@ -108,10 +108,10 @@ def test_a_call_without_times_is_not_timed(ledger: SessionLedger) -> None:
 def test_calls_are_tallied_by_model_and_operation(ledger: SessionLedger) -> None:
     reserve(ledger).close(final())
     reserve(ledger).close(broken())
-    for found in (tally("model", MODEL), tally("operation", "narrate")):
-        assert (found.count, found.bounded) == (2, 1)
-        assert (found.input_tokens, found.output_tokens) == (2000, 210)
-        assert found.cost_lower < found.cost_upper
+    for row in (tally("model", MODEL), tally("operation", "narrate")):
+        assert (row.count, row.bounded) == (2, 1)
+        assert (row.input_tokens, row.output_tokens) == (2000, 210)
+        assert row.cost_lower < row.cost_upper
     assert hour("calls", "bounded", "failed") == (2, 1, 1)
 
 
@@ -122,9 +122,9 @@ def test_a_bounded_call_that_becomes_exact_is_corrected_and_not_counted_twice(
     attempt = reserve(ledger)
     attempt.close(broken())
     attempt.close(final())
-    found = tally("model", MODEL)
-    assert (found.count, found.bounded, found.output_tokens) == (1, 0, 200)
-    assert found.cost_lower == found.cost_upper == TokenUsage.objects.get().cost_lower
+    row = tally("model", MODEL)
+    assert (row.count, row.bounded, row.output_tokens) == (1, 0, 200)
+    assert row.cost_lower == row.cost_upper == TokenUsage.objects.get().cost_lower
     assert hour("calls", "bounded", "failed", "first_token_ms", "first_tokens") == (1, 0, 0, 400, 1)
     assert list(audits.run()) == []
 
@@ -149,10 +149,10 @@ def test_a_story_is_tallied_with_the_cost_of_its_attempts(
     reserve(ledger).close(final())
     tell(ledger, post)
     for dimension, key in (("tone", "analysis"), ("priority", "high"), ("source", "demo")):
-        found = tally(dimension, key)
-        assert (found.count, found.words, found.bounded) == (1, 10, 1)
-        assert (found.input_tokens, found.output_tokens) == (2000, 210)
-        assert found.cost_lower < found.cost_upper
+        row = tally(dimension, key)
+        assert (row.count, row.words, row.bounded) == (1, 10, 1)
+        assert (row.input_tokens, row.output_tokens) == (2000, 210)
+        assert row.cost_lower < row.cost_upper
     assert list(audits.run()) == []
 
 
@@ -164,9 +164,9 @@ def test_a_late_answer_corrects_the_kinds_of_its_story_too(
     attempt.close(broken())
     tell(ledger, post)
     attempt.close(final())
-    found = tally("tone", "analysis")
-    assert (found.count, found.output_tokens, found.bounded) == (1, 200, 0)
-    assert found.cost_lower == found.cost_upper
+    row = tally("tone", "analysis")
+    assert (row.count, row.output_tokens, row.bounded) == (1, 200, 0)
+    assert row.cost_lower == row.cost_upper
     assert list(audits.run()) == []
 
 
@@ -239,7 +239,7 @@ def test_a_tally_that_lost_something_is_found(
 
 
 def totals(model: type[Bucket | Tally], *keys: str) -> list[dict[str, Any]]:
-    """Sums of all numbers of the table by ``keys``."""
+    """Returns the sums of all numbers of the table by ``keys``."""
     numbers = [
         field.name for field in model._meta.concrete_fields
         if field.name not in {"id", "session", "start", *keys}
@@ -252,14 +252,14 @@ def totals(model: type[Bucket | Tally], *keys: str) -> list[dict[str, Any]]:
 def test_an_old_database_is_filled_with_what_would_have_been_booked(
     ledger: SessionLedger, post: SourcePost, editor: User
 ) -> None:
-    """Moments may fall into the next minute, so buckets are compared by their sums."""
+    """Compares buckets by their sums, because a time may fall into the next minute."""
     reserve(ledger).close(broken())
     reserve(ledger).close(final())
     reserve(ledger)
     tell(ledger, post)
     recorder.add_message(Session.objects.get(), "system", "Hello.")
     for model in (TokenUsage, SessionStats, Bucket):
-        model.objects.update(cache_saved=0)  # nobody booked it in those days
+        model.objects.update(cache_saved=0)  # as before that column existed
     live = totals(Bucket, "size"), totals(Tally, "dimension", "key")
     BACKFILL.empty(apps, None)
     assert {finding.audit for finding in audits.run()} == {"buckets", "tallies"}
