@@ -105,9 +105,11 @@ def page(session: Session, asked: Wanted) -> dict[str, Any]:
         "query": asked.query(session),
         # One lookup of the address, not one for each of a hundred links.
         "base": reverse("market_trend", args=(session.pk, 0)).removesuffix("0/"),
-        "legend": [(step, treemap.SIGNS[step], treemap.STEP_WORDS[step]) for step in (2, 1, 0, -1, -2)],
+        "legend": [
+            (step, treemap.SIGNS[step], treemap.STEP_WORDS[step]) for step in (2, 1, 0, -1, -2)
+        ],
         "explained": explained(),
-    }  # fmt: skip
+    }
 
 
 def ordered(found: Sequence[Quote], asked: Wanted) -> list[Quote]:
@@ -177,9 +179,14 @@ def chart(trend: Trend, market: Market) -> charts.Chart:
     assert market.at is not None
     buckets = quotes.chart(trend, market.size, market.at)
     plan = charts.Plan(
-        "trend", "Posts over time", "posts read", [start for start, _, _ in buckets], market.size,
-        lambda value: f"{value:,.0f}", lambda value: f"{value:g}",
-    )  # fmt: skip
+        "trend",
+        "Posts over time",
+        "posts read",
+        [start for start, _, _ in buckets],
+        market.size,
+        lambda value: f"{value:,.0f}",
+        lambda value: f"{value:g}",
+    )
     return charts.bars(
         plan, [charts.Series("Posts", "one", [float(posts) for _, posts, _ in buckets])]
     )

@@ -24,9 +24,13 @@ class Broadcast(InSession):
     stopped_at = models.DateTimeField(null=True, blank=True)
     last_error = models.CharField(max_length=500, blank=True)
     ai_head = models.ForeignKey(
-        AILink, null=True, blank=True, on_delete=models.PROTECT, related_name="+",
+        AILink,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="+",
         help_text="The latest link of the AI chain that this run made.",
-    )  # fmt: skip
+    )
 
     class Meta:
         verbose_name = "broadcast run"
@@ -103,9 +107,13 @@ class Slot(InSession):
     zone = models.CharField(max_length=60, default="UTC", help_text="IANA name of the time zone.")
     enabled = models.BooleanField(default=True)
     run = models.ForeignKey(
-        Broadcast, null=True, blank=True, on_delete=models.PROTECT, related_name="+",
+        Broadcast,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="+",
         help_text="The run this slot started and will stop.",
-    )  # fmt: skip
+    )
     note = models.CharField(max_length=300, blank=True, help_text="How its last turn went.")
 
     class Meta:

@@ -15,8 +15,19 @@ from pathlib import Path
 import pytest
 
 KEPT = {"SMNB_TEST_DATABASE", "SMNB_TEST_TEMPLATE", "SMNB_TEST_PAGE_SECONDS"}
-OURS = ("SMNB_", "OTEL_", "REDDIT_", "ANTHROPIC_", "DATABASE_URL", "REDIS_URL", "PUBLIC_URL", "SECRET_KEY",
-        "ALLOWED_HOSTS", "DEBUG", "PORT")  # fmt: skip
+OURS = (
+    "SMNB_",
+    "OTEL_",
+    "REDDIT_",
+    "ANTHROPIC_",
+    "DATABASE_URL",
+    "REDIS_URL",
+    "PUBLIC_URL",
+    "SECRET_KEY",
+    "ALLOWED_HOSTS",
+    "DEBUG",
+    "PORT",
+)
 
 _world = ExitStack()
 
@@ -26,10 +37,15 @@ for name in [name for name in os.environ if name.startswith(OURS) and name not i
 DATA = Path(tempfile.mkdtemp(prefix="smnb-test-"))
 _world.callback(shutil.rmtree, DATA, ignore_errors=True)
 os.environ.update(
-    SMNB_DATA_DIR=str(DATA), SMNB_POLL_SECONDS="0.2", SMNB_ALLOW_PRIVATE_FEEDS="1",
-    SMNB_LIMIT_WRITES="0", SMNB_LIMIT_GO_LIVE="0", SMNB_LIMIT_FEEDS="0", SMNB_LIMIT_READS="0",
+    SMNB_DATA_DIR=str(DATA),
+    SMNB_POLL_SECONDS="0.2",
+    SMNB_ALLOW_PRIVATE_FEEDS="1",
+    SMNB_LIMIT_WRITES="0",
+    SMNB_LIMIT_GO_LIVE="0",
+    SMNB_LIMIT_FEEDS="0",
+    SMNB_LIMIT_READS="0",
     SMNB_SPEECH="off",
-)  # fmt: skip
+)
 
 if os.environ.get("SMNB_TEST_DATABASE") == "postgres":
     from tests.provision.postgres import postgres_server

@@ -65,12 +65,13 @@ LANES: tuple[Lane, ...] = (
     (Run("endtoend", ("tests/endtoend",)),),
     (
         Run(
-            "postgres", ("tests", "-m", "databases", *IN_OTHER_RUNS),
+            "postgres",
+            ("tests", "-m", "databases", *IN_OTHER_RUNS),
             {"SMNB_TEST_DATABASE": "postgres"},
         ),
         Run("browser", ("tests/browser",)),
     ),
-)  # fmt: skip
+)
 
 
 class Suite:

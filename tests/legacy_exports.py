@@ -19,41 +19,83 @@ START = 1_759_241_722_513.942  # ms: 30 September 2025
 
 def session(number: int = 1, **changes: Any) -> Row:
     """A row of ``sessions`` as the old system wrote it."""
-    return _with({
-        "_id": f"k{number:031d}", "_creationTime": START + number, "userId": "jd7a1s3f5g7h9k2m",
-        "name": f"Session {number}", "status": "active",
-        "settings": {"model": "claude-3-sonnet", "temperature": 0.7, "maxTokens": 2048.0,
-                     "topP": 1.0, "frequencyPenalty": 0.0, "presencePenalty": 0.0,
-                     "controlMode": "balanced"},
-        "broadcastState": "stopping", "isLive": False,
-    }, changes)  # fmt: skip
+    return _with(
+        {
+            "_id": f"k{number:031d}",
+            "_creationTime": START + number,
+            "userId": "jd7a1s3f5g7h9k2m",
+            "name": f"Session {number}",
+            "status": "active",
+            "settings": {
+                "model": "claude-3-sonnet",
+                "temperature": 0.7,
+                "maxTokens": 2048.0,
+                "topP": 1.0,
+                "frequencyPenalty": 0.0,
+                "presencePenalty": 0.0,
+                "controlMode": "balanced",
+            },
+            "broadcastState": "stopping",
+            "isLive": False,
+        },
+        changes,
+    )
 
 
 def story(number: int = 1, **changes: Any) -> Row:
     """A row of ``story_history``; it belongs to session 1."""
     at = START + 60_000.0 * number
-    return _with({
-        "_id": f"m{number:031d}", "_creationTime": at + 17, "story_id": f"host-narration-{number}",
-        "narrative": f"The harbor reopened on day {number}. The council said so.",
-        "title": f"Harbor reopens {number}", "tone": "developing", "priority": "medium",
-        "agent_type": "host", "duration": 16.0, "word_count": 52.0, "sentiment": "positive",
-        "topics": ["Economy"], "created_at": at, "completed_at": at - 19,
-        "session_id": session()["_id"],
-        "original_item": {"title": "Harbor reopens", "author": "some_user", "subreddit": "news",
-                          "url": "https://example.org/harbor"},
-    }, changes)  # fmt: skip
+    return _with(
+        {
+            "_id": f"m{number:031d}",
+            "_creationTime": at + 17,
+            "story_id": f"host-narration-{number}",
+            "narrative": f"The harbor reopened on day {number}. The council said so.",
+            "title": f"Harbor reopens {number}",
+            "tone": "developing",
+            "priority": "medium",
+            "agent_type": "host",
+            "duration": 16.0,
+            "word_count": 52.0,
+            "sentiment": "positive",
+            "topics": ["Economy"],
+            "created_at": at,
+            "completed_at": at - 19,
+            "session_id": session()["_id"],
+            "original_item": {
+                "title": "Harbor reopens",
+                "author": "some_user",
+                "subreddit": "news",
+                "url": "https://example.org/harbor",
+            },
+        },
+        changes,
+    )
 
 
 def usage(number: int = 1, **changes: Any) -> Row:
     """A row of ``token_usage``; it belongs to session 1."""
     at = START + 60_000.0 * number
-    return _with({
-        "_id": f"n{number:031d}", "_creationTime": at + 11.75, "request_id": f"generate-{number}",
-        "timestamp": at, "model": "claude-3-5-haiku-20241022", "action": "generate",
-        "input_tokens": 181.0, "output_tokens": 104.0, "total_tokens": 285.0,
-        "estimated_cost": 0.000701, "request_type": "host", "duration": 1990.0, "success": True,
-        "session_id": session()["_id"], "has_tools": False,
-    }, changes)  # fmt: skip
+    return _with(
+        {
+            "_id": f"n{number:031d}",
+            "_creationTime": at + 11.75,
+            "request_id": f"generate-{number}",
+            "timestamp": at,
+            "model": "claude-3-5-haiku-20241022",
+            "action": "generate",
+            "input_tokens": 181.0,
+            "output_tokens": 104.0,
+            "total_tokens": 285.0,
+            "estimated_cost": 0.000701,
+            "request_type": "host",
+            "duration": 1990.0,
+            "success": True,
+            "session_id": session()["_id"],
+            "has_tools": False,
+        },
+        changes,
+    )
 
 
 def _with(row: Row, changes: Row) -> Row:
@@ -96,9 +138,16 @@ DAMAGES: dict[str, Callable[[Row], bytes]] = {
     "half a character": lambda row: json.dumps({**row, "extra": "\ud800"}).encode(),
 }
 ORPHANS = (
-    None, ..., "", "host-session-1759241866123-k3j9x2m1q", "session-1759241866123",
-    "session-1759241866123-a1b2c3", "k" + "z" * 31, "My session", "nul\0inside",
-)  # fmt: skip
+    None,
+    ...,
+    "",
+    "host-session-1759241866123-k3j9x2m1q",
+    "session-1759241866123",
+    "session-1759241866123-a1b2c3",
+    "k" + "z" * 31,
+    "My session",
+    "nul\0inside",
+)
 
 
 def _line(row: Row, **changes: Any) -> bytes:
@@ -161,7 +210,34 @@ class Damaged:
 
 
 _WORDS = [
-    "tide", "ferry", "harbour", "bridge", "storm", "council", "tram", "comet", "turbine", "library",
-    "bees", "walker", "market", "crane", "signal", "island", "winter", "lantern", "cannery", "of",
-    "observatory", "the", "a", "and", "to", "in", "on", "for", "with", "said",
-]  # fmt: skip
+    "tide",
+    "ferry",
+    "harbour",
+    "bridge",
+    "storm",
+    "council",
+    "tram",
+    "comet",
+    "turbine",
+    "library",
+    "bees",
+    "walker",
+    "market",
+    "crane",
+    "signal",
+    "island",
+    "winter",
+    "lantern",
+    "cannery",
+    "of",
+    "observatory",
+    "the",
+    "a",
+    "and",
+    "to",
+    "in",
+    "on",
+    "for",
+    "with",
+    "said",
+]

@@ -21,12 +21,30 @@ _POLITE = re.compile(
     re.IGNORECASE,
 )
 LANGUAGES = {
-    "arabic": "ar", "chinese": "zh", "czech": "cs", "danish": "da", "dutch": "nl", "english": "en",
-    "finnish": "fi", "french": "fr", "german": "de", "greek": "el", "hindi": "hi",
-    "hungarian": "hu", "italian": "it", "japanese": "ja", "korean": "ko", "norwegian": "no",
-    "polish": "pl", "portuguese": "pt", "romanian": "ro", "spanish": "es", "swedish": "sv",
-    "turkish": "tr", "ukrainian": "uk",
-}  # fmt: skip
+    "arabic": "ar",
+    "chinese": "zh",
+    "czech": "cs",
+    "danish": "da",
+    "dutch": "nl",
+    "english": "en",
+    "finnish": "fi",
+    "french": "fr",
+    "german": "de",
+    "greek": "el",
+    "hindi": "hi",
+    "hungarian": "hu",
+    "italian": "it",
+    "japanese": "ja",
+    "korean": "ko",
+    "norwegian": "no",
+    "polish": "pl",
+    "portuguese": "pt",
+    "romanian": "ro",
+    "spanish": "es",
+    "swedish": "sv",
+    "turkish": "tr",
+    "ukrainian": "uk",
+}
 _PERSONALITIES = ("formal", "conversational", "analytical", "energetic")
 _SHORT = re.compile(r"\b(?:concise|shorter|brief(?:er)?|less detail(?:s|ed)?|fewer words)\b")
 _LONG = re.compile(r"\b(?:comprehensive|much longer|all the details)\b")

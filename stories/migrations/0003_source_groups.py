@@ -3,19 +3,27 @@
 from django.db import migrations
 
 GROUPS = (
-    ("News Pulse", "What the world talks about now.",
-     ["r/news", "r/worldnews", "r/UpliftingNews"]),
-    ("Global Watch", "Countries, conflicts, diplomacy.",
-     ["r/worldnews", "r/geopolitics", "r/europe"]),
-    ("Tech Radar", "Technology, programming, research labs.",
-     ["r/technology", "r/programming", "r/gadgets"]),
+    ("News Pulse", "What the world talks about now.", ["r/news", "r/worldnews", "r/UpliftingNews"]),
+    (
+        "Global Watch",
+        "Countries, conflicts, diplomacy.",
+        ["r/worldnews", "r/geopolitics", "r/europe"],
+    ),
+    (
+        "Tech Radar",
+        "Technology, programming, research labs.",
+        ["r/technology", "r/programming", "r/gadgets"],
+    ),
     ("Sports Desk", "Results and transfers.", ["r/sports", "r/soccer", "r/formula1"]),
     ("Gaming Queue", "Releases and studios.", ["r/gaming", "r/Games", "r/pcgaming"]),
     ("Humor Loop", "The lighter side.", ["r/nottheonion", "r/funny"]),
     ("Curiosity Lab", "Science and how things work.", ["r/science", "r/space", "r/askscience"]),
-    ("Social Signals", "What people ask and tell each other.",
-     ["r/OutOfTheLoop", "r/TrueReddit", "r/dataisbeautiful"]),
-)  # fmt: skip
+    (
+        "Social Signals",
+        "What people ask and tell each other.",
+        ["r/OutOfTheLoop", "r/TrueReddit", "r/dataisbeautiful"],
+    ),
+)
 
 
 def add_groups(apps, schema_editor):

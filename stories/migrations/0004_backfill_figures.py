@@ -59,10 +59,12 @@ def add_usage(apps, session, minutes, tallies):
     closed = rows.exclude(state__in=OPEN).select_related("story__post__source").order_by("pk")
     for row in closed.iterator(CHUNK):
         spent = {
-            "input_tokens": row.input_tokens, "output_tokens": row.output_tokens,
-            "cost_lower": row.cost_lower, "cost_upper": row.cost_upper,
+            "input_tokens": row.input_tokens,
+            "output_tokens": row.output_tokens,
+            "cost_lower": row.cost_lower,
+            "cost_upper": row.cost_upper,
             "bounded": int(row.state != "final"),
-        }  # fmt: skip
+        }
         minutes.add(start_of(row.closed_at or row.created_at, 1), {**spent, **timing(row)})
         tallies.add(("model", row.model), {"count": 1, **spent})
         tallies.add(("operation", row.operation), {"count": 1, **spent})
@@ -74,13 +76,15 @@ def add_usage(apps, session, minutes, tallies):
 
 def timing(row):
     return {
-        "calls": 1, "failed": int(bool(row.error)),
+        "calls": 1,
+        "failed": int(bool(row.error)),
         "cache_read_tokens": row.cache_read_tokens,
         "cache_write_tokens": row.cache_write_5m_tokens + row.cache_write_1h_tokens,
-        "call_ms": row.duration_ms or 0, "timed": int(row.duration_ms is not None),
+        "call_ms": row.duration_ms or 0,
+        "timed": int(row.duration_ms is not None),
         "first_token_ms": row.first_token_ms or 0,
         "first_tokens": int(row.first_token_ms is not None),
-    }  # fmt: skip
+    }
 
 
 def add_moments(model, column, session, minutes):
@@ -102,10 +106,13 @@ def write(apps, session, minutes, tallies):
             for start, columns in longer.items()
         )
         create(bucket, rows)
-    create(tally, (
-        tally(session_id=session, dimension=dimension, key=key, **columns)
-        for (dimension, key), columns in tallies.items()
-    ))  # fmt: skip
+    create(
+        tally,
+        (
+            tally(session_id=session, dimension=dimension, key=key, **columns)
+            for (dimension, key), columns in tallies.items()
+        ),
+    )
 
 
 def create(model, rows):

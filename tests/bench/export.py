@@ -42,6 +42,10 @@ def _exported(studio: Studio, session: str, format_: str, path: Path) -> tuple[i
     command = (sys.executable, "manage.py", "export_session", session, "--format", format_)
     done = subprocess.run(
         [sys.executable, "-c", _MEASURED, *command, "--output", str(path)],
-        cwd=ROOT, env=studio.env, capture_output=True, check=True, text=True,
-    )  # fmt: skip
+        cwd=ROOT,
+        env=studio.env,
+        capture_output=True,
+        check=True,
+        text=True,
+    )
     return int(done.stdout.split()[-1]), time.perf_counter() - begun

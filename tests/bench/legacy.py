@@ -42,9 +42,12 @@ def measure(folder: Path) -> Iterator[Figure]:
     path = export.write(folder / "export.zip")
     ran = subprocess.run(
         [sys.executable, "manage.py", "shell", "-v0", "-c", SCRIPT.format(path=str(path))],
-        cwd=ROOT, env={**os.environ, "SMNB_DATA_DIR": str(folder / "var")}, check=False,
-        capture_output=True, text=True,
-    )  # fmt: skip
+        cwd=ROOT,
+        env={**os.environ, "SMNB_DATA_DIR": str(folder / "var")},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
     assert ran.returncode == 0, ran.stderr
     found = json.loads(ran.stdout.strip().splitlines()[-1])
     read, imported, quarantined, rejected, there = found["first"]
@@ -54,7 +57,9 @@ def measure(folder: Path) -> Iterator[Figure]:
     yield Figure("rows that a second import brought", again[1] + again[2], 0, "rows")
     each = 1000 * found["seconds"] / read
     yield Figure(
-        f"import of an old export, {read / found['seconds']:,.0f} rows/s", each,
-        1000 / LEAST_PER_SECOND, "ms a row",
-    )  # fmt: skip
+        f"import of an old export, {read / found['seconds']:,.0f} rows/s",
+        each,
+        1000 / LEAST_PER_SECOND,
+        "ms a row",
+    )
     yield Figure("memory of an import at its peak", found["peak"], MOST_MEGABYTES, "MB")

@@ -31,10 +31,12 @@ def measure(folder: Path) -> Iterator[Figure]:
     with (
         AnthropicStandIn() as api,
         running(
-            folder / "var", ANTHROPIC_API_KEY="key-of-the-bench", ANTHROPIC_BASE_URL=api.url,
+            folder / "var",
+            ANTHROPIC_API_KEY="key-of-the-bench",
+            ANTHROPIC_BASE_URL=api.url,
             SMNB_POLL_SECONDS="0.5",
         ) as studio,
-    ):  # fmt: skip
+    ):
         session = _broadcast(studio)
         usage = studio.items(session, "usage")
         assert len(usage) == len(api.served), "a call was served that is not booked"

@@ -29,15 +29,33 @@ from stories.search import index
 LOT = 5000
 POSTS = 300  # of each session; the stories before have lost theirs
 WORDS = [
-    "tide", "ferry", "harbour", "bridge", "storm", "council", "tram", "comet", "turbine",
-    "library", "bees", "walker", "market", "crane", "signal", "island", "winter", "lantern",
-    "cannery", "observatory",
-]  # fmt: skip
+    "tide",
+    "ferry",
+    "harbour",
+    "bridge",
+    "storm",
+    "council",
+    "tram",
+    "comet",
+    "turbine",
+    "library",
+    "bees",
+    "walker",
+    "market",
+    "crane",
+    "signal",
+    "island",
+    "winter",
+    "lantern",
+    "cannery",
+    "observatory",
+]
 
 SYLLABLES = [a + b for a in "bdfgklmnprstvz" for b in ("a", "e", "i", "o", "u", "an", "er", "il")]
 VOCABULARY = [
-    *(one + two for one in SYLLABLES[:50] for two in SYLLABLES), *WORDS,
-]  # fmt: skip
+    *(one + two for one in SYLLABLES[:50] for two in SYLLABLES),
+    *WORDS,
+]
 FREQUENCIES = list(accumulate(1 / rank for rank in range(1, len(VOCABULARY) + 1)))
 
 
@@ -74,9 +92,11 @@ class Newsroom:
 
     def fill(self, stories: int) -> None:
         source = Source.objects.create(
-            session=self.session, kind="rss", locator="https://example.org/feed",
+            session=self.session,
+            kind="rss",
+            locator="https://example.org/feed",
             locator_digest="x",
-        )  # fmt: skip
+        )
         threads = StoryThread.objects.bulk_create(
             StoryThread(session=self.session, title=self.headline(), story_count=3)
             for _ in range(50)
@@ -91,34 +111,54 @@ class Newsroom:
     def posts(self, source: Source, numbers: range) -> list[SourcePost]:
         return SourcePost.objects.bulk_create(
             SourcePost(
-                session=self.session, source=source, external_id=str(number),
-                title=self.headline(), body=self.headline(), state="told", priority=0.4,
-                label="medium", parts={"engagement": 0.2, "recency": 0.5, "quality": 0.6},
+                session=self.session,
+                source=source,
+                external_id=str(number),
+                title=self.headline(),
+                body=self.headline(),
+                state="told",
+                priority=0.4,
+                label="medium",
+                parts={"engagement": 0.2, "recency": 0.5, "quality": 0.6},
             )
             for number in numbers
-        )  # fmt: skip
+        )
 
     def story(self, post: SourcePost | None, threads: Sequence[StoryThread]) -> Story:
         title = post.title if post else self.headline()
         return Story(
-            session=self.session, post=post, origin="extractive" if post else "legacy",
-            state="aired", title=title, duration=8,
+            session=self.session,
+            post=post,
+            origin="extractive" if post else "legacy",
+            state="aired",
+            title=title,
+            duration=8,
             narrative=f"{title}. {self.headline()}. {self.headline()}.",
-            tone=self.dice.choice(Story.Tone.values), priority="medium", word_count=20,
-            completed_at=self.now, thread=self.dice.choice(threads), relation="follow-up",
+            tone=self.dice.choice(Story.Tone.values),
+            priority="medium",
+            word_count=20,
+            completed_at=self.now,
+            thread=self.dice.choice(threads),
+            relation="follow-up",
             topics=self.dice.choices(WORDS, k=3),
-        )  # fmt: skip
+        )
 
     def chain(self, links: int) -> None:
         first = (AILink.objects.aggregate(last=Max("pk"))["last"] or 0) + 1
         rows = [
             AILink(
-                pk=first + at, session=self.session, number=at + 1, source="narration", tokens=90,
-                previous_id=first + at - 1 if at else None, model="extractive",
-                context_head_id=first + at - 1 if at else None, provider_id=f"offline-{first + at}",
+                pk=first + at,
+                session=self.session,
+                number=at + 1,
+                source="narration",
+                tokens=90,
+                previous_id=first + at - 1 if at else None,
+                model="extractive",
+                context_head_id=first + at - 1 if at else None,
+                provider_id=f"offline-{first + at}",
             )
             for at in range(links)
-        ]  # fmt: skip
+        ]
         in_lots(AILink, iter(rows))
         in_lots(
             AITransition,
@@ -145,13 +185,17 @@ class Newsroom:
             Bucket,
             (
                 Bucket(session=self.session, size=size, start=start, story_count=5, feed=9)
-                for size in statistics.SIZES for start in self.starts(size, 60)
+                for size in statistics.SIZES
+                for start in self.starts(size, 60)
             ),
-        )  # fmt: skip
+        )
         SessionStats.objects.filter(session=self.session).update(
-            story_count=stories, words=20 * stories, narration_seconds=8 * stories, feed=stories,
+            story_count=stories,
+            words=20 * stories,
+            narration_seconds=8 * stories,
+            feed=stories,
             last_story_at=self.now,
-        )  # fmt: skip
+        )
 
     def starts(self, size: int, number: int) -> list[datetime]:
         newest = statistics.start_of(self.now, size)
@@ -160,19 +204,27 @@ class Newsroom:
     def market(self) -> None:
         trends = Trend.objects.bulk_create(
             Trend(
-                session=self.session, kind="keyword", key=f"{word} {at}", label=f"{word} {at}",
-                posts=self.dice.randint(1, 90), engagement=self.dice.randint(0, 9000),
-                first_at=self.now, last_at=self.now,
+                session=self.session,
+                kind="keyword",
+                key=f"{word} {at}",
+                label=f"{word} {at}",
+                posts=self.dice.randint(1, 90),
+                engagement=self.dice.randint(0, 9000),
+                first_at=self.now,
+                last_at=self.now,
             )
-            for word in WORDS for at in range(10)
-        )  # fmt: skip
+            for word in WORDS
+            for at in range(10)
+        )
         in_lots(
             TrendBucket,
             (
                 TrendBucket(session=self.session, trend=trend, size=size, start=start, posts=2)
-                for trend in trends for size in statistics.SIZES for start in self.starts(size, 6)
+                for trend in trends
+                for size in statistics.SIZES
+                for start in self.starts(size, 6)
             ),
-        )  # fmt: skip
+        )
 
 
 def in_lots(model: type[models.Model], rows: Iterator[Any]) -> None:

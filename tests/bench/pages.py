@@ -18,12 +18,25 @@ SESSIONS, STORIES, LARGEST = 1000, 1_000_000, 100_000
 TIMES = 40
 MOST_MS = 60
 PAGES = (
-    "/sessions/", "/sessions/?q=Evening+77", "/sessions/{}/", "/broadcast/{}/",
-    "/broadcast/{}/threads/", "/broadcast/{}/chain/", "/stats/?session={}", "/stats/?session={}&size=60",
-    "/market/?session={}", "/market/?session={}&kind=source", "/drafting/?session={}",
-    "/sessions/{}/search/?q=ferry+storm", "/sessions/{}/search/?q=comet&tone=analysis",
-    "/docs/", "/account/", "/settings/", "/broadcast/{}/trace/", "/settings/stories/",
-)  # fmt: skip
+    "/sessions/",
+    "/sessions/?q=Evening+77",
+    "/sessions/{}/",
+    "/broadcast/{}/",
+    "/broadcast/{}/threads/",
+    "/broadcast/{}/chain/",
+    "/stats/?session={}",
+    "/stats/?session={}&size=60",
+    "/market/?session={}",
+    "/market/?session={}&kind=source",
+    "/drafting/?session={}",
+    "/sessions/{}/search/?q=ferry+storm",
+    "/sessions/{}/search/?q=comet&tone=analysis",
+    "/docs/",
+    "/account/",
+    "/settings/",
+    "/broadcast/{}/trace/",
+    "/settings/stories/",
+)
 PUBLIC = ("", "overlay/", "feed.atom", "feed.json", "podcast.xml")
 
 
@@ -45,9 +58,13 @@ def fill(studio: Studio) -> tuple[str, str]:
     """The ids of the largest session and of a usual one."""
     script = f"from tests.bench.newsroom import fill\nfill({SESSIONS}, {STORIES}, {LARGEST})"
     filled = subprocess.run(
-        [sys.executable, "manage.py", "shell", "-c", script], cwd=ROOT, env=studio.env,
-        check=True, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        [sys.executable, "manage.py", "shell", "-c", script],
+        cwd=ROOT,
+        env=studio.env,
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     large, usual = filled.stdout.split()[-2:]
     return large, usual
 

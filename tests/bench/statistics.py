@@ -38,9 +38,28 @@ def fill(studio: Studio, session: str, number: int) -> None:
     """Write stories as adopted ones are: rows and counters in one transaction."""
     key = session.replace("-", "")
     row = (
-        key, "legacy", "aired", "T", "N", "", "analysis", "low", "host", "neutral", "[]", "", "",
-        10, 4, "2026-01-01 00:00:00", "2026-01-01 00:00:00", "", 0, 1, "",
-    )  # fmt: skip
+        key,
+        "legacy",
+        "aired",
+        "T",
+        "N",
+        "",
+        "analysis",
+        "low",
+        "host",
+        "neutral",
+        "[]",
+        "",
+        "",
+        10,
+        4,
+        "2026-01-01 00:00:00",
+        "2026-01-01 00:00:00",
+        "",
+        0,
+        1,
+        "",
+    )
     names = (
         "session_id, origin, state, title, narrative, summary, tone, priority, agent_type, "
         "sentiment, topics, model, note, word_count, duration, created_at, completed_at, "

@@ -26,9 +26,16 @@ def _tell_one(session: Session, title: str) -> None:
     with transaction.atomic():
         at = timezone.now()
         story = Story.objects.create(
-            session=session, origin="manual", title=title, narrative="The tide came in.",
-            tone="developing", priority="low", word_count=4, duration=2, completed_at=at,
-        )  # fmt: skip
+            session=session,
+            origin="manual",
+            title=title,
+            narrative="The tide came in.",
+            tone="developing",
+            priority="low",
+            word_count=4,
+            duration=2,
+            completed_at=at,
+        )
         payload: dict[str, Any] = {"story": stories.payload(story), "queue": [], "joined": None}
         recorder.record(
             session, stories.WRITTEN, payload, at, story_count=1, words=4, narration_seconds=2

@@ -67,8 +67,14 @@ def _edit(session: Session, stories: list[Story]) -> None:
     with transaction.atomic():
         threads.join(stories[1], threads.Earlier(first, "follow-up"))
     press(session, "story.bookmark", story=first.pk, on=True)
-    press(session, "story.correct", story=first.pk, title="=SUM(1) was meant",
-          text="It was otherwise. The ferry sails at noon.", reason="A slip.")  # fmt: skip
+    press(
+        session,
+        "story.correct",
+        story=first.pk,
+        title="=SUM(1) was meant",
+        text="It was otherwise. The ferry sails at noon.",
+        reason="A slip.",
+    )
     press(session, "interest.set", text="Tides", weight="more")
     press(session, "board.add", text="lighthouses", board="ideas")
     press(session, "chat.say", text="What is next?")

@@ -201,9 +201,13 @@ def state_of(model: type[models.Model]) -> list[Any]:
 
 @pytest.mark.parametrize(("model", "_codename", "action"), DECISIONS)
 def test_who_may_only_look_sees_no_button_and_is_refused(
-    helper: User, client_of: Callable[[User], Client], session: Session,
-    model: type[models.Model], _codename: str, action: str,
-) -> None:  # fmt: skip
+    helper: User,
+    client_of: Callable[[User], Client],
+    session: Session,
+    model: type[models.Model],
+    _codename: str,
+    action: str,
+) -> None:
     record(), api_tokens.make(session.owner)
     before, page = state_of(model), path_of(model, "changelist")
     seen = client_of(helper).get(page)
@@ -218,9 +222,13 @@ def test_who_may_only_look_sees_no_button_and_is_refused(
 
 @pytest.mark.parametrize(("model", "codename", "action"), DECISIONS)
 def test_who_may_also_decide_sees_the_button_and_it_works(
-    helper: User, client_of: Callable[[User], Client], session: Session,
-    model: type[models.Model], codename: str, action: str,
-) -> None:  # fmt: skip
+    helper: User,
+    client_of: Callable[[User], Client],
+    session: Session,
+    model: type[models.Model],
+    codename: str,
+    action: str,
+) -> None:
     record(), api_tokens.make(session.owner)
     helper.user_permissions.add(Permission.objects.get(codename=codename))
     before, page = state_of(model), path_of(model, "changelist")

@@ -52,9 +52,10 @@ def complete(claim: Claim, message_id: str = "", **purpose: Any) -> None:
     attempt = ledger.reserve(model=MODEL, operation="narrate", max_tokens=800, input_upper=900)
     counts = Counts(input=700, output=120)
     attempt.close(
-        Close(state="final", counts=counts, model=MODEL, stop_reason="end_turn",
-              message_id=message_id)
-    )  # fmt: skip
+        Close(
+            state="final", counts=counts, model=MODEL, stop_reason="end_turn", message_id=message_id
+        )
+    )
 
 
 def order(session: Session) -> list[tuple[int, int | None]]:
@@ -132,8 +133,9 @@ def test_the_run_of_a_transition_has_to_exist_too(live: Broadcast) -> None:
 def test_the_guards_of_run_numbers_are_in_the_schema() -> None:
     names = {each.name for each in constraints.same_session_rules() if each.key == "number"}
     assert names == {
-        "agree_sessions_app_ailink_run_number", "agree_sessions_app_aitransition_run_number",
-    }  # fmt: skip
+        "agree_sessions_app_ailink_run_number",
+        "agree_sessions_app_aitransition_run_number",
+    }
     suffixes = ("_insert", "_update") if connection.vendor == "sqlite" else ("",)
     assert {name + suffix for name in names for suffix in suffixes} <= constraints.present(
         connection
@@ -222,8 +224,9 @@ def test_the_answer_of_a_worker_that_was_thought_dead_still_joins_at_the_end(
     counts = Counts(input=700, output=120)
     late.close(Close(state="final", counts=counts, model=MODEL, message_id="msg_late"))
     assert list(AILink.objects.order_by("number").values_list("provider_id", flat=True)) == [
-        "msg_first", "msg_late",
-    ]  # fmt: skip
+        "msg_first",
+        "msg_late",
+    ]
     assert chain_findings() == []
 
 

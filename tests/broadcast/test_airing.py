@@ -108,9 +108,12 @@ def test_the_database_allows_one_story_on_air_at_a_time(live: Live) -> None:
     first = Airing.objects.get()
     with pytest.raises(DatabaseError), transaction.atomic():
         Airing.objects.create(
-            session=session, run=first.run, story=first.story, aired_at=first.aired_at,
+            session=session,
+            run=first.run,
+            story=first.story,
+            aired_at=first.aired_at,
             finish_at=first.finish_at,
-        )  # fmt: skip
+        )
 
 
 def test_balanced_airs_only_after_the_time_to_object(live: Live) -> None:

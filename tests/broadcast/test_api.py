@@ -23,24 +23,69 @@ RECORDING = {"kind": "recording", "locator": "demo"}
 WANTED: dict[str, Any] = {"name": "Morning", "sources": [RECORDING]}
 LISTS = ("stories", "posts", "usage", "events")
 SESSION = {
-    "id", "name", "type", "status", "visible", "settings", "budget_usd", "created_at",
-    "expires_at", "watch_url",
-}  # fmt: skip
+    "id",
+    "name",
+    "type",
+    "status",
+    "visible",
+    "settings",
+    "budget_usd",
+    "created_at",
+    "expires_at",
+    "watch_url",
+}
 STATS = {
-    "story_count", "total_tokens", "input_tokens", "output_tokens", "cache_read_tokens",
-    "cache_write_tokens", "cache_saved", "total_cost", "cost_bounds", "avg_story_length", "total_duration",
-    "last_story_at", "message_count", "feed", "queue", "broadcast_state", "hold",
-}  # fmt: skip
+    "story_count",
+    "total_tokens",
+    "input_tokens",
+    "output_tokens",
+    "cache_read_tokens",
+    "cache_write_tokens",
+    "cache_saved",
+    "total_cost",
+    "cost_bounds",
+    "avg_story_length",
+    "total_duration",
+    "last_story_at",
+    "message_count",
+    "feed",
+    "queue",
+    "broadcast_state",
+    "hold",
+}
 STORY = {
-    "id", "title", "narrative", "tone", "priority", "sentiment", "topics", "word_count", "duration",
-    "state", "origin", "created_at", "post",
-}  # fmt: skip
+    "id",
+    "title",
+    "narrative",
+    "tone",
+    "priority",
+    "sentiment",
+    "topics",
+    "word_count",
+    "duration",
+    "state",
+    "origin",
+    "created_at",
+    "post",
+}
 POST = {"id", "external_id", "source", "title", "url", "state", "priority", "parts"}
 USAGE = {
-    "id", "attempt", "operation", "model", "state", "exact", "input_tokens", "output_tokens",
-    "cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens", "cost", "lower", "upper",
+    "id",
+    "attempt",
+    "operation",
+    "model",
+    "state",
+    "exact",
+    "input_tokens",
+    "output_tokens",
+    "cache_read_tokens",
+    "cache_write_5m_tokens",
+    "cache_write_1h_tokens",
+    "cost",
+    "lower",
+    "upper",
     "story_id",
-}  # fmt: skip
+}
 EVENT = {"seq", "type", "at", "data"}
 
 
@@ -332,11 +377,16 @@ def test_the_description_lists_every_path_and_all_its_references_hold(api: Api) 
     assert re.fullmatch(r"3\.[01]\.\d", found["openapi"])
     session = "/api/sessions/{session_id}"
     expected = {
-        "/api/sessions": {"get", "post"}, session: {"get", "patch"}, "/api/health": {"get"},
-        f"{session}/clone": {"post"}, f"{session}/archive": {"post"},
-        f"{session}/restore": {"post"}, f"{session}/broadcast": {"post"},
-        f"{session}/stats": {"get"}, **{f"{session}/{what}": {"get"} for what in LISTS},
-    }  # fmt: skip
+        "/api/sessions": {"get", "post"},
+        session: {"get", "patch"},
+        "/api/health": {"get"},
+        f"{session}/clone": {"post"},
+        f"{session}/archive": {"post"},
+        f"{session}/restore": {"post"},
+        f"{session}/broadcast": {"post"},
+        f"{session}/stats": {"get"},
+        **{f"{session}/{what}": {"get"} for what in LISTS},
+    }
     for path, methods in expected.items():
         assert methods <= set(found["paths"][path]), path
     operations = [one["operationId"] for path in found["paths"].values() for one in path.values()]

@@ -28,11 +28,17 @@ def api(owner: User) -> Api:
 
 
 PATHS = [
-    ("GET", "", None), ("PATCH", "", {"name": "Mine now"}), ("POST", "/clone", {}),
-    ("POST", "/archive", {}), ("POST", "/restore", {}), ("POST", "/sources", RECORDING),
-    ("POST", "/broadcast", {"command": "start"}), ("POST", "/stories/1/approve", {}),
-    ("GET", "/stats", None), *[("GET", f"/{what}", None) for what in LISTS],
-]  # fmt: skip
+    ("GET", "", None),
+    ("PATCH", "", {"name": "Mine now"}),
+    ("POST", "/clone", {}),
+    ("POST", "/archive", {}),
+    ("POST", "/restore", {}),
+    ("POST", "/sources", RECORDING),
+    ("POST", "/broadcast", {"command": "start"}),
+    ("POST", "/stories/1/approve", {}),
+    ("GET", "/stats", None),
+    *[("GET", f"/{what}", None) for what in LISTS],
+]
 
 
 @pytest.mark.parametrize(("method", "path", "body"), PATHS)
@@ -53,9 +59,11 @@ def test_without_credentials_nothing_opens(
 ) -> None:
     for headers in ({}, {"Authorization": "Bearer smnb_wrong"}):
         answer = Client(headers=headers).generic(
-            method, f"/api/sessions/{session.pk}{path}", json.dumps(body),
+            method,
+            f"/api/sessions/{session.pk}{path}",
+            json.dumps(body),
             content_type="application/json",
-        )  # fmt: skip
+        )
         assert answer.status_code == 401
         assert set(answer.json()) == {"code", "detail"}
 

@@ -111,9 +111,13 @@ def test_transitions_that_were_packed_into_their_row_can_be_read(
     before = all_of("transitions")
     text = "\n".join(json.dumps(status.transition_payload(row)) for row in rows)
     Archive.objects.create(
-        session=session, first=rows[0].pk, last=rows[-1].pk, count=3, joined=3,
+        session=session,
+        first=rows[0].pk,
+        last=rows[-1].pk,
+        count=3,
+        joined=3,
         packed=zlib.compress(text.encode(), 9),
-    )  # fmt: skip
+    )
     AITransition.objects.all().delete()
     assert all_of("transitions", 2) == before
 

@@ -313,8 +313,11 @@ def test_the_form_of_the_desk_breaks_in(
 
 def test_a_word_that_went_and_one_that_came_are_told_apart() -> None:
     assert list(corrections.compare("the old bridge", "the new bridge")) == [
-        ("the", "same"), ("old", "gone"), ("new", "new"), ("bridge", "same"),
-    ]  # fmt: skip
+        ("the", "same"),
+        ("old", "gone"),
+        ("new", "new"),
+        ("bridge", "same"),
+    ]
 
 
 @pytest.mark.parametrize("times", [1, 200])

@@ -124,9 +124,14 @@ def with_turns_that_nobody_took(session: Session) -> None:
 
 def spent_unseen(session: Session) -> None:
     TokenUsage.objects.create(
-        session=session, operation="narrate", model="m", max_tokens=1, state="final",
-        input_tokens=7, stop_reason="end_turn",
-    )  # fmt: skip
+        session=session,
+        operation="narrate",
+        model="m",
+        max_tokens=1,
+        state="final",
+        input_tokens=7,
+        stop_reason="end_turn",
+    )
 
 
 def kept(session: Session) -> Artifact:

@@ -193,8 +193,9 @@ def test_recover_reopens_the_same_run_with_its_steps(session: Session) -> None:
     recovered = press(session, "recover")
     assert (recovered.pk, recovered.state, recovered.last_error) == (run.pk, "starting", "")
     assert set(Step.objects.filter(state="pending").values_list("kind", flat=True)) == {
-        "poll", "narrate",
-    }  # fmt: skip
+        "poll",
+        "narrate",
+    }
     assert sound()
 
 

@@ -35,8 +35,16 @@ from tests.standins.anthropic_obeying import AIMS, obeying
 pytestmark = pytest.mark.django_db(transaction=True)
 
 WORLD: tuple[type[models.Model], ...] = (
-    Session, Source, SourcePost, Story, Interest, BoardKeyword, Draft, Broadcast, ApiToken,
-)  # fmt: skip
+    Session,
+    Source,
+    SourcePost,
+    Story,
+    Interest,
+    BoardKeyword,
+    Draft,
+    Broadcast,
+    ApiToken,
+)
 
 
 MODELLED: dict[str, Any] = {"model": "claude-haiku-4-5", "pace": 180}
@@ -180,9 +188,11 @@ def world_of(name: str) -> str:
 
 
 def test_markup_is_shown_as_text(
-    session: Session, anthropic: AnthropicStandIn, foreign: dict[str, int],
+    session: Session,
+    anthropic: AnthropicStandIn,
+    foreign: dict[str, int],
     client_of: Callable[[User], Client],
-) -> None:  # fmt: skip
+) -> None:
     mark = "<script>alert(2)</script>"
     anthropic.text = spoken(mark, {"command": "interest.set", "text": mark, "weight": "less"})
     make_post(Source.objects.get(session=session), "evil", mark)

@@ -27,10 +27,25 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 VOID = {"area", "base", "br", "col", "hr", "img", "input", "link", "meta", "source", "wbr"}
 STUDIO = (
-    "state", "mode", "session-name", "air", "overview-live", "overview-name", "duration", "figures",
-    "onair", "turn-now", "turns-first", "turns", "feed", "queue", "sources", "messages",
-    "interests", "answering",
-)  # fmt: skip
+    "state",
+    "mode",
+    "session-name",
+    "air",
+    "overview-live",
+    "overview-name",
+    "duration",
+    "figures",
+    "onair",
+    "turn-now",
+    "turns-first",
+    "turns",
+    "feed",
+    "queue",
+    "sources",
+    "messages",
+    "interests",
+    "answering",
+)
 WATCH = ("state", "air-public", "onair", "feed")
 
 ClientOf = Callable[[User], Client]
@@ -242,10 +257,13 @@ def test_posts_are_pinned_held_moved_released_and_killed(
     follower = studio(session)
     first, second, third, *_ = queue.waiting(session).values_list("pk", flat=True)
     for verb, data in (
-        ("pin", {"post": third}), ("move", {"post": second, "before": first}),
-        ("hold", {"post": first}), ("release", {"post": first}), ("unpin", {"post": third}),
+        ("pin", {"post": third}),
+        ("move", {"post": second, "before": first}),
+        ("hold", {"post": first}),
+        ("release", {"post": first}),
+        ("unpin", {"post": third}),
         ("kill", {"post": second}),
-    ):  # fmt: skip
+    ):
         press(session, f"post.{verb}", **data)
         follower.check(STUDIO)
 
@@ -286,9 +304,11 @@ def test_stories_are_corrected_bookmarked_and_pulled_wherever_they_stand(
     airing = press(session, "story.break_in", **BREAKING, now=True)
     for story in (waiting, aired, airing):
         for command, data in (
-            ("correct", CORRECT), ("bookmark", {"on": True}), ("bookmark", {"on": False}),
+            ("correct", CORRECT),
+            ("bookmark", {"on": True}),
+            ("bookmark", {"on": False}),
             ("kill", {}),
-        ):  # fmt: skip
+        ):
             press(session, f"story.{command}", story=story.pk, **data)
             follower.check(STUDIO)
             audience.check(WATCH)

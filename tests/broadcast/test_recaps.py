@@ -108,8 +108,12 @@ def test_the_model_files_and_its_call_is_booked(
 ) -> None:
     session = make_session(model=MODEL)
     run(session)
-    said = {"title": "A day of tides", "summary": "Ferries came. Mills turned.",
-            "topics": ["Tides", "Mills"], "keywords": ["tidal power", "slow ferries", "millers"]}  # fmt: skip
+    said = {
+        "title": "A day of tides",
+        "summary": "Ferries came. Mills turned.",
+        "topics": ["Tides", "Mills"],
+        "keywords": ["tidal power", "slow ferries", "millers"],
+    }
     anthropic.text = json.dumps(said)
     run_due_steps(session, "recap")
     recap, usage = Recap.objects.get(), TokenUsage.objects.get(operation="recap")
@@ -121,9 +125,11 @@ def test_the_model_files_and_its_call_is_booked(
 
 @pytest.mark.parametrize("text", ["Not JSON at all.", '{"title": 7, "keywords": "none"}', "{}"])
 def test_what_the_model_leaves_out_is_filed_by_rule(
-    make_session: MakeSession, run: Callable[[Session], None], anthropic: AnthropicStandIn,
+    make_session: MakeSession,
+    run: Callable[[Session], None],
+    anthropic: AnthropicStandIn,
     text: str,
-) -> None:  # fmt: skip
+) -> None:
     session = make_session(model=MODEL)
     run(session)
     anthropic.text = text

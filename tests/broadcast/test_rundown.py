@@ -22,9 +22,12 @@ from tests.markup import unbroken
 pytestmark = pytest.mark.django_db(transaction=True)
 
 HEADLINES = (
-    "Tide turbine runs a year", "Ferry stops after a fire", "Council votes on the square",
-    "Library organ plays again", "Comet passes in March",
-)  # fmt: skip
+    "Tide turbine runs a year",
+    "Ferry stops after a fire",
+    "Council votes on the square",
+    "Library organ plays again",
+    "Comet passes in March",
+)
 
 
 @pytest.fixture
@@ -199,9 +202,11 @@ def test_the_page_moves_a_post_and_says_where_it_is(
     browser: Client, waiting: list[SourcePost], session: Session
 ) -> None:
     answer = press(
-        browser, session, f"move {waiting[2].pk} before {waiting[0].pk}",
+        browser,
+        session,
+        f"move {waiting[2].pk} before {waiting[0].pk}",
         headers={"HX-Request": "true"},
-    )  # fmt: skip
+    )
     text = answer.content.decode()
     assert "is now in place 1 of 5" in text
     assert text.index(f'id="post-{waiting[2].pk}"') < text.index(f'id="post-{waiting[0].pk}"')

@@ -22,9 +22,14 @@ from tests.standins.anthropic import AnthropicStandIn
 pytestmark = pytest.mark.django_db(transaction=True)
 
 SETTINGS: dict[str, Any] = {
-    "model": "claude-haiku-4-5", "personality": "conversational", "verbosity": "detailed",
-    "pace": "0", "language": "en", "instructions": "", "control_mode": "hands-free",
-}  # fmt: skip
+    "model": "claude-haiku-4-5",
+    "personality": "conversational",
+    "verbosity": "detailed",
+    "pace": "0",
+    "language": "en",
+    "instructions": "",
+    "control_mode": "hands-free",
+}
 Saved = Callable[..., Session]
 
 
@@ -89,13 +94,20 @@ def test_extractive_asks_nobody(
 
 @pytest.mark.parametrize(
     ("personality", "manner"),
-    [("formal", "formal and measured"), ("conversational", "warm and conversational"),
-     ("analytical", "calm and analytical"), ("energetic", "energetic and quick")],
-)  # fmt: skip
+    [
+        ("formal", "formal and measured"),
+        ("conversational", "warm and conversational"),
+        ("analytical", "calm and analytical"),
+        ("energetic", "energetic and quick"),
+    ],
+)
 def test_the_personality_is_how_the_host_is_to_sound(
-    saved: Saved, model: AnthropicStandIn, go_live: Callable[[Session], Any],
-    personality: str, manner: str,
-) -> None:  # fmt: skip
+    saved: Saved,
+    model: AnthropicStandIn,
+    go_live: Callable[[Session], Any],
+    personality: str,
+    manner: str,
+) -> None:
     narrate(saved(personality=personality), go_live)
     assert manner in told(model)
 
@@ -104,9 +116,12 @@ def test_the_personality_is_how_the_host_is_to_sound(
     ("verbosity", "tokens"), [("concise", 100), ("detailed", 200), ("comprehensive", 300)]
 )
 def test_the_verbosity_is_how_long_the_host_is_to_speak(
-    saved: Saved, model: AnthropicStandIn, go_live: Callable[[Session], Any],
-    verbosity: str, tokens: int,
-) -> None:  # fmt: skip
+    saved: Saved,
+    model: AnthropicStandIn,
+    go_live: Callable[[Session], Any],
+    verbosity: str,
+    tokens: int,
+) -> None:
     narrate(saved(verbosity=verbosity), go_live)
     assert f"about {tokens} tokens" in told(model)
     assert asked(model)["max_tokens"] == 3 * tokens + 1000
@@ -147,17 +162,24 @@ def test_the_pace_is_how_long_a_story_is_on_air(
     ],
 )
 def test_the_control_mode_decides_what_airs(
-    saved: Saved, model: AnthropicStandIn, go_live: Callable[[Session], Any],
-    mode: str, pace: str, state: str,
-) -> None:  # fmt: skip
+    saved: Saved,
+    model: AnthropicStandIn,
+    go_live: Callable[[Session], Any],
+    mode: str,
+    pace: str,
+    state: str,
+) -> None:
     narrate(saved(control_mode=mode, pace=pace), go_live)
     assert Story.objects.get().state == state
 
 
 def test_a_change_while_on_air_holds_from_the_next_story_on(
-    saved: Saved, model: AnthropicStandIn, go_live: Callable[[Session], Any], owner: User,
+    saved: Saved,
+    model: AnthropicStandIn,
+    go_live: Callable[[Session], Any],
+    owner: User,
     client_of: Callable[[User], Client],
-) -> None:  # fmt: skip
+) -> None:
     session = saved()
     narrate(session, go_live)
     form = {**SETTINGS, "personality": "energetic"}

@@ -224,17 +224,25 @@ def test_no_query_counts_or_sums_the_stories_posts_or_ledger(told: Session) -> N
     with CaptureQueriesContext(connection) as seen:
         stages.stages(told, read(told))
     heavy = [
-        each["sql"] for each in seen
+        each["sql"]
+        for each in seen
         if ("COUNT(" in each["sql"] or "SUM(" in each["sql"]) and "LIMIT" not in each["sql"]
-    ]  # fmt: skip
+    ]
     assert all("sessions_app_bucket" in sql for sql in heavy)
 
 
 def stage(session: Session, name: str) -> Stage:
     found = stages.stages(session, read(session))
     assert [each.name for each in found] == [
-        "Sources", "Producer", "Queue", "Host", "Ledger", "AI chain", "Airing", "Delivery",
-    ]  # fmt: skip
+        "Sources",
+        "Producer",
+        "Queue",
+        "Host",
+        "Ledger",
+        "AI chain",
+        "Airing",
+        "Delivery",
+    ]
     return next(each for each in found if each.name == name)
 
 
@@ -298,9 +306,11 @@ def test_the_chain_of_a_session_is_one_of_its_stages(told: Session, session: Ses
 def test_a_full_queue_wants_attention(told: Session) -> None:
     SessionStats.objects.filter(session=told).update(queue=200)
     assert stage(told, "Queue") == Stage(
-        "Queue", "attention", "The queue is full, so sources are read more slowly.",
+        "Queue",
+        "attention",
+        "The queue is full, so sources are read more slowly.",
         "200 posts waiting",
-    )  # fmt: skip
+    )
 
 
 def test_calls_without_a_price_want_attention(told: Session) -> None:

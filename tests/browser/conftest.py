@@ -25,10 +25,12 @@ RECORDING = {"kind": "recording", "locator": "demo"}
 TIMEOUT = 1000 * int(os.environ.get("SMNB_TEST_PAGE_SECONDS", "60"))  # milliseconds
 expect.set_options(timeout=TIMEOUT)
 ARGUMENTS = [
-    "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu",
+    "--no-sandbox",
+    "--disable-dev-shm-usage",
+    "--disable-gpu",
     # Nobody is there to say that this tab may be shared.
     "--auto-accept-this-tab-capture",
-]  # fmt: skip
+]
 CONTEXT: dict[str, Any] = {
     "locale": "en-US",
     "color_scheme": "dark",

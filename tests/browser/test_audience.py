@@ -48,8 +48,9 @@ def break_in(studio: Studio, session: str, title: str) -> None:
 
 
 def test_a_story_comes_to_an_open_page_without_reloading(page: Page, studio: Studio) -> None:
-    session = studio.create("At six", {"kind": "recording", "locator": "demo"}, pace=FAST,
-                            model="extractive")  # fmt: skip
+    session = studio.create(
+        "At six", {"kind": "recording", "locator": "demo"}, pace=FAST, model="extractive"
+    )
     page.goto(studio.url + publish(studio, session))
     expect(page.locator("#onair")).to_contain_text("Off air")
     page.evaluate("window.loaded = 'once'")

@@ -20,24 +20,48 @@ pytestmark = pytest.mark.browser
 MOST_BYTES = 150_000
 WIDE, NARROW = 1440, 390  # pixels
 OWNED = (
-    "/sessions/", "/sessions/{session}/", "/sessions/{empty}/", "/broadcast/",
-    "/broadcast/{session}/", "/broadcast/{empty}/", "/broadcast/{session}/threads/",
-    "/broadcast/{session}/threads/{thread}/", "/sessions/{session}/search/?q=the",
-    "/broadcast/{session}/chain/", "/broadcast/{empty}/chain/", "/docs/ai-chain/",
-    "/broadcast/{session}/artifacts/", "/broadcast/{empty}/artifacts/", "/docs/artifacts/",
-    "/broadcast/{session}/log/", "/broadcast/{empty}/log/?text=nowhere",
-    "/sessions/{session}/search/?what=posts", "/stats/?session={session}",
-    "/stats/?session={empty}", "/market/?session={session}", "/market/?session={session}&kind=source",
-    "/market/?session={empty}", "/drafting/?session={session}",
-    "/drafting/{session}/{draft}/", "/drafting/{session}/{draft}/?version=2&against=1",
-    "/drafting/{session}/{draft}/edit/", "/docs/", "/account/", "/settings/",
-    "/broadcast/{session}/trace/", "/broadcast/{empty}/trace/", "/settings/stories/",
+    "/sessions/",
+    "/sessions/{session}/",
+    "/sessions/{empty}/",
+    "/broadcast/",
+    "/broadcast/{session}/",
+    "/broadcast/{empty}/",
+    "/broadcast/{session}/threads/",
+    "/broadcast/{session}/threads/{thread}/",
+    "/sessions/{session}/search/?q=the",
+    "/broadcast/{session}/chain/",
+    "/broadcast/{empty}/chain/",
+    "/docs/ai-chain/",
+    "/broadcast/{session}/artifacts/",
+    "/broadcast/{empty}/artifacts/",
+    "/docs/artifacts/",
+    "/broadcast/{session}/log/",
+    "/broadcast/{empty}/log/?text=nowhere",
+    "/sessions/{session}/search/?what=posts",
+    "/stats/?session={session}",
+    "/stats/?session={empty}",
+    "/market/?session={session}",
+    "/market/?session={session}&kind=source",
+    "/market/?session={empty}",
+    "/drafting/?session={session}",
+    "/drafting/{session}/{draft}/",
+    "/drafting/{session}/{draft}/?version=2&against=1",
+    "/drafting/{session}/{draft}/edit/",
+    "/docs/",
+    "/account/",
+    "/settings/",
+    "/broadcast/{session}/trace/",
+    "/broadcast/{empty}/trace/",
+    "/settings/stories/",
     "/broadcast/{session}/trace/{story}/",
     "/broadcast/{session}/replay/1/",
-)  # fmt: skip
+)
 PUBLIC = (
-    "/watch/{token}/", "/watch/{token}/overlay/", "/watch/{token}/replay/1/?at=9999999", "/login/",
-)  # fmt: skip
+    "/watch/{token}/",
+    "/watch/{token}/overlay/",
+    "/watch/{token}/replay/1/?at=9999999",
+    "/login/",
+)
 
 
 @pytest.fixture(scope="module")
@@ -138,9 +162,15 @@ def test_the_bar_shows_the_eight_areas_in_order_and_every_link_answers(
     signed_in.goto(f"{studio.url}/broadcast/{places['session']}/")
     links = signed_in.locator(".bar-areas a")
     assert [name.strip() for name in links.all_inner_texts()] == [
-        "Session Manager", "Broadcast Center", "Live Stats", "Insight Market",
-        "Keyword Drafting", "Docs", "User Settings", "Settings",
-    ]  # fmt: skip
+        "Session Manager",
+        "Broadcast Center",
+        "Live Stats",
+        "Insight Market",
+        "Keyword Drafting",
+        "Docs",
+        "User Settings",
+        "Settings",
+    ]
     addresses = [link.get_attribute("href") or "" for link in links.all()]
     for address in addresses:
         answer = signed_in.request.get(urljoin(studio.url, address))

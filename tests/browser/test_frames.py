@@ -189,8 +189,9 @@ def test_an_item_that_the_page_shows_already_is_replaced_where_it_is(
     expect(owner.locator("#message-first")).to_have_text("first again")
     names = "all => all.map((each) => each.id)"
     assert owner.locator("#messages > li").evaluate_all(names) == [
-        "message-first", "message-second",
-    ]  # fmt: skip
+        "message-first",
+        "message-second",
+    ]
 
 
 def test_a_list_keeps_only_as_many_items_as_it_may(

@@ -106,8 +106,10 @@ def test_each_narration_setting_is_saved(owner: Page, studio: Studio) -> None:
     form.get_by_label("Model", exact=True).select_option("other")
     form.get_by_label("Name of the other model").fill("claude-of-the-house")
     for label, value in (
-        ("Personality", "analytical"), ("Verbosity", "concise"), ("Control mode", "full-control"),
-    ):  # fmt: skip
+        ("Personality", "analytical"),
+        ("Verbosity", "concise"),
+        ("Control mode", "full-control"),
+    ):
         form.get_by_label(label).select_option(value)
     form.get_by_label("Pace").fill("150")
     form.get_by_label("Language").fill("de")
@@ -115,10 +117,14 @@ def test_each_narration_setting_is_saved(owner: Page, studio: Studio) -> None:
     owner.get_by_role("button", name="Save settings").click()
     expect(form.get_by_label("Pace")).to_have_value("150")
     assert studio.get(f"/sessions/{session}")["settings"] == {
-        "model": "claude-of-the-house", "personality": "analytical", "verbosity": "concise",
-        "pace": 150, "language": "de", "control_mode": "full-control",
+        "model": "claude-of-the-house",
+        "personality": "analytical",
+        "verbosity": "concise",
+        "pace": 150,
+        "language": "de",
+        "control_mode": "full-control",
         "instructions": "focus on breakthroughs, avoid markets",
-    }  # fmt: skip
+    }
 
 
 def test_a_time_on_air_is_added_changed_switched_off_and_removed(

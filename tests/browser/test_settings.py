@@ -73,8 +73,9 @@ def test_a_group_is_made_changed_moved_used_and_removed(settings: Page, studio: 
     expect(settings.locator("#sources li")).to_have_count(3)
     read = of_session(studio, "stories_source", session)
     assert [(row["locator"], row["sort"]) for row in read][:2] == [
-        ("r/islands", "new"), ("r/ferries", read[1]["sort"]),
-    ]  # fmt: skip
+        ("r/islands", "new"),
+        ("r/ferries", read[1]["sort"]),
+    ]
     settings.goto(f"{studio.url}/settings/")
     card.locator("summary").click()
     card.get_by_role("button", name="Remove group").click()

@@ -32,10 +32,12 @@ def test_after_any_death_of_workers_the_way_of_every_story_is_intact(tmp_path: P
         FeedStandIn() as feeds,
         AnthropicStandIn() as api,
         running(
-            migrated(tmp_path / "var"), ANTHROPIC_API_KEY="sk-test-0123456789",
-            ANTHROPIC_BASE_URL=api.url, SMNB_HOST_SLOTS="4",
+            migrated(tmp_path / "var"),
+            ANTHROPIC_API_KEY="sk-test-0123456789",
+            ANTHROPIC_BASE_URL=api.url,
+            SMNB_HOST_SLOTS="4",
         ) as studio,
-    ):  # fmt: skip
+    ):
         api.mode = "compose"
         each = STORIES // SESSIONS
         sessions = [

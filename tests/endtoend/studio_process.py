@@ -141,9 +141,14 @@ class Studio:
     def manage(self, *args: str) -> subprocess.CompletedProcess[str]:
         """A management command beside the running studio, as a person would call it."""
         return subprocess.run(
-            [sys.executable, "manage.py", *args], cwd=ROOT, env=self.env, check=False,
-            capture_output=True, text=True, timeout=PATIENCE,
-        )  # fmt: skip
+            [sys.executable, "manage.py", *args],
+            cwd=ROOT,
+            env=self.env,
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+        )
 
     def audit(self) -> None:
         found = self.manage("audit_sessions")
@@ -176,12 +181,20 @@ class Studio:
 def environment(data: Path, port: int, **more: str) -> dict[str, str]:
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("SMNB_", "DATABASE_URL"))}
     return kept | {
-        "PORT": str(port), "SMNB_DATA_DIR": str(data), "SMNB_OWNER_PASSWORD": PASSWORD,
-        "SMNB_POLL_SECONDS": "0.3", "SMNB_ALLOW_PRIVATE_FEEDS": "1", "SMNB_HOST_SLOTS": "2",
-        "SMNB_LIMIT_READS": "0", "SMNB_LIMIT_WRITES": "0", "SMNB_LIMIT_GO_LIVE": "0",
+        "PORT": str(port),
+        "SMNB_DATA_DIR": str(data),
+        "SMNB_OWNER_PASSWORD": PASSWORD,
+        "SMNB_POLL_SECONDS": "0.3",
+        "SMNB_ALLOW_PRIVATE_FEEDS": "1",
+        "SMNB_HOST_SLOTS": "2",
+        "SMNB_LIMIT_READS": "0",
+        "SMNB_LIMIT_WRITES": "0",
+        "SMNB_LIMIT_GO_LIVE": "0",
         "SMNB_LIMIT_FEEDS": "0",
-        "SMNB_DEMO": "0", "PYTHONUNBUFFERED": "1", **more,
-    }  # fmt: skip
+        "SMNB_DEMO": "0",
+        "PYTHONUNBUFFERED": "1",
+        **more,
+    }
 
 
 def migrated(data: Path) -> Path:

@@ -55,11 +55,13 @@ def test_the_tokens_booked_are_the_tokens_served(
 @pytest.mark.parametrize(
     ("mode", "code"),
     [
-        ("bad_key", "anthropic_key"), ("credit", "anthropic_credit"),
-        ("spend_limit", "anthropic_credit"), ("unknown_model", "model"),
+        ("bad_key", "anthropic_key"),
+        ("credit", "anthropic_credit"),
+        ("spend_limit", "anthropic_credit"),
+        ("unknown_model", "model"),
         ("throttled_for_hours", "throttled"),
     ],
-)  # fmt: skip
+)
 def test_what_only_time_or_a_person_can_mend_holds_the_narration_and_stays_live(
     newsroom: Studio, api: AnthropicStandIn, session: str, mode: str, code: str
 ) -> None:

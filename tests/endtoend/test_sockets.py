@@ -87,8 +87,10 @@ def test_the_audience_sees_only_what_is_public(studio: Studio, session: str) -> 
         studio.command(session, "start")
         found = frames(socket, "story.finished")
     assert {frame["type"] for frame in found} <= {
-        "broadcast.state", "story.aired", "story.finished"
-    }  # fmt: skip
+        "broadcast.state",
+        "story.aired",
+        "story.finished",
+    }
     assert "figures" not in json.dumps(found)
     assert "model" not in json.dumps(found)
 

@@ -43,9 +43,17 @@ def test_a_subreddit_without_keys_is_read_from_its_feed_and_that_is_said(
 
 @pytest.mark.parametrize(
     ("path", "health"),
-    [("/missing", "failed"), ("/broken", "paused"), ("/throttled", "paused"), ("/page", "failed"),
-     ("/loop", "failed"), ("/bomb", "failed"), ("/endless", "failed"), ("/reset", "paused")],
-)  # fmt: skip
+    [
+        ("/missing", "failed"),
+        ("/broken", "paused"),
+        ("/throttled", "paused"),
+        ("/page", "failed"),
+        ("/loop", "failed"),
+        ("/bomb", "failed"),
+        ("/endless", "failed"),
+        ("/reset", "paused"),
+    ],
+)
 def test_a_feed_in_trouble_is_shown_and_the_others_go_on(
     studio: Studio, path: str, health: str
 ) -> None:

@@ -59,8 +59,11 @@ def copy_tree(folder: Path) -> Path:
     """Copies the tracked files to ``folder``, with the virtual environment by its path."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT, check=True, capture_output=True, text=True,
-    )  # fmt: skip
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
     for name in filter(None, listed.stdout.split("\0")):
         if (source := ROOT / name).is_file() and not source.is_symlink():
             target = folder / name
@@ -94,9 +97,14 @@ def run_tests(root: Path, tests: Sequence[str], environment: dict[str, str]) -> 
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     with subprocess.Popen(
         [*command, "-p", "no:cacheprovider", *tests],
-        cwd=root, env={**kept, **environment}, text=True, start_new_session=True,
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    ) as process:  # fmt: skip
+        cwd=root,
+        env={**kept, **environment},
+        text=True,
+        start_new_session=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    ) as process:
         _running.add(process)
         try:
             output, _ = process.communicate(timeout=TIME_LIMIT)

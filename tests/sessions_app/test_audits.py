@@ -16,9 +16,19 @@ from tests.conftest import MakeSession
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
 
 AUDITS = {
-    "agreement", "airings", "counters", "events", "ledger", "narrations", "orphans", "posts",
-    "schema", "states", "steps", "story-counters",
-}  # fmt: skip
+    "agreement",
+    "airings",
+    "counters",
+    "events",
+    "ledger",
+    "narrations",
+    "orphans",
+    "posts",
+    "schema",
+    "states",
+    "steps",
+    "story-counters",
+}
 
 
 def found(name: str) -> list[str]:

@@ -20,10 +20,29 @@ from tests.conftest import MakeSession
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
 
 STORY = (
-    "session_id", "post_id", "origin", "state", "title", "narrative", "summary", "tone", "priority",
-    "agent_type", "sentiment", "topics", "model", "note", "word_count", "duration", "created_at",
-    "completed_at", "relation", "cuts_in", "version", "correction",
-)  # fmt: skip
+    "session_id",
+    "post_id",
+    "origin",
+    "state",
+    "title",
+    "narrative",
+    "summary",
+    "tone",
+    "priority",
+    "agent_type",
+    "sentiment",
+    "topics",
+    "model",
+    "note",
+    "word_count",
+    "duration",
+    "created_at",
+    "completed_at",
+    "relation",
+    "cuts_in",
+    "version",
+    "correction",
+)
 
 
 def raw_story(session: Session, post_id: int | None, origin: str = "extractive") -> None:
@@ -31,9 +50,29 @@ def raw_story(session: Session, post_id: int | None, origin: str = "extractive")
     key = Session._meta.pk.get_db_prep_value(session.pk, connection)
     now = connection.ops.adapt_datetimefield_value(timezone.now())
     values: list[Any] = [
-        key, post_id, origin, "written", "T", "N", "", "analysis", "low", "host", "neutral", "[]",
-        "", "", 1, 1, now, now, "", False, 1, "",
-    ]  # fmt: skip
+        key,
+        post_id,
+        origin,
+        "written",
+        "T",
+        "N",
+        "",
+        "analysis",
+        "low",
+        "host",
+        "neutral",
+        "[]",
+        "",
+        "",
+        1,
+        1,
+        now,
+        now,
+        "",
+        False,
+        1,
+        "",
+    ]
     marks = ", ".join(["%s"] * len(values))
     with connection.cursor() as cursor:
         cursor.execute(f"INSERT INTO stories_story ({', '.join(STORY)}) VALUES ({marks})", values)

@@ -14,9 +14,14 @@ from sessions_app.models import ApiToken, Preferences, Workspace
 pytestmark = pytest.mark.django_db
 
 CHOSEN: dict[str, Any] = {
-    "model": "extractive", "personality": "formal", "verbosity": "concise", "pace": 200,
-    "language": "de", "instructions": "Be brief.", "control_mode": "balanced",
-}  # fmt: skip
+    "model": "extractive",
+    "personality": "formal",
+    "verbosity": "concise",
+    "pace": 200,
+    "language": "de",
+    "instructions": "Be brief.",
+    "control_mode": "balanced",
+}
 
 
 def test_a_newcomer_has_the_theme_of_the_system_and_no_row(owner: User) -> None:
@@ -48,9 +53,18 @@ def test_a_pace_of_nothing_is_a_choice(owner: User) -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"pace": 30}, {"pace": "many"}, {"pace": 6001}, {"personality": "rude"}, {"language": "e"},
-     {"model": "m" * 81}, {"instructions": "x" * 2001}, {"control_mode": 7}, {"colour": "red"}],
-)  # fmt: skip
+    [
+        {"pace": 30},
+        {"pace": "many"},
+        {"pace": 6001},
+        {"personality": "rude"},
+        {"language": "e"},
+        {"model": "m" * 81},
+        {"instructions": "x" * 2001},
+        {"control_mode": 7},
+        {"colour": "red"},
+    ],
+)
 def test_a_default_that_no_session_could_have_is_refused(
     owner: User, wrong: dict[str, Any]
 ) -> None:

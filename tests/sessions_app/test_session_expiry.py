@@ -73,9 +73,13 @@ def test_a_session_with_a_step_at_work_waits(session: Session) -> None:
     expiring(session, -1)
     at = steps.now()
     step = Step.objects.create(
-        session=session, kind="draft", subject="1", due_at=at, state="leased",
+        session=session,
+        kind="draft",
+        subject="1",
+        due_at=at,
+        state="leased",
         lease_until=at + timedelta(seconds=20),
-    )  # fmt: skip
+    )
     session_expiry.expire(0)
     assert status(session) == "active"
     Step.objects.filter(pk=step.pk).update(state="done", lease_until=None)

@@ -201,8 +201,11 @@ def test_every_declared_event_has_its_frames() -> None:
     owner = {path.stem for path in (frames / "owner").glob("[!_]*.html")}
     public = {path.stem for path in (frames / "public").glob("[!_]*.html")}
     assert owner == set(recorder.types()) | {
-        "narration.delta", "chat.delta", "draft.delta", "transfer.progress",
-    }  # fmt: skip
+        "narration.delta",
+        "chat.delta",
+        "draft.delta",
+        "transfer.progress",
+    }
     assert public == recorder.public_types()
 
 

@@ -49,16 +49,26 @@ D = "api/drafts/<draft>"
 F = "broadcast/<session>/artifacts/"
 STARTED = {"command": "start"}
 SETTINGS = {
-    "model": "extractive", "personality": "formal", "verbosity": "concise", "pace": "200",
-    "language": "en", "instructions": "", "control_mode": "balanced", "budget_usd": "",
-}  # fmt: skip
+    "model": "extractive",
+    "personality": "formal",
+    "verbosity": "concise",
+    "pace": "200",
+    "language": "en",
+    "instructions": "",
+    "control_mode": "balanced",
+    "budget_usd": "",
+}
 BREAK_IN = {"title": "Now", "text": "It is so.", "tone": "breaking", "when": "next"}
 SLOT = {"days": ["mon"], "on_at": "09:00", "off_at": "17:00", "zone": "UTC", "enabled": "on"}
 
 KEEPING = {
-    "keep_fine_days": "30", "keep_answers_days": "7", "keep_sounds_days": "90",
-    "keep_transitions_days": "30", "keep_events_days": "90", "artifact_quota_mb": "2048",
-}  # fmt: skip
+    "keep_fine_days": "30",
+    "keep_answers_days": "7",
+    "keep_sounds_days": "90",
+    "keep_transitions_days": "30",
+    "keep_events_days": "90",
+    "artifact_quota_mb": "2048",
+}
 CONTEXT = {"compact_tokens": "4000", "reset_operations": "500", "draft_idle_minutes": "120"}
 OURS = "http://localhost:8000"
 BROKEN = {"kind": "error", "message": "x is not defined"}
@@ -186,8 +196,10 @@ TABLE: dict[tuple[str, str], tuple[Row, dict[str, Any]]] = {
     (f"{A}/posts/<post>/move", "POST"): ((401, 404, 404, 404), {"after": 1}),
     (f"{A}/posts/<post>/<verb>", "POST"): ((401, 404, 404, 404), {}),
     (f"{A}/stories", "POST"): ((401, 404, 404, 201), {"title": "Now", "text": "It is so."}),
-    (f"{A}/stories/<story>/correction", "POST"): ((401, 404, 404, 404), {
-        "title": "Now", "text": "It is so.", "reason": "It was not."}),
+    (f"{A}/stories/<story>/correction", "POST"): (
+        (401, 404, 404, 404),
+        {"title": "Now", "text": "It is so.", "reason": "It was not."},
+    ),
     **{("api/openapi.json", method): (OPEN, {}) for method in METHODS},
     ("api/health", "GET"): (SIGNED_IN, {}),
     ("api/sessions", "GET"): (SIGNED_IN, {}),
@@ -207,11 +219,22 @@ TABLE: dict[tuple[str, str], tuple[Row, dict[str, Any]]] = {
     (D, "PATCH"): (MINE, {"version": 0, "title": "Now", "text": "It is so."}),
     (f"{D}/versions", "GET"): (MINE, {}),
     (f"{D}/messages", "GET"): (MINE, {}),
-    **{(f"{A}/{what}", "GET"): (MINE, {}) for what in (
-        "stats", "series", "stories", "posts", "usage", "events", "chain", "transitions",
-            "story", "recaps",
-    )},
-}  # fmt: skip
+    **{
+        (f"{A}/{what}", "GET"): (MINE, {})
+        for what in (
+            "stats",
+            "series",
+            "stories",
+            "posts",
+            "usage",
+            "events",
+            "chain",
+            "transitions",
+            "story",
+            "recaps",
+        )
+    },
+}
 ROUTES = sorted({route for route, _ in TABLE})
 # Public URLs that are not pages of a session.
 PUBLIC = {"login/", "logout/", "healthz", "api/openapi.json"} | {
@@ -258,14 +281,28 @@ def visit(
     draft = commands.run("draft.start", session.owner, session, {"keywords": ["tides"]})
     kept = artifacts.store(session, "files", "a.txt", [b"text"], media_type="text/plain")
     values = {
-        "draft": draft.pk, "artifact": kept.pk,
+        "draft": draft.pk,
+        "artifact": kept.pk,
         "slot": slots.add(session, times).pk,
-        "interest": 1, "message": 1, "choice": "apply",
-        "session": session.pk, "token": session.watch_token, "source": source.pk, "story": 1,
-        "trend": 1, "post": 1, "thread": 1, "verb": "pin",
-        "service": "anthropic", "bearer": 1, "group": 1,
-        "decision": "approve", "slug": "api", "sound": heard.pk, "run_number": 1,
-    }  # fmt: skip
+        "interest": 1,
+        "message": 1,
+        "choice": "apply",
+        "session": session.pk,
+        "token": session.watch_token,
+        "source": source.pk,
+        "story": 1,
+        "trend": 1,
+        "post": 1,
+        "thread": 1,
+        "verb": "pin",
+        "service": "anthropic",
+        "bearer": 1,
+        "group": 1,
+        "decision": "approve",
+        "slug": "api",
+        "sound": heard.pk,
+        "run_number": 1,
+    }
 
     def send(client: Client, route: str, method: str) -> Any:
         path = "/" + re.sub(r"<(\w+)>", lambda found: str(values[found[1]]), route)
@@ -396,9 +433,11 @@ def test_after_signing_in_nobody_is_sent_to_another_site(owner: User) -> None:
 def test_there_are_four_sockets() -> None:
     found = {plain(str(each.pattern)) for each in websocket_urlpatterns}
     assert found == {
-        "ws/sessions/<session>/", "ws/watch/<token>/",
-        "ws/sessions/<session>/replay/<run_number>/", "ws/watch/<token>/replay/<run_number>/",
-    }  # fmt: skip
+        "ws/sessions/<session>/",
+        "ws/watch/<token>/",
+        "ws/sessions/<session>/replay/<run_number>/",
+        "ws/watch/<token>/replay/<run_number>/",
+    }
 
 
 async def closed_with(path: str, **headers: str) -> int | str:

@@ -49,8 +49,11 @@ def log() -> Iterator[io.StringIO]:
 @pytest.fixture
 def services(settings: Any) -> Iterator[None]:
     with AnthropicStandIn() as anthropic, RedditStandIn() as reddit:
-        addresses = {"anthropic_base_url": anthropic.url, "reddit_url": reddit.url,
-                     "reddit_oauth_url": reddit.url}  # fmt: skip
+        addresses = {
+            "anthropic_base_url": anthropic.url,
+            "reddit_url": reddit.url,
+            "reddit_oauth_url": reddit.url,
+        }
         settings.SMNB = settings.SMNB.model_copy(update=addresses)
         yield
 
@@ -82,9 +85,12 @@ def test_the_key_is_in_no_byte_of_the_database_and_its_journal(
 
 
 def test_the_key_is_in_no_line_of_the_log(
-    browser: Client, owner: User, session: Session, go_live: Callable[[Session], Any],
+    browser: Client,
+    owner: User,
+    session: Session,
+    go_live: Callable[[Session], Any],
     log: io.StringIO,
-) -> None:  # fmt: skip
+) -> None:
     session.model = "claude-haiku-4-5"
     session.save(update_fields=["model"])
     go_live(session)

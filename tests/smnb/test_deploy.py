@@ -111,8 +111,9 @@ def _queues(commands: list[list[str]]) -> set[str]:
 
 @pytest.mark.parametrize("kind", ["compose", "systemd"])
 def test_the_workers_take_every_queue_there_is(kind: str) -> None:
-    deployed = _queues([each for where in COMMANDS if where.startswith(kind)
-                        for each in COMMANDS[where]])  # fmt: skip
+    deployed = _queues(
+        [each for where in COMMANDS if where.startswith(kind) for each in COMMANDS[where]]
+    )
     used = {each.queue for each in steps._kinds.values()} | {settings.CELERY_TASK_DEFAULT_QUEUE}
     assert used <= deployed
     assert deployed == _queues([list(child.argv) for child in studio_children(8000, 4)])

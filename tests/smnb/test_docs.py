@@ -103,8 +103,11 @@ def test_no_secret_and_no_path_of_this_machine_is_shown(
     read_anew: Read, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-never-shown")
-    secrets = [name for name, field in Environment.model_fields.items() if "Secret" in
-               str(field.annotation)]  # fmt: skip
+    secrets = [
+        name
+        for name, field in Environment.model_fields.items()
+        if "Secret" in str(field.annotation)
+    ]
     shown = {each.name: each.default for each in reference.variables()}
     assert {shown[str(Environment.model_fields[name].alias)] for name in secrets} == {"unset"}
     for slug in SLUGS:
@@ -266,8 +269,9 @@ def test_every_heading_has_an_anchor_and_a_line_in_the_outline(read: Read, slug:
 def test_headings_are_read_from_a_text() -> None:
     text = '<h2 id="one"><a href="#one">One &amp; two</a></h2><p>x</p><h3 id="more">More</h3>'
     assert [(each.level, each.anchor, each.text) for each in headings(text)] == [
-        (2, "one", "One & two"), (3, "more", "More"),
-    ]  # fmt: skip
+        (2, "one", "One & two"),
+        (3, "more", "More"),
+    ]
 
 
 def test_pages_are_turned_in_their_order(read: Read) -> None:
@@ -314,9 +318,14 @@ def test_the_examples_are_scored_by_the_code(read: Read) -> None:
     shown = rows(read("statistics-explained"), "Examples of scores")
     now = datetime.now(UTC)
     post = FetchedPost(
-        external_id="1", title="Town council opens the new bridge today", body="word " * 150,
-        url="https://example.org/", score=900, comments=200, published_at=now - timedelta(hours=1),
-    )  # fmt: skip
+        external_id="1",
+        title="Town council opens the new bridge today",
+        body="word " * 150,
+        url="https://example.org/",
+        score=900,
+        comments=200,
+        published_at=now - timedelta(hours=1),
+    )
     found = scoring.score(post, now)
     shown_text = shown["900 votes, 200 comments, one hour old, 150 words"]
     assert f"{found.priority:.2f} | {found.label}" in shown_text
@@ -334,10 +343,14 @@ def test_every_operation_of_the_chain_and_its_limits_stand_in_the_docs(read: Rea
     fresh = Workspace()
     shown_text = words(read("ai-chain"))
     for fact in (
-        f"At most {memory.MOST_TOKENS} tokens", f"After {fresh.compact_tokens} tokens",
-        f"After {fresh.reset_operations} operations", f"After {fresh.keep_transitions_days} days",
-        status.SYNCED, status.OUT_OF_SYNC, status.EMPTY,
-    ):  # fmt: skip
+        f"At most {memory.MOST_TOKENS} tokens",
+        f"After {fresh.compact_tokens} tokens",
+        f"After {fresh.reset_operations} operations",
+        f"After {fresh.keep_transitions_days} days",
+        status.SYNCED,
+        status.OUT_OF_SYNC,
+        status.EMPTY,
+    ):
         assert fact in shown_text
 
 
@@ -345,11 +358,15 @@ def test_what_is_remembered_summed_up_and_filed_stands_in_the_docs(read: Read) -
     fresh = Workspace()
     shown_text = words(read("memory"))
     for fact in (
-        f"at most {memory.MOST_SUMMARY} tokens", f"at most {memory.MOST_TOKENS} tokens in all",
-        f"the last {conversation.EXCHANGES} exchanges", f"come to {fresh.compact_tokens} since",
-        f"After {fresh.reset_operations} operations", f"{memory.MOST_STORIES} at most",
-        f"at most {prompts.MOST_BEFORE} tokens", "/api/sessions/{session_id}/recaps",
-    ):  # fmt: skip
+        f"at most {memory.MOST_SUMMARY} tokens",
+        f"at most {memory.MOST_TOKENS} tokens in all",
+        f"the last {conversation.EXCHANGES} exchanges",
+        f"come to {fresh.compact_tokens} since",
+        f"After {fresh.reset_operations} operations",
+        f"{memory.MOST_STORIES} at most",
+        f"at most {prompts.MOST_BEFORE} tokens",
+        "/api/sessions/{session_id}/recaps",
+    ):
         assert fact in shown_text, fact
 
 
@@ -364,5 +381,7 @@ def test_a_type_is_put_into_words() -> None:
         "$defs": {"One": {"type": "object", "properties": {"x": {"type": "boolean"}}}},
     }
     assert [(field.type, field.required) for field in fields_of(schema)] == [
-        ("whole number, 1 to 9", True), ("a, b", False), ("list of {x: true or false}", False),
-    ]  # fmt: skip
+        ("whole number, 1 to 9", True),
+        ("a, b", False),
+        ("list of {x: true or false}", False),
+    ]

@@ -38,11 +38,19 @@ def write(folder: Path, name: str, *bodies: str) -> None:
 
 def start_lanes(folder: Path, *arguments: str, rerun_failed: str = "") -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-c", RUN_LANES, *arguments], cwd=folder, text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
-             "PYTEST_ADDOPTS": "-p randomly", "SMNB_RERUN_FAILED": rerun_failed},
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
+        [sys.executable, "-c", RUN_LANES, *arguments],
+        cwd=folder,
+        text=True,
+        env={
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+            "PYTEST_ADDOPTS": "-p randomly",
+            "SMNB_RERUN_FAILED": rerun_failed,
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
 
 
 def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
@@ -166,12 +174,20 @@ def test_without_a_chromium_the_browser_tests_fail(tmp_path: Path) -> None:
         "from tests.browser.conftest import browser\n\n\ndef test_page(browser):\n    pass\n"
     )
     found = subprocess.run(
-        [sys.executable, "-m", "pytest", "test_page.py"], cwd=tmp_path, check=False,
+        [sys.executable, "-m", "pytest", "test_page.py"],
+        cwd=tmp_path,
+        check=False,
         # Nothing on the path and nothing in the cache, so none is found and none can be fetched.
-        env={"PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
-             "PATH": str(tmp_path), "HOME": str(tmp_path)},
-        capture_output=True, text=True, timeout=PATIENCE,
-    )  # fmt: skip
+        env={
+            "PYTHONPATH": str(ROOT),
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+            "PATH": str(tmp_path),
+            "HOME": str(tmp_path),
+        },
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+    )
     assert found.returncode == 1, found.stdout
     assert "No Chromium: set CHROMIUM=/path/to/chromium" in found.stdout
     assert "skipped" not in found.stdout

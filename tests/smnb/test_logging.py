@@ -84,9 +84,13 @@ def test_neither_a_secret_nor_a_place_on_this_machine_is_in_a_line(
             Path(f"{settings.BASE_DIR}/absent").read_text()
         except OSError:
             log.exception(
-                "bad", key='CANARY-"quoted"-key', url="redis://:pass-word@host/",
-                header="Bearer abcdefghijkl", other="sk-ant-api03-abc", page="/watch/" + "t" * 43,
-            )  # fmt: skip
+                "bad",
+                key='CANARY-"quoted"-key',
+                url="redis://:pass-word@host/",
+                header="Bearer abcdefghijkl",
+                other="sk-ant-api03-abc",
+                page="/watch/" + "t" * 43,
+            )
     text = json.dumps(lines_of(session, "command"))
     assert "Traceback" in text
     for hidden in ("CANARY", "pass-word", "abcdefghijkl", "api03", "tttt", str(settings.BASE_DIR)):

@@ -34,10 +34,12 @@ def test_a_mutant_whose_code_is_there_once_has_no_problem(root: Path) -> None:
         (mutant("x = 5"), "a.py: found 0 times instead of once: 'x = 5'"),
         (mutant(" = 2"), "a.py: found 2 times instead of once: ' = 2'"),
         (mutant("x = 1", "x = 1"), "a.py: the replacement is the same as the original: 'x = 1'"),
-        (mutant("x = 1", tests=("tests/test_a.py::test_c",)), "a.py: no such test: "
-         "tests/test_a.py::test_c"),
+        (
+            mutant("x = 1", tests=("tests/test_a.py::test_c",)),
+            "a.py: no such test: tests/test_a.py::test_c",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_stale_mutant_is_named(root: Path, stale: Mutant, problem: str) -> None:
     assert problems([stale], root) == [problem]
 

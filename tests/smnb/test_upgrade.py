@@ -34,8 +34,12 @@ def manage(database: Path, *arguments: str) -> str:
     environment = {**os.environ, "DATABASE_URL": "", "SMNB_DATA_DIR": str(database.parent)}
     result = subprocess.run(
         [sys.executable, "manage.py", *arguments],
-        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     output = result.stdout + result.stderr
     assert result.returncode == 0, output
     return output

@@ -128,9 +128,14 @@ class AnthropicStandIn(StandIn):
         read, written = self._from_cache(asked["model"], asked.get("system", ""))
         fresh = _input_tokens(asked) - read - written
         return Plan(
-            request_id, asked["model"], fresh, text, int(asked["max_tokens"]),
-            cache_read=read, cache_write=written,
-        )  # fmt: skip
+            request_id,
+            asked["model"],
+            fresh,
+            text,
+            int(asked["max_tokens"]),
+            cache_read=read,
+            cache_write=written,
+        )
 
     def _from_cache(self, model: str, system: str | list[dict[str, Any]]) -> tuple[int, int]:
         """How many tokens of the system text come from the cache, and how many go into it."""

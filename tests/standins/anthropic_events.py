@@ -43,9 +43,11 @@ def after(event: dict[str, Any], plan: Plan, counts: Counts) -> Counts:
     match event["type"]:
         case "message_start":
             return Counts(
-                input=plan.input, output=1,
-                cache_read=plan.cache_read, cache_write_5m=plan.cache_write,
-            )  # fmt: skip
+                input=plan.input,
+                output=1,
+                cache_read=plan.cache_read,
+                cache_write_5m=plan.cache_write,
+            )
         case "content_block_delta":
             so_far = counts.output + tokens_of(event["delta"]["text"])
             return replace(counts, output=min(so_far, plan.max_tokens))

@@ -66,17 +66,26 @@ def _command(_asked: Asked, _foreign: dict[str, int]) -> Said:
 
 
 def _apply(_asked: Asked, _foreign: dict[str, int]) -> Said:
-    plan = [{"command": f"chat.{verb}", "message": at} for verb in ("apply", "dismiss")
-            for at in range(1, 9)]  # fmt: skip
+    plan = [
+        {"command": f"chat.{verb}", "message": at}
+        for verb in ("apply", "dismiss")
+        for at in range(1, 9)
+    ]
     return "Applied.", [*plan, {"command": "interest.set", "text": "evil", "outcome": "applied"}]
 
 
 def _settings(_asked: Asked, _foreign: dict[str, int]) -> Said:
     changes: list[dict[str, Any]] = [
-        {"budget_usd": 1_000_000}, {"control_mode": "hands-free"}, {"model": "claude-opus-5"},
-        {"visible": True, "name": "HACKED"}, {"pace": 0}, {"pace": 999_999}, {"pace": "slow"},
-        {"language": "<script>alert(1)</script>"}, {"settings": {"control_mode": "hands-free"}},
-    ]  # fmt: skip
+        {"budget_usd": 1_000_000},
+        {"control_mode": "hands-free"},
+        {"model": "claude-opus-5"},
+        {"visible": True, "name": "HACKED"},
+        {"pace": 0},
+        {"pace": 999_999},
+        {"pace": "slow"},
+        {"language": "<script>alert(1)</script>"},
+        {"settings": {"control_mode": "hands-free"}},
+    ]
     return "Set.", [{"command": "session.change", **each} for each in changes]
 
 

@@ -20,11 +20,23 @@ _LISTING = re.compile(r"/r/([^/]+)/(?:(hot|new|top|rising)/?)?(\.rss)?")
 def post(key: str, title: str, **more: Any) -> Post:
     """A submission with the fields of 2026."""
     return {
-        "id": key, "name": f"t3_{key}", "title": title, "selftext": "", "author": "wren",
-        "subreddit": "tides", "permalink": f"/r/tides/comments/{key}/x/", "is_self": False,
-        "url": f"https://example.org/{key}", "score": 10, "num_comments": 2, "over_18": False,
-        "stickied": False, "created_utc": 1_795_000_000.0, "removed_by_category": None, **more,
-    }  # fmt: skip
+        "id": key,
+        "name": f"t3_{key}",
+        "title": title,
+        "selftext": "",
+        "author": "wren",
+        "subreddit": "tides",
+        "permalink": f"/r/tides/comments/{key}/x/",
+        "is_self": False,
+        "url": f"https://example.org/{key}",
+        "score": 10,
+        "num_comments": 2,
+        "over_18": False,
+        "stickied": False,
+        "created_utc": 1_795_000_000.0,
+        "removed_by_category": None,
+        **more,
+    }
 
 
 class RedditStandIn(StandIn):

@@ -16,9 +16,14 @@ from stories.models import SourcePost, TokenUsage
 pytestmark = pytest.mark.django_db(transaction=True)
 
 LEDGER = (
-    "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "cost_lower",
-    "cost_upper", "cache_saved",
-)  # fmt: skip
+    "input_tokens",
+    "output_tokens",
+    "cache_read_tokens",
+    "cache_write_tokens",
+    "cost_lower",
+    "cost_upper",
+    "cache_saved",
+)
 
 
 def details(name: str) -> list[str]:
@@ -29,13 +34,24 @@ def details(name: str) -> list[str]:
 def booked(session: Session) -> Session:
     """A session with one model attempt whose figures are all different."""
     figures: dict[str, Any] = {
-        "input_tokens": 11, "output_tokens": 12, "cache_read_tokens": 13, "cost_lower": 17,
-        "cost_upper": 18, "cache_saved": 19,
-    }  # fmt: skip
+        "input_tokens": 11,
+        "output_tokens": 12,
+        "cache_read_tokens": 13,
+        "cost_lower": 17,
+        "cost_upper": 18,
+        "cache_saved": 19,
+    }
     TokenUsage.objects.create(
-        session=session, operation="narrate", model="m", max_tokens=1, state="final", error="x",
-        cache_write_5m_tokens=14, cache_write_1h_tokens=15, **figures,
-    )  # fmt: skip
+        session=session,
+        operation="narrate",
+        model="m",
+        max_tokens=1,
+        state="final",
+        error="x",
+        cache_write_5m_tokens=14,
+        cache_write_1h_tokens=15,
+        **figures,
+    )
     figures["cache_write_tokens"] = 29
     SessionStats.objects.filter(session=session).update(**figures)
     Bucket.objects.create(session=session, size=60, start=start_of(steps.now(), 60), **figures)
@@ -122,7 +138,11 @@ def test_a_post_that_is_claimed_by_a_step_that_ended_is_found(
 
 def test_a_final_answer_without_a_stop_reason_is_found(session: Session) -> None:
     TokenUsage.objects.create(
-        session=session, operation="narrate", model="m", max_tokens=1, state="final",
+        session=session,
+        operation="narrate",
+        model="m",
+        max_tokens=1,
+        state="final",
         output_tokens=1,
-    )  # fmt: skip
+    )
     assert len(details("narrations")) == 1

@@ -23,10 +23,18 @@ TITLES = {post["id"]: post["title"] for post in BOOK["posts"]}
 
 def create_story(post: SourcePost) -> Story:
     return Story.objects.create(
-        session=post.session, post=post, origin="extractive", title=post.title,
-        narrative=f"{post.title}. More follows.", tone="developing", priority="medium",
-        word_count=5, duration=2, completed_at=timezone.now(), state=Story.State.AIRED,
-    )  # fmt: skip
+        session=post.session,
+        post=post,
+        origin="extractive",
+        title=post.title,
+        narrative=f"{post.title}. More follows.",
+        tone="developing",
+        priority="medium",
+        word_count=5,
+        duration=2,
+        completed_at=timezone.now(),
+        state=Story.State.AIRED,
+    )
 
 
 def stories_of(source: Source, *headlines: str) -> list[Story]:
@@ -86,15 +94,24 @@ def test_a_further_follow_up_joins_the_thread_that_is_there(source: Source) -> N
     ("headline", "earlier", "relation"),
     [
         (RESUMES, FERRY, "new-development"),
-        ("Five hurt in landslide at the quarry", "Three hurt in landslide at the quarry",
-         "new-development"),
-        ("Correction: Comet passes 41 million km away", "Comet passes 14 million km away",
-         "correction"),
-        ("In full: what the council decided on the bridge", "Council decided on the bridge",
-         "clarification"),
+        (
+            "Five hurt in landslide at the quarry",
+            "Three hurt in landslide at the quarry",
+            "new-development",
+        ),
+        (
+            "Correction: Comet passes 41 million km away",
+            "Comet passes 14 million km away",
+            "correction",
+        ),
+        (
+            "In full: what the council decided on the bridge",
+            "Council decided on the bridge",
+            "clarification",
+        ),
         ("Ferry passengers tell of the fire on the Marrow Sound ferry", FERRY, "follow-up"),
     ],
-)  # fmt: skip
+)
 def test_a_follow_up_is_named_for_what_it_is(headline: str, earlier: str, relation: str) -> None:
     assert threads.relation_of(headline, earlier) == relation
 

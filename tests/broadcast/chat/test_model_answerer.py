@@ -75,8 +75,9 @@ def test_the_answer_is_booked_and_joins_the_chain(
     usage = TokenUsage.objects.get()
     assert (usage.operation, usage.question) == ("chat", answer.reply_to)
     assert (usage.input_tokens, usage.output_tokens) == (
-        anthropic.total.input, anthropic.total.output,
-    )  # fmt: skip
+        anthropic.total.input,
+        anthropic.total.output,
+    )
     assert usage.link == answer.link
     assert answer.link is not None
     assert (answer.link.source, answer.link.number) == ("chat", 1)
@@ -195,9 +196,14 @@ def test_an_answer_composed_to_the_schema_is_understood(
 
 @pytest.mark.parametrize(
     ("mode", "code"),
-    [("bad_key", "anthropic_key"), ("credit", "anthropic_credit"), ("refusal", "refusal"),
-     ("empty", "empty_answer"), ("unknown_model", "model")],
-)  # fmt: skip
+    [
+        ("bad_key", "anthropic_key"),
+        ("credit", "anthropic_credit"),
+        ("refusal", "refusal"),
+        ("empty", "empty_answer"),
+        ("unknown_model", "model"),
+    ],
+)
 def test_what_the_model_cannot_do_is_said_with_what_to_do(
     session: Session, anthropic: AnthropicStandIn, mode: str, code: str
 ) -> None:

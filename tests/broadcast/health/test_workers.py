@@ -214,9 +214,13 @@ def test_a_step_that_stumbled_is_told_with_its_next_try(live: Session) -> None:
 def test_the_most_pressing_troubles_come_first_and_few(live: Session) -> None:
     for at in range(4):
         Source.objects.create(
-            session=live, kind="rss", locator=f"https://x.test/{at}", locator_digest=str(at),
-            health="paused" if at else "failed", note="Gone.",
-        )  # fmt: skip
+            session=live,
+            kind="rss",
+            locator=f"https://x.test/{at}",
+            locator_digest=str(at),
+            health="paused" if at else "failed",
+            note="Gone.",
+        )
     hold = {"code": "budget", "sentence": "Spent.", "until": None}
     Broadcast.objects.filter(session=live).update(hold=hold)
     whats = [trouble.what for trouble in read(live).troubles]

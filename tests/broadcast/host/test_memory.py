@@ -59,10 +59,17 @@ def tell(session: Session, title: str, tokens: int = 300, priority: str = "mediu
         one = Operation(source="narration", provider_id=chain.offline_id(), tokens=tokens)
         chain.append(session, one)
         story = Story.objects.create(
-            session=session, origin="manual", state="aired", title=title, priority=priority,
-            narrative=f"{title}. The keeper said so.", tone="developing", word_count=5, duration=3,
+            session=session,
+            origin="manual",
+            state="aired",
+            title=title,
+            priority=priority,
+            narrative=f"{title}. The keeper said so.",
+            tone="developing",
+            word_count=5,
+            duration=3,
             completed_at=timezone.now(),
-        )  # fmt: skip
+        )
         extra = Extra(shares=accounting.story_shares(story, ()))
         sums = {"story_count": 1, "words": 5, "narration_seconds": 3}
         recorder.record(session, stories.WRITTEN, {}, story.completed_at, extra, **sums)

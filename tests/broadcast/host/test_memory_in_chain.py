@@ -170,8 +170,10 @@ def test_a_conversation_is_sent_its_own_messages_and_nothing_of_the_narrations(
     chat(finished, "And then?", Turn("user", "What came first?"), Turn("assistant", "A mill."))
     sent = asked(anthropic)[-1]["messages"]
     assert [(each["role"], each["content"]) for each in sent] == [
-        ("user", "What came first?"), ("assistant", "A mill."), ("user", "And then?"),
-    ]  # fmt: skip
+        ("user", "What came first?"),
+        ("assistant", "A mill."),
+        ("user", "And then?"),
+    ]
 
 
 def test_the_step_that_sums_up_was_armed_once(finished: Session) -> None:

@@ -333,9 +333,12 @@ def stopping(session: Session, then: Exception) -> Callable[[Brief, OnText], Nar
     ("error", "state"), [(Refused("It would not."), "failed"), (Retry("Busy."), "queued")]
 )
 def test_a_round_that_fails_while_the_run_stops_arms_no_step(
-    live: Session, trouble: Callable[..., Trouble], monkeypatch: pytest.MonkeyPatch,
-    error: Exception, state: str,
-) -> None:  # fmt: skip
+    live: Session,
+    trouble: Callable[..., Trouble],
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+    state: str,
+) -> None:
     best = SourcePost.objects.filter(state="queued").order_by("-rank", "id")[0]
     monkeypatch.setattr(trouble(), "narrate", stopping(live, error))
     narrate(live)
@@ -423,8 +426,9 @@ def test_a_story_by_a_model_is_booked_to_the_token(
     assert (story.origin, story.model, usage.story_id) == ("model", MODEL, story.pk)
     assert usage.post_id == story.post_id
     assert (usage.input_tokens, usage.output_tokens) == (
-        anthropic.total.input, anthropic.total.output,
-    )  # fmt: skip
+        anthropic.total.input,
+        anthropic.total.output,
+    )
     modelled.stats.refresh_from_db()
     assert modelled.stats.input_tokens == anthropic.total.input
     assert modelled.stats.cost_lower == modelled.stats.cost_upper == usage.cost_lower > 0

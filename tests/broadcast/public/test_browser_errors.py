@@ -112,27 +112,39 @@ def test_the_address_that_opens_the_page_is_not_in_the_log(
     assert shown.watch_token not in caplog.text
 
 
-@pytest.mark.parametrize("headers", [
-    {}, {"Origin": "null"}, {"Origin": "http://evil.example"},
-    {"Sec-Fetch-Site": "cross-site", **OURS}, {"Sec-Fetch-Site": "same-site", **OURS},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Origin": "null"},
+        {"Origin": "http://evil.example"},
+        {"Sec-Fetch-Site": "cross-site", **OURS},
+        {"Sec-Fetch-Site": "same-site", **OURS},
+    ],
+)
 def test_what_no_page_of_ours_sends_is_refused(shown: Session, headers: dict[str, str]) -> None:
     assert tell(shown, headers).status_code == 403
     assert lines(shown) == []
 
 
-@pytest.mark.parametrize("headers", [
-    {"Sec-Fetch-Site": "same-origin"}, {"Sec-Fetch-Site": "same-origin", "Origin": "null"},
-    {"Origin": "http://testserver"},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec-Fetch-Site": "same-origin"},
+        {"Sec-Fetch-Site": "same-origin", "Origin": "null"},
+        {"Origin": "http://testserver"},
+    ],
+)
 def test_a_page_of_ours_is_known_by_what_its_browser_says(
     shown: Session, headers: dict[str, str]
 ) -> None:
     assert tell(shown, headers).status_code == 204
 
 
-@pytest.mark.parametrize("more", [{"kind": "joke"}, {"message": ""}, {"message": "\x00"},
-                                  {"line": "x"}, {"asked": "no id"}])  # fmt: skip
+@pytest.mark.parametrize(
+    "more",
+    [{"kind": "joke"}, {"message": ""}, {"message": "\x00"}, {"line": "x"}, {"asked": "no id"}],
+)
 def test_what_is_no_report_is_refused(shown: Session, more: dict[str, str]) -> None:
     assert tell(shown, OURS, **more).status_code == 422
     assert lines(shown) == []
@@ -154,9 +166,11 @@ def test_a_link_that_was_withdrawn_takes_no_reports(shown: Session) -> None:
 
 
 def test_an_audience_that_does_not_stop_is_not_listened_to(
-    shown: Session, owner: User, client_of: Callable[[User], Client],
+    shown: Session,
+    owner: User,
+    client_of: Callable[[User], Client],
     monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+) -> None:
     monkeypatch.setattr(browser_errors, "AUDIENCE_A_MINUTE", 2)
     assert [tell(shown).status_code for _ in range(4)] == [204, 204, 429, 429]
     assert len(lines(shown)) == 2

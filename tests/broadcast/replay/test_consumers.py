@@ -116,8 +116,11 @@ async def test_the_public_gets_the_public_part_alone(recorded: Session) -> None:
     found, code = await play(theirs(recorded))
     assert code == player.OVER
     assert {frame["type"] for frame in found} == {
-        "broadcast.state", "story.aired", "story.finished", "replay.clock",
-    }  # fmt: skip
+        "broadcast.state",
+        "story.aired",
+        "story.finished",
+        "replay.clock",
+    }
     assert not any("figures" in frame["data"] for frame in found)
 
 

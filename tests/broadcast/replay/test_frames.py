@@ -26,9 +26,19 @@ from tests.conftest import MakeSession, run_due_steps
 pytestmark = pytest.mark.django_db(transaction=True)
 
 STUDIO = (
-    "state", "mode", "duration", "figures", "onair", "turn-now", "turns-first", "turns", "feed",
-    "queue", "sources", "messages",
-)  # fmt: skip
+    "state",
+    "mode",
+    "duration",
+    "figures",
+    "onair",
+    "turn-now",
+    "turns-first",
+    "turns",
+    "feed",
+    "queue",
+    "sources",
+    "messages",
+)
 WATCH = ("state", "onair", "feed")
 ClientOf = Callable[[User], Client]
 

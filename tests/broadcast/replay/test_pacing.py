@@ -68,11 +68,17 @@ def test_times_that_go_back_cost_nothing() -> None:
 @pytest.mark.parametrize(
     ("query", "options"),
     [
-        ({}, Options(1, 0)), ({"speed": ["60"], "at": ["1500"]}, Options(60, 1500)),
-        ({"speed": ["0"]}, None), ({"speed": ["61"]}, None), ({"speed": ["1.5"]}, None),
-        ({"speed": ["-1"]}, None), ({"at": ["-5"]}, None), ({"at": ["²"]}, None),
-        ({"at": ["9" * 40]}, None), ({"speed": [""]}, None),
+        ({}, Options(1, 0)),
+        ({"speed": ["60"], "at": ["1500"]}, Options(60, 1500)),
+        ({"speed": ["0"]}, None),
+        ({"speed": ["61"]}, None),
+        ({"speed": ["1.5"]}, None),
+        ({"speed": ["-1"]}, None),
+        ({"at": ["-5"]}, None),
+        ({"at": ["²"]}, None),
+        ({"at": ["9" * 40]}, None),
+        ({"speed": [""]}, None),
     ],
-)  # fmt: skip
+)
 def test_options_are_read_or_refused(query: dict[str, list[str]], options: Any) -> None:
     assert options_of(query) == options

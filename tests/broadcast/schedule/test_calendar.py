@@ -132,5 +132,8 @@ def test_days_are_bits_and_words() -> None:
     assert calendar.bits_of(["wed", "mon", "mon"]) == 5
     assert calendar.days_of(5) == ["mon", "wed"]
     assert [calendar.spoken_days(each) for each in (127, 31, 96, 5)] == [
-        "every day", "Mon to Fri", "Sat and Sun", "Mon, Wed",
-    ]  # fmt: skip
+        "every day",
+        "Mon to Fri",
+        "Sat and Sun",
+        "Mon, Wed",
+    ]

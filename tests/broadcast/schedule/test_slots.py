@@ -309,9 +309,14 @@ def _open_step(slot: Slot) -> int:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"days": []}, {"days": ["someday"]}, {"zone": "Mars/Olympus"}, {"on_at": "25:00"},
-     {"on_at": "09:00+02:00"}],
-)  # fmt: skip
+    [
+        {"days": []},
+        {"days": ["someday"]},
+        {"zone": "Mars/Olympus"},
+        {"on_at": "25:00"},
+        {"on_at": "09:00+02:00"},
+    ],
+)
 def test_a_wrong_slot_is_refused(session: Session, wrong: dict[str, Any]) -> None:
     good = {"days": ["mon"], "on_at": "09:00", "off_at": "10:00"}
     with pytest.raises(Invalid):

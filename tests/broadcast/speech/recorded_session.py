@@ -55,15 +55,29 @@ def recorded(session: Session) -> Sound:
     """The sound of a story that was told, and the episode of its run (number 1), as rows and files."""
     at = timezone.now()
     story = Story.objects.create(
-        pk=9999, session=session, origin="manual", state="aired", title="Told", narrative="It is so.",
-        tone="analysis", priority="low", word_count=3, duration=1, completed_at=at,
-    )  # fmt: skip
+        pk=9999,
+        session=session,
+        origin="manual",
+        state="aired",
+        title="Told",
+        narrative="It is so.",
+        tone="analysis",
+        priority="low",
+        word_count=3,
+        duration=1,
+        completed_at=at,
+    )
     path = sounds.fresh(session.pk, "told")
     kept = storage.write(path, [bytes(100)])
     ready = {
-        "session": session, "state": "ready", "path": path, "media_type": "audio/mpeg",
-        "bytes": kept.bytes, "sha256": kept.sha256, "seconds": 1,
-    }  # fmt: skip
+        "session": session,
+        "state": "ready",
+        "path": path,
+        "media_type": "audio/mpeg",
+        "bytes": kept.bytes,
+        "sha256": kept.sha256,
+        "seconds": 1,
+    }
     run = run_in(session, State.LIVE)
     Airing.objects.create(
         session=session, run=run, story=story, aired_at=at, finish_at=at, finished_at=at

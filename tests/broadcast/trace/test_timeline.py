@@ -99,8 +99,9 @@ def test_what_was_told_from_a_post_is_intact(told: Session) -> None:
 
 def test_hops_have_their_moments_events_and_steps(told: Session) -> None:
     story = latest(told).story
-    claimed, published, aired = (hop(told, each) for each in
-                                 (Name.CLAIMED, Name.PUBLISHED, Name.AIRED))  # fmt: skip
+    claimed, published, aired = (
+        hop(told, each) for each in (Name.CLAIMED, Name.PUBLISHED, Name.AIRED)
+    )
     types = dict(SessionEvent.objects.values_list("seq", "type"))
     seqs = [each.seq or 0 for each in (claimed, published, aired)]
     assert [types[seq] for seq in seqs] == ["post.changed", "story.written", "story.aired"]
@@ -185,9 +186,17 @@ def test_a_story_of_a_draft_has_the_hops_of_its_room(session: Session) -> None:
 
 def test_what_came_with_a_copy_has_no_way_here(session: Session, told: Session) -> None:
     Story.objects.create(
-        session=session, origin="manual", state="aired", title="Kept", narrative="It is so.",
-        tone="analysis", priority="low", word_count=3, duration=1, completed_at=steps.now(),
-    )  # fmt: skip
+        session=session,
+        origin="manual",
+        state="aired",
+        title="Kept",
+        narrative="It is so.",
+        tone="analysis",
+        priority="low",
+        word_count=3,
+        duration=1,
+        completed_at=steps.now(),
+    )
     assert broken(session) == ("published", "Its event is missing.")
     session.made_from = told
     session.save()
@@ -215,17 +224,23 @@ def _later(**fields: int) -> dict[str, Any]:
 
 DAMAGE: dict[str, tuple[Callable[[], object], str, str]] = {
     "no poll step": (
-        lambda: Step.objects.filter(kind="poll").delete(), "fetched", "No step that read",
+        lambda: Step.objects.filter(kind="poll").delete(),
+        "fetched",
+        "No step that read",
     ),
     "a post not told": (
-        lambda: SourcePost.objects.filter(state="told").update(state="queued"), "claimed",
+        lambda: SourcePost.objects.filter(state="told").update(state="queued"),
+        "claimed",
         "Its post is queued",
     ),
     "an epoch from nowhere": (
-        lambda: SourcePost.objects.filter(state="told").update(epoch=999), "claimed", "epoch",
+        lambda: SourcePost.objects.filter(state="told").update(epoch=999),
+        "claimed",
+        "epoch",
     ),
     "attempts that disagree": (
-        lambda: SourcePost.objects.filter(state="told").update(attempts=5), "claimed",
+        lambda: SourcePost.objects.filter(state="told").update(attempts=5),
+        "claimed",
         "The post counts 5 attempts, its events 1.",
     ),
     "no event of the claim": (_lose("post.changed"), "claimed", "event of its claim is missing"),
@@ -233,26 +248,33 @@ DAMAGE: dict[str, tuple[Callable[[], object], str, str]] = {
     "never heard of on air": (_lose("story.aired"), "aired", "but has 0 events of it"),
     "never heard of its end": (_lose("story.finished"), "aired", "It left the air 1 times"),
     "never on air": (
-        lambda: Airing.objects.all().delete(), "aired", "was never put on air",
+        lambda: Airing.objects.all().delete(),
+        "aired",
+        "was never put on air",
     ),
     "aired, but waiting": (
-        lambda: Story.objects.update(state="approved"), "aired", "is approved, but was on air",
+        lambda: Story.objects.update(state="approved"),
+        "aired",
+        "is approved, but was on air",
     ),
     "fetched before it was chosen": (
         lambda: Source.objects.update(
             **_later(added_at=999), created_at=F("created_at") + timedelta(seconds=999)
         ),
-        "fetched", "before the story was chosen",
+        "fetched",
+        "before the story was chosen",
     ),
     "aired before it was stored": (
-        lambda: Airing.objects.update(**_later(aired_at=-600)), "aired",
+        lambda: Airing.objects.update(**_later(aired_at=-600)),
+        "aired",
         "before the story was published",
     ),
     "off the air": (
-        lambda: StateChange.objects.filter(to_state="live").update(to_state="ready"), "claimed",
+        lambda: StateChange.objects.filter(to_state="live").update(to_state="ready"),
+        "claimed",
         "the run was ready, not live",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("damage", DAMAGE)

@@ -82,9 +82,26 @@ def test_csv_holds_the_stories_and_no_formula(session: Session, aired: list[Stor
 
 @pytest.mark.parametrize(
     "opener",
-    ["=", "+", "-", "@", "|", "%", "\t", "\r", "\n", " =", "\n+", "\uff1d", "\uff0b", "\uff0d",
-     "\uff20", "\uff5c", "\uff05"],
-)  # fmt: skip
+    [
+        "=",
+        "+",
+        "-",
+        "@",
+        "|",
+        "%",
+        "\t",
+        "\r",
+        "\n",
+        " =",
+        "\n+",
+        "\uff1d",
+        "\uff0b",
+        "\uff0d",
+        "\uff20",
+        "\uff5c",
+        "\uff05",
+    ],
+)
 def test_a_cell_that_begins_like_a_formula_is_text(opener: str) -> None:
     assert cell(f"{opener}1+1") == f"'{opener}1+1"
 
@@ -102,9 +119,21 @@ def test_markdown_reads_like_a_paper(session: Session, aired: list[Story]) -> No
 
 @pytest.mark.parametrize(
     "text",
-    ["# h", "<script>", "[a](javascript:x)", "![i](http://x)", "`c`", "**b**", "1. x", "- x", "> q",
-     "&lt;", "| a |", "$x$"],
-)  # fmt: skip
+    [
+        "# h",
+        "<script>",
+        "[a](javascript:x)",
+        "![i](http://x)",
+        "`c`",
+        "**b**",
+        "1. x",
+        "- x",
+        "> q",
+        "&lt;",
+        "| a |",
+        "$x$",
+    ],
+)
 def test_markdown_shows_a_text_as_it_is(text: str) -> None:
     shown = markdown(text)
     assert re.sub(r"\\(.)", r"\1", shown) == text
@@ -134,8 +163,11 @@ def test_captions_follow_each_other_in_time(session: Session, aired: list[Story]
     assert [cue.split("\n")[0] for cue in cues_] == [str(n + 1) for n in range(len(cues_))]
     assert all(begin < end for begin, end in times)
     assert all(one[1] <= two[0] for one, two in pairwise(times))
-    assert all(len(cue.split("\n")) <= 4 and len(line) <= 42
-               for cue in cues_ for line in cue.split("\n")[2:])  # fmt: skip
+    assert all(
+        len(cue.split("\n")) <= 4 and len(line) <= 42
+        for cue in cues_
+        for line in cue.split("\n")[2:]
+    )
 
 
 def test_captions_begin_when_the_story_went_on_air(session: Session, aired: list[Story]) -> None:
@@ -284,8 +316,10 @@ def test_the_api_starts_and_lists_exports(session: Session, owner: User) -> None
     run_due_steps(session, "export")
     [listed] = api.get(f"/sessions/{session.pk}/exports")["items"]
     assert (listed["id"], listed["state"], listed["artifact"]["sha256"] != "") == (
-        found["id"], "ready", True,
-    )  # fmt: skip
+        found["id"],
+        "ready",
+        True,
+    )
 
 
 def test_the_command_writes_a_file(session: Session, aired: list[Story], tmp_path: Path) -> None:

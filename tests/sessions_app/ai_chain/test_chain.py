@@ -47,8 +47,9 @@ def test_each_link_is_recorded_with_the_one_before_it(session: Session) -> None:
     first, second = join(session), join(session, "chat")
     rows = AITransition.objects.filter(session=session).order_by("id")
     assert [(row.old, row.new, row.source) for row in rows] == [
-        (None, first, "narration"), (first, second, "chat"),
-    ]  # fmt: skip
+        (None, first, "narration"),
+        (first, second, "chat"),
+    ]
 
 
 @pytest.mark.databases
@@ -212,9 +213,22 @@ def test_a_link_is_found_by_its_id_and_by_its_number(session: Session) -> None:
 
 @pytest.mark.parametrize(
     "named",
-    ["msg_nobody_knows", "0", "99", "-1", "1e9", "9" * 40, "\x00", "a\x00b", "", "²", "'; --",
-     "x" * 5000, "٣"],
-)  # fmt: skip
+    [
+        "msg_nobody_knows",
+        "0",
+        "99",
+        "-1",
+        "1e9",
+        "9" * 40,
+        "\x00",
+        "a\x00b",
+        "",
+        "²",
+        "'; --",
+        "x" * 5000,
+        "٣",
+    ],
+)
 def test_an_unknown_or_malformed_id_continues_from_the_latest_with_a_note(
     session: Session, named: str
 ) -> None:
@@ -295,10 +309,13 @@ def test_the_rate_counts_chains_that_have_begun(make_session: MakeSession) -> No
 
 @pytest.mark.parametrize(
     ("counted", "text"),
-    [((0, 0), "EMPTY: no chain has begun"), ((1, 1), "SYNCED: 100 % of 1 chain"),
-     ((2, 3), "OUT_OF_SYNC: 66.6 % of 3 chains"),
-     ((99_999, 100_000), "OUT_OF_SYNC: 99.9 % of 100,000 chains")],
-)  # fmt: skip
+    [
+        ((0, 0), "EMPTY: no chain has begun"),
+        ((1, 1), "SYNCED: 100 % of 1 chain"),
+        ((2, 3), "OUT_OF_SYNC: 66.6 % of 3 chains"),
+        ((99_999, 100_000), "OUT_OF_SYNC: 99.9 % of 100,000 chains"),
+    ],
+)
 def test_the_summary_shows_100_per_cent_only_if_all_are_synced(
     counted: tuple[int, int], text: str
 ) -> None:

@@ -14,7 +14,7 @@ from django.db import OperationalError
 from django.utils import timezone
 
 from sessions_app import audits
-from sessions_app.background import retention  # fmt: skip
+from sessions_app.background import retention
 from sessions_app.events import archive as events_archive
 from sessions_app.events import recorder
 from sessions_app.events.archive import Damaged

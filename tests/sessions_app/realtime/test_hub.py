@@ -177,9 +177,11 @@ async def test_a_viewer_is_live_again_after_a_catch_up_that_failed(
 
 
 async def test_catching_up_skips_events_that_cannot_be_rendered(
-    running_hub: hub.Hub, session: Session, monkeypatch: pytest.MonkeyPatch,
+    running_hub: hub.Hub,
+    session: Session,
+    monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
-) -> None:  # fmt: skip
+) -> None:
     monkeypatch.setitem(recorder._types, "test.unshown", "It has no template.")
     before = await happen(session)
     unshown = await happen(session, "test.unshown")
@@ -246,9 +248,11 @@ async def test_an_invalid_message_on_the_channel_is_ignored(
 
 
 async def test_a_session_whose_publish_was_lost_is_seen_while_another_one_is_busy(
-    running_hub: hub.Hub, session: Session, make_session: Callable[..., Session],
+    running_hub: hub.Hub,
+    session: Session,
+    make_session: Callable[..., Session],
     monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+) -> None:
     other = await sync_to_async(make_session)("Quiet")
     busy, quiet = Listener(), Listener()
     await running_hub.join(viewer_of(session, busy))

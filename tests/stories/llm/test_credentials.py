@@ -48,9 +48,10 @@ def env(
 ) -> Iterator[dict[str, Any]]:
     """The operator's settings: no keys, and the addresses of the stand-ins."""
     values = {
-        "anthropic_base_url": anthropic.url, "reddit_url": reddit.url,
+        "anthropic_base_url": anthropic.url,
+        "reddit_url": reddit.url,
         "reddit_oauth_url": reddit.url,
-    }  # fmt: skip
+    }
     settings.SMNB = settings.SMNB.model_copy(update=values)
     forget()
     cache.clear()
@@ -180,9 +181,15 @@ def test_what_is_said_of_a_key_is_not_noted_at_the_one_that_replaced_it(
 
 @pytest.mark.parametrize(
     ("mode", "sentence"),
-    [("bad_key", "refused the API key"), ("credit", "no credit"), ("throttled", "is busy"),
-     ("overloaded", "is busy"), ("unknown_model", "not Anthropic"), ("prose", "not Anthropic")],
-)  # fmt: skip
+    [
+        ("bad_key", "refused the API key"),
+        ("credit", "no credit"),
+        ("throttled", "is busy"),
+        ("overloaded", "is busy"),
+        ("unknown_model", "not Anthropic"),
+        ("prose", "not Anthropic"),
+    ],
+)
 def test_a_key_that_does_not_work_is_told_why(
     owner: User, env: Any, anthropic: AnthropicStandIn, mode: str, sentence: str
 ) -> None:
@@ -216,11 +223,15 @@ def test_a_test_of_the_reddit_keys_fetches_a_token(
 
 @pytest.mark.parametrize(
     ("answer", "sentence"),
-    [((401, {}, b"{}"), "refused these keys"), ((429, {}, b""), "asks us to wait"),
-     ((503, {}, b""), "(503)"), ((200, {}, b"<html>"), "could not be read"),
-     ((200, {}, b'{"error": "invalid_grant"}'), "refused these keys"),
-     ((200, {}, b"[]"), "could not be read")],
-)  # fmt: skip
+    [
+        ((401, {}, b"{}"), "refused these keys"),
+        ((429, {}, b""), "asks us to wait"),
+        ((503, {}, b""), "(503)"),
+        ((200, {}, b"<html>"), "could not be read"),
+        ((200, {}, b'{"error": "invalid_grant"}'), "refused these keys"),
+        ((200, {}, b"[]"), "could not be read"),
+    ],
+)
 def test_reddit_keys_that_do_not_work_are_told_why(
     owner: User, env: Any, reddit: RedditStandIn, answer: Any, sentence: str
 ) -> None:

@@ -189,9 +189,17 @@ def test_many_waiting_posts_are_ranked_in_few_statements(session: Session, sourc
     with CaptureQueriesContext(connection) as few:
         want(session, "word")
     SourcePost.objects.bulk_create(
-        SourcePost(session=session, source=source, external_id=str(at), title=f"Owl {at}",
-                   priority=0.3, parts={"quality": 1}, rank=at) for at in range(300)
-    )  # fmt: skip
+        SourcePost(
+            session=session,
+            source=source,
+            external_id=str(at),
+            title=f"Owl {at}",
+            priority=0.3,
+            parts={"quality": 1},
+            rank=at,
+        )
+        for at in range(300)
+    )
     with CaptureQueriesContext(connection) as many:
         want(session, "owl")
     assert len(many) <= len(few) + 8

@@ -105,17 +105,33 @@ def test_a_headline_is_compared_with_2000_earlier_ones(source: Source) -> None:
     add(source, FetchedPost("1", TITLES[0]))
     others = [
         SourcePost(
-            session=source.session, source=source, external_id=f"other{number}", title="港",
-            priority=0.5, label="medium", parts={}, rank=0.0,
+            session=source.session,
+            source=source,
+            external_id=f"other{number}",
+            title="港",
+            priority=0.5,
+            label="medium",
+            parts={},
+            rank=0.0,
         )
         for number in range(1999)
-    ]  # fmt: skip
+    ]
     SourcePost.objects.bulk_create(others)
     assert add(source, FetchedPost("2", TITLES[0])).queued == 0
-    SourcePost.objects.bulk_create([SourcePost(
-        session=source.session, source=source, external_id="one more", title="港",
-        priority=0.5, label="medium", parts={}, rank=0.0,
-    )])  # fmt: skip
+    SourcePost.objects.bulk_create(
+        [
+            SourcePost(
+                session=source.session,
+                source=source,
+                external_id="one more",
+                title="港",
+                priority=0.5,
+                label="medium",
+                parts={},
+                rank=0.0,
+            )
+        ]
+    )
     assert add(source, FetchedPost("3", TITLES[0])).queued == 1
 
 
@@ -172,8 +188,10 @@ def test_a_queued_post_names_its_neighbours(source: Source) -> None:
     first, second, third = (post.pk for post in made)
     shown = queue.queue_payload(source.session)
     assert [(row["above"], row["below"]) for row in shown] == [
-        (None, second), (first, third), (second, None),
-    ]  # fmt: skip
+        (None, second),
+        (first, third),
+        (second, None),
+    ]
 
 
 def test_eight_workers_at_once_claim_eight_different_posts(source: Source) -> None:

@@ -29,10 +29,15 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 def write(session: Session, title: str, narrative: str = "", **more: Any) -> Story:
     return Story.objects.create(
-        session=session, origin="manual", title=title, narrative=narrative or f"{title}.",
+        session=session,
+        origin="manual",
+        title=title,
+        narrative=narrative or f"{title}.",
         **{"tone": "developing", "priority": "medium", **more},
-        word_count=3, duration=1, completed_at=timezone.now(),
-    )  # fmt: skip
+        word_count=3,
+        duration=1,
+        completed_at=timezone.now(),
+    )
 
 
 def titles(session: Session, text: str, **filters: str) -> list[str]:
@@ -69,8 +74,23 @@ def test_words_and_beginnings_of_words_are_found_newest_first(
 
 @pytest.mark.databases
 def test_no_word_is_taken_for_an_operator(news: Session) -> None:
-    hostile = ['"', "'", "a' OR 1=1 --", "NEAR(x, 2)", "ferry*", "-ferry", "title:ferry", "(((", "AND", "%",
-               "\\", "ferry\x00", "💥", "& | ! <->", ":*"]  # fmt: skip
+    hostile = [
+        '"',
+        "'",
+        "a' OR 1=1 --",
+        "NEAR(x, 2)",
+        "ferry*",
+        "-ferry",
+        "title:ferry",
+        "(((",
+        "AND",
+        "%",
+        "\\",
+        "ferry\x00",
+        "💥",
+        "& | ! <->",
+        ":*",
+    ]
     for text in hostile:
         titles(news, text)
 
@@ -132,8 +152,10 @@ def test_pages_follow_each_other_by_key_without_gap_or_double(session: Session) 
 @pytest.mark.databases
 def test_a_hit_is_marked_where_it_stands() -> None:
     assert search_query.marked("The ferry's fire", (("fer",),)) == [
-        ("The ", False), ("ferry", True), ("'s fire", False)
-    ]  # fmt: skip
+        ("The ", False),
+        ("ferry", True),
+        ("'s fire", False),
+    ]
 
 
 @pytest.mark.databases

@@ -109,8 +109,9 @@ def test_what_is_no_address_is_said_without_asking_anybody(
 def test_a_source_that_hangs_is_not_waited_for(slow: Slow, owner: User) -> None:
     result = probe("rss", "https://slow.test/", "", owner, seconds=0.05)
     assert (result.ok, result.sentence) == (
-        False, "https://slow.test/ did not answer within 0.05 seconds.",
-    )  # fmt: skip
+        False,
+        "https://slow.test/ did not answer within 0.05 seconds.",
+    )
 
 
 def test_a_notice_is_passed_on_and_posts_may_have_no_date(slow: Slow, owner: User) -> None:
@@ -145,9 +146,14 @@ def test_the_source_of_another_session_is_not_found(
 @pytest.mark.parametrize(
     ("age", "expected"),
     [
-        (-5, "just now"), (0, "just now"), (1, "1 second ago"), (59, "59 seconds ago"),
-        (60, "1 minute ago"), (3 * 3600, "3 hours ago"), (2 * 86_400, "2 days ago"),
+        (-5, "just now"),
+        (0, "just now"),
+        (1, "1 second ago"),
+        (59, "59 seconds ago"),
+        (60, "1 minute ago"),
+        (3 * 3600, "3 hours ago"),
+        (2 * 86_400, "2 days ago"),
     ],
-)  # fmt: skip
+)
 def test_an_age_is_written_in_its_largest_unit(age: int, expected: str) -> None:
     assert ago(timedelta(seconds=age)) == expected

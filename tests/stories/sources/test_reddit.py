@@ -43,9 +43,15 @@ def source(reddit: RedditStandIn, *, keys: bool = True) -> RedditSource:
 
 @pytest.mark.parametrize(
     "typed",
-    ["science", "r/science", "/r/science/", " R/science", "https://www.reddit.com/r/science/",
-     "reddit.com/r/science"],
-)  # fmt: skip
+    [
+        "science",
+        "r/science",
+        "/r/science/",
+        " R/science",
+        "https://www.reddit.com/r/science/",
+        "reddit.com/r/science",
+    ],
+)
 def test_a_subreddit_is_known_however_it_is_written(reddit: RedditStandIn, typed: str) -> None:
     known = typed if not typed.startswith("reddit.com") else f"https://{typed}"
     assert source(reddit).clean_locator(known) == "r/science"
@@ -172,11 +178,21 @@ def test_a_page_instead_of_json_and_a_silent_server_are_tried_again(
 
 @pytest.mark.parametrize(
     "answer",
-    [{}, [], None, "", 7, [{}, {}], {"kind": "Listing"}, {"kind": "Listing", "data": {}},
-     {"kind": "Listing", "data": {"children": None}}, {"kind": "t5", "data": {"id": "x"}},
-     {"kind": "Listing", "data": {"children": [{}], "after": None}}],
+    [
+        {},
+        [],
+        None,
+        "",
+        7,
+        [{}, {}],
+        {"kind": "Listing"},
+        {"kind": "Listing", "data": {}},
+        {"kind": "Listing", "data": {"children": None}},
+        {"kind": "t5", "data": {"id": "x"}},
+        {"kind": "Listing", "data": {"children": [{}], "after": None}},
+    ],
     ids=str,
-)  # fmt: skip
+)
 def test_an_answer_that_is_no_listing_is_not_taken_for_an_empty_one(
     reddit: RedditStandIn, answer: object
 ) -> None:

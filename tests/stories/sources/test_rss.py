@@ -269,9 +269,20 @@ def test_a_locator_has_one_form(rss: RssSource, typed: str, locator: str) -> Non
 
 @pytest.mark.parametrize(
     "typed",
-    ["", "  ", "ftp://example.org/", "javascript:alert(1)", "mailto:a@example.org", "two words",
-     "https://user:word@example.org/", "https://", "http://[::1", "x" * 2001, "file:///etc/passwd"],
-)  # fmt: skip
+    [
+        "",
+        "  ",
+        "ftp://example.org/",
+        "javascript:alert(1)",
+        "mailto:a@example.org",
+        "two words",
+        "https://user:word@example.org/",
+        "https://",
+        "http://[::1",
+        "x" * 2001,
+        "file:///etc/passwd",
+    ],
+)
 def test_a_locator_that_is_no_web_address_is_refused_with_a_reason(
     rss: RssSource, typed: str
 ) -> None:

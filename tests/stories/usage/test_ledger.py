@@ -204,7 +204,7 @@ def test_rows_left_open_are_found_over_the_index_of_open_rows(claim: Claim) -> N
             session=claim.session, operation="narrate", model=MODEL, max_tokens=1, state="final"
         )
         for _ in range(2000)
-    )  # fmt: skip
+    )
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("ANALYZE stories_tokenusage")
         assert "usage_open" in ledger.left_open().explain()

@@ -48,9 +48,14 @@ def final(model: str = MODEL, **more: Any) -> Close:
 
 def broken() -> Close:
     return Close(
-        state="bounded", counts=Counts(input=1000, output=10), model=MODEL, output_lower=10,
-        output_upper=800, error="stream_broken", first_token_ms=300,
-    )  # fmt: skip
+        state="bounded",
+        counts=Counts(input=1000, output=10),
+        model=MODEL,
+        output_lower=10,
+        output_upper=800,
+        error="stream_broken",
+        first_token_ms=300,
+    )
 
 
 def tell(ledger: SessionLedger, post: SourcePost | None) -> Story:
@@ -58,18 +63,33 @@ def tell(ledger: SessionLedger, post: SourcePost | None) -> Story:
     session = Session.objects.get()
     with transaction.atomic():
         story = Story.objects.create(
-            session=session, post=post, origin="model" if post else "manual", state="written",
-            title="T", narrative="N", tone="analysis", priority="high", word_count=10, duration=4,
+            session=session,
+            post=post,
+            origin="model" if post else "manual",
+            state="written",
+            title="T",
+            narrative="N",
+            tone="analysis",
+            priority="high",
+            word_count=10,
+            duration=4,
             completed_at=steps.now(),
-        )  # fmt: skip
+        )
         if post is not None:
             SourcePost.objects.filter(pk=post.pk).update(state="told")
         TokenUsage.objects.filter(attempt__in=ledger.attempts).update(story=story)
         extra = Extra(shares=accounting.story_shares(story, ledger.attempts))
         recorder.record(
-            session, stories.WRITTEN, {}, story.completed_at, extra,
-            story_count=1, words=10, narration_seconds=4, queue=-1 if post else 0,
-        )  # fmt: skip
+            session,
+            stories.WRITTEN,
+            {},
+            story.completed_at,
+            extra,
+            story_count=1,
+            words=10,
+            narration_seconds=4,
+            queue=-1 if post else 0,
+        )
     return story
 
 
@@ -224,9 +244,14 @@ def test_a_bucket_that_lost_something_is_found(
 @pytest.mark.databases
 @pytest.mark.parametrize(
     ("dimension", "column"),
-    [("tone", "count"), ("priority", "words"), ("source", "count"), ("model", "input_tokens"),
-     ("operation", "cost_upper")],
-)  # fmt: skip
+    [
+        ("tone", "count"),
+        ("priority", "words"),
+        ("source", "count"),
+        ("model", "input_tokens"),
+        ("operation", "cost_upper"),
+    ],
+)
 def test_a_tally_that_lost_something_is_found(
     ledger: SessionLedger, post: SourcePost, dimension: str, column: str
 ) -> None:
@@ -241,9 +266,10 @@ def test_a_tally_that_lost_something_is_found(
 def totals(model: type[Bucket | Tally], *keys: str) -> list[dict[str, Any]]:
     """Returns the sums of all numbers of the table by ``keys``."""
     numbers = [
-        field.name for field in model._meta.concrete_fields
+        field.name
+        for field in model._meta.concrete_fields
         if field.name not in {"id", "session", "start", *keys}
-    ]  # fmt: skip
+    ]
     rows = model._default_manager.order_by(*keys).values(*keys)
     return list(rows.annotate(**{f"all_{name}": Sum(name) for name in numbers}))
 

@@ -85,9 +85,13 @@ def test_a_new_password_keeps_this_browser_signed_in_and_ends_the_others(
 
 @pytest.mark.parametrize(
     "wrong",
-    [new_password("short"), new_password("password"), new_password(NEW, old="guessed"),
-     {**new_password(NEW), "new_password2": "another"}],
-)  # fmt: skip
+    [
+        new_password("short"),
+        new_password("password"),
+        new_password(NEW, old="guessed"),
+        {**new_password(NEW), "new_password2": "another"},
+    ],
+)
 def test_a_bad_password_is_refused(browser: Client, owner: User, wrong: dict[str, str]) -> None:
     answer = browser.post("/account/password/", wrong)
     assert answer.status_code == 422
@@ -197,18 +201,26 @@ def test_a_token_is_revoked(browser: Client, owner: User, headers: dict[str, str
 
 
 DEFAULTS = {
-    "model": "extractive", "personality": "formal", "verbosity": "", "pace": "0", "language": "de",
-    "instructions": "", "control_mode": "balanced",
-}  # fmt: skip
+    "model": "extractive",
+    "personality": "formal",
+    "verbosity": "",
+    "pace": "0",
+    "language": "de",
+    "instructions": "",
+    "control_mode": "balanced",
+}
 
 
 def test_defaults_are_kept_and_a_new_session_has_them(browser: Client, owner: User) -> None:
     assert browser.post("/account/defaults/", DEFAULTS).status_code == 302
     kept = Preferences.objects.get(user=owner).defaults
     assert kept == {
-        "model": "extractive", "personality": "formal", "pace": 0, "language": "de",
+        "model": "extractive",
+        "personality": "formal",
+        "pace": 0,
+        "language": "de",
         "control_mode": "balanced",
-    }  # fmt: skip
+    }
     assert '<option value="extractive" selected>' in page(browser)
 
 

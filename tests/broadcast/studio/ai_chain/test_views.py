@@ -191,8 +191,9 @@ def test_the_drawing_goes_from_left_to_right() -> None:
     assert [node.x for node in drawn.nodes] == sorted(node.x for node in drawn.nodes)
     assert len(drawn.joints) == 2
     assert [(arc.start, arc.end, arc.outside) for arc in drawn.arcs] == [
-        (2, 1, False), (3, 2, False),
-    ]  # fmt: skip
+        (2, 1, False),
+        (3, 2, False),
+    ]
     assert all(0 <= node.x <= drawn.width for node in drawn.nodes)
 
 

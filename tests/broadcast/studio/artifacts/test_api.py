@@ -31,9 +31,17 @@ def test_an_artifact_is_told_without_its_place_on_the_disk(session: Session) -> 
     [found] = Api(session.owner).get(f"/sessions/{session.pk}/artifacts")["items"]
     assert found == artifacts.payload(kept)
     assert set(found) == {
-        "id", "category", "state", "name", "media_type", "bytes", "sha256", "note", "removable",
+        "id",
+        "category",
+        "state",
+        "name",
+        "media_type",
+        "bytes",
+        "sha256",
+        "note",
+        "removable",
         "at",
-    }  # fmt: skip
+    }
 
 
 def test_one_category_is_listed_alone(session: Session) -> None:

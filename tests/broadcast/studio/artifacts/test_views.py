@@ -78,9 +78,14 @@ def test_files_are_shown_by_category_with_size_hash_and_maker(
     browser: Client, session: Session
 ) -> None:
     kept = artifacts.store(
-        session, "files", "tides.csv", [b"x" * 1500], media_type="text/csv", note="Uploaded",
+        session,
+        "files",
+        "tides.csv",
+        [b"x" * 1500],
+        media_type="text/csv",
+        note="Uploaded",
         made_by=session.owner,
-    )  # fmt: skip
+    )
     answer = browser.get(address(session))
     shown = words(answer)
     assert "Uploaded · 1.5 kB ·" in shown

@@ -27,9 +27,11 @@ def waiting(source: Source) -> list[SourcePost]:
 def send(session: Session, path: str, body: dict[str, Any] | None = None) -> Any:
     token = api_tokens.make(session.owner, "desk")
     return Client().post(
-        f"/api/sessions/{session.pk}/{path}", json.dumps(body or {}),
-        content_type="application/json", headers={"Authorization": f"Bearer {token}"},
-    )  # fmt: skip
+        f"/api/sessions/{session.pk}/{path}",
+        json.dumps(body or {}),
+        content_type="application/json",
+        headers={"Authorization": f"Bearer {token}"},
+    )
 
 
 def test_a_post_is_pinned_and_moved(waiting: list[SourcePost], session: Session) -> None:

@@ -75,9 +75,17 @@ def test_a_thread_of_another_session_is_not_found(
 
 def brief(**more: Any) -> Brief:
     return Brief(
-        title=RESUMES, body="The ferry sails again. Tickets are valid.", author="", url="",
-        source="Harbour Watch", published_at=None, score=1, comments=0, priority=0.5, **more,
-    )  # fmt: skip
+        title=RESUMES,
+        body="The ferry sails again. Tickets are valid.",
+        author="",
+        url="",
+        source="Harbour Watch",
+        published_at=None,
+        score=1,
+        comments=0,
+        priority=0.5,
+        **more,
+    )
 
 
 def test_the_model_is_told_what_was_told_before_as_quoted_material() -> None:

@@ -137,8 +137,11 @@ def test_a_finished_draft_becomes_a_story_of_its_own_origin(studio: Session) -> 
     draft = finished(started(studio, style="comment"))
     story = air(draft)
     assert (story.origin, story.draft, story.tone, story.state) == (
-        "draft", draft, "opinion", "written",
-    )  # fmt: skip
+        "draft",
+        draft,
+        "opinion",
+        "written",
+    )
     assert story.narrative == draft.versions.latest("number").text
     with pytest.raises(Conflict, match="is already a story"):
         air(draft)

@@ -23,9 +23,15 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 Follow = Callable[[Draft], Follower]
 PARTS = (
-    "draft-name-{}", "draft-status-{}", "draft-live-{}", "draft-text-{}", "draft-messages-{}",
-    "draft-versions-{}", "draft-wishes-{}", "draft-milestones-{}",
-)  # fmt: skip
+    "draft-name-{}",
+    "draft-status-{}",
+    "draft-live-{}",
+    "draft-text-{}",
+    "draft-messages-{}",
+    "draft-versions-{}",
+    "draft-wishes-{}",
+    "draft-milestones-{}",
+)
 
 
 def slots(draft: Draft) -> tuple[str, ...]:
@@ -120,9 +126,12 @@ def test_what_a_person_does_to_a_draft(draft: Draft, follow: Follow, area: Follo
         draft.refresh_from_db()
     text = {"title": "By hand", "text": "It is so.", "version": draft.version}
     for command, data in (
-        ("advise", {"text": "Shorter."}), ("stop", {}), ("save", text), ("restore", {"version": 1}),
+        ("advise", {"text": "Shorter."}),
+        ("stop", {}),
+        ("save", text),
+        ("restore", {"version": 1}),
         ("resume", {}),
-    ):  # fmt: skip
+    ):
         press(draft.session, f"draft.{command}", draft=draft.pk, **data)
         page.check(slots(draft))
         area.check(("drafts",))

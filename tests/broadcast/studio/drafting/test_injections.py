@@ -37,8 +37,16 @@ pytestmark = pytest.mark.django_db(transaction=True)
 MODEL = "claude-haiku-4-5"
 FERRY = "The ferry runs again after eleven weeks of repairs in the yard"
 WORLD: tuple[type[models.Model], ...] = (
-    Session, Source, SourcePost, Story, Interest, BoardKeyword, Broadcast, ApiToken, Message,
-)  # fmt: skip
+    Session,
+    Source,
+    SourcePost,
+    Story,
+    Interest,
+    BoardKeyword,
+    Broadcast,
+    ApiToken,
+    Message,
+)
 
 
 @pytest.fixture

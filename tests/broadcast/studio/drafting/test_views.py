@@ -40,9 +40,12 @@ def draft(session: Session) -> Draft:
     """A draft in the middle of its way, without anybody who works on it."""
     with transaction.atomic():
         made = Draft.objects.create(
-            session=session, author=session.owner, keywords=["tides", "ferries"], words=300,
+            session=session,
+            author=session.owner,
+            keywords=["tides", "ferries"],
+            words=300,
             active_at=timezone.now(),
-        )  # fmt: skip
+        )
         drafts.changed(made)
     return made
 
@@ -51,9 +54,15 @@ def say(draft: Draft, role: str, kind: str, words: str = "So it is.", **payload:
     last = DraftMessage.objects.filter(draft=draft).order_by("-turn").first()
     with transaction.atomic():
         made = DraftMessage.objects.create(
-            session=draft.session, draft=draft, turn=draft.turns + 1, role=role, kind=kind,
-            after=last.role if last else "", text=words, payload=payload,
-        )  # fmt: skip
+            session=draft.session,
+            draft=draft,
+            turn=draft.turns + 1,
+            role=role,
+            kind=kind,
+            after=last.role if last else "",
+            text=words,
+            payload=payload,
+        )
         Draft.objects.filter(pk=draft.pk).update(turns=made.turn)
         draft.refresh_from_db()
         recorder.record(draft.session, drafts.ADDED, {"message": drafts.message_payload(made)})
@@ -63,9 +72,15 @@ def say(draft: Draft, role: str, kind: str, words: str = "So it is.", **payload:
 def write(draft: Draft, said: str, title: str = "Tides turn", author: str = "writer") -> None:
     with transaction.atomic():
         made = DraftVersion.objects.create(
-            session=draft.session, draft=draft, number=draft.version + 1, author=author,
-            reason="The first text.", title=title, text=said, word_count=len(said.split()),
-        )  # fmt: skip
+            session=draft.session,
+            draft=draft,
+            number=draft.version + 1,
+            author=author,
+            reason="The first text.",
+            title=title,
+            text=said,
+            word_count=len(said.split()),
+        )
         Draft.objects.filter(pk=draft.pk).update(version=made.number, title=title)
         draft.refresh_from_db()
         recorder.record(draft.session, versions.ADDED, {"version": versions.payload(made)})
@@ -324,10 +339,17 @@ def test_market_session_and_story_lead_to_drafts(
     page = text(browser.get(f"/market/{session.pk}/{trend.pk}/"))
     assert f"/drafting/?session={session.pk}&amp;keywords=Port%20Elowen#start" in page
     Story.objects.create(
-        session=session, draft=draft, origin="draft", state="approved", title="Tides",
-        narrative="They turn.", word_count=2, duration=1, tone="analysis",
+        session=session,
+        draft=draft,
+        origin="draft",
+        state="approved",
+        title="Tides",
+        narrative="They turn.",
+        word_count=2,
+        duration=1,
+        tone="analysis",
         completed_at=timezone.now(),
-    )  # fmt: skip
+    )
     page = text(browser.get(f"/broadcast/{session.pk}/"))
     assert f'<a href="{page_of(draft)}">From a draft</a>' in page
 

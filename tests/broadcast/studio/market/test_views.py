@@ -244,8 +244,13 @@ def test_the_api_lists_the_market(browser: Client, session: Session, source: Sou
     first = answer["items"][0]
     assert (first["posts"], sum(first["buckets"]), answer["size"]) == (3, 3, 15)
     assert set(first["parts"]) == {
-        "volume", "momentum", "engagement", "priority", "freshness", "told",
-    }  # fmt: skip
+        "volume",
+        "momentum",
+        "engagement",
+        "priority",
+        "freshness",
+        "told",
+    }
     assert browser.get(f"/api/sessions/{session.pk}/market?kind=ghost").status_code == 422
 
 

@@ -30,8 +30,13 @@ from tests.stories.drafting.draft_factory import read_posts, started, turn
 pytestmark = pytest.mark.django_db(transaction=True)
 
 HTMX = {"HX-Request": "true"}
-SLOT = {"days": ["mon", "fri"], "on_at": "22:00", "off_at": "02:00", "zone": "Europe/Berlin",
-        "enabled": "on"}  # fmt: skip
+SLOT = {
+    "days": ["mon", "fri"],
+    "on_at": "22:00",
+    "off_at": "02:00",
+    "zone": "Europe/Berlin",
+    "enabled": "on",
+}
 
 
 @pytest.fixture
@@ -106,8 +111,11 @@ def test_a_slot_is_added_changed_switched_and_removed(browser: Client, session: 
     assert browser.post(path, SLOT).status_code == 302
     slot = Slot.objects.get()
     assert (slot.days, f"{slot.on_at:%H:%M}", slot.zone, slot.enabled) == (
-        17, "22:00", "Europe/Berlin", True,
-    )  # fmt: skip
+        17,
+        "22:00",
+        "Europe/Berlin",
+        True,
+    )
     assert "Mon, Fri" in page(browser, session)
     editing = text(browser.get(f"/sessions/{session.pk}/?slot={slot.pk}"))
     assert f'action="{path}{slot.pk}/"' in editing

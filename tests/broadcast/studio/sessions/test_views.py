@@ -23,9 +23,14 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 HTMX = {"HX-Request": "true"}
 SETTINGS: dict[str, Any] = {
-    "model": "extractive", "personality": "formal", "verbosity": "concise", "pace": "200",
-    "language": "en", "instructions": "", "control_mode": "balanced",
-}  # fmt: skip
+    "model": "extractive",
+    "personality": "formal",
+    "verbosity": "concise",
+    "pace": "200",
+    "language": "en",
+    "instructions": "",
+    "control_mode": "balanced",
+}
 
 
 @pytest.fixture
@@ -172,8 +177,10 @@ def test_a_wrong_budget_comes_back(browser: Client, session: Session, wrong: str
     assert fresh(session).budget is None
 
 
-@pytest.mark.parametrize(("spent", "state"), [(0, "ok"), (79, "ok"), (80, "warning"), (99, "warning"),
-                                              (100, "spent"), (150, "spent")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("spent", "state"),
+    [(0, "ok"), (79, "ok"), (80, "warning"), (99, "warning"), (100, "spent"), (150, "spent")],
+)
 def test_the_meter_tells_how_far_the_budget_is_used(
     browser: Client, session: Session, spent: int, state: str
 ) -> None:

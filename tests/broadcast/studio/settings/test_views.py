@@ -20,18 +20,28 @@ pytestmark = pytest.mark.django_db
 HTMX = {"HX-Request": "true"}
 ClientOf = Callable[[User], Client]
 DEFAULTS = {
-    "model": "", "personality": "formal", "verbosity": "", "pace": "90", "language": "fr",
-    "instructions": "", "control_mode": "",
-}  # fmt: skip
+    "model": "",
+    "personality": "formal",
+    "verbosity": "",
+    "pace": "90",
+    "language": "fr",
+    "instructions": "",
+    "control_mode": "",
+}
 DAYS = {
-    "keep_fine_days": "5", "keep_answers_days": "6", "keep_sounds_days": "7",
-    "keep_transitions_days": "8", "keep_events_days": "9", "artifact_quota_mb": "500",
-}  # fmt: skip
+    "keep_fine_days": "5",
+    "keep_answers_days": "6",
+    "keep_sounds_days": "7",
+    "keep_transitions_days": "8",
+    "keep_events_days": "9",
+    "artifact_quota_mb": "500",
+}
 CONTEXT = {"compact_tokens": "900", "reset_operations": "20", "draft_idle_minutes": "15"}
 GROUP = {
-    "name": "Harbour", "description": "Ships.",
+    "name": "Harbour",
+    "description": "Ships.",
     "sources": "r/tides new\n\n https://example.org/feed.xml\ndemo",
-}  # fmt: skip
+}
 
 
 @pytest.fixture
@@ -102,9 +112,15 @@ def test_the_context_of_models_is_kept_and_shown(browser: Client) -> None:
 
 @pytest.mark.parametrize(
     ("name", "wrong"),
-    [("compact_tokens", "499"), ("compact_tokens", "100001"), ("reset_operations", "9"),
-     ("reset_operations", ""), ("draft_idle_minutes", "4"), ("draft_idle_minutes", "43201")],
-)  # fmt: skip
+    [
+        ("compact_tokens", "499"),
+        ("compact_tokens", "100001"),
+        ("reset_operations", "9"),
+        ("reset_operations", ""),
+        ("draft_idle_minutes", "4"),
+        ("draft_idle_minutes", "43201"),
+    ],
+)
 def test_a_wrong_context_is_refused_with_the_reason(browser: Client, name: str, wrong: str) -> None:
     answer = browser.post("/settings/context/", {**CONTEXT, name: wrong})
     assert answer.status_code == 422
@@ -132,11 +148,16 @@ def test_a_group_is_shown_as_it_was_typed_and_changed(browser: Client, group: So
 
 @pytest.mark.parametrize(
     ("wrong", "said"),
-    [({"sources": "r/not a name"}, "r/not a name"), ({"sources": " \n"}, "required"),
-     ({"sources": "demo\ndemo"}, "twice"), ({"name": "harbour"}, "already"), ({"name": ""}, "req"),
-     ({"sources": "https://example.org/feed.xml new"}, "only subreddits"),
-     ({"sources": "\n".join(f"r/tides{n}" for n in range(51))}, "1 to 50")],
-)  # fmt: skip
+    [
+        ({"sources": "r/not a name"}, "r/not a name"),
+        ({"sources": " \n"}, "required"),
+        ({"sources": "demo\ndemo"}, "twice"),
+        ({"name": "harbour"}, "already"),
+        ({"name": ""}, "req"),
+        ({"sources": "https://example.org/feed.xml new"}, "only subreddits"),
+        ({"sources": "\n".join(f"r/tides{n}" for n in range(51))}, "1 to 50"),
+    ],
+)
 def test_a_wrong_group_comes_back_with_the_reason(
     browser: Client, group: SourceGroup, wrong: dict[str, str], said: str
 ) -> None:
@@ -198,10 +219,16 @@ def test_the_staff_finds_the_way_to_add_people(browser: Client) -> None:
 
 @pytest.mark.parametrize(
     ("path", "data"),
-    [("defaults/", DEFAULTS), ("retention/", DAYS), ("context/", CONTEXT),
-     ("groups/", {**GROUP, "name": "Mine"}), ("groups/{}/", GROUP),
-     ("groups/{}/move/", {"direction": "up"}), ("groups/{}/remove/", {})],
-)  # fmt: skip
+    [
+        ("defaults/", DEFAULTS),
+        ("retention/", DAYS),
+        ("context/", CONTEXT),
+        ("groups/", {**GROUP, "name": "Mine"}),
+        ("groups/{}/", GROUP),
+        ("groups/{}/move/", {"direction": "up"}),
+        ("groups/{}/remove/", {}),
+    ],
+)
 def test_nobody_else_changes_anything(
     owner: User, group: SourceGroup, client_of: ClientOf, path: str, data: dict[str, str]
 ) -> None:

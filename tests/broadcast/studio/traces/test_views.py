@@ -141,10 +141,17 @@ def test_what_a_model_cost_stands_on_the_page(browser: Client, told: Session) ->
     story = Story.objects.earliest("pk")
     assert story.post is not None
     TokenUsage.objects.create(
-        session=told, post=story.post, operation="narrate", model="claude-haiku-4-5",
-        state="final", max_tokens=9, input_tokens=1234, cost_lower=12_300_000_000,
-        cost_upper=12_300_000_000, error="overloaded",
-    )  # fmt: skip
+        session=told,
+        post=story.post,
+        operation="narrate",
+        model="claude-haiku-4-5",
+        state="final",
+        max_tokens=9,
+        input_tokens=1234,
+        cost_lower=12_300_000_000,
+        cost_upper=12_300_000_000,
+        error="overloaded",
+    )
     TokenUsage.objects.update(created_at=story.created_at)
     said = words(browser.get(address(told, f"{story.pk}/")))
     assert "claude-haiku-4-5 narrate final: overloaded 1,234 0 $0.0123" in said
@@ -234,10 +241,14 @@ def test_the_drawing_passes_over_what_is_not_on_the_way(told: Session) -> None:
 @pytest.mark.parametrize(
     ("seconds", "said"),
     [
-        (-1, "0 ms"), (0.12, "120 ms"), (3.21, "3.2 s"), (250, "4 min 10 s"),
-        (7500, "2 h 5 min"), (273_600, "3 d 4 h"),
+        (-1, "0 ms"),
+        (0.12, "120 ms"),
+        (3.21, "3.2 s"),
+        (250, "4 min 10 s"),
+        (7500, "2 h 5 min"),
+        (273_600, "3 d 4 h"),
     ],
-)  # fmt: skip
+)
 def test_lengths_are_brief(seconds: float, said: str) -> None:
     assert brief(timedelta(seconds=seconds)) == said
 
@@ -250,8 +261,10 @@ def test_the_distribution_has_shares_first_and_last(
     found = json.loads(manage("inspect_sessions", "--json"))
     most, none = found["rows"]
     assert (most["id"], most["stories"], most["share"]) == (
-        str(told.pk), Story.objects.count(), 1.0,
-    )  # fmt: skip
+        str(told.pk),
+        Story.objects.count(),
+        1.0,
+    )
     assert most["first"] < most["last"]
     assert (none["stories"], none["share"], none["first"]) == (0, 0.0, None)
     assert (found["records"], found["groups"][0]["reason"]) == (1, "No home.")
