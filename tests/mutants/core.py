@@ -652,8 +652,8 @@ CORE = [
             "only Python refuses private addresses",
         ),
         ('"169.254.0.0/16",\n', "\n", "our list leaves out the metadata service"),
-        ('"10.0.0.0/8", ', "", "our list leaves out a private network"),
-        ('"fc00::/7", ', "", "our list leaves out private IPv6 addresses"),
+        ('    "10.0.0.0/8",\n', "", "our list leaves out a private network"),
+        ('    "fc00::/7",\n', "", "our list leaves out private IPv6 addresses"),
         (
             'for network in ("::ffff:0:0/96", "::ffff:0:0:0/96", "64:ff9b::/96")',
             'for network in ("::ffff:0:0:0/96", "64:ff9b::/96")',
