@@ -1,4 +1,4 @@
-"""Admin of runs: windows."""
+"""Read-only admin of runs, airings, slots, sounds, episodes, recaps and transfers."""
 
 from __future__ import annotations
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from typing import Any
 
 from broadcast.models import Airing, Broadcast, StateChange
 from broadcast.states import Cause, State, follow
@@ -13,16 +12,17 @@ from stories.models import Story
 
 
 def states() -> Iterator[tuple[object, str]]:
-    """The state of every run is what its audit rows lead to, each step allowed by the table."""
+    """The state of every run is what its changes lead to, each allowed by the table."""
     changes: dict[int, list[StateChange]] = defaultdict(list)
     for change in StateChange.objects.order_by("run_id", "epoch"):
         changes[change.run_id].append(change)
     for run in Broadcast.objects.all():
-        if problem := _folded(run, changes[run.pk]):
+        if problem := replay(run, changes[run.pk]):
             yield run.session_id, f"run {run.number}: {problem}"
 
 
-def _folded(run: Any, changes: list[StateChange]) -> str:
+def replay(run: Broadcast, changes: list[StateChange]) -> str:
+    """Applies the changes of a run to idle; returns what is wrong, or an empty string."""
     state = State.IDLE
     for number, change in enumerate(changes, start=1):
         after = follow(state, Cause(change.cause))
@@ -33,7 +33,7 @@ def _folded(run: Any, changes: list[StateChange]) -> str:
 
 
 def airings() -> Iterator[tuple[object, str]]:
-    """What airs has an unfinished airing, and only what airs."""
+    """Every airing story has one unfinished airing, and no other story has one."""
     open_ = set(Airing.objects.filter(finished_at=None).values_list("story_id", flat=True))
     airing = dict(Story.objects.filter(state=Story.State.AIRING).values_list("pk", "session_id"))
     for story_id in airing.keys() - open_:

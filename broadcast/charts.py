@@ -1,7 +1,6 @@
-"""Charts as geometry: what a template needs to draw bars, lines and bands as plain SVG.
+"""The geometry of charts: templates draw bars, lines and bands from it as plain SVG.
 
-A chart is 420 by 200 units and scales with its panel. Everything is a number or a word of ours;
-colours are classes of the style sheet.
+A chart is 420 by 200 units and scales with its panel; colours are classes of the style sheet.
 """
 
 from __future__ import annotations
@@ -15,9 +14,9 @@ from sessions_app.events import recorder
 
 WIDTH, HEIGHT = 420, 200
 LEFT, RIGHT, TOP, BOTTOM = 68, 24, 12, 30
-GAP = 0.22  # of a bar's place
+GAP = 0.22  # share of a bar's width
 LINES = 4
-TIMES, DAYS = 5, 3  # words below a chart; those with a day are longer
+TIMES, DAYS = 5, 3  # labels below a chart; those with a day are longer
 DAY = 1440
 DASH = "\N{EN DASH}"
 
@@ -45,7 +44,7 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """An entry of the legend; ``total`` is what its series sums up to, "" where that says nothing."""
+    """An entry of the legend; ``total`` is the sum of its series, or empty."""
 
     name: str
     tone: str
@@ -54,7 +53,7 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """A line across, or a moment below; ``at`` is set for moments (ISO 8601)."""
+    """A horizontal line, or a time below the chart; ``at`` is set for times (ISO 8601)."""
 
     x: float
     y: float
@@ -96,7 +95,7 @@ class Chart:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a chart shows: its words, its moments and how values are written."""
+    """What a chart shows: its texts, the times of its buckets, and the format of its values."""
 
     key: str
     title: str
@@ -109,17 +108,17 @@ class Plan:
 
 
 def round_step(top: float, lines: int = LINES, least: float = 0.0) -> float:
-    """The distance of round lines (1, 2 or 5 times a power of ten) that reach ``top``."""
+    """Returns the distance of lines (1, 2 or 5 times a power of ten) that reach ``top``."""
     if top <= 0:
         return max(least, 1.0)
     rough = top / lines
     power = 10.0 ** floor(log10(rough))
-    step = next(each * power for each in (1, 2, 5, 10) if each * power >= rough * (1 - 1e-9))
+    step = next(n * power for n in (1, 2, 5, 10) if n * power >= rough * (1 - 1e-9))
     return max(step, least)
 
 
 class Scale:
-    """Where values and moments stand in the drawing."""
+    """The coordinates of values and buckets in the drawing."""
 
     def __init__(self, top: float, number: int, least: float) -> None:
         self.step = round_step(top, least=least)
@@ -136,27 +135,34 @@ class Scale:
 
 
 def bars(plan: Plan, series: Sequence[Series], least: float = 1.0) -> Chart:
-    """Bars over time, one row upon the other; a negative value (put right later) draws nothing."""
+    """Draws stacked bars over time; a negative value, which a later event corrects, draws nothing."""
     stacks = [sum(max(value or 0, 0) for value in column) for column in _columns(series)]
     scale = Scale(max(stacks, default=0), len(plan.moments), least)
-    below = [0.0] * len(plan.moments)
+    inset, width = scale.place * GAP / 2, round(scale.place * (1 - GAP), 2)
+    lows = [0.0] * len(plan.moments)
     shapes = []
-    for one in series:
-        tops = [low + max(value or 0, 0) for low, value in zip(below, one.values, strict=True)]
-        shapes.append(Shape("bar", one.tone, _bars(scale, below, tops)))
-        below = tops
+    for row in series:
+        tops = [low + max(value or 0, 0) for low, value in zip(lows, row.values, strict=True)]
+        path = "".join(
+            f"M{round(scale.x(index) + inset, 2)} {scale.y(low)}"
+            f"V{scale.y(top)}h{width}V{scale.y(low)}z"
+            for index, (low, top) in enumerate(zip(lows, tops, strict=True))
+            if top > low
+        )
+        shapes.append(Shape("bar", row.tone, path))
+        lows = tops
     return _chart(plan, series, scale, shapes)
 
 
 def lines(plan: Plan, series: Sequence[Series], least: float = 0.0) -> Chart:
-    """Lines over time; a gap breaks the line, and a value between gaps is a dot."""
+    """Draws lines over time; a gap breaks the line, and a value between gaps is a dot."""
     scale = Scale(_top(series), len(plan.moments), least)
-    shapes = [Shape("line", one.tone, _line(scale, one.values)) for one in series]
+    shapes = [Shape("line", row.tone, _line(scale, row.values)) for row in series]
     return _chart(plan, series, scale, shapes)
 
 
 def band(plan: Plan, lower: Series, upper: Series, least: float = 0.0) -> Chart:
-    """The lower values as an area, and what may come on top of them as a band up to the upper."""
+    """Draws the lower values as an area, and a band from them up to the upper values."""
     series = (lower, upper)
     scale = Scale(_top(series), len(plan.moments), least)
     lows = [value or 0.0 for value in lower.values]
@@ -170,20 +176,11 @@ def band(plan: Plan, lower: Series, upper: Series, least: float = 0.0) -> Chart:
 
 
 def _columns(series: Sequence[Series]) -> list[tuple[Value, ...]]:
-    return list(zip(*(one.values for one in series), strict=True))
+    return list(zip(*(row.values for row in series), strict=True))
 
 
 def _top(series: Sequence[Series]) -> float:
-    return max((value for one in series for value in one.values if value is not None), default=0)
-
-
-def _bars(scale: Scale, lows: Sequence[float], tops: Sequence[float]) -> str:
-    inset, width = scale.place * GAP / 2, round(scale.place * (1 - GAP), 2)
-    return "".join(
-        f"M{round(scale.x(index) + inset, 2)} {scale.y(low)}V{scale.y(top)}h{width}V{scale.y(low)}z"
-        for index, (low, top) in enumerate(zip(lows, tops, strict=True))
-        if top > low
-    )
+    return max((value for row in series for value in row.values if value is not None), default=0)
 
 
 def _line(scale: Scale, values: Sequence[Value]) -> str:
@@ -194,88 +191,65 @@ def _line(scale: Scale, values: Sequence[Value]) -> str:
             continue
         parts.append(f"{'L' if drawing else 'M'}{scale.x(index + 0.5)} {scale.y(value)}")
         if not drawing:
-            parts.append("h0")  # a round cap makes a dot of it
+            # A line of no length: its round cap is a dot.
+            parts.append("h0")
         drawing = True
     return "".join(parts)
 
 
 def _area(scale: Scale, lows: Sequence[float], highs: Sequence[float]) -> str:
-    there = [(scale.x(i + 0.5), scale.y(high)) for i, high in enumerate(highs)]
-    back = [(scale.x(i + 0.5), scale.y(low)) for i, low in enumerate(lows)][::-1]
+    upper = [(scale.x(i + 0.5), scale.y(high)) for i, high in enumerate(highs)]
+    lower = [(scale.x(i + 0.5), scale.y(low)) for i, low in enumerate(lows)][::-1]
     if not any(high > low for low, high in zip(lows, highs, strict=True)):
         return ""
-    return "M" + "L".join(f"{x} {y}" for x, y in there + back) + "z"
+    return "M" + "L".join(f"{x} {y}" for x, y in upper + lower) + "z"
 
 
 def _chart(plan: Plan, series: Sequence[Series], scale: Scale, shapes: list[Shape]) -> Chart:
+    known = {row.name: [v for v in row.values if v is not None] for row in series}
+    totals = {
+        name: plan.write(sum(values)) if plan.summed and any(values) else ""
+        for name, values in known.items()
+    }
+    rows = [
+        Row(
+            recorder.timestamp(at),
+            f"{at.day} {at:%b, %H:%M} UTC",
+            [DASH if value is None else plan.write(value) for value in values],
+        )
+        for at, values in zip(plan.moments, _columns(series), strict=True)
+        if any(values)
+    ]
+    # The chart in one sentence, for screen readers.
+    peaks = [
+        f"{name}: at most {plan.write(max(values))} in {plan.size} min"
+        for name, values in known.items()
+        if any(values)
+    ]
+    levels = [number * scale.step for number in range(scale.lines + 1)]
     return Chart(
         key=plan.key,
         title=plan.title,
         unit=plan.unit,
-        keys=[Key(one.name, one.tone, _total(plan, one)) for one in series],
+        keys=[Key(row.name, row.tone, totals[row.name]) for row in series],
         shapes=shapes,
-        levels=[_level(plan, scale, number) for number in range(scale.lines + 1)],
-        moments=_moments(plan, scale),
-        columns=[one.name for one in series],
-        rows=_rows(plan, series),
-        summary=_summary(plan, series),
+        levels=[Tick(LEFT, scale.y(level), plan.axis(level)) for level in levels],
+        moments=_time_labels(plan, scale),
+        columns=[row.name for row in series],
+        rows=rows[::-1],
+        summary="; ".join(peaks) + "." if peaks else "Nothing in this time.",
     )
 
 
-def _level(plan: Plan, scale: Scale, number: int) -> Tick:
-    value = number * scale.step
-    return Tick(LEFT, scale.y(value), plan.axis(value))
-
-
-def _moments(plan: Plan, scale: Scale) -> list[Tick]:
-    """Round moments below the chart, from the left on."""
+def _time_labels(plan: Plan, scale: Scale) -> list[Tick]:
+    """Returns labels at round times, from left to right."""
     minutes = plan.size * len(plan.moments)
-    every = _every(minutes)
-    found = [
-        (index, at)
+    most = TIMES if minutes <= DAY else DAYS
+    distances = (5, 10, 15, 30, 60, 120, 180, 360, 720, DAY)
+    every = next((distance for distance in distances if minutes / distance <= most), DAY)
+    text = "%a %H:%M" if minutes > DAY else "%H:%M"
+    return [
+        Tick(scale.x(index), HEIGHT - 10, f"{at:{text}}", recorder.timestamp(at))
         for index, at in enumerate(plan.moments)
         if (int(at.timestamp()) // 60) % every == 0
     ]
-    return [
-        Tick(scale.x(index), HEIGHT - 10, _word(at, minutes), recorder.timestamp(at) or "")
-        for index, at in found
-    ]
-
-
-def _every(minutes: int) -> int:
-    """How many minutes lie between two moments that are written: a round number of them."""
-    rounds = (5, 10, 15, 30, 60, 120, 180, 360, 720, DAY)
-    most = TIMES if minutes <= DAY else DAYS
-    return next((each for each in rounds if minutes / each <= most), DAY)
-
-
-def _word(at: datetime, minutes: int) -> str:
-    return f"{at:%a %H:%M}" if minutes > DAY else f"{at:%H:%M}"
-
-
-def _rows(plan: Plan, series: Sequence[Series]) -> list[Row]:
-    found = zip(plan.moments, _columns(series), strict=True)
-    return [
-        Row(recorder.timestamp(at) or "", f"{at.day} {at:%b, %H:%M} UTC", _cells(plan, values))
-        for at, values in found
-        if any(values)
-    ][::-1]
-
-
-def _cells(plan: Plan, values: Sequence[Value]) -> list[str]:
-    return [DASH if value is None else plan.write(value) for value in values]
-
-
-def _total(plan: Plan, one: Series) -> str:
-    known = [value for value in one.values if value is not None]
-    return plan.write(sum(known)) if plan.summed and any(known) else ""
-
-
-def _summary(plan: Plan, series: Sequence[Series]) -> str:
-    """The chart in one sentence, for who does not see it."""
-    said = []
-    for one in series:
-        known = [value for value in one.values if value is not None]
-        if any(known):
-            said.append(f"{one.name}: at most {plan.write(max(known))} in {plan.size} min")
-    return "; ".join(said) + "." if said else "Nothing in this time."

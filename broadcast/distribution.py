@@ -1,13 +1,12 @@
-"""How stories are spread over sessions, and what waits in quarantine, for people who look after all."""
+"""How stories are distributed over sessions, and the groups in quarantine, for the staff."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from django.contrib.auth.models import User
-from django.db.models import Count, F, Max, Min, OuterRef, QuerySet, Subquery, Sum
+from django.db.models import Count, F, Max, Min, OuterRef, Subquery, Sum
+from typing_extensions import TypedDict
 
 from sessions_app.errors import Forbidden
 from sessions_app.events.recorder import timestamp
@@ -18,79 +17,98 @@ SHOWN = 100  # sessions on the page; the command shows all
 GROUPS = 50
 
 
-@dataclass(frozen=True, slots=True)
-class Spread:
-    """Sessions by their stories, the most first; ``others`` are sessions that are not shown.
+class SessionShare(TypedDict):
+    """A session with its number of stories and their share (0 to 1) of all stories."""
 
-    A row is ``{id, name, owner, type, stories, share (0..1), first, last}``, a group of the
-    quarantine ``{old_session, reason, kind, records, first, last}``.
-    """
+    id: str
+    name: str
+    owner: str
+    type: str
+    stories: int
+    share: float
+    first: str | None
+    last: str | None
+
+
+class QuarantineGroup(TypedDict):
+    """Waiting records of one kind and reason; times are those of the first and the last."""
+
+    old_session: str
+    reason: str
+    kind: str
+    records: int
+    first: str | None
+    last: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Distribution:
+    """Sessions by their number of stories, largest first; ``others`` counts those not in ``rows``."""
 
     stories: int
     sessions: int
-    rows: list[dict[str, Any]]
+    rows: list[SessionShare]
     others: int
-    groups: list[dict[str, Any]]
+    groups: list[QuarantineGroup]
     records: int
 
 
-def read(most: int | None = SHOWN) -> Spread:
-    """From the counters and by key, so that it costs the same however many stories there are."""
+def read(most: int | None = SHOWN) -> Distribution:
+    """Reads counters and indexes only, so it costs the same with any number of stories."""
     total = SessionStats.objects.aggregate(stories=Sum("story_count", default=0), all=Count("pk"))
-    found = list(_sessions() if most is None else _sessions()[:most])
-    groups = _groups()
-    return Spread(
-        stories=total["stories"],
-        sessions=total["all"],
-        rows=_rows(found, total["stories"]),
-        others=total["all"] - len(found),
-        groups=groups if most is None else groups[:GROUPS],
-        records=sum(group["records"] for group in groups),
-    )
-
-
-def for_staff(person: User) -> Spread:
-    """The same for the page; Forbidden for anybody else."""
-    if not person.is_staff:
-        raise Forbidden("Only the staff see how the sessions of everybody stand.")
-    return read()
-
-
-def _sessions() -> QuerySet[Session, Any]:
-    mine = Story.objects.filter(session=OuterRef("pk")).values("created_at")
-    rows = Session.objects.annotate(
+    of_session = Story.objects.filter(session=OuterRef("pk")).values("created_at")
+    sessions = Session.objects.annotate(
         stories=F("stats__story_count"),
-        first=Subquery(mine.order_by("created_at", "id")[:1]),
-        last=Subquery(mine.order_by("-created_at", "-id")[:1]),
+        first=Subquery(of_session.order_by("created_at", "id")[:1]),
+        last=Subquery(of_session.order_by("-created_at", "-id")[:1]),
         owned_by=F("owner__username"),
-    )
-    return rows.order_by("-stories", "created_at").values(
-        "id", "name", "owned_by", "type", "stories", "first", "last"
-    )
-
-
-def _rows(found: Sequence[dict[str, Any]], stories: int) -> list[dict[str, Any]]:
-    return [
+    ).order_by("-stories", "created_at")
+    rows: list[SessionShare] = [
         {
             "id": str(row["id"]),
             "name": row["name"],
             "owner": row["owned_by"],
             "type": row["type"],
             "stories": row["stories"] or 0,
-            "share": (row["stories"] or 0) / stories if stories else 0.0,
+            "share": (row["stories"] or 0) / total["stories"] if total["stories"] else 0.0,
             "first": timestamp(row["first"]),
             "last": timestamp(row["last"]),
         }
-        for row in found
+        for row in sessions.values("id", "name", "owned_by", "type", "stories", "first", "last")[
+            :most
+        ]
     ]
+    groups = quarantine_groups()
+    return Distribution(
+        stories=total["stories"],
+        sessions=total["all"],
+        rows=rows,
+        others=total["all"] - len(rows),
+        groups=groups if most is None else groups[:GROUPS],
+        records=sum(group["records"] for group in groups),
+    )
 
 
-def _groups() -> list[dict[str, Any]]:
+def quarantine_groups() -> list[QuarantineGroup]:
+    """Returns the groups of waiting records, largest first."""
     waiting = QuarantinedRecord.objects.filter(state=QuarantinedRecord.State.WAITING)
-    rows = waiting.values("old_session", "reason", "kind").annotate(
+    groups = waiting.values("old_session", "reason", "kind").annotate(
         records=Count("pk"), first=Min("created_at"), last=Max("created_at")
     )
-    ordered: Any = rows.order_by("-records", "old_session", "reason")
     return [
-        {**row, "first": timestamp(row["first"]), "last": timestamp(row["last"])} for row in ordered
+        {
+            "old_session": group["old_session"],
+            "reason": group["reason"],
+            "kind": group["kind"],
+            "records": group["records"],
+            "first": timestamp(group["first"]),
+            "last": timestamp(group["last"]),
+        }
+        for group in groups.order_by("-records", "old_session", "reason")
     ]
+
+
+def for_staff(user: User) -> Distribution:
+    if not user.is_staff:
+        raise Forbidden("Only the staff can see all users' sessions.")
+    return read()

@@ -1,11 +1,11 @@
-"""The Insight Market as its page shows it: what was asked for, and the market at its moment."""
+"""The Insight Market as its page and the API show it, during a broadcast and after it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from django.urls import reverse
 from pydantic import Field
@@ -13,6 +13,7 @@ from typing_extensions import TypedDict
 
 from broadcast import charts, orchestrator
 from broadcast.models import Broadcast
+from broadcast.orchestrator import AirPayload
 from broadcast.states import ON_AIR
 from sessions_app.background import steps
 from sessions_app.errors import Invalid
@@ -23,7 +24,7 @@ from stories.market import quotes, scores, treemap
 from stories.market.quotes import Kind, Market, Quote
 from stories.models import Trend
 
-SORTS: Mapping[str, Callable[[Quote], Any]] = {
+SORTS: Mapping[str, Callable[[Quote], float | str]] = {
     "score": lambda quote: quote.score.value,
     "volume": lambda quote: quote.trend.posts,
     "momentum": lambda quote: quote.score.momentum,
@@ -41,69 +42,140 @@ COLUMNS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What an address asks for; what is none of ours becomes the default."""
+class Selection:
+    """What a query string selects; a value that does not exist becomes the default."""
 
     kind: str
-    size: int
+    size: int  # minutes of a bucket; 0 leaves the choice to ``quotes.read_market``
     sort: str
-    down: bool
+    descending: bool
 
-    def query(self, session: Session, **changes: Any) -> str:
-        """The query string of the same page with some things changed."""
-        named = {"kind": self.kind, "size": self.size, "sort": self.sort, "dir": self.direction}
-        pairs = {"session": session.pk} | named | changes
+    @classmethod
+    def of(cls, query: Mapping[str, str]) -> Selection:
+        sort = query.get("sort", "")
+        sort = sort if sort in SORTS else "score"
+        default_order = "asc" if sort == "label" else "desc"
+        kind = query.get("kind", "")
+        return cls(
+            kind if kind in Kind.values else Kind.KEYWORD.value,
+            size_of(query),
+            sort,
+            query.get("dir", default_order) != "asc",
+        )
+
+    def query(self, session: Session, **changes: object) -> str:
+        """Returns the query string of the same page with some values changed."""
+        order = "desc" if self.descending else "asc"
+        values = {"kind": self.kind, "size": self.size, "sort": self.sort, "dir": order}
+        pairs = {"session": session.pk} | values | changes
         return "?" + "&".join(f"{name}={value}" for name, value in pairs.items())
 
-    @property
-    def direction(self) -> str:
-        return "desc" if self.down else "asc"
 
-
-def wanted(params: Mapping[str, str]) -> Wanted:
-    sort = params.get("sort", "")
-    sort = sort if sort in SORTS else "score"
-    down = params.get("dir", "asc" if sort == "label" else "desc") != "asc"
-    kind = params.get("kind", "")
-    return Wanted(kind if kind in Kind.values else Kind.KEYWORD.value, size_of(params), sort, down)
-
-
-def size_of(params: Mapping[str, str]) -> int:
-    """Minutes of a bucket; 0 leaves the choice to what was read."""
-    asked = params.get("size", "")
-    return next((size for size in SIZES if str(size) == asked), 0)
+def size_of(query: Mapping[str, str]) -> int:
+    """Returns the minutes of a bucket in a query string; 0 for any other text."""
+    text = query.get("size", "")
+    return next((size for size in SIZES if str(size) == text), 0)
 
 
 def moment(run: Broadcast | None) -> datetime | None:
-    """The present while the session is on air; None off air, where the market stands still."""
+    """Returns the time of the market: now on air; None off air, where it does not change."""
     return steps.now() if run is not None and run.state in ON_AIR else None
 
 
-def page(session: Session, asked: Wanted) -> dict[str, Any]:
-    """Everything the market's page shows, in a constant number of queries."""
+class Column(TypedDict):
+    """A heading of the table; ``query`` sorts by it, or reverses the order."""
+
+    label: str
+    query: str
+    order: str
+
+
+class Part(TypedDict):
+    """A part of the score in words; ``most`` is the points that it can add."""
+
+    name: str
+    most: int
+    meaning: str
+
+
+class Share(Part):
+    """A part of the score with the points that it adds."""
+
+    points: float
+
+
+class MarketRow(TypedDict):
+    """One line of the table: figures as text, and what each adds to the score."""
+
+    id: int
+    label: str
+    score: float
+    tier: str
+    phase: str
+    momentum: str
+    step: int
+    sign: str
+    volume: str
+    engagement: str
+    priority: str
+    share: str
+    last_at: str
+    last_word: str
+    points: dict[str, float]
+    line: str
+
+
+class MarketPage(TypedDict):
+    """Everything that the page of the market shows."""
+
+    last_seq: int
+    air: AirPayload
+    asked: Selection
+    early: bool
+    early_minutes: int
+    frozen: bool
+    at: str | None
+    maps: list[treemap.Map]
+    rows: list[MarketRow]
+    columns: list[Column]
+    kinds: list[tuple[str, str, bool]]
+    sizes: list[tuple[str, int, bool]]
+    query: str
+    base: str
+    legend: list[tuple[int, str, str]]
+    explained: list[Part]
+
+
+def page(session: Session, selection: Selection) -> MarketPage:
+    """Reads the page of the market, in a constant number of queries."""
     last_seq = SessionStats.objects.values_list("last_seq", flat=True).get(session=session)
     run = orchestrator.latest(session)
     now = moment(run)
-    market = quotes.read_market(session, asked.kind, asked.size, now)
-    asked = replace(asked, size=market.size)
+    market = quotes.read_market(session, selection.kind, selection.size, now)
+    selection = replace(selection, size=market.size)
+    by_volume = sorted(market.quotes, key=lambda quote: (-quote.trend.posts, quote.trend.pk))
+    ordered = sorted(by_volume, key=SORTS[selection.sort], reverse=selection.descending)
+    kinds = ((Kind.KEYWORD.value, "Keywords"), (Kind.SOURCE.value, "Sources"))
     return {
         "last_seq": last_seq,
         "air": orchestrator.payload(run),
-        "asked": asked,
+        "asked": selection,
         "early": market.early,
         "early_minutes": 2 * scores.WINDOW * market.size,
         "frozen": now is None,
         "at": recorder.timestamp(market.at),
         "maps": treemap.maps(market.quotes),
-        "rows": [row(quote) for quote in ordered(market.quotes, asked)],
-        "columns": [_column(session, asked, *column) for column in COLUMNS],
+        "rows": [row(quote) for quote in ordered],
+        "columns": [_column(session, selection, sort, label) for sort, label in COLUMNS],
         "kinds": [
-            (asked.query(session, kind=kind), label, kind == asked.kind)
-            for kind, label in ((Kind.KEYWORD.value, "Keywords"), (Kind.SOURCE.value, "Sources"))
+            (selection.query(session, kind=kind), label, kind == selection.kind)
+            for kind, label in kinds
         ],
-        "sizes": [(asked.query(session, size=size), size, size == asked.size) for size in SIZES],
-        "query": asked.query(session),
-        # One lookup of the address, not one for each of a hundred links.
+        "sizes": [
+            (selection.query(session, size=size), size, size == selection.size) for size in SIZES
+        ],
+        "query": selection.query(session),
+        # Resolved once, because a page has a hundred links to trends.
         "base": reverse("market_trend", args=(session.pk, 0)).removesuffix("0/"),
         "legend": [
             (step, treemap.SIGNS[step], treemap.STEP_WORDS[step]) for step in (2, 1, 0, -1, -2)
@@ -112,32 +184,27 @@ def page(session: Session, asked: Wanted) -> dict[str, Any]:
     }
 
 
-def ordered(found: Sequence[Quote], asked: Wanted) -> list[Quote]:
-    by_volume = sorted(found, key=lambda quote: (-quote.trend.posts, quote.trend.pk))
-    return sorted(by_volume, key=SORTS[asked.sort], reverse=asked.down)
-
-
-def _column(session: Session, asked: Wanted, sort: str, label: str) -> dict[str, Any]:
-    """A heading that sorts; the one that does turns the order round."""
-    current = sort == asked.sort
-    down = not asked.down if current else sort != "label"
+def _column(session: Session, selection: Selection, sort: str, label: str) -> Column:
+    current = sort == selection.sort
+    descending = not selection.descending if current else sort != "label"
+    order = "descending" if selection.descending else "ascending"
     return {
         "label": label,
-        "query": asked.query(session, sort=sort, dir="desc" if down else "asc"),
-        "order": ("descending" if asked.down else "ascending") if current else "",
+        "query": selection.query(session, sort=sort, dir="desc" if descending else "asc"),
+        "order": order if current else "",
     }
 
 
-def row(quote: Quote) -> dict[str, Any]:
-    """One line of the table: figures as they are, and what each adds to the score."""
+def row(quote: Quote) -> MarketRow:
     trend, score = quote.trend, quote.score
+    momentum = f"{score.momentum:+.2f}".replace("-", MINUS)
     return {
         "id": trend.pk,
         "label": trend.label,
         "score": score.value,
         "tier": score.tier,
         "phase": score.phase,
-        "momentum": signed(score.momentum),
+        "momentum": momentum if round(score.momentum, 2) else "0.00",
         "step": scores.step_of(score.momentum),
         "sign": treemap.SIGNS[scores.step_of(score.momentum)],
         "volume": treemap.posts_text(trend.posts),
@@ -151,23 +218,17 @@ def row(quote: Quote) -> dict[str, Any]:
     }
 
 
-def signed(momentum: float) -> str:
-    return f"{momentum:+.2f}".replace("-", MINUS) if round(momentum, 2) else "0.00"
-
-
 def points(parts: Mapping[str, float]) -> dict[str, float]:
-    """What each part adds to the score of 0..100."""
+    """Returns the points that each part adds to the score of 0 to 100."""
     return {name: round(100 * scores.WEIGHTS[name] * part, 1) for name, part in parts.items()}
 
 
-def shares(quote: Quote) -> list[dict[str, Any]]:
-    """The parts in words, with what each adds."""
+def shares(quote: Quote) -> list[Share]:
     added = points(quote.score.parts)
-    return [part | {"points": added[part["name"]]} for part in explained()]
+    return [{**part, "points": added[part["name"]]} for part in explained()]
 
 
-def explained() -> list[dict[str, Any]]:
-    """The parts of a score with their weights, in words."""
+def explained() -> list[Part]:
     return [
         {"name": name, "most": round(100 * weight), "meaning": scores.MEANINGS[name]}
         for name, weight in scores.WEIGHTS.items()
@@ -175,21 +236,20 @@ def explained() -> list[dict[str, Any]]:
 
 
 def chart(trend: Trend, market: Market) -> charts.Chart:
-    """The newest 48 buckets of a trend, as bars with the table behind them."""
+    """Draws the newest 48 buckets of a trend as bars."""
     assert market.at is not None
     buckets = quotes.chart(trend, market.size, market.at)
     plan = charts.Plan(
-        "trend",
-        "Posts over time",
-        "posts read",
-        [start for start, _, _ in buckets],
-        market.size,
-        lambda value: f"{value:,.0f}",
-        lambda value: f"{value:g}",
+        key="trend",
+        title="Posts over time",
+        unit="posts read",
+        moments=[start for start, _, _ in buckets],
+        size=market.size,
+        write=lambda value: f"{value:,.0f}",
+        axis=lambda value: f"{value:g}",
     )
-    return charts.bars(
-        plan, [charts.Series("Posts", "one", [float(posts) for _, posts, _ in buckets])]
-    )
+    posts = [float(posts) for _, posts, _ in buckets]
+    return charts.bars(plan, [charts.Series("Posts", "one", posts)])
 
 
 class TrendPayload(TypedDict):
@@ -227,19 +287,18 @@ class MarketPayload(TypedDict):
 
 
 def listing(session: Session, kind: str, size: int) -> MarketPayload:
-    """Returns the market for the API."""
+    """Reads the market for the API."""
     if size not in {0, *SIZES}:
         raise Invalid(f"size: must be one of {', '.join(map(str, SIZES))} minutes.")
-    found = quotes.read_market(session, kind, size, moment(orchestrator.latest(session)))
+    market = quotes.read_market(session, kind, size, moment(orchestrator.latest(session)))
     return {
-        "at": recorder.timestamp(found.at),
-        "size": found.size,
-        "items": [payload(quote) for quote in found.quotes],
+        "at": recorder.timestamp(market.at),
+        "size": market.size,
+        "items": [payload(quote) for quote in market.quotes],
     }
 
 
 def payload(quote: Quote) -> TrendPayload:
-    """Returns a trend for the API."""
     trend, score = quote.trend, quote.score
     return {
         "id": trend.pk,

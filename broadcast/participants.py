@@ -1,77 +1,73 @@
-"""Who works in a session: people, host, producer, agents, each with their last activity."""
+"""The participants of a session: users, host, producer and agents, with their last activity."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from datetime import datetime
-from typing import Any
+from collections.abc import Iterable
+
+from typing_extensions import TypedDict
 
 from broadcast import orchestrator
 from sessions_app.background import steps
 from sessions_app.events import recorder
+from sessions_app.events.recorder import FiguresPayload
 from sessions_app.models import Session, Step
 from sessions_app.realtime import presence
 from stories.drafting import workflow
 from stories.models import DraftMessage
+from stories.sources.service import SourcePayload
 
-Shown = Mapping[str, Any]
+
+class ParticipantRow(TypedDict):
+    """``role`` is human, host, producer or agents; ``last_at`` is None for no activity yet."""
+
+    role: str
+    name: str
+    doing: str
+    last_at: str | None
 
 
-def payload(session: Session, figures: Shown, sources: Iterable[Shown]) -> list[dict[str, Any]]:
-    """One entry a participant: ``{role, name, doing, last_at}``; ``last_at`` is None for never.
-
-    Figures and sources are those that the page shows anyway.
-    """
-    return [
-        *_people(session),
-        _host(session, figures),
-        _producer(sources),
-        _agents(session),
+def rows(
+    session: Session, figures: FiguresPayload, sources: Iterable[SourcePayload]
+) -> list[ParticipantRow]:
+    """Returns one row a participant; figures and sources are those that the page shows anyway."""
+    active = presence.participants(session)
+    users: list[tuple[str, str | None]] = [
+        (row.user.get_username(), recorder.timestamp(row.last_active_at)) for row in active
     ]
-
-
-def _people(session: Session) -> list[dict[str, Any]]:
-    found = presence.participants(session)
-    rows = [_person(each.user.get_username(), each.last_active_at) for each in found]
-    if not any(each.user_id == session.owner_id for each in found):
-        rows.insert(0, _person(session.owner.get_username(), None))
-    return rows
-
-
-def _person(name: str, last: datetime | None) -> dict[str, Any]:
-    return {"role": "human", "name": name, "doing": "", "last_at": recorder.timestamp(last)}
-
-
-def _host(session: Session, figures: Shown) -> dict[str, Any]:
-    """The host's last story, or now while a narrate step is being worked on."""
-    working = steps.leased(session.pk).filter(kind=orchestrator.NARRATE).exists()
-    return {
-        "role": "host",
-        "name": "Host",
-        "doing": "Narrating now." if working else "",
-        "last_at": figures["last_story_at"],
-    }
-
-
-def _producer(sources: Iterable[Shown]) -> dict[str, Any]:
+    if not any(row.user_id == session.owner_id for row in active):
+        users.insert(0, (session.owner.get_username(), None))
+    leased = steps.leased(session.pk)
+    narrating = leased.filter(kind=orchestrator.NARRATE).exists()
     polled = [source["last_polled_at"] for source in sources if source["last_polled_at"]]
-    return {
-        "role": "producer",
-        "name": "Producer",
-        "doing": "",
-        "last_at": max(polled, default=None),
-    }
-
-
-def _agents(session: Session) -> dict[str, Any]:
-    """The agents' last turn of any draft, or now while one of them is at work."""
-    taken = Step.objects.filter(session=session, kind=workflow.TURN, state=Step.State.LEASED)
+    drafting = Step.objects.filter(session=session, kind=workflow.TURN, state=Step.State.LEASED)
     turns = DraftMessage.objects.filter(session=session).order_by("-id")
-    last = turns.values_list("created_at", flat=True).first()
-    never = "" if last else "None has worked here: the writers' room brings them."
-    return {
-        "role": "agents",
-        "name": "Agents",
-        "doing": "At work now." if taken.exists() else never,
-        "last_at": recorder.timestamp(last),
-    }
+    last_turn_at = turns.values_list("created_at", flat=True).first()
+    agents_doing = (
+        "" if last_turn_at else "None has worked here yet; drafts in the writers' room do."
+    )
+    if drafting.exists():
+        agents_doing = "At work now."
+    return [
+        *(
+            ParticipantRow(role="human", name=name, doing="", last_at=last_at)
+            for name, last_at in users
+        ),
+        {
+            "role": "host",
+            "name": "Host",
+            "doing": "Narrating now." if narrating else "",
+            "last_at": figures["last_story_at"],
+        },
+        {
+            "role": "producer",
+            "name": "Producer",
+            "doing": "",
+            "last_at": max(polled, default=None),
+        },
+        {
+            "role": "agents",
+            "name": "Agents",
+            "doing": agents_doing,
+            "last_at": recorder.timestamp(last_turn_at),
+        },
+    ]

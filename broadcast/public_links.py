@@ -1,7 +1,4 @@
-"""The public addresses of a session, for its owner to hand out.
-
-The language of what is told, as pages and feeds name it.
-"""
+"""The public addresses of a session, and its language as public pages and feeds name it."""
 
 from __future__ import annotations
 
@@ -16,16 +13,16 @@ class Address(NamedTuple):
 
 
 PARTS = (
-    ("Watch page", "", "The broadcast as it is told, for anybody with the link."),
+    ("Watch page", "", "The live broadcast, for anyone with the link."),
     ("Overlay", "overlay/", "For streaming software: a browser source of 1920 by 1080."),
-    ("Atom feed", "feed.atom", "The stories told, for feed readers."),
-    ("JSON feed", "feed.json", "The same, as JSON Feed 1.1."),
-    ("Podcast", "podcast.xml", "Finished broadcasts as episodes, where sound is made."),
+    ("Atom feed", "feed.atom", "Published stories, for feed readers."),
+    ("JSON feed", "feed.json", "The same as JSON Feed 1.1."),
+    ("Podcast", "podcast.xml", "Finished broadcasts as episodes, where sound is recorded."),
 )
 
 
 def below(watch_url: str | None) -> list[Address]:
-    """The addresses below the watch page's; nothing while the session is not visible."""
+    """Returns the addresses of a session; none while it is not visible."""
     if watch_url is None:
         return []
     return [Address(name, watch_url + part, meaning) for name, part, meaning in PARTS]
@@ -35,6 +32,6 @@ _TAG = re.compile("[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*")
 
 
 def tag(language: str) -> str:
-    """The language as a tag (BCP 47); nothing for a language in other words, like "German"."""
-    found = language.strip().replace("_", "-")
-    return found if _TAG.fullmatch(found) else ""
+    """Returns the language as a tag (BCP 47); empty for a language in words, such as German."""
+    tag = language.strip().replace("_", "-")
+    return tag if _TAG.fullmatch(tag) else ""

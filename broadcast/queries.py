@@ -1,48 +1,63 @@
-"""What the pages of a session show, read from the database in a constant number of queries."""
+"""Reads what the pages of a session show, in a constant number of queries."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from django.db.models import OuterRef, Subquery
+from typing_extensions import TypedDict
 
-from broadcast import (
-    airing,
-    orchestrator,
-    participants,
-    public_links,
-    recaps,
-    session_commands,
-)
+from broadcast import airing, orchestrator, participants, public_links, recaps, session_commands
 from broadcast.chat import conversation
 from broadcast.health import workers
 from broadcast.host import narration
 from broadcast.models import Airing, Broadcast
+from broadcast.orchestrator import AirPayload, PublicAirPayload
+from broadcast.participants import ParticipantRow
+from broadcast.recaps import RecapPayload
 from broadcast.replay import runs
 from broadcast.schedule import slots
+from broadcast.schedule.slots import SlotPayload
+from broadcast.session_commands import OwnedSession
 from broadcast.speech import sounds
+from broadcast.speech.sounds import AudibleStory
 from broadcast.states import State
 from broadcast.transfer import transfers
+from broadcast.transfer.transfers import TransferPayload
 from sessions_app.events import recorder
+from sessions_app.events.recorder import FiguresPayload, MessagePayload
 from sessions_app.models import Message, Session, SessionStats
 from sessions_app.models.session import SessionQuerySet
 from stories import stories
 from stories.models import Story
 from stories.posts import interests
 from stories.posts import queue as posts_queue
+from stories.posts.interests import InterestPayload
+from stories.posts.queue import QueuedPost
 from stories.sources import service
+from stories.sources.service import SourcePayload
 from stories.stories import StoryPayload
 
 FEED_MOST = 15
 MESSAGES_MOST = 30
-TURNS_MOST = 100
+WAITING_STORIES_MOST = 100
 HELD_MOST = 100
+SWITCHER_MOST = 100
 
 
-def session_page(session: Session) -> dict[str, Any]:
-    """What every page of a session shows. ``last_seq`` is read first, so no event can be missed."""
+class SessionPage(TypedDict):
+    """What every page of a session shows; ``last_seq`` is read first, so that no event is missed."""
+
+    session: OwnedSession
+    last_seq: int
+    figures: FiguresPayload
+    air: AirPayload
+    sources: list[SourcePayload]
+    interests: list[InterestPayload]
+
+
+def session_page(session: Session) -> SessionPage:
     stats = SessionStats.objects.get(session=session)
     return {
         "session": session_commands.session_payload(session),
@@ -54,8 +69,19 @@ def session_page(session: Session) -> dict[str, Any]:
     }
 
 
-def manager_page(session: Session) -> dict[str, Any]:
-    """The page of a session in the Session Manager."""
+class ManagerPage(SessionPage):
+    """The page of a session in the Session Manager; the budget is in 10⁻¹² USD."""
+
+    session_budget: int | None
+    addresses: list[public_links.Address]
+    slots: list[SlotPayload]
+    recaps: list[RecapPayload]
+    runs: Sequence[Mapping[str, object]]
+    participants: list[ParticipantRow]
+    transfers: list[TransferPayload]
+
+
+def manager_page(session: Session) -> ManagerPage:
     page = session_page(session)
     return {
         **page,
@@ -64,56 +90,42 @@ def manager_page(session: Session) -> dict[str, Any]:
         "slots": slots.all_payload(session),
         "recaps": recaps.latest(session),
         "runs": runs.listed(session, recorder.OWNER),
-        "crew": participants.payload(session, page["figures"], page["sources"]),
+        "participants": participants.rows(session, page["figures"], page["sources"]),
         "transfers": transfers.latest(session),
     }
 
 
 def key_of(text: str) -> int | None:
-    """An id as an address names it; None for anything else."""
+    """Returns the id in a query string; None for anything else."""
     return int(text) if text.isdecimal() and len(text) < 19 else None
 
 
 @dataclass(frozen=True, slots=True)
 class FeedPart:
-    """Which stories of the feed are shown: those before a story's id, or the bookmarked alone."""
+    """Which stories of the live feed are shown: those before an id, or only the bookmarked."""
 
     before: int | None = None
     bookmarked: bool = False
 
     @classmethod
-    def of(cls, asked: Mapping[str, str]) -> FeedPart:
-        return cls(key_of(asked.get("before", "")), asked.get("bookmarked") == "1")
+    def of(cls, query: Mapping[str, str]) -> FeedPart:
+        return cls(key_of(query.get("before", "")), query.get("bookmarked") == "1")
 
     @property
     def asked(self) -> bool:
         return self.before is not None or self.bookmarked
 
 
-LATEST = FeedPart()
+class FeedPage(TypedDict):
+    """One page of the live feed, newest first; ``older`` is the ``before`` of the next, or None."""
+
+    stories: list[StoryPayload]
+    older: int | None
+    part: FeedPart
 
 
-@dataclass(frozen=True, slots=True)
-class WatchPart:
-    """Which stories the audience looks at: those before a story's id, or those of one thread."""
-
-    before: int | None = None
-    thread: int | None = None
-
-    @classmethod
-    def of(cls, asked: Mapping[str, str]) -> WatchPart:
-        return cls(key_of(asked.get("before", "")), key_of(asked.get("thread", "")))
-
-    @property
-    def asked(self) -> bool:
-        return self.before is not None or self.thread is not None
-
-
-NOW = WatchPart()
-
-
-def feed_page(session: Session, part: FeedPart = LATEST) -> dict[str, Any]:
-    """One page of the feed, newest first, by key; ``older`` is the key of the next, or None."""
+def feed_page(session: Session, part: FeedPart | None = None) -> FeedPage:
+    part = part or FeedPart()
     rows = stories.of_session(session)
     if part.bookmarked:
         rows = rows.filter(bookmarked_at__isnull=False)
@@ -121,13 +133,41 @@ def feed_page(session: Session, part: FeedPart = LATEST) -> dict[str, Any]:
         rows = rows.filter(pk__lt=part.before)
     found = list(rows[: FEED_MOST + 1])
     older = found[FEED_MOST - 1].pk if len(found) > FEED_MOST else None
-    return {"stories": told(found[:FEED_MOST]), "older": older, "part": part}
+    return {"stories": with_airings(found[:FEED_MOST]), "older": older, "part": part}
 
 
-def _turns(session: Session) -> dict[str, Any]:
-    """What airs before any post is told: the story on air, and the stories that wait, in order."""
+def with_airings(rows: Iterable[Story]) -> list[StoryPayload]:
+    """Returns stories with the times of their latest airing."""
+    rows = list(rows)
+    airings = Airing.objects.filter(story_id__in=[story.pk for story in rows]).order_by("id")
+    latest = {airing.story_id: airing for airing in airings}
+    return [
+        stories.payload(
+            story, recorder.timestamp(airing.aired_at), recorder.timestamp(airing.finish_at)
+        )
+        if (airing := latest.get(story.pk))
+        else stories.payload(story)
+        for story in rows
+    ]
+
+
+class WaitingStories(TypedDict):
+    """The waiting stories in the order of their airing: break-ins, then the others."""
+
+    first: list[StoryPayload]
+    then: list[StoryPayload]
+
+
+class OnAirPart(TypedDict):
+    """What airs before any post is narrated."""
+
+    onair: StoryPayload | None
+    turns: WaitingStories
+
+
+def _on_air_part(session: Session) -> OnAirPart:
     on_air = airing.now_airing(session)
-    waiting = [stories.payload(story) for story in stories.next_up(session)[:TURNS_MOST]]
+    waiting = [stories.payload(story) for story in stories.next_up(session)[:WAITING_STORIES_MOST]]
     return {
         "onair": airing.payload(on_air) if on_air else None,
         "turns": {
@@ -137,19 +177,34 @@ def _turns(session: Session) -> dict[str, Any]:
     }
 
 
-def rundown_page(session: Session) -> dict[str, Any]:
-    """All that is to be told, in its order."""
+class RundownPage(SessionPage, OnAirPart):
+    """The whole rundown in its order."""
+
+    queue: list[QueuedPost]
+
+
+def rundown_page(session: Session) -> RundownPage:
     queue = posts_queue.queue_payload(session, posts_queue.QUEUE_LIMIT, HELD_MOST)
-    return {**session_page(session), **_turns(session), "queue": queue}
+    return {**session_page(session), **_on_air_part(session), "queue": queue}
 
 
-def studio_page(session: Session, part: FeedPart = LATEST) -> dict[str, Any]:
+class StudioPage(SessionPage, OnAirPart, FeedPage):
     """The Broadcast Center of a session."""
+
+    narration: narration.NarrationFrame | None
+    health: workers.Health
+    queue: list[QueuedPost]
+    messages: list[MessagePayload]
+    answer: Mapping[str, object] | None
+    examples: Sequence[str]
+
+
+def studio_page(session: Session, part: FeedPart | None = None) -> StudioPage:
     page = session_page(session)
     messages = Message.objects.filter(session=session).select_related("reply_to")
     return {
         **page,
-        **_turns(session),
+        **_on_air_part(session),
         **feed_page(session, part),
         "narration": narration.so_far(session),
         "health": workers.read(session),
@@ -160,43 +215,57 @@ def studio_page(session: Session, part: FeedPart = LATEST) -> dict[str, Any]:
     }
 
 
-def told(stories: Iterable[Story]) -> list[StoryPayload]:
-    """Stories with the moments of their latest airing."""
-    found = list(stories)
-    aired = {
-        one.story_id: one
-        for one in Airing.objects.filter(story_id__in=[s.pk for s in found]).order_by("id")
-    }
-    return [_with_airing(story, aired.get(story.pk)) for story in found]
+@dataclass(frozen=True, slots=True)
+class WatchPart:
+    """Which stories the audience sees: those before an id, or those of one thread."""
+
+    before: int | None = None
+    thread: int | None = None
+
+    @classmethod
+    def of(cls, query: Mapping[str, str]) -> WatchPart:
+        return cls(key_of(query.get("before", "")), key_of(query.get("thread", "")))
+
+    @property
+    def asked(self) -> bool:
+        return self.before is not None or self.thread is not None
 
 
-def _with_airing(story: Story, one: Airing | None) -> StoryPayload:
-    if one is None:
-        return stories.payload(story)
-    return stories.payload(
-        story, recorder.timestamp(one.aired_at), recorder.timestamp(one.finish_at)
-    )
+class PublicSession(TypedDict):
+    name: str
+    language: str
 
 
-def watch_page(session: Session, part: WatchPart = NOW) -> dict[str, Any]:
-    """The public page: name and language, what is on air, what was told; nothing else."""
+class WatchPage(TypedDict):
+    """The public page: name and language, the story on air and published stories; nothing else."""
+
+    session: PublicSession
+    last_seq: int
+    air: PublicAirPayload
+    onair: AudibleStory | None
+    stories: list[AudibleStory]
+    older: int | None
+    part: WatchPart
+
+
+def watch_page(session: Session, part: WatchPart | None = None) -> WatchPage:
+    part = part or WatchPart()
     stats = SessionStats.objects.get(session=session)
     on_air = airing.now_airing(session)
-    run = orchestrator.latest(session)
     rows = stories.published(session)
     if part.before is not None:
         rows = rows.filter(pk__lt=part.before)
     if part.thread is not None:
         rows = rows.filter(thread=part.thread)
     found = list(rows[: FEED_MOST + 1])
-    shown = told(found[:FEED_MOST])
-    # The story on air may stand on another page; one look-up finds the sounds of all.
+    shown = with_airings(found[:FEED_MOST])
+    # The story on air may be on another page; one query finds the sounds of all.
     first = [airing.payload(on_air)] if on_air else []
     public = sounds.public_all([*first, *shown])
     return {
         "session": {"name": session.name, "language": public_links.tag(session.language)},
         "last_seq": stats.last_seq,
-        "air": orchestrator.public_payload(run),
+        "air": orchestrator.public_payload(orchestrator.latest(session)),
         "onair": public[0] if on_air else None,
         "stories": public[len(first) :],
         "older": found[FEED_MOST - 1].pk if len(found) > FEED_MOST else None,
@@ -204,27 +273,39 @@ def watch_page(session: Session, part: WatchPart = NOW) -> dict[str, Any]:
     }
 
 
-def session_rows(sessions: Sequence[Session]) -> list[dict[str, Any]]:
-    """Sessions (with their stats) with figures and state, in one query."""
-    runs_of = Broadcast.objects.filter(session=OuterRef("pk")).order_by("-number")
+class SessionRow(TypedDict):
+    session: OwnedSession
+    figures: FiguresPayload
+    air: AirPayload
+
+
+def session_rows(sessions: Sequence[Session]) -> list[SessionRow]:
+    """Returns sessions (read with their stats) with figures and state, in one query."""
+    of_session = Broadcast.objects.filter(session=OuterRef("pk")).order_by("-number")
     latest = Session.objects.filter(pk__in=[session.pk for session in sessions]).values_list(
-        Subquery(runs_of.values("pk")[:1])
+        Subquery(of_session.values("pk")[:1])
     )
-    runs = {run.session_id: run for run in Broadcast.objects.filter(pk__in=latest)}
+    latest_runs = {run.session_id: run for run in Broadcast.objects.filter(pk__in=latest)}
     return [
         {
             "session": session_commands.session_payload(session),
             "figures": recorder.figures(session.stats),
-            "air": orchestrator.payload(runs.get(session.pk)),
+            "air": orchestrator.payload(latest_runs.get(session.pk)),
         }
         for session in sessions
     ]
 
 
-def switcher(sessions: SessionQuerySet) -> list[dict[str, Any]]:
-    """The sessions one can switch to, newest first."""
-    found = sessions.exclude(status=Session.Status.ARCHIVED).values_list("pk", "name")[:100]
-    # All that are live, rather than those of a hundred ids: that is far less to say and to look up.
+class SwitcherItem(TypedDict):
+    id: str
+    name: str
+    live: bool
+
+
+def switcher(sessions: SessionQuerySet) -> list[SwitcherItem]:
+    """Returns the sessions one can switch to, newest first."""
+    rows = sessions.exclude(status=Session.Status.ARCHIVED).values_list("pk", "name")
+    # All live sessions are read rather than those of a hundred ids: that is a much shorter query.
     on_air = Broadcast.objects.filter(state=State.LIVE, session__in=sessions.order_by())
     live = set(on_air.values_list("session_id", flat=True))
-    return [{"id": str(pk), "name": name, "live": pk in live} for pk, name in found]
+    return [{"id": str(pk), "name": name, "live": pk in live} for pk, name in rows[:SWITCHER_MOST]]

@@ -1,7 +1,7 @@
-"""Live Stats of a session: figures over time and by kind, from counters, buckets and tallies alone.
+"""Live Stats of a session: figures over time and by kind, from counters, buckets and tallies.
 
-Money is in 10⁻¹² USD here; moments are aware datetimes. Nothing here reads a session's stories,
-posts or ledger rows, so a page costs the same at ten stories and at ten million.
+Money is in 10⁻¹² USD; times are aware datetimes. No query reads stories, posts or usage rows, so a
+page costs the same at ten stories and at ten million.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ DIMENSIONS = (
 
 
 def size_of(text: str) -> int:
-    """The size of buckets that an address asks for; what is none of ours is the default."""
+    """Returns the length of a bucket in a query string; the default for any other text."""
     return next((size for size in SIZES if str(size) == text), DEFAULT_SIZE)
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The last ``POINTS`` buckets of ``size`` minutes; off air it ends at what happened last."""
+    """The last ``POINTS`` buckets of ``size`` minutes; off air it ends at the last event."""
 
     size: int
     last: datetime
@@ -58,13 +58,13 @@ class Window:
 
     @property
     def last_at(self) -> str | None:
-        """When the last bucket begins, as payloads carry moments."""
+        """The start of the last bucket, ISO 8601."""
         return recorder.timestamp(self.last)
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """What happened within ``size`` minutes from ``at`` on; nothing is zero."""
+    """The sums of the bucket that starts at ``at``."""
 
     at: datetime
     sums: Mapping[str, int]
@@ -79,12 +79,12 @@ class Point:
 
     @property
     def call_ms(self) -> float | None:
-        """How long a call took on average; None where no call was timed."""
+        """Mean time of a call; None if no call was timed."""
         return _mean(self["call_ms"], self["timed"])
 
     @property
     def first_token_ms(self) -> float | None:
-        """How long the first token took on average; None where none came."""
+        """Mean time to the first token; None if none came."""
         return _mean(self["first_token_ms"], self["first_tokens"])
 
 
@@ -96,7 +96,7 @@ def _mean(total: int, number: int) -> float | None:
 
 
 def window_of(session: Session, size: int, run: Broadcast | None, at: datetime) -> Window:
-    """The window to show at the moment ``at``: it moves on while a run is open, and rests else."""
+    """Returns the window to show at ``at``: it moves during a run and is frozen otherwise."""
     if run is not None and run.state not in {State.IDLE, State.ERROR}:
         return Window(size, statistics.start_of(at, size), frozen=False)
     rows = Bucket.objects.filter(session=session, size=size)
@@ -105,19 +105,19 @@ def window_of(session: Session, size: int, run: Broadcast | None, at: datetime) 
 
 
 def points_of(session: Session, window: Window) -> list[Point]:
-    """One point for each bucket of the window, oldest first."""
+    """Returns one point for each bucket of the window, oldest first."""
     rows = Bucket.objects.filter(
         session=session, size=window.size, start__range=(window.first, window.last)
     )
-    found = {row["start"]: row for row in rows.values("start", *MEASURES)}
+    sums = {row["start"]: row for row in rows.values("start", *MEASURES)}
     step = timedelta(minutes=window.size)
-    moments = [window.first + number * step for number in range(POINTS)]
-    return [Point(at, found.get(at, NOTHING)) for at in moments]
+    starts = [window.first + number * step for number in range(POINTS)]
+    return [Point(at, sums.get(at, NOTHING)) for at in starts]
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What one key of a dimension has of the session; ``share`` is its part of all counts, 0..1."""
+    """The sums of one key of a dimension; ``share`` is its part of all counts, 0 to 1."""
 
     key: str
     count: int
@@ -131,7 +131,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Breakdown:
-    """A dimension with its largest keys; the rest stands together as "other"."""
+    """A dimension with its largest keys; the rest is added up as "other"."""
 
     dimension: str
     name: str
@@ -140,23 +140,20 @@ class Breakdown:
 
 
 def breakdowns_of(tallies: Iterable[Tally]) -> list[Breakdown]:
-    """Stories by tone, priority and source, calls by model and operation; as pages show them."""
-    grouped: dict[str, list[Tally]] = {}
+    """Returns stories by tone, priority and source, and calls by model and operation."""
+    by_dimension: dict[str, list[Tally]] = {}
     for tally in tallies:
-        grouped.setdefault(tally.dimension, []).append(tally)
-    return [
-        Breakdown(dimension, name, counted, _parts(grouped.get(dimension, [])))
-        for dimension, name, counted in DIMENSIONS
-    ]
-
-
-def _parts(tallies: list[Tally]) -> list[Part]:
-    ordered = sorted(tallies, key=lambda one: (-one.count, -one.cost_upper, one.key))
-    total = sum(one.count for one in ordered)
-    groups = [(one.key, [one]) for one in ordered[:MOST_SHARES]]
-    if rest := ordered[MOST_SHARES:]:
-        groups.append((OTHER, rest))
-    return [_part(key, rows, total) for key, rows in groups]
+        by_dimension.setdefault(tally.dimension, []).append(tally)
+    breakdowns = []
+    for dimension, name, counted in DIMENSIONS:
+        rows = by_dimension.get(dimension, [])
+        rows.sort(key=lambda row: (-row.count, -row.cost_upper, row.key))
+        total = sum(row.count for row in rows)
+        parts = [_part(row.key, [row], total) for row in rows[:MOST_SHARES]]
+        if len(rows) > MOST_SHARES:
+            parts.append(_part(OTHER, rows[MOST_SHARES:], total))
+        breakdowns.append(Breakdown(dimension, name, counted, parts))
+    return breakdowns
 
 
 def _part(key: str, rows: list[Tally], total: int) -> Part:
@@ -175,7 +172,7 @@ def _part(key: str, rows: list[Tally], total: int) -> Part:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """The session's figures so far, and what follows from them; None where there is nothing yet."""
+    """The session's figures so far and the means that follow; None without any story."""
 
     figures: recorder.FiguresPayload
     on_air_seconds: int
@@ -190,7 +187,7 @@ class Totals:
 
     @property
     def uncertain(self) -> int:
-        """What bounded calls may have cost beyond what is booked."""
+        """The most that bounded calls may have cost beyond the lower bound."""
         return int(self.figures["cost_upper"] - self.figures["cost_lower"])
 
     @property
@@ -203,7 +200,7 @@ class Totals:
 
     @property
     def cost_per_aired(self) -> tuple[int, int] | None:
-        """The least and the most that an aired story has cost."""
+        """Bounds of the mean cost of an aired story."""
         if self.aired <= 0:
             return None
         lower, upper = self.figures["cost_lower"], self.figures["cost_upper"]
@@ -211,12 +208,15 @@ class Totals:
 
 
 def totals_of(session: Session, stats: SessionStats, run: Broadcast | None, at: datetime) -> Totals:
-    """The totals, with the present run's time on air; hours are few, so they are summed."""
+    """Returns the totals with the present run's time on air; the few buckets of an hour are added."""
     hours = Bucket.objects.filter(session=session, size=60)
     sums = hours.aggregate(*(Sum(name) for name in ("aired", "calls", "bounded", "failed")))
+    live_seconds = 0
+    if run is not None and run.state == State.LIVE and run.live_at is not None:
+        live_seconds = max(0, int((at - run.live_at).total_seconds()))
     return Totals(
         figures=recorder.figures(stats),
-        on_air_seconds=stats.on_air_seconds + _present_seconds(run, at),
+        on_air_seconds=stats.on_air_seconds + live_seconds,
         aired=sums["aired__sum"] or 0,
         calls=sums["calls__sum"] or 0,
         bounded=sums["bounded__sum"] or 0,
@@ -224,15 +224,9 @@ def totals_of(session: Session, stats: SessionStats, run: Broadcast | None, at: 
     )
 
 
-def _present_seconds(run: Broadcast | None, at: datetime) -> int:
-    if run is None or run.state != State.LIVE or run.live_at is None:
-        return 0
-    return max(0, int((at - run.live_at).total_seconds()))
-
-
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """All that Live Stats shows of one session, as of ``at``; ``last_seq`` was read first."""
+    """Everything that Live Stats shows of one session at ``at``; ``last_seq`` was read first."""
 
     at: datetime
     last_seq: int
@@ -244,18 +238,18 @@ class Statistics:
 
     @property
     def empty(self) -> bool:
-        """Whether nothing has been read, told or asked yet."""
+        """Whether the session has no post, story or call yet."""
         figures = self.totals.figures
         return not (figures["story_count"] or figures["feed"] or self.totals.calls)
 
     @property
     def too_old(self) -> bool:
-        """Whether the figures of this size are not kept any more, though there were some."""
+        """Whether the buckets of this size have expired, although there were some."""
         return not self.empty and not any(any(point.sums.values()) for point in self.points)
 
 
 def read(session: Session, size: int) -> Statistics:
-    """The statistics of a session, in a constant number of queries."""
+    """Reads the statistics of a session, in a constant number of queries."""
     at = steps.now()
     stats = SessionStats.objects.get(session=session)
     run = orchestrator.latest(session)
@@ -315,34 +309,30 @@ class SeriesPayload(TypedDict):
 def series_payload(session: Session, size: int) -> SeriesPayload:
     """Returns the series of a session for the API."""
     window = window_of(session, size, orchestrator.latest(session), steps.now())
-    return {
-        "size": size,
-        "frozen": window.frozen,
-        "points": [_point_payload(point) for point in points_of(session, window)],
-    }
-
-
-def _point_payload(point: Point) -> PointPayload:
-    return {
-        "at": recorder.timestamp(point.at),
-        "stories": point["story_count"],
-        "posts": point["feed"],
-        "words": point["words"],
-        "aired": point["aired"],
-        "input_tokens": point["input_tokens"],
-        "output_tokens": point["output_tokens"],
-        "cache_read_tokens": point["cache_read_tokens"],
-        "cache_write_tokens": point["cache_write_tokens"],
-        "calls": point["calls"],
-        "bounded": point["bounded"],
-        "failed": point["failed"],
-        "messages": point["messages"],
-        "cost_lower": money.decimal_string(point["cost_lower"]),
-        "cost_upper": money.decimal_string(point["cost_upper"]),
-        "cache_saved": money.decimal_string(point["cache_saved"]),
-        "call_ms": _rounded(point.call_ms),
-        "first_token_ms": _rounded(point.first_token_ms),
-    }
+    points: list[PointPayload] = [
+        {
+            "at": recorder.timestamp(point.at),
+            "stories": point["story_count"],
+            "posts": point["feed"],
+            "words": point["words"],
+            "aired": point["aired"],
+            "input_tokens": point["input_tokens"],
+            "output_tokens": point["output_tokens"],
+            "cache_read_tokens": point["cache_read_tokens"],
+            "cache_write_tokens": point["cache_write_tokens"],
+            "calls": point["calls"],
+            "bounded": point["bounded"],
+            "failed": point["failed"],
+            "messages": point["messages"],
+            "cost_lower": money.decimal_string(point["cost_lower"]),
+            "cost_upper": money.decimal_string(point["cost_upper"]),
+            "cache_saved": money.decimal_string(point["cache_saved"]),
+            "call_ms": _rounded(point.call_ms),
+            "first_token_ms": _rounded(point.first_token_ms),
+        }
+        for point in points_of(session, window)
+    ]
+    return {"size": size, "frozen": window.frozen, "points": points}
 
 
 def _rounded(ms: float | None) -> int | None:

@@ -51,7 +51,7 @@ class Feed:
 def of_session(session: Session, home: str) -> Feed:
     """The feed of the session's latest stories; ``home`` is the address of its watch page."""
     rows = stories_module.published(session)[:MOST]
-    published = (stories_module.public_payload(story) for story in queries.told(rows))
+    published = (stories_module.public_payload(story) for story in queries.with_airings(rows))
     stories = [story for story in published if story["aired_at"]]
     created_at = session.created_at.isoformat(timespec="seconds")
     language = public_links.tag(session.language)

@@ -131,7 +131,7 @@ def before_the_run(recording: Recording) -> dict[str, object]:
     aired = [airing.story for airing in earlier.order_by("-pk")[: queries.FEED_MOST]]
     return {
         "session": {"name": session.name, "language": public_links.tag(session.language)},
-        "feed": sounds.public_all(queries.told(aired)),
+        "feed": sounds.public_all(queries.with_airings(aired)),
         "audible": sounds.valid().filter(story__airings__run=recording.run).exists(),
     }
 

@@ -180,6 +180,6 @@ def timeline(request: SignedIn, session: Session, thread_id: int) -> HttpRespons
     page = {
         "session": session,
         "thread": threads.payload(thread),
-        "stories": queries.told(threads.stories(thread)),
+        "stories": queries.with_airings(threads.stories(thread)),
     }
     return render(request, "studio/broadcast_center/thread.html", page)

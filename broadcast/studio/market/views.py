@@ -21,7 +21,7 @@ def overview(request: SignedIn, session: Session | None) -> HttpResponse:
     """The market; for htmx only the part that the page refreshes during a broadcast."""
     page: dict[str, object] = {"session": session}
     if session is not None:
-        page |= market.page(session, market.wanted(request.GET))
+        page |= market.page(session, market.Selection.of(request.GET))
     if request.htmx and session is not None:
         return render(request, "studio/market/_market.html", page)
     page["sessions"] = queries.switcher(Session.objects.for_user(request.user))

@@ -38,7 +38,7 @@ def before_the_run(recording: Recording) -> dict[str, object]:
     return {
         "session": session_commands.session_payload(session),
         "figures": recorder.figures(SessionStats(session=session)),
-        "feed": queries.told(written.order_by("-created_at", "-pk")[: queries.FEED_MOST]),
+        "feed": queries.with_airings(written.order_by("-created_at", "-pk")[: queries.FEED_MOST]),
         "messages": [
             recorder.message_payload(message)
             for message in messages.select_related("reply_to")[: queries.MESSAGES_MOST]

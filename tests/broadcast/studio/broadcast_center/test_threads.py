@@ -48,7 +48,7 @@ def test_a_follow_up_is_told_as_one_and_both_stories_are_in_the_thread(told: Ses
 
 def test_the_earlier_card_learns_of_its_thread_from_the_same_event(told: Session) -> None:
     event = SessionEvent.objects.filter(session=told, type="story.written").order_by("-seq")[0]
-    page = queries.told(Story.objects.filter(pk=event.payload["joined"]["id"]))[0]
+    page = queries.with_airings(Story.objects.filter(pk=event.payload["joined"]["id"]))[0]
     assert event.payload["joined"]["thread"] == page["thread"]
 
 
