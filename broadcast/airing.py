@@ -90,18 +90,20 @@ def air_next(run: Broadcast) -> Airing | None:
 
 def payload(airing: Airing) -> StoryPayload:
     """Returns the story for its owner, with the times of this airing."""
-    return stories.payload(
-        airing.story, recorder.timestamp(airing.aired_at), recorder.timestamp(airing.finish_at)
-    )
+    return payload_of(airing.story, airing)
 
 
 def story_payload(story: Story) -> StoryPayload:
     """Returns a story for its owner, with the times of its latest airing."""
-    latest = Airing.objects.filter(story=story).order_by("-id").first()
-    if latest is None:
+    return payload_of(story, Airing.objects.filter(story=story).order_by("-id").first())
+
+
+def payload_of(story: Story, airing: Airing | None) -> StoryPayload:
+    """Returns a story for its owner, with the times of this airing if there is one."""
+    if airing is None:
         return stories.payload(story)
     return stories.payload(
-        story, recorder.timestamp(latest.aired_at), recorder.timestamp(latest.finish_at)
+        story, recorder.timestamp(airing.aired_at), recorder.timestamp(airing.finish_at)
     )
 
 

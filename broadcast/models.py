@@ -1,4 +1,4 @@
-"""Going on air: runs, their changes of state, and when each story really was on air."""
+"""Runs with their changes of state, airings, slots, sounds, episodes, recaps and transfers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from stories.models import Story
 
 
 class Broadcast(InSession):
-    """One run: from the click on Go Live to idle again."""
+    """One run: from Go Live until the session is idle again."""
 
     number = models.PositiveIntegerField()
     state = models.CharField(max_length=12, choices=[(s, s) for s in State], default=State.IDLE)
@@ -50,7 +50,7 @@ class Broadcast(InSession):
 
 
 class StateChange(InSession):
-    """The audit row of one transition."""
+    """One transition of a run, for audits."""
 
     run = models.ForeignKey(Broadcast, on_delete=models.PROTECT, related_name="changes")
     from_state = models.CharField(max_length=12)
@@ -74,7 +74,7 @@ class StateChange(InSession):
 
 
 class Airing(InSession):
-    """When a story really was on air, in which run."""
+    """When a story was on air, and in which run."""
 
     run = models.ForeignKey(Broadcast, on_delete=models.PROTECT, related_name="airings")
     story = models.ForeignKey(Story, on_delete=models.PROTECT, related_name="airings")
@@ -99,7 +99,7 @@ class Airing(InSession):
 
 
 class Slot(InSession):
-    """A part of the week in which the session is on air by itself."""
+    """A part of the week in which the session is on air automatically."""
 
     days = models.PositiveSmallIntegerField(help_text="Bits: 1 = Monday … 64 = Sunday.")
     on_at = models.TimeField()
@@ -125,7 +125,7 @@ class Slot(InSession):
 
 
 class Recorded(InSession):
-    """A sound file under the data folder."""
+    """A sound file in the data folder."""
 
     class State(models.TextChoices):
         PENDING = "pending"
@@ -146,7 +146,7 @@ class Recorded(InSession):
 
 
 class Sound(Recorded):
-    """A story as it is spoken; a correction has a sound of its own."""
+    """The recorded speech of a story; each version has its own."""
 
     story = models.ForeignKey(Story, on_delete=models.PROTECT, related_name="sounds")
     version = models.PositiveIntegerField(default=1)
@@ -176,7 +176,7 @@ class Episode(Recorded):
 
 
 class Recap(InSession):
-    """What a finished run was about."""
+    """The title, summary, topics and keywords of a finished run."""
 
     run = models.OneToOneField(Broadcast, on_delete=models.PROTECT, related_name="recap")
     title = models.CharField(max_length=200)
@@ -195,7 +195,7 @@ class Recap(InSession):
 
 
 class Transfer(InSession):
-    """A session on its way out as a file, or in from one; it goes on where it was interrupted."""
+    """An export or import of a session; it resumes where it was interrupted."""
 
     class Way(models.TextChoices):
         EXPORT = "export"

@@ -140,15 +140,8 @@ def with_airings(rows: Iterable[Story]) -> list[StoryPayload]:
     """Returns stories with the times of their latest airing."""
     rows = list(rows)
     airings = Airing.objects.filter(story_id__in=[story.pk for story in rows]).order_by("id")
-    latest = {airing.story_id: airing for airing in airings}
-    return [
-        stories.payload(
-            story, recorder.timestamp(airing.aired_at), recorder.timestamp(airing.finish_at)
-        )
-        if (airing := latest.get(story.pk))
-        else stories.payload(story)
-        for story in rows
-    ]
+    latest = {row.story_id: row for row in airings}
+    return [airing.payload_of(story, latest.get(story.pk)) for story in rows]
 
 
 class WaitingStories(TypedDict):

@@ -1,4 +1,4 @@
-"""The state machine of a run: one table. Docs, reaper and orchestrator all read it."""
+"""The state machine of a run: the one table that docs, reaper and orchestrator read."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ TRANSITIONS: dict[tuple[State, Cause], State] = {
 
 @dataclass(frozen=True, slots=True)
 class Overdue:
-    """How long a state may last, and what the reaper does then, saying why."""
+    """How long a state may last, what the reaper does then, and the sentence that says why."""
 
     after: timedelta
     cause: Cause
@@ -68,7 +68,7 @@ REAPER: dict[State, Overdue] = {
     State.STARTING: Overdue(
         timedelta(seconds=60),
         Cause.FAIL,
-        "No worker took up the work within a minute. See that the workers run, then press Recover.",
+        "No worker began within a minute. Check that the workers run, then press Recover.",
     ),
     State.STOPPING: Overdue(
         timedelta(seconds=120), Cause.STOPPED, "Stopping took over two minutes and was forced."
@@ -80,7 +80,7 @@ BUSY = (State.INITIALIZING, State.READY, State.STARTING, State.LIVE, State.STOPP
 
 
 def follow(state: State, cause: Cause) -> State | None:
-    """The state that ``cause`` leads to, or None where the table does not allow it."""
+    """Returns the state that ``cause`` leads to; None if the table does not allow it."""
     return TRANSITIONS.get((state, cause))
 
 

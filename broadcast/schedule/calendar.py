@@ -93,6 +93,6 @@ def window_at(slot: Times, now: datetime) -> Window | None:
 
 
 def next_turn(slot: Times, now: datetime) -> Turn:
-    """Returns when the slot next goes on or off air after ``now``, and which of the two."""
+    """Returns the slot's next turn after ``now``: its time, and whether it is on or off air."""
     first = next(windows(slot, now))
     return (first.off, OFF) if first.contains(now) else (first.on, ON)

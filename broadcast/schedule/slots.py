@@ -44,8 +44,8 @@ class SlotPayload(TypedDict):
     id: Annotated[int, Field(description="Id of the slot.")]
     days: Annotated[list[str], Field(description="Days of the week: mon to sun.")]
     spoken_days: Annotated[str, Field(description="The days as text, such as Mon to Fri.")]
-    on_at: Annotated[str, Field(description="Local time at which it goes on air, HH:MM.")]
-    off_at: Annotated[str, Field(description="Local time at which it goes off air, HH:MM.")]
+    on_at: Annotated[str, Field(description="Local start of the time on air, HH:MM.")]
+    off_at: Annotated[str, Field(description="Local end of the time on air, HH:MM.")]
     over_midnight: Annotated[bool, Field(description="Whether it goes off air the next day.")]
     zone: Annotated[str, Field(description="IANA name of the time zone.")]
     enabled: Annotated[bool, Field(description="Whether the slot is switched on.")]
@@ -120,7 +120,7 @@ def _record(session: Session) -> None:
 
 
 def add(session: Session, times: SlotTimes) -> Slot:
-    """Adds a slot, up to a limit; the session goes on air at once if the slot says so."""
+    """Adds a slot, up to a limit; its first turn may be now."""
     most = settings.SMNB.limit_slots
     with transaction.atomic():
         # Counted under the lock of the slots, so that two additions see each other.

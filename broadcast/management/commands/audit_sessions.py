@@ -21,10 +21,10 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         findings = list(audits.run(options["only"]))
         if options["json"]:
-            self.stdout.write(json.dumps([asdict(each) for each in findings], indent=1))
+            self.stdout.write(json.dumps([asdict(finding) for finding in findings], indent=1))
         else:
-            for each in findings:
-                self.stdout.write(f"{each.audit}: {each.session or 'all'}: {each.detail}")
+            for finding in findings:
+                self.stdout.write(f"{finding.audit}: {finding.session or 'all'}: {finding.detail}")
         checked = [options["only"]] if options["only"] else audits.names()
         if findings:
             raise CommandError(f"{len(findings)} findings in {len(checked)} audits")

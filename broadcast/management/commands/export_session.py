@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,39 +16,39 @@ from sessions_app.management.base import SessionCommand
 
 
 class Command(SessionCommand):
-    help = "Write a session out, to the standard output by default."
+    help = "Export a session, to the standard output by default."
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
         parser.add_argument("--format", choices=registry.FORMATS, default="zip")
-        parser.add_argument("--run", type=int, help="captions (srt) of this run alone")
-        parser.add_argument("--output", type=Path, help="a file in place of the standard output")
+        parser.add_argument("--run", type=int, help="captions (srt) of this run only")
+        parser.add_argument("--output", type=Path, help="a file instead of the standard output")
 
     def handle(self, *args: Any, **options: Any) -> None:
         session = self.find(options["session"])
-        wanted = registry.get(options["format"])
+        format_ = registry.get(options["format"])
         with context.scope(session=session.pk, command="export_session"):
             try:
-                registry.check_run(session, wanted.name, options["run"])
+                registry.check_run(session, format_.name, options["run"])
             except SmnbError as error:
                 raise CommandError(error.sentence) from None
-            chunks = registry.stream(session, wanted, options["run"])
+            chunks = registry.stream(session, format_, options["run"])
             try:
-                self._write(chunks, options["output"])
+                self.write(chunks, options["output"])
             except OSError as error:
                 raise CommandError(f"The export could not be written: {error.strerror}.") from None
 
-    def _write(self, chunks: Any, output: Path | None) -> None:
+    def write(self, chunks: Iterable[bytes], output: Path | None) -> None:
         if output is None:
             for chunk in chunks:
                 sys.stdout.buffer.write(chunk)
             sys.stdout.buffer.flush()
             return
-        # Aside and renamed: the name means a whole export.
-        aside = output.with_name(f"{output.name}.part")
+        # Written beside it and renamed, so that a file of this name is a complete export.
+        partial = output.with_name(f"{output.name}.part")
         try:
-            with aside.open("wb") as file:
+            with partial.open("wb") as file:
                 file.writelines(chunks)
-            aside.replace(output)
+            partial.replace(output)
         finally:
-            aside.unlink(missing_ok=True)
+            partial.unlink(missing_ok=True)

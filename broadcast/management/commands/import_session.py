@@ -1,4 +1,4 @@
-"""``import_session ZIP [--owner USERNAME]``: bring in what ``export_session`` has written."""
+"""``import_session ZIP [--owner USERNAME]``: import what ``export_session`` has written."""
 
 from __future__ import annotations
 
@@ -14,23 +14,25 @@ from sessions_app.errors import SmnbError
 
 
 class Command(BaseCommand):
-    help = "Bring an exported session (ZIP) in as a new one; a second time it is the same one."
+    help = "Import an exported session (ZIP) as a new one; importing it again returns the same one."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("zip", type=Path)
-        parser.add_argument("--owner", metavar="USERNAME", help="whose it becomes (the first user)")
+        parser.add_argument(
+            "--owner", metavar="USERNAME", help="the owner (the first user by default)"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        people = User.objects.order_by("pk")
-        owner = (people.filter(username=options["owner"]) if options["owner"] else people).first()
+        users = User.objects.order_by("pk")
+        owner = (users.filter(username=options["owner"]) if options["owner"] else users).first()
         if owner is None:
             raise CommandError("There is no such user.")
         with context.scope(command="import_session"):
             try:
-                brought = importer.import_file(options["zip"], owner)
+                upload = importer.import_file(options["zip"], owner)
             except SmnbError as error:
                 raise CommandError(error.sentence) from None
             except OSError as error:
                 raise CommandError(f"{options['zip'].name}: {error.strerror}.") from None
-        note = "" if brought.new else " (it was here already)"
-        self.stdout.write(f"{brought.session.pk}{note}")
+        note = "" if upload.new else " (it existed already)"
+        self.stdout.write(f"{upload.session.pk}{note}")

@@ -72,7 +72,7 @@ def health(request: SignedIn, session: Session) -> HttpResponse:
     return render(request, "studio/broadcast_center/_health.html", page)
 
 
-def _switcher(request: SignedIn) -> list[dict[str, object]]:
+def _switcher(request: SignedIn) -> list[queries.SwitcherItem]:
     return queries.switcher(Session.objects.for_user(request.user))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 from uuid import UUID
 
 from django.db.models import Exists, OuterRef, Q
@@ -39,7 +38,7 @@ class Filter:
 class SessionList(TypedDict):
     """One page of the list; ``next`` is the key of the following page, or ""."""
 
-    sessions: list[dict[str, Any]]
+    sessions: list[queries.SessionRow]
     next: str
 
 

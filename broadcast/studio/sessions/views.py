@@ -61,7 +61,7 @@ def show(
     slots = page["slots"]
     editing = next((slot for slot in slots if str(slot["id"]) == slot_id), None)
     # A new slot is likely to be in the time zone of the last one.
-    new_slot = {"zone": slots[-1]["zone"]} if slots else {}
+    new_slot: dict[str, object] = {"zone": slots[-1]["zone"]} if slots else {}
     usd = None if session.budget is None else to_usd(session.budget)
     context = {
         **page,
@@ -69,7 +69,7 @@ def show(
         "budget_form": BudgetForm(initial={"budget_usd": usd}),
         "expiry_form": _expiry_form(session),
         "source_form": SourceForm(),
-        "slot_form": SlotForm(initial=editing or new_slot),
+        "slot_form": SlotForm(initial={**editing} if editing else new_slot),
         "export_form": ExportForm(),
         **forms,
         "groups": groups.every(),

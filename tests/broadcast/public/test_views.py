@@ -55,7 +55,9 @@ def test_what_the_page_is_made_of_is_a_short_list(shown: Session) -> None:
     assert set(page) == {"session", "last_seq", "air", "onair", "stories", "older", "part"}
     assert set(page["session"]) == {"name", "language"}
     assert set(page["air"]) == {"state"}
-    assert set(page["stories"][0]["post"]) == {"source", "title", "url"}
+    post = page["stories"][0]["post"]
+    assert post is not None
+    assert set(post) == {"source", "title", "url"}
 
 
 @pytest.mark.parametrize(

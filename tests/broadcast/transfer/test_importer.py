@@ -312,7 +312,7 @@ def test_the_command_prints_the_session(
     call_command("import_session", str(path), "--owner", owner.username)
     call_command("import_session", str(path), "--owner", owner.username)
     first, second = capsys.readouterr().out.splitlines()[-2:]
-    assert second == f"{first} (it was here already)"
+    assert second == f"{first} (it existed already)"
 
 
 def test_usage_and_money_are_counted_once_more(session: Session, bring: Bring) -> None:
