@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from typing import Annotated
 
 from django.db.models import Q
+from pydantic import Field
 from typing_extensions import TypedDict
 
 from broadcast import orchestrator
@@ -25,14 +27,14 @@ from stories.stories import StoryPayload
 
 
 class PublicStoryEvent(TypedDict):
-    story: AudibleStory
+    story: Annotated[AudibleStory, Field(description="The story as the audience gets it.")]
 
 
 class AiringEvent(TypedDict):
     """Payload of story.aired and story.finished."""
 
-    story: StoryPayload
-    public: PublicStoryEvent
+    story: Annotated[StoryPayload, Field(description="The story with this airing.")]
+    public: Annotated[PublicStoryEvent, Field(description="The part that the audience gets.")]
 
 
 AIRED = recorder.declare("story.aired", "A story went on air.", AiringEvent, public=True)

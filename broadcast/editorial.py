@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NotRequired
+from typing import Annotated, NotRequired
 
 from django.contrib.auth.models import User
 from django.utils import timezone
@@ -30,33 +30,37 @@ from stories.usage import accounting
 class StoryCorrected(TypedDict):
     """Payload of story.corrected."""
 
-    story: StoryPayload
-    public: PublicStoryEvent
+    story: Annotated[StoryPayload, Field(description="The story after the change.")]
+    public: Annotated[PublicStoryEvent, Field(description="The part that the audience gets.")]
 
 
 class PulledStory(TypedDict):
-    id: int
+    id: Annotated[int, Field(description="Id of the story.")]
 
 
 class PublicStoryPulled(TypedDict):
-    """``retracts`` is the id of the story that the pages of the audience remove."""
+    """What the audience gets of a pulled story."""
 
-    story: PulledStory
-    retracts: int
+    story: Annotated[PulledStory, Field(description="The story, without its text.")]
+    retracts: Annotated[
+        int, Field(description="Id of the story that the pages of the audience remove.")
+    ]
 
 
 class StoryPulled(TypedDict):
     """Payload of story.killed."""
 
-    story: StoryPayload
-    public: PublicStoryPulled
+    story: Annotated[StoryPayload, Field(description="The story after the change.")]
+    public: Annotated[PublicStoryPulled, Field(description="The part that the audience gets.")]
 
 
 class StoryChanged(TypedDict):
     """Payload of story.changed."""
 
-    story: StoryPayload
-    public: NotRequired[PublicStoryEvent]
+    story: Annotated[StoryPayload, Field(description="The story after the change.")]
+    public: NotRequired[
+        Annotated[PublicStoryEvent, Field(description="The part that the audience gets.")]
+    ]
 
 
 CORRECTED = recorder.declare(

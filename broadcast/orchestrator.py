@@ -78,16 +78,18 @@ class PublicAirPayload(TypedDict):
 
 
 class PublicStateEvent(TypedDict):
-    air: PublicAirPayload
+    air: Annotated[PublicAirPayload, Field(description="The latest run of the session.")]
 
 
 StateEvent = TypedDict(
     "StateEvent",
     {
-        "air": AirPayload,
+        "air": Annotated[AirPayload, Field(description="The run after the change.")],
         "from": Annotated[str, Field(description="State before the change.")],
         "cause": Annotated[str, Field(description="Cause of the change; hold or released.")],
-        "public": PublicStateEvent,
+        "public": Annotated[
+            PublicStateEvent, Field(description="The part that the audience gets.")
+        ],
     },
 )
 

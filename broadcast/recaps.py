@@ -48,7 +48,7 @@ class RecapPayload(TypedDict):
 class RecapReady(TypedDict):
     """Payload of recap.ready."""
 
-    recap: RecapPayload
+    recap: Annotated[RecapPayload, Field(description="The recap.")]
 
 
 RECAP = "recap"

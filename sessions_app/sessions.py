@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, NotRequired, TypeVar
 from uuid import UUID
 
 from django.contrib.auth.models import User
@@ -64,6 +64,26 @@ class SessionPayload(SessionFields):
     budget: Annotated[
         int | None, Field(description="What it may spend, in 10⁻¹² USD; null is no limit.")
     ]
+
+
+class LegacyOrigin(TypedDict):
+    """Where a session was before it was imported."""
+
+    id: Annotated[str, Field(description="Its id in the old system.")]
+    broadcast_state: Annotated[str, Field(description="The state of its broadcast there.")]
+
+
+class SessionChanged(TypedDict):
+    """Payload of session.changed."""
+
+    session: Annotated[SessionPayload, Field(description="The session after the change.")]
+    legacy: NotRequired[
+        Annotated[LegacyOrigin, Field(description="Set when it comes from the old system.")]
+    ]
+
+
+# The recorder declares the type, and cannot import this module.
+recorder.set_payload_type(recorder.SESSION_CHANGED, SessionChanged)
 
 
 def get(user: Person, session_id: UUID | str) -> Session:

@@ -136,7 +136,7 @@ class PublicStory(TypedDict):
 class StoryWritten(TypedDict):
     """Payload of story.written."""
 
-    story: StoryPayload
+    story: Annotated[StoryPayload, Field(description="The story.")]
     queue: Annotated[list[QueuedPost], Field(description="The first posts of the queue.")]
     joined: Annotated[
         StoryPayload | None,
@@ -147,7 +147,7 @@ class StoryWritten(TypedDict):
 class StoryEvent(TypedDict):
     """Payload of events about one story."""
 
-    story: StoryPayload
+    story: Annotated[StoryPayload, Field(description="The story.")]
 
 
 WRITTEN = recorder.declare("story.written", "A story was narrated and stored.", StoryWritten)

@@ -6,9 +6,12 @@ Each change is a conditional UPDATE with its event, in the caller's transaction.
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Annotated
 
 from django.db import transaction
 from django.db.models import F
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from broadcast.models import Broadcast
 from sessions_app.background.steps import Claim
@@ -16,8 +19,19 @@ from sessions_app.events import recorder
 from sessions_app.models import Step
 from stories.models import SourcePost
 from stories.posts import queue as posts_queue
+from stories.posts.queue import PostPayload, QueuedPost
 
-POST_CHANGED = recorder.declare("post.changed", "A post was claimed, requeued, or failed.")
+
+class PostEvent(TypedDict):
+    """Payload of post.changed."""
+
+    post: Annotated[PostPayload, Field(description="The post after the change.")]
+    queue: Annotated[list[QueuedPost], Field(description="The first posts of the queue.")]
+
+
+POST_CHANGED = recorder.declare(
+    "post.changed", "A post was claimed, requeued, or failed.", PostEvent
+)
 WORN_OUT = "Narrating it failed three times."
 
 

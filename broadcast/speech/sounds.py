@@ -49,14 +49,14 @@ class SoundPayload(PublicSoundPayload):
 class PublicSound(TypedDict):
     """The public part of a sound event."""
 
-    sound: PublicSoundPayload
+    sound: Annotated[PublicSoundPayload, Field(description="The sound as the audience gets it.")]
 
 
 class SoundEvent(TypedDict):
     """The payload of ``sound.ready`` and ``sound.made``."""
 
-    sound: SoundPayload
-    public: PublicSound
+    sound: Annotated[SoundPayload, Field(description="The sound.")]
+    public: Annotated[PublicSound, Field(description="The part that the audience gets.")]
 
 
 READY = recorder.declare(

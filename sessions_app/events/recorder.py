@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from datetime import datetime
 from functools import cache
-from typing import Annotated, Any, overload
+from typing import Annotated, Any, NotRequired, overload
 from uuid import UUID
 
 import redis
@@ -91,6 +91,11 @@ def types() -> dict[str, str]:
     return dict(sorted(_types.items()))
 
 
+def set_payload_type(type_: str, payload: type) -> None:
+    """Sets the payload of an event type that a lower module has declared."""
+    _payload_types[type_] = payload
+
+
 def payload_types() -> dict[str, type]:
     """Returns the TypedDict of each event type that declares its payload."""
     return dict(sorted(_payload_types.items()))
@@ -133,7 +138,10 @@ class MessagePayload(TypedDict):
 class MessageEvent(TypedDict):
     """The payload of ``message.added``."""
 
-    message: MessagePayload
+    message: Annotated[MessagePayload, Field(description="The message.")]
+    answering: NotRequired[
+        Annotated[bool, Field(description="True if the producer will answer it.")]
+    ]
 
 
 class FiguresPayload(TypedDict):

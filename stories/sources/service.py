@@ -46,13 +46,13 @@ class SourcePayload(TypedDict):
 class SourceEvent(TypedDict):
     """Payload of source.changed and source.removed."""
 
-    source: SourcePayload
+    source: Annotated[SourcePayload, Field(description="The source after the change.")]
 
 
 class SourcePolled(TypedDict):
     """Payload of source.polled."""
 
-    source: SourcePayload
+    source: Annotated[SourcePayload, Field(description="The source after the change.")]
     added: Annotated[int, Field(description="Number of posts that are new to the session.")]
     queue: Annotated[list[QueuedPost], Field(description="The first posts of the queue.")]
 

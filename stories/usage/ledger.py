@@ -73,7 +73,7 @@ class UsagePayload(UsageFields):
 class UsageClosed(TypedDict):
     """Payload of usage.closed."""
 
-    usage: UsagePayload
+    usage: Annotated[UsagePayload, Field(description="The call with its final or bounded cost.")]
     budget: Annotated[
         int | None, Field(description="Budget of the session in 10⁻¹² USD, or null without one.")
     ]

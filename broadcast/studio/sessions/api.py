@@ -269,7 +269,10 @@ class ApiEvent(TypedDict):
     at: Annotated[str, Field(description="Time of the event, ISO 8601 in UTC.")]
     data: Annotated[
         Mapping[str, object],
-        Field(description="Payload of the event; its fields depend on the type."),
+        Field(
+            description="Payload of the event; its fields depend on the type. It also has "
+            "figures, the figures of the session after the event."
+        ),
     ]
 
 
