@@ -1,0 +1,143 @@
+"""The OpenAPI document describes every field of requests, responses and event payloads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from sessions_app.events import recorder
+from sessions_app.models import Session, SessionEvent
+from smnb.api import api
+from tests.broadcast.session_with_history import with_a_past
+from tests.conftest import MakeSession
+
+Schema = Mapping[str, Any]
+
+# Objects whose fields depend on another field of the same payload, as their descriptions say.
+OPEN_OBJECTS = {"ApiEvent.data", "DraftMessagePayload.payload", "PlannedCommandPayload.payload"}
+
+
+@pytest.fixture(scope="module")
+def document() -> dict[str, Any]:
+    return dict(api.get_openapi_schema(path_prefix="/api/"))
+
+
+def parts(schema: Schema, name: str) -> Iterator[tuple[str, Schema]]:
+    """The schema and all schemas within it, by their path."""
+    yield name, schema
+    for field, inner in schema.get("properties", {}).items():
+        yield from parts(inner, f"{name}.{field}")
+    for keyword in ("anyOf", "oneOf", "allOf"):
+        for inner in schema.get(keyword, ()):
+            yield from parts(inner, name)
+    for keyword, suffix in (("items", "[]"), ("additionalProperties", "{}")):
+        if isinstance(schema.get(keyword), dict):
+            yield from parts(schema[keyword], name + suffix)
+
+
+def is_untyped(schema: Schema) -> bool:
+    """Whether the schema allows anything, or an object with any fields."""
+    if not schema.keys() & {"$ref", "type", "anyOf", "oneOf", "allOf", "enum", "const"}:
+        return True
+    fields_known = schema.get("properties") or isinstance(schema.get("additionalProperties"), dict)
+    return schema.get("type") == "object" and not fields_known
+
+
+def without_description(schemas: Schema) -> list[str]:
+    return [
+        f"{name}.{field}"
+        for top, whole in schemas.items()
+        for name, schema in parts(whole, top)
+        for field, inner in schema.get("properties", {}).items()
+        if not inner.get("description", "").strip()
+    ]
+
+
+def untyped(schemas: Schema) -> set[str]:
+    return {
+        name
+        for top, whole in schemas.items()
+        for name, schema in parts(whole, top)
+        if is_untyped(schema)
+    }
+
+
+def test_every_field_has_a_description(document: dict[str, Any]) -> None:
+    assert without_description(document["components"]["schemas"]) == []
+
+
+def test_every_field_has_a_type(document: dict[str, Any]) -> None:
+    assert untyped(document["components"]["schemas"]) == OPEN_OBJECTS
+
+
+def test_a_field_without_type_or_description_is_found() -> None:
+    schemas = {"Box": {"type": "object", "properties": {"lid": {}, "size": {"type": "integer"}}}}
+    assert without_description(schemas) == ["Box.lid", "Box.size"]
+    assert untyped(schemas) == {"Box.lid"}
+    listed = {"Rows": {"type": "array", "items": {"type": "object"}}}
+    assert untyped(listed) == {"Rows[]"}
+
+
+def test_every_response_has_a_declared_schema(document: dict[str, Any]) -> None:
+    """A download has no schema: it is the bytes of a file."""
+    bare = set()
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            for status, response in operation["responses"].items():
+                contents = list(response.get("content", {}).values())
+                declared = [c for c in contents if c["schema"].keys() & {"$ref", "anyOf"}]
+                if not contents or declared != contents:
+                    bare.add(f"{method} {path} {status}")
+    assert bare == {"get /api/sessions/{session_id}/artifacts/{artifact_id} 200"}
+
+
+def test_every_operation_is_named_by_its_function(document: dict[str, Any]) -> None:
+    operation = document["paths"]["/api/sessions/{session_id}/usage"]["get"]
+    assert operation["operationId"] == "list_usage"
+
+
+def test_every_event_type_has_a_declared_payload(document: dict[str, Any]) -> None:
+    assert recorder.payload_types().keys() == recorder.types().keys()
+    data = document["components"]["schemas"]["ApiEvent"]["properties"]["data"]
+    assert data["x-payloads"].keys() == recorder.types().keys()
+    assert data["x-payloads"]["story.aired"] == {"$ref": "#/components/schemas/AiringEvent"}
+
+
+@pytest.fixture
+def session(make_session: MakeSession) -> Session:
+    return with_a_past(make_session("Harbour news"))
+
+
+def test_recorded_events_have_exactly_the_declared_fields(session: Session) -> None:
+    adapters: dict[str, TypeAdapter[Any]] = {
+        name: TypeAdapter(type_) for name, type_ in recorder.payload_types().items()
+    }
+    figures = TypeAdapter(recorder.FiguresPayload)
+    events = list(SessionEvent.objects.filter(session=session))
+    assert len({event.type for event in events}) > 15
+    wrong = set()
+    for event in events:
+        payload = dict(event.payload)
+        wrong |= differences(event.type, figures, payload.pop("figures"))
+        wrong |= differences(event.type, adapters[event.type], payload)
+    assert sorted(wrong) == []
+
+
+def differences(name: str, adapter: TypeAdapter[Any], value: object) -> set[str]:
+    """Fields of the value that its declared type does not have or that differ from it."""
+    try:
+        adapter.validate_python(value, strict=True, extra="forbid")
+    except ValidationError as error:
+        return {f"{name} {item['loc']}: {item['msg']}" for item in error.errors()}
+    return set()
+
+
+def test_an_undeclared_field_of_an_event_is_found() -> None:
+    adapter: TypeAdapter[Any] = TypeAdapter(recorder.payload_types()["usage.closed"])
+    found = differences("usage.closed", adapter, {"usage": {}, "budget": "1", "more": 1})
+    assert "usage.closed ('more',): Extra inputs are not permitted" in found
+    assert "usage.closed ('budget',): Input should be a valid integer" in found
+    assert "usage.closed ('usage', 'id'): Field required" in found
