@@ -28,7 +28,7 @@ EACH_AIM = pytest.mark.parametrize("aim", TEXTS)
 
 @contextmanager
 def keyed(monkeypatch: pytest.MonkeyPatch) -> Iterator[AnthropicStandIn]:
-    """The stand-in, and everybody's key for it."""
+    """The stand-in, with a key for all users."""
     with AnthropicStandIn() as stand_in:
         found = Credentials(api_key=KEY, base_url=stand_in.url)
         monkeypatch.setattr(credentials, "anthropic_of", lambda _: found)

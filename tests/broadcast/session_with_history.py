@@ -1,4 +1,4 @@
-"""A session with a past: read, told, corrected, asked about, drafted, scheduled and kept."""
+"""A session with a history: posts, stories, corrections, chat, drafts, slots and files."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Bring = Callable[[bytes], Session]
 
 @contextmanager
 def asking_a_model() -> Iterator[AnthropicStandIn]:
-    """Whoever is asked to narrate or to answer asks the model, which costs."""
+    """Narrators and answerers call the model, which costs."""
     with AnthropicStandIn() as stand_in:
         found = Credentials(api_key="a-key", base_url=stand_in.url)
         with patch.object(credentials, "anthropic_of", lambda _: found):

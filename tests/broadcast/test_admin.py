@@ -189,7 +189,7 @@ DECISIONS = [
 
 @pytest.fixture
 def helper(db: None) -> User:
-    """Somebody on the staff who may look at everything."""
+    """A member of the staff who may see everything."""
     made = User.objects.create_user("helmut", password="helmut-has-one", is_staff=True)
     made.user_permissions.set(Permission.objects.filter(codename__startswith="view_"))
     return made

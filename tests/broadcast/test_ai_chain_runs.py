@@ -1,4 +1,4 @@
-"""The AI chain under runs and workers: booked with its answer, kept by its run, killed and resumed."""
+"""The AI chain under runs and workers: each link is stored with its answer and in its run."""
 
 from __future__ import annotations
 
@@ -153,8 +153,8 @@ def test_a_run_that_lost_its_latest_link_is_found_and_put_right(live: Broadcast)
     live.refresh_from_db()
     assert live.ai_head == latest
     assert chain_findings() == []
-    said = Message.objects.get(session=session, code="chain_recovered").text
-    assert said == "Run 1 lost its latest link of the AI chain; it was repaired."
+    sentence = Message.objects.get(session=session, code="chain_recovered").text
+    assert sentence == "Run 1 lost its latest link of the AI chain; it was repaired."
 
 
 @pytest.mark.databases

@@ -95,8 +95,8 @@ def api(owner: User) -> Api:
 
 
 @pytest.fixture
-def told(make_session: MakeSession, go_live: Callable[[Session], Any]) -> Session:
-    """A session on air that has told some stories."""
+def on_air(make_session: MakeSession, go_live: Callable[[Session], Any]) -> Session:
+    """A session on air with some stories."""
     session = make_session(model="extractive")
     go_live(session)
     run_due_steps(session, most=12)
@@ -161,12 +161,10 @@ def test_a_change_leaves_alone_what_it_does_not_name(api: Api) -> None:
     assert api.get(path)["budget_usd"] is None
 
 
-def test_a_clone_has_settings_and_sources_and_nothing_that_was_told(
-    api: Api, told: Session
-) -> None:
-    status, found = api.post(f"/sessions/{told.pk}/clone", {"name": "Again"})
+def test_a_clone_has_settings_and_sources_but_no_stories(api: Api, on_air: Session) -> None:
+    status, found = api.post(f"/sessions/{on_air.pk}/clone", {"name": "Again"})
     assert (status, found["name"]) == (201, "Again")
-    assert found["settings"] == api.get(f"/sessions/{told.pk}")["settings"]
+    assert found["settings"] == api.get(f"/sessions/{on_air.pk}")["settings"]
     assert api.get(f"/sessions/{found['id']}/stats")["story_count"] == 0
     assert api.post(f"/sessions/{found['id']}/broadcast", {"command": "start"})[0] == 202
 
@@ -200,8 +198,8 @@ def test_what_does_not_fit_the_state_is_a_409_that_names_it(
     assert found["state"] == "idle"
 
 
-def test_a_second_start_is_a_409(api: Api, told: Session) -> None:
-    status, found = api.post(f"/sessions/{told.pk}/broadcast", {"command": "start"})
+def test_a_second_start_is_a_409(api: Api, on_air: Session) -> None:
+    status, found = api.post(f"/sessions/{on_air.pk}/broadcast", {"command": "start"})
     assert (status, found["state"]) == (409, "live")
     assert "live already" in found["detail"]
 
@@ -210,9 +208,9 @@ def test_an_unknown_command_is_refused(api: Api, session: Session) -> None:
     assert api.post(f"/sessions/{session.pk}/broadcast", {"command": "explode"})[0] == 422
 
 
-def test_figures_have_every_field_and_equal_the_rows(api: Api, told: Session) -> None:
-    found = api.get(f"/sessions/{told.pk}/stats")
-    stories = api.get(f"/sessions/{told.pk}/stories?limit=500")["items"]
+def test_figures_have_every_field_and_equal_the_rows(api: Api, on_air: Session) -> None:
+    found = api.get(f"/sessions/{on_air.pk}/stats")
+    stories = api.get(f"/sessions/{on_air.pk}/stories?limit=500")["items"]
     assert set(found) >= STATS
     assert found["broadcast_state"] == "live"
     assert found["story_count"] == len(stories) > 0
@@ -228,33 +226,33 @@ def test_figures_have_every_field_and_equal_the_rows(api: Api, told: Session) ->
     ("what", "fields"), [("stories", STORY), ("posts", POST), ("usage", USAGE), ("events", EVENT)]
 )
 def test_rows_have_every_field_that_is_promised(
-    api: Api, told: Session, what: str, fields: set[str]
+    api: Api, on_air: Session, what: str, fields: set[str]
 ) -> None:
-    page = api.get(f"/sessions/{told.pk}/{what}")
+    page = api.get(f"/sessions/{on_air.pk}/{what}")
     assert set(page) == {"items", "next"}
     assert page["items"]
     assert all(fields <= set(row) for row in page["items"])
 
 
-def test_a_story_names_its_post_and_where_it_came_from(api: Api, told: Session) -> None:
-    story = api.get(f"/sessions/{told.pk}/stories?limit=1")["items"][0]
+def test_a_story_names_its_post_and_where_it_came_from(api: Api, on_air: Session) -> None:
+    story = api.get(f"/sessions/{on_air.pk}/stories?limit=1")["items"][0]
     assert set(story["post"]) == {"id", "external_id", "source", "title", "url"}
 
 
-def test_a_reserved_row_has_no_price_yet_and_counts_nothing(api: Api, told: Session) -> None:
-    (row,) = api.get(f"/sessions/{told.pk}/usage")["items"]
+def test_a_reserved_row_has_no_price_yet_and_counts_nothing(api: Api, on_air: Session) -> None:
+    (row,) = api.get(f"/sessions/{on_air.pk}/usage")["items"]
     assert (row["exact"], row["cost"]) == (False, row["lower"])
-    assert api.get(f"/sessions/{told.pk}/stats")["total_tokens"] == 0
+    assert api.get(f"/sessions/{on_air.pk}/stats")["total_tokens"] == 0
 
 
 @pytest.mark.parametrize("what", LISTS)
 @pytest.mark.parametrize("limit", [1, 3])
 def test_a_cursor_walks_all_rows_once_newest_first(
-    api: Api, told: Session, what: str, limit: int
+    api: Api, on_air: Session, what: str, limit: int
 ) -> None:
     key = "seq" if what == "events" else "id"
-    whole = [row[key] for row in api.get(f"/sessions/{told.pk}/{what}?limit=500")["items"]]
-    pages = list(api.walk(f"/sessions/{told.pk}/{what}", limit))
+    whole = [row[key] for row in api.get(f"/sessions/{on_air.pk}/{what}?limit=500")["items"]]
+    pages = list(api.walk(f"/sessions/{on_air.pk}/{what}", limit))
     assert [row[key] for page in pages for row in page] == whole
     assert whole == sorted(whole, reverse=True)
     assert all(len(page) <= limit for page in pages)
@@ -284,8 +282,8 @@ def test_no_page_is_longer_than_500_rows(api: Api, session: Session) -> None:
 
 
 @pytest.mark.parametrize("limit", ["0", "-5"])
-def test_a_limit_below_one_is_one(api: Api, told: Session, limit: str) -> None:
-    assert len(api.get(f"/sessions/{told.pk}/events?limit={limit}")["items"]) == 1
+def test_a_limit_below_one_is_one(api: Api, on_air: Session, limit: str) -> None:
+    assert len(api.get(f"/sessions/{on_air.pk}/events?limit={limit}")["items"]) == 1
 
 
 @pytest.mark.parametrize("what", [*LISTS, ""])
@@ -300,10 +298,10 @@ def test_a_cursor_that_we_never_gave_is_refused(
 
 
 def test_the_newest_page_costs_the_same_few_queries(
-    api: Api, told: Session, django_assert_max_num_queries: Any
+    api: Api, on_air: Session, django_assert_max_num_queries: Any
 ) -> None:
     with django_assert_max_num_queries(6):
-        api.get(f"/sessions/{told.pk}/stories?limit=500")
+        api.get(f"/sessions/{on_air.pk}/stories?limit=500")
 
 
 def test_a_source_is_added_once(api: Api, make_session: MakeSession) -> None:

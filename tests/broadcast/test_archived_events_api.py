@@ -87,19 +87,19 @@ def test_a_damaged_archive_is_one_line_of_the_list(
     spoil(archived, 5)
     found = all_of("events", limit)
     assert [each["seq"] for each in found] == [14, 13, 12, 11, 10, 9, 5, 4, 3, 2, 1]
-    said = found[6]
-    assert (said["type"], said["data"]["last"]) == ("archive.damaged", 8)
-    assert "which is damaged or gone. Restore it from a backup." in said["data"]["sentence"]
+    damage = found[6]
+    assert (damage["type"], damage["data"]["last"]) == ("archive.damaged", 8)
+    assert "which is damaged or gone. Restore it from a backup." in damage["data"]["sentence"]
 
 
 def test_transitions_go_to_a_file_too(session: Session, all_of: All) -> None:
     old_transitions(session)
     before = all_of("transitions")
     assert status.archive(workspace.current(), timezone.now()) == 3
-    kept = Archive.objects.select_related("artifact").get()
-    assert kept.artifact is not None
-    assert kept.packed is None
-    assert storage.full_path(kept.artifact.path).is_file()
+    archive_row = Archive.objects.select_related("artifact").get()
+    assert archive_row.artifact is not None
+    assert archive_row.packed is None
+    assert storage.full_path(archive_row.artifact.path).is_file()
     assert all_of("transitions", 2) == before
 
 
@@ -127,7 +127,7 @@ def test_damaged_transitions_say_so(session: Session, all_of: All) -> None:
     status.archive(workspace.current(), timezone.now())
     spoil(session, first.pk)
     join(session)
-    newest, said = all_of("transitions", 1)
+    newest, damage = all_of("transitions", 1)
     assert newest["source"] == "narration"
-    assert (said["id"], said["source"]) == (first.pk, "archive.damaged")
-    assert "damaged or gone" in said["sentence"]
+    assert (damage["id"], damage["source"]) == (first.pk, "archive.damaged")
+    assert "damaged or gone" in damage["sentence"]

@@ -137,13 +137,13 @@ def test_a_day_that_was_not_changed_keeps_its_hour(browser: Client, session: Ses
     assert session.expires_at == moment
 
 
-@pytest.mark.parametrize(("day", "said"), [("2001-01-01", "has passed"), ("soon", "valid date")])
+@pytest.mark.parametrize(("day", "message"), [("2001-01-01", "has passed"), ("soon", "valid date")])
 def test_a_day_that_cannot_be_is_refused(
-    browser: Client, session: Session, day: str, said: str
+    browser: Client, session: Session, day: str, message: str
 ) -> None:
     path = f"/sessions/{session.pk}/expiry/"
     answer = browser.post(path, {"expires_on": day}, follow=True)
-    assert said in answer.content.decode()
+    assert message in answer.content.decode()
     session.refresh_from_db()
     assert session.expires_at is None
 

@@ -117,8 +117,8 @@ def test_a_correction_is_a_new_version_and_the_first_is_kept(live: Session) -> N
     story.refresh_from_db()
     assert (story.version, story.narrative) == (2, CORRECT["text"])
     assert story.corrected_at is not None
-    kept = StoryVersion.objects.filter(story=story).order_by("number")
-    assert [version.narrative for version in kept] == [first, CORRECT["text"]]
+    versions = StoryVersion.objects.filter(story=story).order_by("number")
+    assert [version.narrative for version in versions] == [first, CORRECT["text"]]
     assert list(audits.run()) == []
 
 
@@ -360,10 +360,10 @@ def test_what_was_pulled_is_not_told_again_to_who_comes_later(live: Session) -> 
         SessionEvent.objects.filter(session=live, type__in=recorder.public_types()).order_by("seq")
     )
     later = frames.without_retracted(found, recorder.PUBLIC)
-    told = [
+    public_types = [
         each.type for each in later if each.payload["public"].get("story", {}).get("id") == story.pk
     ]
-    assert told == ["story.killed"]
+    assert public_types == ["story.killed"]
     assert frames.without_retracted(found, recorder.OWNER) == found
 
 

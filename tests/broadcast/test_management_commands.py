@@ -68,7 +68,7 @@ def unguarded() -> Iterator[Any]:
 
 
 @pytest.fixture
-def told(make_session: MakeSession, go_live: Callable[[Session], Any]) -> Session:
+def on_air(make_session: MakeSession, go_live: Callable[[Session], Any]) -> Session:
     session = make_session(model="extractive")
     go_live(session)
     run_due_steps(session, most=9)
@@ -134,16 +134,18 @@ def spent_unseen(session: Session) -> None:
     )
 
 
-def kept(session: Session) -> Artifact:
+def archive_artifact(session: Session) -> Artifact:
     return artifacts.store(session, "archive", "x.gz", [b"x"], media_type="application/gzip")
 
 
 def another_file(session: Session) -> None:
-    storage.full_path(kept(session).path).write_bytes(b"y")
+    storage.full_path(archive_artifact(session).path).write_bytes(b"y")
 
 
 def unreadable(session: Session) -> None:
-    Archive.objects.create(session=session, first=1, last=1, count=1, artifact=kept(session))
+    Archive.objects.create(
+        session=session, first=1, last=1, count=1, artifact=archive_artifact(session)
+    )
 
 
 CORRUPTIONS: dict[str, Callable[[Session], object]] = {
@@ -171,30 +173,30 @@ CORRUPTIONS: dict[str, Callable[[Session], object]] = {
 
 @pytest.mark.databases
 def test_each_audit_finds_what_was_corrupted_and_the_command_fails(
-    told: Session, make_session: MakeSession
+    on_air: Session, make_session: MakeSession
 ) -> None:
     make_session("Evening")
     assert list(audits.run()) == []
-    said = {name: said_after(CORRUPTIONS[name], told, name) for name in sorted(CORRUPTIONS)}
+    reports = {name: report_after(CORRUPTIONS[name], on_air, name) for name in sorted(CORRUPTIONS)}
     assert {
         name: text
-        for name, text in said.items()
+        for name, text in reports.items()
         if not re.fullmatch(r"[1-9]\d* findings in 1 audits.*", text)
     } == {}
     assert list(audits.run()) == []
 
 
-def said_after(corrupt: Callable[[Session], object], session: Session, name: str) -> str:
+def report_after(corrupt: Callable[[Session], object], session: Session, name: str) -> str:
     """What the command fails with after this corruption, which is then taken back."""
-    said = "nothing was found"
+    report = "nothing was found"
     with transaction.atomic():
         corrupt(session)
         try:
             manage("audit_sessions", "--only", name)
         except CommandError as error:
-            said = str(error)
+            report = str(error)
         transaction.set_rollback(True)
-    return said
+    return report
 
 
 def test_there_is_a_corruption_for_every_audit() -> None:
@@ -202,27 +204,27 @@ def test_there_is_a_corruption_for_every_audit() -> None:
 
 
 @pytest.mark.databases
-def test_a_sound_database_passes(told: Session) -> None:
+def test_a_sound_database_passes(on_air: Session) -> None:
     assert manage("audit_sessions") == ""
     assert json.loads(manage("audit_sessions", "--json")) == []
 
 
-def test_findings_are_listed_as_json(told: Session) -> None:
-    SessionStats.objects.filter(session=told).update(messages=99)
+def test_findings_are_listed_as_json(on_air: Session) -> None:
+    SessionStats.objects.filter(session=on_air).update(messages=99)
     out = StringIO()
     with pytest.raises(CommandError):
         call_command("audit_sessions", "--json", stdout=out)
     (found,) = json.loads(out.getvalue())
-    assert (found["audit"], found["session"]) == ("counters", str(told.pk))
+    assert (found["audit"], found["session"]) == ("counters", str(on_air.pk))
 
 
-def test_a_state_change_that_the_table_does_not_allow_is_found(told: Session) -> None:
-    StateChange.objects.filter(session=told, cause="prepared").update(cause="fail")
+def test_a_state_change_that_the_table_does_not_allow_is_found(on_air: Session) -> None:
+    StateChange.objects.filter(session=on_air, cause="prepared").update(cause="fail")
     with pytest.raises(CommandError):
         manage("audit_sessions", "--only", "states")
 
 
-def test_an_airing_left_open_is_found(told: Session) -> None:
+def test_an_airing_left_open_is_found(on_air: Session) -> None:
     first = Airing.objects.earliest("pk")
     Airing.objects.exclude(pk=first.pk).delete()
     Airing.objects.filter(pk=first.pk).update(finished_at=None)
@@ -231,17 +233,17 @@ def test_an_airing_left_open_is_found(told: Session) -> None:
 
 
 @pytest.mark.databases
-def test_sessions_are_listed_with_their_stories_and_the_quarantine(told: Session) -> None:
+def test_sessions_are_listed_with_their_stories_and_the_quarantine(on_air: Session) -> None:
     records.put("story", {"narrative": "x"}, old_session="live", old_id="1", reason="No home.")
     found = manage("inspect_sessions")
-    assert re.search(rf"{told.pk}\s+{Story.objects.count()} stories", found)
+    assert re.search(rf"{on_air.pk}\s+{Story.objects.count()} stories", found)
     assert "No home." in found
     assert "1 sessions, 1 records in quarantine" in found
 
 
 @pytest.mark.databases
 def test_the_list_of_sessions_counts_stories_and_not_their_products(
-    told: Session, make_session: MakeSession
+    on_air: Session, make_session: MakeSession
 ) -> None:
     make_session("Evening", recording=False)
     assert re.search(r"\b0 stories .*Evening", manage("inspect_sessions"))

@@ -33,9 +33,9 @@ def desk(editor: User, client_of: Callable[[User], Client]) -> Client:
 @pytest.fixture
 def old(owner: User, tmp_path: Path) -> Session:
     """A session of the old system, around whose time three stories have a dead string."""
-    told = [story(number, session_id=DEAD) for number in (2, 3, 4)]
+    lost = [story(number, session_id=DEAD) for number in (2, 3, 4)]
     mine = [story(1), story(9)]
-    path = export(tmp_path / "old.zip", sessions=[session()], story_history=[*mine, *told])
+    path = export(tmp_path / "old.zip", sessions=[session()], story_history=[*mine, *lost])
     call_command("import_legacy", str(path), "--owner", "olga", verbosity=0)
     return Session.objects.get()
 
@@ -141,7 +141,7 @@ def test_any_page_number_is_answered(desk: Client, old: Session, page: str) -> N
 
 @pytest.fixture
 def helper(old: Session) -> User:
-    """Somebody on the staff who may look at everything."""
+    """A member of the staff who may see everything."""
     made = User.objects.create_user("helmut", password="helmut-has-one", is_staff=True)
     made.user_permissions.set(Permission.objects.filter(codename__startswith="view_"))
     return made

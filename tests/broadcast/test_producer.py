@@ -1,4 +1,4 @@
-"""The producer: polls in steps of their own; trouble, back-pressure and notices, each said once."""
+"""The producer: one step a source; faults, back-pressure and notices, each reported once."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ GoLive = Callable[[Session], Broadcast]
 
 
 class Scripted:
-    """A feed that answers with what stands next in its script, then with nothing new."""
+    """A feed that answers with the next entry of its script, then with nothing new."""
 
     kind = "rss"
 
@@ -50,7 +50,7 @@ class Scripted:
 def live(
     make_session: MakeSession, go_live: GoLive, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., Source]:
-    """A session on air with one feed that answers from a script; the host is kept out of it."""
+    """A session on air with one feed that answers from a script; the host does not work."""
 
     def make(*script: Fetched | Exception) -> Source:
         feed = Scripted(*script)
@@ -75,7 +75,7 @@ def due_at(source: Source) -> datetime:
     return Step.objects.get(kind="poll", subject=str(source.pk), state="pending").due_at
 
 
-def said(source: Source) -> list[str]:
+def messages_of(source: Source) -> list[str]:
     rows = Message.objects.filter(session=source.session, role="producer")
     return list(rows.order_by("id").values_list("text", flat=True))
 
@@ -160,8 +160,8 @@ def test_a_throttled_source_is_paused_until_its_moment_and_says_so_once(
     source = poll(source)
     assert (source.health, source.paused_until) == ("paused", until)
     assert due_at(source) == until
-    assert len(said(source)) == 1
-    assert "asks us to wait" in said(source)[0]
+    assert len(messages_of(source)) == 1
+    assert "asks us to wait" in messages_of(source)[0]
 
 
 def test_trouble_doubles_the_wait_up_to_an_hour(live: Callable[..., Source]) -> None:
@@ -176,13 +176,13 @@ def test_trouble_doubles_the_wait_up_to_an_hour(live: Callable[..., Source]) -> 
     assert waits[1] == 2 * waits[0]
     assert waits[-1] <= producer.LONGEST_PAUSE
     assert (source.health, source.failures) == ("paused", 20)
-    assert len(said(source)) == 1
+    assert len(messages_of(source)) == 1
 
 
 def test_what_needs_a_person_is_shown_as_failed(live: Callable[..., Source]) -> None:
     source = poll(live(NeedsHuman("There is no such feed. Check its address.")))
     assert source.health == "failed"
-    assert said(source) == ["https://x.test/f: There is no such feed. Check its address."]
+    assert messages_of(source) == ["https://x.test/f: There is no such feed. Check its address."]
 
 
 def test_a_source_that_answers_again_is_well_again(live: Callable[..., Source]) -> None:
@@ -221,7 +221,7 @@ def test_a_full_queue_is_said_once(
     source = live(fetched(A))
     for _ in range(3):
         poll(source)
-    assert len(said(source)) == 1
+    assert len(messages_of(source)) == 1
 
 
 def test_a_notice_is_said_once(live: Callable[..., Source]) -> None:
@@ -229,7 +229,7 @@ def test_a_notice_is_said_once(live: Callable[..., Source]) -> None:
     source = live(*[fetched(title, notice=notice) for title in (A, B, C)])
     for _ in range(3):
         poll(source)
-    assert said(source) == [f"https://x.test/f: {notice}"]
+    assert messages_of(source) == [f"https://x.test/f: {notice}"]
 
 
 def test_a_removed_source_is_read_no_more(live: Callable[..., Source]) -> None:
@@ -258,7 +258,7 @@ def test_the_recording_ends_with_a_notice_and_no_further_step(
     source.refresh_from_db()
     assert source.health == "finished"
     assert SourcePost.objects.count() == len(recording()["posts"])
-    assert len(said(source)) == 1
+    assert len(messages_of(source)) == 1
     assert list(audits.run()) == []
 
 

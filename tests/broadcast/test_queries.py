@@ -75,8 +75,8 @@ class Node:
         )
 
     def outer(self) -> str:
-        kept = {name: v for name, v in self.attrs.items() if name != "hx-swap-oob"}
-        attrs = "".join(f' {name}="{value}"' for name, value in sorted(kept.items()))
+        own_attrs = {name: v for name, v in self.attrs.items() if name != "hx-swap-oob"}
+        attrs = "".join(f' {name}="{value}"' for name, value in sorted(own_attrs.items()))
         return f"<{self.tag}{attrs}>{self.inner()}</{self.tag}>"
 
 
@@ -146,7 +146,7 @@ class Page:
             target.children = fresh + target.children if first else target.children + fresh
 
     def replaced(self, item: Node | str) -> bool:
-        """An item that the page shows already replaces it where it stands."""
+        """An item that the page shows already replaces it in place."""
         if isinstance(item, str) or not item.attrs.get("id"):
             return False
         present = self.root.find(str(item.attrs["id"]))

@@ -32,7 +32,7 @@ HEADLINES = (
 
 @pytest.fixture
 def waiting(source: Source) -> list[SourcePost]:
-    """Five posts, in the order in which they would be told."""
+    """Five posts, in the order in which they would be narrated."""
     for at, headline in enumerate(HEADLINES):
         make_post(source, f"w{at}", headline)
     return list(posts_queue.waiting(source.session))

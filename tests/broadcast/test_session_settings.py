@@ -35,7 +35,7 @@ Saved = Callable[..., Session]
 
 @pytest.fixture
 def model(monkeypatch: pytest.MonkeyPatch) -> Iterator[AnthropicStandIn]:
-    """The stand-in that everybody's key leads to."""
+    """The stand-in for Anthropic, with a key for all users."""
     with AnthropicStandIn() as server:
         found = Credentials("sk-test", server.url)
         monkeypatch.setattr(credentials, "anthropic_of", lambda *_: found)
@@ -70,8 +70,8 @@ def asked(model: AnthropicStandIn) -> dict[str, Any]:
     return found
 
 
-def told(model: AnthropicStandIn) -> str:
-    """What the model is told of the manner, whatever the shape of the request."""
+def system_prompt(model: AnthropicStandIn) -> str:
+    """The system prompt of the latest request, in either of its forms."""
     return json.dumps(asked(model)["system"], ensure_ascii=False)
 
 
@@ -109,7 +109,7 @@ def test_the_personality_is_how_the_host_is_to_sound(
     manner: str,
 ) -> None:
     narrate(saved(personality=personality), go_live)
-    assert manner in told(model)
+    assert manner in system_prompt(model)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_the_verbosity_is_how_long_the_host_is_to_speak(
     tokens: int,
 ) -> None:
     narrate(saved(verbosity=verbosity), go_live)
-    assert f"about {tokens} tokens" in told(model)
+    assert f"about {tokens} tokens" in system_prompt(model)
     assert asked(model)["max_tokens"] == 3 * tokens + 1000
 
 
@@ -131,14 +131,14 @@ def test_the_language_is_the_one_to_speak(
     saved: Saved, model: AnthropicStandIn, go_live: Callable[[Session], Any]
 ) -> None:
     narrate(saved(language="pt-BR"), go_live)
-    assert "Language: pt-BR." in told(model)
+    assert "Language: pt-BR." in system_prompt(model)
 
 
 def test_the_instructions_are_wishes(
     saved: Saved, model: AnthropicStandIn, go_live: Callable[[Session], Any]
 ) -> None:
     narrate(saved(instructions="Focus on breakthroughs, avoid markets."), go_live)
-    assert "wishes besides: Focus on breakthroughs, avoid markets." in told(model)
+    assert "wishes besides: Focus on breakthroughs, avoid markets." in system_prompt(model)
 
 
 @pytest.mark.parametrize("pace", [60, 600])
@@ -187,4 +187,4 @@ def test_a_change_while_on_air_holds_from_the_next_story_on(
     pending = Step.objects.filter(session=session, kind="narrate", state="pending")
     pending.update(due_at=steps.now() - timedelta(seconds=1))
     steps.run(pending.get().pk)
-    assert "energetic and quick" in told(model)
+    assert "energetic and quick" in system_prompt(model)

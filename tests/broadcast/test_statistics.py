@@ -41,8 +41,8 @@ AT = datetime(2026, 11, 21, 7, 47, 12, tzinfo=UTC)
 
 
 @pytest.fixture
-def told(make_session: MakeSession, go_live: GoLive) -> Session:
-    """A session on air that has told some stories of the recording."""
+def on_air(make_session: MakeSession, go_live: GoLive) -> Session:
+    """A session on air with some stories of the recording."""
     session = make_session(model="extractive")
     go_live(session)
     run_due_steps(session, most=16)
@@ -76,13 +76,13 @@ def over_time(found: Statistics, name: str) -> int:
 
 
 @pytest.mark.parametrize("size", events_statistics.SIZES)
-def test_the_series_sum_up_to_the_rows_at_every_size(told: Session, size: int) -> None:
-    found = read(told, size)
-    stories = Story.objects.filter(session=told)
+def test_the_series_sum_up_to_the_rows_at_every_size(on_air: Session, size: int) -> None:
+    found = read(on_air, size)
+    stories = Story.objects.filter(session=on_air)
     assert len(found.points) == POINTS
     assert over_time(found, "story_count") == stories.count() > 1
     assert over_time(found, "words") == stories.aggregate(n=Sum("word_count"))["n"]
-    assert over_time(found, "feed") == SourcePost.objects.filter(session=told).count()
+    assert over_time(found, "feed") == SourcePost.objects.filter(session=on_air).count()
 
 
 def test_tokens_cost_and_calls_sum_up_to_the_ledger(modelled: Session) -> None:
@@ -100,32 +100,32 @@ def test_latency_is_the_mean_of_the_calls(modelled: Session) -> None:
     assert point.first_token_ms is not None
 
 
-def test_a_gap_is_zero_but_a_latency_that_was_not_measured_is_none(told: Session) -> None:
-    first = read(told).points[0]
+def test_a_gap_is_zero_but_a_latency_that_was_not_measured_is_none(on_air: Session) -> None:
+    first = read(on_air).points[0]
     assert first["story_count"] == 0
     assert (first.call_ms, first.first_token_ms) == (None, None)
 
 
-def test_points_follow_each_other_up_to_now_while_on_air(told: Session) -> None:
-    found = read(told)
+def test_points_follow_each_other_up_to_now_while_on_air(on_air: Session) -> None:
+    found = read(on_air)
     moments = [point.at for point in found.points]
     assert {b - a for a, b in pairwise(moments)} == {timedelta(minutes=5)}
     assert moments[-1] == events_statistics.start_of(found.at, 5)
     assert not found.window.frozen
 
 
-def test_off_air_the_window_rests_at_what_happened_last(told: Session) -> None:
-    press(told, "stop")
+def test_off_air_the_window_rests_at_what_happened_last(on_air: Session) -> None:
+    press(on_air, "stop")
     old = events_statistics.start_of(AT, 5) - timedelta(days=9)
-    Bucket.objects.filter(session=told, size=5).delete()
-    events_statistics.add(told.pk, old, {"story_count": 2}, [])
-    found = read(told)
+    Bucket.objects.filter(session=on_air, size=5).delete()
+    events_statistics.add(on_air.pk, old, {"story_count": 2}, [])
+    found = read(on_air)
     assert found.window.frozen
     assert (found.window.last, found.points[-1]["story_count"]) == (old, 2)
 
 
 def test_figures_of_another_session_are_not_counted(
-    told: Session, make_session: MakeSession
+    on_air: Session, make_session: MakeSession
 ) -> None:
     found = read(make_session("Other"))
     assert over_time(found, "story_count") == 0
@@ -150,13 +150,13 @@ def test_an_aired_story_costs_its_part_of_everything_spent(modelled: Session) ->
     assert most == round(stats.cost_upper / found.totals.aired)
 
 
-def test_stories_per_hour_count_the_time_on_air_of_all_runs(told: Session) -> None:
-    run = Broadcast.objects.get(session=told)
+def test_stories_per_hour_count_the_time_on_air_of_all_runs(on_air: Session) -> None:
+    run = Broadcast.objects.get(session=on_air)
     assert run.live_at is not None
-    SessionStats.objects.filter(session=told).update(on_air_seconds=3000, story_count=4)
-    stats = SessionStats.objects.get(session=told)
+    SessionStats.objects.filter(session=on_air).update(on_air_seconds=3000, story_count=4)
+    stats = SessionStats.objects.get(session=on_air)
     at = run.live_at + timedelta(seconds=600)
-    totals = statistics.totals_of(told, stats, run, at)
+    totals = statistics.totals_of(on_air, stats, run, at)
     assert totals.on_air_seconds == 3600
     assert totals.stories_per_hour == 4
 
@@ -166,9 +166,9 @@ def test_without_stories_there_is_nothing_to_divide_by(session: Session) -> None
     assert (totals.stories_per_hour, totals.tokens_per_story, totals.cost_per_aired) == (None,) * 3
 
 
-def test_kinds_are_those_of_the_stories(told: Session) -> None:
-    found = {one.dimension: one for one in read(told).breakdowns}
-    stories = list(Story.objects.filter(session=told))
+def test_kinds_are_those_of_the_stories(on_air: Session) -> None:
+    found = {one.dimension: one for one in read(on_air).breakdowns}
+    stories = list(Story.objects.filter(session=on_air))
     for dimension in ("tone", "priority"):
         expected = [getattr(story, dimension) for story in stories]
         assert {part.key: part.count for part in found[dimension].parts} == {
@@ -211,18 +211,18 @@ def queries(session: Session) -> int:
     return len(seen)
 
 
-def test_five_stories_and_five_hundred_take_the_same_queries(told: Session) -> None:
-    few = queries(told)
+def test_five_stories_and_five_hundred_take_the_same_queries(on_air: Session) -> None:
+    few = queries(on_air)
     for number in range(500):
         at = steps.now() - timedelta(minutes=number)
         share = Share("source", f"r/{number}", {"count": 1, "words": 9})
-        events_statistics.add(told.pk, at, {"story_count": 1, "words": 9, "calls": 1}, [share])
-    assert queries(told) == few <= 14
+        events_statistics.add(on_air.pk, at, {"story_count": 1, "words": 9, "calls": 1}, [share])
+    assert queries(on_air) == few <= 14
 
 
-def test_no_query_counts_or_sums_the_stories_posts_or_ledger(told: Session) -> None:
+def test_no_query_counts_or_sums_the_stories_posts_or_ledger(on_air: Session) -> None:
     with CaptureQueriesContext(connection) as seen:
-        stages.stages(told, read(told))
+        stages.stages(on_air, read(on_air))
     heavy = [
         each["sql"]
         for each in seen
@@ -250,19 +250,19 @@ def states(session: Session) -> list[str]:
     return [each.state for each in stages.stages(session, read(session))]
 
 
-def test_a_session_on_air_is_in_order_throughout(told: Session) -> None:
-    assert states(told) == ["ok"] * 8
+def test_a_session_on_air_is_in_order_throughout(on_air: Session) -> None:
+    assert states(on_air) == ["ok"] * 8
 
 
-def test_off_air_producer_host_and_airing_rest(told: Session) -> None:
-    press(told, "stop")
-    assert states(told) == ["ok", "stopped", "ok", "stopped", "ok", "ok", "stopped", "ok"]
-    assert "Off air" in stage(told, "Host").sentence
+def test_off_air_producer_host_and_airing_rest(on_air: Session) -> None:
+    press(on_air, "stop")
+    assert states(on_air) == ["ok", "stopped", "ok", "stopped", "ok", "ok", "stopped", "ok"]
+    assert "Off air" in stage(on_air, "Host").sentence
 
 
-def test_a_source_in_trouble_is_named_with_its_reason(told: Session) -> None:
-    Source.objects.filter(session=told).update(health="failed", note="It is gone.")
-    found = stage(told, "Sources")
+def test_a_source_in_trouble_is_named_with_its_reason(on_air: Session) -> None:
+    Source.objects.filter(session=on_air).update(health="failed", note="It is gone.")
+    found = stage(on_air, "Sources")
     assert found.state == "stopped"
     assert "demo: It is gone." in found.sentence
     assert found.figure == "0 of 1 readable"
@@ -274,38 +274,41 @@ def test_a_session_without_sources_says_what_to_do(make_session: MakeSession) ->
 
 
 @pytest.mark.parametrize(("kind", "name"), [("poll", "Producer"), ("narrate", "Host")])
-def test_work_that_nobody_takes_is_seen(told: Session, kind: str, name: str) -> None:
+def test_work_that_nobody_takes_is_seen(on_air: Session, kind: str, name: str) -> None:
     late = steps.now() - timedelta(seconds=61)
-    Step.objects.filter(session=told, kind=kind, state="pending").update(due_at=late)
-    assert (stage(told, name).state, "No worker" in stage(told, name).sentence) == ("stopped", True)
+    Step.objects.filter(session=on_air, kind=kind, state="pending").update(due_at=late)
+    assert (stage(on_air, name).state, "No worker" in stage(on_air, name).sentence) == (
+        "stopped",
+        True,
+    )
 
 
-def test_a_lease_that_ran_out_long_ago_is_seen(told: Session) -> None:
+def test_a_lease_that_ran_out_long_ago_is_seen(on_air: Session) -> None:
     late = steps.now() - timedelta(seconds=61)
-    open_ = Step.objects.filter(session=told, kind="narrate", state="pending")
+    open_ = Step.objects.filter(session=on_air, kind="narrate", state="pending")
     open_.update(state="leased", lease_until=late)
-    assert stage(told, "Host").state == "stopped"
+    assert stage(on_air, "Host").state == "stopped"
 
 
-def test_a_hold_is_shown_with_its_sentence(told: Session) -> None:
+def test_a_hold_is_shown_with_its_sentence(on_air: Session) -> None:
     hold = {"code": "budget", "sentence": "The budget is spent.", "until": None}
-    Broadcast.objects.filter(session=told).update(hold=hold)
-    found = stage(told, "Host")
+    Broadcast.objects.filter(session=on_air).update(hold=hold)
+    found = stage(on_air, "Host")
     assert (found.state, found.sentence) == ("attention", "On hold: The budget is spent.")
 
 
-def test_the_chain_of_a_session_is_one_of_its_stages(told: Session, session: Session) -> None:
-    links = AILink.objects.filter(session=told).count()
-    assert stage(told, "AI chain").figure == f"{links} links"
+def test_the_chain_of_a_session_is_one_of_its_stages(on_air: Session, session: Session) -> None:
+    links = AILink.objects.filter(session=on_air).count()
+    assert stage(on_air, "AI chain").figure == f"{links} links"
     assert stage(session, "AI chain").figure == "0 links"
-    lose_head(told)
-    found = stage(told, "AI chain")
+    lose_head(on_air)
+    found = stage(on_air, "AI chain")
     assert (found.state, "Repair" in found.sentence) == ("attention", True)
 
 
-def test_a_full_queue_wants_attention(told: Session) -> None:
-    SessionStats.objects.filter(session=told).update(queue=200)
-    assert stage(told, "Queue") == Stage(
+def test_a_full_queue_wants_attention(on_air: Session) -> None:
+    SessionStats.objects.filter(session=on_air).update(queue=200)
+    assert stage(on_air, "Queue") == Stage(
         "Queue",
         "attention",
         "The queue is full, so sources are read more slowly.",
@@ -313,16 +316,16 @@ def test_a_full_queue_wants_attention(told: Session) -> None:
     )
 
 
-def test_calls_without_a_price_want_attention(told: Session) -> None:
-    SessionStats.objects.filter(session=told).update(unpriced=3)
-    assert stage(told, "Ledger").state == "attention"
+def test_calls_without_a_price_want_attention(on_air: Session) -> None:
+    SessionStats.objects.filter(session=on_air).update(unpriced=3)
+    assert stage(on_air, "Ledger").state == "attention"
 
 
-def test_a_call_that_a_dead_worker_left_open_wants_attention(told: Session) -> None:
-    row = TokenUsage.objects.create(session=told, operation="narrate", model="m", max_tokens=1)
-    assert stage(told, "Ledger").state == "ok"
+def test_a_call_that_a_dead_worker_left_open_wants_attention(on_air: Session) -> None:
+    row = TokenUsage.objects.create(session=on_air, operation="narrate", model="m", max_tokens=1)
+    assert stage(on_air, "Ledger").state == "ok"
     TokenUsage.objects.filter(pk=row.pk).update(created_at=steps.now() - timedelta(minutes=5))
-    assert stage(told, "Ledger").state == "attention"
+    assert stage(on_air, "Ledger").state == "attention"
 
 
 def test_a_story_that_waits_for_approval_is_said(

@@ -47,8 +47,8 @@ class Newsroom(RuleBasedStateMachine):
     def press(self, which: int, command: str) -> None:
         session = self.session(which)
         before = run_of(session)
-        if (said := pressed(self.owner, session, command)) is not None:
-            assert said == before == run_of(session)
+        if (refused_in := pressed(self.owner, session, command)) is not None:
+            assert refused_in == before == run_of(session)
 
     @rule(which=PICK, most=st.integers(1, 6))
     def work(self, which: int, most: int) -> None:
@@ -56,7 +56,7 @@ class Newsroom(RuleBasedStateMachine):
 
     @rule(which=PICK)
     def die(self, which: int) -> None:
-        """A worker takes a step and is killed: its lease runs out, somebody else takes over."""
+        """A worker claims a step and is killed: the lease expires and another worker takes over."""
         step = self.due(self.session(which))
         if step is not None and steps.claim(step.pk) is not None:
             Step.objects.filter(pk=step.pk).update(lease_until=steps.now())

@@ -129,9 +129,9 @@ def test_an_empty_queue_is_why_the_host_waits(live: Session) -> None:
 def test_a_hold_says_why_and_what_to_do(
     live: Session, code: str, until: str | None, advice: str, place: str
 ) -> None:
-    hold = {"code": code, "sentence": "Something stands in the way.", "until": until}
+    hold = {"code": code, "sentence": "Something is wrong.", "until": until}
     Broadcast.objects.filter(session=live).update(hold=hold)
-    assert host(live).sentence == "On hold: Something stands in the way."
+    assert host(live).sentence == "On hold: Something is wrong."
     found = only(live)
     assert (found.what, found.place, found.until) == (hold["sentence"], place, until)
     assert advice in found.advice

@@ -311,9 +311,9 @@ def test_a_worker_killed_between_answer_and_summary_forgets_nothing(
     monkeypatch.setattr(credentials, "anthropic_of", lambda _: found)
     Step.objects.filter(kind="compact").update(due_at=steps.now())
     run_due_steps(session, "compact")
-    lost, kept = links(session, "compaction")
-    assert (lost.summary, kept.previous) == ("", lost)
-    assert host_memory.of_session(session).summary == kept.summary != ""
+    lost, second = links(session, "compaction")
+    assert (lost.summary, second.previous) == ("", lost)
+    assert host_memory.of_session(session).summary == second.summary != ""
     assert status.status(session).state == status.SYNCED
 
 

@@ -1,6 +1,4 @@
-"""One chain through all operations, against the stand-in: each joins behind the newest, and what is
-sent holds what was said, and little of it.
-"""
+"""One AI chain through all operations: each link follows the newest, and prompts stay small."""
 
 from __future__ import annotations
 
@@ -40,7 +38,7 @@ def anthropic(monkeypatch: pytest.MonkeyPatch) -> Iterator[AnthropicStandIn]:
 
 @pytest.fixture
 def finished(make_session: MakeSession, go_live: GoLive, anthropic: AnthropicStandIn) -> Session:
-    """A session whose first run told six stories and ended; its recap and its summary wait."""
+    """A session whose first run aired six stories and ended; recap and summary wait."""
     limits = workspace.current()
     limits.compact_tokens = 500
     limits.save()
@@ -53,13 +51,13 @@ def finished(make_session: MakeSession, go_live: GoLive, anthropic: AnthropicSta
 
 
 def tell(session: Session, number: int) -> None:
-    """Let the host work until so many stories are told, each airing at once when it is written."""
+    """Runs the host until this many stories are written; each airs at once."""
     for _ in range(4 * number):
         if Story.objects.filter(session=session).count() == number:
             return
         turn(session, "narrate")
         turn(session, "finish_airing")
-    raise AssertionError("the host told too little")
+    raise AssertionError("the host wrote too few stories")
 
 
 def block_of(request: dict[str, Any]) -> dict[str, Any]:
@@ -79,21 +77,21 @@ def narrations(anthropic: AnthropicStandIn) -> list[dict[str, Any]]:
     return [block_of(each) for each in wanted]
 
 
-def chat(session: Session, question: str, *said: Turn) -> None:
+def chat(session: Session, question: str, *history_turns: Turn) -> None:
     """An operation as the chat makes it: with its own history and a summary, in a step."""
-    steps.register(Kind("test_chat", "drafting", _chat(question, said), outlives_run=True))
+    steps.register(Kind("test_chat", "drafting", _chat(question, history_turns), outlives_run=True))
     steps.enqueue(session, "test_chat", "1")
     run_due_steps(session, "test_chat")
 
 
-def _chat(question: str, said: tuple[Turn, ...]) -> Callable[[steps.Claim], None]:
+def _chat(question: str, history_turns: tuple[Turn, ...]) -> Callable[[steps.Claim], None]:
     def answer(claim: steps.Claim) -> None:
         ledger = SessionLedger(
             claim, Purpose(source="chat", context_head=chain.last(claim.session))
         )
         gateway = gateway_for(claim.session, claim.lost)
         assert gateway is not None
-        ask = Ask(MODEL, "Be brief.", question, 200, operation="chat", history=said)
+        ask = Ask(MODEL, "Be brief.", question, 200, operation="chat", history=history_turns)
         gateway.stream(ask, ledger, lambda _: None)
 
     return answer
@@ -138,8 +136,8 @@ def test_each_narration_is_sent_the_titles_of_those_before(
     finished: Session, anthropic: AnthropicStandIn
 ) -> None:
     titles = list(Story.objects.order_by("id").values_list("title", flat=True))
-    told = [each.get("told", {}).get("just_now", []) for each in narrations(anthropic)]
-    assert told == [titles[max(0, at - 2) : at][::-1] for at in range(6)]
+    recent_titles = [each.get("told", {}).get("just_now", []) for each in narrations(anthropic)]
+    assert recent_titles == [titles[max(0, at - 2) : at][::-1] for at in range(6)]
 
 
 def test_after_a_summary_narration_is_sent_that_and_no_more_than_200_tokens(

@@ -58,12 +58,12 @@ def hold_code(session: Session) -> str:
     return hold["code"] if hold else ""
 
 
-def said(session: Session, code: str) -> int:
+def messages_with(session: Session, code: str) -> int:
     return Message.objects.filter(session=session, code=code).count()
 
 
 class Trouble:
-    """A narrator that fails as it is told to, then speaks."""
+    """A narrator that fails with the given errors, then narrates."""
 
     origin = "extractive"
 
@@ -157,7 +157,7 @@ def test_trouble_holds_the_narration_keeps_the_run_live_and_the_post_waiting(
     trouble(error, error)
     narrate(live, 2)
     assert (air(live)["state"], hold_code(live)) == ("live", code)
-    assert said(live, code) == 1
+    assert messages_with(live, code) == 1
     assert not SourcePost.objects.exclude(state__in=["queued", "skipped"]).exists()
     assert set(SourcePost.objects.values_list("attempts", flat=True)) == {0}
     assert list(audits.run()) == []
@@ -193,7 +193,7 @@ def test_a_post_that_the_narrator_refuses_is_passed_over(
     narrate(live, 2)
     failed = SourcePost.objects.get(state="failed")
     assert failed.reason == error.sentence
-    assert said(live, error.code) == 1
+    assert messages_with(live, error.code) == 1
     assert Story.objects.count() == 1
     assert list(audits.run()) == []
 
@@ -202,7 +202,7 @@ def test_a_spent_budget_holds_the_narration_until_it_is_raised(live: Session) ->
     sessions.change(live, budget=0)
     narrate(live, 2)
     assert (air(live)["state"], hold_code(live)) == ("live", "budget")
-    assert said(live, "budget") == 1
+    assert messages_with(live, "budget") == 1
     assert not Story.objects.exists()
     sessions.change(live, budget=None)
     narrate(live)
@@ -294,7 +294,7 @@ def test_a_fault_of_ours_after_two_holds_does_not_cost_a_post_its_tries(
         narrate(live)
     assert Step.objects.get(kind="narrate").state == "failed"
     assert SourcePost.objects.get(attempts=1).state == "queued"
-    assert said(live, "post_failed") == 0
+    assert messages_with(live, "post_failed") == 0
     assert list(audits.run()) == []
 
 
@@ -389,7 +389,7 @@ def test_without_a_key_a_session_that_wants_a_model_says_so_once(
     session = make_session(model=MODEL)
     go_live(session)
     run_due_steps(session)
-    assert said(session, "no_key") == 1
+    assert messages_with(session, "no_key") == 1
     assert Story.objects.exists()
     assert set(Story.objects.values_list("origin", flat=True)) == {"extractive"}
 
@@ -456,8 +456,8 @@ def test_a_refused_key_is_a_hold_that_names_no_key(
     anthropic.mode = "bad_key"
     narrate(modelled)
     assert hold_code(modelled) == "anthropic_key"
-    told = str(list(SessionEvent.objects.values_list("payload", flat=True)))
-    assert "key-of-the-stand-in" not in told
+    text_of_events = str(list(SessionEvent.objects.values_list("payload", flat=True)))
+    assert "key-of-the-stand-in" not in text_of_events
     assert list(audits.run()) == []
 
 
@@ -467,9 +467,9 @@ class Peeking(Trouble):
     seen: Any = None
 
     def narrate(self, brief: Brief, on_text: OnText) -> Narration:
-        told = super().narrate(brief, on_text)
+        answer = super().narrate(brief, on_text)
         self.seen = narration.so_far(Session.objects.get())
-        return told
+        return answer
 
 
 def test_what_is_being_written_is_kept_until_the_story_is_there(

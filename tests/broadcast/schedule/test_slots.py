@@ -1,4 +1,4 @@
-"""A session goes automatic on-air times, and nobody else's run is touched."""
+"""Slots take a session on and off air automatically and leave other runs alone."""
 
 from __future__ import annotations
 
@@ -166,8 +166,8 @@ def test_without_a_source_the_slot_says_why_once(make_session: MakeSession) -> N
     have_turn(slot)
     have_turn(slot)
     assert "no source" in fresh(slot).note
-    (said,) = Message.objects.filter(session=session, role="producer")
-    assert "no source" in said.text
+    (message,) = Message.objects.filter(session=session, role="producer")
+    assert "no source" in message.text
     service.add(session, service.spec_of("demo"))
     have_turn(slot)
     assert (fresh(slot).note, state(session)) == (slots.WENT_ON, "starting")
