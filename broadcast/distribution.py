@@ -56,6 +56,7 @@ class Distribution:
 def read(most: int | None = SHOWN) -> Distribution:
     """Reads counters and indexes only, so it costs the same with any number of stories."""
     total = SessionStats.objects.aggregate(stories=Sum("story_count", default=0), all=Count("pk"))
+    # Subqueries, because each takes one entry of the index; a join would read every story.
     of_session = Story.objects.filter(session=OuterRef("pk")).values("created_at")
     sessions = Session.objects.annotate(
         stories=F("stats__story_count"),

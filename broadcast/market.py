@@ -153,6 +153,7 @@ def page(session: Session, selection: Selection) -> MarketPage:
     now = moment(run)
     market = quotes.read_market(session, selection.kind, selection.size, now)
     selection = replace(selection, size=market.size)
+    # Sorting is stable, so trends with equal values stay in the order of their volume.
     by_volume = sorted(market.quotes, key=lambda quote: (-quote.trend.posts, quote.trend.pk))
     ordered = sorted(by_volume, key=SORTS[selection.sort], reverse=selection.descending)
     kinds = ((Kind.KEYWORD.value, "Keywords"), (Kind.SOURCE.value, "Sources"))

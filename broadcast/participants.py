@@ -34,6 +34,7 @@ def rows(
     users: list[tuple[str, str | None]] = [
         (row.user.get_username(), recorder.timestamp(row.last_active_at)) for row in active
     ]
+    # The owner takes part also without any activity yet.
     if not any(row.user_id == session.owner_id for row in active):
         users.insert(0, (session.owner.get_username(), None))
     leased = steps.leased(session.pk)

@@ -58,6 +58,7 @@ class SessionPage(TypedDict):
 
 
 def session_page(session: Session) -> SessionPage:
+    # Read first: an event after it comes as a frame, also if the rows below include it already.
     stats = SessionStats.objects.get(session=session)
     return {
         "session": session_commands.session_payload(session),
@@ -132,6 +133,7 @@ def feed_page(session: Session, part: FeedPart | None = None) -> FeedPage:
     if part.before is not None:
         rows = rows.filter(pk__lt=part.before)
     found = list(rows[: FEED_MOST + 1])
+    # One row more than shown says whether there is another page, without a count.
     older = found[FEED_MOST - 1].pk if len(found) > FEED_MOST else None
     return {"stories": with_airings(found[:FEED_MOST]), "older": older, "part": part}
 

@@ -159,6 +159,7 @@ def change(call: Call) -> Session:
         changes["expires_at"] = session_expiry.ahead(new.expires_at)
     # Null removes the limit, so a field that is absent must not count as null.
     if "budget_usd" in new.model_fields_set:
+        # The change counts an event, so the run, whose hold may be released, is locked before it.
         changes["budget"] = None if new.budget_usd is None else from_usd(new.budget_usd)
         with orchestrator.locked_live_run(session) as run:
             session = sessions.change(session, **changes)

@@ -97,6 +97,7 @@ def _mean(total: int, number: int) -> float | None:
 
 def window_of(session: Session, size: int, run: Broadcast | None, at: datetime) -> Window:
     """Returns the window to show at ``at``: it moves during a run and is frozen otherwise."""
+    # A run in error has left the air, so its last figures stay in view.
     if run is not None and run.state not in {State.IDLE, State.ERROR}:
         return Window(size, statistics.start_of(at, size), frozen=False)
     rows = Bucket.objects.filter(session=session, size=size)
@@ -251,6 +252,7 @@ class Statistics:
 def read(session: Session, size: int) -> Statistics:
     """Reads the statistics of a session, in a constant number of queries."""
     at = steps.now()
+    # Read first, so that no event between the queries is missed by the page.
     stats = SessionStats.objects.get(session=session)
     run = orchestrator.latest(session)
     window = window_of(session, size, run, at)

@@ -64,6 +64,7 @@ class Snapshot:
         """Counts the steps that no worker takes: long due, or leased by a worker that died."""
         limit = self.at - LATE
         leased = Step.State.LEASED
+        # A lease that ended long ago means that the sweeper does not run either.
         return sum(
             step.lease_until is not None and step.lease_until < limit
             if step.state == leased
@@ -113,6 +114,7 @@ def producer(snapshot: Snapshot) -> Judgement:
         return Judgement(STOPPED, OFF_AIR)
     polls = snapshot.steps_of(orchestrator.POLL)
     healths = {source.health for source in snapshot.sources}
+    # A source at its end has no step any more, which is no fault of the workers.
     if not polls and healths == {Source.Health.FINISHED}:
         return Judgement(OK, "All sources are at their end: there is nothing more to read.")
     late = snapshot.late(polls)
@@ -137,6 +139,7 @@ def host(snapshot: Snapshot) -> Judgement:
     rounds = snapshot.steps_of(orchestrator.NARRATE)
     if not rounds or snapshot.late(rounds):
         return Judgement(STOPPED, "No worker narrates. See the studio's log.")
+    # While a post is claimed, the host works, whatever else waits.
     if snapshot.writing is not None:
         return Judgement(OK, f"Writing: “{snapshot.writing.title[:90]}”.")
     if snapshot.needs_approval:

@@ -79,6 +79,7 @@ def read(session: Session) -> Health:
     snapshot = judgement.observe(session, run, stats.queue)
     posts = SourcePost.objects.filter(session=session).order_by("-id")
     last_post_at = posts.values_list("created_at", flat=True).first()
+    # Steps that failed in an earlier run are not shown again.
     failed_steps = Step.objects.filter(session=session, state=Step.State.FAILED)
     if run is not None and run.started_at is not None:
         failed_steps = failed_steps.filter(due_at__gte=run.started_at)
