@@ -22,6 +22,7 @@ from broadcast.studio.traces import views as traces_views
 from broadcast.studio.transfers import views as transfers_views
 
 urlpatterns = [
+    # Session Manager: sessions with their settings, sources, schedule and interests.
     path("sessions/", sessions_views.sessions, name="sessions"),
     path("sessions/new/", sessions_views.create, name="session_create"),
     path("sessions/<uuid:session_id>/", sessions_views.detail, name="session_detail"),
@@ -80,6 +81,7 @@ urlpatterns = [
         source_views.remove_interest,
         name="interest_drop",
     ),
+    # Broadcast Center: the desk of a session, and what belongs to its broadcasts.
     path("broadcast/", broadcast_center_views.home, name="broadcast_home"),
     path(
         "broadcast/start/", broadcast_center_views.without_session, name="broadcast_without_session"
@@ -148,6 +150,7 @@ urlpatterns = [
     ),
     path("broadcast/<uuid:session_id>/trace/", traces_views.listed, name="traces"),
     path("broadcast/<uuid:session_id>/trace/<int:story_id>/", traces_views.story, name="trace"),
+    # The next areas take their session from ?session=; without it they show the newest one.
     path("stats/", stats_views.stats, name="stats"),
     path("market/", market_views.overview, name="market"),
     path("market/<uuid:session_id>/<int:trend_id>/", market_views.trend, name="market_trend"),
@@ -168,6 +171,7 @@ urlpatterns = [
         name="draft_advise",
     ),
     path("drafting/<uuid:session_id>/<int:draft_id>/edit/", drafting_views.edit, name="draft_edit"),
+    # User Settings belong to the signed-in user, so their addresses name no one.
     path("account/", account_views.account, name="account"),
     path("account/profile/", account_views.profile, name="account_profile"),
     path("account/password/", account_views.password, name="account_password"),
@@ -175,6 +179,7 @@ urlpatterns = [
     path("account/keys/<str:service>/", account_views.save_key, name="key_set"),
     path("account/keys/<str:service>/test/", account_views.test_key, name="key_test"),
     path("account/tokens/", account_views.create_token, name="token_make"),
+    # Settings of the workspace; the views refuse changes by users who are not staff.
     path("settings/", settings_views.settings, name="settings"),
     path("settings/defaults/", settings_views.defaults, name="settings_defaults"),
     path("settings/retention/", settings_views.retention, name="settings_retention"),
@@ -191,5 +196,6 @@ urlpatterns = [
     path("account/theme/", account_views.theme, name="account_theme"),
     path("account/keys/<str:service>/remove/", account_views.delete_key, name="key_remove"),
     path("account/tokens/<int:bearer_id>/revoke/", account_views.revoke_token, name="token_revoke"),
+    # Search and logs are pages of one session.
     path("sessions/<uuid:session_id>/search/", search_views.results, name="search"),
 ]

@@ -133,7 +133,7 @@ def once(request: HttpRequest, status: int, effect: Callable[[], Item]) -> Statu
 def run_command(
     request: HttpRequest,
     session_id: str,
-    command: Command[R] | str,
+    command: Command[R],
     data: object,
     show: Callable[[R], Item],
     status: int = 200,

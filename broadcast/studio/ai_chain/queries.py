@@ -126,7 +126,7 @@ def draw(links: Sequence[LinkPayload]) -> Drawing:
     ]
     joints = [f"M{left.x + RADIUS} {LINE}H{right.x - RADIUS}" for left, right in pairwise(nodes)]
     if nodes and nodes[0].number > 1:
-        # A line from the left edge stands for the links that are not drawn.
+        # A line from the left edge represents the links that are not drawn.
         joints.insert(0, f"M0 {LINE}H{nodes[0].x - RADIUS}")
     places = {node.number: node.x for node in nodes}
     arcs = [
@@ -139,6 +139,7 @@ def draw(links: Sequence[LinkPayload]) -> Drawing:
 def _arc(places: Mapping[int, int], start: int, end: int) -> Arc:
     outside = end not in places
     right, left = places[start], places.get(end, 0)
+    # Long arcs stay within the drawing.
     rise = min(HIGH, LOW + STEEP * (start - end))
     top, low = LINE - RADIUS - rise, LINE - RADIUS
     last = f"{left} {top + rise // 2}" if outside else f"{left} {low}"

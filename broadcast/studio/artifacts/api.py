@@ -20,6 +20,7 @@ def list_artifacts(
 ) -> Page[ArtifactPayload]:
     """Lists the files of a session, or those of one category."""
     session = owned(request, session_id)
+    # An unknown category would look like one without files.
     if category and category not in Category.values:
         raise Invalid(f"category: must be one of {', '.join(Category.values)}.")
     return page_of(artifacts.listed(session, category), paging, artifacts.payload)

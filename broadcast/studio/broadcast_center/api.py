@@ -45,6 +45,7 @@ class NewVersion(Payload):
     )
 
 
+# Defined before the operation with {verb}, which would match this path too.
 @router.post("/sessions/{session_id}/posts/{post_id}/move", response={200: PostPayload, **PROBLEMS})
 def move_post(
     request: HttpRequest, session_id: str, post_id: int, body: Neighbour
@@ -74,6 +75,7 @@ def break_in(request: HttpRequest, session_id: str, body: BreakIn) -> Status[Sto
     return run_command(request, session_id, editorial.BREAK_IN, body, stories.payload, 201)
 
 
+# Defined before the operation with {decision}, which would match this path too.
 @router.post(
     "/sessions/{session_id}/stories/{story_id}/correction", response={200: StoryPayload, **PROBLEMS}
 )

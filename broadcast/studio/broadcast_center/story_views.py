@@ -54,6 +54,7 @@ def rearrange(request: SignedIn, session: Session) -> HttpResponse:
     whole = request.POST.get("whole") == "1"
     if not request.htmx:
         return redirect("rundown" if whole else "broadcast", session.pk)
+    # The desk shows the head of the queue, the page of the rundown all of it.
     limits = (queue.QUEUE_LIMIT, queries.HELD_MOST) if whole else ()
     page = {"queue": queue.queue_payload(session, *limits), "sentence": sentence}
     return render(request, "studio/broadcast_center/_rearranged.html", page)

@@ -124,6 +124,7 @@ def command_draft(request: HttpRequest, draft_id: int, body: DraftCommand) -> St
     """Stops, resumes or advises a draft, restores a version of it, or puts it on air."""
     draft = _owned_draft(request, draft_id)
     data: dict[str, object] = {"draft": draft.pk}
+    # Checked here, because the payloads of the other commands have no such field.
     if body.command == "advise":
         if body.text is None:
             raise Invalid("text: must be set for advise.")
@@ -191,6 +192,7 @@ def read_text(request: HttpRequest, session_id: str) -> SessionText:
 
 def _owned_draft(request: HttpRequest, draft_id: int) -> Draft:
     """The caller's draft, bound to the log lines; NotFound for a draft of another user."""
+    # Another user's draft is not found, rather than forbidden: ids are consecutive numbers.
     draft = drafts.get(caller(request), draft_id)
     context.bind(**context.session_fields(draft.session), draft=draft.pk)
     return draft

@@ -45,6 +45,7 @@ def _drafting_page(
 ) -> HttpResponse:
     page: dict[str, object] = {"session": session, "start": form}
     if session is not None:
+        # A user without a session sees how to create one, and no boards.
         page |= queries.drafts_page(session) | _boards(session)
     page["sessions"] = broadcast_queries.switcher(Session.objects.for_user(request.user))
     return render(request, "studio/drafting/drafting.html", page, status=status)
@@ -54,6 +55,7 @@ def _boards(session: Session) -> dict[str, object]:
     """The boards, and rising keywords that are on none of them."""
     texts = boards.texts(session)
     rising = quotes.rising(session, market.moment(orchestrator.latest(session)))
+    # Labels are compared without case, as the boards do.
     new = [quote for quote in rising if quote.trend.label.casefold() not in texts]
     return {
         "boards": boards.of_session(session),
@@ -143,6 +145,7 @@ def command(request: SignedIn, session: Session, draft_id: int) -> HttpResponse:
             return _run_on_draft(request, session, draft_id, drafting_commands.RESUME, data)
         case ["air"]:
             return _run_on_draft(request, session, draft_id, publish.AIR, data)
+        # The number comes from a form, so it is checked before it is converted.
         case ["restore", number] if number.isdecimal():
             data["version"] = int(number)
             return _run_on_draft(request, session, draft_id, versions.RESTORE, data)

@@ -32,6 +32,7 @@ def overview(request: SignedIn, session: Session | None) -> HttpResponse:
 @of_session
 def trend(request: SignedIn, session: Session, trend_id: int) -> HttpResponse:
     """One source or keyword: the parts of its score, its buckets, and its posts."""
+    # Off air the market is that of its latest reading, so that its figures can be compared.
     now = market.moment(orchestrator.latest(session))
     try:
         reading, row = quotes.read_trend(session, trend_id, market.size_of(request.GET), now)

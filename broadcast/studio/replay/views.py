@@ -21,6 +21,7 @@ from stories.sources import service
 @of_session
 def replay(request: SignedIn, session: Session, run_number: int) -> HttpResponse:
     """The page of a replay; ``?at=`` starts that many milliseconds after the beginning."""
+    # Also an owner can only replay runs that have ended.
     recording = recording_or_404(session, run_number, recorder.OWNER)
     page = {
         **replay_queries.page(recording, recorder.OWNER, request.GET),

@@ -81,6 +81,7 @@ def list_sessions(request: HttpRequest, paging: Query[Paging]) -> Page[OwnedSess
         at = parse_datetime(moment.replace(" ", "+"))
         if at is None:
             raise Invalid("cursor: must be the value of next in an earlier response.")
+        # Two sessions can have the same moment, so the id decides between them.
         rows = rows.filter(Q(created_at__lt=at) | Q(created_at=at, id__lt=key))
     return cut(
         list(rows[: paging.size + 1]),
@@ -143,6 +144,7 @@ def command_broadcast(
 ) -> Status[RunState]:
     """Goes live, stops, or recovers a run that failed."""
     session, actor = owned(request, session_id), user_of(request)
+    # Stopping is never limited: a broadcast that costs money must always be stoppable.
     if body.command != "stop":
         rate_limits.count("go-live requests", actor.pk, settings.SMNB.limit_go_live)
 
@@ -162,6 +164,7 @@ def read_stats(request: HttpRequest, session_id: str) -> StatsPayload:
 @router.get("/sessions/{session_id}/series", response={200: SeriesPayload, **PROBLEMS})
 def read_series(request: HttpRequest, session_id: str, size: int = 5) -> SeriesPayload:
     """Returns the latest 60 points of ``size`` minutes (1, 5, 15 or 60) each, oldest first."""
+    # Figures are stored for these intervals only.
     if size not in statistics.SIZES:
         raise Invalid("size: must be one of 1, 5, 15, 60.")
     return statistics.series_payload(owned(request, session_id), size)
@@ -279,6 +282,7 @@ class ApiEvent(TypedDict):
 @router.get("/sessions/{session_id}/events", response={200: Page[ApiEvent], **PROBLEMS})
 def list_events(request: HttpRequest, session_id: str, paging: Query[Paging]) -> Page[ApiEvent]:
     """Lists the events of a session, archived ones included."""
+    # Events beyond the retention are in archives, so this is not a queryset.
     rows = archive.newest_events(owned(request, session_id), paging.before(), paging.size + 1)
     return cut(rows, paging, event_payload, lambda event: event.seq)
 

@@ -53,6 +53,7 @@ class FilterForm(forms.Form):
 
     def filter(self, before: str) -> Filter:
         """The filter of the form for the page of the list that begins at ``before``."""
+        # Validation fills cleaned_data; fields that fail are missing there and not filtered.
         self.is_valid()
         data = self.cleaned_data
         return Filter(
@@ -88,6 +89,7 @@ class NewSessionForm(forms.Form):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        # Groups change while the process runs, so the choices are read for each form.
         field = cast("forms.MultipleChoiceField", self.fields["groups"])
         field.choices = [
             (group.name, f"{group.name}: {groups.named_sources(group)}") for group in groups.every()
@@ -101,6 +103,7 @@ class NewSessionForm(forms.Form):
         for line in self.cleaned_data["sources"].splitlines():
             if line.strip():
                 spec = service.spec_of(line)
+                # A bad line is reported with the form, before a session is created.
                 try:
                     adapter(spec.kind).clean_locator(spec.locator)
                 except SmnbError as error:
@@ -115,6 +118,7 @@ class NewSessionForm(forms.Form):
 def model_choices(current: str) -> Iterator[tuple[str, str]]:
     """The models with their prices; ``current`` stays a choice when its price is unknown."""
     known = {offer.model for offer in offers()}
+    # A session may use a model that has left the price list; saving must not change it.
     if current not in {*known, EXTRACTIVE}:
         yield current, f"{current} (its price is not known)"
     yield EXTRACTIVE, "Extractive: the posts' own words, asks no model, free"
@@ -161,6 +165,7 @@ class SettingsForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or self.cleaned_data
+        # The list has an entry for models that are not on it; their name is typed.
         if data.get("model") == OTHER:
             data["model"] = data.get("other_model", "")
             if not data["model"]:
@@ -197,6 +202,7 @@ class ExpiryForm(forms.Form):
 
     def payload(self) -> dict[str, object]:
         day = self.cleaned_data["expires_on"]
+        # The moment may have been set by the API with a time of day, which the form cannot show.
         at = datetime.combine(day, time.min, UTC) if day else None
         return {"expires_at": at} if self.has_changed() else {}
 
@@ -262,6 +268,7 @@ class DefaultsForm(forms.Form):
         super().__init__(*args, **kwargs)
         defaults = {**preferences.built_in(), **inherited}
         own_model = (kwargs.get("initial") or {}).get("model") or EXTRACTIVE
+        # A default must be a model that the form can show again, so it offers no free text.
         models = [choice for choice in model_choices(own_model) if choice[0] != OTHER]
         for name, choices in (
             ("model", models),

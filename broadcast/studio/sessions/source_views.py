@@ -37,6 +37,7 @@ def add_source(request: SignedIn, session: Session) -> HttpResponse:
     try:
         commands.run(session_commands.ADD_SOURCE, request.user, session, form.cleaned_data)
     except SmnbError as error:
+        # A refusal is about the address nearly always, so it is shown at that field.
         form.add_error("locator", error.sentence)
         return views.show(request, session, status=422, source_form=form)
     return views.back_to(session, SOURCES)
@@ -88,6 +89,7 @@ def test_new_source(request: SignedIn, session: Session) -> HttpResponse:
 def _show_probe(
     request: SignedIn, session: Session, result: Probe, form: SourceForm
 ) -> HttpResponse:
+    # A test stores nothing, so the page without scripts is rendered, not redirected to.
     if request.htmx:
         return render(request, "studio/sessions/_source_preview.html", {"probe": result})
     return views.show(request, session, probe=result, source_form=form)
@@ -116,6 +118,7 @@ def change_slot(request: SignedIn, session: Session, slot_id: int) -> HttpRespon
 @of_session
 def switch_slot(request: SignedIn, session: Session, slot_id: int) -> HttpResponse:
     """Enables or disables a slot."""
+    # The days and times stay as they are: a missing field of the command keeps its value.
     data = {"slot": slot_id, "enabled": request.POST.get("enabled") == "true"}
     return views.run(request, session, slots.CHANGE, data, SCHEDULE)
 

@@ -57,6 +57,7 @@ def show(
     **forms: BaseForm,
 ) -> HttpResponse:
     """Renders the page of a session; ``forms`` replace forms that show stored values or nothing."""
+    # One page holds all forms, so a form with errors is shown among the others.
     page = broadcast_queries.manager_page(session)
     slots = page["slots"]
     editing = next((slot for slot in slots if str(slot["id"]) == slot_id), None)
@@ -94,7 +95,7 @@ def back_to(session: Session, section: str = "") -> HttpResponse:
 def run(
     request: SignedIn,
     session: Session,
-    command: Command[R] | str,
+    command: Command[R],
     data: Mapping[str, object],
     section: str = "",
 ) -> HttpResponse:
@@ -216,6 +217,7 @@ def archive(request: SignedIn, session: Session) -> HttpResponse:
     """Archives or restores a session; ``back`` is the query of the list the form was on."""
     restoring = request.POST.get("action") == "restore"
     command = session_commands.RESTORE if restoring else session_commands.ARCHIVE
+    # Without it the form was on the page of the session.
     if "back" not in request.POST:
         return run(request, session, command, {}, "filing")
     try:

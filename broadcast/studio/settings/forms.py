@@ -40,6 +40,7 @@ class RetentionForm(WorkspaceForm):
 
     class Meta:
         model = Workspace
+        # The domain names the fields, because it checks them again when it stores them.
         fields = workspace.RETENTION_FIELDS
         labels = {
             "keep_fine_days": "Fine figures, days",

@@ -60,6 +60,7 @@ def _group_cards(group_id: int | None = None, form: GroupForm | None = None) -> 
             "description": group.description,
             "sources": groups.lines_of(group),
         }
+        # Each form of the page needs ids of its own for its labels.
         stored_form = GroupForm(initial=stored, auto_id=f"group{group.pk}_%s")
         cards.append({"group": group, "open": False, "form": stored_form})
     return cards
@@ -143,6 +144,7 @@ def change_group(request: SignedIn, group_id: int) -> HttpResponse:
     def store() -> object:
         return groups.change(request.user, group_id, **form.payload())
 
+    # The form that failed is shown open in the card of its group.
     response = _submit(request, form, store, "groups")
     return response or _page(request, 422, groups=_group_cards(group_id, form))
 

@@ -27,6 +27,7 @@ def stats(request: SignedIn, session: Session | None) -> HttpResponse:
             "charts": charts.all_charts(figures),
             "stages": stages.stages(session, figures),
         }
+    # The refreshed part leaves out the switcher, whose query lists all sessions.
     if request.htmx and session is not None:
         return render(request, "studio/stats/_figures.html", page)
     page["sessions"] = queries.switcher(Session.objects.for_user(request.user))

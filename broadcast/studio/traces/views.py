@@ -20,6 +20,7 @@ def listed(request: SignedIn, session: Session) -> HttpResponse:
     """The latest traces with their verdicts; ``?broken=1`` lists broken ones only."""
     before = queries.key_of(request.GET.get("before", ""))
     only_broken = request.GET.get("broken") == "1"
+    # Whether a trace is broken is computed, not stored, so the broken ones are searched for.
     page = (trace_queries.broken if only_broken else trace_queries.page)(session, before)
     context = {
         "session": session,

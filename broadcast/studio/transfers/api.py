@@ -59,6 +59,7 @@ def import_session(request: HttpRequest, archive: File[UploadedFile]) -> Status[
 
     Uploading the same archive again returns the session that already exists.
     """
+    # No Idempotency-Key is needed: the same archive is recognized by its content.
     upload = importer.upload(caller(request), archive.size or 0, archive.chunks())
     session = session_commands.session_payload(upload.session)
     return Status(202, ImportedSession(**session, new=upload.new))
