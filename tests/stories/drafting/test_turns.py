@@ -95,8 +95,8 @@ def test_the_database_refuses_a_turn_twice(session: Session) -> None:
 @pytest.mark.parametrize(
     ("harm", "finding"),
     [
-        (lambda draft: Draft.objects.update(turns=9), "not all of its turns"),
-        (lambda draft: DraftVersion.objects.update(number=7), "not all of its versions"),
+        (lambda draft: Draft.objects.update(turns=9), "missing or additional turns"),
+        (lambda draft: DraftVersion.objects.update(number=7), "missing or additional versions"),
         (lambda draft: draft.messages.filter(turn=3).update(after="expert"), "follows another"),
     ],
 )
