@@ -52,7 +52,7 @@ def test_going_live_without_a_session_says_so(
     owner: Page, studio: Studio, page_errors: list[str]
 ) -> None:
     owner.goto(f"{studio.url}/broadcast/")
-    expect(owner.get_by_text("No session selected, so there is no feed")).to_be_visible()
+    expect(owner.get_by_text("No session selected.")).to_be_visible()
     owner.get_by_role("button", name="Go Live").click()
     expect(owner.locator("#refusal")).to_contain_text("session first")
     page_errors[:] = [text for text in page_errors if "409" not in text]

@@ -51,7 +51,7 @@ def test_a_day_before_the_session_has_nothing(
 ) -> None:
     open_search(owner, studio, told)
     owner.get_by_label(re.compile("^To ")).fill("2020-01-01")
-    expect(owner.get_by_text("Nothing in this session fits.")).to_be_visible()
+    expect(owner.get_by_text("No results in this session.")).to_be_visible()
 
 
 def test_posts_are_searched_too(owner: Page, studio: Studio, told: dict[str, str]) -> None:
@@ -117,7 +117,7 @@ def test_each_anchor_of_a_docs_page_leads_to_its_heading(
 
 def test_the_state_diagram_says_in_words_what_it_draws(owner: Page, studio: Studio) -> None:
     owner.goto(f"{studio.url}/docs/going-live/")
-    drawing = owner.get_by_role("img", name="The states of a broadcast")
+    drawing = owner.get_by_role("img", name="The states of a run")
     expect(drawing).to_be_visible()
     expect(drawing.locator("desc")).to_contain_text("idle to initializing on initialize")
     expect(owner.get_by_role("table").first).to_contain_text("idle")
