@@ -207,7 +207,7 @@ def test_a_budget_is_set_shown_as_a_meter_and_taken_away(owner: Page, studio: St
     assert Decimal(studio.get(f"/sessions/{session}")["budget_usd"]) == Decimal("2.5")
     owner.get_by_label("Budget in USD").fill("0")
     owner.get_by_role("button", name="Save budget").click()
-    expect(meter.locator("[data-state=spent]")).to_contain_text("narration waits")
+    expect(meter.locator("[data-state=spent]")).to_contain_text("narration is paused")
     owner.get_by_label("Budget in USD").fill("")
     owner.get_by_role("button", name="Save budget").click()
     expect(meter).to_contain_text("No limit")
