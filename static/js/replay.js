@@ -4,7 +4,7 @@
   const main = document.querySelector("[data-replay]");
   const stage = document.getElementById("stage");
   const blank = stage.innerHTML;
-  const [toggle, again, speed, range, said, shown] = ["toggle", "again", "speed", "range", "said", "time"]
+  const [toggle, again, speed, range, status, shown] = ["toggle", "again", "speed", "range", "status", "time"]
     .map((name) => document.getElementById(`replay-${name}`));
   const links = [...document.querySelectorAll("a[data-at]")];
   const began = Date.parse(main.dataset.began);
@@ -28,7 +28,7 @@
     const all = Math.floor(ms / 1000);
     return `${Math.floor(all / 3600)}:${two(Math.floor(all / 60) % 60)}:${two(all % 60)}`;
   };
-  const say = (sentence) => { if (said.textContent !== sentence) said.textContent = sentence; };
+  const say = (sentence) => { if (status.textContent !== sentence) status.textContent = sentence; };
 
   const show = () => {
     const at = seeking ? Number(range.value) : place();
