@@ -108,7 +108,7 @@ def test_a_draft_that_waits_is_told_a_wish_and_stopped_with_the_keyboard(
     session = studio.create("Without posts", RECORDING)
     draft = start(owner, studio, session, "anything")
     expect(owner.locator(".draft-badge")).to_have_text("Waiting")
-    expect(owner.get_by_text("There is no text yet.")).to_be_visible()
+    expect(owner.get_by_text("No text yet.")).to_be_visible()
     expect(owner.get_by_role("button", name="Copy the text")).to_be_hidden()
     owner.get_by_label("Your advice").fill("Shorter.")
     owner.keyboard.press("Tab")
