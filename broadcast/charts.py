@@ -237,7 +237,7 @@ def _chart(plan: Plan, series: Sequence[Series], scale: Scale, shapes: list[Shap
         moments=_time_labels(plan, scale),
         columns=[row.name for row in series],
         rows=rows[::-1],
-        summary="; ".join(peaks) + "." if peaks else "Nothing in this time.",
+        summary="; ".join(peaks) + "." if peaks else "No data in this period.",
     )
 
 
