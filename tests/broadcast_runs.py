@@ -48,6 +48,12 @@ def state_of(session: Session) -> str:
     return run.state if run else "none"
 
 
+def hold_code(session: Session) -> str:
+    """The code of what the session's narration waits for; empty if it does not wait."""
+    hold = orchestrator.latest_payload(session)["hold"]
+    return hold["code"] if hold else ""
+
+
 def age(run: Broadcast, seconds: float) -> None:
     Broadcast.objects.filter(pk=run.pk).update(since=steps.now() - timedelta(seconds=seconds))
 

@@ -11,7 +11,6 @@ import os
 import time
 from io import BufferedRandom
 from pathlib import Path
-from typing import Literal
 from uuid import uuid4
 
 from django.db import transaction
@@ -21,6 +20,7 @@ from broadcast.models import Transfer
 from broadcast.transfer import snapshot, transfers
 from broadcast.transfer.formats import registry
 from broadcast.transfer.formats.base import ExportRequest
+from broadcast.transfer.formats.registry import FormatName
 from broadcast.transfer.transfers import State, Way
 from sessions_app import commands
 from sessions_app.background import steps
@@ -40,9 +40,7 @@ SHOW_SECONDS = 0.7
 class Start(Payload):
     """An export; ``run`` limits captions to one run."""
 
-    format: Literal["zip", "json", "csv", "md", "srt"] = Field(
-        description="Format of the file; only a zip can be imported again."
-    )
+    format: FormatName = Field(description="Format of the file; only a zip can be imported again.")
     run: int | None = Field(
         None, ge=1, description="Number of the run whose captions (srt) are written; null is all."
     )

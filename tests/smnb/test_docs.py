@@ -29,6 +29,7 @@ from smnb.env import ROOT, Environment
 from stories.drafting import prompts
 from stories.posts import scoring
 from stories.types import FetchedPost
+from tests.markup import unbroken
 
 pytestmark = pytest.mark.django_db
 
@@ -82,11 +83,6 @@ def rows(html: str, label: str) -> dict[str, str]:
 
 def _joined(cells: list[str]) -> str:
     return " | ".join(words(cell).strip() for cell in cells)
-
-
-def packed(html: str) -> str:
-    """``html`` without the whitespace between tags."""
-    return re.sub(r">\s+<", "><", html)
 
 
 def test_every_variable_stands_in_the_docs_with_default_and_meaning(read: Read) -> None:
@@ -172,7 +168,7 @@ def test_every_hook_is_in_the_docs_with_its_subscribers(read: Read) -> None:
 
 
 def test_every_endpoint_stands_in_the_docs(read: Read) -> None:
-    html = packed(read("api"))
+    html = unbroken(read("api"))
     for each in reference.endpoints():
         place = f"<td>{each.method}</td><td><code>{each.path}</code></td>"
         assert f"{place}<td>{escape(each.summary)}</td>" in html
@@ -180,7 +176,7 @@ def test_every_endpoint_stands_in_the_docs(read: Read) -> None:
 
 
 def test_every_transition_is_drawn_and_written_down(read: Read) -> None:
-    html = packed(read("going-live"))
+    html = unbroken(read("going-live"))
     for (before, cause), after in TRANSITIONS.items():
         assert f"<td>{before}</td><td>{cause}</td><td>{after}</td>" in html
         assert f"{before} to {after} on {cause}" in html

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal
 from uuid import uuid4
 
 from broadcast.models import Broadcast
@@ -18,6 +19,8 @@ from broadcast.transfer.formats.base import ExportRequest, Format
 from broadcast.transfer.tables import AIRINGS, STORIES, TABLES
 from sessions_app.errors import Invalid, NotFound
 from sessions_app.models import Session
+
+FormatName = Literal["zip", "json", "csv", "md", "srt"]
 
 _ALL = frozenset(table.name for table in TABLES)
 

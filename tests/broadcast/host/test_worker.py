@@ -21,6 +21,7 @@ from sessions_app.realtime import checkpoints
 from stories.llm import Credentials, EmptyAnswer, Refused, credentials
 from stories.models import SourcePost, Story, TokenUsage
 from stories.types import Brief, Narration, OnText
+from tests.broadcast_runs import hold_code
 from tests.conftest import MakeSession, run_due_steps
 from tests.standins.anthropic import AnthropicStandIn
 
@@ -50,12 +51,6 @@ def narrate(session: Session, times: int = 1) -> None:
 
 def air(session: Session) -> orchestrator.AirPayload:
     return orchestrator.latest_payload(session)
-
-
-def hold_code(session: Session) -> str:
-    """The code of what the session's narration waits for; empty if it does not wait."""
-    hold = air(session)["hold"]
-    return hold["code"] if hold else ""
 
 
 def messages_with(session: Session, code: str) -> int:

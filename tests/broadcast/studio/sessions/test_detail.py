@@ -23,6 +23,7 @@ from sessions_app.models import Participant, Session, SessionStats, Step
 from sessions_app.money import PICO
 from stories.models import Source, SourceGroup, SourcePost, Story
 from stories.sources import service
+from tests.broadcast_runs import hold_code
 from tests.conftest import MakeSession, run_due_steps
 from tests.markup import unbroken
 from tests.stories.drafting.draft_factory import read_posts, started, turn
@@ -55,12 +56,6 @@ def text(answer: Any) -> str:
 
 def page(browser: Client, session: Session) -> str:
     return text(browser.get(f"/sessions/{session.pk}/"))
-
-
-def hold_code(session: Session) -> str:
-    """The code of what the session's narration waits for; empty if it does not wait."""
-    hold = orchestrator.latest_payload(session)["hold"]
-    return hold["code"] if hold else ""
 
 
 def test_a_source_is_tested_beside_it(browser: Client, session: Session, source: Source) -> None:
