@@ -18,7 +18,6 @@ from sessions_app.errors import Conflict, Invalid
 from sessions_app.events import recorder
 from sessions_app.events.statistics import Extra
 from sessions_app.models import Session
-from sessions_app.models.session import DEFAULT_PACE
 from stories import corrections, stories
 from stories.models import Story
 from stories.stories import StoryPayload
@@ -142,7 +141,7 @@ def break_in(session: Session, new: BreakIn) -> Story:
 def correct(session: Session, correction: Correction, author: User) -> Story:
     """Gives a story a new version, marked as a correction if the story was published."""
     with airing.locked_story(session, correction.story) as (_, story):
-        if story.state not in corrections.OPEN:
+        if story.state not in Story.OPEN:
             raise Conflict("A vetoed or pulled story cannot be corrected.", state=story.state)
         # Two editors may have the same story open; the later one has to see the other's text.
         if correction.version not in (None, story.version):
@@ -154,8 +153,7 @@ def correct(session: Session, correction: Correction, author: User) -> Story:
         reason = clean_line(correction.reason, MOST_REASON)
         if not reason.strip():
             raise Invalid("reason must not be empty.")
-        pace = session.pace or DEFAULT_PACE
-        growth = corrections.correct(story, title, text, reason, author, pace)
+        growth = corrections.correct(story, title, text, reason, author, session.pace)
         stories.on_change.send(story)
         payload = airing.story_payload(story)
         event: StoryChanged = {"story": payload}
@@ -178,7 +176,7 @@ def correct(session: Session, correction: Correction, author: User) -> Story:
 def pull(session: Session, story_id: int) -> Story:
     """Removes a story from air, rundown and public pages; it stays in the session."""
     with airing.locked_story(session, story_id) as (run, story):
-        if story.state not in corrections.OPEN:
+        if story.state not in Story.OPEN:
             raise Conflict("This story was vetoed or pulled already.", state=story.state)
         published = story.state in corrections.PUBLISHED
         # First, so that the airing ends while the story is still airing, and its end is recorded.

@@ -308,11 +308,14 @@ def on_air(run: Broadcast) -> bool:
 def locked(run: Broadcast) -> Iterator[None]:
     """Opens a transaction that locks the run; StaleClaim if it is not live in this epoch any more.
 
-    Every transaction locks rows in one order, so that no two of them wait for each other: first the
-    session or the slots, then the run, then the draft, post or story, then the step, the AI chain,
-    and last the counters of the session (``recorder.record``). A transaction that writes to a
-    session on air therefore begins with this function or with ``locked_live_run``. Once it has the
-    run, no other transaction airs a story, stops the run or changes its steps until the commit.
+    A transaction that airs, publishes or claims something locks rows in one order, so that no two
+    of them wait for each other: first the slots, then the run, then the draft, post or story, then
+    the step, the AI chain, and last the counters of the session (``recorder.record``). It begins
+    with this function or with ``locked_live_run``. Once it has the run, no other transaction airs a
+    story, stops the run or changes its steps until the commit.
+
+    Two exceptions: a transition records its event before it inserts or cancels pending steps, and a
+    worker that claims an abandoned step closes the usage rows of the earlier attempt.
     """
     with transaction.atomic():
         # An UPDATE locks the row on PostgreSQL and takes the write lock on SQLite.

@@ -195,8 +195,10 @@ def clone(call: Call) -> Session:
 
 
 def add_source(call: Call) -> Source:
+    # Counted first: a refused addition counts too, and no row is locked while Redis is asked.
+    _count_new_source(call)
     source = service.add(call.target, call.payload)
-    _count_and_read(call, [source])
+    _read_at_once(call.target, [source])
     return source
 
 
@@ -205,18 +207,22 @@ def add_group(call: Call) -> list[Source]:
     added = groups.add(call.target, call.payload.group)
     if not added:
         raise Conflict(f"All sources of {call.payload.group} are in this session already.")
-    _count_and_read(call, added)
+    for _ in added:
+        _count_new_source(call)
+    _read_at_once(call.target, added)
     return added
 
 
-def _count_and_read(call: Call, added: Sequence[Source]) -> None:
-    """Counts new sources against the user's limit; a session on air reads them at once."""
-    for _ in added:
-        rate_limits.count("new sources", call.actor.pk, settings.SMNB.limit_feeds, window=3600)
-    run = orchestrator.active(call.target)
+def _count_new_source(call: Call) -> None:
+    rate_limits.count("new sources", call.actor.pk, settings.SMNB.limit_feeds, window=3600)
+
+
+def _read_at_once(session: Session, added: Sequence[Source]) -> None:
+    """Enqueues the first reading of new sources if the session is on air."""
+    run = orchestrator.active(session)
     if run is not None and run.state in ON_AIR:
         for source in added:
-            steps.enqueue(call.target, orchestrator.POLL, source.pk)
+            steps.enqueue(session, orchestrator.POLL, source.pk)
 
 
 CREATE = Command("session.create", NewSession, create, "Creates a session with its sources.")

@@ -16,9 +16,9 @@ from typing_extensions import TypedDict
 from sessions_app.errors import Conflict
 from sessions_app.events.recorder import timestamp
 from stories.models import Story, StoryVersion
-from stories.text import reading_seconds, sentences, word_count
+from stories.stories import seconds_on_air
+from stories.text import sentences, word_count
 
-OPEN = (Story.State.WRITTEN, Story.State.APPROVED, Story.State.AIRING, Story.State.AIRED)
 PUBLISHED = (Story.State.AIRING, Story.State.AIRED)
 Kind = Literal["same", "gone", "new"]
 MOST_WORDS = 600  # compared one by one: the time grows with their square
@@ -61,13 +61,13 @@ def correct(
     with transaction.atomic():
         first = (story.title, story.narrative) if story.version == 1 else None
         # The version in the condition makes a second correction of the same version fail.
-        current = Story.objects.filter(pk=story.pk, version=story.version, state__in=OPEN)
+        current = Story.objects.filter(pk=story.pk, version=story.version, state__in=Story.OPEN)
         changed = current.update(
             title=title,
             narrative=narrative,
             version=story.version + 1,
             word_count=words,
-            duration=max(1, round(reading_seconds(words, pace))),
+            duration=seconds_on_air(words, pace),
             corrected_at=timezone.now() if published else None,
             correction=reason if published else "",
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, NotRequired
 from uuid import UUID
 
 from django.db.models import BooleanField, QuerySet
@@ -138,9 +138,14 @@ class StoryWritten(TypedDict):
 
     story: Annotated[StoryPayload, Field(description="The story.")]
     queue: Annotated[list[QueuedPost], Field(description="The first posts of the queue.")]
-    joined: Annotated[
-        StoryPayload | None,
-        Field(description="The earlier story whose thread this one opened, or null."),
+    joined: NotRequired[
+        Annotated[
+            StoryPayload | None,
+            Field(description="The earlier story whose thread this one opened, or null."),
+        ]
+    ]
+    adopted: NotRequired[
+        Annotated[int, Field(description="Id of the quarantined record that became the story.")]
     ]
 
 

@@ -32,7 +32,6 @@ SHARED_WEIGHT = 0.4
 MOST_EARLIER = 3
 MOST_SHOWN = 100
 
-OPEN = (Story.State.WRITTEN, Story.State.APPROVED, Story.State.AIRING, Story.State.AIRED)
 _CORRECTION = re.compile(r"\b(?:correct(?:ion|ed|s)|retract(?:ion|ed|s)|erratum)\b", re.IGNORECASE)
 _CLARIFICATION = re.compile(
     r"\b(?:clarif(?:ication|ied|ies)|explain(?:er|ed|s)|in full|what (?:\S+ ){1,6}means?)\b",
@@ -81,7 +80,7 @@ def find(session: Session, headline: str) -> Earlier | None:
     posts = SourcePost.objects.filter(session=session, duplicate_of=None).order_by("-id")
     rarity = Rarity(list(posts.values_list("title", flat=True)[:MOST_HEADLINES]))
     rows = Story.objects.filter(
-        session=session, state__in=OPEN, created_at__gte=timezone.now() - WINDOW
+        session=session, state__in=Story.OPEN, created_at__gte=timezone.now() - WINDOW
     )
     best: tuple[float, int] = (SHARED_WEIGHT, 0)
     match: Story | None = None
@@ -119,7 +118,7 @@ def join(story: Story, earlier: Earlier) -> Story | None:
     """
     # Read again: it may have been corrected or pulled while the narrator was at work.
     first = Story.objects.select_related("post__source", "thread").get(pk=earlier.story.pk)
-    if first.state not in OPEN:
+    if first.state not in Story.OPEN:
         return None
     opened = first.thread is None
     thread = first.thread or StoryThread.objects.create(
@@ -141,7 +140,7 @@ def earlier_summaries(earlier: Earlier | None) -> tuple[tuple[str, str], ...]:
         return ()
     rows = [earlier.story]
     if earlier.story.thread_id is not None:
-        in_thread = Story.objects.filter(thread=earlier.story.thread_id, state__in=OPEN)
+        in_thread = Story.objects.filter(thread=earlier.story.thread_id, state__in=Story.OPEN)
         rows = list(reversed(in_thread.order_by("-id")[:MOST_EARLIER]))
     return tuple((row.title, row.summary or row.narrative) for row in rows)
 

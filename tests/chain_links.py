@@ -33,3 +33,7 @@ def patiently() -> None:
     sqlite = connection.vendor == "sqlite"
     with connection.cursor() as cursor:
         cursor.execute("PRAGMA busy_timeout = 90000" if sqlite else "SET statement_timeout = 90000")
+
+
+def numbers_in_order(count: int) -> list[tuple[int, int | None]]:
+    return [(number, number - 1 or None) for number in range(1, count + 1)]

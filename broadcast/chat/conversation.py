@@ -38,7 +38,7 @@ def say(call: Call) -> Message:
     """Stores a message to the producer and enqueues its answer."""
     session, text = call.target, clean_text(call.payload.text, MOST_TEXT).strip()
     if not text:
-        raise Invalid("text: must not be empty")
+        raise Invalid("text: must not be empty.")
     sessions.require_open(session)
     most = settings.SMNB.limit_questions
     with transaction.atomic():

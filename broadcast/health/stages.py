@@ -31,10 +31,11 @@ def stages(session: Session, statistics: Statistics) -> list[Stage]:
     totals = statistics.totals
     figures = totals.figures
     snapshot = judgement.observe(session, statistics.run, figures["queue"])
-    readable = len(snapshot.sources) - len(snapshot.faulty_sources)
+    sources = len(snapshot.sources)
+    readable = f"{sources - len(snapshot.faulty_sources)} of {sources} readable"
     links = snapshot.chain.links
     judged = (
-        ("Sources", judgement.sources(snapshot), f"{readable} of {len(snapshot.sources)} readable"),
+        ("Sources", judgement.sources(snapshot), readable if sources else "0 sources"),
         ("Producer", judgement.producer(snapshot), f"{figures['feed']:,} posts read"),
         ("Queue", _queue(figures["queue"]), f"{figures['queue']:,} posts waiting"),
         ("Host", judgement.host(snapshot), f"{figures['story_count']:,} stories written"),

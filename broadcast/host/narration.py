@@ -19,8 +19,9 @@ from sessions_app.events import recorder
 from sessions_app.models import Session
 from sessions_app.realtime import checkpoints
 from stories import stories, threads
-from stories.models import Source, SourcePost, Story
-from stories.text import credit, tokens_of
+from stories.models import SourcePost, Story
+from stories.sources.registry import credit_of
+from stories.text import tokens_of
 from stories.threads import Earlier
 from stories.types import Brief, Narration
 from stories.usage.ledger import SessionLedger
@@ -89,19 +90,12 @@ class Watch:
 
 def brief_of(post: SourcePost, earlier: Earlier | None, memory: Memory) -> Brief:
     """Returns what the narrator gets: the post, the session's settings, and what came before."""
-    session, source = post.session, post.source
-    match source.kind:
-        case Source.Kind.RECORDING:
-            source_name = "the demo recording"
-        case Source.Kind.REDDIT:
-            source_name = source.locator
-        case _:
-            source_name = credit(source.locator)
+    session = post.session
     return Brief(
         title=post.title,
         body=post.body,
         author=post.author,
-        source=source_name,
+        source=credit_of(post.source),
         url=post.url,
         published_at=post.published_at,
         score=post.score,

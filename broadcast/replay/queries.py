@@ -43,9 +43,8 @@ class ReplayPage(TypedDict):
     air: Mapping[str, object]
 
 
-def page(recording: Recording, audience: str, query: Mapping[str, str] | None = None) -> ReplayPage:
+def page(recording: Recording, audience: str, query: Mapping[str, str]) -> ReplayPage:
     """Returns the page of a replay; ``query`` has its parameters ``after`` and ``at``."""
-    query = query or {}
     rows = Airing.objects.filter(run=recording.run, pk__gt=key_of(query.get("after", "")) or 0)
     if audience != recorder.OWNER:
         rows = rows.filter(story__state__in=sounds.PUBLISHED)

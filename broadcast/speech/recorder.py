@@ -36,7 +36,7 @@ def changed(story: Story) -> None:
 
     In the caller's transaction.
     """
-    still_public = story.state in corrections.OPEN
+    still_public = story.state in Story.OPEN
     if story.version > 1 or story.state == Story.State.KILLED:
         spoken = Sound.objects.filter(story=story, state=State.READY)
         drop(spoken.exclude(version=story.version) if still_public else spoken)
@@ -51,7 +51,7 @@ def changed(story: Story) -> None:
 def speak(claim: Claim) -> None:
     """Speaks the story in its current version, unless it has no audience any more."""
     story = stories.of_session(claim.session).filter(pk=int(claim.subject.split()[0])).first()
-    if story is None or story.state not in corrections.OPEN:
+    if story is None or story.state not in Story.OPEN:
         return
     if claim.session.visible and engines.available():
         make(story, engines.engine())

@@ -35,6 +35,7 @@ from sessions_app.models import (
 from stories.models import TokenUsage
 
 Row: TypeAlias = dict[str, Any]  # a row of any table by column name
+BATCH = 500
 
 
 def events(session: Session, first: int, last: int) -> Iterator[Row]:
@@ -52,9 +53,9 @@ def transitions(session: Session, after: int, upto: int) -> Iterator[Row]:
     names = ("id", "created_at", "old", "new", "source", "run_number")
     rows = AITransition.objects.filter(session=session, pk__lte=upto).order_by("pk")
     while True:
-        piece = list(rows.filter(pk__gt=after).values(*names)[:500])
+        piece = list(rows.filter(pk__gt=after).values(*names)[:BATCH])
         yield from piece
-        if len(piece) < 500:
+        if len(piece) < BATCH:
             return
         after = piece[-1]["id"]
 
@@ -74,9 +75,6 @@ def _archived_transitions(session: Session) -> Iterator[Row]:
                 "source": line["source"],
                 "run_number": line["run"],
             }
-
-
-BATCH = 500
 
 
 class SnapshotState(TypedDict):

@@ -128,7 +128,7 @@ def update_artifacts(session: Session) -> int:
 
 def _update(session: Session, file: LogFile, row: Artifact | None, now: datetime) -> bool:
     """Adds, updates or closes the row of a file; returns whether this call changed it."""
-    size = storage.full_path(file.path).stat().st_size
+    path = storage.full_path(file.path)
     if row is None:
         with transaction.atomic():
             # The path is unique: of several processes that see the new file one adds the row.
@@ -140,7 +140,7 @@ def _update(session: Session, file: LogFile, row: Artifact | None, now: datetime
                     "name": file.name,
                     "state": State.OPEN,
                     "media_type": MEDIA_TYPE,
-                    "bytes": size,
+                    "bytes": path.stat().st_size,
                 },
             )
             if created and not file.over(now):
@@ -152,7 +152,7 @@ def _update(session: Session, file: LogFile, row: Artifact | None, now: datetime
         return _close(row)
     # A removed file that has been written to since then is listed again.
     unchanged = Artifact.objects.filter(pk=row.pk, state=row.state)
-    return bool(unchanged.update(bytes=size, state=State.OPEN))
+    return bool(unchanged.update(bytes=path.stat().st_size, state=State.OPEN))
 
 
 def _close(row: Artifact) -> bool:

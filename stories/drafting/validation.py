@@ -63,7 +63,7 @@ def check_outline(task: Task, outline: Outline) -> Outline:
             for number in dict.fromkeys(section.findings)
             if 1 <= number <= len(task.findings) and number not in used
         ]
-        # = set|
+        # A finding belongs to one section only.
         used |= set(numbers)
         if numbers and section.heading:
             sections.append(section.model_copy(update={"findings": numbers}))

@@ -90,7 +90,8 @@ def take_turn(claim: Claim) -> None:
     head = prompts.context_head(draft, messages)
     purpose = Purpose(source=chain.Source.DRAFT, context_head=head, draft=draft)
     # A stop or an expiry ends the agent at the next heartbeat, not after its answer.
-    claim.still_needed = lambda: _is_active(Draft.objects.get(pk=draft.pk))
+    active = Draft.objects.filter(pk=draft.pk, state__in=Draft.OPEN).exclude(note_code=STOPPED)
+    claim.still_needed = active.exists
     work = Work(claim, draft, messages, turn, purpose, SessionLedger(claim, purpose))
     try:
         store_turn(work, ask_agent(work))

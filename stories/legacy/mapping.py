@@ -112,14 +112,18 @@ def price(model: str, input_tokens: int, output_tokens: int) -> int | None:
     # Above it the price depends on the length of the prompt, so the whole call is priced.
     if input_tokens > PLAIN_TOKENS:
         return _cost(model, input_tokens, output_tokens)
-    per_input, per_output = _cost(model, 1, 0), _cost(model, 0, 1)
+    per_input, per_output = _costs_per_token(model)
     if per_input is None or per_output is None:
         return None
     return per_input * input_tokens + per_output * output_tokens
 
 
-# Cached for the price of one token, which an import needs for every call of a model.
+# An import needs them for every call of a model.
 @lru_cache(maxsize=2000)
+def _costs_per_token(model: str) -> tuple[int | None, int | None]:
+    return _cost(model, 1, 0), _cost(model, 0, 1)
+
+
 def _cost(model: str, input_tokens: int, output_tokens: int) -> int | None:
     try:
         return pricing.price(model, Counts(input_tokens, output_tokens)).cost

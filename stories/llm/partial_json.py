@@ -17,6 +17,8 @@ _ESCAPE = re.compile(
     rf"{_HIGH}{_LOW}"
     # A high surrogate is alone only when the text after it cannot become its low surrogate.
     rf"|(?P<lone>{_HIGH}(?=[^\\]|\\[^u]|\\u[^dD]|\\u[dD][^c-fC-F])|{_LOW})"
+    # Four hexadecimal digits follow \u, or fewer where the text ends.
+    r"|(?P<bad>\\u(?![0-9a-fA-F]{4}|[0-9a-fA-F]{0,3}\Z))"
     r"|\\(?P<unknown>[^\"\\/bfnrtu])|\\.|(?P<control>[\x00-\x1f])",
     re.DOTALL,
 )
@@ -92,8 +94,9 @@ def _start_of_object(text: str, key: str) -> int | None:
 
 def _repaired(escape: re.Match[str]) -> str:
     """Returns an escape that a strict parser accepts: models write some that it would refuse."""
-    if escape["lone"]:
+    if escape["lone"] or escape["bad"]:
         return "\\ufffd"
     if escape["unknown"]:
-        return escape["unknown"]
+        # Encoded again, because it may be a line break, which JSON allows only as an escape.
+        return json.dumps(escape["unknown"])[1:-1]
     return f"\\u{ord(escape['control']):04x}" if escape["control"] else escape[0]

@@ -140,7 +140,7 @@ def _merge_trends(session_id: UUID, totals: dict[Name, _Totals]) -> dict[Name, i
 
 
 def add_story(post: SourcePost) -> None:
-    """Counts one more published post for the source and the keywords of ``post``."""
+    """Counts one more post that became a story for the source and the keywords of ``post``."""
     # In the database, because two stories of one trend may be counted at the same time.
     linked = TrendPost.objects.filter(post=post).values("trend_id")
     Trend.objects.filter(pk__in=linked).update(told=F("told") + 1)

@@ -45,6 +45,9 @@ class Story(InSession):
         AIRED = "aired"
         KILLED = "killed"
 
+    # Not vetoed and not pulled: these can be corrected, followed up and spoken.
+    OPEN = (State.WRITTEN, State.APPROVED, State.AIRING, State.AIRED)
+
     class Tone(models.TextChoices):
         BREAKING = "breaking"
         DEVELOPING = "developing"

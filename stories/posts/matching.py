@@ -45,8 +45,7 @@ class Interests:
         if not self.weights:
             return 0
         # Spaces around and between the texts make every match one of whole words.
-        # ".join|The separator is no word character, so no match reaches from one text into the
-        # next.
+        # The separator is no word character, so no match reaches from one text into the next.
         whole = " | ".join(folded(text[:MOST_READ]) for text in texts)
         padded = f" {whole} "
         total = sum(weight for words, weight in self.weights if f" {words} " in padded)

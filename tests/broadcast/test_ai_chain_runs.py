@@ -25,7 +25,7 @@ from stories.models import TokenUsage
 from stories.usage.ledger import Purpose, SessionLedger
 from stories.usage.types import Close, Counts
 from tests.broadcast_runs import run_in
-from tests.chain_links import join, patiently
+from tests.chain_links import join, numbers_in_order, patiently
 from tests.concurrency import together
 from tests.conftest import MakeSession
 from tests.subprocess_environment import database_url
@@ -61,10 +61,6 @@ def complete(claim: Claim, message_id: str = "", **purpose: Any) -> None:
 def order(session: Session) -> list[tuple[int, int | None]]:
     rows = AILink.objects.filter(session=session).order_by("number")
     return list(rows.values_list("number", "previous__number"))
-
-
-def unbroken(count: int) -> list[tuple[int, int | None]]:
-    return [(number, number - 1 or None) for number in range(1, count + 1)]
 
 
 def chain_findings() -> list[str]:
@@ -103,7 +99,7 @@ def test_fifty_operations_of_all_kinds_at_once_leave_one_chain(live: Broadcast) 
             chain.append(session, offline)
 
     assert together(50, operate) == [None] * 50
-    assert order(session) == unbroken(50)
+    assert order(session) == numbers_in_order(50)
     found = status.status(session, None)
     assert (found.state, found.rate) == ("SYNCED", 100.0)
     live.refresh_from_db()
@@ -197,7 +193,7 @@ def test_a_worker_killed_between_answer_and_link_loses_nothing_and_forks_nothing
     join(session)
     step = steps.enqueue(session, "narrate", 1)
     killed(step, where)
-    assert order(session) == unbroken(1)
+    assert order(session) == numbers_in_order(1)
     assert TokenUsage.objects.get().state == "started"
     again = steps.claim(step.pk)
     assert again is not None
@@ -205,7 +201,7 @@ def test_a_worker_killed_between_answer_and_link_loses_nothing_and_forks_nothing
     assert (lost.state, lost.error, lost.link) == ("bounded", "worker_lost", None)
     assert (lost.input_tokens, lost.cost_upper > lost.cost_lower > 0) == (700, True)
     complete(again, "msg_again")
-    assert order(session) == unbroken(2)
+    assert order(session) == numbers_in_order(2)
     assert status.status(session, None).state == "SYNCED"
     assert list(audits.run()) == []
 

@@ -96,7 +96,7 @@ def test_a_text_is_edited_compared_restored_and_put_on_air(
     restored = of_session(studio, VERSIONS, session)[-1]
     assert (restored["number"], restored["author"]) == (before + 2, "human")
     owner.get_by_role("button", name="Put it on air").click()
-    owner.get_by_role("link", name="Published story").click()
+    owner.get_by_role("link", name="Its story").click()
     expect(owner.get_by_role("link", name="From a draft")).to_be_visible()
     story = of_session(studio, "stories_story", session)[-1]
     assert (story["draft_id"], story["narrative"]) == (draft["id"], restored["text"])

@@ -578,7 +578,7 @@ CORE = [
         ("timedelta(hours=72)", "timedelta(hours=48)", "stories are followed up for two days"),
         ("SHARED_WEIGHT = 0.4", "SHARED_WEIGHT = 0.1", "unrelated stories become a thread"),
         (
-            "    if first.state not in OPEN:\n        return None\n",
+            "    if first.state not in Story.OPEN:\n        return None\n",
             "",
             "a story that was pulled gets a follow-up",
         ),

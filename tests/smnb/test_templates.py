@@ -9,7 +9,7 @@ import pytest
 from django.template import engines
 from django.template.loader import get_template
 
-from tests.template_lines import too_long
+from tests.template_lines import broken_attributes, too_long
 
 LONG = ("templates/a.html:1", "x" * 121)
 LONGER = ("templates/a.html:2", "x" * 201)
@@ -29,6 +29,14 @@ def test_lines_that_are_too_long_are_named(
     lines: list[tuple[str, str]], named: list[tuple[str, str]]
 ) -> None:
     assert too_long(lines) == [f"{place}: {len(line)} columns" for place, line in named]
+
+
+@pytest.mark.parametrize("line", ['  hx-trigger="submit, change', '<a aria-label="Switch it'])
+def test_a_value_that_goes_on_in_the_next_line_is_named(line: str) -> None:
+    whole = ("templates/a.html:1", '<a aria-label="Switch it" hx-get="/x/" class="a')
+    assert broken_attributes([whole, ("templates/a.html:2", line)]) == [
+        "templates/a.html:2: value broken over lines"
+    ]
 
 
 @pytest.fixture

@@ -29,10 +29,10 @@ class Command(BaseCommand):
             raise CommandError("There is no such user.")
         with context.scope(command="import_session"):
             try:
-                upload = importer.import_file(options["zip"], owner)
+                imported = importer.import_file(options["zip"], owner)
             except SmnbError as error:
                 raise CommandError(error.sentence) from None
             except OSError as error:
                 raise CommandError(f"{options['zip'].name}: {error.strerror}.") from None
-        note = "" if upload.new else " (it existed already)"
-        self.stdout.write(f"{upload.session.pk}{note}")
+        note = "" if imported.new else " (it existed already)"
+        self.stdout.write(f"{imported.session.pk}{note}")

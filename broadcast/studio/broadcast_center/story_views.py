@@ -137,7 +137,7 @@ def _story_page(
         "story": airing.story_payload(row),
         "versions": corrections.versions(row),
         "form": form,
-        "can_correct": row.state in corrections.OPEN,
+        "can_correct": row.state in Story.OPEN,
     }
     return render(request, "studio/broadcast_center/story.html", page, status=status)
 

@@ -36,7 +36,6 @@ def results(request: SignedIn, session: Session) -> HttpResponse:
         "asked": bool(searched.keys() - {"what"}),
         "older": older,
     }
-    # htmx shows no page with an error status, so it gets 200 with the errors of the form.
     partial = request.htmx and not _fields_changed(request, form)
     template = "studio/search/_results.html" if partial else "studio/search/page.html"
     # The page puts a 422 for htmx into its line for refusals (see shell.html), so here it is 200.

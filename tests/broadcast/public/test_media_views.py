@@ -6,25 +6,23 @@ import hashlib
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.test import Client
 
 from broadcast.models import Sound
 from sessions_app import sessions
 from sessions_app.files import downloads, storage
 from sessions_app.models import Session
-from tests.broadcast.speech.recorded_session import show, tell, visit, with_engine
-from tests.conftest import MakeSession, run_due_steps
+from tests.broadcast.speech.recorded_session import show, spoken_session, visit, with_engine
+from tests.conftest import MakeSession
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
-def heard(make_session: MakeSession, settings: Any) -> Session:
+def heard(owner: User, make_session: MakeSession, settings: Any) -> Session:
     with_engine(settings)
-    session = show(make_session("Harbour news", model="extractive"))
-    tell(session)
-    run_due_steps(session, "speak")
-    return session
+    return spoken_session(owner, make_session)
 
 
 def spoken(session: Session) -> Sound:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
@@ -16,7 +17,8 @@ from sessions_app.files import storage
 from sessions_app.models import Session
 from stories.models import Story
 from tests.broadcast_runs import run_in
-from tests.conftest import run_due_steps
+from tests.conftest import MakeSession, run_due_steps
+from tests.database_snapshots import past
 
 
 def with_engine(settings: Any, engine: str = "auto") -> None:
@@ -86,3 +88,15 @@ def recorded(session: Session) -> Sound:
         run = orchestrator.transition(run, cause)
     Episode.objects.create(run=run, title="Told", **ready)
     return Sound.objects.create(story=story, **ready)
+
+
+def spoken_session(owner: User, make_session: MakeSession) -> Session:
+    """A visible session whose finished run has a sound for each story."""
+
+    def make() -> Session:
+        session = show(make_session("Harbour news", model="extractive"))
+        tell(session)
+        run_due_steps(session, "speak")
+        return session
+
+    return past("sounds", owner, make)

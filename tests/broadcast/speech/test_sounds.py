@@ -20,10 +20,17 @@ from sessions_app.events import recorder as events_recorder
 from sessions_app.files import storage
 from sessions_app.models import Message, Session, SessionEvent, Step
 from stories.models import Story
-from tests.broadcast.speech.recorded_session import correct, press, show, tell, visit, with_engine
+from tests.broadcast.speech.recorded_session import (
+    correct,
+    press,
+    show,
+    spoken_session,
+    tell,
+    visit,
+    with_engine,
+)
 from tests.broadcast.test_queries import WATCH, Follower
 from tests.conftest import MakeSession, run_due_steps
-from tests.database_snapshots import past
 from tests.markup import unbroken
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -42,13 +49,7 @@ def silent(make_session: MakeSession) -> Session:
 
 @pytest.fixture
 def heard(owner: User, make_session: MakeSession) -> Session:
-    def make() -> Session:
-        session = show(make_session("Harbour news", model="extractive"))
-        tell(session)
-        run_due_steps(session, "speak")
-        return session
-
-    return past("sounds", owner, make)
+    return spoken_session(owner, make_session)
 
 
 def spoken(session: Session) -> Sound:

@@ -10,7 +10,7 @@ from django.db import DatabaseError, connection, transaction
 from sessions_app.ai_chain import chain, status
 from sessions_app.ai_chain.chain import Operation
 from sessions_app.models import AILink, AITransition, Chain, Message, Session
-from tests.chain_links import join, lose_head, patiently
+from tests.chain_links import join, lose_head, numbers_in_order, patiently
 from tests.concurrency import together
 from tests.conftest import MakeSession
 
@@ -21,10 +21,6 @@ def numbers(session: Session) -> list[tuple[int, int | None]]:
     """Returns (number, previous number) of each link."""
     rows = AILink.objects.filter(session=session).order_by("number")
     return list(rows.values_list("number", "previous__number"))
-
-
-def unbroken(count: int) -> list[tuple[int, int | None]]:
-    return [(number, number - 1 or None) for number in range(1, count + 1)]
 
 
 def head_of(session: Session) -> AILink | None:
@@ -38,7 +34,7 @@ def recovery_messages(session: Session) -> list[str]:
 
 def test_each_link_follows_the_one_before(session: Session) -> None:
     found = [join(session) for _ in range(3)]
-    assert numbers(session) == unbroken(3)
+    assert numbers(session) == numbers_in_order(3)
     assert head_of(session) == found[-1]
     assert status.status(session).state == "SYNCED"
 
@@ -65,7 +61,7 @@ def test_a_rolled_back_operation_leaves_no_link_and_no_gap(session: Session) -> 
         chain.append(session, Operation(source="chat", provider_id="lost"))
         transaction.set_rollback(True)
     join(session)
-    assert numbers(session) == unbroken(2)
+    assert numbers(session) == numbers_in_order(2)
     assert status.status(session).state == "SYNCED"
 
 
@@ -91,7 +87,7 @@ def test_fifty_operations_that_end_at_once_leave_one_unbroken_chain(session: Ses
 
     assert together(50, operate) == [None] * 50
     found = status.status(session, None)
-    assert numbers(session) == unbroken(50)
+    assert numbers(session) == numbers_in_order(50)
     assert (found.state, found.links, found.rate) == ("SYNCED", 50, 100.0)
     row = Chain.objects.get(session=session)
     assert (row.tokens, row.operations) == (sum(range(50)), 50)
@@ -101,7 +97,7 @@ def test_fifty_operations_that_end_at_once_leave_one_unbroken_chain(session: Ses
 def test_sessions_have_chains_of_their_own(make_session: MakeSession) -> None:
     one, other = make_session(), make_session("Evening")
     together(8, lambda number: join(other if number % 2 else one))
-    assert numbers(one) == numbers(other) == unbroken(4)
+    assert numbers(one) == numbers(other) == numbers_in_order(4)
 
 
 @pytest.mark.databases

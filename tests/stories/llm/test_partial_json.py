@@ -91,3 +91,13 @@ def test_deep_nesting_is_no_way_to_break_it() -> None:
 def test_a_broken_object_is_no_object() -> None:
     assert parsed('{"narration": "It rains"') is None
     assert parsed("[1]") is None
+
+
+def test_a_backslash_before_a_line_break_leaves_the_text_readable() -> None:
+    assert narration_so_far('{"narration":"b c\\\n rest"}') == "b c\n rest"
+
+
+@pytest.mark.parametrize("end", ["", '"', ' more"}'])
+def test_an_escape_without_its_digits_is_replaced(end: str) -> None:
+    text = narration_so_far(r'{"narration":"a \uZZ' + end)
+    assert text.startswith("a \ufffdZZ")

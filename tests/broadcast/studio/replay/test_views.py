@@ -106,7 +106,7 @@ def test_many_stories_are_listed_in_pages(
 ) -> None:
     monkeypatch.setattr(queries, "STORIES_MOST", 1)
     recording = runs.find(session, 1, recorder.OWNER)
-    first = queries.page(recording, recorder.OWNER)
+    first = queries.page(recording, recorder.OWNER, {})
     rest = queries.page(recording, recorder.OWNER, {"after": str(first["later"])})
     assert [row["id"] for row in first["stories"] + rest["stories"]][:2] == [
         story.pk for story in told[:2]
@@ -123,11 +123,11 @@ def test_a_page_is_read_in_a_constant_number_of_queries(
 ) -> None:
     with django_assert_max_num_queries(16):
         recording = runs.find(session, 1, recorder.OWNER)
-        queries.page(recording, recorder.OWNER)
+        queries.page(recording, recorder.OWNER, {})
         views.before_the_run(recording)
     with django_assert_max_num_queries(12):
         recording = runs.find(session, 1, recorder.PUBLIC)
-        queries.page(recording, recorder.PUBLIC)
+        queries.page(recording, recorder.PUBLIC, {})
         public_views.before_the_run(recording)
 
 
