@@ -21,7 +21,8 @@ from sessions_app.models import Session
 from stories import corrections, stories
 from stories.models import Story
 from stories.stories import StoryPayload
-from stories.text import clean_line, clean_text, word_count
+from stories.text.cleaning import clean_line, clean_text
+from stories.text.sentences import word_count
 from stories.types import Tone
 from stories.usage import accounting
 

@@ -28,7 +28,8 @@ from stories.llm import EXTRACTIVE, Ask
 from stories.llm.partial_json import parsed
 from stories.market import quotes
 from stories.models import Story
-from stories.text import clean_line, clean_text, tokens_of
+from stories.text.cleaning import clean_line, clean_text
+from stories.text.sentences import tokens_of
 from stories.usage.ledger import Purpose, SessionLedger
 
 

@@ -17,7 +17,7 @@ from sessions_app.errors import Conflict
 from sessions_app.events.recorder import timestamp
 from stories.models import Story, StoryVersion
 from stories.stories import seconds_on_air
-from stories.text import sentences, word_count
+from stories.text.sentences import sentences, word_count
 
 PUBLISHED = (Story.State.AIRING, Story.State.AIRED)
 Kind = Literal["same", "gone", "new"]

@@ -22,7 +22,8 @@ from stories.market import trends
 from stories.models import SourcePost, Story, TokenUsage
 from stories.posts import queue
 from stories.posts.queue import QueuedPost
-from stories.text import credit, reading_seconds, word_count
+from stories.text.sentences import reading_seconds, word_count
+from stories.text.urls import credit
 from stories.usage import accounting
 
 

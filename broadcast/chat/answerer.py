@@ -27,7 +27,8 @@ from sessions_app.events import recorder
 from sessions_app.models import Message, Session, Step
 from sessions_app.realtime import checkpoints
 from stories.llm import EmptyAnswer, Refused, gateway_for
-from stories.text import clean_text, tokens_of
+from stories.text.cleaning import clean_text
+from stories.text.sentences import tokens_of
 from stories.usage import ledger as usage_ledger
 from stories.usage.ledger import Purpose, SessionLedger
 from stories.usage.types import Ledger

@@ -16,7 +16,8 @@ from sessions_app.errors import Conflict, Invalid
 from sessions_app.events import recorder
 from sessions_app.models import AILink, Message, Session, Step
 from sessions_app.realtime import checkpoints
-from stories.text import clean_text, tokens_of, within
+from stories.text.cleaning import clean_text, within
+from stories.text.sentences import tokens_of
 
 ANSWER = "answer"  # the kind of step
 DELTA = "chat.delta"

@@ -23,7 +23,9 @@ from stories.models import SourcePost, Story
 from stories.posts import interests, queue
 from stories.search import query
 from stories.search.query import Query
-from stories.text import clean_line, credit, word_set
+from stories.text.cleaning import clean_line
+from stories.text.urls import credit
+from stories.text.words import word_set
 
 MOST_NEXT = 8
 MOST_MATCHES = 6

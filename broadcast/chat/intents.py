@@ -9,7 +9,7 @@ from broadcast.chat.facts import Inquiry, Suggestion
 from sessions_app.models.session import DEFAULT_PACE
 from stories.market.ngrams import STOP_WORDS
 from stories.posts import matching, queue
-from stories.text import word_set
+from stories.text.words import word_set
 
 # A rule returns the commands that a clause asks for; none when it does not apply.
 Rule = Callable[[Inquiry, str], list[Suggestion]]

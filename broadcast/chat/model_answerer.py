@@ -19,7 +19,7 @@ from stories.drafting.boards import BoardName
 from stories.llm import Answer, Ask, EmptyAnswer, Gateway, Turn
 from stories.llm.partial_json import parsed, value_so_far
 from stories.models import Draft
-from stories.text import clean_text
+from stories.text.cleaning import clean_text
 from stories.usage.types import Ledger
 
 OPERATION = "chat"

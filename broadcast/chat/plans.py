@@ -35,7 +35,7 @@ from stories import stories
 from stories.drafting.boards import NewKeyword
 from stories.models import Draft, Interest, SourcePost
 from stories.posts.interests import InterestId, NewInterest
-from stories.text import clean_line
+from stories.text.cleaning import clean_line
 
 MOST = 8  # commands of a plan
 LONGEST_INSTRUCTIONS = 500

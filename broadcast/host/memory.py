@@ -29,7 +29,8 @@ from sessions_app.models import AILink, Chain, Session
 from stories import stories
 from stories.llm import EXTRACTIVE, Answer, Ask, EmptyAnswer, Refused, gateway_for
 from stories.models import Story
-from stories.text import clean_line, tokens_of, within
+from stories.text.cleaning import clean_line, within
+from stories.text.sentences import tokens_of
 from stories.usage import ledger as usage_ledger
 from stories.usage.ledger import Purpose, SessionLedger
 

@@ -21,7 +21,7 @@ from sessions_app.realtime import checkpoints
 from stories import stories, threads
 from stories.models import SourcePost, Story
 from stories.sources.registry import credit_of
-from stories.text import tokens_of
+from stories.text.sentences import tokens_of
 from stories.threads import Earlier
 from stories.types import Brief, Narration
 from stories.usage.ledger import SessionLedger

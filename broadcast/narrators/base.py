@@ -7,7 +7,9 @@ import unicodedata
 from collections import Counter
 from typing import Protocol
 
-from stories.text import MAX_NAME, NO_NAME, cut, in_title_case, names_in, sentences
+from stories.text.cleaning import cut
+from stories.text.names import MAX_NAME, NO_NAME, in_title_case, names_in
+from stories.text.sentences import sentences
 from stories.types import Brief, Narration, OnText, Sentiment, Tone
 
 MAX_TOPICS = 5

@@ -16,7 +16,9 @@ from broadcast.narrators.base import (
     tone_of,
     topics_of,
 )
-from stories.text import cut, sentences, word_count, word_set
+from stories.text.cleaning import cut
+from stories.text.sentences import sentences, word_count
+from stories.text.words import word_set
 from stories.types import Brief, Narration, OnText, Tone
 
 WORDS = {"concise": 40, "detailed": 80, "comprehensive": 130}

@@ -16,7 +16,8 @@ from broadcast.narrators.base import (
 )
 from stories.llm import Answer, EmptyAnswer
 from stories.llm.partial_json import is_prose, narration_so_far, parsed
-from stories.text import clean_line, clean_text, cut, sentences
+from stories.text.cleaning import clean_line, clean_text, cut
+from stories.text.sentences import sentences
 from stories.types import SENTIMENTS, TONES, Brief, Narration, Tone
 
 MAX_CHARACTERS = {"concise": 1200, "detailed": 2400, "comprehensive": 3600}

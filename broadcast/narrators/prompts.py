@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 
 from stories.llm import Ask
-from stories.text import clean_line, clean_text
+from stories.text.cleaning import clean_line, clean_text
 from stories.types import SENTIMENTS, TONES, Brief
 
 OPERATION = "narrate"

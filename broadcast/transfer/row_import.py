@@ -27,7 +27,7 @@ from broadcast.transfer.validation import Row
 from sessions_app.errors import Invalid
 from stories.posts.matching import folded
 from stories.posts.queue import digest
-from stories.text import canonical_url
+from stories.text.urls import canonical_url
 
 
 def insert(state: ImportState, on_progress: Callable[[int], None]) -> None:

@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from sessions_app.errors import Retry
 from stories.models import DraftMessage
-from stories.text import clean_line, clean_text
+from stories.text.cleaning import clean_line, clean_text
 
 Role, Kind = DraftMessage.Role, DraftMessage.Kind
 T = TypeVar("T")

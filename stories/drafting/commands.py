@@ -21,7 +21,7 @@ from stories.drafting import boards, drafts
 from stories.drafting.prompts import MOST_WISHES
 from stories.drafting.workflow import STOPPED, TURN
 from stories.models import BoardKeyword, Draft
-from stories.text import clean_line, clean_text
+from stories.text.cleaning import clean_line, clean_text
 
 log = structlog.get_logger(__name__)
 

@@ -35,7 +35,7 @@ from stories.models import Draft, DraftMessage, DraftVersion, SourcePost, Story
 from stories.search import query
 from stories.search.query import Query
 from stories.sources.registry import credit_of
-from stories.text import clean_line, within
+from stories.text.cleaning import clean_line, within
 
 H = TypeVar("H", bound=Handover)
 JsonSchema = dict[str, Any]

@@ -15,7 +15,7 @@ from stories.drafting.agents import (
     cite,
     existing_refs,
 )
-from stories.text import word_count
+from stories.text.sentences import word_count
 
 LEAST_WORDS = 1
 # The limit is loose on purpose: the reader and the expert bring a text to the ordered length.

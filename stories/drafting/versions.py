@@ -18,7 +18,8 @@ from sessions_app.events import recorder
 from stories.drafting import drafts
 from stories.drafting.agents import MOST_TEXT, MOST_TITLE
 from stories.models import Draft, DraftVersion
-from stories.text import clean_line, clean_text, word_count
+from stories.text.cleaning import clean_line, clean_text
+from stories.text.sentences import word_count
 
 
 class DraftVersionPayload(TypedDict):

@@ -34,7 +34,7 @@ from stories.drafting.turns import PastTurn, Turn
 from stories.drafting.validation import checked
 from stories.llm import EmptyAnswer, Refused
 from stories.models import Draft, DraftMessage, DraftVersion
-from stories.text import tokens_of, word_count
+from stories.text.sentences import tokens_of, word_count
 from stories.usage.ledger import Purpose, SessionLedger
 
 log = structlog.get_logger(__name__)

@@ -14,7 +14,8 @@ from stories.legacy.documents import Document, StoryDocument, UsageDocument
 from stories.legacy.mapping import Rows
 from stories.models import QuarantinedRecord, Story, TokenUsage
 from stories.stories import seconds_on_air
-from stories.text import clean_line, clean_text, word_count
+from stories.text.cleaning import clean_line, clean_text
+from stories.text.sentences import word_count
 from stories.types import PRIORITIES, TONES
 
 C = TypeVar("C", bound=str)

@@ -23,7 +23,7 @@ from pydantic import (
 
 from sessions_app.commands import validation_sentence
 from sessions_app.errors import Invalid
-from stories.text import clean_text
+from stories.text.cleaning import clean_text
 from stories.types import Priority, Tone
 
 FIRST_MS = datetime(2000, 1, 1, tzinfo=UTC).timestamp() * 1000

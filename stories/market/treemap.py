@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from stories.market.quotes import Quote
 from stories.market.scores import step_of
-from stories.text import ELLIPSIS
+from stories.text.cleaning import ELLIPSIS
 
 LINE_WIDTH, LINE_HEIGHT = 96, 24
 SIGNS = {2: "▲▲", 1: "▲", 0: "●", -1: "▼", -2: "▼▼"}

@@ -22,7 +22,7 @@ from sessions_app.events.statistics import SIZES, database_time, session_key, st
 from sessions_app.models import Session, Workspace
 from stories.market.ngrams import MAX_KEY, keywords_of
 from stories.models import Source, SourcePost, Trend, TrendBucket, TrendPost
-from stories.text import cut
+from stories.text.cleaning import cut
 
 T = TypeVar("T")
 Kind = Trend.Kind

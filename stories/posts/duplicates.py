@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from rapidfuzz import fuzz, process, utils
 
-from stories.text import word_set
+from stories.text.words import word_set
 
 THRESHOLD = 66.0
 SHARED_WORDS = 0.65

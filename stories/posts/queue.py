@@ -20,7 +20,7 @@ from stories.posts import matching
 from stories.posts.duplicates import nearest
 from stories.posts.matching import Interests
 from stories.posts.scoring import score
-from stories.text import canonical_url
+from stories.text.urls import canonical_url
 from stories.types import FetchedPost
 
 State = SourcePost.State

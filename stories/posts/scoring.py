@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from stories.text import word_count
+from stories.text.sentences import word_count
 from stories.types import FetchedPost, Priority
 
 WEIGHTS = {"engagement": 0.4, "recency": 0.3, "quality": 0.3}

@@ -22,7 +22,7 @@ from sessions_app.models import Session
 from stories.legacy.mapping import PREFIX, moment_named
 from stories.models import QuarantineDecision, QuarantinedRecord
 from stories.quarantine import decisions
-from stories.text import cut
+from stories.text.cleaning import cut
 
 PAGE = 25
 MOST_LIKELY = 3

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing_extensions import TypedDict
 
 from sessions_app.errors import Invalid
-from stories.text import canonical_url, clean_line, clean_text
+from stories.text.cleaning import clean_line, clean_text
+from stories.text.urls import canonical_url
 from stories.types import Cursor, Fetched, FetchedPost
 
 FIRST_BATCH = 6

@@ -16,7 +16,8 @@ from typing import Any
 from sessions_app.errors import Invalid, NeedsHuman, Retry, SmnbError, WaitUntil
 from stories.sources import rss
 from stories.sources.http_client import GuardedClient, retry_after_of
-from stories.text import canonical_url, clean_line, clean_text
+from stories.text.cleaning import clean_line, clean_text
+from stories.text.urls import canonical_url
 from stories.types import Cursor, Fetched, FetchedPost
 
 SORTS = ("hot", "new", "top", "rising")

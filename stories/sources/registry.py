@@ -21,7 +21,7 @@ from stories.sources.http_client import GuardedClient
 from stories.sources.recording import RecordingSource
 from stories.sources.reddit import RedditSource
 from stories.sources.rss import RssSource
-from stories.text import credit
+from stories.text.urls import credit
 from stories.types import SourceAdapter
 
 

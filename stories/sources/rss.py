@@ -18,7 +18,9 @@ from typing_extensions import TypedDict
 from sessions_app.errors import Invalid, NeedsHuman, Retry
 from stories.sources.http_client import GuardedClient, Response
 from stories.sources.ssrf import target_of
-from stories.text import canonical_url, clean_line, clean_text, sentences
+from stories.text.cleaning import clean_line, clean_text
+from stories.text.sentences import sentences
+from stories.text.urls import canonical_url
 from stories.types import Cursor, Fetched, FetchedPost
 
 MAX_POSTS = 100

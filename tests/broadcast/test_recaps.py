@@ -18,7 +18,7 @@ from sessions_app.models import AILink, Message, Session, SessionEvent, Step
 from stories.drafting import boards
 from stories.llm import Credentials, credentials
 from stories.models import BoardKeyword, Story, TokenUsage
-from stories.text import tokens_of
+from stories.text.sentences import tokens_of
 from tests.broadcast.test_queries import Follower
 from tests.conftest import MakeSession, run_due_steps
 from tests.standins.anthropic import AnthropicStandIn

@@ -2,16 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from stories.text import (
-    MAX_URL,
-    canonical_url,
-    clean_line,
-    clean_text,
-    cut,
-    reading_seconds,
-    sentences,
-    word_count,
-)
+from stories.text.cleaning import clean_line, clean_text, cut
+from stories.text.sentences import reading_seconds, sentences, word_count
+from stories.text.urls import MAX_URL, canonical_url
 
 HOSTILE = {
     "a million openings": "<" * 1_000_000,

@@ -17,7 +17,8 @@ from stories import stories
 from stories.drafting import drafts, versions
 from stories.drafting.commands import DraftId
 from stories.models import Draft, Story
-from stories.text import cut, sentences, word_count
+from stories.text.cleaning import cut
+from stories.text.sentences import sentences, word_count
 
 MOST_SUMMARY = 300  # characters
 MOST_TOPIC = 40  # characters

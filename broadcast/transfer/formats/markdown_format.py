@@ -15,7 +15,7 @@ from broadcast.transfer.formats.base import (
 from broadcast.transfer.formats.csv_format import ExportedStory, exported_stories
 from sessions_app.models import SessionStats
 from stories.models import Story
-from stories.text import credit
+from stories.text.urls import credit
 
 SHOWN = (Story.State.AIRING, Story.State.AIRED)
 

@@ -15,7 +15,7 @@ from broadcast.transfer.formats.base import Chunk, ExportRequest, State, caption
 from broadcast.transfer.tables import AIRINGS
 from sessions_app.models.session import DEFAULT_PACE
 from stories.models import Story
-from stories.text import reading_seconds, sentences, word_count
+from stories.text.sentences import reading_seconds, sentences, word_count
 
 LINE, LINES = 42, 2  # the longest line in characters, and the most lines of a caption
 SHOWN = (Story.State.AIRING, Story.State.AIRED)

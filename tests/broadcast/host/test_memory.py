@@ -22,7 +22,7 @@ from sessions_app.models import AILink, AITransition, Chain, Message, Session, S
 from stories import stories
 from stories.llm import Credentials, credentials
 from stories.models import Story, TokenUsage
-from stories.text import tokens_of
+from stories.text.sentences import tokens_of
 from stories.usage import accounting
 from tests.conftest import MakeSession, run_due_steps
 from tests.standins.anthropic import AnthropicStandIn

@@ -16,7 +16,7 @@ from sessions_app.background.steps import Kind
 from sessions_app.models import AILink, AITransition, Session, Step
 from stories.llm import Ask, Credentials, Turn, credentials, gateway_for
 from stories.models import Story, TokenUsage
-from stories.text import tokens_of
+from stories.text.sentences import tokens_of
 from stories.usage.ledger import Purpose, SessionLedger
 from tests.broadcast.test_queries import turn
 from tests.conftest import MakeSession, run_due_steps

@@ -16,7 +16,8 @@ from broadcast.narrators.base import (
 from broadcast.narrators.extractive import ExtractiveNarrator, choose, wishes_of
 from sessions_app.errors import StaleClaim
 from stories.sources.recording import RecordingSource
-from stories.text import clean_text, sentences, word_count
+from stories.text.cleaning import clean_text
+from stories.text.sentences import sentences, word_count
 from stories.types import Brief, FetchedPost, Narration, Tone
 
 PERSONALITIES = ("formal", "conversational", "analytical", "energetic")

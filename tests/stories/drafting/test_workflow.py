@@ -9,7 +9,7 @@ from sessions_app.models import AILink, Session
 from stories.drafting import drafts, prompts
 from stories.drafting.turns import Turn
 from stories.models import DraftMessage, DraftVersion
-from stories.text import sentences
+from stories.text.sentences import sentences
 from tests.chain_links import join
 from tests.conftest import MakeSession
 from tests.stories.drafting.draft_factory import POSTS, finished, read_posts, started, turn

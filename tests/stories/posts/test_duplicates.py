@@ -7,7 +7,8 @@ import pytest
 
 from stories.posts.duplicates import nearest, same_news
 from stories.sources.recording import recording
-from stories.text import canonical_url, clean_line
+from stories.text.cleaning import clean_line
+from stories.text.urls import canonical_url
 
 RECORDED = {post["id"]: post for post in recording()["posts"]}
 FIXTURES = Path(__file__).resolve().parents[3].parent / "shared" / "fixtures" / "reddit"
