@@ -5,8 +5,9 @@ regular expression from inside its process. So the feed is parsed in a process o
 seconds of processor time and half a gigabyte of memory. It runs isolated, so it imports nothing of
 this project.
 
-The JSON: ``{version, link, entries: [{id, link, title, text, author, date, moment}]}``, all text;
-``moment`` is an ISO time in UTC or empty, ``date`` is what the feed wrote.
+The JSON: ``{version, link, entries: [{id, link, title, title_type, text, text_type, author, date,
+moment}]}``, all text; ``moment`` is an ISO time in UTC or empty, ``date`` is what the feed wrote. The
+types say how to read title and text: "plain" (``<`` is a character) or "html" (markup and entities).
 """
 
 from __future__ import annotations
@@ -61,7 +62,10 @@ def parsed(body: bytes, content_type: str) -> dict[str, object]:
 
 def _entry(entry: Any) -> dict[str, str]:
     # The longest of an entry's contents and its summary is its text.
-    texts = [_text(part, "value", TEXT) for part in entry.get("content") or []]
+    summary = {**(entry.get("summary_detail") or {}), "value": entry.get("summary")}
+    parts = [part for part in (*(entry.get("content") or []), summary) if _is_text(part)]
+    texts = [(_text(part, "value", TEXT), _type(part)) for part in parts]
+    text, text_type = max(texts, key=lambda pair: len(pair[0]), default=("", "plain"))
     time = entry.get("published_parsed") or entry.get("updated_parsed")
     try:
         moment = datetime.fromtimestamp(calendar.timegm(time), UTC).isoformat() if time else ""
@@ -71,11 +75,24 @@ def _entry(entry: Any) -> dict[str, str]:
         "id": _text(entry, "id", FIELD),
         "link": _text(entry, "link", FIELD),
         "title": _text(entry, "title", FIELD),
+        "title_type": _type(entry.get("title_detail") or {}),
+        "text": text,
+        "text_type": text_type,
         "author": _text(entry, "author", FIELD),
-        "text": max([*texts, _text(entry, "summary", TEXT)], key=len),
         "date": _text(entry, "published", FIELD) or _text(entry, "updated", FIELD),
         "moment": moment,
     }
+
+
+def _is_text(part: Any) -> bool:
+    """Whether a part of an entry is text; Atom's content can be a picture in base64."""
+    return not re.match(r"(image|audio|video|application)/(?!xhtml)", str(part.get("type") or ""))
+
+
+def _type(part: Any) -> str:
+    # Atom declares the type. For RSS feedparser decides: a description is HTML, and a title is if
+    # it has a closing tag or an entity and no tag that is unknown in HTML.
+    return "html" if "html" in str(part.get("type") or "").lower() else "plain"
 
 
 def _text(element: Any, name: str, limit: int) -> str:

@@ -40,13 +40,15 @@ _SLASHED = re.compile(r"\s*(\d{4})/(\d{1,2})/(\d{1,2})(?:[ T]+(\d{1,2}):(\d{2})(
 
 
 class ParsedEntry(TypedDict):
-    """One entry as feed_parser.py writes it; all texts."""
+    """One entry as feed_parser.py writes it; all texts, the types "plain" or "html"."""
 
     id: str
     link: str
     title: str
-    author: str
+    title_type: str
     text: str
+    text_type: str
+    author: str
     date: str
     moment: str
 
