@@ -148,10 +148,10 @@ def _report_note(source: Source, note_before: str) -> None:
 
 
 def gave_up(claim: Claim) -> None:
-    """Reports that reading failed three times through a bug, and schedules the next attempt."""
+    """Reports that reading failed repeatedly through a bug, and schedules the next attempt."""
     source = Source.objects.select_related("session").get(pk=int(claim.subject))
     until = steps.now() + FAILED_PAUSE
-    note = "Reading failed three times through an error in the studio; see the log."
+    note = f"Reading failed {steps.MAX_ATTEMPTS} times through an error in the studio; see the log."
     _set_health(source, health=Health.FAILED, note=note, paused_until=until)
     run = orchestrator.active(claim.session)
     # The failed step is over, so a new one is needed while the run is on air.

@@ -239,7 +239,9 @@ def payload(recap: Recap) -> RecapPayload:
 
 def gave_up(claim: Claim) -> None:
     run = Broadcast.objects.get(session=claim.session, pk=int(claim.subject))
-    sentence = f"Broadcast {run.number} got no recap: it failed three times; see the log."
+    sentence = (
+        f"Broadcast {run.number} got no recap: it failed {steps.MAX_ATTEMPTS} times; see the log."
+    )
     recorder.add_message(claim.session, "system", sentence, "recap")
 
 

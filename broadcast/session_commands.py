@@ -31,7 +31,7 @@ class SettingsChange(Payload):
     model: str | None = Field(
         None, min_length=1, max_length=80, description="The model that narrates, or extractive."
     )
-    personality: Literal["formal", "conversational", "analytical", "energetic"] | None = Field(
+    personality: Session.Personality | None = Field(
         None, description="The host's manner of speaking."
     )
     verbosity: Literal["concise", "detailed", "comprehensive"] | None = Field(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from decimal import ROUND_HALF_EVEN, Decimal
 
+UNIT = "US dollars"
 PICO = 10**12  # units in one US dollar
 MINUS = "\N{MINUS SIGN}"
 
@@ -30,3 +31,8 @@ def dollars(amount: int, places: int = 4) -> str:
     """Writes an amount in 10⁻¹² USD for people, rounded half to even: ``$1,234.5000``."""
     rounded = to_usd(abs(amount)).quantize(Decimal(1).scaleb(-places), ROUND_HALF_EVEN)
     return f"{MINUS if amount < 0 else ''}${rounded:,.{places}f}"
+
+
+def axis(amount: float) -> str:
+    """Writes an amount in 10⁻¹² USD beside the axis of a chart: ``$0.025``."""
+    return f"${decimal_string(round(amount))}" if amount else "$0"

@@ -81,7 +81,7 @@ class Brief:
     score: int
     comments: int
     priority: float  # 0..1
-    personality: str = "conversational"  # formal, conversational, analytical, energetic
+    personality: str = "conversational"  # one of Session.Personality
     verbosity: str = "detailed"  # concise, detailed, comprehensive
     language: str = "en"
     instructions: str = ""

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 
 from broadcast.chat.facts import Inquiry, Suggestion
+from sessions_app.models import Session
 from sessions_app.models.session import DEFAULT_PACE
 from stories.market.ngrams import STOP_WORDS
 from stories.posts import matching, queue
@@ -45,7 +46,6 @@ LANGUAGES = {
     "turkish": "tr",
     "ukrainian": "uk",
 }
-_PERSONALITIES = ("formal", "conversational", "analytical", "energetic")
 _SHORT = re.compile(r"\b(?:concise|shorter|brief(?:er)?|less detail(?:s|ed)?|fewer words)\b")
 _LONG = re.compile(r"\b(?:comprehensive|much longer|all the details)\b")
 _DETAILED = re.compile(r"\b(?:detailed|longer|more detail(?:s|ed)?)\b")
@@ -141,7 +141,7 @@ def pace(inquiry: Inquiry, clause: str) -> list[Suggestion]:
 
 
 def personality(_inquiry: Inquiry, clause: str) -> list[Suggestion]:
-    for name in _PERSONALITIES:
+    for name in Session.Personality.values:
         if re.search(rf"\b{name}\b", clause.lower()):
             return [setting(personality=name)]
     return []

@@ -15,6 +15,7 @@ from broadcast.chat import plans
 from broadcast.chat.conversation import MOST_TEXT
 from broadcast.chat.facts import Inquiry, Reply, Suggestion
 from broadcast.narrators.base import whole_sentences
+from sessions_app.models import Session
 from stories.drafting.boards import BoardName
 from stories.llm import Answer, Ask, EmptyAnswer, Gateway, Turn
 from stories.llm.partial_json import parsed, value_so_far
@@ -88,7 +89,7 @@ def schema() -> JsonSchema:
         "command": text_field(*plans.offered()),
         **fields,
         "keywords": {"type": "array", "items": text_field()},
-        "personality": text_field("formal", "conversational", "analytical", "energetic"),
+        "personality": text_field(*Session.Personality.values),
         "verbosity": text_field("concise", "detailed", "comprehensive"),
         "weight": text_field("more", "less"),
         "board": text_field(*get_args(BoardName)),

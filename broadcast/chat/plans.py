@@ -34,6 +34,7 @@ from sessions_app.models import Message, Session
 from stories import stories
 from stories.drafting.boards import NewKeyword
 from stories.models import Draft, Interest, SourcePost
+from stories.models.drafts import FEWEST_WORDS, MOST_WORDS
 from stories.posts.interests import InterestId, NewInterest
 from stories.text.cleaning import clean_line
 
@@ -58,7 +59,7 @@ class HostManner(Payload):
     """How the host speaks; the producer may not propose any other setting of a session."""
 
     pace: int | None = Field(None, ge=60, le=6000)
-    personality: Literal["formal", "conversational", "analytical", "energetic"] | None = None
+    personality: Session.Personality | None = None
     verbosity: Literal["concise", "detailed", "comprehensive"] | None = None
     language: Language | None = None
     instructions: VisibleText | None = Field(None, max_length=LONGEST_INSTRUCTIONS)
@@ -80,7 +81,7 @@ class NewDraft(Payload):
     """The subject and form of a draft."""
 
     keywords: list[Word] = Field(min_length=1, max_length=8)
-    words: int = Field(400, ge=50, le=3000)
+    words: int = Field(400, ge=FEWEST_WORDS, le=MOST_WORDS)
     style: Literal["report", "feature", "explainer", "comment"] = "report"
     language: Language | None = None
 

@@ -250,7 +250,7 @@ def by_rule(material: Material) -> str:
 
 def gave_up(claim: Claim) -> None:
     sentence = (
-        "The stories could not be summed up: it failed three times; see the log. "
+        f"The stories could not be summed up: it failed {steps.MAX_ATTEMPTS} times; see the log. "
         "It is tried again with the next operation of the AI chain."
     )
     recorder.add_message(claim.session, "system", sentence, "compaction")

@@ -23,15 +23,10 @@ from sessions_app import context
 from sessions_app.errors import NotFound, SmnbError
 from sessions_app.events import recorder
 from sessions_app.models import Session
-from sessions_app.realtime.consumers import (
-    NO_SESSION,
-    NOT_UNDERSTOOD,
-    LiveConsumer,
-    OwnerConsumer,
-    WatchConsumer,
-)
+from sessions_app.realtime import close_codes
+from sessions_app.realtime.consumers import LiveConsumer, OwnerConsumer, WatchConsumer
 from sessions_app.realtime.grants import Grant
-from sessions_app.realtime.hub import TRY_LATER, get_hub
+from sessions_app.realtime.hub import get_hub
 
 log = structlog.get_logger(__name__)
 
@@ -56,16 +51,16 @@ class Replaying(LiveConsumer):
     async def enter(self, grant: Grant) -> None:
         options = options_of(self.query())
         if options is None:
-            await self.close(code=NOT_UNDERSTOOD)
+            await self.close(code=close_codes.NOT_UNDERSTOOD)
             return
         if self.is_too_many():
-            await self.close(code=TRY_LATER)
+            await self.close(code=close_codes.TRY_LATER)
             return
         number = self.scope["url_route"]["kwargs"]["run_number"]
         try:
             self.recording = await _find(grant, number, self.audience)
         except NotFound:
-            await self.close(code=NO_SESSION)
+            await self.close(code=close_codes.NO_SESSION)
             return
         self.granted, self.options, self.request_times = grant, options, []
         _playing.add(self)
@@ -98,10 +93,10 @@ class Replaying(LiveConsumer):
                 await player.play(max(after, 0))
         except DatabaseError as error:
             log.warning("replay_lost_database", error=type(error).__name__)
-            await self.close(code=TRY_LATER)
+            await self.close(code=close_codes.TRY_LATER)
         except SmnbError as error:
             log.warning("replay_unreadable", error=error.sentence)
-            await self.close(code=NO_SESSION)
+            await self.close(code=close_codes.NO_SESSION)
 
     async def disconnect(self, code: int) -> None:
         self.leave()

@@ -17,8 +17,9 @@ from broadcast.replay.pacing import NOTHING, Pace, Wait
 from broadcast.replay.runs import Recording
 from sessions_app.models import SessionEvent
 from sessions_app.realtime import grants
+from sessions_app.realtime.close_codes import GOING_AWAY, NO_SESSION, SIGN_IN
 from sessions_app.realtime.grants import Grant
-from sessions_app.realtime.hub import GOING_AWAY, GONE, GRANTS_EVERY, LIFETIME, WITHDRAWN, Socket
+from sessions_app.realtime.hub import GRANTS_EVERY, LIFETIME, Socket
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -110,7 +111,7 @@ class Player:
     async def _may_stay(self) -> bool:
         self._checked = time.monotonic()
         if not await _in_thread(still_valid, self.grant):
-            await self.socket.end(WITHDRAWN if self.grant.kind == "watch" else GONE)
+            await self.socket.end(NO_SESSION if self.grant.kind == "watch" else SIGN_IN)
             return False
         if self._checked > self._until:
             await self.socket.end(GOING_AWAY)

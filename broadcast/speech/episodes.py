@@ -166,7 +166,7 @@ def _failed(sentence: str) -> dict[str, object]:
 def give_up(claim: Claim) -> None:
     """Marks an episode as failed after the last attempt."""
     pending = Episode.objects.filter(run=int(claim.subject), state=EpisodeState.PENDING)
-    pending.update(**_failed("It could not be made in three attempts."))
+    pending.update(**_failed(f"It could not be made in {steps.MAX_ATTEMPTS} attempts."))
 
 
 def register() -> None:

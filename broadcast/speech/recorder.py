@@ -28,7 +28,7 @@ log = structlog.get_logger(__name__)
 SPEAK = "speak"
 State = Sound.State
 CHUNK = 100
-FAILED = "It could not be spoken in three attempts."
+FAILED = f"It could not be spoken in {steps.MAX_ATTEMPTS} attempts."
 
 
 def changed(story: Story) -> None:

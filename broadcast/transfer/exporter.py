@@ -169,10 +169,10 @@ def _fail(claim: Claim, transfer: Transfer, sentence: str) -> None:
 
 
 def _gave_up(claim: Claim) -> None:
-    """Fails the export after three crashed attempts; runs in the transaction that ends the step."""
+    """Fails the export after the last crashed attempt; runs in the transaction that ends the step."""
     transfer = Transfer.objects.select_related("session").get(pk=int(claim.subject))
     if transfer.state == State.RUNNING:
-        sentence = "The export failed three times because of an internal error."
+        sentence = f"The export failed {steps.MAX_ATTEMPTS} times because of an internal error."
         transfers.settle(transfer, State.FAILED, sentence)
         transaction.on_commit(lambda: partial_path(transfer).unlink(missing_ok=True))
 

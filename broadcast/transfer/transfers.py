@@ -33,7 +33,7 @@ class TransferPayload(TypedDict):
 
     id: Annotated[int, Field(description="Id of the transfer.")]
     way: Annotated[str, Field(description="export or import.")]
-    format: Annotated[str, Field(description="zip, json, csv, md or srt.")]
+    format: Annotated[str, Field(description="Name of the export format.")]
     run: Annotated[int | None, Field(description="Run that captions are limited to; null for all.")]
     state: Annotated[str, Field(description="running, ready or failed.")]
     done: Annotated[int, Field(description="Rows written or read so far.")]

@@ -154,12 +154,18 @@ def _schema(table: Table) -> type[BaseModel]:
         type_ = _type(column)
         if column.null:
             type_ = Optional[type_]  # noqa: UP045 - made at run time
-        fields["id" if column.primary_key else column.name] = (type_, ...)
+        # An archive that was made before a column was added has the column's default.
+        default: Any = Field(default_factory=column.get_default) if _may_miss(column) else ...
+        fields["id" if column.primary_key else column.name] = (type_, default)
     if table.name == EVENTS:
         # An unknown type or another kind of payload would break the pages that show the event.
         fields["type"] = (Annotated[StrictStr, AfterValidator(_known_type)], ...)
         fields["payload"] = (dict[str, object], ...)
     return create_model(table.name, __config__=ConfigDict(extra="forbid"), **fields)
+
+
+def _may_miss(column: models.Field[Any, Any]) -> bool:
+    return not column.primary_key and (column.has_default() or column.null or column.blank)
 
 
 def _known_type(name: str) -> str:

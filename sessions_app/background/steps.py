@@ -322,10 +322,10 @@ def handle(claim: Claim, kind: Kind) -> None:
     # The time is known, e.g. from a Retry-After header, so there is no back-off.
     except WaitUntil as error:
         _postpone(claim, error.until, error)
-    # Not limited to three attempts: a service comes back, or the user fixes the cause.
+    # Not limited to MAX_ATTEMPTS: a service comes back, or the user fixes the cause.
     except (Retry, NeedsHuman) as error:
         _postpone(claim, now() + backoff(claim.step.attempts), error)
-    # A bug: after three attempts the step is given up.
+    # A bug: after MAX_ATTEMPTS the step is given up.
     except Exception:
         log.exception("step_failed")
         with _unless_claimed_again():
@@ -351,7 +351,7 @@ def _postpone(claim: Claim, until: datetime, error: SmnbError) -> None:
 
 def _give_up(claim: Claim, kind: Kind) -> None:
     with transaction.atomic():
-        claim.fail("Given up after three attempts; see the log.")
+        claim.fail(f"Given up after {MAX_ATTEMPTS} attempts; see the log.")
         if kind.gave_up is not None:
             kind.gave_up(claim)
     log.error("step_given_up")

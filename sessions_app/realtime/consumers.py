@@ -18,12 +18,11 @@ from django.conf import settings
 from sessions_app import context
 from sessions_app.errors import NotFound
 from sessions_app.events import recorder
-from sessions_app.realtime import grants, presence
+from sessions_app.realtime import close_codes, grants, presence
 from sessions_app.realtime.frames import HTML, JSON
 from sessions_app.realtime.grants import Grant
-from sessions_app.realtime.hub import TRY_LATER, Hub, Viewer, get_hub
+from sessions_app.realtime.hub import Hub, Viewer, get_hub
 
-SIGN_IN, NO_SESSION, NOT_UNDERSTOOD = 4401, 4404, 4400
 ASKS_PER_10_S = 20
 
 
@@ -60,10 +59,10 @@ class LiveConsumer(AsyncWebsocketConsumer):
         try:
             grant = await self.grant()
         except NotFound:
-            await self.close(code=NO_SESSION)
+            await self.close(code=close_codes.NO_SESSION)
             return
         if grant is None:
-            await self.close(code=SIGN_IN)
+            await self.close(code=close_codes.SIGN_IN)
             return
         context.bind(session=grant.session_id, _folder=grant.folder)
         if grant.user_id is not None:
@@ -77,7 +76,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         limit = settings.SMNB.limit_public_sockets
         # Counted in this process only; the limit protects it from a single address.
         if self.audience == recorder.PUBLIC and limit and self.hub.open_from(address) >= limit:
-            await self.close(code=TRY_LATER)
+            await self.close(code=close_codes.TRY_LATER)
             return
         self.viewer = Viewer(self, grant, self.audience, self.format(), address)
         self.request_times = []
@@ -102,11 +101,11 @@ class LiveConsumer(AsyncWebsocketConsumer):
         after = _parse_after(text_data)
         now = time.monotonic()
         if self.request_times is None or after is None:
-            await self.close(code=NOT_UNDERSTOOD)
+            await self.close(code=close_codes.NOT_UNDERSTOOD)
             return
         self.request_times = [at for at in self.request_times if now - at < 10] + [now]
         if len(self.request_times) > ASKS_PER_10_S:
-            await self.close(code=TRY_LATER)
+            await self.close(code=close_codes.TRY_LATER)
             return
         await self.answer(after)
 

@@ -28,7 +28,7 @@ from redis import RedisError
 from sessions_app import context
 from sessions_app.events import recorder
 from sessions_app.models import SessionEvent
-from sessions_app.realtime import frames, grants
+from sessions_app.realtime import close_codes, frames, grants
 from sessions_app.realtime.grants import Grant
 
 log = structlog.get_logger(__name__)
@@ -36,9 +36,6 @@ log = structlog.get_logger(__name__)
 LOOK_EVERY = 2.0
 GRANTS_EVERY = 15.0
 LIFETIME = (6 * 3600, 12 * 3600)  # seconds; random, so that pages do not all reconnect at once
-
-# Close codes: Daphne sends only 1000 and 3000 to 4999. A page reconnects after all but the first.
-GONE, WITHDRAWN, GOING_AWAY, TRY_LATER = 4401, 4404, 4012, 4013
 
 
 class Socket(Protocol):
@@ -310,9 +307,9 @@ class Hub:
         for viewer in viewers:
             if viewer.grant not in valid:
                 public = viewer.audience == recorder.PUBLIC
-                await self._end(viewer, WITHDRAWN if public else GONE)
+                await self._end(viewer, close_codes.NO_SESSION if public else close_codes.SIGN_IN)
             elif viewer.until < time.monotonic():
-                await self._end(viewer, GOING_AWAY)
+                await self._end(viewer, close_codes.GOING_AWAY)
 
     async def _end(self, viewer: Viewer, code: int) -> None:
         self.leave(viewer)

@@ -17,7 +17,6 @@ from broadcast.public_links import PARTS
 from broadcast.states import REAPER, TRANSITIONS
 from broadcast.studio.ai_chain import queries
 from broadcast.studio.artifacts import bundle
-from broadcast.studio.drafting.forms import FEWEST_WORDS, MOST_WORDS
 from sessions_app.ai_chain import status
 from sessions_app.background import retention, steps
 from sessions_app.commands import all_commands
@@ -26,7 +25,7 @@ from sessions_app.events import statistics as events_statistics
 from sessions_app.files import artifacts, verification
 from sessions_app.models import Workspace
 from sessions_app.models.session import DEFAULT_MODEL, DEFAULT_PACE
-from sessions_app.realtime import checkpoints, consumers, hub
+from sessions_app.realtime import checkpoints, close_codes, consumers
 from sessions_app.session_logs import browser_errors
 from sessions_app.web.api import MOST
 from smnb.docs import reference, state_diagram
@@ -34,6 +33,7 @@ from stories import threads
 from stories.drafting import commands as drafting
 from stories.drafting import drafts, prompts, turns
 from stories.market import quotes, scores
+from stories.models.drafts import FEWEST_WORDS, MOST_WORDS
 from stories.posts import interests, queue, scoring
 from stories.types import FetchedPost
 
@@ -262,21 +262,10 @@ def api() -> Context:
             "writes": env.limit_writes,
             "go_live": env.limit_go_live,
         },
-        "closes": CLOSES,
+        "closes": close_codes.MEANINGS,
         "answer_days": _default_days("keep_answers_days"),
         "asks": consumers.ASKS_PER_10_S,
     }
-
-
-CLOSES = (
-    (consumers.NOT_UNDERSTOOD, 'The message is invalid. Send only {"after": seq}.'),
-    (consumers.SIGN_IN, "Not signed in, or the token is invalid. Sign in again."),
-    (
-        consumers.NO_SESSION,
-        "The session does not exist or belongs to another user, or the link was revoked.",
-    ),
-    (hub.TRY_LATER, "Too many sockets or messages. Connect again later."),
-)
 
 
 def operations() -> Context:

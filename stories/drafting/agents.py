@@ -15,13 +15,14 @@ from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from sessions_app.errors import Retry
 from stories.models import DraftMessage
+from stories.models.drafts import MOST_WORDS
 from stories.text.cleaning import clean_line, clean_text
 
 Role, Kind = DraftMessage.Role, DraftMessage.Kind
 T = TypeVar("T")
 
 MOST_TITLE = 160
-MOST_TEXT = 24_000  # characters of a draft
+MOST_TEXT = 8 * MOST_WORDS  # characters of a draft
 MOST_FINDINGS = 24
 MOST_REMARKS = 8
 MOST_SECTIONS = 10

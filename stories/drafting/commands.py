@@ -21,6 +21,7 @@ from stories.drafting import boards, drafts
 from stories.drafting.prompts import MOST_WISHES
 from stories.drafting.workflow import STOPPED, TURN
 from stories.models import BoardKeyword, Draft
+from stories.models.drafts import FEWEST_WORDS, MOST_WORDS
 from stories.text.cleaning import clean_line, clean_text
 
 log = structlog.get_logger(__name__)
@@ -45,7 +46,9 @@ class NewDraft(Payload):
     keywords: list[Keyword] = Field(
         min_length=1, max_length=MOST_KEYWORDS, description="What the draft is about."
     )
-    words: int = Field(STANDARD_WORDS, ge=50, le=3000, description="Length in words.")
+    words: int = Field(
+        STANDARD_WORDS, ge=FEWEST_WORDS, le=MOST_WORDS, description="Length in words."
+    )
     style: StyleName = Field("report", description="The style of the text.")
     language: str | None = Field(
         None,

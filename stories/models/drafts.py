@@ -8,6 +8,8 @@ from django.db.models import Q
 
 from sessions_app.models import AILink, InSession
 
+FEWEST_WORDS, MOST_WORDS = 50, 3000  # that can be ordered
+
 
 class Draft(InSession):
     """A text that several agents write together, one turn at a time."""
@@ -54,8 +56,9 @@ class Draft(InSession):
 
     class Meta:
         constraints = (
-            # The same bounds as those of the command that starts a draft.
-            models.CheckConstraint(condition=Q(words__range=(50, 3000)), name="draft_words"),
+            models.CheckConstraint(
+                condition=Q(words__range=(FEWEST_WORDS, MOST_WORDS)), name="draft_words"
+            ),
         )
         indexes = (
             # For the list of drafts and the pages of the API, which are read by key.

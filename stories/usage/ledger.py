@@ -88,7 +88,7 @@ WARN_AT = 80  # per cent of the budget
 WARNING = "budget_warning"
 UNPRICED = "unpriced_model"
 # Longer than the lease of a step, so that a worker which still closes its row is not overtaken.
-LEFT_OPEN = timedelta(seconds=30)
+LEFT_OPEN = steps.LEASE + timedelta(seconds=10)
 
 # Literals, not parameters, because SQLite uses the partial index of open rows only then.
 _OPEN = RawSQL("stories_tokenusage.state IN ('reserved', 'started')", [], BooleanField())

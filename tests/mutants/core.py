@@ -306,7 +306,7 @@ CORE = [
             "what a dead worker left open stays open",
         ),
         (
-            "LEFT_OPEN = timedelta(seconds=30)",
+            "LEFT_OPEN = steps.LEASE + timedelta(seconds=10)",
             "LEFT_OPEN = timedelta(0)",
             "an open row is closed early",
         ),

@@ -11,8 +11,8 @@ from django.core.exceptions import ValidationError
 from stories.drafting.agents import MOST_TEXT, MOST_TITLE
 from stories.drafting.commands import LONGEST_WISH, MOST_KEYWORDS, STANDARD_WORDS
 from stories.models import Draft
+from stories.models.drafts import FEWEST_WORDS, MOST_WORDS
 
-FEWEST_WORDS, MOST_WORDS = 50, 3000
 MOST_KEYWORD = 80  # characters
 LANGUAGE = r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}$"
 

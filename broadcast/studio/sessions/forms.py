@@ -10,7 +10,6 @@ from typing import Any, cast
 from django import forms
 from django.core.exceptions import ValidationError
 
-from broadcast.schedule import calendar
 from broadcast.studio.sessions.queries import ALL, Filter
 from sessions_app import preferences, sessions
 from sessions_app.errors import SmnbError
@@ -23,7 +22,6 @@ from stories.sources.registry import SORTS, adapter
 from stories.usage.pricing import offers
 
 OTHER = "other"
-DAY_CHOICES = list(zip(calendar.DAYS, calendar.DAY_NAMES, strict=True))
 
 
 class FilterForm(forms.Form):
@@ -219,34 +217,6 @@ class SourceForm(forms.Form):
         choices=[("", "default"), *((sort, sort) for sort in SORTS)],
         help_text="Reddit only.",
     )
-
-
-class SlotForm(forms.Form):
-    """A slot of the schedule."""
-
-    days = forms.MultipleChoiceField(choices=DAY_CHOICES, widget=forms.CheckboxSelectMultiple)
-    on_at = forms.TimeField(
-        label="On air at", widget=forms.TimeInput(attrs={"type": "time"}, format="%H:%M")
-    )
-    off_at = forms.TimeField(
-        label="Off air at",
-        widget=forms.TimeInput(attrs={"type": "time"}, format="%H:%M"),
-        help_text="A time before or equal to the first one means the next day.",
-    )
-    zone = forms.CharField(
-        max_length=60,
-        label="Time zone",
-        initial="UTC",
-        widget=forms.TextInput(attrs={"list": "zones", "autocomplete": "off"}),
-        help_text="For example Europe/Berlin. Daylight saving time is followed.",
-    )
-    enabled = forms.BooleanField(required=False, initial=True, label="Enabled")
-
-    def clean_zone(self) -> str:
-        name = str(self.cleaned_data["zone"])
-        if name not in calendar.zones():
-            raise ValidationError("There is no time zone of this name.")
-        return name
 
 
 class DefaultsForm(forms.Form):

@@ -11,8 +11,9 @@ from django.views.decorators.http import require_POST
 
 from broadcast import rundown, session_commands
 from broadcast.schedule import slots
+from broadcast.schedule.forms import SlotForm
 from broadcast.studio.sessions import views
-from broadcast.studio.sessions.forms import SlotForm, SourceForm
+from broadcast.studio.sessions.forms import SourceForm
 from sessions_app import commands, rate_limits
 from sessions_app.commands import Command
 from sessions_app.errors import Invalid, SmnbError

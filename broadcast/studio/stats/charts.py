@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from broadcast.charts import Chart, Plan, Series, Words, band, bars, lines
 from broadcast.statistics import Point, Statistics
-from sessions_app.money import PICO, decimal_string, dollars
+from sessions_app.money import PICO, UNIT, axis, dollars
 
 
 def number(value: float) -> str:
@@ -24,10 +24,6 @@ def short(value: float) -> str:
 def money(pico: float) -> str:
     """An amount in 10⁻¹² USD to the millionth of a dollar."""
     return dollars(round(pico), 6)
-
-
-def money_axis(pico: float) -> str:
-    return f"${decimal_string(round(pico))}" if pico else "$0"
 
 
 def seconds(value: float) -> str:
@@ -61,7 +57,7 @@ def all_charts(statistics: Statistics) -> list[Chart]:
     whole_call = series("Whole call", "one", lambda point: in_seconds(point.call_ms))
     exact = series("Exact", "one", lambda point: point.exact)
     bounded = series("By bounds", "care", lambda point: point["bounded"])
-    cost_plan = plan("cost", "Cost", "US dollars", money, money_axis)
+    cost_plan = plan("cost", "Cost", UNIT, money, axis)
     latency_plan = plan("latency", "Latency", "seconds, mean of the calls", seconds, seconds_axis)
     return [
         bars(plan("stories", "Stories", "stories written"), [stories]),

@@ -205,7 +205,7 @@ def test_a_step_that_dies_each_time_leaves_a_reason(silent: Session) -> None:
     recorder._open(Story.objects.get(pk=step.subject.split()[0]), engines.engine())
     Step.objects.filter(pk=step.pk).update(attempts=3)
     steps.run(step.pk)
-    assert "three attempts" in Sound.objects.get(state="failed").error
+    assert "3 attempts" in Sound.objects.get(state="failed").error
 
 
 def test_stopping_neither_cancels_the_speech_nor_waits_for_it(silent: Session) -> None:

@@ -164,7 +164,9 @@ def set_first(**values: Any) -> Callable[[list[dict[str, Any]]], list[dict[str, 
     return lambda rows: [{**rows[0], **values}, *rows[1:]]
 
 
-STORIES, POSTS, EVENTS = (f"data/{each}-0001.ndjson" for each in ("stories", "posts", "events"))
+STORIES, VERSIONS, POSTS, EVENTS = (
+    f"data/{each}-0001.ndjson" for each in ("stories", "versions", "posts", "events")
+)
 
 
 @pytest.mark.parametrize(
@@ -177,6 +179,7 @@ STORIES, POSTS, EVENTS = (f"data/{each}-0001.ndjson" for each in ("stories", "po
         ({STORIES: set_first(word_count=-1)}, "word_count"),
         ({STORIES: set_first(word_count=2**40)}, "word_count"),
         ({STORIES: set_first(owner=1)}, "owner"),
+        ({STORIES: lambda rows: [{"id": row["id"]} for row in rows]}, "line 1: origin"),
         ({STORIES: set_first(created_at=12345)}, "created_at"),
         ({STORIES: set_first(post=999_999)}, "does not come before this row"),
         ({STORIES: lambda rows: [*rows, rows[0]]}, "does not rise"),
@@ -204,6 +207,18 @@ def test_what_is_wrong_is_named_and_nothing_comes_in(
     with pytest.raises(Invalid, match=sentence):
         bring(changed(data, changes))
     assert (Story.objects.count(), Artifact.objects.count()) == (stories, archived)
+
+
+def test_an_archive_made_before_a_column_was_added_has_its_default(
+    session: Session, bring: Bring
+) -> None:
+    def without(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [{k: v for k, v in row.items() if k not in ("version", "topics")} for row in rows]
+
+    copy = bring(changed(archive_of_a_past(session), {STORIES: without, VERSIONS: b""}))
+    rows = set(Story.objects.filter(session=copy).values_list("version", flat=True))
+    assert rows == {1}
+    assert all(story.topics == [] for story in Story.objects.filter(session=copy))
 
 
 def test_a_refused_archive_can_be_brought_again(session: Session, bring: Bring) -> None:

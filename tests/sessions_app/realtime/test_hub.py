@@ -276,7 +276,7 @@ async def test_a_viewer_without_a_valid_grant_is_closed(
     await running_hub.join(viewer_of(session, listener))
     # The session is not visible, so the grant is not valid.
     await running_hub._close_invalid(list(running_hub.rooms[session.pk].viewers))
-    assert listener.closed == hub.GONE
+    assert listener.closed == 4401
     assert running_hub.rooms == {}
 
 
