@@ -1,0 +1,175 @@
+"""Word lists for comparing reports: synonyms, opposites, words for what happens, frequent words."""
+
+from __future__ import annotations
+
+from stories.text.words import word_set
+
+EMPTY = word_set("""
+    a an the and or but of in on at to for from by with as is are was were be been being has
+    have had it its this that these those he she his her him they them their we our us you your i
+    who whom whose which what when where why how after before into onto about out up off
+    will would can could may might must shall should do does did done new says say said saying ever
+    just also than then there here so if while during since until through between under again more
+    most much many some any all both each other another such only own same very too still even now
+    yet over per via amid among against around across along within according because however told
+    tell tells first
+    der die das den dem des ein eine einen einem einer und oder aber in im an am auf aus bei mit nach
+    von vom zu zum zur für ist sind war wird werden hat haben sich nicht auch als wie
+    le la les un une des du de et ou mais dans sur pour par avec est sont a ont qui que ce cette au aux
+    el los las una unos y o en con por para es son del al se su
+    il lo gli di da e che non per è sono
+    o os as um uma do da dos das e em no na nos nas que
+""")
+
+NEGATIONS = word_set("not no never without nobody none neither nor cannot")
+
+TIME_WORDS = word_set("""
+    monday tuesday wednesday thursday friday saturday sunday january february march april may june
+    july august september october november december
+""")
+
+CARDINALS = {
+    word: str(value)
+    for words in (
+        """one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen
+        sixteen seventeen eighteen nineteen twenty""",
+        "first second third fourth fifth sixth seventh eighth ninth tenth",
+    )
+    for value, word in enumerate(words.split(), 1)
+} | {"thirty": "30", "forty": "40", "fifty": "50", "sixty": "60", "dozen": "12"}
+
+MAGNITUDES = {
+    "hundred": 100,
+    "thousand": 1_000,
+    "k": 1_000,
+    "million": 1e6,
+    "millions": 1e6,
+    "m": 1e6,
+    "mn": 1e6,
+    "billion": 1e9,
+    "bn": 1e9,
+    "b": 1e9,
+    "trillion": 1e12,
+    "tn": 1e12,
+}
+
+APPROXIMATE = word_set("""
+    about around some nearly almost roughly approximately least than over up under close
+""")
+
+# Groups of words of one meaning in headlines; the first one is their common form.
+_SAME = """
+    die died dies dead death deaths dying fatal fatally killed kills kill killing killings deadly ; hurt
+    injured injures injure injury injuries wounded wounds wound wounding casualties ; fire blaze fires
+    blazes burns burn burned burnt burning inferno ablaze ; quake earthquake earthquakes quakes tremor
+    tremors ; buy buys bought buying acquire acquires acquired acquisition purchase purchases purchased
+    takeover ; sell sells sold selling sale ; approve approves approved approval passes passed pass backs
+    backed adopt adopts adopted endorses ratifies ; reject rejects rejected rejection refuse refuses refused
+    veto vetoes vetoed ; rise rises rose risen rising increase increases increased climb climbs climbed jump
+    jumps jumped grow grows grew grown growth soar soars soared surge surges surged gain gains gained higher
+    ; fall falls fell fallen falling drop drops dropped decline declines declined plunge plunges plunged
+    sink sinks sank slump slumps slumped decrease decreases decreased slid slide slides lower ; cut cuts
+    cutting reduce reduces reduced slash slashes slashed lowers lowered trim trims trimmed ; raise raises
+    raised hike hikes hiked lift lifts lifted ; begin begins began begun beginning start starts started
+    starting commence commences kick ; end ends ended ending finish finishes finished over conclude
+    concludes concluded ; close closes closed closing closure shut shuts shutting shutdown ; open opens
+    opened opening ; reopen reopens reopened reopening ; resume resumes resumed resuming restart restarts
+    restarted ; suspend suspends suspended suspension halt halts halted pause pauses paused ; cancel cancels
+    cancelled canceled cancellation scrap scraps scrapped ; delay delays delayed postpone postpones
+    postponed postponement ; win wins won winning beat beats beaten defeat defeats defeated victory triumph
+    edge edges edged overcome thrash ; lose loses lost loss losing ; find finds found finding discover
+    discovers discovered discovery unearth unearthed ; search searches searching hunt ; missing vanished
+    disappeared disappears disappearance ; arrest arrests arrested detain detains detained detention custody
+    ; charge charges charged indict indicts indicted indictment ; convict convicts convicted guilty
+    conviction ; acquit acquits acquitted acquittal ; sentence sentences sentenced jailed jail imprisoned ;
+    resign resigns resigned resignation quit quits stepped steps ; appoint appoints appointed appointment
+    names named hire hires hired ; sack sacks sacked fires dismiss dismisses dismissed ousted oust ; sue
+    sues sued lawsuit lawsuits suing ; appeal appeals appealed ; rescue rescues rescued rescuing saved ;
+    evacuate evacuates evacuated evacuation evacuations evacuees ; collapse collapses collapsed ; crash
+    crashes crashed collision collide collides collided ; derail derails derailed derailment ; explode
+    explosion explodes exploded blast blasts explosions ; flood floods flooded flooding floodwater
+    floodwaters ; strike strikes striking walkout ; storm storms ; warn warns warned warning warnings ;
+    alert alerts ; recall recalls recalled ; launch launches launched unveil unveils unveiled release
+    releases released debut debuts ; ban bans banned prohibit prohibits prohibited outlaw outlaws ; sign
+    signs signed signing ; agree agrees agreed agreement deal deals pact accord ; plan plans planned
+    planning propose proposes proposed proposal ; expect expects expected expectation forecast forecasts ;
+    vote votes voted voting ballot ; announce announces announced announcement ; deny denies denied denial ;
+    admit admits admitted confess confesses confessed ; return returns returned returning ; merge merges
+    merged merger ; police officers officer cops ; firm firms company companies ; pm premier ; president
+    presidential ; child children kid kids ; woman women ; man men ; school schools ; home homes house
+    houses household households ; power electricity ; percent per-cent percentage pct ; doctor doctors
+    physician physicians ; student students pupil pupils ; worker workers employee employees staff ; record
+    records ; huge massive enormous ; scientist scientists researcher researchers ; study studies ;
+    kilometre kilometres kilometer kilometers km ; metre metres meter meters ; centre center centers centres
+    ; harbour harbor ; car cars ; lorry lorries truck trucks ; plane planes aircraft airplane jet ; train
+    trains ; judge judges ; profit profits earnings ; job jobs ; price prices ; rate rates ; striker forward
+"""
+SAME: dict[str, str] = {}
+for _group in _SAME.split(";"):
+    _first, *_rest = _group.split()
+    for _word in (_first, *_rest):
+        SAME.setdefault(_word, _first)
+
+# A headline with a word of one side, and another with a word of the other side, are two turns of
+# one story. In the common forms above.
+OPPOSED: tuple[tuple[frozenset[str], frozenset[str]], ...] = tuple(
+    (word_set(one), word_set(other))
+    for one, other in (
+        ("close block suspend strand", "open reopen resume unblock"),
+        ("begin launch suspend", "end resume complete cancel"),
+        ("suspend cancel delay stop", "resume return continue"),
+        ("rise raise gain", "fall cut lose"),
+        ("win", "lose draw"),
+        ("approve accept allow agree", "reject block oppose ban deny vote"),
+        ("missing search trap miss", "find rescue safe"),
+        ("arrest charge accuse suspect trial", "free acquit convict sentence clear"),
+        ("hurt ill", "die recover"),
+        (
+            "expect plan hope consider likely could may set",
+            "approve cut sign confirm cancel raise hold",
+        ),
+        ("lead half-time halftime", "win lose draw"),
+        ("join appoint", "leave resign part sack retire"),
+        ("buy", "sell"),
+        ("confirm admit", "deny"),
+        ("convict", "acquit"),
+        ("arrest", "charge"),
+        ("charge", "convict sentence"),
+        ("ban", "allow lift"),
+        ("strike", "agree"),
+    )
+)
+
+# Words that announce a change of an earlier report.
+CHANGES = word_set("""
+    correction corrected corrects correct retraction retracted clarification false fake hoax
+""")
+
+# Words for what happens; two headlines with none in common report two turns.
+EVENT_WORDS = word_set("""
+    die hurt fire quake buy sell approve reject rise fall cut raise begin end close open reopen resume
+    suspend cancel delay win lose draw find search missing arrest charge convict acquit sentence resign
+    appoint sack sue appeal rescue evacuate collapse crash derail explode flood strike warn recall launch
+    ban sign agree plan expect vote deny admit return merge court hearing inquiry investigation funeral
+    apologise apologize retire
+""")
+
+# Words that many reports share whatever they are about.
+FREQUENT = word_set("""
+    police government minister ministry president people man woman child city town village country
+    state world year week month day night morning evening today tomorrow yesterday time hour minute
+    official authority council court judge law rule report news update live video photo interview
+    company business market worker job home school student hospital doctor road street car train
+    plane water power fire storm rain snow wind weather warn alert die hurt kill crash win lose
+    match game team player coach club cup league final season goal point record plan deal agree
+    vote election party leader group member public national local north south east west northern
+    southern eastern western central region area river lake sea coast island mountain percent
+    million billion number rate price cost money pay budget tax open close begin end rise fall cut
+    raise find help make take get give go come see use show call ask want need keep set put run move
+    leave stay live last next early late long high low big small old young good bad best top great
+    major key part half second third two three several hundred thousand expect announce issue
+    service system centre centre building house family life name work back down way place thing
+    study research scientist university data science health care food energy climate
+    mr mrs ms dr spokesman spokesperson spokeswoman statement according press
+    post reddit link comment share question answer guide review best things
+""")
