@@ -8,7 +8,6 @@ import socket
 import ssl
 import threading
 import time
-import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -16,12 +15,15 @@ from email.utils import parsedate_to_datetime
 from functools import cached_property
 from http.client import HTTPException, HTTPResponse
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 from sessions_app.errors import NeedsHuman, Retry, WaitUntil
+from stories.sources.content_encoding import TooLarge, UnknownEncoding, unpacked
+from stories.sources.redirects import Cookies, redirect_url
 from stories.sources.ssrf import Address, Resolver, Target, addresses_of, target_of
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
+PERMANENT = frozenset({301, 308})
 TEMPORARY = frozenset({408, 425})
 DEFAULT_WAIT = timedelta(minutes=5)
 LONGEST_WAIT = timedelta(hours=24)
@@ -37,9 +39,6 @@ NEEDS_HUMAN = {
     410: ("gone", "removed this permanently (410). Choose another source."),
     451: ("legal", "may not show this for legal reasons (451). Choose another source."),
 }
-
-_GZIP = zlib.MAX_WBITS | 16
-_GZIP_START = b"\x1f\x8b"
 
 
 def raise_for_status(status: int, headers: Mapping[str, str], host: str) -> None:
@@ -78,52 +77,16 @@ def retry_after_of(header: str, now: datetime) -> datetime | None:
     return min(max(aware, now), now + LONGEST_WAIT)
 
 
-def unpacked(packed: Iterable[bytes], encoding: str) -> Iterator[bytes]:
-    """Yields the content in pieces of at most 64 KiB, so that the caller can stop at a zip bomb.
-
-    Raises ValueError or zlib.error when the content is damaged or truncated.
-    """
-    encoding = encoding.strip().lower()
-    if encoding in {"", "identity"}:
-        yield from packed
-    elif encoding in {"gzip", "x-gzip"}:
-        yield from _inflated(packed, _GZIP)
-    elif encoding == "deflate":
-        yield from _inflated(packed, None)
-    else:
-        raise ValueError(encoding)
-
-
-def _inflated(packed: Iterable[bytes], bits: int | None) -> Iterator[bytes]:
-    """Inflates gzip, or deflate with ``bits`` None: some servers send it without the zlib header."""
-    decoder = None
-    for piece in packed:
-        if decoder is None:
-            # The low four bits of the first byte are 8 in a zlib header; raw deflate has none.
-            has_header = piece[0] & 0x8F == 8
-            window = zlib.MAX_WBITS if has_header else -zlib.MAX_WBITS
-            decoder = zlib.decompressobj(bits or window)
-        rest = piece
-        while rest:
-            if decoder.eof:
-                # A gzip body may have several members; anything else after the end is ignored.
-                if not _GZIP_START.startswith(rest[:2]):
-                    return
-                decoder = zlib.decompressobj(_GZIP)
-            # With a maximum, so that a few bytes cannot unpack to gigabytes in one call.
-            yield decoder.decompress(rest, CHUNK)
-            rest = decoder.unused_data if decoder.eof else decoder.unconsumed_tail
-    if decoder is not None and not decoder.eof:
-        yield decoder.flush()
-        if not decoder.eof:
-            raise ValueError("truncated")
-
-
 class Headers(Mapping[str, str]):
     """Header fields by name in any case, each value on one line; of several the last counts."""
 
     def __init__(self, pairs: Iterable[tuple[str, str]]) -> None:
-        self._values = {name.lower(): " ".join(str(value).split()) for name, value in pairs}
+        # Not str.split(): a value has one character for each byte, and two of UTF-8 look like
+        # white space.
+        self._values = {
+            name.lower(): re.sub(r"[ \t]*[\r\n]+[ \t]*", " ", str(value)).strip(" \t")
+            for name, value in pairs
+        }
 
     def __getitem__(self, name: str) -> str:
         return self._values[name.lower()]
@@ -137,12 +100,16 @@ class Headers(Mapping[str, str]):
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """An answer with status 200 or 304; ``url`` is the last one of the redirects."""
+    """An answer with status 200 or 304; ``url`` is the last one of the redirects.
+
+    ``moved_to`` is where the permanent redirects at the beginning lead, empty without any.
+    """
 
     status: int
     url: str
     headers: Mapping[str, str]
     body: bytes
+    moved_to: str = ""
 
 
 class _Deadline:
@@ -192,7 +159,7 @@ class GuardedClient:
         user_agent: str,
         deadline: float = 15.0,
         max_bytes: int = 5_000_000,
-        max_redirects: int = 3,
+        max_redirects: int = 10,
         resolver: Resolver = socket.getaddrinfo,
     ) -> None:
         self._allow_private = allow_private
@@ -219,6 +186,8 @@ class GuardedClient:
         deadline = _Deadline(self._seconds)
         sent = {name.lower(): value for name, value in (headers or {}).items()}
         origin = target_of(url, any_port=True).origin
+        cookies, seen = Cookies(), set[tuple[str, str]]()
+        moved_to, permanent = "", True
         # Every hop is checked like the first address: a public page may redirect into the private
         # network.
         for _ in range(self._max_redirects + 1):
@@ -229,14 +198,25 @@ class GuardedClient:
                 raise NeedsHuman(f"{target.host} redirects to another page.", code="elsewhere")
             if not same_origin:
                 sent = {name: sent[name] for name in sent if name not in PRIVATE_HEADERS}
-            status, received, body = self._exchange(target, sent, deadline, unrestricted)
+            cookie = cookies.header(target.url)
+            # The same address may be asked for twice only if a cookie changed in between.
+            if (target.url, cookie) in seen:
+                raise NeedsHuman(
+                    f"{target.host} redirects in a circle. Find the address of the feed itself.",
+                    code="redirect_loop",
+                )
+            seen.add((target.url, cookie))
+            fields = {**sent, "cookie": cookie} if cookie else sent
+            answer = self._exchange(target, fields, deadline, unrestricted, cookies)
+            status, received, body = answer
             if status not in REDIRECTS:
-                return Response(status, url, received, body)
-            location = received["location"]
+                return Response(status, url, received, body, moved_to)
             try:
-                url = urljoin(url, location)
+                url = redirect_url(url, received["location"])
             except ValueError:
-                url = location  # target_of() refuses it
+                url = received["location"]  # target_of() refuses it
+            permanent = permanent and status in PERMANENT
+            moved_to = url if permanent else moved_to
         raise NeedsHuman(
             f"{target.host} redirects more than {self._max_redirects} times. "
             "Find the address it ends at and use that.",
@@ -244,7 +224,12 @@ class GuardedClient:
         )
 
     def _exchange(
-        self, target: Target, headers: Mapping[str, str], deadline: _Deadline, unrestricted: bool
+        self,
+        target: Target,
+        headers: Mapping[str, str],
+        deadline: _Deadline,
+        unrestricted: bool,
+        cookies: Cookies,
     ) -> tuple[int, Headers, bytes]:
         """Sends one request, without following redirects; raises Retry or NeedsHuman."""
         host = target.host
@@ -264,7 +249,7 @@ class GuardedClient:
             with self._connected(target, deadline, unrestricted) as connection:
                 connection.settimeout(deadline.left())
                 connection.sendall(request)
-                return self._receive(target, connection, deadline)
+                return self._receive(target, connection, deadline, cookies)
         except ssl.SSLCertVerificationError:
             raise NeedsHuman(
                 f"{host} has a certificate that is not valid for it. "
@@ -277,39 +262,40 @@ class GuardedClient:
             raise Retry(f"{host} was not found. Check the address if this continues.") from None
         except OSError:
             raise Retry(f"The connection to {host} failed. It is tried again later.") from None
-        except (HTTPException, ValueError, zlib.error):
+        except (HTTPException, ValueError):
             raise Retry(f"{host} sent a broken answer. It is tried again later.") from None
 
     def _receive(
-        self, target: Target, connection: socket.socket, deadline: _Deadline
+        self, target: Target, connection: socket.socket, deadline: _Deadline, cookies: Cookies
     ) -> tuple[int, Headers, bytes]:
         answer = HTTPResponse(_DeadlineReader(connection, deadline), method="GET")  # type: ignore[arg-type]
         answer.begin()
         headers = Headers(answer.getheaders())
         if answer.status in REDIRECTS and "location" in headers:
+            cookies.store(target.url, answer.msg)
             return answer.status, headers, b""
         raise_for_status(answer.status, headers, target.host)
         # The declared length refuses early; it may be wrong, so the bytes are counted too.
         if (answer.length or 0) > self._max_bytes:
             raise self._too_large(target)
         body = bytearray()
-        packed = self._packed(target, answer)
-        for piece in unpacked(packed, headers.get("content-encoding", "")):
+        while piece := answer.read(CHUNK):
             body += piece
             if len(body) > self._max_bytes:
                 raise self._too_large(target)
-        return answer.status, headers, bytes(body)
-
-    def _packed(self, target: Target, answer: HTTPResponse) -> Iterator[bytes]:
-        """Yields the body as it arrives; raises HTTPException when it is truncated."""
-        arrived = 0
-        while piece := answer.read(CHUNK):
-            arrived += len(piece)
-            if arrived > self._max_bytes:
-                raise self._too_large(target)
-            yield piece
         if answer.length:
             raise HTTPException("truncated")
+        try:
+            content = unpacked(bytes(body), headers.get("content-encoding", ""), self._max_bytes)
+        except TooLarge:
+            raise self._too_large(target) from None
+        except UnknownEncoding as error:
+            raise Retry(
+                f"{target.host} packed its answer as “{error}”, which cannot be read here. "
+                "It is tried again later.",
+                code="content_encoding",
+            ) from None
+        return answer.status, headers, content
 
     def _too_large(self, target: Target) -> NeedsHuman:
         return NeedsHuman(

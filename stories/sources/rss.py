@@ -95,9 +95,10 @@ class RssSource:
     def fetch(self, locator: str, sort: str, cursor: Cursor) -> Fetched:
         """Reads the feed unless it is unchanged; a feed has no order, so ``sort`` is ignored."""
         response = self._client.get(locator, conditions(cursor))
+        notice = _moved(locator, response.moved_to)
         if response.status == 304:
-            return Fetched([], cursor)
-        return Fetched(posts_of(response, self._now()), validators(response.headers))
+            return Fetched([], cursor, notice)
+        return Fetched(posts_of(response, self._now()), validators(response.headers), notice)
 
 
 def conditions(cursor: Mapping[str, object]) -> dict[str, str]:
@@ -107,6 +108,16 @@ def conditions(cursor: Mapping[str, object]) -> dict[str, str]:
         "Accept": "application/atom+xml, application/rss+xml, application/xml;q=0.9, */*;q=0.5",
         **{name: str(value) for name, value in headers.items() if value},
     }
+
+
+def _moved(locator: str, address: str) -> str:
+    """Returns a notice for the owner when the feed moved to another address, else ""."""
+    same_site = re.compile(r"^https?://(www\.)?|/$", re.IGNORECASE)
+    # The source keeps its address, and its posts their identity: only the owner can tell a move
+    # from a site that was sold.
+    if not address or same_site.sub("", locator) == same_site.sub("", address):
+        return ""
+    return f"This feed moved permanently to {address}. Add that address and remove this one."
 
 
 def validators(headers: Mapping[str, str]) -> Cursor:

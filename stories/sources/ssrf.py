@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from sessions_app.errors import NeedsHuman
+from stories.text.hosts import ascii_host
 
 Resolver = Callable[..., Iterable[tuple[Any, ...]]]
 """Has the shape of ``socket.getaddrinfo``."""
@@ -80,6 +81,10 @@ class Target:
         return self.scheme, self.host.rstrip("."), self.port
 
     @property
+    def url(self) -> str:
+        return f"{self.scheme}://{self.authority}{self.path}"
+
+    @property
     def authority(self) -> str:
         """Returns the value of the Host header."""
         host = f"[{self.host}]" if ":" in self.host else self.host
@@ -105,9 +110,7 @@ def target_of(url: str, *, any_port: bool = False) -> Target:
     try:
         parts = urlsplit(url)
         port = parts.port
-        host = parts.hostname or ""
-        if not host.isascii():
-            host = host.encode("idna").decode("ascii").lower()
+        host = ascii_host(parts.hostname or "")
     except ValueError:
         raise _refused("The address cannot be read. Check it.") from None
     scheme = parts.scheme.lower()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import SplitResult, quote, unquote_plus, urljoin, urlsplit, urlunsplit
 
+from stories.text.hosts import ascii_host
 from stories.text.words import word_set
 
 MAX_URL = 2000
@@ -41,11 +42,9 @@ def _canonical(parts: SplitResult) -> str:
     scheme = parts.scheme.lower()
     if scheme not in _DEFAULT_PORTS or "@" in parts.netloc or "\\" in parts.netloc + parts.path[:1]:
         return ""
-    host = parts.hostname or ""
+    host = ascii_host(parts.hostname or "")
     if ":" in host:
         host = f"[{host}]"  # IPv6
-    elif not host.isascii():
-        host = host.encode("idna").decode("ascii")
     if not _HOST.fullmatch(host):
         return ""
     if parts.port not in (None, _DEFAULT_PORTS[scheme]):

@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from tests.standins.headlines import distinct
 from tests.standins.recorded import recorded
-from tests.standins.server import StandIn
+from tests.standins.server import Recorded, Request, StandIn
 
 PAGE = b"<!doctype html><html><head><title>News</title>%s</head><body>Hello</body></html>"
 ALTERNATE = b'<link rel="alternate" type="application/rss+xml" title="All" href="/feed/news.xml">'
@@ -27,12 +27,14 @@ Behaviour = Callable[[BaseHTTPRequestHandler], None]
 class FeedStandIn(StandIn):
     """``/feed/<name>.xml`` (see ``publish``), ``/file/<name>``, and the paths of ``_behaviours``.
 
-    ``retry_after`` is what ``/throttled`` says, "" for nothing.
+    ``retry_after`` is what ``/throttled`` says, "" for nothing. ``answers`` has whole answers in
+    bytes, by the path exactly as it is asked for (see ``answer``).
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.retry_after = "120"
+        self.answers: dict[str, Callable[[Recorded], bytes]] = {}
         self._feeds: dict[str, dict[str, str]] = {}
         self._behaviours: dict[str, Behaviour] = {
             "/loop": lambda request: self._redirect(request, "/loop"),
@@ -69,10 +71,23 @@ class FeedStandIn(StandIn):
         """A feed with ``number`` stories that no likeness could mistake for one another."""
         return self.publish(name, [distinct(name, index) for index in range(number)])
 
+    def answer(
+        self, path: str, status: int, headers: Sequence[tuple[str, bytes]], body: bytes = b""
+    ) -> str:
+        """Answer a path with exactly these bytes; returns its address."""
+        lines = [b"HTTP/1.1 %d OK" % status, b"Connection: close"]
+        lines += [name.encode() + b": " + value for name, value in headers]
+        self.answers[path] = lambda _: b"\r\n".join([*lines, b"", body])
+        return self.url + path
+
     def handle(self, request: BaseHTTPRequestHandler) -> None:
         path = unquote(urlsplit(request.path).path)
         kind, _, name = path[1:].partition("/")
-        if path in self._behaviours:
+        if request.path in self.answers:
+            assert isinstance(request, Request)
+            request.wfile.write(self.answers[request.path](request.recorded))
+            request.close_connection = True
+        elif path in self._behaviours:
             self._behaviours[path](request)
         elif kind == "redirect":
             left = int(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import socket
 import ssl
@@ -19,7 +20,7 @@ from sessions_app.errors import NeedsHuman, Retry, SmnbError, WaitUntil
 from stories.sources.http_client import GuardedClient, retry_after_of
 from tests.standins.certificates import certificate
 from tests.standins.feeds import FeedStandIn
-from tests.standins.server import StandIn
+from tests.standins.server import Recorded, StandIn
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
@@ -78,17 +79,122 @@ def test_an_unchanged_page_is_304_without_a_body(site: FeedStandIn) -> None:
     assert (again.status, again.body) == (304, b"")
 
 
-@pytest.mark.parametrize("number", [1, 3])
+@pytest.mark.parametrize("number", [1, 4, 10])
 def test_a_few_redirects_are_followed(site: FeedStandIn, number: int) -> None:
     response = client().get(f"{site.url}/redirect/{number}")
     assert response.url == f"{site.url}/feed/news.xml"
 
 
-@pytest.mark.parametrize("path", ["/redirect/4", "/loop"])
-def test_more_redirects_than_three_are_too_many(site: FeedStandIn, path: str) -> None:
-    with pytest.raises(NeedsHuman, match="redirects more than 3 times"):
-        client().get(site.url + path)
-    assert len(site.requests) == 4
+def test_more_redirects_than_ten_are_too_many(site: FeedStandIn) -> None:
+    with pytest.raises(NeedsHuman, match="redirects more than 10 times"):
+        client().get(f"{site.url}/redirect/11")
+    assert len(site.requests) == 11
+
+
+def test_a_circle_is_named_at_its_second_round(site: FeedStandIn) -> None:
+    site.answer("/a", 302, [("Location", b"/b")])
+    site.answer("/b", 302, [("Location", b"/a#top")])
+    for path, requests in (("/loop", 1), ("/a", 2)):
+        site.requests.clear()
+        with pytest.raises(NeedsHuman, match="redirects in a circle") as caught:
+            client().get(site.url + path)
+        assert caught.value.code == "redirect_loop"
+        assert len(site.requests) == requests
+
+
+@pytest.mark.parametrize(
+    ("location", "path"),
+    [
+        (b"/my feed.xml", "/my%20feed.xml"),
+        (b"/two  spaces.xml", "/two%20%20spaces.xml"),
+        ("/caf\u00e9".encode(), "/caf%C3%A9"),
+        # Its last byte is a no-break space in Latin-1.
+        ("/voil\u00e0 ".encode(), "/voil%C3%A0"),
+        (b"/caf\xe9?q=\xe9 x", "/caf%E9?q=%E9%20x"),
+        ("/\u0646\u06cc\u0648\u0632".encode(), "/%D9%86%DB%8C%D9%88%D8%B2"),
+        (b"/100%25?a=%C3%A9&b=[1]", "/100%25?a=%C3%A9&b=[1]"),
+        (b"next?x=1#part", "/old/next?x=1"),
+        (b"../up.xml", "/up.xml"),
+        (b"\\windows\\feed.xml", "/windows/feed.xml"),
+        (b'/a<b>|"c"', "/a%3Cb%3E%7C%22c%22"),
+    ],
+)
+def test_a_location_is_read_as_browsers_do(site: FeedStandIn, location: bytes, path: str) -> None:
+    address = site.answer("/old/feed", 301, [("Location", location)])
+    site.answer(path, 200, [], b"found")
+    response = client().get(address)
+    assert response.body == b"found"
+    assert site.requests[-1].path == path
+
+
+def test_a_location_without_a_scheme_or_with_a_foreign_host_is_followed(site: FeedStandIn) -> None:
+    near = site.answer("/near", 302, [("Location", f"//near.example:{site.port}/to".encode())])
+    far = f"http://fa\u00df.example:{site.port}/to".encode()
+    site.answer("/far", 302, [("Location", far)])
+    site.answer("/to", 200, [], b"found")
+    for address, host in (
+        (near, f"near.example:{site.port}"),
+        (f"{site.url}/far", f"xn--fa-hia.example:{site.port}"),
+    ):
+        assert client(resolver=here).get(address).body == b"found"
+        assert site.requests[-1].headers["Host"] == host
+
+
+def test_a_redirect_to_the_same_address_is_followed_with_its_cookie(site: FeedStandIn) -> None:
+    def once(request: Recorded) -> bytes:
+        if "seen=1" in request.headers.get("Cookie", ""):
+            return b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nfound"
+        cookies = b"Set-Cookie: seen=1; Path=/; HttpOnly\r\nSet-Cookie: lang=en"
+        return b"HTTP/1.1 302 Found\r\nLocation: /feed\r\n%s\r\n\r\n" % cookies
+
+    site.answers["/feed"] = once
+    reader = client()
+    assert reader.get(f"{site.url}/feed").body == b"found"
+    assert site.requests[-1].headers["Cookie"] == "seen=1; lang=en"
+    # The next request begins without the cookies of the last one.
+    reader.get(f"{site.url}/feed")
+    assert [request.headers.get("Cookie") for request in site.requests] == [
+        None,
+        "seen=1; lang=en",
+        None,
+        "seen=1; lang=en",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("attributes", "sub", "other"),
+    [
+        (b"", None, None),
+        (b"; Domain=site.example", "a=1", None),
+        (b"; Domain=example", None, None),
+        (b"; Domain=other.test", None, None),
+        (b"; Secure; Domain=site.example", None, None),
+        (b"; Path=/elsewhere; Domain=site.example", None, None),
+        (b"; Max-Age=0; Domain=site.example", None, None),
+    ],
+)
+def test_a_cookie_goes_to_the_domain_it_is_of_and_nowhere_else(
+    site: FeedStandIn, attributes: bytes, sub: str | None, other: str | None
+) -> None:
+    steps = (("/1", "www.site.example", "/2"), ("/2", "other.test", "/3"))
+    for path, host, to in steps:
+        location = f"http://{host}:{site.port}{to}".encode()
+        cookie = [("Set-Cookie", b"a=1" + attributes)] if path == "/1" else []
+        site.answer(path, 302, [("Location", location), *cookie])
+    site.answer("/3", 200, [], b"found")
+    client(resolver=here).get(f"http://site.example:{site.port}/1")
+    got = [request.headers.get("Cookie") for request in site.requests]
+    assert got == [None, sub, other]
+
+
+def test_permanent_redirects_at_the_beginning_say_where_the_feed_moved(site: FeedStandIn) -> None:
+    site.answer("/1", 301, [("Location", b"/2")])
+    site.answer("/2", 308, [("Location", b"/3")])
+    site.answer("/3", 302, [("Location", b"/4")])
+    site.answer("/4", 301, [("Location", b"/5")])
+    site.answer("/5", 200, [], b"found")
+    moved = [client().get(f"{site.url}/{number}").moved_to for number in (1, 3, 4, 5)]
+    assert moved == [f"{site.url}/3", "", f"{site.url}/5", ""]
 
 
 @pytest.mark.parametrize(
@@ -201,6 +307,7 @@ def test_an_announced_size_over_the_cap_is_not_even_read(saying: Saying) -> None
 
 
 RAW = zlib.compressobj(wbits=-15)
+RAW_FEED = zlib.compress(b'<?xml version="1.0"?><rss><channel/></rss>', wbits=-15)
 PACKED = [
     ("gzip", gzip.compress(b"feed" * 50_000)),
     ("GZIP", gzip.compress(b"feed" * 20_000) + gzip.compress(b"feed" * 30_000)),
@@ -219,12 +326,75 @@ def test_a_packed_answer_is_unpacked(saying: Saying, encoding: str, body: bytes)
 
 @pytest.mark.parametrize(
     ("encoding", "body"),
-    [("gzip", PACKED[0][1][:-9]), ("gzip", b"plain"), ("deflate", b"\xff\xff"), ("br", b"x")],
+    [
+        ("gzip", PACKED[0][1][:-9]),
+        ("", PACKED[0][1][:-9]),
+        ("gzip", b"\x01\x02\x03"),
+        ("deflate", b"\x01\xff\xff"),
+        ("deflate", PACKED[3][1][:-9]),
+        ("gzip", gzip.compress(b"") * 1001),
+    ],
 )
 def test_what_cannot_be_unpacked_is_tried_again_later(
     saying: Saying, encoding: str, body: bytes
 ) -> None:
     saying.headers, saying.body = {"Content-Encoding": encoding}, body
+    with pytest.raises(Retry, match="sent a broken answer"):
+        client().get(saying.url)
+
+
+FEED = b'<?xml version="1.0"?><rss><channel/></rss>'
+UTF_16 = codecs.BOM_UTF16_LE + FEED.decode().encode("utf-16-le")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body", "content"),
+    [
+        ("UTF-8", FEED, FEED),
+        ("none", FEED, FEED),
+        ("aws-chunked", FEED, FEED),
+        ("br", b"\xef\xbb\xbf" + FEED, b"\xef\xbb\xbf" + FEED),
+        ("zstd", b'\n {"version": "x"}', b'\n {"version": "x"}'),
+        ("gzip", FEED, FEED),
+        ("gzip", UTF_16, UTF_16),
+        ("deflate", b"\r\n<!DOCTYPE html>", b"\r\n<!DOCTYPE html>"),
+        ("gzip", b"PHP Notice: x\n" + FEED, b"PHP Notice: x\n" + FEED),
+        ("", gzip.compress(FEED), FEED),
+        ("", zlib.compress(FEED), FEED),
+        ("identity", gzip.compress(FEED), FEED),
+        ("UTF-8", gzip.compress(FEED), FEED),
+        ("deflate", gzip.compress(FEED), FEED),
+        ("gzip", zlib.compress(FEED), FEED),
+        ("gzip", RAW_FEED, FEED),
+        ("gzip", gzip.compress(gzip.compress(FEED)), FEED),
+        ("gzip, gzip", gzip.compress(gzip.compress(FEED)), FEED),
+        ("deflate, gzip", gzip.compress(zlib.compress(FEED)), FEED),
+        ("", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"),
+        ("", b"", b""),
+    ],
+)
+def test_the_bytes_decide_how_an_answer_is_packed(
+    saying: Saying, encoding: str, body: bytes, content: bytes
+) -> None:
+    saying.headers, saying.body = {"Content-Encoding": encoding}, body
+    assert client().get(saying.url).body == content
+
+
+@pytest.mark.parametrize(
+    ("encoding", "name"), [("br", "br"), ("gzip, zstd", "zstd"), ("X<b>y!", "xby")]
+)
+def test_a_packing_that_was_not_asked_for_is_named(
+    saying: Saying, encoding: str, name: str
+) -> None:
+    saying.headers, saying.body = {"Content-Encoding": encoding}, b"\x1b\x03\x00\xf8\xa5\x5b\x11"
+    with pytest.raises(Retry, match=f"packed its answer as “{name}”, which cannot be read here"):
+        client().get(saying.url)
+
+
+def test_layers_of_packing_are_opened_three_deep(saying: Saying) -> None:
+    saying.body = gzip.compress(gzip.compress(gzip.compress(FEED)))
+    assert client().get(saying.url).body == FEED
+    saying.body, saying.headers = gzip.compress(saying.body), {"Content-Encoding": "gzip"}
     with pytest.raises(Retry, match="sent a broken answer"):
         client().get(saying.url)
 

@@ -306,3 +306,29 @@ def test_hundreds_of_invented_headlines_stay_apart() -> None:
     titles = [distinct(name, index)[0] for name in "abcdef" for index in range(60)]
     assert len(set(titles)) == len(titles)
     assert not any(nearest(one, [(0, other)]) for one, other in combinations(titles[:150], 2))
+
+
+@pytest.mark.parametrize(
+    ("status", "location", "moved"),
+    [(301, "/feed/new.xml", True), (308, "/feed/new.xml", True), (302, "/feed/new.xml", False)],
+)
+def test_a_feed_that_moved_is_read_and_its_owner_gets_the_new_address(
+    site: FeedStandIn, rss: RssSource, status: int, location: str, moved: bool
+) -> None:
+    site.publish("new", [("One headline", "One text.")])
+    old = site.answer("/old", status, [("Location", location.encode())])
+    fetched = rss.fetch(old, "", {})
+    assert [post.title for post in fetched.posts] == ["One headline"]
+    notice = f"This feed moved permanently to {site.url}/feed/new.xml. Add that address and remove"
+    assert fetched.notice == (f"{notice} this one." if moved else "")
+    # An unchanged feed repeats the notice, so that it does not come and go.
+    again = rss.fetch(old, "", fetched.cursor)
+    assert (again.posts, again.notice) == ([], fetched.notice)
+
+
+def test_a_move_to_the_same_page_by_another_spelling_is_no_news(
+    site: FeedStandIn, rss: RssSource
+) -> None:
+    site.answer("/old/", 200, [], RSS + b"</channel></rss>")
+    old = site.answer("/old", 301, [("Location", b"/old/")])
+    assert rss.fetch(old, "", {}).notice == ""

@@ -1,0 +1,98 @@
+"""Unpacks the body of an answer: by its bytes, because the label of the packing is often wrong."""
+
+from __future__ import annotations
+
+import codecs
+import re
+import zlib
+
+LAYERS = 3
+MEMBERS = 1000
+
+_GZIP = zlib.MAX_WBITS | 16
+_GZIP_START = b"\x1f\x8b\x08"
+_MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_DOCUMENT = re.compile(rb"\s*(?:<[?!a-z]|[{\[])", re.IGNORECASE)
+# What texts do not have; ISO-2022-JP needs the escape character.
+_CONTROL = re.compile(rb"[\x01-\x08\x0b\x0e-\x1a\x1c-\x1f]")
+_PACKED = frozenset({"gzip", "x-gzip", "deflate"})
+_PLAIN = frozenset({"", "identity"})
+
+
+class TooLarge(Exception):
+    """The content is larger than the caller allows."""
+
+
+class UnknownEncoding(Exception):
+    """The content is packed in a way that was not asked for; the argument is its name."""
+
+
+def unpacked(body: bytes, label: str, limit: int) -> bytes:
+    """Returns the content of a body, whatever its Content-Encoding ``label`` says.
+
+    Raises ValueError for damaged or truncated content, UnknownEncoding, or TooLarge beyond
+    ``limit`` bytes.
+    """
+    encodings = {name.strip().lower() for name in label.split(",")} - _PLAIN
+    content = body
+    # Some servers pack a file that is packed already.
+    for _ in range(LAYERS):
+        if content.startswith(_GZIP_START):
+            content = _inflated(content, _GZIP, limit)
+            continue
+        if _DOCUMENT.match(_without_marks(content)):
+            return content
+        inner = _inflated_if_deflate(content, bool(encodings & _PACKED), limit)
+        if inner is None:
+            break
+        content = inner
+    if not _CONTROL.search(_without_marks(content)):
+        return content
+    if unknown := encodings - _PACKED:
+        raise UnknownEncoding(re.sub(r"[^a-z0-9-]", "", min(unknown))[:20])
+    if encodings:
+        raise ValueError("damaged")
+    return content
+
+
+def _without_marks(content: bytes) -> bytes:
+    """Returns the beginning without byte order marks, and without the NUL bytes of UTF-16."""
+    head = content[:1024]
+    for mark in _MARKS:
+        head = head.removeprefix(mark)
+    return head.replace(b"\0", b"")
+
+
+def _inflated_if_deflate(content: bytes, labelled: bool, limit: int) -> bytes | None:
+    """Returns the content inflated, or None when it is neither zlib nor, if labelled, raw deflate.
+
+    "deflate" means zlib, but some servers send it without the header of zlib.
+    """
+    windows = (zlib.MAX_WBITS, -zlib.MAX_WBITS) if labelled else (zlib.MAX_WBITS,)
+    for bits in windows:
+        try:
+            return _inflated(content, bits, limit)
+        except ValueError:
+            continue
+    return None
+
+
+def _inflated(packed: bytes, bits: int, limit: int) -> bytes:
+    content = bytearray()
+    rest = packed
+    for _ in range(MEMBERS):
+        decoder = zlib.decompressobj(bits)
+        try:
+            # With a maximum, so that a few bytes cannot unpack to gigabytes.
+            content += decoder.decompress(rest, limit + 1 - len(content))
+        except zlib.error:
+            raise ValueError("damaged") from None
+        if len(content) > limit:
+            raise TooLarge
+        if not decoder.eof:
+            raise ValueError("truncated")
+        rest = decoder.unused_data
+        # A gzip body may have several members; anything else after the end is ignored.
+        if bits != _GZIP or not rest.startswith(_GZIP_START[:2]):
+            return bytes(content)
+    raise ValueError("too many members")
