@@ -22,6 +22,7 @@ from stories.market import trends
 from stories.models import SourcePost, Story, TokenUsage
 from stories.posts import queue
 from stories.posts.queue import QueuedPost
+from stories.sources.registry import credit_of
 from stories.text.sentences import reading_seconds, word_count
 from stories.text.urls import credit
 from stories.usage import accounting
@@ -33,6 +34,9 @@ class PostReference(TypedDict):
     id: Annotated[int, Field(description="Id of the post.")]
     external_id: Annotated[str, Field(description="Id of the post at its source.")]
     source: Annotated[str, Field(description="Address of the source.")]
+    outlet: NotRequired[
+        Annotated[str, Field(description="Name by which the story credits the post.")]
+    ]
     title: Annotated[str, Field(description="Headline of the post.")]
     url: Annotated[str, Field(description="Address of the post, or empty.")]
 
@@ -249,6 +253,7 @@ def post_reference(post: SourcePost | None) -> PostReference | None:
         "id": post.pk,
         "external_id": post.external_id,
         "source": post.source.locator,
+        "outlet": credit_of(post),
         "title": post.title,
         "url": post.url,
     }
@@ -312,7 +317,12 @@ def public_payload(story: StoryPayload) -> PublicStory:
         "version": story["version"],
         "corrected_at": story["corrected_at"],
         "correction": story["correction"],
-        "post": {"source": credit(post["source"]), "title": post["title"], "url": post["url"]}
+        "post": {
+            # Events that were stored before posts had an outlet name the source alone.
+            "source": post.get("outlet") or credit(post["source"]),
+            "title": post["title"],
+            "url": post["url"],
+        }
         if post
         else None,
     }

@@ -26,6 +26,7 @@ class FetchedPost:
     title: str  # at most 500 characters, never empty
     body: str = ""  # at most 20,000 characters
     author: str = ""
+    outlet: str = ""  # who published it, where that is not the source itself; at most 120
     url: str = ""  # http(s) or empty
     score: int = 0
     comments: int = 0

@@ -23,8 +23,8 @@ from stories.models import SourcePost, Story
 from stories.posts import interests, queue
 from stories.search import query
 from stories.search.query import Query
+from stories.sources.registry import credit_of
 from stories.text.cleaning import clean_line
-from stories.text.urls import credit
 from stories.text.words import word_set
 
 MOST_NEXT = 8
@@ -143,7 +143,7 @@ def post_facts(post: SourcePost) -> PostFacts:
     return {
         "post": post.pk,
         "title": clean_line(post.title, TITLE_LENGTH),
-        "source": credit(post.source.locator)[:SOURCE_LENGTH],
+        "source": credit_of(post)[:SOURCE_LENGTH],
         "score": round(post.priority * 100),
         "pinned": post.pinned,
     }

@@ -95,7 +95,7 @@ def brief_of(post: SourcePost, earlier: Earlier | None, memory: Memory) -> Brief
         title=post.title,
         body=post.body,
         author=post.author,
-        source=credit_of(post.source),
+        source=credit_of(post),
         url=post.url,
         published_at=post.published_at,
         score=post.score,

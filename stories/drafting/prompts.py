@@ -229,7 +229,7 @@ def _material(session: Session, keyword: str) -> Iterator[Item]:
     rows = query.posts(session, Query("posts", terms)).filter(duplicate_of=None)
     posts: list[SourcePost] = list(rows[:EACH])
     for post in posts:
-        yield _item(f"p{post.pk}", post.title, post.body, credit_of(post.source))
+        yield _item(f"p{post.pk}", post.title, post.body, credit_of(post))
     matches = query.stories(session, Query("stories", terms)).exclude(state__in=_HIDDEN_STATES)
     # A post's own story is left out here, not in the query: a story of a draft has no post.
     post_ids = {post.pk for post in posts}

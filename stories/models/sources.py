@@ -70,6 +70,12 @@ class SourcePost(InSession):
     title = models.CharField(max_length=500)
     body = models.TextField(blank=True)
     author = models.CharField(max_length=200, blank=True)
+    outlet = models.CharField(
+        max_length=120,
+        blank=True,
+        default="",
+        help_text="Who published it, where that is not the source itself.",
+    )
     url = models.CharField(max_length=2000, blank=True)
     url_digest = models.CharField(max_length=64, blank=True)
     score = models.IntegerField(default=0)

@@ -134,6 +134,7 @@ def _insert(
         title=post.title,
         body=post.body,
         author=post.author[:200],
+        outlet=post.outlet[:120],
         url=post.url,
         url_digest=digest(canonical_url(post.url)),
         # PostgreSQL's integers have 32 bits, and a feed may claim any number.

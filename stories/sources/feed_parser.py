@@ -79,6 +79,7 @@ def _entry(entry: Any) -> dict[str, str]:
         "text": text,
         "text_type": text_type,
         "author": _text(entry, "author", FIELD),
+        "outlet": _text(entry.get("source") or {}, "title", FIELD),
         "date": _text(entry, "published", FIELD) or _text(entry, "updated", FIELD),
         "moment": moment,
     }

@@ -31,6 +31,7 @@ class RecordedPost(TypedDict):
     title: str
     body: str
     author: str
+    outlet: str
     url: str
     score: int
     comments: int
@@ -90,6 +91,7 @@ class RecordingSource:
                     title=clean_line(post["title"], 500),
                     body=clean_text(post["body"], 20_000),
                     author=clean_line(post["author"], 100),
+                    outlet=post["outlet"],
                     url=canonical_url(post["url"]),
                     score=post["score"],
                     comments=post["comments"],

@@ -15,7 +15,7 @@ from django.contrib.auth.models import User
 from sessions_app.errors import Invalid
 from stories.llm import credentials
 from stories.llm.credentials import RedditKeys
-from stories.models import Source
+from stories.models import Source, SourcePost
 from stories.sources import recording, reddit
 from stories.sources.http_client import GuardedClient
 from stories.sources.recording import RecordingSource
@@ -124,6 +124,6 @@ def kind_of(line: str) -> str:
     return next(str(name) for name, kind in KINDS.items() if kind.recognises(line))
 
 
-def credit_of(source: Source) -> str:
-    """Returns how a story credits its source: "r/science", "bbc.co.uk" or "the demo recording"."""
-    return KINDS[source.kind].credit or credit(source.locator)
+def credit_of(post: SourcePost) -> str:
+    """Returns how a story credits its post: by its outlet, else as "r/science" or "bbc.co.uk"."""
+    return post.outlet or KINDS[post.source.kind].credit or credit(post.source.locator)

@@ -25,7 +25,7 @@ from stories.types import Cursor, Fetched, FetchedPost
 
 MAX_POSTS = 100
 MAX_LOCATOR = 2000
-MAX_TITLE, MAX_BODY, MAX_AUTHOR, MAX_ID = 500, 20_000, 200, 255
+MAX_TITLE, MAX_BODY, MAX_AUTHOR, MAX_OUTLET, MAX_ID = 500, 20_000, 200, 120, 255
 MAX_MADE_TITLE = 100  # of a title made from the text
 MAX_VALIDATOR = 500
 PAGE_HEAD = 200_000  # bytes
@@ -49,6 +49,7 @@ class ParsedEntry(TypedDict):
     text: str
     text_type: str
     author: str
+    outlet: str
     date: str
     moment: str
 
@@ -221,6 +222,7 @@ def _post(entry: ParsedEntry, base: str, now: datetime) -> FetchedPost | None:
         title=title,
         body=body,
         author=clean_line(entry["author"], MAX_AUTHOR),
+        outlet=clean_line(entry["outlet"], MAX_OUTLET),
         url=canonical_url(entry["link"], base) if entry["link"] else "",
         published_at=_published(entry, now),
     )

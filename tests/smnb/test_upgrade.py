@@ -45,10 +45,12 @@ def manage(database: Path, *arguments: str) -> str:
     return output
 
 
-def test_an_earlier_database_needs_no_migration_and_passes_every_audit(database: Path) -> None:
-    assert "No planned migration operations." in manage(database, "migrate", "--plan")
+def test_an_earlier_database_is_migrated_and_passes_every_audit(database: Path) -> None:
+    plan = manage(database, "migrate", "--plan")
+    assert not any(loss in plan for loss in ("Remove field", "Delete model", "Rename"))
     manage(database, "migrate")
-    assert "19 audits, no finding" in manage(database, "audit_sessions")
+    assert "No planned migration operations." in manage(database, "migrate", "--plan")
+    assert "audits, no finding" in manage(database, "audit_sessions")
     stories = manage(database, "inspect_sessions")
     assert "4 stories" in stories
     assert "Demo newsroom" in stories

@@ -15,7 +15,7 @@ from broadcast.transfer.formats.base import (
 from broadcast.transfer.formats.csv_format import ExportedStory, exported_stories
 from sessions_app.models import SessionStats
 from stories.models import Story
-from stories.text.urls import credit
+from stories.sources.registry import credit_of
 
 SHOWN = (Story.State.AIRING, Story.State.AIRED)
 
@@ -59,5 +59,5 @@ def _story_text(row: ExportedStory) -> str:
         lines.append(f"Thread: {markdown(story.thread.title)} ({relation.lower()})")
     if story.post is not None:
         title = markdown_link(story.post.title, story.post.url)
-        lines.append(f"Source: {title} ({markdown(credit(story.post.source.locator))})")
+        lines.append(f"Source: {title} ({markdown(credit_of(story.post))})")
     return "\n" + "\n\n".join(lines) + "\n"

@@ -100,3 +100,11 @@ def test_what_is_played_is_plain_text(source: RecordingSource) -> None:
     assert any("<script>" in post.title for post in posts)
     assert any(post.body == "" for post in posts)
     assert max(len(post.body) for post in posts) > 3000
+
+
+def test_every_post_names_the_outlet_that_published_it(source: RecordingSource) -> None:
+    outlets = {post["outlet"] for post in recording()["posts"]}
+    assert "" not in outlets
+    assert {"Elowen Courier", "Harbour Watch", "Counting House"} <= outlets
+    first = source.fetch("demo", "", {}).posts[0]
+    assert (first.external_id, first.outlet) == ("rec-001", "Elowen Courier")

@@ -99,6 +99,26 @@ def test_atom_links_are_joined_with_the_base_of_the_document(
     assert frost.published_at == datetime(2026, 11, 20, 4, 15, tzinfo=UTC)
 
 
+@pytest.mark.parametrize(
+    ("document", "outlet"),
+    [
+        (
+            RSS + b"<item><title>A</title><link>https://a.example/1</link>"
+            b'<source url="https://north.example/">The North Post</source></item></channel></rss>',
+            "The North Post",
+        ),
+        (
+            b'<feed xmlns="http://www.w3.org/2005/Atom"><title>Planet</title><entry><id>1</id>'
+            b"<title>A</title><source><title>Elowen Courier</title></source></entry></feed>",
+            "Elowen Courier",
+        ),
+        (RSS + b"<item><title>A</title></item></channel></rss>", ""),
+    ],
+)
+def test_an_item_of_an_aggregator_names_its_outlet(document: bytes, outlet: str) -> None:
+    assert [post.outlet for post in read(document)] == [outlet]
+
+
 def test_rdf_is_read_too(site: FeedStandIn, rss: RssSource) -> None:
     dated, undated = own(site, rss, "rdf").values()
     assert dated.title == "Line 7 runs on Sundays"
