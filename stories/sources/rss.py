@@ -1,4 +1,4 @@
-"""RSS, Atom and RDF feeds: conditional requests, and a parser that assumes hostile input."""
+"""RSS, Atom, RDF and JSON feeds: conditional requests, and a parser that assumes hostile input."""
 
 from __future__ import annotations
 
@@ -106,7 +106,8 @@ def conditions(cursor: Mapping[str, object]) -> dict[str, str]:
     """Returns the request headers for a feed that may be unchanged since the cursor was made."""
     headers = {"If-None-Match": cursor.get("etag"), "If-Modified-Since": cursor.get("modified")}
     return {
-        "Accept": "application/atom+xml, application/rss+xml, application/xml;q=0.9, */*;q=0.5",
+        "Accept": "application/atom+xml, application/rss+xml, application/feed+json, "
+        "application/xml;q=0.9, */*;q=0.5",
         **{name: str(value) for name, value in headers.items() if value},
     }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from itertools import combinations
+from itertools import combinations, pairwise
 from pathlib import Path
 
 import pytest
@@ -243,22 +243,42 @@ def test_an_empty_answer_is_tried_again_later() -> None:
         read(b" \n")
 
 
-LAUGHS = b'<?xml version="1.0"?><!DOCTYPE r [<!ENTITY a "ha"><!ENTITY b "&a;&a;">]>'
+def laughs(*, levels: int) -> bytes:
+    """A document whose entity ``z`` is ten to the power of ``levels`` times as long as its first."""
+    names = [f"e{level}" for level in range(levels)]
+    entities = ['<!ENTITY e0 "ha ">']
+    entities += [f'<!ENTITY {b} "{f"&{a};" * 10}">' for a, b in pairwise([*names, "z"])]
+    item = b"<item><title>&z;</title></item></channel></rss>"
+    return f"<!DOCTYPE rss [{''.join(entities)}]>".encode() + RSS + item
 
 
 @pytest.mark.parametrize(
     "body",
     [
-        LAUGHS + RSS + b"&b;</channel></rss>",
-        (LAUGHS + RSS).decode().encode("utf-16"),
+        laughs(levels=9),
+        laughs(levels=9).decode().encode("utf-16"),
+        laughs(levels=1).replace(b'"ha "', b'"&z;"'),
+        laughs(levels=2).replace(b"&z;", b"&z;" * 4000),
         RSS + b"<item " + b" ".join(b'a%d=""' % n for n in range(120_000)) + b"/></channel></rss>",
         RSS + b"<item>" * 800_000,
     ],
-    ids=["entities", "entities-in-utf-16", "attributes", "nesting"],
+    ids=[
+        "entities",
+        "entities-in-utf-16",
+        "an-entity-of-itself",
+        "an-entity-thousands-of-times",
+        "attributes",
+        "nesting",
+    ],
 )
 def test_a_document_made_to_hurt_is_refused_and_the_worker_lives(body: bytes) -> None:
     with pytest.raises(NeedsHuman, match=r"site\.example cannot be read safely"):
         read(body)
+
+
+def test_entities_within_bounds_are_read() -> None:
+    [post] = read(laughs(levels=2))
+    assert post.title == " ".join(["ha"] * 100)
 
 
 def test_a_plain_doctype_is_no_reason_to_refuse() -> None:
