@@ -6,8 +6,8 @@ seconds of processor time and half a gigabyte of memory. It runs isolated; of th
 only its two neighbours that need the standard library alone.
 
 The JSON: ``{version, link, entries: [{id, link, title, title_type, text, text_type, author, date,
-moment}]}``, all text; ``moment`` is an ISO time in UTC or empty, ``date`` is what the feed wrote. The
-types say how to read title and text: "plain" (``<`` is a character) or "html" (markup and entities).
+moment}]}``, all text; ``moment`` is an ISO time in UTC or empty, ``date`` is what the feed wrote. A
+type is ``plain``, ``html`` or ``markdown``, or empty where the format leaves it open (RSS).
 """
 
 from __future__ import annotations
@@ -74,16 +74,19 @@ def parsed(body: bytes, content_type: str) -> dict[str, object]:
     return {
         "version": str(feed.get("version") or ""),
         "link": _text(feed.feed, "link", FIELD),
-        "entries": [_entry(entry) for entry in feed.entries[:ENTRIES]],
+        "entries": [
+            _entry(entry, str(feed.get("version") or "").startswith("atom"))
+            for entry in feed.entries[:ENTRIES]
+        ],
     }
 
 
-def _entry(entry: Any) -> dict[str, str]:
+def _entry(entry: Any, atom: bool) -> dict[str, str]:
     # The longest of an entry's contents and its summary is its text.
     summary = {**(entry.get("summary_detail") or {}), "value": entry.get("summary")}
     parts = [part for part in (*(entry.get("content") or []), summary) if _is_text(part)]
-    texts = [(_text(part, "value", TEXT), _type(part)) for part in parts]
-    text, text_type = max(texts, key=lambda pair: len(pair[0]), default=("", "plain"))
+    texts = [(_text(part, "value", TEXT), _type(part, atom)) for part in parts]
+    text, text_type = max(texts, key=lambda pair: len(pair[0]), default=("", ""))
     time = entry.get("published_parsed") or entry.get("updated_parsed")
     try:
         moment = datetime.fromtimestamp(calendar.timegm(time), UTC).isoformat() if time else ""
@@ -93,7 +96,7 @@ def _entry(entry: Any) -> dict[str, str]:
         "id": _text(entry, "id", FIELD),
         "link": _text(entry, "link", FIELD),
         "title": _text(entry, "title", FIELD),
-        "title_type": _type(entry.get("title_detail") or {}),
+        "title_type": _type(entry.get("title_detail") or {}, atom),
         "text": text,
         "text_type": text_type,
         "author": _text(entry, "author", FIELD),
@@ -116,10 +119,14 @@ def _is_text(part: Any) -> bool:
     return not re.match(r"(image|audio|video|application)/(?!xhtml)", str(part.get("type") or ""))
 
 
-def _type(part: Any) -> str:
-    # Atom declares the type. For RSS feedparser decides: a description is HTML, and a title is if
-    # it has a closing tag or an entity and no tag that is unknown in HTML.
-    return "html" if "html" in str(part.get("type") or "").lower() else "plain"
+def _type(detail: Any, atom: bool) -> str:
+    """Returns the type that an Atom element declares; "text" is the default of the format."""
+    if not atom:
+        return ""
+    declared = str(detail.get("type") or "text/plain").lower()
+    if "markdown" in declared:
+        return "markdown"
+    return "plain" if declared.startswith("text/") and declared != "text/html" else "html"
 
 
 def _text(element: Any, name: str, limit: int) -> str:

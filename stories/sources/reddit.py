@@ -17,6 +17,7 @@ from sessions_app.errors import Invalid, NeedsHuman, Retry, SmnbError, WaitUntil
 from stories.sources import rss
 from stories.sources.http_client import GuardedClient, retry_after_of
 from stories.text.cleaning import clean_line, clean_text
+from stories.text.markup import decoded
 from stories.text.urls import canonical_url
 from stories.types import Cursor, Fetched, FetchedPost
 
@@ -211,6 +212,7 @@ def _from_api(fields: Mapping[str, Any], now: datetime) -> FetchedPost | None:
     """
     # Pinned notes, advertisements, removed posts and adult content are left out.
     flags = ("stickied", "promoted", "removed_by_category", "over_18")
+    # PRAW asks for raw_json=1, so that nothing is escaped: the title is plain, the text Markdown.
     title = clean_line(str(fields.get("title") or ""), 500)
     if any(fields.get(flag) for flag in flags) or not title or not fields.get("id"):
         return None
@@ -222,7 +224,7 @@ def _from_api(fields: Mapping[str, Any], now: datetime) -> FetchedPost | None:
     return FetchedPost(
         external_id=f"t3_{fields['id']}",
         title=title,
-        body=clean_text(str(fields.get("selftext") or ""), 20_000),
+        body=clean_text(decoded(str(fields.get("selftext") or ""), "markdown", 20_000), 20_000),
         author=clean_line(str(getattr(author, "name", "") or ""), 200),
         url=canonical_url(url, SITE),
         score=int(fields.get("score") or 0),

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urlsplit, urlunsplit
 
 from typing_extensions import TypedDict
@@ -19,6 +20,7 @@ from sessions_app.errors import Invalid, NeedsHuman, Retry
 from stories.sources.http_client import GuardedClient, Response
 from stories.sources.ssrf import target_of
 from stories.text.cleaning import clean_line, clean_text
+from stories.text.markup import decoded, type_of_description, type_of_title
 from stories.text.sentences import sentences
 from stories.text.urls import canonical_url
 from stories.types import Cursor, Fetched, FetchedPost
@@ -40,14 +42,14 @@ _SLASHED = re.compile(r"\s*(\d{4})/(\d{1,2})/(\d{1,2})(?:[ T]+(\d{1,2}):(\d{2})(
 
 
 class ParsedEntry(TypedDict):
-    """One entry as feed_parser.py writes it; all texts, the types "plain" or "html"."""
+    """One entry as feed_parser.py writes it; a type is empty where the format leaves it open."""
 
     id: str
     link: str
     title: str
-    title_type: str
+    title_type: Literal["plain", "html", "markdown", ""]
     text: str
-    text_type: str
+    text_type: Literal["plain", "html", "markdown", ""]
     author: str
     outlet: str
     date: str
@@ -206,8 +208,15 @@ def _not_a_feed(response: Response) -> NeedsHuman:
 
 def _post(entry: ParsedEntry, base: str, now: datetime) -> FetchedPost | None:
     """Returns one entry as a post, or None when it has neither title nor text."""
-    body = clean_text(entry["text"], MAX_BODY)
-    title = clean_line(entry["title"], MAX_TITLE)
+    title, text, author = entry["title"], entry["text"], entry["author"]
+    text_type = entry["text_type"] or type_of_description(text)
+    body = clean_text(decoded(text, text_type, MAX_BODY), MAX_BODY)
+    title_type = entry["title_type"] or type_of_title(title)
+    title = clean_line(decoded(title, title_type, MAX_TITLE), MAX_TITLE)
+    # Atom's names are plain text; RSS leaves the type of a title, a name and an outlet open.
+    declared = "plain" if entry["title_type"] else ""
+    author_type = declared or type_of_title(author)
+    outlet_type = declared or type_of_title(entry["outlet"])
     if not title:
         first_sentence = "".join(sentences(body[: MAX_MADE_TITLE * 10])[:1])
         title = clean_line(first_sentence, MAX_MADE_TITLE)
@@ -222,8 +231,8 @@ def _post(entry: ParsedEntry, base: str, now: datetime) -> FetchedPost | None:
         external_id=external_id,
         title=title,
         body=body,
-        author=clean_line(entry["author"], MAX_AUTHOR),
-        outlet=clean_line(entry["outlet"], MAX_OUTLET),
+        author=clean_line(decoded(author, author_type, MAX_AUTHOR), MAX_AUTHOR),
+        outlet=clean_line(decoded(entry["outlet"], outlet_type, MAX_OUTLET), MAX_OUTLET),
         url=canonical_url(entry["link"], base) if entry["link"] else "",
         published_at=_published(entry, now),
     )

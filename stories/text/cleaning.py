@@ -1,54 +1,39 @@
-"""Plain text from HTML of unknown origin: one line, or paragraphs, cut to a length.
+"""Tidies plain text: which characters stay, one line or paragraphs, cut to a length.
 
-Every function takes hostile input in linear time: the raw text is cut to a limit first, and the HTML
-parser gets complete tags only.
+Nothing here decodes: text from outside is decoded once, by its declared type (see markup.py).
 """
 
 from __future__ import annotations
 
-import html
 import re
 import unicodedata
-from html.parser import HTMLParser
-
-from stories.text.words import word_set
 
 ELLIPSIS = "…"
 
-_BLOCKS = word_set("""
-    address article aside blockquote div dl fieldset figure footer form h1 h2 h3 h4 h5 h6
-    header hr main nav ol p pre section table ul
-""")
-
-_LINES = word_set("br dd dt figcaption li td th tr")
-
-_INLINE = word_set("""
-    a abbr acronym area audio b base bdi bdo big body button canvas caption center cite code
-    col colgroup data datalist del details dfn dialog em embed font frame frameset head html i
-    iframe img input ins kbd label legend link map mark meta meter noscript object optgroup
-    option output param picture progress q rp rt ruby s samp script select slot small source
-    span strike strong style sub summary sup svg math tbody template textarea tfoot thead time
-    title track tt u var video wbr
-""")
-
-_ELEMENTS = _BLOCKS | _LINES | _INLINE
-
-_UNREAD = ("script", "style")
-
-_BLOCK_TAG = re.compile(
-    r"</?(?:" + "|".join(sorted(_BLOCKS | _LINES)) + r")\b[^<>]*>", re.IGNORECASE
-)
-
-_DECLARATION = re.compile(r"<[!?][^<>]*>")
-
-_NO_TAG = re.compile(r"<(?!/?[a-zA-Z][^<>]*>)")
-
-# int() raises ValueError above 4,300 digits, which html.unescape() does not catch.
-_ENDLESS_NUMBER = re.compile(r"&#[0-9]{8,}+;?")
-
 _DROPPED_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co"})
-
-_MARKS_IN_A_ROW = 4
+# Invisible in other categories: fillers, a joiner of marks, and code points that stay without glyph.
+_INVISIBLE = re.compile(r"[\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0\ufdd0-\ufdef\ufff0-\ufff8]")
+# Visible in category Cf: Arabic and Kaithi number signs, and the layout of hieroglyphs.
+_VISIBLE_FORMAT = re.compile(
+    r"[\u0600-\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd\U00013430-\U0001343f]"
+)
+# The flags of England, Scotland and Wales. Tag characters elsewhere are text that only a model reads.
+_FLAG = (
+    "\U0001f3f4\U000e0067\U000e0062(?:\U000e0065\U000e006e\U000e0067"
+    "|\U000e0073\U000e0063\U000e0074|\U000e0077\U000e006c\U000e0073)\U000e007f"
+)
+_SPELLING = re.compile(
+    _FLAG + r"|[\u061c\u180b-\u180f\u200b-\u200f\ufe00-\ufe0f\U000e0000-\U000e0fff]+"
+)
+_RIGHT_TO_LEFT = re.compile(r"[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff]")
+# Thai, Lao, Burmese, Khmer and their neighbours write no space between words.
+_UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u1950-\u1aaf\ua9e0-\uaa7f]")
+_IDEOGRAPH = re.compile(r"[\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
+_MONGOLIAN = re.compile(r"[\u1800-\u18af]")
+_EMOJI_SELECTORS = re.compile(r"[\ufe00-\ufe0f]")
+_DIACRITICS = re.compile(r"[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]")
+_NEIGHBOURS = 40  # characters around a direction mark in which its script must occur
+_DIACRITICS_IN_A_ROW, _MARKS_IN_A_ROW = 4, 8
 
 
 class _Characters(dict[int, int | str | None]):
@@ -59,10 +44,12 @@ class _Characters(dict[int, int | str | None]):
         entry: int | str | None = code
         if char in "\r\n\x0b\x0c\x85\u2028\u2029":
             entry = "\n"
-        elif char == "\t" or unicodedata.category(char) == "Zs":
+        elif char in "\t\u2800" or unicodedata.category(char) == "Zs":
             entry = " "
-        # Control, format (bidi), surrogate and private characters, and variation selectors.
-        elif unicodedata.category(char) in _DROPPED_CATEGORIES or 0xE0100 <= code <= 0xE01EF:
+        elif _SPELLING.fullmatch(char) or _VISIBLE_FORMAT.match(char):
+            entry = code
+        # Control, format (bidi), surrogate and private characters.
+        elif unicodedata.category(char) in _DROPPED_CATEGORIES or _INVISIBLE.match(char):
             entry = None
         self[code] = entry
         return entry
@@ -71,86 +58,48 @@ class _Characters(dict[int, int | str | None]):
 _CHARACTERS = _Characters()
 
 
-class _Reader(HTMLParser):
-    """Collects the text of a document.
-
-    With ``blocks``, only elements make line breaks; otherwise those in the text stay.
-    """
-
-    def __init__(self, blocks: bool) -> None:
-        super().__init__(convert_charrefs=True)
-        self.pieces: list[str] = []
-        self._blocks = blocks
-        self._skipping = ""
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag in _UNREAD:
-            self._skipping = tag
-        self._tag(tag, self.get_starttag_text() or "")
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self._tag(tag, self.get_starttag_text() or "")
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag == self._skipping:
-            self._skipping = ""
-        self._tag(tag, "")
-
-    def handle_data(self, data: str) -> None:
-        if not self._skipping:
-            self.pieces.append(re.sub(r"\s", " ", data) if self._blocks else data)
-
-    def _tag(self, tag: str, raw: str) -> None:
-        if tag in _BLOCKS:
-            self.pieces.append("\n\n")
-        elif tag in _LINES:
-            self.pieces.append("\n")
-        elif tag not in _ELEMENTS and re.fullmatch(r"<\w+>", raw):
-            self.pieces.append(raw)  # "Vec<T>" is text, not markup
+def _spelling(run: re.Match[str]) -> str:
+    """Returns what spells something of a run of invisible characters: at most two of them."""
+    if run[0][0] == "\U0001f3f4":
+        return run[0]
+    start, end = run.span()
+    before, after = run.string[max(start - 1, 0) : start], run.string[end : end + 1]
+    around = run.string[max(start - _NEIGHBOURS, 0) : end + _NEIGHBOURS]
+    selector = joiner = ""
+    for char in run[0]:
+        if char in "\u200c\u200d":
+            # Joiners spell in the scripts of Asia, and in emoji that consist of several.
+            emoji = unicodedata.category(before or " ") in ("So", "Sk") or bool(selector)
+            fits = after > "\u2000" if emoji else before > "\u02ff" and before.isprintable()
+        elif char == "\u200b":
+            fits = bool(_UNSPACED.match(before) and _UNSPACED.match(after))
+        elif char in "\u061c\u200e\u200f":
+            fits = bool(_RIGHT_TO_LEFT.search(around))
+        elif char < "\u1900":
+            fits = bool(_MONGOLIAN.match(before))
+        elif _EMOJI_SELECTORS.match(char):
+            fits = bool(before.strip()) and not (before.isascii() and before.isalpha())
+        else:
+            fits = char >= "\U000e0100" and bool(_IDEOGRAPH.match(before))
+        if fits and (char < "\u1900" or char >= "\ufe00") and char != "\u061c":
+            selector = selector or char
+        elif fits:
+            joiner = joiner or char
+    return selector + joiner
 
 
-def _without(text: str, opening: str, closing: str) -> str:
-    """Removes each ``opening … closing`` part; one that is not closed loses its opening only."""
-    pieces: list[str] = []
-    at = 0
-    while (start := text.find(opening, at)) >= 0:
-        pieces.append(text[at:start])
-        end = text.find(closing, start + len(opening))
-        if end < 0:
-            pieces.append(text[start:].replace(opening, ""))
-            return "".join(pieces)
-        at = end + len(closing)
-    pieces.append(text[at:])
-    return "".join(pieces)
-
-
-def _plain(text: str, limit: int) -> str:
-    """Returns the text of possible HTML with its line breaks; reads only what ``limit`` can need."""
-    text = text[: limit * 8 + 4096].replace("\0", "").replace("\r\n", "\n")
-    if "<" in text:
-        text = _without(text, "<!--", "-->").replace("<![CDATA[", "").replace("]]>", "")
-        text = _DECLARATION.sub("", text)
-        # A script or style tag that is not closed would hide all the text after it.
-        for tag in _UNREAD:
-            last = text.lower().rfind(f"</{tag}")
-            opening = re.compile(rf"<{tag}\b[^<>]*>", re.IGNORECASE)
-            text = text[: last + 1] + opening.sub("", text[last + 1 :])
-        text = _NO_TAG.sub("&lt;", text)
-        reader = _Reader(_BLOCK_TAG.search(text) is not None)
-        reader.feed(_ENDLESS_NUMBER.sub("", text))
-        reader.close()
-        text = "".join(reader.pieces)
-    elif "&" in text:
-        text = html.unescape(_ENDLESS_NUMBER.sub("", text))
+def _characters(text: str) -> str:
+    """Removes what can hide or reorder text, but no character that belongs to the spelling."""
     text = text.translate(_CHARACTERS)
     if text.isascii():
         return text
+    text = _SPELLING.sub(_spelling, text)
     # Many combining marks on one letter cover the lines around it, and make normalising slow.
     pieces: list[str] = []
     marks = 0
     for char in text:
-        marks = marks + 1 if unicodedata.combining(char) else 0
-        if marks <= _MARKS_IN_A_ROW:
+        marks = marks + 1 if unicodedata.category(char) in ("Mn", "Me") else 0
+        if marks <= (_DIACRITICS_IN_A_ROW if _DIACRITICS.match(char) else _MARKS_IN_A_ROW):
             pieces.append(char)
     return unicodedata.normalize("NFC", "".join(pieces))
 
@@ -163,18 +112,24 @@ def cut(text: str, limit: int) -> str:
     space = max(head.rfind(" "), head.rfind("\n"))
     if not text[len(head)].isspace() and space > len(head) // 2:
         head = head[:space]
-    return (head.rstrip(" \n,;:-\u2013—") + ELLIPSIS)[:limit]
+    return (head.rstrip(" \n,;:-\u2013—\u200c\u200d") + ELLIPSIS)[:limit]
 
 
 def clean_line(text: str, limit: int) -> str:
     """Returns one line of plain text of at most ``limit`` characters."""
-    return cut(" ".join(_plain(text, limit).split()), limit)
+    return cut(" ".join(_characters(text[: _enough(limit)]).split()), limit)
 
 
 def clean_text(text: str, limit: int) -> str:
     """Returns plain text of at most ``limit`` characters, with empty lines between paragraphs."""
-    lines = (" ".join(line.split()) for line in _plain(text, limit).split("\n"))
+    plain = _characters(text[: _enough(limit)].replace("\r\n", "\n"))
+    lines = (" ".join(line.split()) for line in plain.split("\n"))
     return cut(re.sub(r"\n{3,}+", "\n\n", "\n".join(lines).strip("\n")), limit)
+
+
+def _enough(limit: int) -> int:
+    """Returns how many raw characters are read for ``limit`` clean ones."""
+    return limit * 8 + 4096
 
 
 def within(text: str, tokens: int) -> str:

@@ -88,6 +88,8 @@ def area(name: str) -> int:
 
 def level(parts: list[str]) -> int:
     """The level of a module by the names of its path below its app."""
+    if parts[:1] == ["text"]:  # its "urls" are web addresses
+        return LEVEL["DOMAIN"]
     known = [LEVEL[part] for part in parts if part in LEVEL]
     return max(known, default=LEVEL["DOMAIN"])
 

@@ -116,6 +116,13 @@ class RedditStandIn(StandIn):
         first = names.index(after) + 1 if after in names else 0
         page = posts[first : first + int(query.get("limit", ["25"])[0])]
         more = first + len(page) < len(posts)
+        # As Reddit does: only raw_json=1 leaves the three characters as people wrote them.
+        if query.get("raw_json") != ["1"]:
+            texts = ("title", "selftext")
+            page = [
+                {**each, **{name: escape(each.get(name) or "", quote=False) for name in texts}}
+                for each in page
+            ]
         data = {
             "after": page[-1]["name"] if more and page else None,
             "before": None,

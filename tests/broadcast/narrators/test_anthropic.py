@@ -266,13 +266,12 @@ def test_a_token_burner_is_cut_to_length_at_a_sentence(studio: Studio) -> None:
     assert "shortened" in narration.note
 
 
-def test_markup_and_hidden_characters_do_not_come_through(studio: Studio) -> None:
+def test_an_answer_is_plain_text_and_loses_its_hidden_characters(studio: Studio) -> None:
     narration = studio.told(
-        f"{SAID} <script>alert(1)</script>\u202eevil\u0007", title="<b>A</b> \u200bmill", topics=[]
+        f"{SAID} Centre a <div>.\u202eevil\u0007", title="Why Vec<T> \u200b&amp; not", topics=[]
     )
-    assert "<" not in narration.narrative + narration.title
-    assert "\u202e" not in narration.narrative
-    assert narration.title == "A mill"
+    assert narration.narrative == f"{SAID} Centre a <div>.evil"
+    assert narration.title == "Why Vec<T> &amp; not"
 
 
 def test_topics_are_few_short_and_different(studio: Studio) -> None:

@@ -85,6 +85,20 @@ def test_rss_has_its_text_author_date_and_plain_link(site: FeedStandIn, rss: Rss
     assert post.published_at == datetime(2026, 11, 20, 8, 30, tzinfo=UTC)
 
 
+def test_atom_text_is_decoded_by_its_declared_type(site: FeedStandIn, rss: RssSource) -> None:
+    posts = own(site, rss, "declared-types")
+    assert {name: (post.title, post.body) for name, post in posts.items()} == {
+        "text": (
+            "How to centre a <div> in a page",
+            "Write <b> and &amp; as they are. a < b && c > d",
+        ),
+        "no-type": ("R &amp; D explained <today>", "AT&amp;T typed by a person"),
+        "html": ("A bold move & a <div>", "One.\n\nTwo."),
+        "xhtml": ("Less <than> more", "A <div> is text.\n\nSo is &amp; here."),
+        "markdown": ("**Not** bold", "Bold and linked"),
+    }
+
+
 def test_the_newest_post_comes_first(site: FeedStandIn, rss: RssSource) -> None:
     assert list(own(site, rss, "rss20")) == ["courier-3", "courier-2", "courier-1"]
 
