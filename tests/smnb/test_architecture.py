@@ -127,7 +127,10 @@ def test_only_heavy_libraries_and_the_wiring_are_imported_inside_functions() -> 
         f"{name_of(path)}:{node.lineno} imports {name} in {function}()"
         for path in SOURCES
         for function, node, name in inner_imports_of(path)
-        if name.split(".")[0] not in HEAVY and not (path.name == "apps.py" and function == "ready")
+        if name.split(".")[0] not in HEAVY
+        and not (path.name == "apps.py" and function == "ready")
+        # A program of its own, which sets its limits before it imports anything.
+        and path.name != "feed_parser.py"
     ]
     assert offenders == []
 
