@@ -99,7 +99,7 @@ def hold(session: Session, post_id: int) -> SourcePost:
 
 
 def release(session: Session, post_id: int) -> SourcePost:
-    return _change(session, post_id, (State.HELD,), state=State.QUEUED)
+    return _change(session, post_id, (State.HELD,), state=State.QUEUED, chosen=True)
 
 
 def kill(session: Session, post_id: int, actor: User) -> SourcePost:
@@ -128,7 +128,8 @@ def move(session: Session, target: Move) -> SourcePost:
         if post.pk == neighbour.pk:
             return post
         rank = rank_beside(session, post, neighbour, before=target.before is not None)
-        return _change(session, post.pk, (State.QUEUED,), rank=rank, pinned=neighbour.pinned)
+        pinned = neighbour.pinned
+        return _change(session, post.pk, (State.QUEUED,), rank=rank, pinned=pinned, chosen=True)
 
 
 def rank_beside(

@@ -15,6 +15,7 @@ from stories.models import (
     SourceGroup,
     SourcePost,
     Story,
+    StoryReport,
     StoryThread,
     StoryVersion,
     TokenUsage,
@@ -75,6 +76,13 @@ class StoryThreadAdmin(ReadOnlyAdmin):
     list_display = ("title", "session", "story_count", "updated_at")
     list_select_related = ("session",)
     search_fields = ("title",)
+
+
+@admin.register(StoryReport)
+class StoryReportAdmin(ReadOnlyAdmin):
+    list_display = ("story", "post", "role", "session", "created_at")
+    list_filter = ("role",)
+    list_select_related = ("story", "post", "session")
 
 
 @admin.register(StoryVersion)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated
@@ -57,46 +57,56 @@ class Earlier:
     relation: str
 
 
-class Rarity:
-    """Weighs words by how few of the ``headlines`` contain them: the logarithm of the inverse."""
+class Likeness:
+    """Compares headlines by the words they share; the fewer headlines have a word, the more it counts."""
 
-    def __init__(self, headlines: Sequence[str]) -> None:
+    def __init__(self, session: Session) -> None:
+        posts = SourcePost.objects.filter(session=session, duplicate_of=None).order_by("-id")
+        headlines = list(posts.values_list("title", flat=True)[:MOST_HEADLINES])
         self._count = Counter(word for line in headlines for word in content_words(line))
         self._headlines = len(headlines) + 1
 
-    def sum(self, words: Iterable[str]) -> float:
+    def _weight(self, words: Iterable[str]) -> float:
         return sum(math.log(1 + self._headlines / (self._count[word] + 0.5)) for word in words)
+
+    def of(self, headline: str, other: str) -> float:
+        """Returns the weight of the shared words against that of the lighter headline, 0..1.
+
+        It is 0 for headlines that share fewer than three words.
+        """
+        words, others = content_words(headline), content_words(other)
+        shared = words & others
+        if len(shared) < SHARED_WORDS:
+            return 0.0
+        return self._weight(shared) / min(self._weight(words), self._weight(others))
+
+
+def recent(session: Session) -> list[Story]:
+    """Returns the stories of the last 72 hours that can be followed up, the newest first."""
+    rows = Story.objects.filter(
+        session=session, state__in=Story.OPEN, created_at__gte=timezone.now() - WINDOW
+    )
+    # Bodies are long, and few of them are read.
+    rows = rows.select_related("post__source", "thread").defer("post__body")
+    return list(rows.order_by("-id")[:MOST_STORIES])
 
 
 def find(session: Session, headline: str) -> Earlier | None:
     """Returns the story of the last 72 hours that is most likely about the same subject, or None.
 
-    Of two that are equally likely it is the newer one. The fewer headlines of the session have a
-    word, the more it counts.
+    Of two that are equally likely it is the newer one.
     """
-    words = content_words(headline)
-    if len(words) < SHARED_WORDS:
-        return None
-    posts = SourcePost.objects.filter(session=session, duplicate_of=None).order_by("-id")
-    rarity = Rarity(list(posts.values_list("title", flat=True)[:MOST_HEADLINES]))
-    rows = Story.objects.filter(
-        session=session, state__in=Story.OPEN, created_at__gte=timezone.now() - WINDOW
-    )
+    likeness = Likeness(session)
     best: tuple[float, int] = (SHARED_WEIGHT, 0)
     match: Story | None = None
-    for story in rows.select_related("post", "thread").order_by("-id")[:MOST_STORIES]:
-        others = content_words(_headline(story))
-        shared = words & others
-        if len(shared) < SHARED_WORDS:
-            continue
-        # The shared weight of the two headlines against the lighter one's, 0..1.
-        likeness = rarity.sum(shared) / min(rarity.sum(words), rarity.sum(others))
-        if (likeness, story.pk) > best:
-            best, match = (likeness, story.pk), story
-    return Earlier(match, relation_of(headline, _headline(match))) if match else None
+    for story in recent(session):
+        likely = (likeness.of(headline, headline_of(story)), story.pk)
+        if likely > best:
+            best, match = likely, story
+    return Earlier(match, relation_of(headline, headline_of(match))) if match else None
 
 
-def _headline(story: Story) -> str:
+def headline_of(story: Story) -> str:
     """Returns the headline at the source, because narrators write headlines of their own."""
     return story.post.title if story.post else story.title
 

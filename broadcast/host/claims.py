@@ -17,9 +17,10 @@ from broadcast.models import Broadcast
 from sessions_app.background.steps import Claim
 from sessions_app.events import recorder
 from sessions_app.models import Step
-from stories.models import SourcePost
+from stories.models import SourcePost, Story, StoryReport
 from stories.posts import queue as posts_queue
 from stories.posts.queue import PostPayload, QueuedPost
+from stories.text.cleaning import cut
 
 
 class PostEvent(TypedDict):
@@ -43,6 +44,19 @@ def record(post: SourcePost, queue: int) -> None:
         {"post": posts_queue.payload(post), "queue": posts_queue.queue_payload(post.session)},
         queue=queue,
     )
+
+
+def supersede(post: SourcePost, story: Story) -> None:
+    """Skips a waiting post that is older than a story of its thread, and records it with the story."""
+    reason = f"Superseded by “{cut(story.title, 150)}”."
+    rows = SourcePost.objects.filter(pk=post.pk, state=SourcePost.State.QUEUED, chosen=False)
+    if not rows.update(state=SourcePost.State.SKIPPED, reason=reason):
+        return
+    StoryReport.objects.create(
+        session_id=post.session_id, story=story, post=post, role=StoryReport.Role.SUPERSEDED
+    )
+    post.refresh_from_db()
+    record(post, queue=-1)
 
 
 def settle(

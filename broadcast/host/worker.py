@@ -28,8 +28,9 @@ from sessions_app.models import Message
 from stories import threads
 from stories.llm import EXTRACTIVE, EmptyAnswer, Refused
 from stories.models import SourcePost, Story
-from stories.posts import queue
+from stories.posts import queue, selection
 from stories.quarantine import records
+from stories.text.cleaning import cut
 from stories.usage import ledger as usage_ledger
 from stories.usage.ledger import Purpose
 
@@ -45,6 +46,7 @@ NO_KEY = (
     "To have them narrated by a model, set a key under User Settings, or ANTHROPIC_API_KEY for all "
     "users."
 )
+OLDER = "“{title}” is older than the story “{story}”. It airs because you placed it."
 
 
 def narrate(claim: Claim) -> None:
@@ -76,10 +78,17 @@ def narrate(claim: Claim) -> None:
 def claim_post(run: Broadcast, claim: Claim) -> SourcePost | None:
     """Claims the best waiting post for this step; reschedules the step if none waits."""
     with orchestrator.locked(run):
-        post = queue.claim_best(claim)
-        if post is None:
-            claim.reschedule(steps.now() + IDLE)
+        # Under the lock of the run no post is added or moved, so what is chosen remains right.
+        choice = selection.choose(run.session)
+        for overtaken in choice.overtaken:
+            claims.supersede(overtaken.post, overtaken.story)
+        post = choice.post
+        if post is None or not queue.claim(post, claim):
+            claim.reschedule(steps.now() + (IDLE if post is None else timedelta()))
             return None
+        if choice.against is not None:
+            warning = OLDER.format(title=cut(post.title, 120), story=cut(choice.against.title, 120))
+            recorder.add_message(run.session, "host", warning, "older_post")
         claims.record(post, queue=-1)
     log.info("claimed", post=post.pk, source=post.source_id, attempt=post.attempts)
     return post

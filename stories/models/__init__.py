@@ -4,7 +4,7 @@ from stories.models.drafts import Draft, DraftMessage, DraftVersion
 from stories.models.market import BoardKeyword, Trend, TrendBucket, TrendPost
 from stories.models.quarantine import QuarantineDecision, QuarantinedRecord
 from stories.models.sources import Interest, Source, SourceGroup, SourcePost
-from stories.models.stories import Story, StoryThread, StoryVersion, TokenUsage
+from stories.models.stories import Story, StoryReport, StoryThread, StoryVersion, TokenUsage
 
 __all__ = [
     "BoardKeyword",
@@ -18,6 +18,7 @@ __all__ = [
     "SourceGroup",
     "SourcePost",
     "Story",
+    "StoryReport",
     "StoryThread",
     "StoryVersion",
     "TokenUsage",

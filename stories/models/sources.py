@@ -90,6 +90,11 @@ class SourcePost(InSession):
     pinned = models.BooleanField(
         default=False, help_text="Narrated before all posts that are not pinned."
     )
+    chosen = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="A person placed it, so it airs although newer stories may have overtaken it.",
+    )
     state = models.CharField(max_length=8, choices=State, default=State.QUEUED)
     reason = models.CharField(max_length=200, blank=True)
     duplicate_of = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT)

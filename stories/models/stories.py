@@ -154,6 +154,24 @@ class Story(InSession):
         return self.title[:80]
 
 
+class StoryReport(InSession):
+    """A post that a story covers besides its own post, and how."""
+
+    class Role(models.TextChoices):
+        SUPERSEDED = "superseded", "superseded by the story"
+
+    story = models.ForeignKey(Story, on_delete=models.PROTECT, related_name="reports")
+    # A post belongs to one story at most: a report that two stories credit would count twice.
+    post = models.OneToOneField(SourcePost, on_delete=models.PROTECT, related_name="report")
+    role = models.CharField(max_length=12, choices=Role)
+
+    class Meta:
+        ordering = ("id",)
+
+    def __str__(self) -> str:
+        return f"{self.role} report of story {self.story_id}"
+
+
 class StoryVersion(InSession):
     """A version of a story's text: the first one and each correction. Versions never change."""
 

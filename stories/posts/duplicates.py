@@ -88,15 +88,20 @@ def same_news(one: str, other: str) -> bool:
     words, others = content_words(one), content_words(other)
     if (words ^ others) & _CHANGES or _opposed(words, others):
         return False
-    # Each headline names a person or place that the other does not mention at all.
-    if _names(one).difference(_words(other.lower())) and _names(other).difference(
-        _words(one.lower())
-    ):
+    if names_disagree(one, one, other, other):
         return False
     if min(len(words), len(others)) < _FEW_WORDS:
         return words == others
     # The Dice coefficient of the content words, 0..1.
     return 2 * len(words & others) / (len(words) + len(others)) >= SHARED_WORDS
+
+
+def names_disagree(title: str, text: str, other: str, other_text: str) -> bool:
+    """Whether each headline has a person or place that the text of the other never mentions."""
+    return bool(
+        _names(title).difference(_words(other_text.lower()))
+        and _names(other).difference(_words(text.lower()))
+    )
 
 
 def is_development(title: str, earlier: str) -> bool:

@@ -29,7 +29,6 @@ QUEUE_LIMIT = 200
 LIKENESS_WINDOW = timedelta(hours=48)
 LIKENESS_MOST = 2000
 MAX_ATTEMPTS = 3
-CANDIDATES = 5
 # A post that has waited a day outranks a fresh one that is better by this much, so none starves.
 AGEING_PER_DAY = 0.5
 # A recent origin, because a float has too few digits for small differences of a large number.
@@ -186,19 +185,17 @@ def held(session: Session) -> QuerySet[SourcePost]:
     return rows.select_related("source").order_by("-id")
 
 
-def claim_best(claim: Claim) -> SourcePost | None:
-    """Claims the best queued post for this step; returns None when there is none.
+def claim(post: SourcePost, step: Claim) -> bool:
+    """Claims a queued post for this step; returns False if it is not queued any more.
 
     The claim is one conditional UPDATE: of several steps that see the same post, one changes a row.
     """
-    # Several candidates, because another step may claim the first one in between.
-    for candidate in waiting(claim.session).values_list("pk", flat=True)[:CANDIDATES]:
-        claimed = SourcePost.objects.filter(pk=candidate, state=State.QUEUED).update(
-            state=State.CLAIMED, step=claim.step, epoch=claim.epoch, attempts=F("attempts") + 1
-        )
-        if claimed:
-            return SourcePost.objects.select_related("source").get(pk=candidate)
-    return None
+    claimed = SourcePost.objects.filter(pk=post.pk, state=State.QUEUED).update(
+        state=State.CLAIMED, step=step.step, epoch=step.epoch, attempts=F("attempts") + 1
+    )
+    if claimed:
+        post.refresh_from_db()
+    return bool(claimed)
 
 
 def held_by(claim: Claim) -> QuerySet[SourcePost]:

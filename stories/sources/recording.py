@@ -20,6 +20,7 @@ LATER_BATCH = 2
 ENDED = "All posts of the recording were read. Add a source of your own for more stories."
 NAMES = ("demo", "recording", "bundled", "default")
 NEWEST_AGE = timedelta(minutes=1)
+STEP = timedelta(milliseconds=100)  # at least between two posts
 
 
 class RecordedPost(TypedDict):
@@ -81,9 +82,17 @@ class RecordingSource:
         end = min(start + (LATER_BATCH if start else FIRST_BATCH), len(posts))
         exhausted = end == len(posts)
         batch = posts[start:end]
-        # The distances between the posts stay; the newest of the batch is a minute old.
+        # The newest of the batch is a minute old, and the distances between the posts are as recorded,
+        # but never so that a post comes before one of an earlier batch.
         newest = self._now() - NEWEST_AGE
         last = batch[-1]["at"] if batch else 0
+        latest = cursor.get("latest", 0)
+        times: list[datetime] = []
+        for post in batch:
+            at = newest - timedelta(minutes=last - post["at"])
+            earliest = datetime.fromtimestamp(latest if isinstance(latest, float) else 0, UTC)
+            times.append(max(at, earliest + STEP))
+            latest = times[-1].timestamp()
         return Fetched(
             posts=[
                 FetchedPost(
@@ -95,11 +104,11 @@ class RecordingSource:
                     url=canonical_url(post["url"]),
                     score=post["score"],
                     comments=post["comments"],
-                    published_at=newest - timedelta(minutes=last - post["at"]),
+                    published_at=at,
                 )
-                for post in batch
+                for post, at in zip(batch, times, strict=True)
             ],
-            cursor={"next": end},
+            cursor={"next": end, "latest": latest},
             notice=ENDED if exhausted else "",
             exhausted=exhausted,
         )

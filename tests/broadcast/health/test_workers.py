@@ -86,8 +86,8 @@ def test_a_host_that_writes_says_what_and_since_when(live: Session) -> None:
     Step.objects.filter(pk=step.pk).update(due_at=steps.now())
     claim = steps.claim(step.pk)
     assert claim is not None
-    post = queue.claim_best(claim)
-    assert post is not None
+    post = queue.waiting(live)[0]
+    assert queue.claim(post, claim)
     with transaction.atomic():
         claims.record(post, queue=-1)
     found = host(live)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import json
 import unicodedata
 from datetime import UTC, datetime, timedelta
@@ -85,6 +86,14 @@ def test_posts_are_as_far_apart_as_recorded_and_never_in_the_future(
     recorded = recording()["posts"]
     assert times[-1] == NOW - timedelta(minutes=1)
     assert times[-1] - times[0] == timedelta(minutes=recorded[5]["at"] - recorded[0]["at"])
+
+
+def test_no_post_is_older_than_one_of_an_earlier_batch(source: RecordingSource) -> None:
+    posts = [post for batch in played(source) for post in batch.posts]
+    times = [post.published_at for post in posts if post.published_at]
+    # All batches are read at the same moment here, and their posts still rise in time.
+    assert all(before < after for before, after in itertools.pairwise(times))
+    assert max(times) < NOW
 
 
 def test_a_cursor_survives_being_stored_as_json(source: RecordingSource) -> None:
