@@ -7,7 +7,9 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Annotated
 
+from django.contrib.auth.models import User
 from django.db.models import Q
+from django.utils import timezone
 from pydantic import Field
 from typing_extensions import TypedDict
 
@@ -15,6 +17,7 @@ from broadcast import orchestrator
 from broadcast.models import Airing, Broadcast
 from broadcast.speech import sounds
 from broadcast.speech.sounds import AudibleStory
+from sessions_app import preferences
 from sessions_app.background import steps
 from sessions_app.background.steps import Claim, Kind
 from sessions_app.errors import Conflict
@@ -23,7 +26,7 @@ from sessions_app.events.statistics import Extra
 from sessions_app.models import Session
 from stories import stories
 from stories.models import Story
-from stories.stories import StoryPayload
+from stories.stories import StoryDecided, StoryPayload
 
 
 class PublicStoryEvent(TypedDict):
@@ -152,16 +155,26 @@ def locked_story(session: Session, story_id: int) -> Iterator[tuple[Broadcast | 
         yield run, stories.find(session, story_id, lock=True)
 
 
-def decide(session: Session, story_id: int, approve: bool) -> Story:
-    """Approves or vetoes a waiting story; Conflict if it does not wait any more."""
+def decide(session: Session, story_id: int, approve: bool, editor: User) -> Story:
+    """Approves or vetoes a waiting story; Conflict if it does not wait any more.
+
+    An approval is recorded in the story with the editor and the time, a veto removes it.
+    """
     verdict = Story.State.APPROVED if approve else Story.State.VETOED
     with locked_story(session, story_id) as (run, story):
         # Checked under the lock: until then the story may have gone on air.
         if story.state not in (Story.State.WRITTEN, Story.State.APPROVED):
             raise Conflict("The story does not wait any more.", state=story.state)
-        Story.objects.filter(pk=story.pk).update(state=verdict)
         story.state = verdict
-        recorder.record(session, stories.DECIDED, {"story": stories.payload(story)})
+        story.approved_by = editor if approve else None
+        story.approved_at = timezone.now() if approve else None
+        story.approved_as = preferences.of(editor).byline if approve else ""
+        story.label_off = approve and session.ai_label == Session.AILabel.UNREVIEWED
+        story.save(
+            update_fields=["state", "approved_by", "approved_at", "approved_as", "label_off"]
+        )
+        event: StoryDecided = {"story": stories.payload(story), "by": editor.get_username()}
+        recorder.record(session, stories.DECIDED, event)
         advance(run)
     return story
 

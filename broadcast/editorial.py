@@ -12,7 +12,7 @@ from typing_extensions import TypedDict
 from broadcast import airing, orchestrator
 from broadcast.airing import PublicStoryEvent
 from broadcast.speech import sounds
-from sessions_app import commands, sessions
+from sessions_app import commands, preferences, sessions
 from sessions_app.commands import Command, Payload
 from sessions_app.errors import Conflict, Invalid
 from sessions_app.events import recorder
@@ -111,7 +111,7 @@ def _clean(title: str, text: str) -> tuple[str, str]:
     return title, text
 
 
-def break_in(session: Session, new: BreakIn) -> Story:
+def break_in(session: Session, new: BreakIn, author: User) -> Story:
     """Creates a story that airs before all waiting ones; off air, in the next run."""
     sessions.require_open(session)
     title, text = _clean(new.title, new.text)
@@ -128,6 +128,9 @@ def break_in(session: Session, new: BreakIn) -> Story:
                 tone=new.tone,
                 priority=Story.Priority.HIGH,
                 agent_type="human",
+                approved_by=author,
+                approved_at=timezone.now(),
+                approved_as=preferences.of(author).byline,
             )
         )
         # Before the next story is aired, because a session has at most one airing.
@@ -208,7 +211,7 @@ def bookmark(session: Session, story_id: int, on: bool) -> Story:
 BREAK_IN = Command(
     "story.break_in",
     BreakIn,
-    lambda call: break_in(call.target, call.payload),
+    lambda call: break_in(call.target, call.payload, call.actor),
     "Airs a story in the user's own words before all waiting stories.",
 )
 CORRECT = Command(

@@ -49,6 +49,11 @@ class SettingsChange(Payload):
     control_mode: Literal["hands-free", "balanced", "full-control"] | None = Field(
         None, description="Which stories a person approves before they air."
     )
+    ai_label: Literal["always", "unreviewed"] | None = Field(
+        None,
+        description="Which stories pages label as made by software; unreviewed omits those that an "
+        "editor approved.",
+    )
 
 
 class NewSession(Payload):
@@ -249,13 +254,13 @@ REMOVE_SOURCE = Command(
 APPROVE = Command(
     "story.approve",
     StoryId,
-    lambda call: airing.decide(call.target, call.payload.story, approve=True),
+    lambda call: airing.decide(call.target, call.payload.story, approve=True, editor=call.actor),
     "Approves a waiting story for air.",
 )
 VETO = Command(
     "story.veto",
     StoryId,
-    lambda call: airing.decide(call.target, call.payload.story, approve=False),
+    lambda call: airing.decide(call.target, call.payload.story, approve=False, editor=call.actor),
     "Keeps a waiting story off the air.",
 )
 START = Command(

@@ -51,8 +51,8 @@ def copy_of(user: User) -> User:
     return User.objects.get(pk=user.pk)
 
 
-def rename(user: User, first_name: str, last_name: str, email: str) -> None:
-    """Changes the user's names and e-mail address; the user name stays."""
+def rename(user: User, first_name: str, last_name: str, email: str, byline: str) -> None:
+    """Changes the user's names, e-mail address and public name; the user name stays."""
     if email:
         try:
             validate_email(email)
@@ -61,6 +61,7 @@ def rename(user: User, first_name: str, last_name: str, email: str) -> None:
     User.objects.filter(pk=user.pk).update(
         first_name=first_name[:150], last_name=last_name[:150], email=email[:254]
     )
+    Preferences.objects.update_or_create(user=user, defaults={"byline": byline[:80].strip()})
 
 
 def built_in() -> Mapping[str, Any]:

@@ -36,6 +36,7 @@ class NarrationSettings(TypedDict):
     language: Annotated[str, Field(description="The language as a tag such as en or pt-BR.")]
     instructions: Annotated[str, Field(description="What else the owner asks of the host.")]
     control_mode: Annotated[str, Field(description="Which stories a person approves before air.")]
+    ai_label: Annotated[str, Field(description="Which stories pages label: always or unreviewed.")]
 
 
 SETTINGS = tuple(NarrationSettings.__annotations__)
@@ -233,6 +234,7 @@ def fields(session: Session) -> SessionFields:
             "language": session.language,
             "instructions": session.instructions,
             "control_mode": session.control_mode,
+            "ai_label": session.ai_label,
         },
         "expires_at": recorder.timestamp(session.expires_at),
         "created_at": recorder.timestamp(session.created_at),

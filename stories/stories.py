@@ -18,6 +18,8 @@ from sessions_app.events.statistics import Extra
 from sessions_app.hooks import Topic
 from sessions_app.models import Session
 from sessions_app.models.session import DEFAULT_PACE
+from stories import disclosure
+from stories.disclosure import Disclosure
 from stories.market import trends
 from stories.models import SourcePost, Story, TokenUsage
 from stories.posts import queue
@@ -95,6 +97,10 @@ class StoryPayload(TypedDict):
     ]
     correction: Annotated[str, Field(description="Reason of the latest correction, or empty.")]
     bookmarked: Annotated[bool, Field(description="Whether the owner bookmarked it.")]
+    approved_at: Annotated[
+        str | None, Field(description="Time of an editor's approval, ISO 8601 UTC, or null.")
+    ]
+    disclosure: Annotated[Disclosure, Field(description="How it was made.")]
 
 
 class PublicPost(TypedDict):
@@ -113,7 +119,7 @@ class PublicThread(TypedDict):
 
 
 class PublicStory(TypedDict):
-    """A story, as the audience may see it: without model, costs and notes."""
+    """A story, as the audience may see it: without costs and notes."""
 
     id: Annotated[int, Field(description="Id of the story.")]
     title: Annotated[str, Field(description="Headline.")]
@@ -136,6 +142,7 @@ class PublicStory(TypedDict):
     ]
     correction: Annotated[str, Field(description="Reason of the latest correction, or empty.")]
     post: Annotated[PublicPost | None, Field(description="Its post, or null without one.")]
+    disclosure: Annotated[Disclosure, Field(description="How it was made.")]
 
 
 class StoryWritten(TypedDict):
@@ -154,14 +161,15 @@ class StoryWritten(TypedDict):
     ]
 
 
-class StoryEvent(TypedDict):
-    """Payload of events about one story."""
+class StoryDecided(TypedDict):
+    """Payload of story.decided."""
 
     story: Annotated[StoryPayload, Field(description="The story.")]
+    by: NotRequired[Annotated[str, Field(description="User name of the person who decided.")]]
 
 
 WRITTEN = recorder.declare("story.written", "A story was narrated and stored.", StoryWritten)
-DECIDED = recorder.declare("story.decided", "A person approved or vetoed a story.", StoryEvent)
+DECIDED = recorder.declare("story.decided", "A person approved or vetoed a story.", StoryDecided)
 
 on_change: Topic[[Story]] = Topic(
     "story.moved", "A story is written, aired, corrected or pulled; its event is still to come."
@@ -295,11 +303,13 @@ def payload(
         "corrected_at": recorder.timestamp(story.corrected_at),
         "correction": story.correction,
         "bookmarked": story.bookmarked_at is not None,
+        "approved_at": recorder.timestamp(story.approved_at),
+        "disclosure": disclosure.of_story(story),
     }
 
 
 def public_payload(story: StoryPayload) -> PublicStory:
-    """Returns what the audience may know of a story: nothing of owner, model, prompts or money."""
+    """Returns what the audience may know of a story: nothing of owner, prompts or money."""
     post, thread = story["post"], story["thread"]
     return {
         "id": story["id"],
@@ -325,4 +335,5 @@ def public_payload(story: StoryPayload) -> PublicStory:
         }
         if post
         else None,
+        "disclosure": story["disclosure"],
     }

@@ -16,6 +16,7 @@ from xml.etree import ElementTree as ET
 from broadcast import public_links, queries
 from sessions_app.models import Session
 from sessions_app.templatetags.newsroom import weburl
+from stories import disclosure
 from stories import stories as stories_module
 from stories.stories import PublicStory
 
@@ -74,8 +75,8 @@ def clean(text: str) -> str:
 
 
 def text_of(story: PublicStory) -> str:
-    """The story as plain text, with its correction and its source."""
-    parts = [story["narrative"]]
+    """The story as plain text, with its making, its correction and its source."""
+    parts = [story["narrative"], story["disclosure"]["text"]]
     if story["correction"]:
         parts.append(f"Correction: {story['correction']}")
     if story["post"]:
@@ -101,6 +102,7 @@ def atom(feed: Feed) -> bytes:
     _add(root, "link", rel="alternate", type="text/html", href=feed.home)
     _add(root, "link", rel="self", type="application/atom+xml", href=feed.home + "feed.atom")
     _add(_add(root, "author"), "name", feed.title)
+    _add(root, "rights", f"{disclosure.GENERAL}; each entry names its maker.")
     _add(root, "generator", "SMNB")
     for story in feed.stories:
         entry = _add(root, "entry")
@@ -111,8 +113,16 @@ def atom(feed: Feed) -> bytes:
         _add(entry, "link", rel="alternate", type="text/html", href=page_url(feed, story))
         if source := source_url(story):
             _add(entry, "link", rel="via", href=source)
+        _add(_add(entry, "author"), "name", story["disclosure"]["maker"])
         for topic in story["topics"]:
             _add(entry, "category", term=topic)
+        _add(
+            entry,
+            "category",
+            term=story["disclosure"]["source_type"].removeprefix(disclosure.SOURCE_TYPES),
+            scheme=disclosure.SOURCE_TYPES,
+            label=story["disclosure"]["text"],
+        )
         _add(entry, "content", text_of(story), type="text")
     # Without it the writer would add an ns0: prefix, which some readers do not accept.
     ET.register_namespace("", ATOM)
@@ -138,6 +148,8 @@ def json_feed(feed: Feed) -> dict[str, object]:
             "date_published": story["aired_at"],
             "date_modified": changed_at(story),
             "tags": [clean(topic) for topic in story["topics"]],
+            "authors": [{"name": clean(story["disclosure"]["maker"])}],
+            "_smnb": {**story["disclosure"], "text": clean(story["disclosure"]["text"])},
         }
         if source := source_url(story):
             item["external_url"] = clean(source)
@@ -147,6 +159,11 @@ def json_feed(feed: Feed) -> dict[str, object]:
         "title": clean(feed.title),
         "home_page_url": feed.home,
         "feed_url": feed.home + "feed.json",
+        "authors": [{"name": clean(feed.title)}],
+        "_smnb": {
+            "about": "How stories are made: writer, model, approval, and IPTC's digital source type.",
+            "text": f"{disclosure.GENERAL}; each item names its maker.",
+        },
         "items": items,
     }
     # An unknown language is left out rather than sent empty.

@@ -8,7 +8,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 
-from broadcast import session_commands
+from broadcast import public_links, session_commands
 from broadcast.models import Episode, Recorded
 from broadcast.public import podcast
 from broadcast.public.views import cacheable, public
@@ -43,10 +43,12 @@ def episode(request: HttpRequest, session: Session, run_number: int) -> HttpResp
     """An episode with its player and its show notes."""
     row = _find_episode(session, run_number)
     page = {
-        "session": {"name": session.name},
+        "session": {"name": session.name, "language": public_links.tag(session.language)},
         "token": session.watch_token,
         "episode": row,
-        "notes": podcast.show_notes([row], MOST_STORIES).get(row.run_id, []),
+        "stories": podcast.show_notes([row], MOST_STORIES).get(row.run_id, []),
+        "home": session_commands.watch_url(session),
+        "label": session.ai_label,
     }
     return render(request, "public/episode.html", page)
 

@@ -18,10 +18,13 @@ from broadcast.speech import episodes
 from sessions_app.models import Session
 from sessions_app.templatetags.newsroom import weburl
 from stories import stories
+from stories.disclosure import GENERAL, spoken
 from stories.models import Story
 from stories.stories import PublicStory
 
 ITUNES = "http://www.itunes.com/dtds/podcast-1.0.dtd"
+PODCAST = "https://podcastindex.org/namespace/1.0"
+AI_CONTENT = "ai-content"
 MOST_NOTES = 100
 
 
@@ -48,7 +51,8 @@ def plain_notes(notes: Sequence[PublicStory]) -> str:
         if story["correction"]:
             parts.append(f"Correction: {story['correction']}")
         lines.append(" ".join(part for part in parts if part))
-    return clean("\n".join(lines))
+    making = spoken([story["disclosure"] for story in notes])
+    return clean("\n".join([making, *lines]))
 
 
 def episode_guid(session: UUID, run_number: int) -> str:
@@ -60,11 +64,16 @@ def rss(session: Session, home: str) -> bytes:
     """The feed of the session's latest episodes; ``home`` is the address of its watch page."""
     ET.register_namespace("itunes", ITUNES)
     ET.register_namespace("atom", ATOM)
+    ET.register_namespace("podcast", PODCAST)
     root = ET.Element("rss", version="2.0")
     channel = ET.SubElement(root, "channel")
     _add(channel, "title", session.name)
     _add(channel, "link", home)
-    _add(channel, "description", f"Broadcasts of {session.name}, with sources for every story.")
+    _add(
+        channel,
+        "description",
+        f"Broadcasts of {session.name}, with sources for every story. {GENERAL}.",
+    )
     # The element is required by podcast directories; "und" means an undetermined language.
     _add(channel, "language", public_links.tag(session.language) or "und")
     _add(channel, "generator", "SMNB")
@@ -73,6 +82,7 @@ def rss(session: Session, home: str) -> bytes:
     _add(channel, f"{{{ITUNES}}}author", session.name)
     _add(channel, f"{{{ITUNES}}}explicit", "false")
     ET.SubElement(channel, f"{{{ITUNES}}}category", text="News")
+    _add(channel, f"{{{PODCAST}}}txt", "true").set("purpose", AI_CONTENT)
     rows = episodes.of_session(session)
     notes = show_notes(rows, MOST_NOTES)
     for episode in rows:
@@ -99,6 +109,7 @@ def _add_item(
     )
     _add(item, f"{{{ITUNES}}}duration", str(round(episode.seconds)))
     _add(item, f"{{{ITUNES}}}episode", str(number))
+    _add(item, f"{{{PODCAST}}}txt", "true").set("purpose", AI_CONTENT)
 
 
 def _add(parent: ET.Element, name: str, text: str) -> ET.Element:

@@ -77,6 +77,8 @@ def watch(request: HttpRequest, session: Session) -> HttpResponse:
     page = {
         **queries.watch_page(session, queries.WatchPart.of(request.GET)),
         **_addresses(session),
+        "home": session_commands.watch_url(session),
+        "label": session.ai_label,
         "episodes": episodes.of_session(session)[:5],
         "replays": runs.listed(session, recorder.PUBLIC, 5),
     }
@@ -108,6 +110,7 @@ def watch_replay(request: HttpRequest, session: Session, run_number: int) -> Htt
         **replay_queries.page(recording, recorder.PUBLIC, request.GET),
         **before_the_run(recording),
         "token": session.watch_token,
+        "label": session.ai_label,
         "ws_path": f"/ws/watch/{session.watch_token}/replay/{run_number}/",
     }
     return render(request, "public/replay.html", page)

@@ -27,6 +27,13 @@ class Preferences(models.Model):
     )
     theme = models.CharField(max_length=8, choices=Theme, default=Theme.SYSTEM)
     defaults = models.JSONField(default=dict, blank=True)
+    byline = models.CharField(
+        max_length=80,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Name shown to the audience with stories the user approves or writes.",
+    )
     updated_at = models.DateTimeField(auto_now=True)
 
     class Meta:

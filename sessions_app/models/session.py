@@ -98,6 +98,10 @@ class Session(models.Model):
         BALANCED = "balanced", "balanced: stories air unless vetoed"
         FULL_CONTROL = "full-control", "full control: stories wait for approval"
 
+    class AILabel(models.TextChoices):
+        ALWAYS = "always", "on every story"
+        UNREVIEWED = "unreviewed", "not on stories an editor approved and answers for"
+
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="newsroom_sessions"
@@ -119,6 +123,14 @@ class Session(models.Model):
     instructions = models.TextField(max_length=2000, blank=True)
     control_mode = models.CharField(
         max_length=16, choices=ControlMode, default=ControlMode.HANDS_FREE
+    )
+    ai_label = models.CharField(
+        "AI label",
+        max_length=10,
+        choices=AILabel,
+        default=AILabel.ALWAYS,
+        db_default=AILabel.ALWAYS,
+        help_text="Where pages say how a story was made; feeds and files always carry the mark.",
     )
     budget = models.BigIntegerField(
         null=True, blank=True, validators=[MinValueValidator(0)], help_text="In 10⁻¹² USD."

@@ -98,6 +98,27 @@ class Story(InSession):
     )
     cuts_in = models.BooleanField(default=False, help_text="Airs before all waiting stories.")
     bookmarked_at = models.DateTimeField(null=True, blank=True)
+    approved_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        help_text="The user who approved it for air, or who wrote it.",
+    )
+    approved_at = models.DateTimeField(null=True, blank=True)
+    approved_as = models.CharField(
+        max_length=80,
+        blank=True,
+        db_default="",
+        default="",
+        help_text="That user's public name then; empty: an editor.",
+    )
+    label_off = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="Whether that user takes responsibility, and pages omit the AI label.",
+    )
     version = models.PositiveIntegerField(default=1)
     corrected_at = models.DateTimeField(null=True, blank=True)
     correction = models.CharField(

@@ -7,14 +7,16 @@ from datetime import timedelta
 
 import pytest
 from django.db import DatabaseError, transaction
+from django.utils import timezone
 
 from broadcast import airing
 from broadcast.host import worker
 from broadcast.models import Airing, Broadcast
-from sessions_app import audits, commands, sessions
+from sessions_app import audits, commands, preferences, sessions
 from sessions_app.background import steps, sweeper
 from sessions_app.errors import Conflict, NotFound
 from sessions_app.models import Session, SessionEvent, Step
+from stories import stories
 from stories.models import Story
 from tests.concurrency import together
 from tests.conftest import MakeSession, run_due_steps
@@ -201,6 +203,68 @@ def test_a_decision_is_an_event_with_the_story_as_it_is_now(live: Live) -> None:
     decide(session, "veto")
     event = SessionEvent.objects.get(session=session, type="story.decided")
     assert event.payload["story"]["state"] == "vetoed"
+    assert event.payload["by"] == "olga"
+
+
+def test_an_approval_is_on_record_with_the_editor_and_the_time(live: Live) -> None:
+    session = live("full-control")
+    preferences.rename(session.owner, "Olga", "Nowak", "", "Olga N.")
+    turn(session)
+    before = timezone.now()
+    decide(session, "approve")
+    story = Story.objects.get(session=session)
+    assert story.approved_by == session.owner
+    assert story.approved_at is not None
+    assert before <= story.approved_at <= timezone.now()
+    assert (story.approved_as, story.label_off) == ("Olga N.", False)
+    event = SessionEvent.objects.get(session=session, type="story.decided")
+    assert (event.payload["by"], event.payload["story"]["state"]) == ("olga", "approved")
+    aired = SessionEvent.objects.get(session=session, type="story.aired")
+    assert aired.payload["public"]["story"]["disclosure"]["approved"] is True
+    assert aired.payload["public"]["story"]["disclosure"]["editor"] == "Olga N."
+
+
+def test_a_later_public_name_changes_no_earlier_approval(live: Live) -> None:
+    session = live("full-control")
+    turn(session)
+    decide(session, "approve")
+    preferences.rename(session.owner, "", "", "", "Olga N.")
+    assert Story.objects.get(session=session).approved_as == ""
+
+
+def test_a_veto_after_an_approval_removes_it(live: Live) -> None:
+    session = live("full-control", pace=60)
+    turn(session)
+    decide(session, "approve")
+    # The first story is on air, so the second one waits although it is approved.
+    Airing.objects.update(finish_at=steps.now() + timedelta(seconds=1))
+    turn(session)
+    second = Story.objects.get(session=session, state="written")
+    decide(session, "approve", second)
+    decide(session, "veto", second)
+    second.refresh_from_db()
+    assert (second.state, second.approved_by, second.approved_at) == ("vetoed", None, None)
+
+
+@pytest.mark.parametrize(("setting", "off"), [("always", False), ("unreviewed", True)])
+def test_the_label_is_off_only_where_the_session_says_so_and_an_editor_approved(
+    live: Live, setting: str, off: bool
+) -> None:
+    session = sessions.change(live("full-control"), ai_label=setting)
+    turn(session)
+    assert Story.objects.get(session=session).label_off is False
+    decide(session, "approve")
+    assert Story.objects.get(session=session).label_off is off
+
+
+def test_a_break_in_is_recorded_as_its_authors(live: Live) -> None:
+    session = live("full-control")
+    data = {"title": "The ferry is late", "text": "It is late again."}
+    story = commands.run("story.break_in", session.owner, session, data)
+    assert story.approved_by == session.owner
+    made = stories.payload(story)["disclosure"]
+    assert (made["writer"], made["approved"]) == ("editor", False)
+    assert made["text"] == "Written by an editor and read by a synthetic voice."
 
 
 def test_airing_and_its_end_are_public_events_without_secrets(live: Live) -> None:

@@ -106,11 +106,12 @@ def test_days_of_keeping_are_stored_and_bounded(editor: User) -> None:
 
 
 def test_a_name_and_an_address_are_changed(owner: User) -> None:
-    preferences.rename(owner, "Olga", "Nowak", "olga@example.org")
+    preferences.rename(owner, "Olga", "Nowak", "olga@example.org", " Olga N. ")
     found = User.objects.get(pk=owner.pk)
     assert (found.get_full_name(), found.email) == ("Olga Nowak", "olga@example.org")
+    assert preferences.of(owner).byline == "Olga N."
     with pytest.raises(Invalid, match="email"):
-        preferences.rename(owner, "Olga", "", "nowhere")
+        preferences.rename(owner, "Olga", "", "nowhere", "")
 
 
 def test_a_token_has_a_name_and_ends_when_it_is_revoked(owner: User) -> None:

@@ -20,11 +20,21 @@ KEY_PARTS = {
 }
 
 
+PROFILE = ("first_name", "last_name", "email", "byline")
+
+
 class ProfileForm(forms.ModelForm):  # type: ignore[type-arg]
-    """The name and e-mail address of a user."""
+    """The names and e-mail address of a user."""
 
     username = forms.CharField(
         disabled=True, label="User name", help_text="Your name for signing in."
+    )
+
+    byline = forms.CharField(
+        required=False,
+        max_length=80,
+        label="Public name",
+        help_text="Shown to the audience with stories you approve or write. Empty: “an editor”.",
     )
 
     class Meta:
@@ -38,7 +48,7 @@ class ProfileForm(forms.ModelForm):  # type: ignore[type-arg]
         labels = {"email": "E-mail"}
 
     def payload(self) -> dict[str, str]:
-        return {name: self.cleaned_data[name] for name in ("first_name", "last_name", "email")}
+        return {name: self.cleaned_data[name] for name in PROFILE}
 
 
 class PasswordForm(PasswordChangeForm):

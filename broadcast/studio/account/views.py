@@ -56,7 +56,9 @@ def _page(request: SignedIn, status: int = 200, **replaced: object) -> HttpRespo
     own = preferences.of(user)
     page = {
         "saved": request.GET.get("saved", ""),
-        "profile_form": ProfileForm(instance=user, auto_id="profile_%s"),
+        "profile_form": ProfileForm(
+            instance=user, auto_id="profile_%s", initial={"byline": own.byline}
+        ),
         "password_form": PasswordForm(user, auto_id="password_%s"),
         "theme_form": ThemeForm(own),
         "defaults_form": _defaults_form(own.defaults),

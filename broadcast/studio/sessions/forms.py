@@ -147,6 +147,7 @@ class SettingsForm(forms.ModelForm):  # type: ignore[type-arg]
             "language",
             "instructions",
             "control_mode",
+            "ai_label",
         )
         widgets = {"instructions": forms.Textarea(attrs={"rows": 3})}
         help_texts = {
@@ -160,6 +161,11 @@ class SettingsForm(forms.ModelForm):  # type: ignore[type-arg]
         super().__init__(*args, **kwargs)
         field = cast("forms.ChoiceField", self.fields["model"])
         field.choices = list(model_choices(self.instance.model))
+        # Pages that were open before this setting existed do not send it.
+        self.fields["ai_label"].required = False
+
+    def clean_ai_label(self) -> str:
+        return self.cleaned_data["ai_label"] or str(self.instance.ai_label)
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or self.cleaned_data
@@ -226,6 +232,7 @@ class DefaultsForm(forms.Form):
     personality = forms.ChoiceField(required=False)
     verbosity = forms.ChoiceField(required=False)
     control_mode = forms.ChoiceField(required=False)
+    ai_label = forms.ChoiceField(required=False, label="AI label")
     pace = forms.IntegerField(required=False, min_value=0, max_value=6000)
     language = forms.CharField(
         required=False, min_length=preferences.SHORTEST_LANGUAGE, max_length=35
@@ -245,6 +252,7 @@ class DefaultsForm(forms.Form):
             ("personality", Session.Personality.choices),
             ("verbosity", Session.Verbosity.choices),
             ("control_mode", Session.ControlMode.choices),
+            ("ai_label", Session.AILabel.choices),
         ):
             label = dict(choices).get(defaults[name], defaults[name])
             field = cast("forms.ChoiceField", self.fields[name])

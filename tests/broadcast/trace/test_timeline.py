@@ -158,7 +158,7 @@ def test_what_caused_a_step_is_told(told: Session) -> None:
 
 
 def test_a_story_by_hand_begins_with_being_stored(session: Session) -> None:
-    editorial.break_in(session, BreakIn(title="Now", text="It is so."))
+    editorial.break_in(session, BreakIn(title="Now", text="It is so."), session.owner)
     assert latest(session).verdict == "INTACT"
     assert list(marks(session).values()) == ["apart"] * 6 + ["seen", "seen", "waiting"]
     assert "by" not in hop(session, Name.CHOSEN).air
@@ -208,7 +208,7 @@ def test_what_came_with_a_copy_has_no_way_here(session: Session, told: Session) 
 def test_a_story_that_was_kept_off_the_air_is_not_broken(
     session: Session, state: str, mark: str
 ) -> None:
-    editorial.break_in(session, BreakIn(title="Now", text="It is so."))
+    editorial.break_in(session, BreakIn(title="Now", text="It is so."), session.owner)
     Story.objects.update(state=state)
     assert latest(session).verdict == "INTACT"
     assert marks(session)["aired"] == mark

@@ -12,7 +12,7 @@ from django.core.cache import cache
 from django.test import Client
 from pydantic import SecretStr
 
-from sessions_app import api_tokens, credentials
+from sessions_app import api_tokens, credentials, preferences
 from sessions_app.models import ApiToken, Preferences, SealedKey
 from tests.markup import unbroken
 from tests.standins.anthropic import AnthropicStandIn
@@ -58,6 +58,13 @@ def test_the_profile_is_changed_and_the_user_name_stays(browser: Client, owner: 
     found = (owner.username, owner.first_name, owner.last_name, owner.email)
     assert found == ("olga", "Olga", "Nowak", "o@example.org")
     assert 'value="Nowak"' in page(browser)
+
+
+def test_the_public_name_is_set_and_shown_again(browser: Client, owner: User) -> None:
+    assert preferences.of(owner).byline == ""
+    browser.post("/account/profile/", {"byline": "Olga N."})
+    assert preferences.of(owner).byline == "Olga N."
+    assert 'value="Olga N."' in page(browser)
 
 
 def test_a_wrong_address_comes_back_with_the_reason(browser: Client, owner: User) -> None:
