@@ -262,6 +262,14 @@ class TokenUsage(InSession):
     request_id = models.CharField(max_length=80, blank=True)
     message_id = models.CharField(max_length=80, blank=True)
     service_tier = models.CharField(max_length=20, blank=True)
+    inference_geo = models.CharField(max_length=20, blank=True, default="", db_default="")
+    doubt = models.CharField(
+        max_length=80,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Why the usage of a complete answer is bounded; empty where it is not.",
+    )
     stop_reason = models.CharField(max_length=40, blank=True)
     error = models.CharField(max_length=60, blank=True)
     first_token_ms = models.PositiveIntegerField(null=True, blank=True)

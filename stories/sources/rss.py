@@ -20,7 +20,7 @@ from sessions_app.errors import Invalid, NeedsHuman, Retry
 from stories.sources.http_client import GuardedClient, Response
 from stories.sources.ssrf import target_of
 from stories.text.cleaning import clean_line, clean_text
-from stories.text.markup import decoded, type_of_description, type_of_title
+from stories.text.markup import TextType, decoded, type_of_description, type_of_title
 from stories.text.sentences import sentences
 from stories.text.urls import canonical_url
 from stories.types import Cursor, Fetched, FetchedPost
@@ -214,9 +214,9 @@ def _post(entry: ParsedEntry, base: str, now: datetime) -> FetchedPost | None:
     title_type = entry["title_type"] or type_of_title(title)
     title = clean_line(decoded(title, title_type, MAX_TITLE), MAX_TITLE)
     # Atom's names are plain text; RSS leaves the type of a title, a name and an outlet open.
-    declared = "plain" if entry["title_type"] else ""
-    author_type = declared or type_of_title(author)
-    outlet_type = declared or type_of_title(entry["outlet"])
+    is_plain = bool(entry["title_type"])
+    author_type: TextType = "plain" if is_plain else type_of_title(author)
+    outlet_type: TextType = "plain" if is_plain else type_of_title(entry["outlet"])
     if not title:
         first_sentence = "".join(sentences(body[: MAX_MADE_TITLE * 10])[:1])
         title = clean_line(first_sentence, MAX_MADE_TITLE)

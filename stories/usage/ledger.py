@@ -57,6 +57,13 @@ class UsageFields(TypedDict):
         int, Field(description="Input tokens written to the cache for an hour.")
     ]
     story_id: Annotated[int | None, Field(description="Id of the story, or null.")]
+    doubt: Annotated[
+        str,
+        Field(
+            description="Why the usage of a complete answer is bounded, as codes such as "
+            "usage_missing; empty where it is not."
+        ),
+    ]
 
 
 class UsagePayload(UsageFields):
@@ -87,6 +94,11 @@ CLOSED = recorder.declare(
 WARN_AT = 80  # per cent of the budget
 WARNING = "budget_warning"
 UNPRICED = "unpriced_model"
+DOUBTFUL = "doubtful_usage"
+DOUBT = (
+    "The API reported usage that is incomplete, impossible or unknown to this version. Such calls "
+    "are booked with a lower and an upper bound. Compare them with the bill in the Anthropic Console."
+)
 # Longer than the lease of a step, so that a worker which still closes its row is not overtaken.
 LEFT_OPEN = steps.LEASE + timedelta(seconds=10)
 
@@ -208,6 +220,7 @@ def _close(row: TokenUsage, close: Close, purpose: Purpose | None = None) -> Non
     has a link, also when the answer is not used.
     """
     before, earlier, old_model = row.state, Booking.of(row), row.model
+    cost, unpriced = _priced(close)
     # Compare and set: only the transaction that changes the row books its amounts.
     changed = TokenUsage.objects.filter(pk=row.pk, state=before).update(
         state=close.state,
@@ -216,19 +229,21 @@ def _close(row: TokenUsage, close: Close, purpose: Purpose | None = None) -> Non
         message_id=close.message_id,
         stop_reason=close.stop_reason or "",
         service_tier=close.service_tier or "",
+        inference_geo=close.inference_geo,
+        doubt=close.doubt,
         first_token_ms=close.first_token_ms,
         duration_ms=close.duration_ms,
         error=(close.error or "")[:60],
         closed_at=timezone.now(),
         **_columns(close.counts),
-        **asdict(_priced(close)),
+        **asdict(cost),
     )
     if not changed:
         return
     row.refresh_from_db()
-    # Only a complete answer is an operation of the chain; an error or a bound has no content to
-    # link.
-    if purpose is not None and row.exact and not row.error:
+    # Only a complete answer is an operation of the chain, also one with doubtful usage; an error or
+    # the bound of a dead worker has no content to link.
+    if purpose is not None and not row.error and row.link_id is None:
         operation = Operation(
             source=purpose.source,
             provider_id=row.message_id or chain.offline_id(),
@@ -240,7 +255,9 @@ def _close(row: TokenUsage, close: Close, purpose: Purpose | None = None) -> Non
         row.link = chain.append(row.session, operation)
         row.save(update_fields=["link"])
     if row.unpriced:
-        _report_unpriced(row.session, row.model)
+        _report_once(row.session, UNPRICED, unpriced)
+    if row.doubt:
+        _report_once(row.session, DOUBTFUL, DOUBT)
     added = Booking.of(row).minus(earlier)
     event = recorder.record(
         row.session,
@@ -266,25 +283,20 @@ class Cost:
     price_version: str = ""
 
 
-def _priced(close: Close) -> Cost:
+def _priced(close: Close) -> tuple[Cost, str]:
+    """Returns the cost, and the sentence why it is unknown, if it is."""
     try:
         bounds = pricing.bounds(close)
-    except pricing.UnknownModel:
-        return Cost(unpriced=True)
-    return Cost(False, bounds.lower, bounds.upper, pricing.saved(close), bounds.version)
+        saved = pricing.saved(close)
+    except pricing.UnknownModel as error:
+        return Cost(unpriced=True), f"{error.sentence} Its tokens are counted, its cost is not."
+    return Cost(False, bounds.lower, bounds.upper, saved, bounds.version), ""
 
 
-def _report_unpriced(session: Session, model: str) -> None:
-    """Tells the owner, once per model, that its cost is unknown rather than zero."""
-    messages = Message.objects.filter(session=session, code=UNPRICED)
-    if not messages.filter(text__contains=f"“{model}”").exists():
-        recorder.add_message(
-            session,
-            "system",
-            f"No price is known for the model “{model}”: its tokens are counted, its cost is not. "
-            "Update genai-prices or add the price to the overrides.",
-            UNPRICED,
-        )
+def _report_once(session: Session, code: str, sentence: str) -> None:
+    """Tells the owner once per sentence what is unknown about a cost."""
+    if not Message.objects.filter(session=session, code=code, text=sentence).exists():
+        recorder.add_message(session, "system", sentence, code)
 
 
 def bound_abandoned(claim: Claim) -> None:
@@ -363,6 +375,7 @@ def fields(row: TokenUsage) -> UsageFields:
         "cache_write_5m_tokens": row.cache_write_5m_tokens,
         "cache_write_1h_tokens": row.cache_write_1h_tokens,
         "story_id": row.story_id,
+        "doubt": row.doubt,
     }
 
 

@@ -31,6 +31,13 @@ from stories.usage.types import Close, Counts
 VERSION = f"genai-prices {version('genai-prices')}"
 
 _DATE = re.compile(r"-20\d{6}$")
+_VERSION = re.compile(r"claude-[a-z]+-(?P<major>\d{1,2})(?:-(?P<minor>\d{1,2}))?\Z")
+
+# Anthropic's published multiplier for inference in the United States only, in per cent. It applies
+# to all kinds of tokens of the models that offer the choice.
+US_ONLY = 110
+_FIRST_WITH_REGION = (4, 6)
+_NO_REGION = ("", "global", "not_available")
 
 
 class UnknownModel(SmnbError):
@@ -96,36 +103,61 @@ class Rates:
 OVERRIDES: dict[str, Rates] = {}
 
 
-def price(model: str, counts: Counts, *, service_tier: str | None = None) -> Price:
+def price(
+    model: str, counts: Counts, *, service_tier: str | None = None, inference_geo: str = ""
+) -> Price:
     """Returns what ``counts`` cost at ``model``; raises UnknownModel.
 
-    The tokens of a batch cost half, its searches do not. Prices of the fast mode are not published
-    as data.
+    The tokens of a batch cost half, its searches do not. Prices of the fast mode and of the
+    priority tier are not published as data.
     """
-    if service_tier == "fast":
-        raise UnknownModel(f"No price is known for the fast mode of “{model[:80]}”.")
+    if service_tier not in (None, "standard", "batch"):
+        name = {"fast": "the fast mode", "priority": "the priority tier"}.get(service_tier)
+        what = name or f"the service tier “{service_tier}”"
+        raise UnknownModel(f"No price is known for {what} of “{model[:80]}”.")
     only_searches = Counts(web_searches=counts.web_searches)
     tokens, price_version = _standard(model, counts - only_searches)
     searches = _standard(model, only_searches)[0] if counts.web_searches else 0
     if counts.web_searches and not searches:
         raise UnknownModel(f"No price is known for the web searches of “{model[:80]}”.")
+    if inference_geo not in _NO_REGION:
+        if inference_geo != "us" or not has_regions(model):
+            what = f"inference in “{inference_geo}”"
+            raise UnknownModel(f"No price is known for {what} of “{model[:80]}”.")
+        tokens = (tokens * US_ONLY + 50) // 100
     return Price((tokens // 2 if service_tier == "batch" else tokens) + searches, price_version)
+
+
+def has_regions(model: str) -> bool:
+    """Whether the region of inference can be chosen for the model, and changes its price."""
+    found = _VERSION.match(_DATE.sub("", model))
+    if found is None:
+        return False
+    return (int(found["major"]), int(found["minor"] or 0)) >= _FIRST_WITH_REGION
 
 
 def bounds(close: Close) -> Bounds:
     """Returns the least and the most an attempt can have cost; raises UnknownModel."""
     most = close.counts
     if close.state == "bounded":
-        most = replace(
-            most,
-            input=max(most.input, close.input_upper),
-            output=max(most.output, close.output_upper),
-        )
+        upper = Counts(input=close.input_upper, output=close.output_upper)
+        most = most.largest(close.most).largest(upper)
     # An attempt that served nothing costs nothing, at any model.
-    if not most:
+    if not most and not close.unpriced:
         return Bounds(0, 0, VERSION)
-    lower, upper = _total(close, close.counts), _total(close, most)
-    return Bounds(lower.cost, upper.cost, upper.version)
+    if close.unpriced:
+        raise UnknownModel(
+            f"No price is known for {', '.join(close.unpriced)[:200]} of “{close.model[:80]}”."
+        )
+    lower = _total(close, close.counts)
+    if close.state == "bounded" and not close.inference_geo:
+        # An answer that broke off may have been served in the region that costs more.
+        close = replace(close, inference_geo=dearest_region(close.model))
+    return Bounds(lower.cost, _total(close, most).cost, lower.version)
+
+
+def dearest_region(model: str) -> str:
+    return "us" if has_regions(model) else ""
 
 
 def saved(close: Close) -> int:
@@ -139,9 +171,7 @@ def saved(close: Close) -> int:
         cached = counts.cache_read + counts.cache_write_5m + counts.cache_write_1h
         if cached:
             plain = Counts(counts.input + cached, counts.output, web_searches=counts.web_searches)
-            without_cache = price(model, plain, service_tier=close.service_tier)
-            actual = price(model, counts, service_tier=close.service_tier)
-            difference += without_cache.cost - actual.cost
+            difference += _at(close, model, plain).cost - _at(close, model, counts).cost
     return difference
 
 
@@ -153,11 +183,13 @@ def _by_model(close: Close, counts: Counts) -> list[tuple[str, Counts]]:
 
 def _total(close: Close, counts: Counts) -> Price:
     """Returns the price of ``counts``, with each pass priced at its own model."""
-    prices = [
-        price(model, part, service_tier=close.service_tier)
-        for model, part in _by_model(close, counts)
-    ]
+    prices = [_at(close, model, part) for model, part in _by_model(close, counts)]
     return Price(sum(one.cost for one in prices), prices[0].version)
+
+
+def _at(close: Close, model: str, counts: Counts) -> Price:
+    """Returns the price of ``counts`` at ``model``, under the conditions of the answer."""
+    return price(model, counts, service_tier=close.service_tier, inference_geo=close.inference_geo)
 
 
 def _standard(model: str, counts: Counts) -> tuple[int, str]:

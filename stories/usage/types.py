@@ -24,6 +24,10 @@ class Counts:
     def __sub__(self, other: Counts) -> Counts:
         return Counts(*(a - b for a, b in zip(astuple(self), astuple(other), strict=True)))
 
+    def largest(self, other: Counts) -> Counts:
+        """Returns the larger one of each count."""
+        return Counts(*map(max, astuple(self), astuple(other)))
+
     def __bool__(self) -> bool:
         """Whether any count is not zero."""
         return any(astuple(self))
@@ -42,8 +46,10 @@ class Close:
     """How an attempt ended.
 
     ``final``: ``counts`` is what the API reported at the end, or zero if nothing can have been
-    served. ``bounded``: ``counts`` is the least that was served, ``output_upper`` and
-    ``input_upper`` are the most. ``counts`` includes ``passes``; ``model`` served the rest.
+    served. ``bounded``: ``counts`` is the least that was served; the most is the largest of
+    ``most``, ``output_upper`` and ``input_upper``. ``counts`` includes ``passes``; ``model`` served
+    the rest. ``doubt`` says why a complete answer is bounded; what is ``unpriced`` has no known
+    price.
     """
 
     state: Literal["final", "bounded"]
@@ -51,7 +57,7 @@ class Close:
     model: str
     output_lower: int = 0
     output_upper: int = 0
-    input_upper: int = 0  # 0 where ``counts.input`` is known
+    input_upper: int = 0
     request_id: str = ""
     message_id: str = ""
     stop_reason: str | None = None
@@ -60,6 +66,10 @@ class Close:
     duration_ms: int | None = None
     error: str | None = None  # the code of the error that ended it
     passes: tuple[Pass, ...] = ()
+    most: Counts = Counts()
+    inference_geo: str = ""
+    doubt: str = ""
+    unpriced: tuple[str, ...] = ()
 
 
 class Attempt(Protocol):

@@ -331,7 +331,7 @@ CORE = [
             'values_list("cost_lower", flat=True).get(',
             "what is uncertain does not count as spent",
         ),
-        ("return Cost(unpriced=True)", "return Cost()", "an unknown price is booked as zero"),
+        ("return Cost(unpriced=True), ", "return Cost(), ", "an unknown price is booked as zero"),
         (
             '"upper": None if row.unpriced else row.cost_upper',
             '"upper": row.cost_upper',

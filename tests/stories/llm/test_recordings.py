@@ -10,7 +10,7 @@ import pytest
 
 from sessions_app.errors import SmnbError
 from stories.llm import Ask, Credentials, Gateway
-from stories.llm.types import counts_of
+from stories.llm.reported_usage import ReportedUsage
 from stories.usage import pricing
 from stories.usage.types import Counts
 from tests.standins.anthropic import AnthropicStandIn
@@ -108,7 +108,11 @@ def test_the_model_of_every_recorded_stream_has_a_price(path: Path) -> None:
 @pytest.mark.parametrize(("path", "numbers"), MESSAGES, ids=[path.stem for path, _ in MESSAGES])
 def test_a_recorded_message_counts_as_its_table_says(path: Path, numbers: list[int]) -> None:
     message = json.loads(path.read_text())
-    counts = counts_of(message["usage"])
+    usage = ReportedUsage()
+    usage.take(message["usage"], final=True)
+    usage.check_complete()
+    counts = usage.least()
+    assert not usage.doubts
     searches = Counts(web_searches=counts.web_searches)
     assert counts - searches == _of_row(numbers)
     assert pricing.price(message["model"], counts).cost > 0

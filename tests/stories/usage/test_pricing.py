@@ -50,10 +50,57 @@ def test_a_batch_costs_half_but_for_its_searches() -> None:
     assert (whole - searches) == 2 * (half - searches)
 
 
-def test_priority_and_an_unsaid_tier_cost_the_standard_price() -> None:
-    counts = Counts(10, 10)
-    costs = {price("claude-opus-5", counts, service_tier=tier).cost for tier in ("priority", None)}
+def test_an_answer_without_a_tier_costs_the_standard_price() -> None:
+    costs = {
+        price("claude-opus-5", Counts(10, 10), service_tier=tier).cost
+        for tier in ("standard", None)
+    }
     assert costs == {10 * 5_000_000 + 10 * 25_000_000}
+
+
+@pytest.mark.parametrize(
+    "tier", ["priority", "flex", "fast", "unreadable", "Standard", "standard "]
+)
+def test_another_tier_is_never_silently_the_standard_one(tier: str) -> None:
+    with pytest.raises(UnknownModel, match="No price is known for the "):
+        price("claude-opus-5", Counts(10, 10), service_tier=tier)
+
+
+@pytest.mark.parametrize(
+    ("model", "by_hand"),
+    [
+        # 1.1 x (1000 x 5 + 100 x 25 + 10 x 0.5 + 10 x 6.25)
+        ("claude-opus-4-6", 8_324_250_000),
+        ("claude-opus-4-8-20260301", 8_324_250_000),
+        ("claude-opus-5", 8_324_250_000),
+    ],
+)
+def test_inference_in_the_united_states_only_costs_a_tenth_more(model: str, by_hand: int) -> None:
+    counts = Counts(1000, 100, 10, 10)
+    assert price(model, counts, inference_geo="us").cost == by_hand
+    assert price(model, counts, inference_geo="global").cost == by_hand * 10 // 11
+
+
+@pytest.mark.parametrize(
+    ("model", "region"),
+    [
+        ("claude-opus-5", "eu"),
+        ("claude-opus-5", "US"),
+        ("claude-opus-5", "unreadable"),
+        # Released before regions could be chosen.
+        ("claude-haiku-4-5-20251001", "us"),
+        ("claude-3-haiku-20240307", "us"),
+    ],
+)
+def test_a_region_without_a_known_price_is_not_priced(model: str, region: str) -> None:
+    with pytest.raises(UnknownModel, match="No price is known for inference in"):
+        price(model, Counts(1, 1), inference_geo=region)
+
+
+def test_a_bound_assumes_the_dearest_region_where_the_region_is_unknown() -> None:
+    close = Close(state="bounded", counts=Counts(100, 1), model="claude-opus-5", output_upper=10)
+    assert bounds(close).lower == 100 * 5_000_000 + 25_000_000
+    assert bounds(close).upper == (100 * 5_000_000 + 10 * 25_000_000) * 11 // 10
 
 
 @pytest.mark.parametrize("model", ["claude-sonnet-99", "gpt-4o", "claude-sonet-4-5", "", "x" * 500])
@@ -99,12 +146,13 @@ def close_of(**changes: object) -> Close:
 
 def test_a_bounded_attempt_costs_between_its_first_token_and_its_last() -> None:
     result = bounds(close_of(output_lower=1, output_upper=400))
-    assert (result.lower, result.upper) == (100 * 3_000_000 + 15_000_000, 6_300_000_000)
+    assert (result.lower, result.upper) == (100 * 3_000_000 + 15_000_000, 6_930_000_000)
 
 
 def test_an_attempt_whose_input_is_unknown_is_bounded_on_both_sides() -> None:
     result = bounds(close_of(counts=Counts(), input_upper=2000, output_upper=400))
-    assert (result.lower, result.upper) == (0, 2000 * 3_000_000 + 400 * 15_000_000)
+    # The region is unknown, and the dearest one costs a tenth more.
+    assert (result.lower, result.upper) == (0, 13_200_000_000)
 
 
 def test_a_final_attempt_has_one_price_whatever_its_bounds_say() -> None:
