@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Annotated, Literal, NotRequired, Protocol
+
+from pydantic import Field
+from typing_extensions import TypedDict
 
 Tone = Literal["breaking", "developing", "analysis", "opinion", "human-interest"]
 Priority = Literal["high", "medium", "low"]
@@ -56,9 +59,53 @@ class SourceAdapter(Protocol):
         """Reads the source once."""
 
 
+class Passage(TypedDict):
+    """A sentence of a source that a story rests on."""
+
+    text: Annotated[str, Field(description="The sentence, without markup and addresses.")]
+    report: Annotated[
+        int,
+        Field(description="Which report of the story it is from: 0 its post, -1 an earlier story."),
+    ]
+
+
+Support = Literal["passages", "link", "editor", "none"]
+
+
+class GroundedSentence(TypedDict):
+    """A sentence of a story with the passages that it rests on."""
+
+    text: Annotated[str, Field(description="The sentence as it is read on air.")]
+    support: Annotated[
+        Support,
+        Field(
+            description="passages; link: introduces or credits, and states nothing; editor: a "
+            "person wrote or approved it; none: it failed the check and waits for the editor."
+        ),
+    ]
+    passages: Annotated[list[Passage], Field(description="The passages it rests on.")]
+    reason: NotRequired[Annotated[str, Field(description="Why it failed the check.")]]
+
+
+class DroppedSentence(TypedDict):
+    """A sentence that failed the check and is not part of the story."""
+
+    text: Annotated[str, Field(description="The sentence as the narrator wrote it.")]
+    reason: Annotated[str, Field(description="What its passages do not contain.")]
+
+
+@dataclass(frozen=True, slots=True)
+class SpokenSentence:
+    """A sentence of a narration before its check; ``passages`` is None when none were named."""
+
+    text: str
+    passages: tuple[Passage, ...] | None = None
+    link: bool = False  # introduces, links or credits
+
+
 @dataclass(frozen=True, slots=True)
 class Narration:
-    """A finished narration, ready to be stored as a story."""
+    """A finished narration, ready to be checked and stored as a story."""
 
     title: str
     narrative: str
@@ -67,6 +114,7 @@ class Narration:
     topics: list[str]  # at most 5, each at most 40 characters
     summary: str = ""
     note: str = ""  # how it deviates from the request, e.g. "cut at max_tokens", "prose answer"
+    spoken: tuple[SpokenSentence, ...] = ()  # the sentences of the narrative; () if not known
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,8 +40,8 @@ COMPACT = "compact"
 OPERATION = "compact"
 
 # All in tokens, except where it says characters.
-MOST_TOKENS = 80
-MOST_SUMMARY = 60
+MOST_TOKENS = 65
+MOST_SUMMARY = 50
 MOST_MATERIAL = 800
 MOST_BEFORE = 20  # of the earlier summary, in a summary made by rule
 MOST_TITLE = 120  # characters

@@ -19,7 +19,7 @@ from broadcast.narrators.base import (
 from stories.text.cleaning import cut
 from stories.text.sentences import sentences, word_count
 from stories.text.words import word_set
-from stories.types import Brief, Narration, OnText, Tone
+from stories.types import Brief, Narration, OnText, SpokenSentence, Tone
 
 WORDS = {"concise": 40, "detailed": 80, "comprehensive": 130}
 _MAX_SUMMARY = 300
@@ -103,7 +103,8 @@ class ExtractiveNarrator:
         room = budget - _OPENING_WORDS - word_count(" ".join([*links, *chosen]))
         chosen += choose(body, room, wishes_of(brief.instructions))
         narrative = ""
-        for sentence in [*links, opening(brief, item_kind(brief, kicker, tone, chosen)), *chosen]:
+        hosts_own = [*links, opening(brief, item_kind(brief, kicker, tone, chosen))]
+        for sentence in [*hosts_own, *chosen]:
             narrative = f"{narrative} {sentence}".lstrip()
             on_text(narrative)
         return Narration(
@@ -114,6 +115,10 @@ class ExtractiveNarrator:
             topics=topics_of(brief.title, brief.body),
             summary=cut(next(iter(body), headline), _MAX_SUMMARY),
             note=note_of(brief, word_count(narrative), budget),
+            spoken=(
+                *(SpokenSentence(sentence, link=True) for sentence in hosts_own),
+                *(SpokenSentence(text, ({"text": text, "report": 0},)) for text in chosen),
+            ),
         )
 
 

@@ -14,6 +14,12 @@ from broadcast.narrators.base import (
     topics_of,
     whole_sentences,
 )
+from broadcast.narrators.passages import (
+    passages_of,
+    split_marks,
+    spoken_sentences,
+    without_marks,
+)
 from stories.llm import Answer, EmptyAnswer
 from stories.llm.partial_json import is_prose, narration_so_far, parsed
 from stories.text.cleaning import clean_line, clean_text, cut
@@ -62,13 +68,15 @@ class Review:
 
         The last word is left out, because it may become an address.
         """
-        return cut(self._safe(_UNFINISHED.sub("", text), self._limit * 2), self._limit)
+        shown = without_marks(_UNFINISHED.sub("", text))
+        return cut(self._safe(shown, self._limit * 2), self._limit)
 
     def narration(self, answer: Answer) -> Narration:
         """Returns the finished narration; raises EmptyAnswer when too little text is left."""
         self._notes = []
         fields = parsed(answer.text)
-        narrative = self._narrative(answer, unreadable=fields is None)
+        text, marks = split_marks(self._safe(narration_so_far(answer.text), self._limit * 4))
+        narrative = self._narrative(text, answer, unreadable=fields is None)
         fields = fields or {}
         return Narration(
             title=self._title(fields.get("title"), narrative),
@@ -80,10 +88,10 @@ class Review:
             topics=self._topics(fields.get("topics")),
             summary=cut(next(iter(sentences(narrative)), ""), MAX_SUMMARY),
             note=", ".join(dict.fromkeys(self._notes)),
+            spoken=tuple(spoken_sentences(narrative, marks, passages_of(self._brief))),
         )
 
-    def _narrative(self, answer: Answer, *, unreadable: bool) -> str:
-        text = self._safe(narration_so_far(answer.text), self._limit * 4)
+    def _narrative(self, text: str, answer: Answer, *, unreadable: bool) -> str:
         broken = unreadable and not is_prose(answer.text)
         if unreadable:
             self._notes.append("broken answer" if broken else "prose answer")

@@ -7,7 +7,10 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from stories.text.sentences import sentences
+
 _BLOCK = re.compile(r"<([\w-]+)>\s*(\{.*\})\s*</\1>", re.DOTALL)
+_NUMBER = re.compile(r"\[\d+\] ")
 _PIECE = 17
 
 
@@ -48,7 +51,13 @@ def _quoted(prompt: str) -> tuple[str, str]:
     rows = post.get("since") or post.get("stories")
     if isinstance(rows, list):
         return str(rows[0]["title"]), " ".join(row.get("text", "") for row in rows)[:300]
-    return str(post.get("title", "An answer")), " ".join(str(post.get("body", "")).split())[:300]
+    text = _NUMBER.sub("", str(post.get("text", post.get("body", ""))))
+    return str(post.get("title", "An answer")), " ".join(text.split())[:300]
+
+
+def _marked(text: str) -> str:
+    """``text`` as a model answers with it: after each sentence, the number of its own sentence."""
+    return " ".join(f"{part} [{number}]" for number, part in enumerate(sentences(text)))
 
 
 def _value(schema: dict[str, Any], name: str, title: str, text: str) -> Any:
@@ -65,4 +74,6 @@ def _value(schema: dict[str, Any], name: str, title: str, text: str) -> Any:
             return len(text)
         case "boolean":
             return True
+    if name == "narration":
+        return _marked(text)
     return title if name == "title" else text
