@@ -30,10 +30,12 @@ class FetchedPost:
     body: str = ""  # at most 20,000 characters
     author: str = ""
     outlet: str = ""  # who published it, where that is not the source itself; at most 120
-    url: str = ""  # http(s) or empty
+    url: str = ""  # as published: http(s), with parameters and fragment; or empty
     score: int = 0
     comments: int = 0
     published_at: datetime | None = None  # aware; never in the future
+    # Other ids under which an earlier reading may have stored the same post.
+    aliases: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from broadcast.transfer.validation import Row
 from sessions_app.errors import Invalid
 from stories.posts.matching import folded
 from stories.posts.queue import digest
-from stories.text.urls import canonical_url
+from stories.text.urls import link_key
 
 
 def insert(state: ImportState, on_progress: Callable[[int], None]) -> None:
@@ -110,7 +110,7 @@ def _post(_: ImportState, row: Row) -> Derived:
     state = "queued" if row["state"] == "claimed" else row["state"]
     # Pages link this address, so only web addresses are accepted.
     url = row["url"] if _LINKABLE.match(row["url"]) else ""
-    return {"url": url, "url_digest": digest(canonical_url(url)), "state": state}
+    return {"url": url, "url_digest": digest(link_key(url)), "state": state}
 
 
 def _interest(_: ImportState, row: Row) -> Derived:

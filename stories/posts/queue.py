@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated
@@ -18,9 +19,10 @@ from sessions_app.models import Session, Step
 from stories.models import Source, SourcePost
 from stories.posts import matching
 from stories.posts.duplicates import nearest
+from stories.posts.events import Report, judge
 from stories.posts.matching import Interests
 from stories.posts.scoring import score
-from stories.text.urls import canonical_url
+from stories.text.urls import key_forms, link_key
 from stories.types import FetchedPost
 
 State = SourcePost.State
@@ -29,6 +31,8 @@ QUEUE_LIMIT = 200
 LIKENESS_WINDOW = timedelta(hours=48)
 LIKENESS_MOST = 2000
 MAX_ATTEMPTS = 3
+PIECE = 400  # values in one statement
+SAME_ADDRESS = "A post with the same address was read before."
 # A post that has waited a day outranks a fresh one that is better by this much, so none starves.
 AGEING_PER_DAY = 0.5
 # A recent origin, because a float has too few digits for small differences of a large number.
@@ -102,8 +106,8 @@ def add(source: Source, fetched: Iterable[FetchedPost], now: datetime) -> Added:
     """
     # A feed may list an entry twice; the last one counts.
     by_id = {post.external_id: post for post in fetched}
-    stored = SourcePost.objects.filter(source=source, external_id__in=by_id)
-    known = set(stored.values_list("external_id", flat=True))
+    keys = link_keys(by_id.values())
+    known = _known(source, by_id, keys)
     fresh = [post for external_id, post in by_id.items() if external_id not in known]
     if not fresh:
         return Added([], 0)
@@ -113,13 +117,79 @@ def add(source: Source, fetched: Iterable[FetchedPost], now: datetime) -> Added:
     # Bounded, as each headline is compared with all of these.
     titles = list(rows.order_by("-id").values_list("pk", "title")[:LIKENESS_MOST])
     interests = matching.of_session(source.session_id)
-    inserted = [_insert(source, post, now, titles, interests) for post in fresh]
+    inserted = [
+        _insert(source, post, keys[post.external_id], now, titles, interests) for post in fresh
+    ]
     return Added(inserted, sum(post.state == State.QUEUED for post in inserted))
+
+
+def link_keys(document: Iterable[FetchedPost]) -> dict[str, str]:
+    """Returns for each post of a document the address to compare, by the post's id.
+
+    Empty for an address that several posts share, as it tells none of them apart. A fragment counts
+    only where another post has the same page.
+    """
+    whole = {post.external_id: link_key(post.url, fragment=True) for post in document}
+    pages: dict[str, set[str]] = defaultdict(set)
+    posts: dict[str, int] = defaultdict(int)
+    for key in whole.values():
+        pages[_page(key)].add(key)
+        posts[key] += 1
+    return {
+        external_id: "" if posts[key] > 1 else (key if len(pages[_page(key)]) > 1 else _page(key))
+        for external_id, key in whole.items()
+    }
+
+
+def _page(key: str) -> str:
+    """Returns a link key without its fragment, unless a script of the site reads it."""
+    page, mark, fragment = key.partition("#")
+    return key if mark and fragment.startswith(("!", "/")) else page
+
+
+def _digests(key: str) -> list[str]:
+    """Returns the digests of a link key; rows of before have that of the whole address."""
+    return [digest(key), *map(digest, key_forms(key))] if key else []
+
+
+def _known(source: Source, by_id: Mapping[str, FetchedPost], keys: Mapping[str, str]) -> set[str]:
+    """Returns the ids of the fetched posts that are stored already, also under another id."""
+    names = {name for post in by_id.values() for name in (post.external_id, *post.aliases)}
+    # In pieces below the databases' limit of values in one statement.
+    stored: set[str] = set()
+    rows = SourcePost.objects.filter(source=source)
+    for piece in _pieces(sorted(names)):
+        stored.update(rows.filter(external_id__in=piece).values_list("external_id", flat=True))
+    known = {
+        external_id
+        for external_id, post in by_id.items()
+        if external_id in stored or not post.aliases.isdisjoint(stored)
+    }
+    # A feed may give all of its entries new ids, for instance when a site changes its software.
+    unknown = {
+        key: post for name, post in by_id.items() if name not in known and (key := keys[name])
+    }
+    digests = {value: key for key in unknown for value in _digests(key)}
+    for piece in _pieces(sorted(digests)):
+        same_page = rows.filter(session_id=source.session_id, url_digest__in=piece)
+        for row in same_page.only("url_digest", "title", "body", "published_at"):
+            post = unknown[digests[row.url_digest]]
+            if post.title == row.title and (
+                post.body == row.body
+                or (row.published_at and post.published_at == row.published_at)
+            ):
+                known.add(post.external_id)
+    return known
+
+
+def _pieces(values: Sequence[str]) -> Iterable[Sequence[str]]:
+    return (values[at : at + PIECE] for at in range(0, len(values), PIECE))
 
 
 def _insert(
     source: Source,
     post: FetchedPost,
+    key: str,
     now: datetime,
     titles: list[tuple[int, str]],
     interests: Interests,
@@ -135,7 +205,7 @@ def _insert(
         author=post.author[:200],
         outlet=post.outlet[:120],
         url=post.url,
-        url_digest=digest(canonical_url(post.url)),
+        url_digest=digest(key),
         # PostgreSQL's integers have 32 bits, and a feed may claim any number.
         score=max(min(post.score, 2**31 - 1), -(2**31)),
         comments=min(max(post.comments, 0), 2**31 - 1),
@@ -145,7 +215,7 @@ def _insert(
         parts=scored.parts,
         rank=rank(scored.priority, now),
     )
-    original, reason = _duplicate_of(row, titles)
+    original, reason = _duplicate_of(row, key, titles)
     if original is not None:
         row.state, row.duplicate_of_id, row.reason = State.SKIPPED, original, reason
     row.save(force_insert=True)
@@ -154,18 +224,28 @@ def _insert(
     return row
 
 
-def _duplicate_of(row: SourcePost, titles: list[tuple[int, str]]) -> tuple[int | None, str]:
+def _duplicate_of(
+    row: SourcePost, key: str, titles: list[tuple[int, str]]
+) -> tuple[int | None, str]:
     """Returns the id of the post that ``row`` repeats, and why; or (None, "")."""
-    if row.url_digest:
+    if key:
         # Served by the partial index post_url, however many posts the session has.
-        same = SourcePost.objects.filter(session_id=row.session_id, url_digest=row.url_digest)
-        original = same.order_by("id").values_list("pk", flat=True).first()
-        if original is not None:
-            return original, "A post with the same address was read before."
+        same = SourcePost.objects.filter(session_id=row.session_id, url_digest__in=_digests(key))
+        original = same.order_by("id").first()
+        # Within a source the id tells posts apart, so that several of them may have one address.
+        if original and (original.source_id != row.source_id or _same_event(row, original)):
+            return original.duplicate_of_id or original.pk, SAME_ADDRESS
     match = nearest(row.title, titles)
     if match is None:
         return None, ""
     return match[0], f"The headline is {match[1]:.0f} % like one that was read before."
+
+
+def _same_event(row: SourcePost, other: SourcePost) -> bool:
+    new, earlier = (
+        Report(post.title, post.body, post.url, post.published_at) for post in (row, other)
+    )
+    return judge(new, earlier).kind in ("duplicate", "same event")
 
 
 def waiting(session: Session) -> QuerySet[SourcePost]:

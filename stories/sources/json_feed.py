@@ -40,7 +40,9 @@ def entries_of(feed: dict[str, object]) -> Iterable[dict[str, str]]:
             "text": html or _text(item.get("content_text")) or _text(item.get("summary")),
             "text_type": "html" if html else "plain",
             "author": _author(item) or _author(feed),
+            "outlet": "",
             "date": _text(item.get("date_published")) or _text(item.get("date_modified")),
+            "updated": _text(item.get("date_modified")),
         }
 
 

@@ -12,7 +12,7 @@ from typing_extensions import TypedDict
 
 from sessions_app.errors import Invalid
 from stories.text.cleaning import clean_line, clean_text
-from stories.text.urls import canonical_url
+from stories.text.urls import published_url
 from stories.types import Cursor, Fetched, FetchedPost
 
 FIRST_BATCH = 6
@@ -101,7 +101,7 @@ class RecordingSource:
                     body=clean_text(post["body"], 20_000),
                     author=clean_line(post["author"], 100),
                     outlet=post["outlet"],
-                    url=canonical_url(post["url"]),
+                    url=published_url(post["url"]),
                     score=post["score"],
                     comments=post["comments"],
                     published_at=at,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import time
@@ -17,8 +18,9 @@ from sessions_app.errors import Invalid, NeedsHuman, Retry, SmnbError, WaitUntil
 from stories.sources import rss
 from stories.sources.http_client import GuardedClient, retry_after_of
 from stories.text.cleaning import clean_line, clean_text
+from stories.text.dates import plausible
 from stories.text.markup import decoded
-from stories.text.urls import canonical_url
+from stories.text.urls import published_url
 from stories.types import Cursor, Fetched, FetchedPost
 
 SORTS = ("hot", "new", "top", "rising")
@@ -220,17 +222,29 @@ def _from_api(fields: Mapping[str, Any], now: datetime) -> FetchedPost | None:
     # A text post has no link of its own, so its page is its address.
     url = page if fields.get("is_self") else str(fields.get("url") or page)
     author = fields.get("author")
-    created = fields.get("created_utc")
     return FetchedPost(
         external_id=f"t3_{fields['id']}",
         title=title,
         body=clean_text(decoded(str(fields.get("selftext") or ""), "markdown", 20_000), 20_000),
         author=clean_line(str(getattr(author, "name", "") or ""), 200),
-        url=canonical_url(url, SITE),
-        score=int(fields.get("score") or 0),
-        comments=int(fields.get("num_comments") or 0),
-        published_at=min(datetime.fromtimestamp(created, UTC), now) if created else None,
+        url=published_url(url, SITE),
+        score=_count(fields.get("score")),
+        comments=_count(fields.get("num_comments")),
+        published_at=_time(fields.get("created_utc"), now),
     )
+
+
+def _count(value: Any) -> int:
+    """Returns a count of Reddit's answer; 0 for what is no number."""
+    return int(value) if isinstance(value, (int, float)) and math.isfinite(value) else 0
+
+
+def _time(value: Any, now: datetime) -> datetime | None:
+    """Returns a time of Reddit's answer; None for what is no time of the last decades."""
+    try:
+        return plausible(datetime.fromtimestamp(value, UTC), now)
+    except (OSError, OverflowError, TypeError, ValueError):
+        return None
 
 
 KEY_TEST_TIMEOUT = 4.0  # seconds to connect, and again for the answer

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import html
 import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -18,18 +20,23 @@ from typing_extensions import TypedDict
 
 from sessions_app.errors import Invalid, NeedsHuman, Retry
 from stories.sources.http_client import GuardedClient, Response
+from stories.sources.identity import MAX_ID, EntryKeys, Identity, identities
 from stories.sources.ssrf import target_of
 from stories.text.cleaning import clean_line, clean_text
+from stories.text.dates import read_date
 from stories.text.markup import TextType, decoded, type_of_description, type_of_title
 from stories.text.sentences import sentences
-from stories.text.urls import canonical_url
+from stories.text.urls import published_url
 from stories.types import Cursor, Fetched, FetchedPost
 
 MAX_POSTS = 100
 MAX_LOCATOR = 2000
-MAX_TITLE, MAX_BODY, MAX_AUTHOR, MAX_OUTLET, MAX_ID = 500, 20_000, 200, 120, 255
+MAX_TITLE, MAX_BODY, MAX_AUTHOR, MAX_OUTLET = 500, 20_000, 200, 120
 MAX_MADE_TITLE = 100  # of a title made from the text
 MAX_VALIDATOR = 500
+# With fewer entries, a feed does not outgrow one reading between two polls.
+REMEMBERED_FROM = 50
+READ, MARK = "read", 8  # key of the cursor, characters of an entry
 PAGE_HEAD = 200_000  # bytes
 PARSER_SECONDS = 30.0  # on the clock; the parser limits its own processor time
 PARSER = Path(__file__).with_name("feed_parser.py")
@@ -38,7 +45,6 @@ _SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:(?!\d)")
 _LINK = re.compile(r"<link\s[^<>]{1,2000}>", re.IGNORECASE)
 _ATTRIBUTE = re.compile(r"""([a-z]+)\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""", re.IGNORECASE)
 _FEED_TYPE = re.compile(r"application/(rss|atom|rdf)\+xml", re.IGNORECASE)
-_SLASHED = re.compile(r"\s*(\d{4})/(\d{1,2})/(\d{1,2})(?:[ T]+(\d{1,2}):(\d{2})(?::(\d{2}))?)?\b")
 
 
 class ParsedEntry(TypedDict):
@@ -53,7 +59,7 @@ class ParsedEntry(TypedDict):
     author: str
     outlet: str
     date: str
-    moment: str
+    updated: str
 
 
 class ParsedFeed(TypedDict):
@@ -67,7 +73,8 @@ class ParsedFeed(TypedDict):
 class RssSource:
     """The adapter of kind "rss": a locator is the address of a feed.
 
-    The cursor holds the validators of the last answer: ``{"etag": str, "modified": str}``.
+    The cursor holds the validators of the last answer, and of a long feed the entries that were read
+    or passed over: ``{"etag"?: str, "modified"?: str, "read"?: str}``.
     """
 
     kind = "rss"
@@ -98,10 +105,8 @@ class RssSource:
     def fetch(self, locator: str, sort: str, cursor: Cursor) -> Fetched:
         """Reads the feed unless it is unchanged; a feed has no order, so ``sort`` is ignored."""
         response = self._client.get(locator, conditions(cursor))
-        notice = _moved(locator, response.moved_to)
-        if response.status == 304:
-            return Fetched([], cursor, notice)
-        return Fetched(posts_of(response, self._now()), validators(response.headers), notice)
+        result = read_feed(response, self._now(), cursor)
+        return replace(result, notice=_moved(locator, response.moved_to))
 
 
 def conditions(cursor: Mapping[str, object]) -> dict[str, str]:
@@ -132,26 +137,90 @@ def validators(headers: Mapping[str, str]) -> Cursor:
     return {name: value for name, value in values.items() if 0 < len(value) <= MAX_VALIDATOR}
 
 
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """An entry with what its place in the feed depends on; the date is None where it is unknown."""
+
+    parsed: ParsedEntry
+    identity: Identity
+    url: str
+    published_at: datetime | None
+
+
 def posts_of(response: Response, now: datetime) -> list[FetchedPost]:
     """Returns the newest 100 posts of a feed, newest first; NeedsHuman when it is no feed."""
+    return read_feed(response, now, {}).posts
+
+
+def read_feed(response: Response, now: datetime, cursor: Cursor) -> Fetched:
+    """Returns the newest 100 posts of a feed; of a longer one, those that were not read before first.
+
+    At the first reading older entries are passed over. Entries that are cut at a later one are new,
+    so they are left for the next, which then must not be answered with "unchanged".
+    """
     if response.status == 304:
-        return []
+        return Fetched([], cursor)
     feed = _parse(response)
     # feedparser never fails: for a page that is no feed it returns neither version nor entries.
     if not feed["version"] and not feed["entries"]:
         raise _not_a_feed(response)
-    base = canonical_url(feed["link"], response.url) or response.url
-    unique: dict[str, FetchedPost] = {}
-    for entry in feed["entries"]:
-        post = _post(entry, base, now)
-        if post is not None:
-            # A broken feed may use one id for several entries; the first one counts.
-            unique.setdefault(post.external_id, post)
-    earliest = datetime.min.replace(tzinfo=UTC)
-    newest_first = sorted(
-        unique.values(), key=lambda post: post.published_at or earliest, reverse=True
+    entries = _newest_first(
+        feed["entries"], published_url(feed["link"], response.url), response, now
     )
-    return newest_first[:MAX_POSTS]
+    memory = str(cursor.get(READ) or "")
+    read = {memory[at : at + MARK] for at in range(0, len(memory), MARK)}
+    marks = [_mark(entry) for entry in entries]
+    # A stable order: the unread ones first, each part from new to old.
+    order = sorted(range(len(entries)), key=lambda at: bool(read) and marks[at] in read)
+    posts: dict[int, FetchedPost] = {}
+    looked_at = set()
+    for at in order:
+        if len(posts) == MAX_POSTS:
+            break
+        looked_at.add(marks[at])
+        if post := _post(entries[at]):
+            posts[at] = post
+    after = [mark for mark in marks if not read or mark in read or mark in looked_at]
+    left = len(after) < len(marks)
+    following: Cursor = {} if left else validators(response.headers)
+    if len(entries) > REMEMBERED_FROM:
+        following[READ] = "".join(after)
+    return Fetched([posts[at] for at in sorted(posts)], following)
+
+
+def _newest_first(
+    parsed: Sequence[ParsedEntry], link: str, response: Response, now: datetime
+) -> list[_Entry]:
+    """Returns the entries, each once, newest first; one without a date stays with its neighbour."""
+    urls = [published_url(entry["link"], link or response.url) for entry in parsed]
+    keys = [
+        EntryKeys(
+            guid=clean_line(entry["id"], MAX_ID * 20),
+            link=entry["link"],
+            url=url if entry["link"] else "",
+            title=entry["title"],
+            date=entry["date"],
+            text=entry["text"],
+        )
+        for entry, url in zip(parsed, urls, strict=True)
+    ]
+    entries: dict[str, _Entry] = {}
+    for entry, key, identity in zip(parsed, keys, identities(keys), strict=True):
+        date = read_date(entry["date"], now) or read_date(entry["updated"], now)
+        # A feed may list an entry twice; the first one counts.
+        entries.setdefault(identity.id, _Entry(entry, identity, key.url, date))
+    before = next((entry.published_at for entry in entries.values() if entry.published_at), now)
+    dated: list[tuple[datetime, _Entry]] = []
+    for each in entries.values():
+        before = each.published_at or before
+        dated.append((before, each))
+    return [each for _, each in sorted(dated, key=lambda pair: pair[0], reverse=True)]
+
+
+def _mark(entry: _Entry) -> str:
+    """Returns the eight characters that represent an entry in the cursor."""
+    digest = hashlib.sha256(entry.identity.id.encode("utf-8", "replace")).digest()
+    return base64.urlsafe_b64encode(digest)[:MARK].decode()
 
 
 def _host(response: Response) -> str:
@@ -191,7 +260,7 @@ def _not_a_feed(response: Response) -> NeedsHuman:
     """Returns the error for a page that is no feed; it names the feed that the page announces."""
     for link in _LINK.findall(response.body[:PAGE_HEAD].decode("utf-8", "replace")):
         attributes = {name.lower(): a or b or c for name, a, b, c in _ATTRIBUTE.findall(link)}
-        address = canonical_url(html.unescape(attributes.get("href", "")), response.url)
+        address = published_url(html.unescape(attributes.get("href", "")), response.url)
         alternate = "alternate" in attributes.get("rel", "").lower()
         if alternate and address and _FEED_TYPE.fullmatch(attributes.get("type", "").strip()):
             return NeedsHuman(
@@ -206,48 +275,30 @@ def _not_a_feed(response: Response) -> NeedsHuman:
     )
 
 
-def _post(entry: ParsedEntry, base: str, now: datetime) -> FetchedPost | None:
+def _post(entry: _Entry) -> FetchedPost | None:
     """Returns one entry as a post, or None when it has neither title nor text."""
-    title, text, author = entry["title"], entry["text"], entry["author"]
-    text_type = entry["text_type"] or type_of_description(text)
+    parsed = entry.parsed
+    title, text, author = parsed["title"], parsed["text"], parsed["author"]
+    text_type = parsed["text_type"] or type_of_description(text)
     body = clean_text(decoded(text, text_type, MAX_BODY), MAX_BODY)
-    title_type = entry["title_type"] or type_of_title(title)
+    title_type = parsed["title_type"] or type_of_title(title)
     title = clean_line(decoded(title, title_type, MAX_TITLE), MAX_TITLE)
     # Atom's names are plain text; RSS leaves the type of a title, a name and an outlet open.
-    is_plain = bool(entry["title_type"])
+    is_plain = bool(parsed["title_type"])
     author_type: TextType = "plain" if is_plain else type_of_title(author)
-    outlet_type: TextType = "plain" if is_plain else type_of_title(entry["outlet"])
+    outlet_type: TextType = "plain" if is_plain else type_of_title(parsed["outlet"])
     if not title:
         first_sentence = "".join(sentences(body[: MAX_MADE_TITLE * 10])[:1])
         title = clean_line(first_sentence, MAX_MADE_TITLE)
     if not title:
         return None
-    external_id = clean_line(entry["id"], MAX_ID * 20)
-    if not external_id or len(external_id) > MAX_ID:
-        # Not the text, which feeds edit: an edited entry would become a new post.
-        identity = external_id or "\n".join((entry["link"], entry["title"], entry["date"]))
-        external_id = "sha256:" + hashlib.sha256(identity.encode("utf-8", "replace")).hexdigest()
     return FetchedPost(
-        external_id=external_id,
+        external_id=entry.identity.id,
         title=title,
         body=body,
         author=clean_line(decoded(author, author_type, MAX_AUTHOR), MAX_AUTHOR),
-        outlet=clean_line(decoded(entry["outlet"], outlet_type, MAX_OUTLET), MAX_OUTLET),
-        url=canonical_url(entry["link"], base) if entry["link"] else "",
-        published_at=_published(entry, now),
+        outlet=clean_line(decoded(parsed["outlet"], outlet_type, MAX_OUTLET), MAX_OUTLET),
+        url=entry.url,
+        published_at=entry.published_at,
+        aliases=entry.identity.aliases,
     )
-
-
-def _published(entry: ParsedEntry, now: datetime) -> datetime | None:
-    """Returns when the entry was published, at most ``now``; None when its date is unreadable."""
-    try:
-        # feedparser reads "2020/1/10" as November, so this form is read here.
-        if match := _SLASHED.match(entry["date"]):
-            year, month, day, hour, minute, second = map(int, match.groups(default="0"))
-            date = datetime(year, month, day, hour, minute, second, tzinfo=UTC)
-        else:
-            date = datetime.fromisoformat(entry["moment"])
-    except ValueError:
-        return None
-    # Some feeds announce posts with a date in the future, which would stay at the top.
-    return min(date, now)

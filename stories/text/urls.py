@@ -1,4 +1,4 @@
-"""Web addresses: their canonical form, and the public name of a source."""
+"""Web addresses: as published, in canonical form for comparison, and the public name of a source."""
 
 from __future__ import annotations
 
@@ -10,35 +10,90 @@ from stories.text.words import word_set
 
 MAX_URL = 2000
 
+# Only parameters that track beyond doubt: sites use names such as ref, si, id or p for content.
 _TRACKING = word_set("""
-    gclid gclsrc dclid gbraid wbraid fbclid msclkid yclid twclid igshid igsh mc_cid mc_eid _ga
-    _gl ref ref_src ref_source ref_url referrer cmpid cmp ncid smid xtor mkt_tok share_id si
-    at_medium at_campaign rss spm
+    gclid gclsrc dclid gbraid wbraid fbclid msclkid yclid ysclid twclid ttclid igshid igsh mc_cid
+    mc_eid _ga _gl _hsenc _hsmi mkt_tok li_fat_id srsltid vero_id oly_enc_id oly_anon_id
+    at_medium at_campaign
 """)
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 _HOST = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?\.?|\[[0-9a-f:.]+\]")
+_WEB = re.compile(r"https?://", re.IGNORECASE)
+_PATH = "/%:@!$&'()*+,;=~-._"
+_QUERY = _PATH + "?[]"
 
 
-def canonical_url(url: str, base: str = "") -> str:
-    """Returns the canonical form of a web address, equal for all addresses of one page.
+def published_url(url: str, base: str = "") -> str:
+    """Returns a web address as it was published: resolved, with its parameters and its fragment.
 
-    Empty for an address that is not http(s), has a user name, is longer than 2,000 characters or
-    cannot be parsed.
+    Only characters that no address may contain are encoded, as browsers do. Empty for an address
+    that is not http(s), has a user name, is longer than 2,000 characters or cannot be parsed.
     """
     if len(url) > MAX_URL * 2:
         return ""
-    tidy = re.sub(r"[\t\r\n]", "", url.strip(" \t\r\n\0\x0b\x0c"))
+    tidy = _tidy(url)
     try:
-        parts = urlsplit(urljoin(base, tidy) if base else tidy)
-        canonical = _canonical(parts)
+        # An absolute address is not joined: urljoin would drop an empty query or fragment.
+        absolute = tidy if _WEB.match(tidy) else urljoin(base, tidy)
+        parts = urlsplit(absolute)
+        host = _host(parts)
+        if not parts.netloc.isascii() or "%" in parts.netloc:
+            # Pages and feeds link addresses in ASCII, so the host is the encoded one.
+            absolute = urlunsplit(parts._replace(netloc=host))
+        web = re.sub("^https?", lambda scheme: scheme[0].lower(), absolute, flags=re.IGNORECASE)
+        encoded = quote(web, safe=_QUERY + "#|{}^\\")
+    # An address with half of a surrogate pair cannot be encoded.
     except ValueError:
         return ""
-    return canonical if len(canonical) <= MAX_URL else ""
+    return encoded if host and len(encoded) <= MAX_URL else ""
 
 
-def _canonical(parts: SplitResult) -> str:
+def canonical_url(url: str, base: str = "", *, fragment: bool = False) -> str:
+    """Returns the canonical form of a web address, equal for all addresses of one page.
+
+    Without tracking parameters, and without a fragment unless ``fragment`` or unless a script of the
+    site shows another page for it (``#!/…``). Empty where ``published_url`` is.
+    """
+    if len(url) > MAX_URL * 2:
+        return ""
+    try:
+        parts = urlsplit(urljoin(base, _tidy(url)) if base else _tidy(url))
+        host = _host(parts)
+        # Parameters that only track who follows the link differ between addresses of one page.
+        pairs = (pair for pair in parts.query.split("&") if pair and not _tracks(pair))
+        query = quote("&".join(pairs), safe=_QUERY)
+        path = quote(parts.path or "/", safe=_PATH)
+        counts = fragment or parts.fragment.startswith(("!", "/"))
+        anchor = quote(parts.fragment, safe=_QUERY) if counts else ""
+    except ValueError:
+        return ""
+    canonical = urlunsplit((parts.scheme.lower(), host, path, query, anchor))
+    return canonical if host and len(canonical) <= MAX_URL else ""
+
+
+def _tracks(pair: str) -> bool:
+    name = unquote_plus(pair.split("=", 1)[0]).lower()
+    return name.startswith("utm_") or name in _TRACKING
+
+
+def link_key(url: str, *, fragment: bool = False) -> str:
+    """Returns the canonical form without scheme and ``www.``: equal after a site moved to https."""
+    return re.sub(r"^https?://(www\.(?=[^/]*\.))?", "", canonical_url(url, fragment=fragment))
+
+
+def key_forms(key: str) -> list[str]:
+    """Returns the addresses that have this ``link_key``: with both schemes, and with ``www.``."""
+    return [f"{scheme}://{www}{key}" for scheme in _DEFAULT_PORTS for www in ("", "www.")]
+
+
+def _tidy(url: str) -> str:
+    return re.sub(r"[\t\r\n]", "", url.strip(" \t\r\n\0\x0b\x0c"))
+
+
+def _host(parts: SplitResult) -> str:
+    """Returns host and port in canonical form; empty for an address that must not be linked."""
     scheme = parts.scheme.lower()
     if scheme not in _DEFAULT_PORTS or "@" in parts.netloc or "\\" in parts.netloc + parts.path[:1]:
         return ""
@@ -47,19 +102,8 @@ def _canonical(parts: SplitResult) -> str:
         host = f"[{host}]"  # IPv6
     if not _HOST.fullmatch(host):
         return ""
-    if parts.port not in (None, _DEFAULT_PORTS[scheme]):
-        host = f"{host.rstrip('.')}:{parts.port}"
-    path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~-._")
-    pairs = []
-    for pair in filter(None, parts.query.split("&")):
-        # Parameters that only track who follows the link differ between addresses of one page.
-        name = unquote_plus(pair.split("=", 1)[0]).lower()
-        if not name.startswith("utm_") and name not in _TRACKING:
-            pairs.append(pair)
-    query = "&".join(pairs)
-    return urlunsplit(
-        (scheme, host.rstrip("."), path, quote(query, safe="/%:@!$&'()*+,;=~-._?[]"), "")
-    )
+    host = host.rstrip(".")
+    return host if parts.port in (None, _DEFAULT_PORTS[scheme]) else f"{host}:{parts.port}"
 
 
 def credit(locator: str) -> str:

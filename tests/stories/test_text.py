@@ -18,7 +18,12 @@ def test_a_hostile_address_is_dropped(rest: str) -> None:
             "https://example.org/News?b=1",
         ),
         ("http://example.org:8080", "http://example.org:8080/"),
-        ("http://example.org./x?ref=front", "http://example.org/x"),
+        ("http://example.org./x?ref=front&gclid=1", "http://example.org/x?ref=front"),
+        ("https://example.org/#!/post/3", "https://example.org/#!/post/3"),
+        (
+            "https://example.org/?p=7&si=1&id=2&share_id=3&rss=4",
+            "https://example.org/?p=7&si=1&id=2&share_id=3&rss=4",
+        ),
         ("\thttps://exam\nple.org/a b", "https://example.org/a%20b"),
         ("https://b\u00fccher.example/\u6e2f", "https://xn--bcher-kva.example/%E6%B8%AF"),
         ("https://[::1]/x", "https://[::1]/x"),

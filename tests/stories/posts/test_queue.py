@@ -12,6 +12,8 @@ from sessions_app.background.steps import Claim
 from sessions_app.models import Session, Step
 from stories.models import Source, SourcePost
 from stories.posts import queue
+from stories.sources import service
+from stories.sources.service import SourceSpec
 from stories.types import FetchedPost
 from tests.concurrency import together
 from tests.conftest import MakeSession, make_post
@@ -25,6 +27,12 @@ TITLES = (
     "The council postpones its vote on parking",
     "Rain is forecast for the whole of Thursday",
 )
+
+
+@pytest.fixture
+def other_source(session: Session) -> Source:
+    spec = SourceSpec(kind="rss", locator="https://other.example/feed")
+    return service.add(session, spec)
 
 
 def add(source: Source, *fetched: FetchedPost) -> queue.Added:
@@ -68,14 +76,78 @@ def test_the_database_refuses_the_same_post_twice(source: Source, post: SourcePo
         )
 
 
-def test_the_same_address_is_skipped_with_its_reason(source: Source) -> None:
-    first = FetchedPost("1", TITLES[0], url="https://x.test/a?utm_source=feed")
-    second = FetchedPost("2", TITLES[1], url="https://x.test/a")
-    added = add(source, first, second)
-    assert [row.state for row in added.posts] == ["queued", "skipped"]
-    assert added.queued == 1
-    assert added.posts[1].duplicate_of_id == added.posts[0].pk
-    assert "address" in added.posts[1].reason
+def test_the_address_of_another_source_is_skipped_with_its_reason(
+    source: Source, other_source: Source
+) -> None:
+    first = add(source, FetchedPost("1", TITLES[0], url="https://x.test/a?utm_source=feed")).posts
+    added = add(other_source, FetchedPost("2", TITLES[1], url="http://www.x.test/a#top"))
+    assert [row.state for row in added.posts] == ["skipped"]
+    assert added.queued == 0
+    assert added.posts[0].duplicate_of_id == first[0].pk
+    assert "address" in added.posts[0].reason
+    # The link that the audience follows is what the source gave.
+    assert added.posts[0].url == "http://www.x.test/a#top"
+
+
+def test_an_address_that_posts_of_one_document_share_makes_no_duplicates(
+    source: Source, other_source: Source
+) -> None:
+    shared = [FetchedPost(str(at), title, url="https://x.test/") for at, title in enumerate(TITLES)]
+    assert add(source, *shared[:3]).queued == 3
+    assert add(other_source, FetchedPost("9", TITLES[3], url="https://x.test/")).queued == 1
+
+
+def test_a_second_post_of_a_source_may_have_the_address_of_the_first(source: Source) -> None:
+    for at, title in enumerate(TITLES):
+        assert add(source, FetchedPost(str(at), title, url="https://x.test/live")).queued == 1
+
+
+def test_fragments_of_one_page_are_different_addresses_inside_a_document(
+    source: Source, other_source: Source
+) -> None:
+    notes = [FetchedPost(f"n{at}", TITLES[at], url=f"https://x.test/notes#v{at}") for at in (0, 1)]
+    assert add(source, *notes).queued == 2
+    same = FetchedPost("o1", TITLES[2], url="https://x.test/notes#v1")
+    new = FetchedPost("o2", TITLES[3], url="https://x.test/notes#v2")
+    assert [row.state for row in add(other_source, same, new).posts] == ["skipped", "queued"]
+
+
+@pytest.mark.parametrize(
+    ("stored", "listed"),
+    [
+        ("http://x.test/a", "https://x.test/a"),
+        ("https://x.test/a", "http://www.x.test/a"),
+        ("http://www.x.test/a?id=1", "https://x.test/a?id=1&fbclid=2"),
+    ],
+)
+def test_rows_of_the_former_version_are_still_compared_by_address(
+    source: Source, other_source: Source, stored: str, listed: str
+) -> None:
+    old = add(source, FetchedPost("1", TITLES[0])).posts[0]
+    # The digest was that of the whole address.
+    SourcePost.objects.filter(pk=old.pk).update(url_digest=queue.digest(stored))
+    (new,) = add(other_source, FetchedPost("2", TITLES[1], url=listed)).posts
+    assert new.duplicate_of_id == old.pk
+
+
+def test_a_post_is_known_under_its_other_ids_also_years_later(source: Source) -> None:
+    old = add(source, FetchedPost("http://x.test/?p=1", TITLES[0])).posts[0]
+    SourcePost.objects.filter(pk=old.pk).update(created_at=steps.now() - timedelta(days=800))
+    moved = FetchedPost("https://x.test/?p=1", TITLES[0], aliases=frozenset({"http://x.test/?p=1"}))
+    assert add(source, moved) == queue.Added([], 0)
+
+
+def test_a_post_with_a_new_id_is_known_by_its_address_headline_and_text(source: Source) -> None:
+    day, page = steps.now() - timedelta(days=9), "https://x.test/a"
+    first = FetchedPost("1", TITLES[0], "The crossing is shut.", url=page, published_at=day)
+    old = add(source, first).posts[0]
+    SourcePost.objects.filter(pk=old.pk).update(created_at=steps.now() - timedelta(days=30))
+    again_ = FetchedPost("2", TITLES[0], "The crossing is shut.", url="http://www.x.test/a")
+    assert add(source, again_).posts == []
+    # A page that reports every day under one headline has new posts.
+    week = day + timedelta(days=7)
+    later = FetchedPost("3", TITLES[0], "Divers look at pier nine.", url=page, published_at=week)
+    assert add(source, later).queued == 1
 
 
 def test_nearly_the_same_headline_is_skipped_also_in_one_batch(source: Source) -> None:
@@ -145,12 +217,13 @@ def test_a_duplicate_is_attributed_to_the_first_post_and_not_to_another_duplicat
     assert third.reason == "The headline is 100 % like one that was read before."
 
 
-def test_a_repeated_address_is_attributed_to_the_first_post(source: Source) -> None:
-    made = add(
-        source,
-        *(FetchedPost(str(at), title, url="https://x.test/a") for at, title in enumerate(TITLES)),
-    ).posts
-    assert [each.duplicate_of_id for each in made] == [None, *[made[0].pk] * 3]
+def test_a_repeated_address_is_attributed_to_the_first_post(
+    source: Source, other_source: Source
+) -> None:
+    first = add(source, FetchedPost("0", TITLES[0], url="https://x.test/a")).posts[0]
+    for at, title in enumerate(TITLES[1:]):
+        made = add(other_source, FetchedPost(f"o{at}", title, url="https://x.test/a")).posts
+        assert [row.duplicate_of_id for row in made] == [first.pk]
 
 
 def test_numbers_beyond_reason_are_stored_within_bounds(source: Source) -> None:

@@ -254,11 +254,11 @@ def test_a_json_feed_is_read(body: bytes) -> None:
     assert (first["id"], first["link"]) == ("7", "https://news.example/7")
     assert (first["title"], first["title_type"]) == ("Centre a <div>", "plain")
     assert (first["text"], first["text_type"]) == ("1 < 2", "plain")
-    assert (first["author"], first["moment"]) == ("Ada, Ben", "2026-11-28T16:30:07+00:00")
+    assert first["author"] == "Ada, Ben"
+    assert (first["date"], first["updated"]) == ("2026-11-28T17:30:07+01:00", "")
     assert (second["text"], second["text_type"]) == ("<p>One</p>", "html")
     assert (second["author"], second["link"]) == ("Cora", "https://other.example/8")
-    # Without a zone the time is unknown.
-    assert (second["date"], second["moment"]) == ("2026-11-28T10:00:00", "")
+    assert second["date"] == second["updated"] == "2026-11-28T10:00:00"
     assert (third["link"], third["text"]) == ("https://news.example/9", "In short.")
     assert (third["title"], third["author"]) == ("", "The Desk")
 
