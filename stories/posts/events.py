@@ -23,26 +23,39 @@ import heapq
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
+from urllib.parse import urlsplit
 
-from stories.posts.features import PREFIX, Features, Number, Report, features
-from stories.posts.vocabulary import CHANGES, FREQUENT, OPPOSED
+from stories.posts.features import COMMON, PREFIX, Features, Number, Report, features, stem
+from stories.posts.vocabulary import DENIALS, OPPOSED, ORDINALS, PERIODS
 
 __all__ = ["Index", "Judgement", "Match", "Report", "best_match", "judge"]
 
 Kind = Literal["duplicate", "same event", "development", "unrelated"]
 Weigh = Callable[[str], float]
 
-# A later report of the same headline is another event, e.g. tomorrow's weather.
+# The same headline on a later day is another event, e.g. tomorrow's weather.
 EVENT_WINDOW = timedelta(hours=72)
-RELATED = 0.24
-SAME_EVENT = 0.36
+STORY_WINDOW = timedelta(days=10)
+# Chosen with the development half of tests/data/matching.
+RELATED = 0.3
+SAME_EVENT = 0.62
+NOTHING_NEW = 0.66
+SAME_HEADLINE = 0.9
+COPIED = 0.7
+SUBJECT = 2.6
+SUBJECT_OF_HEADLINE = 1.2
+_IN_HEADLINES = (0.4, 0.7, 1.0)
 _CANDIDATES = 24
 _MOST_NAMED = 4
+_LEAST_SHINGLES = 8
+_FEW_WORDS = 3
 _PRIOR = 400  # reports of an imagined session, so that few real ones do not decide what is rare
 _PRIOR_FREQUENT = 24
+_AGAIN = frozenset({"return", "resume", "reopen", "back"})
+_OPPOSED = [(frozenset(map(stem, one)), frozenset(map(stem, other))) for one, other in OPPOSED]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,30 +76,33 @@ class Match:
 
 
 def _plain_weight(word: str) -> float:
-    return math.log(_PRIOR / (_PRIOR_FREQUENT if word in FREQUENT else 1))
+    return math.log(_PRIOR / (_PRIOR_FREQUENT if word in COMMON else 1))
 
 
 def _sum(words: Iterable[str], weigh: Weigh) -> float:
     return math.fsum(sorted(weigh(word) for word in words))
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Comparison:
-    """What two reports share and where they differ."""
+    """What two reports share and where they differ; shares are parts of a weight, 0..1."""
 
-    title: float = 0.0  # shared weight of the headlines, 0..1
-    coverage: float = 0.0  # of each headline in the whole other report, 0..1
-    cosine: float = 0.0
-    copied: float = 0.0  # part of the shorter text that occurs in the other word by word
-    contained: float = 0.0  # part of the new report's words that the earlier one has
-    names: frozenset[str] = frozenset()
-    numbers: frozenset[str] = frozenset()
-    words: frozenset[str] = frozenset()
-    other_names: tuple[frozenset[str], frozenset[str]] = (frozenset(), frozenset())
-    other_numbers: list[tuple[str, str]] = field(default_factory=list)
-    new_numbers: frozenset[str] = frozenset()
-    new_names: frozenset[str] = frozenset()
-    turn: str = ""
+    title: float  # what the headlines share
+    coverage: float  # of each headline in the whole other report
+    cosine: float
+    copied: float  # of the shorter text, word by word in the other
+    contained: float  # of the new report in the earlier one
+    contains: float  # of the earlier report in the new one
+    subject: float  # number of names and other rare words in both, less where not in a headline
+    names: frozenset[str]
+    numbers: frozenset[str]
+    words: frozenset[str]
+    other_names: tuple[frozenset[str], frozenset[str]]
+    other_numbers: list[tuple[str, str]]
+    new_events: frozenset[str]
+    new_figure: bool  # the new headline has a number that the earlier report lacks
+    clash: bool  # no number agrees, and one counts the same in both
+    turn: str
 
 
 def _absent_names(one: Features, other: Features) -> frozenset[str]:
@@ -99,8 +115,12 @@ def _absent_names(one: Features, other: Features) -> frozenset[str]:
 
 
 def _equal(one: Number, other: Number) -> bool:
-    if one.value == other.value:
-        return True
+    # Day two and two days are two things.
+    if one.units & other.units & PERIODS or not (one.units | other.units) & PERIODS:
+        if one.value == other.value:
+            return True
+    elif one.value == other.value:
+        return not (one.in_title and other.in_title)
     try:
         first, second = float(one.value), float(other.value)
     except ValueError:
@@ -111,96 +131,130 @@ def _equal(one: Number, other: Number) -> bool:
 
 
 def _differing_numbers(one: Features, other: Features) -> list[tuple[str, str]]:
-    """Returns pairs of numbers that count the same, of which each occurs in one report only."""
+    """Returns pairs of numbers of which each occurs in one report only, though they count the same."""
     mine = [n for n in one.numbers if not any(_equal(n, m) for m in other.numbers)]
     theirs = [n for n in other.numbers if not any(_equal(n, m) for m in one.numbers)]
     pairs = [
         (n.value, m.value)
         for n in mine
         for m in theirs
-        if (n.in_title and m.in_title) or ((n.in_title or m.in_title) and n.units & m.units)
+        if (n.in_title or m.in_title)
+        and (n.units & m.units or (n.in_title and m.in_title and not (n.units and m.units)))
     ]
     # One headline has a figure that the other report lacks, where that one counts something else.
-    for n in mine:
-        counted = [m for m in other.numbers if n.units & m.units]
-        if n.in_title and counted and not pairs:
-            pairs.append((n.value, counted[0].value))
-    for m in theirs:
-        counted = [n for n in one.numbers if n.units & m.units]
-        if m.in_title and counted and not pairs:
-            pairs.append((counted[0].value, m.value))
+    pairs += [
+        (n.value, m.value)
+        for n in mine
+        for m in other.numbers
+        if n.in_title and m.in_title and n.units & m.units
+    ]
+    pairs += [
+        (n.value, m.value)
+        for n in one.numbers
+        for m in theirs
+        if n.in_title and m.in_title and n.units & m.units
+    ]
     return pairs
 
 
-def _turn(new: Features, earlier: Features) -> str:
+def _now(new: Features, earlier: Features, now: str, before: str) -> str:
+    return f"“{new.written.get(now, now)}” now, “{earlier.written.get(before, before)}” before."
+
+
+def _ordinals(report: Features) -> set[str]:
+    values = {number.value for number in report.numbers}
+    return {word for word, value in ORDINALS.items() if value in values}
+
+
+def _turn(new: Features, earlier: Features, title: float, numbers: frozenset[str]) -> str:
     """Returns what the new headline says that turns the earlier one, in words, or an empty string."""
-    changed = (new.title ^ earlier.title) & CHANGES
+    # "After five defeats" and "after the fifth defeat" are one.
+    changed = (new.marks - earlier.raw - _ordinals(earlier)) | (
+        earlier.marks - new.raw - _ordinals(new)
+    )
+    if "again" in changed and (new.words & _AGAIN and earlier.words & _AGAIN):
+        changed -= {"again"}
     if changed:
-        return f"Only one of them says “{min(changed)}”."
-    if new.negated != earlier.negated:
+        return f"Only one of the headlines says “{min(changed)}”."
+    plain, other = (earlier, new) if new.negated else (new, earlier)
+    denied = new.negated != earlier.negated and not (plain.title - other.title) & DENIALS
+    if denied and title >= 0.55 and len(numbers) < 2:
         return "Only one of the headlines is negated."
     first, second = new.title - earlier.title, earlier.title - new.title
-    for side, opposite in OPPOSED:
+    for side, opposite in _OPPOSED:
         for left, right in ((side, opposite), (opposite, side)):
-            one, other = first & left, earlier.title & right
-            if not one:
-                one, other = new.title & left, second & right
-            if one and other and not (new.title & right and earlier.title & left):
-                return f"“{min(one)}” now, “{min(other)}” before."
-    if (
-        new.events
-        and earlier.events
-        and not new.events & earlier.words
-        and not earlier.events & new.words
-    ):
-        return f"“{min(new.events)}” now, “{min(earlier.events)}” before."
+            # One side's victory is the other side's defeat, where the figures are the same.
+            same_result = "win" in left | right and len(numbers) >= 2
+            if first & left and second & right and not same_result:
+                return _now(new, earlier, min(first & left), min(second & right))
+    now, before = new.events - earlier.words, earlier.events - new.words
+    if now and before and not new.events & earlier.events:
+        return _now(new, earlier, min(now), min(before))
     return ""
 
 
 def _cosine(one: Features, other: Features, weigh: Weigh) -> float:
+    names = one.names | other.names
+
     def bag(report: Features) -> dict[str, float]:
         return {
             word: weigh(word)
             * (2.0 if word in report.title else 1.0)
-            * (1.4 if word in report.names or word in other.names or word in one.names else 1.0)
-            for word in report.words
+            * (1.4 if word in names else 1.0)
+            for word in sorted(report.words)
         }
 
     mine, theirs = bag(one), bag(other)
-    dot = math.fsum(sorted(mine[word] * theirs[word] for word in mine.keys() & theirs.keys()))
-    norm = math.fsum(sorted(v * v for v in mine.values())) * math.fsum(
-        sorted(v * v for v in theirs.values())
-    )
+    dot = math.fsum(weight * theirs.get(word, 0.0) for word, weight in mine.items())
+    norm = math.fsum(v * v for v in mine.values()) * math.fsum(v * v for v in theirs.values())
     return dot / math.sqrt(norm) if norm else 0.0
 
 
+def _subject(new: Features, earlier: Features, weigh: Weigh) -> float:
+    """Returns how many names and other rare words two reports share.
+
+    "Port Elowen" counts once; a word counts 1 in both headlines, 0.7 in one, and 0.4 in the texts.
+    """
+    counted: dict[str, float] = {}
+    for word in new.subject & earlier.subject:
+        name = min(new.name_of.get(word, word), earlier.name_of.get(word, word))
+        weight = _IN_HEADLINES[(word in new.title) + (word in earlier.title)] * weigh(word)
+        counted[name] = max(counted.get(name, 0.0), weight)
+    return math.fsum(sorted(counted.values())) / weigh("")
+
+
+def _part(words: frozenset[str], whole: frozenset[str], weigh: Weigh) -> float:
+    """Returns the part of the weight of ``whole`` that ``words`` make up, 0..1."""
+    total = _sum(whole, weigh)
+    return _sum(words & whole, weigh) / total if total else 0.0
+
+
 def _compare(new: Features, earlier: Features, weigh: Weigh) -> _Comparison:
-    shared_title = new.title & earlier.title
-    mine, theirs = _sum(new.title, weigh), _sum(earlier.title, weigh)
-    covered = [
-        _sum(one.title & other.words, weigh) / total if total else 0.0
-        for one, other, total in ((new, earlier, mine), (earlier, new, theirs))
-    ]
-    shorter = min(len(new.shingles), len(earlier.shingles))
     shared = new.words & earlier.words
-    every = _sum(new.words, weigh)
-    values = {number.value for number in earlier.numbers}
+    titles = _sum(new.title, weigh) + _sum(earlier.title, weigh)
+    title = 2 * _sum(new.title & earlier.title, weigh) / titles if titles else 0.0
+    numbers = frozenset(n.value for n in new.numbers) & {n.value for n in earlier.numbers}
+    shorter = min(len(new.shingles), len(earlier.shingles))
     return _Comparison(
-        title=2 * _sum(shared_title, weigh) / (mine + theirs) if mine + theirs else 0.0,
-        coverage=sum(covered) / 2,
+        title=title,
+        coverage=(_part(earlier.words, new.title, weigh) + _part(new.words, earlier.title, weigh))
+        / 2,
         cosine=_cosine(new, earlier, weigh),
-        copied=len(new.shingles & earlier.shingles) / shorter if shorter else 0.0,
-        contained=_sum(shared, weigh) / every if every else 0.0,
+        copied=len(new.shingles & earlier.shingles) / shorter
+        if shorter >= _LEAST_SHINGLES
+        else 0.0,
+        contained=_part(shared, new.words, weigh),
+        contains=_part(shared, earlier.words, weigh),
+        subject=_subject(new, earlier, weigh),
         names=shared & (new.names | earlier.names),
-        numbers=frozenset(n.value for n in new.numbers) & values,
+        numbers=numbers,
         words=shared,
         other_names=(_absent_names(new, earlier), _absent_names(earlier, new)),
         other_numbers=_differing_numbers(new, earlier),
-        new_numbers=frozenset(
-            n.value for n in new.numbers if not any(_equal(n, m) for m in earlier.numbers)
-        ),
-        new_names=new.names - earlier.words,
-        turn=_turn(new, earlier),
+        new_events=new.events - earlier.words,
+        new_figure=bool(_headline_numbers(new, earlier)),
+        clash=not numbers and any(n.units & m.units for n in new.numbers for m in earlier.numbers),
+        turn=_turn(new, earlier, title, numbers),
     )
 
 
@@ -209,68 +263,173 @@ def judge(new: Report, earlier: Report, weigh: Weigh = _plain_weight) -> Judgeme
     one, other = features(new), features(earlier)
     both = _compare(one, other, weigh)
     score = round(min(1.0, 0.5 * both.cosine + 0.5 * both.coverage), 4)
-    kind, why = _kind(one, other, both, score, _apart(new, earlier))
-    return Judgement(kind, score, (why, *_reasons(both, weigh)))
+    apart = timedelta(0)
+    if new.published_at is not None and earlier.published_at is not None:
+        apart = abs(new.published_at - earlier.published_at)
+    same_page = (
+        bool(one.link)
+        and one.link == other.link
+        and urlsplit(one.link).path not in {"", "/"}
+        # Within a source the link does not tell items apart; their ids do, and they differ.
+        and "" not in (new.source, earlier.source)
+        and new.source != earlier.source
+    )
+    kind, why = _kind(one, other, both, score, apart, same_page)
+    if kind == "development" and not _same_subject(both, weigh):
+        kind, why = "unrelated", "Too few names and rare words agree."
+    return Judgement(kind, score, (why, *_reasons(one, other, both, weigh)))
 
 
-def _apart(new: Report, earlier: Report) -> timedelta:
-    if new.published_at is None or earlier.published_at is None:
-        return timedelta(0)
-    return abs(new.published_at - earlier.published_at)
+def _same_subject(both: _Comparison, weigh: Weigh) -> bool:
+    """Whether two reports of different events belong to one story."""
+    changed = both.turn or both.other_numbers
+    if both.title >= (0.42 if changed else 0.5) and both.subject >= SUBJECT_OF_HEADLINE:
+        return True
+    # A place that half of the reports are about does not make them one story.
+    rare = any(weigh(name) >= 0.75 * weigh("") for name in both.names)
+    return (
+        rare
+        and both.title > 0
+        and both.subject >= SUBJECT
+        and max(both.contained, both.contains) >= 0.2
+    )
 
 
-def _kind_of_copy(both: _Comparison) -> tuple[Kind, str]:
+def _disjoint(one: frozenset[str], other: frozenset[str]) -> bool:
+    return bool(one) and bool(other) and not one & other
+
+
+def _kind_of_copy(one: Features, other: Features, both: _Comparison) -> tuple[Kind, str]:
     """Returns the kind of a report whose text is a copy of the earlier one's."""
-    if both.new_names:
-        return "unrelated", "The same form of words about something else."
-    if both.other_numbers or both.new_numbers or both.turn:
-        return "development", "The same text with other figures."
+    if one.names - other.words and other.names - one.words:
+        return "unrelated", "The same form of words with other names."
+    mine, theirs = {n.value for n in one.numbers}, {n.value for n in other.numbers}
+    if both.other_numbers or both.turn or (mine - theirs and theirs - mine):
+        return "development", both.turn or "The same text with other figures."
     return "duplicate", "The same text."
+
+
+def _headline_numbers(one: Features, other: Features) -> frozenset[str]:
+    """Returns the numbers of a headline that the other report lacks."""
+    return frozenset(
+        n.value for n in one.numbers if n.in_title and not any(_equal(n, m) for m in other.numbers)
+    )
+
+
+def _foreign(one: Features, other: Features, both: _Comparison, score: float) -> str:
+    """Returns why two reports are about different things, or an empty string."""
+    if score < RELATED:
+        return "Too few names, numbers and words agree."
+    if all(both.other_names):
+        return "Each headline has a name that the other report does not mention."
+    if not both.names and one.names and other.names:
+        return "No name occurs in both."
+    return ""
+
+
+def _changed(one: Features, other: Features, both: _Comparison) -> str:
+    """Returns what has changed since the earlier report, or an empty string."""
+    if both.turn or both.other_numbers:
+        return both.turn or "The figures differ."
+    if _headline_numbers(one, other) and _headline_numbers(other, one):
+        return "The headlines have different figures."
+    return ""
 
 
 def _kind_of_same_headline(
     one: Features, other: Features, both: _Comparison, apart: timedelta
 ) -> tuple[Kind, str]:
-    """Returns the kind of a report whose headline is the earlier one's."""
+    """Returns the kind of a report whose headline has the words of the earlier one's."""
     if apart > EVENT_WINDOW:
         return "unrelated", "The same headline on another day."
     if not one.text or not other.text:
         return "duplicate", "The same headline."
-    overlap = len(one.text & other.words) / max(1, min(len(one.text), len(other.text)))
-    if overlap >= 0.25 and not both.other_numbers:
-        return "duplicate", "The same headline, and texts that agree."
-    return "unrelated", "The same headline over another text."
+    agree = _part(one.text & other.words, one.text, _plain_weight)
+    elsewhere = _disjoint(one.names - one.title, other.names - other.title)
+    if agree < 0.25 or (elsewhere and agree < 0.6):
+        return "unrelated", "The same headline over another text."
+    return "duplicate", "The same headline, and texts that agree."
+
+
+def _kind_of_headlines(one: Features, other: Features, both: _Comparison) -> tuple[Kind, str]:
+    """Returns the kind of two reports of which nothing but the headlines is known."""
+    few = min(len(one.title), len(other.title)) <= _FEW_WORDS and not both.numbers
+    if few and one.title != other.title:
+        return "unrelated", "Too few words to compare."
+    differ = one.title - other.title and other.title - one.title
+    if both.title >= (0.8 if differ else 0.7) and not both.new_events:
+        return "duplicate", "The headlines report the same."
+    return "development", "The same subject."
+
+
+def _support(one: Features, other: Features, both: _Comparison) -> float:
+    """Returns how far two reports support one event: shared words, and the same figures and days."""
+    most, least = max(both.contained, both.contains), min(both.contained, both.contains)
+    return (
+        0.6 * most
+        + 0.4 * least
+        + 0.12 * min(2, len(both.numbers))
+        + (0.15 if one.days & other.days else 0.0)
+        - (0.08 if both.new_events else 0.0)
+        - (0.12 if both.new_figure else 0.0)
+        - (0.12 if both.clash else 0.0)
+        - 0.04 * sum(bool(names) for names in both.other_names)
+    )
 
 
 def _kind(
-    one: Features, other: Features, both: _Comparison, score: float, apart: timedelta
+    one: Features,
+    other: Features,
+    both: _Comparison,
+    score: float,
+    apart: timedelta,
+    same_page: bool,
 ) -> tuple[Kind, str]:
     """Returns the kind of a comparison, and the rule that decided it."""
-    if both.copied >= 0.7 and min(len(one.shingles), len(other.shingles)) >= 8:
-        return _kind_of_copy(both)
-    if one.headline and one.headline == other.headline:
+    if both.copied >= COPIED:
+        return _kind_of_copy(one, other, both)
+    foreign = "" if same_page or both.title >= SAME_HEADLINE else _foreign(one, other, both, score)
+    if foreign or apart > STORY_WINDOW:
+        return "unrelated", foreign or "Too long ago."
+    changed = _changed(one, other, both)
+    if changed:
+        return "development", changed
+    if same_page:
+        return "duplicate", "The same page."
+    if both.title >= SAME_HEADLINE:
         return _kind_of_same_headline(one, other, both, apart)
-    if score < RELATED or apart > 3 * EVENT_WINDOW:
-        return "unrelated", "Too few names, numbers and words agree."
-    if all(both.other_names) and both.title < 0.75:
-        return "unrelated", "Each headline is about a name that the other report does not mention."
-    if both.turn or both.other_numbers:
-        return "development", both.turn or "The figures differ."
-    if score < SAME_EVENT or not (both.names or both.numbers or both.title >= 0.6):
-        return "development" if both.names else "unrelated", "Few names, numbers and words agree."
-    new_facts = len(both.new_numbers) + len(both.new_names)
-    if both.title >= 0.65 or (both.contained >= 0.5 and new_facts <= 1):
+    if not one.text and not other.text:
+        return _kind_of_headlines(one, other, both)
+    overlap = max(both.contained, both.contains)
+    # A day that the earlier report does not have, beside or instead of its own.
+    later = bool(one.days - other.days and other.days)
+    adds = later or both.new_figure
+    if apart > EVENT_WINDOW or (later and overlap < 0.8):
+        return "development", "The same subject on another day."
+    # A headline alone is not judged by the words of a long text.
+    fewest = min(len(one.title), len(other.title))
+    alike = (one.text and other.text) or (both.title >= 0.5 and fewest > _FEW_WORDS)
+    if (
+        alike
+        and (not adds or both.contained >= 0.9)
+        and both.contained >= (0.8 if both.new_events else NOTHING_NEW)
+    ):
         return "duplicate", "The same event, and nothing new."
-    return "same event", "The same event, with other facts."
+    if _support(one, other, both) >= (SAME_EVENT if both.names or both.numbers else 0.8):
+        return "same event", "The same event, with other facts."
+    return "development", "The same subject."
 
 
-def _listed(words: Iterable[str], weigh: Weigh) -> str:
-    best = sorted(words, key=lambda word: (-weigh(word), word))[:_MOST_NAMED]
-    return ", ".join(best)
-
-
-def _reasons(both: _Comparison, weigh: Weigh) -> tuple[str, ...]:
+def _reasons(new: Features, earlier: Features, both: _Comparison, weigh: Weigh) -> tuple[str, ...]:
     """Returns what agrees and what differs, for an editor."""
+    written = {**earlier.written, **new.written}
+
+    def listed(words: Iterable[str]) -> str:
+        best = sorted(words, key=lambda word: (-weigh(word), word))
+        return ", ".join(
+            list(dict.fromkeys(written.get(word, word) for word in best))[:_MOST_NAMED]
+        )
+
     rows = (
         ("Names in both", both.names),
         ("Numbers in both", both.numbers),
@@ -278,7 +437,7 @@ def _reasons(both: _Comparison, weigh: Weigh) -> tuple[str, ...]:
         ("Names only in the new headline", both.other_names[0]),
         ("Names only in the earlier headline", both.other_names[1]),
     )
-    found = [f"{label}: {_listed(words, weigh)}." for label, words in rows if words]
+    found = [f"{label}: {listed(words)}." for label, words in rows if words]
     found += [f"Figures differ: {new}, before {old}." for new, old in both.other_numbers[:2]]
     return tuple(found)
 
@@ -304,7 +463,7 @@ class Index:
 
     def weigh(self, word: str) -> float:
         """The fewer reports have a word, the more it counts."""
-        prior = _PRIOR_FREQUENT if word in FREQUENT else 1
+        prior = _PRIOR_FREQUENT if word in COMMON else 1
         seen = len(self._postings.get(word, ()))
         return math.log((_PRIOR + len(self._reports)) / (prior + 0.5 * seen))
 

@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
+from itertools import zip_longest
 
 from stories.posts.vocabulary import (
     APPROXIMATE,
     CARDINALS,
     EMPTY,
     EVENT_WORDS,
+    FREQUENT,
     MAGNITUDES,
+    MARKS,
     NEGATIONS,
+    ORDINALS,
+    PERIODS,
+    PHRASE,
+    PHRASES,
+    PROSPECTS,
+    REFUSALS,
     SAME,
+    TAGS,
     TIME_WORDS,
 )
 from stories.text.urls import canonical_url
@@ -76,11 +86,16 @@ class Features:
     words: frozenset[str]  # of title and text
     names: frozenset[str]
     title_names: frozenset[str]
+    name_of: Mapping[str, str]  # of each name the first word of the longer name it is part of
+    written: Mapping[str, str]  # of each word its first form in the report, of a name the whole
+    subject: frozenset[str]  # words that are neither frequent nor for what happened
     prefixes: frozenset[str]
     numbers: tuple[Number, ...]
     events: frozenset[str]  # words of the headline for what happened
+    marks: frozenset[str]  # of the headline: again, a correction, an expectation
+    raw: frozenset[str]  # such words of the whole report
     negated: bool
-    days: frozenset[str]  # days and months of the headline
+    days: frozenset[str]  # days and months
     shingles: frozenset[tuple[str, ...]]
     title_case: bool
     link: str
@@ -92,6 +107,7 @@ class _Token:
     raw: str
     key: str
     begins: bool  # whether it begins a sentence
+    joined: bool = False  # nothing but a space is between it and the token before
 
 
 def headline(title: str) -> str:
@@ -125,6 +141,11 @@ def stem(word: str) -> str:
     return SAME.get(root, root)
 
 
+# The lists as stems, to compare with the words of a report.
+COMMON = frozenset(map(stem, FREQUENT))
+_EVENTS = frozenset(map(stem, EVENT_WORDS))
+
+
 def _tokens(text: str) -> Iterator[_Token]:
     begins = True
     at = 0
@@ -140,7 +161,7 @@ def _tokens(text: str) -> Iterator[_Token]:
         elif kind == "word":
             word = raw.replace("\u2019", "'").casefold().removesuffix("'s")
             key = "not" if word in NEGATIONS or word.endswith("n't") else word
-            yield _Token(kind, raw, key, begins)
+            yield _Token(kind, raw, key, begins, gap == " ")
         else:
             yield _Token(kind, raw, raw, begins)
         begins = False
@@ -153,17 +174,36 @@ def _is_title_case(tokens: list[_Token]) -> bool:
 
 
 def _names(tokens: list[_Token]) -> set[str]:
-    """Returns the stems of words that are capitalised inside a sentence."""
-    return {
-        stem(token.key)
-        for token in tokens
-        if token.kind == "word"
-        and token.raw[0].isupper()
-        and (not token.begins or (len(token.raw) > 1 and token.raw.isupper()))
-        and len(token.raw) > 1
-        and token.key not in EMPTY
-        and token.key not in TIME_WORDS
-    }
+    """Returns the stems of words that are capitalised for what they are, not for their place."""
+    names = set()
+    for token, following in zip_longest(tokens, tokens[1:]):
+        if (
+            token.kind != "word"
+            or len(token.raw) < 2
+            or not token.raw[0].isupper()
+            or token.key in EMPTY | TIME_WORDS | TAGS | NEGATIONS
+        ):
+            continue
+        # At the beginning of a sentence: "Helix Foods said", "Ostria's bank".
+        named = (
+            not token.begins
+            or token.raw.isupper()
+            or (
+                stem(token.key) not in COMMON | _EVENTS
+                and (
+                    token.raw.endswith(("'s", "\u2019s"))
+                    or (
+                        following is not None
+                        and following.kind == "word"
+                        and not following.begins
+                        and following.raw[0].isupper()
+                    )
+                )
+            )
+        )
+        if named:
+            names.add(stem(token.key))
+    return names
 
 
 def _value(raw: str) -> str:
@@ -177,16 +217,21 @@ def _numbers(tokens: list[_Token], in_title: bool) -> Iterator[Number]:
     for at, token in enumerate(tokens):
         following = tokens[at + 1 : at + 5]
         if token.kind == "score":
-            left, right = re.split(r"[-\u2013]", token.raw)
-            # Seen from either side: 1-2 is 2-1.
-            pair = sorted((int(left), int(right)), reverse=True)
-            yield Number(f"{pair[0]}-{pair[1]}", frozenset({"score"}), False, in_title)
+            # Two numbers, so that 1-2 and 2-1 are one result.
+            for value in re.split(r"[-\u2013]", token.raw):
+                yield Number(value, frozenset({"score"}), False, in_title)
             continue
         if token.kind == "number":
             value = _value(token.raw)
-        elif token.key in CARDINALS and not (following and following[0].key in {"time", "ever"}):
+        elif token.key in CARDINALS:
             value = CARDINALS[token.key]
+        elif token.key in ORDINALS and following and following[0].key in PERIODS:
+            value = ORDINALS[token.key]
         else:
+            continue
+        before = tokens[at - 1].key if at else ""
+        if before in PERIODS:
+            yield Number(value, frozenset({before}), False, in_title)
             continue
         if following and following[0].key in MAGNITUDES and value.replace(".", "", 1).isdigit():
             value = f"{float(value) * MAGNITUDES[following[0].key]:.10g}"
@@ -205,12 +250,32 @@ def _content(tokens: list[_Token]) -> list[str]:
     ]
 
 
+def _plain(token: _Token) -> str:
+    return token.raw.replace("\u2019", "'").removesuffix("'s")
+
+
+def _name_runs(tokens: list[_Token], names: set[str]) -> list[list[_Token]]:
+    """Returns the runs of capitalised names: "Port Elowen" is one name."""
+    runs: list[list[_Token]] = []
+    joined = False
+    for token in tokens:
+        is_name = token.kind == "word" and token.raw[0].isupper() and stem(token.key) in names
+        if is_name and joined and token.joined and not token.begins:
+            runs[-1].append(token)
+        elif is_name:
+            runs.append([token])
+        joined = is_name
+    return runs
+
+
 @lru_cache(maxsize=4096)
 def features(report: Report) -> Features:
     """Returns the features of a report. Linear in its length, which is cut to a limit."""
     line = headline(report.title)
-    top = list(_tokens(line))
-    lead = list(_tokens(unicodedata.normalize("NFKC", report.text[:TEXT_CHARACTERS])))
+    top, lead = (
+        list(_tokens(PHRASE.sub(lambda match: PHRASES[match[0].lower()], text)))
+        for text in (line, unicodedata.normalize("NFKC", report.text[:TEXT_CHARACTERS]))
+    )
     title_case = _is_title_case(top)
     names = _names(lead)
     words = _content(top)
@@ -218,6 +283,16 @@ def features(report: Report) -> Features:
         names |= _names(top)
     in_text = _content(lead)
     every = frozenset(words) | frozenset(in_text)
+    marks = frozenset(token.key for token in top if token.key in MARKS)
+    if PROSPECTS.search(line):
+        marks |= {"expected"}
+    written = {stem(token.key): _plain(token) for token in [*top, *lead][::-1]}
+    name_of: dict[str, str] = {}
+    for name in _name_runs([*top, *lead], names):
+        for token in name:
+            if stem(token.key) not in name_of:
+                name_of[stem(token.key)] = name_of.get(stem(name[0].key), stem(name[0].key))
+                written[stem(token.key)] = " ".join(map(_plain, name))
     run = [token.key for token in lead]
     return Features(
         headline=" ".join(token.key for token in top),
@@ -226,11 +301,16 @@ def features(report: Report) -> Features:
         words=every,
         names=frozenset(names),
         title_names=frozenset(names & set(words)),
+        name_of=name_of,
+        written=written,
+        subject=every - COMMON - _EVENTS - {"not"},
         prefixes=frozenset(word[:PREFIX] for word in every if len(word) >= PREFIX),
         numbers=tuple(dict.fromkeys([*_numbers(top, True), *_numbers(lead, False)])),
-        events=frozenset(words) & EVENT_WORDS,
-        negated="not" in words,
-        days=frozenset(token.key for token in top if token.key in TIME_WORDS),
+        events=frozenset(words) & _EVENTS,
+        negated="not" in words or bool(REFUSALS.search(line)),
+        marks=marks,
+        raw=marks | {token.key for token in lead if token.key in MARKS},
+        days=frozenset(token.key for token in [*top, *lead] if token.key in TIME_WORDS),
         shingles=frozenset(tuple(run[at : at + _SHINGLE]) for at in range(len(run) - _SHINGLE + 1)),
         title_case=title_case,
         link=canonical_url(report.url) if report.url else "",

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 from stories.text.words import word_set
+
+
+def _listed(words: str) -> list[str]:
+    return words.split()
+
 
 EMPTY = word_set("""
     a an the and or but of in on at to for from by with as is are was were be been being has
@@ -11,7 +18,7 @@ EMPTY = word_set("""
     will would can could may might must shall should do does did done new says say said saying ever
     just also than then there here so if while during since until through between under again more
     most much many some any all both each other another such only own same very too still even now
-    yet over per via amid among against around across along within according because however told
+    yet over per via amid among against around across along within according because however
     tell tells first
     der die das den dem des ein eine einen einem einer und oder aber in im an am auf aus bei mit nach
     von vom zu zum zur für ist sind war wird werden hat haben sich nicht auch als wie
@@ -30,13 +37,74 @@ TIME_WORDS = word_set("""
 
 CARDINALS = {
     word: str(value)
-    for words in (
-        """one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen
-        sixteen seventeen eighteen nineteen twenty""",
-        "first second third fourth fifth sixth seventh eighth ninth tenth",
+    for value, word in enumerate(
+        _listed("""
+            two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen
+            sixteen seventeen eighteen nineteen twenty
+        """),
+        2,
     )
-    for value, word in enumerate(words.split(), 1)
-} | {"thirty": "30", "forty": "40", "fifty": "50", "sixty": "60", "dozen": "12"}
+} | {"thirty": "30", "forty": "40", "fifty": "50", "sixty": "60", "seventy": "70", "eighty": "80"}
+ORDINALS = {
+    word: str(value)
+    for value, word in enumerate(
+        _listed("first second third fourth fifth sixth seventh eighth ninth tenth"), 1
+    )
+}
+# What is counted through: day three of a trial is another day than day two.
+PERIODS = word_set("""
+    quarter half round leg day stage season part game match test week set episode chapter volume issue
+    version beta heat race lap final
+""")
+# What a post begins with on Reddit; no names.
+TAGS = word_set("aita til eli lpt psa ama tifu wibta oc nsfw tldr iama cmv dae")
+# The event is still to come.
+# Verbs of two words, and the one word that they mean.
+PHRASES = {
+    "call off": "cancel",
+    "calls off": "cancels",
+    "called off": "cancelled",
+    "step down": "resign",
+    "steps down": "resigns",
+    "stepped down": "resigned",
+    "shut down": "close",
+    "shuts down": "closes",
+    "turn down": "reject",
+    "turns down": "rejects",
+    "turned down": "rejected",
+    "vote down": "reject",
+    "votes down": "rejects",
+    "voted down": "rejected",
+    "strike down": "annul",
+    "strikes down": "annuls",
+    "struck down": "annulled",
+    "put off": "delay",
+    "puts off": "delays",
+    "on hold": "delayed",
+    "take over": "buy",
+    "takes over": "buys",
+    "walk out": "strike",
+    "walks out": "strikes",
+    "walked out": "struck work",
+    "is out": "released",
+    "are out": "released",
+    "burns down": "burns",
+    "burned down": "burned",
+    "steps aside": "resigns",
+}
+PHRASE = re.compile(
+    r"\b(?:" + "|".join(sorted(PHRASES, key=len, reverse=True)) + r")\b", re.IGNORECASE
+)
+# What a headline without "not" may say in its place.
+DENIALS = word_set("ban end cancel reject close stop deny delay")
+
+REFUSALS = re.compile(r"\b(?:refuse[sd]?|decline[sd]?|fail(?:s|ed)?) to\b", re.IGNORECASE)
+PROSPECTS = re.compile(
+    r"\b(?:expect(?:ed|s)?|likely|forecast|set|poised|could|might) to\b"
+    r"|(?<!register )(?<!right )\bto (?:vote|decide|rule|face|meet|play|host)\b"
+    r"|\bplans? to\b|\bconsiders?\b|\bcould\b|\bvotes on\b",
+    re.IGNORECASE,
+)
 
 MAGNITUDES = {
     "hundred": 100,
@@ -61,48 +129,51 @@ APPROXIMATE = word_set("""
 _SAME = """
     die died dies dead death deaths dying fatal fatally killed kills kill killing killings deadly ; hurt
     injured injures injure injury injuries wounded wounds wound wounding casualties ; fire blaze fires
-    blazes burns burn burned burnt burning inferno ablaze ; quake earthquake earthquakes quakes tremor
-    tremors ; buy buys bought buying acquire acquires acquired acquisition purchase purchases purchased
-    takeover ; sell sells sold selling sale ; approve approves approved approval passes passed pass backs
-    backed adopt adopts adopted endorses ratifies ; reject rejects rejected rejection refuse refuses refused
-    veto vetoes vetoed ; rise rises rose risen rising increase increases increased climb climbs climbed jump
-    jumps jumped grow grows grew grown growth soar soars soared surge surges surged gain gains gained higher
-    ; fall falls fell fallen falling drop drops dropped decline declines declined plunge plunges plunged
-    sink sinks sank slump slumps slumped decrease decreases decreased slid slide slides lower ; cut cuts
-    cutting reduce reduces reduced slash slashes slashed lowers lowered trim trims trimmed ; raise raises
-    raised hike hikes hiked lift lifts lifted ; begin begins began begun beginning start starts started
-    starting commence commences kick ; end ends ended ending finish finishes finished over conclude
-    concludes concluded ; close closes closed closing closure shut shuts shutting shutdown ; open opens
-    opened opening ; reopen reopens reopened reopening ; resume resumes resumed resuming restart restarts
-    restarted ; suspend suspends suspended suspension halt halts halted pause pauses paused ; cancel cancels
-    cancelled canceled cancellation scrap scraps scrapped ; delay delays delayed postpone postpones
-    postponed postponement ; win wins won winning beat beats beaten defeat defeats defeated victory triumph
-    edge edges edged overcome thrash ; lose loses lost loss losing ; find finds found finding discover
-    discovers discovered discovery unearth unearthed ; search searches searching hunt ; missing vanished
-    disappeared disappears disappearance ; arrest arrests arrested detain detains detained detention custody
-    ; charge charges charged indict indicts indicted indictment ; convict convicts convicted guilty
-    conviction ; acquit acquits acquitted acquittal ; sentence sentences sentenced jailed jail imprisoned ;
-    resign resigns resigned resignation quit quits stepped steps ; appoint appoints appointed appointment
-    names named hire hires hired ; sack sacks sacked fires dismiss dismisses dismissed ousted oust ; sue
-    sues sued lawsuit lawsuits suing ; appeal appeals appealed ; rescue rescues rescued rescuing saved ;
-    evacuate evacuates evacuated evacuation evacuations evacuees ; collapse collapses collapsed ; crash
-    crashes crashed collision collide collides collided ; derail derails derailed derailment ; explode
-    explosion explodes exploded blast blasts explosions ; flood floods flooded flooding floodwater
-    floodwaters ; strike strikes striking walkout ; storm storms ; warn warns warned warning warnings ;
-    alert alerts ; recall recalls recalled ; launch launches launched unveil unveils unveiled release
-    releases released debut debuts ; ban bans banned prohibit prohibits prohibited outlaw outlaws ; sign
-    signs signed signing ; agree agrees agreed agreement deal deals pact accord ; plan plans planned
+    blazes burns burn burned burnt burning inferno ablaze wildfire wildfires ; quake earthquake earthquakes
+    quakes tremor tremors ; buy buys bought buying acquire acquires acquired acquisition purchase purchases
+    purchased takeover ; sell sells sold selling sale ; approve approves approved approval passes passed
+    pass backs backed adopt adopts adopted endorses ratifies ; reject rejects rejected rejection refuse
+    refuses refused veto vetoes vetoed ; rise rises rose risen rising increase increases increased climb
+    climbs climbed jump jumps jumped grow grows grew grown growth soar soars soared surge surges surged gain
+    gains gained higher raise raises raised raising hike hikes hiked lift lifts lifted ; fall falls fell
+    fallen falling drop drops dropped decline declines declined plunge plunges plunged sink sinks sank slump
+    slumps slumped decrease decreases decreased slid slide slides lower ; cut cuts cutting reduce reduces
+    reduced slash slashes slashed lowers lowered trim trims trimmed ; begin begins began begun beginning
+    start starts started starting commence commences kick ; end ends ended ending finish finishes finished
+    over conclude concludes concluded ; close closes closed closing closure shut shuts shutting shutdown ;
+    open opens opened opening ; reopen reopens reopened reopening ; resume resumes resumed resuming restart
+    restarts restarted ; suspend suspends suspended suspension halt halts halted pause pauses paused ;
+    cancel cancels cancelled canceled cancellation scrap scraps scrapped ; delay delays delayed postpone
+    postpones postponed postponement ; win wins won winning beat beats beaten defeat defeats defeated
+    victory triumph edge edges edged overcome thrash ; lose loses lost loss losing ; find finds found
+    finding discover discovers discovered discovery unearth unearthed ; search searches searching hunt ;
+    missing vanished disappeared disappears disappearance ; arrest arrests arrested detain detains detained
+    detention custody ; charge charges charged indict indicts indicted indictment ; convict convicts
+    convicted guilty conviction ; acquit acquits acquitted acquittal ; sentence sentences sentenced jailed
+    jail imprisoned ; resign resigns resigned resignation quit quits stepped steps ; appoint appoints
+    appointed appointment names named hire hires hired ; sack sacks sacked fires dismiss dismisses dismissed
+    ousted oust ; sue sues sued lawsuit lawsuits suing ; appeal appeals appealed ; rescue rescues rescued
+    rescuing saved ; evacuate evacuates evacuated evacuation evacuations evacuees ; collapse collapses
+    collapsed ; crash crashes crashed collision collide collides collided ; derail derails derailed
+    derailment ; explode explosion explodes exploded blast blasts explosions ; flood floods flooded flooding
+    floodwater floodwaters ; strike strikes striking walkout ; storm storms ; warn warns warned warning
+    warnings ; alert alerts ; recall recalls recalled ; launch launches launched unveil unveils unveiled
+    release releases released debut debuts ; ban bans banned prohibit prohibits prohibited outlaw outlaws ;
+    sign signs signed signing ; agree agrees agreed agreement deal deals pact accord ; plan plans planned
     planning propose proposes proposed proposal ; expect expects expected expectation forecast forecasts ;
     vote votes voted voting ballot ; announce announces announced announcement ; deny denies denied denial ;
-    admit admits admitted confess confesses confessed ; return returns returned returning ; merge merges
-    merged merger ; police officers officer cops ; firm firms company companies ; pm premier ; president
-    presidential ; child children kid kids ; woman women ; man men ; school schools ; home homes house
-    houses household households ; power electricity ; percent per-cent percentage pct ; doctor doctors
-    physician physicians ; student students pupil pupils ; worker workers employee employees staff ; record
-    records ; huge massive enormous ; scientist scientists researcher researchers ; study studies ;
-    kilometre kilometres kilometer kilometers km ; metre metres meter meters ; centre center centers centres
-    ; harbour harbor ; car cars ; lorry lorries truck trucks ; plane planes aircraft airplane jet ; train
-    trains ; judge judges ; profit profits earnings ; job jobs ; price prices ; rate rates ; striker forward
+    elect elects elected election elections re-elected reelected ; admit admits admitted confess confesses
+    confessed ; return returns returned returning ; merge merges merged merger ; police officers officer
+    cops ; firm firms company companies ; pm premier ; president presidential ; child children kid kids ;
+    woman women ; man men ; school schools ; home homes house houses household households ; power
+    electricity ; percent per-cent percentage pct ; doctor doctors physician physicians ; student students
+    pupil pupils ; worker workers employee employees staff ; record records ; huge massive enormous ;
+    scientist scientists researcher researchers ; study studies ; kilometre kilometres kilometer kilometers
+    km ; metre metres meter meters ; centre center centers centres ; harbour harbor ; car cars ; lorry
+    lorries truck trucks ; plane planes aircraft airplane jet ; train trains ; judge judges ; profit profits
+    earnings ; job jobs ; price prices ; rate rates ; striker forward ; fine fines fined ; bankrupt
+    bankruptcy insolvency insolvent ; withdraw withdraws withdrew withdrawn ; overturn overturns overturned
+    quash quashes quashed annul annuls annulled ; uphold upholds upheld
 """
 SAME: dict[str, str] = {}
 for _group in _SAME.split(";"):
@@ -116,33 +187,31 @@ OPPOSED: tuple[tuple[frozenset[str], frozenset[str]], ...] = tuple(
     (word_set(one), word_set(other))
     for one, other in (
         ("close block suspend strand", "open reopen resume unblock"),
-        ("begin launch suspend", "end resume complete cancel"),
-        ("suspend cancel delay stop", "resume return continue"),
-        ("rise raise gain", "fall cut lose"),
+        ("begin launch suspend", "end resume complet cancel"),
+        ("suspend cancel delay stop", "resume return continu"),
+        ("rise", "fall cut lose hold"),
+        ("cut", "hold"),
         ("win", "lose draw"),
-        ("approve accept allow agree", "reject block oppose ban deny vote"),
-        ("missing search trap miss", "find rescue safe"),
-        ("arrest charge accuse suspect trial", "free acquit convict sentence clear"),
+        ("approve accept allow", "reject block oppose ban deny"),
+        ("missing search trap miss", "find rescue"),
+        ("arrest charge accus suspect trial", "fr acquit convict sentence clear"),
         ("hurt ill", "die recover"),
-        (
-            "expect plan hope consider likely could may set",
-            "approve cut sign confirm cancel raise hold",
-        ),
-        ("lead half-time halftime", "win lose draw"),
-        ("join appoint", "leave resign part sack retire"),
+        ("join appoint", "leav resign part sack retir"),
         ("buy", "sell"),
         ("confirm admit", "deny"),
-        ("convict", "acquit"),
         ("arrest", "charge"),
-        ("charge", "convict sentence"),
-        ("ban", "allow lift"),
+        ("issu", "rise cancel"),
         ("strike", "agree"),
+        ("sign", "reject"),
+        ("uphold", "overturn"),
+        ("escap", "catch caught recaptur"),
     )
 )
 
-# Words that announce a change of an earlier report.
-CHANGES = word_set("""
+# Words of a headline that make it a later report than one without them.
+MARKS = word_set("""
     correction corrected corrects correct retraction retracted clarification false fake hoax
+    again second third fourth fifth
 """)
 
 # Words for what happens; two headlines with none in common report two turns.
@@ -151,7 +220,7 @@ EVENT_WORDS = word_set("""
     suspend cancel delay win lose draw find search missing arrest charge convict acquit sentence resign
     appoint sack sue appeal rescue evacuate collapse crash derail explode flood strike warn recall launch
     ban sign agree plan expect vote deny admit return merge court hearing inquiry investigation funeral
-    apologise apologize retire
+    apologise apologize retire fine bankrupt withdraw overturn uphold
 """)
 
 # Words that many reports share whatever they are about.

@@ -17,7 +17,7 @@ REOPENED = Report(
 def test_a_turn_of_the_story_is_a_development_with_its_reason() -> None:
     judgement = judge(REOPENED, CLOSED)
     assert judgement.kind == "development"
-    assert judgement.reasons[0] == "“reopen” now, “close” before."
+    assert judgement.reasons[0] == "“reopens” now, “closes” before."
 
 
 def test_the_same_text_under_another_headline_is_a_duplicate() -> None:
