@@ -15,7 +15,7 @@ from sessions_app.errors import Conflict, Invalid, NotFound
 from sessions_app.models import Session
 from stories.models import Source, SourceGroup
 from stories.sources import service
-from stories.sources.registry import KINDS, SORTS, adapter
+from stories.sources.registry import KINDS, SORTS, named
 from stories.sources.service import SourceSpec
 
 MOST = 100
@@ -126,20 +126,14 @@ def sources_of(lines: str) -> list[GroupedSource]:
         if len(line) > LONGEST_LINE:
             raise Invalid(f"{line[:80]}…: a line must not exceed {LONGEST_LINE} characters.")
         address, _, last = line.rpartition(" ")
-        sort = last.lower() if address and last.lower() in SORTS else ""
-        spec = service.spec_of(address if sort else line)
-        kind = KINDS[spec.kind]
-        if sort and not kind.sorts:
-            raise Invalid(f"{line[:80]}: only subreddits have an order.")
+        order = last.lower() if address and last.lower() in SORTS else ""
         try:
-            locator = adapter(spec.kind).clean_locator(spec.locator)
+            kind, locator, sort = named(address if order else line, sort=order)
         except Invalid as error:
             raise Invalid(f"{line[:80]}: {error.sentence}") from None
-        source: GroupedSource = {
-            "kind": spec.kind.value,
-            "locator": locator,
-            "sort": kind.sort_of(sort),
-        }
+        if order and not sort:
+            raise Invalid(f"{line[:80]}: only subreddits have an order.")
+        source: GroupedSource = {"kind": kind, "locator": locator, "sort": sort}
         if source in sources:
             raise Invalid(f"{line[:80]}: this source is listed twice.")
         sources.append(source)

@@ -12,7 +12,7 @@ from django.utils import timezone
 from sessions_app.errors import NotFound, SmnbError
 from sessions_app.models import Session
 from stories.models import Source
-from stories.sources.registry import adapter
+from stories.sources.registry import adapter, named
 from stories.types import Fetched, SourceAdapter
 
 SECONDS = 10.0
@@ -29,12 +29,13 @@ class Probe:
     newest_at: datetime | None = None
 
 
-def probe(kind: str, locator: str, sort: str, owner: User, *, seconds: float = SECONDS) -> Probe:
+def probe(
+    kind: str | None, locator: str, sort: str, owner: User, *, seconds: float = SECONDS
+) -> Probe:
     """Fetches from a source as the producer would, within ``seconds``; nothing is stored."""
     try:
-        source = adapter(kind, owner)
-        address = source.clean_locator(locator)
-        fetched = _fetch_within(seconds, source, address, sort)
+        kind, address, sort = named(locator, kind, sort)
+        fetched = _fetch_within(seconds, adapter(kind, owner), address, sort)
     except SmnbError as error:
         return Probe(error.sentence, ok=False)
     if fetched is None:

@@ -13,10 +13,12 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from importlib.resources import files
 from typing import Any
+from urllib.parse import parse_qs
 
 from sessions_app.errors import Invalid, NeedsHuman, Retry, SmnbError, WaitUntil
 from stories.sources import rss
 from stories.sources.http_client import GuardedClient, retry_after_of
+from stories.sources.pasted import tidy
 from stories.text.cleaning import clean_line, clean_text
 from stories.text.dates import plausible
 from stories.text.markup import decoded
@@ -37,22 +39,84 @@ DEFAULT_WAIT = timedelta(minutes=5)
 LONGEST_WAIT = timedelta(hours=24)
 
 _NAME = r"[A-Za-z0-9][A-Za-z0-9_]{1,20}"
-_LOCATOR = re.compile(
-    rf"(?:https?://(?:\w+\.)?reddit\.com)?/?(?:r/)?({_NAME}(?:\+{_NAME}){{0,19}})/?", re.IGNORECASE
+_USER = r"[A-Za-z0-9_-]{2,20}"
+# The forms of a locator: subreddits, posts of a user, a user's multireddit.
+_SUBREDDITS = re.compile(rf"{_NAME}(?:\+{_NAME}){{0,19}}")
+_HOST = re.compile(
+    r"(?:https?://)?(?:[\w-]+\.)*(reddit\.com|redd\.it)(?::\d+)?(?=[/?#]|\Z)", re.IGNORECASE
 )
+_BARE = re.compile(r"/?(?:r|u|user)/", re.IGNORECASE)
+_ENDING = re.compile(r"/?\.(?:rss|json|xml|compact|mobile)\Z|/+\Z", re.IGNORECASE)
+_ORDERS = frozenset({*SORTS, "best", "controversial"})
+_PAGES = frozenset({"about", "submit", "wiki", "w", "comments", "s", "duplicates", "gallery"})
 _ID = re.compile(r"\bt3_([a-z0-9]+)|/comments/([a-z0-9]+)")
 
 # What PRAW raises on answers that are not Reddit's.
 _UNEXPECTED = (AttributeError, LookupError, TypeError, ValueError)
 
 
-def is_subreddit(line: str) -> bool:
-    """Whether a line typed by a person names a subreddit."""
-    return line.lower().lstrip("/").startswith("r/") or "reddit.com/r/" in line.lower()
+def is_reddit(line: str) -> bool:
+    """Whether a line typed by a person names something on Reddit that can be a source."""
+    host = _HOST.match(line)
+    path = line[host.end() :] if host else ""
+    # A feed of the front page, a domain or a search is read as the feed that it is.
+    listing = re.match(r"/(?:r|u|user)/|/?\Z", path, re.IGNORECASE)
+    return bool(_BARE.match(line) or (host and (listing or ".rss" not in path)))
+
+
+def sort_of(line: str) -> str:
+    """Returns the order that a line names, as in /r/science/top/?t=week, or ""; Invalid for others."""
+    if not (_HOST.match(line) or _BARE.match(line)):
+        return ""
+    order = _split(line)[2]
+    if order == "controversial":
+        raise Invalid(f"sort must be one of {', '.join(SORTS)}.")
+    # "best" is what the front page calls hot.
+    return "hot" if order == "best" else order
+
+
+def _split(line: str) -> tuple[str, list[str], str]:
+    """Returns the host of an address, or "", the segments of its path, and the order it names."""
+    host = _HOST.match(line)
+    address, _, query = (line[host.end() :] if host else line).partition("#")[0].partition("?")
+    segments = [segment for segment in _ENDING.sub("", address).split("/") if segment]
+    # An order comes after a name; there are subreddits and multireddits named like one.
+    after_a_name = len(segments) == (3 if _BARE.match(address) else 1 if host else 0)
+    after_a_multi = len(segments) == 5 and segments[2].lower() == "m"
+    order = ""
+    if segments and (after_a_name or after_a_multi) and segments[-1].lower() in _ORDERS:
+        order = segments.pop().lower()
+    asked = parse_qs(query).get("sort", [""])[-1].lower()
+    return host[1].lower() if host else "", segments, asked if asked in _ORDERS else order
+
+
+def _located(line: str) -> str:
+    """Returns ``r/NAME``, ``u/NAME`` or ``u/NAME/m/NAME``, or "" for what is none of them."""
+    host, segments, _ = _split(line)
+    # A page, or one post, stands for the subreddit that it is part of.
+    match segments:
+        case []:
+            return "r/popular" if host == "reddit.com" else ""
+        case [str(r), name, *rest] if r.lower() == "r":
+            if rest and rest[0].lower() not in _PAGES:
+                return ""
+        case [str(u), name, m, multi] if u.lower() in {"u", "user"} and m.lower() == "m":
+            valid = re.fullmatch(_USER, name) and re.fullmatch(_NAME, multi)
+            return f"u/{name}/m/{multi}" if valid and name.lower() != "me" else ""
+        case [str(u), name, *_] if u.lower() in {"u", "user"}:
+            return f"u/{name}" if re.fullmatch(_USER, name) and name.lower() != "me" else ""
+        case [name] if not host:
+            pass
+        case _:
+            return ""
+    return f"r/{name}" if _SUBREDDITS.fullmatch(name) else ""
 
 
 class RedditSource:
-    """The adapter of kind "reddit": a locator is ``r/NAME``, or several as ``r/ONE+TWO``.
+    """The adapter of kind "reddit".
+
+    A locator is ``r/NAME``, several as ``r/ONE+TWO``, a user as ``u/NAME``, or a user's multireddit
+    as ``u/NAME/m/NAME``.
 
     With API keys the cursor is empty; without, it holds the validators of the public feed.
     """
@@ -77,13 +141,18 @@ class RedditSource:
         self._now = now
 
     def clean_locator(self, locator: str) -> str:
-        """Returns ``r/NAME`` from any way people write it, or raises Invalid."""
-        match = _LOCATOR.fullmatch(locator.strip())
-        if match is None:
+        """Returns the locator from any way people write it, or raises Invalid."""
+        line = tidy(locator)
+        if located := _located(line):
+            return located
+        if re.search(r"redd\.it/|/(?:comments|gallery|search)\b", line):
             raise Invalid(
-                "locator must be a subreddit such as r/science; letters, digits and _ only."
+                "This is the address of one post or of a search. Give its subreddit, such as r/science."
             )
-        return f"r/{match[1]}"
+        raise Invalid(
+            "locator must be a subreddit such as r/science, a user such as u/name, or a public "
+            "multireddit such as u/name/m/science."
+        )
 
     def fetch(self, locator: str, sort: str, cursor: Cursor) -> Fetched:
         """Returns the first 100 posts of the subreddit in the order ``sort`` (default: hot)."""
@@ -94,16 +163,22 @@ class RedditSource:
         return self._by_feed(locator, sort or "hot", cursor)
 
     def _by_feed(self, locator: str, sort: str, cursor: Cursor) -> Fetched:
-        order = "" if sort == "hot" else f"{sort}/"
-        url = f"{self._reddit_url}/{locator}/{order}.rss"
+        page = locator.replace("u/", "user/", 1) if locator.startswith("u/") else locator
+        if _is_user(locator):
+            # The pages of users have no "rising".
+            order = {"top": "?sort=top&t=day", "hot": "?sort=hot"}.get(sort, "?sort=new")
+            url = f"{self._reddit_url}/{page}/submitted/.rss{order}"
+        else:
+            order = "" if sort == "hot" else f"{sort}/"
+            url = f"{self._reddit_url}/{page}/{order}.rss"
         try:
             response = self._client.get(
-                url, rss.conditions(cursor), trusted=True, within=f"/{locator}/"
+                url, rss.conditions(cursor), trusted=True, within=f"/{page}/"
             )
         except NeedsHuman as error:
             # Reddit redirects from an unknown subreddit to its search page.
             if error.code in {"elsewhere", "missing"}:
-                raise _unknown_subreddit(locator) from None
+                raise _unknown(locator) from None
             raise
         notice = NO_KEYS.format(locator)
         if response.status == 304:
@@ -147,11 +222,13 @@ class RedditSource:
         pause = _pause(reddit)
         if pause > LONGEST_PAUSE_IN_PLACE:
             raise WaitUntil(THROTTLED, until=self._now() + pause)
-        subreddit = reddit.subreddit(locator.removeprefix("r/"))
+        listings = _listings(reddit, locator)
         # Without a filter "top" means the best of all time, which is not news.
         options = {"time_filter": "day"} if sort == "top" else {}
+        if _is_user(locator) and sort == "rising":
+            sort = "new"
         try:
-            listing = getattr(subreddit, sort)(limit=MAX_POSTS, **options)
+            listing = getattr(listings, sort)(limit=MAX_POSTS, **options)
             fields = [vars(submission) for submission in listing]
             # PRAW takes some answers that are no listings for empty ones.
             if not isinstance(getattr(listing._listing, "children", None), list):
@@ -169,8 +246,25 @@ class RedditSource:
         return Fetched(posts, not_before=self._now() + _pause(reddit))
 
 
-def _unknown_subreddit(locator: str) -> NeedsHuman:
-    sentence = f"There is no subreddit {locator}, or it was banned. Check the name."
+def _is_user(locator: str) -> bool:
+    return locator.startswith("u/") and "/m/" not in locator
+
+
+def _listings(reddit: Any, locator: str) -> Any:
+    """Returns PRAW's object with the listings of a locator; no request is sent yet."""
+    if locator.startswith("r/"):
+        return reddit.subreddit(locator.removeprefix("r/"))
+    name, _, multi = locator.removeprefix("u/").partition("/m/")
+    if multi:
+        return reddit.multireddit(redditor=name, name=multi)
+    return reddit.redditor(name).submissions
+
+
+def _unknown(locator: str) -> NeedsHuman:
+    if locator.startswith("r/"):
+        sentence = f"There is no subreddit {locator}, or it was banned. Check the name."
+    else:
+        sentence = f"There is no {locator} on Reddit, or it is not public. Check the name."
     return NeedsHuman(sentence, code="unknown_subreddit")
 
 
@@ -187,7 +281,7 @@ def _api_error(error: Any, locator: str, now: datetime) -> SmnbError:
     import prawcore
 
     if isinstance(error, (prawcore.Redirect, prawcore.NotFound)):
-        return _unknown_subreddit(locator)
+        return _unknown(locator)
     if isinstance(error, (prawcore.OAuthException, prawcore.exceptions.InvalidToken)):
         return NeedsHuman(KEYS_REFUSED, code="reddit_key")
     response = getattr(error, "response", None)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from typing import NamedTuple
 
 from django.conf import settings
 from django.contrib.auth.models import User
@@ -18,6 +19,7 @@ from stories.llm.credentials import RedditKeys
 from stories.models import Source, SourcePost
 from stories.sources import recording, reddit
 from stories.sources.http_client import GuardedClient
+from stories.sources.pasted import tidy
 from stories.sources.recording import RecordingSource
 from stories.sources.reddit import RedditSource
 from stories.sources.rss import RssSource
@@ -43,6 +45,9 @@ class SourceKind:
 
     sorts: tuple[str, ...] = ()
     """Orders in which posts can be read; the first is the default."""
+
+    sort_in: Callable[[str], str] = lambda line: ""
+    """Returns the order that a line typed by a person names; Invalid for one that is not offered."""
 
     credit: str = ""
     """How a story credits the source, if not by its address."""
@@ -85,8 +90,9 @@ KINDS: dict[str, SourceKind] = {
         make=_reddit,
         make_for=lambda owner: _reddit(keys) if (keys := credentials.own_reddit(owner)) else None,
         icon="message-square",
-        recognises=reddit.is_subreddit,
+        recognises=reddit.is_reddit,
         sorts=reddit.SORTS,
+        sort_in=reddit.sort_of,
     ),
     Source.Kind.RECORDING: SourceKind(
         make=RecordingSource,
@@ -119,9 +125,20 @@ def adapter(kind: str, owner: User | None = None) -> SourceAdapter:
     return own or _adapters()[kind]
 
 
-def kind_of(line: str) -> str:
-    """Returns the kind that a line typed by a person names."""
-    return next(str(name) for name, kind in KINDS.items() if kind.recognises(line))
+class Named(NamedTuple):
+    """What a person named as a source, in the form in which it is stored."""
+
+    kind: str
+    locator: str
+    sort: str
+
+
+def named(text: str, kind: str | None = None, sort: str = "") -> Named:
+    """Reads what a person typed or pasted; without ``kind`` the text decides. Raises Invalid."""
+    line = tidy(text)
+    kind = kind or next(str(name) for name, each in KINDS.items() if each.recognises(line))
+    locator = adapter(kind).clean_locator(line)
+    return Named(kind, locator, KINDS[kind].sort_of(sort or KINDS[kind].sort_in(line)))
 
 
 def credit_of(post: SourcePost) -> str:

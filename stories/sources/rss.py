@@ -19,8 +19,10 @@ from urllib.parse import urlsplit, urlunsplit
 from typing_extensions import TypedDict
 
 from sessions_app.errors import Invalid, NeedsHuman, Retry
+from stories.sources import platforms
 from stories.sources.http_client import GuardedClient, Response
 from stories.sources.identity import MAX_ID, EntryKeys, Identity, identities
+from stories.sources.pasted import tidy
 from stories.sources.ssrf import target_of
 from stories.text.cleaning import clean_line, clean_text
 from stories.text.dates import read_date
@@ -87,20 +89,20 @@ class RssSource:
 
     def clean_locator(self, locator: str) -> str:
         """Returns an absolute http(s) address with a lower-case host and no fragment, or Invalid."""
-        typed = locator.strip()
+        typed = tidy(locator)
         if not typed:
             raise Invalid("locator must be the address of a feed.")
         if len(typed) > MAX_LOCATOR:
             raise Invalid(f"locator must not exceed {MAX_LOCATOR} characters.")
-        # Browsers copy feed: addresses, both as feed:https://… and as feed://….
-        typed = re.sub(r"^feed:(//)?(?=https?:)|^feed(?=://)", "", typed, flags=re.IGNORECASE)
+        typed = platforms.profile_of(typed) or typed
         url = typed if _SCHEME.match(typed) else "https://" + typed.removeprefix(":").lstrip("/")
         try:
             target = target_of(url, any_port=True)
         except NeedsHuman as error:
             raise Invalid(f"locator: {error.sentence}") from None
         parts = urlsplit(url)
-        return urlunsplit((target.scheme, target.authority, parts.path or "/", parts.query, ""))
+        address = urlunsplit((target.scheme, target.authority, parts.path or "/", parts.query, ""))
+        return platforms.feed_of(address) or address
 
     def fetch(self, locator: str, sort: str, cursor: Cursor) -> Fetched:
         """Reads the feed unless it is unchanged; a feed has no order, so ``sort`` is ignored."""

@@ -18,7 +18,7 @@ from sessions_app.events import recorder
 from sessions_app.models import Session
 from stories.models import Source
 from stories.posts.queue import QueuedPost, digest
-from stories.sources.registry import KINDS, adapter, kind_of
+from stories.sources.registry import named
 
 
 class SourcePayload(TypedDict):
@@ -69,24 +69,25 @@ REMOVED = recorder.declare("source.removed", "A source was removed.", SourceEven
 class SourceSpec(Payload):
     """A source as a person names it."""
 
-    kind: Source.Kind = Field(description="The kind of source.")
+    kind: Source.Kind | None = Field(
+        None, description="The kind of source; without it the locator decides."
+    )
     locator: str = Field(
-        "", max_length=2000, description="r/NAME, the URL of a feed, or demo for the recording."
+        "",
+        max_length=2000,
+        description="r/NAME, the URL of a feed or of a page that announces one, or demo for the "
+        "recording, as people paste it.",
     )
     sort: str = Field(
-        "", max_length=12, description="Order of a subreddit: hot, new, top, rising, or empty."
+        "",
+        max_length=12,
+        description="Order of a subreddit: hot, new, top, rising; empty for the one in the locator.",
     )
-
-
-def spec_of(line: str) -> SourceSpec:
-    """Reads one line as people type it: ``r/science``, the address of a feed, or ``demo``."""
-    return SourceSpec(kind=Source.Kind(kind_of(line.strip())), locator=line.strip())
 
 
 def add(session: Session, spec: SourceSpec) -> Source:
     """Adds a source; Invalid when it cannot be one, Conflict when the session has it already."""
-    locator = adapter(spec.kind).clean_locator(spec.locator)
-    sort = KINDS[spec.kind].sort_of(spec.sort)
+    kind, locator, sort = named(spec.locator, spec.kind, spec.sort)
     try:
         with transaction.atomic():
             # Holding the session's row makes two additions at once count each other.
@@ -98,7 +99,7 @@ def add(session: Session, spec: SourceSpec) -> Source:
                 )
             source, created = Source.objects.get_or_create(
                 session=session,
-                kind=spec.kind,
+                kind=kind,
                 locator_digest=digest(locator),
                 sort=sort,
                 defaults={"locator": locator},

@@ -14,7 +14,11 @@ from urllib.parse import parse_qs, urlsplit
 from tests.standins.server import StandIn
 
 Post = dict[str, Any]
-_LISTING = re.compile(r"/r/([^/]+)/(?:(hot|new|top|rising)/?)?(\.rss)?")
+# A subreddit, the posts of a user, a user's multireddit.
+_LISTING = re.compile(
+    r"/(?:r/([^/]+)|(user/[^/]+)/submitted|(user/[^/]+/m/[^/]+))"
+    r"/?(?:(hot|new|top|rising)/?)?(\.rss)?"
+)
 
 
 def post(key: str, title: str, **more: Any) -> Post:
@@ -55,7 +59,7 @@ class RedditStandIn(StandIn):
         self.hangs = False
 
     def publish(self, subreddit: str, posts: Sequence[Post]) -> None:
-        """Put posts before those the subreddit has."""
+        """Put posts before those of a subreddit, of ``user/NAME`` or of ``user/NAME/m/NAME``."""
         self._posts[subreddit] = [*posts, *self._posts.get(subreddit, [])]
 
     def replay(self, path: Path) -> None:
@@ -75,15 +79,16 @@ class RedditStandIn(StandIn):
             self._token(request)
             return
         found = _LISTING.fullmatch(parts.path)
+        name = next(filter(None, found.groups())) if found else ""
         if self.answer is not None:
             status, headers, body = self.answer
             self.reply(request, status, body, headers)
-        elif found is None or found[1] not in self._posts:
+        elif found is None or name not in self._posts:
             self.reply(request, 302, b"", {"Location": "https://www.reddit.com/subreddits/search"})
-        elif found[3]:
-            self._feed(request, found[1])
+        elif found[5]:
+            self._feed(request, name)
         else:
-            self._listing(request, found[1], parse_qs(parts.query))
+            self._listing(request, name, parse_qs(parts.query))
 
     def _token(self, request: BaseHTTPRequestHandler) -> None:
         if self.token_answer is not None:

@@ -17,8 +17,8 @@ from sessions_app.models import Session
 from sessions_app.money import dollars
 from stories.llm import EXTRACTIVE
 from stories.models import Source
-from stories.sources import groups, service
-from stories.sources.registry import SORTS, adapter
+from stories.sources import groups
+from stories.sources.registry import SORTS, named
 from stories.usage.pricing import offers
 
 OTHER = "other"
@@ -100,13 +100,11 @@ class NewSessionForm(forms.Form):
         specs = []
         for line in self.cleaned_data["sources"].splitlines():
             if line.strip():
-                spec = service.spec_of(line)
                 # A bad line is reported with the form, before a session is created.
                 try:
-                    adapter(spec.kind).clean_locator(spec.locator)
+                    specs.append(named(line)._asdict())
                 except SmnbError as error:
                     raise ValidationError(f"{line.strip()[:80]}: {error.sentence}") from None
-                specs.append(spec.model_dump())
         return specs
 
     def payload(self) -> dict[str, object]:
@@ -215,14 +213,20 @@ class SourceForm(forms.Form):
     """A new source of a session."""
 
     locator = forms.CharField(
-        max_length=2000, required=False, label="Address", help_text="r/NAME, a feed, or demo."
+        max_length=2000,
+        required=False,
+        label="Address",
+        help_text="r/NAME, a feed, a site, a channel or profile, or demo.",
     )
-    kind = forms.ChoiceField(choices=Source.Kind)
+    kind = forms.ChoiceField(required=False, choices=[("", "by the address"), *Source.Kind.choices])
     sort = forms.ChoiceField(
         required=False,
         choices=[("", "default"), *((sort, sort) for sort in SORTS)],
         help_text="Reddit only.",
     )
+
+    def clean_kind(self) -> str | None:
+        return self.cleaned_data["kind"] or None
 
 
 class DefaultsForm(forms.Form):

@@ -168,7 +168,7 @@ def test_without_a_source_the_slot_says_why_once(make_session: MakeSession) -> N
     assert "no source" in fresh(slot).note
     (message,) = Message.objects.filter(session=session, role="producer")
     assert "no source" in message.text
-    service.add(session, service.spec_of("demo"))
+    service.add(session, service.SourceSpec(locator="demo"))
     have_turn(slot)
     assert (fresh(slot).note, state(session)) == (slots.WENT_ON, "starting")
 

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -240,3 +241,44 @@ def test_a_praw_ini_in_the_working_folder_is_ignored(
     reddit.publish("any", [post("a", "One")])
     assert len(source(reddit).fetch("r/any", "hot", {}).posts) == 1
     assert b"mallory" not in reddit.requests[0].body
+
+
+@pytest.mark.parametrize("keys", [True, False])
+@pytest.mark.parametrize(
+    ("locator", "published", "sort", "by_api", "by_feed"),
+    [
+        ("u/wren", "user/wren", "hot", "/user/wren/submitted?sort=hot", "?sort=hot"),
+        ("u/wren", "user/wren", "rising", "/user/wren/submitted?sort=new", "?sort=new"),
+        ("u/wren", "user/wren", "top", "/user/wren/submitted?sort=top", "?sort=top&t=day"),
+        ("u/wren/m/sea", "user/wren/m/sea", "hot", "/user/wren/m/sea/hot", "/user/wren/m/sea/.rss"),
+        ("u/wren/m/sea", "user/wren/m/sea", "top", "/user/wren/m/sea/top", "/m/sea/top/.rss"),
+    ],
+)
+def test_posts_of_a_user_and_of_a_multireddit_are_read(
+    reddit: RedditStandIn,
+    keys: bool,
+    locator: str,
+    published: str,
+    sort: str,
+    by_api: str,
+    by_feed: str,
+) -> None:
+    reddit.publish(published, [post("a", "The tide is in")])
+    fetched = source(reddit, keys=keys).fetch(locator, sort, {})
+    assert [row.external_id for row in fetched.posts] == ["t3_a"]
+    path = reddit.requests[-1].path
+    if keys:
+        asked = urlsplit(path)
+        query = parse_qs(asked.query)
+        order = f"?sort={query['sort'][0]}" if "sort" in query else ""
+        assert asked.path.rstrip("/") + order == by_api
+        assert query.get("t", ["day"]) == ["day"]
+    else:
+        assert path.endswith(by_feed)
+
+
+@pytest.mark.parametrize("keys", [True, False])
+@pytest.mark.parametrize("locator", ["u/nobody", "u/nobody/m/none"])
+def test_a_user_who_is_not_there_is_named(reddit: RedditStandIn, keys: bool, locator: str) -> None:
+    with pytest.raises(NeedsHuman, match=f"There is no {locator} on Reddit, or it is not public"):
+        source(reddit, keys=keys).fetch(locator, "hot", {})

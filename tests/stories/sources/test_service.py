@@ -104,22 +104,6 @@ def test_a_source_of_another_session_cannot_be_removed(
             service.remove(session, key)
 
 
-@pytest.mark.parametrize(
-    ("line", "kind"),
-    [
-        ("demo", "recording"),
-        ("  Demo ", "recording"),
-        ("r/science", "reddit"),
-        ("/r/science", "reddit"),
-        ("https://www.reddit.com/r/science/", "reddit"),
-        ("https://x.test/feed.xml", "rss"),
-        ("x.test/r/feed.xml", "rss"),
-    ],
-)
-def test_a_line_as_people_type_it_names_its_kind(line: str, kind: str) -> None:
-    assert service.spec_of(line).kind == kind
-
-
 def test_a_source_shows_everything_a_page_needs(source: Source) -> None:
     payload = service.payload(source)
     assert (payload["locator"], payload["health"], payload["enabled"]) == ("demo", "new", True)

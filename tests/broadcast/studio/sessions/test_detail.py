@@ -227,7 +227,7 @@ def test_the_page_costs_the_same_with_much_in_it(browser: Client, session: Sessi
     with CaptureQueriesContext(connection) as little:
         page(browser, session)
     for number in range(15):
-        service.add(session, service.spec_of(f"https://site{number}.example/feed"))
+        service.add(session, service.SourceSpec(locator=f"https://site{number}.example/feed"))
         browser.post(f"/sessions/{session.pk}/slots/", SLOT)
     with CaptureQueriesContext(connection) as much:
         found = page(browser, session)
