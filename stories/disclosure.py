@@ -14,7 +14,7 @@ from typing_extensions import TypedDict
 
 from stories.models import Story
 
-Writer = Literal["model", "source", "editor", "room", "import"]
+Writer = Literal["model", "source", "editor", "room", "import", "recap"]
 
 # The vocabulary in which news agencies declare how media was made.
 SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
@@ -27,6 +27,7 @@ _WRITERS: dict[str, Writer] = {
     Story.Origin.MANUAL: "editor",
     Story.Origin.DRAFT: "room",
     Story.Origin.LEGACY: "import",
+    Story.Origin.RECAP: "recap",
 }
 _GENERATED, _GENERATED_AND_EDITED = (
     "trainedAlgorithmicMedia",
@@ -42,7 +43,7 @@ class Disclosure(TypedDict):
         Writer,
         Field(
             description="model; source (sentences taken verbatim); editor; room (the writers' "
-            "room); import."
+            "room); import; recap (of headlines)."
         ),
     ]
     maker: Annotated[str, Field(description="Who wrote it, as feed readers show an author.")]
@@ -87,6 +88,7 @@ def _sentences(writer: Writer, model: str, edited: bool, approved: bool, editor:
         "editor": f"Written by {editor or 'an editor'}",
         "room": f"Written by {model or 'software'} in the writers' room",
         "import": f"Written by {model or 'software'} in an earlier system",
+        "recap": "Compiled by software from the headlines of earlier stories",
     }[writer]
     if edited:
         by += ", edited by an editor"
@@ -95,7 +97,7 @@ def _sentences(writer: Writer, model: str, edited: bool, approved: bool, editor:
 
 
 def _source_type(writer: Writer, edited: bool) -> str:
-    if writer == "source":
+    if writer in ("source", "recap"):
         return "algorithmicMedia"
     if writer == "editor":
         return "digitalCreation"

@@ -76,7 +76,8 @@ class StoryPayload(TypedDict):
         str, Field(description="written, approved, vetoed, airing, aired or killed (pulled).")
     ]
     origin: Annotated[
-        str, Field(description="model, extractive, manual (break-in), draft or legacy (import).")
+        str,
+        Field(description="model, extractive, manual (break-in), draft, legacy (import) or recap."),
     ]
     draft: Annotated[int | None, Field(description="Id of the draft it was made from, or null.")]
     model: Annotated[str, Field(description="Model that wrote it, or empty.")]

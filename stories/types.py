@@ -139,6 +139,8 @@ class Brief:
     recent_titles: tuple[str, ...] = ()  # of the latest stories, newest first
     so_far: str = ""  # a summary of the stories before those
     earlier: tuple[tuple[str, str], ...] = ()  # (title, summary) of earlier stories of the thread
+    number: int = 0  # of the stories that the session has already
+    upcoming: str = ""  # how to credit the post that is next in the queue
     relation: str = ""  # to the last of them: follow-up, clarification, correction, new-development
 
 

@@ -16,10 +16,11 @@ from sessions_app.ai_chain.chain import Operation
 from sessions_app.background.steps import Claim
 from sessions_app.errors import StaleClaim
 from sessions_app.events import recorder
-from sessions_app.models import Session
+from sessions_app.models import Session, SessionStats
 from sessions_app.realtime import checkpoints
 from stories import stories, threads
 from stories.models import SourcePost, Story
+from stories.posts import queue
 from stories.sources.registry import credit_of
 from stories.text.sentences import tokens_of
 from stories.threads import Earlier
@@ -91,6 +92,7 @@ class Watch:
 def brief_of(post: SourcePost, earlier: Earlier | None, memory: Memory) -> Brief:
     """Returns what the narrator gets: the post, the session's settings, and what came before."""
     session = post.session
+    upcoming = queue.waiting(session).first()
     return Brief(
         title=post.title,
         body=post.body,
@@ -108,6 +110,8 @@ def brief_of(post: SourcePost, earlier: Earlier | None, memory: Memory) -> Brief
         recent_titles=memory.titles,
         so_far=memory.summary,
         earlier=threads.earlier_summaries(earlier),
+        number=SessionStats.objects.values_list("story_count", flat=True).get(session=session),
+        upcoming=credit_of(upcoming) if upcoming else "",
         relation=earlier.relation if earlier else "",
     )
 

@@ -13,7 +13,7 @@ import structlog
 from django.db import transaction
 
 from broadcast import airing, orchestrator
-from broadcast.host import claims, narration
+from broadcast.host import claims, hourly_recap, narration
 from broadcast.host import memory as host_memory
 from broadcast.host.narration import NarratedPost, Watch, brief_of, forget
 from broadcast.models import Broadcast
@@ -70,6 +70,12 @@ def narrate(claim: Claim) -> None:
             claim.reschedule(_next_round(run))
             airing.air_next(run)
         return
+    if hourly_recap.may_be_due(run, steps.now()):
+        with orchestrator.locked(run):
+            if hourly_recap.add(run, steps.now()) is not None:
+                claim.reschedule(_next_round(run))
+                airing.air_next(run)
+                return
     post = claim_post(run, claim)
     if post is not None:
         _narrate_post(run, claim, post)

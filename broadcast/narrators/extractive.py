@@ -1,13 +1,14 @@
-"""The narrator that needs no key: it reads a post's own sentences and adds nothing."""
+"""The narrator that needs no key: it reads a post's own sentences, with a host's links between."""
 
 from __future__ import annotations
 
 import math
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 
+from broadcast.narrators import presentation
 from broadcast.narrators.base import (
     RULE_SENTIMENT,
     kicker_of,
@@ -19,50 +20,14 @@ from broadcast.narrators.base import (
 from stories.text.cleaning import cut
 from stories.text.sentences import sentences, word_count
 from stories.text.words import word_set
-from stories.types import Brief, Narration, OnText, SpokenSentence, Tone
+from stories.types import Brief, Narration, OnText, Passage, SpokenSentence
 
 WORDS = {"concise": 40, "detailed": 80, "comprehensive": 130}
 _MAX_SUMMARY = 300
 _OPENING_WORDS = 8
+# A lead that shares fewer content words with the headline reports something else.
+_SAME_NEWS = 2
 
-_OPENINGS: dict[str, tuple[str, ...]] = {
-    "formal": (
-        "The following is {item} from {source}.",
-        "We turn to {item} from {source}.",
-        "{source} brings us {item}.",
-        "Next, {item} from {source}.",
-        "Our next item is {item} from {source}.",
-    ),
-    "conversational": (
-        "Here's {item} from {source}.",
-        "And now {item} from {source}.",
-        "This is {item} from {source}.",
-        "Next up, {item} from {source}.",
-        "Let's hear {item} from {source}.",
-    ),
-    "analytical": (
-        "A closer look at {item} from {source}.",
-        "Let us examine {item} from {source}.",
-        "The details of {item} from {source}.",
-        "To be read with care: {item} from {source}.",
-        "Point by point, {item} from {source}.",
-    ),
-    "energetic": (
-        "Straight to it, {item} from {source}!",
-        "Listen to this, {item} from {source}!",
-        "Here we go with {item} from {source}!",
-        "Coming right up, {item} from {source}!",
-        "Don't go away, here's {item} from {source}!",
-    ),
-}
-_ITEMS: dict[Tone, str] = {
-    "breaking": "a report",
-    "developing": "a report",
-    "analysis": "an analysis",
-    "opinion": "an opinion piece",
-    "human-interest": "a story",
-}
-_KICKER_ITEMS = {"correction": "a correction", "update": "an update"}
 _FIRST_PERSON = re.compile(r"\b(?:I|I'm|I've|my|we|our)\b")
 _QUOTED = re.compile(r"[\"\u201c][^\"\u201c\u201d]*[\"\u201d]")
 _TAG = re.compile(r"\[[^\[\]]{1,20}\]")
@@ -72,14 +37,6 @@ _FURNITURE = re.compile(
     re.IGNORECASE,
 )
 _ENDED = re.compile(r"[.!?…:;\u3002\uff01\uff1f][\"'\u201d\u2019»)\]\u300d\u300f]*$")
-
-
-_FOLLOWS_UP = {
-    "correction": "We have to correct what we reported earlier, “{title}”.",
-    "clarification": "More light on what we reported earlier, “{title}”.",
-    "new-development": "There is news about what we reported earlier, “{title}”.",
-    "follow-up": "We come back to what we reported earlier, “{title}”.",
-}
 
 
 class ExtractiveNarrator:
@@ -94,18 +51,28 @@ class ExtractiveNarrator:
         headline = as_sentence(rest.rstrip(" -:|,"))
         tone = tone_of(brief.title, brief.body)
         body = readable_sentences(brief.body)
-        key_words = content_words(headline)
-        # A lead that repeats the headline makes reading the headline superfluous.
-        repeated = bool(body) and (len(key_words & content_words(body[0])) >= 0.75 * len(key_words))
-        chosen = [] if repeated else [headline]
-        links = follow_up_sentences(brief)
         budget = WORDS.get(brief.verbosity, WORDS["detailed"])
-        room = budget - _OPENING_WORDS - word_count(" ".join([*links, *chosen]))
-        chosen += choose(body, room, wishes_of(brief.instructions))
+        wishes = wishes_of(brief.instructions)
+        chosen = choose(body, budget - _OPENING_WORDS, wishes)
+        if needs_headline(headline, chosen):
+            room = budget - _OPENING_WORDS - word_count(headline)
+            chosen = [headline, *choose(body, room, wishes)]
+        first_person = _FIRST_PERSON.search(_QUOTED.sub("", " ".join(chosen))) is not None
+        flows_on = len(chosen) > 1 and _LEANS.match(chosen[1]) is not None
+        introduction = presentation.introduction(
+            brief, tone, kicker, chosen[0], first_person=first_person, flows_on=flows_on
+        )
+        lead, *others = [SpokenSentence(text, (_passage(text),)) for text in chosen]
+        read_aloud = [
+            *(SpokenSentence(text, link=True) for text in introduction.before),
+            lead,
+            *(SpokenSentence(text, link=True) for text in introduction.after),
+            *others,
+            *(SpokenSentence(text, link=True) for text in presentation.coming_up(brief)),
+        ]
         narrative = ""
-        hosts_own = [*links, opening(brief, item_kind(brief, kicker, tone, chosen))]
-        for sentence in [*hosts_own, *chosen]:
-            narrative = f"{narrative} {sentence}".lstrip()
+        for sentence in read_aloud:
+            narrative = f"{narrative} {sentence.text}".lstrip()
             on_text(narrative)
         return Narration(
             title=title_of(headline) or brief.title,
@@ -115,11 +82,12 @@ class ExtractiveNarrator:
             topics=topics_of(brief.title, brief.body),
             summary=cut(next(iter(body), headline), _MAX_SUMMARY),
             note=note_of(brief, word_count(narrative), budget),
-            spoken=(
-                *(SpokenSentence(sentence, link=True) for sentence in hosts_own),
-                *(SpokenSentence(text, ({"text": text, "report": 0},)) for text in chosen),
-            ),
+            spoken=tuple(read_aloud),
         )
+
+
+def _passage(text: str) -> Passage:
+    return {"text": text, "report": 0}
 
 
 def as_sentence(text: str) -> str:
@@ -132,45 +100,23 @@ def readable_sentences(body: str) -> list[str]:
     return [as_sentence(part) for part in parts if any(char.isalpha() for char in part)]
 
 
-def item_kind(brief: Brief, kicker: str, tone: Tone, chosen: list[str]) -> str:
-    """Names the kind of text, so that first-person posts never sound like the host's own words."""
-    if kicker in _KICKER_ITEMS:
-        return _KICKER_ITEMS[kicker]
-    first_person = _FIRST_PERSON.search(_QUOTED.sub("", " ".join(chosen)))
-    if tone in ("opinion", "analysis") and kicker and brief.author:
-        return f"{_ITEMS[tone]} by {brief.author}"
-    if tone != "opinion" and first_person:
-        return "a post in its author's own words"
-    return _ITEMS[tone] if kicker or tone != "analysis" else "a report"
+def needs_headline(headline: str, chosen: Sequence[str]) -> bool:
+    """Whether the headline has to be read because the chosen sentences do not report it."""
+    if not chosen or _LEANS.match(chosen[0]):
+        return True
+    words, lead = _stems(headline), _stems(chosen[0])
+    return len(words & lead) < min(_SAME_NEWS, len(words))
 
 
-def opening(brief: Brief, item: str) -> str:
-    """Returns the sentence that names the item and its source; the title decides the variant."""
-    source = brief.source or "our sources"
-    if not is_english(brief.language):
-        return as_sentence(source)
-    variants = _OPENINGS.get(brief.personality, _OPENINGS["conversational"])
-    variant = sha256(brief.title.encode("utf-8", "replace")).digest()[0] % len(variants)
-    sentence = variants[variant].format(item=item, source=source)
-    return sentence[0].upper() + sentence[1:] if sentence.startswith("the ") else sentence
-
-
-def follow_up_sentences(brief: Brief) -> list[str]:
-    """Returns the sentence that ties a story to the earlier one of its thread, if there is one."""
-    sentence = _FOLLOWS_UP.get(brief.relation, "")
-    if not (sentence and brief.earlier and is_english(brief.language)):
-        return []
-    return [sentence.format(title=brief.earlier[-1][0].rstrip(".!?"))]
-
-
-def is_english(language: str) -> bool:
-    return not language or language.lower().startswith("en")
+def _stems(text: str) -> frozenset[str]:
+    """Returns the content words cut so that "council" and "councillors" are one."""
+    return frozenset(word.rstrip("s")[:6] for word in content_words(text))
 
 
 def note_of(brief: Brief, words: int, budget: int) -> str:
     """Describes to the owner how the narration differs from the settings."""
     notes = []
-    if not is_english(brief.language):
+    if not presentation.is_english(brief.language):
         notes.append("Spoken in the language of the post: without a model nothing is translated.")
     if brief.instructions.strip():
         notes.append("Without a model, instructions only steer which sentences are read.")

@@ -16,6 +16,7 @@ BEFORE_STORED = tuple(Name)[: list(Name).index(Name.STORED)]
 COPIED = "The story was copied or imported with its session."
 WITHOUT_POST: Mapping[str, str] = {
     Origin.MANUAL: "A person wrote it in the Broadcast Center.",
+    Origin.RECAP: "The headlines of the past hour, summed up by rule.",
     Origin.LEGACY: "The old system made it; the steps before are not known.",
 }
 

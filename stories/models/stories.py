@@ -36,6 +36,7 @@ class Story(InSession):
         MANUAL = "manual"
         DRAFT = "draft"
         LEGACY = "legacy"
+        RECAP = "recap"
 
     class State(models.TextChoices):
         WRITTEN = "written"

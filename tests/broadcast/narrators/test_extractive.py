@@ -54,20 +54,39 @@ def recorded() -> list[FetchedPost]:
 def test_every_post_of_the_recording_is_told_in_its_own_words(verbosity: str) -> None:
     for post in recorded():
         brief = replace(FERRY, title=post.title, body=post.body, verbosity=verbosity)
-        narration = told(brief)
-        said = sentences(narration.narrative)
+        read = sentences(told(brief).narrative)
         own = spoken(f"{kicker_of(post.title)[1]}\n{post.body}").replace("\n", " ")
-        assert FERRY.source in said[0]
-        assert all(sentence.rstrip(".") in own for sentence in said[1:])
+        hosts = [sentence for sentence in read if sentence.rstrip(".") not in own]
+        assert len(hosts) == 1
+        assert FERRY.source in hosts[0]
 
 
-def test_the_source_is_credited_in_the_first_sentence() -> None:
-    assert "r/elowen" in sentences(told(FERRY).narrative)[0]
+def test_the_source_is_credited_beside_the_lead() -> None:
+    for number in range(12):
+        assert "r/elowen" in " ".join(sentences(told(replace(FERRY, number=number)).narrative)[:2])
 
 
-def test_the_lead_comes_right_after_the_headline() -> None:
-    said = sentences(told(FERRY).narrative)
-    assert said[1:3] == [FERRY.title + ".", sentences(FERRY.body)[0]]
+def test_a_headline_is_not_read_before_a_lead_that_reports_the_same() -> None:
+    assert sentences(told(FERRY).narrative)[1] == sentences(FERRY.body)[0]
+    assert FERRY.title not in told(FERRY).narrative
+    councillors = replace(
+        FERRY,
+        title="Brenholm council to vote on cars",
+        body="Councillors in Brenholm decide tonight whether cars may enter the old town.",
+    )
+    assert "council to vote" not in told(councillors).narrative
+
+
+@pytest.mark.parametrize(
+    ("title", "body"),
+    [
+        ("A raft", "It took a week. Juno built it alone."),
+        ("Bells ring again in Quillmere", "Sharing this because it made our week."),
+        ("Bells ring again in Quillmere", ""),
+    ],
+)
+def test_a_headline_is_read_where_the_lead_says_something_else(title: str, body: str) -> None:
+    assert f"{title}." in told(replace(FERRY, title=title, body=body)).narrative
 
 
 def test_a_headline_that_the_lead_repeats_is_read_once() -> None:
@@ -94,15 +113,9 @@ def test_each_personality_speaks_differently_and_always_the_same() -> None:
     assert told_once == [told(replace(FERRY, personality=name)).narrative for name in PERSONALITIES]
 
 
-def test_openings_vary_from_post_to_post() -> None:
-    titles = [post.title for post in recorded()]
-    openings = {sentences(told(replace(FERRY, title=title)).narrative)[0] for title in titles}
-    assert len(openings) >= 5
-
-
 def test_an_empty_body_leaves_the_headline_and_the_credit() -> None:
     narration = told(replace(FERRY, body=""))
-    assert narration.narrative.endswith("r/elowen. " + FERRY.title + ".")
+    assert narration.narrative == "Here's one from r/elowen. " + FERRY.title + "."
 
 
 def test_an_opinion_is_announced_as_somebody_elses() -> None:
@@ -120,7 +133,7 @@ def test_a_post_in_the_first_person_is_not_read_as_the_hosts_own() -> None:
 
 def test_a_correction_is_announced() -> None:
     narration = told(replace(FERRY, title="Correction: The ferry carried 64"))
-    assert "a correction" in narration.narrative
+    assert narration.narrative.startswith("r/elowen has corrected a report.")
 
 
 def test_text_grows_sentence_by_sentence() -> None:
