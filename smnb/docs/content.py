@@ -117,8 +117,10 @@ def statistics_explained() -> Context:
     return {
         "weights": scoring.WEIGHTS,
         "interest": scoring.INTEREST,
-        "high": scoring.HIGH,
-        "medium": scoring.MEDIUM,
+        "high": round(scoring.HIGH_SHARE * 100),
+        "low": round(scoring.LOW_SHARE * 100),
+        "compared": queue.SCALE_POSTS,
+        "old": f"{4 * scoring.HALF_LIFE_HOURS:g}",
         "half_life": f"{scoring.HALF_LIFE_HOURS:g}",
         "neutral_engagement": scoring.NEUTRAL_ENGAGEMENT,
         "neutral_recency": scoring.NEUTRAL_RECENCY,
@@ -205,7 +207,6 @@ class Example:
     recency: float
     quality: float
     priority: float
-    label: str
 
 
 def examples() -> list[Example]:
@@ -230,7 +231,7 @@ def examples() -> list[Example]:
         )
         score = scoring.score(post, now)
         # Scored by the real code, so that the page cannot differ from it.
-        rows.append(Example(description, priority=score.priority, label=score.label, **score.parts))
+        rows.append(Example(description, priority=score.priority, **score.parts))
     return rows
 
 

@@ -17,7 +17,7 @@ from sessions_app.models import Session
 from stories.models import Interest, SourcePost
 from stories.posts import matching, queue
 from stories.posts.queue import QueuedPost
-from stories.posts.scoring import label_of, priority_of
+from stories.posts.scoring import priority_of
 
 MOST = 40  # interests of a session
 MOST_RANKED = 1000  # waiting posts that are ranked again after a change
@@ -122,11 +122,11 @@ def _rank_and_record(session: Session) -> None:
         parts = {name: share for name, share in post.parts.items() if name != "interest"}
         post.parts = parts | ({"interest": interest} if interest else {})
         before, post.priority = post.priority, priority_of(post.parts)
-        post.label = label_of(post.priority)
         # In the database, because a person may move the post at the same time.
         post.rank = F("rank") + (post.priority - before)
         changed.append(post)
     # One statement for many rows: the posts stay locked until the commit only.
-    SourcePost.objects.bulk_update(changed, ["priority", "label", "parts", "rank"])
+    SourcePost.objects.bulk_update(changed, ["priority", "parts", "rank"])
+    queue.label(session.pk, changed)
     changes = {"interests": of_session(session), "queue": queue.queue_payload(session)}
     recorder.record(session, CHANGED, changes)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated
+from uuid import UUID
 
 from django.db.models import F, QuerySet
 from pydantic import Field
@@ -21,7 +22,7 @@ from stories.posts import matching
 from stories.posts.duplicates import nearest
 from stories.posts.events import Report, judge
 from stories.posts.matching import Interests
-from stories.posts.scoring import score
+from stories.posts.scoring import Scale, reasons, score
 from stories.text.urls import key_forms, link_key
 from stories.types import FetchedPost
 
@@ -30,6 +31,7 @@ State = SourcePost.State
 QUEUE_LIMIT = 200
 LIKENESS_WINDOW = timedelta(hours=48)
 LIKENESS_MOST = 2000
+SCALE_POSTS = 200  # with which a post is compared for its label
 MAX_ATTEMPTS = 3
 PIECE = 400  # values in one statement
 SAME_ADDRESS = "A post with the same address was read before."
@@ -47,11 +49,17 @@ class PostPayload(TypedDict):
     source: Annotated[str, Field(description="Address of the source.")]
     url: Annotated[str, Field(description="Address of the post, or empty.")]
     priority: Annotated[float, Field(description="Score from 0 to 1.")]
-    label: Annotated[str, Field(description="The score in words: high, medium or low.")]
+    label: Annotated[
+        str, Field(description="Place among the session's recent posts: high, medium or low.")
+    ]
     parts: Annotated[
         dict[str, float],
-        Field(description="Parts of the score by name, 0 to 1; interest is 1 or -1."),
+        Field(
+            description="Parts of the score by name, 0 to 1; interest is 1 or -1; standing is the "
+            "share of the recent posts above which it ranks."
+        ),
     ]
+    reasons: Annotated[list[str], Field(description="Why it has its priority, in words.")]
     state: Annotated[
         str, Field(description="queued, claimed, told (published), skipped, held or failed.")
     ]
@@ -120,7 +128,18 @@ def add(source: Source, fetched: Iterable[FetchedPost], now: datetime) -> Added:
     inserted = [
         _insert(source, post, keys[post.external_id], now, titles, interests) for post in fresh
     ]
+    label(source.session_id, inserted)
     return Added(inserted, sum(post.state == State.QUEUED for post in inserted))
+
+
+def label(session_id: UUID, posts: Sequence[SourcePost]) -> None:
+    """Labels stored posts by their place among the recent posts of the session."""
+    recent = SourcePost.objects.filter(session_id=session_id, duplicate_of=None).order_by("-id")
+    scale = Scale(recent.values_list("parts", flat=True)[:SCALE_POSTS])
+    for post in posts:
+        post.parts = {**post.parts, "standing": scale.standing(post.parts)}
+        post.label = scale.label(post.parts)
+    SourcePost.objects.bulk_update(posts, ["label", "parts"], 500)
 
 
 def link_keys(document: Iterable[FetchedPost]) -> dict[str, str]:
@@ -211,7 +230,6 @@ def _insert(
         comments=min(max(post.comments, 0), 2**31 - 1),
         published_at=post.published_at,
         priority=scored.priority,
-        label=scored.label,
         parts=scored.parts,
         rank=rank(scored.priority, now),
     )
@@ -313,6 +331,7 @@ def payload(post: SourcePost) -> PostPayload:
         "priority": round(post.priority, 4),
         "label": post.label,
         "parts": post.parts,
+        "reasons": reasons(post.parts),
         "state": post.state,
         "pinned": post.pinned,
         "published_at": timestamp(post.published_at),

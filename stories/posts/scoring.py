@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -14,8 +15,11 @@ from stories.types import FetchedPost, Priority
 WEIGHTS = {"engagement": 0.4, "recency": 0.3, "quality": 0.3}
 # An interest raises or lowers a score by this, beyond the sum of the other parts.
 INTEREST = 0.15
-HIGH = 0.60
-MEDIUM = 0.30
+# Of the recent posts of a session, about these shares are "high" and "low".
+HIGH_SHARE = 0.18
+LOW_SHARE = 0.35
+# A post that is older than four half-lives, a day, is never "high".
+OLD = 0.0625
 HALF_LIFE_HOURS = 6.0
 _FULL_ENGAGEMENT = 1000.0
 _DECAY_PER_HOUR = 0.1
@@ -36,14 +40,61 @@ _CLICKBAIT = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """``priority`` is the sum of ``parts`` by WEIGHTS, all 0..1; ``label`` is it in words.
+    """``priority`` is the sum of ``parts`` by WEIGHTS, all 0..1.
 
     The part "interest" is +1 or -1, and present only when an interest matches.
     """
 
     priority: float
     parts: dict[str, float]
-    label: Priority
+
+
+class Scale:
+    """The recent posts of a session, against which a post is "high", "medium" or "low".
+
+    Posts are compared without their recency: otherwise each new post would rank above those that
+    were a day old when they were read.
+    """
+
+    def __init__(self, recent: Iterable[Mapping[str, float]]) -> None:
+        self._weights = sorted(map(_weight, recent))
+
+    def standing(self, parts: Mapping[str, float]) -> float:
+        """Returns the share of the recent posts above which a post ranks, 0..1."""
+        # One imagined post above and one below, so that among few posts none is at an end.
+        return round((self._below(parts) + 1) / (len(self._weights) + 1), 4)
+
+    def label(self, parts: Mapping[str, float]) -> Priority:
+        """Returns the label of a post, which is itself one of the recent ones."""
+        better = len(self._weights) - bisect_right(self._weights, _weight(parts))
+        as_good = len(self._weights) - self._below(parts)
+        # Many equal posts are not all "high", and not all "low" if none is better.
+        if as_good / (len(self._weights) + 1) < HIGH_SHARE and parts.get("recency", 1.0) >= OLD:
+            return "high"
+        return "low" if better and self.standing(parts) < LOW_SHARE else "medium"
+
+    def _below(self, parts: Mapping[str, float]) -> int:
+        return bisect_left(self._weights, _weight(parts))
+
+
+def _weight(parts: Mapping[str, float]) -> float:
+    return priority_of({**parts, "recency": 0.0})
+
+
+def reasons(parts: Mapping[str, float]) -> list[str]:
+    """Returns in plain words why a post has its priority, the most important reason first."""
+    rows = (
+        (parts.get("interest", 0) > 0, "matches an interest"),
+        (parts.get("interest", 0) < 0, "matches an interest to read less of"),
+        (parts.get("engagement", 0.0) >= 0.3, "many votes and comments"),
+        (parts.get("engagement", 1.0) < 0.02, "few votes"),
+        (parts.get("recency", 0.0) >= 0.8, "fresh"),
+        (parts.get("recency", 1.0) < OLD, "older than a day"),
+        (parts.get("quality", 0.0) >= 0.85, "full text"),
+        (parts.get("quality", 1.0) < 0.6, "little text"),
+        ("standing" in parts, f"ranks above {parts.get('standing', 0):.0%} of the recent posts"),
+    )
+    return [reason for applies, reason in rows if applies]
 
 
 def score(post: FetchedPost, now: datetime, interest: int = 0) -> Score:
@@ -60,20 +111,13 @@ def score(post: FetchedPost, now: datetime, interest: int = 0) -> Score:
     if interest:
         parts["interest"] = interest
     priority = priority_of(parts)
-    return Score(priority, parts, label_of(priority))
+    return Score(priority, parts)
 
 
 def priority_of(parts: Mapping[str, float]) -> float:
     """Returns the weighted sum of the parts, 0..1."""
     usual = sum(WEIGHTS[name] * parts.get(name, 0.0) for name in WEIGHTS)
     return round(min(max(usual + INTEREST * parts.get("interest", 0), 0.0), 1.0), 4)
-
-
-def label_of(priority: float) -> Priority:
-    """Returns the label of a priority of 0..1."""
-    if priority >= HIGH:
-        return "high"
-    return "medium" if priority >= MEDIUM else "low"
 
 
 def engagement(post: FetchedPost, age_hours: float) -> float:

@@ -39,6 +39,7 @@ from sessions_app.web.api import (
 )
 from stories import stories
 from stories.models import Source, SourcePost, TokenUsage
+from stories.posts import scoring
 from stories.sources.service import SourceSpec
 from stories.stories import StoryPayload
 from stories.usage import ledger
@@ -193,10 +194,17 @@ class ApiPost(TypedDict):
     ]
     reason: Annotated[str, Field(description="Why it was skipped, held or failed; may be empty.")]
     priority: Annotated[float, Field(description="Score from 0 to 1.")]
+    label: Annotated[
+        str, Field(description="Place among the session's recent posts: high, medium or low.")
+    ]
     parts: Annotated[
         dict[str, float],
-        Field(description="Parts of the score by name, 0 to 1; interest is 1 or -1."),
+        Field(
+            description="Parts of the score by name, 0 to 1; interest is 1 or -1; standing is the "
+            "share of the recent posts above which it ranks."
+        ),
     ]
+    reasons: Annotated[list[str], Field(description="Why it has its priority, in words.")]
 
 
 @router.get("/sessions/{session_id}/posts", response={200: Page[ApiPost], **PROBLEMS})
@@ -216,7 +224,9 @@ def post_payload(post: SourcePost) -> ApiPost:
         "state": post.state,
         "reason": post.reason,
         "priority": post.priority,
+        "label": post.label,
         "parts": post.parts,
+        "reasons": scoring.reasons(post.parts),
     }
 
 

@@ -17,7 +17,7 @@ from sessions_app.errors import Conflict, Invalid, NotFound
 from sessions_app.models import Session, SessionEvent
 from stories.models import Interest, Source, SourcePost
 from stories.posts import interests, matching, queue
-from stories.posts.scoring import INTEREST, label_of
+from stories.posts.scoring import INTEREST
 from tests.concurrency import together
 from tests.conftest import make_post
 from tests.markup import unbroken
@@ -89,7 +89,7 @@ def test_a_waiting_post_is_lifted_at_once(session: Session, source: Source) -> N
     assert lifted.parts["interest"] == 1
     assert lifted.priority == pytest.approx(owls.priority + INTEREST)
     assert lifted.rank == pytest.approx(owls.rank + INTEREST)
-    assert lifted.label == label_of(lifted.priority)
+    assert (lifted.label, lifted.parts["standing"]) == ("medium", 0.6667)
     assert fresh(plain).parts == plain.parts
 
 

@@ -234,7 +234,7 @@ def test_numbers_beyond_reason_are_stored_within_bounds(source: Source) -> None:
 
 
 def test_a_post_keeps_the_parts_of_its_priority(post: SourcePost) -> None:
-    assert set(post.parts) == {"engagement", "recency", "quality"}
+    assert set(post.parts) == {"engagement", "recency", "quality", "standing"}
     assert 0 <= post.priority <= 1
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from stories.posts.scoring import label_of, priority_of, score
+from stories.posts.scoring import Scale, priority_of, reasons, score
 from stories.types import FetchedPost
 
 NOW = datetime(2026, 3, 9, 12, tzinfo=UTC)
@@ -98,18 +98,87 @@ def test_quality_falls_with_each_plain_flaw(worse: dict[str, str]) -> None:
     assert 0 <= part("quality", **worse) < part("quality")
 
 
-def test_labels_begin_at_their_thresholds() -> None:
-    assert [label_of(value) for value in (0.6, 0.59, 0.3, 0.29)] == [
+def parts(engagement: float, recency: float = 1.0) -> dict[str, float]:
+    return {"engagement": engagement, "recency": recency, "quality": 0.5}
+
+
+def labels(*engagement: float, recency: float = 1.0) -> list[str]:
+    """The labels of posts that are read at once."""
+    recent = [parts(share, recency) for share in engagement]
+    scale = Scale(recent)
+    return [scale.label(row) for row in recent]
+
+
+def test_of_ten_posts_one_is_high_and_three_are_low() -> None:
+    assert labels(0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9) == [
+        *["low"] * 3,
+        *["medium"] * 6,
         "high",
-        "medium",
-        "medium",
-        "low",
     ]
 
 
-def test_old_news_nobody_cares_for_is_low() -> None:
-    week_old = NOW - timedelta(days=7)
-    stale = FetchedPost("2", "Meh", score=1, published_at=week_old)
-    assert score(stale, NOW).label == "low"
-    loud = replace(POST, score=900, comments=300)
-    assert score(loud, NOW).label == "high"
+def test_of_a_hundred_posts_at_most_a_quarter_are_high_and_at_least_a_quarter_low() -> None:
+    found = labels(*(number / 100 for number in range(100)))
+    assert (found.count("high"), found.count("low")) == (18, 35)
+
+
+def test_few_posts_are_medium() -> None:
+    assert labels(0.9) == ["medium"]
+    assert labels(0.1, 0.9) == ["low", "medium"]
+
+
+def test_equal_posts_are_neither_high_nor_low() -> None:
+    assert set(labels(*[0.3] * 50)) == {"medium"}
+
+
+def test_many_equal_posts_at_the_top_are_not_all_high() -> None:
+    assert set(labels(*[0.9] * 30, *[0.1] * 30)) == {"medium", "low"}
+
+
+def test_a_post_that_is_more_than_a_day_old_is_not_high() -> None:
+    shares = [number / 20 for number in range(20)]
+    assert "high" in labels(*shares, recency=0.0626)
+    assert "high" not in labels(*shares, recency=0.0624)
+
+
+def test_the_age_of_the_other_posts_does_not_lift_a_new_one() -> None:
+    old = [parts(number / 20, recency=0.01) for number in range(20)]
+    new = parts(0.42)
+    assert Scale([*old, new]).label(new) == "medium"
+
+
+def test_the_standing_is_the_share_of_posts_below() -> None:
+    scale = Scale([parts(0.1), parts(0.2), parts(0.3)])
+    assert [scale.standing(parts(share)) for share in (0.1, 0.2, 0.3)] == [0.25, 0.5, 0.75]
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        (
+            {"engagement": 0.8, "recency": 0.97, "quality": 0.9, "standing": 0.86},
+            [
+                "many votes and comments",
+                "fresh",
+                "full text",
+                "ranks above 86% of the recent posts",
+            ],
+        ),
+        (
+            {"engagement": 0.001, "recency": 0.01, "quality": 0.4, "interest": -1},
+            [
+                "matches an interest to read less of",
+                "few votes",
+                "older than a day",
+                "little text",
+            ],
+        ),
+        (
+            {"engagement": 0.15, "recency": 0.5, "quality": 0.7, "interest": 1},
+            ["matches an interest"],
+        ),
+        ({}, []),
+    ],
+)
+def test_the_reasons_name_what_lifts_and_lowers(row: dict[str, float], expected: list[str]) -> None:
+    assert reasons(row) == expected
