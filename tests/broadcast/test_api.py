@@ -236,7 +236,14 @@ def test_rows_have_every_field_that_is_promised(
 
 def test_a_story_names_its_post_and_where_it_came_from(api: Api, on_air: Session) -> None:
     story = api.get(f"/sessions/{on_air.pk}/stories?limit=1")["items"][0]
-    assert set(story["post"]) == {"id", "external_id", "source", "title", "url"}
+    assert set(story["post"]) == {
+        "id",
+        "external_id",
+        "source",
+        "outlet",
+        "title",
+        "url",
+    }
 
 
 def test_a_reserved_row_has_no_price_yet_and_counts_nothing(api: Api, on_air: Session) -> None:
