@@ -19,6 +19,10 @@ Writer = Literal["model", "source", "editor", "room", "import", "recap"]
 # The vocabulary in which news agencies declare how media was made.
 SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 GENERAL = "Written and read by software"
+OF_EXPORTS = (
+    "Stories are written and read by software. Origin and model of each story name its maker "
+    "(extractive: verbatim from the source; manual: an editor), approved_at an editor's approval."
+)
 
 _WRITERS: dict[str, Writer] = {
     Story.Origin.MODEL: "model",

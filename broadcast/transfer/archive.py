@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,6 +27,8 @@ from sessions_app.commands import validation_sentence
 from sessions_app.errors import Invalid
 
 _NAME = re.compile(rf"data/({'|'.join(BY_NAME)})-\d{{4}}\.ndjson|{NAMES}|{HEAD}|{MANIFEST}")
+# Folders, and what macOS and Windows add when they show or pack a folder.
+_ADDED = re.compile(r"/$|(?:^|/)(?:__MACOSX/|\._[^/]*$|(?:\.DS_Store|Thumbs\.db|desktop\.ini)$)")
 _MEGABYTE = 1_000_000
 _MOST_HEAD, MOST_LINE = _MEGABYTE, 4 * _MEGABYTE
 _LISTED = 250  # bytes of the manifest that a member takes at most
@@ -66,6 +68,7 @@ class Manifest(BaseModel):
     export: UUID
     exported_at: datetime
     session: UUID
+    disclosure: str = ""
     members: dict[str, Member]
 
 
@@ -75,11 +78,12 @@ class Archive:
     def __init__(self, zip_: zipfile.ZipFile, limits: Limits) -> None:
         self._zip, self._limits = zip_, limits
         self._left = limits.unpacked
-        _check_members(zip_.infolist(), limits)
-        if MANIFEST not in zip_.namelist():
+        self._members = _exported(zip_.infolist(), limits)
+        _check_members(self._members, limits)
+        if MANIFEST not in self._members:
             raise Invalid(f"This is no archive of a session: it has no {MANIFEST}.")
         most = _MOST_HEAD + limits.members * _LISTED
-        with zip_.open(MANIFEST) as file:
+        with zip_.open(self._members[MANIFEST]) as file:
             text = self._read(file, most + 1)
         if len(text) > most:
             raise Invalid(f"{MANIFEST} is too large.")
@@ -93,7 +97,7 @@ class Archive:
                     "This archive was made by another version, which is unknown here."
                 ) from None
             raise Invalid(f"{MANIFEST}: {validation_sentence(error)}") from None
-        if set(self.manifest.members) != set(zip_.namelist()) - {MANIFEST}:
+        if set(self.manifest.members) != set(self._members) - {MANIFEST}:
             raise Invalid("The members of the archive differ from its manifest.")
 
     def _read(self, file: IO[bytes], most: int) -> bytes:
@@ -118,7 +122,7 @@ class Archive:
     def chunks(self, name: str) -> Iterator[bytes]:
         """Yields the bytes of a member; raises Invalid at the end if the manifest has another hash."""
         digest, left = sha256(), self.manifest.members[name].bytes
-        with self._zip.open(name) as file:
+        with self._zip.open(self._members[name]) as file:
             while chunk := self._read(file, 1 << 16):
                 left -= len(chunk)
                 if left < 0:
@@ -152,12 +156,26 @@ def opened(path: Path, limits: Limits) -> Iterator[Archive]:
         raise Invalid("This is not a whole ZIP archive.") from None
 
 
-def _check_members(members: list[zipfile.ZipInfo], limits: Limits) -> None:
-    names = {member.filename for member in members}
-    if len(members) > limits.members or len(names) != len(members):
-        raise Invalid(f"The archive has more than {limits.members:,} files, or some twice.")
-    for member in members:
-        name = member.filename
+def _exported(members: list[zipfile.ZipInfo], limits: Limits) -> dict[str, zipfile.ZipInfo]:
+    """Returns the members by their names in the export, also of an archive that was packed again.
+
+    macOS adds a folder around the files and notes beside them; some Windows programs write
+    backslashes, which no name of an export has.
+    """
+    if len(members) > 3 * limits.members:
+        raise _too_many(limits)
+    named = [(member.filename.replace("\\", "/"), member) for member in members]
+    files = [(name, member) for name, member in named if not _ADDED.search(name)]
+    manifests = [name for name, _ in files if f"/{name}".endswith(f"/{MANIFEST}")]
+    folder = min(manifests, key=len, default=MANIFEST).removesuffix(MANIFEST)
+    exported = {name.removeprefix(folder): member for name, member in files}
+    if len(files) > limits.members or len(exported) != len(files):
+        raise _too_many(limits)
+    return exported
+
+
+def _check_members(members: Mapping[str, zipfile.ZipInfo], limits: Limits) -> None:
+    for name, member in members.items():
         if not _NAME.fullmatch(name):
             raise Invalid("The archive holds a file that no export of a session has.")
         # The upper 16 bits are the Unix mode of the file; bit 0 of the flags is encryption.
@@ -168,8 +186,12 @@ def _check_members(members: list[zipfile.ZipInfo], limits: Limits) -> None:
         # Against ZIP bombs; small members, such as a line repeated, may have a higher ratio.
         if member.file_size > max(_MEGABYTE, limits.ratio * member.compress_size):
             raise Invalid(f"{name} would be more than {limits.ratio} times its packed size.")
-    if sum(member.file_size for member in members) > limits.unpacked:
+    if sum(member.file_size for member in members.values()) > limits.unpacked:
         raise _too_large(limits)
+
+
+def _too_many(limits: Limits) -> Invalid:
+    return Invalid(f"The archive has more than {limits.members:,} files, or some twice.")
 
 
 def _too_large(limits: Limits) -> Invalid:

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
 from typing import Any, TypeAlias, TypeVar
-from urllib.parse import urlsplit
 
 from broadcast.transfer.snapshot import Snapshot
 
@@ -62,12 +61,9 @@ def pieces(rows: Iterator[T], most: int = 500) -> Iterator[list[T]]:
         yield batch
 
 
-# Spreadsheets read a cell with such a beginning as a formula, also after spaces and in full width.
-_FORMULA = re.compile(r"\s*[=+\-@|%\t\r\n＝＋－＠｜％]")  # noqa: RUF001
-
-_MARKS = re.compile(r"([\\`*_\[\]<>#|~$&])")
-
-_LINE_OPENER = re.compile(r"^(\s*)([-+=:]|\d{1,9}[.)])", re.MULTILINE)
+# Spreadsheets read a cell with such a beginning as a formula, also after spaces and invisible
+# characters, and in full width.
+_FORMULA = re.compile(r"[\s\u200b-\u200f\u2060\ufeff]*[=+\-@|%\t\r\n＝＋－＠｜％]")  # noqa: RUF001
 
 
 def cell(value: object) -> object:
@@ -81,21 +77,6 @@ def cell(value: object) -> object:
         # The apostrophe tells a spreadsheet that the cell is text. Numbers remain numbers.
         return f"'{text}" if _FORMULA.match(text) else text
     return value
-
-
-def markdown(text: str) -> str:
-    """Escapes a text for Markdown: no heading, list, link, image, code or HTML comes of it."""
-    marked = _MARKS.sub(r"\\\1", text.replace("\r", ""))
-    return _LINE_OPENER.sub(r"\1\\\2", marked)
-
-
-def markdown_link(text: str, url: str) -> str:
-    """Returns a Markdown link, or only the text if the address is not a web address."""
-    parts = urlsplit(url) if url.isprintable() else urlsplit("")
-    if parts.scheme not in {"http", "https"} or not parts.netloc:
-        return markdown(text)
-    address = url.replace("<", "%3C").replace(">", "%3E").replace(" ", "%20")
-    return f"[{markdown(text)}](<{address}>)"
 
 
 _CAPTION = str.maketrans({"<": "(", ">": ")", "{": "(", "}": ")", "\\": "/", "\x00": None})

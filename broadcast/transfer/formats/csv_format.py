@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 from collections.abc import Callable, Iterable, Iterator
@@ -11,6 +12,7 @@ from datetime import datetime
 from broadcast.models import Airing
 from broadcast.transfer.formats.base import Chunk, ExportRequest, State, cell, pieces
 from broadcast.transfer.tables import STORIES
+from stories import disclosure
 from stories.models import Story
 
 
@@ -49,13 +51,17 @@ _COLUMNS: dict[str, Callable[[ExportedStory], object]] = {
     "post_title": lambda row: row.story.post and row.story.post.title,
     "post_source": lambda row: row.story.post and row.story.post.source.locator,
     "post_url": lambda row: row.story.post and row.story.post.url,
+    "disclosure": lambda row: disclosure.of_story(row.story)["text"],
+    "digital_source_type": lambda row: disclosure.of_story(row.story)["source_type"],
+    "approved_at": _of_story("approved_at"),
 }
 
 
 def write(request: ExportRequest, state: State) -> Iterator[Chunk]:
     """Writes the header and the stories; the state is the id of the last story written."""
     if not state:
-        yield Chunk(_lines([_COLUMNS]), 0, {"after": 0})
+        # Without the byte order mark, Excel reads the file in the code page of the system.
+        yield Chunk(codecs.BOM_UTF8 + _lines([_COLUMNS]), 0, {"after": 0})
     for batch in pieces(exported_stories(request, state.get("after", 0))):
         lines = _lines([value(row) for value in _COLUMNS.values()] for row in batch)
         yield Chunk(lines, len(batch), {"after": batch[-1].story.pk})

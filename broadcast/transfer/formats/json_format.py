@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from broadcast.transfer import snapshot
 from broadcast.transfer.formats.base import Chunk, ExportRequest, State, pieces
 from broadcast.transfer.tables import TABLES
+from stories import disclosure
 
 FORMAT, VERSION = "smnb-session", 1
 
@@ -22,6 +23,7 @@ def write(request: ExportRequest, state: State) -> Iterator[Chunk]:
             "version": VERSION,
             "export": request.id,
             "exported_at": request.snapshot.at,
+            "disclosure": disclosure.OF_EXPORTS,
             "session": snapshot.head(request.snapshot),
         }
         # Without the closing brace: the tables follow as further keys of the same object.

@@ -4,16 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from broadcast.transfer.formats.base import (
-    Chunk,
-    ExportRequest,
-    State,
-    markdown,
-    markdown_link,
-    pieces,
-)
+from broadcast.transfer.formats.base import Chunk, ExportRequest, State, pieces
 from broadcast.transfer.formats.csv_format import ExportedStory, exported_stories
+from broadcast.transfer.formats.markdown_text import escape, heading, link
 from sessions_app.models import SessionStats
+from stories import disclosure
 from stories.models import Story
 from stories.sources.registry import credit_of
 
@@ -26,8 +21,8 @@ def write(request: ExportRequest, state: State) -> Iterator[Chunk]:
         session, at = request.snapshot.session, request.snapshot.at
         stats = SessionStats.objects.get(session=session)
         opening = (
-            f"# {markdown(session.name)}\n\n{stats.story_count:,} stories, {stats.words:,} words. "
-            f"As of {at:%d %B %Y, %H:%M} UTC.\n"
+            f"# {heading(session.name)}\n\n{stats.story_count:,} stories, {stats.words:,} words. "
+            f"As of {at:%d %B %Y, %H:%M} UTC. {disclosure.GENERAL}; each story names its maker.\n"
         )
         yield Chunk(opening.encode(), 0, {"after": 0, "day": ""})
     day = state.get("day", "")
@@ -51,13 +46,14 @@ def _story_text(row: ExportedStory) -> str:
     ]
     if story.state not in SHOWN:
         facts.append(f"status: {story.get_state_display()}")
-    lines = [f"### {markdown(story.title)}", f"*{', '.join(facts)}*", markdown(story.narrative)]
+    lines = [f"### {heading(story.title)}", f"*{', '.join(facts)}*", escape(story.narrative)]
+    lines.append(escape(disclosure.of_story(story)["text"]))
     if story.correction:
-        lines.append(f"**Corrected:** {markdown(story.correction)}")
+        lines.append(f"**Corrected:** {escape(story.correction)}")
     if story.thread is not None:
         relation = story.get_relation_display() or "first report"
-        lines.append(f"Thread: {markdown(story.thread.title)} ({relation.lower()})")
+        lines.append(f"Thread: {escape(story.thread.title)} ({relation.lower()})")
     if story.post is not None:
-        title = markdown_link(story.post.title, story.post.url)
-        lines.append(f"Source: {title} ({markdown(credit_of(story.post))})")
+        title = link(story.post.title, story.post.url)
+        lines.append(f"Source: {title} ({escape(credit_of(story.post))})")
     return "\n" + "\n\n".join(lines) + "\n"

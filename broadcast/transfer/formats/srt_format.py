@@ -14,6 +14,7 @@ from broadcast.models import Airing
 from broadcast.transfer.formats.base import Chunk, ExportRequest, State, caption, pieces
 from broadcast.transfer.tables import AIRINGS
 from sessions_app.models.session import DEFAULT_PACE
+from stories import disclosure
 from stories.models import Story
 from stories.text.sentences import reading_seconds, sentences, word_count
 
@@ -28,8 +29,12 @@ def write(request: ExportRequest, state: State) -> Iterator[Chunk]:
     for batch in pieces(_airings(request, state.get("after", 0))):
         text = ""
         for airing in batch:
+            first = airing.run.number != clock.run
             start, end = clock.place(airing)
-            for begin, until, lines in cues(airing.story.narrative, start, end):
+            spoken = airing.story.narrative
+            # A caption of its own at the beginning of each run.
+            captioned = f"[{disclosure.GENERAL}.]\n\n{spoken}" if first else spoken
+            for begin, until, lines in cues(captioned, start, end):
                 number += 1
                 text += f"{number}\n{_timestamp(begin)} --> {_timestamp(until)}\n{lines}\n\n"
         position = {"after": batch[-1].pk, "cues": number, "clock": clock.state}

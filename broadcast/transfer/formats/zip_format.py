@@ -15,6 +15,7 @@ from broadcast.transfer.formats.base import Chunk, ExportRequest, State
 from broadcast.transfer.snapshot import Row, Snapshot
 from broadcast.transfer.tables import TABLES, Table
 from broadcast.transfer.zip_stream import Zipper
+from stories import disclosure
 
 FORMAT, VERSION = "smnb-archive", 1
 MANIFEST, HEAD = "manifest.json", "session.json"
@@ -42,6 +43,7 @@ def write(request: ExportRequest, state: State) -> Iterator[Chunk]:
         "export": request.id,
         "exported_at": taken.at,
         "session": str(taken.session.pk),
+        "disclosure": disclosure.OF_EXPORTS,
         "members": {
             entry.name: {"bytes": entry.size, "sha256": entry.sha256, "rows": entry.rows}
             for entry in zipper.entries

@@ -56,9 +56,9 @@ def structured(session: Session) -> dict[str, Any]:
 
 @pytest.mark.parametrize("part", ["", "overlay/"])
 def test_the_page_says_how_the_story_on_air_was_made(shown: Session, part: str) -> None:
-    assert f'<p class="ai-label">{VERBATIM}</p>' in visit(shown, part)
+    assert f'<p class="ai-label" lang="en">{VERBATIM}</p>' in visit(shown, part)
     written_by_a_model()
-    assert f'<p class="ai-label">{BY_MODEL}</p>' in visit(shown, part)
+    assert f'<p class="ai-label" lang="en">{BY_MODEL}</p>' in visit(shown, part)
 
 
 def test_the_watch_page_says_it_of_every_story_and_of_itself(shown: Session) -> None:
@@ -163,4 +163,4 @@ def test_a_story_recorded_before_it_was_disclosed_is_labelled_in_general() -> No
     }
     for template in ("_story", "_on_air", "_lower_third"):
         page = render_to_string(f"public/{template}.html", {"story": story})
-        assert '<p class="ai-label">Written and read by software.</p>' in page
+        assert '<p class="ai-label" lang="en">Written and read by software.</p>' in page

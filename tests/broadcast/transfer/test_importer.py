@@ -261,6 +261,79 @@ def test_a_member_that_was_altered_is_refused(session: Session, bring: Bring) ->
         bring(zipped({**body, STORIES: altered + b"\n"}))
 
 
+def repacked(data: bytes, rename: Callable[[str], str], more: dict[str, bytes]) -> bytes:
+    with zipfile.ZipFile(io.BytesIO(data)) as found:
+        members = {rename(name): found.read(name) for name in found.namelist()}
+    return zipped({**more, **members})
+
+
+@pytest.mark.parametrize(
+    ("rename", "more"),
+    [
+        # macOS: a folder, its notes and resource forks.
+        (
+            "Morning/{}",
+            {
+                "Morning/": b"",
+                "Morning/.DS_Store": b"x",
+                "Morning/data/.DS_Store": b"x",
+                "__MACOSX/._Morning": b"x",
+                "__MACOSX/Morning/._manifest.json": b"x",
+                "Morning/data/._stories-0001.ndjson": b"x",
+            },
+        ),
+        # Windows: a folder, directories of their own, backslashes, and what Explorer leaves.
+        ("Morning\\{}", {}),
+        ("Morning (1)\\{}", {"Morning (1)\\": b"", "Morning (1)\\Thumbs.db": b"x"}),
+        ("{}", {"data/": b"", "files/": b"", "desktop.ini": b"x"}),
+        ("Downloads/Morning/{}", {"Downloads/": b"", "Downloads/Morning/": b""}),
+    ],
+    ids=["macos", "backslashes", "explorer", "folders", "two folders"],
+)
+def test_an_archive_that_was_packed_again_is_read(
+    session: Session, bring: Bring, rename: str, more: dict[str, bytes]
+) -> None:
+    data = archive_of_a_past(session)
+    windows = "\\" in rename
+    again = repacked(
+        data, lambda name: rename.format(name.replace("/", "\\") if windows else name), more
+    )
+    copy = bring(again)
+    rows = members(data, "data/stories-")[0].count(b"\n")
+    assert Story.objects.filter(session=copy).count() == rows > 0
+    assert bring(data) == copy
+
+
+@pytest.mark.parametrize(
+    ("rename", "more", "sentence"),
+    [
+        ("Morning/{}", {"else.txt": b"x"}, "no export of a session"),
+        ("Morning/{}", {"Morning/else.txt": b"x"}, "no export of a session"),
+        ("Morning/{}", {"Other/manifest.json": b"{}"}, "no export of a session"),
+        ("Morning/{}", {"Morning\\session.json": b"{}"}, "or some twice"),
+        ("Morning/{}", {"__MACOSX/../session.json": b"{}", "../x": b""}, "no export of a session"),
+    ],
+)
+def test_what_else_is_in_such_an_archive_is_refused(
+    session: Session, bring: Bring, rename: str, more: dict[str, bytes], sentence: str
+) -> None:
+    data = repacked(archive_of_a_past(session), rename.format, more)
+    with pytest.raises(Invalid, match=sentence):
+        bring(data)
+
+
+def test_notes_of_macos_do_not_count_as_files(
+    session: Session, bring: Bring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = archive_of_a_past(session)
+    with zipfile.ZipFile(io.BytesIO(data)) as found:
+        names = found.namelist()
+    notes = {f"__MACOSX/Morning/._{name}": b"x" for name in names}
+    limits = archive.Limits(50_000_000, 200_000_000, len(names))
+    monkeypatch.setattr(archive, "BROUGHT", limits)
+    assert bring(repacked(data, "Morning/{}".format, notes)).type == "imported"
+
+
 def test_pages_take_fewer_files_than_the_command(tmp_path: Path, owner: User) -> None:
     path = tmp_path / "many.zip"
     path.write_bytes(zipped({f"files/{n}": b"" for n in range(501)}))
