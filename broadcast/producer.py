@@ -74,7 +74,7 @@ def _store(claim: Claim, run: Broadcast, source: Source, fetched: Fetched) -> No
         trends.add_posts(source, added.posts)
         health = Health.FINISHED if fetched.exhausted else Health.OK
         before = (source.health, source.note)
-        changed = bool(added.posts) or before != (health, fetched.notice[:500])
+        changed = bool(added.posts or added.withdrawn) or before != (health, fetched.notice[:500])
         Source.objects.filter(pk=source.pk).update(
             cursor=fetched.cursor,
             health=health,
@@ -93,8 +93,9 @@ def _store(claim: Claim, run: Broadcast, source: Source, fetched: Fetched) -> No
                 "added": len(added.posts),
                 "queue": queue.queue_payload(source.session),
             }
+            waits = added.queued - added.withdrawn
             recorder.record(
-                source.session, service.POLLED, event, feed=len(added.posts), queue=added.queued
+                source.session, service.POLLED, event, feed=len(added.posts), queue=waits
             )
         # The host may be asleep for up to a minute; a new post wakes it.
         if added.queued:

@@ -36,6 +36,7 @@ class FetchedPost:
     published_at: datetime | None = None  # aware; never in the future
     # Other ids under which an earlier reading may have stored the same post.
     aliases: frozenset[str] = frozenset()
+    skip: str = ""  # why it is stored but not queued, e.g. that it was removed at the source
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import unicodedata
 from collections import Counter
 from typing import Protocol
 
-from stories.text.cleaning import cut
+from stories.text.cleaning import clean_text, cut
 from stories.text.names import MAX_NAME, NO_NAME, in_title_case, names_in
 from stories.text.sentences import sentences
 from stories.types import Brief, Narration, OnText, Sentiment, Tone
@@ -128,9 +128,12 @@ _MARKS = re.compile(
 def spoken(text: str) -> str:
     """Returns ``text`` as it is read aloud: without Markdown, addresses and emoji."""
     text = _MARKS.sub("", _ADDRESS.sub("", _LINK.sub(r"\1", text)))
-    text = "".join(char for char in text if unicodedata.category(char) not in ("So", "Sk"))
-    lines = (" ".join(line.replace("\ufe0f", "").split()) for line in text.split("\n"))
-    return "\n".join(lines).strip()
+    # Signs that are read aloud (5 °C, №) lie below the arrows, emoji above; cleaning then removes
+    # the joiners and selectors that are left of an emoji.
+    text = "".join(
+        char for char in text if char < "\u2190" or unicodedata.category(char) not in ("So", "Sk")
+    )
+    return clean_text(text, len(text) + 1).strip()
 
 
 def title_of(text: str) -> str:

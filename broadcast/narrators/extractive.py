@@ -18,6 +18,7 @@ from broadcast.narrators.base import (
     topics_of,
 )
 from stories.text.cleaning import cut
+from stories.text.furniture import is_unspoken, without_furniture
 from stories.text.sentences import sentences, word_count
 from stories.text.words import word_set
 from stories.types import Brief, Narration, OnText, Passage, SpokenSentence
@@ -31,11 +32,6 @@ _SAME_NEWS = 2
 _FIRST_PERSON = re.compile(r"\b(?:I|I'm|I've|my|we|our)\b")
 _QUOTED = re.compile(r"[\"\u201c][^\"\u201c\u201d]*[\"\u201d]")
 _TAG = re.compile(r"\[[^\[\]]{1,20}\]")
-_FURNITURE = re.compile(
-    r"^(?:edit(?: \d+)?:|tl;?dr|read more|continue reading|submitted by|the post .* appeared first"
-    r"|click here|sign up|subscribe|share this|\[?link\]?$|\[?comments\]?$)",
-    re.IGNORECASE,
-)
 _ENDED = re.compile(r"[.!?…:;\u3002\uff01\uff1f][\"'\u201d\u2019»)\]\u300d\u300f]*$")
 
 
@@ -96,7 +92,9 @@ def as_sentence(text: str) -> str:
 
 def readable_sentences(body: str) -> list[str]:
     """Returns the sentences of a body that can be read aloud, without web page boilerplate."""
-    parts = (part for part in sentences(spoken(body)) if not _FURNITURE.match(part))
+    # Posts of an import or of an older version may still have their furniture.
+    lines = sentences(spoken(without_furniture(body)))
+    parts = (part for part in lines if not is_unspoken(part))
     return [as_sentence(part) for part in parts if any(char.isalpha() for char in part)]
 
 

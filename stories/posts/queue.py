@@ -23,6 +23,7 @@ from stories.posts.duplicates import nearest
 from stories.posts.events import Report, judge
 from stories.posts.matching import Interests
 from stories.posts.scoring import Scale, reasons, score
+from stories.text.furniture import REASONS, REMOVED
 from stories.text.urls import key_forms, link_key
 from stories.types import FetchedPost
 
@@ -101,10 +102,14 @@ def digest(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """The posts that a poll added to the session, and how many of them are queued."""
+    """The posts that a poll added to the session, how many of them are queued, and withdrawals.
+
+    Withdrawn are those that waited and were removed at the source meanwhile.
+    """
 
     posts: list[SourcePost]
     queued: int
+    withdrawn: int = 0
 
 
 def add(source: Source, fetched: Iterable[FetchedPost], now: datetime) -> Added:
@@ -117,19 +122,27 @@ def add(source: Source, fetched: Iterable[FetchedPost], now: datetime) -> Added:
     keys = link_keys(by_id.values())
     known = _known(source, by_id, keys)
     fresh = [post for external_id, post in by_id.items() if external_id not in known]
+    removed = [key for key, post in by_id.items() if post.skip == REMOVED]
+    # The condition on the state decides against a host that claims the post at the same time.
+    waits = SourcePost.objects.filter(source=source, state__in=SourcePost.WAITING)
+    withdrawn = waits.filter(external_id__in=removed).update(
+        state=State.SKIPPED, reason=REMOVED, pinned=False
+    )
     if not fresh:
-        return Added([], 0)
+        return Added([], 0, withdrawn)
     rows = SourcePost.objects.filter(
         session_id=source.session_id, duplicate_of=None, created_at__gte=now - LIKENESS_WINDOW
     )
     # Bounded, as each headline is compared with all of these.
+    rows = rows.exclude(state=State.SKIPPED, reason__in=REASONS)
     titles = list(rows.order_by("-id").values_list("pk", "title")[:LIKENESS_MOST])
     interests = matching.of_session(source.session_id)
     inserted = [
         _insert(source, post, keys[post.external_id], now, titles, interests) for post in fresh
     ]
     label(source.session_id, inserted)
-    return Added(inserted, sum(post.state == State.QUEUED for post in inserted))
+    queued = sum(post.state == State.QUEUED for post in inserted)
+    return Added(inserted, queued, withdrawn)
 
 
 def label(session_id: UUID, posts: Sequence[SourcePost]) -> None:
@@ -233,6 +246,11 @@ def _insert(
         parts=scored.parts,
         rank=rank(scored.priority, now),
     )
+    if post.skip:
+        # No post is a duplicate of one that has nothing to tell, so it has no digest either.
+        row.state, row.reason, row.url_digest = State.SKIPPED, post.skip[:200], ""
+        row.save(force_insert=True)
+        return row
     original, reason = _duplicate_of(row, key, titles)
     if original is not None:
         row.state, row.duplicate_of_id, row.reason = State.SKIPPED, original, reason

@@ -21,6 +21,7 @@ from stories.sources.http_client import GuardedClient, retry_after_of
 from stories.sources.pasted import tidy
 from stories.text.cleaning import clean_line, clean_text
 from stories.text.dates import plausible
+from stories.text.furniture import REMOVED, reason_to_skip, without_furniture
 from stories.text.markup import decoded
 from stories.text.urls import published_url
 from stories.types import Cursor, Fetched, FetchedPost
@@ -306,12 +307,14 @@ def _from_api(fields: Mapping[str, Any], now: datetime) -> FetchedPost | None:
 
     The fields are read from a mapping, because ``getattr`` on a missing one would cost a request.
     """
-    # Pinned notes, advertisements, removed posts and adult content are left out.
-    flags = ("stickied", "promoted", "removed_by_category", "over_18")
+    # Pinned notes, advertisements and adult content are left out.
+    flags = ("stickied", "promoted", "over_18")
     # PRAW asks for raw_json=1, so that nothing is escaped: the title is plain, the text Markdown.
     title = clean_line(str(fields.get("title") or ""), 500)
     if any(fields.get(flag) for flag in flags) or not title or not fields.get("id"):
         return None
+    text = clean_text(decoded(str(fields.get("selftext") or ""), "markdown", 20_000), 20_000)
+    removed = REMOVED if fields.get("removed_by_category") else ""
     page = f"{SITE}{fields.get('permalink') or ''}"
     # A text post has no link of its own, so its page is its address.
     url = page if fields.get("is_self") else str(fields.get("url") or page)
@@ -319,12 +322,13 @@ def _from_api(fields: Mapping[str, Any], now: datetime) -> FetchedPost | None:
     return FetchedPost(
         external_id=f"t3_{fields['id']}",
         title=title,
-        body=clean_text(decoded(str(fields.get("selftext") or ""), "markdown", 20_000), 20_000),
+        body=without_furniture(text),
         author=clean_line(str(getattr(author, "name", "") or ""), 200),
         url=published_url(url, SITE),
         score=_count(fields.get("score")),
         comments=_count(fields.get("num_comments")),
         published_at=_time(fields.get("created_utc"), now),
+        skip=removed or reason_to_skip(title, text),
     )
 
 

@@ -26,6 +26,7 @@ from stories.sources.pasted import tidy
 from stories.sources.ssrf import target_of
 from stories.text.cleaning import clean_line, clean_text
 from stories.text.dates import read_date
+from stories.text.furniture import is_placeholder, reason_to_skip, without_furniture
 from stories.text.markup import TextType, decoded, type_of_description, type_of_title
 from stories.text.sentences import sentences
 from stories.text.urls import published_url
@@ -47,6 +48,7 @@ _SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:(?!\d)")
 _LINK = re.compile(r"<link\s[^<>]{1,2000}>", re.IGNORECASE)
 _ATTRIBUTE = re.compile(r"""([a-z]+)\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""", re.IGNORECASE)
 _FEED_TYPE = re.compile(r"application/(rss|atom|rdf)\+xml", re.IGNORECASE)
+_NAMES: tuple[Literal["author"], Literal["outlet"]] = ("author", "outlet")
 
 
 class ParsedEntry(TypedDict):
@@ -277,30 +279,40 @@ def _not_a_feed(response: Response) -> NeedsHuman:
     )
 
 
+def _title_and_text(parsed: ParsedEntry) -> tuple[str, str, str]:
+    """Returns the headline and the text of an entry, and the reason not to queue it, if any."""
+    text_type = parsed["text_type"] or type_of_description(parsed["text"])
+    text = clean_text(decoded(parsed["text"], text_type, MAX_BODY), MAX_BODY)
+    title_type = parsed["title_type"] or type_of_title(parsed["title"])
+    title = clean_line(decoded(parsed["title"], title_type, MAX_TITLE), MAX_TITLE)
+    body = without_furniture(text)
+    reason = reason_to_skip(title, text)
+    if body and not reason and (not title or is_placeholder(title)):
+        title = "".join(sentences(body[: MAX_MADE_TITLE * 10])[:1])
+        title = clean_line(title, MAX_MADE_TITLE)
+    return title or clean_line(text, MAX_MADE_TITLE), body, reason
+
+
 def _post(entry: _Entry) -> FetchedPost | None:
     """Returns one entry as a post, or None when it has neither title nor text."""
     parsed = entry.parsed
-    title, text, author = parsed["title"], parsed["text"], parsed["author"]
-    text_type = parsed["text_type"] or type_of_description(text)
-    body = clean_text(decoded(text, text_type, MAX_BODY), MAX_BODY)
-    title_type = parsed["title_type"] or type_of_title(title)
-    title = clean_line(decoded(title, title_type, MAX_TITLE), MAX_TITLE)
-    # Atom's names are plain text; RSS leaves the type of a title, a name and an outlet open.
-    is_plain = bool(parsed["title_type"])
-    author_type: TextType = "plain" if is_plain else type_of_title(author)
-    outlet_type: TextType = "plain" if is_plain else type_of_title(parsed["outlet"])
-    if not title:
-        first_sentence = "".join(sentences(body[: MAX_MADE_TITLE * 10])[:1])
-        title = clean_line(first_sentence, MAX_MADE_TITLE)
+    title, body, reason = _title_and_text(parsed)
     if not title:
         return None
+    # Atom's names are plain text; RSS leaves the type of a title, a name and an outlet open.
+    declared: TextType | None = "plain" if parsed["title_type"] else None
+    author, outlet = (
+        decoded(parsed[name], declared or type_of_title(parsed[name]), MAX_AUTHOR)
+        for name in _NAMES
+    )
     return FetchedPost(
         external_id=entry.identity.id,
         title=title,
         body=body,
-        author=clean_line(decoded(author, author_type, MAX_AUTHOR), MAX_AUTHOR),
-        outlet=clean_line(decoded(parsed["outlet"], outlet_type, MAX_OUTLET), MAX_OUTLET),
+        author=clean_line(author, MAX_AUTHOR),
+        outlet=clean_line(outlet, MAX_OUTLET),
         url=entry.url,
         published_at=entry.published_at,
         aliases=entry.identity.aliases,
+        skip=reason,
     )

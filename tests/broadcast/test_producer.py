@@ -134,6 +134,20 @@ def test_a_poll_without_news_writes_no_event(live: Callable[..., Source]) -> Non
     assert events_of(source, "source.polled") == before
 
 
+def test_a_waiting_post_that_its_source_removed_leaves_the_queue(
+    live: Callable[..., Source],
+) -> None:
+    removed = Fetched([FetchedPost(A, "[deleted by user]", skip="Removed at the source.")])
+    source = live(fetched(A, B), removed)
+    poll(source)
+    poll(source)
+    assert SourcePost.objects.get(external_id=A).state == "skipped"
+    source.session.stats.refresh_from_db()
+    assert (source.session.stats.feed, source.session.stats.queue) == (2, 1)
+    assert events_of(source, "source.polled") == 2
+    assert list(audits.run()) == []
+
+
 def test_a_poll_is_armed_anew_and_wakes_the_host(live: Callable[..., Source]) -> None:
     source = live(fetched(A))
     narrate = Step.objects.filter(kind="narrate")

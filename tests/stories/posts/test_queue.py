@@ -150,6 +150,28 @@ def test_a_post_with_a_new_id_is_known_by_its_address_headline_and_text(source: 
     assert add(source, later).queued == 1
 
 
+def test_a_post_with_nothing_to_tell_is_stored_with_its_reason(source: Source) -> None:
+    gone = FetchedPost("1", TITLES[0], url="https://x.test/a", skip="Removed at the source.")
+    added = add(source, gone, FetchedPost("2", TITLES[0], url="https://x.test/a"))
+    states = [(row.state, row.reason, row.duplicate_of_id) for row in added.posts]
+    assert states == [("skipped", "Removed at the source.", None), ("queued", "", None)]
+    # Nor is a later post a duplicate of it.
+    add(source, FetchedPost("3", TITLES[1], skip="Removed at the source."))
+    assert add(source, FetchedPost("4", TITLES[1])).queued == 1
+
+
+def test_a_waiting_post_that_is_removed_at_the_source_is_withdrawn(source: Source) -> None:
+    add(source, *(FetchedPost(str(at), TITLES[at]) for at in range(3)))
+    SourcePost.objects.filter(external_id="1").update(state="held", pinned=True)
+    SourcePost.objects.filter(external_id="2").update(state="told")
+    removed = [FetchedPost(str(at), TITLES[at], skip="Removed at the source.") for at in range(3)]
+    added = add(source, *removed)
+    assert (added.posts, added.queued, added.withdrawn) == ([], 0, 2)
+    rows = SourcePost.objects.order_by("external_id").values_list("state", "reason", "pinned")
+    gone = ("skipped", "Removed at the source.", False)
+    assert list(rows) == [gone, gone, ("told", "", False)]
+
+
 def test_nearly_the_same_headline_is_skipped_also_in_one_batch(source: Source) -> None:
     add(source, FetchedPost("1", TITLES[0]), FetchedPost("2", f"{TITLES[0]}."))
     assert SourcePost.objects.get(external_id="2").state == "skipped"

@@ -83,15 +83,26 @@ def test_every_recorded_listing_is_read(reddit: RedditStandIn, path: Path) -> No
     assert len(reddit.requests) <= 3  # a token and the listing: no field cost a request of its own
 
 
-def test_pinned_removed_and_adult_posts_are_left_out(reddit: RedditStandIn) -> None:
+def test_pinned_promoted_and_adult_posts_are_left_out(reddit: RedditStandIn) -> None:
     odd = [
         post("a", "Pinned", stickied=True),
         post("b", "Adult", over_18=True),
-        post("c", "Gone", removed_by_category="moderator"),
         post("d", "Bought", promoted=True),
     ]
     reddit.publish("tides", [*odd, post("e", "Kept")])
     assert [row.title for row in source(reddit).fetch("r/tides", "new", {}).posts] == ["Kept"]
+
+
+def test_a_removed_post_says_so(reddit: RedditStandIn) -> None:
+    gone = [
+        post("a", "Gone", removed_by_category="moderator", selftext="It was here."),
+        post("b", "A long story", is_self=True, selftext="[removed]"),
+        post("c", "[deleted by user]", is_self=True, selftext="[removed]"),
+        post("d", "[ Removed by Reddit ]", is_self=True, selftext="[ Removed by Reddit ]"),
+    ]
+    reddit.publish("tides", [*gone, post("e", "Here", is_self=True, selftext="It is here.")])
+    posts = source(reddit).fetch("r/tides", "new", {}).posts
+    assert [row.skip for row in posts] == ["Removed at the source."] * 4 + [""]
 
 
 def test_a_title_is_plain_and_the_text_is_markdown(reddit: RedditStandIn) -> None:

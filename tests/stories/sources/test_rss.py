@@ -99,6 +99,43 @@ def test_atom_text_is_decoded_by_its_declared_type(site: FeedStandIn, rss: RssSo
     }
 
 
+def test_furniture_is_left_out_and_posts_of_nothing_else_say_so(
+    site: FeedStandIn, rss: RssSource
+) -> None:
+    posts = own(site, rss, "furniture")
+    assert {name: (post.title, post.body, post.skip) for name, post in posts.items()} == {
+        "reddit-link": ("The tide mill of Port Elowen turns again", "", ""),
+        "reddit-removed": ("A long story about the harbour", "", "Removed at the source."),
+        "hn": ("Show HN: A clock that runs on tides", "It gains a second a year.", ""),
+        "bluesky-text": (
+            "Ferry is late today & the cafe is closed",
+            "Ferry is late today & the cafe is closed",
+            "",
+        ),
+        "bluesky-empty": (
+            "[contains quote post or other embedded content]",
+            "",
+            "The source shows only a placeholder for this post.",
+        ),
+        "wordpress": (
+            "Library opens on Sundays",
+            "The library opens at ten from Sunday on.",
+            "",
+        ),
+        "placeholder-title": (
+            "The lifeboat crew practised in the bay.",
+            "The lifeboat crew practised in the bay.",
+            "",
+        ),
+        "placeholder-only": (
+            "Posted a video",
+            "",
+            "The source shows only a placeholder for this post.",
+        ),
+        "enclosure-only": ("Episode 12: The salt road", "", ""),
+    }
+
+
 def test_the_newest_post_comes_first(site: FeedStandIn, rss: RssSource) -> None:
     assert list(own(site, rss, "rss20")) == ["courier-3", "courier-2", "courier-1"]
 
