@@ -21,13 +21,14 @@ from typing_extensions import TypedDict
 from broadcast.models import Broadcast, StateChange
 from broadcast.states import ON_AIR, Cause, State, allowed, follow
 from sessions_app import context, sessions
-from sessions_app.background import steps
+from sessions_app.background import isolation, steps
 from sessions_app.background.steps import Claim
 from sessions_app.errors import Conflict, StaleClaim
 from sessions_app.events import recorder
 from sessions_app.hooks import Topic
 from sessions_app.models import Session
 from stories.models import Source, TokenUsage
+from stories.usage import ledger
 
 log = structlog.get_logger(__name__)
 
@@ -271,6 +272,8 @@ def settle(run: Broadcast) -> Broadcast:
     open_usage = TokenUsage.objects.filter(session_id=run.session_id, state__in=TokenUsage.OPEN)
     # An open call is still to be booked, and its cost belongs to this run.
     of_run = open_usage.exclude(step__kind__in=steps.outliving_kinds())
+    # A row that cannot be closed is on the health page; it must not keep its run from ending.
+    of_run = of_run.exclude(pk__in=isolation.units_aside(ledger.LEFT_OPEN_RULE))
     return run if of_run.exists() else transition(run, Cause.STOPPED)
 
 

@@ -19,18 +19,21 @@ log = structlog.get_logger(__name__)
 
 def reap(up: float) -> None:
     """Repairs all busy runs; ``up`` is for how many seconds this sweeper has been running."""
+
+    def repair(run: Broadcast) -> None:
+        try:
+            if run.state == State.STOPPING:
+                run = orchestrator.settle(run)
+            if run.state == State.LIVE:
+                restore_steps(run)
+            end_overdue_state(run, up)
+        # Another sweeper, a worker or the user changed the run first.
+        except Conflict:
+            log.info("reaper_was_late")
+
     # By the index run_state; only a few runs are busy at any time.
-    for run in Broadcast.objects.filter(state__in=BUSY).select_related("session"):
-        with sweeper.session_scope(run.session, run=run.number):
-            try:
-                if run.state == State.STOPPING:
-                    run = orchestrator.settle(run)  # noqa: PLW2901
-                if run.state == State.LIVE:
-                    restore_steps(run)
-                end_overdue_state(run, up)
-            # Another sweeper, a worker or the user changed the run first.
-            except Conflict:
-                log.info("reaper_was_late")
+    busy = Broadcast.objects.filter(state__in=BUSY).select_related("session")
+    sweeper.for_each("Repair of a run", busy, repair, run=lambda run: run.number)
 
 
 def restore_steps(run: Broadcast) -> None:

@@ -22,7 +22,7 @@ from sessions_app.sessions import SessionFields
 from stories.models import Source
 from stories.sources import groups, service
 from stories.sources.service import SourceSpec
-from stories.usage import ledger
+from stories.usage import budget
 
 
 class SettingsChange(Payload):
@@ -171,7 +171,7 @@ def change(call: Call) -> Session:
             # Under the lock of the run, so that the host cannot set the hold again at the same
             # time.
             waits_for_budget = run is not None and run.hold and run.hold["code"] == "budget"
-            if run is not None and waits_for_budget and not ledger.over_budget(session):
+            if run is not None and waits_for_budget and not budget.over_budget(session):
                 orchestrator.set_hold(run, None)
                 steps.run_now(session, orchestrator.NARRATE, run.pk)
     elif changes:

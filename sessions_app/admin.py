@@ -12,6 +12,7 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
+from sessions_app.background import isolation
 from sessions_app.models import (
     AILink,
     AITransition,
@@ -20,6 +21,7 @@ from sessions_app.models import (
     Artifact,
     Bucket,
     Chain,
+    FailedWork,
     IdempotencyKey,
     Message,
     Participant,
@@ -127,6 +129,18 @@ class ApiTokenAdmin(ReadOnlyAdmin):
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiToken]) -> None:
         number = queryset.filter(revoked_at=None).update(revoked_at=timezone.now())
         self.message_user(request, f"{number} tokens revoked.")
+
+
+@admin.register(FailedWork)
+class FailedWorkAdmin(ReadOnlyAdmin):
+    list_display = ("rule", "unit", "tries", "error", "next_try_at", "about_session", "created_at")
+    list_filter = ("rule",)
+    actions = ("try_again",)
+
+    @admin.action(description="Try the chosen work again", permissions=["decide"])
+    def try_again(self, request: HttpRequest, queryset: QuerySet[FailedWork]) -> None:
+        number = isolation.try_again(queryset)
+        self.message_user(request, f"{number} units of work are tried again now.")
 
 
 @admin.register(IdempotencyKey)

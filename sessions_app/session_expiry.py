@@ -34,12 +34,14 @@ def expire(_up: float) -> None:
     # A worker may still be writing for the session.
     leased = Step.objects.filter(session=OuterRef("pk"), state=Step.State.LEASED)
     idle = sessions.exclude_protected(_expired(), "pk").exclude(Exists(leased))
-    for session in idle.order_by("expires_at")[:CHUNK]:
-        with sweeper.session_scope(session):
-            try:
-                _archive(session)
-            except Conflict as error:
-                log.info("not_expired", reason=error.sentence)
+    sweeper.for_each("Archiving of an expired session", idle.order_by("expires_at"), _try, CHUNK)
+
+
+def _try(session: Session) -> None:
+    try:
+        _archive(session)
+    except Conflict as error:
+        log.info("not_expired", reason=error.sentence)
 
 
 def _expired() -> QuerySet[Session]:

@@ -16,9 +16,11 @@ from typing_extensions import TypedDict
 
 from sessions_app import constraints
 from sessions_app.ai_chain import status
+from sessions_app.background import isolation
 from smnb.celery import app
 
 OK, DOWN, DEGRADED = "ok", "down", "degraded"
+MOST_SHOWN = 3
 
 
 class ComponentHealth(TypedDict):
@@ -82,7 +84,7 @@ def components() -> HealthReport:
     """Checks all components.
 
     An AI chain that is out of sync is a degraded component, but the status stays ok: the session's
-    next operation repairs it.
+    next operation repairs it. So is work that was set aside, because everything else continues.
     """
     report: dict[str, ComponentHealth] = {}
     for name, check in COMPONENTS.items():
@@ -102,7 +104,21 @@ def components() -> HealthReport:
     else:
         state = OK if synced == chains else DEGRADED
         report["chain"] = {"state": state, "detail": status.summary(synced, chains)}
+    report["work"] = _work()
     return {"status": OK if ready else DEGRADED, "components": report}
+
+
+def _work() -> ComponentHealth:
+    """Counts what is set aside because it keeps failing; everything else continues without it."""
+    try:
+        rows = list(isolation.set_aside().order_by("-pk")[:MOST_SHOWN])
+        number = isolation.set_aside().count()
+    except DatabaseError as error:
+        return {"state": DOWN, "detail": _unreachable(error)}
+    if not number:
+        return {"state": OK, "detail": "nothing is set aside"}
+    sentences = " ".join(row.sentence for row in rows)
+    return {"state": DEGRADED, "detail": f"{number} set aside. {sentences}"}
 
 
 def _unreachable(error: Exception) -> str:

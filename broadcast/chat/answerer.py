@@ -29,7 +29,7 @@ from sessions_app.realtime import checkpoints
 from stories.llm import EmptyAnswer, Refused, gateway_for
 from stories.text.cleaning import clean_text
 from stories.text.sentences import tokens_of
-from stories.usage import ledger as usage_ledger
+from stories.usage import budget
 from stories.usage.ledger import Purpose, SessionLedger
 from stories.usage.types import Ledger
 
@@ -48,7 +48,7 @@ def answerer_for(session: Session, ledger: Ledger, ended: Event) -> Answerer:
     gateway = gateway_for(session, ended)
     if gateway is None:
         return RuleAnswerer()
-    if usage_ledger.over_budget(session):
+    if budget.over_budget(session):
         return RuleAnswerer(BUDGET_SPENT)
     return ModelAnswerer(gateway, ledger, session.model)
 

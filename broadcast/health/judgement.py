@@ -15,8 +15,8 @@ from broadcast.models import Broadcast
 from broadcast.states import State
 from sessions_app.ai_chain import status
 from sessions_app.ai_chain.status import QuickStatus
-from sessions_app.background import steps
-from sessions_app.models import Session, Step
+from sessions_app.background import isolation, steps
+from sessions_app.models import FailedWork, Session, Step
 from stories import stories
 from stories.models import Source, SourcePost, Story
 from stories.sources import service
@@ -25,6 +25,7 @@ OK, ATTENTION, STOPPED = "ok", "attention", "stopped"
 OFF_AIR = "Off air: this runs only during a broadcast."
 LATE = timedelta(seconds=60)
 MOST_STEPS = 100
+MOST_ASIDE = 3
 FAULTY = (Source.Health.PAUSED, Source.Health.FAILED)
 
 
@@ -48,6 +49,7 @@ class Snapshot:
     writing: SourcePost | None
     needs_approval: bool
     chain: QuickStatus
+    set_aside: Sequence[FailedWork] = ()
 
     @property
     def live(self) -> Broadcast | None:
@@ -87,6 +89,7 @@ def observe(session: Session, run: Broadcast | None, queue: int) -> Snapshot:
         needs_approval=full_control
         and stories.waiting(session).filter(state=Story.State.WRITTEN).exists(),
         chain=status.quick_status(session),
+        set_aside=list(isolation.set_aside(session.pk).order_by("-pk")[:MOST_ASIDE]),
     )
 
 

@@ -168,6 +168,9 @@ def _troubles(snapshot: Snapshot, failed_step: Step | None) -> Iterator[Trouble]
             recorder.timestamp(source.last_polled_at),
             recorder.timestamp(source.paused_until),
         )
+    for aside in snapshot.set_aside:
+        advice = "The operator can choose “Try again” for it in the admin."
+        yield Trouble(aside.sentence, advice, at=recorder.timestamp(aside.created_at))
     if snapshot.chain.state == status.OUT_OF_SYNC:
         advice = "Press “Repair” on the AI chain page. The next operation repairs it too."
         yield Trouble("The AI chain is out of sync.", advice)

@@ -31,7 +31,7 @@ from stories.llm import EXTRACTIVE, Answer, Ask, EmptyAnswer, Refused, gateway_f
 from stories.models import Story
 from stories.text.cleaning import clean_line, within
 from stories.text.sentences import tokens_of
-from stories.usage import ledger as usage_ledger
+from stories.usage import budget
 from stories.usage.ledger import Purpose, SessionLedger
 
 log = structlog.get_logger(__name__)
@@ -147,7 +147,7 @@ def ask_model(claim: Claim, ledger: SessionLedger, ask: Callable[[], Ask]) -> An
     That is without a model, a usable key or budget, and where the model gives no answer. The host
     reports an unusable key, so nothing is reported here. Raises Retry and WaitUntil.
     """
-    if usage_ledger.over_budget(claim.session):
+    if budget.over_budget(claim.session):
         return None
     try:
         gateway = gateway_for(claim.session, claim.lost)

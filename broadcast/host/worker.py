@@ -31,6 +31,7 @@ from stories.models import SourcePost, Story
 from stories.posts import queue, selection
 from stories.quarantine import records
 from stories.text.cleaning import cut
+from stories.usage import budget
 from stories.usage import ledger as usage_ledger
 from stories.usage.ledger import Purpose
 
@@ -59,7 +60,7 @@ def narrate(claim: Claim) -> None:
         return
     session = run.session
     # Checked before a post is claimed, so that a spent budget costs no attempt of a post.
-    if session.budget is not None and usage_ledger.over_budget(session):
+    if session.budget is not None and budget.over_budget(session):
         _hold(run, claim, NeedsHuman(BUDGET_SPENT, code="budget"))
         return
     on_air = airing.now_airing(session)

@@ -293,9 +293,11 @@ def restore_steps(_up: float) -> None:
         subject=Cast(OuterRef("pk"), CharField()),
     )
     missing = Slot.objects.filter(~Exists(open_steps), enabled=True).select_related("session")
-    for slot in missing:
-        with sweeper.session_scope(slot.session):
-            steps.enqueue(slot.session, SCHEDULE, slot.pk, _due(slot, steps.now()))
+    sweeper.for_each(
+        "Return of a slot to the schedule",
+        missing,
+        lambda slot: steps.enqueue(slot.session, SCHEDULE, slot.pk, _due(slot, steps.now())),
+    )
 
 
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]

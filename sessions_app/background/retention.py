@@ -16,7 +16,7 @@ from django.db.models import Model, QuerySet
 from django.utils import timezone
 
 from sessions_app import workspace
-from sessions_app.background import sweeper
+from sessions_app.background import isolation, sweeper
 from sessions_app.models import Bucket, IdempotencyKey, Workspace
 
 log = structlog.get_logger(__name__)
@@ -49,7 +49,17 @@ def run_rules(now: datetime) -> int:
     """Calls every rule once; returns how many rows they deleted."""
     # Read in each round, so that a change of the settings applies without a restart.
     settings = workspace.current()
-    return sum(rule(settings, now) or 0 for rule in _rules)
+    return sum(_apply(rule, settings, now) for rule in _rules)
+
+
+def _apply(rule: Rule, settings: Workspace, now: datetime) -> int:
+    """Calls one rule; one that fails stops no other, and is called again after an hour."""
+    name = f"{rule.__module__}.{rule.__qualname__}"
+    rows = 0
+    with isolation.isolated("Rule of retention", name):
+        rows = rule(settings, now) or 0
+        isolation.succeeded("Rule of retention", name)
+    return rows
 
 
 class Hourly:

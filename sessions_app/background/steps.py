@@ -22,6 +22,7 @@ from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 
 from sessions_app import context
+from sessions_app.background import isolation
 from sessions_app.errors import NeedsHuman, Retry, SmnbError, StaleClaim, WaitUntil
 from sessions_app.hooks import Topic
 from sessions_app.models import Session, Step
@@ -32,6 +33,8 @@ log = structlog.get_logger(__name__)
 LEASE = timedelta(seconds=20)
 HEARTBEAT_SECONDS = 2.0
 MAX_ATTEMPTS = 3
+SENDING = "Sending of a step to a worker"
+CLEANING = "Cleaning up after an earlier attempt"
 BACKOFF = (2, 5, 15, 30, 60, 120, 300)  # seconds before the next attempt
 
 _DUE = Q(state=Step.State.PENDING, due_at__lte=Now())
@@ -221,16 +224,24 @@ def poke_overdue(limit: int = 200) -> int:
     Of several sweepers that do so at once, one sends each step.
     """
     overdue = Step.objects.filter(_DUE | _LEASE_EXPIRED, _NOT_JUST_POKED).order_by("due_at")
+    overdue = overdue.exclude(pk__in=isolation.units_aside(SENDING))
     still_open = Q(state__in=Step.OPEN) & _NOT_JUST_POKED
     # Read without a lock: the conditional update of each row decides which sweeper sends it.
-    rows = list(overdue.values_list("pk", "kind")[:limit])
-    return sum(_send_if(still_open, step_id, kind) for step_id, kind in rows)
+    rows = list(overdue.values_list("pk", "kind", "session_id")[:limit])
+    sent = 0
+    for step_id, kind, session_id in rows:
+        with isolation.isolated(SENDING, step_id, session_id):
+            sent += _send_if(still_open, step_id, kind)
+    return sent
 
 
 def _send_if(condition: Q, step_id: int, kind: str) -> bool:
     """Sends the step to a worker, if no other process has changed the row and done so."""
     if not Step.objects.filter(condition, pk=step_id).update(poked_at=Now()):
         return False
+    if kind not in _kinds:
+        # A row of another version; no worker could run it.
+        raise LookupError(f"unknown kind of step: {kind}")
     for poker in _poker:
         poker(step_id, queue_of(kind))
     return True
@@ -252,7 +263,8 @@ def claim(step_id: int) -> Claim | None:
         step = Step.objects.select_related("session").get(pk=step_id)
         claimed = Claim(step, step.epoch)
         # In the same transaction, so that a subscriber cleans up after an earlier attempt exactly once.
-        on_claimed.send(claimed)
+        with isolation.isolated(CLEANING, step_id, step.session_id), transaction.atomic():
+            on_claimed.send(claimed)
         return claimed
 
 
@@ -297,6 +309,9 @@ def run(step_id: int) -> bool:
     if claimed is None:
         return False
     step = claimed.step
+    if step.kind not in _kinds:
+        claimed.fail("This version does not know this kind of work.")
+        return False
     kind = _kinds[step.kind]
     with context.step_scope(step, claimed.epoch):
         if step.attempts > MAX_ATTEMPTS and step.last_error == "":

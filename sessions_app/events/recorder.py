@@ -224,8 +224,12 @@ def _add_to_counters(
     table = SessionStats._meta.db_table
     names = sorted(counters)
     # The names are columns of COUNTERS, so only the values need to be parameters.
-    changes = [f"{name} = {name} + %s" for name in names] + ["last_seq = last_seq + 1"]
-    values: list[Any] = [counters[name] for name in names]
+    changes, values = ["last_seq = last_seq + 1"], list[Any]()
+    for name in names:
+        sign, most = (">", statistics.HIGHEST) if counters[name] > 0 else ("<", -statistics.HIGHEST)
+        # Compared before adding: a sum that overflowed would fail every later booking.
+        changes.append(f"{name} = CASE WHEN {name} {sign} %s THEN %s ELSE {name} + %s END")
+        values += [most - counters[name], most, counters[name]]
     if story_at is not None:
         # An import brings stories older than the latest one, so the later time wins.
         changes.append(

@@ -24,6 +24,9 @@ MEASURES = frozenset(field.name for field in Bucket._meta.concrete_fields) - {
     "size",
     "start",
 }
+# Sums end here instead of overflowing a column of 64 bits: no single amount comes near it, and an
+# overflow would make every later booking of the session fail.
+HIGHEST = 9 * 10**18
 SUMS = frozenset(
     {"count", "words", "input_tokens", "output_tokens", "cost_lower", "cost_upper", "bounded"}
 )
@@ -158,6 +161,18 @@ def database_time(at: datetime) -> Any:
     return connection.ops.adapt_datetimefield_value(at)
 
 
+def capped_sum(total: str, amount: str) -> str:
+    """Returns SQL for ``total + amount``, between the lowest and the highest sum."""
+    # Compared before adding, because the addition itself fails on PostgreSQL and becomes a float
+    # on SQLite. A nested CASE, because AND may evaluate both sides.
+    return (
+        f"CASE WHEN {amount} > 0 "
+        f"THEN CASE WHEN {total} > {HIGHEST} - {amount} THEN {HIGHEST} ELSE {total} + {amount} END "
+        f"ELSE CASE WHEN {total} < -{HIGHEST} - {amount} THEN -{HIGHEST} "
+        f"ELSE {total} + {amount} END END"
+    )
+
+
 def upsert(
     model: type[models.Model],
     columns: Sequence[str],
@@ -177,7 +192,7 @@ def upsert(
     quoted = [connection.ops.quote_name(name) for name in columns]
     keys = ", ".join(connection.ops.quote_name(name) for name in unique)
     changes = [
-        f"{name} = {table}.{name} + excluded.{name}"
+        f"{name} = {capped_sum(f'{table}.{name}', f'excluded.{name}')}"
         for name in map(connection.ops.quote_name, summed)
     ]
     changes += [

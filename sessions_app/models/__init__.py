@@ -10,7 +10,7 @@ from sessions_app.models.accounts import (
 )
 from sessions_app.models.ai_chain import AILink, AITransition, Chain
 from sessions_app.models.artifacts import Archive, Artifact
-from sessions_app.models.events import Message, SessionEvent, Step
+from sessions_app.models.events import FailedWork, Message, SessionEvent, Step
 from sessions_app.models.session import InSession, Session, SessionStats
 from sessions_app.models.statistics import Bucket, Tally
 
@@ -22,6 +22,7 @@ __all__ = [
     "Artifact",
     "Bucket",
     "Chain",
+    "FailedWork",
     "IdempotencyKey",
     "InSession",
     "Message",

@@ -162,3 +162,35 @@ class Message(InSession):
 
     def __str__(self) -> str:
         return self.text[:60]
+
+
+class FailedWork(models.Model):
+    """A unit of background work that keeps failing; ``sessions_app.background.isolation`` writes it.
+
+    ``about_session`` is no foreign key: the row is a note for the operator and no part of a
+    session, and a rule as a whole belongs to none.
+    """
+
+    rule = models.CharField(max_length=60)
+    unit = models.CharField(max_length=200)
+    about_session = models.UUIDField(null=True, blank=True)
+    tries = models.PositiveIntegerField(default=0)
+    error = models.CharField(max_length=60, blank=True)
+    next_try_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name_plural = "failed work"
+        constraints = (models.UniqueConstraint(fields=("rule", "unit"), name="failed_work_once"),)
+
+    def __str__(self) -> str:
+        return f"{self.rule} {self.unit}"
+
+    @property
+    def sentence(self) -> str:
+        """What failed, and what happens now."""
+        return (
+            f"“{self.rule}” failed {self.tries} times for {self.unit} ({self.error}) and is set "
+            "aside. Everything else continues. It is tried again once a day; the studio's log has "
+            "the error."
+        )

@@ -14,11 +14,13 @@ from uuid import UUID
 import structlog
 from asgiref.sync import sync_to_async
 from channels.db import database_sync_to_async
+from django.db import DataError
 from django.db.models import Max, Min, Q
 from django.template import TemplateDoesNotExist, TemplateSyntaxError
 from django.template.loader import render_to_string
 from django.urls import NoReverseMatch
 
+from sessions_app.background import isolation
 from sessions_app.events import recorder
 from sessions_app.models import SessionEvent, SessionStats
 from sessions_app.realtime import checkpoints
@@ -30,6 +32,8 @@ HTML, JSON = "html", "json"
 MOST_BYTES = 32_000  # of a frame
 CATCH_UP_MOST = 500  # events that are sent one by one; for more, the page loads again
 
+# Exceptions of reading a row whose columns hold something else than this version writes.
+_UNREADABLE = (ValueError, TypeError, DataError)
 # Exceptions that a payload can raise which its template does not expect.
 _RENDERING_ERRORS = (
     ArithmeticError,
@@ -137,9 +141,27 @@ def after(last: Mapping[UUID, int]) -> dict[UUID, list[SessionEvent] | int]:
             events[session_id] = []
             newer |= Q(session_id=session_id, seq__gt=last[session_id])
     if events:
-        for event in SessionEvent.objects.filter(newer).order_by("session_id", "seq"):
-            events[event.session_id].append(event)
+        try:
+            for event in SessionEvent.objects.filter(newer).order_by("session_id", "seq"):
+                events[event.session_id].append(event)
+        except _UNREADABLE:
+            # One row that cannot be read must not hide the events of the other sessions.
+            for session_id in list(events):
+                rows = SessionEvent.objects.filter(session_id=session_id, seq__gt=last[session_id])
+                try:
+                    events[session_id] = list(rows.order_by("seq"))
+                except _UNREADABLE as error:
+                    del events[session_id]
+                    too_many[session_id] = _set_aside(session_id, last[session_id], error)
     return {**too_many, **events}
+
+
+def _set_aside(session_id: UUID, after_seq: int, error: Exception) -> int:
+    """Notes that events cannot be read; returns the last seq, from which pages load again."""
+    unit = f"{session_id} after {after_seq}"
+    isolation.note("Showing of an event", unit, session_id, error, at_once=True)
+    rows = SessionEvent.objects.filter(session_id=session_id)
+    return rows.aggregate(seq=Max("seq"))["seq"] or after_seq
 
 
 @sync_to_async
@@ -167,7 +189,12 @@ def since(session_id: UUID, audience: str, format_: str, seq: int) -> tuple[list
     rows = all_events
     if audience == recorder.PUBLIC:
         rows = rows.filter(type__in=recorder.public_types())
-    events = list(rows.filter(seq__gt=seq).order_by("seq")[: CATCH_UP_MOST + 1])
+    newer = rows.filter(seq__gt=seq).order_by("seq")[: CATCH_UP_MOST + 1]
+    try:
+        events = list(newer)
+    except _UNREADABLE as error:
+        head = _set_aside(session_id, seq, error)
+        return [reload_text(session_id, head, format_)], head
     # Read after the events: if some were archived meanwhile, the page loads again.
     first_stored = all_events.aggregate(seq=Min("seq"))["seq"] or 0
     missed_too_much = len(events) > CATCH_UP_MOST or first_stored > seq + 1

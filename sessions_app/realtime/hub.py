@@ -238,17 +238,26 @@ class Hub:
         if not session_ids:
             return
         news = await frames.after({key: self.rooms[key].last for key in session_ids})
-        for session_id, events in news.items():
-            room = self.rooms.get(session_id)
-            if room is not None:
-                with context.scope(
-                    session=session_id, _folder=room.folder, environment="server", operation="hub"
-                ):
-                    if isinstance(events, int):
-                        await self._reload(session_id, room, events)
-                        continue
-                    for event in events:
-                        await self._send_event(room, event)
+        # Each session by itself: an error in one must not keep the others from their events.
+        await asyncio.gather(
+            *(
+                self._guarded("session", self._deliver_to(session_id, room, news[session_id]))
+                for session_id in news
+                if (room := self.rooms.get(session_id)) is not None
+            )
+        )
+
+    async def _deliver_to(
+        self, session_id: UUID, room: Room, events: list[SessionEvent] | int
+    ) -> None:
+        with context.scope(
+            session=session_id, _folder=room.folder, environment="server", operation="hub"
+        ):
+            if isinstance(events, int):
+                await self._reload(session_id, room, events)
+                return
+            for event in events:
+                await self._send_event(room, event)
 
     async def _reload(self, session_id: UUID, room: Room, seq: int) -> None:
         """Makes every page load again instead of sending the events up to ``seq``."""

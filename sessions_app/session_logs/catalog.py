@@ -197,11 +197,12 @@ class CatalogRound:
 
 def update_folders(names: Iterable[str]) -> int:
     """Updates the rows of the sessions with these folders; returns how many have changed."""
-    changed = 0
-    for session in Session.objects.filter(folder__in=list(names)).exclude(folder=""):
-        with sweeper.session_scope(session):
-            changed += update_artifacts(session)
-    return changed
+    changed: list[int] = []
+    rows = Session.objects.filter(folder__in=list(names)).exclude(folder="")
+    sweeper.for_each(
+        "Listing of log files", rows, lambda session: changed.append(update_artifacts(session))
+    )
+    return sum(changed)
 
 
 def register() -> None:

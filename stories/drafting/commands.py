@@ -181,13 +181,17 @@ def expire(_up: float) -> None:
     """Expires open drafts without activity, in each round of the sweeper."""
     minutes = workspace.current().draft_idle_minutes
     note = f"No activity for {minutes} minutes. Press Resume to continue from here."
-    for draft in _idle(minutes).select_related("session")[:EXPIRE_AT_ONCE]:
-        with sweeper.session_scope(draft.session), transaction.atomic():
+
+    def end(draft: Draft) -> None:
+        with transaction.atomic():
             # The draft may have become active or finished since the query.
             rows = _idle(minutes).filter(pk=draft.pk)
             if rows.update(state=State.EXPIRED, note=note, note_code=IDLE):
                 drafts.changed(drafts.find(draft.session, draft.pk))
                 log.info("draft_expired", draft=draft.pk)
+
+    idle = _idle(minutes).select_related("session")
+    sweeper.for_each("Expiry of a draft", idle, end, EXPIRE_AT_ONCE)
 
 
 def _idle(minutes: int) -> QuerySet[Draft]:

@@ -28,7 +28,7 @@ from stories.drafting.agents import (
 )
 from stories.drafting.offline_agent import OfflineAgent
 from stories.llm import Gateway, gateway_for
-from stories.usage import ledger as usage_ledger
+from stories.usage import budget
 from stories.usage.types import Ledger
 
 LONGEST = 75.0  # seconds of one answer, within the 90 of a step
@@ -121,6 +121,6 @@ def agent_for(session: Session, ledger: Ledger, ended: Event) -> Agent:
     if gateway is None:
         return OfflineAgent()
     # Checked before each turn: another draft or the host may have spent the rest.
-    if usage_ledger.over_budget(session):
+    if budget.over_budget(session):
         raise NeedsHuman(BUDGET_SPENT, code="budget")
     return ModelAgent(gateway, ledger, session.model)

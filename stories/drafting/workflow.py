@@ -328,10 +328,14 @@ def requeue_running(_up: float) -> None:
     """Enqueues the step of open drafts again, in case a crash or a race removed it."""
     # A draft that was active just now has a step, or is about to get one.
     quiet = Draft.objects.filter(drafts.OPEN, active_at__lt=Now() - timedelta(seconds=10))
-    for draft in quiet.exclude(note_code=STOPPED).select_related("session")[:100]:
-        with sweeper.session_scope(draft.session), transaction.atomic():
+    quiet = quiet.exclude(note_code=STOPPED).select_related("session")
+
+    def requeue(draft: Draft) -> None:
+        with transaction.atomic():
             # Does nothing for a draft that has an open step, so a wrong guess is harmless.
             steps.enqueue(draft.session, TURN, draft.pk)
+
+    sweeper.for_each("Return of a draft to the queue", quiet, requeue, 100)
 
 
 def register() -> None:

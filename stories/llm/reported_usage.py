@@ -20,11 +20,8 @@ from dataclasses import dataclass, field, replace
 from typing_extensions import TypeIs
 
 from stories.llm.types import JsonObject, part
-from stories.usage.types import Counts, Pass
+from stories.usage.types import MOST_TOKENS, Counts, Pass
 
-# Ten times the longest context on sale. The product with any price still fits into a column of 64
-# bits, and so do the sums of millions of calls.
-MOST_TOKENS = 10_000_000
 MOST_REQUESTS = 1_000
 
 MISSING = "usage_missing"

@@ -23,17 +23,16 @@ from typing_extensions import TypedDict
 
 from sessions_app.ai_chain import chain
 from sessions_app.ai_chain.chain import Operation
-from sessions_app.background import steps, sweeper
+from sessions_app.background import isolation, steps, sweeper
 from sessions_app.background.steps import Claim
 from sessions_app.events import recorder
 from sessions_app.events.statistics import Extra
-from sessions_app.models import AILink, Message, Session, SessionStats, Step
-from sessions_app.money import dollars
-from sessions_app.sessions import used_percent
+from sessions_app.models import AILink, Message, Session, Step
 from stories.models import Draft, SourcePost, TokenUsage
 from stories.usage import pricing
 from stories.usage.accounting import Booking, call_shares
-from stories.usage.types import Attempt, Close, Counts
+from stories.usage.budget import warn_if_crossed
+from stories.usage.types import MOST_TOKENS, Attempt, Close, Counts
 
 log = structlog.get_logger(__name__)
 
@@ -90,9 +89,6 @@ CLOSED = recorder.declare(
     "usage.closed", "A model attempt ended; its tokens and cost are booked.", UsageClosed
 )
 
-# Early enough for the owner to raise the budget before narration pauses.
-WARN_AT = 80  # per cent of the budget
-WARNING = "budget_warning"
 UNPRICED = "unpriced_model"
 DOUBTFUL = "doubtful_usage"
 DOUBT = (
@@ -101,27 +97,10 @@ DOUBT = (
 )
 # Longer than the lease of a step, so that a worker which still closes its row is not overtaken.
 LEFT_OPEN = steps.LEASE + timedelta(seconds=10)
+LEFT_OPEN_RULE = "Closing of a model call"
 
 # Literals, not parameters, because SQLite uses the partial index of open rows only then.
 _OPEN = RawSQL("stories_tokenusage.state IN ('reserved', 'started')", [], BooleanField())
-
-
-def warn_if_crossed(session: Session, before_upper: int, after_upper: int) -> None:
-    """Warns the owner when a booking brings the spending over 80 % of the budget.
-
-    The amounts are the session's upper bound before and after it, in 10⁻¹² USD. Call it in the
-    booking's transaction, after its event.
-    """
-    if session.budget is None:
-        return
-    before, after = (used_percent(spent, session.budget) for spent in (before_upper, after_upper))
-    # Only the booking that crosses the line warns, so each budget gives one warning.
-    if before < WARN_AT <= after:
-        sentence = (
-            f"{after} % of the budget is used: {dollars(after_upper)} of {dollars(session.budget)}. "
-            "At 100 % narration pauses until you raise the budget in the Session Manager."
-        )
-        recorder.add_message(session, "system", sentence, WARNING)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -305,7 +284,9 @@ def bound_abandoned(claim: Claim) -> None:
         session=claim.session, step=claim.step, epoch__lt=claim.epoch, state__in=TokenUsage.OPEN
     )
     for row in rows:
-        _close(row, _bounds_of(row, "worker_lost"))
+        # A row that cannot be closed must not stop the step; the sweeper tries it again.
+        with isolation.isolated(LEFT_OPEN_RULE, row.pk, row.session_id), transaction.atomic():
+            _close(row, _bounds_of(row, "worker_lost"))
 
 
 def left_open() -> QuerySet[TokenUsage]:
@@ -317,13 +298,16 @@ def left_open() -> QuerySet[TokenUsage]:
 
 def _bound_left_open(_up: float) -> None:
     """Closes rows that were left open, in the sweeper: a run cannot end while one is open."""
-    for open_row in left_open().select_related("session")[:100]:
-        with sweeper.session_scope(open_row.session), transaction.atomic():
-            # Read again under the lock, because its worker may have closed it meanwhile.
-            row = _locked().filter(pk=open_row.pk, state__in=TokenUsage.OPEN).first()
-            if row is not None:
-                log.warning("usage_left_open", attempt=str(row.attempt))
-                _close(row, _bounds_of(row, "left_open"))
+    sweeper.for_each(LEFT_OPEN_RULE, left_open().select_related("session"), _bound, 100)
+
+
+def _bound(open_row: TokenUsage) -> None:
+    with transaction.atomic():
+        # Read again under the lock, because its worker may have closed it meanwhile.
+        row = _locked().filter(pk=open_row.pk, state__in=TokenUsage.OPEN).first()
+        if row is not None:
+            log.warning("usage_left_open", attempt=str(row.attempt))
+            _close(row, _bounds_of(row, "left_open"))
 
 
 def _bounds_of(row: TokenUsage, error: str) -> Close:
@@ -338,26 +322,20 @@ def _bounds_of(row: TokenUsage, error: str) -> Close:
         cache_write_1h=row.cache_write_1h_tokens,
         web_searches=row.web_searches,
     )
+    # A version without this limit may have stored anything that the API reported.
+    plausible = max(asdict(counts).values()) <= MOST_TOKENS
+    counts = counts if plausible else Counts(output=1)
     return Close(
         state="bounded",
         counts=counts,
         output_lower=counts.output,
         output_upper=row.max_tokens,
-        input_upper=0 if started else row.input_upper,
+        input_upper=0 if started and plausible else row.input_upper,
         model=row.model,
         request_id=row.request_id,
         message_id=row.message_id,
         error=error,
     )
-
-
-def over_budget(session: Session) -> bool:
-    """Whether the session has spent its budget, counting the upper bounds of its costs."""
-    if session.budget is None:
-        return False
-    # Read from the database, because the caller's session may have been loaded minutes ago.
-    spent = SessionStats.objects.values_list("cost_upper", flat=True).get(session=session)
-    return spent >= session.budget
 
 
 def fields(row: TokenUsage) -> UsageFields:

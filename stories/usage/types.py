@@ -6,6 +6,10 @@ from dataclasses import astuple, dataclass
 from typing import Literal, Protocol
 from uuid import UUID
 
+# Of one kind in one call: ten times the longest context on sale. The product with any price still
+# fits into a column of 64 bits, and so do the sums of millions of calls.
+MOST_TOKENS = 10_000_000
+
 
 @dataclass(frozen=True, slots=True)
 class Counts:

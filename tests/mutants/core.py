@@ -291,10 +291,24 @@ CORE = [
     ),
     # Usage: the ledger, prices, the budget and the figures.
     *mutants_of(
-        "stories/usage/ledger.py",
+        "stories/usage/budget.py",
         ("tests/stories/usage/test_ledger.py", "tests/stories/usage/test_budget.py"),
         ("WARN_AT = 80", "WARN_AT = 81", "the budget warning comes later"),
         ("if before < WARN_AT <= after:", "if WARN_AT <= after:", "the warning comes each time"),
+        (
+            "return spent >= session.budget",
+            "return spent > session.budget",
+            "a spent budget goes on",
+        ),
+        (
+            'values_list("cost_upper", flat=True).get(',
+            'values_list("cost_lower", flat=True).get(',
+            "what is uncertain does not count as spent",
+        ),
+    ),
+    *mutants_of(
+        "stories/usage/ledger.py",
+        ("tests/stories/usage/test_ledger.py", "tests/stories/usage/test_budget.py"),
         (
             "            if row.state == TokenUsage.State.FINAL:\n                return\n",
             "",
@@ -317,19 +331,9 @@ CORE = [
         ),
         ("output_upper=row.max_tokens", "output_upper=1", "a lost answer costs its least"),
         (
-            "input_upper=0 if started else row.input_upper",
+            "input_upper=0 if started and plausible else row.input_upper",
             "input_upper=0",
             "the input of a lost request costs nothing",
-        ),
-        (
-            "return spent >= session.budget",
-            "return spent > session.budget",
-            "a spent budget goes on",
-        ),
-        (
-            'values_list("cost_upper", flat=True).get(',
-            'values_list("cost_lower", flat=True).get(',
-            "what is uncertain does not count as spent",
         ),
         ("return Cost(unpriced=True), ", "return Cost(), ", "an unknown price is booked as zero"),
         (

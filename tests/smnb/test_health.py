@@ -33,7 +33,16 @@ def test_with_everything_there_it_is_200(owner: User, worker: None) -> None:
     status, found = ready()
     assert status == 200
     assert found["status"] == "ok"
-    assert set(found) == {"status", "database", "guards", "owner", "redis", "workers", "chain"}
+    assert set(found) == {
+        "status",
+        "database",
+        "guards",
+        "owner",
+        "redis",
+        "workers",
+        "chain",
+        "work",
+    }
 
 
 def test_without_an_owner_it_is_not_ready(worker: None) -> None:

@@ -10,7 +10,7 @@ from sessions_app.models import Message, Session
 from sessions_app.money import PICO
 from sessions_app.sessions import used_percent
 from sessions_app.templatetags.newsroom import percent_of
-from stories.usage.ledger import WARNING, warn_if_crossed
+from stories.usage.budget import WARNING, warn_if_crossed
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

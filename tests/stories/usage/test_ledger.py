@@ -14,7 +14,7 @@ from sessions_app.background import steps, sweeper
 from sessions_app.background.steps import Claim
 from sessions_app.models import Message, Session, SessionEvent, SessionStats, Step
 from stories.models import TokenUsage
-from stories.usage import ledger
+from stories.usage import budget, ledger
 from stories.usage.ledger import Purpose, SessionLedger
 from stories.usage.types import Attempt, Close, Counts
 from tests.concurrency import together
@@ -229,12 +229,12 @@ def test_bounds_in_the_wrong_order_are_refused_by_the_database(claim: Claim) -> 
 
 def test_what_is_uncertain_counts_as_spent(claim: Claim) -> None:
     session = claim.session
-    assert not ledger.over_budget(session)
+    assert not budget.over_budget(session)
     reserve(claim)
     take_over(claim)
     upper = stats(claim).cost_upper
-    assert ledger.over_budget(sessions.change(session, budget=upper))
-    assert not ledger.over_budget(sessions.change(session, budget=upper + 1))
+    assert budget.over_budget(sessions.change(session, budget=upper))
+    assert not budget.over_budget(sessions.change(session, budget=upper + 1))
 
 
 def test_the_ledger_remembers_the_attempts_of_its_story(claim: Claim) -> None:
