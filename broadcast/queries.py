@@ -31,10 +31,11 @@ from sessions_app.models import Message, Session, SessionStats
 from sessions_app.models.session import SessionQuerySet
 from stories import stories
 from stories.models import Story
-from stories.posts import interests
+from stories.posts import interests, skipped
 from stories.posts import queue as posts_queue
 from stories.posts.interests import InterestPayload
 from stories.posts.queue import QueuedPost
+from stories.posts.skipped import SkippedPost
 from stories.sources import service
 from stories.sources.service import SourcePayload
 from stories.stories import StoryPayload
@@ -176,11 +177,17 @@ class RundownPage(SessionPage, OnAirPart):
     """The whole rundown in its order."""
 
     queue: list[QueuedPost]
+    skipped: list[SkippedPost]
 
 
 def rundown_page(session: Session) -> RundownPage:
     queue = posts_queue.queue_payload(session, posts_queue.QUEUE_LIMIT, HELD_MOST)
-    return {**session_page(session), **_on_air_part(session), "queue": queue}
+    return {
+        **session_page(session),
+        **_on_air_part(session),
+        "queue": queue,
+        "skipped": skipped.newest(session),
+    }
 
 
 class StudioPage(SessionPage, OnAirPart, FeedPage):

@@ -18,9 +18,11 @@ from sessions_app.background import steps
 from sessions_app.commands import Call, Command, Payload
 from sessions_app.errors import Conflict, NotFound
 from sessions_app.models import Session
-from stories.models import Interest, SourcePost
-from stories.posts import interests
+from stories.market import trends
+from stories.models import Interest, SourcePost, StoryReport
+from stories.posts import interests, skipped
 from stories.posts import queue as posts_queue
+from stories.text.cleaning import cut
 
 State = SourcePost.State
 
@@ -110,6 +112,29 @@ def kill(session: Session, post_id: int, actor: User) -> SourcePost:
         "pinned": False,
     }
     return _change(session, post_id, SourcePost.WAITING, queue=-1, **changes)
+
+
+def restore(session: Session, post_id: int, actor: User) -> SourcePost:
+    """Returns a post that was skipped for another one to the queue; it is not compared again."""
+    post = _find(session, post_id)
+    original = skipped.original(post)
+    was_duplicate = post.duplicate_of_id is not None
+    reason = f"Returned to the queue by {actor.get_username()}: not covered by "
+    if original is not None:
+        reason = cut(f"{reason}“{cut(original['title'], 100)}”.", 200)
+    with orchestrator.locked_live_run(session) as run:
+        rows = SourcePost.objects.filter(skipped.skipped_for_another(), pk=post.pk)
+        if not rows.update(state=State.QUEUED, duplicate_of=None, chosen=True, reason=reason):
+            raise _refusal(post)
+        StoryReport.objects.filter(post=post).delete()
+        post = _find(session, post_id)
+        if was_duplicate:
+            # Duplicates are not on the market, other posts are.
+            trends.add_posts(post.source, [post])
+        claims.record(post, queue=1)
+        if run is not None:
+            steps.run_now(session, orchestrator.NARRATE, run.pk)
+    return post
 
 
 def move(session: Session, target: Move) -> SourcePost:
@@ -217,6 +242,12 @@ KILL = Command(
     lambda call: kill(call.target, call.payload.post, call.actor),
     "Removes a waiting post from the rundown permanently.",
 )
+RESTORE = Command(
+    "post.restore",
+    PostId,
+    lambda call: restore(call.target, call.payload.post, call.actor),
+    "Returns a post that was skipped as a duplicate, or as overtaken, to the queue.",
+)
 MOVE = Command(
     "post.move",
     Move,
@@ -237,6 +268,7 @@ def register() -> None:
     commands.register(HOLD)
     commands.register(RELEASE)
     commands.register(KILL)
+    commands.register(RESTORE)
     commands.register(MOVE)
     commands.register(SET_INTEREST)
     commands.register(DROP_INTEREST)

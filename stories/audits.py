@@ -114,13 +114,17 @@ def narrations() -> Iterator[tuple[object, str]]:
 
 
 def posts() -> Iterator[tuple[object, str]]:
-    """A published post has its story, and a claimed one its open step."""
+    """A published post has its story, a claimed one its open step, and a duplicate is skipped."""
     for post in SourcePost.objects.filter(state=SourcePost.State.PUBLISHED, story=None):
         yield post.session_id, f"post {post.pk} is published, but has no story"
     for post in SourcePost.objects.filter(state=SourcePost.State.CLAIMED).exclude(
         step__state__in=("pending", "leased")
     ):
         yield post.session_id, f"post {post.pk} is claimed by a step that has ended"
+    for post in SourcePost.objects.exclude(duplicate_of=None).exclude(
+        state=SourcePost.State.SKIPPED
+    ):
+        yield post.session_id, f"post {post.pk} is a duplicate, but is {post.state}"
 
 
 def chain() -> Iterator[tuple[object, str]]:

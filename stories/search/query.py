@@ -19,8 +19,9 @@ from sessions_app.errors import Invalid
 from sessions_app.models import Session
 from stories import stories as stories_module
 from stories.models import QuarantinedRecord, SourcePost, Story
-from stories.posts import queue
+from stories.posts import queue, skipped
 from stories.posts.queue import PostPayload
+from stories.posts.skipped import Original
 from stories.search.index import POSTS, STORIES, Index
 from stories.stories import StoryPayload
 
@@ -62,6 +63,7 @@ class FoundPost(PostPayload):
 
     author: str
     reason: str
+    original: Original | None
     title_parts: list[tuple[str, bool]]
     parts_found: list[tuple[str, bool]]
 
@@ -182,12 +184,13 @@ def page(session: Session, query: Query, before: int | None = None) -> Page:
             for story in found
         ]
         return Page(items, following)
-    rows, following = _cut(posts(session, query), before)
+    rows, following = _cut(skipped.with_originals(posts(session, query)), before)
     post_items: list[FoundPost] = [
         {
             **queue.payload(post),
             "author": post.author,
             "reason": post.reason,
+            "original": skipped.original(post),
             "title_parts": marked(post.title, query.terms),
             "parts_found": marked(snippet(post.body, query.terms), query.terms),
         }

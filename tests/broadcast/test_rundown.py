@@ -7,14 +7,18 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import transaction
 from django.test import Client
 
 from broadcast import rundown
+from broadcast.host import claims
 from sessions_app import audits, commands
 from sessions_app.errors import Conflict, NotFound
-from sessions_app.models import Session, SessionStats
-from stories.models import Source, SourcePost, Story
+from sessions_app.models import Session, SessionEvent, SessionStats
+from stories import stories
+from stories.models import Source, SourcePost, Story, TrendPost
 from stories.posts import queue as posts_queue
+from stories.posts import skipped
 from tests.concurrency import together
 from tests.conftest import MakeSession, make_post, run_due_steps
 from tests.markup import unbroken
@@ -93,6 +97,108 @@ def test_a_killed_post_leaves_the_queue_with_the_name_of_who_did_it(
     assert (waiting[1].state, waiting[1].reason) == ("skipped", "Killed by olga.")
     assert queue(session) == before - 1
     assert [each for each in audits.run() if each.audit == "counters"] == []
+
+
+def written(session: Session, post: SourcePost | None = None) -> Story:
+    story = Story(
+        session=session,
+        post=post,
+        origin=Story.Origin.EXTRACTIVE if post else Story.Origin.MANUAL,
+        title="Fire is out",
+        narrative="The fire is out.",
+        tone="breaking",
+        priority="high",
+    )
+    with transaction.atomic():
+        return stories.create(story)
+
+
+@pytest.fixture
+def duplicate(waiting: list[SourcePost], session: Session) -> SourcePost:
+    """A post that was skipped because it has the headline of the second one."""
+    made = make_post(waiting[1].source, "d1", waiting[1].title)
+    assert (made.state, made.duplicate_of_id) == ("skipped", waiting[1].pk)
+    return made
+
+
+@pytest.mark.databases
+def test_a_duplicate_returns_to_the_queue_and_is_not_judged_again(
+    duplicate: SourcePost, waiting: list[SourcePost], session: Session
+) -> None:
+    before = queue(session)
+    title = waiting[1].title
+    do(session, "restore", post=duplicate.pk)
+    duplicate.refresh_from_db()
+    assert (duplicate.state, duplicate.duplicate_of_id, duplicate.chosen) == ("queued", None, True)
+    assert duplicate.reason == f"Returned to the queue by olga: not covered by “{title}”."
+    assert queue(session) == before + 1
+    event = SessionEvent.objects.filter(session=session).latest("seq")
+    assert (event.type, event.payload["post"]["id"]) == ("post.changed", duplicate.pk)
+    # It is on the market like any other post.
+    assert TrendPost.objects.filter(post=duplicate).exists()
+    names = {"counters", "market", "posts", "story-counters"}
+    assert [each for each in audits.run() if each.audit in names] == []
+    with pytest.raises(Conflict, match="waits in the queue already"):
+        do(session, "restore", post=duplicate.pk)
+
+
+@pytest.mark.databases
+def test_a_post_that_a_story_overtook_returns_to_the_queue(
+    waiting: list[SourcePost], session: Session
+) -> None:
+    story = written(session)
+    with transaction.atomic():
+        claims.supersede(waiting[0], story)
+    assert [row["original"]["story"] for row in skipped.newest(session)] == [story.pk]
+    do(session, "restore", post=waiting[0].pk)
+    waiting[0].refresh_from_db()
+    assert (waiting[0].state, waiting[0].chosen) == ("queued", True)
+    assert skipped.newest(session) == []
+
+
+def test_a_killed_post_is_not_restored(waiting: list[SourcePost], session: Session) -> None:
+    do(session, "kill", post=waiting[0].pk)
+    with pytest.raises(Conflict, match="removed from the rundown"):
+        do(session, "restore", post=waiting[0].pk)
+
+
+def test_a_skipped_post_names_what_it_repeats_with_its_link_and_story(
+    waiting: list[SourcePost], duplicate: SourcePost, session: Session
+) -> None:
+    SourcePost.objects.filter(pk=waiting[1].pk).update(url="https://x.test/a#b")
+    (row,) = skipped.newest(session)
+    assert row["original"] == {
+        "relation": "duplicate",
+        "post": waiting[1].pk,
+        "title": waiting[1].title,
+        "url": "https://x.test/a#b",
+        "source": "demo",
+        "story": None,
+    }
+    story = written(session, waiting[1])
+    assert skipped.newest(session)[0]["original"]["story"] == story.pk
+
+
+def test_the_rundown_and_the_search_show_duplicates_and_return_them_with_one_click(
+    duplicate: SourcePost, waiting: list[SourcePost], client: Client, session: Session
+) -> None:
+    client.force_login(session.owner, backend="django.contrib.auth.backends.ModelBackend")
+    page = client.get(f"/broadcast/{session.pk}/rundown/").content.decode()
+    assert f'value="restore {duplicate.pk}"' in page
+    assert f'id="skipped-{duplicate.pk}"' in page
+    found = client.get(f"/sessions/{session.pk}/search/?what=posts&state=skipped").content.decode()
+    assert "Duplicate of" in unbroken(found)
+    assert f'value="restore {duplicate.pk}"' in found
+    answer = client.post(
+        f"/broadcast/{session.pk}/rundown/change/",
+        {"do": f"restore {duplicate.pk}", "whole": "1"},
+        headers={"HX-Request": "true"},
+    ).content.decode()
+    assert f'id="post-{duplicate.pk}"' in answer
+    assert f'<li id="skipped-{duplicate.pk}" hx-swap-oob="delete">' in answer
+    assert duplicate.pk in order(session)
+    page = client.get(f"/broadcast/{session.pk}/rundown/").content.decode()
+    assert f"restore {duplicate.pk}" not in page
 
 
 @pytest.mark.parametrize("side", ["before", "after"])

@@ -62,9 +62,9 @@ def command_post(
     request: HttpRequest,
     session_id: str,
     post_id: int,
-    verb: Literal["pin", "unpin", "hold", "release", "kill"],
+    verb: Literal["pin", "unpin", "hold", "release", "kill", "restore"],
 ) -> Status[PostPayload]:
-    """Pins, unpins, holds, releases or kills a post of the rundown."""
+    """Pins, unpins, holds, releases or kills a post, or restores one that was skipped for another."""
     command, _ = POST_COMMANDS[verb]
     return run_command(request, session_id, command, {"post": post_id}, queue.payload)
 

@@ -24,6 +24,7 @@ POST_COMMANDS = {
     "hold": (rundown_commands.HOLD, "Held"),
     "release": (rundown_commands.RELEASE, "Released"),
     "kill": (rundown_commands.KILL, "Killed"),
+    "restore": (rundown_commands.RESTORE, "Returned to the queue"),
 }
 STORY_COMMANDS = {
     "approve": session_commands.APPROVE,
@@ -56,7 +57,12 @@ def rearrange(request: SignedIn, session: Session) -> HttpResponse:
         return redirect("rundown" if whole else "broadcast", session.pk)
     # The desk shows the head of the queue, the page of the rundown all of it.
     limits = (queue.QUEUE_LIMIT, queries.HELD_MOST) if whole else ()
-    page = {"queue": queue.queue_payload(session, *limits), "sentence": sentence}
+    verb, post_id = request.POST["do"].split()[:2]
+    page = {
+        "queue": queue.queue_payload(session, *limits),
+        "sentence": sentence,
+        "restored": post_id if verb == "restore" else "",
+    }
     return render(request, "studio/broadcast_center/_rearranged.html", page)
 
 

@@ -39,7 +39,8 @@ from sessions_app.web.api import (
 )
 from stories import stories
 from stories.models import Source, SourcePost, TokenUsage
-from stories.posts import scoring
+from stories.posts import scoring, skipped
+from stories.posts.skipped import Original
 from stories.sources.service import SourceSpec
 from stories.stories import StoryPayload
 from stories.usage import ledger
@@ -193,6 +194,10 @@ class ApiPost(TypedDict):
         Field(description="queued, claimed, told (published), skipped, held or failed."),
     ]
     reason: Annotated[str, Field(description="Why it was skipped, held or failed; may be empty.")]
+    original: Annotated[
+        Original | None,
+        Field(description="What it was skipped for, as a duplicate or as overtaken; else null."),
+    ]
     priority: Annotated[float, Field(description="Score from 0 to 1.")]
     label: Annotated[
         str, Field(description="Place among the session's recent posts: high, medium or low.")
@@ -210,8 +215,8 @@ class ApiPost(TypedDict):
 @router.get("/sessions/{session_id}/posts", response={200: Page[ApiPost], **PROBLEMS})
 def list_posts(request: HttpRequest, session_id: str, paging: Query[Paging]) -> Page[ApiPost]:
     """Lists the posts read from the sources, each with its priority and its state."""
-    rows = SourcePost.objects.filter(session=owned(request, session_id)).select_related("source")
-    return page_of(rows, paging, post_payload)
+    rows = SourcePost.objects.filter(session=owned(request, session_id))
+    return page_of(skipped.with_originals(rows), paging, post_payload)
 
 
 def post_payload(post: SourcePost) -> ApiPost:
@@ -223,6 +228,7 @@ def post_payload(post: SourcePost) -> ApiPost:
         "url": post.url,
         "state": post.state,
         "reason": post.reason,
+        "original": skipped.original(post),
         "priority": post.priority,
         "label": post.label,
         "parts": post.parts,

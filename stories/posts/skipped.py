@@ -1,0 +1,103 @@
+"""Posts that were skipped for another one: what each repeats, or which story overtook it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from sessions_app.models import Session
+from stories.models import SourcePost, StoryReport
+
+MOST = 30
+
+
+class Original(TypedDict):
+    """What a skipped post repeats, or the story that overtook it."""
+
+    relation: Annotated[
+        str, Field(description="duplicate (of the post) or superseded (by the story).")
+    ]
+    post: Annotated[
+        int | None, Field(description="Id of the earlier post; null for a story without a post.")
+    ]
+    title: Annotated[str, Field(description="Headline of the earlier post, or of the story.")]
+    url: Annotated[str, Field(description="Address of the earlier post; may be empty.")]
+    source: Annotated[str, Field(description="Address of its source; may be empty.")]
+    story: Annotated[int | None, Field(description="Id of the story, or null if there is none.")]
+
+
+class SkippedPost(TypedDict):
+    """A post that an editor may return to the queue."""
+
+    id: int
+    title: str
+    source: str
+    url: str
+    reason: str
+    original: Original
+
+
+def of_session(session: Session) -> QuerySet[SourcePost]:
+    """Returns the posts that were skipped for another post or a story, the latest first."""
+    rows = SourcePost.objects.filter(skipped_for_another(), session=session)
+    return with_originals(rows).order_by("-id")
+
+
+def skipped_for_another() -> Q:
+    """Returns the condition of a post that was skipped as a duplicate or as overtaken."""
+    overtaken = StoryReport.objects.filter(post=OuterRef("pk"), role=StoryReport.Role.SUPERSEDED)
+    return Q(state=SourcePost.State.SKIPPED) & (
+        Q(duplicate_of__isnull=False) | Q(Exists(overtaken))
+    )
+
+
+def with_originals(rows: QuerySet[SourcePost]) -> QuerySet[SourcePost]:
+    """Reads what ``original`` needs in the same query."""
+    return rows.select_related(
+        "source", "duplicate_of__source", "duplicate_of__story", "report__story__post__source"
+    )
+
+
+def original(post: SourcePost) -> Original | None:
+    """Returns what the post was skipped for, or None."""
+    if post.state != SourcePost.State.SKIPPED:
+        return None
+    earlier = post.duplicate_of
+    if earlier is not None:
+        # The reverse side of a one-to-one relation raises an AttributeError where there is no row.
+        story = getattr(earlier, "story", None)
+        return _payload("duplicate", earlier, earlier.title, story and story.pk)
+    report = getattr(post, "report", None)
+    if report is None or report.role != StoryReport.Role.SUPERSEDED:
+        return None
+    return _payload("superseded", report.story.post, report.story.title, report.story.pk)
+
+
+def _payload(relation: str, earlier: SourcePost | None, title: str, story: int | None) -> Original:
+    return {
+        "relation": relation,
+        "post": earlier.pk if earlier else None,
+        "title": title,
+        "url": earlier.url if earlier else "",
+        "source": earlier.source.locator if earlier else "",
+        "story": story,
+    }
+
+
+def newest(session: Session) -> list[SkippedPost]:
+    """Returns the latest posts of ``of_session`` for the page of the rundown."""
+    return [
+        {
+            "id": post.pk,
+            "title": post.title,
+            "source": post.source.locator,
+            "url": post.url,
+            "reason": post.reason,
+            "original": for_post,
+        }
+        for post in of_session(session)[:MOST]
+        if (for_post := original(post)) is not None
+    ]
