@@ -27,6 +27,12 @@ _FEDIVERSE = re.compile(
 _HANDLE = re.compile(r"(?:acct:)?@([\w.-]+)@([^\s@/]+\.[^\s@/]+)", re.IGNORECASE)
 _BLUESKY = re.compile(r"@?([a-z0-9-]+(?:\.[a-z0-9-]+)*\.bsky\.social)", re.IGNORECASE)
 _CHANNEL = re.compile(r"/channel/(UC[\w-]{22})(?=/|\Z)")
+# The first of these is the channel's own; those of recommended channels come later.
+_CHANNEL_IN_PAGE = re.compile(
+    r"""<link\b[^<>]{0,200}/channel/(UC[\w-]{22})["'?/]"""
+    r"""|itemprop=["'](?:channelId|identifier)["']\s+content=["'](UC[\w-]{22})["']"""
+    r"""|"(?:externalId|externalChannelId|channelId)"\s*:\s*"(UC[\w-]{22})\""""
+)
 _YOUTUBE = "https://www.youtube.com/feeds/videos.xml"
 
 
@@ -65,6 +71,13 @@ def feed_of(url: str) -> str:
     # A profile of another server, as seen from this one, is read at its own.
     server = profile[2] or parts.netloc
     return f"{parts.scheme}://{server}/@{profile[1]}.rss"
+
+
+def channel_feed_in(url: str, page: str) -> str:
+    """Returns the feed of the channel whose page, or video, of YouTube this is, or ""."""
+    host = re.sub(r"^(?:www|m)\.", "", urlsplit(url).hostname or "")
+    channel = _CHANNEL_IN_PAGE.search(page) if host in {"youtube.com", "youtu.be"} else None
+    return f"{_YOUTUBE}?channel_id={next(filter(None, channel.groups()))}" if channel else ""
 
 
 def _feed_on_youtube(path: str, query: dict[str, list[str]]) -> str:

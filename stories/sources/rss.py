@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import html
 import json
 import re
 import subprocess
@@ -18,8 +17,9 @@ from urllib.parse import urlsplit, urlunsplit
 
 from typing_extensions import TypedDict
 
-from sessions_app.errors import Invalid, NeedsHuman, Retry
+from sessions_app.errors import Invalid, NeedsHuman, Retry, WaitUntil
 from stories.sources import platforms
+from stories.sources.discovery import NotAFeed, SeveralFeeds, announced, chosen, usual_addresses
 from stories.sources.http_client import GuardedClient, Response
 from stories.sources.identity import MAX_ID, EntryKeys, Identity, identities
 from stories.sources.pasted import tidy
@@ -39,15 +39,12 @@ MAX_MADE_TITLE = 100  # of a title made from the text
 MAX_VALIDATOR = 500
 # With fewer entries, a feed does not outgrow one reading between two polls.
 REMEMBERED_FROM = 50
+FEED = "feed"  # key of the cursor
 READ, MARK = "read", 8  # key of the cursor, characters of an entry
-PAGE_HEAD = 200_000  # bytes
 PARSER_SECONDS = 30.0  # on the clock; the parser limits its own processor time
 PARSER = Path(__file__).with_name("feed_parser.py")
 
 _SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:(?!\d)")
-_LINK = re.compile(r"<link\s[^<>]{1,2000}>", re.IGNORECASE)
-_ATTRIBUTE = re.compile(r"""([a-z]+)\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""", re.IGNORECASE)
-_FEED_TYPE = re.compile(r"application/(rss|atom|rdf)\+xml", re.IGNORECASE)
 _NAMES: tuple[Literal["author"], Literal["outlet"]] = ("author", "outlet")
 
 
@@ -77,8 +74,9 @@ class ParsedFeed(TypedDict):
 class RssSource:
     """The adapter of kind "rss": a locator is the address of a feed.
 
-    The cursor holds the validators of the last answer, and of a long feed the entries that were read
-    or passed over: ``{"etag"?: str, "modified"?: str, "read"?: str}``.
+    The cursor holds the validators of the last answer, of a long feed the entries that were read or
+    passed over, and of a web page the address of its feed:
+    ``{"etag"?: str, "modified"?: str, "read"?: str, "feed"?: str}``.
     """
 
     kind = "rss"
@@ -107,10 +105,51 @@ class RssSource:
         return platforms.feed_of(address) or address
 
     def fetch(self, locator: str, sort: str, cursor: Cursor) -> Fetched:
-        """Reads the feed unless it is unchanged; a feed has no order, so ``sort`` is ignored."""
+        """Reads the feed unless it is unchanged; a feed has no order, so ``sort`` is ignored.
+
+        Of a web page the feed is read that it announces, if there is only one.
+        """
+        if feed := str(cursor.get(FEED) or ""):
+            try:
+                return self._announced(feed, cursor)
+            except NeedsHuman:
+                cursor = {}  # the page may announce another one by now
         response = self._client.get(locator, conditions(cursor))
-        result = read_feed(response, self._now(), cursor)
+        try:
+            result = read_feed(response, self._now(), cursor)
+        except NotAFeed as error:
+            return self._of_page(error)
         return replace(result, notice=_moved(locator, response.moved_to))
+
+    def _announced(self, feed: str, cursor: Cursor) -> Fetched:
+        """Reads the feed of a page and remembers its address for the next time."""
+        response = self._client.get(feed, conditions(cursor))
+        result = read_feed(response, self._now(), cursor)
+        notice = f"Read from {feed}, the feed of this page."
+        return replace(result, cursor={**result.cursor, FEED: feed}, notice=notice)
+
+    def _of_page(self, error: NotAFeed) -> Fetched:
+        """Reads the feed that belongs to a page; SeveralFeeds, or the error, when none is found."""
+        feeds = announced(error.response)
+        if feed := chosen(feeds) if feeds else None:
+            try:
+                return self._announced(feed.url, {})
+            except NeedsHuman as refusal:
+                raise NotAFeed(
+                    f"This address of {_host(error.response)} is a web page, not a feed. "
+                    f"Its feed {feed.url} cannot be read: {refusal.sentence}",
+                    error.response,
+                ) from None
+        if feeds:
+            raise SeveralFeeds(_host(error.response), feeds)
+        for address in usual_addresses(error.response):
+            try:
+                return self._announced(address, {})
+            except NeedsHuman:
+                continue
+            except (Retry, WaitUntil):
+                break
+        raise error
 
 
 def conditions(cursor: Mapping[str, object]) -> dict[str, str]:
@@ -167,7 +206,11 @@ def read_feed(response: Response, now: datetime, cursor: Cursor) -> Fetched:
     feed = _parse(response)
     # feedparser never fails: for a page that is no feed it returns neither version nor entries.
     if not feed["version"] and not feed["entries"]:
-        raise _not_a_feed(response)
+        raise NotAFeed(
+            f"What {_host(response)} has at this address is not a feed, and it names none. "
+            "Give the address of its RSS or Atom feed.",
+            response,
+        )
     entries = _newest_first(
         feed["entries"], published_url(feed["link"], response.url), response, now
     )
@@ -258,25 +301,6 @@ def _parse(response: Response) -> ParsedFeed:
         ) from None
     feed: ParsedFeed = json.loads(process.stdout)
     return feed
-
-
-def _not_a_feed(response: Response) -> NeedsHuman:
-    """Returns the error for a page that is no feed; it names the feed that the page announces."""
-    for link in _LINK.findall(response.body[:PAGE_HEAD].decode("utf-8", "replace")):
-        attributes = {name.lower(): a or b or c for name, a, b, c in _ATTRIBUTE.findall(link)}
-        address = published_url(html.unescape(attributes.get("href", "")), response.url)
-        alternate = "alternate" in attributes.get("rel", "").lower()
-        if alternate and address and _FEED_TYPE.fullmatch(attributes.get("type", "").strip()):
-            return NeedsHuman(
-                f"This address of {_host(response)} is a web page, not a feed. "
-                f"Its feed is {address}",
-                code="not_a_feed",
-            )
-    return NeedsHuman(
-        f"What {_host(response)} has at this address is not a feed. "
-        "Give the address of its RSS or Atom feed.",
-        code="not_a_feed",
-    )
 
 
 def _title_and_text(parsed: ParsedEntry) -> tuple[str, str, str]:

@@ -13,9 +13,13 @@ from django.contrib.auth.models import User
 from sessions_app.events import recorder
 from sessions_app.models import Session
 from sessions_app.rate_limits import TooMany
-from stories.models import TokenUsage
+from stories.models import Source, TokenUsage
+from stories.sources import registry
+from stories.sources.http_client import GuardedClient
+from stories.sources.rss import RssSource
 from tests.api_clients import Api
 from tests.conftest import MakeSession, run_due_steps
+from tests.standins.feeds import FeedStandIn
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -316,6 +320,41 @@ def test_a_source_is_added_once(api: Api, make_session: MakeSession) -> None:
     status, found = api.post(f"/sessions/{session.pk}/sources", RECORDING)
     assert (status, set(found)) == (201, {"id", "kind", "locator"})
     assert api.post(f"/sessions/{session.pk}/sources", RECORDING)[0] == 409
+
+
+def test_a_source_is_tested_without_being_added(
+    api: Api, make_session: MakeSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = make_session(recording=False)
+    path = f"/sessions/{session.pk}/sources/test"
+    status, found = api.post(path, {"locator": "\u201cdemo\u201d"})
+    assert (status, found["ok"], found["posts"], found["feeds"]) == (200, True, 6, [])
+    assert found["sentence"] == "Fetched 6 posts, newest 1 minute ago."
+    assert found["newest_at"].endswith("Z")
+    client = GuardedClient(allow_private=True, user_agent="smnb-tests", deadline=5)
+    monkeypatch.setitem(registry._adapters(), "rss", RssSource(client))
+    with FeedStandIn() as site:
+        links = "".join(
+            f'<link rel="alternate" type="application/rss+xml" title="{title}" href="/{title}">'
+            for title in ("News", "Sport")
+        )
+        kind = [("Content-Type", b"text/html")]
+        home = site.answer("/home", 200, kind, f"<html>{links}".encode())
+        status, found = api.post(path, {"locator": home})
+        assert (status, found["ok"], found["newest_at"]) == (200, False, None)
+        assert found["feeds"] == [
+            {"url": f"{site.url}/News", "title": "News"},
+            {"url": f"{site.url}/Sport", "title": "Sport"},
+        ]
+    assert not Source.objects.exists()
+
+
+def test_a_source_needs_no_kind(api: Api, make_session: MakeSession) -> None:
+    session = make_session(recording=False)
+    pasted = {"locator": "https://old.reddit.com/r/science/top/?t=week"}
+    status, found = api.post(f"/sessions/{session.pk}/sources", pasted)
+    assert (status, found["kind"], found["locator"]) == (201, "reddit", "r/science")
+    assert Source.objects.get().sort == "top"
 
 
 def test_a_waiting_story_is_approved_and_only_while_it_waits(

@@ -211,6 +211,7 @@ TABLE: dict[tuple[str, str], tuple[Row, dict[str, Any]]] = {
     (f"{A}/restore", "POST"): (MINE, {}),
     (f"{A}/broadcast", "POST"): ((401, 404, 404, 202), STARTED),
     (f"{A}/sources", "POST"): ((401, 404, 404, 409), {"kind": "recording"}),
+    (f"{A}/sources/test", "POST"): (MINE, {"locator": "demo"}),
     (f"{A}/stories/<story>/<decision>", "POST"): ((401, 404, 404, 404), {}),
     (f"{A}/drafts", "GET"): (MINE, {}),
     (f"{A}/drafts", "POST"): (MAKES, {"keywords": ["tides"]}),

@@ -41,6 +41,7 @@ from stories import stories
 from stories.models import Source, SourcePost, TokenUsage
 from stories.posts import scoring, skipped
 from stories.posts.skipped import Original
+from stories.sources import preview
 from stories.sources.service import SourceSpec
 from stories.stories import StoryPayload
 from stories.usage import ledger
@@ -328,3 +329,39 @@ def add_source(request: HttpRequest, session_id: str, body: SourceSpec) -> Statu
         return {"id": source.pk, "kind": source.kind, "locator": source.locator}
 
     return run_command(request, session_id, session_commands.ADD_SOURCE, body, show, 201)
+
+
+class FoundFeed(TypedDict):
+    """A feed that a page announces."""
+
+    url: Annotated[str, Field(description="Address of the feed; add it as a source.")]
+    title: Annotated[str, Field(description="Name that the page gives it.")]
+
+
+class SourceTest(TypedDict):
+    """The result of reading a source once."""
+
+    ok: Annotated[bool, Field(description="Whether the source could be read.")]
+    sentence: Annotated[str, Field(description="What was read, or why nothing was.")]
+    posts: Annotated[int, Field(description="Number of posts that were read.")]
+    newest_at: Annotated[
+        str | None, Field(description="Time of the newest post, ISO 8601 UTC, or null.")
+    ]
+    feeds: Annotated[
+        list[FoundFeed], Field(description="Feeds to choose from, when a page announces several.")
+    ]
+
+
+@router.post("/sessions/{session_id}/sources/test", response={200: SourceTest, **PROBLEMS})
+def test_source(request: HttpRequest, session_id: str, body: SourceSpec) -> SourceTest:
+    """Reads a source once, as a new one of the session would be, and stores nothing."""
+    owned(request, session_id)
+    preview.count_test(user_of(request))
+    result = preview.probe(body.kind, body.locator, body.sort, user_of(request))
+    return {
+        "ok": result.ok,
+        "sentence": result.sentence,
+        "posts": result.count,
+        "newest_at": recorder.timestamp(result.newest_at),
+        "feeds": [{"url": feed.url, "title": feed.title} for feed in result.feeds],
+    }

@@ -14,15 +14,13 @@ from broadcast.schedule import slots
 from broadcast.schedule.forms import SlotForm
 from broadcast.studio.sessions import views
 from broadcast.studio.sessions.forms import SourceForm
-from sessions_app import commands, rate_limits
+from sessions_app import commands
 from sessions_app.commands import Command
 from sessions_app.errors import Invalid, SmnbError
 from sessions_app.models import Session
 from sessions_app.web.http import SignedIn, of_session, refused
-from stories.sources.preview import Probe, probe, probe_source
-
-# A test makes this server send a request to an address of the user's choice.
-TESTS_A_MINUTE = 10
+from stories.sources import preview
+from stories.sources.preview import Probe, count_test, probe, probe_source
 
 SOURCES, SCHEDULE, INTERESTS = "sources-panel", "schedule", "interests-panel"
 
@@ -35,8 +33,11 @@ def add_source(request: SignedIn, session: Session) -> HttpResponse:
     form = SourceForm(request.POST)
     if not form.is_valid():
         return views.show(request, session, status=422, source_form=form)
+    data = form.cleaned_data
+    if found := preview.choice(data["kind"], data["locator"], request.user):
+        return views.show(request, session, status=422, probe=found, source_form=form)
     try:
-        commands.run(session_commands.ADD_SOURCE, request.user, session, form.cleaned_data)
+        commands.run(session_commands.ADD_SOURCE, request.user, session, data)
     except SmnbError as error:
         # A refusal is about the address nearly always, so it is shown at that field.
         form.add_error("locator", error.sentence)
@@ -63,7 +64,7 @@ def remove_source(request: SignedIn, session: Session, source_id: int) -> HttpRe
 def test_source(request: SignedIn, session: Session, source_id: int) -> HttpResponse:
     """Reads a source of the session once and shows the result."""
     try:
-        rate_limits.count("source tests", request.user.pk, TESTS_A_MINUTE)
+        count_test(request.user)
         result = probe_source(session, source_id, request.user)
     except SmnbError as error:
         return refused(request, error, "session_detail", session.pk)
@@ -80,7 +81,7 @@ def test_new_source(request: SignedIn, session: Session) -> HttpResponse:
         return refused(request, error, "session_detail", session.pk)
     data = form.cleaned_data
     try:
-        rate_limits.count("source tests", request.user.pk, TESTS_A_MINUTE)
+        count_test(request.user)
         result = probe(data["kind"], data["locator"], data["sort"], request.user)
     except SmnbError as error:
         return refused(request, error, "session_detail", session.pk)
@@ -92,7 +93,8 @@ def _show_probe(
 ) -> HttpResponse:
     # A test stores nothing, so the page without scripts is rendered, not redirected to.
     if request.htmx:
-        return render(request, "studio/sessions/_source_preview.html", {"probe": result})
+        context = {"probe": result, "session_id": session.pk}
+        return render(request, "studio/sessions/_source_preview.html", context)
     return views.show(request, session, probe=result, source_form=form)
 
 

@@ -16,7 +16,7 @@ from sessions_app.models import Session
 from stories.models import Source, SourcePost
 from stories.sources import registry
 from stories.sources.http_client import GuardedClient
-from stories.sources.preview import ago, probe, probe_source
+from stories.sources.preview import ago, choice, count_test, probe, probe_source
 from stories.sources.rss import RssSource
 from stories.types import Fetched, FetchedPost
 from tests.conftest import MakeSession
@@ -91,6 +91,52 @@ def test_a_source_that_fails_says_why(
     assert result.count == 0
     assert result.sentence.endswith((".", "xml"))
     assert reason in result.sentence
+
+
+HOME = b"".join(
+    b'<link rel="alternate" type="application/rss+xml" title="%s" href="/feed/%s.xml">'
+    % (name, name)
+    for name in (b"News", b"Sport")
+)
+
+
+def test_the_feeds_of_a_page_are_offered_to_choose_from(site: FeedStandIn, owner: User) -> None:
+    address = site.answer("/home", 200, [("Content-Type", b"text/html")], b"<html>" + HOME)
+    result = probe(None, f"\u201c{address}\u201d", "", owner)
+    assert (result.ok, result.count) == (False, 0)
+    assert result.sentence == f"{address} announces 2 feeds. Add the one you want."
+    assert [(feed.title, feed.url) for feed in result.feeds] == [
+        ("News", f"{site.url}/feed/News.xml"),
+        ("Sport", f"{site.url}/feed/Sport.xml"),
+    ]
+    assert choice(None, address, owner) == result
+
+
+@pytest.mark.parametrize(
+    ("kind", "locator", "requests"),
+    [
+        (None, "/feed/news.xml", 0),
+        ("rss", "/page", 2),
+        (None, "r/science", 0),
+        (None, "not an address", 0),
+    ],
+)
+def test_an_address_is_added_unless_there_is_something_to_choose(
+    site: FeedStandIn, owner: User, kind: str | None, locator: str, requests: int
+) -> None:
+    address = site.url + locator if locator.startswith("/") else locator
+    assert choice(kind, address, owner) is None
+    assert len(site.requests) == requests
+
+
+def test_after_ten_tests_in_a_minute_an_address_is_added_unseen(
+    site: FeedStandIn, owner: User
+) -> None:
+    address = site.answer("/home", 200, [("Content-Type", b"text/html")], b"<html>" + HOME)
+    for _ in range(10):
+        count_test(owner)
+    assert choice(None, address, owner) is None
+    assert site.requests == []
 
 
 def test_an_address_of_our_own_network_is_refused(owner: User) -> None:

@@ -11,9 +11,10 @@ import pytest
 
 from sessions_app.errors import Invalid, NeedsHuman, Retry
 from stories.posts.duplicates import nearest
+from stories.sources.discovery import SeveralFeeds
 from stories.sources.http_client import GuardedClient, Headers, Response
 from stories.sources.rss import MAX_POSTS, RssSource, posts_of
-from stories.types import Fetched, FetchedPost
+from stories.types import Cursor, Fetched, FetchedPost
 from tests.standins.feeds import FeedStandIn
 from tests.standins.headlines import distinct
 from tests.standins.recorded import recorded
@@ -286,11 +287,92 @@ def test_a_feed_that_grew_brings_the_new_post_too(site: FeedStandIn, rss: RssSou
     assert [post.title for post in rss.fetch(url, "", cursor).posts] == ["Two", "One"]
 
 
-def test_a_page_is_no_feed_but_its_feed_is_named(site: FeedStandIn, rss: RssSource) -> None:
-    with pytest.raises(NeedsHuman, match=f"Its feed is {site.url}/feed/news.xml"):
+def test_the_only_feed_of_a_page_is_read_and_remembered(site: FeedStandIn, rss: RssSource) -> None:
+    feed = site.publish("news", [("One", "First.")])
+    fetched = rss.fetch(f"{site.url}/page", "", {})
+    assert [post.title for post in fetched.posts] == ["One"]
+    assert fetched.notice == f"Read from {feed}, the feed of this page."
+    site.requests.clear()
+    again = rss.fetch(f"{site.url}/page", "", fetched.cursor)
+    assert (again.posts, again.cursor, again.notice) == ([], fetched.cursor, fetched.notice)
+    assert [request.path for request in site.requests] == ["/feed/news.xml"]
+
+
+def test_a_page_that_announces_another_feed_by_now_is_read_again(
+    site: FeedStandIn, rss: RssSource
+) -> None:
+    feed = site.publish("news", [("One", "First.")])
+    cursor: Cursor = {"feed": f"{site.url}/feed/old.xml", "etag": '"old"'}
+    fetched = rss.fetch(f"{site.url}/page", "", cursor)
+    assert [post.title for post in fetched.posts] == ["One"]
+    assert fetched.cursor["feed"] == feed
+    # The old feed's validator is not sent to the page or to the new one.
+    assert [request.headers.get("If-None-Match") for request in site.requests] == [
+        '"old"',
+        None,
+        None,
+    ]
+
+
+def test_a_page_whose_feed_cannot_be_read_says_both(site: FeedStandIn, rss: RssSource) -> None:
+    with pytest.raises(NeedsHuman) as caught:
         rss.fetch(f"{site.url}/page", "", {})
+    assert caught.value.sentence == (
+        "This address of 127.0.0.1 is a web page, not a feed. "
+        f"Its feed {site.url}/feed/news.xml cannot be read: "
+        "127.0.0.1 has nothing at this address (404). Check it."
+    )
+
+
+def test_a_page_that_announces_no_feed_is_searched_where_feeds_usually_are(
+    site: FeedStandIn, rss: RssSource
+) -> None:
     with pytest.raises(NeedsHuman, match="Give the address of its RSS or Atom feed"):
         rss.fetch(f"{site.url}/plain-page", "", {})
+    usual = ["/feed", "/rss", "/feed.xml", "/atom.xml", "/rss.xml"]
+    assert [request.path for request in site.requests] == [
+        "/plain-page",
+        *[f"/plain-page{path}" for path in usual],
+    ]
+    site.answer(
+        "/plain-page/rss", 200, [], RSS + b"<item><title>One</title></item></channel></rss>"
+    )
+    fetched = rss.fetch(f"{site.url}/plain-page", "", {})
+    assert [post.title for post in fetched.posts] == ["One"]
+    assert fetched.cursor["feed"] == f"{site.url}/plain-page/rss"
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "body"),
+    [
+        ("/picture", b"image/png", b"\x89PNG\r\n\x1a\n"),
+        ("/2026/story.html", b"text/html", b"<!doctype html><title>x</title>"),
+        ("/data", b"application/json", b'{"items": []}'),
+    ],
+)
+def test_what_is_no_home_page_is_not_searched(
+    site: FeedStandIn, rss: RssSource, path: str, kind: bytes, body: bytes
+) -> None:
+    site.answer(path, 200, [("Content-Type", kind)], body)
+    with pytest.raises(NeedsHuman, match="is not a feed, and it names none"):
+        rss.fetch(site.url + path, "", {})
+    assert len(site.requests) == 1
+
+
+def test_of_several_feeds_a_person_chooses(site: FeedStandIn, rss: RssSource) -> None:
+    links = b"".join(
+        b'<link rel="alternate" type="application/rss+xml" title="%s" href="/%s">' % (name, name)
+        for name in (b"News", b"Sport", b"Weather", b"Comments")
+    )
+    address = site.answer("/home", 200, [("Content-Type", b"text/html")], b"<html>" + links)
+    with pytest.raises(SeveralFeeds) as caught:
+        rss.fetch(address, "", {})
+    assert [feed.title for feed in caught.value.feeds] == ["News", "Sport", "Weather", "Comments"]
+    assert caught.value.sentence == (
+        f"127.0.0.1 announces 4 feeds. Add the one you want: “News” {site.url}/News; "
+        f"“Sport” {site.url}/Sport; “Weather” {site.url}/Weather; and 1 more."
+    )
+    assert len(site.requests) == 1
 
 
 def test_an_empty_answer_is_tried_again_later() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import time
 from typing import Any
@@ -16,8 +17,12 @@ from sessions_app import sessions
 from sessions_app.models import Preferences, Session, SessionStats, Step, Workspace
 from sessions_app.money import PICO
 from stories.models import Source, SourceGroup
+from stories.sources import registry
+from stories.sources.http_client import GuardedClient
+from stories.sources.rss import RssSource
 from tests.api_clients import Api
 from tests.conftest import MakeSession
+from tests.standins.feeds import FeedStandIn
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -292,6 +297,35 @@ def test_sources_are_added_once_and_removed(browser: Client, make_session: MakeS
     source = Source.objects.get()
     browser.post(f"{path}{source.pk}/remove/")
     assert not Source.objects.get().enabled
+
+
+def test_the_feeds_of_a_home_page_are_offered_and_one_is_added(
+    browser: Client, make_session: MakeSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = make_session(recording=False)
+    client = GuardedClient(allow_private=True, user_agent="smnb-tests", deadline=5)
+    monkeypatch.setitem(registry._adapters(), "rss", RssSource(client))
+    path = f"/sessions/{session.pk}/sources/"
+    with FeedStandIn() as site:
+        links = "".join(
+            f'<link rel="alternate" type="application/rss+xml" title="{title}" href="/{title}">'
+            for title in ("News", "Sport")
+        )
+        kind = [("Content-Type", b"text/html")]
+        home = site.answer("/home", 200, kind, f"<html>{links}".encode())
+        offered = browser.post(path, {"locator": f"\u201c{home}\u201d"})
+        assert offered.status_code == 422
+        assert not Source.objects.exists()
+        choices = re.findall(
+            r'name="locator"\s+value="([^"]+)"\s+aria-label="([^"]+)"', text(offered)
+        )
+        assert choices == [(f"{site.url}/News", "Add News"), (f"{site.url}/Sport", "Add Sport")]
+        tested = browser.post(f"{path}test/", {"locator": home}, headers=HTMX)
+        assert f'formaction="{path}"' in text(tested)
+        # The button of a feed sends its address alone.
+        assert browser.post(path, {"locator": f"{site.url}/Sport"}).status_code == 302
+    added = Source.objects.get()
+    assert (added.kind, added.locator) == ("rss", f"{site.url}/Sport")
 
 
 def test_the_source_of_another_session_cannot_be_removed_here(
