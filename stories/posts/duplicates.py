@@ -1,20 +1,11 @@
-"""Duplicate headlines: whether two headlines report the same news, or a new development of it."""
+"""Words of headlines: which content words they have, and whether one reports a development."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from functools import lru_cache
 
-from rapidfuzz import fuzz, process, utils
-
 from stories.text.words import word_set
-
-THRESHOLD = 66.0
-SHARED_WORDS = 0.65
-_CANDIDATES = 20
-# With fewer content words than this, headlines are duplicates only if all of them are the same.
-_FEW_WORDS = 3
 
 _NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
 _WORD = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)*")
@@ -60,40 +51,6 @@ _OPPOSED: tuple[tuple[str, str], ...] = (
 _NEGATIONS = word_set("not no never without nobody none")
 _CHANGES = word_set("not correction corrected update updated false fake hoax")
 _ENDINGS = ("ing", "ed", "es", "s")
-
-
-def nearest(title: str, known: Sequence[tuple[int, str]]) -> tuple[int, float] | None:
-    """Returns the id of the known headline with the same news and its likeness (66..100), or None."""
-    prepared = utils.default_process(title)
-    if not prepared:
-        return None
-    choices = [utils.default_process(other) for _, other in known]
-    # A cheap comparison of all headlines first; the strict one runs for the few that are alike.
-    candidates = process.extract(
-        prepared, choices, scorer=fuzz.token_set_ratio, score_cutoff=THRESHOLD, limit=_CANDIDATES
-    )
-    for _, likeness, index in candidates:
-        if same_news(title, known[index][1]):
-            return known[index][0], likeness
-    return None
-
-
-def same_news(one: str, other: str) -> bool:
-    """Whether two similar headlines report the same: equal numbers, shared words, no change."""
-    if utils.default_process(one) == utils.default_process(other):
-        return True
-    # Other figures are other news, e.g. two results or two death tolls.
-    if _numbers(one) != _numbers(other):
-        return False
-    words, others = content_words(one), content_words(other)
-    if (words ^ others) & _CHANGES or _opposed(words, others):
-        return False
-    if names_disagree(one, one, other, other):
-        return False
-    if min(len(words), len(others)) < _FEW_WORDS:
-        return words == others
-    # The Dice coefficient of the content words, 0..1.
-    return 2 * len(words & others) / (len(words) + len(others)) >= SHARED_WORDS
 
 
 def names_disagree(title: str, text: str, other: str, other_text: str) -> bool:

@@ -28,8 +28,18 @@ from datetime import timedelta
 from typing import Literal
 from urllib.parse import urlsplit
 
-from stories.posts.features import COMMON, PREFIX, Features, Number, Report, features, stem
+from stories.posts.features import (
+    COMMON,
+    PREFIX,
+    Features,
+    Number,
+    Report,
+    features,
+    index_words,
+    stem,
+)
 from stories.posts.vocabulary import DENIALS, OPPOSED, ORDINALS, PERIODS
+from stories.text.urls import canonical_url
 
 __all__ = ["Index", "Judgement", "Match", "Report", "best_match", "judge"]
 
@@ -48,7 +58,7 @@ COPIED = 0.7
 SUBJECT = 2.6
 SUBJECT_OF_HEADLINE = 1.2
 _IN_HEADLINES = (0.4, 0.7, 1.0)
-_CANDIDATES = 24
+_CANDIDATES = 12
 _MOST_NAMED = 4
 _LEAST_SHINGLES = 8
 _FEW_WORDS = 3
@@ -415,7 +425,7 @@ def _kind(
         and both.contained >= (0.8 if both.new_events else NOTHING_NEW)
     ):
         return "duplicate", "The same event, and nothing new."
-    if _support(one, other, both) >= (SAME_EVENT if both.names or both.numbers else 0.8):
+    if _support(one, other, both) >= (SAME_EVENT if both.names or len(both.numbers) > 1 else 0.8):
         return "same event", "The same event, with other facts."
     return "development", "The same subject."
 
@@ -455,11 +465,10 @@ class Index:
     def add(self, key: int, report: Report) -> None:
         position = len(self._reports)
         self._reports.append((key, report))
-        found = features(report)
-        for word in found.words:
+        for word in index_words(report):
             self._postings[word].append(position)
-        if found.link:
-            self._by_link[found.link].append(position)
+        if report.url:
+            self._by_link[canonical_url(report.url)].append(position)
 
     def weigh(self, word: str) -> float:
         """The fewer reports have a word, the more it counts."""
@@ -477,13 +486,14 @@ class Index:
                 for position in postings:
                     weights[position] += weight
         best = heapq.nlargest(_CANDIDATES, weights.items(), key=lambda item: (item[1], item[0]))
-        return [position for position, _ in best]
+        return [position for position, weight in best if weight >= 2 * self.weigh("")]
 
     def matches(self, new: Report) -> list[Match]:
         """Returns the related reports, the closest kind first, then by score, then the newer one."""
         ranked = []
         found = features(new)
-        positions = dict.fromkeys([*self._by_link.get(found.link, ()), *self._candidates(found)])
+        same_page = self._by_link.get(found.link, [])[-_CANDIDATES:] if found.link else []
+        positions = dict.fromkeys([*same_page, *self._candidates(found)])
         for position in positions:
             key, earlier = self._reports[position]
             judgement = judge(new, earlier, self.weigh)

@@ -33,7 +33,11 @@ from stories.text.urls import canonical_url
 
 TITLE_CHARACTERS = 300
 TEXT_CHARACTERS = 1_200
+_INDEXED_CHARACTERS = 600
 _SHINGLE = 4
+_MOST_NUMBERS = 60
+_LEAST_TEXT = 3
+_GAP = 8  # characters before a word in which its sentence may begin
 # A common beginning of this length makes two names one: Brazil, Brazilian.
 PREFIX = 5
 
@@ -43,6 +47,10 @@ _TOKEN = re.compile(
     r"|(?P<number>\d+(?:[.,:]\d+)*)"
     r"|(?P<dense>[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+)"
     r"|(?P<word>[^\W\d_]+(?:['\u2019][^\W\d_]+)*)"
+)
+_INDEXED = re.compile(
+    r"([\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+)"
+    r"|([^\W\d_]+(?:['\u2019][^\W\d_]+)*)"
 )
 _SENTENCE_END = re.compile(r"[.!?:;\u2026\u3002\uff01\uff1f\u0964\u06d4\n\"\u201c\u2018(\[|]\s*$")
 _ENDINGS = ("ing", "ed", "es", "s")
@@ -82,7 +90,7 @@ class Features:
 
     headline: str  # normalised, without what outlets put around it
     title: frozenset[str]
-    text: frozenset[str]
+    text: frozenset[str]  # without the headline; empty if that leaves hardly a sentence
     words: frozenset[str]  # of title and text
     names: frozenset[str]
     title_names: frozenset[str]
@@ -110,9 +118,14 @@ class _Token:
     joined: bool = False  # nothing but a space is between it and the token before
 
 
+def _normal(text: str, most: int) -> str:
+    # Cut again, because the normal form of one character may be eighteen.
+    return unicodedata.normalize("NFKC", text[:most])[:most]
+
+
 def headline(title: str) -> str:
     """Returns a headline without "UPDATE 1-" before it and " - BBC News" after it."""
-    line = unicodedata.normalize("NFKC", title[:TITLE_CHARACTERS]).strip()
+    line = _normal(title, TITLE_CHARACTERS).strip()
     line = _PREFIX.sub("", line) or line
     suffix = _SUFFIX.search(line)
     # The name of an outlet is capitalised, and what is left is a whole headline.
@@ -151,7 +164,7 @@ def _tokens(text: str) -> Iterator[_Token]:
     at = 0
     for match in _TOKEN.finditer(text):
         gap = text[at : match.start()]
-        begins = begins or bool(_SENTENCE_END.search(gap))
+        begins = begins or bool(_SENTENCE_END.search(gap[-_GAP:]))
         at = match.end()
         kind, raw = str(match.lastgroup), match[0]
         if kind == "dense":
@@ -268,14 +281,32 @@ def _name_runs(tokens: list[_Token], names: set[str]) -> list[list[_Token]]:
     return runs
 
 
-@lru_cache(maxsize=4096)
+def index_words(report: Report) -> set[str]:
+    """Returns the words of headline and lead as in the features, at a fraction of their cost."""
+    text = unicodedata.normalize(
+        "NFKC", f"{report.title[:TITLE_CHARACTERS]}\n{report.text[:_INDEXED_CHARACTERS]}"
+    )
+    words: set[str] = set()
+    for dense, word in _INDEXED.findall(text.casefold()):
+        if dense:
+            words.update(dense[at : at + 2] for at in range(len(dense) - 1))
+        else:
+            words.add(stem(word.replace("\u2019", "'").removesuffix("'s")))
+    return words - EMPTY
+
+
+# A session's earlier reports are many; few of them are compared in full.
+@lru_cache(maxsize=512)
 def features(report: Report) -> Features:
     """Returns the features of a report. Linear in its length, which is cut to a limit."""
     line = headline(report.title)
     top, lead = (
         list(_tokens(PHRASE.sub(lambda match: PHRASES[match[0].lower()], text)))
-        for text in (line, unicodedata.normalize("NFKC", report.text[:TEXT_CHARACTERS]))
+        for text in (line, _normal(report.text, TEXT_CHARACTERS))
     )
+    # Many texts begin with their headline.
+    if [token.key for token in lead[: len(top)]] == [token.key for token in top]:
+        lead = lead[len(top) :]
     title_case = _is_title_case(top)
     names = _names(lead)
     words = _content(top)
@@ -297,7 +328,7 @@ def features(report: Report) -> Features:
     return Features(
         headline=" ".join(token.key for token in top),
         title=frozenset(words),
-        text=frozenset(in_text),
+        text=frozenset(in_text) if len(in_text) >= _LEAST_TEXT else frozenset(),
         words=every,
         names=frozenset(names),
         title_names=frozenset(names & set(words)),
@@ -305,7 +336,9 @@ def features(report: Report) -> Features:
         written=written,
         subject=every - COMMON - _EVENTS - {"not"},
         prefixes=frozenset(word[:PREFIX] for word in every if len(word) >= PREFIX),
-        numbers=tuple(dict.fromkeys([*_numbers(top, True), *_numbers(lead, False)])),
+        numbers=tuple(dict.fromkeys([*_numbers(top, True), *_numbers(lead, False)]))[
+            :_MOST_NUMBERS
+        ],
         events=frozenset(words) & _EVENTS,
         negated="not" in words or bool(REFUSALS.search(line)),
         marks=marks,

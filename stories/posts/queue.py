@@ -11,6 +11,7 @@ from typing import Annotated
 from uuid import UUID
 
 from django.db.models import F, QuerySet
+from django.db.models.functions import Left
 from pydantic import Field
 from typing_extensions import TypedDict
 
@@ -19,8 +20,8 @@ from sessions_app.events.recorder import timestamp
 from sessions_app.models import Session, Step
 from stories.models import Source, SourcePost
 from stories.posts import matching
-from stories.posts.duplicates import nearest
-from stories.posts.events import Report, judge
+from stories.posts.events import Index, Report, judge
+from stories.posts.features import TEXT_CHARACTERS
 from stories.posts.matching import Interests
 from stories.posts.scoring import Scale, reasons, score
 from stories.text.furniture import REASONS, REMOVED
@@ -130,15 +131,10 @@ def add(source: Source, fetched: Iterable[FetchedPost], now: datetime) -> Added:
     )
     if not fresh:
         return Added([], 0, withdrawn)
-    rows = SourcePost.objects.filter(
-        session_id=source.session_id, duplicate_of=None, created_at__gte=now - LIKENESS_WINDOW
-    )
-    # Bounded, as each headline is compared with all of these.
-    rows = rows.exclude(state=State.SKIPPED, reason__in=REASONS)
-    titles = list(rows.order_by("-id").values_list("pk", "title")[:LIKENESS_MOST])
+    earlier = earlier_reports(source.session_id, now)
     interests = matching.of_session(source.session_id)
     inserted = [
-        _insert(source, post, keys[post.external_id], now, titles, interests) for post in fresh
+        _insert(source, post, keys[post.external_id], now, earlier, interests) for post in fresh
     ]
     label(source.session_id, inserted)
     queued = sum(post.state == State.QUEUED for post in inserted)
@@ -153,6 +149,27 @@ def label(session_id: UUID, posts: Sequence[SourcePost]) -> None:
         post.parts = {**post.parts, "standing": scale.standing(post.parts)}
         post.label = scale.label(post.parts)
     SourcePost.objects.bulk_update(posts, ["label", "parts"], 500)
+
+
+def earlier_reports(session_id: UUID, now: datetime) -> Index:
+    """Returns the posts of the last 48 hours, at most 2,000, to compare new posts with."""
+    rows = SourcePost.objects.filter(
+        session_id=session_id, duplicate_of=None, created_at__gte=now - LIKENESS_WINDOW
+    )
+    rows = rows.exclude(state=State.SKIPPED, reason__in=REASONS)
+    # Only the beginning of a body, because all of these are read at each poll.
+    rows = rows.annotate(lead=Left("body", TEXT_CHARACTERS)).order_by("-id")
+    values = rows.values_list("pk", "title", "lead", "published_at", "source_id")[:LIKENESS_MOST]
+    # The oldest first: of two posts that are equally like a new one it is a duplicate of the newer.
+    return Index(
+        (pk, Report(title, lead, published_at=published_at, source=str(source_id)))
+        for pk, title, lead, published_at, source_id in reversed(values)
+    )
+
+
+def report_of(post: SourcePost) -> Report:
+    """Returns a post as it is compared with others; addresses are compared before."""
+    return Report(post.title, post.body, published_at=post.published_at, source=str(post.source_id))
 
 
 def link_keys(document: Iterable[FetchedPost]) -> dict[str, str]:
@@ -223,10 +240,10 @@ def _insert(
     post: FetchedPost,
     key: str,
     now: datetime,
-    titles: list[tuple[int, str]],
+    earlier: Index,
     interests: Interests,
 ) -> SourcePost:
-    """Inserts one post, and adds its headline to ``titles`` unless it is a duplicate."""
+    """Inserts one post, and adds it to the earlier ones unless it is a duplicate."""
     scored = score(post, now, interests.match(post.title, post.body, source.locator))
     row = SourcePost(
         session_id=source.session_id,
@@ -251,37 +268,32 @@ def _insert(
         row.state, row.reason, row.url_digest = State.SKIPPED, post.skip[:200], ""
         row.save(force_insert=True)
         return row
-    original, reason = _duplicate_of(row, key, titles)
+    original, reason = _duplicate_of(row, key, earlier)
     if original is not None:
         row.state, row.duplicate_of_id, row.reason = State.SKIPPED, original, reason
     row.save(force_insert=True)
     if original is None:
-        titles.append((row.pk, row.title))
+        earlier.add(row.pk, report_of(row))
     return row
 
 
-def _duplicate_of(
-    row: SourcePost, key: str, titles: list[tuple[int, str]]
-) -> tuple[int | None, str]:
+def _duplicate_of(row: SourcePost, key: str, earlier: Index) -> tuple[int | None, str]:
     """Returns the id of the post that ``row`` repeats, and why; or (None, "")."""
+    report = report_of(row)
     if key:
         # Served by the partial index post_url, however many posts the session has.
         same = SourcePost.objects.filter(session_id=row.session_id, url_digest__in=_digests(key))
         original = same.order_by("id").first()
         # Within a source the id tells posts apart, so that several of them may have one address.
-        if original and (original.source_id != row.source_id or _same_event(row, original)):
+        if original and (
+            original.source_id != row.source_id
+            or judge(report, report_of(original)).kind in ("duplicate", "same event")
+        ):
             return original.duplicate_of_id or original.pk, SAME_ADDRESS
-    match = nearest(row.title, titles)
-    if match is None:
+    match = earlier.best(report)
+    if match is None or match.judgement.kind != "duplicate":
         return None, ""
-    return match[0], f"The headline is {match[1]:.0f} % like one that was read before."
-
-
-def _same_event(row: SourcePost, other: SourcePost) -> bool:
-    new, earlier = (
-        Report(post.title, post.body, post.url, post.published_at) for post in (row, other)
-    )
-    return judge(new, earlier).kind in ("duplicate", "same event")
+    return match.key, " ".join(match.judgement.reasons)[:200]
 
 
 def waiting(session: Session) -> QuerySet[SourcePost]:

@@ -236,7 +236,7 @@ def test_a_duplicate_is_attributed_to_the_first_post_and_not_to_another_duplicat
         source, *(FetchedPost(str(number), TITLES[0]) for number in range(3))
     ).posts
     assert second.duplicate_of_id == third.duplicate_of_id == first.pk
-    assert third.reason == "The headline is 100 % like one that was read before."
+    assert third.reason == ("The same headline. Words in both: bridge, harbour, repairs, closes.")
 
 
 def test_a_repeated_address_is_attributed_to_the_first_post(

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sessions_app.errors import Invalid, NeedsHuman, Retry
-from stories.posts.duplicates import nearest
+from stories.posts.events import Report, best_match, judge
 from stories.sources.discovery import SeveralFeeds
 from stories.sources.http_client import GuardedClient, Headers, Response
 from stories.sources.rss import MAX_POSTS, RssSource, posts_of
@@ -475,14 +475,17 @@ def test_the_stand_in_has_as_many_stories_as_asked_for_and_none_is_like_another(
     assert [len(posts) for posts in fetched] == [25] * 4
     titles = list(enumerate(post.title for posts in fetched for post in posts))
     for number, title in titles:
-        assert nearest(title, [other for other in titles if other[0] != number]) is None
+        others = [(other, Report(line)) for other, line in titles if other != number]
+        match = best_match(Report(title), others)
+        assert match is None or match.judgement.kind != "duplicate"
     assert all(post.url and post.body.count(". ") == 2 for posts in fetched for post in posts)
 
 
 def test_hundreds_of_invented_headlines_stay_apart() -> None:
     titles = [distinct(name, index)[0] for name in "abcdef" for index in range(60)]
     assert len(set(titles)) == len(titles)
-    assert not any(nearest(one, [(0, other)]) for one, other in combinations(titles[:150], 2))
+    reports = map(Report, titles[:150])
+    assert not any(judge(*pair).kind == "duplicate" for pair in combinations(reports, 2))
 
 
 @pytest.mark.parametrize(
