@@ -311,6 +311,8 @@ def _disjoint(one: frozenset[str], other: frozenset[str]) -> bool:
 
 def _kind_of_copy(one: Features, other: Features, both: _Comparison) -> tuple[Kind, str]:
     """Returns the kind of a report whose text is a copy of the earlier one's."""
+    if not (one.title & other.words and other.title & one.words):
+        return "unrelated", "The same text under a headline about something else."
     if one.names - other.words and other.names - one.words:
         return "unrelated", "The same form of words with other names."
     mine, theirs = {n.value for n in one.numbers}, {n.value for n in other.numbers}

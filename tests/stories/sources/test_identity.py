@@ -56,7 +56,7 @@ def item(
     title: str = TITLES[0],
     link: str = "",
     guid: str = "",
-    text: str = "The first boat leaves at six.",
+    text: str = "The council met on Monday. It agreed on a timetable, which begins in spring.",
     date: str = DATE,
 ) -> str:
     parts = [f"<title>{title}</title>", f"<description>{text}</description>", date]
