@@ -9,7 +9,7 @@ from typing import Protocol
 
 from stories.text.cleaning import clean_text, cut
 from stories.text.names import MAX_NAME, NO_NAME, in_title_case, names_in
-from stories.text.sentences import sentences
+from stories.text.sentences import is_complete, sentences
 from stories.types import Brief, Narration, OnText, Sentiment, Tone
 
 MAX_TOPICS = 5
@@ -143,13 +143,10 @@ def title_of(text: str) -> str:
     return cut(bare.rstrip(".").strip(), MAX_TITLE)
 
 
-_COMPLETE = re.compile(r"[.!?…\u3002\uff01\uff1f][\"'\u201d\u2019»)\]\u300d\u300f]*$")
-
-
 def whole_sentences(text: str) -> str:
     """Returns ``text`` without an unfinished last sentence; "" when no sentence is complete."""
     text = text.rstrip()
     parts = sentences(text)
-    if not parts or _COMPLETE.search(parts[-1][-8:]):
+    if not parts or is_complete(parts[-1]):
         return text
     return text[: text.rfind(parts[-1])].rstrip()

@@ -19,7 +19,7 @@ from broadcast.narrators.base import (
 )
 from stories.text.cleaning import cut
 from stories.text.furniture import is_unspoken, without_furniture
-from stories.text.sentences import sentences, word_count
+from stories.text.sentences import full_stop, is_complete, sentences, word_count
 from stories.text.words import word_set
 from stories.types import Brief, Narration, OnText, Passage, SpokenSentence
 
@@ -32,7 +32,7 @@ _SAME_NEWS = 2
 _FIRST_PERSON = re.compile(r"\b(?:I|I'm|I've|my|we|our)\b")
 _QUOTED = re.compile(r"[\"\u201c][^\"\u201c\u201d]*[\"\u201d]")
 _TAG = re.compile(r"\[[^\[\]]{1,20}\]")
-_ENDED = re.compile(r"[.!?…:;\u3002\uff01\uff1f][\"'\u201d\u2019»)\]\u300d\u300f]*$")
+_ENDED = re.compile(r"[:;][\"'\u201d\u2019»)\]\u300d\u300f]*$")
 
 
 class ExtractiveNarrator:
@@ -87,7 +87,9 @@ def _passage(text: str) -> Passage:
 
 
 def as_sentence(text: str) -> str:
-    return text if _ENDED.search(text[-8:]) else f"{text}."
+    if is_complete(text) or _ENDED.search(text[-8:]):
+        return text
+    return text + full_stop(text)
 
 
 def readable_sentences(body: str) -> list[str]:

@@ -8,8 +8,22 @@
   const texts = new WeakMap();
   let heard = Date.now();
 
+  // Chinese, Japanese, Thai, Lao, Burmese and Khmer have no spaces between words.
+  const unspaced = /[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]/;
+  const segmenter = window.Intl?.Segmenter && new Intl.Segmenter(undefined, { granularity: "word" });
+
+  // Each word with what follows it up to the next one.
+  const split = (text) => {
+    if (!segmenter || !unspaced.test(text)) return text.match(/\S+\s*/g) ?? [""];
+    const words = [];
+    for (const part of segmenter.segment(text)) {
+      if (part.isWordLike || !words.length) words.push(part.segment);
+      else words[words.length - 1] += part.segment;
+    }
+    return words;
+  };
   const wordsOf = (caption) => {
-    if (!texts.has(caption)) texts.set(caption, caption.textContent.trim().split(/\s+/));
+    if (!texts.has(caption)) texts.set(caption, split(caption.textContent.trim()));
     return texts.get(caption);
   };
   const share = (from, to) => (to > from ? Math.min(1, Math.max(0, (Date.now() - from) / (to - from))) : 1);
@@ -21,7 +35,7 @@
       const words = wordsOf(line);
       const at = share(Date.parse(lower.dataset.airedAt), Date.parse(lower.dataset.finishAt));
       const start = Math.floor(Math.min(words.length - 1, at * words.length) / WORDS) * WORDS;
-      const text = words.slice(start, start + WORDS).join(" ");
+      const text = words.slice(start, start + WORDS).join("").trim();
       if (line.textContent !== text) line.textContent = text;
       line.classList.add("shown");
     }

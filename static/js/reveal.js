@@ -16,14 +16,21 @@
     return Math.min(1, Math.max(0, (present() - from) / (to - from)));
   };
 
+  // Chinese, Japanese, Thai, Lao, Burmese and Khmer have no spaces between words.
+  const unspaced = /[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]/;
+  const segmenter = window.Intl?.Segmenter && new Intl.Segmenter(undefined, { granularity: "word" });
+
+  const startsOf = (text) => {
+    if (!segmenter || !unspaced.test(text)) return [...text.matchAll(/\S+/g)].map((match) => match.index);
+    return [...segmenter.segment(text)].filter((part) => part.isWordLike).map((part) => part.index);
+  };
+
   const wordsOf = (element) => {
     if (words.has(element)) return words.get(element);
     const found = [];
     const walker = document.createTreeWalker(element, NodeFilter.SHOW_TEXT);
     while (walker.nextNode()) {
-      for (const match of walker.currentNode.data.matchAll(/\S+/g)) {
-        found.push([walker.currentNode, match.index]);
-      }
+      for (const start of startsOf(walker.currentNode.data)) found.push([walker.currentNode, start]);
     }
     words.set(element, found);
     return found;

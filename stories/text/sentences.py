@@ -1,25 +1,54 @@
-"""Sentences of a text, and lengths in words, tokens and seconds."""
+"""Sentences of a text in any script, and lengths in words, tokens and seconds.
+
+Libraries were tried: sentencex needs the language of each text, which feeds rarely state (with the
+wrong one it splits "am 3. Mai"), knows neither Khmer nor Tibetan, leaves a quotation whole however
+long, and takes quadratic time for quotes; pysbd was last released in 2021.
+"""
 
 from __future__ import annotations
 
+import math
 import re
 
 from stories.text.words import word_set
 
-_END = re.compile(r"(?<![.!?…。\uff01\uff1f])[.!?…。\uff01\uff1f]++[\"'”\u2019»)\]」』]*+")
+# These end a sentence whatever follows: CJK, Arabic and Urdu, danda, Ethiopic, Burmese, Khmer,
+# Armenian, Tibetan, Mongolian, Syriac, N'Ko, Vai, Cham, and a question mark after Greek.
+_FULL_STOPS = (
+    "\u3002\uff61\uff01\uff1f\u061f\u06d4\u0964\u0965\u1362\u1367\u1368\u104b\u17d4\u17d5\u0589\u0f0d\u0f0e"
+    "\u1803\u1809\u0700-\u0702\u07f9\ua60e\ua60f\uaa5d-\uaa5f\u203c\u203d\u2047-\u2049"
+)
+_CLOSERS = r"[\"'\u201d\u2019»)\]\u300d\u300f\u3011\u300b\u3009\uff09]*+"
+_END = re.compile(
+    rf"(?<![.!?…{_FULL_STOPS}])(?:[.!?…{_FULL_STOPS}]++|(?<=[\u0370-\u03ff\u1f00-\u1fff]);){_CLOSERS}"
+)
+_ENDS_ALWAYS = re.compile(rf"[{_FULL_STOPS};]")
 
-_FULL_STOPS = "。\uff01\uff1f"
+_COMPLETE = re.compile(rf"[.!?…{_FULL_STOPS}]{_CLOSERS}$")
 
 # A full stop after these words never ends a sentence.
 _TITLES = word_set("""
-    mr mrs ms mx dr prof sr jr st mt ft gen col capt lt sgt cmdr rev hon gov sen rep pres vs
-    cf fig approx
+    mr mrs ms mx dr prof st mt ft gen col capt lt sgt cmdr rev hon gov sen rep pres vs cf fig approx
+    e.g i.e z.b d.h u.a bzw hr fr frl mme mlle mgr dott sig sra srta ing проф акад ген им ул
+    डॉ श्री प्रो திரு மரு মো
 """)
 
 # A full stop after these words ends a sentence only before a common opening word.
 _SHORTENED = word_set("""
-    inc ltd co corp dept univ est etc jan feb mar apr jun jul aug sep sept oct nov dec tue thu
-    fri al
+    inc ltd co corp dept univ est etc jr sr usw jan feb mar apr jun jul aug sep sept oct nov dec
+    tue thu fri al
+""")
+
+# After a.m. and p.m. these continue the sentence.
+_OF_TIME = word_set("""
+    monday tuesday wednesday thursday friday saturday sunday january february march april may june
+    july august september october november december today tomorrow on est edt cst cdt mst mdt pst
+    pdt et ct pt gmt utc bst cet cest ist jst aest
+""")
+
+_MONTHS_AFTER_A_DAY = word_set("""
+    januar februar märz april mai juni juli august september oktober november dezember jänner
+    jahrhundert jahrhunderts weltkrieg
 """)
 
 _OPENERS = word_set("""
@@ -28,52 +57,108 @@ _OPENERS = word_set("""
     not so then what who
 """)
 
-_COUNTED = word_set("no nos art sec vol pp p")
+_COUNTED = word_set("no nos nr num núm art sec vol pp p rs abs kap")
 
 _INITIALS = re.compile(r"(?:[^\W\d_]\.)*[^\W\d_]")
 
+# Thai and Lao mark the end of no sentence; a space ends a clause. A longer piece is divided there.
+_STOPS = (
+    (re.compile(r"[\u3040-\u30ff\u3400-\u9fff]"), "\u3002"),
+    (re.compile(r"[\u0900-\u09ff\u0a00-\u0a7f\u0b00-\u0b7f]"), "\u0964"),
+    (re.compile(r"[\u1200-\u137f]"), "\u1362"),
+    (re.compile(r"[\u1000-\u109f]"), "\u104b"),
+    (re.compile(r"[\u1780-\u17ff]"), "\u17d4"),
+    (re.compile(r"[\u0530-\u058f]"), "\u0589"),
+    (re.compile(r"[\u0e00-\u0eff]"), ""),
+)
+_CLAUSES = re.compile(r"(?<=[\u0e01-\u0e4e\u0e81-\u0ecd]) (?=[\u0e01-\u0e44\u0e81-\u0ec4])")
+_LONG_CLAUSES = 80  # characters
+
 
 def sentences(text: str) -> list[str]:
-    """Splits a text into sentences; abbreviations and decimals end none, a line break does."""
+    """Splits a text into sentences; abbreviations and numbers end none, a line break does."""
     pieces: list[str] = []
     for line in text.split("\n"):
         start = 0
         for end in _END.finditer(line):
-            if _ends(line, end):
+            if _ends(line, start, end):
                 pieces.append(line[start : end.end()].strip())
                 start = end.end()
-        pieces.append(line[start:].strip())
+        pieces += _clauses(line[start:].strip())
     return [sentence for sentence in pieces if sentence]
 
 
-def _ends(line: str, end: re.Match[str]) -> bool:
+def is_complete(sentence: str) -> bool:
+    """Whether a text ends with the punctuation of a sentence, in any script."""
+    return bool(_COMPLETE.search(sentence[-8:]))
+
+
+def full_stop(text: str) -> str:
+    """Returns the full stop of the script in which a text ends; Thai and Lao have none."""
+    last = re.sub(r"\W+$", "", text)[-1:]
+    return next((stop for script, stop in _STOPS if script.match(last)), ".")
+
+
+def _clauses(text: str) -> list[str]:
+    """Divides a long Thai or Lao text without punctuation at spaces."""
+    pieces: list[str] = []
+    start = 0
+    for space in _CLAUSES.finditer(text):
+        if space.start() - start >= _LONG_CLAUSES:
+            pieces.append(text[start : space.start()])
+            start = space.end()
+    return [*pieces, text[start:]]
+
+
+def _ends(line: str, start: int, end: re.Match[str]) -> bool:
     """Whether the punctuation ends a sentence, by the words before and after it."""
-    if end[0][0] in _FULL_STOPS:
+    if _ENDS_ALWAYS.match(end[0]):
         return True
     after = line[end.end() : end.end() + 40]
     if after and not after[0].isspace():
         return False
-    following = after.split(None, 1)[0].strip("\"'“\u2018«([") if after.strip() else ""
+    following = after.split(None, 1)[0].strip("\"'“\u2018«([¿¡") if after.strip() else ""
     if following[:1].islower():
         return False
+    opens = following.lower().strip(",.;:!?\"'\u201d\u2019") in _OPENERS
+    if following and end[0].startswith(("…", "..")):
+        return opens
     if not following or not end[0].startswith("."):
         return True
-    before = line[max(end.start() - 24, 0) : end.start()]
+    before = line[max(end.start() - 24, start) : end.start()]
     word = re.split(r"[\s(\"'“\u2018\[]", before)[-1].lower()
     if word in _TITLES:
         return False
+    if word in ("a.m", "p.m"):
+        return following.lower().strip(",.;:!?") not in _OF_TIME
     if word in _COUNTED:
         return not following[0].isdigit()
+    if word.isdecimal() and len(word) <= 3:
+        # "3. Mai" is a date, and "1. Open the door" an item of a list.
+        month = following.lower().strip(",.;:!?") in _MONTHS_AFTER_A_DAY
+        return not month and before.strip() != word
     if word in _SHORTENED or _INITIALS.fullmatch(word):
-        return following.lower() in _OPENERS
+        return opens
     return True
 
 
-_WORD = re.compile(
-    r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|[^\W\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]++"
+# Scripts without spaces, and about how many words one of their letters is: a word has 1.7 Chinese
+# characters, 2.5 of kana, or 4 letters of Thai, Lao, Burmese or Khmer. Such estimates make the pace
+# right, which is what words are counted for; exact words would need dictionaries of 30 MB.
+_UNSPACED = (
+    (re.compile(r"[\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"), 0.6),
+    (re.compile(r"[\u3040-\u30ff\uff66-\uff9f]"), 0.4),
+    (
+        re.compile(
+            r"[\u0e01-\u0e33\u0e40-\u0e46\u0e81-\u0eb0\u0ec0-\u0ec6\u1000-\u102a\u1780-\u17b3]"
+        ),
+        0.25,
+    ),
 )
-
-_JOINED = re.compile(r"(?<=\w)['\u2019.,\-\u2011:/](?=\w)")
+_BETWEEN_WORDS = re.compile(
+    r"[\s—\u2013…|()\[\]{}<>=\"“”«»\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3000-\u30ff\u3400-\u9fff"
+    r"\uf900-\ufaff\uff00-\uff9f\U00020000-\U0003ffff]+"
+)
 
 
 def tokens_of(text: str) -> int:
@@ -83,8 +168,12 @@ def tokens_of(text: str) -> int:
 
 
 def word_count(text: str) -> int:
-    """Returns the number of words; in scripts without spaces each character counts as one."""
-    return len(_WORD.findall(_JOINED.sub("", text)))
+    """Returns the number of words; in scripts without spaces about as many as a reader would say."""
+    spaced = sum(any(map(str.isalnum, word)) for word in _BETWEEN_WORDS.split(text))
+    if text.isascii():
+        return spaced
+    unspaced = sum(len(letter.findall(text)) * words for letter, words in _UNSPACED)
+    return spaced + math.ceil(round(unspaced, 6))
 
 
 def reading_seconds(words: int, wpm: int) -> float:
