@@ -167,6 +167,11 @@ class Episode(Recorded):
 
     run = models.OneToOneField(Broadcast, on_delete=models.PROTECT, related_name="episode")
     title = models.CharField(max_length=200)
+    contents = models.JSONField(
+        default=list,
+        db_default=models.Value("[]"),
+        help_text="Its parts in order, as programme.Part; empty for an episode of an old version.",
+    )
 
     class Meta:
         indexes = (models.Index(fields=("session", "-id"), name="episode_newest"),)

@@ -33,7 +33,8 @@ _WRITERS: dict[str, Writer] = {
     Story.Origin.LEGACY: "import",
     Story.Origin.RECAP: "recap",
 }
-_GENERATED, _GENERATED_AND_EDITED = (
+_COMPUTED, _GENERATED, _GENERATED_AND_EDITED = (
+    "algorithmicMedia",
     "trainedAlgorithmicMedia",
     "compositeWithTrainedAlgorithmicMedia",
 )
@@ -102,10 +103,16 @@ def _sentences(writer: Writer, model: str, edited: bool, approved: bool, editor:
 
 def _source_type(writer: Writer, edited: bool) -> str:
     if writer in ("source", "recap"):
-        return "algorithmicMedia"
+        return _COMPUTED
     if writer == "editor":
         return "digitalCreation"
     return _GENERATED_AND_EDITED if edited else _GENERATED
+
+
+def source_type_of_sound(story: Disclosure) -> str:
+    """Returns the source type of the story when a synthetic voice reads it."""
+    by_model = story["writer"] not in ("source", "editor")
+    return SOURCE_TYPES + (_GENERATED if by_model else _COMPUTED)
 
 
 def spoken(stories: list[Disclosure]) -> str:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from uuid import NAMESPACE_URL, UUID, uuid5
 from xml.etree import ElementTree as ET
 
+from django.utils.encoding import iri_to_uri
+
 from broadcast import public_links, queries
 from sessions_app.models import Session
 from sessions_app.templatetags.newsroom import weburl
@@ -74,6 +76,11 @@ def clean(text: str) -> str:
     return NOT_XML.sub("", text)
 
 
+def title_of(story: PublicStory) -> str:
+    """The headline, which feeds require."""
+    return clean(story["title"]).strip() or "Untitled"
+
+
 def text_of(story: PublicStory) -> str:
     """The story as plain text, with its making, its correction and its source."""
     parts = [story["narrative"], story["disclosure"]["text"]]
@@ -90,7 +97,8 @@ def page_url(feed: Feed, story: PublicStory) -> str:
 
 def source_url(story: PublicStory) -> str:
     """The address of the story's post; empty when it is not a web address."""
-    return weburl(story["post"]["url"]) if story["post"] else ""
+    # Percent-encoded where it has to be, as feeds may hold only addresses of that form.
+    return iri_to_uri(weburl(story["post"]["url"])) if story["post"] else ""
 
 
 def atom(feed: Feed) -> bytes:
@@ -107,14 +115,14 @@ def atom(feed: Feed) -> bytes:
     for story in feed.stories:
         entry = _add(root, "entry")
         _add(entry, "id", entry_id(feed.session, story["id"]))
-        _add(entry, "title", story["title"])
+        _add(entry, "title", title_of(story))
         _add(entry, "published", story["aired_at"] or "")
         _add(entry, "updated", changed_at(story))
         _add(entry, "link", rel="alternate", type="text/html", href=page_url(feed, story))
         if source := source_url(story):
             _add(entry, "link", rel="via", href=source)
         _add(_add(entry, "author"), "name", story["disclosure"]["maker"])
-        for topic in story["topics"]:
+        for topic in filter(None, map(clean, story["topics"])):
             _add(entry, "category", term=topic)
         _add(
             entry,
@@ -143,22 +151,23 @@ def json_feed(feed: Feed) -> dict[str, object]:
         item: dict[str, object] = {
             "id": entry_id(feed.session, story["id"]),
             "url": page_url(feed, story),
-            "title": clean(story["title"]),
+            "title": title_of(story),
             "content_text": text_of(story),
             "date_published": story["aired_at"],
             "date_modified": changed_at(story),
-            "tags": [clean(topic) for topic in story["topics"]],
+            "tags": [topic for topic in map(clean, story["topics"]) if topic],
             "authors": [{"name": clean(story["disclosure"]["maker"])}],
             "_smnb": {**story["disclosure"], "text": clean(story["disclosure"]["text"])},
         }
         if source := source_url(story):
-            item["external_url"] = clean(source)
+            item["external_url"] = source
         items.append(item)
     document: dict[str, object] = {
         "version": "https://jsonfeed.org/version/1.1",
         "title": clean(feed.title),
         "home_page_url": feed.home,
         "feed_url": feed.home + "feed.json",
+        "icon": feed.home + "cover.png",
         "authors": [{"name": clean(feed.title)}],
         "_smnb": {
             "about": "How stories are made: writer, model, approval, and IPTC's digital source type.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
@@ -10,8 +11,9 @@ from django.shortcuts import render
 
 from broadcast import public_links, session_commands
 from broadcast.models import Episode, Recorded
-from broadcast.public import podcast
-from broadcast.public.views import cacheable, public
+from broadcast.public import cover as podcast_cover
+from broadcast.public import episode_text, podcast
+from broadcast.public.views import cacheable, public, shared
 from broadcast.speech import episodes, sounds
 from broadcast.speech.episodes import MOST_STORIES
 from sessions_app.errors import NotFound
@@ -19,6 +21,7 @@ from sessions_app.files import downloads
 from sessions_app.models import Session
 
 
+@shared
 @public
 def sound(request: HttpRequest, session: Session, sound_id: int) -> HttpResponseBase:
     """The sound of a published story."""
@@ -28,10 +31,69 @@ def sound(request: HttpRequest, session: Session, sound_id: int) -> HttpResponse
         raise Http404(error.sentence) from None
 
 
+@shared
 @public
-def audio(request: HttpRequest, session: Session, run_number: int) -> HttpResponseBase:
-    """An episode: a finished broadcast as one audio file."""
-    return _send(request, _find_episode(session, run_number))
+def audio(
+    request: HttpRequest, session: Session, run_number: int, suffix: str = ""
+) -> HttpResponseBase:
+    """An episode: a finished broadcast as one audio file, under a name with the suffix of its type.
+
+    The name without a suffix is the one in feeds that apps stored earlier.
+    """
+    row = _find_episode(session, run_number)
+    if suffix not in ("", sounds.SUFFIXES[row.media_type]):
+        raise Http404("The episode has another type.")
+    return _send(request, row)
+
+
+@shared
+@public
+def transcript(
+    request: HttpRequest, session: Session, run_number: int, suffix: str
+) -> HttpResponse:
+    """What is said in an episode, as captions."""
+    write, media_type = TRANSCRIPTS[suffix]
+    return _text(request, write(_find_with_contents(session, run_number)), media_type)
+
+
+@shared
+@public
+def chapters(request: HttpRequest, session: Session, run_number: int) -> HttpResponse:
+    """When each story of an episode begins."""
+    content = episode_text.chapters(_find_with_contents(session, run_number))
+    return _text(request, json.dumps(content, ensure_ascii=False), "application/json+chapters")
+
+
+TRANSCRIPTS = {
+    "vtt": (episode_text.webvtt, "text/vtt"),
+    "srt": (episode_text.subrip, "application/x-subrip"),
+}
+
+
+def _text(request: HttpRequest, text: str, media_type: str) -> HttpResponse:
+    data = text.encode()
+    tag = hashlib.sha256(data).hexdigest()[:32]
+    content_type = f"{media_type}; charset=utf-8"
+    return cacheable(request, tag, lambda: HttpResponse(data, content_type=content_type))
+
+
+def _find_with_contents(session: Session, run_number: int) -> Episode:
+    """Returns the episode if its contents are known; one of an old version has none."""
+    row = _find_episode(session, run_number)
+    if not row.contents:
+        raise Http404("This episode has no transcript.")
+    return row
+
+
+@shared
+@public
+def cover(request: HttpRequest, session: Session) -> HttpResponse:
+    """The cover of the podcast."""
+
+    def draw() -> HttpResponse:
+        return HttpResponse(podcast_cover.draw(session.name), content_type="image/png")
+
+    return cacheable(request, podcast_cover.tag(session.name), draw)
 
 
 def _send(request: HttpRequest, recorded: Recorded) -> HttpResponseBase:
@@ -60,6 +122,7 @@ def _find_episode(session: Session, run_number: int) -> Episode:
         raise Http404(error.sentence) from None
 
 
+@shared
 @public
 def podcast_feed(request: HttpRequest, session: Session) -> HttpResponse:
     """The podcast feed, or 304 if the reader has it already."""

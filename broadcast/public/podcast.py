@@ -10,11 +10,13 @@ from xml.etree import ElementTree as ET
 
 from django.db.models import F, Window
 from django.db.models.functions import RowNumber
+from django.utils.encoding import iri_to_uri
+from django.utils.html import escape
 
 from broadcast import public_links
 from broadcast.models import Airing, Episode
 from broadcast.public.feeds import ATOM, clean
-from broadcast.speech import episodes
+from broadcast.speech import episodes, sounds
 from sessions_app.models import Session
 from sessions_app.templatetags.newsroom import weburl
 from stories import stories
@@ -25,7 +27,10 @@ from stories.stories import PublicStory
 ITUNES = "http://www.itunes.com/dtds/podcast-1.0.dtd"
 PODCAST = "https://podcastindex.org/namespace/1.0"
 AI_CONTENT = "ai-content"
+# The namespace of podcasts' ids in the podcast namespace.
+GUIDS = UUID("ead4c236-bf58-58c6-a2c6-a6b28d128cb6")
 MOST_NOTES = 100
+LONGEST_NOTES = 4000  # characters; directories cut a longer description
 
 
 def show_notes(episodes: Sequence[Episode], most: int) -> dict[int, list[PublicStory]]:
@@ -41,18 +46,26 @@ def show_notes(episodes: Sequence[Episode], most: int) -> dict[int, list[PublicS
     return notes
 
 
-def plain_notes(notes: Sequence[PublicStory]) -> str:
-    """Show notes as plain text, one story a line."""
-    lines = []
+def html_notes(notes: Sequence[PublicStory]) -> str:
+    """Show notes as HTML, which is what apps take a description for; whole stories only."""
+    text = f"<p>{escape(spoken([story['disclosure'] for story in notes]))}</p>"
     for story in notes:
-        parts = [story["title"]]
+        parts = [str(escape(story["title"]))]
         if post := story["post"]:
-            parts += [f"({post['source']})", weburl(post["url"])]
+            source, url = escape(post["source"]), iri_to_uri(weburl(post["url"]))
+            parts.append(f'(<a href="{escape(url)}">{source}</a>)' if url else f"({source})")
         if story["correction"]:
-            parts.append(f"Correction: {story['correction']}")
-        lines.append(" ".join(part for part in parts if part))
-    making = spoken([story["disclosure"] for story in notes])
-    return clean("\n".join([making, *lines]))
+            parts.append(f"Correction: {escape(story['correction'])}")
+        line = f"<p>{' '.join(parts)}</p>"
+        if len(text) + len(line) > LONGEST_NOTES:
+            break
+        text += line
+    return clean(text)
+
+
+def podcast_guid(feed_url: str) -> str:
+    """The id of the podcast, made of the address of its feed as the podcast namespace defines it."""
+    return str(uuid5(GUIDS, feed_url.partition("://")[2].rstrip("/")))
 
 
 def episode_guid(session: UUID, run_number: int) -> str:
@@ -62,53 +75,70 @@ def episode_guid(session: UUID, run_number: int) -> str:
 
 def rss(session: Session, home: str) -> bytes:
     """The feed of the session's latest episodes; ``home`` is the address of its watch page."""
-    ET.register_namespace("itunes", ITUNES)
-    ET.register_namespace("atom", ATOM)
-    ET.register_namespace("podcast", PODCAST)
+    for prefix, namespace in (("itunes", ITUNES), ("atom", ATOM), ("podcast", PODCAST)):
+        ET.register_namespace(prefix, namespace)
     root = ET.Element("rss", version="2.0")
     channel = ET.SubElement(root, "channel")
-    _add(channel, "title", session.name)
+    feed_url, cover = f"{home}podcast.xml", f"{home}cover.png"
+    name = clean(session.name) or "SMNB"
+    _add(channel, "title", name)
     _add(channel, "link", home)
-    _add(
-        channel,
-        "description",
-        f"Broadcasts of {session.name}, with sources for every story. {GENERAL}.",
-    )
-    # The element is required by podcast directories; "und" means an undetermined language.
-    _add(channel, "language", public_links.tag(session.language) or "und")
+    about = f"Broadcasts of {name}, with sources for every story. {GENERAL}."
+    _add(channel, "description", escape(about))
+    # Directories refuse a tag that names no language, so it is left out instead.
+    if language := public_links.tag(session.language):
+        _add(channel, "language", language)
     _add(channel, "generator", "SMNB")
-    own = {"rel": "self", "type": "application/rss+xml", "href": f"{home}podcast.xml"}
+    own = {"rel": "self", "type": "application/rss+xml", "href": feed_url}
     ET.SubElement(channel, f"{{{ATOM}}}link", own)
-    _add(channel, f"{{{ITUNES}}}author", session.name)
+    image = ET.SubElement(channel, "image")
+    for tag, text in (("url", cover), ("title", name), ("link", home)):
+        _add(image, tag, text)
+    # There is no itunes:owner: it requires an e-mail address, which would be public.
+    _add(channel, f"{{{ITUNES}}}author", name)
+    ET.SubElement(channel, f"{{{ITUNES}}}image", href=cover)
     _add(channel, f"{{{ITUNES}}}explicit", "false")
-    ET.SubElement(channel, f"{{{ITUNES}}}category", text="News")
+    _add(channel, f"{{{ITUNES}}}type", "episodic")
+    category = ET.SubElement(channel, f"{{{ITUNES}}}category", text="News")
+    ET.SubElement(category, f"{{{ITUNES}}}category", text="Daily News")
+    _add(channel, f"{{{PODCAST}}}guid", podcast_guid(feed_url))
+    _add(channel, f"{{{PODCAST}}}medium", "podcast")
     _add(channel, f"{{{PODCAST}}}txt", "true").set("purpose", AI_CONTENT)
     rows = episodes.of_session(session)
     notes = show_notes(rows, MOST_NOTES)
     for episode in rows:
-        _add_item(channel, episode, home, notes.get(episode.run_id, []))
+        _add_item(channel, episode, home, notes.get(episode.run_id, []), language)
     return bytes(ET.tostring(root, encoding="utf-8", xml_declaration=True))
 
 
 def _add_item(
-    channel: ET.Element, episode: Episode, home: str, notes: Sequence[PublicStory]
+    channel: ET.Element, episode: Episode, home: str, notes: Sequence[PublicStory], language: str
 ) -> None:
     item = ET.SubElement(channel, "item")
     number = episode.run.number
     url = f"{home}episodes/{number}/"
     _add(item, "title", episode.title)
     _add(item, "link", url)
-    _add(item, "description", plain_notes(notes))
+    _add(item, "description", html_notes(notes))
     # Apps know an episode by its guid; without isPermaLink="false" they would open it as an
     # address.
     guid = _add(item, "guid", episode_guid(episode.session_id, number))
     guid.set("isPermaLink", "false")
     _add(item, "pubDate", format_datetime(episode.run.stopped_at or episode.created_at))
-    ET.SubElement(
-        item, "enclosure", url=f"{url}audio", length=str(episode.bytes), type=episode.media_type
-    )
+    # Directories and some players go by the end of the address, not by the type.
+    audio = f"{url}audio.{sounds.SUFFIXES[episode.media_type]}"
+    ET.SubElement(item, "enclosure", url=audio, length=str(episode.bytes), type=episode.media_type)
     _add(item, f"{{{ITUNES}}}duration", str(round(episode.seconds)))
     _add(item, f"{{{ITUNES}}}episode", str(number))
+    _add(item, f"{{{ITUNES}}}episodeType", "full")
+    _add(item, f"{{{ITUNES}}}explicit", "false")
+    if episode.contents:
+        for suffix, type_ in (("vtt", "text/vtt"), ("srt", "application/x-subrip")):
+            about = {"url": f"{url}transcript.{suffix}", "type": type_}
+            about |= {"language": language} if language else {}
+            ET.SubElement(item, f"{{{PODCAST}}}transcript", about)
+        about = {"url": f"{url}chapters.json", "type": "application/json+chapters"}
+        ET.SubElement(item, f"{{{PODCAST}}}chapters", about)
     _add(item, f"{{{PODCAST}}}txt", "true").set("purpose", AI_CONTENT)
 
 

@@ -22,4 +22,27 @@ urlpatterns = [
     path(
         "watch/<str:token>/episodes/<int:run_number>/audio", media_views.audio, name="episode_audio"
     ),
+    path(
+        "watch/<str:token>/episodes/<int:run_number>/audio.<str:suffix>",
+        media_views.audio,
+        name="episode_file",
+    ),
+    path(
+        "watch/<str:token>/episodes/<int:run_number>/transcript.vtt",
+        media_views.transcript,
+        {"suffix": "vtt"},
+        name="episode_vtt",
+    ),
+    path(
+        "watch/<str:token>/episodes/<int:run_number>/transcript.srt",
+        media_views.transcript,
+        {"suffix": "srt"},
+        name="episode_srt",
+    ),
+    path(
+        "watch/<str:token>/episodes/<int:run_number>/chapters.json",
+        media_views.chapters,
+        name="episode_chapters",
+    ),
+    path("watch/<str:token>/cover.png", media_views.cover, name="cover"),
 ]

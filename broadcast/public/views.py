@@ -62,6 +62,33 @@ def public(
     return require_safe(opened)  # type: ignore[return-value]
 
 
+# What a script of another site may send and read: players ask for ranges, readers for changes.
+CORS = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Allow-Methods": "GET, HEAD",
+    "Access-Control-Allow-Headers": "If-Modified-Since, If-None-Match, If-Range, Range",
+    "Access-Control-Expose-Headers": "Content-Length, Content-Range, ETag",
+}
+
+
+def shared(view: Callable[P, HttpResponseBase]) -> Callable[P, HttpResponseBase]:
+    """Lets pages of other sites read a public view, as web players and feed readers do.
+
+    The response depends on no cookie, so it reveals nothing that the link does not.
+    """
+
+    @wraps(view)
+    def answered(*args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+        request = args[0]
+        preflight = isinstance(request, HttpRequest) and request.method == "OPTIONS"
+        response = HttpResponse(status=204) if preflight else view(*args, **kwargs)
+        for name, value in CORS.items():
+            response[name] = value
+        return response
+
+    return answered
+
+
 def _with_headers(response: HttpResponseBase) -> HttpResponseBase:
     """Keeps the link out of referrers, search engines and caches."""
     response["Referrer-Policy"] = "no-referrer"
@@ -139,6 +166,7 @@ def before_the_run(recording: Recording) -> dict[str, object]:
     }
 
 
+@shared
 @public
 def atom(request: HttpRequest, session: Session) -> HttpResponse:
     feed = feeds.of_session(session, session_commands.watch_url(session) or "")
@@ -149,6 +177,7 @@ def atom(request: HttpRequest, session: Session) -> HttpResponse:
     return cacheable(request, feed.tag, write)
 
 
+@shared
 @public
 def json_feed(request: HttpRequest, session: Session) -> HttpResponse:
     feed = feeds.of_session(session, session_commands.watch_url(session) or "")

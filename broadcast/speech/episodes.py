@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from itertools import chain
 
 from django.db import transaction
 from django.utils.formats import date_format
 
 from broadcast import orchestrator
 from broadcast.models import Airing, Broadcast, Episode, Sound
-from broadcast.speech import engines, episode_artifacts, recorder, sounds
+from broadcast.speech import engines, episode_artifacts, id3, programme, recorder, sounds
+from broadcast.speech.programme import Programme
 from broadcast.states import State
 from sessions_app.background import steps
 from sessions_app.background.steps import Claim, Kind
 from sessions_app.errors import NotFound
 from sessions_app.files import storage
 from sessions_app.models import Session
-from stories import stories
+from stories import disclosure, stories
 from stories.models import Story
 
 EPISODE = "episode"
@@ -73,11 +75,10 @@ def assemble(claim: Claim) -> None:
     if run.state != State.IDLE or not (has_listeners or Episode.objects.filter(run=run).exists()):
         return
     airings = Airing.objects.filter(run=run, story__state=Story.State.AIRED).order_by("id")
-    rows = airings.select_related("story__session")[:MOST_STORIES]
-    stories = [airing.story for airing in rows]
-    if not stories:
+    rows = list(airings.select_related("story__session")[:MOST_STORIES])
+    if not rows:
         _withdraw(run)
-    elif not (_speak(claim, stories) and _join(claim, run, stories)):
+    elif not (_speak(claim, [airing.story for airing in rows]) and _join(claim, run, rows)):
         claim.reschedule(steps.now())
 
 
@@ -104,18 +105,25 @@ def _speak(claim: Claim, stories: Sequence[Story]) -> bool:
     return True
 
 
-def _join(claim: Claim, run: Broadcast, stories: Sequence[Story]) -> bool:
+def _join(claim: Claim, run: Broadcast, airings: Sequence[Airing]) -> bool:
     """Writes the file and replaces the earlier one; returns False when a story has changed since."""
-    ready = {sound.story_id: sound for sound in sounds.valid().filter(story__in=stories)}
-    parts = [ready[story.pk] for story in stories if story.pk in ready]
-    missing_files = [part.pk for part in parts if not storage.full_path(part.path).is_file()]
+    stories = [airing.story for airing in airings]
+    ready = {
+        sound.story_id: sound
+        for sound in sounds.valid().filter(story__in=stories).select_related("story", "session")
+    }
+    missing_files = [
+        part.pk for part in ready.values() if not storage.full_path(part.path).is_file()
+    ]
     if missing_files:
         # Without their rows, the next attempt speaks these stories again.
         with transaction.atomic():
             recorder.drop(Sound.objects.filter(pk__in=missing_files))
         return False
     path = sounds.fresh(run.session_id, f"episode-{run.number}")
-    columns = _write(path, parts)
+    day = date_format(run.live_at or run.since, "j F Y")
+    title = f"{run.session.name[:150]}, {day} (broadcast {run.number})"
+    columns = _write(path, title, programme.arrange(run.session, airings, ready, engines.engine()))
     versions = {(story.pk, story.version) for story in stories}
     unused = str(columns["path"])
     try:
@@ -127,8 +135,6 @@ def _join(claim: Claim, run: Broadcast, stories: Sequence[Story]) -> bool:
             if set(aired.values_list("pk", "version")) != versions:
                 return False
             claim.complete()
-            day = date_format(run.live_at or run.since, "j F Y")
-            title = f"{run.session.name[:150]}, {day} (broadcast {run.number})"
             episode, _ = Episode.objects.get_or_create(
                 session=run.session, run=run, defaults={"title": title}
             )
@@ -140,22 +146,28 @@ def _join(claim: Claim, run: Broadcast, stories: Sequence[Story]) -> bool:
     return True
 
 
-def _write(path: str, parts: Sequence[Sound]) -> dict[str, object]:
+def _write(path: str, title: str, arranged: Programme) -> dict[str, object]:
     """Writes the file; returns the columns of the episode, which also tell why there is no file."""
-    if not parts:
+    if not arranged.parts:
         return _failed("None of its stories could be spoken.")
+    heard = [sound for sound in arranged.sounds if sound is not None]
+    made = [disclosure.of_story(sound.story) for sound in heard]
+    # One story of a trained model makes the whole a work of one.
+    source_type = max(map(disclosure.source_type_of_sound, made))
+    tag = id3.tag(title, heard[0].session.name, disclosure.spoken(made), source_type)
     try:
-        stored = storage.write(path, storage.read(part.path for part in parts))
+        stored = storage.write(path, chain([tag], arranged.chunks()))
     except OSError as error:
         return _failed(f"The episode could not be stored: {error.strerror}.")
     return {
         "state": EpisodeState.READY,
         "path": path,
-        "media_type": parts[0].media_type,
+        "media_type": heard[0].media_type,
         "error": "",
         "bytes": stored.bytes,
         "sha256": stored.sha256,
-        "seconds": round(sum(part.seconds for part in parts), 2),
+        "seconds": arranged.seconds,
+        "contents": arranged.parts,
     }
 
 

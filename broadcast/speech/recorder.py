@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 
 from broadcast import orchestrator
 from broadcast.models import Sound
-from broadcast.speech import engines, sounds
+from broadcast.speech import engines, id3, sounds
 from broadcast.speech.engines import Engine, Speech, Unspoken
 from sessions_app.background import retention, steps
 from sessions_app.background.steps import Claim, Kind
@@ -20,7 +20,7 @@ from sessions_app.events import recorder
 from sessions_app.files import storage
 from sessions_app.models import Message, Workspace
 from sessions_app.models.session import DEFAULT_PACE
-from stories import corrections, stories
+from stories import corrections, disclosure, stories
 from stories.models import Story
 
 log = structlog.get_logger(__name__)
@@ -69,13 +69,19 @@ def make(story: Story, engine: Engine) -> Sound:
     try:
         pace = story.session.pace or DEFAULT_PACE
         speech = engine.speak(story.narrative, story.session.language, pace)
-        stored = storage.write(sound.path, [speech.data])
+        stored = storage.write(sound.path, [_tag(story), speech.data])
     except Unspoken as error:
         return _fail(sound, error.sentence)
     except OSError as error:
         return _fail(sound, f"The sound could not be stored: {error.strerror}.")
     _finish(sound, speech, stored)
     return sound
+
+
+def _tag(story: Story) -> bytes:
+    made = disclosure.of_story(story)
+    source_type = disclosure.source_type_of_sound(made)
+    return id3.tag(story.title, story.session.name, made["text"], source_type)
 
 
 def _open(story: Story, engine: Engine) -> Sound:

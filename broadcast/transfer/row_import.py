@@ -72,7 +72,7 @@ def _columns(state: ImportState, table: Table, row: Row, renaming: Renaming) -> 
 
 Derived: TypeAlias = Mapping[str, object]  # column values that the archive does not carry
 
-RENAMED = frozenset({"payload", "plan"})
+RENAMED = frozenset({"payload", "plan", "contents"})
 _LINKABLE = re.compile(r"https?://", re.IGNORECASE)
 
 

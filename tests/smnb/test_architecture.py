@@ -15,7 +15,7 @@ from smnb.env import Environment
 
 ROOT = Path(__file__).resolve().parents[2]
 APPS = ("sessions_app", "stories", "broadcast", "smnb")
-HEAVY = {"anthropic", "praw", "prawcore", "feedparser", "opentelemetry"}
+HEAVY = {"PIL", "anthropic", "praw", "prawcore", "feedparser", "opentelemetry"}
 SOURCES = [
     path
     for app in APPS

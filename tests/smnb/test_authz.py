@@ -87,6 +87,11 @@ TABLE: dict[tuple[str, str], tuple[Row, dict[str, Any]]] = {
     ("watch/<token>/episodes/<run_number>/", "GET"): (OPEN, {}),
     ("watch/<token>/replay/<run_number>/", "GET"): (OPEN, {}),
     ("watch/<token>/episodes/<run_number>/audio", "GET"): (OPEN, {}),
+    ("watch/<token>/episodes/<run_number>/audio.<suffix>", "GET"): (OPEN, {}),
+    ("watch/<token>/episodes/<run_number>/transcript.vtt", "GET"): (OPEN, {}),
+    ("watch/<token>/episodes/<run_number>/transcript.srt", "GET"): (OPEN, {}),
+    ("watch/<token>/episodes/<run_number>/chapters.json", "GET"): (OPEN, {}),
+    ("watch/<token>/cover.png", "GET"): (OPEN, {}),
     ("sessions/", "GET"): (PAGE, {}),
     ("sessions/new/", "POST"): ((302, 302, 302, 302), {"name": "New", "sources": "demo"}),
     (S, "GET"): (OWN, {}),
@@ -303,6 +308,7 @@ def visit(
         "slug": "api",
         "sound": heard.pk,
         "run_number": 1,
+        "suffix": "mp3",
     }
 
     def send(client: Client, route: str, method: str) -> Any:

@@ -36,7 +36,7 @@ def write(request: ExportRequest, state: State) -> Iterator[Chunk]:
             captioned = f"[{disclosure.GENERAL}.]\n\n{spoken}" if first else spoken
             for begin, until, lines in cues(captioned, start, end):
                 number += 1
-                text += f"{number}\n{_timestamp(begin)} --> {_timestamp(until)}\n{lines}\n\n"
+                text += f"{number}\n{timestamp(begin)} --> {timestamp(until)}\n{lines}\n\n"
         position = {"after": batch[-1].pk, "cues": number, "clock": clock.state}
         yield Chunk(text.encode(), len(batch), position)
 
@@ -98,7 +98,8 @@ def cues(text: str, start: float, end: float) -> Iterator[tuple[float, float, st
         begin = until
 
 
-def _timestamp(seconds: float) -> str:
+def timestamp(seconds: float, mark: str = ",") -> str:
+    """Returns the time as hours, minutes, seconds and, after the mark, milliseconds."""
     minutes, milliseconds = divmod(round(seconds * 1000), 60_000)
     hours, minute = divmod(minutes, 60)
-    return f"{hours:02}:{minute:02}:{milliseconds // 1000:02},{milliseconds % 1000:03}"
+    return f"{hours:02}:{minute:02}:{milliseconds // 1000:02}{mark}{milliseconds % 1000:03}"

@@ -86,7 +86,8 @@ def recorded(session: Session) -> Sound:
     )
     for cause in (Cause.STOP, Cause.STOPPED):
         run = orchestrator.transition(run, cause)
-    Episode.objects.create(run=run, title="Told", **ready)
+    contents = [{"at": 0, "seconds": 1, "story": story.pk, "text": ""}]
+    Episode.objects.create(run=run, title="Told", contents=contents, **ready)
     return Sound.objects.create(story=story, **ready)
 
 

@@ -8,12 +8,14 @@ from xml.etree import ElementTree as ET
 
 import pytest
 from django.contrib.auth.models import User
+from django.db.models import F
 from django.test import Client
+from django.utils.html import escape
 
 from broadcast.models import Broadcast, Episode, Sound
 from broadcast.public import podcast
 from broadcast.public.feeds import ATOM
-from broadcast.speech import sounds
+from broadcast.speech import id3, sounds
 from sessions_app import sessions
 from sessions_app.files import storage
 from sessions_app.models import Session, Step
@@ -63,9 +65,24 @@ def audio(one: Episode) -> bytes:
     return storage.full_path(one.path).read_bytes()
 
 
+def spoken(one: Episode) -> bytes:
+    """The audio of the stories: without the tag and the station identification before it."""
+    data = id3.audio_of(audio(one))
+    first = Sound.objects.get(pk=first_sound(one))
+    identification = data.index(id3.audio_of(storage.full_path(first.path).read_bytes()))
+    assert identification > 0
+    return data[identification:]
+
+
+def first_sound(one: Episode) -> int:
+    story = next(part["story"] for part in one.contents if part["story"])
+    return Sound.objects.get(story=story, version=F("story__version")).pk
+
+
 def parts(stories: list[Story]) -> list[bytes]:
     by_story = {sound.story_id: sound for sound in Sound.objects.filter(state="ready")}
-    return [storage.full_path(by_story[story.pk].path).read_bytes() for story in stories]
+    files = [storage.full_path(by_story[story.pk].path) for story in stories]
+    return [id3.audio_of(file.read_bytes()) for file in files]
 
 
 def told() -> list[Story]:
@@ -84,15 +101,17 @@ def items(session: Session) -> list[ET.Element]:
 def test_an_ended_run_becomes_an_episode(shown: Session) -> None:
     one = episode()
     assert (one.state, one.media_type) == ("ready", "audio/mpeg")
-    assert audio(one) == b"".join(parts(told()))
+    assert spoken(one) == b"".join(parts(told()))
     assert (one.bytes, one.sha256) == (len(audio(one)), hashlib.sha256(audio(one)).hexdigest())
-    assert one.seconds == pytest.approx(sum(s.seconds for s in Sound.objects.all()), abs=0.1)
+    assert one.seconds == pytest.approx(sum(part["seconds"] for part in one.contents), abs=0.1)
+    stories = sum(part["seconds"] for part in one.contents if part["story"])
+    assert stories == pytest.approx(sum(s.seconds for s in Sound.objects.all()), abs=0.1)
 
 
 def test_what_has_no_sound_yet_is_spoken_for_it(ended: Session) -> None:
     Step.objects.filter(kind="speak").update(state="cancelled")
     run_due_steps(ended, "episode")
-    assert audio(episode()) == b"".join(parts(told()))
+    assert spoken(episode()) == b"".join(parts(told()))
 
 
 def test_a_run_that_told_nothing_has_none(make_session: MakeSession) -> None:
@@ -109,7 +128,7 @@ def test_each_run_has_its_own(shown: Session) -> None:
     run_due_steps(shown)
     assert list(Episode.objects.order_by("id").values_list("run__number", flat=True)) == [1, 2]
     first, second = Episode.objects.order_by("id")
-    assert audio(first) + audio(second) == b"".join(parts(told()))
+    assert spoken(first) + spoken(second) == b"".join(parts(told()))
 
 
 def test_long_work_goes_on_in_the_next_turn(ended: Session, monkeypatch: Any) -> None:
@@ -120,7 +139,7 @@ def test_long_work_goes_on_in_the_next_turn(ended: Session, monkeypatch: Any) ->
     assert Sound.objects.count() == 1
     assert not Episode.objects.exists()
     run_due_steps(ended, "episode")
-    assert audio(episode()) == b"".join(parts(told()))
+    assert spoken(episode()) == b"".join(parts(told()))
 
 
 def test_a_correction_makes_it_anew(shown: Session) -> None:
@@ -129,10 +148,7 @@ def test_a_correction_makes_it_anew(shown: Session) -> None:
     correct(shown, told()[0])
     assert audio(episode()) == before
     run_due_steps(shown)
-    assert audio(episode()) == b"".join(
-        storage.full_path(Sound.objects.get(story=story, version=story.version).path).read_bytes()
-        for story in told()
-    )
+    assert spoken(episode()) == b"".join(newest_sounds())
     assert not storage.full_path(old_path).exists()
     assert len(on_disk(shown)) == 1
 
@@ -141,7 +157,7 @@ def test_a_pulled_story_takes_it_back_until_it_is_made_without(shown: Session) -
     press(shown, "story.kill", story=told()[0].pk)
     assert visit(shown, "episodes/1/audio").status_code == 404
     run_due_steps(shown)
-    assert audio(episode()) == b"".join(parts(told()))
+    assert spoken(episode()) == b"".join(parts(told()))
     assert visit(shown, "episodes/1/audio").status_code == 200
 
 
@@ -166,15 +182,19 @@ def test_a_correction_while_it_is_joined_is_not_overheard(ended: Session, monkey
     assert corrected
     assert Sound.objects.filter(state="ready", version=2).exists()
     assert len(on_disk(ended)) == 1
-    newest = [Sound.objects.get(story=s, version=s.version) for s in told()]
-    assert audio(episode()) == b"".join(storage.full_path(s.path).read_bytes() for s in newest)
+    assert spoken(episode()) == b"".join(newest_sounds())
+
+
+def newest_sounds() -> list[bytes]:
+    sounds_ = [Sound.objects.get(story=story, version=story.version) for story in told()]
+    return [id3.audio_of(storage.full_path(sound.path).read_bytes()) for sound in sounds_]
 
 
 def test_a_lost_file_is_spoken_again(ended: Session) -> None:
     run_due_steps(ended, "speak")
     storage.full_path(Sound.objects.earliest("pk").path).unlink()
     run_due_steps(ended, "episode")
-    assert audio(episode()) == b"".join(parts(told()))
+    assert spoken(episode()) == b"".join(parts(told()))
 
 
 def test_where_nothing_can_be_spoken_it_says_so(make_session: MakeSession) -> None:
@@ -212,7 +232,7 @@ def test_the_podcast_has_what_apps_ask_for(shown: Session) -> None:
     path = "/" + enclosure.get("url", "").split("/", 3)[3]
     assert Client().get(path).content == audio(one)
     assert item.findtext("itunes:duration", "", NAMES) == str(round(one.seconds))
-    assert told()[0].title in item.findtext("description", "")
+    assert escape(told()[0].title) in item.findtext("description", "")
     assert visit(shown, "podcast.xml")["Content-Type"] == "application/rss+xml"
 
 
@@ -229,7 +249,7 @@ def test_an_episode_keeps_its_guid(shown: Session) -> None:
 def test_hostile_text_breaks_neither_podcast_nor_page(shown: Session) -> None:
     Story.objects.update(title=HOSTILE, correction=HOSTILE)
     SourcePost.objects.update(url="javascript:alert(1)")
-    assert "\nTide ]]> <script>" in items(shown)[0].findtext("description", "")
+    assert "<p>Tide ]]&gt; &lt;script&gt;" in items(shown)[0].findtext("description", "")
     page = visit(shown, "episodes/1/").content.decode()
     assert "<script>alert" not in page
     assert "javascript:" not in page + visit(shown, "podcast.xml").content.decode()
@@ -243,7 +263,16 @@ def test_a_reader_that_has_the_podcast_gets_304(shown: Session) -> None:
     assert visit(shown, "podcast.xml", **{"If-None-Match": tag}).status_code == 200
 
 
-PARTS = ["podcast.xml", "episodes/1/", "episodes/1/audio"]
+PARTS = [
+    "podcast.xml",
+    "episodes/1/",
+    "episodes/1/audio",
+    "episodes/1/audio.mp3",
+    "episodes/1/transcript.vtt",
+    "episodes/1/transcript.srt",
+    "episodes/1/chapters.json",
+    "cover.png",
+]
 
 
 @pytest.mark.parametrize("part", PARTS)

@@ -50,7 +50,7 @@ def without_ids(session: Session) -> dict[str, Any]:
 def rename(row: dict[str, Any], table: Table, ids: dict[str, Ids]) -> None:
     for name, target in table.references.items():
         row[name] = None if row[name] is None else ids[target].get(row[name])
-    for name in {"payload", "plan"} & row.keys():
+    for name in {"payload", "plan", "contents"} & row.keys():
         row[name] = Renaming(UUID(int=0), ids).of(row[name])
     # A copy has attempts of its own, and its slots are disabled until the owner enables them.
     row.pop("attempt", None)
