@@ -104,6 +104,10 @@ def _ask(turn: Turn, inquiry: Inquiry) -> tuple[Reply, str]:
         with context.span("answer", environment="agent"), PartialAnswer(turn) as partial:
             return answerer.answer(inquiry, partial), answerer.model
     except (Refused, EmptyAnswer, NeedsHuman) as error:
+        if error.code == budget.CODE:
+            # The call would not fit into what is left of the budget.
+            rules = RuleAnswerer(BUDGET_SPENT)
+            return rules.answer(inquiry, lambda _: None), rules.model
         # Another attempt would fail in the same way.
         return Reply(error.sentence, code=error.code), ""
     except (Retry, WaitUntil) as error:

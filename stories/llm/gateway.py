@@ -83,6 +83,7 @@ class Gateway:
             operation=ask.operation,
             max_tokens=ask.max_tokens,
             input_upper=ask.input_upper(),
+            cached=ask.cached,
         )
         exchange = Exchange(ask, attempt)
         with context.span("ask", attempt=attempt.id):

@@ -14,8 +14,7 @@ from uuid import UUID
 
 import structlog
 from django.db import transaction
-from django.db.models import BooleanField, QuerySet
-from django.db.models.expressions import RawSQL
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 from pydantic import Field
@@ -29,9 +28,8 @@ from sessions_app.events import recorder
 from sessions_app.events.statistics import Extra
 from sessions_app.models import AILink, Message, Session, Step
 from stories.models import Draft, SourcePost, TokenUsage
-from stories.usage import pricing
+from stories.usage import budget, pricing
 from stories.usage.accounting import Booking, call_shares
-from stories.usage.budget import warn_if_crossed
 from stories.usage.types import MOST_TOKENS, Attempt, Close, Counts
 
 log = structlog.get_logger(__name__)
@@ -99,9 +97,6 @@ DOUBT = (
 LEFT_OPEN = steps.LEASE + timedelta(seconds=10)
 LEFT_OPEN_RULE = "Closing of a model call"
 
-# Literals, not parameters, because SQLite uses the partial index of open rows only then.
-_OPEN = RawSQL("stories_tokenusage.state IN ('reserved', 'started')", [], BooleanField())
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Purpose:
@@ -123,10 +118,22 @@ class SessionLedger:
         self._purpose = purpose
         self.attempts: list[UUID] = []
 
-    def reserve(self, *, model: str, operation: str, max_tokens: int, input_upper: int) -> Attempt:
-        # Committed before the request is sent: if this process dies, the row shows that money may
-        # be spent.
-        row = TokenUsage.objects.create(
+    def reserve(
+        self,
+        *,
+        model: str,
+        operation: str,
+        max_tokens: int,
+        input_upper: int,
+        cached: bool = False,
+    ) -> Attempt:
+        try:
+            upper: int | None = pricing.most(
+                model, input_upper=input_upper, max_tokens=max_tokens, cached=cached
+            )
+        except pricing.UnknownModel:
+            upper = None
+        row = TokenUsage(
             session=self._claim.session,
             step=self._claim.step,
             epoch=self._claim.epoch,
@@ -138,6 +145,9 @@ class SessionLedger:
             max_tokens=max_tokens,
             input_upper=input_upper,
         )
+        # Committed before the request is sent: if this process dies, the row shows that money may
+        # be spent.
+        budget.reserve(row, upper)
         # In order, as a step may ask several times, e.g. again after an answer that was no JSON.
         self.attempts.append(row.attempt)
         return BookedAttempt(row.attempt, self._purpose)
@@ -199,7 +209,7 @@ def _close(row: TokenUsage, close: Close, purpose: Purpose | None = None) -> Non
     has a link, also when the answer is not used.
     """
     before, earlier, old_model = row.state, Booking.of(row), row.model
-    cost, unpriced = _priced(close)
+    cost, unpriced = _priced(close, row)
     # Compare and set: only the transaction that changes the row books its amounts.
     changed = TokenUsage.objects.filter(pk=row.pk, state=before).update(
         state=close.state,
@@ -222,7 +232,8 @@ def _close(row: TokenUsage, close: Close, purpose: Purpose | None = None) -> Non
     row.refresh_from_db()
     # Only a complete answer is an operation of the chain, also one with doubtful usage; an error or
     # the bound of a dead worker has no content to link.
-    if purpose is not None and not row.error and row.link_id is None:
+    complete = (row.exact or row.doubt) and not row.error
+    if purpose is not None and complete and row.link_id is None:
         operation = Operation(
             source=purpose.source,
             provider_id=row.message_id or chain.offline_id(),
@@ -248,7 +259,7 @@ def _close(row: TokenUsage, close: Close, purpose: Purpose | None = None) -> Non
     )
     # From the event, whose figures were read under the lock of the counters.
     spent = int(event.payload["figures"]["cost_upper"])
-    warn_if_crossed(row.session, spent - added.cost_upper, spent)
+    budget.warn_if_crossed(row.session, spent - added.cost_upper, spent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,14 +273,21 @@ class Cost:
     price_version: str = ""
 
 
-def _priced(close: Close) -> tuple[Cost, str]:
+def _priced(close: Close, row: TokenUsage) -> tuple[Cost, str]:
     """Returns the cost, and the sentence why it is unknown, if it is."""
+    # The reservation of an open row: the most that the call could cost when it was made.
+    reserved = row.cost_upper
     try:
         bounds = pricing.bounds(close)
         saved = pricing.saved(close)
     except pricing.UnknownModel as error:
-        return Cost(unpriced=True), f"{error.sentence} Its tokens are counted, its cost is not."
-    return Cost(False, bounds.lower, bounds.upper, saved, bounds.version), ""
+        # The budget still counts what was reserved, as the call may have cost that much.
+        sentence = f"{error.sentence} Its tokens are counted, its cost is not."
+        return Cost(unpriced=True, cost_upper=reserved), sentence
+    # A call of which nothing is known any more may have cost all that was reserved for it.
+    lost = close.state == "bounded" and row.state in TokenUsage.OPEN
+    upper = max(bounds.upper, reserved) if lost else bounds.upper
+    return Cost(False, bounds.lower, upper, saved, bounds.version), ""
 
 
 def _report_once(session: Session, code: str, sentence: str) -> None:
@@ -291,7 +309,7 @@ def bound_abandoned(claim: Claim) -> None:
 
 def left_open() -> QuerySet[TokenUsage]:
     """Returns open rows that no worker will close any more, e.g. because closing them failed."""
-    old = TokenUsage.objects.filter(_OPEN, created_at__lt=Now() - LEFT_OPEN)
+    old = TokenUsage.objects.filter(budget.IS_OPEN, created_at__lt=Now() - LEFT_OPEN)
     # A leased step has a worker that will close the row, or a next epoch that will bound it.
     return old.exclude(step__state=Step.State.LEASED)
 
@@ -312,7 +330,7 @@ def _bound(open_row: TokenUsage) -> None:
 
 def _bounds_of(row: TokenUsage, error: str) -> Close:
     """Returns the least and the most that an abandoned attempt can have cost."""
-    # A started row knows its input from the API; a reserved one only has an upper bound.
+    # A started row knows its input from the API, which the end of the answer may still raise.
     started = row.state == TokenUsage.State.STARTED
     counts = Counts(
         input=row.input_tokens,
@@ -330,7 +348,7 @@ def _bounds_of(row: TokenUsage, error: str) -> Close:
         counts=counts,
         output_lower=counts.output,
         output_upper=row.max_tokens,
-        input_upper=0 if started and plausible else row.input_upper,
+        input_upper=row.input_upper,
         model=row.model,
         request_id=row.request_id,
         message_id=row.message_id,

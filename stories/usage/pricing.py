@@ -156,6 +156,17 @@ def bounds(close: Close) -> Bounds:
     return Bounds(lower.cost, _total(close, most).cost, lower.version)
 
 
+def most(model: str, *, input_upper: int, max_tokens: int, cached: bool) -> int:
+    """Returns the most that a call can cost before it is made; raises UnknownModel."""
+    # Writing to the cache costs more than plain input; reading from it costs less.
+    counts = Counts(
+        input=0 if cached else input_upper,
+        output=max_tokens,
+        cache_write_5m=input_upper if cached else 0,
+    )
+    return price(model, counts, inference_geo=dearest_region(model)).cost
+
+
 def dearest_region(model: str) -> str:
     return "us" if has_regions(model) else ""
 

@@ -91,5 +91,13 @@ class Attempt(Protocol):
 class Ledger(Protocol):
     """Books attempts; bound to one session and step."""
 
-    def reserve(self, *, model: str, operation: str, max_tokens: int, input_upper: int) -> Attempt:
-        """Creates the row of an attempt that is about to be made."""
+    def reserve(
+        self,
+        *,
+        model: str,
+        operation: str,
+        max_tokens: int,
+        input_upper: int,
+        cached: bool = False,
+    ) -> Attempt:
+        """Creates the row of an attempt that is about to be made; NeedsHuman or Retry without budget."""

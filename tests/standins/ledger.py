@@ -36,7 +36,13 @@ class MemoryLedger:
     attempts: list[MemoryAttempt] = field(default_factory=list)
 
     def reserve(
-        self, *, model: str, operation: str, max_tokens: int, input_upper: int
+        self,
+        *,
+        model: str,
+        operation: str,
+        max_tokens: int,
+        input_upper: int,
+        cached: bool = False,
     ) -> MemoryAttempt:
         self.attempts.append(MemoryAttempt(model, operation, max_tokens, input_upper))
         return self.attempts[-1]

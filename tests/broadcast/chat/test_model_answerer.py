@@ -250,10 +250,12 @@ def test_a_key_that_cannot_be_opened_is_nobody_elses_to_pay(
     assert anthropic.requests == []
 
 
+# Nothing, or less than the call may cost.
+@pytest.mark.parametrize("limit", [0, 1_000_000])
 def test_without_money_the_rules_answer_and_say_so(
-    session: Session, anthropic: AnthropicStandIn
+    session: Session, anthropic: AnthropicStandIn, limit: int
 ) -> None:
-    sessions.change(session, budget=0)
+    sessions.change(session, budget=limit)
     answer = ask(session, "What does it cost?")
     assert answer.text.startswith("The budget is spent")
     assert "So far it cost" in answer.text

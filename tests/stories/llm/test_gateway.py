@@ -88,7 +88,13 @@ def test_the_row_is_reserved_before_the_request_and_started_with_the_stream(
 ) -> None:
     class Watched(MemoryLedger):
         def reserve(
-            self, *, model: str, operation: str, max_tokens: int, input_upper: int
+            self,
+            *,
+            model: str,
+            operation: str,
+            max_tokens: int,
+            input_upper: int,
+            cached: bool = False,
         ) -> MemoryAttempt:
             assert server.requests == []
             return MemoryLedger.reserve(

@@ -147,10 +147,10 @@ def test_an_answer_that_comes_while_its_row_is_being_bounded_is_not_lost(
     attempt = reserve(claim)
     bounded, read, price = threading.Event(), threading.Event(), ledger._priced
 
-    def priced(close: Close) -> tuple[ledger.Cost, str]:
+    def priced(close: Close, row: TokenUsage) -> tuple[ledger.Cost, str]:
         if close.state == "final":
             read.set()
-        return price(close)
+        return price(close, row)
 
     def close_meanwhile(index: int) -> None:
         if index == 1:

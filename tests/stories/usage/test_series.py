@@ -220,9 +220,11 @@ def test_a_booking_that_uses_most_of_the_budget_warns_once(ledger: SessionLedger
     session = Session.objects.get()
     reserve(ledger).close(final())
     spent = SessionStats.objects.get(session=session).cost_upper
+    # Reserved before there is a budget, into which their upper bounds would not fit.
+    attempts = [reserve(ledger) for _ in range(2)]
     sessions.change(session, budget=spent * 5 // 2)
-    for _ in range(2):
-        reserve(ledger).close(final())
+    for attempt in attempts:
+        attempt.close(final())
     assert Message.objects.filter(code="budget_warning").count() == 1
 
 
