@@ -47,6 +47,7 @@ Kind = Literal["duplicate", "same event", "development", "unrelated"]
 Weigh = Callable[[str], float]
 
 # The same headline on a later day is another event, e.g. tomorrow's weather.
+OWN_HEADLINE = 0.4
 EVENT_WINDOW = timedelta(hours=72)
 STORY_WINDOW = timedelta(days=10)
 # Chosen with the development half of tests/data/matching.
@@ -285,6 +286,10 @@ def judge(new: Report, earlier: Report, weigh: Weigh = _plain_weight) -> Judgeme
         and new.source != earlier.source
     )
     kind, why = _kind(one, other, both, score, apart, same_page)
+    # Some sites put one text under all of their entries, which only the headlines tell apart.
+    own = bool(new.source) and new.source == earlier.source
+    if kind == "duplicate" and own and both.copied >= COPIED and both.title < OWN_HEADLINE:
+        kind, why = "unrelated", "The same text under another headline of the source."
     if kind == "development" and not _same_subject(both, weigh):
         kind, why = "unrelated", "Too few names and rare words agree."
     return Judgement(kind, score, (why, *_reasons(one, other, both, weigh)))

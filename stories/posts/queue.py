@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -35,6 +35,7 @@ LIKENESS_WINDOW = timedelta(hours=48)
 LIKENESS_MOST = 2000
 SCALE_POSTS = 200  # with which a post is compared for its label
 MAX_ATTEMPTS = 3
+SAME_PAGES = 20  # posts with one address with which a new one is compared
 PIECE = 400  # values in one statement
 SAME_ADDRESS = "A post with the same address was read before."
 # A post that has waited a day outranks a fresh one that is better by this much, so none starves.
@@ -283,13 +284,13 @@ def _duplicate_of(row: SourcePost, key: str, earlier: Index) -> tuple[int | None
     if key:
         # Served by the partial index post_url, however many posts the session has.
         same = SourcePost.objects.filter(session_id=row.session_id, url_digest__in=_digests(key))
-        original = same.order_by("id").first()
-        # Within a source the id tells posts apart, so that several of them may have one address.
-        if original and (
-            original.source_id != row.source_id
-            or judge(report, report_of(original)).kind in ("duplicate", "same event")
-        ):
-            return original.duplicate_of_id or original.pk, SAME_ADDRESS
+        pages = list(same.order_by("id")[:SAME_PAGES])
+        sources = Counter(page.source_id for page in pages if page.duplicate_of_id is None)
+        for page in pages:
+            # Within a source the id tells posts apart, so that several of them may have one address.
+            tells = page.source_id != row.source_id and sources[page.source_id] < 2
+            if tells or judge(report, report_of(page)).kind in ("duplicate", "same event"):
+                return page.duplicate_of_id or page.pk, SAME_ADDRESS
     match = earlier.best(report)
     if match is None or match.judgement.kind != "duplicate":
         return None, ""

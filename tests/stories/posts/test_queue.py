@@ -102,6 +102,25 @@ def test_a_second_post_of_a_source_may_have_the_address_of_the_first(source: Sou
         assert add(source, FetchedPost(str(at), title, url="https://x.test/live")).queued == 1
 
 
+def test_an_address_that_a_source_used_for_several_posts_makes_no_duplicates(
+    source: Source, other_source: Source
+) -> None:
+    for at, title in enumerate(TITLES[:2]):
+        add(source, FetchedPost(str(at), title, url="https://x.test/live"))
+    assert add(other_source, FetchedPost("9", TITLES[3], url="https://x.test/live")).queued == 1
+
+
+def test_one_text_under_all_entries_of_a_source_makes_no_duplicates(
+    source: Source, other_source: Source
+) -> None:
+    text = "The council met on Monday. It agreed on a timetable, which begins in spring."
+    titles = ("Zone one of the harbour", "Zone two of the mill", "Timetable of the ferry")
+    posts = [FetchedPost(str(at), title, text) for at, title in enumerate(titles)]
+    assert add(source, *posts).queued == 3
+    # A copy at another source is one, also under another headline.
+    assert add(other_source, FetchedPost("c", "New timetable agreed", text)).queued == 0
+
+
 def test_fragments_of_one_page_are_different_addresses_inside_a_document(
     source: Source, other_source: Source
 ) -> None:
