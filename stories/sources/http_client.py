@@ -60,6 +60,8 @@ def raise_for_status(status: int, headers: Mapping[str, str], host: str) -> None
         raise NeedsHuman(
             f"{host} does not accept the request ({status}). Check the address.", code="rejected"
         )
+    if status in REDIRECTS:
+        raise Retry(f"{host} redirects to no address ({status}). It is tried again later.")
     raise Retry(f"{host} cannot answer at the moment ({status}). It is tried again later.")
 
 

@@ -187,6 +187,22 @@ def test_a_cookie_goes_to_the_domain_it_is_of_and_nowhere_else(
     assert got == [None, sub, other]
 
 
+@pytest.mark.parametrize(
+    ("headers", "sentence"),
+    [
+        ([], r"redirects to no address \(302\)"),
+        ([("Location", b"")], "redirects in a circle"),
+        ([("Location", b"ftp://site.example/feed")], "begin with http:// or https://"),
+        ([("Location", b"http://\xff\xfe.example/")], "cannot be read"),
+    ],
+)
+def test_a_redirect_that_leads_nowhere_is_named(
+    site: FeedStandIn, headers: list[tuple[str, bytes]], sentence: str
+) -> None:
+    with pytest.raises(SmnbError, match=sentence):
+        client().get(site.answer("/feed", 302, headers))
+
+
 def test_permanent_redirects_at_the_beginning_say_where_the_feed_moved(site: FeedStandIn) -> None:
     site.answer("/1", 301, [("Location", b"/2")])
     site.answer("/2", 308, [("Location", b"/3")])
