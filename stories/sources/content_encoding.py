@@ -15,6 +15,7 @@ _MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _DOCUMENT = re.compile(rb"\s*(?:<[?!a-z]|[{\[])", re.IGNORECASE)
 # What texts do not have; ISO-2022-JP needs the escape character.
 _CONTROL = re.compile(rb"[\x01-\x08\x0b\x0e-\x1a\x1c-\x1f]")
+_END = re.compile(rb"</(?:\w+:)?(?:rss|feed|rdf)\s*>\s*\Z", re.IGNORECASE)
 _PACKED = frozenset({"gzip", "x-gzip", "deflate"})
 _PLAIN = frozenset({"", "identity"})
 
@@ -55,6 +56,11 @@ def unpacked(body: bytes, label: str, limit: int) -> bytes:
     return content
 
 
+def is_whole(content: bytes | bytearray) -> bool:
+    """Whether the content ends with the end of a feed, so that nothing of it can be missing."""
+    return bool(_END.search(content[-200:]))
+
+
 def _without_marks(content: bytes) -> bytes:
     """Returns the beginning without byte order marks, and without the NUL bytes of UTF-16."""
     head = content[:1024]
@@ -90,6 +96,9 @@ def _inflated(packed: bytes, bits: int, limit: int) -> bytes:
         if len(content) > limit:
             raise TooLarge
         if not decoder.eof:
+            # Some servers leave out the check sum, and the document is whole.
+            if is_whole(content):
+                return bytes(content)
             raise ValueError("truncated")
         rest = decoder.unused_data
         # A gzip body may have several members; anything else after the end is ignored.

@@ -42,6 +42,31 @@ _SUPERSETS = {
     "shift_jis": "cp932",
     "big5": "big5hkscs",
 }
+# Labels of feeds that Python does not know.
+_ALIASES = {
+    "x-sjis": "cp932",
+    "x-gbk": "gb18030",
+    "x-euc-jp": "euc_jp",
+    "x-big5": "big5hkscs",
+    "win-1251": "cp1251",
+    "win1251": "cp1251",
+    "utf8mb4": "utf-8",
+}
+# Without a label that fits, the language of the feed tells more than a guess from the bytes.
+_BY_LANGUAGE = {
+    "cp1251": ("ru", "uk", "be", "bg", "sr", "mk"),
+    "cp1250": ("pl", "cs", "sk", "hu", "sl", "hr", "ro"),
+    "cp1253": ("el",),
+    "cp1254": ("tr",),
+    "cp1255": ("he", "iw"),
+    "cp1256": ("ar", "fa", "ur"),
+    "cp1257": ("lt", "lv", "et"),
+    "cp874": ("th",),
+    "cp932": ("ja",),
+    "cp949": ("ko",),
+    "big5hkscs": ("zh-tw", "zh-hk"),
+    "gb18030": ("zh", "zh-cn", "zh-sg"),
+}
 # Codecs that are no character encodings of the web.
 _NO_CHARSETS = frozenset({"idna", "punycode", "raw-unicode-escape", "unicode-escape", "utf-7"})
 _UNICODE = frozenset(
@@ -51,6 +76,10 @@ _MULTIBYTE = frozenset({"gb18030", "big5hkscs", "cp932", "cp949", "euc_jp"})
 _SEVEN_BIT = frozenset({"hz", "iso2022_jp", "iso2022_kr"})
 
 _DECLARED = re.compile(rb"""<\?xml[^>]*\bencoding\s*=\s*["']([\w.:-]{1,40})["']""", re.IGNORECASE)
+_LANGUAGE = re.compile(
+    rb"""<(?:dc:)?language>\s*([a-z]{2}(?:-[a-z]{2})?)|\bxml:lang\s*=\s*["']([a-z]{2}(?:-[a-z]{2})?)""",
+    re.IGNORECASE,
+)
 _CHARSET = re.compile(r"""charset\s*=\s*["']?([\w.:-]{1,40})""", re.IGNORECASE)
 # A comment is matched whole, so that nothing inside it is found.
 _START = re.compile(
@@ -124,7 +153,7 @@ def _labels(body: bytes, content_type: str) -> list[str]:
     labels = []
     for name in filter(None, names):
         try:
-            label = codecs.lookup(name).name
+            label = codecs.lookup(_ALIASES.get(name.lower(), name)).name
         except LookupError:
             continue
         if label not in _NO_CHARSETS:
@@ -141,7 +170,7 @@ def _by_label(body: bytes, labels: list[str]) -> str:
     # UTF-8 in which few characters were cut in two, or were pasted in another encoding.
     if sequences >= 3 * damaged and not set(labels) & _MULTIBYTE:
         return _with_windows_1252(text)
-    for label in labels:
+    for label in [*labels, *_of_language(body)]:
         if label in _UNICODE:
             continue
         try:
@@ -151,6 +180,17 @@ def _by_label(body: bytes, labels: list[str]) -> str:
             if text.count("\ufffd") * 100 < len(text):
                 return text.replace("\ufffd", "")
     return _with_windows_1252(body.decode("ascii", "surrogateescape"))
+
+
+def _of_language(body: bytes) -> list[str]:
+    """Returns the encoding that is usual for the language of the feed, if it declares one."""
+    match = _LANGUAGE.search(body[:10_000])
+    language = (match[1] or match[2]).decode("ascii").lower() if match else ""
+    for name in (language, language[:2]):
+        for encoding, languages in _BY_LANGUAGE.items():
+            if name in languages:
+                return [encoding]
+    return []
 
 
 def _with_windows_1252(text: str) -> str:

@@ -13,15 +13,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import cached_property
-from http.client import HTTPException, HTTPResponse
+from http.client import HTTPException, HTTPResponse, IncompleteRead
 from typing import Any
 from urllib.parse import urlsplit
 
 from sessions_app.errors import NeedsHuman, Retry, WaitUntil
-from stories.sources.content_encoding import TooLarge, UnknownEncoding, unpacked
+from stories.sources.content_encoding import TooLarge, UnknownEncoding, is_whole, unpacked
 from stories.sources.redirects import Cookies, redirect_url
 from stories.sources.ssrf import Address, Resolver, Target, addresses_of, target_of
 
+# 203 is the answer of a proxy that changed something on the way.
+SUCCESSFUL = frozenset({200, 203, 304})
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 PERMANENT = frozenset({301, 308})
 TEMPORARY = frozenset({408, 425})
@@ -29,6 +31,7 @@ DEFAULT_WAIT = timedelta(minutes=5)
 LONGEST_WAIT = timedelta(hours=24)
 CONNECT_SECONDS = 5.0
 CHUNK = 64 * 1024
+INTERIM = 5  # answers before the final one
 # Not sent on to another origin, which a redirect may name.
 PRIVATE_HEADERS = frozenset({"authorization", "cookie"})
 
@@ -42,8 +45,8 @@ NEEDS_HUMAN = {
 
 
 def raise_for_status(status: int, headers: Mapping[str, str], host: str) -> None:
-    """Returns for 200 and 304; otherwise raises Retry, WaitUntil or NeedsHuman."""
-    if status in {200, 304}:
+    """Returns for 200, 203 and 304; otherwise raises Retry, WaitUntil or NeedsHuman."""
+    if status in SUCCESSFUL:
         return
     now = datetime.now(UTC)
     until = retry_after_of(headers.get("retry-after", ""), now)
@@ -102,7 +105,7 @@ class Headers(Mapping[str, str]):
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """An answer with status 200 or 304; ``url`` is the last one of the redirects.
+    """An answer with status 200, 203 or 304; ``url`` is the last one of the redirects.
 
     ``moved_to`` is where the permanent redirects at the beginning lead, empty without any.
     """
@@ -134,6 +137,8 @@ class _DeadlineReader(io.RawIOBase):
     def __init__(self, connection: socket.socket, deadline: _Deadline) -> None:
         self._connection = connection
         self._deadline = deadline
+        # One buffer for all answers on the connection.
+        self._buffer = io.BufferedReader(self, CHUNK)
 
     def readable(self) -> bool:
         return True
@@ -143,8 +148,8 @@ class _DeadlineReader(io.RawIOBase):
         self._connection.settimeout(self._deadline.left())
         return self._connection.recv_into(buffer)
 
-    def makefile(self, mode: str) -> io.BufferedReader:
-        return io.BufferedReader(self, CHUNK)
+    def makefile(self, mode: str) -> io.BufferedReader[Any]:
+        return self._buffer
 
 
 class GuardedClient:
@@ -270,8 +275,16 @@ class GuardedClient:
     def _receive(
         self, target: Target, connection: socket.socket, deadline: _Deadline, cookies: Cookies
     ) -> tuple[int, Headers, bytes]:
-        answer = HTTPResponse(_DeadlineReader(connection, deadline), method="GET")  # type: ignore[arg-type]
-        answer.begin()
+        reader = _DeadlineReader(connection, deadline)
+        # All of them are referred to until the end: one that is collected closes the buffer.
+        answers: list[HTTPResponse] = []
+        while len(answers) < INTERIM:
+            answer = HTTPResponse(reader, method="GET")  # type: ignore[arg-type]
+            answer.begin()
+            answers.append(answer)
+            # 103 announces an answer; http.client itself passes over 100 only.
+            if not 100 < answer.status < 200:
+                break
         headers = Headers(answer.getheaders())
         if answer.status in REDIRECTS and "location" in headers:
             cookies.store(target.url, answer.msg)
@@ -281,12 +294,15 @@ class GuardedClient:
         if (answer.length or 0) > self._max_bytes:
             raise self._too_large(target)
         body = bytearray()
-        while piece := answer.read(CHUNK):
-            body += piece
-            if len(body) > self._max_bytes:
-                raise self._too_large(target)
-        if answer.length:
-            raise HTTPException("truncated")
+        try:
+            while piece := answer.read(CHUNK):
+                body += piece
+                if len(body) > self._max_bytes:
+                    raise self._too_large(target)
+            cut = bool(answer.length)
+        except IncompleteRead as error:
+            body += error.partial
+            cut = True
         try:
             content = unpacked(bytes(body), headers.get("content-encoding", ""), self._max_bytes)
         except TooLarge:
@@ -297,6 +313,9 @@ class GuardedClient:
                 "It is tried again later.",
                 code="content_encoding",
             ) from None
+        # A length may be wrong, but a feed that ends properly has arrived.
+        if cut and not is_whole(content):
+            raise HTTPException("truncated")
         return answer.status, headers, content
 
     def _too_large(self, target: Target) -> NeedsHuman:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from importlib.resources import files
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, unquote
 
 from sessions_app.errors import Invalid, NeedsHuman, Retry, SmnbError, WaitUntil
 from stories.sources import rss
@@ -80,7 +80,7 @@ def _split(line: str) -> tuple[str, list[str], str]:
     """Returns the host of an address, or "", the segments of its path, and the order it names."""
     host = _HOST.match(line)
     address, _, query = (line[host.end() :] if host else line).partition("#")[0].partition("?")
-    segments = [segment for segment in _ENDING.sub("", address).split("/") if segment]
+    segments = [segment for segment in _ENDING.sub("", unquote(address)).split("/") if segment]
     # An order comes after a name; there are subreddits and multireddits named like one.
     after_a_name = len(segments) == (3 if _BARE.match(address) else 1 if host else 0)
     after_a_multi = len(segments) == 5 and segments[2].lower() == "m"

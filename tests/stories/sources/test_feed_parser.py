@@ -87,6 +87,10 @@ def rss(title: str, encoding: str | None = None) -> str:
     return document if encoding is None else PROLOG % encoding + document
 
 
+def spoken(language: str, title: str) -> str:
+    return rss(title).replace("<item>", f"<language>{language}</language><item>")
+
+
 @pytest.mark.parametrize(
     ("body", "content_type", "title"),
     [
@@ -119,6 +123,14 @@ def rss(title: str, encoding: str | None = None) -> str:
         (rss(NEWS).encode("gbk"), "text/xml; charset=gb2312", NEWS),
         (rss(KANA, "shift_jis").encode("cp932"), "text/xml", KANA),
         (rss(KANA, "iso-2022-jp").encode("iso2022_jp"), "text/xml", KANA),
+        (rss(KANA, "x-sjis").encode("cp932"), "text/xml", KANA),
+        (rss(BRIDGE, "win-1251").encode("cp1251"), "text/xml", BRIDGE),
+        # No label that fits, but a language.
+        (spoken("ru", BRIDGE).encode("cp1251"), "text/xml", BRIDGE),
+        (spoken("uk-UA", BRIDGE).encode("cp1251"), "text/xml; charset=utf-8", BRIDGE),
+        (spoken("ja", KANA).encode("cp932"), "text/xml", KANA),
+        (spoken("zh-TW", KANA[:2]).encode("big5"), "text/xml", KANA[:2]),
+        (spoken("fr", CAFE).encode("cp1252"), "text/xml", CAFE),
         # Mostly UTF-8, with one byte of another encoding and one character cut in two.
         (rss(LONG + " caf|").encode().replace(b"|", b"\xe9"), "text/xml", LONG + " caf\u00e9"),
         (

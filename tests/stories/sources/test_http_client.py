@@ -360,6 +360,7 @@ def test_what_cannot_be_unpacked_is_tried_again_later(
 
 
 FEED = b'<?xml version="1.0"?><rss><channel/></rss>'
+WHOLE = b"<rss><channel><title>The tide is in</title></channel></rss>"
 UTF_16 = codecs.BOM_UTF16_LE + FEED.decode().encode("utf-16-le")
 
 
@@ -387,6 +388,10 @@ UTF_16 = codecs.BOM_UTF16_LE + FEED.decode().encode("utf-16-le")
         ("deflate, gzip", gzip.compress(zlib.compress(FEED)), FEED),
         ("", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"),
         ("", b"", b""),
+        # Only the check sum is missing.
+        ("gzip", gzip.compress(WHOLE)[:-8], WHOLE),
+        ("", gzip.compress(WHOLE + b"\n")[:-8], WHOLE + b"\n"),
+        ("deflate", zlib.compress(WHOLE)[:-4], WHOLE),
     ],
 )
 def test_the_bytes_decide_how_an_answer_is_packed(
@@ -405,6 +410,39 @@ def test_a_packing_that_was_not_asked_for_is_named(
     saying.headers, saying.body = {"Content-Encoding": encoding}, b"\x1b\x03\x00\xf8\xa5\x5b\x11"
     with pytest.raises(Retry, match=f"packed its answer as “{name}”, which cannot be read here"):
         client().get(saying.url)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n" + WHOLE,
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n" + gzip.compress(WHOLE),
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3b\r\n" + WHOLE,
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3b\r\n" + WHOLE + b"\r\n",
+        b"HTTP/1.1 203 Changed\r\n\r\n" + WHOLE,
+        b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\n\r\n" + WHOLE,
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 Wait\r\n\r\nHTTP/1.0 200 OK\r\n\r\n" + WHOLE,
+    ],
+)
+def test_a_feed_that_arrived_is_read_whatever_was_announced(
+    site: FeedStandIn, answer: bytes
+) -> None:
+    site.answers["/feed"] = lambda _: answer
+    assert client().get(f"{site.url}/feed").body == WHOLE
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n40\r\n" + WHOLE[:-9],
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n" + WHOLE[:-1],
+        b"HTTP/1.1 103 Early Hints\r\n\r\n" * 9,
+    ],
+)
+def test_a_feed_that_was_cut_is_tried_again_later(site: FeedStandIn, answer: bytes) -> None:
+    site.answers["/feed"] = lambda _: answer
+    with pytest.raises(Retry):
+        client().get(f"{site.url}/feed")
 
 
 def test_layers_of_packing_are_opened_three_deep(saying: Saying) -> None:

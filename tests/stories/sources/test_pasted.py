@@ -111,6 +111,7 @@ REDDIT = [
     ("https://www.reddit.com/r/science/s/AbCdEf", "r/science", "hot"),
     ("r/a1+b2+c3", "r/a1+b2+c3", "hot"),
     ("https://www.reddit.com/r/a1+b2/top", "r/a1+b2", "top"),
+    ("https://www.reddit.com/r/a1%2Bb2/", "r/a1+b2", "hot"),
     ("r/new", "r/new", "hot"),
     ("r/top/new", "r/top", "new"),
     ("https://www.reddit.com/", "r/popular", "hot"),
