@@ -27,6 +27,7 @@ from sessions_app.models import Session
 from stories import stories
 from stories.models import Story
 from stories.stories import StoryDecided, StoryPayload
+from stories.types import GroundedSentence
 
 
 class PublicStoryEvent(TypedDict):
@@ -59,8 +60,8 @@ def now_airing(session: Session) -> Airing | None:
 
 
 def waiting(session: Session) -> Story | None:
-    """Returns the oldest story that is neither aired nor vetoed."""
-    return stories.waiting(session).first()
+    """Returns the oldest story that is neither aired nor vetoed, and not held for an editor."""
+    return stories.waiting(session).filter(held=False).first()
 
 
 def air_next(run: Broadcast) -> Airing | None:
@@ -75,13 +76,17 @@ def air_next(run: Broadcast) -> Airing | None:
         may_air |= Q(state=Story.State.WRITTEN, created_at__lte=at - VETO_WINDOW)
     elif session.control_mode != Session.ControlMode.FULL_CONTROL:
         may_air |= Q(state=Story.State.WRITTEN)
-    story = stories.next_up(session).filter(may_air).first()
+    # Sentences that failed the check wait for an editor in every mode, even if it changed since.
+    story = stories.next_up(session).filter(may_air, held=False).first()
     if story is None:
         return None
     # A veto that began before the run was live has locked only the story, so look once more.
-    if not Story.objects.filter(pk=story.pk, state=story.state).update(state=Story.State.AIRING):
+    ungrounded = stories.unsupported(story)
+    rows = Story.objects.filter(pk=story.pk, state=story.state, held=False)
+    changes = {"state": Story.State.AIRING, "ungrounded_aired": ungrounded}
+    if not rows.update(**changes):
         return None
-    story.state = Story.State.AIRING
+    story.state, story.ungrounded_aired = Story.State.AIRING, ungrounded
     length = timedelta(seconds=story.duration if session.pace else 0)
     airing = Airing.objects.create(
         session=session, run=run, story=story, aired_at=at, finish_at=at + length
@@ -115,7 +120,10 @@ def payload_of(story: Story, airing: Airing | None) -> StoryPayload:
 def _record(type_: str, airing: Airing) -> None:
     story = payload(airing)
     event: AiringEvent = {"story": story, "public": {"story": sounds.public(story)}}
-    recorder.record(airing.session, type_, event, None, Extra({"aired": int(type_ == AIRED)}))
+    aired = int(type_ == AIRED)
+    ungrounded = airing.story.ungrounded_aired if aired else 0
+    extra = Extra({"aired": aired})
+    recorder.record(airing.session, type_, event, None, extra, ungrounded_aired=ungrounded)
 
 
 def _end(airing: Airing, at: datetime) -> None:
@@ -170,13 +178,29 @@ def decide(session: Session, story_id: int, approve: bool, editor: User) -> Stor
         story.approved_at = timezone.now() if approve else None
         story.approved_as = preferences.of(editor).byline if approve else ""
         story.label_off = approve and session.ai_label == Session.AILabel.UNREVIEWED
+        if approve and story.held:
+            story.held = False
+            story.passages = [_answered_for(each) for each in story.passages]
         story.save(
-            update_fields=["state", "approved_by", "approved_at", "approved_as", "label_off"]
+            update_fields=[
+                "state",
+                "approved_by",
+                "approved_at",
+                "approved_as",
+                "label_off",
+                "held",
+                "passages",
+            ]
         )
         event: StoryDecided = {"story": stories.payload(story), "by": editor.get_username()}
         recorder.record(session, stories.DECIDED, event)
         advance(run)
     return story
+
+
+def _answered_for(sentence: GroundedSentence) -> GroundedSentence:
+    """Returns a sentence that failed the check as one that the editor answers for."""
+    return {**sentence, "support": "editor"} if sentence["support"] == "none" else sentence
 
 
 def advance(run: Broadcast | None) -> None:

@@ -45,6 +45,12 @@ class StatsPayload(TypedDict):
     unpriced_calls: Annotated[int, Field(description="Number of calls without a known price.")]
     on_air_seconds: Annotated[int, Field(description="Time on air of finished runs in seconds.")]
     message_count: Annotated[int, Field(description="Number of messages in the session.")]
+    sentences_dropped: Annotated[
+        int, Field(description="Number of sentences that failed the check against their sources.")
+    ]
+    ungrounded_aired: Annotated[
+        int, Field(description="Number of sentences aired without a passage; expected to be 0.")
+    ]
     broadcast_state: Annotated[
         str,
         Field(
@@ -86,6 +92,8 @@ def stats(session: Session) -> StatsPayload:
         "unpriced_calls": counters["unpriced"],
         "on_air_seconds": counters["on_air_seconds"],
         "message_count": counters["messages"],
+        "sentences_dropped": counters["sentences_dropped"],
+        "ungrounded_aired": counters["ungrounded_aired"],
         "broadcast_state": air["state"],
         "hold": air["hold"],
     }

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from django.db.models import Count, Exists, F, Max, OuterRef, Q, Subquery, Sum
+from django.db import connection
+from django.db.models import Count, Exists, F, Func, IntegerField, Max, OuterRef, Q, Subquery, Sum
 from django.db.models.functions import Coalesce
 
 from sessions_app import audits
@@ -23,13 +24,24 @@ from stories.models import (
 )
 
 
+class ArrayLength(Func):
+    """The number of items of a JSON array."""
+
+    output_field = IntegerField()
+    function = "json_array_length" if connection.vendor == "sqlite" else "jsonb_array_length"
+
+
 def story_counters() -> Iterator[tuple[object, str]]:
-    """Stories, words, seconds, posts and queue equal the rows."""
+    """Stories, words, seconds, dropped sentences, posts and queue equal the rows."""
     stories = Story.objects.all()
     posts = SourcePost.objects.all()
     yield from compare("story_count", "stories", stories, Count("pk"))
     yield from compare("words", "words", stories, Sum("word_count"))
     yield from compare("narration_seconds", "seconds of narration", stories, Sum("duration"))
+    dropped = Sum(ArrayLength("dropped"))
+    yield from compare("sentences_dropped", "sentences dropped", stories, dropped)
+    aired = Sum("ungrounded_aired")
+    yield from compare("ungrounded_aired", "ungrounded sentences aired", stories, aired)
     yield from compare("feed", "posts", posts, Count("pk"))
     waiting = posts.filter(state__in=SourcePost.WAITING)
     yield from compare("queue", "waiting posts", waiting, Count("pk"))

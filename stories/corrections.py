@@ -18,6 +18,7 @@ from sessions_app.events.recorder import timestamp
 from stories.models import Story, StoryVersion
 from stories.stories import seconds_on_air
 from stories.text.sentences import sentences, word_count
+from stories.types import GroundedSentence
 
 PUBLISHED = (Story.State.AIRING, Story.State.AIRED)
 Kind = Literal["same", "gone", "new"]
@@ -70,6 +71,8 @@ def correct(
             duration=seconds_on_air(words, pace),
             corrected_at=timezone.now() if published else None,
             correction=reason if published else "",
+            passages=after_correction(story.passages, narrative),
+            held=False,
         )
         if not changed:
             raise Conflict("This story has changed meanwhile. Load it again.")
@@ -79,6 +82,18 @@ def correct(
         story.refresh_from_db()
         _store_version(story, story.version, title, narrative, reason, author)
     return Corrected(story, words - words_before, story.duration - seconds_before)
+
+
+def after_correction(checked: list[GroundedSentence], text: str) -> list[GroundedSentence]:
+    """Returns the sentences of a corrected text: what the editor left has its passages as before.
+
+    What the editor wrote, or left although it had failed the check, is the editor's own.
+    """
+    before = {each["text"]: each for each in checked if each["support"] != "none"}
+    return [
+        before.get(sentence, {"text": sentence, "support": "editor", "passages": []})
+        for sentence in (sentences(text) if checked else [])
+    ]
 
 
 def _store_version(

@@ -25,8 +25,9 @@ from stories.models import SourcePost, Story, TokenUsage
 from stories.posts import queue
 from stories.posts.queue import QueuedPost
 from stories.sources.registry import credit_of
-from stories.text.sentences import reading_seconds, word_count
+from stories.text.sentences import reading_seconds, sentences, word_count
 from stories.text.urls import credit
+from stories.types import DroppedSentence, GroundedSentence
 from stories.usage import accounting
 
 
@@ -83,6 +84,19 @@ class StoryPayload(TypedDict):
     model: Annotated[str, Field(description="Model that wrote it, or empty.")]
     note: Annotated[str, Field(description="How it deviates from the settings, or empty.")]
     cuts_in: Annotated[bool, Field(description="Whether it airs before all waiting stories.")]
+    passages: Annotated[
+        list[GroundedSentence],
+        Field(
+            description="Its sentences, each with the passages of its sources; empty without a check."
+        ),
+    ]
+    dropped: Annotated[
+        list[DroppedSentence],
+        Field(description="Sentences that failed the check and are not part of it."),
+    ]
+    held: Annotated[
+        bool, Field(description="Whether it waits for an editor, because sentences failed.")
+    ]
     created_at: Annotated[str, Field(description="Time of creation, ISO 8601 UTC.")]
     aired_at: Annotated[
         str | None, Field(description="Start of the latest airing, ISO 8601 UTC, or null.")
@@ -142,6 +156,10 @@ class PublicStory(TypedDict):
         str | None, Field(description="Time of the latest correction, ISO 8601 UTC, or null.")
     ]
     correction: Annotated[str, Field(description="Reason of the latest correction, or empty.")]
+    passages: Annotated[
+        list[GroundedSentence],
+        Field(description="Its sentences, each with the passages of its sources; may be empty."),
+    ]
     post: Annotated[PublicPost | None, Field(description="Its post, or null without one.")]
     disclosure: Annotated[Disclosure, Field(description="How it was made.")]
 
@@ -213,6 +231,7 @@ def create(
         story_count=1,
         words=story.word_count,
         narration_seconds=story.duration,
+        sentences_dropped=len(story.dropped),
     )
     return story
 
@@ -295,6 +314,9 @@ def payload(
         "model": story.model,
         "note": story.note,
         "cuts_in": story.cuts_in,
+        "passages": story.passages,
+        "dropped": story.dropped,
+        "held": story.held,
         "created_at": recorder.timestamp(story.created_at),
         "aired_at": aired_at,
         "finish_at": finish_at,
@@ -307,6 +329,27 @@ def payload(
         "approved_at": recorder.timestamp(story.approved_at),
         "disclosure": disclosure.of_story(story),
     }
+
+
+def public_sentence(sentence: GroundedSentence) -> GroundedSentence:
+    """Returns a sentence with its passages, without what the check found."""
+    return {
+        "text": sentence["text"],
+        "support": sentence["support"],
+        "passages": sentence["passages"],
+    }
+
+
+def unsupported(story: Story) -> int:
+    """Returns how many sentences of a story neither passages nor an editor support.
+
+    Only narrators write from sources: what people write, or import, is their own.
+    """
+    if story.origin not in (Story.Origin.MODEL, Story.Origin.EXTRACTIVE):
+        return 0
+    supported = {each["text"] for each in story.passages if each["support"] != "none"}
+    checked = {part for text in supported for part in sentences(text)}
+    return sum(sentence not in checked for sentence in sentences(story.narrative))
 
 
 def public_payload(story: StoryPayload) -> PublicStory:
@@ -328,6 +371,7 @@ def public_payload(story: StoryPayload) -> PublicStory:
         "version": story["version"],
         "corrected_at": story["corrected_at"],
         "correction": story["correction"],
+        "passages": [public_sentence(each) for each in story["passages"]],
         "post": {
             # Events that were stored before posts had an outlet name the source alone.
             "source": post.get("outlet") or credit(post["source"]),

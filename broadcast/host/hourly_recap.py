@@ -5,9 +5,12 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from broadcast.models import Airing, Broadcast
+from broadcast.narrators.passages import EARLIER
 from broadcast.narrators.presentation import hourly_recap, is_english
 from stories import stories
 from stories.models import Story
+from stories.text.sentences import sentences
+from stories.types import GroundedSentence, Passage
 
 HOUR = timedelta(hours=1)
 LATE = timedelta(minutes=10)  # after this much of the new hour there is no recap of the old one
@@ -45,12 +48,19 @@ def add(run: Broadcast, now: datetime) -> Story | None:
     if len(ranked) < FEWEST:
         return None
     titles = [story.title for story in sorted(ranked, key=lambda story: story.pk)]
+    narrative = hourly_recap(titles)
+    opening = sentences(narrative)[0]
+    passages: list[GroundedSentence] = [{"text": opening, "support": "link", "passages": []}]
+    for title in titles:
+        passage: Passage = {"text": title, "report": EARLIER}
+        passages.append({"text": title, "support": "passages", "passages": [passage]})
     return stories.create(
         Story(
             session=session,
             origin=Story.Origin.RECAP,
             title=TITLE,
-            narrative=hourly_recap(titles),
+            narrative=narrative,
+            passages=passages,
             tone=Story.Tone.DEVELOPING,
             priority=Story.Priority.MEDIUM,
             sentiment="neutral",

@@ -11,6 +11,7 @@ from typing_extensions import TypedDict
 from broadcast import airing, orchestrator
 from broadcast.host.memory import Memory
 from broadcast.models import Broadcast
+from broadcast.narrators.grounding import Checked
 from sessions_app.ai_chain import chain
 from sessions_app.ai_chain.chain import Operation
 from sessions_app.background.steps import Claim
@@ -24,7 +25,7 @@ from stories.posts import queue
 from stories.sources.registry import credit_of
 from stories.text.sentences import tokens_of
 from stories.threads import Earlier
-from stories.types import Brief, Narration
+from stories.types import Brief
 from stories.usage.ledger import SessionLedger
 
 NARRATION = "narration.delta"
@@ -121,7 +122,7 @@ class NarratedPost:
     """A post with its narration, the kind of narrator, and the story that it follows up."""
 
     post: SourcePost
-    narration: Narration
+    checked: Checked
     origin: str
     earlier: Earlier | None
     memory: Memory
@@ -129,7 +130,7 @@ class NarratedPost:
 
 def store(run: Broadcast, narrated: NarratedPost, ledger: SessionLedger) -> Story:
     """Stores the story with its link, thread and event; the caller has locked the run."""
-    narration = narrated.narration
+    narration = narrated.checked.narration
     if not ledger.attempts:
         # A narrator that asks no model is an operation of the AI chain like any other.
         operation = Operation(
@@ -153,6 +154,9 @@ def store(run: Broadcast, narrated: NarratedPost, ledger: SessionLedger) -> Stor
         sentiment=narration.sentiment,
         topics=list(narration.topics),
         note=narration.note[:300],
+        passages=list(narrated.checked.sentences),
+        dropped=list(narrated.checked.dropped),
+        held=narrated.checked.held,
     )
     opened = threads.join(story, narrated.earlier) if narrated.earlier else None
     joined = airing.story_payload(opened) if opened else None

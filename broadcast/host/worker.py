@@ -17,6 +17,7 @@ from broadcast.host import claims, hourly_recap, narration
 from broadcast.host import memory as host_memory
 from broadcast.host.narration import NarratedPost, Watch, brief_of, forget
 from broadcast.models import Broadcast
+from broadcast.narrators import grounding
 from broadcast.narrators.anthropic import narrator_for
 from sessions_app import context
 from sessions_app.ai_chain import chain
@@ -24,8 +25,8 @@ from sessions_app.background import steps
 from sessions_app.background.steps import Claim, Kind
 from sessions_app.errors import NeedsHuman, Retry, SmnbError, StaleClaim, WaitUntil
 from sessions_app.events import recorder
-from sessions_app.models import Message
-from stories import threads
+from sessions_app.models import Message, Session
+from stories import stories, threads
 from stories.llm import EXTRACTIVE, EmptyAnswer, Refused
 from stories.models import SourcePost, Story
 from stories.posts import queue, selection
@@ -39,6 +40,7 @@ log = structlog.get_logger(__name__)
 
 LEAD = timedelta(seconds=8)  # how long before the end of an airing the next story is begun
 IDLE = timedelta(seconds=60)  # a new post wakes the host earlier
+MOST_HELD = 3  # stories that wait for the editor because of their check
 HUMAN = timedelta(seconds=30)  # how often a hold that needs the user is tried again
 
 BUDGET_SPENT = "The session's budget is spent. Raise the budget in the Session Manager to continue."
@@ -131,8 +133,10 @@ def _narrate_post(run: Broadcast, claim: Claim, post: SourcePost) -> None:
             Watch(run, claim, post) as watch,
         ):
             log.info("asked", narrator=str(narrator.origin), model=session.model)
-            answer = narrator.narrate(brief_of(post, earlier, memory), watch)
+            brief = brief_of(post, earlier, memory)
+            answer = narrator.narrate(brief, watch)
             log.info("answered", narrator=str(narrator.origin))
+        checked = grounding.checked(answer, brief, may_wait=may_wait(session))
     except (Refused, EmptyAnswer) as error:
         _skip_post(run, claim, post, error)
     except (Retry, WaitUntil, NeedsHuman) as error:
@@ -147,8 +151,16 @@ def _narrate_post(run: Broadcast, claim: Claim, post: SourcePost) -> None:
             claims.requeue(claim, post)
         raise
     else:
-        narrated = NarratedPost(post, answer, narrator.origin, earlier, memory)
+        origin = Story.Origin.EXTRACTIVE if checked.own_words else narrator.origin
+        narrated = NarratedPost(post, checked, str(origin), earlier, memory)
         _store_story(run, claim, narrated, ledger)
+
+
+def may_wait(session: Session) -> bool:
+    """Whether a story that failed its check may wait for the editor: not if too many wait."""
+    if session.control_mode == Session.ControlMode.HANDS_FREE:
+        return False
+    return stories.waiting(session).filter(held=True).count() < MOST_HELD
 
 
 def _skip_post(run: Broadcast, claim: Claim, post: SourcePost, error: SmnbError) -> None:
@@ -192,7 +204,7 @@ def _store_story(
     run: Broadcast, claim: Claim, narrated: NarratedPost, ledger: usage_ledger.SessionLedger
 ) -> None:
     """Stores the story and airs the next one; a late answer goes to the quarantine."""
-    post, answer = narrated.post, narrated.narration
+    post, answer = narrated.post, narrated.checked.narration
     try:
         with orchestrator.locked(run):
             # The next round may come before the end of the story aired below; it then waits.

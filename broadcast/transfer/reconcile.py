@@ -142,6 +142,8 @@ def _stories(session: Session) -> Iterator[Counted]:
             "story_count": 1,
             "words": story.word_count,
             "narration_seconds": story.duration,
+            "sentences_dropped": len(story.dropped),
+            "ungrounded_aired": story.ungrounded_aired,
         }
         sums = {"count": 1, "words": story.word_count}
         yield story.created_at, measures, accounting.shares_of(story, sums)

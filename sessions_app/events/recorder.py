@@ -51,6 +51,8 @@ COUNTERS = frozenset(
         "feed",
         "queue",
         "messages",
+        "sentences_dropped",
+        "ungrounded_aired",
     }
 )
 _COLUMNS = [str(field.column) for field in SessionStats._meta.concrete_fields]
@@ -166,6 +168,12 @@ class FiguresPayload(TypedDict):
     feed: Annotated[int, Field(description="Posts read.")]
     queue: Annotated[int, Field(description="Posts queued and held.")]
     messages: Annotated[int, Field(description="Messages in the session.")]
+    sentences_dropped: Annotated[
+        int, Field(description="Sentences that failed the check against their sources.")
+    ]
+    ungrounded_aired: Annotated[
+        int, Field(description="Sentences aired without a passage or an editor; expected to be 0.")
+    ]
     last_story_at: Annotated[str | None, Field(description="When the latest story was written.")]
 
 
@@ -209,6 +217,8 @@ def figures(stats: SessionStats) -> FiguresPayload:
         "feed": stats.feed,
         "queue": stats.queue,
         "messages": stats.messages,
+        "sentences_dropped": stats.sentences_dropped,
+        "ungrounded_aired": stats.ungrounded_aired,
         "last_story_at": timestamp(stats.last_story_at),
     }
 

@@ -209,6 +209,12 @@ class SessionStats(models.Model):
     feed = models.BigIntegerField(default=0, help_text="Posts of the session.")
     queue = models.BigIntegerField(default=0, help_text="Posts queued and held.")
     messages = models.BigIntegerField(default=0)
+    sentences_dropped = models.BigIntegerField(
+        default=0, db_default=0, help_text="Sentences that failed the check before air."
+    )
+    ungrounded_aired = models.BigIntegerField(
+        default=0, db_default=0, help_text="Sentences aired without a passage; expected to be 0."
+    )
     last_story_at = models.DateTimeField(null=True)
 
     class Meta:

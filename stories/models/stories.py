@@ -120,6 +120,26 @@ class Story(InSession):
         db_default=False,
         help_text="Whether that user takes responsibility, and pages omit the AI label.",
     )
+    passages = models.JSONField(
+        default=list,
+        db_default=models.Value([], models.JSONField()),
+        help_text="Its sentences, each with the passages of the sources that support it.",
+    )
+    dropped = models.JSONField(
+        default=list,
+        db_default=models.Value([], models.JSONField()),
+        help_text="Sentences that failed the check against their passages, with the reason.",
+    )
+    held = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="Waits for an editor, because sentences failed the check.",
+    )
+    ungrounded_aired = models.PositiveIntegerField(
+        default=0,
+        db_default=0,
+        help_text="Sentences that aired without a passage or an editor; expected to be 0.",
+    )
     version = models.PositiveIntegerField(default=1)
     corrected_at = models.DateTimeField(null=True, blank=True)
     correction = models.CharField(

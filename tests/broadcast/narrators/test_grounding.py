@@ -1,0 +1,278 @@
+# ruff: noqa: RUF001 - sentences in Russian
+"""The check of each sentence against its passages: what it catches, and what it lets through."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from broadcast.narrators.extractive import ExtractiveNarrator
+from broadcast.narrators.grounding import Checked, Context, checked, problem
+from broadcast.narrators.passages import passages_of
+from broadcast.narrators.quantities import read
+from stories.sources.recording import RecordingSource
+from stories.text.sentences import sentences
+from stories.types import Brief, Narration, Passage, SpokenSentence
+
+DATA = Path(__file__).parents[2] / "data" / "grounding"
+_CASE = re.compile(r"(?P<sign>[+-]) (?:(?P<kind>\w+) )?\[(?P<numbers>[\d,]+)\] (?P<text>.+)")
+
+
+@dataclass
+class Case:
+    """A sentence that rests on passages, and the error planted in it; "" for a faithful one."""
+
+    error: str
+    text: str
+    passages: list[Passage]
+    context: Context
+
+    def fails(self) -> bool:
+        return problem(self.text, self.passages, self.context) != ""
+
+
+def cases(half: str) -> Iterator[Case]:
+    title, credits_, published = "", "", datetime(2026, 1, 1, tzinfo=UTC)
+    report: dict[int, str] = {}
+    for line in (DATA / f"{half}.txt").read_text("utf-8").splitlines():
+        if line.startswith("# "):
+            title, source, author, day = (part.strip() for part in line[2:].split("|"))
+            credits_, report = f"{source}. {author}", {}
+            published = datetime.fromisoformat(day).replace(tzinfo=UTC)
+        elif line[:1].isdigit():
+            number, text = line.split(" ", 1)
+            report[int(number)] = text
+        elif match := _CASE.fullmatch(line):
+            numbers = [int(number) for number in match["numbers"].split(",")]
+            before = " ".join(text for n, text in report.items() if n < min(numbers))
+            passages: list[Passage] = [{"text": report[n], "report": 0} for n in numbers]
+            context = Context(title, credits_, before, published)
+            yield Case(match["kind"] or "", match["text"], passages, context)
+
+
+def test_the_labelled_sentences_are_complete() -> None:
+    rows = [*cases("development"), *cases("heldout")]
+    kinds = Counter(case.error for case in rows)
+    assert kinds == {
+        "": 200,
+        "number": 40,
+        "negation": 37,
+        "attribution": 24,
+        "date": 28,
+        "unit": 27,
+        "name": 23,
+        "quote": 21,
+    }
+    assert len({case.text for case in rows}) == 400
+
+
+@pytest.mark.parametrize(
+    ("half", "caught", "flagged"), [("development", 100, 1), ("heldout", 98, 3)]
+)
+def test_planted_errors_are_caught_and_faithful_sentences_pass(
+    half: str, caught: int, flagged: int
+) -> None:
+    planted = [case for case in cases(half) if case.error]
+    faithful = [case for case in cases(half) if not case.error]
+    assert (len(planted), len(faithful)) == (100, 100)
+    assert sum(case.fails() for case in planted) >= caught >= 95
+    assert sum(case.fails() for case in faithful) <= flagged <= 3
+
+
+@pytest.mark.parametrize(
+    ("sentence", "passage"),
+    [
+        ("Der Preis stieg auf 1.234,50 Euro.", "Der Preis stieg auf 1.234,50 Euro."),
+        ("Il a coûté 2,5 millions d'euros.", "Il a coûté 2,5 millions d'euros."),
+        ("В Москве 12 человек.", "В Москве живут 12 человек."),
+        ("The price rose to 1,234.50 euros.", "Der Preis stieg auf 1.234,50 Euro."),
+        ("Angela Huber has 12 cows.", "Angela Huber hat 12 Kühe."),
+        ("Ivan Petrov has 12 cows.", "У Ивана Петрова 12 коров."),
+        ("About 5,000 people came.", "In all, 4,987 people came."),
+        ("More than 21,000 came.", "A crowd of 21,340 came."),
+        ("Some 2.4 million crowns are missing.", "2,397,500 crowns are missing."),
+    ],
+)
+def test_other_languages_formats_and_rounding_pass(sentence: str, passage: str) -> None:
+    assert problem(sentence, [{"text": passage, "report": 0}], Context()) == ""
+
+
+@pytest.mark.parametrize(
+    ("sentence", "passage", "what"),
+    [
+        ("Der Preis stieg auf 1.243,50 Euro.", "Der Preis stieg auf 1.234,50 Euro.", "1.243,50"),
+        ("В Москве 21 человек.", "В Москве живут 12 человек.", "21"),
+        ("Angela Gruber has 12 cows.", "Angela Huber hat 12 Kühe.", "Angela Gruber"),
+        ("More than 21,000 came.", "A crowd of 20,900 came.", "21,000"),
+        ("Nearly 5,000 came.", "5,150 people came.", "5,000"),
+        ("About 5,100 people came.", "In all, 4,987 people came.", "5,100"),
+        ("About 4,950 people came.", "In all, 4,987 people came.", "4,950"),
+        ("5,000 people came.", "In all, 4,987 people came.", "5,000"),
+        ("It will open at 9pm.", "It will open at 9am.", "9:00 pm"),
+        ("It rose by two per cent.", "It rose by two percentage points.", "%"),
+        ("She was 3rd.", "She was 2nd.", "3"),
+        ("They call it a “quiet success”.", "They call it a success.", "quiet success"),
+    ],
+)
+def test_what_differs_is_named(sentence: str, passage: str, what: str) -> None:
+    assert what in problem(sentence, [{"text": passage, "report": 0}], Context())
+
+
+def test_numbers_are_read_from_words() -> None:
+    def values(text: str) -> list[tuple[float, str]]:
+        return [(one.values[0], one.unit) for one in read(text).quantities]
+
+    assert values("twelve and a half million crowns") == [(12_500_000, "crown")]
+    assert values("£2.4m, or half a million dollars") == [(2_400_000, "£"), (500_000, "$")]
+    assert values("two hundred and twelve people in the eighty-ninth minute") == [
+        (212, ""),
+        (89, "minute"),
+    ]
+    assert read("at twenty past four in the morning").times == ((260, "am"),)
+    assert read("on the first of December").dates == read("December 1").dates == ((12, 1),)
+
+
+BRIEF = Brief(
+    title="Ferry on Marrow Sound suspended after fire",
+    body="The ferry to Tavish Reach is out of service after a fire on Sunday. "
+    "All 64 passengers were taken off within twenty minutes. No one was hurt. "
+    "The harbour authority is running two water taxis.",
+    author="",
+    source="Elowen Courier",
+    url="",
+    published_at=datetime(2026, 11, 16, tzinfo=UTC),
+    score=0,
+    comments=0,
+    priority=0.5,
+)
+
+
+def narrated(*said: tuple[str, list[int] | None], may_wait: bool = False) -> Checked:
+    passages = passages_of(BRIEF)
+    spoken = tuple(
+        SpokenSentence(text, None if numbers is None else tuple(passages[n] for n in numbers))
+        for text, numbers in said
+    )
+    text = " ".join(one.text for one in spoken)
+    narration = Narration(
+        "Ferry suspended", text, "breaking", "neutral", [], said[0][0], "", spoken
+    )
+    return checked(narration, BRIEF, may_wait=may_wait)
+
+
+LEAD = ("The ferry to Tavish Reach is out of service after a fire.", [1])
+RESCUE = ("All 64 people on board were off within 20 minutes.", [2])
+
+
+def test_a_faithful_story_airs_with_its_passages() -> None:
+    result = narrated(LEAD, RESCUE, ("The Elowen Courier has this story.", None))
+    assert not result.held
+    assert not result.dropped
+    assert not result.own_words
+    assert [(row["support"], [p["text"] for p in row["passages"]]) for row in result.sentences] == [
+        ("passages", ["The ferry to Tavish Reach is out of service after a fire on Sunday."]),
+        ("passages", ["All 64 passengers were taken off within twenty minutes."]),
+        ("link", []),
+    ]
+
+
+def test_one_failed_sentence_is_dropped_with_its_reason() -> None:
+    result = narrated(LEAD, ("All 46 passengers were taken off.", [2]), RESCUE)
+    assert result.narration.narrative == f"{LEAD[0]} {RESCUE[0]}"
+    assert result.dropped == (
+        {
+            "text": "All 46 passengers were taken off.",
+            "reason": "Not in its passages: the number “46”.",
+        },
+    )
+    assert result.narration.note == "1 sentence dropped: not in the source"
+
+
+def test_a_failed_lead_is_told_verbatim_in_hands_free() -> None:
+    result = narrated(("The ferry to Port Zane is out of service.", [1]), RESCUE)
+    assert result.own_words
+    assert "All 64 passengers were taken off within twenty minutes." in result.narration.narrative
+    assert "Port Zane" not in result.narration.narrative
+    assert [row["text"] for row in result.dropped] == ["The ferry to Port Zane is out of service."]
+
+
+def test_a_failed_lead_waits_for_the_editor_with_its_mark() -> None:
+    result = narrated(("The ferry to Port Zane is out of service.", [1]), RESCUE, may_wait=True)
+    assert result.held
+    assert not result.dropped
+    assert "Port Zane" in result.narration.narrative
+    assert result.sentences[0]["support"] == "none"
+    assert result.sentences[0].get("reason") == "Not in its passages: the name “Port Zane”."
+
+
+def test_more_than_half_failing_is_too_much() -> None:
+    wrong = [("46 passengers came.", [2]), ("Nine taxis run.", [4])]
+    assert narrated(LEAD, *wrong).own_words
+    assert not narrated(LEAD, RESCUE, *wrong).own_words
+
+
+def test_a_sentence_without_numbers_is_matched_and_then_checked() -> None:
+    result = narrated(
+        LEAD,
+        RESCUE,
+        ("The harbour authority runs two water taxis.", None),
+        ("The harbour authority runs nine water taxis.", None),
+        ("Experts call the weather a riddle.", None),
+    )
+    assert [row["support"] for row in result.sentences] == ["passages"] * 3
+    assert result.sentences[2]["passages"][0]["text"].endswith("two water taxis.")
+    assert [row["reason"] for row in result.dropped] == [
+        "Not in its passages: the number “nine”.",
+        "It rests on no passage.",
+    ]
+
+
+def test_a_link_must_state_nothing_of_its_own() -> None:
+    spoken = (
+        SpokenSentence("Over to the Elowen Courier.", link=True),
+        SpokenSentence("Over to Port Zane, with 12 dead.", link=True),
+        SpokenSentence(LEAD[0], (passages_of(BRIEF)[1],)),
+    )
+    text = " ".join(one.text for one in spoken)
+    narration = Narration("Ferry suspended", text, "breaking", "neutral", [], "", "", spoken)
+    result = checked(narration, BRIEF, may_wait=False)
+    assert [row["support"] for row in result.sentences] == ["link", "passages"]
+    assert [row["text"] for row in result.dropped] == ["Over to Port Zane, with 12 dead."]
+
+
+def test_a_title_that_the_post_does_not_support_becomes_the_posts_own() -> None:
+    passages = passages_of(BRIEF)
+    spoken = (SpokenSentence(LEAD[0], (passages[1],)),)
+    narration = Narration(
+        "Nine dead in Port Zane", LEAD[0], "breaking", "neutral", [], "", "", spoken
+    )
+    result = checked(narration, BRIEF, may_wait=False)
+    assert result.narration.title == "Ferry on Marrow Sound suspended after fire"
+
+
+def test_links_alone_are_no_story() -> None:
+    result = narrated(("Here's a story from the Elowen Courier.", None))
+    assert result.own_words
+    assert "No one was hurt." in result.narration.narrative
+
+
+def test_the_offline_host_tells_the_whole_recording_without_a_dropped_sentence() -> None:
+    source = RecordingSource()
+    posts = [post for at in range(0, 84, 2) for post in source.fetch("", "", {"next": at}).posts]
+    assert len(posts) > 60
+    for number, post in enumerate(posts):
+        brief = replace(
+            BRIEF, title=post.title, body=post.body, number=number, upcoming="Sound Post"
+        )
+        result = checked(ExtractiveNarrator().narrate(brief, lambda _: None), brief, may_wait=False)
+        assert result.dropped == (), result.dropped
+        supports = {row["support"] for row in result.sentences}
+        assert supports <= {"passages", "link"}
+        joined = " ".join(row["text"] for row in result.sentences)
+        assert sentences(joined) == sentences(result.narration.narrative)
