@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("sessions_app", "0006_ai_label"),
+        ("sessions_app", "0007_failed_work"),
     ]
 
     operations = [
