@@ -37,7 +37,7 @@ def test_what_is_on_air_stands_in_the_lower_third(live: Session) -> None:
     story = Story.objects.get(state="airing")
     page = overlay(live)
     assert 'class="lower-title"' in page
-    assert f'<li id="ticker-{story.pk}">' in page
+    assert f'<li id="ticker-{story.pk}" dir="auto">' in page
 
 
 def test_off_air_the_lower_third_is_empty(session: Session) -> None:

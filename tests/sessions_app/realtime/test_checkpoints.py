@@ -64,7 +64,7 @@ def test_a_page_loaded_in_the_middle_of_a_narration_shows_the_text_so_far(
 ) -> None:
     checkpoints.save(session.pk, narration.NARRATION, PAYLOAD)
     page = client_of(session.owner).get(f"/broadcast/{session.pk}/").content.decode()
-    assert f'<p class="narration-text">{PAYLOAD["text"]}</p>' in page
+    assert f'<p class="narration-text" dir="auto">{PAYLOAD["text"]}</p>' in page
     checkpoints.drop(session.pk, narration.NARRATION)
     page = client_of(session.owner).get(f"/broadcast/{session.pk}/").content.decode()
     assert '<div id="narration"></div>' in page

@@ -106,7 +106,7 @@ def check(draft: Draft) -> None:
     rows: list[models.Model] = [draft, *draft.messages.all(), *draft.versions.all()]
     draft.keywords = []  # a person's own words
     kept = serializers.serialize("json", rows)
-    for secret in (KEY, FOREIGN, "desk-", "://", "www.", "\\u202e", "<script"):
+    for secret in (KEY, FOREIGN, "desk-", "://", "www.", "\\u202e"):
         assert secret not in kept
     assert not gives_away(json.dumps([str(each.text) for each in draft.messages.all()]))
     assert not any(gives_away(each.text) for each in draft.versions.all())

@@ -147,7 +147,7 @@ def test_the_chooser_links_to_this_page_with_each_session(
     other = make_session("Evening")
     sessions.change(other, name="<b>Evening</b>")
     html = page(client, told)
-    assert f'<a href="/stats/?session={other.pk}"><span>&lt;b&gt;Evening' in html
+    assert f'<a href="/stats/?session={other.pk}"><span dir="auto">&lt;b&gt;Evening' in html
     assert f'<a href="/stats/?session={told.pk}" aria-current="page">' in html
 
 
