@@ -37,12 +37,12 @@ def add_source(request: SignedIn, session: Session) -> HttpResponse:
     if found := preview.choice(data["kind"], data["locator"], request.user):
         return views.show(request, session, status=422, probe=found, source_form=form)
     try:
-        commands.run(session_commands.ADD_SOURCE, request.user, session, data)
+        source = commands.run(session_commands.ADD_SOURCE, request.user, session, data)
     except SmnbError as error:
         # A refusal is about the address nearly always, so it is shown at that field.
         form.add_error("locator", error.sentence)
         return views.show(request, session, status=422, source_form=form)
-    return views.back_to(session, SOURCES)
+    return views.back_to(session, SOURCES, added=source.pk)
 
 
 @require_POST

@@ -34,6 +34,7 @@ from sessions_app.errors import SmnbError
 from sessions_app.models import Session
 from sessions_app.money import to_usd
 from sessions_app.web.http import SignedIn, of_session, once, refused, signed_in
+from stories.models import Source
 from stories.sources import groups
 from stories.sources.preview import Probe
 
@@ -43,8 +44,12 @@ R = TypeVar("R")
 @require_safe
 @of_session
 def detail(request: SignedIn, session: Session) -> HttpResponse:
-    """The page of a session; ``?slot=<id>`` opens the schedule form with this slot."""
-    return show(request, session, slot_id=request.GET.get("slot", ""))
+    """The page of a session.
+
+    ``?slot=<id>`` opens the schedule form with this slot, ``?added=<id>`` tests this source.
+    """
+    slot_id, added = request.GET.get("slot", ""), request.GET.get("added", "")
+    return show(request, session, slot_id=slot_id, added=added)
 
 
 def show(
@@ -53,6 +58,7 @@ def show(
     *,
     status: int = 200,
     slot_id: str = "",
+    added: str = "",
     probe: Probe | None = None,
     **forms: BaseForm,
 ) -> HttpResponse:
@@ -61,6 +67,8 @@ def show(
     page = broadcast_queries.manager_page(session)
     slots = page["slots"]
     editing = next((slot for slot in slots if str(slot["id"]) == slot_id), None)
+    # A source that was read since needs no test.
+    new = [source["id"] for source in page["sources"] if source["health"] == Source.Health.NEW]
     # A new slot is likely to be in the time zone of the last one.
     new_slot: dict[str, object] = {"zone": slots[-1]["zone"]} if slots else {}
     usd = None if session.budget is None else to_usd(session.budget)
@@ -76,6 +84,7 @@ def show(
         "groups": groups.every(),
         "zones": calendar.zones(),
         "probe": probe,
+        "added": next((source_id for source_id in new if str(source_id) == added), None),
         "editing": editing,
     }
     return render(request, "studio/sessions/detail.html", context, status=status)
@@ -86,10 +95,11 @@ def _expiry_form(session: Session, data: QueryDict | None = None) -> ExpiryForm:
     return ExpiryForm(data, initial={"expires_on": day})
 
 
-def back_to(session: Session, section: str = "") -> HttpResponse:
-    """Redirects to the page of a session, or to a section of it."""
+def back_to(session: Session, section: str = "", *, added: int = 0) -> HttpResponse:
+    """Redirects to the page of a session, to a section of it, or to the test of a new source."""
+    query = f"?added={added}" if added else ""
     anchor = f"#{section}" if section else ""
-    return HttpResponseRedirect(reverse("session_detail", args=[session.pk]) + anchor)
+    return HttpResponseRedirect(reverse("session_detail", args=[session.pk]) + query + anchor)
 
 
 def run(

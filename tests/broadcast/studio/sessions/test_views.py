@@ -299,6 +299,22 @@ def test_sources_are_added_once_and_removed(browser: Client, make_session: MakeS
     assert not Source.objects.get().enabled
 
 
+def test_a_source_is_tested_when_it_was_added(browser: Client, make_session: MakeSession) -> None:
+    session = make_session(recording=False)
+    answer = browser.post(f"/sessions/{session.pk}/sources/", {"locator": "demo"})
+    source = Source.objects.get()
+    page = f"/sessions/{session.pk}/?added={source.pk}"
+    assert answer["Location"] == f"{page}#sources-panel"
+    test = f"/sessions/{session.pk}/sources/{source.pk}/test/"
+    trigger = re.compile(rf'hx-post="{re.escape(test)}"\s+hx-trigger="load"')
+    assert trigger.search(text(browser.get(page)))
+    # A link from elsewhere tests nothing, nor does one to a source that was read since.
+    for other in (f"/sessions/{session.pk}/", page + "9", f"/sessions/{session.pk}/?added=x"):
+        assert 'hx-trigger="load"' not in text(browser.get(other))
+    Source.objects.update(health="ok")
+    assert not trigger.search(text(browser.get(page)))
+
+
 def test_the_feeds_of_a_home_page_are_offered_and_one_is_added(
     browser: Client, make_session: MakeSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
