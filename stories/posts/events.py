@@ -47,7 +47,6 @@ Kind = Literal["duplicate", "same event", "development", "unrelated"]
 Weigh = Callable[[str], float]
 
 # The same headline on a later day is another event, e.g. tomorrow's weather.
-OWN_HEADLINE = 0.4
 EVENT_WINDOW = timedelta(hours=72)
 STORY_WINDOW = timedelta(days=10)
 # Chosen with the development half of tests/data/matching.
@@ -56,6 +55,7 @@ SAME_EVENT = 0.62
 NOTHING_NEW = 0.66
 SAME_HEADLINE = 0.9
 COPIED = 0.7
+OWN_HEADLINE = 0.4
 SUBJECT = 2.6
 SUBJECT_OF_HEADLINE = 1.2
 _IN_HEADLINES = (0.4, 0.7, 1.0)
@@ -103,6 +103,7 @@ class _Comparison:
     cosine: float
     copied: float  # of the shorter text, word by word in the other
     contained: float  # of the new report in the earlier one
+    covered: float  # of the new headline in the earlier report
     contains: float  # of the earlier report in the new one
     subject: float  # number of names and other rare words in both, less where not in a headline
     names: frozenset[str]
@@ -141,7 +142,7 @@ def _equal(one: Number, other: Number) -> bool:
     return abs(first - second) <= tolerance * max(first, second) and min(first, second) >= 20
 
 
-def _differing_numbers(one: Features, other: Features) -> list[tuple[str, str]]:
+def differing_numbers(one: Features, other: Features) -> list[tuple[str, str]]:
     """Returns pairs of numbers of which each occurs in one report only, though they count the same."""
     mine = [n for n in one.numbers if not any(_equal(n, m) for m in other.numbers)]
     theirs = [n for n in other.numbers if not any(_equal(n, m) for m in one.numbers)]
@@ -172,17 +173,27 @@ def _now(new: Features, earlier: Features, now: str, before: str) -> str:
     return f"“{new.written.get(now, now)}” now, “{earlier.written.get(before, before)}” before."
 
 
+def _new_numbers(new: Features, earlier: Features) -> bool:
+    return any(not any(_equal(n, m) for m in earlier.numbers) for n in new.numbers)
+
+
 def _ordinals(report: Features) -> set[str]:
     values = {number.value for number in report.numbers}
     return {word for word, value in ORDINALS.items() if value in values}
 
 
-def _turn(new: Features, earlier: Features, title: float, numbers: frozenset[str]) -> str:
+def turn_of(
+    new: Features, earlier: Features, title: float, contained: float, numbers: frozenset[str]
+) -> str:
     """Returns what the new headline says that turns the earlier one, in words, or an empty string."""
     # "After five defeats" and "after the fifth defeat" are one.
     changed = (new.marks - earlier.raw - _ordinals(earlier)) | (
         earlier.marks - new.raw - _ordinals(new)
     )
+    # The same facts under another tense: "to host", "hosts".
+    agree = bool(new.text and earlier.text) and contained >= 0.8 and not _new_numbers(new, earlier)
+    if agree:
+        changed -= {"expected"}
     if "again" in changed and (new.words & _AGAIN and earlier.words & _AGAIN):
         changed -= {"again"}
     if changed:
@@ -195,11 +206,14 @@ def _turn(new: Features, earlier: Features, title: float, numbers: frozenset[str
     for side, opposite in _OPPOSED:
         for left, right in ((side, opposite), (opposite, side)):
             # One side's victory is the other side's defeat, where the figures are the same.
-            same_result = "win" in left | right and len(numbers) >= 2
+            same_result = (
+                len(numbers) >= 2 if "win" in left | right else numbers and "buy" in left | right
+            )
             if first & left and second & right and not same_result:
                 return _now(new, earlier, min(first & left), min(second & right))
     now, before = new.events - earlier.words, earlier.events - new.words
-    if now and before and not new.events & earlier.events:
+    same = agree or (contained >= 0.6 and len(numbers) >= 2)
+    if now and before and not new.events & earlier.events and not same:
         return _now(new, earlier, min(now), min(before))
     return ""
 
@@ -244,6 +258,7 @@ def _compare(new: Features, earlier: Features, weigh: Weigh) -> _Comparison:
     shared = new.words & earlier.words
     titles = _sum(new.title, weigh) + _sum(earlier.title, weigh)
     title = 2 * _sum(new.title & earlier.title, weigh) / titles if titles else 0.0
+    contained = _part(shared, new.words, weigh)
     numbers = frozenset(n.value for n in new.numbers) & {n.value for n in earlier.numbers}
     shorter = min(len(new.shingles), len(earlier.shingles))
     return _Comparison(
@@ -254,18 +269,19 @@ def _compare(new: Features, earlier: Features, weigh: Weigh) -> _Comparison:
         copied=len(new.shingles & earlier.shingles) / shorter
         if shorter >= _LEAST_SHINGLES
         else 0.0,
-        contained=_part(shared, new.words, weigh),
+        contained=contained,
+        covered=_part(earlier.words, new.title, weigh),
         contains=_part(shared, earlier.words, weigh),
         subject=_subject(new, earlier, weigh),
         names=shared & (new.names | earlier.names),
         numbers=numbers,
         words=shared,
         other_names=(_absent_names(new, earlier), _absent_names(earlier, new)),
-        other_numbers=_differing_numbers(new, earlier),
+        other_numbers=differing_numbers(new, earlier),
         new_events=new.events - earlier.words,
         new_figure=bool(_headline_numbers(new, earlier)),
         clash=not numbers and any(n.units & m.units for n in new.numbers for m in earlier.numbers),
-        turn=_turn(new, earlier, title, numbers),
+        turn=turn_of(new, earlier, title, contained, numbers),
     )
 
 
@@ -290,12 +306,12 @@ def judge(new: Report, earlier: Report, weigh: Weigh = _plain_weight) -> Judgeme
     own = bool(new.source) and new.source == earlier.source
     if kind == "duplicate" and own and both.copied >= COPIED and both.title < OWN_HEADLINE:
         kind, why = "unrelated", "The same text under another headline of the source."
-    if kind == "development" and not _same_subject(both, weigh):
+    if kind == "development" and not same_subject(both, weigh):
         kind, why = "unrelated", "Too few names and rare words agree."
     return Judgement(kind, score, (why, *_reasons(one, other, both, weigh)))
 
 
-def _same_subject(both: _Comparison, weigh: Weigh) -> bool:
+def same_subject(both: _Comparison, weigh: Weigh) -> bool:
     """Whether two reports of different events belong to one story."""
     changed = both.turn or both.other_numbers
     if both.title >= (0.42 if changed else 0.5) and both.subject >= SUBJECT_OF_HEADLINE:
@@ -320,10 +336,14 @@ def _kind_of_copy(one: Features, other: Features, both: _Comparison) -> tuple[Ki
         return "unrelated", "The same text under a headline about something else."
     if one.names - other.words and other.names - one.words:
         return "unrelated", "The same form of words with other names."
-    mine, theirs = {n.value for n in one.numbers}, {n.value for n in other.numbers}
-    if both.other_numbers or both.turn or (mine - theirs and theirs - mine):
+    if both.other_numbers or both.turn or _unmatched(one, other):
         return "development", both.turn or "The same text with other figures."
     return "duplicate", "The same text."
+
+
+def _unmatched(one: Features, other: Features) -> bool:
+    """Whether each report has a number that the other one lacks."""
+    return _new_numbers(one, other) and _new_numbers(other, one)
 
 
 def _headline_numbers(one: Features, other: Features) -> frozenset[str]:
@@ -333,7 +353,7 @@ def _headline_numbers(one: Features, other: Features) -> frozenset[str]:
     )
 
 
-def _foreign(one: Features, other: Features, both: _Comparison, score: float) -> str:
+def unrelated_because(one: Features, other: Features, both: _Comparison, score: float) -> str:
     """Returns why two reports are about different things, or an empty string."""
     if score < RELATED:
         return "Too few names, numbers and words agree."
@@ -344,7 +364,7 @@ def _foreign(one: Features, other: Features, both: _Comparison, score: float) ->
     return ""
 
 
-def _changed(one: Features, other: Features, both: _Comparison) -> str:
+def change_between(one: Features, other: Features, both: _Comparison) -> str:
     """Returns what has changed since the earlier report, or an empty string."""
     if both.turn or both.other_numbers:
         return both.turn or "The figures differ."
@@ -363,7 +383,7 @@ def _kind_of_same_headline(
         return "duplicate", "The same headline."
     agree = _part(one.text & other.words, one.text, _plain_weight)
     elsewhere = _disjoint(one.names - one.title, other.names - other.title)
-    if agree < 0.25 or (elsewhere and agree < 0.6):
+    if agree < 0.25 or (elsewhere and (agree < 0.6 or _unmatched(one, other))):
         return "unrelated", "The same headline over another text."
     return "duplicate", "The same headline, and texts that agree."
 
@@ -374,12 +394,12 @@ def _kind_of_headlines(one: Features, other: Features, both: _Comparison) -> tup
     if few and one.title != other.title:
         return "unrelated", "Too few words to compare."
     differ = one.title - other.title and other.title - one.title
-    if both.title >= (0.8 if differ else 0.7) and not both.new_events:
+    if both.title >= (SAME_HEADLINE if differ else 0.7) and not both.new_events:
         return "duplicate", "The headlines report the same."
     return "development", "The same subject."
 
 
-def _support(one: Features, other: Features, both: _Comparison) -> float:
+def support(one: Features, other: Features, both: _Comparison) -> float:
     """Returns how far two reports support one event: shared words, and the same figures and days."""
     most, least = max(both.contained, both.contains), min(both.contained, both.contains)
     return (
@@ -394,6 +414,19 @@ def _support(one: Features, other: Features, both: _Comparison) -> float:
     )
 
 
+def adds_nothing(one: Features, other: Features, both: _Comparison, later: bool) -> bool:
+    """Whether the earlier report has nearly all that the new one has."""
+    if (later or both.new_figure or both.clash) and both.contained < 0.9:
+        return False
+    # A headline alone is not judged by the words of a long text.
+    fewest = min(len(one.title), len(other.title))
+    if not (one.text and other.text) and (both.title < 0.5 or fewest <= _FEW_WORDS):
+        return False
+    figures = len(both.numbers) > 1 and not _new_numbers(one, other)
+    least = 0.8 if both.new_events and not figures else NOTHING_NEW
+    return both.covered >= 0.5 and both.contained >= least
+
+
 def _kind(
     one: Features,
     other: Features,
@@ -405,34 +438,31 @@ def _kind(
     """Returns the kind of a comparison, and the rule that decided it."""
     if both.copied >= COPIED:
         return _kind_of_copy(one, other, both)
-    foreign = "" if same_page or both.title >= SAME_HEADLINE else _foreign(one, other, both, score)
+    foreign = (
+        ""
+        if same_page or both.title >= SAME_HEADLINE
+        else unrelated_because(one, other, both, score)
+    )
     if foreign or apart > STORY_WINDOW:
         return "unrelated", foreign or "Too long ago."
-    changed = _changed(one, other, both)
+    changed = change_between(one, other, both)
     if changed:
         return "development", changed
     if same_page:
         return "duplicate", "The same page."
+    if one.headline != other.headline and both.title < 1 and (both.new_events and both.new_figure):
+        return "development", "The headline has a new figure."
     if both.title >= SAME_HEADLINE:
         return _kind_of_same_headline(one, other, both, apart)
     if not one.text and not other.text:
         return _kind_of_headlines(one, other, both)
-    overlap = max(both.contained, both.contains)
     # A day that the earlier report does not have, beside or instead of its own.
     later = bool(one.days - other.days and other.days)
-    adds = later or both.new_figure
-    if apart > EVENT_WINDOW or (later and overlap < 0.8):
+    if apart > EVENT_WINDOW or (later and max(both.contained, both.contains) < 0.8):
         return "development", "The same subject on another day."
-    # A headline alone is not judged by the words of a long text.
-    fewest = min(len(one.title), len(other.title))
-    alike = (one.text and other.text) or (both.title >= 0.5 and fewest > _FEW_WORDS)
-    if (
-        alike
-        and (not adds or both.contained >= 0.9)
-        and both.contained >= (0.8 if both.new_events else NOTHING_NEW)
-    ):
+    if adds_nothing(one, other, both, later):
         return "duplicate", "The same event, and nothing new."
-    if _support(one, other, both) >= (SAME_EVENT if both.names or len(both.numbers) > 1 else 0.8):
+    if support(one, other, both) >= (SAME_EVENT if both.names or len(both.numbers) > 1 else 0.8):
         return "same event", "The same event, with other facts."
     return "development", "The same subject."
 

@@ -150,16 +150,16 @@ _SAME = """
     missing vanished disappeared disappears disappearance ; arrest arrests arrested detain detains detained
     detention custody ; charge charges charged indict indicts indicted indictment ; convict convicts
     convicted guilty conviction ; acquit acquits acquitted acquittal ; sentence sentences sentenced jailed
-    jail imprisoned ; resign resigns resigned resignation quit quits stepped steps ; appoint appoints
-    appointed appointment names named hire hires hired ; sack sacks sacked fires dismiss dismisses dismissed
-    ousted oust ; sue sues sued lawsuit lawsuits suing ; appeal appeals appealed ; rescue rescues rescued
-    rescuing saved ; evacuate evacuates evacuated evacuation evacuations evacuees ; collapse collapses
-    collapsed ; crash crashes crashed collision collide collides collided ; derail derails derailed
-    derailment ; explode explosion explodes exploded blast blasts explosions ; flood floods flooded flooding
-    floodwater floodwaters ; strike strikes striking walkout ; storm storms ; warn warns warned warning
-    warnings ; alert alerts ; recall recalls recalled ; launch launches launched unveil unveils unveiled
-    release releases released debut debuts ; ban bans banned prohibit prohibits prohibited outlaw outlaws ;
-    sign signs signed signing ; agree agrees agreed agreement deal deals pact accord ; plan plans planned
+    jail imprisoned ; resign resigns resigned resignation quit quits ; appoint appoints appointed
+    appointment names named hire hires hired ; sack sacks sacked fires dismiss dismisses dismissed ousted
+    oust ; sue sues sued lawsuit lawsuits suing ; appeal appeals appealed ; rescue rescues rescued rescuing
+    saved ; evacuate evacuates evacuated evacuation evacuations evacuees ; collapse collapses collapsed ;
+    crash crashes crashed collision collide collides collided ; derail derails derailed derailment ; explode
+    explosion explodes exploded blast blasts explosions ; flood floods flooded flooding floodwater
+    floodwaters ; strike strikes striking walkout ; storm storms ; warn warns warned warning warnings ;
+    alert alerts ; recall recalls recalled ; launch launches launched unveil unveils unveiled release
+    releases released debut debuts ; ban bans banned prohibit prohibits prohibited outlaw outlaws ; sign
+    signs signed signing ; agree agrees agreed agreement deal deals pact accord ; plan plans planned
     planning propose proposes proposed proposal ; expect expects expected expectation forecast forecasts ;
     vote votes voted voting ballot ; announce announces announced announcement ; deny denies denied denial ;
     elect elects elected election elections re-elected reelected ; admit admits admitted confess confesses
@@ -173,7 +173,18 @@ _SAME = """
     lorries truck trucks ; plane planes aircraft airplane jet ; train trains ; judge judges ; profit profits
     earnings ; job jobs ; price prices ; rate rates ; striker forward ; fine fines fined ; bankrupt
     bankruptcy insolvency insolvent ; withdraw withdraws withdrew withdrawn ; overturn overturns overturned
-    quash quashes quashed annul annuls annulled ; uphold upholds upheld
+    quash quashes quashed annul annuls annulled ; uphold upholds upheld ; build built builds building ;
+    rebuild rebuilt rebuilds ; make made makes making ; take took taken takes ; give gave given gives ; see
+    saw seen sees ; go went gone goes ; come came comes coming ; get got gets ; leave left leaves leaving ;
+    meet met meets ; pay paid pays ; send sent sends ; spend spent spends ; bring brought brings ; catch
+    caught catches ; teach taught ; run ran runs running ; sing sang sung sings ; ring rang rung ; drink
+    drank drunk drinks ; drive drove driven drives ; write wrote written writes ; ride rode ridden rides ;
+    break broke broken breaks ; speak spoke spoken speaks ; steal stole stolen steals stealing ; choose
+    chose chosen ; freeze froze frozen freezes ; fly flew flown flies ; throw threw thrown ; know knew known
+    knows ; lead led leads leading ; feed fed ; eat ate eaten eats ; shoot shot shoots shooting shootings ;
+    fight fought fights fighting ; sweep swept sweeps ; sleep slept ; flee fled flees ; tear tore torn ; dig
+    dug digs digging ; hang hung ; shake shook shaken shakes ; wake woke ; show showed shown shows ; swim
+    swam swum ; stick stuck
 """
 SAME: dict[str, str] = {}
 for _group in _SAME.split(";"):

@@ -1,9 +1,15 @@
+"""The judgement of two reports, its reasons, and the index of earlier reports."""
+
 from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from stories.posts.events import Index, Report, best_match, judge
+from stories.posts.features import features, headline
 
+NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 CLOSED = Report(
     "Harbor bridge in Port Elowen closes for urgent repairs",
     "Engineers have closed the harbor bridge in Port Elowen after finding cracks in two hangers.",
@@ -12,12 +18,35 @@ REOPENED = Report(
     "Harbor bridge in Port Elowen reopens after repairs",
     "The harbor bridge in Port Elowen is open again. Both cracked hangers have been replaced.",
 )
+FLOOD = "The Tave rose over its banks in the night, and boats took people off their roofs."
+OUTAGE = Report(
+    "Storm Petra cuts power to 4,000 homes around Lake Imbry",
+    "About 4,000 homes around Lake Imbry are without electricity, most of them in Osselby.",
+)
 
 
-def test_a_turn_of_the_story_is_a_development_with_its_reason() -> None:
-    judgement = judge(REOPENED, CLOSED)
+def test_a_turn_of_the_story_is_a_development_with_its_reasons() -> None:
+    assert judge(REOPENED, CLOSED).kind == "development"
+    assert judge(REOPENED, CLOSED).reasons == (
+        "“reopens” now, “closes” before.",
+        "Names in both: Port Elowen.",
+        "Words in both: bridge, cracked, hangers, Harbor.",
+    )
+
+
+def test_other_figures_are_a_development_that_gives_both() -> None:
+    more = Report(OUTAGE.title.replace("4,000", "11,500"), "11,500 homes are without electricity.")
+    judgement = judge(more, OUTAGE)
     assert judgement.kind == "development"
-    assert judgement.reasons[0] == "“reopens” now, “closes” before."
+    assert judgement.reasons[0] == "The figures differ."
+    assert judgement.reasons[-1] == "Figures differ: 11500, before 4000."
+
+
+def test_a_figure_that_both_call_an_estimate_may_differ_by_a_twentieth() -> None:
+    one = Report("Nearly 12,000 flee flood in Osselby", FLOOD)
+    other = Report("11,850 flee flood in Osselby", FLOOD)
+    assert judge(one, other).kind == "duplicate"
+    assert judge(Report("Nearly 15,000 flee flood in Osselby", one.text), other).kind != "duplicate"
 
 
 def test_the_same_text_under_another_headline_is_a_duplicate() -> None:
@@ -29,11 +58,80 @@ def test_the_same_text_under_another_headline_is_a_duplicate() -> None:
     [
         ("Heavy snow is expected in the northern valley tonight.", "Strong wind on the coast."),
         ("River Tave has reached the quay at Osselby.", "The Ure is over its banks in Brenholm."),
+        (
+            "Magnitude 4.1, depth 12 km, north of Palma Verde. Sent automatically.",
+            "Magnitude 3.7, depth 30 km, west of San Telmo. Sent automatically.",
+        ),
     ],
 )
 def test_one_headline_over_different_texts_is_no_duplicate(one: str, other: str) -> None:
     title = "Severe weather warning"
     assert judge(Report(title, one), Report(title, other)).kind == "unrelated"
+
+
+def test_the_same_headline_days_later_is_another_event() -> None:
+    first = Report("Fog in the Skarrow Hills", published_at=NOON)
+    for hours, kind in ((71, "duplicate"), (73, "unrelated")):
+        later = Report(first.title, published_at=NOON + timedelta(hours=hours))
+        assert judge(later, first).kind == kind
+
+
+@pytest.mark.parametrize(("sources", "kind"), [("ab", "duplicate"), ("aa", "unrelated")])
+def test_one_page_linked_by_two_sources_is_a_duplicate(sources: str, kind: str) -> None:
+    one, other = (
+        Report(title, url="https://x.test/page", source=source)
+        for title, source in zip(("What a bridge", "Cracks in hangers"), sources, strict=True)
+    )
+    assert judge(one, other).kind == kind
+
+
+@pytest.mark.parametrize(
+    ("title", "plain"),
+    [
+        ("UPDATE 1-Ferry runs aground off Skerry Point", "Ferry runs aground off Skerry Point"),
+        ("BREAKING: Ferry runs aground - BBC News", "Ferry runs aground"),
+        ("Ferry runs aground off Skerry | The Coast & Sea", "Ferry runs aground off Skerry"),
+        ("Live: Ferry runs aground off Skerry", "Ferry runs aground off Skerry"),
+        ("Live music returns to the pier", "Live music returns to the pier"),
+        ("A year of rain - and no end in sight", "A year of rain - and no end in sight"),
+    ],
+)
+def test_what_outlets_put_around_a_headline_is_left_out(title: str, plain: str) -> None:
+    if "BBC" in title:
+        title = title.replace("aground -", "aground off Skerry -")
+        plain += " off Skerry"
+    assert headline(title) == plain
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("南港大橋が緊急補修のため通行止めに", "南港大橋、緊急補修のため通行止め"),
+        ("Обвал на карьере под Ольхово", "Обвал на карьере под Ольхово".upper()),
+        ("\uff26\uff45\uff52\uff52\uff59 suspended after fire", "Ferry suspended after fire"),
+        ("الجسر القديم يغلق يوم الأحد", "الجسر القديم يغلق يوم الأحد"),
+    ],
+)
+def test_other_scripts_and_forms_are_compared(one: str, other: str) -> None:
+    assert judge(Report(one), Report(other)).kind == "duplicate"
+
+
+def test_names_are_whole_and_written_as_in_the_report() -> None:
+    found = features(OUTAGE)
+    assert found.written["imbry"] == "Lake Imbry"
+    assert found.name_of["imbry"] == found.name_of["lak"]
+    assert {number.value for number in found.numbers} == {"4000"}
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    ["- " * 400, "1-" * 600, "\ufdfa" * 1200, "A b " * 400, "\u201c" * 1200, "update 1-" * 60],
+)
+def test_hostile_text_is_cut_before_it_is_compared(hostile: str) -> None:
+    found = features(Report(hostile, hostile * 50))
+    assert len(found.numbers) <= 60
+    assert len(found.shingles) <= 1200
+    assert judge(Report(hostile, hostile * 50), CLOSED).kind == "unrelated"
 
 
 def test_the_best_of_several_candidates_is_found_by_its_key() -> None:
@@ -51,3 +149,24 @@ def test_an_index_finds_a_report_that_was_added_later() -> None:
     match = index.best(REOPENED)
     assert match is not None
     assert match.key == 9
+
+
+def test_one_report_among_two_thousand_is_found() -> None:
+    words = ("choir", "seal", "tram", "bakery", "comet", "ferry", "organ", "bees", "coach", "fog")
+    index = Index(
+        (n, Report(f"{words[n % 10]} {words[n // 10 % 10]} {words[n // 100 % 10]} {n}"))
+        for n in range(2000)
+    )
+    index.add(2001, CLOSED)
+    match = index.best(REOPENED)
+    assert match is not None
+    assert match.key == 2001
+
+
+def test_a_closer_kind_comes_before_a_higher_score() -> None:
+    index = Index([(1, REOPENED), (2, CLOSED)])
+    copy = Report("Harbor bridge in Port Elowen closes for urgent repairs", CLOSED.text)
+    assert [(match.key, match.judgement.kind) for match in index.matches(copy)] == [
+        (2, "duplicate"),
+        (1, "development"),
+    ]
