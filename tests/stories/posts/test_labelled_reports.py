@@ -18,7 +18,7 @@ EVENTS = json.loads((DATA / "events.json").read_text("utf-8"))["events"]
 
 
 def report(post: str | list[str]) -> Report:
-    return RECORDED[post] if isinstance(post, str) else Report(*post)
+    return RECORDED[post] if isinstance(post, str) else Report(post[0], post[1])
 
 
 def counts(half: str | None = None) -> Counter[str]:
@@ -56,7 +56,7 @@ def clusters(half: str) -> tuple[list[int], list[int], int]:
     events = [reports for of_half, reports in EVENTS if of_half == half]
     longest = max(map(len, events))
     rows = [
-        (number, Report(*reports[at]))
+        (number, report(reports[at]))
         for at in range(longest)
         for number, reports in enumerate(events)
         if at < len(reports)
