@@ -43,9 +43,19 @@ class SourcePostAdmin(ReadOnlyAdmin):
 
 @admin.register(Story)
 class StoryAdmin(ReadOnlyAdmin):
-    list_display = ("title", "session", "origin", "state", "tone", "priority", "created_at")
+    list_display = (
+        "title",
+        "session",
+        "origin",
+        "state",
+        "tone",
+        "priority",
+        "approved_by",
+        "approved_at",
+        "created_at",
+    )
     list_filter = ("origin", "state", "tone")
-    list_select_related = ("session",)
+    list_select_related = ("session", "approved_by")
     search_fields = ("title",)
 
 

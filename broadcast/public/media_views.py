@@ -14,11 +14,14 @@ from broadcast.models import Episode, Recorded
 from broadcast.public import cover as podcast_cover
 from broadcast.public import episode_text, podcast
 from broadcast.public.views import cacheable, public, shared
-from broadcast.speech import episodes, sounds
+from broadcast.speech import engines, episodes, programme, sounds
+from broadcast.speech.engines import Unspoken
 from broadcast.speech.episodes import MOST_STORIES
 from sessions_app.errors import NotFound
 from sessions_app.files import downloads
 from sessions_app.models import Session
+from sessions_app.models.session import DEFAULT_PACE
+from stories import disclosure, stories
 
 
 @shared
@@ -83,6 +86,22 @@ def _find_with_contents(session: Session, run_number: int) -> Episode:
     if not row.contents:
         raise Http404("This episode has no transcript.")
     return row
+
+
+@shared
+@public
+def identification(request: HttpRequest, session: Session) -> HttpResponse:
+    """The spoken station identification, for pages that play the sounds of stories."""
+    latest = list(stories.published(session)[:1])
+    text = programme.identification(session, [disclosure.of_story(story) for story in latest])
+    if not engines.available():
+        raise Http404("No speech engine is installed.")
+    try:
+        data = programme.identification_sound(text, session.pace or DEFAULT_PACE)
+    except Unspoken as error:
+        raise Http404(error.sentence) from None
+    tag = hashlib.sha256(data).hexdigest()[:32]
+    return cacheable(request, tag, lambda: HttpResponse(data, content_type="audio/mpeg"))
 
 
 @shared

@@ -44,5 +44,6 @@ urlpatterns = [
         media_views.chapters,
         name="episode_chapters",
     ),
+    path("watch/<str:token>/identification.mp3", media_views.identification, name="identification"),
     path("watch/<str:token>/cover.png", media_views.cover, name="cover"),
 ]

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Annotated
 
 from pydantic import Field
 from typing_extensions import TypedDict
 
 from broadcast.models import Airing, Sound
-from broadcast.speech import id3
+from broadcast.speech import engines, id3
 from broadcast.speech.engines import Engine, Silent, Speech, Unspoken
 from sessions_app.files import storage
 from sessions_app.models import Session
@@ -20,6 +21,7 @@ from stories import disclosure
 
 # The identification is English: a voice of another language would be hard to understand.
 LANGUAGE = "en"
+SOURCE_TYPE = f"{disclosure.SOURCE_TYPES}algorithmicMedia"
 
 
 class Part(TypedDict):
@@ -82,6 +84,13 @@ def arrange(
 def identification(session: Session, stories: list[disclosure.Disclosure]) -> str:
     """Returns what the station says of itself and of the making of its stories."""
     return f"You are listening to {session.name}. {disclosure.spoken(stories)}"
+
+
+@lru_cache(maxsize=32)  # 50 kB each; many viewers ask for the same one
+def identification_sound(text: str, pace: int) -> bytes:
+    """Returns the identification as MP3 with its mark; raises Unspoken, which is not cached."""
+    speech = engines.engine().speak(text, LANGUAGE, pace)
+    return id3.tag("Station identification", "SMNB", text, SOURCE_TYPE) + speech.data
 
 
 def _spoken(text: str, session: Session, engine: Engine) -> Speech | None:

@@ -57,23 +57,56 @@
 
   if (root.dataset.sound !== "1") return;
   const audio = new Audio();
+  const CATCH_UP = 1.25; // the fastest that a voice still sounds natural
   let playing = "";
+  let identified = 0;
+  let identifying = 0; // when the station identification began, while it is heard
+  const story = () => {
+    audio.src = playing;
+  };
   const play = () => {
     const src = document.getElementById("sound")?.dataset.src ?? "";
     if (src === playing) return;
     playing = src;
-    if (src) audio.src = src;
-    else audio.pause(); // also of a story that was corrected: it must not go on as it was
+    if (!src) {
+      identifying = 0;
+      audio.pause(); // also of a story that was corrected: it must not go on as it was
+    } else if (identified !== Math.floor(Date.now() / 3600000)) {
+      // Before the first story, and before the first one of each hour.
+      identified = Math.floor(Date.now() / 3600000);
+      identifying = Date.now();
+      audio.src = root.dataset.identification;
+    } else if (!identifying) story();
   };
+  const afterIdentification = () => {
+    if (!identifying || !playing) return;
+    story();
+  };
+  audio.addEventListener("ended", afterIdentification);
+  audio.addEventListener("error", afterIdentification);
   audio.addEventListener("loadedmetadata", () => {
     const sound = document.getElementById("sound");
     const lower = document.querySelector(".lower");
-    if (!sound || !lower) return;
-    const late = Math.max(0, (Date.now() - Date.parse(lower.dataset.airedAt)) / 1000);
-    if (late > Number(sound.dataset.seconds)) return;
-    audio.currentTime = late;
+    const identification = audio.getAttribute("src") === root.dataset.identification;
+    if (!identification && (!sound || !lower)) return;
+    if (!identification) {
+      // The identification took time of the story: the voice continues where it would have been
+      // without it, and is a little faster until the story ends.
+      const began = identifying || Date.now();
+      identifying = 0;
+      const late = Math.max(0, (began - Date.parse(lower.dataset.airedAt)) / 1000);
+      if (late > Number(sound.dataset.seconds)) return;
+      audio.currentTime = late;
+      const left = (Date.parse(lower.dataset.finishAt) - Date.now()) / 1000;
+      const speed = left > 0 ? (Number(sound.dataset.seconds) - late) / left : CATCH_UP;
+      audio.playbackRate = Math.min(CATCH_UP, Math.max(1, speed));
+    }
     // A browser may want a click first; streaming software does not.
-    audio.play().catch((error) => { if (error.name === "NotAllowedError") playing = ""; });
+    audio.play().catch((error) => {
+      if (error.name !== "NotAllowedError") return;
+      playing = "";
+      identified = identifying = 0;
+    });
   });
   play();
   document.addEventListener("smnb:frame", play);

@@ -8,6 +8,7 @@
   const PATIENCE_MS = 3000;
   const GONE = ["synthesis-unavailable", "language-unavailable", "voice-unavailable"];
   let spoken = "";
+  let identified = 0;
 
   const remember = (on) => {
     try { sessionStorage.setItem("voice", on ? "on" : ""); } catch { /* private mode: this page only */ }
@@ -48,6 +49,18 @@
     return found.find((voice) => voice.default) ?? found[0] ?? null;
   };
 
+  // What the page says of itself is heard first, and again with the first story of each hour.
+  const identify = () => {
+    const hour = Math.floor(Date.now() / 3600000);
+    const notice = document.querySelector("[data-notice]");
+    if (!notice || hour === identified) return;
+    identified = hour;
+    const utterance = new SpeechSynthesisUtterance(notice.textContent.trim().replace(/\s+/g, " "));
+    utterance.lang = notice.lang;
+    utterance.voice = near(utterance.lang);
+    speech.speak(utterance);
+  };
+
   const utter = (story) => {
     const title = story.querySelector("h2").textContent;
     const text = story.querySelector("[data-reveal]").textContent;
@@ -67,6 +80,7 @@
     if (!on() || story.dataset.story === spoken) return;
     spoken = story.dataset.story;
     speech.cancel();
+    identify();
     utter(story);
   };
 

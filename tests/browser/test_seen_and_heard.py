@@ -70,6 +70,7 @@ def test_the_overlay_plays_the_story_and_stops_when_it_is_corrected(
     break_in(studio, session, "The ferry is late")
     streaming.goto(f"{studio.url}{path}overlay/?sound=1")
     streaming.wait_for_function("() => window.heard?.currentTime > 0 && !heard.paused")
+    streaming.wait_for_function("() => heard.src.includes('/sounds/') && !heard.paused")
     first = streaming.evaluate("heard.src")
     story = airing(studio, session)
     assert story is not None
@@ -80,6 +81,25 @@ def test_the_overlay_plays_the_story_and_stops_when_it_is_corrected(
     assert len(of_session(studio, "broadcast_sound", session)) >= 2
     off_air(studio, session)
     streaming.wait_for_function("() => heard.paused")
+
+
+def test_the_overlay_says_who_made_the_stories_before_the_first_one(
+    streaming: Page, studio: Studio
+) -> None:
+    session = live(studio, "Identified news")
+    path = publish(studio, session)
+    break_in(studio, session, "The ferry is late")
+    streaming.goto(f"{studio.url}{path}overlay/?sound=1")
+    streaming.wait_for_function("() => window.heard?.currentTime > 0 && !heard.paused")
+    assert streaming.evaluate("heard.src").endswith("/identification.mp3")
+    streaming.wait_for_function("() => /sounds\\/\\d+$/.test(heard.src) && heard.currentTime > 0")
+    first = streaming.evaluate("heard.src")
+    rate = streaming.evaluate("heard.playbackRate")
+    assert 1 <= rate <= 1.25
+    break_in(studio, session, "The ferry is later still")
+    streaming.wait_for_function("first => heard.src !== first && !heard.paused", arg=first)
+    assert "/sounds/" in streaming.evaluate("heard.src")
+    off_air(studio, session)
 
 
 def test_a_replay_is_heard_at_the_speed_at_which_it_was_told(
@@ -157,6 +177,9 @@ def test_the_voice_speaks_the_language_of_the_session_on_this_machine(
     page.evaluate("voices => window.voices.push(...voices)", VOICES)
     page.get_by_role("button", name="Read aloud").click()
     assert page.evaluate("[said.at(-1).lang, said.at(-1).voice.name]") == ["de", "near"]
+    assert page.evaluate("[said[0].lang, said[0].voice.name]") == ["en", "other"]
+    assert page.evaluate("said[0].text").startswith("Made by software. Stories here are written")
+    assert page.evaluate("said.length") == 2
 
 
 def test_a_browser_without_a_voice_says_so(

@@ -92,6 +92,8 @@ TABLE: dict[tuple[str, str], tuple[Row, dict[str, Any]]] = {
     ("watch/<token>/episodes/<run_number>/transcript.srt", "GET"): (OPEN, {}),
     ("watch/<token>/episodes/<run_number>/chapters.json", "GET"): (OPEN, {}),
     ("watch/<token>/cover.png", "GET"): (OPEN, {}),
+    # Most tests run without a speech engine.
+    ("watch/<token>/identification.mp3", "GET"): ((404, 404, 404, 404), {}),
     ("sessions/", "GET"): (PAGE, {}),
     ("sessions/new/", "POST"): ((302, 302, 302, 302), {"name": "New", "sources": "demo"}),
     (S, "GET"): (OWN, {}),

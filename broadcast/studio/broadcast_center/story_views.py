@@ -141,6 +141,7 @@ def _story_page(
         "session": session,
         "session_id": session.pk,
         "story": airing.story_payload(row),
+        "approval": row,
         "versions": corrections.versions(row),
         "form": form,
         "can_correct": row.state in Story.OPEN,

@@ -299,6 +299,24 @@ def test_an_episode_opens_with_who_made_it(shown: Session) -> None:
     assert third["at"] == pytest.approx(second["at"] + second["seconds"])
 
 
+def test_live_pages_get_the_identification_as_a_sound(shown: Session, settings: Any) -> None:
+    answer = visit(shown, "identification.mp3")
+    assert answer["Content-Type"] == "audio/mpeg"
+    found = frames(answer.content)
+    assert VERBATIM.encode("utf-16-le") in found["COMM"]
+    assert f"{IPTC}algorithmicMedia".encode("utf-16-le") in found["TXXX"]
+    assert len(id3.audio_of(answer.content)) > 20_000
+    again = visit(shown, "identification.mp3", **{"If-None-Match": answer["ETag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    overlay = visit(shown, "overlay/?sound=1").content.decode()
+    assert f'data-identification="/watch/{shown.watch_token}/identification.mp3"' in overlay
+    Story.objects.update(origin="model", model="claude-haiku-5-5")
+    changed = visit(shown, "identification.mp3").content
+    assert "written by claude-haiku-5-5".encode("utf-16-le") in frames(changed)["COMM"]
+    with_engine(settings, "off")
+    assert visit(shown, "identification.mp3").status_code == 404
+
+
 def test_each_further_hour_is_opened_with_it_too(make_session: MakeSession) -> None:
     session = show(make_session("Harbour & news", model="extractive"))
     tell(session, stories=3)

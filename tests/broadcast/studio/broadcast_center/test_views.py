@@ -174,3 +174,21 @@ def test_who_presses_too_often_is_told_so(browser: Client, session: Session, set
     press(browser, session, "start", headers=HTMX)
     assert press(browser, session, "start", headers=HTMX).status_code == 429
     assert press(browser, session, "stop", headers=HTMX).status_code == 200
+
+
+def test_the_page_of_a_story_shows_its_making_and_its_approval(
+    browser: Client, owner: User, make_session: MakeSession, go_live: Callable[[Session], Any]
+) -> None:
+    session = make_session(model="extractive", control_mode="full-control", ai_label="unreviewed")
+    go_live(session)
+    run_due_steps(session, most=2)
+    story = Story.objects.get()
+    path = f"/broadcast/{session.pk}/stories/{story.pk}/"
+    before = text(browser.get(path))
+    assert "Verbatim from the source, selected by software and read by a synthetic voice." in before
+    assert "Approved" not in before.split('id="making"')[1].split("</section>")[0]
+    commands.run("story.approve", owner, session, {"story": story.pk})
+    after = " ".join(text(browser.get(path)).split('id="making"')[1].split("</section>")[0].split())
+    assert "Approved by an editor." in after
+    assert "Approved by olga at <time" in after
+    assert "The label is off: this editor takes responsibility." in after
