@@ -42,7 +42,7 @@ def test_a_follow_up_is_told_as_one_and_both_stories_are_in_the_thread(told: Ses
     thread = StoryThread.objects.get(session=told)
     first, second = Story.objects.filter(thread=thread).order_by("id")
     assert (first.relation, second.relation) == ("", "new-development")
-    assert second.narrative.startswith("There is news about what we reported earlier")
+    assert second.narrative.startswith("A new development in our earlier story, “")
     assert list(audits.run("agreement")) == []
 
 
