@@ -2,162 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from stories.text.words import word_set
 
-_UNITS = dict(
-    zip(
-        [
-            "zero",
-            "one",
-            "two",
-            "three",
-            "four",
-            "five",
-            "six",
-            "seven",
-            "eight",
-            "nine",
-            "ten",
-            "eleven",
-            "twelve",
-            "thirteen",
-            "fourteen",
-            "fifteen",
-            "sixteen",
-            "seventeen",
-            "eighteen",
-            "nineteen",
-        ],
-        range(20),
-        strict=True,
-    )
-)
-_TENS = dict(
-    zip(
-        ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"],
-        range(20, 100, 10),
-        strict=True,
-    )
-)
-_ORDINALS = {
-    name: number
-    for number, name in enumerate(
-        [
-            "zeroth",
-            "first",
-            "second",
-            "third",
-            "fourth",
-            "fifth",
-            "sixth",
-            "seventh",
-            "eighth",
-            "ninth",
-            "tenth",
-            "eleventh",
-            "twelfth",
-            "thirteenth",
-            "fourteenth",
-            "fifteenth",
-            "sixteenth",
-            "seventeenth",
-            "eighteenth",
-            "nineteenth",
-            "twentieth",
-        ]
-    )
-}
-_SCALES = {
-    "hundred": 10**2,
-    "thousand": 10**3,
-    "k": 10**3,
-    "tsd": 10**3,
-    "mille": 10**3,
-    "mil": 10**3,
-    "million": 10**6,
-    "millions": 10**6,
-    "millionen": 10**6,
-    "millones": 10**6,
-    "m": 10**6,
-    "mn": 10**6,
-    "mio": 10**6,
-    "billion": 10**9,
-    "billions": 10**9,
-    "bn": 10**9,
-    "mrd": 10**9,
-    "milliarden": 10**9,
-    "milliards": 10**9,
-    "trillion": 10**12,
-    "tn": 10**12,
-    "dozen": 12,
-}
-_MONTHS = {
-    name: number
-    for number, names in enumerate(
-        [
-            "january jan",
-            "february feb",
-            "march mar",
-            "april apr",
-            "may",
-            "june jun",
-            "july jul",
-            "august aug",
-            "september sep sept",
-            "october oct",
-            "november nov",
-            "december dec",
-        ],
-        1,
-    )
-    for name in names.split()
-}
-_DAYS = (
-    *["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"],
-    *["mon", "tue", "wed", "thu", "fri", "sat", "sun"],
-)
-# The words for a unit, by the name under which it is compared.
-_UNIT_OF = {
-    word: unit
-    for unit, words in {
-        "%": "% percent per-cent",
-        "pp": "percentage-point percentage-points point-of-a-percent",
-        "$": "$ dollar dollars usd",
-        "£": "£ pound pounds gbp",
-        "€": "€ euro euros eur",
-        "crown": "crown crowns krone kroner kronor",
-        "yen": "¥ yen",
-        "km": "km kilometre kilometres kilometer kilometers",
-        "kmh": "km/h kph",
-        "mile": "mile miles mph",
-        "m": "metre metres meter meters",
-        "cm": "cm centimetre centimetres centimeter centimeters",
-        "foot": "foot feet ft",
-        "t": "tonne tonnes ton tons",
-        "kg": "kg kilogram kilograms kilo kilos",
-        "g": "gram grams",
-        "ha": "hectare hectares",
-        "acre": "acre acres",
-        "second": "seconds",
-        "minute": "minute minutes",
-        "hour": "hour hours",
-        "day": "day days",
-        "week": "week weeks",
-        "month": "month months",
-        "year": "year years",
-        "degree": "degree degrees °c °f",
-        "litre": "litre litres liter liters",
-    }.items()
-    for word in words.split()
-}
-_HEDGES = word_set("""
-    about around roughly some approximately nearly almost over under above below than least most
-    close up circa
-""")
+_LISTS: dict[str, Any] = json.loads(Path(__file__).with_name("english.json").read_text("utf-8"))
+_UNITS = {name: number for number, name in enumerate(_LISTS["units_to_nineteen"].split())}
+_TENS = {name: 10 * number for number, name in enumerate(_LISTS["tens"].split(), 2)}
+_ORDINALS = {name: number for number, name in enumerate(_LISTS["ordinals"].split())}
+_SCALES: dict[str, int] = _LISTS["scales"]
+_MONTHS = {name: at for at, names in enumerate(_LISTS["months"], 1) for name in names.split()}
+_DAYS: list[str] = _LISTS["weekdays"].split()
+# The words for a unit, with the name under which it is compared.
+_UNIT_OF = {word: unit for unit, words in _LISTS["units"].items() for word in words.split()}
+_HEDGES = word_set(_LISTS["hedges"])
 _ABOVE, _BELOW = word_set("over above than"), word_set("nearly almost under below")
 
 _DIGITS = (
@@ -239,12 +102,7 @@ class Reader:
 
     def __init__(self, text: str) -> None:
         text = re.sub(r"\bper cent\b", "percent", text, flags=re.IGNORECASE)
-        text = re.sub(
-            r"\b(?:percentage points?|percentage-points?|quarter-point|point)\b(?=\s*(?:cuts?|rises?)?)",
-            lambda m: "quarter pp" if "quarter" in m[0].lower() else m[0],
-            text,
-            flags=re.IGNORECASE,
-        )
+        text = re.sub(r"\bquarter-point\b", "quarter pp", text, flags=re.IGNORECASE)
         text = re.sub(r"\b(?:a )?percentage[ -]points?\b", "pp", text, flags=re.IGNORECASE)
         text = re.sub(r"\bkilomet(?:re|er)s (?:an|per) hour\b", "km/h", text, flags=re.IGNORECASE)
         self._tokens = [match[0] for match in _TOKEN.finditer(text)]

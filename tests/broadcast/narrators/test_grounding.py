@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from broadcast.narrators.extractive import ExtractiveNarrator
-from broadcast.narrators.grounding import Checked, Context, checked, problem
+from broadcast.narrators.grounding import Checked, checked
 from broadcast.narrators.passages import passages_of
 from broadcast.narrators.quantities import read
+from broadcast.narrators.statements import Context, problem
 from stories.sources.recording import RecordingSource
 from stories.text.sentences import sentences
 from stories.types import Brief, Narration, Passage, SpokenSentence
