@@ -6,7 +6,7 @@ in the same transaction. The first steps of a run are enqueued in the transition
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Annotated, Any
@@ -100,6 +100,14 @@ STATE = recorder.declare(
 
 on_leaving_air: Topic[[Broadcast, datetime]] = Topic("run.left-air", "A live run leaves the air.")
 on_rest: Topic[[Broadcast]] = Topic("run.rested", "A run became idle.")
+
+# Each returns whether a stopping run still has work that asks a model.
+_last_work: list[Callable[[Broadcast], bool]] = []
+
+
+def wait_before_rest(function: Callable[[Broadcast], bool]) -> None:
+    """Keeps a stopping run from becoming idle while ``function`` returns True for it."""
+    _last_work.append(function)
 
 
 def latest(session: Session) -> Broadcast | None:
@@ -274,7 +282,10 @@ def settle(run: Broadcast) -> Broadcast:
     of_run = open_usage.exclude(step__kind__in=steps.outliving_kinds())
     # A row that cannot be closed is on the health page; it must not keep its run from ending.
     of_run = of_run.exclude(pk__in=isolation.units_aside(ledger.LEFT_OPEN_RULE))
-    return run if of_run.exists() else transition(run, Cause.STOPPED)
+    # An idle run is at rest: its figures no longer move. So what sums it up comes before.
+    if of_run.exists() or any(function(run) for function in _last_work):
+        return run
+    return transition(run, Cause.STOPPED)
 
 
 def fail(run: Broadcast, sentence: str) -> Broadcast:

@@ -17,17 +17,18 @@ from broadcast.host import memory
 from broadcast.models import Airing, Broadcast, Recap
 from broadcast.narrators.base import MAX_TOPIC, MAX_TOPICS, spoken, topics_of
 from broadcast.narrators.prompts import language_of, quoted
+from broadcast.states import State
 from sessions_app.ai_chain import chain
 from sessions_app.ai_chain.chain import Operation, Source
 from sessions_app.background import steps
 from sessions_app.background.steps import Claim, Kind
 from sessions_app.events import recorder
-from sessions_app.models import Session
+from sessions_app.models import Session, Step
 from stories.drafting import boards
 from stories.llm import EXTRACTIVE, Ask
 from stories.llm.partial_json import parsed
 from stories.market import quotes
-from stories.models import Story
+from stories.models import Story, TokenUsage
 from stories.text.cleaning import clean_line, clean_text
 from stories.text.sentences import tokens_of
 from stories.usage.ledger import Purpose, SessionLedger
@@ -104,10 +105,26 @@ class RecapText:
 
 
 def arrange(run: Broadcast) -> None:
-    """Enqueues the recap of a run that aired a story; in the transaction that makes it idle."""
-    # Nothing was broadcast, so there is nothing to sum up.
-    if Airing.objects.filter(run=run).exists():
+    """Enqueues the recap of a run that aired a story, once, before it is idle or as it becomes so."""
+    arranged = Step.objects.filter(session=run.session, kind=RECAP, subject=str(run.pk))
+    # Without an airing nothing was broadcast, so there is nothing to sum up.
+    if Airing.objects.filter(run=run).exists() and not arranged.exists():
         steps.enqueue(run.session, RECAP, run.pk)
+
+
+def still_asks_model(run: Broadcast) -> bool:
+    """Whether the recap of a stopping run, or the summary of its memory, may still cost something.
+
+    Enqueues the recap. Without a model both are made by rule and cost nothing, so the run is idle
+    at once.
+    """
+    if not memory.may_ask_model(run.session):
+        return False
+    arrange(run)
+    kinds = (RECAP, memory.COMPACT)
+    open_steps = Step.objects.filter(session=run.session, state__in=Step.OPEN, kind__in=kinds)
+    open_calls = TokenUsage.objects.filter(session=run.session, state__in=TokenUsage.OPEN)
+    return open_steps.exists() or open_calls.filter(step__kind__in=kinds).exists()
 
 
 def make(claim: Claim) -> None:
@@ -122,7 +139,10 @@ def make(claim: Claim) -> None:
     purpose = Purpose(source=Source.METADATA, run_number=run.number, context_head=run.ai_head)
     ledger = SessionLedger(claim, purpose)
     # Outside the transaction: a model may take more than a minute.
-    text = by_model(claim, ledger, stories, by_rule(run, stories))
+    text = by_rule(run, stories)
+    # Once the run is idle its figures no longer move, e.g. after a stop that had to be forced.
+    if run.state != State.IDLE:
+        text = by_model(claim, ledger, stories, text)
     with transaction.atomic():
         claim.complete()
         link = ledger.link
@@ -247,4 +267,5 @@ def gave_up(claim: Claim) -> None:
 
 def register() -> None:
     orchestrator.on_rest.subscribe(arrange)
+    orchestrator.wait_before_rest(still_asks_model)
     steps.register(Kind(RECAP, "drafting", make, gave_up, outlives_run=True))

@@ -11,6 +11,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from threading import Event
 
 import structlog
 from django.db import transaction
@@ -157,6 +158,14 @@ def ask_model(claim: Claim, ledger: SessionLedger, ask: Callable[[], Ask]) -> An
     except (Refused, EmptyAnswer, NeedsHuman) as error:
         log.info("done_by_rule", code=error.code)
         return None
+
+
+def may_ask_model(session: Session) -> bool:
+    """Whether the session's summaries are made by a model: it has one, a usable key and budget."""
+    try:
+        return gateway_for(session, Event()) is not None and not budget.over_budget(session)
+    except NeedsHuman:
+        return False
 
 
 def compact_when_due(link: AILink, row: Chain) -> None:

@@ -10,11 +10,13 @@ from datetime import datetime, timedelta
 from typing import Annotated
 from uuid import UUID
 
+from django.db import transaction
 from django.db.models import F, QuerySet
 from django.db.models.functions import Left
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from sessions_app.background import isolation
 from sessions_app.background.steps import Claim
 from sessions_app.events.recorder import timestamp
 from sessions_app.models import Session, Step
@@ -37,6 +39,7 @@ SCALE_POSTS = 200  # with which a post is compared for its label
 MAX_ATTEMPTS = 3
 SAME_PAGES = 20  # posts with one address with which a new one is compared
 PIECE = 400  # values in one statement
+INSERTING = "Storing of a post"
 SAME_ADDRESS = "A post with the same address was read before."
 # A post that has waited a day outranks a fresh one that is better by this much, so none starves.
 AGEING_PER_DAY = 0.5
@@ -134,9 +137,15 @@ def add(source: Source, fetched: Iterable[FetchedPost], now: datetime) -> Added:
         return Added([], 0, withdrawn)
     earlier = earlier_reports(source.session_id, now)
     interests = matching.of_session(source.session_id)
-    inserted = [
-        _insert(source, post, keys[post.external_id], now, earlier, interests) for post in fresh
-    ]
+    inserted: list[SourcePost] = []
+    failed = isolation.known(INSERTING)
+    for post in fresh:
+        unit = f"{post.external_id} of source {source.pk}"
+        if (next_try := failed.get(unit)) and next_try > now:
+            continue
+        # One entry that cannot be stored must not cost the others of its source.
+        with isolation.isolated(INSERTING, unit, source.session_id), transaction.atomic():
+            inserted.append(_insert(source, post, keys[post.external_id], now, earlier, interests))
     label(source.session_id, inserted)
     queued = sum(post.state == State.QUEUED for post in inserted)
     return Added(inserted, queued, withdrawn)

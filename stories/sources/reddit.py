@@ -320,7 +320,7 @@ def _from_api(fields: Mapping[str, Any], now: datetime) -> FetchedPost | None:
     url = page if fields.get("is_self") else str(fields.get("url") or page)
     author = fields.get("author")
     return FetchedPost(
-        external_id=f"t3_{fields['id']}",
+        external_id=f"t3_{clean_line(str(fields['id']), 200)}",
         title=title,
         body=without_furniture(text),
         author=clean_line(str(getattr(author, "name", "") or ""), 200),
@@ -334,7 +334,10 @@ def _from_api(fields: Mapping[str, Any], now: datetime) -> FetchedPost | None:
 
 def _count(value: Any) -> int:
     """Returns a count of Reddit's answer; 0 for what is no number."""
-    return int(value) if isinstance(value, (int, float)) and math.isfinite(value) else 0
+    # An integer may be too large for a float, so only a float is asked whether it is finite.
+    if isinstance(value, float):
+        return int(value) if math.isfinite(value) else 0
+    return value if isinstance(value, int) else 0
 
 
 def _time(value: Any, now: datetime) -> datetime | None:

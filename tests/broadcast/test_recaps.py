@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from broadcast import recaps
+from broadcast import figures, recaps
 from broadcast.models import Broadcast, Recap
 from sessions_app import audits, commands, sessions
+from sessions_app.background import steps, sweeper
 from sessions_app.events import recorder
 from sessions_app.models import AILink, Message, Session, SessionEvent, Step
 from stories.drafting import boards
@@ -121,6 +123,59 @@ def test_the_model_files_and_its_call_is_booked(
     assert (usage.link, usage.exact) == (recap.link, True)
     assert sum(row.input_tokens for row in TokenUsage.objects.all()) == anthropic.total.input
     assert list(audits.run()) == []
+
+
+@pytest.mark.databases
+def test_a_run_is_idle_only_after_its_recap_and_nothing_moves_any_more(
+    make_session: MakeSession, run: Callable[[Session], None], anthropic: AnthropicStandIn
+) -> None:
+    session = make_session(model=MODEL)
+    run(session)
+    asked = len(anthropic.requests)
+    for _ in range(3):
+        sweeper.sweep()
+        assert figures.stats(session)["broadcast_state"] == "stopping"
+    anthropic.text = "{}"
+    assert run_due_steps(session, "recap") == 1
+    sweeper.sweep()
+    at_rest = figures.stats(session)
+    assert at_rest["broadcast_state"] == "idle"
+    assert len(anthropic.requests) == asked + 1
+    # The call is booked before the event that makes the run idle.
+    last_call = SessionEvent.objects.filter(session=session, type="usage.closed").latest("seq")
+    idle = SessionEvent.objects.filter(session=session, type="broadcast.state").latest("seq")
+    assert idle.payload["air"]["state"] == "idle"
+    assert last_call.seq < idle.seq
+    run_due_steps(session)
+    sweeper.sweep()
+    assert figures.stats(session) == at_rest
+    assert Recap.objects.count() == 1
+    assert list(audits.run()) == []
+
+
+def test_a_stop_that_had_to_be_forced_is_followed_by_a_recap_by_rule(
+    make_session: MakeSession, run: Callable[[Session], None], anthropic: AnthropicStandIn
+) -> None:
+    session = make_session(model=MODEL)
+    run(session)
+    asked = len(anthropic.requests)
+    Broadcast.objects.update(since=steps.now() - timedelta(seconds=121))
+    sweeper.sweep()
+    assert Broadcast.objects.get().state == "idle"
+    run_due_steps(session, "recap")
+    assert Recap.objects.count() == 1
+    assert len(anthropic.requests) == asked
+
+
+def test_a_run_without_a_model_is_idle_at_once(
+    make_session: MakeSession, run: Callable[[Session], None]
+) -> None:
+    session = make_session(model="extractive")
+    run(session)
+    assert Broadcast.objects.get().state == "idle"
+    before = figures.stats(session)
+    assert run_due_steps(session, "recap") == 1
+    assert figures.stats(session) == before
 
 
 @pytest.mark.parametrize("text", ["Not JSON at all.", '{"title": 7, "keywords": "none"}', "{}"])

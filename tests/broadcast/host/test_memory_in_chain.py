@@ -11,7 +11,7 @@ import pytest
 from broadcast.models import Broadcast
 from sessions_app import audits, commands, workspace
 from sessions_app.ai_chain import chain, status
-from sessions_app.background import steps
+from sessions_app.background import steps, sweeper
 from sessions_app.background.steps import Kind
 from sessions_app.models import AILink, AITransition, Session, Step
 from stories.llm import Ask, Credentials, Turn, credentials, gateway_for
@@ -146,6 +146,8 @@ def test_after_a_summary_narration_is_sent_that_and_no_more_than_200_tokens(
     run_due_steps(finished, "recap")
     run_due_steps(finished, "compact")
     before = len(narrations(anthropic))
+    # The run was stopping until its recap and its summary were made.
+    sweeper.sweep()
     go_live(finished)
     run_due_steps(finished, "poll", most=1)
     tell(finished, 8)

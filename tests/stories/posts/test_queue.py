@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.db import DatabaseError, transaction
 
-from sessions_app.background import steps
+from sessions_app.background import isolation, steps
 from sessions_app.background.steps import Claim
-from sessions_app.models import Session, Step
+from sessions_app.models import FailedWork, Session, Step
 from stories.models import Source, SourcePost
 from stories.posts import queue
 from stories.sources import service
@@ -62,6 +62,39 @@ def test_the_same_post_is_inserted_once(source: Source) -> None:
     assert len(add(source, FetchedPost("1", TITLES[0])).posts) == 1
     assert add(source, FetchedPost("1", TITLES[0])) == queue.Added([], 0)
     assert SourcePost.objects.count() == 1
+
+
+def test_an_entry_that_cannot_be_stored_costs_no_other(source: Source) -> None:
+    # Half a surrogate pair is a text of Python that no database accepts.
+    bad = FetchedPost(external_id="b", title="An entry with \ud800 in it", body="", url="")
+    good = [
+        FetchedPost(external_id=str(number), title=title, body="", url="")
+        for number, title in enumerate(TITLES)
+    ]
+    for tries in range(1, 4):
+        add(source, bad, *good)
+        assert SourcePost.objects.count() == len(good)
+        assert FailedWork.objects.get().tries == tries
+        FailedWork.objects.update(next_try_at=steps.now() - timedelta(seconds=1))
+    assert isolation.set_aside(source.session_id).count() == 1
+    FailedWork.objects.update(next_try_at=steps.now() + timedelta(hours=1))
+    add(source, bad)
+    assert FailedWork.objects.get().tries == 3
+
+
+@pytest.mark.parametrize("number", [10**400, -(10**400), 2**31, 2**63, -1])
+def test_counts_of_any_size_are_stored_within_their_column(source: Source, number: int) -> None:
+    (post,) = add(
+        source,
+        FetchedPost(
+            external_id="1", title=TITLES[0], body="", url="", score=number, comments=number
+        ),
+    ).posts
+    post.refresh_from_db()
+    assert (post.score, post.comments) == (
+        max(min(number, 2**31 - 1), -(2**31)),
+        max(min(number, 2**31 - 1), 0),
+    )
 
 
 def test_a_batch_that_repeats_itself_is_inserted_once(source: Source) -> None:
