@@ -115,15 +115,15 @@ def kill(session: Session, post_id: int, actor: User) -> SourcePost:
 
 
 def restore(session: Session, post_id: int, actor: User) -> SourcePost:
-    """Returns a post that was skipped for another one to the queue; it is not compared again."""
+    """Returns a post that a rule skipped to the queue; it is not judged again."""
     post = _find(session, post_id)
     original = skipped.original(post)
     was_duplicate = post.duplicate_of_id is not None
-    reason = f"Returned to the queue by {actor.get_username()}: not covered by "
+    reason = f"Returned to the queue by {actor.get_username()}."
     if original is not None:
-        reason = cut(f"{reason}“{cut(original['title'], 100)}”.", 200)
+        reason = cut(f"{reason[:-1]}: not covered by “{cut(original['title'], 100)}”.", 200)
     with orchestrator.locked_live_run(session) as run:
-        rows = SourcePost.objects.filter(skipped.skipped_for_another(), pk=post.pk)
+        rows = SourcePost.objects.filter(skipped.restorable(), pk=post.pk)
         if not rows.update(state=State.QUEUED, duplicate_of=None, chosen=True, reason=reason):
             raise _refusal(post)
         StoryReport.objects.filter(post=post).delete()

@@ -129,7 +129,7 @@ def add(source: Source, fetched: Iterable[FetchedPost], now: datetime) -> Added:
     fresh = [post for external_id, post in by_id.items() if external_id not in known]
     removed = [key for key, post in by_id.items() if post.skip == REMOVED]
     # The condition on the state decides against a host that claims the post at the same time.
-    waits = SourcePost.objects.filter(source=source, state__in=SourcePost.WAITING)
+    waits = SourcePost.objects.filter(source=source, state__in=SourcePost.WAITING, chosen=False)
     withdrawn = waits.filter(external_id__in=removed).update(
         state=State.SKIPPED, reason=REMOVED, pinned=False
     )

@@ -1,4 +1,4 @@
-"""Posts that were skipped for another one: what each repeats, or which story overtook it."""
+"""Posts that were skipped: for another one, for a story that overtook them, or with nothing to tell."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing_extensions import TypedDict
 
 from sessions_app.models import Session
 from stories.models import SourcePost, StoryReport
+from stories.text.furniture import REASONS
 
 MOST = 30
 
@@ -37,20 +38,20 @@ class SkippedPost(TypedDict):
     source: str
     url: str
     reason: str
-    original: Original
+    original: Original | None
 
 
 def of_session(session: Session) -> QuerySet[SourcePost]:
-    """Returns the posts that were skipped for another post or a story, the latest first."""
-    rows = SourcePost.objects.filter(skipped_for_another(), session=session)
+    """Returns the posts that an editor may return to the queue, the latest first."""
+    rows = SourcePost.objects.filter(restorable(), session=session)
     return with_originals(rows).order_by("-id")
 
 
-def skipped_for_another() -> Q:
-    """Returns the condition of a post that was skipped as a duplicate or as overtaken."""
+def restorable() -> Q:
+    """Returns the condition of a post that was skipped by a rule and not by a person."""
     overtaken = StoryReport.objects.filter(post=OuterRef("pk"), role=StoryReport.Role.SUPERSEDED)
     return Q(state=SourcePost.State.SKIPPED) & (
-        Q(duplicate_of__isnull=False) | Q(Exists(overtaken))
+        Q(duplicate_of__isnull=False) | Q(Exists(overtaken)) | Q(reason__in=REASONS)
     )
 
 
@@ -96,8 +97,7 @@ def newest(session: Session) -> list[SkippedPost]:
             "source": post.source.locator,
             "url": post.url,
             "reason": post.reason,
-            "original": for_post,
+            "original": original(post),
         }
         for post in of_session(session)[:MOST]
-        if (for_post := original(post)) is not None
     ]

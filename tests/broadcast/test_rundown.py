@@ -13,12 +13,15 @@ from django.test import Client
 from broadcast import rundown
 from broadcast.host import claims
 from sessions_app import audits, commands
+from sessions_app.background import steps
 from sessions_app.errors import Conflict, NotFound
 from sessions_app.models import Session, SessionEvent, SessionStats
 from stories import stories
 from stories.models import Source, SourcePost, Story, TrendPost
 from stories.posts import queue as posts_queue
 from stories.posts import skipped
+from stories.text.furniture import PLACEHOLDER, REMOVED
+from stories.types import FetchedPost
 from tests.concurrency import together
 from tests.conftest import MakeSession, make_post, run_due_steps
 from tests.markup import unbroken
@@ -149,11 +152,33 @@ def test_a_post_that_a_story_overtook_returns_to_the_queue(
     story = written(session)
     with transaction.atomic():
         claims.supersede(waiting[0], story)
-    assert [row["original"]["story"] for row in skipped.newest(session)] == [story.pk]
+    originals = [row["original"] for row in skipped.newest(session)]
+    assert [original and original["story"] for original in originals] == [story.pk]
     do(session, "restore", post=waiting[0].pk)
     waiting[0].refresh_from_db()
     assert (waiting[0].state, waiting[0].chosen) == ("queued", True)
     assert skipped.newest(session) == []
+
+
+@pytest.mark.databases
+def test_an_empty_post_is_shown_with_its_reason_and_returns_for_good(
+    waiting: list[SourcePost], client: Client, session: Session
+) -> None:
+    source, gone = waiting[0].source, waiting[0].external_id
+    removed = FetchedPost(gone, "[deleted by user]", skip=REMOVED)
+    empty = FetchedPost("empty", "Posted a video", skip=PLACEHOLDER)
+    with transaction.atomic():
+        posts_queue.add(source, [removed, empty], steps.now())
+    assert [row["reason"] for row in skipped.newest(session)] == [PLACEHOLDER, REMOVED]
+    client.force_login(session.owner, backend="django.contrib.auth.backends.ModelBackend")
+    page = client.get(f"/broadcast/{session.pk}/rundown/").content.decode()
+    assert REMOVED in page
+    assert PLACEHOLDER in page
+    do(session, "restore", post=waiting[0].pk)
+    waiting[0].refresh_from_db()
+    assert waiting[0].reason == "Returned to the queue by olga."
+    with transaction.atomic():
+        assert posts_queue.add(source, [removed], steps.now()).withdrawn == 0
 
 
 def test_a_killed_post_is_not_restored(waiting: list[SourcePost], session: Session) -> None:
@@ -176,7 +201,9 @@ def test_a_skipped_post_names_what_it_repeats_with_its_link_and_story(
         "story": None,
     }
     story = written(session, waiting[1])
-    assert skipped.newest(session)[0]["original"]["story"] == story.pk
+    original = skipped.newest(session)[0]["original"]
+    assert original is not None
+    assert original["story"] == story.pk
 
 
 def test_the_rundown_and_the_search_show_duplicates_and_return_them_with_one_click(
