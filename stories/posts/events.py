@@ -38,7 +38,7 @@ from stories.posts.features import (
     index_words,
     stem,
 )
-from stories.posts.vocabulary import DENIALS, OPPOSED, ORDINALS, PERIODS
+from stories.posts.vocabulary import DENIALS, MARKS, OPPOSED, ORDINALS, PERIODS
 from stories.text.urls import canonical_url
 
 __all__ = ["Index", "Judgement", "Match", "Report", "best_match", "judge"]
@@ -63,9 +63,11 @@ _CANDIDATES = 12
 _MOST_NAMED = 4
 _LEAST_SHINGLES = 8
 _FEW_WORDS = 3
+_LEAST_NAME = 3  # letters; shorter ones are abbreviations of offices
 _PRIOR = 400  # reports of an imagined session, so that few real ones do not decide what is rare
 _PRIOR_FREQUENT = 24
-_AGAIN = frozenset({"return", "resume", "reopen", "back"})
+_REPEATED = frozenset({"again", *ORDINALS}) & MARKS
+_AGAIN = frozenset(map(stem, ("return", "resume", "reopen", "back", "restore")))
 _OPPOSED = [(frozenset(map(stem, one)), frozenset(map(stem, other))) for one, other in OPPOSED]
 
 
@@ -113,6 +115,7 @@ class _Comparison:
     other_numbers: list[tuple[str, str]]
     new_events: frozenset[str]
     new_figure: bool  # the new headline has a number that the earlier report lacks
+    new_name: bool  # the new report has a name that the earlier one lacks in any form
     clash: bool  # no number agrees, and one counts the same in both
     turn: str
 
@@ -193,14 +196,16 @@ def turn_of(
     # The same facts under another tense: "to host", "hosts".
     agree = bool(new.text and earlier.text) and contained >= 0.8 and not _new_numbers(new, earlier)
     if agree:
-        changed -= {"expected"}
+        changed -= {"expected", "again"}
+    if changed <= _REPEATED and new.raw & _REPEATED and earlier.raw & _REPEATED:
+        changed = frozenset()
     if "again" in changed and (new.words & _AGAIN and earlier.words & _AGAIN):
         changed -= {"again"}
     if changed:
         return f"Only one of the headlines says “{min(changed)}”."
     plain, other = (earlier, new) if new.negated else (new, earlier)
     denied = new.negated != earlier.negated and not (plain.title - other.title) & DENIALS
-    if denied and title >= 0.55 and len(numbers) < 2:
+    if denied and title >= 0.55 and len(numbers) < 2 and not agree:
         return "Only one of the headlines is negated."
     first, second = new.title - earlier.title, earlier.title - new.title
     for side, opposite in _OPPOSED:
@@ -280,6 +285,10 @@ def _compare(new: Features, earlier: Features, weigh: Weigh) -> _Comparison:
         other_numbers=differing_numbers(new, earlier),
         new_events=new.events - earlier.words,
         new_figure=bool(_headline_numbers(new, earlier)),
+        new_name=any(
+            len(name) >= _LEAST_NAME and name[:PREFIX] not in earlier.prefixes
+            for name in new.names - earlier.words
+        ),
         clash=not numbers and any(n.units & m.units for n in new.numbers for m in earlier.numbers),
         turn=turn_of(new, earlier, title, contained, numbers),
     )
@@ -383,7 +392,12 @@ def _kind_of_same_headline(
         return "duplicate", "The same headline."
     agree = _part(one.text & other.words, one.text, _plain_weight)
     elsewhere = _disjoint(one.names - one.title, other.names - other.title)
-    if agree < 0.25 or (elsewhere and (agree < 0.6 or _unmatched(one, other))):
+    figures = _unmatched(one, other)
+    # Lottery numbers, tide times: most of the figures are new.
+    values = {number.value for number in one.numbers}
+    other_values = figures and 2 * len(both.numbers) < len(values)
+    differ = elsewhere or figures
+    if agree < (0.6 if differ else 0.25) or (figures and elsewhere) or other_values:
         return "unrelated", "The same headline over another text."
     return "duplicate", "The same headline, and texts that agree."
 
@@ -417,6 +431,10 @@ def support(one: Features, other: Features, both: _Comparison) -> float:
 def adds_nothing(one: Features, other: Features, both: _Comparison, later: bool) -> bool:
     """Whether the earlier report has nearly all that the new one has."""
     if (later or both.new_figure or both.clash) and both.contained < 0.9:
+        return False
+    if both.new_name and both.contained < 0.8:
+        return False
+    if not both.names and not both.numbers and both.contained < 0.85:
         return False
     # A headline alone is not judged by the words of a long text.
     fewest = min(len(one.title), len(other.title))
@@ -462,7 +480,9 @@ def _kind(
         return "development", "The same subject on another day."
     if adds_nothing(one, other, both, later):
         return "duplicate", "The same event, and nothing new."
-    if support(one, other, both) >= (SAME_EVENT if both.names or len(both.numbers) > 1 else 0.8):
+    # Without a name in both, more of the words have to agree.
+    least = SAME_EVENT if both.names else 0.7 if len(both.numbers) > 1 else 0.8
+    if support(one, other, both) >= least:
         return "same event", "The same event, with other facts."
     return "development", "The same subject."
 

@@ -13,6 +13,7 @@ from itertools import zip_longest
 from stories.posts.vocabulary import (
     APPROXIMATE,
     CARDINALS,
+    COMPARED,
     EMPTY,
     EVENT_WORDS,
     FREQUENT,
@@ -340,7 +341,7 @@ def features(report: Report) -> Features:
             :_MOST_NUMBERS
         ],
         events=frozenset(words) & _EVENTS,
-        negated="not" in words or bool(REFUSALS.search(line)),
+        negated=("not" in words and not COMPARED.search(line)) or bool(REFUSALS.search(line)),
         marks=marks,
         raw=marks | {token.key for token in lead if token.key in MARKS},
         days=frozenset(token.key for token in [*top, *lead] if token.key in TIME_WORDS),

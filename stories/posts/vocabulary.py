@@ -98,6 +98,9 @@ PHRASE = re.compile(
 # What a headline without "not" may say in its place.
 DENIALS = word_set("ban end cancel reject close stop deny delay")
 
+# "No" that denies nothing.
+_COMPARED = r"\b(?:no|not) (?:\w+er|more|less) than\b|\bnot only\b"
+COMPARED = re.compile(_COMPARED, re.IGNORECASE)
 REFUSALS = re.compile(r"\b(?:refuse[sd]?|decline[sd]?|fail(?:s|ed)?) to\b", re.IGNORECASE)
 PROSPECTS = re.compile(
     r"\b(?:expect(?:ed|s)?|likely|forecast|set|poised|could|might) to\b"
