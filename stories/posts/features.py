@@ -36,7 +36,7 @@ TITLE_CHARACTERS = 300
 TEXT_CHARACTERS = 1_200
 _INDEXED_CHARACTERS = 600
 _SHINGLE = 4
-_MOST_NUMBERS = 60
+_MOST_NUMBERS = 30
 _LEAST_TEXT = 3
 _GAP = 8  # characters before a word in which its sentence may begin
 # A common beginning of this length makes two names one: Brazil, Brazilian.
@@ -198,7 +198,7 @@ def _names(tokens: list[_Token]) -> set[str]:
             or token.key in EMPTY | TIME_WORDS | TAGS | NEGATIONS
         ):
             continue
-        # At the beginning of a sentence: "Helix Foods said", "Ostria's bank".
+        # At the beginning of a sentence: "Helix Foods grows", "Ostria's bank".
         named = (
             not token.begins
             or token.raw.isupper()
@@ -248,7 +248,7 @@ def _numbers(tokens: list[_Token], in_title: bool) -> Iterator[Number]:
             yield Number(value, frozenset({before}), False, in_title)
             continue
         if following and following[0].key in MAGNITUDES and value.replace(".", "", 1).isdigit():
-            value = f"{float(value) * MAGNITUDES[following[0].key]:.10g}"
+            value = f"{float(value) * MAGNITUDES[following[0].key]:.15g}"
             following = following[1:]
         units = [stem(other.key) for other in following[:3] if other.key not in EMPTY][:2]
         about = any(other.key in APPROXIMATE for other in tokens[max(0, at - 2) : at])

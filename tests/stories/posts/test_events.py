@@ -129,7 +129,7 @@ def test_names_are_whole_and_written_as_in_the_report() -> None:
 )
 def test_hostile_text_is_cut_before_it_is_compared(hostile: str) -> None:
     found = features(Report(hostile, hostile * 50))
-    assert len(found.numbers) <= 60
+    assert len(found.numbers) <= 30
     assert len(found.shingles) <= 1200
     assert judge(Report(hostile, hostile * 50), CLOSED).kind == "unrelated"
 

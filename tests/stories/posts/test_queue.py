@@ -291,6 +291,30 @@ def test_a_duplicate_is_attributed_to_the_first_post_and_not_to_another_duplicat
     assert third.reason == ("The same headline. Words in both: bridge, harbour, repairs, closes.")
 
 
+def test_alerts_under_one_title_are_queued_each(source: Source, other_source: Source) -> None:
+    alerts = [
+        FetchedPost("a1", "Severe weather warning", "Heavy snow is expected in Osselby tonight."),
+        FetchedPost("a2", "Severe weather warning", "Strong wind is expected on the coast."),
+        FetchedPost("a3", "Severe weather warning", "The Tave is rising. Move cars uphill."),
+    ]
+    assert add(source, *alerts).queued == 3
+    (copy,) = add(other_source, FetchedPost("b2", alerts[0].title, alerts[0].body)).posts
+    assert copy.state == "skipped"
+    assert copy.duplicate_of is not None
+    assert copy.duplicate_of.external_id == "a1"
+
+
+def test_one_text_under_two_headlines_is_skipped_with_the_reason(
+    source: Source, other_source: Source
+) -> None:
+    text = "Divers have found cracks in two piers of the harbor bridge, so that it stays shut for a week."
+    add(source, FetchedPost("1", "Harbor bridge shut for a week", text))
+    (copy,) = add(
+        other_source, FetchedPost("2", "Cracks found in piers of harbor bridge", text)
+    ).posts
+    assert copy.reason == ("The same text. Words in both: Divers, cracks, harbor, piers.")
+
+
 def test_a_repeated_address_is_attributed_to_the_first_post(
     source: Source, other_source: Source
 ) -> None:
