@@ -312,7 +312,9 @@ def test_one_text_under_two_headlines_is_skipped_with_the_reason(
     (copy,) = add(
         other_source, FetchedPost("2", "Cracks found in piers of harbor bridge", text)
     ).posts
-    assert copy.reason == ("The same text. Words in both: Divers, cracks, harbor, piers.")
+    assert copy.reason == (
+        "The same text. Numbers in both: 2. Words in both: bridge, Cracks, Divers, harbor."
+    )
 
 
 def test_a_repeated_address_is_attributed_to_the_first_post(
