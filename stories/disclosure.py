@@ -89,7 +89,7 @@ def of_story(story: Story) -> Disclosure:
 def _sentences(writer: Writer, model: str, edited: bool, approved: bool, editor: str) -> str:
     by = {
         "model": f"Written by {model or 'software'}",
-        "source": "Verbatim from the source, selected by software",
+        "source": "Verbatim from the source, selected and introduced by software",
         "editor": f"Written by {editor or 'an editor'}",
         "room": f"Written by {model or 'software'} in the writers' room",
         "import": f"Written by {model or 'software'} in an earlier system",

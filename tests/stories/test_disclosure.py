@@ -55,14 +55,14 @@ def made(origin: str, **more: Any) -> disclosure.Disclosure:
         (
             "extractive",
             {},
-            "Verbatim from the source, selected by software and read by a synthetic voice.",
+            "Verbatim from the source, selected and introduced by software and read by a synthetic voice.",
             "algorithmicMedia",
         ),
         (
             "extractive",
             {"version": 3},
-            "Verbatim from the source, selected by software, edited by an editor and read by a "
-            "synthetic voice.",
+            "Verbatim from the source, selected and introduced by software, edited by an editor and "
+            "read by a synthetic voice.",
             "algorithmicMedia",
         ),
         (

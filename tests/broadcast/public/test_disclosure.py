@@ -23,7 +23,9 @@ pytestmark = pytest.mark.django_db(transaction=True)
 ATOM = {"a": "http://www.w3.org/2005/Atom"}
 IPTC = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 BY_MODEL = "Written by claude-haiku-5-5 and read by a synthetic voice."
-VERBATIM = "Verbatim from the source, selected by software and read by a synthetic voice."
+VERBATIM = (
+    "Verbatim from the source, selected and introduced by software and read by a synthetic voice."
+)
 
 
 @pytest.fixture

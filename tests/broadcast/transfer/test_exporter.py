@@ -83,7 +83,7 @@ def test_csv_holds_the_stories_and_no_formula(session: Session, aired: list[Stor
     assert rows[0]["title"] == '\'=HYPERLINK("http://x")'
     assert rows[0]["narrative"] == "a\n-b,c"
     assert rows[1]["disclosure"] == (
-        "Verbatim from the source, selected by software and read by a synthetic voice."
+        "Verbatim from the source, selected and introduced by software and read by a synthetic voice."
     )
     assert rows[1]["digital_source_type"] == (
         "http://cv.iptc.org/newscodes/digitalsourcetype/algorithmicMedia"
@@ -145,7 +145,10 @@ def test_markdown_says_how_each_story_was_made(session: Session, aired: list[Sto
     )
     text = exported(session, "md").decode()
     assert "Written and read by software; each story names its maker.\n" in text
-    assert text.count("\nVerbatim from the source, selected by software and read by") == 2
+    assert (
+        text.count("\nVerbatim from the source, selected and introduced by software and read by")
+        == 2
+    )
     assert (
         "\nWritten by claude-haiku-5-5 and read by a synthetic voice. Approved by an editor.\n"
         in text

@@ -185,7 +185,10 @@ def test_the_page_of_a_story_shows_its_making_and_its_approval(
     story = Story.objects.get()
     path = f"/broadcast/{session.pk}/stories/{story.pk}/"
     before = text(browser.get(path))
-    assert "Verbatim from the source, selected by software and read by a synthetic voice." in before
+    assert (
+        "Verbatim from the source, selected and introduced by software and read by a synthetic voice."
+        in before
+    )
     assert "Approved" not in before.split('id="making"')[1].split("</section>")[0]
     commands.run("story.approve", owner, session, {"story": story.pk})
     after = " ".join(text(browser.get(path)).split('id="making"')[1].split("</section>")[0].split())
