@@ -22,29 +22,35 @@ from __future__ import annotations
 import heapq
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 from urllib.parse import urlsplit
 
+from stories.posts.comparison import (
+    PRIOR,
+    PRIOR_FREQUENT,
+    Comparison,
+    Weigh,
+    compare,
+    headline_numbers,
+    new_numbers,
+    part_of,
+    plain_weight,
+)
 from stories.posts.features import (
     COMMON,
-    PREFIX,
     Features,
-    Number,
     Report,
     features,
     index_words,
-    stem,
 )
-from stories.posts.vocabulary import DENIALS, MARKS, OPPOSED, ORDINALS, PERIODS
 from stories.text.urls import canonical_url
 
 __all__ = ["Index", "Judgement", "Match", "Report", "best_match", "judge"]
 
 Kind = Literal["duplicate", "same event", "development", "unrelated"]
-Weigh = Callable[[str], float]
 
 # The same headline on a later day is another event, e.g. tomorrow's weather.
 EVENT_WINDOW = timedelta(hours=72)
@@ -58,17 +64,9 @@ COPIED = 0.7
 OWN_HEADLINE = 0.4
 SUBJECT = 2.6
 SUBJECT_OF_HEADLINE = 1.2
-_IN_HEADLINES = (0.4, 0.7, 1.0)
 _CANDIDATES = 12
 _MOST_NAMED = 4
-_LEAST_SHINGLES = 8
 _FEW_WORDS = 3
-_LEAST_NAME = 3  # letters; shorter ones are abbreviations of offices
-_PRIOR = 400  # reports of an imagined session, so that few real ones do not decide what is rare
-_PRIOR_FREQUENT = 24
-_REPEATED = frozenset({"again", *ORDINALS}) & MARKS
-_AGAIN = frozenset(map(stem, ("return", "resume", "reopen", "back", "restore")))
-_OPPOSED = [(frozenset(map(stem, one)), frozenset(map(stem, other))) for one, other in OPPOSED]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,216 +86,10 @@ class Match:
     judgement: Judgement
 
 
-def _plain_weight(word: str) -> float:
-    return math.log(_PRIOR / (_PRIOR_FREQUENT if word in COMMON else 1))
-
-
-def _sum(words: Iterable[str], weigh: Weigh) -> float:
-    return math.fsum(sorted(weigh(word) for word in words))
-
-
-@dataclass(frozen=True, slots=True)
-class _Comparison:
-    """What two reports share and where they differ; shares are parts of a weight, 0..1."""
-
-    title: float  # what the headlines share
-    coverage: float  # of each headline in the whole other report
-    cosine: float
-    copied: float  # of the shorter text, word by word in the other
-    contained: float  # of the new report in the earlier one
-    covered: float  # of the new headline in the earlier report
-    contains: float  # of the earlier report in the new one
-    subject: float  # number of names and other rare words in both, less where not in a headline
-    names: frozenset[str]
-    numbers: frozenset[str]
-    words: frozenset[str]
-    other_names: tuple[frozenset[str], frozenset[str]]
-    other_numbers: list[tuple[str, str]]
-    new_events: frozenset[str]
-    new_figure: bool  # the new headline has a number that the earlier report lacks
-    new_name: bool  # the new report has a name that the earlier one lacks in any form
-    clash: bool  # no number agrees, and one counts the same in both
-    turn: str
-
-
-def _absent_names(one: Features, other: Features) -> frozenset[str]:
-    """Returns the names of a headline that the other report does not mention in any form."""
-    return frozenset(
-        name
-        for name in one.title_names - other.words
-        if len(name) < PREFIX or name[:PREFIX] not in other.prefixes
-    )
-
-
-def _equal(one: Number, other: Number) -> bool:
-    # Day two and two days are two things.
-    if one.units & other.units & PERIODS or not (one.units | other.units) & PERIODS:
-        if one.value == other.value:
-            return True
-    elif one.value == other.value:
-        return not (one.in_title and other.in_title)
-    try:
-        first, second = float(one.value), float(other.value)
-    except ValueError:
-        return False
-    # "Nearly 12,000" and "11,850" are one figure.
-    tolerance = 0.05 if one.about or other.about else 0.0
-    return abs(first - second) <= tolerance * max(first, second) and min(first, second) >= 20
-
-
-def differing_numbers(one: Features, other: Features) -> list[tuple[str, str]]:
-    """Returns pairs of numbers of which each occurs in one report only, though they count the same."""
-    mine = [n for n in one.numbers if not any(_equal(n, m) for m in other.numbers)]
-    theirs = [n for n in other.numbers if not any(_equal(n, m) for m in one.numbers)]
-    pairs = [
-        (n.value, m.value)
-        for n in mine
-        for m in theirs
-        if (n.in_title or m.in_title)
-        and (n.units & m.units or (n.in_title and m.in_title and not (n.units and m.units)))
-    ]
-    # One headline has a figure that the other report lacks, where that one counts something else.
-    pairs += [
-        (n.value, m.value)
-        for n in mine
-        for m in other.numbers
-        if n.in_title and m.in_title and n.units & m.units
-    ]
-    pairs += [
-        (n.value, m.value)
-        for n in one.numbers
-        for m in theirs
-        if n.in_title and m.in_title and n.units & m.units
-    ]
-    return pairs
-
-
-def _now(new: Features, earlier: Features, now: str, before: str) -> str:
-    return f"“{new.written.get(now, now)}” now, “{earlier.written.get(before, before)}” before."
-
-
-def _new_numbers(new: Features, earlier: Features) -> bool:
-    return any(not any(_equal(n, m) for m in earlier.numbers) for n in new.numbers)
-
-
-def _ordinals(report: Features) -> set[str]:
-    values = {number.value for number in report.numbers}
-    return {word for word, value in ORDINALS.items() if value in values}
-
-
-def turn_of(
-    new: Features, earlier: Features, title: float, contained: float, numbers: frozenset[str]
-) -> str:
-    """Returns what the new headline says that turns the earlier one, in words, or an empty string."""
-    # "After five defeats" and "after the fifth defeat" are one.
-    changed = (new.marks - earlier.raw - _ordinals(earlier)) | (
-        earlier.marks - new.raw - _ordinals(new)
-    )
-    # The same facts under another tense: "to host", "hosts".
-    agree = bool(new.text and earlier.text) and contained >= 0.8 and not _new_numbers(new, earlier)
-    if agree:
-        changed -= {"expected", "again"}
-    if changed <= _REPEATED and new.raw & _REPEATED and earlier.raw & _REPEATED:
-        changed = frozenset()
-    if "again" in changed and (new.words & _AGAIN and earlier.words & _AGAIN):
-        changed -= {"again"}
-    if changed:
-        return f"Only one of the headlines says “{min(changed)}”."
-    plain, other = (earlier, new) if new.negated else (new, earlier)
-    denied = new.negated != earlier.negated and not (plain.title - other.title) & DENIALS
-    if denied and title >= 0.55 and len(numbers) < 2 and not agree:
-        return "Only one of the headlines is negated."
-    first, second = new.title - earlier.title, earlier.title - new.title
-    for side, opposite in _OPPOSED:
-        for left, right in ((side, opposite), (opposite, side)):
-            # One side's victory is the other side's defeat, where the figures are the same.
-            same_result = (
-                len(numbers) >= 2 if "win" in left | right else numbers and "buy" in left | right
-            )
-            if first & left and second & right and not same_result:
-                return _now(new, earlier, min(first & left), min(second & right))
-    now, before = new.events - earlier.words, earlier.events - new.words
-    same = agree or (contained >= 0.6 and len(numbers) >= 2)
-    if now and before and not new.events & earlier.events and not same:
-        return _now(new, earlier, min(now), min(before))
-    return ""
-
-
-def _cosine(one: Features, other: Features, weigh: Weigh) -> float:
-    names = one.names | other.names
-
-    def bag(report: Features) -> dict[str, float]:
-        return {
-            word: weigh(word)
-            * (2.0 if word in report.title else 1.0)
-            * (1.4 if word in names else 1.0)
-            for word in sorted(report.words)
-        }
-
-    mine, theirs = bag(one), bag(other)
-    dot = math.fsum(weight * theirs.get(word, 0.0) for word, weight in mine.items())
-    norm = math.fsum(v * v for v in mine.values()) * math.fsum(v * v for v in theirs.values())
-    return dot / math.sqrt(norm) if norm else 0.0
-
-
-def _subject(new: Features, earlier: Features, weigh: Weigh) -> float:
-    """Returns how many names and other rare words two reports share.
-
-    "Port Elowen" counts once; a word counts 1 in both headlines, 0.7 in one, and 0.4 in the texts.
-    """
-    counted: dict[str, float] = {}
-    for word in new.subject & earlier.subject:
-        name = min(new.name_of.get(word, word), earlier.name_of.get(word, word))
-        weight = _IN_HEADLINES[(word in new.title) + (word in earlier.title)] * weigh(word)
-        counted[name] = max(counted.get(name, 0.0), weight)
-    return math.fsum(sorted(counted.values())) / weigh("")
-
-
-def _part(words: frozenset[str], whole: frozenset[str], weigh: Weigh) -> float:
-    """Returns the part of the weight of ``whole`` that ``words`` make up, 0..1."""
-    total = _sum(whole, weigh)
-    return _sum(words & whole, weigh) / total if total else 0.0
-
-
-def _compare(new: Features, earlier: Features, weigh: Weigh) -> _Comparison:
-    shared = new.words & earlier.words
-    titles = _sum(new.title, weigh) + _sum(earlier.title, weigh)
-    title = 2 * _sum(new.title & earlier.title, weigh) / titles if titles else 0.0
-    contained = _part(shared, new.words, weigh)
-    numbers = frozenset(n.value for n in new.numbers) & {n.value for n in earlier.numbers}
-    shorter = min(len(new.shingles), len(earlier.shingles))
-    return _Comparison(
-        title=title,
-        coverage=(_part(earlier.words, new.title, weigh) + _part(new.words, earlier.title, weigh))
-        / 2,
-        cosine=_cosine(new, earlier, weigh),
-        copied=len(new.shingles & earlier.shingles) / shorter
-        if shorter >= _LEAST_SHINGLES
-        else 0.0,
-        contained=contained,
-        covered=_part(earlier.words, new.title, weigh),
-        contains=_part(shared, earlier.words, weigh),
-        subject=_subject(new, earlier, weigh),
-        names=shared & (new.names | earlier.names),
-        numbers=numbers,
-        words=shared,
-        other_names=(_absent_names(new, earlier), _absent_names(earlier, new)),
-        other_numbers=differing_numbers(new, earlier),
-        new_events=new.events - earlier.words,
-        new_figure=bool(_headline_numbers(new, earlier)),
-        new_name=any(
-            len(name) >= _LEAST_NAME and name[:PREFIX] not in earlier.prefixes
-            for name in new.names - earlier.words
-        ),
-        clash=not numbers and any(n.units & m.units for n in new.numbers for m in earlier.numbers),
-        turn=turn_of(new, earlier, title, contained, numbers),
-    )
-
-
-def judge(new: Report, earlier: Report, weigh: Weigh = _plain_weight) -> Judgement:
+def judge(new: Report, earlier: Report, weigh: Weigh = plain_weight) -> Judgement:
     """Judges a new report against an earlier one. ``weigh`` says how much a shared word counts."""
     one, other = features(new), features(earlier)
-    both = _compare(one, other, weigh)
+    both = compare(one, other, weigh)
     score = round(min(1.0, 0.5 * both.cosine + 0.5 * both.coverage), 4)
     apart = timedelta(0)
     if new.published_at is not None and earlier.published_at is not None:
@@ -320,7 +112,7 @@ def judge(new: Report, earlier: Report, weigh: Weigh = _plain_weight) -> Judgeme
     return Judgement(kind, score, (why, *_reasons(one, other, both, weigh)))
 
 
-def same_subject(both: _Comparison, weigh: Weigh) -> bool:
+def same_subject(both: Comparison, weigh: Weigh) -> bool:
     """Whether two reports of different events belong to one story."""
     changed = both.turn or both.other_numbers
     if both.title >= (0.42 if changed else 0.5) and both.subject >= SUBJECT_OF_HEADLINE:
@@ -339,7 +131,7 @@ def _disjoint(one: frozenset[str], other: frozenset[str]) -> bool:
     return bool(one) and bool(other) and not one & other
 
 
-def _kind_of_copy(one: Features, other: Features, both: _Comparison) -> tuple[Kind, str]:
+def _kind_of_copy(one: Features, other: Features, both: Comparison) -> tuple[Kind, str]:
     """Returns the kind of a report whose text is a copy of the earlier one's."""
     if not (one.title & other.words and other.title & one.words):
         return "unrelated", "The same text under a headline about something else."
@@ -352,17 +144,10 @@ def _kind_of_copy(one: Features, other: Features, both: _Comparison) -> tuple[Ki
 
 def _unmatched(one: Features, other: Features) -> bool:
     """Whether each report has a number that the other one lacks."""
-    return _new_numbers(one, other) and _new_numbers(other, one)
+    return new_numbers(one, other) and new_numbers(other, one)
 
 
-def _headline_numbers(one: Features, other: Features) -> frozenset[str]:
-    """Returns the numbers of a headline that the other report lacks."""
-    return frozenset(
-        n.value for n in one.numbers if n.in_title and not any(_equal(n, m) for m in other.numbers)
-    )
-
-
-def unrelated_because(one: Features, other: Features, both: _Comparison, score: float) -> str:
+def unrelated_because(one: Features, other: Features, both: Comparison, score: float) -> str:
     """Returns why two reports are about different things, or an empty string."""
     if score < RELATED:
         return "Too few names, numbers and words agree."
@@ -373,24 +158,24 @@ def unrelated_because(one: Features, other: Features, both: _Comparison, score: 
     return ""
 
 
-def change_between(one: Features, other: Features, both: _Comparison) -> str:
+def change_between(one: Features, other: Features, both: Comparison) -> str:
     """Returns what has changed since the earlier report, or an empty string."""
     if both.turn or both.other_numbers:
         return both.turn or "The figures differ."
-    if _headline_numbers(one, other) and _headline_numbers(other, one):
+    if headline_numbers(one, other) and headline_numbers(other, one):
         return "The headlines have different figures."
     return ""
 
 
 def _kind_of_same_headline(
-    one: Features, other: Features, both: _Comparison, apart: timedelta
+    one: Features, other: Features, both: Comparison, apart: timedelta
 ) -> tuple[Kind, str]:
     """Returns the kind of a report whose headline has the words of the earlier one's."""
     if apart > EVENT_WINDOW:
         return "unrelated", "The same headline on another day."
     if not one.text or not other.text:
         return "duplicate", "The same headline."
-    agree = _part(one.text & other.words, one.text, _plain_weight)
+    agree = part_of(one.text & other.words, one.text, plain_weight)
     elsewhere = _disjoint(one.names - one.title, other.names - other.title)
     figures = _unmatched(one, other)
     # Lottery numbers, tide times: most of the figures are new.
@@ -402,7 +187,7 @@ def _kind_of_same_headline(
     return "duplicate", "The same headline, and texts that agree."
 
 
-def _kind_of_headlines(one: Features, other: Features, both: _Comparison) -> tuple[Kind, str]:
+def _kind_of_headlines(one: Features, other: Features, both: Comparison) -> tuple[Kind, str]:
     """Returns the kind of two reports of which nothing but the headlines is known."""
     few = min(len(one.title), len(other.title)) <= _FEW_WORDS and not both.numbers
     if few and one.title != other.title:
@@ -413,7 +198,7 @@ def _kind_of_headlines(one: Features, other: Features, both: _Comparison) -> tup
     return "development", "The same subject."
 
 
-def support(one: Features, other: Features, both: _Comparison) -> float:
+def support(one: Features, other: Features, both: Comparison) -> float:
     """Returns how far two reports support one event: shared words, and the same figures and days."""
     most, least = max(both.contained, both.contains), min(both.contained, both.contains)
     return (
@@ -428,7 +213,7 @@ def support(one: Features, other: Features, both: _Comparison) -> float:
     )
 
 
-def adds_nothing(one: Features, other: Features, both: _Comparison, later: bool) -> bool:
+def adds_nothing(one: Features, other: Features, both: Comparison, later: bool) -> bool:
     """Whether the earlier report has nearly all that the new one has."""
     if (later or both.new_figure or both.clash) and both.contained < 0.9:
         return False
@@ -440,7 +225,7 @@ def adds_nothing(one: Features, other: Features, both: _Comparison, later: bool)
     fewest = min(len(one.title), len(other.title))
     if not (one.text and other.text) and (both.title < 0.5 or fewest <= _FEW_WORDS):
         return False
-    figures = len(both.numbers) > 1 and not _new_numbers(one, other)
+    figures = len(both.numbers) > 1 and not new_numbers(one, other)
     least = 0.8 if both.new_events and not figures else NOTHING_NEW
     return both.covered >= 0.5 and both.contained >= least
 
@@ -448,7 +233,7 @@ def adds_nothing(one: Features, other: Features, both: _Comparison, later: bool)
 def _kind(
     one: Features,
     other: Features,
-    both: _Comparison,
+    both: Comparison,
     score: float,
     apart: timedelta,
     same_page: bool,
@@ -487,7 +272,7 @@ def _kind(
     return "development", "The same subject."
 
 
-def _reasons(new: Features, earlier: Features, both: _Comparison, weigh: Weigh) -> tuple[str, ...]:
+def _reasons(new: Features, earlier: Features, both: Comparison, weigh: Weigh) -> tuple[str, ...]:
     """Returns what agrees and what differs, for an editor."""
     written = {**earlier.written, **new.written}
 
@@ -529,9 +314,9 @@ class Index:
 
     def weigh(self, word: str) -> float:
         """The fewer reports have a word, the more it counts."""
-        prior = _PRIOR_FREQUENT if word in COMMON else 1
+        prior = PRIOR_FREQUENT if word in COMMON else 1
         seen = len(self._postings.get(word, ()))
-        return math.log((_PRIOR + len(self._reports)) / (prior + 0.5 * seen))
+        return math.log((PRIOR + len(self._reports)) / (prior + 0.5 * seen))
 
     def _candidates(self, new: Features) -> list[int]:
         weights: dict[int, float] = defaultdict(float)

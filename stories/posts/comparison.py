@@ -1,0 +1,236 @@
+"""What two reports share, and where they differ: words, names, numbers and turns."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from stories.posts.features import COMMON, PREFIX, Features, Number, stem
+from stories.posts.vocabulary import DENIALS, MARKS, OPPOSED, ORDINALS, PERIODS
+
+Weigh = Callable[[str], float]
+
+_IN_HEADLINES = (0.4, 0.7, 1.0)
+_LEAST_SHINGLES = 8
+_LEAST_NAME = 3  # letters; shorter ones are abbreviations of offices
+_REPEATED = frozenset({"again", *ORDINALS}) & MARKS
+_AGAIN = frozenset(map(stem, ("return", "resume", "reopen", "back", "restore")))
+_OPPOSED = [(frozenset(map(stem, one)), frozenset(map(stem, other))) for one, other in OPPOSED]
+PRIOR = 400  # reports of an imagined session, so that few real ones do not decide what is rare
+PRIOR_FREQUENT = 24
+
+
+def plain_weight(word: str) -> float:
+    return math.log(PRIOR / (PRIOR_FREQUENT if word in COMMON else 1))
+
+
+def _sum(words: Iterable[str], weigh: Weigh) -> float:
+    return math.fsum(sorted(weigh(word) for word in words))
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What two reports share and where they differ; shares are parts of a weight, 0..1."""
+
+    title: float  # what the headlines share
+    coverage: float  # of each headline in the whole other report
+    cosine: float
+    copied: float  # of the shorter text, word by word in the other
+    contained: float  # of the new report in the earlier one
+    covered: float  # of the new headline in the earlier report
+    contains: float  # of the earlier report in the new one
+    subject: float  # number of names and other rare words in both, less where not in a headline
+    names: frozenset[str]
+    numbers: frozenset[str]
+    words: frozenset[str]
+    other_names: tuple[frozenset[str], frozenset[str]]
+    other_numbers: list[tuple[str, str]]
+    new_events: frozenset[str]
+    new_figure: bool  # the new headline has a number that the earlier report lacks
+    new_name: bool  # the new report has a name that the earlier one lacks in any form
+    clash: bool  # no number agrees, and one counts the same in both
+    turn: str
+
+
+def _absent_names(one: Features, other: Features) -> frozenset[str]:
+    """Returns the names of a headline that the other report does not mention in any form."""
+    return frozenset(
+        name
+        for name in one.title_names - other.words
+        if len(name) < PREFIX or name[:PREFIX] not in other.prefixes
+    )
+
+
+def _equal(one: Number, other: Number) -> bool:
+    # Day two and two days are two things.
+    if one.units & other.units & PERIODS or not (one.units | other.units) & PERIODS:
+        if one.value == other.value:
+            return True
+    elif one.value == other.value:
+        return not (one.in_title and other.in_title)
+    try:
+        first, second = float(one.value), float(other.value)
+    except ValueError:
+        return False
+    # "Nearly 12,000" and "11,850" are one figure.
+    tolerance = 0.05 if one.about or other.about else 0.0
+    return abs(first - second) <= tolerance * max(first, second) and min(first, second) >= 20
+
+
+def differing_numbers(one: Features, other: Features) -> list[tuple[str, str]]:
+    """Returns pairs of numbers of which each occurs in one report only, though they count the same."""
+    mine = [n for n in one.numbers if not any(_equal(n, m) for m in other.numbers)]
+    theirs = [n for n in other.numbers if not any(_equal(n, m) for m in one.numbers)]
+    pairs = [
+        (n.value, m.value)
+        for n in mine
+        for m in theirs
+        if (n.in_title or m.in_title)
+        and (n.units & m.units or (n.in_title and m.in_title and not (n.units and m.units)))
+    ]
+    # One headline has a figure that the other report lacks, where that one counts something else.
+    pairs += [
+        (n.value, m.value)
+        for n in mine
+        for m in other.numbers
+        if n.in_title and m.in_title and n.units & m.units
+    ]
+    pairs += [
+        (n.value, m.value)
+        for n in one.numbers
+        for m in theirs
+        if n.in_title and m.in_title and n.units & m.units
+    ]
+    return pairs
+
+
+def _now(new: Features, earlier: Features, now: str, before: str) -> str:
+    return f"“{new.written.get(now, now)}” now, “{earlier.written.get(before, before)}” before."
+
+
+def new_numbers(new: Features, earlier: Features) -> bool:
+    return any(not any(_equal(n, m) for m in earlier.numbers) for n in new.numbers)
+
+
+def _ordinals(report: Features) -> set[str]:
+    values = {number.value for number in report.numbers}
+    return {word for word, value in ORDINALS.items() if value in values}
+
+
+def turn_of(
+    new: Features, earlier: Features, title: float, contained: float, numbers: frozenset[str]
+) -> str:
+    """Returns what the new headline says that turns the earlier one, in words, or an empty string."""
+    # "After five defeats" and "after the fifth defeat" are one.
+    changed = (new.marks - earlier.raw - _ordinals(earlier)) | (
+        earlier.marks - new.raw - _ordinals(new)
+    )
+    # The same facts under another tense: "to host", "hosts".
+    agree = bool(new.text and earlier.text) and contained >= 0.8 and not new_numbers(new, earlier)
+    if agree:
+        changed -= {"expected", "again"}
+    if changed <= _REPEATED and new.raw & _REPEATED and earlier.raw & _REPEATED:
+        changed = frozenset()
+    if "again" in changed and (new.words & _AGAIN and earlier.words & _AGAIN):
+        changed -= {"again"}
+    if changed:
+        return f"Only one of the headlines says “{min(changed)}”."
+    plain, other = (earlier, new) if new.negated else (new, earlier)
+    denied = new.negated != earlier.negated and not (plain.title - other.title) & DENIALS
+    if denied and title >= 0.55 and len(numbers) < 2 and not agree:
+        return "Only one of the headlines is negated."
+    first, second = new.title - earlier.title, earlier.title - new.title
+    for side, opposite in _OPPOSED:
+        for left, right in ((side, opposite), (opposite, side)):
+            # One side's victory is the other side's defeat, where the figures are the same.
+            same_result = (
+                len(numbers) >= 2 if "win" in left | right else numbers and "buy" in left | right
+            )
+            if first & left and second & right and not same_result:
+                return _now(new, earlier, min(first & left), min(second & right))
+    now, before = new.events - earlier.words, earlier.events - new.words
+    same = agree or (contained >= 0.6 and len(numbers) >= 2)
+    if now and before and not new.events & earlier.events and not same:
+        return _now(new, earlier, min(now), min(before))
+    return ""
+
+
+def _cosine(one: Features, other: Features, weigh: Weigh) -> float:
+    names = one.names | other.names
+
+    def bag(report: Features) -> dict[str, float]:
+        return {
+            word: weigh(word)
+            * (2.0 if word in report.title else 1.0)
+            * (1.4 if word in names else 1.0)
+            for word in sorted(report.words)
+        }
+
+    mine, theirs = bag(one), bag(other)
+    dot = math.fsum(weight * theirs.get(word, 0.0) for word, weight in mine.items())
+    norm = math.fsum(v * v for v in mine.values()) * math.fsum(v * v for v in theirs.values())
+    return dot / math.sqrt(norm) if norm else 0.0
+
+
+def _subject(new: Features, earlier: Features, weigh: Weigh) -> float:
+    """Returns how many names and other rare words two reports share.
+
+    "Port Elowen" counts once; a word counts 1 in both headlines, 0.7 in one, and 0.4 in the texts.
+    """
+    counted: dict[str, float] = {}
+    for word in new.subject & earlier.subject:
+        name = min(new.name_of.get(word, word), earlier.name_of.get(word, word))
+        weight = _IN_HEADLINES[(word in new.title) + (word in earlier.title)] * weigh(word)
+        counted[name] = max(counted.get(name, 0.0), weight)
+    return math.fsum(sorted(counted.values())) / weigh("")
+
+
+def part_of(words: frozenset[str], whole: frozenset[str], weigh: Weigh) -> float:
+    """Returns the part of the weight of ``whole`` that ``words`` make up, 0..1."""
+    total = _sum(whole, weigh)
+    return _sum(words & whole, weigh) / total if total else 0.0
+
+
+def compare(new: Features, earlier: Features, weigh: Weigh) -> Comparison:
+    shared = new.words & earlier.words
+    titles = _sum(new.title, weigh) + _sum(earlier.title, weigh)
+    title = 2 * _sum(new.title & earlier.title, weigh) / titles if titles else 0.0
+    contained = part_of(shared, new.words, weigh)
+    numbers = frozenset(n.value for n in new.numbers) & {n.value for n in earlier.numbers}
+    shorter = min(len(new.shingles), len(earlier.shingles))
+    return Comparison(
+        title=title,
+        coverage=(
+            part_of(earlier.words, new.title, weigh) + part_of(new.words, earlier.title, weigh)
+        )
+        / 2,
+        cosine=_cosine(new, earlier, weigh),
+        copied=len(new.shingles & earlier.shingles) / shorter
+        if shorter >= _LEAST_SHINGLES
+        else 0.0,
+        contained=contained,
+        covered=part_of(earlier.words, new.title, weigh),
+        contains=part_of(shared, earlier.words, weigh),
+        subject=_subject(new, earlier, weigh),
+        names=shared & (new.names | earlier.names),
+        numbers=numbers,
+        words=shared,
+        other_names=(_absent_names(new, earlier), _absent_names(earlier, new)),
+        other_numbers=differing_numbers(new, earlier),
+        new_events=new.events - earlier.words,
+        new_figure=bool(headline_numbers(new, earlier)),
+        new_name=any(
+            len(name) >= _LEAST_NAME and name[:PREFIX] not in earlier.prefixes
+            for name in new.names - earlier.words
+        ),
+        clash=not numbers and any(n.units & m.units for n in new.numbers for m in earlier.numbers),
+        turn=turn_of(new, earlier, title, contained, numbers),
+    )
+
+
+def headline_numbers(one: Features, other: Features) -> frozenset[str]:
+    """Returns the numbers of a headline that the other report lacks."""
+    return frozenset(
+        n.value for n in one.numbers if n.in_title and not any(_equal(n, m) for m in other.numbers)
+    )
