@@ -61,6 +61,7 @@ SAME_EVENT = 0.62
 NOTHING_NEW = 0.66
 SAME_HEADLINE = 0.9
 COPIED = 0.7
+WHOLE_COPY = 0.9
 OWN_HEADLINE = 0.4
 SUBJECT = 2.6
 SUBJECT_OF_HEADLINE = 1.2
@@ -239,7 +240,8 @@ def _kind(
     same_page: bool,
 ) -> tuple[Kind, str]:
     """Returns the kind of a comparison, and the rule that decided it."""
-    if both.copied >= COPIED:
+    # Texts from one template share much under headlines that share little.
+    if both.copied >= (COPIED if both.title >= OWN_HEADLINE else WHOLE_COPY):
         return _kind_of_copy(one, other, both)
     foreign = (
         ""
