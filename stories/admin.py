@@ -54,7 +54,7 @@ class StoryAdmin(ReadOnlyAdmin):
         "approved_at",
         "created_at",
     )
-    list_filter = ("origin", "state", "tone")
+    list_filter = ("origin", "state", "held", "tone")
     list_select_related = ("session", "approved_by")
     search_fields = ("title",)
 

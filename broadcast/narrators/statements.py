@@ -10,9 +10,9 @@ negations and attributions must be in its passages; similarity is no proof. Deci
   the passages before it. A surname alone is enough, and so are the initials of a name.
 - Quotations are verbatim but for quotation marks, capitals and punctuation.
 - Negations compare by parity, clause by clause: "did not rule out" is no "ruled out".
-- Other languages: names in Latin script, numbers, dates as digits, and quotations. A narration that
-  translates its source is checked on numbers, and on names of two words and more; its quotations
-  are translations, so they are not compared.
+- Other languages: names in Latin script (of two words and more where nouns have capitals), numbers,
+  dates as digits, and quotations. A narration that translates its source is checked on numbers, and
+  on names of two words and more; its quotations are translations, so they are not compared.
 """
 
 from __future__ import annotations
@@ -192,7 +192,7 @@ def _names(said: Text, source: Text, around: Text, *, translated: bool) -> Itera
     allowed = source.lower | around.lower
     initials = _initials(source) | _initials(around)
     for run in _runs(said):
-        if translated and len(run) < 2:
+        if len(run) < 2 and (translated or said.capitalises_nouns):
             continue
         for word in run:
             plain = compared(word)

@@ -18,6 +18,7 @@ SPEECH = word_set(ENGLISH["speech"])
 WITHOUT_MEANING = word_set(ENGLISH["without_meaning"])
 # Each role by the first of its names.
 ROLES = {word: names.split()[0] for names in ENGLISH["roles"] for word in names.split()}
+_GERMAN = re.compile(r"\b(?:der|die|das|den|dem|und|ist|nicht|ein|eine|einen|mit|auf|von|im|zu)\b")
 _FUNCTION_WORDS = word_set(ENGLISH["function_words"])
 WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")
 NEGATIVE = re.compile(
@@ -84,6 +85,11 @@ class Text:
     def is_english(self) -> bool:
         common = sum(word.lower() in _FUNCTION_WORDS for word in self.words)
         return common >= max(1, len(self.words) // 14)
+
+    @cached_property
+    def capitalises_nouns(self) -> bool:
+        """Whether a capital letter does not mark a name, as in German."""
+        return len(_GERMAN.findall(self.text.lower())) >= max(1, len(self.words) // 14)
 
     @cached_property
     def has_pronoun(self) -> bool:

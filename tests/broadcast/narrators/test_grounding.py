@@ -90,6 +90,7 @@ def test_planted_errors_are_caught_and_faithful_sentences_pass(
     ("sentence", "passage"),
     [
         ("Der Preis stieg auf 1.234,50 Euro.", "Der Preis stieg auf 1.234,50 Euro."),
+        ("Die Brücke ist wegen eines Risses zu.", "Die Brücke ist zu, sie hat einen Riss."),
         ("Il a coûté 2,5 millions d'euros.", "Il a coûté 2,5 millions d'euros."),
         ("В Москве 12 человек.", "В Москве живут 12 человек."),
         ("The price rose to 1,234.50 euros.", "Der Preis stieg auf 1.234,50 Euro."),
@@ -108,6 +109,7 @@ def test_other_languages_formats_and_rounding_pass(sentence: str, passage: str) 
     ("sentence", "passage", "what"),
     [
         ("Der Preis stieg auf 1.243,50 Euro.", "Der Preis stieg auf 1.234,50 Euro.", "1.243,50"),
+        ("Die Brücke baute Ute Meier.", "Die Brücke baute Eva Meier.", "Ute Meier"),
         ("В Москве 21 человек.", "В Москве живут 12 человек.", "21"),
         ("Angela Gruber has 12 cows.", "Angela Huber hat 12 Kühe.", "Angela Gruber"),
         ("More than 21,000 came.", "A crowd of 20,900 came.", "21,000"),
