@@ -136,9 +136,11 @@ def decoded(body: bytes, content_type: str) -> str:
     if b"\x1b" in body or b"~{" in body:
         for label in filter(_SEVEN_BIT.__contains__, labels):
             return body.decode(label, "ignore")
-    # A few Chinese characters can be UTF-8 by chance; a longer text cannot.
-    beyond_ascii = sum(byte > 127 for byte in body)
-    for label in filter(_MULTIBYTE.__contains__, labels if 0 < beyond_ascii < 12 else []):
+    # A few Chinese characters can be UTF-8 of two bytes each by chance; a longer text cannot, and
+    # in UTF-8 they have three.
+    beyond_ascii = re.findall(rb"[\x80-\xff]", body)
+    by_chance = 0 < len(beyond_ascii) < 12 and max(beyond_ascii) < b"\xe0"
+    for label in filter(_MULTIBYTE.__contains__, labels if by_chance else []):
         try:
             return body.decode(label)
         except UnicodeDecodeError:

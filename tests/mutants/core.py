@@ -677,6 +677,64 @@ CORE = [
         ("port not in (None, 80, 443)", "port == 22", "any port is read"),
         ("if address.scope_id:", "if False:", "a zone makes an address public"),
     ),
+    # What arrives is read by its bytes, and redirects are followed as browsers do.
+    *mutants_of(
+        "stories/sources/content_encoding.py",
+        ("tests/stories/sources/test_http_client.py",),
+        (
+            "if _DOCUMENT.match(_without_marks(content)):\n            return content\n",
+            "if False:\n            return content\n",
+            "a label of deflate is believed",
+        ),
+        (
+            "    for _ in range(LAYERS):",
+            "    for _ in range(1):",
+            "a file packed twice stays packed",
+        ),
+        ("limit + 1 - len(content)", "0", "a few bytes unpack without bound"),
+        ("if len(content) > limit:", "if False:", "unpacked content has no limit"),
+        ("(zlib.MAX_WBITS, -zlib.MAX_WBITS)", "(zlib.MAX_WBITS,)", "raw deflate is not read"),
+    ),
+    *mutants_of(
+        "stories/sources/redirects.py",
+        ("tests/stories/sources/test_http_client.py",),
+        ('.encode("latin-1")', '.encode("utf-8")', "UTF-8 in a Location is encoded twice"),
+        ('path.replace("\\\\", "/")', "path", "a backslash is no separator"),
+        (
+            "strict_ns_domain=DefaultCookiePolicy.DomainStrictNonDomain",
+            "strict_ns_domain=DefaultCookiePolicy.DomainLiberal",
+            "a cookie of one host goes to its subdomains",
+        ),
+    ),
+    *mutants_of(
+        "stories/sources/feed_document.py",
+        ("tests/stories/sources/test_feed_parser.py", "tests/stories/sources/test_rss.py"),
+        ("if growth > GROWTH:", "if False:", "an entity used thousands of times is expanded"),
+        (
+            'return labels[::-1] if labels and labels[0] == "cp1252" else labels',
+            "return labels",
+            "the default charset of a server counts",
+        ),
+        ("0 < len(beyond_ascii) < 12", "False", "two Chinese characters are taken for UTF-8"),
+        ("    parts[::2] = [", "    parts[:] = [", "references in CDATA are replaced"),
+    ),
+    *mutants_of(
+        "stories/sources/reddit.py",
+        ("tests/stories/sources/test_pasted.py",),
+        ("len(segments) == (3 if", "len(segments) >= (2 if", "r/new is an order without a name"),
+        (
+            ' and name.lower() != "me" else ""\n        case [str(u), name, *_]',
+            ' else ""\n        case [str(u), name, *_]',
+            "a private multireddit is accepted",
+        ),
+    ),
+    *mutants_of(
+        "stories/sources/discovery.py",
+        ("tests/stories/sources/test_discovery.py",),
+        ("key=_is_of_comments", "key=lambda feed: feed.url", "comments come before news"),
+        ("_NO_FEED.search(url) or ", "", "the API of WordPress is a feed"),
+        ("    page = _without_comments(", "    page = str(", "a feed in a comment is announced"),
+    ),
     *mutants_of(
         "sessions_app/rate_limits.py",
         ("tests/sessions_app/test_rate_limits.py",),

@@ -78,6 +78,7 @@ def test_an_entry_declares_how_title_and_text_are_read(
 PROLOG = '<?xml version="1.0" encoding="%s"?>'
 ITEM = "<item><title>%s</title><description>x</description></item>"
 CAFE, BRIDGE, NEWS = "Caf\u00e9 \u2013 \u201copen\u201d", "\u041c\u043e\u0441\u0442", "\u8054\u901a"
+SOME = "\u67d0\u67d0"
 KANA = "\u6771\u4eac\u3067\u5730\u9707"
 LONG = "Z\u00fcrich, K\u00f6ln und M\u00fcnchen: gr\u00f6\u00dfere \u00c4nderungen"
 
@@ -121,6 +122,9 @@ def spoken(language: str, title: str) -> str:
         (rss(BRIDGE, "utf-8").encode("koi8-r"), "text/xml; charset=koi8-r", BRIDGE),
         (rss(NEWS, "gb2312").encode("gbk"), "text/xml", NEWS),
         (rss(NEWS).encode("gbk"), "text/xml; charset=gb2312", NEWS),
+        # These bytes are valid UTF-8 by chance; a longer text is not.
+        (rss(SOME, "gbk").encode("gbk"), "text/xml", SOME),
+        (rss(SOME, "gbk").encode(), "text/xml", SOME),
         (rss(KANA, "shift_jis").encode("cp932"), "text/xml", KANA),
         (rss(KANA, "iso-2022-jp").encode("iso2022_jp"), "text/xml", KANA),
         (rss(KANA, "x-sjis").encode("cp932"), "text/xml", KANA),

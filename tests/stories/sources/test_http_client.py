@@ -6,6 +6,7 @@ import codecs
 import gzip
 import socket
 import ssl
+import tracemalloc
 import zlib
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -17,6 +18,7 @@ from typing import Any
 import pytest
 
 from sessions_app.errors import NeedsHuman, Retry, SmnbError, WaitUntil
+from stories.sources.content_encoding import TooLarge, unpacked
 from stories.sources.http_client import GuardedClient, retry_after_of
 from tests.standins.certificates import certificate
 from tests.standins.feeds import FeedStandIn
@@ -361,6 +363,8 @@ def test_what_cannot_be_unpacked_is_tried_again_later(
 
 FEED = b'<?xml version="1.0"?><rss><channel/></rss>'
 WHOLE = b"<rss><channel><title>The tide is in</title></channel></rss>"
+# Half of the bytes of its letters are 4, a control character in other encodings.
+CYRILLIC = codecs.BOM_UTF16_LE + "<rss>\u041c\u043e\u0441\u0442</rss>".encode("utf-16-le")
 UTF_16 = codecs.BOM_UTF16_LE + FEED.decode().encode("utf-16-le")
 
 
@@ -374,6 +378,7 @@ UTF_16 = codecs.BOM_UTF16_LE + FEED.decode().encode("utf-16-le")
         ("zstd", b'\n {"version": "x"}', b'\n {"version": "x"}'),
         ("gzip", FEED, FEED),
         ("gzip", UTF_16, UTF_16),
+        ("br", CYRILLIC, CYRILLIC),
         ("deflate", b"\r\n<!DOCTYPE html>", b"\r\n<!DOCTYPE html>"),
         ("gzip", b"PHP Notice: x\n" + FEED, b"PHP Notice: x\n" + FEED),
         ("", gzip.compress(FEED), FEED),
@@ -451,6 +456,18 @@ def test_layers_of_packing_are_opened_three_deep(saying: Saying) -> None:
     saying.body, saying.headers = gzip.compress(saying.body), {"Content-Encoding": "gzip"}
     with pytest.raises(Retry, match="sent a broken answer"):
         client().get(saying.url)
+
+
+def test_a_bomb_is_not_unpacked_in_memory() -> None:
+    bomb = gzip.compress(bytes(60_000_000))
+    tracemalloc.start()
+    try:
+        with pytest.raises(TooLarge):
+            unpacked(bomb, "gzip", 300_000)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 5_000_000
 
 
 @pytest.mark.parametrize("path", ["/reset", "/cut", "/broken"])

@@ -157,6 +157,8 @@ def test_the_recording_is_named_by_its_word(pasted: str) -> None:
         ("https://www.reddit.com/comments/abc123", "address of one post or of a search"),
         ("https://www.reddit.com/r/science/search?q=tide", "address of one post or of a search"),
         ("https://www.reddit.com/me/m/private", "locator must be a subreddit"),
+        ("https://www.reddit.com/user/me/m/private", "locator must be a subreddit"),
+        ("https://www.reddit.com/user/me/", "locator must be a subreddit"),
         ("r/two words", "locator must be a subreddit"),
         ("https://www.reddit.com/r/science/controversial/", "sort must be one of hot, new"),
         ("https://x.com/name", "X has no public feeds"),
