@@ -17,6 +17,7 @@ FOREIGN = {
     *("row.session.name", "topic", "keyword", "keyword.text", "interest.text", "trend.label"),
     *("message.text", "answer.text", "data.message.text", "draft.name", "version.text"),
     *("version.title", "each.title", "each.credit", "feed.title", "link.summary"),
+    *("passage.text", "sentence.text", "story.correction", "note.correction", "each.text"),
 }
 # Names that mean such a text in one template only.
 FOREIGN_IN = {
