@@ -111,7 +111,7 @@ def _source_type(writer: Writer, edited: bool) -> str:
 
 def source_type_of_sound(story: Disclosure) -> str:
     """Returns the source type of the story when a synthetic voice reads it."""
-    by_model = story["writer"] not in ("source", "editor")
+    by_model = story["writer"] in ("model", "room", "import")
     return SOURCE_TYPES + (_GENERATED if by_model else _COMPUTED)
 
 

@@ -108,6 +108,23 @@ def test_a_story_is_labelled_unless_an_editor_answers_for_it() -> None:
     assert made("model", label_off=True, approved_at=AT)["labelled"] is False
 
 
+@pytest.mark.parametrize(
+    ("origin", "term"),
+    [
+        ("model", "trainedAlgorithmicMedia"),
+        ("draft", "trainedAlgorithmicMedia"),
+        ("legacy", "trainedAlgorithmicMedia"),
+        ("extractive", "algorithmicMedia"),
+        ("recap", "algorithmicMedia"),
+        ("manual", "algorithmicMedia"),
+    ],
+)
+def test_a_sound_is_of_a_trained_model_only_where_one_wrote_the_story(
+    origin: str, term: str
+) -> None:
+    assert disclosure.source_type_of_sound(made(origin)) == IPTC + term
+
+
 def test_the_name_of_the_narrator_without_a_model_is_not_public() -> None:
     assert made("extractive", model="extractive")["model"] == ""
 
