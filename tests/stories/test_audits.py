@@ -89,6 +89,8 @@ def test_the_figures_over_time_are_compared_with_every_counter(
         ("narration_seconds", "seconds of narration"),
         ("feed", "posts"),
         ("queue", "waiting posts"),
+        ("sentences_dropped", "sentences dropped"),
+        ("ungrounded_aired", "ungrounded sentences aired"),
     ],
 )
 def test_stories_and_posts_are_compared_with_every_counter(

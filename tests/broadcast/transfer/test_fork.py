@@ -51,6 +51,20 @@ def test_a_fork_takes_the_threads_along(session: Session, aired: list[Story]) ->
     assert {post.state for post in SourcePost.objects.filter(session=copy)} == {"told"}
 
 
+def test_a_fork_takes_passages_and_dropped_sentences_along(
+    session: Session, aired: list[Story]
+) -> None:
+    passages = [
+        {"text": "It rose.", "support": "passages", "passages": [{"text": "It rose.", "report": 0}]}
+    ]
+    dropped = [{"text": "It fell.", "reason": "Not in its passages: a negation."}]
+    Story.objects.filter(pk=aired[0].pk).update(passages=passages, dropped=dropped)
+    copy = fork(session)
+    story = Story.objects.filter(session=copy).order_by("pk")[0]
+    assert (story.passages, story.dropped) == (passages, dropped)
+    assert SessionStats.objects.get(session=copy).sentences_dropped == 1
+
+
 def test_what_a_fork_holds_is_sound(session: Session, aired: list[Story]) -> None:
     stats = SessionStats.objects.get(session=fork(session))
     assert (stats.story_count, stats.feed) == (2, 2)

@@ -102,6 +102,15 @@ def members(data: bytes, prefix: str) -> list[bytes]:
         return [found.read(name) for name in found.namelist() if name.startswith(prefix)]
 
 
+def test_passages_come_in_with_their_stories(session: Session, bring: Bring) -> None:
+    data = archive_of_a_past(session)
+    exported_rows = b"".join(members(data, "data/stories-")).splitlines()
+    passages = [json.loads(line)["passages"] for line in exported_rows]
+    copies = Story.objects.filter(session=bring(data)).order_by("pk")
+    assert list(copies.values_list("passages", flat=True)) == passages
+    assert any(row["passages"][0]["text"] for rows in passages for row in rows if row["passages"])
+
+
 def test_what_came_in_is_sound(session: Session, bring: Bring) -> None:
     copy = bring(archive_of_a_past(session))
     assert list(audits.run()) == []
