@@ -2,7 +2,7 @@
 
 A unit is a row that a rule of the sweeper handles, a rule as a whole, or an event to be shown. One
 that fails is tried again after a pause. After ``TRIES`` failures it is set aside: its session's
-owner is told, the health page counts it, and it is tried once a day, or when the operator chooses
+owner gets a message, the health page counts it, and it is tried once a day, or when the operator chooses
 “Try again” in the admin. Failures are rows, so a restart does not forget them.
 """
 

@@ -53,7 +53,7 @@ def for_each(
     most: int | None = None,
     **fields: Callable[[Row], object],
 ) -> None:
-    """Handles each row by itself: one that fails is noted, and set aside after three tries.
+    """Handles each row in isolation: one that fails is noted, and set aside after three tries.
 
     ``rule`` says what is done, for people. A row of ``rows`` is a session or has one. ``fields``
     are added to its logging scope.

@@ -238,7 +238,7 @@ class Hub:
         if not session_ids:
             return
         news = await frames.after({key: self.rooms[key].last for key in session_ids})
-        # Each session by itself: an error in one must not keep the others from their events.
+        # Each session alone: an error in one must not keep the others from their events.
         await asyncio.gather(
             *(
                 self._guarded("session", self._deliver_to(session_id, room, news[session_id]))

@@ -32,6 +32,9 @@ TOKENS = st.integers(0, 10**7)
         # 100,000 x 0.1; beyond that the whole prompt costs 0.5
         ("claude-haiku-5-5", Counts(100_000), 10_000_000_000),
         ("claude-haiku-5-5", Counts(150_000), 75_000_000_000),
+        # Above 200,000 the long context costs 6 and 22.5; what comes from the cache counts too.
+        ("claude-sonnet-4-5", Counts(250_000, 1000), 1_522_500_000_000),
+        ("claude-sonnet-4-5", Counts(100, 0, 250_000), 150_600_000_000),
     ],
 )
 def test_a_price_equals_the_sum_by_hand(model: str, counts: Counts, by_hand: int) -> None:
