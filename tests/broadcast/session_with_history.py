@@ -19,6 +19,7 @@ from django.test import override_settings
 from broadcast.schedule import slots
 from broadcast.transfer.formats import registry
 from broadcast.transfer.formats.base import Chunk, ExportRequest, State
+from sessions_app.background import sweeper
 from sessions_app.files import artifacts
 from sessions_app.models import Session
 from stories import threads
@@ -52,6 +53,8 @@ def _with_a_past(session: Session) -> Session:
     with asking_a_model():
         tell(session, 3)
         run_due_steps(session)
+        # The run was stopping until its recap was made.
+        sweeper.sweep()
     stories = tell(session, 5)
     press(session, "broadcast.start")
     run_due_steps(session, "narrate", most=1)
