@@ -12,6 +12,7 @@ from sessions_app.background import steps
 from sessions_app.events.statistics import start_of
 from sessions_app.models import Bucket, Session, SessionStats, Tally
 from stories.models import SourcePost, TokenUsage
+from tests.conftest import make_post
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -135,6 +136,13 @@ def test_a_post_that_is_claimed_by_a_step_that_ended_is_found(
     assert details("posts") == []
     step.state = "done"
     step.save()
+    assert len(details("posts")) == 1
+
+
+def test_a_duplicate_that_waits_is_found(post: SourcePost) -> None:
+    twin = make_post(post.source, "twin", post.title)
+    assert (twin.duplicate_of_id, details("posts")) == (post.pk, [])
+    SourcePost.objects.filter(pk=twin.pk).update(state="queued")
     assert len(details("posts")) == 1
 
 

@@ -232,6 +232,15 @@ def test_a_post_without_a_score_is_read(reddit: RedditStandIn) -> None:
     assert (row.score, row.comments) == (0, 0)
 
 
+@pytest.mark.parametrize("number", ["many", None, 1e400, [1], -1e30, 10**30])
+def test_numbers_beyond_reason_do_not_lose_a_post(reddit: RedditStandIn, number: object) -> None:
+    odd = post("a", "One")
+    odd["num_comments"] = odd["created_utc"] = number
+    reddit.publish("any", [odd])
+    (row,) = source(reddit).fetch("r/any", "hot", {}).posts
+    assert (row.title, row.published_at) == ("One", None)
+
+
 def test_nobody_there_is_tried_again(reddit: RedditStandIn) -> None:
     adapter = source(reddit)
     reddit.stop()

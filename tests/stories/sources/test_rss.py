@@ -253,6 +253,19 @@ def test_dates_are_never_in_the_future_and_unknown_when_unreadable(
     }
 
 
+def test_dates_have_the_zone_that_they_name(site: FeedStandIn, rss: RssSource) -> None:
+    dates = {key: post.published_at for key, post in own(site, rss, "zones").items()}
+    morning = datetime(2026, 11, 20, 8, 30, tzinfo=UTC)
+    unknown = dict.fromkeys(("IST", "epoch", "1970", "ahead"))
+    assert dates == {
+        **unknown,
+        **dict.fromkeys(("CET", "JST", "PST", "none"), morning),
+        "tonight": NOW,
+        "hour24": datetime(2026, 11, 20, tzinfo=UTC),
+        "portuguese": datetime(2026, 2, 20, 8, 30, tzinfo=UTC),
+    }
+
+
 def test_markup_that_means_harm_is_gone(site: FeedStandIn, rss: RssSource) -> None:
     [post] = own(site, rss, "hostile-markup").values()
     assert post.title == "Good news for all"
