@@ -124,6 +124,7 @@ def test_each_narration_setting_is_saved(owner: Page, studio: Studio) -> None:
         "language": "de",
         "control_mode": "full-control",
         "instructions": "focus on breakthroughs, avoid markets",
+        "ai_label": "always",
     }
 
 
