@@ -67,6 +67,9 @@ CORRECTED = recorder.declare(
     "story.corrected", "A published story got a new version.", StoryCorrected, public=True
 )
 PULLED = recorder.declare("story.killed", "A published story was pulled.", StoryPulled, public=True)
+CREDITED = recorder.declare(
+    "story.credited", "A published story got another source.", StoryCorrected, public=True
+)
 CHANGED = recorder.declare(
     "story.changed", "A story was bookmarked, or edited or pulled before its airing.", StoryChanged
 )
@@ -198,6 +201,16 @@ def pull(session: Session, story_id: int) -> Story:
             recorder.record(session, CHANGED, {"story": payload})
         airing.advance(run)
     return story
+
+
+def record_source(story: Story) -> None:
+    """Records that a story got another source, in the caller's transaction."""
+    payload = airing.story_payload(story)
+    event: StoryChanged = {"story": payload}
+    published = story.state in corrections.PUBLISHED
+    if published:
+        event["public"] = {"story": sounds.public(payload)}
+    recorder.record(story.session, CREDITED if published else CHANGED, event)
 
 
 def bookmark(session: Session, story_id: int, on: bool) -> Story:

@@ -11,13 +11,14 @@ from typing import Any
 from django.contrib.auth.models import User
 from pydantic import model_validator
 
-from broadcast import orchestrator
+from broadcast import editorial, orchestrator
 from broadcast.host import claims
 from sessions_app import commands
 from sessions_app.background import steps
 from sessions_app.commands import Call, Command, Payload
 from sessions_app.errors import Conflict, NotFound
 from sessions_app.models import Session
+from stories import stories
 from stories.market import trends
 from stories.models import Interest, SourcePost, StoryReport
 from stories.posts import interests, skipped
@@ -126,7 +127,12 @@ def restore(session: Session, post_id: int, actor: User) -> SourcePost:
         rows = SourcePost.objects.filter(skipped.restorable(), pk=post.pk)
         if not rows.update(state=State.QUEUED, duplicate_of=None, chosen=True, reason=reason):
             raise _refusal(post)
-        StoryReport.objects.filter(post=post).delete()
+        reports = StoryReport.objects.filter(post=post)
+        credited = reports.filter(role__in=StoryReport.CREDITED).values_list("story", flat=True)
+        story_id = credited.first()
+        reports.delete()
+        if story_id is not None:
+            editorial.record_source(stories.find(session, story_id))
         post = _find(session, post_id)
         if was_duplicate:
             # Duplicates are not on the market, other posts are.

@@ -18,6 +18,7 @@ from stories.models import (
     DraftVersion,
     SourcePost,
     Story,
+    StoryReport,
     TokenUsage,
     Trend,
     TrendPost,
@@ -126,9 +127,13 @@ def narrations() -> Iterator[tuple[object, str]]:
 
 
 def posts() -> Iterator[tuple[object, str]]:
-    """A published post has its story, a claimed one its open step, and a duplicate is skipped."""
-    for post in SourcePost.objects.filter(state=SourcePost.State.PUBLISHED, story=None):
+    """A published post has a story, a claimed one its open step, and a duplicate is skipped."""
+    told = SourcePost.objects.filter(state=SourcePost.State.PUBLISHED, story=None)
+    for post in told.exclude(report__role=StoryReport.Role.REPORT):
         yield post.session_id, f"post {post.pk} is published, but has no story"
+    wrong = StoryReport.objects.filter(role=StoryReport.Role.REPORT)
+    for report in wrong.exclude(post__state=SourcePost.State.PUBLISHED):
+        yield report.session_id, f"post {report.post_id} is a report of a story, but not published"
     for post in SourcePost.objects.filter(state=SourcePost.State.CLAIMED).exclude(
         step__state__in=("pending", "leased")
     ):

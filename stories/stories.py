@@ -19,11 +19,13 @@ from sessions_app.hooks import Topic
 from sessions_app.models import Session
 from sessions_app.models.session import DEFAULT_PACE
 from stories import disclosure
+from stories import reports as reports_module
 from stories.disclosure import Disclosure
 from stories.market import trends
 from stories.models import SourcePost, Story, TokenUsage
 from stories.posts import queue
 from stories.posts.queue import QueuedPost
+from stories.reports import PublicSource, StorySource
 from stories.sources.registry import credit_of
 from stories.text.sentences import reading_seconds, sentences, word_count
 from stories.text.urls import credit
@@ -105,6 +107,9 @@ class StoryPayload(TypedDict):
         str | None, Field(description="End of the latest airing, ISO 8601 UTC, or null.")
     ]
     post: Annotated[PostReference | None, Field(description="Its post, or null without one.")]
+    sources: Annotated[
+        list[StorySource], Field(description="All reports that it credits, its own post first.")
+    ]
     thread: Annotated[ThreadReference | None, Field(description="Its thread, or null.")]
     version: Annotated[int, Field(description="Number of the version; 1 for the first.")]
     corrected_at: Annotated[
@@ -161,6 +166,9 @@ class PublicStory(TypedDict):
         Field(description="Its sentences, each with the passages of its sources; may be empty."),
     ]
     post: Annotated[PublicPost | None, Field(description="Its post, or null without one.")]
+    sources: Annotated[
+        list[PublicSource], Field(description="All reports that it credits, its own post first.")
+    ]
     disclosure: Annotated[Disclosure, Field(description="How it was made.")]
 
 
@@ -201,12 +209,16 @@ def seconds_on_air(words: int, pace: int) -> int:
 
 
 def create(
-    story: Story, attempts: Sequence[UUID] = (), joined: StoryPayload | None = None
+    story: Story,
+    attempts: Sequence[UUID] = (),
+    joined: StoryPayload | None = None,
+    reports: Sequence[tuple[SourcePost, str]] = (),
 ) -> Story:
     """Saves a new story, counts it and records ``story.written``; in the caller's transaction.
 
     Sets the story's length, its time of completion and, when ``attempts`` asked a model for it,
-    its model. ``joined`` is the payload of an earlier story whose thread this one opened.
+    its model. ``joined`` is the payload of an earlier story whose thread this one opened, and
+    ``reports`` are the posts that it covers besides its own, each with its role.
     """
     session, at = story.session, timezone.now()
     used = TokenUsage.objects.filter(attempt__in=attempts)
@@ -222,6 +234,8 @@ def create(
     on_change.send(story)
     if story.post is not None:
         trends.add_story(story.post)
+    for post, role in reports:
+        reports_module.add(story, post, role)
     recorder.record(
         session,
         WRITTEN,
@@ -241,6 +255,7 @@ def of_session(session: Session) -> QuerySet[Story]:
     return (
         Story.objects.filter(session=session)
         .select_related("post", "post__source", "thread")
+        .prefetch_related("reports__post__source")
         .order_by("-id")
     )
 
@@ -321,6 +336,7 @@ def payload(
         "aired_at": aired_at,
         "finish_at": finish_at,
         "post": post_reference(story.post),
+        "sources": reports_module.sources_of(story),
         "thread": thread_reference(story),
         "version": story.version,
         "corrected_at": recorder.timestamp(story.corrected_at),
@@ -380,5 +396,10 @@ def public_payload(story: StoryPayload) -> PublicStory:
         }
         if post
         else None,
+        "sources": [
+            {"source": row["source"], "title": row["title"], "url": row["url"]}
+            # Events that were stored before stories had several sources have none.
+            for row in story.get("sources", [])
+        ],
         "disclosure": story["disclosure"],
     }

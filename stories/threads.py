@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import re
-from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated
 
 from django.db.models import F, QuerySet
+from django.db.models.functions import Left
 from django.utils import timezone
 from pydantic import Field
 from typing_extensions import TypedDict
@@ -19,16 +17,14 @@ from sessions_app.errors import NotFound
 from sessions_app.events.recorder import timestamp
 from sessions_app.models import Session
 from stories.models import SourcePost, Story, StoryThread
-from stories.posts.duplicates import content_words, is_development
+from stories.posts.duplicates import is_development
+from stories.posts.events import Report, best_match
+from stories.posts.features import TEXT_CHARACTERS
 
 Relation = Story.Relation
 
 WINDOW = timedelta(hours=72)
 MOST_STORIES = 300
-MOST_HEADLINES = 500
-# Chosen with the sixteen follow-ups of the recording: these values find fourteen, and no others.
-SHARED_WORDS = 3
-SHARED_WEIGHT = 0.4
 MOST_EARLIER = 3
 MOST_SHOWN = 100
 
@@ -57,53 +53,35 @@ class Earlier:
     relation: str
 
 
-class Likeness:
-    """Compares headlines by the words they share; the fewer headlines have a word, the more it counts."""
-
-    def __init__(self, session: Session) -> None:
-        posts = SourcePost.objects.filter(session=session, duplicate_of=None).order_by("-id")
-        headlines = list(posts.values_list("title", flat=True)[:MOST_HEADLINES])
-        self._count = Counter(word for line in headlines for word in content_words(line))
-        self._headlines = len(headlines) + 1
-
-    def _weight(self, words: Iterable[str]) -> float:
-        return sum(math.log(1 + self._headlines / (self._count[word] + 0.5)) for word in words)
-
-    def of(self, headline: str, other: str) -> float:
-        """Returns the weight of the shared words against that of the lighter headline, 0..1.
-
-        It is 0 for headlines that share fewer than three words.
-        """
-        words, others = content_words(headline), content_words(other)
-        shared = words & others
-        if len(shared) < SHARED_WORDS:
-            return 0.0
-        return self._weight(shared) / min(self._weight(words), self._weight(others))
-
-
 def recent(session: Session) -> list[Story]:
-    """Returns the stories of the last 72 hours that can be followed up, the newest first."""
+    """Returns the stories of the last 72 hours that can be followed up, the oldest first."""
     rows = Story.objects.filter(
         session=session, state__in=Story.OPEN, created_at__gte=timezone.now() - WINDOW
     )
-    # Bodies are long, and few of them are read.
+    # Bodies are long, and only their beginnings are compared.
     rows = rows.select_related("post__source", "thread").defer("post__body")
-    return list(rows.order_by("-id")[:MOST_STORIES])
+    rows = rows.annotate(lead=Left("post__body", TEXT_CHARACTERS)).order_by("-id")
+    return [*reversed(rows[:MOST_STORIES])]
 
 
-def find(session: Session, headline: str) -> Earlier | None:
-    """Returns the story of the last 72 hours that is most likely about the same subject, or None.
+def report_of(item: SourcePost | Story) -> Report:
+    """Returns what is compared of a post, or of a story, read with its ``lead``."""
+    if isinstance(item, Story) and item.post is None:
+        return Report(item.title, item.narrative, published_at=item.created_at)
+    post = item.post if isinstance(item, Story) else item
+    assert post is not None
+    lead = item.lead if hasattr(item, "lead") else post.body[:TEXT_CHARACTERS]
+    return Report(post.title, lead, post.url, post.published_at, post.source.locator)
 
-    Of two that are equally likely it is the newer one.
-    """
-    likeness = Likeness(session)
-    best: tuple[float, int] = (SHARED_WEIGHT, 0)
-    match: Story | None = None
-    for story in recent(session):
-        likely = (likeness.of(headline, headline_of(story)), story.pk)
-        if likely > best:
-            best, match = likely, story
-    return Earlier(match, relation_of(headline, headline_of(match))) if match else None
+
+def find(session: Session, report: Report) -> Earlier | None:
+    """Returns the story of the last 72 hours that is most likely about the same subject, or None."""
+    stories = {story.pk: story for story in recent(session)}
+    match = best_match(report, ((pk, report_of(story)) for pk, story in stories.items()))
+    if match is None:
+        return None
+    story = stories[match.key]
+    return Earlier(story, relation_of(report.title, headline_of(story)))
 
 
 def headline_of(story: Story) -> str:

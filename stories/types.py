@@ -121,6 +121,26 @@ class Narration:
 
 
 @dataclass(frozen=True, slots=True)
+class OtherReport:
+    """Another report that the story covers; ``older`` is one that the post brings up to date."""
+
+    source: str  # how to credit it
+    title: str
+    body: str  # the beginning of it
+    older: bool = False
+    differs: str = ""  # where its figures differ from those of the post, e.g. "12,000 homes"
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A figure that changed, e.g. "11,500 homes, up from 4,000", and the sentences that have it."""
+
+    words: str
+    now: str
+    before: str
+
+
+@dataclass(frozen=True, slots=True)
 class Brief:
     """All that a narrator knows: one post and the session's narration settings; nothing secret."""
 
@@ -142,6 +162,8 @@ class Brief:
     earlier: tuple[tuple[str, str], ...] = ()  # (title, summary) of earlier stories of the thread
     number: int = 0  # of the stories that the session has already
     upcoming: str = ""  # how to credit the post that is next in the queue
+    changes: tuple[Changed, ...] = ()  # against the report of the last of them
+    others: tuple[OtherReport, ...] = ()
     relation: str = ""  # to the last of them: follow-up, clarification, correction, new-development
 
 

@@ -131,8 +131,8 @@ def post(source: Source) -> SourcePost:
     return make_post(source, "t1", "A lighthouse is lit again after forty years")
 
 
-def make_post(source: Source, key: str, title: str) -> SourcePost:
-    fetched = FetchedPost(key, title, body=f"{title}. The keeper said so on Monday.")
+def make_post(source: Source, key: str, title: str, body: str = "") -> SourcePost:
+    fetched = FetchedPost(key, title, body=body or f"{title}. The keeper said so on Monday.")
     with transaction.atomic():
         added = queue.add(source, [fetched], steps.now())
         recorder.record(source.session, service.POLLED, {"queue": []}, feed=1, queue=added.queued)

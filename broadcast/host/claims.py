@@ -13,10 +13,12 @@ from django.db.models import F
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from broadcast import editorial
 from broadcast.models import Broadcast
 from sessions_app.background.steps import Claim
 from sessions_app.events import recorder
 from sessions_app.models import Step
+from stories import reports, stories
 from stories.models import SourcePost, Story, StoryReport
 from stories.posts import queue as posts_queue
 from stories.posts.queue import PostPayload, QueuedPost
@@ -33,6 +35,12 @@ class PostEvent(TypedDict):
 POST_CHANGED = recorder.declare(
     "post.changed", "A post was claimed, requeued, or failed.", PostEvent
 )
+COVERED = {
+    StoryReport.Role.REPORT: "Told in “{title}”.",
+    StoryReport.Role.REPEATED: "Already told as “{title}”.",
+    StoryReport.Role.BACKGROUND: "Superseded by “{title}”.",
+    StoryReport.Role.SUPERSEDED: "Superseded by “{title}”.",
+}
 WORN_OUT = "Narrating it failed three times."
 
 
@@ -46,17 +54,30 @@ def record(post: SourcePost, queue: int) -> None:
     )
 
 
-def supersede(post: SourcePost, story: Story) -> None:
-    """Skips a waiting post that is older than a story of its thread, and records it with the story."""
-    reason = f"Superseded by “{cut(story.title, 150)}”."
-    rows = SourcePost.objects.filter(pk=post.pk, state=SourcePost.State.QUEUED, chosen=False)
-    if not rows.update(state=SourcePost.State.SKIPPED, reason=reason):
-        return
-    StoryReport.objects.create(
-        session_id=post.session_id, story=story, post=post, role=StoryReport.Role.SUPERSEDED
+def cover(post: SourcePost, role: str, title: str) -> bool:
+    """Takes a waiting post off the queue because the story ``title`` covers it.
+
+    Returns False if the post does not wait any more, or a person placed it meanwhile.
+    """
+    told = role == StoryReport.Role.REPORT
+    state = SourcePost.State.PUBLISHED if told else SourcePost.State.SKIPPED
+    rows = SourcePost.objects.filter(
+        pk=post.pk, state=SourcePost.State.QUEUED, pinned=False, chosen=False
     )
-    post.refresh_from_db()
-    record(post, queue=-1)
+    reason = COVERED[StoryReport.Role(role)].format(title=cut(title, 150))
+    changed = bool(rows.update(state=state, reason=reason))
+    if changed:
+        post.refresh_from_db()
+    return changed
+
+
+def skip(post: SourcePost, story: Story, role: str) -> None:
+    """Skips a waiting post for a story that exists, which gets the post as another source."""
+    if cover(post, role, story.title):
+        reports.add(story, post, role)
+        record(post, queue=-1)
+        if role in StoryReport.CREDITED:
+            editorial.record_source(stories.find(post.session, story.pk))
 
 
 def settle(

@@ -9,6 +9,7 @@ from typing import Self
 from typing_extensions import TypedDict
 
 from broadcast import airing, orchestrator
+from broadcast.host import claims
 from broadcast.host.memory import Memory
 from broadcast.models import Broadcast
 from broadcast.narrators.grounding import Checked
@@ -19,18 +20,22 @@ from sessions_app.errors import StaleClaim
 from sessions_app.events import recorder
 from sessions_app.models import Session, SessionStats
 from sessions_app.realtime import checkpoints
-from stories import stories, threads
-from stories.models import SourcePost, Story
-from stories.posts import queue
+from stories import reports, stories, threads
+from stories.models import SourcePost, Story, StoryReport
+from stories.posts import changes, queue
+from stories.posts.selection import Choice
 from stories.sources.registry import credit_of
+from stories.text.cleaning import cut
 from stories.text.sentences import tokens_of
 from stories.threads import Earlier
-from stories.types import Brief
+from stories.types import Brief, Changed, OtherReport
 from stories.usage.ledger import SessionLedger
 
 NARRATION = "narration.delta"
 SECONDS_BETWEEN_FRAMES = 0.2
 SECONDS_BETWEEN_CHECKS = 1.0
+MOST_REPORTS = 4  # other reports that a narrator gets
+MOST_OF_REPORT = 400  # characters
 SHOWN = 4000  # characters of the growing text: in any script, the frame stays below 32 kB
 
 
@@ -90,7 +95,9 @@ class Watch:
             recorder.publish_ephemeral(self._run.session_id, NARRATION, frame)
 
 
-def brief_of(post: SourcePost, earlier: Earlier | None, memory: Memory) -> Brief:
+def brief_of(
+    post: SourcePost, earlier: Earlier | None, memory: Memory, choice: Choice | None = None
+) -> Brief:
     """Returns what the narrator gets: the post, the session's settings, and what came before."""
     session = post.session
     upcoming = queue.waiting(session).first()
@@ -114,7 +121,38 @@ def brief_of(post: SourcePost, earlier: Earlier | None, memory: Memory) -> Brief
         number=SessionStats.objects.values_list("story_count", flat=True).get(session=session),
         upcoming=credit_of(upcoming) if upcoming else "",
         relation=earlier.relation if earlier else "",
+        changes=_changes(post, earlier, choice),
+        others=_others(post, choice) if choice else (),
     )
+
+
+def _changes(
+    post: SourcePost, earlier: Earlier | None, choice: Choice | None
+) -> tuple[Changed, ...]:
+    """Returns the figures that changed since the earlier story, or since the post it replaces."""
+    before = earlier.story.post if earlier else None
+    if before is None and choice and choice.background:
+        before = choice.background[0]
+    if before is None:
+        return ()
+    return tuple(
+        Changed(change.words, change.now.sentence, change.before.sentence)
+        for change in changes.compare(post.title, post.body, before.title, before.body)
+    )
+
+
+def _others(post: SourcePost, choice: Choice) -> tuple[OtherReport, ...]:
+    """Returns the other reports that the story covers, with the figures in which they differ."""
+    others = []
+    for other in choice.reports[:MOST_REPORTS]:
+        differences = changes.compare(other.title, other.body, post.title, post.body)
+        differs = ", ".join(change.now_words for change in differences)
+        body = cut(other.body, MOST_OF_REPORT)
+        others.append(OtherReport(credit_of(other), other.title, body, differs=differs))
+    for other in choice.background[:MOST_REPORTS]:
+        body = cut(other.body, MOST_OF_REPORT)
+        others.append(OtherReport(credit_of(other), other.title, body, older=True))
+    return tuple(others)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +164,7 @@ class NarratedPost:
     origin: str
     earlier: Earlier | None
     memory: Memory
+    choice: Choice
 
 
 def store(run: Broadcast, narrated: NarratedPost, ledger: SessionLedger) -> Story:
@@ -160,7 +199,15 @@ def store(run: Broadcast, narrated: NarratedPost, ledger: SessionLedger) -> Stor
     )
     opened = threads.join(story, narrated.earlier) if narrated.earlier else None
     joined = airing.story_payload(opened) if opened else None
-    return stories.create(story, ledger.attempts, joined)
+    covered = [(post, StoryReport.Role.REPORT) for post in narrated.choice.reports]
+    covered += [(post, StoryReport.Role.BACKGROUND) for post in narrated.choice.background]
+    # Some may have been claimed, killed or placed by a person while the narrator was at work.
+    covered = [(post, role) for post, role in covered if claims.cover(post, role, story.title)]
+    duplicates = [(post, StoryReport.Role.REPEATED) for post in reports.duplicates_of(story.post)]
+    stories.create(story, ledger.attempts, joined, [*covered, *duplicates])
+    for post, _ in covered:
+        claims.record(post, queue=-1)
+    return story
 
 
 def register() -> None:

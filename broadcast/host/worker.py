@@ -30,6 +30,7 @@ from stories import stories, threads
 from stories.llm import EXTRACTIVE, EmptyAnswer, Refused
 from stories.models import SourcePost, Story
 from stories.posts import queue, selection
+from stories.posts.selection import Choice
 from stories.quarantine import records
 from stories.text.cleaning import cut
 from stories.usage import budget
@@ -79,18 +80,18 @@ def narrate(claim: Claim) -> None:
                 claim.reschedule(_next_round(run))
                 airing.air_next(run)
                 return
-    post = claim_post(run, claim)
-    if post is not None:
-        _narrate_post(run, claim, post)
+    choice = claim_post(run, claim)
+    if choice is not None and choice.post is not None:
+        _narrate_post(run, claim, choice.post, choice)
 
 
-def claim_post(run: Broadcast, claim: Claim) -> SourcePost | None:
+def claim_post(run: Broadcast, claim: Claim) -> Choice | None:
     """Claims the best waiting post for this step; reschedules the step if none waits."""
     with orchestrator.locked(run):
         # Under the lock of the run no post is added or moved, so what is chosen remains right.
         choice = selection.choose(run.session)
-        for overtaken in choice.overtaken:
-            claims.supersede(overtaken.post, overtaken.story)
+        for skipped in choice.skipped:
+            claims.skip(skipped.post, skipped.story, skipped.role)
         post = choice.post
         if post is None or not queue.claim(post, claim):
             claim.reschedule(steps.now() + (IDLE if post is None else timedelta()))
@@ -100,7 +101,7 @@ def claim_post(run: Broadcast, claim: Claim) -> SourcePost | None:
             recorder.add_message(run.session, "host", warning, "older_post")
         claims.record(post, queue=-1)
     log.info("claimed", post=post.pk, source=post.source_id, attempt=post.attempts)
-    return post
+    return choice
 
 
 def _next_round(run: Broadcast) -> datetime:
@@ -113,7 +114,7 @@ def _next_round(run: Broadcast) -> datetime:
     return max(on_air.finish_at - lead, soon)
 
 
-def _narrate_post(run: Broadcast, claim: Claim, post: SourcePost) -> None:
+def _narrate_post(run: Broadcast, claim: Claim, post: SourcePost, choice: Choice) -> None:
     """Has a claimed post narrated and stores the story; settles the post if there is none."""
     session, memory = run.session, host_memory.of_session(run.session)
     purpose = Purpose(
@@ -127,13 +128,13 @@ def _narrate_post(run: Broadcast, claim: Claim, post: SourcePost) -> None:
     if without_key and not Message.objects.filter(session=session, code="no_key").exists():
         recorder.add_message(session, "host", NO_KEY, "no_key")
     try:
-        earlier = threads.find(session, post.title)
+        earlier = threads.find(session, threads.report_of(post))
         with (
             context.span("narrate", environment="agent", post=post.pk),
             Watch(run, claim, post) as watch,
         ):
             log.info("asked", narrator=str(narrator.origin), model=session.model)
-            brief = brief_of(post, earlier, memory)
+            brief = brief_of(post, earlier, memory, choice)
             answer = narrator.narrate(brief, watch)
             log.info("answered", narrator=str(narrator.origin))
         checked = grounding.checked(answer, brief, may_wait=may_wait(session))
@@ -152,7 +153,7 @@ def _narrate_post(run: Broadcast, claim: Claim, post: SourcePost) -> None:
         raise
     else:
         origin = Story.Origin.EXTRACTIVE if checked.own_words else narrator.origin
-        narrated = NarratedPost(post, checked, str(origin), earlier, memory)
+        narrated = NarratedPost(post, checked, str(origin), earlier, memory, choice)
         _store_story(run, claim, narrated, ledger)
 
 

@@ -63,7 +63,9 @@ class ExtractiveNarrator:
             *(SpokenSentence(text, link=True) for text in introduction.before),
             lead,
             *(SpokenSentence(text, link=True) for text in introduction.after),
+            *changed_figures(brief, " ".join(chosen)),
             *others,
+            *other_reports(brief),
             *(SpokenSentence(text, link=True) for text in presentation.coming_up(brief)),
         ]
         narrative = ""
@@ -80,6 +82,36 @@ class ExtractiveNarrator:
             note=note_of(brief, word_count(narrative), budget),
             spoken=tuple(read_aloud),
         )
+
+
+def changed_figures(brief: Brief, chosen: str) -> list[SpokenSentence]:
+    """Says which figures are not what they were, unless the chosen sentences say it."""
+    return [
+        SpokenSentence(
+            f"That is {change.words} before.",
+            ({"text": change.now, "report": 0}, {"text": change.before, "report": -1}),
+        )
+        for change in brief.changes
+        if not all(figure in chosen for figure in _FIGURE.findall(change.words))
+    ]
+
+
+def other_reports(brief: Brief) -> list[SpokenSentence]:
+    """Credits the other reports of the event, and says in which figures they differ."""
+    spoken_reports = []
+    also = [other for other in brief.others if not other.older]
+    agreeing = [other.source for other in also if not other.differs]
+    if agreeing:
+        names = " and ".join(filter(None, [", ".join(agreeing[:-1]), agreeing[-1]]))
+        verb = "reports" if len(agreeing) == 1 else "report"
+        spoken_reports.append(SpokenSentence(f"{names} also {verb} this.", link=True))
+    for number, other in enumerate(also, 1):
+        if other.differs:
+            passage: Passage = {"text": other.title, "report": number}
+            spoken_reports.append(
+                SpokenSentence(f"{other.source} puts it at {other.differs}.", (passage,))
+            )
+    return spoken_reports
 
 
 def _passage(text: str) -> Passage:
@@ -132,6 +164,7 @@ _COMMON = word_set("""
 """)
 _WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")
 # A sentence that begins like this refers to the one before it and is never read without it.
+_FIGURE = re.compile(r"\d[\d.,]*\d|\d")
 _LEANS = re.compile(
     r"[\"'\u201c\u2018]|(?:this|that|these|those|it|its|he|she|they|his|her|their|them|both|such"
     r"|but|and|so|or|yet|then|still|also|however|instead|one of|others?|of these|the reason"

@@ -11,6 +11,10 @@ from stories.text.sentences import sentences
 from stories.types import Brief, Passage, SpokenSentence
 
 MOST_BODY = 3000  # characters; later parts of a post are hardly ever used
+MOST_OF_OTHER, MOST_SENTENCES = (
+    400,
+    2,
+)  # of another report: characters, and sentences besides its title
 EARLIER = -1  # the report of a passage that is from an earlier story of the thread
 
 _NUMBERS = r"\d{1,3}(?:\s?[,;\u2013-]\s?\d{1,3})*"
@@ -23,7 +27,8 @@ _RANGE = re.compile(r"(\d+)\s?[\u2013-]\s?(\d+)")
 def passages_of(brief: Brief, most: int = MOST_BODY) -> list[Passage]:
     """Returns the sentences that a narration may rest on: the title is number 0.
 
-    The sentences of the post follow, and then the earlier stories of its thread.
+    The sentences of the post follow, then the earlier stories of its thread with the sentences of
+    which a figure has changed, and the other reports that the story covers.
     """
     title = clean_line(brief.title, 300)
     body = sentences(spoken(clean_text(brief.body, most)))
@@ -31,6 +36,11 @@ def passages_of(brief: Brief, most: int = MOST_BODY) -> list[Passage]:
     for earlier_title, summary in brief.earlier:
         text = f"{clean_line(earlier_title, 120)}: {clean_text(summary, 160)}"
         found.append({"text": text, "report": EARLIER})
+    found += [{"text": change.before, "report": EARLIER} for change in brief.changes]
+    for report, other in enumerate(brief.others, 1):
+        body = sentences(spoken(clean_text(other.body, MOST_OF_OTHER)))
+        lines = [clean_line(other.title, 300), *body[:MOST_SENTENCES]]
+        found += [{"text": text, "report": report} for text in lines]
     return found
 
 

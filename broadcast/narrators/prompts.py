@@ -53,6 +53,12 @@ _FOLLOWS_UP = """
 This is a {relation} to the story under "earlier": say so briefly ("as we reported") and tell \
 what is new."""
 
+_CHANGES = ' Name what changed, as under "changes".'
+
+_ALSO = """
+Reports under "also" are about the same event: credit their sources, and say where they differ. What \
+is "older" is background, out of date where the post says otherwise."""
+
 _PROMPT = "<{tag}>\n{block}\n</{tag}>"
 
 
@@ -65,7 +71,7 @@ def ask_for(brief: Brief, model: str, tag: str) -> Ask:
         tokens=tokens,
         words=tokens * 3 // 4,
         language=language_of(brief.language),
-        earlier=_FOLLOWS_UP.format(relation=brief.relation) if brief.earlier else "",
+        earlier=_relations(brief),
         wishes=f"\nWhat the owner of the programme wishes besides: {wishes}" if wishes else "",
         tag=tag,
     )
@@ -77,6 +83,13 @@ def ask_for(brief: Brief, model: str, tag: str) -> Ask:
         schema=SCHEMA,
         operation=OPERATION,
     )
+
+
+def _relations(brief: Brief) -> str:
+    """Returns the rules for what was reported before, and by others."""
+    rules = _FOLLOWS_UP.format(relation=brief.relation) if brief.earlier else ""
+    rules += _CHANGES if brief.changes else ""
+    return rules + (_ALSO if brief.others else "")
 
 
 def language_of(chosen: str) -> str:
@@ -104,6 +117,18 @@ def material(brief: Brief) -> dict[str, object]:
         post["told"] = before
     if brief.earlier:
         post["earlier"] = numbered(passages, EARLIER)
+    if brief.changes:
+        post["changes"] = [clean_line(change.words, 120) for change in brief.changes]
+    if brief.others:
+        post["also"] = [
+            {
+                "source": clean_line(other.source, 100),
+                "text": numbered(passages, report),
+                **({"older": True} if other.older else {}),
+                **({"differs": clean_line(other.differs, 120)} if other.differs else {}),
+            }
+            for report, other in enumerate(brief.others, 1)
+        ]
     return post
 
 

@@ -18,7 +18,7 @@ from sessions_app.commands import Call, Command, Payload
 from sessions_app.events import recorder
 from sessions_app.models import InSession, Session, SessionStats
 from stories.market import trends
-from stories.models import Source, SourcePost, Story, StoryThread, StoryVersion
+from stories.models import Source, SourcePost, Story, StoryReport, StoryThread, StoryVersion
 
 MAX_STORIES = 1000
 ON_AIR_OR_AIRED = (Story.State.AIRING, Story.State.AIRED)
@@ -54,7 +54,13 @@ def _copy_threads(origin: Session, fresh: Session) -> None:
     if not originals:
         return
     threads = _copied_threads(fresh, originals)
-    posts = _copied_posts(fresh, [story.post for story in originals if story.post is not None])
+    reports = list(
+        StoryReport.objects.filter(story__in=originals, role__in=StoryReport.CREDITED)
+        .select_related("post__source")
+        .order_by("pk")
+    )
+    own = [story.post for story in originals if story.post is not None]
+    posts = _copied_posts(fresh, own + [report.post for report in reports])
     stories = _copied(
         fresh,
         originals,
@@ -66,6 +72,11 @@ def _copy_threads(origin: Session, fresh: Session) -> None:
             "cuts_in": False,
             "legacy_id": None,
         },
+    )
+    _copied(
+        fresh,
+        reports,
+        lambda report: {"story": stories[report.story_id], "post": posts[report.post_id]},
     )
     versions = StoryVersion.objects.filter(story__in=originals).order_by("pk")
     _copied(fresh, versions, lambda version: {"story": stories[version.story_id]})

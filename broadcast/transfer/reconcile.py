@@ -44,7 +44,7 @@ _UNDER_WAY = "The draft was in progress when the session was exported. Resume to
 def rows(session: Session) -> None:
     """Ends airings and drafts in progress and repairs derived columns, before figures are counted."""
     without_story = SourcePost.objects.filter(
-        session=session, state=SourcePost.State.PUBLISHED, story=None
+        session=session, state=SourcePost.State.PUBLISHED, story=None, report=None
     )
     without_story.update(state=SourcePost.State.SKIPPED, reason=_LATER)
     Airing.objects.filter(session=session, finished_at=None).update(finished_at=F("finish_at"))

@@ -86,7 +86,6 @@ def going_live() -> Context:
 def desk() -> Context:
     return {
         "thread_hours": _hours(threads.WINDOW),
-        "shared_words": threads.SHARED_WORDS,
         "earlier": threads.MOST_EARLIER,
         "interest_points": round(scoring.INTEREST * 100),
         "interests": interests.MOST,

@@ -200,7 +200,13 @@ class StoryReport(InSession):
     """A post that a story covers besides its own post, and how."""
 
     class Role(models.TextChoices):
-        SUPERSEDED = "superseded", "superseded by the story"
+        REPORT = "report", "reports the same event"
+        REPEATED = "repeated", "came later and brought nothing new"
+        BACKGROUND = "background", "reported earlier; the story brings it up to date"
+        SUPERSEDED = "superseded", "older than the story"
+
+    # A story that is told with the help of these posts, or told again by them, credits them.
+    CREDITED = (Role.REPORT, Role.REPEATED, Role.BACKGROUND)
 
     story = models.ForeignKey(Story, on_delete=models.PROTECT, related_name="reports")
     # A post belongs to one story at most: a report that two stories credit would count twice.

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from django.db.models.functions import Left
+
 from sessions_app.models import Session
 from stories import threads
-from stories.models import SourcePost, Story
+from stories.models import SourcePost, Story, StoryReport
 from stories.posts import queue
-from stories.posts.duplicates import names_disagree
+from stories.posts.events import Index
+from stories.posts.features import TEXT_CHARACTERS
 
 Relation = Story.Relation
+Role = StoryReport.Role
 
 # The queue holds at most this many posts before its sources are read more slowly.
 MOST_QUEUED = queue.QUEUE_LIMIT
@@ -27,39 +32,49 @@ _COMMENT = re.compile(
 )
 
 
+SAME = ("duplicate", "same event")
+
+
 @dataclass(frozen=True, slots=True)
-class Overtaken:
-    """A waiting post that is older than a story of its thread."""
+class Skipped:
+    """A waiting post that is not narrated because of a story, and how it relates to the story."""
 
     post: SourcePost
     story: Story
+    role: str
 
 
 @dataclass(slots=True)
 class Choice:
-    """The post to narrate next, and the posts that are skipped before it.
+    """The post to narrate next, and what becomes of other waiting posts.
 
+    ``skipped`` are posts before it that are out of date or bring nothing new. ``reports`` are about
+    the same event as the post, and ``background`` is what it replaces: its story covers both.
     ``against`` is the newer story that it follows because a person placed it.
     """
 
     post: SourcePost | None = None
     against: Story | None = None
-    overtaken: list[Overtaken] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+    reports: list[SourcePost] = field(default_factory=list)
+    background: list[SourcePost] = field(default_factory=list)
 
 
 def choose(session: Session) -> Choice:
-    """Returns the best waiting post that is not overtaken; changes nothing."""
+    """Returns the best waiting post that brings something new; changes nothing."""
     order = _Order(session)
     choice = Choice()
-    for post in order.queued:
-        story = order.newer_story(post)
+    for post in order.queued.values():
+        skipped = order.covered(post)
         if placed(post):
-            choice.post, choice.against = post, story
-            return choice
-        if story is None:
+            choice.post, choice.against = post, skipped.story if skipped else None
+        elif skipped is None:
             choice.post = order.first_of_its_thread(post)
-            return choice
-        choice.overtaken.append(Overtaken(post, story))
+        else:
+            choice.skipped.append(skipped)
+            continue
+        order.gather(choice, choice.post)
+        return choice
     return choice
 
 
@@ -87,31 +102,30 @@ class _Order:
     """The waiting posts and the recent stories of a session, as they compare with each other."""
 
     def __init__(self, session: Session) -> None:
-        rows = queue.waiting(session).defer("body")
-        self.queued = list(rows[:MOST_QUEUED])
-        self._likeness = threads.Likeness(session)
-        self._stories = threads.recent(session)
+        # Bodies are long, and only their beginnings are compared.
+        rows = queue.waiting(session).defer("body").annotate(lead=Left("body", TEXT_CHARACTERS))
+        self.queued = {post.pk: post for post in rows[:MOST_QUEUED]}
+        self._stories = {story.pk: story for story in threads.recent(session)}
+        self._posts_by_words = _index(self.queued)
+        self._stories_by_words = _index(self._stories)
 
-    def newer_story(self, post: SourcePost) -> Story | None:
-        """Returns the newest story of the post's thread, if it is newer than the post."""
-        if _COMMENT.match(post.title):
+    def covered(self, post: SourcePost) -> Skipped | None:
+        """Returns why the post is not narrated: a story is newer, or reported the same."""
+        if _is_comment(post):
             return None
-        related = [story for story in self._stories if self._follows(post, story)]
+        matches = self._stories_by_words.matches(threads.report_of(post))
+        related = [self._stories[match.key] for match in matches]
+        for match, story in zip(matches, related, strict=True):
+            # A later report with other facts is a follow-up.
+            same = match.judgement.kind == "duplicate" or not is_newer(post, story)
+            if match.judgement.kind in SAME and same and not _is_comment(story):
+                return Skipped(post, story, Role.REPEATED)
         in_threads = {story.thread_id for story in related if story.thread_id is not None}
-        related += [story for story in self._stories if story.thread_id in in_threads]
-        newer = [
-            story
-            for story in related
-            if is_newer(story, post) and not _COMMENT.match(threads.headline_of(story))
-        ]
-        return max(newer, key=_time_of, default=None)
-
-    def _follows(self, post: SourcePost, story: Story) -> bool:
-        headline = threads.headline_of(story)
-        if self._likeness.of(post.title, headline) <= threads.SHARED_WEIGHT:
-            return False
-        text = story.post.body if story.post else story.narrative
-        return not names_disagree(post.title, _text(post), headline, f"{headline} {text}")
+        related += [story for story in self._stories.values() if story.thread_id in in_threads]
+        newer = [story for story in related if is_newer(story, post) and not _is_comment(story)]
+        if not newer:
+            return None
+        return Skipped(post, max(newer, key=_time_of), Role.SUPERSEDED)
 
     def first_of_its_thread(self, post: SourcePost) -> SourcePost:
         """Returns the waiting post of the same thread that has to air first, often ``post`` itself.
@@ -121,9 +135,8 @@ class _Order:
         """
         seen = {post.pk}
         while True:
-            mates = [
-                mate for mate in self.queued if mate.pk not in seen and self._mates(post, mate)
-            ]
+            mates = [mate for mate, kind in self._mates(post) if kind not in SAME]
+            mates = [mate for mate in mates if mate.pk not in seen]
             newer = [mate for mate in mates if _replaces(mate, post)]
             older = [mate for mate in mates if is_newer(post, mate) and not _replaces(post, mate)]
             if newer:
@@ -134,19 +147,37 @@ class _Order:
                 return post
             seen.add(post.pk)
 
-    def _mates(self, post: SourcePost, other: SourcePost) -> bool:
-        if placed(other) or _COMMENT.match(post.title) or _COMMENT.match(other.title):
-            return False
-        if self._likeness.of(post.title, other.title) <= threads.SHARED_WEIGHT:
-            return False
-        return not names_disagree(post.title, _text(post), other.title, _text(other))
+    def gather(self, choice: Choice, post: SourcePost) -> None:
+        """Adds the waiting posts that the story of ``post`` covers too."""
+        for mate, kind in self._mates(post):
+            if kind in SAME:
+                choice.reports.append(mate)
+            elif _replaces(post, mate):
+                choice.background.append(mate)
+
+    def _mates(self, post: SourcePost) -> list[tuple[SourcePost, str]]:
+        """Returns the related waiting posts that no person placed, with the kind of relation."""
+        if _is_comment(post):
+            return []
+        matches = self._posts_by_words.matches(threads.report_of(post))
+        related = [(self.queued[match.key], match.judgement.kind) for match in matches]
+        return [
+            (mate, kind)
+            for mate, kind in related
+            if mate.pk != post.pk and not placed(mate) and not _is_comment(mate)
+        ]
+
+
+def _index(items: Mapping[int, SourcePost] | Mapping[int, Story]) -> Index:
+    return Index((pk, threads.report_of(item)) for pk, item in items.items())
+
+
+def _is_comment(item: SourcePost | Story) -> bool:
+    title = threads.headline_of(item) if isinstance(item, Story) else item.title
+    return _COMMENT.match(title) is not None
 
 
 def _replaces(newer: SourcePost, older: SourcePost) -> bool:
     """Whether the newer post tells of a change, after which the older one is out of date."""
     relation = threads.relation_of(newer.title, older.title)
     return is_newer(newer, older) and relation in CHANGES
-
-
-def _text(post: SourcePost) -> str:
-    return f"{post.title} {post.body}"

@@ -19,7 +19,11 @@ class Original(TypedDict):
     """What a skipped post repeats, or the story that overtook it."""
 
     relation: Annotated[
-        str, Field(description="duplicate (of the post) or superseded (by the story).")
+        str,
+        Field(
+            description="duplicate (of the post), superseded (by the story), background (of it) or "
+            "repeated (after it)."
+        ),
     ]
     post: Annotated[
         int | None, Field(description="Id of the earlier post; null for a story without a post.")
@@ -49,9 +53,9 @@ def of_session(session: Session) -> QuerySet[SourcePost]:
 
 def restorable() -> Q:
     """Returns the condition of a post that was skipped by a rule and not by a person."""
-    overtaken = StoryReport.objects.filter(post=OuterRef("pk"), role=StoryReport.Role.SUPERSEDED)
+    covered = StoryReport.objects.filter(post=OuterRef("pk"))
     return Q(state=SourcePost.State.SKIPPED) & (
-        Q(duplicate_of__isnull=False) | Q(Exists(overtaken)) | Q(reason__in=REASONS)
+        Q(duplicate_of__isnull=False) | Q(Exists(covered)) | Q(reason__in=REASONS)
     )
 
 
@@ -72,9 +76,9 @@ def original(post: SourcePost) -> Original | None:
         story = getattr(earlier, "story", None)
         return _payload("duplicate", earlier, earlier.title, story and story.pk)
     report = getattr(post, "report", None)
-    if report is None or report.role != StoryReport.Role.SUPERSEDED:
+    if report is None:
         return None
-    return _payload("superseded", report.story.post, report.story.title, report.story.pk)
+    return _payload(report.role, report.story.post, report.story.title, report.story.pk)
 
 
 def _payload(relation: str, earlier: SourcePost | None, title: str, story: int | None) -> Original:

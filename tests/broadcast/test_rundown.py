@@ -151,7 +151,7 @@ def test_a_post_that_a_story_overtook_returns_to_the_queue(
 ) -> None:
     story = written(session)
     with transaction.atomic():
-        claims.supersede(waiting[0], story)
+        claims.skip(waiting[0], story, "superseded")
     originals = [row["original"] for row in skipped.newest(session)]
     assert [original and original["story"] for original in originals] == [story.pk]
     do(session, "restore", post=waiting[0].pk)

@@ -40,9 +40,10 @@ def take(session: Session) -> Claim:
 def claim_post(held: Claim) -> SourcePost:
     run = orchestrator.attend(held)
     assert run is not None
-    post = worker.claim_post(run, held)
-    assert post is not None
-    return post
+    choice = worker.claim_post(run, held)
+    assert choice is not None
+    assert choice.post is not None
+    return choice.post
 
 
 def queue(session: Session) -> int:

@@ -137,5 +137,5 @@ def test_no_public_byte_tells_of_the_owner_or_the_money(shown: Session, part: st
 def test_a_public_page_costs_a_constant_number_of_queries(
     shown: Session, part: str, django_assert_max_num_queries: Any
 ) -> None:
-    with django_assert_max_num_queries(9):
+    with django_assert_max_num_queries(11):
         visit(shown, part)

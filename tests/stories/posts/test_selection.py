@@ -12,10 +12,11 @@ from stories.models import Source, SourcePost, Story
 from stories.posts import selection
 from stories.posts.queue import rank
 from tests.conftest import make_post
-from tests.stories.test_threads import create_story
+from tests.stories.test_threads import BOOK, create_story
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+TEXTS = {post["title"]: post["body"] for post in BOOK["posts"]}
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 CUTS_4 = "Storm Petra cuts power to 4,000 homes around Lake Imbry"
@@ -39,16 +40,20 @@ class Waits:
         self.source = source
         self.number = 0
 
-    def __call__(self, title: str, minutes: int | None = 0, priority: float = 0.5) -> SourcePost:
+    def __call__(
+        self, title: str, minutes: int | None = 0, priority: float = 0.5, body: str = ""
+    ) -> SourcePost:
         self.number += 1
-        post = make_post(self.source, f"w{self.number}", title)
+        post = make_post(self.source, f"w{self.number}", title, body or TEXTS.get(title, ""))
         at = None if minutes is None else NOON + timedelta(minutes=minutes)
         post.published_at, post.rank = at, rank(priority, post.created_at)
+        # Whether reading it finds a duplicate is not the subject here.
+        post.state, post.duplicate_of = SourcePost.State.QUEUED, None
         post.save()
         return post
 
-    def told(self, title: str, minutes: int | None = 0) -> Story:
-        post = self(title, minutes)
+    def told(self, title: str, minutes: int | None = 0, body: str = "") -> Story:
+        post = self(title, minutes, body=body)
         SourcePost.objects.filter(pk=post.pk).update(state=SourcePost.State.PUBLISHED)
         return create_story(SourcePost.objects.get(pk=post.pk))
 
@@ -56,7 +61,7 @@ class Waits:
 def chosen(source: Source) -> tuple[str, list[tuple[str, str]]]:
     """The headline of the next post, and what is skipped before it with the newer story."""
     choice = selection.choose(source.session)
-    overtaken = [(row.post.title, row.story.title) for row in choice.overtaken]
+    overtaken = [(row.post.title, row.story.title) for row in choice.skipped]
     return choice.post.title if choice.post else "", overtaken
 
 
@@ -158,7 +163,7 @@ def test_a_post_that_a_person_placed_airs_with_a_warning(
     post = waits(CLOSES, 0)
     SourcePost.objects.filter(pk=post.pk).update(**{field: True})
     choice = selection.choose(source.session)
-    assert (choice.post, choice.against, choice.overtaken) == (post, story, [])
+    assert (choice.post, choice.against, choice.skipped) == (post, story, [])
 
 
 def test_posts_without_a_time_that_were_read_at_once_have_no_order(
@@ -183,3 +188,66 @@ def test_a_story_that_was_pulled_overtakes_nothing(waits: Waits, source: Source)
     Story.objects.filter(pk=story.pk).update(state=Story.State.KILLED)
     waits(CLOSES, 0)
     assert chosen(source) == (CLOSES, [])
+
+
+FIRE = (
+    "Fire guts the Ashby spinning mill in Tavish Reach",
+    "Fire has gutted the old Ashby spinning mill in Tavish Reach. Forty workers were led out. The roof "
+    "fell in at four in the morning, fire chief Nell Rowntree said.",
+)
+FIRE_ELSEWHERE = (
+    "Overnight fire guts Ashby mill in Tavish Reach",
+    "The Ashby spinning mill in Tavish Reach was gutted by a fire in the night. Its owner, Piers "
+    "Holloway, puts the damage at nine million crowns. Fire chief Nell Rowntree expects to be there "
+    "until Friday.",
+)
+FIRE_BRIEFLY = (
+    "Fire guts Ashby spinning mill in Tavish Reach overnight",
+    "A fire has gutted the old Ashby spinning mill in Tavish Reach. The roof fell in at four.",
+)
+
+
+def test_waiting_reports_of_the_same_event_are_told_together(waits: Waits, source: Source) -> None:
+    first = waits(FIRE[0], 0, priority=0.9, body=FIRE[1])
+    other = waits(FIRE_ELSEWHERE[0], 20, priority=0.4, body=FIRE_ELSEWHERE[1])
+    waits("A choir sings to a harbour crane", 5)
+    choice = selection.choose(source.session)
+    assert (choice.post, choice.reports, choice.background) == (first, [other], [])
+
+
+def test_what_a_waiting_post_replaces_is_its_background(waits: Waits, source: Source) -> None:
+    older = waits(CUTS_4, 0, priority=0.9)
+    newer = waits(CUTS_11, 30, priority=0.2)
+    choice = selection.choose(source.session)
+    assert (choice.post, choice.reports, choice.background) == (newer, [], [older])
+
+
+def test_a_later_report_without_anything_new_was_told_already(waits: Waits, source: Source) -> None:
+    story = waits.told(FIRE[0], 0, FIRE[1])
+    post = waits(FIRE_BRIEFLY[0], 30, body=FIRE_BRIEFLY[1])
+    choice = selection.choose(source.session)
+    assert choice.post is None
+    assert [(row.post, row.story, row.role) for row in choice.skipped] == [
+        (post, story, "repeated")
+    ]
+
+
+def test_a_later_report_with_other_facts_is_a_follow_up(waits: Waits, source: Source) -> None:
+    waits.told(FIRE[0], 0, FIRE[1])
+    post = waits(FIRE_ELSEWHERE[0], 30, body=FIRE_ELSEWHERE[1])
+    assert selection.choose(source.session).post == post
+
+
+def test_an_older_report_of_an_event_that_was_told_is_no_follow_up(
+    waits: Waits, source: Source
+) -> None:
+    waits.told(FIRE[0], 30, FIRE[1])
+    waits(FIRE_ELSEWHERE[0], 0, body=FIRE_ELSEWHERE[1])
+    assert [row.role for row in selection.choose(source.session).skipped] == ["repeated"]
+
+
+def test_a_post_that_a_person_placed_is_told_alone(waits: Waits, source: Source) -> None:
+    waits(FIRE[0], 0, priority=0.9, body=FIRE[1])
+    other = waits(FIRE_ELSEWHERE[0], 20, priority=0.4, body=FIRE_ELSEWHERE[1])
+    SourcePost.objects.filter(pk=other.pk).update(chosen=True)
+    assert selection.choose(source.session).reports == []

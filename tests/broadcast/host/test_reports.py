@@ -1,0 +1,225 @@
+"""Stories that cover several reports: credits, differences, changes, and later reports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import transaction
+
+from broadcast import editorial
+from broadcast.models import Broadcast
+from broadcast.narrators.extractive import ExtractiveNarrator
+from sessions_app import audits, commands
+from sessions_app.background import steps
+from sessions_app.events import recorder
+from sessions_app.models import Message, Session, SessionEvent, SessionStats, Step
+from stories import stories
+from stories.models import Source, SourcePost, Story, StoryReport
+from stories.posts import queue
+from stories.sources import service
+from stories.sources.service import SourceSpec
+from stories.types import FetchedPost
+from tests.conftest import MakeSession
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+FIRE = (
+    "Fire guts the Ashby spinning mill in Tavish Reach",
+    "Fire has gutted the old Ashby spinning mill in Tavish Reach. Forty workers were led out. The roof "
+    "fell in at four in the morning, fire chief Nell Rowntree said.",
+)
+ELSEWHERE = (
+    "Overnight fire guts Ashby mill in Tavish Reach",
+    "The Ashby spinning mill in Tavish Reach was gutted by a fire in the night. Its owner, Piers "
+    "Holloway, puts the damage at nine million crowns. Fire chief Nell Rowntree expects to be there "
+    "until Friday.",
+)
+CUTS_4 = (
+    "Storm Petra cuts power to 4,000 homes around Lake Imbry",
+    "Storm Petra reached the western lakes shortly after noon. Most of the homes are in Osselby.",
+)
+CUTS_11 = (
+    "Storm Petra cuts power to 11,500 homes around Lake Imbry",
+    "The number of homes in the dark around Lake Imbry has risen. A pylon has fallen near Osselby.",
+)
+
+
+@pytest.fixture
+def live(make_session: MakeSession, go_live: Callable[[Session], Broadcast]) -> Session:
+    session = make_session(model="extractive", recording=False)
+    for name in ("harbour", "shore"):
+        service.add(session, SourceSpec(kind="rss", locator=f"https://{name}.example/feed"))
+    go_live(session)
+    return session
+
+
+def read(session: Session, host: str, text: tuple[str, str], minutes: int) -> SourcePost:
+    """A post as a poll of the feed of ``host`` adds it."""
+    source = Source.objects.get(session=session, locator__contains=host)
+    at = steps.now() - timedelta(minutes=60 - minutes)
+    url = f"https://{host}.example/{minutes}"
+    fetched = FetchedPost(url, text[0], text[1], url=url, published_at=at)
+    with transaction.atomic():
+        post = queue.add(source, [fetched], steps.now()).posts[0]
+        # Whether reading it finds a duplicate is not the subject here.
+        post.state, post.duplicate_of, post.reason = SourcePost.State.QUEUED, None, ""
+        post.save()
+        recorder.record(session, service.POLLED, {"queue": []}, feed=1, queue=1)
+    return post
+
+
+def narrate(session: Session) -> None:
+    step = Step.objects.get(session=session, kind="narrate", state="pending")
+    Step.objects.filter(pk=step.pk).update(due_at=steps.now() - timedelta(seconds=1))
+    steps.run(step.pk)
+    for step in Step.objects.filter(session=session, kind="finish_airing", state="pending"):
+        steps.run(step.pk)
+
+
+def payload(story: Story) -> Any:
+    return stories.payload(stories.find(story.session, story.pk))
+
+
+@pytest.mark.databases
+def test_two_reports_of_one_event_become_one_story_that_credits_both(live: Session) -> None:
+    first = read(live, "harbour", FIRE, 10)
+    other = read(live, "shore", ELSEWHERE, 5)
+    SourcePost.objects.filter(pk=first.pk).update(rank=999)
+    narrate(live)
+    story = Story.objects.get()
+    assert story.post == first
+    assert payload(story)["sources"] == [
+        {
+            "role": "main",
+            "post": first.pk,
+            "source": "harbour.example",
+            "title": FIRE[0],
+            "url": "https://harbour.example/10",
+        },
+        {
+            "role": "report",
+            "post": other.pk,
+            "source": "shore.example",
+            "title": ELSEWHERE[0],
+            "url": "https://shore.example/5",
+        },
+    ]
+    assert "shore.example also reports this." in story.narrative
+    other.refresh_from_db()
+    assert (other.state, other.reason) == ("told", f"Told in “{story.title}”.")
+    assert SessionStats.objects.get(session=live).queue == 0
+    assert list(audits.run()) == []
+    narrate(live)
+    assert Story.objects.count() == 1
+
+
+def test_the_audience_gets_the_sources_without_ids(live: Session) -> None:
+    SourcePost.objects.filter(pk=read(live, "harbour", FIRE, 10).pk).update(rank=999)
+    read(live, "shore", ELSEWHERE, 5)
+    narrate(live)
+    event = SessionEvent.objects.filter(session=live, type="story.aired").get()
+    assert event.payload["public"]["story"]["sources"] == [
+        {"source": "harbour.example", "title": FIRE[0], "url": "https://harbour.example/10"},
+        {"source": "shore.example", "title": ELSEWHERE[0], "url": "https://shore.example/5"},
+    ]
+
+
+def test_a_post_that_is_killed_meanwhile_is_not_covered(
+    live: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    SourcePost.objects.filter(pk=read(live, "harbour", FIRE, 10).pk).update(rank=999)
+    other = read(live, "shore", ELSEWHERE, 5)
+    narrates = ExtractiveNarrator.narrate
+
+    def killed_meanwhile(self: Any, brief: Any, on_text: Any) -> Any:
+        commands.run("post.kill", live.owner, live, {"post": other.pk})
+        return narrates(self, brief, on_text)
+
+    monkeypatch.setattr(ExtractiveNarrator, "narrate", killed_meanwhile)
+    narrate(live)
+    assert not StoryReport.objects.exists()
+    other.refresh_from_db()
+    assert other.state == "skipped"
+    assert list(audits.run()) == []
+
+
+@pytest.mark.databases
+def test_what_a_report_replaces_becomes_its_background(live: Session) -> None:
+    older = read(live, "harbour", CUTS_4, 10)
+    read(live, "harbour", CUTS_11, 40)
+    narrate(live)
+    story = Story.objects.get()
+    assert story.post is not None
+    assert story.post.title == CUTS_11[0]
+    assert "11,500 homes, up from 4,000 before." in story.narrative
+    older.refresh_from_db()
+    assert (older.state, older.reason) == ("skipped", f"Superseded by “{story.title}”.")
+    assert [row["role"] for row in payload(story)["sources"]] == ["main", "background"]
+    assert SessionStats.objects.get(session=live).queue == 0
+    assert list(audits.run()) == []
+
+
+def test_an_update_names_the_figure_that_changed(live: Session) -> None:
+    read(live, "harbour", CUTS_4, 10)
+    narrate(live)
+    read(live, "harbour", CUTS_11, 40)
+    narrate(live)
+    assert "11,500 homes, up from 4,000 before." in Story.objects.order_by("-id")[0].narrative
+
+
+@pytest.mark.databases
+def test_a_report_that_comes_too_late_is_added_to_the_sources(live: Session) -> None:
+    read(live, "harbour", FIRE, 30)
+    narrate(live)
+    late = read(live, "shore", ELSEWHERE, 5)
+    narrate(live)
+    story = Story.objects.get()
+    late.refresh_from_db()
+    assert (late.state, late.reason) == ("skipped", f"Already told as “{story.title}”.")
+    event = SessionEvent.objects.filter(session=live, type="story.credited").get()
+    public = event.payload["public"]["story"]["sources"]
+    assert [row["source"] for row in public] == ["harbour.example", "shore.example"]
+    assert SessionStats.objects.get(session=live).queue == 0
+    assert list(audits.run()) == []
+
+
+def test_a_duplicate_of_another_outlet_is_credited_too(live: Session) -> None:
+    first = read(live, "harbour", FIRE, 30)
+    for minutes in (5, 6):
+        source = Source.objects.get(session=live, locator__contains="shore")
+        with transaction.atomic():
+            fetched = FetchedPost(
+                f"d{minutes}", FIRE[0], FIRE[1], url=f"https://shore.example/{minutes}"
+            )
+            added = queue.add(source, [fetched], steps.now())
+            recorder.record(live, service.POLLED, {"queue": []}, feed=1, queue=added.queued)
+        assert added.posts[0].duplicate_of_id == first.pk
+    narrate(live)
+    rows = payload(Story.objects.get())["sources"]
+    assert [(row["role"], row["url"]) for row in rows] == [
+        ("main", "https://harbour.example/30"),
+        ("repeated", "https://shore.example/5"),
+    ]
+
+
+def test_a_pinned_post_that_is_out_of_date_airs_with_a_warning(live: Session) -> None:
+    read(live, "harbour", CUTS_11, 40)
+    narrate(live)
+    older = read(live, "harbour", CUTS_4, 10)
+    commands.run("post.pin", live.owner, live, {"post": older.pk})
+    narrate(live)
+    assert Story.objects.filter(post=older).exists()
+    warning = Message.objects.get(session=live, code="older_post")
+    assert warning.text.startswith(f"“{CUTS_4[0]}” is older than the story “")
+
+
+def test_a_pulled_story_gets_no_more_sources(live: Session) -> None:
+    read(live, "harbour", FIRE, 30)
+    narrate(live)
+    editorial.pull(live, Story.objects.get().pk)
+    read(live, "shore", ELSEWHERE, 5)
+    narrate(live)
+    assert Story.objects.count() == 2
