@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from pydantic import Field
@@ -80,3 +81,8 @@ def sources_of(story: Story) -> list[StorySource]:
         }
         for role, post in credited
     ]
+
+
+def public(sources: Sequence[StorySource]) -> list[PublicSource]:
+    """Returns the sources of a story as the audience may see them."""
+    return [{"source": row["source"], "title": row["title"], "url": row["url"]} for row in sources]

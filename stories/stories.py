@@ -217,8 +217,8 @@ def create(
     """Saves a new story, counts it and records ``story.written``; in the caller's transaction.
 
     Sets the story's length, its time of completion and, when ``attempts`` asked a model for it,
-    its model. ``joined`` is the payload of an earlier story whose thread this one opened, and
-    ``reports`` are the posts that it covers besides its own, each with its role.
+    its model. ``joined`` is the earlier story whose thread this one opened; ``reports`` are the posts
+    that it covers besides its own, with their roles.
     """
     session, at = story.session, timezone.now()
     used = TokenUsage.objects.filter(attempt__in=attempts)
@@ -396,10 +396,7 @@ def public_payload(story: StoryPayload) -> PublicStory:
         }
         if post
         else None,
-        "sources": [
-            {"source": row["source"], "title": row["title"], "url": row["url"]}
-            # Events that were stored before stories had several sources have none.
-            for row in story.get("sources", [])
-        ],
+        # Events that were stored before stories had several sources have none.
+        "sources": reports_module.public(story.get("sources", [])),
         "disclosure": story["disclosure"],
     }
