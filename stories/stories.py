@@ -107,9 +107,7 @@ class StoryPayload(TypedDict):
         str | None, Field(description="End of the latest airing, ISO 8601 UTC, or null.")
     ]
     post: Annotated[PostReference | None, Field(description="Its post, or null without one.")]
-    sources: Annotated[
-        list[StorySource], Field(description="All reports that it credits, its own post first.")
-    ]
+    sources: Annotated[list[StorySource], Field(description="Credited reports, its own first.")]
     thread: Annotated[ThreadReference | None, Field(description="Its thread, or null.")]
     version: Annotated[int, Field(description="Number of the version; 1 for the first.")]
     corrected_at: Annotated[
@@ -166,9 +164,7 @@ class PublicStory(TypedDict):
         Field(description="Its sentences, each with the passages of its sources; may be empty."),
     ]
     post: Annotated[PublicPost | None, Field(description="Its post, or null without one.")]
-    sources: Annotated[
-        list[PublicSource], Field(description="All reports that it credits, its own post first.")
-    ]
+    sources: Annotated[list[PublicSource], Field(description="Credited reports, its own first.")]
     disclosure: Annotated[Disclosure, Field(description="How it was made.")]
 
 
