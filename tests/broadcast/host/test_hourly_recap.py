@@ -66,6 +66,17 @@ def test_the_headlines_of_the_hour_are_read_in_the_order_they_aired(
     assert hourly_recap.add(run, now + timedelta(minutes=3)) is None
 
 
+def test_what_aired_before_the_hour_is_not_read_again(
+    make_session: MakeSession, go_live: Callable[[Session], Broadcast]
+) -> None:
+    run = run_of(make_session, go_live)
+    before = Airing.objects.filter(story__title="Bells ring")
+    before.update(aired_at=HOUR - timedelta(minutes=61))
+    recap = hourly_recap.add(run, HOUR)
+    assert recap is not None
+    assert "Bells" not in recap.narrative
+
+
 def test_a_pulled_story_is_not_read_again(
     make_session: MakeSession, go_live: Callable[[Session], Broadcast]
 ) -> None:

@@ -101,6 +101,7 @@ def test_a_heading_is_one_line_that_keeps_its_end(text: str, escaped: str) -> No
 
 def test_only_web_addresses_become_links() -> None:
     assert link("a", "javascript:alert(1)") == "a"
+    assert link("a", "javascript://x.org/%0Aalert(1)") == "a"
     assert link("a]", "https://x.org/(a) b>") == r"[a\]](<https://x.org/(a)%20b%3E>)"
     assert link("a", "https://x.org/\\") == "[a](<https://x.org/%5C>)"
 

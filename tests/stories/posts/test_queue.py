@@ -62,6 +62,8 @@ def test_the_same_post_is_inserted_once(source: Source) -> None:
     assert len(add(source, FetchedPost("1", TITLES[0])).posts) == 1
     assert add(source, FetchedPost("1", TITLES[0])) == queue.Added([], 0)
     assert SourcePost.objects.count() == 1
+    # It was not even tried: the database's refusal would be noted as failed work.
+    assert not FailedWork.objects.exists()
 
 
 def test_an_entry_that_cannot_be_stored_costs_no_other(source: Source) -> None:

@@ -27,6 +27,7 @@ from stories.usage import budget, ledger, pricing
 from stories.usage.ledger import Purpose, SessionLedger
 from stories.usage.types import Attempt, Close, Counts
 from tests.concurrency import together
+from tests.conftest import MakeSession
 from tests.standins.anthropic import AnthropicStandIn
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
@@ -37,8 +38,8 @@ UPPER = 1000 * 1_000_000 + 200 * 5_000_000
 RUNS = int(os.environ.get("SMNB_BUDGET_RUNS", "20"))
 
 
-def claim_of(session: Session) -> Claim:
-    claim = steps.claim(steps.enqueue(session, "narrate", 1).pk)
+def claim_of(session: Session, subject: int = 1) -> Claim:
+    claim = steps.claim(steps.enqueue(session, "narrate", subject).pk)
     assert claim is not None
     return claim
 
@@ -93,6 +94,14 @@ def test_a_call_that_does_not_fit_waits_with_the_reason(session: Session) -> Non
     sessions.change(session, budget=2 * UPPER)
     reserve(claim)
     assert TokenUsage.objects.count() == 2
+
+
+def test_the_calls_of_another_session_reserve_nothing_here(make_session: MakeSession) -> None:
+    one, other = make_session(), make_session()
+    for subject, session in enumerate((one, other)):
+        sessions.change(session, budget=UPPER + UPPER // 2)
+        reserve(claim_of(session, subject))
+    assert (committed(one), committed(other)) == (UPPER, UPPER)
 
 
 def test_the_bound_covers_the_cache_and_the_dearest_region() -> None:
