@@ -27,7 +27,6 @@ from sessions_app.models import Session
 from stories import stories
 from stories.models import Story
 from stories.stories import StoryDecided, StoryPayload
-from stories.types import GroundedSentence
 
 
 class PublicStoryEvent(TypedDict):
@@ -180,7 +179,10 @@ def decide(session: Session, story_id: int, approve: bool, editor: User) -> Stor
         story.label_off = approve and session.ai_label == Session.AILabel.UNREVIEWED
         if approve and story.held:
             story.held = False
-            story.passages = [_answered_for(each) for each in story.passages]
+            story.passages = [
+                {**sentence, "support": "editor"} if sentence["support"] == "none" else sentence
+                for sentence in story.passages
+            ]
         story.save(
             update_fields=[
                 "state",
@@ -196,11 +198,6 @@ def decide(session: Session, story_id: int, approve: bool, editor: User) -> Stor
         recorder.record(session, stories.DECIDED, event)
         advance(run)
     return story
-
-
-def _answered_for(sentence: GroundedSentence) -> GroundedSentence:
-    """Returns a sentence that failed the check as one that the editor answers for."""
-    return {**sentence, "support": "editor"} if sentence["support"] == "none" else sentence
 
 
 def advance(run: Broadcast | None) -> None:

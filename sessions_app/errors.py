@@ -7,6 +7,7 @@ path.
 from __future__ import annotations
 
 from datetime import datetime
+from typing import NoReturn
 
 
 class SmnbError(Exception):
@@ -75,3 +76,8 @@ class StaleClaim(SmnbError):
     """Another worker has claimed the work; the handler stops without writing."""
 
     code = "stale_claim"
+
+
+def refuse_constant(name: str) -> NoReturn:
+    """Raises ValueError; as ``parse_constant`` of json.loads: NaN and Infinity are not JSON."""
+    raise ValueError(f"{name} is not JSON")

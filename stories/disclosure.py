@@ -1,4 +1,4 @@
-"""What the audience is told of a story's making: who wrote it, who approved it, who reads it.
+"""The disclosure of how a story was made: who wrote it, who approved it, who reads it.
 
 European law (Regulation 2024/1689, article 50) asks for a label that people see and a mark that
 machines read, from 2 December 2026. The mark is always published. The label may be left out where

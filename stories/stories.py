@@ -27,8 +27,8 @@ from stories.posts import queue
 from stories.posts.queue import QueuedPost
 from stories.reports import PublicSource, StorySource
 from stories.sources.registry import credit_of
+from stories.text.addresses import credit
 from stories.text.sentences import reading_seconds, sentences, word_count
-from stories.text.urls import credit
 from stories.types import DroppedSentence, GroundedSentence
 from stories.usage import accounting
 

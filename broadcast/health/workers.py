@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -85,6 +85,8 @@ def read(session: Session) -> Health:
         failed_steps = failed_steps.filter(due_at__gte=run.started_at)
     failed_step = failed_steps.exclude(kind=orchestrator.POLL).order_by("-id").first()
     links = snapshot.chain.links
+    healths = [source.health for source in snapshot.sources]
+    counts = [f"{healths.count(name)} {name}" for name in Source.Health if name in healths]
     workers = [
         _worker(
             "Host",
@@ -97,7 +99,7 @@ def read(session: Session) -> Health:
         _worker(
             "Producer",
             judgement.producer(snapshot),
-            _count_by_health(snapshot.sources),
+            f"sources: {', '.join(counts)}" if counts else "no source",
             ("Last new post", last_post_at),
             ("Next reading", _next_due(snapshot, orchestrator.POLL)),
         ),
@@ -141,13 +143,6 @@ def _next_due(snapshot: Snapshot, kind: str) -> datetime | None:
     steps = snapshot.steps_of(kind) if snapshot.live else []
     due = min((step.due_at for step in steps if step.state == Step.State.PENDING), default=None)
     return due if due is not None and due > snapshot.at else None
-
-
-def _count_by_health(sources: Sequence[Source]) -> str:
-    """Returns for example "sources: 2 ok, 1 paused"."""
-    healths = [source.health for source in sources]
-    counts = [f"{healths.count(name)} {name}" for name in Source.Health if name in healths]
-    return f"sources: {', '.join(counts)}" if counts else "no source"
 
 
 def _troubles(snapshot: Snapshot, failed_step: Step | None) -> Iterator[Trouble]:

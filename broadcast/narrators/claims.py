@@ -1,4 +1,4 @@
-"""Checks who is said to have said something, and what is said not to be so; English only."""
+"""Checks who a statement is attributed to, and what it denies; English only."""
 
 from __future__ import annotations
 
@@ -31,38 +31,38 @@ _CLAUSE = re.compile(
 )
 
 
-def attributions(said: Text, source: Text, around: Text, title: str) -> Iterator[str]:
-    """A role must be in the sources, and so must whoever is said to have said it."""
+def attributions(spoken: Text, source: Text, around: Text, title: str) -> Iterator[str]:
+    """A role must be in the sources, and so must the speaker."""
     # Roles are from before the passages only where these have none: "she" may be "the governor".
     has_role = any(word.rstrip("s") in ROLES for word in source.lower)
     allowed = source.lower | (Text(title).lower if has_role else around.lower)
     roles = {ROLES[word.rstrip("s")] for word in allowed if word.rstrip("s") in ROLES}
     leaders = {"head", "leader", "chief", "boss", "director", "ceo", "chair", "managing"}
-    for word in said.lower:
+    for word in spoken.lower:
         role = ROLES.get(word) or ROLES.get(word.rstrip("s"))
         if role and role not in roles and word not in allowed:
             if role in ("director", "chairman") and leaders & allowed:
                 continue
             yield f"the role “{word}”"
     stems = {stem(word) for word in allowed}
-    words = [(match[0], match.start()) for match in WORD.finditer(said.text)]
+    words = [(match[0], match.start()) for match in WORD.finditer(spoken.text)]
     for number, (word, _) in enumerate(words[:-1]):
         # "Finance minister", "prime minister"
         if ROLES.get(words[number + 1][0].lower()) == "minister":
             plain = compared(word)
             if plain not in WITHOUT_MEANING and plain not in allowed and stem(plain) not in stems:
                 yield f"the role “{word} {words[number + 1][0]}”"
-    for speaker in _speakers(said):
+    for speaker in _speakers(spoken):
         known = [word for word in speaker if stem(word) in stems or word in _GENERIC]
         if not known:
             yield f"the speaker “{' '.join(speaker)}”"
 
 
-def _speakers(said: Text) -> Iterator[list[str]]:
+def _speakers(spoken: Text) -> Iterator[list[str]]:
     """Yields whom a sentence quotes, as the words that carry meaning, in lower case."""
-    for match in re.finditer(r"\baccording to ([^,.;:]+)", said.text, re.IGNORECASE):
+    for match in re.finditer(r"\baccording to ([^,.;:]+)", spoken.text, re.IGNORECASE):
         yield from _content([word.lower() for word in WORD.findall(match[1])][:8])
-    for clause in re.split(r"[,;:\u2014]|[\"\u201c\u201d]", said.text):
+    for clause in re.split(r"[,;:\u2014]|[\"\u201c\u201d]", spoken.text):
         words = [word.lower() for word in WORD.findall(clause)]
         at = next((n for n, word in enumerate(words) if word in SPEECH), None)
         if at is None or at == 0:
@@ -83,28 +83,28 @@ def _content(words: list[str]) -> Iterator[list[str]]:
         yield carrying
 
 
-def negations(said: Text, source: Text) -> Iterator[str]:
+def negations(spoken: Text, source: Text) -> Iterator[str]:
     """A clause with a negation needs one like it, and the sentence must leave none out."""
     clauses = [(stems_of(part), _negation(part)) for part in _clauses(source.text)]
-    own_clauses = [(stems_of(part), _negation(part)) for part in _clauses(said.text)]
+    own_clauses = [(stems_of(part), _negation(part)) for part in _clauses(spoken.text)]
     for own, negation in own_clauses:
         like = [kind for stems, kind in clauses if own & stems] or [kind for _, kind in clauses]
         double = negation == "even" and "odd" not in like
         if negation and negation not in like and not (double or _WILD.search(source.text)):
             yield "a negation"
-    own = stems_of(said.text)
+    own = stems_of(spoken.text)
     denied = frozenset[str]().union(*(stems for stems, kind in clauses if kind))
     negated = sum(bool(negation and stems & denied) for stems, negation in own_clauses)
-    negated += bool(_WILD.search(said.text))
-    scopes = [_scope(part) for part in _clauses(source.text) if _negation(part) == "odd"]
+    negated += bool(_WILD.search(spoken.text))
+    # A clause denies its words after the negation.
+    denials = [part for part in _clauses(source.text) if _negation(part) == "odd"]
+    starts = [NEGATIVE.search(part) for part in denials]
+    scopes = [
+        stems_of(part[first.end() :]) if first else frozenset()
+        for part, first in zip(denials, starts, strict=True)
+    ]
     if sum(bool(scope) and 2 * len(scope & own) >= len(scope) for scope in scopes) > negated:
         yield "it leaves out a negation"
-
-
-def _scope(clause: str) -> frozenset[str]:
-    """Returns what a clause denies: its words after the negation."""
-    first = NEGATIVE.search(clause)
-    return stems_of(clause[first.end() :]) if first else frozenset()
 
 
 def _negation(clause: str) -> str:

@@ -58,7 +58,7 @@ class ExtractiveNarrator:
         introduction = presentation.introduction(
             brief, tone, kicker, chosen[0], first_person=first_person, flows_on=flows_on
         )
-        lead, *others = [SpokenSentence(text, (_passage(text),)) for text in chosen]
+        lead, *others = [SpokenSentence(text, ({"text": text, "report": 0},)) for text in chosen]
         read_aloud = [
             *(SpokenSentence(text, link=True) for text in introduction.before),
             lead,
@@ -112,10 +112,6 @@ def other_reports(brief: Brief) -> list[SpokenSentence]:
                 SpokenSentence(f"{other.source} puts it at {other.differs}.", (passage,))
             )
     return spoken_reports
-
-
-def _passage(text: str) -> Passage:
-    return {"text": text, "report": 0}
 
 
 def as_sentence(text: str) -> str:

@@ -140,17 +140,14 @@ def introduction(
     shared = shared_name(brief)
     if shared and not (kind or links):
         return Introduction((f"Staying with {shared}, a report from {source}.",))
-    opening, credit = (_KINDS[kind], ()) if kind else _reports(brief)
+    reports = _REPORTS.get(brief.personality, _REPORTS["conversational"])
+    opening, credit = (_KINDS[kind], ()) if kind else reports
     credited_after = bool(credit) and not flows_on and brief.number % _CREDIT_EVERY == 2
     variants = credit if credited_after else opening
     sentence = variants[brief.number % len(variants)].format(
         source=source, Source=_capital(source), author=brief.author
     )
     return Introduction(links, (sentence,)) if credited_after else Introduction((*links, sentence))
-
-
-def _reports(brief: Brief) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    return _REPORTS.get(brief.personality, _REPORTS["conversational"])
 
 
 def _kind_of(brief: Brief, tone: Tone, kicker: str, first_person: bool) -> str:

@@ -15,6 +15,9 @@ _LISTS: dict[str, Any] = json.loads(Path(__file__).with_name("english.json").rea
 _UNITS = {name: number for number, name in enumerate(_LISTS["units_to_nineteen"].split())}
 _TENS = {name: 10 * number for number, name in enumerate(_LISTS["tens"].split(), 2)}
 _ORDINALS = {name: number for number, name in enumerate(_LISTS["ordinals"].split())}
+_SMALL = [[name] for name in (*_UNITS, *_TENS)]
+_PARTS = ("quarter", "half", "round", "stage", "phase", "floor", "term", "set")
+_CURRENCIES = ("£", "$", "€", "¥")
 _SCALES: dict[str, int] = _LISTS["scales"]
 _MONTHS = {name: at for at, names in enumerate(_LISTS["months"], 1) for name in names.split()}
 _DAYS: list[str] = _LISTS["weekdays"].split()
@@ -273,7 +276,9 @@ class Reader:
             return self._scaled(_values(word), at + 1)
         if word in _ORDINALS and word not in ("first", "second", "third"):
             return ((float(_ORDINALS[word]),), at + 1)
-        if word in ("first", "second", "third") and self._counts(at):
+        # They number a part of a whole: "the second quarter".
+        following = self._lower[at + 1] if at + 1 < len(self._lower) else ""
+        if word in ("first", "second", "third") and following in _PARTS:
             return ((float(_ORDINALS[word]),), at + 1)
         if word in _TENS and self._lower[at + 1 : at + 2] == ["-"]:
             last = self._lower[at + 2] if at + 2 < len(self._lower) else ""
@@ -281,25 +286,17 @@ class Reader:
                 return ((float(_TENS[word] + _ORDINALS[last]),), at + 3)
         return self._in_words(at)
 
-    def _counts(self, at: int) -> bool:
-        """Whether "first", "second" or "third" numbers a part of a whole: "the second quarter"."""
-        following = self._lower[at + 1] if at + 1 < len(self._lower) else ""
-        return following in ("quarter", "half", "round", "stage", "phase", "floor", "term", "set")
-
     def _scaled(self, values: tuple[float, ...], end: int) -> tuple[tuple[float, ...], int]:
         while end < len(self._lower) and self._lower[end] in _SCALES:
             scale = self._lower[end]
             # A single letter is a scale only right after an amount of money: "£2.4m".
-            if scale in ("m", "k") and not self._is_money(end):
+            if scale in ("m", "k") and not (end >= 2 and self._lower[end - 2] in _CURRENCIES):
                 break
             values = tuple(value * _SCALES[scale] for value in values)
             end += 1
         if end < len(self._lower) and self._lower[end] in ("st", "nd", "rd", "th"):
             end += 1
         return values, end
-
-    def _is_money(self, end: int) -> bool:
-        return end >= 2 and self._lower[end - 2] in ("£", "$", "€", "¥")
 
     def _in_words(self, at: int) -> tuple[tuple[float, ...], int] | None:
         """Reads "two hundred and twelve", "twelve and a half million", "half a million"."""
@@ -333,16 +330,13 @@ class Reader:
                 break
             seen = True
             # "two three" are two numbers, "two hundred three" is one.
-            if current < 100 and small is not None and self._next_is_small(end):
+            if current < 100 and small is not None and self._lower[end : end + 1] in _SMALL:
                 break
         value = total + current
         # "One" is mostly a pronoun, or an article.
         if not seen or (value == 1 and end == at + 1):
             return None
         return (value,), end
-
-    def _next_is_small(self, end: int) -> bool:
-        return end < len(self._lower) and self._lower[end] in (*_UNITS, *_TENS)
 
 
 def read(text: str) -> Found:

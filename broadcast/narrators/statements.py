@@ -61,25 +61,25 @@ class Context:
 
 def problem(sentence: str, passages: Sequence[Passage], context: Context) -> str:
     """Returns what of a sentence is not in its passages, as a phrase; "" when all of it is."""
-    said = Text(sentence)
+    spoken = Text(sentence)
     source = Text(" ".join(passage["text"] for passage in passages))
     if _verbatim(sentence) in _verbatim(source.text):
         return ""
     around = Text(f"{context.title}. {context.credits}")
     if any(_leans(passage["text"]) for passage in passages):
         around = Text(f"{around.text}. {context.before}")
-    same_language = said.is_english == source.is_english and said.is_latin == source.is_latin
+    same_language = spoken.is_english == source.is_english and spoken.is_latin == source.is_latin
     problems = [
-        *_numbers(said, source, around),
-        *_moments(said, source, context),
-        *_names(said, source, around, translated=not same_language),
+        *_numbers(spoken, source, around),
+        *_moments(spoken, source, context),
+        *_names(spoken, source, around, translated=not same_language),
     ]
     if same_language:
-        problems += _quotations(said, Text(f"{source.text} {context.title}"))
-    if same_language and said.is_english:
+        problems += _quotations(spoken, Text(f"{source.text} {context.title}"))
+    if same_language and spoken.is_english:
         problems += [
-            *attributions(said, source, around, f"{context.title} {context.credits}"),
-            *negations(said, source),
+            *attributions(spoken, source, around, f"{context.title} {context.credits}"),
+            *negations(spoken, source),
         ]
     return "; ".join(dict.fromkeys(problems))
 
@@ -89,19 +89,19 @@ def _verbatim(text: str) -> str:
 
 
 def _leans(passage: str) -> bool:
-    """Whether a passage has a pronoun for somebody whom only the passages before it name."""
+    """Whether a passage has a pronoun for a person whom only the passages before it name."""
     text = Text(passage)
     first = text.words[0].lower() if text.words else ""
     return first in PRONOUNS or (text.has_pronoun and not any(len(run) > 1 for run in _runs(text)))
 
 
-def _numbers(said: Text, source: Text, around: Text) -> Iterator[str]:
+def _numbers(spoken: Text, source: Text, around: Text) -> Iterator[str]:
     years = {
         quantity.values[0]
         for quantity in around.found.quantities
         if 1900 <= quantity.values[0] <= 2100
     }
-    for quantity in read(IN_TEN.sub(" ", said.text)).quantities:
+    for quantity in read(IN_TEN.sub(" ", spoken.text)).quantities:
         agreeing = [one for one in source.found.quantities if quantity.agrees(one)]
         same_noun = [
             one
@@ -118,10 +118,10 @@ def _numbers(said: Text, source: Text, around: Text) -> Iterator[str]:
         if not quantity.unit and quantity.values[0] in years:
             continue
         yield f"the number “{quantity.text}”"
-    for unit in units_in(said.text) - units_in(source.text):
+    for unit in units_in(spoken.text) - units_in(source.text):
         yield f"the unit “{unit}”"
     per_cent = [one.values[0] for one in source.found.quantities if one.unit == "%"]
-    for text, share in fractions(said.text):
+    for text, share in fractions(spoken.text):
         known = [*per_cent, *(value for _, value in fractions(source.text))]
         if any(abs(share - one) < 0.6 for one in known):
             continue
@@ -140,20 +140,20 @@ def _has_ratio(found: Found, ratio: float) -> bool:
 _RELATIVE = {"today": 0, "tonight": 0, "yesterday": -1, "tomorrow": 1}
 
 
-def _moments(said: Text, source: Text, context: Context) -> Iterator[str]:
-    for minute, half in said.found.times:
+def _moments(spoken: Text, source: Text, context: Context) -> Iterator[str]:
+    for minute, half in spoken.found.times:
         known = [other for at, other in source.found.times if at == minute]
         if not known or (half and half not in known and "" not in known):
             yield f"the time {minute // 60 or 12}:{minute % 60:02d} {half}".rstrip()
     published = _days_of(context.published)
-    for month, day in said.found.dates:
+    for month, day in spoken.found.dates:
         if (month, day) not in (*source.found.dates, *published.values()):
             yield f"the date {day} {month_name[month]}"
     months = source.found.months | {month for month, _ in published.values()}
-    for month in said.found.months - months:
+    for month in spoken.found.months - months:
         yield f"the month {month_name[month]}"
     days = source.found.weekdays
-    for weekday in said.found.weekdays - days:
+    for weekday in spoken.found.weekdays - days:
         relative = {word for word in source.lower if word in _RELATIVE}
         named = (
             {(context.published + timedelta(days=_RELATIVE[word])).weekday() for word in relative}
@@ -165,7 +165,7 @@ def _moments(said: Text, source: Text, context: Context) -> Iterator[str]:
         )
         if weekday not in named and not dated:
             yield f"the day {day_name[weekday]}"
-    for word in said.lower & _RELATIVE.keys() - source.lower:
+    for word in spoken.lower & _RELATIVE.keys() - source.lower:
         dated_so = published.get(word)
         at = context.published + timedelta(days=_RELATIVE[word]) if context.published else None
         if at is None or (at.weekday() not in days and dated_so not in source.found.dates):
@@ -186,13 +186,13 @@ def _days_of(published: datetime | None) -> dict[str, tuple[int, int]]:
     return {word: (day.month, day.day) for word, day in days.items()}
 
 
-def _names(said: Text, source: Text, around: Text, *, translated: bool) -> Iterator[str]:
+def _names(spoken: Text, source: Text, around: Text, *, translated: bool) -> Iterator[str]:
     if not source.is_latin and translated:
         return
     allowed = source.lower | around.lower
     initials = _initials(source) | _initials(around)
-    for run in _runs(said):
-        if len(run) < 2 and (translated or said.capitalises_nouns):
+    for run in _runs(spoken):
+        if len(run) < 2 and (translated or spoken.capitalises_nouns):
             continue
         for word in run:
             plain = compared(word)
@@ -203,16 +203,14 @@ def _names(said: Text, source: Text, around: Text, *, translated: bool) -> Itera
                 continue
             if plain in initials or "".join(compared(one)[:1] for one in run) in allowed:
                 continue
-            if translated and any(_resembles(plain, name) for name in source.names | around.names):
+            # Two words may be one name in two languages when both begin alike.
+            if translated and any(
+                plain[: (length := max(3, min(len(plain), len(name)) - 2))] == name[:length]
+                for name in source.names | around.names
+            ):
                 continue
             yield f"the name “{' '.join(run)}”"
             break
-
-
-def _resembles(word: str, name: str) -> bool:
-    """Whether two words may be one name in two languages: both begin alike."""
-    length = max(3, min(len(word), len(name)) - 2)
-    return word[:length] == name[:length]
 
 
 def _initials(text: Text) -> set[str]:
@@ -228,21 +226,21 @@ def _initials(text: Text) -> set[str]:
     return found
 
 
-def _runs(said: Text) -> Iterator[list[str]]:
+def _runs(spoken: Text) -> Iterator[list[str]]:
     """Yields the names of a sentence, each as its capitalised words.
 
     Its first word counts if it is surely no common word that is capitalised for its place.
     """
     run: list[str] = []
     end = 0
-    for number, match in enumerate(WORD.finditer(said.text)):
-        word, gap = match[0], said.text[end : match.start()]
+    for number, match in enumerate(WORD.finditer(spoken.text)):
+        word, gap = match[0], spoken.text[end : match.start()]
         starts = number == 0 or bool(re.search(r"[.!?:]\s|[\"\u201c\u2018]$", gap))
         capital = word[0].isupper() and word not in ("I", "I'm", "I've", "I'll", "I'd", "I\u2019m")
         if run and (not capital or gap.strip(" ") not in ("", "-", "&", ".")):
             yield from _named(run)
             run = []
-        if capital and not (starts and not _surely_a_name(said, match)):
+        if capital and not (starts and not _surely_a_name(spoken, match)):
             run.append(word)
         end = match.end()
     yield from _named(run)
@@ -254,14 +252,14 @@ def _named(run: list[str]) -> Iterator[list[str]]:
         yield names
 
 
-def _surely_a_name(said: Text, match: re.Match[str]) -> bool:
+def _surely_a_name(spoken: Text, match: re.Match[str]) -> bool:
     word = match[0]
     plain = compared(word)
     if plain in _COMMON_FIRST:
         return False
     if word.isupper() and len(word) > 1:
         return True
-    after = said.text[match.end() :]
+    after = spoken.text[match.end() :]
     following = WORD.match(after.lstrip(" -"))
     if plain in _NATIONALITIES or word.endswith(("'s", "\u2019s")):
         return True
@@ -273,8 +271,8 @@ def _surely_a_name(said: Text, match: re.Match[str]) -> bool:
     return following[0].lower() in SPEECH and following[0].lower() not in ("sees", "saw", "put")
 
 
-def _quotations(said: Text, source: Text) -> Iterator[str]:
-    for match in _QUOTE.finditer(said.text):
+def _quotations(spoken: Text, source: Text) -> Iterator[str]:
+    for match in _QUOTE.finditer(spoken.text):
         quote = next(part for part in match.groups() if part is not None)
         parts = [squeezed(part) for part in re.split(r"\.\.\.|\u2026|\[[^\]]*\]", quote)]
         if not all(f" {part} " in f" {source.squeezed} " for part in parts if part):

@@ -1,4 +1,4 @@
-"""What is said in an episode and when: its transcript (WebVTT, SubRip) and its chapters."""
+"""The text of an episode with its times: its transcript (WebVTT, SubRip) and its chapters."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ def audio(
 def transcript(
     request: HttpRequest, session: Session, run_number: int, suffix: str
 ) -> HttpResponse:
-    """What is said in an episode, as captions."""
+    """Sends the text of an episode as captions."""
     write, media_type = TRANSCRIPTS[suffix]
     return _text(request, write(_find_with_contents(session, run_number)), media_type)
 

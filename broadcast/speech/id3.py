@@ -20,7 +20,9 @@ def tag(title: str, programme: str, making: str, source_type: str) -> bytes:
         _frame(b"TXXX", _text("DigitalSourceType") + _END + _text(source_type)),
     )
     body = b"".join(frames)
-    return b"ID3\x03\x00\x00" + _seven_bits(len(body)) + body
+    # Bytes without the high bit, so that no decoder takes the size for audio.
+    size = bytes(len(body) >> shift & 0x7F for shift in (21, 14, 7, 0))
+    return b"ID3\x03\x00\x00" + size + body
 
 
 def audio_of(data: bytes) -> bytes:

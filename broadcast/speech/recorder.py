@@ -69,19 +69,16 @@ def make(story: Story, engine: Engine) -> Sound:
     try:
         pace = story.session.pace or DEFAULT_PACE
         speech = engine.speak(story.narrative, story.session.language, pace)
-        stored = storage.write(sound.path, [_tag(story), speech.data])
+        made = disclosure.of_story(story)
+        source_type = disclosure.source_type_of_sound(made)
+        tag = id3.tag(story.title, story.session.name, made["text"], source_type)
+        stored = storage.write(sound.path, [tag, speech.data])
     except Unspoken as error:
         return _fail(sound, error.sentence)
     except OSError as error:
         return _fail(sound, f"The sound could not be stored: {error.strerror}.")
     _finish(sound, speech, stored)
     return sound
-
-
-def _tag(story: Story) -> bytes:
-    made = disclosure.of_story(story)
-    source_type = disclosure.source_type_of_sound(made)
-    return id3.tag(story.title, story.session.name, made["text"], source_type)
 
 
 def _open(story: Story, engine: Engine) -> Sound:

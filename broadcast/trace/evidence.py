@@ -168,7 +168,10 @@ class Batch:
             calls=self._calls_for(story),
             poll=self._poll(story.post),
             airings=airings,
-            ends=[self._end(airing) for airing in airings],
+            ends=[
+                next(reversed(self._steps[orchestrator.FINISH_AIRING, str(airing.pk)]), None)
+                for airing in airings
+            ],
             runs=self._runs,
             archived=archived,
             post_archived=not self._dug and self._record.archived(_begun(story)),
@@ -190,10 +193,6 @@ class Batch:
         polls = self._steps[orchestrator.POLL, str(post.source_id)]
         earlier = [step for step in polls if step.created_at <= post.created_at + SLACK]
         return earlier[-1] if earlier else None
-
-    def _end(self, airing: Airing) -> Step | None:
-        steps = self._steps[orchestrator.FINISH_AIRING, str(airing.pk)]
-        return steps[-1] if steps else None
 
     def _copied(self, story: Story, events: Sequence[Noted], archived: bool) -> bool:
         if not (self._session.made_from_id or self._session.imported_id):

@@ -27,7 +27,7 @@ from broadcast.transfer.validation import Row
 from sessions_app.errors import Invalid
 from stories.posts.matching import folded
 from stories.posts.queue import digest
-from stories.text.urls import link_key
+from stories.text.addresses import link_key
 
 
 def insert(state: ImportState, on_progress: Callable[[int], None]) -> None:
@@ -101,10 +101,6 @@ def _create(table: Table, batch: list[Any]) -> None:
         rows.bulk_update(batch, stamped)
 
 
-def _source(_: ImportState, row: Row) -> Derived:
-    return {"locator_digest": digest(row["locator"])}
-
-
 def _post(_: ImportState, row: Row) -> Derived:
     # A claim belongs to a step of the other installation, which is not imported.
     state = "queued" if row["state"] == "claimed" else row["state"]
@@ -113,25 +109,16 @@ def _post(_: ImportState, row: Row) -> Derived:
     return {"url": url, "url_digest": digest(link_key(url)), "state": state}
 
 
-def _interest(_: ImportState, row: Row) -> Derived:
-    return {"folded": folded(row["text"])}
-
-
-def _usage(state: ImportState, row: Row) -> Derived:
-    return {"attempt": attempt(state.session.pk, row["attempt"]), "step": None}
-
-
-def _slot(_: ImportState, __: Row) -> Derived:
-    # An imported session must not go live on its own; the owner enables the slot.
-    return {"enabled": False}
-
-
 _DERIVED: dict[str, Callable[[ImportState, Row], Derived]] = {
-    "sources": _source,
+    "sources": lambda _, row: {"locator_digest": digest(row["locator"])},
     "posts": _post,
-    "interests": _interest,
-    "usage": _usage,
-    "slots": _slot,
+    "interests": lambda _, row: {"folded": folded(row["text"])},
+    "usage": lambda state, row: {
+        "attempt": attempt(state.session.pk, row["attempt"]),
+        "step": None,
+    },
+    # An imported session must not go live on its own; the owner enables the slot.
+    "slots": lambda _, __: {"enabled": False},
     SOUNDS: file_import.sound,
     EPISODES: file_import.episode,
     ARTIFACTS: file_import.artifact,

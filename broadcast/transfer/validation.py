@@ -34,7 +34,7 @@ from broadcast.session_commands import SettingsChange
 from broadcast.transfer.archive import Archive
 from broadcast.transfer.tables import BY_MODEL, EVENTS, Table
 from sessions_app.commands import validation_sentence
-from sessions_app.errors import Invalid
+from sessions_app.errors import Invalid, refuse_constant
 from sessions_app.events import recorder
 
 Row: TypeAlias = dict[str, Any]  # a validated row of any table by column name
@@ -109,7 +109,7 @@ def rows(archive: Archive, table: Table) -> Iterator[Row]:
 def _parsed(line: bytes) -> Any:
     """Parses JSON that both databases can store: no NaN, no NUL, no surrogates, no deep nesting."""
     try:
-        value = json.loads(line.decode(), parse_constant=_refuse)
+        value = json.loads(line.decode(), parse_constant=refuse_constant)
         if _ESCAPED.search(line):
             _check_texts(value)
     except RecursionError:
@@ -117,10 +117,6 @@ def _parsed(line: bytes) -> Any:
     except UnicodeError:
         raise ValueError("holds a character that cannot be stored") from None
     return value
-
-
-def _refuse(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
 
 
 def _check_texts(value: object) -> None:
@@ -155,17 +151,16 @@ def _schema(table: Table) -> type[BaseModel]:
         if column.null:
             type_ = Optional[type_]  # noqa: UP045 - made at run time
         # An archive that was made before a column was added has the column's default.
-        default: Any = Field(default_factory=column.get_default) if _may_miss(column) else ...
+        may_miss = column.has_default() or column.null or column.blank
+        default: Any = ...
+        if may_miss and not column.primary_key:
+            default = Field(default_factory=column.get_default)
         fields["id" if column.primary_key else column.name] = (type_, default)
     if table.name == EVENTS:
         # An unknown type or another kind of payload would break the pages that show the event.
         fields["type"] = (Annotated[StrictStr, AfterValidator(_known_type)], ...)
         fields["payload"] = (dict[str, object], ...)
     return create_model(table.name, __config__=ConfigDict(extra="forbid"), **fields)
-
-
-def _may_miss(column: models.Field[Any, Any]) -> bool:
-    return not column.primary_key and (column.has_default() or column.null or column.blank)
 
 
 def _known_type(name: str) -> str:

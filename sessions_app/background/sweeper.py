@@ -87,7 +87,8 @@ def sweep(up: float = float("inf")) -> int:
     """
     failed, now = isolation.known(RULES), timezone.now()
     for function in _rounds:
-        name = _name_of(function)
+        own = getattr(function, "__qualname__", type(function).__qualname__)
+        name = f"{getattr(function, '__module__', '')}.{own}"
         if (next_try := failed.get(name)) and next_try > now:
             continue
         with isolation.isolated(RULES, name, aside=RULE_PAUSE):
@@ -95,11 +96,6 @@ def sweep(up: float = float("inf")) -> int:
             if name in failed:
                 isolation.succeeded(RULES, name)
     return steps.poke_overdue()
-
-
-def _name_of(function: Round) -> str:
-    name = getattr(function, "__qualname__", type(function).__qualname__)
-    return f"{getattr(function, '__module__', '')}.{name}"
 
 
 def run_forever(stop: Event, every: float = 1.0) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from datetime import UTC, datetime
-from typing import Annotated, Literal, NoReturn
+from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
@@ -22,7 +22,7 @@ from pydantic import (
 )
 
 from sessions_app.commands import validation_sentence
-from sessions_app.errors import Invalid
+from sessions_app.errors import Invalid, refuse_constant
 from stories.text.cleaning import clean_text
 from stories.types import Priority, Tone
 
@@ -198,11 +198,7 @@ def read(table: str, raw: bytes) -> AnyDocument:
     # bytes may also be words of a text, so the line is parsed again.
     if b"NaN" in raw or b"Infinity" in raw:
         try:
-            json.loads(raw, parse_constant=_refuse_constant)
+            json.loads(raw, parse_constant=refuse_constant)
         except ValueError:
             raise Invalid("It holds a number that is not finite.") from None
     return document
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(name)

@@ -22,8 +22,8 @@ from sessions_app.money import from_usd
 from stories.legacy.bulk_insert import RowTemplate
 from stories.legacy.documents import SessionDocument, StoryDocument, UsageDocument
 from stories.models import Story, TokenUsage
+from stories.text.addresses import canonical_url
 from stories.text.cleaning import clean_line, clean_text
-from stories.text.urls import canonical_url
 from stories.types import SENTIMENTS
 from stories.usage import pricing
 from stories.usage.types import Counts

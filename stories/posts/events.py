@@ -46,7 +46,7 @@ from stories.posts.features import (
     features,
     index_words,
 )
-from stories.text.urls import canonical_url
+from stories.text.addresses import canonical_url
 
 __all__ = ["Index", "Judgement", "Match", "Report", "best_match", "judge"]
 
@@ -128,10 +128,6 @@ def same_subject(both: Comparison, weigh: Weigh) -> bool:
     )
 
 
-def _disjoint(one: frozenset[str], other: frozenset[str]) -> bool:
-    return bool(one) and bool(other) and not one & other
-
-
 def _kind_of_copy(one: Features, other: Features, both: Comparison) -> tuple[Kind, str]:
     """Returns the kind of a report whose text is a copy of the earlier one's."""
     if not (one.title & other.words and other.title & one.words):
@@ -177,7 +173,8 @@ def _kind_of_same_headline(
     if not one.text or not other.text:
         return "duplicate", "The same headline."
     agree = part_of(one.text & other.words, one.text, plain_weight)
-    elsewhere = _disjoint(one.names - one.title, other.names - other.title)
+    places, others = one.names - one.title, other.names - other.title
+    elsewhere = bool(places and others) and not places & others
     figures = _unmatched(one, other)
     # Lottery numbers, tide times: most of the figures are new.
     values = {number.value for number in one.numbers}

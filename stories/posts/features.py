@@ -30,7 +30,7 @@ from stories.posts.vocabulary import (
     TAGS,
     TIME_WORDS,
 )
-from stories.text.urls import canonical_url
+from stories.text.addresses import canonical_url
 
 TITLE_CHARACTERS = 300
 TEXT_CHARACTERS = 1_200
@@ -181,12 +181,6 @@ def _tokens(text: str) -> Iterator[_Token]:
         begins = False
 
 
-def _is_title_case(tokens: list[_Token]) -> bool:
-    """Whether most words are capitalised, so that capitals mark no names."""
-    words = [token.raw for token in tokens[1:] if token.kind == "word" and len(token.raw) > 3]
-    return len(words) > 2 and sum(word[0].isupper() for word in words) > 0.7 * len(words)
-
-
 def _names(tokens: list[_Token]) -> set[str]:
     """Returns the stems of words that are capitalised for what they are, not for their place."""
     names = set()
@@ -308,7 +302,9 @@ def features(report: Report) -> Features:
     # Many texts begin with their headline.
     if [token.key for token in lead[: len(top)]] == [token.key for token in top]:
         lead = lead[len(top) :]
-    title_case = _is_title_case(top)
+    # Where most words are capitalised, capitals mark no names.
+    words = [token.raw for token in top[1:] if token.kind == "word" and len(token.raw) > 3]
+    title_case = len(words) > 2 and sum(word[0].isupper() for word in words) > 0.7 * len(words)
     names = _names(lead)
     words = _content(top)
     if not title_case:

@@ -26,8 +26,8 @@ from stories.posts.events import Index, Report, judge
 from stories.posts.features import TEXT_CHARACTERS
 from stories.posts.matching import Interests
 from stories.posts.scoring import Scale, reasons, score
+from stories.text.addresses import key_forms, link_key
 from stories.text.furniture import REASONS, REMOVED
-from stories.text.urls import key_forms, link_key
 from stories.types import FetchedPost
 
 State = SourcePost.State

@@ -11,11 +11,11 @@ import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NoReturn
 
 from django.contrib.auth.models import User
 from pydantic_core import from_json
 
+from sessions_app.errors import refuse_constant
 from stories.models import QuarantinedRecord
 
 MOST_NUMBER = 1e300  # Databases differ in how they read larger numbers.
@@ -125,7 +125,7 @@ def put_lines(lines: Iterable[bytes]) -> Iterator[Line]:
         if not line.strip():
             continue
         try:
-            data = json.loads(line, parse_constant=_refuse_constant)
+            data = json.loads(line, parse_constant=refuse_constant)
         except ValueError:
             yield Line(number, "is not JSON")
             continue
@@ -144,8 +144,3 @@ def put_lines(lines: Iterable[bytes]) -> Iterator[Line]:
             reason=str(data.get("reason") or "Put here by hand."),
         )
         yield Line(number)
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    # Python reads NaN and Infinity, which are not JSON.
-    raise ValueError(f"{name} is not JSON")

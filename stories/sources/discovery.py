@@ -12,8 +12,8 @@ from sessions_app.errors import NeedsHuman
 from stories.sources import platforms
 from stories.sources.feed_document import decoded
 from stories.sources.http_client import Response
+from stories.text.addresses import published_url
 from stories.text.cleaning import clean_line
-from stories.text.urls import published_url
 
 PAGE = 3_000_000  # bytes; the head of some pages comes after megabytes of script
 MOST = 20
@@ -84,7 +84,9 @@ def announced(response: Response) -> list[Announced]:
         url = published_url(href, base)
         if not url or _NO_FEED.search(url) or url == response.url:
             continue
-        feed = Announced(url, clean_line(attributes.get("title", ""), MAX_TITLE) or _name(url))
+        parts = urlsplit(url)
+        name = attributes.get("title", "").strip() or f"{parts.hostname}{parts.path}"
+        feed = Announced(url, clean_line(name, MAX_TITLE))
         kind = attributes.get("type", "").strip().lower()
         if tag == "a":
             same_site = urlsplit(url).netloc == urlsplit(response.url).netloc
@@ -136,8 +138,3 @@ def _without_comments(page: str) -> str:
 
 def _is_of_comments(feed: Announced) -> bool:
     return bool(_COMMENTS.search(feed.title) or _COMMENTS.search(urlsplit(feed.url).path))
-
-
-def _name(url: str) -> str:
-    parts = urlsplit(url)
-    return clean_line(f"{parts.hostname}{parts.path}", MAX_TITLE)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
-from stories.text.urls import key_forms, link_key
+from stories.text.addresses import key_forms, link_key
 
 MAX_ID = 255
 

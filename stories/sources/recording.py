@@ -11,8 +11,8 @@ from pathlib import Path
 from typing_extensions import TypedDict
 
 from sessions_app.errors import Invalid
+from stories.text.addresses import published_url
 from stories.text.cleaning import clean_line, clean_text
-from stories.text.urls import published_url
 from stories.types import Cursor, Fetched, FetchedPost
 
 FIRST_BATCH = 6

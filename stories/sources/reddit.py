@@ -19,11 +19,11 @@ from sessions_app.errors import Invalid, NeedsHuman, Retry, SmnbError, WaitUntil
 from stories.sources import rss
 from stories.sources.http_client import GuardedClient, retry_after_of
 from stories.sources.pasted import tidy
+from stories.text.addresses import published_url
 from stories.text.cleaning import clean_line, clean_text
 from stories.text.dates import plausible
 from stories.text.furniture import REMOVED, reason_to_skip, without_furniture
 from stories.text.markup import decoded
-from stories.text.urls import published_url
 from stories.types import Cursor, Fetched, FetchedPost
 
 SORTS = ("hot", "new", "top", "rising")
@@ -94,7 +94,7 @@ def _split(line: str) -> tuple[str, list[str], str]:
 def _located(line: str) -> str:
     """Returns ``r/NAME``, ``u/NAME`` or ``u/NAME/m/NAME``, or "" for what is none of them."""
     host, segments, _ = _split(line)
-    # A page, or one post, stands for the subreddit that it is part of.
+    # A page, or one post, means the subreddit that it is part of.
     match segments:
         case []:
             return "r/popular" if host == "reddit.com" else ""

@@ -23,7 +23,7 @@ from stories.sources.pasted import tidy
 from stories.sources.recording import RecordingSource
 from stories.sources.reddit import RedditSource
 from stories.sources.rss import RssSource
-from stories.text.urls import credit
+from stories.text.addresses import credit
 from stories.types import SourceAdapter
 
 

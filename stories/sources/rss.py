@@ -24,12 +24,12 @@ from stories.sources.http_client import GuardedClient, Response
 from stories.sources.identity import MAX_ID, EntryKeys, Identity, identities
 from stories.sources.pasted import tidy
 from stories.sources.ssrf import target_of
+from stories.text.addresses import published_url
 from stories.text.cleaning import clean_line, clean_text
 from stories.text.dates import read_date
 from stories.text.furniture import is_placeholder, reason_to_skip, without_furniture
 from stories.text.markup import TextType, decoded, type_of_description, type_of_title
 from stories.text.sentences import sentences
-from stories.text.urls import published_url
 from stories.types import Cursor, Fetched, FetchedPost
 
 MAX_POSTS = 100
@@ -216,7 +216,10 @@ def read_feed(response: Response, now: datetime, cursor: Cursor) -> Fetched:
     )
     memory = str(cursor.get(READ) or "")
     read = {memory[at : at + MARK] for at in range(0, len(memory), MARK)}
-    marks = [_mark(entry) for entry in entries]
+    # Eight characters represent an entry in the cursor.
+    ids = (entry.identity.id.encode("utf-8", "replace") for entry in entries)
+    digests = (hashlib.sha256(id_).digest() for id_ in ids)
+    marks = [base64.urlsafe_b64encode(digest)[:MARK].decode() for digest in digests]
     # A stable order: the unread ones first, each part from new to old.
     order = sorted(range(len(entries)), key=lambda at: bool(read) and marks[at] in read)
     posts: dict[int, FetchedPost] = {}
@@ -262,12 +265,6 @@ def _newest_first(
         before = each.published_at or before
         dated.append((before, each))
     return [each for _, each in sorted(dated, key=lambda pair: pair[0], reverse=True)]
-
-
-def _mark(entry: _Entry) -> str:
-    """Returns the eight characters that represent an entry in the cursor."""
-    digest = hashlib.sha256(entry.identity.id.encode("utf-8", "replace")).digest()
-    return base64.urlsafe_b64encode(digest)[:MARK].decode()
 
 
 def _host(response: Response) -> str:

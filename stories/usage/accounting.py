@@ -12,7 +12,7 @@ from django.db.models import Count, Q, Sum
 from sessions_app.events.statistics import Share
 from sessions_app.models import Tally
 from stories.models import Story, TokenUsage
-from stories.text.urls import credit
+from stories.text.addresses import credit
 
 Dimension = Tally.Dimension
 COUNTED = (

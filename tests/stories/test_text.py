@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from stories.text.urls import MAX_URL, canonical_url
+from stories.text.addresses import MAX_URL, canonical_url
 
 
 @pytest.mark.parametrize("rest", ["<" * 1_000_000, "." * 1_000_000, "a" + "\u0301" * 1_000_000])
