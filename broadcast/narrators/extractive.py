@@ -50,7 +50,7 @@ class ExtractiveNarrator:
         budget = WORDS.get(brief.verbosity, WORDS["detailed"])
         wishes = wishes_of(brief.instructions)
         chosen = choose(body, budget - _OPENING_WORDS, wishes)
-        if needs_headline(headline, chosen):
+        if needs_headline(headline, chosen, body):
             room = budget - _OPENING_WORDS - word_count(headline)
             chosen = [headline, *choose(body, room, wishes)]
         first_person = _FIRST_PERSON.search(_QUOTED.sub("", " ".join(chosen))) is not None
@@ -128,9 +128,12 @@ def readable_sentences(body: str) -> list[str]:
     return [as_sentence(part) for part in parts if any(char.isalpha() for char in part)]
 
 
-def needs_headline(headline: str, chosen: Sequence[str]) -> bool:
+def needs_headline(headline: str, chosen: Sequence[str], body: Sequence[str]) -> bool:
     """Whether the headline has to be read because the chosen sentences do not report it."""
     if not chosen or _LEANS.match(chosen[0]):
+        return True
+    # A figure that only the headline has, such as a score, would be lost.
+    if not set(_FIGURE.findall(headline)) <= set(_FIGURE.findall(" ".join(body))):
         return True
     words, lead = _stems(headline), _stems(chosen[0])
     return len(words & lead) < min(_SAME_NEWS, len(words))

@@ -83,6 +83,7 @@ def test_a_headline_is_not_read_before_a_lead_that_reports_the_same() -> None:
         ("A raft", "It took a week. Juno built it alone."),
         ("Bells ring again in Quillmere", "Sharing this because it made our week."),
         ("Bells ring again in Quillmere", ""),
+        ("Quillmere lead Osselby 1-0", "A header gives Quillmere the lead over Osselby."),
     ],
 )
 def test_a_headline_is_read_where_the_lead_says_something_else(title: str, body: str) -> None:
