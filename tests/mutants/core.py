@@ -918,7 +918,7 @@ CORE = [
         ),
     ),
     *mutants_of(
-        "stories/text/urls.py",
+        "stories/text/addresses.py",
         ("tests/stories/test_text.py",),
         ("gclid gclsrc dclid", "ref gclid gclsrc dclid", "an address loses its parameter ref"),
         (" or name in _TRACKING", "", "an address keeps its click id"),
@@ -1000,21 +1000,21 @@ CORE = [
     *mutants_of(
         "broadcast/narrators/statements.py",
         ("tests/broadcast/narrators/test_grounding.py",),
-        ("        *_numbers(said, source, around),\n", "", "numbers are not checked"),
-        ("        *_moments(said, source, context),\n", "", "times and dates are not checked"),
+        ("        *_numbers(spoken, source, around),\n", "", "numbers are not checked"),
+        ("        *_moments(spoken, source, context),\n", "", "times and dates are not checked"),
         (
-            "        *_names(said, source, around, translated=not same_language),\n",
+            "        *_names(spoken, source, around, translated=not same_language),\n",
             "",
             "names are not checked",
         ),
         (
-            'problems += _quotations(said, Text(f"{source.text} {context.title}"))',
+            'problems += _quotations(spoken, Text(f"{source.text} {context.title}"))',
             "pass",
             "quotations are not checked",
         ),
-        ("            *negations(said, source),\n", "", "negations are not checked"),
+        ("            *negations(spoken, source),\n", "", "negations are not checked"),
         (
-            '            *attributions(said, source, around, f"{context.title} {context.credits}"),\n',
+            '            *attributions(spoken, source, around, f"{context.title} {context.credits}"),\n',
             "",
             "speakers are not checked",
         ),
