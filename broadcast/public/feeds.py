@@ -86,8 +86,9 @@ def text_of(story: PublicStory) -> str:
     parts = [story["narrative"], story["disclosure"]["text"]]
     if story["correction"]:
         parts.append(f"Correction: {story['correction']}")
-    if story["post"]:
-        parts.append(f"Source: {story['post']['source']}")
+    names = list(dict.fromkeys(source["source"] for source in story["sources"]))
+    if names:
+        parts.append(f"{'Source' if len(names) == 1 else 'Sources'}: {', '.join(names)}")
     return clean("\n\n".join(parts))
 
 
@@ -119,8 +120,10 @@ def atom(feed: Feed) -> bytes:
         _add(entry, "published", story["aired_at"] or "")
         _add(entry, "updated", changed_at(story))
         _add(entry, "link", rel="alternate", type="text/html", href=page_url(feed, story))
-        if source := source_url(story):
-            _add(entry, "link", rel="via", href=source)
+        for source in story["sources"]:
+            # Percent-encoded where it has to be, as feeds may hold only addresses of that form.
+            if url := iri_to_uri(weburl(source["url"])):
+                _add(entry, "link", rel="via", href=url, title=clean(source["source"]))
         _add(_add(entry, "author"), "name", story["disclosure"]["maker"])
         for topic in filter(None, map(clean, story["topics"])):
             _add(entry, "category", term=topic)

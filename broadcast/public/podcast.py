@@ -41,7 +41,8 @@ def show_notes(episodes: Sequence[Episode], most: int) -> dict[int, list[PublicS
     place = Window(RowNumber(), partition_by=F("run"), order_by=F("id").asc())
     rows = aired.annotate(place=place).filter(place__lte=most).order_by("id")
     notes: dict[int, list[PublicStory]] = defaultdict(list)
-    for airing in rows.select_related("story__post__source", "story__thread"):
+    with_stories = rows.select_related("story__post__source", "story__thread")
+    for airing in with_stories.prefetch_related("story__reports__post__source"):
         notes[airing.run_id].append(stories.public_payload(stories.payload(airing.story)))
     return notes
 

@@ -12,7 +12,7 @@ from datetime import datetime
 from broadcast.models import Airing
 from broadcast.transfer.formats.base import Chunk, ExportRequest, State, cell, pieces
 from broadcast.transfer.tables import STORIES
-from stories import disclosure
+from stories import disclosure, reports
 from stories.models import Story
 
 
@@ -51,6 +51,9 @@ _COLUMNS: dict[str, Callable[[ExportedStory], object]] = {
     "post_title": lambda row: row.story.post and row.story.post.title,
     "post_source": lambda row: row.story.post and row.story.post.source.locator,
     "post_url": lambda row: row.story.post and row.story.post.url,
+    "other_sources": lambda row: " ".join(
+        source["url"] or source["source"] for source in reports.sources_of(row.story)[1:]
+    ),
     "disclosure": lambda row: disclosure.of_story(row.story)["text"],
     "digital_source_type": lambda row: disclosure.of_story(row.story)["source_type"],
     "approved_at": _of_story("approved_at"),
@@ -72,6 +75,7 @@ def exported_stories(request: ExportRequest, after: int) -> Iterator[ExportedSto
     snapshot = request.snapshot
     rows = Story.objects.filter(session=snapshot.session, pk__lte=snapshot.upto[STORIES])
     rows = rows.select_related("post__source", "thread").order_by("pk")
+    rows = rows.prefetch_related("reports__post__source")
     while True:
         stories = list(rows.filter(pk__gt=after)[:500])
         # Latest first, so that of several airings of a story the dictionary has the first.

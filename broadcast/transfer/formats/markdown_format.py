@@ -8,9 +8,8 @@ from broadcast.transfer.formats.base import Chunk, ExportRequest, State, pieces
 from broadcast.transfer.formats.csv_format import ExportedStory, exported_stories
 from broadcast.transfer.formats.markdown_text import escape, heading, link
 from sessions_app.models import SessionStats
-from stories import disclosure
+from stories import disclosure, reports
 from stories.models import Story
-from stories.sources.registry import credit_of
 
 SHOWN = (Story.State.AIRING, Story.State.AIRED)
 
@@ -20,8 +19,9 @@ def write(request: ExportRequest, state: State) -> Iterator[Chunk]:
     if not state:
         session, at = request.snapshot.session, request.snapshot.at
         stats = SessionStats.objects.get(session=session)
+        noun = "story" if stats.story_count == 1 else "stories"
         opening = (
-            f"# {heading(session.name)}\n\n{stats.story_count:,} stories, {stats.words:,} words. "
+            f"# {heading(session.name)}\n\n{stats.story_count:,} {noun}, {stats.words:,} words. "
             f"As of {at:%d %B %Y, %H:%M} UTC. {disclosure.GENERAL}; each story names its maker.\n"
         )
         yield Chunk(opening.encode(), 0, {"after": 0, "day": ""})
@@ -53,7 +53,7 @@ def _story_text(row: ExportedStory) -> str:
     if story.thread is not None:
         relation = story.get_relation_display() or "first report"
         lines.append(f"Thread: {escape(story.thread.title)} ({relation.lower()})")
-    if story.post is not None:
-        title = link(story.post.title, story.post.url)
-        lines.append(f"Source: {title} ({escape(credit_of(story.post))})")
+    for source in reports.sources_of(story):
+        title = link(source["title"], source["url"])
+        lines.append(f"Source: {title} ({escape(source['source'])})")
     return "\n" + "\n\n".join(lines) + "\n"

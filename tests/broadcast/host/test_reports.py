@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import csv
+import json
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+import feedparser
 import pytest
 from django.db import transaction
+from django.test import Client
 
 from broadcast import editorial
 from broadcast.models import Broadcast
@@ -22,6 +27,7 @@ from stories.posts import queue
 from stories.sources import service
 from stories.sources.service import SourceSpec
 from stories.types import FetchedPost
+from tests.broadcast.session_with_history import exported
 from tests.conftest import MakeSession
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -81,6 +87,29 @@ def narrate(session: Session) -> None:
 
 def payload(story: Story) -> Any:
     return stories.payload(stories.find(story.session, story.pk))
+
+
+def test_feeds_and_exports_link_every_report_of_a_story(live: Session, client: Client) -> None:
+    first = read(live, "harbour", FIRE, 10)
+    read(live, "shore", ELSEWHERE, 5)
+    SourcePost.objects.filter(pk=first.pk).update(rank=999)
+    narrate(live)
+    markdown = exported(live, "md").decode()
+    assert f"Source: [{FIRE[0]}](<https://harbour.example/10>) (harbour.example)" in markdown
+    assert f"Source: [{ELSEWHERE[0]}](<https://shore.example/5>) (shore.example)" in markdown
+    [row] = csv.DictReader(exported(live, "csv").decode("utf-8-sig").splitlines())
+    assert row["other_sources"] == "https://shore.example/5"
+    commands.run("session.change", live.owner, live, {"visible": True})
+    live.refresh_from_db()
+    home = f"/watch/{live.watch_token}/"
+    atom = feedparser.parse(client.get(home + "feed.atom").content)
+    via = [link.href for link in atom.entries[0].links if link.rel == "via"]
+    assert via == ["https://harbour.example/10", "https://shore.example/5"]
+    assert "Sources: harbour.example, shore.example" in atom.entries[0].content[0].value
+    page = client.get(home).content.decode()
+    [block] = re.findall(r'<script type="application/ld\+json">(.*?)</script>', page, re.DOTALL)
+    [article] = json.loads(block)["hasPart"]
+    assert [basis["url"] for basis in article["isBasedOn"]] == via
 
 
 @pytest.mark.databases

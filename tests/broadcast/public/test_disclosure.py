@@ -98,7 +98,8 @@ def test_the_structured_data_names_maker_and_origin(shown: Session) -> None:
     [article] = document["hasPart"]
     assert article["@type"] == "NewsArticle"
     assert article["creator"] == {"@type": "SoftwareApplication", "name": "claude-haiku-5-5"}
-    assert article["isBasedOn"] == "https://example.org/tides?a=1&b=2"
+    [basis] = article["isBasedOn"]
+    assert basis["url"] == "https://example.org/tides?a=1&b=2"
     assert article["digitalSourceType"] == f"{IPTC}trainedAlgorithmicMedia"
     assert article["creditText"] == BY_MODEL
 
