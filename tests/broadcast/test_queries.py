@@ -477,5 +477,5 @@ def test_a_page_is_read_in_a_constant_number_of_queries(
     session = make_session(model="extractive")
     go_live(session)
     run_due_steps(session)
-    with django_assert_max_num_queries(22):
+    with django_assert_max_num_queries(24):
         queries.studio_page(session)

@@ -20,7 +20,7 @@ from broadcast.models import Airing, Broadcast
 from broadcast.statistics import POINTS, Statistics
 from broadcast.studio.stats import charts
 from sessions_app import commands
-from sessions_app.background import steps
+from sessions_app.background import steps, sweeper
 from sessions_app.events import recorder
 from sessions_app.events import statistics as events_statistics
 from sessions_app.events.statistics import Share
@@ -359,6 +359,9 @@ def test_the_payload_carries_money_as_strings_and_gaps_as_null(modelled: Session
     assert isinstance(busy["call_ms"], int)
     assert orchestrator.latest_payload(modelled)["state"] == "live"
     commands.run("broadcast.stop", modelled.owner, modelled, {})
+    # The run is idle once its recap is made.
+    run_due_steps(modelled)
+    sweeper.sweep()
     assert payload(modelled)["frozen"]
 
 

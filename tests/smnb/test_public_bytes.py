@@ -11,12 +11,15 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import transaction
 from django.test import Client
 
+from broadcast import editorial
 from broadcast.models import Sound
 from sessions_app.events import recorder
 from sessions_app.models import Session, SessionEvent, SessionStats
 from sessions_app.realtime import frames
+from stories import stories
 from stories.models import Source, SourcePost, Story
 from tests.broadcast.speech.recorded_session import correct, press, show, tell, with_engine
 from tests.conftest import MakeSession, run_due_steps
@@ -33,8 +36,9 @@ PUBLIC = sorted(pair for pair in TABLE if pair[0].startswith("watch/<token>/"))
 
 def mark(session: Session) -> None:
     """Put marks on what was private in the rows so far; later events are made from them."""
-    stories = Story.objects.filter(session=session)
-    stories.update(note=MARK, model=MARK, summary=MARK, agent_type=MARK)
+    Story.objects.filter(session=session).update(
+        note=MARK, model=MARK, summary=MARK, agent_type=MARK
+    )
     figures = dict.fromkeys(("cost_lower", "cost_upper", "input_tokens"), FIGURE)
     SessionStats.objects.filter(session=session).update(**figures)
     SourcePost.objects.filter(session=session).update(author=MARK)
@@ -59,6 +63,8 @@ def marked_past(owner: User, make_session: MakeSession) -> Session:
     mark(session)
     recorder.add_message(session, "producer", MARK)
     correct(session, Story.objects.earliest("id"))
+    with transaction.atomic():
+        editorial.record_source(stories.find(session, Story.objects.earliest("id").pk))
     press(session, "story.kill", story=Story.objects.latest("id").pk)
     tell(session, stories=3)
     run_due_steps(session)

@@ -285,5 +285,5 @@ def test_the_pages_follow_when_a_sound_is_ready(make_session: MakeSession, early
 def test_a_page_with_many_sounds_costs_no_more_queries(
     heard: Session, django_assert_max_num_queries: Any
 ) -> None:
-    with django_assert_max_num_queries(9):
+    with django_assert_max_num_queries(10):
         assert visit(heard, "").content.decode().count("<audio") >= 2
