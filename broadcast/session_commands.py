@@ -54,6 +54,11 @@ class SettingsChange(Payload):
         description="Which stories pages label as made by software; unreviewed omits those that an "
         "editor approved.",
     )
+    breaking_rule: Literal["any", "two-outlets"] | None = Field(
+        None,
+        description="Whether an event airs as breaking after one report, or after reports of two "
+        "independent outlets.",
+    )
 
 
 class NewSession(Payload):

@@ -37,6 +37,9 @@ class NarrationSettings(TypedDict):
     instructions: Annotated[str, Field(description="What else the owner asks of the host.")]
     control_mode: Annotated[str, Field(description="Which stories a person approves before air.")]
     ai_label: Annotated[str, Field(description="Which stories pages label: always or unreviewed.")]
+    breaking_rule: Annotated[
+        str, Field(description="What breaking news needs: any (report) or two-outlets.")
+    ]
 
 
 SETTINGS = tuple(NarrationSettings.__annotations__)
@@ -235,6 +238,7 @@ def fields(session: Session) -> SessionFields:
             "instructions": session.instructions,
             "control_mode": session.control_mode,
             "ai_label": session.ai_label,
+            "breaking_rule": session.breaking_rule,
         },
         "expires_at": recorder.timestamp(session.expires_at),
         "created_at": recorder.timestamp(session.created_at),

@@ -9,9 +9,10 @@ from typing import Self
 from typing_extensions import TypedDict
 
 from broadcast import airing, orchestrator
-from broadcast.host import claims
+from broadcast.host import claims, confirmation
 from broadcast.host.memory import Memory
 from broadcast.models import Broadcast
+from broadcast.narrators.base import BREAKING_KICKERS, kicker_of
 from broadcast.narrators.grounding import Checked
 from sessions_app.ai_chain import chain
 from sessions_app.ai_chain.chain import Operation
@@ -101,8 +102,12 @@ def brief_of(
     """Returns what the narrator gets: the post, the session's settings, and what came before."""
     session = post.session
     upcoming = queue.waiting(session).first()
+    title = post.title
+    if not confirmation.may_air_as_breaking(post, choice.reports if choice else ()):
+        kicker, rest = kicker_of(title)
+        title = rest if kicker in BREAKING_KICKERS else title
     return Brief(
-        title=post.title,
+        title=title,
         body=post.body,
         author=post.author,
         source=credit_of(post),
@@ -181,6 +186,11 @@ def store(run: Broadcast, narrated: NarratedPost, ledger: SessionLedger) -> Stor
             tokens=tokens_of(narration.narrative),
         )
         chain.append(run.session, operation)
+    tone = narration.tone
+    if tone == "breaking" and not confirmation.may_air_as_breaking(
+        narrated.post, narrated.choice.reports
+    ):
+        tone = "developing"
     story = Story(
         session=run.session,
         post=narrated.post,
@@ -188,7 +198,7 @@ def store(run: Broadcast, narrated: NarratedPost, ledger: SessionLedger) -> Stor
         title=narration.title[:300],
         narrative=narration.narrative,
         summary=narration.summary,
-        tone=narration.tone,
+        tone=tone,
         priority=narrated.post.label,
         sentiment=narration.sentiment,
         topics=list(narration.topics),

@@ -13,7 +13,7 @@ import structlog
 from django.db import transaction
 
 from broadcast import airing, orchestrator
-from broadcast.host import claims, hourly_recap, narration
+from broadcast.host import claims, confirmation, hourly_recap, narration
 from broadcast.host import memory as host_memory
 from broadcast.host.narration import NarratedPost, Watch, brief_of, forget
 from broadcast.models import Broadcast
@@ -89,7 +89,9 @@ def claim_post(run: Broadcast, claim: Claim) -> Choice | None:
     """Claims the best waiting post for this step; reschedules the step if none waits."""
     with orchestrator.locked(run):
         # Under the lock of the run no post is added or moved, so what is chosen remains right.
-        choice = selection.choose(run.session)
+        two_outlets = confirmation.required(run.session)
+        choice = selection.choose(run.session, confirmation.must_wait if two_outlets else None)
+        confirmation.notify(run.session, choice.unconfirmed)
         for skipped in choice.skipped:
             claims.skip(skipped.post, skipped.story, skipped.role)
         post = choice.post

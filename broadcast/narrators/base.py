@@ -38,6 +38,7 @@ _KICKER = re.compile(
     rf"\s*(?:\[{_LABEL}\]\s*[:|\u2013\u2014-]?|{_LABEL}(?:\s*[:|\u2013\u2014]|\s+-))\s*(?=\S)",
     re.IGNORECASE,
 )
+BREAKING_KICKERS = ("breaking", "breaking news", "just in")
 _TONE_OF_KICKER: dict[str, Tone] = {
     "breaking": "breaking",
     "breaking news": "breaking",

@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from broadcast.narrators.base import BREAKING_KICKERS
 from stories.text.names import names_in
 from stories.text.words import word_set
 from stories.types import Brief, Tone
@@ -159,7 +160,7 @@ def _kind_of(brief: Brief, tone: Tone, kicker: str, first_person: bool) -> str:
         return f"{tone} by" if named and kicker else tone
     if first_person:
         return "first person"
-    if kicker in ("breaking", "breaking news", "just in"):
+    if kicker in BREAKING_KICKERS:
         return "breaking"
     return "human interest" if tone == "human-interest" and brief.number % 2 else ""
 

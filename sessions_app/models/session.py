@@ -98,6 +98,10 @@ class Session(models.Model):
         BALANCED = "balanced", "balanced: stories air unless vetoed"
         FULL_CONTROL = "full-control", "full control: stories wait for approval"
 
+    class BreakingRule(models.TextChoices):
+        ANY = "any", "one report is enough"
+        TWO_OUTLETS = "two-outlets", "two independent outlets"
+
     class AILabel(models.TextChoices):
         ALWAYS = "always", "on every story"
         UNREVIEWED = "unreviewed", "not on stories an editor approved and answers for"
@@ -131,6 +135,14 @@ class Session(models.Model):
         default=AILabel.ALWAYS,
         db_default=AILabel.ALWAYS,
         help_text="Where pages say how a story was made; feeds and files always carry the mark.",
+    )
+    breaking_rule = models.CharField(
+        "breaking news",
+        max_length=12,
+        choices=BreakingRule,
+        default=BreakingRule.ANY,
+        db_default=BreakingRule.ANY,
+        help_text="With two outlets, a first report waits up to two hours for a second one.",
     )
     budget = models.BigIntegerField(
         null=True, blank=True, validators=[MinValueValidator(0)], help_text="In 10⁻¹² USD."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -50,18 +50,25 @@ class Choice:
 
     ``skipped`` are posts before it that are out of date or bring nothing new. ``reports`` are about
     the same event as the post, and ``background`` is what it replaces: its story covers both.
-    ``against`` is the newer story that it follows because a person placed it.
+    ``against`` is the newer story that it follows because a person placed it. ``unconfirmed`` posts
+    before it wait for another report.
     """
 
     post: SourcePost | None = None
     against: Story | None = None
     skipped: list[Skipped] = field(default_factory=list)
+    unconfirmed: list[SourcePost] = field(default_factory=list)
     reports: list[SourcePost] = field(default_factory=list)
     background: list[SourcePost] = field(default_factory=list)
 
 
-def choose(session: Session) -> Choice:
-    """Returns the best waiting post that brings something new; changes nothing."""
+def choose(
+    session: Session, must_wait: Callable[[SourcePost, list[SourcePost]], bool] | None = None
+) -> Choice:
+    """Returns the best waiting post that brings something new; changes nothing.
+
+    ``must_wait`` is asked with a post and the waiting reports of the same event.
+    """
     order = _Order(session)
     choice = Choice()
     for post in order.queued.values():
@@ -70,6 +77,10 @@ def choose(session: Session) -> Choice:
             choice.post, choice.against = post, skipped.story if skipped else None
         elif skipped is None:
             choice.post = order.first_of_its_thread(post)
+            if must_wait is not None and must_wait(choice.post, order.same_event(choice.post)):
+                choice.unconfirmed.append(choice.post)
+                choice.post = None
+                continue
         else:
             choice.skipped.append(skipped)
             continue
@@ -154,6 +165,10 @@ class _Order:
                 choice.reports.append(mate)
             elif _replaces(post, mate):
                 choice.background.append(mate)
+
+    def same_event(self, post: SourcePost) -> list[SourcePost]:
+        """Returns the other waiting reports of the event of a post."""
+        return [mate for mate, kind in self._mates(post) if kind in SAME]
 
     def _mates(self, post: SourcePost) -> list[tuple[SourcePost, str]]:
         """Returns the related waiting posts that no person placed, with the kind of relation."""

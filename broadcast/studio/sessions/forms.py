@@ -146,6 +146,7 @@ class SettingsForm(forms.ModelForm):  # type: ignore[type-arg]
             "instructions",
             "control_mode",
             "ai_label",
+            "breaking_rule",
         )
         widgets = {"instructions": forms.Textarea(attrs={"rows": 3})}
         help_texts = {
@@ -160,10 +161,14 @@ class SettingsForm(forms.ModelForm):  # type: ignore[type-arg]
         field = cast("forms.ChoiceField", self.fields["model"])
         field.choices = list(model_choices(self.instance.model))
         # Pages that were open before this setting existed do not send it.
-        self.fields["ai_label"].required = False
+        for name in ("ai_label", "breaking_rule"):
+            self.fields[name].required = False
 
     def clean_ai_label(self) -> str:
         return self.cleaned_data["ai_label"] or str(self.instance.ai_label)
+
+    def clean_breaking_rule(self) -> str:
+        return self.cleaned_data["breaking_rule"] or str(self.instance.breaking_rule)
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or self.cleaned_data
@@ -237,6 +242,7 @@ class DefaultsForm(forms.Form):
     verbosity = forms.ChoiceField(required=False)
     control_mode = forms.ChoiceField(required=False)
     ai_label = forms.ChoiceField(required=False, label="AI label")
+    breaking_rule = forms.ChoiceField(required=False, label="Breaking news")
     pace = forms.IntegerField(required=False, min_value=0, max_value=6000)
     language = forms.CharField(
         required=False, min_length=preferences.SHORTEST_LANGUAGE, max_length=35
@@ -257,6 +263,7 @@ class DefaultsForm(forms.Form):
             ("verbosity", Session.Verbosity.choices),
             ("control_mode", Session.ControlMode.choices),
             ("ai_label", Session.AILabel.choices),
+            ("breaking_rule", Session.BreakingRule.choices),
         ):
             label = dict(choices).get(defaults[name], defaults[name])
             field = cast("forms.ChoiceField", self.fields[name])

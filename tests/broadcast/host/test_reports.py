@@ -252,3 +252,74 @@ def test_a_pulled_story_gets_no_more_sources(live: Session) -> None:
     read(live, "shore", ELSEWHERE, 5)
     narrate(live)
     assert Story.objects.count() == 2
+
+
+BREAKING = (
+    "Breaking: Explosion at the Kestrel Point quarry",
+    "An explosion has shaken the Kestrel Point quarry. Two workers are missing, the rescue service "
+    "reports.",
+)
+BREAKING_TOO = (
+    "Explosion shakes Kestrel Point quarry, two missing",
+    "Two workers are missing after an explosion at the Kestrel Point quarry. The blast was heard as "
+    "far as Osselby.",
+)
+
+
+@pytest.fixture
+def careful(live: Session) -> Session:
+    commands.run("session.change", live.owner, live, {"settings": {"breaking_rule": "two-outlets"}})
+    live.refresh_from_db()
+    return live
+
+
+def test_breaking_news_waits_for_a_second_outlet(careful: Session) -> None:
+    first = read(careful, "harbour", BREAKING, 50)
+    narrate(careful)
+    narrate(careful)
+    assert not Story.objects.exists()
+    [message] = Message.objects.filter(session=careful, code="second_outlet")
+    assert "waits for a second outlet" in message.text
+    other = read(careful, "shore", BREAKING_TOO, 55)
+    narrate(careful)
+    story = Story.objects.get()
+    assert (story.tone, {source["post"] for source in payload(story)["sources"]}) == (
+        "breaking",
+        {first.pk, other.pk},
+    )
+
+
+def test_one_text_in_two_outlets_is_one_report(careful: Session) -> None:
+    read(careful, "harbour", BREAKING, 50)
+    read(careful, "shore", BREAKING, 55)
+    narrate(careful)
+    assert not Story.objects.exists()
+
+
+def test_other_news_airs_meanwhile(careful: Session) -> None:
+    SourcePost.objects.filter(pk=read(careful, "harbour", BREAKING, 50).pk).update(rank=999)
+    read(careful, "shore", ("Bees learn to lock a drawer", "Bees in Brenholm lock it now."), 45)
+    narrate(careful)
+    assert Story.objects.get().title == "Bees learn to lock a drawer"
+
+
+def test_what_no_second_outlet_reports_airs_later_and_not_as_breaking(careful: Session) -> None:
+    first = read(careful, "harbour", BREAKING, 50)
+    SourcePost.objects.filter(pk=first.pk).update(created_at=steps.now() - timedelta(minutes=121))
+    narrate(careful)
+    story = Story.objects.get()
+    assert story.tone == "developing"
+    assert "reaking" not in story.narrative
+
+
+def test_an_editor_airs_breaking_news_at_once(careful: Session) -> None:
+    first = read(careful, "harbour", BREAKING, 50)
+    SourcePost.objects.filter(pk=first.pk).update(pinned=True)
+    narrate(careful)
+    assert Story.objects.get().tone == "breaking"
+
+
+def test_without_the_rule_one_report_is_enough(live: Session) -> None:
+    read(live, "harbour", BREAKING, 50)
+    narrate(live)
+    assert Story.objects.get().tone == "breaking"
