@@ -16,7 +16,7 @@ BREAK = """
 setTimeout(() => missingFunction(), 0);
 Promise.reject(new Error("a promise was refused"));
 document.body.append(Object.assign(document.createElement("img"), { src: "https://foreign.example/x" }));
-htmx.ajax("GET", "/nowhere/", "body");
+void htmx.ajax("GET", "/nowhere/", "body");
 """
 TOLD = ("missingFunction is not defined", "a promise was refused", "img-src refused", "404")
 
