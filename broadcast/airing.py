@@ -54,7 +54,6 @@ def now_airing(session: Session) -> Airing | None:
     return (
         Airing.objects.filter(session=session, finished_at=None)
         .select_related("story__post__source", "story__thread")
-        .prefetch_related("story__reports__post__source")
         .first()
     )
 
