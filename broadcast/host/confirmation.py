@@ -9,7 +9,7 @@ from broadcast.narrators.base import tone_of
 from sessions_app.background import steps
 from sessions_app.events import recorder
 from sessions_app.models import Message, Session
-from stories import reports
+from stories import reports, threads
 from stories.models import SourcePost
 from stories.posts import selection
 from stories.sources.registry import credit_of
@@ -58,4 +58,5 @@ def notify(session: Session, waiting: Iterable[SourcePost]) -> None:
 
 
 def _text(post: SourcePost) -> str:
-    return " ".join(post.body[:_COMPARED].casefold().split())
+    # The lead, as a post that waits is read without its body.
+    return " ".join(threads.report_of(post).text[:_COMPARED].casefold().split())

@@ -96,10 +96,9 @@ def page_url(feed: Feed, story: PublicStory) -> str:
     return f"{feed.home}#story-{story['id']}"
 
 
-def source_url(story: PublicStory) -> str:
-    """The address of the story's post; empty when it is not a web address."""
-    # Percent-encoded where it has to be, as feeds may hold only addresses of that form.
-    return iri_to_uri(weburl(story["post"]["url"])) if story["post"] else ""
+def link_url(url: str) -> str:
+    """The address as feeds may hold it, percent-encoded; empty when it is not a web address."""
+    return iri_to_uri(weburl(url))
 
 
 def atom(feed: Feed) -> bytes:
@@ -121,8 +120,7 @@ def atom(feed: Feed) -> bytes:
         _add(entry, "updated", changed_at(story))
         _add(entry, "link", rel="alternate", type="text/html", href=page_url(feed, story))
         for source in story["sources"]:
-            # Percent-encoded where it has to be, as feeds may hold only addresses of that form.
-            if url := iri_to_uri(weburl(source["url"])):
+            if url := link_url(source["url"]):
                 _add(entry, "link", rel="via", href=url, title=clean(source["source"]))
         _add(_add(entry, "author"), "name", story["disclosure"]["maker"])
         for topic in filter(None, map(clean, story["topics"])):
@@ -162,8 +160,8 @@ def json_feed(feed: Feed) -> dict[str, object]:
             "authors": [{"name": clean(story["disclosure"]["maker"])}],
             "_smnb": {**story["disclosure"], "text": clean(story["disclosure"]["text"])},
         }
-        if source := source_url(story):
-            item["external_url"] = source
+        if url := link_url(story["post"]["url"] if story["post"] else ""):
+            item["external_url"] = url
         items.append(item)
     document: dict[str, object] = {
         "version": "https://jsonfeed.org/version/1.1",

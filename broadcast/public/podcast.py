@@ -10,15 +10,13 @@ from xml.etree import ElementTree as ET
 
 from django.db.models import F, Window
 from django.db.models.functions import RowNumber
-from django.utils.encoding import iri_to_uri
 from django.utils.html import escape
 
 from broadcast import public_links
 from broadcast.models import Airing, Episode
-from broadcast.public.feeds import ATOM, clean
+from broadcast.public.feeds import ATOM, clean, link_url
 from broadcast.speech import episodes, sounds
 from sessions_app.models import Session
-from sessions_app.templatetags.newsroom import weburl
 from stories import stories
 from stories.disclosure import GENERAL, spoken
 from stories.models import Story
@@ -53,7 +51,7 @@ def html_notes(notes: Sequence[PublicStory]) -> str:
     for story in notes:
         parts = [str(escape(story["title"]))]
         if post := story["post"]:
-            source, url = escape(post["source"]), iri_to_uri(weburl(post["url"]))
+            source, url = escape(post["source"]), link_url(post["url"])
             parts.append(f'(<a href="{escape(url)}">{source}</a>)' if url else f"({source})")
         if story["correction"]:
             parts.append(f"Correction: {escape(story['correction'])}")

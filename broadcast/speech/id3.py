@@ -42,8 +42,3 @@ def _frame(name: bytes, content: bytes) -> bytes:
 
 def _text(text: str) -> bytes:
     return text.replace("\x00", "").encode("utf-16", "replace")
-
-
-def _seven_bits(size: int) -> bytes:
-    """Returns a size whose bytes have no high bit, so that no decoder takes it for audio."""
-    return bytes(size >> shift & 0x7F for shift in (21, 14, 7, 0))

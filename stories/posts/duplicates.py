@@ -53,14 +53,6 @@ _CHANGES = word_set("not correction corrected update updated false fake hoax")
 _ENDINGS = ("ing", "ed", "es", "s")
 
 
-def names_disagree(title: str, text: str, other: str, other_text: str) -> bool:
-    """Whether each headline has a person or place that the text of the other never mentions."""
-    return bool(
-        _names(title).difference(_words(other_text.lower()))
-        and _names(other).difference(_words(text.lower()))
-    )
-
-
 def is_development(title: str, earlier: str) -> bool:
     """Whether a headline differs in its figures, or has a word whose opposite the earlier one has."""
     return _numbers(title) != _numbers(earlier) or _opposed(
@@ -114,11 +106,3 @@ def _opposed(one: frozenset[str], other: frozenset[str]) -> bool:
         for side, opposite in _OPPOSED_STEMS
         for first, second in ((one, other), (other, one))
     )
-
-
-def _names(title: str) -> frozenset[str]:
-    """Returns the capitalised words except the first; none for a headline in title case."""
-    words = _words(title)[1:]
-    names = [word.lower() for word in words if word[0].isupper()]
-    # With most words capitalised it is a headline in title case, where capitals mark no names.
-    return frozenset(names) if len(names) <= 0.6 * len(words) else frozenset()
