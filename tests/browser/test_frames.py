@@ -297,3 +297,27 @@ def test_words_that_stream_in_change_no_figure(
     owner.wait_for_timeout(2500)
     health = [url for url in fetched if "/health" in url or "crew" in url]
     assert 1 <= len(health) <= 3
+
+
+def test_a_page_that_is_hidden_after_a_frame_fetches_no_figure_until_it_is_seen(
+    owner: Page, studio: Studio, connection: Connection
+) -> None:
+    desk(owner, studio, connection)
+    owner.wait_for_timeout(1200)
+    fetched: list[str] = []
+    owner.on("request", lambda request: fetched.append(request.url))
+    owner.evaluate(
+        """() => {
+          document.dispatchEvent(new CustomEvent("smnb:frame", { detail: { seq: 1 } }));
+          Object.defineProperty(document, "hidden", { configurable: true, value: true });
+        }"""
+    )
+    owner.wait_for_timeout(300)
+    assert fetched == []
+    with owner.expect_request(re.compile("/health|crew")):
+        owner.evaluate(
+            """() => {
+              Object.defineProperty(document, "hidden", { configurable: true, value: false });
+              document.dispatchEvent(new Event("visibilitychange"));
+            }"""
+        )

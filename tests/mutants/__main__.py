@@ -1,13 +1,18 @@
 """Applies each listed mutant and runs its tests: ``python -m tests.mutants [options] [words]``.
 
 Words choose the mutants whose file or meaning contains one of them. A mutant is applied to a private
-copy of the tracked and new files, never to the working tree. The last line is the score, and the exit status
-is 1 when fewer than 95 % of the mutants are killed, or when one could not be tried.
+copy of the tracked and new files, never to the working tree. The test that killed it last time, which
+killers.json names, is tried first, and all its tests when that one passes; ``--record`` writes the file.
+The mutants of page scripts share one studio and one browser.
+
+At the end a table says by area what was killed. The last line is the score, and the exit status is 1
+when fewer than 95 % of the mutants are killed, or when one could not be tried.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import shutil
@@ -18,7 +23,6 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from queue import SimpleQueue
@@ -27,34 +31,20 @@ from types import FrameType
 
 from tests.mutants.core import CORE
 from tests.mutants.mutant import ROOT, Mutant, problems
+from tests.mutants.page_scripts import UNCHANGED
 from tests.mutants.pages import PAGES
+from tests.mutants.report import Outcome, keep_killers, known_killers, summarize
 
-MIN_KILLED = 95  # per cent
 TIME_LIMIT = 300  # seconds for the tests of one mutant
 TEST_LIMIT = 120  # seconds for one test, so that a test which hangs is named
-BASELINE_LIMIT = 3600  # seconds for all tests without a mutant
+BASELINE_LIMIT = 3600  # seconds for all tests without a mutant, and for all page scripts
 PASSED, FAILED, INTERRUPTED = 0, 1, 130
-_FAILED_TEST = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.MULTILINE)
+_FAILED_TEST = re.compile(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", re.MULTILINE)
 # The tests under way, which a signal to this process ends, too.
 _running: set[subprocess.Popen[str]] = set()
 _stopped = Event()
 # Bytecode is compared with its source by whole seconds and size, and a mutant often keeps the size.
 _times = count(1_000_000_000)
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of a mutant: the test that failed, or nothing; ``trouble`` when it was not tried."""
-
-    mutant: Mutant
-    killed_by: str = ""
-    trouble: str = ""
-
-    def line(self) -> str:
-        state = "TROUBLE " if self.trouble else "killed  " if self.killed_by else "SURVIVED"
-        text = f"{state} {self.mutant.file}: {self.mutant.meaning}"
-        detail = self.trouble or self.killed_by
-        return f"{text}\n         {detail}" if detail else text
 
 
 def copy_tree(folder: Path) -> Path:
@@ -130,15 +120,50 @@ def environment(template: Path) -> dict[str, str]:
     return {"SMNB_TEST_TEMPLATE": str(template), "SMNB_TEST_PAGE_SECONDS": "20"}
 
 
-def try_mutant(mutant: Mutant, root: Path, template: Path) -> Outcome:
-    """Runs the tests of a mutant against its error."""
+def try_mutant(mutant: Mutant, root: Path, template: Path, killer: str) -> Outcome:
+    """Runs a mutant's killer of last time against its error, and all its tests when that passes."""
     own = {} if mutant.changes_schema else environment(template)
+    status, output = PASSED, ""
     with applied(mutant, root):
-        status, output = run_tests(root, mutant.tests, own)
-    match = _FAILED_TEST.search(output)
-    if status == FAILED and match:
-        return Outcome(mutant, killed_by=match[1])
-    return Outcome(mutant, trouble="" if status == PASSED else output[-1500:].strip())
+        for tests in ([killer], mutant.tests) if killer else (mutant.tests,):
+            status, output = run_tests(root, tests, own)
+            match = _FAILED_TEST.search(output)
+            if status == FAILED and match:
+                break
+    if status == PASSED:
+        return Outcome(mutant)
+    if status != FAILED or not match:
+        return Outcome(mutant, trouble=output[-1500:].strip() or f"pytest ended with {status}")
+    test = match[1]
+    if killer and not test.startswith(killer) and run_tests(root, [test], own)[0] != PASSED:
+        return Outcome(mutant, trouble=f"{test} fails without the mutant, too")
+    return Outcome(mutant, killed_by=test)
+
+
+def try_pages(mutants: Sequence[Mutant], root: Path, template: Path) -> list[Outcome]:
+    """Tries mutants of page scripts one after the other in one studio and one browser."""
+    numbers = [PAGES.index(mutant) for mutant in mutants]
+    results = root / "page-results.jsonl"
+    results.unlink(missing_ok=True)
+    tests = sorted({test for mutant in mutants for test in mutant.tests})
+    options = ["-p", "tests.mutants.page_scripts", f"--page-results={results}"]
+    options += [f"--page-mutants={[*numbers, UNCHANGED]}", "--maxfail=0"]
+    _, output = run_tests(root, [*options, *tests], environment(template), BASELINE_LIMIT)
+    lines = results.read_text("utf-8").splitlines() if results.exists() else []
+    parts = [json.loads(line) for line in lines]
+    broken = {part["test"] for part in parts if part["failed"] and part["mutant"] == UNCHANGED}
+    outcomes = []
+    for number, mutant in zip(numbers, mutants, strict=True):
+        own = [part for part in parts if part["mutant"] == number]
+        failed = [part for part in own if part["failed"]]
+        killer = next((part["test"] for part in failed if part["part"] != "setup"), "")
+        trouble = "" if own else output[-1500:].strip() or "its tests did not run"
+        if failed and not killer:
+            trouble = f"{failed[0]['test']} could not be set up"
+        elif killer in broken:
+            trouble = f"{killer} fails without the mutant, too"
+        outcomes.append(Outcome(mutant, killer, trouble))
+    return outcomes
 
 
 def chosen(words: Sequence[str]) -> list[Mutant]:
@@ -169,11 +194,65 @@ def stop(number: int, frame: FrameType | None) -> None:
         process.send_signal(signal.SIGINT)
 
 
+def fail_without_mutant(
+    core: Sequence[Mutant], killers: dict[str, str], root: Path, template: Path
+) -> bool:
+    """Whether a test that is to kill a mutant fails in any case; prints which."""
+    known = {killers[mutant.meaning] for mutant in core if mutant.meaning in killers}
+    others = {test for m in core if m.meaning not in killers for test in m.tests}
+    tests = sorted(known | others)
+    status, output = run_tests(root, tests, environment(template), BASELINE_LIMIT)
+    if status != PASSED:
+        print(output[-3000:], "The tests fail without a mutant.", sep="\n")
+    return status != PASSED
+
+
+def try_all(
+    mutants: Sequence[Mutant], folder: Path, options: argparse.Namespace
+) -> list[Outcome] | None:
+    """Tries the mutants in copies of the tree; returns nothing when the tests fail without one."""
+    trees = [copy_tree(folder / f"tree{job}") for job in range(options.jobs)]
+    copies: SimpleQueue[Path] = SimpleQueue()
+    for tree in trees:
+        copies.put(tree)
+    template = make_template(trees[0], folder)
+    killers = known_killers(trees[0])
+    core = [mutant for mutant in mutants if mutant not in PAGES]
+    pages = [mutant for mutant in mutants if mutant in PAGES]
+    if core and not options.no_baseline and fail_without_mutant(core, killers, trees[0], template):
+        return None
+    outcomes: list[Outcome] = []
+
+    def note(found: Sequence[Outcome]) -> None:
+        if found and not _stopped.is_set():
+            outcomes.extend(found)
+            print(*(outcome.line() for outcome in found), sep="\n", flush=True)
+            if options.record:
+                keep_killers(outcomes, [*CORE, *PAGES])
+
+    def tried(mutant: Mutant) -> list[Outcome]:
+        root = copies.get()
+        try:
+            if _stopped.is_set():
+                return []
+            return [try_mutant(mutant, root, template, killers.get(mutant.meaning, ""))]
+        finally:
+            copies.put(root)
+
+    with ThreadPoolExecutor(options.jobs) as pool:
+        for found in pool.map(tried, core):
+            note(found)
+    if pages and not _stopped.is_set():
+        note(try_pages(pages, trees[0], template))
+    return outcomes
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
     parser.add_argument("words", nargs="*", help="parts of a file name or meaning")
     parser.add_argument("--jobs", type=int, default=2, help="mutants that are tried at once")
     parser.add_argument("--check", action="store_true", help="only check that the list is current")
+    parser.add_argument("--record", action="store_true", help="write the killers to killers.json")
     parser.add_argument("--no-baseline", action="store_true", help="trust that the tests pass")
     options = parser.parse_args()
     mutants = chosen(options.words)
@@ -186,49 +265,11 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, stop)
     with tempfile.TemporaryDirectory(prefix="smnb-mutants-") as folder:
-        copies: SimpleQueue[Path] = SimpleQueue()
-        for job in range(options.jobs):
-            copies.put(copy_tree(Path(folder) / f"tree{job}"))
-        template = make_template(Path(folder) / "tree0", Path(folder))
-        own = environment(template)
-        if not options.no_baseline:
-            # Tests that fail without an error in the product would kill every mutant.
-            tests = sorted({test for mutant in mutants for test in mutant.tests})
-            for batch in (
-                [test for test in tests if not test.startswith("tests/browser")],
-                [test for test in tests if test.startswith("tests/browser")],
-            ):
-                tree = Path(folder) / "tree0"
-                status, output = run_tests(tree, batch, own, BASELINE_LIMIT) if batch else (0, "")
-                if status != PASSED:
-                    print(output[-3000:], "The tests fail without a mutant.", sep="\n")
-                    return 1
-
-        def tried(mutant: Mutant) -> Outcome | None:
-            root = copies.get()
-            try:
-                outcome = None if _stopped.is_set() else try_mutant(mutant, root, template)
-            finally:
-                copies.put(root)
-            if outcome is None or _stopped.is_set():
-                return None
-            print(outcome.line(), flush=True)
-            return outcome
-
-        with ThreadPoolExecutor(options.jobs) as pool:
-            outcomes = [outcome for outcome in pool.map(tried, mutants) if outcome]
-    return INTERRUPTED if _stopped.is_set() else summarize(outcomes)
-
-
-def summarize(outcomes: Sequence[Outcome]) -> int:
-    """Prints what survived and the score; returns the exit status."""
-    killed = sum(bool(outcome.killed_by) for outcome in outcomes)
-    missed = [outcome for outcome in outcomes if not outcome.killed_by]
-    if missed:
-        print("", "Not killed:", *(outcome.line() for outcome in missed), "", sep="\n")
-    print(f"{killed} of {len(outcomes)} killed")
-    trouble = any(outcome.trouble for outcome in outcomes)
-    return 1 if trouble or 100 * killed < MIN_KILLED * len(outcomes) else 0
+        outcomes = try_all(mutants, Path(folder), options)
+    if outcomes is None:
+        return 1
+    status = summarize(mutants, outcomes)
+    return INTERRUPTED if _stopped.is_set() else status
 
 
 if __name__ == "__main__":

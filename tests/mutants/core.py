@@ -453,7 +453,7 @@ CORE = [
     # What the API reports: cumulative, and exact only without a doubt.
     *mutants_of(
         "stories/llm/reported_usage.py",
-        ("tests/stories/llm/test_reported_usage.py", "tests/stories/llm/test_gateway.py"),
+        ("tests/stories/llm/test_reported_usage.py", "tests/stories/llm/test_recordings.py"),
         ("return not falls", "return True", "a count that falls is no doubt"),
         (" and not isinstance(value, bool)", "", "a truth value is a count"),
         ("hour = min(hour, written)", "pass", "the split of cache writes wins over their total"),
@@ -882,7 +882,7 @@ CORE = [
     ),
     *mutants_of(
         "stories/sources/feed_document.py",
-        ("tests/stories/sources/test_feed_parser.py",),
+        ("tests/stories/sources/test_rss.py",),
         ("if len(inner) > VALUE:", "if False:", "the value of an entity has no bound"),
         ("        if depth > DEPTH:", "        if depth > 50 * DEPTH:", "entities nest deeply"),
     ),

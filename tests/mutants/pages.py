@@ -83,16 +83,25 @@ PAGES = [
         "false",
         "an old answer overwrites a newer frame",
     ),
+    live(
+        "test_a_page_that_missed_too_much_is_loaded_again",
+        '      say("");\n      ask();\n',
+        '      say("");\n',
+        "what was missed is not asked for",
+    ),
     *mutants_of(
         "static/js/live.js",
-        (LOST,),
+        (f"{LOST}::test_a_desk_comes_back_by_itself_and_has_missed_nothing",),
         ("    timer = setTimeout(open, wait());\n", "", "a lost connection is not opened again"),
+    ),
+    *mutants_of(
+        "static/js/live.js",
+        (f"{LOST}::test_a_click_without_a_connection_says_that_nothing_happened",),
         (
             '      say("");\n      ask();\n',
             "      ask();\n",
             "a page that is back says that it is lost",
         ),
-        ('      say("");\n      ask();\n', '      say("");\n', "what was missed is not asked for"),
         (
             '  document.addEventListener("htmx:sendError", failed);\n',
             "",
@@ -106,40 +115,47 @@ PAGES = [
     ),
     *mutants_of(
         "static/js/rundown.js",
-        (
-            f"{FRAMES}::test_plain_arrow_keys_move_no_post",
-            f"{FRAMES}::test_the_first_post_is_not_moved_up_by_key",
-            f"{DESK}::test_a_post_is_moved_by_key_and_keeps_the_focus",
-            f"{DESK}::test_a_post_is_moved_by_dragging_it",
-            f"{DESK}::test_older_stories_are_added_below",
-        ),
+        (f"{FRAMES}::test_plain_arrow_keys_move_no_post",),
         ("!event.altKey || !way", "!way", "plain arrow keys move a post"),
+    ),
+    *mutants_of(
+        "static/js/rundown.js",
+        (f"{DESK}::test_a_post_is_moved_by_key_and_keeps_the_focus",),
         (
             '{ ArrowUp: "up", ArrowDown: "down" }',
             '{ ArrowUp: "down", ArrowDown: "up" }',
             "arrow keys move the other way",
         ),
         (
-            '? "before" : "after"',
-            '? "after" : "before"',
-            "a post is dropped on the other side",
-        ),
-        (
             "    button.focus();\n    button.click();",
             "    button.click();",
             "a moved post loses the focus",
         ),
+    ),
+    *mutants_of(
+        "static/js/rundown.js",
+        (f"{DESK}::test_a_post_is_moved_by_dragging_it",),
+        (
+            '? "before" : "after"',
+            '? "after" : "before"',
+            "a post is dropped on the other side",
+        ),
         ("item.draggable = true", "item.draggable = false", "a post cannot be dragged"),
+    ),
+    *mutants_of(
+        "static/js/rundown.js",
+        (f"{DESK}::test_older_stories_are_added_below",),
         ('?.removeAttribute("data-max")', "", "older stories are taken away again"),
     ),
     *mutants_of(
         "static/js/overlay.js",
-        (
-            f"{HEARD}::test_captions_follow_the_pace_of_speech",
-            f"{HEARD}::test_an_overlay_that_hears_no_more_clears_the_picture",
-        ),
+        (f"{HEARD}::test_captions_follow_the_pace_of_speech",),
         ("const WORDS = 11;", "const WORDS = 12;", "captions are longer"),
         ("Math.min(words.length - 1, at * words.length)", "0", "captions stay at the beginning"),
+    ),
+    *mutants_of(
+        "static/js/overlay.js",
+        (f"{HEARD}::test_an_overlay_that_hears_no_more_clears_the_picture",),
         (
             'root.toggleAttribute("data-lost", over && now - heard > PATIENCE_MS);',
             'root.toggleAttribute("data-lost", false);',
@@ -148,10 +164,7 @@ PAGES = [
     ),
     *mutants_of(
         "static/js/reveal.js",
-        (
-            f"{HEARD}::test_words_brighten_at_the_pace_at_which_they_are_spoken",
-            f"{HEARD}::test_without_motion_no_words_brighten",
-        ),
+        (f"{HEARD}::test_words_brighten_at_the_pace_at_which_they_are_spoken",),
         (
             "all[Math.floor(share(element) * all.length)]",
             "all[Math.floor(share(element) * all.length) + 1]",
@@ -162,12 +175,16 @@ PAGES = [
             "Math.max(0.2, (present() - from)",
             "words brighten before",
         ),
-        ("    if (still.matches) return;\n", "", "words brighten for who wants no motion"),
         ("    highlight.clear();\n", "", "words never brighten"),
     ),
     *mutants_of(
+        "static/js/reveal.js",
+        (f"{HEARD}::test_without_motion_no_words_brighten",),
+        ("    if (still.matches) return;\n", "", "words brighten for who wants no motion"),
+    ),
+    *mutants_of(
         "static/js/refresh.js",
-        (STATS, f"{FRAMES}::test_words_that_stream_in_change_no_figure"),
+        (f"{FRAMES}::test_a_page_that_is_hidden_after_a_frame_fetches_no_figure_until_it_is_seen",),
         (
             "    if (!wanted || document.hidden) return;",
             "    if (!wanted) return;",
@@ -178,12 +195,20 @@ PAGES = [
             "",
             "a page that is seen again stays behind",
         ),
+    ),
+    *mutants_of(
+        "static/js/refresh.js",
+        (f"{STATS}::test_figures_follow_the_broadcast_and_what_is_open_stays_open",),
         (
             'for (const id of kept.open) document.getElementById(id)?.setAttribute("open", "");',
             "",
             "what is open closes",
         ),
         ("    if (kept.focus) refocus(kept.focus);\n", "", "the focus is lost"),
+    ),
+    *mutants_of(
+        "static/js/refresh.js",
+        (f"{FRAMES}::test_words_that_stream_in_change_no_figure",),
         (
             "    if (event.detail.seq === null) return;",
             "",
@@ -193,10 +218,7 @@ PAGES = [
     ),
     *mutants_of(
         "static/js/chat.js",
-        (
-            f"{CHAT}::test_a_question_is_asked_and_answered_by_keyboard_alone",
-            f"{CHAT}::test_a_plan_is_applied_by_one_click_and_keeps_the_focus",
-        ),
+        (f"{CHAT}::test_a_question_is_asked_and_answered_by_keyboard_alone",),
         (
             'event.key !== "Enter" || event.shiftKey ||',
             'event.key !== "Enter" ||',
@@ -204,6 +226,10 @@ PAGES = [
         ),
         ('    if (text.value === sent) text.value = "";\n', "", "what was sent stays in the field"),
         ("    text.focus();\n", "    text.blur();\n", "the focus leaves the field"),
+    ),
+    *mutants_of(
+        "static/js/chat.js",
+        (f"{CHAT}::test_a_plan_is_applied_by_one_click_and_keeps_the_focus",),
         ("decided.focus({ preventScroll: true })", "decided.blur()", "a plan's focus is lost"),
     ),
 ]

@@ -6,8 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.mutants.__main__ import Outcome, applied, summarize
+from tests.mutants import report
+from tests.mutants.__main__ import applied
+from tests.mutants.core import CORE
 from tests.mutants.mutant import Mutant, problems
+from tests.mutants.pages import PAGES
+from tests.mutants.report import Outcome, keep_killers, known_killers, summarize
 
 TESTS = ("tests/test_a.py::test_b",)
 
@@ -58,16 +62,64 @@ def test_a_mutant_is_applied_and_the_original_is_put_back(root: Path) -> None:
 def test_less_than_95_per_cent_fail(
     killed: int, status: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    one = mutant("x = 1")
-    outcomes = [Outcome(one, killed_by="t" if number < killed else "") for number in range(20)]
-    assert summarize(outcomes) == status
+    mutants = [mutant("x = 1", f"x = {number + 2}") for number in range(20)]
+    outcomes = [Outcome(m, killed_by="t" if n < killed else "") for n, m in enumerate(mutants)]
+    assert summarize(mutants, outcomes) == status
     output = capsys.readouterr().out
     assert output.endswith(f"{killed} of 20 killed\n")
     assert output.count("SURVIVED a.py: a number is wrong") == 20 - killed
 
 
 def test_a_mutant_that_could_not_be_tried_fails(capsys: pytest.CaptureFixture[str]) -> None:
-    one = mutant("x = 1")
-    outcomes = [Outcome(one, killed_by="t")] * 99 + [Outcome(one, trouble="no such module")]
-    assert summarize(outcomes) == 1
+    mutants = [mutant("x = 1", f"x = {number + 2}") for number in range(100)]
+    outcomes = [Outcome(one, killed_by="t") for one in mutants[:99]]
+    assert summarize(mutants, [*outcomes, Outcome(mutants[99], trouble="no such module")]) == 1
     assert "no such module" in capsys.readouterr().out
+
+
+def test_the_table_names_the_killers_and_counts_by_area(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    one = Mutant("posts/queue.py", "a", "b", TESTS, "a post waits for ever")
+    two = Mutant("posts/queue.py", "a", "c", TESTS, "a post is lost")
+    three = Mutant("static/js/live.js", "a", "b", TESTS, "a frame is lost")
+    outcomes = [Outcome(one, killed_by="tests/posts/test_queue.py::test_waits"), Outcome(two)]
+    assert summarize([one, two, three], outcomes) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert "  killed   a post waits for ever: test_queue.py::test_waits" in lines
+    assert "  SURVIVED a post is lost" in lines
+    assert "  not run  a frame is lost" in lines
+    counts = [line.split() for line in lines if line.startswith(("posts ", "static/js ", "All "))]
+    assert counts == [
+        ["posts", "1", "1", "0"],
+        ["static/js", "0", "0", "1"],
+        ["All", "1", "1", "1"],
+    ]
+
+
+def test_killers_are_remembered_by_meaning(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = root / "killers.json"
+    path.write_text(
+        '{"gone": "tests/test_a.py::test_b", "other": "tests/test_a.py::test_renamed",'
+        ' "survives now": "tests/test_a.py::test_b"}'
+    )
+    monkeypatch.setattr(report, "KILLERS", path)
+    new, other, survivor = (
+        Mutant("a.py", "x = 1", "x = 2", TESTS, meaning)
+        for meaning in ("a number is wrong", "other", "survives now")
+    )
+    outcomes = [Outcome(new, killed_by="tests/test_a.py::test_b[1-2]"), Outcome(survivor)]
+    keep_killers(outcomes, [new, other, survivor])
+    assert path.read_text() == (
+        '{\n "a number is wrong": "tests/test_a.py::test_b",\n'
+        ' "other": "tests/test_a.py::test_renamed"\n}\n'
+    )
+    # A test that is no longer there cannot be tried first.
+    assert known_killers(root) == {"a number is wrong": "tests/test_a.py::test_b"}
+
+
+def test_the_list_is_current() -> None:
+    """Change the snippet in tests/mutants when the code of a mutant changes."""
+    assert problems([*CORE, *PAGES]) == []
+    meanings = [each.meaning for each in (*CORE, *PAGES)]
+    assert sorted(set(meanings)) == sorted(meanings)

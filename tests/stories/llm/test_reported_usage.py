@@ -71,6 +71,7 @@ def test_a_usual_report_is_exact(session: Session, tmp_path: Path) -> None:
         (START, {"output_tokens": 50.5}, "usage_implausible, usage_missing"),
         (START, {"output_tokens": "many"}, "usage_implausible, usage_missing"),
         (START, {"output_tokens": [50]}, "usage_implausible, usage_missing"),
+        (START, {"output_tokens": True}, "usage_implausible, usage_missing"),
         (START, {"output_tokens": float("nan")}, "usage_implausible, usage_missing"),
         (START, {"output_tokens": None}, "usage_missing"),
         (START, {"output_tokens": 0}, "usage_contradicts, usage_missing"),
@@ -122,6 +123,26 @@ def test_what_has_no_known_price_is_flagged_and_counted(
     assert (row.input_tokens, row.output_tokens) == (400, 50)
     assert f"No price is known for {sentence} of" in Message.objects.get(code=UNPRICED).text
     assert SessionStats.objects.get(session=session).unpriced == 1
+
+
+def test_of_counts_that_contradict_each_other_the_smallest_are_booked(
+    session: Session, tmp_path: Path
+) -> None:
+    row, _ = booked(session, tmp_path, START, {"input_tokens": 30, "output_tokens": 50})
+    assert (row.state, row.doubt) == ("bounded", "usage_contradicts")
+    assert (row.input_tokens, row.output_tokens) == (30, 1)
+
+
+@pytest.mark.parametrize(("total", "five_minutes"), [(10, 0), (30, 0), (70, 40)])
+def test_the_total_of_cache_writes_wins_over_their_split(
+    session: Session, tmp_path: Path, total: int, five_minutes: int
+) -> None:
+    split = {"ephemeral_1h_input_tokens": 30, "ephemeral_5m_input_tokens": 0}
+    written = {"cache_creation_input_tokens": total, "cache_creation": split}
+    row, _ = booked(session, tmp_path, {**START, **written}, END)
+    assert (row.state, row.doubt, row.input_tokens) == ("final", "", 400)
+    hour = total - five_minutes
+    assert (row.cache_write_5m_tokens, row.cache_write_1h_tokens) == (five_minutes, hour)
 
 
 def test_fetching_pages_costs_their_tokens_alone(session: Session, tmp_path: Path) -> None:

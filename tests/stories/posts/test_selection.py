@@ -169,9 +169,10 @@ def test_a_post_that_a_person_placed_airs_with_a_warning(
 def test_posts_without_a_time_that_were_read_at_once_have_no_order(
     waits: Waits, source: Source
 ) -> None:
-    # The story's post comes a moment later in the same document.
-    waits(CLOSES, None)
+    # The story's post comes half a minute later, as in a long document that is read slowly.
+    post = waits(CLOSES, None)
     waits.told(REOPENS, None)
+    SourcePost.objects.filter(pk=post.pk).update(created_at=timezone.now() - timedelta(seconds=30))
     assert chosen(source) == (CLOSES, [])
 
 

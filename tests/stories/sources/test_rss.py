@@ -393,11 +393,11 @@ def test_an_empty_answer_is_tried_again_later() -> None:
         read(b" \n")
 
 
-def laughs(*, levels: int) -> bytes:
-    """A document whose entity ``z`` is ten to the power of ``levels`` times as long as its first."""
+def laughs(*, levels: int, times: int = 10) -> bytes:
+    """A document whose entity ``z`` is ``times`` to the power of ``levels`` as long as its first."""
     names = [f"e{level}" for level in range(levels)]
     entities = ['<!ENTITY e0 "ha ">']
-    entities += [f'<!ENTITY {b} "{f"&{a};" * 10}">' for a, b in pairwise([*names, "z"])]
+    entities += [f'<!ENTITY {b} "{f"&{a};" * times}">' for a, b in pairwise([*names, "z"])]
     item = b"<item><title>&z;</title></item></channel></rss>"
     return f"<!DOCTYPE rss [{''.join(entities)}]>".encode() + RSS + item
 
@@ -409,6 +409,8 @@ def laughs(*, levels: int) -> bytes:
         laughs(levels=9).decode().encode("utf-16"),
         laughs(levels=1).replace(b'"ha "', b'"&z;"'),
         laughs(levels=2).replace(b"&z;", b"&z;" * 4000),
+        laughs(levels=4),
+        laughs(levels=9, times=1),
         RSS + b"<item " + b" ".join(b'a%d=""' % n for n in range(120_000)) + b"/></channel></rss>",
         RSS + b"<item>" * 800_000,
     ],
@@ -417,6 +419,8 @@ def laughs(*, levels: int) -> bytes:
         "entities-in-utf-16",
         "an-entity-of-itself",
         "an-entity-thousands-of-times",
+        "one-entity-of-30000-characters",
+        "ten-entities-within-each-other",
         "attributes",
         "nesting",
     ],
