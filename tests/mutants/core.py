@@ -302,8 +302,12 @@ CORE = [
     ),
     *mutants_of(
         "stories/posts/events.py",
-        ("tests/stories/test_threads.py",),
-        ("RELATED = 0.3", "RELATED = 0.05", "unrelated stories become a thread"),
+        ("tests/stories/test_threads.py", "tests/stories/posts/test_labelled_reports.py"),
+        (
+            'if kind == "development" and not same_subject(both, weigh):',
+            "if False:",
+            "unrelated stories become a thread",
+        ),
     ),
     *mutants_of(
         "stories/posts/changes.py",
@@ -416,16 +420,6 @@ CORE = [
     *mutants_of(
         "stories/usage/budget.py",
         ("tests/stories/usage/test_ledger.py", "tests/stories/usage/test_budget.py"),
-        (
-            "if spent + reserved + upper <= limit",
-            "if spent + upper <= limit",
-            "calls under way are not reserved",
-        ),
-        (
-            "spent + reserved + upper",
-            "spent + reserved",
-            "a call is not reserved before it is made",
-        ),
         ("WARN_AT = 80", "WARN_AT = 81", "the budget warning comes later"),
         ("if before < WARN_AT <= after:", "if WARN_AT <= after:", "the warning comes each time"),
         (
@@ -442,6 +436,16 @@ CORE = [
     *mutants_of(
         "stories/usage/budget.py",
         ("tests/stories/usage/test_reservations.py",),
+        (
+            "if spent + reserved + upper <= limit",
+            "if spent + upper <= limit",
+            "calls under way are not reserved",
+        ),
+        (
+            "spent + reserved + upper",
+            "spent + reserved",
+            "a call is not reserved before it is made",
+        ),
         ("row.cost_upper = upper or 0", "row.cost_upper = 0", "a reservation holds nothing"),
         (
             "filter(IS_OPEN, session=row.session_id)",

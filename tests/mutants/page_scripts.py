@@ -65,7 +65,7 @@ def pytest_runtest_makereport(
     """Notes how each part of a test ended; what the page reported shows at its very end."""
     report = yield
     if isinstance(item, pytest.Function) and not report.skipped:
-        number = item.callspec.params["page_mutant"]
+        number = int(str(item.callspec.params["page_mutant"]))
         if report.failed and report.when != "setup":
             _killed.add(number)
         test = f"{item.location[0]}::{item.originalname}"

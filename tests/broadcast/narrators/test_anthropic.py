@@ -219,7 +219,13 @@ def test_an_address_that_is_not_in_the_post_is_never_heard(address: str, studio:
 
 
 @pytest.mark.parametrize(
-    "address", ["https://mill.example/news", "mill.example", "www.harrowford.example/mill"]
+    "address",
+    [
+        "https://mill.example/news",
+        "mill.example",
+        "www.mill.example",
+        "www.harrowford.example/mill",
+    ],
 )
 def test_an_address_of_the_post_may_be_said(address: str, studio: Studio) -> None:
     assert address in studio.told(f"More of this stands on {address} for all.").narrative

@@ -12,8 +12,10 @@ from sessions_app import audits
 from sessions_app.background import steps
 from sessions_app.models import Message, Session, SessionStats
 from stories.llm import Answer, Ask, Credentials, Gateway
+from stories.llm.reported_usage import ReportedUsage
 from stories.models import TokenUsage
 from stories.usage.ledger import DOUBTFUL, UNPRICED, Purpose, SessionLedger
+from stories.usage.types import Counts
 from tests.standins.anthropic import AnthropicStandIn
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
@@ -71,7 +73,6 @@ def test_a_usual_report_is_exact(session: Session, tmp_path: Path) -> None:
         (START, {"output_tokens": 50.5}, "usage_implausible, usage_missing"),
         (START, {"output_tokens": "many"}, "usage_implausible, usage_missing"),
         (START, {"output_tokens": [50]}, "usage_implausible, usage_missing"),
-        (START, {"output_tokens": True}, "usage_implausible, usage_missing"),
         (START, {"output_tokens": float("nan")}, "usage_implausible, usage_missing"),
         (START, {"output_tokens": None}, "usage_missing"),
         (START, {"output_tokens": 0}, "usage_contradicts, usage_missing"),
@@ -123,6 +124,14 @@ def test_what_has_no_known_price_is_flagged_and_counted(
     assert (row.input_tokens, row.output_tokens) == (400, 50)
     assert f"No price is known for {sentence} of" in Message.objects.get(code=UNPRICED).text
     assert SessionStats.objects.get(session=session).unpriced == 1
+
+
+@pytest.mark.parametrize("value", [True, False, 1.0, "1", [1], -1])
+def test_only_a_whole_number_is_a_count(value: object) -> None:
+    usage = ReportedUsage()
+    usage.take({"input_tokens": value, "output_tokens": 1}, final=False)
+    assert usage.doubts == {"usage_implausible"}
+    assert usage.least() == Counts(input=0, output=1)
 
 
 def test_of_counts_that_contradict_each_other_the_smallest_are_booked(

@@ -170,3 +170,22 @@ def test_a_closer_kind_comes_before_a_higher_score() -> None:
         (2, "duplicate"),
         (1, "development"),
     ]
+    gutted = "The Ashby spinning mill in Tavish Reach was gutted by a fire in the night."
+    same = Report(
+        "Fire guts the Ashby spinning mill in Tavish Reach",
+        "Fire has gutted the old Ashby spinning mill in Tavish Reach. Forty workers were led out. "
+        "The roof fell in at four in the morning, fire chief Nell Rowntree said.",
+    )
+    figures = Report(
+        "Overnight fire guts Ashby mill in Tavish Reach, 12 workers led out",
+        f"{gutted} Twelve workers were led out.",
+    )
+    new = Report(
+        "Overnight fire guts Ashby mill in Tavish Reach, 40 workers led out",
+        f"{gutted} Its owner, Piers Holloway, puts the damage at nine million crowns. Fire chief "
+        "Nell Rowntree expects to be there until Friday.",
+    )
+    first, second = Index([(1, same), (2, figures)]).matches(new)
+    assert (first.key, first.judgement.kind) == (1, "same event")
+    assert (second.key, second.judgement.kind) == (2, "development")
+    assert second.judgement.score > first.judgement.score

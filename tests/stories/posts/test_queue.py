@@ -328,6 +328,18 @@ def test_a_repeated_address_is_attributed_to_the_first_post(
         assert [row.duplicate_of_id for row in made] == [first.pk]
 
 
+def test_of_two_posts_that_were_stored_at_once_a_third_repeats_the_first(
+    source: Source, other_source: Source, session: Session
+) -> None:
+    first = add(source, FetchedPost("1", TITLES[0], url="https://x.test/a")).posts[0]
+    second = add(other_source, FetchedPost("2", TITLES[1], url="https://x.test/b")).posts[0]
+    # Two polls at once see no post of each other, so neither is a duplicate.
+    SourcePost.objects.filter(pk=second.pk).update(url_digest=first.url_digest)
+    third = service.add(session, SourceSpec(kind="rss", locator="https://third.example/feed"))
+    (copy,) = add(third, FetchedPost("3", TITLES[2], url="https://x.test/a")).posts
+    assert copy.duplicate_of_id == first.pk
+
+
 def test_numbers_beyond_reason_are_stored_within_bounds(source: Source) -> None:
     huge = FetchedPost("1", TITLES[0], score=10**20, comments=-(10**20), author="a" * 300)
     (post,) = add(source, huge).posts
