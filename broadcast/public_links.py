@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from stories.text.words import word_set
+from stories.text.sentences import word_set
 
 
 class Address(NamedTuple):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
 from typing import Annotated
 
 from django.db import transaction
@@ -16,6 +17,8 @@ from broadcast import market, orchestrator
 from broadcast.host import memory
 from broadcast.models import Airing, Broadcast, Recap
 from broadcast.narrators.base import MAX_TOPIC, MAX_TOPICS, spoken, topics_of
+from broadcast.narrators.passages import EARLIER
+from broadcast.narrators.presentation import hourly_recap, is_english
 from broadcast.narrators.prompts import language_of, quoted
 from broadcast.states import State
 from sessions_app.ai_chain import chain
@@ -24,13 +27,15 @@ from sessions_app.background import steps
 from sessions_app.background.steps import Claim, Kind
 from sessions_app.events import recorder
 from sessions_app.models import Session, Step
+from stories import stories
 from stories.drafting import boards
 from stories.llm import EXTRACTIVE, Ask
 from stories.llm.partial_json import parsed
 from stories.market import quotes
 from stories.models import Story, TokenUsage
 from stories.text.cleaning import clean_line, clean_text
-from stories.text.sentences import tokens_of
+from stories.text.sentences import sentences, tokens_of
+from stories.types import GroundedSentence, Passage
 from stories.usage.ledger import Purpose, SessionLedger
 
 
@@ -269,3 +274,59 @@ def register() -> None:
     orchestrator.on_rest.subscribe(arrange)
     orchestrator.wait_before_rest(still_asks_model)
     steps.register(Kind(RECAP, "drafting", make, gave_up, outlives_run=True))
+
+
+HOUR = timedelta(hours=1)
+LATE = timedelta(minutes=10)  # after this much of the new hour there is no recap of the old one
+LIVE_BEFORE = timedelta(minutes=30)  # a run that began later has too little to sum up
+FEWEST, MOST = 3, 5  # stories
+TITLE = "The past hour in headlines"
+
+
+def may_be_due(run: Broadcast, now: datetime) -> bool:
+    """Whether an hour of this run has just ended; asks no table."""
+    session, hour = run.session, _hour(now)
+    live = run.live_at is not None and run.live_at <= hour - LIVE_BEFORE
+    # Without waiting on air there are no hours, and the sentences are English.
+    return live and now < hour + LATE and session.pace > 0 and is_english(session.language)
+
+
+def _hour(now: datetime) -> datetime:
+    return now.replace(minute=0, second=0, microsecond=0)
+
+
+def add(run: Broadcast, now: datetime) -> Story | None:
+    """Stores the recap of the past hour, once, if enough aired; the caller has locked the run."""
+    session, hour = run.session, _hour(now)
+    recaps = Story.objects.filter(session=session, origin=Story.Origin.RECAP)
+    if recaps.filter(created_at__gte=hour).exists():
+        return None
+    aired = Story.objects.filter(
+        session=session,
+        state=Story.State.AIRED,
+        airings__in=Airing.objects.filter(run=run, aired_at__gte=hour - HOUR),
+    ).exclude(origin=Story.Origin.RECAP)
+    # The most important ones, and those in the order in which they aired.
+    order = {"high": 0, "medium": 1, "low": 2}
+    ranked = sorted(aired.order_by("-id"), key=lambda story: order[story.priority])[:MOST]
+    if len(ranked) < FEWEST:
+        return None
+    titles = [story.title for story in sorted(ranked, key=lambda story: story.pk)]
+    narrative = hourly_recap(titles)
+    opening = sentences(narrative)[0]
+    passages: list[GroundedSentence] = [{"text": opening, "support": "link", "passages": []}]
+    for title in titles:
+        passage: Passage = {"text": title, "report": EARLIER}
+        passages.append({"text": title, "support": "passages", "passages": [passage]})
+    return stories.create(
+        Story(
+            session=session,
+            origin=Story.Origin.RECAP,
+            title=TITLE,
+            narrative=narrative,
+            passages=passages,
+            tone=Story.Tone.DEVELOPING,
+            priority=Story.Priority.MEDIUM,
+            sentiment="neutral",
+        )
+    )

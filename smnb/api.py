@@ -10,13 +10,13 @@ from ninja.openapi.schema import OpenAPISchema
 from ninja.operation import Operation
 from pydantic import TypeAdapter
 
-from broadcast.studio.ai_chain import api as ai_chain_api
-from broadcast.studio.artifacts import api as artifacts_api
+from broadcast.studio.ai_chain import views as ai_chain_views
+from broadcast.studio.artifacts import views as artifacts_views
 from broadcast.studio.broadcast_center import api as broadcast_center_api
 from broadcast.studio.drafting import api as drafting_api
 from broadcast.studio.sessions import api as sessions_api
-from broadcast.studio.traces import api as traces_api
-from broadcast.studio.transfers import api as transfers_api
+from broadcast.studio.traces import views as traces_views
+from broadcast.studio.transfers import views as transfers_views
 from sessions_app.events import recorder
 from sessions_app.web.api import AUTH, PROBLEMS, install_errors, router
 from smnb import health
@@ -57,13 +57,13 @@ install_errors(api)
 # Importing these modules adds their operations to the router: a path has one view for all its
 # methods, also when they are defined in different modules.
 OPERATIONS = (
-    ai_chain_api,
-    artifacts_api,
+    ai_chain_views,
+    artifacts_views,
     broadcast_center_api,
     drafting_api,
     sessions_api,
-    traces_api,
-    transfers_api,
+    traces_views,
+    transfers_views,
 )
 api.add_router("", router)
 

@@ -12,6 +12,7 @@ from django.views.generic import RedirectView
 
 from smnb import health
 from smnb.api import api
+from smnb.docs import views as docs_views
 
 admin.site.site_header = admin.site.site_title = "SMNB"
 admin.site.index_title = "Records"
@@ -31,7 +32,8 @@ urlpatterns = [
     path("", login_required(RedirectView.as_view(pattern_name="sessions")), name="home"),
     path("", include("broadcast.studio.urls")),
     path("", include("broadcast.public.urls")),
-    path("docs/", include("smnb.docs.urls")),
+    path("docs/", docs_views.contents, name="docs"),
+    path("docs/<slug:slug>/", docs_views.page, name="docs_page"),
     path("login/", LoginView.as_view(redirect_authenticated_user=True), name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),
     path("api/", api.urls),

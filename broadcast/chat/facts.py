@@ -25,7 +25,7 @@ from stories.search import query
 from stories.search.query import Query
 from stories.sources.registry import credit_of
 from stories.text.cleaning import clean_line
-from stories.text.words import word_set
+from stories.text.sentences import word_set
 
 MOST_NEXT = 8
 MOST_MATCHES = 6

@@ -9,8 +9,8 @@ from broadcast.chat.facts import Inquiry, Suggestion
 from sessions_app.models import Session
 from sessions_app.models.session import DEFAULT_PACE
 from stories.market.ngrams import STOP_WORDS
-from stories.posts import matching, queue
-from stories.text.words import word_set
+from stories.posts import queue, scoring
+from stories.text.sentences import word_set
 
 # A rule returns the commands that a clause asks for; none when it does not apply.
 Rule = Callable[[Inquiry, str], list[Suggestion]]
@@ -172,11 +172,11 @@ def interest(_inquiry: Inquiry, clause: str) -> list[Suggestion]:
 
 def forget_interest(inquiry: Inquiry, clause: str) -> list[Suggestion]:
     match = _FORGET.match(clause.lower())
-    key = matching.folded(match["of"]) if match else ""
+    key = scoring.folded(match["of"]) if match else ""
     return [
         ("interest.drop", {"interest": row["id"]})
         for row in inquiry.facts.interests
-        if matching.folded(str(row["text"])) == key
+        if scoring.folded(str(row["text"])) == key
     ]
 
 
@@ -215,9 +215,9 @@ def story(inquiry: Inquiry, clause: str) -> list[Suggestion]:
 
 def with_title(rows: Sequence[tuple[int, str]], text: str) -> int | None:
     """Returns the id of the first row whose title has all of the words."""
-    words = set(matching.folded(text).split()) - STOP_WORDS
+    words = set(scoring.folded(text).split()) - STOP_WORDS
     for pk, title in rows:
-        if words and words <= set(matching.folded(title).split()):
+        if words and words <= set(scoring.folded(title).split()):
             return pk
     return None
 

@@ -9,7 +9,7 @@ from typing import Self
 from typing_extensions import TypedDict
 
 from broadcast import airing, orchestrator
-from broadcast.host import claims, confirmation
+from broadcast.host import claims
 from broadcast.host.memory import Memory
 from broadcast.models import Broadcast
 from broadcast.narrators.base import BREAKING_KICKERS, kicker_of
@@ -103,7 +103,7 @@ def brief_of(
     session = post.session
     upcoming = queue.waiting(session).first()
     title = post.title
-    if not confirmation.may_air_as_breaking(post, choice.reports if choice else ()):
+    if not claims.may_air_as_breaking(post, choice.reports if choice else ()):
         kicker, rest = kicker_of(title)
         title = rest if kicker in BREAKING_KICKERS else title
     return Brief(
@@ -187,7 +187,7 @@ def store(run: Broadcast, narrated: NarratedPost, ledger: SessionLedger) -> Stor
         )
         chain.append(run.session, operation)
     tone = narration.tone
-    if tone == "breaking" and not confirmation.may_air_as_breaking(
+    if tone == "breaking" and not claims.may_air_as_breaking(
         narrated.post, narrated.choice.reports
     ):
         tone = "developing"

@@ -12,8 +12,8 @@ from functools import partial
 import structlog
 from django.db import transaction
 
-from broadcast import airing, orchestrator
-from broadcast.host import claims, confirmation, hourly_recap, narration
+from broadcast import airing, orchestrator, recaps
+from broadcast.host import claims, narration
 from broadcast.host import memory as host_memory
 from broadcast.host.narration import NarratedPost, Watch, brief_of, forget
 from broadcast.models import Broadcast
@@ -74,9 +74,9 @@ def narrate(claim: Claim) -> None:
             claim.reschedule(_next_round(run))
             airing.air_next(run)
         return
-    if hourly_recap.may_be_due(run, steps.now()):
+    if recaps.may_be_due(run, steps.now()):
         with orchestrator.locked(run):
-            if hourly_recap.add(run, steps.now()) is not None:
+            if recaps.add(run, steps.now()) is not None:
                 claim.reschedule(_next_round(run))
                 airing.air_next(run)
                 return
@@ -89,9 +89,9 @@ def claim_post(run: Broadcast, claim: Claim) -> Choice | None:
     """Claims the best waiting post for this step; reschedules the step if none waits."""
     with orchestrator.locked(run):
         # Under the lock of the run no post is added or moved, so what is chosen remains right.
-        two_outlets = confirmation.required(run.session)
-        choice = selection.choose(run.session, confirmation.must_wait if two_outlets else None)
-        confirmation.notify(run.session, choice.unconfirmed)
+        two_outlets = claims.required(run.session)
+        choice = selection.choose(run.session, claims.must_wait if two_outlets else None)
+        claims.notify(run.session, choice.unconfirmed)
         for skipped in choice.skipped:
             claims.skip(skipped.post, skipped.story, skipped.role)
         post = choice.post

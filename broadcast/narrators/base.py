@@ -8,8 +8,14 @@ from collections import Counter
 from typing import Protocol
 
 from stories.text.cleaning import clean_text, cut
-from stories.text.names import MAX_NAME, NO_NAME, in_title_case, names_in
-from stories.text.sentences import is_complete, sentences
+from stories.text.sentences import (
+    MAX_NAME,
+    NO_NAME,
+    in_title_case,
+    is_complete,
+    names_in,
+    sentences,
+)
 from stories.types import Brief, Narration, OnText, Sentiment, Tone
 
 MAX_TOPICS = 5

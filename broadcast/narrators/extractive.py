@@ -19,8 +19,7 @@ from broadcast.narrators.base import (
 )
 from stories.text.cleaning import cut
 from stories.text.furniture import is_unspoken, without_furniture
-from stories.text.sentences import full_stop, is_complete, sentences, word_count
-from stories.text.words import word_set
+from stories.text.sentences import full_stop, is_complete, sentences, word_count, word_set
 from stories.types import Brief, Narration, OnText, Passage, SpokenSentence
 
 WORDS = {"concise": 40, "detailed": 80, "comprehensive": 130}

@@ -12,13 +12,12 @@ from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from broadcast.narrators.base import title_of
+from broadcast.narrators.claims import ENGLISH, WITHOUT_MEANING, WORD, Text, compared, stems_of
 from broadcast.narrators.extractive import ExtractiveNarrator
 from broadcast.narrators.passages import passages_of
 from broadcast.narrators.statements import Context, problem
-from broadcast.narrators.wording import ENGLISH, WITHOUT_MEANING, WORD, Text, compared, stems_of
 from stories.llm import EmptyAnswer
-from stories.text.sentences import sentences
-from stories.text.words import word_set
+from stories.text.sentences import sentences, word_set
 from stories.types import (
     Brief,
     DroppedSentence,

@@ -11,8 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from broadcast.narrators.base import BREAKING_KICKERS
-from stories.text.names import names_in
-from stories.text.words import word_set
+from stories.text.sentences import names_in, word_set
 from stories.types import Brief, Tone
 
 # Of these the first group opens a report before its lead, the second credits it after the lead.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stories.text.words import word_set
+from stories.text.sentences import word_set
 
 _LISTS: dict[str, Any] = json.loads(Path(__file__).with_name("english.json").read_text("utf-8"))
 _UNITS = {name: number for number, name in enumerate(_LISTS["units_to_nineteen"].split())}

@@ -23,20 +23,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from broadcast.narrators.claims import attributions, negations
-from broadcast.narrators.quantities import IN_TEN, Found, fractions, read, units_in
-from broadcast.narrators.wording import (
+from broadcast.narrators.claims import (
     ENGLISH,
     PRONOUNS,
     ROLES,
     SPEECH,
     WORD,
     Text,
+    attributions,
     compared,
+    negations,
     squeezed,
     stem,
 )
-from stories.text.words import word_set
+from broadcast.narrators.quantities import IN_TEN, Found, fractions, read, units_in
+from stories.text.sentences import word_set
 from stories.types import Passage
 
 _COMMON_FIRST = word_set(ENGLISH["common_openers"])

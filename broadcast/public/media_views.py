@@ -12,7 +12,7 @@ from django.shortcuts import render
 from broadcast import public_links, session_commands
 from broadcast.models import Episode, Recorded
 from broadcast.public import cover as podcast_cover
-from broadcast.public import episode_text, podcast
+from broadcast.public import podcast
 from broadcast.public.views import cacheable, public, shared
 from broadcast.speech import engines, episodes, programme, sounds
 from broadcast.speech.engines import Unspoken
@@ -63,13 +63,13 @@ def transcript(
 @public
 def chapters(request: HttpRequest, session: Session, run_number: int) -> HttpResponse:
     """When each story of an episode begins."""
-    content = episode_text.chapters(_find_with_contents(session, run_number))
+    content = podcast.chapters(_find_with_contents(session, run_number))
     return _text(request, json.dumps(content, ensure_ascii=False), "application/json+chapters")
 
 
 TRANSCRIPTS = {
-    "vtt": (episode_text.webvtt, "text/vtt"),
-    "srt": (episode_text.subrip, "application/x-subrip"),
+    "vtt": (podcast.webvtt, "text/vtt"),
+    "srt": (podcast.subrip, "application/x-subrip"),
 }
 
 

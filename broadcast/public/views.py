@@ -5,7 +5,8 @@ The only data that a public page sends are reports of its own errors.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import wraps
 from typing import Concatenate, ParamSpec
 
@@ -21,7 +22,6 @@ from django.views.decorators.http import require_POST, require_safe
 from broadcast import public_links, queries, session_commands
 from broadcast.models import Airing
 from broadcast.public import feeds
-from broadcast.public import overlay as public_overlay
 from broadcast.replay import queries as replay_queries
 from broadcast.replay import runs
 from broadcast.replay.runs import Recording
@@ -118,7 +118,7 @@ def overlay(request: HttpRequest, session: Session) -> HttpResponse:
     page = {
         **queries.watch_page(session),
         **_addresses(session),
-        "look": public_overlay.parse_options(request.GET),
+        "look": parse_options(request.GET),
     }
     return render(request, "public/overlay.html", page)
 
@@ -231,3 +231,38 @@ def _store_report(request: HttpRequest, session: Session) -> int:
         return 422
     browser_errors.report_from_audience(session, form.report(request.headers.get("User-Agent", "")))
     return 204
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """A query parameter; the first of ``values`` is the default."""
+
+    name: str
+    values: tuple[str, ...]
+    meaning: str
+
+    @property
+    def default(self) -> str:
+        return self.values[0]
+
+
+OPTIONS = (
+    Option("theme", ("dark", "light", "glass"), "Background of the text."),
+    Option("accent", ("red", "blue", "green", "amber", "violet"), "Colour of the on-air mark."),
+    Option("position", ("bottom", "top"), "Position of the lower third."),
+    Option("size", ("m", "s", "l"), "Size of the text."),
+    Option("ticker", ("1", "0"), "Ticker of the latest headlines, on or off."),
+    Option("captions", ("1", "0"), "Captions of the narration, on or off."),
+    Option("sound", ("0", "1"), "Sound of each story, if the audio extra is installed."),
+    Option("safe", ("1", "0"), "Keep inside the title-safe area of a television picture."),
+)
+
+
+def parse_options(query: Mapping[str, str]) -> dict[str, str]:
+    """Returns each option with its value in the query, or its default."""
+    return {
+        option.name: query[option.name]
+        if query.get(option.name) in option.values
+        else option.default
+        for option in OPTIONS
+    }

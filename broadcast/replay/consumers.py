@@ -15,8 +15,7 @@ from django.conf import settings
 from django.db import DatabaseError
 
 from broadcast.replay import runs
-from broadcast.replay.frames import Shape
-from broadcast.replay.pacing import FASTEST
+from broadcast.replay.frames import FASTEST, Shape
 from broadcast.replay.player import Options, Player
 from broadcast.replay.runs import Recording
 from sessions_app import context

@@ -12,8 +12,7 @@ from typing import ParamSpec, TypeVar
 from channels.db import database_sync_to_async
 
 from broadcast.replay import frames
-from broadcast.replay.frames import Shape
-from broadcast.replay.pacing import NOTHING, Pace, Wait
+from broadcast.replay.frames import NOTHING, Pace, Shape, Wait
 from broadcast.replay.runs import Recording
 from sessions_app.models import SessionEvent
 from sessions_app.realtime import grants

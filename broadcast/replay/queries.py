@@ -10,7 +10,7 @@ from broadcast import orchestrator
 from broadcast.models import Airing
 from broadcast.queries import key_of
 from broadcast.replay import runs
-from broadcast.replay.pacing import SILENCE, SPEEDS
+from broadcast.replay.frames import SILENCE, SPEEDS
 from broadcast.replay.runs import Recording, RunRow
 from broadcast.speech import sounds
 from sessions_app.events import recorder

@@ -20,8 +20,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from broadcast.transfer.archive_files import NAMES
 from broadcast.transfer.formats.zip_format import HEAD, MANIFEST
+from broadcast.transfer.snapshot import NAMES
 from broadcast.transfer.tables import BY_NAME
 from sessions_app.commands import validation_sentence
 from sessions_app.errors import Invalid

@@ -12,7 +12,7 @@ from django.utils.text import get_valid_filename
 
 from broadcast.models import Broadcast, Recorded
 from broadcast.speech import episode_artifacts, sounds
-from broadcast.transfer import archive_files
+from broadcast.transfer import snapshot
 from broadcast.transfer.archive import Archive
 from broadcast.transfer.tables import ARTIFACTS, EPISODES, RUNS, SOUNDS, Ids
 from broadcast.transfer.validation import Row
@@ -49,7 +49,7 @@ _MEDIA_TYPES = {suffix: media_type for media_type, suffix in sounds.SUFFIXES.ite
 def check_quota(state: ImportState) -> None:
     """Raises Invalid if the archive's files exceed the session's quota."""
     members = state.archive.manifest.members.items()
-    size = sum(member.bytes for name, member in members if archive_files.is_file(name))
+    size = sum(member.bytes for name, member in members if snapshot.is_file(name))
     if size > artifacts.free_bytes(state.session):
         raise Invalid(
             "The archive's files and sounds exceed the artifact quota of a session. "
@@ -59,7 +59,7 @@ def check_quota(state: ImportState) -> None:
 
 def write_sounds(state: ImportState) -> None:
     """Writes sounds and episodes; before the rows, whose transaction blocks other writers."""
-    for name in filter(archive_files.is_heard, state.archive.manifest.members):
+    for name in filter(snapshot.is_heard, state.archive.manifest.members):
         place = PurePosixPath(name)
         stem = f"{place.parent.name}-{place.stem}"
         path = sounds.fresh(state.session.pk, stem, _MEDIA_TYPES[place.suffix[1:]])
@@ -91,7 +91,7 @@ def _recorded(state: ImportState, table: str, row: Row) -> dict[str, str]:
     called = f"{table}, id {row['id']}"
     if row["media_type"] not in sounds.SUFFIXES or row["seconds"] < 0:
         raise Invalid(f"{called}: not a sound that can be played.")
-    name = archive_files.member(table, row["id"], row["media_type"])
+    name = snapshot.member(table, row["id"], row["media_type"])
     if name not in state.unclaimed:
         raise Invalid(f"The file {name} is not in the archive.")
     path, stored = state.unclaimed.pop(name)
@@ -116,7 +116,7 @@ def _of_episode(state: ImportState, row: Row) -> str | None:
 
 
 def _member(row: Row) -> str:
-    return archive_files.member(ARTIFACTS, row["id"], row["media_type"])
+    return snapshot.member(ARTIFACTS, row["id"], row["media_type"])
 
 
 def _write_file(state: ImportState, row: Row) -> str:

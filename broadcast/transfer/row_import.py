@@ -25,8 +25,8 @@ from broadcast.transfer.tables import (
 )
 from broadcast.transfer.validation import Row
 from sessions_app.errors import Invalid
-from stories.posts.matching import folded
 from stories.posts.queue import digest
+from stories.posts.scoring import folded
 from stories.text.addresses import link_key
 
 

@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
+from itertools import chain
 from typing import Any, TypeAlias
 from uuid import UUID
 
@@ -19,10 +20,23 @@ from django.db.models import F, OuterRef, Q, QuerySet, Subquery
 from typing_extensions import TypedDict
 
 from broadcast.models import Recorded, StateChange, Transfer
-from broadcast.transfer.tables import ARTIFACTS, EVENTS, TABLES, TRANSITIONS, Table
+from broadcast.speech.sounds import SUFFIXES
+from broadcast.transfer.tables import (
+    ARTIFACTS,
+    BY_NAME,
+    EPISODES,
+    EVENTS,
+    SOUNDS,
+    TABLES,
+    TRANSITIONS,
+    Table,
+)
+from broadcast.transfer.zip_stream import Zipper
 from sessions_app import sessions
 from sessions_app.background import steps
 from sessions_app.events import archive as event_archive
+from sessions_app.files import storage
+from sessions_app.files.storage import ROOT
 from sessions_app.models import (
     AILink,
     AITransition,
@@ -222,3 +236,63 @@ def _plain(value: object) -> str:
     if isinstance(value, UUID):
         return str(value)
     raise TypeError(f"{type(value).__name__} cannot be exported")
+
+
+FOLDERS = {SOUNDS: "sounds", EPISODES: "episodes", ARTIFACTS: "files"}
+FILED = tuple(FOLDERS)
+HEARD = (SOUNDS, EPISODES)
+NAMES = rf"files/\d{{1,19}}|(?:{'|'.join(HEARD)})/\d{{1,19}}\.(?:{'|'.join(SUFFIXES.values())})"
+
+
+def member(table: str, pk: int, media_type: str) -> str:
+    """Returns the name of a row's file; raises KeyError for a sound of an unknown type."""
+    suffix = f".{SUFFIXES[media_type]}" if table in HEARD else ""
+    return f"{FOLDERS[table]}/{pk}{suffix}"
+
+
+def is_file(name: str) -> bool:
+    return name.partition("/")[0] in FOLDERS.values()
+
+
+def is_heard(name: str) -> bool:
+    return name.partition("/")[0] in HEARD
+
+
+def row_files(
+    snapshot_: Snapshot, name: str, after: int
+) -> Iterator[tuple[int, str, int, Iterator[bytes] | None]]:
+    """Yields id, member name, size in bytes and content of the files of rows beyond id ``after``.
+
+    The content is None if the row has no file of its own. The file is already open when it is
+    yielded, so that all of it is written even if it is deleted meanwhile.
+    """
+    rows = selected(snapshot_, BY_NAME[name]).order_by("pk")
+    while piece := list(
+        rows.filter(pk__gt=after).values_list("pk", "path", "media_type", "bytes")[:BATCH]
+    ):
+        for pk, path, media_type, size in piece:
+            own = name in HEARD or path.startswith(f"{ROOT}/")
+            yield pk, member(name, pk, media_type), size, _opened(path) if own else None
+        after = piece[-1][0]
+
+
+def _opened(path: str) -> Iterator[bytes] | None:
+    chunks = storage.read([path])
+    try:
+        return chain([next(chunks, b"")], chunks)
+    except FileNotFoundError:
+        return None
+
+
+def rows_with_files(table: Table, rows: Iterator[Row], zipper: Zipper) -> Iterator[Row]:
+    """Yields the rows whose file is in the ZIP with the SHA-256 of the row."""
+    if table.name not in FOLDERS:
+        yield from rows
+        return
+    written = {one.name: one.sha256 for one in zipper.entries if is_file(one.name)}
+    episodes = {digest for name, digest in written.items() if name.startswith(f"{EPISODES}/")}
+    for row in rows:
+        own = written.get(member(table.name, row["id"], row["media_type"]))
+        episode_artifact = own is None and table.name == ARTIFACTS and row["sha256"] in episodes
+        if episode_artifact or own == row["sha256"]:
+            yield row

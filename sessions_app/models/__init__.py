@@ -10,9 +10,8 @@ from sessions_app.models.accounts import (
 )
 from sessions_app.models.ai_chain import AILink, AITransition, Chain
 from sessions_app.models.artifacts import Archive, Artifact
-from sessions_app.models.events import FailedWork, Message, SessionEvent, Step
+from sessions_app.models.events import Bucket, FailedWork, Message, SessionEvent, Step, Tally
 from sessions_app.models.session import InSession, Session, SessionStats
-from sessions_app.models.statistics import Bucket, Tally
 
 __all__ = [
     "AILink",

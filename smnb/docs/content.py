@@ -12,7 +12,7 @@ from django.conf import settings
 from broadcast import airing, market, recaps, statistics
 from broadcast.chat import conversation, plans
 from broadcast.host import memory, worker
-from broadcast.public.overlay import OPTIONS
+from broadcast.public.views import OPTIONS
 from broadcast.public_links import PARTS
 from broadcast.states import REAPER, TRANSITIONS
 from broadcast.studio.ai_chain import queries

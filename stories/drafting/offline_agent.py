@@ -30,8 +30,7 @@ from stories.drafting.agents import (
 from stories.llm import EXTRACTIVE
 from stories.posts.duplicates import content_words
 from stories.text.cleaning import clean_text, cut
-from stories.text.sentences import sentences, word_count
-from stories.text.words import word_set
+from stories.text.sentences import sentences, word_count, word_set
 
 MARGIN = 0.2  # of the ordered length
 ALIKE = 0.6

@@ -14,11 +14,9 @@ from django.contrib.auth.models import User
 
 from sessions_app.errors import Invalid
 from stories.legacy import mapping, writer
-from stories.legacy.archive import TABLES, Line, Snapshot
+from stories.legacy.archive import TABLES, Line, Snapshot, Staging
 from stories.legacy.documents import read
-from stories.legacy.report import Finding, Outcome, Report
-from stories.legacy.staging import Staging
-from stories.legacy.writer import KINDS, SESSIONS
+from stories.legacy.writer import KINDS, SESSIONS, Finding, Outcome, Report
 
 OnFinding = Callable[[Finding], None]
 OnProgress = Callable[[str, int, int], None]  # the phase, how much is done, and of how much

@@ -10,9 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from stories.text.names import NO_NAME, in_title_case, names_in
-from stories.text.sentences import sentences
-from stories.text.words import word_set
+from stories.text.sentences import NO_NAME, in_title_case, names_in, sentences, word_set
 
 _ENGLISH = word_set("""
     above across actually again against ahead almost alone along already also although always am

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 from stories.posts.features import stem
 from stories.posts.vocabulary import EMPTY
-from stories.text.sentences import sentences
-from stories.text.words import word_set
+from stories.text.sentences import sentences, word_set
 
 MOST = 3
 _CARDINALS = """

@@ -15,7 +15,7 @@ from sessions_app.errors import Conflict, Invalid, NotFound
 from sessions_app.events import recorder
 from sessions_app.models import Session
 from stories.models import Interest, SourcePost
-from stories.posts import matching, queue
+from stories.posts import queue, scoring
 from stories.posts.queue import QueuedPost
 from stories.posts.scoring import priority_of
 
@@ -60,7 +60,7 @@ class InterestId(Payload):
 def save(session: Session, text: str, weight: str) -> Interest:
     """Stores an interest; the same words a second time replace the weight."""
     tidy = " ".join(text.split())
-    key = matching.folded(tidy)
+    key = scoring.folded(tidy)
     if not key:
         raise Invalid("An interest must contain a letter or a number.")
     with transaction.atomic():
@@ -109,10 +109,10 @@ def _rank_and_record(session: Session) -> None:
     The rank of a post changes by as much as its priority. So what it gained by waiting, and where a
     person moved it, stay as they are.
     """
-    interests = matching.of_session(session.pk)
+    interests = scoring.of_session(session.pk)
     rows = SourcePost.objects.filter(session=session, state__in=SourcePost.WAITING)
     # A body is long, and only its beginning is read.
-    posts = rows.defer("body").annotate(opening=Substr("body", 1, matching.MOST_READ))
+    posts = rows.defer("body").annotate(opening=Substr("body", 1, scoring.MOST_READ))
     changed = []
     for post in posts.select_related("source").order_by("-rank")[:MOST_RANKED]:
         interest = interests.match(post.title, post.opening, post.source.locator)

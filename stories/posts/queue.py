@@ -21,11 +21,10 @@ from sessions_app.background.steps import Claim
 from sessions_app.events.recorder import timestamp
 from sessions_app.models import Session, Step
 from stories.models import Source, SourcePost
-from stories.posts import matching
+from stories.posts import scoring
 from stories.posts.events import Index, Report, judge
 from stories.posts.features import TEXT_CHARACTERS
-from stories.posts.matching import Interests
-from stories.posts.scoring import Scale, reasons, score
+from stories.posts.scoring import Interests, Scale, reasons, score
 from stories.text.addresses import key_forms, link_key
 from stories.text.furniture import REASONS, REMOVED
 from stories.types import FetchedPost
@@ -136,7 +135,7 @@ def add(source: Source, fetched: Iterable[FetchedPost], now: datetime) -> Added:
     if not fresh:
         return Added([], 0, withdrawn)
     earlier = earlier_reports(source.session_id, now)
-    interests = matching.of_session(source.session_id)
+    interests = scoring.of_session(source.session_id)
     inserted: list[SourcePost] = []
     failed = isolation.known(INSERTING)
     for post in fresh:

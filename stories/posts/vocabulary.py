@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from stories.text.words import word_set
+from stories.text.sentences import word_set
 
 
 def _listed(words: str) -> list[str]:

@@ -20,7 +20,7 @@ from django.utils import timezone
 from sessions_app.errors import Conflict, Invalid
 from sessions_app.models import Session
 from stories import stories
-from stories.legacy import adoption, attach
+from stories.legacy import attach
 from stories.models import QuarantineDecision, QuarantinedRecord, Story, TokenUsage
 from stories.posts import queue
 
@@ -47,7 +47,7 @@ def discard(record: Record, actor: User) -> None:
 def adopt(record: Record, session: Session, actor: User) -> Story | TokenUsage:
     """Turns the record into a row of the session, marked as legacy; Invalid where it cannot."""
     with transaction.atomic():
-        row = adoption.row_of(record, session)
+        row = attach.row_of(record, session)
         story_rows, usage_rows = _adopt_rows([record], [row], session, actor, uuid4())
         type_ = attach.IMPORTED
         payload: Mapping[str, object] = attach.arrived(story_rows, usage_rows)
@@ -78,7 +78,7 @@ def adopt_all(records: QuerySet[Record], session: Session, actor: User) -> Outco
         rows: list[Story | TokenUsage] = []
         for record in lot:
             try:
-                rows.append(adoption.row_of(record, session))
+                rows.append(attach.row_of(record, session))
                 adopted.append(record)
             except Invalid as error:
                 refused.append(error.sentence)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from urllib.parse import urljoin, urlsplit
 
 from sessions_app.errors import NeedsHuman
-from stories.sources import platforms
+from stories.sources import pasted
 from stories.sources.feed_document import decoded
 from stories.sources.http_client import Response
 from stories.text.addresses import published_url
@@ -99,7 +99,7 @@ def announced(response: Response) -> list[Announced]:
         elif kind == "application/json":
             # JSON Feed is announced like this too, and so are interfaces that are no feeds.
             anchors.setdefault(url, feed)
-    if not links and (channel := platforms.channel_feed_in(response.url, page)):
+    if not links and (channel := pasted.channel_feed_in(response.url, page)):
         return [Announced(channel, "Videos of the channel")]
     found = sorted((links or anchors).values(), key=_is_of_comments)
     return found[:MOST]

@@ -46,12 +46,17 @@ def parsed(body: bytes, content_type: str) -> dict[str, object]:
     # Imported after the limits are set, which then apply to their own start too.
     import feedparser
 
-    from stories.sources import json_feed
-    from stories.sources.feed_document import UnsafeEntities, decoded, document_of
+    from stories.sources.feed_document import (
+        UnsafeEntities,
+        decoded,
+        document_of,
+        entries_of,
+        feed_of,
+    )
 
     text = decoded(body, content_type)
-    if json_document := json_feed.feed_of(text):
-        entries = islice(json_feed.entries_of(json_document), ENTRIES)
+    if json_document := feed_of(text):
+        entries = islice(entries_of(json_document), ENTRIES)
         return {
             "version": str(json_document["version"]),
             "link": str(json_document.get("home_page_url") or "")[:FIELD],

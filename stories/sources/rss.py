@@ -18,7 +18,7 @@ from urllib.parse import urlsplit, urlunsplit
 from typing_extensions import TypedDict
 
 from sessions_app.errors import Invalid, NeedsHuman, Retry, WaitUntil
-from stories.sources import platforms
+from stories.sources import pasted
 from stories.sources.discovery import NotAFeed, SeveralFeeds, announced, chosen, usual_addresses
 from stories.sources.http_client import GuardedClient, Response
 from stories.sources.identity import MAX_ID, EntryKeys, Identity, identities
@@ -94,7 +94,7 @@ class RssSource:
             raise Invalid("locator must be the address of a feed.")
         if len(typed) > MAX_LOCATOR:
             raise Invalid(f"locator must not exceed {MAX_LOCATOR} characters.")
-        typed = platforms.profile_of(typed) or typed
+        typed = pasted.profile_of(typed) or typed
         url = typed if _SCHEME.match(typed) else "https://" + typed.removeprefix(":").lstrip("/")
         try:
             target = target_of(url, any_port=True)
@@ -102,7 +102,7 @@ class RssSource:
             raise Invalid(f"locator: {error.sentence}") from None
         parts = urlsplit(url)
         address = urlunsplit((target.scheme, target.authority, parts.path or "/", parts.query, ""))
-        return platforms.feed_of(address) or address
+        return pasted.feed_of(address) or address
 
     def fetch(self, locator: str, sort: str, cursor: Cursor) -> Fetched:
         """Reads the feed unless it is unchanged; a feed has no order, so ``sort`` is ignored.

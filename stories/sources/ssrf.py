@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from sessions_app.errors import NeedsHuman
-from stories.text.hosts import ascii_host
+from stories.text.addresses import ascii_host
 
 Resolver = Callable[..., Iterable[tuple[Any, ...]]]
 """Has the shape of ``socket.getaddrinfo``."""

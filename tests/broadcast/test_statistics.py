@@ -14,11 +14,11 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from broadcast import figures, orchestrator, statistics
-from broadcast.health import stages
-from broadcast.health.stages import Stage
+from broadcast.health import judgement
+from broadcast.health.judgement import Stage
 from broadcast.models import Airing, Broadcast
 from broadcast.statistics import POINTS, Statistics
-from broadcast.studio.stats import charts
+from broadcast.studio.stats import views
 from sessions_app import commands
 from sessions_app.background import steps, sweeper
 from sessions_app.events import recorder
@@ -206,8 +206,8 @@ def queries(session: Session) -> int:
         connection,
     ) as seen:
         found = read(session)
-        charts.all_charts(found)
-        stages.stages(session, found)
+        views.all_charts(found)
+        judgement.stages(session, found)
     return len(seen)
 
 
@@ -222,7 +222,7 @@ def test_five_stories_and_five_hundred_take_the_same_queries(on_air: Session) ->
 
 def test_no_query_counts_or_sums_the_stories_posts_or_ledger(on_air: Session) -> None:
     with CaptureQueriesContext(connection) as seen:
-        stages.stages(on_air, read(on_air))
+        judgement.stages(on_air, read(on_air))
     heavy = [
         each["sql"]
         for each in seen
@@ -232,7 +232,7 @@ def test_no_query_counts_or_sums_the_stories_posts_or_ledger(on_air: Session) ->
 
 
 def stage(session: Session, name: str) -> Stage:
-    found = stages.stages(session, read(session))
+    found = judgement.stages(session, read(session))
     assert [each.name for each in found] == [
         "Sources",
         "Producer",
@@ -247,7 +247,7 @@ def stage(session: Session, name: str) -> Stage:
 
 
 def states(session: Session) -> list[str]:
-    return [each.state for each in stages.stages(session, read(session))]
+    return [each.state for each in judgement.stages(session, read(session))]
 
 
 def test_a_session_on_air_is_in_order_throughout(on_air: Session) -> None:

@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from stories.market.posts import MOST
+from stories.market.trends import MOST
 from tests.browser.page_helpers import of_session, one, rows
 from tests.endtoend.studio_process import Studio
 

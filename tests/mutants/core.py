@@ -395,7 +395,7 @@ CORE = [
         ("0.10 * (not shouts)", "0.10 * shouts", "capitals are preferred"),
     ),
     *mutants_of(
-        "stories/posts/matching.py",
+        "stories/posts/scoring.py",
         ("tests/stories/posts/test_interests.py",),
         ('padded = f" {whole} "', "padded = whole", "the first word of a text is not found"),
         ('" | ".join', '" ".join', "words of two texts are read as one"),
@@ -975,7 +975,7 @@ CORE = [
         ('"{": "(", "}": ")", ', "", "captions may hold marks of players"),
     ),
     *mutants_of(
-        "broadcast/transfer/formats/markdown_text.py",
+        "broadcast/transfer/formats/markdown_format.py",
         ("tests/broadcast/transfer/test_markdown_text.py",),
         ('for kind in "*_~":', 'for kind in "*_":', "Markdown may strike text out"),
         ("|=+|-+)$", ")$", "a line may underline the one before"),
@@ -1088,7 +1088,7 @@ CORE = [
         ),
     ),
     *mutants_of(
-        "broadcast/host/hourly_recap.py",
+        "broadcast/recaps.py",
         ("tests/broadcast/host/test_hourly_recap.py",),
         (
             "if recaps.filter(created_at__gte=hour).exists():",

@@ -12,7 +12,7 @@ from django.core.management.base import CommandError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sessions_app import credentials, encryption
+from sessions_app import credentials
 from sessions_app.errors import Invalid, NeedsHuman, NotFound
 from sessions_app.models import SealedKey
 
@@ -21,41 +21,43 @@ KEY = "sk-ant-canary-0123456789-wxyz"
 
 @given(plain=st.text(max_size=400), owner_id=st.integers(1, 2**40))
 def test_what_was_sealed_comes_out_again(plain: str, owner_id: int) -> None:
-    assert encryption.open_(owner_id, "reddit", encryption.seal(owner_id, "reddit", plain)) == plain
+    assert (
+        credentials.open_(owner_id, "reddit", credentials.seal(owner_id, "reddit", plain)) == plain
+    )
 
 
 def test_the_same_secret_looks_different_every_time() -> None:
-    sealed = {encryption.seal(1, "anthropic", KEY) for _ in range(3)}
+    sealed = {credentials.seal(1, "anthropic", KEY) for _ in range(3)}
     assert len(sealed) == 3
     assert all(KEY not in each for each in sealed)
 
 
 @pytest.mark.parametrize(("owner_id", "service"), [(2, "anthropic"), (1, "reddit")])
 def test_the_key_of_somebody_else_is_not_opened(owner_id: int, service: str) -> None:
-    sealed = encryption.seal(1, "anthropic", KEY)
+    sealed = credentials.seal(1, "anthropic", KEY)
     with pytest.raises(NeedsHuman, match="cannot be decrypted") as refused:
-        encryption.open_(owner_id, service, sealed)
+        credentials.open_(owner_id, service, sealed)
     assert refused.value.code == "sealed_key"
 
 
 @pytest.mark.parametrize("sealed", ["", "nonsense", "gAAAAABm", "\N{SNOWMAN}"])
 def test_what_was_never_sealed_is_refused_in_words(sealed: str) -> None:
     with pytest.raises(NeedsHuman, match="Enter it again under User Settings"):
-        encryption.open_(1, "anthropic", sealed)
+        credentials.open_(1, "anthropic", sealed)
 
 
 def test_a_secret_that_is_gone_needs_a_person(settings: Any) -> None:
     settings.FIELD_KEYS = "first"
-    sealed = encryption.seal(1, "anthropic", KEY)
+    sealed = credentials.seal(1, "anthropic", KEY)
     settings.FIELD_KEYS = "second"
     with pytest.raises(NeedsHuman, match="Anthropic key"):
-        encryption.open_(1, "anthropic", sealed)
+        credentials.open_(1, "anthropic", sealed)
 
 
 def test_no_secret_at_all_is_a_misconfiguration(settings: Any) -> None:
     settings.FIELD_KEYS = " , "
     with pytest.raises(ImproperlyConfigured, match="SMNB_FIELD_KEYS"):
-        encryption.seal(1, "anthropic", KEY)
+        credentials.seal(1, "anthropic", KEY)
 
 
 @pytest.fixture
@@ -70,7 +72,7 @@ def test_after_rotation_the_old_secret_is_not_needed(
     owner: User, sealed_with_old: SealedKey, settings: Any
 ) -> None:
     assert credentials.parts(owner, "anthropic") == {"api_key": KEY}
-    assert encryption.rotate() == (1, 0)
+    assert credentials.rotate() == (1, 0)
     settings.FIELD_KEYS = "new"
     assert credentials.parts(owner, "anthropic") == {"api_key": KEY}
     assert SealedKey.objects.get().set_at == sealed_with_old.set_at

@@ -144,7 +144,7 @@ def breaking(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
         raise RuntimeError("broken on purpose")
 
     settings.DEBUG = True
-    monkeypatch.setattr("sessions_app.encryption.json.dumps", breaks)
+    monkeypatch.setattr("sessions_app.credentials.json.dumps", breaks)
     monkeypatch.setattr(MultiFernet, "decrypt", lambda *_: breaks())
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from stories.sources.ssrf import target_of
-from stories.text.addresses import canonical_url
-from stories.text.hosts import ascii_host
+from stories.text.addresses import ascii_host, canonical_url
 
 HOSTS = [
     ("fa\u00df.de", "xn--fa-hia.de"),

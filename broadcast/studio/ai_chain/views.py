@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
+from ninja import Query
 
 from broadcast import queries as broadcast_queries
+from broadcast import recaps
+from broadcast.recaps import RecapPayload
 from broadcast.studio.ai_chain import queries
+from broadcast.studio.ai_chain.queries import ChainPayload
 from sessions_app import commands
+from sessions_app.ai_chain import status
 from sessions_app.ai_chain.chain import RECOVER
+from sessions_app.ai_chain.status import TransitionPayload
 from sessions_app.errors import SmnbError
 from sessions_app.models import Session
+from sessions_app.web.api import PROBLEMS, Page, Paging, cut, owned, page_of, router
 from sessions_app.web.http import SignedIn, of_session, refused
 
 
@@ -35,3 +42,26 @@ def recover(request: SignedIn, session: Session) -> HttpResponse:
     except SmnbError as error:
         return refused(request, error, "chain", session.pk)
     return redirect("chain", session.pk)
+
+
+@router.get("/sessions/{session_id}/chain", response={200: ChainPayload, **PROBLEMS})
+def read_chain(request: HttpRequest, session_id: str) -> ChainPayload:
+    """Returns the state of the AI chain with its head and the base of its context."""
+    return queries.chain_payload(owned(request, session_id))
+
+
+@router.get(
+    "/sessions/{session_id}/transitions", response={200: Page[TransitionPayload], **PROBLEMS}
+)
+def list_transitions(
+    request: HttpRequest, session_id: str, paging: Query[Paging]
+) -> Page[TransitionPayload]:
+    """Lists the transitions of the AI chain, archived ones included."""
+    rows = status.transition_payloads(owned(request, session_id), paging.before(), paging.size + 1)
+    return cut(rows, paging, lambda row: row, lambda row: row["id"])
+
+
+@router.get("/sessions/{session_id}/recaps", response={200: Page[RecapPayload], **PROBLEMS})
+def list_recaps(request: HttpRequest, session_id: str, paging: Query[Paging]) -> Page[RecapPayload]:
+    """Lists the recaps of finished runs: title, summary, topics and suggested keywords."""
+    return page_of(recaps.of_session(owned(request, session_id)), paging, recaps.payload)

@@ -8,7 +8,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from broadcast import airing, editorial, queries, session_commands
 from broadcast import rundown as rundown_commands
-from broadcast.studio.broadcast_center.forms import BreakInForm, CorrectionForm
+from broadcast.studio.broadcast_center.views import BreakInForm, CorrectionForm
 from sessions_app import commands
 from sessions_app.errors import NotFound, SmnbError
 from sessions_app.models import Session

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from django import forms
 from django.conf import settings
 from django.http import HttpResponse, HttpResponseBadRequest
 from django.shortcuts import redirect, render
@@ -12,13 +13,58 @@ from django.views.decorators.http import require_POST, require_safe
 
 from broadcast import orchestrator, queries, session_commands
 from broadcast.chat import conversation, plans
+from broadcast.editorial import MOST_TEXT, MOST_TITLE
 from broadcast.health import workers
-from broadcast.studio.broadcast_center.forms import BreakInForm
 from sessions_app import commands, rate_limits
 from sessions_app.commands import Command
 from sessions_app.errors import SmnbError
 from sessions_app.models import Message, Session
 from sessions_app.web.http import SignedIn, of_session, refused, signed_in
+from stories.models import Story
+
+
+class BreakInForm(forms.Form):
+    """A story in the editor's own words."""
+
+    title = forms.CharField(max_length=MOST_TITLE, label="Headline")
+    text = forms.CharField(
+        max_length=MOST_TEXT, widget=forms.Textarea(attrs={"rows": 5}), label="Narration"
+    )
+    tone = forms.ChoiceField(choices=Story.Tone.choices, initial=Story.Tone.BREAKING)
+    when = forms.ChoiceField(
+        choices=[
+            ("next", "next, after the story on air"),
+            ("now", "now, ending the story on air"),
+        ],
+        initial="next",
+        widget=forms.RadioSelect,
+        label="When",
+    )
+
+    def payload(self) -> dict[str, object]:
+        data = self.cleaned_data
+        return {
+            "title": data["title"],
+            "text": data["text"],
+            "tone": data["tone"],
+            "now": data["when"] == "now",
+        }
+
+
+class CorrectionForm(forms.Form):
+    """A new version of a story; ``version`` is the one that the editor has read."""
+
+    version = forms.IntegerField(widget=forms.HiddenInput)
+    title = forms.CharField(max_length=MOST_TITLE, label="Headline")
+    text = forms.CharField(
+        max_length=MOST_TEXT, label="Text", widget=forms.Textarea(attrs={"rows": 9})
+    )
+    reason = forms.CharField(
+        max_length=300,
+        label="Correction",
+        help_text="What was wrong. The audience reads it below a published story.",
+    )
+
 
 RUN_COMMANDS = {
     "start": session_commands.START,

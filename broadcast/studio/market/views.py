@@ -12,7 +12,7 @@ from sessions_app.events.statistics import SIZES
 from sessions_app.models import Session
 from sessions_app.web.http import SignedIn, of_chosen, of_session
 from stories.drafting import boards
-from stories.market import posts, quotes
+from stories.market import quotes, trends
 
 
 @require_safe
@@ -48,7 +48,7 @@ def trend(request: SignedIn, session: Session, trend_id: int) -> HttpResponse:
         "size": reading.size,
         "sizes": SIZES,
         "chart": market.chart(row, reading),
-        "posts": posts.read_page(row, before),
+        "posts": trends.read_page(row, before),
         "board": boards.board_of(session, row.label),
         "boards": boards.Board.choices,
     }

@@ -2,17 +2,71 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import cast
 from urllib.parse import parse_qs, urlencode, urlsplit
 
+from django import forms
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from broadcast.queries import key_of
-from broadcast.studio.search.forms import SearchForm
 from sessions_app.models import Session
 from sessions_app.web.http import SignedIn, of_session
+from stories.models import Source, SourcePost, Story
 from stories.search import query
+from stories.search.query import FILTERS, Query, What, terms_of
+
+ANY = [("", "any")]
+
+
+class SearchForm(forms.Form):
+    """A search in one session; all fields are optional."""
+
+    q = forms.CharField(
+        required=False,
+        max_length=200,
+        label="Words",
+        widget=forms.TextInput(attrs={"type": "search"}),
+    )
+    what = forms.ChoiceField(
+        required=False, label="In", choices=[("stories", "stories"), ("posts", "posts")]
+    )
+    state = forms.ChoiceField(required=False)
+    tone = forms.ChoiceField(required=False, choices=[*ANY, *Story.Tone.choices])
+    priority = forms.ChoiceField(required=False, choices=[*ANY, *Story.Priority.choices])
+    source = forms.ModelChoiceField(Source.objects.none(), required=False, empty_label="any")
+    bookmarked = forms.BooleanField(required=False, label="Bookmarked only")
+    since = forms.DateField(
+        required=False, label="From", widget=forms.DateInput(attrs={"type": "date"})
+    )
+    until = forms.DateField(
+        required=False, label="To", widget=forms.DateInput(attrs={"type": "date"})
+    )
+
+    def __init__(self, session: Session, data: Mapping[str, str]) -> None:
+        super().__init__(data)
+        # Read before validation, because the choices of other fields depend on it.
+        self.searched: What = "posts" if data.get("what") == "posts" else "stories"
+        choices = SourcePost.State.choices if self.searched == "posts" else Story.State.choices
+        state = cast("forms.ChoiceField", self.fields["state"])
+        state.choices = [*ANY, *choices]
+        source = cast("forms.ModelChoiceField[Source]", self.fields["source"])
+        # Only this session's sources, so that the id of another one is refused.
+        source.queryset = Source.objects.filter(session=session)
+        if self.searched == "posts":
+            # Posts have neither a tone nor a bookmark.
+            del self.fields["tone"], self.fields["bookmarked"]
+
+    def query(self) -> Query:
+        """The search of the valid form."""
+        data = self.cleaned_data
+        filters = {name: str(data.get(name) or "") for name in FILTERS[self.searched]}
+        if data.get("source"):
+            filters["source"] = str(data["source"].pk)
+        filters["bookmarked"] = "1" if data.get("bookmarked") else ""
+        return Query(self.searched, terms_of(data["q"]), filters, data["since"], data["until"])
 
 
 @require_safe

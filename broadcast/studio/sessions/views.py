@@ -21,12 +21,13 @@ from broadcast.studio.sessions import queries
 from broadcast.studio.sessions.forms import (
     BudgetForm,
     ExpiryForm,
+    ExportForm,
     FilterForm,
+    ImportForm,
     NewSessionForm,
     SettingsForm,
     SourceForm,
 )
-from broadcast.studio.transfers.forms import ExportForm, ImportForm
 from sessions_app import commands
 from sessions_app import sessions as sessions_app_sessions
 from sessions_app.commands import Command

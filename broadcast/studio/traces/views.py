@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from django.http import Http404, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
+from ninja import Query
 
 from broadcast import queries
 from broadcast.trace import hops
 from broadcast.trace import queries as trace_queries
+from broadcast.trace.hops import TracePayload
 from sessions_app.errors import NotFound
 from sessions_app.models import Session
+from sessions_app.money import decimal_string
+from sessions_app.web.api import PROBLEMS, Page, Paging, owned, router
 from sessions_app.web.http import SignedIn, of_session
 
 
@@ -49,3 +53,23 @@ def story(request: SignedIn, session: Session, story_id: int) -> HttpResponse:
         "meanings": hops.MEANINGS.items(),
     }
     return render(request, "studio/traces/story.html", context)
+
+
+@router.get("/sessions/{session_id}/trace", response={200: Page[TracePayload[str]], **PROBLEMS})
+def list_traces(
+    request: HttpRequest, session_id: str, paging: Query[Paging]
+) -> Page[TracePayload[str]]:
+    """Lists the traces of a session's stories with their verdicts."""
+    page = trace_queries.page(owned(request, session_id), paging.before(), paging.size)
+    return {
+        "items": [hops.payload(trace, decimal_string) for trace in page.traces],
+        "next": str(page.older) if page.older else None,
+    }
+
+
+@router.get(
+    "/sessions/{session_id}/trace/{story_id}", response={200: TracePayload[str], **PROBLEMS}
+)
+def read_trace(request: HttpRequest, session_id: str, story_id: int) -> TracePayload[str]:
+    """Returns the trace of one story, archived events included."""
+    return hops.payload(trace_queries.find(owned(request, session_id), story_id), decimal_string)

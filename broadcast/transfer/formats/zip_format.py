@@ -1,6 +1,6 @@
 """Exports a whole session with its files as a ZIP archive, which can be imported again.
 
-First comes ``session.json``, then the files (see ``archive_files``), then
+First comes ``session.json``, then the files (see ``snapshot``), then
 ``data/<table>-<part>.ndjson`` with one row a line, and last ``manifest.json`` with the size, rows
 and SHA-256 of each member. The files come before the rows that name them: a row is left out if its
 file was replaced or deleted while the archive was written.
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from broadcast.transfer import archive_files, snapshot
+from broadcast.transfer import snapshot
 from broadcast.transfer.formats.base import Chunk, ExportRequest, State
 from broadcast.transfer.snapshot import Row, Snapshot
 from broadcast.transfer.tables import TABLES, Table
@@ -54,9 +54,9 @@ def write(request: ExportRequest, state: State) -> Iterator[Chunk]:
 
 
 def _write_files(taken: Snapshot, zipper: Zipper, state: State) -> Iterator[Chunk]:
-    for number in range(state.get("of", 0), len(archive_files.FILED)):
+    for number in range(state.get("of", 0), len(snapshot.FILED)):
         after = state.get("file", 0) if number == state.get("of") else 0
-        files = archive_files.row_files(taken, archive_files.FILED[number], after)
+        files = snapshot.row_files(taken, snapshot.FILED[number], after)
         for pk, name, size, chunks in files:
             if chunks is not None:
                 yield from map(Chunk, zipper.member(name, chunks, size))
@@ -67,7 +67,7 @@ def _write_table(
     taken: Snapshot, zipper: Zipper, number: int, after: int, part: int
 ) -> Iterator[Chunk]:
     table = TABLES[number]
-    rows = archive_files.rows_with_files(table, snapshot.rows(taken, table, after), zipper)
+    rows = snapshot.rows_with_files(table, snapshot.rows(taken, table, after), zipper)
     first = next(rows, None)
     while first is not None:
         lines = _PartLines(table, first, rows)
@@ -75,7 +75,7 @@ def _write_table(
         zipper.entries[-1].rows, part, first = lines.rows, part + 1, lines.following
         position = {"table": number, "after": lines.last, "part": part, "zip": zipper.state}
         # Rows that have files were counted when their files were written.
-        yield Chunk(b"", 0 if table.name in archive_files.FILED else lines.rows, position)
+        yield Chunk(b"", 0 if table.name in snapshot.FILED else lines.rows, position)
 
 
 class _PartLines:

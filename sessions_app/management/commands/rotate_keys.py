@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from sessions_app import encryption
+from sessions_app import credentials
 
 
 class Command(BaseCommand):
@@ -16,7 +16,7 @@ class Command(BaseCommand):
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        rotation = encryption.rotate()
+        rotation = credentials.rotate()
         self.stdout.write(f"{rotation.resealed} keys encrypted again")
         if rotation.unreadable:
             raise CommandError(

@@ -17,10 +17,10 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from sessions_app import context
 from sessions_app.errors import SmnbError
 from sessions_app.events import recorder
+from sessions_app.management.base import Progress
 from stories.legacy.archive import Snapshot
 from stories.legacy.importer import Import
-from stories.legacy.report import Finding, Outcome
-from stories.management.progress import Progress
+from stories.legacy.writer import Finding, Outcome
 
 MOST_SHOWN = 20
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from broadcast.host import hourly_recap
+from broadcast import recaps
 from broadcast.models import Airing, Broadcast
 from sessions_app.models import Session
 from stories.models import Source, Story
@@ -54,8 +54,8 @@ def test_the_headlines_of_the_hour_are_read_in_the_order_they_aired(
 ) -> None:
     run = run_of(make_session, go_live)
     now = HOUR + timedelta(minutes=2)
-    assert hourly_recap.may_be_due(run, now)
-    recap = hourly_recap.add(run, now)
+    assert recaps.may_be_due(run, now)
+    recap = recaps.add(run, now)
     assert recap is not None
     assert (recap.origin, recap.title) == ("recap", "The past hour in headlines")
     assert recap.narrative == (
@@ -63,7 +63,7 @@ def test_the_headlines_of_the_hour_are_read_in_the_order_they_aired(
         "A seal is counted."
     )
     Story.objects.filter(pk=recap.pk).update(created_at=now)
-    assert hourly_recap.add(run, now + timedelta(minutes=3)) is None
+    assert recaps.add(run, now + timedelta(minutes=3)) is None
 
 
 def test_what_aired_before_the_hour_is_not_read_again(
@@ -72,7 +72,7 @@ def test_what_aired_before_the_hour_is_not_read_again(
     run = run_of(make_session, go_live)
     before = Airing.objects.filter(story__title="Bells ring")
     before.update(aired_at=HOUR - timedelta(minutes=61))
-    recap = hourly_recap.add(run, HOUR)
+    recap = recaps.add(run, HOUR)
     assert recap is not None
     assert "Bells" not in recap.narrative
 
@@ -82,12 +82,12 @@ def test_a_pulled_story_is_not_read_again(
 ) -> None:
     run = run_of(make_session, go_live)
     Story.objects.filter(title="Bells ring").update(state="killed")
-    recap = hourly_recap.add(run, HOUR)
+    recap = recaps.add(run, HOUR)
     assert recap is not None
     assert "Bells" not in recap.narrative
     Story.objects.filter(pk=recap.pk).delete()
     Story.objects.filter(title="Is it frost?").update(state="killed")
-    assert hourly_recap.add(run, HOUR) is None
+    assert recaps.add(run, HOUR) is None
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_a_recap_is_due_in_the_first_ten_minutes_of_an_hour(
 ) -> None:
     run = run_of(make_session, go_live, **chosen)
     # At a minute before the hour the hour before that one is too long ago.
-    assert hourly_recap.may_be_due(run, HOUR + timedelta(minutes=minutes)) is due
+    assert recaps.may_be_due(run, HOUR + timedelta(minutes=minutes)) is due
 
 
 def test_a_run_that_has_just_begun_gets_none(
@@ -118,4 +118,4 @@ def test_a_run_that_has_just_begun_gets_none(
 ) -> None:
     run = run_of(make_session, go_live)
     run.live_at = HOUR - timedelta(minutes=29)
-    assert not hourly_recap.may_be_due(run, HOUR)
+    assert not recaps.may_be_due(run, HOUR)

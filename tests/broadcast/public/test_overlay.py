@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from broadcast.public import overlay as public_overlay
-from broadcast.public.overlay import OPTIONS
+from broadcast.public import views as public_views
+from broadcast.public.views import OPTIONS
 from sessions_app import sessions
 from sessions_app.models import Session
 from stories.models import Story
@@ -46,7 +46,7 @@ def test_off_air_the_lower_third_is_empty(session: Session) -> None:
 
 
 @pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.name)
-def test_each_option_takes_each_of_its_values(live: Session, option: public_overlay.Option) -> None:
+def test_each_option_takes_each_of_its_values(live: Session, option: public_views.Option) -> None:
     for value in option.values:
         assert f'data-{option.name}="{value}"' in overlay(live, f"?{option.name}={value}")
 

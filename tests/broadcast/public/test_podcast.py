@@ -19,7 +19,7 @@ from PIL import Image
 
 from broadcast import public_links
 from broadcast.models import Airing, Episode
-from broadcast.public import cover, episode_text, podcast
+from broadcast.public import cover, podcast
 from broadcast.public.podcast import podcast_guid
 from broadcast.speech import id3
 from sessions_app import sessions
@@ -371,8 +371,8 @@ def test_a_pulled_story_is_in_no_transcript(shown: Session) -> None:
     one = Episode.objects.get()
     story = Story.objects.filter(state="aired")[0]
     Story.objects.filter(pk=story.pk).update(state="killed")
-    assert story.title not in json.dumps(episode_text.chapters(one))
-    assert len(episode_text.webvtt(one)) < 2000
+    assert story.title not in json.dumps(podcast.chapters(one))
+    assert len(podcast.webvtt(one)) < 2000
 
 
 def test_another_type_is_not_served_under_a_wrong_name(shown: Session) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from broadcast.replay.consumers import options_of
-from broadcast.replay.pacing import SILENCE, Pace
+from broadcast.replay.frames import SILENCE, Pace
 from broadcast.replay.player import Options
 
 BEGAN = datetime(2026, 11, 21, 12, tzinfo=UTC)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from broadcast.transfer.formats.markdown_text import escape, heading, link
+from broadcast.transfer.formats.markdown_format import escape, heading, link
 
 READER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 MARKS = "ab1 \n*_~`#<>[]()&;:|-+=.\\$!/^é漢\"'"

@@ -16,7 +16,6 @@ from django.utils.timezone import get_current_timezone
 
 from sessions_app import audits
 from sessions_app.models import Bucket, Session, SessionEvent, SessionStats, Tally
-from stories.legacy import staging
 from stories.models import QuarantinedRecord, Story, TokenUsage
 from stories.search import query as search_query
 from stories.search.query import Query
@@ -272,7 +271,7 @@ def test_the_first_of_two_rows_with_one_id_is_taken(zip_: Path, owner: User) -> 
 def test_ids_and_moments_of_a_session_agree(
     zip_: Path, owner: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(staging, "LOT", 7)
+    monkeypatch.setattr("stories.legacy.archive.LOT", 7)
     stories = [story(number, session_id=session(number % 3)["_id"]) for number in range(60, 0, -1)]
     bring(export(zip_, sessions=map(session, range(3)), story_history=stories))
     for one in Session.objects.all():

@@ -19,7 +19,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.management import call_command
 
-from stories.management import progress
+from sessions_app.management import base
 from stories.models import Story
 from tests.legacy_exports import Row, export, session, story
 from tests.subprocess_environment import database_url
@@ -27,7 +27,7 @@ from tests.subprocess_environment import database_url
 pytestmark = pytest.mark.django_db(transaction=True)
 
 BAR = re.compile(r"\r\x1b\[K(\[[#.]*\]?[^\r\n\x1b]*)")
-FULL, CLEAR = f"[{'#' * progress.WIDTH}]", "\r\x1b[K"
+FULL, CLEAR = f"[{'#' * base.WIDTH}]", "\r\x1b[K"
 ROWS = 1201
 
 
@@ -115,7 +115,7 @@ def test_without_a_terminal_there_are_no_control_characters(zip_: Path) -> None:
 def test_without_a_terminal_a_long_import_reports_its_progress(
     zip_: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(progress, "LINE_EVERY", 0.0)
+    monkeypatch.setattr(base, "LINE_EVERY", 0.0)
     stderr = StringIO()
     call_command("import_legacy", str(zip_), stdout=StringIO(), stderr=stderr)
     lines = stderr.getvalue().splitlines()

@@ -16,7 +16,7 @@ from sessions_app import audits, commands
 from sessions_app.errors import Conflict, Invalid, NotFound
 from sessions_app.models import Session, SessionEvent
 from stories.models import Interest, Source, SourcePost
-from stories.posts import interests, matching, queue
+from stories.posts import interests, queue, scoring
 from stories.posts.scoring import INTEREST
 from tests.concurrency import together
 from tests.conftest import make_post
@@ -62,17 +62,17 @@ def titles(session: Session) -> list[str]:
     ],
 )
 def test_words_are_compared_whole_without_case_and_plural(wish: str, text: str, fits: bool) -> None:
-    taste = matching.Interests(((matching.folded(wish), 1),))
+    taste = scoring.Interests(((scoring.folded(wish), 1),))
     assert taste.match(text) == int(fits)
 
 
 def test_words_of_two_texts_are_never_read_as_one() -> None:
-    taste = matching.Interests(((matching.folded("tidal power"), 1),))
+    taste = scoring.Interests(((scoring.folded("tidal power"), 1),))
     assert taste.match("It is tidal", "Power to all") == 0
 
 
 def test_more_and_less_of_the_same_post_weigh_each_other_up() -> None:
-    taste = matching.Interests((("science", 1), ("sport", -1)))
+    taste = scoring.Interests((("science", 1), ("sport", -1)))
     assert taste.match("Sport science") == 0
     assert taste.match("Science") == 1
     assert taste.match("Sports") == -1

@@ -14,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from django.utils.timezone import get_current_timezone
 
-from broadcast.studio.search.forms import SearchForm
+from broadcast.studio.search.views import SearchForm
 from sessions_app.models import Session
 from stories.models import QuarantinedRecord, Source, Story
 from stories.quarantine import records

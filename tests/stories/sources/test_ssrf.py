@@ -11,7 +11,7 @@ import pytest
 from sessions_app.errors import NeedsHuman
 from stories.sources import ssrf
 from stories.sources.ssrf import addresses_of, is_private, target_of
-from stories.text.words import word_set
+from stories.text.sentences import word_set
 
 PRIVATE = word_set("""
     0.0.0.0 0.1.2.3 10.0.0.1 10.255.255.255 100.64.0.1 127.0.0.1 127.255.255.254 169.254.169.254

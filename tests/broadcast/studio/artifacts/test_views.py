@@ -19,7 +19,7 @@ from django.test.utils import CaptureQueriesContext
 
 from broadcast import recordings
 from broadcast.models import Broadcast
-from broadcast.studio.artifacts import bundle, queries
+from broadcast.studio.artifacts import bundle, views
 from sessions_app import commands, sessions
 from sessions_app.files import artifacts, storage
 from sessions_app.models import Artifact, Participant, Session, Step, Workspace
@@ -97,7 +97,7 @@ def test_files_are_shown_by_category_with_size_hash_and_maker(
 def test_a_category_alone_is_turned_by_key(
     browser: Client, session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(queries, "MOST", 2)
+    monkeypatch.setattr(views, "MOST", 2)
     for number in range(3):
         keep(session, name=f"{number}.txt")
     keep(session, "devtools", "trace.json")
@@ -112,7 +112,7 @@ def test_a_category_alone_is_turned_by_key(
 def test_all_categories_show_their_latest_files(
     browser: Client, session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(queries, "FEW", 1)
+    monkeypatch.setattr(views, "FEW", 1)
     keep(session, name="old.txt")
     keep(session, name="new.txt")
     shown = words(browser.get(address(session)))

@@ -16,7 +16,7 @@ from django.test.utils import CaptureQueriesContext
 from sessions_app import commands
 from sessions_app.background import steps
 from sessions_app.models import Session
-from stories.market import posts, trends
+from stories.market import trends
 from stories.models import BoardKeyword, Source, SourcePost, Story, Trend
 from stories.posts import queue
 from stories.types import FetchedPost
@@ -175,7 +175,7 @@ def test_a_source_leads_to_its_posts_without_duplicates(
 def test_posts_page_by_key(
     browser: Client, session: Session, source: Source, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    monkeypatch.setattr(posts, "MOST", 2)
+    monkeypatch.setattr(trends, "MOST", 2)
     read(source, TITLES[0], TITLES[1], TITLES[4])
     found = Trend.objects.filter(kind=kind).order_by("-posts").first()
     assert found is not None
