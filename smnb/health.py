@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated
 
 import redis
@@ -10,14 +10,16 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
+from django.http import HttpRequest
 from kombu.exceptions import KombuError
 from pydantic import Field
 from typing_extensions import TypedDict
 
 from sessions_app import constraints
 from sessions_app.ai_chain import status
-from sessions_app.background import isolation
+from sessions_app.background import isolation, steps
 from smnb.celery import app
+from smnb.runner.supervisor import STATUS_FILE, read_status, sentence_of_down
 
 OK, DOWN, DEGRADED = "ok", "down", "degraded"
 MOST_SHOWN = 3
@@ -65,9 +67,29 @@ def check_redis() -> str:
 
 
 def check_workers() -> str:
-    # One reply is enough, and it need not wait for the slower workers.
-    replies = app.control.ping(timeout=1.0, limit=1)
-    return OK if replies else "no worker replies"
+    """Whether each queue has a worker that replies."""
+    queues, read = steps.queues(), set[str]()
+    # The studio has two workers, so two replies usually suffice and nothing waits for a third.
+    for limit in (2, None):
+        replies = app.control.inspect(timeout=1.0, limit=limit).active_queues() or {}
+        read |= {queue["name"] for found in replies.values() for queue in found}
+        # Fewer than two replies are all that arrived within the timeout.
+        if queues <= read or len(replies) < 2:
+            break
+    missing = ", ".join(sorted(queues - read))
+    return f"no worker replies for: {missing}" if missing else OK
+
+
+def processes_down() -> list[str] | None:
+    """Returns a sentence for each process of ``make run`` that is down; None without its supervisor."""
+    down = read_status(settings.SMNB.data_dir / STATUS_FILE)
+    if down is None:
+        return None
+    return [sentence_of_down(name, each) for name, each in sorted(down.items())]
+
+
+def check_processes() -> str:
+    return " ".join(processes_down() or ()) or OK
 
 
 # Each returns OK or what is wrong. Requests need all of them.
@@ -77,6 +99,7 @@ COMPONENTS: dict[str, Callable[[], str]] = {
     "owner": check_owner,
     "redis": check_redis,
     "workers": check_workers,
+    "processes": check_processes,
 }
 
 
@@ -124,3 +147,8 @@ def _work() -> ComponentHealth:
 def _unreachable(error: Exception) -> str:
     # Only the type: the message may contain an address or a password.
     return f"not reachable ({type(error).__name__})"
+
+
+def down(request: HttpRequest) -> Mapping[str, object]:
+    """Template context: ``down``, what is down, for signed-in users."""
+    return {"down": processes_down() if request.user.is_authenticated else None}

@@ -6,6 +6,7 @@ from django.contrib import admin
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.views import LoginView, LogoutView
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
 from django.urls import include, path
 from django.views.decorators.http import require_safe
 from django.views.generic import RedirectView
@@ -28,6 +29,13 @@ def healthz(request: HttpRequest) -> HttpResponse:
     return JsonResponse({"status": report["status"], **states}, status=200 if ready else 503)
 
 
+@require_safe
+@login_required
+def processes(request: HttpRequest) -> HttpResponse:
+    """The notice of what is down, which pages of the studio read again every few seconds."""
+    return render(request, "_down.html")
+
+
 urlpatterns = [
     path("", login_required(RedirectView.as_view(pattern_name="sessions")), name="home"),
     path("", include("broadcast.studio.urls")),
@@ -39,4 +47,5 @@ urlpatterns = [
     path("api/", api.urls),
     path("admin/", admin.site.urls),
     path("healthz", healthz, name="healthz"),
+    path("processes/", processes, name="processes"),
 ]

@@ -137,6 +137,11 @@ def queue_of(kind: str) -> str:
     return _kinds[kind].queue
 
 
+def queues() -> set[str]:
+    """Returns the queues of all kinds of steps; each needs a worker."""
+    return {kind.queue for kind in _kinds.values()}
+
+
 def now() -> datetime:
     """Returns the time of the database's clock, with which all due times and leases are compared."""
     if connection.vendor == "sqlite":

@@ -1,21 +1,30 @@
-"""Starts child processes in order, restarts those that die, and stops all of them at the end."""
+"""Starts child processes in order, restarts those that die, and stops all of them at the end.
+
+A child that was ready once is restarted for as long as the studio runs, after pauses that grow while
+it dies soon after each start. Only one that never became ready ends the studio.
+"""
 
 from __future__ import annotations
 
+import json
 import signal
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Self
+from typing import Self, TypedDict
 
 from smnb.runner.process import Child, ChildSpec, say
 
+STATUS_FILE = "studio.json"  # in the data folder
 TICK = 0.1
 SAME_SIGNAL_WITHIN = 0.4
-DEATHS_ALLOWED, DEATHS_WINDOW = 5, 60.0
-FIRST_PAUSE, LONGEST_PAUSE = 0.5, 8.0
+STARTS_ALLOWED = 5  # of a child that was never ready
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
+QUIET = 60.0  # a child that ran for so long was ready, and pauses start again with the first
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -24,7 +33,32 @@ class Stopped(Exception):
 
 
 class GaveUp(Exception):
-    """A child died too often or never became ready; the message is shown in the terminal."""
+    """A child never became ready; the message is shown in the terminal."""
+
+
+class Down(TypedDict):
+    """A child that does not run: how it ended, and the times (ISO 8601) of its end and next start."""
+
+    ended: str
+    since: str
+    next_start: str
+
+
+def read_status(path: Path) -> dict[str, Down] | None:
+    """Returns the children that are down, by name; None where no supervisor writes ``path``."""
+    try:
+        found: dict[str, Down] = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+    return found
+
+
+def sentence_of_down(name: str, down: Down) -> str:
+    """Returns what is down, since when, and what happens next."""
+    since, then = (
+        f"{datetime.fromisoformat(at):%H:%M:%S}" for at in (down["since"], down["next_start"])
+    )
+    return f"{name} ended at {since} UTC ({down['ended']}); it is started again at {then}."
 
 
 @dataclass
@@ -33,14 +67,19 @@ class _Watched:
 
     spec: ChildSpec
     child: Child | None = None
+    started: float = 0.0
     start_at: float = 0.0
-    deaths: deque[float] = field(default_factory=lambda: deque(maxlen=DEATHS_ALLOWED))
+    was_ready: bool = False
+    deaths: int = 0  # in a row, each within QUIET of its start
+    down: Down | None = None
 
 
 class Supervisor:
     """A context manager that handles signals; when it exits, every child has ended."""
 
-    def __init__(self, children: Sequence[ChildSpec] = ()) -> None:
+    def __init__(self, children: Sequence[ChildSpec] = (), status: Path | None = None) -> None:
+        """``status`` is the file from which ``read_status`` reads the children that are down."""
+        self._status = status
         self._watched = [_Watched(spec) for spec in children]
         self._width = max((len(spec.name) for spec in children), default=0)
         self._signals = 0
@@ -50,6 +89,8 @@ class Supervisor:
     def __enter__(self) -> Self:
         for number in STOP_SIGNALS:
             self._former[number] = signal.signal(number, self.on_signal)
+        # A studio that was killed leaves its file.
+        self._write_status()
         return self
 
     def __exit__(
@@ -85,7 +126,7 @@ class Supervisor:
     def run(self, until: Callable[[], bool] = lambda: False, within: float = float("inf")) -> bool:
         """Restarts dead children until the condition holds (True) or time is up (False).
 
-        Raises Stopped after a signal and GaveUp when one child died five times in a minute.
+        Raises Stopped after a signal, and GaveUp when a child that was never ready died five times.
         """
         deadline = time.monotonic() + within
         while time.monotonic() < deadline:
@@ -117,43 +158,73 @@ class Supervisor:
         for watched in self._watched:
             watched.child = None
 
+    def confirm_ready(self) -> None:
+        """Notes that the studio answers: the children that run now were ready once."""
+        for watched in self._watched:
+            watched.was_ready = watched.was_ready or watched.child is not None
+
     def _start(self, watched: _Watched) -> None:
         self._raise_if_stopped()
-        watched.child = Child(watched.spec, self._width)
+        watched.child, watched.started = Child(watched.spec, self._width), time.monotonic()
         if watched.spec.ready is None:
             return
         if not self.run(watched.spec.ready, watched.spec.ready_within):
             seconds = watched.spec.ready_within
             raise GaveUp(f"{watched.spec.name} was not ready after {seconds:g} s.")
+        watched.was_ready = True
 
     def _restart_if_dead(self, watched: _Watched) -> None:
-        """Starts a child again that is due, or plans a restart of one that has just died.
-
-        The pause doubles with each death within a minute; the fifth death raises GaveUp.
-        """
-        now, name = time.monotonic(), watched.spec.name
+        """Starts a child again that is due, or plans the start of one that has just died."""
+        now = time.monotonic()
         if watched.child is None:
-            if watched.start_at and now >= watched.start_at:
-                watched.child = Child(watched.spec, self._width)
-            return
-        if not watched.child.ended:
-            return
-        # Its own children may still run.
-        watched.child.kill()
-        code = watched.child.process.returncode
-        watched.child = None
-        # Old deaths do not count, so a child that dies once a day is restarted forever.
-        while watched.deaths and now - watched.deaths[0] > DEATHS_WINDOW:
-            watched.deaths.popleft()
-        watched.deaths.append(now)
-        if len(watched.deaths) == DEATHS_ALLOWED:
+            if not watched.start_at or now < watched.start_at:
+                return
+            try:
+                watched.child, watched.started = Child(watched.spec, self._width), now
+            except OSError as error:
+                # Without memory, processes or the program itself; the others need their supervisor.
+                self._plan_restart(watched, f"not started: {type(error).__name__}")
+            else:
+                watched.down = None
+                self._write_status()
+        elif watched.child.ended:
+            # Its own children may still run.
+            watched.child.kill()
+            code = watched.child.process.returncode
+            watched.child = None
+            if now - watched.started >= QUIET:
+                watched.deaths, watched.was_ready = 0, True
+            self._plan_restart(watched, f"signal {-code}" if code < 0 else f"exit status {code}")
+
+    def _plan_restart(self, watched: _Watched, reason: str) -> None:
+        """Chooses when to start a dead child again; GaveUp if it was never ready."""
+        name = watched.spec.name
+        watched.deaths += 1
+        if not watched.was_ready and watched.deaths >= STARTS_ALLOWED:
             raise GaveUp(
-                f"{name} died {DEATHS_ALLOWED} times within a minute; see its lines above."
+                f"{name} ended {STARTS_ALLOWED} times before it was ready; see its lines above."
             )
-        pause = min(FIRST_PAUSE * 2.0 ** (len(watched.deaths) - 1), LONGEST_PAUSE)
+        # The exponent is bounded too, as the power of a child that dies for days would overflow.
+        pause = min(FIRST_PAUSE * 2.0 ** min(watched.deaths - 1, 16), LONGEST_PAUSE)
         watched.start_at = time.monotonic() + pause
-        reason = f"signal {-code}" if code < 0 else f"exit status {code}"
+        at = datetime.now(UTC)
+        watched.down = {
+            "ended": reason,
+            "since": watched.down["since"] if watched.down else at.isoformat(),
+            "next_start": (at + timedelta(seconds=pause)).isoformat(),
+        }
+        self._write_status()
         say(f"{'studio':{self._width}} | {name} ended ({reason}); restarting in {pause:g} s")
+
+    def _write_status(self) -> None:
+        """Writes the children that are down, for the pages; a full disk is no reason to end."""
+        if self._status is None:
+            return
+        down = {w.spec.name: w.down for w in self._watched if w.down is not None}
+        draft = self._status.with_suffix(".tmp")
+        with suppress(OSError):
+            draft.write_text(json.dumps(down))
+            draft.replace(self._status)
 
     def _raise_if_stopped(self) -> None:
         if self._signals:

@@ -81,6 +81,7 @@ TABLE: dict[tuple[str, str], tuple[Row, dict[str, Any]]] = {
     ("login/", "PUT"): ((200, 302, 302, 302), {}),
     ("logout/", "POST"): ((302, 302, 302, 302), {}),
     ("healthz", "GET"): (OPEN, {}),
+    ("processes/", "GET"): (PAGE, {}),
     ("watch/<token>/", "GET"): (OPEN, {}),
     ("watch/<token>/podcast.xml", "GET"): (OPEN, {}),
     ("watch/<token>/sounds/<sound>", "GET"): (OPEN, {}),

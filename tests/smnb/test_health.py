@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from django.test import Client
 from sessions_app import api_tokens, constraints
 from sessions_app.models import Session
 from smnb import health
+from smnb.celery import app
 from tests.chain_links import join, lose_head
 from tests.conftest import MakeSession
 
@@ -40,6 +43,7 @@ def test_with_everything_there_it_is_200(owner: User, worker: None) -> None:
         "owner",
         "redis",
         "workers",
+        "processes",
         "chain",
         "work",
     }
@@ -53,6 +57,73 @@ def test_without_an_owner_it_is_not_ready(worker: None) -> None:
 def test_without_a_worker_it_is_not_ready(owner: User) -> None:
     status, found = ready()
     assert (status, found["workers"], found["redis"]) == (503, "down", "ok")
+
+
+class Inspected:
+    """Workers that reply to questions about their queues, a few of them at a time."""
+
+    def __init__(self, *workers: list[str]) -> None:
+        self.replies = {f"worker{number}@here": read for number, read in enumerate(workers)}
+        self.limit: int | None = None
+
+    def __call__(self, timeout: float, limit: int | None) -> Inspected:
+        self.limit = limit
+        return self
+
+    def active_queues(self) -> dict[str, list[dict[str, str]]]:
+        found = list(self.replies.items())[: self.limit]
+        return {name: [{"name": queue} for queue in read] for name, read in found}
+
+
+@pytest.mark.parametrize(
+    ("workers", "detail"),
+    [
+        ([["control", "producer"]], "no worker replies for: drafting, host"),
+        ([["host", "drafting"]], "no worker replies for: control, producer"),
+        ([["host", "drafting"], ["control", "producer"]], ""),
+        # The first two that reply are not all there are.
+        ([["host", "drafting"], ["host", "drafting"], ["control", "producer"]], ""),
+        ([["host", "drafting"], ["control"]], "no worker replies for: producer"),
+    ],
+)
+def test_every_queue_needs_a_worker(
+    owner: User, monkeypatch: pytest.MonkeyPatch, workers: list[list[str]], detail: str
+) -> None:
+    monkeypatch.setattr(app.control, "inspect", Inspected(*workers))
+    found = health.components()
+    assert found["components"]["workers"]["detail"] == detail
+    assert found["status"] == ("degraded" if detail else "ok")
+
+
+DOWN = {
+    "ended": "signal 9",
+    "since": "2026-11-29T00:00:05+00:00",
+    "next_start": "2026-11-29T00:00:13+00:00",
+}
+SENTENCE = "host ended at 00:00:05 UTC (signal 9); it is started again at 00:00:13."
+
+
+def test_a_process_that_is_down_is_named_in_red_and_on_every_page(
+    client: Client, owner: User, worker: None, settings: Any, tmp_path: Path
+) -> None:
+    settings.SMNB = settings.SMNB.model_copy(update={"data_dir": tmp_path})
+    client.force_login(owner)
+    # Without the supervisor's file, e.g. under systemd, pages do not ask for it either.
+    assert 'id="down"' not in client.get("/settings/").content.decode()
+    status = tmp_path / "studio.json"
+    status.write_text("{}")
+    assert ready()[0] == 200
+    assert 'hx-get="/processes/"' in client.get("/settings/").content.decode()
+    assert client.get("/processes/").content.decode().strip() == ""
+    status.write_text(json.dumps({"host": DOWN}))
+    assert ready()[1]["processes"] == "down"
+    assert ready()[0] == 503
+    assert health.components()["components"]["processes"]["detail"] == SENTENCE
+    for page in ("/settings/", "/processes/"):
+        assert SENTENCE in client.get(page).content.decode()
+    # Nothing about the installation is told to strangers.
+    client.logout()
+    assert SENTENCE not in client.get("/login/").content.decode()
 
 
 def test_without_redis_it_is_not_ready_and_says_so(

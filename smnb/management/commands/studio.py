@@ -17,7 +17,7 @@ from smnb.runner import first_run
 from smnb.runner.first_run import AlreadyRunning, only_studio, port_is_free, port_taken_sentence
 from smnb.runner.process import redis_child, say, studio_children
 from smnb.runner.redis_server import EmbeddedRedis, NoRedis
-from smnb.runner.supervisor import GaveUp, Stopped, Supervisor
+from smnb.runner.supervisor import STATUS_FILE, GaveUp, Stopped, Supervisor
 
 READY_WITHIN = 60.0
 
@@ -56,7 +56,9 @@ class Command(BaseCommand):
                 # Registered before the supervisor, so it runs after all children have ended.
                 cleanup.callback(server.remove)
                 children.insert(0, redis_child(server))
-            supervisor = cleanup.enter_context(Supervisor(children))
+            status = settings.SMNB.data_dir / STATUS_FILE
+            cleanup.callback(status.unlink, missing_ok=True)
+            supervisor = cleanup.enter_context(Supervisor(children, status))
             if not settings.SMNB.redis_url:
                 # The first run goes live, which sends messages.
                 supervisor.start_first("redis")
@@ -67,7 +69,9 @@ class Command(BaseCommand):
             connections.close_all()
             say("Starting web, workers and sweeper ...")
             supervisor.start()
-            if not supervisor.run(lambda: _is_healthy(port), READY_WITHIN):
+            if supervisor.run(lambda: _is_healthy(port), READY_WITHIN):
+                supervisor.confirm_ready()
+            else:
                 say(f"Not ready after {READY_WITHIN:g} s; still trying. See the lines above.")
             # A closed standard output must not end the studio.
             with suppress(OSError):

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from smnb.runner import supervisor as supervisor_module
 from smnb.runner.process import ChildSpec
-from smnb.runner.supervisor import GaveUp, Stopped, Supervisor
+from smnb.runner.supervisor import GaveUp, Stopped, Supervisor, read_status
 
 ROOT = Path(__file__).resolve().parents[3]
 SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
@@ -91,18 +92,107 @@ def test_what_a_dead_child_left_behind_is_ended_before_it_starts_again(tmp_path:
         assert supervisor.run(lambda: not alive(grandchild), within=20)
 
 
-def test_five_deaths_with_doubling_pauses_between_end_the_studio(
-    capfd: pytest.CaptureFixture[str],
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pauses of 0.01 s to 0.05 s in place of 0.5 s to 30 s."""
+    monkeypatch.setattr(supervisor_module, "TICK", 0.01)
+    monkeypatch.setattr(supervisor_module, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(supervisor_module, "LONGEST_PAUSE", 0.05)
+
+
+def pauses(capfd: pytest.CaptureFixture[str]) -> list[str]:
+    lines = [line for line in capfd.readouterr().err.splitlines() if "restarting in" in line]
+    return [line.rsplit(" ", 2)[1] for line in lines]
+
+
+def test_a_part_that_never_got_ready_ends_the_studio_after_five_starts(
+    hurried: None, capfd: pytest.CaptureFixture[str]
 ) -> None:
     broken = ChildSpec("broken", [sys.executable, "-c", "raise SystemExit(3)"])
     with Supervisor([broken, ChildSpec("web", SLEEP)]) as supervisor:
         supervisor.start()
         web = supervisor.pids()["web"]
-        with pytest.raises(GaveUp, match="broken died 5 times within a minute"):
+        with pytest.raises(GaveUp, match="broken ended 5 times before it was ready"):
             supervisor.run()
     assert not alive(web)
-    lines = [line for line in capfd.readouterr().err.splitlines() if "exit status 3" in line]
-    assert [line.rsplit(" ", 2)[1] for line in lines] == ["0.5", "1", "2", "4"]
+    assert pauses(capfd) == ["0.01", "0.02", "0.04", "0.05"]
+
+
+def test_a_part_that_was_ready_is_restarted_for_as_long_as_the_studio_runs(
+    hurried: None, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    works, starts = tmp_path / "works", tmp_path / "starts"
+    works.touch()
+    # It runs while the file is there, and ends at once afterwards, as with a fault that persists.
+    code = (
+        "import pathlib, time\n"
+        f"open({str(starts)!r}, 'a').write('.')\n"
+        f"while pathlib.Path({str(works)!r}).exists(): time.sleep(0.01)\n"
+        "raise SystemExit(3)"
+    )
+    host = ChildSpec("host", [sys.executable, "-S", "-c", code])
+    with Supervisor([host, ChildSpec("web", SLEEP)]) as supervisor:
+        supervisor.start()
+        web = supervisor.pids()["web"]
+        assert supervisor.run(starts.exists, within=20)
+        supervisor.confirm_ready()
+        works.unlink()
+        assert supervisor.run(lambda: len(starts.read_text()) >= 12, within=60)
+        # The fault is gone: it runs again, and the others never stopped.
+        works.touch()
+        assert supervisor.run(lambda: "host" in supervisor.pids(), within=20)
+        assert supervisor.pids()["web"] == web
+    found = pauses(capfd)
+    assert found[:3] == ["0.01", "0.02", "0.04"]
+    assert len(found) >= 11
+    assert set(found[3:]) == {"0.05"}
+
+
+def test_after_a_quiet_while_pauses_begin_with_the_first_again(
+    hurried: None, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(supervisor_module, "QUIET", 0.0)
+    # Each run counts as quiet, so it was ready without any other sign and never ends the studio.
+    with Supervisor([ChildSpec("web", [sys.executable, "-S", "-c", ""])]) as supervisor:
+        supervisor.start()
+        supervisor.run(within=1)
+    found = pauses(capfd)
+    assert len(found) >= 6
+    assert set(found) == {"0.01"}
+
+
+def test_a_part_whose_program_is_gone_is_tried_until_it_is_back(
+    hurried: None, tmp_path: Path
+) -> None:
+    program, kept = tmp_path / "program", tmp_path / "kept"
+    program.symlink_to(SLEEP[0])
+    with Supervisor([ChildSpec("redis", [str(program), *SLEEP[1:]])]) as supervisor:
+        supervisor.start()
+        supervisor.confirm_ready()
+        program.rename(kept)
+        os.kill(supervisor.pids()["redis"], signal.SIGKILL)
+        supervisor.run(within=0.5)
+        assert supervisor.pids() == {}
+        kept.rename(program)
+        assert supervisor.run(lambda: "redis" in supervisor.pids(), within=20)
+
+
+def test_the_parts_that_are_down_are_read_from_the_status_file(tmp_path: Path) -> None:
+    status = tmp_path / "studio.json"
+    # What a killed studio left is not true any more.
+    status.write_text('{"web": {}}')
+    children = [ChildSpec("web", SLEEP), ChildSpec("host", SLEEP)]
+    with Supervisor(children, status) as supervisor:
+        assert read_status(status) == {}
+        supervisor.start()
+        supervisor.confirm_ready()
+        os.kill(supervisor.pids()["host"], signal.SIGKILL)
+        assert supervisor.run(lambda: bool(read_status(status)), within=20)
+        [(name, down)] = (read_status(status) or {}).items()
+        assert (name, down["ended"]) == ("host", "signal 9")
+        assert down["since"] < down["next_start"]
+        assert supervisor.run(lambda: read_status(status) == {}, within=20)
+        assert "host" in supervisor.pids()
 
 
 def test_a_child_that_never_gets_ready_is_an_error_in_one_sentence() -> None:
