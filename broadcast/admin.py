@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from django.contrib import admin
 
-from broadcast.models import Airing, Broadcast, Episode, Recap, Slot, Sound, StateChange, Transfer
+from broadcast.models import Airing, Broadcast, Episode, Recap, Sound, StateChange, Transfer
+from broadcast.schedule.models import Slot
 from sessions_app.admin import ReadOnlyAdmin
 
 

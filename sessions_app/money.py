@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from decimal import ROUND_HALF_EVEN, Decimal
 
-UNIT = "US dollars"
+CODE, UNIT = "USD", "US dollars"
 PICO = 10**12  # units in one US dollar
 MINUS = "\N{MINUS SIGN}"
 

@@ -57,7 +57,7 @@ def press_key() -> str:
 
 @register.filter
 def money4(amount: int | None) -> str:
-    """Writes 10⁻¹² USD as dollars with four decimals: ``12_300_000_000`` is $0.0123, None a dash."""
+    """Writes an amount of money with four decimals, or a dash for None."""
     if amount is None:
         return DASH
     return money.dollars(amount)

@@ -27,11 +27,10 @@ from sessions_app.events import recorder
 from sessions_app.models import Session
 from sessions_app.realtime import checkpoints
 from stories.drafting import drafts, prompts, turns, versions
-from stories.drafting.agents import Handover, Outline, Review, Text, Verdict
+from stories.drafting.agents import Handover, Outline, Review, Text, Verdict, checked
 from stories.drafting.drafts import DraftChecks
 from stories.drafting.model_agent import agent_for
 from stories.drafting.turns import PastTurn, Turn
-from stories.drafting.validation import checked
 from stories.llm import EmptyAnswer, Refused
 from stories.models import Draft, DraftMessage, DraftVersion
 from stories.text.sentences import tokens_of, word_count

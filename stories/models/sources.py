@@ -7,15 +7,11 @@ from django.db.models import Q
 from django.utils import timezone
 
 from sessions_app.models import InSession
+from stories.sources.kinds import Kind
 
 
 class Source(InSession):
     """A feed, subreddit or recording that a session reads posts from."""
-
-    class Kind(models.TextChoices):
-        REDDIT = "reddit", "Reddit"
-        RSS = "rss", "RSS or Atom feed"
-        RECORDING = "recording", "Recording (invented posts)"
 
     class Health(models.TextChoices):
         NEW = "new"

@@ -18,6 +18,7 @@ from sessions_app.events import recorder
 from sessions_app.models import Session
 from stories.models import Source
 from stories.posts.queue import QueuedPost, digest
+from stories.sources.kinds import DESCRIPTION, Kind
 from stories.sources.registry import named
 
 
@@ -69,14 +70,13 @@ REMOVED = recorder.declare("source.removed", "A source was removed.", SourceEven
 class SourceSpec(Payload):
     """A source as a person names it."""
 
-    kind: Source.Kind | None = Field(
+    kind: Kind | None = Field(
         None, description="The kind of source; without it the locator decides."
     )
     locator: str = Field(
         "",
         max_length=2000,
-        description="r/NAME, the URL of a feed or of a page that announces one, or demo for the "
-        "recording, as people paste it.",
+        description=DESCRIPTION,
     )
     sort: str = Field(
         "",

@@ -35,7 +35,7 @@ LEVELS = (
     ("tasks", "forms"),
     ("DOMAIN",),
     ("models",),
-    ("types", "errors", "states"),
+    ("types", "errors", "states", "kinds"),
 )
 LEVEL = {name: len(LEVELS) - number for number, names in enumerate(LEVELS) for name in names}
 

@@ -12,13 +12,12 @@ from django.core.exceptions import ValidationError
 
 from broadcast.studio.sessions.queries import ALL, Filter
 from broadcast.transfer.formats.registry import FORMATS
-from sessions_app import preferences, sessions
+from sessions_app import money, preferences, sessions
 from sessions_app.errors import SmnbError
 from sessions_app.models import Session
 from sessions_app.money import dollars
 from stories.llm import EXTRACTIVE
-from stories.models import Source
-from stories.sources import groups
+from stories.sources import groups, kinds
 from stories.sources.registry import SORTS, named
 from stories.usage.pricing import offers
 
@@ -77,7 +76,7 @@ class NewSessionForm(forms.Form):
         required=False,
         initial="demo",
         widget=forms.Textarea(attrs={"rows": 4, "spellcheck": "false"}),
-        help_text="One per line: r/science, https://example.org/feed.xml, or demo.",
+        help_text=f"One per line: {kinds.EXAMPLES}.",
     )
     groups = forms.MultipleChoiceField(
         required=False,
@@ -191,7 +190,7 @@ class BudgetForm(forms.Form):
         required=False,
         min_value=Decimal(0),
         max_value=Decimal(1_000_000),
-        label="Budget in USD",
+        label=f"Budget in {money.CODE}",
         widget=forms.NumberInput(attrs={"step": "any"}),
         help_text="You are warned at 80 %. Narration pauses when the budget is spent. "
         "Empty means no limit.",
@@ -222,9 +221,9 @@ class SourceForm(forms.Form):
         max_length=2000,
         required=False,
         label="Address",
-        help_text="r/NAME, a feed, a site, a channel or profile, or demo.",
+        help_text=kinds.ACCEPTED,
     )
-    kind = forms.ChoiceField(required=False, choices=[("", "by the address"), *Source.Kind.choices])
+    kind = forms.ChoiceField(required=False, choices=[("", "by the address"), *kinds.Kind.choices])
     sort = forms.ChoiceField(
         required=False,
         choices=[("", "default"), *((sort, sort) for sort in SORTS)],

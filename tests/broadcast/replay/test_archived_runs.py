@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from broadcast import orchestrator, recordings
 from broadcast.models import StateChange
-from broadcast.trace import events, queries
+from broadcast.trace import evidence, queries
 from broadcast.trace.hops import Trace
 from sessions_app import audits
 from sessions_app.background import retention
@@ -119,7 +119,7 @@ def test_every_trace_is_intact_wherever_the_archive_ends(
 def test_a_claim_long_before_its_story_is_found(
     long: Session, monkeypatch: pytest.MonkeyPatch, far: int
 ) -> None:
-    monkeypatch.setattr(events, "FAR", far)
+    monkeypatch.setattr(evidence, "FAR", far)
     story = Story.objects.filter(session=long).latest("pk")
     rows = SessionEvent.objects.filter(session=long)
     claim = rows.get(payload__post__id=story.post_id, payload__post__state="claimed")
