@@ -36,7 +36,7 @@ NARRATION = "narration.delta"
 SECONDS_BETWEEN_FRAMES = 0.2
 SECONDS_BETWEEN_CHECKS = 1.0
 MOST_REPORTS = 4  # other reports that a narrator gets
-MOST_OF_REPORT = 400  # characters
+MOST_OF_REPORT = 1200  # characters
 SHOWN = 4000  # characters of the growing text: in any script, the frame stays below 32 kB
 
 

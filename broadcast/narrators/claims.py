@@ -1,121 +1,92 @@
-"""Checks who a statement is attributed to, and what it denies; English only."""
+"""Checks who says what, who does what to whom, what is denied and what is new; English only."""
 
 from __future__ import annotations
 
-import json
 import re
-import unicodedata
 from collections.abc import Iterator
-from functools import cached_property
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
-from broadcast.narrators.quantities import Found, read
+from broadcast.narrators.wording import (
+    ENGLISH,
+    NEGATIVE,
+    PRONOUNS,
+    ROLES,
+    SPEECH,
+    WITHOUT_MEANING,
+    WORD,
+    Text,
+    compared,
+    stem,
+    stems_of,
+)
+from stories.posts.vocabulary import SAME
 from stories.text.sentences import word_set
-
-ENGLISH: dict[str, Any] = json.loads(Path(__file__).with_name("english.json").read_text("utf-8"))
-PRONOUNS = word_set(ENGLISH["pronouns"])
-SPEECH = word_set(ENGLISH["speech"])
-WITHOUT_MEANING = word_set(ENGLISH["without_meaning"])
-# Each role by the first of its names.
-ROLES = {word: names.split()[0] for names in ENGLISH["roles"] for word in names.split()}
-_GERMAN = re.compile(r"\b(?:der|die|das|den|dem|und|ist|nicht|ein|eine|einen|mit|auf|von|im|zu)\b")
-_FUNCTION_WORDS = word_set(ENGLISH["function_words"])
-WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")
-NEGATIVE = re.compile(
-    r"\b(?:not|no|never|none|nobody|nothing|neither|nor|without|cannot|hardly|unhurt|uninjured"
-    r"|unpaid|unharmed|undecided|unknown|unclear|unaware|exempt|except|missing|lacks?"
-    r"|lacking|den(?:y|ies|ied|ying)|reject(?:s|ed|ing)?|refus(?:e|es|ed|ing)"
-    r"|declin(?:ed|es) to|fail(?:s|ed|ing)? to|rul(?:e|es|ed|ing) out|exclud(?:e|es|ed|ing)|dismissed"
-    r"|disput(?:e|es|ed|ing)|avoid(?:s|ed)?|prevent(?:s|ed)?)\b|n['\u2019]t\b",
-    re.IGNORECASE,
-)
-
-
-def compared(word: str) -> str:
-    """Returns a word as compared: lower case, without accents and the possessive."""
-    bare = re.sub(r"['\u2019](?:s|S)$|['\u2019]$", "", word)
-    decomposed = unicodedata.normalize("NFKD", bare)
-    return "".join(char for char in decomposed if not unicodedata.combining(char)).casefold()
-
-
-_ENDING = re.compile(
-    r"(?:ations?|ances?|ences?|ments?|ings?|ions?|edly|ied|ies|ed|es|ly|e|y|s|er|ers|or|ors)$"
-)
-
-
-def stem(word: str) -> str:
-    """Returns the beginning that the forms of a word share: "resist" for "resistance"."""
-    plain = compared(word)
-    return (_ENDING.sub("", plain) if len(plain) > 4 else plain)[:7]
-
-
-def stems_of(text: str) -> frozenset[str]:
-    plain = NEGATIVE.sub(" ", text)
-    words = (compared(word) for word in WORD.findall(plain))
-    return frozenset(stem(word) for word in words if word not in WITHOUT_MEANING and len(word) > 2)
-
-
-def squeezed(text: str) -> str:
-    return " ".join(compared(word.replace("\u2019", "'")) for word in WORD.findall(text))
-
-
-class Text:
-    """A text with all that the rules compare, each read once."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-
-    @cached_property
-    def found(self) -> Found:
-        return read(self.text)
-
-    @cached_property
-    def words(self) -> list[str]:
-        return WORD.findall(self.text)
-
-    @cached_property
-    def lower(self) -> frozenset[str]:
-        return frozenset(compared(word) for word in self.words)
-
-    @cached_property
-    def names(self) -> frozenset[str]:
-        return frozenset(compared(word) for word in self.words if word[:1].isupper())
-
-    @cached_property
-    def is_english(self) -> bool:
-        common = sum(word.lower() in _FUNCTION_WORDS for word in self.words)
-        return common >= max(1, len(self.words) // 14)
-
-    @cached_property
-    def capitalises_nouns(self) -> bool:
-        """Whether a capital letter does not mark a name, as in German."""
-        return len(_GERMAN.findall(self.text.lower())) >= max(1, len(self.words) // 14)
-
-    @cached_property
-    def has_pronoun(self) -> bool:
-        return any(word.lower() in PRONOUNS for word in self.words)
-
-    @cached_property
-    def is_latin(self) -> bool:
-        letters = [char for char in self.text if char.isalpha()]
-        latin = sum("LATIN" in unicodedata.name(char, "") for char in letters[:200])
-        return 2 * latin >= len(letters[:200])
-
-    @cached_property
-    def squeezed(self) -> str:
-        return squeezed(self.text)
-
 
 # People of whom a report speaks without naming them.
 _GENERIC = word_set(ENGLISH["generic_speakers"])
 # Words that may say the same without a negation: "his first marathon" for "had never run one".
-_WILD = re.compile(r"\b(?:first|only|until|free|alone|acquitted|cleared)\b", re.IGNORECASE)
+_WILD = re.compile(r"\b(?:first|only|free|alone|acquitted|cleared|naked)\b", re.IGNORECASE)
+_ENDS = word_set(ENGLISH["ends_something"])
 _CLAUSE = re.compile(
     r"[;:()\u2014\u2013]|,? (?:but|while|whereas|although|though|and|because|since|which|who|whom)\b"
     r"|, (?!\d)",
     re.IGNORECASE,
 )
+_FORMS = {word: words.split()[0] for words in ENGLISH["irregular_verbs"] for word in words.split()}
+for _verb in ENGLISH["verbs"].split():
+    _bare = _verb.removesuffix("e")
+    _doubled = f"{_verb}{_verb[-1]}" if re.search(r"[^aeiou][aeiou][bdgpt]$", _verb) else _bare
+    for _root in {_bare, _doubled}:
+        _FORMS |= {f"{_root}{ending}": _verb for ending in ("ed", "ing")}
+    _FORMS |= {_verb: _verb, f"{_verb}s": _verb, f"{_verb}es": _verb}
+_BOUNDARY = re.compile(
+    r"[;:()\u2014\u2013]|(?<!\w)(?:and|but|while|whereas|although|though|because|since|which|who|whom"
+    r"|that|as|after|before|when|if)(?!\w)",
+    re.IGNORECASE,
+)
+_PREPOSITION = re.compile(
+    r"(?<!\w)(?:in|at|on|from|near|outside|with|over|under|during|by|to|for|within)(?!\w)",
+    re.IGNORECASE,
+)
+# The noun before "who".
+_RELATIVE = re.compile(
+    r"((?:[^\s,;]+\s){0,3}[^\s,;]+),? (?:who|which) (?:(?:had|has|have|also|\w+ly) )*\Z",
+    re.IGNORECASE,
+)
+_HE_OR_SHE = re.compile(
+    r"\b(he|she) (?:(?:had|has|was|is|would|will|could|can|must|should|did|never|also|then|later) )*"
+    r"([^\W\d_]+)",
+    re.IGNORECASE,
+)
+_PASSIVE = re.compile(
+    r"\b(?:is|are|was|were|be|been|being|got|gets)(?: (?:not|also|\w+ly))?\s*\Z", re.IGNORECASE
+)
+_OPPOSITES = [tuple(word_set(side) for side in pair.split(" / ")) for pair in ENGLISH["opposites"]]
+_CALENDAR = frozenset(stem(word) for word in ENGLISH["calendar"].split())
+_UNCOUNTED = (
+    WITHOUT_MEANING
+    | PRONOUNS
+    | word_set(
+        " ".join(
+            ENGLISH[name]
+            for name in ("light", "time_words", "units_to_nineteen", "tens", "ordinals", "calendar")
+        )
+    )
+)
+_UNCOUNTED |= word_set(" ".join([*ENGLISH["scales"], *ENGLISH["months"], ENGLISH["weekdays"]]))
+_UNCOUNTED |= SPEECH | word_set(" ".join(ENGLISH["units"].values()))
+# So many content words in a row that no passage has: a sentence of other words never had as many.
+MOST_NEW = 2
+
+
+@dataclass(frozen=True, slots=True)
+class _Deed:
+    """A verb with the stems of who does it, and of whom or what it is done to."""
+
+    verb: str
+    agent: frozenset[str]
+    patient: frozenset[str]
+    head: frozenset[str]  # the first of those that it is done to
 
 
 def attributions(spoken: Text, source: Text, around: Text, title: str) -> Iterator[str]:
@@ -124,6 +95,10 @@ def attributions(spoken: Text, source: Text, around: Text, title: str) -> Iterat
     has_role = any(word.rstrip("s") in ROLES for word in source.lower)
     allowed = source.lower | (Text(title).lower if has_role else around.lower)
     roles = {ROLES[word.rstrip("s")] for word in allowed if word.rstrip("s") in ROLES}
+    # "The owner" for "it belongs to"
+    roles |= {
+        role for role, verbs in ENGLISH["verbs_of_roles"].items() if allowed & word_set(verbs)
+    }
     leaders = {"head", "leader", "chief", "boss", "director", "ceo", "chair", "managing"}
     for word in spoken.lower:
         role = ROLES.get(word) or ROLES.get(word.rstrip("s"))
@@ -152,7 +127,7 @@ def _speakers(spoken: Text) -> Iterator[list[str]]:
     for clause in re.split(r"[,;:\u2014]|[\"\u201c\u201d]", spoken.text):
         words = [word.lower() for word in WORD.findall(clause)]
         at = next((n for n, word in enumerate(words) if word in SPEECH), None)
-        if at is None or at == 0:
+        if at is None or at == 0 or words[at - 1] in ("is", "are", "was", "were", "be", "been"):
             continue
         subject = words[max(at - 5, 0) : at]
         for number in range(len(subject) - 1, -1, -1):
@@ -173,15 +148,19 @@ def _content(words: list[str]) -> Iterator[list[str]]:
 def negations(spoken: Text, source: Text) -> Iterator[str]:
     """A clause with a negation needs one like it, and the sentence must leave none out."""
     clauses = [(stems_of(part), _negation(part)) for part in _clauses(source.text)]
-    own_clauses = [(stems_of(part), _negation(part)) for part in _clauses(spoken.text)]
-    for own, negation in own_clauses:
+    own_clauses = [(part, stems_of(part), _negation(part)) for part in _clauses(spoken.text)]
+    for part, own, negation in own_clauses:
         like = [kind for stems, kind in clauses if own & stems] or [kind for _, kind in clauses]
         double = negation == "even" and "odd" not in like
-        if negation and negation not in like and not (double or _WILD.search(source.text)):
+        # "No one may use it" for "it is closed"
+        ended = negation == "odd" and source.lower & _ENDS - Text(part).lower
+        until = "until" in source.lower and spoken.lower & {"until", "before", "yet", "still"}
+        implied = _WILD.search(source.text) or ended or until
+        if negation and negation not in like and not (double or implied):
             yield "a negation"
     own = stems_of(spoken.text)
     denied = frozenset[str]().union(*(stems for stems, kind in clauses if kind))
-    negated = sum(bool(negation and stems & denied) for stems, negation in own_clauses)
+    negated = sum(bool(negation and stems & denied) for _, stems, negation in own_clauses)
     negated += bool(_WILD.search(spoken.text))
     # A clause denies its words after the negation.
     denials = [part for part in _clauses(source.text) if _negation(part) == "odd"]
@@ -202,3 +181,105 @@ def _negation(clause: str) -> str:
 
 def _clauses(text: str) -> list[str]:
     return [part for part in _CLAUSE.split(text) if part and part.strip()]
+
+
+def reversals(spoken: Text, source: Text) -> Iterator[str]:
+    """Who does something, and to whom, must not be the other way round than in the sources."""
+    known = [deed for part in re.split(r"(?<=[.!?])\s", source.text) for deed in _deeds(part)]
+    for own in _deeds(spoken.text, near=True):
+        same = [deed for deed in known if deed.verb == own.verb]
+        if same and own.agent and all(_reversed(own, deed) for deed in same):
+            yield f"who does what: “{own.verb}”"
+    acts, known_acts = (
+        {(pronoun.lower(), stem(act)) for pronoun, act in _HE_OR_SHE.findall(text.text)}
+        for text in (spoken, source)
+    )
+    for pronoun, act in acts - known_acts:
+        if ({"he": "she", "she": "he"}[pronoun], act) in known_acts:
+            yield f"who does what: “{pronoun}”"
+    for one, other in _OPPOSITES:
+        for side, opposite in ((one, other), (other, one)):
+            words, there = spoken.lower & side, source.lower & opposite
+            if words and there and not (source.lower & side or spoken.lower & opposite):
+                yield f"“{min(words)}” where it has “{min(there)}”"
+
+
+def _reversed(own: _Deed, source: _Deed) -> bool:
+    if own.agent & source.agent:
+        return False
+    taken = own.head and own.head <= source.agent and not own.head & source.patient
+    return bool(own.agent & source.patient or taken)
+
+
+def _deeds(text: str, *, near: bool = False) -> Iterator[_Deed]:
+    """Yields the verbs of one sentence; with ``near``, the doer is only the noun right before."""
+    for match in WORD.finditer(text):
+        word = match[0].lower()
+        verb = _FORMS.get(word)
+        before, after = text[: match.start()], text[match.end() :]
+        if verb is None or re.search(r"\b(?:the|a|an|of|no|his|her|its|their)\s\Z", before):
+            continue
+        verb = SAME.get(word) or SAME.get(verb, verb)
+        if near and re.search(r"(?<!is)(?<!has)(?<!was)(?<!are)(?<!have) to\s\Z", before):
+            continue
+        passive = bool(_PASSIVE.search(before)) or after.startswith(" by ")
+        passive = passive and not word.endswith("ing")
+        by = re.match(r"[^,;.]*?\bby\b", after) if passive else None
+        first, second = (after[by.end() :] if by else "", before) if passive else (before, after)
+        relative = None if passive else _RELATIVE.search(before)
+        if relative:
+            words = _PREPOSITION.split(relative[1])[-1].split()
+            verbs = [at for at, one in enumerate(words, 1) if one.lower() in _FORMS]
+            first = " ".join(words[max(verbs, default=0) :])
+            # Others of whom the sentence speaks are not the ones who do it.
+            second = f"{before} {after}"
+        elif near:
+            first = _noun(first, last=not passive)
+        agent, patient = _doers(first), _doers(second)
+        yield _Deed(verb, agent, patient - agent, _doers(_noun(second, last=passive)))
+
+
+def _doers(text: str) -> frozenset[str]:
+    return frozenset(
+        word for word in stems_of(text) if not word[0].isdigit() and word not in _CALENDAR
+    )
+
+
+def _noun(text: str, *, last: bool) -> str:
+    """Returns the last noun of a text, or its first one, without what a preposition adds to it."""
+    # Right after "who" or "which" it is not known.
+    parts = _BOUNDARY.split(text)
+    phrases = [part for part in parts[-1 if last else 0].split(",") if stems_of(part)]
+    phrase = phrases[-1 if last else 0] if phrases else ""
+    nouns = [part for part in _PREPOSITION.split(phrase) if stems_of(part)]
+    return nouns[0] if nouns else ""
+
+
+def inventions(spoken: Text, source: Text) -> Iterator[str]:
+    """A sentence must not have several content words in a row that no passage has."""
+    known = {_sense(word) for word in source.lower}
+    row: list[str] = []
+    for word in [*spoken.words, ""]:
+        if word and not _counts(word):
+            continue
+        if word and _sense(compared(word)) not in known:
+            row.append(word)
+            continue
+        if len(row) > MOST_NEW:
+            yield f"“{' '.join(row)}”"
+        row = []
+    for clause in _BOUNDARY.split(spoken.text):
+        words = [word for word in WORD.findall(clause) if _counts(word)]
+        new = [word for word in words if _sense(compared(word)) not in known]
+        if len(new) > MOST_NEW and 3 * len(new) >= 2 * len(words):
+            yield f"“{' '.join(new)}”"
+
+
+def _counts(word: str) -> bool:
+    plain = compared(word)
+    return not (plain in _UNCOUNTED or len(plain) < 3 or plain[0].isdigit())
+
+
+def _sense(word: str) -> str:
+    """Returns one form for words of one meaning, as far as the lists and endings show it."""
+    return stem(SAME.get(word, word))[:5]

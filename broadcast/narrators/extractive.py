@@ -20,11 +20,14 @@ from broadcast.narrators.base import (
 from stories.text.cleaning import cut
 from stories.text.furniture import is_unspoken, without_furniture
 from stories.text.sentences import full_stop, is_complete, sentences, word_count, word_set
-from stories.types import Brief, Narration, OnText, Passage, SpokenSentence
+from stories.types import Brief, Narration, OnText, OtherReport, Passage, SpokenSentence
 
 WORDS = {"concise": 40, "detailed": 80, "comprehensive": 130}
 _MAX_SUMMARY = 300
 _OPENING_WORDS = 8
+# Sentences that other reports of the event add, and new content words that each must have.
+_MOST_ADDED, _FEWEST_NEW = {"concise": 0, "detailed": 1, "comprehensive": 2}, 4
+_READ_OF_BODY = 6000  # characters
 # A lead that shares fewer content words with the headline reports something else.
 _SAME_NEWS = 2
 
@@ -64,7 +67,7 @@ class ExtractiveNarrator:
             *(SpokenSentence(text, link=True) for text in introduction.after),
             *changed_figures(brief, " ".join(chosen)),
             *others,
-            *other_reports(brief),
+            *other_reports(brief, chosen),
             *(SpokenSentence(text, link=True) for text in presentation.coming_up(brief)),
         ]
         narrative = ""
@@ -91,26 +94,44 @@ def changed_figures(brief: Brief, chosen: str) -> list[SpokenSentence]:
             ({"text": change.now, "report": 0}, {"text": change.before, "report": -1}),
         )
         for change in brief.changes
-        if not all(figure in chosen for figure in _FIGURE.findall(change.words))
+        if presentation.is_english(brief.language)
+        and not all(figure in chosen for figure in _FIGURE.findall(change.words))
     ]
 
 
-def other_reports(brief: Brief) -> list[SpokenSentence]:
-    """Credits the other reports of the event, and says in which figures they differ."""
+def other_reports(brief: Brief, chosen: Sequence[str]) -> list[SpokenSentence]:
+    """Tells what the other reports of the event add, where they differ, and credits each of them."""
     spoken_reports = []
-    also = [other for other in brief.others if not other.older]
-    agreeing = [other.source for other in also if not other.differs]
+    agreeing = []
+    room = _MOST_ADDED.get(brief.verbosity, _MOST_ADDED["detailed"])
+    known = _stems(" ".join([brief.title, *chosen, brief.body[:_READ_OF_BODY]]))
+    for number, other in enumerate(brief.others, 1):
+        added = "" if other.older or not room else _new_in(other, known)
+        if added:
+            room -= 1
+            known |= _stems(added)
+            link = presentation.of_another(brief, other.source, "adds", number)
+            passage: Passage = {"text": added, "report": number}
+            spoken_reports += [SpokenSentence(link, link=True), SpokenSentence(added, (passage,))]
+        if other.differs and not other.older:
+            text = presentation.of_another(brief, other.source, other.differs, number)
+            spoken_reports.append(SpokenSentence(text, ({"text": other.title, "report": number},)))
+        if not (added or other.differs or other.older):
+            agreeing.append(other.source)
     if agreeing:
-        names = " and ".join(filter(None, [", ".join(agreeing[:-1]), agreeing[-1]]))
-        verb = "reports" if len(agreeing) == 1 else "report"
-        spoken_reports.append(SpokenSentence(f"{names} also {verb} this.", link=True))
-    for number, other in enumerate(also, 1):
-        if other.differs:
-            passage: Passage = {"text": other.title, "report": number}
-            spoken_reports.append(
-                SpokenSentence(f"{other.source} puts it at {other.differs}.", (passage,))
-            )
+        spoken_reports.append(SpokenSentence(presentation.also_report(brief, agreeing), link=True))
     return spoken_reports
+
+
+def _new_in(other: OtherReport, known: frozenset[str]) -> str:
+    """Returns a sentence of another report that says something new and needs none before it."""
+    for text in readable_sentences(other.body)[:_MOST_SENTENCES]:
+        words = _stems(text)
+        whole = is_complete(text) and not text.endswith("…")
+        whole = whole and not (_LEANS.match(text) or _FIRST_PERSON.search(text))
+        if whole and len(words - known) >= _FEWEST_NEW and 2 * len(words & known) <= len(words):
+            return text
+    return ""
 
 
 def as_sentence(text: str) -> str:

@@ -11,11 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
+from broadcast.narrators import presentation
 from broadcast.narrators.base import title_of
-from broadcast.narrators.claims import ENGLISH, WITHOUT_MEANING, WORD, Text, compared, stems_of
 from broadcast.narrators.extractive import ExtractiveNarrator
 from broadcast.narrators.passages import passages_of
 from broadcast.narrators.statements import Context, problem
+from broadcast.narrators.wording import ENGLISH, WITHOUT_MEANING, WORD, Text, compared, stems_of
 from stories.llm import EmptyAnswer
 from stories.text.sentences import sentences, word_set
 from stories.types import (
@@ -46,6 +47,7 @@ class Checked:
 def checked(narration: Narration, brief: Brief, *, may_wait: bool) -> Checked:
     """Checks a narration and decides: it airs without what failed, waits, or becomes verbatim.
 
+    Outlets of the event that it does not credit are credited.
     A few sentences that fail are dropped. If the lead fails, or more than half of the sentences, the
     story waits for the editor if it may; otherwise the words of the post replace it. Raises
     EmptyAnswer if no sentence is left.
@@ -62,13 +64,14 @@ def checked(narration: Narration, brief: Brief, *, may_wait: bool) -> Checked:
     narration = replace(narration, title=_title(narration, brief))
     dropped = tuple(_dropped(row) for row in failed)
     if stated and stated[0] != "none" and 2 * stated.count("none") <= len(stated):
-        return _without(narration, rows, dropped)
+        return _credited(_without(narration, rows, dropped), brief)
     if may_wait and failed:
-        return Checked(_noted(narration, failed, "to be checked"), tuple(rows), held=True)
+        noted = _noted(narration, failed, "to be checked")
+        return _credited(Checked(noted, tuple(rows), held=True), brief)
     verbatim = ExtractiveNarrator().narrate(brief, lambda _: None)
     own = _verdicts(verbatim.spoken, brief)
     unsafe = tuple(_dropped(row) for row in own if row["support"] == "none")
-    result = _without(verbatim, own, unsafe)
+    result = _credited(_without(verbatim, own, unsafe), brief)
     note = _noted(result.narration, failed, "dropped")
     return replace(result, narration=note, dropped=(*dropped, *unsafe), own_words=True)
 
@@ -84,8 +87,13 @@ def _verdict(
 ) -> GroundedSentence:
     text = sentence.text
     on_air = " ".join([*brief.recent_titles[:2], brief.upcoming, *(a for a, _ in brief.earlier)])
-    named = f"{brief.source}. {brief.author}. {urlsplit(brief.url).hostname or ''}"
-    around = Context(brief.title, f"{named}. {on_air}", "", brief.published_at)
+    outlets = [brief.source, *(other.source for other in brief.others)]
+    about = f"{brief.author}. {urlsplit(brief.url).hostname or ''}"
+    everywhere = f"{'. '.join(outlets)}. {about}"
+    report = " ".join(passage["text"] for passage in sources)
+    around = Context(
+        brief.title, f"{everywhere}. {on_air}", "", brief.published_at, report, brief.language
+    )
     # A link is checked like a sentence whose only passages are the title and the credits.
     of_link: list[Passage] = [{"text": f"{brief.title}. {around.credits}", "report": 0}]
     if sentence.link or _introduces(text, brief):
@@ -95,10 +103,52 @@ def _verdict(
     passages = list(sentence.passages or best_passages(text, sources))
     if not passages:
         return _row(text, "none", [], "It rests on no passage.")
-    numbers = [at for at, passage in enumerate(sources) if passage in passages]
-    before = " ".join(passage["text"] for passage in sources[1 : min(numbers, default=1)])
-    reason = problem(text, passages, replace(around, credits=named, before=before))
+    first = min((at for at, one in enumerate(sources) if one in passages), default=1)
+    outlet = sources[first]["report"] if first < len(sources) else 0
+    before = " ".join(one["text"] for one in sources[1:first] if one["report"] == outlet)
+    # What one outlet reports must not be credited to another one alone.
+    cited = {outlets[max(passage["report"], 0)] for passage in passages}
+    named = everywhere if any(names(text, one) for one in cited) else ". ".join(cited)
+    context = replace(around, credits=f"{named}. {about}", before=before)
+    reason = problem(text, passages, context)
     return _row(text, "none" if reason else "passages", passages, reason)
+
+
+def names(text: str, outlet: str) -> bool:
+    """Whether a text names an outlet: it has all words of the name that carry meaning."""
+    words = {compared(word) for word in WORD.findall(outlet)} - WITHOUT_MEANING
+    return bool(words) and words <= Text(text).lower
+
+
+def _credited(result: Checked, brief: Brief) -> Checked:
+    """Adds the credit of each outlet that reports the event and that no sentence names.
+
+    It follows the last sentence that rests on that outlet, or the story if none does.
+    """
+    narrative, rows = result.narration.narrative, list(result.sentences)
+    silent: list[str] = []
+    for number, other in enumerate(brief.others, 1):
+        if other.older or names(narrative, other.source):
+            continue
+        resting = [
+            at
+            for at, row in enumerate(rows)
+            if any(passage["report"] == number for passage in row["passages"])
+        ]
+        if not resting:
+            silent.append(other.source)
+            continue
+        text = rows[resting[-1]]["text"]
+        credit = presentation.according_to(brief, other.source)
+        end = narrative.rfind(text) + len(text)
+        narrative = f"{narrative[:end]} {credit}{narrative[end:]}"
+        rows.insert(resting[-1] + 1, _row(credit, "link", [], ""))
+    if silent:
+        credit = presentation.also_report(brief, silent)
+        narrative = f"{narrative} {credit}"
+        rows.append(_row(credit, "link", [], ""))
+    narration = replace(result.narration, narrative=narrative)
+    return replace(result, narration=narration, sentences=tuple(rows))
 
 
 def _row(text: str, support: Support, passages: list[Passage], reason: str) -> GroundedSentence:
@@ -121,7 +171,8 @@ def best_passages(sentence: str, passages: Sequence[Passage]) -> tuple[Passage, 
 
 def _introduces(text: str, brief: Brief) -> bool:
     """Whether a sentence consists of linking words and of names in the title and the credits."""
-    known = Text(f"{brief.title} {brief.source} {brief.author} {brief.upcoming}").lower
+    others = " ".join(other.source for other in brief.others)
+    known = Text(f"{brief.title} {brief.source} {others} {brief.author} {brief.upcoming}").lower
     words = [compared(word) for word in WORD.findall(text)]
     linking = {compared(word) for word in _LINKING}
     open_ = [word for word in words if word not in known | linking | WITHOUT_MEANING]
@@ -167,7 +218,10 @@ def _noted(narration: Narration, failed: Sequence[object], what: str) -> Narrati
 def _title(narration: Narration, brief: Brief) -> str:
     """Returns the title if the post supports it, else the title of the post."""
     sources = passages_of(brief, MOST_READ)
-    context = Context(brief.title, f"{brief.source}. {brief.author}", "", brief.published_at)
+    credits_ = f"{brief.source}. {brief.author}"
+    context = Context(
+        brief.title, credits_, "", brief.published_at, brief.title, language=brief.language
+    )
     if problem(narration.title, sources, context):
         return title_of(brief.title) or narration.title
     return narration.title

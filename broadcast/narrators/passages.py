@@ -11,10 +11,7 @@ from stories.text.sentences import sentences
 from stories.types import Brief, Passage, SpokenSentence
 
 MOST_BODY = 3000  # characters; later parts of a post are hardly ever used
-MOST_OF_OTHER, MOST_SENTENCES = (
-    400,
-    2,
-)  # of another report: characters, and sentences besides its title
+MOST_OF_OTHER, MOST_OF_OLDER = 1200, 300  # characters of another report of the event
 EARLIER = -1  # the report of a passage that is from an earlier story of the thread
 
 _NUMBERS = r"\d{1,3}(?:\s?[,;\u2013-]\s?\d{1,3})*"
@@ -38,8 +35,9 @@ def passages_of(brief: Brief, most: int = MOST_BODY) -> list[Passage]:
         found.append({"text": text, "report": EARLIER})
     found += [{"text": change.before, "report": EARLIER} for change in brief.changes]
     for report, other in enumerate(brief.others, 1):
-        body = sentences(spoken(clean_text(other.body, MOST_OF_OTHER)))
-        lines = [clean_line(other.title, 300), *body[:MOST_SENTENCES]]
+        most_of_it = MOST_OF_OLDER if other.older else MOST_OF_OTHER
+        body = sentences(spoken(clean_text(other.body, most_of_it)))
+        lines = [clean_line(other.title, 300), *body]
         found += [{"text": text, "report": report} for text in lines]
     return found
 

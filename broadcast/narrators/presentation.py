@@ -106,6 +106,7 @@ _FOLLOW_UPS = {
 }
 _NEXT = ("Coming up, {upcoming}.", "Still to come, a report from {upcoming}.")
 _NEXT_EVERY, _CREDIT_EVERY = 4, 3  # stories
+_ADDS = ("{Source} adds a detail.", "There is more from {source}.", "{Source} has more on this.")
 # Names of outlets with such a last word are spoken with an article: "the Elowen Courier".
 _WITH_ARTICLE = word_set("""
     advertiser agency argus bulletin chronicle courier desk dispatch echo examiner express forum
@@ -133,7 +134,7 @@ def introduction(
     source = spoken_source(brief.source)
     links = follow_up(brief)
     if not is_english(brief.language):
-        return Introduction((*links, f"{_capital(source)}."))
+        return Introduction((*links, f"{brief.source}.") if brief.source else links)
     if brief.source and brief.source.lower() in lead.lower():
         return Introduction(links)
     kind = _kind_of(brief, tone, kicker, first_person)
@@ -194,6 +195,31 @@ def coming_up(brief: Brief) -> tuple[str, ...]:
         return (f"More from {spoken_source(brief.source)} in a moment.",)
     variant = _NEXT[brief.number // _NEXT_EVERY % len(_NEXT)]
     return (variant.format(upcoming=spoken_source(brief.upcoming)),)
+
+
+def of_another(brief: Brief, source: str, what: str, number: int) -> str:
+    """Returns what announces a detail of another outlet ("adds"), or the figure that it gives."""
+    name = spoken_source(source)
+    if not is_english(brief.language):
+        return f"{source}." if what == "adds" else f"{source}: {what}."
+    if what != "adds":
+        return f"{_capital(name)} puts it at {what}."
+    return _ADDS[(brief.number + number) % len(_ADDS)].format(source=name, Source=_capital(name))
+
+
+def according_to(brief: Brief, source: str) -> str:
+    """Returns the sentence that credits an outlet for the sentence before."""
+    name = spoken_source(source)
+    return f"That is according to {name}." if is_english(brief.language) else f"{source}."
+
+
+def also_report(brief: Brief, sources: Sequence[str]) -> str:
+    """Returns the sentence that credits other outlets for reports of the same event."""
+    spoken = [spoken_source(source) for source in dict.fromkeys(sources)]
+    names = _capital(" and ".join(filter(None, [", ".join(spoken[:-1]), spoken[-1]])))
+    if not is_english(brief.language):
+        return f"{', '.join(dict.fromkeys(sources))}."
+    return f"{names} also {'reports' if len(spoken) == 1 else 'report'} this."
 
 
 def hourly_recap(titles: Sequence[str]) -> str:

@@ -139,9 +139,8 @@ class Reader:
         return self._lower[at] if 0 <= at < len(self._lower) else ""
 
     def _weekday(self) -> None:
-        word = (
-            self._next().rstrip("s") if self._next() in {f"{d}s" for d in _DAYS} else self._next()
-        )
+        # "Mondays", "Monday's price"
+        word = re.sub(r"(?<=day)['\u2019]?s$", "", self._next())
         if word in _DAYS and self._tokens[self._at][0].isupper():
             self._weekdays.add(_DAYS.index(word) % 7)
 

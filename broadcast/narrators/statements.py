@@ -10,9 +10,11 @@ negations and attributions must be in its passages; similarity is no proof. Deci
   the passages before it. A surname alone is enough, and so are the initials of a name.
 - Quotations are verbatim but for quotation marks, capitals and punctuation.
 - Negations compare by parity, clause by clause: "did not rule out" is no "ruled out".
+- Who does something to whom must not be the other way round, for the verbs in ``english.json``.
+- Of the words that carry meaning, no three in a row, and not most of a clause, may be new.
 - Other languages: names in Latin script (of two words and more where nouns have capitals), numbers,
-  dates as digits, and quotations. A narration that translates its source is checked on numbers, and
-  on names of two words and more; its quotations are translations, so they are not compared.
+  units and dates with the words that Django has for them, and quotations. Of a narration that
+  translates its source, names of two words and more are checked; it must quote only what is quoted.
 """
 
 from __future__ import annotations
@@ -22,21 +24,21 @@ from calendar import day_name, month_name
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from itertools import pairwise
 
-from broadcast.narrators.claims import (
+from broadcast.narrators.claims import attributions, inventions, negations, reversals
+from broadcast.narrators.quantities import IN_TEN, Found, fractions, read, units_in
+from broadcast.narrators.wording import (
     ENGLISH,
     PRONOUNS,
     ROLES,
     SPEECH,
     WORD,
     Text,
-    attributions,
     compared,
-    negations,
     squeezed,
     stem,
 )
-from broadcast.narrators.quantities import IN_TEN, Found, fractions, read, units_in
 from stories.text.sentences import word_set
 from stories.types import Passage
 
@@ -48,6 +50,12 @@ _QUOTE = re.compile(
     r"[\u201c\u201e\u201f\"]([^\u201c\u201d\u201e\"]{2,})[\u201d\u201c\"]|\u00ab\s?([^\u00ab\u00bb]{2,})\s?\u00bb"
     r"|(?<!\w)[\u2018']([^\u2018\u2019']{2,}(?:\w['\u2019]\w[^\u2018\u2019']*)*)[\u2019'](?!\w)"
 )
+_QUOTED = re.compile(f"{_QUOTE.pattern}|[\u300c\u300e].+?[\u300d\u300f]")
+_DEFINITE = re.compile(r"\bthe ([^\W\d_]{3,})", re.IGNORECASE)
+_INTRODUCED = re.compile(
+    r"\b(?i:an?|the) (?:[^\W\d_-]+ ){0,2}?([^\W\d_]{3,})(?= (?:called|named)|,? [A-Z])"
+)
+_PLACE = re.compile(r"\b(first|second|third|last)[ -]([^\W\d_]{3,})", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,29 +66,38 @@ class Context:
     credits: str = ""  # source, author, address
     before: str = ""  # the passages before those that it rests on
     published: datetime | None = None
+    report: str = ""  # all passages of the story
+    language: str = ""  # in which it is told
 
 
 def problem(sentence: str, passages: Sequence[Passage], context: Context) -> str:
     """Returns what of a sentence is not in its passages, as a phrase; "" when all of it is."""
-    spoken = Text(sentence)
+    spoken = Text(sentence, context.language)
     source = Text(" ".join(passage["text"] for passage in passages))
     if _verbatim(sentence) in _verbatim(source.text):
         return ""
     around = Text(f"{context.title}. {context.credits}")
-    if any(_leans(passage["text"]) for passage in passages):
-        around = Text(f"{around.text}. {context.before}")
-    same_language = spoken.is_english == source.is_english and spoken.is_latin == source.is_latin
+    leans = any(_leans(passage["text"]) for passage in passages)
+    referred = context.before if leans else _referred(source, context.before)
+    around = Text(f"{around.text}. {referred}")
+    # A sentence without function words is taken to be in the language of its passages.
+    unclear = not any(spoken.function_words) and context.language[:2] in ("", "en")
+    english = source.is_english if unclear else spoken.is_english
+    same_language = english == source.is_english and spoken.is_latin == source.is_latin
     problems = [
         *_numbers(spoken, source, around),
+        *_places(spoken, source),
         *_moments(spoken, source, context),
         *_names(spoken, source, around, translated=not same_language),
     ]
-    if same_language:
-        problems += _quotations(spoken, Text(f"{source.text} {context.title}"))
-    if same_language and spoken.is_english:
+    quoted = Text(f"{source.text} {context.title}")
+    problems += _quotations(spoken, quoted, translated=not same_language)
+    if same_language and english:
         problems += [
             *attributions(spoken, source, around, f"{context.title} {context.credits}"),
             *negations(spoken, source),
+            *reversals(spoken, source),
+            *inventions(spoken, Text(f"{source.text} {around.text} {context.report}")),
         ]
     return "; ".join(dict.fromkeys(problems))
 
@@ -96,14 +113,27 @@ def _leans(passage: str) -> bool:
     return first in PRONOUNS or (text.has_pronoun and not any(len(run) > 1 for run in _runs(text)))
 
 
+def _referred(source: Text, before: str) -> str:
+    """Returns the sentences before that introduce what passages refer to: "the dog", "the bank"."""
+    nouns = {stem(match[1]) for match in _DEFINITE.finditer(source.text)}
+    parts = re.split(r"(?<=[.!?])\s", before)
+    return " ".join(
+        part for part in parts if nouns & {stem(match[1]) for match in _INTRODUCED.finditer(part)}
+    )
+
+
 def _numbers(spoken: Text, source: Text, around: Text) -> Iterator[str]:
     years = {
         quantity.values[0]
         for quantity in around.found.quantities
         if 1900 <= quantity.values[0] <= 2100
     }
-    for quantity in read(IN_TEN.sub(" ", spoken.text)).quantities:
-        agreeing = [one for one in source.found.quantities if quantity.agrees(one)]
+    for quantity in read(IN_TEN.sub(" ", spoken.in_numbers)).quantities:
+        agreeing = [
+            one
+            for one in source.found.quantities
+            if quantity.agrees(one) and not (quantity.unit == "%" and one.noun == "points")
+        ]
         same_noun = [
             one
             for one in source.found.quantities
@@ -118,8 +148,10 @@ def _numbers(spoken: Text, source: Text, around: Text) -> Iterator[str]:
             continue
         if not quantity.unit and quantity.values[0] in years:
             continue
+        if quantity.values[0] == 2 and "twice" in source.lower:
+            continue
         yield f"the number “{quantity.text}”"
-    for unit in units_in(spoken.text) - units_in(source.text):
+    for unit in units_in(spoken.in_numbers) - units_in(source.in_numbers):
         yield f"the unit “{unit}”"
     per_cent = [one.values[0] for one in source.found.quantities if one.unit == "%"]
     for text, share in fractions(spoken.text):
@@ -131,6 +163,16 @@ def _numbers(spoken: Text, source: Text, around: Text) -> Iterator[str]:
         if share == 50.0 and "half" in source.lower | {w[:4] for w in source.lower}:
             continue
         yield f"the share “{text}”"
+
+
+def _places(spoken: Text, source: Text) -> Iterator[str]:
+    """The first prize must not be the second one."""
+    own, known = (
+        {(match[1].lower(), stem(match[2])) for match in _PLACE.finditer(text.text)}
+        for text in (spoken, source)
+    )
+    nouns = {noun for _, noun in known}
+    yield from (f"the {place} place" for place, noun in own - known if noun in nouns)
 
 
 def _has_ratio(found: Found, ratio: float) -> bool:
@@ -169,6 +211,9 @@ def _moments(spoken: Text, source: Text, context: Context) -> Iterator[str]:
     for word in spoken.lower & _RELATIVE.keys() - source.lower:
         dated_so = published.get(word)
         at = context.published + timedelta(days=_RELATIVE[word]) if context.published else None
+        now = word == "today" and source.lower & {"now", "currently", "nowadays"}
+        if now:
+            continue
         if at is None or (at.weekday() not in days and dated_so not in source.found.dates):
             yield f"“{word}”"
 
@@ -190,28 +235,37 @@ def _days_of(published: datetime | None) -> dict[str, tuple[int, int]]:
 def _names(spoken: Text, source: Text, around: Text, *, translated: bool) -> Iterator[str]:
     if not source.is_latin and translated:
         return
-    allowed = source.lower | around.lower
+    allowed, names = source.lower | around.lower, source.names | around.names
     initials = _initials(source) | _initials(around)
+
+    def known(word: str) -> bool:
+        plain = compared(word)
+        # Roles are compared with the attributions: "Professor" is "Prof" there.
+        if plain in ROLES or plain in _TITLES or plain in initials:
+            return True
+        if plain in allowed or plain.rstrip("s") in allowed or f"{plain}s" in allowed:
+            return True
+        # Two words may be one name in two languages when both begin alike.
+        length = max(3, len(plain) - 2)
+        return translated and any(plain[:length] == name[:length] for name in names)
+
     for run in _runs(spoken):
         if len(run) < 2 and (translated or spoken.capitalises_nouns):
             continue
-        for word in run:
-            plain = compared(word)
-            # Roles are compared with the attributions: "Professor" is "Prof" there.
-            if plain in ROLES or plain in _TITLES:
-                continue
-            if plain in allowed or plain.rstrip("s") in allowed or f"{plain}s" in allowed:
-                continue
-            if plain in initials or "".join(compared(one)[:1] for one in run) in allowed:
-                continue
-            # Two words may be one name in two languages when both begin alike.
-            if translated and any(
-                plain[: (length := max(3, min(len(plain), len(name)) - 2))] == name[:length]
-                for name in source.names | around.names
-            ):
-                continue
+        if "".join(compared(one)[:1] for one in run) in allowed:
+            continue
+        unknown = [word for word in run if not known(word)]
+        # In another language, what is in front of a name is often what somebody is.
+        if translated and len(run) > 2 and unknown == run[:1]:
+            continue
+        if translated and spoken.capitalises_nouns:
+            # Of nouns only those that follow a part of a name are surely names.
+            pairs = pairwise(run)
+            unknown = [
+                last for first, last in pairs if last in unknown and compared(first) in names
+            ]
+        if unknown:
             yield f"the name “{' '.join(run)}”"
-            break
 
 
 def _initials(text: Text) -> set[str]:
@@ -272,9 +326,11 @@ def _surely_a_name(spoken: Text, match: re.Match[str]) -> bool:
     return following[0].lower() in SPEECH and following[0].lower() not in ("sees", "saw", "put")
 
 
-def _quotations(spoken: Text, source: Text) -> Iterator[str]:
+def _quotations(spoken: Text, source: Text, *, translated: bool) -> Iterator[str]:
+    """A quotation must be in the sources word by word; if it is translated, they must quote."""
     for match in _QUOTE.finditer(spoken.text):
         quote = next(part for part in match.groups() if part is not None)
         parts = [squeezed(part) for part in re.split(r"\.\.\.|\u2026|\[[^\]]*\]", quote)]
-        if not all(f" {part} " in f" {source.squeezed} " for part in parts if part):
+        known = (f" {part} " in f" {source.squeezed} " for part in parts if part)
+        if not (_QUOTED.search(source.text) if translated else all(known)):
             yield f"the quotation “{quote.strip()}”"

@@ -1,0 +1,184 @@
+"""Words of a text as the check of sentences compares them, and its English word lists."""
+
+from __future__ import annotations
+
+import gettext
+import json
+import re
+import unicodedata
+from calendar import day_name, month_name
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+import django
+
+from broadcast.narrators.quantities import Found, read
+from stories.text.sentences import word_set
+
+ENGLISH: dict[str, Any] = json.loads(Path(__file__).with_name("english.json").read_text("utf-8"))
+PRONOUNS = word_set(ENGLISH["pronouns"])
+SPEECH = word_set(ENGLISH["speech"])
+WITHOUT_MEANING = word_set(ENGLISH["without_meaning"])
+# Each role by the first of its names.
+ROLES = {word: names.split()[0] for names in ENGLISH["roles"] for word in names.split()}
+_GERMAN = re.compile(r"\b(?:der|die|das|den|dem|und|ist|nicht|ein|eine|einen|mit|auf|von|im|zu)\b")
+_FUNCTION_WORDS = word_set(ENGLISH["function_words"])
+_FOREIGN = word_set(ENGLISH["foreign_function_words"])
+# Those of which Django has the names of months and days.
+_LANGUAGES: list[str] = ENGLISH["languages_with_dates"].split()
+_MONTH_NAMES, _DAY_NAMES = list(month_name)[1:], list(day_name)
+_DIGITS = dict(enumerate(ENGLISH["digits"].split(), 2))
+_FOREIGN_WORD = re.compile(r"[^\W\d_]+(?:-feira)?")
+_DAY_OF_MONTH = re.compile(
+    rf"(\d{{1,2}})(?:\.|er|º)?\s+(?:de\s|di\s|d['\u2019])?\s?(?={'|'.join(_MONTH_NAMES)})"
+)
+_CASE_ENDINGS = "aouyieąęаяуюеиыіь"  # noqa: RUF001 - vowels of Slavic languages
+_CJK_DATE = re.compile(r"(\d{1,2})[月월]\s?(\d{1,2})[日일]")
+WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")
+NEGATIVE = re.compile(
+    r"\b(?:not|no|never|none|nobody|nothing|neither|nor|without|cannot|hardly|unhurt|uninjured"
+    r"|unpaid|unharmed|undecided|unknown|unclear|unaware|unbeaten|undefeated|unable|unlikely|unsold"
+    r"|unnamed|unanswered|unsuccessful|exempt|except|lacks?"
+    r"|lacking|den(?:y|ies|ied|ying)|reject(?:s|ed|ing)?|refus(?:e|es|ed|ing)"
+    r"|declin(?:ed|es) to|fail(?:s|ed|ing)? to|rul(?:e|es|ed|ing) out|exclud(?:e|es|ed|ing)"
+    r"|dismissed(?! (?:\w+ ){1,4}as\b)"
+    r"|disput(?:e|es|ed|ing)|avoid(?:s|ed)?|prevent(?:s|ed)?)\b|n['\u2019]t\b",
+    re.IGNORECASE,
+)
+
+
+def compared(word: str) -> str:
+    """Returns a word as compared: lower case, without accents and the possessive."""
+    bare = re.sub(r"['\u2019](?:s|S)$|['\u2019]$", "", word)
+    decomposed = unicodedata.normalize("NFKD", bare)
+    return "".join(char for char in decomposed if not unicodedata.combining(char)).casefold()
+
+
+_ENDING = re.compile(
+    r"(?:ations?|ances?|ences?|ments?|ings?|ions?|edly|ied|ies|ed|es|ly|e|y|s|er|ers|or|ors)$"
+)
+
+
+def stem(word: str) -> str:
+    """Returns the beginning that the forms of a word share: "resist" for "resistance"."""
+    plain = compared(word)
+    return (_ENDING.sub("", plain) if len(plain) > 4 else plain)[:7]
+
+
+def stems_of(text: str) -> frozenset[str]:
+    plain = NEGATIVE.sub(" ", text)
+    words = (compared(word) for word in WORD.findall(plain))
+    return frozenset(stem(word) for word in words if word not in WITHOUT_MEANING and len(word) > 2)
+
+
+def squeezed(text: str) -> str:
+    return " ".join(compared(word.replace("\u2019", "'")) for word in WORD.findall(text))
+
+
+@lru_cache(maxsize=32)
+def _dictionary(language: str) -> dict[str, str]:
+    """Returns English words for the months, days, units and small numbers of a language.
+
+    Without a language, of all that Django has.
+    """
+    found: dict[str, str] = {}
+    for name in [one for one in _LANGUAGES if not language or one[:2] == language[:2]]:
+        root = Path(django.__file__).parent
+        dates, numbers = (
+            gettext.translation("django", root / folder / "locale", [name], fallback=True)
+            for folder in ("conf", "contrib/humanize")
+        )
+        for month in _MONTH_NAMES:
+            for word in (dates.gettext(month), dates.pgettext("alt. month", month)):
+                found.setdefault(_bare(word), month)
+        found |= {_bare(dates.gettext(day)): day for day in _DAY_NAMES}
+        found |= {_bare(numbers.gettext(word)): str(at) for at, word in _DIGITS.items()}
+        for scale in ("million", "billion"):
+            for number in (1, 2, 5):
+                text = numbers.ngettext(f"%(value)s {scale}", f"%(value)s {scale}", number)
+                found.setdefault(_bare(text.replace("%(value)s", "").strip()), scale)
+    for english, words in ENGLISH["other_languages"].items():
+        found |= {_bare(word): english for word in words.split()}
+    return found
+
+
+def _bare(word: str) -> str:
+    """Returns a word without the endings of its cases: "среду" and "среда" are one."""
+    plain = compared(word)
+    plain = plain.removesuffix("na") if len(plain) > 6 else plain
+    return plain.rstrip(_CASE_ENDINGS) if len(plain) > 4 else plain
+
+
+def in_english(text: str, language: str) -> str:
+    """Returns a text of another language with English dates, small numbers and units."""
+    words = _dictionary(language)
+    text = _CJK_DATE.sub(lambda match: f" {match[2]} {_MONTH_NAMES[int(match[1]) % 12 - 1]} ", text)
+    text = re.sub(r"[一-龥]曜日|星期[一-龥]", lambda match: f" {words.get(match[0], '')} ", text)
+    text = _FOREIGN_WORD.sub(lambda match: words.get(_bare(match[0]), match[0]), text)
+    return _DAY_OF_MONTH.sub(r"\1 ", text)
+
+
+class Text:
+    """A text with all that the rules compare, each read once.
+
+    Without a ``language`` it is not known in which language the text is.
+    """
+
+    def __init__(self, text: str, language: str = "") -> None:
+        self.text = text
+        self._language = language.lower()
+
+    @cached_property
+    def in_numbers(self) -> str:
+        """The text as its numbers, dates and units are read."""
+        if self.is_english or self._language.startswith("en"):
+            return self.text
+        return in_english(self.text, self._language)
+
+    @cached_property
+    def found(self) -> Found:
+        return read(self.in_numbers)
+
+    @cached_property
+    def words(self) -> list[str]:
+        return WORD.findall(self.text)
+
+    @cached_property
+    def lower(self) -> frozenset[str]:
+        return frozenset(compared(word) for word in self.words)
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        return frozenset(compared(word) for word in self.words if word[:1].isupper())
+
+    @cached_property
+    def function_words(self) -> tuple[int, int]:
+        """How many of its words are English function words, and how many those of others."""
+        # With a capital they may be parts of English names: "La Paz".
+        foreign = sum(word in _FOREIGN for word in self.words)
+        return sum(word.lower() in _FUNCTION_WORDS for word in self.words), foreign
+
+    @cached_property
+    def is_english(self) -> bool:
+        common, foreign = self.function_words
+        return common >= max(1, len(self.words) // 14) and common > foreign
+
+    @cached_property
+    def capitalises_nouns(self) -> bool:
+        """Whether a capital letter does not mark a name, as in German."""
+        return len(_GERMAN.findall(self.text.lower())) >= max(1, len(self.words) // 14)
+
+    @cached_property
+    def has_pronoun(self) -> bool:
+        return any(word.lower() in PRONOUNS for word in self.words)
+
+    @cached_property
+    def is_latin(self) -> bool:
+        letters = [char for char in self.text if char.isalpha()]
+        latin = sum("LATIN" in unicodedata.name(char, "") for char in letters[:200])
+        return 2 * latin >= len(letters[:200])
+
+    @cached_property
+    def squeezed(self) -> str:
+        return squeezed(self.text)
