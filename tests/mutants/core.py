@@ -1012,11 +1012,12 @@ CORE = [
             "names are not checked",
         ),
         (
-            'problems += _quotations(spoken, Text(f"{source.text} {context.title}"))',
+            "problems += _quotations(spoken, quoted, translated=not same_language)",
             "pass",
             "quotations are not checked",
         ),
         ("            *negations(spoken, source),\n", "", "negations are not checked"),
+        ("            *reversals(spoken, source),\n", "", "who does what is not checked"),
         (
             '            *attributions(spoken, source, around, f"{context.title} {context.credits}"),\n',
             "",
