@@ -1,9 +1,10 @@
-"""A real Chromium for the tests in this folder, and a page that tolerates no error."""
+"""A real Chromium for the tests in this folder, and pages that tolerate no error."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -68,7 +69,8 @@ def studio(tmp_path_factory: pytest.TempPathFactory, model: AnthropicStandIn) ->
     """One running studio for all browser tests; it speaks the stories of visible sessions."""
     data = migrated(tmp_path_factory.mktemp("studio") / "var")
     keys = {"ANTHROPIC_API_KEY": "", "ANTHROPIC_BASE_URL": model.url}
-    with running(data, SMNB_SPEECH="auto", **keys) as found:
+    # Many sessions are on air for the length of a test, and each reading takes processor time.
+    with running(data, SMNB_SPEECH="auto", SMNB_POLL_SECONDS="1", **keys) as found:
         yield found
 
 
@@ -103,25 +105,59 @@ def sign_in(page: Page, studio: Studio, name: str = "studio", password: str = PA
     expect(page.get_by_role("heading", name="Session Manager")).to_be_visible()
 
 
-def kept_from_signing_in(browser: Browser, studio: Studio, name: str) -> list[Any]:
-    """The cookies of a browser in which somebody signed in, which takes a second: once for all."""
+@contextmanager
+def signed_in_as(browser: Browser, studio: Studio, name: str) -> Iterator[BrowserContext]:
+    """A context that many tests share, with the cookies of somebody who has signed in."""
     context = new_context(browser)
+    context.add_init_script(REPORT_VIOLATIONS)
     sign_in(context.new_page(), studio, name)
-    kept: list[Any] = context.cookies()
+    yield context
     context.close()
-    return kept
+
+
+@contextmanager
+def tab(
+    request: pytest.FixtureRequest, shared: BrowserContext, page_errors: list[str]
+) -> Iterator[Page]:
+    """A new page in a shared context, or in one of its own for a test marked ``own_context``.
+
+    A context costs more processor time than most tests, as its first page is another process. Errors
+    in the page's console fail the test at its end.
+    """
+
+    def note(message: ConsoleMessage) -> None:
+        if message.type == "error":
+            page_errors.append(message.text)
+
+    context = shared
+    if request.node.get_closest_marker("own_context"):
+        assert shared.browser is not None
+        context = new_context(shared.browser, storage_state=shared.storage_state())
+        context.add_init_script(REPORT_VIOLATIONS)
+    page = context.new_page()
+    page.on("console", note)
+    page.on("pageerror", lambda error: page_errors.append(str(error)))
+    yield page
+    for each in context.pages:
+        each.close()
+    if context is not shared:
+        context.close()
+    assert page_errors == []
 
 
 @pytest.fixture(scope="session")
-def cookies(browser: Browser, studio: Studio) -> list[Any]:
-    return kept_from_signing_in(browser, studio, "studio")
+def owner_context(browser: Browser, studio: Studio) -> Iterator[BrowserContext]:
+    with signed_in_as(browser, studio, "studio") as context:
+        yield context
 
 
 @pytest.fixture
-def owner(page: Page, cookies: list[Any]) -> Page:
+def owner(
+    request: pytest.FixtureRequest, owner_context: BrowserContext, page_errors: list[str]
+) -> Iterator[Page]:
     """The owner's page, signed in; nothing is opened yet."""
-    page.context.add_cookies(cookies)
-    return page
+    with tab(request, owner_context, page_errors) as page:
+        yield page
 
 
 @pytest.fixture(scope="session")
@@ -137,15 +173,20 @@ def people(studio: Studio) -> tuple[str, str]:
 
 
 @pytest.fixture(scope="session")
-def member_cookies(browser: Browser, studio: Studio, people: tuple[str, str]) -> list[Any]:
-    return kept_from_signing_in(browser, studio, people[0])
+def member_context(
+    browser: Browser, studio: Studio, people: tuple[str, str]
+) -> Iterator[BrowserContext]:
+    with signed_in_as(browser, studio, people[0]) as context:
+        yield context
 
 
 @pytest.fixture
-def person(page: Page, member_cookies: list[Any]) -> Page:
+def person(
+    request: pytest.FixtureRequest, member_context: BrowserContext, page_errors: list[str]
+) -> Iterator[Page]:
     """The page of somebody who is not on the staff, signed in."""
-    page.context.add_cookies(member_cookies)
-    return page
+    with tab(request, member_context, page_errors) as page:
+        yield page
 
 
 @pytest.fixture
@@ -154,19 +195,18 @@ def page_errors() -> list[str]:
     return []
 
 
-@pytest.fixture
-def page(browser: Browser, page_errors: list[str]) -> Iterator[Page]:
-    """A page in a context of its own; errors in its console fail the test at its end."""
-
-    def note(message: ConsoleMessage) -> None:
-        if message.type == "error":
-            page_errors.append(message.text)
-
+@pytest.fixture(scope="session")
+def public_context(browser: Browser) -> Iterator[BrowserContext]:
     context = new_context(browser)
     context.add_init_script(REPORT_VIOLATIONS)
-    page = context.new_page()
-    page.on("console", note)
-    page.on("pageerror", lambda error: page_errors.append(str(error)))
-    yield page
+    yield context
     context.close()
-    assert page_errors == []
+
+
+@pytest.fixture
+def page(
+    request: pytest.FixtureRequest, public_context: BrowserContext, page_errors: list[str]
+) -> Iterator[Page]:
+    """A page of somebody who has not signed in."""
+    with tab(request, public_context, page_errors) as page:
+        yield page

@@ -113,6 +113,7 @@ def test_a_key_is_set_tested_replaced_and_removed(
     assert of_rita(studio, "sessions_app_sealedkey") == []
 
 
+@pytest.mark.own_context
 def test_an_api_token_is_shown_once_works_and_is_revoked(rita: Page, studio: Studio) -> None:
     rita.context.grant_permissions(["clipboard-read", "clipboard-write"])
     rita.locator("#tokens").get_by_label("Name").fill("weekly report")
@@ -150,6 +151,7 @@ def test_own_defaults_are_used_by_the_next_new_session(rita: Page, studio: Studi
     assert chosen == ("energetic", 220, "Speak of the sea.")
 
 
+@pytest.mark.own_context
 def test_a_new_password_signs_out_everywhere_else(
     page: Page, studio: Studio, people: tuple[str, str], elsewhere: Page
 ) -> None:

@@ -84,6 +84,7 @@ def test_what_is_on_air_is_read_aloud_once_the_voice_is_on(
     expect(page.get_by_role("button", name="Read aloud")).to_have_attribute("aria-pressed", "false")
 
 
+@pytest.mark.own_context
 def test_a_viewer_keeps_the_theme_that_was_chosen(
     page: Page, studio: Studio, told: dict[str, str]
 ) -> None:

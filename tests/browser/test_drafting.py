@@ -52,6 +52,7 @@ def finished(page: Page) -> None:
     expect(page.locator(".draft-badge")).to_have_text("Finished")
 
 
+@pytest.mark.own_context
 def test_a_draft_is_started_from_a_ticked_keyword_and_followed_to_its_end(
     owner: Page, studio: Studio, session: str, known: str
 ) -> None:

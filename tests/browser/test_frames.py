@@ -107,6 +107,7 @@ def test_a_gap_is_asked_for_and_closed_in_order(
     assert owner.evaluate(APPLIED) == [seq, seq + 1, seq + 2]
 
 
+@pytest.mark.own_context
 def test_a_gap_of_several_frames_is_asked_for_once(
     owner: Page, studio: Studio, connection: Connection
 ) -> None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.browser.conftest import RECORDING, new_context
+from tests.browser.conftest import RECORDING
 from tests.endtoend.studio_process import Studio, eventually
 
 pytestmark = pytest.mark.browser
@@ -22,36 +20,33 @@ TOLD = ("missingFunction is not defined", "a promise was refused", "img-src refu
 
 
 def test_what_goes_wrong_on_a_page_is_told_to_its_session(
-    browser: Browser, cookies: list[Any], studio: Studio
+    owner_context: BrowserContext, studio: Studio
 ) -> None:
     session = studio.create("Broken", RECORDING, pace=0, model="extractive")
-    context = new_context(browser)
-    context.add_cookies(cookies)
-    page = context.new_page()
+    page = owner_context.new_page()
     page.goto(f"{studio.url}/broadcast/{session}/")
     page.evaluate(BREAK)
     address = f"{studio.url}/broadcast/{session}/log/?environment=browser"
     # In another tab: the broken one goes to the page that was not found, whenever its answer comes.
-    log = context.new_page()
+    log = owner_context.new_page()
     eventually("all four are told", lambda: _said(log, address))
     assert log.locator(".line").count() < 10
-    context.close()
+    for each in (page, log):
+        each.close()
 
 
 @pytest.mark.parametrize("part", ["", "overlay/"])
 def test_what_goes_wrong_on_a_page_of_the_audience_is_told_without_a_cookie(
-    browser: Browser, owner: Page, studio: Studio, part: str
+    page: Page, owner: Page, studio: Studio, page_errors: list[str], part: str
 ) -> None:
     session = studio.create("Broken in public", RECORDING, pace=0, model="extractive")
     shown = studio.call("PATCH", f"/api/sessions/{session}", {"visible": True}).body
-    context = new_context(browser)
-    page = context.new_page()
     page.goto(f"{studio.url}/watch/{shown['watch_url'].split('/watch/')[1]}{part}")
     page.evaluate(BREAK)
     address = f"{studio.url}/broadcast/{session}/log/?environment=browser&text=audience"
     eventually("all four are told", lambda: _said(owner, address))
-    assert context.cookies() == []
-    context.close()
+    assert page.context.cookies() == []
+    page_errors.clear()
 
 
 def _said(page: Page, address: str) -> bool:

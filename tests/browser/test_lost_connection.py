@@ -43,6 +43,7 @@ def test_a_desk_comes_back_by_itself_and_has_missed_nothing(
     page_errors[:] = [text for text in page_errors if not any(each in text for each in EXPECTED)]
 
 
+@pytest.mark.own_context
 def test_a_click_without_a_connection_says_that_nothing_happened(
     owner: Page, studio: Studio, page_errors: list[str]
 ) -> None:

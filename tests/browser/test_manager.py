@@ -216,6 +216,7 @@ def test_a_budget_is_set_shown_as_a_meter_and_taken_away(owner: Page, studio: St
     assert studio.get(f"/sessions/{session}")["budget_usd"] is None
 
 
+@pytest.mark.own_context
 def test_the_watch_page_is_published_its_address_copied_and_taken_down(
     owner: Page, studio: Studio
 ) -> None:

@@ -93,26 +93,25 @@ def test_every_page_of_the_docs_is_reached_by_turning_pages(owner: Page, studio:
     expect(owner.locator(".docs-turn [rel=next]")).to_have_count(0)
 
 
-@pytest.mark.parametrize("slug", [page.slug for page in PAGES])
-def test_each_anchor_of_a_docs_page_leads_to_its_heading(
-    owner: Page, studio: Studio, slug: str
-) -> None:
+def test_each_anchor_of_a_docs_page_leads_to_its_heading(owner: Page, studio: Studio) -> None:
     owner.set_viewport_size(NARROW)  # type: ignore[arg-type]
-    owner.goto(f"{studio.url}/docs/{slug}/")
-    places = owner.locator("a[href^='#']").evaluate_all(
-        "all => all.map(each => each.getAttribute('href').slice(1))"
-    )
-    missing = owner.evaluate(
-        "names => names.filter(name => !document.getElementById(name))", [*places]
-    )
-    assert missing == []
-    last = owner.locator(".docs-outline a").last
-    last.click()
-    anchor = last.get_attribute("href") or "-"
-    expect(owner).to_have_url(re.compile(f"{re.escape(anchor)}$"))
-    heading = owner.locator(f"{anchor}:is(h2, h3)")
-    expect(heading).to_be_in_viewport()
-    assert owner.evaluate("document.documentElement.scrollWidth") <= NARROW["width"]
+    for page in PAGES:
+        owner.goto(f"{studio.url}/docs/{page.slug}/")
+        places = owner.locator("a[href^='#']").evaluate_all(
+            "all => all.map(each => each.getAttribute('href').slice(1))"
+        )
+        missing = owner.evaluate(
+            "names => names.filter(name => !document.getElementById(name))", [*places]
+        )
+        assert missing == [], page.slug
+        last = owner.locator(".docs-outline a").last
+        last.click()
+        anchor = last.get_attribute("href") or "-"
+        expect(owner).to_have_url(re.compile(f"{re.escape(anchor)}$"))
+        heading = owner.locator(f"{anchor}:is(h2, h3)")
+        expect(heading).to_be_in_viewport()
+        width = owner.evaluate("document.documentElement.scrollWidth")
+        assert width <= NARROW["width"], page.slug
 
 
 def test_the_state_diagram_says_in_words_what_it_draws(owner: Page, studio: Studio) -> None:

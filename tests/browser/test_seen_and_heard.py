@@ -41,16 +41,23 @@ VOICES = [
 ]
 
 
-@pytest.fixture
-def streaming(browser: Browser, page_errors: list[str]) -> Iterator[Page]:
-    """A page as streaming software shows it."""
+@pytest.fixture(scope="module")
+def streaming_software(browser: Browser) -> Iterator[Browser]:
     kind: BrowserType = browser.browser_type
     chromium = kind.launch(executable_path=find_or_install_chromium(), args=LIKE_STREAMING)
-    shown = new_context(chromium, viewport={"width": 1920, "height": 1080}).new_page()
+    yield chromium
+    chromium.close()
+
+
+@pytest.fixture
+def streaming(streaming_software: Browser, page_errors: list[str]) -> Iterator[Page]:
+    """A page as streaming software shows it."""
+    context = new_context(streaming_software, viewport={"width": 1920, "height": 1080})
+    shown = context.new_page()
     shown.on("pageerror", lambda error: page_errors.append(str(error)))
     shown.add_init_script(KEEP_AUDIO)
     yield shown
-    chromium.close()
+    context.close()
     assert page_errors == []
 
 
@@ -154,6 +161,7 @@ def apart(places: list[dict[str, float]]) -> None:
     assert all(a["right"] <= b["left"] for a, b in pairwise(ordered))
 
 
+@pytest.mark.own_context
 def test_an_overlay_that_hears_no_more_clears_the_picture(
     page: Page, studio: Studio, broadcast: dict[str, str], page_errors: list[str]
 ) -> None:
@@ -222,6 +230,7 @@ def at_share(page: Page, selector: str, share: float) -> None:
     page.wait_for_timeout(400)  # the scripts look every 150 ms
 
 
+@pytest.mark.own_context
 def test_words_brighten_at_the_pace_at_which_they_are_spoken(
     page: Page, studio: Studio, broadcast: dict[str, str]
 ) -> None:
@@ -238,6 +247,7 @@ def test_words_brighten_at_the_pace_at_which_they_are_spoken(
     assert page.evaluate(UNSPOKEN) == ""
 
 
+@pytest.mark.own_context
 def test_without_motion_no_words_brighten(
     page: Page, studio: Studio, broadcast: dict[str, str]
 ) -> None:
@@ -246,6 +256,7 @@ def test_without_motion_no_words_brighten(
     assert page.evaluate(UNSPOKEN) == ""
 
 
+@pytest.mark.own_context
 def test_captions_follow_the_pace_of_speech(
     page: Page, studio: Studio, broadcast: dict[str, str]
 ) -> None:
