@@ -19,8 +19,8 @@ otel:
 audio:
 	@$(PYTHON) bootstrap.py --audio
 
-# Runs three lanes in parallel: all tests on SQLite; end-to-end tests; and the tests marked `databases`
-# on PostgreSQL, followed by the browser tests.
+# Runs three lanes in parallel: all tests on SQLite; the browser tests; and the tests marked `databases`
+# on PostgreSQL, followed by the end-to-end tests.
 test: dev-deps
 	@exec $(PY) -m tests.lanes $(ARGS)
 

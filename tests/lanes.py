@@ -1,6 +1,6 @@
 """Runs the whole suite in three lanes side by side: ``python -m tests.lanes [pytest arguments]``.
 
-SQLite runs in one lane, end-to-end tests in the next, PostgreSQL and then the browser in the last.
+SQLite runs in one lane, the browser in the next, PostgreSQL and then end-to-end tests in the last.
 Each run has its own data folder, Redis, ports and cache, so the lanes share nothing but the
 processors. The output of the first lane is shown while it runs, that of the others afterwards.
 Playwright's event loop and the async tests of the ORM could not share a process anyway.
@@ -62,14 +62,14 @@ Lane = tuple[Run, ...]
 
 LANES: tuple[Lane, ...] = (
     (Run("sqlite", ("tests", *IN_OTHER_RUNS)),),
-    (Run("endtoend", ("tests/endtoend",)),),
+    (Run("browser", ("tests/browser",)),),
     (
         Run(
             "postgres",
             ("tests", "-m", "databases", *IN_OTHER_RUNS),
             {"SMNB_TEST_DATABASE": "postgres"},
         ),
-        Run("browser", ("tests/browser",)),
+        Run("endtoend", ("tests/endtoend",)),
     ),
 )
 
