@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
 from django.conf import settings
@@ -56,24 +56,27 @@ def revoke(owner: User, token_id: int) -> None:
         raise NotFound("You have no such token.")
 
 
-def find(token: str) -> ApiToken | None:
-    """Returns the valid token of an active user, or None, and records that it was used."""
+def find(tokens: Iterable[str]) -> dict[str, ApiToken]:
+    """Returns the valid tokens of active users by their text, and records that they were used."""
     # Looked up by the unique index on the hash, so the comparison does not depend on the secret's
     # text.
-    row = (
-        ApiToken.objects.select_related("owner")
-        .filter(digest=_digest(token), revoked_at=None, owner__is_active=True)
-        .first()
+    digests = {_digest(token): token for token in tokens}
+    if not digests:
+        return {}
+    rows = ApiToken.objects.select_related("owner").filter(
+        digest__in=digests, revoked_at=None, owner__is_active=True
     )
-    if row is not None:
-        # At most one write an hour, however often the token is used.
-        an_hour_ago = timezone.now() - timedelta(hours=1)
-        stale = Q(last_used_at=None) | Q(last_used_at__lt=an_hour_ago)
-        ApiToken.objects.filter(stale, pk=row.pk).update(last_used_at=timezone.now())
-    return row
+    found = {digests[row.digest]: row for row in rows}
+    # At most one write an hour, however often a token is used.
+    an_hour_ago = timezone.now() - timedelta(hours=1)
+    stale = Q(last_used_at=None) | Q(last_used_at__lt=an_hour_ago)
+    if found:
+        used = ApiToken.objects.filter(stale, pk__in=[row.pk for row in found.values()])
+        used.update(last_used_at=timezone.now())
+    return found
 
 
 def owner_of(token: str) -> User | None:
     """Returns the active user of a valid token, or None."""
-    row = find(token)
+    row = find([token]).get(token)
     return row.owner if row else None

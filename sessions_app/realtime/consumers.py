@@ -11,16 +11,17 @@ from abc import abstractmethod
 from typing import Any, cast
 from urllib.parse import parse_qs
 
-from channels.db import database_sync_to_async
+from channels.consumer import get_handler_name
+from channels.exceptions import StopConsumer
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
+from django.http import parse_cookie
 
 from sessions_app import context
-from sessions_app.errors import NotFound
 from sessions_app.events import recorder
-from sessions_app.realtime import close_codes, grants, presence
+from sessions_app.realtime import close_codes
 from sessions_app.realtime.frames import HTML, JSON
-from sessions_app.realtime.grants import Grant
+from sessions_app.realtime.grants import Credential, Grant
 from sessions_app.realtime.hub import Hub, Viewer, get_hub
 
 ASKS_PER_10_S = 20
@@ -49,6 +50,15 @@ class LiveConsumer(AsyncWebsocketConsumer):
                 if self.viewer is not None:
                     self.hub.leave(self.viewer)
 
+    # Channels would go to the thread of the database for each message, to close old connections. Here
+    # only database_sync_to_async uses the database, and it closes them itself.
+    async def dispatch(self, message: Any) -> None:
+        await getattr(self, get_handler_name(message))(message)
+
+    async def websocket_disconnect(self, message: Any) -> None:
+        await self.disconnect(message["code"])
+        raise StopConsumer
+
     async def connect(self) -> None:
         """Accepts the socket, checks its grant and enters, or closes it with a code."""
         if not self.has_allowed_origin():
@@ -56,13 +66,10 @@ class LiveConsumer(AsyncWebsocketConsumer):
             return
         # Accepted first: a browser shows the close code only of an accepted socket.
         await self.accept()
-        try:
-            grant = await self.grant()
-        except NotFound:
-            await self.close(code=close_codes.NO_SESSION)
-            return
-        if grant is None:
-            await self.close(code=close_codes.SIGN_IN)
+        self.hub = get_hub()
+        grant = await self.hub.grants.ask(self.credential())
+        if isinstance(grant, int):
+            await self.close(code=grant)
             return
         context.bind(session=grant.session_id, _folder=grant.folder)
         if grant.user_id is not None:
@@ -71,7 +78,6 @@ class LiveConsumer(AsyncWebsocketConsumer):
 
     async def enter(self, grant: Grant) -> None:
         """Joins the hub, unless this address has too many public sockets."""
-        self.hub = get_hub()
         address = self.address()
         limit = settings.SMNB.limit_public_sockets
         # Counted in this process only; the limit protects it from a single address.
@@ -82,7 +88,9 @@ class LiveConsumer(AsyncWebsocketConsumer):
         self.request_times = []
         with context.span("join"):
             await self.hub.join(self.viewer)
-            await database_sync_to_async(presence.opened)(grant)
+            # The audience is anonymous.
+            if grant.user_id is not None:
+                await self.hub.opened.ask(grant)
 
     def query(self) -> dict[str, list[str]]:
         return parse_qs(self.scope.get("query_string", b"").decode("latin-1"))
@@ -93,8 +101,9 @@ class LiveConsumer(AsyncWebsocketConsumer):
     async def disconnect(self, code: int) -> None:
         if self.viewer is not None:
             self.hub.leave(self.viewer)
-            with context.span("leave"):
-                await database_sync_to_async(presence.closed)(self.viewer.grant)
+            if self.viewer.grant.user_id is not None:
+                with context.span("leave"):
+                    await self.hub.closed.ask(self.viewer.grant)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         """Checks a message and its rate, and answers it."""
@@ -139,8 +148,8 @@ class LiveConsumer(AsyncWebsocketConsumer):
         return True
 
     @abstractmethod
-    async def grant(self) -> Grant | None:
-        """Returns the grant, or None without a valid login or token; raises NotFound."""
+    def credential(self) -> Credential:
+        """Returns what the socket presents to be let in."""
 
 
 class OwnerConsumer(LiveConsumer):
@@ -155,17 +164,12 @@ class OwnerConsumer(LiveConsumer):
         # A browser sends the cookie with requests of other sites too, but not a bearer token.
         return bool(self.bearer()) or self.header("origin") in settings.SMNB.origins
 
-    async def grant(self) -> Grant | None:
+    def credential(self) -> Credential:
         session_id = self.scope["url_route"]["kwargs"]["session_id"]
         if token := self.bearer():
-            grant: Grant | None = await database_sync_to_async(grants.for_token)(token, session_id)
-            return grant
-        user = self.scope["user"]
-        if not user.is_authenticated:
-            return None
-        session_key = self.scope["session"].session_key
-        login: Grant = await database_sync_to_async(grants.for_login)(user, session_key, session_id)
-        return login
+            return Credential("token", token, session_id)
+        cookies = parse_cookie(self.header("cookie"))
+        return Credential("login", cookies.get(settings.SESSION_COOKIE_NAME, ""), session_id)
 
 
 class WatchConsumer(LiveConsumer):
@@ -173,10 +177,8 @@ class WatchConsumer(LiveConsumer):
 
     audience = recorder.PUBLIC
 
-    async def grant(self) -> Grant | None:
-        token = self.scope["url_route"]["kwargs"]["token"]
-        grant: Grant = await database_sync_to_async(grants.for_watch_token)(token)
-        return grant
+    def credential(self) -> Credential:
+        return Credential("watch", self.scope["url_route"]["kwargs"]["token"])
 
 
 def _parse_after(text: str | None) -> int | None:

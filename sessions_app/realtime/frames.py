@@ -182,9 +182,19 @@ def render_event(
         return None
 
 
-@database_sync_to_async
-def since(session_id: UUID, audience: str, format_: str, seq: int) -> tuple[list[str], int]:
-    """Renders all events after ``seq`` for a page; returns the texts and the last seq."""
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """What a page has missed: the events of its audience after the seq ``after``."""
+
+    session_id: UUID
+    audience: str
+    format: str
+    after: int
+
+
+def since(missed: Missed) -> tuple[list[str], int]:
+    """Renders the events that a page has missed; returns the texts and the last seq."""
+    session_id, audience, seq = missed.session_id, missed.audience, missed.after
     all_events = SessionEvent.objects.filter(session_id=session_id)
     rows = all_events
     if audience == recorder.PUBLIC:
@@ -194,7 +204,7 @@ def since(session_id: UUID, audience: str, format_: str, seq: int) -> tuple[list
         events = list(newer)
     except _UNREADABLE as error:
         head = _set_aside(session_id, seq, error)
-        return [reload_text(session_id, head, format_)], head
+        return [reload_text(session_id, head, missed.format)], head
     # Read after the events: if some were archived meanwhile, the page loads again.
     first_stored = all_events.aggregate(seq=Min("seq"))["seq"] or 0
     missed_too_much = len(events) > CATCH_UP_MOST or first_stored > seq + 1
@@ -202,18 +212,21 @@ def since(session_id: UUID, audience: str, format_: str, seq: int) -> tuple[list
     # If all events of the audience up to here are archived, prev is the last archived seq.
     prev = max(earlier.aggregate(seq=Max("seq"))["seq"] or 0, first_stored - 1)
     if missed_too_much:
-        return [reload_text(session_id, prev, format_)], prev
+        return [reload_text(session_id, prev, missed.format)], prev
     texts = []
     for event in without_retracted(events, audience):
-        text = render_event(event, prev, audience, format_)
+        text = render_event(event, prev, audience, missed.format)
         if text is not None:
             texts.append(text)
             prev = event.seq
     return texts, prev
 
 
-@sync_to_async
-def streams(session_id: UUID, format_: str) -> list[str]:
-    """Renders the ephemeral frames with the text so far of streams under way, for the owner's page."""
+def streams(page: tuple[UUID, str]) -> list[str]:
+    """Renders the ephemeral frames with the text so far of streams under way.
+
+    ``page`` is the session's id and the format of an owner's page.
+    """
+    session_id, format_ = page
     frames = (ephemeral(session_id, type_, data) for type_, data in checkpoints.frames(session_id))
     return [text_of(frame, recorder.OWNER, format_) for frame in frames]

@@ -1,4 +1,4 @@
-"""Grants: what allows a socket to be open (a login, an API token or a watch token), and re-checks."""
+"""Grants: what allows a socket to be open (a login, an API token or a watch token), and its checks."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from uuid import UUID
 from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session as Login
+from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
-from sessions_app import api_tokens, sessions
+from sessions_app import api_tokens
 from sessions_app.models import ApiToken, Session
+from sessions_app.realtime import close_codes
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,25 +30,49 @@ class Grant:
     folder: str = field(default="", compare=False)  # of the session, for the socket's log lines
 
 
-def for_token(token: str, session_id: UUID) -> Grant | None:
-    """Returns the grant of an API token; None when it is not valid, NotFound for a foreign session."""
-    row = api_tokens.find(token)
-    if row is None:
-        return None
-    session = sessions.get(row.owner, session_id)
-    return Grant("token", str(row.pk), session.pk, row.owner_id, session.folder)
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """What a socket presents: ``key`` is a login's session key, an API token or a watch token."""
+
+    kind: Literal["login", "token", "watch"]
+    key: str
+    session_id: UUID | None = None  # of the session to open; a watch token names its own
 
 
-def for_login(user: User, session_key: str, session_id: UUID) -> Grant:
-    """Returns the grant of a signed-in user; NotFound for a foreign session."""
-    session = sessions.get(user, session_id)
-    return Grant("login", session_key, session.pk, user.pk, session.folder)
+def check(credentials: Iterable[Credential]) -> dict[Credential, Grant | int]:
+    """Returns the grant of each credential, or the close code that refuses it.
+
+    The number of queries does not depend on the number of credentials.
+    """
+    asked = set(credentials)
+    # PostgreSQL raises an error for NUL in a parameter; no key contains one.
+    keys = {(c.kind, c.key) for c in asked if "\x00" not in c.key}
+    logins = _logins({key for kind, key in keys if kind == "login"})
+    tokens = api_tokens.find({key for kind, key in keys if kind == "token"})
+    wanted = {credential.session_id for credential in asked}
+    owned = {row.pk: row for row in _sessions(pk__in=wanted, owner__is_active=True)}
+    names = {key for kind, key in keys if kind == "watch"}
+    public = {row.watch_token: row for row in _sessions(watch_token__in=names, visible=True)}
+
+    def answer(credential: Credential) -> Grant | int:
+        kind, key = credential.kind, credential.key
+        if credential.session_id is None:
+            row = public.get(key)
+            return Grant(kind, key, row.pk, folder=row.folder) if row else close_codes.NO_SESSION
+        token = tokens.get(key) if kind == "token" else None
+        user_id = logins.get(key) if kind == "login" else token and token.owner_id
+        if user_id is None:
+            return close_codes.SIGN_IN
+        row = owned.get(credential.session_id)
+        if row is None or row.owner_id != user_id:
+            return close_codes.NO_SESSION
+        return Grant(kind, str(token.pk) if token else key, row.pk, user_id, row.folder)
+
+    return {credential: answer(credential) for credential in asked}
 
 
-def for_watch_token(token: str) -> Grant:
-    """Returns the grant of a public address; NotFound when it is not valid."""
-    session = sessions.by_watch_token(token)
-    return Grant("watch", token, session.pk, folder=session.folder)
+def _sessions(**filters: object) -> QuerySet[Session]:
+    return Session.objects.filter(**filters).only("pk", "owner_id", "watch_token", "folder")
 
 
 def still_valid(grants: Iterable[Grant]) -> set[Grant]:
@@ -86,15 +112,17 @@ def _logins(keys: set[str]) -> dict[str, int]:
         return {}
     rows = Login.objects.filter(session_key__in=keys, expire_date__gt=timezone.now())
     decoded = {row.session_key: row.get_decoded() for row in rows}
-    users = User.objects.in_bulk(
-        [int(data[SESSION_KEY]) for data in decoded.values() if SESSION_KEY in data]
-    )
+    ids = [int(data[SESSION_KEY]) for data in decoded.values() if SESSION_KEY in data]
+    users = User.objects.filter(is_active=True).in_bulk(ids)
     signed_in = {}
     for key, data in decoded.items():
         user = users.get(int(data.get(SESSION_KEY, 0)))
-        # The hash changes with the password, which ends all logins.
-        if user is not None and constant_time_compare(
-            data.get(HASH_SESSION_KEY, ""), user.get_session_auth_hash()
-        ):
+        if user is None:
+            continue
+        # The hash changes with the password, which ends all logins; the others are made with the
+        # earlier keys of SECRET_KEY_FALLBACKS.
+        hashes = (user.get_session_auth_hash(), *user.get_session_auth_fallback_hash())
+        stored = data.get(HASH_SESSION_KEY, "")
+        if any(constant_time_compare(stored, each) for each in hashes):
             signed_in[key] = user.pk
     return signed_in

@@ -13,6 +13,7 @@ import gc
 import json
 import random
 import time
+from collections import Counter
 from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -28,8 +29,10 @@ from redis import RedisError
 from sessions_app import context
 from sessions_app.events import recorder
 from sessions_app.models import SessionEvent
-from sessions_app.realtime import close_codes, frames, grants
-from sessions_app.realtime.grants import Grant
+from sessions_app.realtime import close_codes, frames, grants, presence
+from sessions_app.realtime.batching import Batcher, one_by_one
+from sessions_app.realtime.frames import Missed
+from sessions_app.realtime.grants import Credential, Grant
 
 log = structlog.get_logger(__name__)
 
@@ -88,8 +91,14 @@ class Hub:
         self._changed: set[UUID] = set()
         self._wake = asyncio.Event()
         self._joining = asyncio.Lock()
+        self._addresses: Counter[str] = Counter()  # of the public viewers
         # In a scope of their own, not in that of the socket that happened to be the first.
         with context.scope(environment="server", operation="hub"):
+            self.grants: Batcher[Credential, Grant | int] = Batcher(grants.check)
+            self.opened = Batcher(one_by_one(presence.opened))
+            self.closed = Batcher(one_by_one(presence.closed))
+            self._since = Batcher(one_by_one(frames.since))
+            self._streams = Batcher(one_by_one(frames.streams))
             self._tasks = [
                 asyncio.create_task(task, name=f"hub-{name}")
                 for name, task in (
@@ -101,6 +110,8 @@ class Hub:
 
     async def close(self) -> None:
         """Ends the hub's tasks."""
+        for batcher in (self.grants, self.opened, self.closed, self._since, self._streams):
+            batcher.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -118,21 +129,27 @@ class Hub:
         # The page asks for what it missed before this seq itself, with {"after": seq}.
         viewer.sent = room.last
         room.viewers.add(viewer)
+        if viewer.audience == recorder.PUBLIC:
+            self._addresses[viewer.address] += 1
         self._note_change(viewer.session_id)
 
     def leave(self, viewer: Viewer) -> None:
         """Stops sending to the viewer."""
         room = self.rooms.get(viewer.session_id)
-        if room is not None:
-            room.viewers.discard(viewer)
+        if room is not None and viewer in room.viewers:
+            room.viewers.remove(viewer)
+            if viewer.audience == recorder.PUBLIC:
+                self._addresses[viewer.address] -= 1
+                # A zero would stay in memory for each address that ever connected.
+                if not self._addresses[viewer.address]:
+                    del self._addresses[viewer.address]
             # A session without viewers is no longer read.
             if not room.viewers:
                 del self.rooms[viewer.session_id]
 
     def open_from(self, address: str) -> int:
         """Returns how many public sockets this address has open."""
-        viewers = (viewer for room in self.rooms.values() for viewer in room.viewers)
-        return sum(v.address == address and v.audience == recorder.PUBLIC for v in viewers)
+        return self._addresses[address]
 
     async def catch_up(self, viewer: Viewer, after: int) -> None:
         """Sends all events since ``after`` in order, and then the text so far of streams under way.
@@ -147,16 +164,16 @@ class Hub:
             reached, read_to = max(after, 0), -1
             while read_to != room.last:
                 read_to = room.last
-                texts, reached = await frames.since(
-                    viewer.session_id, viewer.audience, viewer.format, reached
-                )
+                # After a restart of the server many pages ask for the same.
+                missed = Missed(viewer.session_id, viewer.audience, viewer.format, reached)
+                texts, reached = await self._since.ask(missed)
                 for text in texts:
                     await viewer.socket.send_text(text)
                 viewer.sent = max(viewer.sent, reached)
                 # In the same round: if the result of a stream arrives after its text was read, the
                 # next round sends it after the text, and no page shows an old text.
                 if viewer.audience == recorder.OWNER:
-                    for text in await frames.streams(viewer.session_id, viewer.format):
+                    for text in await self._streams.ask((viewer.session_id, viewer.format)):
                         await viewer.socket.send_text(text)
         finally:
             viewer.catching_up = False

@@ -11,6 +11,7 @@ from tests.bench import (
     delivery,
     export,
     first_story,
+    handshakes,
     ledger,
     legacy,
     money,
@@ -24,6 +25,7 @@ from tests.bench.figure import Figure
 MEASURES = {
     "first_story": first_story.measure,
     "delivery": delivery.measure,
+    "handshakes": handshakes.measure,
     "statistics": statistics.measure,
     "ledger": ledger.measure,
     "overview": overview.measure,

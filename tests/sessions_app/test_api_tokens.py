@@ -51,11 +51,11 @@ def test_the_token_of_a_disabled_person_names_nobody(owner: User) -> None:
 
 def test_the_last_use_is_noted_at_most_once_an_hour(owner: User) -> None:
     token = api_tokens.make(owner)
-    api_tokens.find(token)
+    api_tokens.find([token])
     recent = timezone.now() - timedelta(minutes=30)
     ApiToken.objects.update(last_used_at=recent)
-    api_tokens.find(token)
+    api_tokens.find([token])
     assert ApiToken.objects.get().last_used_at == recent
     ApiToken.objects.update(last_used_at=recent - timedelta(hours=1))
-    api_tokens.find(token)
+    api_tokens.find([token])
     assert ApiToken.objects.filter(last_used_at__gt=recent).exists()

@@ -8,7 +8,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from asgiref.sync import async_to_sync
 from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
@@ -159,7 +158,7 @@ def test_figures_feed_and_pages_stay_as_they_were(long: Session, client_of: Clie
 
 
 def caught_up(session: Session, audience: str, after: int) -> tuple[list[dict[str, Any]], int]:
-    texts, reached = async_to_sync(frames.since)(session.pk, audience, "json", after)
+    texts, reached = frames.since(frames.Missed(session.pk, audience, "json", after))
     return [json.loads(text) for text in texts], reached
 
 

@@ -255,7 +255,7 @@ def test_an_event_that_cannot_be_read_hides_no_other_session(make_session: MakeS
     # The pages of the other session load again instead; its owner is told in a message.
     assert news[bad.pk] == heads[bad.pk] + 2
     assert FailedWork.objects.get().tries == 3
-    texts, reached = asyncio.run(frames.since(bad.pk, "owner", "json", heads[bad.pk]))
+    texts, reached = frames.since(frames.Missed(bad.pk, "owner", "json", heads[bad.pk]))
     assert reached == heads[bad.pk] + 2
     assert '"reload"' in texts[0]
 

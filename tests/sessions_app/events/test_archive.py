@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from asgiref.sync import async_to_sync
 from django.db import OperationalError
 from django.utils import timezone
 
@@ -232,12 +231,15 @@ def test_an_archive_that_was_lost_with_its_row_leaves_a_gap(aged_session: Sessio
 @pytest.mark.databases
 def test_a_page_that_missed_archived_events_is_made_to_reload(aged_session: Session) -> None:
     archive_all()
-    since = async_to_sync(frames.since)
-    texts, reached = since(aged_session.pk, recorder.OWNER, "json", 8)
+
+    def since(audience: str, after: int) -> tuple[list[str], int]:
+        return frames.since(frames.Missed(aged_session.pk, audience, "json", after))
+
+    texts, reached = since(recorder.OWNER, 8)
     assert (len(texts), '"reload"' in texts[0], reached) == (1, True, 15)
-    texts, reached = since(aged_session.pk, recorder.OWNER, "json", 11)
+    texts, reached = since(recorder.OWNER, 11)
     assert (len(texts), reached) == (4, 15)
-    texts, reached = since(aged_session.pk, recorder.PUBLIC, "json", 3)
+    texts, reached = since(recorder.PUBLIC, 3)
     assert ('"reload"' in texts[0], reached) == (True, 11)
 
 

@@ -14,7 +14,8 @@ from django.utils import timezone
 
 from sessions_app import api_tokens, sessions
 from sessions_app.models import ApiToken, Session
-from sessions_app.realtime.grants import Grant, still_valid
+from sessions_app.realtime import close_codes
+from sessions_app.realtime.grants import Credential, Grant, check, still_valid
 from tests.conftest import MakeSession
 
 pytestmark = pytest.mark.django_db
@@ -105,3 +106,63 @@ def test_many_grants_cost_as_many_queries_as_one(
     many = [Grant("watch", f"no-{number}", watch.session_id) for number in range(100)]
     with django_assert_max_num_queries(5):
         still_valid([login, token, watch, *many])
+
+
+def test_each_credential_gets_its_grant_or_the_code_of_its_refusal(
+    session: Session, stranger: User, client_of: ClientOf
+) -> None:
+    sessions.show(session, True)
+    foreign = sessions.create(stranger, "Foreign", {"pace": 0}, None)
+    login = str(client_of(session.owner).session.session_key)
+    text = api_tokens.make(session.owner)
+    token = ApiToken.objects.get()
+    folder = session.folder
+    asked = {
+        Credential("login", login, session.pk): Grant(
+            "login", login, session.pk, session.owner_id, folder
+        ),
+        Credential("login", login, foreign.pk): 4404,
+        Credential("login", "unknown", session.pk): 4401,
+        Credential("login", "", session.pk): 4401,
+        Credential("login", text, session.pk): 4401,
+        Credential("login", "a\x00b", session.pk): 4401,
+        Credential("token", text, session.pk): Grant(
+            "token", str(token.pk), session.pk, session.owner_id, folder
+        ),
+        Credential("token", text, foreign.pk): 4404,
+        Credential("token", login, session.pk): 4401,
+        Credential("token", "unknown", session.pk): 4401,
+        Credential("watch", session.watch_token): Grant(
+            "watch", session.watch_token, session.pk, None, folder
+        ),
+        Credential("watch", foreign.watch_token): 4404,
+        Credential("watch", ""): 4404,
+        Credential("watch", "a\x00b"): 4404,
+    }
+    assert check(asked) == asked
+    for credential, answer in asked.items():
+        assert check([credential]) == {credential: answer}
+
+
+def test_a_disabled_user_gets_no_grant(session: Session, client_of: ClientOf) -> None:
+    login = str(client_of(session.owner).session.session_key)
+    token = api_tokens.make(session.owner)
+    User.objects.filter(pk=session.owner_id).update(is_active=False)
+    asked = [Credential("login", login, session.pk), Credential("token", token, session.pk)]
+    assert set(check(asked).values()) == {close_codes.SIGN_IN}
+
+
+def test_a_hundred_sockets_are_checked_with_as_many_queries_as_one_of_each_kind(
+    session: Session, client_of: ClientOf, django_assert_num_queries: Any
+) -> None:
+    sessions.show(session, True)
+    kinds = [
+        Credential("login", str(client_of(session.owner).session.session_key), session.pk),
+        Credential("token", api_tokens.make(session.owner), session.pk),
+        Credential("watch", session.watch_token),
+    ]
+    others = [Credential("watch", f"unknown-{number}") for number in range(100)]
+    with django_assert_num_queries(6):
+        check(kinds)
+    with django_assert_num_queries(6):
+        check(kinds + others)

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from typing import Any
+from uuid import UUID
 
 import pytest
 from asgiref.sync import sync_to_async
@@ -15,7 +16,8 @@ from sessions_app import sessions
 from sessions_app.events import recorder
 from sessions_app.models import Session
 from sessions_app.realtime import checkpoints, frames, hub
-from sessions_app.realtime.frames import JSON
+from sessions_app.realtime.batching import one_by_one
+from sessions_app.realtime.frames import JSON, Missed
 from sessions_app.realtime.grants import Grant
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -94,19 +96,19 @@ async def test_what_happens_while_a_viewer_catches_up_comes_after_it_and_once(
     running_hub: hub.Hub, session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     earlier = [await happen(session) for _ in range(3)]
-    listener, read, later = Listener(), frames.since, list[int]()
+    listener, read, later = Listener(), running_hub._since.ask, list[int]()
     viewer = viewer_of(session, listener)
     await running_hub.join(viewer)
 
-    async def since(*asked: Any) -> tuple[list[str], int]:
-        found: tuple[list[str], int] = await read(*asked)
+    async def since(missed: Missed) -> tuple[list[str], int]:
+        found = await read(missed)
         if len(later) < 2:
             later.append(await happen(session))
             await until(lambda: running_hub.rooms[session.pk].last == later[-1])
             await asyncio.sleep(0.1)  # The pump has sent it.
         return found
 
-    monkeypatch.setattr(frames, "since", since)
+    monkeypatch.setattr(running_hub._since, "ask", since)
     await running_hub.catch_up(viewer, earlier[0] - 1)
     last = await happen(session)
     await until(lambda: listener.frames[-1]["seq"] == last)
@@ -142,19 +144,19 @@ async def test_what_a_viewer_caught_up_with_is_not_handed_out_again(
 async def test_a_result_that_comes_while_a_viewer_catches_up_is_sent_after_the_text_so_far(
     running_hub: hub.Hub, session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    listener, read = Listener(), frames.streams
+    listener, read = Listener(), running_hub._streams.ask
     await running_hub.join(viewer := viewer_of(session, listener))
     await sync_to_async(checkpoints.save)(session.pk, "chat.delta", {"text": "One"})
 
-    async def streams(*asked: Any) -> list[str]:
-        found: list[str] = await read(*asked)
+    async def streams(page: tuple[UUID, str]) -> list[str]:
+        found = await read(page)
         if found:
             await sync_to_async(checkpoints.drop)(session.pk, "chat.delta")
             result = await happen(session)
             await until(lambda: running_hub.rooms[session.pk].last == result)
         return found
 
-    monkeypatch.setattr(frames, "streams", streams)
+    monkeypatch.setattr(running_hub._streams, "ask", streams)
     await running_hub.catch_up(viewer, running_hub.rooms[session.pk].last)
     await until(lambda: len(listener.frames) == 2)
     assert [frame["type"] for frame in listener.frames] == ["chat.delta", "session.changed"]
@@ -163,13 +165,13 @@ async def test_a_result_that_comes_while_a_viewer_catches_up_is_sent_after_the_t
 async def test_a_viewer_is_live_again_after_a_catch_up_that_failed(
     running_hub: hub.Hub, session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def since(*asked: Any) -> tuple[list[str], int]:
+    def since(missed: Missed) -> tuple[list[str], int]:
         raise DatabaseError
 
     listener = Listener()
     viewer = viewer_of(session, listener)
     await running_hub.join(viewer)
-    monkeypatch.setattr(frames, "since", since)
+    monkeypatch.setattr(running_hub._since, "_answer", one_by_one(since))
     with pytest.raises(DatabaseError):
         await running_hub.catch_up(viewer, 0)
     seq = await happen(session)
