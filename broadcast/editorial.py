@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, NotRequired
+from collections.abc import Callable
+from typing import Annotated, Any, NotRequired
 
 from django.contrib.auth.models import User
 from django.utils import timezone
@@ -11,6 +12,9 @@ from typing_extensions import TypedDict
 
 from broadcast import airing, orchestrator
 from broadcast.airing import PublicStoryEvent
+from broadcast.narrators import grounding
+from broadcast.narrators.base import spoken
+from broadcast.narrators.statements import Context
 from broadcast.speech import sounds
 from sessions_app import commands, preferences, sessions
 from sessions_app.commands import Command, Payload
@@ -20,10 +24,11 @@ from sessions_app.events.statistics import Extra
 from sessions_app.models import Session
 from stories import corrections, stories
 from stories.models import Story
+from stories.sources.registry import credit_of
 from stories.stories import StoryPayload
 from stories.text.cleaning import clean_line, clean_text
-from stories.text.sentences import word_count
-from stories.types import Tone
+from stories.text.sentences import sentences, word_count
+from stories.types import GroundedSentence, Tone
 from stories.usage import accounting
 
 
@@ -145,6 +150,24 @@ def break_in(session: Session, new: BreakIn, author: User) -> Story:
     return story
 
 
+def _compared_with_sources(story: Story) -> Callable[[str], GroundedSentence]:
+    """Returns what compares an editor's sentence with the passages and the posts of a story."""
+    rows = [passage for row in story.passages for passage in row["passages"]]
+    posts = [story.post] if story.post else []
+    posts += [report.post for report in story.reports.select_related("post__source")]
+    for report, post in enumerate(posts):
+        texts = [post.title, *sentences(spoken(post.body))]
+        other: Any = {"source": credit_of(post)} if report else {}
+        rows += [{"text": text, "report": report, **other} for text in texts]
+    unique = list({row["text"]: row for row in reversed(rows)}.values())[::-1]
+    credits_ = ". ".join(credit_of(post) for post in posts)
+    everything = " ".join(row["text"] for row in unique)
+    published = story.post.published_at if story.post else None
+    return grounding.compared_with(
+        unique, Context(story.title, credits_, everything, published, everything)
+    )
+
+
 def correct(session: Session, correction: Correction, author: User) -> Story:
     """Gives a story a new version, marked as a correction if the story was published."""
     with airing.locked_story(session, correction.story) as (_, story):
@@ -160,7 +183,9 @@ def correct(session: Session, correction: Correction, author: User) -> Story:
         reason = clean_line(correction.reason, MOST_REASON)
         if not reason.strip():
             raise Invalid("reason must not be empty.")
-        growth = corrections.correct(story, title, text, reason, author, session.pace)
+        growth = corrections.correct(
+            story, title, text, reason, author, session.pace, _compared_with_sources(story)
+        )
         stories.on_change.send(story)
         payload = airing.story_payload(story)
         event: StoryChanged = {"story": payload}

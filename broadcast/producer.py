@@ -9,7 +9,7 @@ import structlog
 from django.conf import settings
 from django.db import transaction
 
-from broadcast import orchestrator
+from broadcast import editorial, orchestrator
 from broadcast.models import Broadcast
 from broadcast.states import ON_AIR
 from sessions_app import context
@@ -17,6 +17,7 @@ from sessions_app.background import steps
 from sessions_app.background.steps import Claim, Kind
 from sessions_app.errors import NeedsHuman, Retry, SmnbError, WaitUntil
 from sessions_app.events import recorder
+from stories import reports, stories
 from stories.market import trends
 from stories.models import Source, SourcePost
 from stories.posts import queue
@@ -97,6 +98,8 @@ def _store(claim: Claim, run: Broadcast, source: Source, fetched: Fetched) -> No
             recorder.record(
                 source.session, service.POLLED, event, feed=len(added.posts), queue=waits
             )
+        for story_id in reports.credit_late(added.posts):
+            editorial.record_source(stories.find(source.session, story_id))
         # The host may be asleep for up to a minute; a new post wakes it.
         if added.queued:
             steps.run_now(run.session, orchestrator.NARRATE, run.pk)

@@ -35,6 +35,7 @@ class VersionPayload(TypedDict):
     author: str
     at: str
     diff: list[tuple[str, Kind]]
+    passages: list[GroundedSentence]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +48,18 @@ class Corrected:
 
 
 def correct(
-    story: Story, title: str, narrative: str, reason: str, author: User, pace: int
+    story: Story,
+    title: str,
+    narrative: str,
+    reason: str,
+    author: User,
+    pace: int,
+    compared: Callable[[str], GroundedSentence] | None = None,
 ) -> Corrected:
     """Gives the story a new version, in the caller's transaction.
 
     A published story is marked as corrected, with the reason; one that still waits is only edited.
+    What the editor wrote is compared with the sources by ``compared``.
     Raises Conflict when the story has changed meanwhile, or when nothing is different.
     """
     if (title, narrative) == (story.title, story.narrative):
@@ -59,6 +67,7 @@ def correct(
     words_before, seconds_before = story.word_count, story.duration
     words = word_count(narrative)
     published = story.state in PUBLISHED
+    before, passages = story.passages, after_correction(story.passages, narrative, compared)
     with transaction.atomic():
         first = (story.title, story.narrative) if story.version == 1 else None
         # The version in the condition makes a second correction of the same version fail.
@@ -71,33 +80,47 @@ def correct(
             duration=seconds_on_air(words, pace),
             corrected_at=timezone.now() if published else None,
             correction=reason if published else "",
-            passages=after_correction(story.passages, narrative),
+            passages=passages,
             held=False,
         )
         if not changed:
             raise Conflict("This story has changed meanwhile. Load it again.")
         # The first version becomes a row only when there is a second one.
         if first is not None:
-            _store_version(story, 1, *first, reason="", author=None)
+            _store_version(story, 1, *first, reason="", author=None, passages=before)
         story.refresh_from_db()
-        _store_version(story, story.version, title, narrative, reason, author)
+        _store_version(story, story.version, title, narrative, reason, author, passages)
     return Corrected(story, words - words_before, story.duration - seconds_before)
 
 
-def after_correction(checked: list[GroundedSentence], text: str) -> list[GroundedSentence]:
+def after_correction(
+    checked: list[GroundedSentence],
+    text: str,
+    compared: Callable[[str], GroundedSentence] | None = None,
+) -> list[GroundedSentence]:
     """Returns the sentences of a corrected text: what the editor left has its passages as before.
 
-    What the editor wrote, or left although it had failed the check, is the editor's own.
+    What the editor wrote, or left although it had failed the check, is the editor's own, with the
+    passages that support it or with what they do not contain.
     """
     before = {each["text"]: each for each in checked if each["support"] != "none"}
-    return [
-        before.get(sentence, {"text": sentence, "support": "editor", "passages": []})
-        for sentence in (sentences(text) if checked else [])
-    ]
+    found: list[GroundedSentence] = []
+    for sentence in sentences(text) if checked else []:
+        own: GroundedSentence = {"text": sentence, "support": "editor", "passages": []}
+        if compared is not None and sentence not in before:
+            own = {**compared(sentence), "support": "editor"}
+        found.append(before.get(sentence, own))
+    return found
 
 
 def _store_version(
-    story: Story, number: int, title: str, narrative: str, reason: str, author: User | None
+    story: Story,
+    number: int,
+    title: str,
+    narrative: str,
+    reason: str,
+    author: User | None,
+    passages: list[GroundedSentence],
 ) -> None:
     StoryVersion.objects.create(
         session_id=story.session_id,
@@ -107,6 +130,7 @@ def _store_version(
         narrative=narrative,
         reason=reason,
         author=author,
+        passages=passages,
     )
 
 
@@ -123,6 +147,7 @@ def versions(story: Story) -> list[VersionPayload]:
             "author": row.author.get_username() if row.author else "",
             "at": timestamp(row.created_at),
             "diff": list(compare(before.narrative, row.narrative)) if before else [],
+            "passages": row.passages,
         }
         for before, row in zip([None, *rows], rows, strict=False)
     ]

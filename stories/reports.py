@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated
 
+from django.db.models import Q
 from pydantic import Field
 from typing_extensions import TypedDict
 
@@ -61,6 +62,27 @@ def duplicates_of(post: SourcePost | None) -> list[SourcePost]:
             outlets.add(credit_of(row))
             found.append(row)
     return found
+
+
+def credit_late(posts: Sequence[SourcePost]) -> list[int]:
+    """Credits posts that repeat what a story has told already; returns the ids of those stories.
+
+    A story credits an outlet once. In the transaction in which the posts are stored.
+    """
+    repeats = [post for post in posts if post.duplicate_of_id is not None]
+    changed: dict[int, None] = {}
+    for post in repeats:
+        covering = Q(post=post.duplicate_of_id) | Q(reports__post=post.duplicate_of_id)
+        rows = Story.objects.filter(covering, session_id=post.session_id, state__in=Story.OPEN)
+        story = rows.select_related("post__source").distinct().first()
+        if story is None:
+            continue
+        sources = sources_of(story)
+        if credit_of(post) in {row["source"] for row in sources} or len(sources) >= MOST_SOURCES:
+            continue
+        add(story, post, StoryReport.Role.REPEATED)
+        changed[story.pk] = None
+    return list(changed)
 
 
 def sources_of(story: Story) -> list[StorySource]:

@@ -70,6 +70,9 @@ class Passage(TypedDict):
         int,
         Field(description="Which report of the story it is from: 0 its post, -1 an earlier story."),
     ]
+    source: NotRequired[
+        Annotated[str, Field(description="Name of its outlet, if that is not the post's own.")]
+    ]
 
 
 Support = Literal["passages", "link", "editor", "none"]

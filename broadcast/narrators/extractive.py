@@ -111,11 +111,12 @@ def other_reports(brief: Brief, chosen: Sequence[str]) -> list[SpokenSentence]:
             room -= 1
             known |= _stems(added)
             link = presentation.of_another(brief, other.source, "adds", number)
-            passage: Passage = {"text": added, "report": number}
+            passage: Passage = {"text": added, "report": number, "source": other.source}
             spoken_reports += [SpokenSentence(link, link=True), SpokenSentence(added, (passage,))]
         if other.differs and not other.older:
             text = presentation.of_another(brief, other.source, other.differs, number)
-            spoken_reports.append(SpokenSentence(text, ({"text": other.title, "report": number},)))
+            title: Passage = {"text": other.title, "report": number, "source": other.source}
+            spoken_reports.append(SpokenSentence(text, (title,)))
         if not (added or other.differs or other.older):
             agreeing.append(other.source)
     if agreeing:

@@ -7,7 +7,7 @@ editor or is narrated in the words of its post. Nothing that failed airs.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
@@ -149,6 +149,19 @@ def _credited(result: Checked, brief: Brief) -> Checked:
         rows.append(_row(credit, "link", [], ""))
     narration = replace(result.narration, narrative=narrative)
     return replace(result, narration=narration, sentences=tuple(rows))
+
+
+def compared_with(
+    passages: Sequence[Passage], context: Context
+) -> Callable[[str], GroundedSentence]:
+    """Returns what compares a sentence that an editor wrote with the passages of a story."""
+
+    def compare(sentence: str) -> GroundedSentence:
+        chosen = list(best_passages(sentence, passages))
+        reason = problem(sentence, chosen, context) if chosen else "It rests on no passage."
+        return _row(sentence, "editor", [] if reason else chosen, reason)
+
+    return compare
 
 
 def _row(text: str, support: Support, passages: list[Passage], reason: str) -> GroundedSentence:

@@ -38,7 +38,7 @@ def passages_of(brief: Brief, most: int = MOST_BODY) -> list[Passage]:
         most_of_it = MOST_OF_OLDER if other.older else MOST_OF_OTHER
         body = sentences(spoken(clean_text(other.body, most_of_it)))
         lines = [clean_line(other.title, 300), *body]
-        found += [{"text": text, "report": report} for text in lines]
+        found += [{"text": text, "report": report, "source": other.source} for text in lines]
     return found
 
 

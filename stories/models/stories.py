@@ -231,6 +231,11 @@ class StoryVersion(InSession):
     author = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT
     )
+    passages = models.JSONField(
+        default=list,
+        db_default=models.Value([], models.JSONField()),
+        help_text="Its sentences, each with the passages of the sources that support it.",
+    )
 
     class Meta:
         constraints = (

@@ -372,3 +372,39 @@ def test_the_headline_of_a_threads_first_story_is_not_public_by_its_thread(live:
     assert story is not None
     shown = stories.payload(story) | {"thread": {"id": 1, "title": "Pulled since", "relation": "x"}}
     assert stories.public_payload(shown)["thread"] == {"id": 1, "relation": "x"}
+
+
+def test_a_correction_is_compared_with_the_sources_and_stored_with_its_version(
+    live: Session,
+) -> None:
+    story = on_air(live)
+    assert story is not None
+    quoted = next(row for row in story.passages if row["support"] == "passages")["text"]
+    text = f"{quoted} The other bridge has 77 arches."
+    changed = f"{quoted.rstrip('.')}, too. The other bridge has 77 arches."
+    do(live, "correct", story=story.pk, title="Repair", text=text, reason="Wrong.")
+    do(live, "correct", story=story.pk, title="Repair", text=changed, reason="Wrong again.")
+    first, second, third = StoryVersion.objects.filter(story=story).order_by("number")
+    assert first.passages == story.passages
+    assert [row["support"] for row in second.passages] == ["passages", "editor"]
+    assert second.passages[1]["passages"] == []
+    assert second.passages[1]["reason"] == "It rests on no passage."
+    # The editor's own, and found in the source.
+    assert [row["support"] for row in third.passages] == ["editor", "editor"]
+    assert third.passages[0]["passages"][0]["text"] == quoted
+    story.refresh_from_db()
+    assert story.passages == third.passages
+    event = SessionEvent.objects.filter(session=live, type="story.corrected").latest("seq")
+    assert "reason" not in event.payload["public"]["story"]["passages"][1]
+
+
+def test_versions_show_their_passages_to_the_editor(
+    live: Session, owner: User, client_of: Callable[[User], Client]
+) -> None:
+    story = on_air(live)
+    assert story is not None
+    do(live, "correct", story=story.pk, **CORRECT)
+    page = client_of(owner).get(f"/broadcast/{live.pk}/stories/{story.pk}/").content.decode()
+    versions = page[page.index('id="versions"') :]
+    assert versions.count('<details class="more passages">') == 2
+    assert "It rests on no passage." in versions

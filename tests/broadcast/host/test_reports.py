@@ -24,9 +24,9 @@ from sessions_app.models import Message, Session, SessionEvent, SessionStats, St
 from stories import stories
 from stories.models import Source, SourcePost, Story, StoryReport
 from stories.posts import queue
-from stories.sources import service
+from stories.sources import registry, service
 from stories.sources.service import SourceSpec
-from stories.types import FetchedPost
+from stories.types import Fetched, FetchedPost
 from tests.broadcast.session_with_history import exported
 from tests.conftest import MakeSession
 
@@ -232,6 +232,61 @@ def test_a_duplicate_of_another_outlet_is_credited_too(live: Session) -> None:
         ("main", "https://harbour.example/30"),
         ("repeated", "https://shore.example/5"),
     ]
+
+
+class OnePost:
+    """A feed with one post."""
+
+    kind = "rss"
+
+    def __init__(self, post: FetchedPost) -> None:
+        self._post = post
+
+    def clean_locator(self, locator: str) -> str:
+        return locator
+
+    def fetch(self, _locator: str, _sort: str, _cursor: dict[str, Any]) -> Fetched:
+        return Fetched([self._post])
+
+
+def poll(session: Session, host: str, name: str, text: tuple[str, str]) -> SourcePost:
+    """A post as the producer stores it when it reads the feed of ``host``."""
+    source = Source.objects.get(session=session, locator__contains=host)
+    post = FetchedPost(name, text[0], text[1], url=f"https://{host}.example/{name}")
+    due = Step.objects.filter(kind="poll", subject=str(source.pk), state="pending")
+    due.update(due_at=steps.now() - timedelta(seconds=1))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(registry._adapters(), "rss", OnePost(post))
+        steps.run(due.get().pk)
+    return SourcePost.objects.get(source=source, external_id=name)
+
+
+@pytest.mark.databases
+def test_a_duplicate_that_is_read_after_the_story_aired_is_credited_on_it(live: Session) -> None:
+    first = read(live, "harbour", FIRE, 30)
+    narrate(live)
+    late = poll(live, "shore", "late", FIRE)
+    assert late.duplicate_of == first
+    # An outlet is credited once, and never for its own repetition.
+    poll(live, "shore", "again", FIRE)
+    poll(live, "harbour", "own", FIRE)
+    story = Story.objects.get()
+    assert [(row["role"], row["url"]) for row in payload(story)["sources"]] == [
+        ("main", "https://harbour.example/30"),
+        ("repeated", "https://shore.example/late"),
+    ]
+    [event] = SessionEvent.objects.filter(session=live, type="story.credited")
+    public = event.payload["public"]["story"]["sources"]
+    assert [row["source"] for row in public] == ["harbour.example", "shore.example"]
+    assert list(audits.run()) == []
+
+
+def test_a_duplicate_is_not_credited_on_a_pulled_story(live: Session) -> None:
+    read(live, "harbour", FIRE, 30)
+    narrate(live)
+    editorial.pull(live, Story.objects.get().pk)
+    poll(live, "shore", "late", FIRE)
+    assert not StoryReport.objects.exists()
 
 
 def test_a_pinned_post_that_is_out_of_date_airs_with_a_warning(live: Session) -> None:
