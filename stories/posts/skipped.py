@@ -59,6 +59,11 @@ def restorable() -> Q:
     )
 
 
+def is_empty(post: SourcePost) -> bool:
+    """Whether a post was skipped because it has nothing to tell."""
+    return post.state == SourcePost.State.SKIPPED and post.reason in REASONS
+
+
 def with_originals(rows: QuerySet[SourcePost]) -> QuerySet[SourcePost]:
     """Reads what ``original`` needs in the same query."""
     return rows.select_related(

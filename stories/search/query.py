@@ -64,6 +64,7 @@ class FoundPost(PostPayload):
     author: str
     reason: str
     original: Original | None
+    restorable: bool
     title_parts: list[tuple[str, bool]]
     parts_found: list[tuple[str, bool]]
 
@@ -190,7 +191,8 @@ def page(session: Session, query: Query, before: int | None = None) -> Page:
             **queue.payload(post),
             "author": post.author,
             "reason": post.reason,
-            "original": skipped.original(post),
+            "original": (original := skipped.original(post)),
+            "restorable": original is not None or skipped.is_empty(post),
             "title_parts": marked(post.title, query.terms),
             "parts_found": marked(snippet(post.body, query.terms), query.terms),
         }

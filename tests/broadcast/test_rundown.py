@@ -174,6 +174,15 @@ def test_an_empty_post_is_shown_with_its_reason_and_returns_for_good(
     page = client.get(f"/broadcast/{session.pk}/rundown/").content.decode()
     assert REMOVED in page
     assert PLACEHOLDER in page
+    # What the page fetches after each event: the list alone.
+    part = client.get(
+        f"/broadcast/{session.pk}/rundown/?part=skipped", headers={"HX-Request": "true"}
+    ).content.decode()
+    assert f'value="restore {waiting[0].pk}"' in part
+    assert "<html" not in part
+    found = client.get(f"/sessions/{session.pk}/search/?what=posts&state=skipped").content.decode()
+    assert PLACEHOLDER in found
+    assert f'value="restore {waiting[0].pk}"' in found
     do(session, "restore", post=waiting[0].pk)
     waiting[0].refresh_from_db()
     assert waiting[0].reason == "Returned to the queue by olga."
@@ -181,8 +190,14 @@ def test_an_empty_post_is_shown_with_its_reason_and_returns_for_good(
         assert posts_queue.add(source, [removed], steps.now()).withdrawn == 0
 
 
-def test_a_killed_post_is_not_restored(waiting: list[SourcePost], session: Session) -> None:
+def test_a_killed_post_is_not_restored(
+    waiting: list[SourcePost], client: Client, session: Session
+) -> None:
     do(session, "kill", post=waiting[0].pk)
+    client.force_login(session.owner, backend="django.contrib.auth.backends.ModelBackend")
+    found = client.get(f"/sessions/{session.pk}/search/?what=posts&state=skipped").content.decode()
+    assert "Killed by olga." in found
+    assert "restore" not in found
     with pytest.raises(Conflict, match="removed from the rundown"):
         do(session, "restore", post=waiting[0].pk)
 

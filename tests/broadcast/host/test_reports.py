@@ -21,7 +21,7 @@ from sessions_app import audits, commands
 from sessions_app.background import steps
 from sessions_app.events import recorder
 from sessions_app.models import Message, Session, SessionEvent, SessionStats, Step
-from stories import stories
+from stories import reports, stories
 from stories.models import Source, SourcePost, Story, StoryReport
 from stories.posts import queue
 from stories.sources import registry, service
@@ -143,6 +143,22 @@ def test_two_reports_of_one_event_become_one_story_that_credits_both(live: Sessi
     assert list(audits.run()) == []
     narrate(live)
     assert Story.objects.count() == 1
+
+
+def test_the_reports_of_a_story_are_read_by_one_query_and_found_by_search(
+    live: Session, client: Client, django_assert_num_queries: Any
+) -> None:
+    SourcePost.objects.filter(pk=read(live, "harbour", FIRE, 10).pk).update(rank=999)
+    for minutes in (5, 6, 7):
+        read(live, "shore", ELSEWHERE, minutes)
+    narrate(live)
+    story = Story.objects.select_related("post__source").get()
+    with django_assert_num_queries(1):
+        assert len(reports.sources_of(story)) == 4
+    client.force_login(live.owner, backend="django.contrib.auth.backends.ModelBackend")
+    found = client.get(f"/sessions/{live.pk}/search/?q=Ashby").content.decode()
+    assert "harbour.example" in found
+    assert "shore.example" in found[found.index("Also reported by:") :]
 
 
 def test_the_audience_gets_the_sources_without_ids(live: Session) -> None:
