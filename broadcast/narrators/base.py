@@ -8,6 +8,7 @@ from collections import Counter
 from typing import Protocol
 
 from stories.text.cleaning import clean_text, cut
+from stories.text.markup import from_markdown
 from stories.text.sentences import (
     MAX_NAME,
     NO_NAME,
@@ -123,18 +124,18 @@ def topics_of(title: str, body: str) -> list[str]:
     return sorted((word for word in words if word not in NO_NAME), key=len, reverse=True)[:3]
 
 
-_LINK = re.compile(r"!?\[([^\[\]]{1,300})\]\([^()\s]{1,2000}\)")
 _ADDRESS = re.compile(
     r"(?:\b(?:see|source|via|link|at|here):? )?\(?\b(?:https?://|www\.)\S+", re.IGNORECASE
 )
-_MARKS = re.compile(
-    r"\*{1,3}|_{2}|`+|~~|^[ \t]*(?:#{1,6}\s|>+|[-*+\u2022]\s|\d{1,2}[.)]\s)", re.MULTILINE
+# What no Markdown has a meaning for, and nobody reads out: bullets, and marks that are not closed.
+_LEFT_OVER = re.compile(
+    r"^[ \t]*[\u2022\u25aa\u25e6\u00b7]\s|\*{2,}|(?<!\S)[_~`=#>|-]{2,}(?!\S)", re.MULTILINE
 )
 
 
 def spoken(text: str) -> str:
     """Returns ``text`` as it is read aloud: without Markdown, addresses and emoji."""
-    text = _MARKS.sub("", _ADDRESS.sub("", _LINK.sub(r"\1", text)))
+    text = _LEFT_OVER.sub("", _ADDRESS.sub("", from_markdown(text, line_breaks=True)))
     # Signs that are read aloud (5 °C, №) lie below the arrows, emoji above; cleaning then removes
     # the joiners and selectors that are left of an emoji.
     text = "".join(

@@ -34,6 +34,8 @@ def unpacked(body: bytes, label: str, limit: int) -> bytes:
     Raises ValueError for damaged or truncated content, UnknownEncoding, or TooLarge beyond
     ``limit`` bytes.
     """
+    if len(body) > limit:
+        raise TooLarge
     encodings = {name.strip().lower() for name in label.split(",")} - _PLAIN
     content = body
     # Some servers pack a file that is packed already.
@@ -59,6 +61,17 @@ def unpacked(body: bytes, label: str, limit: int) -> bytes:
 def is_whole(content: bytes | bytearray) -> bool:
     """Whether the content ends with the end of a feed, so that nothing of it can be missing."""
     return bool(_END.search(content[-200:]))
+
+
+def may_end_here(body: bytes | bytearray, label: str, limit: int) -> bool:
+    """Whether a body ends where a document may end; not if its declared length was too small."""
+    try:
+        content = unpacked(bytes(body), label, limit)
+    except TooLarge:
+        return True
+    except (ValueError, UnknownEncoding):
+        return False
+    return is_whole(content) or content.rstrip().endswith((b"}", b"]", b"</html>"))
 
 
 def _without_marks(content: bytes) -> bytes:

@@ -9,6 +9,7 @@ import ssl
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -18,17 +19,17 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from sessions_app.errors import NeedsHuman, Retry, WaitUntil
-from stories.sources.content_encoding import TooLarge, UnknownEncoding, is_whole, unpacked
+from stories.sources import content_encoding
 from stories.sources.redirects import Cookies, redirect_url
 from stories.sources.ssrf import Address, Resolver, Target, addresses_of, target_of
 
-# 203 is the answer of a proxy that changed something on the way.
-SUCCESSFUL = frozenset({200, 203, 304})
+SUCCESSFUL = frozenset({200, 203, 304})  # 203: a proxy changed something on the way
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 PERMANENT = frozenset({301, 308})
 TEMPORARY = frozenset({408, 425})
 DEFAULT_WAIT = timedelta(minutes=5)
 LONGEST_WAIT = timedelta(hours=24)
+REST_SECONDS = 1.0  # for what a server sends after the end that it declared
 CONNECT_SECONDS = 5.0
 CHUNK = 64 * 1024
 INTERIM = 5  # answers before the final one
@@ -139,6 +140,18 @@ class _DeadlineReader(io.RawIOBase):
         self._deadline = deadline
         # One buffer for all answers on the connection.
         self._buffer = io.BufferedReader(self, CHUNK)
+        # An answer closes it at its declared end, after which more may come.
+        self._buffer.close = lambda: None  # type: ignore[method-assign]
+
+    def rest(self, most: int) -> bytes:
+        """Returns what still arrives within a second, little more than ``most`` bytes."""
+        self._deadline = _Deadline(min(REST_SECONDS, self._deadline.left()))
+        received = bytearray()
+        # The server may keep the connection open, or reset it.
+        with suppress(OSError):
+            while len(received) <= most and (piece := self._buffer.read1(CHUNK)):
+                received += piece
+        return bytes(received)
 
     def readable(self) -> bool:
         return True
@@ -303,18 +316,22 @@ class GuardedClient:
         except IncompleteRead as error:
             body += error.partial
             cut = True
+        packing, limit = headers.get("content-encoding", ""), self._max_bytes
+        declared = body and "content-length" in headers and not (cut or answer.chunked)
+        if declared and not content_encoding.may_end_here(body, packing, limit):
+            body += reader.rest(limit - len(body))
         try:
-            content = unpacked(bytes(body), headers.get("content-encoding", ""), self._max_bytes)
-        except TooLarge:
+            content = content_encoding.unpacked(bytes(body), packing, limit)
+        except content_encoding.TooLarge:
             raise self._too_large(target) from None
-        except UnknownEncoding as error:
+        except content_encoding.UnknownEncoding as error:
             raise Retry(
                 f"{target.host} packed its answer as “{error}”, which cannot be read here. "
                 "It is tried again later.",
                 code="content_encoding",
             ) from None
         # A length may be wrong, but a feed that ends properly has arrived.
-        if cut and not is_whole(content):
+        if cut and not content_encoding.is_whole(content):
             raise HTTPException("truncated")
         return answer.status, headers, content
 

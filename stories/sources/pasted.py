@@ -92,6 +92,7 @@ _CHANNEL_IN_PAGE = re.compile(
     r"""|itemprop=["'](?:channelId|identifier)["']\s+content=["'](UC[\w-]{22})["']"""
     r"""|"(?:externalId|externalChannelId|channelId)"\s*:\s*"(UC[\w-]{22})\""""
 )
+REFUSES_CONSENT = "SOCS=CAI"  # how YouTube remembers that all its cookies were refused
 _YOUTUBE = "https://www.youtube.com/feeds/videos.xml"
 
 
@@ -130,6 +131,22 @@ def feed_of(url: str) -> str:
     # A profile of another server, as seen from this one, is read at its own.
     server = profile[2] or parts.netloc
     return f"{parts.scheme}://{server}/@{profile[1]}.rss"
+
+
+def page_of_profile(feed: str) -> str:
+    """Returns the page whose feed ``feed_of`` took this address for, or ""."""
+    page = re.fullmatch(r"(https?://[^/]+/@[\w.-]+)\.rss", feed)
+    return page[1] if page else ""
+
+
+def behind_consent(url: str) -> str:
+    """Returns the page of YouTube that was asked for when its question about cookies came, or ""."""
+    parts = urlsplit(url)
+    if parts.hostname not in ("consent.youtube.com", "consent.google.com"):
+        return ""
+    address = parse_qs(parts.query).get("continue", [""])[0]
+    host = urlsplit(address).hostname or ""
+    return address if host == "youtube.com" or host.endswith(".youtube.com") else ""
 
 
 def channel_feed_in(url: str, page: str) -> str:

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit, urlunsplit
@@ -114,12 +115,26 @@ class RssSource:
                 return self._announced(feed, cursor)
             except NeedsHuman:
                 cursor = {}  # the page may announce another one by now
-        response = self._client.get(locator, conditions(cursor))
+        try:
+            return self._read(locator, cursor)
+        except NeedsHuman:
+            # /@name is not only how servers of the Fediverse name a profile.
+            if not (page := pasted.page_of_profile(locator)):
+                raise
+            return self._read(page, {})
+
+    def _read(self, address: str, cursor: Cursor, cookie: str = "") -> Fetched:
+        """Reads a feed, or the one that a page announces."""
+        cookies = {"Cookie": cookie} if cookie else {}
+        response = self._client.get(address, {**conditions(cursor), **cookies})
         try:
             result = read_feed(response, self._now(), cursor)
         except NotAFeed as error:
+            asked_for = pasted.behind_consent(response.url)
+            if asked_for and not cookie:
+                return self._read(asked_for, {}, pasted.REFUSES_CONSENT)
             return self._of_page(error)
-        return replace(result, notice=_moved(locator, response.moved_to))
+        return replace(result, notice=_moved(address, response.moved_to))
 
     def _announced(self, feed: str, cursor: Cursor) -> Fetched:
         """Reads the feed of a page and remembers its address for the next time."""
@@ -178,6 +193,10 @@ def validators(headers: Mapping[str, str]) -> Cursor:
     # A longer validator is left out: the feed is then read in full each time, which is always
     # right.
     return {name: value for name, value in values.items() if 0 < len(value) <= MAX_VALIDATOR}
+
+
+_LAST_NUMBER = re.compile(r"(\d{1,18})\D*$")
+_FEWEST_RISING = 5  # pairs of neighbours
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,10 +280,24 @@ def _newest_first(
         entries.setdefault(identity.id, _Entry(entry, identity, key.url, date))
     before = next((entry.published_at for entry in entries.values() if entry.published_at), now)
     dated: list[tuple[datetime, _Entry]] = []
-    for each in entries.values():
+    in_order = list(entries.values())
+    if _numbered_upwards(in_order):
+        in_order.reverse()
+    for each in in_order:
         before = each.published_at or before
         dated.append((before, each))
     return [each for _, each in sorted(dated, key=lambda pair: pair[0], reverse=True)]
+
+
+def _numbered_upwards(entries: Sequence[_Entry]) -> bool:
+    """Whether entries without dates are oldest first, as the numbers in their links rise."""
+    if any(entry.published_at for entry in entries):
+        return False
+    found = (_LAST_NUMBER.search(entry.url or entry.identity.id) for entry in entries)
+    numbers = [int(match[1]) for match in found if match]
+    rising = sum(one < other for one, other in pairwise(numbers))
+    falling = sum(one > other for one, other in pairwise(numbers))
+    return rising >= _FEWEST_RISING and rising > 4 * falling
 
 
 def _host(response: Response) -> str:

@@ -202,24 +202,27 @@ _HEADING = re.compile(r"^(#{2,6})(?=[^#\s])", re.MULTILINE)  # Reddit needs no s
 _RAISED = re.compile(r"\^\(([^()]{0,1000})\)|(?<!\S)\^+(?=\w)")
 
 
-def from_markdown(text: str) -> str:
+def from_markdown(text: str, *, line_breaks: bool = False) -> str:
     """Returns the text of a post: paragraphs, list items and headings, each on its own line.
 
-    Spoilers, struck text, tables, blocks of code and pictures are left out.
+    Spoilers, struck text, tables, blocks of code and pictures are left out. With ``line_breaks``,
+    a line of a paragraph stays a line.
     """
     text = _NONSENSE.sub("", text[:MOST].replace("\r\n", "\n"))
     text = _SPOILER_LINE.sub("", _SPOILER.sub("", text))
     text = _HEADING.sub(r"\1 ", _RAISED.sub(lambda match: match[1] or "", text))
     pieces: list[str] = []
     in_table = False
-    for token in _PARSER.parse(text):
+    tokens = _PARSER.parse(text)
+    alone = _items_alone(tokens)
+    for at, token in enumerate(tokens):
         if token.type in ("table_open", "table_close"):
             in_table = token.type == "table_open"
         elif token.type == "inline" and not in_table:
-            pieces.append(_line(token.children or []))
+            pieces.append(_line(token.children or [], "\n" if line_breaks else " "))
         elif token.type == "code_block":
             pieces.append(token.content + "\n")
-        elif token.type == "list_item_open" and len(token.info) > _LONGEST_NUMBER:
+        elif at in alone or (token.type == "list_item_open" and len(token.info) > _LONGEST_NUMBER):
             pieces.append(f"{token.info}{token.markup} ")
         elif token.type == "paragraph_close" and token.hidden:
             pieces.append("\n")  # an item of a list whose items follow each other closely
@@ -228,7 +231,23 @@ def from_markdown(text: str) -> str:
     return "".join(pieces)
 
 
-def _line(tokens: Sequence[Token]) -> str:
+def _items_alone(tokens: Sequence[Token]) -> set[int]:
+    """Returns which items are the only one of a numbered list: "1. FC Elowen won" is a sentence."""
+    found: set[int] = set()
+    items: list[list[int]] = []
+    for at, token in enumerate(tokens):
+        if token.type in ("ordered_list_open", "bullet_list_open"):
+            items.append([])
+        elif token.type == "list_item_open" and items:
+            items[-1].append(at)
+        elif token.type in ("ordered_list_close", "bullet_list_close"):
+            inner = items.pop()
+            if token.type == "ordered_list_close" and len(inner) == 1:
+                found.add(inner[0])
+    return found
+
+
+def _line(tokens: Sequence[Token], line_break: str) -> str:
     pieces: list[str] = []
     struck = 0
     for token in tokens:
@@ -237,7 +256,7 @@ def _line(tokens: Sequence[Token]) -> str:
         elif struck or token.type == "image":
             continue
         elif token.type == "softbreak":
-            pieces.append(" ")
+            pieces.append(line_break)
         elif token.type == "hardbreak":
             pieces.append("\n")
         else:

@@ -220,9 +220,29 @@ def test_a_text_without_names_is_about_its_longest_words() -> None:
 
 def test_markup_addresses_and_emoji_are_not_read_out() -> None:
     assert spoken("**Bold** [link](https://a.example/x) 🎉\n> quote\n- item") == (
-        "Bold link\nquote\nitem"
+        "Bold link\n\nquote\n\nitem"
     )
     assert "example" not in spoken("More: see https://a.example/b now")
+
+
+@pytest.mark.parametrize(
+    ("text", "aloud"),
+    [
+        ("Room 2 * 3 m, snake_case_name, C# and F#", "Room 2 * 3 m, snake_case_name, C# and F#"),
+        ("1. FC Elowen won 2:0.", "1. FC Elowen won 2:0."),
+        ("24. December is a holiday", "24. December is a holiday"),
+        ("1. Boil it.\n2. Eat it.", "Boil it.\nEat it."),
+        ("First line\nSecond line", "First line\nSecond line"),
+        ("The price is ~~9~~ 12 crowns", "The price is 12 crowns"),
+        ("** Bold ** and **never closed", "Bold and never closed"),
+        ("[The [nested] link](https://a.example) holds", "The [nested] link holds"),
+        ("Use `make run`, or \\*this\\*", "Use make run, or *this*"),
+        ("Head\n====\nBody\n\n---\nEnd", "Head\n\nBody\n\nEnd"),
+        ("\u2022 One\n\u2022 Two", "One\nTwo"),
+    ],
+)
+def test_only_what_is_markdown_is_left_out(text: str, aloud: str) -> None:
+    assert spoken(text) == aloud
 
 
 def test_a_title_is_the_first_sentence_of_prose() -> None:

@@ -422,6 +422,8 @@ def test_a_packing_that_was_not_asked_for_is_named(
     [
         b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n" + WHOLE,
         b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n" + gzip.compress(WHOLE),
+        b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n" + WHOLE,
+        b"HTTP/1.1 200 OK\r\nContent-Length: 30\r\n\r\n" + gzip.compress(WHOLE),
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3b\r\n" + WHOLE,
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3b\r\n" + WHOLE + b"\r\n",
         b"HTTP/1.1 203 Changed\r\n\r\n" + WHOLE,
@@ -448,6 +450,13 @@ def test_a_feed_that_was_cut_is_tried_again_later(site: FeedStandIn, answer: byt
     site.answers["/feed"] = lambda _: answer
     with pytest.raises(Retry):
         client().get(f"{site.url}/feed")
+
+
+def test_what_follows_a_declared_end_counts_towards_the_limit(site: FeedStandIn) -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n"
+    site.answers["/feed"] = lambda _: head + WHOLE[:30] + b" " * 5000 + WHOLE[30:]
+    with pytest.raises(NeedsHuman, match="sent more than"):
+        client(max_bytes=1000).get(f"{site.url}/feed")
 
 
 def test_layers_of_packing_are_opened_three_deep(saying: Saying) -> None:

@@ -261,12 +261,20 @@ def test_a_feed_that_outgrows_a_hundred_entries_between_two_readings_loses_none(
     assert set(first) | set(second) >= set(range(81, 201))
 
 
-def test_without_dates_the_order_of_the_document_counts() -> None:
+def test_without_dates_a_document_whose_numbers_rise_is_read_from_its_end() -> None:
     log = [chapter(number, dated=False) for number in range(1, 151)]
     numbers, cursor = fetched({}, *log)
-    assert numbers == list(range(1, 101))
+    assert numbers == list(range(150, 50, -1))
     numbers, _ = fetched(cursor, *log, chapter(151, dated=False))
-    assert 151 in numbers
+    assert numbers == list(range(151, 51, -1))
+
+
+def test_without_dates_the_order_of_another_document_counts() -> None:
+    newest_first = list(range(150, 0, -1))
+    mixed = [number * 71 % 151 for number in range(1, 151)]
+    for order in (newest_first, mixed):
+        log = [chapter(number, dated=False) for number in order]
+        assert fetched({}, *log)[0] == order[:100]
 
 
 def test_an_entry_without_a_date_stays_with_its_neighbour() -> None:

@@ -6,11 +6,14 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import combinations, pairwise
 from pathlib import Path
+from typing import cast
+from urllib.parse import quote
 
 import pytest
 
 from sessions_app.errors import Invalid, NeedsHuman, Retry
 from stories.posts.events import Report, best_match, judge
+from stories.sources import pasted
 from stories.sources.discovery import SeveralFeeds
 from stories.sources.http_client import GuardedClient, Headers, Response
 from stories.sources.rss import MAX_POSTS, RssSource, posts_of
@@ -529,3 +532,74 @@ def test_a_move_to_the_same_page_by_another_spelling_is_no_news(
     site.answer("/old/", 200, [], RSS + b"</channel></rss>")
     old = site.answer("/old", 301, [("Location", b"/old/")])
     assert rss.fetch(old, "", {}).notice == ""
+
+
+def test_a_profile_page_that_is_no_mastodon_is_read_by_the_feed_that_it_announces(
+    site: FeedStandIn, rss: RssSource
+) -> None:
+    feed = site.publish("news", [("The ferry runs again", "It runs every hour.")])
+    html = (
+        f'<html><head><link rel="alternate" type="application/rss+xml" href="{feed}"></head></html>'
+    )
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n"
+    site.answers["/@anna"] = lambda _: head + html.encode()
+    locator = rss.clean_locator(f"{site.url}/@anna")
+    assert locator == f"{site.url}/@anna.rss"
+    fetched = rss.fetch(locator, "", {})
+    assert [post.title for post in fetched.posts] == ["The ferry runs again"]
+    assert fetched.notice == f"Read from {feed}, the feed of this page."
+    assert fetched.cursor["feed"] == feed
+
+
+def test_a_name_that_has_neither_feed_nor_page_is_refused(
+    site: FeedStandIn, rss: RssSource
+) -> None:
+    with pytest.raises(NeedsHuman, match="has nothing at this address"):
+        rss.fetch(f"{site.url}/@nobody.rss", "", {})
+
+
+class Youtube:
+    """Answers as YouTube does in Europe: without a cookie, with its question about cookies."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def get(self, url: str, headers: dict[str, str]) -> Response:
+        self.asked.append(url)
+        html = "<html><body>Before you continue</body></html>"
+        if "feeds/videos.xml" in url:
+            body = FEED_OF_CHANNEL
+            return Response(200, url, Headers([("Content-Type", "text/xml")]), body)
+        if headers.get("Cookie") == "SOCS=CAI":
+            html = f'<html><link rel="canonical" href="https://www.youtube.com/channel/{CHANNEL}">'
+        else:
+            url = f"https://consent.youtube.com/m?continue={quote(url, safe='')}&gl=DE"
+        return Response(200, url, Headers([("Content-Type", "text/html")]), html.encode())
+
+
+CHANNEL = "UCabcdefghijklmnopqrstuv"
+FEED_OF_CHANNEL = (
+    b'<feed xmlns="http://www.w3.org/2005/Atom"><title>t</title><entry><id>1</id>'
+    b"<title>A video</title></entry></feed>"
+)
+
+
+def test_a_channel_is_found_behind_the_question_about_cookies() -> None:
+    client = Youtube()
+    rss = RssSource(cast("GuardedClient", client), now=lambda: NOW)
+    fetched = rss.fetch("https://www.youtube.com/@name", "", {})
+    assert [post.title for post in fetched.posts] == ["A video"]
+    page, feed = "https://www.youtube.com/@name", "https://www.youtube.com/feeds/videos.xml"
+    assert client.asked == [page, page, f"{feed}?channel_id={CHANNEL}"]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://consent.youtube.com/m?continue=https%3A%2F%2Fevil.example%2F",
+        "https://consent.example/m?continue=https%3A%2F%2Fwww.youtube.com%2F%40a",
+        "https://consent.youtube.com/m",
+    ],
+)
+def test_no_other_question_about_cookies_is_followed(url: str) -> None:
+    assert pasted.behind_consent(url) == ""
