@@ -17,6 +17,7 @@ from broadcast.narrators.base import (
     tone_of,
     topics_of,
 )
+from broadcast.narrators.quantities import read
 from stories.text.cleaning import cut
 from stories.text.furniture import is_unspoken, without_furniture
 from stories.text.sentences import full_stop, is_complete, sentences, word_count, word_set
@@ -34,6 +35,14 @@ _SAME_NEWS = 2
 _FIRST_PERSON = re.compile(r"\b(?:I|I'm|I've|my|we|our)\b")
 _QUOTED = re.compile(r"[\"\u201c][^\"\u201c\u201d]*[\"\u201d]")
 _TAG = re.compile(r"\[[^\[\]]{1,20}\]")
+_SCORE = re.compile(r"(?<![\w-])\d{1,3}[-:\u2013]\d{1,3}(?![\w-])")
+# Code, and what points to things that a listener does not get.
+_NOT_ALOUD = re.compile(
+    r"</\w+>|=>|\w\(\)|[{};]$|^here (?:is|are) (?:what|how|why|the list|a list)\b|^below (?:is|are)\b"
+    r"|\b(?:as follows|see (?:below|above)|pictured (?:above|below|left|right|here)"
+    r"|in the (?:photo|picture|video|map|chart|table|graph) (?:above|below))\b",
+    re.IGNORECASE,
+)
 _ENDED = re.compile(r"[:;][\"'\u201d\u2019»)\]\u300d\u300f]*$")
 
 
@@ -52,7 +61,8 @@ class ExtractiveNarrator:
         budget = WORDS.get(brief.verbosity, WORDS["detailed"])
         wishes = wishes_of(brief.instructions)
         chosen = choose(body, budget - _OPENING_WORDS, wishes)
-        if needs_headline(headline, chosen, body):
+        beginning = chosen[: 1 if tone in ("opinion", "analysis") else 2]
+        if needs_headline(headline, beginning, body):
             room = budget - _OPENING_WORDS - word_count(headline)
             chosen = [headline, *choose(body, room, wishes)]
         first_person = _FIRST_PERSON.search(_QUOTED.sub("", " ".join(chosen))) is not None
@@ -145,19 +155,26 @@ def readable_sentences(body: str) -> list[str]:
     """Returns the sentences of a body that can be read aloud, without web page boilerplate."""
     # Posts of an import or of an older version may still have their furniture.
     lines = sentences(spoken(without_furniture(body)))
-    parts = (part for part in lines if not is_unspoken(part))
+    parts = (part for part in lines if not (is_unspoken(part) or _NOT_ALOUD.search(part)))
     return [as_sentence(part) for part in parts if any(char.isalpha() for char in part)]
 
 
 def needs_headline(headline: str, chosen: Sequence[str], body: Sequence[str]) -> bool:
-    """Whether the headline has to be read because the chosen sentences do not report it."""
+    """Whether the headline has to be read because the sentences after it do not report it."""
     if not chosen or _LEANS.match(chosen[0]):
         return True
-    # A figure that only the headline has, such as a score, would be lost.
-    if not set(_FIGURE.findall(headline)) <= set(_FIGURE.findall(" ".join(body))):
+    words, lead, beginning = _stems(headline), _stems(chosen[0]), _stems(" ".join(chosen))
+    figures, known = (
+        {quantity.values[0] for quantity in read(text).quantities}
+        for text in (headline, " ".join(body))
+    )
+    # A figure that only the headline has would be lost: a score always is news, any other if the
+    # first sentences report something else.
+    half = 2 * len(words & beginning) >= len(words)
+    if not figures <= known and (_SCORE.search(headline) or not half):
         return True
-    words, lead = _stems(headline), _stems(chosen[0])
-    return len(words & lead) < min(_SAME_NEWS, len(words))
+    most = 3 * len(words & beginning) >= 2 * len(words)
+    return len(words & lead) < min(_SAME_NEWS, len(words)) and not (most and len(words) > 2)
 
 
 def _stems(text: str) -> frozenset[str]:

@@ -107,6 +107,12 @@ _FOLLOW_UPS = {
 _NEXT = ("Coming up, {upcoming}.", "Still to come, a report from {upcoming}.")
 _NEXT_EVERY, _CREDIT_EVERY = 4, 3  # stories
 _ADDS = ("{Source} adds a detail.", "There is more from {source}.", "{Source} has more on this.")
+# After such news nobody cries "Don't miss this one!"
+_GRAVE = re.compile(
+    r"\b(?:kill(?:s|ed|ing)?|dead|deadly|die[sd]?|deaths?|fatal(?:ly)?|hurt|injur\w+|wounded|missing"
+    r"|victims?|murder\w*|attack(?:s|ed)?|shooting|suicide|abuse[sd]?|rape[sd]?|war|funeral|cancer)\b",
+    re.IGNORECASE,
+)
 # Names of outlets with such a last word are spoken with an article: "the Elowen Courier".
 _WITH_ARTICLE = word_set("""
     advertiser agency argus bulletin chronicle courier desk dispatch echo examiner express forum
@@ -141,7 +147,9 @@ def introduction(
     shared = shared_name(brief)
     if shared and not (kind or links):
         return Introduction((f"Staying with {shared}, a report from {source}.",))
-    reports = _REPORTS.get(brief.personality, _REPORTS["conversational"])
+    grave = _GRAVE.search(f"{brief.title} {lead}") and brief.personality == "energetic"
+    manner = "conversational" if grave else brief.personality
+    reports = _REPORTS.get(manner, _REPORTS["conversational"])
     opening, credit = (_KINDS[kind], ()) if kind else reports
     credited_after = bool(credit) and not flows_on and brief.number % _CREDIT_EVERY == 2
     variants = credit if credited_after else opening

@@ -7,6 +7,7 @@ so that concatenated sounds are an episode. ``SMNB_SPEECH`` names the engine.
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -86,6 +87,8 @@ class Espeak:
             raise Unspoken(f"The speech engine has no voice for the language “{language[:20]}”.")
         if len(text) > MOST_CHARACTERS:
             raise Unspoken("The story is too long to be spoken.")
+        # A voice would say "less than, script, greater than".
+        text = re.sub(r"</?([a-z][\w-]*)[^<>]{0,100}>", r"\1", text, flags=re.IGNORECASE)
         output = run_espeak({"text": text, "voice": voices[0], "pace": pace})
         head, _, data = output.partition(b"\n")
         return Speech(data, "audio/mpeg", float(json.loads(head)["seconds"]), voices[0])

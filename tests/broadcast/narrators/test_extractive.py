@@ -90,6 +90,47 @@ def test_a_headline_is_read_where_the_lead_says_something_else(title: str, body:
     assert f"{title}." in told(replace(FERRY, title=title, body=body)).narrative
 
 
+@pytest.mark.parametrize(
+    ("title", "body"),
+    [
+        # The figure is in the body as a word, is not the news, or the second sentence has it all.
+        ("Mail server on a boat reaches 10 years", "A mail server on a boat has run ten years."),
+        ("Organ silent for 60 years plays again", "An organ that was silent plays again. It sang."),
+        (
+            "Oxmere switches off its last diesel generator",
+            "The island of Oxmere runs on wind. Its last diesel generator was switched off.",
+        ),
+    ],
+)
+def test_a_headline_that_the_first_sentences_say_in_other_words_is_not_read(
+    title: str, body: str
+) -> None:
+    assert title not in told(replace(FERRY, title=title, body=body)).narrative
+
+
+def test_the_headline_of_a_comment_is_read_unless_its_lead_says_it() -> None:
+    body = "The engine of the ferry is old. The average age of the fleet is 34."
+    title = "Analysis: What the ferry says about a fleet with an average age of 34"
+    assert title[10:] in told(replace(FERRY, title=title, body=body)).narrative
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "<script>alert('x')</script> was all it took.",
+        "Here is what was decided, in the order in which it was taken.",
+        "The bridge is pictured above.",
+        "Call run() twice.",
+        "The figures are as follows.",
+    ],
+)
+def test_code_and_what_points_to_things_unseen_is_not_read(sentence: str) -> None:
+    body = f"The bridge in Elowen is closed. {sentence} It opens on Monday."
+    read = told(replace(FERRY, title="Bridge in Elowen closed", body=body)).narrative
+    assert sentence not in read
+    assert "It opens on Monday." in read
+
+
 def test_a_headline_that_the_lead_repeats_is_read_once() -> None:
     brief = replace(FERRY, title="Two taxis run", body="Today two water taxis run. They are full.")
     assert told(brief).narrative.count("axis run") == 1

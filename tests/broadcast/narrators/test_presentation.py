@@ -61,6 +61,13 @@ def test_no_two_stories_in_a_row_begin_alike(personality: str) -> None:
     assert max(heard.count(start) for start in heard) <= 13
 
 
+def test_grave_news_is_not_announced_with_a_cry() -> None:
+    for number in range(12):
+        brief = replace(BRIEF, personality="energetic", number=number)
+        assert "!" in " ".join(introduced(brief))
+        assert "!" not in " ".join(introduced(brief, "Three workers were hurt in a landslide."))
+
+
 def test_the_recording_is_never_named_as_a_source() -> None:
     assert not any("recording" in sentences(text)[0] for text in programme("conversational"))
 
