@@ -74,7 +74,7 @@ def credit_late(posts: Sequence[SourcePost]) -> list[int]:
     for post in repeats:
         covering = Q(post=post.duplicate_of_id) | Q(reports__post=post.duplicate_of_id)
         rows = Story.objects.filter(covering, session_id=post.session_id, state__in=Story.OPEN)
-        story = rows.select_related("post__source").distinct().first()
+        story = rows.select_related("post__source").order_by("pk").first()
         if story is None:
             continue
         sources = sources_of(story)
