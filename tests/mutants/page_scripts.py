@@ -7,12 +7,11 @@ gets. It runs once more without an error: a test that fails then has killed noth
 from __future__ import annotations
 
 import json
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Route
+from playwright.sync_api import BrowserContext, Page, Route
 
 from tests.mutants.mutant import ROOT
 from tests.mutants.pages import PAGES
@@ -43,19 +42,24 @@ def page_mutant(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
     number: int = request.param
     if number in _killed:
         pytest.skip("Another test has killed this mutant.")
+    # Without an error the scripts are given in the same way, so that the way itself is tried too.
+    names = {one.file for one in PAGES} if number == UNCHANGED else {PAGES[number].file}
+    scripts = {name: (ROOT / name).read_text("utf-8") for name in names}
     if number != UNCHANGED:
-        mutant, new_context = PAGES[number], Browser.new_context
-        script = mutant.applied(ROOT)
+        scripts[PAGES[number].file] = PAGES[number].applied(ROOT)
+    new_page = BrowserContext.new_page
 
-        def changed(route: Route) -> None:
-            route.fulfill(body=script, content_type="text/javascript")
+    def with_scripts(context: BrowserContext) -> Page:
+        page = new_page(context)
+        for name, script in scripts.items():
+            page.route(f"**/{name}*", giving(script))
+        return page
 
-        def with_the_error(browser: Browser, **options: Any) -> BrowserContext:
-            context = new_context(browser, **options)
-            context.route(f"**/{mutant.file}*", changed)
-            return context
+    monkeypatch.setattr(BrowserContext, "new_page", with_scripts)
 
-        monkeypatch.setattr(Browser, "new_context", with_the_error)
+
+def giving(script: str) -> Callable[[Route], None]:
+    return lambda route: route.fulfill(body=script, content_type="text/javascript")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.mutants import report
-from tests.mutants.__main__ import applied
+from tests.mutants.__main__ import applied, try_mutant
 from tests.mutants.core import CORE
 from tests.mutants.mutant import Mutant, problems
 from tests.mutants.pages import PAGES
@@ -116,6 +116,25 @@ def test_killers_are_remembered_by_meaning(root: Path, monkeypatch: pytest.Monke
     )
     # A test that is no longer there cannot be tried first.
     assert known_killers(root) == {"a number is wrong": "tests/test_a.py::test_b"}
+
+
+def test_the_last_killer_is_tried_first_and_then_all_tests(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The small tree has no settings.
+    monkeypatch.delenv("DJANGO_SETTINGS_MODULE")
+    one = mutant("x = 1", "x = 9", tests=("tests/test_a.py",))
+    tests = "import a\n\ndef test_b(): assert a.x == 1\n\ndef test_c(): assert a.y == {}\n"
+    (root / "tests" / "test_a.py").write_text(tests.format(2))
+    killed = try_mutant(one, root, root, "tests/test_a.py::test_b")
+    assert (killed.killed_by, killed.trouble) == ("tests/test_a.py::test_b", "")
+    killed = try_mutant(one, root, root, "tests/test_a.py::test_c")
+    assert (killed.killed_by, killed.trouble) == ("tests/test_a.py::test_b", "")
+    # A test that fails in any case has killed nothing.
+    two = mutant("z = 2", "z = 3", tests=("tests/test_a.py::test_c",))
+    (root / "tests" / "test_a.py").write_text(tests.format(3))
+    survived = try_mutant(two, root, root, "tests/test_a.py::test_b")
+    assert survived.trouble == "tests/test_a.py::test_c fails without the mutant, too"
 
 
 def test_the_list_is_current() -> None:

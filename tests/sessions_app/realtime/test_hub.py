@@ -286,14 +286,20 @@ async def test_only_public_sockets_of_the_same_address_are_counted(
     running_hub: hub.Hub, session: Session
 ) -> None:
     grant = Grant("watch", session.watch_token, session.pk)
+    viewers: list[hub.Viewer] = []
     for audience, address in (
         (recorder.PUBLIC, "203.0.113.1"),
         (recorder.PUBLIC, "203.0.113.1"),
         (recorder.PUBLIC, "203.0.113.2"),
         (recorder.OWNER, "203.0.113.1"),
     ):
-        await running_hub.join(hub.Viewer(Listener(), grant, audience, JSON, address))
+        viewer = hub.Viewer(Listener(), grant, audience, JSON, address)
+        await running_hub.join(viewer)
+        viewers.append(viewer)
     assert running_hub.open_from("203.0.113.1") == 2
+    running_hub.leave(viewers[0])
+    running_hub.leave(viewers[3])
+    assert running_hub.open_from("203.0.113.1") == 1
 
 
 async def test_a_socket_is_closed_when_its_time_is_over(
