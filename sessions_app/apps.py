@@ -13,7 +13,7 @@ class SessionsConfig(AppConfig):
     def ready(self) -> None:
         from sessions_app import audits, constraints, session_expiry
         from sessions_app.ai_chain import chain, status
-        from sessions_app.background import retention, steps, tasks
+        from sessions_app.background import retention
         from sessions_app.events import archive
         from sessions_app.files import artifacts, verification
         from sessions_app.realtime import presence
@@ -23,7 +23,6 @@ class SessionsConfig(AppConfig):
         pre_migrate.connect(constraints.drop_before_migrate, dispatch_uid="smnb-integrity")
         post_migrate.connect(constraints.restore_after_migrate, dispatch_uid="smnb-integrity")
         constraints.register_all()
-        steps.set_poker(tasks.send)
 
         # Subscribers of one topic, rules and audits run in the order in which they are registered.
         audits.register_own()

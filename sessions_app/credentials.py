@@ -8,11 +8,8 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 from functools import lru_cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from cryptography.fernet import Fernet, InvalidToken, MultiFernet
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.exceptions import ImproperlyConfigured
@@ -21,6 +18,9 @@ from django.views.decorators.debug import sensitive_variables
 
 from sessions_app.errors import Conflict, Invalid, NeedsHuman, NotFound
 from sessions_app.models import SealedKey
+
+if TYPE_CHECKING:
+    from cryptography.fernet import MultiFernet
 
 _PURPOSE = b"smnb sealed key"
 
@@ -42,6 +42,8 @@ def seal(owner_id: int, service: str, plain: str) -> str:
 @sensitive_variables()
 def open_(owner_id: int, service: str, sealed: str) -> str:
     """Decrypts a value; raises NeedsHuman when no key fits, or when it belongs to another user."""
+    from cryptography.fernet import InvalidToken
+
     try:
         bound = json.loads(_fernet(settings.FIELD_KEYS).decrypt(sealed.encode()))
     # "from None", as the original error could show parts of the value in a log.
@@ -55,6 +57,8 @@ def open_(owner_id: int, service: str, sealed: str) -> str:
 
 def rotate() -> Rotation:
     """Encrypts every row with the first key. Safe to repeat, and while users change their keys."""
+    from cryptography.fernet import InvalidToken
+
     fernet = _fernet(settings.FIELD_KEYS)
     resealed = unreadable = 0
     # One row at a time and without a lock, as users continue to save keys meanwhile.
@@ -79,6 +83,11 @@ def _unreadable(service: str) -> NeedsHuman:
 @sensitive_variables()
 def _fernet(secrets: str) -> MultiFernet:
     """Derives one Fernet key from each secret; deriving is slow, hence the cache."""
+    # Imported in functions, as few processes ever use a key.
+    from cryptography.fernet import Fernet, MultiFernet
+    from cryptography.hazmat.primitives.hashes import SHA256
+    from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
     keys = [
         HKDF(algorithm=SHA256(), length=32, salt=None, info=_PURPOSE).derive(secret.encode())
         for part in secrets.split(",")

@@ -6,7 +6,6 @@ import time
 
 import structlog
 from django.core.cache import cache
-from redis import RedisError
 
 from sessions_app.errors import SmnbError
 
@@ -35,6 +34,8 @@ def count(name: str, who: object, limit: int, window: int = 60) -> None:
     """
     if not limit:
         return
+    from redis import RedisError
+
     # The number of the window is part of the key, so counters never need to be reset.
     slot, passed = divmod(int(time.time()), window)
     key = f"limit:{name}:{who}:{slot}".replace(" ", "-")

@@ -1,5 +1,1 @@
 """The Django project: settings, URLs, and the wiring of the apps."""
-
-from smnb.celery import app as celery_app
-
-__all__ = ["celery_app"]

@@ -12,7 +12,16 @@ class SmnbConfig(AppConfig):
 
     def ready(self) -> None:
         from broadcast.studio.artifacts import bundle
+        from sessions_app.background import steps
         from smnb import health, tracing
 
         bundle.provide("health", health.components)
+        steps.set_poker(_send_step)
         tracing.start(settings.SMNB.otel_endpoint)
+
+
+def _send_step(step_id: int, queue: str) -> None:
+    # Imported here, as Celery takes as long to import as Django and most commands send nothing.
+    from smnb import celery
+
+    celery.send(step_id, queue)

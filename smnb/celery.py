@@ -1,6 +1,7 @@
-"""The Celery app. Its messages only wake workers: the work itself is stored in Step rows.
+"""The Celery app and its only task, which runs one step.
 
-A lost message therefore costs a second, until the sweeper sends it again.
+Its messages only wake workers: the work itself is stored in Step rows. A lost message therefore
+costs a second, until the sweeper sends it again.
 """
 
 from __future__ import annotations
@@ -10,17 +11,39 @@ import signal
 from logging.config import dictConfig
 from typing import Any
 
+import structlog
 from celery import Celery, signals
 from django.conf import settings
+from kombu.exceptions import OperationalError
 
 from smnb import tracing
 from smnb.runner.process import die_with
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "smnb.settings")
+# Celery would run Django's checks, which load all pages and the API, and ignore what they find.
+os.environ.setdefault("CELERY_SKIP_CHECKS", "1")
 
 app = Celery("smnb")
 app.config_from_object("django.conf:settings", namespace="CELERY")
-app.autodiscover_tasks(["sessions_app.background"])
+log = structlog.get_logger(__name__)
+
+
+@app.task(name="smnb.run_step")
+def run_step(step_id: int) -> None:
+    """Claims and runs the step."""
+    # Imported here, as a worker loads the apps after this module.
+    from sessions_app.background import steps
+
+    steps.run(step_id)
+
+
+def send(step_id: int, queue: str) -> None:
+    """Sends the step to a worker; if the broker is down, the sweeper sends it again later."""
+    # The message holds only the id: the row is read when it is claimed, so it is never out of date.
+    try:
+        run_step.apply_async((step_id,), queue=queue)
+    except OperationalError as error:
+        log.warning("poke_failed", step=step_id, error=type(error).__name__)
 
 
 @signals.setup_logging.connect

@@ -5,20 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Annotated
 
-import redis
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest
-from kombu.exceptions import KombuError
 from pydantic import Field
 from typing_extensions import TypedDict
 
 from sessions_app import constraints
 from sessions_app.ai_chain import status
 from sessions_app.background import isolation, steps
-from smnb.celery import app
 from smnb.runner.supervisor import STATUS_FILE, read_status, sentence_of_down
 
 OK, DOWN, DEGRADED = "ok", "down", "degraded"
@@ -61,6 +58,8 @@ def check_owner() -> str:
 
 
 def check_redis() -> str:
+    import redis
+
     client = redis.Redis.from_url(settings.REDIS.hub, socket_timeout=1, socket_connect_timeout=1)
     with client:
         return OK if client.ping() else "no reply"
@@ -68,6 +67,8 @@ def check_redis() -> str:
 
 def check_workers() -> str:
     """Whether each queue has a worker that replies."""
+    from smnb.celery import app
+
     queues, read = steps.queues(), set[str]()
     # The studio has two workers, so two replies usually suffice and nothing waits for a third.
     for limit in (2, None):
@@ -109,12 +110,16 @@ def components() -> HealthReport:
     An AI chain that is out of sync is a degraded component, but the status stays ok: the session's
     next operation repairs it. So is work that was set aside, because everything else continues.
     """
+    # Imported here, as every process loads this module, and few ever check anything.
+    from kombu.exceptions import KombuError
+    from redis import RedisError
+
     report: dict[str, ComponentHealth] = {}
     for name, check in COMPONENTS.items():
         try:
             problem = check()
         # One component that is down must not hide the state of the others.
-        except (DatabaseError, redis.RedisError, KombuError, OSError) as error:
+        except (DatabaseError, RedisError, KombuError, OSError) as error:
             problem = _unreachable(error)
         report[name] = (
             {"state": OK, "detail": ""} if problem == OK else {"state": DOWN, "detail": problem}

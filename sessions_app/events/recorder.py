@@ -10,10 +10,9 @@ import json
 from collections.abc import Mapping
 from datetime import datetime
 from functools import cache
-from typing import Annotated, Any, NotRequired, overload
+from typing import TYPE_CHECKING, Annotated, Any, NotRequired, overload
 from uuid import UUID
 
-import redis
 import structlog
 from django.conf import settings
 from django.db import connection, transaction
@@ -27,6 +26,9 @@ from sessions_app.events import statistics
 from sessions_app.events.statistics import NOTHING, Extra
 from sessions_app.hooks import Topic
 from sessions_app.models import Message, Session, SessionEvent, SessionStats
+
+if TYPE_CHECKING:
+    import redis
 
 log = structlog.get_logger(__name__)
 
@@ -368,10 +370,14 @@ def message_payload(message: Message) -> MessagePayload:
 # Short time-outs, because the caller's request waits for the publication.
 @cache
 def _redis() -> redis.Redis:
+    import redis
+
     return redis.Redis.from_url(settings.REDIS.hub, socket_timeout=2, socket_connect_timeout=1)
 
 
 def _send(body: Mapping[str, object]) -> None:
+    import redis
+
     try:
         # Redis stores nothing here: a hub that is not connected at this moment reads the database
         # later.

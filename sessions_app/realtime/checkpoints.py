@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-import redis
 import structlog
 from django.conf import settings
+
+if TYPE_CHECKING:
+    import redis
 
 log = structlog.get_logger(__name__)
 
@@ -31,18 +33,22 @@ def register_frame(name: str, frame_type: str) -> None:
 
 def save(session_id: UUID, name: str, payload: Mapping[str, object]) -> None:
     """Stores ``payload``, which is JSON, under ``name`` in place of the earlier one."""
+    from redis import RedisError
+
     # It expires, so that Redis forgets a stream whose worker died.
     try:
         _redis().set(_key(session_id, name), json.dumps(dict(payload)), ex=LIFETIME)
-    except redis.RedisError as error:
+    except RedisError as error:
         log.warning("checkpoint_not_kept", checkpoint=name, error=type(error).__name__)
 
 
 def read(session_id: UUID, name: str) -> dict[str, Any] | None:
     """Returns what is stored under ``name``, or None."""
+    from redis import RedisError
+
     try:
         value = _redis().get(_key(session_id, name))
-    except redis.RedisError as error:
+    except RedisError as error:
         log.warning("checkpoint_not_read", checkpoint=name, error=type(error).__name__)
         return None
     payload = json.loads(value) if isinstance(value, bytes) else None
@@ -51,9 +57,11 @@ def read(session_id: UUID, name: str) -> dict[str, Any] | None:
 
 def drop(session_id: UUID, name: str) -> None:
     """Deletes a checkpoint; called before the result is stored, so that no page shows both."""
+    from redis import RedisError
+
     try:
         _redis().delete(_key(session_id, name))
-    except redis.RedisError as error:
+    except RedisError as error:
         log.warning("checkpoint_not_dropped", checkpoint=name, error=type(error).__name__)
 
 
@@ -69,4 +77,6 @@ def _key(session_id: UUID, name: str) -> str:
 
 @cache
 def _redis() -> redis.Redis:
+    import redis
+
     return redis.Redis.from_url(settings.REDIS.hub, socket_timeout=1, socket_connect_timeout=1)

@@ -26,6 +26,9 @@ from sessions_app.web.middleware import bind_request
 
 MOST = 500
 
+# Building all models takes a third of the start of a web process, so each is built at its first use.
+Schema.model_config["defer_build"] = True
+
 M = TypeVar("M", bound=Model)
 R = TypeVar("R")
 Row = TypeVar("Row")

@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
-import redis
-
 # The longest path of a socket on macOS, without its final zero byte; Linux allows 107.
 LONGEST_SOCKET_PATH = 103
 BROKER, HUB, CACHE = 0, 2, 3
@@ -131,6 +129,9 @@ class EmbeddedRedis:
         ]
 
     def is_ready(self) -> bool:
+        # Imported here, as the settings import this module and most commands need no Redis.
+        import redis
+
         client = redis.Redis(unix_socket_path=str(self.socket), socket_timeout=1)
         try:
             return bool(client.ping())

@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field
 
-import httpx2
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.views.decorators.debug import sensitive_variables
@@ -127,6 +126,8 @@ def count_models(credentials: Credentials) -> int:
     """
     credentials.check()
     anthropic = anthropic_sdk()
+    import httpx2
+
     client = anthropic.Anthropic(
         api_key=credentials.api_key,
         base_url=credentials.base_url,

@@ -12,7 +12,6 @@ from functools import cache
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-import httpx2
 import structlog
 
 from sessions_app import context
@@ -24,22 +23,12 @@ from stories.usage.types import Ledger
 
 if TYPE_CHECKING:
     import anthropic
+    import httpx2
 
 log = structlog.get_logger(__name__)
 
-# During a stream the SDK lets faults through that are not its own; ValueError is a garbled line.
-_NETWORK = (httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL, OSError, ValueError)
 LISTEN_EVERY = 0.2
 DEADLINE = 65.0  # seconds of one answer
-_UNREACHED = (
-    httpx2.ConnectError,
-    httpx2.ConnectTimeout,
-    httpx2.PoolTimeout,
-    httpx2.ProxyError,
-    httpx2.UnsupportedProtocol,
-    httpx2.LocalProtocolError,
-    httpx2.InvalidURL,
-)
 
 
 @cache
@@ -50,6 +39,15 @@ def anthropic_sdk() -> ModuleType:
     for name in ("anthropic", "httpx2", "httpcore2"):
         logging.getLogger(name).setLevel(logging.WARNING)
     return anthropic
+
+
+@cache
+def _network_errors() -> tuple[type[Exception], ...]:
+    """Returns the faults that the SDK lets through during a stream, though they are not its own."""
+    import httpx2
+
+    # ValueError is a garbled line.
+    return httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL, OSError, ValueError
 
 
 class Gateway:
@@ -118,6 +116,8 @@ class Gateway:
     def _events(self, ask: Ask, exchange: Exchange) -> Generator[JsonObject]:
         """Yields the raw events of one request; raises the faults of SDK and network as our own."""
         sdk = anthropic_sdk()
+        import httpx2
+
         try:
             client = sdk.Anthropic(
                 api_key=self._credentials.api_key,
@@ -140,7 +140,7 @@ class Gateway:
                             if not hasattr(event, "to_dict"):
                                 raise ValueError("not an event")
                             yield event.to_dict(warnings=False)
-        except (sdk.AnthropicError, *_NETWORK) as error:
+        except (sdk.AnthropicError, *_network_errors()) as error:
             failure = _failure(sdk, error, ask, exchange)
         else:
             return
@@ -210,13 +210,26 @@ def _failure(
         named = error.request_id or str(body.get("request_id") or "")
         exchange.request_id = exchange.request_id or named
         return refused(refusal_of(error, ask.model))
+    import httpx2
+
+    unreached = (
+        httpx2.ConnectError,
+        httpx2.ConnectTimeout,
+        httpx2.PoolTimeout,
+        httpx2.ProxyError,
+        httpx2.UnsupportedProtocol,
+        httpx2.LocalProtocolError,
+        httpx2.InvalidURL,
+    )
     cause = error.__cause__ if isinstance(error, sdk.APIConnectionError) else error
     # The request cannot have arrived, so no tokens were served.
-    if isinstance(cause, _UNREACHED):
+    if isinstance(cause, unreached):
         exchange.nothing_served()
         return unreachable()
     # The SDK wraps any interruption, such as a task's time limit, in a connection error.
-    if isinstance(cause, Exception) and not isinstance(cause, (sdk.AnthropicError, *_NETWORK)):
+    if isinstance(cause, Exception) and not isinstance(
+        cause, (sdk.AnthropicError, *_network_errors())
+    ):
         return cause
     return broken()
 

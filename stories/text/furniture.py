@@ -6,6 +6,7 @@ Every pattern matches a whole line, or the end of one, and reads a bounded part 
 from __future__ import annotations
 
 import re
+from functools import cache
 
 REMOVED = "Removed at the source."
 PLACEHOLDER = "The source shows only a placeholder for this post."
@@ -17,8 +18,14 @@ _TAILS = 4  # pieces of furniture at the end of one line
 _END = r"[\s.…!>»→\u203a|-]*"
 
 
-def _whole(*patterns: str) -> re.Pattern[str]:
-    return re.compile(rf"(?:{'|'.join(patterns)}){_END}", re.IGNORECASE)
+def _whole(*patterns: str) -> str:
+    return rf"(?:{'|'.join(patterns)}){_END}"
+
+
+@cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    """Compiles a pattern at its first use, as all of them take 60 ms and few processes need them."""
+    return re.compile(pattern, re.IGNORECASE)
 
 
 _MARKED_GONE = (
@@ -120,11 +127,10 @@ _SHARING = (
 _FURNITURE = _whole(*_REDDIT, *_HACKER_NEWS, *_CONTINUE, *_FIRST_ON, *_NOTICES, *_SHARING)
 
 # What may follow the last sentence on its line.
-_TAIL = re.compile(
+_TAIL = (
     r"(?:^|(?<=[.!?…:\"'\u201d\u2019)\]。]))\s*(?:"
     + "|".join((*_REDDIT_FOOTER, *_CONTINUE, *_FIRST_ON, _EMBEDDED))
-    + f"){_END}$",
-    re.IGNORECASE,
+    + f"){_END}$"
 )
 
 # Sentences for those who read the page.
@@ -143,7 +149,7 @@ def is_placeholder(title: str) -> bool:
 
 def is_unspoken(sentence: str) -> bool:
     """Whether a sentence is not read aloud: furniture, "Edit:" and "TL;DR"."""
-    return is_furniture(sentence) or bool(_UNSPOKEN.match(sentence.strip()))
+    return is_furniture(sentence) or bool(_compiled(_UNSPOKEN).match(sentence.strip()))
 
 
 def without_furniture(text: str) -> str:
@@ -152,7 +158,7 @@ def without_furniture(text: str) -> str:
     for raw in text.split("\n"):
         line = raw
         for _ in range(_TAILS):
-            tail = _TAIL.search(line, max(len(line) - _LONGEST, 0))
+            tail = _compiled(_TAIL).search(line, max(len(line) - _LONGEST, 0))
             if tail is None:
                 break
             line = line[: tail.start()].rstrip()
@@ -171,6 +177,8 @@ def reason_to_skip(title: str, text: str) -> str:
     return PLACEHOLDER if is_placeholder(title or text) else NOTHING_LEFT
 
 
-def _is(line: str, *patterns: re.Pattern[str]) -> bool:
+def _is(line: str, *patterns: str) -> bool:
     line = line.strip()
-    return 0 < len(line) <= _LONGEST and any(pattern.fullmatch(line) for pattern in patterns)
+    return 0 < len(line) <= _LONGEST and any(
+        _compiled(pattern).fullmatch(line) for pattern in patterns
+    )

@@ -9,14 +9,16 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Sequence
+from functools import cache
 from html.entities import html5
 from html.parser import HTMLParser
-from typing import Literal
-
-from markdown_it import MarkdownIt
-from markdown_it.token import Token
+from typing import TYPE_CHECKING, Literal
 
 from stories.text.sentences import word_set
+
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
+    from markdown_it.token import Token
 
 TextType = Literal["plain", "html", "markdown", "entities"]
 """``entities`` is plain text that was escaped once too often: character references, no tags."""
@@ -186,10 +188,6 @@ def _type_without_tags(text: str) -> TextType:
     return "entities" if known else "plain"
 
 
-# Reddit shows HTML in a post as it was typed.
-_PARSER = MarkdownIt("commonmark", {"html": False, "maxNesting": 20})
-_PARSER.enable(["table", "strikethrough"])
-
 MOST = 24_000  # characters; a body has at most 20,000
 _LONGEST_NUMBER = 2  # digits of an item's number; "2026." begins a sentence
 
@@ -200,6 +198,15 @@ _SPOILER_LINE = re.compile(r"^ {0,3}>!.*$", re.MULTILINE)
 _NONSENSE = re.compile(r"(?:!?\[){16,}+")
 _HEADING = re.compile(r"^(#{2,6})(?=[^#\s])", re.MULTILINE)  # Reddit needs no space after it
 _RAISED = re.compile(r"\^\(([^()]{0,1000})\)|(?<!\S)\^+(?=\w)")
+
+
+@cache
+def _parser() -> MarkdownIt:
+    from markdown_it import MarkdownIt
+
+    # Reddit shows HTML in a post as it was typed.
+    parser = MarkdownIt("commonmark", {"html": False, "maxNesting": 20})
+    return parser.enable(["table", "strikethrough"])
 
 
 def from_markdown(text: str, *, line_breaks: bool = False) -> str:
@@ -213,7 +220,7 @@ def from_markdown(text: str, *, line_breaks: bool = False) -> str:
     text = _HEADING.sub(r"\1 ", _RAISED.sub(lambda match: match[1] or "", text))
     pieces: list[str] = []
     in_table = False
-    tokens = _PARSER.parse(text)
+    tokens = _parser().parse(text)
     alone = _items_alone(tokens)
     for at, token in enumerate(tokens):
         if token.type in ("table_open", "table_close"):

@@ -21,9 +21,6 @@ from functools import cache
 from importlib.metadata import version
 from typing import Self
 
-from genai_prices import extract_usage
-from genai_prices.data_snapshot import get_snapshot
-
 from sessions_app.errors import SmnbError
 from sessions_app.money import from_usd
 from stories.usage.types import Close, Counts
@@ -223,6 +220,9 @@ def _standard(model: str, counts: Counts) -> tuple[int, str]:
         "server_tool_use": {"web_search_requests": counts.web_searches},
     }
     answer = {"model": model, "usage": usage}
+    # Imported here, as few processes ever price an answer.
+    from genai_prices import extract_usage
+
     try:
         total = extract_usage(answer, provider_id="anthropic", api_flavor="default").calc_price()
     except LookupError:
@@ -253,6 +253,8 @@ class Offer:
 @cache
 def offers() -> tuple[Offer, ...]:
     """Returns the Anthropic models on sale and those of OVERRIDES, the newest generation first."""
+    from genai_prices.data_snapshot import get_snapshot
+
     names = {
         model.id: model.name or model.id
         for provider in get_snapshot().providers
