@@ -26,6 +26,12 @@ from stories.text.sentences import word_set
 _GENERIC = word_set(ENGLISH["generic_speakers"])
 # Words that may say the same without a negation: "his first marathon" for "had never run one".
 _WILD = re.compile(r"\b(?:first|only|free|alone|acquitted|cleared|naked)\b", re.IGNORECASE)
+# Where the source has the word, one of the others may say it with a negation.
+_DENIED_SO = {
+    "until": word_set("until before yet still"),
+    "first": word_set("never before ever previously no none since"),
+    "only": word_set("other others else more another any anything but except"),
+}
 _ENDS = word_set(ENGLISH["ends_something"])
 _CLAUSE = re.compile(
     r"[;:()\u2014\u2013]|,? (?:but|while|whereas|although|though|and|because|since|which|who|whom)\b"
@@ -39,6 +45,7 @@ for _verb in ENGLISH["verbs"].split():
     for _root in {_bare, _doubled}:
         _FORMS |= {f"{_root}{ending}": _verb for ending in ("ed", "ing")}
     _FORMS |= {_verb: _verb, f"{_verb}s": _verb, f"{_verb}es": _verb}
+_VERBS = {SAME.get(word) or SAME.get(verb, verb) for word, verb in _FORMS.items()}
 _BOUNDARY = re.compile(
     r"[;:()\u2014\u2013]|(?<!\w)(?:and|but|while|whereas|although|though|because|since|which|who|whom"
     r"|that|as|after|before|when|if)(?!\w)",
@@ -58,11 +65,16 @@ _HE_OR_SHE = re.compile(
     r"([^\W\d_]+)",
     re.IGNORECASE,
 )
+_SUBJECT_PRONOUN = re.compile(
+    r"\b(he|she|it|they|we|I) (?:(?:had|has|have|will|would|can|could|also|never|not|\w+ly) )*\Z",
+    re.IGNORECASE,
+)
+_DETERMINER = re.compile(r"\b(?:the|an?|its|his|her|their|this|these|both)\b", re.IGNORECASE)
 _PASSIVE = re.compile(
     r"\b(?:is|are|was|were|be|been|being|got|gets)(?: (?:not|also|\w+ly))?\s*\Z", re.IGNORECASE
 )
 _OPPOSITES = [tuple(word_set(side) for side in pair.split(" / ")) for pair in ENGLISH["opposites"]]
-_CALENDAR = frozenset(stem(word) for word in ENGLISH["calendar"].split())
+_CALENDAR = word_set(ENGLISH["calendar"])
 _UNCOUNTED = (
     WITHOUT_MEANING
     | PRONOUNS
@@ -154,14 +166,16 @@ def negations(spoken: Text, source: Text) -> Iterator[str]:
         double = negation == "even" and "odd" not in like
         # "No one may use it" for "it is closed"
         ended = negation == "odd" and source.lower & _ENDS - Text(part).lower
-        until = "until" in source.lower and spoken.lower & {"until", "before", "yet", "still"}
-        implied = _WILD.search(source.text) or ended or until
+        so = any(word in source.lower and spoken.lower & how for word, how in _DENIED_SO.items())
+        free = source.lower & {"free", "alone", "acquitted", "cleared"}
+        implied = ended or so or free
         if negation and negation not in like and not (double or implied):
             yield "a negation"
     own = stems_of(spoken.text)
     denied = frozenset[str]().union(*(stems for stems, kind in clauses if kind))
     negated = sum(bool(negation and stems & denied) for _, stems, negation in own_clauses)
     negated += bool(_WILD.search(spoken.text))
+    negated += "until" in spoken.lower and "before" in source.lower
     # A clause denies its words after the negation.
     denials = [part for part in _clauses(source.text) if _negation(part) == "odd"]
     starts = [NEGATIVE.search(part) for part in denials]
@@ -207,19 +221,21 @@ def reversals(spoken: Text, source: Text) -> Iterator[str]:
 def _reversed(own: _Deed, source: _Deed) -> bool:
     if own.agent & source.agent:
         return False
-    taken = own.head and own.head <= source.agent and not own.head & source.patient
-    return bool(own.agent & source.patient or taken)
+    taken = bool(own.head and own.head <= source.agent and not own.head & source.patient)
+    given = bool(own.agent & source.patient)
+    # Of a word that only looks like a verb both sides must have changed places.
+    return (given and taken) if own.verb not in _VERBS else (given or taken)
 
 
 def _deeds(text: str, *, near: bool = False) -> Iterator[_Deed]:
     """Yields the verbs of one sentence; with ``near``, the doer is only the noun right before."""
     for match in WORD.finditer(text):
         word = match[0].lower()
-        verb = _FORMS.get(word)
+        verb = _FORMS.get(word) or (word if word.endswith("ed") and len(word) > 5 else None)
         before, after = text[: match.start()], text[match.end() :]
         if verb is None or re.search(r"\b(?:the|a|an|of|no|his|her|its|their)\s\Z", before):
             continue
-        verb = SAME.get(word) or SAME.get(verb, verb)
+        verb = SAME.get(word) or SAME.get(verb, verb) if word in _FORMS else stem(word) + "-"
         if near and re.search(r"(?<!is)(?<!has)(?<!was)(?<!are)(?<!have) to\s\Z", before):
             continue
         passive = bool(_PASSIVE.search(before)) or after.startswith(" by ")
@@ -233,6 +249,8 @@ def _deeds(text: str, *, near: bool = False) -> Iterator[_Deed]:
             first = " ".join(words[max(verbs, default=0) :])
             # Others of whom the sentence speaks are not the ones who do it.
             second = f"{before} {after}"
+        elif near and not passive and (pronoun := _SUBJECT_PRONOUN.search(before)):
+            first = f"pronoun-{pronoun[1]}"
         elif near:
             first = _noun(first, last=not passive)
         agent, patient = _doers(first), _doers(second)
@@ -240,17 +258,23 @@ def _deeds(text: str, *, near: bool = False) -> Iterator[_Deed]:
 
 
 def _doers(text: str) -> frozenset[str]:
-    return frozenset(
-        word for word in stems_of(text) if not word[0].isdigit() and word not in _CALENDAR
-    )
+    """Returns the stems of what can do something: no days, months and numbers."""
+    words = [word for word in WORD.findall(text) if compared(word) not in _CALENDAR]
+    return frozenset(word for word in stems_of(" ".join(words)) if not word[0].isdigit())
 
 
 def _noun(text: str, *, last: bool) -> str:
     """Returns the last noun of a text, or its first one, without what a preposition adds to it."""
     # Right after "who" or "which" it is not known.
     parts = _BOUNDARY.split(text)
-    phrases = [part for part in parts[-1 if last else 0].split(",") if stems_of(part)]
+    phrases = (
+        [part for part in parts[-1].split(",") if stems_of(part)] if last else parts[0].split(",")
+    )
     phrase = phrases[-1 if last else 0] if phrases else ""
+    if last and _PREPOSITION.match(phrase.lstrip()):
+        # "In poor countries the two": the noun begins at its article, if it has one.
+        starts = [match.start() for match in _DETERMINER.finditer(phrase)]
+        phrase = phrase[starts[-1] :] if len(starts) > 1 or (starts and starts[0] > 8) else ""
     nouns = [part for part in _PREPOSITION.split(phrase) if stems_of(part)]
     return nouns[0] if nouns else ""
 

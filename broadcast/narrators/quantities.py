@@ -35,6 +35,10 @@ _TOKEN = re.compile(
     r"|[^\W\d_]+(?:['\u2019][^\W\d_]+)?|[^\w\s]",
     re.IGNORECASE,
 )
+# "5.20pm", "at 5.20 on Friday"
+_POINTED_TIME = re.compile(
+    r"\b(\d{1,2})\.([0-5]\d)(?=\s?[ap]\.?m\b| (?:on|this|yesterday|today|tomorrow|local)\b| in the \w+ing\b)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +112,7 @@ class Reader:
         text = re.sub(r"\bquarter-point\b", "quarter pp", text, flags=re.IGNORECASE)
         text = re.sub(r"\b(?:a )?percentage[ -]points?\b", "pp", text, flags=re.IGNORECASE)
         text = re.sub(r"\bkilomet(?:re|er)s (?:an|per) hour\b", "km/h", text, flags=re.IGNORECASE)
+        text = _POINTED_TIME.sub(r"\1:\2", text)
         self._tokens = [match[0] for match in _TOKEN.finditer(text)]
         self._lower = [token.lower() for token in self._tokens]
         self._at = 0

@@ -148,7 +148,7 @@ def _numbers(spoken: Text, source: Text, around: Text) -> Iterator[str]:
             continue
         if not quantity.unit and quantity.values[0] in years:
             continue
-        if quantity.values[0] == 2 and "twice" in source.lower:
+        if quantity.values[0] == 2 and source.lower & {"twice", "both", "pair", "couple"}:
             continue
         yield f"the number “{quantity.text}”"
     for unit in units_in(spoken.in_numbers) - units_in(source.in_numbers):

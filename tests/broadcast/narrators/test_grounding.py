@@ -66,25 +66,25 @@ def cases(half: str) -> Iterator[Case]:
             yield Case(match["kind"] or "", match["text"], passages, context)
 
 
-SETS = ("development", "heldout", "second", "third", "translated")
+SETS = ("development", "heldout", "second", "third", "fourth", "translated")
 
 
 def test_the_labelled_sentences_are_complete() -> None:
     rows = [case for name in SETS for case in cases(name)]
     kinds = Counter(case.error for case in rows)
     assert kinds == {
-        "": 316,
-        "number": 73,
-        "negation": 52,
-        "date": 51,
-        "unit": 43,
-        "name": 41,
-        "attribution": 33,
-        "quote": 32,
-        "swap": 31,
-        "invented": 21,
+        "": 346,
+        "number": 80,
+        "negation": 57,
+        "date": 55,
+        "unit": 48,
+        "name": 45,
+        "swap": 40,
+        "attribution": 36,
+        "quote": 34,
+        "invented": 27,
     }
-    assert len({case.text for case in rows}) == 693
+    assert len({case.text for case in rows}) == 768
 
 
 @pytest.mark.parametrize(
@@ -94,6 +94,7 @@ def test_the_labelled_sentences_are_complete() -> None:
         ("heldout", 100, 98, 100, 3),
         ("second", 100, 97, 60, 0),
         ("third", 48, 45, 40, 0),
+        ("fourth", 45, 43, 30, 0),
         ("translated", 29, 28, 16, 0),
     ],
 )
@@ -120,6 +121,10 @@ def test_planted_errors_are_caught_and_faithful_sentences_pass(
             "The oldest member spoke, not the youngest.",
         ),
         ("Zofia Nowak, who beat Gregor Tal, is twelve.", "Zofia Nowak, 12, beat Gregor Tal."),
+        ("In poor countries the two sell it.", "Marrin and Solvex both sell it in poor countries."),
+        ("He said it had paid them no attention.", "“It paid no attention to us,” he said."),
+        ("It begins at twenty past five.", "It begins at 5.20 on Friday."),
+        ("It sailed only until noon.", "It did not sail after noon, and only until then."),
     ],
 )
 def test_the_same_said_in_another_order_passes(sentence: str, passage: str) -> None:
@@ -134,6 +139,9 @@ def test_the_same_said_in_another_order_passes(sentence: str, passage: str) -> N
         ("Tarn acquired Calder.", "Calder bought Tarn for two crowns.", "who does what"),
         ("Anna shot the boar.", "Anna forgave Bert, who shot the boar.", "who does what"),
         ("She left after he lost.", "He left after she lost.", "who does what"),
+        ("The boar stunned the ranger.", "The ranger stunned the boar.", "who does what"),
+        ("She thanked the mayor.", "The mayor thanked her.", "who does what"),
+        ("The dam did not hold.", "The dam held after a first look.", "a negation"),
         ("It will be visible in the south.", "It will be visible in the north.", "south"),
         ("The price has risen.", "The price has fallen.", "risen"),
         ("It won the first prize.", "It won the second prize.", "first"),
