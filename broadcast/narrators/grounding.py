@@ -97,7 +97,7 @@ def _verdict(
     # A link is checked like a sentence whose only passages are the title and the credits.
     of_link: list[Passage] = [{"text": f"{brief.title}. {around.credits}", "report": 0}]
     if sentence.link or _introduces(text, brief):
-        reason = problem(text, of_link, around)
+        reason = problem(text, of_link, replace(around, report=None))
         if sentence.link or not reason:
             return _row(text, "link" if not reason else "none", [], reason)
     passages = list(sentence.passages or best_passages(text, sources))

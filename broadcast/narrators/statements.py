@@ -66,7 +66,7 @@ class Context:
     credits: str = ""  # source, author, address
     before: str = ""  # the passages before those that it rests on
     published: datetime | None = None
-    report: str = ""  # all passages of the story
+    report: str | None = ""  # all passages of the story; None for a sentence that rests on none
     language: str = ""  # in which it is told
 
 
@@ -96,9 +96,10 @@ def problem(sentence: str, passages: Sequence[Passage], context: Context) -> str
         problems += [
             *attributions(spoken, source, around, f"{context.title} {context.credits}"),
             *negations(spoken, source),
-            *reversals(spoken, source),
-            *inventions(spoken, Text(f"{source.text} {around.text} {context.report}")),
         ]
+        if context.report is not None:
+            everything = Text(f"{source.text} {around.text} {context.report}")
+            problems += [*reversals(spoken, source), *inventions(spoken, everything)]
     return "; ".join(dict.fromkeys(problems))
 
 

@@ -1031,7 +1031,7 @@ CORE = [
             "quotations are not checked",
         ),
         ("            *negations(spoken, source),\n", "", "negations are not checked"),
-        ("            *reversals(spoken, source),\n", "", "who does what is not checked"),
+        ("*reversals(spoken, source), ", "", "who does what is not checked"),
         (
             '            *attributions(spoken, source, around, f"{context.title} {context.credits}"),\n',
             "",

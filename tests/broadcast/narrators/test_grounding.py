@@ -19,7 +19,7 @@ from broadcast.narrators.quantities import read
 from broadcast.narrators.statements import Context, problem
 from stories.sources.recording import RecordingSource
 from stories.text.sentences import sentences
-from stories.types import Brief, Narration, Passage, SpokenSentence
+from stories.types import Brief, Narration, OtherReport, Passage, SpokenSentence
 
 DATA = Path(__file__).parents[2] / "data" / "grounding"
 _CASE = re.compile(r"(?P<sign>[+-]) (?:(?P<kind>\w+) )?\[(?P<numbers>[\d,]+)\] (?P<text>.+)")
@@ -375,3 +375,38 @@ def test_the_offline_host_tells_the_whole_recording_without_a_dropped_sentence()
         assert supports <= {"passages", "link"}
         joined = " ".join(row["text"] for row in result.sentences)
         assert sentences(joined) == sentences(result.narration.narrative)
+
+
+@pytest.mark.parametrize("personality", ["formal", "conversational", "analytical", "energetic"])
+@pytest.mark.parametrize(
+    "title",
+    [
+        "Opinion: Trams need no timetable",
+        "Analysis: What the trams say about us",
+        "Breaking: Tram depot in Elowen burns",
+        "Update: Tram depot in Elowen burns",
+        "Correction: Tram depot in Elowen burns",
+        "Tram driver retires after 40 years",
+        "I built a tram in my garden",
+        "Tram depot in Elowen burns",
+    ],
+)
+def test_no_sentence_of_the_host_itself_is_dropped(personality: str, title: str) -> None:
+    body = (
+        "I saw it at the depot in Elowen. The tram was old, and my brother drove it for 40 years."
+    )
+    other = OtherReport("Shore Post", "Fire at depot", "A guard smelled smoke at three o'clock.")
+    for number in range(12):
+        brief = replace(
+            BRIEF,
+            title=title,
+            body=body,
+            author="Ines Calloway",
+            source="BBC News",
+            personality=personality,
+            number=number,
+            upcoming="Heise Online",
+            others=(other,),
+        )
+        result = checked(ExtractiveNarrator().narrate(brief, lambda _: None), brief, may_wait=False)
+        assert result.dropped == ()
