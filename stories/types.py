@@ -136,11 +136,15 @@ class OtherReport:
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """A figure that changed, e.g. "11,500 homes, up from 4,000", and the sentences that have it."""
+    """A figure that changed, e.g. "11,500 homes, up from 4,000", and the sentences that have it.
+
+    A status that changed, e.g. "“reopens” now, “closes” before", is one too.
+    """
 
     words: str
     now: str
     before: str
+    status: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,15 +134,18 @@ def brief_of(
 def _changes(
     post: SourcePost, earlier: Earlier | None, choice: Choice | None
 ) -> tuple[Changed, ...]:
-    """Returns the figures that changed since the earlier story, or since the post it replaces."""
+    """Returns what changed since the earlier story, or since the post it replaces."""
     before = earlier.story.post if earlier else None
     if before is None and choice and choice.background:
         before = choice.background[0]
     if before is None:
         return ()
+    figures = changes.compare(post.title, post.body, before.title, before.body)
+    statuses = changes.status_changes(post.title, before.title, before.body)
     return tuple(
-        Changed(change.words, change.now.sentence, change.before.sentence)
-        for change in changes.compare(post.title, post.body, before.title, before.body)
+        Changed(change.words, change.now.sentence, change.before.sentence, status=status)
+        for found, status in ((figures, False), (statuses, True))
+        for change in found
     )
 
 

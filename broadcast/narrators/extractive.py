@@ -97,16 +97,18 @@ class ExtractiveNarrator:
 
 
 def changed_figures(brief: Brief, chosen: str) -> list[SpokenSentence]:
-    """Says which figures are not what they were, unless the chosen sentences say it."""
-    return [
-        SpokenSentence(
-            f"That is {change.words} before.",
-            ({"text": change.now, "report": 0}, {"text": change.before, "report": -1}),
-        )
-        for change in brief.changes
-        if presentation.is_english(brief.language)
-        and not all(figure in chosen for figure in _FIGURE.findall(change.words))
-    ]
+    """Says what is not as it was, unless the chosen sentences or the earlier headline say it."""
+    spoken_changes = []
+    for change in brief.changes if presentation.is_english(brief.language) else ():
+        before: Passage = {"text": change.before, "report": -1}
+        figures = _FIGURE.findall(change.words)
+        if change.status and not brief.earlier and change.before not in chosen:
+            report = as_sentence(change.before)
+            spoken_changes.append(SpokenSentence(f"The report before that: {report}", (before,)))
+        if not change.status and not all(figure in chosen for figure in figures):
+            passages: tuple[Passage, ...] = ({"text": change.now, "report": 0}, before)
+            spoken_changes.append(SpokenSentence(f"That is {change.words} before.", passages))
+    return spoken_changes
 
 
 def other_reports(brief: Brief, chosen: Sequence[str]) -> list[SpokenSentence]:

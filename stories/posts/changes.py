@@ -1,13 +1,22 @@
-"""What changed between two reports: figures that count the same thing, in words that can be spoken."""
+"""What changed between two reports: figures and statuses of the same thing, in words to be spoken."""
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from stories.posts.features import stem
-from stories.posts.vocabulary import EMPTY
+from stories.posts.features import Report, features, stem
+from stories.posts.vocabulary import (
+    CARDINALS,
+    DENIALS_OF_FACTS,
+    DISTANCING,
+    EMPTY,
+    NEGATIONS,
+    NO_STATUS_BEFORE,
+    STATUSES,
+)
 from stories.text.sentences import sentences, word_set
 
 MOST = 3
@@ -28,6 +37,11 @@ _NOT_COUNTED = EMPTY | word_set("""
     second seconds minute minutes hour hours day days week weeks month months year years
     january february march april may june july august september october november december
 """)
+
+_CLAUSE = re.compile(r"[,;:\u2013\u2014]")
+_WORD = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)*|\d[\d.,]*")
+_LEADING = 2  # sentences of a text of which a status is taken where the headline has none
+_NEAR = 3  # words
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +72,30 @@ class Change:
     def now_words(self) -> str:
         """The new figure in words, such as "11,500 homes"."""
         return _joined(self.now)
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A word for how something is, such as "closed", and the sentence that gives it as a fact."""
+
+    word: str
+    kind: int
+    side: int
+    count: str  # of how many, if the sentence says so
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class StatusChange:
+    """A status of the new report, and the opposite one that the earlier report had."""
+
+    now: Status
+    before: Status
+
+    @property
+    def words(self) -> str:
+        """The change in words, such as "“reopens” now, “closes” before"."""
+        return f"“{self.now.word}” now, “{self.before.word}” before"
 
 
 def _joined(figure: Figure) -> str:
@@ -104,3 +142,71 @@ def _figures(title: str, body: str) -> dict[str, list[Figure]]:
             key = "%" if noun.lower() in ("%", "percent", "per") else stem(noun.lower())
             found[key].append(figure)
     return found
+
+
+def status_changes(title: str, earlier_title: str, earlier_body: str) -> list[StatusChange]:
+    """Returns the statuses in a headline that are the opposite of what an earlier report said.
+
+    Both are said of the same thing, as facts: not denied, planned, asked, or of the time before.
+    """
+    before: dict[int, Status] = {}
+    for sentence in [earlier_title, *sentences(earlier_body[:4000])[:_LEADING]]:
+        for status in _statuses(sentence):
+            before.setdefault(status.kind, status)
+    changes = []
+    for now in _statuses(title):
+        old = before.get(now.kind)
+        if old is None or old.side == now.side:
+            continue
+        if now.count and old.count and now.count != old.count:
+            continue
+        one, other = features(Report(title)), features(Report(earlier_title, old.sentence))
+        about = [each.words - _STATUS_STEMS for each in (one, other)]
+        shared = about[0] & about[1]
+        # Two things in one town have nothing but its name in common.
+        if shared - (one.names | other.names) and len(shared) >= min(2, *map(len, about)):
+            changes.append(StatusChange(now, old))
+    return changes
+
+
+_STATUS_OF: dict[str, list[tuple[int, int]]] = defaultdict(list)
+for _kind, _sides in enumerate(STATUSES):
+    for _side, _words in enumerate(_sides):
+        for _word in _words:
+            _STATUS_OF[_word].append((_kind, _side))
+_STATUS_STEMS = frozenset(map(stem, _STATUS_OF))
+
+
+def _statuses(sentence: str) -> Iterator[Status]:
+    """Yields the last status of each kind that a sentence gives as a fact."""
+    found: dict[int, Status] = {}
+    another_thing = set()
+    every = [word.replace("\u2019", "'").lower() for word in _WORD.findall(sentence)]
+    denied = {kind for word in every if word in DENIALS_OF_FACTS for kind, _ in _STATUS_OF[word]}
+    asked = sentence.rstrip().endswith("?")
+    for clause in _CLAUSE.split("" if asked else sentence):
+        words = [word.replace("\u2019", "'").lower() for word in _WORD.findall(clause)]
+        for at, word in enumerate(words):
+            near, following = words[max(0, at - _NEAR) : at], words[at + 1 : at + _NEAR]
+            last = near[-1] if near else ""
+            doubtful = (
+                any(each in NEGATIONS or each.endswith("n't") for each in near)
+                or not DISTANCING.isdisjoint(near)
+                # "To reopen" and "to be closed" are still to come; "the end" is a noun.
+                or (last in ("to", "the", "a", "an", "of") or near[-2:] == ["to", "be"])
+                or bool(following and following[0] in NO_STATUS_BEFORE)
+            )
+            counts = [CARDINALS.get(each, each) for each in near]
+            count = next((each for each in counts if each[0].isdigit()), "")
+            for kind, side in _STATUS_OF.get(word, ()):
+                # A missing boy's shoe, and the car of a missing boy, are not the boy.
+                if word == "missing" and (
+                    last == "of" or any(each.endswith("'s") for each in following)
+                ):
+                    another_thing.add(kind)
+                    found.pop(kind, None)
+                # "Find missing boy" says that he is found.
+                known = kind in found and word == "missing" and last in _STATUS_OF
+                if not (doubtful or known or kind in another_thing or denied - {kind}):
+                    found[kind] = Status(word, kind, side, count, sentence)
+    yield from found.values()

@@ -222,6 +222,42 @@ OPPOSED: tuple[tuple[frozenset[str], frozenset[str]], ...] = tuple(
     )
 )
 
+# Words for how something is, and for the opposite, which is a change of status.
+STATUSES: tuple[tuple[frozenset[str], frozenset[str]], ...] = tuple(
+    (word_set(one), word_set(other))
+    for one, other in (
+        (
+            "close closes closed shut shuts blocked",
+            "open opens opened reopen reopens reopened unblocked",
+        ),
+        (
+            "suspend suspends suspended halt halts halted pause pauses paused grounded",
+            "resume resumes resumed restart restarts restarted",
+        ),
+        ("missing disappears disappeared", "find finds found rescued safe"),
+        ("trapped stranded", "free frees freed rescued"),
+        ("deny denies denied", "confirm confirms confirmed admit admits admitted"),
+        ("arrested detained held jailed", "released freed cleared acquitted"),
+        ("reject rejects rejected", "approve approves approved accept accepts accepted"),
+        ("ban bans banned", "allow allows allowed"),
+        ("begin begins begun start starts started", "end ends ended"),
+        ("uphold upholds upheld", "overturn overturns overturned annulled quashed"),
+        ("escapes escaped", "recaptured caught captured"),
+    )
+)
+# Within three words before a status: it is not a fact, or no longer one.
+DISTANCING = word_set("""
+    will would may might could should must can cannot if unless until before when after since
+    following despite deny denies denied false claims rumours reportedly allegedly plans expected
+    threatens vows
+""")
+DENIALS_OF_FACTS = word_set("deny denies denied")
+# After a status word that has another sense: close to, open letter, open fire.
+NO_STATUS_BEFORE = word_set("""
+    to call race friend ally ties letter source air question fire up investigation inquiry probe talks
+    talk guilty that responsible liable accountable
+""")
+
 # Words of a headline that make it a later report than one without them.
 MARKS = word_set("""
     correction corrected corrects correct retraction retracted clarification false fake hoax

@@ -318,6 +318,7 @@ CORE = [
             ":",
             "figures deep in two texts are compared",
         ),
+        ("not (doubtful or known", "not (known", "a bridge that is to reopen is called open"),
     ),
     # The order of a thread: what is newer replaces what is older.
     *mutants_of(

@@ -207,6 +207,18 @@ def test_what_a_report_replaces_becomes_its_background(live: Session) -> None:
     assert list(audits.run()) == []
 
 
+def test_a_story_gives_the_report_whose_status_it_reverses(live: Session) -> None:
+    closed = ("Harbor bridge in Tavish Reach closes for repairs", "Engineers have found a crack.")
+    reopened = ("Harbor bridge in Tavish Reach reopens", "The crack has been welded in two days.")
+    read(live, "harbour", closed, 10)
+    read(live, "harbour", reopened, 40)
+    narrate(live)
+    story = Story.objects.get()
+    assert f"The report before that: {closed[0]}." in story.narrative
+    spoken = payload(story)["passages"][2]
+    assert [row["text"] for row in spoken["passages"]] == [closed[0]]
+
+
 def test_an_update_names_the_figure_that_changed(live: Session) -> None:
     read(live, "harbour", CUTS_4, 10)
     narrate(live)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stories.posts.changes import compare
+from stories.posts.changes import compare, status_changes
 from stories.sources import recording
 
 BOOK = json.loads(Path(recording.__file__).with_name("recording.json").read_text())
@@ -89,3 +89,101 @@ def test_the_sentences_of_a_change_are_those_of_the_reports() -> None:
     ]
     assert change.now.sentence == "Now 900 homes are dark."
     assert change.before.sentence == "100 homes dark"
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later", "words"),
+    [
+        ("rec-011", "rec-032", "“reopens” now, “closes” before"),
+        ("rec-014", "rec-026", "“safe” now, “missing” before"),
+        ("rec-003", "rec-053", "“resumes” now, “suspended” before"),
+        ("rec-018", "rec-041", "“end” now, “begin” before"),
+    ],
+)
+def test_changed_statuses_of_the_recording_are_named(earlier: str, later: str, words: str) -> None:
+    new, old = POSTS[later], POSTS[earlier]
+    changes = status_changes(new["title"], old["title"], old["body"])
+    assert [change.words for change in changes] == [words]
+
+
+@pytest.mark.parametrize(
+    "later",
+    sorted(set(BOOK["follow_ups"]) - {"rec-032", "rec-026", "rec-053", "rec-041"}),
+)
+def test_other_follow_ups_of_the_recording_change_no_status(later: str) -> None:
+    new, old = POSTS[later], POSTS[BOOK["follow_ups"][later]]
+    assert status_changes(new["title"], old["title"], old["body"]) == []
+
+
+@pytest.mark.parametrize(
+    ("title", "earlier", "words"),
+    [
+        ("Mayor confirms taking gifts", "Mayor denies taking gifts", "“confirms” now, “denies”"),
+        ("Airport of Larne shut by fog", "Airport of Larne open in fog", "“shut” now, “open”"),
+        ("All six miners freed from pit", "Six miners trapped in pit", "“freed” now, “trapped”"),
+        (
+            "Court overturns ban on kites",
+            "Court upholds ban on kites",
+            "“overturns” now, “upholds”",
+        ),
+        ("Escaped wolf recaptured near Larne", "Wolf escapes near Larne", "“recaptured” now, “esc"),
+        (
+            "Ferry suspended again, fog is back",
+            "Ferry resumes as fog lifts",
+            "“suspended” now, “res",
+        ),
+        ("Bridge reopens", "Harbor bridge closes in Larne", "“reopens” now, “closes”"),
+    ],
+)
+def test_an_opposite_status_of_the_same_thing_is_a_change(
+    title: str, earlier: str, words: str
+) -> None:
+    (change,) = status_changes(title, earlier, "")
+    assert change.words.startswith(words)
+    assert change.now.sentence == title
+    assert change.before.sentence == earlier
+
+
+def test_the_earlier_status_may_be_in_the_lead() -> None:
+    lead = "Ferries were suspended at noon. They carry cars."
+    (change,) = status_changes("Marrow Sound ferries resume", "Fire on Marrow Sound ferry", lead)
+    assert change.before.sentence == "Ferries were suspended at noon."
+
+
+CLOSED = "Harbor bridge in Larne closes for repairs"
+LOST = "Boy missing in woods near Adlow"
+
+
+@pytest.mark.parametrize(
+    ("title", "earlier"),
+    [
+        # Not yet, not at all, asked, denied, or conditional.
+        ("Harbor bridge in Larne to reopen on Monday", CLOSED),
+        ("Harbor bridge in Larne to be reopened soon", CLOSED),
+        ("Harbor bridge in Larne could reopen soon", CLOSED),
+        ("Harbor bridge in Larne has not reopened", CLOSED),
+        ("Harbor bridge in Larne hasn\u2019t reopened", CLOSED),
+        ("Harbor bridge in Larne never opened, says diver", CLOSED),
+        ("Will harbor bridge in Larne reopen?", CLOSED),
+        ("Harbor bridge in Larne open, mayor denies", CLOSED),
+        ("No repairs of harbor bridge in Larne until it is open", CLOSED),
+        ("Boy no longer missing near Adlow", "Boy found near Adlow"),
+        # Of the time before.
+        ("Harbor bridge in Larne shut days after it reopened", CLOSED),
+        # Still so.
+        ("Harbor bridge in Larne stays shut", CLOSED),
+        # Of another thing.
+        ("Larne library opens", CLOSED),
+        ("Police find car of missing boy near Adlow", LOST),
+        ("Missing boy\u2019s shoe found in woods near Adlow", LOST),
+        ("Two miners rescued from Kestrel pit", "Six miners trapped in Kestrel pit"),
+        # Another sense.
+        ("Larne bridge: repairs close to the end", "Larne bridge open for repairs"),
+        ("Police open fire near harbor bridge in Larne", CLOSED),
+        ("Open letter on harbor bridge in Larne", CLOSED),
+    ],
+)
+def test_what_is_not_said_as_a_fact_of_the_same_thing_is_no_change(
+    title: str, earlier: str
+) -> None:
+    assert status_changes(title, earlier, "") == []
