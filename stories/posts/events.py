@@ -29,6 +29,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from stories.posts.comparison import (
+    MARKED,
     PRIOR,
     PRIOR_FREQUENT,
     Comparison,
@@ -38,6 +39,7 @@ from stories.posts.comparison import (
     new_numbers,
     part_of,
     plain_weight,
+    same_event_score,
 )
 from stories.posts.features import (
     COMMON,
@@ -57,7 +59,8 @@ EVENT_WINDOW = timedelta(hours=72)
 STORY_WINDOW = timedelta(days=10)
 # Chosen with the development half of tests/data/matching.
 RELATED = 0.3
-SAME_EVENT = 0.62
+SAME_EVENT = 1.0
+LEAST_SCORE = 0.2
 NOTHING_NEW = 0.66
 SAME_HEADLINE = 0.9
 COPIED = 0.7
@@ -68,6 +71,7 @@ SUBJECT_OF_HEADLINE = 1.2
 _CANDIDATES = 12
 _MOST_NAMED = 4
 _FEW_WORDS = 3
+_MANY_NAMES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +112,16 @@ def judge(new: Report, earlier: Report, weigh: Weigh = plain_weight) -> Judgemen
     own = bool(new.source) and new.source == earlier.source
     if kind == "duplicate" and own and both.copied >= COPIED and both.title < OWN_HEADLINE:
         kind, why = "unrelated", "The same text under another headline of the source."
+    told = bool(one.text or other.text) and both.copied < COPIED and both.title < SAME_HEADLINE
+    if (
+        kind != "duplicate"
+        and told
+        and apart <= EVENT_WINDOW
+        and score >= LEAST_SCORE
+        and not both.turn.startswith(MARKED)
+        and same_event_score(one, other, both) >= SAME_EVENT
+    ):
+        kind, why = "same event", "The same event, with other facts."
     if kind == "development" and not same_subject(both, weigh):
         kind, why = "unrelated", "Too few names and rare words agree."
     return Judgement(kind, score, (why, *_reasons(one, other, both, weigh)))
@@ -134,6 +148,9 @@ def _kind_of_copy(one: Features, other: Features, both: Comparison) -> tuple[Kin
         return "unrelated", "The same text under a headline about something else."
     if one.names - other.words and other.names - one.words:
         return "unrelated", "The same form of words with other names."
+    own, others = (one.title & one.text) - other.words, (other.title & other.text) - one.words
+    if own and others:
+        return "unrelated", "The same form of words about something else."
     if both.other_numbers or both.turn or _unmatched(one, other):
         return "development", both.turn or "The same text with other figures."
     return "duplicate", "The same text."
@@ -193,22 +210,10 @@ def _kind_of_headlines(one: Features, other: Features, both: Comparison) -> tupl
     differ = one.title - other.title and other.title - one.title
     if both.title >= (SAME_HEADLINE if differ else 0.7) and not both.new_events:
         return "duplicate", "The headlines report the same."
+    names = {one.name_of.get(name, name) for name in both.names & one.title & other.title}
+    if len(names) >= _MANY_NAMES and both.title >= RELATED and not both.new_events:
+        return "same event", "The headlines name the same."
     return "development", "The same subject."
-
-
-def support(one: Features, other: Features, both: Comparison) -> float:
-    """Returns how far two reports support one event: shared words, and the same figures and days."""
-    most, least = max(both.contained, both.contains), min(both.contained, both.contains)
-    return (
-        0.6 * most
-        + 0.4 * least
-        + 0.12 * min(2, len(both.numbers))
-        + (0.15 if one.days & other.days else 0.0)
-        - (0.08 if both.new_events else 0.0)
-        - (0.12 if both.new_figure else 0.0)
-        - (0.12 if both.clash else 0.0)
-        - 0.04 * sum(bool(names) for names in both.other_names)
-    )
 
 
 def adds_nothing(one: Features, other: Features, both: Comparison, later: bool) -> bool:
@@ -264,10 +269,6 @@ def _kind(
         return "development", "The same subject on another day."
     if adds_nothing(one, other, both, later):
         return "duplicate", "The same event, and nothing new."
-    # Without a name in both, more of the words have to agree.
-    least = SAME_EVENT if both.names else 0.7 if len(both.numbers) > 1 else 0.8
-    if support(one, other, both) >= least:
-        return "same event", "The same event, with other facts."
     return "development", "The same subject."
 
 

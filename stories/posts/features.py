@@ -38,6 +38,7 @@ _INDEXED_CHARACTERS = 600
 _SHINGLE = 4
 _MOST_NUMBERS = 30
 _LEAST_TEXT = 3
+_UNITS = {word: int(value) for word, value in CARDINALS.items() if len(value) == 1} | {"one": 1}
 _GAP = 8  # characters before a word in which its sentence may begin
 # A common beginning of this length makes two names one: Brazil, Brazilian.
 PREFIX = 5
@@ -61,6 +62,7 @@ _PREFIX = re.compile(
     r"|news alert|urgent|updated)(?:\s?\d{1,2})?(?:\s?news)?\s?[-:\u2013\u2014|\]]\s?)+",
     re.IGNORECASE,
 )
+_TAG = re.compile(r"^(?:\s*\[[^\]]{1,20}\])+\s*")  # "[OC]", "[Serious]"
 _SUFFIX = re.compile(r"\s(?:[-\u2013\u2014|\u00b7]|::)\s((?:[^\W\d_][\w.'&]*)(?:\s[\w.'&]+){0,3})$")
 
 
@@ -127,6 +129,7 @@ def _normal(text: str, most: int) -> str:
 def headline(title: str) -> str:
     """Returns a headline without "UPDATE 1-" before it and " - BBC News" after it."""
     line = _normal(title, TITLE_CHARACTERS).strip()
+    line = _TAG.sub("", line) or line
     line = _PREFIX.sub("", line) or line
     suffix = _SUFFIX.search(line)
     # The name of an outlet is capitalised, and what is left is a whole headline.
@@ -215,9 +218,11 @@ def _names(tokens: list[_Token]) -> set[str]:
 
 
 def _value(raw: str) -> str:
-    """Returns a number without groups: 1,000 is 1000."""
+    """Returns a number without groups: 1,000 and 1.000 are 1000."""
     if re.fullmatch(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?", raw):
         raw = raw.replace(",", "")
+    elif re.fullmatch(r"[1-9]\d{0,2}(?:\.\d{3})+(?:,\d+)?", raw):
+        raw = raw.replace(".", "")
     return raw.replace(",", ".")
 
 
@@ -233,6 +238,10 @@ def _numbers(tokens: list[_Token], in_title: bool) -> Iterator[Number]:
             value = _value(token.raw)
         elif token.key in CARDINALS:
             value = CARDINALS[token.key]
+            unit = _UNITS.get(following[0].key, 0) if following else 0
+            if unit and len(value) == 2 and value[0] > "1" and value[1] == "0":
+                # "Thirty-one" is one number.
+                value, following = str(int(value) + unit), following[1:]
         elif token.key in ORDINALS and following and following[0].key in PERIODS:
             value = ORDINALS[token.key]
         else:
@@ -245,6 +254,8 @@ def _numbers(tokens: list[_Token], in_title: bool) -> Iterator[Number]:
             value = f"{float(value) * MAGNITUDES[following[0].key]:.15g}"
             following = following[1:]
         units = [stem(other.key) for other in following[:3] if other.key not in EMPTY][:2]
+        # An age counts no years of anything else.
+        units = ["age"] if [other.key for other in following[:2]] == ["year", "old"] else units
         about = any(other.key in APPROXIMATE for other in tokens[max(0, at - 2) : at])
         yield Number(value, frozenset(units), about, in_title)
 

