@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 from channels.routing import ProtocolTypeRouter, URLRouter
 from django.core.asgi import get_asgi_application
@@ -21,6 +22,10 @@ websocket_urlpatterns = [
     path("ws/sessions/<uuid:session_id>/replay/<int:run_number>/", OwnerReplay.as_asgi()),
     path("ws/watch/<str:token>/replay/<int:run_number>/", WatchReplay.as_asgi()),
 ]
+if "daphne.server" in sys.modules:
+    from smnb import server
+
+    server.install()
 application = ProtocolTypeRouter(
     # Without Channels' middleware for logins: the sockets that connect together are checked together.
     {"http": http, "websocket": URLRouter(websocket_urlpatterns)}

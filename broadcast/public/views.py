@@ -226,6 +226,7 @@ def _store_report(request: HttpRequest, session: Session) -> int:
     length = request.headers.get("Content-Length", "")
     if not (length.isdecimal() and int(length) <= LONGEST_REPORT):
         return 413
+    browser_errors.count_from_audience(session)
     form = AudienceErrorForm(request.POST)
     if not form.is_valid():
         return 422

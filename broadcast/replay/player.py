@@ -83,7 +83,7 @@ class Player:
 
     async def _show(self, events: list[SessionEvent]) -> None:
         for event, text in await _in_thread(frames.frames, events, self.seq, self.shape):
-            await self.socket.send_text(text)
+            await self.socket.send_text(text, wait=True)
             self.seq = event.seq
             self.pace.note(event.type, event.payload)
         self.pace.reach(events[-1].at)
@@ -119,7 +119,7 @@ class Player:
 
     async def _send_clock(self, wait: Wait, *, over: bool = False) -> None:
         clock = frames.clock(self.recording, wait, self.speed, self.shape, over=over)
-        await self.socket.send_text(clock)
+        await self.socket.send_text(clock, wait=True)
 
 
 async def _in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

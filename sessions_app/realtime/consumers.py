@@ -125,8 +125,9 @@ class LiveConsumer(AsyncWebsocketConsumer):
         with context.span("catch_up"):
             await self.hub.catch_up(self.viewer, after)
 
-    async def send_text(self, text: str) -> None:
-        await self.send(text_data=text)
+    async def send_text(self, text: str, *, wait: bool = False) -> None:
+        """Sends a frame; with ``wait`` returns only once a slow client has read (smnb/server.py)."""
+        await self.base_send({"type": "websocket.send", "text": text, "wait": wait})
 
     async def end(self, code: int) -> None:
         await self.close(code=code)

@@ -44,7 +44,7 @@ LIFETIME = (6 * 3600, 12 * 3600)  # seconds; random, so that pages do not all re
 class Socket(Protocol):
     """The methods of a consumer that the hub calls."""
 
-    async def send_text(self, text: str) -> None: ...
+    async def send_text(self, text: str, *, wait: bool = False) -> None: ...
 
     async def end(self, code: int) -> None: ...
 
@@ -168,13 +168,13 @@ class Hub:
                 missed = Missed(viewer.session_id, viewer.audience, viewer.format, reached)
                 texts, reached = await self._since.ask(missed)
                 for text in texts:
-                    await viewer.socket.send_text(text)
+                    await viewer.socket.send_text(text, wait=True)
                 viewer.sent = max(viewer.sent, reached)
                 # In the same round: if the result of a stream arrives after its text was read, the
                 # next round sends it after the text, and no page shows an old text.
                 if viewer.audience == recorder.OWNER:
                     for text in await self._streams.ask((viewer.session_id, viewer.format)):
-                        await viewer.socket.send_text(text)
+                        await viewer.socket.send_text(text, wait=True)
         finally:
             viewer.catching_up = False
 

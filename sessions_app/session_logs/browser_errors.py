@@ -40,14 +40,18 @@ def report(session: Session, user: User, fields: Mapping[str, object]) -> str:
     return _store(session, details, shown, FILE, **request)
 
 
-def report_from_audience(session: Session, fields: Mapping[str, object]) -> str:
-    """Stores a report from a public page, marked as such, within limits of its own.
-
-    Anyone can send it, so its line names the request but is not filed under it.
-    """
+def count_from_audience(session: Session) -> None:
+    """Counts a report from a public page, before anything of it is read. Raises TooMany."""
     # Per session and not per address: anyone may read a public page through many addresses.
     rate_limits.count("audience's browser errors", session.pk, AUDIENCE_A_MINUTE)
     rate_limits.count("audience's browser errors", session.pk, AUDIENCE_A_DAY, DAY)
+
+
+def report_from_audience(session: Session, fields: Mapping[str, object]) -> str:
+    """Stores a report from a public page, marked as such.
+
+    Anyone can send it, so its line names the request but is not filed under it.
+    """
     details = {name: value for name, value in fields.items() if value not in ("", None)}
     details["told_by"] = "audience"
     return _store(session, details, details, AUDIENCE_FILE)

@@ -11,6 +11,7 @@ from sessions_app.session_logs import redaction
 from sessions_app.session_logs.browser_errors import KINDS
 from sessions_app.session_logs.reader import ENVIRONMENTS, LEVELS, LogQuery
 
+MARGIN = 500
 SEARCH = {"autocomplete": "off", "spellcheck": "false"}
 
 
@@ -70,7 +71,9 @@ class CutField(forms.CharField):
         self._limit, self._allowed = limit, "\n" if lines else ""
 
     def to_python(self, value: Any) -> str:
-        text = redaction.redact(super().to_python(value) or "")
+        # Cut before it is redacted, as anyone may send it; with a margin, so that a secret at the end
+        # is still recognized.
+        text = redaction.redact((super().to_python(value) or "")[: self._limit + MARGIN])
         # Some terminals that show the log would obey control characters.
         plain = (char if char.isprintable() or char in self._allowed else " " for char in text)
         return "".join(plain)[: self._limit].strip()

@@ -21,11 +21,13 @@ from pydantic import SecretStr
 HIDDEN = "[hidden]"
 
 # What a secret looks like. The key is a text that each match contains: looking for it first is fast.
+# Anyone can send texts, so no match reads beyond the beginning of the next one: a user name and a
+# password in an address end at its path.
 _PATTERNS = {
     "sk-ant-": r"sk-ant-[\w-]+",
     "smnb_": r"smnb_[\w-]{20,}",
     "earer ": r"(?<=[Bb]earer )[\w.~+/=-]{8,}",
-    "://": r"(?<=://)[^/\s:@\"\\]*:[^@\s\"\\]+(?=@)",
+    "://": r"(?<=://)[^/\s:@\"\\]*:[^/@\s\"\\]+(?=@)",
     "/watch/": r"(?<=/watch/)[\w-]{20,}",
 }
 

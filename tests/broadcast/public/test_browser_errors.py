@@ -200,9 +200,9 @@ def test_a_refusal_leaves_nothing_in_the_session_s_folder(
     before = catalog.find(shown, LogQuery()).lines
     long = tell(shown, stack="x" * views.LONGEST_REPORT)
     refused = [tell(shown), tell(shown, {}), tell(shown, kind="joke"), long]
-    assert [answer.status_code for answer in refused] == [429, 403, 422, 413]
+    assert [answer.status_code for answer in refused] == [429, 403, 429, 413]
     unreadable: Any = {"data": b"x", "content_type": "multipart/form-data", "headers": OURS}
-    assert Client().post(f"/watch/{shown.watch_token}/errors/", **unreadable).status_code == 400
+    assert Client().post(f"/watch/{shown.watch_token}/errors/", **unreadable).status_code == 429
     assert catalog.find(shown, LogQuery()).lines == before
 
 

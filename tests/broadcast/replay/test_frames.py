@@ -51,7 +51,7 @@ class Screen:
         self.texts: list[str] = []
         self.closed: int | None = None
 
-    async def send_text(self, text: str) -> None:
+    async def send_text(self, text: str, *, wait: bool = False) -> None:
         self.texts.append(text)
         if "data-ephemeral" not in text:
             self.page.take(text)

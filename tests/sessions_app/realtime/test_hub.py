@@ -31,7 +31,7 @@ class Listener:
         self.texts: list[str] = []
         self.closed: int | None = None
 
-    async def send_text(self, text: str) -> None:
+    async def send_text(self, text: str, *, wait: bool = False) -> None:
         self.texts.append(text)
         if text.startswith("{"):
             self.frames.append(json.loads(text))

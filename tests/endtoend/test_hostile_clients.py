@@ -1,0 +1,265 @@
+"""Clients that cost as much as they can: bodies, unread frames, floods of messages, over real sockets."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import ClientConnection, connect
+
+from tests.endtoend.studio_process import PATIENCE, ROOT, Studio, eventually, free_port
+
+MB = 1_000_000
+FORM = "application/x-www-form-urlencoded"
+MULTIPART = "multipart/form-data; boundary=x"
+PART = b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n\r\n'
+RECORDING = {"kind": "recording", "locator": "demo"}
+
+
+def web_process(studio: Studio) -> int:
+    found = [pid for pid, line in studio.children().items() if "daphne" in line]
+    assert len(found) == 1
+    return found[0]
+
+
+def memory(pid: int) -> int:
+    """The memory of a process in bytes."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def processor_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def post(studio: Studio, path: str, body: bytes, **headers: str) -> int:
+    """Sends a request as a browser would; returns the status, 0 if the connection was cut."""
+    fields = {"Host": f"127.0.0.1:{studio.port}", "Content-Length": str(len(body)), **headers}
+    head = f"POST {path} HTTP/1.1\r\n" + "".join(f"{k}: {v}\r\n" for k, v in fields.items() if v)
+    with socket.create_connection(("127.0.0.1", studio.port), timeout=PATIENCE) as client:
+        # The studio answers and stops listening before everything is sent.
+        with contextlib.suppress(ConnectionError):
+            client.sendall(head.encode() + b"\r\n" + body)
+        with contextlib.suppress(ConnectionError):
+            answer = client.recv(4096)
+            return int(answer.split(b" ", 2)[1]) if answer else 0
+    return 0
+
+
+def chunked(body: bytes, size: int = 60_000) -> bytes:
+    pieces = [body[at : at + size] for at in range(0, len(body), size)]
+    return b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
+
+
+@pytest.fixture(scope="module")
+def watch_path(studio: Studio) -> str:
+    made = studio.create("Hostile", RECORDING, model="extractive")
+    shown = studio.call("PATCH", f"/api/sessions/{made}", {"visible": True}).body
+    return "/watch/" + str(shown["watch_url"]).split("/watch/")[1]
+
+
+BODIES: dict[str, Callable[[], tuple[bytes, dict[str, str]]]] = {
+    "urlencoded": lambda: (b"a=&" * (10 * MB // 3), {"Content-Type": FORM}),
+    "parts": lambda: (PART * (10 * MB // len(PART)) + b"--x--\r\n", {"Content-Type": MULTIPART}),
+    "one part": lambda: (PART + b"z" * (60 * MB) + b"\r\n--x--\r\n", {"Content-Type": MULTIPART}),
+    "json": lambda: (b"[" * (10 * MB), {"Content-Type": "application/json"}),
+    "chunked": lambda: (
+        chunked(b"a=&" * (10 * MB // 3)),
+        {"Content-Type": FORM, "Content-Length": "", "Transfer-Encoding": "chunked"},
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", BODIES)
+@pytest.mark.parametrize("where", ["/login/", "/api/sessions", "watch", "/sessions/import/", "/no"])
+def test_a_large_body_of_anybody_is_refused_before_it_costs_anything(
+    studio: Studio, watch_path: str, kind: str, where: str
+) -> None:
+    path = f"{watch_path}errors/" if where == "watch" else where
+    body, headers = BODIES[kind]()
+    web = web_process(studio)
+    before, used = memory(web), processor_seconds(web)
+    assert post(studio, path, body, **headers) == 413
+    assert processor_seconds(web) - used < 0.5
+    assert memory(web) - before < 20 * MB
+
+
+def test_a_claimed_login_does_not_open_the_door(studio: Studio) -> None:
+    body = b"x" * MB
+    for headers in ({"Cookie": "sessionid=abc"}, {"Authorization": "Bearer smnb_abc"}):
+        assert post(studio, "/sessions/import/", body, **headers) == 413
+        assert post(studio, "/api/sessions", body, **headers) == 413
+
+
+def test_small_bodies_reach_their_routes(studio: Studio, watch_path: str) -> None:
+    assert post(studio, "/login/", b"a=b", **{"Content-Type": FORM}) == 403
+    report = b"kind=error&message=x&stack=" + b"s" * 20_000
+    headers = {"Content-Type": FORM, "Origin": studio.url}
+    assert post(studio, f"{watch_path}errors/", report, **headers) == 204
+
+
+def test_a_person_sends_large_forms_and_uploads_where_they_are_taken(studio: Studio) -> None:
+    session = studio.create("Uploads", RECORDING, model="extractive")
+    signed = {"Authorization": f"Bearer {studio.token}"}
+    as_json = {"Content-Type": "application/json", **signed}
+    long = json.dumps({"name": "x", "instructions": "y" * 200_000}).encode()
+    assert post(studio, "/api/sessions", long, **as_json) == 422
+    assert post(studio, "/api/sessions", b"[" * (3 * MB), **as_json) == 413
+    file = b'--x\r\nContent-Disposition: form-data; name="archive"; filename="a.zip"\r\n\r\n'
+    archive = file + b"z" * (6 * MB) + b"\r\n--x--\r\n"
+    sent = {"Content-Type": MULTIPART, **signed}
+    assert post(studio, "/api/imports", archive, **sent) == 422
+    chunks = {**sent, "Content-Length": "", "Transfer-Encoding": "chunked"}
+    assert post(studio, "/api/imports", chunked(archive), **chunks) == 422
+    assert post(studio, "/api/imports", archive * 10, **sent) == 413
+    assert post(studio, f"/broadcast/{session}/artifacts/upload/", archive * 10, **sent) == 413
+
+
+def test_only_the_owner_of_a_session_uploads_to_it(studio: Studio) -> None:
+    nowhere = "/broadcast/00000000-0000-4000-8000-000000000000/artifacts/upload/"
+    signed = {"Authorization": f"Bearer {studio.token}", "Content-Type": MULTIPART}
+    assert post(studio, nowhere, b"z" * MB, **signed) == 413
+
+
+@contextlib.contextmanager
+def deaf(port: int, path: str, **headers: str) -> Iterator[socket.socket]:
+    """An open WebSocket that reads nothing beyond the handshake, with a small buffer."""
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.settimeout(PATIENCE)
+    client.connect(("127.0.0.1", port))
+    fields = {
+        "Host": f"127.0.0.1:{port}",
+        "Upgrade": "websocket",
+        "Connection": "Upgrade",
+        "Sec-WebSocket-Key": "MDEyMzQ1Njc4OWFiY2RlZg==",
+        "Sec-WebSocket-Version": "13",
+        **headers,
+    }
+    head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+    client.sendall(f"GET {path} HTTP/1.1\r\n{head}\r\n".encode())
+    answer = b""
+    while b"\r\n\r\n" not in answer:
+        answer += client.recv(1)
+    assert b" 101 " in answer
+    with client:
+        yield client
+
+
+def frame(text: bytes, opcode: int = 1) -> bytes:
+    """A masked frame of less than 126 bytes."""
+    return bytes([0x80 | opcode, 0x80 | len(text), 0, 0, 0, 0]) + text
+
+
+@pytest.fixture(scope="module")
+def long_session(studio: Studio) -> str:
+    """A session whose frames are together larger than what the system stores for a socket."""
+    made = studio.create("Long", RECORDING, pace=3600, model="extractive")
+    studio.command(made, "start")
+    studio.wait_state(made, "live")
+    for number in range(40):
+        story = {"title": f"Story {number}", "text": "It is so. " * 400}
+        assert studio.post(f"/sessions/{made}/stories", story).status == 201
+    studio.command(made, "stop")
+    studio.wait_state(made, "idle")
+    return made
+
+
+def test_a_viewer_that_asks_and_never_reads_costs_little(studio: Studio, long_session: str) -> None:
+    web, signed = web_process(studio), {"Authorization": f"Bearer {studio.token}"}
+    before = memory(web)
+    with contextlib.ExitStack() as opened:
+        for _ in range(20):
+            client = deaf(studio.port, f"/ws/sessions/{long_session}/?format=json", **signed)
+            socket_ = opened.enter_context(client)
+            with contextlib.suppress(OSError):
+                for _ in range(19):
+                    socket_.sendall(frame(b'{"after": 0}'))
+        used = -1.0
+        # Until the process has nothing left to do for them.
+        while processor_seconds(web) - used > 0.1:
+            used = processor_seconds(web)
+            time.sleep(1)
+        assert memory(web) - before < 30 * MB
+    assert studio.call("GET", "/healthz").status == 200
+
+
+def test_a_page_that_missed_much_still_gets_all_of_it_slowly(
+    studio: Studio, long_session: str
+) -> None:
+    address = f"ws://127.0.0.1:{studio.port}/ws/sessions/{long_session}/?format=json"
+    signed = {"Authorization": f"Bearer {studio.token}"}
+    last = studio.items(long_session, "events")[0]["seq"]
+    with connect(address, additional_headers=signed, open_timeout=PATIENCE) as client:
+        client.send('{"after": 0}')
+        seen: list[int] = []
+        while not seen or seen[-1] < last:
+            time.sleep(0.01)
+            if seq := json.loads(client.recv(timeout=PATIENCE))["seq"]:
+                seen.append(seq)
+    assert seen == list(range(seen[0], last + 1))
+
+
+def test_only_a_pong_counts_as_a_pong(studio: Studio, watch_path: str) -> None:
+    """A second web process asks for a pong each second; a client sends messages instead."""
+    port = free_port()
+    options = ["-e", f"tcp:{port}:interface=127.0.0.1", "--ping-interval=1", "--ping-timeout=3"]
+    command = [sys.executable, "-m", "daphne", "-v", "0", *options, "smnb.asgi:application"]
+    web = subprocess.Popen(command, cwd=ROOT, env=studio.env)
+    try:
+        eventually("it answers", lambda: listens(port))
+        with deaf(port, f"/ws{watch_path}") as client:
+            client.settimeout(0.1)
+
+            def is_over() -> bool:
+                with contextlib.suppress(TimeoutError):
+                    try:
+                        client.sendall(frame(b'{"after": 999999}'))
+                        return not client.recv(65_536)
+                    except ConnectionError:
+                        return True
+                time.sleep(0.6)
+                return False
+
+            eventually("it is cut", is_over, patience=60)
+    finally:
+        web.terminate()
+        web.wait(PATIENCE)
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def closing_code(client: ClientConnection) -> int | None:
+    """The code with which the studio closes a socket; None when it is cut without one."""
+    try:
+        while True:
+            client.recv(timeout=PATIENCE)
+    except ConnectionClosed as closed:
+        return closed.rcvd.code if closed.rcvd else None
+
+
+def test_a_flood_of_messages_ends_the_socket(studio: Studio, watch_path: str) -> None:
+    with connect(f"ws://127.0.0.1:{studio.port}/ws{watch_path}", open_timeout=PATIENCE) as client:
+        with contextlib.suppress(ConnectionClosed):
+            for _ in range(3000):
+                client.send('{"after": 999999}')
+        assert closing_code(client) in {4013, None}
+
+
+def test_a_message_of_a_megabyte_is_not_received(studio: Studio, watch_path: str) -> None:
+    with connect(f"ws://127.0.0.1:{studio.port}/ws{watch_path}", open_timeout=PATIENCE) as client:
+        with contextlib.suppress(ConnectionClosed):
+            client.send("x" * MB)
+        assert closing_code(client) in {1009, None}
