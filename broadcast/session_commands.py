@@ -112,6 +112,11 @@ class SourceId(Payload):
     source: int
 
 
+class SourceOrder(Payload):
+    source: int
+    sort: Literal["hot", "new", "top", "rising"]
+
+
 class GroupName(Payload):
     group: str = Field(min_length=1, max_length=60)
 
@@ -212,6 +217,13 @@ def add_source(call: Call) -> Source:
     return source
 
 
+def change_source(session: Session, new: SourceOrder) -> Source:
+    """Changes the order of a source, and reads it at once if the session is on air."""
+    source = service.change(session, new.source, new.sort)
+    _read_at_once(session, [source])
+    return source
+
+
 def add_group(call: Call) -> list[Source]:
     """Adds all sources of a group; Conflict if the session has them already."""
     added = groups.add(call.target, call.payload.group)
@@ -250,6 +262,12 @@ RESTORE = Command(
 )
 ADD_SOURCE = Command("source.add", SourceSpec, add_source, "Adds a source.")
 ADD_GROUP = Command("source.add_group", GroupName, add_group, "Adds all sources of a source group.")
+CHANGE_SOURCE = Command(
+    "source.change",
+    SourceOrder,
+    lambda call: change_source(call.target, call.payload),
+    "Changes the order in which a subreddit is read.",
+)
 REMOVE_SOURCE = Command(
     "source.remove",
     SourceId,
@@ -296,6 +314,7 @@ def register() -> None:
     commands.register(RESTORE)
     commands.register(ADD_SOURCE)
     commands.register(ADD_GROUP)
+    commands.register(CHANGE_SOURCE)
     commands.register(REMOVE_SOURCE)
     commands.register(APPROVE)
     commands.register(VETO)

@@ -133,6 +133,9 @@ def digest_of(*parts: str) -> str:
     return hashlib.sha256("\x00".join(parts).encode()).hexdigest()
 
 
+LONGEST_KEY = 200
+
+
 def run_once(
     actor: User, key: str, digest: str, effect: Callable[[], tuple[int, R]]
 ) -> tuple[int, R]:
@@ -143,8 +146,8 @@ def run_once(
     """
     if not key:
         return effect()
-    if len(key) > 200:
-        raise Invalid("Idempotency-Key: at most 200 characters.")
+    if len(key) > LONGEST_KEY:
+        raise Invalid(f"Idempotency-Key: at most {LONGEST_KEY} characters.")
     try:
         # Inserting first makes a concurrent retry wait for this transaction.
         with transaction.atomic():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest
 from ninja import NinjaAPI
 from ninja.openapi.schema import OpenAPISchema
@@ -15,12 +16,15 @@ from broadcast.studio.artifacts import views as artifacts_views
 from broadcast.studio.broadcast_center import api as broadcast_center_api
 from broadcast.studio.drafting import api as drafting_api
 from broadcast.studio.sessions import api as sessions_api
+from broadcast.studio.sessions import sources_api
 from broadcast.studio.traces import views as traces_views
 from broadcast.studio.transfers import views as transfers_views
+from sessions_app import commands
 from sessions_app.events import recorder
 from sessions_app.web.api import AUTH, PROBLEMS, install_errors, router
 from smnb import health
 from smnb.health import HealthReport
+from stories.sources import preview
 
 
 class Api(NinjaAPI):
@@ -46,10 +50,56 @@ class Api(NinjaAPI):
         schemas["ApiEvent"]["properties"]["data"]["x-payloads"] = {
             name: schema for (name, _), schema in references.items()
         }
+        for methods in document["paths"].values():
+            for method, operation in methods.items():
+                _describe_limits(method, operation)
         for name, schema in schemas.items():
             # Generators name classes by the title, which is "Page" for every page of items.
             schema["title"] = name
         return document
+
+
+IDEMPOTENCY_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string", "maxLength": commands.LONGEST_KEY},
+    "description": "A text of the client's choice. A request that is sent again with the same key "
+    "and body has no second effect and gets the first answer; with another body it gets 422. "
+    "Answers are stored for some days, see Settings.",
+}
+# Further limits of single operations.
+MORE_LIMITS = {
+    "command_broadcast": (settings.SMNB.limit_go_live, "starts and recoveries a minute"),
+    "add_source": (settings.SMNB.limit_feeds, "new sources an hour"),
+    "test_source": (preview.TESTS_A_MINUTE, "tests a minute"),
+}
+
+
+def _describe_limits(method: str, operation: dict[str, Any]) -> None:
+    """Adds the Idempotency-Key of a POST, and the limits of an operation, to its description."""
+    if method == "post":
+        operation.setdefault("parameters", []).append(IDEMPOTENCY_KEY)
+    env = settings.SMNB
+    limits = [
+        (env.limit_reads, "reads a minute")
+        if method == "get"
+        else (env.limit_writes, "writes a minute")
+    ]
+    limits += [MORE_LIMITS[name]] if (name := operation["operationId"]) in MORE_LIMITS else []
+    counted = " and ".join(f"{most} {what}" for most, what in limits if most) or "no limit"
+    responses = operation["responses"]
+    if 429 in responses:
+        responses[429] = {
+            **responses[429],
+            "description": f"Too many requests of this user ({counted}).",
+            "headers": {
+                "Retry-After": {
+                    "description": "Seconds until the next request is accepted.",
+                    "schema": {"type": "integer"},
+                }
+            },
+        }
 
 
 api = Api(title="SMNB", version="1", auth=AUTH, docs_url=None, urls_namespace="api")
@@ -62,6 +112,7 @@ OPERATIONS = (
     broadcast_center_api,
     drafting_api,
     sessions_api,
+    sources_api,
     traces_views,
     transfers_views,
 )

@@ -324,11 +324,11 @@ Days = Annotated[list[Day], Field(min_length=1, max_length=7)]
 class NewSlot(Payload):
     """A part of the week; ``off_at`` before or at ``on_at`` is on the next day."""
 
-    days: Days
-    on_at: Clock
-    off_at: Clock
-    zone: Zone = "UTC"
-    enabled: bool = True
+    days: Days = Field(description="Days of the week on which it begins.")
+    on_at: Clock = Field(description="Local time at which it begins, such as 09:00.")
+    off_at: Clock = Field(description="Local time at which it ends.")
+    zone: Zone = Field("UTC", description="Name of the time zone, such as Europe/Berlin.")
+    enabled: bool = Field(True, description="Whether it is on air automatically.")
 
 
 class SlotChange(Payload):

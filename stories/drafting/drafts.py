@@ -51,8 +51,8 @@ class DraftTokens(TypedDict):
     output: Annotated[int, Field(description="Output tokens of all calls.")]
 
 
-class DraftPayload(TypedDict):
-    """A draft as pages, events and the API show it to its owner."""
+class DraftFields(TypedDict):
+    """A draft without the cost of its agents' calls."""
 
     id: Annotated[int, Field(description="Id of the draft.")]
     session: Annotated[str, Field(description="Id of its session.")]
@@ -76,9 +76,14 @@ class DraftPayload(TypedDict):
     finished_at: Annotated[
         str | None, Field(description="Time it was finished (ISO 8601), or null.")
     ]
-    cost: Annotated[DraftCost, Field(description="Cost of the agents' model calls.")]
     tokens: Annotated[DraftTokens, Field(description="Tokens of the agents' model calls.")]
     story_id: Annotated[int | None, Field(description="Id of the story made of it, or null.")]
+
+
+class DraftPayload(DraftFields):
+    """A draft as pages and events show it to its owner."""
+
+    cost: Annotated[DraftCost, Field(description="Cost of the agents' model calls.")]
 
 
 class DraftMessagePayload(TypedDict):

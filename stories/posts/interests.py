@@ -49,8 +49,8 @@ CHANGED = recorder.declare(
 class NewInterest(Payload):
     """A word, or a few in a row, of which the owner wants more or less."""
 
-    text: str = Field(min_length=1, max_length=60)
-    weight: Literal["more", "less"] = "more"
+    text: str = Field(min_length=1, max_length=60, description="The words.")
+    weight: Literal["more", "less"] = Field("more", description="more or less.")
 
 
 class InterestId(Payload):
@@ -77,14 +77,20 @@ def save(session: Session, text: str, weight: str) -> Interest:
 
 
 def remove(session: Session, interest_id: int) -> Interest:
-    """Removes an interest of the session; raises NotFound when there is no such interest."""
+    """Removes an interest of the session."""
     with transaction.atomic():
         _lock(session)
-        interest = Interest.objects.filter(session=session, pk=interest_id).first()
-        if interest is None:
-            raise NotFound("This session has no such interest.")
+        interest = find(session, interest_id)
         Interest.objects.filter(pk=interest.pk).delete()
         _rank_and_record(session)
+    return interest
+
+
+def find(session: Session, interest_id: int) -> Interest:
+    """Returns an interest of the session; raises NotFound when there is no such interest."""
+    interest = Interest.objects.filter(session=session, pk=interest_id).first()
+    if interest is None:
+        raise NotFound("This session has no such interest.")
     return interest
 
 

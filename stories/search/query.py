@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
-from typing import Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 from django.db import connection
 from django.db.models import BooleanField, Model, QuerySet
@@ -14,6 +14,7 @@ from django.db.models.expressions import RawSQL
 from django.db.models.functions import Coalesce
 from django.db.models.lookups import GreaterThanOrEqual, LessThan
 from django.utils import timezone
+from pydantic import Field
 
 from sessions_app.errors import Invalid
 from sessions_app.models import Session
@@ -51,22 +52,30 @@ FILTERS: dict[What, dict[str, str]] = {
 }
 
 
+Pieces = Annotated[
+    list[tuple[str, bool]], Field(description="The text in pieces, each with whether it matches.")
+]
+
+
 class FoundStory(StoryPayload):
     """A story as a result: headline and snippet in pieces, each with whether it matches."""
 
-    title_parts: list[tuple[str, bool]]
-    parts_found: list[tuple[str, bool]]
+    title_parts: Pieces
+    parts_found: Pieces
 
 
 class FoundPost(PostPayload):
     """A post as a result: headline and snippet in pieces, each with whether it matches."""
 
-    author: str
-    reason: str
-    original: Original | None
-    restorable: bool
-    title_parts: list[tuple[str, bool]]
-    parts_found: list[tuple[str, bool]]
+    author: Annotated[str, Field(description="Author of the post; may be empty.")]
+    reason: Annotated[str, Field(description="Why it was skipped, held or failed; may be empty.")]
+    original: Annotated[
+        Original | None,
+        Field(description="What it was skipped for, as a duplicate or as overtaken; else null."),
+    ]
+    restorable: Annotated[bool, Field(description="Whether it can be returned to the queue.")]
+    title_parts: Pieces
+    parts_found: Pieces
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,10 +181,10 @@ def _with_terms(rows: QuerySet[M], index: Index, session: Session, terms: Terms)
     return rows.filter(RawSQL(sql, [tsquery], BooleanField()))
 
 
-def page(session: Session, query: Query, before: int | None = None) -> Page:
+def page(session: Session, query: Query, before: int | None = None, most: int = PAGE) -> Page:
     """Returns one page of results, newest first; ``before`` is the key of the page before."""
     if query.what == "stories":
-        found, following = _cut(stories(session, query), before)
+        found, following = _cut(stories(session, query), before, most)
         items: list[FoundStory] = [
             {
                 **stories_module.payload(story),
@@ -185,7 +194,7 @@ def page(session: Session, query: Query, before: int | None = None) -> Page:
             for story in found
         ]
         return Page(items, following)
-    rows, following = _cut(skipped.with_originals(posts(session, query)), before)
+    rows, following = _cut(skipped.with_originals(posts(session, query)), before, most)
     post_items: list[FoundPost] = [
         {
             **queue.payload(post),
@@ -201,13 +210,13 @@ def page(session: Session, query: Query, before: int | None = None) -> Page:
     return Page(post_items, following)
 
 
-def _cut(rows: QuerySet[M], before: int | None) -> tuple[list[M], int | None]:
+def _cut(rows: QuerySet[M], before: int | None, most: int) -> tuple[list[M], int | None]:
     """Returns the rows of one page, and the key of the next page or None."""
     # By key: an offset would read and discard all earlier rows.
     if before is not None:
         rows = rows.filter(pk__lt=before)
-    found = list(rows[: PAGE + 1])
-    return found[:PAGE], found[PAGE - 1].pk if len(found) > PAGE else None
+    found = list(rows[: most + 1])
+    return found[:most], found[most - 1].pk if len(found) > most else None
 
 
 def _pattern(terms: Terms) -> re.Pattern[str] | None:

@@ -13,7 +13,7 @@ from typing_extensions import TypedDict
 
 from sessions_app import rate_limits, sessions
 from sessions_app.commands import Payload
-from sessions_app.errors import Conflict, NotFound
+from sessions_app.errors import Conflict, Invalid, NotFound
 from sessions_app.events import recorder
 from sessions_app.models import Session
 from stories.models import Source
@@ -121,6 +121,25 @@ def add(session: Session, spec: SourceSpec) -> Source:
     except IntegrityError:
         # Another request added the same source between the look-up and the insertion.
         raise Conflict(f"{locator} is already a source of this session.") from None
+
+
+def change(session: Session, source_id: int, sort: str) -> Source:
+    """Changes the order in which a source is read; it is then read from the beginning."""
+    with transaction.atomic():
+        sessions.lock(session)
+        source = Source.objects.filter(session=session, pk=source_id, enabled=True).first()
+        if source is None:
+            raise NotFound("This session has no such source.")
+        kind, locator, order = named(source.locator, source.kind, sort)
+        if order != sort:
+            raise Invalid("sort: only a subreddit is read in an order.")
+        same = Source.objects.filter(session=session, kind=kind, locator=locator, sort=sort)
+        if same.exclude(pk=source.pk).exists():
+            raise Conflict(f"{locator} in this order is already known to the session.")
+        Source.objects.filter(pk=source.pk).update(sort=sort, cursor={})
+        source.refresh_from_db()
+        recorder.record(session, CHANGED, {"source": payload(source)})
+        return source
 
 
 def remove(session: Session, source_id: int) -> Source:

@@ -18,7 +18,7 @@ from stories.sources import registry
 from stories.sources.http_client import GuardedClient
 from stories.sources.rss import RssSource
 from tests.api_clients import Api
-from tests.conftest import MakeSession, run_due_steps
+from tests.conftest import MakeSession, make_post, run_due_steps
 from tests.standins.feeds import FeedStandIn
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -318,7 +318,7 @@ def test_the_newest_page_costs_the_same_few_queries(
 def test_a_source_is_added_once(api: Api, make_session: MakeSession) -> None:
     session = make_session(recording=False)
     status, found = api.post(f"/sessions/{session.pk}/sources", RECORDING)
-    assert (status, set(found)) == (201, {"id", "kind", "locator"})
+    assert (status, found["kind"], found["locator"]) == (201, "recording", "demo")
     assert api.post(f"/sessions/{session.pk}/sources", RECORDING)[0] == 409
 
 
@@ -355,6 +355,81 @@ def test_a_source_needs_no_kind(api: Api, make_session: MakeSession) -> None:
     status, found = api.post(f"/sessions/{session.pk}/sources", pasted)
     assert (status, found["kind"], found["locator"]) == (201, "reddit", "r/science")
     assert Source.objects.get().sort == "top"
+
+
+def test_sources_are_listed_reordered_and_removed(api: Api, make_session: MakeSession) -> None:
+    session = make_session()
+    path = f"/sessions/{session.pk}/sources"
+    subreddit = api.post(path, {"locator": "r/science"})[1]
+    listed = api.get(path)
+    assert [each["locator"] for each in listed["items"]] == ["demo", "r/science"]
+    assert (listed["items"][1]["sort"], listed["next"]) == ("hot", None)
+
+    def change(source: int, sort: str) -> tuple[int, Any]:
+        answer = api.call("PATCH", f"{path}/{source}", {"sort": sort})
+        return answer.status_code, json.loads(answer.content)
+
+    Source.objects.filter(pk=subreddit["id"]).update(cursor={"before": "t3_x"})
+    status, changed = change(subreddit["id"], "new")
+    assert (status, changed["sort"]) == (200, "new")
+    assert Source.objects.get(pk=subreddit["id"]).cursor == {}
+    assert change(listed["items"][0]["id"], "new")[0] == 422
+    assert change(subreddit["id"], "random")[0] == 422
+    api.post(path, {"locator": "r/science", "sort": "top"})
+    assert change(subreddit["id"], "top")[0] == 409
+    answer = api.call("DELETE", f"{path}/{subreddit['id']}")
+    assert (answer.status_code, json.loads(answer.content)["enabled"]) == (200, False)
+    assert [each["sort"] for each in api.get(path)["items"]] == ["", "top"]
+    assert api.call("DELETE", f"{path}/{subreddit['id']}").status_code == 404
+
+
+def test_interests_are_listed_changed_and_removed(api: Api, session: Session) -> None:
+    path = f"/sessions/{session.pk}/interests"
+    status, added = api.post(path, {"text": "Tides"})
+    assert (status, added) == (201, {"id": added["id"], "text": "Tides", "weight": "more"})
+    answer = api.call("PATCH", f"{path}/{added['id']}", {"weight": "less"})
+    assert json.loads(answer.content) == {**added, "weight": "less"}
+    assert api.get(path) == {"items": [{**added, "weight": "less"}], "next": None}
+    assert api.call("DELETE", f"{path}/{added['id']}").status_code == 200
+    assert api.get(path)["items"] == []
+    assert api.call("PATCH", f"{path}/{added['id']}", {"weight": "less"}).status_code == 404
+
+
+def test_the_schedule_is_listed_changed_and_removed(api: Api, session: Session) -> None:
+    path = f"/sessions/{session.pk}/schedule"
+    times = {"days": ["mon", "tue"], "on_at": "09:00", "off_at": "08:00", "zone": "Europe/Berlin"}
+    status, added = api.post(path, {**times, "enabled": False})
+    assert (status, added["days"], added["over_midnight"]) == (201, ["mon", "tue"], True)
+    answer = api.call("PATCH", f"{path}/{added['id']}", {"off_at": "17:30", "days": ["sun"]})
+    changed = json.loads(answer.content)
+    assert (changed["off_at"], changed["days"], changed["on_at"]) == ("17:30", ["sun"], "09:00")
+    assert [each["id"] for each in api.get(path)["items"]] == [added["id"]]
+    assert api.call("PATCH", f"{path}/{added['id']}", {"zone": "Mars"}).status_code == 422
+    assert json.loads(api.call("DELETE", f"{path}/{added['id']}").content) == {"id": added["id"]}
+    assert api.get(path)["items"] == []
+
+
+def test_stories_and_posts_are_searched(api: Api, session: Session, source: Source) -> None:
+    post = make_post(source, "a", "A lighthouse is lit again", "The keeper was glad.")
+    make_post(source, "b", "Another lighthouse burns")
+    make_post(source, "c", "The ferry sails")
+    path = f"/sessions/{session.pk}/search"
+    found = api.get(f"{path}?what=posts&q=lighthouse+gla")
+    assert [each["id"] for each in found["items"]] == [post.pk]
+    assert found["items"][0]["title_parts"] == [
+        ["A ", False],
+        ["lighthouse", True],
+        [" is lit again", False],
+    ]
+    first = api.get(f"{path}?what=posts&q=lighthouse&limit=1")
+    second = api.get(f"{path}?what=posts&q=lighthouse&limit=1&cursor={first['next']}")
+    assert [each["title"] for each in first["items"] + second["items"]] == [
+        "Another lighthouse burns",
+        "A lighthouse is lit again",
+    ]
+    assert second["next"] is None
+    assert api.get(f"{path}?q=lighthouse")["items"] == []
+    assert api.call("GET", f"{path}?q=x&what=drafts").status_code == 422
 
 
 def test_a_waiting_story_is_approved_and_only_while_it_waits(

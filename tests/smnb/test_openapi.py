@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -18,6 +19,8 @@ Schema = Mapping[str, Any]
 
 # Objects whose fields depend on another field of the same payload, as their descriptions say.
 OPEN_OBJECTS = {"ApiEvent.data", "DraftMessagePayload.payload", "PlannedCommandPayload.payload"}
+# The names of amounts of money.
+MONEY = {"lower", "upper", "budget", "budget_usd", "total_cost", "cost_lower", "cost_upper"}
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +95,49 @@ def test_every_response_has_a_declared_schema(document: dict[str, Any]) -> None:
                 if not contents or declared != contents:
                     bare.add(f"{method} {path} {status}")
     assert bare == {"get /api/sessions/{session_id}/artifacts/{artifact_id} 200"}
+
+
+def test_every_post_takes_an_idempotency_key_and_every_limit_is_described(
+    document: dict[str, Any],
+) -> None:
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            headers = [p for p in operation.get("parameters", ()) if p["in"] == "header"]
+            names = [header["name"] for header in headers]
+            assert names == (["Idempotency-Key"] if method == "post" else []), path
+            limited = operation["responses"][429]
+            assert limited["headers"].keys() == {"Retry-After"}, path
+            assert limited["description"].startswith("Too many requests of this user ("), path
+    start = document["paths"]["/api/sessions/{session_id}/broadcast"]["post"]
+    assert "Answers are stored" in start["parameters"][-1]["description"]
+
+
+def test_money_is_a_decimal_string_in_every_answer(document: dict[str, Any]) -> None:
+    """The payloads of events alone are as they are stored, in 10⁻¹² USD."""
+    schemas = document["components"]["schemas"]
+    answered: set[str] = set()
+
+    def follow(node: Any) -> None:
+        if isinstance(node, list):
+            for inner in node:
+                follow(inner)
+        elif isinstance(node, dict):
+            name = node.get("$ref", "").rpartition("/")[2]
+            if name and name not in answered:
+                answered.add(name)
+                follow(schemas[name])
+            follow([inner for key, inner in node.items() if key != "x-payloads"])
+
+    for methods in document["paths"].values():
+        follow([operation["responses"] for operation in methods.values()])
+    raw = [
+        f"{name}.{field}"
+        for name in sorted(answered)
+        for field, inner in schemas[name].get("properties", {}).items()
+        if "10⁻¹²" in inner.get("description", "")
+        or (field in MONEY and "string" not in json.dumps(inner))
+    ]
+    assert (raw, "ApiDraftCost" in answered) == ([], True)
 
 
 def test_every_operation_is_named_by_its_function(document: dict[str, Any]) -> None:

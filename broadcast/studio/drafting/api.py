@@ -13,7 +13,7 @@ from typing_extensions import TypedDict
 
 from broadcast.studio.drafting import publish
 from broadcast.studio.drafting.publish import SessionText
-from sessions_app import commands, context
+from sessions_app import commands, context, money
 from sessions_app.commands import Command, Payload
 from sessions_app.errors import Invalid
 from sessions_app.web.api import (
@@ -33,7 +33,7 @@ from stories.drafting import commands as drafting_commands
 from stories.drafting import drafts, versions
 from stories.drafting.agents import MOST_TEXT, MOST_TITLE
 from stories.drafting.commands import LONGEST_WISH, NewDraft
-from stories.drafting.drafts import DraftMessagePayload, DraftPayload
+from stories.drafting.drafts import DraftFields, DraftMessagePayload, DraftPayload
 from stories.drafting.versions import DraftVersionPayload, Outdated
 from stories.models import Draft
 
@@ -48,7 +48,31 @@ DRAFT_COMMANDS: Mapping[str, Command[Any]] = {
 }
 
 
-class DraftWithText(DraftPayload):
+class ApiDraftCost(TypedDict):
+    """The cost of a draft in USD."""
+
+    lower: Annotated[str, Field(description="Certain cost in USD.")]
+    upper: Annotated[str, Field(description="Cost including uncertain calls, in USD.")]
+    unpriced: Annotated[int, Field(description="Number of calls without a known price.")]
+
+
+class ApiDraft(DraftFields):
+    """A draft as the API shows it to its owner."""
+
+    cost: Annotated[ApiDraftCost, Field(description="Cost of the agents' model calls.")]
+
+
+def draft_payload(draft: DraftPayload) -> ApiDraft:
+    """Returns a draft with its cost as decimal strings."""
+    cost: ApiDraftCost = {
+        "lower": money.decimal_string(draft["cost"]["lower"]),
+        "upper": money.decimal_string(draft["cost"]["upper"]),
+        "unpriced": draft["cost"]["unpriced"],
+    }
+    return {**draft, "cost": cost}
+
+
+class DraftWithText(ApiDraft):
     """A draft with the text of its latest version."""
 
     text: Annotated[str, Field(description='Text of the latest version, "" without one.')]
@@ -96,19 +120,27 @@ class Edit(Payload):
     )
 
 
-@router.post("/sessions/{session_id}/drafts", response={201: DraftPayload, **PROBLEMS})
-def start_draft(request: HttpRequest, session_id: str, body: NewDraft) -> Status[DraftPayload]:
+@router.post("/sessions/{session_id}/drafts", response={201: ApiDraft, **PROBLEMS})
+def start_draft(request: HttpRequest, session_id: str, body: NewDraft) -> Status[ApiDraft]:
     """Starts a draft about some keywords."""
-    return run_command(request, session_id, drafting_commands.START, body, drafts.payload, 201)
+    return run_command(
+        request,
+        session_id,
+        drafting_commands.START,
+        body,
+        lambda draft: draft_payload(drafts.payload(draft)),
+        201,
+    )
 
 
-@router.get("/sessions/{session_id}/drafts", response={200: Page[DraftPayload], **PROBLEMS})
-def list_drafts(request: HttpRequest, session_id: str, paging: Query[Paging]) -> Page[DraftPayload]:
+@router.get("/sessions/{session_id}/drafts", response={200: Page[ApiDraft], **PROBLEMS})
+def list_drafts(request: HttpRequest, session_id: str, paging: Query[Paging]) -> Page[ApiDraft]:
     """Lists the drafts of a session."""
     rows = drafts.of_session(owned(request, session_id))
     page = page_of(rows, paging, lambda draft: draft)
     # Costs and lengths of all drafts of the page come from two queries.
-    return {"items": drafts.payloads(page["items"]), "next": page["next"]}
+    items = [draft_payload(draft) for draft in drafts.payloads(page["items"])]
+    return {"items": items, "next": page["next"]}
 
 
 @router.get("/drafts/{draft_id}", response={200: DraftWithText, **PROBLEMS})
@@ -116,11 +148,11 @@ def read_draft(request: HttpRequest, draft_id: int) -> DraftWithText:
     """Returns a draft in any state, with its latest text."""
     draft = _owned_draft(request, draft_id)
     latest = versions.latest(draft)
-    return {**drafts.payload(draft), "text": latest.text if latest else ""}
+    return {**draft_payload(drafts.payload(draft)), "text": latest.text if latest else ""}
 
 
-@router.post("/drafts/{draft_id}", response={200: DraftPayload, **PROBLEMS})
-def command_draft(request: HttpRequest, draft_id: int, body: DraftCommand) -> Status[DraftPayload]:
+@router.post("/drafts/{draft_id}", response={200: ApiDraft, **PROBLEMS})
+def command_draft(request: HttpRequest, draft_id: int, body: DraftCommand) -> Status[ApiDraft]:
     """Stops, resumes or advises a draft, restores a version of it, or puts it on air."""
     draft = _owned_draft(request, draft_id)
     data: dict[str, object] = {"draft": draft.pk}
@@ -134,10 +166,10 @@ def command_draft(request: HttpRequest, draft_id: int, body: DraftCommand) -> St
             raise Invalid("version: must be set for restore.")
         data["version"] = body.version
 
-    def effect() -> DraftPayload:
+    def effect() -> ApiDraft:
         commands.run(DRAFT_COMMANDS[body.command], user_of(request), draft.session, data)
         # Read again, because the commands return different objects.
-        return drafts.payload(drafts.find(draft.session, draft.pk))
+        return draft_payload(drafts.payload(drafts.find(draft.session, draft.pk)))
 
     return once(request, 200, effect)
 

@@ -38,11 +38,11 @@ from sessions_app.web.api import (
     user_of,
 )
 from stories import stories
-from stories.models import Source, SourcePost, TokenUsage
+from stories.models import SourcePost, TokenUsage
 from stories.posts import scoring, skipped
 from stories.posts.skipped import Original
-from stories.sources import preview
-from stories.sources.service import SourceSpec
+from stories.search import query
+from stories.search.query import FoundPost, FoundStory
 from stories.stories import StoryPayload
 from stories.usage import ledger
 from stories.usage.ledger import UsageFields
@@ -313,55 +313,29 @@ def event_payload(event: SessionEvent) -> ApiEvent:
     }
 
 
-class AddedSource(TypedDict):
-    """A source that was added to a session."""
+class SearchResults(TypedDict):
+    """One page of results, newest first."""
 
-    id: Annotated[int, Field(description="Id of the source.")]
-    kind: Annotated[str, Field(description="reddit, rss or recording.")]
-    locator: Annotated[str, Field(description="Address of the source: r/NAME, a URL, or demo.")]
-
-
-@router.post("/sessions/{session_id}/sources", response={201: AddedSource, **PROBLEMS})
-def add_source(request: HttpRequest, session_id: str, body: SourceSpec) -> Status[AddedSource]:
-    """Adds a source to a session."""
-
-    def show(source: Source) -> AddedSource:
-        return {"id": source.pk, "kind": source.kind, "locator": source.locator}
-
-    return run_command(request, session_id, session_commands.ADD_SOURCE, body, show, 201)
-
-
-class FoundFeed(TypedDict):
-    """A feed that a page announces."""
-
-    url: Annotated[str, Field(description="Address of the feed; add it as a source.")]
-    title: Annotated[str, Field(description="Name that the page gives it.")]
-
-
-class SourceTest(TypedDict):
-    """The result of reading a source once."""
-
-    ok: Annotated[bool, Field(description="Whether the source could be read.")]
-    sentence: Annotated[str, Field(description="What was read, or why nothing was.")]
-    posts: Annotated[int, Field(description="Number of posts that were read.")]
-    newest_at: Annotated[
-        str | None, Field(description="Time of the newest post, ISO 8601 UTC, or null.")
+    items: Annotated[
+        list[FoundStory] | list[FoundPost], Field(description="Stories or posts, as asked.")
     ]
-    feeds: Annotated[
-        list[FoundFeed], Field(description="Feeds to choose from, when a page announces several.")
+    next: Annotated[
+        str | None, Field(description="The cursor of the following page; null on the last one.")
     ]
 
 
-@router.post("/sessions/{session_id}/sources/test", response={200: SourceTest, **PROBLEMS})
-def test_source(request: HttpRequest, session_id: str, body: SourceSpec) -> SourceTest:
-    """Reads a source once, as a new one of the session would be, and stores nothing."""
-    owned(request, session_id)
-    preview.count_test(user_of(request))
-    result = preview.probe(body.kind, body.locator, body.sort, user_of(request))
-    return {
-        "ok": result.ok,
-        "sentence": result.sentence,
-        "posts": result.count,
-        "newest_at": recorder.timestamp(result.newest_at),
-        "feeds": [{"url": feed.url, "title": feed.title} for feed in result.feeds],
-    }
+@router.get("/sessions/{session_id}/search", response={200: SearchResults, **PROBLEMS})
+def search_session(
+    request: HttpRequest,
+    session_id: str,
+    paging: Query[Paging],
+    q: Annotated[
+        str, Field(max_length=200, description='Words, or "words in a row"; empty lists all.')
+    ] = "",
+    what: Literal["stories", "posts"] = "stories",
+) -> SearchResults:
+    """Searches the stories or the posts of a session; the last word may be a beginning."""
+    session = owned(request, session_id)
+    asked = query.Query(what=what, terms=query.terms_of(q))
+    page = query.page(session, asked, paging.before(), paging.size)
+    return {"items": page.items, "next": None if page.next is None else str(page.next)}

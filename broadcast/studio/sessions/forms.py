@@ -30,7 +30,7 @@ class FilterForm(forms.Form):
     q = forms.CharField(
         required=False,
         max_length=120,
-        label="Name",
+        label="Name or id",
         widget=forms.TextInput(
             attrs={"type": "search", "placeholder": "any", "autocomplete": "off"}
         ),

@@ -57,7 +57,13 @@ def page(user: Person, filter_: Filter) -> SessionList:
 
 def _filtered(rows: SessionQuerySet, filter_: Filter) -> SessionQuerySet:
     if filter_.text:
-        rows = rows.filter(name__icontains=filter_.text)
+        named = Q(name__icontains=filter_.text)
+        # Also the beginning of an id, as logs and the API name sessions by it.
+        digits = filter_.text.strip().lower().replace("-", "")
+        if 4 <= len(digits) <= 32 and not set(digits) - set("0123456789abcdef"):
+            low, high = UUID(digits.ljust(32, "0")), UUID(digits.ljust(32, "f"))
+            named |= Q(pk__gte=low, pk__lte=high)
+        rows = rows.filter(named)
     if filter_.status == "":
         rows = rows.exclude(status=Session.Status.ARCHIVED)
     elif filter_.status != ALL:

@@ -109,7 +109,7 @@ def test_an_edit_of_an_older_version_is_answered_with_the_latest(studio: Session
 
 def test_what_the_agents_cost_is_told_by_draft(studio: Session, api: Api) -> None:
     draft = api.get(f"/drafts/{finished(started(studio)).pk}")
-    assert draft["cost"] == {"lower": 0, "upper": 0, "unpriced": 0}
+    assert draft["cost"] == {"lower": "0", "upper": "0", "unpriced": 0}
     assert draft["tokens"] == {"input": 0, "output": 0}
 
 

@@ -169,3 +169,13 @@ def test_archive_and_restore_stand_in_each_row(browser: Client, three: None) -> 
     assert page.count('value="archive"') == 2
     assert page.count('value="restore"') == 1
     assert page.count("/clone/") == 3
+
+
+def test_a_session_is_found_by_its_id_or_the_beginning_of_it(
+    browser: Client, make_session: MakeSession
+) -> None:
+    session = make_session("Evening")
+    make_session("Morning")
+    for text_ in (str(session.pk), session.pk.hex, str(session.pk)[:11].upper(), f" {session.pk} "):
+        assert names(browser.get("/sessions/", {"q": text_})) == ["Evening"], text_
+    assert names(browser.get("/sessions/", {"q": "f" * 32})) == []
