@@ -245,7 +245,8 @@ def clean_environment() -> Dict[str, str]:
 def alone() -> Iterator[None]:
     """Takes a lock, so that two runs of make in one clone install one after the other."""
     path = ROOT / "var" / "install.lock"
-    path.parent.mkdir(exist_ok=True)
+    # The studio's data folder, which is private from the beginning.
+    path.parent.mkdir(mode=0o700, exist_ok=True)
     with path.open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -60,3 +60,10 @@ def database(url: str, data_dir: Path) -> dict[str, object]:
     if scheme in {"postgres", "postgresql"}:
         return postgresql(url)
     raise ImproperlyConfigured("DATABASE_URL: must begin with sqlite:/// or postgresql://")
+
+
+def files_of(settings: dict[str, object]) -> list[Path]:
+    """Returns the files in which a database is stored; none for PostgreSQL."""
+    if settings["ENGINE"] != "django.db.backends.sqlite3":
+        return []
+    return [Path(f"{settings['NAME']}{suffix}") for suffix in ("", "-wal", "-shm")]

@@ -297,3 +297,30 @@ def stored_secret(given: SecretStr, path: Path) -> str:
     with os.fdopen(handle, "w") as file:
         file.write(secrets.token_urlsafe(48))
     return path.read_text().strip()
+
+
+def make_private(folder: Path, *files: Path) -> list[str]:
+    """Makes the data folder and its files private to this user; returns a sentence per change.
+
+    A folder that others may only pass through (0711) stays so: nginx reads static files below it.
+    """
+    os.umask(0o077)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    inside = [path for path in folder.iterdir() if path.is_file() and not path.is_symlink()]
+    sentences = []
+    for path, mode, open_to_others in (
+        (folder, 0o700, 0o066),
+        *((path, 0o600, 0o077) for path in {*inside, *files} if path.exists()),
+    ):
+        if path.stat().st_mode & open_to_others:
+            try:
+                path.chmod(mode)
+                sentences.append(
+                    f"Other users of this machine could read {path}; now only you can."
+                )
+            except OSError:
+                sentences.append(
+                    f"Other users of this machine can read {path}, and it belongs to another user. "
+                    f"Run: chmod {mode:o} {path}"
+                )
+    return sentences

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
-from smnb.databases import database
-from smnb.env import ROOT, read_environment, stored_secret
+from smnb.databases import database, files_of
+from smnb.env import ROOT, make_private, read_environment, stored_secret
 from smnb.logging import logging_config
 from smnb.runner.redis_server import urls as redis_urls
 
 SMNB = read_environment()
 BASE_DIR = ROOT
 DATA_DIR: Path = SMNB.data_dir
-DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
+DATABASES = {"default": database(SMNB.database_url, DATA_DIR)}
+for sentence in make_private(DATA_DIR, *files_of(DATABASES["default"])):
+    print(sentence, file=sys.stderr)  # noqa: T201 - no log is set up yet
 
 SECRET_KEY = stored_secret(SMNB.secret_key, DATA_DIR / "secret_key")
 # Not derived from SECRET_KEY, so that one of them can be changed without the other.
@@ -84,7 +87,6 @@ TEMPLATES = [
     }
 ]
 
-DATABASES = {"default": database(SMNB.database_url, DATA_DIR)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 REDIS = redis_urls(SMNB.redis_url, DATA_DIR)
@@ -167,6 +169,9 @@ STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STATIC_ROOT = DATA_DIR / "static"
 STATIC_ROOT.mkdir(exist_ok=True)
+# Readable by nginx, unlike all other files of the data folder.
+FILE_UPLOAD_PERMISSIONS, FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o644, 0o755
+STATIC_ROOT.chmod(0o755)
 # Found through the finders, so a clone needs no collectstatic; deploy/ collects and caches.
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = DEBUG

@@ -68,6 +68,8 @@ def _place_binaries(home: Path) -> Path:
         return installed
     copy = home / installed.parent.name / installed.name
     shutil.copytree(installed, copy)
+    # The settings of the product make new folders private.
+    copy.parent.chmod(0o755)
     libraries = installed.parent.with_name(f"{installed.parent.name}.libs")
     if libraries.exists():
         shutil.copytree(libraries, home / libraries.name)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +13,7 @@ from django.core.exceptions import ImproperlyConfigured
 from pydantic import SecretStr
 
 from smnb.databases import database
-from smnb.env import ROOT, Environment, read_environment, stored_secret
+from smnb.env import ROOT, Environment, make_private, read_environment, stored_secret
 
 
 @pytest.fixture(autouse=True)
@@ -95,6 +98,58 @@ def test_a_secret_is_made_once_and_for_its_owner_alone(tmp_path: Path) -> None:
     assert len(made) >= 50
     assert stored_secret(SecretStr(""), path) == made
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize(("before", "after"), [(0o755, 0o700), (0o777, 0o700), (0o711, 0o711)])
+def test_a_data_folder_that_others_can_read_is_made_private(
+    tmp_path: Path, before: int, after: int
+) -> None:
+    folder, outside = tmp_path / "data", tmp_path / "outside.sqlite3"
+    folder.mkdir()
+    for path in (folder / "smnb.sqlite3", folder / "smnb.sqlite3-wal", outside):
+        path.touch()
+        path.chmod(0o644)
+    folder.chmod(before)
+    mask = os.umask(0o022)
+    try:
+        sentences = make_private(folder, outside, tmp_path / "missing")
+        (folder / "later").touch()
+    finally:
+        os.umask(mask)
+    assert stat.S_IMODE(folder.stat().st_mode) == after
+    files = [outside, *folder.iterdir()]
+    assert [stat.S_IMODE(path.stat().st_mode) for path in files] == [0o600] * 4
+    assert len(sentences) == (4 if before != after else 3)
+    assert any(f"could read {outside}; now only you can" in each for each in sentences)
+    assert make_private(folder, outside) == []
+
+
+def test_a_new_studio_and_its_static_files_have_the_right_modes(tmp_path: Path) -> None:
+    """From the first moment, in a process of its own."""
+    data = tmp_path / "var"
+    code = (
+        "import os; os.umask(0o022); import django; django.setup();"
+        "from django.db import connection; connection.cursor().execute('CREATE TABLE x (y)');"
+        "from django.core.management import call_command; call_command('collectstatic', '--noinput', '-v0')"
+    )
+    env = {**os.environ, "SMNB_DATA_DIR": str(data), "DJANGO_SETTINGS_MODULE": "smnb.settings"}
+    env.pop("DATABASE_URL", None)
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=env, check=True)
+    modes = {
+        str(path.relative_to(tmp_path)): stat.S_IMODE(path.stat().st_mode)
+        for path in [data, data / "smnb.sqlite3", data / "secret_key", data / "static"]
+    }
+    assert modes == {
+        "var": 0o700,
+        "var/smnb.sqlite3": 0o600,
+        "var/secret_key": 0o600,
+        "var/static": 0o755,
+    }
+    css = next((data / "static").rglob("*.css"))
+    assert (stat.S_IMODE(css.stat().st_mode), stat.S_IMODE(css.parent.stat().st_mode)) == (
+        0o644,
+        0o755,
+    )
 
 
 def test_a_given_secret_is_used_and_not_written_down(tmp_path: Path) -> None:
