@@ -60,13 +60,21 @@ class Result:
 
 Lane = tuple[Run, ...]
 
+
+def files_marked(mark: str) -> list[str]:
+    """The files with tests of this mark: importing all others takes longer than many tests do."""
+    found = sorted(Path(__file__).parent.rglob("test_*.py"))
+    texts = {path: path.read_text("utf-8") for path in found}
+    return [os.path.relpath(path) for path in found if f"mark.{mark}" in texts[path]]
+
+
 LANES: tuple[Lane, ...] = (
     (Run("sqlite", ("tests", *IN_OTHER_RUNS)),),
     (Run("browser", ("tests/browser",)),),
     (
         Run(
             "postgres",
-            ("tests", "-m", "databases", *IN_OTHER_RUNS),
+            (*files_marked("databases"), "-m", "databases"),
             {"SMNB_TEST_DATABASE": "postgres"},
         ),
         Run("endtoend", ("tests/endtoend",)),
