@@ -78,9 +78,9 @@ def world() -> str:
     return rows_of(WORLD)
 
 
-def place(session: Session, text: str) -> None:
+def place(session: Session, text: str, number: int) -> None:
     """The text as a post that waits, as an interest and as a keyword on a board."""
-    make_post(Source.objects.get(session=session), "evil", text)
+    make_post(Source.objects.get(session=session), f"evil {number}", text)
     for name, longest in (("interest.set", 60), ("board.add", 80)):
         commands.run(name, session.owner, session, {"text": text[:longest]})
 
@@ -114,32 +114,37 @@ def check_request(anthropic: AnthropicStandIn) -> None:
 
 
 @EACH_AIM
-def test_a_text_in_posts_and_keywords_commands_nothing(
+def test_texts_in_posts_and_keywords_command_nothing(
     make_session: MakeSession, anthropic: AnthropicStandIn, foreign: dict[str, int], aim: str
 ) -> None:
+    """As many texts of an aim as a question quotes wait side by side."""
     anthropic.compose = obeying(aim, foreign)
-    for text in TEXTS[aim]:
+    for at in range(0, len(TEXTS[aim]), 8):
+        texts = TEXTS[aim][at : at + 8]
         session = make_session(**MODELLED)
-        place(session, text)
+        for number, text in enumerate(texts):
+            place(session, text, number)
         before = world()
         question = say(session, "What is next?")
         run_due_steps(session, "answer")
-        assert world() == before, text
+        assert world() == before, texts
         check_answer(answer_to(question))
         check_request(anthropic)
+        content = json.loads(anthropic.requests[-1].body)["messages"][-1]["content"]
+        facts = json.loads(content.split(">", 1)[1].rsplit("</", 1)[0])
+        assert len(facts["next"]) == len(facts["keywords"]) == len(texts)
 
 
 @EACH_AIM
 def test_a_text_in_the_chat_commands_nothing(
-    make_session: MakeSession, anthropic: AnthropicStandIn, foreign: dict[str, int], aim: str
+    session: Session, anthropic: AnthropicStandIn, foreign: dict[str, int], aim: str
 ) -> None:
+    """Each question after the first has those before it as its history; the last is a repeat."""
     anthropic.compose = obeying(aim, foreign)
-    for text in TEXTS[aim]:
-        session = make_session(**MODELLED)
-        before = world()
-        for _ in range(2):  # the second question has the first exchange as its history
-            check_answer(ask(session, text))
-            check_request(anthropic)
+    before = world()
+    for text in [*TEXTS[aim], TEXTS[aim][-1]]:
+        check_answer(ask(session, text))
+        check_request(anthropic)
         assert world() == before, text
 
 
@@ -147,10 +152,11 @@ def test_a_text_in_the_chat_commands_nothing(
 def test_the_rules_without_a_model_are_not_talked_into_anything_either(
     make_session: MakeSession, foreign: dict[str, int], aim: str
 ) -> None:
+    session = make_session(model="extractive", pace=180)
+    for number, text in enumerate(TEXTS[aim]):
+        place(session, text, number)
+    before = world()
     for text in TEXTS[aim]:
-        session = make_session(model="extractive", pace=180)
-        place(session, text)
-        before = world()
         check_answer(ask(session, text))
         assert world() == before, text
 

@@ -34,18 +34,29 @@ BOOK = json.loads(Path(recording.__file__).with_name("recording.json").read_text
 AT = {post["id"]: post["at"] for post in BOOK["posts"]}
 
 
-def play_recording(session: Session, polls_between: int) -> None:
+def play(session: Session, polls_between: int, rounds: int) -> None:
     """Reads the recording and narrates it; ``polls_between`` readings come before each story."""
-    for _ in range(200):
+    for _ in range(rounds):
         for kind in ["poll"] * polls_between + ["narrate", "finish_airing"]:
             step = Step.objects.filter(session=session, kind=kind, state="pending").first()
             if step is not None:
                 Step.objects.filter(pk=step.pk).update(due_at=steps.now() - timedelta(seconds=1))
                 run_due_steps(session, kind, most=1)
-        rows = SourcePost.objects.filter(session=session)
-        if rows.count() == 83 and not rows.filter(state__in=("queued", "claimed")).exists():
+        if SourcePost.objects.filter(session=session, state__in=("queued", "claimed")).count() == 0:
             return
-    raise AssertionError("The recording was not played to its end.")
+
+
+def aired_too_early(session: Session) -> list[tuple[str, str]]:
+    """Pairs of posts of which the second one aired before the first, which it follows."""
+    aired = Airing.objects.filter(session=session).order_by("aired_at", "id")
+    place = {
+        key: at for at, key in enumerate(aired.values_list("story__post__external_id", flat=True))
+    }
+    return [
+        (earlier, later)
+        for later, earlier in BOOK["follow_ups"].items()
+        if later in place and earlier in place and place[earlier] > place[later]
+    ]
 
 
 @pytest.fixture
@@ -55,21 +66,21 @@ def live(make_session: MakeSession, go_live: Callable[[Session], Broadcast]) -> 
     return session
 
 
-@pytest.mark.parametrize("polls_between", [1, 40])
-def test_no_follow_up_of_the_recording_airs_before_what_it_follows(
-    live: Session, polls_between: int
+def test_no_follow_up_airs_before_what_it_follows_while_the_recording_is_read(
+    live: Session,
 ) -> None:
-    play_recording(live, polls_between)
-    aired = Airing.objects.filter(session=live).order_by("aired_at", "id")
-    place = {
-        key: at for at, key in enumerate(aired.values_list("story__post__external_id", flat=True))
-    }
-    wrong = [
-        (earlier, later)
-        for later, earlier in BOOK["follow_ups"].items()
-        if later in place and earlier in place and place[earlier] > place[later]
-    ]
-    assert wrong == []
+    """A few posts come before each story, until all have been read; the rest is the next test."""
+    play(live, polls_between=1, rounds=40)
+    assert SourcePost.objects.filter(session=live).count() == 83
+    assert Airing.objects.filter(session=live).count() >= 35
+    assert aired_too_early(live) == []
+
+
+def test_no_follow_up_of_the_recording_airs_before_what_it_follows(live: Session) -> None:
+    play(live, polls_between=40, rounds=200)
+    rows = SourcePost.objects.filter(session=live)
+    assert (rows.count(), rows.filter(state__in=("queued", "claimed")).count()) == (83, 0)
+    assert aired_too_early(live) == []
     # What was overtaken is listed with the newer story, and a duplicate is credited by the story.
     for report in StoryReport.objects.select_related("post", "story__post"):
         assert report.story.post is not None

@@ -12,13 +12,18 @@ from sessions_app.background import steps
 from sessions_app.models import Session
 from stories.models import Source, SourcePost
 from stories.posts import queue
-from stories.sources import service
+from stories.sources import rss, service
+from stories.sources.feed_parser import parsed
 from stories.sources.http_client import Headers, Response
 from stories.sources.rss import posts_of, read_feed
 from stories.sources.service import SourceSpec
 from stories.types import Cursor, FetchedPost
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    # feedparser warns of each entry without a date of its own.
+    pytest.mark.filterwarnings("ignore:To avoid breaking existing software"),
+]
 
 NOW = datetime(2026, 11, 28, 21, tzinfo=UTC)
 TITLES = (
@@ -27,6 +32,14 @@ TITLES = (
     "Bakery wins a prize in Bern",
 )
 DATE = "<pubDate>Sat, 28 Nov 2026 16:30:06 +0000</pubDate>"
+
+
+@pytest.fixture(autouse=True)
+def parsed_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Starting the parser for each document would take longer than the tests."""
+    monkeypatch.setattr(
+        rss, "_parse", lambda response: parsed(response.body, response.headers["content-type"])
+    )
 
 
 @pytest.fixture
