@@ -13,6 +13,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import connections, transaction
 from django.test import Client, TransactionTestCase
+from whitenoise.middleware import WhiteNoiseMiddleware
 
 from sessions_app import commands, context, sessions
 from sessions_app.background import steps, sweeper
@@ -55,6 +56,8 @@ def django_db_modify_db_settings() -> Iterator[None]:
         if pragmas := options.get("init_command"):
             patch.setitem(options, "init_command", f"{pragmas} PRAGMA synchronous=OFF;")
         patch.setattr(TransactionTestCase, "_fixture_teardown", empty_after_a_test)
+        # No test leaves a setting on its connection, which would be opened again after each.
+        patch.setattr(TransactionTestCase, "_should_reload_connections", lambda case: False)
         yield
 
 
@@ -65,6 +68,23 @@ def django_db_keepdb() -> bool:
     if connection.vendor == "sqlite":
         copy_migrated_sqlite(Path(connection.settings_dict["TEST"]["NAME"]))
     return connection.vendor == "sqlite"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def static_files_found_once() -> Iterator[None]:
+    """Each test client makes the middleware again, which looks at every static file."""
+    found: dict[str, Any] = {}
+    find = WhiteNoiseMiddleware.add_files_from_finders
+
+    def find_once(middleware: WhiteNoiseMiddleware) -> None:
+        if not found:
+            find(middleware)
+            found.update(middleware.files)
+        middleware.files.update(found)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(WhiteNoiseMiddleware, "add_files_from_finders", find_once)
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -157,7 +177,7 @@ def go_live() -> Callable[[Session], Any]:
     return lambda session: commands.run("broadcast.start", session.owner, session, {})
 
 
-def run_due_steps(session: Session, kind: str = "", most: int = 50) -> int:
+def run_due_steps(session: Session, kind: str = "", most: int = 24) -> int:
     """Do what the workers would do with the steps that are due now; returns how many ran."""
     ran = 0
     while ran < most:

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import inspect
 import shutil
 import sqlite3
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import wraps
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.models import User
 from django.db import connections
+from django.db.models import F
 
-from sessions_app.models import Session
+from broadcast.models import Airing, Broadcast
+from broadcast.states import State
+from sessions_app.background.steps import now
+from sessions_app.models import Session, Step
 from tests.environment import DATA
 from tests.table_cleanup import tables_with_rows
 
@@ -26,6 +34,7 @@ class Past:
     files: Path
     owner_id: int
     session_id: UUID
+    made_at: datetime
 
 
 _kept: dict[str, Past] = {}
@@ -36,7 +45,7 @@ def past(name: str, owner: User, make: Callable[[], Session]) -> Session:
 
     The first test that asks for ``name`` makes it. Where a file can be copied (SQLite, and no
     transaction around the test) later tests get a copy, unless they have stored more than their
-    owner by then. What depends on the moment, as a session on air does, should not be kept.
+    owner by then. What runs by the clock has as much time left as it had.
     """
     connection = connections["default"]
     copied = connection.vendor == "sqlite" and not connection.in_atomic_block
@@ -49,9 +58,24 @@ def past(name: str, owner: User, make: Callable[[], Session]) -> Session:
     return _recall(_kept[name], owner)
 
 
+def made_once(make: Callable[..., Session]) -> Callable[..., Session]:
+    """Decorate a fixture that makes a session of the owner: its result is a ``past``."""
+    name = f"{make.__module__}.{make.__qualname__}"
+
+    @wraps(make)
+    def copied(*, owner: User, **fixtures: Any) -> Session:
+        return past(name, owner, lambda: make(**fixtures))
+
+    found = inspect.signature(make)
+    own = inspect.Parameter("owner", inspect.Parameter.KEYWORD_ONLY)
+    parameters = [*found.parameters.values(), own]
+    copied.__signature__ = found.replace(parameters=parameters)  # type: ignore[attr-defined]
+    return copied
+
+
 def _keep(owner: User, session: Session) -> Past:
     folder = Path(tempfile.mkdtemp(prefix="past-", dir=DATA))
-    kept = Past(folder / "database.sqlite3", folder / "files", owner.pk, session.pk)
+    kept = Past(folder / "database.sqlite3", folder / "files", owner.pk, session.pk, now())
     target = sqlite3.connect(kept.database)
     connections["default"].connection.backup(target)
     target.close()
@@ -70,8 +94,17 @@ def _recall(kept: Past, owner: User) -> Session:
         shutil.rmtree(left)
     if kept.files.exists():
         shutil.copytree(kept.files, DATA, dirs_exist_ok=True)
+    _set_clocks_forward(now() - kept.made_at)
     # Other fixtures hold this object already.
     owner.__dict__.update(User.objects.get(pk=kept.owner_id).__dict__)
     session = Session.objects.get(pk=kept.session_id)
     session.owner = owner
     return session
+
+
+def _set_clocks_forward(by: timedelta) -> None:
+    """A step is due, a lease ends, a state takes too long and a story is over later by so much."""
+    waiting = Step.objects.filter(state__in=Step.OPEN)
+    waiting.update(due_at=F("due_at") + by, lease_until=F("lease_until") + by)
+    Broadcast.objects.exclude(state=State.IDLE).update(since=F("since") + by)
+    Airing.objects.filter(finished_at=None).update(finish_at=F("finish_at") + by)

@@ -6,6 +6,7 @@ real PostgreSQL started for this run.
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import tempfile
@@ -58,6 +59,11 @@ def pytest_report_header() -> list[str]:
 
     used = "tests/data and recorded fixtures" if FIXTURES.is_dir() else "tests/data alone"
     return [f"data: {used}", f"database: {os.environ.get('SMNB_TEST_DATABASE', 'sqlite')}"]
+
+
+def pytest_collection_finish() -> None:
+    """What has been imported stays: the collector need not look at it after every test."""
+    gc.freeze()
 
 
 @pytest.hookimpl(trylast=True)

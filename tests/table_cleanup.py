@@ -18,16 +18,34 @@ from stories.search import index
 # Written by the migrations: no test writes them.
 KEPT = {"auth_permission", "django_content_type"}
 
+# Schemas from which nothing was missing.
+_whole: set[tuple[int, int] | None] = set()
+
 flush_everything = TransactionTestCase._fixture_teardown  # type: ignore[attr-defined]
 
 
 def empty_after_a_test(case: TransactionTestCase) -> None:
     """In place of ``TransactionTestCase._fixture_teardown``."""
     connection = connections["default"]
-    if constraints.missing() or index.missing(connection):
-        flush_everything(case)  # which restores what the test took from the schema
-    else:
-        _empty(connection, tables_with_rows(connection))
+    schema = schema_version(connection)
+    if schema is None or schema not in _whole:
+        if constraints.missing() or index.missing(connection):
+            flush_everything(case)  # which restores what the test took from the schema
+            return
+        _whole.add(schema)
+    _empty(connection, tables_with_rows(connection))
+
+
+def schema_version(connection: BaseDatabaseWrapper) -> tuple[int, int] | None:
+    """What differs after a change of the schema; None on PostgreSQL, which counts no changes."""
+    if connection.vendor != "sqlite":
+        return None
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT schema_version, (SELECT COUNT(*) FROM sqlite_master) FROM pragma_schema_version"
+        )
+        found: tuple[int, int] = cursor.fetchone()
+    return found
 
 
 @cache

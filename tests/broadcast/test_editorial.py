@@ -19,11 +19,13 @@ from sessions_app.realtime import frames
 from stories import corrections, stories
 from stories.models import Story, StoryVersion
 from tests.conftest import MakeSession, run_due_steps
+from tests.database_snapshots import made_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
+@made_once
 def live(make_session: MakeSession, go_live: Callable[[Session], Any]) -> Session:
     """A session on air at the pace of speech, with its first story on air."""
     session = make_session(model="extractive", pace=180)

@@ -39,6 +39,7 @@ from sessions_app.models import (
 from stories.models import Draft, QuarantinedRecord, SourcePost, Story, TokenUsage, TrendPost
 from stories.quarantine import records
 from tests.conftest import MakeSession, run_due_steps
+from tests.database_snapshots import made_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -68,6 +69,7 @@ def unguarded() -> Iterator[Any]:
 
 
 @pytest.fixture
+@made_once
 def on_air(make_session: MakeSession, go_live: Callable[[Session], Any]) -> Session:
     session = make_session(model="extractive")
     go_live(session)

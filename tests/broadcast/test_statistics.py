@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -30,6 +30,7 @@ from stories.models import Source, SourcePost, Story, TokenUsage
 from tests.broadcast_runs import press
 from tests.chain_links import lose_head
 from tests.conftest import MakeSession, run_due_steps
+from tests.database_snapshots import made_once
 from tests.markup import unbroken
 from tests.standins.anthropic import AnthropicStandIn
 
@@ -41,6 +42,7 @@ AT = datetime(2026, 11, 21, 7, 47, 12, tzinfo=UTC)
 
 
 @pytest.fixture
+@made_once
 def on_air(make_session: MakeSession, go_live: GoLive) -> Session:
     """A session on air with some stories of the recording."""
     session = make_session(model="extractive")
@@ -50,11 +52,10 @@ def on_air(make_session: MakeSession, go_live: GoLive) -> Session:
 
 
 @pytest.fixture
-def modelled(
-    make_session: MakeSession, go_live: GoLive, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Session]:
-    """A session that a model narrates: two stories, of which one took a second attempt."""
-    with AnthropicStandIn() as anthropic:
+@made_once
+def modelled(make_session: MakeSession, go_live: GoLive) -> Session:
+    """A session that a model narrated: two stories, of which one took a second attempt."""
+    with AnthropicStandIn() as anthropic, pytest.MonkeyPatch.context() as monkeypatch:
         found = Credentials(api_key="key-of-the-stand-in", base_url=anthropic.url)
         monkeypatch.setattr(credentials, "anthropic_of", lambda _: found)
         session = make_session(model=MODEL)
@@ -64,7 +65,7 @@ def modelled(
         for _ in range(3):
             Step.objects.filter(session=session, kind="narrate").update(due_at=steps.now())
             run_due_steps(session, "narrate", most=1)
-        yield session
+    return session
 
 
 def read(session: Session, size: int = 5) -> Statistics:

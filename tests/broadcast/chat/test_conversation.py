@@ -22,6 +22,7 @@ from stories.models import Story
 from stories.posts import queue
 from tests.broadcast.chat.questions import answer_to, ask, plan_of, say
 from tests.conftest import MakeSession, run_due_steps
+from tests.database_snapshots import made_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -30,6 +31,7 @@ ClientOf = Callable[[User], Client]
 
 
 @pytest.fixture
+@made_once
 def told(make_session: MakeSession, go_live: GoLive) -> Session:
     """A session on air that has told some stories of the recording."""
     session = make_session(model="extractive")

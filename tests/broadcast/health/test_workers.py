@@ -23,6 +23,7 @@ from stories.models import Source
 from stories.posts import queue
 from tests.chain_links import lose_head
 from tests.conftest import MakeSession, run_due_steps
+from tests.database_snapshots import made_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -30,6 +31,7 @@ LONG_AGO = timedelta(minutes=5)
 
 
 @pytest.fixture
+@made_once
 def live(make_session: MakeSession, go_live: Callable[[Session], Any]) -> Session:
     """On air at the pace of speech; the first story is on air."""
     session = make_session(model="extractive", pace=180)

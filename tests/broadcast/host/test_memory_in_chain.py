@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 
 from broadcast.models import Broadcast
 from sessions_app import audits, commands, workspace
@@ -20,7 +21,9 @@ from stories.text.sentences import tokens_of
 from stories.usage.ledger import Purpose, SessionLedger
 from tests.broadcast.test_queries import turn
 from tests.conftest import MakeSession, run_due_steps
-from tests.standins.anthropic import AnthropicStandIn
+from tests.database_snapshots import past
+from tests.standins.anthropic import AnthropicStandIn, Served
+from tests.standins.server import Recorded
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -36,17 +39,31 @@ def anthropic(monkeypatch: pytest.MonkeyPatch) -> Iterator[AnthropicStandIn]:
         yield stand_in
 
 
+# What the stand-in was asked and served for the past below.
+_asked: list[Recorded] = []
+_served: list[Served] = []
+
+
 @pytest.fixture
-def finished(make_session: MakeSession, go_live: GoLive, anthropic: AnthropicStandIn) -> Session:
+def finished(
+    owner: User, make_session: MakeSession, go_live: GoLive, anthropic: AnthropicStandIn
+) -> Session:
     """A session whose first run aired six stories and ended; recap and summary wait."""
-    limits = workspace.current()
-    limits.compact_tokens = 500
-    limits.save()
-    session = make_session(model=MODEL)
-    go_live(session)
-    run_due_steps(session, "poll", most=1)
-    tell(session, 6)
-    commands.run("broadcast.stop", session.owner, session, {})
+
+    def make() -> Session:
+        limits = workspace.current()
+        limits.compact_tokens = 500
+        limits.save()
+        session = make_session(model=MODEL)
+        go_live(session)
+        run_due_steps(session, "poll", most=1)
+        tell(session, 6)
+        commands.run("broadcast.stop", session.owner, session, {})
+        _asked[:], _served[:] = anthropic.requests, anthropic.served
+        return session
+
+    session = past("memory in the chain", owner, make)
+    anthropic.requests[:], anthropic.served[:] = _asked, _served
     return session
 
 

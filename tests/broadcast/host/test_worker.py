@@ -23,6 +23,7 @@ from stories.models import SourcePost, Story, TokenUsage
 from stories.types import Brief, Narration, OnText
 from tests.broadcast_runs import hold_code
 from tests.conftest import MakeSession, run_due_steps
+from tests.database_snapshots import made_once
 from tests.standins.anthropic import AnthropicStandIn
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -33,6 +34,7 @@ ARM, HOLD = 'UPDATE "sessions_app_step"', 'UPDATE "broadcast_broadcast" SET "epo
 
 
 @pytest.fixture
+@made_once
 def live(make_session: MakeSession, go_live: GoLive) -> Session:
     """A session on air whose first six posts wait in the queue."""
     session = make_session(model="extractive")

@@ -17,6 +17,7 @@ from sessions_app import sessions
 from sessions_app.models import Session
 from stories.models import SourcePost, Story
 from tests.conftest import MakeSession, run_due_steps
+from tests.database_snapshots import made_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -29,6 +30,7 @@ VERBATIM = (
 
 
 @pytest.fixture
+@made_once
 def shown(make_session: MakeSession, go_live: Callable[[Session], Any]) -> Session:
     """A visible session on air; its stories are taken verbatim from their posts."""
     session = make_session("Harbour news", model="extractive", pace=180)

@@ -16,6 +16,7 @@ from sessions_app import sessions
 from sessions_app.models import Session
 from stories.models import SourcePost, Story
 from tests.conftest import MakeSession, run_due_steps
+from tests.database_snapshots import made_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -25,6 +26,7 @@ URI = r"https?://[!#$%&'()*+,\-./0-9:;=?@A-Z_a-z~\[\]]+"
 
 
 @pytest.fixture
+@made_once
 def shown(make_session: MakeSession, go_live: Callable[[Session], Any]) -> Session:
     session = make_session("Harbour & news", model="extractive")
     go_live(session)

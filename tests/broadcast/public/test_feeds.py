@@ -15,6 +15,7 @@ from sessions_app import commands, sessions
 from sessions_app.models import Session
 from stories.models import SourcePost, Story
 from tests.conftest import MakeSession, run_due_steps
+from tests.database_snapshots import made_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -24,6 +25,7 @@ HOSTILE = "Tide ]]> <script>alert(1)</script> & \x0b\x00\ufffe “quoted” 🛶
 
 
 @pytest.fixture
+@made_once
 def shown(make_session: MakeSession, go_live: Callable[[Session], Any]) -> Session:
     session = make_session("Harbour & news", model="extractive")
     go_live(session)

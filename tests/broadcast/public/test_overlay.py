@@ -14,11 +14,13 @@ from sessions_app import sessions
 from sessions_app.models import Session
 from stories.models import Story
 from tests.conftest import MakeSession, run_due_steps
+from tests.database_snapshots import made_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
+@made_once
 def live(make_session: MakeSession, go_live: Callable[[Session], Any]) -> Session:
     session = make_session("Harbour news", model="extractive", pace=180)
     sessions.show(session, True)

@@ -13,6 +13,7 @@ from sessions_app import sessions
 from sessions_app.models import Session
 from stories.models import Story
 from tests.conftest import MakeSession, run_due_steps
+from tests.database_snapshots import made_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -20,6 +21,7 @@ SECRETS = {"model": "a-secret-model", "instructions": "a-secret-instruction"}
 
 
 @pytest.fixture
+@made_once
 def shown(make_session: MakeSession, go_live: Callable[[Session], Any]) -> Session:
     """A visible session on air with stories that have been told."""
     session = make_session("Harbour news", **SECRETS)

@@ -30,6 +30,7 @@ from tests.broadcast.session_with_history import exported
 from tests.broadcast.speech.recorded_session import press, show
 from tests.concurrency import together
 from tests.conftest import MakeSession, make_post, run_due_steps
+from tests.database_snapshots import made_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -58,6 +59,7 @@ def on_air(make_session: MakeSession) -> Session:
 
 
 @pytest.fixture
+@made_once
 def long(make_session: MakeSession) -> Session:
     """On air for forty days: stories of its first day and of today."""
     session = on_air(make_session)

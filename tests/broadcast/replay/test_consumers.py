@@ -19,7 +19,8 @@ from sessions_app import api_tokens, sessions
 from sessions_app.models import Session, SessionEvent
 from smnb.asgi import application
 from tests.broadcast.test_queries import press
-from tests.conftest import run_due_steps
+from tests.conftest import MakeSession, run_due_steps
+from tests.database_snapshots import made_once
 from tests.sessions_app.realtime.test_hub import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -28,8 +29,10 @@ PATIENCE = 60
 
 
 @pytest.fixture
-def recorded(session: Session) -> Session:
+@made_once
+def recorded(make_session: MakeSession) -> Session:
     """A visible session with a finished run, the last event of which came an hour late."""
+    session = make_session()
     press(session, "broadcast.start")
     run_due_steps(session, most=6)
     press(session, "broadcast.stop")

@@ -16,7 +16,8 @@ from sessions_app.errors import Conflict, NotFound, StaleClaim
 from sessions_app.events import recorder
 from sessions_app.files import artifacts, storage
 from sessions_app.models import Artifact, Message, Session, SessionEvent, Step, Workspace
-from tests.conftest import run_due_steps
+from tests.conftest import MakeSession, run_due_steps
+from tests.database_snapshots import made_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -24,12 +25,19 @@ GoLive = Callable[[Session], Broadcast]
 
 
 @pytest.fixture
-def run(session: Session, go_live: GoLive) -> Broadcast:
-    """A run that told something and ended; its recording is still to be made."""
+@made_once
+def session(make_session: MakeSession, go_live: GoLive) -> Session:
+    """A session whose run told something and ended; the recording is still to be made."""
+    session = make_session()
     go_live(session)
     run_due_steps(session, "poll", most=1)
     run_due_steps(session, most=6)
     commands.run("broadcast.stop", session.owner, session, {})
+    return session
+
+
+@pytest.fixture
+def run(session: Session) -> Broadcast:
     return Broadcast.objects.get(session=session)
 
 

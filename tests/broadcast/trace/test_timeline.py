@@ -28,7 +28,7 @@ from stories.quarantine import decisions, records
 from tests.broadcast.speech.recorded_session import tell
 from tests.broadcast.test_management_commands import unguarded
 from tests.conftest import MakeSession, run_due_steps
-from tests.database_snapshots import past
+from tests.database_snapshots import made_once, past
 from tests.standins.anthropic import AnthropicStandIn
 from tests.stories.drafting.draft_factory import finished, read_posts, started
 
@@ -57,6 +57,7 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[AnthropicStandIn]:
 
 
 @pytest.fixture
+@made_once
 def modelled(make_session: MakeSession, api: AnthropicStandIn) -> Session:
     """The same with a model; its first question met an overload."""
     session = make_session()
@@ -184,7 +185,7 @@ def test_a_story_of_a_draft_has_the_hops_of_its_room(session: Session) -> None:
     assert "without a model" in hop(session, Name.ASKED).note
 
 
-def test_what_came_with_a_copy_has_no_way_here(session: Session, told: Session) -> None:
+def test_what_came_with_a_copy_has_no_way_here(told: Session, session: Session) -> None:
     Story.objects.create(
         session=session,
         origin="manual",

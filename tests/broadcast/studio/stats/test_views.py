@@ -18,12 +18,14 @@ from sessions_app.models import Bucket, Session
 from tests.api_clients import Api
 from tests.broadcast_runs import press
 from tests.conftest import MakeSession, run_due_steps
+from tests.database_snapshots import made_once
 from tests.markup import unbroken
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
+@made_once
 def told(make_session: MakeSession, go_live: Callable[[Session], Any]) -> Session:
     """A session on air that has told some stories."""
     session = make_session(model="extractive")
@@ -50,7 +52,7 @@ def figure(html: str, name: str) -> str:
 
 
 def test_the_page_has_the_same_figures_as_the_api(
-    client: Client, owner: User, told: Session
+    told: Session, client: Client, owner: User
 ) -> None:
     press(told, "stop")
     stats, html = Api(owner).get(f"/sessions/{told.pk}/stats"), page(client, told)
@@ -61,7 +63,7 @@ def test_the_page_has_the_same_figures_as_the_api(
     assert f"{stats['queue']:,} posts waiting" in html
 
 
-def test_the_newest_session_is_shown_when_none_is_named(client: Client, told: Session) -> None:
+def test_the_newest_session_is_shown_when_none_is_named(told: Session, client: Client) -> None:
     html = client.get("/stats/").content.decode()
     assert f'data-live="/ws/sessions/{told.pk}/"' in html
 
@@ -88,7 +90,7 @@ def test_without_figures_the_page_says_what_to_do(client: Client, session: Sessi
 
 
 @pytest.mark.parametrize("size", [1, 5, 15, 60])
-def test_the_size_is_switched_by_links(client: Client, told: Session, size: int) -> None:
+def test_the_size_is_switched_by_links(told: Session, client: Client, size: int) -> None:
     html = page(client, told, str(size))
     links = re.findall(r'<a href="/stats/\?session=[^"]*size=(\d+)"( aria-current="true")?', html)
     assert [each for each, _ in links] == ["1", "5", "15", "60"]
@@ -96,7 +98,7 @@ def test_the_size_is_switched_by_links(client: Client, told: Session, size: int)
     assert f"every {size} min" in html
 
 
-def test_every_chart_has_its_words_and_its_table(client: Client, told: Session) -> None:
+def test_every_chart_has_its_words_and_its_table(told: Session, client: Client) -> None:
     html = page(client, told)
     drawings = re.findall(r'<svg class="chart-drawing"[^>]*role="img" aria-label="[^"]+">', html)
     assert len(drawings) == html.count("<desc>") == 6
@@ -106,14 +108,14 @@ def test_every_chart_has_its_words_and_its_table(client: Client, told: Session) 
     assert "style=" not in html
 
 
-def test_the_table_holds_the_values_of_the_chart(client: Client, told: Session) -> None:
+def test_the_table_holds_the_values_of_the_chart(told: Session, client: Client) -> None:
     html = page(client, told, "60")
     table = html.split('id="table-stories"')[1].split("</details>")[0]
     cells = [int(cell) for cell in re.findall(r"<td>(\d+)</td>", table)]
     assert sum(cells) == told.stats.__class__.objects.get(session=told).story_count > 0
 
 
-def test_htmx_gets_the_part_that_changes_and_nothing_else(client: Client, told: Session) -> None:
+def test_htmx_gets_the_part_that_changes_and_nothing_else(told: Session, client: Client) -> None:
     press(told, "stop")  # or a second on air could pass between the two
     part = page(client, told, **{"HX-Request": "true"})
     assert part.lstrip().startswith('<p class="window">')
@@ -121,20 +123,20 @@ def test_htmx_gets_the_part_that_changes_and_nothing_else(client: Client, told: 
     assert part.strip() in page(client, told)
 
 
-def test_the_part_follows_the_broadcast_by_its_own_address(client: Client, told: Session) -> None:
+def test_the_part_follows_the_broadcast_by_its_own_address(told: Session, client: Client) -> None:
     html = page(client, told, "15")
     assert f'data-refresh hx-get="/stats/?session={told.pk}&amp;size=15"' in html
     assert re.search(r'<i id="seq" data-seq="\d+" hidden>', html)
     assert "js/refresh" in html
 
 
-def test_off_air_the_page_says_that_it_is_frozen(client: Client, told: Session) -> None:
+def test_off_air_the_page_says_that_it_is_frozen(told: Session, client: Client) -> None:
     assert "The charts follow the broadcast: the last 5 hours." in page(client, told)
     press(told, "stop")
     assert "Frozen off air" in page(client, told)
 
 
-def test_figures_that_are_not_kept_any_more_are_said_to_be(client: Client, told: Session) -> None:
+def test_figures_that_are_not_kept_any_more_are_said_to_be(told: Session, client: Client) -> None:
     press(told, "stop")
     Bucket.objects.filter(session=told, size=1).delete()
     assert "Choose 15 or 60 min above." in page(client, told, "1")
@@ -142,7 +144,7 @@ def test_figures_that_are_not_kept_any_more_are_said_to_be(client: Client, told:
 
 
 def test_the_chooser_links_to_this_page_with_each_session(
-    client: Client, told: Session, make_session: MakeSession
+    told: Session, client: Client, make_session: MakeSession
 ) -> None:
     other = make_session("Evening")
     sessions.change(other, name="<b>Evening</b>")
@@ -152,7 +154,7 @@ def test_the_chooser_links_to_this_page_with_each_session(
 
 
 def test_many_sessions_take_the_same_queries(
-    client: Client, told: Session, make_session: MakeSession
+    told: Session, client: Client, make_session: MakeSession
 ) -> None:
     page(client, told)
     with CaptureQueriesContext(connection) as few:
@@ -164,7 +166,7 @@ def test_many_sessions_take_the_same_queries(
     assert len(many) == len(few) <= 21
 
 
-def test_the_series_are_in_the_api(owner: User, told: Session) -> None:
+def test_the_series_are_in_the_api(told: Session, owner: User) -> None:
     api = Api(owner)
     found, stats = (
         api.get(f"/sessions/{told.pk}/series?size=15"),

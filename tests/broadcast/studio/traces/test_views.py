@@ -80,7 +80,7 @@ def test_an_empty_session_says_how_it_begins(browser: Client, session: Session) 
     assert "This session has no stories yet." in words(browser.get(address(session)))
 
 
-def test_the_latest_stories_stand_with_their_verdicts(browser: Client, told: Session) -> None:
+def test_the_latest_stories_stand_with_their_verdicts(told: Session, browser: Client) -> None:
     story = break_one(told)
     answer = browser.get(address(told))
     newest_first = Story.objects.order_by("-pk").values_list("pk", flat=True)
@@ -91,7 +91,7 @@ def test_the_latest_stories_stand_with_their_verdicts(browser: Client, told: Ses
     assert story.title in text(answer)
 
 
-def test_the_broken_ones_are_shown_alone(browser: Client, told: Session) -> None:
+def test_the_broken_ones_are_shown_alone(told: Session, browser: Client) -> None:
     assert "No broken traces." in words(browser.get(address(told, "?broken=1")))
     story = break_one(told)
     answer = browser.get(address(told, "?broken=1"))
@@ -100,7 +100,7 @@ def test_the_broken_ones_are_shown_alone(browser: Client, told: Session) -> None
 
 
 def test_stories_are_paged_by_key(
-    browser: Client, told: Session, monkeypatch: pytest.MonkeyPatch
+    told: Session, browser: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(queries.page, "__defaults__", (2,))
     first = browser.get(address(told))
@@ -112,12 +112,12 @@ def test_stories_are_paged_by_key(
 
 @pytest.mark.parametrize("before", ["x", "-1", "9" * 30, "%00"])
 def test_a_page_that_nobody_offered_is_the_first_one(
-    browser: Client, told: Session, before: str
+    told: Session, browser: Client, before: str
 ) -> None:
     assert shown(browser.get(address(told, f"?before={before}")))
 
 
-def test_the_way_of_a_story_is_drawn_over_its_table(browser: Client, told: Session) -> None:
+def test_the_way_of_a_story_is_drawn_over_its_table(told: Session, browser: Client) -> None:
     story = Story.objects.earliest("pk")
     answer = browser.get(address(told, f"{story.pk}/"))
     rows = re.findall(r'<tr id="(\w+)" data-mark="(\w+)"', text(answer))
@@ -130,14 +130,14 @@ def test_the_way_of_a_story_is_drawn_over_its_table(browser: Client, told: Sessi
     assert "No model calls for this story" in words(answer)
 
 
-def test_a_broken_way_says_where_and_why(browser: Client, told: Session) -> None:
+def test_a_broken_way_says_where_and_why(told: Session, browser: Client) -> None:
     story = break_one(told)
     answer = browser.get(address(told, f"{story.pk}/"))
     assert "BROKEN at “published”: Its event is missing." in words(answer)
     assert '<tr id="published" data-mark="broken">' in text(answer)
 
 
-def test_what_a_model_cost_stands_on_the_page(browser: Client, told: Session) -> None:
+def test_what_a_model_cost_stands_on_the_page(told: Session, browser: Client) -> None:
     story = Story.objects.earliest("pk")
     assert story.post is not None
     TokenUsage.objects.create(
@@ -157,11 +157,11 @@ def test_what_a_model_cost_stands_on_the_page(browser: Client, told: Session) ->
     assert "claude-haiku-4-5 narrate final: overloaded 1,234 0 $0.0123" in said
 
 
-def test_a_trace_of_no_story_is_not_found(browser: Client, told: Session) -> None:
+def test_a_trace_of_no_story_is_not_found(told: Session, browser: Client) -> None:
     assert browser.get(address(told, "99999/")).status_code == 404
 
 
-def test_cards_and_session_pages_lead_to_the_traces(browser: Client, told: Session) -> None:
+def test_cards_and_session_pages_lead_to_the_traces(told: Session, browser: Client) -> None:
     story = Story.objects.latest("pk")
     center = text(browser.get(f"/broadcast/{told.pk}/"))
     assert f'href="{address(told)}"' in center
@@ -170,7 +170,7 @@ def test_cards_and_session_pages_lead_to_the_traces(browser: Client, told: Sessi
 
 
 def test_a_page_costs_the_same_at_any_length(
-    browser: Client, told: Session, monkeypatch: pytest.MonkeyPatch, django_assert_num_queries: Any
+    told: Session, browser: Client, monkeypatch: pytest.MonkeyPatch, django_assert_num_queries: Any
 ) -> None:
     browser.get(address(told))
     for most in (1, 3):
