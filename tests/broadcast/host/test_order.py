@@ -128,7 +128,8 @@ def test_no_post_of_the_recorded_listings_airs_after_a_newer_one_of_its_story(
                 posts.append(FetchedPost(key, title, url=fields["url"], published_at=at))
     with transaction.atomic():
         added = queue.add(source, posts, steps.now())
-        recorder.record(session, service.POLLED, {"queue": []}, feed=1, queue=added.queued)
+        counts = {"feed": len(added.posts), "queue": added.queued}
+        recorder.record(session, service.POLLED, {"queue": []}, **counts)
     for _ in range(2 * added.queued):
         for kind in ("narrate", "finish_airing"):
             Step.objects.filter(session=session, kind=kind, state="pending").update(
