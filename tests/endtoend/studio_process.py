@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -14,8 +15,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from http.cookiejar import CookieJar
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
+from urllib.request import HTTPCookieProcessor, build_opener
 from uuid import uuid4
 
 from tests.template_database import copy_migrated_sqlite
@@ -69,10 +73,20 @@ class Studio:
 
     @cached_property
     def token(self) -> str:
-        """A bearer token of the owner, made as a person would make it."""
-        made = self.manage("api_token", "studio")
-        assert made.returncode == 0, made.stderr
-        return made.stdout.strip()
+        """A bearer token of the owner, made as a person would make it: signed in, on a page."""
+        cookies = CookieJar()
+        browser = build_opener(HTTPCookieProcessor(cookies))
+        browser.open(f"{self.url}/login/", timeout=PATIENCE)
+        for path, fields in (
+            ("/login/", {"username": "studio", "password": PASSWORD}),
+            ("/account/tokens/", {"name": "tests"}),
+        ):
+            proof = next(cookie.value for cookie in cookies if cookie.name == "csrftoken")
+            sent = urlencode({**fields, "csrfmiddlewaretoken": proof}).encode()
+            answer = browser.open(self.url + path, sent, timeout=PATIENCE).read().decode()
+        found = re.search(r'id="new-token" type="text" value="([^"]+)"', answer)
+        assert found, answer
+        return found[1]
 
     def call(self, method: str, path: str, body: Json = None, **headers: str) -> Answer:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)

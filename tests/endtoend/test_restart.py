@@ -54,13 +54,16 @@ def starts(tmp_path_factory: pytest.TempPathFactory) -> list[Start]:
         children = list(studio.children())
         assert studio.stop() == 0
         assert gone(children)
+        token = studio.token
     studio = start(data, SMNB_DEMO="1")
+    studio.token = token
     second = observe(studio, session)
     children = list(studio.children())
     os.kill(studio.process.pid, signal.SIGKILL)
     studio.process.wait()
     eventually("no child is left", lambda: gone(children))
     with running(data, SMNB_DEMO="1") as studio:
+        studio.token = token
         third = observe(studio, session)
         studio.audit()
     return [first, second, third]

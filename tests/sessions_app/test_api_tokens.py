@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from io import StringIO
 
 import pytest
 from django.contrib.auth.models import User
+from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from sessions_app import api_tokens
@@ -59,3 +61,11 @@ def test_the_last_use_is_noted_at_most_once_an_hour(owner: User) -> None:
     ApiToken.objects.update(last_used_at=recent - timedelta(hours=1))
     api_tokens.find([token])
     assert ApiToken.objects.filter(last_used_at__gt=recent).exists()
+
+
+def test_the_command_makes_a_token_and_prints_nothing_else(owner: User) -> None:
+    printed = StringIO()
+    call_command("api_token", "olga", stdout=printed)
+    assert api_tokens.owner_of(printed.getvalue().removesuffix("\n")) == owner
+    with pytest.raises(CommandError, match="no such active user"):
+        call_command("api_token", "nobody")
