@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -322,3 +323,27 @@ def test_a_page_that_is_hidden_after_a_frame_fetches_no_figure_until_it_is_seen(
               document.dispatchEvent(new Event("visibilitychange"));
             }"""
         )
+
+
+@pytest.mark.own_context
+def test_figures_are_fetched_at_most_once_a_second(
+    owner: Page, studio: Studio, connection: Connection
+) -> None:
+    owner.clock.install()
+    desk(owner, studio, connection)
+    owner.clock.pause_at(datetime.now(UTC) + timedelta(hours=1))
+    owner.wait_for_timeout(300)
+    fetched: Counter[str] = Counter()
+    owner.on("request", lambda request: fetched.update([request.url]))
+    for _ in range(5):
+        owner.evaluate(
+            "document.dispatchEvent(new CustomEvent('smnb:frame', { detail: { seq: 1 } }))"
+        )
+        owner.clock.run_for(100)
+        owner.wait_for_timeout(100)
+    figures = [url for url in fetched if "/health" in url or "crew" in url]
+    assert figures
+    assert {fetched[url] for url in figures} == {1}
+    owner.clock.run_for(1000)
+    owner.wait_for_timeout(100)
+    assert {fetched[url] for url in figures} == {2}

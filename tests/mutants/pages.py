@@ -127,8 +127,8 @@ PAGES = [
             "arrow keys move the other way",
         ),
         (
-            "    button.focus();\n    button.click();",
-            "    button.click();",
+            "    document.querySelector(`#post-${moved} .tool:enabled`)?.focus();\n",
+            "",
             "a moved post loses the focus",
         ),
     ),
@@ -214,6 +214,10 @@ PAGES = [
             "",
             "words that stream in fetch the figures",
         ),
+    ),
+    *mutants_of(
+        "static/js/refresh.js",
+        (f"{FRAMES}::test_figures_are_fetched_at_most_once_a_second",),
         ("const EVERY_MS = 1000;", "const EVERY_MS = 0;", "figures are fetched with every frame"),
     ),
     *mutants_of(

@@ -60,8 +60,9 @@ def summarize(mutants: Sequence[Mutant], outcomes: Sequence[Outcome]) -> int:
         print(f"\n{area}")
         for mutant in within:
             state = tried[mutant].state if mutant in tried else "not run"
-            killer = tried[mutant].killed_by if mutant in tried else ""
-            print(f"  {state:9}{mutant.meaning}: {killer.rpartition('/')[2]}".rstrip(": "))
+            test = tried[mutant].killed_by if mutant in tried else ""
+            killer = test.partition("[")[0].rpartition("/")[2]
+            print(f"  {state:9}{mutant.meaning}: {killer}".rstrip(": "))
     print(f"\n{'Area':36}  killed  survived  not run")
     for area, within in sorted(areas.items()):
         print(_row(area, within, tried))

@@ -83,7 +83,7 @@ def test_the_table_names_the_killers_and_counts_by_area(
     one = Mutant("posts/queue.py", "a", "b", TESTS, "a post waits for ever")
     two = Mutant("posts/queue.py", "a", "c", TESTS, "a post is lost")
     three = Mutant("static/js/live.js", "a", "b", TESTS, "a frame is lost")
-    outcomes = [Outcome(one, killed_by="tests/posts/test_queue.py::test_waits"), Outcome(two)]
+    outcomes = [Outcome(one, killed_by="tests/posts/test_queue.py::test_waits[a/b]"), Outcome(two)]
     assert summarize([one, two, three], outcomes) == 1
     lines = capsys.readouterr().out.splitlines()
     assert "  killed   a post waits for ever: test_queue.py::test_waits" in lines
