@@ -20,6 +20,7 @@ from stories.drafting.boards import BoardName
 from stories.llm import Answer, Ask, EmptyAnswer, Gateway, Turn
 from stories.llm.partial_json import parsed, value_so_far
 from stories.models import Draft
+from stories.text.addresses import without_addresses
 from stories.text.cleaning import clean_text
 from stories.usage.types import Ledger
 
@@ -129,7 +130,6 @@ LONGEST = 1500  # characters of a reply
 RUN = 8  # words in a row that show that a reply repeats the rules
 _WORD = re.compile(r"\w+")
 _TAG = re.compile(r"(?:<|\\u003c)?/?facts-[0-9a-f]{8,}(?:>|\\u003e)?", re.IGNORECASE)
-_ADDRESS = re.compile(r"(?:\b[a-z][a-z0-9+.-]{1,15}://|\bwww\.)[^\s<>\"'()\[\]]+", re.IGNORECASE)
 _RULES = word_runs(SYSTEM)
 WITHHELD = "I would rather not say that. Ask me about the broadcast."
 ONLY_A_PLAN = "These are the changes I propose."
@@ -177,7 +177,7 @@ def reviewed(text: str) -> str:
     """Returns a reply without tags and addresses, or WITHHELD when it repeats the rules."""
     plain = clean_text(_TAG.sub("", text)[: MOST_TEXT * 4], LONGEST)
     # Cleaning may have joined the halves of a tag.
-    plain = _TAG.sub("", _ADDRESS.sub("", plain)).strip()
+    plain = _TAG.sub("", without_addresses(plain)).strip()
     return WITHHELD if repeats_rules(plain) else plain
 
 

@@ -7,6 +7,7 @@ import unicodedata
 from collections import Counter
 from typing import Protocol
 
+from stories.text.addresses import without_addresses
 from stories.text.cleaning import clean_text, cut
 from stories.text.markup import from_markdown
 from stories.text.sentences import (
@@ -135,7 +136,8 @@ _LEFT_OVER = re.compile(
 
 def spoken(text: str) -> str:
     """Returns ``text`` as it is read aloud: without Markdown, addresses and emoji."""
-    text = _LEFT_OVER.sub("", _ADDRESS.sub("", from_markdown(text, line_breaks=True)))
+    plain = _ADDRESS.sub("", from_markdown(text, line_breaks=True))
+    text = _LEFT_OVER.sub("", without_addresses(plain))
     # Signs that are read aloud (5 °C, №) lie below the arrows, emoji above; cleaning then removes
     # the joiners and selectors that are left of an emoji.
     text = "".join(

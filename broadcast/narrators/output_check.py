@@ -1,8 +1,10 @@
-"""Checks the answer of a model before it is published: addresses, length, labels, and the tag."""
+"""Checks the answer of a model before it is published: addresses, the rules, length, labels and the tag."""
 
 from __future__ import annotations
 
 import re
+import unicodedata
+from urllib.parse import urlsplit
 
 from broadcast.narrators.base import (
     MAX_TITLE,
@@ -20,8 +22,10 @@ from broadcast.narrators.passages import (
     spoken_sentences,
     without_marks,
 )
+from broadcast.narrators.prompts import SYSTEM as _SYSTEM
 from stories.llm import Answer, EmptyAnswer
 from stories.llm.partial_json import is_prose, narration_so_far, parsed
+from stories.text.addresses import site_of, sites_in, without_addresses
 from stories.text.cleaning import clean_line, clean_text, cut
 from stories.text.sentences import sentences
 from stories.types import SENTIMENTS, TONES, Brief, Narration, Tone
@@ -31,23 +35,30 @@ MAX_SUMMARY = 300
 _ENOUGH = 25  # characters; a broken answer with fewer is no story
 
 _LINK = re.compile(r"!?\[([^\[\]]{0,300})\]\(\s?[^()\s]{1,2000}\s?\)")
-_REST = r"[^\s<>\"'()\[\]]"
-_ADDRESS = re.compile(
-    rf"(?:\b[a-z][a-z0-9+.-]{{1,15}}://|\bwww\.){_REST}+"
-    # Without a scheme: any ending before a path, else only endings that are no words.
-    rf"|(?<![\w.-])(?:[\w.+-]{{1,64}}@)?(?:[a-z0-9-]{{1,63}}\.){{1,5}}(?:[a-z]{{2,12}}/{_REST}+"
-    r"|(?:com|net|org|io|co|info|biz|xyz|ru|cn|ai|gg|ly|tv|cc|dev|app|eu|uk)\b)",
-    re.IGNORECASE,
-)
 _UNFINISHED = re.compile(r"[!-~]+\Z")
 _EMPTY_BRACKETS = re.compile(r"\s?(?:\(\s*\)|\[\s*\])")
 _SPACE_BEFORE_STOP = re.compile(r" +(?=[.,;:!?](?:\s|$))")
 
 
-def _bare(address: str) -> str:
-    """Returns an address as compared: without scheme, "www." and final punctuation."""
-    without = re.sub(r"^(?:[a-z][a-z0-9+.-]*://)?(?:www\.)?", "", address.lower())
-    return without.rstrip("/.,;:!?")
+# Letters and digits in a row that show that a text repeats the rules, whatever is between them: in
+# scripts that write words with letters, and in those that write them with one sign or two.
+RUN, RUN_OF_SIGNS = 24, 8
+
+
+def letters_of(text: str) -> str:
+    """Returns the letters and digits of a text in lower case, without what is between them."""
+    plain = unicodedata.normalize("NFKC", text).casefold()
+    return "".join(char for char in plain if char.isalnum())
+
+
+def runs(letters: str, step: int = 1) -> set[str]:
+    """Returns the sequences of letters from each ``step``-th letter on."""
+    sequences: set[str] = set()
+    for run in (RUN, RUN_OF_SIGNS):
+        found = (letters[at : at + run] for at in range(0, len(letters) - run + 1, step))
+        # Words of a few signs would otherwise need as many as words of letters.
+        sequences |= {each for each in found if (min(each) >= "\u0e00") == (run == RUN_OF_SIGNS)}
+    return sequences
 
 
 class Review:
@@ -57,10 +68,19 @@ class Review:
         self._brief = brief
         self._tag = re.compile(rf"</?{re.escape(tag)}>?|{re.escape(tag)}", re.IGNORECASE)
         self._limit = MAX_CHARACTERS.get(brief.verbosity, MAX_CHARACTERS["detailed"])
-        quoted = f"{brief.url} {brief.source} {brief.title} {brief.body}"
-        addresses = {_bare(match[0]) for match in _ADDRESS.finditer(quoted)}
-        # The host of an address in the post may be named as well.
-        self._known = addresses | {address.split("/")[0] for address in addresses}
+        reports = f"{brief.title} {brief.body} {brief.so_far} " + " ".join(
+            f"{other.source} {other.title} {other.body}" for other in brief.others
+        )
+        self._names = sites_in(reports)
+        host = urlsplit(brief.url).hostname or ""
+        credited = {host: brief.source, brief.source: brief.source}
+        credited |= {other.source: other.source for other in brief.others}
+        self._outlets = {".".join(site_of(at)): name for at, name in credited.items() if at}
+        self._outlets.pop(".", None)
+        # What the post itself says is no secret.
+        self._said = letters_of(reports)
+        self._rules = letters_of(f"{_SYSTEM}\n{brief.instructions}")
+        self._secret = runs(self._rules) - runs(self._said)
         self._notes: list[str] = []
 
     def on_air(self, text: str) -> str:
@@ -107,21 +127,34 @@ class Review:
         return text
 
     def _safe(self, text: str, limit: int) -> str:
-        """Returns plain text without the tag and without addresses that are not in the post."""
-
-        def known_address(match: re.Match[str]) -> str:
-            if _bare(match[0]) in self._known:
-                return match[0]
-            self._notes.append("addresses removed")
-            return ""
+        """Returns plain text without the tag, addresses, and sentences that repeat the rules."""
 
         plain = self._tag.sub("", clean_text(self._tag.sub("", text), limit))
-        checked = _ADDRESS.sub(known_address, _LINK.sub(r"\1", plain))
+        unlinked = _LINK.sub(r"\1", plain)
+        checked = without_addresses(unlinked, self._outlets, self._names)
+        if checked != unlinked:
+            self._notes.append("addresses removed")
+        harmless = checked
+        for sentence in filter(self._repeats_rules, sentences(checked)):
+            harmless = harmless.replace(sentence, "")
+        # The rules may be spread over several sentences.
+        harmless = "" if self._repeats_rules(harmless) else harmless
+        if harmless != checked:
+            self._notes.append("rules removed")
+            checked = harmless
         if checked == plain:
             return plain
         # A removed address leaves brackets and spaces behind.
         tidy = _SPACE_BEFORE_STOP.sub("", _EMPTY_BRACKETS.sub("", checked))
         return clean_text(tidy, limit)
+
+    def _repeats_rules(self, text: str) -> bool:
+        letters = letters_of(text)
+        # A short wish is repeated whole.
+        if len(letters) >= RUN // 2 and letters in self._rules and letters not in self._said:
+            return True
+        # A quotation a little longer than a run contains one that begins at any fourth letter.
+        return not self._secret.isdisjoint(runs(letters, step=4))
 
     def _title(self, title: object, narrative: str) -> str:
         text = self._safe(title, MAX_TITLE * 4) if isinstance(title, str) else ""

@@ -37,7 +37,7 @@ SCHEMA: dict[str, object] = {
 }
 
 # Short, because every word is paid for with every story.
-_SYSTEM = """\
+SYSTEM = """\
 You host live radio news.
 Sound {manner}.
 Length: about {tokens} tokens ({words} words). Language: {language}.
@@ -66,7 +66,7 @@ def ask_for(brief: Brief, model: str, tag: str) -> Ask:
     """Returns the question about one post; ``tag`` is random, so no post can close its own block."""
     tokens = TOKENS.get(brief.verbosity, TOKENS["detailed"])
     wishes = clean_text(brief.instructions, 2000)
-    system = _SYSTEM.format(
+    system = SYSTEM.format(
         manner=_MANNERS.get(brief.personality, _MANNERS["conversational"]),
         tokens=tokens,
         words=tokens * 3 // 4,

@@ -16,6 +16,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict
 from sessions_app.errors import Retry
 from stories.models import DraftMessage
 from stories.models.drafts import MOST_WORDS
+from stories.text.addresses import without_addresses
 from stories.text.cleaning import clean_line, clean_text
 from stories.text.sentences import word_count
 
@@ -28,8 +29,6 @@ MOST_FINDINGS = 24
 MOST_REMARKS = 8
 MOST_SECTIONS = 10
 
-# Any scheme, so that no link of a source reaches a text.
-_ADDRESS = re.compile(r"\b(?:[a-z][a-z0-9+.-]{1,15}://|www\.)\S+", re.IGNORECASE)
 # The tags of prompts.ask_for(); a text that quotes one could end its own block.
 _TAG = re.compile(r"</?desk-[0-9a-f]*>?", re.IGNORECASE)
 _MARKS = re.compile(r"\*{1,3}|`+|~~|^[ \t]*(?:#{1,6}\s+|>+\s*)", re.MULTILINE)
@@ -38,7 +37,7 @@ _MARKS = re.compile(r"\*{1,3}|`+|~~|^[ \t]*(?:#{1,6}\s+|>+\s*)", re.MULTILINE)
 def plain(text: str, limit: int) -> str:
     """Returns prose of at most ``limit`` characters, without Markdown, web addresses or prompt tags."""
     # Cut first: the patterns then read a bounded text, however much a model or a feed sends.
-    bare = _MARKS.sub("", _ADDRESS.sub("", _TAG.sub("", text[: limit * 4])))
+    bare = _MARKS.sub("", without_addresses(_TAG.sub("", text[: limit * 4])))
     # Again: removing marks and control characters can join the halves of a tag.
     return _TAG.sub("", clean_text(bare, limit))
 

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import re
+import unicodedata
+from collections.abc import Container, Mapping
+from functools import cache
+from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, quote, unquote, unquote_plus, urljoin, urlsplit, urlunsplit
 
 import idna
+
+if TYPE_CHECKING:
+    from tldextract import TLDExtract
 
 from stories.text.sentences import word_set
 
@@ -135,3 +142,92 @@ def ascii_host(host: str) -> str:
             # IDNA 2008 has no symbols such as ☃, but there are such names and browsers read them.
             labels.append("xn--" + label.encode("punycode").decode("ascii"))
     return ".".join(labels)
+
+
+# Endings of host names that are on no list, as they are reserved.
+_RESERVED = frozenset({"example", "test", "invalid", "localhost", "local", "internal", "onion"})
+# Endings that are English words: with a capital they begin a sentence after a missing space.
+_WORD_ENDINGS = word_set("it is in me my no so to at be as am do us by he we this the and but or")
+_LABEL = r"[^\W_](?:[\w-]{0,61}[^\W_])?"
+_TAIL = r"[^\s<>\"'\u201c\u201d()\[\]]*"
+_OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
+_STOPS = ".,;:!?"
+# What leads somewhere: a scheme with any slashes, www., an IP address, a handle, a telephone number.
+_POINTER = re.compile(
+    rf"\b[a-z][a-z0-9+.-]{{1,15}}:[/\\\\]+{_TAIL}|\bwww\.{_TAIL}|\b(?:mailto|tel|sms|skype|magnet):{_TAIL}"
+    rf"|(?<![\w.])(?:{_OCTET}\.){{3}}{_OCTET}(?![\w.]*\w)(?::\d{{1,5}})?(?:[/\\\\]{_TAIL})?"
+    rf"|\[[0-9a-f:.]*:[0-9a-f:.]*:[0-9a-f:.]*\](?::\d{{1,5}})?(?:[/\\\\]{_TAIL})?"
+    r"|(?<![\w@.])@[\w.-]{1,64}(?:@[\w.-]{1,100})?"
+    r"|(?<![\w.,])(?:\+|00)\d(?:[\s().\-/]{0,2}\d){6,14}(?!\w)"
+    r"|(?<![\w.,])\(?\d{3}\)?[\s.-]\d{3}[\s.-]\d{4}(?!\w)"
+    r"|(?<=\b(?:call|dial|ring|text) )\d(?:[\s().\-/]?\d){4,14}(?!\w)"
+    r"|(?<=\bphone )\d(?:[\s().\-/]?\d){4,14}(?!\w)|(?<=\bwhatsapp )\d(?:[\s().\-/]?\d){4,14}(?!\w)",
+    re.IGNORECASE,
+)
+# A name that may be a host, with a user, a port and a path.
+_NAME = re.compile(
+    rf"(?<![\w.@-])(?P<user>[\w.+-]{{1,64}}@)?(?P<host>(?:{_LABEL}[.\uff0e]){{1,8}}{_LABEL})"
+    rf"(?P<rest>(?::\d{{1,5}})?(?:[/\\\\?#]{_TAIL})?)"
+)
+_MAY_BE_HOST = re.compile(r"[^\W_][.\uff0e][^\W_]")
+
+
+@cache
+def _suffixes() -> TLDExtract:
+    # Imported late, as few processes need it. The list inside the package; nothing is fetched.
+    from tldextract import TLDExtract
+
+    return TLDExtract(cache_dir=None, suffix_list_urls=(), fallback_to_snapshot=True)
+
+
+def site_of(host: str) -> tuple[str, str]:
+    """Returns the name and the public suffix of a host: ("bbc", "co.uk"); empty if it is no host."""
+    host = unicodedata.normalize("NFKC", host).lower()
+    labels = host.split(".")
+    if labels[-1] in _RESERVED:
+        return (labels[-2] if len(labels) > 1 else "", labels[-1])
+    found = _suffixes()(host)
+    return (found.domain, found.suffix) if found.suffix else ("", "")
+
+
+def sites_in(text: str) -> set[str]:
+    """Returns the sites whose host names a text contains, as ``name.suffix``."""
+    found = (site_of(match["host"]) for match in _NAME.finditer(text))
+    return {".".join(site) for site in found if all(site)}
+
+
+def without_addresses(
+    text: str, outlets: Mapping[str, str] | None = None, names: Container[str] | None = None
+) -> str:
+    """Returns a text in which nothing leads anywhere: addresses, handles and telephone numbers.
+
+    An address of an outlet, by its site, becomes the name of the outlet. A bare host name loses its
+    ending ("Booking.com": "Booking") if its site is among ``names``. Everything else is removed.
+    """
+    named = outlets or {}
+
+    def pointer(match: re.Match[str]) -> str:
+        stop = match[0][len(match[0].rstrip(_STOPS)) :]
+        host = re.search(rf"(?:{_LABEL}\.)+{_LABEL}", match[0])
+        if host is None or "@" in match[0]:
+            return stop
+        return named.get(".".join(site_of(host[0])), "") + stop
+
+    def name(match: re.Match[str]) -> str:
+        before, _, ending = match["host"].replace("\uff0e", ".").rpartition(".")
+        if ending.istitle() and ending.lower() in _WORD_ENDINGS and not match["rest"]:
+            return match[0]
+        domain, suffix = site_of(match["host"])
+        if not domain or not suffix:
+            return match[0]
+        stop = match[0][len(match[0].rstrip(_STOPS)) :]
+        if match["user"]:
+            return stop
+        if outlet := named.get(f"{domain}.{suffix}"):
+            return outlet + stop
+        spelled = next((part for part in before.split(".") if part.lower() == domain), domain)
+        may_be_named = names is None or f"{domain}.{suffix}" in names
+        return (spelled if may_be_named and not match["rest"].strip(_STOPS) else "") + stop
+
+    found = _POINTER.sub(pointer, text)
+    return _NAME.sub(name, found) if _MAY_BE_HOST.search(found) else found

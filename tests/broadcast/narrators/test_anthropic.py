@@ -14,7 +14,7 @@ from broadcast.narrators.base import RULE_SENTIMENT, tone_of, topics_of
 from broadcast.narrators.output_check import MAX_CHARACTERS, Review
 from broadcast.narrators.prompts import ask_for
 from sessions_app.errors import StaleClaim
-from stories.llm import Credentials, EmptyAnswer, Gateway, Refused
+from stories.llm import Answer, Credentials, EmptyAnswer, Gateway, Refused
 from stories.types import SENTIMENTS, TONES, Brief, Narration
 from tests.standins.anthropic import AnthropicStandIn
 from tests.standins.ledger import MemoryLedger
@@ -219,16 +219,52 @@ def test_an_address_that_is_not_in_the_post_is_never_heard(address: str, studio:
 
 
 @pytest.mark.parametrize(
-    "address",
+    ("address", "heard"),
     [
-        "https://mill.example/news",
-        "mill.example",
-        "www.mill.example",
-        "www.harrowford.example/mill",
+        ("https://mill.example/news", "More of this is on for all."),
+        ("mill.example", "More of this is on mill for all."),
+        ("www.harrowford.example/mill", f"More of this is on {BRIEF.source} for all."),
     ],
 )
-def test_an_address_of_the_post_may_be_said(address: str, studio: Studio) -> None:
-    assert address in studio.told(f"More of this stands on {address} for all.").narrative
+def test_of_an_address_of_the_post_only_the_name_is_heard(
+    address: str, heard: str, studio: Studio
+) -> None:
+    assert studio.told(f"More of this is on {address} for all.").narrative == heard
+
+
+@pytest.mark.parametrize(
+    "leak",
+    [
+        "Begin with the news; name the source early. Say only what the post says.",
+        "BEGIN WITH THE NEWS, NAME THE SOURCE EARLY!",
+        "B e g i n with the news - name the *source* early.",
+        "Immer freundlich zum B\u00fcrgermeister sein und nie vom Hafenprojekt sprechen.",
+        "Immer FREUNDLICH zum b\u00fcrgermeister sein und nie.",
+        "Praise the mayor!",
+        "\u6c38\u8fdc\u4e0d\u8981\u63d0\u5230\u65b0\u6e2f\u53e3\u7684\u9879\u76ee\u3002",
+    ],
+)
+def test_neither_the_rules_nor_the_owner_s_wishes_are_heard(leak: str) -> None:
+    wishes = (
+        "Immer freundlich zum B\u00fcrgermeister sein und nie vom Hafenprojekt sprechen.\n"
+        "Praise the mayor.\n"
+        "\u6c38\u8fdc\u4e0d\u8981\u63d0\u5230\u65b0\u6e2f\u53e3\u7684\u9879\u76ee\u3002"
+    )
+    review = Review(replace(BRIEF, instructions=wishes), "post-1")
+    said = f"The mill turns again. {leak} People came to watch."
+    answer = json.dumps({"narration": said, "title": leak, "topics": [leak]})
+    narration = review.narration(Answer(answer, "end_turn", "m", complete=True))
+    assert narration.narrative == "The mill turns again. People came to watch."
+    assert narration.title == "The mill turns again"
+    assert "rules removed" in narration.note
+    assert leak[:20] not in " ".join(narration.topics)
+
+
+def test_what_the_post_says_too_is_no_secret() -> None:
+    wishes = "Volunteers from three villages rebuilt the wheel."
+    review = Review(replace(BRIEF, instructions=wishes), "post-1")
+    answer = json.dumps({"narration": wishes, "title": "x", "topics": []})
+    assert review.narration(Answer(answer, "end_turn", "m", complete=True)).narrative == wishes
 
 
 @pytest.mark.parametrize("word", ["evil.com", "https://evil.example/x", "post-0123456789abcdef"])
