@@ -150,13 +150,16 @@ def status_changes(title: str, earlier_title: str, earlier_body: str) -> list[St
     Both are said of the same thing, as facts: not denied, planned, asked, or of the time before.
     """
     before: dict[int, Status] = {}
+    sides: dict[int, set[int]] = defaultdict(set)
     for sentence in [earlier_title, *sentences(earlier_body[:4000])[:_LEADING]]:
         for status in _statuses(sentence):
             before.setdefault(status.kind, status)
+            sides[status.kind].add(status.side)
     changes = []
     for now in _statuses(title):
         old = before.get(now.kind)
-        if old is None or old.side == now.side:
+        # An earlier report that has both tells of the change itself.
+        if old is None or now.side in sides[now.kind]:
             continue
         if now.count and old.count and now.count != old.count:
             continue

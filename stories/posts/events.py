@@ -28,6 +28,7 @@ from datetime import timedelta
 from typing import Literal
 from urllib.parse import urlsplit
 
+from stories.posts.changes import status_changes
 from stories.posts.comparison import (
     MARKED,
     PRIOR,
@@ -112,16 +113,23 @@ def judge(new: Report, earlier: Report, weigh: Weigh = plain_weight) -> Judgemen
     own = bool(new.source) and new.source == earlier.source
     if kind == "duplicate" and own and both.copied >= COPIED and both.title < OWN_HEADLINE:
         kind, why = "unrelated", "The same text under another headline of the source."
-    told = bool(one.text or other.text) and both.copied < COPIED and both.title < SAME_HEADLINE
-    if (
-        kind != "duplicate"
-        and told
-        and apart <= EVENT_WINDOW
-        and score >= LEAST_SCORE
-        and not both.turn.startswith(MARKED)
-        and same_event_score(one, other, both) >= SAME_EVENT
-    ):
-        kind, why = "same event", "The same event, with other facts."
+    if both.copied < COPIED and both.title < SAME_HEADLINE:
+        if (
+            kind != "duplicate"
+            and (one.text or other.text)
+            and apart <= EVENT_WINDOW
+            and score >= LEAST_SCORE
+            and not both.turn.startswith(MARKED)
+            and same_event_score(one, other, both) >= SAME_EVENT
+        ):
+            kind, why = "same event", "The same event, with other facts."
+        # Much agrees where hostages are taken and where they are freed.
+        reversed_ = kind in ("duplicate", "same event") and (
+            status_changes(new.title, earlier.title, "")
+            or status_changes(earlier.title, new.title, "")
+        )
+        if reversed_:
+            kind, why = "development", "One report reverses what the other says."
     if kind == "development" and not same_subject(both, weigh):
         kind, why = "unrelated", "Too few names and rare words agree."
     return Judgement(kind, score, (why, *_reasons(one, other, both, weigh)))

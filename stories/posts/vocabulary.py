@@ -286,7 +286,7 @@ STATUSES: tuple[tuple[frozenset[str], frozenset[str]], ...] = tuple(
             "resume resumes resumed restart restarts restarted",
         ),
         ("missing disappears disappeared", "find finds found rescued safe"),
-        ("trapped stranded", "free frees freed rescued"),
+        ("trapped stranded held hostage hostages", "free frees freed rescued"),
         ("deny denies denied", "confirm confirms confirmed admit admits admitted"),
         ("arrested detained held jailed", "released freed cleared acquitted"),
         ("reject rejects rejected", "approve approves approved accept accepts accepted"),

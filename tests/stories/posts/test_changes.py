@@ -150,6 +150,12 @@ def test_the_earlier_status_may_be_in_the_lead() -> None:
     assert change.before.sentence == "Ferries were suspended at noon."
 
 
+def test_an_earlier_report_that_has_both_statuses_is_not_changed() -> None:
+    title, earlier = "Walker in Skarrow hills found safe", "Walker missing in Skarrow hills"
+    assert status_changes(title, earlier, "She left at dawn. The hills are steep.")
+    assert status_changes(title, earlier, "The walker was found in a hut.") == []
+
+
 CLOSED = "Harbor bridge in Larne closes for repairs"
 LOST = "Boy missing in woods near Adlow"
 

@@ -34,6 +34,27 @@ def test_a_turn_of_the_story_is_a_development_with_its_reasons() -> None:
     )
 
 
+TAKEN = Report(
+    "Gunman takes three hostages in bank in Marlow",
+    "An armed man has held three people in a bank in Marlow since ten o'clock on Thursday.",
+)
+
+
+@pytest.mark.parametrize(
+    ("title", "kind"),
+    [
+        ("Hostages in Marlow freed unhurt, gunman arrested", "development"),
+        ("Hostages in Marlow unhurt, gunman says", "duplicate"),
+    ],
+)
+def test_a_reversed_status_is_a_later_turn_where_all_else_agrees(title: str, kind: str) -> None:
+    text = (
+        "Three people in a bank in Marlow were held by an armed man on Thursday from ten o'clock."
+    )
+    assert judge(Report(title, text), TAKEN).kind == kind
+    assert judge(TAKEN, Report(title, text)).kind == kind
+
+
 def test_other_figures_are_a_development_that_gives_both() -> None:
     more = Report(OUTAGE.title.replace("4,000", "11,500"), "11,500 homes are without electricity.")
     judgement = judge(more, OUTAGE)
