@@ -145,9 +145,9 @@ def _figures(title: str, body: str) -> dict[str, list[Figure]]:
 
 
 def status_changes(title: str, earlier_title: str, earlier_body: str) -> list[StatusChange]:
-    """Returns the statuses in a headline that are the opposite of what an earlier report said.
+    """Returns the statuses in a headline that are the opposite of one in an earlier report.
 
-    Both are said of the same thing, as facts: not denied, planned, asked, or of the time before.
+    Both are facts about the same thing: not denied, planned, asked, or of the time before.
     """
     before: dict[int, Status] = {}
     sides: dict[int, set[int]] = defaultdict(set)

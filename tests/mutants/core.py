@@ -265,6 +265,11 @@ CORE = [
         ),
         ("SAME_EVENT = 1.0", "SAME_EVENT = -1.0", "unlike reports are the same event"),
         ("SAME_EVENT = 1.0", "SAME_EVENT = 9.0", "similar reports are two events"),
+        (
+            'reversed_ = kind in ("duplicate", "same event") and (',
+            "reversed_ = False and (",
+            "hostages freed are hostages taken",
+        ),
         ("SAME_HEADLINE = 0.9", "SAME_HEADLINE = 0.5", "half a headline is the same headline"),
         ("_FEW_WORDS = 3", "_FEW_WORDS = 1", "two words are enough for a duplicate"),
         (

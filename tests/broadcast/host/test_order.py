@@ -141,14 +141,14 @@ def test_no_post_of_the_recorded_listings_airs_after_a_newer_one_of_its_story(
     aired = Airing.objects.filter(session=session).select_related(
         "story__post__source", "story__thread"
     )
-    told = [airing.story for airing in aired.order_by("aired_at", "id")]
-    assert len(told) >= 40
+    on_air = [airing.story for airing in aired.order_by("aired_at", "id")]
+    assert len(on_air) >= 40
     index, wrong, place = Index(), [], dict[str, int]()
-    for number, story in enumerate(told):
+    for number, story in enumerate(on_air):
         assert story.post is not None
         report = threads.report_of(story)
-        newer = [match.key for match in index.matches(report) if is_newer(told[match.key], story)]
-        wrong += [(report.title, told[key].title) for key in newer]
+        newer = [match.key for match in index.matches(report) if is_newer(on_air[match.key], story)]
+        wrong += [(report.title, on_air[key].title) for key in newer]
         index.add(number, report)
         place[story.post.external_id] = number
     assert wrong == []
