@@ -1005,12 +1005,26 @@ CORE = [
     *mutants_of(
         "broadcast/narrators/output_check.py",
         ("tests/broadcast/narrators/test_anthropic.py",),
-        ("if _bare(match[0]) in self._known:", "if True:", "any address is read on air"),
+        (
+            "without_addresses(unlinked, self._outlets, self._names)",
+            "unlinked",
+            "any address is read on air",
+        ),
+        (
+            "without_addresses(unlinked, self._outlets, self._names)",
+            "without_addresses(unlinked, names=self._names)",
+            "the outlet of an address is not named",
+        ),
         ('_UNFINISHED.sub("", text)', "text", "half an address is shown"),
         (
-            "self._known = addresses | {",
-            "self._known = addresses or {",
-            "the host of a post's address is not known",
+            "self._secret = runs(self._rules) - runs(self._said)",
+            "self._secret: set[str] = set()",
+            "the rules are read on air within another sentence",
+        ),
+        (
+            "self._secret = runs(self._rules) - runs(self._said)",
+            "self._secret = runs(self._rules)",
+            "what the post says like the rules is not read",
         ),
         ('"detailed": 2400', '"detailed": 24000', "a narration is not cut to its length"),
         ("[:MAX_TOPICS]", "", "a story has any number of topics"),

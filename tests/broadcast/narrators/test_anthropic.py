@@ -237,6 +237,7 @@ def test_of_an_address_of_the_post_only_the_name_is_heard(
     [
         "Begin with the news; name the source early. Say only what the post says.",
         "BEGIN WITH THE NEWS, NAME THE SOURCE EARLY!",
+        "One of my rules is to begin with the news; name the source early, said the miller.",
         "B e g i n with the news - name the *source* early.",
         "Immer freundlich zum B\u00fcrgermeister sein und nie vom Hafenprojekt sprechen.",
         "Immer FREUNDLICH zum b\u00fcrgermeister sein und nie.",
