@@ -155,6 +155,11 @@ def parts(owner: User, service: str) -> dict[str, str] | None:
     return opened
 
 
+def in_use(service: str) -> bool:
+    """Whether any user has saved a key for the service."""
+    return SealedKey.objects.filter(service=service).exists()
+
+
 def record_test(owner: User, service: str, verdict: str, set_at: datetime) -> None:
     """Saves the result of testing the key set at ``set_at``; Conflict when it was replaced since."""
     rows = SealedKey.objects.filter(owner=owner, service=service)

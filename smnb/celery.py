@@ -6,6 +6,7 @@ costs a second, until the sweeper sends it again.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from logging.config import dictConfig
@@ -50,6 +51,22 @@ def send(step_id: int, queue: str) -> None:
 # A receiver of this signal keeps Celery from replacing our handlers with its own.
 def use_our_logging(**_: Any) -> None:
     dictConfig(settings.LOGGING)
+
+
+@signals.celeryd_after_setup.connect
+def load_before_the_fork(instance: Any, **_: Any) -> None:
+    """Loads what the tasks of this worker use, so that its children share it and need not wait."""
+    from django.db import connections
+
+    from stories.llm import credentials
+
+    if "host" in instance.app.amqp.queues.consume_from:
+        credentials.preload()
+    # A connection must not be shared with a child.
+    connections.close_all()
+    # The collector then leaves these objects alone, and the memory of their pages stays shared.
+    gc.collect()
+    gc.freeze()
 
 
 @signals.worker_process_shutdown.connect

@@ -7,10 +7,12 @@ arguments, an event, a log line or a repr.
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from django.conf import settings
 from django.contrib.auth.models import User
+from django.db import DatabaseError
 from django.views.decorators.debug import sensitive_variables
 
 from sessions_app import credentials as user_credentials
@@ -18,8 +20,9 @@ from sessions_app import rate_limits
 from sessions_app.credentials import Service
 from sessions_app.errors import NeedsHuman, NotFound, Retry, SmnbError, WaitUntil
 from sessions_app.models import Session
+from stories.llm import gateway
 from stories.llm.errors import refused
-from stories.llm.gateway import DEADLINE, Gateway, anthropic_sdk, cut_after, refusal_of
+from stories.llm.gateway import DEADLINE, Gateway, anthropic_sdk, cut_after, refusal_of, sdk_client
 from stories.llm.types import Credentials
 from stories.sources import reddit
 
@@ -82,6 +85,15 @@ def gateway_for(
     return Gateway(credentials, deadline=deadline, ended=ended) if credentials else None
 
 
+def preload() -> None:
+    """Loads what the first call to a model would wait for, if anybody has a key for one."""
+    key = settings.SMNB.anthropic_api_key.get_secret_value()
+    # Without the database the first call loads it.
+    with suppress(DatabaseError):
+        if key or user_credentials.in_use(Service.ANTHROPIC):
+            gateway.preload()
+
+
 MOST_TESTS = 10  # a minute and user
 
 
@@ -128,20 +140,12 @@ def count_models(credentials: Credentials) -> int:
     anthropic = anthropic_sdk()
     import httpx2
 
-    client = anthropic.Anthropic(
-        api_key=credentials.api_key,
-        base_url=credentials.base_url,
-        timeout=httpx2.Timeout(connect=_CONNECT, read=_READ, write=_READ, pool=_READ),
-        # A person waits for the result, and a retry could double the time.
-        max_retries=0,
-        open_telemetry=False,
-    )
+    client = sdk_client(credentials, connect=_CONNECT, read=_READ)
     sentence = "The server at Anthropic's address is not Anthropic. Check ANTHROPIC_BASE_URL."
     unexpected = NeedsHuman(sentence, code="nonsense")
     failure: SmnbError
     try:
         with (
-            client,
             client.models.with_streaming_response.list(limit=1000) as response,
             cut_after(_WHOLE, threading.Event(), response.http_response),
         ):

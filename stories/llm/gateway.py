@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager, suppress
 from functools import cache
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import structlog
 
@@ -19,6 +19,7 @@ from sessions_app.errors import SmnbError
 from stories.llm.attempt import Exchange
 from stories.llm.errors import Refusal, broken, refused, unreachable
 from stories.llm.types import Answer, Ask, Credentials, JsonObject, part
+from stories.usage import pricing
 from stories.usage.types import Ledger
 
 if TYPE_CHECKING:
@@ -39,6 +40,48 @@ def anthropic_sdk() -> ModuleType:
     for name in ("anthropic", "httpx2", "httpcore2"):
         logging.getLogger(name).setLevel(logging.WARNING)
     return anthropic
+
+
+@cache
+def _http_client() -> httpx2.Client:
+    """Returns the HTTP client of this process; a new one for each call would read all certificates."""
+    import httpx2
+
+    # Connections are not reused: a fault then belongs to one call, and a fork shares no connection.
+    limits = httpx2.Limits(max_keepalive_connections=0)
+    client: httpx2.Client = anthropic_sdk().DefaultHttpxClient(limits=limits)
+    return client
+
+
+def sdk_client(credentials: Credentials, *, connect: float, read: float) -> anthropic.Anthropic:
+    """Returns the SDK's client for these credentials; the times are in seconds.
+
+    It must not be closed, because all of them share one HTTP client.
+    """
+    import httpx2
+
+    client: anthropic.Anthropic = anthropic_sdk().Anthropic(
+        api_key=credentials.api_key,
+        base_url=credentials.base_url,
+        timeout=httpx2.Timeout(connect=connect, read=read, write=min(read, 10.0), pool=5.0),
+        # A second attempt would be billed and belongs to a row of its own; a person who waits for
+        # the test of a key would wait twice as long.
+        max_retries=0,
+        open_telemetry=False,
+        http_client=_http_client(),
+    )
+    return client
+
+
+def preload() -> None:
+    """Loads what the first call would otherwise wait for: the SDK, certificates and prices."""
+    # The SDK imports its types with the first use of ``messages``, and builds them with the first
+    # event of each type.
+    sdk_client(Credentials("preload"), connect=1, read=1).messages  # noqa: B018
+    union, *_ = get_args(anthropic_sdk().types.RawMessageStreamEvent)
+    for event_type in get_args(union):
+        event_type.model_rebuild()
+    pricing.offers()
 
 
 @cache
@@ -116,30 +159,18 @@ class Gateway:
     def _events(self, ask: Ask, exchange: Exchange) -> Generator[JsonObject]:
         """Yields the raw events of one request; raises the faults of SDK and network as our own."""
         sdk = anthropic_sdk()
-        import httpx2
-
         try:
-            client = sdk.Anthropic(
-                api_key=self._credentials.api_key,
-                base_url=self._credentials.base_url,
-                timeout=httpx2.Timeout(
-                    connect=5.0, read=min(30.0, self._deadline), write=10.0, pool=5.0
-                ),
-                # A second attempt would be billed, and belongs to a row of its own.
-                max_retries=0,
-                open_telemetry=False,
-            )
-            with client:
-                exchange.sending()
-                with client.messages.create(**_request(ask)) as stream:
-                    exchange.request_id = stream.response.headers.get("request-id", "")
-                    with cut_after(self._deadline, self._ended, stream.response):
-                        for event in stream:
-                            # As sent, because the SDK's classes lack ``iterations`` and some kinds
-                            # of block. A garbled line is no event at all.
-                            if not hasattr(event, "to_dict"):
-                                raise ValueError("not an event")
-                            yield event.to_dict(warnings=False)
+            client = sdk_client(self._credentials, connect=5.0, read=min(30.0, self._deadline))
+            exchange.sending()
+            with client.messages.create(**_request(ask)) as stream:
+                exchange.request_id = stream.response.headers.get("request-id", "")
+                with cut_after(self._deadline, self._ended, stream.response):
+                    for event in stream:
+                        # As sent, because the SDK's classes lack ``iterations`` and some kinds
+                        # of block. A garbled line is no event at all.
+                        if not hasattr(event, "to_dict"):
+                            raise ValueError("not an event")
+                        yield event.to_dict(warnings=False)
         except (sdk.AnthropicError, *_network_errors()) as error:
             failure = _failure(sdk, error, ask, exchange)
         else:

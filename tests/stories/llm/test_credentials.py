@@ -276,3 +276,22 @@ def test_a_key_that_cannot_be_opened_is_an_answer_of_the_test(owner: User, env: 
     credentials.save(owner, "anthropic", {"api_key": OWN})
     SealedKey.objects.update(sealed="nonsense")
     assert "cannot be decrypted" in llm_credentials.check_key(owner, "anthropic")
+
+
+def test_only_with_a_key_of_somebody_the_sdk_is_loaded_ahead(
+    owner: User, settings: Any, env: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[str] = []
+    monkeypatch.setattr("stories.llm.gateway.preload", lambda: loaded.append("SDK"))
+    operator_has(settings, anthropic_api_key=SecretStr(""))
+    llm_credentials.preload()
+    credentials.save(owner, "reddit", PAIR)
+    llm_credentials.preload()
+    assert loaded == []
+    credentials.save(owner, "anthropic", {"api_key": OWN})
+    llm_credentials.preload()
+    assert loaded == ["SDK"]
+    credentials.delete(owner, "anthropic")
+    operator_has(settings, anthropic_api_key=SecretStr(OPERATORS))
+    llm_credentials.preload()
+    assert loaded == ["SDK", "SDK"]

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import socket
+import ssl
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler
 from itertools import count, pairwise
@@ -20,6 +25,7 @@ from stories.usage.types import Counts
 from tests.standins.anthropic import AnthropicStandIn
 from tests.standins.ledger import MemoryAttempt, MemoryLedger
 
+ROOT = Path(__file__).resolve().parents[3]
 KEY = "sk-canary-key-4711"
 PROMPT = "canary-prompt-0815: the mill at Harrow Ford turns again after forty years of silence."
 ASK = Ask(model="claude-sonnet-4-6", system="Be brief.", prompt=PROMPT, max_tokens=400)
@@ -343,3 +349,73 @@ def test_a_run_of_every_fault_leaves_no_request_without_its_row_and_no_row_wrong
         assert close.counts.input == served.counts.input
         assert close.output_lower <= served.counts.output <= close.output_upper
         assert (close.state == "final") == served.finished
+
+
+def test_later_calls_read_no_certificates_and_send_the_key_of_their_own_session(
+    server: AnthropicStandIn, ledger: MemoryLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask_it(server, ledger)
+    read: list[object] = []
+    monkeypatch.setattr(ssl.SSLContext, "load_verify_locations", lambda *where: read.append(where))
+    keys = [f"sk-session-{number}" for number in range(8)]
+
+    def ask(key: str) -> str:
+        return Gateway(Credentials(key, server.url)).stream(ASK, ledger, lambda text: None).text
+
+    # At once, as the threads of one process share the HTTP client.
+    with ThreadPoolExecutor(8) as threads:
+        answers = list(threads.map(ask, keys))
+    assert (read, len(set(answers))) == ([], 1)
+    sent = [request.headers["authorization"] for request in server.requests[1:]]
+    assert sorted(sent) == [f"Bearer {key}" for key in keys]
+
+
+def test_a_connection_is_not_used_for_a_second_call(
+    server: AnthropicStandIn, ledger: MemoryLedger
+) -> None:
+    opened: list[object] = []
+    accept = server._server.get_request
+    server._server.get_request = lambda: opened.append(1) or accept()  # type: ignore[method-assign,func-returns-value]
+    for _ in range(3):
+        ask_it(server, ledger)
+    assert len(opened) == 3
+
+
+PRELOADED = """
+import os, sys
+import django
+django.setup()
+from stories.llm import Ask, Credentials, Gateway, gateway
+from tests.standins.ledger import MemoryLedger
+
+gateway.preload()
+from anthropic.types import RawContentBlockDeltaEvent
+complete = RawContentBlockDeltaEvent.__pydantic_complete__
+loaded = set(sys.modules)
+child = os.fork()
+ask = Ask(model="claude-sonnet-4-6", system="Be brief.", prompt="The mill turns.", max_tokens=400)
+answer = Gateway(Credentials("sk-any", sys.argv[1])).stream(ask, MemoryLedger(), lambda text: None)
+assert answer.text
+new = set(sys.modules) - loaded
+if not child:
+    os._exit(len(new) - len(new & {"encodings.idna", "stringprep"}))
+print(os.waitpid(child, 0)[1], complete, *new)
+"""
+
+
+def test_the_first_calls_after_the_preload_import_nothing_also_in_a_fork(
+    server: AnthropicStandIn,
+) -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", PRELOADED, server.url],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+        env={**os.environ, "DJANGO_SETTINGS_MODULE": "smnb.settings"},
+    )
+    status, complete, *new = run.stdout.split()
+    # Names of hosts are encoded by the standard library, with every first connection.
+    assert (status, complete) == ("0", "True")
+    assert set(new) <= {"encodings.idna", "stringprep"}
+    assert len(server.requests) == 2
