@@ -65,4 +65,4 @@ def _archive(session: Session) -> None:
 
 
 def register() -> None:
-    sweeper.register(expire)
+    sweeper.register(expire, every=5)

@@ -382,7 +382,7 @@ REMOVE = Command(
 
 
 def register() -> None:
-    sweeper.register(restore_steps)
+    sweeper.register(restore_steps, every=5)
     steps.register(Kind(SCHEDULE, "control", turn, gave_up, outlives_run=True))
     commands.register(ADD)
     commands.register(CHANGE)

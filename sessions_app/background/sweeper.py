@@ -1,4 +1,4 @@
-"""The sweeper: calls the registered rounds every second and sends overdue steps to workers.
+"""The sweeper: calls the registered functions, and sends overdue steps to workers, every second.
 
 A round repairs what a crash or a lost message left behind. Several sweepers at once are safe: they
 use the database's clock alone.
@@ -28,11 +28,15 @@ log = structlog.get_logger(__name__)
 Row = TypeVar("Row", bound=Model)
 Round = Callable[[float], None]
 _rounds: list[Round] = []
+# How long each function pauses between two calls, and from when on it is due again, in seconds.
+_pauses: dict[Round, float] = {}
+_due: dict[Round, float] = {}
 
 
-def register(function: Round) -> None:
-    """Calls ``function(seconds since this sweeper started)`` in every round."""
+def register(function: Round, every: float = 0.0) -> None:
+    """Calls ``function(seconds since this sweeper started)`` in every round, or every few seconds."""
     _rounds.append(function)
+    _pauses[function] = every
 
 
 def session_scope(session: Session, **fields: Any) -> AbstractContextManager[None]:
@@ -87,6 +91,10 @@ def sweep(up: float = float("inf")) -> int:
     """
     failed, now = isolation.known(RULES), timezone.now()
     for function in _rounds:
+        if up < _due.get(function, 0.0):
+            continue
+        if up < float("inf"):
+            _due[function] = up + _pauses.get(function, 0.0)
         own = getattr(function, "__qualname__", type(function).__qualname__)
         name = f"{getattr(function, '__module__', '')}.{own}"
         if (next_try := failed.get(name)) and next_try > now:
@@ -101,6 +109,7 @@ def sweep(up: float = float("inf")) -> int:
 def run_forever(stop: Event, every: float = 1.0) -> None:
     """Sweeps until ``stop`` is set; tries again after a database error."""
     started = time.monotonic()
+    _due.clear()
     with context.scope(environment="worker", operation="sweep", process="sweeper"):
         while not stop.is_set():
             try:

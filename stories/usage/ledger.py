@@ -386,4 +386,4 @@ def payload(row: TokenUsage) -> UsagePayload:
 
 def register() -> None:
     steps.on_claimed.subscribe(bound_abandoned)
-    sweeper.register(_bound_left_open)
+    sweeper.register(_bound_left_open, every=5)

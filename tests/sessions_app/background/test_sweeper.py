@@ -34,6 +34,22 @@ def test_a_single_sweep_counts_as_up_for_ever(rounds: list[float]) -> None:
     assert rounds == [float("inf")]
 
 
+def test_a_rule_that_is_in_no_hurry_is_called_every_few_seconds(
+    monkeypatch: pytest.MonkeyPatch, rounds: list[float]
+) -> None:
+    rare: list[float] = []
+    monkeypatch.setattr(sweeper, "_due", {})
+    sweeper.register(rare.append, every=5)
+    for up in (0.0, 1.0, 4.9, 5.0, 6.0, 9.9, 10.1):
+        sweeper.sweep(up)
+    assert rare == [0.0, 5.0, 10.1]
+    assert rounds == [0.0, 1.0, 4.9, 5.0, 6.0, 9.9, 10.1]
+    # A command that sweeps once calls all of them, as often as it is run.
+    sweeper.sweep()
+    sweeper.sweep()
+    assert rare[3:] == [float("inf"), float("inf")]
+
+
 def test_it_runs_until_it_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     stop = threading.Event()
     ups: list[float] = []
