@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import warnings
 from logging.config import dictConfig
 from typing import Any
 
@@ -23,6 +24,9 @@ from smnb.runner.process import die_with
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "smnb.settings")
 # Celery would run Django's checks, which load all pages and the API, and ignore what they find.
 os.environ.setdefault("CELERY_SKIP_CHECKS", "1")
+
+# Celery warns root about pickle, which no message here uses.
+warnings.filterwarnings("ignore", "You're running the worker with superuser")
 
 app = Celery("smnb")
 app.config_from_object("django.conf:settings", namespace="CELERY")

@@ -1,20 +1,33 @@
-"""The child processes of a studio: how each is started, ended, and copied to stderr."""
+"""The child processes of a studio: how each is started, ended, and copied to stderr.
+
+A Python child is a fork of the studio where that is safe: it then shares the memory of the application,
+which the studio has loaded, and starts at once. Otherwise it is a new interpreter.
+"""
 
 from __future__ import annotations
 
 import ctypes
+import gc
+import multiprocessing
 import os
+import runpy
+import select
 import signal
 import subprocess
 import sys
 import threading
+import time
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import IO, NoReturn, TypeVar
 
 from smnb.runner.redis_server import EmbeddedRedis
 
 PR_SET_PDEATHSIG = 1
+
+T = TypeVar("T")
 
 # Loaded at import, as loading a library between fork and exec is not safe.
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
@@ -24,7 +37,8 @@ _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 class ChildSpec:
     """How to run and end a process; times are in seconds.
 
-    ``env`` is added to the studio's environment. ``ready`` is polled after the start; the next child
+    ``env`` is added to the studio's environment. With ``fork``, ``argv`` is a Python command that
+    may run in a fork of the studio. ``ready`` is polled after the start; the next child
     starts once it returns True. Children with ``last`` are stopped after the others have ended. The
     kernel sends ``orphan_signal`` when the studio itself is killed.
     """
@@ -32,6 +46,7 @@ class ChildSpec:
     name: str
     argv: Sequence[str]
     env: Mapping[str, str] = field(default_factory=dict)
+    fork: bool = False
     stop_signal: signal.Signals = signal.SIGTERM
     grace: float = 5.0
     ready: Callable[[], bool] | None = None
@@ -40,26 +55,141 @@ class ChildSpec:
     orphan_signal: signal.Signals = signal.SIGTERM
 
 
+def can_fork() -> bool:
+    """Whether a fork is safe: no other thread may hold a lock, and macOS forbids it to its libraries."""
+    return sys.platform == "linux" and threading.active_count() == 1
+
+
+def call_in_fork(function: Callable[[], T]) -> T:
+    """Returns what ``function`` returns in a fork, where that is safe; ends this process if it raises."""
+    if not can_fork():
+        return function()
+    parent = os.getpid()
+
+    def call() -> None:
+        die_with(parent, signal.SIGKILL)
+        sender.send(function())
+
+    context = multiprocessing.get_context("fork")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=call)
+    process.start()
+    sender.close()
+    try:
+        result: T = receiver.recv()
+    except EOFError:
+        # The fork has printed its error.
+        sys.exit(1)
+    process.join()
+    return result
+
+
+class Fork:
+    """A copy of this process that runs a Python command; it has what ``Child`` uses of Popen."""
+
+    def __init__(self, spec: ChildSpec, env: Mapping[str, str]) -> None:
+        read, write = os.pipe()
+        begun, beginning = os.pipe()
+        parent = os.getpid()
+        # The copy would write the same text again.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        self.pid = os.fork()
+        if not self.pid:
+            _run_copy(spec, env, parent, write)
+        os.close(write)
+        os.close(beginning)
+        # Closed by the copy once it leads its own group, without which kill() would not find it.
+        with os.fdopen(begun, "rb") as pipe:
+            pipe.read()
+        self.stdout: IO[bytes] | None = os.fdopen(read, "rb", buffering=0)
+        self.returncode: int | None = None
+
+    def poll(self) -> int | None:
+        if self.returncode is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            self.returncode = os.waitstatus_to_exitcode(status) if pid else None
+        return self.returncode
+
+    def wait(self) -> int:
+        if self.returncode is None:
+            _, status = os.waitpid(self.pid, 0)
+            self.returncode = os.waitstatus_to_exitcode(status)
+        return self.returncode
+
+    def send_signal(self, number: signal.Signals) -> None:
+        # Reaped first, as the id of a process that was waited for may be another one's.
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+
+def _run_copy(spec: ChildSpec, env: Mapping[str, str], parent: int, output: int) -> NoReturn:
+    """Turns a fork of the studio into the child, runs its command and ends; never raises."""
+    code: object = 1
+    try:
+        from setproctitle import setproctitle
+
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        os.setsid()
+        die_with(parent, spec.orphan_signal)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        # The studio's own may write only full blocks.
+        sys.stdout = os.fdopen(1, "w", buffering=1, closefd=False)
+        # The lock of the data folder among them, which must end with the studio.
+        os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+        os.environ.update(env)
+        setproctitle(" ".join(spec.argv))
+        _, *sys.argv = spec.argv
+        if sys.argv[0] == "-m":
+            del sys.argv[0]
+            runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+        else:
+            runpy.run_path(sys.argv[0], run_name="__main__")
+        code = 0
+    except SystemExit as end:
+        code = end.code or 0
+    except BaseException:  # noqa: BLE001
+        traceback.print_exc()
+    finally:
+        with suppress(OSError, ValueError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        # Not sys.exit(): the frames above belong to the studio and would stop its children.
+        os._exit(code if isinstance(code, int) else 1)
+
+
 class Child:
     """A running process of a ChildSpec, the leader of its own process group."""
 
     def __init__(self, spec: ChildSpec, width: int = 0) -> None:
         self.spec = spec
+        self._width = width
+        self._line = b""
+        # Unbuffered, so that lines appear when they are written and not when a buffer is full.
+        env = {"PYTHONUNBUFFERED": "1", **spec.env}
         parent = os.getpid()
-        self.process = subprocess.Popen(
-            spec.argv,
-            # Unbuffered, so that lines appear when they are written and not when a buffer is full.
-            env={**os.environ, "PYTHONUNBUFFERED": "1", **spec.env},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            # A Ctrl-C in the terminal then reaches only the studio, which stops the children in
-            # order.
-            start_new_session=True,
-            preexec_fn=lambda: die_with(parent, spec.orphan_signal),  # noqa: PLW1509
-        )
-        self._reader = threading.Thread(target=self._copy_lines, args=(width,), daemon=True)
-        self._reader.start()
+        self.process: Fork | subprocess.Popen[bytes]
+        if spec.fork and can_fork():
+            self.process = Fork(spec, env)
+        else:
+            self.process = subprocess.Popen(
+                spec.argv,
+                env={**os.environ, **env},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                # A Ctrl-C in the terminal then reaches only the studio, which stops the children
+                # in order.
+                start_new_session=True,
+                preexec_fn=lambda: die_with(parent, spec.orphan_signal),  # noqa: PLW1509
+            )
+        assert self.process.stdout is not None
+        self.output: IO[bytes] | None = self.process.stdout
+        os.set_blocking(self.output.fileno(), False)
 
     @property
     def ended(self) -> bool:
@@ -77,15 +207,47 @@ class Child:
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
         # With a limit, as a process outside the group could hold the pipe open.
-        self._reader.join(timeout=1)
+        until = time.monotonic() + 1.0
+        while self.output is not None and time.monotonic() < until:
+            copy_lines([self], 0.01)
+        if self.output is not None:
+            self._close()
 
-    def _copy_lines(self, width: int) -> None:
-        """Copies the process's output to stderr, line by line, behind its name."""
-        assert self.process.stdout is not None
-        with self.process.stdout as lines:
+    def copy(self) -> None:
+        """Copies the lines that the process has written to stderr, each behind its name."""
+        while self.output is not None:
+            try:
+                piece = os.read(self.output.fileno(), 65_536)
+            except BlockingIOError:
+                return
+            *lines, self._line = (self._line + piece).split(b"\n")
             for line in lines:
-                text = line.decode(errors="replace").rstrip()
-                say(f"{self.spec.name:{width}} | {text}")
+                say(f"{self.spec.name:{self._width}} | {line.decode(errors='replace').rstrip()}")
+            if not piece:
+                self._close()
+
+    def _close(self) -> None:
+        if self._line:
+            self._line, rest = b"", self._line
+            say(f"{self.spec.name:{self._width}} | {rest.decode(errors='replace').rstrip()}")
+        assert self.output is not None
+        self.output.close()
+        self.output = None
+
+
+def copy_lines(children: Sequence[Child], seconds: float) -> None:
+    """Copies the lines of the children for so long.
+
+    Without a thread, because a process with threads cannot be forked safely.
+    """
+    until = time.monotonic() + seconds
+    while (left := until - time.monotonic()) > 0:
+        poll = select.poll()
+        found = {child.output.fileno(): child for child in children if child.output is not None}
+        for number in found:
+            poll.register(number, select.POLLIN)
+        for number, _ in poll.poll(left * 1000):
+            found[number].copy()
 
 
 def say(text: str) -> None:
@@ -116,9 +278,26 @@ WORKER_ENVIRONMENT = {
     # SIGTERM would wait for running tasks without a limit; SIGQUIT waits as long as the soft
     # shutdown allows.
     "REMAP_SIGTERM": "SIGQUIT",
-    # Celery warns root about pickle, which no message here uses.
-    "PYTHONWARNINGS": "ignore:You're running the worker with superuser",
+    # Celery would give its processes other names than the commands that started them.
+    "NOSETPS": "1",
 }
+
+
+def load_application() -> None:
+    """Loads what the forked children need, so that they share its memory."""
+    from setproctitle import getproctitle
+
+    # Measures how long a title may be, for which the environment must not have changed yet.
+    getproctitle()
+    # Celery reads them when it is imported.
+    os.environ.update(WORKER_ENVIRONMENT)
+    import smnb.asgi
+    import smnb.celery
+    import smnb.urls  # noqa: F401
+
+    # The collector then leaves these objects alone, and their pages stay shared.
+    gc.collect()
+    gc.freeze()
 
 
 def redis_child(server: EmbeddedRedis) -> ChildSpec:
@@ -145,11 +324,12 @@ def studio_children(port: int, host_slots: int) -> list[ChildSpec]:
                 *("--application-close-timeout", "3", "--websocket_timeout", "43200"),
                 "smnb.asgi:application",
             ],
+            fork=True,
         ),
         # Two workers, so that long narrations and drafts never block the producer and the controls.
         _worker("control", "control,producer", 2),
         _worker("host", "host,drafting", host_slots),
-        ChildSpec("sweeper", (*manage, "sweep", "--forever")),
+        ChildSpec("sweeper", (*manage, "sweep", "--forever"), fork=True),
     ]
 
 
@@ -164,6 +344,7 @@ def _worker(name: str, queues: str, processes: int) -> ChildSpec:
     return ChildSpec(
         name,
         command,
+        fork=True,
         env=WORKER_ENVIRONMENT,
         grace=WORKER_SOFT_SECONDS + 3,
         # The embedded Redis is killed too, and without it a soft stop never ends.

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Self, TypedDict
 
-from smnb.runner.process import Child, ChildSpec, say
+from smnb.runner.process import Child, ChildSpec, copy_lines, say
 
 STATUS_FILE = "studio.json"  # in the data folder
 TICK = 0.1
@@ -135,7 +135,7 @@ class Supervisor:
                 self._restart_if_dead(watched)
             if until():
                 return True
-            time.sleep(TICK)
+            copy_lines(self._children(), TICK)
         return False
 
     def stop(self) -> None:
@@ -152,7 +152,7 @@ class Supervisor:
             while self._signals <= 1 and any(
                 not child.ended and time.monotonic() - began < child.spec.grace for child in group
             ):
-                time.sleep(TICK / 2)
+                copy_lines(group, TICK / 2)
             for child in group:
                 child.kill()
         for watched in self._watched:
@@ -162,6 +162,9 @@ class Supervisor:
         """Notes that the studio answers: the children that run now were ready once."""
         for watched in self._watched:
             watched.was_ready = watched.was_ready or watched.child is not None
+
+    def _children(self) -> list[Child]:
+        return [watched.child for watched in self._watched if watched.child]
 
     def _start(self, watched: _Watched) -> None:
         self._raise_if_stopped()
@@ -190,7 +193,7 @@ class Supervisor:
         elif watched.child.ended:
             # Its own children may still run.
             watched.child.kill()
-            code = watched.child.process.returncode
+            code = watched.child.process.wait()
             watched.child = None
             if now - watched.started >= QUIET:
                 watched.deaths, watched.was_ready = 0, True

@@ -12,6 +12,7 @@ from tests.bench import (
     export,
     first_story,
     handshakes,
+    idle,
     ledger,
     legacy,
     money,
@@ -24,6 +25,7 @@ from tests.bench.figure import Figure
 
 MEASURES = {
     "first_story": first_story.measure,
+    "idle": idle.measure,
     "delivery": delivery.measure,
     "handshakes": handshakes.measure,
     "statistics": statistics.measure,

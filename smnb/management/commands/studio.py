@@ -15,7 +15,14 @@ from django.db import connections
 
 from smnb.runner import first_run
 from smnb.runner.first_run import AlreadyRunning, only_studio, port_is_free, port_taken_sentence
-from smnb.runner.process import redis_child, say, studio_children
+from smnb.runner.process import (
+    call_in_fork,
+    can_fork,
+    load_application,
+    redis_child,
+    say,
+    studio_children,
+)
 from smnb.runner.redis_server import EmbeddedRedis, NoRedis
 from smnb.runner.supervisor import STATUS_FILE, GaveUp, Stopped, Supervisor
 
@@ -63,11 +70,12 @@ class Command(BaseCommand):
                 # The first run goes live, which sends messages.
                 supervisor.start_first("redis")
             say("Preparing the database ...")
-            call_command("migrate", interactive=False, verbosity=0)
-            lines = first_run.prepare()
-            # This process does not use the database any more.
-            connections.close_all()
+            # This process then has no connection, and none of the memory that migrations take, so
+            # that it can be forked again.
+            lines = call_in_fork(prepare)
             say("Starting web, workers and sweeper ...")
+            if can_fork():
+                load_application()
             supervisor.start()
             if supervisor.run(lambda: _is_healthy(port), READY_WITHIN):
                 supervisor.confirm_ready()
@@ -78,6 +86,14 @@ class Command(BaseCommand):
                 self.stdout.write("\n".join(lines))
                 self.stdout.flush()
             supervisor.run()
+
+
+def prepare() -> list[str]:
+    """Migrates the database; returns the lines to print at the start."""
+    call_command("migrate", interactive=False, verbosity=0)
+    lines = first_run.prepare()
+    connections.close_all()
+    return lines
 
 
 def _is_healthy(port: int) -> bool:

@@ -8,7 +8,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -282,3 +283,107 @@ def test_a_studio_killed_with_nine_leaves_nothing_on_linux() -> None:
         child = int(studio.stdout.readline())
         studio.kill()
     assert eventually(lambda: not alive(child))
+
+
+# A studio that has loaded something, which a fork of it has too, and whose lock must end with it.
+LOADED = """
+import sys, tempfile, threading
+from smnb.runner.process import ChildSpec
+from smnb.runner.supervisor import Supervisor
+
+sys.loaded_by_the_studio = True
+lock = tempfile.TemporaryFile()
+if sys.argv[1] == "thread":
+    threading.Thread(target=threading.Event().wait, daemon=True).start()
+child = ChildSpec("web", [sys.executable, *sys.argv[2:]], env={"GREETING": "hello"}, fork=True)
+with Supervisor([child]) as supervisor:
+    supervisor.start()
+    supervisor.run()
+"""
+FORKED = """
+import os, sys, time
+print("began", os.getpid(), hasattr(sys, "loaded_by_the_studio"), os.environ["GREETING"], sys.argv[1])
+print(os.getsid(0) == os.getpid(), open("/proc/self/cmdline").read().split(chr(0))[0].split()[-1])
+print("open", *(name for name in os.listdir("/proc/self/fd") if os.path.exists("/proc/self/fd/" + name)))
+if sys.argv[1] == "fail":
+    raise LookupError("a fault of the child")
+print("half a line", end="", flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.fixture
+def forked(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    script = tmp_path / "child.py"
+    script.write_text(FORKED)
+
+    with ExitStack() as ending:
+
+        def start(kind: str, argument: str) -> subprocess.Popen[str]:
+            command = [sys.executable, "-c", LOADED, kind, str(script), argument]
+            # Lines have to come at once without it too.
+            env = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+            studio = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=env)
+            ending.enter_context(studio)
+            ending.callback(studio.kill)
+            return studio
+
+        yield start
+
+
+def line_with(studio: subprocess.Popen[str], text: str) -> str:
+    """Returns the next line of the studio that contains the text."""
+    assert studio.stderr is not None
+    return next(line.rstrip() for line in studio.stderr if text in line)
+
+
+def test_a_forked_child_shares_what_is_loaded_and_nothing_else(
+    forked: Callable[..., subprocess.Popen[str]],
+) -> None:
+    studio = forked("alone", "stay")
+    _, _, _, pid, shares, greeting, argument = line_with(studio, "began").split()
+    assert (shares, greeting, argument) == ("True", "hello", "stay")
+    # It leads its own session, and its command is what ps shows.
+    assert line_with(studio, "web |") == "web | True stay"
+    assert line_with(studio, "open") == "web | open 0 1 2"
+    os.kill(int(pid), signal.SIGKILL)
+    assert line_with(studio, "half a line") == "web | half a line"
+    assert line_with(studio, "ended") == "studio | web ended (signal 9); restarting in 0.5 s"
+    again = line_with(studio, "began").split()[3]
+    assert again != pid
+    studio.kill()
+    assert eventually(lambda: not alive(int(again)))
+
+
+def test_a_studio_with_threads_does_not_fork(
+    forked: Callable[..., subprocess.Popen[str]],
+) -> None:
+    studio = forked("thread", "stay")
+    assert line_with(studio, "began").split()[4:] == ["False", "hello", "stay"]
+
+
+def test_a_fault_of_a_forked_child_is_printed_and_ends_it_alone(
+    forked: Callable[..., subprocess.Popen[str]],
+) -> None:
+    studio = forked("alone", "fail")
+    assert line_with(studio, "LookupError:") == "web | LookupError: a fault of the child"
+    assert "web ended (exit status 1)" in line_with(studio, "ended")
+    assert line_with(studio, "began")
+
+
+CALLED = """
+import os
+from smnb.runner.process import call_in_fork
+
+print(call_in_fork(os.getpid) != os.getpid(), flush=True)
+call_in_fork(lambda: {}["missing"])
+print("not reached")
+"""
+
+
+def test_a_call_in_a_fork_returns_its_result_and_its_error_ends_the_studio() -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", CALLED], capture_output=True, text=True, cwd=ROOT, check=False
+    )
+    assert (run.returncode, run.stdout) == (1, "True\n")
+    assert "KeyError: 'missing'" in run.stderr
