@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import cast
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.auth import get_permission_codename
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
+from django.db import DataError
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.utils import timezone
 
 from sessions_app.background import isolation
@@ -69,7 +71,12 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         """Refuses an action that is not offered; Django would show the list without an error."""
         if set(request.POST.getlist("action")) - {"", *self.get_actions(request)}:
             raise PermissionDenied
-        return super().changelist_view(request, extra_context)
+        try:
+            return super().changelist_view(request, extra_context)
+        except (ValueError, OverflowError, DataError):
+            # A parameter that the database cannot compare, such as owner=² or a number of 30 digits.
+            self.message_user(request, "The filter is invalid.", messages.WARNING)
+            return redirect(request.path)
 
 
 @admin.register(Session)

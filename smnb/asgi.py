@@ -15,6 +15,7 @@ http = get_asgi_application()
 # These import models, which needs the apps that get_asgi_application() loads.
 from broadcast.replay.consumers import OwnerReplay, WatchReplay  # noqa: E402
 from sessions_app.realtime.consumers import OwnerConsumer, WatchConsumer  # noqa: E402
+from sessions_app.web.middleware import ForwardedAddress  # noqa: E402
 
 websocket_urlpatterns = [
     path("ws/sessions/<uuid:session_id>/", OwnerConsumer.as_asgi()),
@@ -26,7 +27,7 @@ if "daphne.server" in sys.modules:
     from smnb import server
 
     server.install()
-application = ProtocolTypeRouter(
+application = ForwardedAddress(
     # Without Channels' middleware for logins: the sockets that connect together are checked together.
-    {"http": http, "websocket": URLRouter(websocket_urlpatterns)}
+    ProtocolTypeRouter({"http": http, "websocket": URLRouter(websocket_urlpatterns)})
 )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -50,6 +51,12 @@ class Environment(BaseSettings):
         alias="SMNB_FIELD_KEYS",
         description="Secrets that encrypt stored API keys, newest first, separated by commas. Unset: "
         "generated once and stored in the data folder, readable only by its owner.",
+    )
+    trusted_proxies: str = Field(
+        "",
+        alias="SMNB_TRUSTED_PROXIES",
+        description="Addresses or networks of proxies, separated by commas, for instance 127.0.0.1. Of "
+        "their requests X-Forwarded-For names the client, for sign-in locks and limits. Unset: none.",
     )
     debug: bool = Field(
         False, alias="DEBUG", description="Enables Django's debug pages. Never use it in public."
@@ -255,6 +262,22 @@ class Environment(BaseSettings):
             raise ValueError("must be an http(s) address such as http://localhost:8000")
         # Paths are appended with a slash of their own.
         return value.rstrip("/")
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: str) -> str:
+        for each in filter(None, map(str.strip, value.split(","))):
+            try:
+                ip_network(each, strict=False)
+            except ValueError:
+                raise ValueError("must be addresses or networks such as 127.0.0.1") from None
+        return value
+
+    @property
+    def proxies(self) -> list[IPv4Network | IPv6Network]:
+        """The networks whose X-Forwarded-For is believed."""
+        named = filter(None, map(str.strip, self.trusted_proxies.split(",")))
+        return [ip_network(each, strict=False) for each in named]
 
     @property
     def origins(self) -> list[str]:

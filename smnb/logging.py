@@ -45,6 +45,15 @@ def hide_inner(_logger: object, _name: str, event: MutableMapping[str, Any]) -> 
     return {key: value for key, value in event.items() if not key.startswith("_")}
 
 
+def harmless(_logger: object, _name: str, line: str) -> str:
+    """structlog processor: hides secrets in a line, and shows characters that a terminal would obey."""
+    if not line.isprintable():
+        line = "".join(
+            char if char.isprintable() or char == "\n" else ascii(char)[1:-1] for char in line
+        )
+    return redaction.redact(line)
+
+
 SHARED: list[Any] = [
     structlog.stdlib.add_log_level,
     structlog.stdlib.add_logger_name,
@@ -146,6 +155,7 @@ def logging_config() -> dict[str, object]:
                     structlog.processors.LogfmtRenderer(
                         key_order=["timestamp", "level", "logger", "event"], bool_as_flag=False
                     ),
+                    harmless,
                 ],
             }
         },

@@ -16,6 +16,7 @@ from sessions_app.errors import Conflict, Invalid
 from sessions_app.events import recorder
 from sessions_app.models import AILink, Message, Session, Step
 from sessions_app.realtime import checkpoints
+from sessions_app.session_logs.redaction import redact
 from stories.text.cleaning import clean_text, within
 from stories.text.sentences import tokens_of
 
@@ -37,7 +38,8 @@ class Question(Payload):
 
 def say(call: Call) -> Message:
     """Stores a message to the producer and enqueues its answer."""
-    session, text = call.target, clean_text(call.payload.text, MOST_TEXT).strip()
+    # A key that somebody pastes by mistake would stay in events, exports and prompts.
+    session, text = call.target, redact(clean_text(call.payload.text, MOST_TEXT)).strip()
     if not text:
         raise Invalid("text: must not be empty.")
     sessions.require_open(session)

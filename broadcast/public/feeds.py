@@ -76,6 +76,11 @@ def clean(text: str) -> str:
     return NOT_XML.sub("", text)
 
 
+def texts_of(topics: object) -> list[str]:
+    """The topics that are texts; an imported session may have anything there."""
+    return [topic for topic in topics if isinstance(topic, str)] if isinstance(topics, list) else []
+
+
 def title_of(story: PublicStory) -> str:
     """The headline, which feeds require."""
     return clean(story["title"]).strip() or "Untitled"
@@ -123,7 +128,7 @@ def atom(feed: Feed) -> bytes:
             if url := link_url(source["url"]):
                 _add(entry, "link", rel="via", href=url, title=clean(source["source"]))
         _add(_add(entry, "author"), "name", story["disclosure"]["maker"])
-        for topic in filter(None, map(clean, story["topics"])):
+        for topic in filter(None, map(clean, texts_of(story["topics"]))):
             _add(entry, "category", term=topic)
         _add(
             entry,
@@ -156,7 +161,7 @@ def json_feed(feed: Feed) -> dict[str, object]:
             "content_text": text_of(story),
             "date_published": story["aired_at"],
             "date_modified": changed_at(story),
-            "tags": [topic for topic in map(clean, story["topics"]) if topic],
+            "tags": [topic for topic in map(clean, texts_of(story["topics"])) if topic],
             "authors": [{"name": clean(story["disclosure"]["maker"])}],
             "_smnb": {**story["disclosure"], "text": clean(story["disclosure"]["text"])},
         }

@@ -17,6 +17,11 @@ from sessions_app.files import storage
 
 WHOLE = 1 << 20  # bytes; a longer response is streamed
 CHUNK = 1 << 16
+# Types that no browser executes or applies to a page; the policy of the response confines SVG.
+_PASSIVE = re.compile(
+    r"(?:audio|image|video)/.*|text/(?:plain|csv|markdown|vtt|srt)(?:;.*)?"
+    r"|application/(?:json|pdf|zip|gzip|x-subrip|x-ndjson|ndjson)(?:;.*)?"
+)
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
 
@@ -71,6 +76,11 @@ def send(
     if save_as:
         disposition = content_disposition_header(as_attachment=True, filename=save_as)
         response["Content-Disposition"] = str(disposition)
+        # An uploaded script or page must not run as one of ours, whoever refers to it.
+        if not _PASSIVE.fullmatch(media_type):
+            response["Content-Type"] = "application/octet-stream"
+        response["Content-Security-Policy"] = "sandbox; default-src 'none'; frame-ancestors 'none'"
+        response["Cross-Origin-Resource-Policy"] = "same-origin"
     return response
 
 

@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 
 import structlog
@@ -29,6 +30,38 @@ def bind_request(request: HttpRequest, **fields: object) -> None:
     if match is not None:
         fields["operation"] = f"{request.method} /{match.route}"
     context.bind(**fields)
+
+
+class ForwardedAddress:
+    """ASGI middleware that replaces the address of a trusted proxy by that of its client."""
+
+    def __init__(self, application: Any) -> None:
+        self.application = application
+
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        peer, port = scope.get("client") or ("", 0)
+        forwarded = dict(scope.get("headers") or []).get(b"x-forwarded-for")
+        if forwarded is not None and _is_trusted(peer):
+            # From the right: each proxy appends the address from which it got the request, and a client
+            # can send any addresses before these.
+            named = [part.strip() for part in forwarded.decode("latin-1").split(",")]
+            client = next((each for each in reversed(named) if not _is_trusted(each)), named[0])
+            if _address(client) is not None:
+                scope = {**scope, "client": [client, port]}
+        await self.application(scope, receive, send)
+
+
+def _address(text: str) -> IPv4Address | IPv6Address | None:
+    try:
+        found = ip_address(text)
+    except ValueError:
+        return None
+    return getattr(found, "ipv4_mapped", None) or found
+
+
+def _is_trusted(text: str) -> bool:
+    address = _address(text)
+    return address is not None and any(address in each for each in settings.SMNB.proxies)
 
 
 class ContextMiddleware:
@@ -86,6 +119,14 @@ def _finish(
     request: HttpRequest, response: HttpResponseBase, request_id: str, began: float
 ) -> HttpResponseBase:
     response[HEADER] = request_id
+    if request.path.startswith("/watch/"):
+        # Also responses that no view made, such as 404: the address is a secret.
+        response["Referrer-Policy"] = "no-referrer"
+        response["X-Robots-Tag"] = "noindex"
+        response.headers.setdefault("Cache-Control", "no-store")
+    elif request.path.startswith("/api/") or "Cookie" in response.get("Vary", ""):
+        # The response depends on the login.
+        response.headers.setdefault("Cache-Control", "no-store")
     if context.in_session() and QUIET not in request.META:
         ms = round((time.monotonic() - began) * 1000)
         log.info("answered", status=response.status_code, ms=ms)

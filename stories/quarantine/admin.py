@@ -67,7 +67,9 @@ class QuarantinedRecordAdmin(ReadOnlyAdmin):
             raise PermissionDenied
         text = request.GET.get("page", "")
         # A larger number would be an offset that the database cannot take.
-        number = min(int(text), 10_000) if text.isdigit() else 0
+        number = (
+            min(int(text), 10_000) if text.isascii() and text.isdigit() and len(text) < 10 else 0
+        )
         rows, more = groups.page(number)
         page = {
             "rows": rows,

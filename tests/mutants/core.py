@@ -641,18 +641,18 @@ CORE = [
         ),
     ),
     *mutants_of(
-        "sessions_app/realtime/consumers.py",
+        "sessions_app/web/middleware.py",
         ("tests/sessions_app/realtime/test_consumers.py",),
         (
-            'if forwarded and peer in {"", "127.0.0.1", "::1"}:',
-            "if forwarded:",
+            "if forwarded is not None and _is_trusted(peer):",
+            "if forwarded is not None:",
             "any peer says where it comes from",
         ),
-        (
-            'forwarded.rsplit(",", 1)[-1]',
-            'forwarded.split(",", 1)[0]',
-            "the client sets its address",
-        ),
+        ("for each in reversed(named)", "for each in named", "the client sets its address"),
+    ),
+    *mutants_of(
+        "sessions_app/realtime/consumers.py",
+        ("tests/sessions_app/realtime/test_consumers.py",),
         (
             "and self.hub.open_from(address) >= limit",
             "and self.hub.open_from(address) > limit",

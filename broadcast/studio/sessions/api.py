@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Annotated, Literal
+from uuid import UUID
 
 from django.conf import settings
 from django.db.models import Q
 from django.http import HttpRequest
-from django.utils.dateparse import parse_datetime
 from ninja import Query
 from ninja.responses import Status
 from pydantic import Field
@@ -81,11 +82,16 @@ def list_sessions(request: HttpRequest, paging: Query[Paging]) -> Page[OwnedSess
     if paging.cursor:
         moment, _, key = paging.cursor.partition("_")
         # A client that does not encode the cursor sends the + of its time zone as a space.
-        at = parse_datetime(moment.replace(" ", "+"))
-        if at is None:
+        try:
+            at, last = datetime.fromisoformat(moment.replace(" ", "+")), UUID(key)
+            # A moment without a zone, or one that the database cannot compare.
+            zoned = at.astimezone(UTC) if at.tzinfo else None
+        except (ValueError, OverflowError):
+            zoned = None
+        if zoned is None:
             raise Invalid("cursor: must be the value of next in an earlier response.")
         # Two sessions can have the same moment, so the id decides between them.
-        rows = rows.filter(Q(created_at__lt=at) | Q(created_at=at, id__lt=key))
+        rows = rows.filter(Q(created_at__lt=zoned) | Q(created_at=zoned, id__lt=last))
     return cut(
         list(rows[: paging.size + 1]),
         paging,

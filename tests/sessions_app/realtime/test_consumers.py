@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from asgiref.sync import sync_to_async
-from channels.testing import WebsocketCommunicator
+from channels.testing import HttpCommunicator, WebsocketCommunicator
+from django.contrib.auth.models import User
 
 from sessions_app import sessions
 from sessions_app.models import Session
-from sessions_app.realtime.consumers import WatchConsumer
+from sessions_app.web.middleware import ForwardedAddress
 from smnb.asgi import application
 
 
-def scope_of(peer: str | None, forwarded: str = "") -> dict[str, Any]:
-    headers = [(b"x-forwarded-for", forwarded.encode())] if forwarded else []
-    return {"headers": headers, "client": None if peer is None else [peer, 4000]}
+@pytest.fixture(autouse=True)
+def trusted(settings: Any) -> None:
+    settings.SMNB = settings.SMNB.model_copy(
+        update={"trusted_proxies": "127.0.0.1, ::1, 10.1.0.0/16"}
+    )
 
 
 @pytest.mark.parametrize(
@@ -24,20 +28,58 @@ def scope_of(peer: str | None, forwarded: str = "") -> dict[str, Any]:
     [
         ("198.51.100.7", "", "198.51.100.7"),
         ("198.51.100.7", "203.0.113.1", "198.51.100.7"),
+        ("127.0.0.2", "203.0.113.1", "127.0.0.2"),
         ("127.0.0.1", "", "127.0.0.1"),
         ("127.0.0.1", "203.0.113.1", "203.0.113.1"),
-        ("::1", "203.0.113.1", "203.0.113.1"),
-        (None, "203.0.113.1", "203.0.113.1"),
+        ("::1", "2001:db8::7", "2001:db8::7"),
+        ("::ffff:127.0.0.1", "203.0.113.1", "203.0.113.1"),
         ("127.0.0.1", "6.6.6.6, 203.0.113.1", "203.0.113.1"),
+        ("127.0.0.1", "6.6.6.6, 203.0.113.1, 10.1.2.3", "203.0.113.1"),
+        ("127.0.0.1", "nonsense", "127.0.0.1"),
+        ("", "203.0.113.1", ""),
     ],
 )
-def test_only_a_proxy_on_this_machine_says_where_a_socket_comes_from(
-    peer: str | None, forwarded: str, address: str
+async def test_only_a_trusted_proxy_says_which_client_it_speaks_for(
+    peer: str, forwarded: str, address: str
 ) -> None:
-    """Of several addresses in the header, only the last one was written by our proxy."""
-    consumer = WatchConsumer()
-    consumer.scope = scope_of(peer, forwarded)
-    assert consumer.address() == address
+    seen = []
+
+    async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        seen.append(scope["client"][0])
+
+    headers = [(b"x-forwarded-for", forwarded.encode())] if forwarded else []
+    scope = {"type": "http", "headers": headers, "client": [peer, 4000]}
+    await ForwardedAddress(application)(scope, None, None)
+    assert seen == [address]
+
+
+async def test_without_the_setting_no_header_is_believed(settings: Any) -> None:
+    settings.SMNB = settings.SMNB.model_copy(update={"trusted_proxies": ""})
+    await test_only_a_trusted_proxy_says_which_client_it_speaks_for(
+        "127.0.0.1", "203.0.113.1", "127.0.0.1"
+    )
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_behind_a_proxy_a_stranger_does_not_lock_the_owner_out(owner: User) -> None:
+    """Five wrong passwords lock the stranger's address alone, over the whole application."""
+
+    async def sign_in(address: str, password: str) -> int:
+        body = urlencode({"username": owner.username, "password": password}).encode()
+        headers = [
+            (b"x-forwarded-for", address.encode()),
+            (b"content-type", b"application/x-www-form-urlencoded"),
+            (b"cookie", b"csrftoken=" + b"a" * 32),
+            (b"x-csrftoken", b"a" * 32),
+            (b"host", b"localhost:8000"),
+        ]
+        http = HttpCommunicator(application, "POST", "/login/", body=body, headers=headers)
+        http.scope["client"] = ["127.0.0.1", 4000]
+        return int((await http.get_response(timeout=60))["status"])
+
+    statuses = [await sign_in("203.0.113.1", "wrong") for _ in range(6)]
+    assert statuses[-2:] == [429, 429]
+    assert await sign_in("203.0.113.2", "olga-has-a-password") == 302
 
 
 @pytest.mark.django_db(transaction=True)

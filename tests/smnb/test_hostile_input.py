@@ -1,0 +1,148 @@
+"""What strangers may type into addresses and files: no error 500, no script of ours, no secret kept."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.contrib import admin
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import reverse
+
+from broadcast.public.feeds import texts_of
+from sessions_app import sessions
+from sessions_app.files import artifacts
+from sessions_app.models import Message, Session
+
+pytestmark = pytest.mark.django_db
+
+KEY = "sk-ant-api03-" + "x" * 40
+
+
+@pytest.fixture
+def root(client_of: Callable[[User], Client]) -> Client:
+    return client_of(User.objects.create_superuser("root", password="root-has-a-password"))
+
+
+@pytest.fixture
+def mine(owner: User, client_of: Callable[[User], Client]) -> Client:
+    return client_of(owner)
+
+
+CURSORS = [
+    "2026-01-01T00:00:00_x",
+    "2026-01-01T00:00:00+00:00_²",
+    "0001-01-01T00:00:00+14:00_00000000-0000-4000-8000-000000000000",
+    "9999-12-31T23:59:59-14:00_00000000-0000-4000-8000-000000000000",
+    "2026-13-45T00:00:00Z_1",
+    "2026-01-01_00000000-0000-4000-8000-000000000000",
+    "_",
+    "\x00",
+    "²",
+]
+
+
+@pytest.mark.parametrize("cursor", CURSORS)
+def test_a_foreign_cursor_is_refused_with_a_sentence(mine: Client, cursor: str) -> None:
+    answer = mine.get("/api/sessions", {"cursor": cursor})
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid")
+
+
+def test_the_cursor_of_an_answer_leads_on(
+    mine: Client, session: Session, make_session: Any
+) -> None:
+    make_session("Evening")
+    first = mine.get("/api/sessions", {"limit": 1}).json()
+    second = mine.get("/api/sessions", {"limit": 1, "cursor": first["next"]}).json()
+    assert {each["items"][0]["id"] for each in (first, second)} == {
+        str(each.pk) for each in Session.objects.all()
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("owner", "²"), ("owner__id__exact", "9" * 30), ("p", "²"), ("page", "²"), ("q", "\x00")],
+)
+def test_no_parameter_of_a_list_of_the_admin_is_an_error(
+    root: Client, name: str, value: str
+) -> None:
+    for model in admin.site._registry:
+        if model._meta.app_label in {"sessions_app", "stories", "broadcast"}:
+            path = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
+            answer = root.get(path, {name: value})
+            assert answer.status_code in {200, 302}, (path, answer.status_code)
+    assert root.get(reverse("admin:stories_quarantine_groups"), {name: value}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("name", "sent"),
+    [
+        ("evil.js", "application/octet-stream"),
+        ("evil.html", "application/octet-stream"),
+        ("evil.svg", "image/svg+xml"),
+        ("evil.css", "application/octet-stream"),
+        ("fine.png", "image/png"),
+    ],
+)
+def test_an_uploaded_file_is_never_a_script_of_ours(
+    mine: Client, session: Session, owner: User, name: str, sent: str
+) -> None:
+    row = artifacts.upload(session, owner, name, 7, [b"alert()"])
+    answer = mine.get(f"/broadcast/{session.pk}/artifacts/{row.pk}/")
+    assert answer["Content-Type"] == sent
+    assert answer["Content-Disposition"].startswith("attachment")
+    assert answer["X-Content-Type-Options"] == "nosniff"
+    assert "sandbox" in answer["Content-Security-Policy"]
+    assert answer["Cross-Origin-Resource-Policy"] == "same-origin"
+
+
+def test_what_depends_on_the_login_is_stored_nowhere(mine: Client, session: Session) -> None:
+    for path in (
+        "/sessions/",
+        f"/sessions/{session.pk}/",
+        "/api/sessions",
+        "/account/",
+        "/nowhere/",
+    ):
+        assert "no-store" in mine.get(path)["Cache-Control"], path
+    assert "no-store" in Client().get("/login/")["Cache-Control"]
+
+
+@pytest.mark.parametrize("rest", ["", "nowhere", "sounds/1", "episodes/9/", "episodes/9/audio.mp3"])
+def test_a_missing_page_of_a_link_keeps_the_link_secret(session: Session, rest: str) -> None:
+    shown = sessions.show(session, True)
+    for token in (shown.watch_token, "t" * 43):
+        answer = Client().get(f"/watch/{token}/{rest}")
+        assert answer["Referrer-Policy"] == "no-referrer"
+        assert answer["X-Robots-Tag"] == "noindex"
+        assert "no-store" in answer["Cache-Control"]
+
+
+def test_no_secret_and_no_escape_reaches_the_terminal() -> None:
+    logging_: Any = settings.LOGGING
+    formatter = logging_["formatters"]["line"]
+    made = formatter["()"](
+        foreign_pre_chain=formatter["foreign_pre_chain"], processors=formatter["processors"]
+    )
+    text = f"Not Found: /watch/{'t' * 43}/\x1b[31m\u202e {KEY}"
+    line = made.format(logging.LogRecord("x", logging.WARNING, "", 0, text, None, None))
+    assert "/watch/[hidden]/" in line
+    assert "\x1b" not in line
+    assert "\u202e" not in line
+    assert KEY not in line
+
+
+def test_a_key_that_is_typed_into_the_chat_is_not_stored(mine: Client, session: Session) -> None:
+    mine.post(f"/broadcast/{session.pk}/chat/", {"text": f"Use my key {KEY} please"})
+    assert [each.text for each in Message.objects.filter(role="human")] == [
+        "Use my key [hidden] please"
+    ]
+
+
+@pytest.mark.parametrize("topics", [None, 7, {"a": 1}, "tides", [1, None, ["x"], "tides"]])
+def test_topics_of_an_imported_story_that_are_no_texts_are_left_out(topics: Any) -> None:
+    assert texts_of(topics) == (["tides"] if isinstance(topics, list) else [])
