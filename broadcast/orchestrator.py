@@ -101,7 +101,7 @@ STATE = recorder.declare(
 on_leaving_air: Topic[[Broadcast, datetime]] = Topic("run.left-air", "A live run leaves the air.")
 on_rest: Topic[[Broadcast]] = Topic("run.rested", "A run became idle.")
 
-# Each returns whether a stopping run still has work that asks a model.
+# Each returns whether a stopping run still has work to do before it is at rest.
 _last_work: list[Callable[[Broadcast], bool]] = []
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Annotated
@@ -25,6 +26,7 @@ from sessions_app.ai_chain import chain
 from sessions_app.ai_chain.chain import Operation, Source
 from sessions_app.background import steps
 from sessions_app.background.steps import Claim, Kind
+from sessions_app.errors import Conflict
 from sessions_app.events import recorder
 from sessions_app.models import Session, Step
 from stories import stories
@@ -113,18 +115,20 @@ def arrange(run: Broadcast) -> None:
     """Enqueues the recap of a run that aired a story, once, before it is idle or as it becomes so."""
     arranged = Step.objects.filter(session=run.session, kind=RECAP, subject=str(run.pk))
     # Without an airing nothing was broadcast, so there is nothing to sum up.
-    if Airing.objects.filter(run=run).exists() and not arranged.exists():
-        steps.enqueue(run.session, RECAP, run.pk)
-
-
-def still_asks_model(run: Broadcast) -> bool:
-    """Whether the recap of a stopping run, or the summary of its memory, may still cost something.
-
-    Enqueues the recap. Without a model both are made by rule and cost nothing, so the run is idle
-    at once.
-    """
+    if arranged.exists() or not Airing.objects.filter(run=run).exists():
+        return
+    step = steps.enqueue(run.session, RECAP, run.pk)
     if not memory.may_ask_model(run.session):
-        return False
+        # By rule it takes a moment and must not wait behind drafts: this process makes it, and a
+        # worker does if this process dies first.
+        transaction.on_commit(lambda: steps.run(step.pk), robust=True)
+
+
+def still_open(run: Broadcast) -> bool:
+    """Whether the recap of a stopping run, or a summary of its memory, is still to be made.
+
+    Enqueues the recap.
+    """
     arrange(run)
     kinds = (RECAP, memory.COMPACT)
     open_steps = Step.objects.filter(session=run.session, state__in=Step.OPEN, kind__in=kinds)
@@ -164,6 +168,9 @@ def make(claim: Claim) -> None:
             link = chain.append(session, operation)
         recap = Recap.objects.create(session=session, run=run, link=link, **asdict(text))
         recorder.record(session, READY, {"recap": payload(recap)})
+    # The run waits for nothing else, so it need not wait for the reaper's next round either.
+    with suppress(Conflict):
+        orchestrator.settle(Broadcast.objects.select_related("session").get(pk=run.pk))
 
 
 def by_rule(run: Broadcast, stories: list[Story]) -> RecapText:
@@ -272,7 +279,7 @@ def gave_up(claim: Claim) -> None:
 
 def register() -> None:
     orchestrator.on_rest.subscribe(arrange)
-    orchestrator.wait_before_rest(still_asks_model)
+    orchestrator.wait_before_rest(still_open)
     steps.register(Kind(RECAP, "drafting", make, gave_up, outlives_run=True))
 
 

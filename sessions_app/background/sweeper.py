@@ -9,19 +9,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from threading import Event
 from typing import Any, TypeVar
 
 import structlog
 from django.db import Error as DatabaseUnreachable
 from django.db import close_old_connections
-from django.db.models import Model, QuerySet
+from django.db.models import F, Model, QuerySet
 from django.utils import timezone
 
 from sessions_app import context
 from sessions_app.background import isolation, steps
-from sessions_app.models import Session
+from sessions_app.models import Session, Step
 
 log = structlog.get_logger(__name__)
 
@@ -106,10 +106,35 @@ def sweep(up: float = float("inf")) -> int:
     return steps.poke_overdue()
 
 
+# Less than this is the time that a query takes, or a clock that is corrected little by little.
+SET_BACK = timedelta(seconds=10)
+
+Moment = tuple[float, datetime]
+
+
+def follow_clock(last: Moment | None) -> Moment:
+    """Returns the time by this process's monotonic clock and by the database's.
+
+    When the latter was set back since ``last``, all steps are due earlier by as much: otherwise
+    nothing would happen until the clock reaches the old time again.
+    """
+    here, there = time.monotonic(), steps.now()
+    back = last[1] + timedelta(seconds=here - last[0]) - there if last else timedelta(0)
+    if back > SET_BACK:
+        log.warning("clock_set_back", seconds=round(back.total_seconds()))
+        waiting = Step.objects.filter(state=Step.State.PENDING)
+        waiting.filter(due_at__gt=there).update(due_at=F("due_at") - back, poked_at=None)
+        waiting.filter(poked_at__gt=there).update(poked_at=None)
+        leased = Step.objects.filter(state=Step.State.LEASED, lease_until__gt=there + steps.LEASE)
+        leased.update(lease_until=there + steps.LEASE, poked_at=None)
+    return here, there
+
+
 def run_forever(stop: Event, every: float = 1.0) -> None:
     """Sweeps until ``stop`` is set; tries again after a database error."""
     started = time.monotonic()
     _due.clear()
+    clock: Moment | None = None
     with context.scope(environment="worker", operation="sweep", process="sweeper"):
         while not stop.is_set():
             try:
@@ -117,6 +142,7 @@ def run_forever(stop: Event, every: float = 1.0) -> None:
                 close_old_connections()
                 # This process must outlive any error, or no session would be repaired any more.
                 with isolation.isolated("Round of the sweeper", "sweep", aside=RULE_PAUSE):
+                    clock = follow_clock(clock)
                     sweep(time.monotonic() - started)
             # The database may be restarting; the next round tries again.
             except DatabaseUnreachable as error:
