@@ -7,9 +7,12 @@ short.
 from __future__ import annotations
 
 import os
+import signal
 import threading
+import time
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from random import Random
 
 import pytest
@@ -26,7 +29,7 @@ from stories.models import TokenUsage
 from stories.usage import budget, ledger, pricing
 from stories.usage.ledger import Purpose, SessionLedger
 from stories.usage.types import Attempt, Close, Counts
-from tests.concurrency import together
+from tests.concurrency import forked, together
 from tests.conftest import MakeSession
 from tests.standins.anthropic import AnthropicStandIn
 
@@ -229,6 +232,40 @@ def test_parallel_calls_never_pass_the_budget_at_any_moment(session: Session) ->
     assert 0 < max(highest[0], committed(session)) <= limit
     # The budget was really contested.
     assert refused[0] > 0
+    assert list(audits.run()) == []
+
+
+@pytest.mark.parametrize("seed", range(max(RUNS // 10, 1)))
+def test_processes_killed_at_any_moment_never_pass_the_budget(session: Session, seed: int) -> None:
+    random = Random(seed)
+    limit = random.randint(2 * UPPER, 6 * UPPER)
+    sessions.change(session, budget=limit)
+    claim = claim_of(session)
+
+    def caller(number: int) -> None:
+        chosen = Random(f"{seed}.{number}")
+        for _ in range(6):
+            try:
+                attempt = reserve(claim)
+            except SmnbError:
+                continue
+            any_end(chosen)(attempt)
+
+    callers = [forked(partial(caller, number)) for number in range(3)]
+    # One is left alone, so that not all of them die before they have reserved anything.
+    for pid in callers[1:]:
+        time.sleep(random.uniform(0, 0.1))
+        assert committed(session) <= limit
+        os.kill(pid, signal.SIGKILL)
+    ends = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in callers]
+    assert ends[0] == 0
+    assert set(ends) <= {0, -signal.SIGKILL}
+    assert 0 < committed(session) <= limit
+    claim.complete()
+    TokenUsage.objects.update(created_at=steps.now() - ledger.LEFT_OPEN - timedelta(seconds=1))
+    sweeper.sweep()
+    assert not TokenUsage.objects.filter(state__in=TokenUsage.OPEN).exists()
+    assert SessionStats.objects.get(session=session).cost_upper <= limit
     assert list(audits.run()) == []
 
 
