@@ -38,7 +38,7 @@ bench: dev-deps
 	@exec $(PY) -m tests.bench $(ARGS)
 
 chaos: dev-deps
-	@exec $(PY) -m pytest tests/chaos $(ARGS)
+	@exec $(PY) -m tests.chaos $(ARGS)
 
 # Puts one error at a time into a copy of the code; its tests must fail. Part of a file name chooses:
 # make mutants ARGS="background/steps"

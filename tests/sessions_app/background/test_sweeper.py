@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+import time
+from datetime import timedelta
 
 import pytest
 from django.db import OperationalError
@@ -84,3 +86,42 @@ def test_a_database_that_is_away_is_tried_again(
     sweeper.run_forever(stop, every=0.001)
     assert len(tries) == 2
     assert any("sweep_failed" in str(record.msg) for record in caplog.records)
+
+
+def test_a_clock_that_was_set_back_delays_nothing(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As an hour ago, before the clock was set back: one step waits for five minutes, one is at work.
+    now, hour = steps.now(), timedelta(hours=1)
+    waiting = steps.enqueue(session, "poll", 1, now + hour + timedelta(minutes=5))
+    due = steps.enqueue(session, "poll", 2, now + hour)
+    Step.objects.filter(pk=due.pk).update(poked_at=now + hour)
+    leased = steps.enqueue(session, "poll", 3)
+    Step.objects.filter(pk=leased.pk).update(state="leased", lease_until=now + hour)
+    stop = threading.Event()
+    moments = iter([now + hour, now])
+    rounds: list[float] = []
+
+    def second_time_stops(up: float) -> None:
+        rounds.append(up)
+        if len(rounds) == 2:
+            stop.set()
+
+    monkeypatch.setattr(sweeper, "_rounds", [second_time_stops])
+    monkeypatch.setattr(sweeper, "close_old_connections", lambda: None)
+    monkeypatch.setattr(steps, "now", lambda: next(moments))
+    sweeper.run_forever(stop, every=0.001)
+    for step in (waiting, due, leased):
+        step.refresh_from_db()
+    second = timedelta(seconds=1)
+    assert abs(waiting.due_at - now - timedelta(minutes=5)) < second
+    assert abs(due.due_at - now) < second
+    assert due.poked_at is None or due.poked_at < now + hour
+    assert leased.lease_until == now + timedelta(seconds=20)
+
+
+def test_the_time_that_a_query_takes_moves_no_step(session: Session) -> None:
+    step = steps.enqueue(session, "poll", 1, steps.now() + timedelta(minutes=5))
+    before = (time.monotonic(), steps.now() + timedelta(seconds=5))
+    sweeper.follow_clock(before)
+    assert Step.objects.get().due_at == step.due_at

@@ -1,0 +1,160 @@
+"""``make chaos``: stories while everything dies, and simulated schedules; prints seed and tables.
+
+The short form takes a few minutes. The long form is ``make chaos ARGS=--long``; parts and figures
+are chosen by options, e.g. ``make chaos ARGS="simulation --schedules 100000"``. A schedule that
+fails is named by its seed and played again by ``ARGS="simulation --first SEED --schedules 1"``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tests.template_database import copy_migrated_sqlite
+
+SHORT = {
+    "stories": 500,
+    "sessions": 5,
+    "kills": 20,
+    "redis_kills": 1,
+    "restarts": 1,
+    "seconds": 900,
+    "schedules": 1_000,
+}
+LONG = {
+    "stories": 10_000,
+    "sessions": 20,
+    "kills": 200,
+    "redis_kills": 5,
+    "restarts": 5,
+    "seconds": 7_200,
+    "schedules": 100_000,
+}
+DATABASES = {"sqlite": ("sqlite",), "postgres": ("postgres",), "both": ("sqlite", "postgres")}
+# With more runs than in the suite; the tests of this folder are not part of it.
+LONG_TESTS: tuple[tuple[str, dict[str, str]], ...] = (
+    ("tests/chaos", {}),
+    ("tests/stories/usage/test_reservations.py", {"SMNB_BUDGET_RUNS": "1000"}),
+)
+
+
+def read_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make chaos", description=__doc__)
+    parser.add_argument("part", nargs="?", choices=("kills", "simulation", "tests"))
+    parser.add_argument("--long", action="store_true", help="the figures of the long form")
+    parser.add_argument("--seed", type=int, default=random.randrange(10**6))
+    parser.add_argument("--database", choices=DATABASES, default="")
+    parser.add_argument("--first", type=int, help="seed of the first schedule")
+    for name in SHORT:
+        parser.add_argument(f"--{name.replace('_', '-')}", type=int)
+    arguments = parser.parse_args()
+    for name, number in (LONG if arguments.long else SHORT).items():
+        if getattr(arguments, name) is None:
+            setattr(arguments, name, number)
+    arguments.database = arguments.database or ("both" if arguments.long else "sqlite")
+    return arguments
+
+
+def kills(arguments: argparse.Namespace) -> bool:
+    """Plays the stories on each database; prints a table for each."""
+    from tests.chaos.kills import Plan, play
+
+    sound = True
+    for database in DATABASES[arguments.database]:
+        names = ("seed", "stories", "sessions", "kills", "redis_kills", "restarts", "seconds")
+        plan = Plan(database=database, **{name: getattr(arguments, name) for name in names})
+        with tempfile.TemporaryDirectory(prefix="smnb-chaos-") as folder:
+            outcome = play(plan, Path(folder))
+        print(f"\n{plan}")
+        for name, value in outcome.figures:
+            print(f"  {name:34} {value}")
+        for fault in outcome.faults:
+            print(f"  FAULT {fault}")
+        sound = sound and not outcome.faults
+    return sound
+
+
+def simulation(arguments: argparse.Namespace) -> bool:
+    """Plays schedules in as many processes as there are processors; prints seeds that fail."""
+    first = arguments.seed if arguments.first is None else arguments.first
+    began, workers = time.monotonic(), min(os.cpu_count() or 1, arguments.schedules)
+    with tempfile.TemporaryDirectory(prefix="smnb-simulation-", dir=memory()) as folder:
+        children: list[int] = []
+        for worker in range(workers):
+            pid = os.fork()
+            if pid == 0:
+                status = 1
+                try:
+                    seeds = range(first + worker, first + arguments.schedules, workers)
+                    status = simulate(Path(folder) / str(worker), seeds)
+                finally:
+                    sys.stdout.flush()
+                    os._exit(status)
+            children.append(pid)
+        sound = {os.waitpid(pid, 0)[1] for pid in children} == {0}
+    seconds = time.monotonic() - began
+    print(f"\nsimulation from seed {first}: {arguments.schedules} schedules in {seconds:.0f} s")
+    return sound
+
+
+def memory() -> str | None:
+    """A folder in memory, where there is one: a virtual clock should not wait for a disk."""
+    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+
+
+def simulate(data: Path, seeds: range) -> int:
+    """Plays schedules on a database of their own; returns the exit status of this process."""
+    copy_migrated_sqlite(data / "smnb.sqlite3")
+    os.environ |= {"SMNB_DATA_DIR": str(data), "DJANGO_SETTINGS_MODULE": "smnb.settings"}
+    os.environ.pop("DATABASE_URL", None)
+    import django
+
+    django.setup()
+    logging.disable(logging.CRITICAL)
+    from django.contrib.auth.models import User
+
+    from tests.chaos.simulation import on_stage
+
+    failed = 0
+    with on_stage(User.objects.create_user("simulated")) as play:
+        for seed in seeds:
+            try:
+                play(seed)
+            # Whatever it is, the seed says how to get there again.
+            except Exception as error:  # noqa: BLE001
+                failed += 1
+                print(f"FAULT seed {seed}: {type(error).__name__}: {error}", flush=True)
+    return 1 if failed else 0
+
+
+def tests(arguments: argparse.Namespace) -> bool:
+    """Runs the tests that are too long for the suite, on each database."""
+    sound = True
+    for database in DATABASES[arguments.database]:
+        for path, more in LONG_TESTS:
+            environment = {**os.environ, "SMNB_TEST_DATABASE": database, **more}
+            command = [sys.executable, "-m", "pytest", "-q", path]
+            sound = subprocess.run(command, env=environment, check=False).returncode == 0 and sound
+    return sound
+
+
+def main() -> int:
+    arguments = read_arguments()
+    print(f"seed: {arguments.seed}", flush=True)
+    parts = {"kills": kills, "simulation": simulation, "tests": tests}
+    chosen = [arguments.part] if arguments.part else ["simulation", "kills"]
+    if arguments.long and not arguments.part:
+        chosen.append("tests")
+    # All of them, also after one that failed.
+    return max([0 if parts[name](arguments) else 1 for name in chosen])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
