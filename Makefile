@@ -6,7 +6,7 @@ UV := .venv/bin/uv
 COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header --no-annotate
 
-.PHONY: run otel audio test check bench chaos mutants lock clean deps dev-deps
+.PHONY: run otel audio test check audit-deps bench chaos mutants lock clean deps dev-deps
 
 run: deps
 	@exec $(PY) manage.py studio
@@ -33,6 +33,10 @@ check: dev-deps
 	$(PY) -m djlint --lint --quiet templates
 	$(PY) -m tests.template_lines
 	$(PY) -m tests.readability
+
+# Looks for known vulnerabilities in the locked packages; asks the package index about each of them.
+audit-deps: deps
+	$(UV) tool run pip-audit==2.10.1 --require-hashes --disable-pip -r requirements-dev.txt $(ARGS)
 
 bench: dev-deps
 	@exec $(PY) -m tests.bench $(ARGS)

@@ -28,9 +28,14 @@ def current() -> Workspace:
     return Workspace.objects.get_or_create(pk=1)[0]
 
 
+def may_change(actor: User) -> bool:
+    """Returns whether the user is staff with the right to change the workspace, as in the admin."""
+    return actor.is_staff and actor.has_perm("sessions_app.change_workspace")
+
+
 def require_staff(actor: User) -> None:
-    """Raises Forbidden for a user who is not staff."""
-    if not actor.is_staff:
+    """Raises Forbidden for a user who is not staff with the right to change the workspace."""
+    if not may_change(actor):
         raise Forbidden("Only the staff can change the settings of the workspace. Ask one of them.")
 
 

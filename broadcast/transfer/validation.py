@@ -40,6 +40,7 @@ from sessions_app.events import recorder
 Row: TypeAlias = dict[str, Any]  # a validated row of any table by column name
 T = TypeVar("T")
 _MOST_TEXT = 1_000_000
+_LARGEST_SUM = 2**62
 # Escapes of NUL and of surrogates: only lines with one of them need the slower check of all texts.
 _ESCAPED = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
 
@@ -90,6 +91,7 @@ def head_of(archive: Archive) -> Head:
 def rows(archive: Archive, table: Table) -> Iterator[Row]:
     """Yields the table's rows with values of the columns' types; Invalid names the wrong line."""
     schema, number, last = _schema(table), 0, 0
+    totals = dict.fromkeys(_summed(table), 0)
     for part in archive.parts(table.name):
         for line_number, line in enumerate(archive.lines(part), start=1):
             try:
@@ -101,6 +103,11 @@ def rows(archive: Archive, table: Table) -> Iterator[Row]:
             if row[table.key] <= last:
                 raise Invalid(f"{part}, line {line_number}: {table.key} does not rise.")
             number, last = number + 1, row[table.key]
+            for name in totals:
+                totals[name] += abs(row[name] or 0)
+                # Figures are sums over all rows, which must fit a column too.
+                if totals[name] > _LARGEST_SUM:
+                    raise Invalid(f"{part}, line {line_number}: the sum of {name} is too large.")
             yield row
     if number != archive.rows(table.name):
         raise Invalid(f"{table.name}: {number:,} rows, but the manifest says otherwise.")
@@ -144,6 +151,16 @@ _PLAIN: dict[type[models.Field[Any, Any]], Any] = {
 
 
 @cache
+def _summed(table: Table) -> tuple[str, ...]:
+    """Returns the names of the table's columns with large numbers, such as costs."""
+    return tuple(
+        column.name
+        for column in table.columns
+        if column.get_internal_type() == "BigIntegerField" and not column.primary_key
+    )
+
+
+@cache
 def _schema(table: Table) -> type[BaseModel]:
     fields: dict[str, Any] = {}
     for column in table.columns:
@@ -156,6 +173,9 @@ def _schema(table: Table) -> type[BaseModel]:
         if may_miss and not column.primary_key:
             default = Field(default_factory=column.get_default)
         fields["id" if column.primary_key else column.name] = (type_, default)
+    if "topics" in fields:
+        # Pages and feeds show them as texts; the column itself takes any JSON.
+        fields["topics"] = (list[StrictStr], fields["topics"][1])
     if table.name == EVENTS:
         # An unknown type or another kind of payload would break the pages that show the event.
         fields["type"] = (Annotated[StrictStr, AfterValidator(_known_type)], ...)

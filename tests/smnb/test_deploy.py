@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -187,3 +190,18 @@ def test_the_image_holds_every_app_and_nothing_that_is_not_there() -> None:
 def test_redis_keeps_a_log_and_never_evicts() -> None:
     lines = (DEPLOY / "redis.conf").read_text().splitlines()
     assert {"appendonly yes", "appendfsync everysec", "maxmemory-policy noeviction"} <= set(lines)
+
+
+def test_the_deployment_passes_django_s_own_checks(tmp_path: Path) -> None:
+    """As the service ``prepare`` runs them, with the example of the environment filled in."""
+    env = {name: value for name, value in os.environ.items() if name not in KNOWN}
+    env |= {
+        "PUBLIC_URL": "https://studio.example",
+        "SECRET_KEY": "0123456789abcdefghijklmnopqrstuvwxyz-ABCDEFGHIJKLMNOPQRS",
+        "SMNB_DATA_DIR": str(tmp_path / "data"),
+        "REDIS_URL": "redis://:password@127.0.0.1:6379/0",
+    }
+    command = [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "WARNING"]
+    found = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
+    assert (found.returncode, found.stderr) == (0, "")
+    assert "--deploy --fail-level WARNING" in str(COMPOSE["services"]["prepare"]["command"])

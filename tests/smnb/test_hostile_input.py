@@ -2,24 +2,39 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import re
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote, urlencode
 
 import pytest
 from django.conf import settings
 from django.contrib import admin
-from django.contrib.auth.models import User
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.urls import reverse
+from hypothesis import HealthCheck, given, strategies
+from hypothesis import settings as settings_of_hypothesis
 
 from broadcast.public.feeds import texts_of
-from sessions_app import sessions
+from sessions_app import api_tokens, sessions
 from sessions_app.files import artifacts
 from sessions_app.models import Message, Session
+from smnb.api import api
 
 pytestmark = pytest.mark.django_db
 
+DOCUMENT: dict[str, Any] = dict(api.get_openapi_schema(path_prefix="/api/"))
+FIELDS = sorted(
+    {
+        field
+        for schema in DOCUMENT["components"]["schemas"].values()
+        for field in schema.get("properties", {})
+    }
+)
 KEY = "sk-ant-api03-" + "x" * 40
 
 
@@ -146,3 +161,92 @@ def test_a_key_that_is_typed_into_the_chat_is_not_stored(mine: Client, session: 
 @pytest.mark.parametrize("topics", [None, 7, {"a": 1}, "tides", [1, None, ["x"], "tides"]])
 def test_topics_of_an_imported_story_that_are_no_texts_are_left_out(topics: Any) -> None:
     assert texts_of(topics) == (["tides"] if isinstance(topics, list) else [])
+
+
+def test_the_mark_of_the_staff_alone_changes_nothing_of_the_workspace(
+    client_of: Callable[[User], Client],
+) -> None:
+    """The admin and the settings ask for the same permission."""
+    clerk = User.objects.create_user("clerk", password="clerk-has-a-password", is_staff=True)
+    form = {"name": "New", "sources": "demo"}
+    assert client_of(clerk).post("/settings/groups/", form).status_code == 403
+    clerk.user_permissions.add(Permission.objects.get(codename="change_workspace"))
+    assert client_of(clerk).post("/settings/groups/", form).status_code == 302
+
+
+def test_who_may_only_view_decides_nothing_in_the_admin(
+    client_of: Callable[[User], Client], owner: User
+) -> None:
+    clerk = User.objects.create_user("clerk", password="clerk-has-a-password", is_staff=True)
+    models = ("apitoken", "quarantinedrecord", "failedwork")
+    clerk.user_permissions.set(
+        Permission.objects.filter(codename__in=[f"view_{name}" for name in models])
+    )
+    api_tokens.make(owner)
+    client = client_of(clerk)
+    for path, action in (
+        ("sessions_app_apitoken", "revoke"),
+        ("stories_quarantinedrecord", "adopt"),
+        ("stories_quarantinedrecord", "discard"),
+        ("sessions_app_failedwork", "try_again"),
+    ):
+        form = {"action": action, ACTION_CHECKBOX_NAME: [1]}
+        assert client.post(reverse(f"admin:{path}_changelist"), form).status_code == 403
+    assert len(api_tokens.valid(owner)) == 1
+
+
+# A value for each type of a parameter and of a field that no caller has thought of.
+ODD: list[Any] = [
+    None,
+    True,
+    -1,
+    2**70,
+    1.5e308,
+    "",
+    "\x00",
+    "²",
+    "x" * 5000,
+    "../..",
+    [],
+    [[]],
+    {},
+    {"a": {}},
+]
+
+
+@settings_of_hypothesis(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=strategies.data())
+def test_no_call_of_the_api_is_an_error_500(
+    mine: Client, session: Session, data: strategies.DataObject
+) -> None:
+    """Every operation of the OpenAPI document, with parameters and bodies that fit it or do not."""
+    path, methods = data.draw(strategies.sampled_from(sorted(DOCUMENT["paths"].items())))
+    method = data.draw(strategies.sampled_from(sorted(methods)))
+    odd = strategies.sampled_from(ODD)
+    address = re.sub(
+        r"\{(\w+)\}",
+        lambda part: (
+            str(session.pk)
+            if part[1] == "session_id" and data.draw(strategies.booleans())
+            else quote(str(data.draw(odd)) or "-", safe="")
+        ),
+        path,
+    )
+    parameters = [each["name"] for each in methods[method].get("parameters", ())]
+    query = {name: str(data.draw(odd)) for name in parameters if data.draw(strategies.booleans())}
+    fields = [*FIELDS, "command", "name"]
+    body = data.draw(
+        strategies.dictionaries(strategies.sampled_from(fields), odd, max_size=4) | odd
+    )
+    answer = mine.generic(
+        method.upper(),
+        f"{address}?{urlencode(query)}",
+        json.dumps(body),
+        content_type="application/json",
+        headers={"Origin": "http://localhost:8000"},
+    )
+    is_json = answer["Content-Type"].startswith("application/json")
+    assert answer.status_code < 500 or (is_json and answer.json()["code"] == "needs_human")
+    # A quoted path may lead to a page instead of the operation.
+    if answer.status_code >= 400 and is_json:
+        assert answer.json().keys() >= {"code", "detail"}

@@ -173,8 +173,8 @@ def set_first(**values: Any) -> Callable[[list[dict[str, Any]]], list[dict[str, 
     return lambda rows: [{**rows[0], **values}, *rows[1:]]
 
 
-STORIES, VERSIONS, POSTS, EVENTS = (
-    f"data/{each}-0001.ndjson" for each in ("stories", "versions", "posts", "events")
+STORIES, VERSIONS, POSTS, EVENTS, USAGE = (
+    f"data/{each}-0001.ndjson" for each in ("stories", "versions", "posts", "events", "usage")
 )
 
 
@@ -182,6 +182,9 @@ STORIES, VERSIONS, POSTS, EVENTS = (
     ("changes", "sentence"),
     [
         ({STORIES: set_first(tone="shouting")}, "line 1: tone"),
+        ({STORIES: set_first(topics=[1])}, "topics"),
+        ({STORIES: set_first(topics="tides")}, "topics"),
+        ({USAGE: set_first(cost_upper=2**62 + 1)}, "the sum of cost_upper is too large"),
         ({STORIES: set_first(title="x" * 301)}, "title"),
         ({STORIES: set_first(title="a\x00b")}, "NUL"),
         ({STORIES: set_first(id=0)}, "id"),
