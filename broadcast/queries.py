@@ -51,6 +51,7 @@ class SessionPage(TypedDict):
     """What every page of a session shows; ``last_seq`` is read first, so that no event is missed."""
 
     session: OwnedSession
+    language: str  # of the stories, as a tag; empty if it is none
     last_seq: int
     figures: FiguresPayload
     air: AirPayload
@@ -63,6 +64,7 @@ def session_page(session: Session) -> SessionPage:
     stats = SessionStats.objects.get(session=session)
     return {
         "session": session_commands.session_payload(session),
+        "language": public_links.tag(session.language),
         "last_seq": stats.last_seq,
         "figures": recorder.figures(stats),
         "air": orchestrator.latest_payload(session),

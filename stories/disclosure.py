@@ -7,6 +7,8 @@ an editor reviewed the story and takes responsibility for it.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -107,6 +109,13 @@ def _source_type(writer: Writer, edited: bool) -> str:
     if writer == "editor":
         return "digitalCreation"
     return _GENERATED_AND_EDITED if edited else _GENERATED
+
+
+def usual(disclosures: Sequence[Disclosure]) -> str:
+    """Returns the label that most stories of a list have, so that the list says it once, or ""."""
+    labels = Counter(each["text"] for each in disclosures if each["labelled"])
+    text, times = labels.most_common(1)[0] if labels else ("", 0)
+    return text if times > 1 else ""
 
 
 def source_type_of_sound(story: Disclosure) -> str:

@@ -35,7 +35,7 @@ from sessions_app.session_logs import browser_errors
 from sessions_app.session_logs.forms import AudienceErrorForm
 from sessions_app.web.http import is_same_origin, status_of
 from sessions_app.web.middleware import QUIET, bind_request
-from stories import stories
+from stories import disclosure, stories
 
 P = ParamSpec("P")
 
@@ -101,9 +101,14 @@ def _with_headers(response: HttpResponseBase) -> HttpResponseBase:
 @public
 def watch(request: HttpRequest, session: Session) -> HttpResponse:
     """The watch page; ``?before=`` shows earlier stories, ``?thread=`` one thread."""
+    listed = queries.watch_page(session, queries.WatchPart.of(request.GET))
+    # Where a story without a label is one that an editor answers for, each other one has its own.
+    each_has_its_own = session.ai_label == Session.AILabel.UNREVIEWED
+    labels = [story["disclosure"] for story in listed["stories"]]
     page = {
-        **queries.watch_page(session, queries.WatchPart.of(request.GET)),
+        **listed,
         **_addresses(session),
+        "usual": "" if each_has_its_own else disclosure.usual(labels),
         "home": session_commands.watch_url(session),
         "label": session.ai_label,
         "episodes": episodes.of_session(session)[:5],

@@ -6,7 +6,7 @@ from django.http import Http404, HttpResponse, HttpResponseBadRequest
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
-from broadcast import airing, editorial, queries, session_commands
+from broadcast import airing, editorial, public_links, queries, session_commands
 from broadcast import rundown as rundown_commands
 from broadcast.studio.broadcast_center.views import BreakInForm, CorrectionForm
 from sessions_app import commands
@@ -143,6 +143,7 @@ def _story_page(
     page = {
         "session": session,
         "session_id": session.pk,
+        "language": public_links.tag(session.language),
         "story": airing.story_payload(row),
         "approval": row,
         "versions": corrections.versions(row),

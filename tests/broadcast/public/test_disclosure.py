@@ -65,11 +65,35 @@ def test_the_page_says_how_the_story_on_air_was_made(shown: Session, part: str) 
     assert f'<p class="ai-label" lang="en">{BY_MODEL}</p>' in visit(shown, part)
 
 
-def test_the_watch_page_says_it_of_every_story_and_of_itself(shown: Session) -> None:
+def test_the_watch_page_says_it_once_of_its_list_and_of_each_story_that_differs(
+    shown: Session,
+) -> None:
+    run_due_steps(shown, most=3)
     Story.objects.update(state="aired")
+    number = Story.objects.count()
+    assert number > 2
     page = visit(shown)
-    assert page.count('class="ai-label"') == Story.objects.count() + 1
     assert "Stories here are written and read by software" in page
+    listed = page[page.index('id="aired-head"') :]
+    assert f"Unless a story says otherwise: {VERBATIM}</p>" in listed
+    assert listed.count('class="ai-label"') == 1
+    other = Story.objects.order_by("id")[0]
+    Story.objects.filter(pk=other.pk).update(origin="model", model="claude-haiku-5-5")
+    listed = visit(shown)
+    listed = listed[listed.index('id="aired-head"') :]
+    assert f"Unless a story says otherwise: {VERBATIM}</p>" in listed
+    assert listed.count('class="ai-label"') == 2
+    assert f'<p class="ai-label" lang="en">{BY_MODEL}</p>' in listed
+
+
+def test_each_story_says_it_where_no_label_means_that_an_editor_answers(shown: Session) -> None:
+    run_due_steps(shown, most=3)
+    Story.objects.update(state="aired")
+    sessions.change(shown, ai_label="unreviewed")
+    page = visit(shown)
+    assert "Unless a story says otherwise" not in page
+    listed = page[page.index('id="aired-head"') :]
+    assert listed.count('class="ai-label"') == Story.objects.count()
 
 
 def test_an_approved_story_says_so(shown: Session) -> None:

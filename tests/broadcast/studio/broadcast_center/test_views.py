@@ -65,6 +65,27 @@ def test_the_page_shows_the_session_its_figures_and_its_stories(
     assert found.count('<li id="story-') == Story.objects.count() > 0
 
 
+@pytest.mark.parametrize(("language", "named"), [("pt_BR", ' lang="pt-BR"'), ("Klingon", "")])
+def test_stories_are_marked_with_their_language_and_the_interface_with_its_own(
+    browser: Client,
+    make_session: MakeSession,
+    go_live: Callable[[Session], Any],
+    language: str,
+    named: str,
+) -> None:
+    session = make_session(model="extractive", language=language)
+    go_live(session)
+    run_due_steps(session, most=3)
+    found = text(browser.get(f"/broadcast/{session.pk}/"))
+    assert f'<div id="onair"{named}>' in found
+    feed = " ".join(found[found.index('id="feed"') :].split(">")[0].split())
+    assert feed.endswith(f'class="feed"{named}')
+    assert '<p class="card-top" lang="en">' in found
+    story = Story.objects.latest("id")
+    found = text(browser.get(f"/broadcast/{session.pk}/stories/{story.pk}/"))
+    assert f'aria-label="Current version"{named}>' in found
+
+
 def test_the_switcher_lists_the_callers_open_sessions_alone(
     browser: Client, session: Session, make_session: MakeSession, stranger: User
 ) -> None:
