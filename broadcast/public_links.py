@@ -16,6 +16,7 @@ class Address(NamedTuple):
 
 PARTS = (
     ("Watch page", "", "The live broadcast, for anyone with the link."),
+    ("Player", "embed/", "For a frame in pages of other sites; allow it under Embedding."),
     ("Overlay", "overlay/", "For streaming software: a browser source of 1920 by 1080."),
     ("Atom feed", "feed.atom", "Published stories, for feed readers."),
     ("JSON feed", "feed.json", "The same as JSON Feed 1.1."),

@@ -59,6 +59,9 @@ class SettingsChange(Payload):
         description="Whether an event airs as breaking after one report, or after reports of two "
         "independent outlets.",
     )
+    embedding: Literal["off", "anywhere"] | None = Field(
+        None, description="Whether pages of other sites may show the player in a frame."
+    )
 
 
 class NewSession(Payload):

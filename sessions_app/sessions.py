@@ -40,6 +40,9 @@ class NarrationSettings(TypedDict):
     breaking_rule: Annotated[
         str, Field(description="What breaking news needs: any (report) or two-outlets.")
     ]
+    embedding: Annotated[
+        str, Field(description="Which sites may show the player in a frame: off or anywhere.")
+    ]
 
 
 SETTINGS = tuple(NarrationSettings.__annotations__)
@@ -239,6 +242,7 @@ def fields(session: Session) -> SessionFields:
             "control_mode": session.control_mode,
             "ai_label": session.ai_label,
             "breaking_rule": session.breaking_rule,
+            "embedding": session.embedding,
         },
         "expires_at": recorder.timestamp(session.expires_at),
         "created_at": recorder.timestamp(session.created_at),

@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import Concatenate, ParamSpec
 
+from csp.decorators import csp_replace
 from django.db.models import Prefetch
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.cache import get_conditional_response
+from django.views.decorators.clickjacking import xframe_options_exempt
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST, require_safe
 
@@ -126,6 +128,21 @@ def overlay(request: HttpRequest, session: Session) -> HttpResponse:
         "look": parse_options(request.GET),
     }
     return render(request, "public/overlay.html", page)
+
+
+@public
+def embed(request: HttpRequest, session: Session) -> HttpResponse:
+    """The player for a frame of another page, if the session allows it: the story on air."""
+    if session.embedding != Session.Embedding.ANYWHERE:
+        return render(request, "public/gone.html", status=404)
+    page = {**queries.watch_page(session), **_addresses(session)}
+    return _framed(request, page)
+
+
+@xframe_options_exempt
+@csp_replace({"frame-ancestors": ["*"]})
+def _framed(request: HttpRequest, page: Mapping[str, object]) -> HttpResponse:
+    return render(request, "public/embed.html", dict(page))
 
 
 def _addresses(session: Session) -> dict[str, str]:

@@ -102,6 +102,10 @@ class Session(models.Model):
         ANY = "any", "one report is enough"
         TWO_OUTLETS = "two-outlets", "two independent outlets"
 
+    class Embedding(models.TextChoices):
+        OFF = "off", "not in pages of other sites"
+        ANYWHERE = "anywhere", "in pages of any site"
+
     class AILabel(models.TextChoices):
         ALWAYS = "always", "on every story"
         UNREVIEWED = "unreviewed", "not on stories an editor approved and answers for"
@@ -143,6 +147,13 @@ class Session(models.Model):
         default=BreakingRule.ANY,
         db_default=BreakingRule.ANY,
         help_text="With two outlets, a first report waits up to two hours for a second one.",
+    )
+    embedding = models.CharField(
+        max_length=12,
+        choices=Embedding,
+        default=Embedding.OFF,
+        db_default=Embedding.OFF,
+        help_text="Where a frame may show the player of a published session.",
     )
     budget = models.BigIntegerField(
         null=True, blank=True, validators=[MinValueValidator(0)], help_text="In 10⁻¹² USD."

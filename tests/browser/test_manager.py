@@ -126,6 +126,7 @@ def test_each_narration_setting_is_saved(owner: Page, studio: Studio) -> None:
         "instructions": "focus on breakthroughs, avoid markets",
         "ai_label": "always",
         "breaking_rule": "any",
+        "embedding": "off",
     }
 
 

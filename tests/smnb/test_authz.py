@@ -198,6 +198,7 @@ TABLE: dict[tuple[str, str], tuple[Row, dict[str, Any]]] = {
     (f"{A}/trace/<story>", "GET"): ((401, 404, 404, 404), {}),
     (f"{S}search/", "GET"): (OWN, {}),
     ("watch/<token>/overlay/", "GET"): (OPEN, {}),
+    ("watch/<token>/embed/", "GET"): (OPEN, {}),
     ("watch/<token>/errors/", "POST"): ((204, 204, 204, 204), BROKEN),
     ("watch/<token>/feed.atom", "GET"): (OPEN, {}),
     ("watch/<token>/feed.json", "GET"): (OPEN, {}),
@@ -299,6 +300,7 @@ def visit(
     # It is generated for each request with the same result, so once is enough here.
     document = api.get_openapi_schema()
     monkeypatch.setattr(api, "get_openapi_schema", lambda **_: document)
+    sessions.change(session, embedding="anywhere")
     sessions.show(session, True)
     heard = recorded(session)
     times = slots.SlotTimes(days=1, on_at=time(9), off_at=time(17), enabled=False)

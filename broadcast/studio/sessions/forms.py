@@ -147,6 +147,7 @@ class SettingsForm(forms.ModelForm):  # type: ignore[type-arg]
             "control_mode",
             "ai_label",
             "breaking_rule",
+            "embedding",
         )
         widgets = {"instructions": forms.Textarea(attrs={"rows": 3})}
         help_texts = {
@@ -161,7 +162,7 @@ class SettingsForm(forms.ModelForm):  # type: ignore[type-arg]
         field = cast("forms.ChoiceField", self.fields["model"])
         field.choices = list(model_choices(self.instance.model))
         # Pages that were open before this setting existed do not send it.
-        for name in ("ai_label", "breaking_rule"):
+        for name in ("ai_label", "breaking_rule", "embedding"):
             self.fields[name].required = False
 
     def clean_ai_label(self) -> str:
@@ -169,6 +170,9 @@ class SettingsForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def clean_breaking_rule(self) -> str:
         return self.cleaned_data["breaking_rule"] or str(self.instance.breaking_rule)
+
+    def clean_embedding(self) -> str:
+        return self.cleaned_data["embedding"] or str(self.instance.embedding)
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or self.cleaned_data
@@ -243,6 +247,7 @@ class DefaultsForm(forms.Form):
     control_mode = forms.ChoiceField(required=False)
     ai_label = forms.ChoiceField(required=False, label="AI label")
     breaking_rule = forms.ChoiceField(required=False, label="Breaking news")
+    embedding = forms.ChoiceField(required=False, label="Embedding")
     pace = forms.IntegerField(required=False, min_value=0, max_value=6000)
     language = forms.CharField(
         required=False, min_length=preferences.SHORTEST_LANGUAGE, max_length=35
@@ -264,6 +269,7 @@ class DefaultsForm(forms.Form):
             ("control_mode", Session.ControlMode.choices),
             ("ai_label", Session.AILabel.choices),
             ("breaking_rule", Session.BreakingRule.choices),
+            ("embedding", Session.Embedding.choices),
         ):
             label = dict(choices).get(defaults[name], defaults[name])
             field = cast("forms.ChoiceField", self.fields[name])
