@@ -131,18 +131,16 @@ def overlay(request: HttpRequest, session: Session) -> HttpResponse:
 
 
 @public
-def embed(request: HttpRequest, session: Session) -> HttpResponse:
+def embed(request: HttpRequest, session: Session) -> HttpResponseBase:
     """The player for a frame of another page, if the session allows it: the story on air."""
     if session.embedding != Session.Embedding.ANYWHERE:
         return render(request, "public/gone.html", status=404)
-    page = {**queries.watch_page(session), **_addresses(session)}
-    return _framed(request, page)
 
+    def player(request: HttpRequest) -> HttpResponseBase:
+        page = {**queries.watch_page(session), **_addresses(session)}
+        return render(request, "public/embed.html", page)
 
-@xframe_options_exempt
-@csp_replace({"frame-ancestors": ["*"]})
-def _framed(request: HttpRequest, page: Mapping[str, object]) -> HttpResponse:
-    return render(request, "public/embed.html", dict(page))
+    return xframe_options_exempt(csp_replace({"frame-ancestors": ["*"]})(player))(request)
 
 
 def _addresses(session: Session) -> dict[str, str]:
