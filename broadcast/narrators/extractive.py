@@ -75,7 +75,7 @@ class ExtractiveNarrator:
             *(SpokenSentence(text, link=True) for text in introduction.before),
             lead,
             *(SpokenSentence(text, link=True) for text in introduction.after),
-            *changed_figures(brief, " ".join(chosen)),
+            *changed_figures(brief, chosen),
             *others,
             *other_reports(brief, chosen),
             *(SpokenSentence(text, link=True) for text in presentation.coming_up(brief)),
@@ -96,18 +96,22 @@ class ExtractiveNarrator:
         )
 
 
-def changed_figures(brief: Brief, chosen: str) -> list[SpokenSentence]:
+def changed_figures(brief: Brief, chosen: Sequence[str]) -> list[SpokenSentence]:
     """Says what is not as it was, unless the chosen sentences or the earlier headline say it."""
     spoken_changes = []
+    read_out = " ".join(chosen)
     for change in brief.changes if presentation.is_english(brief.language) else ():
         before: Passage = {"text": change.before, "report": -1}
         figures = _FIGURE.findall(change.words)
-        if change.status and not brief.earlier and change.before not in chosen:
+        if change.status and not brief.earlier and change.before not in read_out:
             report = as_sentence(change.before)
             spoken_changes.append(SpokenSentence(f"The report before that: {report}", (before,)))
-        if not change.status and not all(figure in chosen for figure in figures):
+        if not change.status and not all(figure in read_out for figure in figures):
+            # The new figure is not said twice in a row.
+            said = len(figures) == 2 and figures[0] in _FIGURE.findall(chosen[0])
+            text = f"It was {figures[1]} before." if said else f"That is {change.words} before."
             passages: tuple[Passage, ...] = ({"text": change.now, "report": 0}, before)
-            spoken_changes.append(SpokenSentence(f"That is {change.words} before.", passages))
+            spoken_changes.append(SpokenSentence(text, passages))
     return spoken_changes
 
 
