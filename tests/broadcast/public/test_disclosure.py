@@ -39,6 +39,16 @@ def shown(make_session: MakeSession, go_live: Callable[[Session], Any]) -> Sessi
     return sessions.show(session, True)
 
 
+@pytest.fixture
+def several(make_session: MakeSession, go_live: Callable[[Session], Any]) -> Session:
+    """A visible session with several aired stories."""
+    session = make_session("Harbour news", model="extractive", pace=0)
+    go_live(session)
+    run_due_steps(session, most=24)
+    Story.objects.update(state="aired")
+    return sessions.show(session, True)
+
+
 def written_by_a_model(**more: Any) -> None:
     Story.objects.update(origin="model", model="claude-haiku-5-5", **more)
 
@@ -66,31 +76,26 @@ def test_the_page_says_how_the_story_on_air_was_made(shown: Session, part: str) 
 
 
 def test_the_watch_page_says_it_once_of_its_list_and_of_each_story_that_differs(
-    shown: Session,
+    several: Session,
 ) -> None:
-    run_due_steps(shown, most=3)
-    Story.objects.update(state="aired")
-    number = Story.objects.count()
-    assert number > 2
-    page = visit(shown)
+    assert Story.objects.count() > 2
+    page = visit(several)
     assert "Stories here are written and read by software" in page
     listed = page[page.index('id="aired-head"') :]
     assert f"Unless a story says otherwise: {VERBATIM}</p>" in listed
     assert listed.count('class="ai-label"') == 1
     other = Story.objects.order_by("id")[0]
     Story.objects.filter(pk=other.pk).update(origin="model", model="claude-haiku-5-5")
-    listed = visit(shown)
+    listed = visit(several)
     listed = listed[listed.index('id="aired-head"') :]
     assert f"Unless a story says otherwise: {VERBATIM}</p>" in listed
     assert listed.count('class="ai-label"') == 2
     assert f'<p class="ai-label" lang="en">{BY_MODEL}</p>' in listed
 
 
-def test_each_story_says_it_where_no_label_means_that_an_editor_answers(shown: Session) -> None:
-    run_due_steps(shown, most=3)
-    Story.objects.update(state="aired")
-    sessions.change(shown, ai_label="unreviewed")
-    page = visit(shown)
+def test_each_story_says_it_where_no_label_means_that_an_editor_answers(several: Session) -> None:
+    sessions.change(several, ai_label="unreviewed")
+    page = visit(several)
     assert "Unless a story says otherwise" not in page
     listed = page[page.index('id="aired-head"') :]
     assert listed.count('class="ai-label"') == Story.objects.count()
