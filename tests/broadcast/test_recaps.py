@@ -45,7 +45,7 @@ def run(session: Session) -> None:
     """Go live, tell six stories, and stop; a recap by a model waits for its worker."""
     commands.run("broadcast.start", session.owner, session, {})
     run_due_steps(session, "poll", most=1)
-    run_due_steps(session, most=40)
+    run_due_steps(session, most=16)
     commands.run("broadcast.stop", session.owner, session, {})
 
 

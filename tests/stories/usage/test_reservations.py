@@ -1,7 +1,6 @@
 """A budget holds: what is spent and what is reserved never exceed it together.
 
-The schedules are seeded. ``SMNB_BUDGET_RUNS`` sets how many run; the usual number keeps the test
-short.
+The schedules are seeded; ``make chaos`` runs two hundred of them.
 """
 
 from __future__ import annotations
@@ -38,7 +37,6 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
 MODEL = "claude-haiku-4-5"
 # 1,000 tokens in and 200 out, at $1 and $5 per million.
 UPPER = 1000 * 1_000_000 + 200 * 5_000_000
-RUNS = int(os.environ.get("SMNB_BUDGET_RUNS", "20"))
 
 
 def claim_of(session: Session, subject: int = 1) -> Claim:
@@ -174,9 +172,13 @@ def any_end(random: Random) -> Callable[[Attempt], None]:
     return random.choice(ends)
 
 
-@pytest.mark.parametrize("seed", range(RUNS))
+@pytest.mark.parametrize("seed", range(8))
 def test_no_schedule_of_calls_passes_the_budget(session: Session, seed: int) -> None:
-    random = Random(seed)
+    try_schedule(session, Random(seed))
+
+
+def try_schedule(session: Session, random: Random) -> None:
+    """Reserves, ends and abandons calls at random; the budget holds after each of these."""
     limit = random.randint(UPPER // 2, 6 * UPPER)
     sessions.change(session, budget=limit)
     claim = claim_of(session)
@@ -235,7 +237,7 @@ def test_parallel_calls_never_pass_the_budget_at_any_moment(session: Session) ->
     assert list(audits.run()) == []
 
 
-@pytest.mark.parametrize("seed", range(max(RUNS // 10, 1)))
+@pytest.mark.parametrize("seed", range(2))
 def test_processes_killed_at_any_moment_never_pass_the_budget(session: Session, seed: int) -> None:
     random = Random(seed)
     limit = random.randint(2 * UPPER, 6 * UPPER)
