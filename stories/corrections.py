@@ -23,7 +23,7 @@ from stories.types import GroundedSentence
 PUBLISHED = (Story.State.AIRING, Story.State.AIRED)
 Kind = Literal["same", "gone", "new"]
 MOST_WORDS = 600  # compared one by one: the time grows with their square
-_LINE_BREAK = re.compile(r"(\s*\n\s*)")
+_LINE_BREAK = re.compile(r"((?<!\s)\s*\n\s*)")
 
 
 class VersionPayload(TypedDict):

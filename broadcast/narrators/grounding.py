@@ -215,7 +215,7 @@ def _without(
     summary = narration.summary
     if any(row["text"] in summary for row in dropped):
         summary = next(row["text"] for row in left if row["support"] == "passages")
-    narrative = re.sub(r" +(?=\n|\Z)", "", text)
+    narrative = re.sub(r"(?<! ) +(?=\n|\Z)", "", text)
     shorter = replace(narration, narrative=narrative, summary=summary)
     return Checked(_noted(shorter, dropped, "dropped"), left, dropped)
 

@@ -35,9 +35,9 @@ MAX_SUMMARY = 300
 _ENOUGH = 25  # characters; a broken answer with fewer is no story
 
 _LINK = re.compile(r"!?\[([^\[\]]{0,300})\]\(\s?[^()\s]{1,2000}\s?\)")
-_UNFINISHED = re.compile(r"[!-~]+\Z")
+_UNFINISHED = re.compile(r"(?<![!-~])[!-~]+\Z")
 _EMPTY_BRACKETS = re.compile(r"\s?(?:\(\s*\)|\[\s*\])")
-_SPACE_BEFORE_STOP = re.compile(r" +(?=[.,;:!?](?:\s|$))")
+_SPACE_BEFORE_STOP = re.compile(r"(?<! ) +(?=[.,;:!?](?:\s|$))")
 
 
 # Letters and digits in a row that show that a text repeats the rules, whatever is between them: in

@@ -15,10 +15,10 @@ MOST_OF_OTHER, MOST_OF_OLDER = 1200, 300  # characters of another report of the 
 EARLIER = -1  # the report of a passage that is from an earlier story of the thread
 
 _NUMBERS = r"\d{1,3}(?:\s?[,;\u2013-]\s?\d{1,3})*"
-_MARK = re.compile(rf"\s*\[({_NUMBERS})\]")
+_MARK = re.compile(rf"(?<!\s)\s*\[({_NUMBERS})\]")
 # The end of a growing text may be the beginning of a mark.
-_UNFINISHED_MARK = re.compile(r"\s*\[[\d,;\u2013\s-]*\Z")
-_RANGE = re.compile(r"(\d+)\s?[\u2013-]\s?(\d+)")
+_UNFINISHED_MARK = re.compile(r"(?<!\s)\s*\[[\d,;\u2013\s-]*\Z")
+_RANGE = re.compile(r"(?<!\d)(\d+)\s?[\u2013-]\s?(\d+)")
 
 
 def passages_of(brief: Brief, most: int = MOST_BODY) -> list[Passage]:

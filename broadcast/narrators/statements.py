@@ -331,7 +331,7 @@ def _quotations(spoken: Text, source: Text, *, translated: bool) -> Iterator[str
     """A quotation must be in the sources word by word; if it is translated, they must quote."""
     for match in _QUOTE.finditer(spoken.text):
         quote = next(part for part in match.groups() if part is not None)
-        parts = [squeezed(part) for part in re.split(r"\.\.\.|\u2026|\[[^\]]*\]", quote)]
+        parts = [squeezed(part) for part in re.split(r"\.\.\.|\u2026|\[[^\[\]]*\]", quote)]
         known = (f" {part} " in f" {source.squeezed} " for part in parts if part)
         if not (_QUOTED.search(source.text) if translated else all(known)):
             yield f"the quotation “{quote.strip()}”"

@@ -90,7 +90,7 @@ class Headers(Mapping[str, str]):
         # Not str.split(): a value has one character for each byte, and two of UTF-8 look like
         # white space.
         self._values = {
-            name.lower(): re.sub(r"[ \t]*[\r\n]+[ \t]*", " ", str(value)).strip(" \t")
+            name.lower(): re.sub(r"(?<![ \t])[ \t]*[\r\n]+[ \t]*", " ", str(value)).strip(" \t")
             for name, value in pairs
         }
 

@@ -13,7 +13,7 @@ _INVISIBLE = re.compile("[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufe
 _PUNCTUATION = ".,;:!?\u2026\u3002\uff0c\u3001\uff1b"
 _BULLET = re.compile("[-*\u2013\u2022\u00b7] +")
 _LINK = re.compile(
-    r"""\[[^\]]*\]\(\s*<?([^)\s>]+)|<a\s[^>]*href\s*=\s*["']?([^"'\s>]+)""", re.IGNORECASE
+    r"""\[[^\[\]]*\]\(\s*<?([^)\s>]+)|<a\s[^<>]*href\s*=\s*["']?([^"'\s>]+)""", re.IGNORECASE
 )
 _ADDRESS = re.compile(r"(?:https?|feed)://[^\s<>]+", re.IGNORECASE)
 _SCHEME = re.compile(

@@ -84,7 +84,7 @@ _OFFSET = re.compile(r"\b(?:GMT|UTC|UT)\s*(?=[+-]\d)", re.IGNORECASE)
 _USUAL = re.compile(
     r"(\w{3}, )?\d{1,2} [A-Z][a-z]{2} \d{4} ([01]\d|2[0-3]):\d\d:[0-5]\d (GMT|[+-]\d{4})", re.ASCII
 )
-_COMMENT = re.compile(r"\s*(\([^()]*\)|\[[^\[\]]*\])$")
+_COMMENT = re.compile(r"(?<!\s)\s*(\([^()]*\)|\[[^\[\]]*\])$")
 _MILITARY = re.compile(r"\d\s*[A-Y]$")
 _MIDNIGHT = re.compile(r"(?<!\d)24:00(:00(\.0+)?)?(?!\d)")
 _LEAP = re.compile(r"(?<=:[0-5]\d):60\b")
