@@ -209,6 +209,20 @@ def test_a_list_keeps_only_as_many_items_as_it_may(
     assert owner.locator("#messages > li").evaluate_all(names) == ["message-n3", "message-n2"]
 
 
+def test_a_new_story_takes_none_away_from_who_reads_older_ones(
+    owner: Page, studio: Studio, connection: Connection, told: dict[str, str]
+) -> None:
+    owner.goto(f"{studio.url}/broadcast/{told['session']}/")
+    owner.get_by_role("link", name="Older stories").click()
+    expect(owner.locator("article")).to_have_count(30)
+    while not connection.asked:
+        owner.wait_for_timeout(50)
+    item = '<li id="story-new"><article>New</article></li>'
+    connection.send_again(f'<ol hx-swap-oob="afterbegin:#feed">{item}</ol>')
+    expect(owner.locator("#story-new")).to_be_attached()
+    expect(owner.locator("article")).to_have_count(31)
+
+
 @pytest.mark.parametrize(("code", "sentence"), [(4401, "Sign in again"), (4404, "no longer be")])
 def test_a_page_that_may_not_follow_any_more_says_so_and_does_not_come_back(
     owner: Page, studio: Studio, connection: Connection, code: int, sentence: str

@@ -144,7 +144,7 @@ PAGES = [
     ),
     *mutants_of(
         "static/js/rundown.js",
-        (f"{DESK}::test_older_stories_are_added_below",),
+        (f"{FRAMES}::test_a_new_story_takes_none_away_from_who_reads_older_ones",),
         ('?.removeAttribute("data-max")', "", "older stories are taken away again"),
     ),
     *mutants_of(
