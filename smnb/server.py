@@ -30,7 +30,7 @@ from sessions_app.errors import NotFound
 from sessions_app.files.artifacts import MAX_PICTURE_BYTES, MEGABYTE
 from sessions_app.realtime import close_codes
 
-# The largest body that anybody may send, on routes without a limit of their own.
+# The largest body that anyone may send, on routes without a limit of their own.
 FROM_ANYBODY = 8_192
 PUBLIC_ROUTES = {"watch_errors": LONGEST_REPORT}
 

@@ -128,8 +128,8 @@ def narrations() -> Iterator[tuple[object, str]]:
 
 def posts() -> Iterator[tuple[object, str]]:
     """A published post has a story, a claimed one its open step, and a duplicate is skipped."""
-    told = SourcePost.objects.filter(state=SourcePost.State.PUBLISHED, story=None)
-    for post in told.exclude(report__role=StoryReport.Role.REPORT):
+    published = SourcePost.objects.filter(state=SourcePost.State.PUBLISHED, story=None)
+    for post in published.exclude(report__role=StoryReport.Role.REPORT):
         yield post.session_id, f"post {post.pk} is published, but has no story"
     wrong = StoryReport.objects.filter(role=StoryReport.Role.REPORT)
     for report in wrong.exclude(post__state=SourcePost.State.PUBLISHED):

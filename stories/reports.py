@@ -65,7 +65,7 @@ def duplicates_of(post: SourcePost | None) -> list[SourcePost]:
 
 
 def credit_late(posts: Sequence[SourcePost]) -> list[int]:
-    """Credits posts that repeat what a story has told already; returns the ids of those stories.
+    """Credits posts that repeat a story; returns the ids of those stories.
 
     A story credits an outlet once. In the transaction in which the posts are stored.
     """

@@ -64,8 +64,8 @@ def cover(post: SourcePost, role: str, title: str) -> bool:
 
     Returns False if the post does not wait any more, or a person placed it meanwhile.
     """
-    told = role == StoryReport.Role.REPORT
-    state = SourcePost.State.PUBLISHED if told else SourcePost.State.SKIPPED
+    published = role == StoryReport.Role.REPORT
+    state = SourcePost.State.PUBLISHED if published else SourcePost.State.SKIPPED
     rows = SourcePost.objects.filter(
         pk=post.pk, state=SourcePost.State.QUEUED, pinned=False, chosen=False
     )

@@ -128,7 +128,7 @@ def topics_of(title: str, body: str) -> list[str]:
 _ADDRESS = re.compile(
     r"(?:\b(?:see|source|via|link|at|here):? )?\(?\b(?:https?://|www\.)\S+", re.IGNORECASE
 )
-# What no Markdown has a meaning for, and nobody reads out: bullets, and marks that are not closed.
+# What no Markdown has a meaning for, and no one reads out: bullets, and marks that are not closed.
 _LEFT_OVER = re.compile(
     r"^[ \t]*[\u2022\u25aa\u25e6\u00b7]\s|\*{2,}|(?<!\S)[_~`=#>|-]{2,}(?!\S)", re.MULTILINE
 )

@@ -107,7 +107,7 @@ _FOLLOW_UPS = {
 _NEXT = ("Coming up, {upcoming}.", "Still to come, a report from {upcoming}.")
 _NEXT_EVERY, _CREDIT_EVERY = 4, 3  # stories
 _ADDS = ("{Source} adds a detail.", "There is more from {source}.", "{Source} has more on this.")
-# After such news nobody cries "Don't miss this one!"
+# After such news "Don't miss this one!" would offend.
 _GRAVE = re.compile(
     r"\b(?:kill(?:s|ed|ing)?|dead|deadly|die[sd]?|deaths?|fatal(?:ly)?|hurt|injur\w+|wounded|missing"
     r"|victims?|murder\w*|attack(?:s|ed)?|shooting|suicide|abuse[sd]?|rape[sd]?|war|funeral|cancer)\b",

@@ -67,7 +67,7 @@ class Context:
     before: str = ""  # the passages before those that it rests on
     published: datetime | None = None
     report: str | None = ""  # all passages of the story; None for a sentence that rests on none
-    language: str = ""  # in which it is told
+    language: str = ""  # of the narration
 
 
 def problem(sentence: str, passages: Sequence[Passage], context: Context) -> str:
@@ -256,7 +256,7 @@ def _names(spoken: Text, source: Text, around: Text, *, translated: bool) -> Ite
         if "".join(compared(one)[:1] for one in run) in allowed:
             continue
         unknown = [word for word in run if not known(word)]
-        # In another language, what is in front of a name is often what somebody is.
+        # In another language, what is in front of a name is often a role.
         if translated and len(run) > 2 and unknown == run[:1]:
             continue
         if translated and spoken.capitalises_nouns:

@@ -205,7 +205,7 @@ class StoryReport(InSession):
         BACKGROUND = "background", "reported earlier; the story brings it up to date"
         SUPERSEDED = "superseded", "older than the story"
 
-    # A story that is told with the help of these posts, or told again by them, credits them.
+    # A story that uses these posts, or that they repeat, credits them.
     CREDITED = (Role.REPORT, Role.REPEATED, Role.BACKGROUND)
 
     story = models.ForeignKey(Story, on_delete=models.PROTECT, related_name="reports")
