@@ -38,7 +38,7 @@ class Question(Payload):
 
 def say(call: Call) -> Message:
     """Stores a message to the producer and enqueues its answer."""
-    # A key that somebody pastes by mistake would stay in events, exports and prompts.
+    # A key pasted by mistake would stay in events, exports and prompts.
     session, text = call.target, redact(clean_text(call.payload.text, MOST_TEXT)).strip()
     if not text:
         raise Invalid("text: must not be empty.")

@@ -107,9 +107,9 @@ def changed_figures(brief: Brief, chosen: Sequence[str]) -> list[SpokenSentence]
             report = as_sentence(change.before)
             spoken_changes.append(SpokenSentence(f"The report before that: {report}", (before,)))
         if not change.status and not all(figure in read_out for figure in figures):
-            # The new figure is not said twice in a row.
-            said = len(figures) == 2 and figures[0] in _FIGURE.findall(chosen[0])
-            text = f"It was {figures[1]} before." if said else f"That is {change.words} before."
+            # The new figure must not come twice in a row.
+            repeated = len(figures) == 2 and figures[0] in _FIGURE.findall(chosen[0])
+            text = f"It was {figures[1]} before." if repeated else f"That is {change.words} before."
             passages: tuple[Passage, ...] = ({"text": change.now, "report": 0}, before)
             spoken_changes.append(SpokenSentence(text, passages))
     return spoken_changes

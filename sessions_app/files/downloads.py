@@ -76,7 +76,7 @@ def send(
     if save_as:
         disposition = content_disposition_header(as_attachment=True, filename=save_as)
         response["Content-Disposition"] = str(disposition)
-        # An uploaded script or page must not run as one of ours, whoever refers to it.
+        # An uploaded script or page must not run as one of ours, wherever a link to it is.
         if not _PASSIVE.fullmatch(media_type):
             response["Content-Type"] = "application/octet-stream"
         response["Content-Security-Policy"] = "sandbox; default-src 'none'; frame-ancestors 'none'"

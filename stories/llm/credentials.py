@@ -86,7 +86,7 @@ def gateway_for(
 
 
 def preload() -> None:
-    """Loads what the first call to a model would wait for, if anybody has a key for one."""
+    """Loads what the first call to a model would wait for, if there is a key for one."""
     key = settings.SMNB.anthropic_api_key.get_secret_value()
     # Without the database the first call loads it.
     with suppress(DatabaseError):
