@@ -10,7 +10,7 @@ from django.utils import timezone
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from broadcast import airing, orchestrator
+from broadcast import airing, orchestrator, recaps, recordings
 from broadcast.airing import PublicStoryEvent
 from broadcast.narrators import grounding
 from broadcast.narrators.base import spoken
@@ -23,6 +23,7 @@ from sessions_app.events import recorder
 from sessions_app.events.statistics import Extra
 from sessions_app.models import Session
 from stories import corrections, stories
+from stories.corrections import Replacement
 from stories.models import Story
 from stories.sources.registry import credit_of
 from stories.stories import StoryPayload
@@ -67,6 +68,23 @@ class StoryChanged(TypedDict):
         Annotated[PublicStoryEvent, Field(description="The part that the audience gets.")]
     ]
 
+
+RECAP_REASON = "A headline in it was corrected."
+# What a correction changes in the events about a story.
+CORRECTED_FIELDS = frozenset(
+    {
+        "title",
+        "narrative",
+        "summary",
+        "passages",
+        "word_count",
+        "duration",
+        "version",
+        "corrected_at",
+        "correction",
+        "disclosure",
+    }
+)
 
 CORRECTED = recorder.declare(
     "story.corrected", "A published story got a new version.", StoryCorrected, public=True
@@ -183,26 +201,48 @@ def correct(session: Session, correction: Correction, author: User) -> Story:
         reason = clean_line(correction.reason, MOST_REASON)
         if not reason.strip():
             raise Invalid("reason must not be empty.")
-        growth = corrections.correct(
-            story, title, text, reason, author, session.pace, _compared_with_sources(story)
-        )
-        stories.on_change.send(story)
-        payload = airing.story_payload(story)
-        event: StoryChanged = {"story": payload}
-        published = story.state in corrections.PUBLISHED
-        if published:
-            event["public"] = {"story": sounds.public(payload)}
-        recorder.record(
-            session,
-            CORRECTED if published else CHANGED,
-            event,
-            None,
-            # Only the words: the number of stories by tone and source does not change.
-            Extra(shares=tuple(accounting.shares_of(story, {"words": growth.words}))),
-            words=growth.words,
-            narration_seconds=growth.seconds,
-        )
+        # Summaries of the past hour are published too, and have the old headline. Locked before the
+        # counters are.
+        rows = stories.of_session(session).filter(origin=Story.Origin.RECAP, state__in=Story.OPEN)
+        rows = rows.filter(created_at__gte=story.created_at).exclude(pk=story.pk).order_by("id")
+        hourly = list(rows.select_for_update(of=("self",), no_key=True))
+        replacement = _store(story, title, text, reason, author)
+        for recap in hourly:
+            if (narrative := replacement.text(recap.narrative)) != recap.narrative:
+                _store(recap, recap.title, narrative, RECAP_REASON, author)
     return story
+
+
+def _store(story: Story, title: str, text: str, reason: str, author: User) -> Replacement:
+    """Stores a corrected text, replaces the old one where it was repeated, and records the event."""
+    session, old = story.session, (story.title, story.narrative)
+    growth = corrections.correct(
+        story, title, text, reason, author, session.pace, _compared_with_sources(story)
+    )
+    stories.on_change.send(story)
+    payload = airing.story_payload(story)
+    published = story.state in corrections.PUBLISHED
+    replacement = Replacement.of(story, *old)
+    current = {name: value for name, value in payload.items() if name in CORRECTED_FIELDS}
+    corrections.replace_everywhere(replacement, current)
+    recaps.replace(session, replacement)
+    recordings.renew(session, story.created_at)
+    # Read again: the headline of its thread may have been the old one.
+    payload = airing.story_payload(stories.find(session, story.pk))
+    event: StoryChanged = {"story": payload}
+    if published:
+        event["public"] = {"story": sounds.public(payload)}
+    recorder.record(
+        session,
+        CORRECTED if published else CHANGED,
+        event,
+        None,
+        # Only the words: the number of stories by tone and source does not change.
+        Extra(shares=tuple(accounting.shares_of(story, {"words": growth.words}))),
+        words=growth.words,
+        narration_seconds=growth.seconds,
+    )
+    return replacement
 
 
 def pull(session: Session, story_id: int) -> Story:

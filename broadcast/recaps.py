@@ -30,6 +30,7 @@ from sessions_app.errors import Conflict
 from sessions_app.events import recorder
 from sessions_app.models import Session, Step
 from stories import stories
+from stories.corrections import Replacement
 from stories.drafting import boards
 from stories.llm import EXTRACTIVE, Ask
 from stories.llm.partial_json import parsed
@@ -244,6 +245,15 @@ def ask_for(session: Session, stories: list[Story], tag: str) -> Ask:
         schema=SCHEMA,
         operation=OPERATION,
     )
+
+
+def replace(session: Session, replacement: Replacement) -> None:
+    """Replaces the old text of a corrected story in the recaps made since it was written."""
+    rows = Recap.objects.filter(session=session, created_at__gte=replacement.story.created_at)
+    for recap in rows:
+        title, summary = replacement.text(recap.title), replacement.text(recap.summary)
+        if (title, summary) != (recap.title, recap.summary):
+            Recap.objects.filter(pk=recap.pk).update(title=title[:MOST_TITLE], summary=summary)
 
 
 def of_session(session: Session) -> QuerySet[Recap]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from datetime import datetime
 from itertools import islice
 
 from django.db import transaction
@@ -22,6 +23,7 @@ from sessions_app.events import archive, recorder
 from sessions_app.files import artifacts
 from sessions_app.files.artifacts import Category
 from sessions_app.models import Artifact, Session, SessionEvent
+from stories.models import StoryVersion
 
 RECORD = "record_run"
 NDJSON = "application/x-ndjson"
@@ -36,12 +38,16 @@ def arrange(run: Broadcast) -> None:
 
 
 def make(claim: Claim) -> None:
-    """Records one finished run, once."""
+    """Records one finished run, once, and again after a correction."""
     run = Broadcast.objects.get(session=claim.session, pk=int(claim.subject))
     # The first and the last event of a run are those of its changes of state.
     span = StateChange.objects.filter(run=run).aggregate(first=Min("seq"), last=Max("seq"))
-    if run.state != State.IDLE or span["first"] is None or of_run(run).exists():
+    if run.state != State.IDLE or span["first"] is None:
         return
+    for recording in of_run(run):
+        if not outdated(run, recording):
+            return
+        artifacts.remove(recording)
     events = archive.events_between(claim.session, span["first"], span["last"])
     try:
         # Outside any transaction, as a long run has many events.
@@ -110,6 +116,19 @@ def again(session: Session, number: int) -> Broadcast:
         raise Conflict("This broadcast has a recording already.", state="recorded")
     arrange(run)
     return run
+
+
+def renew(session: Session, since: datetime) -> None:
+    """Records the runs that ended after ``since`` again: the texts of their events have changed."""
+    for run in Broadcast.objects.filter(session=session, stopped_at__gte=since):
+        if of_run(run).exists():
+            arrange(run)
+
+
+def outdated(run: Broadcast, recording: Artifact) -> bool:
+    """Whether a story was corrected since the recording was made."""
+    later = StoryVersion.objects.filter(session=run.session, created_at__gt=recording.created_at)
+    return later.filter(story__created_at__lte=recording.created_at).exists()
 
 
 def _report(run: Broadcast, reason: str) -> None:

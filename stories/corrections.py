@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Literal
@@ -15,13 +15,18 @@ from typing_extensions import TypedDict
 
 from sessions_app.errors import Conflict
 from sessions_app.events.recorder import timestamp
-from stories.models import Story, StoryVersion
-from stories.stories import seconds_on_air
+from sessions_app.models import AILink, Message, SessionEvent
+from stories.models import Story, StoryThread, StoryVersion
+from stories.stories import public_sentence, seconds_on_air
+from stories.text.cleaning import cut
 from stories.text.sentences import sentences, word_count
 from stories.types import GroundedSentence
 
 PUBLISHED = (Story.State.AIRING, Story.State.AIRED)
 Kind = Literal["same", "gone", "new"]
+MOST_SUMMARY = 300
+SHORTEST = 12  # characters of a text that is replaced within another one
+EVENTS_AT_ONCE = 200
 MOST_WORDS = 600  # compared one by one: the time grows with their square
 _LINE_BREAK = re.compile(r"((?<!\s)\s*\n\s*)")
 
@@ -78,6 +83,10 @@ def correct(
             version=story.version + 1,
             word_count=words,
             duration=seconds_on_air(words, pace),
+            # Of the old text the summary may say what the correction takes back.
+            summary=cut(next(iter(sentences(narrative)), ""), MOST_SUMMARY)
+            if story.summary
+            else "",
             corrected_at=timezone.now() if published else None,
             correction=reason if published else "",
             passages=passages,
@@ -91,6 +100,87 @@ def correct(
         story.refresh_from_db()
         _store_version(story, story.version, title, narrative, reason, author, passages)
     return Corrected(story, words - words_before, story.duration - seconds_before)
+
+
+# What a source wrote is not ours to correct.
+_OF_SOURCES = frozenset({"post", "posts", "sources", "queue", "original", "about", "keywords"})
+
+
+@dataclass(frozen=True, slots=True)
+class Replacement:
+    """Replaces the old headline and the sentences that are gone, wherever they were repeated."""
+
+    story: Story
+    pairs: tuple[tuple[str, str], ...]
+
+    @classmethod
+    def of(cls, story: Story, old_title: str, old_narrative: str) -> Replacement:
+        """Returns the replacement for a story that has just been corrected."""
+        left = set(sentences(story.narrative))
+        pairs = [(each, "") for each in sentences(old_narrative) if each not in left]
+        if old_title != story.title:
+            pairs.insert(0, (old_title, story.title))
+        # A short text could be part of another one by chance.
+        return cls(story, tuple(pair for pair in pairs if len(pair[0]) >= SHORTEST))
+
+    def text(self, text: str) -> str:
+        """Returns a text with what was replaced; the new headline where nothing else is left."""
+        new = text
+        for old, instead in self.pairs:
+            new = new.replace(old, instead)
+        if new == text:
+            return text
+        return re.sub(r" {2,}", " ", new).strip() or self.story.title
+
+    def payload(self, value: object, current: Mapping[str, object]) -> object:
+        """Returns JSON with the ``current`` text of the story, and other texts replaced."""
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, list):
+            return [self.payload(item, current) for item in value]
+        if not isinstance(value, dict):
+            return value
+        new = {
+            name: item if name in _OF_SOURCES else self.payload(item, current)
+            for name, item in value.items()
+        }
+        if value.get("id") == self.story.pk and "narrative" in value:
+            new |= {name: current[name] for name in current.keys() & value.keys()}
+            # The audience's part of an event has no origin, and no results of the check.
+            if "origin" not in value:
+                new["passages"] = [public_sentence(each) for each in self.story.passages]
+        return new
+
+
+def replace_everywhere(replacement: Replacement, current: Mapping[str, object]) -> None:
+    """Replaces the old text in what was made from it: thread, memory, messages and events.
+
+    It stays in the versions of the story alone. ``current`` are the fields of the story that events
+    have. Call it in the transaction of the correction, before its event is recorded. Archived
+    events are files with a digest, and stay as they are.
+    """
+    story = replacement.story
+    changed: list[SessionEvent] = []
+    for thread in StoryThread.objects.filter(stories=story):
+        StoryThread.objects.filter(pk=thread.pk).update(title=replacement.text(thread.title))
+    since = {"session": story.session_id, "created_at__gte": story.created_at}
+    for link in AILink.objects.filter(**since).exclude(summary=""):
+        if (summary := replacement.text(link.summary)) != link.summary:
+            AILink.objects.filter(pk=link.pk).update(summary=summary)
+    # What a person wrote stays in that person's words.
+    for message in Message.objects.filter(**since).exclude(role=Message.Role.HUMAN):
+        if (text := replacement.text(message.text)) != message.text:
+            Message.objects.filter(pk=message.pk).update(text=text[:2000])
+    events = SessionEvent.objects.filter(session=story.session_id, at__gte=story.created_at)
+    rows = events.filter(type__regex=r"^(story|recap|message)\.").order_by("seq")
+    for event in rows.iterator(EVENTS_AT_ONCE):
+        if event.payload.get("message", {}).get("role") == Message.Role.HUMAN:
+            continue
+        payload = replacement.payload(event.payload, current)
+        if payload != event.payload:
+            event.payload = payload
+            changed.append(event)
+    SessionEvent.objects.bulk_update(changed, ["payload"], batch_size=EVENTS_AT_ONCE)
 
 
 def after_correction(

@@ -98,11 +98,14 @@ def text_of(session: Session) -> SessionText:
     draft = finished.order_by("-finished_at", "-id").first()
     version = versions.latest(draft) if draft else None
     if draft is not None and version is not None:
+        # The story that was made of it may have been corrected on air.
+        story = Story.objects.filter(draft=draft, version__gt=1).first()
+        text = story.narrative if story else version.text
         return {
             "source": "draft",
-            "title": version.title,
-            "text": version.text,
-            "word_count": word_count(version.text),
+            "title": story.title if story else version.title,
+            "text": text,
+            "word_count": word_count(text),
             "draft_id": draft.pk,
         }
     newest_first = stories.published(session).order_by("-id").values_list("title", "narrative")
