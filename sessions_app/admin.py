@@ -21,6 +21,7 @@ from sessions_app.models import (
     ApiToken,
     Archive,
     Artifact,
+    AuditReport,
     Bucket,
     Chain,
     FailedWork,
@@ -148,6 +149,17 @@ class FailedWorkAdmin(ReadOnlyAdmin):
     def try_again(self, request: HttpRequest, queryset: QuerySet[FailedWork]) -> None:
         number = isolation.try_again(queryset)
         self.message_user(request, f"{number} units of work are tried again now.")
+
+
+@admin.register(AuditReport)
+class AuditReportAdmin(ReadOnlyAdmin):
+    list_display = ("day", "findings", "audits", "started_at", "finished_at")
+    fields = ("day", "sentence", "found", "started_at", "finished_at")
+    ordering = ("-day",)
+
+    def found(self, report: AuditReport) -> str:
+        """The findings, one a line."""
+        return "\n".join(report.details) or "nothing"
 
 
 @admin.register(IdempotencyKey)

@@ -5,19 +5,42 @@ The docstring of an audit is its description in the documentation.
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
+from uuid import UUID
 
-from django.db import connection, models
-from django.db.models import Count, F, Max, Min, Q
+import structlog
+from django.apps import apps
+from django.db import DatabaseError, connection, models
+from django.db.models import Count, Exists, F, Max, Min, OuterRef, Q, Subquery
 from django.db.models.functions import Now
+from django.db.models.lookups import Exact
 
-from sessions_app import constraints
-from sessions_app.events import archive as events_archive
+from sessions_app import constraints, credentials, sessions
+from sessions_app.background import steps as background
+from sessions_app.errors import NeedsHuman
+from sessions_app.events import recorder
 from sessions_app.events.statistics import HIGHEST
-from sessions_app.models import Archive, Message, Session, SessionEvent, SessionStats, Step
+from sessions_app.models import (
+    Archive,
+    Message,
+    SealedKey,
+    Session,
+    SessionEvent,
+    SessionStats,
+    Step,
+)
+
+log = structlog.get_logger(__name__)
+
+# What reading a damaged row can raise.
+UNREADABLE = (DatabaseError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+OURS = ("sessions_app", "stories", "broadcast")
+BATCH = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +61,28 @@ def register(name: str, audit: Audit) -> None:
     _audits[name] = audit
 
 
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """Repairs what an audit found in a session ("" for all); only what is derived from other rows."""
+
+    sentence: str
+    apply: Callable[[str], object]
+
+
+_repairs: dict[str, Repair] = {}
+
+
+def register_repair(audit: str, sentence: str, apply: Callable[[str], object]) -> None:
+    """Registers a safe repair: ``sentence`` says what it does."""
+    _repairs[audit] = Repair(sentence, apply)
+
+
+def repairs_of(findings: list[Finding]) -> list[tuple[Finding, Repair]]:
+    """Returns the repairs that exist for the findings, each once for an audit and session."""
+    first = {(each.audit, each.session): each for each in reversed(findings)}
+    return [(each, _repairs[each.audit]) for each in first.values() if each.audit in _repairs]
+
+
 def meaning_of(name: str) -> str:
     """Returns the docstring of an audit."""
     return str(_audits[name].__doc__)
@@ -51,8 +96,13 @@ def names() -> list[str]:
 def run(only: str = "") -> Iterator[Finding]:
     """Runs all audits, or the one named; yields their findings."""
     for name in [only] if only else names():
-        for session_id, detail in _audits[name]():
-            yield Finding(name, str(session_id or ""), detail)
+        try:
+            for session_id, detail in _audits[name]():
+                yield Finding(name, str(session_id or ""), detail)
+        # A row that cannot even be read must not hide what the other audits find.
+        except UNREADABLE as error:
+            log.exception("audit_failed", audit=name)
+            yield Finding(name, "", f"the audit ended early: {type(error).__name__}, see the log")
 
 
 def agreement() -> Iterator[tuple[object, str]]:
@@ -81,6 +131,53 @@ def orphans() -> Iterator[tuple[object, str]]:
         orphaned = model._base_manager.exclude(session_id__in=known).count()
         if orphaned:
             yield "", f"{orphaned} rows of {model._meta.db_table} have no session"
+
+
+def references() -> Iterator[tuple[object, str]]:
+    """Every reference to a user or another session is to one that exists."""
+    inside = set(constraints.session_models())
+    for model in _models():
+        for field in model._meta.concrete_fields:
+            parent = field.related_model
+            if not isinstance(parent, type) or parent in inside:
+                continue
+            there = parent._base_manager.filter(pk=OuterRef(field.attname))
+            rows = model._base_manager.exclude(**{field.attname: None}).exclude(Exists(there))
+            if lost := rows.count():
+                yield "", f"{lost} rows of {model._meta.db_table}.{field.column} refer to nothing"
+
+
+class IsJson(models.Func):
+    """Whether a column of SQLite holds JSON; PostgreSQL accepts nothing else."""
+
+    function = "json_valid"
+    output_field = models.IntegerField()
+
+
+def values() -> Iterator[tuple[object, str]]:
+    """Every value is one of its column's choices, a constraint's, and JSON where it has to be."""
+    for model in _models():
+        wrong: dict[str, Q] = {}
+        for field in model._meta.concrete_fields:
+            if field.choices:
+                allowed = [value for value, _ in field.flatchoices] + [""] * field.blank
+                wrong[field.name] = ~Q(**{f"{field.name}__in": allowed})
+            elif isinstance(field, models.JSONField) and connection.vendor == "sqlite":
+                # SQLite says that NULL is no JSON.
+                wrong[field.name] = Q(
+                    Exact(IsJson(F(field.name)), 0), **{f"{field.name}__isnull": False}
+                )
+            elif field.get_internal_type().startswith("Positive"):
+                wrong[field.name] = Q(**{f"{field.name}__lt": 0})
+        for constraint in model._meta.constraints:
+            if isinstance(constraint, models.CheckConstraint):
+                wrong[constraint.name] = ~Q(constraint.condition)
+        # All conditions in one scan of the table.
+        counts = {f"wrong_{name}": Count("pk", filter=rule) for name, rule in wrong.items()}
+        for name, number in model._base_manager.aggregate(**counts).items():
+            if number:
+                what = f"{model._meta.db_table}: {name.removeprefix('wrong_')}"
+                yield "", f"{what} is not allowed in {number} rows"
 
 
 def schema() -> Iterator[tuple[object, str]]:
@@ -113,19 +210,6 @@ def events() -> Iterator[tuple[object, str]]:
             yield session_id, f"events are not gapless: {number} of {last_seq}"
 
 
-def in_archives() -> Iterator[tuple[object, str]]:
-    """Every archive can be read, and holds what its row says."""
-    for archive in Archive.objects.select_related("artifact").iterator(chunk_size=50):
-        key = "seq" if archive.kind == Archive.Kind.EVENTS else "id"
-        try:
-            lines = events_archive.read_lines(archive)
-        except events_archive.Damaged as error:
-            yield archive.session_id, error.sentence
-        else:
-            if (lines[0][key], lines[-1][key]) != (archive.first, archive.last):
-                yield archive.session_id, f"archive {archive.pk} begins or ends elsewhere"
-
-
 def counters() -> Iterator[tuple[object, str]]:
     """Every session has counters, and those of this app equal the sums."""
     for session_id in Session.objects.filter(stats=None).values_list("pk", flat=True):
@@ -148,6 +232,141 @@ def compare(
             yield session_id, f"{what}: {counted} counted, {sums.get(session_id, 0)} there"
 
 
+def figures() -> Iterator[tuple[object, str]]:
+    """The newest event of a session has the figures of its counters."""
+    newest = SessionEvent.objects.filter(session=OuterRef("pk"), seq=OuterRef("last_seq"))
+    rows = SessionStats.objects.annotate(payload=Subquery(newest.values("payload")[:1]))
+    for stats in rows.iterator(BATCH):
+        now = recorder.figures(stats)
+        then = stats.payload["figures"] if stats.payload else {}
+        # An event of an earlier version has fewer figures.
+        wrong = [name for name, value in then.items() if now.get(name, value) != value]
+        if wrong or (stats.payload and not then):
+            yield stats.pk, f"the newest event has other figures: {', '.join(wrong) or 'none'}"
+
+
+def event_types() -> Iterator[tuple[object, str]]:
+    """Every event has a declared type and its figures."""
+    rows = SessionEvent.objects.exclude(type__in=recorder.types(), payload__has_key="figures")
+    for session_id, number in rows.order_by().values_list("session").annotate(n=Count("pk")):
+        yield session_id, f"{number} events have an unknown type, or no figures"
+
+
+def keys() -> Iterator[tuple[object, str]]:
+    """Every stored key of a user decrypts and ends with the four characters that pages show."""
+    for row in SealedKey.objects.all():
+        try:
+            parts = json.loads(credentials.open_(row.owner_id, row.service, row.sealed))
+        except (NeedsHuman, ValueError):
+            yield "", f"the {row.service} key of user {row.owner_id} does not decrypt"
+        else:
+            if list(parts.values())[-1][-4:] != row.last_four:
+                yield "", f"the {row.service} key of user {row.owner_id} ends otherwise"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Compares rows with the latest event about each: ``payload`` made the event's part ``key``."""
+
+    key: str
+    rows: Callable[[UUID], models.QuerySet[Any]]
+    payload: Callable[[Any], Mapping[str, Any]]
+    ignored: frozenset[str] = frozenset()
+    removable: bool = False
+    identity: str = "id"
+    lookup: str = "pk"
+    also: str = ""  # another key of such parts
+    mark: str = ""  # a field that its parts have, and other parts with the same key lack
+
+    def parts(self, payload: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+        """Returns the parts of a payload that are about rows."""
+        found = payload.get(self.key)
+        parts = [*found] if isinstance(found, list) else [found]
+        parts += [payload.get(self.also)] if self.also else []
+        return [
+            part
+            for part in parts
+            if isinstance(part, dict)
+            and self.identity in part
+            and (not self.mark or self.mark in part)
+        ]
+
+
+_records: list[Record] = []
+# Shown only; nothing depends on when a row was made.
+TIMES = frozenset({"at", "created_at", "finished_at"})
+# The latest part about each row, by its key, of each of the records.
+Latest = dict[int, dict[object, Mapping[str, Any]]]
+
+
+def register_record(record: Record) -> None:
+    """Compares the rows of ``record`` with their latest events in the audit ``records``."""
+    _records.append(record)
+
+
+def records() -> Iterator[tuple[object, str]]:
+    """Every row is what the latest event about it says, and none of them is gone."""
+    # A copy has the events of its original, and rows that were changed without an event.
+    own = SessionStats.objects.filter(session__made_from=None, session__imported_id="")
+    for session_id, last_seq in own.values_list("session_id", "last_seq"):
+        seen: set[tuple[int, object]] = set()
+        events = SessionEvent.objects.filter(session_id=session_id, seq__lte=last_seq)
+        payloads = events.order_by("-seq").values_list("payload", flat=True).iterator(BATCH)
+        latest: Latest = defaultdict(dict)
+        for number, payload in enumerate(payloads, start=1):
+            for at, record in enumerate(_records):
+                for part in record.parts(payload):
+                    key = part[record.identity]
+                    if (at, key) not in seen:
+                        seen.add((at, key))
+                        latest[at][key] = part
+            if number % BATCH == 0:
+                yield from _differences(session_id, last_seq, latest)
+        yield from _differences(session_id, last_seq, latest)
+
+
+def _differences(session_id: UUID, last_seq: int, latest: Latest) -> Iterator[tuple[object, str]]:
+    """Compares the latest payloads of some rows with the rows, and clears them."""
+    problems = []
+    for at, record in enumerate(_records):
+        found = latest.pop(at, {})
+        rows = record.rows(session_id).filter(**{f"{record.lookup}__in": list(found)})
+        there = {}
+        for row in rows:
+            # As the event went through JSON, which has neither tuples nor keys that are numbers.
+            now = json.loads(json.dumps(record.payload(row)))
+            there[now[record.identity]] = now
+        for key, then in found.items():
+            now = there.get(key)
+            if now is None and not record.removable:
+                problems.append(f"{record.key} {key} is gone, but its events are there")
+            wrong = [
+                name
+                for name in now or {}
+                if name in then and name not in TIMES | record.ignored
+                if _differs(now[name], then[name])
+            ]
+            if wrong:
+                problems.append(f"{record.key} {key} is not what its latest event says: {wrong}")
+    # What changed while it was read has a newer event, and is compared by the next audit.
+    if problems and SessionStats.objects.filter(session=session_id, last_seq=last_seq).exists():
+        for problem in problems:
+            yield session_id, problem
+
+
+def _differs(now: object, then: object) -> bool:
+    """Whether JSON has changed; what an earlier version did not have yet does not count."""
+    if isinstance(now, dict) and isinstance(then, dict):
+        return any(_differs(now[name], then[name]) for name in now.keys() & then.keys())
+    if isinstance(now, list) and isinstance(then, list) and len(now) == len(then):
+        return any(map(_differs, now, then))
+    return now != then
+
+
+def _models() -> list[type[models.Model]]:
+    return [model for app in OURS for model in apps.get_app_config(app).get_models()]
+
+
 def steps() -> Iterator[tuple[object, str]]:
     """No step is overdue without having been poked, none is leased long past its lease."""
     # A minute, so that a step which the sweeper is about to send is not reported.
@@ -158,6 +377,8 @@ def steps() -> Iterator[tuple[object, str]]:
     dead = Q(state=Step.State.LEASED, lease_until__lt=late)
     for step in Step.objects.filter(unsent | dead):
         yield step.session_id, f"step {step.pk} ({step.kind}) is overdue and no worker claims it"
+    for step in Step.objects.filter(state__in=Step.OPEN).exclude(kind__in=background.kinds()):
+        yield step.session_id, f"step {step.pk} is of the unknown kind {step.kind}"
 
 
 def register_own() -> None:
@@ -166,6 +387,15 @@ def register_own() -> None:
     register("orphans", orphans)
     register("schema", schema)
     register("events", events)
-    register("archives", in_archives)
     register("counters", counters)
     register("steps", steps)
+    register("references", references)
+    register("values", values)
+    register("figures", figures)
+    register("event-types", event_types)
+    register("keys", keys)
+    register("records", records)
+    register_repair(
+        "schema", "restore the triggers and constraints", lambda _: constraints.restore()
+    )
+    register_record(Record("session", lambda key: Session.objects.filter(pk=key), sessions.payload))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from typing import Annotated
 
 from django.conf import settings
@@ -10,16 +11,18 @@ from django.contrib.auth import get_user_model
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest
+from django.utils import timezone
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from sessions_app import constraints
+from sessions_app import audit_reports, constraints
 from sessions_app.ai_chain import status
 from sessions_app.background import isolation, steps
 from smnb.runner.supervisor import STATUS_FILE, read_status, sentence_of_down
 
 OK, DOWN, DEGRADED = "ok", "down", "degraded"
 MOST_SHOWN = 3
+LATE_AUDITS = timedelta(hours=48)
 
 
 class ComponentHealth(TypedDict):
@@ -108,7 +111,8 @@ def components() -> HealthReport:
     """Checks all components.
 
     An AI chain that is out of sync is a degraded component, but the status stays ok: the session's
-    next operation repairs it. So is work that was set aside, because everything else continues.
+    next operation repairs it. So are work that was set aside and findings of the daily audits, because
+    everything else continues.
     """
     # Imported here, as every process loads this module, and few ever check anything.
     from kombu.exceptions import KombuError
@@ -133,6 +137,7 @@ def components() -> HealthReport:
         state = OK if synced == chains else DEGRADED
         report["chain"] = {"state": state, "detail": status.summary(synced, chains)}
     report["work"] = _work()
+    report["audits"] = _audits()
     return {"status": OK if ready else DEGRADED, "components": report}
 
 
@@ -147,6 +152,19 @@ def _work() -> ComponentHealth:
         return {"state": OK, "detail": "nothing is set aside"}
     sentences = " ".join(row.sentence for row in rows)
     return {"state": DEGRADED, "detail": f"{number} set aside. {sentences}"}
+
+
+def _audits() -> ComponentHealth:
+    """Returns the result of the latest daily audits; findings stop nothing else."""
+    try:
+        latest = audit_reports.latest()
+    except DatabaseError as error:
+        return {"state": DOWN, "detail": _unreachable(error)}
+    if latest is None:
+        return {"state": OK, "detail": "the first daily audits are still to come"}
+    late = timezone.now() - latest.started_at > LATE_AUDITS
+    detail = f"{latest.sentence} They are late." if late else latest.sentence
+    return {"state": DEGRADED if latest.findings or late else OK, "detail": detail}
 
 
 def _unreachable(error: Exception) -> str:

@@ -11,7 +11,7 @@ class StoriesConfig(AppConfig):
     verbose_name = "Stories"
 
     def ready(self) -> None:
-        from stories import audits
+        from stories import audits, figure_audits
         from stories.drafting import boards, commands, versions, workflow
         from stories.market import trends
         from stories.search import index
@@ -23,6 +23,7 @@ class StoriesConfig(AppConfig):
 
         # Subscribers of a topic, sweep rules and audits run in the order of registration.
         audits.register()
+        figure_audits.register()
         boards.register()
         commands.register()
         workflow.register()

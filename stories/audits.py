@@ -2,109 +2,134 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
+from uuid import UUID
 
 from django.db import connection
-from django.db.models import Count, Exists, F, Func, IntegerField, Max, OuterRef, Q, Subquery, Sum
+from django.db.models import (
+    Count,
+    Exists,
+    F,
+    Max,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+)
 from django.db.models.functions import Coalesce
 
 from sessions_app import audits
+from sessions_app.ai_chain import chain as chain_links
 from sessions_app.ai_chain import status
-from sessions_app.audits import compare
-from sessions_app.models import AILink, Bucket, Session, Tally
+from sessions_app.audits import BATCH, Record
+from sessions_app.events import recorder
+from sessions_app.models import AILink, Message, Session
+from stories.drafting import boards, versions
+from stories.drafting import drafts as drafting
 from stories.models import (
+    BoardKeyword,
     Draft,
     DraftMessage,
     DraftVersion,
+    Interest,
+    Source,
     SourcePost,
     Story,
     StoryReport,
+    StoryThread,
+    StoryVersion,
     TokenUsage,
-    Trend,
-    TrendPost,
 )
+from stories.posts import interests, queue
+from stories.posts.scoring import folded
+from stories.search import index
+from stories.sources import service
+from stories.text.sentences import word_count
+from stories.usage import ledger as usage_ledger
+from stories.usage import pricing
 
 
-class ArrayLength(Func):
-    """The number of items of a JSON array."""
-
-    output_field = IntegerField()
-    function = "json_array_length" if connection.vendor == "sqlite" else "jsonb_array_length"
-
-
-def story_counters() -> Iterator[tuple[object, str]]:
-    """Stories, words, seconds, dropped sentences, posts and queue equal the rows."""
-    stories = Story.objects.all()
-    posts = SourcePost.objects.all()
-    yield from compare("story_count", "stories", stories, Count("pk"))
-    yield from compare("words", "words", stories, Sum("word_count"))
-    yield from compare("narration_seconds", "seconds of narration", stories, Sum("duration"))
-    dropped = Sum(ArrayLength("dropped"))
-    yield from compare("sentences_dropped", "sentences dropped", stories, dropped)
-    aired = Sum("ungrounded_aired")
-    yield from compare("ungrounded_aired", "ungrounded sentences aired", stories, aired)
-    yield from compare("feed", "posts", posts, Count("pk"))
-    waiting = posts.filter(state__in=SourcePost.WAITING)
-    yield from compare("queue", "waiting posts", waiting, Count("pk"))
-
-
-def ledger() -> Iterator[tuple[object, str]]:
-    """Tokens and money equal the sums of the closed rows."""
-    closed = TokenUsage.objects.exclude(state__in=TokenUsage.OPEN)
-    for column in (
-        "input_tokens",
-        "output_tokens",
-        "cache_read_tokens",
-        "cost_lower",
-        "cost_upper",
-        "cache_saved",
-    ):
-        yield from compare(column, column.replace("_", " "), closed, Sum(column))
-    written = Sum(F("cache_write_5m_tokens") + F("cache_write_1h_tokens"))
-    yield from compare("cache_write_tokens", "cache write tokens", closed, written)
+def texts() -> Iterator[tuple[object, str]]:
+    """The word counts and the latest version of a story or draft are those of its text."""
+    # An import of the old system has the counts of that system.
+    stories = Story.objects.exclude(origin=Story.Origin.LEGACY)
+    for story in stories.only("session", "narrative", "word_count").iterator(BATCH):
+        if story.word_count != word_count(story.narrative):
+            yield story.session_id, f"story {story.pk} does not have {story.word_count} words"
+    for version in DraftVersion.objects.iterator(BATCH):
+        if version.word_count != word_count(version.text):
+            yield version.session_id, f"version {version.pk} of a draft has another word count"
+    versions = StoryVersion.objects.filter(story=OuterRef("pk")).order_by("-number")
+    corrected = Story.objects.annotate(
+        rows=Coalesce(Subquery(count_of(versions, "story")), 0),
+        latest=Subquery(versions.values("number")[:1]),
+        same=Exists(
+            versions.filter(
+                number=OuterRef("version"),
+                title=OuterRef("title"),
+                narrative=OuterRef("narrative"),
+            )
+        ),
+    )
+    first = Q(version=1, rows=0)
+    for story in corrected.exclude(first | Q(rows=F("version"), latest=F("version"), same=True)):
+        yield story.session_id, f"story {story.pk} is not its version {story.version}"
+    stories = Story.objects.filter(thread=OuterRef("pk"))
+    threads = StoryThread.objects.annotate(n=Coalesce(Subquery(count_of(stories, "thread")), 0))
+    for thread in threads.exclude(story_count=F("n")).iterator(BATCH):
+        yield thread.session_id, f"thread {thread.pk} does not have {thread.story_count} stories"
 
 
-def buckets() -> Iterator[tuple[object, str]]:
-    """The figures over time add up to the counters; the 60-minute buckets are never deleted."""
-    hours = Bucket.objects.filter(size=60)
-    for column in (
-        "story_count",
-        "words",
-        "feed",
-        "input_tokens",
-        "output_tokens",
-        "cache_read_tokens",
-        "cache_write_tokens",
-        "cost_lower",
-        "cost_upper",
-        "cache_saved",
-    ):
-        name = f"{column.replace('_', ' ')} over time"
-        yield from compare(column, name, hours, Sum(column))
+def count_of(rows: QuerySet[Any], key: str) -> QuerySet[Any, Any]:
+    """Returns a subquery for the number of ``rows``, which all have the same ``key``."""
+    counted: QuerySet[Any, Any] = rows.order_by().values(key).annotate(number=Count("pk"))
+    return counted.values("number")
 
 
-def tallies() -> Iterator[tuple[object, str]]:
-    """The figures by tone, priority, source, model and operation add up to the counters."""
-    for dimension in ("tone", "priority", "source"):
-        rows = Tally.objects.filter(dimension=dimension)
-        yield from compare("story_count", f"stories by {dimension}", rows, Sum("count"))
-        yield from compare("words", f"words by {dimension}", rows, Sum("words"))
-    for dimension in ("model", "operation"):
-        rows = Tally.objects.filter(dimension=dimension)
-        for column in ("input_tokens", "output_tokens", "cost_lower", "cost_upper"):
-            name = f"{column.replace('_', ' ')} by {dimension}"
-            yield from compare(column, name, rows, Sum(column))
+def search_index() -> Iterator[tuple[object, str]]:
+    """Every story and post is in the search index, with its whole text."""
+    for model, one in ((Story, index.STORIES), (SourcePost, index.POSTS)):
+        for key in index.differing(one):
+            session_id = model._base_manager.filter(pk=key).values_list("session", flat=True)
+            what = f"{model._meta.verbose_name} {key} is not in the search index as it is"
+            yield session_id.first() or "", what
 
 
-def market() -> Iterator[tuple[object, str]]:
-    """A keyword's volume is the number of posts behind it."""
-    links = TrendPost.objects.filter(trend=OuterRef("pk")).order_by().values("trend")
-    counted = links.annotate(number=Count("pk")).values("number")
-    keywords = Trend.objects.filter(kind=Trend.Kind.KEYWORD)
-    keywords = keywords.annotate(behind=Coalesce(Subquery(counted), 0))
-    for trend in keywords.exclude(posts=F("behind")).iterator():
-        behind = getattr(trend, "behind", 0)
-        yield trend.session_id, f"trend {trend.pk} counts {trend.posts} posts, but has {behind}"
+def search_schema() -> Iterator[tuple[object, str]]:
+    """The search indexes and their triggers are in the live schema."""
+    for name in index.missing(connection):
+        yield "", f"{name} is missing from the live schema"
+
+
+def derived() -> Iterator[tuple[object, str]]:
+    """Digests and folded words are those of the text they were made from."""
+    for source in Source.objects.iterator(BATCH):
+        if source.locator_digest != queue.digest(source.locator):
+            yield source.session_id, f"source {source.pk} has the digest of another address"
+    for interest in Interest.objects.iterator(BATCH):
+        if interest.folded != folded(interest.text)[:120]:
+            yield interest.session_id, f"interest {interest.pk} is compared as another text"
+
+
+def answers() -> Iterator[tuple[object, str]]:
+    """A model call agrees with its link, and its cost with its tokens at the prices of that time."""
+    linked = TokenUsage.objects.exclude(link=None).select_related("link")
+    for row in linked.iterator(BATCH):
+        link = row.link
+        if link and (link.model, link.tokens) != (row.model, row.output_tokens):
+            yield row.session_id, f"usage {row.pk} does not agree with its link"
+        elif link and row.message_id and link.provider_id != row.message_id:
+            yield row.session_id, f"usage {row.pk} has another answer than its link"
+    other = TokenUsage.objects.exclude(story=None).exclude(post=None)
+    for row in other.exclude(Q(story__post=F("post")) | Q(story__post=None)).iterator(BATCH):
+        yield row.session_id, f"usage {row.pk} is of one post, and its story of another"
+    exact = TokenUsage.objects.filter(
+        state=TokenUsage.State.FINAL, unpriced=False, price_version=pricing.VERSION
+    )
+    for row in exact.iterator(BATCH):
+        if row.cost_lower != row.cost_upper:
+            yield row.session_id, f"usage {row.pk} is exact, but has two costs"
 
 
 def narrations() -> Iterator[tuple[object, str]]:
@@ -134,6 +159,9 @@ def posts() -> Iterator[tuple[object, str]]:
     wrong = StoryReport.objects.filter(role=StoryReport.Role.REPORT)
     for report in wrong.exclude(post__state=SourcePost.State.PUBLISHED):
         yield report.session_id, f"post {report.post_id} is a report of a story, but not published"
+    narrated = Story.objects.exclude(post=None).exclude(post__state=SourcePost.State.PUBLISHED)
+    for story in narrated.select_related("post"):
+        yield story.session_id, f"post {story.post_id} has a story, but is not published"
     for post in SourcePost.objects.filter(state=SourcePost.State.CLAIMED).exclude(
         step__state__in=("pending", "leased")
     ):
@@ -184,12 +212,55 @@ def drafts() -> Iterator[tuple[object, str]]:
 
 
 def register() -> None:
-    audits.register("story-counters", story_counters)
-    audits.register("ledger", ledger)
-    audits.register("buckets", buckets)
-    audits.register("tallies", tallies)
-    audits.register("market", market)
     audits.register("narrations", narrations)
     audits.register("posts", posts)
     audits.register("chain", chain)
     audits.register("drafts", drafts)
+    audits.register("texts", texts)
+    audits.register("search-index", search_index)
+    audits.register("search-schema", search_schema)
+    audits.register("derived", derived)
+    audits.register("answers", answers)
+    for name in ("search-index", "search-schema"):
+        audits.register_repair(
+            name, "read the search indexes from the tables again", lambda _: index.rebuild()
+        )
+    audits.register_repair(
+        "chain",
+        "set the head of the AI chain to its latest link",
+        lambda session_id: chain_links.recover(Session.objects.get(pk=session_id)),
+    )
+    for record in (
+        Record("message", in_session(Message, "reply_to"), recorder.message_payload, mark="code"),
+        Record("message", in_session(DraftMessage), drafting.message_payload, mark="turn"),
+        Record("keyword", in_session(BoardKeyword), boards.payload, removable=True),
+        Record("interests", in_session(Interest), interests.payload, removable=True),
+        Record("source", in_session(Source), service.payload),
+        Record("post", in_session(SourcePost, "source"), queue.payload, OF_THE_QUEUE),
+        Record("draft", drafts_at_rest, drafting.payload, OF_THE_CALLS, removable=True),
+        Record("version", in_session(DraftVersion, "user"), versions.payload),
+        # The story is written after the call has ended.
+        Record("usage", in_session(TokenUsage), usage_ledger.payload, frozenset({"story_id"})),
+    ):
+        audits.register_record(record)
+
+
+# What the events of the queue and of stories change in a post.
+OF_THE_QUEUE = frozenset({"state", "priority", "parts", "label", "reasons", "by_hand", "pinned"})
+# What turns and calls of models change in a draft without an event of the draft.
+OF_THE_CALLS = frozenset({"cost", "tokens", "active_at", "progress", "story_id"})
+
+
+def drafts_at_rest(session_id: UUID) -> QuerySet[Draft]:
+    """Returns the drafts of a session that no agent is working on."""
+    return Draft.objects.filter(session=session_id).exclude(state=Draft.State.RUNNING)
+
+
+def in_session(model: type[Any], *joined: str) -> Callable[[UUID], QuerySet[Any]]:
+    """Returns the function that finds the rows of ``model`` in a session, with the rows joined."""
+
+    def rows(session_id: UUID) -> QuerySet[Any]:
+        found: QuerySet[Any] = model.objects.select_related(*joined).filter(session=session_id)
+        return found
+
+    return rows

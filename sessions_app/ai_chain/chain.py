@@ -141,15 +141,15 @@ def _valid_head(chain: Chain) -> AILink | None:
         AITransition.objects.create(
             session=chain.session, old=chain.head, new=latest, source=AITransition.RECOVERY
         )
-    Chain.objects.filter(pk=chain.pk).update(head=latest, **_since_base(chain.session))
+    Chain.objects.filter(pk=chain.pk).update(head=latest, **since_base(chain.session))
     chain.refresh_from_db()
     log.warning("chain_recovered", link=latest.number if latest else None)
     recorder.add_message(chain.session, "system", sentence, "chain_recovered")
     return latest
 
 
-def _since_base(session: Session) -> dict[str, object]:
-    """Computes the base, tokens and operations of the chain's row from the links."""
+def since_base(session: Session) -> dict[str, object]:
+    """Returns the base, tokens and operations of the chain's row from the links."""
     links = AILink.objects.filter(session=session).order_by("-number")
     base = links.filter(source__in=_BASES).first()
     reset = links.filter(source=Source.RESET).first()
@@ -215,7 +215,7 @@ def restore_imported(session: Session) -> None:
     """Creates the chain's row after the links of a session were imported."""
     latest = last(session)
     if latest is not None:
-        Chain.objects.create(session=session, head=latest, **_since_base(session))
+        Chain.objects.create(session=session, head=latest, **since_base(session))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import takewhile
@@ -13,6 +13,8 @@ from django.db.models.functions import Coalesce
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from sessions_app import audits
+from sessions_app.ai_chain.chain import since_base
 from sessions_app.background import retention
 from sessions_app.events import archive as events_archive
 from sessions_app.events import recorder
@@ -230,5 +232,27 @@ def archive(settings: Workspace, now: datetime) -> int:
     )
 
 
+def audit_links() -> Iterator[tuple[object, str]]:
+    """A transition agrees with its link, a chain's sums with its links, and a context is earlier."""
+    changed = AITransition.objects.exclude(source=AITransition.RECOVERY)
+    wrong = changed.exclude(
+        Q(old=F("new__previous")) | Q(old=None, new__previous=None),
+        Q(run_number=F("new__run_number")) | Q(run_number=None, new__run_number=None),
+        source=F("new__source"),
+    )
+    for row in wrong.iterator(audits.BATCH):
+        yield row.session_id, f"transition {row.pk} does not agree with its link"
+    for link in AILink.objects.filter(context_head__number__gte=F("number")).iterator(audits.BATCH):
+        yield link.session_id, f"link {link.number} has a context from after it"
+    for chain in Chain.objects.select_related("session").iterator(audits.BATCH):
+        sums = since_base(chain.session)
+        if any(getattr(chain, name) != value for name, value in sums.items()):
+            yield (
+                chain.session_id,
+                "the base or the sums of the AI chain are not those of its links",
+            )
+
+
 def register() -> None:
     retention.register(archive)
+    audits.register("links", audit_links)

@@ -132,6 +132,11 @@ def register(kind: Kind) -> None:
     _kinds[kind.name] = kind
 
 
+def kinds() -> list[str]:
+    """Returns the kinds of steps that are registered."""
+    return sorted(_kinds)
+
+
 def queue_of(kind: str) -> str:
     """Returns the Celery queue of a kind of step."""
     return _kinds[kind].queue

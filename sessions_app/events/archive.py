@@ -26,6 +26,7 @@ import structlog
 from django.db import IntegrityError, transaction
 from django.db.models import Exists, F, Model, OuterRef, QuerySet, Subquery
 
+from sessions_app import audits
 from sessions_app.background import retention, sweeper
 from sessions_app.errors import SmnbError, StaleClaim
 from sessions_app.events import recorder
@@ -304,5 +305,19 @@ def _remove_unused(path: str) -> None:
         storage.remove(path)
 
 
+def audit_archives() -> Iterator[tuple[object, str]]:
+    """Every archive can be read, and holds what its row says."""
+    for archive in Archive.objects.select_related("artifact").iterator(chunk_size=50):
+        key = "seq" if archive.kind == Archive.Kind.EVENTS else "id"
+        try:
+            lines = read_lines(archive)
+        except Damaged as error:
+            yield archive.session_id, error.sentence
+        else:
+            if (lines[0][key], lines[-1][key]) != (archive.first, archive.last):
+                yield archive.session_id, f"archive {archive.pk} begins or ends elsewhere"
+
+
 def register() -> None:
+    audits.register("archives", audit_archives)
     retention.register(archive_events)

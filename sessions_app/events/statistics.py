@@ -14,7 +14,7 @@ from uuid import UUID
 
 from django.db import connection, models
 
-from sessions_app.models import Bucket, Session, Tally
+from sessions_app.models import Bucket, Session, SessionStats, Tally
 
 SIZES = (1, 5, 15, 60)  # minutes of a bucket
 COARSE = (15, 60)  # sizes that retention never deletes
@@ -214,3 +214,8 @@ def upsert(
         else:
             cursor.executemany(head + one_row + tail, rows)
         return cursor.fetchall() if returning else []
+
+
+def set_counters(session: Session, sums: Mapping[str, int]) -> None:
+    """Sets counters that were found to be wrong; call it before ``record``, in its transaction."""
+    SessionStats.objects.filter(session=session).update(**sums)

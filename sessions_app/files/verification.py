@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sessions_app import audits
 from sessions_app.background import retention
-from sessions_app.files import storage
+from sessions_app.files import artifacts, storage
 from sessions_app.files.artifacts import State
 from sessions_app.files.storage import ROOT
 from sessions_app.models import Artifact, Session, Workspace
@@ -23,7 +23,8 @@ BATCH = 500
 def agreement() -> Iterator[tuple[object, str]]:
     """Every artifact has its file with its size and sha256, and every file has its artifact."""
     for row in Artifact.objects.exclude(state=State.DROPPED).order_by("pk").iterator(BATCH):
-        problem = _problem_of(row)
+        size = None if row.state == State.OPEN else row.bytes
+        problem = problem_of_file(row.path, size, row.sha256)
         # Reading takes long; a row that changed meanwhile is checked by the next audit.
         if problem and Artifact.objects.filter(pk=row.pk, state=row.state, path=row.path).exists():
             yield row.session_id, f"{row.category}/{row.name} {problem}"
@@ -33,16 +34,16 @@ def agreement() -> Iterator[tuple[object, str]]:
         yield owner or "", f"{path.removeprefix(f'{ROOT}/')} is a file without its artifact"
 
 
-def _problem_of(row: Artifact) -> str:
-    """Returns what is wrong with the file of an artifact, or ""."""
-    digest, size = hashlib.sha256(), 0
+def problem_of_file(path: str, size: int | None, sha256: str) -> str:
+    """Returns what is wrong with a file, or ""; a size of None is that of an unfinished file."""
+    digest, read = hashlib.sha256(), 0
     try:
-        for chunk in storage.read([row.path]):
+        for chunk in storage.read([path]):
             digest.update(chunk)
-            size += len(chunk)
+            read += len(chunk)
     except OSError:
         return "has lost its file"
-    if row.state == State.OPEN or (size, digest.hexdigest()) == (row.bytes, row.sha256):
+    if size is None or (read, digest.hexdigest()) == (size, sha256):
         return ""
     return "is damaged: its size or sha256 differs"
 
@@ -90,4 +91,13 @@ def _is_leftover(path: str) -> bool:
 
 def register() -> None:
     audits.register("artifacts", agreement)
+    audits.register_record(
+        audits.Record(
+            "artifact",
+            lambda session_id: Artifact.objects.filter(session=session_id),
+            artifacts.payload,
+            frozenset({"removable"}),
+            removable=True,
+        )
+    )
     retention.register(sweep)

@@ -10,7 +10,15 @@ from sessions_app.models.accounts import (
 )
 from sessions_app.models.ai_chain import AILink, AITransition, Chain
 from sessions_app.models.artifacts import Archive, Artifact
-from sessions_app.models.events import Bucket, FailedWork, Message, SessionEvent, Step, Tally
+from sessions_app.models.events import (
+    AuditReport,
+    Bucket,
+    FailedWork,
+    Message,
+    SessionEvent,
+    Step,
+    Tally,
+)
 from sessions_app.models.session import InSession, Session, SessionStats
 
 __all__ = [
@@ -19,6 +27,7 @@ __all__ = [
     "ApiToken",
     "Archive",
     "Artifact",
+    "AuditReport",
     "Bucket",
     "Chain",
     "FailedWork",

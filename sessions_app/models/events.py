@@ -266,3 +266,29 @@ class Tally(InSession):
 
     def __str__(self) -> str:
         return f"{self.dimension} {self.key}"
+
+
+class AuditReport(models.Model):
+    """The result of all audits on one day; ``sessions_app.audit_reports`` writes it."""
+
+    day = models.DateField(unique=True, help_text="In UTC.")
+    started_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True, blank=True)
+    audits = models.PositiveIntegerField(default=0)
+    findings = models.PositiveIntegerField(default=0)
+    details = models.JSONField(default=list, help_text="The first findings, as sentences.")
+
+    def __str__(self) -> str:
+        return f"audits of {self.day}"
+
+    @property
+    def sentence(self) -> str:
+        """What was found, and what to do."""
+        at = f"{self.finished_at:%d %B %H:%M} UTC" if self.finished_at else "not finished"
+        if not self.findings:
+            return f"{self.audits} audits without a finding ({at})."
+        one = "finding" if self.findings == 1 else "findings"
+        return (
+            f"{self.findings} {one} in {self.audits} audits ({at}). The admin lists them under "
+            "“Audit reports”; Docs, Operations, says what to do."
+        )

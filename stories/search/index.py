@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from django.apps import AppConfig
+from django.db import connection as default_connection
 from django.db import connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
@@ -40,6 +41,8 @@ class Index:
 STORIES = Index(Story._meta.db_table, ("title", "narrative"))
 POSTS = Index(SourcePost._meta.db_table, ("title", "body", "author"))
 INDEXES = (STORIES, POSTS)
+TOKENIZER = "tokenize='unicode61 remove_diacritics 2'"
+COMPARED_AT_ONCE = 500
 
 
 def triggers(index: Index) -> Iterator[tuple[str, str]]:
@@ -118,8 +121,7 @@ def restore(using: str) -> None:
             columns = ", ".join(("session_id", *index.columns))
             cursor.execute(
                 f'CREATE VIRTUAL TABLE IF NOT EXISTS "{index.name}" USING fts5({columns}, '
-                f"content='{index.table}', content_rowid='id', "
-                "tokenize='unicode61 remove_diacritics 2')"
+                f"content='{index.table}', content_rowid='id', {TOKENIZER})"
             )
             for name, statement in triggers(index):
                 if name in absent:
@@ -127,3 +129,83 @@ def restore(using: str) -> None:
             # Rows may have changed while the triggers were missing, so the index is read from the
             # table again.
             cursor.execute(f"""INSERT INTO "{index.name}" ("{index.name}") VALUES ('rebuild')""")
+
+
+def rebuild() -> None:
+    """Reads the indexes from the tables again; SQLite's alone can differ from them."""
+    restore(default_connection.alias)
+    if default_connection.vendor == "sqlite":
+        with default_connection.cursor() as cursor:
+            for index in INDEXES:
+                cursor.execute(
+                    f"""INSERT INTO "{index.name}" ("{index.name}") VALUES ('rebuild')"""
+                )
+
+
+def differing(index: Index) -> list[int]:
+    """Returns the ids of rows whose text is not in the index as it is; PostgreSQL's always is.
+
+    Only reads: FTS5's own integrity check would lock the database against all writers meanwhile.
+    """
+    found: list[int] = []
+    if default_connection.vendor != "sqlite":
+        return found
+    columns = ("session_id", *index.columns)
+    listed = ", ".join(columns)
+    sizes, table = f'"{index.name}_docsize"', f'"{index.table}"'
+    with default_connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT id FROM {table} WHERE id NOT IN (SELECT id FROM {sizes}) "
+            f"UNION SELECT id FROM {sizes} WHERE id NOT IN (SELECT id FROM {table})"
+        )
+        found += [row[0] for row in cursor.fetchall()]
+        cursor.execute("DROP TABLE IF EXISTS temp.probe")
+        # Without text, in this connection only: the same tokens, to count and to look up.
+        cursor.execute(
+            f"CREATE VIRTUAL TABLE temp.probe USING fts5({listed}, content='', {TOKENIZER})"
+        )
+        last = 0
+        while True:
+            cursor.execute(
+                f"SELECT t.id, s.sz, {', '.join(f't.{name}' for name in columns)} FROM {table} t "
+                f"JOIN {sizes} s ON s.id = t.id WHERE t.id > %s ORDER BY t.id LIMIT %s",
+                [last, COMPARED_AT_ONCE],
+            )
+            rows = cursor.fetchall()
+            if not rows:
+                break
+            cursor.execute("INSERT INTO temp.probe (probe) VALUES ('delete-all')")
+            cursor.executemany(
+                f"INSERT INTO temp.probe (rowid, {listed}) "
+                f"VALUES ({', '.join(['%s'] * (len(columns) + 1))})",
+                [(row[0], *row[2:]) for row in rows],
+            )
+            cursor.execute("SELECT id, sz FROM temp.probe_docsize")
+            counted = dict(cursor.fetchall())
+            for key, size, *texts in rows:
+                # As many tokens, and all of them in a row: then they are the same.
+                phrases = [
+                    f'{name} : "{text.replace(chr(34), chr(34) * 2)}"'
+                    for name, text, tokens in zip(columns, texts, _varints(size), strict=True)
+                    if tokens
+                ]
+                cursor.execute(
+                    f'SELECT 1 FROM "{index.name}" WHERE "{index.name}" MATCH %s AND rowid = %s',
+                    [" AND ".join(phrases), key],
+                )
+                if size != counted[key] or cursor.fetchone() is None:
+                    found.append(key)
+            last = rows[-1][0]
+        cursor.execute("DROP TABLE temp.probe")
+    return found
+
+
+def _varints(data: bytes) -> list[int]:
+    """Returns the numbers that FTS5 stores as SQLite's integers of variable length."""
+    numbers, number = [], 0
+    for byte in data:
+        number = number << 7 | byte & 127
+        if byte < 128:
+            numbers.append(number)
+            number = 0
+    return numbers

@@ -143,7 +143,7 @@ def test_every_management_command_stands_in_the_docs_with_its_help(read: Read) -
         meaning = load_command_class(ours[name], name).help
         assert meaning
         assert words(meaning) in shown_text
-    assert "audit_sessions [--json] [--only NAME]" in shown
+    assert "audit_sessions [--json] [--only NAME] [--repair] [--apply]" in shown
     assert "go_live SESSION" in shown
 
 

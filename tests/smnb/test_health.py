@@ -46,6 +46,7 @@ def test_with_everything_there_it_is_200(owner: User, worker: None) -> None:
         "processes",
         "chain",
         "work",
+        "audits",
     }
 
 

@@ -25,6 +25,9 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("upgrade") / "smnb.sqlite3"
     connection = sqlite3.connect(path)
     connection.executescript(DUMP.read_text("utf-8"))
+    # The dump comes without the files of its sounds, as if retention had deleted them.
+    connection.execute("UPDATE broadcast_sound SET state = 'dropped', path = ''")
+    connection.commit()
     connection.close()
     return path
 

@@ -1,4 +1,7 @@
-"""``audit_sessions [--json] [--only NAME]``: check every invariant; exit 1 on a finding."""
+"""``audit_sessions [--json] [--only NAME] [--repair [--apply]]``: check every invariant.
+
+Exits with 1 on a finding.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +20,22 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true")
         parser.add_argument("--only", choices=audits.names(), default="", metavar="NAME")
+        parser.add_argument("--repair", action="store_true", help="list the safe repairs")
+        parser.add_argument("--apply", action="store_true", help="with --repair: do them")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if options["apply"] and not options["repair"]:
+            raise CommandError("--apply needs --repair.")
         findings = list(audits.run(options["only"]))
+        repairs = audits.repairs_of(findings) if options["repair"] else []
+        for finding, repair in repairs:
+            what = f"{repair.sentence} ({finding.audit}, {finding.session or 'all sessions'})"
+            if options["apply"]:
+                repair.apply(finding.session)
+            self.stderr.write(f"{'Repaired' if options['apply'] else 'Would'}: {what}")
+        if repairs and options["apply"]:
+            # What is left is what this command cannot repair.
+            findings = list(audits.run(options["only"]))
         if options["json"]:
             self.stdout.write(json.dumps([asdict(finding) for finding in findings], indent=1))
         else:

