@@ -138,6 +138,11 @@ class Environment(BaseSettings):
         description="Collector that receives traces (OTLP over HTTP) once make otel has installed the "
         "extra. Unset: no traces. OpenTelemetry's other OTEL_ variables apply too.",
     )
+    metrics_token: SecretStr = Field(
+        SecretStr(""),
+        alias="SMNB_METRICS_TOKEN",
+        description="Bearer token for /metrics. Unset: only requests from this machine may read it.",
+    )
     limit_reads: int = Field(
         3000,
         alias="SMNB_LIMIT_READS",

@@ -11,7 +11,7 @@ from django.urls import include, path
 from django.views.decorators.http import require_safe
 from django.views.generic import RedirectView
 
-from smnb import health
+from smnb import health, metrics
 from smnb.api import api
 from smnb.docs import views as docs_views
 
@@ -47,5 +47,6 @@ urlpatterns = [
     path("api/", api.urls),
     path("admin/", admin.site.urls),
     path("healthz", healthz, name="healthz"),
+    path("metrics", metrics.metrics, name="metrics"),
     path("processes/", processes, name="processes"),
 ]

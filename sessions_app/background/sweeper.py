@@ -14,6 +14,7 @@ from threading import Event
 from typing import Any, TypeVar
 
 import structlog
+from django.core.cache import cache
 from django.db import Error as DatabaseUnreachable
 from django.db import close_old_connections
 from django.db.models import F, Model, QuerySet
@@ -144,7 +145,32 @@ def run_forever(stop: Event, every: float = 1.0) -> None:
                 with isolation.isolated("Round of the sweeper", "sweep", aside=RULE_PAUSE):
                     clock = follow_clock(clock)
                     sweep(time.monotonic() - started)
+                    note_round()
             # The database may be restarting; the next round tries again.
             except DatabaseUnreachable as error:
                 log.warning("sweep_failed", error=type(error).__name__)
             stop.wait(every)
+
+
+ROUND_KEY = "sweeper-round"
+
+
+def note_round() -> None:
+    """Notes the end of a round for the metrics; without Redis nothing is noted."""
+    from redis import RedisError
+
+    try:
+        cache.set(ROUND_KEY, time.time(), timeout=86_400)
+    except RedisError as error:
+        log.info("round_not_noted", error=type(error).__name__)
+
+
+def last_round() -> float | None:
+    """Returns when a sweeper last ended a round, as a Unix time; None if that is not known."""
+    from redis import RedisError
+
+    try:
+        found: float | None = cache.get(ROUND_KEY)
+    except RedisError:
+        return None
+    return found

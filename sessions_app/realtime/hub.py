@@ -88,6 +88,7 @@ class Hub:
 
     def __init__(self) -> None:
         self.rooms: dict[UUID, Room] = {}
+        self.frames_sent = 0
         self._changed: set[UUID] = set()
         self._wake = asyncio.Event()
         self._joining = asyncio.Lock()
@@ -169,12 +170,14 @@ class Hub:
                 texts, reached = await self._since.ask(missed)
                 for text in texts:
                     await viewer.socket.send_text(text, wait=True)
+                    self.frames_sent += 1
                 viewer.sent = max(viewer.sent, reached)
                 # In the same round: if the result of a stream arrives after its text was read, the
                 # next round sends it after the text, and no page shows an old text.
                 if viewer.audience == recorder.OWNER:
                     for text in await self._streams.ask((viewer.session_id, viewer.format)):
                         await viewer.socket.send_text(text, wait=True)
+                        self.frames_sent += 1
         finally:
             viewer.catching_up = False
 
@@ -311,6 +314,7 @@ class Hub:
     async def _send(self, viewer: Viewer, text: str) -> None:
         try:
             await viewer.socket.send_text(text)
+            self.frames_sent += 1
         # The browser closed the socket while a frame was being sent.
         except (OSError, RuntimeError) as error:
             log.info("viewer_gone", error=type(error).__name__)
@@ -356,3 +360,19 @@ def get_hub() -> Hub:
         gc.freeze()
         _hubs[loop] = Hub()
     return _hubs[loop]
+
+
+def open_sockets() -> dict[str, int]:
+    """Returns how many sockets this process has open, by audience; callable from any thread."""
+    counts = {recorder.OWNER: 0, recorder.PUBLIC: 0}
+    # Copies: the loops of the hubs add and remove rooms and viewers meanwhile.
+    for each in list(_hubs.values()):
+        for room in list(each.rooms.values()):
+            for viewer in list(room.viewers):
+                counts[viewer.audience] += 1
+    return counts
+
+
+def frames_sent() -> int:
+    """Returns how many frames this process has sent."""
+    return sum(each.frames_sent for each in list(_hubs.values()))

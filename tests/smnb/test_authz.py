@@ -211,6 +211,8 @@ TABLE: dict[tuple[str, str], tuple[Row, dict[str, Any]]] = {
     ),
     **{("api/openapi.json", method): (OPEN, {}) for method in METHODS},
     ("api/health", "GET"): (SIGNED_IN, {}),
+    # From this machine; strangers from elsewhere get 404, see test_metrics.py.
+    ("metrics", "GET"): (OPEN, {}),
     ("api/sessions", "GET"): (SIGNED_IN, {}),
     ("api/sessions", "POST"): ((401, 201, 201, 201), {"name": "New"}),
     (A, "GET"): (MINE, {}),
@@ -262,7 +264,7 @@ TABLE: dict[tuple[str, str], tuple[Row, dict[str, Any]]] = {
 }
 ROUTES = sorted({route for route, _ in TABLE})
 # Public URLs that are not pages of a session.
-PUBLIC = {"login/", "logout/", "healthz", "api/openapi.json"} | {
+PUBLIC = {"login/", "logout/", "healthz", "metrics", "api/openapi.json"} | {
     route for route in ROUTES if route.startswith("watch/<token>/")
 }
 
