@@ -73,7 +73,7 @@ def run(report: AuditReport, pause: float = PAUSE) -> None:
     if findings:
         time.sleep(pause)
         first = {(finding.audit, finding.session) for finding in findings}
-        again = [each for name in {name for name, _ in first} for each in audits.run(name)]
+        again = [each for name in sorted({name for name, _ in first}) for each in audits.run(name)]
         findings = [each for each in again if (each.audit, each.session) in first]
     for finding in findings[:MOST_DETAILS]:
         log.error(
