@@ -10,8 +10,9 @@ from uuid import UUID
 from django.db.models import F, Max, Min, OuterRef, Q, QuerySet, Subquery
 
 from broadcast import airing, orchestrator, recaps
-from broadcast.models import Airing, Broadcast, Episode, Recap, Recorded, Slot, Sound, StateChange
+from broadcast.models import Airing, Broadcast, Episode, Recap, Recorded, Sound, StateChange
 from broadcast.schedule import slots
+from broadcast.schedule.models import Slot
 from broadcast.states import Cause, State, follow
 from sessions_app import audits
 from sessions_app.audits import BATCH, Record
