@@ -38,11 +38,6 @@ LONG = {
     "schedules": 100_000,
 }
 DATABASES = {"sqlite": ("sqlite",), "postgres": ("postgres",), "both": ("sqlite", "postgres")}
-# With more runs than in the suite; the tests of this folder are not part of it.
-LONG_TESTS: tuple[tuple[str, dict[str, str]], ...] = (
-    ("tests/chaos", {}),
-    ("tests/stories/usage/test_reservations.py", {"SMNB_BUDGET_RUNS": "1000"}),
-)
 
 
 def read_arguments() -> argparse.Namespace:
@@ -138,10 +133,9 @@ def tests(arguments: argparse.Namespace) -> bool:
     """Runs the tests that are too long for the suite, on each database."""
     sound = True
     for database in DATABASES[arguments.database]:
-        for path, more in LONG_TESTS:
-            environment = {**os.environ, "SMNB_TEST_DATABASE": database, **more}
-            command = [sys.executable, "-m", "pytest", "-q", path]
-            sound = subprocess.run(command, env=environment, check=False).returncode == 0 and sound
+        environment = {**os.environ, "SMNB_TEST_DATABASE": database}
+        command = [sys.executable, "-m", "pytest", "-q", "tests/chaos"]
+        sound = subprocess.run(command, env=environment, check=False).returncode == 0 and sound
     return sound
 
 
