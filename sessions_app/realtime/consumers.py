@@ -184,8 +184,10 @@ def _parse_after(text: str | None) -> int | None:
         return None
     try:
         message = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     after = message.get("after") if isinstance(message, dict) else None
-    # In Python a bool is an int too.
-    return after if isinstance(after, int) and not isinstance(after, bool) else None
+    # In Python a bool is an int too; a larger number fits no column.
+    if not isinstance(after, int) or isinstance(after, bool):
+        return None
+    return after if -(2**63) <= after < 2**63 else None

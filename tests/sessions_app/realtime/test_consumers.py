@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 from urllib.parse import urlencode
 
@@ -9,9 +10,11 @@ import pytest
 from asgiref.sync import sync_to_async
 from channels.testing import HttpCommunicator, WebsocketCommunicator
 from django.contrib.auth.models import User
+from hypothesis import given, strategies
 
 from sessions_app import sessions
 from sessions_app.models import Session
+from sessions_app.realtime.consumers import _parse_after
 from sessions_app.web.middleware import ForwardedAddress
 from smnb.asgi import application
 
@@ -103,3 +106,32 @@ async def test_an_address_opens_no_more_public_sockets_than_the_limit(
     assert await sockets[2].receive_output(60) == {"type": "websocket.close", "code": 4013}
     for socket in sockets:
         await socket.disconnect(timeout=60)
+
+
+@given(
+    strategies.text(max_size=250)
+    | strategies.builds(
+        json.dumps,
+        strategies.dictionaries(
+            strategies.just("after") | strategies.text(max_size=3),
+            strategies.none() | strategies.booleans() | strategies.integers() | strategies.floats(),
+        ),
+    )
+)
+def test_no_message_is_read_as_anything_but_a_number_or_nothing(text: str) -> None:
+    after = _parse_after(text)
+    assert after is None or (type(after) is int and json.loads(text)["after"] == after)
+
+
+@pytest.mark.parametrize(
+    ("text", "after"),
+    [
+        ('{"after": 1000000000000000000}', 10**18),
+        ('{"after": -1}', -1),
+        ('{"after": 9223372036854775808}', None),
+        ("[" * 200, None),
+        ("9" * 200, None),
+    ],
+)
+def test_a_number_that_fits_no_column_is_not_understood(text: str, after: int | None) -> None:
+    assert _parse_after(text) == after
