@@ -67,9 +67,13 @@ def take_over(session: Session) -> None:
         steps.run(step.pk)
 
 
-def work_until_it_fails(session: Session) -> None:
-    for _ in range(50):
-        take_over(session)
+def fill(session: Session) -> None:
+    """Writes until there is no room, first in large pieces and then in small ones."""
+    for size in (100_000, 1_000):
+        with suppress(OperationalError):
+            for _ in range(10_000):
+                with transaction.atomic():
+                    recorder.record(session, recorder.SESSION_CHANGED, {"filler": "x" * size})
 
 
 def test_a_story_whose_commit_is_reported_as_failed_is_told_once(
@@ -152,8 +156,9 @@ def test_a_full_disk_fails_loudly_and_loses_nothing(
         # The same error as that of a disk without room, at the same places.
         cursor.execute("PRAGMA page_count")
         cursor.execute(f"PRAGMA max_page_count = {cursor.fetchone()[0]}")
+    fill(session)
     with pytest.raises(OperationalError, match="full"):
-        work_until_it_fails(session)
+        take_over(session)
     written = Story.objects.count()
     with connection.cursor() as cursor:
         cursor.execute("PRAGMA max_page_count = 1073741823")

@@ -201,17 +201,12 @@ class Run:
     def _processes(self, kind: str) -> list[int]:
         """The process of a kind, or the children in which its steps run."""
         children = self.studio.children()
-        if kind != "pool child":
-            return [
-                pid
-                for pid, line in children.items()
-                if LINES[kind] in line and parent_of(pid) == self.studio.process.pid
-            ]
-        return [
-            pid
-            for pid, line in children.items()
-            if LINES["host"] in line and parent_of(pid) != self.studio.process.pid
-        ]
+        if kind == "pool child":
+            # By the parent, as Celery changes the command line of its children.
+            hosts = self._processes("host")
+            return [pid for pid in children if parent_of(pid) in hosts]
+        studio = self.studio.process.pid
+        return [p for p, line in children.items() if LINES[kind] in line and parent_of(p) == studio]
 
     def _kill(self, kind: str) -> bool:
         found = sorted(self._processes(kind))
