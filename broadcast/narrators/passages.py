@@ -11,7 +11,7 @@ from stories.text.sentences import sentences
 from stories.types import Brief, Passage, SpokenSentence
 
 MOST_BODY = 3000  # characters; later parts of a post are hardly ever used
-MOST_OF_OTHER, MOST_OF_OLDER = 1200, 300  # characters of another report of the event
+MOST_OF_OTHER, MOST_OF_OLDER = 400, 160  # characters of another report of the event
 EARLIER = -1  # the report of a passage that is from an earlier story of the thread
 
 _NUMBERS = r"\d{1,3}(?:\s?[,;\u2013-]\s?\d{1,3})*"

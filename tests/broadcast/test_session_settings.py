@@ -113,7 +113,8 @@ def test_the_personality_is_how_the_host_is_to_sound(
 
 
 @pytest.mark.parametrize(
-    ("verbosity", "tokens"), [("concise", 100), ("detailed", 200), ("comprehensive", 300)]
+    ("verbosity", "tokens", "words"),
+    [("concise", 100, 75), ("detailed", 200, 150), ("comprehensive", 300, 225)],
 )
 def test_the_verbosity_is_how_long_the_host_is_to_speak(
     saved: Saved,
@@ -121,9 +122,10 @@ def test_the_verbosity_is_how_long_the_host_is_to_speak(
     go_live: Callable[[Session], Any],
     verbosity: str,
     tokens: int,
+    words: int,
 ) -> None:
     narrate(saved(verbosity=verbosity), go_live)
-    assert f"about {tokens} tokens" in system_prompt(model)
+    assert f"About {words} words, in en." in system_prompt(model)
     assert asked(model)["max_tokens"] == 3 * tokens + 1000
 
 
@@ -131,7 +133,7 @@ def test_the_language_is_the_one_to_speak(
     saved: Saved, model: AnthropicStandIn, go_live: Callable[[Session], Any]
 ) -> None:
     narrate(saved(language="pt-BR"), go_live)
-    assert "Language: pt-BR." in system_prompt(model)
+    assert "words, in pt-BR." in system_prompt(model)
 
 
 def test_the_instructions_are_wishes(

@@ -125,10 +125,10 @@ def test_no_post_can_close_its_block_or_hide_anything_in_it() -> None:
     [
         ({"personality": "energetic"}, "morning show"),
         ({"personality": "unheard of"}, "conversational"),
-        ({"verbosity": "concise"}, "about 100 tokens"),
-        ({"verbosity": "detailed"}, "about 200 tokens"),
-        ({"verbosity": "comprehensive"}, "about 300 tokens"),
-        ({"language": "pt-BR"}, "Language: pt-BR"),
+        ({"verbosity": "concise"}, "About 75 words"),
+        ({"verbosity": "detailed"}, "About 150 words"),
+        ({"verbosity": "comprehensive"}, "About 225 words"),
+        ({"language": "pt-BR"}, "words, in pt-BR."),
         ({"instructions": "Mention the {weather}."}, "Mention the {weather}."),
     ],
 )
