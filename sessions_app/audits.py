@@ -281,8 +281,7 @@ class Record:
     def parts(self, payload: Mapping[str, Any]) -> list[Mapping[str, Any]]:
         """Returns the parts of a payload that are about rows."""
         found = payload.get(self.key)
-        parts = [*found] if isinstance(found, list) else [found]
-        parts += [payload.get(self.also)] if self.also else []
+        parts = [*(found if isinstance(found, list) else [found]), payload.get(self.also)]
         return [
             part
             for part in parts
