@@ -733,11 +733,11 @@ CORE = [
         ("timedelta(seconds=60)", "timedelta(seconds=600)", "an overdue step is found late"),
     ),
     *mutants_of(
-        "stories/audits.py",
+        "stories/figure_audits.py",
         ("tests/stories/test_audits.py",),
         (
-            '"cost_upper",\n        "cache_saved",\n    ):\n        yield from compare(column, column',
-            '"cache_saved",\n    ):\n        yield from compare(column, column',
+            '"cost_upper",\n        "cache_saved",\n    )\n    written',
+            '"cache_saved",\n    )\n    written',
             "the ledger's upper bound is not compared",
         ),
         (
