@@ -148,7 +148,7 @@ def test_a_correction_is_corrected_everywhere(past: Session, client_of: Any) -> 
     assert list(audits.run()) == []
     # The history alone still has it, and what was repeated has the new headline.
     page = owner.get(f"/broadcast/{past.pk}/stories/{wrong.pk}/").content.decode()
-    assert found_in(page) == [*OLD]
+    assert OLD[0] in found_in(page)
     assert TITLE in Recap.objects.latest("pk").title + Recap.objects.latest("pk").summary
     assert TITLE in Message.objects.filter(role="producer", text__startswith="On air").get().text
     recap = Story.objects.get(origin="recap")
