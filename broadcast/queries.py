@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from django.db.models import OuterRef, Subquery
 from typing_extensions import TypedDict
 
-from broadcast import airing, orchestrator, participants, public_links, recaps, session_commands
+from broadcast import airing, orchestrator, public_links, recaps, session_commands
 from broadcast.chat import conversation
 from broadcast.health import workers
 from broadcast.host import narration
 from broadcast.models import Airing, Broadcast
 from broadcast.orchestrator import AirPayload, PublicAirPayload
-from broadcast.participants import ParticipantRow
 from broadcast.recaps import RecapPayload
 from broadcast.replay import runs
 from broadcast.schedule import slots
@@ -25,17 +24,20 @@ from broadcast.speech.sounds import AudibleStory
 from broadcast.states import State
 from broadcast.transfer import transfers
 from broadcast.transfer.transfers import TransferPayload
+from sessions_app.background import steps
 from sessions_app.events import recorder
 from sessions_app.events.recorder import FiguresPayload, MessagePayload
-from sessions_app.models import Message, Session, SessionStats
+from sessions_app.models import Message, Session, SessionStats, Step
 from sessions_app.models.session import SessionQuerySet
+from sessions_app.realtime import presence
 from stories import stories
-from stories.models import Story
-from stories.posts import interests, skipped
+from stories.drafting import workflow
+from stories.models import DraftMessage, Story
+from stories.posts import interests, selection
 from stories.posts import queue as posts_queue
 from stories.posts.interests import InterestPayload
 from stories.posts.queue import QueuedPost
-from stories.posts.skipped import SkippedPost
+from stories.posts.selection import SkippedPost
 from stories.sources import service
 from stories.sources.service import SourcePayload
 from stories.stories import StoryPayload
@@ -94,7 +96,7 @@ def manager_page(session: Session) -> ManagerPage:
         "slots": slots.all_payload(session),
         "recaps": recaps.latest(session),
         "runs": runs.listed(session, recorder.OWNER),
-        "participants": participants.rows(session, page["figures"], page["sources"]),
+        "participants": participant_rows(session, page["figures"], page["sources"]),
         "transfers": transfers.latest(session),
     }
 
@@ -188,7 +190,7 @@ def rundown_page(session: Session) -> RundownPage:
         **session_page(session),
         **_on_air_part(session),
         "queue": queue,
-        "skipped": skipped.newest(session),
+        "skipped": selection.newest(session),
     }
 
 
@@ -313,3 +315,60 @@ def switcher(sessions: SessionQuerySet) -> list[SwitcherItem]:
     on_air = Broadcast.objects.filter(state=State.LIVE, session__in=sessions.order_by())
     live = set(on_air.values_list("session_id", flat=True))
     return [{"id": str(pk), "name": name, "live": pk in live} for pk, name in rows[:SWITCHER_MOST]]
+
+
+class ParticipantRow(TypedDict):
+    """``role`` is human, host, producer or agents; ``last_at`` is None for no activity yet."""
+
+    role: str
+    name: str
+    doing: str
+    last_at: str | None
+
+
+def participant_rows(
+    session: Session, figures: FiguresPayload, sources: Iterable[SourcePayload]
+) -> list[ParticipantRow]:
+    """Returns one row a participant; figures and sources are those that the page shows anyway."""
+    active = presence.participants(session)
+    users: list[tuple[str, str | None]] = [
+        (row.user.get_username(), recorder.timestamp(row.last_active_at)) for row in active
+    ]
+    # The owner takes part also without any activity yet.
+    if not any(row.user_id == session.owner_id for row in active):
+        users.insert(0, (session.owner.get_username(), None))
+    leased = steps.leased(session.pk)
+    narrating = leased.filter(kind=orchestrator.NARRATE).exists()
+    polled = [source["last_polled_at"] for source in sources if source["last_polled_at"]]
+    drafting = Step.objects.filter(session=session, kind=workflow.TURN, state=Step.State.LEASED)
+    turns = DraftMessage.objects.filter(session=session).order_by("-id")
+    last_turn_at = turns.values_list("created_at", flat=True).first()
+    agents_doing = (
+        "" if last_turn_at else "None has worked here yet; drafts in the writers' room do."
+    )
+    if drafting.exists():
+        agents_doing = "At work now."
+    return [
+        *(
+            ParticipantRow(role="human", name=name, doing="", last_at=last_at)
+            for name, last_at in users
+        ),
+        {
+            "role": "host",
+            "name": "Host",
+            "doing": "Narrating now." if narrating else "",
+            "last_at": figures["last_story_at"],
+        },
+        {
+            "role": "producer",
+            "name": "Producer",
+            "doing": "",
+            "last_at": max(polled, default=None),
+        },
+        {
+            "role": "agents",
+            "name": "Agents",
+            "doing": agents_doing,
+            "last_at": recorder.timestamp(last_turn_at),
+        },
+    ]

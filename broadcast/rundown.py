@@ -21,7 +21,7 @@ from sessions_app.models import Session
 from stories import stories
 from stories.market import trends
 from stories.models import Interest, SourcePost, StoryReport
-from stories.posts import interests, skipped
+from stories.posts import interests, selection
 from stories.posts import queue as posts_queue
 from stories.text.cleaning import cut
 
@@ -118,13 +118,13 @@ def kill(session: Session, post_id: int, actor: User) -> SourcePost:
 def restore(session: Session, post_id: int, actor: User) -> SourcePost:
     """Returns a post that a rule skipped to the queue; it is not judged again."""
     post = _find(session, post_id)
-    original = skipped.original(post)
+    original = selection.original(post)
     was_duplicate = post.duplicate_of_id is not None
     reason = f"Returned to the queue by {actor.get_username()}."
     if original is not None:
         reason = cut(f"{reason[:-1]}: not covered by “{cut(original['title'], 100)}”.", 200)
     with orchestrator.locked_live_run(session) as run:
-        rows = SourcePost.objects.filter(skipped.restorable(), pk=post.pk)
+        rows = SourcePost.objects.filter(selection.restorable(), pk=post.pk)
         if not rows.update(state=State.QUEUED, duplicate_of=None, chosen=True, reason=reason):
             raise _refusal(post)
         reports = StoryReport.objects.filter(post=post)

@@ -12,8 +12,8 @@ from pydantic import AwareDatetime, Field
 from broadcast import airing, orchestrator
 from broadcast.schedule import slots
 from broadcast.states import ON_AIR
-from sessions_app import commands, rate_limits, session_expiry, sessions
-from sessions_app.background import steps
+from sessions_app import commands, rate_limits, sessions
+from sessions_app.background import retention, steps
 from sessions_app.commands import Call, Command, Nothing, Payload
 from sessions_app.errors import Conflict
 from sessions_app.models import Session
@@ -174,7 +174,7 @@ def change(call: Call) -> Session:
     if new.name is not None:
         changes["name"] = new.name
     if "expires_at" in new.model_fields_set:
-        changes["expires_at"] = session_expiry.ahead(new.expires_at)
+        changes["expires_at"] = retention.ahead(new.expires_at)
     # Null removes the limit, so a field that is absent must not count as null.
     if "budget_usd" in new.model_fields_set:
         # The change counts an event, so the run, whose hold may be released, is locked before it.

@@ -11,7 +11,7 @@ class SessionsConfig(AppConfig):
     verbose_name = "Sessions"
 
     def ready(self) -> None:
-        from sessions_app import audit_reports, audits, constraints, session_expiry
+        from sessions_app import audit_reports, audits, constraints
         from sessions_app.ai_chain import chain, status
         from sessions_app.background import retention
         from sessions_app.events import archive
@@ -30,7 +30,6 @@ class SessionsConfig(AppConfig):
         verification.register()
         artifacts.register()
         chain.register()
-        session_expiry.register()
         presence.register()
         status.register()
         retention.register_own()

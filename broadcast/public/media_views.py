@@ -11,14 +11,13 @@ from django.shortcuts import render
 
 from broadcast import public_links, session_commands
 from broadcast.models import Episode, Recorded
-from broadcast.public import cover as podcast_cover
 from broadcast.public import podcast
 from broadcast.public.views import cacheable, public, shared
 from broadcast.speech import engines, episodes, programme, sounds
 from broadcast.speech.engines import Unspoken
 from broadcast.speech.episodes import MOST_STORIES
 from sessions_app.errors import NotFound
-from sessions_app.files import downloads
+from sessions_app.files import storage
 from sessions_app.models import Session
 from sessions_app.models.session import DEFAULT_PACE
 from stories import disclosure, stories
@@ -110,13 +109,13 @@ def cover(request: HttpRequest, session: Session) -> HttpResponse:
     """The cover of the podcast."""
 
     def draw() -> HttpResponse:
-        return HttpResponse(podcast_cover.draw(session.name), content_type="image/png")
+        return HttpResponse(podcast.draw_cover(session.name), content_type="image/png")
 
-    return cacheable(request, podcast_cover.tag(session.name), draw)
+    return cacheable(request, podcast.cover_tag(session.name), draw)
 
 
 def _send(request: HttpRequest, recorded: Recorded) -> HttpResponseBase:
-    return downloads.send(request, recorded.path, recorded.media_type, recorded.sha256)
+    return storage.send(request, recorded.path, recorded.media_type, recorded.sha256)
 
 
 @public

@@ -14,6 +14,9 @@ from functools import cache
 from typing import Literal, Protocol
 from zoneinfo import ZoneInfo, available_timezones
 
+from django import forms
+from django.core.exceptions import ValidationError
+
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 DAY_NAMES = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 EVERY_DAY, MONDAY_TO_FRIDAY, WEEKEND = 127, 31, 96
@@ -96,3 +99,33 @@ def next_turn(slot: Times, now: datetime) -> Turn:
     """Returns the slot's next turn after ``now``: its time, and whether it is on or off air."""
     first = next(windows(slot, now))
     return (first.off, OFF) if first.contains(now) else (first.on, ON)
+
+
+class SlotForm(forms.Form):
+    """A slot of the schedule."""
+
+    days = forms.MultipleChoiceField(
+        choices=list(zip(DAYS, DAY_NAMES, strict=True)), widget=forms.CheckboxSelectMultiple
+    )
+    on_at = forms.TimeField(
+        label="On air at", widget=forms.TimeInput(attrs={"type": "time"}, format="%H:%M")
+    )
+    off_at = forms.TimeField(
+        label="Off air at",
+        widget=forms.TimeInput(attrs={"type": "time"}, format="%H:%M"),
+        help_text="A time before or equal to the first one means the next day.",
+    )
+    zone = forms.CharField(
+        max_length=60,
+        label="Time zone",
+        initial="UTC",
+        widget=forms.TextInput(attrs={"list": "zones", "autocomplete": "off"}),
+        help_text="For example Europe/Berlin. Daylight saving time is followed.",
+    )
+    enabled = forms.BooleanField(required=False, initial=True, label="Enabled")
+
+    def clean_zone(self) -> str:
+        name = str(self.cleaned_data["zone"])
+        if name not in zones():
+            raise ValidationError("There is no time zone of this name.")
+        return name

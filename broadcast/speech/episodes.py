@@ -15,7 +15,7 @@ from django.utils.formats import date_format
 
 from broadcast import orchestrator
 from broadcast.models import Airing, Broadcast, Episode, Sound
-from broadcast.speech import engines, episode_artifacts, id3, programme, recorder, sounds
+from broadcast.speech import engines, episode_artifacts, programme, recorder, sounds
 from broadcast.speech.programme import Programme
 from broadcast.states import State
 from sessions_app.background import steps
@@ -154,7 +154,7 @@ def _write(path: str, title: str, arranged: Programme) -> dict[str, object]:
     made = [disclosure.of_story(sound.story) for sound in heard]
     # One story of a trained model makes the whole a work of one.
     source_type = max(map(disclosure.source_type_of_sound, made))
-    tag = id3.tag(title, heard[0].session.name, disclosure.spoken(made), source_type)
+    tag = engines.id3_tag(title, heard[0].session.name, disclosure.spoken(made), source_type)
     try:
         stored = storage.write(path, chain([tag], arranged.chunks()))
     except OSError as error:

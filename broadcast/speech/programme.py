@@ -12,7 +12,7 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from broadcast.models import Airing, Sound
-from broadcast.speech import engines, id3
+from broadcast.speech import engines
 from broadcast.speech.engines import Engine, Silent, Speech, Unspoken
 from sessions_app.files import storage
 from sessions_app.models import Session
@@ -51,7 +51,7 @@ class Programme:
             if sound is None:
                 yield self.identification
             else:
-                yield id3.audio_of(storage.full_path(sound.path).read_bytes())
+                yield engines.without_tag(storage.full_path(sound.path).read_bytes())
 
 
 def arrange(
@@ -90,7 +90,7 @@ def identification(session: Session, stories: list[disclosure.Disclosure]) -> st
 def identification_sound(text: str, pace: int) -> bytes:
     """Returns the identification as MP3 with its mark; raises Unspoken, which is not cached."""
     speech = engines.engine().speak(text, LANGUAGE, pace)
-    return id3.tag("Station identification", "SMNB", text, SOURCE_TYPE) + speech.data
+    return engines.id3_tag("Station identification", "SMNB", text, SOURCE_TYPE) + speech.data
 
 
 def _spoken(text: str, session: Session, engine: Engine) -> Speech | None:

@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 
 from broadcast import orchestrator
 from broadcast.models import Sound
-from broadcast.speech import engines, id3, sounds
+from broadcast.speech import engines, sounds
 from broadcast.speech.engines import Engine, Speech, Unspoken
 from sessions_app.background import retention, steps
 from sessions_app.background.steps import Claim, Kind
@@ -71,7 +71,7 @@ def make(story: Story, engine: Engine) -> Sound:
         speech = engine.speak(story.narrative, story.session.language, pace)
         made = disclosure.of_story(story)
         source_type = disclosure.source_type_of_sound(made)
-        tag = id3.tag(story.title, story.session.name, made["text"], source_type)
+        tag = engines.id3_tag(story.title, story.session.name, made["text"], source_type)
         stored = storage.write(sound.path, [tag, speech.data])
     except Unspoken as error:
         return _fail(sound, error.sentence)

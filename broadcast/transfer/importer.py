@@ -22,14 +22,13 @@ from broadcast.models import Transfer
 from broadcast.transfer import (
     archive,
     exporter,
-    file_import,
     reconcile,
     row_import,
     transfers,
     validation,
 )
 from broadcast.transfer.archive import Limits
-from broadcast.transfer.file_import import ImportState
+from broadcast.transfer.row_import import ImportState
 from broadcast.transfer.tables import EVENTS, TABLES
 from broadcast.transfer.transfers import State, Way
 from broadcast.transfer.validation import Head
@@ -145,8 +144,8 @@ def _import_rows(
                 state = ImportState(opened, transfer.session, transfer.made_by)
                 # Files are not part of the transaction: those written are removed if it fails.
                 undo.callback(_remove_files, state.written)
-                file_import.check_quota(state)
-                file_import.write_sounds(state)
+                row_import.check_quota(state)
+                row_import.write_sounds(state)
                 with transaction.atomic():
                     _insert_rows(state, transfer)
                     if claim is not None:
@@ -154,7 +153,7 @@ def _import_rows(
         except (IntegrityError, DataError):
             raise Invalid("The rows of the archive contradict each other.") from None
         undo.pop_all()
-    file_import.remove_unclaimed(state)
+    row_import.remove_unclaimed(state)
 
 
 def _remove_files(paths: list[str]) -> None:

@@ -20,9 +20,9 @@ from sessions_app.errors import Invalid
 from sessions_app.models import Session
 from stories import stories as stories_module
 from stories.models import QuarantinedRecord, SourcePost, Story
-from stories.posts import queue, skipped
+from stories.posts import queue, selection
 from stories.posts.queue import PostPayload
-from stories.posts.skipped import Original
+from stories.posts.selection import Original
 from stories.search.index import POSTS, STORIES, Index
 from stories.stories import StoryPayload
 
@@ -194,14 +194,14 @@ def page(session: Session, query: Query, before: int | None = None, most: int = 
             for story in found
         ]
         return Page(items, following)
-    rows, following = _cut(skipped.with_originals(posts(session, query)), before, most)
+    rows, following = _cut(selection.with_originals(posts(session, query)), before, most)
     post_items: list[FoundPost] = [
         {
             **queue.payload(post),
             "author": post.author,
             "reason": post.reason,
-            "original": (original := skipped.original(post)),
-            "restorable": original is not None or skipped.is_empty(post),
+            "original": (original := selection.original(post)),
+            "restorable": original is not None or selection.is_empty(post),
             "title_parts": marked(post.title, query.terms),
             "parts_found": marked(snippet(post.body, query.terms), query.terms),
         }

@@ -20,8 +20,15 @@ from urllib.parse import urlsplit
 
 from sessions_app.errors import NeedsHuman, Retry, WaitUntil
 from stories.sources import content_encoding
-from stories.sources.redirects import Cookies, redirect_url
-from stories.sources.ssrf import Address, Resolver, Target, addresses_of, target_of
+from stories.sources.ssrf import (
+    Address,
+    Cookies,
+    Resolver,
+    Target,
+    addresses_of,
+    redirect_url,
+    target_of,
+)
 
 SUCCESSFUL = frozenset({200, 203, 304})  # 203: a proxy changed something on the way
 REDIRECTS = frozenset({301, 302, 303, 307, 308})

@@ -16,6 +16,7 @@ from django.conf import settings
 from django.db import transaction
 from django.test import override_settings
 
+from broadcast import recaps
 from broadcast.schedule import slots
 from broadcast.transfer.formats import registry
 from broadcast.transfer.formats.base import Chunk, ExportRequest, State
@@ -56,6 +57,8 @@ def _with_a_past(session: Session) -> Session:
         # The run was stopping until its recap was made.
         sweeper.sweep()
     stories = tell(session, 5)
+    run_due_steps(session, recaps.RECAP)
+    sweeper.sweep()
     press(session, "broadcast.start")
     run_due_steps(session, "narrate", most=1)
     press(session, "story.break_in", title="A tide", text="The tide is high.")

@@ -20,7 +20,7 @@ from sessions_app.models import Session, SessionEvent, SessionStats
 from stories import stories
 from stories.models import Source, SourcePost, Story, TrendPost
 from stories.posts import queue as posts_queue
-from stories.posts import skipped
+from stories.posts import selection
 from stories.text.furniture import PLACEHOLDER, REMOVED
 from stories.types import FetchedPost
 from tests.concurrency import together
@@ -153,12 +153,12 @@ def test_a_post_that_a_story_overtook_returns_to_the_queue(
     story = written(session)
     with transaction.atomic():
         claims.skip(waiting[0], story, "superseded")
-    originals = [row["original"] for row in skipped.newest(session)]
+    originals = [row["original"] for row in selection.newest(session)]
     assert [original and original["story"] for original in originals] == [story.pk]
     do(session, "restore", post=waiting[0].pk)
     waiting[0].refresh_from_db()
     assert (waiting[0].state, waiting[0].chosen) == ("queued", True)
-    assert skipped.newest(session) == []
+    assert selection.newest(session) == []
 
 
 @pytest.mark.databases
@@ -170,7 +170,7 @@ def test_an_empty_post_is_shown_with_its_reason_and_returns_for_good(
     empty = FetchedPost("empty", "Posted a video", skip=PLACEHOLDER)
     with transaction.atomic():
         posts_queue.add(source, [removed, empty], steps.now())
-    assert [row["reason"] for row in skipped.newest(session)] == [PLACEHOLDER, REMOVED]
+    assert [row["reason"] for row in selection.newest(session)] == [PLACEHOLDER, REMOVED]
     client.force_login(session.owner, backend="django.contrib.auth.backends.ModelBackend")
     page = client.get(f"/broadcast/{session.pk}/rundown/").content.decode()
     assert REMOVED in page
@@ -207,7 +207,7 @@ def test_a_skipped_post_names_what_it_repeats_with_its_link_and_story(
     waiting: list[SourcePost], duplicate: SourcePost, session: Session
 ) -> None:
     SourcePost.objects.filter(pk=waiting[1].pk).update(url="https://x.test/a#b")
-    (row,) = skipped.newest(session)
+    (row,) = selection.newest(session)
     assert row["original"] == {
         "relation": "duplicate",
         "post": waiting[1].pk,
@@ -217,7 +217,7 @@ def test_a_skipped_post_names_what_it_repeats_with_its_link_and_story(
         "story": None,
     }
     story = written(session, waiting[1])
-    original = skipped.newest(session)[0]["original"]
+    original = selection.newest(session)[0]["original"]
     assert original is not None
     assert original["story"] == story.pk
 

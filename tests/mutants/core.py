@@ -882,7 +882,7 @@ CORE = [
         ("(zlib.MAX_WBITS, -zlib.MAX_WBITS)", "(zlib.MAX_WBITS,)", "raw deflate is not read"),
     ),
     *mutants_of(
-        "stories/sources/redirects.py",
+        "stories/sources/ssrf.py",
         ("tests/stories/sources/test_http_client.py",),
         ('.encode("latin-1")', '.encode("utf-8")', "UTF-8 in a Location is encoded twice"),
         ('path.replace("\\\\", "/")', "path", "a backslash is no separator"),
@@ -1139,7 +1139,7 @@ CORE = [
         ),
     ),
     *mutants_of(
-        "sessions_app/session_expiry.py",
+        "sessions_app/background/retention.py",
         ("tests/sessions_app/test_session_expiry.py",),
         (".exclude(Exists(leased))", "", "a session expires while a step is at work"),
         ("expires_at__lte=Now()", "expires_at__isnull=False", "a session expires early"),

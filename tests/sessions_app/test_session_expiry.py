@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from sessions_app import audits, session_expiry, sessions
-from sessions_app.background import steps, sweeper
+from sessions_app import audits, sessions
+from sessions_app.background import retention, steps, sweeper
 from sessions_app.errors import Conflict, Invalid
 from sessions_app.models import Message, Session, SessionEvent, Step
 from tests.broadcast_runs import press
@@ -34,7 +34,7 @@ def test_an_expired_session_is_filed_away_and_says_so(session: Session) -> None:
     expiring(session, -1)
     sweeper.sweep()
     assert status(session) == "archived"
-    message = Message.objects.get(session=session, code=session_expiry.CODE)
+    message = Message.objects.get(session=session, code=retention.EXPIRED)
     assert message.text.startswith("The session expired on ")
     changed = SessionEvent.objects.filter(session=session, type="session.changed").latest("seq")
     assert changed.payload["session"]["status"] == "archived"
@@ -43,9 +43,9 @@ def test_an_expired_session_is_filed_away_and_says_so(session: Session) -> None:
 
 def test_it_is_filed_away_once(session: Session) -> None:
     expiring(session, -1)
-    together(3, lambda _: session_expiry.expire(0))
+    together(3, lambda _: retention.expire(0))
     sweeper.sweep()
-    assert Message.objects.filter(session=session, code=session_expiry.CODE).count() == 1
+    assert Message.objects.filter(session=session, code=retention.EXPIRED).count() == 1
 
 
 @pytest.mark.parametrize("seconds", [60, None])
@@ -80,10 +80,10 @@ def test_a_session_with_a_step_at_work_waits(session: Session) -> None:
         state="leased",
         lease_until=at + timedelta(seconds=20),
     )
-    session_expiry.expire(0)
+    retention.expire(0)
     assert status(session) == "active"
     Step.objects.filter(pk=step.pk).update(state="done", lease_until=None)
-    session_expiry.expire(0)
+    retention.expire(0)
     assert status(session) == "archived"
 
 
@@ -103,8 +103,8 @@ def test_restoring_in_time_keeps_the_time(session: Session) -> None:
 
 def test_a_moment_that_is_over_is_refused(session: Session) -> None:
     with pytest.raises(Invalid, match="has passed"):
-        session_expiry.ahead(steps.now() - timedelta(seconds=1))
-    assert session_expiry.ahead(None) is None
+        retention.ahead(steps.now() - timedelta(seconds=1))
+    assert retention.ahead(None) is None
 
 
 @pytest.mark.databases
@@ -113,7 +113,7 @@ def test_expiring_and_going_live_at_once_end_in_one_of_both(make_session: MakeSe
 
     def act(index: int) -> None:
         if index % 2:
-            session_expiry.expire(0)
+            retention.expire(0)
         else:
             press(sessions[index // 2], "start")
 

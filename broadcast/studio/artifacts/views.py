@@ -20,7 +20,7 @@ from broadcast import recordings
 from broadcast.studio.artifacts import bundle as trace_bundle
 from sessions_app import commands
 from sessions_app.errors import Invalid, NotFound, SmnbError
-from sessions_app.files import artifacts, downloads
+from sessions_app.files import artifacts, storage
 from sessions_app.files.artifacts import MEANINGS, ArtifactPayload, Category
 from sessions_app.models import Artifact, Session, SessionStats
 from sessions_app.web.api import PROBLEMS, Page, Paging, owned, page_of, router, user_of
@@ -147,7 +147,7 @@ def download(request: SignedIn, session: Session, artifact_id: int) -> HttpRespo
         artifact = artifacts.find(session, artifact_id)
     except NotFound as error:
         raise Http404(error.sentence) from None
-    response = downloads.send(
+    response = storage.send(
         request, artifact.path, artifact.media_type, artifact.sha256, save_as=artifact.name
     )
     return cast("HttpResponse", response)
@@ -244,7 +244,7 @@ def list_artifacts(
 def read_artifact(request: HttpRequest, session_id: str, artifact_id: int) -> HttpResponse:
     """Downloads a file, or the range of bytes that the Range header asks for."""
     artifact = artifacts.find(owned(request, session_id), artifact_id)
-    response = downloads.send(
+    response = storage.send(
         request, artifact.path, artifact.media_type, artifact.sha256, save_as=artifact.name
     )
     return cast("HttpResponse", response)

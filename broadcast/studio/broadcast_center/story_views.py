@@ -15,7 +15,7 @@ from sessions_app.models import Session
 from sessions_app.web.http import SignedIn, of_session, refused
 from stories import corrections, stories, threads
 from stories.models import Story
-from stories.posts import queue, skipped
+from stories.posts import queue, selection
 
 # By the verb of a form: the command on a post, and how the page confirms it.
 POST_COMMANDS = {
@@ -40,7 +40,7 @@ STORY_COMMANDS = {
 def rundown(request: SignedIn, session: Session) -> HttpResponse:
     """The whole rundown in its order; with ``part``, only the skipped posts, for htmx."""
     if request.htmx and request.GET.get("part") == "skipped":
-        part = {"skipped": skipped.newest(session), "session_id": session.pk}
+        part = {"skipped": selection.newest(session), "session_id": session.pk}
         return render(request, "studio/broadcast_center/_skipped.html", part)
     return render(request, "studio/broadcast_center/rundown.html", queries.rundown_page(session))
 

@@ -40,8 +40,8 @@ from sessions_app.web.api import (
 )
 from stories import stories
 from stories.models import SourcePost, TokenUsage
-from stories.posts import scoring, skipped
-from stories.posts.skipped import Original
+from stories.posts import scoring, selection
+from stories.posts.selection import Original
 from stories.search import query
 from stories.search.query import FoundPost, FoundStory
 from stories.stories import StoryPayload
@@ -223,7 +223,7 @@ class ApiPost(TypedDict):
 def list_posts(request: HttpRequest, session_id: str, paging: Query[Paging]) -> Page[ApiPost]:
     """Lists the posts read from the sources, each with its priority and its state."""
     rows = SourcePost.objects.filter(session=owned(request, session_id))
-    return page_of(skipped.with_originals(rows), paging, post_payload)
+    return page_of(selection.with_originals(rows), paging, post_payload)
 
 
 def post_payload(post: SourcePost) -> ApiPost:
@@ -235,7 +235,7 @@ def post_payload(post: SourcePost) -> ApiPost:
         "url": post.url,
         "state": post.state,
         "reason": post.reason,
-        "original": skipped.original(post),
+        "original": selection.original(post),
         "priority": post.priority,
         "label": post.label,
         "parts": post.parts,

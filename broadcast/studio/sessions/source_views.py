@@ -11,7 +11,7 @@ from django.views.decorators.http import require_POST
 
 from broadcast import rundown, session_commands
 from broadcast.schedule import slots
-from broadcast.schedule.forms import SlotForm
+from broadcast.schedule.calendar import SlotForm
 from broadcast.studio.sessions import views
 from broadcast.studio.sessions.forms import SourceForm
 from sessions_app import commands

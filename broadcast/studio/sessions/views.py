@@ -16,7 +16,7 @@ from django.views.decorators.http import require_POST, require_safe
 from broadcast import queries as broadcast_queries
 from broadcast import session_commands
 from broadcast.schedule import calendar
-from broadcast.schedule.forms import SlotForm
+from broadcast.schedule.calendar import SlotForm
 from broadcast.studio.sessions import queries
 from broadcast.studio.sessions.forms import (
     BudgetForm,

@@ -11,7 +11,7 @@ from django.test import Client
 
 from broadcast.models import Sound
 from sessions_app import sessions
-from sessions_app.files import downloads, storage
+from sessions_app.files import storage
 from sessions_app.models import Session
 from tests.broadcast.speech.recorded_session import show, spoken_session, visit, with_engine
 from tests.conftest import MakeSession
@@ -52,7 +52,7 @@ SIZE = 1000
 def test_a_range_is_read_as_the_standard_has_it(
     header: str, part: tuple[int, int, bool] | None
 ) -> None:
-    assert downloads.parse_range(header, SIZE) == (downloads.ByteRange(*part) if part else None)
+    assert storage.parse_range(header, SIZE) == (storage.ByteRange(*part) if part else None)
 
 
 def test_a_whole_file_is_answered_with_its_type(heard: Session) -> None:
@@ -90,13 +90,13 @@ def test_the_head_has_the_length_and_no_body(heard: Session) -> None:
 async def test_a_long_file_comes_in_pieces(tmp_path: Any) -> None:
     path = tmp_path / "long"
     path.write_bytes(bytes(range(256)) * 1024)
-    pieces = [piece async for piece in downloads._chunks(path, downloads.ByteRange(100, 199_999))]
+    pieces = [piece async for piece in storage._chunks(path, storage.ByteRange(100, 199_999))]
     assert b"".join(pieces) == path.read_bytes()[100:200_000]
-    assert max(map(len, pieces)) == downloads.CHUNK
+    assert max(map(len, pieces)) == storage.CHUNK
 
 
 def test_a_long_file_is_served_whole(heard: Session, monkeypatch: Any) -> None:
-    monkeypatch.setattr(downloads, "WHOLE", 10)
+    monkeypatch.setattr(storage, "WHOLE", 10)
     sound = spoken(heard)
     answer = visit(heard, f"sounds/{sound.pk}")
     assert answer["Content-Length"] == str(sound.bytes)

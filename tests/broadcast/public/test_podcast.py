@@ -19,9 +19,9 @@ from PIL import Image
 
 from broadcast import public_links
 from broadcast.models import Airing, Episode
-from broadcast.public import cover, podcast
+from broadcast.public import podcast
 from broadcast.public.podcast import podcast_guid
-from broadcast.speech import id3
+from broadcast.speech import engines
 from sessions_app import sessions
 from sessions_app.files import storage
 from sessions_app.models import Session
@@ -118,7 +118,7 @@ def test_the_cover_is_a_picture_that_directories_take(shown: Session) -> None:
     image = found.find(f"{ITUNES}image")
     assert image is not None
     url = image.get("href", "")
-    assert url.endswith("/cover.png")
+    assert url.endswith("/podcast.png")
     assert found.findtext("image/url") == url
     assert found.findtext("image/title") == found.findtext("title")
     assert found.findtext("image/link") == found.findtext("link")
@@ -133,8 +133,8 @@ def test_the_cover_is_a_picture_that_directories_take(shown: Session) -> None:
 
 
 def test_two_sessions_have_two_covers() -> None:
-    assert cover.draw("Harbour news") != cover.draw("Mountain news")
-    assert cover.tag("Harbour news") != cover.tag("Mountain news")
+    assert podcast.draw_cover("Harbour news") != podcast.draw_cover("Mountain news")
+    assert podcast.cover_tag("Harbour news") != podcast.cover_tag("Mountain news")
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ def test_two_sessions_have_two_covers() -> None:
     ],
 )
 def test_a_cover_is_drawn_of_any_name(name: str) -> None:
-    with Image.open(BytesIO(cover.draw(name))) as picture:
+    with Image.open(BytesIO(podcast.draw_cover(name))) as picture:
         assert picture.size == (3000, 3000)
         # Nothing runs out of the picture: the margins have the colour of the ground.
         ground = (12, 15, 19)
@@ -193,7 +193,7 @@ def test_a_feed_reader_finds_no_fault(shown: Session) -> None:
     assert not found.bozo
     assert found.version == "rss20"
     assert found.feed.title == "Harbour & news"
-    assert found.feed.image.href.endswith("/cover.png")
+    assert found.feed.image.href.endswith("/podcast.png")
     assert found.entries[0].enclosures[0].type == "audio/mpeg"
 
 
@@ -305,7 +305,7 @@ def test_live_pages_get_the_identification_as_a_sound(shown: Session, settings: 
     found = frames(answer.content)
     assert VERBATIM.encode("utf-16-le") in found["COMM"]
     assert f"{IPTC}algorithmicMedia".encode("utf-16-le") in found["TXXX"]
-    assert len(id3.audio_of(answer.content)) > 20_000
+    assert len(engines.without_tag(answer.content)) > 20_000
     again = visit(shown, "identification.mp3", **{"If-None-Match": answer["ETag"]})
     assert (again.status_code, again.content) == (304, b"")
     overlay = visit(shown, "overlay/?sound=1").content.decode()
@@ -354,7 +354,7 @@ def test_a_story_of_a_model_marks_the_whole_episode(make_session: MakeSession) -
     )
     found = frames(storage.full_path(one.path).read_bytes())
     assert f"{IPTC}trainedAlgorithmicMedia".encode("utf-16-le") in found["TXXX"]
-    assert id3.audio_of(storage.full_path(one.path).read_bytes())[:1] == b"\xff"
+    assert engines.without_tag(storage.full_path(one.path).read_bytes())[:1] == b"\xff"
 
 
 def test_an_episode_of_an_earlier_version_has_no_transcript(shown: Session) -> None:

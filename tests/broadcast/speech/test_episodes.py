@@ -15,7 +15,7 @@ from django.utils.html import escape
 from broadcast.models import Broadcast, Episode, Sound
 from broadcast.public import podcast
 from broadcast.public.feeds import ATOM
-from broadcast.speech import id3, sounds
+from broadcast.speech import engines, sounds
 from sessions_app import sessions
 from sessions_app.files import storage
 from sessions_app.models import Session, Step
@@ -67,9 +67,9 @@ def audio(one: Episode) -> bytes:
 
 def spoken(one: Episode) -> bytes:
     """The audio of the stories: without the tag and the station identification before it."""
-    data = id3.audio_of(audio(one))
+    data = engines.without_tag(audio(one))
     first = Sound.objects.get(pk=first_sound(one))
-    identification = data.index(id3.audio_of(storage.full_path(first.path).read_bytes()))
+    identification = data.index(engines.without_tag(storage.full_path(first.path).read_bytes()))
     assert identification > 0
     return data[identification:]
 
@@ -82,7 +82,7 @@ def first_sound(one: Episode) -> int:
 def parts(stories: list[Story]) -> list[bytes]:
     by_story = {sound.story_id: sound for sound in Sound.objects.filter(state="ready")}
     files = [storage.full_path(by_story[story.pk].path) for story in stories]
-    return [id3.audio_of(file.read_bytes()) for file in files]
+    return [engines.without_tag(file.read_bytes()) for file in files]
 
 
 def told() -> list[Story]:
@@ -187,7 +187,7 @@ def test_a_correction_while_it_is_joined_is_not_overheard(ended: Session, monkey
 
 def newest_sounds() -> list[bytes]:
     sounds_ = [Sound.objects.get(story=story, version=story.version) for story in told()]
-    return [id3.audio_of(storage.full_path(sound.path).read_bytes()) for sound in sounds_]
+    return [engines.without_tag(storage.full_path(sound.path).read_bytes()) for sound in sounds_]
 
 
 def test_a_lost_file_is_spoken_again(ended: Session) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from broadcast.speech import id3
+from broadcast.speech import engines
 
 MODEL = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 
@@ -29,7 +29,7 @@ def text(content: bytes) -> str:
 
 
 def test_the_tag_says_how_the_sound_was_made() -> None:
-    found = frames(id3.tag("Gezeiten “jetzt” 🛶", "Harbour news", "Written by m.", MODEL))
+    found = frames(engines.id3_tag("Gezeiten “jetzt” 🛶", "Harbour news", "Written by m.", MODEL))
     assert list(found) == ["TIT2", "TPE1", "TCON", "COMM", "TXXX"]
     assert text(found["TIT2"]) == "Gezeiten “jetzt” 🛶"
     assert text(found["TPE1"]) == "Harbour news"
@@ -44,16 +44,16 @@ def test_the_tag_says_how_the_sound_was_made() -> None:
 
 @pytest.mark.parametrize("size", [0, 1, 63, 64, 8000, 20_000])
 def test_the_audio_after_the_tag_is_found(size: int) -> None:
-    tag = id3.tag("a" * size, "", "", "")
-    assert id3.audio_of(tag + b"\xff\xfbaudio") == b"\xff\xfbaudio"
+    tag = engines.id3_tag("a" * size, "", "", "")
+    assert engines.without_tag(tag + b"\xff\xfbaudio") == b"\xff\xfbaudio"
     assert frames(tag)
 
 
 @pytest.mark.parametrize("data", [b"", b"ID3", b"\xff\xfbaudio", b"not ID3"])
 def test_audio_without_a_tag_is_whole(data: bytes) -> None:
-    assert id3.audio_of(data) == data
+    assert engines.without_tag(data) == data
 
 
 def test_only_the_first_tag_is_skipped() -> None:
-    tag = id3.tag("a", "b", "c", "d")
-    assert id3.audio_of(tag + tag) == tag
+    tag = engines.id3_tag("a", "b", "c", "d")
+    assert engines.without_tag(tag + tag) == tag

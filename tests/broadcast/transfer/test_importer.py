@@ -19,6 +19,7 @@ from broadcast.models import Broadcast, Episode, Sound, Transfer
 from broadcast.transfer import archive, importer
 from broadcast.transfer.tables import TABLES, Ids, Renaming, Table
 from sessions_app import audits
+from sessions_app.background import sweeper
 from sessions_app.errors import Invalid
 from sessions_app.events.recorder import OWNER
 from sessions_app.files import storage
@@ -152,6 +153,9 @@ def test_a_run_that_was_on_air_is_stopped(
     work(session, most=2)
     SourcePost.objects.filter(session=session, state="told").update(attempts=1)
     copy = bring(exported(session, "zip"))
+    # It rests once its recap is made.
+    run_due_steps(copy, "recap")
+    sweeper.sweep()
     assert Broadcast.objects.get(session=copy).state == "idle"
     assert SessionStats.objects.get(session=copy).on_air_seconds == 0
     assert not Story.objects.filter(session=copy, state="airing").exists()

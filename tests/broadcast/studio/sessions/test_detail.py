@@ -14,7 +14,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from broadcast import orchestrator, participants, queries
+from broadcast import orchestrator, queries
 from broadcast.models import Broadcast
 from broadcast.schedule.models import Slot
 from sessions_app import commands, sessions
@@ -188,10 +188,10 @@ def test_the_page_names_everybody_with_their_last_activity(
 def test_the_host_at_work_is_said_to_be(session: Session) -> None:
     step = steps.enqueue(session, orchestrator.NARRATE, 1)
     assert steps.claim(step.pk) is not None
-    found = {one["role"]: one for one in participants.rows(session, *_shown(session))}
+    found = {one["role"]: one for one in queries.participant_rows(session, *_shown(session))}
     assert found["host"]["doing"] == "Narrating now."
     Step.objects.update(state="done", lease_until=None)
-    found = {one["role"]: one for one in participants.rows(session, *_shown(session))}
+    found = {one["role"]: one for one in queries.participant_rows(session, *_shown(session))}
     assert found["host"]["doing"] == ""
 
 
@@ -200,13 +200,13 @@ def test_the_agents_who_worked_in_the_session_are_told_of(session: Session) -> N
     draft = started(session)
     turn(draft)
     (last,) = draft.messages.all()
-    found = {one["role"]: one for one in participants.rows(session, *_shown(session))}
+    found = {one["role"]: one for one in queries.participant_rows(session, *_shown(session))}
     assert found["agents"]["last_at"] == recorder.timestamp(last.created_at)
     assert found["agents"]["doing"] == ""
     step = Step.objects.get(kind="draft_turn")
     Step.objects.filter(pk=step.pk).update(due_at=steps.now() - timedelta(seconds=1))
     assert steps.claim(step.pk) is not None
-    found = {one["role"]: one for one in participants.rows(session, *_shown(session))}
+    found = {one["role"]: one for one in queries.participant_rows(session, *_shown(session))}
     assert found["agents"]["doing"] == "At work now."
 
 
@@ -220,7 +220,7 @@ def test_the_latest_person_stands_first(session: Session, owner: User, stranger:
     for user, age in ((stranger, 1), (owner, 2)):
         at = now - timedelta(hours=age)
         Participant.objects.create(session=session, user=user, last_active_at=at)
-    people = [one["name"] for one in participants.rows(session, *_shown(session))]
+    people = [one["name"] for one in queries.participant_rows(session, *_shown(session))]
     assert people == ["stanislaw", "olga", "Host", "Producer", "Agents"]
 
 
