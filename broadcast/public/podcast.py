@@ -1,4 +1,6 @@
-"""The podcast: episodes as RSS 2.0 with the tags that podcast apps ask for, and their show notes."""
+"""The podcast: episodes as RSS 2.0 with the tags that podcast apps ask for, their show notes, and
+the drawn cover.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Inserts the rows of an import archive, table by table, under new ids."""
+"""Inserts the rows of an import archive and their files, table by table, under new ids."""
 
 from __future__ import annotations
 

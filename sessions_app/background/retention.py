@@ -1,4 +1,6 @@
-"""Deletes or archives rows that are older than the workspace's retention settings.
+"""Deletes or archives rows that are older than the workspace's retention settings; ends sessions.
+
+A session is archived at its expiry time, once it is off the air; nothing of it is deleted.
 
 Other modules register their rules here. The sweeper runs them in small pieces, so that no lock is
 long and no round is late: each rule deletes at most ``CHUNK`` rows a round, and when a round finds

@@ -1,4 +1,7 @@
-"""Chooses the post to narrate next, so that nothing older airs as news after something newer."""
+"""Chooses the post to narrate next, so that nothing older airs as news after something newer.
+
+Lists the posts that were skipped, with the reasons, too.
+"""
 
 from __future__ import annotations
 

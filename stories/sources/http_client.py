@@ -19,16 +19,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from sessions_app.errors import NeedsHuman, Retry, WaitUntil
-from stories.sources import content_encoding
-from stories.sources.ssrf import (
-    Address,
-    Cookies,
-    Resolver,
-    Target,
-    addresses_of,
-    redirect_url,
-    target_of,
-)
+from stories.sources import content_encoding, ssrf
+from stories.sources.ssrf import Address, Cookies, Resolver, Target, target_of
 
 SUCCESSFUL = frozenset({200, 203, 304})  # 203: a proxy changed something on the way
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -239,7 +231,7 @@ class GuardedClient:
             if status not in REDIRECTS:
                 return Response(status, url, received, body, moved_to)
             try:
-                url = redirect_url(url, received["location"])
+                url = ssrf.redirect_url(url, received["location"])
             except ValueError:
                 url = received["location"]  # target_of() refuses it
             permanent = permanent and status in PERMANENT
@@ -392,7 +384,7 @@ class GuardedClient:
         def look_up() -> None:
             try:
                 results.append(
-                    addresses_of(target, allow_private=unrestricted, resolver=self._resolver)
+                    ssrf.addresses_of(target, allow_private=unrestricted, resolver=self._resolver)
                 )
             except (NeedsHuman, OSError, ValueError) as error:
                 errors.append(error)

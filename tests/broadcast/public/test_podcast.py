@@ -118,7 +118,7 @@ def test_the_cover_is_a_picture_that_directories_take(shown: Session) -> None:
     image = found.find(f"{ITUNES}image")
     assert image is not None
     url = image.get("href", "")
-    assert url.endswith("/podcast.png")
+    assert url.endswith("/cover.png")
     assert found.findtext("image/url") == url
     assert found.findtext("image/title") == found.findtext("title")
     assert found.findtext("image/link") == found.findtext("link")
@@ -193,7 +193,7 @@ def test_a_feed_reader_finds_no_fault(shown: Session) -> None:
     assert not found.bozo
     assert found.version == "rss20"
     assert found.feed.title == "Harbour & news"
-    assert found.feed.image.href.endswith("/podcast.png")
+    assert found.feed.image.href.endswith("/cover.png")
     assert found.entries[0].enclosures[0].type == "audio/mpeg"
 
 
