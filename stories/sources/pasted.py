@@ -79,7 +79,7 @@ _WITHOUT_FEEDS = {
     "linkedin.com": "LinkedIn",
 }
 # Here /@name is no profile of the Fediverse; these pages announce their feeds.
-_NO_FEDIVERSE = frozenset({"youtube.com", "substack.com", "odysee.com", "npmjs.com", "vimeo.com"})
+_NO_FEDIVERSE = frozenset({"youtube.com", "substack.com", "odysee.com", "vimeo.com"})
 _FEDIVERSE = re.compile(
     r"/(?:web/)?@([\w.-]+?)(?:@([a-z0-9-]+(?:\.[a-z0-9-]+)+))?(?:/[\w/-]*|(?=/?\Z))", re.IGNORECASE
 )
