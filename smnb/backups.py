@@ -239,6 +239,8 @@ def _restore_keys(keys: Path, data_dir: Path) -> list[str]:
         handle = os.open(target, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
         with os.fdopen(handle, "w") as opened:
             opened.write(value)
+        # The audits that follow in this process open what the backup sealed.
+        setattr(settings, setting, value)
     return notes
 
 
