@@ -291,7 +291,8 @@ def load_application() -> None:
     getproctitle()
     # Celery reads them when it is imported.
     os.environ.update(WORKER_ENVIRONMENT)
-    import smnb.asgi
+    # Not smnb.asgi: the web process imports it after Daphne, whose classes it then replaces.
+    import broadcast.replay.consumers  # noqa: F401
     import smnb.celery
     import smnb.urls  # noqa: F401
 

@@ -57,7 +57,7 @@ def marked_past(owner: User, make_session: MakeSession) -> Session:
     User.objects.filter(pk=owner.pk).update(
         username=f"{MARK}-name", first_name=MARK, last_name=MARK, email=f"{MARK}@example.org"
     )
-    private = {"model": "extractive", "instructions": MARK}
+    private = {"model": "extractive", "instructions": MARK, "embedding": "anywhere"}
     session = show(make_session("Harbour news", **private))
     tell(session)
     mark(session)

@@ -161,7 +161,11 @@ def broadcast(session: Session) -> None:
 
 def assert_equal(again: dict[str, str], then: dict[str, str]) -> None:
     for name, text in then.items():
-        assert again[name] == text, name
+        # A page says once how most of its stories were made (static/js/labels.js).
+        found, wanted = (
+            re.sub(r'<p class="ai-label".*?</p>', "", each) for each in (again[name], text)
+        )
+        assert found == wanted, name
 
 
 def test_the_last_page_of_a_replay_equals_the_originals(stage: Stage, quick: list[float]) -> None:
