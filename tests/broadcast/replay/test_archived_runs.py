@@ -25,7 +25,7 @@ from sessions_app.models import Archive, Artifact, Session, SessionEvent, Sessio
 from sessions_app.realtime import frames
 from stories.models import SourcePost, Story
 from tests.archived_events import let_time_pass
-from tests.broadcast.replay.test_frames import Stage, quick  # noqa: F401
+from tests.broadcast.replay.test_frames import Stage, assert_equal, quick  # noqa: F401
 from tests.broadcast.session_with_history import exported
 from tests.broadcast.speech.recorded_session import press, show
 from tests.concurrency import together
@@ -226,7 +226,7 @@ def test_the_whole_run_is_played_again(
     run_due_steps(session)
     then = stage.now()[audience]
     again = stage.again(1, audience)
-    assert {name: again[name] for name in then} == then
+    assert_equal(again, then)
 
 
 @pytest.mark.databases
