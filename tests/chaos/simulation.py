@@ -48,7 +48,7 @@ START = datetime(2026, 11, 29, tzinfo=UTC)
 MOST_ACTIONS = 30
 MOST_ROUNDS = 60  # until all must have ended
 
-WRITTEN = recorder.declare("simulated.written", "A simulated step has had its effect.")
+WRITTEN = "simulated.written"
 
 
 class Fault(Exception):
@@ -434,6 +434,8 @@ def on_stage(owner: User) -> Iterator[Callable[[int], World]]:
     with ExitStack() as stack:
         stack.enter_context(patch.dict(steps._kinds))
         steps.register(Kind(KIND, "control", stage.handled))
+        stack.enter_context(patch.dict(recorder._types))
+        recorder.declare(WRITTEN, "A simulated step has had its effect.")
         stack.enter_context(patch.object(timezone, "now", stage.now))
         stack.enter_context(patch.object(steps, "_poker", [stage.poked]))
         stack.enter_context(patch.object(steps, "heartbeat", stage.heartbeat))

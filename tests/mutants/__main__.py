@@ -88,7 +88,9 @@ def run_tests(
 ) -> tuple[int, str]:
     """Runs tests in a copy of the tree; returns pytest's exit status (-1 for no end) and output."""
     command = [sys.executable, "-m", "pytest", "-x", "-q", "--tb=no", "-p", "no:randomly"]
-    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    # Options of the run around it, such as the seed of a plugin that is off here.
+    others = {"PYTHONDONTWRITEBYTECODE", "PYTEST_ADDOPTS"}
+    kept = {name: value for name, value in os.environ.items() if name not in others}
     with subprocess.Popen(
         [*command, "-p", "no:cacheprovider", f"--timeout={TEST_LIMIT}", *tests],
         cwd=root,
