@@ -89,7 +89,7 @@ def test_a_large_body_of_anybody_is_refused_before_it_costs_anything(
     web = web_process(studio)
     before, used = memory(web), processor_seconds(web)
     assert post(studio, path, body, **headers) == 413
-    assert processor_seconds(web) - used < 0.5
+    assert processor_seconds(web) - used < 2
     assert memory(web) - before < 20 * MB
 
 
