@@ -8,27 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import json
-from http.cookies import CookieError, SimpleCookie
-from importlib import import_module
 from typing import Any
 from urllib.parse import unquote
+from uuid import UUID
 
 from channels.db import database_sync_to_async
 from daphne import cli, server
 from daphne.http_protocol import HTTPFactory, WebRequest
 from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
 from django.conf import settings
-from django.contrib.auth import get_user
 from django.db import DatabaseError
-from django.http import HttpRequest
 from django.urls import Resolver404, ResolverMatch, resolve
 
 from broadcast.public.views import LONGEST_REPORT
 from broadcast.transfer import archive
-from sessions_app import api_tokens, sessions
-from sessions_app.errors import NotFound
 from sessions_app.files.artifacts import MAX_PICTURE_BYTES, MEGABYTE
-from sessions_app.realtime import close_codes
+from sessions_app.realtime import close_codes, grants
+from sessions_app.realtime.grants import Grant
 
 # The largest body that anyone may send, on routes without a limit of their own.
 FROM_ANYBODY = 8_192
@@ -278,24 +274,15 @@ def most_of_person(match: ResolverMatch) -> int:
 @database_sync_to_async
 def may_send(cookies: str, authorization: str, session_id: str) -> bool:
     """Whether these headers are those of a user, who has access to the session if one is given."""
-    scheme, _, token = authorization.partition(" ")
-    if scheme.lower() == "bearer":
-        user: Any = api_tokens.owner_of(token.strip())
-    else:
-        try:
-            cookie = SimpleCookie(cookies).get(settings.SESSION_COOKIE_NAME)
-        except CookieError:
-            return False
-        request = HttpRequest()
-        logins = import_module(settings.SESSION_ENGINE)
-        request.session = logins.SessionStore(cookie.value if cookie else None)
-        user = get_user(request)
-    if user is None or not user.is_active:
-        return False
     try:
-        return not session_id or sessions.get(user, session_id) is not None
-    except NotFound:
+        credential = grants.credential_of(
+            cookies, authorization, UUID(session_id) if session_id else None
+        )
+    except ValueError:
         return False
+    if credential.session_id is None:
+        return grants.is_signed_in(credential)
+    return isinstance(grants.check([credential])[credential], Grant)
 
 
 def install() -> None:

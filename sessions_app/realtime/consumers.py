@@ -15,13 +15,12 @@ from channels.consumer import get_handler_name
 from channels.exceptions import StopConsumer
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
-from django.http import parse_cookie
 
 from sessions_app import context
 from sessions_app.events import recorder
 from sessions_app.realtime import close_codes
 from sessions_app.realtime.frames import HTML, JSON
-from sessions_app.realtime.grants import Credential, Grant
+from sessions_app.realtime.grants import Credential, Grant, credential_of
 from sessions_app.realtime.hub import Hub, Viewer, get_hub
 
 ASKS_PER_10_S = 20
@@ -162,10 +161,7 @@ class OwnerConsumer(LiveConsumer):
 
     def credential(self) -> Credential:
         session_id = self.scope["url_route"]["kwargs"]["session_id"]
-        if token := self.bearer():
-            return Credential("token", token, session_id)
-        cookies = parse_cookie(self.header("cookie"))
-        return Credential("login", cookies.get(settings.SESSION_COOKIE_NAME, ""), session_id)
+        return credential_of(self.header("cookie"), self.header("authorization"), session_id)
 
 
 class WatchConsumer(LiveConsumer):

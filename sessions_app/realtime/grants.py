@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from typing import Literal
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session as Login
 from django.db.models import QuerySet
+from django.http import parse_cookie
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
@@ -37,6 +39,23 @@ class Credential:
     kind: Literal["login", "token", "watch"]
     key: str
     session_id: UUID | None = None  # of the session to open; a watch token names its own
+
+
+def credential_of(cookies: str, authorization: str, session_id: UUID | None) -> Credential:
+    """Returns what these headers of a request present: a bearer token, or else a login."""
+    scheme, _, token = authorization.partition(" ")
+    if scheme.lower() == "bearer" and token.strip():
+        return Credential("token", token.strip(), session_id)
+    key = parse_cookie(cookies).get(settings.SESSION_COOKIE_NAME, "")
+    return Credential("login", key, session_id)
+
+
+def is_signed_in(credential: Credential) -> bool:
+    """Returns whether a login or token is valid, whatever session it is for."""
+    key = credential.key
+    if "\x00" in key:
+        return False
+    return key in (_logins({key}) if credential.kind == "login" else api_tokens.find([key]))
 
 
 def check(credentials: Iterable[Credential]) -> dict[Credential, Grant | int]:
