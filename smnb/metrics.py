@@ -100,11 +100,9 @@ def work() -> Iterator[Metric]:
     if swept is not None:
         lag = max(0.0, time.time() - swept)
         yield gauge("sweeper_lag_seconds", "Since a sweeper last ended a round.", lag)
-    failing = FailedWork.objects.aggregate(
-        n=Count("pk"), aside=Count("pk", filter=Q(tries__gte=isolation.TRIES))
-    )
-    yield gauge("failed_work", "Units of work whose last try failed.", failing["n"])
-    yield gauge("work_set_aside", "Units of work that are set aside.", failing["aside"])
+    failing, aside = FailedWork.objects.count(), isolation.set_aside().count()
+    yield gauge("failed_work", "Units of work whose last try failed.", failing)
+    yield gauge("work_set_aside", "Units of work that are set aside.", aside)
 
 
 def sessions() -> Iterator[Metric]:

@@ -150,14 +150,9 @@ class LiveConsumer(AsyncWebsocketConsumer):
 class OwnerConsumer(LiveConsumer):
     """/ws/sessions/<uuid>/: for the owner, by a bearer token or by the login cookie and origin."""
 
-    def bearer(self) -> str:
-        """Returns the bearer token, or ""."""
-        scheme, _, token = self.header("authorization").partition(" ")
-        return token.strip() if scheme.lower() == "bearer" else ""
-
     def has_allowed_origin(self) -> bool:
         # A browser sends the cookie with requests of other sites too, but not a bearer token.
-        return bool(self.bearer()) or self.header("origin") in settings.SMNB.origins
+        return self.credential().kind == "token" or self.header("origin") in settings.SMNB.origins
 
     def credential(self) -> Credential:
         session_id = self.scope["url_route"]["kwargs"]["session_id"]
