@@ -73,16 +73,22 @@ def check_told_once(studio: Studio, api: AnthropicStandIn, session: str, before:
     assert {row["state"] for row in usage} <= {"final", "bounded"}
 
 
+def in_mid_sentence(newsroom: Studio, api: AnthropicStandIn, feeds: FeedStandIn, name: str) -> str:
+    """Goes live and returns the session while the host writes its second story."""
+    api.pause = 0.2
+    session = go_live(newsroom, feeds, name)
+    newsroom.wait_stories(session, 1)
+    seen = len(api.served)
+    eventually("it is being written", lambda: len(api.served) > seen)
+    return session
+
+
 def test_a_pool_child_killed_in_mid_sentence_costs_a_moment_and_one_attempt(
     newsroom: Studio, api: AnthropicStandIn
 ) -> None:
     before = len(api.requests)
     with FeedStandIn() as feeds:
-        api.pause = 0.2
-        session = go_live(newsroom, feeds, "childkill")
-        newsroom.wait_stories(session, 1)
-        seen = len(api.served)
-        eventually("it is being written", lambda: len(api.served) > seen)
+        session = in_mid_sentence(newsroom, api, feeds, "childkill")
         for pid in host_processes(newsroom)[1:]:
             os.kill(pid, signal.SIGKILL)
         api.pause = 0.0
@@ -96,11 +102,7 @@ def test_a_frozen_worker_is_replaced_and_its_late_answer_changes_no_story(
 ) -> None:
     before = len(api.requests)
     with FeedStandIn() as feeds:
-        api.pause = 0.2
-        session = go_live(newsroom, feeds, "freeze")
-        newsroom.wait_stories(session, 1)
-        seen = len(api.served)
-        eventually("it is being written", lambda: len(api.served) > seen)
+        session = in_mid_sentence(newsroom, api, feeds, "freeze")
         with frozen(host_processes(newsroom)), second_host(newsroom):
             api.pause = 0.0
             # The lease of the frozen one expires, and the other worker tells all the rest.

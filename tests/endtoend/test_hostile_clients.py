@@ -87,9 +87,13 @@ def test_a_large_body_of_anybody_is_refused_before_it_costs_anything(
     path = f"{watch_path}errors/" if where == "watch" else where
     body, headers = BODIES[kind]()
     web = web_process(studio)
-    before, used = memory(web), processor_seconds(web)
-    assert post(studio, path, body, **headers) == 413
-    assert processor_seconds(web) - used < 2
+    before, costs = memory(web), list[float]()
+    # The process has other work too, so what a body costs is the least of a few tries.
+    while len(costs) < 3 and not (costs and costs[-1] < 0.5):
+        used = processor_seconds(web)
+        assert post(studio, path, body, **headers) == 413
+        costs.append(processor_seconds(web) - used)
+    assert min(costs) < 0.5
     assert memory(web) - before < 20 * MB
 
 
