@@ -23,6 +23,7 @@ from sessions_app.events import archive, recorder
 from sessions_app.files import artifacts
 from sessions_app.files.artifacts import Category
 from sessions_app.models import Artifact, Session, SessionEvent, Step
+from sessions_app.realtime import frames
 from stories import corrections
 from stories.models import StoryVersion
 
@@ -89,7 +90,7 @@ def _lines(claim: Claim, events: Iterator[SessionEvent]) -> Iterator[bytes]:
                 "seq": event.seq,
                 "type": event.type,
                 "at": recorder.timestamp(event.at),
-                "data": event.payload,
+                "data": frames.published(event.type, event.payload),
             }
             lines.append(json.dumps(item, ensure_ascii=False, separators=(",", ":")) + "\n")
         yield "".join(lines).encode()
