@@ -16,14 +16,17 @@ from channels.exceptions import StopConsumer
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
 
-from sessions_app import context, rate_limits
+from sessions_app import context
 from sessions_app.events import recorder
 from sessions_app.realtime import close_codes
 from sessions_app.realtime.frames import HTML, JSON
 from sessions_app.realtime.grants import Credential, Grant, credential_of
-from sessions_app.realtime.hub import Hub, Viewer, get_hub
+from sessions_app.realtime.hub import Hub, get_hub
+from sessions_app.realtime.presence import Viewer
 
 ASKS_PER_10_S = 20
+# The ASGI extension with which a server writes a frame that is encoded already (smnb/server.py).
+WRITE = "smnb.write"
 
 
 class LiveConsumer(AsyncWebsocketConsumer):
@@ -83,7 +86,8 @@ class LiveConsumer(AsyncWebsocketConsumer):
         if self.audience == recorder.PUBLIC and limit and self.hub.open_from(address) >= limit:
             await self.close(code=close_codes.TRY_LATER)
             return
-        self.viewer = Viewer(self, grant, self.audience, self.format(), address)
+        write = self.scope.get("extensions", {}).get(WRITE)
+        self.viewer = Viewer(self, grant, self.audience, self.format(), address, write)
         self.request_times = []
         with context.span("join"):
             await self.hub.join(self.viewer)
@@ -133,7 +137,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
 
     def address(self) -> str:
         """Returns the client's address; that of a trusted proxy is replaced already (smnb/asgi.py)."""
-        return rate_limits.network_of(str((self.scope.get("client") or ["", 0])[0]))
+        return str((self.scope.get("client") or ["", 0])[0])
 
     def header(self, name: str) -> str:
         headers = dict(self.scope.get("headers") or [])

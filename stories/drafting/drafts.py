@@ -14,7 +14,6 @@ from typing_extensions import TypedDict
 from sessions_app.errors import NotFound
 from sessions_app.events import recorder
 from sessions_app.models import Session
-from sessions_app.money import Amount
 from stories.drafting.agents import Handover, Outline, Remark, Research, Review, Text, Verdict
 from stories.models import Draft, DraftMessage, DraftVersion, TokenUsage
 
@@ -42,8 +41,8 @@ class DraftWish(TypedDict):
 
 
 class DraftCost(TypedDict):
-    lower: Annotated[Amount, Field(description="Certain cost, in USD.")]
-    upper: Annotated[Amount, Field(description="Cost including uncertain calls, in USD.")]
+    lower: Annotated[int, Field(description="Certain cost, in 10⁻¹² USD.")]
+    upper: Annotated[int, Field(description="Cost including uncertain calls, in 10⁻¹² USD.")]
     unpriced: Annotated[int, Field(description="Number of calls without a known price.")]
 
 
@@ -110,8 +109,8 @@ class DraftChecks(TypedDict):
     words: Annotated[int, Field(description="Length of the latest version in words.")]
     wanted: Annotated[int, Field(description="Ordered length in words.")]
     left: Annotated[
-        Amount | None,
-        Field(description="Rest of the session's budget, in USD; null without a budget."),
+        int | None,
+        Field(description="Rest of the session's budget, in 10⁻¹² USD; null without a budget."),
     ]
 
 
