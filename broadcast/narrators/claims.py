@@ -87,6 +87,7 @@ _UNCOUNTED = (
 )
 _UNCOUNTED |= word_set(" ".join([*ENGLISH["scales"], *ENGLISH["months"], ENGLISH["weekdays"]]))
 _UNCOUNTED |= SPEECH | word_set(" ".join(ENGLISH["units"].values()))
+_CLAUSE_CHARACTERS = 300
 # So many content words in a row that no passage has: a sentence of other words never had as many.
 MOST_NEW = 2
 
@@ -232,8 +233,12 @@ def _deeds(text: str, *, near: bool = False) -> Iterator[_Deed]:
     for match in WORD.finditer(text):
         word = match[0].lower()
         verb = _FORMS.get(word) or (word if word.endswith("ed") and len(word) > 5 else None)
-        before, after = text[: match.start()], text[match.end() :]
-        if verb is None or re.search(r"\b(?:the|a|an|of|no|his|her|its|their)\s\Z", before):
+        if verb is None:
+            continue
+        # No more than a clause, because a text may be one sentence without end.
+        before = text[max(0, match.start() - _CLAUSE_CHARACTERS) : match.start()]
+        after = text[match.end() : match.end() + _CLAUSE_CHARACTERS]
+        if re.search(r"\b(?:the|a|an|of|no|his|her|its|their)\s\Z", before):
             continue
         verb = SAME.get(word) or SAME.get(verb, verb) if word in _FORMS else stem(word) + "-"
         if near and re.search(r"(?<!is)(?<!has)(?<!was)(?<!are)(?<!have) to\s\Z", before):

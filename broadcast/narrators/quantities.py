@@ -369,14 +369,16 @@ def fractions(text: str) -> Iterator[tuple[str, float]]:
     """Yields the shares that a text names in words, in per cent: "half", "nine in ten"."""
     lower = text.lower()
     for match in re.finditer(r"[^\W\d_]+", lower):
-        before = lower[: match.start()].rstrip().rsplit(" ", 1)[-1]
-        behind = lower[match.end() :].lstrip()
+        if match[0] not in _FRACTIONS:
+            continue
+        before = lower[max(0, match.start() - 20) : match.start()]
+        behind = lower[match.end() : match.end() + 20].lstrip()
         of_time = behind.startswith(("past", "an hour", "to "))
         # "Twelve and a half million" and "half a million" are read as numbers.
-        of_number = re.search(r"\band a $", lower[: match.start()]) or re.match(
+        of_number = before.endswith(" and a ") or re.match(
             r"an? (?:hundred|thousand|million|billion|dozen)", behind
         )
-        if match[0] in _FRACTIONS and before not in _ORDINALS and not (of_time or of_number):
+        if before.rstrip().rsplit(" ", 1)[-1] not in _ORDINALS and not (of_time or of_number):
             yield match[0], _FRACTIONS[match[0]]
     for match in IN_TEN.finditer(text):
         part, whole = read(f"{match[1]} x").quantities, read(f"{match[2]} x").quantities

@@ -50,11 +50,13 @@ _QUOTE = re.compile(
     r"[\u201c\u201e\u201f\"]([^\u201c\u201d\u201e\"]{2,})[\u201d\u201c\"]|\u00ab\s?([^\u00ab\u00bb]{2,})\s?\u00bb"
     r"|(?<!\w)[\u2018']([^\u2018\u2019']{2,}(?:\w['\u2019]\w[^\u2018\u2019']*)*)[\u2019'](?!\w)"
 )
-_QUOTED = re.compile(f"{_QUOTE.pattern}|[\u300c\u300e].+?[\u300d\u300f]")
+_QUOTED = re.compile(f"{_QUOTE.pattern}|[\u300c\u300e][^\u300c-\u300f]+[\u300d\u300f]")
 _DEFINITE = re.compile(r"\bthe ([^\W\d_]{3,})", re.IGNORECASE)
 _INTRODUCED = re.compile(
     r"\b(?i:an?|the) (?:[^\W\d_-]+ ){0,2}?([^\W\d_]{3,})(?= (?:called|named)|,? [A-Z])"
 )
+_FOLLOWING = re.compile(rf"[ -]*+({WORD.pattern})")
+_MOST_INITIALS = 7
 _PLACE = re.compile(r"\b(first|second|third|last)[ -]([^\W\d_]{3,})", re.IGNORECASE)
 
 
@@ -271,14 +273,16 @@ def _names(spoken: Text, source: Text, around: Text, *, translated: bool) -> Ite
 
 def _initials(text: Text) -> set[str]:
     """Returns the initials of the runs of capitalised words: "who" for World Health Organization."""
-    found = set()
-    for match in re.finditer(
-        r"(?:[^\W\d_][\w-]*\s(?:of |for |and |the )*){1,6}[^\W\d_][\w-]*", text.text
-    ):
-        letters = [word[0] for word in match[0].split() if word[:1].isupper()]
-        for start in range(len(letters)):
-            for end in range(start + 2, len(letters) + 1):
-                found.add("".join(letters[start:end]).casefold())
+    found: set[str] = set()
+    letters, end = "", 0
+    for match in WORD.finditer(text.text):
+        word, gap = match[0], text.text[end : match.start()]
+        end = match.end()
+        letters = "" if gap.strip(" -&") else letters
+        if word in ("of", "for", "and", "the"):
+            continue
+        letters = (letters + word[0])[-_MOST_INITIALS:] if word[0].isupper() else ""
+        found.update(letters[start:].casefold() for start in range(len(letters) - 1))
     return found
 
 
@@ -315,16 +319,16 @@ def _surely_a_name(spoken: Text, match: re.Match[str]) -> bool:
         return False
     if word.isupper() and len(word) > 1:
         return True
-    after = spoken.text[match.end() :]
-    following = WORD.match(after.lstrip(" -"))
+    following = _FOLLOWING.match(spoken.text, match.end())
     if plain in _NATIONALITIES or word.endswith(("'s", "\u2019s")):
         return True
     if following is None:
         return False
-    if following[0][0].isupper() and following[0] != "I":
+    word = following[1]
+    if word[0].isupper() and word != "I":
         # "Inspector Ferri", "Opposition leader": its role may be a common word.
         return plain not in ROLES
-    return following[0].lower() in SPEECH and following[0].lower() not in ("sees", "saw", "put")
+    return word.lower() in SPEECH and word.lower() not in ("sees", "saw", "put")
 
 
 def _quotations(spoken: Text, source: Text, *, translated: bool) -> Iterator[str]:

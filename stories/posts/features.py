@@ -39,7 +39,6 @@ _SHINGLE = 4
 _MOST_NUMBERS = 30
 _LEAST_TEXT = 3
 _UNITS = {word: int(value) for word, value in CARDINALS.items() if len(value) == 1} | {"one": 1}
-_GAP = 8  # characters before a word in which its sentence may begin
 # A common beginning of this length makes two names one: Brazil, Brazilian.
 PREFIX = 5
 
@@ -54,7 +53,7 @@ _INDEXED = re.compile(
     r"([\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+)"
     r"|([^\W\d_]+(?:['\u2019][^\W\d_]+)*)"
 )
-_SENTENCE_END = re.compile(r"[.!?:;\u2026\u3002\uff01\uff1f\u0964\u06d4\n\"\u201c\u2018(\[|]\s*$")
+_BEFORE_SENTENCE = frozenset('.!?:;\u2026\u3002\uff01\uff1f\u0964\u06d4"\u201c\u2018([|')
 _ENDINGS = ("ing", "ed", "es", "s")
 # What agencies and outlets put before or after a headline.
 _PREFIX = re.compile(
@@ -168,7 +167,8 @@ def _tokens(text: str) -> Iterator[_Token]:
     at = 0
     for match in _TOKEN.finditer(text):
         gap = text[at : match.start()]
-        begins = begins or bool(_SENTENCE_END.search(gap[-_GAP:]))
+        marks = gap.rstrip()
+        begins = begins or marks[-1:] in _BEFORE_SENTENCE or "\n" in gap[len(marks) :]
         at = match.end()
         kind, raw = str(match.lastgroup), match[0]
         if kind == "dense":

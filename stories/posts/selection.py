@@ -34,8 +34,8 @@ SAME_READING = timedelta(minutes=1)
 CHANGES = (Relation.DEVELOPMENT, Relation.CORRECTION)
 # Comment is about an event and no report of it, so it neither overtakes nor is overtaken.
 _COMMENT = re.compile(
-    r"\s*\[?(?:opinion|op-ed|editorial|comment|column|analysis|explainer|review|interview)\b\]?"
-    r"\s*[:|\u2013\u2014-]",
+    r"\A\s*+\[?(?:opinion|op-ed|editorial|comment|column|analysis|explainer|review|interview)\b\]?"
+    r"\s*+[:|\u2013\u2014-]",
     re.IGNORECASE,
 )
 

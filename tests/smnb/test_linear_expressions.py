@@ -9,8 +9,11 @@ from collections.abc import Callable
 import pytest
 
 from broadcast.narrators import output_check, passages
+from broadcast.narrators.statements import Context, problem
 from sessions_app.files import artifacts
 from stories import corrections
+from stories.posts import features, selection
+from stories.posts.features import Report
 from stories.sources import http_client, pasted
 from stories.text import dates, markup
 from stories.text.cleaning import clean_text
@@ -20,7 +23,27 @@ def replaced(pattern: re.Pattern[str]) -> Callable[[str], object]:
     return lambda text: pattern.sub("", text)
 
 
+def grounded(passage: str) -> str:
+    """Checks a sentence against a passage that no full stop ends."""
+    context = Context(report=passage, before=passage)
+    return problem(
+        "He called half of it \u201ca lie\u201d.", [{"text": passage, "report": 0}], context
+    )
+
+
 READERS: dict[str, tuple[Callable[[str], object], str]] = {
+    "a passage of verbs": (grounded, "beat "),
+    "a passage of one word": (grounded, "a"),
+    "a passage of names": (grounded, "Os Of of the "),
+    "a passage of single letters": (grounded, "A. "),
+    "a passage of shares": (grounded, "half "),
+    "a passage of numbers": (grounded, "1 000 "),
+    "a passage of opened quotations": (grounded, "\u300c"),
+    "a passage of apostrophes": (grounded, " 'a'b"),
+    "a passage of clauses": (grounded, "who, had not and "),
+    "the start of a sentence": (lambda text: list(features._tokens(text)), ". "),
+    "a headline that is a comment": (replaced(selection._COMMENT), " "),
+    "a report": (lambda text: features.features(Report(text, text)), "UPDATE: "),
     "white space of a header": (lambda text: http_client.Headers([("X", text)]), "\t"),
     "a comment behind a date": (replaced(dates._COMMENT), "\n"),
     "a comment behind another": (replaced(dates._COMMENT), "("),
