@@ -47,14 +47,20 @@ def add(story: Story, post: SourcePost, role: str) -> None:
         trends.add_story(post)
 
 
-def duplicates_of(post: SourcePost | None) -> list[SourcePost]:
-    """Returns the reports of other outlets that repeat a post and are credited by no story yet."""
-    if post is None:
+def duplicates_of(posts: Sequence[SourcePost]) -> list[SourcePost]:
+    """Returns the reports of other outlets that repeat one of the posts and that no story credits.
+
+    The posts are of one session.
+    """
+    if not posts:
         return []
     rows = SourcePost.objects.filter(
-        session_id=post.session_id, duplicate_of=post, report=None, state=SourcePost.State.SKIPPED
+        session_id=posts[0].session_id,
+        duplicate_of__in=posts,
+        report=None,
+        state=SourcePost.State.SKIPPED,
     )
-    outlets = {credit_of(post)}
+    outlets = {credit_of(post) for post in posts}
     found = []
     for row in rows.select_related("source").order_by("id")[:MOST_SOURCES]:
         # An outlet that repeats itself, or is read from two feeds, is credited once.

@@ -80,6 +80,8 @@ def skip(post: SourcePost, story: Story, role: str) -> None:
     """Skips a waiting post for a story that exists, which gets the post as another source."""
     if cover(post, role, story.title):
         reports.add(story, post, role)
+        if role == StoryReport.Role.REPEATED:
+            reports.credit_late(reports.duplicates_of([post]))
         record(post, queue=-1)
         if role in StoryReport.CREDITED:
             editorial.record_source(stories.find(post.session, story.pk))
@@ -167,7 +169,7 @@ def required(session: Session) -> bool:
 def confirmed(post: SourcePost, others: Iterable[SourcePost]) -> bool:
     """Whether an independent outlet among ``others`` reports the event of ``post`` too."""
     own = _text(post)
-    repeats = reports.duplicates_of(post)
+    repeats = reports.duplicates_of([post])
     return any(
         credit_of(other) != credit_of(post) and not (own and _text(other) == own)
         for other in (*others, *repeats)

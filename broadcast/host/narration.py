@@ -216,7 +216,8 @@ def store(run: Broadcast, narrated: NarratedPost, ledger: SessionLedger) -> Stor
     covered += [(post, StoryReport.Role.BACKGROUND) for post in narrated.choice.background]
     # Some may have been claimed, killed or placed by a person while the narrator was at work.
     covered = [(post, role) for post, role in covered if claims.cover(post, role, story.title)]
-    duplicates = [(post, StoryReport.Role.REPEATED) for post in reports.duplicates_of(story.post)]
+    told = [narrated.post, *(post for post, role in covered if role == StoryReport.Role.REPORT)]
+    duplicates = [(post, StoryReport.Role.REPEATED) for post in reports.duplicates_of(told)]
     stories.create(story, ledger.attempts, joined, [*covered, *duplicates])
     for post, _ in covered:
         claims.record(post, queue=-1)

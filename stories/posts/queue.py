@@ -292,11 +292,15 @@ def _duplicate_of(row: SourcePost, key: str, earlier: Index) -> tuple[int | None
     if key:
         # Served by the partial index post_url, however many posts the session has.
         same = SourcePost.objects.filter(session_id=row.session_id, url_digest__in=_digests(key))
-        pages = list(same.order_by("id")[:SAME_PAGES])
+        rows = same.select_related("duplicate_of").defer("duplicate_of__body")
+        pages = list(rows.order_by("id")[:SAME_PAGES])
         sources = Counter(page.source_id for page in pages if page.duplicate_of_id is None)
         for page in pages:
-            # Within a source the id tells posts apart, so that several of them may have one address.
-            tells = page.source_id != row.source_id and sources[page.source_id] < 2
+            # Within a source the id tells posts apart, so that several of them may have one address,
+            # also where another source repeated the first one in between.
+            first = page.duplicate_of or page
+            own = row.source_id in (page.source_id, first.source_id)
+            tells = not own and sources[page.source_id] < 2
             if tells or judge(report, report_of(page)).kind in ("duplicate", "same event"):
                 return page.duplicate_of_id or page.pk, SAME_ADDRESS
     match = earlier.best(report)

@@ -263,6 +263,42 @@ def test_a_duplicate_of_another_outlet_is_credited_too(live: Session) -> None:
     ]
 
 
+def repeated_by_a_third(live: Session, report: SourcePost, text: tuple[str, str]) -> None:
+    source = service.add(live, SourceSpec(kind="rss", locator="https://third.example/feed"))
+    with transaction.atomic():
+        fetched = FetchedPost("1", text[0], text[1], url="https://third.example/1")
+        (post,) = queue.add(source, [fetched], steps.now()).posts
+        recorder.record(live, service.POLLED, {"queue": []}, feed=1)
+    assert post.duplicate_of_id == report.pk
+
+
+def test_what_repeats_another_report_of_the_event_is_credited_too(live: Session) -> None:
+    read(live, "harbour", FIRE, 30)
+    repeated_by_a_third(live, read(live, "shore", ELSEWHERE, 31), ELSEWHERE)
+    narrate(live)
+    rows = payload(Story.objects.get())["sources"]
+    assert {row["source"] for row in rows} == {
+        "harbour.example",
+        "shore.example",
+        "third.example",
+    }
+    assert list(audits.run()) == []
+
+
+def test_what_repeats_a_report_that_came_too_late_is_credited_too(live: Session) -> None:
+    read(live, "harbour", FIRE, 30)
+    narrate(live)
+    repeated_by_a_third(live, read(live, "shore", ELSEWHERE, 5), ELSEWHERE)
+    narrate(live)
+    rows = payload(Story.objects.get())["sources"]
+    assert [(row["role"], row["source"]) for row in rows] == [
+        ("main", "harbour.example"),
+        ("repeated", "shore.example"),
+        ("repeated", "third.example"),
+    ]
+    assert list(audits.run()) == []
+
+
 class OnePost:
     """A feed with one post."""
 

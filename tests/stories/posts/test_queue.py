@@ -328,6 +328,18 @@ def test_a_repeated_address_is_attributed_to_the_first_post(
         assert [row.duplicate_of_id for row in made] == [first.pk]
 
 
+def test_a_second_post_with_an_address_that_another_source_repeated_is_no_duplicate(
+    source: Source, other_source: Source
+) -> None:
+    """Within a source the id tells posts apart, whatever other sources link to."""
+    url = "https://x.test/live"
+    first = add(source, FetchedPost("1", TITLES[0], url=url)).posts[0]
+    (repeated,) = add(other_source, FetchedPost("o1", TITLES[1], url=url)).posts
+    (second,) = add(source, FetchedPost("2", TITLES[2], url=url)).posts
+    assert repeated.duplicate_of_id == first.pk
+    assert (second.state, second.duplicate_of_id) == ("queued", None)
+
+
 def test_of_two_posts_that_were_stored_at_once_a_third_repeats_the_first(
     source: Source, other_source: Source, session: Session
 ) -> None:
