@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, Any, NotRequired
 
+import structlog
 from django.contrib.auth.models import User
+from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 from pydantic import Field
 from typing_extensions import TypedDict
@@ -17,11 +20,13 @@ from broadcast.narrators.base import spoken
 from broadcast.narrators.statements import Context
 from broadcast.speech import sounds
 from sessions_app import commands, preferences, sessions
+from sessions_app.background import steps
+from sessions_app.background.steps import Claim, Kind
 from sessions_app.commands import Command, Payload
-from sessions_app.errors import Conflict, Invalid
-from sessions_app.events import recorder
+from sessions_app.errors import Conflict, Invalid, Retry
+from sessions_app.events import archive, recorder
 from sessions_app.events.statistics import Extra
-from sessions_app.models import Session
+from sessions_app.models import Archive, Session
 from stories import corrections, stories
 from stories.corrections import Replacement
 from stories.models import Story
@@ -31,6 +36,8 @@ from stories.text.cleaning import clean_line, clean_text
 from stories.text.sentences import sentences, word_count
 from stories.types import GroundedSentence, Tone
 from stories.usage import accounting
+
+log = structlog.get_logger(__name__)
 
 
 class StoryCorrected(TypedDict):
@@ -226,6 +233,9 @@ def _store(story: Story, title: str, text: str, reason: str, author: User) -> Re
     current = {name: value for name, value in payload.items() if name in CORRECTED_FIELDS}
     corrections.replace_everywhere(replacement, current)
     recaps.replace(session, replacement)
+    # After the events, so that an archive which was written meanwhile is seen.
+    if archives_since(story).exists():
+        steps.enqueue(session, corrections.ARCHIVES, story.pk)
     recordings.renew(session, story.created_at)
     # Read again: the headline of its thread may have been the old one.
     payload = airing.story_payload(stories.find(session, story.pk))
@@ -243,6 +253,38 @@ def _store(story: Story, title: str, text: str, reason: str, author: User) -> Re
         narration_seconds=growth.seconds,
     )
     return replacement
+
+
+def archives_since(story: Story) -> QuerySet[Archive]:
+    """Returns the archives of events that may name the story."""
+    rows = archive.of_session(story.session, archive.EVENTS)
+    return rows.filter(created_at__gte=story.created_at)
+
+
+def correct_archives(claim: Claim) -> None:
+    """Replaces the earlier texts of a corrected story in the archived events of its session."""
+    story = stories.find(claim.session, int(claim.subject))
+    payload = airing.story_payload(story)
+    current = {name: value for name, value in payload.items() if name in CORRECTED_FIELDS}
+    replacements = corrections.of_all_corrections(story)
+
+    def corrected(line: archive.Line) -> archive.Line:
+        data = line["data"]
+        for replacement in replacements:
+            data = replacement.event(line["type"], data, current)
+        return {**line, "data": data}
+
+    for one in archives_since(story):
+        claim.check()
+        try:
+            archive.rewrite(one, corrected)
+        # Nothing is shown of an archive that cannot be read.
+        except archive.Damaged as error:
+            log.warning("archive_not_corrected", first=one.first, reason=error.code)
+        except OSError as error:
+            raise Retry("The archived events could not be written.") from error
+    with transaction.atomic():
+        claim.complete()
 
 
 def pull(session: Session, story_id: int) -> Story:
@@ -313,6 +355,7 @@ BOOKMARK = Command(
 
 
 def register() -> None:
+    steps.register(Kind(corrections.ARCHIVES, "producer", correct_archives, outlives_run=True))
     commands.register(BREAK_IN)
     commands.register(CORRECT)
     commands.register(PULL)

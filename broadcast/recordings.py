@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import islice
 
 from django.db import transaction
@@ -22,7 +22,9 @@ from sessions_app.errors import Conflict, NotFound
 from sessions_app.events import archive, recorder
 from sessions_app.files import artifacts
 from sessions_app.files.artifacts import Category
-from sessions_app.models import Artifact, Session, SessionEvent
+from sessions_app.models import Artifact, Session, SessionEvent, Step
+from sessions_app.realtime import frames
+from stories import corrections
 from stories.models import StoryVersion
 
 RECORD = "record_run"
@@ -43,6 +45,12 @@ def make(claim: Claim) -> None:
     # The first and the last event of a run are those of its changes of state.
     span = StateChange.objects.filter(run=run).aggregate(first=Min("seq"), last=Max("seq"))
     if run.state != State.IDLE or span["first"] is None:
+        return
+    open_steps = Step.objects.filter(session=claim.session, state__in=Step.OPEN)
+    if open_steps.filter(kind=corrections.ARCHIVES).exists():
+        # A correction has not reached all archived events yet.
+        with transaction.atomic():
+            claim.reschedule(steps.now() + timedelta(seconds=2))
         return
     for recording in of_run(run):
         if not outdated(run, recording):
@@ -82,7 +90,7 @@ def _lines(claim: Claim, events: Iterator[SessionEvent]) -> Iterator[bytes]:
                 "seq": event.seq,
                 "type": event.type,
                 "at": recorder.timestamp(event.at),
-                "data": event.payload,
+                "data": frames.published(event.type, event.payload),
             }
             lines.append(json.dumps(item, ensure_ascii=False, separators=(",", ":")) + "\n")
         yield "".join(lines).encode()

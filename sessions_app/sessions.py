@@ -19,6 +19,7 @@ from sessions_app.events import recorder
 from sessions_app.files.storage import folder_name
 from sessions_app.models import Preferences, Session, SessionStats, Workspace
 from sessions_app.models.session import Person, new_watch_token
+from sessions_app.money import Amount
 
 M = TypeVar("M", bound=Model)
 
@@ -69,7 +70,7 @@ class SessionPayload(SessionFields):
     """A session as pages and frames show it, without its addresses."""
 
     budget: Annotated[
-        int | None, Field(description="What it may spend, in 10⁻¹² USD; null is no limit.")
+        Amount | None, Field(description="What it may spend, in USD; null is no limit.")
     ]
 
 

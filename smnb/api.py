@@ -40,6 +40,7 @@ class Api(NinjaAPI):
         document = super().get_openapi_schema(path_prefix=path_prefix, path_params=path_params)
         schemas = document["components"]["schemas"]
         types = recorder.payload_types()
+        types["figures"] = recorder.FiguresPayload
         references, extra = TypeAdapter.json_schemas(
             [(name, "serialization", TypeAdapter(payload)) for name, payload in types.items()],
             ref_template="#/components/schemas/{model}",
@@ -47,9 +48,9 @@ class Api(NinjaAPI):
         for name, schema in extra.get("$defs", {}).items():
             schemas.setdefault(name, schema)
         # An event's ``data`` stays an open object: events of earlier versions must stay readable.
-        schemas["ApiEvent"]["properties"]["data"]["x-payloads"] = {
-            name: schema for (name, _), schema in references.items()
-        }
+        payloads = {name: schema for (name, _), schema in references.items()}
+        data = schemas["ApiEvent"]["properties"]["data"]
+        data |= {"x-figures": payloads.pop("figures"), "x-payloads": payloads}
         for methods in document["paths"].values():
             for method, operation in methods.items():
                 _describe_limits(method, operation)

@@ -148,13 +148,14 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
-# Five wrong passwords lock a user name for 15 minutes, but only from the same address: a stranger
-# cannot lock the owner out.
+# After five wrong passwords a user name is locked, but only for the same address, and for longer after
+# each further one: see SignInLock.
+AXES_HANDLER = "sessions_app.rate_limits.SignInLock"
 AXES_FAILURE_LIMIT = 5
-AXES_COOLOFF_TIME = 0.25  # hours
+AXES_COOLOFF_TIME = 1  # hour for which a failure counts; longer than the longest lock
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
-AXES_LOCKOUT_TEMPLATE = "studio/account/locked.html"
-AXES_HTTP_RESPONSE_CODE = 429
+AXES_CLIENT_IP_CALLABLE = "sessions_app.rate_limits.client_address"
+AXES_LOCKOUT_CALLABLE = "broadcast.studio.account.views.locked"
 AXES_RESET_ON_SUCCESS = True
 # A stranger who keeps trying at the same address does not prolong the lock.
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from django.contrib import admin
 from django.contrib.auth.decorators import login_required
-from django.contrib.auth.views import LoginView, LogoutView
+from django.contrib.auth.views import LogoutView
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.urls import include, path
 from django.views.decorators.http import require_safe
 from django.views.generic import RedirectView
 
+from broadcast.studio.account.views import SignIn
 from smnb import health, metrics
 from smnb.api import api
 from smnb.docs import views as docs_views
@@ -42,7 +43,7 @@ urlpatterns = [
     path("", include("broadcast.public.urls")),
     path("docs/", docs_views.contents, name="docs"),
     path("docs/<slug:slug>/", docs_views.page, name="docs_page"),
-    path("login/", LoginView.as_view(redirect_authenticated_user=True), name="login"),
+    path("login/", SignIn.as_view(), name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),
     path("api/", api.urls),
     path("admin/", admin.site.urls),

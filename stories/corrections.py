@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
-from typing import Literal
+from typing import Any, Literal
 
 from django.contrib.auth.models import User
 from django.db import transaction
@@ -27,6 +27,8 @@ Kind = Literal["same", "gone", "new"]
 MOST_SUMMARY = 300
 SHORTEST = 12  # characters of a text that is replaced within another one
 EVENTS_AT_ONCE = 200
+ARCHIVES = "correct_archives"  # the kind of step that corrects archived events
+TELLS = re.compile(r"(story|recap|message)\.")  # types of events with texts of stories
 MOST_WORDS = 600  # compared one by one: the time grows with their square
 _LINE_BREAK = re.compile(r"((?<!\s)\s*\n\s*)")
 
@@ -151,13 +153,25 @@ class Replacement:
                 new["passages"] = [public_sentence(each) for each in self.story.passages]
         return new
 
+    def event(self, type_: str, payload: Mapping[str, Any], current: Mapping[str, object]) -> Any:
+        """Returns the payload of an event, with other texts where it is about stories."""
+        # What a person wrote stays in that person's words.
+        of_person = payload.get("message", {}).get("role") == Message.Role.HUMAN
+        return payload if of_person or not TELLS.match(type_) else self.payload(payload, current)
+
+
+def of_all_corrections(story: Story) -> list[Replacement]:
+    """Returns the replacements of all earlier texts of a story, the oldest first."""
+    rows = StoryVersion.objects.filter(story=story, number__lt=story.version).order_by("number")
+    return [Replacement.of(story, row.title, row.narrative) for row in rows]
+
 
 def replace_everywhere(replacement: Replacement, current: Mapping[str, object]) -> None:
     """Replaces the old text in what was made from it: thread, memory, messages and events.
 
     It stays in the versions of the story alone. ``current`` are the fields of the story that events
-    have. Call it in the transaction of the correction, before its event is recorded. Archived
-    events are files with a digest, and stay as they are.
+    have. Call it in the transaction of the correction, before its event is recorded. The files of
+    archived events are left to a step of the kind ``ARCHIVES``.
     """
     story = replacement.story
     changed: list[SessionEvent] = []
@@ -172,11 +186,9 @@ def replace_everywhere(replacement: Replacement, current: Mapping[str, object]) 
         if (text := replacement.text(message.text)) != message.text:
             Message.objects.filter(pk=message.pk).update(text=text[:2000])
     events = SessionEvent.objects.filter(session=story.session_id, at__gte=story.created_at)
-    rows = events.filter(type__regex=r"^(story|recap|message)\.").order_by("seq")
+    rows = events.filter(type__regex=f"^{TELLS.pattern}").order_by("seq")
     for event in rows.iterator(EVENTS_AT_ONCE):
-        if event.payload.get("message", {}).get("role") == Message.Role.HUMAN:
-            continue
-        payload = replacement.payload(event.payload, current)
+        payload = replacement.event(event.type, event.payload, current)
         if payload != event.payload:
             event.payload = payload
             changed.append(event)

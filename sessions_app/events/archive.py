@@ -7,7 +7,7 @@ before it is used. An archived event is returned as an unsaved SessionEvent with
 
 The file is complete on disk before one transaction adds its rows and deletes the archived ones. A
 process that dies in between leaves a file without a row; the next attempt writes the same file, and
-an old one is removed.
+an old one is removed. The correction of a story replaces the files that have its old text.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from django.db.models import Exists, F, Model, OuterRef, QuerySet, Subquery
 
 from sessions_app import audits
 from sessions_app.background import retention, sweeper
-from sessions_app.errors import SmnbError, StaleClaim
+from sessions_app.errors import Retry, SmnbError, StaleClaim
 from sessions_app.events import recorder
 from sessions_app.files import artifacts, storage
 from sessions_app.files.storage import ROOT
@@ -77,7 +77,7 @@ def read_lines(archive: Archive) -> list[Any]:
         if archive.artifact is None:
             data = zlib.decompress(bytes(archive.packed or b""))
         else:
-            packed = storage.full_path(archive.artifact.path).read_bytes()
+            packed = _packed(archive.artifact)
             # The hash shows damage that gzip's own checksum misses, e.g. a file of another archive.
             if hashlib.sha256(packed).hexdigest() != archive.artifact.sha256:
                 raise Damaged(archive)
@@ -88,6 +88,15 @@ def read_lines(archive: Archive) -> list[Any]:
     if len(lines) != archive.count:
         raise Damaged(archive)
     return lines
+
+
+def _packed(artifact: Artifact) -> bytes:
+    try:
+        return storage.full_path(artifact.path).read_bytes()
+    except FileNotFoundError:
+        # A correction may have replaced the file since the row was read.
+        artifact.refresh_from_db()
+        return storage.full_path(artifact.path).read_bytes()
 
 
 def newest(
@@ -252,6 +261,9 @@ def pack(
         try:
             # Of the rows that a live run locks, this locks the counters alone, and last.
             with transaction.atomic():
+                # A correction may have changed the events since they were read.
+                if kind == EVENTS and _lines_of(rows) != lines:
+                    raise StaleClaim("These events have changed.")
                 artifact.save(force_insert=True)
                 archive.artifact = artifact
                 archive.save(force_insert=True)
@@ -263,11 +275,39 @@ def pack(
                 recorder.record(session, artifacts.STORED, payload)
         # Another process was faster: its archive has the same unique key, or the rows are gone.
         except (IntegrityError, StaleClaim):
-            log.info("archive_was_there", kind=kind)
+            log.info("archive_refused", kind=kind)
             _remove_unused(artifact.path)
             return 0
         log.info("archived", kind=kind, first=archive.first, last=archive.last)
         return archive.count
+
+
+def _lines_of(rows: QuerySet[Any]) -> list[Line]:
+    """Returns the lines of events, and locks them until the transaction ends."""
+    return [line_of(row) for row in rows.order_by("seq").select_for_update()]
+
+
+def rewrite(archive: Archive, change: Callable[[Line], Line]) -> bool:
+    """Replaces the file of an archive by one with its lines as ``change`` returns them.
+
+    Returns whether a line is different. Raises Damaged, OSError, and Retry where another process
+    has replaced the file meanwhile.
+    """
+    session, lines = archive.session, read_lines(archive)
+    old, changed = archive.artifact, [change(line) for line in lines]
+    if changed == lines or old is None:
+        return False
+    key = "seq" if archive.kind == EVENTS else "id"
+    new = _write_file(session, archive.kind, key, changed)
+    with transaction.atomic():
+        row = Artifact.objects.filter(pk=old.pk, sha256=old.sha256)
+        if not row.update(name=new.name, path=new.path, bytes=new.bytes, sha256=new.sha256):
+            raise Retry("Another process has replaced the file of this archive.")
+        payload = artifacts.payload(Artifact.objects.get(pk=old.pk))
+        recorder.record(session, artifacts.STORED, {"artifact": payload})
+        # A crash before this call leaves the file to the next archive.
+        transaction.on_commit(lambda: _remove_unused(old.path), robust=True)
+    return True
 
 
 def _write_file(session: Session, kind: str, key: str, lines: Sequence[Line]) -> Artifact:

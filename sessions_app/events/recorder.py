@@ -26,6 +26,7 @@ from sessions_app.events import statistics
 from sessions_app.events.statistics import NOTHING, Extra
 from sessions_app.hooks import Topic
 from sessions_app.models import Message, Session, SessionEvent, SessionStats
+from sessions_app.money import Amount
 
 if TYPE_CHECKING:
     import redis
@@ -157,11 +158,11 @@ class FiguresPayload(TypedDict):
     output_tokens: Annotated[int, Field(description="Tokens that models wrote.")]
     cache_read_tokens: Annotated[int, Field(description="Tokens read from a provider's cache.")]
     cache_write_tokens: Annotated[int, Field(description="Tokens written to a provider's cache.")]
-    cost: Annotated[int, Field(description="In 10⁻¹² USD; the same as cost_lower.")]
-    cost_lower: Annotated[int, Field(description="Lower bound of the cost in 10⁻¹² USD.")]
-    cost_upper: Annotated[int, Field(description="Upper bound of the cost in 10⁻¹² USD.")]
+    cost: Annotated[Amount, Field(description="In USD; the same as cost_lower.")]
+    cost_lower: Annotated[Amount, Field(description="Lower bound of the cost in USD.")]
+    cost_upper: Annotated[Amount, Field(description="Upper bound of the cost in USD.")]
     cache_saved: Annotated[
-        int, Field(description="Saved by caches in 10⁻¹² USD; negative where they cost more.")
+        Amount, Field(description="Saved by caches in USD; negative where they cost more.")
     ]
     unpriced: Annotated[int, Field(description="Model attempts without a known price.")]
     words: Annotated[int, Field(description="Words of the stories.")]

@@ -16,7 +16,7 @@ from channels.exceptions import StopConsumer
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
 
-from sessions_app import context
+from sessions_app import context, rate_limits
 from sessions_app.events import recorder
 from sessions_app.realtime import close_codes
 from sessions_app.realtime.frames import HTML, JSON
@@ -137,7 +137,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
 
     def address(self) -> str:
         """Returns the client's address; that of a trusted proxy is replaced already (smnb/asgi.py)."""
-        return str((self.scope.get("client") or ["", 0])[0])
+        return rate_limits.network_of(str((self.scope.get("client") or ["", 0])[0]))
 
     def header(self, name: str) -> str:
         headers = dict(self.scope.get("headers") or [])

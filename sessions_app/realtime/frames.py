@@ -9,7 +9,8 @@ import json
 import struct
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from functools import cache
+from typing import Any, cast
 from uuid import UUID
 
 import structlog
@@ -21,6 +22,7 @@ from django.template import TemplateDoesNotExist, TemplateSyntaxError
 from django.template.loader import render_to_string
 from django.urls import NoReverseMatch
 
+from sessions_app import money
 from sessions_app.background import isolation
 from sessions_app.events import recorder
 from sessions_app.models import SessionEvent, SessionStats
@@ -76,6 +78,24 @@ def frame_of(event: SessionEvent, prev: int, audience: str) -> Frame:
     return Frame(event.seq, prev, event.type, str(event.session_id), at, data)
 
 
+def published(type_: str, payload: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Returns the payload of an event as it leaves as JSON: with money as decimal strings.
+
+    A payload of an earlier version, or from an archive, has the same integers and is written alike.
+    """
+    found: Any = payload
+    for path in _amounts(type_):
+        found = money.written(found, path)
+    return cast("Mapping[str, Any]", found)
+
+
+@cache
+def _amounts(type_: str) -> tuple[money.Path, ...]:
+    """Returns the paths of the amounts in payloads of this type, and in their figures."""
+    figures_ = (("figures", *path) for path in money.amounts_in(recorder.FiguresPayload))
+    return (*money.amounts_in(recorder.payload_types().get(type_)), *figures_)
+
+
 def without_retracted(events: Sequence[SessionEvent], audience: str) -> list[SessionEvent]:
     """Returns the events without those about a story that a later one of them retracts."""
     if audience == recorder.OWNER:
@@ -101,7 +121,8 @@ def text_of(frame: Frame, audience: str, format_: str, most: int = MOST_BYTES) -
     Senders of ephemeral frames limit their size themselves.
     """
     if format_ == JSON:
-        text = json.dumps(asdict(frame), ensure_ascii=False)
+        data = published(frame.type, frame.data)
+        text = json.dumps({**asdict(frame), "data": data}, ensure_ascii=False)
     else:
         context = {**asdict(frame), "session_id": frame.session, "audience": audience}
         text = render_to_string(f"frames/{audience}/{frame.type}.html", context)

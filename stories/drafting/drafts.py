@@ -14,6 +14,7 @@ from typing_extensions import TypedDict
 from sessions_app.errors import NotFound
 from sessions_app.events import recorder
 from sessions_app.models import Session
+from sessions_app.money import Amount
 from stories.drafting.agents import Handover, Outline, Remark, Research, Review, Text, Verdict
 from stories.models import Draft, DraftMessage, DraftVersion, TokenUsage
 
@@ -41,8 +42,8 @@ class DraftWish(TypedDict):
 
 
 class DraftCost(TypedDict):
-    lower: Annotated[int, Field(description="Certain cost, in 10⁻¹² USD.")]
-    upper: Annotated[int, Field(description="Cost including uncertain calls, in 10⁻¹² USD.")]
+    lower: Annotated[Amount, Field(description="Certain cost, in USD.")]
+    upper: Annotated[Amount, Field(description="Cost including uncertain calls, in USD.")]
     unpriced: Annotated[int, Field(description="Number of calls without a known price.")]
 
 
@@ -109,8 +110,8 @@ class DraftChecks(TypedDict):
     words: Annotated[int, Field(description="Length of the latest version in words.")]
     wanted: Annotated[int, Field(description="Ordered length in words.")]
     left: Annotated[
-        int | None,
-        Field(description="Rest of the session's budget, in 10⁻¹² USD; null without a budget."),
+        Amount | None,
+        Field(description="Rest of the session's budget, in USD; null without a budget."),
     ]
 
 

@@ -27,6 +27,7 @@ from sessions_app.background.steps import Claim
 from sessions_app.events import recorder
 from sessions_app.events.statistics import Extra
 from sessions_app.models import AILink, Message, Session, Step
+from sessions_app.money import Amount
 from stories.models import Draft, SourcePost, TokenUsage
 from stories.usage import budget, pricing
 from stories.usage.accounting import Booking, call_shares
@@ -67,10 +68,10 @@ class UsagePayload(UsageFields):
     """One call of a model, with its tokens and cost."""
 
     lower: Annotated[
-        int | None, Field(description="Least cost in 10⁻¹² USD, or null without a known price.")
+        Amount | None, Field(description="Least cost in USD, or null without a known price.")
     ]
     upper: Annotated[
-        int | None, Field(description="Highest cost in 10⁻¹² USD, or null without a known price.")
+        Amount | None, Field(description="Highest cost in USD, or null without a known price.")
     ]
 
 
@@ -79,7 +80,7 @@ class UsageClosed(TypedDict):
 
     usage: Annotated[UsagePayload, Field(description="The call with its final or bounded cost.")]
     budget: Annotated[
-        int | None, Field(description="Budget of the session in 10⁻¹² USD, or null without one.")
+        Amount | None, Field(description="Budget of the session in USD, or null without one.")
     ]
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Annotated, NotRequired
 
 import pytest
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from sessions_app import money
 
@@ -43,3 +46,29 @@ def test_dollars_become_an_integer_rounded_half_to_even() -> None:
     assert money.from_usd(Decimal("0.0000000000005")) == 0
     assert money.from_usd(Decimal("0.0000000000015")) == 2
     assert money.to_usd(20_000_000_000) == Decimal("0.02")
+
+
+class Call(TypedDict):
+    cost: Annotated[money.Amount | None, Field(description="x")]
+    tokens: int
+
+
+class Bill(TypedDict):
+    calls: list[Call]
+    total: NotRequired[Annotated[money.Amount, Field(description="x")]]
+    number: int
+
+
+def test_the_amounts_of_a_payload_are_found_by_its_type() -> None:
+    assert sorted(money.amounts_in(Bill)) == [("calls", "cost"), ("total",)]
+    assert list(money.amounts_in(int)) == []
+
+
+def test_amounts_are_written_where_they_are() -> None:
+    bill = {"calls": [{"cost": 20_000_000, "tokens": 5}, {"cost": None}, "x"], "number": 7}
+    assert money.written(bill, ("calls", "cost")) == {
+        "calls": [{"cost": "0.00002", "tokens": 5}, {"cost": None}, "x"],
+        "number": 7,
+    }
+    assert money.written(bill, ("total",)) == bill
+    assert bill["calls"][0]["cost"] == 20_000_000  # type: ignore[index]

@@ -6,6 +6,7 @@ every page, frame, API answer, feed and export, and every request to the model, 
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import re
@@ -16,19 +17,31 @@ from typing import Any
 import pytest
 from django.db import transaction
 from django.test import Client
+from django.utils import timezone
 
-from broadcast import recaps
+from broadcast import recaps, recordings
 from broadcast.models import Broadcast, Recap
 from broadcast.narrators.presentation import hourly_recap
 from sessions_app import audits
 from sessions_app.ai_chain import chain
 from sessions_app.ai_chain.chain import Operation
-from sessions_app.background import sweeper
+from sessions_app.background import retention, steps, sweeper
+from sessions_app.events import archive as events_archive
 from sessions_app.events import recorder
-from sessions_app.models import AILink, Message, Session, SessionEvent
+from sessions_app.files import artifacts
+from sessions_app.models import (
+    AILink,
+    Archive,
+    Message,
+    Session,
+    SessionEvent,
+    SessionStats,
+    Step,
+)
 from sessions_app.realtime import frames
 from stories import stories, threads
 from stories.models import Story
+from tests.archived_events import archive_all, grow_old
 from tests.broadcast.session_with_history import asking_a_model, exported
 from tests.broadcast.speech.recorded_session import press, show, tell
 from tests.conftest import MakeSession, run_due_steps
@@ -153,6 +166,89 @@ def test_a_correction_is_corrected_everywhere(past: Session, client_of: Any) -> 
     assert TITLE in Message.objects.filter(role="producer", text__startswith="On air").get().text
     recap = Story.objects.get(origin="recap")
     assert (TITLE in recap.narrative, recap.version) == (True, 2)
+
+
+def with_archived_events(session: Session, client: Client) -> Iterator[tuple[str, str]]:
+    """Every text that leaves and that is made of archived events as well, by where it is."""
+    page = client.get(f"/api/sessions/{session.pk}/events?limit=500")
+    yield "api", page.content.decode()
+    last = SessionStats.objects.get(session=session).last_seq
+    for audience in (recorder.OWNER, recorder.PUBLIC):
+        for event in events_archive.events_between(session, 1, last, audience):
+            frame = frames.frame_of(event, event.seq - 1, audience)
+            for format_ in (frames.HTML, frames.JSON):
+                text = frames.text_of(frame, audience, format_)
+                yield f"frame {event.seq} {event.type} {audience} {format_}", text
+    rows = json.loads(exported(session, "json"))
+    yield "json", json.dumps(rows["events"])
+    with zipfile.ZipFile(io.BytesIO(exported(session, "zip"))) as files:
+        for name in files.namelist():
+            if name.startswith(("data/events", "files/")):
+                yield f"zip {name}", files.read(name).decode("utf-8", "replace")
+    for artifact in artifacts.listed(session):
+        answer: Any = client.get(f"/broadcast/{session.pk}/artifacts/{artifact.pk}/")
+        content = answer.getvalue() if answer.streaming else answer.content
+        if artifact.name.endswith(".gz"):
+            content = gzip.decompress(content)
+        yield f"file {artifact.name}", content.decode("utf-8", "replace")
+
+
+def test_a_correction_reaches_archived_events(
+    past: Session, client_of: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the files of the archives too, which can be downloaded and are part of every backup."""
+    monkeypatch.setattr(retention, "CHUNK", 20)
+    monkeypatch.setattr(events_archive, "NEWEST", 3)
+    owner = client_of(past.owner)
+    grow_old(past, SessionStats.objects.get(session=past).last_seq - 6)
+    archive_all()
+    wrong = Story.objects.get(session=past, agent_type="human")
+    before = [where for where, text in with_archived_events(past, owner) if found_in(text)]
+    archived = Archive.objects.filter(session=past)
+    lines = [line for one in archived for line in events_archive.read_lines(one)]
+    assert (len(archived) > 2, len(before) > 25) == (True, True)
+    data = {"title": TITLE, "text": f"{SENTENCE} The harbour master spoke.", "reason": "A mix-up."}
+    press(past, "story.correct", story=wrong.pk, **data)
+    run_due_steps(past)
+    # The recording of the run waits until the archives of all corrected stories are done.
+    Step.objects.filter(session=past, kind=recordings.RECORD).update(due_at=steps.now())
+    run_due_steps(past)
+    found = {where: found_in(text) for where, text in with_archived_events(past, owner)}
+    assert {where: old for where, old in found.items() if old} == {}
+    # Nothing else has changed, and no file of before is left.
+    assert len(found) > 100
+    after = [line for one in archived.all() for line in events_archive.read_lines(one)]
+    assert [(line["seq"], line["type"], line["at"]) for line in after] == [
+        (line["seq"], line["type"], line["at"]) for line in lines
+    ]
+    names = {path.name for path in artifacts.folder(past, "archive").iterdir()}
+    assert names == set(artifacts.listed(past, "archive").values_list("name", flat=True))
+    assert list(audits.run()) == []
+
+
+def test_events_that_a_correction_changes_meanwhile_are_not_archived(
+    past: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events_archive, "NEWEST", 3)
+    wrong = Story.objects.get(session=past, agent_type="human")
+    last = SessionStats.objects.get(session=past).last_seq
+    grow_old(past, last - 6)
+    write = events_archive._write_file
+
+    def written_while_it_is_corrected(*arguments: Any) -> Any:
+        file = write(*arguments)
+        monkeypatch.setattr(events_archive, "_write_file", write)
+        data = {"title": TITLE, "text": SENTENCE, "reason": "A mix-up."}
+        SessionEvent.objects.filter(session=past).update(at=timezone.now())
+        press(past, "story.correct", story=wrong.pk, **data)
+        return file
+
+    monkeypatch.setattr(events_archive, "_write_file", written_while_it_is_corrected)
+    archive_all()
+    rows = SessionEvent.objects.filter(session=past).values_list("payload", flat=True)
+    assert (Archive.objects.count(), found_in(json.dumps(list(rows)))) == (0, [])
+    folder = artifacts.folder(past, "archive")
+    assert not folder.exists() or list(folder.iterdir()) == []
 
 
 def test_no_request_to_the_model_has_the_old_text(past: Session) -> None:

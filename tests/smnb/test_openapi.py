@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
+from broadcast.studio.artifacts import bundle
 from sessions_app.events import recorder
 from sessions_app.models import Session, SessionEvent
+from sessions_app.realtime import frames
 from smnb.api import api
-from tests.broadcast.session_with_history import with_a_past
+from tests.broadcast.session_with_history import exported, with_a_past
+from tests.broadcast.speech.recorded_session import press
 from tests.conftest import MakeSession
 
 Schema = Mapping[str, Any]
@@ -21,6 +26,8 @@ Schema = Mapping[str, Any]
 OPEN_OBJECTS = {"ApiEvent.data", "DraftMessagePayload.payload", "PlannedCommandPayload.payload"}
 # The names of amounts of money.
 MONEY = {"lower", "upper", "budget", "budget_usd", "total_cost", "cost_lower", "cost_upper"}
+# With those that are also the names of objects.
+AMOUNTS = MONEY | {"cost", "cache_saved", "reported_cost", "left"}
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +120,7 @@ def test_every_post_takes_an_idempotency_key_and_every_limit_is_described(
 
 
 def test_money_is_a_decimal_string_in_every_answer(document: dict[str, Any]) -> None:
-    """The payloads of events alone are as they are stored, in 10⁻¹² USD."""
+    """In the payloads of all events too, although they are stored as integers of 10⁻¹² USD."""
     schemas = document["components"]["schemas"]
     answered: set[str] = set()
 
@@ -126,7 +133,7 @@ def test_money_is_a_decimal_string_in_every_answer(document: dict[str, Any]) -> 
             if name and name not in answered:
                 answered.add(name)
                 follow(schemas[name])
-            follow([inner for key, inner in node.items() if key != "x-payloads"])
+            follow(list(node.values()))
 
     for methods in document["paths"].values():
         follow([operation["responses"] for operation in methods.values()])
@@ -137,7 +144,9 @@ def test_money_is_a_decimal_string_in_every_answer(document: dict[str, Any]) -> 
         if "10⁻¹²" in inner.get("description", "")
         or (field in MONEY and "string" not in json.dumps(inner))
     ]
-    assert (raw, "ApiDraftCost" in answered) == ([], True)
+    assert (raw, {"ApiDraftCost", "DraftCost", "FiguresPayload"} <= answered) == ([], True)
+    upper = schemas["FiguresPayload"]["properties"]["cost_upper"]
+    assert (upper["type"], upper["pattern"]) == ("string", r"^-?\d+(\.\d{1,12})?$")
 
 
 def test_every_operation_is_named_by_its_function(document: dict[str, Any]) -> None:
@@ -170,6 +179,44 @@ def test_recorded_events_have_exactly_the_declared_fields(session: Session) -> N
         wrong |= differences(event.type, figures, payload.pop("figures"))
         wrong |= differences(event.type, adapters[event.type], payload)
     assert sorted(wrong) == []
+
+
+def amounts(value: object, name: str = "") -> Iterator[tuple[str, object]]:
+    """Every amount of money in JSON, with its name."""
+    if isinstance(value, list):
+        for item in value:
+            yield from amounts(item, name)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from amounts(item, key)
+    elif name in AMOUNTS and value is not None:
+        yield name, value
+
+
+def test_amounts_are_decimal_strings_in_frames_exports_and_answers(
+    make_session: MakeSession, client_of: Any
+) -> None:
+    session = with_a_past(make_session("Harbour news"))
+    press(session, "session.change", budget_usd="2.5")
+    found: list[tuple[str, object]] = []
+    events = list(SessionEvent.objects.filter(session=session))
+    for event in events:
+        frame = frames.frame_of(event, 0, recorder.OWNER)
+        found += amounts(json.loads(frames.text_of(frame, recorder.OWNER, frames.JSON, 10**6)))
+    page = client_of(session.owner).get(f"/api/sessions/{session.pk}/events?limit=500").json()
+    found += amounts(page)
+    found += amounts(json.loads(exported(session, "json")))
+    found += amounts(bundle.collect(session))
+    assert {name for name, _ in found} >= {"lower", "upper", "budget", "cost", "cache_saved"}
+    assert [item for item in found if not re.fullmatch(r"-?\d+(\.\d{1,12})?", str(item[1]))] == []
+    assert {type(value) for _, value in found} == {str}
+    assert ("budget", "2.5") in found
+    # What is stored stays an integer, as it is in events of earlier versions.
+    closed = next(event.payload for event in events if event.type == "usage.closed")
+    lower = closed["usage"]["lower"]
+    assert type(lower) is int
+    written = frames.published("usage.closed", closed)
+    assert written["usage"]["lower"] == f"{Decimal(lower) / 10**12:f}"
 
 
 def differences(name: str, adapter: TypeAdapter[Any], value: object) -> set[str]:

@@ -13,6 +13,7 @@ from broadcast.trace.hops import BROKEN, INTACT, Hop, Mark, Trace, payload
 from sessions_app.errors import NotFound
 from sessions_app.management.base import SessionCommand
 from sessions_app.models import Session
+from sessions_app.money import decimal_string
 
 
 class Command(SessionCommand):
@@ -30,7 +31,7 @@ class Command(SessionCommand):
         for trace in self.traces(session, options["story"], options["last"]):
             if options["json"]:
                 # One line of JSON a story, so that a long output can be read as it comes.
-                self.stdout.write(json.dumps(payload(trace, int), ensure_ascii=False))
+                self.stdout.write(json.dumps(payload(trace, decimal_string), ensure_ascii=False))
             else:
                 story = trace.story
                 head = f"story {story.pk}  {story.origin}, {story.state}  {story.title[:80]}"

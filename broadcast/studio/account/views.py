@@ -1,14 +1,19 @@
-"""User Settings: profile, password, provider keys, API tokens, narration defaults and theme."""
+"""Sign-in, and User Settings: profile, password, provider keys, API tokens, defaults and theme."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 
+from axes.handlers.proxy import AxesProxyHandler
 from django.conf import settings
 from django.contrib.auth import update_session_auth_hash
+from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.models import User
-from django.http import HttpResponse, QueryDict
+from django.contrib.auth.views import LoginView
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
+from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST, require_safe
@@ -40,6 +45,30 @@ class KeyCard(TypedDict):
     shared: bool
     form: KeyForm
     open: bool
+
+
+class SignIn(LoginView):
+    redirect_authenticated_user = True
+
+    def form_valid(self, form: AuthenticationForm) -> HttpResponse:
+        response = super().form_valid(form)
+        rate_limits.remember_browser(response, form.get_user().get_username())
+        return response
+
+
+def locked(request: HttpRequest, *_: object) -> HttpResponse:
+    """Returns the page of a locked sign-in, with the time that is left."""
+    lock = AxesProxyHandler.get_implementation()
+    credentials = getattr(request, "axes_credentials", None)
+    of_address = getattr(request, "smnb_address_locked_for", 0)
+    seconds = max(1, of_address, lock.locked_for(request, credentials))
+    page = {
+        "until": timezone.now() + timedelta(seconds=seconds),
+        "left": f"{seconds // 60}:{seconds % 60:02}",
+    }
+    response = render(request, "studio/account/locked.html", page, status=429)
+    response["Retry-After"] = str(seconds)
+    return response
 
 
 @require_safe

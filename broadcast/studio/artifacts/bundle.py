@@ -28,7 +28,7 @@ from sessions_app.events import recorder
 from sessions_app.files import artifacts
 from sessions_app.files.artifacts import Category
 from sessions_app.models import Artifact, Session, SessionEvent, SessionStats, Step
-from sessions_app.realtime import presence
+from sessions_app.realtime import frames, presence
 from stories.sources import service
 
 LINES = 200  # of the log
@@ -111,12 +111,12 @@ def collect(session: Session) -> dict[str, object]:
     settings = {
         name: value for name, value in payload["settings"].items() if name != "instructions"
     }
+    shown = {"session": {**payload, "settings": settings}, "figures": recorder.figures(stats)}
     return {
         "versions": versions(),
         "installation": {name: function() for name, function in _providers.items()},
-        "session": {**payload, "settings": settings},
         "last_seq": stats.last_seq,
-        "figures": recorder.figures(stats),
+        **frames.published(recorder.SESSION_CHANGED, shown),
         "air": orchestrator.latest_payload(session),
         "sources": [service.payload(source) for source in service.shown(session)],
         "health": asdict(workers.read(session)),

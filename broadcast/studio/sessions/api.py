@@ -25,6 +25,7 @@ from sessions_app.commands import Payload
 from sessions_app.errors import Invalid
 from sessions_app.events import archive, recorder
 from sessions_app.models import Session, SessionEvent
+from sessions_app.realtime import frames
 from sessions_app.web.api import (
     PROBLEMS,
     Page,
@@ -315,7 +316,7 @@ def event_payload(event: SessionEvent) -> ApiEvent:
         "seq": event.seq,
         "type": event.type,
         "at": recorder.timestamp(event.at),
-        "data": event.payload,
+        "data": frames.published(event.type, event.payload),
     }
 
 

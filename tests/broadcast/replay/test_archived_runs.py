@@ -211,7 +211,8 @@ def test_the_recording_of_the_whole_run_is_complete(long: Session) -> None:
 
 def line(event: SessionEvent) -> dict[str, Any]:
     at = recorder.timestamp(event.at)
-    return {"seq": event.seq, "type": event.type, "at": at, "data": event.payload}
+    data = frames.published(event.type, event.payload)
+    return {"seq": event.seq, "type": event.type, "at": at, "data": data}
 
 
 @pytest.mark.usefixtures("quick")
