@@ -14,7 +14,7 @@ from logging.config import dictConfig
 from typing import Any
 
 import structlog
-from celery import Celery, signals
+from celery import Celery, Task, signals
 from django.conf import settings
 from kombu.exceptions import OperationalError
 
@@ -33,22 +33,27 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 log = structlog.get_logger(__name__)
 
 
-@app.task(name="smnb.run_step")
-def run_step(step_id: int) -> None:
+@app.task(name="smnb.run_step", bind=True)
+def run_step(task: Task, step_id: int) -> None:
     """Claims and runs the step."""
     # Imported here, as a worker loads the apps after this module.
     from sessions_app.background import steps
 
-    steps.run(step_id)
+    delivery = task.request.delivery_info or {}
+    again = bool(delivery.get("redelivered"))
+    steps.run(step_id, task.request.id or "", redelivered=again)
 
 
 def send(step_id: int, queue: str) -> None:
-    """Sends the step to a worker; if the broker is down, the sweeper sends it again later."""
+    """Sends the step to a worker; raises NotSent if the broker is down."""
+    from sessions_app.background.steps import NotSent
+
     # The message holds only the id: the row is read when it is claimed, so it is never out of date.
     try:
         run_step.apply_async((step_id,), queue=queue)
     except OperationalError as error:
         log.warning("poke_failed", step=step_id, error=type(error).__name__)
+        raise NotSent from error
 
 
 @signals.setup_logging.connect

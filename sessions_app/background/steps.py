@@ -9,15 +9,23 @@ claimed the step since, and the handler stops.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 import structlog
 from django.db import Error as DatabaseError
-from django.db import close_old_connections, connection, transaction
+from django.db import (
+    InterfaceError,
+    OperationalError,
+    close_old_connections,
+    connection,
+    transaction,
+)
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 
@@ -32,6 +40,9 @@ log = structlog.get_logger(__name__)
 # Ten heartbeats fit into a lease, so a few that fail do not lose the step.
 LEASE = timedelta(seconds=20)
 HEARTBEAT_SECONDS = 2.0
+# How long a worker that has lost the database waits for it: less than a lease.
+DATABASE_SECONDS = 15.0
+CONNECTION_LOST = ("08", "57P")  # how the codes of such errors begin: connection, shutdown
 MAX_ATTEMPTS = 3
 SENDING = "Sending of a step to a worker"
 CLEANING = "Cleaning up after an earlier attempt"
@@ -206,13 +217,20 @@ def leased(session_id: UUID) -> QuerySet[Step]:
     return rows.exclude(kind__in=outliving_kinds())
 
 
+class NotSent(Exception):
+    """A step could not be sent, as Redis is not reachable."""
+
+
 Poker = Callable[[int, str], None]
 # Empty or one function, set by ``AppConfig.ready()``: tests run without Celery.
 _poker: list[Poker] = []
 
 
 def set_poker(function: Poker) -> None:
-    """Sets the function that sends a step to a worker: ``function(step id, queue)``."""
+    """Sets the function that sends a step to a worker: ``function(step id, queue)``.
+
+    It raises NotSent when it cannot.
+    """
     _poker[:] = [function]
 
 
@@ -225,7 +243,9 @@ def poke_after_commit(step: Step) -> None:
 
 def poke(step_id: int, kind: str) -> None:
     """Sends the step to a worker, if it is due and was not sent in the last 10 s."""
-    _send_if(_DUE & _NOT_JUST_POKED, step_id, kind)
+    # Without Redis the sweeper sends it later.
+    with suppress(NotSent):
+        _send_if(_DUE & _NOT_JUST_POKED, step_id, kind)
 
 
 def poke_overdue(limit: int = 200) -> int:
@@ -241,7 +261,11 @@ def poke_overdue(limit: int = 200) -> int:
     sent = 0
     for step_id, kind, session_id in rows:
         with isolation.isolated(SENDING, step_id, session_id):
-            sent += _send_if(still_open, step_id, kind)
+            try:
+                sent += _send_if(still_open, step_id, kind)
+            except NotSent:
+                # No other could be sent either, and each try may take seconds.
+                break
     return sent
 
 
@@ -253,17 +277,35 @@ def _send_if(condition: Q, step_id: int, kind: str) -> bool:
         # A row of another version; no worker could run it.
         raise LookupError(f"unknown kind of step: {kind}")
     for poker in _poker:
-        poker(step_id, queue_of(kind))
+        try:
+            poker(step_id, queue_of(kind))
+        except NotSent:
+            Step.objects.filter(pk=step_id).update(poked_at=None)
+            raise
     return True
 
 
-def claim(step_id: int) -> Claim | None:
-    """Leases the step if it is due or its lease has expired; None when it cannot be claimed."""
+def forget_pokes() -> int:
+    """Makes all steps be sent again that no worker has claimed: Redis has lost its messages."""
+    waiting = Step.objects.filter(state=Step.State.PENDING, poked_at__isnull=False)
+    return waiting.update(poked_at=None)
+
+
+def claim(step_id: int, task_id: str = "", *, redelivered: bool = False) -> Claim | None:
+    """Leases the step if it is due or its lease has expired; None when it cannot be claimed.
+
+    A task that the broker delivers again, as the process that ran it has died, takes its own lease
+    over at once.
+    """
+    free = _DUE | _LEASE_EXPIRED
+    if redelivered and task_id:
+        free |= Q(state=Step.State.LEASED, task_id=task_id)
     with transaction.atomic():
         # One statement, so that of two workers with the same message only one changes the row. The
         # other one finds its lease and its new epoch.
-        changed = Step.objects.filter(_DUE | _LEASE_EXPIRED, pk=step_id).update(
+        changed = Step.objects.filter(free, pk=step_id).update(
             state=Step.State.LEASED,
+            task_id=task_id,
             epoch=F("epoch") + 1,
             attempts=F("attempts") + 1,
             lease_until=Now() + LEASE,
@@ -310,26 +352,43 @@ def heartbeat(claim: Claim) -> Iterator[None]:
         thread.join(timeout=HEARTBEAT_SECONDS)
 
 
-def run(step_id: int) -> bool:
+def run(step_id: int, task_id: str = "", *, redelivered: bool = False) -> bool:
     """Claims and runs one step; False when it could not be claimed.
 
     Only an unexpected exception of the handler is raised again, after it was logged and stored.
     """
-    claimed = claim(step_id)
-    if claimed is None:
-        return False
-    step = claimed.step
-    if step.kind not in _kinds:
-        claimed.fail("This version does not know this kind of work.")
-        return False
-    kind = _kinds[step.kind]
-    with context.step_scope(step, claimed.epoch):
-        if step.attempts > MAX_ATTEMPTS and step.last_error == "":
-            # Every attempt so far ended without an error, e.g. its worker was killed each time.
-            _give_up(claimed, kind)
-        else:
-            with heartbeat(claimed):
-                handle(claimed, kind)
+    claim_it = partial(claim, step_id, task_id, redelivered=redelivered)
+    try:
+        try:
+            claimed = claim_it()
+        except DatabaseError as error:
+            # While it restarts, messages would be lost one after another, and each step wait for
+            # the next.
+            if not _database_came_back(error):
+                raise
+            claimed = claim_it()
+        if claimed is None:
+            return False
+        step = claimed.step
+        if step.kind not in _kinds:
+            claimed.fail("This version does not know this kind of work.")
+            return False
+        kind = _kinds[step.kind]
+        with context.step_scope(step, claimed.epoch):
+            if step.attempts > MAX_ATTEMPTS and step.last_error == "":
+                # Every attempt so far ended without an error, e.g. its worker was killed each time.
+                _give_up(claimed, kind)
+            else:
+                with heartbeat(claimed):
+                    handle(claimed, kind)
+    except SystemExit:
+        # A signal ends this process: its worker stops, or has lost Redis and with it the message.
+        # The step is due again at once, instead of after its lease.
+        connection.close()  # the signal may have interrupted a query
+        ours = Step.objects.filter(pk=step_id, task_id=task_id, state=Step.State.LEASED)
+        with suppress(DatabaseError):
+            ours.update(state=Step.State.PENDING, lease_until=None, poked_at=None, attempts=0)
+        raise
     return True
 
 
@@ -350,8 +409,11 @@ def handle(claim: Claim, kind: Kind) -> None:
     # Not limited to MAX_ATTEMPTS: a service comes back, or the user fixes the cause.
     except (Retry, NeedsHuman) as error:
         _postpone(claim, now() + backoff(claim.step.attempts), error)
-    # A bug: after MAX_ATTEMPTS the step is given up.
-    except Exception:
+    except Exception as error:
+        if isinstance(error, DatabaseError) and _database_came_back(error):
+            _postpone(claim, now(), Retry("The database was not reachable for a moment."))
+            return
+        # A bug: after MAX_ATTEMPTS the step is given up.
         log.exception("step_failed")
         with _unless_claimed_again():
             if claim.step.attempts >= MAX_ATTEMPTS:
@@ -361,6 +423,26 @@ def handle(claim: Claim, kind: Kind) -> None:
                 with transaction.atomic():
                     claim.reschedule(due_at, error="An internal error; see the log.")
         raise
+
+
+def _database_came_back(error: DatabaseError) -> bool:
+    """Whether the error is that of a lost connection, and the database answers again.
+
+    Until then the step remains leased: without this it would wait for the end of its lease.
+    """
+    # Without a code of the server it is an error of the connection itself. SQLite's errors have no
+    # such attribute, as there is no server to lose.
+    state = getattr(error.__cause__, "sqlstate", "")
+    lost = state is None or state.startswith(CONNECTION_LOST)
+    if not lost or not isinstance(error, (OperationalError, InterfaceError)):
+        return False
+    until = time.monotonic() + DATABASE_SECONDS
+    while time.monotonic() < until:
+        connection.close()
+        if isolation.database_answers():
+            return True
+        time.sleep(0.2)
+    return False
 
 
 def backoff(attempts: int) -> timedelta:

@@ -156,10 +156,15 @@ ROUND_KEY = "sweeper-round"
 
 
 def note_round() -> None:
-    """Notes the end of a round for the metrics; without Redis nothing is noted."""
+    """Notes the end of a round for the metrics; without Redis nothing is noted.
+
+    Where the note of the last round is gone, Redis has started empty: its messages are sent again.
+    """
     from redis import RedisError
 
     try:
+        if cache.get(ROUND_KEY) is None:
+            log.info("messages_lost", steps=steps.forget_pokes())
         cache.set(ROUND_KEY, time.time(), timeout=86_400)
     except RedisError as error:
         log.info("round_not_noted", error=type(error).__name__)

@@ -97,6 +97,13 @@ class Step(InSession):
     attempts = models.PositiveIntegerField(default=0)
     lease_until = models.DateTimeField(null=True, blank=True)
     poked_at = models.DateTimeField(null=True, blank=True)
+    task_id = models.CharField(
+        max_length=40,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="The message by which it was claimed last; delivered again, it takes the lease over.",
+    )
     last_error = models.CharField(max_length=500, blank=True)
     origin = models.JSONField(
         null=True,

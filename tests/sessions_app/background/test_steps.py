@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import timedelta
+from typing import Any
 
+import psycopg
 import pytest
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, connection, transaction
 from django.db.models import F
 
 from sessions_app.background import steps
 from sessions_app.background.steps import Claim, Kind
 from sessions_app.errors import NeedsHuman, Retry, SmnbError, StaleClaim, WaitUntil
-from sessions_app.models import Session, Step
+from sessions_app.models import FailedWork, Session, Step
 from tests.concurrency import together
 from tests.conftest import MakeSession
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
+
+postgres_only = pytest.mark.skipif(
+    "os.environ.get('SMNB_TEST_DATABASE') != 'postgres'", reason="SQLite has no server to lose."
+)
 
 PROBE = "probe"
 Does = Callable[[Callable[[Claim], None]], None]
@@ -102,6 +110,27 @@ def test_a_leased_step_is_taken_over_only_after_its_lease(step: Step) -> None:
     assert claimed(step).epoch == first.epoch + 1
 
 
+def test_a_task_that_is_delivered_again_takes_its_own_lease_over_at_once(step: Step) -> None:
+    first = steps.claim(step.pk, "task-1")
+    assert first is not None
+    # A copy of the message, and the message of a process that lost the step before.
+    assert steps.claim(step.pk, "task-1") is None
+    assert steps.claim(step.pk, "task-0", redelivered=True) is None
+    second = steps.claim(step.pk, "task-1", redelivered=True)
+    assert second is not None
+    assert second.epoch == first.epoch + 1
+    with pytest.raises(StaleClaim):
+        first.complete()
+    second.complete()
+    assert steps.claim(step.pk, "task-1", redelivered=True) is None
+
+
+def test_a_lease_without_a_task_is_taken_over_by_no_message(step: Step) -> None:
+    claimed(step)
+    assert steps.claim(step.pk, "", redelivered=True) is None
+    assert steps.claim(step.pk, "task-1", redelivered=True) is None
+
+
 @pytest.mark.parametrize(
     "settle",
     [
@@ -134,6 +163,136 @@ def test_a_late_handler_ends_quietly_and_leaves_the_new_holder_alone(
     assert steps.run(step.pk)
     assert fresh(step).state == Step.State.LEASED
     assert fresh(step).epoch == 2
+
+
+def test_a_step_whose_process_is_ended_by_a_signal_is_due_again_at_once(
+    step: Step, does: Does, poked: list[tuple[int, str]]
+) -> None:
+    poked.clear()
+
+    def interrupted(_claim: Claim) -> None:
+        with transaction.atomic():
+            Session.objects.update(name="half done")
+            raise SystemExit(-241)
+
+    does(interrupted)
+    with pytest.raises(SystemExit):
+        steps.run(step.pk, "task-1")
+    found = fresh(step)
+    assert (found.state, found.attempts, found.lease_until) == ("pending", 0, None)
+    assert not Session.objects.filter(name="half done").exists()
+    assert steps.poke_overdue() == 1
+    assert poked == [(step.pk, "control")]
+    assert steps.claim(step.pk) is not None
+
+
+def test_a_signal_in_the_middle_of_a_claim_leaves_no_lease(
+    step: Step, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim = steps.claim
+
+    def interrupted(*args: Any, **kwargs: Any) -> None:
+        claim(*args, **kwargs)
+        raise SystemExit(-241)
+
+    monkeypatch.setattr(steps, "claim", interrupted)
+    with pytest.raises(SystemExit):
+        steps.run(step.pk, "task-1")
+    assert fresh(step).state == Step.State.PENDING
+
+
+def test_a_signal_leaves_the_lease_of_another_worker_alone(step: Step, does: Does) -> None:
+    def overtaken(_claim: Claim) -> None:
+        expire(step)
+        steps.claim(step.pk, "task-2")
+        raise SystemExit(-241)
+
+    does(overtaken)
+    with pytest.raises(SystemExit):
+        steps.run(step.pk, "task-1")
+    assert (fresh(step).state, fresh(step).epoch) == ("leased", 2)
+
+
+def test_a_signal_after_the_effect_was_stored_runs_nothing_again(step: Step, does: Does) -> None:
+    def ended(claim: Claim) -> None:
+        claim.complete()
+        raise SystemExit(-241)
+
+    does(ended)
+    with pytest.raises(SystemExit):
+        steps.run(step.pk)
+    assert fresh(step).state == Step.State.DONE
+
+
+def test_what_could_not_be_sent_is_sent_by_the_next_sweep(
+    session: Session, step: Step, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps.enqueue(session, PROBE, 2)
+    Step.objects.update(poked_at=None)
+    tried: list[int] = []
+
+    def fails(step_id: int, _queue: str) -> None:
+        tried.append(step_id)
+        raise steps.NotSent
+
+    monkeypatch.setattr(steps, "_poker", [fails])
+    assert steps.poke_overdue() == 0
+    # Without Redis the second one is not even tried.
+    assert tried == [step.pk]
+    assert not Step.objects.exclude(poked_at=None).exists()
+    assert not FailedWork.objects.exists()
+    monkeypatch.setattr(steps, "_poker", [lambda step_id, queue: tried.append(step_id)])
+    assert steps.poke_overdue() == 2
+
+
+def lose_connection() -> None:
+    """Ends the connection of this thread, as a server that restarts does."""
+    with psycopg.connect(os.environ["DATABASE_URL"]) as other:
+        pid = connection.connection.info.backend_pid
+        other.execute("SELECT pg_terminate_backend(%s)", [pid])
+
+
+@postgres_only
+@pytest.mark.parametrize("atomic", [True, False])
+def test_a_step_that_loses_the_database_is_due_again_as_soon_as_it_answers(
+    step: Step, does: Does, poked: list[tuple[int, str]], atomic: bool
+) -> None:
+    def handler(claim: Claim) -> None:
+        with transaction.atomic() if atomic else nullcontext():
+            Session.objects.update(name="lost")
+            lose_connection()
+            claim.complete()
+
+    does(handler)
+    steps.run(step.pk)
+    found = fresh(step)
+    assert (found.state, found.last_error) == (
+        "pending",
+        "The database was not reachable for a moment.",
+    )
+    assert poked == [(step.pk, "control")]
+    does(lambda claim: claim.complete())
+    assert steps.run(step.pk)
+    assert fresh(step).state == Step.State.DONE
+
+
+@postgres_only
+def test_a_message_that_arrives_while_the_database_is_away_is_not_lost(step: Step) -> None:
+    lose_connection()
+    assert steps.run(step.pk)
+    assert fresh(step).state == Step.State.DONE
+
+
+@postgres_only
+def test_a_bug_in_a_query_is_no_loss_of_the_database(step: Step, does: Does) -> None:
+    def handler(_claim: Claim) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1 / 0")
+
+    does(handler)
+    with pytest.raises(DatabaseError):
+        steps.run(step.pk)
+    assert fresh(step).last_error == "An internal error; see the log."
 
 
 def test_the_heartbeat_extends_the_lease_while_the_handler_works(

@@ -7,6 +7,7 @@ import time
 from datetime import timedelta
 
 import pytest
+from django.core.cache import cache
 from django.db import OperationalError
 
 from sessions_app.background import isolation, steps, sweeper
@@ -125,3 +126,19 @@ def test_the_time_that_a_query_takes_moves_no_step(session: Session) -> None:
     before = (time.monotonic(), steps.now() + timedelta(seconds=5))
     sweeper.follow_clock(before)
     assert Step.objects.get().due_at == step.due_at
+
+
+def test_after_redis_started_empty_steps_are_sent_again_without_a_pause(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweeper, "_rounds", [])
+    waiting = steps.enqueue(session, "poll", 1)
+    Step.objects.update(poked_at=steps.now())
+    sweeper.note_round()
+    sweeper.note_round()
+    # Its message is in Redis.
+    assert sweeper.sweep() == 0
+    cache.clear()
+    sweeper.note_round()
+    assert Step.objects.get(pk=waiting.pk).poked_at is None
+    assert sweeper.sweep() == 1
