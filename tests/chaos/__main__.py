@@ -8,6 +8,7 @@ fails is named by its seed and played again by ``ARGS="simulation --first SEED -
 from __future__ import annotations
 
 import argparse
+import gc
 import logging
 import os
 import random
@@ -112,14 +113,28 @@ def simulate(data: Path, seeds: range) -> int:
     import django
 
     django.setup()
+    import structlog
+
     logging.disable(logging.CRITICAL)
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     from django.contrib.auth.models import User
+    from django.db import connection
 
     from tests.chaos.simulation import on_stage
 
+    connection.ensure_connection()
+    # One process has the file for itself, and nothing of it outlives that process.
+    for pragma in ("locking_mode=EXCLUSIVE", "journal_mode=MEMORY", "synchronous=OFF"):
+        connection.connection.execute(f"PRAGMA {pragma}")
+    owner = User.objects.create_user("simulated")
     failed = 0
-    with on_stage(User.objects.create_user("simulated")) as play:
-        for seed in seeds:
+    # The collector would look at all of Django again and again.
+    gc.freeze()
+    gc.disable()
+    with on_stage(owner) as play:
+        for number, seed in enumerate(seeds):
+            if number % 50 == 0:
+                gc.collect()
             try:
                 play(seed)
             # Whatever it is, the seed says how to get there again.

@@ -7,6 +7,7 @@ import json
 import os
 import random
 import signal
+import time
 from pathlib import Path
 
 from websockets.asyncio.client import connect
@@ -26,6 +27,7 @@ class Page:
         self.headers = {"Authorization": f"Bearer {studio.token}"}
         self.seen: list[int] = []
         self.connected = asyncio.Event()
+        self.connected_at = 0.0
 
     async def follow(self, after: int, until: str) -> None:
         """Reads until a frame holds the name ``until``."""
@@ -35,6 +37,7 @@ class Page:
                 async with connect(self.address, additional_headers=self.headers) as socket:
                     await socket.send(json.dumps({"after": self.seen[-1]}))
                     self.connected.set()
+                    self.connected_at = time.monotonic()
                     async for text in socket:
                         frame = json.loads(text)
                         if frame["seq"] is None or frame["seq"] <= self.seen[-1]:
@@ -67,10 +70,17 @@ async def follow_through_a_death(studio: Studio, session: str, after: int) -> li
         if number == RENAMED // 2:
             [web] = [pid for pid, line in studio.children().items() if "daphne" in line]
             os.kill(web, signal.SIGKILL)
+            killed_at = time.monotonic()
         await asyncio.to_thread(rename, studio, session, f"Name {number}")
     await asyncio.to_thread(rename, studio, session, "The last name")
     async with asyncio.timeout(PATIENCE):
         await asyncio.gather(*tasks)
+    back = sorted(page.connected_at - killed_at for page in pages)
+    print(
+        f"\n{CLIENTS} pages: p95 back after {back[CLIENTS * 95 // 100]:.1f} s, last {back[-1]:.1f} s"
+    )
+    # Each of them had lost its socket.
+    assert back[0] > 0
     return pages
 
 
