@@ -15,10 +15,12 @@ from stories.text.sentences import word_set
 # A rule returns the commands that a clause asks for; none when it does not apply.
 Rule = Callable[[Inquiry, str], list[Suggestion]]
 
-_CLAUSE_END = re.compile(r"[.;!\n]+\s*|,\s*|\s+(?:and|but|then|also)\s+", re.IGNORECASE)
+_SPACES = re.compile(r"\s+")
+# These see a text without runs of spaces, which an expression could read again from each of them.
+_CLAUSE_END = re.compile(r"[.;!\n]+ ?|, ?|\s(?:and|but|then|also)\s", re.IGNORECASE)
 _POLITE = re.compile(
     r"^(?:please|can you|could you|would you|i want|i would like|i'd like|we want|let's|tell|give us"
-    r"|give me|have|make it|be|sound|go|a bit|a little)\s+|\s+(?:please|now|thanks|thank you)$",
+    r"|give me|have|make it|be|sound|go|a bit|a little)\s|\s(?:please|now|thanks|thank you)$",
     re.IGNORECASE,
 )
 LANGUAGES = {
@@ -58,14 +60,14 @@ _LESS = re.compile(
 )
 _FORGET = re.compile(r"^(?:forget|drop|remove) (?:the )?(?:interest (?:in )?)?(?P<of>.{2,60})$")
 _SPECIAL = re.compile(
-    r"\b(?:prepare|write|draft|start|make|do|plan)\s+(?:me\s+|us\s+)?(?:an?\s+)?(?P<kind>special|"
-    r"draft|report|feature|explainer|comment|piece|article|story)?\s*(?:of (?P<words>\d{2,4}) words )?"
-    r"(?:on|about)\s+(?P<topic>[^.;!?\n]{2,200})",
+    r"\b(?:prepare|write|draft|start|make|do|plan)\s(?:me\s|us\s)?(?:an?\s)?(?P<kind>special|"
+    r"draft|report|feature|explainer|comment|piece|article|story)?\s?(?:of (?P<words>\d{2,4}) words )?"
+    r"(?:on|about)\s(?P<topic>[^.;!?\n]{2,200})",
     re.IGNORECASE,
 )
 _BOARD = re.compile(
-    r"^(?:put|note|add|keep)\s+(?P<text>.{2,80}?)\s+(?:on|onto|to|in)\s+(?:the\s+)?"
-    r"(?:board\s+)?(?P<board>ideas|research|trending|archive)(?:\s+board)?$",
+    r"^(?:put|note|add|keep)\s(?P<text>.{2,80}?)\s(?:on|onto|to|in)\s(?:the\s)?"
+    r"(?:board\s)?(?P<board>ideas|research|trending|archive)(?:\sboard)?$",
     re.IGNORECASE,
 )
 _POST = re.compile(r"^(?P<verb>pin|hold back|hold|kill|skip)\s+(?P<what>.{1,120})$", re.IGNORECASE)
@@ -92,6 +94,7 @@ def suggestions(inquiry: Inquiry) -> list[Suggestion]:
     text = inquiry.text.strip()
     if match := _INSTRUCT.search(text):
         return [setting(instructions=match["text"].strip())]
+    text = _SPACES.sub(lambda match: "\n" if "\n" in match[0] else " ", text)
     commands: list[Suggestion] = []
     if match := _SPECIAL.search(text):
         commands.append(new_draft(match))

@@ -118,7 +118,7 @@ QUESTIONS: tuple[tuple[re.Pattern[str], Callable[[Inquiry], str]], ...] = (
     (re.compile(r"\b(?:cost|costs|spent|spend|budget|money|expensive|price)\b"), cost),
     (re.compile(r"\b(?:next|queue|rundown|upcoming|waiting|coming up)\b"), next_up),
     (re.compile(r"\bon (?:the )?air\b|\b(?:right now|airing)\b"), on_air),
-    (re.compile(r"\b(?:settings|interests|personality|pace|language)\b.*\?"), settings),
+    (re.compile(r"\b(?:settings|interests|personality|pace|language)\b.{0,200}\?"), settings),
     (re.compile(r"\bhow (?:are we|is it|many|much)\b|\b(?:figures|statistics|stats)\b"), progress),
     (re.compile(r"\b(?:what did|what have|did we|have we|find|search|told|tell me)\b"), about),
     (re.compile(r"\b(?:summary|summari[sz]e|recap|so far)\b"), latest),

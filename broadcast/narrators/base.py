@@ -43,7 +43,7 @@ _LABEL = (
     r"|correction|update)"
 )
 _KICKER = re.compile(
-    rf"\s*(?:\[{_LABEL}\]\s*[:|\u2013\u2014-]?|{_LABEL}(?:\s*[:|\u2013\u2014]|\s+-))\s*(?=\S)",
+    rf"\s*+(?:\[{_LABEL}\]\s*+[:|\u2013\u2014-]?|{_LABEL}(?:\s*+[:|\u2013\u2014]|\s++-))\s*+(?=\S)",
     re.IGNORECASE,
 )
 BREAKING_KICKERS = ("breaking", "breaking news", "just in")
@@ -64,14 +64,14 @@ _TONE_RULES: tuple[tuple[Tone, re.Pattern[str]], ...] = (
     ("opinion", re.compile(r"\b(?:unpopular opinion|in my view|in praise of|change my view)\b")),
     (
         "analysis",
-        re.compile(r"^(?:why|how|what)\b(?!.*\?)|\b(?:explained|in depth|what .+ means)\b"),
+        re.compile(r"^(?:why|how|what)\b(?!.*\?)|\b(?:explained|in depth|what .{1,100} means)\b"),
     ),
     (
         "human-interest",
         re.compile(
             r"\b(?:retires?|retired|grand(?:mother|father)|birthday|wedding|volunteers?|reunited"
             r"|rescue dog|neighbou?rs?|heartwarming|found safe|good news|lost:|harbour master)\b"
-            r"|\bvillage\b.*\b(?:shop|school|pub)\b|\ba letter\b|\byears on\b"
+            r"|\bvillage\b.{0,100}\b(?:shop|school|pub)\b|\ba letter\b|\byears on\b"
         ),
     ),
     (

@@ -57,7 +57,7 @@ _PREPOSITION = re.compile(
 )
 # The noun before "who".
 _RELATIVE = re.compile(
-    r"((?:[^\s,;]+\s){0,3}[^\s,;]+),? (?:who|which) (?:(?:had|has|have|also|\w+ly) )*\Z",
+    r"(?<![^\s,;])((?:[^\s,;]++\s){0,3}[^\s,;]++),? (?:who|which) (?:(?:had|has|have|also|\w+ly) )*\Z",
     re.IGNORECASE,
 )
 _HE_OR_SHE = re.compile(

@@ -47,7 +47,7 @@ _NATIONALITIES = word_set(ENGLISH["nationalities"])
 _TITLES = word_set(ENGLISH["forms_of_address"])
 _CALENDAR = word_set(ENGLISH["calendar"])
 _QUOTE = re.compile(
-    r"[\u201c\u201e\u201f\"]([^\u201c\u201d\u201e\"]{2,})[\u201d\u201c\"]|\u00ab\s?([^\u00ab\u00bb]{2,})\s?\u00bb"
+    r"[\u201c\u201e\u201f\"]([^\u201c\u201d\u201e\u201f\"]{2,})[\u201d\u201c\"]|\u00ab\s?([^\u00ab\u00bb]{2,})\s?\u00bb"
     r"|(?<!\w)[\u2018']([^\u2018\u2019']{2,}(?:\w['\u2019]\w[^\u2018\u2019']*)*)[\u2019'](?!\w)"
 )
 _QUOTED = re.compile(f"{_QUOTE.pattern}|[\u300c\u300e][^\u300c-\u300f]+[\u300d\u300f]")

@@ -17,7 +17,7 @@ from smnb.docs import content
 # The templates are our own, so a regular expression is enough to find their headings.
 _HEADING = re.compile(r'<h([23]) id="([a-z0-9-]+)">(.*?)</h\1>')
 
-_TAG = re.compile(r"<[^>]+>")
+_TAG = re.compile(r"<[^<>]+>")
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,23 +77,24 @@ _UNICODE = frozenset(
 _MULTIBYTE = frozenset({"gb18030", "big5hkscs", "cp932", "cp949", "euc_jp"})
 _SEVEN_BIT = frozenset({"hz", "iso2022_jp", "iso2022_kr"})
 
-_DECLARED = re.compile(rb"""<\?xml[^>]*\bencoding\s*=\s*["']([\w.:-]{1,40})["']""", re.IGNORECASE)
+_DECLARED = re.compile(rb"""<\?xml[^<>]*\bencoding\s*=\s*["']([\w.:-]{1,40})["']""", re.IGNORECASE)
 _LANGUAGE = re.compile(
     rb"""<(?:dc:)?language>\s*([a-z]{2}(?:-[a-z]{2})?)|\bxml:lang\s*=\s*["']([a-z]{2}(?:-[a-z]{2})?)""",
     re.IGNORECASE,
 )
 _CHARSET = re.compile(r"""charset\s*=\s*["']?([\w.:-]{1,40})""", re.IGNORECASE)
-# A comment is matched whole, so that nothing inside it is found.
+# A comment is matched whole, so that nothing inside it is found; one that never ends takes the rest.
+# Without that each opening would be read to the end of the document.
 _START = re.compile(
-    r"<!--.*?-->|(<\?xml\s|<!DOCTYPE\s)|<((?:\w+:)?(?:rss|rdf|feed))[\s>]",
+    r"<!--.*?(?:-->|\Z)|(<\?xml\s|<!DOCTYPE\s)|<((?:\w+:)?(?:rss|rdf|feed))[\s>]",
     re.IGNORECASE | re.DOTALL,
 )
-_SUBSET = re.compile(r"\"[^\"]*\"|'[^']*'|<!--.*?-->|<\?.*?\?>|[\[\]<>]", re.DOTALL)
+_SUBSET = re.compile(r"\"[^\"]*\"|'[^']*'|<!--.*?(?:-->|\Z)|<\?.*?(?:\?>|\Z)|[\[\]<>]", re.DOTALL)
 _ENTITY = re.compile(
-    r"""<!--.*?-->|<!ENTITY\s+([\w.:-]+)\s+(?:"([^"]*)"|'([^']*)'|(?:SYSTEM|PUBLIC)\s[^>]*)""",
+    r"""<!--.*?(?:-->|\Z)|<!ENTITY\s+([\w.:-]+)\s+(?:"([^"]*)"|'([^']*)'|(?:SYSTEM|PUBLIC)\s[^>]*)""",
     re.DOTALL,
 )
-_CDATA = re.compile(r"(<!\[CDATA\[.*?\]\]>|<!--.*?-->)", re.DOTALL)
+_CDATA = re.compile(r"(<!\[CDATA\[.*?(?:\]\]>|\Z)|<!--.*?(?:-->|\Z))", re.DOTALL)
 _REFERENCE = re.compile(r"&(?:#(\d+|[xX][0-9a-fA-F]+);|([A-Za-z_][\w.-]*);)?")
 _PREDEFINED = frozenset({"amp", "lt", "gt", "quot", "apos"})
 _ILLEGAL = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")

@@ -47,7 +47,7 @@ _HOST = re.compile(
     r"(?:https?://)?(?:[\w-]+\.)*(reddit\.com|redd\.it)(?::\d+)?(?=[/?#]|\Z)", re.IGNORECASE
 )
 _BARE = re.compile(r"/?(?:r|u|user)/", re.IGNORECASE)
-_ENDING = re.compile(r"/?\.(?:rss|json|xml|compact|mobile)\Z|/+\Z", re.IGNORECASE)
+_ENDING = re.compile(r"/?\.(?:rss|json|xml|compact|mobile)\Z|(?<!/)/+\Z", re.IGNORECASE)
 _ORDERS = frozenset({*SORTS, "best", "controversial"})
 _PAGES = frozenset({"about", "submit", "wiki", "w", "comments", "s", "duplicates", "gallery"})
 _ID = re.compile(r"\bt3_([a-z0-9]+)|/comments/([a-z0-9]+)")

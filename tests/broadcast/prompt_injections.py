@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from django.core import serializers
 from django.db import models
 
 from stories.llm import Credentials, credentials
@@ -34,6 +35,7 @@ def keyed(monkeypatch: pytest.MonkeyPatch) -> Iterator[AnthropicStandIn]:
         yield stand_in
 
 
-def rows_of(kinds: Iterable[type[models.Model]]) -> list[tuple[object, ...]]:
+def rows_of(kinds: Iterable[type[models.Model]]) -> str:
     """All rows of these kinds, to be compared."""
-    return [row for kind in kinds for row in kind._default_manager.order_by("pk").values_list()]
+    rows = [row for kind in kinds for row in kind._default_manager.order_by("pk")]
+    return str(serializers.serialize("json", rows))

@@ -73,7 +73,7 @@ def session(make_session: MakeSession, anthropic: AnthropicStandIn) -> Session:
     return make_session(**MODELLED)
 
 
-def world() -> list[tuple[object, ...]]:
+def world() -> str:
     """All that a command could change."""
     return rows_of(WORLD)
 

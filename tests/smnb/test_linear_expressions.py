@@ -8,15 +8,17 @@ from collections.abc import Callable
 
 import pytest
 
-from broadcast.narrators import output_check, passages
+from broadcast.chat import intents
+from broadcast.narrators import base, output_check, passages
 from broadcast.narrators.statements import Context, problem
 from sessions_app.files import artifacts
 from stories import corrections
 from stories.posts import features, selection
 from stories.posts.features import Report
-from stories.sources import http_client, pasted
-from stories.text import dates, markup
+from stories.sources import feed_document, http_client, pasted, reddit
+from stories.text import addresses, dates, markup
 from stories.text.cleaning import clean_text
+from tests.smnb.expressions import OWN_TEXT, Expression, all_expressions, slow_text
 
 
 def replaced(pattern: re.Pattern[str]) -> Callable[[str], object]:
@@ -62,6 +64,18 @@ READERS: dict[str, tuple[Callable[[str], object], str]] = {
     "tags": (lambda text: markup.decoded(text, "html", 10**7), "<a "),
     "comments": (lambda text: markup.decoded(text, "html", 10**7), "<!--"),
     "entities": (lambda text: markup.decoded(text, "html", 10**7), "&#"),
+    "comments of a feed": (feed_document.document_of, "<!--"),
+    "parts of a feed that are quoted": (feed_document.document_of, "<rss><![CDATA["),
+    "instructions of a feed": (feed_document.document_of, "<!DOCTYPE [<?<rss >"),
+    "references of a feed": (feed_document.document_of, "<rss >&a"),
+    "a feed in JSON": (feed_document.feed_of, '{ "'),
+    "encodings of a feed": (lambda text: feed_document.decoded(text.encode(), text), "charset="),
+    "what is asked in the chat": (lambda text: list(intents.clauses(text)), " now"),
+    "a label of a headline": (base.kicker_of, " [opinion] "),
+    "a tone of a headline": (lambda text: base.tone_of(text, text), "village what "),
+    "addresses on air": (addresses.without_addresses, "[0:"),
+    "names on air": (addresses.without_addresses, "a.b@"),
+    "a subreddit": (lambda text: reddit._ENDING.sub("", text), "/"),
 }
 
 
@@ -79,3 +93,35 @@ def test_twice_the_text_takes_about_twice_the_time(name: str) -> None:
 
     # A quadratic expression needs four times as long, and seconds for a text of this size.
     assert seconds(40_000) < 3.2 * seconds(20_000) + 0.02
+
+
+def test_every_expression_of_the_product_is_linear() -> None:
+    """With texts made from its own parts; longer ones are read by ``make chaos``."""
+    found = all_expressions()
+    assert len(found) > 250
+    assert [
+        f"{each.place} with {slow!r}"
+        for each in found
+        if not each.place.startswith(OWN_TEXT) and (slow := slow_text(each, 1000))
+    ] == []
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        r"\s+$",
+        r"<!--.*?-->",
+        r"\bvillage\b.*\bshop\b",
+        r"\[[0-9a-f:.]*:[0-9a-f:.]*:[0-9a-f:.]*\]",
+        r"^(?:put|add)\s+(.{2,80}?)\s+in\s+(?:the\s+)?board$",
+        r"(?:a+)+b",
+        r"(?:\w+\s?)*:",
+    ],
+)
+def test_an_expression_that_is_not_linear_is_found(pattern: str) -> None:
+    assert slow_text(Expression("", re.compile(pattern), anchored=False), 1000)
+
+
+@pytest.mark.parametrize("pattern", [r"\w+", r"<[^<>]*>", r"\w++\s?", r"(?<!/)/+\Z"])
+def test_an_expression_that_is_linear_is_not_found(pattern: str) -> None:
+    assert slow_text(Expression("", re.compile(pattern), anchored=False), 1000) is None
