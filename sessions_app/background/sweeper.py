@@ -125,7 +125,8 @@ def follow_clock(last: Moment | None) -> Moment:
         log.warning("clock_set_back", seconds=round(back.total_seconds()))
         waiting = Step.objects.filter(state=Step.State.PENDING)
         waiting.filter(due_at__gt=there).update(due_at=F("due_at") - back, poked_at=None)
-        waiting.filter(poked_at__gt=there).update(poked_at=None)
+        # Leased ones too, as one whose lease has expired is sent again.
+        Step.objects.filter(state__in=Step.OPEN, poked_at__gt=there).update(poked_at=None)
         leased = Step.objects.filter(state=Step.State.LEASED, lease_until__gt=there + steps.LEASE)
         leased.update(lease_until=there + steps.LEASE, poked_at=None)
     return here, there

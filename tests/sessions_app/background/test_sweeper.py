@@ -99,6 +99,11 @@ def test_a_clock_that_was_set_back_delays_nothing(
     Step.objects.filter(pk=due.pk).update(poked_at=now + hour)
     leased = steps.enqueue(session, "poll", 3)
     Step.objects.filter(pk=leased.pk).update(state="leased", lease_until=now + hour)
+    # Its worker died before the clock was set forward, and it was sent again after that.
+    expired = steps.enqueue(session, "poll", 4)
+    Step.objects.filter(pk=expired.pk).update(
+        state="leased", lease_until=now - timedelta(seconds=5), poked_at=now + hour
+    )
     stop = threading.Event()
     moments = iter([now + hour, now])
     rounds: list[float] = []
@@ -112,13 +117,15 @@ def test_a_clock_that_was_set_back_delays_nothing(
     monkeypatch.setattr(sweeper, "close_old_connections", lambda: None)
     monkeypatch.setattr(steps, "now", lambda: next(moments))
     sweeper.run_forever(stop, every=0.001)
-    for step in (waiting, due, leased):
+    for step in (waiting, due, leased, expired):
         step.refresh_from_db()
     second = timedelta(seconds=1)
     assert abs(waiting.due_at - now - timedelta(minutes=5)) < second
     assert abs(due.due_at - now) < second
     assert due.poked_at is None or due.poked_at < now + hour
     assert leased.lease_until == now + timedelta(seconds=20)
+    assert expired.poked_at is not None
+    assert expired.poked_at < now + hour / 2
 
 
 def test_the_time_that_a_query_takes_moves_no_step(session: Session) -> None:
