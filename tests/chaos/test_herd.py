@@ -42,6 +42,9 @@ class Page:
                         frame = json.loads(text)
                         if frame["seq"] is None or frame["seq"] <= self.seen[-1]:
                             continue
+                        # A live frame from before the answer, which has it too.
+                        if (frame["prev"] or 0) > self.seen[-1]:
+                            continue
                         self.seen.append(frame["seq"])
                         if until in str(text):
                             return

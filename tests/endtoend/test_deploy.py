@@ -135,8 +135,9 @@ class Page:
             time.sleep(0.2)
 
     def read(self, frame: Any) -> None:
-        """Notes a stored frame; one that came twice after a reconnection is the same one."""
-        if frame["seq"] is not None and frame["seq"] > (self.frames or [{"seq": 0}])[-1]["seq"]:
+        """Notes a stored frame, once; one behind a gap comes again with what was asked for."""
+        last = self.frames[-1]["seq"] if self.frames else 0
+        if frame["seq"] is not None and (frame["prev"] or 0) <= last < frame["seq"]:
             self.frames.append(frame)
 
 
