@@ -58,6 +58,10 @@ def anthropic(monkeypatch: pytest.MonkeyPatch) -> Iterator[AnthropicStandIn]:
 
 @pytest.fixture
 def foreign(make_session: MakeSession) -> dict[str, int]:
+    return neighbour(make_session)
+
+
+def neighbour(make_session: MakeSession) -> dict[str, int]:
     """Ids of another session, which nothing here may touch or tell."""
     other = make_session("Neighbour", instructions=FOREIGN)
     post = make_post(Source.objects.get(session=other), "x", FOREIGN)
@@ -139,10 +143,21 @@ def test_texts_in_posts_and_keywords_command_nothing(
 def test_a_text_in_the_chat_commands_nothing(
     session: Session, anthropic: AnthropicStandIn, foreign: dict[str, int], aim: str
 ) -> None:
+    """Three texts of each aim; ``make chaos`` tries them all in tests/chaos/test_chat_injections.py."""
+    chat_commands_nothing(session, anthropic, foreign, aim, TEXTS[aim][:3])
+
+
+def chat_commands_nothing(
+    session: Session,
+    anthropic: AnthropicStandIn,
+    foreign: dict[str, int],
+    aim: str,
+    texts: list[str],
+) -> None:
     """Each question after the first has those before it as its history; the last is a repeat."""
     anthropic.compose = obeying(aim, foreign)
     before = world()
-    for text in [*TEXTS[aim], TEXTS[aim][-1]]:
+    for text in [*texts, texts[-1]]:
         check_answer(ask(session, text))
         check_request(anthropic)
         assert world() == before, text
@@ -152,11 +167,15 @@ def test_a_text_in_the_chat_commands_nothing(
 def test_the_rules_without_a_model_are_not_talked_into_anything_either(
     make_session: MakeSession, foreign: dict[str, int], aim: str
 ) -> None:
+    rules_are_not_talked_into_anything(make_session, TEXTS[aim][:3])
+
+
+def rules_are_not_talked_into_anything(make_session: MakeSession, texts: list[str]) -> None:
     session = make_session(model="extractive", pace=180)
-    for number, text in enumerate(TEXTS[aim]):
+    for number, text in enumerate(texts):
         place(session, text, number)
     before = world()
-    for text in TEXTS[aim]:
+    for text in texts:
         check_answer(ask(session, text))
         assert world() == before, text
 

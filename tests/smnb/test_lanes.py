@@ -66,9 +66,12 @@ def last_lines(text: str) -> list[str]:
     return lines[seed + 1 :]
 
 
-def test_the_output_of_all_lanes_is_shown_in_order(folder: Path) -> None:
+def test_all_lanes_are_shown_in_order_with_their_seed_at_the_end(folder: Path) -> None:
     status, text = finish(start_lanes(folder, "-s"))
     assert status == 0
+    seed = text.splitlines()[-1].removeprefix("seed: ")
+    assert seed.isdecimal()
+    assert text.count(f"Using --randomly-seed={seed}\n") == 3
     shown = [line.split()[-1] for line in text.splitlines() if "output of" in line]
     assert [name.rstrip(".") for name in shown] == ["test_first", "test_second", "test_third"]
 
@@ -127,14 +130,6 @@ def test_a_failure_of_an_earlier_run_is_not_named_as_flaky(tmp_path: Path) -> No
     status, text = finish(start_lanes(tmp_path, "-k", "third", rerun_failed="1"))
     assert status == 0
     assert last_lines(text) == ["flaky: test_third.py::test_third_0"]
-
-
-def test_all_lanes_use_one_seed_which_is_printed_at_the_end(folder: Path) -> None:
-    status, text = finish(start_lanes(folder))
-    assert status == 0
-    seed = text.splitlines()[-1].removeprefix("seed: ")
-    assert seed.isdecimal()
-    assert text.count(f"Using --randomly-seed={seed}\n") == 3
 
 
 def test_a_given_seed_is_used_and_none_without_random_order(tmp_path: Path) -> None:

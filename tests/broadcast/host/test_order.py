@@ -36,12 +36,20 @@ AT = {post["id"]: post["at"] for post in BOOK["posts"]}
 
 def play(session: Session, polls_between: int, rounds: int) -> None:
     """Reads the recording and narrates it; ``polls_between`` readings come before each story."""
+
+    def run_next(kind: str) -> bool:
+        step = Step.objects.filter(session=session, kind=kind, state="pending").first()
+        if step is not None:
+            Step.objects.filter(pk=step.pk).update(due_at=steps.now() - timedelta(seconds=1))
+            run_due_steps(session, kind, most=1)
+        return step is not None
+
     for _ in range(rounds):
-        for kind in ["poll"] * polls_between + ["narrate", "finish_airing"]:
-            step = Step.objects.filter(session=session, kind=kind, state="pending").first()
-            if step is not None:
-                Step.objects.filter(pk=step.pk).update(due_at=steps.now() - timedelta(seconds=1))
-                run_due_steps(session, kind, most=1)
+        for _ in range(polls_between):
+            if not run_next("poll"):
+                break
+        run_next("narrate")
+        run_next("finish_airing")
         if SourcePost.objects.filter(session=session, state__in=("queued", "claimed")).count() == 0:
             return
 

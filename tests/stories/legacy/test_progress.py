@@ -37,6 +37,11 @@ def zip_(tmp_path: Path, owner: User) -> Path:
     return export(tmp_path / "export.zip", sessions=[session()], story_history=rows)
 
 
+@pytest.fixture
+def short(tmp_path: Path, owner: User) -> Path:
+    return export(tmp_path / "short.zip", sessions=[session()], story_history=[story(1), b"broken"])
+
+
 def command(zip_: Path) -> list[str]:
     return [sys.executable, "manage.py", "import_legacy", str(zip_)]
 
@@ -91,8 +96,8 @@ def test_on_a_terminal_the_bar_grows_to_100_percent_and_leaves_whole_lines(zip_:
     assert not any("[#" in line or "[." in line or CLEAR in line for line in lines)
 
 
-def test_on_a_narrow_terminal_the_bar_stays_on_one_line(zip_: Path) -> None:
-    bars = BAR.findall(on_a_terminal(zip_, columns=50))
+def test_on_a_narrow_terminal_the_bar_stays_on_one_line(short: Path) -> None:
+    bars = BAR.findall(on_a_terminal(short, columns=50))
     assert bars
     assert {len(bar) for bar in bars} == {49}
 
@@ -105,8 +110,8 @@ def test_an_export_of_which_nothing_can_be_stored_is_read_to_100_percent(
     assert BAR.findall(on_a_terminal(broken, columns=0))[-1].endswith("(100%)")
 
 
-def test_without_a_terminal_there_are_no_control_characters(zip_: Path) -> None:
-    done = subprocess.run(command(zip_), env=environment(), capture_output=True, check=True)
+def test_without_a_terminal_there_are_no_control_characters(short: Path) -> None:
+    done = subprocess.run(command(short), env=environment(), capture_output=True, check=True)
     for text in (done.stdout, done.stderr):
         assert text
         assert [char for char in text.decode() if not char.isprintable() and char != "\n"] == []

@@ -1,0 +1,34 @@
+"""All texts that try to command in the chat, of which ``make test`` tries three of each aim."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.broadcast.prompt_injections import EACH_AIM, TEXTS, keyed
+from tests.broadcast.test_prompt_injections import (
+    MODELLED,
+    chat_commands_nothing,
+    neighbour,
+    rules_are_not_talked_into_anything,
+)
+from tests.conftest import MakeSession
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@EACH_AIM
+def test_a_text_in_the_chat_commands_nothing(
+    make_session: MakeSession, monkeypatch: pytest.MonkeyPatch, aim: str
+) -> None:
+    foreign = neighbour(make_session)
+    with keyed(monkeypatch) as anthropic:
+        session = make_session(**MODELLED)
+        chat_commands_nothing(session, anthropic, foreign, aim, TEXTS[aim])
+
+
+@EACH_AIM
+def test_the_rules_without_a_model_are_not_talked_into_anything_either(
+    make_session: MakeSession, aim: str
+) -> None:
+    neighbour(make_session)
+    rules_are_not_talked_into_anything(make_session, TEXTS[aim])
