@@ -32,6 +32,8 @@ ARGUMENTS = [
     "--no-sandbox",
     "--disable-dev-shm-usage",
     "--disable-gpu",
+    # Tabs of one context share a process, which starts once.
+    "--process-per-site",
     # Nobody is there to say that this tab may be shared.
     "--auto-accept-this-tab-capture",
 ]
@@ -109,11 +111,18 @@ def sign_in(page: Page, studio: Studio, name: str = "studio", password: str = PA
 
 
 @contextmanager
-def signed_in_as(browser: Browser, studio: Studio, name: str) -> Iterator[BrowserContext]:
-    """A context that many tests share, with the cookies of somebody who has signed in."""
+def shared_context(browser: Browser, studio: Studio, name: str = "") -> Iterator[BrowserContext]:
+    """A context that many tests share, with the cookies of ``name``, who has signed in.
+
+    Its first page stays open: closing the last tab closes the window and ends the process, and
+    another window and process cost more processor time than most tests.
+    """
     context = new_context(browser)
     context.add_init_script(REPORT_VIOLATIONS)
-    sign_in(context.new_page(), studio, name)
+    page = context.new_page()
+    if name:
+        sign_in(page, studio, name)
+    page.goto(f"{studio.url}/healthz")
     yield context
     context.close()
 
@@ -141,16 +150,16 @@ def tab(
     page.on("console", note)
     page.on("pageerror", lambda error: page_errors.append(str(error)))
     yield page
-    for each in context.pages:
-        each.close()
     if context is not shared:
         context.close()
+    for each in shared.pages[1:]:
+        each.close()
     assert page_errors == []
 
 
 @pytest.fixture(scope="session")
 def owner_context(browser: Browser, studio: Studio) -> Iterator[BrowserContext]:
-    with signed_in_as(browser, studio, "studio") as context:
+    with shared_context(browser, studio, "studio") as context:
         yield context
 
 
@@ -181,7 +190,7 @@ def people(studio: Studio) -> tuple[str, str]:
 def member_context(
     browser: Browser, studio: Studio, people: tuple[str, str]
 ) -> Iterator[BrowserContext]:
-    with signed_in_as(browser, studio, people[0]) as context:
+    with shared_context(browser, studio, people[0]) as context:
         yield context
 
 
@@ -201,11 +210,9 @@ def page_errors() -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def public_context(browser: Browser) -> Iterator[BrowserContext]:
-    context = new_context(browser)
-    context.add_init_script(REPORT_VIOLATIONS)
-    yield context
-    context.close()
+def public_context(browser: Browser, studio: Studio) -> Iterator[BrowserContext]:
+    with shared_context(browser, studio) as context:
+        yield context
 
 
 @pytest.fixture
