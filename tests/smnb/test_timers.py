@@ -20,7 +20,7 @@ from sessions_app.models import AITransition, Archive, Session, SessionEvent
 from tests.archived_events import let_time_pass, tables
 from tests.broadcast_runs import press, sound
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def archived(kind: str) -> int:

@@ -110,7 +110,6 @@ def test_how_the_chain_stands(get: Get, session: Session) -> None:
     assert get("chain")["problems"] == ["the head is not the latest link"]
 
 
-@pytest.mark.databases
 def test_only_old_transitions_are_archived(session: Session) -> None:
     for _ in range(3):
         join(session)
