@@ -6,10 +6,14 @@ UV := .venv/bin/uv
 COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header --no-annotate
 
-.PHONY: run otel audio test check audit-deps bench chaos mutants lock clean deps dev-deps
+.PHONY: run uvicorn otel audio test check audit-deps bench chaos mutants lock clean deps dev-deps
 
 run: deps
 	@exec $(PY) manage.py studio
+
+# Installs uvicorn, a web server for large audiences (docs/operations.md).
+uvicorn:
+	@$(PYTHON) bootstrap.py --uvicorn
 
 # Installs OpenTelemetry and its exporter over HTTP, to send traces to a collector.
 otel:
@@ -52,7 +56,8 @@ mutants: dev-deps
 # Raises the pinned versions within requirements*.in: make lock ARGS=--upgrade
 lock: dev-deps
 	$(COMPILE) $(ARGS) requirements.in -o requirements.txt
-	$(COMPILE) $(ARGS) -c requirements.txt requirements-otel.in -o requirements-otel.txt
+	$(COMPILE) $(ARGS) -c requirements.txt requirements-uvicorn.in -o requirements-uvicorn.txt
+	$(COMPILE) $(ARGS) -c requirements-uvicorn.txt requirements-otel.in -o requirements-otel.txt
 	$(COMPILE) $(ARGS) -c requirements-otel.txt requirements-audio.in -o requirements-audio.txt
 	$(COMPILE) $(ARGS) -c requirements-audio.txt requirements-dev.in -o requirements-dev.txt
 

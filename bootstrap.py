@@ -1,7 +1,8 @@
-"""Creates `.venv` and installs the locked packages: `python3 bootstrap.py [--otel | --audio | --dev]`.
+"""Creates `.venv` and installs the locked packages: `python3 bootstrap.py [--EXTRA]`.
 
-Uses only the standard library and syntax of Python 3.6, so that an old Python prints a sentence
-instead of a SyntaxError. With an unchanged lock file it only compares one hash.
+The extras are uvicorn, otel, audio and dev. Uses only the standard library and syntax of Python 3.6,
+so that an old Python prints a sentence instead of a SyntaxError. With an unchanged lock file it only
+compares one hash.
 """
 
 import fcntl
@@ -23,6 +24,7 @@ NAMES = ("python3.14", "python3.13", "python3.12", "python3.11", "python3", "pyt
 # Each lock file contains the packages of those before it.
 LOCKS = {
     "run": "requirements.txt",
+    "uvicorn": "requirements-uvicorn.txt",
     "otel": "requirements-otel.txt",
     "audio": "requirements-audio.txt",
     "dev": "requirements-dev.txt",

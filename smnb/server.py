@@ -1,21 +1,19 @@
 """Bounds of the web server: the bytes it accepts before a route allows them, and those it stores.
 
-Daphne has no such bounds: it receives every body completely, parses forms in the event loop, and
-stores without limit what a client does not read. ``install`` replaces the classes that do so.
+``Bounded`` holds them for any ASGI server, and adds what uvicorn offers; Daphne needs classes of its
+own (smnb/daphne_server.py).
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-from typing import Any
-from urllib.parse import unquote
+import sys
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from channels.db import database_sync_to_async
-from daphne import cli, server
-from daphne.http_protocol import HTTPFactory, WebRequest
-from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
 from django.conf import settings
 from django.db import DatabaseError
 from django.urls import Resolver404, ResolverMatch, resolve
@@ -23,8 +21,12 @@ from django.urls import Resolver404, ResolverMatch, resolve
 from broadcast.public.views import LONGEST_REPORT
 from broadcast.transfer import archive
 from sessions_app.files.artifacts import MAX_PICTURE_BYTES, MEGABYTE
-from sessions_app.realtime import close_codes, grants
+from sessions_app.realtime import grants
+from sessions_app.realtime.consumers import WRITE
 from sessions_app.realtime.grants import Grant
+
+if TYPE_CHECKING:
+    from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 # The largest body that anyone may send, on routes without a limit of their own.
 FROM_ANYBODY = 8_192
@@ -33,229 +35,127 @@ PUBLIC_ROUTES = {"watch_errors": LONGEST_REPORT}
 # After a refusal, what still arrives is read and dropped for a moment: closing at once would make
 # the client's system discard the response.
 LINGER_SECONDS, LINGER_BYTES = 2.0, 1_000_000
+TOO_LARGE = json.dumps(
+    {
+        "code": "too_large",
+        "detail": "The body is larger than this address accepts from you. Send less, or sign in.",
+    }
+).encode()
 
-# Of one socket: bytes that the client has not read beyond the buffers of the system and of Twisted,
-# bytes of a message from it, and messages that wait to be handled.
-MOST_UNREAD, LONGEST_MESSAGE, MOST_WAITING = 262_144, 8_192, 32
+# Of one socket: bytes that the client has not read beyond the buffers of the system and of the server,
+# and bytes of a message from it.
+MOST_UNREAD, LONGEST_MESSAGE = 262_144, 8_192
 # Of a frame in both directions, more than any that is sent (realtime/frames.py).
 LONGEST_FRAME = 131_072
 # How long a response or a catching up waits for a client that reads nothing.
 LONGEST_WAIT = 60.0
 
+Message = dict[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
 
-class Flow:
-    """A Twisted producer that records whether the client of a transport reads what it is sent."""
 
-    def __init__(self, transport: Any, *, pauses: bool = False) -> None:
-        self.transport, self.pauses, self.unread = transport, pauses, 0
-        self.clear = asyncio.Event()
-        self.clear.set()
+class TooLarge(Exception):
+    """The body of a request is larger than its route and sender allow."""
 
-    def pauseProducing(self) -> None:  # noqa: N802 - Twisted's name
-        self.unread = 0
-        self.clear.clear()
-        if self.pauses:
-            # A client that reads nothing is not listened to either.
-            self.transport.pauseProducing()
 
-    def resumeProducing(self) -> None:  # noqa: N802
-        self.clear.set()
-        if self.pauses:
-            self.transport.resumeProducing()
+class Bounded:
+    """ASGI middleware that holds the bounds for servers other than Daphne."""
 
-    def stopProducing(self) -> None:  # noqa: N802
-        self.clear.set()
+    def __init__(self, application: Any) -> None:
+        self.application = application
 
-    async def drained(self) -> None:
-        """Waits until the client has read; ends the connection when it takes too long."""
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        async def sent(message: Message) -> None:
+            try:
+                async with asyncio.timeout(LONGEST_WAIT):
+                    await send(message)
+            except TimeoutError:
+                # Closing would wait for the client too.
+                transport = getattr(getattr(send, "__self__", None), "transport", None)
+                if transport is not None:
+                    transport.abort()
+                raise
+
+        if scope["type"] == "http":
+            await self.answer(scope, receive, sent)
+            return
+        protocol = uvicorn_socket(send)
+        if protocol is not None:
+            protocol.conn.max_message_size = LONGEST_FRAME
+            extensions = {**scope.get("extensions", {}), WRITE: writer(protocol)}
+            scope = {**scope, "extensions": extensions}
+        await self.application(scope, receive, sent)
+
+    async def answer(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Passes a request on, and answers 413 as soon as its body is too large."""
+        length, most, started = 0, FROM_ANYBODY, False
+
+        async def received() -> Message:
+            nonlocal length, most
+            message = await receive()
+            length += len(message.get("body", b""))
+            if length > most:
+                most = await most_of_request(scope, length)
+                if length > most:
+                    raise TooLarge
+            return message
+
+        async def sent(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        declared = dict(scope["headers"]).get(b"content-length", b"0")
         try:
-            async with asyncio.timeout(LONGEST_WAIT):
-                await self.clear.wait()
-        except TimeoutError:
-            self.transport.abortConnection()
+            if declared.isdigit() and int(declared) > most:
+                most = await most_of_request(scope, int(declared))
+                if int(declared) > most:
+                    raise TooLarge
+            await self.application(scope, received, sent)
+        except TooLarge:
+            if started:
+                raise
+            await refuse(receive, send)
 
 
-class BoundedRequest(WebRequest):
-    """A request whose body is refused as soon as it is larger than its route and sender allow."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        # Django parses forms itself, in a thread and within its own limits.
-        super().__init__(*args, parsePOSTFormSubmission=False, **kwargs)
-        self.flow: Flow | None = None
-        self.length, self.most = 0, FROM_ANYBODY
-        self.refused = False
-        self.check: asyncio.Task[None] | None = None
-        self.withheld: tuple[bytes, bytes, bytes] | None = None
-
-    def gotLength(self, length: int | None) -> None:  # noqa: N802
-        """Refuses a body by its declared length, or starts to check who sends it."""
-        super().gotLength(length)
-        self.grow(length or 0)
-
-    def handleContentChunk(self, data: bytes) -> None:  # noqa: N802
-        if not self.refused:
-            super().handleContentChunk(data)
-            self.grow(self.content.tell())
-
-    def grow(self, length: int) -> None:
-        """Notes a new length of the body; refuses it or checks the sender when it is too large."""
-        checking = self.check is not None and not self.check.done()
-        if length <= self.most or self.refused or checking:
-            return
-        if self.check is not None:
-            self.refuse()
-            return
-        path = unquote(self.channel._path.split(b"?", 1)[0].decode("latin-1"))
-        try:
-            match = resolve(path)
-        except Resolver404:
-            match = None
-        self.most = PUBLIC_ROUTES.get(match.view_name, FROM_ANYBODY) if match else FROM_ANYBODY
-        if length <= self.most:
-            return
-        if match is None or length > (most := most_of_person(match)):
-            self.refuse()
-            return
-        self.most = most
-        # Nothing more is received before it is known who sends it.
-        self.channel.transport.pauseProducing()
-        self.check = asyncio.ensure_future(self.admit(match))
-
-    async def admit(self, match: ResolverMatch) -> None:
-        """Refuses the body unless a signed-in user with access to the route's session sends it."""
-        headers = self.requestHeaders
-        cookie, given = (
-            b"; ".join(headers.getRawHeaders(name) or []).decode("latin-1")
-            for name in (b"cookie", b"authorization")
-        )
-        try:
-            admitted = await may_send(cookie, given, str(match.kwargs.get("session_id", "")))
-        except DatabaseError:
-            admitted = False
-        # The client has gone meanwhile.
-        if getattr(self, "channel", None) is None:
-            return
-        self.channel.transport.resumeProducing()
-        if not admitted:
-            self.refuse()
-        elif self.withheld is not None:
-            super().requestReceived(*self.withheld)
-
-    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:  # noqa: N802
-        if self.check is not None and not self.check.done():
-            # It arrived together with the headers.
-            self.withheld = (command, path, version)
-        elif not self.refused:
-            super().requestReceived(command, path, version)
-
-    def refuse(self) -> None:
-        """Answers 413, drops what still arrives, and closes the connection."""
-        self.refused = True
-        problem = {
-            "code": "too_large",
-            "detail": "The body is larger than this address accepts from you. Send less, or sign in.",
-        }
-        body = json.dumps(problem).encode()
-        self.channel.transport.write(
-            b"HTTP/1.1 413 Content Too Large\r\nContent-Type: application/json\r\n"
-            b"Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"
-            b"Connection: close\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
-        )
-        self.requestHeaders.removeHeader(b"Expect")
-        channel, transport, dropped = self.channel, self.channel.transport, 0
-
-        def drop(data: bytes) -> None:
-            nonlocal dropped
-            dropped += len(data)
-            if dropped > LINGER_BYTES:
-                transport.pauseProducing()
-
-        channel.dataReceived = drop
-        channel.setTimeout(None)
-        transport.loseWriteConnection()
-        asyncio.get_running_loop().call_later(LINGER_SECONDS, transport.abortConnection)
-
-    def handle_reply(self, message: dict[str, Any]) -> None:
-        starts = message.get("type") == "http.response.start" and not self._response_started
-        if starts and self.channel is not None and not self.finished:
-            self.flow = Flow(self.channel.transport)
-            self.registerProducer(self.flow, True)
-        super().handle_reply(message)
-
-    def finish(self) -> None:
-        if self.flow is not None:
-            self.unregisterProducer()
-        super().finish()
-
-    def connectionLost(self, reason: Any) -> None:  # noqa: N802
-        if self.flow is not None:
-            self.flow.clear.set()
-        super().connectionLost(reason)
+async def most_of_request(scope: Message, length: int) -> int:
+    """Returns how large the body may be that is ``length`` already, by its route and sender."""
+    try:
+        match = resolve(scope["path"])
+    except Resolver404:
+        return FROM_ANYBODY
+    most = PUBLIC_ROUTES.get(str(match.view_name), FROM_ANYBODY)
+    if length <= most or length > most_of_person(match):
+        return most
+    cookies, authorization = (
+        b"; ".join(value for key, value in scope["headers"] if key == name).decode("latin-1")
+        for name in (b"cookie", b"authorization")
+    )
+    return most_of_person(match) if await may_send(cookies, authorization, match) else most
 
 
-class BoundedSocket(WebSocketProtocol):
-    """A WebSocket that is cut when its client does not read, or sends faster than it is answered."""
-
-    flow: Flow
-
-    def makeConnection(self, transport: Any) -> None:  # noqa: N802
-        super().makeConnection(transport)
-        # The HTTP channel, which was the producer so far, never learns that nothing is read.
-        transport.unregisterProducer()
-        self.flow = Flow(transport, pauses=True)
-        transport.registerProducer(self.flow, True)
-
-    def onMessage(self, payload: bytes, isBinary: bool) -> None:  # noqa: N802, N803
-        code = close_codes.NOT_UNDERSTOOD if len(payload) > LONGEST_MESSAGE else None
-        if self.application_queue.qsize() >= MOST_WAITING:
-            code = close_codes.TRY_LATER
-        if code is not None and not self.muted:  # type: ignore[has-type]
-            self.muted = True
-            self.application_queue.put_nowait({"type": "websocket.disconnect", "code": code})
-            self.sendClose(code=code)
-        last_ping: float = self.last_ping  # type: ignore[has-type]
-        super().onMessage(payload, isBinary)
-        # A client that sends messages is asked for a pong as often as any other.
-        self.last_ping = last_ping
-
-    def serverSend(self, content: Any, binary: bool = False) -> None:  # noqa: N802
-        super().serverSend(content, binary)
-        if not self.flow.clear.is_set():
-            self.flow.unread += len(content)
-            if self.flow.unread > MOST_UNREAD:
-                self.transport.abortConnection()
-
-
-class BoundedHTTPFactory(HTTPFactory):
-    def buildProtocol(self, addr: Any) -> Any:  # noqa: N802
-        protocol = super().buildProtocol(addr)
-        protocol.requestFactory = BoundedRequest
-        return protocol
-
-
-class BoundedSocketFactory(WebSocketFactory):
-    protocol = BoundedSocket
-
-    def setProtocolOptions(self, **options: Any) -> None:  # noqa: N802
-        bounds = {
-            "maxMessagePayloadSize": LONGEST_FRAME,
-            "maxFramePayloadSize": LONGEST_FRAME,
-            # By default any message counts as the pong.
-            "autoPingRestartOnAnyTraffic": False,
-        }
-        super().setProtocolOptions(**{**options, **bounds})
-
-
-class BoundedServer(server.Server):
-    """Daphne's server; a sender that can wait is not resumed before the client has read."""
-
-    async def handle_reply(self, protocol: Any, message: dict[str, Any]) -> None:
-        await super().handle_reply(protocol, message)
-        # Parts of a response, and frames that a page asked for. Live frames never wait: they go to
-        # many viewers one after another.
-        flow = getattr(protocol, "flow", None)
-        if flow is not None and (message.get("more_body") or message.get("wait")):
-            await flow.drained()
+async def refuse(receive: Receive, send: Send) -> None:
+    """Answers 413, drops what still arrives, and closes the connection."""
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"cache-control", b"no-store"),
+        (b"x-content-type-options", b"nosniff"),
+        (b"connection", b"close"),
+        (b"content-length", b"%d" % len(TOO_LARGE)),
+    ]
+    await send({"type": "http.response.start", "status": 413, "headers": headers})
+    await send({"type": "http.response.body", "body": TOO_LARGE, "more_body": True})
+    dropped, more = 0, True
+    try:
+        async with asyncio.timeout(LINGER_SECONDS):
+            while more and dropped <= LINGER_BYTES:
+                message = await receive()
+                dropped += len(message.get("body", b""))
+                more = message.get("more_body", False)
+    except TimeoutError:
+        pass
+    await send({"type": "http.response.body", "body": b""})
 
 
 def most_of_person(match: ResolverMatch) -> int:
@@ -272,21 +172,38 @@ def most_of_person(match: ResolverMatch) -> int:
 
 
 @database_sync_to_async
-def may_send(cookies: str, authorization: str, session_id: str) -> bool:
-    """Whether these headers are those of a user, who has access to the session if one is given."""
+def may_send(cookies: str, authorization: str, match: ResolverMatch) -> bool:
+    """Whether these headers are those of a user, who has access to the route's session if it has one."""
+    session_id = str(match.kwargs.get("session_id", ""))
     try:
         credential = grants.credential_of(
             cookies, authorization, UUID(session_id) if session_id else None
         )
-    except ValueError:
+        if credential.session_id is None:
+            return grants.is_signed_in(credential)
+        return isinstance(grants.check([credential])[credential], Grant)
+    except (ValueError, DatabaseError):
         return False
-    if credential.session_id is None:
-        return grants.is_signed_in(credential)
-    return isinstance(grants.check([credential])[credential], Grant)
 
 
-def install() -> None:
-    """Makes Daphne, which reads these names when it starts, use the classes of this module."""
-    server.HTTPFactory = BoundedHTTPFactory
-    server.WebSocketFactory = BoundedSocketFactory
-    cli.CommandLineInterface.server_class = BoundedServer
+def uvicorn_socket(send: Send) -> WebSocketsSansIOProtocol | None:
+    """Returns the protocol of a socket that uvicorn serves with its default implementation."""
+    implementation = sys.modules.get("uvicorn.protocols.websockets.websockets_sansio_impl")
+    protocol = getattr(send, "__self__", None)
+    if implementation is None:
+        return None
+    known = isinstance(protocol, implementation.WebSocketsSansIOProtocol)
+    return protocol if known else None
+
+
+def writer(protocol: WebSocketsSansIOProtocol) -> Callable[[bytes], None]:
+    """Returns the function that writes an encoded frame to a socket of uvicorn at once."""
+
+    def write(frame: bytes) -> None:
+        if protocol.close_sent or protocol.transport.is_closing():
+            return
+        protocol.transport.write(frame)
+        if protocol.transport.get_write_buffer_size() > MOST_UNREAD:
+            protocol.transport.abort()
+
+    return write

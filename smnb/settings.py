@@ -70,7 +70,7 @@ TEMPLATES = [
                 (
                     "django.template.loaders.cached.Loader",
                     [
-                        "smnb.template_loader.Loader",
+                        "smnb.templates.Loader",
                         "django.template.loaders.app_directories.Loader",
                     ],
                 )
@@ -79,7 +79,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "smnb.navigation.areas",
+                "smnb.templates.areas",
                 "smnb.health.down",
                 "sessions_app.preferences.appearance",
             ],

@@ -18,7 +18,8 @@ from sessions_app.models import SessionEvent
 from sessions_app.realtime import grants
 from sessions_app.realtime.close_codes import GOING_AWAY, NO_SESSION, SIGN_IN
 from sessions_app.realtime.grants import Grant
-from sessions_app.realtime.hub import GRANTS_EVERY, LIFETIME, Socket
+from sessions_app.realtime.hub import GRANTS_EVERY
+from sessions_app.realtime.presence import LIFETIME, Socket
 
 P = ParamSpec("P")
 T = TypeVar("T")

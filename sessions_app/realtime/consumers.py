@@ -21,9 +21,12 @@ from sessions_app.events import recorder
 from sessions_app.realtime import close_codes
 from sessions_app.realtime.frames import HTML, JSON
 from sessions_app.realtime.grants import Credential, Grant, credential_of
-from sessions_app.realtime.hub import Hub, Viewer, get_hub
+from sessions_app.realtime.hub import Hub, get_hub
+from sessions_app.realtime.presence import Viewer
 
 ASKS_PER_10_S = 20
+# The ASGI extension with which a server writes a frame that is encoded already (smnb/server.py).
+WRITE = "smnb.write"
 
 
 class LiveConsumer(AsyncWebsocketConsumer):
@@ -83,7 +86,8 @@ class LiveConsumer(AsyncWebsocketConsumer):
         if self.audience == recorder.PUBLIC and limit and self.hub.open_from(address) >= limit:
             await self.close(code=close_codes.TRY_LATER)
             return
-        self.viewer = Viewer(self, grant, self.audience, self.format(), address)
+        write = self.scope.get("extensions", {}).get(WRITE)
+        self.viewer = Viewer(self, grant, self.audience, self.format(), address, write)
         self.request_times = []
         with context.span("join"):
             await self.hub.join(self.viewer)

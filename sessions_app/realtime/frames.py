@@ -6,6 +6,7 @@ A frame is a pure function of the stored payload, the audience and the format.
 from __future__ import annotations
 
 import json
+import struct
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -136,6 +137,19 @@ def reload_text(session_id: UUID, seq: int, format_: str) -> str:
         frame = Frame(seq, None, "reload", str(session_id), None, {})
         return json.dumps(asdict(frame))
     return '<i id="seq" hx-swap-oob="true" data-reload hidden></i>'
+
+
+def encoded(text: str) -> bytes:
+    """Returns the text as a WebSocket message of one frame, as a server sends it (RFC 6455, 5.2)."""
+    payload = text.encode()
+    size = len(payload)
+    if size < 126:
+        head = struct.pack("!BB", 0x81, size)
+    elif size < 2**16:
+        head = struct.pack("!BBH", 0x81, 126, size)
+    else:
+        head = struct.pack("!BBQ", 0x81, 127, size)
+    return head + payload
 
 
 @database_sync_to_async

@@ -2,7 +2,10 @@
 
 A Redis subscription says which session has new events. The hub also reads all watched sessions every
 2 s and after a Redis error, so that a lost message only delays events by 2 s. An event is rendered
-once for each audience and format.
+and encoded once for each audience and format.
+
+A viewer whose server offers it (smnb/server.py) gets the encoded frame written to its connection at
+once, without a task or a queue. For any other server each viewer has a bounded queue of its own.
 """
 
 from __future__ import annotations
@@ -11,12 +14,10 @@ import asyncio
 import contextlib
 import gc
 import json
-import random
 import time
 from collections import Counter
 from collections.abc import Coroutine, Iterable
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 from uuid import UUID
 
 import redis.asyncio
@@ -33,54 +34,15 @@ from sessions_app.realtime import close_codes, frames, grants, presence
 from sessions_app.realtime.batching import Batcher, one_by_one
 from sessions_app.realtime.frames import Missed
 from sessions_app.realtime.grants import Credential, Grant
+from sessions_app.realtime.presence import Room, Viewer
 
 log = structlog.get_logger(__name__)
 
 LOOK_EVERY = 2.0
 GRANTS_EVERY = 15.0
-LIFETIME = (6 * 3600, 12 * 3600)  # seconds; random, so that pages do not all reconnect at once
-
-
-class Socket(Protocol):
-    """The methods of a consumer that the hub calls."""
-
-    async def send_text(self, text: str, *, wait: bool = False) -> None: ...
-
-    async def end(self, code: int) -> None: ...
-
-
-@dataclass(eq=False, slots=True)
-class Viewer:
-    """An open socket: its grant and format, and the last seq that it was sent."""
-
-    socket: Socket
-    grant: Grant
-    audience: str
-    format: str
-    address: str = ""
-    sent: int = 0
-    catching_up: bool = False
-    until: float = field(
-        default_factory=lambda: time.monotonic() + random.uniform(*LIFETIME)  # noqa: S311
-    )
-
-    @property
-    def session_id(self) -> UUID:
-        return self.grant.session_id
-
-
-@dataclass(slots=True)
-class Room:
-    """The viewers of a session, and the last seq that was sent to each audience."""
-
-    last: int
-    prev: dict[str, int]
-    folder: str  # of the session, for log lines
-    viewers: set[Viewer] = field(default_factory=set)
-
-    def shapes(self) -> set[tuple[str, str]]:
-        """Returns the (audience, format) pairs of the viewers."""
-        return {(viewer.audience, viewer.format) for viewer in self.viewers}
+# For servers that do not write frames at once: characters of frames that wait for one viewer, and
+# seconds that closing one may take.
+MOST_WAITING, LONGEST_CLOSE = 262_144, 2.0
 
 
 class Hub:
@@ -93,6 +55,7 @@ class Hub:
         self._wake = asyncio.Event()
         self._joining = asyncio.Lock()
         self._addresses: Counter[str] = Counter()  # of the public viewers
+        self._cut: set[asyncio.Task[None]] = set()
         # In a scope of their own, not in that of the socket that happened to be the first.
         with context.scope(environment="server", operation="hub"):
             self.grants: Batcher[Credential, Grant | int] = Batcher(grants.check)
@@ -113,9 +76,12 @@ class Hub:
         """Ends the hub's tasks."""
         for batcher in (self.grants, self.opened, self.closed, self._since, self._streams):
             batcher.close()
-        for task in self._tasks:
+        viewers = (viewer for room in self.rooms.values() for viewer in room.viewers)
+        senders = (viewer.sender for viewer in viewers if viewer.sender is not None)
+        tasks = [*self._tasks, *self._cut, *senders]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def join(self, viewer: Viewer) -> None:
         """Sends the viewer all events of its session from now on."""
@@ -136,6 +102,9 @@ class Hub:
 
     def leave(self, viewer: Viewer) -> None:
         """Stops sending to the viewer."""
+        viewer.waiting.clear()
+        if viewer.sender is not None:
+            viewer.sender.cancel()
         room = self.rooms.get(viewer.session_id)
         if room is not None and viewer in room.viewers:
             room.viewers.remove(viewer)
@@ -162,6 +131,9 @@ class Hub:
             return
         viewer.catching_up = True
         try:
+            if viewer.sender is not None:
+                # Not awaited itself: that would raise its cancellation here.
+                await asyncio.wait([viewer.sender])
             reached, read_to = max(after, 0), -1
             while read_to != room.last:
                 read_to = room.last
@@ -216,13 +188,10 @@ class Hub:
         room = self.rooms.get(session_id)
         if room is not None:
             frame = frames.ephemeral(session_id, body["type"], body["data"])
-            owners = [v for v in room.viewers if v.audience == recorder.OWNER]
-            texts = {
-                format_: frames.text_of(frame, recorder.OWNER, format_)
-                for format_ in {viewer.format for viewer in owners}
-            }
-            for viewer in owners:
-                await self._send(viewer, texts[viewer.format])
+            for audience, format_ in room.shapes():
+                if audience == recorder.OWNER:
+                    text = frames.text_of(frame, audience, format_)
+                    self._send(room.of(audience, format_), text)
 
     async def _pump(self) -> None:
         """Sends new events whenever a session has changed, and from all sessions every 2 s."""
@@ -283,10 +252,9 @@ class Hub:
         """Makes every page load again instead of sending the events up to ``seq``."""
         room.last = seq
         room.prev = dict.fromkeys(room.prev, seq)
-        for viewer in list(room.viewers):
-            if viewer.sent < seq and not viewer.catching_up:
-                viewer.sent = seq
-                await self._send(viewer, frames.reload_text(session_id, seq, viewer.format))
+        for audience, format_ in room.shapes():
+            text = frames.reload_text(session_id, seq, format_)
+            self._send_once(room.of(audience, format_), text, seq)
         await self._close_invalid(v for v in room.viewers if v.audience == recorder.PUBLIC)
 
     async def _send_event(self, room: Room, event: SessionEvent) -> None:
@@ -301,20 +269,44 @@ class Hub:
         for audience in room.prev.keys() - failed:
             if frames.visible(event.type, audience):
                 room.prev[audience] = event.seq
-        # A copy, because a viewer whose socket fails leaves the room.
-        for viewer in list(room.viewers):
-            text = texts.get((viewer.audience, viewer.format))
-            if text is not None and viewer.sent < event.seq and not viewer.catching_up:
-                viewer.sent = event.seq
-                await self._send(viewer, text)
+        for (audience, format_), text in texts.items():
+            self._send_once(room.of(audience, format_), text, event.seq)
         if event.type == recorder.SESSION_CHANGED:
             # A public page that was hidden is closed at once.
             await self._close_invalid(v for v in room.viewers if v.audience == recorder.PUBLIC)
 
-    async def _send(self, viewer: Viewer, text: str) -> None:
-        try:
-            await viewer.socket.send_text(text)
+    def _send_once(self, viewers: Iterable[Viewer], text: str, seq: int) -> None:
+        """Sends the frame up to ``seq`` to those who have not got it and are not catching up."""
+        missing = [v for v in viewers if v.sent < seq and not v.catching_up]
+        for viewer in missing:
+            viewer.sent = seq
+        self._send(missing, text)
+
+    def _send(self, viewers: Iterable[Viewer], text: str) -> None:
+        """Sends a frame to these viewers and waits for none of them."""
+        frame = frames.encoded(text)
+        for viewer in viewers:
             self.frames_sent += 1
+            if viewer.write is not None:
+                try:
+                    viewer.write(frame)
+                except Exception as error:  # noqa: BLE001 - the others must get the frame
+                    log.warning("viewer_failed", error=type(error).__name__)
+                    self.leave(viewer)
+                continue
+            viewer.waiting.append(text)
+            if viewer.sender is None or viewer.sender.done():
+                viewer.sender = asyncio.create_task(self._send_waiting(viewer), name="viewer")
+            elif sum(map(len, viewer.waiting)) > MOST_WAITING:
+                self.leave(viewer)
+                task = asyncio.create_task(self._end(viewer, close_codes.TRY_LATER), name="cut")
+                self._cut.add(task)
+                task.add_done_callback(self._cut.discard)
+
+    async def _send_waiting(self, viewer: Viewer) -> None:
+        try:
+            while viewer.waiting:
+                await viewer.socket.send_text(viewer.waiting.pop(0))
         # The browser closed the socket while a frame was being sent.
         except (OSError, RuntimeError) as error:
             log.info("viewer_gone", error=type(error).__name__)
@@ -334,17 +326,22 @@ class Hub:
         # Many sockets share a grant, e.g. the tabs of one user, and it is checked once.
         checked = {viewer.grant for viewer in viewers}
         valid: set[Grant] = await database_sync_to_async(grants.still_valid)(checked)
+        ended: list[Coroutine[Any, Any, None]] = []
         for viewer in viewers:
             if viewer.grant not in valid:
                 public = viewer.audience == recorder.PUBLIC
-                await self._end(viewer, close_codes.NO_SESSION if public else close_codes.SIGN_IN)
+                code = close_codes.NO_SESSION if public else close_codes.SIGN_IN
+                ended.append(self._end(viewer, code))
             elif viewer.until < time.monotonic():
-                await self._end(viewer, close_codes.GOING_AWAY)
+                ended.append(self._end(viewer, close_codes.GOING_AWAY))
+        await asyncio.gather(*ended)
 
     async def _end(self, viewer: Viewer, code: int) -> None:
         self.leave(viewer)
-        with contextlib.suppress(OSError, RuntimeError):
-            await viewer.socket.end(code)
+        # A server may wait for a client that reads nothing.
+        with contextlib.suppress(OSError, RuntimeError, TimeoutError):
+            async with asyncio.timeout(LONGEST_CLOSE):
+                await viewer.socket.end(code)
 
 
 _hubs: dict[asyncio.AbstractEventLoop, Hub] = {}

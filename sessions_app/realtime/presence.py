@@ -1,8 +1,14 @@
-"""Records which users have a session's pages open or work in it, and when they were last active."""
+"""Who watches a session in this process, and which users have its pages open or work in it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+from uuid import UUID
 
 import structlog
 from django.contrib.auth.models import User
@@ -16,8 +22,61 @@ from sessions_app.realtime.grants import Grant
 
 log = structlog.get_logger(__name__)
 
+LIFETIME = (6 * 3600, 12 * 3600)  # seconds; random, so that pages do not all reconnect at once
+
 on_open: Topic[[Session, User]] = Topic("page.opened", "A user's page opened its socket.")
 on_close: Topic[[Session, User]] = Topic("page.closed", "The socket of a user's page closed.")
+
+
+class Socket(Protocol):
+    """The methods of a consumer that the hub calls."""
+
+    async def send_text(self, text: str, *, wait: bool = False) -> None: ...
+
+    async def end(self, code: int) -> None: ...
+
+
+@dataclass(eq=False, slots=True)
+class Viewer:
+    """An open socket: its grant and format, and the last seq that it was sent."""
+
+    socket: Socket
+    grant: Grant
+    audience: str
+    format: str
+    address: str = ""
+    # Writes an encoded frame to the connection and returns at once, where the server offers that;
+    # otherwise frames wait here, and a task sends them.
+    write: Callable[[bytes], None] | None = None
+    waiting: list[str] = field(default_factory=list)
+    sender: asyncio.Task[None] | None = None
+    sent: int = 0
+    catching_up: bool = False
+    until: float = field(
+        default_factory=lambda: time.monotonic() + random.uniform(*LIFETIME)  # noqa: S311
+    )
+
+    @property
+    def session_id(self) -> UUID:
+        return self.grant.session_id
+
+
+@dataclass(slots=True)
+class Room:
+    """The viewers of a session, and the last seq that was sent to each audience."""
+
+    last: int
+    prev: dict[str, int]
+    folder: str  # of the session, for log lines
+    viewers: set[Viewer] = field(default_factory=set)
+
+    def shapes(self) -> set[tuple[str, str]]:
+        """Returns the (audience, format) pairs of the viewers."""
+        return {(viewer.audience, viewer.format) for viewer in self.viewers}
+
+    def of(self, audience: str, format_: str) -> list[Viewer]:
+        """Returns the viewers of this audience and format."""
+        return [v for v in self.viewers if v.audience == audience and v.format == format_]
 
 
 def opened(grant: Grant) -> None:

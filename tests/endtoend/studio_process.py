@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from http.cookiejar import CookieJar
 from pathlib import Path
@@ -242,6 +242,30 @@ def _ready(studio: Studio) -> bool:
         return studio.call("GET", "/healthz").status == 200
     except OSError:
         return False
+
+
+@contextmanager
+def served_by_uvicorn(studio: Studio, *options: str) -> Iterator[tuple[Studio, int]]:
+    """A second web process of the studio, as docs/operations.md starts it; and its process id."""
+    port = free_port()
+    command = [sys.executable, "-m", "uvicorn", "smnb.asgi:application", f"--port={port}"]
+    bounds = [
+        "--ws-per-message-deflate=false",
+        "--timeout-graceful-shutdown=1",
+        "--log-level=warning",
+    ]
+    with studio.log.open("ab") as out:
+        process = subprocess.Popen(
+            [*command, *bounds, *options], cwd=ROOT, env=studio.env, stdout=out, stderr=out
+        )
+    found = replace(studio, port=port)
+    found.token = studio.token
+    try:
+        eventually("uvicorn answers", lambda: _ready(found))
+        yield found, process.pid
+    finally:
+        process.terminate()
+        process.wait(PATIENCE)
 
 
 @contextmanager

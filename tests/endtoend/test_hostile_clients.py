@@ -16,7 +16,14 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
-from tests.endtoend.studio_process import PATIENCE, ROOT, Studio, eventually, free_port
+from tests.endtoend.studio_process import (
+    PATIENCE,
+    ROOT,
+    Studio,
+    eventually,
+    free_port,
+    served_by_uvicorn,
+)
 
 MB = 1_000_000
 FORM = "application/x-www-form-urlencoded"
@@ -25,7 +32,24 @@ PART = b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n\r\n'
 RECORDING = {"kind": "recording", "locator": "demo"}
 
 
+# The process that serves each port of a web process that the tests started.
+STARTED: dict[int, int] = {}
+
+
+@pytest.fixture(scope="module", params=["daphne", "uvicorn"])
+def studio(studio: Studio, request: pytest.FixtureRequest) -> Iterator[Studio]:
+    """The studio, once for each web server that it supports."""
+    if request.param == "daphne":
+        yield studio
+        return
+    with served_by_uvicorn(studio) as (found, pid):
+        STARTED[found.port] = pid
+        yield found
+
+
 def web_process(studio: Studio) -> int:
+    if studio.port in STARTED:
+        return STARTED[studio.port]
     found = [pid for pid, line in studio.children().items() if "daphne" in line]
     assert len(found) == 1
     return found[0]
@@ -213,31 +237,41 @@ def test_a_page_that_missed_much_still_gets_all_of_it_slowly(
     assert seen == list(range(seen[0], last + 1))
 
 
-def test_only_a_pong_counts_as_a_pong(studio: Studio, watch_path: str) -> None:
-    """A second web process asks for a pong each second; a client sends messages instead."""
+@contextlib.contextmanager
+def impatient(studio: Studio) -> Iterator[int]:
+    """A second web process that asks for a pong each second; gives its port."""
+    if studio.port in STARTED:
+        with served_by_uvicorn(studio, "--ws-ping-interval=1", "--ws-ping-timeout=3") as (found, _):
+            yield found.port
+        return
     port = free_port()
     options = ["-e", f"tcp:{port}:interface=127.0.0.1", "--ping-interval=1", "--ping-timeout=3"]
     command = [sys.executable, "-m", "daphne", "-v", "0", *options, "smnb.asgi:application"]
     web = subprocess.Popen(command, cwd=ROOT, env=studio.env)
     try:
         eventually("it answers", lambda: listens(port))
-        with deaf(port, f"/ws{watch_path}") as client:
-            client.settimeout(0.1)
-
-            def is_over() -> bool:
-                with contextlib.suppress(TimeoutError):
-                    try:
-                        client.sendall(frame(b'{"after": 999999}'))
-                        return not client.recv(65_536)
-                    except ConnectionError:
-                        return True
-                time.sleep(0.6)
-                return False
-
-            eventually("it is cut", is_over, patience=60)
+        yield port
     finally:
         web.terminate()
         web.wait(PATIENCE)
+
+
+def test_only_a_pong_counts_as_a_pong(studio: Studio, watch_path: str) -> None:
+    """A client sends messages instead."""
+    with impatient(studio) as port, deaf(port, f"/ws{watch_path}") as client:
+        client.settimeout(0.1)
+
+        def is_over() -> bool:
+            with contextlib.suppress(TimeoutError):
+                try:
+                    client.sendall(frame(b'{"after": 999999}'))
+                    return not client.recv(65_536)
+                except ConnectionError:
+                    return True
+            time.sleep(0.6)
+            return False
+
+        eventually("it is cut", is_over, patience=60)
 
 
 def listens(port: int) -> bool:

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,7 +16,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from tests.endtoend.studio_process import PASSWORD, PATIENCE, Studio, eventually
+from tests.endtoend.studio_process import PASSWORD, PATIENCE, Studio, eventually, served_by_uvicorn
 
 RECORDING = {"kind": "recording", "locator": "demo"}
 
@@ -45,6 +46,16 @@ def frames(socket: ClientConnection, until: str) -> list[dict[str, Any]]:
             return found
 
 
+@pytest.fixture(scope="module", params=["daphne", "uvicorn"])
+def server(studio: Studio, request: pytest.FixtureRequest) -> Iterator[Studio]:
+    """The studio by each web server that it supports."""
+    if request.param == "daphne":
+        yield studio
+        return
+    with served_by_uvicorn(studio) as (found, _):
+        yield found
+
+
 @pytest.fixture
 def session(studio: Studio) -> Iterator[str]:
     made = studio.create("Sockets", RECORDING, pace=0, model="extractive")
@@ -53,8 +64,10 @@ def session(studio: Studio) -> Iterator[str]:
     studio.wait_state(made, "idle")
 
 
-def test_frames_arrive_in_order_and_without_a_gap(studio: Studio, session: str) -> None:
-    with owner_socket(studio, session) as socket:
+def test_frames_arrive_in_order_and_without_a_gap(
+    studio: Studio, server: Studio, session: str
+) -> None:
+    with owner_socket(server, session) as socket:
         studio.command(session, "start")
         found = frames(socket, "story.written")
     assert all(after["prev"] == before["seq"] for before, after in itertools.pairwise(found))
@@ -71,11 +84,13 @@ def test_the_text_of_a_narration_comes_as_ephemeral_frames(studio: Studio, sessi
     assert frame["data"]["text"]
 
 
-def test_what_was_missed_is_answered_by_the_same_frames(studio: Studio, session: str) -> None:
-    with owner_socket(studio, session) as socket:
+def test_what_was_missed_is_answered_by_the_same_frames(
+    studio: Studio, server: Studio, session: str
+) -> None:
+    with owner_socket(server, session) as socket:
         studio.command(session, "start")
         live = frames(socket, "story.written")
-    with owner_socket(studio, session) as socket:
+    with owner_socket(server, session) as socket:
         socket.send(json.dumps({"after": live[0]["seq"] - 1}))
         again: list[dict[str, Any]] = []
         while len(again) < len(live):
@@ -106,11 +121,11 @@ def test_the_audience_sees_only_what_is_public(studio: Studio, session: str) -> 
     "origin", ["http://evil.example", "http://127.0.0.1:1", "null", "https://127.0.0.1"]
 )
 def test_a_cookie_socket_from_a_foreign_origin_is_refused(
-    studio: Studio, session: str, origin: str
+    server: Studio, session: str, origin: str
 ) -> None:
     with (
         pytest.raises(InvalidStatus) as refused,
-        listening(studio, f"/ws/sessions/{session}/", Origin=origin),
+        listening(server, f"/ws/sessions/{session}/", Origin=origin),
     ):
         pass
     assert refused.value.response.status_code == 403
@@ -142,10 +157,31 @@ def test_whoever_sends_anything_else_is_closed(studio: Studio, session: str, jun
         assert closed_with(socket) == 4400
 
 
-def test_closing_the_watch_page_closes_its_sockets(studio: Studio, session: str) -> None:
+def test_a_socket_with_an_unknown_path_is_refused_with_404(server: Studio) -> None:
+    logged = len(server.log.read_text())
+    unknown = ["/", "/ws/", "/ws/no/", "/ws/sessions/1/", "/ws/watch/a/b/", "/ws/%00%0A%E2%82%AC/"]
+    for path in unknown:
+        with pytest.raises(InvalidStatus) as refused, listening(server, path):
+            pass
+        assert refused.value.response.status_code == 404, path
+    # Daphne would note an error of the application within a second.
+    time.sleep(1.5)
+    assert "Traceback" not in server.log.read_text()[logged:]
+
+
+@pytest.mark.parametrize("name", ["Sec-WebSocket-Protocol", "Daphne-Root-Path", "Cookie"])
+@pytest.mark.parametrize("value", ["\xfc", "/other"])
+def test_any_value_of_a_header_opens_the_socket(studio: Studio, name: str, value: str) -> None:
+    with listening(studio, "/ws/watch/none/", **{name: value}) as socket:
+        assert closed_with(socket) == 4404
+
+
+def test_closing_the_watch_page_closes_its_sockets(
+    studio: Studio, server: Studio, session: str
+) -> None:
     shown = studio.call("PATCH", f"/api/sessions/{session}", {"visible": True}).body
     path = "/ws/watch/" + shown["watch_url"].split("/watch/")[1]
-    with listening(studio, path) as socket:
+    with listening(server, path) as socket:
         studio.call("PATCH", f"/api/sessions/{session}", {"visible": False})
         assert closed_with(socket) == 4404
     assert studio.call("GET", path.replace("/ws", "")).status == 404

@@ -248,10 +248,10 @@ def test_who_catches_everything_raises_it_again_or_is_the_edge_of_a_unit_of_work
         and not any(isinstance(each, ast.Raise) for each in ast.walk(node))
     ]
     # Every viewer of a process depends on the hub's tasks, and every session on the sweeper: one
-    # round or one row may fail, but not the task.
+    # round, one connection or one row may fail, but not the task.
     files = [place.partition(":")[0] for place in swallowed]
     isolation = "sessions_app/background/isolation.py"
-    realtime = ["sessions_app/realtime/batching.py"] * 2 + ["sessions_app/realtime/hub.py"]
+    realtime = ["sessions_app/realtime/batching.py"] * 2 + ["sessions_app/realtime/hub.py"] * 2
     # The last one prints the error of a fork of the studio, and ends it.
     assert files == [isolation, isolation, *realtime, "smnb/runner/process.py"]
 

@@ -99,6 +99,8 @@ def test_an_unchanged_lock_installs_nothing(clone: Path) -> None:
     [
         ("", "run", "run"),
         ("", "audio", "audio"),
+        ("uvicorn", "run", "uvicorn"),
+        ("uvicorn", "otel", "otel"),
         ("audio", "otel", "audio"),
         ("audio", "run", "audio"),
         ("dev", "audio", "dev"),

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvicorn
 import yaml
 from celery.bin.celery import celery
 from daphne.cli import CommandLineInterface
@@ -75,6 +76,19 @@ def _check(words: list[str]) -> None:
     else:
         assert rest[:2] == ["-m", "daphne"]
         CommandLineInterface().parser.parse_args(rest[2:])
+
+
+def test_the_command_for_uvicorn_exists_with_its_options() -> None:
+    text = (ROOT / "docs" / "operations.md").read_text().replace("\\\n", " ")
+    [words] = [
+        shlex.split(line) for line in re.findall(r"^ExecStart=(.+uvicorn.+)$", text, re.MULTILINE)
+    ]
+    python, _, name, application, *options = [_plain(word) for word in words]
+    assert (Path(python).name, name) == ("python", "uvicorn")
+    assert application == "smnb.asgi:application"
+    found = uvicorn.main.make_context("uvicorn", [application, *options])
+    assert found.params["port"] == 8001
+    assert found.params["ws_per_message_deflate"] is False
 
 
 @pytest.mark.parametrize("where", COMMANDS)

@@ -75,6 +75,7 @@ def test_every_dependency_is_explained() -> None:
     explained = (ROOT / "docs" / "dependencies.md").read_text()
     kinds = (
         "requirements.in",
+        "requirements-uvicorn.in",
         "requirements-otel.in",
         "requirements-audio.in",
         "requirements-dev.in",

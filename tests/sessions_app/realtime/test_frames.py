@@ -8,6 +8,10 @@ from uuid import uuid4
 import pytest
 from django.db import transaction
 from django.template.loader import render_to_string
+from websockets.client import ClientProtocol
+from websockets.frames import Frame
+from websockets.protocol import State
+from websockets.uri import parse_uri
 
 from broadcast.host.narration import SHOWN
 from sessions_app.events import recorder
@@ -110,3 +114,12 @@ def test_the_largest_frame_is_within_the_limit(session: Session) -> None:
     recorder.add_message(session, "host", "\N{SNOWMAN}" * 2000)
     event = SessionEvent.objects.filter(session=session).latest("seq")
     assert all(len(text(event, f).encode()) <= frames.MOST_BYTES for f in (HTML, JSON))
+
+
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 127, 65_535, 65_536, 131_072])
+def test_a_text_of_any_size_is_encoded_as_one_frame(size: int) -> None:
+    client = ClientProtocol(parse_uri("ws://studio/"), state=State.OPEN)
+    client.receive_data(frames.encoded("é" + "x" * size) + frames.encoded("y" * size))
+    found = [event for event in client.events_received() if isinstance(event, Frame)]
+    assert [frame.opcode for frame in found] == [1, 1]
+    assert [bytes(frame.data).decode() for frame in found] == ["é" + "x" * size, "y" * size]

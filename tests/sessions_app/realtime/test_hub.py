@@ -11,6 +11,10 @@ from uuid import UUID
 import pytest
 from asgiref.sync import sync_to_async
 from django.db import DatabaseError, transaction
+from websockets.client import ClientProtocol
+from websockets.frames import Frame
+from websockets.protocol import State
+from websockets.uri import parse_uri
 
 from sessions_app import sessions
 from sessions_app.events import recorder
@@ -19,6 +23,7 @@ from sessions_app.realtime import checkpoints, frames, hub
 from sessions_app.realtime.batching import one_by_one
 from sessions_app.realtime.frames import JSON, Missed
 from sessions_app.realtime.grants import Grant
+from sessions_app.realtime.presence import Viewer
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -47,9 +52,9 @@ async def running_hub() -> AsyncIterator[hub.Hub]:
     await made.close()
 
 
-def viewer_of(session: Session, listener: Listener, format_: str = JSON) -> hub.Viewer:
+def viewer_of(session: Session, listener: Listener, format_: str = JSON) -> Viewer:
     grant = Grant("watch", session.watch_token, session.pk)
-    return hub.Viewer(listener, grant, recorder.OWNER, format_)
+    return Viewer(listener, grant, recorder.OWNER, format_)
 
 
 @sync_to_async
@@ -75,6 +80,93 @@ async def test_events_reach_a_viewer_once_and_in_order(
     await until(lambda: len(listener.frames) == 5)
     assert [frame["seq"] for frame in listener.frames] == seqs
     assert [frame["prev"] for frame in listener.frames] == [seq - 1 for seq in seqs]
+
+
+class Stuck(Listener):
+    """A socket of a server that waits for its client, which reads nothing before ``reads`` is set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reads = asyncio.Event()
+
+    async def send_text(self, text: str, *, wait: bool = False) -> None:
+        await self.reads.wait()
+        await super().send_text(text, wait=wait)
+
+
+async def test_a_client_that_reads_nothing_delays_no_other(
+    running_hub: hub.Hub, session: Session
+) -> None:
+    stuck, listener = Stuck(), Listener()
+    await running_hub.join(viewer_of(session, stuck))
+    await running_hub.join(viewer_of(session, listener))
+    seqs = [await happen(session) for _ in range(4)]
+    await until(lambda: len(listener.frames) == 4)
+    assert stuck.frames == []
+    stuck.reads.set()
+    await until(lambda: len(stuck.frames) == 4)
+    assert [frame["seq"] for frame in stuck.frames] == seqs
+
+
+async def test_what_a_viewer_asked_for_comes_after_the_frames_that_wait(
+    running_hub: hub.Hub, session: Session
+) -> None:
+    stuck = Stuck()
+    await running_hub.join(viewer := viewer_of(session, stuck))
+    seqs = [await happen(session) for _ in range(3)]
+    await until(lambda: viewer.sent == seqs[-1])
+    asked = asyncio.create_task(running_hub.catch_up(viewer, seqs[0] - 1))
+    await asyncio.sleep(0.1)
+    stuck.reads.set()
+    await asked
+    assert [frame["seq"] for frame in stuck.frames] == [*seqs, *seqs]
+
+
+async def test_a_client_that_reads_nothing_is_closed_before_much_waits_for_it(
+    running_hub: hub.Hub, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub, "MOST_WAITING", 3000)
+    stuck = Stuck()
+    await running_hub.join(viewer := viewer_of(session, stuck))
+    for _ in range(20):
+        await happen(session)
+        if stuck.closed:
+            break
+    await until(lambda: stuck.closed)
+    assert stuck.closed == 4013
+    assert (viewer.waiting, running_hub.rooms) == ([], {})
+
+
+async def test_a_server_that_writes_frames_gets_them_encoded_in_order(
+    running_hub: hub.Hub, session: Session
+) -> None:
+    written: list[bytes] = []
+    viewer = viewer_of(session, Listener())
+    viewer.write = written.append
+    await running_hub.join(viewer)
+    seqs = [await happen(session) for _ in range(3)]
+    await until(lambda: len(written) == 3)
+    client = ClientProtocol(parse_uri("ws://studio/"), state=State.OPEN)
+    client.receive_data(b"".join(written))
+    received = [event for event in client.events_received() if isinstance(event, Frame)]
+    found = [json.loads(bytes(frame.data)) for frame in received]
+    assert [frame["seq"] for frame in found] == seqs
+
+
+async def test_a_connection_that_fails_costs_the_others_nothing(
+    running_hub: hub.Hub, session: Session
+) -> None:
+    def fails(frame: bytes) -> None:
+        raise AttributeError
+
+    written: list[bytes] = []
+    for write in (fails, written.append, fails):
+        viewer = viewer_of(session, Listener())
+        viewer.write = write
+        await running_hub.join(viewer)
+    await happen(session)
+    await until(lambda: written)
+    assert len(running_hub.rooms[session.pk].viewers) == 1
 
 
 async def test_an_event_that_cannot_be_rendered_does_not_block_those_after_it(
@@ -286,14 +378,14 @@ async def test_only_public_sockets_of_the_same_address_are_counted(
     running_hub: hub.Hub, session: Session
 ) -> None:
     grant = Grant("watch", session.watch_token, session.pk)
-    viewers: list[hub.Viewer] = []
+    viewers: list[Viewer] = []
     for audience, address in (
         (recorder.PUBLIC, "203.0.113.1"),
         (recorder.PUBLIC, "203.0.113.1"),
         (recorder.PUBLIC, "203.0.113.2"),
         (recorder.OWNER, "203.0.113.1"),
     ):
-        viewer = hub.Viewer(Listener(), grant, audience, JSON, address)
+        viewer = Viewer(Listener(), grant, audience, JSON, address)
         await running_hub.join(viewer)
         viewers.append(viewer)
     assert running_hub.open_from("203.0.113.1") == 2

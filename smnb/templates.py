@@ -1,13 +1,30 @@
-"""The activity bar: the eight areas in their fixed order, linked for the current session."""
+"""What templates get: a loader that removes indentation, and the activity bar of the pages."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import NamedTuple
 from uuid import UUID
 
 from django.contrib.messages import get_messages
 from django.http import HttpRequest
+from django.template import Origin
+from django.template.loaders import filesystem
+
+# The text in <pre> is displayed with its indentation.
+INDENTATION = re.compile(r"(<pre\b.*?</pre>)|\n[ \t]+", re.DOTALL)
+
+
+class Loader(filesystem.Loader):
+    """Removes the indentation, which would double the size of a frame with many rows.
+
+    Line breaks remain, so line numbers in error messages are right. Values are not changed.
+    """
+
+    def get_contents(self, origin: Origin) -> str:
+        contents: str = super().get_contents(origin)
+        return INDENTATION.sub(lambda match: match[1] or "\n", contents)
 
 
 class Area(NamedTuple):
@@ -19,6 +36,7 @@ class Area(NamedTuple):
     of_session: str = ""
 
 
+# In the fixed order of the activity bar.
 AREAS = (
     Area("Session Manager", "layout-list", "/sessions/", "/sessions/{}/"),
     Area("Broadcast Center", "radio-tower", "/broadcast/", "/broadcast/{}/"),
@@ -32,7 +50,7 @@ AREAS = (
 
 
 def areas(request: HttpRequest) -> Mapping[str, object]:
-    """Template context: ``areas`` (name, url, icon, current), and ``refusal``."""
+    """Template context: ``areas`` linked for the current session, and ``refusal``."""
     match = request.resolver_match
     session_id = match.kwargs.get("session_id") if match else None
     try:
