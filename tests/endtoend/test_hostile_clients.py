@@ -221,6 +221,41 @@ def test_a_viewer_that_asks_and_never_reads_costs_little(studio: Studio, long_se
     assert studio.call("GET", "/healthz").status == 200
 
 
+# Events of 2 kB, together more than the system and the server store for a client that reads nothing.
+RECORD = """
+from django.db import transaction
+from sessions_app.events import recorder
+from sessions_app.models import Session
+session = Session.objects.get(pk="{}")
+with transaction.atomic():
+    for number in range(450):
+        recorder.add_message(session, "system", "It is so. " * 190)
+"""
+
+
+def test_viewers_that_read_nothing_cost_little_and_delay_no_other(
+    studio: Studio, long_session: str
+) -> None:
+    web, signed = web_process(studio), {"Authorization": f"Bearer {studio.token}"}
+    path = f"/ws/sessions/{long_session}/?format=json"
+    address = f"ws://127.0.0.1:{studio.port}{path}"
+    with (
+        contextlib.ExitStack() as opened,
+        connect(address, additional_headers=signed, open_timeout=PATIENCE) as reader,
+    ):
+        silent = [opened.enter_context(deaf(studio.port, path, **signed)) for _ in range(20)]
+        before = memory(web)
+        assert studio.manage("shell", "-c", RECORD.format(long_session)).returncode == 0
+        seen = [json.loads(reader.recv(timeout=PATIENCE))["seq"] for _ in range(450)]
+        assert seen == list(range(seen[0], seen[0] + 450))
+        assert memory(web) - before < 20 * MB
+        for client in silent:
+            received = 1
+            with contextlib.suppress(ConnectionError):
+                while received:
+                    received = len(client.recv(65_536))
+
+
 def test_a_page_that_missed_much_still_gets_all_of_it_slowly(
     studio: Studio, long_session: str
 ) -> None:
