@@ -37,7 +37,7 @@ from tests.standins.anthropic import AnthropicStandIn
 from tests.standins.feeds import FeedStandIn
 
 STORIES = 5
-UNITS = ("smnb-web@", "smnb-worker-control", "smnb-worker-host", "smnb-sweeper")
+UNITS = ("smnb-web@", "smnb-worker-control", "smnb-worker-host", "smnb-sweeper@")
 PROGRAMS = {
     "/opt/smnb/.venv/bin/python": [sys.executable],
     "/opt/smnb/.venv/bin/celery": [sys.executable, "-m", "celery"],
