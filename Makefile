@@ -6,7 +6,7 @@ UV := .venv/bin/uv
 COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header --no-annotate
 
-.PHONY: run uvicorn otel audio test check audit-deps bench chaos mutants lock clean deps dev-deps
+.PHONY: run uvicorn otel audio test check audit-deps bench chaos topology mutants lock clean deps dev-deps
 
 run: deps
 	@exec $(PY) manage.py studio
@@ -47,6 +47,10 @@ bench: dev-deps
 
 chaos: dev-deps
 	@exec $(PY) -m tests.chaos $(ARGS)
+
+# Starts the deployment of deploy/ on this machine, without containers, and tests it end to end.
+topology: dev-deps
+	@exec $(PY) -m tests.topology $(ARGS)
 
 # Puts one error at a time into a copy of the code; its tests must fail. Part of a file name chooses:
 # make mutants ARGS="background/steps"

@@ -34,7 +34,9 @@ MAX_FLAKY = 2
 CACHE = Path(".pytest_cache")
 LAST_FAILED = ("--last-failed", "--last-failed-no-failures=none")
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-IN_OTHER_RUNS = ("--ignore=tests/browser", "--ignore=tests/chaos", "--ignore=tests/endtoend")
+IN_OTHER_RUNS = tuple(
+    f"--ignore=tests/{name}" for name in ("browser", "chaos", "endtoend", "topology")
+)
 
 
 @dataclass(frozen=True)

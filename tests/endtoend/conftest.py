@@ -6,6 +6,7 @@ Only the tests of starting and stopping start studios of their own.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -28,6 +29,14 @@ def reddit() -> Iterator[RedditStandIn]:
 @pytest.fixture(scope="session")
 def studio(reddit: RedditStandIn, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
     """A studio without a key; its data is audited after the last test."""
+    if os.environ.get("SMNB_TOPOLOGY"):
+        from tests.topology.machines import deployed
+
+        folder = tmp_path_factory.mktemp("studio")
+        with deployed(folder, REDDIT_URL=reddit.url, REDDIT_OAUTH_URL=reddit.url) as deployment:
+            yield deployment.studio
+            deployment.studio.audit()
+        return
     data = migrated(tmp_path_factory.mktemp("studio") / "var")
     with running(data, REDDIT_URL=reddit.url, REDDIT_OAUTH_URL=reddit.url) as found:
         yield found

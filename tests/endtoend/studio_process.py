@@ -66,6 +66,8 @@ class Studio:
     env: dict[str, str]
     process: subprocess.Popen[bytes]
     log: Path
+    # Below which process all others of the studio are, if not below its own.
+    root: int | None = None
 
     @property
     def url(self) -> str:
@@ -180,7 +182,7 @@ class Studio:
                     continue
                 table[int(folder.name)] = (int(stat[1]), line)
         found: dict[int, str] = {}
-        grown = {self.process.pid}
+        grown = {self.root or self.process.pid}
         while grown:
             grown = {pid for pid, (parent, _) in table.items() if parent in grown}
             found |= {pid: table[pid][1] for pid in grown}

@@ -20,9 +20,9 @@ from smnb.env import ROOT
 DUMP = ROOT / "tests" / "data" / "database_before_move.sql"
 
 
-@pytest.fixture(scope="module")
-def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("upgrade") / "smnb.sqlite3"
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    path = tmp_path / "smnb.sqlite3"
     connection = sqlite3.connect(path)
     connection.executescript(DUMP.read_text("utf-8"))
     # The dump comes without the files of its sounds, as if retention had deleted them.
@@ -43,7 +43,21 @@ for command in ("migrate --plan", "migrate", "migrate --plan", "audit_sessions",
 """
 
 
-def output_of_commands(database: Path) -> list[str]:
+# Each table with its columns and rows, as the dump has them.
+Content = dict[str, tuple[list[str], list[tuple[object, ...]]]]
+
+# Forward, and back to the last migration of each app that the database had.
+FORTH_AND_BACK = """
+import sys, django
+from django.core.management import call_command
+django.setup()
+call_command("migrate", verbosity=0)
+for word in sys.argv[1:]:
+    call_command("migrate", *word.split("."), verbosity=0)
+"""
+
+
+def output_of_commands(database: Path, code: str = COMMANDS, *arguments: str) -> list[str]:
     """What each command prints about the database, in one process: a start of Django takes seconds."""
     environment = {
         **os.environ,
@@ -52,7 +66,7 @@ def output_of_commands(database: Path) -> list[str]:
         "SMNB_DATA_DIR": str(database.parent),
     }
     result = subprocess.run(
-        [sys.executable, "-c", COMMANDS],
+        [sys.executable, "-c", code, *arguments],
         cwd=ROOT,
         env=environment,
         stdout=subprocess.PIPE,
@@ -71,3 +85,37 @@ def test_an_earlier_database_is_migrated_and_passes_every_audit(database: Path) 
     assert "audits, no finding" in audit
     assert "4 stories" in stories
     assert "Demo newsroom" in stories
+
+
+def content(database: Path) -> Content:
+    """The tables of the studio with their columns and rows."""
+    found: Content = {}
+    connection = sqlite3.connect(database)
+    tables = connection.execute(
+        "SELECT name FROM sqlite_master WHERE type = 'table' AND sql NOT LIKE '%VIRTUAL%'"
+    )
+    for (table,) in tables.fetchall():
+        if table.startswith(("sessions_app_", "stories_", "broadcast_")) and "_search" not in table:
+            rows = connection.execute(f"SELECT * FROM {table} ORDER BY 1")
+            columns = [column[0] for column in rows.description]
+            order = sorted(range(len(columns)), key=columns.__getitem__)
+            found[table] = (
+                sorted(columns),
+                [tuple(row[number] for number in order) for row in rows],
+            )
+    connection.close()
+    return found
+
+
+def test_the_earlier_version_gets_its_tables_and_rows_back(database: Path) -> None:
+    before = content(database)
+    connection = sqlite3.connect(database)
+    applied = connection.execute("SELECT app, max(name) FROM django_migrations GROUP BY app")
+    targets = [f"{app}.{name}" for app, name in applied.fetchall()]
+    connection.close()
+    assert output_of_commands(database, FORTH_AND_BACK, *targets) == []
+    after = content(database)
+    assert {table: each[0] for table, each in after.items()} == {
+        table: each[0] for table, each in before.items()
+    }
+    assert after == before

@@ -1,0 +1,1 @@
+"""The deployment on several machines, on one machine and without a container engine."""
