@@ -119,10 +119,10 @@ def test_a_rolling_restart_on_air_loses_no_story_and_no_frame(deployment: Deploy
     assert sum(page.connections for page in pages) >= 2 * VIEWERS
 
 
-def test_a_process_that_dies_is_started_again(deployment: Deployment) -> None:
-    for name in ("sweeper1", "web2"):
-        service = deployment.services[name]
-        dead = service.process
-        dead.kill()
-        eventually(f"{name} again", lambda s=service, d=dead: s.process is not d)
+@pytest.mark.parametrize("name", ["sweeper1", "web2", "worker-host"])
+def test_a_process_that_dies_is_started_again(deployment: Deployment, name: str) -> None:
+    service = deployment.services[name]
+    dead = service.process
+    dead.kill()
+    eventually(f"{name} again", lambda: service.process is not dead)
     eventually("web2 answers", lambda: deployment.answers(deployment.web_ports[1]))
