@@ -110,6 +110,6 @@ def quarantine_groups() -> list[QuarantineGroup]:
 
 
 def for_staff(user: User) -> Distribution:
-    if not user.is_staff:
+    if not (user.is_staff and user.has_perm("sessions_app.view_session")):
         raise Forbidden("Only the staff can see all users' sessions.")
     return read()

@@ -14,6 +14,7 @@ from uuid import uuid4
 import pytest
 from asgiref.sync import sync_to_async
 from channels.testing import WebsocketCommunicator
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.test import Client
@@ -32,7 +33,7 @@ from tests.broadcast.speech.recorded_session import recorded
 pytestmark = pytest.mark.django_db
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
-# What anonymous, stranger, editor (staff) and owner get.
+# What anonymous, stranger, editor (staff) and owner get. Staff without permissions gets what a stranger gets.
 Row = tuple[int, int, int, int]
 
 OPEN: Row = (200, 200, 200, 200)
@@ -288,10 +289,16 @@ def routes() -> set[str]:
 
 
 @pytest.fixture
+def clerk(db: None) -> User:
+    """A user with the mark of the staff and no permission."""
+    return User.objects.create_user("clerk", password="clerk-has-a-password", is_staff=True)
+
+
+@pytest.fixture
 def people(
-    session: Session, stranger: User, editor: User, client_of: Callable[[User], Client]
+    session: Session, stranger: User, editor: User, clerk: User, client_of: Callable[[User], Client]
 ) -> list[Client]:
-    return [Client(), client_of(stranger), client_of(editor), client_of(session.owner)]
+    return [Client(), *map(client_of, (stranger, editor, session.owner, clerk))]
 
 
 @pytest.fixture
@@ -399,7 +406,7 @@ def test_everybody_gets_what_the_table_says_on_every_route(
 ) -> None:
     answers = {place: ask(people, visit, *place) for place in sorted(TABLE)}
     got = {place: tuple(answer.status for answer in found) for place, found in answers.items()}
-    assert got == {place: row for place, (row, _) in TABLE.items()}
+    assert got == {place: (*row, row[1]) for place, (row, _) in TABLE.items()}
     unguarded = [
         place
         for place, found in answers.items()
@@ -436,11 +443,54 @@ def test_nothing_public_is_missing_from_the_list() -> None:
 
 
 def test_the_admin_is_for_the_staff_alone(people: list[Client]) -> None:
-    lists = {route for route in routes() if re.fullmatch(r"admin/\w+/\w+/", route)}
+    lists = {route for route in routes() if re.fullmatch(r"admin/\w+/\w+/(?<!done/)", route)}
     assert len(lists) > 15
     for route in lists:
         got = tuple(person.get(f"/{route}").status_code for person in people)
-        assert got == (302, 302, 200, 302), route
+        assert got == (302, 302, 200, 302, 403), route
+
+
+# What staff without permissions gets of the admin by GET and POST, beside 403.
+OF_THE_ADMIN = {
+    "admin/": (200, 200),  # an empty list
+    "admin/login/": (302, 200),
+    "admin/logout/": (405, 302),
+    "admin/password_change/": (200, 200),
+    "admin/password_change/done/": (200, 405),
+    "admin/jsi18n/": (200, 405),
+    "admin/autocomplete/": (403, 405),
+    "admin/<app_label>/": (404, 404),
+    "admin/<url>": (404, 404),
+    "admin/r/<content_type>/<object>/": (404, 404),
+}
+
+
+def test_the_mark_of_the_staff_alone_opens_nothing_of_the_admin(
+    session: Session, clerk: User, client_of: Callable[[User], Client]
+) -> None:
+    """Every route, with its actions: those of a list are sent to the list."""
+    client, got = client_of(clerk), {}
+    form = {"action": "revoke", "index": "0", ACTION_CHECKBOX_NAME: "1", "post": "yes"}
+    for route in sorted(routes()):
+        if not route.startswith("admin/"):
+            continue
+        name = re.sub(r"\^?\(\?P<(\w+)>.*?\)", r"<\1>", route)
+        path = "/" + re.sub(r"<\w+>", str(session.pk) if "/session/" in name else "1", name)
+        got[name] = tuple(getattr(client, method)(path, form) for method in ("get", "post"))
+        client.force_login(clerk, backend="django.contrib.auth.backends.ModelBackend")
+    opened = {
+        name: tuple(answer.status_code for answer in answers)
+        for name, answers in got.items()
+        # An object that is none is sent to the list of the admin before any permission is asked for.
+        if not all(
+            answer.status_code == 403
+            or answer.get("Location") == "/admin/"
+            or (answer.status_code == 302 and answer["Location"].endswith("/change/"))
+            for answer in answers
+        )
+    }
+    assert len(got) > 200
+    assert opened == OF_THE_ADMIN
 
 
 def test_a_wrong_password_is_locked_out_in_the_end(owner: User) -> None:
@@ -483,19 +533,20 @@ async def closed_with(path: str, **headers: str) -> int | str:
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("part", ["", "replay/1/"])
 async def test_sockets_are_closed_to_who_has_no_right(
-    session: Session, stranger: User, part: str
+    session: Session, stranger: User, clerk: User, editor: User, part: str
 ) -> None:
     path = f"/ws/sessions/{session.pk}/{part}"
     nowhere = f"/ws/sessions/{uuid4()}/{part}"
-    token = await _made(stranger)
     assert await closed_with(path) == "refused"
     assert await closed_with(path, Origin="http://evil.example") == "refused"
     assert await closed_with(path, Origin="http://localhost:8001") == "refused"
     assert await closed_with(path, Origin="null") == "refused"
     assert await closed_with(path, Origin=OURS) == 4401
     assert await closed_with(path, Authorization="Bearer smnb_wrong") == 4401
-    assert await closed_with(path, Authorization=f"Bearer {token}") == 4404
-    assert await closed_with(nowhere, Authorization=f"Bearer {token}") == 4404
+    for user in (stranger, clerk, editor):
+        token = await _made(user)
+        assert await closed_with(path, Authorization=f"Bearer {token}") == 4404
+        assert await closed_with(nowhere, Authorization=f"Bearer {token}") == 4404
     assert await closed_with(f"/ws/watch/{session.watch_token}/{part}") == 4404
 
 
