@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -25,17 +26,24 @@ from stories.text.sentences import word_set
 # People of whom a report speaks without naming them.
 _GENERIC = word_set(ENGLISH["generic_speakers"])
 # Words that may say the same without a negation: "his first marathon" for "had never run one".
-_WILD = re.compile(r"\b(?:first|only|free|alone|acquitted|cleared|naked)\b", re.IGNORECASE)
+_WILD = re.compile(
+    r"\b(?:first|only|free|alone|acquitted|cleared|naked|against|dark|forb(?:id|ids|ade|idden)|banned"
+    r"|prohibited|stopped|dropped|rather than|instead|unchanged)\b",
+    re.IGNORECASE,
+)
+_RAN_OUT = re.compile(r"\b(?:run|runs|ran|sold|running) out\b", re.IGNORECASE)
 # Where the source has the word, one of the others may say it with a negation.
 _DENIED_SO = {
     "until": word_set("until before yet still"),
     "first": word_set("never before ever previously no none since"),
-    "only": word_set("other others else more another any anything but except"),
+    "only": word_set("other others else more another any anything but except enough sufficient"),
 }
+# After these a word for speaking is a noun, or about what somebody says of the subject.
+_BEFORE_NOUNS = word_set("is are was were be been a an its their original first initial earlier")
 _ENDS = word_set(ENGLISH["ends_something"])
 _CLAUSE = re.compile(
-    r"[;:()\u2014\u2013]|,? (?:but|while|whereas|although|though|and|because|since|which|who|whom)\b"
-    r"|, (?!\d)",
+    r"[.!?]\s|[;:()\u2014\u2013]|, (?!\d)"
+    r"|,? (?:(?<!all )but|while|whereas|although|though|and|because|since|which|who|whom)\b",
     re.IGNORECASE,
 )
 _FORMS = {word: words.split()[0] for words in ENGLISH["irregular_verbs"] for word in words.split()}
@@ -46,6 +54,11 @@ for _verb in ENGLISH["verbs"].split():
         _FORMS |= {f"{_root}{ending}": _verb for ending in ("ed", "ing")}
     _FORMS |= {_verb: _verb, f"{_verb}s": _verb, f"{_verb}es": _verb}
 _VERBS = {SAME.get(word) or SAME.get(verb, verb) for word, verb in _FORMS.items()}
+_BEFORE_NOUN = re.compile(
+    r"\b(?:the|an?|of|no|his|her|its|their|in|on|at|with|without|for|from|into|under)\s\Z"
+)
+_SUPERLATIVE = re.compile(r"\b(?!(?:for|inter|har)est\b)\w{3,}est\b|\b(?:best|most|least)\b")
+_EVER = word_set("ever before since so as than")
 _BOUNDARY = re.compile(
     r"[;:()\u2014\u2013]|(?<!\w)(?:and|but|while|whereas|although|though|because|since|which|who|whom"
     r"|that|as|after|before|when|if)(?!\w)",
@@ -69,6 +82,11 @@ _SUBJECT_PRONOUN = re.compile(
     r"\b(he|she|it|they|we|I) (?:(?:had|has|have|will|would|can|could|also|never|not|\w+ly) )*\Z",
     re.IGNORECASE,
 )
+_OF_THE = re.compile(r"\bthe (?:\w+['\u2019]s?\s)?([^\W\d_]{3,})")
+# What two names exchange: "from Keld to Ashby".
+_AFTER = re.compile(
+    r"\b(around|into|from|to|against|over|under|behind|above|below|for) (?:[a-z]\w* ){0,3}([A-Z]\w+)"
+)
 _DETERMINER = re.compile(r"\b(?:the|an?|its|his|her|their|this|these|both)\b", re.IGNORECASE)
 _PASSIVE = re.compile(
     r"\b(?:is|are|was|were|be|been|being|got|gets)(?: (?:not|also|\w+ly))?\s*\Z", re.IGNORECASE
@@ -85,6 +103,7 @@ _UNCOUNTED = (
         )
     )
 )
+_TIMES = stems_of(f"{ENGLISH['time_words']} {ENGLISH['calendar']}")
 _UNCOUNTED |= word_set(" ".join([*ENGLISH["scales"], *ENGLISH["months"], ENGLISH["weekdays"]]))
 _UNCOUNTED |= SPEECH | word_set(" ".join(ENGLISH["units"].values()))
 _CLAUSE_CHARACTERS = 300
@@ -100,6 +119,7 @@ class _Deed:
     agent: frozenset[str]
     patient: frozenset[str]
     head: frozenset[str]  # the first of those that it is done to
+    far: bool  # the doer is not right before the verb: "came from behind to beat"
 
 
 def attributions(spoken: Text, source: Text, around: Text, title: str) -> Iterator[str]:
@@ -112,10 +132,18 @@ def attributions(spoken: Text, source: Text, around: Text, title: str) -> Iterat
     roles |= {
         role for role, verbs in ENGLISH["verbs_of_roles"].items() if allowed & word_set(verbs)
     }
+    speaking = {word for speaker in _speakers(spoken) for word in speaker}
+    # "The driver" for "his van", but not as one who speaks.
+    implied = {
+        role for role, words in ENGLISH["implied_roles"].items() if allowed & word_set(words)
+    }
     leaders = {"head", "leader", "chief", "boss", "director", "ceo", "chair", "managing"}
     for word in spoken.lower:
         role = ROLES.get(word) or ROLES.get(word.rstrip("s"))
         if role and role not in roles and word not in allowed:
+            named = re.search(rf"\b(?i:{word})s? [A-Z]", spoken.text)
+            if role in implied and word not in speaking and not named:
+                continue
             if role in ("director", "chairman") and leaders & allowed:
                 continue
             yield f"the role “{word}”"
@@ -140,7 +168,7 @@ def _speakers(spoken: Text) -> Iterator[list[str]]:
     for clause in re.split(r"[,;:\u2014]|[\"\u201c\u201d]", spoken.text):
         words = [word.lower() for word in WORD.findall(clause)]
         at = next((n for n, word in enumerate(words) if word in SPEECH), None)
-        if at is None or at == 0 or words[at - 1] in ("is", "are", "was", "were", "be", "been"):
+        if at is None or at == 0 or words[at - 1] in _BEFORE_NOUNS:
             continue
         subject = words[max(at - 5, 0) : at]
         for number in range(len(subject) - 1, -1, -1):
@@ -166,16 +194,26 @@ def negations(spoken: Text, source: Text) -> Iterator[str]:
         like = [kind for stems, kind in clauses if own & stems] or [kind for _, kind in clauses]
         double = negation == "even" and "odd" not in like
         # "No one may use it" for "it is closed"
-        ended = negation == "odd" and source.lower & _ENDS - Text(part).lower
+        ended = negation == "odd" and (
+            source.lower & _ENDS - Text(part).lower or _RAN_OUT.search(source.text)
+        )
         so = any(word in source.lower and spoken.lower & how for word, how in _DENIED_SO.items())
         free = source.lower & {"free", "alone", "acquitted", "cleared"}
-        implied = ended or so or free
+        # Both deny something, in words of which the source affirms none.
+        first = NEGATIVE.search(part)
+        denied_here = stems_of(part[first.end() :]) if first else frozenset()
+        affirmed = frozenset[str]().union(*(stems for stems, kind in clauses if kind != "odd"))
+        elsewhere = negation == "odd" and "odd" in [kind for _, kind in clauses]
+        elsewhere = elsewhere and bool(denied_here) and not denied_here & affirmed
+        # "No reform was ever cheaper" for "the cheapest reform"
+        most = spoken.lower & _EVER and _SUPERLATIVE.search(source.text)
+        implied = ended or so or free or elsewhere or most
         if negation and negation not in like and not (double or implied):
             yield "a negation"
     own = stems_of(spoken.text)
     denied = frozenset[str]().union(*(stems for stems, kind in clauses if kind))
     negated = sum(bool(negation and stems & denied) for _, stems, negation in own_clauses)
-    negated += bool(_WILD.search(spoken.text))
+    negated += any(_WILD.search(part) and stems & denied for part, stems, _ in own_clauses)
     negated += "until" in spoken.lower and "before" in source.lower
     # A clause denies its words after the negation.
     denials = [part for part in _clauses(source.text) if _negation(part) == "odd"]
@@ -184,6 +222,8 @@ def negations(spoken: Text, source: Text) -> Iterator[str]:
         stems_of(part[first.end() :]) if first else frozenset()
         for part, first in zip(denials, starts, strict=True)
     ]
+    # What is denied is no day and no time, unless there is nothing else.
+    scopes = [scope - _TIMES or scope for scope in scopes]
     if sum(bool(scope) and 2 * len(scope & own) >= len(scope) for scope in scopes) > negated:
         yield "it leaves out a negation"
 
@@ -205,6 +245,7 @@ def reversals(spoken: Text, source: Text) -> Iterator[str]:
         same = [deed for deed in known if deed.verb == own.verb]
         if same and own.agent and all(_reversed(own, deed) for deed in same):
             yield f"who does what: “{own.verb}”"
+    yield from _exchanged(spoken, source)
     acts, known_acts = (
         {(pronoun.lower(), stem(act)) for pronoun, act in _HE_OR_SHE.findall(text.text)}
         for text in (spoken, source)
@@ -219,13 +260,42 @@ def reversals(spoken: Text, source: Text) -> Iterator[str]:
                 yield f"“{min(words)}” where it has “{min(there)}”"
 
 
+def _exchanged(spoken: Text, source: Text) -> Iterator[str]:
+    """What is told of two names must not have changed places: "Ashby closes, and Keld is extended"."""
+    in_both = spoken.names & source.names
+    after, there = ({*_AFTER.findall(text.text)} for text in (spoken, source))
+    for preposition, name in after - there:
+        opposite = {one for word, one in there - after if word == preposition}
+        if compared(name) in in_both and any(compared(one) in in_both for one in opposite):
+            yield f"who does what: “{preposition} {name}”"
+    known = [text.names | set(_OF_THE.findall(text.text.lower())) for text in (source, spoken)]
+    names = {stem(word) for word in known[0] & known[1] - _CALENDAR}
+
+    def told(text: str) -> list[tuple[frozenset[str], frozenset[str]]]:
+        parts = [stems_of(part) for part in _CLAUSE.split(text) if part]
+        return [(part & names, part - names) for part in parts]
+
+    rows = told(source.text)
+    seen = Counter(word for _, words in rows for word in words)
+    for own, words in told(spoken.text):
+        matching = [
+            row
+            for row in rows
+            if 2 * sum(seen[word] == 1 for word in row[1] & words) >= len(words) > 0
+        ]
+        others = [row for row in rows if row[0] & own and row not in matching and row[1]]
+        if own and others and matching and all(row[0] and not row[0] & own for row in matching):
+            yield f"who does what: “{min(own)}”"
+
+
 def _reversed(own: _Deed, source: _Deed) -> bool:
     if own.agent & source.agent:
         return False
     taken = bool(own.head and own.head <= source.agent and not own.head & source.patient)
     given = bool(own.agent & source.patient)
     # Of a word that only looks like a verb both sides must have changed places.
-    return (given and taken) if own.verb not in _VERBS else (given or taken)
+    sure = own.verb in _VERBS and not own.far
+    return (given or taken) if sure else (given and taken)
 
 
 def _deeds(text: str, *, near: bool = False) -> Iterator[_Deed]:
@@ -238,11 +308,11 @@ def _deeds(text: str, *, near: bool = False) -> Iterator[_Deed]:
         # No more than a clause, because a text may be one sentence without end.
         before = text[max(0, match.start() - _CLAUSE_CHARACTERS) : match.start()]
         after = text[match.end() : match.end() + _CLAUSE_CHARACTERS]
-        if re.search(r"\b(?:the|a|an|of|no|his|her|its|their)\s\Z", before):
+        # "In aid", "aid of 25 million": nouns
+        if _BEFORE_NOUN.search(before) or (word == verb and after.startswith(" of ")):
             continue
         verb = SAME.get(word) or SAME.get(verb, verb) if word in _FORMS else stem(word) + "-"
-        if near and re.search(r"(?<!is)(?<!has)(?<!was)(?<!are)(?<!have) to\s\Z", before):
-            continue
+        far = near and bool(re.search(r"(?<!is)(?<!has)(?<!was)(?<!are)(?<!have) to\s\Z", before))
         passive = bool(_PASSIVE.search(before)) or after.startswith(" by ")
         passive = passive and not word.endswith("ing")
         by = re.match(r"[^,;.]*?\bby\b", after) if passive else None
@@ -254,12 +324,15 @@ def _deeds(text: str, *, near: bool = False) -> Iterator[_Deed]:
             first = " ".join(words[max(verbs, default=0) :])
             # Others of whom the sentence speaks are not the ones who do it.
             second = f"{before} {after}"
+        elif far:
+            # "Rovers came from two goals down to beat Town": only a name surely does it.
+            first = " ".join(re.findall(r"[A-Z]\w+", _noun(before, last=False)))
         elif near and not passive and (pronoun := _SUBJECT_PRONOUN.search(before)):
             first = f"pronoun-{pronoun[1]}"
         elif near:
             first = _noun(first, last=not passive)
         agent, patient = _doers(first), _doers(second)
-        yield _Deed(verb, agent, patient - agent, _doers(_noun(second, last=passive)))
+        yield _Deed(verb, agent, patient - agent, _doers(_noun(second, last=passive)), far)
 
 
 def _doers(text: str) -> frozenset[str]:
@@ -294,14 +367,19 @@ def inventions(spoken: Text, source: Text) -> Iterator[str]:
         if word and _sense(compared(word)) not in known:
             row.append(word)
             continue
-        if len(row) > MOST_NEW:
+        if _news(row) > 3 * MOST_NEW:
             yield f"“{' '.join(row)}”"
         row = []
     for clause in _BOUNDARY.split(spoken.text):
         words = [word for word in WORD.findall(clause) if _counts(word)]
         new = [word for word in words if _sense(compared(word)) not in known]
-        if len(new) > MOST_NEW and 3 * len(new) >= 2 * len(words):
+        if _news(new) > 3 * MOST_NEW and 3 * len(new) >= 2 * len(words):
             yield f"“{' '.join(new)}”"
+
+
+def _news(words: list[str]) -> int:
+    """Returns how much new words say: 3 each, and 2 for a common one, which may retell another."""
+    return sum(2 if _sense(compared(word)) in _COMMON else 3 for word in words)
 
 
 def _counts(word: str) -> bool:
@@ -312,3 +390,10 @@ def _counts(word: str) -> bool:
 def _sense(word: str) -> str:
     """Returns one form for words of one meaning, as far as the lists and endings show it."""
     return stem(SAME.get(word, word))[:5]
+
+
+_COMMON = frozenset(
+    _sense(form)
+    for word in word_set(ENGLISH["common"])
+    for form in (word, f"{word}ed", f"{word}{word[-1]}ed", f"{word.removesuffix('y')}ies")
+)

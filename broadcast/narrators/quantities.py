@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +21,21 @@ _SCALES: dict[str, int] = _LISTS["scales"]
 _MONTHS = {name: at for at, names in enumerate(_LISTS["months"], 1) for name in names.split()}
 _DAYS: list[str] = _LISTS["weekdays"].split()
 # The words for a unit, with the name under which it is compared.
-_UNIT_OF = {word: unit for unit, words in _LISTS["units"].items() for word in words.split()}
-_HEDGES = word_set(_LISTS["hedges"])
+UNIT_OF = {word: unit for unit, words in _LISTS["units"].items() for word in words.split()}
+# How many of one unit another has: what is converted are times, and metric lengths and weights.
+_SPANS = {
+    (one, other): units[other] / units[one]
+    for units in (
+        {"second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 604800},
+        {"month": 1, "year": 12, "decade": 120, "century": 1200},
+        {"cm": 1, "m": 100, "km": 100_000},
+        {"g": 1, "kg": 1000, "t": 1_000_000},
+    )
+    for one in units
+    for other in units
+}
+_SPAN_UNITS = {one for one, _ in _SPANS}
+HEDGES = word_set(_LISTS["hedges"])
 _ABOVE, _BELOW = word_set("over above than"), word_set("nearly almost under below")
 
 _DIGITS = (
@@ -53,19 +65,37 @@ class Quantity:
 
     def agrees(self, source: Quantity) -> bool:
         """Whether ``source`` says this: the same number, or one that this rounds with a hedge."""
-        if self.unit and source.unit and self.unit != source.unit:
-            return False
-        return any(self._rounds(own, value) for own in self.values for value in source.values)
+        alike = not self.unit or not source.unit or self.unit == source.unit
+        scale = 1.0 if alike else _SPANS.get((self.unit, source.unit), 0.0)
+        return bool(scale) and any(
+            self._rounds(own, scale * value) for own in self.values for value in source.values
+        )
+
+    @property
+    def is_span(self) -> bool:
+        """Whether it is a span of time."""
+        return self.unit in _SPAN_UNITS
+
+    def is_share(self, value: float) -> bool:
+        """Whether it says this share in per cent: "almost a fifth" for 18, "two thirds" for 66.7."""
+        own = self.values[0]
+        more = 0.101 * own if self.hedge and self.hedge not in _BELOW else 0.6
+        less = 0.101 * own if self.hedge and self.hedge not in _ABOVE else 0.6
+        return own - max(less, 0.6) < value < own + max(more, 0.6)
 
     def _rounds(self, own: float, value: float) -> bool:
         if abs(own - value) <= 1e-9 * max(abs(value), 1):
             return True
-        if not self.hedge or value == 0 or abs(own - value) > 0.05 * abs(value):
-            return False
         # "About 5,000" rounds 4,987, but "about 5,100" does not.
         unit = _last_place(own)
+        # "Almost two million" for 1.9 million: such numbers are the roundest.
+        rounded = own < 10 * unit or own / unit in (25, 75)
+        sided = 0.15 if self.hedge in _ABOVE else 0.101 if self.hedge in _BELOW else 0.05
+        tolerance = (sided if rounded else 0.05) * max(abs(own), abs(value))
+        if not self.hedge or value == 0 or abs(own - value) > tolerance:
+            return False
         if self.hedge in _ABOVE:
-            return own <= value <= own + unit
+            return own <= value <= own + max(unit, tolerance if rounded else 0)
         if self.hedge in _BELOW:
             return own - unit <= value <= own
         return abs(own - value) <= unit / 2
@@ -80,6 +110,8 @@ class Found:
     dates: tuple[tuple[int, int], ...]  # month and day
     months: frozenset[int]
     weekdays: frozenset[int]
+    words: frozenset[str]
+    parts: tuple[float, ...]  # in per cent: 75 for "six of the eight"
 
 
 def _last_place(value: float) -> float:
@@ -92,12 +124,10 @@ def _values(text: str) -> tuple[float, ...]:
     """Returns what digits can mean: "1.234" is a thousand or one and a bit."""
     bare = re.sub(r"[\u00a0\u202f \u2019']", "", text)
     grouped = re.fullmatch(r"\d{1,3}([.,]\d{3})+", bare)
-    if grouped and len(bare.split(grouped[1][0])) == 2:
-        whole = float(re.sub(r"[.,]", "", bare))
-        # English groups by a comma, so that only a point is in doubt.
-        return (whole,) if "," in bare else (whole, float(bare))
     if grouped:
-        return (float(re.sub(r"[.,]", "", bare)),)
+        whole = float(re.sub(r"[.,]", "", bare))
+        # English groups by a comma, so that only one point is in doubt.
+        return (whole, float(bare)) if bare.count(".") == 1 and "," not in bare else (whole,)
     last = max(bare.rfind("."), bare.rfind(","))
     if last < 0:
         return (float(bare),)
@@ -117,14 +147,12 @@ class Reader:
         self._lower = [token.lower() for token in self._tokens]
         self._at = 0
         self._quantities: list[Quantity] = []
+        self._parts: list[float] = []
+        self._ended = 0  # the token after the last quantity
         self._times: list[tuple[int, str]] = []
         self._dates: list[tuple[int, int]] = []
         self._months: set[int] = set()
         self._weekdays: set[int] = set()
-
-    @property
-    def words(self) -> list[str]:
-        return self._lower
 
     def read(self) -> Found:
         while self._at < len(self._lower):
@@ -137,6 +165,8 @@ class Reader:
             tuple(self._dates),
             frozenset(self._months),
             frozenset(self._weekdays),
+            frozenset(self._lower),
+            tuple(self._parts),
         )
 
     def _next(self, ahead: int = 0) -> str:
@@ -144,7 +174,6 @@ class Reader:
         return self._lower[at] if 0 <= at < len(self._lower) else ""
 
     def _weekday(self) -> None:
-        # "Mondays", "Monday's price"
         word = re.sub(r"(?<=day)['\u2019]?s$", "", self._next())
         if word in _DAYS and self._tokens[self._at][0].isupper():
             self._weekdays.add(_DAYS.index(word) % 7)
@@ -158,11 +187,14 @@ class Reader:
             self._at += 1
             return True
         number, length = self._small(self._at)
+        # "18 minutes to ten in the morning"
+        in_minutes = self._next(length) in ("minute", "minutes")
+        length += in_minutes
         if number is not None and self._next(length) in ("past", "to"):
             hour, more = self._small(self._at + length + 1)
             # "Five to four" may be a result as well.
             is_time = (
-                self._next(length) == "past"
+                (self._next(length) == "past" and not in_minutes)
                 or "quarter" in (self._next(), self._next(1))
                 or self._half_of_day(length + 1 + more)
             )
@@ -171,18 +203,20 @@ class Reader:
                 self._times.append((minutes % 720, self._half_of_day(length + 1 + more)))
                 self._at += length + 1 + more
                 return True
-        if number is not None and self._next(length) in ("minute", "minutes"):
-            after = self._next(length + 1) in ("after", "past")
-            noon = {"midnight": 0, "noon": 720}.get(self._next(length + 2))
-            if noon is not None and (after or self._next(length + 1) in ("before", "to")):
+        if number is not None and in_minutes:
+            after = self._next(length) in ("after", "past")
+            noon = {"midnight": 0, "noon": 720}.get(self._next(length + 1))
+            if noon is not None and (after or self._next(length) in ("before", "to")):
                 minutes = (noon + (number if after else -number)) % 1440
                 self._times.append((minutes % 720, "am" if minutes < 720 else "pm"))
-                self._at += length + 3
+                self._at += length + 2
                 return True
-        half = self._half_of_day(length) if number is not None and 1 <= number <= 12 else ""
-        if number is not None and half:
+        on_the_hour = self._next(length) == "o'clock"
+        length += on_the_hour
+        half = self._half_of_day(length)
+        if number is not None and 1 <= number <= 12 and (half or on_the_hour):
             self._times.append((number % 12 * 60, half))
-            self._at += length + (1 if self._next(length) in ("am", "pm") else 3)
+            self._at += length
             return True
         return False
 
@@ -190,9 +224,10 @@ class Reader:
         words = [self._next(ahead + number) for number in range(3)]
         if words[0] in ("am", "pm"):
             return words[0]
+        named = {"morning": "am", "evening": "pm", "afternoon": "pm"}
         if words[:2] == ["in", "the"]:
-            return {"morning": "am", "evening": "pm", "afternoon": "pm"}.get(words[2], "")
-        return ""
+            return named.get(words[2], "")
+        return named.get(words[1], "") if words[0] in ("this", "yesterday", "tomorrow") else ""
 
     def _small(self, at: int) -> tuple[int | None, int]:
         """Returns the number below 100 that begins there, and how many tokens it takes."""
@@ -248,22 +283,39 @@ class Reader:
         if number is None:
             return False
         values, end = number
-        currency = self._next(-1)
-        unit = _UNIT_OF.get(currency, "") if currency in ("£", "$", "€", "¥") else ""
+        unit = UNIT_OF[self._next(-1)] if self._next(-1) in _CURRENCIES else ""
         self._at = end
         # "2 hours", "27-year-old", "12.5 million crowns", "480 more euros"
-        ahead = 1 if self._next() == "-" else 0
-        if not unit and self._next(ahead) in (*_UNIT_OF, "pp"):
-            unit = _UNIT_OF.get(self._next(ahead), "pp")
-        elif not unit and [self._next(), self._next(1)] == ["of", "a"]:
-            unit = _UNIT_OF.get(self._next(2), "pp" if self._next(2) == "pp" else "")
-        elif not unit and [self._next(), self._next(1)] == ["of", "pp"]:
-            unit = "pp"
+        ahead = 1 if self._next() in ("-", "more", "further", "extra", "full", "whole") else 0
+        of = self._next() == "of"
+        if not unit and self._next(ahead) in UNIT_OF:
+            unit = UNIT_OF[self._next(ahead)]
+        elif not unit and of and (self._next(1) == "a" or self._next(1) == "pp"):
+            unit = UNIT_OF.get(self._next(1 + (self._next(1) == "a")), "")
         before = [self._lower[at] for at in range(max(start - 3, 0), start)]
-        hedge = next((word for word in reversed(before) if word in _HEDGES), "")
+        hedge = next((word for word in reversed(before) if word in HEDGES), "")
+        hedge = "under" if hedge == "than" and {"less", "fewer"} & {*before} else hedge
         text = " ".join(self._tokens[start:end])
-        self._quantities.append(Quantity(text, values, unit, hedge, self._noun(end)))
+        found = Quantity(text, values, unit, hedge, self._noun(end))
+        self._quantities.append(self._joined(found, start))
+        self._ended = end
         return True
+
+    def _joined(self, found: Quantity, start: int) -> Quantity:
+        """Returns a quantity with the one before it: "two hours and 49 minutes" is one span."""
+        between = self._lower[self._ended : start]
+        if not self._quantities or len(between) > 5:
+            return found
+        before = self._quantities[-1]
+        scale = _SPANS.get((found.unit, before.unit), 0.0)
+        if scale > 1 and between[1:] in ([], ["and"], [","]):
+            self._quantities.pop()
+            value = scale * before.values[0] + found.values[0]
+            return replace(found, values=(value,), hedge=before.hedge)
+        part, whole = before.values[0], found.values[0]
+        if "of" in between[:3] and between[-1] not in (",", ".") and 0 < part < whole:
+            self._parts.append(100 * part / whole)
+        return found
 
     def _noun(self, end: int) -> str:
         """Returns the plural right after a number: "men" in "two young men"."""
@@ -271,23 +323,34 @@ class Reader:
             if not word[0].isalpha() or word in ("of", "in", "to", "and", "from", "more", "by"):
                 return ""
             if word.endswith("s") or word in ("men", "women", "people", "children"):
-                return "" if word in _UNIT_OF or word in ("years", "is", "was", "has") else word
+                return "" if word in UNIT_OF or word in ("years", "is", "was", "has") else word
         return ""
 
     def _number(self, at: int) -> tuple[tuple[float, ...], int] | None:
         word = self._lower[at]
         if word[0].isdigit():
             return self._scaled(_values(word), at + 1)
-        if word in _ORDINALS and word not in ("first", "second", "third"):
+        following, behind = (*self._lower[at + 1 : at + 3], "", "")[:2]
+        # The first three are numbers only of a part of a whole: "the second quarter".
+        if word in _ORDINALS and (word not in ("first", "second", "third") or following in _PARTS):
             return ((float(_ORDINALS[word]),), at + 1)
-        # They number a part of a whole: "the second quarter".
-        following = self._lower[at + 1] if at + 1 < len(self._lower) else ""
-        if word in ("first", "second", "third") and following in _PARTS:
-            return ((float(_ORDINALS[word]),), at + 1)
-        if word in _TENS and self._lower[at + 1 : at + 2] == ["-"]:
-            last = self._lower[at + 2] if at + 2 < len(self._lower) else ""
-            if last in _ORDINALS:
-                return ((float(_TENS[word] + _ORDINALS[last]),), at + 3)
+        if word in _TENS and following == "-" and behind in _ORDINALS:
+            return ((float(_TENS[word] + _ORDINALS[behind]),), at + 3)
+        share = {"half": 0.5, "quarter": 0.25, "quarters": 0.75}.get(word, 0.0)
+        # "Half a million", "a quarter of an hour"
+        article = at + 1 + (following == "of")
+        scale = "".join(self._lower[article + 1 : article + 2])
+        if share and scale and self._lower[article] in ("a", "an"):
+            if scale in _SCALES:
+                return (share * _SCALES[scale],), article + 2
+            if UNIT_OF.get(scale) in _SPAN_UNITS:
+                return (share,), article + 1
+        if word == "a" and following in _SCALES and len(following) > 4:
+            return (float(_SCALES[following]),), at + 2
+        # "An hour and 52 minutes"
+        is_one = word in ("one", "an", "a") and behind == "and"
+        if is_one and UNIT_OF.get(following) in _SPAN_UNITS and self._small(at + 3)[0] is not None:
+            return (1.0,), at + 1
         return self._in_words(at)
 
     def _scaled(self, values: tuple[float, ...], end: int) -> tuple[tuple[float, ...], int]:
@@ -303,17 +366,7 @@ class Reader:
         return values, end
 
     def _in_words(self, at: int) -> tuple[tuple[float, ...], int] | None:
-        """Reads "two hundred and twelve", "twelve and a half million", "half a million"."""
-        if self._lower[at] == "half" and self._lower[at + 1 : at + 2] in (["a"], ["an"]):
-            scale = self._lower[at + 2] if at + 2 < len(self._lower) else ""
-            if scale in _SCALES:
-                return (0.5 * _SCALES[scale],), at + 3
-        if (
-            self._lower[at] == "a"
-            and self._lower[at + 1 : at + 2]
-            and (self._lower[at + 1] in ("hundred", "thousand", "million", "billion", "dozen"))
-        ):
-            return (float(_SCALES[self._lower[at + 1]]),), at + 2
+        """Reads "two hundred and twelve", "twelve and a half million"."""
         total, current, end, seen = 0.0, 0.0, at, False
         while end < len(self._lower):
             word = self._lower[end]
@@ -345,52 +398,3 @@ class Reader:
 
 def read(text: str) -> Found:
     return Reader(text).read()
-
-
-_FRACTIONS = {
-    "half": 50.0,
-    "halved": 50.0,
-    "halves": 50.0,
-    "double": 200.0,
-    "doubled": 200.0,
-    "twice": 200.0,
-    "tripled": 300.0,
-    "quarter": 25.0,
-    "quarters": 75.0,
-    "thirds": 66.7,
-}
-IN_TEN = re.compile(
-    r"\b(\d+|one|two|three|four|five|six|seven|eight|nine) (?:in|out of) (ten|four|five|three|10|100)\b",
-    re.IGNORECASE,
-)
-
-
-def fractions(text: str) -> Iterator[tuple[str, float]]:
-    """Yields the shares that a text names in words, in per cent: "half", "nine in ten"."""
-    lower = text.lower()
-    for match in re.finditer(r"[^\W\d_]+", lower):
-        if match[0] not in _FRACTIONS:
-            continue
-        before = lower[max(0, match.start() - 20) : match.start()]
-        behind = lower[match.end() : match.end() + 20].lstrip()
-        of_time = behind.startswith(("past", "an hour", "to "))
-        # "Twelve and a half million" and "half a million" are read as numbers.
-        of_number = before.endswith(" and a ") or re.match(
-            r"an? (?:hundred|thousand|million|billion|dozen)", behind
-        )
-        if before.rstrip().rsplit(" ", 1)[-1] not in _ORDINALS and not (of_time or of_number):
-            yield match[0], _FRACTIONS[match[0]]
-    for match in IN_TEN.finditer(text):
-        part, whole = read(f"{match[1]} x").quantities, read(f"{match[2]} x").quantities
-        if part and whole:
-            yield match[0], 100 * part[0].values[0] / whole[0].values[0]
-
-
-_CLEAR_UNITS = {"%", "pp", "$", "£", "€", "crown", "yen", "km", "kmh", "mile", "kg", "ha", "acre"}
-
-
-def units_in(text: str) -> set[str]:
-    """Returns the units of a text that are no other words as well."""
-    lower = Reader(text).words
-    found = {_UNIT_OF.get(word, "pp" if word == "pp" else "") for word in lower}
-    return found & _CLEAR_UNITS

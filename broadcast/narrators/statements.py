@@ -5,7 +5,9 @@ negations and attributions must be in its passages; similarity is no proof. Deci
 
 - Numbers compare by value: "1.2bn", "1.2 billion", "twelve". A rounder number passes with a hedge
   ("about 5,000" for 4,987), within 5 % and on the right side ("more than", "nearly").
-- Units must agree where both sides name one; nothing is converted. A percentage point is no per cent.
+- Units must agree where both sides name one; only spans of time are converted. A percentage point is
+  no per cent. Spans follow from two years or two times, shares from "six of nine", and sums and
+  differences count where the sentence says that it adds or compares.
 - A name may come from the passages, the title, the credits, or, where a passage has a pronoun, from
   the passages before it. A surname alone is enough, and so are the initials of a name.
 - Quotations are verbatim but for quotation marks, capitals and punctuation.
@@ -20,14 +22,14 @@ negations and attributions must be in its passages; similarity is no proof. Deci
 from __future__ import annotations
 
 import re
-from calendar import day_name, month_name
+from calendar import day_name, month_name, monthrange
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from itertools import pairwise
+from itertools import combinations, pairwise, permutations
 
 from broadcast.narrators.claims import attributions, inventions, negations, reversals
-from broadcast.narrators.quantities import IN_TEN, Found, fractions, read, units_in
+from broadcast.narrators.quantities import Found, Quantity, read
 from broadcast.narrators.wording import (
     ENGLISH,
     PRONOUNS,
@@ -36,16 +38,24 @@ from broadcast.narrators.wording import (
     WORD,
     Text,
     compared,
+    shares,
     squeezed,
     stem,
+    units_in,
+    without_shares,
 )
 from stories.text.sentences import word_set
 from stories.types import Passage
 
 _COMMON_FIRST = word_set(ENGLISH["common_openers"])
 _NATIONALITIES = word_set(ENGLISH["nationalities"])
+# "Irish" for "from Ireland", and the other way round.
+_COUNTRIES = {word: word_set(row) for row in ENGLISH["countries"] for word in row.split()}
 _TITLES = word_set(ENGLISH["forms_of_address"])
 _CALENDAR = word_set(ENGLISH["calendar"])
+_DIFFERENCES, _SUMS = word_set(ENGLISH["differences"]), word_set(ENGLISH["sums"])
+_COUNTED_SO = {2.0: word_set("twice both pair couple second"), 3.0: word_set("third thrice")}
+_MOST_COMPARED = 8  # numbers of a passage, because each is compared with each
 _QUOTE = re.compile(
     r"[\u201c\u201e\u201f\"]([^\u201c\u201d\u201e\u201f\"]{2,})[\u201d\u201c\"]|\u00ab\s?([^\u00ab\u00bb]{2,})\s?\u00bb"
     r"|(?<!\w)[\u2018']([^\u2018\u2019']{2,}(?:\w['\u2019]\w[^\u2018\u2019']*)*)[\u2019'](?!\w)"
@@ -55,6 +65,9 @@ _DEFINITE = re.compile(r"\bthe ([^\W\d_]{3,})", re.IGNORECASE)
 _INTRODUCED = re.compile(
     r"\b(?i:an?|the) (?:[^\W\d_-]+ ){0,2}?([^\W\d_]{3,})(?= (?:called|named)|,? [A-Z])"
 )
+_MONTHS_OF_PARTS = {"first half": (1, 6), "second half": (7, 12), "first quarter": (1, 3)}
+_MONTHS_OF_PARTS |= {"second quarter": (4, 6), "third quarter": (7, 9), "fourth quarter": (10, 12)}
+_MONTHS_AHEAD = {"last month": -1, "this month": 0, "the month": 0, "next month": 1}
 _FOLLOWING = re.compile(rf"[ -]*+({WORD.pattern})")
 _MOST_INITIALS = 7
 _PLACE = re.compile(r"\b(first|second|third|last)[ -]([^\W\d_]{3,})", re.IGNORECASE)
@@ -87,7 +100,7 @@ def problem(sentence: str, passages: Sequence[Passage], context: Context) -> str
     english = source.is_english if unclear else spoken.is_english
     same_language = english == source.is_english and spoken.is_latin == source.is_latin
     problems = [
-        *_numbers(spoken, source, around),
+        *_numbers(spoken, source, context, around),
         *_places(spoken, source),
         *_moments(spoken, source, context),
         *_names(spoken, source, around, translated=not same_language),
@@ -125,13 +138,10 @@ def _referred(source: Text, before: str) -> str:
     )
 
 
-def _numbers(spoken: Text, source: Text, around: Text) -> Iterator[str]:
-    years = {
-        quantity.values[0]
-        for quantity in around.found.quantities
-        if 1900 <= quantity.values[0] <= 2100
-    }
-    for quantity in read(IN_TEN.sub(" ", spoken.in_numbers)).quantities:
+def _numbers(spoken: Text, source: Text, context: Context, around: Text) -> Iterator[str]:
+    known_shares = [*source.found.parts, *(one.values[0] for one in shares(source.text))]
+    units = units_in(spoken.found) - units_in(source.found)
+    for quantity in read(without_shares(spoken.in_numbers)).quantities:
         agreeing = [
             one
             for one in source.found.quantities
@@ -145,27 +155,66 @@ def _numbers(spoken: Text, source: Text, around: Text) -> Iterator[str]:
         # "Three men" does not rest on "two men" and "three paintings".
         fits = [one for one in agreeing if not one.noun or one in same_noun]
         if agreeing and (fits or not same_noun):
+            # "Half a kilometre" for 500 metres
+            units -= {quantity.unit} if any(one.unit for one in agreeing) else set()
             continue
-        shares = [share for _, share in fractions(source.text)]
-        if quantity.unit == "%" and any(abs(quantity.values[0] - one) < 0.5 for one in shares):
+        if quantity.unit == "%" and any(map(quantity.is_share, known_shares)):
             continue
-        if not quantity.unit and quantity.values[0] in years:
-            continue
-        if quantity.values[0] == 2 and source.lower & {"twice", "both", "pair", "couple"}:
-            continue
-        yield f"the number “{quantity.text}”"
-    for unit in units_in(spoken.in_numbers) - units_in(source.in_numbers):
-        yield f"the unit “{unit}”"
-    per_cent = [one.values[0] for one in source.found.quantities if one.unit == "%"]
-    for text, share in fractions(spoken.text):
-        known = [*per_cent, *(value for _, value in fractions(source.text))]
-        if any(abs(share - one) < 0.6 for one in known):
-            continue
-        if share in (200.0, 300.0) and _has_ratio(source.found, share / 100):
-            continue
-        if share == 50.0 and "half" in source.lower | {w[:4] for w in source.lower}:
-            continue
-        yield f"the share “{text}”"
+        if not _follows(quantity, spoken, source, context, around):
+            yield f"the number “{quantity.text}”"
+    if source.found.parts:
+        units -= {"%"}
+    yield from (f"the unit “{unit}”" for unit in units)
+    known_shares += [one.values[0] for one in source.found.quantities if one.unit == "%"]
+    known_shares += [100 * one for one in _ratios(source.found)]
+    for share in shares(spoken.text):
+        halves = share.values[0] == 50 and any(word.startswith("half") for word in source.lower)
+        if not (halves or any(map(share.is_share, known_shares))):
+            yield f"the share “{share.text}”"
+
+
+def _follows(
+    quantity: Quantity, spoken: Text, source: Text, context: Context, around: Text
+) -> bool:
+    """Whether a number follows from the passages: a year, a span, a sum or a difference."""
+    value, year = quantity.values[0], context.published.year if context.published else 0
+    years = {one.values[0] for one in source.found.quantities if _is_year(one)}
+    if not quantity.unit and (
+        value in {one.values[0] for one in around.found.quantities if _is_year(one)}
+        or (value == year and ("this" in source.lower or not years))
+        or (value == year - 1 and "last" in source.lower)
+    ):
+        return True
+    if value in (2, 3) and source.lower & _COUNTED_SO[value]:
+        return True
+    results: list[tuple[float, str]] = []
+    if quantity.is_span and year:
+        spanned = sorted({*[*years][:_MOST_COMPARED], float(year)})
+        results += [(last - first, "year") for first, last in combinations(spanned, 2)]
+        minutes = [at + 720 * (half == "pm") for at, half in source.found.times[:_MOST_COMPARED]]
+        results += [(abs(one - other), "minute") for one, other in combinations(minutes, 2)]
+    alike = [one for one in source.found.quantities if one.unit == (quantity.unit or one.unit)]
+    values = [one.values[0] for one in alike[:_MOST_COMPARED]]
+    if spoken.lower & _DIFFERENCES:
+        results += [(abs(a - b), quantity.unit) for a, b in combinations(values, 2)]
+    if spoken.lower & _SUMS and len(values) > 1:
+        results += [(sum(values), quantity.unit)]
+        results += [(a + b, quantity.unit) for a, b in combinations(values, 2)]
+    return any(quantity.agrees(Quantity("", (float(one),), unit)) for one, unit in results)
+
+
+def _is_year(one: Quantity) -> bool:
+    return not one.unit and 1500 <= one.values[0] <= 2100
+
+
+def _ratios(found: Found) -> Iterator[float]:
+    """Yields the ratios of the numbers that count the same."""
+    for one, other in permutations(
+        [one for one in found.quantities if one.values[0]][:_MOST_COMPARED], 2
+    ):
+        alike = one.unit == other.unit or not (one.unit and other.unit)
+        if alike and not (_is_year(one) or _is_year(other)) and (one.unit or not one.noun):
+            yield one.values[0] / other.values[0]
 
 
 def _places(spoken: Text, source: Text) -> Iterator[str]:
@@ -178,20 +227,19 @@ def _places(spoken: Text, source: Text) -> Iterator[str]:
     yield from (f"the {place} place" for place, noun in own - known if noun in nouns)
 
 
-def _has_ratio(found: Found, ratio: float) -> bool:
-    values = [quantity.values[0] for quantity in found.quantities if quantity.values[0]]
-    return any(abs(one / other - ratio) < 0.1 for one in values for other in values)
-
-
 _RELATIVE = {"today": 0, "tonight": 0, "yesterday": -1, "tomorrow": 1}
 
 
 def _moments(spoken: Text, source: Text, context: Context) -> Iterator[str]:
     for minute, half in spoken.found.times:
         known = [other for at, other in source.found.times if at == minute]
+        hour = minute // 60 or 12
+        # "Eight o'clock" for "before eight"
+        if minute % 60 == 0 and not source.found.times:
+            known = ["" for one in source.found.quantities if one.values[0] == hour]
         if not known or (half and half not in known and "" not in known):
-            yield f"the time {minute // 60 or 12}:{minute % 60:02d} {half}".rstrip()
-    published = _days_of(context.published)
+            yield f"the time {hour}:{minute % 60:02d} {half}".rstrip()
+    published = _days_of(source, context.published)
     for month, day in spoken.found.dates:
         if (month, day) not in (*source.found.dates, *published.values()):
             yield f"the date {day} {month_name[month]}"
@@ -200,12 +248,9 @@ def _moments(spoken: Text, source: Text, context: Context) -> Iterator[str]:
         yield f"the month {month_name[month]}"
     days = source.found.weekdays
     for weekday in spoken.found.weekdays - days:
-        relative = {word for word in source.lower if word in _RELATIVE}
-        named = (
-            {(context.published + timedelta(days=_RELATIVE[word])).weekday() for word in relative}
-            if context.published
-            else set()
-        )
+        relative = [_RELATIVE[word] for word in source.lower if word in _RELATIVE]
+        at = context.published
+        named = {(at + timedelta(days=days)).weekday() for days in relative} if at else set()
         dated = context.published is not None and any(
             _weekday(context.published.year, *one) == weekday for one in source.found.dates
         )
@@ -214,8 +259,7 @@ def _moments(spoken: Text, source: Text, context: Context) -> Iterator[str]:
     for word in spoken.lower & _RELATIVE.keys() - source.lower:
         dated_so = published.get(word)
         at = context.published + timedelta(days=_RELATIVE[word]) if context.published else None
-        now = word == "today" and source.lower & {"now", "currently", "nowadays"}
-        if now:
+        if word == "today" and source.lower & {"now", "currently", "nowadays"}:
             continue
         if at is None or (at.weekday() not in days and dated_so not in source.found.dates):
             yield f"“{word}”"
@@ -228,11 +272,22 @@ def _weekday(year: int, month: int, day: int) -> int:
         return -1
 
 
-def _days_of(published: datetime | None) -> dict[str, tuple[int, int]]:
+def _days_of(source: Text, published: datetime | None) -> dict[str, tuple[int, int]]:
+    """Returns what words for times may mean, as month and day; the day is 0 for a month."""
+    lower = source.text.lower()
+    # "From January to June" for "in the first half of the year"
+    parts = {part: months for part, months in _MONTHS_OF_PARTS.items() if part in lower}
+    found = {f"{part} {month}": (month, 0) for part in parts for month in parts[part]}
     if published is None:
-        return {}
+        return found
     days = {word: published + timedelta(days=days) for word, days in _RELATIVE.items()}
-    return {word: (day.month, day.day) for word, day in days.items()}
+    found |= {word: (day.month, day.day) for word, day in days.items()}
+    for word, ahead in _MONTHS_AHEAD.items():
+        if word in lower:
+            found[word] = ((published.month - 1 + ahead) % 12 + 1, 0)
+    if re.search(r"\bend of (?:the|this) month\b", lower):
+        found["end"] = (published.month, monthrange(published.year, published.month)[1])
+    return found
 
 
 def _names(spoken: Text, source: Text, around: Text, *, translated: bool) -> Iterator[str]:
@@ -245,6 +300,8 @@ def _names(spoken: Text, source: Text, around: Text, *, translated: bool) -> Ite
         plain = compared(word)
         # Roles are compared with the attributions: "Professor" is "Prof" there.
         if plain in ROLES or plain in _TITLES or plain in initials:
+            return True
+        if allowed & _COUNTRIES.get(plain, frozenset()):
             return True
         if plain in allowed or plain.rstrip("s") in allowed or f"{plain}s" in allowed:
             return True

@@ -7,13 +7,20 @@ import json
 import re
 import unicodedata
 from calendar import day_name, month_name
+from collections.abc import Iterator
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
 import django
 
-from broadcast.narrators.quantities import Found, read
+from broadcast.narrators.quantities import (
+    HEDGES,
+    UNIT_OF,
+    Found,
+    Quantity,
+    read,
+)
 from stories.text.sentences import word_set
 
 ENGLISH: dict[str, Any] = json.loads(Path(__file__).with_name("english.json").read_text("utf-8"))
@@ -28,6 +35,7 @@ _FOREIGN = word_set(ENGLISH["foreign_function_words"])
 # Those of which Django has the names of months and days.
 _LANGUAGES: list[str] = ENGLISH["languages_with_dates"].split()
 _MONTH_NAMES, _DAY_NAMES = list(month_name)[1:], list(day_name)
+_ORDINALS = word_set(ENGLISH["ordinals"])
 _DIGITS = dict(enumerate(ENGLISH["digits"].split(), 2))
 _FOREIGN_WORD = re.compile(r"[^\W\d_]+(?:-feira)?")
 _DAY_OF_MONTH = re.compile(
@@ -40,6 +48,7 @@ NEGATIVE = re.compile(
     r"\b(?:not|no|never|none|nobody|nothing|neither|nor|without|cannot|hardly|unhurt|uninjured"
     r"|unpaid|unharmed|undecided|unknown|unclear|unaware|unbeaten|undefeated|unable|unlikely|unsold"
     r"|unnamed|unanswered|unsuccessful|exempt|except|lacks?"
+    r"|all but(?= (?:an?|the|one|two|three|four|five|\d))"
     r"|lacking|den(?:y|ies|ied|ying)|reject(?:s|ed|ing)?|refus(?:e|es|ed|ing)"
     r"|declin(?:ed|es) to|fail(?:s|ed|ing)? to|rul(?:e|es|ed|ing) out|exclud(?:e|es|ed|ing)"
     r"|dismissed(?! (?:\w+ ){1,4}as\b)"
@@ -182,3 +191,69 @@ class Text:
     @cached_property
     def squeezed(self) -> str:
         return squeezed(self.text)
+
+
+_SHARES = {"half": 50.0, "halved": 50.0, "halves": 50.0, "double": 200.0, "doubled": 200.0}
+_SHARES |= {"twice": 200.0, "tripled": 300.0, "trebled": 300.0, "quarter": 25.0}
+_SMALL = "one two three four five six seven eight nine"
+_NAMES_OF_PARTS = dict(
+    zip([*ENGLISH["ordinals"].split()[3:11], "quarter"], [*range(3, 11), 4], strict=True)
+)
+_ONE_PART = "|".join(_NAMES_OF_PARTS)
+# "A fifth of", "two thirds"; not "a third man".
+_PART = re.compile(
+    rf"\b(?:(?P<one>an?|one)[ -](?P<part>{_ONE_PART.replace('|quarter', '')})"
+    r"(?=[.,;:)]|$| (?:of|to|less|more|fewer|as|in|from|since|compared|than|and|by|lower|higher|off)\b)"
+    rf"|(?P<many>{_SMALL.replace(' ', '|')})[ -](?P<parts>{_ONE_PART})s)\b",
+    re.IGNORECASE,
+)
+_ARTICLE = re.compile(r"(?:of )?an? (\w+)")
+_IN_TEN = re.compile(
+    rf"\b(?P<some>\d+|{_SMALL.replace(' ', '|')}) (?:in|out of) (?:every )?"
+    r"(?P<all>ten|four|five|three|10|100)\b",
+    re.IGNORECASE,
+)
+_WHOLE = {"three": 3, "four": 4, "five": 5, "ten": 10, "10": 10, "100": 100}
+
+
+def without_shares(text: str) -> str:
+    """Returns a text without the shares whose words are also read as numbers."""
+    return _IN_TEN.sub(" ", _PART.sub(" ", text))
+
+
+def shares(text: str) -> Iterator[Quantity]:
+    """Yields the shares that a text names in words, in per cent: "half", "nine in ten", "a fifth"."""
+    lower = text.lower()
+
+    def share(match: re.Match[str], value: float) -> Quantity:
+        before = lower[max(0, match.start() - 30) : match.start()].split()[-3:]
+        hedge = next((word for word in reversed(before) if word in HEDGES), "")
+        return Quantity(match[0], (value,), "%", hedge)
+
+    for match in re.finditer(r"[^\W\d_]+", lower):
+        if match[0] not in _SHARES:
+            continue
+        before = lower[max(0, match.start() - 20) : match.start()]
+        behind = lower[match.end() : match.end() + 20].lstrip()
+        another = behind.startswith(("past", "to ", "-time", "time"))
+        # "Twelve and a half million" and "half an hour" are read as numbers.
+        article = _ARTICLE.match(behind)
+        counted = article is not None and (article[1] in UNIT_OF or article[1] in ENGLISH["scales"])
+        of_number = before.endswith(" and a ") or counted
+        if before.rstrip().rsplit(" ", 1)[-1] not in _ORDINALS and not (another or of_number):
+            yield share(match, _SHARES[match[0]])
+    for match in _PART.finditer(lower):
+        number = _SMALL.split().index(match["many"]) + 1 if match["many"] else 1
+        yield share(match, 100 * number / _NAMES_OF_PARTS[match["part"] or match["parts"]])
+    for match in _IN_TEN.finditer(lower):
+        some = match["some"]
+        number = int(some) if some.isdigit() else _SMALL.split().index(some) + 1
+        yield share(match, 100 * number / _WHOLE[match["all"]])
+
+
+_CLEAR_UNITS = {"%", "pp", "$", "£", "€", "crown", "yen", "km", "kmh", "mile", "kg", "ha", "acre"}
+
+
+def units_in(found: Found) -> set[str]:
+    """Returns the units of a text that are no other words as well."""
+    return {UNIT_OF.get(word, "") for word in found.words} & _CLEAR_UNITS

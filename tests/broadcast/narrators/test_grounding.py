@@ -66,36 +66,49 @@ def cases(half: str) -> Iterator[Case]:
             yield Case(match["kind"] or "", match["text"], passages, context)
 
 
-SETS = ("development", "heldout", "second", "third", "fourth", "translated")
+SETS = (
+    "development",
+    "heldout",
+    "second",
+    "third",
+    "fourth",
+    "translated",
+    "fifth",
+    "sixth",
+    "seventh",
+)
 
 
 def test_the_labelled_sentences_are_complete() -> None:
     rows = [case for name in SETS for case in cases(name)]
     kinds = Counter(case.error for case in rows)
     assert kinds == {
-        "": 346,
-        "number": 80,
-        "negation": 57,
-        "date": 55,
-        "unit": 48,
-        "name": 45,
-        "swap": 40,
-        "attribution": 36,
-        "quote": 34,
-        "invented": 27,
+        "": 459,
+        "number": 96,
+        "negation": 70,
+        "date": 67,
+        "unit": 56,
+        "name": 54,
+        "swap": 49,
+        "attribution": 44,
+        "quote": 40,
+        "invented": 36,
     }
-    assert len({case.text for case in rows}) == 768
+    assert len({case.text for case in rows}) == 971
 
 
 @pytest.mark.parametrize(
     ("name", "planted", "caught", "faithful", "flagged"),
     [
-        ("development", 100, 100, 100, 1),
-        ("heldout", 100, 98, 100, 3),
+        ("development", 100, 100, 100, 0),
+        ("heldout", 100, 98, 100, 0),
         ("second", 100, 97, 60, 0),
         ("third", 48, 45, 40, 0),
         ("fourth", 45, 43, 30, 0),
         ("translated", 29, 28, 16, 0),
+        ("fifth", 60, 59, 60, 4),
+        ("sixth", 30, 30, 31, 2),
+        ("seventh", 0, 0, 22, 0),
     ],
 )
 def test_planted_errors_are_caught_and_faithful_sentences_pass(
@@ -221,6 +234,94 @@ def test_other_languages_formats_and_rounding_pass(sentence: str, passage: str) 
 )
 def test_what_differs_is_named(sentence: str, passage: str, what: str) -> None:
     assert what in problem(sentence, [{"text": passage, "report": 0}], Context())
+
+
+@pytest.mark.parametrize(
+    ("sentence", "passage"),
+    [
+        ("He was jailed for 40 months.", "He got three years and four months in prison."),
+        ("It took an hour and 52 minutes.", "It took 1 hour and 52 minutes."),
+        ("It took just under nine hours.", "It took eight hours and 50 minutes."),
+        ("It was down for 169 minutes.", "It was down from 9:42am to 12:31pm."),
+        ("For six years he took it.", "He took it between 2017 and 2023."),
+        ("It is the first for 39 years.", "It is the first since 1987."),
+        ("Two thirds of the clinics are shut.", "Six of the nine clinics are shut."),
+        ("About 15 percent of its posts go.", "It will cut 400 of its 2,600 posts."),
+        ("Sales fell by almost a fifth.", "Sales fell 18 percent."),
+        ("A little more than half of it grew.", "This year 140 tonnes grew, and 260 before."),
+        ("By a majority of five they agreed.", "They agreed by 29 to 24."),
+        ("Together they paid 30 crowns.", "Anna paid 10 crowns, and Bert 20 crowns."),
+        ("Almost two million failed.", "In all, 1.9 million failed."),
+        ("It cost a little under a quarter of a million euros.", "It cost 240,000 euros."),
+        ("It is just over half a kilometre wide.", "It is 530 metres wide."),
+        ("It broke at 18 minutes to ten in the morning.", "It broke at 9:42am."),
+        ("It came at six this morning.", "It came at 6am."),
+        ("They left before eight o'clock.", "They left before eight."),
+        ("From January to June it fell.", "It fell in the first half of the year."),
+        ("They may come until May 31.", "They may come until the end of the month."),
+        ("It opens in June.", "It opens next month."),
+        ("Each weighs less than 250 grams.", "They weigh 240 and 225 grams."),
+        ("He may stay two more years.", "He may stay until 2028."),
+        ("She is from Ireland.", "She is an Irish novelist."),
+        ("It was the third, so there are three.", "It was the third."),
+        ("It happened in 2026.", "It happened in May."),
+        ("All except 40 homes have power.", "All but 40 homes have power."),
+        ("The warning no longer applies.", "The warning was lifted at six."),
+        ("They no longer have any.", "They have run out of it."),
+        ("No storm was ever stronger.", "It was the strongest storm."),
+        ("She warned against sleeping there.", "She told them not to sleep there."),
+        ("A tree hit the van and killed the driver.", "A tree fell on his van and killed him."),
+        ("Sixty homes sat in the dark on Monday.", "On Monday 60 homes were without electricity."),
+        ("25 million euros in aid came.", "Stig Falk promised aid of 25 million euros."),
+    ],
+)
+def test_what_follows_from_a_passage_passes(sentence: str, passage: str) -> None:
+    context = Context(published=datetime(2026, 5, 9, tzinfo=UTC))
+    assert problem(sentence, [{"text": passage, "report": 0}], context) == ""
+
+
+@pytest.mark.parametrize(
+    ("sentence", "passage", "what"),
+    [
+        ("He was jailed for 41 months.", "He got three years and four months in prison.", "41"),
+        ("It took just under eight hours.", "It took eight hours and 50 minutes.", "eight"),
+        ("It was down for 149 minutes.", "It was down from 9:42am to 12:31pm.", "149"),
+        ("For five years he took it.", "He took it between 2017 and 2023.", "five"),
+        ("It is the first for 29 years.", "It is the first since 1987.", "29"),
+        ("Half of the clinics are shut.", "Six of the nine clinics are shut.", "half"),
+        ("About 25 percent of its posts go.", "It will cut 400 of its 2,600 posts.", "25"),
+        ("Sales fell by almost a third.", "Sales fell 18 percent.", "a third"),
+        ("More than half of it grew.", "This year 120 tonnes grew, and 260 before.", "half"),
+        ("By a majority of six they agreed.", "They agreed by 29 to 24.", "six"),
+        ("Together they paid 40 crowns.", "Anna paid 10 crowns, and Bert 20 crowns.", "40"),
+        ("Almost two million failed.", "In all, 1.6 million failed.", "two million"),
+        ("It is half a kilometre wide.", "It is 50 metres wide.", "half a"),
+        ("It broke at 18 minutes to ten in the morning.", "It broke at 9:52am.", "9:42"),
+        ("They may come until May 30.", "They may come until the end of the month.", "30 May"),
+        ("It opens in July.", "It opens next month.", "July"),
+        ("Each weighs less than 230 grams.", "They weigh 240 and 235 grams.", "230"),
+        ("He may stay three more years.", "He may stay until 2028.", "three"),
+        ("She is from Iceland.", "She is an Irish novelist.", "Iceland"),
+        ("From July to December it fell.", "It fell in the first half of the year.", "July"),
+        ("It happened in 2026.", "It happened in 2024.", "2026"),
+        ("Lorries may cross it.", "Lorries may not cross it.", "leaves out a negation"),
+        ("He bakes only rye and wants more.", "He bakes only rye and does not want more.", "neg"),
+        ("Town came from behind to beat Rovers.", "Rovers came from behind to beat Town.", "who"),
+        ("He flew from Keld to Ashby.", "He flew from Ashby to Keld.", "who does what"),
+        (
+            "The plant in Keld will close, while the one in Ashby is to be expanded.",
+            "The plant in Ashby will close, while the one in Keld is to be expanded.",
+            "who does what",
+        ),
+        ("They voted in favour.", "They voted against.", "favour"),
+        ("The judge said it was wrong.", "Anna Berg told the court that it was wrong.", "judge"),
+    ],
+)
+def test_what_does_not_follow_from_a_passage_is_named(
+    sentence: str, passage: str, what: str
+) -> None:
+    context = Context(published=datetime(2026, 5, 9, tzinfo=UTC))
+    assert what in problem(sentence, [{"text": passage, "report": 0}], context)
 
 
 def test_numbers_are_read_from_words() -> None:
