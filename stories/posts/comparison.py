@@ -6,14 +6,26 @@ import math
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import combinations
 
-from stories.posts.features import COMMON, PREFIX, Features, Number, stem
+from stories.posts.features import (
+    COMMON,
+    CRIMES,
+    DECISIVE_EVENTS,
+    PREFIX,
+    SUSPECTS,
+    Features,
+    Number,
+    stem,
+)
 from stories.posts.vocabulary import DENIALS, MARKS, OPPOSED, ORDINALS, PERIODS
 
 Weigh = Callable[[str], float]
 
 _IN_HEADLINES = (0.4, 0.7, 1.0)
 _LEAST_SHINGLES = 8
+_RESULTS = frozenset(map(stem, ("win", "lose", "draw")))
+_YEAR = re.compile(r"(?:19|20)\d\d")
 _SAYS_LITTLE = re.compile(r"[0-2]|(?:19|20)\d\d")  # alone, and years
 _LEAST_NAME = 3  # letters; shorter ones are abbreviations of offices
 _REPEATED = frozenset({"again", *ORDINALS}) & MARKS
@@ -115,7 +127,16 @@ def _now(new: Features, earlier: Features, now: str, before: str) -> str:
 
 
 def new_numbers(new: Features, earlier: Features) -> bool:
-    return any(not any(_equal(n, m) for m in earlier.numbers) for n in new.numbers)
+    return any(not _has(earlier, n) for n in new.numbers)
+
+
+def _has(report: Features, number: Number) -> bool:
+    """Whether a report has a number, or two years that many years apart."""
+    years = [int(m.value) for m in report.numbers if _YEAR.fullmatch(m.value)]
+    spans = (str(abs(first - last)) for first, last in combinations(years, 2))
+    return any(_equal(number, m) for m in report.numbers) or (
+        "year" in number.units and number.value in spans
+    )
 
 
 def _ordinals(report: Features) -> set[str]:
@@ -155,7 +176,8 @@ def turn_of(
             if first & left and second & right and not same_result:
                 return _now(new, earlier, min(first & left), min(second & right))
     now, before = new.events - earlier.words, earlier.events - new.words
-    same = agree or (contained >= 0.6 and len(numbers) >= 2)
+    headlines = not (new.text or earlier.text)
+    same = agree or (len(numbers) >= 2 and (contained >= 0.6 or headlines))
     if now and before and not new.events & earlier.events and not same:
         return _now(new, earlier, min(now), min(before))
     return ""
@@ -249,9 +271,36 @@ def compare(new: Features, earlier: Features, weigh: Weigh) -> Comparison:
 
 def headline_numbers(one: Features, other: Features) -> frozenset[str]:
     """Returns the numbers of a headline that the other report lacks."""
-    return frozenset(
-        n.value for n in one.numbers if n.in_title and not any(_equal(n, m) for m in other.numbers)
+    return frozenset(n.value for n in one.numbers if n.in_title and not _has(other, n))
+
+
+def names_suspects(one: Features, other: Features, both: Comparison) -> bool:
+    """Whether one report tells who is held for the crime that the other one reports."""
+    held, held_before = (bool(report.title & SUSPECTS) for report in (one, other))
+    crimes = one.title & CRIMES and other.title & CRIMES
+    place = both.names & one.title & other.title
+    counted = any(
+        n.value == m.value and n.units & m.units for n in one.numbers for m in other.numbers
     )
+    return bool(held != held_before and crimes and place and counted)
+
+
+def brings_nothing(one: Features, other: Features, both: Comparison) -> bool:
+    """Whether a report of the same event has no number, name, day or event that the earlier lacks."""
+    scores = [{n.value for n in report.numbers if "score" in n.units} for report in (one, other)]
+    same_score = scores[0] == scores[1] != set()
+    sure = len(both.figures) > 1 or same_score or (both.figures and len(both.numbers) > 2)
+    # "Loses 40 hives" for "thieves steal 40 hives", "beat them 3-2" for "won 3-2"
+    told = both.contained >= 0.6 and len(both.figures) > 1 and not both.new_events & DECISIVE_EVENTS
+    new_events = both.new_events - (_RESULTS if same_score else frozenset())
+    new = (
+        new_numbers(one, other)
+        or both.new_name
+        or both.other_names[0]
+        or one.days - other.days
+        or (new_events and not told)
+    )
+    return bool(one.text and other.text and not new and both.contained >= (0.45 if sure else 0.7))
 
 
 # How much each observation counts, fitted by logistic regression to the development halves of

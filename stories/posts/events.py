@@ -35,8 +35,10 @@ from stories.posts.comparison import (
     PRIOR_FREQUENT,
     Comparison,
     Weigh,
+    brings_nothing,
     compare,
     headline_numbers,
+    names_suspects,
     new_numbers,
     part_of,
     plain_weight,
@@ -44,6 +46,7 @@ from stories.posts.comparison import (
 )
 from stories.posts.features import (
     COMMON,
+    DECISIVE_EVENTS,
     Features,
     Report,
     features,
@@ -64,6 +67,7 @@ SAME_EVENT = 1.0
 LEAST_SCORE = 0.2
 NOTHING_NEW = 0.66
 SAME_HEADLINE = 0.9
+SAME_FIGURE = 0.6
 COPIED = 0.7
 WHOLE_COPY = 0.9
 OWN_HEADLINE = 0.4
@@ -73,6 +77,7 @@ _CANDIDATES = 12
 _MOST_NAMED = 4
 _FEW_WORDS = 3
 _MANY_NAMES = 3
+_DIGITS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +128,8 @@ def judge(new: Report, earlier: Report, weigh: Weigh = plain_weight) -> Judgemen
             and same_event_score(one, other, both) >= SAME_EVENT
         ):
             kind, why = "same event", "The same event, with other facts."
+            if brings_nothing(one, other, both):
+                kind, why = "duplicate", "The same event, and nothing new."
         # Much agrees where hostages are taken and where they are freed.
         reversed_ = kind in ("duplicate", "same event") and (
             status_changes(new.title, earlier.title, "")
@@ -132,6 +139,8 @@ def judge(new: Report, earlier: Report, weigh: Weigh = plain_weight) -> Judgemen
             kind, why = "development", "One report reverses what the other says."
     if kind == "development" and not same_subject(both, weigh):
         kind, why = "unrelated", "Too few names and rare words agree."
+    if kind == "unrelated" and apart <= EVENT_WINDOW and names_suspects(one, other, both):
+        kind, why = "development", "One report tells of suspects of the crime."
     return Judgement(kind, score, (why, *_reasons(one, other, both, weigh)))
 
 
@@ -219,6 +228,13 @@ def _kind_of_headlines(one: Features, other: Features, both: Comparison) -> tupl
     if both.title >= (SAME_HEADLINE if differ else 0.7) and not both.new_events:
         return "duplicate", "The headlines report the same."
     names = {one.name_of.get(name, name) for name in both.names & one.title & other.title}
+    # "Kestrel Air" and "14 turboprops": a name of several words, or a high figure.
+    rare = len(both.names & one.title & other.title) > 1 or any(
+        len(figure) > _DIGITS for figure in both.figures
+    )
+    new = both.new_events or both.new_name or new_numbers(one, other)
+    if both.figures and rare and not new and both.title >= SAME_FIGURE:
+        return "duplicate", "The headlines give the same figure."
     if len(names) >= _MANY_NAMES and both.title >= RELATED and not both.new_events:
         return "same event", "The headlines name the same."
     return "development", "The same subject."
@@ -231,6 +247,8 @@ def adds_nothing(one: Features, other: Features, both: Comparison, later: bool) 
     if both.new_name and both.contained < 0.8:
         return False
     if not both.names and not both.numbers and both.contained < 0.85:
+        return False
+    if both.new_events & DECISIVE_EVENTS and both.contained < 0.9:
         return False
     # A headline alone is not judged by the words of a long text.
     fewest = min(len(one.title), len(other.title))

@@ -11,9 +11,12 @@ from functools import lru_cache
 from itertools import zip_longest
 
 from stories.posts.vocabulary import (
+    AMBIGUOUS,
     APPROXIMATE,
     CARDINALS,
     COMPARED,
+    CRIME_WORDS,
+    DECISIVE,
     EMPTY,
     EVENT_WORDS,
     FREQUENT,
@@ -27,6 +30,7 @@ from stories.posts.vocabulary import (
     PROSPECTS,
     REFUSALS,
     SAME,
+    SUSPECT_WORDS,
     TAGS,
     TIME_WORDS,
 )
@@ -160,6 +164,8 @@ def stem(word: str) -> str:
 # The lists as stems, to compare with the words of a report.
 COMMON = frozenset(map(stem, FREQUENT))
 _EVENTS = frozenset(map(stem, EVENT_WORDS))
+DECISIVE_EVENTS = frozenset(map(stem, DECISIVE))
+CRIMES, SUSPECTS = frozenset(map(stem, CRIME_WORDS)), frozenset(map(stem, SUSPECT_WORDS))
 
 
 def _tokens(text: str) -> Iterator[_Token]:
@@ -351,7 +357,12 @@ def features(report: Report) -> Features:
         negated=("not" in words and not COMPARED.search(line)) or bool(REFUSALS.search(line)),
         marks=marks,
         raw=marks | {token.key for token in lead if token.key in MARKS},
-        days=frozenset(token.key for token in [*top, *lead] if token.key in TIME_WORDS),
+        # "Villagers may go home" names no month.
+        days=frozenset(
+            token.key
+            for token in [*top, *lead]
+            if token.key in TIME_WORDS and (token.key not in AMBIGUOUS or token.raw[0].isupper())
+        ),
         shingles=frozenset(tuple(run[at : at + _SHINGLE]) for at in range(len(run) - _SHINGLE + 1)),
         title_case=title_case,
         link=canonical_url(report.url) if report.url else "",

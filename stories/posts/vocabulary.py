@@ -44,6 +44,8 @@ TIME_WORDS = word_set("""
     july august september october november december
 """)
 
+AMBIGUOUS = word_set("may march")
+
 CARDINALS = {
     word: str(value)
     for value, word in enumerate(
@@ -121,6 +123,16 @@ PHRASES = {
     "burned down": "burned",
     "steps aside": "resigns",
     "half a dozen": "six",
+    "power cut": "blackout",
+    "power cuts": "blackouts",
+    "power failure": "blackout",
+    "power outage": "blackout",
+    "walk away from": "reject",
+    "walks away from": "rejects",
+    "walked away from": "rejected",
+    "pull out of": "withdraw from",
+    "pulls out of": "withdraws from",
+    "pulled out of": "withdrew from",
 }
 PHRASE = re.compile(
     r"\b(?:" + "|".join(sorted(PHRASES, key=len, reverse=True)) + r")\b", re.IGNORECASE
@@ -310,6 +322,15 @@ NO_STATUS_BEFORE = word_set("""
 """)
 
 # Words of a headline that make it a later report than one without them.
+# Without these in the earlier report, a headline that has one is a later turn whatever else agrees.
+DECISIVE = word_set("""
+    reject approve resign charge convict acquit sentence sue appeal withdraw cancel apologise overturn
+""")
+CRIME_WORDS = word_set(
+    "murder die shoot stab attack rob robbery steal theft kidnap fire arson explode"
+)
+SUSPECT_WORDS = word_set("arrest charge suspect convict sentence accuse")
+
 MARKS = word_set("""
     correction corrected corrects correct retraction retracted clarification false fake hoax
     again second third fourth fifth

@@ -55,6 +55,95 @@ def test_a_reversed_status_is_a_later_turn_where_all_else_agrees(title: str, kin
     assert judge(TAKEN, Report(title, text)).kind == kind
 
 
+STRIKE = Report(
+    "Teachers in Karsia end strike",
+    "After nine days teachers in Karsia have ended their strike. Their union agreed to 6.5 percent "
+    "more pay over two years, so 41,000 pupils return to school on Monday.",
+)
+
+
+@pytest.mark.parametrize(
+    ("title", "text", "kind"),
+    [
+        (
+            "Karsia: lessons from Monday",
+            "The teachers' strike in Karsia is over. The union accepted a raise of 6.5 per cent over "
+            "two years, and lessons for 41,000 pupils resume on Monday.",
+            "duplicate",
+        ),
+        (
+            "Karsia: lessons from Monday",
+            "The teachers' strike in Karsia is over. The union accepted a raise of 6.5 per cent over "
+            "two years, and lessons for 41,000 pupils resume. Mayor Ida Tonn paid for it.",
+            "same event",
+        ),
+    ],
+)
+def test_a_report_of_the_same_event_without_a_new_name_or_number_adds_nothing(
+    title: str, text: str, kind: str
+) -> None:
+    assert judge(Report(title, text), STRIKE).kind == kind
+
+
+@pytest.mark.parametrize(
+    ("title", "earlier", "kind"),
+    [
+        (
+            "Cracks: Kestrel Air takes its fleet of 14 turboprops out of service",
+            "Kestrel Air grounds all 14 of its turboprops over cracks",
+            "duplicate",
+        ),
+        (
+            "Cracks: Kestrel Air takes its fleet of 19 turboprops out of service",
+            "Kestrel Air grounds all 14 of its turboprops over cracks",
+            "development",
+        ),
+        # One word for the place tells too little.
+        ("Bus fares in Brant rise by 8 percent", "Train fares in Brant rise by 8 percent", ""),
+    ],
+)
+def test_headlines_alone_with_one_figure_and_a_name_of_two_words(
+    title: str, earlier: str, kind: str
+) -> None:
+    found = judge(Report(title), Report(earlier)).kind
+    assert found == kind if kind else found != "duplicate"
+
+
+@pytest.mark.parametrize(
+    ("title", "kind"),
+    [
+        ("Two men arrested for murder of two police officers in Karsia", "development"),
+        ("Two men arrested for murder of three police officers in Karsia", "unrelated"),
+        ("Two men arrested for murder of two police officers in Ostria", "unrelated"),
+        ("Two men open a shop for two police officers in Karsia", "unrelated"),
+    ],
+)
+def test_an_arrest_is_a_later_turn_of_the_crime(title: str, kind: str) -> None:
+    """The headlines share almost no words but the place, and who was killed."""
+    crime = Report("Coroner: a couple of cops, two officers, die after being shot in Karsia city")
+    assert judge(Report(title), crime).kind == kind
+    assert judge(crime, Report(title)).kind == kind
+
+
+def test_a_modal_verb_is_no_month() -> None:
+    assert features(Report("Villagers may go home after march")).days == frozenset()
+    assert features(Report("Villagers go home in May")).days == {"may"}
+
+
+def test_a_span_of_years_is_no_new_figure() -> None:
+    earlier = Report(
+        "Osk tunnel delayed until 2031",
+        "Sundlink has postponed the opening of the tunnel under the Osk strait from 2029 to 2031, "
+        "because a shaft flooded. The delay adds 700 million crowns to the costs.",
+    )
+    text = (
+        "The tunnel under the Osk strait will not open before 2031, Sundlink said, and 2029 had been "
+        "promised. A shaft flooded, and the delay costs 700 million crowns more."
+    )
+    assert judge(Report("Osk tunnel opens two years late", text), earlier).kind == "duplicate"
+    assert judge(Report("Osk tunnel opens four years late", text), earlier).kind != "duplicate"
+
+
 def test_other_figures_are_a_development_that_gives_both() -> None:
     more = Report(OUTAGE.title.replace("4,000", "11,500"), "11,500 homes are without electricity.")
     judgement = judge(more, OUTAGE)

@@ -26,8 +26,8 @@ NO_FEED = {"unrecognized_version.xml"}
 DATA = Path(__file__).resolve().parents[2] / "data" / "matching"
 RECORDED = {post["id"]: Report(post["title"], post["body"]) for post in recording()["posts"]}
 PAIRS = json.loads((DATA / "pairs.json").read_text("utf-8"))["pairs"]
+UNSEEN = json.loads((DATA / "unseen_pairs.json").read_text("utf-8"))["pairs"]
 EVENTS = json.loads((DATA / "events.json").read_text("utf-8"))["events"]
-
 
 OUTLETS = json.loads((DATA / "outlets.json").read_text("utf-8"))["events"]
 RECORDED_EVENTS = json.loads((DATA / "recorded_events.json").read_text("utf-8"))
@@ -90,8 +90,16 @@ def test_false_and_missed_duplicates_among_the_pairs_held_out() -> None:
     assert found["duplicates"] == 44
     assert found["others"] == 50
     assert found["false"] == 0
-    # Three of them are found to be the same event with other facts.
-    assert found["missed"] <= 4
+    # Two of them are found to be the same event with other facts.
+    assert found["missed"] <= 3
+
+
+def test_false_and_missed_duplicates_among_pairs_that_no_rule_was_chosen_with() -> None:
+    """At first 1 was false and 12 were missed: see README.md for what the rules had not seen."""
+    judged = [(kind, judge(report(new), report(earlier)).kind) for _, kind, new, earlier in UNSEEN]
+    assert [kind for kind, _ in judged].count("duplicate") == 20
+    assert [found for kind, found in judged if kind != "duplicate"].count("duplicate") == 0
+    assert judged.count(("duplicate", "duplicate")) >= 16
 
 
 Rows = list[tuple[int, Report]]
