@@ -92,8 +92,9 @@ def rss(session: Session, home: str) -> bytes:
     name = clean(session.name) or "SMNB"
     _add(channel, "title", name)
     _add(channel, "link", home)
+    # Plain text: of descriptions only those of items may hold HTML.
     about = f"Broadcasts of {name}, with sources for every story. {GENERAL}."
-    _add(channel, "description", escape(about))
+    _add(channel, "description", about)
     # Directories refuse a tag that names no language, so it is left out instead.
     if language := public_links.tag(session.language):
         _add(channel, "language", language)

@@ -74,7 +74,7 @@ def path(url: str) -> str:
 def test_the_channel_has_what_directories_require(shown: Session) -> None:
     found = channel(shown)
     assert found.findtext("title") == "Harbour & news"
-    assert found.findtext("description", "").startswith("Broadcasts of Harbour &amp; news, ")
+    assert found.findtext("description", "").startswith("Broadcasts of Harbour & news, ")
     assert re.fullmatch(r"http://\S+/watch/\S+/", found.findtext("link", ""))
     assert found.findtext("language") == "en"
     assert found.findtext(f"{ITUNES}author") == "Harbour & news"
