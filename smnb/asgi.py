@@ -23,7 +23,7 @@ async def no_such_socket(scope: dict[str, Any], receive: Any, send: Any) -> None
     """Refuses a socket whose path names nothing: with 404 if the server can say so, else with 403."""
     if "websocket.http.response" in scope.get("extensions", {}):
         await send({"type": "websocket.http.response.start", "status": 404, "headers": []})
-        await send({"type": "websocket.http.response.body"})
+        await send({"type": "websocket.http.response.body", "body": b""})
     else:
         await send({"type": "websocket.close"})
 

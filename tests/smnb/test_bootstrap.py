@@ -138,7 +138,7 @@ def test_no_lock_names_a_host() -> None:
 def test_each_lock_pins_what_those_before_it_pin() -> None:
     locks = [(ROOT / name).read_text().splitlines() for name in bootstrap.LOCKS.values()]
     # Markers may differ: a test tool can want everywhere what the studio wants on one platform.
-    studio, traces, audio, tests = (
+    studio, server, traces, audio, tests = (
         {line.split(" ")[0] for line in lines if "==" in line} for lines in locks
     )
-    assert studio < traces < audio < tests
+    assert studio < server < traces < audio < tests
