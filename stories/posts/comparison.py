@@ -31,6 +31,7 @@ _LEAST_NAME = 3  # letters; shorter ones are abbreviations of offices
 _REPEATED = frozenset({"again", *ORDINALS}) & MARKS
 _AGAIN = frozenset(map(stem, ("return", "resume", "reopen", "back", "restore")))
 _OPPOSED = [(frozenset(map(stem, one)), frozenset(map(stem, other))) for one, other in OPPOSED]
+ALIKE = 0.75  # of the weight of two headlines
 MARKED = "Only one of the headlines"
 PRIOR = 400  # reports of an imagined session, so that few real ones do not decide what is rare
 PRIOR_FREQUENT = 24
@@ -297,10 +298,11 @@ def brings_nothing(one: Features, other: Features, both: Comparison) -> bool:
         new_numbers(one, other)
         or both.new_name
         or both.other_names[0]
-        or one.days - other.days
+        or (other.days and one.days - other.days)
         or (new_events and not told)
     )
-    return bool(one.text and other.text and not new and both.contained >= (0.45 if sure else 0.7))
+    least = 0.45 if sure else 0.5 if both.title >= ALIKE else 0.7
+    return bool(one.text and other.text and both.names and not new and both.contained >= least)
 
 
 # How much each observation counts, fitted by logistic regression to the development halves of

@@ -30,6 +30,7 @@ from urllib.parse import urlsplit
 
 from stories.posts.changes import status_changes
 from stories.posts.comparison import (
+    ALIKE,
     MARKED,
     PRIOR,
     PRIOR_FREQUENT,
@@ -125,10 +126,12 @@ def judge(new: Report, earlier: Report, weigh: Weigh = plain_weight) -> Judgemen
             and apart <= EVENT_WINDOW
             and score >= LEAST_SCORE
             and not both.turn.startswith(MARKED)
-            and same_event_score(one, other, both) >= SAME_EVENT
         ):
-            kind, why = "same event", "The same event, with other facts."
-            if brings_nothing(one, other, both):
+            nothing_new = brings_nothing(one, other, both)
+            if same_event_score(one, other, both) >= SAME_EVENT:
+                kind, why = "same event", "The same event, with other facts."
+            alike = both.title >= ALIKE and not (both.turn or both.other_numbers or both.opposed)
+            if nothing_new and (kind == "same event" or alike):
                 kind, why = "duplicate", "The same event, and nothing new."
         # Much agrees where hostages are taken and where they are freed.
         reversed_ = kind in ("duplicate", "same event") and (
@@ -235,6 +238,8 @@ def _kind_of_headlines(one: Features, other: Features, both: Comparison) -> tupl
     new = both.new_events or both.new_name or new_numbers(one, other)
     if both.figures and rare and not new and both.title >= SAME_FIGURE:
         return "duplicate", "The headlines give the same figure."
+    if len(names) > _MANY_NAMES and not new:
+        return "duplicate", "The headlines name the same."
     if len(names) >= _MANY_NAMES and both.title >= RELATED and not both.new_events:
         return "same event", "The headlines name the same."
     return "development", "The same subject."

@@ -20,6 +20,7 @@ from stories.posts.vocabulary import (
     EMPTY,
     EVENT_WORDS,
     FREQUENT,
+    LESS,
     MAGNITUDES,
     MARKS,
     NEGATIONS,
@@ -169,6 +170,7 @@ CRIMES, SUSPECTS = frozenset(map(stem, CRIME_WORDS)), frozenset(map(stem, SUSPEC
 
 
 def _tokens(text: str) -> Iterator[_Token]:
+    text = LESS.sub(r"without \1", PHRASE.sub(lambda match: PHRASES[match[0].lower()], text))
     begins = True
     at = 0
     for match in _TOKEN.finditer(text):
@@ -312,10 +314,7 @@ def index_words(report: Report) -> set[str]:
 def features(report: Report) -> Features:
     """Returns the features of a report. Linear in its length, which is cut to a limit."""
     line = headline(report.title)
-    top, lead = (
-        list(_tokens(PHRASE.sub(lambda match: PHRASES[match[0].lower()], text)))
-        for text in (line, _normal(report.text, TEXT_CHARACTERS))
-    )
+    top, lead = (list(_tokens(text)) for text in (line, _normal(report.text, TEXT_CHARACTERS)))
     # Many texts begin with their headline.
     if [token.key for token in lead[: len(top)]] == [token.key for token in top]:
         lead = lead[len(top) :]

@@ -137,6 +137,12 @@ PHRASES = {
 PHRASE = re.compile(
     r"\b(?:" + "|".join(sorted(PHRASES, key=len, reverse=True)) + r")\b", re.IGNORECASE
 )
+# "Driverless" for "without drivers".
+LESS = re.compile(
+    r"\b(?!regard|never|none|count|reck|ruth|end|rest|home|wire|stain|seam|help|care|sense|worth)"
+    r"([a-z]{4,})less\b",
+    re.IGNORECASE,
+)
 # What a headline without "not" may say in its place.
 DENIALS = word_set("ban end cancel reject close stop deny delay")
 
@@ -324,7 +330,8 @@ NO_STATUS_BEFORE = word_set("""
 # Words of a headline that make it a later report than one without them.
 # Without these in the earlier report, a headline that has one is a later turn whatever else agrees.
 DECISIVE = word_set("""
-    reject approve resign charge convict acquit sentence sue appeal withdraw cancel apologise overturn
+    reject approve block ban resign charge convict acquit sentence sue appeal withdraw cancel apologise
+    overturn
 """)
 CRIME_WORDS = word_set(
     "murder die shoot stab attack rob robbery steal theft kidnap fire arson explode"
@@ -342,7 +349,7 @@ EVENT_WORDS = word_set("""
     suspend cancel delay win lose draw find search missing arrest charge convict acquit sentence resign
     appoint sack sue appeal rescue evacuate collapse crash derail explode flood strike warn recall launch
     ban sign agree plan expect vote deny admit return merge court hearing inquiry investigation funeral
-    apologise apologize retire fine bankrupt withdraw overturn uphold
+    apologise apologize retire fine bankrupt withdraw overturn uphold block
 """)
 
 # Words that many reports share whatever they are about.

@@ -125,6 +125,24 @@ def test_an_arrest_is_a_later_turn_of_the_crime(title: str, kind: str) -> None:
     assert judge(crime, Report(title)).kind == kind
 
 
+def test_without_something_is_said_in_one_word_too() -> None:
+    trams = Report("Trams in Velmont run driverless from May")
+    assert judge(Report("From May trams in Velmont run without drivers"), trams).kind == "duplicate"
+    assert judge(Report("From May trams in Velmont run with drivers"), trams).kind != "duplicate"
+    assert "homeless" in features(Report("More homeless people in Velmont")).title
+
+
+def test_a_blocked_sale_is_no_report_of_the_sale() -> None:
+    text = (
+        "Telecom Ostland sells 7,200 radio masts to Meridian for 3.4 billion and rents them back."
+    )
+    sale = Report("Telecom Ostland to sell its towers for 3.4 billion", text)
+    blocked = "Meridian may not buy the 7,200 radio masts of Telecom Ostland for 3.4 billion."
+    assert (
+        judge(Report("Telecom Ostland's sale of towers blocked", blocked), sale).kind != "duplicate"
+    )
+
+
 def test_a_modal_verb_is_no_month() -> None:
     assert features(Report("Villagers may go home after march")).days == frozenset()
     assert features(Report("Villagers go home in May")).days == {"may"}

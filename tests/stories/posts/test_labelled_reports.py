@@ -90,16 +90,16 @@ def test_false_and_missed_duplicates_among_the_pairs_held_out() -> None:
     assert found["duplicates"] == 44
     assert found["others"] == 50
     assert found["false"] == 0
-    # Two of them are found to be the same event with other facts.
-    assert found["missed"] <= 3
+    # It is found to be the same event with other facts.
+    assert found["missed"] <= 1
 
 
 def test_false_and_missed_duplicates_among_pairs_that_no_rule_was_chosen_with() -> None:
-    """At first 1 was false and 12 were missed: see README.md for what the rules had not seen."""
+    """At first 2 were false and 14 were missed: see README.md for what the rules had not seen."""
     judged = [(kind, judge(report(new), report(earlier)).kind) for _, kind, new, earlier in UNSEEN]
-    assert [kind for kind, _ in judged].count("duplicate") == 20
+    assert [kind for kind, _ in judged].count("duplicate") == 28
     assert [found for kind, found in judged if kind != "duplicate"].count("duplicate") == 0
-    assert judged.count(("duplicate", "duplicate")) >= 16
+    assert judged.count(("duplicate", "duplicate")) >= 22
 
 
 Rows = list[tuple[int, Report]]
@@ -210,8 +210,8 @@ def test_false_and_missed_duplicates_among_the_recorded_pairs(recorded: dict[str
         missed += kind == "duplicate" != judged
     assert (len(RECORDED_PAIRS), duplicates) == (309, 9)
     assert false <= 0.01 * (309 - 9)
-    # The five are headlines without a text, in other words.
-    assert missed <= 5
+    # The four are headlines without a text, in other words.
+    assert missed <= 4
 
 
 def test_a_report_is_compared_with_few_of_two_thousand(monkeypatch: pytest.MonkeyPatch) -> None:
