@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 import structlog
@@ -269,7 +269,11 @@ def stop(session: Session, actor: User | None, run: Broadcast | None = None) -> 
         run = transition(run, Cause.STOP, actor, stopped_at=steps.now(), hold=None)
         # After the transition: a step that was enqueued before it is found here, and none follows.
         steps.cancel_pending(session)
-        return settle(run)
+        run = settle(run)
+        if run.state == State.STOPPING:
+            soon = steps.now() + timedelta(seconds=1)
+            transaction.on_commit(lambda: steps.call_sweeper(soon), robust=True)
+        return run
 
 
 def settle(run: Broadcast) -> Broadcast:

@@ -1,4 +1,4 @@
-"""The reaper: repairs runs after a crash, in every round of the sweeper."""
+"""The reaper: repairs runs after a crash, in the rounds of the sweeper."""
 
 from __future__ import annotations
 
@@ -17,13 +17,16 @@ from sessions_app.models import Step
 log = structlog.get_logger(__name__)
 
 
-def reap(up: float) -> None:
+def reap(up: float) -> float | None:
     """Repairs all busy runs; ``up`` is for how many seconds this sweeper has been running."""
+    ending: list[Broadcast] = []
 
     def repair(run: Broadcast) -> None:
         try:
             if run.state == State.STOPPING:
                 run = orchestrator.settle(run)
+                if run.state == State.STOPPING:
+                    ending.append(run)
             if run.state == State.LIVE:
                 restore_steps(run)
             end_overdue_state(run, up)
@@ -34,6 +37,7 @@ def reap(up: float) -> None:
     # By the index run_state; only a few runs are busy at any time.
     busy = Broadcast.objects.filter(state__in=BUSY).select_related("session")
     sweeper.for_each("Repair of a run", busy, repair, run=lambda run: run.number)
+    return sweeper.SOON if ending else None
 
 
 def restore_steps(run: Broadcast) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 from django.apps import AppConfig
 from django.conf import settings
 
@@ -18,6 +20,9 @@ class SmnbConfig(AppConfig):
         bundle.provide("health", health.components)
         steps.set_poker(_send_step)
         tracing.start(settings.SMNB.otel_endpoint)
+        # What is loaded stays, so that later collections need not look at it.
+        gc.freeze()
+        gc.enable()
 
 
 def _send_step(step_id: int, queue: str) -> None:

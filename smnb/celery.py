@@ -1,7 +1,7 @@
 """The Celery app and its only task, which runs one step.
 
 Its messages only wake workers: the work itself is stored in Step rows. A lost message therefore
-costs a second, until the sweeper sends it again.
+costs a few seconds, until the sweeper sends it again.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 
 import structlog
 from celery import Celery, Task, signals
+from celery.worker.autoscale import Autoscaler
 from django.conf import settings
 from kombu.exceptions import OperationalError
 
@@ -31,6 +32,34 @@ warnings.filterwarnings("ignore", "You're running the worker with superuser")
 app = Celery("smnb")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 log = structlog.get_logger(__name__)
+
+
+class OnDemand(Autoscaler):
+    """Starts a child of a worker when a message needs one; ends those that half a minute did not need.
+
+    Celery's own ends children only after a time without any message.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._needed = 0  # at the same time, since the timer last called
+
+    def _maybe_scale(self, req: object = None) -> bool:
+        """Is called with each message, and by a timer without one; returns whether it scaled."""
+        running: int = min(self.qty, self.max_concurrency)
+        self._needed = max(self._needed, running)
+        if running > self.processes:
+            self.scale_up(running - self.processes)
+            return True
+        most = max(self._needed, self.min_concurrency)
+        if req is not None:
+            return False
+        self._needed = running
+        # Only when all are idle: one may have been sent a message that it has not confirmed yet.
+        if running or self.processes <= most:
+            return False
+        self._shrink(self.processes - most)
+        return True
 
 
 @app.task(name="smnb.run_step", bind=True)
@@ -65,16 +94,24 @@ def use_our_logging(**_: Any) -> None:
 @signals.celeryd_after_setup.connect
 def load_before_the_fork(instance: Any, **_: Any) -> None:
     """Loads what the tasks of this worker use, so that its children share it and need not wait."""
+    if "host" in instance.app.amqp.queues.consume_from:
+        load_model_calls()
+        # Before each fork too, as the first key may be added later.
+        signals.worker_before_create_process.connect(load_model_calls)
+    # The collector then leaves these objects alone, and the memory of their pages stays shared.
+    gc.collect()
+    gc.freeze()
+
+
+def load_model_calls(**_: Any) -> None:
+    """Loads what calls to a model use, if there is a key for one."""
     from django.db import connections
 
     from stories.llm import credentials
 
-    if "host" in instance.app.amqp.queues.consume_from:
-        credentials.preload()
+    credentials.preload()
     # A connection must not be shared with a child.
     connections.close_all()
-    # The collector then leaves these objects alone, and the memory of their pages stays shared.
-    gc.collect()
     gc.freeze()
 
 

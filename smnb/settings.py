@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from pathlib import Path
 
@@ -9,6 +10,10 @@ from smnb.databases import database, files_of
 from smnb.env import ROOT, make_private, read_environment, stored_secret
 from smnb.logging import logging_config
 from smnb.runner.redis_server import urls as redis_urls
+
+# Loading makes many objects and little garbage, and the collector takes a tenth of it. The last app
+# switches the collector on again.
+gc.disable()
 
 SMNB = read_environment()
 BASE_DIR = ROOT
@@ -129,6 +134,8 @@ CELERY_TASK_DEFAULT_QUEUE = "control"
 CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0.1, "interval_max": 0.2}
 # Each process holds one message, so that a long narration does not delay the message behind it.
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+# With --autoscale.
+CELERY_WORKER_AUTOSCALER = "smnb.celery:OnDemand"
 # A child is replaced from time to time, so that a slow leak of a library never adds up.
 CELERY_WORKER_MAX_TASKS_PER_CHILD = 200
 # After a lost connection the message is delivered again, so its first run has to end.

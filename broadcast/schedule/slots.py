@@ -192,7 +192,7 @@ def _schedule(slot: Slot) -> None:
     step = steps.enqueue(slot.session, SCHEDULE, slot.pk, due)
     # The step may exist already with another time, so its time is always set.
     _pending(slot).update(due_at=due, poked_at=None)
-    steps.poke_after_commit(step)
+    steps.poke_after_commit(step, due)
 
 
 def _due(slot: Slot, at: datetime) -> datetime:
@@ -382,7 +382,7 @@ REMOVE = Command(
 
 
 def register() -> None:
-    sweeper.register(restore_steps, every=5)
+    sweeper.register(restore_steps)
     steps.register(Kind(SCHEDULE, "control", turn, gave_up, outlives_run=True))
     commands.register(ADD)
     commands.register(CHANGE)

@@ -74,15 +74,16 @@ class Hourly:
     def __init__(self) -> None:
         self._due = float("-inf")
 
-    def __call__(self, _up: float) -> None:
+    def __call__(self, _up: float) -> float | None:
         # The monotonic clock, as a change of the system's time must not stop or repeat the rounds.
         if time.monotonic() < self._due:
-            return
+            return None
         rows = run_rules(timezone.now())
         if rows:
             log.info("retention", rows=rows)
-        else:
-            self._due = time.monotonic() + EVERY
+            return sweeper.SOON
+        self._due = time.monotonic() + EVERY
+        return None
 
 
 def delete_old_buckets(settings: Workspace, now: datetime) -> int:
@@ -104,7 +105,7 @@ def register_own() -> None:
     register(delete_old_buckets)
     register(delete_old_answers)
     sweeper.register(Hourly())
-    sweeper.register(expire, every=5)
+    sweeper.register(expire)
 
 
 EXPIRED = "session_expired"

@@ -28,10 +28,12 @@ from django.db import (
 )
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from sessions_app import context
 from sessions_app.background import isolation
 from sessions_app.errors import NeedsHuman, Retry, SmnbError, StaleClaim, WaitUntil
+from sessions_app.events import recorder
 from sessions_app.hooks import Topic
 from sessions_app.models import Session, Step
 
@@ -50,8 +52,11 @@ BACKOFF = (2, 5, 15, 30, 60, 120, 300)  # seconds before the next attempt
 
 _DUE = Q(state=Step.State.PENDING, due_at__lte=Now())
 _LEASE_EXPIRED = Q(state=Step.State.LEASED, lease_until__lt=Now())
-# A worker gets 10 s to claim a step before the step is poked again.
-_NOT_JUST_POKED = Q(poked_at__isnull=True) | Q(poked_at__lt=Now() - timedelta(seconds=10))
+# How long a worker may take to claim a step before it is sent again.
+POKE_PAUSE = timedelta(seconds=10)
+_NOT_JUST_POKED = Q(poked_at__isnull=True) | Q(poked_at__lt=Now() - POKE_PAUSE)
+MOST_SENT = 200  # in one round of the sweeper
+LONGEST_PAUSE = 5.0  # of the sweepers, in seconds, unless they are called
 
 
 @dataclass(slots=True)
@@ -98,7 +103,7 @@ class Claim:
             attempts=F("attempts") if error else 0,
             last_error=error[:500],
         )
-        poke_after_commit(self.step)
+        poke_after_commit(self.step, due_at)
 
     def fail(self, error: str) -> None:
         """Marks the step as failed for good."""
@@ -193,7 +198,7 @@ def run_now(session: Session, kind: str, subject: object) -> None:
     pending = Step.objects.filter(
         session=session, kind=kind, subject=str(subject), state=Step.State.PENDING
     )
-    # A step that is due already has been sent to a worker and needs no second message.
+    # A step that is due already has been sent to a worker.
     if pending.filter(due_at__gt=Now()).update(due_at=Now(), poked_at=None):
         poke_after_commit(pending.get())
 
@@ -206,8 +211,7 @@ def outliving_kinds() -> list[str]:
 def cancel_pending(session: Session) -> int:
     """Cancels the pending steps of the session's run; leased ones end when they check their claim."""
     pending = Step.objects.filter(session=session, state=Step.State.PENDING)
-    # A worker that claims one of these rows at the same time either comes first, and the row is not
-    # pending, or finds it cancelled.
+    # A worker that claims such a row meanwhile comes first, or finds it cancelled.
     return pending.exclude(kind__in=outliving_kinds()).update(state=Step.State.CANCELLED)
 
 
@@ -234,21 +238,29 @@ def set_poker(function: Poker) -> None:
     _poker[:] = [function]
 
 
-def poke_after_commit(step: Step) -> None:
-    """Sends the step to a worker after the commit, if it is due."""
+def poke_after_commit(step: Step, due_at: datetime | None = None) -> None:
+    """Sends the step to a worker after the commit if it is due; otherwise the sweeper does later."""
     # Before the commit the worker could not see the row, and after a rollback there is none.
-    step_id, kind = step.pk, step.kind
-    transaction.on_commit(lambda: poke(step_id, kind), robust=True)
+    step_id, kind, at = step.pk, step.kind, due_at or step.due_at
+    transaction.on_commit(lambda: poke(step_id, kind, at), robust=True)
 
 
-def poke(step_id: int, kind: str) -> None:
-    """Sends the step to a worker, if it is due and was not sent in the last 10 s."""
+def poke(step_id: int, kind: str, at: datetime | None = None) -> None:
+    """Sends the step to a worker if it is due and was not sent in the last 10 s."""
     # Without Redis the sweeper sends it later.
     with suppress(NotSent):
-        _send_if(_DUE & _NOT_JUST_POKED, step_id, kind)
+        if not _send_if(_DUE & _NOT_JUST_POKED, step_id, kind) and at is not None:
+            call_sweeper(at)
 
 
-def poke_overdue(limit: int = 200) -> int:
+def call_sweeper(at: datetime) -> None:
+    """Makes the sweepers do a round at this time, if they might pause for longer."""
+    # This machine's clock suffices: a round that is early reads when the next one has to be.
+    if (seconds := (at - timezone.now()).total_seconds()) < LONGEST_PAUSE:
+        recorder.send(recorder.DUE_CHANNEL, max(0.0, seconds))
+
+
+def poke_overdue(limit: int = MOST_SENT) -> int:
     """Sends steps that are due, or whose worker died, to workers; returns how many.
 
     Of several sweepers that do so at once, one sends each step.
@@ -256,10 +268,9 @@ def poke_overdue(limit: int = 200) -> int:
     overdue = Step.objects.filter(_DUE | _LEASE_EXPIRED, _NOT_JUST_POKED).order_by("due_at")
     overdue = overdue.exclude(pk__in=isolation.units_aside(SENDING))
     still_open = Q(state__in=Step.OPEN) & _NOT_JUST_POKED
-    # Read without a lock: the conditional update of each row decides which sweeper sends it.
-    rows = list(overdue.values_list("pk", "kind", "session_id")[:limit])
     sent = 0
-    for step_id, kind, session_id in rows:
+    # Read without a lock: the conditional update of each row decides which sweeper sends it.
+    for step_id, kind, session_id in list(overdue.values_list("pk", "kind", "session_id")[:limit]):
         with isolation.isolated(SENDING, step_id, session_id):
             try:
                 sent += _send_if(still_open, step_id, kind)
@@ -328,8 +339,7 @@ def heartbeat(claim: Claim) -> Iterator[None]:
     def beat() -> None:
         while not stop.wait(HEARTBEAT_SECONDS):
             try:
-                # The thread has a connection of its own, which the database may have closed
-                # meanwhile.
+                # The database may have closed the connection of this thread meanwhile.
                 close_old_connections()
                 lost = not (claim.extend_lease() and claim.still_needed())
             except DatabaseError as error:
@@ -388,6 +398,7 @@ def run(step_id: int, task_id: str = "", *, redelivered: bool = False) -> bool:
         ours = Step.objects.filter(pk=step_id, task_id=task_id, state=Step.State.LEASED)
         with suppress(DatabaseError):
             ours.update(state=Step.State.PENDING, lease_until=None, poked_at=None, attempts=0)
+            call_sweeper(timezone.now())
         raise
     return True
 

@@ -1,6 +1,8 @@
-"""The sweeper: calls the registered functions, and sends overdue steps to workers, every second.
+"""The sweeper: calls the registered functions, and sends steps that are due to workers.
 
-A round repairs what a crash or a lost message left behind. Several sweepers at once are safe: they
+A round repairs what a crash or a lost message left behind. The next one follows when a step is due, a
+lease expires or a function wants to be called, but not within a second. Other processes announce on
+Redis what is due earlier; a lost message costs five seconds. Several sweepers at once are safe: they
 use the database's clock alone.
 """
 
@@ -8,36 +10,43 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from datetime import datetime, timedelta
-from threading import Event
+from queue import Empty, SimpleQueue
+from threading import Thread
 from typing import Any, TypeVar
 
 import structlog
+from django.conf import settings
 from django.core.cache import cache
 from django.db import Error as DatabaseUnreachable
 from django.db import close_old_connections
-from django.db.models import F, Model, QuerySet
+from django.db.models import F, Min, Model, QuerySet
 from django.utils import timezone
 
 from sessions_app import context
 from sessions_app.background import isolation, steps
+from sessions_app.background.steps import LONGEST_PAUSE
+from sessions_app.events import recorder
 from sessions_app.models import Session, Step
 
 log = structlog.get_logger(__name__)
 
 Row = TypeVar("Row", bound=Model)
-Round = Callable[[float], None]
+Round = Callable[[float], float | None]
 _rounds: list[Round] = []
-# How long each function pauses between two calls, and from when on it is due again, in seconds.
-_pauses: dict[Round, float] = {}
+# When each function is due again, in seconds since this sweeper started.
 _due: dict[Round, float] = {}
+# What a function returns that has more to do.
+SOON = 1.0
 
 
-def register(function: Round, every: float = 0.0) -> None:
-    """Calls ``function(seconds since this sweeper started)`` in every round, or every few seconds."""
+def register(function: Round) -> None:
+    """Calls ``function(seconds since this sweeper started)`` every few seconds.
+
+    It may return in how many seconds it wants to be called again.
+    """
     _rounds.append(function)
-    _pauses[function] = every
 
 
 def session_scope(session: Session, **fields: Any) -> AbstractContextManager[None]:
@@ -95,13 +104,14 @@ def sweep(up: float = float("inf")) -> int:
         if up < _due.get(function, 0.0):
             continue
         if up < float("inf"):
-            _due[function] = up + _pauses.get(function, 0.0)
+            _due[function] = up + LONGEST_PAUSE
         own = getattr(function, "__qualname__", type(function).__qualname__)
         name = f"{getattr(function, '__module__', '')}.{own}"
         if (next_try := failed.get(name)) and next_try > now:
             continue
         with isolation.isolated(RULES, name, aside=RULE_PAUSE):
-            function(up)
+            if wish := function(up):
+                _due[function] = up + wish
             if name in failed:
                 isolation.succeeded(RULES, name)
     return steps.poke_overdue()
@@ -132,43 +142,95 @@ def follow_clock(last: Moment | None) -> Moment:
     return here, there
 
 
-def run_forever(stop: Event, every: float = 1.0) -> None:
-    """Sweeps until ``stop`` is set; tries again after a database error."""
+def next_moment(at: datetime) -> datetime | None:
+    """Returns when a step is next due, or to be sent again, or loses its lease; ``at`` is now."""
+    pending = Step.objects.filter(state=Step.State.PENDING)
+    leased = Step.objects.filter(state=Step.State.LEASED, lease_until__gt=at)
+    # One query for each index; together they would read the steps that are done, too.
+    due = pending.filter(due_at__gt=at).order_by("due_at").values_list("due_at", flat=True)
+    lease = leased.order_by("lease_until").values_list("lease_until", flat=True)
+    again = pending.filter(due_at__lte=at, poked_at__gt=at - steps.POKE_PAUSE)
+    sent = again.aggregate(first=Min("poked_at"))["first"]
+    moments: list[datetime | None] = [*due[:1], *lease[:1], sent and sent + steps.POKE_PAUSE]
+    return min((moment for moment in moments if moment is not None), default=None)
+
+
+Calls = SimpleQueue[float | None]
+
+
+def run_forever(calls: Calls, every: float = SOON) -> None:
+    """Sweeps until None is put into ``calls``; tries again after a database error.
+
+    A number in ``calls`` is in how many seconds a round is needed.
+    """
     started = time.monotonic()
     _due.clear()
     clock: Moment | None = None
+    Thread(target=listen, args=(calls,), name="calls", daemon=True).start()
     with context.scope(environment="worker", operation="sweep", process="sweeper"):
-        while not stop.is_set():
+        while True:
+            began = time.monotonic()
+            up, until = began - started, began + every
             try:
                 # This process runs for weeks, and the database may have closed its connection.
                 close_old_connections()
                 # This process must outlive any error, or no session would be repaired any more.
                 with isolation.isolated("Round of the sweeper", "sweep", aside=RULE_PAUSE):
                     clock = follow_clock(clock)
-                    sweep(time.monotonic() - started)
-                    note_round()
+                    sent = sweep(up)
+                    lost = note_round()
+                    if sent < steps.MOST_SENT and not lost:
+                        pause = min([up + LONGEST_PAUSE, *_due.values()]) - up
+                        if moment := next_moment(clock[1]):
+                            pause = min(pause, (moment - clock[1]).total_seconds())
+                        # Not too early, as the database compares whole milliseconds.
+                        until = max(until, began + pause + 0.01)
             # The database may be restarting; the next round tries again.
             except DatabaseUnreachable as error:
                 log.warning("sweep_failed", error=type(error).__name__)
-            stop.wait(every)
+            with suppress(Empty):
+                while True:
+                    seconds = calls.get(timeout=max(0.0, until - time.monotonic()))
+                    if seconds is None:
+                        return
+                    until = min(until, max(began + every, time.monotonic() + seconds))
+
+
+def listen(calls: Calls) -> None:
+    """Puts what other processes announce into ``calls``; connects again after an error."""
+    import redis
+
+    while True:
+        with suppress(redis.RedisError, OSError):
+            client = redis.Redis.from_url(settings.REDIS.hub)
+            with client, client.pubsub() as pubsub:  # type: ignore[no-untyped-call]
+                pubsub.subscribe(recorder.DUE_CHANNEL)
+                for message in pubsub.listen():
+                    # What was announced before a subscription is lost.
+                    calls.put(float(message["data"]) if message["type"] == "message" else 0.0)
+        time.sleep(1)
 
 
 ROUND_KEY = "sweeper-round"
 
 
-def note_round() -> None:
+def note_round() -> bool:
     """Notes the end of a round for the metrics; without Redis nothing is noted.
 
-    Where the note of the last round is gone, Redis has started empty: its messages are sent again.
+    Where the note of the last round is gone, Redis has started empty: its messages are sent again, and
+    this returns True.
     """
     from redis import RedisError
 
+    lost = False
     try:
         if cache.get(ROUND_KEY) is None:
+            lost = True
             log.info("messages_lost", steps=steps.forget_pokes())
         cache.set(ROUND_KEY, time.time(), timeout=86_400)
     except RedisError as error:
         log.info("round_not_noted", error=type(error).__name__)
+    return lost
 
 
 def last_round() -> float | None:

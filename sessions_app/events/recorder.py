@@ -36,6 +36,7 @@ log = structlog.get_logger(__name__)
 OWNER = "owner"
 PUBLIC = "public"
 CHANNEL = "smnb:look"
+DUE_CHANNEL = "smnb:due"
 
 COUNTERS = frozenset(
     {
@@ -376,23 +377,22 @@ def _redis() -> redis.Redis:
     return redis.Redis.from_url(settings.REDIS.hub, socket_timeout=2, socket_connect_timeout=1)
 
 
-def _send(body: Mapping[str, object]) -> None:
+def send(channel: str, body: object) -> None:
+    """Publishes a message as JSON; one that cannot be sent is only logged."""
     import redis
 
     try:
-        # Redis stores nothing here: a hub that is not connected at this moment reads the database
-        # later.
-        _redis().publish(CHANNEL, json.dumps(body))
+        _redis().publish(channel, json.dumps(body))
     except redis.RedisError as error:
-        # Not retried: the hub reads the database every 2 s.
+        # Not retried: a hub or sweeper that missed it reads the database within seconds.
         log.warning("publish_failed", error=type(error).__name__)
 
 
 def publish(session_id: UUID, seq: int) -> None:
     """Makes every hub read the session's new events; a lost call delays them by 2 s."""
-    _send({"session": str(session_id), "seq": seq})
+    send(CHANNEL, {"session": str(session_id), "seq": seq})
 
 
 def publish_ephemeral(session_id: UUID, type_: str, payload: Mapping[str, Any]) -> None:
     """Sends a frame that is never stored to the owner's pages."""
-    _send({"session": str(session_id), "type": type_, "data": dict(payload)})
+    send(CHANNEL, {"session": str(session_id), "type": type_, "data": dict(payload)})

@@ -127,7 +127,7 @@ class Step(InSession):
             ),
         )
         indexes = (
-            # The sweeper reads due and expired steps every second. Most steps are done, so the
+            # The sweeper reads due and expired steps in each round. Most steps are done, so the
             # indexes hold only the open ones.
             models.Index(fields=("due_at",), condition=Q(state="pending"), name="step_due"),
             models.Index(fields=("lease_until",), condition=Q(state="leased"), name="step_lease"),

@@ -178,9 +178,9 @@ class CatalogRound:
     def __init__(self) -> None:
         self._due, self._since, self._left = float("-inf"), 0.0, list[str]()
 
-    def __call__(self, _up: float) -> None:
+    def __call__(self, _up: float) -> float | None:
         if not self._left and time.monotonic() < self._due:
-            return
+            return None
         if not self._left:
             # Folders written to since the last round, and those with a file that may be finished.
             rows = Artifact.objects.filter(state=State.OPEN)
@@ -193,6 +193,7 @@ class CatalogRound:
             self._due = time.monotonic() + INTERVAL
         batch, self._left = self._left[:BATCH], self._left[BATCH:]
         update_folders(batch)
+        return sweeper.SOON if self._left else None
 
 
 def update_folders(names: Iterable[str]) -> int:

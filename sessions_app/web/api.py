@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Annotated, Generic, TypeVar, cast
 
 from django.conf import settings
@@ -11,6 +12,7 @@ from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, RawPostDataException
 from ninja import NinjaAPI, Router, Schema
 from ninja.errors import AuthenticationError, HttpError, ValidationError
+from ninja.operation import Operation
 from ninja.responses import Status
 from ninja.security import HttpBearer, SessionAuth
 from pydantic import Field
@@ -28,6 +30,17 @@ MOST = 500
 
 # Building all models takes a third of the start of a web process, so each is built at its first use.
 Schema.model_config["defer_build"] = True
+
+
+@cache
+def response_model(type_: object) -> type[Schema]:
+    """Returns the model of a type of response; Ninja would make one for each status of each operation."""
+    return type("NinjaResponseSchema", (Schema,), {"__annotations__": {"response": type_}})
+
+
+Operation._create_response_model = (  # type: ignore[method-assign]
+    lambda _operation, type_: None if type_ is None else response_model(type_)
+)
 
 M = TypeVar("M", bound=Model)
 R = TypeVar("R")

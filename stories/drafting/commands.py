@@ -212,4 +212,4 @@ def register() -> None:
     commands.register(STOP)
     commands.register(RESUME)
     commands.register(ADVISE)
-    sweeper.register(expire, every=5)
+    sweeper.register(expire)

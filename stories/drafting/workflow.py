@@ -339,4 +339,4 @@ def requeue_running(_up: float) -> None:
 
 def register() -> None:
     steps.register(Kind(TURN, "drafting", take_turn, fail_draft, outlives_run=True))
-    sweeper.register(requeue_running, every=5)
+    sweeper.register(requeue_running)

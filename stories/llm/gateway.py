@@ -73,6 +73,7 @@ def sdk_client(credentials: Credentials, *, connect: float, read: float) -> anth
     return client
 
 
+@cache
 def preload() -> None:
     """Loads what the first call would otherwise wait for: the SDK, certificates and prices."""
     # The SDK imports its types with the first use of ``messages``, and builds them with the first

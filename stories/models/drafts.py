@@ -64,7 +64,7 @@ class Draft(InSession):
             # For the list of drafts and the pages of the API, which are read by key.
             models.Index(fields=("session", "-id"), name="draft_newest"),
             models.Index(
-                # For the sweeper, which looks for idle drafts every second among a few open ones.
+                # For the sweeper, which looks for idle drafts among a few open ones.
                 fields=("active_at",),
                 condition=Q(state__in=("running", "waiting")),
                 name="draft_idle",

@@ -387,4 +387,4 @@ def payload(row: TokenUsage) -> UsagePayload:
 
 def register() -> None:
     steps.on_claimed.subscribe(bound_abandoned)
-    sweeper.register(_bound_left_open, every=5)
+    sweeper.register(_bound_left_open)

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.recorder import MigrationRecorder
 from django.test import Client
 
 from sessions_app import api_tokens, constraints
@@ -145,12 +147,17 @@ def test_without_the_guards_of_the_database_it_is_not_ready(
     assert ready()[1]["guards"] == "down"
 
 
-def test_with_migrations_to_apply_it_is_not_ready(
-    owner: User, worker: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("smnb.health.MigrationExecutor.migration_plan", lambda *_: [object()])
+def test_with_migrations_to_apply_it_is_not_ready(owner: User, worker: None) -> None:
+    newest = MigrationRecorder.Migration.objects.filter(app="broadcast").latest("name")
+    newest.delete()
     status, found = ready()
     assert (status, found["database"]) == (503, "down")
+    found = health.components()["components"]["database"]
+    assert found["detail"] == "1 migrations are not applied; run migrate"
+
+
+def test_the_known_migrations_are_those_that_django_would_apply() -> None:
+    assert health.known_migrations() == set(MigrationLoader(None).disk_migrations)
 
 
 def test_the_api_shows_each_component_to_who_is_signed_in(owner: User, worker: None) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from datetime import timedelta
-from threading import Event
+from queue import SimpleQueue
 
 import pytest
 from django.contrib.auth.models import User
@@ -210,20 +210,22 @@ def test_a_kind_of_step_of_another_version_stops_neither_sweeper_nor_worker(
 def test_a_rule_that_raises_stops_no_other_rule_and_not_the_process(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    stop = Event()
+    stop: sweeper.Calls = SimpleQueue()
     calls: list[str] = []
 
     def broken(_up: float) -> None:
         calls.append("broken")
         raise OverflowError("Python int too large to convert to SQLite INTEGER")
 
-    def other(_up: float) -> None:
+    def other(_up: float) -> float:
         calls.append("other")
         if calls.count("other") == 3:
-            stop.set()
+            stop.put(None)
+        return 0.001
 
     monkeypatch.setattr(sweeper, "_rounds", [broken, other])
     monkeypatch.setattr(sweeper, "close_old_connections", lambda: None)
+    monkeypatch.setattr(sweeper, "listen", lambda _calls: None)
     sweeper.run_forever(stop, every=0.001)
     # The broken rule pauses after its first failure; the other one runs in every round.
     assert calls == ["broken", "other", "other", "other"]

@@ -1,16 +1,19 @@
-"""The sweeper calls every round, then pokes overdue steps; it survives a database outage."""
+"""The sweeper calls its rules and sends what is due, when it is due; it survives an outage."""
 
 from __future__ import annotations
 
 import threading
 import time
 from datetime import timedelta
+from queue import SimpleQueue
+from typing import Any
 
 import pytest
 from django.core.cache import cache
 from django.db import OperationalError
 
 from sessions_app.background import isolation, steps, sweeper
+from sessions_app.events import recorder
 from sessions_app.models import Session, Step
 
 pytestmark = pytest.mark.django_db
@@ -37,60 +40,152 @@ def test_a_single_sweep_counts_as_up_for_ever(rounds: list[float]) -> None:
     assert rounds == [float("inf")]
 
 
-def test_a_rule_that_is_in_no_hurry_is_called_every_few_seconds(
+def test_a_rule_is_called_every_five_seconds_or_when_it_wants_to_be(
     monkeypatch: pytest.MonkeyPatch, rounds: list[float]
 ) -> None:
-    rare: list[float] = []
+    busy: list[float] = []
+
+    def more_to_do(up: float) -> float:
+        busy.append(up)
+        return 1.0
+
     monkeypatch.setattr(sweeper, "_due", {})
-    sweeper.register(rare.append, every=5)
-    for up in (0.0, 1.0, 4.9, 5.0, 6.0, 9.9, 10.1):
+    sweeper.register(more_to_do)
+    for up in (0.0, 0.5, 1.0, 4.9, 5.0, 6.0, 9.9, 10.1):
         sweeper.sweep(up)
-    assert rare == [0.0, 5.0, 10.1]
-    assert rounds == [0.0, 1.0, 4.9, 5.0, 6.0, 9.9, 10.1]
+    assert rounds == [0.0, 5.0, 10.1]
+    assert busy == [0.0, 1.0, 4.9, 6.0, 9.9]
     # A command that sweeps once calls all of them, as often as it is run.
     sweeper.sweep()
     sweeper.sweep()
-    assert rare[3:] == [float("inf"), float("inf")]
+    assert rounds[3:] == busy[5:] == [float("inf"), float("inf")]
 
 
-def test_it_runs_until_it_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
-    stop = threading.Event()
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> sweeper.Calls:
+    """What other processes announce, without a thread that listens to them."""
+    monkeypatch.setattr(sweeper, "close_old_connections", lambda: None)
+    monkeypatch.setattr(sweeper, "listen", lambda _calls: None)
+    # Without a note of an earlier round Redis would count as restarted.
+    sweeper.note_round()
+    return SimpleQueue()
+
+
+def stops_in_round(
+    monkeypatch: pytest.MonkeyPatch, calls: sweeper.Calls, last: int, wish: float | None = None
+) -> list[float]:
+    """The only rule; puts a stop into the calls in its last round, and returns when it was called."""
     ups: list[float] = []
 
-    def third_time_stops(up: float) -> None:
+    def rule(up: float) -> float | None:
         ups.append(up)
-        if len(ups) == 3:
-            stop.set()
+        if len(ups) == last:
+            calls.put(None)
+        return wish
 
-    monkeypatch.setattr(sweeper, "_rounds", [third_time_stops])
-    monkeypatch.setattr(sweeper, "close_old_connections", lambda: None)
-    sweeper.run_forever(stop, every=0.001)
+    monkeypatch.setattr(sweeper, "_rounds", [rule])
+    return ups
+
+
+def test_it_runs_until_it_is_stopped(monkeypatch: pytest.MonkeyPatch, calls: sweeper.Calls) -> None:
+    ups = stops_in_round(monkeypatch, calls, 3, wish=0.001)
+    sweeper.run_forever(calls, every=0.001)
     assert ups == sorted(ups)
     assert len(ups) == 3
 
 
-def test_a_database_that_is_away_is_tried_again(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def test_a_step_gets_its_round_when_it_is_due_and_not_before(
+    session: Session, monkeypatch: pytest.MonkeyPatch, calls: sweeper.Calls
 ) -> None:
-    stop = threading.Event()
+    steps.enqueue(session, "poll", 1, steps.now() + timedelta(seconds=0.4))
+    sent: list[int] = []
+    real = sweeper.sweep
+
+    def counted(up: float) -> int:
+        sent.append(real(up))
+        if len(sent) == 2:
+            calls.put(None)
+        return sent[-1]
+
+    monkeypatch.setattr(sweeper, "_rounds", [])
+    monkeypatch.setattr(sweeper, "sweep", counted)
+    began = time.monotonic()
+    sweeper.run_forever(calls, every=0.001)
+    # One round that finds nothing, and the next one at the time of the step instead of after 5 s.
+    assert sent == [0, 1]
+    assert time.monotonic() - began < 4
+
+
+def test_a_call_of_another_process_brings_the_next_round_forward(
+    monkeypatch: pytest.MonkeyPatch, calls: sweeper.Calls
+) -> None:
+    ups = stops_in_round(monkeypatch, calls, 1)
+    rounds: list[float] = []
+    monkeypatch.setattr(sweeper, "note_round", lambda: rounds.append(1.0))
+    calls.put(0.0)
+    sweeper.run_forever(calls, every=0.001)
+    assert (len(ups), len(rounds)) == (1, 1)
+
+
+@pytest.mark.parametrize(("seconds", "told"), [(2.0, True), (4.9, True), (6.0, False)])
+def test_a_step_that_is_due_before_the_pause_can_end_is_announced(
+    session: Session, seconds: float, told: bool, django_capture_on_commit_callbacks: Any
+) -> None:
+    heard: sweeper.Calls = SimpleQueue()
+    threading.Thread(target=sweeper.listen, args=(heard,), daemon=True).start()
+    # It asks for a round as soon as it listens.
+    assert heard.get(timeout=20) == 0.0
+    with django_capture_on_commit_callbacks(execute=True):
+        steps.enqueue(session, "poll", 1, steps.now() + timedelta(seconds=seconds))
+    recorder.send(recorder.DUE_CHANNEL, 77.0)
+    first = heard.get(timeout=20)
+    assert first is not None
+    assert (first <= seconds) is told
+    assert told or first == 77.0
+
+
+def test_the_next_moment_is_that_of_a_step_a_lease_or_a_message_that_was_lost(
+    session: Session,
+) -> None:
+    now, second = steps.now(), timedelta(seconds=1)
+    assert sweeper.next_moment(now) is None
+    late = steps.enqueue(session, "poll", 1, now + 60 * second)
+    assert sweeper.next_moment(now) == now + 60 * second
+    leased = steps.enqueue(session, "poll", 2)
+    Step.objects.filter(pk=leased.pk).update(state="leased", lease_until=now + 20 * second)
+    assert sweeper.next_moment(now) == now + 20 * second
+    # Sent to a worker four seconds ago, which has not claimed it: sent again after ten.
+    Step.objects.filter(pk=late.pk).update(due_at=now - 5 * second, poked_at=now - 4 * second)
+    assert sweeper.next_moment(now) == now + 6 * second
+    # What is set aside or was handled in this round asks for no other one.
+    Step.objects.filter(pk=late.pk).update(poked_at=now - 30 * second)
+    Step.objects.filter(pk=leased.pk).update(lease_until=now - second)
+    assert sweeper.next_moment(now) is None
+
+
+def test_a_database_that_is_away_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, calls: sweeper.Calls
+) -> None:
     tries: list[float] = []
 
     def away_at_first(up: float) -> None:
         tries.append(up)
         if len(tries) == 1:
             raise OperationalError
-        stop.set()
+        calls.put(None)
 
     monkeypatch.setattr(sweeper, "_rounds", [away_at_first])
-    monkeypatch.setattr(sweeper, "close_old_connections", lambda: None)
+    monkeypatch.setattr(sweeper, "_due", {})
     monkeypatch.setattr(isolation, "database_answers", lambda: len(tries) > 1)
-    sweeper.run_forever(stop, every=0.001)
+    monkeypatch.setattr(steps, "LONGEST_PAUSE", 0.001)
+    monkeypatch.setattr(sweeper, "LONGEST_PAUSE", 0.001)
+    sweeper.run_forever(calls, every=0.001)
     assert len(tries) == 2
     assert any("sweep_failed" in str(record.msg) for record in caplog.records)
 
 
 def test_a_clock_that_was_set_back_delays_nothing(
-    session: Session, monkeypatch: pytest.MonkeyPatch
+    session: Session, monkeypatch: pytest.MonkeyPatch, calls: sweeper.Calls
 ) -> None:
     # As an hour ago, before the clock was set back: one step waits for five minutes, one is at work.
     now, hour = steps.now(), timedelta(hours=1)
@@ -104,19 +199,10 @@ def test_a_clock_that_was_set_back_delays_nothing(
     Step.objects.filter(pk=expired.pk).update(
         state="leased", lease_until=now - timedelta(seconds=5), poked_at=now + hour
     )
-    stop = threading.Event()
     moments = iter([now + hour, now])
-    rounds: list[float] = []
-
-    def second_time_stops(up: float) -> None:
-        rounds.append(up)
-        if len(rounds) == 2:
-            stop.set()
-
-    monkeypatch.setattr(sweeper, "_rounds", [second_time_stops])
-    monkeypatch.setattr(sweeper, "close_old_connections", lambda: None)
+    stops_in_round(monkeypatch, calls, 2, wish=0.001)
     monkeypatch.setattr(steps, "now", lambda: next(moments))
-    sweeper.run_forever(stop, every=0.001)
+    sweeper.run_forever(calls, every=0.001)
     for step in (waiting, due, leased, expired):
         step.refresh_from_db()
     second = timedelta(seconds=1)

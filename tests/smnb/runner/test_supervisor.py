@@ -304,10 +304,11 @@ FORKED = """
 import os, sys, time
 print("began", os.getpid(), hasattr(sys, "loaded_by_the_studio"), os.environ["GREETING"], sys.argv[1])
 print(os.getsid(0) == os.getpid(), open("/proc/self/cmdline").read().split(chr(0))[0].split()[-1])
-print("open", *(name for name in os.listdir("/proc/self/fd") if os.path.exists("/proc/self/fd/" + name)))
 if sys.argv[1] == "fail":
     raise LookupError("a fault of the child")
-print("half a line", end="", flush=True)
+names = [name for name in os.listdir("/proc/self/fd") if os.path.exists("/proc/self/fd/" + name)]
+# In one write, as the child is killed as soon as the line has arrived.
+os.write(1, f"open {' '.join(names)}\\nhalf a line".encode())
 time.sleep(600)
 """
 
