@@ -85,12 +85,13 @@ def check_workers() -> str:
     from smnb.celery import app
 
     queues, read = steps.queues(), set[str]()
-    # The studio has two workers, so two replies usually suffice and nothing waits for a third.
-    for limit in (2, None):
-        replies = app.control.inspect(timeout=1.0, limit=limit).active_queues() or {}
+    # The studio has two workers, so two replies usually suffice and nothing waits for a third. Shortly
+    # at first, as a worker that is starting replies only to what is asked after that.
+    for timeout, limit in ((0.3, 2), (1.0, 2), (1.0, None)):
+        replies = app.control.inspect(timeout=timeout, limit=limit).active_queues() or {}
         read |= {queue["name"] for found in replies.values() for queue in found}
         # Fewer than two replies are all that arrived within the timeout.
-        if queues <= read or len(replies) < 2:
+        if queues <= read or (timeout == 1.0 and len(replies) < 2):
             break
     missing = ", ".join(sorted(queues - read))
     return f"no worker replies for: {missing}" if missing else OK

@@ -19,18 +19,22 @@ from tests.bench import (
     money,
     overview,
     pages,
+    reads,
+    start,
     statistics,
     tracing,
 )
 from tests.bench.figure import Figure
 
 MEASURES = {
+    "start": start.measure,
     "first_story": first_story.measure,
     "idle": idle.measure,
     "delivery": delivery.measure,
     "handshakes": handshakes.measure,
     "fanout": fanout.measure,
     "statistics": statistics.measure,
+    "reads": reads.measure,
     "ledger": ledger.measure,
     "overview": overview.measure,
     "legacy": legacy.measure,
