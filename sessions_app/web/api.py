@@ -38,9 +38,11 @@ def response_model(type_: object) -> type[Schema]:
     return type("NinjaResponseSchema", (Schema,), {"__annotations__": {"response": type_}})
 
 
-Operation._create_response_model = (  # type: ignore[method-assign]
-    lambda _operation, type_: None if type_ is None else response_model(type_)
-)
+def shared_model(self: Operation, response_param: object) -> type[Schema] | None:
+    return None if response_param is None else response_model(response_param)
+
+
+Operation._create_response_model = shared_model  # type: ignore[method-assign]
 
 M = TypeVar("M", bound=Model)
 R = TypeVar("R")
