@@ -83,6 +83,12 @@ def test_every_field_has_a_type(document: dict[str, Any]) -> None:
     assert untyped(document["components"]["schemas"]) == OPEN_OBJECTS
 
 
+def test_the_document_is_made_once() -> None:
+    assert api.get_openapi_schema() is api.get_openapi_schema(path_params={})
+    assert "/api/sessions" in api.get_openapi_schema()["paths"]
+    assert "/elsewhere/sessions" in api.get_openapi_schema(path_prefix="/elsewhere/")["paths"]
+
+
 def test_a_field_without_type_or_description_is_found() -> None:
     schemas = {"Box": {"type": "object", "properties": {"lid": {}, "size": {"type": "integer"}}}}
     assert without_description(schemas) == ["Box.lid", "Box.size"]
