@@ -16,6 +16,7 @@ from daphne import cli, server
 from daphne.http_protocol import HTTPFactory, WebRequest
 from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
 from django.urls import Resolver404, ResolverMatch, resolve
+from twisted.internet.tcp import Connection
 
 from sessions_app.realtime import close_codes
 from sessions_app.realtime.consumers import WRITE
@@ -228,9 +229,10 @@ class BoundedSocket(WebSocketProtocol):
             return
         transport = self.transport
         # Through the buffer of Twisted a frame costs three rounds of the event loop, and ten times as
-        # much. What is in the buffer goes first; a connection with TLS has another one.
-        waits = transport.dataBuffer or transport._tempDataBuffer or transport.disconnecting
-        if not waits and not getattr(transport, "TLS", True):
+        # much. What is in the buffer goes first. A transport with TLS wraps this one, or has TLS set.
+        direct = isinstance(transport, Connection) and not transport.TLS
+        waits = direct and (transport.dataBuffer or transport._tempDataBuffer)
+        if direct and not waits and not transport.disconnecting:
             written = transport.writeSomeData(frame)
             # Otherwise the connection is lost, which Twisted finds out itself.
             if isinstance(written, int):

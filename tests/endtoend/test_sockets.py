@@ -7,16 +7,35 @@ import json
 import os
 import re
 import signal
+import ssl
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from tests.endtoend.studio_process import PASSWORD, PATIENCE, Studio, eventually, served_by_uvicorn
+from tests.endtoend.studio_process import (
+    PASSWORD,
+    PATIENCE,
+    ROOT,
+    Studio,
+    eventually,
+    free_port,
+    served_by_uvicorn,
+)
 
 RECORDING = {"kind": "recording", "locator": "demo"}
 
@@ -115,6 +134,48 @@ def test_the_audience_sees_only_what_is_public(studio: Studio, session: str) -> 
     assert "figures" not in json.dumps(found)
     # The model of a story is disclosed to the audience; what it cost and what it was asked is not.
     assert not {"cost", "note", "instructions"} & set(re.findall(r'"(\w+)":', json.dumps(found)))
+
+
+def self_signed(folder: Path) -> tuple[Path, Path]:
+    """Writes a key and its certificate for 127.0.0.1."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    address = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+    made = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    made = made.not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
+    certificate = made.add_extension(address, critical=False).sign(key, hashes.SHA256())
+    (folder / "key.pem").write_bytes(
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    )
+    (folder / "certificate.pem").write_bytes(certificate.public_bytes(Encoding.PEM))
+    return folder / "key.pem", folder / "certificate.pem"
+
+
+def test_frames_arrive_over_tls_too(studio: Studio, session: str, tmp_path: Path) -> None:
+    key, certificate = self_signed(tmp_path)
+    port = free_port()
+    where = f"ssl:{port}:interface=127.0.0.1:privateKey={key}:certKey={certificate}"
+    command = [sys.executable, "-m", "daphne", "-v", "0", "-e", where, "smnb.asgi:application"]
+    with subprocess.Popen(command, cwd=ROOT, env=studio.env) as web:
+
+        def opened() -> ClientConnection | None:
+            try:
+                return connect(
+                    f"wss://127.0.0.1:{port}/ws/sessions/{session}/?format=json",
+                    ssl=ssl.create_default_context(cafile=certificate),
+                    additional_headers={"Authorization": f"Bearer {studio.token}"},
+                )
+            except ConnectionError:
+                return None
+
+        try:
+            with eventually("it answers", opened) as socket:
+                studio.command(session, "start")
+                found = frames(socket, "story.written")
+        finally:
+            web.terminate()
+    assert all(after["prev"] == before["seq"] for before, after in itertools.pairwise(found))
 
 
 @pytest.mark.parametrize(
