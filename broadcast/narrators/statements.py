@@ -4,16 +4,17 @@ The check is made of rules. What a sentence says in numbers, units, times, dates
 negations and attributions must be in its passages; similarity is no proof. Decided as follows:
 
 - Numbers compare by value: "1.2bn", "1.2 billion", "twelve". A rounder number passes with a hedge
-  ("about 5,000" for 4,987), within 5 % and on the right side ("more than", "nearly").
-- Units must agree where both sides name one; only spans of time are converted. A percentage point is
-  no per cent. Spans follow from two years or two times, shares from "six of nine", and sums and
-  differences count where the sentence says that it adds or compares.
+  ("about 5,000" for 4,987), within 5 to 15 % and on the right side ("more than", "nearly").
+- Units must agree where both sides name one; only times, metric lengths and weights are converted. A
+  percentage point is no per cent. Spans follow from two years or times, shares from "six of nine",
+  and sums and differences count where the sentence says that it adds or compares.
 - A name may come from the passages, the title, the credits, or, where a passage has a pronoun, from
   the passages before it. A surname alone is enough, and so are the initials of a name.
 - Quotations are verbatim but for quotation marks, capitals and punctuation.
 - Negations compare by parity, clause by clause: "did not rule out" is no "ruled out".
 - Who does something to whom must not be the other way round, for the verbs in ``english.json``.
-- Of the words that carry meaning, no three in a row, and not most of a clause, may be new.
+- Of the words that carry meaning, no three in a row, and not most of a clause, may be new; of common
+  ones no four.
 - Other languages: names in Latin script (of two words and more where nouns have capitals), numbers,
   units and dates with the words that Django has for them, and quotations. Of a narration that
   translates its source, names of two words and more are checked; it must quote only what is quoted.
@@ -55,6 +56,7 @@ _TITLES = word_set(ENGLISH["forms_of_address"])
 _CALENDAR = word_set(ENGLISH["calendar"])
 _DIFFERENCES, _SUMS = word_set(ENGLISH["differences"]), word_set(ENGLISH["sums"])
 _COUNTED_SO = {2.0: word_set("twice both pair couple second"), 3.0: word_set("third thrice")}
+_LAST_YEAR = re.compile(r"\blast (?:year|spring|summer|autumn|winter)\b", re.IGNORECASE)
 _MOST_COMPARED = 8  # numbers of a passage, because each is compared with each
 _QUOTE = re.compile(
     r"[\u201c\u201e\u201f\"]([^\u201c\u201d\u201e\u201f\"]{2,})[\u201d\u201c\"]|\u00ab\s?([^\u00ab\u00bb]{2,})\s?\u00bb"
@@ -181,8 +183,8 @@ def _follows(
     years = {one.values[0] for one in source.found.quantities if _is_year(one)}
     if not quantity.unit and (
         value in {one.values[0] for one in around.found.quantities if _is_year(one)}
-        or (value == year and ("this" in source.lower or not years))
-        or (value == year - 1 and "last" in source.lower)
+        or (value == year and (not years or "this year" in source.text.lower()))
+        or (value == year - 1 and _LAST_YEAR.search(source.text))
     ):
         return True
     if value in (2, 3) and source.lower & _COUNTED_SO[value]:
