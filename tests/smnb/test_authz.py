@@ -516,6 +516,7 @@ def test_there_are_four_sockets() -> None:
         "ws/watch/<token>/",
         "ws/sessions/<session>/replay/<run_number>/",
         "ws/watch/<token>/replay/<run_number>/",
+        "",  # all others, which are refused
     }
 
 
