@@ -23,8 +23,8 @@ otel:
 audio:
 	@$(PYTHON) bootstrap.py --audio
 
-# Runs three lanes in parallel: all tests on SQLite; the browser tests; and the tests marked `databases`
-# on PostgreSQL, followed by the end-to-end tests.
+# Runs three lanes in parallel: all tests on SQLite; the end-to-end tests; and the browser tests, followed
+# by the tests marked `databases` on PostgreSQL.
 test: dev-deps
 	@exec $(PY) -m tests.lanes $(ARGS)
 

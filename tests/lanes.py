@@ -1,6 +1,7 @@
 """Runs the whole suite in three lanes side by side: ``python -m tests.lanes [pytest arguments]``.
 
-SQLite runs in one lane, the browser in the next, PostgreSQL and then end-to-end tests in the last.
+SQLite runs in one lane, end-to-end tests, which often wait, in the next, the browser and then
+PostgreSQL in the last.
 Each run has its own data folder, Redis, ports and cache, so the lanes share nothing but the
 processors. The output of the first lane is shown while it runs, that of the others afterwards.
 Playwright's event loop and the async tests of the ORM could not share a process anyway.
@@ -72,14 +73,14 @@ def files_marked(mark: str) -> list[str]:
 
 LANES: tuple[Lane, ...] = (
     (Run("sqlite", ("tests", *IN_OTHER_RUNS)),),
-    (Run("browser", ("tests/browser",)),),
+    (Run("endtoend", ("tests/endtoend",)),),
     (
+        Run("browser", ("tests/browser",)),
         Run(
             "postgres",
             (*files_marked("databases"), "-m", "databases"),
             {"SMNB_TEST_DATABASE": "postgres"},
         ),
-        Run("endtoend", ("tests/endtoend",)),
     ),
 )
 
