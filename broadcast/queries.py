@@ -208,6 +208,7 @@ class StudioPage(SessionPage, OnAirPart, FeedPage):
 def studio_page(session: Session, part: FeedPart | None = None) -> StudioPage:
     page = session_page(session)
     messages = Message.objects.filter(session=session).select_related("reply_to")
+    newest = list(messages[:MESSAGES_MOST])
     return {
         **page,
         **_on_air_part(session),
@@ -215,7 +216,7 @@ def studio_page(session: Session, part: FeedPart | None = None) -> StudioPage:
         "narration": narration.so_far(session),
         "health": workers.read(session),
         "queue": posts_queue.queue_payload(session),
-        "messages": [recorder.message_payload(message) for message in messages[:MESSAGES_MOST]],
+        "messages": [recorder.message_payload(message) for message in reversed(newest)],
         "answer": conversation.so_far(session),
         "examples": conversation.EXAMPLES,
     }

@@ -119,16 +119,14 @@ def agreement() -> Iterator[tuple[object, str]]:
         with connection.cursor() as cursor:
             cursor.execute(query)
             for session_id, count in cursor.fetchall():
-                yield (
-                    session_id,
-                    f"{count} rows of {rule.child}.{rule.column} are of another session",
-                )
+                detail = f"{count} rows of {rule.child}.{rule.column} are of another session"
+                yield session_id, detail
 
 
 def orphans() -> Iterator[tuple[object, str]]:
     """No row is without a session that exists."""
     known = Session.objects.values("pk")
-    for model in constraints.session_models():
+    for model in constraints.with_rows(constraints.session_models()):
         orphaned = model._base_manager.exclude(session_id__in=known).count()
         if orphaned:
             yield "", f"{orphaned} rows of {model._meta.db_table} have no session"
@@ -328,8 +326,8 @@ def records() -> Iterator[tuple[object, str]]:
 def _differences(session_id: UUID, last_seq: int, latest: Latest) -> Iterator[tuple[object, str]]:
     """Compares the latest payloads of some rows with the rows, and clears them."""
     problems = []
-    for at, record in enumerate(_records):
-        found = latest.pop(at, {})
+    for at in list(latest):
+        record, found = _records[at], latest.pop(at)
         rows = record.rows(session_id).filter(**{f"{record.lookup}__in": list(found)})
         there = {}
         for row in rows:
@@ -363,7 +361,8 @@ def _differs(now: object, then: object) -> bool:
 
 
 def _models() -> list[type[models.Model]]:
-    return [model for app in OURS for model in apps.get_app_config(app).get_models()]
+    ours = [model for app in OURS for model in apps.get_app_config(app).get_models()]
+    return constraints.with_rows(ours)
 
 
 def steps() -> Iterator[tuple[object, str]]:

@@ -270,6 +270,8 @@ def _load(dump: Path, aside: Path) -> None:
             cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         connections.close_all()
         _move_aside(target, aside)
+    # A connection to the file that was here would still be used, instead of the restored one.
+    connections.close_all()
     # The journal belongs to the database that was there before.
     for suffix in ("-wal", "-shm", "-journal"):
         target.with_name(target.name + suffix).unlink(missing_ok=True)

@@ -12,6 +12,7 @@ from django.views.decorators.http import require_safe
 from django.views.generic import RedirectView
 
 from broadcast.studio.account.views import SignIn
+from sessions_app.web.http import SignedIn, signed_in
 from smnb import health, metrics
 from smnb.api import api
 from smnb.docs import views as docs_views
@@ -31,8 +32,8 @@ def healthz(request: HttpRequest) -> HttpResponse:
 
 
 @require_safe
-@login_required
-def processes(request: HttpRequest) -> HttpResponse:
+@signed_in
+def processes(request: SignedIn) -> HttpResponse:
     """The notice of what is down, which pages of the studio read again every few seconds."""
     return render(request, "_down.html")
 

@@ -64,6 +64,7 @@ def pytest_report_header() -> list[str]:
 def pytest_collection_finish() -> None:
     """What has been imported stays: the collector need not look at it after every test."""
     gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 @pytest.hookimpl(trylast=True)

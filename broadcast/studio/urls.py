@@ -103,6 +103,8 @@ urlpatterns = [
         broadcast_center_views.decide_plan,
         name="chat_decide",
     ),
+    path("broadcast/<uuid:session_id>/pace/", broadcast_center_views.pace, name="broadcast_pace"),
+    path("broadcast/<uuid:session_id>/monitor/", broadcast_center_views.monitor, name="monitor"),
     path("broadcast/<uuid:session_id>/health/", broadcast_center_views.health, name="crew_health"),
     path("broadcast/<uuid:session_id>/chain/", ai_chain_views.chain, name="chain"),
     path(

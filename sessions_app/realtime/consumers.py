@@ -83,7 +83,8 @@ class LiveConsumer(AsyncWebsocketConsumer):
         address = self.address()
         limit = settings.SMNB.limit_public_sockets
         # Counted in this process only; the limit protects it from a single address.
-        if self.audience == recorder.PUBLIC and limit and self.hub.open_from(address) >= limit:
+        anonymous = grant.user_id is None
+        if anonymous and limit and self.hub.open_from(address) >= limit:
             await self.close(code=close_codes.TRY_LATER)
             return
         write = self.scope.get("extensions", {}).get(WRITE)
@@ -152,7 +153,15 @@ class LiveConsumer(AsyncWebsocketConsumer):
 
 
 class OwnerConsumer(LiveConsumer):
-    """/ws/sessions/<uuid>/: for the owner, by a bearer token or by the login cookie and origin."""
+    """/ws/sessions/<uuid>/: for the owner, by a bearer token or by the login cookie and origin.
+
+    With ``?audience=public`` it sends what the audience sees, for the program monitor of the desk.
+    """
+
+    async def connect(self) -> None:
+        if self.query().get("audience") == [recorder.PUBLIC]:
+            self.audience = recorder.PUBLIC
+        await super().connect()
 
     def has_allowed_origin(self) -> bool:
         # A browser sends the cookie with requests of other sites too, but not a bearer token.

@@ -7,16 +7,20 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import wraps
 from typing import Concatenate, ParamSpec, TypeAlias, cast
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from django.conf import settings
 from django.contrib import messages
-from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import User
-from django.http import Http404, HttpRequest, HttpResponse
+from django.contrib.auth.views import redirect_to_login
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.shortcuts import redirect, render
+from django.urls import Resolver404, resolve
 from django.utils import timezone
 from django.utils.cache import patch_vary_headers
+from django.utils.http import url_has_allowed_host_and_scheme
+from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
 
 from sessions_app import commands, context, sessions
@@ -54,10 +58,21 @@ class SignedIn(HttpRequest):
 def signed_in(
     view: Callable[Concatenate[SignedIn, P], HttpResponse],
 ) -> Page[P]:
-    """Decorates a view that needs a signed-in user; others are sent to the sign-in page."""
+    """Decorates a view that needs a signed-in user; others are sent to the sign-in page.
+
+    After signing in they are back on the page where they were: for htmx and for a form that is the
+    page that sent the request, not the address of a part or of a command.
+    """
 
     @wraps(view)
     def wrapper(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        if not request.user.is_authenticated:
+            htmx = cast("SignedIn", request).htmx
+            if not htmx and request.method in {"GET", "HEAD"}:
+                return redirect_to_login(request.get_full_path())
+            sender = htmx.current_url if htmx else request.headers.get("Referer")
+            sign_in = redirect_to_login(_path_on_this_site(request, sender or ""))
+            return HttpResponseClientRedirect(sign_in.url) if htmx else sign_in
         # Here and not in the middleware, which runs before the route is known.
         bind_request(request, user=request.user.pk)
         response = view(cast("SignedIn", request), *args, **kwargs)
@@ -66,7 +81,43 @@ def signed_in(
         patch_vary_headers(response, ["HX-Request"])
         return response
 
-    return cast("Page[P]", login_required(wrapper))
+    return cast("Page[P]", wrapper)
+
+
+def _path_on_this_site(request: HttpRequest, url: str) -> str:
+    """Returns path and query of a URL of this site, and the start page for any other."""
+    if not url_has_allowed_host_and_scheme(url, {request.get_host()}):
+        return "/"
+    parts = urlsplit(url)
+    return parts._replace(scheme="", netloc="", fragment="").geturl() or "/"
+
+
+def post_only(view: Page[P]) -> Page[P]:
+    """Decorates a view that changes something; a GET is redirected to the page it belongs to.
+
+    People open such an address from their browser's history. The page is at the nearest address
+    above that responds to GET.
+    """
+
+    @wraps(view)
+    def wrapper(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        if request.method == "POST":
+            return view(request, *args, **kwargs)
+        if request.method not in {"GET", "HEAD"}:
+            return HttpResponseNotAllowed(["POST"])
+        parts = request.path.strip("/").split("/")
+        while parts:
+            parts.pop()
+            path = "".join(f"/{part}" for part in parts) + "/"
+            try:
+                if not hasattr(resolve(path).func, "post_only"):
+                    return redirect(path)
+            except Resolver404:
+                continue
+        return redirect("/")
+
+    wrapper.post_only = True  # type: ignore[attr-defined]
+    return cast("Page[P]", wrapper)
 
 
 def of_session(

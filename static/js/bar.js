@@ -18,7 +18,7 @@
     open.querySelector("summary").focus();
   });
   document.addEventListener("click", (event) => {
-    for (const list of document.querySelectorAll(".switcher[open]")) {
+    for (const list of document.querySelectorAll(":is(.switcher, .pull-down)[open]")) {
       if (!list.contains(event.target)) list.open = false;
     }
   });

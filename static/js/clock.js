@@ -31,6 +31,11 @@
       const days = Math.max(0, now - Date.parse(gain.dataset.since)) / 86_400_000;
       write(gain, `+${(days * Number(gain.dataset.perDay)).toFixed(1)}`);
     }
+    for (const age of document.querySelectorAll('[data-tick="age"]')) {
+      const minutes = Math.floor(Math.max(0, now - Date.parse(age.dataset.since)) / 60_000);
+      const days = Math.floor(minutes / 1440);
+      write(age, days ? `${days} d` : minutes < 60 ? `${minutes} min` : `${Math.floor(minutes / 60)} h`);
+    }
     for (const rest of document.querySelectorAll('[data-tick="left"]')) {
       write(rest, `${short((Date.parse(rest.dataset.until) - now) / 1000)} left`);
     }

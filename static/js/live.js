@@ -52,8 +52,9 @@
 
   const trim = () => {
     for (const list of document.querySelectorAll("[data-max]")) {
+      const newestLast = "newestLast" in list.dataset;
       while (list.children.length > Number(list.dataset.max)) {
-        list.lastElementChild.remove();
+        (newestLast ? list.firstElementChild : list.lastElementChild).remove();
         while (list.lastChild && list.lastChild.nodeType === Node.TEXT_NODE) list.lastChild.remove();
         list.append("\n");
       }

@@ -71,9 +71,24 @@
   addEventListener("pointerdown", () => { moved = null; });
   const refocus = () => {
     if (!moved || document.activeElement !== document.body) return;
-    document.querySelector(`#post-${moved} .tool:enabled`)?.focus();
+    document.querySelector(`#post-${moved} .tools > button:enabled`)?.focus();
     moved = null;
   };
+
+  // What is open stays open when the list is drawn again.
+  const opened = new Set();
+  list.addEventListener("toggle", (event) => {
+    const { id } = event.target.closest(".post");
+    if (event.target.open) opened.add(id);
+    else if (event.target.isConnected) opened.delete(id);
+  }, true);
+  const reopen = () => {
+    for (const id of opened) {
+      const more = document.querySelector(`#${id} .post-more`);
+      if (more) more.open = true;
+    }
+  };
+  for (const name of ["smnb:frame", "htmx:afterSwap"]) document.addEventListener(name, reopen);
 
   allow();
   for (const name of ["smnb:frame", "htmx:afterSwap"]) document.addEventListener(name, refocus);

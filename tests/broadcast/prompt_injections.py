@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from django.core import serializers
 from django.db import models
 
 from stories.llm import Credentials, credentials
@@ -35,7 +34,6 @@ def keyed(monkeypatch: pytest.MonkeyPatch) -> Iterator[AnthropicStandIn]:
         yield stand_in
 
 
-def rows_of(kinds: Iterable[type[models.Model]]) -> str:
+def rows_of(kinds: Iterable[type[models.Model]]) -> list[tuple[object, ...]]:
     """All rows of these kinds, to be compared."""
-    rows = [row for kind in kinds for row in kind._default_manager.order_by("pk")]
-    return str(serializers.serialize("json", rows))
+    return [row for kind in kinds for row in kind._default_manager.order_by("pk").values_list()]

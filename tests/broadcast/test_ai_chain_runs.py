@@ -153,7 +153,6 @@ def test_a_run_that_lost_its_latest_link_is_found_and_put_right(live: Broadcast)
     assert sentence == "Run 1 lost its latest link of the AI chain; it was repaired."
 
 
-@pytest.mark.databases
 def test_an_attempt_without_a_link_is_found_once_the_chain_has_begun(session: Session) -> None:
     complete(claimed(session))
     complete(claimed(session, 2))

@@ -283,7 +283,6 @@ def test_there_is_a_corruption_for_every_audit() -> None:
     assert set(audits.names()) == set(CORRUPTIONS)
 
 
-@pytest.mark.databases
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
@@ -355,7 +354,6 @@ def test_an_airing_left_open_is_found(on_air: Session) -> None:
         manage("audit_sessions", "--only", "airings")
 
 
-@pytest.mark.databases
 def test_sessions_are_listed_with_their_stories_and_the_quarantine(on_air: Session) -> None:
     records.put("story", {"narrative": "x"}, old_session="live", old_id="1", reason="No home.")
     found = manage("inspect_sessions")
@@ -440,7 +438,6 @@ def test_nobody_gets_a_token_for_nobody(owner: User) -> None:
             manage("api_token", name)
 
 
-@pytest.mark.databases
 def test_a_sweep_pokes_what_is_overdue_and_says_how_much(
     session: Session, go_live: Callable[[Session], Any]
 ) -> None:

@@ -68,7 +68,6 @@ def test_the_table_alone_decides_what_is_allowed(make_session: MakeSession, stat
     assert sound()
 
 
-@pytest.mark.databases
 def test_a_change_names_who_caused_it_and_the_seq_of_its_event(
     session: Session, go_live: GoLive
 ) -> None:
@@ -128,7 +127,6 @@ def test_start_and_stop_at_the_same_moment_leave_one_true_state(
     assert sound()
 
 
-@pytest.mark.databases
 def test_go_live_inserts_the_first_steps_of_the_same_session(
     session: Session, source: Source, go_live: GoLive
 ) -> None:
@@ -288,7 +286,6 @@ def test_time_on_air_is_counted_when_the_run_leaves_the_air(
     assert session.stats.on_air_seconds == 90
 
 
-@pytest.mark.databases
 def test_two_sessions_on_air_at_once_do_not_mix(
     make_session: MakeSession, go_live: GoLive, owner: User
 ) -> None:

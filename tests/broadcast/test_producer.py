@@ -95,7 +95,6 @@ A, B, C = (
 )
 
 
-@pytest.mark.databases
 def test_a_poll_brings_posts_figures_and_one_event(live: Callable[..., Source]) -> None:
     source = poll(live(fetched(A, B)))
     assert set(SourcePost.objects.values_list("title", flat=True)) == {A, B}
@@ -289,7 +288,6 @@ def test_the_recordings_duplicates_are_skipped_and_its_follow_ups_are_kept(
     assert all(post.duplicate_of_id and post.reason for post in skipped)
 
 
-@pytest.mark.databases
 def test_posts_of_a_poll_that_comes_after_stop_are_not_stored(
     live: Callable[..., Source], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -77,7 +77,7 @@ def session(make_session: MakeSession, anthropic: AnthropicStandIn) -> Session:
     return make_session(**MODELLED)
 
 
-def world() -> str:
+def world() -> list[tuple[object, ...]]:
     """All that a command could change."""
     return rows_of(WORLD)
 

@@ -160,7 +160,8 @@ class Page:
         for _, node in self.root.walk():
             if most := node.attrs.get("data-max"):
                 items = [child for child in node.children if isinstance(child, Node)]
-                node.children = [*items[: int(most)]]
+                newest_last = "data-newest-last" in node.attrs
+                node.children = [*(items[-int(most) :] if newest_last else items[: int(most)])]
 
 
 class Follower:

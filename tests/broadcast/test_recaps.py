@@ -83,7 +83,6 @@ def aired_titles(session: Session) -> list[str]:
     return list(aired.order_by("id").values_list("title", flat=True))
 
 
-@pytest.mark.databases
 def test_a_run_that_ends_gets_its_recap_by_rule(ended: Session) -> None:
     recap = Recap.objects.get()
     assert recap.title in aired_titles(ended)
@@ -138,7 +137,6 @@ def test_the_model_files_and_its_call_is_booked(
     assert list(audits.run()) == []
 
 
-@pytest.mark.databases
 def test_a_run_is_idle_only_after_its_recap_and_nothing_moves_any_more(
     modelled: Session, anthropic: AnthropicStandIn
 ) -> None:

@@ -58,7 +58,6 @@ def queue(session: Session) -> int:
     return SessionStats.objects.get(session=session).queue
 
 
-@pytest.mark.databases
 def test_a_pinned_post_is_told_first(
     waiting: list[SourcePost], session: Session, go_live: Callable[[Session], Any]
 ) -> None:
@@ -79,7 +78,6 @@ def test_an_unpinned_post_waits_where_its_score_puts_it(
     assert order(session) == before
 
 
-@pytest.mark.databases
 def test_a_held_post_is_not_told_but_still_counts_as_waiting(
     waiting: list[SourcePost], session: Session
 ) -> None:
@@ -91,7 +89,6 @@ def test_a_held_post_is_not_told_but_still_counts_as_waiting(
     assert order(session)[0] == waiting[0].pk
 
 
-@pytest.mark.databases
 def test_a_killed_post_leaves_the_queue_with_the_name_of_who_did_it(
     waiting: list[SourcePost], session: Session
 ) -> None:
@@ -125,7 +122,6 @@ def duplicate(waiting: list[SourcePost], session: Session) -> SourcePost:
     return made
 
 
-@pytest.mark.databases
 def test_a_duplicate_returns_to_the_queue_and_is_not_judged_again(
     duplicate: SourcePost, waiting: list[SourcePost], session: Session
 ) -> None:
@@ -146,7 +142,6 @@ def test_a_duplicate_returns_to_the_queue_and_is_not_judged_again(
         do(session, "restore", post=duplicate.pk)
 
 
-@pytest.mark.databases
 def test_a_post_that_a_story_overtook_returns_to_the_queue(
     waiting: list[SourcePost], session: Session
 ) -> None:
@@ -161,7 +156,6 @@ def test_a_post_that_a_story_overtook_returns_to_the_queue(
     assert selection.newest(session) == []
 
 
-@pytest.mark.databases
 def test_an_empty_post_is_shown_with_its_reason_and_returns_for_good(
     waiting: list[SourcePost], client: Client, session: Session
 ) -> None:
@@ -276,7 +270,6 @@ def test_ranks_without_room_between_are_spread(waiting: list[SourcePost], sessio
     assert order(session) == [ids[0], ids[1], ids[4], ids[2], ids[3]]
 
 
-@pytest.mark.databases
 def test_a_post_put_beside_a_pinned_one_is_pinned_too(
     waiting: list[SourcePost], session: Session
 ) -> None:

@@ -74,7 +74,6 @@ def test_several_sweepers_at_once_reap_a_run_once(session: Session) -> None:
     assert sound()
 
 
-@pytest.mark.databases
 def test_a_stopping_run_waits_for_its_leased_step(session: Session, go_live: GoLive) -> None:
     go_live(session)
     step = Step.objects.get(kind="narrate")
@@ -88,7 +87,6 @@ def test_a_stopping_run_waits_for_its_leased_step(session: Session, go_live: GoL
     assert state_of(session) == State.IDLE
 
 
-@pytest.mark.databases
 def test_a_stopping_run_waits_for_its_open_usage(session: Session, go_live: GoLive) -> None:
     go_live(session)
     usage = TokenUsage.objects.create(session=session, operation="narrate", model="m", max_tokens=1)
@@ -123,7 +121,6 @@ def interrupt(
     monkeypatch.setattr(worker, "narrator_for", lambda *_: Interrupted(act, speaks))
 
 
-@pytest.mark.databases
 def test_an_answer_after_stop_goes_to_quarantine_and_not_on_air(
     session: Session, go_live: GoLive, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -23,7 +23,7 @@ SAID = "Seven owls are next, and after them the ferry of Hollow Isle. " * 8
 def desk(owner: Page, studio: Studio) -> Page:
     """The desk of a new session that is off air."""
     session = studio.create("A talk", RECORDING, model="extractive", pace=180)
-    owner.goto(f"{studio.url}/broadcast/{session}/")
+    owner.goto(f"{studio.url}/broadcast/{session}/#chat")
     return owner
 
 
@@ -82,7 +82,7 @@ def test_an_interest_is_taken_back_at_the_desk(desk: Page, studio: Studio) -> No
     form.get_by_role("button", name="Add").click()
     expect(desk.locator("#interests")).to_contain_text("traffic")
     assert interests(desk, studio) == [("traffic", -1)]
-    desk.goto(f"{studio.url}/broadcast/{session_of(desk)}/")
+    desk.goto(f"{studio.url}/broadcast/{session_of(desk)}/#chat")
     desk.get_by_role("button", name="No longer less traffic").click()
     expect(desk.locator("#interests > li")).to_have_count(0)
     assert interests(desk, studio) == []
@@ -93,7 +93,7 @@ def test_it_works_without_script(browser: Browser, studio: Studio) -> None:
     context = new_context(browser, java_script_enabled=False)
     page = context.new_page()
     sign_in(page, studio)
-    page.goto(f"{studio.url}/broadcast/{session}/")
+    page.goto(f"{studio.url}/broadcast/{session}/#chat")
     page.get_by_label("Message to the producer").fill("Less sport")
     page.get_by_role("button", name="Send").click()
     expect(page.locator('.message[data-role="human"]')).to_contain_text("Less sport")
@@ -130,7 +130,7 @@ def test_the_words_come_as_they_are_written_and_a_reload_shows_them(
     spoken: Page, studio: Studio
 ) -> None:
     session = studio.create("Word by word", model="claude-haiku-4-5")
-    spoken.goto(f"{studio.url}/broadcast/{session}/")
+    spoken.goto(f"{studio.url}/broadcast/{session}/#chat")
     spoken.get_by_role("button", name="What is next?").click()
     answering = spoken.locator("#answering")
     expect(answering).to_contain_text("Seven owls")
@@ -143,7 +143,7 @@ def test_the_words_come_as_they_are_written_and_a_reload_shows_them(
 
 def test_the_chat_goes_on_while_the_broadcast_does(owner: Page, studio: Studio) -> None:
     session = live(studio, "Live talk")
-    owner.goto(f"{studio.url}/broadcast/{session}/")
+    owner.goto(f"{studio.url}/broadcast/{session}/#chat")
     owner.get_by_role("button", name="What is next?").click()
     answer = owner.locator('.message[data-role="producer"]').first
     expect(answer).to_contain_text("posts wait in all")

@@ -154,6 +154,7 @@ def test_what_one_tab_does_the_other_shows_without_reloading(
 def test_the_desk_works_on_a_phone(owner: Page, studio: Studio, waiting: str) -> None:
     owner.set_viewport_size({"width": 390, "height": 844})
     open_desk(owner, studio, waiting)
+    owner.get_by_role("radio", name="Next").check()
     first, second, third, *_ = rundown(studio, waiting)
     item(owner, second).get_by_role("button", name="Move up").click()
     expect(owner.locator("#queue > li").first).to_have_id(f"post-{second}")
@@ -237,7 +238,7 @@ def test_a_story_is_pulled(owner: Page, studio: Studio, on_air: str) -> None:
 def test_in_full_control_stories_wait_for_approval_or_veto(owner: Page, studio: Studio) -> None:
     session = live(studio, "Full control", control_mode="full-control")
     open_desk(owner, studio, session)
-    approve = owner.get_by_role("button", name="Approve")
+    approve = owner.locator("#feed").get_by_role("button", name="Approve")
     expect(approve.first).to_be_visible()
     assert "airing" not in states(studio, session)
     first = int((approve.first.get_attribute("id") or "").removeprefix("approve-"))

@@ -28,7 +28,10 @@ Message = str | bytes
 
 
 class Connection:
-    """Stands between the page and the studio's socket; ``lose`` decides which frames are lost."""
+    """Stands between the page and the studio's socket; ``lose`` decides which frames are lost.
+
+    The program monitor of the page has a socket of its own, which is left alone.
+    """
 
     def __init__(self, page: Page) -> None:
         self.asked: list[int] = []
@@ -36,7 +39,7 @@ class Connection:
         self.lose: Callable[[Message], bool] = lambda frame: False
         self.page_side: WebSocketRoute | None = None
         page.add_init_script(NOTE_FRAMES)
-        page.route_web_socket(re.compile("/ws/sessions/"), self.open)
+        page.route_web_socket(re.compile(r"/ws/sessions/[^?]+$"), self.open)
 
     def open(self, page_side: WebSocketRoute) -> None:
         studio_side = page_side.connect_to_server()
@@ -203,10 +206,10 @@ def test_a_list_keeps_only_as_many_items_as_it_may(
     owner.evaluate("document.getElementById('messages').dataset.max = 2")
     for number in range(4):
         item = f'<li id="message-n{number}" class="message">{number}</li>'
-        connection.send_again(f'<ol hx-swap-oob="afterbegin:#messages">{item}</ol>')
+        connection.send_again(f'<ol hx-swap-oob="beforeend:#messages">{item}</ol>')
     expect(owner.locator("#message-n3")).to_be_attached()
     names = "all => all.map((each) => each.id)"
-    assert owner.locator("#messages > li").evaluate_all(names) == ["message-n3", "message-n2"]
+    assert owner.locator("#messages > li").evaluate_all(names) == ["message-n2", "message-n3"]
 
 
 def test_a_new_story_takes_none_away_from_who_reads_older_ones(

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis.stateful import invariant
 
-from tests.broadcast.test_tunnel_property import try_orders
+from tests.broadcast.test_tunnel_property import Newsroom, try_orders
+
+
+class AuditedNewsroom(Newsroom):
+    """Audited after each step."""
+
+    @invariant()
+    def nothing_leaks(self) -> None:
+        self.check()
 
 
 @pytest.mark.django_db(transaction=True)
 def test_no_order_of_presses_deaths_and_redeliveries_leaks() -> None:
-    try_orders(examples=40, steps=25)
+    try_orders(AuditedNewsroom, examples=40, steps=25)

@@ -127,7 +127,7 @@ PAGES = [
             "arrow keys move the other way",
         ),
         (
-            "    document.querySelector(`#post-${moved} .tool:enabled`)?.focus();\n",
+            "    document.querySelector(`#post-${moved} .tools > button:enabled`)?.focus();\n",
             "",
             "a moved post loses the focus",
         ),

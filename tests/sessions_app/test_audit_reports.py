@@ -15,11 +15,12 @@ from sessions_app.audit_reports import Daily
 from sessions_app.models import AuditReport, Session, SessionStats, Workspace
 from smnb import health
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 NIGHT = datetime(2026, 11, 29, 2, 0, tzinfo=UTC)
 
 
+@pytest.mark.databases
 def test_one_caller_a_day_runs_the_audits() -> None:
     assert audit_reports.claim(NIGHT - timedelta(minutes=1)) is None
     assert audit_reports.claim(NIGHT) is not None

@@ -45,7 +45,6 @@ def test_a_command_on_a_session_needs_one(owner: User) -> None:
         commands.run("broadcast.start", owner, None, {})
 
 
-@pytest.mark.databases
 def test_a_command_that_is_refused_halfway_leaves_nothing(owner: User) -> None:
     twice = {**WANTED, "sources": [*WANTED["sources"], *WANTED["sources"]]}
     with pytest.raises(Conflict):
@@ -78,7 +77,6 @@ def test_an_effect_that_is_refused_leaves_its_key_unused(owner: User) -> None:
     assert commands.run_once(owner, "k", "digest", lambda: create(owner))[0] == 201
 
 
-@pytest.mark.databases
 def test_two_people_may_use_the_same_key(owner: User, stranger: User) -> None:
     commands.run_once(owner, "k", "digest", lambda: create(owner))
     commands.run_once(stranger, "k", "digest", lambda: create(stranger))

@@ -17,7 +17,7 @@ from sessions_app.models import Session
 from stories.models import Source, SourcePost, Story
 from tests.conftest import MakeSession
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 STORY = (
     "session_id",
@@ -78,11 +78,13 @@ def raw_story(session: Session, post_id: int | None, origin: str = "extractive")
         cursor.execute(f"INSERT INTO stories_story ({', '.join(STORY)}) VALUES ({marks})", values)
 
 
+@pytest.mark.databases
 def test_a_raw_story_of_the_right_session_is_taken(session: Session, post: SourcePost) -> None:
     raw_story(session, post.pk)
     assert Story.objects.get().session == session
 
 
+@pytest.mark.databases
 def test_a_raw_story_whose_post_is_of_another_session_is_refused(
     make_session: MakeSession, post: SourcePost
 ) -> None:
@@ -92,6 +94,7 @@ def test_a_raw_story_whose_post_is_of_another_session_is_refused(
     assert not Story.objects.exists()
 
 
+@pytest.mark.databases
 def test_a_post_cannot_be_moved_to_a_source_of_another_session(
     make_session: MakeSession, post: SourcePost
 ) -> None:
@@ -100,6 +103,7 @@ def test_a_post_cannot_be_moved_to_a_source_of_another_session(
         SourcePost.objects.filter(pk=post.pk).update(source=elsewhere)
 
 
+@pytest.mark.databases
 def test_the_session_of_a_row_cannot_be_changed(make_session: MakeSession, source: Source) -> None:
     other = make_session("Evening", recording=False)
     with pytest.raises(DatabaseError), transaction.atomic():
@@ -111,6 +115,7 @@ def test_a_session_with_rows_cannot_be_deleted(session: Session) -> None:
         session.delete()
 
 
+@pytest.mark.databases
 def test_an_extractive_story_without_a_post_is_refused(session: Session) -> None:
     with pytest.raises(DatabaseError), transaction.atomic():
         raw_story(session, None)
@@ -121,6 +126,7 @@ def test_every_model_with_a_session_requires_it() -> None:
         assert not model._meta.get_field("session").null, model
 
 
+@pytest.mark.databases
 def test_a_missing_guard_is_noticed_by_the_system_check_and_restored_by_migrate() -> None:
     name = drop_a_guard()
     found = [each.msg for each in run_checks(databases=["default"]) if each.id == "smnb.E001"]
@@ -131,6 +137,7 @@ def test_a_missing_guard_is_noticed_by_the_system_check_and_restored_by_migrate(
     assert constraints.check_integrity(["default"]) == []
 
 
+@pytest.mark.databases
 def test_guards_are_restored_however_long_it_takes() -> None:
     drop_a_guard()
     with CaptureQueriesContext(connection) as asked:

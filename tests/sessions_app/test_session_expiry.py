@@ -29,7 +29,6 @@ def status(session: Session) -> str:
     return Session.objects.get(pk=session.pk).status
 
 
-@pytest.mark.databases
 def test_an_expired_session_is_filed_away_and_says_so(session: Session) -> None:
     expiring(session, -1)
     sweeper.sweep()

@@ -16,7 +16,6 @@ from tests.conftest import MakeSession
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-@pytest.mark.databases
 def test_a_session_is_made_with_its_counters_and_its_first_event(owner: User) -> None:
     session = sessions.create(owner, "  Morning  ", {}, None)
     assert (session.name, session.pace) == ("Morning", 180)
@@ -50,7 +49,6 @@ def test_a_session_exists_for_its_owner_alone(session: Session, stranger: User) 
             sessions.get(person, key)
 
 
-@pytest.mark.databases
 def test_a_change_writes_one_event_that_shows_it(session: Session) -> None:
     before = SessionEvent.objects.filter(session=session).count()
     sessions.change(session, name="Evening", pace=200)
@@ -66,7 +64,6 @@ def test_a_refused_change_changes_nothing(session: Session) -> None:
     assert Session.objects.get(pk=session.pk).name == "Morning"
 
 
-@pytest.mark.databases
 def test_a_visible_session_is_found_by_its_token_and_a_hidden_one_is_not(
     session: Session,
 ) -> None:

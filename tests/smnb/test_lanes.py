@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -186,6 +187,18 @@ def test_without_a_chromium_the_browser_tests_fail(tmp_path: Path) -> None:
     assert found.returncode == 1, found.stdout
     assert "No Chromium: set CHROMIUM=/path/to/chromium" in found.stdout
     assert "skipped" not in found.stdout
+
+
+def test_what_only_postgresql_can_show_is_run_there() -> None:
+    alone = re.compile(r"(\S*)\n@postgres_only$", re.MULTILINE)
+    found = [
+        (path.name, before)
+        for path in sorted((ROOT / "tests").rglob("test_*.py"))
+        if "pytest.mark.databases]" not in (text := path.read_text("utf-8"))
+        for before in alone.findall(text)
+    ]
+    assert found
+    assert {before for _, before in found} == {"@pytest.mark.databases"}, found
 
 
 def test_where_no_bytecode_may_be_written_it_goes_into_the_virtual_environment() -> None:

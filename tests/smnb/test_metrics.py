@@ -20,7 +20,7 @@ from sessions_app.realtime import hub
 from smnb.env import ROOT
 from tests.conftest import run_due_steps
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
@@ -56,6 +56,7 @@ def test_only_this_machine_or_the_token_may_read(name: str, settings: Any) -> No
     assert Client().post("/metrics").status_code == 405
 
 
+@pytest.mark.databases
 def test_the_figures_are_those_of_the_rows(
     session: Session, go_live: Callable[[Session], Any]
 ) -> None:
@@ -83,6 +84,7 @@ def test_the_figures_are_those_of_the_rows(
     assert value("sessions_completed_last_hour") == 1
 
 
+@pytest.mark.databases
 def test_stories_and_model_calls_are_counted(session: Session, go_live: Any) -> None:
     go_live(session)
     run_due_steps(session, most=12)

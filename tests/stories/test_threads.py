@@ -47,7 +47,6 @@ FERRY = "Marrow Sound ferry suspended after engine-room fire"
 RESUMES = "Marrow Sound ferry resumes after engine-room fire"
 
 
-@pytest.mark.databases
 def test_most_follow_ups_of_the_recording_are_found_and_nothing_else(source: Source) -> None:
     duplicates = BOOK["duplicates"]
     hits, wrong = 0, []
@@ -78,7 +77,6 @@ def test_a_first_follow_up_opens_the_thread_with_the_earlier_story_in_it(source:
     assert list(thread.stories.order_by("id")) == [first, second]
 
 
-@pytest.mark.databases
 def test_a_further_follow_up_joins_the_thread_that_is_there(source: Source) -> None:
     first, second = stories_of(source, FERRY, RESUMES)
     threads.join(second, threads.Earlier(first, "new-development"))

@@ -16,7 +16,7 @@ from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_safe
 from typing_extensions import TypedDict
 
 from broadcast.studio.account.forms import KeyForm, PasswordForm, ProfileForm, ThemeForm, TokenForm
@@ -25,7 +25,7 @@ from sessions_app import api_tokens, credentials, preferences, rate_limits, work
 from sessions_app.credentials import Service
 from sessions_app.errors import SmnbError
 from sessions_app.models import SealedKey
-from sessions_app.web.http import SignedIn, refused, signed_in
+from sessions_app.web.http import SignedIn, post_only, refused, signed_in
 from stories.llm import credentials as llm_credentials
 
 # Per user and minute: a stolen session must not help to guess the password.
@@ -127,7 +127,7 @@ def _key_cards(user: User, failed: KeyForm | None = None) -> list[KeyCard]:
     ]
 
 
-@require_POST
+@post_only
 @signed_in
 def profile(request: SignedIn) -> HttpResponse:
     # A form changes its instance, so it gets a copy; the page shows the stored profile.
@@ -140,7 +140,7 @@ def profile(request: SignedIn) -> HttpResponse:
 
 
 @sensitive_post_parameters()
-@require_POST
+@post_only
 @signed_in
 def password(request: SignedIn) -> HttpResponse:
     """Changes the password. Other browsers of the user are signed out."""
@@ -156,7 +156,7 @@ def password(request: SignedIn) -> HttpResponse:
     return _saved("password")
 
 
-@require_POST
+@post_only
 @signed_in
 def defaults(request: SignedIn) -> HttpResponse:
     form = _defaults_form({}, request.POST)
@@ -171,7 +171,7 @@ def defaults(request: SignedIn) -> HttpResponse:
 
 
 @sensitive_post_parameters()
-@require_POST
+@post_only
 @signed_in
 def save_key(request: SignedIn, service: str) -> HttpResponse:
     if service not in Service:
@@ -187,7 +187,7 @@ def save_key(request: SignedIn, service: str) -> HttpResponse:
     return _page(request, 422, keys=_key_cards(request.user, form))
 
 
-@require_POST
+@post_only
 @signed_in
 def test_key(request: SignedIn, service: str) -> HttpResponse:
     """Tests a key with its service; the page shows the result beside the key."""
@@ -201,7 +201,7 @@ def test_key(request: SignedIn, service: str) -> HttpResponse:
     return redirect("/account/#keys")
 
 
-@require_POST
+@post_only
 @signed_in
 # The response contains the token, which no cache may store.
 @never_cache
@@ -218,7 +218,7 @@ def create_token(request: SignedIn) -> HttpResponse:
     return _page(request, 422, token_form=form)
 
 
-@require_POST
+@post_only
 @signed_in
 def theme(request: SignedIn) -> HttpResponse:
     """Stores the theme of the form, or of the button in the bar, which needs no page (204)."""
@@ -229,7 +229,7 @@ def theme(request: SignedIn) -> HttpResponse:
     return HttpResponse(status=204) if request.htmx else redirect("/account/?saved=theme#theme")
 
 
-@require_POST
+@post_only
 @signed_in
 def delete_key(request: SignedIn, service: str) -> HttpResponse:
     try:
@@ -239,7 +239,7 @@ def delete_key(request: SignedIn, service: str) -> HttpResponse:
     return redirect("/account/?saved=keys#keys")
 
 
-@require_POST
+@post_only
 @signed_in
 def revoke_token(request: SignedIn, bearer_id: int) -> HttpResponse:
     try:

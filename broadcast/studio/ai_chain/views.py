@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_safe
 from ninja import Query
 
 from broadcast import queries as broadcast_queries
@@ -19,7 +19,7 @@ from sessions_app.ai_chain.status import TransitionPayload
 from sessions_app.errors import SmnbError
 from sessions_app.models import Session
 from sessions_app.web.api import PROBLEMS, Page, Paging, cut, owned, page_of, router
-from sessions_app.web.http import SignedIn, of_session, refused
+from sessions_app.web.http import SignedIn, of_session, post_only, refused
 
 
 @require_safe
@@ -33,7 +33,7 @@ def chain(request: SignedIn, session: Session) -> HttpResponse:
     return render(request, template, page)
 
 
-@require_POST
+@post_only
 @of_session
 def recover(request: SignedIn, session: Session) -> HttpResponse:
     """Repairs a chain that is out of sync."""

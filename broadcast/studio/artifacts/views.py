@@ -11,7 +11,7 @@ from django.db.models import Count, Sum
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_safe
 from ninja import Query
 from typing_extensions import TypedDict
 
@@ -24,7 +24,7 @@ from sessions_app.files import artifacts, storage
 from sessions_app.files.artifacts import MEANINGS, ArtifactPayload, Category
 from sessions_app.models import Artifact, Session, SessionStats
 from sessions_app.web.api import PROBLEMS, Page, Paging, owned, page_of, router, user_of
-from sessions_app.web.http import SignedIn, of_session, refused, status_of
+from sessions_app.web.http import SignedIn, of_session, post_only, refused, status_of
 
 FEW = 5  # files of a category when all categories are shown
 MOST = 40  # files on a page of one category
@@ -153,7 +153,7 @@ def download(request: SignedIn, session: Session, artifact_id: int) -> HttpRespo
     return cast("HttpResponse", response)
 
 
-@require_POST
+@post_only
 @of_session
 def drop(request: SignedIn, session: Session, artifact_id: int) -> HttpResponse:
     """Removes a file permanently."""
@@ -163,7 +163,7 @@ def drop(request: SignedIn, session: Session, artifact_id: int) -> HttpResponse:
     )
 
 
-@require_POST
+@post_only
 @of_session
 def upload(request: SignedIn, session: Session) -> HttpResponse:
     """Stores the file of the form's field ``file``."""
@@ -179,7 +179,7 @@ def upload(request: SignedIn, session: Session) -> HttpResponse:
     return _change(request, session, store, Category.FILES)
 
 
-@require_POST
+@post_only
 @of_session
 def bundle(request: SignedIn, session: Session) -> HttpResponse:
     """Makes a trace bundle, with the browser's ``facts`` (JSON) if the form has them."""
@@ -191,7 +191,7 @@ def bundle(request: SignedIn, session: Session) -> HttpResponse:
     return _change(request, session, make, Category.DEVTOOLS)
 
 
-@require_POST
+@post_only
 @of_session
 def record(request: SignedIn, session: Session) -> HttpResponse:
     """Starts the recording of the finished run with this number."""
@@ -213,7 +213,7 @@ def _change(
     return redirect(reverse("artifacts", args=[session.pk]) + anchor)
 
 
-@require_POST
+@post_only
 @of_session
 def screenshot(request: SignedIn, session: Session) -> HttpResponse:
     """Stores the PNG of the field ``picture``: 201 with its name, or a sentence that refuses it."""

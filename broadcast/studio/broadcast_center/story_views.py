@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.http import Http404, HttpResponse, HttpResponseBadRequest
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_safe
 
 from broadcast import airing, editorial, public_links, queries, session_commands
 from broadcast import rundown as rundown_commands
@@ -12,7 +12,7 @@ from broadcast.studio.broadcast_center.views import BreakInForm, CorrectionForm
 from sessions_app import commands
 from sessions_app.errors import NotFound, SmnbError
 from sessions_app.models import Session
-from sessions_app.web.http import SignedIn, of_session, refused
+from sessions_app.web.http import SignedIn, of_session, post_only, refused
 from stories import corrections, stories, threads
 from stories.models import Story
 from stories.posts import queue, selection
@@ -45,7 +45,7 @@ def rundown(request: SignedIn, session: Session) -> HttpResponse:
     return render(request, "studio/broadcast_center/rundown.html", queries.rundown_page(session))
 
 
-@require_POST
+@post_only
 @of_session
 def rearrange(request: SignedIn, session: Session) -> HttpResponse:
     """Runs a command on a post: ``do`` is a verb and an id, or "move ID before|after ID"."""
@@ -86,7 +86,7 @@ def _rearrange(request: SignedIn, session: Session, words: list[str]) -> str:
     raise ValueError(words)
 
 
-@require_POST
+@post_only
 @of_session
 def break_in(request: SignedIn, session: Session) -> HttpResponse:
     """Creates a story in the editor's own words."""
@@ -101,7 +101,7 @@ def break_in(request: SignedIn, session: Session) -> HttpResponse:
     return redirect("broadcast", session.pk)
 
 
-@require_POST
+@post_only
 @of_session
 def command_story(request: SignedIn, session: Session, story_id: int) -> HttpResponse:
     """Approves, vetoes, pulls, bookmarks or unbookmarks a story."""
@@ -153,7 +153,7 @@ def _story_page(
     return render(request, "studio/broadcast_center/story.html", page, status=status)
 
 
-@require_POST
+@post_only
 @of_session
 def correct(request: SignedIn, session: Session, story_id: int) -> HttpResponse:
     """Stores a corrected version of a story."""

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import cast
 
+from csp.decorators import csp_replace, csp_update
 from django import forms
 from django.conf import settings
-from django.http import HttpResponse, HttpResponseBadRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
+from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.clickjacking import xframe_options_sameorigin
+from django.views.decorators.http import require_safe
 
 from broadcast import orchestrator, queries, session_commands
 from broadcast.chat import conversation, plans
 from broadcast.editorial import MOST_TEXT, MOST_TITLE
 from broadcast.health import workers
+from broadcast.public.views import parse_options
 from sessions_app import commands, rate_limits
 from sessions_app.commands import Command
 from sessions_app.errors import SmnbError
+from sessions_app.events import recorder
 from sessions_app.models import Message, Session
-from sessions_app.web.http import SignedIn, of_session, refused, signed_in
+from sessions_app.web.http import SignedIn, of_session, post_only, refused, signed_in
 from stories.models import Story
 
 
@@ -83,7 +89,7 @@ def home(request: SignedIn) -> HttpResponse:
     return render(request, "studio/broadcast_center/center.html", page)
 
 
-@require_POST
+@post_only
 @signed_in
 def without_session(request: SignedIn) -> HttpResponse:
     """Refuses Go Live without a session; nothing is created."""
@@ -107,7 +113,29 @@ def center(request: SignedIn, session: Session) -> HttpResponse:
         "sessions": _switcher(request),
         "break_in": BreakInForm(),
     }
-    return render(request, "studio/broadcast_center/center.html", page)
+
+    def desk(request: HttpRequest) -> HttpResponseBase:
+        return render(request, "studio/broadcast_center/center.html", page)
+
+    # For the program monitor.
+    return cast("HttpResponse", csp_update({"frame-src": ["'self'"]})(desk)(request))
+
+
+@require_safe
+@of_session
+def monitor(request: SignedIn, session: Session) -> HttpResponse:
+    """The program monitor, a frame of the desk: the overlay, also of a session without a public link."""
+    page = {
+        **queries.watch_page(session),
+        "ws_path": f"/ws/sessions/{session.pk}/?audience={recorder.PUBLIC}",
+        "look": {**parse_options(request.GET), "sound": "0"},
+    }
+
+    def framed(request: HttpRequest) -> HttpResponseBase:
+        return render(request, "public/overlay.html", page)
+
+    in_our_frame = csp_replace({"frame-ancestors": ["'self'"]})(framed)
+    return cast("HttpResponse", xframe_options_sameorigin(in_our_frame)(request))
 
 
 @require_safe
@@ -122,7 +150,7 @@ def _switcher(request: SignedIn) -> list[queries.SwitcherItem]:
     return queries.switcher(Session.objects.for_user(request.user))
 
 
-@require_POST
+@post_only
 @of_session
 def command(request: SignedIn, session: Session) -> HttpResponse:
     """Goes live, stops, or recovers a failed run."""
@@ -142,7 +170,21 @@ def command(request: SignedIn, session: Session) -> HttpResponse:
     return redirect("broadcast", session.pk)
 
 
-@require_POST
+@post_only
+@of_session
+def pace(request: SignedIn, session: Session) -> HttpResponse:
+    """Sets the words a minute; the frame of the change updates the other pages."""
+    try:
+        given = {"settings": {"pace": request.POST.get("pace", "")}}
+        commands.run(session_commands.CHANGE, request.user, session, given)
+    except SmnbError as error:
+        return refused(request, error, "broadcast", session.pk)
+    if request.htmx:
+        return HttpResponse(status=204)
+    return redirect("broadcast", session.pk)
+
+
+@post_only
 @of_session
 def decide(request: SignedIn, session: Session, story_id: int) -> HttpResponse:
     """Approves or vetoes a waiting story."""
@@ -159,7 +201,7 @@ def decide(request: SignedIn, session: Session, story_id: int) -> HttpResponse:
     return redirect("broadcast", session.pk)
 
 
-@require_POST
+@post_only
 @of_session
 def say(request: SignedIn, session: Session) -> HttpResponse:
     """Sends a message to the producer; a button with an example sends it as ``example``."""
@@ -168,7 +210,7 @@ def say(request: SignedIn, session: Session) -> HttpResponse:
     return _run_on_chat(request, session, conversation.SAY, {"text": text.replace("\r\n", "\n")})
 
 
-@require_POST
+@post_only
 @of_session
 def decide_plan(request: SignedIn, session: Session, message_id: int) -> HttpResponse:
     """Applies or dismisses the plan of a message."""

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from django.http import Http404, HttpResponse, HttpResponseBadRequest
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 from typing_extensions import TypedDict
 
 from broadcast import market, orchestrator
@@ -22,7 +22,7 @@ from sessions_app import commands
 from sessions_app.commands import Command
 from sessions_app.errors import NotFound, SmnbError
 from sessions_app.models import Session, SessionStats
-from sessions_app.web.http import SignedIn, of_chosen, of_session, refused, status_of
+from sessions_app.web.http import SignedIn, of_chosen, of_session, post_only, refused, status_of
 from stories import corrections
 from stories.drafting import boards, drafts, versions, workflow
 from stories.drafting import commands as drafting_commands
@@ -152,7 +152,7 @@ def _boards(session: Session) -> dict[str, object]:
     }
 
 
-@require_POST
+@post_only
 @of_session
 def start(request: SignedIn, session: Session) -> HttpResponse:
     """Starts a draft and opens its page."""
@@ -167,19 +167,19 @@ def start(request: SignedIn, session: Session) -> HttpResponse:
     return redirect("draft", session.pk, draft.pk)
 
 
-@require_POST
+@post_only
 @of_session
 def add(request: SignedIn, session: Session) -> HttpResponse:
     return _run_on_boards(request, session, boards.ADD, "text", "board")
 
 
-@require_POST
+@post_only
 @of_session
 def move(request: SignedIn, session: Session) -> HttpResponse:
     return _run_on_boards(request, session, boards.MOVE, "keyword", "board")
 
 
-@require_POST
+@post_only
 @of_session
 def remove(request: SignedIn, session: Session) -> HttpResponse:
     return _run_on_boards(request, session, boards.REMOVE, "keyword")
@@ -221,7 +221,7 @@ def _read(session: Session, draft_id: int, part: VersionPart = LATEST) -> DraftP
         raise Http404(error.sentence) from None
 
 
-@require_POST
+@post_only
 @of_session
 def command(request: SignedIn, session: Session, draft_id: int) -> HttpResponse:
     """Runs a command on a draft: ``do`` is stop, resume, air, or "restore NUMBER"."""
@@ -240,7 +240,7 @@ def command(request: SignedIn, session: Session, draft_id: int) -> HttpResponse:
     return HttpResponseBadRequest("do: must be stop, resume, air, or restore and a number")
 
 
-@require_POST
+@post_only
 @of_session
 def advise(request: SignedIn, session: Session, draft_id: int) -> HttpResponse:
     """Adds the owner's advice for the next agent."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from django.http import HttpResponse
 from django.shortcuts import render
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_safe
 
 from sessions_app.errors import SmnbError
 from sessions_app.models import Session
 from sessions_app.session_logs import browser_errors, catalog
 from sessions_app.session_logs.forms import BrowserErrorForm, LogForm
-from sessions_app.web.http import SignedIn, of_session, status_of
+from sessions_app.web.http import SignedIn, of_session, post_only, status_of
 from sessions_app.web.middleware import QUIET
 
 
@@ -28,7 +28,7 @@ def log(request: SignedIn, session: Session) -> HttpResponse:
     return render(request, template, context)
 
 
-@require_POST
+@post_only
 @of_session
 def browser(request: SignedIn, session: Session) -> HttpResponse:
     """Records an error of a page; the script that sends it ignores the response."""

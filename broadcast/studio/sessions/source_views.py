@@ -7,7 +7,6 @@ from typing import TypeVar
 
 from django.http import HttpResponse
 from django.shortcuts import render
-from django.views.decorators.http import require_POST
 
 from broadcast import rundown, session_commands
 from broadcast.schedule import slots
@@ -18,7 +17,7 @@ from sessions_app import commands
 from sessions_app.commands import Command
 from sessions_app.errors import Invalid, SmnbError
 from sessions_app.models import Session
-from sessions_app.web.http import SignedIn, of_session, refused
+from sessions_app.web.http import SignedIn, of_session, post_only, refused
 from stories.sources import preview
 from stories.sources.preview import Probe, count_test, probe, probe_source
 
@@ -27,7 +26,7 @@ SOURCES, SCHEDULE, INTERESTS = "sources-panel", "schedule", "interests-panel"
 R = TypeVar("R")
 
 
-@require_POST
+@post_only
 @of_session
 def add_source(request: SignedIn, session: Session) -> HttpResponse:
     form = SourceForm(request.POST)
@@ -45,21 +44,21 @@ def add_source(request: SignedIn, session: Session) -> HttpResponse:
     return views.back_to(session, SOURCES, added=source.pk)
 
 
-@require_POST
+@post_only
 @of_session
 def add_source_group(request: SignedIn, session: Session) -> HttpResponse:
     data = {"group": request.POST.get("group", "")}
     return views.run(request, session, session_commands.ADD_GROUP, data, SOURCES)
 
 
-@require_POST
+@post_only
 @of_session
 def remove_source(request: SignedIn, session: Session, source_id: int) -> HttpResponse:
     data = {"source": source_id}
     return views.run(request, session, session_commands.REMOVE_SOURCE, data, SOURCES)
 
 
-@require_POST
+@post_only
 @of_session
 def test_source(request: SignedIn, session: Session, source_id: int) -> HttpResponse:
     """Reads a source of the session once and shows the result."""
@@ -71,7 +70,7 @@ def test_source(request: SignedIn, session: Session, source_id: int) -> HttpResp
     return _show_probe(request, session, result, SourceForm())
 
 
-@require_POST
+@post_only
 @of_session
 def test_new_source(request: SignedIn, session: Session) -> HttpResponse:
     """Reads a source that was only typed into the form."""
@@ -98,7 +97,7 @@ def _show_probe(
     return views.show(request, session, probe=result, source_form=form)
 
 
-@require_POST
+@post_only
 @of_session
 def add_slot(request: SignedIn, session: Session) -> HttpResponse:
     form = SlotForm(request.POST)
@@ -107,7 +106,7 @@ def add_slot(request: SignedIn, session: Session) -> HttpResponse:
     return views.run(request, session, slots.ADD, form.cleaned_data, SCHEDULE)
 
 
-@require_POST
+@post_only
 @of_session
 def change_slot(request: SignedIn, session: Session, slot_id: int) -> HttpResponse:
     form = SlotForm(request.POST)
@@ -117,7 +116,7 @@ def change_slot(request: SignedIn, session: Session, slot_id: int) -> HttpRespon
     return views.run(request, session, slots.CHANGE, data, SCHEDULE)
 
 
-@require_POST
+@post_only
 @of_session
 def switch_slot(request: SignedIn, session: Session, slot_id: int) -> HttpResponse:
     """Enables or disables a slot."""
@@ -126,20 +125,20 @@ def switch_slot(request: SignedIn, session: Session, slot_id: int) -> HttpRespon
     return views.run(request, session, slots.CHANGE, data, SCHEDULE)
 
 
-@require_POST
+@post_only
 @of_session
 def remove_slot(request: SignedIn, session: Session, slot_id: int) -> HttpResponse:
     return views.run(request, session, slots.REMOVE, {"slot": slot_id}, SCHEDULE)
 
 
-@require_POST
+@post_only
 @of_session
 def add_interest(request: SignedIn, session: Session) -> HttpResponse:
     data = {name: request.POST.get(name, "") for name in ("text", "weight")}
     return _run_on_interests(request, session, rundown.SET_INTEREST, data)
 
 
-@require_POST
+@post_only
 @of_session
 def remove_interest(request: SignedIn, session: Session, interest_id: int) -> HttpResponse:
     data = {"interest": interest_id}

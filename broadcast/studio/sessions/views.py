@@ -11,7 +11,7 @@ from django.http import HttpResponse, HttpResponseRedirect, QueryDict
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.cache import patch_vary_headers
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_safe
 
 from broadcast import queries as broadcast_queries
 from broadcast import session_commands
@@ -34,7 +34,7 @@ from sessions_app.commands import Command
 from sessions_app.errors import SmnbError
 from sessions_app.models import Session
 from sessions_app.money import to_usd
-from sessions_app.web.http import SignedIn, of_session, once, refused, signed_in
+from sessions_app.web.http import SignedIn, of_session, once, post_only, refused, signed_in
 from stories.models import Source
 from stories.sources import groups
 from stories.sources.preview import Probe
@@ -153,7 +153,7 @@ def listed(request: SignedIn, status: int = 200, **forms: BaseForm) -> HttpRespo
     return response
 
 
-@require_POST
+@post_only
 @signed_in
 def create(request: SignedIn) -> HttpResponse:
     form = NewSessionForm(request.POST)
@@ -173,7 +173,7 @@ def create(request: SignedIn) -> HttpResponse:
     return redirect("session_detail", session_id)
 
 
-@require_POST
+@post_only
 @of_session
 def rename(request: SignedIn, session: Session) -> HttpResponse:
     data = {"name": request.POST.get("name", "")}
@@ -186,7 +186,7 @@ def rename(request: SignedIn, session: Session) -> HttpResponse:
     return back_to(session)
 
 
-@require_POST
+@post_only
 @of_session
 def settings(request: SignedIn, session: Session) -> HttpResponse:
     # A form changes its instance, so it gets a copy; the page shows what is stored.
@@ -197,7 +197,7 @@ def settings(request: SignedIn, session: Session) -> HttpResponse:
     return run(request, session, session_commands.CHANGE, form.payload(), "settings")
 
 
-@require_POST
+@post_only
 @of_session
 def budget(request: SignedIn, session: Session) -> HttpResponse:
     form = BudgetForm(request.POST)
@@ -206,7 +206,7 @@ def budget(request: SignedIn, session: Session) -> HttpResponse:
     return run(request, session, session_commands.CHANGE, form.cleaned_data, "budget")
 
 
-@require_POST
+@post_only
 @of_session
 def expiry(request: SignedIn, session: Session) -> HttpResponse:
     form = _expiry_form(session, request.POST)
@@ -215,14 +215,14 @@ def expiry(request: SignedIn, session: Session) -> HttpResponse:
     return run(request, session, session_commands.CHANGE, form.payload(), "filing")
 
 
-@require_POST
+@post_only
 @of_session
 def visibility(request: SignedIn, session: Session) -> HttpResponse:
     data = {"visible": request.POST.get("visible") == "true"}
     return run(request, session, session_commands.CHANGE, data, "public")
 
 
-@require_POST
+@post_only
 @of_session
 def archive(request: SignedIn, session: Session) -> HttpResponse:
     """Archives or restores a session; ``back`` is the query of the list the form was on."""
@@ -240,7 +240,7 @@ def archive(request: SignedIn, session: Session) -> HttpResponse:
     return HttpResponseRedirect(reverse("sessions") + (f"?{query}" if query else ""))
 
 
-@require_POST
+@post_only
 @of_session
 def clone(request: SignedIn, session: Session) -> HttpResponse:
     """Copies the session and opens the copy; ``name`` is optional."""

@@ -8,7 +8,7 @@ from django import forms
 from django.forms import BaseForm
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_safe
 from typing_extensions import TypedDict
 
 from broadcast import distribution
@@ -16,7 +16,7 @@ from broadcast.studio.sessions.forms import DefaultsForm
 from sessions_app import workspace
 from sessions_app.errors import Forbidden, SmnbError
 from sessions_app.models import Workspace
-from sessions_app.web.http import SignedIn, refused, signed_in
+from sessions_app.web.http import SignedIn, post_only, refused, signed_in
 from stories.models import SourceGroup
 from stories.sources import groups, kinds
 
@@ -163,7 +163,7 @@ def _submit(
     return redirect(f"/settings/?saved={section}#{section}")
 
 
-@require_POST
+@post_only
 @signed_in
 def defaults(request: SignedIn) -> HttpResponse:
     form = DefaultsForm({}, request.POST, auto_id="defaults_%s")
@@ -174,7 +174,7 @@ def defaults(request: SignedIn) -> HttpResponse:
     return _submit(request, form, store, "defaults") or _page(request, 422, defaults_form=form)
 
 
-@require_POST
+@post_only
 @signed_in
 def retention(request: SignedIn) -> HttpResponse:
     form = RetentionForm(request.POST, auto_id="retention_%s")
@@ -185,7 +185,7 @@ def retention(request: SignedIn) -> HttpResponse:
     return _submit(request, form, store, "retention") or _page(request, 422, retention_form=form)
 
 
-@require_POST
+@post_only
 @signed_in
 def context(request: SignedIn) -> HttpResponse:
     form = ContextForm(request.POST, auto_id="context_%s")
@@ -196,7 +196,7 @@ def context(request: SignedIn) -> HttpResponse:
     return _submit(request, form, store, "context") or _page(request, 422, context_form=form)
 
 
-@require_POST
+@post_only
 @signed_in
 def add_group(request: SignedIn) -> HttpResponse:
     form = GroupForm(request.POST, auto_id="group_%s")
@@ -207,7 +207,7 @@ def add_group(request: SignedIn) -> HttpResponse:
     return _submit(request, form, store, "groups") or _page(request, 422, group_form=form)
 
 
-@require_POST
+@post_only
 @signed_in
 def change_group(request: SignedIn, group_id: int) -> HttpResponse:
     form = GroupForm(request.POST, auto_id=f"group{group_id}_%s")
@@ -220,14 +220,14 @@ def change_group(request: SignedIn, group_id: int) -> HttpResponse:
     return response or _page(request, 422, groups=_group_cards(group_id, form))
 
 
-@require_POST
+@post_only
 @signed_in
 def move_group(request: SignedIn, group_id: int) -> HttpResponse:
     up = request.POST.get("direction") == "up"
     return _change_groups(request, lambda: groups.move(request.user, group_id, up))
 
 
-@require_POST
+@post_only
 @signed_in
 def remove_group(request: SignedIn, group_id: int) -> HttpResponse:
     return _change_groups(request, lambda: groups.remove(request.user, group_id))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated
 
 from django.http import HttpRequest, HttpResponse
-from django.views.decorators.http import require_POST
 from ninja import File, Query, UploadedFile
 from ninja.responses import Status
 from pydantic import Field
@@ -22,10 +21,10 @@ from sessions_app import commands
 from sessions_app.errors import SmnbError
 from sessions_app.models import Session
 from sessions_app.web.api import PROBLEMS, Page, Paging, caller, owned, page_of, router, run_command
-from sessions_app.web.http import SignedIn, of_session, refused, signed_in, status_of
+from sessions_app.web.http import SignedIn, of_session, post_only, refused, signed_in, status_of
 
 
-@require_POST
+@post_only
 @of_session
 def export(request: SignedIn, session: Session) -> HttpResponse:
     """Starts an export; frames of its progress update the page."""
@@ -38,7 +37,7 @@ def export(request: SignedIn, session: Session) -> HttpResponse:
     return HttpResponse(status=204) if request.htmx and done else response
 
 
-@require_POST
+@post_only
 @of_session
 def fork(request: SignedIn, session: Session) -> HttpResponse:
     """Forks the session and opens the fork."""
@@ -52,7 +51,7 @@ def fork(request: SignedIn, session: Session) -> HttpResponse:
     return views.back_to(copy)
 
 
-@require_POST
+@post_only
 @signed_in
 def import_archive(request: SignedIn) -> HttpResponse:
     """Imports an archive. The new session opens at once and fills in the background."""

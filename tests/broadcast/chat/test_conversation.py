@@ -124,7 +124,6 @@ def test_a_session_that_has_done_nothing_says_so(
     assert said in ask(make_session(pace=180), question).text
 
 
-@pytest.mark.databases
 def test_questions_are_answered_in_the_order_they_were_asked(session: Session) -> None:
     first, second = say(session, "What is next?"), say(session, "What does it cost?")
     later = Step.objects.get(session=session, kind="answer", subject=str(second.pk))
@@ -152,7 +151,6 @@ def test_the_page_hears_that_another_answer_is_to_come(session: Session) -> None
     assert conversation.answering(session)
 
 
-@pytest.mark.databases
 def test_a_question_is_answered_once_though_its_step_is_taken_over(session: Session) -> None:
     question = say(session, "What is next?")
     step = Step.objects.get(session=session, kind="answer")
@@ -166,7 +164,6 @@ def test_a_question_is_answered_once_though_its_step_is_taken_over(session: Sess
     assert AILink.objects.filter(session=session, source="chat").count() == 1
 
 
-@pytest.mark.databases
 def test_there_are_only_so_many_open_questions(session: Session) -> None:
     for number in range(5):
         say(session, f"What is next, {number}?")

@@ -66,7 +66,6 @@ def known(anthropic: AnthropicStandIn) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.databases
 def test_the_answer_is_booked_and_joins_the_chain(
     session: Session, anthropic: AnthropicStandIn
 ) -> None:

@@ -18,7 +18,7 @@ from sessions_app.models import Session, SessionStats, Step
 from stories.models import SourcePost
 from tests.conftest import MakeSession, run_due_steps
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
@@ -50,6 +50,7 @@ def queue(session: Session) -> int:
     return SessionStats.objects.get(session=session).queue
 
 
+@pytest.mark.databases
 def test_a_post_whose_step_was_cancelled_goes_back_to_the_queue(live: Session) -> None:
     held = take(live)
     post = claim_post(held)

@@ -108,7 +108,6 @@ def test_a_story_is_stored_with_the_passages_of_each_sentence(
     assert figures(session) == (0, 0)
 
 
-@pytest.mark.databases
 def test_an_invented_sentence_is_dropped_counted_and_never_aired(
     modelled: Modelled, anthropic: AnthropicStandIn
 ) -> None:

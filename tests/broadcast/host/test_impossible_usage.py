@@ -17,7 +17,7 @@ from tests.conftest import MakeSession, run_due_steps
 from tests.standins.anthropic import AnthropicStandIn
 from tests.stories.llm.test_reported_usage import END, START, stream
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture

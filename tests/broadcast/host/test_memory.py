@@ -299,7 +299,6 @@ def test_an_overloaded_model_is_asked_again(
     assert [link.summary != "" for link in links(session, "compaction")] == [True]
 
 
-@pytest.mark.databases
 def test_a_worker_killed_between_answer_and_summary_forgets_nothing(
     make_session: MakeSession, anthropic: AnthropicStandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -324,7 +323,6 @@ def _die(*_: Any) -> bool:
     raise RuntimeError("killed")
 
 
-@pytest.mark.databases
 def test_a_stop_neither_cancels_a_summary_nor_waits_for_it(
     make_session: MakeSession, go_live: Callable[[Session], Any]
 ) -> None:

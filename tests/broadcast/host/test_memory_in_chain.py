@@ -114,7 +114,6 @@ def _chat(question: str, history_turns: tuple[Turn, ...]) -> Callable[[steps.Cla
     return answer
 
 
-@pytest.mark.databases
 def test_every_operation_joins_behind_the_newest(
     finished: Session, anthropic: AnthropicStandIn
 ) -> None:

@@ -112,7 +112,6 @@ def test_feeds_and_exports_link_every_report_of_a_story(live: Session, client: C
     assert [basis["url"] for basis in article["isBasedOn"]] == via
 
 
-@pytest.mark.databases
 def test_two_reports_of_one_event_become_one_story_that_credits_both(live: Session) -> None:
     first = read(live, "harbour", FIRE, 10)
     other = read(live, "shore", ELSEWHERE, 5)
@@ -191,7 +190,6 @@ def test_a_post_that_is_killed_meanwhile_is_not_covered(
     assert list(audits.run()) == []
 
 
-@pytest.mark.databases
 def test_what_a_report_replaces_becomes_its_background(live: Session) -> None:
     older = read(live, "harbour", CUTS_4, 10)
     read(live, "harbour", CUTS_11, 40)
@@ -228,7 +226,6 @@ def test_an_update_names_the_figure_that_changed(live: Session) -> None:
     assert "It was 4,000 before." in told
 
 
-@pytest.mark.databases
 def test_a_report_that_comes_too_late_is_added_to_the_sources(live: Session) -> None:
     read(live, "harbour", FIRE, 30)
     narrate(live)
@@ -326,7 +323,6 @@ def poll(session: Session, host: str, name: str, text: tuple[str, str]) -> Sourc
     return SourcePost.objects.get(source=source, external_id=name)
 
 
-@pytest.mark.databases
 def test_a_duplicate_that_is_read_after_the_story_aired_is_credited_on_it(live: Session) -> None:
     first = read(live, "harbour", FIRE, 30)
     narrate(live)

@@ -231,7 +231,6 @@ def revive(session: Session) -> None:
     sweeper.sweep()
 
 
-@pytest.mark.databases
 def test_the_post_of_a_killed_worker_is_told_by_the_next_one(live: Session) -> None:
     die(live)
     revive(live)
@@ -240,7 +239,6 @@ def test_the_post_of_a_killed_worker_is_told_by_the_next_one(live: Session) -> N
     assert list(audits.run()) == []
 
 
-@pytest.mark.databases
 def test_a_post_that_kills_its_worker_three_times_fails_and_the_show_goes_on(
     live: Session,
 ) -> None:
@@ -295,7 +293,6 @@ def test_a_fault_of_ours_after_two_holds_does_not_cost_a_post_its_tries(
     assert list(audits.run()) == []
 
 
-@pytest.mark.databases
 @pytest.mark.parametrize(("attempts", "state"), [(1, "queued"), (3, "failed")])
 def test_a_post_left_behind_by_a_step_that_is_over_is_freed_by_the_next(
     live: Session, attempts: int, state: str
@@ -325,7 +322,6 @@ def stopping(session: Session, then: Exception) -> Callable[[Brief, OnText], Nar
     return narrate_
 
 
-@pytest.mark.databases
 @pytest.mark.parametrize(
     ("error", "state"), [(Refused("It would not."), "failed"), (Retry("Busy."), "queued")]
 )
@@ -365,7 +361,6 @@ def test_each_round_holds_the_run_before_it_arms_the_next(
     assert not any(sql.startswith("BEGIN") for sql in asked[held:armed])
 
 
-@pytest.mark.databases
 def test_a_story_is_stored_after_the_next_round_is_armed(live: Session) -> None:
     """The counters are everybody's, so they are taken last and held for the shortest time."""
     with CaptureQueriesContext(connection) as queries:
@@ -414,7 +409,6 @@ def modelled(
     return session
 
 
-@pytest.mark.databases
 def test_a_story_by_a_model_is_booked_to_the_token(
     modelled: Session, anthropic: AnthropicStandIn
 ) -> None:

@@ -85,7 +85,6 @@ def rows(session: Session) -> list[int]:
     return list(found.values_list("seq", flat=True))
 
 
-@pytest.mark.databases
 def test_old_events_of_a_live_run_are_archived(long: Session) -> None:
     old = SessionEvent.objects.filter(session=long, at__lt=timezone.now() - events_archive.A_DAY)
     many = old.count()
@@ -148,7 +147,6 @@ def test_a_source_that_joined_the_run_late_is_told_from_on_air(long: Session) ->
     assert (trace.story.post, trace.verdict) == (post, "INTACT")
 
 
-@pytest.mark.databases
 def test_figures_feed_and_pages_stay_as_they_were(long: Session, client_of: ClientOf) -> None:
     stage = Stage(long, client_of(long.owner))
     before, head = stage.now(), SessionStats.objects.get(session=long)
@@ -239,7 +237,6 @@ def test_an_export_in_the_middle_of_the_run_has_every_event(long: Session) -> No
     assert [each["seq"] for each in found] == list(range(1, len(found) + 1))
 
 
-@pytest.mark.databases
 def test_the_host_goes_on_while_its_record_is_archived(long: Session) -> None:
     def work(index: int) -> None:
         go_on(long, 8) if index else archive_all()

@@ -59,7 +59,6 @@ def said(session: Session) -> list[str]:
     )
 
 
-@pytest.mark.databases
 def test_a_run_that_ended_is_recorded_from_its_first_change_to_its_last(
     session: Session, run: Broadcast
 ) -> None:

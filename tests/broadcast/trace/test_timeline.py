@@ -90,7 +90,6 @@ def marks(session: Session) -> dict[str, str]:
     return {str(each.name): str(each.mark) for each in latest(session).hops}
 
 
-@pytest.mark.databases
 def test_what_was_told_from_a_post_is_intact(told: Session) -> None:
     traces = list(queries.latest(told, 99))
     assert len(traces) == Story.objects.count() >= 3
@@ -305,7 +304,6 @@ def test_each_damage_of_the_ledger_is_named(modelled: Session, damage: str) -> N
     assert reason in found[1]
 
 
-@pytest.mark.databases
 @pytest.mark.parametrize(
     ("table", "name", "reason"),
     [
@@ -336,7 +334,6 @@ def archive(session: Session, last: int) -> None:
     SessionEvent.objects.filter(session=session, seq__lte=last).delete()
 
 
-@pytest.mark.databases
 def test_what_is_archived_is_not_taken_for_lost(told: Session) -> None:
     archive(told, SessionEvent.objects.latest("seq").seq - 1)
     found = list(queries.latest(told, 9))
@@ -375,7 +372,6 @@ def test_of_one_story_the_archive_is_read_too(
     assert seqs[Name.CLAIMED] is not None
 
 
-@pytest.mark.databases
 def test_a_batch_costs_the_same_at_any_size(told: Session, django_assert_num_queries: Any) -> None:
     for most in (1, 3):
         with django_assert_num_queries(8):

@@ -48,7 +48,6 @@ def test_each_link_is_recorded_with_the_one_before_it(session: Session) -> None:
     ]
 
 
-@pytest.mark.databases
 def test_a_link_belongs_to_a_transaction(session: Session) -> None:
     with pytest.raises(transaction.TransactionManagementError):
         chain.append(session, Operation(source="chat", provider_id="x"))
@@ -93,7 +92,6 @@ def test_fifty_operations_that_end_at_once_leave_one_unbroken_chain(session: Ses
     assert (row.tokens, row.operations) == (sum(range(50)), 50)
 
 
-@pytest.mark.databases
 def test_sessions_have_chains_of_their_own(make_session: MakeSession) -> None:
     one, other = make_session(), make_session("Evening")
     together(8, lambda number: join(other if number % 2 else one))
@@ -135,7 +133,6 @@ def test_a_link_of_a_run_that_does_not_exist_is_refused(session: Session) -> Non
     assert numbers(session) == []
 
 
-@pytest.mark.databases
 def test_a_compaction_is_the_base_from_which_tokens_count(session: Session) -> None:
     join(session)
     summary = join(session, "compaction", summary="All of it.")
@@ -144,7 +141,6 @@ def test_a_compaction_is_the_base_from_which_tokens_count(session: Session) -> N
     assert (row.base, row.tokens, row.operations) == (summary, 7, 3)
 
 
-@pytest.mark.databases
 def test_a_reset_starts_the_count_of_operations_again(session: Session) -> None:
     join(session)
     reset = join(session, "reset", tokens=0)
@@ -172,7 +168,6 @@ def test_a_lost_head_is_recovered_and_reported(session: Session, lost: str) -> N
     assert (row.base, row.tokens, row.operations) == (base, 20, 4)
 
 
-@pytest.mark.databases
 def test_a_head_that_fell_behind_is_recovered_and_recorded(session: Session) -> None:
     first, second = join(session), join(session)
     lose_head(session, first)
@@ -268,7 +263,6 @@ def test_a_link_in_the_wrong_place_is_found(session: Session) -> None:
     assert "1 link is not behind the one before" in found.problems
 
 
-@pytest.mark.databases
 def test_only_the_latest_links_are_checked_unless_all_are_requested(session: Session) -> None:
     links = [join(session) for _ in range(5)]
     AITransition.objects.filter(new=links[0]).delete()
@@ -277,7 +271,6 @@ def test_only_the_latest_links_are_checked_unless_all_are_requested(session: Ses
     assert (whole.state, whole.seen, whole.links) == ("OUT_OF_SYNC", 5, 5)
 
 
-@pytest.mark.databases
 def test_a_status_costs_the_same_at_any_length(
     session: Session, django_assert_num_queries: Any
 ) -> None:

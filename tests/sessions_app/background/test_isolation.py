@@ -37,7 +37,7 @@ from smnb import health
 from stories.models import Draft, TokenUsage
 from stories.usage.ledger import Purpose, SessionLedger
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 MakeSession = Callable[..., Session]
 HOUR = timedelta(hours=1)
@@ -107,6 +107,7 @@ UNITS: dict[str, tuple[Callable[[Session], models.Model], str, Callable[[models.
 }
 
 
+@pytest.mark.databases
 @pytest.mark.parametrize("name", UNITS)
 def test_a_poisoned_row_is_set_aside_and_its_neighbour_is_handled(
     name: str, make_session: MakeSession
@@ -163,6 +164,7 @@ def test_a_call_that_cannot_be_closed_does_not_hold_its_run(session: Session) ->
     assert Broadcast.objects.get(pk=run.pk).state == "idle"
 
 
+@pytest.mark.databases
 @pytest.mark.parametrize("tokens", [10**15, 2**63 - 1])
 def test_counts_that_an_earlier_version_stored_are_bounded(session: Session, tokens: int) -> None:
     call = call_of(session)
@@ -174,6 +176,7 @@ def test_counts_that_an_earlier_version_stored_are_bounded(session: Session, tok
     assert list(audits.run()) == []
 
 
+@pytest.mark.databases
 def test_a_row_that_cannot_be_read_does_not_keep_its_step_from_being_claimed(
     session: Session,
 ) -> None:
@@ -246,6 +249,7 @@ def test_a_rule_of_retention_that_raises_stops_no_other(monkeypatch: pytest.Monk
     assert FailedWork.objects.get().tries == 1
 
 
+@pytest.mark.databases
 def test_an_event_that_cannot_be_read_hides_no_other_session(make_session: MakeSession) -> None:
     bad, good = make_session(), make_session()
     heads = {s.pk: SessionStats.objects.get(session=s).last_seq for s in (bad, good)}
@@ -262,6 +266,7 @@ def test_an_event_that_cannot_be_read_hides_no_other_session(make_session: MakeS
     assert '"reload"' in texts[0]
 
 
+@pytest.mark.databases
 def test_sums_end_at_their_highest_instead_of_overflowing(session: Session) -> None:
     for model in (SessionStats, Bucket, Tally):
         model.objects.filter(session=session).update(cost_upper=HIGHEST - 5)

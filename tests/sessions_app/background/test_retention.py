@@ -12,7 +12,7 @@ from sessions_app import workspace
 from sessions_app.background import retention, sweeper
 from sessions_app.models import Bucket, IdempotencyKey, Session, Workspace
 
-pytestmark = [pytest.mark.django_db, pytest.mark.databases]
+pytestmark = pytest.mark.django_db
 
 NOW = timezone.now()
 RULES = [retention.delete_old_buckets, retention.delete_old_answers]
@@ -34,6 +34,7 @@ def answer(owner: User, key: str, days: int) -> None:
     IdempotencyKey.objects.filter(pk=row.pk).update(created_at=NOW - timedelta(days=days))
 
 
+@pytest.mark.databases
 def test_fine_figures_go_and_coarse_ones_stay(session: Session) -> None:
     Bucket.objects.all().delete()
     for size in (1, 5, 15, 60):
@@ -66,6 +67,7 @@ def test_a_rule_takes_a_piece_at_a_time(owner: User, monkeypatch: pytest.MonkeyP
     assert [retention.run_rules(NOW) for _ in range(4)] == [2, 2, 1, 0]
 
 
+@pytest.mark.databases
 def test_a_rule_deletes_a_piece_of_the_buckets(
     session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,7 +20,7 @@ from sessions_app.models import FailedWork, Session, Step
 from tests.concurrency import together
 from tests.conftest import MakeSession
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 postgres_only = pytest.mark.skipif(
     "os.environ.get('SMNB_TEST_DATABASE') != 'postgres'", reason="SQLite has no server to lose."
@@ -88,6 +88,7 @@ def raises(error: Exception) -> Callable[[Claim], None]:
     return handler
 
 
+@pytest.mark.databases
 def test_of_eight_claims_at_once_exactly_one_gets_the_step(step: Step) -> None:
     found = together(8, lambda _: steps.claim(step.pk))
     assert sum(claim is not None for claim in found) == 1
@@ -103,6 +104,7 @@ def test_a_step_that_is_not_due_cannot_be_claimed(session: Session, does: Does) 
     assert steps.claim(later.pk) is None
 
 
+@pytest.mark.databases
 def test_a_leased_step_is_taken_over_only_after_its_lease(step: Step) -> None:
     first = claimed(step)
     assert steps.claim(step.pk) is None
@@ -131,6 +133,7 @@ def test_a_lease_without_a_task_is_taken_over_by_no_message(step: Step) -> None:
     assert steps.claim(step.pk, "task-1", redelivered=True) is None
 
 
+@pytest.mark.databases
 @pytest.mark.parametrize(
     "settle",
     [
@@ -252,6 +255,7 @@ def lose_connection() -> None:
         other.execute("SELECT pg_terminate_backend(%s)", [pid])
 
 
+@pytest.mark.databases
 @postgres_only
 @pytest.mark.parametrize("atomic", [True, False])
 def test_a_step_that_loses_the_database_is_due_again_as_soon_as_it_answers(
@@ -276,6 +280,7 @@ def test_a_step_that_loses_the_database_is_due_again_as_soon_as_it_answers(
     assert fresh(step).state == Step.State.DONE
 
 
+@pytest.mark.databases
 @postgres_only
 def test_a_message_that_arrives_while_the_database_is_away_is_not_lost(step: Step) -> None:
     lose_connection()
@@ -283,6 +288,7 @@ def test_a_message_that_arrives_while_the_database_is_away_is_not_lost(step: Ste
     assert fresh(step).state == Step.State.DONE
 
 
+@pytest.mark.databases
 @postgres_only
 def test_a_bug_in_a_query_is_no_loss_of_the_database(step: Step, does: Does) -> None:
     def handler(_claim: Claim) -> None:
@@ -295,6 +301,7 @@ def test_a_bug_in_a_query_is_no_loss_of_the_database(step: Step, does: Does) -> 
     assert fresh(step).last_error == "An internal error; see the log."
 
 
+@pytest.mark.databases
 def test_the_heartbeat_extends_the_lease_while_the_handler_works(
     step: Step, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -307,6 +314,7 @@ def test_the_heartbeat_extends_the_lease_while_the_handler_works(
     held.check()
 
 
+@pytest.mark.databases
 def test_the_heartbeat_marks_the_claim_lost_when_another_worker_has_the_step(
     step: Step, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -319,6 +327,7 @@ def test_the_heartbeat_marks_the_claim_lost_when_another_worker_has_the_step(
         held.check()
 
 
+@pytest.mark.databases
 def test_there_is_one_open_step_of_a_kind_and_subject(session: Session, step: Step) -> None:
     assert steps.enqueue(session, PROBE, 1) == step
     claimed(step)
@@ -370,6 +379,7 @@ def test_a_poke_is_not_repeated_within_ten_seconds(
     assert len(poked) == 2
 
 
+@pytest.mark.databases
 def test_of_two_sweepers_each_overdue_step_is_poked_by_one(
     session: Session, does: Does, poked: list[tuple[int, str]]
 ) -> None:
@@ -407,6 +417,7 @@ def test_an_error_that_may_pass_is_tried_again_with_its_reason(
     assert found.attempts == 1
 
 
+@pytest.mark.databases
 def test_a_step_is_due_exactly_when_the_wait_ends(step: Step, does: Does) -> None:
     until = steps.now() + timedelta(minutes=7)
     does(raises(WaitUntil("Later.", until=until)))
@@ -469,6 +480,7 @@ def test_a_step_to_run_now_is_due_and_poked_at_once(
     assert steps.claim(later.pk) is not None
 
 
+@pytest.mark.databases
 def test_only_a_leased_step_has_a_lease(step: Step) -> None:
     with pytest.raises(DatabaseError), transaction.atomic():
         Step.objects.filter(pk=step.pk).update(lease_until=steps.now())

@@ -67,7 +67,6 @@ def test_old_events_are_archived_a_chunk_at_a_time(aged_session: Session) -> Non
     assert list(audits.run()) == []
 
 
-@pytest.mark.databases
 def test_an_archive_is_an_artifact_whose_file_is_whole(aged_session: Session) -> None:
     archive()
     artifact = Artifact.objects.get(session=aged_session)
@@ -90,7 +89,6 @@ def test_the_newest_events_stay_however_old_they_are(aged_session: Session) -> N
     assert len(live(aged_session)) >= 3
 
 
-@pytest.mark.databases
 def test_the_events_that_pages_catch_up_with_stay() -> None:
     assert Workspace().keep_events_days == 90
     source = Path(events_archive.__file__).read_text("utf-8")
@@ -102,7 +100,6 @@ def test_young_events_stay(aged_session: Session) -> None:
     assert archive() == 0
 
 
-@pytest.mark.databases
 def test_the_days_of_the_workspace_are_used(aged_session: Session) -> None:
     grow_old(aged_session, 12, days=6)
     assert events_archive.archive_events(Workspace(keep_events_days=5), timezone.now()) == 4
@@ -115,7 +112,6 @@ def test_a_session_on_air_is_archived_too(
     assert archive() == 4
 
 
-@pytest.mark.databases
 def test_less_than_a_chunk_is_archived_once_a_day(aged_session: Session) -> None:
     archive_all()
     grow_old(aged_session, 12)
@@ -123,14 +119,12 @@ def test_less_than_a_chunk_is_archived_once_a_day(aged_session: Session) -> None
     assert archive(timezone.now() + timedelta(hours=25)) == 1
 
 
-@pytest.mark.databases
 def test_an_old_event_behind_a_young_one_waits(aged_session: Session) -> None:
     SessionEvent.objects.filter(session=aged_session, seq=3).update(at=timezone.now())
     assert [archive(), archive()] == [2, 0]
     assert live(aged_session)[0] == 3
 
 
-@pytest.mark.databases
 def test_a_file_of_a_process_that_died_is_used_by_the_next(
     aged_session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -149,7 +143,6 @@ def test_a_file_of_a_process_that_died_is_used_by_the_next(
     assert all_files(aged_session) == left
 
 
-@pytest.mark.databases
 def test_old_files_without_a_row_are_removed(aged_session: Session) -> None:
     folder = artifacts.folder(aged_session, "archive")
     folder.mkdir(parents=True)
@@ -195,7 +188,6 @@ def test_a_range_of_events_is_read_across_archives(aged_session: Session) -> Non
     assert read(aged_session, 1, 12, audience=recorder.PUBLIC) == []
 
 
-@pytest.mark.databases
 def test_a_damaged_archive_says_so_and_hides_nothing_else(aged_session: Session) -> None:
     archive_all()
     damaged = spoil(aged_session, 5)
@@ -210,7 +202,6 @@ def test_a_damaged_archive_says_so_and_hides_nothing_else(aged_session: Session)
     assert [each.audit for each in audits.run()] == ["archives", "artifacts"]
 
 
-@pytest.mark.databases
 def test_a_missing_archive_is_found(aged_session: Session) -> None:
     archive()
     (file,) = all_files(aged_session)
@@ -228,7 +219,6 @@ def test_an_archive_that_was_lost_with_its_row_leaves_a_gap(aged_session: Sessio
     assert finding.detail == "events are not gapless: 11 of 15"
 
 
-@pytest.mark.databases
 def test_a_page_that_missed_archived_events_is_made_to_reload(aged_session: Session) -> None:
     archive_all()
 
@@ -243,7 +233,6 @@ def test_a_page_that_missed_archived_events_is_made_to_reload(aged_session: Sess
     assert ('"reload"' in texts[0], reached) == (True, 11)
 
 
-@pytest.mark.databases
 def test_another_sessions_events_stay_where_they_are(
     aged_session: Session, make_session: MakeSession
 ) -> None:

@@ -19,7 +19,7 @@ from sessions_app.models import Session, SessionEvent, SessionStats
 from tests.concurrency import together
 from tests.conftest import MakeSession
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def seqs(session: Session) -> list[int]:
@@ -35,6 +35,7 @@ def gapless(found: list[int]) -> bool:
     return found == list(range(1, len(found) + 1))
 
 
+@pytest.mark.databases
 def test_eight_writers_at_once_leave_no_gap_and_no_wrong_count(session: Session) -> None:
     before = stats(session)
 
@@ -49,6 +50,7 @@ def test_eight_writers_at_once_leave_no_gap_and_no_wrong_count(session: Session)
     assert list(audits.run()) == []
 
 
+@pytest.mark.databases
 def test_a_reader_never_sees_a_later_event_before_an_earlier_one(session: Session) -> None:
     stop = threading.Event()
     holes: list[list[int]] = []
@@ -77,6 +79,7 @@ def test_each_session_has_its_own_seq(make_session: MakeSession) -> None:
     assert (stats(one).last_seq, stats(other).last_seq) == (4, 1)
 
 
+@pytest.mark.databases
 def test_event_and_counters_are_rolled_back_together(session: Session) -> None:
     before = recorder.figures(stats(session)), seqs(session)
     with transaction.atomic():
@@ -101,6 +104,7 @@ def test_the_total_is_the_sum_of_input_and_output(session: Session) -> None:
     assert [figures[f"{part}_tokens"] for part in ("input", "output", "total")] == [30, 4, 34]
 
 
+@pytest.mark.databases
 def test_an_earlier_story_does_not_set_back_the_time_of_the_last_one(session: Session) -> None:
     latest = datetime(2026, 11, 21, 12, tzinfo=UTC)
     for at in (latest - timedelta(days=1), latest, latest - timedelta(hours=1)):

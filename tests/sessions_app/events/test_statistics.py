@@ -11,7 +11,7 @@ from sessions_app.events import recorder, statistics
 from sessions_app.events.statistics import Extra, Share
 from sessions_app.models import Bucket, Session, Tally
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def read_posts(session: Session, count: int, shares: list[Share] | None = None) -> None:
@@ -20,6 +20,7 @@ def read_posts(session: Session, count: int, shares: list[Share] | None = None) 
         recorder.record(session, recorder.SESSION_CHANGED, {}, None, extra, feed=count)
 
 
+@pytest.mark.databases
 def test_a_counter_is_summed_in_the_buckets_of_all_four_sizes(session: Session) -> None:
     read_posts(session, 3)
     read_posts(session, 4)
@@ -35,6 +36,7 @@ def test_a_bucket_starts_at_a_whole_multiple_of_its_size() -> None:
     assert starts == ["10:44:00", "10:40:00", "10:30:00", "10:00:00"]
 
 
+@pytest.mark.databases
 def test_tallies_are_summed_by_key(session: Session) -> None:
     one = Share("tone", "breaking", {"count": 1, "words": 40})
     read_posts(session, 0, [one, Share("tone", "opinion", {"count": 1, "words": 9})])

@@ -12,7 +12,9 @@ from channels.testing import HttpCommunicator, WebsocketCommunicator
 from django.contrib.auth.models import User
 from hypothesis import given, strategies
 
-from sessions_app import sessions
+from broadcast import orchestrator
+from sessions_app import api_tokens, sessions
+from sessions_app.events import recorder
 from sessions_app.models import Session
 from sessions_app.realtime.consumers import _parse_after
 from sessions_app.web.middleware import ForwardedAddress
@@ -106,6 +108,29 @@ async def test_an_address_opens_no_more_public_sockets_than_the_limit(
     assert await sockets[2].receive_output(60) == {"type": "websocket.close", "code": 4013}
     for socket in sockets:
         await socket.disconnect(timeout=60)
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_an_owner_may_ask_for_what_the_audience_sees(session: Session) -> None:
+    token = await sync_to_async(api_tokens.make)(session.owner)
+    headers = [(b"authorization", f"Bearer {token}".encode())]
+    await sync_to_async(recorder.add_message)(session, "system", "For the owner alone.")
+    await sync_to_async(orchestrator.start)(session, session.owner)
+    types: dict[str, list[str]] = {"?audience=public&format=json": [], "?format=json": []}
+    for query, found in types.items():
+        path = f"/ws/sessions/{session.pk}/{query}"
+        socket = WebsocketCommunicator(application, path, headers=headers)
+        socket.scope["client"] = ["127.0.0.1", 4000]
+        await socket.connect(timeout=60)
+        await socket.send_json_to({"after": 0})
+        state = ""
+        while state != "starting":
+            frame = await socket.receive_json_from(60)
+            found.append(frame["type"])
+            state = frame["data"].get("air", {}).get("state", "")
+        await socket.disconnect(timeout=60)
+    assert "message.added" in types["?format=json"]
+    assert set(types["?audience=public&format=json"]) == {"broadcast.state"}
 
 
 @given(

@@ -67,7 +67,6 @@ def kill_at_next_turn(monkeypatch: pytest.MonkeyPatch, draft: Draft) -> None:
     steps.run(Step.objects.get(kind=workflow.TURN, state="leased").pk)
 
 
-@pytest.mark.databases
 def test_a_draft_is_written_by_the_model_and_booked_to_the_token(
     modelled: Session, anthropic: RoomStandIn
 ) -> None:

@@ -49,7 +49,6 @@ def simple(zip_: Path, owner: User) -> Path:
     return export(zip_, sessions=[session()], story_history=[story()], token_usage=[usage()])
 
 
-@pytest.mark.databases
 def test_a_session_comes_with_its_date_its_filing_and_its_owner(zip_: Path, owner: User) -> None:
     bring(export(zip_, sessions=[session(name="Evening", status="archived")]))
     found = Session.objects.get()
@@ -65,7 +64,6 @@ def test_a_session_comes_with_its_date_its_filing_and_its_owner(zip_: Path, owne
     assert found.model == "claude-3-sonnet"
 
 
-@pytest.mark.databases
 def test_a_session_that_was_on_air_is_at_rest(zip_: Path, owner: User, client_of: Any) -> None:
     report = bring(export(zip_, sessions=[session(broadcastState="live", isLive=True)]))
     assert "not idle are stopped: 1." in report
@@ -73,7 +71,6 @@ def test_a_session_that_was_on_air_is_at_rest(zip_: Path, owner: User, client_of
     assert client_of(owner).get(url).json()["broadcast_state"] == "idle"
 
 
-@pytest.mark.databases
 def test_a_story_is_imported_as_it_was_aired(simple: Path) -> None:
     bring(simple)
     found = Story.objects.get()
@@ -101,7 +98,6 @@ def test_a_call_keeps_its_reported_cost_and_gets_our_own(simple: Path) -> None:
     assert found.created_at == found.closed_at == datetime(2025, 9, 30, 14, 16, 22, 513942, UTC)
 
 
-@pytest.mark.databases
 def test_a_call_to_a_model_without_a_price_is_counted_as_such(zip_: Path, owner: User) -> None:
     bring(export(zip_, sessions=[session()], token_usage=[usage(model="unheard-of")]))
     found = TokenUsage.objects.get()
@@ -119,7 +115,6 @@ def test_settings_without_an_equal_are_named(simple: Path) -> None:
     assert "left out: frequencyPenalty, maxTokens, presencePenalty, temperature" in bring(simple)
 
 
-@pytest.mark.databases
 def test_the_figures_are_those_of_the_rows(zip_: Path, owner: User) -> None:
     bring(
         export(
@@ -148,7 +143,6 @@ def test_figures_over_time_stand_at_their_own_time(simple: Path) -> None:
     assert Bucket.objects.filter(size=60).count() == 1
 
 
-@pytest.mark.databases
 def test_rows_of_a_session_come_with_one_event(zip_: Path, owner: User) -> None:
     bring(export(zip_, sessions=[session()], story_history=map(story, range(1, 30))))
     types = list(SessionEvent.objects.order_by("seq").values_list("type", flat=True))
@@ -250,14 +244,12 @@ def test_every_row_has_one_outcome(tmp_path: Path, owner: User) -> None:
 OUTCOMES = ("read", "imported", "quarantined", "rejected")
 
 
-@pytest.mark.databases
 def test_a_dry_run_writes_nothing(simple: Path) -> None:
     before = all_rows()
     assert "Nothing was written" in bring(simple, "--dry-run")
     assert all_rows() == before
 
 
-@pytest.mark.databases
 def test_the_first_of_two_rows_with_one_id_is_taken(zip_: Path, owner: User) -> None:
     stories = [story(), story(narrative="Another text.")]
     err = StringIO()
@@ -267,7 +259,6 @@ def test_the_first_of_two_rows_with_one_id_is_taken(zip_: Path, owner: User) -> 
     assert "harbor" in Story.objects.get().narrative
 
 
-@pytest.mark.databases
 def test_ids_and_moments_of_a_session_agree(
     zip_: Path, owner: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -291,7 +282,6 @@ def test_days_are_found_though_rows_came_in_several_goes(tmp_path: Path, owner: 
     assert [each.created_at.day for each in search_query.stories(one, query)] == [3, 2]
 
 
-@pytest.mark.databases
 def test_a_later_export_brings_what_is_new(tmp_path: Path, owner: User) -> None:
     for last in (3, 5):
         path = tmp_path / f"{last}.zip"
@@ -301,7 +291,6 @@ def test_a_later_export_brings_what_is_new(tmp_path: Path, owner: User) -> None:
     assert list(audits.run()) == []
 
 
-@pytest.mark.databases
 def test_the_report_file_names_every_row_that_is_not_in_a_session(
     zip_: Path, owner: User, tmp_path: Path
 ) -> None:

@@ -118,7 +118,6 @@ def test_of_mutated_streams_none_is_marked_exact_wrongly() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.databases
 def test_mutated_answers_over_http_are_booked_with_true_bounds(
     session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,7 +18,7 @@ from stories.usage.ledger import DOUBTFUL, UNPRICED, Purpose, SessionLedger
 from stories.usage.types import Counts
 from tests.standins.anthropic import AnthropicStandIn
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 MODEL = "claude-haiku-5-5"
 ASK = Ask(model=MODEL, system="Be brief.", prompt="p" * 1000, max_tokens=500)
@@ -159,6 +159,7 @@ def test_fetching_pages_costs_their_tokens_alone(session: Session, tmp_path: Pat
     assert (row.state, row.unpriced) == ("final", False)
 
 
+@pytest.mark.databases
 def test_names_that_cannot_be_stored_do_no_harm(session: Session, tmp_path: Path) -> None:
     row, _ = booked(
         session, tmp_path, {**START, "service_tier": "stand\x00ard", "inference_geo": "\ud800"}

@@ -13,9 +13,10 @@ from sessions_app.models import Session
 from stories.market import trends
 from stories.models import Trend, TrendBucket
 
-pytestmark = [pytest.mark.django_db, pytest.mark.databases]
+pytestmark = pytest.mark.django_db
 
 
+@pytest.mark.databases
 def test_fine_figures_of_the_market_go_and_coarse_ones_stay(session: Session) -> None:
     now = timezone.now()
     trend = Trend.objects.create(

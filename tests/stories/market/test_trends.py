@@ -92,14 +92,12 @@ def test_buckets_of_all_sizes_hold_the_posts(session: Session, source: Source) -
     assert by_size == dict.fromkeys(statistics.SIZES, 2)
 
 
-@pytest.mark.databases
 def test_a_keyword_leads_to_its_posts(session: Session, source: Source) -> None:
     first, second = read(source, FERRY, BRIDGE)
     found = TrendPost.objects.filter(trend=keyword(session, "port elowen"))
     assert set(found.values_list("post_id", flat=True)) == {first.pk, second.pk}
 
 
-@pytest.mark.databases
 def test_a_duplicate_counts_for_nothing(session: Session, source: Source) -> None:
     read(source, FERRY)
     (again,) = read(source, f"{FERRY}!")
@@ -108,13 +106,11 @@ def test_a_duplicate_counts_for_nothing(session: Session, source: Source) -> Non
     assert Trend.objects.get(kind="source").posts == 1
 
 
-@pytest.mark.databases
 def test_votes_against_take_nothing_away(session: Session, source: Source) -> None:
     read(source, FERRY, score=-50)
     assert keyword(session, "ferry").engagement == 0
 
 
-@pytest.mark.databases
 def test_a_told_post_counts_for_its_source_and_its_keywords(
     session: Session, source: Source
 ) -> None:
@@ -125,7 +121,6 @@ def test_a_told_post_counts_for_its_source_and_its_keywords(
     assert Trend.objects.get(kind="source").told == 1
 
 
-@pytest.mark.databases
 def test_the_number_of_statements_does_not_grow_with_the_posts(source: Source) -> None:
     few = queue.add(source, [FetchedPost("a", FERRY)], steps.now()).posts
     titles = [f"Thing{n} met Other{n} on Isle{n} before dawn" for n in range(60)]
@@ -154,7 +149,6 @@ def test_what_is_more_than_a_statement_takes_is_split(
     assert list(audits.run("market")) == []
 
 
-@pytest.mark.databases
 def test_the_posts_of_two_sessions_make_two_markets(
     session: Session, source: Source, make_session: Callable[..., Session]
 ) -> None:
@@ -164,7 +158,6 @@ def test_the_posts_of_two_sessions_make_two_markets(
     assert [t.posts for t in Trend.objects.filter(key="ferry")] == [1, 1]
 
 
-@pytest.mark.databases
 def test_going_live_fills_the_market(session: Session, go_live: Callable[[Session], Any]) -> None:
     go_live(session)
     run_due_steps(session, "poll")
@@ -183,7 +176,6 @@ def test_counted_anew_the_market_is_the_same(session: Session, source: Source) -
     assert everything(session) == before
 
 
-@pytest.mark.databases
 def test_posts_read_before_the_market_are_counted_by_the_command(
     session: Session, source: Source
 ) -> None:
@@ -192,7 +184,6 @@ def test_posts_read_before_the_market_are_counted_by_the_command(
     assert keyword(session, "ferry").posts == 1
 
 
-@pytest.mark.databases
 def test_the_command_drops_what_no_post_names(session: Session, source: Source) -> None:
     read(source, FERRY)
     SourcePost.objects.update(title="A quiet evening")

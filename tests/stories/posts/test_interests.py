@@ -101,7 +101,6 @@ def test_a_post_that_is_read_later_is_lowered_too(session: Session, source: Sour
     assert later.priority < usual.priority
 
 
-@pytest.mark.databases
 def test_the_name_of_the_source_counts(session: Session, source: Source, post: SourcePost) -> None:
     Source.objects.filter(pk=source.pk).update(locator="r/lighthouses")
     want(session, "lighthouses")
@@ -120,7 +119,6 @@ def test_a_dropped_interest_leaves_no_trace(session: Session, post: SourcePost) 
         commands.run("interest.drop", session.owner, session, data)
 
 
-@pytest.mark.databases
 def test_what_a_person_moved_by_hand_stays_moved(session: Session, source: Source) -> None:
     owl = make_post(source, "a", "Seven owls were counted on the old mill")
     SourcePost.objects.filter(pk=owl.pk).update(rank=owl.rank + 0.3)
@@ -174,7 +172,6 @@ def test_two_interests_at_once_are_weighed_together(session: Session, source: So
     assert post.rank - post.priority == pytest.approx(before)
 
 
-@pytest.mark.databases
 def test_another_session_is_not_touched(
     session: Session, make_session: Callable[..., Session], post: SourcePost
 ) -> None:

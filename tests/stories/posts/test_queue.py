@@ -18,7 +18,7 @@ from stories.types import FetchedPost
 from tests.concurrency import together
 from tests.conftest import MakeSession, make_post
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 TITLES = (
@@ -66,6 +66,7 @@ def test_the_same_post_is_inserted_once(source: Source) -> None:
     assert not FailedWork.objects.exists()
 
 
+@pytest.mark.databases
 def test_an_entry_that_cannot_be_stored_costs_no_other(source: Source) -> None:
     # Half a surrogate pair is a text of Python that no database accepts.
     bad = FetchedPost(external_id="b", title="An entry with \ud800 in it", body="", url="")
@@ -84,6 +85,7 @@ def test_an_entry_that_cannot_be_stored_costs_no_other(source: Source) -> None:
     assert FailedWork.objects.get().tries == 3
 
 
+@pytest.mark.databases
 @pytest.mark.parametrize("number", [10**400, -(10**400), 2**31, 2**63, -1])
 def test_counts_of_any_size_are_stored_within_their_column(source: Source, number: int) -> None:
     (post,) = add(
@@ -104,6 +106,7 @@ def test_a_batch_that_repeats_itself_is_inserted_once(source: Source) -> None:
     assert SourcePost.objects.count() == 1
 
 
+@pytest.mark.databases
 def test_the_database_refuses_the_same_post_twice(source: Source, post: SourcePost) -> None:
     with pytest.raises(DatabaseError), transaction.atomic():
         SourcePost.objects.create(
@@ -111,6 +114,7 @@ def test_the_database_refuses_the_same_post_twice(source: Source, post: SourcePo
         )
 
 
+@pytest.mark.databases
 def test_the_address_of_another_source_is_skipped_with_its_reason(
     source: Source, other_source: Source
 ) -> None:
@@ -352,6 +356,7 @@ def test_of_two_posts_that_were_stored_at_once_a_third_repeats_the_first(
     assert copy.duplicate_of_id == first.pk
 
 
+@pytest.mark.databases
 def test_numbers_beyond_reason_are_stored_within_bounds(source: Source) -> None:
     huge = FetchedPost("1", TITLES[0], score=10**20, comments=-(10**20), author="a" * 300)
     (post,) = add(source, huge).posts
@@ -371,6 +376,7 @@ def test_age_outranks_priority_in_the_end() -> None:
     assert queue.rank(0.9, NOW - timedelta(days=1)) - fresh == pytest.approx(0.5)
 
 
+@pytest.mark.databases
 def test_a_pinned_post_comes_before_a_better_one(source: Source) -> None:
     better = make_post(source, "1", TITLES[0])
     pinned = make_post(source, "2", TITLES[1])
@@ -393,6 +399,7 @@ def test_a_queued_post_names_its_neighbours(source: Source) -> None:
     ]
 
 
+@pytest.mark.databases
 def test_of_eight_workers_at_once_one_claims_a_post(source: Source, post: SourcePost) -> None:
     held = [claim(source.session, number) for number in range(8)]
     rows = [SourcePost.objects.get(pk=post.pk) for _ in held]
@@ -406,6 +413,7 @@ def test_a_waiting_post_is_claimed_with_step_and_epoch(session: Session, post: S
     assert not queue.claim(post, held)
 
 
+@pytest.mark.databases
 def test_only_who_claimed_a_post_can_settle_it(session: Session, post: SourcePost) -> None:
     late = claim(session)
     assert queue.claim(post, late)
@@ -436,6 +444,7 @@ def test_a_post_is_not_worn_out_while_its_third_attempt_is_under_way(
     assert queue.worn_out(held) == []
 
 
+@pytest.mark.databases
 def test_a_claim_without_a_step_is_refused_by_the_database(post: SourcePost) -> None:
     with pytest.raises(DatabaseError), transaction.atomic():
         SourcePost.objects.filter(pk=post.pk).update(state="claimed", step=None)

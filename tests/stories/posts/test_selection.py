@@ -65,7 +65,6 @@ def chosen(source: Source) -> tuple[str, list[tuple[str, str]]]:
     return choice.post.title if choice.post else "", overtaken
 
 
-@pytest.mark.databases
 @pytest.mark.parametrize(("older", "newer"), [(CUTS_4, CUTS_11), (CLOSES, REOPENS), (BEES, LOCK)])
 def test_a_post_that_a_newer_story_overtook_is_skipped(
     waits: Waits, source: Source, older: str, newer: str

@@ -144,7 +144,6 @@ def test_a_single_adoption_can_be_taken_back_too(
     assert figures() == before
 
 
-@pytest.mark.databases
 def test_what_came_back_can_be_adopted_elsewhere(
     orphans: None, session: Session, make_session: MakeSession, owner: User
 ) -> None:
@@ -155,7 +154,6 @@ def test_what_came_back_can_be_adopted_elsewhere(
     assert set(Story.objects.values_list("session", flat=True)) == {other.pk}
 
 
-@pytest.mark.databases
 def test_the_undo_tells_open_pages_which_stories_left(
     orphans: None, session: Session, owner: User
 ) -> None:
@@ -217,7 +215,6 @@ def test_what_has_been_used_stays(orphans: None, session: Session, owner: User, 
     assert QuarantinedRecord.objects.get(state="adopted").row_id == used.pk
 
 
-@pytest.mark.databases
 def test_acts_are_done_in_lots(
     orphans: None, session: Session, owner: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -254,7 +251,6 @@ def test_a_record_decided_before_can_not_be_decided_again(
         decisions.discard(record, owner)
 
 
-@pytest.mark.databases
 def test_an_import_does_not_bring_again_what_was_decided(
     orphans: None, session: Session, owner: User, tmp_path: Path
 ) -> None:

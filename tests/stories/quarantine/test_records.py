@@ -40,7 +40,6 @@ def adopted(record: QuarantinedRecord, session: Session, actor: User) -> Story:
     return row
 
 
-@pytest.mark.databases
 def test_an_adopted_record_is_a_legacy_story_with_its_figures(
     session: Session, owner: User
 ) -> None:

@@ -89,7 +89,6 @@ def test_a_removed_source_keeps_its_posts_and_is_shown_no_more(
     assert types(session)[-1] == "source.removed"
 
 
-@pytest.mark.databases
 def test_a_removed_source_comes_back_as_the_same_row(session: Session, source: Source) -> None:
     service.remove(session, source.pk)
     assert service.add(session, DEMO).pk == source.pk

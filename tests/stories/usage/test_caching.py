@@ -111,7 +111,6 @@ def test_nothing_is_guessed_for_a_model_without_a_price() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.databases
 def test_what_was_saved_is_booked_with_the_call(
     server: AnthropicStandIn, ledger: SessionLedger, session: Session
 ) -> None:

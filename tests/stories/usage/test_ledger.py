@@ -19,7 +19,7 @@ from stories.usage.ledger import Purpose, SessionLedger
 from stories.usage.types import Attempt, Close, Counts
 from tests.concurrency import together
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 MODEL = "claude-haiku-4-5"
 COUNTS = Counts(input=1000, output=200, cache_read=50, cache_write_5m=20, cache_write_1h=10)
@@ -64,6 +64,7 @@ def test_a_row_is_there_before_the_model_is_asked_and_counts_nothing(claim: Clai
     assert list(audits.run()) == []
 
 
+@pytest.mark.databases
 def test_a_final_answer_is_booked_exactly_with_one_event(claim: Claim) -> None:
     reserve(claim).close(final())
     totals = stats(claim)
@@ -83,6 +84,7 @@ def test_a_second_close_changes_nothing(claim: Claim) -> None:
     assert list(audits.run()) == []
 
 
+@pytest.mark.databases
 def test_eight_closes_at_once_book_once(claim: Claim) -> None:
     attempt = reserve(claim)
     together(8, lambda _: attempt.close(final()))
@@ -141,6 +143,7 @@ def test_a_late_answer_still_makes_a_bounded_row_exact(claim: Claim) -> None:
     assert list(audits.run()) == []
 
 
+@pytest.mark.databases
 def test_an_answer_that_comes_while_its_row_is_being_bounded_is_not_lost(
     claim: Claim, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -176,6 +179,7 @@ def leave_open(claim: Claim, seconds: int) -> None:
     TokenUsage.objects.update(created_at=steps.now() - timedelta(seconds=seconds))
 
 
+@pytest.mark.databases
 def test_the_sweeper_bounds_what_was_left_open_by_a_step_that_waits(claim: Claim) -> None:
     leave_open(claim, seconds=31)
     claim.reschedule(steps.now() + timedelta(hours=1))
@@ -197,6 +201,7 @@ def test_the_sweeper_leaves_a_row_alone_that_may_still_be_closed(
     assert row().state == "started"
 
 
+@pytest.mark.databases
 def test_rows_left_open_are_found_over_the_index_of_open_rows(claim: Claim) -> None:
     reserve(claim)
     TokenUsage.objects.bulk_create(
@@ -221,6 +226,7 @@ def test_an_unknown_price_is_said_once_and_is_not_zero(claim: Claim) -> None:
     assert list(audits.run()) == []
 
 
+@pytest.mark.databases
 def test_bounds_in_the_wrong_order_are_refused_by_the_database(claim: Claim) -> None:
     reserve(claim)
     with pytest.raises(DatabaseError), transaction.atomic():

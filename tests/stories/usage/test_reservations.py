@@ -32,7 +32,7 @@ from tests.concurrency import forked, together
 from tests.conftest import MakeSession
 from tests.standins.anthropic import AnthropicStandIn
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 MODEL = "claude-haiku-4-5"
 # 1,000 tokens in and 200 out, at $1 and $5 per million.
@@ -65,6 +65,7 @@ def committed(session: Session) -> int:
         return int(spent + rows.aggregate(sum=Sum("cost_upper", default=0))["sum"])
 
 
+@pytest.mark.databases
 def test_a_call_is_reserved_at_its_upper_bound_and_closed_at_its_cost(session: Session) -> None:
     sessions.change(session, budget=2 * UPPER)
     attempt = reserve(claim_of(session))
@@ -203,6 +204,7 @@ def try_schedule(session: Session, random: Random) -> None:
     assert list(audits.run()) == []
 
 
+@pytest.mark.databases
 def test_parallel_calls_never_pass_the_budget_at_any_moment(session: Session) -> None:
     limit = 5 * UPPER
     sessions.change(session, budget=limit)
@@ -237,6 +239,7 @@ def test_parallel_calls_never_pass_the_budget_at_any_moment(session: Session) ->
     assert list(audits.run()) == []
 
 
+@pytest.mark.databases
 @pytest.mark.parametrize("seed", range(2))
 def test_processes_killed_at_any_moment_never_pass_the_budget(session: Session, seed: int) -> None:
     random = Random(seed)
@@ -271,6 +274,7 @@ def test_processes_killed_at_any_moment_never_pass_the_budget(session: Session, 
     assert list(audits.run()) == []
 
 
+@pytest.mark.databases
 def test_real_calls_at_once_cost_no_more_than_the_budget(session: Session) -> None:
     # Two cents, for calls of up to about half a cent each.
     limit = 20_000_000_000

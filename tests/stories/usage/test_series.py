@@ -115,7 +115,6 @@ def test_a_closed_call_is_one_call_with_its_times(ledger: SessionLedger) -> None
     assert hour("cost_lower") == hour("cost_upper") == (TokenUsage.objects.get().cost_lower,)
 
 
-@pytest.mark.databases
 def test_a_reserved_call_is_none_yet(ledger: SessionLedger) -> None:
     reserve(ledger)
     assert hour("calls") == (0,)
@@ -127,7 +126,6 @@ def test_a_call_without_times_is_not_timed(ledger: SessionLedger) -> None:
     assert hour("calls", "timed", "first_tokens") == (1, 0, 0)
 
 
-@pytest.mark.databases
 def test_calls_are_tallied_by_model_and_operation(ledger: SessionLedger) -> None:
     reserve(ledger).close(final())
     reserve(ledger).close(broken())
@@ -138,7 +136,6 @@ def test_calls_are_tallied_by_model_and_operation(ledger: SessionLedger) -> None
     assert hour("calls", "bounded", "failed") == (2, 1, 1)
 
 
-@pytest.mark.databases
 def test_a_bounded_call_that_becomes_exact_is_corrected_and_not_counted_twice(
     ledger: SessionLedger,
 ) -> None:
@@ -152,7 +149,6 @@ def test_a_bounded_call_that_becomes_exact_is_corrected_and_not_counted_twice(
     assert [found for found in audits.run() if found.audit not in BY_HAND] == []
 
 
-@pytest.mark.databases
 def test_a_late_answer_of_another_model_moves_the_call_to_it(ledger: SessionLedger) -> None:
     attempt = reserve(ledger)
     attempt.close(broken())
@@ -164,7 +160,6 @@ def test_a_late_answer_of_another_model_moves_the_call_to_it(ledger: SessionLedg
     assert [found for found in audits.run() if found.audit not in BY_HAND] == []
 
 
-@pytest.mark.databases
 def test_a_story_is_tallied_with_the_cost_of_its_attempts(
     ledger: SessionLedger, post: SourcePost
 ) -> None:
@@ -179,7 +174,6 @@ def test_a_story_is_tallied_with_the_cost_of_its_attempts(
     assert [found for found in audits.run() if found.audit not in BY_HAND] == []
 
 
-@pytest.mark.databases
 def test_a_late_answer_corrects_the_kinds_of_its_story_too(
     ledger: SessionLedger, post: SourcePost
 ) -> None:
@@ -205,7 +199,6 @@ def test_a_feed_is_named_by_its_host_alone(session: Session, post: SourcePost) -
     assert shares == {"tone": "opinion", "priority": "low", "source": "mill.example"}
 
 
-@pytest.mark.databases
 def test_an_adopted_story_is_tallied(session: Session, editor: User) -> None:
     record = records.put(
         "story",
@@ -246,7 +239,6 @@ def test_a_bucket_that_lost_something_is_found(
     assert finding.session == str(row.session_id)
 
 
-@pytest.mark.databases
 @pytest.mark.parametrize(
     ("dimension", "column"),
     [

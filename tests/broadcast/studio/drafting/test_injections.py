@@ -67,7 +67,7 @@ def neighbour(make_session: MakeSession) -> dict[str, int]:
     return {"post": post.pk, "story": 1, "interest": 1}
 
 
-def world() -> str:
+def world() -> list[tuple[object, ...]]:
     """All that a command could change, but for what a draft writes itself."""
     return rows_of(WORLD)
 
