@@ -94,11 +94,20 @@ class Claim:
         """Marks the step as done; call it inside the transaction that holds the step's effect."""
         self._settle(state=Step.State.DONE, last_error="")
 
-    def reschedule(self, due_at: datetime, *, error: str = "") -> None:
-        """Makes the same step due again; call it inside the transaction that holds its effect."""
+    def reschedule(self, due_at: datetime | timedelta, *, error: str = "") -> None:
+        """Makes the same step due again, at a time or after a pause.
+
+        Call it inside the transaction that holds the step's effect.
+        """
+        due: object = due_at
+        if isinstance(due_at, timedelta):
+            # Added by the statement itself, so that a clock that is set back between a look at it
+            # and this statement does not delay the step.
+            due = Now() + due_at if due_at else Now()
+            due_at = timezone.now() + due_at
         self._settle(
             state=Step.State.PENDING,
-            due_at=due_at,
+            due_at=due,
             # A step that waits on purpose, e.g. for its next poll, starts counting from 0 again.
             attempts=F("attempts") if error else 0,
             last_error=error[:500],
@@ -419,10 +428,10 @@ def handle(claim: Claim, kind: Kind) -> None:
         _postpone(claim, error.until, error)
     # Not limited to MAX_ATTEMPTS: a service comes back, or the user fixes the cause.
     except (Retry, NeedsHuman) as error:
-        _postpone(claim, now() + backoff(claim.step.attempts), error)
+        _postpone(claim, backoff(claim.step.attempts), error)
     except Exception as error:
         if isinstance(error, DatabaseError) and _database_came_back(error):
-            _postpone(claim, now(), Retry("The database was not reachable for a moment."))
+            _postpone(claim, timedelta(), Retry("The database was not reachable for a moment."))
             return
         # A bug: after MAX_ATTEMPTS the step is given up.
         log.exception("step_failed")
@@ -430,9 +439,9 @@ def handle(claim: Claim, kind: Kind) -> None:
             if claim.step.attempts >= MAX_ATTEMPTS:
                 _give_up(claim, kind)
             else:
-                due_at = now() + backoff(claim.step.attempts)
+                pause = backoff(claim.step.attempts)
                 with transaction.atomic():
-                    claim.reschedule(due_at, error="An internal error; see the log.")
+                    claim.reschedule(pause, error="An internal error; see the log.")
         raise
 
 
@@ -461,7 +470,7 @@ def backoff(attempts: int) -> timedelta:
     return timedelta(seconds=BACKOFF[min(attempts, len(BACKOFF)) - 1])
 
 
-def _postpone(claim: Claim, until: datetime, error: SmnbError) -> None:
+def _postpone(claim: Claim, until: datetime | timedelta, error: SmnbError) -> None:
     log.warning("step_postponed", code=error.code, sentence=error.sentence)
     with _unless_claimed_again(), transaction.atomic():
         claim.reschedule(until, error=error.sentence)

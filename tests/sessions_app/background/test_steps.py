@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from datetime import timedelta
 from typing import Any
 
@@ -449,6 +449,19 @@ def test_after_three_silent_deaths_the_step_is_given_up_unrun(
     assert steps.run(step.pk)
     assert fresh(step).state == Step.State.FAILED
     assert given_up == [step.pk]
+
+
+@pytest.mark.parametrize("error", [Retry("Later."), ValueError("a bug")])
+def test_a_clock_set_back_while_a_handler_fails_does_not_delay_the_next_attempt(
+    step: Step, does: Does, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    before = steps.now()
+    does(raises(error))
+    # What was read before the clock was set back lies an hour ahead.
+    monkeypatch.setattr(steps, "now", lambda: before + timedelta(hours=1))
+    with suppress(ValueError):
+        steps.run(step.pk)
+    assert timedelta(seconds=1) < fresh(step).due_at - before < timedelta(minutes=5)
 
 
 def test_a_successful_round_resets_the_count_of_attempts(step: Step, does: Does) -> None:
