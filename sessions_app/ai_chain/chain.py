@@ -116,11 +116,13 @@ def append(session: Session, operation: Operation) -> AILink:
 
 def _locked(session: Session) -> Chain:
     """Locks the chain's row; creates it for the first operation of a session."""
-    # In a statement of its own, as SELECT FOR UPDATE cannot lock a row that does not exist. Two
-    # first operations may both try to create it: the unique key lets one of them succeed.
-    Chain.objects.get_or_create(session=session)
     # Without select_related("head"): PostgreSQL would join the head as it was before the wait.
-    chain = Chain.objects.select_for_update(no_key=True).get(session=session)
+    rows = Chain.objects.select_for_update(no_key=True).filter(session=session)
+    chain = rows.first()
+    if chain is None:
+        # Two first operations may both try to create it: the unique key lets one of them succeed.
+        Chain.objects.get_or_create(session=session)
+        chain = rows.get()
     chain.session = session
     return chain
 

@@ -209,7 +209,7 @@ def _close(row: TokenUsage, close: Close, purpose: Purpose | None = None) -> Non
     A completed call joins the AI chain here, with its booking: so every answer that was paid for
     has a link, also when the answer is not used.
     """
-    before, earlier, old_model = row.state, Booking.of(row), row.model
+    session, before, earlier, old_model = row.session, row.state, Booking.of(row), row.model
     cost, unpriced = _priced(close, row)
     # Compare and set: only the transaction that changes the row books its amounts.
     changed = TokenUsage.objects.filter(pk=row.pk, state=before).update(
@@ -231,6 +231,8 @@ def _close(row: TokenUsage, close: Close, purpose: Purpose | None = None) -> Non
     if not changed:
         return
     row.refresh_from_db()
+    # It was read with the row; reading the row again has dropped it.
+    row.session = session
     # Only a complete answer is an operation of the chain, also one with doubtful usage; an error or
     # the bound of a dead worker has no content to link.
     complete = (row.exact or row.doubt) and not row.error
