@@ -27,9 +27,11 @@ from uuid import UUID, uuid4
 
 from django.contrib.auth.models import User
 from django.db import connection, transaction
+from django.db.models.sql.compiler import SQLCompiler
 from django.utils import timezone
 from greenlet import GreenletExit, getcurrent, greenlet  # type: ignore[import-untyped]
 
+from sessions_app.ai_chain import chain
 from sessions_app.background import steps, sweeper
 from sessions_app.background.steps import Claim, Kind
 from sessions_app.errors import Retry
@@ -38,12 +40,14 @@ from sessions_app.models import FailedWork, Session, SessionStats, Step
 from stories.models import TokenUsage
 from stories.usage import ledger, pricing
 from stories.usage.ledger import Purpose, SessionLedger
+from stories.usage.pricing import Rates
 from stories.usage.types import Close, Counts
 
 KIND = "simulated"
 MODEL = "claude-haiku-4-5"
 INPUT, OUTPUT = 1000, 200
-UPPER = INPUT * 1_000_000 + OUTPUT * 5_000_000  # 10⁻¹² USD at $1 and $5 a million
+RATES = Rates.per_million("1", "5")
+UPPER = INPUT * RATES.input + OUTPUT * RATES.output
 START = datetime(2026, 11, 29, tzinfo=UTC)
 MOST_ACTIONS = 30
 MOST_ROUNDS = 60  # until all must have ended
@@ -396,7 +400,7 @@ class Stage:
 
 
 def make_world(stage: Stage, owner: User, seed: int) -> World:
-    """A session with one or two steps; every third one has three and a budget."""
+    """A session with one or two steps; every third one has two or three, and a budget."""
     random = Random(seed)
     session = Session(owner=owner, name="Simulated")
     session.folder = str(session.pk)
@@ -408,10 +412,44 @@ def make_world(stage: Stage, owner: User, seed: int) -> World:
     with transaction.atomic():
         session.save(force_insert=True)
         SessionStats.objects.create(session=session)
-        for number in range(3 if world.budget else random.choice((1, 1, 1, 2))):
+        for number in range(random.choice((2, 2, 3) if world.budget else (1, 1, 1, 2))):
             subject = f"{session.pk.hex}{number}"
             world.steps.append(steps.enqueue(session, KIND, subject).pk)
     return world
+
+
+@contextmanager
+def columns_compiled_once() -> Iterator[None]:
+    """Compiles the columns of each table once; Django does so for each query of whole rows."""
+    get_select, get_converters = SQLCompiler.get_select, SQLCompiler.get_converters
+    selects: dict[Any, Any] = {}
+    converters: dict[int, Any] = {}
+
+    def select(compiler: Any, with_col_aliases: bool = False) -> Any:
+        query = compiler.query
+        more = query.select_related or query.annotations or query.extra or with_col_aliases
+        if more or not query.default_cols or query.deferred_loading != (frozenset(), True):
+            return get_select(compiler, with_col_aliases)
+        key = (query.model, query.get_initial_alias())
+        if key not in selects:
+            selects[key] = get_select(compiler)
+            columns = [column for column, _, _ in selects[key][0]]
+            # The first column is kept here, so that no other object ever has its id.
+            converters[id(columns[0])] = (len(columns), get_converters(compiler, columns))
+        return selects[key]
+
+    def convert(compiler: Any, expressions: Any) -> Any:
+        expressions = list(expressions)
+        known = converters.get(id(expressions[0])) if expressions else None
+        if known and known[0] == len(expressions):
+            return known[1]
+        return get_converters(compiler, expressions)
+
+    with (
+        patch.object(SQLCompiler, "get_select", select),
+        patch.object(SQLCompiler, "get_converters", convert),
+    ):
+        yield
 
 
 @contextmanager
@@ -440,8 +478,12 @@ def on_stage(owner: User) -> Iterator[Callable[[int], World]]:
         stack.enter_context(patch.object(steps, "_poker", [stage.poked]))
         stack.enter_context(patch.object(steps, "heartbeat", stage.heartbeat))
         stack.enter_context(patch.object(recorder, "publish", stage.published))
+        stack.enter_context(patch.object(recorder, "send", lambda *_: None))
         # Written in the transaction of each event, and not looked at here.
         stack.enter_context(patch.object(statistics, "add", lambda *_: None))
+        stack.enter_context(patch.object(chain.on_append, "_subscribers", []))
+        stack.enter_context(patch.dict(pricing.OVERRIDES, {MODEL: RATES}))
+        stack.enter_context(columns_compiled_once())
         stack.enter_context(connection.execute_wrapper(stage.pause))
         try:
             yield play
