@@ -7,6 +7,7 @@ read (not trusted from the directory), and each member must have the SHA-256 of 
 from __future__ import annotations
 
 import re
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -31,6 +32,7 @@ _NAME = re.compile(rf"data/({'|'.join(BY_NAME)})-\d{{4}}\.ndjson|{NAMES}|{HEAD}|
 _ADDED = re.compile(r"/$|(?:^|/)(?:__MACOSX/|\._[^/]*$|(?:\.DS_Store|Thumbs\.db|desktop\.ini)$)")
 _MEGABYTE = 1_000_000
 _MOST_HEAD, MOST_LINE = _MEGABYTE, 4 * _MEGABYTE
+NOT_WHOLE = "This is not a whole ZIP archive."
 _LISTED = 250  # bytes of the manifest that a member takes at most
 _SYMBOLIC_LINK = 0o120000
 
@@ -83,7 +85,7 @@ class Archive:
         if MANIFEST not in self._members:
             raise Invalid(f"This is no archive of a session: it has no {MANIFEST}.")
         most = _MOST_HEAD + limits.members * _LISTED
-        with zip_.open(self._members[MANIFEST]) as file:
+        with self._member(MANIFEST) as file:
             text = self._read(file, most + 1)
         if len(text) > most:
             raise Invalid(f"{MANIFEST} is too large.")
@@ -99,6 +101,13 @@ class Archive:
             raise Invalid(f"{MANIFEST}: {validation_sentence(error)}") from None
         if set(self.manifest.members) != set(self._members) - {MANIFEST}:
             raise Invalid("The members of the archive differ from its manifest.")
+
+    def _member(self, name: str) -> IO[bytes]:
+        try:
+            return self._zip.open(self._members[name])
+        # An offset before the file, or a name that is no text: zipfile does not check these.
+        except (OSError, ValueError, OverflowError):
+            raise Invalid(NOT_WHOLE) from None
 
     def _read(self, file: IO[bytes], most: int) -> bytes:
         data = file.read(most)
@@ -122,7 +131,7 @@ class Archive:
     def chunks(self, name: str) -> Iterator[bytes]:
         """Yields the bytes of a member; raises Invalid at the end if the manifest has another hash."""
         digest, left = sha256(), self.manifest.members[name].bytes
-        with self._zip.open(self._members[name]) as file:
+        with self._member(name) as file:
             while chunk := self._read(file, 1 << 16):
                 left -= len(chunk)
                 if left < 0:
@@ -150,10 +159,14 @@ def opened(path: Path, limits: Limits) -> Iterator[Archive]:
     if path.stat().st_size > limits.packed:
         raise Invalid(f"The archive is larger than {limits.packed // _MEGABYTE:,} MB.")
     try:
-        with zipfile.ZipFile(path) as zip_:
+        zip_ = zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, OverflowError, struct.error):
+        raise Invalid(NOT_WHOLE) from None
+    try:
+        with zip_:
             yield Archive(zip_, limits)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError):
-        raise Invalid("This is not a whole ZIP archive.") from None
+        raise Invalid(NOT_WHOLE) from None
 
 
 def _exported(members: list[zipfile.ZipInfo], limits: Limits) -> dict[str, zipfile.ZipInfo]:
