@@ -222,7 +222,8 @@ def test_parallel_calls_never_pass_the_budget_at_any_moment(session: Session) ->
                 any_end(random)(attempt)
 
     def observer() -> None:
-        while not stop.is_set():
+        # Without a pause it would hold the lock of the database most of the time.
+        while not stop.wait(0.002):
             highest[0] = max(highest[0], committed(session))
         connection.close()
 
