@@ -73,6 +73,8 @@ def test_the_sweeper_reads_the_open_steps_alone(session: Session) -> None:
         steps.poke_overdue()
     table = "sessions_app_step"
     check(plans(queries, table)[:3], table, "step_due", "step_lease")
-    [overdue] = plans(queries, table)[3:]
-    assert "step_due" in overdue
-    assert "step_lease" in overdue
+    if connection.vendor == "sqlite":
+        # PostgreSQL combines them too, but not for so few rows.
+        [overdue] = plans(queries, table)[3:]
+        assert "step_due" in overdue
+        assert "step_lease" in overdue
