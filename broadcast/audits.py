@@ -2,26 +2,63 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
-from django.db.models import F, Max, Min, OuterRef, QuerySet, Subquery
+from django.db.models import (
+    CharField,
+    DurationField,
+    Exists,
+    F,
+    Max,
+    Min,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+    Value,
+    Window,
+)
+from django.db.models.functions import Concat, Lag, Now
 
 from broadcast import airing, orchestrator, recaps
-from broadcast.models import Airing, Broadcast, Episode, Recap, Recorded, Sound, StateChange
+from broadcast.models import (
+    Airing,
+    Broadcast,
+    Episode,
+    Recap,
+    Recorded,
+    Sound,
+    StateChange,
+    Transfer,
+)
 from broadcast.schedule import slots
 from broadcast.schedule.models import Slot
+from broadcast.speech.sounds import SUFFIXES
 from broadcast.states import Cause, State, follow
+from broadcast.transfer import transfers
 from sessions_app import audits
-from sessions_app.audits import BATCH, Record
+from sessions_app.audits import BATCH, NEAR, Record
 from sessions_app.background import steps
 from sessions_app.files import verification
-from sessions_app.models import Session, SessionEvent
+from sessions_app.files.storage import ROOT
+from sessions_app.models import (
+    AILink,
+    AITransition,
+    ApiToken,
+    Archive,
+    Artifact,
+    Message,
+    Session,
+    SessionEvent,
+)
 from stories import stories
-from stories.audits import in_session
-from stories.models import Story
+from stories.audits import HEX, in_session, out_of_time
+from stories.models import Source, SourcePost, Story, StoryVersion, TokenUsage
 
 
 def states() -> Iterator[tuple[object, str]]:
@@ -42,6 +79,8 @@ def replay(run: Broadcast, changes: list[StateChange]) -> str:
         if change.from_state != state or change.to_state != after or change.epoch != number:
             return f"change {number} ({change.cause}) does not follow from {state}"
         state = after
+    if run.epoch != len(changes):
+        return f"it has changed {len(changes)} times, not {run.epoch}"
     return "" if run.state == state else f"it is {run.state}, but its changes lead to {state}"
 
 
@@ -64,8 +103,10 @@ def airings() -> Iterator[tuple[object, str]]:
     never = (Story.State.WRITTEN, Story.State.APPROVED, Story.State.VETOED)
     for story in Story.objects.filter(airings__isnull=False, state__in=never).distinct():
         yield story.session_id, f"story {story.pk} is {story.state}, but has been on air"
-    for row in Airing.objects.filter(finished_at__lt=F("aired_at")):
-        yield row.session_id, f"airing {row.pk} ends before it begins"
+    now = steps.now() + timedelta(hours=1)
+    times = Q(finished_at__lt=F("aired_at")) | Q(finished_at__gt=now) | Q(aired_at__gt=now)
+    for row in Airing.objects.filter(times):
+        yield row.session_id, f"airing {row.pk} ends before it begins, or is not over yet"
 
 
 def runs() -> Iterator[tuple[object, str]]:
@@ -82,14 +123,25 @@ def runs() -> Iterator[tuple[object, str]]:
         times = [run.started_at, run.live_at, ended if run.state == State.IDLE else None, at]
         there = [moment for moment in times if moment]
         pairs = [(run.started_at, run.first), (run.live_at, run.opened), (run.since, run.latest)]
+        pairs.append((run.created_at, run.first))
         far = [pair for pair in pairs if pair[0] and pair[1] and abs(pair[0] - pair[1]) > near]
-        if there != sorted(there) or far:
+        if there != sorted(there) or far or (run.opened and not run.live_at):
             yield run.session_id, f"run {run.number} has times that its changes do not have"
+        if run.first and not (run.started_at and (ended or run.state != State.IDLE)):
+            yield run.session_id, f"run {run.number} does not say when it began or ended"
         if ended and (run.stopped_at or at) > at + near:
             yield run.session_id, f"run {run.number} ends in the future"
     event = SessionEvent.objects.filter(session=OuterRef("session"), seq=OuterRef("seq"))
     changes = StateChange.objects.annotate(payload=Subquery(event.values("payload")[:1]))
-    for change in changes.exclude(payload=None).iterator(BATCH):
+    held = Archive.objects.filter(
+        session=OuterRef("session"),
+        kind=Archive.Kind.EVENTS,
+        first__lte=OuterRef("seq"),
+        last__gte=OuterRef("seq"),
+    )
+    for change in changes.filter(~Exists(held), payload__isnull=True).iterator(BATCH):
+        yield change.session_id, f"change {change.pk} has no event"
+    for change in changes.filter(payload__isnull=False).iterator(BATCH):
         payload = change.payload
         if (payload.get("from"), payload.get("cause")) != (change.from_state, change.cause):
             yield change.session_id, f"change {change.pk} is not what its event says"
@@ -102,13 +154,117 @@ def recorded_files() -> Iterator[tuple[object, str]]:
         for row in ready.order_by("pk").iterator(BATCH):
             if problem := verification.problem_of_file(row.path, row.bytes, row.sha256):
                 yield row.session_id, f"{model._meta.verbose_name} {row.pk} {problem}"
+    yield from contradictions_of_files()
     wrong = Recap.objects.exclude(link=None).exclude(link__run_number=F("run__number"))
     for recap in wrong.iterator(BATCH):
         yield recap.session_id, f"recap {recap.pk} has the link of another run"
 
 
+def contradictions_of_files() -> Iterator[tuple[object, str]]:
+    """Yields recordings, artifacts and archives whose columns contradict each other."""
+    without = (Recorded.State.FAILED, Recorded.State.DROPPED)
+    for model in (Sound, Episode):
+        ready = Q(state=Recorded.State.READY)
+        wrong = ready & (Q(path="") | ~Q(media_type__in=SUFFIXES))
+        wrong |= Q(state__in=without) & ~Q(path="")
+        wrong |= ~Q(media_type="") & ~Q(media_type__in=SUFFIXES)
+        for row in model._default_manager.filter(wrong).iterator(BATCH):
+            yield row.session_id, f"{model._meta.verbose_name} {row.pk} has no such file"
+    for sound in Sound.objects.filter(version__gt=F("story__version")).iterator(BATCH):
+        yield sound.session_id, f"sound {sound.pk} is of a version that there is not"
+    for episode in Episode.objects.select_related("run").iterator(BATCH):
+        end = max((part["at"] + part["seconds"] for part in episode.contents), default=None)
+        if end is not None and episode.state == Recorded.State.READY:
+            near = abs(end - episode.seconds) < 0.3
+            title = rf".*, \d+ \w+ \d{{4}} \(broadcast {episode.run.number}\)"
+            if not near or not re.fullmatch(title, episode.title):
+                yield episode.session_id, f"episode {episode.pk} has another length or title"
+    # An import gives files other names.
+    own = Q(session__made_from=None, session__imported_id="") & ~Q(session__folder="")
+    artifacts = Artifact.objects.filter(own)
+    paths = Concat(
+        Value(f"{ROOT}/"),
+        "session__folder",
+        Value("/"),
+        "category",
+        Value("/"),
+        "name",
+        output_field=CharField(),
+    )
+    elsewhere = artifacts.exclude(path=paths).exclude(path__in=Episode.objects.values("path"))
+    for artifact in elsewhere.exclude(Q(state=Artifact.State.DROPPED) & ~Q(path="")):
+        yield artifact.session_id, f"artifact {artifact.pk} is in no folder of its session"
+    for archive in Archive.objects.exclude(artifact=None).select_related("artifact"):
+        own = archive.artifact and abs(archive.created_at - archive.artifact.created_at) < NEAR
+        events = archive.kind == Archive.Kind.EVENTS
+        if archive.packed is not None or not own or (events and archive.joined):
+            yield archive.session_id, f"archive {archive.pk} is not that of its file"
+
+
+ADDRESS = r"^[\w-]{43}$"
+
+
+def accounts() -> Iterator[tuple[object, str]]:
+    """Tokens are stored as digests, addresses of sessions are random, and copies were imported."""
+    wrong = ~Q(digest__regex=HEX) | out_of_time("revoked_at", "created_at")
+    for token in ApiToken.objects.filter(wrong):
+        yield (
+            "",
+            f"token {token.pk} of user {token.owner_id} has no digest, or was never revoked then",
+        )
+    for session in Session.objects.exclude(watch_token__regex=ADDRESS):
+        yield session.pk, "the address of the public page is not one that was made here"
+    imports = Transfer.objects.filter(session=OuterRef("pk"), way=Transfer.Way.IMPORT)
+    copies = Session.objects.exclude(imported_id="").exclude(type=Session.Type.IMPORTED)
+    for session in copies.exclude(Exists(imports)):
+        yield session.pk, "the session has the id of an import, but was not imported"
+
+
+def passages() -> Iterator[tuple[object, str]]:
+    """All versions of a story have passages, or none; the latest has those of the story."""
+    rows = StoryVersion.objects.select_related("story").defer("narrative", "story__narrative")
+    for version in rows.iterator(BATCH):
+        of_story = version.story.passages
+        latest = version.number == version.story.version and version.passages != of_story
+        if latest or bool(version.passages) != bool(of_story):
+            yield version.session_id, f"version {version.pk} of a story has other passages"
+
+
+def moments() -> Iterator[tuple[object, str]]:
+    """Rows that pages date are as old as their neighbours, and none is from the future."""
+    own = Q(session__made_from=None, session__imported_id="") & ~Q(session__type="imported")
+    day = Value(timedelta(days=1), DurationField())
+    for model, column, order in (
+        (AILink, "created_at", "pk"),
+        (Message, "created_at", "pk"),
+        (SessionEvent, "at", "seq"),
+        (Source, "created_at", "pk"),
+        (StoryVersion, "created_at", "pk"),
+        (Story, "created_at", "pk"),
+        (SourcePost, "created_at", "pk"),
+        (TokenUsage, "created_at", "pk"),
+        (AITransition, "created_at", "pk"),
+        (Airing, "created_at", "pk"),
+        (Episode, "created_at", "pk"),
+    ):
+        rows: QuerySet[Any] = model._default_manager.filter(own)
+        if "legacy_id" in {field.name for field in model._meta.concrete_fields}:
+            rows = rows.filter(legacy_id=None)
+        window = Window(Lag(column), partition_by=F("session"), order_by=F(order).asc())
+        begun = F("session__created_at") - day
+        rows = rows.annotate(before=window, begun=begun, until=Now() + day)
+        late = Q(**{f"{column}__lt": F("before") - day})
+        if model is not SessionEvent:
+            late |= Q(**{f"{column}__lt": F("begun")})
+        for row in rows.filter(late | Q(**{f"{column}__gt": F("until")})).order_by():
+            yield row.session_id, f"{model._meta.verbose_name} {row.pk} is dated at another time"
+
+
 def register() -> None:
     audits.register("states", states)
+    audits.register("moments", moments)
+    audits.register("accounts", accounts)
+    audits.register("passages", passages)
     audits.register("airings", airings)
     audits.register("runs", runs)
     audits.register("sounds", recorded_files)
@@ -121,8 +277,17 @@ def register() -> None:
             lambda slot: slots.payload(slot, steps.now()),
             frozenset({"next"}),
             removable=True,
+            whole=True,
         ),
         Record("recap", in_session(Recap, "run", "link"), recaps.payload),
+        # Its progress is stored without an event.
+        Record(
+            "transfer",
+            in_session(Transfer, "artifact"),
+            transfers.payload,
+            frozenset({"done", "total"}),
+        ),
+        Record("sound", in_session(Sound), sound_fields),
         Record(
             "air",
             in_session(Broadcast),
@@ -133,6 +298,12 @@ def register() -> None:
         ),
     ):
         audits.register_record(record)
+
+
+def sound_fields(sound: Sound) -> dict[str, object]:
+    """Returns what events tell about a sound."""
+    names = ("seconds", "engine", "voice")
+    return {"id": sound.pk, "story": sound.story_id, **{n: getattr(sound, n) for n in names}}
 
 
 def stories_of(session_id: UUID) -> QuerySet[Story]:

@@ -12,6 +12,7 @@ from django.db import close_old_connections, connection
 from django.utils import timezone
 
 from sessions_app import audits, context
+from sessions_app.audits import Finding
 from sessions_app.background import isolation, retention, sweeper
 from sessions_app.models import AuditReport, Workspace
 
@@ -63,18 +64,24 @@ def claim(now: datetime) -> AuditReport | None:
     return report if lost.update(started_at=now) else None
 
 
-def run(report: AuditReport, pause: float = PAUSE) -> None:
-    """Runs all audits and stores what they find twice.
+def found_twice(only: str = "", pause: float = PAUSE) -> list[Finding]:
+    """Runs all audits, or the one named, and returns what they find twice.
 
     An audit reads one table after another, so a change meanwhile can look like a fault. What is
     found is therefore looked for again after ``pause`` seconds.
     """
-    names, findings = audits.names(), list(audits.run())
-    if findings:
-        time.sleep(pause)
-        first = {(finding.audit, finding.session) for finding in findings}
-        again = [each for name in sorted({name for name, _ in first}) for each in audits.run(name)]
-        findings = [each for each in again if (each.audit, each.session) in first]
+    findings = list(audits.run(only))
+    if not findings:
+        return []
+    time.sleep(pause)
+    first = {(finding.audit, finding.session) for finding in findings}
+    again = [each for name in sorted({name for name, _ in first}) for each in audits.run(name)]
+    return [each for each in again if (each.audit, each.session) in first]
+
+
+def run(report: AuditReport, pause: float = PAUSE) -> None:
+    """Runs all audits and stores what they find twice."""
+    names, findings = audits.names(), found_twice(pause=pause)
     for finding in findings[:MOST_DETAILS]:
         log.error(
             "audit_finding", audit=finding.audit, about=finding.session, detail=finding.detail

@@ -10,26 +10,23 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from itertools import chain
 from typing import Any
 from uuid import UUID
 
 import structlog
-from django.apps import apps
 from django.db import DatabaseError, connection, models
 from django.db.models import Count, Exists, F, Max, Min, OuterRef, Q, Subquery
 from django.db.models.functions import Now
-from django.db.models.lookups import Exact
 
 from sessions_app import constraints, credentials, sessions
 from sessions_app.background import steps as background
-from sessions_app.errors import NeedsHuman
 from sessions_app.events import recorder
 from sessions_app.events.statistics import HIGHEST
 from sessions_app.models import (
     Archive,
     Message,
-    SealedKey,
     Session,
     SessionEvent,
     SessionStats,
@@ -40,7 +37,6 @@ log = structlog.get_logger(__name__)
 
 # What reading a damaged row can raise.
 UNREADABLE = (DatabaseError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
-OURS = ("sessions_app", "stories", "broadcast")
 BATCH = 500
 
 
@@ -135,7 +131,7 @@ def orphans() -> Iterator[tuple[object, str]]:
 def references() -> Iterator[tuple[object, str]]:
     """Every reference to a user or another session is to one that exists."""
     inside = set(constraints.session_models())
-    for model in _models():
+    for model in constraints.our_models():
         for field in model._meta.concrete_fields:
             parent = field.related_model
             if not isinstance(parent, type) or parent in inside:
@@ -144,39 +140,6 @@ def references() -> Iterator[tuple[object, str]]:
             rows = model._base_manager.exclude(**{field.attname: None}).exclude(Exists(there))
             if lost := rows.count():
                 yield "", f"{lost} rows of {model._meta.db_table}.{field.column} refer to nothing"
-
-
-class IsJson(models.Func):
-    """Whether a column of SQLite holds JSON; PostgreSQL accepts nothing else."""
-
-    function = "json_valid"
-    output_field = models.IntegerField()
-
-
-def values() -> Iterator[tuple[object, str]]:
-    """Every value is one of its column's choices, a constraint's, and JSON where it has to be."""
-    for model in _models():
-        wrong: dict[str, Q] = {}
-        for field in model._meta.concrete_fields:
-            if field.choices:
-                allowed = [value for value, _ in field.flatchoices] + [""] * field.blank
-                wrong[field.name] = ~Q(**{f"{field.name}__in": allowed})
-            elif isinstance(field, models.JSONField) and connection.vendor == "sqlite":
-                # SQLite says that NULL is no JSON.
-                wrong[field.name] = Q(
-                    Exact(IsJson(F(field.name)), 0), **{f"{field.name}__isnull": False}
-                )
-            elif field.get_internal_type().startswith("Positive"):
-                wrong[field.name] = Q(**{f"{field.name}__lt": 0})
-        for constraint in model._meta.constraints:
-            if isinstance(constraint, models.CheckConstraint):
-                wrong[constraint.name] = ~Q(constraint.condition)
-        # All conditions in one scan of the table.
-        counts = {f"wrong_{name}": Count("pk", filter=rule) for name, rule in wrong.items()}
-        for name, number in model._base_manager.aggregate(**counts).items():
-            if number:
-                what = f"{model._meta.db_table}: {name.removeprefix('wrong_')}"
-                yield "", f"{what} is not allowed in {number} rows"
 
 
 def schema() -> Iterator[tuple[object, str]]:
@@ -251,18 +214,6 @@ def event_types() -> Iterator[tuple[object, str]]:
         yield session_id, f"{number} events have an unknown type, or no figures"
 
 
-def keys() -> Iterator[tuple[object, str]]:
-    """Every stored key of a user decrypts and ends with the four characters that pages show."""
-    for row in SealedKey.objects.all():
-        try:
-            parts = json.loads(credentials.open_(row.owner_id, row.service, row.sealed))
-        except (NeedsHuman, ValueError):
-            yield "", f"the {row.service} key of user {row.owner_id} does not decrypt"
-        else:
-            if list(parts.values())[-1][-4:] != row.last_four:
-                yield "", f"the {row.service} key of user {row.owner_id} ends otherwise"
-
-
 @dataclass(frozen=True, slots=True)
 class Record:
     """Compares rows with the latest event about each: ``payload`` made the event's part ``key``."""
@@ -276,10 +227,14 @@ class Record:
     lookup: str = "pk"
     also: str = ""  # another key of such parts
     mark: str = ""  # a field that its parts have, and other parts with the same key lack
+    whole: bool = False  # whether the parts of an event are all rows that there are
+    removal: str = ""  # the ``change`` of an event about a row that is gone
 
     def parts(self, payload: Mapping[str, Any]) -> list[Mapping[str, Any]]:
         """Returns the parts of a payload that are about rows."""
         found = payload.get(self.key)
+        if self.removal and payload.get("change") == self.removal:
+            found = {**(found or {}), GONE: True}
         parts = [*(found if isinstance(found, list) else [found]), payload.get(self.also)]
         return [
             part
@@ -290,9 +245,13 @@ class Record:
         ]
 
 
+GONE = "gone"
 _records: list[Record] = []
-# Times are not compared: an event has milliseconds, and clocks of processes and database differ.
+# The function that reads the payloads of a session's archived events, newest first.
+_archived: list[Callable[[UUID], Iterator[Any]]] = []
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
+# Clocks of processes and the database differ, and an event has milliseconds.
+NEAR = timedelta(hours=1)
 # The latest part about each row, by its key, of each of the records.
 Latest = dict[int, dict[object, Mapping[str, Any]]]
 
@@ -302,18 +261,33 @@ def register_record(record: Record) -> None:
     _records.append(record)
 
 
+def register_archived(read: Callable[[UUID], Iterator[Any]]) -> None:
+    """Reads archived events by ``read`` in the audit ``records``."""
+    _archived[:] = [read]
+
+
 def records() -> Iterator[tuple[object, str]]:
     """Every row is what the latest event about it says, and none of them is gone."""
     # A copy has the events of its original, and rows that were changed without an event.
     own = SessionStats.objects.filter(session__made_from=None, session__imported_id="")
     for session_id, last_seq in own.values_list("session_id", "last_seq"):
         seen: set[tuple[int, object]] = set()
+        whole: set[int] = set()
+        latest: Latest = defaultdict(dict)
         events = SessionEvent.objects.filter(session_id=session_id, seq__lte=last_seq)
         payloads = events.order_by("-seq").values_list("payload", flat=True).iterator(BATCH)
-        latest: Latest = defaultdict(dict)
-        for number, payload in enumerate(payloads, start=1):
+        archived = (payload for read in _archived for payload in read(session_id))
+        for number, payload in enumerate(chain(payloads, archived), start=1):
             for at, record in enumerate(_records):
-                for part in record.parts(payload):
+                if record.whole and (at in whole or record.key not in payload):
+                    continue
+                parts = record.parts(payload)
+                if record.whole:
+                    whole.add(at)
+                    ids = {part[record.identity] for part in parts}
+                    if ids != set(record.rows(session_id).values_list(record.lookup, flat=True)):
+                        latest[at][None] = {}
+                for part in parts:
                     key = part[record.identity]
                     if (at, key) not in seen:
                         seen.add((at, key))
@@ -328,19 +302,23 @@ def _differences(session_id: UUID, last_seq: int, latest: Latest) -> Iterator[tu
     problems = []
     for at in list(latest):
         record, found = _records[at], latest.pop(at)
-        rows = record.rows(session_id).filter(**{f"{record.lookup}__in": list(found)})
+        rows = record.rows(session_id).filter(
+            **{f"{record.lookup}__in": list(found.keys() - {None})}
+        )
         there = {}
         for row in rows:
             # As the event went through JSON, which has neither tuples nor keys that are numbers.
             now = json.loads(json.dumps(record.payload(row)))
             there[now[record.identity]] = now
+        if found.pop(None, None) is not None:
+            problems.append(f"{record.key} are not those of the newest event about them")
         for key, then in found.items():
-            now = there.get(key)
-            if now is None and not record.removable:
+            now = there.get(key, {})
+            if (key not in there) != (GONE in then) and not record.removable:
                 problems.append(f"{record.key} {key} is gone, but its events are there")
             wrong = [
                 name
-                for name in now or {}
+                for name in now
                 if name in then and name not in record.ignored and _differs(now[name], then[name])
             ]
             if wrong:
@@ -354,15 +332,13 @@ def _differences(session_id: UUID, last_seq: int, latest: Latest) -> Iterator[tu
 def _differs(now: object, then: object) -> bool:
     """Whether JSON has changed; what an earlier version did not have yet does not count."""
     if isinstance(now, dict) and isinstance(then, dict):
-        return any(_differs(now[name], then[name]) for name in now.keys() & then.keys())
+        both = now.keys() & then.keys()
+        return (not now and bool(then)) or any(_differs(now[name], then[name]) for name in both)
     if isinstance(now, list) and isinstance(then, list) and len(now) == len(then):
         return any(map(_differs, now, then))
-    return now != then and not (_TIME.fullmatch(str(now)) and _TIME.fullmatch(str(then)))
-
-
-def _models() -> list[type[models.Model]]:
-    ours = [model for app in OURS for model in apps.get_app_config(app).get_models()]
-    return constraints.with_rows(ours)
+    if _TIME.fullmatch(str(now)) and _TIME.fullmatch(str(then)):
+        return abs(datetime.fromisoformat(str(now)) - datetime.fromisoformat(str(then))) > NEAR
+    return now != then
 
 
 def steps() -> Iterator[tuple[object, str]]:
@@ -388,10 +364,10 @@ def register_own() -> None:
     register("counters", counters)
     register("steps", steps)
     register("references", references)
-    register("values", values)
+    register("values", constraints.wrong_values)
     register("figures", figures)
     register("event-types", event_types)
-    register("keys", keys)
+    register("keys", credentials.audit)
     register("records", records)
     register_repair(
         "schema", "restore the triggers and constraints", lambda _: constraints.restore()

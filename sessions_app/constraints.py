@@ -16,10 +16,15 @@ from typing import Any
 from django.apps import AppConfig, apps
 from django.conf import settings
 from django.core import checks
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import DEFAULT_DB_ALIAS, connections, models, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import Count, F, Q
+from django.db.models.lookups import Exact
 
-from sessions_app.models import Session
+from sessions_app.models import Session, Workspace
+
+OURS = ("sessions_app", "stories", "broadcast")
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,3 +256,52 @@ def register_all() -> None:
     """Registers the system checks."""
     checks.register(check_integrity, checks.Tags.database)
     checks.register(check_no_channel_layer)
+
+
+class JsonKind(models.Func):
+    """The kind of a JSON value, such as object; "" where SQLite holds something else than JSON."""
+
+    template = "CASE WHEN JSON_VALID(%(expressions)s) THEN JSON_TYPE(%(expressions)s) ELSE '' END"
+    output_field = models.TextField()
+
+    def as_postgresql(self, compiler: Any, connection: Any, **more: Any) -> Any:
+        return self.as_sql(compiler, connection, template="JSONB_TYPEOF(%(expressions)s)", **more)
+
+
+JSON_KINDS = {dict: "object", list: "array"}  # by the default of a column
+
+
+def our_models() -> list[type[models.Model]]:
+    """Returns the models of our apps whose tables have rows."""
+    return with_rows(model for label in OURS for model in apps.get_app_config(label).get_models())
+
+
+def wrong_values() -> Iterator[tuple[object, str]]:
+    """Every value is one of its column's choices, within its limits, and JSON where it has to be."""
+    for model in our_models():
+        wrong: dict[str, Q] = {}
+        for field in model._meta.concrete_fields:
+            if field.choices:
+                allowed = [value for value, _ in field.flatchoices] + [""] * field.blank
+                wrong[field.name] = ~Q(**{f"{field.name}__in": allowed})
+            elif isinstance(field, models.JSONField):
+                kind = JSON_KINDS.get(field.default)
+                found = Q(Exact(JsonKind(F(field.name)), kind or ""))
+                there = Q(**{f"{field.name}__isnull": False})
+                wrong[field.name] = there & (~found if kind else found)
+            elif field.get_internal_type().startswith("Positive"):
+                wrong[field.name] = Q(**{f"{field.name}__lt": 0})
+            for validator in field.validators if model is Workspace else ():
+                if isinstance(validator, MinValueValidator | MaxValueValidator):
+                    sign = "lt" if isinstance(validator, MinValueValidator) else "gt"
+                    beyond = Q(**{f"{field.name}__{sign}": validator.limit_value})
+                    wrong[field.name] = wrong.get(field.name, Q()) | beyond
+        for constraint in model._meta.constraints:
+            if isinstance(constraint, models.CheckConstraint):
+                wrong[constraint.name] = ~Q(constraint.condition)
+        # All conditions in one scan of the table.
+        counts = {f"wrong_{name}": Count("pk", filter=rule) for name, rule in wrong.items()}
+        for name, number in model._base_manager.aggregate(**counts).items():
+            if number:
+                what = f"{model._meta.db_table}: {name.removeprefix('wrong_')}"
+                yield "", f"{what} is not allowed in {number} rows"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
@@ -182,3 +182,15 @@ def missing(service: str) -> NotFound:
     """Returns the error for a key that the user has not set."""
     _parts_of(service)
     return NotFound(f"You have no {Service(service).label} key here. Set one first.")
+
+
+def audit() -> Iterator[tuple[object, str]]:
+    """Every stored key of a user decrypts and ends with the four characters that pages show."""
+    for row in SealedKey.objects.all():
+        try:
+            parts = json.loads(open_(row.owner_id, row.service, row.sealed))
+        except (NeedsHuman, ValueError):
+            yield "", f"the {row.service} key of user {row.owner_id} does not decrypt"
+        else:
+            if list(parts.values())[-1][-4:] != row.last_four:
+                yield "", f"the {row.service} key of user {row.owner_id} ends otherwise"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from django.db import connection
 from django.db.models import (
     Count,
+    DurationField,
     Exists,
     F,
     Max,
@@ -16,8 +18,10 @@ from django.db.models import (
     Q,
     QuerySet,
     Subquery,
+    UUIDField,
+    Value,
 )
-from django.db.models.functions import Coalesce
+from django.db.models.functions import Coalesce, Now
 
 from sessions_app import audits
 from sessions_app.ai_chain import chain as chain_links
@@ -33,6 +37,8 @@ from stories.models import (
     DraftMessage,
     DraftVersion,
     Interest,
+    QuarantineDecision,
+    QuarantinedRecord,
     Source,
     SourcePost,
     Story,
@@ -43,6 +49,7 @@ from stories.models import (
 )
 from stories.posts import interests, queue
 from stories.posts.scoring import folded
+from stories.quarantine import records as quarantine
 from stories.search import index
 from stories.sources import service
 from stories.text.sentences import word_count
@@ -211,7 +218,130 @@ def drafts() -> Iterator[tuple[object, str]]:
         yield message.session_id, f"turn {message.turn} of draft {message.draft_id} follows another"
 
 
+def columns() -> Iterator[tuple[object, str]]:
+    """Columns of stories, calls, posts and drafts agree with each other and with rows beside them."""
+    for rows, what in contradictions():
+        for row in rows.only("session").iterator(BATCH):
+            yield row.session_id, f"{row._meta.verbose_name} {row.pk} {what}"
+    made = QuarantineDecision.objects.filter(record=OuterRef("pk")).order_by("-pk")
+    names = ("action", "actor", "to", "at")
+    latest = {f"last_{name}": Subquery(made.values(name)[:1]) for name in names}
+    latest["last_to"] = Subquery(made.values("to")[:1], output_field=UUIDField())
+    for record in QuarantinedRecord.objects.annotate(**latest).iterator(BATCH):
+        if problem := problem_of_record(record):
+            yield record.adopted_by_id or "", f"quarantined record {record.pk} {problem}"
+
+
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+HEX = r"^[0-9a-f]{64}$"
+Contradiction = tuple[QuerySet[Any], str]
+
+
+def out_of_time(column: str, after: str) -> Q:
+    """Returns the condition that a time is in the future, or before the time that it follows."""
+    late, early = Now() + Value(DAY, DurationField()), F(after) - Value(HOUR, DurationField())
+    return Q(**{f"{column}__gt": late}) | Q(**{f"{column}__lt": early})
+
+
+def contradictions() -> Iterator[Contradiction]:
+    """Yields rows that contradict themselves, with what is wrong with them."""
+    own = Q(session__made_from=None, session__imported_id="")
+    adopted = QuarantinedRecord.objects.filter(adopted_by=OuterRef("session"))
+    adopted = adopted.filter(row_id=OuterRef("pk"))
+    foreign = Q(legacy_id__isnull=False) & ~Exists(adopted) & ~Q(session__type="imported")
+    stories = Story.objects.filter(legacy_id=None).exclude(origin=Story.Origin.LEGACY)
+    yield stories.filter(out_of_time("completed_at", "created_at")), "was completed at another time"
+    yield stories.filter(out_of_time("bookmarked_at", "created_at")), "was not bookmarked then"
+    yield stories.exclude(agent_type__in=AGENTS), "is by an unknown agent"
+    yield stories.filter(thread=None).exclude(relation=""), "is related, but in no thread"
+    yield stories.filter(own, approved_at=None).exclude(approved_by=None), "was never approved"
+    yield Story.objects.filter(foreign), "has an id of the old system"
+    versions = StoryVersion.objects.all()
+    first = Q(number=1) & (~Q(reason="") | Q(author__isnull=False))
+    later = own & Q(number__gt=1) & (Q(reason="") | Q(author=None))
+    empty = Q(title="") | Q(narrative="")
+    yield versions.filter(first | later | empty), "has no text, or another author"
+    latest = versions.filter(number=F("story__version"), story__corrected_at__isnull=False)
+    yield latest.exclude(reason=F("story__correction")), "has another reason than its story"
+    yield from contradictions_of_calls(foreign)
+    posts = SourcePost.objects.all()
+    yield posts.exclude(label__in=("high", "medium", "low")), "has an unknown label"
+    yield posts.filter(Q(priority__lt=0) | Q(priority__gt=1)), "has no priority from 0 to 1"
+    digests = posts.exclude(url_digest__regex=HEX).exclude(Q(url="") | Q(state="skipped"))
+    yield digests, "has a wrong digest of its address"
+    yield posts.filter(external_id=""), "has no id of its source"
+    told = posts.filter(own, state=SourcePost.State.PUBLISHED, attempts__gt=0, step=None)
+    yield told, "was told without a step"
+    yield posts.filter(parts={}, priority__gt=0), "has a priority without its parts"
+    sources = Source.objects.filter(out_of_time("added_at", "created_at"))
+    yield sources, "was added at another time"
+    threads = StoryThread.objects.filter(out_of_time("updated_at", "created_at"))
+    yield threads, "changed at another time"
+    yield (
+        BoardKeyword.objects.filter(out_of_time("moved_at", "created_at")),
+        "moved at another time",
+    )
+    yield Draft.objects.filter(out_of_time("active_at", "created_at")), "was active at another time"
+    turns = DraftMessage.objects.filter(draft=OuterRef("draft"), link=OuterRef("link"), kind="text")
+    texts = DraftVersion.objects.exclude(link=None).exclude(Exists(turns))
+    yield texts, "has a link that is not of its draft"
+    turns = DraftMessage.objects.exclude(link=None).exclude(link__source=AILink.Source.DRAFT)
+    yield turns, "has a link of other work"
+    links = AILink.objects.exclude(summary="").exclude(source=AILink.Source.COMPACTION)
+    yield links, "has a summary, but sums up nothing"
+
+
+AGENTS = ("host", "human", "room")
+
+
+def contradictions_of_calls(foreign: Q) -> Iterator[Contradiction]:
+    """Yields model calls that contradict themselves."""
+    calls = TokenUsage.objects.filter(legacy_id=None)
+    yield TokenUsage.objects.filter(foreign), "has an id of the old system"
+    yield calls.exclude(reported_cost=None), "has a cost of the old system"
+    unstepped = Q(epoch__gt=0, step=None) | Q(epoch__gt=F("step__epoch"))
+    unstepped |= Q(operation="narrate") & ~Q(step=None) & ~Q(step__kind="narrate")
+    yield calls.filter(unstepped), "is not of its step"
+    post = Q(story__post__isnull=False, post=None)
+    yield calls.filter(post), "is for a story of a post, but not for the post"
+    final = calls.filter(state=TokenUsage.State.FINAL)
+    yield calls.exclude(state__in=TokenUsage.OPEN).filter(closed_at=None), "was never closed"
+    yield calls.filter(out_of_time("closed_at", "created_at")), "was closed at another time"
+    drafted = Q(operation="draft", draft=None) | (~Q(operation="draft") & Q(draft__isnull=False))
+    yield calls.filter(drafted), "does not agree with its draft"
+    yield final.exclude(error="").exclude(link=None), "failed, but has a link"
+    priced = final.filter(unpriced=False, cost_upper__gt=0, error="")
+    tiers, regions = ("", "standard", "batch"), ("", "us", "global", "not_available")
+    yield priced.filter(price_version=""), "has a cost without prices"
+    yield priced.exclude(service_tier__in=tiers, inference_geo__in=regions), "has no such price"
+    asked = final.exclude(operation="chat").exclude(question=None)
+    yield asked, "does not agree with its question"
+
+
+def problem_of_record(record: Any) -> str:
+    """Returns what is wrong with a quarantined record and its latest decision, or ""."""
+    if record.digest not in quarantine.digests_of(record) or not record.reason:
+        return "is not what was put aside"
+    states = {"adopt": record.State.ADOPTED, "discard": record.State.DISCARDED}
+    if record.state != states.get(record.last_action, record.State.WAITING):
+        return "is not in the state of its latest decision"
+    decided = record.state != record.State.WAITING
+    if decided != (record.decided_at is not None):
+        return "is not what was decided"
+    if decided and abs(record.decided_at - record.last_at) > HOUR:
+        return "was decided at another time"
+    imported = {record.owner_id is not None, record.at is not None, bool(record.place)}
+    if len(imported) > 1 or (record.at and record.at > record.created_at + DAY):
+        return "comes from elsewhere, or from another time"
+    there = (record.decided_by_id, record.decided_at is not None, record.adopted_by_id)
+    actor, to = (record.last_actor, record.last_to) if decided else (None, None)
+    if there != (actor, decided, to) or (record.row_id is None) != (to is None):
+        return "is not what was decided"
+    return ""
+
+
 def register() -> None:
+    audits.register("columns", columns)
     audits.register("narrations", narrations)
     audits.register("posts", posts)
     audits.register("chain", chain)
@@ -233,8 +363,8 @@ def register() -> None:
     for record in (
         Record("message", in_session(Message, "reply_to"), recorder.message_payload, mark="code"),
         Record("message", in_session(DraftMessage), drafting.message_payload, mark="turn"),
-        Record("keyword", in_session(BoardKeyword), boards.payload, removable=True),
-        Record("interests", in_session(Interest), interests.payload, removable=True),
+        Record("keyword", in_session(BoardKeyword), boards.payload, removal="removed"),
+        Record("interests", in_session(Interest), interests.payload, whole=True, removable=True),
         Record("source", in_session(Source), service.payload),
         Record("post", in_session(SourcePost, "source"), queue.payload, OF_THE_QUEUE),
         Record("draft", drafts_at_rest, drafting.payload, OF_THE_CALLS, removable=True),

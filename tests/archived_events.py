@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
@@ -27,6 +29,7 @@ from stories.models import TrendBucket
 # Rows that retention deletes: fine figures and answers to repeated requests. It also deletes the
 # files of single sounds, but never their rows.
 FLEETING = {Bucket, TrendBucket, IdempotencyKey}
+TIME = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
 OURS = ("sessions_app", "stories", "broadcast", "auth")
 
 
@@ -43,6 +46,15 @@ def let_time_pass(days: int) -> None:
         back: dict[str, Any] = {f.name: F(f.name) - timedelta(days=days) for f in fields}
         if back:
             model._base_manager.update(**back)
+
+    for event in SessionEvent.objects.all():
+        # Payloads have times of the rows, too.
+        text = TIME.sub(lambda found: _earlier(found[0], days), json.dumps(event.payload))
+        SessionEvent.objects.filter(pk=event.pk).update(payload=json.loads(text))
+
+
+def _earlier(at: str, days: int) -> str:
+    return recorder.timestamp(datetime.fromisoformat(at) - timedelta(days=days))
 
 
 def fill(session: Session, many: int) -> None:

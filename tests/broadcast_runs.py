@@ -26,9 +26,11 @@ PATHS: dict[State, tuple[Cause, ...]] = {
 def run_in(session: Session, state: State) -> Broadcast:
     """A run that came to ``state`` by the table."""
     number = Broadcast.objects.filter(session=session).count() + 1
-    run = Broadcast.objects.create(session=session, number=number, since=steps.now())
+    at = steps.now()
+    run = Broadcast.objects.create(session=session, number=number, since=at, started_at=at)
+    times = {Cause.OPENED: "live_at", Cause.STOP: "stopped_at"}
     for cause in PATHS[state]:
-        changes: dict[str, Any] = {"live_at": steps.now()} if cause == Cause.OPENED else {}
+        changes: dict[str, Any] = {times[cause]: steps.now()} if cause in times else {}
         run = orchestrator.transition(run, cause, **changes)
     return run
 

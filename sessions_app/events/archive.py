@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import takewhile
 from typing import Any, TypeVar
+from uuid import UUID
 
 import structlog
 from django.db import IntegrityError, transaction
@@ -345,6 +346,16 @@ def _remove_unused(path: str) -> None:
         storage.remove(path)
 
 
+def archived_payloads(session_id: UUID) -> Iterator[Any]:
+    """Yields the payloads of archived events, newest first, up to a damaged archive."""
+    for archive in of_session(Session(pk=session_id), EVENTS).iterator(chunk_size=10):
+        try:
+            yield from (line["data"] for line in reversed(read_lines(archive)))
+        # The audit of archives tells of it.
+        except Damaged:
+            return
+
+
 def audit_archives() -> Iterator[tuple[object, str]]:
     """Every archive can be read, and holds what its row says."""
     for archive in Archive.objects.select_related("artifact").iterator(chunk_size=50):
@@ -360,4 +371,5 @@ def audit_archives() -> Iterator[tuple[object, str]]:
 
 def register() -> None:
     audits.register("archives", audit_archives)
+    audits.register_archived(archived_payloads)
     retention.register(archive_events)

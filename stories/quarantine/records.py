@@ -85,6 +85,13 @@ def _digest_of_import(kind: str, old_id: str) -> str:
     return _digest(json.dumps([kind, "import", old_id]))
 
 
+def digests_of(record: QuarantinedRecord) -> tuple[str, str]:
+    """Returns the digests that a record can have: that of its content, and that of an import."""
+    content = [record.kind, record.old_id, record.payload]
+    text = json.dumps(content, sort_keys=True, ensure_ascii=False)
+    return _digest(text), _digest_of_import(record.kind, record.old_id)
+
+
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 

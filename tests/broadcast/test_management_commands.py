@@ -44,6 +44,7 @@ from stories.models import (
     Source,
     SourcePost,
     Story,
+    StoryVersion,
     TokenUsage,
     TrendPost,
 )
@@ -211,6 +212,21 @@ def without_its_file(session: Session) -> None:
     )
 
 
+A_YEAR_AGO = timezone.now() - timedelta(days=365)
+
+
+def with_other_passages(session: Session) -> None:
+    story = Story.objects.filter(session=session).latest("pk")
+    StoryVersion.objects.create(
+        session=session,
+        story=story,
+        number=1,
+        title=story.title,
+        narrative=story.narrative,
+        passages=[] if story.passages else [{"text": "x"}],
+    )
+
+
 CORRUPTIONS: dict[str, Callable[[Session], object]] = {
     "agreement": of_another_session,
     "orphans": no_session_at_all,
@@ -225,6 +241,13 @@ CORRUPTIONS: dict[str, Callable[[Session], object]] = {
     "states": lambda s: Broadcast.objects.filter(session=s).update(state="ready"),
     "airings": open_airing,
     "buckets": lambda s: Bucket.objects.filter(session=s, size=60).update(words=F("words") + 1),
+    "series": lambda s: Bucket.objects.filter(session=s, size=15).update(aired=F("aired") + 1),
+    "measures": lambda s: Bucket.objects.filter(session=s, size=60).update(calls=F("calls") + 1),
+    "breakdowns": lambda s: Tally.objects.filter(session=s, dimension="tone").update(bounded=1),
+    "columns": lambda s: Story.objects.filter(session=s).update(agent_type="odd"),
+    "passages": with_other_passages,
+    "moments": lambda s: Story.objects.filter(session=s).update(created_at=A_YEAR_AGO),
+    "accounts": lambda s: Session.objects.filter(pk=s.pk).update(watch_token="guessed"),
     "tallies": lambda s: Tally.objects.filter(session=s, dimension="tone").update(count=0),
     "market": lambda s: TrendPost.objects.filter(session=s).delete(),
     "drafts": with_turns_that_nobody_took,

@@ -49,9 +49,9 @@ def test_findings_are_stored_and_seen(
     SessionStats.objects.filter(session=session).update(messages=5)
     damaged = report()
     detail = f"counters: {session.pk}: messages: 5 counted, 0 there"
-    assert (damaged.findings, damaged.details[0]) == (2, detail)
+    assert (damaged.findings, damaged.details[0]) == (3, detail)
     seen = health._audits()
-    assert (seen["state"], seen["detail"][:13]) == ("degraded", "2 findings in")
+    assert (seen["state"], seen["detail"][:13]) == ("degraded", "3 findings in")
     page = client_of(editor).get(f"/admin/sessions_app/auditreport/{damaged.pk}/change/")
     assert detail in page.content.decode()
     AuditReport.objects.update(findings=0, started_at=timezone.now() - timedelta(hours=49))

@@ -201,7 +201,7 @@ def test_the_audit_finds_a_volume_without_posts(session: Session, source: Source
     read(source, FERRY)
     assert list(audits.run("market")) == []
     Trend.objects.filter(key="ferry").update(posts=9)
-    assert [finding.session for finding in audits.run("market")] == [str(session.pk)]
+    assert {finding.session for finding in audits.run("market")} == {str(session.pk)}
 
 
 def test_off_air_the_market_stands_at_the_last_reading(session: Session, source: Source) -> None:
