@@ -195,9 +195,10 @@ def contradictions_of_files() -> Iterator[tuple[object, str]]:
     for artifact in elsewhere.exclude(Q(state=Artifact.State.DROPPED) & ~Q(path="")):
         yield artifact.session_id, f"artifact {artifact.pk} is in no folder of its session"
     for archive in Archive.objects.exclude(artifact=None).select_related("artifact"):
-        own = archive.artifact and abs(archive.created_at - archive.artifact.created_at) < NEAR
-        events = archive.kind == Archive.Kind.EVENTS
-        if archive.packed is not None or not own or (events and archive.joined):
+        file = archive.artifact
+        late = file is None or abs(archive.created_at - file.created_at) > NEAR
+        joined = archive.joined and archive.kind == Archive.Kind.EVENTS
+        if archive.packed is not None or late or joined:
             yield archive.session_id, f"archive {archive.pk} is not that of its file"
 
 
@@ -301,7 +302,7 @@ def register() -> None:
 
 
 def sound_fields(sound: Sound) -> dict[str, object]:
-    """Returns what events tell about a sound."""
+    """Returns what events have about a sound."""
     names = ("seconds", "engine", "voice")
     return {"id": sound.pk, "story": sound.story_id, **{n: getattr(sound, n) for n in names}}
 

@@ -270,8 +270,8 @@ def contradictions() -> Iterator[Contradiction]:
     digests = posts.exclude(url_digest__regex=HEX).exclude(Q(url="") | Q(state="skipped"))
     yield digests, "has a wrong digest of its address"
     yield posts.filter(external_id=""), "has no id of its source"
-    told = posts.filter(own, state=SourcePost.State.PUBLISHED, attempts__gt=0, step=None)
-    yield told, "was told without a step"
+    unclaimed = posts.filter(own, state=SourcePost.State.PUBLISHED, attempts__gt=0, step=None)
+    yield unclaimed, "was published without a step"
     yield posts.filter(parts={}, priority__gt=0), "has a priority without its parts"
     sources = Source.objects.filter(out_of_time("added_at", "created_at"))
     yield sources, "was added at another time"

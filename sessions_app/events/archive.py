@@ -351,7 +351,7 @@ def archived_payloads(session_id: UUID) -> Iterator[Any]:
     for archive in of_session(Session(pk=session_id), EVENTS).iterator(chunk_size=10):
         try:
             yield from (line["data"] for line in reversed(read_lines(archive)))
-        # The audit of archives tells of it.
+        # It is a finding of the audit of archives.
         except Damaged:
             return
 

@@ -43,7 +43,7 @@ OF_A_ROW = "Set whenever the row is saved or added; nothing reads it or shows it
 OF_A_SETTING = "A setting that its page shows and lets change; what was made with it has a copy."
 OF_A_LIMIT = "A limit of the workspace: Settings shows it, and within its range any value is valid."
 OF_A_KEY = "Shown beside a key, which is asked for again where it is missing or does not work."
-OF_A_TOKEN = "For its owner to tell tokens apart; a token that is gone is refused and made anew."
+OF_A_TOKEN = "For its owner to tell tokens apart; a token that is gone is refused, and replaced."
 OF_AN_ANSWER = "An answer for repeated requests, deleted after some days; no row is read from it."
 OF_A_STEP = "The course of work: what is missing is made again, and audits check what is open."
 OF_A_FAILURE = "A note for the operator about work that failed; the next try replaces it."
@@ -188,12 +188,12 @@ def a_past(make_session: MakeSession) -> None:
 
 def with_what_few_sessions_have(session: Session) -> None:
     """A report of another post, an export, archived events, preferences and a discarded record."""
-    told = Story.objects.filter(session=session).exclude(post=None).latest("pk")
+    published = Story.objects.filter(session=session).exclude(post=None).latest("pk")
     spare = SourcePost.objects.filter(session=session, state__in=SourcePost.WAITING).latest("pk")
     with transaction.atomic():
         SourcePost.objects.filter(pk=spare.pk).update(state=SourcePost.State.PUBLISHED)
-        StoryReport.objects.create(session=session, story=told, post=spare, role="report")
-        payload = airing.story_payload(stories.find(session, told.pk))
+        StoryReport.objects.create(session=session, story=published, post=spare, role="report")
+        payload = airing.story_payload(stories.find(session, published.pk))
         recorder.record(session, "story.credited", {"story": payload, "public": {}}, queue=-1)
     press(session, "export.start", format="json")
     run_due_steps(session)

@@ -16,7 +16,7 @@ FEW = (
     "sessions_app_sessionevent.at",
     "stories_interest",
     "stories_boardkeyword",
-    "stories_sourcepost.score",
+    "stories_sourcepost.label",
     "stories_storyversion.reason",
     "stories_story.completed_at",
     "stories_trend.engagement",
