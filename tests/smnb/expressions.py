@@ -19,7 +19,7 @@ from typing import Any
 from smnb.env import ROOT
 
 # These see only the templates of the product.
-OWN_TEXT = ("smnb/docs/views.py _HEADING", "smnb/template_loader.py INDENTATION")
+OWN_TEXT = ("smnb/docs/views.py _HEADING", "smnb/templates.py INDENTATION")
 PACKAGES = ("sessions_app", "stories", "broadcast", "smnb")
 # Only these begin at one place; all others try every place of the text.
 ANCHORED = {"match", "fullmatch"}
