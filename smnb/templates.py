@@ -28,29 +28,33 @@ class Loader(filesystem.Loader):
 
 
 class Area(NamedTuple):
-    """An area of the studio; ``of_session`` is its address for one session, if it has one."""
+    """An area of the studio; ``of_session`` is its address for one session, if it has one.
+
+    The letter ``key``, typed after g, opens it.
+    """
 
     name: str
     icon: str
     path: str
+    key: str
     of_session: str = ""
 
 
 # In the fixed order of the activity bar.
 AREAS = (
-    Area("Session Manager", "layout-list", "/sessions/", "/sessions/{}/"),
-    Area("Broadcast Center", "radio-tower", "/broadcast/", "/broadcast/{}/"),
-    Area("Live Stats", "chart-line", "/stats/", "/stats/?session={}"),
-    Area("Insight Market", "chart-candlestick", "/market/", "/market/?session={}"),
-    Area("Keyword Drafting", "pen-line", "/drafting/", "/drafting/?session={}"),
-    Area("Docs", "book-open", "/docs/"),
-    Area("User Settings", "user-round-cog", "/account/"),
-    Area("Settings", "settings", "/settings/"),
+    Area("Session Manager", "layout-list", "/sessions/", "s", "/sessions/{}/"),
+    Area("Broadcast Center", "radio-tower", "/broadcast/", "b", "/broadcast/{}/"),
+    Area("Live Stats", "chart-line", "/stats/", "l", "/stats/?session={}"),
+    Area("Insight Market", "chart-candlestick", "/market/", "m", "/market/?session={}"),
+    Area("Keyword Drafting", "pen-line", "/drafting/", "k", "/drafting/?session={}"),
+    Area("Docs", "book-open", "/docs/", "d"),
+    Area("User Settings", "user-round-cog", "/account/", "u"),
+    Area("Settings", "settings", "/settings/", "w"),
 )
 
 
 def areas(request: HttpRequest) -> Mapping[str, object]:
-    """Template context: ``areas`` linked for the current session, and ``refusal``."""
+    """Template context: ``areas`` linked for the current session, ``area`` and ``refusal``."""
     match = request.resolver_match
     session_id = match.kwargs.get("session_id") if match else None
     try:
@@ -63,6 +67,8 @@ def areas(request: HttpRequest) -> Mapping[str, object]:
             {
                 "name": area.name,
                 "icon": area.icon,
+                "key": area.key,
+                "of_session": area.of_session,
                 "url": area.of_session.format(session)
                 if session and area.of_session
                 else area.path,
@@ -70,6 +76,7 @@ def areas(request: HttpRequest) -> Mapping[str, object]:
             }
             for area in AREAS
         ],
+        "area": request.path.split("/")[1],
         # Why a form was refused, for pages without JavaScript.
         "refusal": " ".join(str(message) for message in get_messages(request)),
     }

@@ -25,6 +25,7 @@ urlpatterns = [
     # Session Manager: sessions with their settings, sources, schedule and interests.
     path("sessions/", sessions_views.sessions, name="sessions"),
     path("sessions/new/", sessions_views.create, name="session_create"),
+    path("sessions/switcher/", sessions_views.switcher, name="session_switcher"),
     path("sessions/<uuid:session_id>/", sessions_views.detail, name="session_detail"),
     path("sessions/<uuid:session_id>/name/", sessions_views.rename, name="session_rename"),
     path("sessions/<uuid:session_id>/settings/", sessions_views.settings, name="session_settings"),

@@ -24,6 +24,11 @@
   name();
   for (const event of ["smnb:frame", "htmx:afterSettle"]) document.addEventListener(event, name);
 
+  if (location.hash === "#break-in") {
+    document.querySelector(".break-in").open = true;
+    document.querySelector('.break-in input[name="title"]').focus();
+  }
+
   const KEY = "smnb-pane";
   const chosen = location.hash === "#chat" ? "pane-producer" : sessionStorage.getItem(KEY);
   const input = chosen && panes.querySelector(`#${CSS.escape(chosen)}`);

@@ -97,6 +97,7 @@ TABLE: dict[tuple[str, str], tuple[Row, dict[str, Any]]] = {
     # Most tests run without a speech engine.
     ("watch/<token>/identification.mp3", "GET"): ((404, 404, 404, 404), {}),
     ("sessions/", "GET"): (PAGE, {}),
+    ("sessions/switcher/", "GET"): (PAGE, {}),
     ("sessions/new/", "POST"): ((302, 302, 302, 302), {"name": "New", "sources": "demo"}),
     (S, "GET"): (OWN, {}),
     (f"{S}name/", "POST"): (DOES, {"name": "Other"}),

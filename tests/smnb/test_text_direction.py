@@ -23,7 +23,7 @@ FOREIGN = {
 FOREIGN_IN = {
     "studio/broadcast_center/_narration.html": {"title", "text"},
     "studio/broadcast_center/_switcher.html": {"row.name"},
-    "studio/broadcast_center/_choose.html": {"row.name"},
+    "studio/sessions/_switcher_list.html": {"row.name"},
     "studio/drafting/_diff.html": {"text"},
     "studio/drafting/_boards.html": {"row.label"},
     "studio/market/_market_table.html": {"row.label"},

@@ -109,10 +109,7 @@ def center(request: SignedIn, session: Session) -> HttpResponse:
     if request.htmx and part.asked:
         page = queries.feed_page(session, part) | {"session_id": session.pk}
         return render(request, "studio/broadcast_center/_older.html", page)
-    page = queries.studio_page(session, part) | {
-        "sessions": _switcher(request),
-        "break_in": BreakInForm(),
-    }
+    page = queries.studio_page(session, part) | {"break_in": BreakInForm()}
 
     def desk(request: HttpRequest) -> HttpResponseBase:
         return render(request, "studio/broadcast_center/center.html", page)

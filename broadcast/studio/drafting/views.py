@@ -14,7 +14,6 @@ from django.views.decorators.http import require_http_methods, require_safe
 from typing_extensions import TypedDict
 
 from broadcast import market, orchestrator
-from broadcast import queries as broadcast_queries
 from broadcast.queries import key_of
 from broadcast.studio.drafting import publish
 from broadcast.studio.drafting.forms import AdviceForm, StartForm, VersionForm
@@ -135,7 +134,6 @@ def _drafting_page(
     if session is not None:
         # A user without a session sees how to create one, and no boards.
         page |= drafts_page(session) | _boards(session)
-    page["sessions"] = broadcast_queries.switcher(Session.objects.for_user(request.user))
     return render(request, "studio/drafting/drafting.html", page, status=status)
 
 

@@ -24,7 +24,6 @@ def overview(request: SignedIn, session: Session | None) -> HttpResponse:
         page |= market.page(session, market.Selection.of(request.GET))
     if request.htmx and session is not None:
         return render(request, "studio/market/_market.html", page)
-    page["sessions"] = queries.switcher(Session.objects.for_user(request.user))
     return render(request, "studio/market/market.html", page)
 
 

@@ -8,7 +8,7 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from broadcast import orchestrator, queries, statistics
+from broadcast import orchestrator, statistics
 from broadcast.charts import Chart, Plan, Series, Words, band, bars, lines
 from broadcast.health import judgement
 from broadcast.statistics import Point, Statistics
@@ -96,8 +96,6 @@ def stats(request: SignedIn, session: Session | None) -> HttpResponse:
             "charts": all_charts(figures),
             "stages": judgement.stages(session, figures),
         }
-    # The refreshed part leaves out the switcher, whose query lists all sessions.
     if request.htmx and session is not None:
         return render(request, "studio/stats/_figures.html", page)
-    page["sessions"] = queries.switcher(Session.objects.for_user(request.user))
     return render(request, "studio/stats/page.html", page)

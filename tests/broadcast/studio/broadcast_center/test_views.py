@@ -91,9 +91,28 @@ def test_the_switcher_lists_the_callers_open_sessions_alone(
 ) -> None:
     sessions.create(stranger, "Not yours", {}, None)
     sessions.archive(make_session("Filed away"))
-    found = text(browser.get(f"/broadcast/{session.pk}/"))
+    found = text(browser.get("/sessions/switcher/?area=stats"))
+    assert f'href="/stats/?session={session.pk}"' in found
     assert "Not yours" not in found
     assert "Filed away" not in found
+
+
+@pytest.mark.parametrize(
+    ("area", "page"),
+    [
+        ("broadcast", "/broadcast/{}/"),
+        ("market", "/market/?session={}"),
+        ("drafting", "/drafting/?session={}"),
+        ("sessions", "/sessions/{}/"),
+        ("docs", "/sessions/{}/"),
+        ("//evil.example", "/sessions/{}/"),
+    ],
+)
+def test_switching_stays_in_the_area(
+    browser: Client, session: Session, area: str, page: str
+) -> None:
+    found = text(browser.get("/sessions/switcher/", {"area": area}))
+    assert f'href="{page.format(session.pk)}"' in found
 
 
 def test_go_live_with_htmx_answers_with_the_controls(browser: Client, session: Session) -> None:
