@@ -64,6 +64,14 @@
     button.click();
   });
 
+  // Sent by hand: htmx would forget which button was pressed while it waits for an earlier answer.
+  list.addEventListener("click", (event) => {
+    const button = event.target.closest('button[form="rearrange"]');
+    if (!button) return;
+    event.preventDefault();
+    send(button.value);
+  });
+
   // At either end the button that moved a post is disabled, and the focus would be lost with it.
   list.addEventListener("click", (event) => {
     moved = event.target.closest("[data-move]") && waiting(event.target).dataset.post;
