@@ -173,11 +173,13 @@
     else if (KEYS[key]?.()) event.preventDefault();
   });
 
-  document.addEventListener("input", (event) => {
-    if (!event.target.matches("[data-switcher-filter]")) return;
-    const word = event.target.value.toLowerCase();
+  const filter = document.querySelector("[data-switcher-filter]");
+  const narrow = () => {
+    const word = filter.value.toLowerCase();
     for (const item of document.querySelectorAll("#switcher-list li")) {
       item.hidden = !item.textContent.toLowerCase().includes(word);
     }
-  });
+  };
+  filter.addEventListener("input", narrow);
+  document.addEventListener("htmx:afterSettle", narrow);
 })();

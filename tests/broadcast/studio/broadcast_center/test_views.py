@@ -91,8 +91,10 @@ def test_the_switcher_lists_the_callers_open_sessions_alone(
 ) -> None:
     sessions.create(stranger, "Not yours", {}, None)
     sessions.archive(make_session("Filed away"))
+    sessions.change(session, name="<b>Evening</b>")
     found = text(browser.get("/sessions/switcher/?area=stats"))
     assert f'href="/stats/?session={session.pk}"' in found
+    assert '<span dir="auto">&lt;b&gt;Evening&lt;/b&gt;</span>' in found
     assert "Not yours" not in found
     assert "Filed away" not in found
 

@@ -13,7 +13,6 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from sessions_app import sessions
 from sessions_app.models import Bucket, Session
 from tests.api_clients import Api
 from tests.broadcast_runs import press
@@ -141,16 +140,6 @@ def test_figures_that_are_not_kept_any_more_are_said_to_be(told: Session, client
     Bucket.objects.filter(session=told, size=1).delete()
     assert "Choose 15 or 60 min above." in page(client, told, "1")
     assert "Choose 15 or 60 min above." not in page(client, told, "60")
-
-
-def test_the_chooser_links_to_this_page_with_each_session(
-    told: Session, client: Client, make_session: MakeSession
-) -> None:
-    other = make_session("Evening")
-    sessions.change(other, name="<b>Evening</b>")
-    html = page(client, told)
-    assert f'<a href="/stats/?session={other.pk}"><span dir="auto">&lt;b&gt;Evening' in html
-    assert f'<a href="/stats/?session={told.pk}" aria-current="page">' in html
 
 
 def test_many_sessions_take_the_same_queries(
