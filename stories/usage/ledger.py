@@ -73,7 +73,6 @@ class UsagePayload(UsageFields):
     upper: Annotated[
         Amount | None, Field(description="Highest cost in USD, or null without a known price.")
     ]
-
     request_id: Annotated[str, Field(description="The API's id of the request; may be empty.")]
     stop_reason: Annotated[str, Field(description="Why the answer ended; empty if it did not.")]
     service_tier: Annotated[str, Field(description="Tier that served it; empty if unknown.")]

@@ -751,8 +751,8 @@ CORE = [
             "the queue is not compared",
         ),
         (
-            'for dimension in ("model", "operation"):',
-            'for dimension in ("model",):',
+            'for dimension in ("model", "operation"):\n        rows = Tally',
+            'for dimension in ("model",):\n        rows = Tally',
             "the figures by operation are not compared",
         ),
         (
