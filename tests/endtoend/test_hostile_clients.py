@@ -121,6 +121,71 @@ def test_a_large_body_of_anybody_is_refused_before_it_costs_anything(
     assert memory(web) - before < 20 * MB
 
 
+def request(path: str, body: bytes = b"", lines: str = "", method: str = "POST") -> bytes:
+    head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{lines}"
+    return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+LARGEST = {
+    "urlencoded": ("Content-Type: application/x-www-form-urlencoded\r\n", b"a=&" * 2_700),
+    "escapes": ("Content-Type: application/x-www-form-urlencoded\r\n", b"%f0=" * 2_000),
+    "parts": (f"Content-Type: {MULTIPART}\r\n", PART * (8_000 // len(PART)) + b"--x--\r\n"),
+    "json": ("Content-Type: application/json\r\n", b"[" * 8_100),
+    "headers": ("".join(f"X-{number}: {'y' * 60}\r\n" for number in range(200)), b""),
+    "cookies": ("Cookie: " + "; ".join(f"a{number}=b" for number in range(1_000)) + "\r\n", b""),
+    "one header": (f"Accept-Language: {'en,' * 2_500}\r\n", b""),
+}
+
+
+def answered(studio: Studio, sent: bytes) -> int:
+    """Sends bytes as they are; returns the status of the answer, 0 if there is none."""
+    received = b""
+    with socket.create_connection(("127.0.0.1", studio.port), timeout=PATIENCE) as client:
+        with contextlib.suppress(ConnectionError):
+            client.sendall(sent)
+        with contextlib.suppress(ConnectionError):
+            while part := client.recv(65_536):
+                received += part
+    return int(received.split(b" ", 2)[1]) if received else 0
+
+
+@pytest.mark.parametrize("kind", LARGEST)
+def test_the_largest_request_of_anybody_costs_little_more_than_a_small_one(
+    studio: Studio, watch_path: str, kind: str
+) -> None:
+    """At most 50 ms of processor time more, and 20 MB over all of them."""
+    lines, body = LARGEST[kind]
+    posts = ("/login/", f"{watch_path}errors/", "/api/sessions", "/sessions/new/", "/no")
+    gets = (watch_path, *(f"{watch_path}{rest}" for rest in ("embed/", "feed.atom", "feed.json")))
+    web = web_process(studio)
+    before = memory(web)
+
+    def seconds(sent: bytes, status: Callable[[int], bool]) -> float:
+        """The least of a few rounds, as the process has other work too."""
+        rounds = []
+        for _ in range(3):
+            used = processor_seconds(web)
+            statuses = {answered(studio, sent) for _ in range(6)}
+            assert all(map(status, statuses)), statuses
+            rounds.append((processor_seconds(web) - used) / 6)
+        return min(rounds)
+
+    for path in posts:
+        small = seconds(request(path), lambda status: 200 <= status < 500)
+        large = seconds(
+            request(path, body, lines), lambda status: 200 <= status < 500 or not status
+        )
+        assert large < small + 0.05, path
+    for path in gets:
+        small = seconds(request(path, method="GET"), lambda status: status in {200, 404})
+        large = seconds(
+            request(path + "?" + "a=&" * 1_000, b"", lines if not body else "", "GET"),
+            lambda status: 200 <= status < 500 or not status,
+        )
+        assert large < small + 0.05, path
+    assert memory(web) - before < 20 * MB
+
+
 def test_a_claimed_login_does_not_open_the_door(studio: Studio) -> None:
     body = b"x" * MB
     for headers in ({"Cookie": "sessionid=abc"}, {"Authorization": "Bearer smnb_abc"}):
