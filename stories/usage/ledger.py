@@ -75,7 +75,6 @@ class UsagePayload(UsageFields):
     ]
     request_id: Annotated[str, Field(description="The API's id of the request; may be empty.")]
     stop_reason: Annotated[str, Field(description="Why the answer ended; empty if it did not.")]
-    service_tier: Annotated[str, Field(description="Tier that served it; empty if unknown.")]
     price_version: Annotated[str, Field(description="Prices that the cost is of; may be empty.")]
 
 
@@ -390,7 +389,6 @@ def payload(row: TokenUsage) -> UsagePayload:
         "upper": None if row.unpriced else row.cost_upper,
         "request_id": row.request_id,
         "stop_reason": row.stop_reason,
-        "service_tier": row.service_tier,
         "price_version": row.price_version,
     }
 
