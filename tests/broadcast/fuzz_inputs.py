@@ -64,7 +64,11 @@ def posts_of(body: bytes) -> list[FetchedPost]:
     response = Response(200, "https://news.example/feed.xml", {"content-type": "text/xml"}, body)
 
     def parse(_: Response) -> rss.ParsedFeed:
-        found: rss.ParsedFeed = json.loads(json.dumps(feed_parser.parsed(body, "text/xml")))
+        try:
+            found: rss.ParsedFeed = json.loads(json.dumps(feed_parser.parsed(body, "text/xml")))
+        except ValueError:
+            # feedparser's own: its process ends, and the feed is refused.
+            raise SystemExit from None
         return found
 
     with patch.object(rss, "_parse", parse):
