@@ -126,6 +126,7 @@ HARMLESS: dict[str, str] = {
             ".due_at",
             ".attempts",
             ".poked_at",
+            ".task_id",
             ".last_error",
             ".origin",
             ".updated_at",
