@@ -19,7 +19,9 @@
   };
   const send = (verb) => {
     const data = Object.fromEntries(new FormData(form));
-    htmx.ajax("POST", form.action, { source: form, target: list, swap: "innerHTML", values: { ...data, do: verb } });
+    const values = { ...data, do: verb };
+    // Without a connection live.js says so.
+    htmx.ajax("POST", form.action, { source: form, target: list, swap: "innerHTML", values }).catch(() => {});
   };
   const side = (item, event) => {
     const box = item.getBoundingClientRect();
