@@ -128,6 +128,7 @@ def test_the_audience_sees_only_what_is_public(studio: Studio, session: str) -> 
         found = frames(socket, "story.finished")
     assert {frame["type"] for frame in found} <= {
         "broadcast.state",
+        "sound.ready",
         "story.aired",
         "story.finished",
     }
