@@ -23,7 +23,7 @@ otel:
 audio:
 	@$(PYTHON) bootstrap.py --audio
 
-# Runs three lanes in parallel: all tests on SQLite; the end-to-end tests; and the browser tests, followed
+# Runs four lanes in parallel: all tests on SQLite in two; the end-to-end tests; and the browser tests, followed
 # by the tests marked `databases` on PostgreSQL.
 test: dev-deps
 	@exec $(PY) -m tests.lanes $(ARGS)

@@ -1,7 +1,7 @@
-"""Runs the whole suite in three lanes side by side: ``python -m tests.lanes [pytest arguments]``.
+"""Runs the whole suite in four lanes side by side: ``python -m tests.lanes [pytest arguments]``.
 
-SQLite runs in one lane, end-to-end tests, which often wait, in the next, the browser and then
-PostgreSQL in the last.
+SQLite runs in two lanes, each with half of the work, end-to-end tests, which often wait, in the next,
+the browser and then PostgreSQL in the last.
 Each run has its own data folder, Redis, ports and cache, so the lanes share nothing but the
 processors. The output of the first lane is shown while it runs, that of the others afterwards.
 Playwright's event loop and the async tests of the ORM could not share a process anyway.
@@ -72,7 +72,8 @@ def files_marked(mark: str) -> list[str]:
 
 
 LANES: tuple[Lane, ...] = (
-    (Run("sqlite", ("tests", *IN_OTHER_RUNS)),),
+    (Run("sqlite", ("tests", "--ignore=tests/broadcast", *IN_OTHER_RUNS)),),
+    (Run("sqlite-broadcast", ("tests/broadcast",)),),
     (Run("endtoend", ("tests/endtoend",)),),
     (
         Run("browser", ("tests/browser",)),
@@ -146,11 +147,9 @@ class Suite:
 
     def _pytest(self, run: Run, output: IO[bytes] | None, *arguments: str) -> int:
         seed = (f"--randomly-seed={self.seed}",) if self.seed else ()
-        # The first lane is the longest and has one busy process: it gets a processor of its own.
-        later = ("nice", "-n", "10") if output is not None and shutil.which("nice") else ()
         process = subprocess.Popen(
             [
-                *(*later, sys.executable, "-m", "pytest", *run.arguments),
+                *(sys.executable, "-m", "pytest", *run.arguments),
                 *("-o", f"cache_dir={run.cache}", *seed, *self.arguments, *arguments),
             ],
             env={**with_bytecode(os.environ), **run.environment},
