@@ -28,11 +28,16 @@ def run_in(session: Session, state: State) -> Broadcast:
     number = Broadcast.objects.filter(session=session).count() + 1
     at = steps.now()
     run = Broadcast.objects.create(session=session, number=number, since=at, started_at=at)
-    times = {Cause.OPENED: "live_at", Cause.STOP: "stopped_at"}
     for cause in PATHS[state]:
-        changes: dict[str, Any] = {times[cause]: steps.now()} if cause in times else {}
-        run = orchestrator.transition(run, cause, **changes)
+        run = moved(run, cause)
     return run
+
+
+def moved(run: Broadcast, cause: Cause) -> Broadcast:
+    """The run after a change, with the time that the product notes with it."""
+    times = {Cause.OPENED: "live_at", Cause.STOP: "stopped_at"}
+    changes: dict[str, Any] = {times[cause]: steps.now()} if cause in times else {}
+    return orchestrator.transition(run, cause, **changes)
 
 
 def press(session: Session, command: str) -> Broadcast:

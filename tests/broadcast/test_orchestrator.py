@@ -18,7 +18,7 @@ from sessions_app.background import steps, sweeper
 from sessions_app.errors import Conflict, StaleClaim
 from sessions_app.models import Message, Session, SessionEvent, Step
 from stories.models import Source, Story
-from tests.broadcast_runs import counted, press, run_in, sound, state_of
+from tests.broadcast_runs import counted, moved, press, run_in, sound, state_of
 from tests.concurrency import together
 from tests.conftest import MakeSession, run_due_steps
 
@@ -62,7 +62,7 @@ def test_the_table_alone_decides_what_is_allowed(make_session: MakeSession, stat
             assert counted(session) == before
         else:
             other = make_session(str(cause))
-            changed = orchestrator.transition(run_in(other, state), cause)
+            changed = moved(run_in(other, state), cause)
             assert (changed.state, counted(other)) == (after, (before[0] + 1, before[1] + 1))
     assert state_of(session) == state
     assert sound()

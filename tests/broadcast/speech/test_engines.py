@@ -99,7 +99,12 @@ def test_the_speaker_gets_none_of_our_secrets(
         engine.speak(TEXT, "en", 150)
 
 
-def test_the_engine_stays_out_of_our_process(engine: Espeak) -> None:
+def test_the_engine_stays_out_of_our_process(
+    engine: Espeak, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Another test may have imported them.
+    for name in ("espeakng_loader", "lameenc"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
     engine.speak(TEXT, "en", 150)
     assert not {"espeakng_loader", "lameenc"} & sys.modules.keys()
 

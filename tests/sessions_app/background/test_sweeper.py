@@ -225,9 +225,9 @@ def test_after_redis_started_empty_steps_are_sent_again_without_a_pause(
     session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sweeper, "_rounds", [])
+    sweeper.note_round()
     waiting = steps.enqueue(session, "poll", 1)
     Step.objects.update(poked_at=steps.now())
-    sweeper.note_round()
     sweeper.note_round()
     # Its message is in Redis.
     assert sweeper.sweep() == 0

@@ -205,7 +205,7 @@ def test_an_adopted_story_is_tallied(session: Session, editor: User) -> None:
         {"narrative": "Old words.", "tone": "opinion"},
         old_session="",
         old_id="1",
-        reason="",
+        reason="Its session is missing.",
     )
     decisions.adopt(record, session, editor)
     assert (tally("tone", "opinion").count, tally("source", "legacy").count) == (1, 1)
