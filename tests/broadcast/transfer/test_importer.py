@@ -114,7 +114,8 @@ def test_passages_come_in_with_their_stories(session: Session, bring: Bring) -> 
 
 def test_what_came_in_is_sound(session: Session, bring: Bring) -> None:
     copy = bring(archive_of_a_past(session))
-    assert list(audits.run()) == []
+    # The first test that needs the archive has made its session, too, with a thread put together by hand.
+    assert [each for each in audits.run() if each.session != str(session.pk)] == []
     artifact = Artifact.objects.get(session=copy, category="files")
     assert (artifact.name, storage.full_path(artifact.path).read_bytes()) == (
         "notes.txt",
