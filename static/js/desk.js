@@ -24,25 +24,31 @@
   name();
   for (const event of ["smnb:frame", "htmx:afterSettle"]) document.addEventListener(event, name);
 
-  if (location.hash === "#break-in") {
+  const KEY = "smnb-pane";
+  const choose = (id) => {
+    const input = id && panes.querySelector(`#${CSS.escape(id)}`);
+    if (input) input.checked = true;
+  };
+  // Links to a part of the desk open it, also from the desk itself.
+  const follow = () => {
+    if (location.hash === "#chat") choose("pane-producer");
+    if (location.hash !== "#break-in") return;
     document.querySelector(".break-in").open = true;
     document.querySelector('.break-in input[name="title"]').focus();
-  }
-
-  const KEY = "smnb-pane";
-  const chosen = location.hash === "#chat" ? "pane-producer" : sessionStorage.getItem(KEY);
-  const input = chosen && panes.querySelector(`#${CSS.escape(chosen)}`);
-  if (input) input.checked = true;
+  };
+  choose(sessionStorage.getItem(KEY));
+  follow();
+  addEventListener("hashchange", follow);
   panes.addEventListener("change", (event) => sessionStorage.setItem(KEY, event.target.id));
 
   // The latest message is in view, unless older ones are being read.
   const messages = document.getElementById("messages");
   let atEnd = true;
-  const follow = () => { if (atEnd) messages.scrollTop = messages.scrollHeight; };
+  const scroll = () => { if (atEnd) messages.scrollTop = messages.scrollHeight; };
   messages.addEventListener("scroll", () => {
     atEnd = messages.scrollHeight - messages.scrollTop - messages.clientHeight < 60;
   });
-  follow();
-  panes.addEventListener("change", follow);
-  document.addEventListener("smnb:frame", follow);
+  scroll();
+  panes.addEventListener("change", scroll);
+  document.addEventListener("smnb:frame", scroll);
 })();

@@ -49,6 +49,10 @@ def test_the_palette_goes_live_and_stops(owner: Page, studio: Studio) -> None:
     expect(owner.locator("#air-stop")).to_be_enabled()
     run(owner, "stop")
     studio.wait_state(session, "idle")
+    run(owner, "break in")
+    expect(owner.get_by_label("Headline")).to_be_focused()
+    run(owner, "talk to")
+    expect(owner.get_by_label("Message to the producer")).to_be_visible()
 
 
 def test_single_keys_act_on_the_row_with_the_focus(owner: Page, studio: Studio) -> None:
