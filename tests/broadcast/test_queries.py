@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -22,7 +23,7 @@ from stories.models import Source, Story
 from stories.posts import queue
 from stories.sources import registry
 from stories.types import Fetched, FetchedPost
-from tests.conftest import MakeSession, run_due_steps
+from tests.conftest import MakeSession, make_post, run_due_steps
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -344,6 +345,23 @@ def test_more_messages_and_stories_than_a_page_shows(
     for number in range(queries.MESSAGES_MOST + 5):
         recorder.add_message(session, "system", str(number))
     follower.check(STUDIO)
+
+
+def test_a_full_rundown_of_long_headlines_fits_a_frame(
+    session: Session, source: Source, studio: Callable[[Session], Follower]
+) -> None:
+    for number in range(16):
+        letters = random.Random(number)
+        words = ["".join(letters.choices("bcdfgklmnprstäöüß", k=12)) for _ in range(14)]
+        post = make_post(source, str(number), " ".join(words))
+        if number < 6:
+            press(session, "post.hold", post=post.pk)
+    press(session, "post.pin", post=post.pk)
+    event = SessionEvent.objects.filter(session=session).latest("seq")
+    frame = frames.frame_of(event, event.seq - 1, recorder.OWNER)
+    shown = frames.text_of(frame, recorder.OWNER, frames.HTML)
+    assert shown.count('class="post"') == 15
+    assert len(shown.encode()) < frames.MOST_BYTES / 2
 
 
 def test_a_conversation_with_the_producer_and_its_plans(

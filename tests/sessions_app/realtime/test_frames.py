@@ -88,7 +88,7 @@ def test_a_page_that_missed_too_much_is_made_to_reload() -> None:
 def test_an_event_too_large_for_a_frame_makes_its_viewers_reload(
     session: Session, format_: str
 ) -> None:
-    message = {"id": 1, "role": "host", "code": "", "text": "灯" * 11_000, "at": None}
+    message = {"id": 1, "role": "host", "code": "", "text": "灯" * 33_000, "at": None}
     with transaction.atomic():
         event = recorder.record(session, recorder.MESSAGE_ADDED, {"message": message})
     assert text(event, format_) == frames.reload_text(session.pk, event.seq, format_)
