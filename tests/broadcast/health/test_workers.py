@@ -157,6 +157,9 @@ def test_a_run_that_failed_says_how_to_go_on(live: Session) -> None:
 
 
 def test_a_producer_says_how_its_sources_are_and_what_came_last(live: Session) -> None:
+    # Not read again meanwhile, as sources are read every 0.2 s here.
+    due = steps.now() + LONG_AGO
+    Step.objects.filter(session=live, kind="poll", state="pending").update(due_at=due)
     found = producer(live)
     assert (found.state, found.figure) == ("ok", "sources: 1 ok")
     assert labels(found) == ["Last new post", "Next reading"]
