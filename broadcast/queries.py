@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from uuid import UUID
 
 from django.db.models import OuterRef, Subquery
+from django.urls import reverse
 from typing_extensions import TypedDict
 
 from broadcast import airing, orchestrator, public_links, recaps, session_commands
@@ -307,15 +309,26 @@ class SwitcherItem(TypedDict):
     id: str
     name: str
     live: bool
+    url: str
 
 
-def switcher(sessions: SessionQuerySet) -> list[SwitcherItem]:
-    """Returns the sessions one can switch to, newest first."""
+def switcher(sessions: SessionQuerySet, area: str) -> list[SwitcherItem]:
+    """Returns the sessions one can switch to, newest first, each with its page in this area."""
     rows = sessions.exclude(status=Session.Status.ARCHIVED).values_list("pk", "name")
     # All live sessions are read rather than those of a hundred ids: that is a much shorter query.
     on_air = Broadcast.objects.filter(state=State.LIVE, session__in=sessions.order_by())
     live = set(on_air.values_list("session_id", flat=True))
-    return [{"id": str(pk), "name": name, "live": pk in live} for pk, name in rows[:SWITCHER_MOST]]
+    return [
+        {"id": str(pk), "name": name, "live": pk in live, "url": _page_in(area, pk)}
+        for pk, name in rows[:SWITCHER_MOST]
+    ]
+
+
+def _page_in(area: str, session_id: UUID) -> str:
+    """Returns the address of a session in an area; areas without one lead to the Session Manager."""
+    if area in {"stats", "market", "drafting"}:
+        return f"{reverse(area)}?session={session_id}"
+    return reverse("broadcast" if area == "broadcast" else "session_detail", args=[session_id])
 
 
 class ParticipantRow(TypedDict):

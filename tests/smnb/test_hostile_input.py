@@ -24,6 +24,7 @@ from sessions_app import api_tokens, sessions
 from sessions_app.files import artifacts
 from sessions_app.models import Message, Session
 from smnb.api import api
+from tests.smnb.api_contract import ODD
 
 pytestmark = pytest.mark.django_db
 
@@ -193,25 +194,6 @@ def test_who_may_only_view_decides_nothing_in_the_admin(
         form = {"action": action, ACTION_CHECKBOX_NAME: [1]}
         assert client.post(reverse(f"admin:{path}_changelist"), form).status_code == 403
     assert len(api_tokens.valid(owner)) == 1
-
-
-# A value for each type of a parameter and of a field that no caller has thought of.
-ODD: list[Any] = [
-    None,
-    True,
-    -1,
-    2**70,
-    1.5e308,
-    "",
-    "\x00",
-    "²",
-    "x" * 5000,
-    "../..",
-    [],
-    [[]],
-    {},
-    {"a": {}},
-]
 
 
 @settings_of_hypothesis(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))

@@ -22,7 +22,6 @@ FOREIGN = {
 # Names that mean such a text in one template only.
 FOREIGN_IN = {
     "studio/broadcast_center/_narration.html": {"title", "text"},
-    "studio/broadcast_center/_switcher.html": {"row.name"},
     "studio/sessions/_switcher_list.html": {"row.name"},
     "studio/drafting/_diff.html": {"text"},
     "studio/drafting/_boards.html": {"row.label"},

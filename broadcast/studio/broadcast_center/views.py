@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import cast
+from typing import Any
 
 from csp.decorators import csp_replace, csp_update
 from django import forms
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
-from django.http.response import HttpResponseBase
+from django.http import HttpResponse, HttpResponseBadRequest
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.clickjacking import xframe_options_sameorigin
@@ -24,7 +23,7 @@ from sessions_app import commands, rate_limits
 from sessions_app.commands import Command
 from sessions_app.errors import SmnbError
 from sessions_app.events import recorder
-from sessions_app.models import Message, Session
+from sessions_app.models import Session
 from sessions_app.web.http import SignedIn, of_session, post_only, refused, signed_in
 from stories.models import Story
 
@@ -101,6 +100,8 @@ def without_session(request: SignedIn) -> HttpResponse:
 
 
 @require_safe
+# For the program monitor. The types of the decorators know no view with arguments.
+@csp_update({"frame-src": ["'self'"]})  # type: ignore[arg-type]
 @of_session
 def center(request: SignedIn, session: Session) -> HttpResponse:
     """The desk; ``?before=`` (a story's id) or ``?bookmarked=1`` shows another part of the feed."""
@@ -110,15 +111,12 @@ def center(request: SignedIn, session: Session) -> HttpResponse:
         page = queries.feed_page(session, part) | {"session_id": session.pk}
         return render(request, "studio/broadcast_center/_older.html", page)
     page = queries.studio_page(session, part) | {"break_in": BreakInForm()}
-
-    def desk(request: HttpRequest) -> HttpResponseBase:
-        return render(request, "studio/broadcast_center/center.html", page)
-
-    # For the program monitor.
-    return cast("HttpResponse", csp_update({"frame-src": ["'self'"]})(desk)(request))
+    return render(request, "studio/broadcast_center/center.html", page)
 
 
 @require_safe
+@xframe_options_sameorigin
+@csp_replace({"frame-ancestors": ["'self'"]})  # type: ignore[arg-type]
 @of_session
 def monitor(request: SignedIn, session: Session) -> HttpResponse:
     """The program monitor, a frame of the desk: the overlay, also of a session without a public link."""
@@ -127,12 +125,7 @@ def monitor(request: SignedIn, session: Session) -> HttpResponse:
         "ws_path": f"/ws/sessions/{session.pk}/?audience={recorder.PUBLIC}",
         "look": {**parse_options(request.GET), "sound": "0"},
     }
-
-    def framed(request: HttpRequest) -> HttpResponseBase:
-        return render(request, "public/overlay.html", page)
-
-    in_our_frame = csp_replace({"frame-ancestors": ["'self'"]})(framed)
-    return cast("HttpResponse", xframe_options_sameorigin(in_our_frame)(request))
+    return render(request, "public/overlay.html", page)
 
 
 @require_safe
@@ -144,7 +137,7 @@ def health(request: SignedIn, session: Session) -> HttpResponse:
 
 
 def _switcher(request: SignedIn) -> list[queries.SwitcherItem]:
-    return queries.switcher(Session.objects.for_user(request.user))
+    return queries.switcher(Session.objects.for_user(request.user), "broadcast")
 
 
 @post_only
@@ -171,14 +164,8 @@ def command(request: SignedIn, session: Session) -> HttpResponse:
 @of_session
 def pace(request: SignedIn, session: Session) -> HttpResponse:
     """Sets the words a minute; the frame of the change updates the other pages."""
-    try:
-        given = {"settings": {"pace": request.POST.get("pace", "")}}
-        commands.run(session_commands.CHANGE, request.user, session, given)
-    except SmnbError as error:
-        return refused(request, error, "broadcast", session.pk)
-    if request.htmx:
-        return HttpResponse(status=204)
-    return redirect("broadcast", session.pk)
+    given = {"settings": {"pace": request.POST.get("pace", "")}}
+    return _run(request, session, session_commands.CHANGE, given)
 
 
 @post_only
@@ -188,14 +175,7 @@ def decide(request: SignedIn, session: Session, story_id: int) -> HttpResponse:
     name = request.POST.get("decision", "")
     if name not in DECISIONS:
         return HttpResponseBadRequest("decision: must be one of approve, veto")
-    try:
-        commands.run(DECISIONS[name], request.user, session, {"story": story_id})
-    except SmnbError as error:
-        return refused(request, error, "broadcast", session.pk)
-    # The socket delivers the change, so the response needs no content.
-    if request.htmx:
-        return HttpResponse(status=204)
-    return redirect("broadcast", session.pk)
+    return _run(request, session, DECISIONS[name], {"story": story_id})
 
 
 @post_only
@@ -204,7 +184,7 @@ def say(request: SignedIn, session: Session) -> HttpResponse:
     """Sends a message to the producer; a button with an example sends it as ``example``."""
     text = request.POST.get("example") or request.POST.get("text", "")
     # Forms send line ends as CR LF; the page counts one character for them.
-    return _run_on_chat(request, session, conversation.SAY, {"text": text.replace("\r\n", "\n")})
+    return _run(request, session, conversation.SAY, {"text": text.replace("\r\n", "\n")}, "#chat")
 
 
 @post_only
@@ -214,17 +194,24 @@ def decide_plan(request: SignedIn, session: Session, message_id: int) -> HttpRes
     verb = request.POST.get("do", "")
     if verb not in PLAN_COMMANDS:
         return HttpResponseBadRequest("do: must be one of apply, dismiss")
-    return _run_on_chat(request, session, PLAN_COMMANDS[verb], {"message": message_id})
+    return _run(request, session, PLAN_COMMANDS[verb], {"message": message_id}, "#chat")
 
 
-def _run_on_chat(
-    request: SignedIn, session: Session, command: Command[Message], data: Mapping[str, object]
+def _run(
+    request: SignedIn,
+    session: Session,
+    command: Command[Any],
+    data: Mapping[str, object],
+    part: str = "",
 ) -> HttpResponse:
-    """Runs a command of the chat; for htmx the frame of its event updates the page."""
+    """Runs a command of the desk; without htmx the page is shown again, at ``part``.
+
+    For htmx the response needs no content, as the socket delivers the change.
+    """
     try:
         commands.run(command, request.user, session, data)
     except SmnbError as error:
         return refused(request, error, "broadcast", session.pk)
     if request.htmx:
         return HttpResponse(status=204)
-    return redirect(f"{reverse('broadcast', args=[session.pk])}#chat")
+    return redirect(f"{reverse('broadcast', args=[session.pk])}{part}")

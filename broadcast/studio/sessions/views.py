@@ -153,29 +153,12 @@ def listed(request: SignedIn, status: int = 200, **forms: BaseForm) -> HttpRespo
     return response
 
 
-# The page of each area for one session.
-AREA_PAGES = {
-    "broadcast": ("broadcast", ""),
-    "stats": ("stats", "session"),
-    "market": ("market", "session"),
-    "drafting": ("drafting", "session"),
-}
-
-
 @require_safe
 @signed_in
 def switcher(request: SignedIn) -> HttpResponse:
     """The list of sessions to switch to, with links to the same area (``?area=``) of each."""
-    page, parameter = AREA_PAGES.get(request.GET.get("area", ""), ("session_detail", ""))
-    rows = [
-        {
-            **row,
-            "url": f"{reverse(page)}?{parameter}={row['id']}"
-            if parameter
-            else reverse(page, args=[row["id"]]),
-        }
-        for row in broadcast_queries.switcher(Session.objects.for_user(request.user))
-    ]
+    mine = Session.objects.for_user(request.user)
+    rows = broadcast_queries.switcher(mine, request.GET.get("area", ""))
     return render(request, "studio/sessions/_switcher_list.html", {"rows": rows})
 
 
