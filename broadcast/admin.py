@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from django.contrib import admin
 
-from broadcast.models import Airing, Broadcast, Episode, Recap, Sound, StateChange, Transfer
-from broadcast.schedule.models import Slot
+from broadcast.models import Airing, Broadcast, Episode, Recap, Slot, Sound, StateChange, Transfer
 from sessions_app.admin import ReadOnlyAdmin
 
 

@@ -26,7 +26,7 @@ class BroadcastConfig(AppConfig):
         from broadcast.chat import answerer, plans
         from broadcast.host import memory, narration, worker
         from broadcast.schedule import slots
-        from broadcast.speech import episode_artifacts, episodes, recorder
+        from broadcast.speech import episodes, recorder
         from broadcast.studio.drafting import publish
         from broadcast.transfer import exporter, fork, importer
 
@@ -34,7 +34,6 @@ class BroadcastConfig(AppConfig):
         audits.register()
         airing.register()
         episodes.register()
-        episode_artifacts.register()
         recorder.register()
         answerer.register()
         plans.register()

@@ -32,12 +32,12 @@ from broadcast.models import (
     Episode,
     Recap,
     Recorded,
+    Slot,
     Sound,
     StateChange,
     Transfer,
 )
 from broadcast.schedule import slots
-from broadcast.schedule.models import Slot
 from broadcast.speech.sounds import SUFFIXES
 from broadcast.states import Cause, State, follow
 from broadcast.transfer import transfers

@@ -34,7 +34,7 @@ from sessions_app.events import recorder
 from sessions_app.models import Session
 from sessions_app.rate_limits import TooMany
 from sessions_app.session_logs import browser_errors
-from sessions_app.session_logs.forms import AudienceErrorForm
+from sessions_app.session_logs.browser_errors import AudienceErrorForm
 from sessions_app.web.http import is_same_origin, status_of
 from sessions_app.web.middleware import QUIET, bind_request
 from stories import disclosure, stories

@@ -18,9 +18,9 @@ from pydantic import AfterValidator, Field
 from typing_extensions import TypedDict
 
 from broadcast import orchestrator
+from broadcast.models import Slot
 from broadcast.schedule import calendar
 from broadcast.schedule.calendar import Window
-from broadcast.schedule.models import Slot
 from broadcast.states import State
 from sessions_app import commands, rate_limits
 from sessions_app.background import steps, sweeper

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from datetime import datetime
 from itertools import chain
 
 from django.db import transaction
@@ -15,20 +16,22 @@ from django.utils.formats import date_format
 
 from broadcast import orchestrator
 from broadcast.models import Airing, Broadcast, Episode, Sound
-from broadcast.speech import engines, episode_artifacts, programme, recorder, sounds
+from broadcast.speech import engines, programme, recorder, sounds
 from broadcast.speech.programme import Programme
 from broadcast.states import State
-from sessions_app.background import steps
+from sessions_app.background import retention, steps
 from sessions_app.background.steps import Claim, Kind
 from sessions_app.errors import NotFound
-from sessions_app.files import storage
-from sessions_app.models import Session
+from sessions_app.events import recorder as events
+from sessions_app.files import artifacts, storage
+from sessions_app.models import Artifact, Session, Workspace
 from stories import disclosure, stories
 from stories.models import Story
 
 EPISODE = "episode"
 WORK_SECONDS = 45.0
 MOST_STORIES = 500
+SESSIONS = 100  # listed at once
 EpisodeState = Episode.State
 # Stories with a sound in one of these states are not spoken again.
 SETTLED = (Sound.State.READY, Sound.State.FAILED)
@@ -87,7 +90,7 @@ def _withdraw(run: Broadcast) -> None:
     for episode in Episode.objects.filter(run=run):
         with transaction.atomic():
             Episode.objects.filter(pk=episode.pk).update(state=EpisodeState.DROPPED, path="")
-            episode_artifacts.follow(run.session)
+            list_artifacts(run.session)
         storage.remove(episode.path)
 
 
@@ -139,7 +142,7 @@ def _join(claim: Claim, run: Broadcast, airings: Sequence[Airing]) -> bool:
                 session=run.session, run=run, defaults={"title": title}
             )
             Episode.objects.filter(pk=episode.pk).update(**columns)
-            episode_artifacts.follow(run.session)
+            list_artifacts(run.session)
             unused = episode.path
     finally:
         storage.remove(unused)
@@ -181,7 +184,53 @@ def give_up(claim: Claim) -> None:
     pending.update(**_failed(f"It could not be made in {steps.MAX_ATTEMPTS} attempts."))
 
 
+def list_artifacts(session: Session) -> None:
+    """Makes the artifact rows match the playable episodes; last in the transaction."""
+    ready = Episode.objects.filter(session=session, state=EpisodeState.READY)
+    episodes = {episode.path: episode for episode in ready.select_related("run")}
+    # An artifact with a file of its own lies under ROOT; an episode's row names the episode's file.
+    rows = artifacts.listed(session, artifacts.Category.RECORDINGS).exclude(
+        path__startswith=f"{storage.ROOT}/"
+    )
+    listed = {row.path: row for row in rows}
+    for path in listed.keys() - episodes.keys():
+        row = listed[path]
+        Artifact.objects.filter(pk=row.pk).update(state=artifacts.State.DROPPED)
+        row.state = artifacts.State.DROPPED
+        events.record(row.session, artifacts.REMOVED, {"artifact": artifacts.payload(row)})
+    for path in sorted(episodes.keys() - listed.keys()):
+        episode = episodes[path]
+        row = Artifact.objects.create(
+            session=episode.session,
+            category=artifacts.Category.RECORDINGS,
+            path=episode.path,
+            name=name_of(episode.run.number, episode.path),
+            media_type=episode.media_type,
+            bytes=episode.bytes,
+            sha256=episode.sha256,
+            note=episode.title,
+        )
+        events.record(row.session, artifacts.STORED, {"artifact": artifacts.payload(row)})
+
+
+def name_of(run_number: int, path: str) -> str:
+    """Returns the name of a run's episode as an artifact."""
+    return f"episode-{run_number}.{path.rpartition('.')[2]}"
+
+
+def list_older(_workspace: Workspace, _now: datetime) -> int:
+    """Lists the episodes that are older than the artifacts feature, some sessions at a time."""
+    ready = Episode.objects.filter(state=EpisodeState.READY)
+    unlisted = ready.exclude(path__in=Artifact.objects.values("path"))
+    sessions = Session.objects.filter(pk__in=unlisted.values("session"))[:SESSIONS]
+    for session in sessions:
+        with transaction.atomic():
+            list_artifacts(session)
+    return len(sessions)
+
+
 def register() -> None:
     steps.register(Kind(EPISODE, "producer", assemble, give_up, outlives_run=True))
     stories.on_change.subscribe(changed)
     orchestrator.on_rest.subscribe(ended)
+    retention.register(list_older)

@@ -17,10 +17,9 @@ from django.db import transaction
 from pydantic import Field
 
 from broadcast.models import Transfer
-from broadcast.transfer import snapshot, transfers
-from broadcast.transfer.formats import registry
+from broadcast.transfer import formats, snapshot, transfers
+from broadcast.transfer.formats import FormatName
 from broadcast.transfer.formats.base import ExportRequest
-from broadcast.transfer.formats.registry import FormatName
 from broadcast.transfer.transfers import State, Way
 from sessions_app import commands
 from sessions_app.background import steps
@@ -50,7 +49,7 @@ def start(call: Call) -> Transfer:
     """Starts an export; raises Conflict while one in the same format is running."""
     request: Start = call.payload
     session = call.target
-    registry.check_run(session, request.format, request.run)
+    formats.check_run(session, request.format, request.run)
     running = Transfer.objects.filter(session=session, way=Way.EXPORT, state=State.RUNNING)
     if running.filter(format=request.format).exists():
         raise Conflict(f"An export as {request.format} is already running.", state=State.RUNNING)
@@ -93,7 +92,7 @@ def _write(claim: Claim, transfer: Transfer) -> None:
     if "upto" not in transfer.cursor:
         taken = snapshot.taken(transfer.session)
         transfer.cursor |= dict(taken.state)
-        transfer.total = snapshot.count(taken, registry.get(transfer.format).tables)
+        transfer.total = snapshot.count(taken, formats.get(transfer.format).tables)
     path = partial_path(transfer)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     path.touch(mode=0o600)
@@ -113,7 +112,7 @@ def _write_chunks(claim: Claim, transfer: Transfer, file: BufferedRandom) -> Non
     request = ExportRequest(source, cursor["id"], cursor["run"])
     started_at = shown_at = time.monotonic()
     free = artifacts.free_bytes(transfer.session)
-    for chunk in registry.get(transfer.format).write(request, cursor.get("state", {})):
+    for chunk in formats.get(transfer.format).write(request, cursor.get("state", {})):
         file.write(chunk.data)
         transfer.done += chunk.rows
         if chunk.state is None or time.monotonic() - shown_at < SHOW_SECONDS:
@@ -137,7 +136,7 @@ def _save_position(transfer: Transfer, file: BufferedRandom, **more: object) -> 
 
 
 def _store_artifact(claim: Claim, transfer: Transfer) -> None:
-    session, format_ = transfer.session, registry.get(transfer.format)
+    session, format_ = transfer.session, formats.get(transfer.format)
     note = f"Export {transfer.pk}: the session as {transfer.format.upper()}."
     # An attempt can die between storing the artifact and completing the step.
     earlier = artifacts.listed(session, Artifact.Category.FILES).filter(note=note).first()

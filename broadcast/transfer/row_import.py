@@ -13,7 +13,7 @@ from django.db import models
 from django.utils.text import get_valid_filename
 
 from broadcast.models import Broadcast, Recorded
-from broadcast.speech import episode_artifacts, sounds
+from broadcast.speech import episodes, sounds
 from broadcast.transfer import snapshot, validation
 from broadcast.transfer.archive import Archive
 from broadcast.transfer.formats.base import pieces
@@ -100,7 +100,7 @@ def episode(state: ImportState, row: Row) -> Mapping[str, object]:
     """Returns the columns of an episode's row that depend on its file."""
     values = _recorded(state, EPISODES, row)
     run = Broadcast.objects.get(pk=state.ids[RUNS].get(row["run"]) or 0)
-    shown = episode_artifacts.name_of(run.number, values["path"])
+    shown = episodes.name_of(run.number, values["path"])
     state.episodes[shown, StoredFile(row["bytes"], row["sha256"])] = values["path"]
     return values
 

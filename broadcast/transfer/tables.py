@@ -18,8 +18,7 @@ from uuid import UUID, uuid5
 from django.contrib.auth.models import User
 from django.db import connection, models
 
-from broadcast.models import Airing, Broadcast, Episode, Recap, Sound, StateChange
-from broadcast.schedule.models import Slot
+from broadcast.models import Airing, Broadcast, Episode, Recap, Slot, Sound, StateChange
 from sessions_app.models import AILink, AITransition, Artifact, InSession, Message, SessionEvent
 from stories.models import (
     BoardKeyword,

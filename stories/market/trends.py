@@ -23,7 +23,6 @@ from sessions_app.models import Session, Workspace
 from stories.market.ngrams import MAX_KEY, keywords_of
 from stories.models import Source, SourcePost, Story, Trend, TrendBucket, TrendPost
 from stories.posts import queue
-from stories.sources import kinds
 from stories.text.cleaning import cut
 
 T = TypeVar("T")
@@ -176,7 +175,7 @@ def rebuild(session: Session) -> int:
 
 def source_label(source: Source) -> str:
     """Returns the name of a source on the market: without scheme, with an unusual sort order."""
-    if source.kind == kinds.Kind.RECORDING:
+    if source.kind == Source.Kind.RECORDING:
         return f"{source.locator} recording"
     bare = source.locator.partition("://")[2] or source.locator
     order = f" ({source.sort})" if source.sort not in {"", "hot"} else ""

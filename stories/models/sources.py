@@ -7,7 +7,6 @@ from django.db.models import Q
 from django.utils import timezone
 
 from sessions_app.models import InSession
-from stories.sources.kinds import Kind
 
 
 class Source(InSession):
@@ -20,6 +19,13 @@ class Source(InSession):
         PAUSED = "paused"
         FAILED = "failed"
         FINISHED = "finished"
+
+    class Kind(models.TextChoices):
+        """A kind of source; ``stories.sources.registry`` has the adapter of each."""
+
+        REDDIT = "reddit", "Reddit"
+        RSS = "rss", "RSS or Atom feed"
+        RECORDING = "recording", "Recording (invented posts)"
 
     kind = models.CharField(max_length=12, choices=Kind)
     locator = models.CharField(max_length=2000)

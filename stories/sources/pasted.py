@@ -8,6 +8,13 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 from sessions_app.errors import Invalid
 
+EXAMPLES = "r/science, https://example.org/feed.xml, or demo"
+ACCEPTED = "r/NAME, a feed, a site, a channel or profile, or demo."
+DESCRIPTION = (
+    "r/NAME, the URL of a feed or of a page that announces one, or demo for the recording, as people "
+    "paste it."
+)
+
 # Not the joiners U+200C and U+200D, which host names can need.
 _INVISIBLE = re.compile("[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 _PUNCTUATION = ".,;:!?\u2026\u3002\uff0c\u3001\uff1b"

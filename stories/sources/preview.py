@@ -15,7 +15,6 @@ from sessions_app.errors import NotFound, SmnbError
 from sessions_app.models import Session
 from stories.models import Source
 from stories.sources.discovery import Announced, SeveralFeeds
-from stories.sources.kinds import Kind
 from stories.sources.registry import adapter, named
 from stories.types import Fetched, SourceAdapter
 
@@ -75,7 +74,7 @@ def choice(kind: str | None, locator: str, owner: User) -> Probe | None:
     """
     try:
         named_source = named(locator, kind)
-        if named_source.kind != Kind.RSS or _FEED_LIKE.search(named_source.locator):
+        if named_source.kind != Source.Kind.RSS or _FEED_LIKE.search(named_source.locator):
             return None
         count_test(owner)
     except SmnbError:

@@ -1,6 +1,6 @@
 """The kinds of source: what each accepts and how its adapter is made.
 
-To add a kind: a member of ``kinds.Kind``, an adapter in this folder, and an entry in ``KINDS``.
+To add a kind: a member of ``Source.Kind``, an adapter in this folder, and an entry in ``KINDS``.
 """
 
 from __future__ import annotations
@@ -16,10 +16,9 @@ from django.contrib.auth.models import User
 from sessions_app.errors import Invalid
 from stories.llm import credentials
 from stories.llm.credentials import RedditKeys
-from stories.models import SourcePost
+from stories.models import Source, SourcePost
 from stories.sources import recording, reddit
 from stories.sources.http_client import GuardedClient
-from stories.sources.kinds import Kind
 from stories.sources.pasted import tidy
 from stories.sources.recording import RecordingSource
 from stories.sources.reddit import RedditSource
@@ -30,7 +29,7 @@ from stories.types import SourceAdapter
 
 @dataclass(frozen=True, slots=True)
 class SourceKind:
-    """One kind of source; its name and label are those of ``Kind``."""
+    """One kind of source; its name and label are those of ``Source.Kind``."""
 
     make: Callable[[], SourceAdapter]
     """Makes the adapter from the settings; called once per process."""
@@ -87,7 +86,7 @@ def _reddit(keys: RedditKeys | None = None) -> RedditSource:
 
 
 KINDS: dict[str, SourceKind] = {
-    Kind.REDDIT: SourceKind(
+    Source.Kind.REDDIT: SourceKind(
         make=_reddit,
         make_for=lambda owner: _reddit(keys) if (keys := credentials.own_reddit(owner)) else None,
         icon="message-square",
@@ -95,14 +94,14 @@ KINDS: dict[str, SourceKind] = {
         sorts=reddit.SORTS,
         sort_in=reddit.sort_of,
     ),
-    Kind.RECORDING: SourceKind(
+    Source.Kind.RECORDING: SourceKind(
         make=RecordingSource,
         icon="audio-lines",
         recognises=recording.is_name,
         credit="the demo recording",
     ),
     # Last, because it takes every line that no other kind recognises.
-    Kind.RSS: SourceKind(
+    Source.Kind.RSS: SourceKind(
         make=lambda: RssSource(_client()), icon="rss", recognises=lambda line: True
     ),
 }

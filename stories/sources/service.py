@@ -18,7 +18,7 @@ from sessions_app.events import recorder
 from sessions_app.models import Session
 from stories.models import Source
 from stories.posts.queue import QueuedPost, digest
-from stories.sources.kinds import DESCRIPTION, Kind
+from stories.sources.pasted import DESCRIPTION
 from stories.sources.registry import named
 
 
@@ -70,7 +70,7 @@ REMOVED = recorder.declare("source.removed", "A source was removed.", SourceEven
 class SourceSpec(Payload):
     """A source as a person names it."""
 
-    kind: Kind | None = Field(
+    kind: Source.Kind | None = Field(
         None, description="The kind of source; without it the locator decides."
     )
     locator: str = Field(

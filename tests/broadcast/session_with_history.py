@@ -18,7 +18,7 @@ from django.test import override_settings
 
 from broadcast import recaps
 from broadcast.schedule import slots
-from broadcast.transfer.formats import registry
+from broadcast.transfer import formats
 from broadcast.transfer.formats.base import Chunk, ExportRequest, State
 from sessions_app.background import sweeper
 from sessions_app.files import artifacts
@@ -110,7 +110,7 @@ def interrupted(
 
 
 def exported(session: Session, format_: str, run: int | None = None) -> bytes:
-    return b"".join(registry.stream(session, registry.get(format_), run))
+    return b"".join(formats.stream(session, formats.get(format_), run))
 
 
 def archive_of_a_past(session: Session) -> bytes:

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings, strategies
 from hypothesis.strategies import DataObject, SearchStrategy
 from jsonschema_rs import Draft202012Validator
 
-from broadcast.schedule.models import Slot
+from broadcast.models import Slot
 from sessions_app import api_tokens
 from sessions_app.models import Artifact, Message, Session
 from smnb.api import api

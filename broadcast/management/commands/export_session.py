@@ -9,7 +9,7 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from broadcast.transfer.formats import registry
+from broadcast.transfer import formats
 from sessions_app import context
 from sessions_app.errors import SmnbError
 from sessions_app.management.base import SessionCommand
@@ -20,19 +20,19 @@ class Command(SessionCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
-        parser.add_argument("--format", choices=registry.FORMATS, default="zip")
+        parser.add_argument("--format", choices=formats.FORMATS, default="zip")
         parser.add_argument("--run", type=int, help="captions (srt) of this run only")
         parser.add_argument("--output", type=Path, help="a file instead of the standard output")
 
     def handle(self, *args: Any, **options: Any) -> None:
         session = self.find(options["session"])
-        format_ = registry.get(options["format"])
+        format_ = formats.get(options["format"])
         with context.scope(session=session.pk, command="export_session"):
             try:
-                registry.check_run(session, format_.name, options["run"])
+                formats.check_run(session, format_.name, options["run"])
             except SmnbError as error:
                 raise CommandError(error.sentence) from None
-            chunks = registry.stream(session, format_, options["run"])
+            chunks = formats.stream(session, format_, options["run"])
             try:
                 self.write(chunks, options["output"])
             except OSError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django import forms
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
@@ -9,9 +10,42 @@ from django.views.decorators.http import require_safe
 from sessions_app.errors import SmnbError
 from sessions_app.models import Session
 from sessions_app.session_logs import browser_errors, catalog
-from sessions_app.session_logs.forms import BrowserErrorForm, LogForm
+from sessions_app.session_logs.browser_errors import BrowserErrorForm
+from sessions_app.session_logs.reader import ENVIRONMENTS, LEVELS, LogQuery
 from sessions_app.web.http import SignedIn, of_session, post_only, status_of
 from sessions_app.web.middleware import QUIET
+
+SEARCH = {"autocomplete": "off", "spellcheck": "false"}
+
+
+class LogForm(forms.Form):
+    """The filter of the log's page; every field is optional."""
+
+    environment = forms.ChoiceField(
+        choices=[("", "All"), *((name, name.capitalize()) for name in ENVIRONMENTS)],
+        required=False,
+    )
+    level = forms.ChoiceField(
+        label="Lowest level",
+        choices=[("", "All"), *((name, name.capitalize()) for name in LEVELS[2:])],
+        required=False,
+    )
+    request = forms.CharField(
+        label="Request id", max_length=64, required=False, widget=forms.TextInput(attrs=SEARCH)
+    )
+    text = forms.CharField(
+        label="Text or line id",
+        max_length=200,
+        required=False,
+        widget=forms.TextInput(attrs={"type": "search", **SEARCH}),
+    )
+    before = forms.RegexField(r"^[0-9a-f]{20}$", required=False, widget=forms.HiddenInput)
+
+    def wanted(self) -> LogQuery:
+        """Returns the filter; invalid fields are left out."""
+        # The address of a page can be edited by hand; a wrong filter shows all lines, not an error.
+        self.is_valid()
+        return LogQuery(**self.cleaned_data)
 
 
 @require_safe

@@ -11,13 +11,14 @@ from django import forms
 from django.core.exceptions import ValidationError
 
 from broadcast.studio.sessions.queries import ALL, Filter
-from broadcast.transfer.formats.registry import FORMATS
+from broadcast.transfer.formats import FORMATS
 from sessions_app import money, preferences, sessions
 from sessions_app.errors import SmnbError
 from sessions_app.models import Session
 from sessions_app.money import dollars
 from stories.llm import EXTRACTIVE
-from stories.sources import groups, kinds
+from stories.models import Source
+from stories.sources import groups, pasted
 from stories.sources.registry import SORTS, named
 from stories.usage.pricing import offers
 
@@ -76,7 +77,7 @@ class NewSessionForm(forms.Form):
         required=False,
         initial="demo",
         widget=forms.Textarea(attrs={"rows": 4, "spellcheck": "false"}),
-        help_text=f"One per line: {kinds.EXAMPLES}.",
+        help_text=f"One per line: {pasted.EXAMPLES}.",
     )
     groups = forms.MultipleChoiceField(
         required=False,
@@ -225,9 +226,9 @@ class SourceForm(forms.Form):
         max_length=2000,
         required=False,
         label="Address",
-        help_text=kinds.ACCEPTED,
+        help_text=pasted.ACCEPTED,
     )
-    kind = forms.ChoiceField(required=False, choices=[("", "by the address"), *kinds.Kind.choices])
+    kind = forms.ChoiceField(required=False, choices=[("", "by the address"), *Source.Kind.choices])
     sort = forms.ChoiceField(
         required=False,
         choices=[("", "default"), *((sort, sort) for sort in SORTS)],

@@ -10,8 +10,8 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from broadcast import rundown, session_commands
+from broadcast.models import Slot
 from broadcast.schedule import slots
-from broadcast.schedule.models import Slot
 from broadcast.schedule.slots import Clock, Days, NewSlot, SlotPayload, Zone
 from sessions_app.background import steps
 from sessions_app.commands import Payload

@@ -18,7 +18,7 @@ from sessions_app.errors import Forbidden, SmnbError
 from sessions_app.models import Workspace
 from sessions_app.web.http import SignedIn, post_only, refused, signed_in
 from stories.models import SourceGroup
-from stories.sources import groups, kinds
+from stories.sources import groups, pasted
 
 
 class GroupForm(forms.Form):
@@ -28,7 +28,7 @@ class GroupForm(forms.Form):
     description = forms.CharField(max_length=groups.LONGEST_DESCRIPTION, required=False)
     sources = forms.CharField(
         widget=forms.Textarea(attrs={"rows": 5, "spellcheck": "false"}),
-        help_text=f"One per line: r/science new, {kinds.EXAMPLES}.",
+        help_text=f"One per line: r/science new, {pasted.EXAMPLES}.",
     )
 
     def payload(self) -> dict[str, str]:

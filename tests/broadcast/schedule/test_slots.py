@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 
 from broadcast import orchestrator
-from broadcast.models import Broadcast
+from broadcast.models import Broadcast, Slot
 from broadcast.schedule import slots
-from broadcast.schedule.models import Slot
 from sessions_app import audits, commands, sessions
 from sessions_app.background import steps, sweeper
 from sessions_app.errors import Conflict, Invalid, NotFound

@@ -19,8 +19,7 @@ from django.core.management import call_command
 from django.utils import timezone
 
 from broadcast.models import Airing, Transfer
-from broadcast.transfer import exporter, snapshot
-from broadcast.transfer.formats import registry
+from broadcast.transfer import exporter, formats, snapshot
 from broadcast.transfer.formats.base import ExportRequest, caption, cell
 from broadcast.transfer.formats.srt_format import cues
 from broadcast.transfer.tables import BY_NAME, STORIES
@@ -36,7 +35,7 @@ from tests.conftest import MakeSession, run_due_steps
 from tests.database_snapshots import past
 
 pytestmark = pytest.mark.django_db(transaction=True)
-EVERY = pytest.mark.parametrize("format_", registry.FORMATS)
+EVERY = pytest.mark.parametrize("format_", formats.FORMATS)
 
 
 @pytest.fixture
@@ -70,7 +69,7 @@ def test_json_holds_every_row(session: Session, aired: list[Story]) -> None:
 
 
 def test_no_export_tells_the_public_address(session: Session, aired: list[Story]) -> None:
-    for format_ in registry.FORMATS:
+    for format_ in formats.FORMATS:
         assert session.watch_token.encode() not in exported(session, format_)
 
 
@@ -226,7 +225,7 @@ def test_an_export_that_is_interrupted_anywhere_is_the_same(
 ) -> None:
     monkeypatch.setattr("broadcast.transfer.formats.zip_format.MOST_ROWS", 2)
     wanted = ExportRequest(snapshot.taken(session), "an-id")
-    write = registry.get(format_).write
+    write = formats.get(format_).write
     whole = b"".join(chunk.data for chunk in write(wanted, {}))
     assert interrupted(wanted, write) == whole
 

@@ -15,7 +15,7 @@ from django.utils import timezone
 from broadcast.models import Episode, Recorded, Sound
 from broadcast.replay import frames, runs
 from broadcast.replay.frames import Shape
-from broadcast.speech import episode_artifacts
+from broadcast.speech import episodes
 from broadcast.transfer import snapshot
 from broadcast.transfer.formats import zip_format
 from broadcast.transfer.formats.base import ExportRequest
@@ -112,7 +112,7 @@ def test_an_episode_is_among_the_artifacts_of_the_copy_with_its_one_file(
     copy = bring(data)
     found = Episode.objects.get(session=copy)
     assert shelved(copy).path == found.path != episode.path
-    assert episode_artifacts.catch_up(workspace.current(), timezone.now()) == 0
+    assert episodes.list_older(workspace.current(), timezone.now()) == 0
     assert [each for each in audits.run("artifacts") if each.session] == []
 
 
@@ -122,7 +122,7 @@ def test_an_episode_that_is_not_among_the_artifacts_comes_along(
     Artifact.objects.filter(path=Episode.objects.get().path).delete()
     copy = bring(exported(heard, "zip"))
     assert content(Episode.objects.get(session=copy)) == content(Episode.objects.get(session=heard))
-    assert episode_artifacts.catch_up(workspace.current(), timezone.now()) == 2
+    assert episodes.list_older(workspace.current(), timezone.now()) == 2
     assert content(shelved(copy)) == content(shelved(heard))
 
 

@@ -16,8 +16,7 @@ from django.db import connection, models, transaction
 from django.test import Client
 from django.utils import timezone
 
-from broadcast.models import Broadcast
-from broadcast.schedule.models import Slot
+from broadcast.models import Broadcast, Slot
 from sessions_app import audits
 from sessions_app.background import isolation, retention, steps, sweeper
 from sessions_app.events import recorder

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from sessions_app.session_logs.forms import AudienceErrorForm
+from sessions_app.session_logs.browser_errors import AudienceErrorForm
 from sessions_app.session_logs.redaction import redact
 
 

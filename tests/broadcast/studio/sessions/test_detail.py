@@ -15,8 +15,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from broadcast import orchestrator, queries
-from broadcast.models import Broadcast
-from broadcast.schedule.models import Slot
+from broadcast.models import Broadcast, Slot
 from sessions_app import commands, sessions
 from sessions_app.background import steps
 from sessions_app.events import recorder

@@ -11,8 +11,8 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
+from broadcast.models import Slot
 from broadcast.schedule import slots
-from broadcast.schedule.models import Slot
 from sessions_app import sessions
 from sessions_app.models import Preferences, Session, SessionStats, Step, Workspace
 from sessions_app.money import PICO
