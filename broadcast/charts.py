@@ -1,4 +1,4 @@
-"""The geometry of charts: templates draw bars, lines and bands from it as plain SVG.
+"""The geometry of charts: templates draw areas, lines and bands from it as plain SVG.
 
 A chart is 420 by 200 units and scales with its panel; colours are classes of the style sheet.
 """
@@ -12,11 +12,10 @@ from math import ceil, floor, log10
 
 from sessions_app.events import recorder
 
-WIDTH, HEIGHT = 420, 200
-LEFT, RIGHT, TOP, BOTTOM = 68, 24, 12, 30
-GAP = 0.22  # share of a bar's width
-LINES = 4
-TIMES, DAYS = 5, 3  # labels below a chart; those with a day are longer
+WIDTH, HEIGHT = 420, 160
+LEFT, RIGHT, TOP, BOTTOM = 4, 4, 20, 26
+LINES = 3
+TIMES, DAYS = 4, 3  # labels below a chart; those with a day are longer
 DAY = 1440
 DASH = "\N{EN DASH}"
 
@@ -35,7 +34,7 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """A path of the drawing; ``kind``: bar, line or area."""
+    """A path of the drawing; ``kind``: line or area."""
 
     kind: str
     tone: str
@@ -70,11 +69,15 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A chart with the table behind it; ``rows`` are newest first, without the empty buckets."""
+    """A chart with the table behind it; ``rows`` are newest first, without the empty buckets.
+
+    ``headline`` is the sum, or the newest value where a sum means nothing.
+    """
 
     key: str
     title: str
     unit: str
+    headline: str
     keys: list[Key]
     shapes: list[Shape]
     levels: list[Tick]
@@ -134,31 +137,30 @@ class Scale:
         return round(LEFT + index * self.place, 2)
 
 
-def bars(plan: Plan, series: Sequence[Series], least: float = 1.0) -> Chart:
-    """Draws stacked bars over time; a negative value, which a later event corrects, draws nothing."""
+def areas(plan: Plan, series: Sequence[Series], least: float = 1.0) -> Chart:
+    """Draws areas over time, stacked; a negative value, which a later event corrects, draws nothing."""
     stacks = [sum(max(value or 0, 0) for value in column) for column in _columns(series)]
     scale = Scale(max(stacks, default=0), len(plan.moments), least)
-    inset, width = scale.place * GAP / 2, round(scale.place * (1 - GAP), 2)
     lows = [0.0] * len(plan.moments)
-    shapes = []
+    shapes: list[Shape] = []
     for row in series:
         tops = [low + max(value or 0, 0) for low, value in zip(lows, row.values, strict=True)]
-        path = "".join(
-            f"M{round(scale.x(index) + inset, 2)} {scale.y(low)}"
-            f"V{scale.y(top)}h{width}V{scale.y(low)}z"
-            for index, (low, top) in enumerate(zip(lows, tops, strict=True))
-            if top > low
-        )
-        shapes.append(Shape("bar", row.tone, path))
+        if tops != lows:
+            # Before those below it, whose line must stay visible where this one adds nothing.
+            area, line = _area(scale, lows, tops), _line(scale, tops)
+            shapes = [Shape("area", row.tone, area), Shape("line", row.tone, line), *shapes]
         lows = tops
-    return _chart(plan, series, scale, shapes)
+    total = sum(value or 0 for row in series for value in row.values)
+    return _chart(plan, series, scale, shapes, plan.write(total))
 
 
 def lines(plan: Plan, series: Sequence[Series], least: float = 0.0) -> Chart:
     """Draws lines over time; a gap breaks the line, and a value between gaps is a dot."""
     scale = Scale(_top(series), len(plan.moments), least)
     shapes = [Shape("line", row.tone, _line(scale, row.values)) for row in series]
-    return _chart(plan, series, scale, shapes)
+    newest = next((value for value in reversed(series[-1].values) if value is not None), None)
+    headline = DASH if newest is None else plan.write(newest)
+    return _chart(plan, series, scale, shapes, headline)
 
 
 def band(plan: Plan, lower: Series, upper: Series, least: float = 0.0) -> Chart:
@@ -172,7 +174,9 @@ def band(plan: Plan, lower: Series, upper: Series, least: float = 0.0) -> Chart:
         Shape("line", lower.tone, _line(scale, lower.values)),
         Shape("area", upper.tone, _area(scale, lows, highs)),
     ]
-    return _chart(plan, series, scale, shapes)
+    least_sum, most_sum = plan.write(sum(lows)), plan.write(sum(highs))
+    headline = least_sum if least_sum == most_sum else f"{least_sum}{DASH}{most_sum}"
+    return _chart(plan, series, scale, shapes, headline)
 
 
 def _columns(series: Sequence[Series]) -> list[tuple[Value, ...]]:
@@ -205,7 +209,9 @@ def _area(scale: Scale, lows: Sequence[float], highs: Sequence[float]) -> str:
     return "M" + "L".join(f"{x} {y}" for x, y in upper + lower) + "z"
 
 
-def _chart(plan: Plan, series: Sequence[Series], scale: Scale, shapes: list[Shape]) -> Chart:
+def _chart(
+    plan: Plan, series: Sequence[Series], scale: Scale, shapes: list[Shape], headline: str
+) -> Chart:
     known = {row.name: [v for v in row.values if v is not None] for row in series}
     totals = {
         name: plan.write(sum(values)) if plan.summed and any(values) else ""
@@ -231,9 +237,10 @@ def _chart(plan: Plan, series: Sequence[Series], scale: Scale, shapes: list[Shap
         key=plan.key,
         title=plan.title,
         unit=plan.unit,
+        headline=headline,
         keys=[Key(row.name, row.tone, totals[row.name]) for row in series],
         shapes=shapes,
-        levels=[Tick(LEFT, scale.y(level), plan.axis(level)) for level in levels],
+        levels=[Tick(LEFT, scale.y(level), plan.axis(level)) for level in levels[1:]],
         moments=_time_labels(plan, scale),
         columns=[row.name for row in series],
         rows=rows[::-1],
@@ -251,5 +258,6 @@ def _time_labels(plan: Plan, scale: Scale) -> list[Tick]:
     return [
         Tick(scale.x(index), HEIGHT - 10, f"{at:{text}}", recorder.timestamp(at))
         for index, at in enumerate(plan.moments)
-        if (int(at.timestamp()) // 60) % every == 0
+        # A label at an edge would be cut off.
+        if (int(at.timestamp()) // 60) % every == 0 and 24 <= scale.x(index) <= WIDTH - 24
     ]

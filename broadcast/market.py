@@ -237,7 +237,7 @@ def explained() -> list[Part]:
 
 
 def chart(trend: Trend, market: Market) -> charts.Chart:
-    """Draws the newest 48 buckets of a trend as bars."""
+    """Draws the newest 48 buckets of a trend as an area."""
     assert market.at is not None
     buckets = quotes.chart(trend, market.size, market.at)
     plan = charts.Plan(
@@ -250,7 +250,7 @@ def chart(trend: Trend, market: Market) -> charts.Chart:
         axis=lambda value: f"{value:g}",
     )
     posts = [float(posts) for _, posts, _ in buckets]
-    return charts.bars(plan, [charts.Series("Posts", "one", posts)])
+    return charts.areas(plan, [charts.Series("Posts", "one", posts)])
 
 
 class TrendPayload(TypedDict):

@@ -185,6 +185,9 @@ STATIC_ROOT.chmod(0o755)
 # Found through the finders, so a clone needs no collectstatic; deploy/ collects and caches.
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = DEBUG
+WHITENOISE_MIMETYPES = {".webmanifest": "application/manifest+json"}
+# Names with a hash of the content, as fonts have: browsers may store these for years.
+WHITENOISE_IMMUTABLE_FILE_TEST = r"\.[0-9a-f]{8}\.woff2$"
 
 # Everything is refused that is not listed: no inline script or style, no other origin, no frames.
 CONTENT_SECURITY_POLICY = {
@@ -195,6 +198,7 @@ CONTENT_SECURITY_POLICY = {
         "img-src": ["'self'", "data:"],
         "style-src": ["'self'"],
         "font-src": ["'self'"],
+        "manifest-src": ["'self'"],
         "media-src": ["'self'"],
         "base-uri": ["'none'"],
         "form-action": ["'self'"],

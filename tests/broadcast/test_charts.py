@@ -20,9 +20,15 @@ def plan(number: int = 4, size: int = 15) -> Plan:
     return Plan("k", "Stories", "stories", moments, size, "{:.0f}".format, "{:g}".format)
 
 
-def bars(*rows: list[float | None]) -> Chart:
+def areas(*rows: list[float | None]) -> Chart:
     named = [Series(f"S{number}", "one", row) for number, row in enumerate(rows)]
-    return charts.bars(plan(len(rows[0])), named)
+    return charts.areas(plan(len(rows[0])), named)
+
+
+def heights(path: str) -> list[float]:
+    """The height of each point of a line, as a share of the plot."""
+    full = charts.HEIGHT - charts.BOTTOM - charts.TOP
+    return [(charts.HEIGHT - charts.BOTTOM - y) / full for _, y in points(path)]
 
 
 def points(path: str) -> list[tuple[float, float]]:
@@ -30,42 +36,58 @@ def points(path: str) -> list[tuple[float, float]]:
 
 
 @pytest.mark.parametrize(
-    ("top", "step"), [(0, 1), (0.3, 0.1), (3, 1), (4, 1), (5, 2), (17, 5), (900, 500), (4100, 2000)]
+    ("top", "step"),
+    [(0, 1), (0.3, 0.1), (3, 1), (4, 2), (5, 2), (17, 10), (900, 500), (4100, 2000)],
 )
 def test_lines_stand_at_round_numbers(top: float, step: float) -> None:
     assert charts.round_step(top) == pytest.approx(step)
 
 
-def test_the_axis_reaches_the_highest_value_and_begins_at_zero() -> None:
-    chart = bars([1, 17, 0, 3])
-    assert [level.text for level in chart.levels] == ["0", "5", "10", "15", "20"]
-    assert chart.levels[0].y == chart.base
+def test_the_axis_reaches_the_highest_value_and_leaves_the_zero_of_its_base_out() -> None:
+    chart = areas([1, 17, 0, 3])
+    assert [level.text for level in chart.levels] == ["10", "20"]
     assert chart.levels[-1].y == charts.TOP
 
 
 def test_counts_have_no_lines_between_whole_numbers() -> None:
-    assert [level.text for level in bars([1, 0, 0, 0]).levels] == ["0", "1"]
+    assert [level.text for level in areas([1, 0, 0, 0]).levels] == ["1"]
 
 
-def test_a_bar_is_as_high_as_its_share_of_the_axis() -> None:
-    (shape,) = bars([0, 2, 0, 4]).shapes
-    tops = [float(y) for y in re.findall(r"V([\d.]+)h", shape.path)]
-    full = bars([4, 4, 4, 4]).base - charts.TOP
-    assert tops == [charts.TOP + full / 2, charts.TOP]
+def test_an_area_is_as_high_as_its_share_of_the_axis_and_closed_at_its_base() -> None:
+    area, line = areas([0, 2, 0, 4]).shapes
+    assert (area.kind, line.kind) == ("area", "line")
+    assert heights(line.path) == pytest.approx([0, 0.5, 0, 1])
+    assert heights(area.path) == pytest.approx([0, 0.5, 0, 1, 0, 0, 0, 0])
+    assert area.path.endswith("z")
 
 
-def test_stacked_bars_stand_on_each_other() -> None:
-    low, high = bars([1, 0, 2, 0], [3, 0, 0, 1]).shapes
-    tops = re.findall(r"V([\d.]+)h", low.path)
-    feet = re.findall(r"M[\d.]+ ([\d.]+)", high.path)
-    assert feet[0] == tops[0]
-    assert float(feet[1]) == bars([1, 1, 1, 1]).base
+def test_stacked_areas_lie_on_each_other_and_the_lowest_is_painted_last() -> None:
+    high_area, high_line, low_area, low_line = areas([1, 0, 2, 0], [3, 0, 0, 1]).shapes
+    assert heights(low_line.path) == pytest.approx([0.25, 0, 0.5, 0])
+    assert heights(high_line.path) == pytest.approx([1, 0, 0.5, 0.25])
+    assert points(high_area.path)[4:] == points(low_line.path)[::-1]
+    assert points(low_area.path)[:4] == points(low_line.path)
 
 
-def test_what_was_put_right_later_draws_no_bar_but_stands_in_the_table() -> None:
-    chart = bars([-1, 2, 0, 0])
-    assert chart.shapes[0].path.count("M") == 1
+def test_a_series_without_values_draws_nothing() -> None:
+    assert len(areas([1, 0, 2, 0], [0, 0, 0, 0]).shapes) == 2
+
+
+def test_what_was_put_right_later_draws_no_area_but_is_in_the_table_and_the_sum() -> None:
+    chart = areas([-1, 2, 0, 0])
+    assert heights(chart.shapes[1].path) == pytest.approx([0, 1, 0, 0])
     assert [row.cells for row in chart.rows] == [["2"], ["-1"]]
+    assert chart.headline == "1"
+
+
+def test_the_headline_is_a_sum_a_range_or_the_newest_value() -> None:
+    assert areas([1, 17, None, 3], [0, 0, 5, 0]).headline == "26"
+    lower, upper = Series("L", "one", [1, 2, None, 0]), Series("U", "care", [1, 2, None, 4])
+    assert charts.band(plan(), lower, upper).headline == "3\N{EN DASH}7"
+    assert charts.band(plan(), lower, lower).headline == "3"
+    calls = [Series("First", "two", [1, 1, 1, 1]), Series("Whole", "one", [4, 2, 9, None])]
+    assert charts.lines(plan(), calls).headline == "9"
+    assert charts.lines(plan(), [Series("Whole", "one", [None] * 4)]).headline == "\N{EN DASH}"
 
 
 def test_a_gap_breaks_the_line_and_a_lone_value_is_a_dot() -> None:
@@ -91,7 +113,7 @@ def test_where_all_is_exact_there_is_no_band() -> None:
 
 
 def test_moments_are_round_and_carry_their_time() -> None:
-    chart = charts.bars(plan(60, 5), [Series("S", "one", [1] * 60)])
+    chart = charts.areas(plan(60, 5), [Series("S", "one", [1] * 60)])
     assert [moment.text for moment in chart.moments] == [
         "08:00",
         "09:00",
@@ -105,37 +127,37 @@ def test_moments_are_round_and_carry_their_time() -> None:
 
 
 def test_days_are_named_where_the_chart_is_longer_than_one() -> None:
-    chart = charts.bars(plan(60, 60), [Series("S", "one", [1] * 60)])
+    chart = charts.areas(plan(60, 60), [Series("S", "one", [1] * 60)])
     assert all(re.fullmatch(r"\w{3} \d\d:\d\d", moment.text) for moment in chart.moments)
 
 
 @pytest.mark.parametrize("size", [1, 5, 15, 60])
 def test_there_are_a_few_moments_at_every_size(size: int) -> None:
-    chart = charts.bars(plan(60, size), [Series("S", "one", [1] * 60)])
+    chart = charts.areas(plan(60, size), [Series("S", "one", [1] * 60)])
     assert 2 <= len(chart.moments) <= 6
 
 
 def test_the_table_has_the_newest_first_and_leaves_the_empty_out() -> None:
-    chart = bars([1, 0, 0, 3], [0, 0, 0, 2])
+    chart = areas([1, 0, 0, 3], [0, 0, 0, 2])
     assert chart.columns == ["S0", "S1"]
     assert [row.cells for row in chart.rows] == [["3", "2"], ["1", "0"]]
     assert chart.rows[0].text == "21 Nov, 08:30 UTC"
 
 
 def test_an_empty_chart_says_so() -> None:
-    chart = bars([0, 0, 0, 0])
+    chart = areas([0, 0, 0, 0])
     assert chart.blank
     assert chart.summary == "No data in this period."
-    assert [level.text for level in chart.levels] == ["0", "1"]
+    assert [level.text for level in chart.levels] == ["1"]
 
 
 def test_the_summary_names_the_highest_value_of_each_row() -> None:
-    chart = bars([1, 5, 2, 0], [0, 0, 0, 0])
+    chart = areas([1, 5, 2, 0], [0, 0, 0, 0])
     assert chart.summary == "S0: at most 5 in 15 min."
 
 
 def test_the_legend_says_what_a_row_sums_up_to() -> None:
-    assert [(key.name, key.total) for key in bars([1, 5, 2, 0], [0] * 4).keys] == [
+    assert [(key.name, key.total) for key in areas([1, 5, 2, 0], [0] * 4).keys] == [
         ("S0", "8"),
         ("S1", ""),
     ]

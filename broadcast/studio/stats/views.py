@@ -9,7 +9,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from broadcast import orchestrator, statistics
-from broadcast.charts import Chart, Plan, Series, Words, band, bars, lines
+from broadcast.charts import Chart, Plan, Series, Words, areas, band, lines
 from broadcast.health import judgement
 from broadcast.statistics import Point, Statistics
 from sessions_app.models import Session
@@ -68,13 +68,13 @@ def all_charts(statistics: Statistics) -> list[Chart]:
     cost_plan = plan("cost", "Cost", UNIT, money, axis)
     latency_plan = plan("latency", "Latency", "seconds, mean of the calls", seconds, seconds_axis)
     return [
-        bars(plan("stories", "Stories", "stories written"), [stories]),
-        bars(plan("posts", "Posts", "posts read from the sources"), [posts]),
-        bars(plan("tokens", "Tokens", "tokens, cache not counted"), [input_tokens, output_tokens]),
+        areas(plan("stories", "Stories", "stories written"), [stories]),
+        areas(plan("posts", "Posts", "posts read from the sources"), [posts]),
+        areas(plan("tokens", "Tokens", "tokens, cache not counted"), [input_tokens, output_tokens]),
         # The least step of the axis is a hundredth of a cent, so that tiny costs do not look large.
         band(cost_plan, cost_lower, cost_upper, least=PICO / 10_000),
         lines(latency_plan, [first_token, whole_call]),
-        bars(plan("calls", "Model calls", "finished calls"), [exact, bounded]),
+        areas(plan("calls", "Model calls", "finished calls"), [exact, bounded]),
     ]
 
 

@@ -56,6 +56,8 @@ def test_the_page_has_the_same_figures_as_the_api(
     press(told, "stop")
     stats, html = Api(owner).get(f"/sessions/{told.pk}/stats"), page(client, told)
     assert figure(html, "Stories") == f"{stats['story_count']:,}" != "0"
+    chart = html.split('id="chart-stories"')[1].split("</figure>")[0]
+    assert f'<p class="chart-headline">{stats["story_count"]:,}</p>' in chart
     assert figure(html, "Tokens") == f"{stats['total_tokens']:,}"
     assert float(figure(html, "Cost").removeprefix("$")) == float(stats["total_cost"])
     assert f"{stats['feed']:,} posts read" in html

@@ -1,0 +1,95 @@
+"""The typefaces, icons and manifest: what pages name exists, is licensed, small and cached."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from pathlib import Path
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from PIL import Image
+
+STATIC = Path(__file__).parents[2] / "static"
+FONTS = sorted(STATIC.glob("fonts/*.woff2"))
+
+
+def test_the_fonts_are_small_and_have_their_licences_beside_them() -> None:
+    assert [path.name.split(".")[0] for path in FONTS] == [
+        "inter-latin",
+        "inter-latin-ext",
+        "schibsted-grotesk-latin",
+        "schibsted-grotesk-latin-ext",
+    ]
+    assert sum(path.stat().st_size for path in FONTS) <= 120_000
+    for name in ("Inter", "Schibsted-Grotesk"):
+        text = (STATIC / f"fonts/OFL-{name}.txt").read_text()
+        assert "Copyright 20" in text
+        assert "SIL OPEN FONT LICENSE Version 1.1" in text
+
+
+@pytest.mark.parametrize("path", FONTS, ids=lambda path: path.name)
+def test_a_font_is_named_by_its_content_so_that_it_may_be_stored_for_years(
+    path: Path, client: Client
+) -> None:
+    assert path.name.split(".")[1] == hashlib.sha256(path.read_bytes()).hexdigest()[:8]
+    response = client.get(f"/static/fonts/{path.name}")
+    assert response["Content-Type"] == "font/woff2"
+    assert response["Cache-Control"] == "max-age=315360000, public, immutable"
+    css = client.get("/static/css/fonts.css")
+    assert css["Cache-Control"] == "max-age=60, public"
+    assert f'url("../fonts/{path.name}")' in b"".join(css.streaming_content).decode()  # type: ignore[arg-type]
+
+
+def test_every_face_that_is_loaded_swaps_and_every_fallback_has_its_measures() -> None:
+    faces = re.findall(r"@font-face \{([^}]*)\}", (STATIC / "css/fonts.css").read_text())
+    loaded = [face for face in faces if "url(" in face]
+    fallbacks = [face for face in faces if "local(" in face]
+    assert len(loaded) == 4
+    assert len(fallbacks) == 6
+    assert all("font-display: swap" in face and "unicode-range" in face for face in loaded)
+    assert all("size-adjust" in face and "ascent-override" in face for face in fallbacks)
+
+
+@pytest.mark.django_db
+def test_the_sign_in_page_preloads_both_typefaces_and_names_icons_and_manifest(
+    client: Client,
+) -> None:
+    response = client.get("/login/")
+    html = response.content.decode()
+    preloads = re.findall(
+        r'<link\s+rel="preload"\s+href="([^"]+)"\s+as="font"[^>]*crossorigin', html
+    )
+    assert len(preloads) == 2
+    icons = re.findall(r'<link rel="(?:[a-z-]*icon)"[^>]*href="([^"]+)"', html)
+    assert len(icons) == 3
+    [manifest] = re.findall(r'<link rel="manifest" href="([^"]+)"', html)
+    for address in [*preloads, *icons, manifest]:
+        assert client.get(address).status_code == 200, address
+    assert "manifest-src 'self'" in response["Content-Security-Policy"]
+
+
+def test_the_manifest_is_served_as_one_and_its_icons_have_the_sizes_that_it_names(
+    client: Client,
+) -> None:
+    response = client.get("/static/site.webmanifest")
+    assert response["Content-Type"] == "application/manifest+json"
+    manifest = json.loads(b"".join(response.streaming_content))  # type: ignore[arg-type]
+    assert (manifest["start_url"], manifest["display"]) == ("/", "standalone")
+    pictures = [icon for icon in manifest["icons"] if icon["type"] == "image/png"]
+    assert [icon.get("purpose", "any") for icon in pictures] == ["any", "any", "maskable"]
+    for icon in pictures:
+        with Image.open(STATIC / icon["src"]) as image:
+            assert f"{image.width}x{image.height}" == icon["sizes"]
+    with Image.open(STATIC / "img/icon-maskable.png") as image:
+        # A mask may cut the corners: nothing is transparent, and the mark is inside the safe circle.
+        assert image.convert("RGBA").getextrema()[3] == (255, 255)
+
+
+@pytest.mark.django_db
+def test_the_audience_is_not_offered_the_studio_as_an_app(
+    client: Client, django_user_model: type[User]
+) -> None:
+    assert "manifest" not in client.get("/watch/unknown/").content.decode()
