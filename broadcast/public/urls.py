@@ -10,6 +10,7 @@ from broadcast.public import views as public_views
 urlpatterns = [
     path("watch/<str:token>/", public_views.watch, name="watch"),
     path("watch/<str:token>/overlay/", public_views.overlay, name="overlay"),
+    path("watch/<str:token>/logo.png", public_views.logo, name="overlay_logo"),
     path("watch/<str:token>/embed/", public_views.embed, name="embed"),
     path(
         "watch/<str:token>/replay/<int:run_number>/", public_views.watch_replay, name="watch_replay"

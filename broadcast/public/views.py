@@ -5,10 +5,12 @@ The only data that a public page sends are reports of its own errors.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import wraps
 from typing import Concatenate, ParamSpec
+from urllib.parse import urlencode
 
 from csp.decorators import csp_replace
 from django.db.models import Prefetch
@@ -31,6 +33,7 @@ from broadcast.speech import episodes, sounds
 from sessions_app import context, sessions
 from sessions_app.errors import NotFound
 from sessions_app.events import recorder
+from sessions_app.files import artifacts, storage
 from sessions_app.models import Session
 from sessions_app.rate_limits import TooMany
 from sessions_app.session_logs import browser_errors
@@ -122,11 +125,10 @@ def watch(request: HttpRequest, session: Session) -> HttpResponse:
 @public
 def overlay(request: HttpRequest, session: Session) -> HttpResponse:
     """The overlay for streaming software, with the options of the query."""
-    page = {
-        **queries.watch_page(session),
-        **_addresses(session),
-        "look": parse_options(request.GET),
-    }
+    look = parse_options(request.GET)
+    page = {**queries.watch_page(session), **_addresses(session), "look": look}
+    if shows_logo(look) and artifacts.logo(session):
+        page["logo"] = reverse("overlay_logo", args=[session.watch_token])
     return render(request, "public/overlay.html", page)
 
 
@@ -256,34 +258,116 @@ def _store_report(request: HttpRequest, session: Session) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """A query parameter; the first of ``values`` is the default."""
+    """A query parameter of the overlay; the first of ``values`` is the default.
+
+    ``layouts`` are those that it changes, or empty for all.
+    """
 
     name: str
     values: tuple[str, ...]
     meaning: str
+    title: str
+    layouts: tuple[str, ...] = ()
 
     @property
     def default(self) -> str:
         return self.values[0]
 
 
+LAYOUTS = {
+    "lower-third": "Lower third",
+    "sidebar": "Sidebar",
+    "ticker": "Ticker",
+    "full": "Full screen",
+    "clock": "Clock and bug",
+    "vertical": "Vertical 9:16",
+}
 OPTIONS = (
-    Option("theme", ("dark", "light", "glass"), "Background of the text."),
-    Option("accent", ("red", "blue", "green", "amber", "violet"), "Colour of the on-air mark."),
-    Option("position", ("bottom", "top"), "Position of the lower third."),
-    Option("size", ("m", "s", "l"), "Size of the text."),
-    Option("ticker", ("1", "0"), "Ticker of the latest headlines, on or off."),
-    Option("captions", ("1", "0"), "Captions of the narration, on or off."),
-    Option("sound", ("0", "1"), "Sound of each story, if the audio extra is installed."),
-    Option("safe", ("1", "0"), "Keep inside the title-safe area of a television picture."),
+    Option("layout", tuple(LAYOUTS), "What the overlay shows, and where.", "Theme"),
+    Option("theme", ("dark", "light", "glass"), "Background of the text.", "Background"),
+    Option(
+        "accent",
+        ("red", "blue", "green", "amber", "violet", "custom"),
+        "Colour of the on-air mark.",
+        "Accent",
+    ),
+    Option("color", ("d92438",), "Accent of your own, in hexadecimal.", "Accent of your own"),
+    Option("font", ("headline", "text", "serif", "mono"), "Typeface of headlines.", "Typeface"),
+    Option(
+        "position",
+        ("bottom", "top"),
+        "Where it is.",
+        "Position",
+        ("lower-third", "ticker", "clock"),
+    ),
+    Option("size", ("m", "s", "l"), "Size of the text.", "Text size"),
+    Option(
+        "ticker",
+        ("1", "0"),
+        "Ticker of the latest headlines, on or off.",
+        "Headlines",
+        ("lower-third", "sidebar", "full"),
+    ),
+    Option(
+        "captions",
+        ("1", "0"),
+        "Captions of the narration, on or off.",
+        "Captions",
+        ("lower-third", "sidebar", "full", "vertical"),
+    ),
+    Option(
+        "logo",
+        ("0", "1"),
+        "Logo or name of the session, off or on.",
+        "Logo",
+        ("lower-third", "ticker"),
+    ),
+    Option("sound", ("0", "1"), "Sound of each story, if the audio extra is installed.", "Sound"),
+    Option(
+        "safe", ("1", "0"), "Keep inside the title-safe area of a television picture.", "Safe area"
+    ),
 )
+_COLOR = re.compile(r"#?([0-9a-fA-F]{6})")
 
 
 def parse_options(query: Mapping[str, str]) -> dict[str, str]:
     """Returns each option with its value in the query, or its default."""
-    return {
+    look = {
         option.name: query[option.name]
         if query.get(option.name) in option.values
         else option.default
         for option in OPTIONS
     }
+    if color := _COLOR.fullmatch(query.get("color", "")):
+        look["color"] = color[1].lower()
+    # Text on the accent is black or white, whichever can be read (WCAG 2 luminance, roughly).
+    red, green, blue = (int(look["color"][at : at + 2], 16) for at in (0, 2, 4))
+    bright = 0.2126 * red**2.2 + 0.7152 * green**2.2 + 0.0722 * blue**2.2 > 0.18 * 255**2.2
+    look["ink"] = "dark" if bright and look["accent"] == "custom" else "light"
+    return look
+
+
+def overlay_query(look: Mapping[str, str]) -> str:
+    """Returns the query of these options without defaults, so that the shortest address is copied."""
+    changed = {
+        option.name: look[option.name]
+        for option in OPTIONS
+        if look[option.name] != option.default
+        and (not option.layouts or look["layout"] in option.layouts)
+        and (option.name != "color" or look["accent"] == "custom")
+    }
+    return f"?{urlencode(changed)}" if changed else ""
+
+
+def shows_logo(look: Mapping[str, str]) -> bool:
+    """Whether the overlay shows the session's logo or name: most layouts always do."""
+    return look["logo"] == "1" or look["layout"] not in ("lower-third", "ticker")
+
+
+@public
+def logo(request: HttpRequest, session: Session) -> HttpResponseBase:
+    """The logo of the overlay."""
+    row = artifacts.logo(session)
+    if row is None:
+        raise Http404("This session has no logo.")
+    return storage.send(request, row.path, row.media_type, row.sha256)

@@ -12,6 +12,7 @@ from broadcast.studio.broadcast_center import views as broadcast_center_views
 from broadcast.studio.drafting import views as drafting_views
 from broadcast.studio.logs import views as logs_views
 from broadcast.studio.market import views as market_views
+from broadcast.studio.overlay import views as overlay_views
 from broadcast.studio.replay import views as replay_views
 from broadcast.studio.search import views as search_views
 from broadcast.studio.sessions import source_views
@@ -106,6 +107,18 @@ urlpatterns = [
     ),
     path("broadcast/<uuid:session_id>/pace/", broadcast_center_views.pace, name="broadcast_pace"),
     path("broadcast/<uuid:session_id>/monitor/", broadcast_center_views.monitor, name="monitor"),
+    path("broadcast/<uuid:session_id>/overlay/", overlay_views.studio, name="overlay_studio"),
+    path(
+        "broadcast/<uuid:session_id>/overlay/preview/",
+        overlay_views.preview,
+        name="overlay_preview",
+    ),
+    path("broadcast/<uuid:session_id>/overlay/logo/", overlay_views.logo, name="overlay_set_logo"),
+    path(
+        "broadcast/<uuid:session_id>/overlay/publish/",
+        overlay_views.publish,
+        name="overlay_publish",
+    ),
     path("broadcast/<uuid:session_id>/health/", broadcast_center_views.health, name="crew_health"),
     path("broadcast/<uuid:session_id>/chain/", ai_chain_views.chain, name="chain"),
     path(

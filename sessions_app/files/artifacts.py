@@ -52,7 +52,9 @@ MEANINGS: dict[str, str] = {
 
 PNG = "image/png"
 MAX_PICTURE_BYTES = 10 * MEGABYTE
+MAX_LOGO_BYTES = MEGABYTE
 MAX_PICTURE_SIDE = 8192  # pixels
+LOGO = "overlay-logo.png"
 _PNG_START = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"
 _PNG_END = b"IEND\xaeB`\x82"
 
@@ -332,9 +334,33 @@ def upload(
 
 def screenshot(session: Session, actor: User, picture: bytes) -> Artifact:
     """Stores a screenshot; raises Invalid when it is not a complete PNG, or is too large."""
-    if len(picture) > MAX_PICTURE_BYTES:
-        limit = MAX_PICTURE_BYTES // MEGABYTE
-        raise Invalid(f"The picture is larger than {limit} MB.", code="too_large")
+    name = f"desk-{timezone.now():%Y-%m-%d-%H%M%S}.png"
+    return _store_picture(session, actor, Category.SCREENSHOTS, name, picture, MAX_PICTURE_BYTES)
+
+
+def replace_logo(session: Session, actor: User, picture: bytes) -> Artifact:
+    """Stores the logo of the overlay, which the audience can read, and removes the one before.
+
+    Raises Invalid as ``screenshot`` does.
+    """
+    before = logo(session)
+    row = _store_picture(session, actor, Category.FILES, LOGO, picture, MAX_LOGO_BYTES)
+    if before:
+        remove(before)
+    return row
+
+
+def logo(session: Session) -> Artifact | None:
+    """Returns the newest logo of the session's overlay, or None."""
+    rows = listed(session, Category.FILES).filter(state=State.READY, media_type=PNG)
+    return rows.filter(name__startswith=Path(LOGO).stem).first()
+
+
+def _store_picture(
+    session: Session, actor: User, category: str, name: str, picture: bytes, limit: int
+) -> Artifact:
+    if len(picture) > limit:
+        raise Invalid(f"The picture is larger than {limit // MEGABYTE} MB.", code="too_large")
     # The first and the last chunk show a complete file without decoding an untrusted picture; 45
     # bytes are the shortest possible header with an end.
     if not (picture.startswith(_PNG_START) and picture.endswith(_PNG_END) and len(picture) >= 45):
@@ -342,15 +368,8 @@ def screenshot(session: Session, actor: User, picture: bytes) -> Artifact:
     width, height = struct.unpack(">II", picture[16:24])
     if not (1 <= width <= MAX_PICTURE_SIDE and 1 <= height <= MAX_PICTURE_SIDE):
         raise Invalid(f"The picture must have 1 to {MAX_PICTURE_SIDE} pixels on each side.")
-    row = store(
-        session,
-        Category.SCREENSHOTS,
-        f"desk-{timezone.now():%Y-%m-%d-%H%M%S}.png",
-        [picture],
-        media_type=PNG,
-        note=f"{width} by {height} pixels",
-        made_by=actor,
-    )
+    note = f"{width} by {height} pixels"
+    row = store(session, category, name, [picture], media_type=PNG, note=note, made_by=actor)
     presence.record_activity(session, actor)
     return row
 

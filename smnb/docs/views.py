@@ -52,6 +52,9 @@ PAGES = (
         "artifacts", "Artifacts", "Files of a session: recordings, screenshots, logs and exports."
     ),
     DocsPage("transfer", "Export and import", "Export, import, clone and fork a session."),
+    DocsPage(
+        "obs", "Stream to OBS in five minutes", "The overlay as a browser source, with six themes."
+    ),
     DocsPage("audience", "The audience", "Watch page, voice, overlay, feeds and podcast."),
 )
 

@@ -50,7 +50,16 @@
     root.toggleAttribute("data-lost", over && now - heard > PATIENCE_MS);
   };
 
-  const show = () => { caption(); doubt(); };
+  // The clock of the computer that shows the picture.
+  const clock = document.querySelector(".overlay-clock");
+  const time = () => {
+    const now = new Date();
+    const text = `${String(now.getHours()).padStart(2, "0")}:${String(now.getMinutes()).padStart(2, "0")}`;
+    if (clock.textContent !== text) clock.textContent = text;
+  };
+  if (root.dataset.accent === "custom") root.style.setProperty("--accent", `#${root.dataset.color}`);
+
+  const show = () => { caption(); doubt(); time(); };
   show();
   setInterval(show, 150);
   document.addEventListener("smnb:frame", show);

@@ -22,7 +22,9 @@
     const whole = parts.reduce((sum, part) => sum + part.width, 0);
     const widest = Math.max(0, ...parts.map((part) => part.width));
     const fits = whole - gap + 2 * base <= line.clientWidth;
-    round = fits ? 0 : Math.max(whole, line.clientWidth + widest);
+    // In a sidebar the headlines are a list, which does not move.
+    const list = getComputedStyle(line).display === "grid";
+    round = fits || list ? 0 : Math.max(whole, line.clientWidth + widest);
   };
 
   const place = () => {
