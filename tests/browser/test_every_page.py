@@ -10,7 +10,7 @@ from urllib.parse import urljoin, urlsplit
 
 import pytest
 from axe_playwright_python.base import AXE_SCRIPT
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.browser.conftest import new_context, sign_in
 from tests.endtoend.studio_process import Studio, eventually
@@ -32,6 +32,8 @@ OWNED = (
     "/broadcast/{session}/chain/",
     "/broadcast/{empty}/chain/",
     "/docs/ai-chain/",
+    "/broadcast/{session}/overlay/",
+    "/broadcast/{empty}/overlay/?layout=vertical&accent=custom",
     "/broadcast/{session}/artifacts/",
     "/broadcast/{empty}/artifacts/",
     "/docs/artifacts/",
@@ -59,6 +61,7 @@ OWNED = (
 PUBLIC = (
     "/watch/{token}/",
     "/watch/{token}/overlay/",
+    "/watch/{token}/overlay/?layout=full&theme=light",
     "/watch/{token}/replay/1/?at=9999999",
     "/login/",
 )
@@ -179,6 +182,37 @@ def test_a_page_is_accessible_fits_each_window_and_brings_little_and_nothing_fro
     for address in brought - asset_sizes.keys():
         asset_sizes[address] = compressed_size(signed_in, address)
     assert sum(asset_sizes[address] for address in brought) <= MOST_BYTES
+
+
+SHIFTS = """
+window.shifts = 0;
+new PerformanceObserver((list) => {
+  for (const each of list.getEntries()) if (!each.hadRecentInput) window.shifts += each.value;
+}).observe({ type: "layout-shift", buffered: true });
+"""
+
+
+@pytest.mark.parametrize("path", ["/sessions/", "/stats/?session={session}", "/watch/{token}/"])
+def test_text_hardly_moves_when_a_slow_typeface_arrives(
+    browser: Browser, signed_in: Page, studio: Studio, places: dict[str, str], path: str
+) -> None:
+    context = new_context(browser, storage_state=signed_in.context.storage_state())
+    page = context.new_page()
+    page.add_init_script(SHIFTS)
+    waiting: list[Route] = []
+    page.route("**/*.woff2", waiting.append)
+    page.goto(studio.url + path.format(**places), wait_until="commit")
+    expect(page.locator("main h1, .watch-bar h1").first).to_be_visible()
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done, 50)))")
+    assert not page.evaluate("document.fonts.check('16px \"SMNB Text\"')")
+    for route in waiting:
+        route.continue_()
+    page.evaluate("() => document.fonts.ready")
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done, 50)))")
+    assert page.evaluate("document.fonts.check('16px \"SMNB Text\"')")
+    assert len(waiting) == 2
+    assert page.evaluate("window.shifts") <= 0.05
+    context.close()
 
 
 def test_the_bar_shows_the_eight_areas_in_order_and_every_link_answers(
