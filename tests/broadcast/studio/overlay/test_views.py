@@ -136,13 +136,13 @@ def test_the_logo_is_public_with_the_session_and_replaces_the_one_before(
     sessions.show(session, True)
     answer = Client().get(address)
     assert (answer["Content-Type"], answer["X-Content-Type-Options"]) == ("image/png", "nosniff")
-    assert b"".join(answer.streaming_content) == png(8)  # type: ignore[arg-type]
+    assert answer.getvalue() == png(8)
     shown = Client().get(f"/watch/{session.watch_token}/overlay/?layout=sidebar").content.decode()
     assert f'src="{address}"' in shown
     assert "logo.png" not in Client().get(f"/watch/{session.watch_token}/overlay/").content.decode()
 
     send_logo(client, session, png(9))
-    assert b"".join(Client().get(address).streaming_content) == png(9)  # type: ignore[arg-type]
+    assert Client().get(address).getvalue() == png(9)
     states = Artifact.objects.filter(session=session, category="files").order_by("id")
     assert [row.state for row in states] == ["dropped", "ready"]
     assert "Remove logo" not in send_logo(client, session, remove="1")
