@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Literal
 
 from django.contrib.auth.models import User
 from django.db.models import Q
@@ -20,6 +20,7 @@ from broadcast.speech.sounds import AudibleStory
 from sessions_app import preferences
 from sessions_app.background import steps
 from sessions_app.background.steps import Claim, Kind
+from sessions_app.commands import Call, Payload
 from sessions_app.errors import Conflict
 from sessions_app.events import recorder
 from sessions_app.events.statistics import Extra
@@ -45,6 +46,8 @@ FINISHED = recorder.declare(
     "story.finished", "A story's time on air ended.", AiringEvent, public=True
 )
 
+# Time to undo a stop.
+UNDO = timedelta(seconds=5)
 # Time for the owner to see a story and react; without waiting on air (pace 0) there is none.
 VETO_WINDOW = timedelta(seconds=5)
 
@@ -145,7 +148,7 @@ def finish(claim: Claim) -> None:
     with orchestrator.locked_live_run(claim.session) as run:
         claim.complete()
         _end(airing, steps.now())
-        advance(run)
+        advance_or_stop(run)
 
 
 def end_current(run: Broadcast, at: datetime | None = None) -> None:
@@ -210,6 +213,76 @@ def advance(run: Broadcast | None) -> None:
         steps.run_now(run.session, orchestrator.NARRATE, run.pk)
 
 
+def advance_or_stop(run: Broadcast | None) -> None:
+    """Continues after a story has left the air, or stops if an editor asked for that.
+
+    The caller has locked the run.
+    """
+    after_story = run is not None and run.ending is not None and run.ending["when"] == "story"
+    if run is not None and after_story and now_airing(run.session) is None:
+        _stop(run)
+    else:
+        advance(run)
+
+
+class StopTime(Payload):
+    """When to stop: after the story on air, or now."""
+
+    when: Literal["story", "now"]
+
+
+def ask_to_stop(call: Call) -> Broadcast:
+    """Stops the run after the story on air, or in ``UNDO``; what is not live stops at once."""
+    session, actor = call.target, call.actor
+    with orchestrator.locked_live_run(session) as run:
+        if run is None:
+            return orchestrator.stop(session, actor)
+        at = None
+        # Without a story on air there is none to wait for.
+        if call.payload.when == "now" or now_airing(session) is None:
+            at = steps.now() + UNDO
+            # A stop that was asked before has this step already, which finds the new time.
+            steps.enqueue(session, orchestrator.STOP_RUN, run.pk, at)
+        ending: orchestrator.EndingPayload = {
+            "when": "now" if at else "story",
+            "at": recorder.timestamp(at),
+            "by": actor.get_username(),
+        }
+        orchestrator.set_ending(run, ending)
+    return run
+
+
+def undo_stop(call: Call) -> Broadcast:
+    """Withdraws the stop that was asked for; Conflict once the run has stopped."""
+    with orchestrator.locked_live_run(call.target) as run:
+        if run is None or run.ending is None:
+            raise Conflict("There is no stop to undo.")
+        orchestrator.set_ending(run, None)
+        advance(run)
+    return run
+
+
+def stop_when_due(claim: Claim) -> None:
+    """Stops the run at the time that an editor asked for, unless that was undone."""
+    with orchestrator.locked_live_run(claim.session) as run:
+        ending = run.ending if run is not None and str(run.pk) == claim.subject else None
+        at = datetime.fromisoformat(ending["at"]) if ending and ending["at"] else None
+        # Undone and asked again while this step waited for the lock.
+        if at is not None and at > steps.now():
+            claim.reschedule(at)
+            return
+        claim.complete()
+        if run is not None and at is not None:
+            _stop(run)
+
+
+def _stop(run: Broadcast) -> None:
+    """Stops a run in the name of the editor who asked for it."""
+    editor = User.objects.filter(username=run.ending["by"]).first() if run.ending else None
+    orchestrator.stop(run.session, editor, run)
+
+
 def register() -> None:
     steps.register(Kind(orchestrator.FINISH_AIRING, "control", finish))
+    steps.register(Kind(orchestrator.STOP_RUN, "control", stop_when_due))
     orchestrator.on_leaving_air.subscribe(end_current)

@@ -306,7 +306,7 @@ def pull(session: Session, story_id: int) -> Story:
             recorder.record(session, PULLED, {"story": payload, "public": public})
         else:
             recorder.record(session, CHANGED, {"story": payload})
-        airing.advance(run)
+        airing.advance_or_stop(run)
     return story
 
 

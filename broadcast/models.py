@@ -18,6 +18,9 @@ class Broadcast(InSession):
     state = models.CharField(max_length=12, choices=[(s, s) for s in State], default=State.IDLE)
     epoch = models.PositiveIntegerField(default=0)
     hold = models.JSONField(null=True, blank=True, help_text="null or {code, sentence, until}")
+    ending = models.JSONField(
+        null=True, blank=True, help_text="A stop that can be undone: null or {when, at, by}"
+    )
     since = models.DateTimeField(help_text="When the present state was entered.")
     started_at = models.DateTimeField(null=True, blank=True)
     live_at = models.DateTimeField(null=True, blank=True)

@@ -32,7 +32,7 @@ from stories.usage import ledger
 
 log = structlog.get_logger(__name__)
 
-POLL, NARRATE, FINISH_AIRING = "poll", "narrate", "finish_airing"
+POLL, NARRATE, FINISH_AIRING, STOP_RUN = "poll", "narrate", "finish_airing", "stop_run"
 
 REFUSALS = {
     State.IDLE: "Nothing is on air.",
@@ -56,12 +56,25 @@ class HoldPayload(TypedDict):
     ]
 
 
+class EndingPayload(TypedDict):
+    """A stop that an editor asked for and that can be undone until it happens."""
+
+    when: Annotated[str, Field(description="story: after the story on air; now: at once.")]
+    at: Annotated[
+        str | None, Field(description="Time of the stop, ISO 8601 in UTC; null after a story.")
+    ]
+    by: Annotated[str, Field(description="User name of the editor.")]
+
+
 class AirPayload(TypedDict):
     """The latest run of a session, and what may be done with it."""
 
     state: Annotated[str, Field(description="State of the run; idle if there is none.")]
     run: Annotated[int | None, Field(description="Number of the run within the session.")]
     hold: Annotated[HoldPayload | None, Field(description="Hold of narration; null if none.")]
+    ending: Annotated[
+        EndingPayload | None, Field(description="Stop that can be undone; null if none.")
+    ]
     live_at: Annotated[
         str | None, Field(description="Time it went live, ISO 8601 in UTC; null unless live.")
     ]
@@ -87,7 +100,10 @@ StateEvent = TypedDict(
     {
         "air": Annotated[AirPayload, Field(description="The run after the change.")],
         "from": Annotated[str, Field(description="State before the change.")],
-        "cause": Annotated[str, Field(description="Cause of the change; hold or released.")],
+        "cause": Annotated[
+            str,
+            Field(description="Cause of the change; hold, released, stop asked or stop undone."),
+        ],
         "public": Annotated[
             PublicStateEvent, Field(description="The part that the audience gets.")
         ],
@@ -95,7 +111,7 @@ StateEvent = TypedDict(
 )
 
 STATE = recorder.declare(
-    "broadcast.state", "The run changed its state or its hold.", StateEvent, public=True
+    "broadcast.state", "The run changed its state, hold or ending.", StateEvent, public=True
 )
 
 on_leaving_air: Topic[[Broadcast, datetime]] = Topic("run.left-air", "A live run leaves the air.")
@@ -132,6 +148,7 @@ def payload(run: Broadcast | None) -> AirPayload:
         "state": str(state),
         "run": run.number if run else None,
         "hold": run.hold if run else None,
+        "ending": run.ending if run else None,
         "live_at": recorder.timestamp(run.live_at) if run and state == State.LIVE else None,
         "since": recorder.timestamp(run.since) if run else None,
         "last_error": run.last_error if run else "",
@@ -172,6 +189,9 @@ def transition(
     if after is None:
         raise _conflict(run)
     at = steps.now()
+    if before == State.LIVE:
+        # A run that has left the air has no stop to undo.
+        changes["ending"] = None
     with transaction.atomic():
         # Of several transactions at once, one finds this state and epoch; the others get 0 rows.
         changed = Broadcast.objects.filter(pk=run.pk, state=before, epoch=run.epoch).update(
@@ -362,6 +382,14 @@ def set_hold(run: Broadcast, hold: HoldPayload | None) -> None:
     Broadcast.objects.filter(pk=run.pk).update(hold=hold)
     run.hold = hold
     recorder.record(run.session, STATE, _event(run, run.state, "hold" if hold else "released"))
+
+
+def set_ending(run: Broadcast, ending: EndingPayload | None) -> None:
+    """Stores a stop that can be undone, or withdraws it. The caller has locked the run."""
+    Broadcast.objects.filter(pk=run.pk).update(ending=ending)
+    run.ending = ending
+    cause = "stop asked" if ending else "stop undone"
+    recorder.record(run.session, STATE, _event(run, run.state, cause))
 
 
 def refuse_archiving(session: Session) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from datetime import datetime
 
 import structlog
 
 from broadcast import orchestrator
 from broadcast.models import Airing, Broadcast
-from broadcast.orchestrator import FINISH_AIRING, NARRATE
+from broadcast.orchestrator import FINISH_AIRING, NARRATE, STOP_RUN
 from broadcast.states import BUSY, REAPER, Cause, State
 from sessions_app.background import steps, sweeper
 from sessions_app.errors import Conflict, StaleClaim
@@ -41,8 +42,10 @@ def reap(up: float) -> float | None:
 
 
 def restore_steps(run: Broadcast) -> None:
-    """Enqueues the narrate step of a live run, and the step that ends an airing, if missing."""
+    """Enqueues the narrate step of a live run and those that end an airing or the run, if missing."""
     due = {(NARRATE, str(run.pk)): steps.now()}
+    if run.ending is not None and run.ending["at"]:
+        due[STOP_RUN, str(run.pk)] = datetime.fromisoformat(run.ending["at"])
     for airing in Airing.objects.filter(session=run.session, finished_at=None):
         due[FINISH_AIRING, str(airing.pk)] = airing.finish_at
     # By session and state, because there is an index: most steps were done long ago.

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from django.conf import settings
 from pydantic import AwareDatetime, Field
@@ -301,12 +301,34 @@ STOP = Command(
     lambda call: orchestrator.stop(call.target, call.actor),
     "Goes off the air, or closes a failed run.",
 )
+ASK_TO_STOP = Command(
+    "broadcast.ask_to_stop",
+    airing.StopTime,
+    airing.ask_to_stop,
+    "Stops after the story on air, or in 5 seconds; until then it can be undone.",
+)
+UNDO_STOP = Command(
+    "broadcast.undo_stop", Nothing, airing.undo_stop, "Withdraws a stop that was asked for."
+)
 RECOVER = Command(
     "broadcast.recover",
     Nothing,
     lambda call: orchestrator.recover(call.target, call.actor),
     "Resumes a run that ended in an error.",
 )
+
+
+# What the pages and the API call the commands of a run, each with its payload.
+RUN_COMMANDS: Mapping[str, tuple[Command[Any], Mapping[str, object]]] = {
+    "start": (START, {}),
+    "stop": (STOP, {}),
+    "stop_after_story": (ASK_TO_STOP, {"when": "story"}),
+    "stop_soon": (ASK_TO_STOP, {"when": "now"}),
+    "undo_stop": (UNDO_STOP, {}),
+    "recover": (RECOVER, {}),
+}
+# Stopping is never limited: a broadcast that costs money must always be stoppable.
+LIMITED = ("start", "recover")
 
 
 def register() -> None:
@@ -323,4 +345,6 @@ def register() -> None:
     commands.register(VETO)
     commands.register(START)
     commands.register(STOP)
+    commands.register(ASK_TO_STOP)
+    commands.register(UNDO_STOP)
     commands.register(RECOVER)

@@ -68,8 +68,9 @@ def narrate(claim: Claim) -> None:
         return
     on_air = airing.now_airing(session)
     early = on_air is not None and on_air.finish_at - LEAD > steps.now()
-    # One story in advance is enough: an older one would be out of date when it airs.
-    if early or airing.waiting(session) is not None:
+    # One story in advance is enough: an older one would be out of date when it airs. A run that is
+    # about to stop needs none.
+    if early or run.ending is not None or airing.waiting(session) is not None:
         with orchestrator.locked(run):
             claim.reschedule(_next_round(run))
             airing.air_next(run)

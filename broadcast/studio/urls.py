@@ -91,7 +91,7 @@ urlpatterns = [
     path("broadcast/<uuid:session_id>/", broadcast_center_views.center, name="broadcast"),
     path(
         "broadcast/<uuid:session_id>/command/",
-        broadcast_center_views.command,
+        broadcast_center_views.command_run,
         name="broadcast_command",
     ),
     path(

@@ -86,7 +86,7 @@ TABLES = (
     Table("interests", Interest, frozenset({"folded"})),
     Table("keywords", BoardKeyword),
     Table("slots", Slot, frozenset({"run"})),
-    Table(RUNS, Broadcast, frozenset({"ai_head"})),
+    Table(RUNS, Broadcast, frozenset({"ai_head", "ending"})),
     Table("links", AILink),
     Table(TRANSITIONS, AITransition),
     Table("changes", StateChange),

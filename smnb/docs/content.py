@@ -78,6 +78,7 @@ def going_live() -> Context:
         "transitions": transitions(),
         "overdue": overdue,
         "veto_seconds": int(airing.VETO_WINDOW.total_seconds()),
+        "undo_seconds": int(airing.UNDO.total_seconds()),
         "most_held": worker.MOST_HELD,
         "lead_seconds": int(worker.LEAD.total_seconds()),
     }

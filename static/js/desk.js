@@ -1,4 +1,5 @@
-// The desk: the monitor's picture fits its box, what airs next is named, panes are remembered.
+// The desk: the monitor's picture fits its box, what airs next is named, panes are remembered, and
+// the focus stays with the buttons of the run.
 (() => {
   "use strict";
   const PICTURE = 1280;
@@ -40,6 +41,18 @@
   follow();
   addEventListener("hashchange", follow);
   panes.addEventListener("change", (event) => sessionStorage.setItem(KEY, event.target.id));
+
+  // A command of the run replaces its buttons, so the focus goes to the one that is next.
+  const air = document.getElementById("air");
+  let inAir = false;
+  for (const event of ["focusin", "pointerdown"]) {
+    document.addEventListener(event, ({ target }) => { inAir = air.contains(target); });
+  }
+  const refocus = () => {
+    if (!inAir || document.activeElement !== document.body) return;
+    air.querySelector(":is(#air-undo, #air-stop, #air-recover, #air-start):enabled")?.focus();
+  };
+  for (const event of ["smnb:frame", "htmx:afterSettle"]) document.addEventListener(event, refocus);
 
   // The latest message is in view, unless older ones are being read.
   const messages = document.getElementById("messages");

@@ -28,6 +28,8 @@
   const BUTTONS = [
     ["Go Live", "#air-start"],
     ["Stop the broadcast", "#air-stop"],
+    ["Stop after this story", "#stop-after-story"],
+    ["Undo the stop", "#air-undo"],
     ["Recover the run", "#air-recover"],
     ["Approve the first waiting story", '[id^="turn-approve-"]'],
     ["Veto the first waiting story", '[id^="turn-veto-"]'],

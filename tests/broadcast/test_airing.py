@@ -9,15 +9,17 @@ import pytest
 from django.db import DatabaseError, transaction
 from django.utils import timezone
 
-from broadcast import airing
+from broadcast import airing, orchestrator
 from broadcast.host import worker
-from broadcast.models import Airing, Broadcast
+from broadcast.models import Airing, Broadcast, StateChange
+from broadcast.states import State
 from sessions_app import audits, commands, preferences, sessions
 from sessions_app.background import steps, sweeper
 from sessions_app.errors import Conflict, NotFound
 from sessions_app.models import Session, SessionEvent, Step
 from stories import stories
 from stories.models import Story
+from tests.broadcast_runs import press, run_in, state_of
 from tests.concurrency import together
 from tests.conftest import MakeSession, run_due_steps
 
@@ -297,3 +299,102 @@ def test_an_airing_whose_last_step_was_given_up_still_ends(live: Live) -> None:
         turn(session)
     assert "aired" in states(session)
     assert list(audits.run()) == []
+
+
+def ask_to_stop(session: Session, when: str) -> None:
+    commands.run("broadcast.ask_to_stop", session.owner, session, {"when": when})
+
+
+def undo_stop(session: Session) -> None:
+    commands.run("broadcast.undo_stop", session.owner, session, {})
+
+
+def ending(session: Session) -> tuple[str, bool, str] | None:
+    found = orchestrator.latest_payload(session)["ending"]
+    return (found["when"], found["at"] is not None, found["by"]) if found else None
+
+
+def causes(session: Session) -> list[str]:
+    rows = SessionEvent.objects.filter(session=session, type="broadcast.state").order_by("seq")
+    return [event.payload["cause"] for event in rows][-2:]
+
+
+def last_change(session: Session) -> StateChange:
+    return StateChange.objects.filter(session=session, cause="stop").get()
+
+
+@pytest.mark.databases
+def test_a_run_stops_after_the_story_on_air(live: Live) -> None:
+    session = live(pace=60)
+    turn(session)
+    ask_to_stop(session, "story")
+    assert (state_of(session), ending(session)) == ("live", ("story", False, "olga"))
+    # The next story would never air, so it is not written.
+    Airing.objects.update(finish_at=steps.now() + worker.LEAD - timedelta(seconds=1))
+    turn(session)
+    assert states(session) == ["airing"]
+    turn(session, "finish_airing")
+    assert (state_of(session), states(session), ending(session)) == ("idle", ["aired"], None)
+    assert last_change(session).actor == session.owner
+    assert list(audits.run()) == []
+
+
+def test_a_stop_that_is_undone_in_time_never_happens(live: Live) -> None:
+    session = live(pace=60)
+    turn(session)
+    ask_to_stop(session, "now")
+    assert ending(session) == ("now", True, "olga")
+    undo_stop(session)
+    assert causes(session) == ["stop asked", "stop undone"]
+    turn(session, "stop_run")
+    turn(session, "finish_airing")
+    assert (state_of(session), states(session)) == ("live", ["aired"])
+    with pytest.raises(Conflict, match="no stop to undo"):
+        undo_stop(session)
+    # Asked again, its time counts from then.
+    ask_to_stop(session, "now")
+    turn(session, "stop_run")
+    assert state_of(session) == "live"
+    assert Step.objects.get(kind="stop_run", state="pending").due_at > steps.now()
+
+
+@pytest.mark.databases
+def test_a_stop_happens_when_it_is_due_also_if_its_step_is_lost(live: Live) -> None:
+    session = live(pace=60)
+    turn(session)
+    ask_to_stop(session, "now")
+    Step.objects.filter(kind="stop_run").delete()
+    sweeper.sweep()
+    assert Step.objects.get(kind="stop_run").due_at > steps.now() + timedelta(seconds=3)
+    run = Broadcast.objects.get(session=session)
+    past = (steps.now() - timedelta(seconds=1)).isoformat()
+    Broadcast.objects.filter(pk=run.pk).update(ending={**run.ending, "at": past})
+    turn(session, "stop_run")
+    assert (state_of(session), states(session)) == ("idle", ["aired"])
+    assert last_change(session).actor == session.owner
+
+
+def test_a_break_in_airs_before_the_stop_and_a_pulled_story_is_the_last(live: Live) -> None:
+    session = live(pace=60)
+    turn(session)
+    ask_to_stop(session, "story")
+    text = {"title": "Harbour closed", "text": "The harbour is closed.", "now": True}
+    commands.run("story.break_in", session.owner, session, text)
+    assert (state_of(session), states(session)) == ("live", ["aired", "airing"])
+    on_air = Story.objects.get(session=session, state="airing")
+    commands.run("story.kill", session.owner, session, {"story": on_air.pk})
+    assert (state_of(session), states(session)) == ("idle", ["aired", "killed"])
+    assert list(audits.run()) == []
+
+
+def test_with_nothing_to_wait_for_a_stop_is_soon_or_at_once(live: Live, session: Session) -> None:
+    on_air = live("full-control")
+    ask_to_stop(on_air, "story")
+    assert ending(on_air) == ("now", True, "olga")
+    press(on_air, "stop")
+    assert (state_of(on_air), ending(on_air)) == ("idle", None)
+    run_in(session, State.ERROR)
+    ask_to_stop(session, "now")
+    assert state_of(session) == "idle"
+    with pytest.raises(Conflict):
+        ask_to_stop(session, "now")

@@ -194,6 +194,14 @@ def test_a_broadcast_is_started_and_stopped(api: Api, session: Session) -> None:
     assert api.post(path, {"command": "start"})[1]["run"] == 2
 
 
+def test_a_stop_that_can_be_undone_leaves_the_run_live(on_air: Session, api: Api) -> None:
+    path = f"/sessions/{on_air.pk}/broadcast"
+    for command in ("stop_soon", "undo_stop", "stop_after_story"):
+        assert api.post(path, {"command": command}) == (202, {"state": "live", "run": 1}), command
+    assert api.post(path, {"command": "stop"}) == (202, {"state": "idle", "run": 1})
+    assert api.post(path, {"command": "undo_stop"})[0] == 409
+
+
 @pytest.mark.parametrize("command", ["stop", "recover"])
 def test_what_does_not_fit_the_state_is_a_409_that_names_it(
     api: Api, session: Session, command: str

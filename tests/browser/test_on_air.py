@@ -31,8 +31,27 @@ def test_going_live_brings_stories_and_moves_the_figures(owner: Page, studio: St
     first = owner.locator("#duration strong").inner_text()
     expect(owner.locator("#duration strong")).not_to_have_text(first)
     expect(owner.locator("#queue li").first).to_be_visible()
-    owner.get_by_role("button", name="Stop").click()
+    stop, undo = owner.locator("#air-stop"), owner.get_by_role("button", name="Undo")
+    stop.press("Enter")
+    asks = owner.get_by_role("dialog", name="Stop the broadcast?")
+    expect(asks.get_by_role("button", name="After this story")).to_be_focused()
+    owner.keyboard.press("Escape")
+    expect(asks).to_be_hidden()
+    expect(stop).to_be_focused()
+    # Undone from the keyboard alone, and the run has stayed live.
+    for choice, word in (("After this story", "Stops after this story"), ("Now", "Stops in 0:0")):
+        stop.press("Enter")
+        asks.get_by_role("button", name=choice).press("Enter")
+        expect(owner.locator(".air-ending")).to_contain_text(word)
+        expect(owner.locator("#announce")).to_contain_text("unless you press Undo")
+        expect(undo).to_be_focused()
+        undo.press("Enter")
+        expect(stop).to_be_focused()
+    assert studio.stats(session)["broadcast_state"] == "live"
+    stop.press("Enter")
+    asks.get_by_role("button", name="Now").click()
     expect(owner.locator("#overview-live")).to_contain_text("Off air", ignore_case=True)
+    expect(owner.get_by_role("button", name="Go Live")).to_be_visible()
 
 
 def test_switching_sessions_shows_only_the_other_ones_content(owner: Page, studio: Studio) -> None:

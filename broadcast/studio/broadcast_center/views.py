@@ -71,11 +71,6 @@ class CorrectionForm(forms.Form):
     )
 
 
-RUN_COMMANDS = {
-    "start": session_commands.START,
-    "stop": session_commands.STOP,
-    "recover": session_commands.RECOVER,
-}
 PLAN_COMMANDS = {"apply": plans.APPLY, "dismiss": plans.DISMISS}
 DECISIONS = {"approve": session_commands.APPROVE, "veto": session_commands.VETO}
 
@@ -142,16 +137,17 @@ def _switcher(request: SignedIn) -> list[queries.SwitcherItem]:
 
 @post_only
 @of_session
-def command(request: SignedIn, session: Session) -> HttpResponse:
+def command_run(request: SignedIn, session: Session) -> HttpResponse:
     """Goes live, stops, or recovers a failed run."""
     name = request.POST.get("command", "")
-    if name not in RUN_COMMANDS:
-        return HttpResponseBadRequest("command: must be one of start, stop, recover")
+    if name not in session_commands.RUN_COMMANDS:
+        names = ", ".join(session_commands.RUN_COMMANDS)
+        return HttpResponseBadRequest(f"command: must be one of {names}")
+    command, data = session_commands.RUN_COMMANDS[name]
     try:
-        # Stopping has no limit, as it must always be possible.
-        if name != "stop":
+        if name in session_commands.LIMITED:
             rate_limits.count("go-live requests", request.user.pk, settings.SMNB.limit_go_live)
-        commands.run(RUN_COMMANDS[name], request.user, session, {})
+        commands.run(command, request.user, session, data)
     except SmnbError as error:
         return refused(request, error, "broadcast", session.pk)
     if request.htmx:

@@ -49,18 +49,16 @@ from stories.stories import StoryPayload
 from stories.usage import ledger
 from stories.usage.ledger import UsageFields
 
-RUN_COMMANDS = {
-    "start": session_commands.START,
-    "stop": session_commands.STOP,
-    "recover": session_commands.RECOVER,
-}
-
 
 class BroadcastCommand(Payload):
     """A command on the broadcast of a session."""
 
-    command: Literal["start", "stop", "recover"] = Field(
-        description="start goes live; stop ends the run; recover resumes a run that failed."
+    command: Literal["start", "stop", "stop_after_story", "stop_soon", "undo_stop", "recover"] = (
+        Field(
+            description="start goes live; stop ends the run at once; stop_after_story ends it after the "
+            "story on air and stop_soon in 5 seconds, until undo_stop withdraws that; recover resumes "
+            "a run that failed."
+        )
     )
 
 
@@ -154,12 +152,12 @@ def command_broadcast(
 ) -> Status[RunState]:
     """Goes live, stops, or recovers a run that failed."""
     session, actor = owned(request, session_id), user_of(request)
-    # Stopping is never limited: a broadcast that costs money must always be stoppable.
-    if body.command != "stop":
+    if body.command in session_commands.LIMITED:
         rate_limits.count("go-live requests", actor.pk, settings.SMNB.limit_go_live)
+    command, data = session_commands.RUN_COMMANDS[body.command]
 
     def effect() -> RunState:
-        run = commands.run(RUN_COMMANDS[body.command], actor, session, {})
+        run = commands.run(command, actor, session, data)
         return {"state": run.state, "run": run.number}
 
     return once(request, 202, effect)
