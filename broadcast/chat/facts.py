@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Protocol
 
+from django.db.models import QuerySet
 from typing_extensions import TypedDict
 
 from broadcast import airing, orchestrator
@@ -37,7 +38,11 @@ NAMED_SETTINGS = ("personality", "verbosity", "pace", "language", "instructions"
 
 _WORD = re.compile(r"[^\W_]{2,40}")
 # Words of questions that name no subject.
-_QUESTION_WORDS = word_set("please hear heard story stories tell told broadcast programme special")
+_QUESTION_WORDS = word_set(
+    "please hear heard story stories tell told broadcast programme special many number count often "
+    "times cover covered coverage wrote written aired air read reported reports news items today yet "
+    "whats find search mentioned mention post posts item"
+)
 
 
 class FigureFacts(TypedDict):
@@ -85,13 +90,16 @@ class Facts:
     name: str
     state: str
     on_air: str | None
+    on_air_story: int | None
     settings: Mapping[str, str | int]
     figures: FigureFacts
     stories_waiting: Sequence[StoryFacts]
     next: Sequence[PostFacts]
+    held: Sequence[PostFacts]
     interests: Sequence[Mapping[str, object]]
     keywords: Sequence[str]
     found: Sequence[StoryFacts]
+    found_count: int  # stories with all of the words
     memory: Memory
 
     def as_json(self) -> dict[str, object]:
@@ -104,17 +112,24 @@ class Facts:
 def gather(session: Session, text: str) -> Facts:
     """Reads the facts that help to answer ``text``, in a constant number of queries."""
     air, on_air = orchestrator.latest_payload(session), airing.now_airing(session)
+    words = subject_of(text)
+    held = SourcePost.objects.filter(session=session, state=SourcePost.State.HELD)
     return Facts(
         name=session.name,
         state=air["state"],
         on_air=clean_line(on_air.story.title, TITLE_LENGTH) if on_air else None,
+        on_air_story=on_air.story_id if on_air else None,
         settings={name: getattr(session, name) for name in NAMED_SETTINGS},
         figures=figure_facts(session),
         stories_waiting=[story_facts(story) for story in stories.next_up(session)[:MOST_NEXT]],
         next=[post_facts(post) for post in queue.waiting(session)[:MOST_NEXT]],
+        held=[
+            post_facts(post) for post in held.select_related("source").order_by("id")[:MOST_NEXT]
+        ],
         interests=interests.of_session(session),
         keywords=sorted(boards.texts(session))[:MOST_KEYWORDS],
-        found=[story_facts(story) for story in matching_stories(session, subject_of(text))],
+        found=[story_facts(story) for story in matching_stories(session, words)],
+        found_count=stories_with(session, words).count() if words else 0,
         memory=memory.of_session(session),
     )
 
@@ -165,19 +180,23 @@ def subject_of(text: str) -> tuple[str, ...]:
     return tuple(word for word in words if word not in STOP_WORDS | _QUESTION_WORDS)[:MOST_WORDS]
 
 
+def stories_with(session: Session, words: Sequence[str]) -> QuerySet[Story]:
+    """Returns the stories with all of the words, newest first."""
+    rows = query.stories(session, Query(terms=tuple((word,) for word in words)))
+    return rows.exclude(state__in=("vetoed", "killed"))
+
+
 def matching_stories(session: Session, words: Sequence[str]) -> list[Story]:
     """Returns the stories with all of the words, else with any of them, newest first."""
 
-    def search(words: Sequence[str]) -> list[Story]:
-        rows = query.stories(session, Query(terms=tuple((word,) for word in words)))
-        return list(rows.exclude(state__in=("vetoed", "killed"))[:MOST_MATCHES])
-
     if not words:
         return []
-    with_all = search(words)
+    with_all = list(stories_with(session, words)[:MOST_MATCHES])
     if with_all or len(words) == 1:
         return with_all
-    with_any = {story.pk: story for word in words for story in search((word,))}
+    with_any = {
+        story.pk: story for word in words for story in stories_with(session, (word,))[:MOST_MATCHES]
+    }
     return sorted(with_any.values(), key=lambda story: -story.pk)[:MOST_MATCHES]
 
 

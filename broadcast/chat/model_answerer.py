@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from typing import get_args
 
-from broadcast.chat import plans
+from broadcast.chat import intents, plans
 from broadcast.chat.conversation import MOST_TEXT
 from broadcast.chat.facts import Inquiry, Reply, Suggestion
 from broadcast.narrators.base import whole_sentences
@@ -41,8 +41,11 @@ You change nothing yourself. Where the owner's own words ask for a change, propo
 "plan"; the owner sees them and decides. For a question the plan is empty. Fields of the commands: \
 session.change (pace in words a minute, personality, verbosity, language, instructions: only what \
 is to change), interest.set (text, weight), interest.drop (interest), board.add (text, board), \
-draft.start (keywords, words, style, language), post.pin, post.hold, post.kill (post), \
-story.bookmark (story). Take ids from the facts.
+draft.start (keywords, words, style, language), post.pin, post.hold, post.release, post.kill (post), \
+story.bookmark, story.approve, story.veto, story.kill (story; kill takes it off the air), \
+broadcast.start, broadcast.recover, broadcast.undo_stop, broadcast.ask_to_stop (when: story for \
+after the story on air, or now). Take ids from the facts. Where you do not understand what is asked, \
+say so and leave the plan empty.
 
 Answer with a JSON object, in this order: "reply" (what you say), "plan" (at most 8 commands)."""
 
@@ -60,7 +63,15 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "draft.start": ("keywords", "words", "style", "language"),
     "post.pin": ("post",),
     "post.hold": ("post",),
+    "post.release": ("post",),
     "post.kill": ("post",),
+    "story.approve": ("story",),
+    "story.veto": ("story",),
+    "story.kill": ("story",),
+    "broadcast.start": (),
+    "broadcast.recover": (),
+    "broadcast.undo_stop": (),
+    "broadcast.ask_to_stop": ("when",),
     "story.bookmark": ("story",),
 }
 
@@ -87,12 +98,14 @@ def schema() -> JsonSchema:
     fields: JsonSchema = {name: text_field() for name in ("language", "instructions", "text")}
     fields |= {name: {"type": "integer"} for name in ("pace", "words", "post", "story", "interest")}
     command = {
-        "command": text_field(*plans.offered()),
+        # A break-in is not among them: only the owner's own words are read in their name.
+        "command": text_field(*(name for name in plans.offered() if name in FIELDS)),
         **fields,
         "keywords": {"type": "array", "items": text_field()},
         "personality": text_field(*Session.Personality.values),
         "verbosity": text_field("concise", "detailed", "comprehensive"),
         "weight": text_field("more", "less"),
+        "when": text_field("story", "now"),
         "board": text_field(*get_args(BoardName)),
         "style": text_field(*Draft.Style.values),
     }
@@ -156,6 +169,9 @@ class ModelAnswerer:
             if shown:
                 on_text(shown)
 
+        if own_words := intents.break_in(inquiry.text.strip()):
+            on_text(ONLY_A_PLAN)
+            return Reply(ONLY_A_PLAN, (own_words,))
         ask = ask_for(inquiry, self.model, f"facts-{secrets.token_hex(8)}")
         return reply_of(self._gateway.stream(ask, self._ledger, show))
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 from pydantic import (
@@ -22,18 +23,20 @@ from pydantic import (
     model_validator,
 )
 
-from broadcast import orchestrator
+from broadcast import airing, orchestrator
 from broadcast.chat import conversation
 from broadcast.chat.facts import Suggestion
-from sessions_app import commands
-from sessions_app.commands import Call, Command, Payload
+from broadcast.orchestrator import AirPayload
+from broadcast.states import State
+from sessions_app import commands, rate_limits
+from sessions_app.commands import Call, Command, Nothing, Payload
 from sessions_app.errors import Conflict, NotFound, SmnbError
 from sessions_app.events import recorder
 from sessions_app.events.recorder import MessageEvent, PlannedCommandPayload, PlanPayload
 from sessions_app.models import Message, Session
 from stories import stories
 from stories.drafting.boards import NewKeyword
-from stories.models import Draft, Interest, SourcePost
+from stories.models import Draft, Interest, SourcePost, Story
 from stories.models.drafts import FEWEST_WORDS, MOST_WORDS
 from stories.posts.interests import InterestId, NewInterest
 from stories.text.cleaning import clean_line
@@ -96,6 +99,26 @@ class Keyword(NewKeyword):
     """A keyword whose text is visible."""
 
     text: Word
+
+
+class WaitingStoryId(Payload):
+    """A story that waits for a decision."""
+
+    story: int
+
+
+class AirableStoryId(Payload):
+    """A story that is on air, waits or has aired."""
+
+    story: int
+
+
+class OwnWords(Payload):
+    """A break-in: what the owner wants to have read, all of which the plan shows."""
+
+    title: VisibleText = Field(min_length=1, max_length=120)
+    text: VisibleText = Field(min_length=1, max_length=600)
+    now: bool = False
 
 
 class PostId(Payload):
@@ -174,7 +197,70 @@ def bookmark_sentence(session: Session, payload: Bookmark) -> str:
     return f"Bookmark the story “{title}”."
 
 
+def run_sentence(
+    sentence: str, possible: Callable[[AirPayload], bool]
+) -> Callable[[Session, Nothing], str]:
+    """Returns the function that says a command of the run; it refuses what the state does not allow."""
+
+    def say(session: Session, _payload: Nothing) -> str:
+        air = orchestrator.latest_payload(session)
+        if not possible(air):
+            raise Conflict(orchestrator.REFUSALS[State(air["state"])], state=air["state"])
+        return sentence
+
+    return say
+
+
+def stop_sentence(session: Session, payload: airing.StopTime) -> str:
+    air = orchestrator.latest_payload(session)
+    if not air["can_stop"]:
+        raise Conflict(orchestrator.REFUSALS[State(air["state"])], state=air["state"])
+    if payload.when == "story":
+        return "Stop the broadcast after the story on air."
+    return "Stop the broadcast now, with 5 seconds to undo it."
+
+
+def undo_sentence(session: Session, _payload: Nothing) -> str:
+    if orchestrator.latest_payload(session)["ending"] is None:
+        raise Conflict("There is no stop to undo.")
+    return "Do not stop: the broadcast stays live."
+
+
+def decision_sentence(verb: str) -> Callable[[Session, WaitingStoryId], str]:
+    """Returns the function that names a waiting story after ``verb``."""
+
+    def sentence(session: Session, payload: WaitingStoryId) -> str:
+        story = stories.waiting(session).filter(pk=payload.story).first()
+        if story is None:
+            raise NotFound("No such story waits for a decision.")
+        return f"{verb} “{clean_line(story.title, 120)}”."
+
+    return sentence
+
+
+def pull_sentence(session: Session, payload: AirableStoryId) -> str:
+    story = stories.of_session(session).filter(pk=payload.story, state__in=Story.OPEN).first()
+    if story is None:
+        raise NotFound("There is no such story on air, waiting or aired.")
+    return f"Take off the air and the public pages: “{clean_line(story.title, 120)}”."
+
+
+def break_in_sentence(_session: Session, payload: OwnWords) -> str:
+    when = "now" if payload.now else "after the story on air"
+    return f"Break in {when} and read: “{payload.text}”"
+
+
 ALLOWED: dict[str, Allowed] = {
+    "broadcast.start": Allowed(Nothing, run_sentence("Go live.", lambda air: air["can_start"])),
+    "broadcast.ask_to_stop": Allowed(airing.StopTime, stop_sentence),
+    "broadcast.undo_stop": Allowed(Nothing, undo_sentence),
+    "broadcast.recover": Allowed(
+        Nothing, run_sentence("Resume the run that failed.", lambda air: air["can_recover"])
+    ),
+    "story.approve": Allowed(WaitingStoryId, decision_sentence("Approve for air:")),
+    "story.veto": Allowed(WaitingStoryId, decision_sentence("Keep off the air:")),
+    "story.kill": Allowed(AirableStoryId, pull_sentence),
+    "story.break_in": Allowed(OwnWords, break_in_sentence),
     "session.change": Allowed(SettingsChange, settings_sentence),
     "interest.set": Allowed(InterestChange, interest_sentence),
     "interest.drop": Allowed(InterestId, forget_sentence),
@@ -182,6 +268,7 @@ ALLOWED: dict[str, Allowed] = {
     "draft.start": Allowed(NewDraft, draft_sentence),
     "post.pin": Allowed(PostId, post_sentence("Narrate next:")),
     "post.hold": Allowed(PostId, post_sentence("Hold back")),
+    "post.release": Allowed(PostId, post_sentence("Return to the rundown:")),
     "post.kill": Allowed(PostId, post_sentence("Remove from the rundown for good:")),
     "story.bookmark": Allowed(Bookmark, bookmark_sentence),
 }
@@ -258,6 +345,8 @@ def apply(call: Call) -> Message:
         sentences = []
         for planned in plan["commands"]:
             data, sentence = checked(session, planned["command"], planned["payload"])
+            if planned["command"] in ("broadcast.start", "broadcast.recover"):
+                rate_limits.count("go-live requests", call.actor.pk, settings.SMNB.limit_go_live)
             commands.run(planned["command"], call.actor, call.session, data)
             sentences.append(sentence)
         text = f"{call.actor.get_username()} applied the plan. {' '.join(sentences)}"
