@@ -22,6 +22,7 @@ class BroadcastConfig(AppConfig):
             recordings,
             rundown,
             session_commands,
+            webhook,
         )
         from broadcast.chat import answerer, plans
         from broadcast.host import memory, narration, worker
@@ -52,5 +53,6 @@ class BroadcastConfig(AppConfig):
         recaps.register()
         recordings.register()
         rundown.register()
+        webhook.register()
         exporter.register()
         importer.register()

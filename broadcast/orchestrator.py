@@ -387,8 +387,7 @@ def set_hold(run: Broadcast, hold: HoldPayload | None) -> None:
 def set_ending(run: Broadcast, ending: EndingPayload | None) -> None:
     """Stores a stop that can be undone, or withdraws it. The caller has locked the run."""
     Broadcast.objects.filter(pk=run.pk).update(ending=ending)
-    run.ending = ending
-    cause = "stop asked" if ending else "stop undone"
+    run.ending, cause = ending, "stop asked" if ending else "stop undone"
     recorder.record(run.session, STATE, _event(run, run.state, cause))
 
 

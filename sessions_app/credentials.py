@@ -103,6 +103,8 @@ Service = SealedKey.Service
 PARTS: Mapping[str, tuple[str, ...]] = {
     Service.ANTHROPIC: ("api_key",),
     Service.REDDIT: ("client_id", "client_secret"),
+    # An address may contain a secret, as those of chat services do.
+    Service.WEBHOOK: ("url",),
 }
 _PART = re.compile(r"[!-~]{8,300}")  # printable ASCII, as it is sent in an HTTP header
 

@@ -46,6 +46,22 @@ def choose_defaults(user: User, values: Mapping[str, Any]) -> Mapping[str, Any]:
     return clean
 
 
+def choose_needs_sound(user: User, *, on: bool) -> None:
+    """Sets whether pages play a sound when something new needs the user."""
+    Preferences.objects.update_or_create(user=user, defaults={"needs_sound": on})
+
+
+def note_needs_sent(user: User, session: Session, keys: list[str]) -> None:
+    """Stores which needs of a session the webhook has been sent; call it in a transaction."""
+    Preferences.objects.get_or_create(user=user)
+    # Locked, as the steps of several sessions change the same row.
+    row = Preferences.objects.select_for_update().get(user=user)
+    row.needs_sent.pop(str(session.pk), None)
+    if keys:
+        row.needs_sent[str(session.pk)] = keys
+    row.save(update_fields=["needs_sent"])
+
+
 def copy_of(user: User) -> User:
     """Returns another object of the same user, for a form that changes it before it is saved."""
     return User.objects.get(pk=user.pk)

@@ -266,13 +266,13 @@ def find(session: Session, story_id: int, *, lock: bool = False) -> Story:
 
 
 # As literals, because SQLite uses a partial index only when the query repeats its condition.
-_WAITING = RawSQL("stories_story.state IN ('written', 'approved')", [], BooleanField())
+WAITING = RawSQL("stories_story.state IN ('written', 'approved')", [], BooleanField())
 PUBLISHED = RawSQL("stories_story.state IN ('airing', 'aired')", [], BooleanField())
 
 
 def waiting(session: Session) -> QuerySet[Story]:
     """Returns the stories that are written, but neither aired nor vetoed, oldest first."""
-    return of_session(session).filter(_WAITING).order_by("id")
+    return of_session(session).filter(WAITING).order_by("id")
 
 
 def next_up(session: Session) -> QuerySet[Story]:

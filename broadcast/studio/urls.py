@@ -120,6 +120,7 @@ urlpatterns = [
         name="overlay_publish",
     ),
     path("broadcast/<uuid:session_id>/health/", broadcast_center_views.health, name="crew_health"),
+    path("needs-you/", broadcast_center_views.needs, name="needs"),
     path("broadcast/<uuid:session_id>/chain/", ai_chain_views.chain, name="chain"),
     path(
         "broadcast/<uuid:session_id>/chain/recover/", ai_chain_views.recover, name="chain_recover"
@@ -195,6 +196,7 @@ urlpatterns = [
     path("account/keys/<str:service>/", account_views.save_key, name="key_set"),
     path("account/keys/<str:service>/test/", account_views.test_key, name="key_test"),
     path("account/tokens/", account_views.create_token, name="token_make"),
+    path("account/needs/", account_views.needs, name="account_needs"),
     # Settings of the workspace; the views refuse changes by users who are not staff.
     path("settings/", settings_views.settings, name="settings"),
     path("settings/defaults/", settings_views.defaults, name="settings_defaults"),

@@ -34,6 +34,15 @@ class Preferences(models.Model):
         db_default="",
         help_text="Name shown to the audience with stories the user approves or writes.",
     )
+    needs_sound = models.BooleanField(
+        default=False, db_default=False, help_text="A sound when something new needs the user."
+    )
+    needs_sent = models.JSONField(
+        default=dict,
+        blank=True,
+        db_default=models.Value("{}"),
+        help_text="Which needs the webhook was sent, by session.",
+    )
     updated_at = models.DateTimeField(auto_now=True)
 
     class Meta:
@@ -49,6 +58,7 @@ class SealedKey(models.Model):
     class Service(models.TextChoices):
         ANTHROPIC = "anthropic", "Anthropic"
         REDDIT = "reddit", "Reddit"
+        WEBHOOK = "webhook", "webhook"
 
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="sealed_keys"

@@ -12,13 +12,13 @@
   "use strict";
   document.addEventListener("keydown", (event) => {
     if (event.key !== "Escape" || event.defaultPrevented) return;
-    const open = event.target.closest(":is(.switcher, .rename, .break-in)[open]");
+    const open = event.target.closest(":is(.switcher, .bar-needs, .rename, .break-in)[open]");
     if (!open) return;
     open.open = false;
     open.querySelector("summary").focus();
   });
   document.addEventListener("click", (event) => {
-    for (const list of document.querySelectorAll(":is(.switcher, .pull-down)[open]")) {
+    for (const list of document.querySelectorAll(":is(.switcher, .bar-needs, .pull-down)[open]")) {
       if (!list.contains(event.target)) list.open = false;
     }
   });

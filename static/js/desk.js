@@ -25,6 +25,30 @@
   name();
   for (const event of ["smnb:frame", "htmx:afterSettle"]) document.addEventListener(event, name);
 
+  // The card of the story on air says which story waits for a decision, with its buttons.
+  const waits = document.getElementById("waits");
+  const decide = () => {
+    const mode = document.querySelector("[data-control-mode]")?.dataset.controlMode;
+    const turn = [...document.querySelectorAll(":is(#turns-first, #turns) .turn:has(.verdict)")].find(
+      (each) => mode === "full-control" || each.querySelector("[data-held]"),
+    );
+    if (waits.dataset.turn === (turn?.id ?? "")) return;
+    waits.dataset.turn = turn?.id ?? "";
+    waits.hidden = !turn;
+    waits.querySelector("[data-waits-title]").replaceChildren();
+    waits.querySelector("[data-waits-tools]").replaceChildren();
+    if (!turn) return;
+    waits.querySelector("[data-waits-title]").append(turn.querySelector(".turn-title a").cloneNode(true));
+    for (const button of turn.querySelectorAll(".verdict button")) {
+      const copy = button.cloneNode(true);
+      copy.id = button.id.replace("turn-", "waits-");
+      copy.className = copy.value === "approve" ? "button button-main" : "button";
+      waits.querySelector("[data-waits-tools]").append(copy);
+    }
+  };
+  decide();
+  for (const event of ["smnb:frame", "htmx:afterSettle"]) document.addEventListener(event, decide);
+
   const KEY = "smnb-pane";
   const choose = (id) => {
     const input = id && panes.querySelector(`#${CSS.escape(id)}`);

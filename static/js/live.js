@@ -170,7 +170,8 @@
   // it says in other places is.
   document.addEventListener("htmx:beforeRequest", (event) => {
     event.detail.xhr.appliedAtStart = applied;
-    if (refusal) refusal.textContent = "";
+    // A part that is fetched again says nothing about what was refused.
+    if (refusal && event.detail.requestConfig.verb === "post") refusal.textContent = "";
   });
   document.addEventListener("htmx:beforeSwap", (event) => {
     const { target, xhr } = event.detail;

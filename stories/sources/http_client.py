@@ -11,75 +11,22 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from functools import cached_property
 from http.client import HTTPException, HTTPResponse, IncompleteRead
 from typing import Any
 from urllib.parse import urlsplit
 
-from sessions_app.errors import NeedsHuman, Retry, WaitUntil
-from stories.sources import content_encoding, ssrf
+from sessions_app.errors import NeedsHuman, Retry
+from stories.sources import http_answers, ssrf
+from stories.sources.http_answers import PERMANENT, REDIRECTS, raise_for_delivery, raise_for_status
 from stories.sources.ssrf import Address, Cookies, Resolver, Target, target_of
 
-SUCCESSFUL = frozenset({200, 203, 304})  # 203: a proxy changed something on the way
-REDIRECTS = frozenset({301, 302, 303, 307, 308})
-PERMANENT = frozenset({301, 308})
-TEMPORARY = frozenset({408, 425})
-DEFAULT_WAIT = timedelta(minutes=5)
-LONGEST_WAIT = timedelta(hours=24)
 REST_SECONDS = 1.0  # for what a server sends after the end that it declared
 CONNECT_SECONDS = 5.0
 CHUNK = 64 * 1024
 INTERIM = 5  # answers before the final one
 # Not sent on to another origin, which a redirect may name.
 PRIVATE_HEADERS = frozenset({"authorization", "cookie"})
-
-NEEDS_HUMAN = {
-    401: ("unauthorized", "asks for a password. Use an address that is open to everybody."),
-    403: ("forbidden", "refuses access (403). Check that the address is open to everybody."),
-    404: ("missing", "has nothing at this address (404). Check it."),
-    410: ("gone", "removed this permanently (410). Choose another source."),
-    451: ("legal", "may not show this for legal reasons (451). Choose another source."),
-}
-
-
-def raise_for_status(status: int, headers: Mapping[str, str], host: str) -> None:
-    """Returns for 200, 203 and 304; otherwise raises Retry, WaitUntil or NeedsHuman."""
-    if status in SUCCESSFUL:
-        return
-    now = datetime.now(UTC)
-    until = retry_after_of(headers.get("retry-after", ""), now)
-    # Without Retry-After a 503 is an ordinary fault, for which the usual back-off applies.
-    if status == 429 or (status == 503 and until is not None):
-        raise WaitUntil(
-            f"{host} asks us to wait ({status}). Reading resumes automatically after that.",
-            until=until or now + DEFAULT_WAIT,
-        )
-    if status in NEEDS_HUMAN:
-        code, sentence = NEEDS_HUMAN[status]
-        raise NeedsHuman(f"{host} {sentence}", code=code)
-    if 400 <= status < 500 and status not in TEMPORARY:
-        raise NeedsHuman(
-            f"{host} does not accept the request ({status}). Check the address.", code="rejected"
-        )
-    if status in REDIRECTS:
-        raise Retry(f"{host} redirects to no address ({status}). It is tried again later.")
-    raise Retry(f"{host} cannot answer at the moment ({status}). It is tried again later.")
-
-
-def retry_after_of(header: str, now: datetime) -> datetime | None:
-    """Returns the time of a Retry-After header (seconds or a date), at most 24 hours away."""
-    value = header.strip()
-    if value.isascii() and value.isdigit():
-        # Nine digits are over thirty years, and a longer number would overflow a timedelta.
-        return now + min(timedelta(seconds=int(value[:9])), LONGEST_WAIT)
-    try:
-        date = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    aware = date if date.tzinfo else date.replace(tzinfo=UTC)
-    return min(max(aware, now), now + LONGEST_WAIT)
 
 
 class Headers(Mapping[str, str]):
@@ -164,6 +111,19 @@ class _DeadlineReader(io.RawIOBase):
         return self._buffer
 
 
+def final_answers(reader: _DeadlineReader, method: str) -> list[HTTPResponse]:
+    """Returns the final answer last, after those that announce it."""
+    answers: list[HTTPResponse] = []
+    while len(answers) < INTERIM:
+        answer = HTTPResponse(reader, method=method)  # type: ignore[arg-type]
+        answer.begin()
+        answers.append(answer)
+        # 103 announces an answer; http.client itself passes over 100 only.
+        if not 100 < answer.status < 200:
+            break
+    return answers
+
+
 class GuardedClient:
     """Reads addresses that any user may have typed.
 
@@ -242,6 +202,18 @@ class GuardedClient:
             code="too_many_redirects",
         )
 
+    def post(self, url: str, body: bytes) -> None:
+        """Sends JSON and waits for a status of success; a redirect is not followed.
+
+        Only https, unless private addresses are allowed. Raises Retry, WaitUntil or NeedsHuman.
+        """
+        target = target_of(url, any_port=self._allow_private)
+        if target.scheme != "https" and not self._allow_private:
+            raise NeedsHuman("The address must begin with https://.", code="address_refused")
+        fields = {"content-type": "application/json", "content-length": str(len(body))}
+        deadline = _Deadline(self._seconds)
+        self._exchange(target, fields, deadline, self._allow_private, Cookies(), body)
+
     def _exchange(
         self,
         target: Target,
@@ -249,6 +221,7 @@ class GuardedClient:
         deadline: _Deadline,
         unrestricted: bool,
         cookies: Cookies,
+        posted: bytes | None = None,
     ) -> tuple[int, Headers, bytes]:
         """Sends one request, without following redirects; raises Retry or NeedsHuman."""
         host = target.host
@@ -260,15 +233,21 @@ class GuardedClient:
             "user-agent": self._user_agent,
             **headers,
         }
-        lines = [f"GET {target.path} HTTP/1.1"]
+        lines = [f"{'GET' if posted is None else 'POST'} {target.path} HTTP/1.1"]
         # Control characters in a value could end the header and begin another.
         lines += [f"{name}: {re.sub(r'[^ -~]', '', value)}" for name, value in fields.items()]
         request = "\r\n".join([*lines, "", ""]).encode("ascii")
         try:
             with self._connected(target, deadline, unrestricted) as connection:
                 connection.settimeout(deadline.left())
-                connection.sendall(request)
-                return self._receive(target, connection, deadline, cookies)
+                connection.sendall(request + (posted or b""))
+                reader = _DeadlineReader(connection, deadline)
+                if posted is None:
+                    return self._receive(target, reader, cookies)
+                answer = final_answers(reader, "POST")[-1]
+                received = Headers(answer.getheaders())
+                raise_for_delivery(answer.status, received, host)
+                return answer.status, received, b""
         except ssl.SSLCertVerificationError:
             raise NeedsHuman(
                 f"{host} has a certificate that is not valid for it. "
@@ -285,18 +264,11 @@ class GuardedClient:
             raise Retry(f"{host} sent a broken answer. It is tried again later.") from None
 
     def _receive(
-        self, target: Target, connection: socket.socket, deadline: _Deadline, cookies: Cookies
+        self, target: Target, reader: _DeadlineReader, cookies: Cookies
     ) -> tuple[int, Headers, bytes]:
-        reader = _DeadlineReader(connection, deadline)
         # All of them are referred to until the end: one that is collected closes the buffer.
-        answers: list[HTTPResponse] = []
-        while len(answers) < INTERIM:
-            answer = HTTPResponse(reader, method="GET")  # type: ignore[arg-type]
-            answer.begin()
-            answers.append(answer)
-            # 103 announces an answer; http.client itself passes over 100 only.
-            if not 100 < answer.status < 200:
-                break
+        answers = final_answers(reader, "GET")
+        answer = answers[-1]
         headers = Headers(answer.getheaders())
         if answer.status in REDIRECTS and "location" in headers:
             cookies.store(target.url, answer.msg)
@@ -317,20 +289,20 @@ class GuardedClient:
             cut = True
         packing, limit = headers.get("content-encoding", ""), self._max_bytes
         declared = body and "content-length" in headers and not (cut or answer.chunked)
-        if declared and not content_encoding.may_end_here(body, packing, limit):
+        if declared and not http_answers.may_end_here(body, packing, limit):
             body += reader.rest(limit - len(body))
         try:
-            content = content_encoding.unpacked(bytes(body), packing, limit)
-        except content_encoding.TooLarge:
+            content = http_answers.unpacked(bytes(body), packing, limit)
+        except http_answers.TooLarge:
             raise self._too_large(target) from None
-        except content_encoding.UnknownEncoding as error:
+        except http_answers.UnknownEncoding as error:
             raise Retry(
                 f"{target.host} packed its answer as “{error}”, which cannot be read here. "
                 "It is tried again later.",
                 code="content_encoding",
             ) from None
         # A length may be wrong, but a feed that ends properly has arrived.
-        if cut and not content_encoding.is_whole(content):
+        if cut and not http_answers.is_whole(content):
             raise HTTPException("truncated")
         return answer.status, headers, content
 

@@ -17,7 +17,8 @@ from urllib.parse import parse_qs, unquote
 
 from sessions_app.errors import Invalid, NeedsHuman, Retry, SmnbError, WaitUntil
 from stories.sources import rss
-from stories.sources.http_client import GuardedClient, retry_after_of
+from stories.sources.http_answers import retry_after_of
+from stories.sources.http_client import GuardedClient
 from stories.sources.pasted import tidy
 from stories.text.addresses import published_url
 from stories.text.cleaning import clean_line, clean_text

@@ -366,9 +366,9 @@ def test_a_stop_happens_when_it_is_due_also_if_its_step_is_lost(live: Live) -> N
     Step.objects.filter(kind="stop_run").delete()
     sweeper.sweep()
     assert Step.objects.get(kind="stop_run").due_at > steps.now() + timedelta(seconds=3)
-    run = Broadcast.objects.get(session=session)
     past = (steps.now() - timedelta(seconds=1)).isoformat()
-    Broadcast.objects.filter(pk=run.pk).update(ending={**run.ending, "at": past})
+    due = {"when": "now", "at": past, "by": "olga"}
+    Broadcast.objects.filter(session=session).update(ending=due)
     turn(session, "stop_run")
     assert (state_of(session), states(session)) == ("idle", ["aired"])
     assert last_change(session).actor == session.owner

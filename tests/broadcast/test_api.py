@@ -198,7 +198,7 @@ def test_a_stop_that_can_be_undone_leaves_the_run_live(on_air: Session, api: Api
     path = f"/sessions/{on_air.pk}/broadcast"
     for command in ("stop_soon", "undo_stop", "stop_after_story"):
         assert api.post(path, {"command": command}) == (202, {"state": "live", "run": 1}), command
-    assert api.post(path, {"command": "stop"}) == (202, {"state": "idle", "run": 1})
+    assert api.post(path, {"command": "stop"}) == (202, {"state": "stopping", "run": 1})
     assert api.post(path, {"command": "undo_stop"})[0] == 409
 
 

@@ -51,6 +51,7 @@ OWNED = (
     "/drafting/{session}/{draft}/edit/",
     "/docs/",
     "/account/",
+    "/needs-you/",
     "/settings/",
     "/broadcast/{session}/trace/",
     "/broadcast/{empty}/trace/",

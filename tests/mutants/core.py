@@ -870,7 +870,7 @@ CORE = [
     ),
     # What arrives is read by its bytes, and redirects are followed as browsers do.
     *mutants_of(
-        "stories/sources/content_encoding.py",
+        "stories/sources/http_answers.py",
         ("tests/stories/sources/test_http_client.py",),
         (
             "if _DOCUMENT.match(_without_marks(content)):\n            return content\n",

@@ -128,6 +128,8 @@ TABLE: dict[tuple[str, str], tuple[Row, dict[str, Any]]] = {
     ("account/profile/", "POST"): ((302, 302, 302, 302), {"first_name": "Olga"}),
     ("account/password/", "POST"): ((302, 422, 422, 422), {}),
     ("account/defaults/", "POST"): ((302, 302, 302, 302), {"language": "de"}),
+    ("account/needs/", "POST"): ((302, 302, 302, 302), {"sound": "on"}),
+    ("needs-you/", "GET"): (PAGE, {}),
     ("account/theme/", "POST"): ((302, 302, 302, 302), {"theme": "dark"}),
     ("account/keys/<service>/", "POST"): ((302, 302, 302, 302), {"api_key": "key-of-anybody"}),
     ("account/keys/<service>/test/", "POST"): ((302, 302, 302, 302), {}),

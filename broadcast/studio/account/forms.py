@@ -5,18 +5,25 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.contrib.auth.forms import PasswordChangeForm
 from django.contrib.auth.models import User
 from django.contrib.auth.password_validation import password_validators_help_texts
 
 from sessions_app import api_tokens, credentials
+from sessions_app.errors import SmnbError
 from sessions_app.models import Preferences
+from stories.sources import ssrf
 
 # Label and help text of each part of a key.
 KEY_PARTS = {
     "api_key": ("API key", "From the Anthropic console, under API keys. It begins with sk-ant-."),
     "client_id": ("Client id", "Of a “script” application in Reddit's app preferences."),
     "client_secret": ("Client secret", "Of the same application."),
+    "url": (
+        "Address",
+        "Begins with https://. What needs you is posted there as JSON, as Docs describe.",
+    ),
 }
 
 
@@ -77,6 +84,18 @@ class KeyForm(forms.Form):
             self.fields[name] = forms.CharField(
                 max_length=300, label=label, help_text=help_text, widget=widget
             )
+
+    def clean_url(self) -> str:
+        """Refuses an address that no message may go to, whatever it resolves to."""
+        url = str(self.cleaned_data["url"]).strip()
+        private = settings.SMNB.allow_private_feeds
+        try:
+            target = ssrf.target_of(url, any_port=private)
+        except SmnbError as error:
+            raise forms.ValidationError(error.sentence) from None
+        if target.scheme != "https" and not private:
+            raise forms.ValidationError("The address must begin with https://.")
+        return url
 
 
 class TokenForm(forms.Form):

@@ -19,6 +19,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_safe
 from typing_extensions import TypedDict
 
+from broadcast import webhook
 from broadcast.studio.account.forms import KeyForm, PasswordForm, ProfileForm, ThemeForm, TokenForm
 from broadcast.studio.sessions.forms import DefaultsForm
 from sessions_app import api_tokens, credentials, preferences, rate_limits, workspace
@@ -41,6 +42,8 @@ class KeyCard(TypedDict):
 
     service: str
     label: str
+    noun: str
+    section: str  # of the page
     row: SealedKey | None
     shared: bool
     form: KeyForm
@@ -92,6 +95,7 @@ def _page(request: SignedIn, status: int = 200, **replaced: object) -> HttpRespo
         "theme_form": ThemeForm(own),
         "defaults_form": _defaults_form(own.defaults),
         "keys": _key_cards(user),
+        "needs_sound": own.needs_sound,
         "tokens": api_tokens.valid(user),
         "token_form": TokenForm(auto_id="token_%s"),
     }
@@ -113,11 +117,14 @@ def _key_cards(user: User, failed: KeyForm | None = None) -> list[KeyCard]:
     shared = {
         Service.ANTHROPIC: bool(env.anthropic_api_key.get_secret_value()),
         Service.REDDIT: bool(env.reddit_client_id and env.reddit_client_secret.get_secret_value()),
+        Service.WEBHOOK: False,
     }
     return [
         {
             "service": service.value,
             "label": service.label,
+            "noun": "address" if service == Service.WEBHOOK else "key",
+            "section": section_of(service),
             "row": keys.get(service),
             "shared": shared[service],
             "form": failed if failed and failed.service == service else KeyForm(service),
@@ -125,6 +132,10 @@ def _key_cards(user: User, failed: KeyForm | None = None) -> list[KeyCard]:
         }
         for service in Service
     ]
+
+
+def section_of(service: str) -> str:
+    return "attention" if service == Service.WEBHOOK else "keys"
 
 
 @post_only
@@ -183,7 +194,7 @@ def save_key(request: SignedIn, service: str) -> HttpResponse:
         except SmnbError as error:
             form.add_error(None, error.sentence)
         else:
-            return _saved("keys")
+            return _saved(section_of(service))
     return _page(request, 422, keys=_key_cards(request.user, form))
 
 
@@ -192,13 +203,17 @@ def save_key(request: SignedIn, service: str) -> HttpResponse:
 def test_key(request: SignedIn, service: str) -> HttpResponse:
     """Tests a key with its service; the page shows the result beside the key."""
     try:
-        llm_credentials.check_key(request.user, service)
+        if service == Service.WEBHOOK:
+            rate_limits.count("key tests", request.user.pk, llm_credentials.MOST_TESTS)
+            webhook.send_test(request.user)
+        else:
+            llm_credentials.check_key(request.user, service)
     except SmnbError as error:
         return refused(request, error, "account")
     if request.htmx:
         [card] = [card for card in _key_cards(request.user) if card["service"] == service]
         return render(request, "studio/account/_key.html", {"key": card})
-    return redirect("/account/#keys")
+    return redirect(f"/account/#{section_of(service)}")
 
 
 @post_only
@@ -231,12 +246,20 @@ def theme(request: SignedIn) -> HttpResponse:
 
 @post_only
 @signed_in
+def needs(request: SignedIn) -> HttpResponse:
+    """Stores whether a sound is played when something new needs the user."""
+    preferences.choose_needs_sound(request.user, on="sound" in request.POST)
+    return _saved("attention")
+
+
+@post_only
+@signed_in
 def delete_key(request: SignedIn, service: str) -> HttpResponse:
     try:
         credentials.delete(request.user, service)
     except SmnbError as error:
         return refused(request, error, "account")
-    return redirect("/account/?saved=keys#keys")
+    return _saved(section_of(service))
 
 
 @post_only

@@ -58,6 +58,9 @@ def rearrange(request: SignedIn, session: Session) -> HttpResponse:
     whole = request.POST.get("whole") == "1"
     if not request.htmx:
         return redirect("rundown" if whole else "broadcast", session.pk)
+    # From the list of what needs the user, which is on pages without a rundown.
+    if request.htmx.target == "need":
+        return HttpResponse(status=204)
     # The desk shows the head of the queue, the page of the rundown all of it.
     limits = (queue.QUEUE_LIMIT, queries.HELD_MOST) if whole else ()
     verb, post_id = request.POST["do"].split()[:2]

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from csp.decorators import csp_replace, csp_update
 from django import forms
 from django.conf import settings
-from django.http import HttpResponse, HttpResponseBadRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.clickjacking import xframe_options_sameorigin
 from django.views.decorators.http import require_safe
 
-from broadcast import orchestrator, queries, session_commands
+from broadcast import attention, orchestrator, queries, session_commands
 from broadcast.chat import conversation, plans
 from broadcast.editorial import MOST_TEXT, MOST_TITLE
 from broadcast.health import workers
 from broadcast.public.views import parse_options
-from sessions_app import commands, rate_limits
+from sessions_app import commands, preferences, rate_limits
 from sessions_app.commands import Command
 from sessions_app.errors import SmnbError
 from sessions_app.events import recorder
@@ -129,6 +129,25 @@ def health(request: SignedIn, session: Session) -> HttpResponse:
     """The health of host and producer; the page fetches this part again after each event."""
     page = {"session": {"id": session.pk}, "health": workers.read(session)}
     return render(request, "studio/broadcast_center/_health.html", page)
+
+
+@require_safe
+def needs(request: HttpRequest) -> HttpResponse:
+    """What needs the user; to htmx the list alone, with the needs of ``?session=`` first."""
+    # Pages ask again and again: after signing out that must not take away what is typed into them.
+    if cast("SignedIn", request).htmx and not request.user.is_authenticated:
+        return HttpResponse(status=204)
+    return needs_list(request)
+
+
+@signed_in
+def needs_list(request: SignedIn) -> HttpResponse:
+    first = request.GET.get("session", "")
+    # The sort is stable, so the others remain in their order.
+    rows = sorted(attention.of_user(request.user), key=lambda need: str(need.session.pk) != first)
+    page = {"needs": rows, "needs_sound": preferences.of(request.user).needs_sound}
+    name = "_needs_list.html" if request.htmx else "studio/broadcast_center/needs.html"
+    return render(request, name, page)
 
 
 def _switcher(request: SignedIn) -> list[queries.SwitcherItem]:

@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 
 from sessions_app.errors import NeedsHuman, Retry, SmnbError, WaitUntil
-from stories.sources.content_encoding import TooLarge, unpacked
-from stories.sources.http_client import GuardedClient, retry_after_of
+from stories.sources.http_answers import TooLarge, retry_after_of, unpacked
+from stories.sources.http_client import GuardedClient
 from tests.standins.certificates import certificate
 from tests.standins.feeds import FeedStandIn
 from tests.standins.server import Recorded, StandIn

@@ -1,10 +1,86 @@
-"""Unpacks the body of an answer: by its bytes, because the label of the packing is often wrong."""
+"""Answers of HTTP servers: statuses as errors, and bodies unpacked.
+
+A body is unpacked by its bytes, because the label of the packing is often wrong.
+"""
 
 from __future__ import annotations
 
 import codecs
 import re
 import zlib
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+
+from sessions_app.errors import NeedsHuman, Retry, WaitUntil
+
+SUCCESSFUL = frozenset({200, 203, 304})  # 203: a proxy changed something on the way
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+PERMANENT = frozenset({301, 308})
+TEMPORARY = frozenset({408, 425})
+DEFAULT_WAIT = timedelta(minutes=5)
+LONGEST_WAIT = timedelta(hours=24)
+
+NEEDS_HUMAN = {
+    401: ("unauthorized", "asks for a password. Use an address that is open to everybody."),
+    403: ("forbidden", "refuses access (403). Check that the address is open to everybody."),
+    404: ("missing", "has nothing at this address (404). Check it."),
+    410: ("gone", "removed this permanently (410). Choose another source."),
+    451: ("legal", "may not show this for legal reasons (451). Choose another source."),
+}
+
+
+def raise_for_status(status: int, headers: Mapping[str, str], host: str) -> None:
+    """Returns for 200, 203 and 304; otherwise raises Retry, WaitUntil or NeedsHuman."""
+    if status in SUCCESSFUL:
+        return
+    now = datetime.now(UTC)
+    until = retry_after_of(headers.get("retry-after", ""), now)
+    # Without Retry-After a 503 is an ordinary fault, for which the usual back-off applies.
+    if status == 429 or (status == 503 and until is not None):
+        raise WaitUntil(
+            f"{host} asks us to wait ({status}). Reading resumes automatically after that.",
+            until=until or now + DEFAULT_WAIT,
+        )
+    if status in NEEDS_HUMAN:
+        code, sentence = NEEDS_HUMAN[status]
+        raise NeedsHuman(f"{host} {sentence}", code=code)
+    if 400 <= status < 500 and status not in TEMPORARY:
+        raise NeedsHuman(
+            f"{host} does not accept the request ({status}). Check the address.", code="rejected"
+        )
+    if status in REDIRECTS:
+        raise Retry(f"{host} redirects to no address ({status}). It is tried again later.")
+    raise Retry(f"{host} cannot answer at the moment ({status}). It is tried again later.")
+
+
+def raise_for_delivery(status: int, headers: Mapping[str, str], host: str) -> None:
+    """Returns for any status of success; otherwise raises Retry, WaitUntil or NeedsHuman."""
+    if 200 <= status < 300:
+        return
+    until = retry_after_of(headers.get("retry-after", ""), datetime.now(UTC))
+    if status in {429, 503} and until is not None:
+        raise WaitUntil(f"{host} asks us to wait ({status}).", until=until)
+    if status >= 500 or status == 429 or status in TEMPORARY:
+        raise Retry(f"{host} cannot accept the message at the moment ({status}).")
+    raise NeedsHuman(
+        f"{host} does not accept the message ({status}). Check the address.", code="rejected"
+    )
+
+
+def retry_after_of(header: str, now: datetime) -> datetime | None:
+    """Returns the time of a Retry-After header (seconds or a date), at most 24 hours away."""
+    value = header.strip()
+    if value.isascii() and value.isdigit():
+        # Nine digits are over thirty years, and a longer number would overflow a timedelta.
+        return now + min(timedelta(seconds=int(value[:9])), LONGEST_WAIT)
+    try:
+        date = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    aware = date if date.tzinfo else date.replace(tzinfo=UTC)
+    return min(max(aware, now), now + LONGEST_WAIT)
+
 
 LAYERS = 3
 MEMBERS = 1000
