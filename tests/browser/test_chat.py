@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -72,6 +73,30 @@ def test_a_dismissed_plan_changes_nothing(desk: Page, studio: Studio) -> None:
     plan.get_by_role("button", name="Dismiss").click()
     expect(plan).to_contain_text("Dismissed")
     assert interests(desk, studio) == []
+
+
+def test_the_broadcast_is_run_from_the_chat_in_plain_words(desk: Page, studio: Studio) -> None:
+    text = desk.get_by_label("Message to the producer")
+    plan = desk.get_by_role("group", name="Plan of the producer").last
+    for words, sentence in (
+        ("Let's go live", "Go live."),
+        ("Break in: the tunnel is closed.", "and read: “The tunnel is closed.”"),
+        ("Can you stop after this story?", "Stop the broadcast after the story on air."),
+    ):
+        text.fill(words)
+        text.press("Enter")
+        expect(plan).to_contain_text(sentence)
+        expect(plan).not_to_contain_text(re.compile(r"broadcast\.|story\."))
+        plan.get_by_role("button", name="Apply").click()
+        expect(plan).to_contain_text("Applied")
+        if words.startswith("Let's"):
+            expect(desk.locator("#onair h3")).to_be_visible()
+    expect(desk.locator(".air-ending")).to_have_text("Stops after this story")
+    text.fill("What is the price of bread in Rome?")
+    text.press("Enter")
+    answer = desk.locator('.message[data-role="producer"]').last
+    expect(answer).to_contain_text("I do not know what you mean by that")
+    off_air(studio, session_of(desk))
 
 
 def test_an_interest_is_taken_back_at_the_desk(desk: Page, studio: Studio) -> None:
