@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Annotated, Literal
 
 from django.contrib.auth.models import User
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 from pydantic import Field
 from typing_extensions import TypedDict
@@ -27,7 +27,17 @@ from sessions_app.events.statistics import Extra
 from sessions_app.models import Session
 from stories import stories
 from stories.models import Story
-from stories.stories import StoryDecided, StoryPayload
+from stories.stories import PublicThread, StoryDecided, StoryPayload
+
+
+class NextStory(TypedDict):
+    """A story that is released and waits for its airing, as the audience may see it."""
+
+    id: Annotated[int, Field(description="Id of the story.")]
+    title: Annotated[str, Field(description="Headline.")]
+    tone: Annotated[str, Field(description="Tone of the story.")]
+    topics: Annotated[list[str], Field(description="Up to five topics.")]
+    thread: Annotated[PublicThread | None, Field(description="Its thread, or null.")]
 
 
 class PublicStoryEvent(TypedDict):
@@ -64,6 +74,28 @@ def now_airing(session: Session) -> Airing | None:
 def waiting(session: Session) -> Story | None:
     """Returns the oldest story that is neither aired nor vetoed, and not held for an editor."""
     return stories.waiting(session).filter(held=False).first()
+
+
+def released(session: Session) -> QuerySet[Story]:
+    """Returns the waiting stories that the audience may know of, in the order of their airing.
+
+    An editor has approved them, or the session is hands-free and the check has not held them.
+    """
+    rows = stories.next_up(session).filter(held=False)
+    if session.control_mode == Session.ControlMode.HANDS_FREE:
+        return rows
+    return rows.filter(state=Story.State.APPROVED)
+
+
+def next_payload(story: Story) -> NextStory:
+    thread = story.thread
+    return {
+        "id": story.pk,
+        "title": story.title,
+        "tone": story.tone,
+        "topics": story.topics,
+        "thread": {"id": thread.pk, "relation": story.relation} if thread else None,
+    }
 
 
 def air_next(run: Broadcast) -> Airing | None:

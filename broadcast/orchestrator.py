@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, NotRequired
 
 import structlog
 from django.contrib.auth.models import User
@@ -89,6 +89,11 @@ class PublicAirPayload(TypedDict):
     """What the audience sees of the latest run."""
 
     state: Annotated[str, Field(description="State of the run; idle if there is none.")]
+    live_at: NotRequired[
+        Annotated[
+            str | None, Field(description="Time it went live, ISO 8601 in UTC; null unless live.")
+        ]
+    ]
 
 
 class PublicStateEvent(TypedDict):
@@ -163,7 +168,8 @@ def latest_payload(session: Session) -> AirPayload:
 
 
 def public_payload(run: Broadcast | None) -> PublicAirPayload:
-    return {"state": run.state if run else State.IDLE.value}
+    air = payload(run)
+    return {"state": air["state"], "live_at": air["live_at"]}
 
 
 def _event(run: Broadcast, before: str, cause: str) -> StateEvent:

@@ -11,6 +11,7 @@ from django.urls import reverse
 from typing_extensions import TypedDict
 
 from broadcast import airing, orchestrator, public_links, recaps, session_commands
+from broadcast.airing import NextStory
 from broadcast.chat import conversation
 from broadcast.health import workers
 from broadcast.host import narration
@@ -45,6 +46,7 @@ from stories.sources.service import SourcePayload
 from stories.stories import StoryPayload
 
 FEED_MOST = 15
+NEXT_MOST = 3
 MESSAGES_MOST = 30
 WAITING_STORIES_MOST = 100
 HELD_MOST = 100
@@ -246,12 +248,13 @@ class PublicSession(TypedDict):
 
 
 class WatchPage(TypedDict):
-    """The public page: name and language, the story on air and published stories; nothing else."""
+    """The public page: name and language, the stories on air, released and published; nothing else."""
 
     session: PublicSession
     last_seq: int
     air: PublicAirPayload
     onair: AudibleStory | None
+    next: list[NextStory]
     stories: list[AudibleStory]
     older: int | None
     part: WatchPart
@@ -260,7 +263,8 @@ class WatchPage(TypedDict):
 def watch_page(session: Session, part: WatchPart | None = None) -> WatchPage:
     part = part or WatchPart()
     stats = SessionStats.objects.get(session=session)
-    on_air = airing.now_airing(session)
+    run = orchestrator.latest(session)
+    live = run is not None and run.state == State.LIVE
     rows = stories.published(session)
     if part.before is not None:
         rows = rows.filter(pk__lt=part.before)
@@ -268,14 +272,19 @@ def watch_page(session: Session, part: WatchPart | None = None) -> WatchPage:
         rows = rows.filter(thread=part.thread)
     found = list(rows[: FEED_MOST + 1])
     shown = with_airings(found[:FEED_MOST])
-    # The story on air may be on another page; one query finds the sounds of all.
-    first = [airing.payload(on_air)] if on_air else []
+    # The story on air is nearly always one of these; on another page it is read for itself.
+    on_air = next((story for story in shown if story["state"] == Story.State.AIRING), None)
+    if on_air is None and live and (current := airing.now_airing(session)) is not None:
+        on_air = airing.payload(current)
+    first = [on_air] if on_air else []
     public = sounds.public_all([*first, *shown])
+    released = airing.released(session).prefetch_related(None)[:NEXT_MOST] if live else []
     return {
         "session": {"name": session.name, "language": public_links.tag(session.language)},
         "last_seq": stats.last_seq,
-        "air": orchestrator.public_payload(orchestrator.latest(session)),
+        "air": orchestrator.public_payload(run),
         "onair": public[0] if on_air else None,
+        "next": [airing.next_payload(story) for story in released],
         "stories": public[len(first) :],
         "older": found[FEED_MOST - 1].pk if len(found) > FEED_MOST else None,
         "part": part,

@@ -8,18 +8,24 @@ import json
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
+from django.views.decorators.cache import cache_control
+from django.views.decorators.http import require_safe
 
-from broadcast import public_links, session_commands
+from broadcast import public_links, queries, session_commands
 from broadcast.models import Episode, Recorded
-from broadcast.public import podcast
-from broadcast.public.views import cacheable, public, shared
+from broadcast.public import podcast, share_card
+from broadcast.public.share_card import Card
+from broadcast.public.views import cacheable, public, recording_or_404, shared
+from broadcast.replay import queries as replay_queries
 from broadcast.speech import engines, episodes, programme, sounds
 from broadcast.speech.engines import Unspoken
 from broadcast.speech.episodes import MOST_STORIES
 from sessions_app.errors import NotFound
+from sessions_app.events import recorder
 from sessions_app.files import storage
 from sessions_app.models import Session
 from sessions_app.models.session import DEFAULT_PACE
+from stories import artwork as pictures
 from stories import disclosure, stories
 
 
@@ -64,6 +70,14 @@ def chapters(request: HttpRequest, session: Session, run_number: int) -> HttpRes
     """When each story of an episode begins."""
     content = podcast.chapters(_find_with_contents(session, run_number))
     return _text(request, json.dumps(content, ensure_ascii=False), "application/json+chapters")
+
+
+@shared
+@public
+def captions(request: HttpRequest, session: Session, run_number: int) -> HttpResponse:
+    """The words of a finished run at the times of its replay."""
+    recording = recording_or_404(session, run_number, recorder.PUBLIC)
+    return _text(request, replay_queries.captions(recording), "text/vtt")
 
 
 TRANSCRIPTS = {
@@ -112,6 +126,36 @@ def cover(request: HttpRequest, session: Session) -> HttpResponse:
         return HttpResponse(podcast.draw_cover(session.name), content_type="image/png")
 
     return cacheable(request, podcast.cover_tag(session.name), draw)
+
+
+@shared
+@public
+def card(request: HttpRequest, session: Session) -> HttpResponse:
+    """The share card: the latest published headline, of one thread with ``?thread=``."""
+    rows = stories.published(session)
+    if (thread := queries.key_of(request.GET.get("thread", ""))) is not None:
+        rows = rows.filter(thread=thread)
+    story = rows.prefetch_related(None).first()
+    if story is None:
+        shown = Card(session.name, "Live news", "hills-3")
+    else:
+        name = pictures.name_of(story.thread_id or story.pk, [*story.topics, story.title])
+        shown = Card(session.name, story.title, name)
+
+    def draw() -> HttpResponse:
+        return HttpResponse(share_card.draw(shown), content_type="image/png")
+
+    return cacheable(request, shown.tag, draw)
+
+
+@require_safe
+@cache_control(public=True, max_age=7 * 86_400)
+def artwork(request: HttpRequest, name: str) -> HttpResponse:
+    """The artwork of a thread or story; its address says all that is drawn."""
+    drawn = pictures.picture(name)
+    if drawn is None:
+        raise Http404("There is no such picture.")
+    return HttpResponse(pictures.svg(drawn), content_type="image/svg+xml")
 
 
 def _send(request: HttpRequest, recorded: Recorded) -> HttpResponseBase:

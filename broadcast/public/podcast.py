@@ -8,6 +8,7 @@ import hashlib
 import io
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from email.utils import format_datetime
 from functools import lru_cache
 from textwrap import wrap
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 from uuid import NAMESPACE_URL, UUID, uuid5
 from xml.etree import ElementTree as ET
 
+from django.conf import settings
 from django.db.models import F, Window
 from django.db.models.functions import RowNumber
 from django.utils.html import escape
@@ -219,15 +221,17 @@ if TYPE_CHECKING:
     from PIL.ImageFont import FreeTypeFont
 
 SIZE = 3000  # pixels
-_VERSION = 1  # raise it when the drawing changes
+_VERSION = 2  # raise it when the drawing changes
 _MARGIN, _TOP = 260, 1150
 _GROUND, _INK, _SIGNAL, _SOFT = (12, 15, 19), (237, 241, 245), (217, 36, 56), (162, 174, 188)
 # Accents of the bars, one of them by the name, so that two podcasts differ.
 _ACCENTS = ((31, 111, 235), (22, 128, 60), (163, 90, 0), (122, 63, 209), (12, 122, 138))
+# The typeface of headlines, which has the letters of western Europe.
+_HEADLINE, _HEAVY = "schibsted-grotesk-latin.*.woff2", 800
 # The built-in font has the letters of English only; these are installed on many systems.
 _SYSTEM_FONTS = ("DejaVuSans-Bold.ttf", "DejaVuSans.ttf", "NotoSansCJK-Bold.ttc", "Arial.ttf")
 # Typographic quotes and dashes, which that font does not have.
-_PLAIN = {
+PLAIN = {
     0x2019: "'",
     0x2018: "'",
     0x201C: '"',
@@ -256,12 +260,12 @@ def draw_cover(name: str) -> bytes:
         left, middle = _MARGIN + number * 150, 620
         bar = (left, middle - height // 2, left + 70, middle + height // 2)
         canvas.rounded_rectangle(bar, radius=35, fill=_SIGNAL if number == 2 else accent)
-    plain = " ".join(name.translate(_PLAIN).split())
-    if font := _font(plain, _SMALLEST):
-        font, lines = _fitted(plain, font)
+    plain = " ".join(name.translate(PLAIN).split())
+    if font := font_for(plain, _SMALLEST):
+        font, lines = fitted(plain, font, SIZE - 2 * _MARGIN, range(_LARGEST, _SMALLEST - 1, -40))
         text = "\n".join(lines)
         canvas.multiline_text((_MARGIN, _TOP), text, fill=_INK, font=font, spacing=font.size // 5)
-    small = _font("", 110)
+    small = font_for("", 110)
     if small:
         canvas.text((_MARGIN, SIZE - 400), "SMNB", fill=_INK, font=small)
         text = "Written and read by software"
@@ -271,30 +275,34 @@ def draw_cover(name: str) -> bytes:
     return file.getvalue()
 
 
-def _fitted(name: str, font: FreeTypeFont) -> tuple[FreeTypeFont, list[str]]:
+def fitted(
+    name: str, font: FreeTypeFont, width: int, sizes: range, most: int = _LINES
+) -> tuple[FreeTypeFont, list[str]]:
     """Returns the largest size of the font in which the name fits, with the lines of the name."""
-    width = SIZE - 2 * _MARGIN
-    for size in range(_LARGEST, _SMALLEST - 1, -40):
+    for size in sizes:
         sized = font.font_variant(size=size)
+        with suppress(OSError):  # of a font with one weight
+            sized.set_variation_by_axes([_HEAVY])
         columns = max(1, int(width * len(name) / max(sized.getlength(name), 1)))
-        lines = wrap(name, columns, break_long_words=size < _SMALLEST + 40)
-        if len(lines) <= _LINES and all(sized.getlength(line) <= width for line in lines):
+        lines = wrap(name, columns, break_long_words=size == sizes[-1])
+        if len(lines) <= most and all(sized.getlength(line) <= width for line in lines):
             return sized, lines
     # A name that is too long even in small letters is cut.
-    narrow = wrap(name, max(1, columns * 3 // 4))[:_LINES]
+    narrow = wrap(name, max(1, columns * 3 // 4))[:most]
     return sized, [line for line in narrow if sized.getlength(line) <= width]
 
 
-def _font(text: str, size: int) -> FreeTypeFont | None:
+def font_for(text: str, size: int) -> FreeTypeFont | None:
     """Returns the first font with all characters of the text; None if no font has them."""
     from PIL import ImageFont
 
-    fonts = [ImageFont.load_default(size)]
-    for name in _SYSTEM_FONTS:
+    fonts: list[FreeTypeFont | ImageFont.ImageFont] = []
+    for name in (*map(str, (settings.BASE_DIR / "static/fonts").glob(_HEADLINE)), *_SYSTEM_FONTS):
         try:
             fonts.append(ImageFont.truetype(name, size))
         except OSError:
             continue
+    fonts.insert(1, ImageFont.load_default(size))
     for font in fonts:
         if isinstance(font, ImageFont.FreeTypeFont) and _has_all(font, text):
             return font

@@ -15,6 +15,11 @@ urlpatterns = [
     path(
         "watch/<str:token>/replay/<int:run_number>/", public_views.watch_replay, name="watch_replay"
     ),
+    path(
+        "watch/<str:token>/replay/<int:run_number>/captions.vtt",
+        media_views.captions,
+        name="captions",
+    ),
     path("watch/<str:token>/errors/", public_views.errors, name="watch_errors"),
     path("watch/<str:token>/feed.atom", public_views.atom, name="feed_atom"),
     path("watch/<str:token>/feed.json", public_views.json_feed, name="feed_json"),
@@ -47,5 +52,7 @@ urlpatterns = [
         name="episode_chapters",
     ),
     path("watch/<str:token>/identification.mp3", media_views.identification, name="identification"),
+    path("watch/<str:token>/card.png", media_views.card, name="card"),
+    path("artwork/<slug:name>.svg", media_views.artwork, name="artwork"),
     path("watch/<str:token>/cover.png", media_views.cover, name="cover"),
 ]

@@ -30,6 +30,7 @@ from broadcast.replay import queries as replay_queries
 from broadcast.replay import runs
 from broadcast.replay.runs import Recording
 from broadcast.speech import episodes, sounds
+from broadcast.states import State
 from sessions_app import context, sessions
 from sessions_app.errors import NotFound
 from sessions_app.events import recorder
@@ -105,8 +106,16 @@ def _with_headers(response: HttpResponseBase) -> HttpResponseBase:
 
 @public
 def watch(request: HttpRequest, session: Session) -> HttpResponse:
-    """The watch page; ``?before=`` shows earlier stories, ``?thread=`` one thread."""
+    """The watch page; ``?before=`` shows earlier stories, ``?thread=`` one thread.
+
+    An open page gets ``?part=last`` when it goes off air: the broadcast that has just ended.
+    """
+    replays = runs.listed(session, recorder.PUBLIC, 5)
+    if request.GET.get("part") == "last":
+        last = replay_queries.last_show(replays, session)
+        return render(request, "public/_last.html", {"token": session.watch_token, "last": last})
     listed = queries.watch_page(session, queries.WatchPart.of(request.GET))
+    on_air = listed["air"]["state"] == State.LIVE
     # Where a story without a label is one that an editor answers for, each other one has its own.
     each_has_its_own = session.ai_label == Session.AILabel.UNREVIEWED
     labels = [story["disclosure"] for story in listed["stories"]]
@@ -117,7 +126,8 @@ def watch(request: HttpRequest, session: Session) -> HttpResponse:
         "home": session_commands.watch_url(session),
         "label": session.ai_label,
         "episodes": episodes.of_session(session)[:5],
-        "replays": runs.listed(session, recorder.PUBLIC, 5),
+        "replays": replays,
+        "last": None if on_air else replay_queries.last_show(replays, session),
     }
     return render(request, "public/page.html", page)
 
@@ -159,6 +169,7 @@ def watch_replay(request: HttpRequest, session: Session, run_number: int) -> Htt
         **replay_queries.page(recording, recorder.PUBLIC, request.GET),
         **before_the_run(recording),
         "token": session.watch_token,
+        "home": session_commands.watch_url(session),
         "label": session.ai_label,
         "ws_path": f"/ws/watch/{session.watch_token}/replay/{run_number}/",
     }

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 
 from typing_extensions import TypedDict
 
@@ -13,9 +14,15 @@ from broadcast.replay import runs
 from broadcast.replay.frames import SILENCE, SPEEDS
 from broadcast.replay.runs import Recording, RunRow
 from broadcast.speech import sounds
+from broadcast.transfer.formats.srt_format import cues, timestamp
 from sessions_app.events import recorder
+from sessions_app.models import Session
+from sessions_app.models.session import DEFAULT_PACE
+from stories.disclosure import GENERAL
+from stories.text.sentences import reading_seconds, word_count
 
 STORIES_MOST = 100
+CHAPTERS_MOST = 12  # on the watch page
 
 
 class ReplayStory(TypedDict):
@@ -60,6 +67,64 @@ def page(recording: Recording, audience: str, query: Mapping[str, str]) -> Repla
         "later": airings[STORIES_MOST - 1].pk if len(airings) > STORIES_MOST else None,
         "air": orchestrator.payload(None),
     }
+
+
+class LastShow(TypedDict):
+    """The latest finished run that the audience can replay, with the first of its stories."""
+
+    run: RunRow
+    stories: list[ReplayStory]
+    more: bool
+
+
+def last_show(listed: Sequence[RunRow], session: Session) -> LastShow | None:
+    """Returns the first of the listed runs with its stories as chapters; None without any run.
+
+    What the recap says in sentences stays with the owner: no editor has read it, and a story that
+    was pulled since may be in it.
+    """
+    if not listed:
+        return None
+    found = page(runs.find(session, listed[0]["number"], recorder.PUBLIC), recorder.PUBLIC, {})
+    chapters, later = found["stories"], found["later"]
+    return {
+        "run": found["run"],
+        "stories": chapters[:CHAPTERS_MOST],
+        "more": later is not None or len(chapters) > CHAPTERS_MOST,
+    }
+
+
+LABEL_SECONDS = 5
+
+
+def captions(recording: Recording) -> str:
+    """Returns the words of a run as WebVTT, each at the time at which a replay reaches it.
+
+    The words of a story are spread evenly over its airing, as static/js/reveal.js does.
+    """
+    rows = Airing.objects.filter(run=recording.run, story__state__in=sounds.PUBLISHED)
+    airings = list(rows.select_related("story").order_by("pk"))
+    lines = ["WEBVTT", ""]
+    for airing, following in zip_longest(airings, airings[1:]):
+        begin, end = (recording.offset(at) / 1000 for at in (airing.aired_at, airing.finish_at))
+        over = recording.offset(airing.finished_at or airing.finish_at) / 1000
+        if end - begin < 1:
+            # Without waiting on air a story has no time of its own: it is shown until the next one.
+            end = begin + reading_seconds(airing.story.word_count, DEFAULT_PACE)
+            over = recording.offset(following.aired_at) / 1000 if following else end
+        if len(lines) == 2:
+            # Above the words, which keep their time.
+            label = f"{timestamp(begin, '.')} --> {timestamp(begin + LABEL_SECONDS, '.')} line:0"
+            lines += [label, f"[{GENERAL}.]", ""]
+        for since, until, text in cues(airing.story.narrative, begin, end, word_count):
+            # A break-in ends a story before all of it has been read.
+            if since < over:
+                lines += [
+                    f"{timestamp(since, '.')} --> {timestamp(min(until, over), '.')}",
+                    text,
+                    "",
+                ]
+    return "\n".join(lines)
 
 
 def _story(recording: Recording, airing: Airing) -> ReplayStory:

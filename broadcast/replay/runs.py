@@ -14,9 +14,11 @@ from sessions_app.errors import NotFound
 from sessions_app.events import recorder
 from sessions_app.events.archive import events_between
 from sessions_app.models import Session, SessionEvent
+from stories.models import Story
 
 SHOWN = 10
 AIRED_AT_ALL = Exists(Airing.objects.filter(run=OuterRef("pk")))
+PULLED_SINCE = Exists(Airing.objects.filter(run=OuterRef("pk"), story__state=Story.State.KILLED))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,7 @@ class RunRow(TypedDict):
     """A finished run in a list of replays."""
 
     number: int
-    title: str  # of its recap, or ""
+    title: str  # of its recap; "" without one, and for the public after a pull
     at: str | None  # when it went live
     seconds: int  # duration on air
 
@@ -92,9 +94,14 @@ def finished(session: Session) -> QuerySet[Broadcast]:
 
 
 def for_audience(session: Session, audience: str) -> QuerySet[Broadcast]:
-    """Returns the runs that this audience may replay: for the public only those with a story."""
+    """Returns the runs that this audience may replay: for the public only those with a story.
+
+    For the public each says as ``pulled`` whether a story of it was pulled since.
+    """
     rows = finished(session)
-    return rows if audience == recorder.OWNER else rows.filter(AIRED_AT_ALL)
+    if audience == recorder.OWNER:
+        return rows
+    return rows.filter(AIRED_AT_ALL).annotate(pulled=PULLED_SINCE)
 
 
 def find(session: Session, number: int, audience: str) -> Recording:
@@ -117,7 +124,8 @@ def listed(session: Session, audience: str, most: int = SHOWN) -> list[RunRow]:
 
 def row(run: Broadcast) -> RunRow:
     """Returns a run as pages show it."""
-    recap = getattr(run, "recap", None)
+    # The title of a recap may be, or name, the headline of a story that was pulled since.
+    recap = None if getattr(run, "pulled", False) else getattr(run, "recap", None)
     ended = run.stopped_at or run.since
     return {
         "number": run.number,

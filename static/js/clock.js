@@ -18,6 +18,10 @@
 
   const tick = () => {
     const now = present();
+    for (const face of document.querySelectorAll('[data-tick="now"]')) {
+      const moment = new Date(now);
+      write(face, `${two(moment.getHours())}:${two(moment.getMinutes())}`);
+    }
     for (const up of document.querySelectorAll('[data-tick="up"]')) {
       const since = Date.parse(up.dataset.since);
       const running = Number.isNaN(since) ? 0 : Math.max(0, (now - since) / 1000);

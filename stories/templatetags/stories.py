@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from django import template
+from collections.abc import Mapping
+from typing import Any
 
+from django import template
+from django.urls import reverse
+
+from stories import artwork as pictures
 from stories.posts.queue import AGEING_PER_DAY
 from stories.posts.scoring import INTEREST, WEIGHTS
 from stories.sources.registry import KINDS
@@ -128,3 +133,12 @@ def reading_time(words: int) -> str:
 def source_icon(kind: str) -> str:
     """Returns the Lucide icon of a kind of source."""
     return KINDS[kind].icon
+
+
+@register.filter
+def artwork(story: Mapping[str, Any]) -> str:
+    """Returns the address of the artwork of a story, which is that of its thread if it has one."""
+    thread = story.get("thread")
+    number = thread["id"] if thread else story["id"]
+    texts = [*(story.get("topics") or []), story["title"]]
+    return reverse("artwork", args=[pictures.name_of(number, texts)])

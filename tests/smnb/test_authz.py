@@ -88,12 +88,15 @@ TABLE: dict[tuple[str, str], tuple[Row, dict[str, Any]]] = {
     ("watch/<token>/sounds/<sound>", "GET"): (OPEN, {}),
     ("watch/<token>/episodes/<run_number>/", "GET"): (OPEN, {}),
     ("watch/<token>/replay/<run_number>/", "GET"): (OPEN, {}),
+    ("watch/<token>/replay/<run_number>/captions.vtt", "GET"): (OPEN, {}),
     ("watch/<token>/episodes/<run_number>/audio", "GET"): (OPEN, {}),
     ("watch/<token>/episodes/<run_number>/audio.<suffix>", "GET"): (OPEN, {}),
     ("watch/<token>/episodes/<run_number>/transcript.vtt", "GET"): (OPEN, {}),
     ("watch/<token>/episodes/<run_number>/transcript.srt", "GET"): (OPEN, {}),
     ("watch/<token>/episodes/<run_number>/chapters.json", "GET"): (OPEN, {}),
     ("watch/<token>/cover.png", "GET"): (OPEN, {}),
+    ("watch/<token>/card.png", "GET"): (OPEN, {}),
+    ("artwork/<name>.svg", "GET"): (OPEN, {}),
     # Most tests run without a speech engine.
     ("watch/<token>/identification.mp3", "GET"): ((404, 404, 404, 404), {}),
     ("sessions/", "GET"): (PAGE, {}),
@@ -275,7 +278,7 @@ TABLE: dict[tuple[str, str], tuple[Row, dict[str, Any]]] = {
 }
 ROUTES = sorted({route for route, _ in TABLE})
 # Public URLs that are not pages of a session.
-PUBLIC = {"login/", "logout/", "healthz", "metrics", "api/openapi.json"} | {
+PUBLIC = {"login/", "logout/", "healthz", "metrics", "api/openapi.json", "artwork/<name>.svg"} | {
     route for route in ROUTES if route.startswith("watch/<token>/")
 }
 
@@ -348,6 +351,7 @@ def visit(
         "sound": heard.pk,
         "run_number": 1,
         "suffix": "mp3",
+        "name": "waves-1",
     }
 
     def send(client: Client, route: str, method: str) -> Any:

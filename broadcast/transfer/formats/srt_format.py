@@ -6,7 +6,7 @@ another, each from the end of the one before, as their recordings would when joi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from textwrap import wrap
 
@@ -83,17 +83,23 @@ class _Clock:
         return start, self.ended
 
 
-def cues(text: str, start: float, end: float) -> Iterator[tuple[float, float, str]]:
-    """Yields the text in captions: begin, end, and lines; longer captions are shown longer."""
+def cues(
+    text: str, start: float, end: float, measure: Callable[[str], int] = len
+) -> Iterator[tuple[float, float, str]]:
+    """Yields the text in captions: begin, end, and lines; longer captions are shown longer.
+
+    ``measure`` gives the length of a caption: its letters, or its words where a page shows a word at
+    a time.
+    """
     captions = []
     for sentence in sentences(text):
         # A caption never has parts of two sentences.
         lines = wrap(caption(sentence), LINE)
         captions += ["\n".join(lines[at : at + LINES]) for at in range(0, len(lines), LINES)]
-    letters = sum(map(len, captions)) or 1
+    whole = sum(map(measure, captions)) or 1
     begin = start
     for shown in captions:
-        until = begin + (end - start) * len(shown) / letters
+        until = begin + (end - start) * measure(shown) / whole
         yield begin, until, shown
         begin = until
 

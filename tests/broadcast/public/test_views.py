@@ -54,9 +54,9 @@ def test_the_bytes_hold_nothing_private(shown: Session) -> None:
 
 def test_what_the_page_is_made_of_is_a_short_list(shown: Session) -> None:
     page = queries.watch_page(shown)
-    assert set(page) == {"session", "last_seq", "air", "onair", "stories", "older", "part"}
+    assert set(page) == {"session", "last_seq", "air", "onair", "next", "stories", "older", "part"}
     assert set(page["session"]) == {"name", "language"}
-    assert set(page["air"]) == {"state"}
+    assert set(page["air"]) == {"state", "live_at"}
     post = page["stories"][0]["post"]
     assert post is not None
     assert set(post) == {"source", "title", "url"}
