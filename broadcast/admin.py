@@ -1,10 +1,20 @@
-"""Read-only admin of runs, airings, slots, sounds, episodes, recaps and transfers."""
+"""Read-only admin of runs, airings, slots, sounds, episodes, streams, recaps and transfers."""
 
 from __future__ import annotations
 
 from django.contrib import admin
 
-from broadcast.models import Airing, Broadcast, Episode, Recap, Slot, Sound, StateChange, Transfer
+from broadcast.models import (
+    Airing,
+    AudioStream,
+    Broadcast,
+    Episode,
+    Recap,
+    Slot,
+    Sound,
+    StateChange,
+    Transfer,
+)
 from sessions_app.admin import ReadOnlyAdmin
 
 
@@ -47,6 +57,12 @@ class EpisodeAdmin(ReadOnlyAdmin):
     list_display = ("title", "run", "session", "state", "seconds", "error")
     list_filter = ("state",)
     list_select_related = ("run", "session")
+
+
+@admin.register(AudioStream)
+class AudioStreamAdmin(ReadOnlyAdmin):
+    list_display = ("session", "asked_at", "planned", "identified_at", "revision")
+    list_select_related = ("session", "planned")
 
 
 @admin.register(Recap)

@@ -28,6 +28,7 @@ class BroadcastConfig(AppConfig):
         from broadcast.host import memory, narration, worker
         from broadcast.schedule import slots
         from broadcast.speech import episodes, recorder
+        from broadcast.stream import stream
         from broadcast.studio.drafting import publish
         from broadcast.transfer import exporter, fork, importer
 
@@ -36,6 +37,7 @@ class BroadcastConfig(AppConfig):
         airing.register()
         episodes.register()
         recorder.register()
+        stream.register()
         answerer.register()
         plans.register()
         memory.register()

@@ -157,6 +157,36 @@ class Episode(Recorded):
         return self.title
 
 
+class AudioStream(InSession):
+    """What the audio stream of a session plays; an installation's own, so no export has it."""
+
+    asked_at = models.DateTimeField(help_text="When a listener was last noted.")
+    planned = models.ForeignKey(
+        Airing,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        help_text="The latest airing that was planned or passed over.",
+    )
+    parts = models.JSONField(
+        default=list, help_text="The last and the next minutes in order, as plan.Part."
+    )
+    identified_at = models.DateTimeField(
+        null=True, blank=True, help_text="When the station last identifies itself."
+    )
+    announced_at = models.DateTimeField(
+        null=True, blank=True, help_text="When it last says why nothing is read."
+    )
+    revision = models.PositiveIntegerField(default=0, help_text="Raised by each change of parts.")
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=("session",), name="audio_stream_once"),)
+
+    def __str__(self) -> str:
+        return f"audio stream of {self.session_id}"
+
+
 class Recap(InSession):
     """The title, summary, topics and keywords of a finished run."""
 

@@ -165,7 +165,8 @@ class Environment(BaseSettings):
         30,
         alias="SMNB_LIMIT_PUBLIC_SOCKETS",
         ge=0,
-        description="Watch-page sockets per client address, in each web process; 0 = no limit.",
+        description="Watch-page sockets, and listeners of the endless MP3, per client address, in each "
+        "web process; 0 = no limit.",
     )
     limit_replays: int = Field(
         100,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from broadcast.public import media_views
+from broadcast.public import media_views, stream_views
 from broadcast.public import views as public_views
 
 urlpatterns = [
@@ -50,6 +50,13 @@ urlpatterns = [
         "watch/<str:token>/episodes/<int:run_number>/chapters.json",
         media_views.chapters,
         name="episode_chapters",
+    ),
+    path("watch/<str:token>/stream.m3u8", stream_views.playlist, name="stream"),
+    path("watch/<str:token>/stream.mp3", stream_views.endless, name="stream_mp3"),
+    path(
+        "watch/<str:token>/stream/<int:slot>-<slug:digest>.mp3",
+        stream_views.segment,
+        name="stream_segment",
     ),
     path("watch/<str:token>/identification.mp3", media_views.identification, name="identification"),
     path("watch/<str:token>/card.png", media_views.card, name="card"),

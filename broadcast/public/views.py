@@ -31,6 +31,7 @@ from broadcast.replay import runs
 from broadcast.replay.runs import Recording
 from broadcast.speech import episodes, sounds
 from broadcast.states import State
+from broadcast.stream import stream
 from sessions_app import context, sessions
 from sessions_app.errors import NotFound
 from sessions_app.events import recorder
@@ -125,6 +126,7 @@ def watch(request: HttpRequest, session: Session) -> HttpResponse:
         "usual": "" if each_has_its_own else disclosure.usual(labels),
         "home": session_commands.watch_url(session),
         "label": session.ai_label,
+        "audio_stream": stream.available(),
         "episodes": episodes.of_session(session)[:5],
         "replays": replays,
         "last": None if on_air else replay_queries.last_show(replays, session),

@@ -174,7 +174,7 @@ class Mixer:
             return level(decode(part["path"], part["tempo"])) if part["path"] else bed()
         except (OSError, av.FFmpegError, IndexError):
             # A sound that was removed or is damaged must not end the stream.
-            print(f"not readable: {part['path'].rpartition('/')[2]}", file=sys.stderr)
+            sys.stderr.write(f"not readable: {part['path'].rpartition('/')[2]}\n")
             return b""
 
     def samples(self, first: int, last: int) -> bytes:

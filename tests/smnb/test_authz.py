@@ -98,6 +98,9 @@ TABLE: dict[tuple[str, str], tuple[Row, dict[str, Any]]] = {
     ("watch/<token>/card.png", "GET"): (OPEN, {}),
     ("artwork/<name>.svg", "GET"): (OPEN, {}),
     # Most tests run without a speech engine.
+    ("watch/<token>/stream.m3u8", "GET"): ((404, 404, 404, 404), {}),
+    ("watch/<token>/stream.mp3", "GET"): ((404, 404, 404, 404), {}),
+    ("watch/<token>/stream/<slot>-<digest>.mp3", "GET"): ((404, 404, 404, 404), {}),
     ("watch/<token>/identification.mp3", "GET"): ((404, 404, 404, 404), {}),
     ("sessions/", "GET"): (PAGE, {}),
     ("sessions/switcher/", "GET"): (PAGE, {}),

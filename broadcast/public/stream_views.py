@@ -1,0 +1,234 @@
+"""The audio stream for listeners: an HLS playlist with its segments, and one endless MP3.
+
+They only read what the step of the stream has rendered (broadcast/stream/stream.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from threading import BoundedSemaphore
+
+from django.conf import settings
+from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from django.utils import timezone
+
+from broadcast import session_commands
+from broadcast.models import AudioStream
+from broadcast.public.views import public, shared
+from broadcast.speech import engines
+from broadcast.stream import plan, stream
+from broadcast.stream.plan import SLOT_SECONDS, Part
+from sessions_app import rate_limits, sessions
+from sessions_app.errors import NotFound
+from sessions_app.events import recorder
+from sessions_app.models import Session
+from sessions_app.realtime.batching import Batcher, one_by_one
+from sessions_app.web.middleware import QUIET
+
+NO_ENGINE = "There is no audio stream: the speech of this studio is not installed or switched off."
+# The first listener waits for the first segment; further ones try again.
+FIRST_SECONDS = 8.0
+_waiting = BoundedSemaphore(20)
+# Between two titles in the endless MP3, in bytes, as most servers have it.
+META_INTERVAL = 16_000
+PIECE = stream.SEGMENT_BYTES // SLOT_SECONDS  # a second of sound
+# Listeners of the endless MP3 in this process, by address.
+_listening: Counter[str] = Counter()
+
+
+@shared
+@public
+def playlist(request: HttpRequest, session: Session) -> HttpResponse:
+    """The HLS playlist: the latest segments, each with its time and its title."""
+    row, slots = _ready(request, session)
+    if not slots:
+        return _later()
+    lines = [
+        "#EXTM3U",
+        "#EXT-X-VERSION:3",
+        f"#EXT-X-TARGETDURATION:{SLOT_SECONDS}",
+        f"#EXT-X-MEDIA-SEQUENCE:{slots[0]}",
+        *_date_ranges(row, slots, session_commands.watch_url(session) or ""),
+    ]
+    for slot in slots:
+        part = plan.main_part(row.parts, slot)
+        at = recorder.timestamp(plan.time_of(slot * plan.SLOT_FRAMES))
+        lines += [
+            f"#EXT-X-PROGRAM-DATE-TIME:{at}",
+            f"#EXTINF:{SLOT_SECONDS}.000,{_line(part['title'] if part else '')}",
+            f"stream/{slot}-{plan.digest(row.parts, slot)}.mp3",
+        ]
+    text = "\n".join([*lines, ""])
+    return HttpResponse(text, content_type="application/vnd.apple.mpegurl; charset=utf-8")
+
+
+def _date_ranges(row: AudioStream, slots: list[int], home: str) -> Iterator[str]:
+    """Yields a tag for each story and announcement: its time, its title and the artwork."""
+    first, last = slots[0] * plan.SLOT_FRAMES, (slots[-1] + 1) * plan.SLOT_FRAMES
+    for part in row.parts:
+        if part["at"] < last and plan.end_of(part) > first and part["kind"] not in ("bed", "chime"):
+            at = recorder.timestamp(plan.time_of(part["at"]))
+            yield (
+                f'#EXT-X-DATERANGE:ID="{part["kind"]}-{part["at"]}",CLASS="{part["kind"]}",'
+                f'START-DATE="{at}",DURATION={part["frames"] * plan.FRAME_MS / 1000:.3f},'
+                f'X-TITLE="{_line(part["title"])}",X-ARTWORK="{home}cover.png"'
+            )
+
+
+def _line(text: str) -> str:
+    """Returns a text as a value of a playlist, which is one line and has no quotation marks."""
+    return re.sub(r"[\x00-\x1f\x7f\u2028\u2029]+", " ", text).replace('"', "”")
+
+
+def _ready(request: HttpRequest, session: Session) -> tuple[AudioStream, list[int]]:
+    """Notes a listener; returns the stream and its slots as soon as there is a segment."""
+    # A listener asks every few seconds; the log of the session does not need a line for each.
+    request.META[QUIET] = "1"
+    if not stream.available():
+        raise Http404(NO_ENGINE)
+    row = stream.ask(session)
+    slots = stream.live_slots(row, timezone.now())
+    if not slots and _waiting.acquire(blocking=False):
+        try:
+            until = time.monotonic() + FIRST_SECONDS
+            while not slots and time.monotonic() < until:
+                time.sleep(0.1)
+                row = AudioStream.objects.get(pk=row.pk)
+                slots = stream.live_slots(row, timezone.now())
+        finally:
+            _waiting.release()
+    return row, slots
+
+
+def _later() -> HttpResponse:
+    text = "The stream begins in a moment. Try again."
+    return HttpResponse(text, status=503, headers={"Retry-After": "3"}, content_type="text/plain")
+
+
+@shared
+@public
+def segment(request: HttpRequest, session: Session, slot: int, digest: str) -> HttpResponseBase:
+    """A segment of the stream that is live or was live in the last minute."""
+    request.META[QUIET] = "1"
+    row = AudioStream.objects.filter(session=session).first()
+    live = plan.slot_of(timezone.now())
+    # What is rendered ahead is not public yet, and a pulled story is not public any more.
+    if row is None or slot > live or plan.digest(row.parts, slot) != digest:
+        raise Http404("The segment is not part of the stream.")
+    path = stream.path_of(row, slot, digest)
+    return stream.storage.send(request, path, stream.MEDIA_TYPE, digest)
+
+
+@shared
+@public
+def endless(request: HttpRequest, session: Session) -> HttpResponseBase:
+    """The stream as one MP3 without an end, for smart speakers; with titles if they are asked for."""
+    _row, slots = _ready(request, session)
+    address = rate_limits.client_address(request) or ""
+    if rate_limits.reached(_listening[address], settings.SMNB.limit_public_sockets):
+        text = "Too many listeners from this address. Stop one of them."
+        return HttpResponse(text, status=429, headers={"Retry-After": "30"})
+    if not slots:
+        return _later()
+    titles = request.headers.get("Icy-MetaData") == "1"
+    headers = {
+        "icy-name": _header(session.name),
+        "icy-genre": "News",
+        "icy-br": str(stream.BIT_RATE // 1000),
+        "icy-pub": "0",
+        "Accept-Ranges": "none",
+        # A proxy that waits for the whole response would never send it.
+        "X-Accel-Buffering": "no",
+        **({"icy-metaint": str(META_INTERVAL)} if titles else {}),
+    }
+    if request.method == "HEAD":
+        return HttpResponse(headers=headers, content_type=stream.MEDIA_TYPE)
+    sound = _sound(session.watch_token, slots[-2:][0], address)
+    home = session_commands.watch_url(session) or ""
+    content = with_titles(sound, f"{home}cover.png") if titles else without_titles(sound)
+    return StreamingHttpResponse(content, headers=headers, content_type=stream.MEDIA_TYPE)
+
+
+def _header(text: str) -> str:
+    return re.sub(r"[^\x20-\x7e]+", " ", text)
+
+
+Sound = AsyncIterator[tuple[bytes, str]]
+
+
+async def _sound(token: str, slot: int, address: str) -> Sound:
+    """Yields the sound second by second with its title, from a slot on, at the pace of the clock."""
+    _listening[address] += 1
+    try:
+        while True:
+            live = plan.slot_of(timezone.now())
+            try:
+                found = await _slots.ask((token, slot))
+            except NotFound:
+                return  # the link was revoked
+            if found is None and slot < live - 1:
+                slot = live
+            elif found is None:
+                await asyncio.sleep(0.5)
+            else:
+                data, title = found
+                for begin in range(0, len(data), PIECE):
+                    yield data[begin : begin + PIECE], title
+                slot += 1
+            begins = plan.time_of(slot * plan.SLOT_FRAMES)
+            await asyncio.sleep(max(0.0, (begins - timezone.now()).total_seconds()))
+    finally:
+        _listening[address] -= 1
+        if not _listening[address]:
+            del _listening[address]
+
+
+def _load(asked: tuple[str, int]) -> tuple[bytes, str] | None:
+    """Returns the sound of a slot with its title, or None if there is none yet."""
+    token, slot = asked
+    session = sessions.by_watch_token(token)
+    row = stream.ask(session)
+    path = stream.rendered(row, slot)
+    if not path:
+        return None
+    part: Part | None = plan.main_part(row.parts, slot)
+    data = stream.storage.full_path(path).read_bytes()
+    return engines.without_tag(data), part["title"] if part else session.name
+
+
+# All listeners need the next slot at the same time, and it is read once for all of them.
+_slots: Batcher[tuple[str, int], tuple[bytes, str] | None] = Batcher(one_by_one(_load))
+
+
+async def without_titles(sound: Sound) -> AsyncIterator[bytes]:
+    async for data, _title in sound:
+        yield data
+
+
+async def with_titles(sound: Sound, artwork: str) -> AsyncIterator[bytes]:
+    """Yields the sound with the title after every so many bytes, as the ICY protocol has it."""
+    sent, last = 0, None
+    async for data, title in sound:
+        begin = 0
+        while begin < len(data):
+            part = data[begin : begin + META_INTERVAL - sent]
+            yield part
+            begin, sent = begin + len(part), sent + len(part)
+            if sent == META_INTERVAL:
+                # Without a change the block is empty.
+                yield b"\0" if title == last else icy_block(title, artwork)
+                sent, last = 0, title
+
+
+def icy_block(title: str, artwork: str) -> bytes:
+    """Returns a block of metadata: its length in units of 16 bytes, and the text."""
+    # The protocol knows no escape for the end of a value.
+    plain = _line(title).replace("'", "\u2019")[:200]
+    text = f"StreamTitle='{plain}';StreamUrl='{artwork}';".encode()
+    units = -(-len(text) // 16)
+    return bytes([units]) + text.ljust(16 * units, b"\0")
