@@ -26,6 +26,7 @@ from broadcast.stream.plan import SLOT_SECONDS, Part
 from sessions_app import rate_limits, sessions
 from sessions_app.errors import NotFound
 from sessions_app.events import recorder
+from sessions_app.files import storage
 from sessions_app.models import Session
 from sessions_app.realtime.batching import Batcher, one_by_one
 from sessions_app.web.middleware import QUIET
@@ -53,7 +54,7 @@ def playlist(request: HttpRequest, session: Session) -> HttpResponse:
         "#EXT-X-VERSION:3",
         f"#EXT-X-TARGETDURATION:{SLOT_SECONDS}",
         f"#EXT-X-MEDIA-SEQUENCE:{slots[0]}",
-        *_date_ranges(row, slots, session_commands.watch_url(session) or ""),
+        *date_ranges(row, slots, session_commands.watch_url(session) or ""),
     ]
     for slot in slots:
         part = plan.main_part(row.parts, slot)
@@ -67,7 +68,7 @@ def playlist(request: HttpRequest, session: Session) -> HttpResponse:
     return HttpResponse(text, content_type="application/vnd.apple.mpegurl; charset=utf-8")
 
 
-def _date_ranges(row: AudioStream, slots: list[int], home: str) -> Iterator[str]:
+def date_ranges(row: AudioStream, slots: list[int], home: str) -> Iterator[str]:
     """Yields a tag for each story and announcement: its time, its title and the artwork."""
     first, last = slots[0] * plan.SLOT_FRAMES, (slots[-1] + 1) * plan.SLOT_FRAMES
     for part in row.parts:
@@ -121,7 +122,7 @@ def segment(request: HttpRequest, session: Session, slot: int, digest: str) -> H
     if row is None or slot > live or plan.digest(row.parts, slot) != digest:
         raise Http404("The segment is not part of the stream.")
     path = stream.path_of(row, slot, digest)
-    return stream.storage.send(request, path, stream.MEDIA_TYPE, digest)
+    return storage.send(request, path, stream.MEDIA_TYPE, digest)
 
 
 @shared
@@ -137,7 +138,7 @@ def endless(request: HttpRequest, session: Session) -> HttpResponseBase:
         return _later()
     titles = request.headers.get("Icy-MetaData") == "1"
     headers = {
-        "icy-name": _header(session.name),
+        "icy-name": re.sub(r"[^\x20-\x7e]+", " ", session.name),
         "icy-genre": "News",
         "icy-br": str(stream.BIT_RATE // 1000),
         "icy-pub": "0",
@@ -148,20 +149,16 @@ def endless(request: HttpRequest, session: Session) -> HttpResponseBase:
     }
     if request.method == "HEAD":
         return HttpResponse(headers=headers, content_type=stream.MEDIA_TYPE)
-    sound = _sound(session.watch_token, slots[-2:][0], address)
+    played = sound(session.watch_token, slots[-2:][0], address)
     home = session_commands.watch_url(session) or ""
-    content = with_titles(sound, f"{home}cover.png") if titles else without_titles(sound)
+    content = with_titles(played, f"{home}cover.png") if titles else without_titles(played)
     return StreamingHttpResponse(content, headers=headers, content_type=stream.MEDIA_TYPE)
-
-
-def _header(text: str) -> str:
-    return re.sub(r"[^\x20-\x7e]+", " ", text)
 
 
 Sound = AsyncIterator[tuple[bytes, str]]
 
 
-async def _sound(token: str, slot: int, address: str) -> Sound:
+async def sound(token: str, slot: int, address: str) -> Sound:
     """Yields the sound second by second with its title, from a slot on, at the pace of the clock."""
     _listening[address] += 1
     try:
@@ -188,7 +185,7 @@ async def _sound(token: str, slot: int, address: str) -> Sound:
             del _listening[address]
 
 
-def _load(asked: tuple[str, int]) -> tuple[bytes, str] | None:
+def load(asked: tuple[str, int]) -> tuple[bytes, str] | None:
     """Returns the sound of a slot with its title, or None if there is none yet."""
     token, slot = asked
     session = sessions.by_watch_token(token)
@@ -197,12 +194,12 @@ def _load(asked: tuple[str, int]) -> tuple[bytes, str] | None:
     if not path:
         return None
     part: Part | None = plan.main_part(row.parts, slot)
-    data = stream.storage.full_path(path).read_bytes()
+    data = storage.full_path(path).read_bytes()
     return engines.without_tag(data), part["title"] if part else session.name
 
 
 # All listeners need the next slot at the same time, and it is read once for all of them.
-_slots: Batcher[tuple[str, int], tuple[bytes, str] | None] = Batcher(one_by_one(_load))
+_slots: Batcher[tuple[str, int], tuple[bytes, str] | None] = Batcher(one_by_one(load))
 
 
 async def without_titles(sound: Sound) -> AsyncIterator[bytes]:

@@ -207,7 +207,7 @@ def encode(samples: bytes) -> bytes:
     """Returns the samples as MP3 frames, without those of the priming."""
     codec = av.CodecContext.create("libmp3lame", "w")
     assert isinstance(codec, AudioCodecContext)
-    codec.sample_rate, codec.layout, codec.format = RATE, "mono", "s16p"  # type: ignore[assignment]
+    codec.sample_rate, codec.layout, codec.format = RATE, "mono", "s16p"
     codec.bit_rate = BIT_RATE
     # Frames that borrow bits from earlier ones could not be cut from them.
     codec.options = {"reservoir": "0"}

@@ -36,7 +36,7 @@ SLOT_FRAMES, SLOT_SECONDS = 250, 6
 AHEAD = 7  # slots
 BEFORE = 2  # slots with which a new stream begins, as players want three of them
 SAFE_FRAMES = 125  # before a slot that is rendered again becomes live
-KEPT = timedelta(minutes=5)
+RETAINED = timedelta(minutes=5)
 # A story that aired earlier is left out; one that aired this long ago is read faster.
 LATEST, LATE = timedelta(minutes=10), timedelta(seconds=90)
 FASTER = 1.08
@@ -132,23 +132,27 @@ def main_part(parts: Sequence[Part], slot: int) -> Part | None:
 def extend(stream: AudioStream, at: datetime) -> None:
     """Plans the next slots in the given object, which the caller stores if nothing has changed."""
     now = frame_of(at)
-    stream.parts = [part for part in stream.parts if end_of(part) > frame_of(at - KEPT)]
+    stream.parts = [part for part in stream.parts if end_of(part) > frame_of(at - RETAINED)]
     begin = (now // SLOT_FRAMES - BEFORE) * SLOT_FRAMES
     until = (now // SLOT_FRAMES + AHEAD) * SLOT_FRAMES
     if stream.planned_id is None:
-        stream.planned = _before_the_present(stream.session, at)
+        # A new listener hears what is on air or has just ended.
+        missed = Airing.objects.filter(session=stream.session, finish_at__lt=at - JUST_NOW)
+        stream.planned = missed.order_by("-pk").first()
     if (story := _next_story(stream, at)) is not None:
-        _cut_bed(stream, now)
+        cut_bed(stream, now)
     # After an outage the stream continues now; a short one leaves no gap.
     while (frame := max([begin, *map(end_of, stream.parts[-1:])])) < until:
         moment = time_of(frame)
         if stream.identified_at is None or _hour(stream.identified_at) != _hour(moment):
-            _identify(stream, frame)
+            identify(stream, frame)
         elif story is not None:
-            _add_story(stream, frame, *story)
+            add_story(stream, frame, *story)
             story = _next_story(stream, at)
-        elif _announcement_is_due(stream, moment):
-            _announce(stream, frame)
+        elif [part["kind"] for part in stream.parts[-2:]] == ["bed", "bed"] and (
+            stream.announced_at is None or moment - stream.announced_at >= ANNOUNCED_EVERY
+        ):
+            announce(stream, frame)
         else:
             stream.parts.append(_part("bed", frame, BED_FRAMES, stream.session.name))
 
@@ -172,12 +176,6 @@ def _part(kind: Kind, at: int, frames: int, title: str, path: str = "", text: st
     }
 
 
-def _before_the_present(session: Session, at: datetime) -> Airing | None:
-    """Returns the latest airing that a new listener has missed."""
-    ended = Airing.objects.filter(session=session, finish_at__lt=at - JUST_NOW)
-    return ended.order_by("-pk").first()
-
-
 def _next_story(stream: AudioStream, at: datetime) -> tuple[Airing, Sound] | None:
     """Returns the next airing with its sound, or None until there is one.
 
@@ -197,7 +195,7 @@ def _next_story(stream: AudioStream, at: datetime) -> tuple[Airing, Sound] | Non
     return None
 
 
-def _cut_bed(stream: AudioStream, now: int) -> None:
+def cut_bed(stream: AudioStream, now: int) -> None:
     """Ends the chords that are planned, in a slot that can still be rendered again."""
     first = ((now + SAFE_FRAMES) // SLOT_FRAMES + 1) * SLOT_FRAMES
     while stream.parts and stream.parts[-1]["kind"] == "bed" and end_of(stream.parts[-1]) > first:
@@ -206,7 +204,7 @@ def _cut_bed(stream: AudioStream, now: int) -> None:
             stream.parts.append({**part, "frames": first - part["at"]})
 
 
-def _add_story(stream: AudioStream, frame: int, airing: Airing, sound: Sound) -> None:
+def add_story(stream: AudioStream, frame: int, airing: Airing, sound: Sound) -> None:
     story, late = airing.story, time_of(frame) - airing.aired_at > LATE
     follows = stream.parts and stream.parts[-1]["kind"] == "story"
     if follows and not late:
@@ -224,20 +222,16 @@ def _frames(seconds: float) -> int:
     return math.ceil(max(seconds - TRIMMED, FRAME_MS / 1000) * 1000 / FRAME_MS)
 
 
-def _identify(stream: AudioStream, frame: int) -> None:
+def identify(stream: AudioStream, frame: int) -> None:
     """Adds the identification of the station, how stories are made, and the time."""
     session, moment = stream.session, time_of(frame)
     # Also where no voice can say it: otherwise every step would try.
     stream.identified_at = moment
     made = [disclosure.of_story(story) for story in stories.published(session)[:HEADLINES]]
-    zone = next(iter(_zones(session)), ZoneInfo("UTC"))
+    slot = Slot.objects.filter(session=session, enabled=True).order_by("pk").first()
+    zone = ZoneInfo(slot.zone if slot else "UTC")
     text = f"{programme.identification(session, made)} It is {spoken_time(moment, zone)}."
     _speak(stream, "identification", frame, f"{session.name}: {disclosure.GENERAL}", text)
-
-
-def _zones(session: Session) -> Iterator[ZoneInfo]:
-    for slot in Slot.objects.filter(session=session, enabled=True).order_by("pk"):
-        yield ZoneInfo(slot.zone)
 
 
 def spoken_time(moment: datetime, zone: ZoneInfo) -> str:
@@ -248,14 +242,7 @@ def spoken_time(moment: datetime, zone: ZoneInfo) -> str:
     return f"{clock}, {'universal' if place == 'UTC' else place} time"
 
 
-def _announcement_is_due(stream: AudioStream, moment: datetime) -> bool:
-    """Whether listeners have heard only chords for a while."""
-    quiet = [part["kind"] for part in stream.parts[-2:]] == ["bed", "bed"]
-    last = stream.announced_at
-    return quiet and (last is None or moment - last >= ANNOUNCED_EVERY)
-
-
-def _announce(stream: AudioStream, frame: int) -> None:
+def announce(stream: AudioStream, frame: int) -> None:
     """Adds why nothing is read, and the latest headlines in the language of the session."""
     session, moment = stream.session, time_of(frame)
     stream.announced_at = moment
@@ -263,7 +250,7 @@ def _announce(stream: AudioStream, frame: int) -> None:
     if run is not None and run.state in ON_AIR:
         text = f"You are listening to {session.name}. The next story follows when it is written."
     else:
-        text = f"{session.name} is off air{_until(session, moment)}."
+        text = f"{session.name} is off air{until_next_slot(session, moment)}."
     latest = list(stories.published(session)[:HEADLINES])
     if latest:
         text += " The latest headlines:"
@@ -274,7 +261,7 @@ def _announce(stream: AudioStream, frame: int) -> None:
         _speak(stream, "headlines", frame, "Headlines", titles, session.language)
 
 
-def _until(session: Session, moment: datetime) -> str:
+def until_next_slot(session: Session, moment: datetime) -> str:
     """Returns when the schedule takes the session on air next."""
     rows = Slot.objects.filter(session=session, enabled=True)
     turns = [(calendar.next_turn(slot, moment), slot.zone) for slot in rows]

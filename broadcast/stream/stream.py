@@ -101,7 +101,7 @@ def play(claim: Claim) -> None:
     if stream is None:
         return
     if not (claim.session.visible and available()) or stream.asked_at < at - UNHEARD:
-        _stop(claim, stream)
+        stop(claim, stream)
         return
     advance(claim, stream, at)
     quiet = bool(stream.parts) and stream.parts[-1]["kind"] == "bed"
@@ -112,12 +112,12 @@ def advance(claim: Claim, stream: AudioStream, at: datetime) -> None:
     """Plans and renders what follows until shortly after ``at``."""
     revision = stream.revision
     plan.extend(stream, at)
-    _store(claim, stream, revision)
-    _render(claim, stream, at)
-    _tidy(stream)
+    store(claim, stream, revision)
+    render(claim, stream, at)
+    tidy(stream)
 
 
-def _store(claim: Claim, stream: AudioStream, revision: int) -> None:
+def store(claim: Claim, stream: AudioStream, revision: int) -> None:
     """Stores the plan, unless a pulled story has changed it or another worker has the step."""
     with transaction.atomic():
         if not claim.extend_lease():
@@ -134,7 +134,7 @@ def _store(claim: Claim, stream: AudioStream, revision: int) -> None:
             raise Retry("The plan of the stream changed meanwhile.")
 
 
-def _stop(claim: Claim, stream: AudioStream) -> None:
+def stop(claim: Claim, stream: AudioStream) -> None:
     """Ends a stream without listeners and removes its files."""
     with transaction.atomic():
         claim.complete()
@@ -145,14 +145,19 @@ def _stop(claim: Claim, stream: AudioStream) -> None:
         transaction.on_commit(partial(_remove_folder, stream))
 
 
-_EMPTY = {"parts": [], "planned": None, "identified_at": None, "announced_at": None}
+_EMPTY: dict[str, object] = {
+    "parts": [],
+    "planned": None,
+    "identified_at": None,
+    "announced_at": None,
+}
 
 
 def _remove_folder(stream: AudioStream) -> None:
     shutil.rmtree(storage.full_path(plan.folder(stream.session_id)), ignore_errors=True)
 
 
-def _render(claim: Claim, stream: AudioStream, at: datetime) -> None:
+def render(claim: Claim, stream: AudioStream, at: datetime) -> None:
     """Writes the files of the slots that have none."""
     oldest = plan.slot_of(at) - WINDOW
     missing = [
@@ -228,7 +233,7 @@ def _syncsafe(number: int) -> bytes:
     return bytes(number >> shift & 0x7F for shift in (21, 14, 7, 0))
 
 
-def _tidy(stream: AudioStream) -> None:
+def tidy(stream: AudioStream) -> None:
     """Removes the files that the plan does not name any more."""
     folder = storage.full_path(plan.folder(stream.session_id))
     named = {part["path"].rpartition("/")[2] for part in stream.parts}

@@ -53,7 +53,7 @@ def samples(mp3: bytes) -> array[int]:
     """The sound as 16-bit samples, 24,000 a second."""
     found = array("h")
     resampler = av.AudioResampler("s16", "mono", RATE)
-    with av.open(io.BytesIO(mp3)) as container:
+    with av.open(io.BytesIO(mp3), "r") as container:
         for frame in (*container.decode(audio=0), None):
             for part in resampler.resample(frame):
                 found.frombytes(bytes(part.planes[0])[: 2 * part.samples])

@@ -188,7 +188,7 @@ def test_a_story_that_is_pulled_is_not_heard_any_more(heard: Session) -> None:
     inside = range(part["at"] // 250, (plan.end_of(part) - 1) // 250 + 1)
     assert slots == set(inside)
     with pytest.raises(Retry):
-        stream._store(claimed(heard), outdated, outdated.revision)
+        stream.store(claimed(heard), outdated, outdated.revision)
     stream.advance(claimed(heard), row_of(heard), at)
     row = row_of(heard)
     assert len(listen(row)) == 48_000 * len(list(plan.slots(row)))
@@ -222,7 +222,7 @@ def test_a_listener_who_comes_while_the_stream_ends_is_served(heard: Session) ->
     row.refresh_from_db()
     stream.ask(heard)
     with pytest.raises(Retry):
-        stream._stop(claim, row)
+        stream.stop(claim, row)
     assert Step.objects.get(kind="stream").state == "leased"
 
 
