@@ -35,7 +35,16 @@ AREAS = ("broadcast.public", "broadcast.studio")
 # of the highest of the names on the module's path below its app.
 LEVELS = (
     ("urls", "admin", "management", "apps"),
-    ("views", "story_views", "source_views", "media_views", "api", "web", "consumers"),
+    (
+        "views",
+        "story_views",
+        "source_views",
+        "media_views",
+        "stream_views",
+        "api",
+        "web",
+        "consumers",
+    ),
     ("tasks", "forms"),
     ("DOMAIN",),
     ("models",),

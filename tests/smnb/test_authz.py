@@ -355,6 +355,7 @@ def visit(
         "run_number": 1,
         "suffix": "mp3",
         "name": "waves-1",
+        "digest": "0123456789ab",
     }
 
     def send(client: Client, route: str, method: str) -> Any:
