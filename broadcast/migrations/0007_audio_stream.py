@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("broadcast", "0005_episode_contents"),
+        ("broadcast", "0006_stop_asked"),
         ("sessions_app", "0012_step_task"),
     ]
 
