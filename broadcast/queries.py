@@ -51,6 +51,7 @@ MESSAGES_MOST = 30
 WAITING_STORIES_MOST = 100
 HELD_MOST = 100
 SWITCHER_MOST = 100
+DEEP_PAGES = ["rundown", "threads", "replays", "traces", "chain", "log", "artifacts", "search"]
 
 
 class SessionPage(TypedDict):
@@ -337,7 +338,8 @@ def _page_in(area: str, session_id: UUID) -> str:
     """Returns the address of a session in an area; areas without one lead to the Session Manager."""
     if area in {"stats", "market", "drafting"}:
         return f"{reverse(area)}?session={session_id}"
-    return reverse("broadcast" if area == "broadcast" else "session_detail", args=[session_id])
+    name = area if area == "broadcast" or area in DEEP_PAGES else "session_detail"
+    return reverse(name, args=[session_id])
 
 
 class ParticipantRow(TypedDict):

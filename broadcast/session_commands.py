@@ -21,7 +21,7 @@ from sessions_app.money import from_usd, to_usd
 from sessions_app.sessions import SessionFields
 from stories.models import Source
 from stories.sources import groups, service
-from stories.sources.service import SourceSpec
+from stories.sources.service import AddedSources, SourceSpec
 from stories.usage import budget
 
 
@@ -118,6 +118,10 @@ class SourceId(Payload):
 class SourceOrder(Payload):
     source: int
     sort: Literal["hot", "new", "top", "rising"]
+
+
+class SeveralSources(Payload):
+    sources: list[SourceSpec] = Field(min_length=1, max_length=500)
 
 
 class GroupName(Payload):
@@ -220,6 +224,14 @@ def add_source(call: Call) -> Source:
     return source
 
 
+def add_sources(call: Call) -> AddedSources:
+    """Adds several sources, which count as one addition; those that are refused stop no other."""
+    _count_new_source(call)
+    result = service.add_each(call.target, call.payload.sources)
+    _read_at_once(call.target, result.added)
+    return result
+
+
 def change_source(session: Session, new: SourceOrder) -> Source:
     """Changes the order of a source, and reads it at once if the session is on air."""
     source = service.change(session, new.source, new.sort)
@@ -264,6 +276,12 @@ RESTORE = Command(
     "session.restore", Nothing, lambda call: sessions.restore(call.target), "Restores a session."
 )
 ADD_SOURCE = Command("source.add", SourceSpec, add_source, "Adds a source.")
+ADD_SOURCES = Command(
+    "source.add_each",
+    SeveralSources,
+    add_sources,
+    "Adds several sources, such as those of an OPML file.",
+)
 ADD_GROUP = Command("source.add_group", GroupName, add_group, "Adds all sources of a source group.")
 CHANGE_SOURCE = Command(
     "source.change",
@@ -338,6 +356,7 @@ def register() -> None:
     commands.register(ARCHIVE)
     commands.register(RESTORE)
     commands.register(ADD_SOURCE)
+    commands.register(ADD_SOURCES)
     commands.register(ADD_GROUP)
     commands.register(CHANGE_SOURCE)
     commands.register(REMOVE_SOURCE)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, overload
@@ -16,7 +17,8 @@ from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from sessions_app.errors import Invalid
+from sessions_app import sessions
+from sessions_app.errors import Invalid, SmnbError
 from sessions_app.hooks import Topic
 from sessions_app.models import IdempotencyKey, Session
 
@@ -100,6 +102,24 @@ def validation_sentence(error: ValidationError) -> str:
     """Describes each wrong field in one sentence, without repeating its value."""
     errors = error.errors(include_input=False, include_url=False)
     return "; ".join(f"{'.'.join(map(str, e['loc'])) or 'body'}: {e['msg']}" for e in errors)
+
+
+# A reason after the name of its field, as commands and pydantic write them.
+_NAMED = re.compile(r"(?:[a-z_0-9]+\.)*([a-z_]+): (?:Value error, )?(.+)", re.DOTALL)
+
+
+def reasons(error: SmnbError) -> list[tuple[str, str]]:
+    """Returns each reason in plain words with the field that it is about, or "".
+
+    Sentences are written for programs too, so that they may begin with the name of a field.
+    """
+    fields = {name for each in all_commands() for name in each.payload.model_fields}
+    fields.update(sessions.SETTINGS)
+    for parts in (error.sentence.split("; "), [error.sentence]):
+        named = [found for part in parts if (found := _NAMED.fullmatch(part))]
+        if len(named) == len(parts) and all(found[1] in fields for found in named):
+            return [(found[1], found[2][:1].upper() + found[2][1:]) for found in named]
+    return [("", error.sentence)]
 
 
 on_done: Topic[[Session, User]] = Topic("command.done", "A user's command was carried out.")

@@ -11,6 +11,7 @@ from django.contrib.messages import get_messages
 from django.http import HttpRequest
 from django.template import Origin
 from django.template.loaders import filesystem
+from django.urls import reverse
 
 # The text in <pre> is displayed with its indentation.
 INDENTATION = re.compile(r"(<pre\b.*?</pre>)|\n[ \t]+", re.DOTALL)
@@ -53,9 +54,44 @@ AREAS = (
 )
 
 
+class Tab(NamedTuple):
+    """A page of a session, by the name of its URL, or a part of the session's own page.
+
+    ``also`` are pages below it, such as one thread of the list.
+    """
+
+    name: str
+    url_name: str
+    anchor: str = ""
+    also: tuple[str, ...] = ()
+
+
+SETTING_UP = (
+    Tab("Overview", "session_detail", "tab-overview"),
+    Tab("Sources", "session_detail", "tab-sources"),
+    Tab("Voice", "session_detail", "tab-voice"),
+    Tab("Schedule", "session_detail", "tab-schedule"),
+    Tab("Share", "session_detail", "tab-share"),
+    Tab("Advanced", "session_detail", "tab-advanced"),
+)
+LOOKING_INSIDE = (
+    Tab("Rundown", "rundown"),
+    Tab("Threads", "threads", also=("thread",)),
+    Tab("Replay", "replays", also=("replay",)),
+    Tab("Traces", "traces", also=("trace",)),
+    Tab("AI chain", "chain"),
+    Tab("Log", "log"),
+    Tab("Artifacts", "artifacts"),
+    Tab("Search", "search"),
+)
+# Pages with the tabs of a session, which belong to the Session Manager whatever their address.
+DEEP_PAGES = {name for tab in LOOKING_INSIDE for name in (tab.url_name, *tab.also)} | {"story"}
+
+
 def areas(request: HttpRequest) -> Mapping[str, object]:
-    """Template context: ``areas`` linked for the current session, ``area`` and ``refusal``."""
+    """Template context: ``areas`` and ``session_tabs`` of the session, ``area`` and ``refusal``."""
     match = request.resolver_match
+    page = match.url_name if match else ""
     session_id = match.kwargs.get("session_id") if match else None
     try:
         # The id is only copied into links; each page checks who may open the session.
@@ -72,11 +108,27 @@ def areas(request: HttpRequest) -> Mapping[str, object]:
                 "url": area.of_session.format(session)
                 if session and area.of_session
                 else area.path,
-                "current": request.path.startswith(area.path),
+                "current": area is AREAS[0]
+                if page in DEEP_PAGES
+                else request.path.startswith(area.path),
             }
             for area in AREAS
         ],
-        "area": request.path.split("/")[1],
+        "session_tabs": [
+            {
+                "name": tab.name,
+                "url": reverse(tab.url_name, args=[session]) + (tab.anchor and f"#{tab.anchor}"),
+                "anchor": tab.anchor,
+                "current": not tab.anchor and page in (tab.url_name, *tab.also),
+                "begins_group": tab is LOOKING_INSIDE[0],
+            }
+            for tab in (*SETTING_UP, *LOOKING_INSIDE)
+            if session
+        ],
+        # The switcher opens the same page of another session where that session has one, too.
+        "area": page
+        if page in {tab.url_name for tab in LOOKING_INSIDE}
+        else request.path.split("/")[1],
         # Why a form was refused, for pages without JavaScript.
         "refusal": " ".join(str(message) for message in get_messages(request)),
     }

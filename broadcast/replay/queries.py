@@ -43,6 +43,7 @@ class ReplayPage(TypedDict):
     began: str
     length: int  # milliseconds
     at: int  # milliseconds after the beginning at which the replay starts
+    first: int  # the same of the first story
     speeds: tuple[int, ...]
     silence: int  # seconds
     stories: list[ReplayStory]
@@ -52,15 +53,21 @@ class ReplayPage(TypedDict):
 
 def page(recording: Recording, audience: str, query: Mapping[str, str]) -> ReplayPage:
     """Returns the page of a replay; ``query`` has its parameters ``after`` and ``at``."""
-    rows = Airing.objects.filter(run=recording.run, pk__gt=key_of(query.get("after", "")) or 0)
+    rows = Airing.objects.filter(run=recording.run).order_by("pk")
     if audience != recorder.OWNER:
         rows = rows.filter(story__state__in=sounds.PUBLISHED)
-    airings = list(rows.select_related("story").order_by("pk")[: STORIES_MOST + 1])
+    # Before the first story nothing is heard.
+    first_aired_at = rows.values_list("aired_at", flat=True).first()
+    starts = recording.offset(first_aired_at) if first_aired_at else 0
+    asked = key_of(query.get("at", ""))
+    rows = rows.filter(pk__gt=key_of(query.get("after", "")) or 0)
+    airings = list(rows.select_related("story")[: STORIES_MOST + 1])
     return {
         "run": runs.row(recording.run),
         "began": recorder.timestamp(recording.began),
         "length": recording.milliseconds,
-        "at": min(key_of(query.get("at", "")) or 0, recording.milliseconds),
+        "at": min(starts if asked is None else asked, recording.milliseconds),
+        "first": starts,
         "speeds": SPEEDS,
         "silence": int(SILENCE.total_seconds()),
         "stories": [_story(recording, airing) for airing in airings[:STORIES_MOST]],

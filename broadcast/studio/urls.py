@@ -15,7 +15,7 @@ from broadcast.studio.market import views as market_views
 from broadcast.studio.overlay import views as overlay_views
 from broadcast.studio.replay import views as replay_views
 from broadcast.studio.search import views as search_views
-from broadcast.studio.sessions import source_views
+from broadcast.studio.sessions import source_views, start_views
 from broadcast.studio.sessions import views as sessions_views
 from broadcast.studio.settings import views as settings_views
 from broadcast.studio.stats import views as stats_views
@@ -23,6 +23,11 @@ from broadcast.studio.traces import views as traces_views
 from broadcast.studio.transfers import views as transfers_views
 
 urlpatterns = [
+    path("start/", start_views.start, name="start"),
+    path("start/go/", start_views.go, name="start_go"),
+    path("start/sources/", start_views.sources, name="start_sources"),
+    path("start/check/", start_views.check, name="start_check"),
+    path("start/sample/", start_views.sample, name="start_sample"),
     # Session Manager: sessions with their settings, sources, schedule and interests.
     path("sessions/", sessions_views.sessions, name="sessions"),
     path("sessions/new/", sessions_views.create, name="session_create"),
@@ -30,6 +35,9 @@ urlpatterns = [
     path("sessions/<uuid:session_id>/", sessions_views.detail, name="session_detail"),
     path("sessions/<uuid:session_id>/name/", sessions_views.rename, name="session_rename"),
     path("sessions/<uuid:session_id>/settings/", sessions_views.settings, name="session_settings"),
+    path(
+        "sessions/<uuid:session_id>/embedding/", sessions_views.embedding, name="session_embedding"
+    ),
     path(
         "sessions/<uuid:session_id>/visibility/",
         sessions_views.visibility,
@@ -43,6 +51,12 @@ urlpatterns = [
     path("sessions/<uuid:session_id>/exports/", transfers_views.export, name="session_export"),
     path("sessions/import/", transfers_views.import_archive, name="session_import"),
     path("sessions/<uuid:session_id>/sources/", source_views.add_source, name="source_add"),
+    path(
+        "sessions/<uuid:session_id>/sources/import/",
+        source_views.import_feeds,
+        name="feeds_import",
+    ),
+    path("sessions/<uuid:session_id>/sources.opml", source_views.export_feeds, name="feeds_export"),
     path(
         "sessions/<uuid:session_id>/sources/group/",
         source_views.add_source_group,
@@ -162,6 +176,7 @@ urlpatterns = [
     path(
         "broadcast/<uuid:session_id>/threads/<int:thread_id>/", story_views.timeline, name="thread"
     ),
+    path("broadcast/<uuid:session_id>/replay/", replay_views.newest, name="replays"),
     path(
         "broadcast/<uuid:session_id>/replay/<int:run_number>/", replay_views.replay, name="replay"
     ),

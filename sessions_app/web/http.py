@@ -14,6 +14,7 @@ from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.models import User
 from django.contrib.auth.views import redirect_to_login
+from django.forms import BaseForm
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.shortcuts import redirect, render
 from django.urls import Resolver404, resolve
@@ -207,8 +208,19 @@ def is_same_origin(request: HttpRequest) -> bool:
 
 def refused(request: SignedIn, error: SmnbError, back: str, *args: object) -> HttpResponse:
     """Shows an error: a partial with its status for htmx, otherwise a message on the page."""
+    sentence = " ".join(
+        # "String should have …" of pydantic needs its subject.
+        f"{name.replace('_', ' ').capitalize()}: {reason}" if " should " in reason else reason
+        for name, reason in commands.reasons(error)
+    )
     if request.htmx:
-        page = {"sentence": error.sentence}
+        page = {"sentence": sentence}
         return render(request, "_refusal.html", page, status=status_of(error))
-    messages.error(request, error.sentence)
+    messages.error(request, sentence)
     return redirect(back, *args)
+
+
+def show_refusal(form: BaseForm, error: SmnbError, field: str | None = None) -> None:
+    """Adds the reasons of an error to the fields they are about, else to ``field`` or the form."""
+    for name, reason in commands.reasons(error):
+        form.add_error(name if name in form.fields else field, reason)

@@ -9,6 +9,7 @@
   const links = [...document.querySelectorAll("a[data-at]")];
   const began = Date.parse(main.dataset.began);
   const length = Number(main.dataset.length);
+  const first = Number(main.dataset.first);
   const KEYS_REST_MS = 300;
   let clock = { at: Number(main.dataset.at), until: Number(main.dataset.at), speed: 1, heard: 0 };
   let mark = null;
@@ -85,9 +86,9 @@
 
   toggle.addEventListener("click", () => {
     if (playing) rest();
-    else play(over ? 0 : place(), over);
+    else play(over ? first : place(), over);
   });
-  again.addEventListener("click", () => play(0, true));
+  again.addEventListener("click", () => play(first, true));
   speed.addEventListener("change", () => { if (playing) play(place(), false); });
   range.addEventListener("input", () => {
     clearTimeout(timer);

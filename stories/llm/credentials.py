@@ -51,6 +51,12 @@ def anthropic_of(user: User) -> Credentials | None:
     return _credentials(key) if key else None
 
 
+def has_model_key(user: User) -> bool:
+    """Whether there is a key with which a model writes for the user: their own or the operator's."""
+    own = Service.ANTHROPIC in user_credentials.by_service(user)
+    return own or bool(settings.SMNB.anthropic_api_key.get_secret_value())
+
+
 @sensitive_variables()
 def own_anthropic(user: User) -> Credentials | None:
     """Returns the user's own credentials, or None."""

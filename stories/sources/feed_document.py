@@ -97,7 +97,7 @@ _ENTITY = re.compile(
 _CDATA = re.compile(r"(<!\[CDATA\[.*?(?:\]\]>|\Z)|<!--.*?(?:-->|\Z))", re.DOTALL)
 _REFERENCE = re.compile(r"&(?:#(\d+|[xX][0-9a-fA-F]+);|([A-Za-z_][\w.-]*);)?")
 _PREDEFINED = frozenset({"amp", "lt", "gt", "quot", "apos"})
-_ILLEGAL = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+ILLEGAL = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
 class UnsafeEntities(Exception):
@@ -106,7 +106,7 @@ class UnsafeEntities(Exception):
 
 def document_of(decoded_text: str) -> str:
     """Returns the root element as text, or all of it without one; raises UnsafeEntities."""
-    text = _ILLEGAL.sub("", decoded_text).replace("\ufeff", "")
+    text = ILLEGAL.sub("", decoded_text).replace("\ufeff", "")
     begin = None
     # Blank lines and messages of PHP come before the document, trackers after it.
     for match in _START.finditer(text):
@@ -253,7 +253,7 @@ def _expanded(text: str, entities: dict[str, str]) -> str:
         number, name = match.groups()
         if number:
             code = int(number[1:], 16) if number[0] in "xX" else int(number[:9])
-            legal = code < 0x110000 and not _ILLEGAL.match(chr(code))
+            legal = code < 0x110000 and not ILLEGAL.match(chr(code))
             return f"&#{code};" if legal else ""
         if name in entities and name not in _PREDEFINED:
             nonlocal growth

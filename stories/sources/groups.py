@@ -15,7 +15,7 @@ from sessions_app.errors import Conflict, Invalid, NotFound
 from sessions_app.models import Session
 from stories.models import Source, SourceGroup
 from stories.sources import service
-from stories.sources.registry import KINDS, SORTS, named
+from stories.sources.registry import KINDS, named_line
 from stories.sources.service import SourceSpec
 
 MOST = 100
@@ -58,14 +58,7 @@ def specs_of(name: str) -> list[SourceSpec]:
 
 def add(session: Session, name: str) -> list[Source]:
     """Adds the group's sources that the session does not have yet, and returns these."""
-    added = []
-    for spec in specs_of(name):
-        # A savepoint of its own for each: a source that is there already stops no other.
-        try:
-            added.append(service.add(session, spec))
-        except Conflict:
-            continue  # the session has it already
-    return added
+    return service.add_each(session, specs_of(name)).added
 
 
 def make(actor: User, name: str, description: str, lines: str) -> SourceGroup:
@@ -125,14 +118,10 @@ def sources_of(lines: str) -> list[GroupedSource]:
     for line in filter(None, map(str.strip, lines.splitlines())):
         if len(line) > LONGEST_LINE:
             raise Invalid(f"{line[:80]}…: a line must not exceed {LONGEST_LINE} characters.")
-        address, _, last = line.rpartition(" ")
-        order = last.lower() if address and last.lower() in SORTS else ""
         try:
-            kind, locator, sort = named(address if order else line, sort=order)
+            kind, locator, sort = named_line(line)
         except Invalid as error:
             raise Invalid(f"{line[:80]}: {error.sentence}") from None
-        if order and not sort:
-            raise Invalid(f"{line[:80]}: only subreddits have an order.")
         source: GroupedSource = {"kind": kind, "locator": locator, "sort": sort}
         if source in sources:
             raise Invalid(f"{line[:80]}: this source is listed twice.")

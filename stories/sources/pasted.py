@@ -8,8 +8,10 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 from sessions_app.errors import Invalid
 
-EXAMPLES = "r/science, https://example.org/feed.xml, or demo"
-ACCEPTED = "r/NAME, a feed, a site, a channel or profile, or demo."
+ACCEPTED = (
+    "One per line: r/NAME, a feed, a site, a YouTube channel, a Mastodon or Bluesky profile, or demo. "
+    "The text of an OPML file works too."
+)
 DESCRIPTION = (
     "r/NAME, the URL of a feed or of a page that announces one, or demo for the recording, as people "
     "paste it."

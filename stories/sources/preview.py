@@ -16,7 +16,7 @@ from sessions_app.models import Session
 from stories.models import Source
 from stories.sources.discovery import Announced, SeveralFeeds
 from stories.sources.registry import adapter, named
-from stories.types import Fetched, SourceAdapter
+from stories.types import Fetched, FetchedPost, SourceAdapter
 
 SECONDS = 10.0
 CHOICE_SECONDS = 5.0
@@ -31,7 +31,8 @@ _FEED_LIKE = re.compile(r"feed|rss|atom|rdf|\.xml|\.json", re.IGNORECASE)
 class Probe:
     """The result of a test; ``newest_at`` is None where no post has a date.
 
-    ``feeds`` are those of a web page that announces several, to choose from.
+    ``feeds`` are those of a web page that announces several, to choose from, and ``sample`` is one of
+    the posts.
     """
 
     sentence: str
@@ -39,6 +40,7 @@ class Probe:
     count: int = 0
     newest_at: datetime | None = None
     feeds: tuple[Announced, ...] = ()
+    sample: FetchedPost | None = None
 
 
 def probe(
@@ -64,7 +66,8 @@ def probe(
         sentence = f"Fetched {_counted(count, 'post')}; none of them has a date."
     else:
         sentence = f"Fetched {_counted(count, 'post')}, newest {ago(timezone.now() - newest)}."
-    return Probe(f"{sentence} {fetched.notice}".strip(), True, count, newest)
+    sample = fetched.posts[0] if count else None
+    return Probe(f"{sentence} {fetched.notice}".strip(), True, count, newest, sample=sample)
 
 
 def choice(kind: str | None, locator: str, owner: User) -> Probe | None:

@@ -152,7 +152,7 @@ class RedditSource:
                 "This is the address of one post or of a search. Give its subreddit, such as r/science."
             )
         raise Invalid(
-            "locator must be a subreddit such as r/science, a user such as u/name, or a public "
+            "locator: must be a subreddit such as r/science, a user such as u/name, or a public "
             "multireddit such as u/name/m/science."
         )
 

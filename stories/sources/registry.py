@@ -5,7 +5,7 @@ To add a kind: a member of ``Source.Kind``, an adapter in this folder, and an en
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import NamedTuple
@@ -13,11 +13,12 @@ from typing import NamedTuple
 from django.conf import settings
 from django.contrib.auth.models import User
 
-from sessions_app.errors import Invalid
+from sessions_app import commands
+from sessions_app.errors import Invalid, SmnbError
 from stories.llm import credentials
 from stories.llm.credentials import RedditKeys
 from stories.models import Source, SourcePost
-from stories.sources import recording, reddit
+from stories.sources import opml, recording, reddit
 from stories.sources.http_client import GuardedClient
 from stories.sources.pasted import tidy
 from stories.sources.recording import RecordingSource
@@ -51,6 +52,9 @@ class SourceKind:
 
     credit: str = ""
     """How a story credits the source, if not by its address."""
+
+    feed: Callable[[str], str] = lambda locator: ""
+    """Returns the address at which a feed reader finds a source, or "" if there is none."""
 
     def sort_of(self, sort: str) -> str:
         """Returns the order to store for a requested one; raises Invalid for an unknown order."""
@@ -93,6 +97,7 @@ KINDS: dict[str, SourceKind] = {
         recognises=reddit.is_reddit,
         sorts=reddit.SORTS,
         sort_in=reddit.sort_of,
+        feed=lambda locator: f"https://www.reddit.com/{locator}/.rss",
     ),
     Source.Kind.RECORDING: SourceKind(
         make=RecordingSource,
@@ -102,7 +107,10 @@ KINDS: dict[str, SourceKind] = {
     ),
     # Last, because it takes every line that no other kind recognises.
     Source.Kind.RSS: SourceKind(
-        make=lambda: RssSource(_client()), icon="rss", recognises=lambda line: True
+        make=lambda: RssSource(_client()),
+        icon="rss",
+        recognises=lambda line: True,
+        feed=lambda locator: locator,
     ),
 }
 
@@ -139,6 +147,48 @@ def named(text: str, kind: str | None = None, sort: str = "") -> Named:
     kind = kind or next(str(name) for name, each in KINDS.items() if each.recognises(line))
     locator = adapter(kind).clean_locator(line)
     return Named(kind, locator, KINDS[kind].sort_of(sort or KINDS[kind].sort_in(line)))
+
+
+def named_line(line: str) -> Named:
+    """Reads a line as people type it: ``r/science``, ``r/science new``, an address, or ``demo``."""
+    address, _, last = line.rpartition(" ")
+    order = last.lower() if address and last.lower() in SORTS else ""
+    found = named(address if order else line, sort=order)
+    if order and not found.sort:
+        raise Invalid("Only subreddits have an order.")
+    return found
+
+
+class Line(NamedTuple):
+    """A line that a person pasted: the source that it names, or why it names none."""
+
+    text: str
+    source: Named | None
+    reason: str = ""
+
+
+def pasted_lines(text: str) -> list[Line]:
+    """Reads whatever was pasted as sources: lines, or the text of an OPML file. Raises Invalid."""
+    return opml_lines(text) if opml.is_opml(text) else _lines(text.splitlines())
+
+
+def opml_lines(document: str | bytes) -> list[Line]:
+    """Reads the feeds of an OPML file as sources; raises Invalid."""
+    return _lines(opml.addresses(document))
+
+
+def _lines(lines: Iterable[str]) -> list[Line]:
+    """Reads each line; what names no source stops no other, and repetitions are left out."""
+    found: dict[object, Line] = {}
+    for line in filter(None, map(str.strip, lines)):
+        try:
+            source = named_line(line)
+        except SmnbError as error:
+            reason = " ".join(reason for _, reason in commands.reasons(error))
+            found[line] = Line(line, None, reason)
+        else:
+            found.setdefault(source, Line(line, source))
+    return list(found.values())
 
 
 def credit_of(post: SourcePost) -> str:

@@ -92,7 +92,7 @@ class RssSource:
         """Returns an absolute http(s) address with a lower-case host and no fragment, or Invalid."""
         typed = tidy(locator)
         if not typed:
-            raise Invalid("locator must be the address of a feed.")
+            raise Invalid("locator: must be the address of a feed.")
         if len(typed) > MAX_LOCATOR:
             raise Invalid(f"locator must not exceed {MAX_LOCATOR} characters.")
         typed = pasted.profile_of(typed) or typed

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Iterable, Sequence
+from typing import Annotated, NamedTuple
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -120,7 +120,31 @@ def add(session: Session, spec: SourceSpec) -> Source:
             return source
     except IntegrityError:
         # Another request added the same source between the look-up and the insertion.
-        raise Conflict(f"{locator} is already a source of this session.") from None
+        raise Conflict(
+            f"{locator} is already a source of this session.", code="duplicate"
+        ) from None
+
+
+class AddedSources(NamedTuple):
+    """What became of several sources that were added together; the others by their addresses."""
+
+    added: list[Source]
+    known: list[str]  # that the session had already
+    refused: list[tuple[str, str]]  # each with the reason
+
+
+def add_each(session: Session, specs: Iterable[SourceSpec]) -> AddedSources:
+    """Adds several sources, each in a savepoint of its own; one that is refused stops no other."""
+    result = AddedSources([], [], [])
+    for spec in specs:
+        try:
+            result.added.append(add(session, spec))
+        except (Conflict, Invalid) as error:
+            if error.code == "duplicate":
+                result.known.append(spec.locator)
+            else:
+                result.refused.append((spec.locator, error.sentence))
+    return result
 
 
 def change(session: Session, source_id: int, sort: str) -> Source:

@@ -37,6 +37,7 @@ ARGUMENTS = [
     # Nobody is there to say that this tab may be shared.
     "--auto-accept-this-tab-capture",
 ]
+PEOPLE = ("rita", "pete", "ines")
 CONTEXT: dict[str, Any] = {
     "locale": "en-US",
     "color_scheme": "dark",
@@ -107,7 +108,9 @@ def sign_in(page: Page, studio: Studio, name: str = "studio", password: str = PA
     page.get_by_label("Username").fill(name)
     page.get_by_label("Password").fill(password)
     page.get_by_role("button", name="Sign in").click()
-    expect(page.get_by_role("heading", name="Session Manager")).to_be_visible()
+    # Who signs in for the first time is at the guided start.
+    expect(page.get_by_role("button", name="Sign out")).to_be_visible()
+    page.goto(f"{studio.url}/sessions/")
 
 
 @contextmanager
@@ -173,8 +176,11 @@ def owner(
 
 
 @pytest.fixture(scope="session")
-def people(studio: Studio) -> tuple[str, str]:
-    """The names of two who are not on the staff; only the second one changes the password."""
+def people(studio: Studio) -> tuple[str, str, str]:
+    """The names of three who are not on the staff.
+
+    Only the second one changes the password, and the third one has never signed in.
+    """
     # Not by a command: starting Django takes longer than most tests.
     password, now = make_password(PASSWORD), timezone.now()
     insert = (
@@ -182,13 +188,13 @@ def people(studio: Studio) -> tuple[str, str]:
         " is_superuser, is_staff, is_active) VALUES (?, ?, ?, '', '', '', 0, 0, 1)"
     )
     with closing(sqlite3.connect(studio.data / "smnb.sqlite3", timeout=60)) as database, database:
-        database.executemany(insert, [(name, password, str(now)) for name in ("rita", "pete")])
-    return "rita", "pete"
+        database.executemany(insert, [(name, password, str(now)) for name in PEOPLE])
+    return PEOPLE
 
 
 @pytest.fixture(scope="session")
 def member_context(
-    browser: Browser, studio: Studio, people: tuple[str, str]
+    browser: Browser, studio: Studio, people: tuple[str, str, str]
 ) -> Iterator[BrowserContext]:
     with shared_context(browser, studio, people[0]) as context:
         yield context

@@ -153,7 +153,7 @@ def test_own_defaults_are_used_by_the_next_new_session(rita: Page, studio: Studi
 
 @pytest.mark.own_context
 def test_a_new_password_signs_out_everywhere_else(
-    page: Page, studio: Studio, people: tuple[str, str], elsewhere: Page
+    page: Page, studio: Studio, people: tuple[str, str, str], elsewhere: Page
 ) -> None:
     sign_in(page, studio, people[1])
     elsewhere.context.add_cookies(page.context.cookies())  # type: ignore[arg-type]

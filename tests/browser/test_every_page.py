@@ -22,7 +22,13 @@ WIDE, NARROW = 1440, 390  # pixels
 OWNED = (
     "/sessions/",
     "/sessions/{session}/",
+    "/sessions/{session}/#tab-sources",
+    "/sessions/{session}/#tab-voice",
+    "/sessions/{session}/#tab-schedule",
+    "/sessions/{session}/#tab-share",
+    "/sessions/{session}/#tab-advanced",
     "/sessions/{empty}/",
+    "/broadcast/{session}/rundown/",
     "/broadcast/",
     "/broadcast/{session}/",
     "/broadcast/{empty}/",

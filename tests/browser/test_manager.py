@@ -27,9 +27,11 @@ def feeds() -> Iterator[FeedStandIn]:
         yield stand_in
 
 
-def open_session(page: Page, studio: Studio, name: str, **settings: object) -> str:
+def open_session(
+    page: Page, studio: Studio, name: str, tab: str = "overview", **settings: object
+) -> str:
     session = studio.create(name, RECORDING, model="extractive", **settings)
-    page.goto(f"{studio.url}/sessions/{session}/")
+    page.goto(f"{studio.url}/sessions/{session}/#tab-{tab}")
     return session
 
 
@@ -70,7 +72,7 @@ def test_a_session_is_renamed_in_place(owner: Page, studio: Studio) -> None:
 
 
 def test_a_clone_has_the_settings_and_the_sources(owner: Page, studio: Studio) -> None:
-    session = open_session(owner, studio, "Origin", personality="energetic", pace=99)
+    session = open_session(owner, studio, "Origin", "advanced", personality="energetic", pace=99)
     owner.get_by_role("button", name="Clone").click()
     expect(owner.locator("#session-name")).to_have_text("Origin (copy)")
     copy = session_of(studio, "Origin (copy)")
@@ -91,7 +93,7 @@ def test_a_session_is_archived_and_restored_from_the_list(owner: Page, studio: S
 
 
 def test_a_session_is_archived_and_restored_on_its_page(owner: Page, studio: Studio) -> None:
-    session = open_session(owner, studio, "On its page")
+    session = open_session(owner, studio, "On its page", "advanced")
     owner.get_by_role("button", name="Archive session").click()
     expect(owner.get_by_role("button", name="Restore session")).to_be_visible()
     assert studio.get(f"/sessions/{session}")["status"] == "archived"
@@ -101,7 +103,7 @@ def test_a_session_is_archived_and_restored_on_its_page(owner: Page, studio: Stu
 
 
 def test_each_narration_setting_is_saved(owner: Page, studio: Studio) -> None:
-    session = open_session(owner, studio, "Settings")
+    session = open_session(owner, studio, "Settings", "voice")
     form = owner.locator("#settings form")
     form.get_by_label("Model", exact=True).select_option("other")
     form.get_by_label("Name of the other model").fill("claude-of-the-house")
@@ -114,8 +116,33 @@ def test_each_narration_setting_is_saved(owner: Page, studio: Studio) -> None:
     form.get_by_label("Pace").fill("150")
     form.get_by_label("Language").fill("de")
     form.get_by_label("Instructions").fill("focus on breakthroughs, avoid markets")
-    owner.get_by_role("button", name="Save settings").click()
+    expect(form.get_by_text("Unsaved changes")).to_be_visible()
+    form.get_by_label("Pace").fill("30")
+    form.get_by_label("Name of the other model").fill("")
+    save = owner.get_by_role("button", name="Save settings")
+    save.click()
+    # Both errors at once, each at its field, and what was typed is still there.
+    wrong = form.locator(".field-wrong")
+    expect(wrong).to_have_count(2)
+    expect(wrong.filter(has_text="Name of the other model")).to_contain_text("Name the model")
+    expect(form.locator(".form-answer")).to_have_text("Not saved. See the marked fields.")
+    expect(form.get_by_label("Instructions")).to_have_value("focus on breakthroughs, avoid markets")
+    # Another tab and back lose nothing.
+    tabs = owner.get_by_role("navigation", name="Pages of this session")
+    tabs.get_by_role("link", name="Share").click()
+    expect(owner.get_by_role("button", name="Publish the watch page")).to_be_visible()
+    expect(tabs.locator("[aria-current=page]")).to_have_text("Share")
+    owner.go_back()
+    expect(tabs.locator("[aria-current=page]")).to_have_text("Voice")
+    form.get_by_label("Pace").fill("150")
+    form.get_by_label("Name of the other model").fill("claude-of-the-house")
+    save.click()
+    expect(form.locator(".form-answer")).to_have_text("Saved.")
+    expect(form.get_by_text("Unsaved changes")).to_be_hidden()
+    expect(save).to_be_focused()
     expect(form.get_by_label("Pace")).to_have_value("150")
+    owner.reload()
+    expect(form.get_by_label("Pace")).to_be_visible()
     assert studio.get(f"/sessions/{session}")["settings"] == {
         "model": "claude-of-the-house",
         "personality": "analytical",
@@ -133,7 +160,7 @@ def test_each_narration_setting_is_saved(owner: Page, studio: Studio) -> None:
 def test_a_time_on_air_is_added_changed_switched_off_and_removed(
     owner: Page, studio: Studio
 ) -> None:
-    session = open_session(owner, studio, "Scheduled")
+    session = open_session(owner, studio, "Scheduled", "schedule")
     form = owner.locator(".slot-edit")
     form.get_by_label("Mon").check()
     form.get_by_label("On air at").fill("09:00")
@@ -161,10 +188,9 @@ def test_a_source_is_tested_in_place_added_tested_again_and_removed(
 ) -> None:
     session = studio.create("Reads")
     address = f"{feeds.url}/feed/harbour.xml"
-    owner.goto(f"{studio.url}/sessions/{session}/")
+    owner.goto(f"{studio.url}/sessions/{session}/#tab-sources")
     form = owner.locator(".source-add")
-    form.get_by_label("Address").fill(address)
-    form.get_by_label("Kind").select_option("rss")
+    form.get_by_label("Source").fill(address)
     owner.get_by_role("button", name="Test it first").click()
     expect(owner.locator("#source-answer")).to_contain_text("Fetched 3 posts, newest")
     assert of_session(studio, SOURCES, session) == []
@@ -182,16 +208,15 @@ def test_a_source_is_tested_in_place_added_tested_again_and_removed(
 def test_a_source_that_brings_nothing_says_why(
     owner: Page, studio: Studio, feeds: FeedStandIn
 ) -> None:
-    open_session(owner, studio, "Mistaken")
-    owner.locator(".source-add").get_by_label("Address").fill(f"{feeds.url}/broken")
-    owner.locator(".source-add").get_by_label("Kind").select_option("rss")
+    open_session(owner, studio, "Mistaken", "sources")
+    owner.locator(".source-add").get_by_label("Source").fill(f"{feeds.url}/broken")
     owner.get_by_role("button", name="Test it first").click()
     expect(owner.locator("#source-answer [data-ok=false]")).to_contain_text("500")
 
 
 def test_the_sources_of_a_group_are_added(owner: Page, studio: Studio) -> None:
     session = studio.create("Grouped")
-    owner.goto(f"{studio.url}/sessions/{session}/")
+    owner.goto(f"{studio.url}/sessions/{session}/#tab-sources")
     owner.get_by_label("Ready-made group").select_option("Curiosity Lab")
     owner.get_by_role("button", name="Add the group").click()
     expect(owner.locator("#sources li")).to_have_count(3)
@@ -200,7 +225,7 @@ def test_the_sources_of_a_group_are_added(owner: Page, studio: Studio) -> None:
 
 
 def test_a_budget_is_set_shown_as_a_meter_and_taken_away(owner: Page, studio: Studio) -> None:
-    session = open_session(owner, studio, "Frugal")
+    session = open_session(owner, studio, "Frugal", "advanced")
     meter = owner.locator("#budget-meter")
     expect(meter).to_contain_text("No limit")
     owner.get_by_label("Budget in USD").fill("2.50")
@@ -222,7 +247,7 @@ def test_the_watch_page_is_published_its_address_copied_and_taken_down(
     owner: Page, studio: Studio
 ) -> None:
     owner.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    session = open_session(owner, studio, "For all to see")
+    session = open_session(owner, studio, "For all to see", "share")
     owner.get_by_role("button", name="Publish the watch page").click()
     address = owner.get_by_label(re.compile("^Address of the Watch page"))
     expect(address).to_be_visible()
@@ -230,6 +255,14 @@ def test_the_watch_page_is_published_its_address_copied_and_taken_down(
     expect(owner.locator(".addresses .copied").first).to_have_text("Copied")
     shown = studio.get(f"/sessions/{session}")
     assert to_copy(owner) == address.input_value() == shown["watch_url"]
+    expect(owner.get_by_role("img", name="QR code")).to_be_visible()
+    owner.get_by_role("button", name="Copy embed code").click()
+    assert to_copy(owner).startswith(f'<iframe src="{shown["watch_url"]}embed/"')
+    embedding = owner.get_by_label("Pages that may show the player")
+    embedding.select_option("anywhere")
+    owner.get_by_role("button", name="Save embedding").click()
+    expect(owner.locator("#form-embedding .form-answer")).to_have_text("Saved.")
+    assert studio.get(f"/sessions/{session}")["settings"]["embedding"] == "anywhere"
     path = "/watch/" + shown["watch_url"].split("/watch/")[1]
     assert studio.call("GET", path).status == 200
     owner.get_by_role("button", name="Unpublish").click()

@@ -18,7 +18,7 @@ APPS = ("sessions_app", "stories", "broadcast", "smnb")
 HEAVY = {
     *("PIL", "anthropic", "celery", "cryptography", "feedparser", "genai_prices", "httpx2"),
     *("kombu", "markdown_it", "opentelemetry", "praw", "prawcore", "redis", "setproctitle"),
-    "tldextract",
+    *("segno", "tldextract"),
 }
 SOURCES = [
     path
@@ -39,6 +39,7 @@ LEVELS = (
         "views",
         "story_views",
         "source_views",
+        "start_views",
         "media_views",
         "stream_views",
         "api",

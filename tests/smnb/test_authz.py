@@ -105,9 +105,15 @@ TABLE: dict[tuple[str, str], tuple[Row, dict[str, Any]]] = {
     ("sessions/", "GET"): (PAGE, {}),
     ("sessions/switcher/", "GET"): (PAGE, {}),
     ("sessions/new/", "POST"): ((302, 302, 302, 302), {"name": "New", "sources": "demo"}),
+    ("start/", "GET"): (PAGE, {}),
+    ("start/go/", "POST"): ((302, 422, 422, 422), {}),
+    ("start/sources/", "POST"): ((302, 200, 200, 200), {"sources": "demo"}),
+    ("start/check/", "POST"): ((302, 200, 200, 200), {"locator": "demo"}),
+    ("start/sample/", "POST"): ((302, 200, 200, 200), {}),
     (S, "GET"): (OWN, {}),
     (f"{S}name/", "POST"): (DOES, {"name": "Other"}),
     (f"{S}settings/", "POST"): (DOES, SETTINGS),
+    (f"{S}embedding/", "POST"): (DOES, {"embedding": "anywhere"}),
     (f"{S}budget/", "POST"): (DOES, {"budget_usd": "5"}),
     (f"{S}expiry/", "POST"): (DOES, {"expires_on": "2999-01-01"}),
     (f"{S}clone/", "POST"): (DOES, {}),
@@ -116,9 +122,11 @@ TABLE: dict[tuple[str, str], tuple[Row, dict[str, Any]]] = {
     ("sessions/import/", "POST"): ((302, 422, 422, 422), {}),
     (f"{S}visibility/", "POST"): (DOES, {"visible": "true"}),
     (f"{S}filing/", "POST"): (DOES, {"action": "archive"}),
-    (f"{S}sources/", "POST"): ((302, 404, 404, 422), {"kind": "recording"}),
+    (f"{S}sources/", "POST"): ((302, 404, 404, 422), {"locator": "demo"}),
+    (f"{S}sources/import/", "POST"): ((302, 404, 404, 422), {}),
+    (f"{S}sources.opml", "GET"): (OWN, {}),
     (f"{S}sources/group/", "POST"): (DOES, {"group": "Tech Radar"}),
-    (f"{S}sources/test/", "POST"): (OWN, {"kind": "recording"}),
+    (f"{S}sources/test/", "POST"): (OWN, {"locator": "demo"}),
     (f"{S}sources/<source>/test/", "POST"): (OWN, {}),
     (f"{S}sources/<source>/remove/", "POST"): (DOES, {}),
     (f"{S}slots/", "POST"): (DOES, SLOT),
@@ -197,6 +205,7 @@ TABLE: dict[tuple[str, str], tuple[Row, dict[str, Any]]] = {
     (f"{A}/artifacts", "GET"): (MINE, {}),
     (f"{A}/artifacts/<artifact>", "GET"): (MINE, {}),
     (f"{A}/artifacts/<artifact>", "DELETE"): (MINE, {}),
+    ("broadcast/<session>/replay/", "GET"): (DOES, {}),
     ("broadcast/<session>/replay/<run_number>/", "GET"): (OWN, {}),
     ("broadcast/<session>/log/", "GET"): (OWN, {}),
     ("broadcast/<session>/log/browser/", "POST"): ((302, 404, 404, 204), BROKEN),
@@ -528,7 +537,13 @@ def test_a_wrong_password_is_locked_out_in_the_end(owner: User) -> None:
 def test_after_signing_in_nobody_is_sent_to_another_site(owner: User) -> None:
     form = {"username": owner.username, "password": "olga-has-a-password"}
     answer = Client().post("/login/?next=https://evil.example/", form)
-    assert answer["Location"] == "/"
+    # The first time to the guided start, later to the sessions.
+    assert answer["Location"] == "/start/"
+    assert Client().post("/login/?next=https://evil.example/", form)["Location"] == "/"
+    newcomer = User.objects.create_user("nora", password="nora-has-a-password")
+    form = {"username": newcomer.username, "password": "nora-has-a-password"}
+    answer = Client().post("/login/?next=/docs/", form | {"next": "/docs/"})
+    assert answer["Location"] == "/docs/"
 
 
 def test_there_are_four_sockets() -> None:

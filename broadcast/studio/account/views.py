@@ -26,7 +26,7 @@ from sessions_app import api_tokens, credentials, preferences, rate_limits, work
 from sessions_app.credentials import Service
 from sessions_app.errors import SmnbError
 from sessions_app.models import SealedKey
-from sessions_app.web.http import SignedIn, post_only, refused, signed_in
+from sessions_app.web.http import SignedIn, post_only, refused, show_refusal, signed_in
 from stories.llm import credentials as llm_credentials
 
 # Per user and minute: a stolen session must not help to guess the password.
@@ -50,11 +50,19 @@ class KeyCard(TypedDict):
     open: bool
 
 
+FRONT_DOORS = {"", "/", "/sessions/"}
+
+
 class SignIn(LoginView):
     redirect_authenticated_user = True
 
     def form_valid(self, form: AuthenticationForm) -> HttpResponse:
+        # Read before the sign-in sets it.
+        first = form.get_user().last_login is None
         response = super().form_valid(form)
+        # From the front door a new user comes to the guided start; a link to a page leads there.
+        if first and self.get_redirect_url() in FRONT_DOORS:
+            response = redirect("start")
         rate_limits.remember_browser(response, form.get_user().get_username())
         return response
 
@@ -176,7 +184,7 @@ def defaults(request: SignedIn) -> HttpResponse:
     try:
         preferences.choose_defaults(request.user, form.payload())
     except SmnbError as error:
-        form.add_error(None, error.sentence)
+        show_refusal(form, error)
         return _page(request, 422, defaults_form=form)
     return _saved("defaults")
 
@@ -192,7 +200,7 @@ def save_key(request: SignedIn, service: str) -> HttpResponse:
         try:
             credentials.save(request.user, service, form.cleaned_data)
         except SmnbError as error:
-            form.add_error(None, error.sentence)
+            show_refusal(form, error)
         else:
             return _saved(section_of(service))
     return _page(request, 422, keys=_key_cards(request.user, form))
@@ -227,7 +235,7 @@ def create_token(request: SignedIn) -> HttpResponse:
         try:
             token = api_tokens.named(request.user, form.cleaned_data["name"])
         except SmnbError as error:
-            form.add_error(None, error.sentence)
+            show_refusal(form, error)
         else:
             return _page(request, 201, new_token=token)
     return _page(request, 422, token_form=form)

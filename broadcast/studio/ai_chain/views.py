@@ -7,8 +7,8 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_safe
 from ninja import Query
 
+from broadcast import orchestrator, recaps
 from broadcast import queries as broadcast_queries
-from broadcast import recaps
 from broadcast.recaps import RecapPayload
 from broadcast.studio.ai_chain import queries
 from broadcast.studio.ai_chain.queries import ChainPayload
@@ -28,7 +28,11 @@ def chain(request: SignedIn, session: Session) -> HttpResponse:
     """The chain; ``?before=`` (a number) shows older links, ``?find=`` an id or a number."""
     named = request.GET.get("find", "")[:200]
     part = queries.Part(broadcast_queries.key_of(request.GET.get("before", "")), named)
-    page = {**queries.page(session, part), "here": request.get_full_path()}
+    page = {
+        **queries.page(session, part),
+        "here": request.get_full_path(),
+        "session_air": orchestrator.latest_payload(session),
+    }
     template = "studio/ai_chain/_chain.html" if request.htmx else "studio/ai_chain/chain.html"
     return render(request, template, page)
 

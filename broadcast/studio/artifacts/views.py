@@ -15,8 +15,8 @@ from django.views.decorators.http import require_safe
 from ninja import Query
 from typing_extensions import TypedDict
 
+from broadcast import orchestrator, recordings
 from broadcast import queries as broadcast_queries
-from broadcast import recordings
 from broadcast.studio.artifacts import bundle as trace_bundle
 from sessions_app import commands
 from sessions_app.errors import Invalid, NotFound, SmnbError
@@ -133,7 +133,11 @@ def listed(request: SignedIn, session: Session) -> HttpResponse:
     """The artifacts; ``?category=`` shows one category, ``?before=`` (an id) its older files."""
     before = broadcast_queries.key_of(request.GET.get("before", ""))
     part = Part.of(request.GET.get("category", ""), before)
-    page = {**page_of_files(session, part), "here": request.get_full_path()}
+    page = {
+        **page_of_files(session, part),
+        "here": request.get_full_path(),
+        "session_air": orchestrator.latest_payload(session),
+    }
     template = (
         "studio/artifacts/_artifacts.html" if request.htmx else "studio/artifacts/artifacts.html"
     )

@@ -6,13 +6,13 @@ from django.http import Http404, HttpResponse, HttpResponseBadRequest
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_safe
 
-from broadcast import airing, editorial, public_links, queries, session_commands
+from broadcast import airing, editorial, orchestrator, public_links, queries, session_commands
 from broadcast import rundown as rundown_commands
 from broadcast.studio.broadcast_center.views import BreakInForm, CorrectionForm
 from sessions_app import commands
 from sessions_app.errors import NotFound, SmnbError
 from sessions_app.models import Session
-from sessions_app.web.http import SignedIn, of_session, post_only, refused
+from sessions_app.web.http import SignedIn, of_session, post_only, refused, show_refusal
 from stories import corrections, stories, threads
 from stories.models import Story
 from stories.posts import queue, selection
@@ -42,7 +42,9 @@ def rundown(request: SignedIn, session: Session) -> HttpResponse:
     if request.htmx and request.GET.get("part") == "skipped":
         part = {"skipped": selection.newest(session), "session_id": session.pk}
         return render(request, "studio/broadcast_center/_skipped.html", part)
-    return render(request, "studio/broadcast_center/rundown.html", queries.rundown_page(session))
+    page = queries.rundown_page(session)
+    context = {**page, "session_air": page["air"]}
+    return render(request, "studio/broadcast_center/rundown.html", context)
 
 
 @post_only
@@ -145,6 +147,7 @@ def _story_page(
 ) -> HttpResponse:
     page = {
         "session": session,
+        "session_air": orchestrator.latest_payload(session),
         "session_id": session.pk,
         "language": public_links.tag(session.language),
         "story": airing.story_payload(row),
@@ -171,7 +174,7 @@ def correct(request: SignedIn, session: Session, story_id: int) -> HttpResponse:
         # once more answers the version that was in the way.
         row = _find(session, story_id)
         form = CorrectionForm({**request.POST.dict(), "version": row.version})
-        form.add_error(None, error.sentence)
+        show_refusal(form, error)
         return _story_page(request, session, row, form, status=409)
     return redirect("story", session.pk, story_id)
 
@@ -180,7 +183,11 @@ def correct(request: SignedIn, session: Session, story_id: int) -> HttpResponse:
 @of_session
 def listed(request: SignedIn, session: Session) -> HttpResponse:
     """The threads of a session."""
-    page = {"session": session, "threads": threads.of_session(session)}
+    page = {
+        "session": session,
+        "session_air": orchestrator.latest_payload(session),
+        "threads": threads.of_session(session),
+    }
     return render(request, "studio/broadcast_center/threads.html", page)
 
 
@@ -194,6 +201,7 @@ def timeline(request: SignedIn, session: Session, thread_id: int) -> HttpRespons
         raise Http404(error.sentence) from None
     page = {
         "session": session,
+        "session_air": orchestrator.latest_payload(session),
         "thread": threads.payload(thread),
         "stories": queries.with_airings(threads.stories(thread)),
     }

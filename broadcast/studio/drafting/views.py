@@ -21,7 +21,15 @@ from sessions_app import commands
 from sessions_app.commands import Command
 from sessions_app.errors import NotFound, SmnbError
 from sessions_app.models import Session, SessionStats
-from sessions_app.web.http import SignedIn, of_chosen, of_session, post_only, refused, status_of
+from sessions_app.web.http import (
+    SignedIn,
+    of_chosen,
+    of_session,
+    post_only,
+    refused,
+    show_refusal,
+    status_of,
+)
 from stories import corrections
 from stories.drafting import boards, drafts, versions, workflow
 from stories.drafting import commands as drafting_commands
@@ -160,7 +168,7 @@ def start(request: SignedIn, session: Session) -> HttpResponse:
     try:
         draft = commands.run(drafting_commands.START, request.user, session, form.payload())
     except SmnbError as error:
-        form.add_error(None, error.sentence)
+        show_refusal(form, error)
         return _drafting_page(request, session, form, status_of(error))
     return redirect("draft", session.pk, draft.pk)
 
@@ -300,7 +308,7 @@ def _save(request: SignedIn, session: Session, draft_id: int) -> HttpResponse:
         latest = page["version"]["text"] if page["version"] else ""
         page["diff"] = list(corrections.compare(latest, form.cleaned_data["text"]))
         retry = VersionForm({**request.POST.dict(), "version": page["draft"]["version"]})
-        retry.add_error(None, error.sentence)
+        show_refusal(retry, error)
         return _editor(request, page, retry, status_of(error))
     return redirect("draft", session.pk, draft_id)
 

@@ -7,6 +7,7 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from broadcast import orchestrator
 from sessions_app.errors import SmnbError
 from sessions_app.models import Session
 from sessions_app.session_logs import browser_errors, catalog
@@ -57,7 +58,13 @@ def log(request: SignedIn, session: Session) -> HttpResponse:
     filters = {name: value for name, value in form.cleaned_data.items() if value}
     # The links of the filter begin at the newest line again.
     filters.pop("before", None)
-    context = {"session": session, "form": form, "page": page, "asked": filters}
+    context = {
+        "session": session,
+        "session_air": orchestrator.latest_payload(session),
+        "form": form,
+        "page": page,
+        "asked": filters,
+    }
     template = "studio/logs/_lines.html" if request.htmx else "studio/logs/page.html"
     return render(request, template, context)
 

@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 from django.http import HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from broadcast import queries, session_commands
 from broadcast.public.views import recording_or_404
 from broadcast.replay import queries as replay_queries
+from broadcast.replay import runs
 from broadcast.replay.runs import Recording
 from sessions_app.events import recorder
 from sessions_app.models import Message, Session, SessionStats
 from sessions_app.web.http import SignedIn, of_session
 from stories import stories
 from stories.sources import service
+
+
+@require_safe
+@of_session
+def newest(request: SignedIn, session: Session) -> HttpResponse:
+    """Redirects to the replay of the newest finished run, or to the list that says there is none."""
+    if finished := runs.listed(session, recorder.OWNER, 1):
+        return redirect("replay", session.pk, finished[0]["number"])
+    return redirect(f"{reverse('session_detail', args=[session.pk])}#runs")
 
 
 @require_safe

@@ -11,6 +11,7 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from broadcast import orchestrator
 from broadcast.queries import key_of
 from sessions_app.models import Session
 from sessions_app.web.http import SignedIn, of_session
@@ -84,6 +85,7 @@ def results(request: SignedIn, session: Session) -> HttpResponse:
         older = f"{request.path}?{urlencode(searched | {'before': page.next})}"
     context = {
         "session": session,
+        "session_air": orchestrator.latest_payload(session),
         "form": form,
         "what": form.searched,
         "results": page,

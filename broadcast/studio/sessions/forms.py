@@ -17,9 +17,8 @@ from sessions_app.errors import SmnbError
 from sessions_app.models import Session
 from sessions_app.money import dollars
 from stories.llm import EXTRACTIVE
-from stories.models import Source
-from stories.sources import groups, pasted
-from stories.sources.registry import SORTS, named
+from stories.sources import groups, opml, pasted
+from stories.sources.registry import Line, opml_lines, pasted_lines
 from stories.usage.pricing import offers
 
 OTHER = "other"
@@ -64,6 +63,21 @@ class FilterForm(forms.Form):
         )
 
 
+class SourcesField(forms.CharField):
+    """Sources in whatever form they are pasted; its value is a list of ``registry.Line``."""
+
+    widget = forms.Textarea(attrs={"rows": 3, "spellcheck": "false", "autocomplete": "off"})
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(max_length=200_000, help_text=pasted.ACCEPTED, **options)
+
+    def clean(self, value: object) -> list[Line]:
+        try:
+            return pasted_lines(super().clean(value))
+        except SmnbError as error:
+            raise ValidationError(error.sentence) from None
+
+
 class NewSessionForm(forms.Form):
     """A new session with its sources."""
 
@@ -73,12 +87,7 @@ class NewSessionForm(forms.Form):
         choices=[(type_.value, type_.label) for type_ in sessions.CREATABLE_TYPES],
         initial=Session.Type.BROADCAST,
     )
-    sources = forms.CharField(
-        required=False,
-        initial="demo",
-        widget=forms.Textarea(attrs={"rows": 4, "spellcheck": "false"}),
-        help_text=f"One per line: {pasted.EXAMPLES}.",
-    )
+    sources = SourcesField(required=False, initial="demo")
     groups = forms.MultipleChoiceField(
         required=False,
         label="Source groups",
@@ -98,15 +107,10 @@ class NewSessionForm(forms.Form):
         return self.cleaned_data["type"] or Session.Type.BROADCAST
 
     def clean_sources(self) -> list[dict[str, str]]:
-        specs = []
-        for line in self.cleaned_data["sources"].splitlines():
-            if line.strip():
-                # A bad line is reported with the form, before a session is created.
-                try:
-                    specs.append(named(line)._asdict())
-                except SmnbError as error:
-                    raise ValidationError(f"{line.strip()[:80]}: {error.sentence}") from None
-        return specs
+        # Each bad line is reported with the form, before a session is created.
+        if wrong := [line for line in self.cleaned_data["sources"] if not line.source]:
+            raise ValidationError([f"{line.text[:80]}: {line.reason}" for line in wrong])
+        return [line.source._asdict() for line in self.cleaned_data["sources"]]
 
     def payload(self) -> dict[str, object]:
         return dict(self.cleaned_data)
@@ -148,7 +152,6 @@ class SettingsForm(forms.ModelForm):  # type: ignore[type-arg]
             "control_mode",
             "ai_label",
             "breaking_rule",
-            "embedding",
         )
         widgets = {"instructions": forms.Textarea(attrs={"rows": 3})}
         help_texts = {
@@ -163,8 +166,14 @@ class SettingsForm(forms.ModelForm):  # type: ignore[type-arg]
         field = cast("forms.ChoiceField", self.fields["model"])
         field.choices = list(model_choices(self.instance.model))
         # Pages that were open before this setting existed do not send it.
-        for name in ("ai_label", "breaking_rule", "embedding"):
+        for name in ("ai_label", "breaking_rule"):
             self.fields[name].required = False
+
+    def clean_pace(self) -> int:
+        pace = int(self.cleaned_data["pace"])
+        if 0 < pace < 60:
+            raise ValidationError("Enter 60 to 6000 words a minute, or 0 for no waiting on air.")
+        return pace
 
     def clean_ai_label(self) -> str:
         return self.cleaned_data["ai_label"] or str(self.instance.ai_label)
@@ -172,20 +181,29 @@ class SettingsForm(forms.ModelForm):  # type: ignore[type-arg]
     def clean_breaking_rule(self) -> str:
         return self.cleaned_data["breaking_rule"] or str(self.instance.breaking_rule)
 
-    def clean_embedding(self) -> str:
-        return self.cleaned_data["embedding"] or str(self.instance.embedding)
-
     def clean(self) -> dict[str, Any]:
         data = super().clean() or self.cleaned_data
         # The list has an entry for models that are not on it; their name is typed.
         if data.get("model") == OTHER:
-            data["model"] = data.get("other_model", "")
-            if not data["model"]:
+            # Without a name the stored model stays, so that only this field is wrong.
+            data["model"] = data.get("other_model") or self.instance.model
+            if not data.get("other_model"):
                 self.add_error("other_model", "Name the model, or choose one from the list.")
         return data
 
     def payload(self) -> dict[str, object]:
         return {"settings": {name: self.cleaned_data[name] for name in self._meta.fields or ()}}
+
+
+class EmbeddingForm(forms.Form):
+    """Whether pages of other sites may show the player."""
+
+    embedding = forms.ChoiceField(
+        choices=Session.Embedding.choices, label="Pages that may show the player"
+    )
+
+    def payload(self) -> dict[str, object]:
+        return {"settings": self.cleaned_data}
 
 
 class BudgetForm(forms.Form):
@@ -200,6 +218,9 @@ class BudgetForm(forms.Form):
         help_text="You are warned at 80 %. Narration pauses when the budget is spent. "
         "Empty means no limit.",
     )
+
+    def payload(self) -> dict[str, object]:
+        return dict(self.cleaned_data)
 
 
 class ExpiryForm(forms.Form):
@@ -220,23 +241,28 @@ class ExpiryForm(forms.Form):
 
 
 class SourceForm(forms.Form):
-    """A new source of a session."""
+    """New sources of a session; the kind of each follows from its address."""
 
-    locator = forms.CharField(
-        max_length=2000,
-        required=False,
-        label="Address",
-        help_text=pasted.ACCEPTED,
-    )
-    kind = forms.ChoiceField(required=False, choices=[("", "by the address"), *Source.Kind.choices])
-    sort = forms.ChoiceField(
-        required=False,
-        choices=[("", "default"), *((sort, sort) for sort in SORTS)],
-        help_text="Reddit only.",
+    locator = SourcesField(label="Source", error_messages={"required": "Paste a source first."})
+
+
+class FeedsForm(forms.Form):
+    """A file with the feeds of a feed reader."""
+
+    file = forms.FileField(
+        label="OPML file",
+        allow_empty_file=False,
+        widget=forms.FileInput(attrs={"accept": ".opml,.xml,text/x-opml,text/xml"}),
+        help_text="The list of feeds that your feed reader exports, at most 1 MB.",
     )
 
-    def clean_kind(self) -> str | None:
-        return self.cleaned_data["kind"] or None
+    def clean_file(self) -> list[Line]:
+        upload = self.cleaned_data["file"]
+        try:
+            # One byte more than is allowed shows that the file is too large.
+            return opml_lines(upload.read(opml.LARGEST + 1))
+        except SmnbError as error:
+            raise ValidationError(error.sentence) from None
 
 
 class DefaultsForm(forms.Form):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from html import escape
+from itertools import groupby
 from uuid import UUID
 
 from django.db.models import Exists, OuterRef, Q
@@ -12,6 +14,7 @@ from typing_extensions import TypedDict
 
 from broadcast import queries
 from broadcast.models import Broadcast
+from broadcast.session_commands import OwnedSession
 from broadcast.states import ON_AIR
 from sessions_app.models import Session
 from sessions_app.models.session import Person, SessionQuerySet
@@ -33,6 +36,43 @@ class Filter:
     type: str = ""
     air: str = ""
     before: str = ""
+
+
+class QRCode(TypedDict):
+    """A QR code as the path of an SVG whose width and height are ``size``."""
+
+    size: int
+    path: str
+
+
+class Share(TypedDict):
+    """What the tab for sharing shows; None and "" while the session is not visible."""
+
+    qr: QRCode | None
+    embed_code: str
+
+
+def share(session: OwnedSession) -> Share:
+    """Returns the QR code of the watch page, and the code that shows the player elsewhere."""
+    import segno
+
+    url = session["watch_url"]
+    if url is None:
+        return {"qr": None, "embed_code": ""}
+    rows = list(segno.make(url, error="m", micro=False).matrix_iter(border=3))
+    path = ""
+    for y, row in enumerate(rows):
+        x = 0
+        for dark, modules in groupby(row):
+            width = len(list(modules))
+            if dark:
+                path += f"M{x} {y}h{width}v1h-{width}z"
+            x += width
+    embed_code = (
+        f'<iframe src="{url}embed/" title="{escape(session["name"])}" width="480" height="320"'
+        ' allow="autoplay" loading="lazy"></iframe>'
+    )
+    return {"qr": {"size": len(rows), "path": path}, "embed_code": embed_code}
 
 
 class SessionList(TypedDict):

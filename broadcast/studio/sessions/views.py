@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass
 from datetime import UTC
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
+from urllib.parse import urlencode
 
 from django.forms import BaseForm
 from django.http import HttpResponse, HttpResponseRedirect, QueryDict
@@ -20,8 +23,10 @@ from broadcast.schedule.calendar import SlotForm
 from broadcast.studio.sessions import queries
 from broadcast.studio.sessions.forms import (
     BudgetForm,
+    EmbeddingForm,
     ExpiryForm,
     ExportForm,
+    FeedsForm,
     FilterForm,
     ImportForm,
     NewSessionForm,
@@ -29,17 +34,72 @@ from broadcast.studio.sessions.forms import (
     SourceForm,
 )
 from sessions_app import commands
-from sessions_app import sessions as sessions_app_sessions
 from sessions_app.commands import Command
 from sessions_app.errors import SmnbError
 from sessions_app.models import Session
 from sessions_app.money import to_usd
-from sessions_app.web.http import SignedIn, of_session, once, post_only, refused, signed_in
+from sessions_app.web.http import (
+    SignedIn,
+    of_session,
+    once,
+    post_only,
+    refused,
+    show_refusal,
+    signed_in,
+)
 from stories.models import Source
 from stories.sources import groups
 from stories.sources.preview import Probe
 
 R = TypeVar("R")
+SavingForm: TypeAlias = SettingsForm | EmbeddingForm | BudgetForm | ExpiryForm
+
+
+@dataclass(frozen=True, slots=True)
+class Save:
+    """A form of the page that saves: how it is made, its address, its section and its button."""
+
+    form: Callable[[Session, QueryDict | None], SavingForm]
+    url_name: str
+    section: str
+    label: str
+
+
+def _settings_form(session: Session, data: QueryDict | None) -> SavingForm:
+    # A form changes its instance, so it gets a copy; the page shows what is stored.
+    return SettingsForm(data, instance=copy(session))
+
+
+def _embedding_form(session: Session, data: QueryDict | None) -> SavingForm:
+    return EmbeddingForm(data, initial={"embedding": session.embedding})
+
+
+def _budget_form(session: Session, data: QueryDict | None) -> SavingForm:
+    usd = None if session.budget is None else to_usd(session.budget)
+    return BudgetForm(data, initial={"budget_usd": usd})
+
+
+def _expiry_form(session: Session, data: QueryDict | None) -> SavingForm:
+    day = session.expires_at.astimezone(UTC).date() if session.expires_at else None
+    return ExpiryForm(data, initial={"expires_on": day})
+
+
+SAVES = {
+    "settings": Save(_settings_form, "session_settings", "settings", "Save settings"),
+    "embedding": Save(_embedding_form, "session_embedding", "embed", "Save embedding"),
+    "budget": Save(_budget_form, "session_budget", "budget", "Save budget"),
+    "expiry": Save(_expiry_form, "session_expiry", "filing", "Save expiry"),
+}
+# The tab of each section to which a form leads back.
+TABS = {
+    "settings": "tab-voice",
+    "embed": "tab-share",
+    "budget": "tab-advanced",
+    "filing": "tab-advanced",
+    "exports": "tab-advanced",
+    "sources-panel": "tab-sources",
+    "schedule": "tab-schedule",
+}
 
 
 @require_safe
@@ -47,23 +107,36 @@ R = TypeVar("R")
 def detail(request: SignedIn, session: Session) -> HttpResponse:
     """The page of a session.
 
-    ``?slot=<id>`` opens the schedule form with this slot, ``?added=<id>`` tests this source.
+    ``?slot=<id>`` opens the schedule form with this slot, ``?added=<ids>`` tests these sources,
+    ``?feeds=`` and ``?known=`` are what an import added and found, and ``?saved=`` names the form
+    that has just saved.
     """
-    slot_id, added = request.GET.get("slot", ""), request.GET.get("added", "")
-    return show(request, session, slot_id=slot_id, added=added)
+    return show(
+        request,
+        session,
+        slot_id=request.GET.get("slot", ""),
+        added=request.GET.get("added", ""),
+        saved=request.GET.get("saved", ""),
+    )
 
 
 def show(
     request: SignedIn,
     session: Session,
+    section: str = "",
     *,
     status: int = 200,
     slot_id: str = "",
     added: str = "",
-    probe: Probe | None = None,
-    **forms: BaseForm,
+    saved: str = "",
+    probes: Sequence[Probe] = (),
+    replaced: Mapping[str, BaseForm] | None = None,
 ) -> HttpResponse:
-    """Renders the page of a session; ``forms`` replace forms that show stored values or nothing."""
+    """Renders the page of a session, open at the tab of a section.
+
+    ``replaced`` are forms with errors, in place of those that show stored values or nothing.
+    """
+    forms = replaced or {}
     # One page holds all forms, so a form with errors is shown among the others.
     page = broadcast_queries.manager_page(session)
     slots = page["slots"]
@@ -72,35 +145,73 @@ def show(
     new = [source["id"] for source in page["sources"] if source["health"] == Source.Health.NEW]
     # A new slot is likely to be in the time zone of the last one.
     new_slot: dict[str, object] = {"zone": slots[-1]["zone"]} if slots else {}
-    usd = None if session.budget is None else to_usd(session.budget)
     context = {
         **page,
-        "settings_form": SettingsForm(instance=session),
-        "budget_form": BudgetForm(initial={"budget_usd": usd}),
-        "expiry_form": _expiry_form(session),
+        "session_air": page["air"],
+        "saves": {
+            name: _save_context(session, name, forms.get(name), saved=name == saved)
+            for name in SAVES
+        },
         "source_form": SourceForm(),
+        "feeds_form": FeedsForm(),
         "slot_form": SlotForm(initial={**editing} if editing else new_slot),
         "export_form": ExportForm(),
         **forms,
         "groups": groups.every(),
         "zones": calendar.zones(),
-        "probe": probe,
-        "added": next((source_id for source_id in new if str(source_id) == added), None),
+        "probes": probes,
+        "added": [source_id for source_id in new if str(source_id) in added.split(",")],
+        "saved": saved,
         "editing": editing,
+        "imported": {name: request.GET.get(name, "")[:4] for name in ("feeds", "known")},
+        "open_tab": TABS.get(section, "tab-overview"),
+        **queries.share(page["session"]),
     }
     return render(request, "studio/sessions/detail.html", context, status=status)
 
 
-def _expiry_form(session: Session, data: QueryDict | None = None) -> ExpiryForm:
-    day = session.expires_at.astimezone(UTC).date() if session.expires_at else None
-    return ExpiryForm(data, initial={"expires_on": day})
+def _save_context(
+    session: Session, name: str, form: BaseForm | None = None, *, saved: bool, swapped: bool = False
+) -> Mapping[str, object]:
+    save = SAVES[name]
+    return {
+        "name": name,
+        "form": form or save.form(session, None),
+        "action": reverse(save.url_name, args=[session.pk]),
+        "label": save.label,
+        "saved": saved,
+        "swapped": swapped,
+    }
 
 
-def back_to(session: Session, section: str = "", *, added: int = 0) -> HttpResponse:
-    """Redirects to the page of a session, to a section of it, or to the test of a new source."""
-    query = f"?added={added}" if added else ""
+def _save(request: SignedIn, session: Session, name: str) -> HttpResponse:
+    """Saves a form and answers at its button; errors are shown at their fields."""
+    save = SAVES[name]
+    form = save.form(session, request.POST)
+    if form.is_valid():
+        try:
+            data = form.payload()
+            session = commands.run(session_commands.CHANGE, request.user, session, data)
+        except SmnbError as error:
+            show_refusal(form, error)
+    saved = not form.errors
+    if request.htmx:
+        # 200 with errors too: the page puts a 422 into its line for refusals (see shell.html).
+        shown = None if saved else form
+        context = {"save": _save_context(session, name, shown, saved=saved, swapped=True)}
+        return render(request, "studio/sessions/_save.html", context)
+    if not saved:
+        forms: dict[str, BaseForm] = {name: form}
+        return show(request, session, save.section, status=422, replaced=forms)
+    return back_to(session, save.section, saved=name)
+
+
+def back_to(session: Session, section: str = "", **query: object) -> HttpResponse:
+    """Redirects to the page of a session, to a section of it; ``query`` is as of ``detail``."""
     anchor = f"#{section}" if section else ""
-    return HttpResponseRedirect(reverse("session_detail", args=[session.pk]) + query + anchor)
+    address = reverse("session_detail", args=[session.pk])
+    known = urlencode({name: value for name, value in query.items() if value != ""})
+    return HttpResponseRedirect(f"{address}{'?' if known else ''}{known}{anchor}")
 
 
 def run(
@@ -109,13 +220,14 @@ def run(
     command: Command[R],
     data: Mapping[str, object],
     section: str = "",
+    **query: object,
 ) -> HttpResponse:
     """Runs a command and redirects to a section of the session's page, or shows the refusal."""
     try:
         commands.run(command, request.user, session, data)
     except SmnbError as error:
         return refused(request, error, "session_detail", session.pk)
-    return back_to(session, section)
+    return back_to(session, section, **query)
 
 
 @require_safe
@@ -177,7 +289,7 @@ def create(request: SignedIn) -> HttpResponse:
         # Pressing the button twice creates one session.
         session_id = once(request, effect)
     except SmnbError as error:
-        form.add_error(None, error.sentence)
+        show_refusal(form, error)
         return listed(request, 422, form=form)
     return redirect("session_detail", session_id)
 
@@ -198,37 +310,32 @@ def rename(request: SignedIn, session: Session) -> HttpResponse:
 @post_only
 @of_session
 def settings(request: SignedIn, session: Session) -> HttpResponse:
-    # A form changes its instance, so it gets a copy; the page shows what is stored.
-    copy = sessions_app_sessions.get(request.user, session.pk)
-    form = SettingsForm(request.POST, instance=copy)
-    if not form.is_valid():
-        return show(request, session, status=422, settings_form=form)
-    return run(request, session, session_commands.CHANGE, form.payload(), "settings")
+    return _save(request, session, "settings")
+
+
+@post_only
+@of_session
+def embedding(request: SignedIn, session: Session) -> HttpResponse:
+    return _save(request, session, "embedding")
 
 
 @post_only
 @of_session
 def budget(request: SignedIn, session: Session) -> HttpResponse:
-    form = BudgetForm(request.POST)
-    if not form.is_valid():
-        return show(request, session, status=422, budget_form=form)
-    return run(request, session, session_commands.CHANGE, form.cleaned_data, "budget")
+    return _save(request, session, "budget")
 
 
 @post_only
 @of_session
 def expiry(request: SignedIn, session: Session) -> HttpResponse:
-    form = _expiry_form(session, request.POST)
-    if not form.is_valid():
-        return show(request, session, status=422, expiry_form=form)
-    return run(request, session, session_commands.CHANGE, form.payload(), "filing")
+    return _save(request, session, "expiry")
 
 
 @post_only
 @of_session
 def visibility(request: SignedIn, session: Session) -> HttpResponse:
     data = {"visible": request.POST.get("visible") == "true"}
-    return run(request, session, session_commands.CHANGE, data, "public")
+    return run(request, session, session_commands.CHANGE, data, "public", saved="visibility")
 
 
 @post_only

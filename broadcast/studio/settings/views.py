@@ -16,7 +16,7 @@ from broadcast.studio.sessions.forms import DefaultsForm
 from sessions_app import workspace
 from sessions_app.errors import Forbidden, SmnbError
 from sessions_app.models import Workspace
-from sessions_app.web.http import SignedIn, post_only, refused, signed_in
+from sessions_app.web.http import SignedIn, post_only, refused, show_refusal, signed_in
 from stories.models import SourceGroup
 from stories.sources import groups, pasted
 
@@ -28,7 +28,7 @@ class GroupForm(forms.Form):
     description = forms.CharField(max_length=groups.LONGEST_DESCRIPTION, required=False)
     sources = forms.CharField(
         widget=forms.Textarea(attrs={"rows": 5, "spellcheck": "false"}),
-        help_text=f"One per line: r/science new, {pasted.EXAMPLES}.",
+        help_text=pasted.ACCEPTED,
     )
 
     def payload(self) -> dict[str, str]:
@@ -158,7 +158,7 @@ def _submit(
     try:
         store()
     except SmnbError as error:
-        form.add_error(None, error.sentence)
+        show_refusal(form, error)
         return None
     return redirect(f"/settings/?saved={section}#{section}")
 

@@ -7,7 +7,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 from ninja import Query
 
-from broadcast import queries
+from broadcast import orchestrator, queries
 from broadcast.trace import hops
 from broadcast.trace import queries as trace_queries
 from broadcast.trace.hops import TracePayload
@@ -28,6 +28,7 @@ def listed(request: SignedIn, session: Session) -> HttpResponse:
     page = (trace_queries.broken if only_broken else trace_queries.page)(session, before)
     context = {
         "session": session,
+        "session_air": orchestrator.latest_payload(session),
         "traces": [hops.payload(trace, int) for trace in page.traces],
         "page": page,
         "broken": only_broken,
@@ -47,6 +48,7 @@ def story(request: SignedIn, session: Session, story_id: int) -> HttpResponse:
     payload = hops.payload(trace, int)
     context = {
         "session": session,
+        "session_air": orchestrator.latest_payload(session),
         "trace": payload,
         "usage": [row for hop in payload["hops"] for row in hop["usage"]],
         "drawing": trace_queries.draw(trace.hops),

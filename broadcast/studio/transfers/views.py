@@ -21,7 +21,15 @@ from sessions_app import commands
 from sessions_app.errors import SmnbError
 from sessions_app.models import Session
 from sessions_app.web.api import PROBLEMS, Page, Paging, caller, owned, page_of, router, run_command
-from sessions_app.web.http import SignedIn, of_session, post_only, refused, signed_in, status_of
+from sessions_app.web.http import (
+    SignedIn,
+    of_session,
+    post_only,
+    refused,
+    show_refusal,
+    signed_in,
+    status_of,
+)
 
 
 @post_only
@@ -30,7 +38,7 @@ def export(request: SignedIn, session: Session) -> HttpResponse:
     """Starts an export; frames of its progress update the page."""
     form = ExportForm(request.POST)
     if not form.is_valid():
-        return views.show(request, session, status=422, export_form=form)
+        return views.show(request, session, "exports", status=422, replaced={"export_form": form})
     response = views.run(request, session, exporter.EXPORT_SESSION, form.payload(), "exports")
     # Only a redirect means success; a refusal has to reach the page.
     done = response.status_code == 302
@@ -62,7 +70,7 @@ def import_archive(request: SignedIn) -> HttpResponse:
     try:
         result = importer.upload(request.user, archive.size, archive.chunks())
     except SmnbError as error:
-        form.add_error("archive", error.sentence)
+        show_refusal(form, error, "archive")
         return views.listed(request, status_of(error), import_form=form)
     return views.back_to(result.session, "exports")
 

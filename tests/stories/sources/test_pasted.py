@@ -156,10 +156,10 @@ def test_the_recording_is_named_by_its_word(pasted: str) -> None:
         ("https://i.redd.it/abc.jpg", "address of one post or of a search"),
         ("https://www.reddit.com/comments/abc123", "address of one post or of a search"),
         ("https://www.reddit.com/r/science/search?q=tide", "address of one post or of a search"),
-        ("https://www.reddit.com/me/m/private", "locator must be a subreddit"),
-        ("https://www.reddit.com/user/me/m/private", "locator must be a subreddit"),
-        ("https://www.reddit.com/user/me/", "locator must be a subreddit"),
-        ("r/two words", "locator must be a subreddit"),
+        ("https://www.reddit.com/me/m/private", "locator: must be a subreddit"),
+        ("https://www.reddit.com/user/me/m/private", "locator: must be a subreddit"),
+        ("https://www.reddit.com/user/me/", "locator: must be a subreddit"),
+        ("r/two words", "locator: must be a subreddit"),
         ("https://www.reddit.com/r/science/controversial/", "sort must be one of hot, new"),
         ("https://x.com/name", "X has no public feeds"),
         ("https://mobile.twitter.com/name", "X has no public feeds"),
@@ -192,7 +192,8 @@ def test_every_door_understands_the_same(session: Session, owner: User) -> None:
     assert form.cleaned_data["sources"] == [expected, feed]
     added = SourceForm({"locator": "@ada@social.example"})
     assert added.is_valid(), added.errors
-    spec = SourceSpec.model_validate(added.cleaned_data)
+    [line] = added.cleaned_data["locator"]
+    spec = SourceSpec.model_validate(line.source._asdict())
     assert service.add(session, spec).locator == "https://social.example/@ada.rss"
     refused = probe(None, "\u201chttp://127.0.0.1/feed\u201d", "", owner)
     assert "127.0.0.1" in refused.sentence

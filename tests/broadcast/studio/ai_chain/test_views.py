@@ -158,7 +158,7 @@ def test_a_page_costs_the_same_at_any_length(
     for count in (1, queries.LINKS_MOST + 5):
         for _ in range(count):
             last = join(session, context_head=last)
-        with django_assert_num_queries(15):
+        with django_assert_num_queries(16):
             browser.get(address(session))
 
 

@@ -70,18 +70,18 @@ def test_a_source_is_tested_beside_it(browser: Client, session: Session, source:
 
 def test_a_source_is_tested_before_it_is_added(browser: Client, session: Session) -> None:
     path = f"/sessions/{session.pk}/sources/test/"
-    wanted = {"kind": "rss", "locator": "http://127.0.0.1/x", "sort": ""}
-    answer = browser.post(path, wanted)
+    answer = browser.post(path, {"locator": "http://127.0.0.1/x"})
     assert "127.0.0.1" in text(answer)
     assert 'data-ok="false"' in text(answer)
-    assert 'value="http://127.0.0.1/x"' in text(answer)
-    assert browser.post(path, {"kind": "pigeon"}, headers=HTMX).status_code == 422
+    assert re.search(r"<textarea[^>]*>\s*http://127\.0\.0\.1/x</textarea>", text(answer))
+    empty = browser.post(path, {"locator": " "}, headers=HTMX)
+    assert (empty.status_code, "Paste a source first." in text(empty)) == (422, True)
     assert Source.objects.count() == 1
 
 
 def test_tests_are_limited_and_the_page_says_so(browser: Client, session: Session) -> None:
     path = f"/sessions/{session.pk}/sources/test/"
-    answers = [browser.post(path, {"kind": "recording"}, headers=HTMX) for _ in range(21)]
+    answers = [browser.post(path, {"locator": "demo"}, headers=HTMX) for _ in range(21)]
     assert {each.status_code for each in answers[:10]} == {200}
     assert answers[-1].status_code == 429
     assert "source tests" in text(answers[-1])

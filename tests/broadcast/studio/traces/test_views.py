@@ -175,7 +175,7 @@ def test_a_page_costs_the_same_at_any_length(
     browser.get(address(told))
     for most in (1, 3):
         monkeypatch.setattr(queries.page, "__defaults__", (most,))
-        with django_assert_num_queries(12):
+        with django_assert_num_queries(13):
             browser.get(address(told))
 
 
