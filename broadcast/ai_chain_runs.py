@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.db import connection
 from django.db.models import F, OuterRef, Q, Subquery
 
 from broadcast.models import Broadcast
@@ -13,7 +14,8 @@ from sessions_app.models import AILink, AITransition, Chain, Session
 
 def lock_run(session: Session, operation: Operation) -> None:
     """Locks the run before the chain, because ``store_head`` writes to the run afterwards."""
-    if operation.run_number is not None:
+    # SQLite has no locks of rows: its transaction already has the only one.
+    if operation.run_number is not None and connection.features.has_select_for_update:
         rows = Broadcast.objects.select_for_update(no_key=True)
         # Evaluated for the lock alone; "values_list" avoids reading the whole row.
         rows.filter(session=session, number=operation.run_number).values_list("pk").first()

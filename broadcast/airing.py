@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import datetime, timedelta
 from typing import Annotated, Literal
 
 from django.contrib.auth.models import User
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, Q, QuerySet, Subquery
 from django.utils import timezone
 from pydantic import Field
 from typing_extensions import TypedDict
@@ -71,9 +71,14 @@ def now_airing(session: Session) -> Airing | None:
     )
 
 
-def waiting(session: Session) -> Story | None:
-    """Returns the oldest story that is neither aired nor vetoed, and not held for an editor."""
-    return stories.waiting(session).filter(held=False).first()
+def outlook(session: Session) -> tuple[datetime | None, bool]:
+    """Returns when the story on air ends, and whether another one waits that no editor holds."""
+    ends = Airing.objects.filter(session=session, finished_at=None).values("finish_at")
+    waiting = Story.objects.filter(
+        session=session, state__in=(Story.State.WRITTEN, Story.State.APPROVED), held=False
+    )
+    found = Session.objects.filter(pk=session.pk).values_list(Subquery(ends), Exists(waiting)).get()
+    return found[0], found[1]
 
 
 def released(session: Session) -> QuerySet[Story]:
@@ -98,11 +103,12 @@ def next_payload(story: Story) -> NextStory:
     }
 
 
-def air_next(run: Broadcast) -> Airing | None:
-    """Puts the next story on air if none is and one may be. The caller has locked the run."""
+def air_next(run: Broadcast, written: Story | None = None) -> Airing | None:
+    """Puts the next story on air if none is and one may be. The caller has locked the run.
+
+    ``written`` is a story that was stored in this transaction.
+    """
     session, at = run.session, steps.now()
-    if now_airing(session) is not None:
-        return None
     # An approved story may air in every control mode.
     may_air = Q(state=Story.State.APPROVED)
     # Compared with the database's clock, so that all workers agree when the time is over.
@@ -111,14 +117,17 @@ def air_next(run: Broadcast) -> Airing | None:
     elif session.control_mode != Session.ControlMode.FULL_CONTROL:
         may_air |= Q(state=Story.State.WRITTEN)
     # Sentences that failed the check wait for an editor in every mode, even if it changed since.
-    story = stories.next_up(session).filter(may_air, held=False).first()
+    on_air = Airing.objects.filter(session=session, finished_at=None)
+    rows = stories.next_up(session).filter(may_air, ~Exists(on_air), held=False)
+    # A story that was just written is not read again.
+    is_written = written is not None and written.pk == rows.values_list("pk", flat=True).first()
+    story = written if is_written else rows.first()
     if story is None:
         return None
     # A veto that began before the run was live has locked only the story, so look once more.
     ungrounded = stories.unsupported(story)
-    rows = Story.objects.filter(pk=story.pk, state=story.state, held=False)
-    changes = {"state": Story.State.AIRING, "ungrounded_aired": ungrounded}
-    if not rows.update(**changes):
+    unchanged = Story.objects.filter(pk=story.pk, state=story.state, held=False)
+    if not unchanged.update(state=Story.State.AIRING, ungrounded_aired=ungrounded):
         return None
     story.state, story.ungrounded_aired = Story.State.AIRING, ungrounded
     length = timedelta(seconds=story.duration if session.pace else 0)
@@ -126,9 +135,10 @@ def air_next(run: Broadcast) -> Airing | None:
         session=session, run=run, story=story, aired_at=at, finish_at=at + length
     )
     # In the transaction of the airing: without this step the story would stay on air forever.
-    steps.enqueue(session, orchestrator.FINISH_AIRING, airing.pk, airing.finish_at)
+    due_at = airing.finish_at if length else None
+    steps.enqueue(session, orchestrator.FINISH_AIRING, airing.pk, due_at)
     stories.on_change.send(story)
-    _record(AIRED, airing)
+    _record(AIRED, airing, may_have_sound=not is_written)
     return airing
 
 
@@ -151,9 +161,11 @@ def payload_of(story: Story, airing: Airing | None) -> StoryPayload:
     )
 
 
-def _record(type_: str, airing: Airing) -> None:
+def _record(type_: str, airing: Airing, *, may_have_sound: bool = True) -> None:
     story = payload(airing)
-    event: AiringEvent = {"story": story, "public": {"story": sounds.public(story)}}
+    heard = sounds.of_stories([airing.story_id]) if may_have_sound else {}
+    public: AudibleStory = {**stories.public_payload(story), "sound": heard.get(airing.story_id)}
+    event: AiringEvent = {"story": story, "public": {"story": public}}
     aired = int(type_ == AIRED)
     ungrounded = airing.story.ungrounded_aired if aired else 0
     extra = Extra({"aired": aired})
@@ -174,13 +186,16 @@ def _end(airing: Airing, at: datetime) -> None:
 
 def finish(claim: Claim) -> None:
     """Ends an airing at its time, and airs the next story if one waits."""
-    airing = Airing.objects.select_related(
-        "session", "story__post__source", "story__thread", "run__session"
-    ).get(pk=int(claim.subject))
+    rows = Airing.objects.select_related("story__post__source", "story__thread")
+    airing = rows.get(pk=int(claim.subject))
+    airing.session = claim.session
     with orchestrator.locked_live_run(claim.session) as run:
         claim.complete()
-        _end(airing, steps.now())
-        advance_or_stop(run)
+        # The event of a stop has a seq of its own, so it cannot wait for the others.
+        continues = run is None or run.ending is None
+        with recorder.together(claim.session) if continues else nullcontext():
+            _end(airing, steps.now())
+            advance_or_stop(run)
 
 
 def end_current(run: Broadcast, at: datetime | None = None) -> None:

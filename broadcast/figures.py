@@ -9,7 +9,7 @@ from typing_extensions import TypedDict
 
 from broadcast import orchestrator
 from broadcast.orchestrator import HoldPayload
-from sessions_app.events import recorder
+from sessions_app.events import recorder, statistics
 from sessions_app.models import Session, SessionStats
 from sessions_app.money import decimal_string
 
@@ -61,7 +61,7 @@ class StatsPayload(TypedDict):
     hold: Annotated[HoldPayload | None, Field(description="Why narration waits, or null.")]
 
 
-def figures(session: Session) -> recorder.FiguresPayload:
+def figures(session: Session) -> statistics.FiguresPayload:
     """Returns the counters of a session as the database has them now."""
     return recorder.figures(SessionStats.objects.get(session=session))
 

@@ -21,10 +21,10 @@ from typing_extensions import TypedDict
 from broadcast.models import Broadcast, StateChange
 from broadcast.states import ON_AIR, Cause, State, allowed, follow
 from sessions_app import context, sessions
-from sessions_app.background import isolation, steps
+from sessions_app.background import isolation, sending, steps
 from sessions_app.background.steps import Claim
 from sessions_app.errors import Conflict, StaleClaim
-from sessions_app.events import recorder
+from sessions_app.events import recorder, statistics
 from sessions_app.hooks import Topic
 from sessions_app.models import Session
 from stories.models import Source, TokenUsage
@@ -298,7 +298,7 @@ def stop(session: Session, actor: User | None, run: Broadcast | None = None) -> 
         run = settle(run)
         if run.state == State.STOPPING:
             soon = steps.now() + timedelta(seconds=1)
-            transaction.on_commit(lambda: steps.call_sweeper(soon), robust=True)
+            transaction.on_commit(lambda: sending.call_sweeper(soon), robust=True)
         return run
 
 
@@ -354,9 +354,8 @@ def locked(run: Broadcast) -> Iterator[None]:
 
     A transaction that airs, publishes or claims something locks rows in one order, so that no two
     of them wait for each other: first the slots, then the run, then the draft, post or story, then
-    the step, the AI chain, and last the counters of the session (``recorder.record``). It begins
-    with this function or with ``locked_live_run``. Once it has the run, no other transaction airs a
-    story, stops the run or changes its steps until the commit.
+    the step, the AI chain, and last the counters of the session (``recorder.record``). It begins with
+    this function or ``locked_live_run``: until its commit no other one airs, stops or changes steps.
 
     Two exceptions: a transition records its event before it inserts or cancels pending steps, and a
     worker that claims an abandoned step closes the usage rows of the earlier attempt.
@@ -377,8 +376,9 @@ def locked_live_run(session: Session) -> Iterator[Broadcast | None]:
     """
     with transaction.atomic():
         live = Broadcast.objects.filter(session=session, state=State.LIVE)
-        # Locked first and read afterwards, so that the hold of the run is the current one.
-        yield live.get() if live.update(epoch=F("epoch")) else None
+        # Locked and read by one statement, so that the hold of the run is the current one.
+        runs = statistics.update_returning(live, session, epoch=F("epoch"))
+        yield runs[0] if runs else None
 
 
 def set_hold(run: Broadcast, hold: HoldPayload | None) -> None:

@@ -29,7 +29,8 @@ from broadcast.transfer import transfers
 from broadcast.transfer.transfers import TransferPayload
 from sessions_app.background import steps
 from sessions_app.events import recorder
-from sessions_app.events.recorder import FiguresPayload, MessagePayload
+from sessions_app.events.recorder import MessagePayload
+from sessions_app.events.statistics import FiguresPayload
 from sessions_app.models import Message, Session, SessionStats, Step
 from sessions_app.models.session import SessionQuerySet
 from sessions_app.realtime import presence

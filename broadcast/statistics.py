@@ -175,7 +175,7 @@ def _part(key: str, rows: list[Tally], total: int) -> Part:
 class Totals:
     """The session's figures so far and the means that follow; None without any story."""
 
-    figures: recorder.FiguresPayload
+    figures: statistics.FiguresPayload
     on_air_seconds: int
     aired: int
     calls: int

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, overload
 
 if TYPE_CHECKING:
     from sessions_app.models import Session, Step
@@ -78,6 +78,20 @@ def time_of_id(id_: str) -> datetime | None:
         return datetime.fromtimestamp(int(id_[:13], 16) / 1e6, UTC)
     except (OverflowError, ValueError, OSError):
         return None
+
+
+@overload
+def timestamp(moment: datetime) -> str: ...
+@overload
+def timestamp(moment: None) -> None: ...
+@overload
+def timestamp(moment: datetime | None) -> str | None: ...
+def timestamp(moment: datetime | None) -> str | None:
+    """Formats a time for a payload: ISO 8601 in UTC, with milliseconds and ``Z``."""
+    if moment is None:
+        return None
+    text = moment.astimezone(UTC).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")
 
 
 def current() -> dict[str, str]:

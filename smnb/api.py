@@ -20,7 +20,7 @@ from broadcast.studio.sessions import sources_api
 from broadcast.studio.traces import views as traces_views
 from broadcast.studio.transfers import views as transfers_views
 from sessions_app import commands
-from sessions_app.events import recorder
+from sessions_app.events import recorder, statistics
 from sessions_app.web.api import AUTH, PROBLEMS, install_errors, router
 from smnb import health
 from smnb.health import HealthReport
@@ -45,7 +45,7 @@ class Api(NinjaAPI):
         document = super().get_openapi_schema(path_prefix=path_prefix, path_params=path_params)
         schemas = document["components"]["schemas"]
         types = recorder.payload_types()
-        types["figures"] = recorder.FiguresPayload
+        types["figures"] = statistics.FiguresPayload
         references, extra = TypeAdapter.json_schemas(
             [(name, "serialization", TypeAdapter(payload)) for name, payload in types.items()],
             ref_template="#/components/schemas/{model}",

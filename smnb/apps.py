@@ -14,11 +14,11 @@ class SmnbConfig(AppConfig):
 
     def ready(self) -> None:
         from broadcast.studio.artifacts import bundle
-        from sessions_app.background import steps
+        from sessions_app.background import sending
         from smnb import health, tracing
 
         bundle.provide("health", health.components)
-        steps.set_poker(_send_step)
+        sending.set_poker(_send_step)
         tracing.start(settings.SMNB.otel_endpoint)
         # What is loaded stays, so that later collections need not look at it.
         gc.freeze()

@@ -75,7 +75,7 @@ def run_step(task: Task, step_id: int) -> None:
 
 def send(step_id: int, queue: str) -> None:
     """Sends the step to a worker; raises NotSent if the broker is down."""
-    from sessions_app.background.steps import NotSent
+    from sessions_app.background.sending import NotSent
 
     # The message holds only the id: the row is read when it is claimed, so it is never out of date.
     try:

@@ -47,6 +47,17 @@ def add(story: Story, post: SourcePost, role: str) -> None:
         trends.add_story(post)
 
 
+def add_to_new(story: Story, reports: Sequence[tuple[SourcePost, str]]) -> None:
+    """Stores the posts, with their roles, that a new story covers besides its own."""
+    for post, role in reports:
+        add(story, post, role)
+    if not reports:
+        # As prefetched, because there is nothing to read.
+        story._prefetched_objects_cache = {  # type: ignore[attr-defined]
+            "reports": StoryReport.objects.none()
+        }
+
+
 def duplicates_of(posts: Sequence[SourcePost]) -> list[SourcePost]:
     """Returns the reports of other outlets that repeat one of the posts and that no story credits.
 

@@ -230,8 +230,7 @@ def create(
     on_change.send(story)
     if story.post is not None:
         trends.add_story(story.post)
-    for post, role in reports:
-        reports_module.add(story, post, role)
+    reports_module.add_to_new(story, reports)
     recorder.record(
         session,
         WRITTEN,

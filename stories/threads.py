@@ -18,7 +18,7 @@ from sessions_app.events.recorder import timestamp
 from sessions_app.models import Session
 from stories.models import SourcePost, Story, StoryThread
 from stories.posts.duplicates import is_development
-from stories.posts.events import Report, best_match
+from stories.posts.events import Index, Report
 from stories.posts.features import TEXT_CHARACTERS
 
 Relation = Story.Relation
@@ -74,14 +74,20 @@ def report_of(item: SourcePost | Story) -> Report:
     return Report(post.title, lead, post.url, post.published_at, post.source.locator)
 
 
-def find(session: Session, report: Report) -> Earlier | None:
-    """Returns the story of the last 72 hours that is most likely about the same subject, or None."""
-    stories = {story.pk: story for story in recent(session)}
-    match = best_match(report, ((pk, report_of(story)) for pk, story in stories.items()))
-    if match is None:
-        return None
-    story = stories[match.key]
-    return Earlier(story, relation_of(report.title, headline_of(story)))
+class Recent:
+    """The stories of the last 72 hours by id, indexed by their words."""
+
+    def __init__(self, session: Session) -> None:
+        self.stories = {story.pk: story for story in recent(session)}
+        self.index = Index((pk, report_of(story)) for pk, story in self.stories.items())
+
+    def find(self, report: Report) -> Earlier | None:
+        """Returns the story that is most likely about the same subject, or None."""
+        match = self.index.best(report)
+        if match is None:
+            return None
+        story = self.stories[match.key]
+        return Earlier(story, relation_of(report.title, headline_of(story)))
 
 
 def headline_of(story: Story) -> str:

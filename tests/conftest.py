@@ -16,7 +16,7 @@ from django.test import Client, TransactionTestCase
 from whitenoise.middleware import WhiteNoiseMiddleware
 
 from sessions_app import commands, context, sessions
-from sessions_app.background import steps, sweeper
+from sessions_app.background import sending, steps, sweeper
 from sessions_app.events import recorder
 from sessions_app.models import Session, Step
 from sessions_app.session_logs import catalog
@@ -200,7 +200,7 @@ def work() -> Callable[..., int]:
 @pytest.fixture(autouse=True)
 def no_pokes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a worker in this process's world, pokes would only pile up in the broker."""
-    monkeypatch.setattr(steps, "_poker", [])
+    monkeypatch.setattr(sending, "_poker", [])
 
 
 @pytest.fixture(autouse=True)

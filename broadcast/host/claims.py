@@ -20,7 +20,7 @@ from broadcast.narrators.base import tone_of
 from sessions_app.background import steps
 from sessions_app.background.steps import Claim
 from sessions_app.events import recorder
-from sessions_app.models import Message, Session, Step
+from sessions_app.models import Message, Session, SessionEvent, Step
 from stories import reports, stories, threads
 from stories.models import SourcePost, Story, StoryReport
 from stories.posts import queue as posts_queue
@@ -49,9 +49,9 @@ COVERED = {
 WORN_OUT = "Narrating it failed three times."
 
 
-def record(post: SourcePost, queue: int) -> None:
+def record(post: SourcePost, queue: int) -> SessionEvent:
     """Records a change of a post; ``queue`` is by how much the number of waiting posts changed."""
-    recorder.record(
+    return recorder.record(
         post.session,
         POST_CHANGED,
         {"post": posts_queue.payload(post), "queue": posts_queue.queue_payload(post.session)},
@@ -109,6 +109,9 @@ def requeue(claim: Claim, post: SourcePost) -> None:
 
 def requeue_abandoned(claim: Claim) -> None:
     """Requeues the posts of workers that died; a post fails after the third death."""
+    claimed = SourcePost.objects.filter(session=claim.session, state=SourcePost.State.CLAIMED)
+    if not claimed.exists():
+        return
     with transaction.atomic():
         for post in posts_queue.worn_out(claim):
             settle(claim, post, SourcePost.State.FAILED, WORN_OUT, any_epoch=True)

@@ -77,7 +77,7 @@ class Memory:
 
 def of_session(session: Session) -> Memory:
     """Returns what a narrator gets of the broadcast so far: at most ``MOST_TOKENS`` tokens."""
-    base = chain.base(session)
+    base, head = chain.base_and_head(session)
     summary = within(base.summary, MOST_SUMMARY) if base else ""
     room = MOST_TOKENS - tokens_of(summary)
     titles: list[str] = []
@@ -87,8 +87,7 @@ def of_session(session: Session) -> Memory:
         if room < 0:
             break
         titles.append(title)
-    head = chain.last(session) if titles else base
-    return Memory(head, summary, tuple(titles))
+    return Memory(head if titles else base, summary, tuple(titles))
 
 
 def stories_since(session: Session, base: AILink | None) -> QuerySet[Story]:

@@ -19,11 +19,11 @@ from sessions_app.ai_chain.chain import Operation
 from sessions_app.background.steps import Claim
 from sessions_app.errors import StaleClaim
 from sessions_app.events import recorder
-from sessions_app.models import Session, SessionStats
+from sessions_app.models import Session
 from sessions_app.realtime import checkpoints
 from stories import reports, stories, threads
 from stories.models import SourcePost, Story, StoryReport
-from stories.posts import changes, queue
+from stories.posts import changes
 from stories.posts.selection import Choice
 from stories.sources.registry import credit_of
 from stories.text.cleaning import cut
@@ -96,14 +96,11 @@ class Watch:
             recorder.publish_ephemeral(self._run.session_id, NARRATION, frame)
 
 
-def brief_of(
-    post: SourcePost, earlier: Earlier | None, memory: Memory, choice: Choice | None = None
-) -> Brief:
+def brief_of(post: SourcePost, earlier: Earlier | None, memory: Memory, choice: Choice) -> Brief:
     """Returns what the narrator gets: the post, the session's settings, and what came before."""
     session = post.session
-    upcoming = queue.waiting(session).first()
     title = post.title
-    if not claims.may_air_as_breaking(post, choice.reports if choice else ()):
+    if not claims.may_air_as_breaking(post, choice.reports):
         kicker, rest = kicker_of(title)
         title = rest if kicker in BREAKING_KICKERS else title
     return Brief(
@@ -123,20 +120,18 @@ def brief_of(
         recent_titles=memory.titles,
         so_far=memory.summary,
         earlier=threads.earlier_summaries(earlier),
-        number=SessionStats.objects.values_list("story_count", flat=True).get(session=session),
-        upcoming=credit_of(upcoming) if upcoming else "",
+        number=choice.written,
+        upcoming=credit_of(choice.upcoming) if choice.upcoming else "",
         relation=earlier.relation if earlier else "",
         changes=_changes(post, earlier, choice),
-        others=_others(post, choice) if choice else (),
+        others=_others(post, choice),
     )
 
 
-def _changes(
-    post: SourcePost, earlier: Earlier | None, choice: Choice | None
-) -> tuple[Changed, ...]:
+def _changes(post: SourcePost, earlier: Earlier | None, choice: Choice) -> tuple[Changed, ...]:
     """Returns what changed since the earlier story, or since the post it replaces."""
     before = earlier.story.post if earlier else None
-    if before is None and choice and choice.background:
+    if before is None and choice.background:
         before = choice.background[0]
     if before is None:
         return ()

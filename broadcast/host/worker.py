@@ -26,7 +26,7 @@ from sessions_app.background.steps import Claim, Kind
 from sessions_app.errors import NeedsHuman, Retry, SmnbError, StaleClaim, WaitUntil
 from sessions_app.events import recorder
 from sessions_app.models import Message, Session
-from stories import stories, threads
+from stories import stories
 from stories.llm import EXTRACTIVE, EmptyAnswer, Refused
 from stories.models import SourcePost, Story
 from stories.posts import queue, selection
@@ -66,11 +66,11 @@ def narrate(claim: Claim) -> None:
     if session.budget is not None and budget.over_budget(session):
         _hold(run, claim, NeedsHuman(BUDGET_SPENT, code="budget"))
         return
-    on_air = airing.now_airing(session)
-    early = on_air is not None and on_air.finish_at - LEAD > steps.now()
+    ends, waits = airing.outlook(session)
+    early = ends is not None and ends - LEAD > steps.now()
     # One story in advance is enough: an older one would be out of date when it airs. A run that is
     # about to stop needs none.
-    if early or run.ending is not None or airing.waiting(session) is not None:
+    if early or waits or run.ending is not None:
         with orchestrator.locked(run):
             claim.reschedule(_next_round(run))
             airing.air_next(run)
@@ -88,7 +88,7 @@ def narrate(claim: Claim) -> None:
 
 def claim_post(run: Broadcast, claim: Claim) -> Choice | None:
     """Claims the best waiting post for this step; reschedules the step if none waits."""
-    with orchestrator.locked(run):
+    with orchestrator.locked(run), recorder.together(run.session):
         # Under the lock of the run no post is added or moved, so what is chosen remains right.
         two_outlets = claims.required(run.session)
         choice = selection.choose(run.session, claims.must_wait if two_outlets else None)
@@ -97,24 +97,25 @@ def claim_post(run: Broadcast, claim: Claim) -> Choice | None:
             claims.skip(skipped.post, skipped.story, skipped.role)
         post = choice.post
         if post is None or not queue.claim(post, claim):
-            claim.reschedule(steps.now() + (IDLE if post is None else timedelta()))
+            claim.reschedule(IDLE if post is None else steps.AT_ONCE)
             return None
         if choice.against is not None:
             warning = OLDER.format(title=cut(post.title, 120), story=cut(choice.against.title, 120))
             recorder.add_message(run.session, "host", warning, "older_post")
-        claims.record(post, queue=-1)
+        event = claims.record(post, queue=-1)
+    # From the event, whose figures were read under the lock of the counters.
+    choice.written = event.payload["figures"]["story_count"]
     log.info("claimed", post=post.pk, source=post.source_id, attempt=post.attempts)
     return choice
 
 
 def _next_round(run: Broadcast) -> datetime:
     """Returns when the host works next: just before the airing ends, soon if none is on air."""
-    on_air = airing.now_airing(run.session)
+    ends, waits = airing.outlook(run.session)
     soon = steps.now() + timedelta(seconds=1)
-    if on_air is None:
+    if ends is None:
         return soon
-    lead = LEAD if airing.waiting(run.session) is None else timedelta()
-    return max(on_air.finish_at - lead, soon)
+    return max(ends - (timedelta() if waits else LEAD), soon)
 
 
 def _narrate_post(run: Broadcast, claim: Claim, post: SourcePost, choice: Choice) -> None:
@@ -131,13 +132,12 @@ def _narrate_post(run: Broadcast, claim: Claim, post: SourcePost, choice: Choice
     if without_key and not Message.objects.filter(session=session, code="no_key").exists():
         recorder.add_message(session, "host", NO_KEY, "no_key")
     try:
-        earlier = threads.find(session, threads.report_of(post))
         with (
             context.span("narrate", environment="agent", post=post.pk),
             Watch(run, claim, post) as watch,
         ):
             log.info("asked", narrator=str(narrator.origin), model=session.model)
-            brief = brief_of(post, earlier, memory, choice)
+            brief = brief_of(post, choice.earlier, memory, choice)
             answer = narrator.narrate(brief, watch)
             log.info("answered", narrator=str(narrator.origin))
         checked = grounding.checked(answer, brief, may_wait=may_wait(session))
@@ -156,7 +156,7 @@ def _narrate_post(run: Broadcast, claim: Claim, post: SourcePost, choice: Choice
         raise
     else:
         origin = Story.Origin.EXTRACTIVE if checked.own_words else narrator.origin
-        narrated = NarratedPost(post, checked, str(origin), earlier, memory, choice)
+        narrated = NarratedPost(post, checked, str(origin), choice.earlier, memory, choice)
         _store_story(run, claim, narrated, ledger)
 
 
@@ -172,7 +172,7 @@ def _skip_post(run: Broadcast, claim: Claim, post: SourcePost, error: SmnbError)
     with transaction.atomic():
         try:
             with orchestrator.locked(run):
-                claim.reschedule(steps.now())
+                claim.reschedule(steps.AT_ONCE)
         except StaleClaim:
             # The run has ended, but the post and its reason are still to be stored.
             claim.complete()
@@ -210,16 +210,16 @@ def _store_story(
     """Stores the story and airs the next one; a late answer goes to the quarantine."""
     post, answer = narrated.post, narrated.checked.narration
     try:
-        with orchestrator.locked(run):
+        with orchestrator.locked(run), recorder.together(run.session):
             # The next round may come before the end of the story aired below; it then waits.
-            claim.reschedule(_next_round(run) if run.session.pace else steps.now())
+            claim.reschedule(_next_round(run) if run.session.pace else steps.AT_ONCE)
             # The post decides: of two workers that narrated it, one moves it to its final state.
             if not queue.settle(post, claim, SourcePost.State.PUBLISHED):
                 raise StaleClaim("Another worker has claimed the post.")
             story = narration.store(run, narrated, ledger)
             if run.hold is not None:
                 orchestrator.set_hold(run, None)
-            airing.air_next(run)
+            airing.air_next(run, story)
     except StaleClaim:
         # The answer has cost money, so it is stored for a person to decide.
         record = {

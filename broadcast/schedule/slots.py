@@ -23,7 +23,7 @@ from broadcast.schedule import calendar
 from broadcast.schedule.calendar import Window
 from broadcast.states import State
 from sessions_app import commands, rate_limits
-from sessions_app.background import steps, sweeper
+from sessions_app.background import sending, steps, sweeper
 from sessions_app.background.steps import Claim, Kind
 from sessions_app.commands import Command, Payload
 from sessions_app.errors import Conflict, NotFound
@@ -192,7 +192,7 @@ def _schedule(slot: Slot) -> None:
     step = steps.enqueue(slot.session, SCHEDULE, slot.pk, due)
     # The step may exist already with another time, so its time is always set.
     _pending(slot).update(due_at=due, poked_at=None)
-    steps.poke_after_commit(step, due)
+    sending.poke_after_commit(step.pk, steps.queue_of(SCHEDULE), due)
 
 
 def _due(slot: Slot, at: datetime) -> datetime:

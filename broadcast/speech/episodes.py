@@ -82,7 +82,7 @@ def assemble(claim: Claim) -> None:
     if not rows:
         _withdraw(run)
     elif not (_speak(claim, [airing.story for airing in rows]) and _join(claim, run, rows)):
-        claim.reschedule(steps.now())
+        claim.reschedule(steps.AT_ONCE)
 
 
 def _withdraw(run: Broadcast) -> None:

@@ -77,7 +77,7 @@ def work(claim: Claim) -> None:
     try:
         if "whole" not in transfer.cursor:
             _write(claim, transfer)
-            claim.reschedule(steps.now())
+            claim.reschedule(steps.AT_ONCE)
         else:
             _store_artifact(claim, transfer)
     except StaleClaim:

@@ -15,7 +15,7 @@ from broadcast.session_commands import CloneName
 from broadcast.transfer import reconcile
 from sessions_app import commands, sessions
 from sessions_app.commands import Call, Command, Payload
-from sessions_app.events import recorder
+from sessions_app.events import recorder, statistics
 from sessions_app.models import InSession, Session, SessionStats
 from stories.market import trends
 from stories.models import Source, SourcePost, Story, StoryReport, StoryThread, StoryVersion
@@ -85,7 +85,7 @@ def _copy_threads(origin: Session, fresh: Session) -> None:
     counters = reconcile.counted(fresh)
     # Last in the transaction: the counters' row is locked from here to the commit.
     head = SessionStats.objects.select_for_update().get(session=fresh).last_seq
-    recorder.add_imported(fresh, head, head, last, counters)
+    statistics.add_imported(fresh, head, head, last, counters)
     recorder.record(fresh, recorder.SESSION_CHANGED, {"session": sessions.payload(fresh)})
 
 

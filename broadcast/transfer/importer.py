@@ -36,7 +36,7 @@ from sessions_app import sessions
 from sessions_app.background import steps
 from sessions_app.background.steps import Claim, Kind
 from sessions_app.errors import Conflict, Invalid, SmnbError
-from sessions_app.events import recorder
+from sessions_app.events import recorder, statistics
 from sessions_app.files import storage
 from sessions_app.files.storage import folder_name
 from sessions_app.models import Session, SessionStats
@@ -149,7 +149,7 @@ def _import_rows(
                 with transaction.atomic():
                     _insert_rows(state, transfer)
                     if claim is not None:
-                        claim.reschedule(steps.now())
+                        claim.reschedule(steps.AT_ONCE)
         except (IntegrityError, DataError):
             raise Invalid("The rows of the archive contradict each other.") from None
         undo.pop_all()
@@ -170,7 +170,7 @@ def _insert_rows(state: ImportState, transfer: Transfer) -> None:
     reconcile.rows(session)
     counters = reconcile.counted(session)
     on_air = head.figures.get("on_air_seconds", 0)
-    recorder.add_imported(
+    statistics.add_imported(
         session,
         0,
         state.archive.rows(EVENTS),

@@ -17,7 +17,7 @@ from django.db.models import F, Q, Sum
 
 from sessions_app import commands
 from sessions_app.commands import Command, Nothing
-from sessions_app.events import recorder
+from sessions_app.events import recorder, statistics
 from sessions_app.hooks import Topic
 from sessions_app.models import AILink, AITransition, Chain, Session
 
@@ -106,11 +106,12 @@ def append(session: Session, operation: Operation) -> AILink:
     if link.source == Source.RESET:
         changes["operations"] = 0
     # Compare and set: the lock makes a failure impossible, unless a caller does not use it.
-    if Chain.objects.filter(pk=chain.pk, head=head).update(**changes) != 1:
+    own = Chain.objects.filter(pk=chain.pk, head=head)
+    rows = statistics.update_returning(own, session, **changes)
+    if len(rows) != 1:
         # The transaction is undone as a whole, so no link is left that the head does not know.
         raise RuntimeError("the chain changed while its row was locked")
-    chain.refresh_from_db()
-    on_append.send(link, chain)
+    on_append.send(link, rows[0])
     return link
 
 
@@ -178,24 +179,32 @@ def set_summary(link: AILink, text: str) -> bool:
     return bool(AILink.objects.filter(pk=link.pk, summary="").update(summary=text))
 
 
-def base(session: Session) -> AILink | None:
-    """Returns the link from which the context counts: the latest reset or summarised compaction.
+def base_and_head(session: Session) -> tuple[AILink | None, AILink | None]:
+    """Returns the link from which the context counts, and the head of the chain.
 
-    A compaction without a summary is passed over: the summary is still being written, or its worker
-    died.
+    The first one is the latest reset or summarised compaction. A compaction without a summary is
+    passed over: the summary is still being written, or its worker died.
     """
-    chain = Chain.objects.filter(session=session).select_related("base__context_head").first()
-    link = chain.base if chain else None
+    rows = Chain.objects.filter(session=session)
+    chain = rows.select_related("base__context_head", "head").first()
+    if chain is None:
+        return None, None
+    link = chain.base
     if link is None or link.source == Source.RESET or link.summary:
-        return link
+        return link, chain.head
     # The base has no summary yet, so the context continues from the base before it.
     usable = Q(source=Source.RESET) | Q(source=Source.COMPACTION) & ~Q(summary="")
     earlier = AILink.objects.filter(usable, session=session, number__lt=link.number)
-    return earlier.select_related("context_head").order_by("-number").first()
+    return earlier.select_related("context_head").order_by("-number").first(), chain.head
+
+
+def base(session: Session) -> AILink | None:
+    """Returns the link from which the context counts."""
+    return base_and_head(session)[0]
 
 
 def last(session: Session) -> AILink | None:
-    """Returns the latest link of the session's chain."""
+    """Returns the latest link of the session's chain, from the links themselves."""
     return AILink.objects.filter(session=session).order_by("-number").first()
 
 

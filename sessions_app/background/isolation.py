@@ -8,6 +8,7 @@ owner gets a message, the health page counts it, and it is tried once a day, or 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -27,6 +28,9 @@ TRIES = 3
 PAUSES = (timedelta(seconds=5), timedelta(seconds=30))  # after the first and the second failure
 ASIDE = timedelta(days=1)
 CODE = "set_aside"
+# How long a worker that has lost the database waits for it: less than the lease of a step.
+DATABASE_SECONDS = 15.0
+CONNECTION_LOST = ("08", "57P")  # how the codes of such errors begin: connection, shutdown
 
 
 @contextmanager
@@ -57,6 +61,26 @@ def database_answers() -> bool:
     return True
 
 
+def database_came_back(error: Exception) -> bool:
+    """Whether the error is that of a lost connection, and the database answers again.
+
+    Until then the step remains leased: without this it would wait for the end of its lease.
+    """
+    # Without a code of the server it is an error of the connection itself. SQLite's errors have no
+    # such attribute, as there is no server to lose.
+    state = getattr(error.__cause__, "sqlstate", "")
+    lost = state is None or state.startswith(CONNECTION_LOST)
+    if not lost or not isinstance(error, (OperationalError, InterfaceError)):
+        return False
+    until = time.monotonic() + DATABASE_SECONDS
+    while time.monotonic() < until:
+        connection.close()
+        if database_answers():
+            return True
+        time.sleep(0.2)
+    return False
+
+
 def note(
     rule: str,
     unit: object,
@@ -81,7 +105,9 @@ def note(
             row.error = type(error).__name__[:60]
             row.save()
         if row.tries == TRIES and session_id is not None:
-            recorder.add_message(Session.objects.get(pk=session_id), "system", row.sentence, CODE)
+            with transaction.atomic():
+                about = Session.objects.get(pk=session_id)
+                recorder.add_message(about, "system", row.sentence, CODE)
     # The unit's session may be what is broken; the log has the failure in any case.
     except Exception as second:
         log.exception("failure_not_noted", rule=rule, unit=key, error=type(second).__name__)

@@ -9,7 +9,6 @@ claimed the step since, and the handler stops.
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -19,21 +18,15 @@ from uuid import UUID
 
 import structlog
 from django.db import Error as DatabaseError
-from django.db import (
-    InterfaceError,
-    OperationalError,
-    close_old_connections,
-    connection,
-    transaction,
-)
+from django.db import close_old_connections, connection, transaction
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from sessions_app import context
-from sessions_app.background import isolation
+from sessions_app.background import isolation, sending
 from sessions_app.errors import NeedsHuman, Retry, SmnbError, StaleClaim, WaitUntil
-from sessions_app.events import recorder
+from sessions_app.events import statistics
 from sessions_app.hooks import Topic
 from sessions_app.models import Session, Step
 
@@ -42,21 +35,10 @@ log = structlog.get_logger(__name__)
 # Ten heartbeats fit into a lease, so a few that fail do not lose the step.
 LEASE = timedelta(seconds=20)
 HEARTBEAT_SECONDS = 2.0
-# How long a worker that has lost the database waits for it: less than a lease.
-DATABASE_SECONDS = 15.0
-CONNECTION_LOST = ("08", "57P")  # how the codes of such errors begin: connection, shutdown
 MAX_ATTEMPTS = 3
-SENDING = "Sending of a step to a worker"
+AT_ONCE = timedelta()  # until a step is due again
 CLEANING = "Cleaning up after an earlier attempt"
 BACKOFF = (2, 5, 15, 30, 60, 120, 300)  # seconds before the next attempt
-
-_DUE = Q(state=Step.State.PENDING, due_at__lte=Now())
-_LEASE_EXPIRED = Q(state=Step.State.LEASED, lease_until__lt=Now())
-# How long a worker may take to claim a step before it is sent again.
-POKE_PAUSE = timedelta(seconds=10)
-_NOT_JUST_POKED = Q(poked_at__isnull=True) | Q(poked_at__lt=Now() - POKE_PAUSE)
-MOST_SENT = 200  # in one round of the sweeper
-LONGEST_PAUSE = 5.0  # of the sweepers, in seconds, unless they are called
 
 
 @dataclass(slots=True)
@@ -92,7 +74,7 @@ class Claim:
 
     def complete(self) -> None:
         """Marks the step as done; call it inside the transaction that holds the step's effect."""
-        self._settle(state=Step.State.DONE, last_error="")
+        self._settle(state=Step.State.DONE, last_error="", poked_at=None)
 
     def reschedule(self, due_at: datetime | timedelta, *, error: str = "") -> None:
         """Makes the same step due again, at a time or after a pause.
@@ -100,6 +82,7 @@ class Claim:
         Call it inside the transaction that holds the step's effect.
         """
         due: object = due_at
+        at_once = isinstance(due_at, timedelta) and not due_at
         if isinstance(due_at, timedelta):
             # Added by the statement itself, so that a clock that is set back between a look at it
             # and this statement does not delay the step.
@@ -111,16 +94,21 @@ class Claim:
             # A step that waits on purpose, e.g. for its next poll, starts counting from 0 again.
             attempts=F("attempts") if error else 0,
             last_error=error[:500],
+            poked_at=Now() if at_once and sending.can_send() else None,
         )
-        poke_after_commit(self.step, due_at)
+        queue = queue_of(self.step.kind)
+        if at_once:
+            sending.marked_after_commit(self.step.pk, queue)
+        else:
+            sending.poke_after_commit(self.step.pk, queue, due_at)
 
     def fail(self, error: str) -> None:
         """Marks the step as failed for good."""
-        self._settle(state=Step.State.FAILED, last_error=error[:500])
+        self._settle(state=Step.State.FAILED, last_error=error[:500], poked_at=None)
 
     def _settle(self, **changes: object) -> None:
         # The epoch is the fencing token: a row of another epoch belongs to another worker.
-        if not self._row().update(lease_until=None, poked_at=None, **changes):
+        if not self._row().update(lease_until=None, **changes):
             raise StaleClaim("Another worker has claimed the step.")
         self.settled = True
 
@@ -175,13 +163,12 @@ def queues() -> set[str]:
 def now() -> datetime:
     """Returns the time of the database's clock, with which all due times and leases are compared."""
     if connection.vendor == "sqlite":
-        # SQLite compares texts, and "….271" sorts before "….271000": a step that is due at once has
-        # to be a millisecond older.
-        query = "SELECT STRFTIME('%%Y-%%m-%%dT%%H:%%M:%%f+00:00', 'NOW', '-0.001 seconds')"
-    else:
-        query = "SELECT statement_timestamp()"
+        # Its clock is that of this process. It has milliseconds and compares texts, and "….271"
+        # sorts before "….271000": a step that is due at once has to be a millisecond older.
+        at = timezone.now()
+        return at - timedelta(microseconds=1000 + at.microsecond % 1000)
     with connection.cursor() as cursor:
-        cursor.execute(query, [])
+        cursor.execute("SELECT statement_timestamp()", [])
         return datetime.fromisoformat(str(cursor.fetchone()[0]))
 
 
@@ -189,16 +176,24 @@ def enqueue(session: Session, kind: str, subject: object, due_at: datetime | Non
     """Inserts a step, or returns the open one of the same kind and subject."""
     if kind not in _kinds:
         raise ValueError(f"unknown kind of step: {kind}")
-    # By session and state, because there is an index: most steps were done long ago.
-    step, created = Step.objects.get_or_create(
+    at, at_once = due_at or now(), due_at is None
+    step = Step(
         session=session,
-        state__in=Step.OPEN,
         kind=kind,
         subject=str(subject),
-        defaults={"due_at": due_at or now(), "origin": context.origin()},
+        due_at=at,
+        poked_at=at if at_once and sending.can_send() else None,
+        origin=context.origin(),
     )
-    if created:
-        poke_after_commit(step)
+    known = Step.objects.filter(kind=kind, subject=step.subject, state__in=Step.OPEN)
+    while not statistics.insert_if_new(step):
+        # The open one may end between the two statements.
+        if (found := known.first()) is not None:
+            return found
+    if at_once:
+        sending.marked_after_commit(step.pk, queue_of(kind))
+    else:
+        sending.poke_after_commit(step.pk, queue_of(kind), at)
     return step
 
 
@@ -208,8 +203,13 @@ def run_now(session: Session, kind: str, subject: object) -> None:
         session=session, kind=kind, subject=str(subject), state=Step.State.PENDING
     )
     # A step that is due already has been sent to a worker.
-    if pending.filter(due_at__gt=Now()).update(due_at=Now(), poked_at=None):
-        poke_after_commit(pending.get())
+    changed = statistics.update_returning(
+        pending.filter(due_at__gt=Now()),
+        due_at=Now(),
+        poked_at=Now() if sending.can_send() else None,
+    )
+    for step in changed:
+        sending.marked_after_commit(step.pk, queue_of(kind))
 
 
 def outliving_kinds() -> list[str]:
@@ -230,94 +230,13 @@ def leased(session_id: UUID) -> QuerySet[Step]:
     return rows.exclude(kind__in=outliving_kinds())
 
 
-class NotSent(Exception):
-    """A step could not be sent, as Redis is not reachable."""
-
-
-Poker = Callable[[int, str], None]
-# Empty or one function, set by ``AppConfig.ready()``: tests run without Celery.
-_poker: list[Poker] = []
-
-
-def set_poker(function: Poker) -> None:
-    """Sets the function that sends a step to a worker: ``function(step id, queue)``.
-
-    It raises NotSent when it cannot.
-    """
-    _poker[:] = [function]
-
-
-def poke_after_commit(step: Step, due_at: datetime | None = None) -> None:
-    """Sends the step to a worker after the commit if it is due; otherwise the sweeper does later."""
-    # Before the commit the worker could not see the row, and after a rollback there is none.
-    step_id, kind, at = step.pk, step.kind, due_at or step.due_at
-    transaction.on_commit(lambda: poke(step_id, kind, at), robust=True)
-
-
-def poke(step_id: int, kind: str, at: datetime | None = None) -> None:
-    """Sends the step to a worker if it is due and was not sent in the last 10 s."""
-    # Without Redis the sweeper sends it later.
-    with suppress(NotSent):
-        if not _send_if(_DUE & _NOT_JUST_POKED, step_id, kind) and at is not None:
-            call_sweeper(at)
-
-
-def call_sweeper(at: datetime) -> None:
-    """Makes the sweepers do a round at this time, if they might pause for longer."""
-    # This machine's clock suffices: a round that is early reads when the next one has to be.
-    if (seconds := (at - timezone.now()).total_seconds()) < LONGEST_PAUSE:
-        recorder.send(recorder.DUE_CHANNEL, max(0.0, seconds))
-
-
-def poke_overdue(limit: int = MOST_SENT) -> int:
-    """Sends steps that are due, or whose worker died, to workers; returns how many.
-
-    Of several sweepers that do so at once, one sends each step.
-    """
-    overdue = Step.objects.filter(_DUE | _LEASE_EXPIRED, _NOT_JUST_POKED).order_by("due_at")
-    overdue = overdue.exclude(pk__in=isolation.units_aside(SENDING))
-    still_open = Q(state__in=Step.OPEN) & _NOT_JUST_POKED
-    sent = 0
-    # Read without a lock: the conditional update of each row decides which sweeper sends it.
-    for step_id, kind, session_id in list(overdue.values_list("pk", "kind", "session_id")[:limit]):
-        with isolation.isolated(SENDING, step_id, session_id):
-            try:
-                sent += _send_if(still_open, step_id, kind)
-            except NotSent:
-                # No other could be sent either, and each try may take seconds.
-                break
-    return sent
-
-
-def _send_if(condition: Q, step_id: int, kind: str) -> bool:
-    """Sends the step to a worker, if no other process has changed the row and done so."""
-    if not Step.objects.filter(condition, pk=step_id).update(poked_at=Now()):
-        return False
-    if kind not in _kinds:
-        # A row of another version; no worker could run it.
-        raise LookupError(f"unknown kind of step: {kind}")
-    for poker in _poker:
-        try:
-            poker(step_id, queue_of(kind))
-        except NotSent:
-            Step.objects.filter(pk=step_id).update(poked_at=None)
-            raise
-    return True
-
-
-def forget_pokes() -> int:
-    """Makes all steps be sent again that no worker has claimed: Redis has lost its messages."""
-    waiting = Step.objects.filter(state=Step.State.PENDING, poked_at__isnull=False)
-    return waiting.update(poked_at=None)
-
-
 def claim(step_id: int, task_id: str = "", *, redelivered: bool = False) -> Claim | None:
     """Leases the step if it is due or its lease has expired; None when it cannot be claimed.
 
     A task that the broker delivers again, as the process that ran it has died, takes its own lease
     over at once.
     """
-    free = _DUE | _LEASE_EXPIRED
+    free = sending.DUE | sending.LEASE_EXPIRED
     if redelivered and task_id:
         free |= Q(state=Step.State.LEASED, task_id=task_id)
     with transaction.atomic():
@@ -335,6 +254,9 @@ def claim(step_id: int, task_id: str = "", *, redelivered: bool = False) -> Clai
         step = Step.objects.select_related("session").get(pk=step_id)
         claimed = Claim(step, step.epoch)
         # In the same transaction, so that a subscriber cleans up after an earlier attempt exactly once.
+        # After one that ended as it should there is nothing to clean up.
+        if step.attempts < 2 and not redelivered:
+            return claimed
         with isolation.isolated(CLEANING, step_id, step.session_id), transaction.atomic():
             on_claimed.send(claimed)
         return claimed
@@ -383,7 +305,7 @@ def run(step_id: int, task_id: str = "", *, redelivered: bool = False) -> bool:
         except DatabaseError as error:
             # While it restarts, messages would be lost one after another, and each step wait for
             # the next.
-            if not _database_came_back(error):
+            if not isolation.database_came_back(error):
                 raise
             claimed = claim_it()
         if claimed is None:
@@ -407,7 +329,7 @@ def run(step_id: int, task_id: str = "", *, redelivered: bool = False) -> bool:
         ours = Step.objects.filter(pk=step_id, task_id=task_id, state=Step.State.LEASED)
         with suppress(DatabaseError):
             ours.update(state=Step.State.PENDING, lease_until=None, poked_at=None, attempts=0)
-            call_sweeper(timezone.now())
+            sending.call_sweeper(timezone.now())
         raise
     return True
 
@@ -430,7 +352,7 @@ def handle(claim: Claim, kind: Kind) -> None:
     except (Retry, NeedsHuman) as error:
         _postpone(claim, backoff(claim.step.attempts), error)
     except Exception as error:
-        if isinstance(error, DatabaseError) and _database_came_back(error):
+        if isinstance(error, DatabaseError) and isolation.database_came_back(error):
             _postpone(claim, timedelta(), Retry("The database was not reachable for a moment."))
             return
         # A bug: after MAX_ATTEMPTS the step is given up.
@@ -443,26 +365,6 @@ def handle(claim: Claim, kind: Kind) -> None:
                 with transaction.atomic():
                     claim.reschedule(pause, error="An internal error; see the log.")
         raise
-
-
-def _database_came_back(error: DatabaseError) -> bool:
-    """Whether the error is that of a lost connection, and the database answers again.
-
-    Until then the step remains leased: without this it would wait for the end of its lease.
-    """
-    # Without a code of the server it is an error of the connection itself. SQLite's errors have no
-    # such attribute, as there is no server to lose.
-    state = getattr(error.__cause__, "sqlstate", "")
-    lost = state is None or state.startswith(CONNECTION_LOST)
-    if not lost or not isinstance(error, (OperationalError, InterfaceError)):
-        return False
-    until = time.monotonic() + DATABASE_SECONDS
-    while time.monotonic() < until:
-        connection.close()
-        if isolation.database_answers():
-            return True
-        time.sleep(0.2)
-    return False
 
 
 def backoff(attempts: int) -> timedelta:

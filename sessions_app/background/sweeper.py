@@ -21,12 +21,12 @@ from django.conf import settings
 from django.core.cache import cache
 from django.db import Error as DatabaseUnreachable
 from django.db import close_old_connections
-from django.db.models import F, Min, Model, QuerySet
+from django.db.models import F, Min, Model, Q, QuerySet
 from django.utils import timezone
 
 from sessions_app import context
-from sessions_app.background import isolation, steps
-from sessions_app.background.steps import LONGEST_PAUSE
+from sessions_app.background import isolation, sending, steps
+from sessions_app.background.sending import DUE, LEASE_EXPIRED, LONGEST_PAUSE, NOT_JUST_POKED
 from sessions_app.events import recorder
 from sessions_app.models import Session, Step
 
@@ -39,6 +39,8 @@ _rounds: list[Round] = []
 _due: dict[Round, float] = {}
 # What a function returns that has more to do.
 SOON = 1.0
+MOST_SENT = 200  # steps in one round
+SENDING = "Sending of a step to a worker"
 
 
 def register(function: Round) -> None:
@@ -114,7 +116,34 @@ def sweep(up: float = float("inf")) -> int:
                 _due[function] = up + wish
             if name in failed:
                 isolation.succeeded(RULES, name)
-    return steps.poke_overdue()
+    return poke_overdue()
+
+
+def poke_overdue(limit: int = MOST_SENT) -> int:
+    """Sends steps that are due, or whose worker died, to workers; returns how many.
+
+    Of several sweepers that do so at once, one sends each step.
+    """
+    overdue = Step.objects.filter(DUE | LEASE_EXPIRED, NOT_JUST_POKED).order_by("due_at")
+    overdue = overdue.exclude(pk__in=isolation.units_aside(SENDING))
+    still_open = Q(state__in=Step.OPEN) & NOT_JUST_POKED
+    sent = 0
+    # Read without a lock: the conditional update of each row decides which sweeper sends it.
+    for step_id, kind, session_id in list(overdue.values_list("pk", "kind", "session_id")[:limit]):
+        with isolation.isolated(SENDING, step_id, session_id):
+            try:
+                # A kind of another version raises here: no worker could run it.
+                sent += sending.send_if(still_open, step_id, steps.queue_of(kind))
+            except sending.NotSent:
+                # No other could be sent either, and each try may take seconds.
+                break
+    return sent
+
+
+def forget_pokes() -> int:
+    """Makes all steps be sent again that no worker has claimed: Redis has lost its messages."""
+    waiting = Step.objects.filter(state=Step.State.PENDING, poked_at__isnull=False)
+    return waiting.update(poked_at=None)
 
 
 # Less than this is the time that a query takes, or a clock that is corrected little by little.
@@ -149,9 +178,9 @@ def next_moment(at: datetime) -> datetime | None:
     # One query for each index; together they would read the steps that are done, too.
     due = pending.filter(due_at__gt=at).order_by("due_at").values_list("due_at", flat=True)
     lease = leased.order_by("lease_until").values_list("lease_until", flat=True)
-    again = pending.filter(due_at__lte=at, poked_at__gt=at - steps.POKE_PAUSE)
+    again = pending.filter(due_at__lte=at, poked_at__gt=at - sending.POKE_PAUSE)
     sent = again.aggregate(first=Min("poked_at"))["first"]
-    moments: list[datetime | None] = [*due[:1], *lease[:1], sent and sent + steps.POKE_PAUSE]
+    moments: list[datetime | None] = [*due[:1], *lease[:1], sent and sent + sending.POKE_PAUSE]
     return min((moment for moment in moments if moment is not None), default=None)
 
 
@@ -179,7 +208,7 @@ def run_forever(calls: Calls, every: float = SOON) -> None:
                     clock = follow_clock(clock)
                     sent = sweep(up)
                     lost = note_round()
-                    if sent < steps.MOST_SENT and not lost:
+                    if sent < MOST_SENT and not lost:
                         pause = min([up + LONGEST_PAUSE, *_due.values()]) - up
                         if moment := next_moment(clock[1]):
                             pause = min(pause, (moment - clock[1]).total_seconds())
@@ -226,7 +255,7 @@ def note_round() -> bool:
     try:
         if cache.get(ROUND_KEY) is None:
             lost = True
-            log.info("messages_lost", steps=steps.forget_pokes())
+            log.info("messages_lost", steps=forget_pokes())
         cache.set(ROUND_KEY, time.time(), timeout=86_400)
     except RedisError as error:
         log.info("round_not_noted", error=type(error).__name__)

@@ -7,26 +7,28 @@ counters, so that commit order is the order of ``seq``, and the lock is held onl
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, Any, NotRequired, overload
+from typing import TYPE_CHECKING, Annotated, Any, NotRequired
 from uuid import UUID
 
 import structlog
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import F
 from django.utils import timezone
 from pydantic import Field
 from typing_extensions import TypedDict
 
 from sessions_app import context
 from sessions_app.events import statistics
-from sessions_app.events.statistics import NOTHING, Extra
+from sessions_app.events.statistics import NOTHING, Extra, Share
 from sessions_app.hooks import Topic
 from sessions_app.models import Message, Session, SessionEvent, SessionStats
-from sessions_app.money import Amount
 
 if TYPE_CHECKING:
     import redis
@@ -38,27 +40,7 @@ PUBLIC = "public"
 CHANNEL = "smnb:look"
 DUE_CHANNEL = "smnb:due"
 
-COUNTERS = frozenset(
-    {
-        "story_count",
-        "words",
-        "narration_seconds",
-        "on_air_seconds",
-        "input_tokens",
-        "output_tokens",
-        "cache_read_tokens",
-        "cache_write_tokens",
-        "cost_lower",
-        "cost_upper",
-        "cache_saved",
-        "unpriced",
-        "feed",
-        "queue",
-        "messages",
-        "sentences_dropped",
-        "ungrounded_aired",
-    }
-)
+timestamp, figures = context.timestamp, statistics.figures
 _COLUMNS = [str(field.column) for field in SessionStats._meta.concrete_fields]
 
 # The topic of each event type that has subscribers. It is sent before the counters are locked, so
@@ -150,95 +132,24 @@ class MessageEvent(TypedDict):
     ]
 
 
-class FiguresPayload(TypedDict):
-    """The figures of a session as pages, frames and the API show them."""
-
-    story_count: Annotated[int, Field(description="Stories written.")]
-    total_tokens: Annotated[int, Field(description="Input and output tokens.")]
-    input_tokens: Annotated[int, Field(description="Tokens sent to models.")]
-    output_tokens: Annotated[int, Field(description="Tokens that models wrote.")]
-    cache_read_tokens: Annotated[int, Field(description="Tokens read from a provider's cache.")]
-    cache_write_tokens: Annotated[int, Field(description="Tokens written to a provider's cache.")]
-    cost: Annotated[Amount, Field(description="In USD; the same as cost_lower.")]
-    cost_lower: Annotated[Amount, Field(description="Lower bound of the cost in USD.")]
-    cost_upper: Annotated[Amount, Field(description="Upper bound of the cost in USD.")]
-    cache_saved: Annotated[
-        Amount, Field(description="Saved by caches in USD; negative where they cost more.")
-    ]
-    unpriced: Annotated[int, Field(description="Model attempts without a known price.")]
-    words: Annotated[int, Field(description="Words of the stories.")]
-    narration_seconds: Annotated[int, Field(description="Length of the stories in seconds.")]
-    on_air_seconds: Annotated[int, Field(description="Seconds on air, of finished runs.")]
-    feed: Annotated[int, Field(description="Posts read.")]
-    queue: Annotated[int, Field(description="Posts queued and held.")]
-    messages: Annotated[int, Field(description="Messages in the session.")]
-    sentences_dropped: Annotated[
-        int, Field(description="Sentences that failed the check against their sources.")
-    ]
-    ungrounded_aired: Annotated[
-        int, Field(description="Sentences aired without a passage or an editor; expected to be 0.")
-    ]
-    last_story_at: Annotated[str | None, Field(description="When the latest story was written.")]
-
-
 MESSAGE_ADDED = declare(
     "message.added", "The host, the producer or the system wrote a message.", MessageEvent
 )
 SESSION_CHANGED = declare("session.changed", "Name, settings, visibility or status changed.")
 
 
-@overload
-def timestamp(moment: datetime) -> str: ...
-@overload
-def timestamp(moment: None) -> None: ...
-@overload
-def timestamp(moment: datetime | None) -> str | None: ...
-def timestamp(moment: datetime | None) -> str | None:
-    """Formats a time for a payload: ISO 8601 in UTC, with milliseconds and ``Z``."""
-    if moment is None:
-        return None
-    text = moment.astimezone(timezone.get_fixed_timezone(0)).isoformat(timespec="milliseconds")
-    return text.replace("+00:00", "Z")
-
-
-def figures(stats: SessionStats) -> FiguresPayload:
-    """Returns the session's figures as pages, frames and the API show them."""
-    return {
-        "story_count": stats.story_count,
-        "total_tokens": stats.input_tokens + stats.output_tokens,
-        "input_tokens": stats.input_tokens,
-        "output_tokens": stats.output_tokens,
-        "cache_read_tokens": stats.cache_read_tokens,
-        "cache_write_tokens": stats.cache_write_tokens,
-        "cost": stats.cost_lower,
-        "cost_lower": stats.cost_lower,
-        "cost_upper": stats.cost_upper,
-        "cache_saved": stats.cache_saved,
-        "unpriced": stats.unpriced,
-        "words": stats.words,
-        "narration_seconds": stats.narration_seconds,
-        "on_air_seconds": stats.on_air_seconds,
-        "feed": stats.feed,
-        "queue": stats.queue,
-        "messages": stats.messages,
-        "sentences_dropped": stats.sentences_dropped,
-        "ungrounded_aired": stats.ungrounded_aired,
-        "last_story_at": timestamp(stats.last_story_at),
-    }
-
-
 def _add_to_counters(
-    session_id: UUID, counters: Mapping[str, int], story_at: datetime | None
+    session_id: UUID, counters: Mapping[str, int], story_at: datetime | None, events: int
 ) -> SessionStats:
-    """Adds to the counters and takes the next seq in one statement; returns the changed row."""
-    unknown = set(counters) - COUNTERS
+    """Adds to the counters and takes a seq for each event; returns the row after one statement."""
+    unknown = set(counters) - statistics.COUNTERS
     if unknown:
         raise ValueError(f"unknown counters: {sorted(unknown)}")
     # Raw SQL for RETURNING: one round trip while the row is locked.
     table = SessionStats._meta.db_table
     names = sorted(counters)
     # The names are columns of COUNTERS, so only the values need to be parameters.
-    changes, values = ["last_seq = last_seq + 1"], list[Any]()
+    changes, values = ["last_seq = last_seq + %s"], list[Any]([events])
     for name in names:
         sign, most = (">", statistics.HIGHEST) if counters[name] > 0 else ("<", -statistics.HIGHEST)
         # Compared before adding: a sum that overflowed would fail every later booking.
@@ -284,30 +195,104 @@ def record(
         raise ValueError(f"undeclared event type: {type_}")
     if type_ in _topics:
         _topics[type_].send(session, payload)
-    # From here to the commit this transaction holds the lock on the session's counters.
-    stats = _add_to_counters(session.pk, counters, story_at)
-    at = timezone.now()
-    if extra.moments is None:
-        timed = {name: n for name, n in counters.items() if name in statistics.MEASURES}
-        statistics.add(session.pk, at, timed | dict(extra.measures), extra.shares)
+    event = SessionEvent(session=session, type=type_, payload=payload)
+    entry = _Entry(event, counters, story_at, extra)
+    gathered = _gathered.get()
+    if gathered is None or gathered.session.pk != session.pk:
+        _write(session, [entry])
+    elif gathered.savepoints == _savepoints():
+        gathered.entries.append(entry)
     else:
-        statistics.add_past(session.pk, extra.moments, extra.shares)
-    # The row of counters is locked, so no other transaction can take this seq before the commit.
-    event = SessionEvent.objects.create(
-        session=session,
-        seq=stats.last_seq,
-        type=type_,
-        payload={**payload, "figures": figures(stats)},
-        at=at,
-    )
-    # robust: the transaction is committed, so an error while publishing must not reach the caller.
-    transaction.on_commit(lambda: _publish_and_log(session, event), robust=True)
+        # What a savepoint undoes would be written all the same.
+        raise transaction.TransactionManagementError("record() in a savepoint within together()")
     return event
 
 
-def _publish_and_log(session: Session, event: SessionEvent) -> None:
-    """Publishes a committed event, and logs it with the ids of the rows that it is about."""
-    publish(session.pk, event.seq)
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """An event that is not written yet, and what it adds to the figures."""
+
+    event: SessionEvent
+    counters: Mapping[str, int]
+    story_at: datetime | None
+    extra: Extra
+
+
+@dataclass(frozen=True, slots=True)
+class _Gathered:
+    """The events of one session that a transaction writes together."""
+
+    session: Session
+    savepoints: int
+    entries: list[_Entry] = field(default_factory=list)
+
+
+_gathered: ContextVar[_Gathered | None] = ContextVar("gathered_events", default=None)
+
+
+def _savepoints() -> int:
+    """Returns how many savepoints the current transaction has open."""
+    return sum(each is not None for each in connection.savepoint_ids)
+
+
+@contextmanager
+def together(session: Session) -> Iterator[None]:
+    """Writes the events that the block records for ``session`` at its end, in their order.
+
+    They share one change of the counters, which are locked for a shorter time. Their ``seq`` is not
+    known within the block. Opened inside a transaction, which ends with it.
+    """
+    gathered = _Gathered(session, _savepoints())
+    before = _gathered.get()
+    _gathered.set(gathered)
+    try:
+        yield
+    finally:
+        _gathered.set(before)
+    if gathered.entries:
+        _write(session, gathered.entries)
+
+
+def _write(session: Session, entries: Sequence[_Entry]) -> None:
+    """Changes the counters, takes the next seqs and writes the events."""
+    counters, measures = Counter[str](), Counter[str]()
+    shares: list[Share] = []
+    for entry in entries:
+        counters.update(entry.counters)
+        shares += entry.extra.shares
+        if entry.extra.moments is None:
+            timed = {name: n for name, n in entry.counters.items() if name in statistics.MEASURES}
+            measures.update(timed | dict(entry.extra.measures))
+    story_at = max((each.story_at for each in entries if each.story_at), default=None)
+    # From here to the commit this transaction holds the lock on the session's counters, so no other
+    # one can take these seqs.
+    stats = _add_to_counters(session.pk, counters, story_at, len(entries))
+    last_seq, at = stats.last_seq, timezone.now()
+    for entry in entries:
+        if entry.extra.moments is not None:
+            statistics.add_past(session.pk, entry.extra.moments, ())
+    statistics.add(session.pk, at, measures, shares)
+    events = [entry.event for entry in entries]
+    # From the last one back, as the row has the figures after all of them.
+    for back, entry in enumerate(reversed(entries)):
+        event = entry.event
+        event.seq, event.at = last_seq - back, at
+        event.payload = {**event.payload, "figures": figures(stats)}
+        for name, number in entry.counters.items():
+            setattr(stats, name, getattr(stats, name) - number)
+    SessionEvent.objects.bulk_create(events)
+    # robust: the transaction is committed, so an error while publishing must not reach the caller.
+    transaction.on_commit(lambda: _publish_and_log(session, events), robust=True)
+
+
+def _publish_and_log(session: Session, events: Sequence[SessionEvent]) -> None:
+    """Publishes committed events, and logs each with the ids of the rows that it is about."""
+    publish(session.pk, events[-1].seq)
+    for event in events:
+        log.info(event.type, seq=event.seq, **{**context.session_fields(session), **_ids(event)})
+
+
+def _ids(event: SessionEvent) -> dict[str, object]:
     ids: dict[str, object] = {}
     for name, part in event.payload.items():
         if isinstance(part, dict) and isinstance(part.get("id"), int):
@@ -319,36 +304,13 @@ def _publish_and_log(session: Session, event: SessionEvent) -> None:
             ids[name] = part
         elif name == "air":
             ids["run"] = part["run"]
-    log.info(event.type, seq=event.seq, **{**context.session_fields(session), **ids})
-
-
-def reset_last_story(session: Session, at: datetime | None) -> None:
-    """Sets the time of the last story after the last one was removed; call it before ``record``."""
-    SessionStats.objects.filter(session=session).update(last_story_at=at)
-
-
-def add_imported(
-    session: Session,
-    before: int,
-    last_seq: int,
-    story_at: datetime | None,
-    counters: Mapping[str, int],
-) -> None:
-    """Adds imported rows to the counters, and continues the events after ``last_seq``.
-
-    Runs inside a transaction, and only while ``before`` is the last seq; raises DoesNotExist
-    otherwise. The caller adds to buckets and tallies.
-    """
-    sums = {name: F(name) + number for name, number in counters.items() if name in COUNTERS}
-    # Compare and set: events recorded since the import began make it fail instead of sharing a seq.
-    unchanged = SessionStats.objects.filter(session=session, last_seq=before)
-    if not unchanged.update(last_seq=last_seq, last_story_at=story_at, **sums):
-        raise SessionStats.DoesNotExist(f"session {session.pk} has newer events")
+    return ids
 
 
 def add_message(session: Session, role: str, text: str, code: str = "") -> Message:
     """Writes a message to the owner, with its event."""
-    with transaction.atomic():
+    # Without a savepoint, as a caller's transaction has no use for half of it.
+    with transaction.atomic(savepoint=False):
         message = Message.objects.create(session=session, role=role, text=text[:2000], code=code)
         record(session, MESSAGE_ADDED, {"message": message_payload(message)}, messages=1)
     return message

@@ -6,16 +6,24 @@ that a session's buckets and tallies have one writer at a time.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
 from django.db import connection, models
+from django.db.models import F, QuerySet
+from django.db.models.sql import UpdateQuery
+from pydantic import Field
+from typing_extensions import TypedDict
 
+from sessions_app import context
 from sessions_app.models import Bucket, Session, SessionStats, Tally
+from sessions_app.money import Amount
 
+Row = TypeVar("Row", bound=models.Model)
 SIZES = (1, 5, 15, 60)  # minutes of a bucket
 COARSE = (15, 60)  # sizes that retention never deletes
 MEASURES = frozenset(field.name for field in Bucket._meta.concrete_fields) - {
@@ -24,6 +32,27 @@ MEASURES = frozenset(field.name for field in Bucket._meta.concrete_fields) - {
     "size",
     "start",
 }
+COUNTERS = frozenset(
+    {
+        "story_count",
+        "words",
+        "narration_seconds",
+        "on_air_seconds",
+        "input_tokens",
+        "output_tokens",
+        "cache_read_tokens",
+        "cache_write_tokens",
+        "cost_lower",
+        "cost_upper",
+        "cache_saved",
+        "unpriced",
+        "feed",
+        "queue",
+        "messages",
+        "sentences_dropped",
+        "ungrounded_aired",
+    }
+)
 # Sums end here instead of overflowing a column of 64 bits: no single amount comes near it, and an
 # overflow would make every later booking of the session fail.
 HIGHEST = 9 * 10**18
@@ -59,6 +88,63 @@ class Extra:
 
 
 NOTHING = Extra()
+
+
+class FiguresPayload(TypedDict):
+    """The figures of a session as pages, frames and the API show them."""
+
+    story_count: Annotated[int, Field(description="Stories written.")]
+    total_tokens: Annotated[int, Field(description="Input and output tokens.")]
+    input_tokens: Annotated[int, Field(description="Tokens sent to models.")]
+    output_tokens: Annotated[int, Field(description="Tokens that models wrote.")]
+    cache_read_tokens: Annotated[int, Field(description="Tokens read from a provider's cache.")]
+    cache_write_tokens: Annotated[int, Field(description="Tokens written to a provider's cache.")]
+    cost: Annotated[Amount, Field(description="In USD; the same as cost_lower.")]
+    cost_lower: Annotated[Amount, Field(description="Lower bound of the cost in USD.")]
+    cost_upper: Annotated[Amount, Field(description="Upper bound of the cost in USD.")]
+    cache_saved: Annotated[
+        Amount, Field(description="Saved by caches in USD; negative where they cost more.")
+    ]
+    unpriced: Annotated[int, Field(description="Model attempts without a known price.")]
+    words: Annotated[int, Field(description="Words of the stories.")]
+    narration_seconds: Annotated[int, Field(description="Length of the stories in seconds.")]
+    on_air_seconds: Annotated[int, Field(description="Seconds on air, of finished runs.")]
+    feed: Annotated[int, Field(description="Posts read.")]
+    queue: Annotated[int, Field(description="Posts queued and held.")]
+    messages: Annotated[int, Field(description="Messages in the session.")]
+    sentences_dropped: Annotated[
+        int, Field(description="Sentences that failed the check against their sources.")
+    ]
+    ungrounded_aired: Annotated[
+        int, Field(description="Sentences aired without a passage or an editor; expected to be 0.")
+    ]
+    last_story_at: Annotated[str | None, Field(description="When the latest story was written.")]
+
+
+def figures(stats: SessionStats) -> FiguresPayload:
+    """Returns the session's figures as pages, frames and the API show them."""
+    return {
+        "story_count": stats.story_count,
+        "total_tokens": stats.input_tokens + stats.output_tokens,
+        "input_tokens": stats.input_tokens,
+        "output_tokens": stats.output_tokens,
+        "cache_read_tokens": stats.cache_read_tokens,
+        "cache_write_tokens": stats.cache_write_tokens,
+        "cost": stats.cost_lower,
+        "cost_lower": stats.cost_lower,
+        "cost_upper": stats.cost_upper,
+        "cache_saved": stats.cache_saved,
+        "unpriced": stats.unpriced,
+        "words": stats.words,
+        "narration_seconds": stats.narration_seconds,
+        "on_air_seconds": stats.on_air_seconds,
+        "feed": stats.feed,
+        "queue": stats.queue,
+        "messages": stats.messages,
+        "sentences_dropped": stats.sentences_dropped,
+        "ungrounded_aired": stats.ungrounded_aired,
+        "last_story_at": context.timestamp(stats.last_story_at),
+    }
 
 
 def start_of(at: datetime, size: int) -> datetime:
@@ -132,20 +218,23 @@ def _add_to_buckets(
 
 def _add_to_tallies(session_id: UUID, shares: Iterable[Share]) -> None:
     # One statement for each set of columns.
-    grouped: dict[tuple[str, ...], list[Share]] = {}
+    grouped: dict[tuple[str, ...], dict[tuple[str, str], Counter[str]]] = {}
     for share in shares:
-        grouped.setdefault(tuple(sorted(share.sums)), []).append(share)
+        group = grouped.setdefault(tuple(sorted(share.sums)), {})
+        # Events of one transaction may have the same key, which a statement names only once.
+        key = (share.dimension, share.key[:MAX_KEY_LENGTH])
+        group.setdefault(key, Counter()).update(share.sums)
     for names, group in grouped.items():
         others = sorted(SUMS - set(names))
         values = [
             (
                 session_key(session_id),
-                share.dimension,
-                share.key[:MAX_KEY_LENGTH],
-                *(share.sums[name] for name in names),
+                dimension,
+                key,
+                *(sums[name] for name in names),
                 *[0] * len(others),
             )
-            for share in group
+            for (dimension, key), sums in group.items()
         ]
         unique = ("session_id", "dimension", "key")
         upsert(Tally, (*unique, *names, *others), values, unique, names)
@@ -216,6 +305,79 @@ def upsert(
         return cursor.fetchall() if returning else []
 
 
+def insert_if_new(row: models.Model) -> bool:
+    """Inserts ``row`` and sets its id; returns False where a unique constraint refuses it."""
+    quote = connection.ops.quote_name
+    columns = [each for each in row._meta.concrete_fields if not each.primary_key]
+    values = [each.get_db_prep_save(each.pre_save(row, add=True), connection) for each in columns]
+    names = ", ".join(quote(str(each.column)) for each in columns)
+    key = quote(str(row._meta.pk.column))
+    with connection.cursor() as cursor:
+        # One statement, where a look-up and a savepoint around the insert would be four.
+        cursor.execute(
+            f"INSERT INTO {quote(row._meta.db_table)} ({names}) "  # noqa: S608
+            f"VALUES ({', '.join(['%s'] * len(values))}) ON CONFLICT DO NOTHING RETURNING {key}",
+            values,
+        )
+        found = cursor.fetchone()
+    if found is None:
+        return False
+    row.pk, row._state.adding, row._state.db = found[0], False, connection.alias
+    return True
+
+
+def update_returning(
+    rows: QuerySet[Row], session: Session | None = None, /, **changes: object
+) -> list[Row]:
+    """Updates rows as ``rows.update`` does, and returns them as they are after it.
+
+    ``session`` is theirs, where it is known: it is not read again.
+    """
+    query: Any = rows.query.chain(UpdateQuery)
+    query.add_update_values(changes)
+    sql, values = query.get_compiler(connection=connection).as_sql()
+    columns = ", ".join(
+        connection.ops.quote_name(str(each.column)) for each in rows.model._meta.concrete_fields
+    )
+    found = list(rows.model._default_manager.raw(f"{sql} RETURNING {columns}", values))
+    for row in found if session else ():
+        row.session = session  # type: ignore[attr-defined]
+    return found
+
+
+def update_row(rows: QuerySet[Row], row: Row, **changes: object) -> bool:
+    """Updates ``rows``, which has at most one, and sets all columns of ``row`` as they are then."""
+    found = update_returning(rows, **changes)
+    for one in found:
+        for column in row._meta.concrete_fields:
+            setattr(row, column.attname, getattr(one, column.attname))
+    return bool(found)
+
+
 def set_counters(session: Session, sums: Mapping[str, int]) -> None:
     """Sets counters that were found to be wrong; call it before ``record``, in its transaction."""
     SessionStats.objects.filter(session=session).update(**sums)
+
+
+def reset_last_story(session: Session, at: datetime | None) -> None:
+    """Sets the time of the last story after the last one was removed; call it before ``record``."""
+    SessionStats.objects.filter(session=session).update(last_story_at=at)
+
+
+def add_imported(
+    session: Session,
+    before: int,
+    last_seq: int,
+    story_at: datetime | None,
+    counters: Mapping[str, int],
+) -> None:
+    """Adds imported rows to the counters, and continues the events after ``last_seq``.
+
+    Runs inside a transaction, and only while ``before`` is the last seq; raises DoesNotExist
+    otherwise. The caller adds to buckets and tallies.
+    """
+    sums = {name: F(name) + number for name, number in counters.items() if name in COUNTERS}
+    # Compare and set: events recorded since the import began make it fail instead of sharing a seq.
+    unchanged = SessionStats.objects.filter(session=session, last_seq=before)
+    if not unchanged.update(last_seq=last_seq, last_story_at=story_at, **sums):
+        raise SessionStats.DoesNotExist(f"session {session.pk} has newer events")

@@ -24,7 +24,7 @@ from django.urls import NoReverseMatch
 
 from sessions_app import money
 from sessions_app.background import isolation
-from sessions_app.events import recorder
+from sessions_app.events import recorder, statistics
 from sessions_app.models import SessionEvent, SessionStats
 from sessions_app.realtime import checkpoints
 
@@ -93,7 +93,7 @@ def published(type_: str, payload: Mapping[str, Any]) -> Mapping[str, Any]:
 @cache
 def _amounts(type_: str) -> tuple[money.Path, ...]:
     """Returns the paths of the amounts in payloads of this type, and in their figures."""
-    figures_ = (("figures", *path) for path in money.amounts_in(recorder.FiguresPayload))
+    figures_ = (("figures", *path) for path in money.amounts_in(statistics.FiguresPayload))
     return (*money.amounts_in(recorder.payload_types().get(type_)), *figures_)
 
 

@@ -101,7 +101,7 @@ def take_turn(claim: Claim) -> None:
             # new step.
             locked = Draft.objects.select_for_update(no_key=True).get(pk=draft.pk)
             if _is_active(locked):
-                claim.reschedule(steps.now())
+                claim.reschedule(steps.AT_ONCE)
             else:
                 claim.complete()
     except (NeedsHuman, WaitUntil, Retry, Refused, EmptyAnswer) as error:
@@ -182,7 +182,7 @@ def store_turn(work: Work, result: Result) -> None:
             claim.complete()
         else:
             # The same row for all turns, so a draft never has two steps that could run at once.
-            claim.reschedule(steps.now())
+            claim.reschedule(steps.AT_ONCE)
         link = work.ledger.link
         if result.model and not work.ledger.attempts:
             # An offline agent's work is an operation of the AI chain like any other.

@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError
 from typing_extensions import TypedDict
 
 from sessions_app.errors import Invalid
-from sessions_app.events import recorder
+from sessions_app.events import recorder, statistics
 from sessions_app.events.recorder import timestamp
 from sessions_app.events.statistics import Extra, Share
 from sessions_app.models import Session
@@ -81,7 +81,7 @@ def leave(session: Session, stories: Sequence[Story], usage: Sequence[TokenUsage
     # The time of the last story may go back, which a counter cannot.
     if stories:
         remaining = Story.objects.filter(session=session).order_by("-created_at", "-id")
-        recorder.reset_last_story(session, remaining.values_list("created_at", flat=True).first())
+        statistics.reset_last_story(session, remaining.values_list("created_at", flat=True).first())
     payload: LegacyReturnEvent = {"stories": [row.pk for row in stories], "usage": len(usage)}
     _record(session, RETURNED, payload, stories, usage, -1, None)
 
@@ -164,7 +164,7 @@ def _record(
         payload,
         latest,
         Extra(shares=merged, moments=moments),
-        **{name: number for name, number in counters.items() if name in recorder.COUNTERS},
+        **{name: number for name, number in counters.items() if name in statistics.COUNTERS},
     )
 
 

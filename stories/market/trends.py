@@ -144,9 +144,12 @@ def add_story(post: SourcePost) -> None:
     """Counts one more post that became a story for the source and the keywords of ``post``."""
     # In the database, because two stories of one trend may be counted at the same time.
     linked = TrendPost.objects.filter(post=post).values("trend_id")
-    Trend.objects.filter(pk__in=linked).update(told=F("told") + 1)
-    sources = Trend.objects.filter(session_id=post.session_id, kind=Kind.SOURCE)
-    sources.filter(key=str(post.source_id)).update(told=F("told") + 1)
+    source = Trend.objects.filter(
+        session_id=post.session_id, kind=Kind.SOURCE, key=str(post.source_id)
+    )
+    # A union, because PostgreSQL would read all trends for one condition with OR.
+    both = linked.union(source.values("pk"), all=True)
+    Trend.objects.filter(pk__in=both).update(told=F("told") + 1)
 
 
 def rebuild(session: Session) -> int:

@@ -2,7 +2,7 @@
 
     report = Report(title, text, url, published_at, source)
     judge(new, earlier)              -> Judgement(kind, score, reasons)
-    best_match(new, candidates)      -> Match(key, judgement) or None; candidates are (key, Report)
+    Index(candidates).best(new)         -> Match(key, judgement) or None; candidates are (key, Report)
     Index(candidates)                   the same for many new reports: .add(key, report),
                                         .best(new), .matches(new)
 
@@ -55,7 +55,7 @@ from stories.posts.features import (
 )
 from stories.text.addresses import canonical_url
 
-__all__ = ["Index", "Judgement", "Match", "Report", "best_match", "judge"]
+__all__ = ["Index", "Judgement", "Match", "Report", "judge"]
 
 Kind = Literal["duplicate", "same event", "development", "unrelated"]
 
@@ -381,8 +381,3 @@ class Index:
 
 
 _ORDER: Sequence[Kind] = ("duplicate", "same event", "development", "unrelated")
-
-
-def best_match(new: Report, candidates: Iterable[tuple[int, Report]]) -> Match | None:
-    """Returns the candidate that the new report belongs to, or None."""
-    return Index(candidates).best(new)

@@ -18,6 +18,7 @@ from typing_extensions import TypedDict
 
 from sessions_app.background import isolation
 from sessions_app.background.steps import Claim
+from sessions_app.events import statistics
 from sessions_app.events.recorder import timestamp
 from sessions_app.models import Session, Step
 from stories.models import Source, SourcePost
@@ -331,12 +332,9 @@ def claim(post: SourcePost, step: Claim) -> bool:
 
     The claim is one conditional UPDATE: of several steps that see the same post, one changes a row.
     """
-    claimed = SourcePost.objects.filter(pk=post.pk, state=State.QUEUED).update(
-        state=State.CLAIMED, step=step.step, epoch=step.epoch, attempts=F("attempts") + 1
-    )
-    if claimed:
-        post.refresh_from_db()
-    return bool(claimed)
+    rows = SourcePost.objects.filter(pk=post.pk, state=State.QUEUED)
+    owner = {"step": step.step, "epoch": step.epoch, "attempts": F("attempts") + 1}
+    return statistics.update_row(rows, post, state=State.CLAIMED, **owner)
 
 
 def held_by(claim: Claim) -> QuerySet[SourcePost]:

@@ -6,7 +6,7 @@ Lists the posts that were skipped, with the reasons, too.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Annotated
@@ -23,6 +23,7 @@ from stories.posts import queue
 from stories.posts.events import Index
 from stories.posts.features import TEXT_CHARACTERS
 from stories.text.furniture import REASONS
+from stories.threads import Earlier
 
 Relation = Story.Relation
 Role = StoryReport.Role
@@ -59,10 +60,14 @@ class Choice:
     ``skipped`` are posts before it that are out of date or bring nothing new. ``reports`` are about
     the same event as the post, and ``background`` is what it replaces: its story covers both.
     ``against`` is the newer story that it follows because a person placed it. ``unconfirmed`` posts
-    before it wait for another report.
+    before it wait for another report. ``earlier`` is the story that it follows up, ``upcoming`` the
+    post that waits behind it, and ``written`` how many stories the session has.
     """
 
     post: SourcePost | None = None
+    earlier: Earlier | None = None
+    upcoming: SourcePost | None = None
+    written: int = 0
     against: Story | None = None
     skipped: list[Skipped] = field(default_factory=list)
     unconfirmed: list[SourcePost] = field(default_factory=list)
@@ -93,6 +98,9 @@ def choose(
             choice.skipped.append(skipped)
             continue
         order.gather(choice, choice.post)
+        choice.earlier = order.recent.find(threads.report_of(choice.post))
+        gone = {choice.post.pk, *(skipped.post.pk for skipped in choice.skipped)}
+        choice.upcoming = next((each for pk, each in order.queued.items() if pk not in gone), None)
         return choice
     return choice
 
@@ -124,23 +132,27 @@ class _Order:
         # Bodies are long, and only their beginnings are compared.
         rows = queue.waiting(session).defer("body").annotate(lead=Left("body", TEXT_CHARACTERS))
         self.queued = {post.pk: post for post in rows[:MOST_QUEUED]}
-        self._stories = {story.pk: story for story in threads.recent(session)}
-        self._posts_by_words = _index(self.queued)
-        self._stories_by_words = _index(self._stories)
+        for post in self.queued.values():
+            post.session = session
+        self._posts_by_words = Index(
+            (pk, threads.report_of(post)) for pk, post in self.queued.items()
+        )
+        self.recent = threads.Recent(session)
 
     def covered(self, post: SourcePost) -> Skipped | None:
         """Returns why the post is not narrated: a story is newer, or reported the same."""
         if _is_comment(post):
             return None
-        matches = self._stories_by_words.matches(threads.report_of(post))
-        related = [self._stories[match.key] for match in matches]
+        stories = self.recent.stories
+        matches = self.recent.index.matches(threads.report_of(post))
+        related = [stories[match.key] for match in matches]
         for match, story in zip(matches, related, strict=True):
             # A later report with other facts is a follow-up.
             same = match.judgement.kind == "duplicate" or not is_newer(post, story)
             if match.judgement.kind in SAME and same and not _is_comment(story):
                 return Skipped(post, story, Role.REPEATED)
         in_threads = {story.thread_id for story in related if story.thread_id is not None}
-        related += [story for story in self._stories.values() if story.thread_id in in_threads]
+        related += [story for story in stories.values() if story.thread_id in in_threads]
         newer = [story for story in related if is_newer(story, post) and not _is_comment(story)]
         if not newer:
             return None
@@ -189,10 +201,6 @@ class _Order:
             for mate, kind in related
             if mate.pk != post.pk and not placed(mate) and not _is_comment(mate)
         ]
-
-
-def _index(items: Mapping[int, SourcePost] | Mapping[int, Story]) -> Index:
-    return Index((pk, threads.report_of(item)) for pk, item in items.items())
 
 
 def _is_comment(item: SourcePost | Story) -> bool:

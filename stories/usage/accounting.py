@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from operator import attrgetter
 from uuid import UUID
@@ -131,14 +131,17 @@ def _call(dimension: str, key: str, booked: Booking) -> Share:
     return Share(dimension, key, {"count": booked.calls, **booked.sums()})
 
 
-def story_shares(story: Story, attempts: Iterable[UUID]) -> list[Share]:
+def story_shares(story: Story, attempts: Sequence[UUID]) -> list[Share]:
     """Returns what a new story adds to the tallies of its tone, priority and source.
 
     This includes the cost of its attempts. Call it after their rows refer to the story: an attempt
     that closes later then adds the difference.
     """
+    if not attempts:
+        nothing = dict.fromkeys(SUMMED, 0)
+        return shares_of(story, {"count": 1, "words": story.word_count, **nothing})
     # Open attempts add nothing yet; their own closing adds it to the same shares.
-    rows = TokenUsage.objects.filter(attempt__in=list(attempts)).exclude(state__in=TokenUsage.OPEN)
+    rows = TokenUsage.objects.filter(attempt__in=attempts).exclude(state__in=TokenUsage.OPEN)
     spent = rows.aggregate(
         **{name: Sum(name, default=0) for name in SUMMED if name != "bounded"},
         bounded=Count("pk", filter=Q(state=TokenUsage.State.BOUNDED)),

@@ -24,7 +24,7 @@ from sessions_app.ai_chain import chain
 from sessions_app.ai_chain.chain import Operation
 from sessions_app.background import isolation, steps, sweeper
 from sessions_app.background.steps import Claim
-from sessions_app.events import recorder
+from sessions_app.events import recorder, statistics
 from sessions_app.events.statistics import Extra
 from sessions_app.models import AILink, Message, Session, Step
 from sessions_app.money import Amount
@@ -214,8 +214,25 @@ def _close(row: TokenUsage, close: Close, purpose: Purpose | None = None) -> Non
     """
     session, before, earlier, old_model = row.session, row.state, Booking.of(row), row.model
     cost, unpriced = _priced(close, row)
-    # Compare and set: only the transaction that changes the row books its amounts.
-    changed = TokenUsage.objects.filter(pk=row.pk, state=before).update(
+    # Only a complete answer is an operation of the chain, also one with doubtful usage; an error or
+    # the bound of a dead worker has no content to link.
+    complete = (close.state == "final" or close.doubt) and not close.error
+    link = row.link
+    if purpose is not None and complete and link is None:
+        operation = Operation(
+            source=purpose.source,
+            provider_id=close.message_id or chain.offline_id(),
+            model=close.model,
+            run_number=purpose.run_number,
+            context_head=purpose.context_head,
+            tokens=close.counts.output,
+        )
+        link = chain.append(session, operation)
+    # The row is locked, so nothing has changed it since it was read.
+    [row] = statistics.update_returning(
+        TokenUsage.objects.filter(pk=row.pk, state=before),
+        session,
+        link=link,
         state=close.state,
         model=close.model,
         request_id=close.request_id,
@@ -231,25 +248,6 @@ def _close(row: TokenUsage, close: Close, purpose: Purpose | None = None) -> Non
         **_columns(close.counts),
         **asdict(cost),
     )
-    if not changed:
-        return
-    row.refresh_from_db()
-    # It was read with the row; reading the row again has dropped it.
-    row.session = session
-    # Only a complete answer is an operation of the chain, also one with doubtful usage; an error or
-    # the bound of a dead worker has no content to link.
-    complete = (row.exact or row.doubt) and not row.error
-    if purpose is not None and complete and row.link_id is None:
-        operation = Operation(
-            source=purpose.source,
-            provider_id=row.message_id or chain.offline_id(),
-            model=row.model,
-            run_number=purpose.run_number,
-            context_head=purpose.context_head,
-            tokens=row.output_tokens,
-        )
-        row.link = chain.append(row.session, operation)
-        row.save(update_fields=["link"])
     if row.unpriced:
         _report_once(row.session, UNPRICED, unpriced)
     if row.doubt:

@@ -1,4 +1,4 @@
-"""Tells stories as a worker does, with log files and traces now on, now off; through ``shell``."""
+"""Tells stories as a worker does and measures what they cost; run through ``manage.py shell``."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from django.contrib.auth.models import User
-from django.db import transaction
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from broadcast import orchestrator
 from sessions_app import commands, context, sessions
-from sessions_app.background import steps
+from sessions_app.background import sending, steps
 from sessions_app.events import recorder
 from sessions_app.models import Session, Step
 from smnb import tracing
@@ -31,7 +32,7 @@ STORIES = 50
 
 def run() -> None:
     """Print the middle time of a round of the host in each way, in seconds."""
-    steps.set_poker(lambda _step, _queue: None)
+    sending.set_poker(lambda _step, _queue: None)
     session = _session()
     narrate = Step.objects.get(session=session, kind=orchestrator.NARRATE)
     tracer = tracing.SpanTracer(tracing.provider_to(InMemorySpanExporter()))
@@ -43,12 +44,43 @@ def run() -> None:
             began = time.perf_counter()
             steps.run(narrate.pk)
             took[way].append(time.perf_counter() - began)
-        Step.objects.filter(pk=narrate.pk).update(due_at=steps.now())
-        for airing in Step.objects.filter(
-            session=session, kind=orchestrator.FINISH_AIRING, state=Step.State.PENDING
-        ):
-            steps.run(airing.pk)
+        _finish(session, narrate)
     print(json.dumps({way: statistics.median(each[3:]) for way, each in took.items()}))
+
+
+def cost() -> None:
+    """Print the statements and the processor time of the middle story, in milliseconds."""
+    sending.set_poker(lambda _step, _queue: None)
+    session = _session()
+    narrate = Step.objects.get(session=session, kind=orchestrator.NARRATE)
+    took, statements = list[float](), list[int]()
+    for _ in range(STORIES):
+        with CaptureQueriesContext(connection) as queries:
+            began = time.process_time()
+            steps.run(narrate.pk)
+            spent = time.process_time() - began
+        # The airing that a worker of another queue ends at its time belongs to the story too.
+        with CaptureQueriesContext(connection) as more:
+            began = time.process_time()
+            _finish(session, narrate)
+            took.append(1000 * (spent + time.process_time() - began))
+        found = [*queries.captured_queries, *more.captured_queries]
+        ends = ("BEGIN", "COMMIT", "SAVEPOINT", "RELEASE")
+        statements.append(sum(not each["sql"].startswith(ends) for each in found) - OWN)
+    print(json.dumps({"ms": statistics.median(took), "statements": statistics.median(statements)}))
+
+
+# Statements of ``_finish`` that are those of the bench.
+OWN = 2
+
+
+def _finish(session: Session, narrate: Step) -> None:
+    """End the airing, and make the next story due."""
+    Step.objects.filter(pk=narrate.pk).update(due_at=steps.now())
+    for airing in Step.objects.filter(
+        session=session, kind=orchestrator.FINISH_AIRING, state=Step.State.PENDING
+    ):
+        steps.run(airing.pk)
 
 
 @contextmanager

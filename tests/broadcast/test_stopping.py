@@ -12,7 +12,7 @@ from broadcast import orchestrator
 from broadcast.host import worker
 from broadcast.models import Broadcast, StateChange
 from broadcast.states import State
-from sessions_app.background import steps, sweeper
+from sessions_app.background import sending, steps, sweeper
 from sessions_app.models import Session, Step
 from stories.models import QuarantinedRecord, SourcePost, Story, TokenUsage
 from stories.types import Brief, Narration, OnText
@@ -161,7 +161,7 @@ def test_an_answer_of_a_worker_that_lost_its_step_goes_to_quarantine(
     def taken_over() -> None:
         Step.objects.filter(pk=step.pk).update(lease_until=steps.now() - timedelta(seconds=1))
         monkeypatch.undo()
-        monkeypatch.setattr(steps, "_poker", [])
+        monkeypatch.setattr(sending, "_poker", [])
         steps.run(step.pk)
 
     interrupt(monkeypatch, taken_over)

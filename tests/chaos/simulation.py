@@ -32,7 +32,7 @@ from django.utils import timezone
 from greenlet import GreenletExit, getcurrent, greenlet  # type: ignore[import-untyped]
 
 from sessions_app.ai_chain import chain
-from sessions_app.background import steps, sweeper
+from sessions_app.background import sending, steps, sweeper
 from sessions_app.background.steps import Claim, Kind
 from sessions_app.errors import Retry
 from sessions_app.events import recorder, statistics
@@ -246,7 +246,7 @@ class World:
             worker.claim.lost.set()
 
     def _sweep(self) -> None:
-        steps.poke_overdue()
+        sweeper.poke_overdue()
         ledger._bound_left_open(0)
 
     def look(self) -> None:
@@ -475,7 +475,7 @@ def on_stage(owner: User) -> Iterator[Callable[[int], World]]:
         stack.enter_context(patch.dict(recorder._types))
         recorder.declare(WRITTEN, "A simulated step has had its effect.")
         stack.enter_context(patch.object(timezone, "now", stage.now))
-        stack.enter_context(patch.object(steps, "_poker", [stage.poked]))
+        stack.enter_context(patch.object(sending, "_poker", [stage.poked]))
         stack.enter_context(patch.object(steps, "heartbeat", stage.heartbeat))
         stack.enter_context(patch.object(recorder, "publish", stage.published))
         stack.enter_context(patch.object(recorder, "send", lambda *_: None))

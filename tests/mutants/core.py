@@ -12,19 +12,9 @@ CORE = [
         "sessions_app/background/steps.py",
         ("tests/sessions_app/background/test_steps.py",),
         (
-            "lease_until__lt=Now())",
-            "lease_until__lt=Now() + timedelta(seconds=5))",
-            "a lease is taken over early",
-        ),
-        (
             "LEASE = timedelta(seconds=20)",
             "LEASE = timedelta(seconds=60)",
             "a lease lasts too long",
-        ),
-        (
-            "_DUE = Q(state=Step.State.PENDING, due_at__lte=Now())",
-            "_DUE = Q(state=Step.State.PENDING)",
-            "a step is claimed before it is due",
         ),
         ('epoch=F("epoch") + 1,', 'epoch=F("epoch"),', "a claim does not raise the epoch"),
         (
@@ -49,24 +39,9 @@ CORE = [
             "the third attempt after two deaths is not made",
         ),
         (
-            "POKE_PAUSE = timedelta(seconds=10)",
-            "POKE_PAUSE = timedelta(seconds=0)",
-            "a step is poked again at once",
-        ),
-        (
-            "Step.objects.filter(_DUE | _LEASE_EXPIRED, _NOT_JUST_POKED)",
-            "Step.objects.filter(_DUE, _NOT_JUST_POKED)",
-            "the step of a dead worker is never poked",
-        ),
-        (
             'attempts=F("attempts") if error else 0,',
             'attempts=F("attempts"),',
             "a round that went well keeps the count of attempts",
-        ),
-        (
-            "transaction.on_commit(lambda: poke(step_id, kind, at), robust=True)",
-            "poke(step_id, kind, at)",
-            "a step is poked before its transaction is committed",
         ),
         (
             "return pending.exclude(kind__in=outliving_kinds()).update(",
@@ -78,7 +53,6 @@ CORE = [
             "lost = not claim.extend_lease()",
             "a worker goes on though its result is not needed",
         ),
-        ("state__in=Step.OPEN,", "state=Step.State.PENDING,", "a leased step is enqueued twice"),
         (
             "_postpone(claim, error.until, error)",
             "_postpone(claim, now(), error)",
@@ -88,6 +62,40 @@ CORE = [
             "if kind.gave_up is not None:\n            kind.gave_up(claim)",
             "pass",
             "giving up a step calls nobody",
+        ),
+    ),
+    # Sending of steps, and the sweeper that sends them again.
+    *mutants_of(
+        "sessions_app/background/sending.py",
+        ("tests/sessions_app/background/test_steps.py",),
+        (
+            "lease_until__lt=Now())",
+            "lease_until__lt=Now() + timedelta(seconds=5))",
+            "a lease is taken over early",
+        ),
+        (
+            "DUE = Q(state=Step.State.PENDING, due_at__lte=Now())",
+            "DUE = Q(state=Step.State.PENDING)",
+            "a step is claimed before it is due",
+        ),
+        (
+            "POKE_PAUSE = timedelta(seconds=10)",
+            "POKE_PAUSE = timedelta(seconds=0)",
+            "a step is poked again at once",
+        ),
+        (
+            "transaction.on_commit(send, robust=True)",
+            "send()",
+            "a step is poked before its transaction is committed",
+        ),
+    ),
+    *mutants_of(
+        "sessions_app/background/sweeper.py",
+        ("tests/sessions_app/background/test_steps.py",),
+        (
+            "Step.objects.filter(DUE | LEASE_EXPIRED, NOT_JUST_POKED)",
+            "Step.objects.filter(DUE, NOT_JUST_POKED)",
+            "the step of a dead worker is never poked",
         ),
     ),
     # The state machine of a run, its orchestrator, and the reaper.

@@ -12,7 +12,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from broadcast.studio.artifacts import bundle
-from sessions_app.events import recorder
+from sessions_app.events import recorder, statistics
 from sessions_app.models import Session, SessionEvent
 from sessions_app.realtime import frames
 from smnb.api import api
@@ -176,7 +176,7 @@ def test_recorded_events_have_exactly_the_declared_fields(session: Session) -> N
     adapters: dict[str, TypeAdapter[Any]] = {
         name: TypeAdapter(type_) for name, type_ in recorder.payload_types().items()
     }
-    figures = TypeAdapter(recorder.FiguresPayload)
+    figures = TypeAdapter(statistics.FiguresPayload)
     events = list(SessionEvent.objects.filter(session=session))
     assert len({event.type for event in events}) > 15
     wrong = set()

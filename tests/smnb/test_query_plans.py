@@ -70,7 +70,7 @@ def test_the_sweeper_reads_the_open_steps_alone(session: Session) -> None:
     steps.enqueue(session, "poll", 1)
     with CaptureQueriesContext(connection) as queries:
         sweeper.next_moment(steps.now())
-        steps.poke_overdue()
+        sweeper.poke_overdue()
     table = "sessions_app_step"
     check(plans(queries, table)[:3], table, "step_due", "step_lease")
     if connection.vendor == "sqlite":

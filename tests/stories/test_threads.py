@@ -53,7 +53,7 @@ def test_most_follow_ups_of_the_recording_are_found_and_nothing_else(source: Sou
     for key, title in TITLES.items():
         if key in duplicates:
             continue
-        earlier = threads.find(source.session, Report(title, TEXTS[key]))
+        earlier = threads.Recent(source.session).find(Report(title, TEXTS[key]))
         related = BOOK["follow_ups"].get(key)
         if earlier is not None:
             hits += related is not None
@@ -65,7 +65,7 @@ def test_most_follow_ups_of_the_recording_are_found_and_nothing_else(source: Sou
 
 def test_a_first_follow_up_opens_the_thread_with_the_earlier_story_in_it(source: Source) -> None:
     first, second = stories_of(source, FERRY, RESUMES)
-    earlier = threads.find(source.session, Report(RESUMES))
+    earlier = threads.Recent(source.session).find(Report(RESUMES))
     assert earlier is not None
     second.refresh_from_db()
     opened = threads.join(second, threads.Earlier(first, earlier.relation))
@@ -84,7 +84,9 @@ def test_a_further_follow_up_joins_the_thread_that_is_there(source: Source) -> N
     third = create_story(
         make_post(source, "late", "Marrow Sound ferry back on time after engine fire")
     )
-    earlier = threads.find(source.session, Report("Marrow Sound ferry on time again after fire"))
+    earlier = threads.Recent(source.session).find(
+        Report("Marrow Sound ferry on time again after fire")
+    )
     assert earlier is not None
     assert threads.join(third, threads.Earlier(second, earlier.relation)) is None
     assert StoryThread.objects.get().story_count == 3
@@ -119,7 +121,7 @@ def test_a_follow_up_is_named_for_what_it_is(headline: str, earlier: str, relati
 def test_a_vetoed_story_was_not_told_and_starts_no_thread(source: Source) -> None:
     story = stories_of(source, FERRY)[0]
     Story.objects.filter(pk=story.pk).update(state=Story.State.VETOED)
-    assert threads.find(source.session, Report(RESUMES)) is None
+    assert threads.Recent(source.session).find(Report(RESUMES)) is None
 
 
 def test_what_another_session_told_is_unknown_here(
@@ -127,16 +129,15 @@ def test_what_another_session_told_is_unknown_here(
 ) -> None:
     stories_of(source, FERRY)
     elsewhere: Session = make_session("Evening")
-    assert threads.find(elsewhere, Report(RESUMES)) is None
+    assert threads.Recent(elsewhere).find(Report(RESUMES)) is None
 
 
 def test_the_narrator_learns_what_was_told_before_oldest_first(source: Source) -> None:
     first, second = stories_of(source, FERRY, RESUMES)
     threads.join(second, threads.Earlier(first, "new-development"))
     second.save()
-    earlier = threads.find(
-        source.session, Report("Marrow Sound ferry resumes after long engine-room fire")
-    )
+    report = Report("Marrow Sound ferry resumes after long engine-room fire")
+    earlier = threads.Recent(source.session).find(report)
     assert [title for title, _ in threads.earlier_summaries(earlier)] == [FERRY, RESUMES]
 
 
@@ -145,7 +146,7 @@ def test_a_story_is_followed_up_for_72_hours(source: Source, hours: int, is_foun
     (story,) = stories_of(source, FERRY)
     at = timezone.now() - timedelta(hours=hours)
     Story.objects.filter(pk=story.pk).update(created_at=at)
-    assert (threads.find(source.session, Report(RESUMES)) is not None) == is_found
+    assert (threads.Recent(source.session).find(Report(RESUMES)) is not None) == is_found
 
 
 def test_a_story_that_was_pulled_meanwhile_gets_no_follow_up(source: Source) -> None:

@@ -82,7 +82,7 @@ def test_later_narration_knows_the_threads(session: Session, aired: list[Story])
     copy = fork(session)
     post = aired[0].post
     assert post is not None
-    earlier = threads.find(copy, threads.report_of(post))
+    earlier = threads.Recent(copy).find(threads.report_of(post))
     assert earlier is not None
     assert earlier.story.session_id == copy.pk
 

@@ -12,7 +12,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import connection
 
-from sessions_app.background import steps
+from sessions_app.background import sweeper
 from stories.usage import budget
 from tests.chaos.simulation import Fault, World, on_stage
 
@@ -45,7 +45,7 @@ def play_all(play: Callable[[int], World], seeds: range) -> None:
 
 def test_a_sweeper_that_sends_nothing_is_noticed(owner: User) -> None:
     with (
-        patch.object(steps, "poke_overdue", lambda: 0),
+        patch.object(sweeper, "poke_overdue", lambda: 0),
         on_stage(owner) as play,
         pytest.raises(Fault, match="steps open after"),
     ):

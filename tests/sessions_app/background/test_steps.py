@@ -13,7 +13,7 @@ import pytest
 from django.db import DatabaseError, connection, transaction
 from django.db.models import F
 
-from sessions_app.background import steps
+from sessions_app.background import sending, steps, sweeper
 from sessions_app.background.steps import Claim, Kind
 from sessions_app.errors import NeedsHuman, Retry, SmnbError, StaleClaim, WaitUntil
 from sessions_app.models import FailedWork, Session, Step
@@ -52,7 +52,7 @@ def does(monkeypatch: pytest.MonkeyPatch, given_up: list[int]) -> Does:
 @pytest.fixture
 def poked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, str]]:
     found: list[tuple[int, str]] = []
-    monkeypatch.setattr(steps, "_poker", [lambda step_id, queue: found.append((step_id, queue))])
+    monkeypatch.setattr(sending, "_poker", [lambda step_id, queue: found.append((step_id, queue))])
     return found
 
 
@@ -184,7 +184,7 @@ def test_a_step_whose_process_is_ended_by_a_signal_is_due_again_at_once(
     found = fresh(step)
     assert (found.state, found.attempts, found.lease_until) == ("pending", 0, None)
     assert not Session.objects.filter(name="half done").exists()
-    assert steps.poke_overdue() == 1
+    assert sweeper.poke_overdue() == 1
     assert poked == [(step.pk, "control")]
     assert steps.claim(step.pk) is not None
 
@@ -236,16 +236,16 @@ def test_what_could_not_be_sent_is_sent_by_the_next_sweep(
 
     def fails(step_id: int, _queue: str) -> None:
         tried.append(step_id)
-        raise steps.NotSent
+        raise sending.NotSent
 
-    monkeypatch.setattr(steps, "_poker", [fails])
-    assert steps.poke_overdue() == 0
+    monkeypatch.setattr(sending, "_poker", [fails])
+    assert sweeper.poke_overdue() == 0
     # Without Redis the second one is not even tried.
     assert tried == [step.pk]
     assert not Step.objects.exclude(poked_at=None).exists()
     assert not FailedWork.objects.exists()
-    monkeypatch.setattr(steps, "_poker", [lambda step_id, queue: tried.append(step_id)])
-    assert steps.poke_overdue() == 2
+    monkeypatch.setattr(sending, "_poker", [lambda step_id, queue: tried.append(step_id)])
+    assert sweeper.poke_overdue() == 2
 
 
 def lose_connection() -> None:
@@ -357,6 +357,40 @@ def test_a_step_is_poked_once_its_transaction_is_committed(
     assert poked == [(step.pk, "control")]
 
 
+def test_a_step_that_is_due_again_at_once_is_marked_as_sent_by_the_same_statement(
+    step: Step, does: Does, poked: list[tuple[int, str]]
+) -> None:
+    does(lambda claim: claim.reschedule(steps.AT_ONCE))
+    steps.run(step.pk)
+    assert poked == [(step.pk, "control")]
+    assert fresh(step).poked_at is not None
+    assert sweeper.poke_overdue() == 0
+
+
+def test_a_marked_step_that_could_not_be_sent_is_left_to_the_sweeper(
+    session: Session, step: Step, does: Does, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(_step_id: int, _queue: str) -> None:
+        raise sending.NotSent
+
+    monkeypatch.setattr(sending, "_poker", [fails])
+    does(lambda claim: claim.reschedule(steps.AT_ONCE))
+    steps.run(step.pk)
+    later = steps.enqueue(session, PROBE, 2, steps.now() + timedelta(hours=1))
+    steps.run_now(session, PROBE, 2)
+    new = steps.enqueue(session, PROBE, 3)
+    assert [fresh(each).poked_at for each in (step, later, new)] == [None, None, None]
+
+
+@pytest.mark.databases
+def test_of_eight_that_enqueue_the_same_step_at_once_all_get_the_same_one(
+    session: Session, does: Does
+) -> None:
+    found = together(8, lambda _: steps.enqueue(session, PROBE, 1).pk)
+    assert len(set(found)) == 1
+    assert Step.objects.filter(kind=PROBE).count() == 1
+
+
 def test_a_step_is_not_poked_before_it_is_due(
     session: Session, does: Does, poked: list[tuple[int, str]]
 ) -> None:
@@ -369,13 +403,13 @@ def test_a_poke_is_not_repeated_within_ten_seconds(
 ) -> None:
     quiet_since(step, 11)
     for _ in range(3):
-        steps.poke(step.pk, PROBE)
+        sending.poke(step.pk, PROBE)
     assert len(poked) == 1
     quiet_since(step, 9)
-    steps.poke(step.pk, PROBE)
+    sending.poke(step.pk, PROBE)
     assert len(poked) == 1
     quiet_since(step, 11)
-    steps.poke(step.pk, PROBE)
+    sending.poke(step.pk, PROBE)
     assert len(poked) == 2
 
 
@@ -386,7 +420,7 @@ def test_of_two_sweepers_each_overdue_step_is_poked_by_one(
     made = [steps.enqueue(session, PROBE, number).pk for number in range(20)]
     poked.clear()
     Step.objects.update(poked_at=None)
-    found = together(2, lambda _: steps.poke_overdue())
+    found = together(2, lambda _: sweeper.poke_overdue())
     assert sum(found) == 20
     assert sorted(step_id for step_id, _ in poked) == sorted(made)
 
@@ -394,9 +428,9 @@ def test_of_two_sweepers_each_overdue_step_is_poked_by_one(
 def test_a_step_whose_holder_died_is_poked_again(step: Step, poked: list[tuple[int, str]]) -> None:
     claimed(step)
     quiet_since(step, 20)
-    assert steps.poke_overdue() == 0
+    assert sweeper.poke_overdue() == 0
     expire(step)
-    assert steps.poke_overdue() == 1
+    assert sweeper.poke_overdue() == 1
     assert poked == [(step.pk, "control")]
 
 
@@ -518,7 +552,7 @@ def test_a_lease_that_is_about_to_expire_still_protects_the_step(
     quiet_since(step, 60)
     lease_until_in(step, 4)
     assert steps.claim(step.pk) is None
-    assert steps.poke_overdue() == 0
+    assert sweeper.poke_overdue() == 0
     assert fresh(step).epoch == first.epoch
 
 
@@ -538,9 +572,9 @@ def test_a_step_that_was_just_poked_is_not_poked_by_a_sweeper(
     step: Step, poked: list[tuple[int, str]]
 ) -> None:
     quiet_since(step, 9)
-    assert steps.poke_overdue() == 0
+    assert sweeper.poke_overdue() == 0
     quiet_since(step, 11)
-    assert steps.poke_overdue() == 1
+    assert sweeper.poke_overdue() == 1
 
 
 def test_cancelling_a_run_leaves_steps_that_outlive_it(

@@ -177,7 +177,6 @@ def test_a_database_that_is_away_is_tried_again(
     monkeypatch.setattr(sweeper, "_rounds", [away_at_first])
     monkeypatch.setattr(sweeper, "_due", {})
     monkeypatch.setattr(isolation, "database_answers", lambda: len(tries) > 1)
-    monkeypatch.setattr(steps, "LONGEST_PAUSE", 0.001)
     monkeypatch.setattr(sweeper, "LONGEST_PAUSE", 0.001)
     sweeper.run_forever(calls, every=0.001)
     assert len(tries) == 2

@@ -12,6 +12,7 @@ import pytest
 import redis
 from django.conf import settings
 from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 
 from sessions_app import audits
 from sessions_app.events import recorder
@@ -111,6 +112,73 @@ def test_an_earlier_story_does_not_set_back_the_time_of_the_last_one(session: Se
         with transaction.atomic():
             recorder.record(session, recorder.SESSION_CHANGED, {}, at)
     assert SessionStats.objects.get(session=session).last_story_at == latest
+
+
+@pytest.mark.databases
+def test_events_recorded_together_follow_each_other_with_the_figures_of_their_moment(
+    session: Session,
+) -> None:
+    first = stats(session).last_seq + 1
+    with (
+        CaptureQueriesContext(connection) as queries,
+        transaction.atomic(),
+        recorder.together(session),
+    ):
+        recorder.record(session, recorder.SESSION_CHANGED, {"n": 1}, feed=3, queue=2)
+        recorder.record(session, recorder.SESSION_CHANGED, {"n": 2}, queue=-1)
+        recorder.add_message(session, "system", "Third.")
+        assert stats(session).last_seq == first - 1
+    events = SessionEvent.objects.filter(session=session, seq__gte=first).order_by("seq")
+    assert [event.seq for event in events] == [first, first + 1, first + 2]
+    assert [event.payload.get("n") for event in events] == [1, 2, None]
+    shown = [event.payload["figures"] for event in events]
+    assert [(each["feed"], each["queue"], each["messages"]) for each in shown] == [
+        (3, 2, 0),
+        (3, 1, 0),
+        (3, 1, 1),
+    ]
+    assert shown[2] == recorder.figures(stats(session))
+    changes = [each["sql"] for each in queries.captured_queries if "UPDATE" in each["sql"][:6]]
+    assert len(changes) == 1
+
+
+@pytest.mark.databases
+def test_events_recorded_together_are_undone_together(session: Session) -> None:
+    before = recorder.figures(stats(session)), seqs(session)
+
+    def fail() -> None:
+        with transaction.atomic(), recorder.together(session):
+            recorder.add_message(session, "system", "Lost.")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert (recorder.figures(stats(session)), seqs(session)) == before
+    with transaction.atomic():
+        recorder.add_message(session, "system", "Found.")
+    assert len(seqs(session)) == len(before[1]) + 1
+
+
+def test_of_two_sessions_only_one_waits_for_the_end_of_the_block(
+    make_session: MakeSession,
+) -> None:
+    session, other = make_session("One"), make_session("Two")
+    with transaction.atomic(), recorder.together(session):
+        recorder.add_message(session, "system", "Later.")
+        recorder.add_message(other, "system", "At once.")
+        assert stats(other).messages == 1
+        assert stats(session).messages == 0
+    assert stats(session).messages == 1
+
+
+def test_an_event_that_a_savepoint_could_undo_is_refused_in_the_block(session: Session) -> None:
+    with (
+        pytest.raises(transaction.TransactionManagementError, match="savepoint"),
+        transaction.atomic(),
+        recorder.together(session),
+        transaction.atomic(),
+    ):
+        recorder.record(session, recorder.SESSION_CHANGED, {})
 
 
 def test_an_undeclared_type_is_refused(session: Session) -> None:

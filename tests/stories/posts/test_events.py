@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from stories.posts.events import Index, Report, best_match, judge
+from stories.posts.events import Index, Report, judge
 from stories.posts.features import features, headline
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -264,10 +264,10 @@ def test_hostile_text_is_cut_before_it_is_compared(hostile: str) -> None:
 
 def test_the_best_of_several_candidates_is_found_by_its_key() -> None:
     candidates = [(7, Report("Seal count passes 1,000")), (9, CLOSED)]
-    match = best_match(REOPENED, candidates)
+    match = Index(candidates).best(REOPENED)
     assert match is not None
     assert match.key == 9
-    assert best_match(Report("Choir sings a crane to sleep"), candidates) is None
+    assert Index(candidates).best(Report("Choir sings a crane to sleep")) is None
 
 
 def test_an_index_finds_a_report_that_was_added_later() -> None:

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import pytest
 
 from sessions_app.errors import Invalid, NeedsHuman, Retry
-from stories.posts.events import Report, best_match, judge
+from stories.posts.events import Index, Report, judge
 from stories.sources import pasted
 from stories.sources.discovery import SeveralFeeds
 from stories.sources.http_client import GuardedClient, Headers, Response
@@ -495,7 +495,7 @@ def test_the_stand_in_has_as_many_stories_as_asked_for_and_none_is_like_another(
     titles = list(enumerate(post.title for posts in fetched for post in posts))
     for number, title in titles:
         others = [(other, Report(line)) for other, line in titles if other != number]
-        match = best_match(Report(title), others)
+        match = Index(others).best(Report(title))
         assert match is None or match.judgement.kind != "duplicate"
     assert all(post.url and post.body.count(". ") == 2 for posts in fetched for post in posts)
 
