@@ -69,7 +69,7 @@ _IT = re.compile(
 )
 _BREAK_IN = re.compile(
     r"^(?:please )?(?P<how>break in|interrupt|breaking news)(?P<now> now| at once)?"
-    r"(?: with| to say)?(?: that)?\s*[:,]?\s(?P<text>.{8,600})$",
+    r"(?:\s?[:,]| with:?| to say(?: that)?:?)\s(?P<text>.{8,600})$",
     re.IGNORECASE | re.DOTALL,
 )
 _FIRST = re.compile(
@@ -136,9 +136,11 @@ _MANNER_WORDS = word_set(
     "concise short shorter brief briefer detail details detailed less fewer long longer comprehensive "
     "stories story keep make tell words report reports please"
 )
+_PRONOUNS = word_set("it me us you them him her this that")
 # Words that may follow "more" and "less" without naming a subject.
 _NO_SUBJECT = STOP_WORDS | word_set(
-    "stories slowly quickly fast slow formal detail details detailed"
+    "stories slowly quickly fast slow formal detail details detailed problem worries idea matter doubt "
+    "kidding already need way"
 )
 
 
@@ -302,7 +304,9 @@ def interest(_inquiry: Inquiry, clause: str) -> list[Suggestion]:
     text = clause.lower()
     for weight, pattern in (("more", _MORE), ("less", _LESS)):
         match = pattern.match(text)
-        if match and not set(match["of"].split()) <= _NO_SUBJECT:
+        words = match["of"].split() if match else []
+        # "Stop it from raining" names no subject either.
+        if match and words[0] not in _PRONOUNS and not set(words) <= _NO_SUBJECT:
             return [("interest.set", {"text": match["of"], "weight": weight})]
     return []
 

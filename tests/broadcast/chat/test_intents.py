@@ -212,6 +212,14 @@ REQUESTS: dict[str, tuple[str, Any]] = {
         "The tunnel is closed. Use the bridge, please.", now=True, title="The tunnel is closed."
     ),
     "interrupt with the tunnel is closed": break_in("The tunnel is closed", now=True),
+    "shut it down": AFTER,
+    "let's wrap up": AFTER,
+    "end the broadcast now": NOW,
+    "kill the story on air": ("story.kill", BRIDGE),
+    "cut this story": ("story.kill", BRIDGE),
+    "I want you to approve the next story": ("story.approve", STORM),
+    "pick up the pace": manner(pace=220),
+    "more on the harbour": more("harbour"),
     "faster": manner(pace=220),
     "speed it up": manner(pace=220),
     "You are too slow": manner(pace=220),
@@ -243,6 +251,12 @@ QUESTIONS = {
     "are we live?": "Morning is live.",
     "How is it going?": "Morning is live.",
     "What did we say about the bridge?": "About “bridge” I find:",
+    "how expensive was this?": "So far it cost $0.0000",
+    "which story is next?": "Written and waiting:",
+    "status": "Morning is live.",
+    "are we on air?": "Morning is live.",
+    "how many stories mention the harbour?": "1 story about “harbour”.",
+    "tell me about the bridge": "About “bridge” I find:",
     "storm": "About “storm” I find:",
     "can you tell me what is next?": "Written and waiting:",
 }
@@ -269,6 +283,14 @@ NOT_UNDERSTOOD = (
     "book a table for two in a quick bar",
     "they approve of the plan for the harbour",
     "hello",
+    "break in the new shoes please",
+    "hold the door",
+    "cut the grass",
+    "take off your hat",
+    "no problem",
+    "Can we have a break?",
+    "the storm stopped",
+    "stop it from raining",
 )
 
 
