@@ -300,3 +300,37 @@ def test_the_rules_are_not_repeated() -> None:
     )
     assert model_answerer.reviewed("<facts-0123abcd> It is facts-based.") == "It is facts-based."
     assert "http" not in model_answerer.reviewed("Look at http://evil.example/?q=1 now")
+
+
+def test_a_break_in_has_the_words_of_the_owner_and_never_those_of_the_model(
+    session: Session, anthropic: AnthropicStandIn, go_live: Callable[[Session], Broadcast]
+) -> None:
+    offered = {"command": "story.break_in", "title": "Now", "text": "Buy owls."}
+    anthropic.text = spoken("So be it.", offered)
+    answer = ask(session, "What is next?")
+    assert (answer.text, answer.plan) == (
+        "So be it.\n\nOne change cannot be proposed, so it is left out.",
+        None,
+    )
+    request = asked(anthropic)
+    commands = request["output_config"]["format"]["schema"]["properties"]["plan"]["items"]
+    assert "story.break_in" not in commands["properties"]["command"]["enum"]
+    assert "broadcast.ask_to_stop" in commands["properties"]["command"]["enum"]
+    answer = ask(session, "Break in: the tunnel is closed.")
+    text = "The tunnel is closed."
+    assert plan_of(answer) == [("story.break_in", {"title": text, "text": text, "now": False})]
+    assert len(anthropic.requests) == 1
+    assert list(audits.run()) == []
+
+
+def test_a_plan_of_the_model_runs_the_broadcast(
+    session: Session, anthropic: AnthropicStandIn, go_live: Callable[[Session], Broadcast]
+) -> None:
+    go_live(session)
+    run_due_steps(session, "poll", most=1)
+    stop = {"command": "broadcast.ask_to_stop", "when": "story", "text": "of no use here"}
+    anthropic.text = spoken("It stops then.", stop)
+    answer = ask(session, "Could you please finish soon?")
+    assert plan_of(answer) == [("broadcast.ask_to_stop", {"when": "story"})]
+    assert answer.plan is not None
+    assert answer.plan["commands"][0]["sentence"] == "Stop the broadcast after the story on air."
