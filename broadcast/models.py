@@ -129,6 +129,11 @@ class Sound(Recorded):
     version = models.PositiveIntegerField(default=1)
     engine = models.CharField(max_length=24, blank=True)
     voice = models.CharField(max_length=40, blank=True)
+    times = models.JSONField(
+        default=list,
+        db_default=models.Value("[]"),
+        help_text="Begin and end of each sentence in seconds; empty for a sound of an old version.",
+    )
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=("story", "version"), name="sound_once"),)

@@ -26,7 +26,8 @@ from broadcast.models import Airing, Episode
 from broadcast.public.feeds import ATOM, clean, link_url
 from broadcast.speech import episodes, sounds
 from broadcast.speech.programme import Part
-from broadcast.transfer.formats.srt_format import cues, timestamp
+from broadcast.transfer.formats.srt_format import spoken_cues, timestamp
+from broadcast.transfer.formats.srt_format import webvtt as write_webvtt
 from sessions_app.models import Session
 from sessions_app.templatetags.newsroom import weburl
 from stories import stories
@@ -167,10 +168,7 @@ IDENTIFICATION = "Station identification"
 
 def webvtt(episode: Episode) -> str:
     """Returns the transcript as WebVTT, which browsers and most podcast apps read."""
-    lines = ["WEBVTT", ""]
-    for begin, end, text in _captions(episode):
-        lines += [f"{timestamp(begin, '.')} --> {timestamp(end, '.')}", text, ""]
-    return "\n".join(lines)
+    return write_webvtt(_captions(episode))
 
 
 def subrip(episode: Episode) -> str:
@@ -203,7 +201,7 @@ def _captions(episode: Episode) -> Iterator[tuple[float, float, str]]:
         story = stories.get(part["story"] or 0)
         text = part["text"] if part["story"] is None else story.narrative if story else ""
         end = part["at"] + max(part["seconds"] - PAUSE, 0.1)
-        yield from cues(text, part["at"], end)
+        yield from spoken_cues(text, part.get("times", []), part["at"], end)
 
 
 def _parts(episode: Episode) -> list[Part]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from django.conf import settings
 
@@ -34,16 +34,30 @@ class Unspoken(SmnbError):
 
 @dataclass(frozen=True, slots=True)
 class Speech:
-    """A sound: ``data`` is the content of the file, ``seconds`` its duration."""
+    """A sound: ``data`` is the content of the file, ``seconds`` its duration.
+
+    ``times`` has the begin and end of each passage in seconds.
+    """
 
     data: bytes
     media_type: str
     seconds: float
     voice: str = ""
+    times: Sequence[tuple[float, float]] = ()
+
+
+class Passage(NamedTuple):
+    """A text with the voice that speaks it; without one, the best voice of the language does."""
+
+    text: str
+    voice: str = ""
 
 
 class Engine(Protocol):
-    """A speech engine. ``pace`` is in words per minute; ``speak`` raises Unspoken."""
+    """A speech engine. ``pace`` is in words per minute; ``speak`` raises Unspoken.
+
+    A text is one passage.
+    """
 
     @property
     def name(self) -> str: ...
@@ -51,7 +65,7 @@ class Engine(Protocol):
     def voices(self, language: str) -> list[str]:
         """Returns the voices for a language tag, best first; none when it is not supported."""
 
-    def speak(self, text: str, language: str, pace: int) -> Speech: ...
+    def speak(self, text: str | Sequence[Passage], language: str, pace: int) -> Speech: ...
 
 
 class Silent:
@@ -62,7 +76,7 @@ class Silent:
     def voices(self, language: str) -> list[str]:
         return []
 
-    def speak(self, text: str, language: str, pace: int) -> Speech:
+    def speak(self, text: str | Sequence[Passage], language: str, pace: int) -> Speech:
         raise Unspoken("No speech engine is installed: make audio installs one.")
 
 
@@ -81,17 +95,31 @@ class Espeak:
                 return [name for _, name in sorted(ranked)]
         return []
 
-    def speak(self, text: str, language: str, pace: int) -> Speech:
+    def speak(self, text: str | Sequence[Passage], language: str, pace: int) -> Speech:
         voices = self.voices(language)
         if not voices:
             raise Unspoken(f"The speech engine has no voice for the language “{language[:20]}”.")
-        if len(text) > MOST_CHARACTERS:
-            raise Unspoken("The story is too long to be spoken.")
-        # A voice would say "less than, script, greater than".
-        text = re.sub(r"</?([a-z][\w-]*)[^<>]{0,100}>", r"\1", text, flags=re.IGNORECASE)
-        output = run_espeak({"text": text, "voice": voices[0], "pace": pace})
-        head, _, data = output.partition(b"\n")
-        return Speech(data, "audio/mpeg", float(json.loads(head)["seconds"]), voices[0])
+        passages = passages_of(text, voices[0])
+        head, _, data = run_espeak({"passages": passages, "pace": pace}).partition(b"\n")
+        return speech(head, data, passages)
+
+
+def passages_of(text: str | Sequence[Passage], voice: str) -> list[Passage]:
+    """Returns the passages, each with a voice; raises Unspoken when they are too long."""
+    passages = [Passage(text)] if isinstance(text, str) else text
+    if sum(len(passage.text) for passage in passages) > MOST_CHARACTERS:
+        raise Unspoken("The story is too long to be spoken.")
+    # A voice would say "less than, script, greater than".
+    tag = re.compile(r"</?([a-z][\w-]*)[^<>]{0,100}>", re.IGNORECASE)
+    return [Passage(tag.sub(r"\1", passage.text), passage.voice or voice) for passage in passages]
+
+
+def speech(head: bytes, data: bytes, passages: Sequence[Passage]) -> Speech:
+    """Returns the speech that a process answered with; ``head`` is the first line of its answer."""
+    answer = json.loads(head)
+    times = [(begin, end) for begin, end in answer["times"]]
+    voices = dict.fromkeys(passage.voice for passage in passages)
+    return Speech(data, "audio/mpeg", float(answer["seconds"]), ", ".join(voices), times)
 
 
 @cache

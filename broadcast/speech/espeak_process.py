@@ -1,7 +1,8 @@
-"""Speaks one text to an MP3 in a separate process: espeak-ng is GPL and reads untrusted text.
+"""Speaks passages to one MP3 in a separate process: espeak-ng is GPL and reads untrusted text.
 
-Run as a file, never imported. Standard input is JSON ``{"text", "voice", "pace"}``; the answer is one
-line of JSON ``{"seconds"}`` and then the MP3. Without a text the answer is the list of voices,
+Run as a file, never imported by the studio. Standard input is JSON ``{"passages", "pace"}``, each
+passage ``[text, voice]``; the answer is one line of JSON ``{"seconds", "times"}`` and then the MP3.
+``times`` has the begin and end of each passage. Without passages the answer is the list of voices,
 ``[[language, priority, name], …]``.
 """
 
@@ -11,19 +12,18 @@ import ctypes
 import json
 import resource
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
-
-import espeakng_loader
-import lameenc
 
 CPU_SECONDS, MEMORY = 30, 512 * 2**20
 SYNCHRONOUS, DO_NOT_EXIT = 2, 0x8000
 RATE, SLOWEST, FASTEST = 1, 80, 450
 CHARACTERS, UTF8 = 1, 1
-KBITS = 48
+MP3_RATE, KBITS = 22_050, 48
 # Silence at the end of every text, so that an episode is a plain concatenation of sounds.
 PAUSE_SECONDS = 0.8
+# Between two passages, as the engines pause only between sentences of one text.
+GAP_SECONDS = 0.3
 
 SynthCallback = ctypes.CFUNCTYPE(
     ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p
@@ -60,6 +60,8 @@ def limit() -> None:
 
 def start_engine() -> tuple[ctypes.CDLL, int]:
     """Starts the engine; returns it with its sample rate."""
+    import espeakng_loader
+
     library = ctypes.CDLL(espeakng_loader.get_library_path())
     folder = espeakng_loader.get_data_path().encode()
     samples = library.espeak_Initialize(SYNCHRONOUS, 0, folder, DO_NOT_EXIT)
@@ -102,14 +104,31 @@ def synthesize(library: ctypes.CDLL, text: str, voice: str, pace: int) -> bytes:
 
 
 def encode_mp3(samples: bytes, rate: int) -> bytes:
+    import lameenc
+
     encoder = lameenc.Encoder()
     encoder.silence()
     encoder.set_channels(1)
     encoder.set_in_sample_rate(rate)
-    encoder.set_out_sample_rate(rate)
+    encoder.set_out_sample_rate(MP3_RATE)
     encoder.set_bit_rate(KBITS)
     encoder.set_quality(5)
     return bytes(encoder.encode(samples) + encoder.flush())
+
+
+def answer(spoken: Iterable[bytes], rate: int) -> bytes:
+    """Returns the head and the MP3 of passages that are given as 16-bit samples."""
+    samples, times = bytearray(), []
+    for passage in spoken:
+        samples += bytes(2 * round(GAP_SECONDS * rate)) if times else b""
+        begin = len(samples) / 2 / rate
+        samples += passage
+        times.append([round(begin, 3), round(len(samples) / 2 / rate, 3)])
+    samples += bytes(2 * round(PAUSE_SECONDS * rate))
+    data = encode_mp3(bytes(samples), rate)
+    # The encoder fills up the first and last frame, which adds up when an episode joins many sounds.
+    head = {"seconds": len(data) * 8 / (KBITS * 1000), "times": times, "bytes": len(data)}
+    return json.dumps(head).encode() + b"\n" + data
 
 
 def main() -> None:
@@ -119,10 +138,9 @@ def main() -> None:
     if not request:
         json.dump(voices(library), sys.stdout)
         return
-    samples = synthesize(library, request["text"], request["voice"], request["pace"])
-    samples += bytes(2 * round(PAUSE_SECONDS * rate))
-    head = json.dumps({"seconds": len(samples) / 2 / rate})
-    sys.stdout.buffer.write(head.encode() + b"\n" + encode_mp3(samples, rate))
+    passages, pace = request["passages"], request["pace"]
+    spoken = (synthesize(library, text, voice, pace) for text, voice in passages)
+    sys.stdout.buffer.write(answer(spoken, rate))
 
 
 if __name__ == "__main__":

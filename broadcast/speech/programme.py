@@ -6,18 +6,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Annotated
+from typing import Annotated, NotRequired
 
 from pydantic import Field
 from typing_extensions import TypedDict
 
 from broadcast.models import Airing, Sound
 from broadcast.speech import engines
-from broadcast.speech.engines import Engine, Silent, Speech, Unspoken
+from broadcast.speech.engines import Engine, Passage, Silent, Speech, Unspoken
 from sessions_app.files import storage
 from sessions_app.models import Session
 from sessions_app.models.session import DEFAULT_PACE
 from stories import disclosure
+from stories.text.sentences import sentences
 
 # The identification is English: a voice of another language would be hard to understand.
 LANGUAGE = "en"
@@ -31,6 +32,12 @@ class Part(TypedDict):
     seconds: Annotated[float, Field(description="Its duration.")]
     story: Annotated[int | None, Field(description="Id of the story; null for an identification.")]
     text: Annotated[str, Field(description="The words of an identification; empty for a story.")]
+    times: NotRequired[
+        Annotated[
+            list[tuple[float, float]],
+            Field(description="Begin and end of each sentence, in seconds from the part's begin."),
+        ]
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +76,18 @@ def arrange(
     clock, hour = 0.0, None
     for airing in heard:
         if spoken is not None and hour != _hour(airing.aired_at):
-            seconds = round(spoken.seconds, 2)
-            parts.append({"at": clock, "seconds": seconds, "story": None, "text": text})
+            seconds, times = round(spoken.seconds, 2), list(spoken.times)
+            parts.append(
+                {"at": clock, "seconds": seconds, "story": None, "text": text, "times": times}
+            )
             order.append(None)
             clock = round(clock + seconds, 2)
         hour = _hour(airing.aired_at)
         sound = sounds[airing.story_id]
-        parts.append({"at": clock, "seconds": sound.seconds, "story": airing.story_id, "text": ""})
+        seconds, story = sound.seconds, airing.story_id
+        parts.append(
+            {"at": clock, "seconds": seconds, "story": story, "text": "", "times": sound.times}
+        )
         order.append(sound)
         clock = round(clock + sound.seconds, 2)
     return Programme(parts, order, spoken.data if spoken else b"")
@@ -97,7 +109,8 @@ def _spoken(text: str, session: Session, engine: Engine) -> Speech | None:
     if isinstance(engine, Silent):
         return None
     try:
-        return engine.speak(text, LANGUAGE, session.pace or DEFAULT_PACE)
+        passages = [Passage(sentence) for sentence in sentences(text)]
+        return engine.speak(passages, LANGUAGE, session.pace or DEFAULT_PACE)
     except Unspoken:
         # An engine without an English voice: the pages and the tag still say it.
         return None

@@ -12,7 +12,7 @@ from django.db.models import QuerySet
 from broadcast import orchestrator
 from broadcast.models import Sound
 from broadcast.speech import engines, sounds
-from broadcast.speech.engines import Engine, Speech, Unspoken
+from broadcast.speech.engines import Engine, Passage, Speech, Unspoken
 from sessions_app.background import retention, steps
 from sessions_app.background.steps import Claim, Kind
 from sessions_app.errors import StaleClaim
@@ -22,6 +22,7 @@ from sessions_app.models import Message, Workspace
 from sessions_app.models.session import DEFAULT_PACE
 from stories import corrections, disclosure, stories
 from stories.models import Story
+from stories.text.sentences import sentences
 
 log = structlog.get_logger(__name__)
 
@@ -68,7 +69,8 @@ def make(story: Story, engine: Engine) -> Sound:
         return sound
     try:
         pace = story.session.pace or DEFAULT_PACE
-        speech = engine.speak(story.narrative, story.session.language, pace)
+        passages = [Passage(sentence) for sentence in sentences(story.narrative)]
+        speech = engine.speak(passages, story.session.language, pace)
         made = disclosure.of_story(story)
         source_type = disclosure.source_type_of_sound(made)
         tag = engines.id3_tag(story.title, story.session.name, made["text"], source_type)
@@ -128,6 +130,7 @@ def _finish(sound: Sound, speech: Speech, stored: storage.StoredFile) -> None:
             sha256=stored.sha256,
             seconds=seconds,
             voice=speech.voice[:40],
+            times=list(speech.times),
         )
         if done and story.version == sound.version:
             # The sound of a story that has not aired is not public; it is published with the story.

@@ -6,7 +6,7 @@ another, each from the end of the one before, as their recordings would when joi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import timedelta
 from textwrap import wrap
 
@@ -102,6 +102,30 @@ def cues(
         until = begin + (end - start) * measure(shown) / whole
         yield begin, until, shown
         begin = until
+
+
+def spoken_cues(
+    text: str, sentence_times: Sequence[Sequence[float]], start: float, end: float
+) -> Iterator[tuple[float, float, str]]:
+    """Yields the captions of a text whose sound plays from ``start`` to ``end``.
+
+    ``sentence_times`` has the begin and end of each sentence in seconds from the begin of the sound;
+    captions divide the whole sound by their lengths when it does not fit the text.
+    """
+    parts = sentences(text)
+    if len(parts) != len(sentence_times):
+        yield from cues(text, start, end)
+        return
+    for sentence, (begin, until) in zip(parts, sentence_times, strict=True):
+        yield from cues(sentence, start + begin, start + until)
+
+
+def webvtt(captions: Iterable[tuple[float, float, str]]) -> str:
+    """Returns captions as WebVTT, which browsers and most podcast apps read."""
+    lines = ["WEBVTT", ""]
+    for begin, end, text in captions:
+        lines += [f"{timestamp(begin, '.')} --> {timestamp(end, '.')}", text, ""]
+    return "\n".join(lines)
 
 
 def timestamp(seconds: float, mark: str = ",") -> str:

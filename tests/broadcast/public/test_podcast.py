@@ -26,6 +26,7 @@ from sessions_app import sessions
 from sessions_app.files import storage
 from sessions_app.models import Session
 from stories.models import SourcePost, Story
+from stories.text.sentences import sentences
 from tests.broadcast.speech.recorded_session import show, tell, visit, with_engine
 from tests.broadcast.speech.test_id3 import frames, text
 from tests.conftest import MakeSession, run_due_steps
@@ -271,6 +272,35 @@ def test_the_transcript_is_what_is_heard(shown: Session) -> None:
     assert " ".join(heard.split()) == " ".join(" ".join([VERBATIM, *told]).split())
     assert srt.content.decode().startswith("1\n00:00:00,000 --> 00:00:")
     assert srt.content.decode().count(" --> ") == len(blocks) - 1
+
+
+def test_the_captions_of_a_sentence_begin_with_its_sound(shown: Session) -> None:
+    one = Episode.objects.get()
+    story = Story.objects.filter(state="aired").order_by("id")[0]
+    Story.objects.filter(pk=story.pk).update(narrative="It is high tide. The ferry waits. Go.")
+    part = one.contents[1]
+    part |= {"at": 9.5, "seconds": 30.0, "times": [[0, 4], [4.3, 4.9], [5.2, 29.2]]}
+    assert one.contents[1] is part
+    blocks = podcast.webvtt(one).split("\n\n")
+    at = next(index for index, block in enumerate(blocks) if "high tide" in block)
+    assert blocks[at : at + 3] == [
+        "00:00:09.500 --> 00:00:13.500\nIt is high tide.",
+        "00:00:13.800 --> 00:00:14.400\nThe ferry waits.",
+        "00:00:14.700 --> 00:00:38.700\nGo.",
+    ]
+    # After a correction, until the episode is made again, the times are of another text.
+    part["times"] = [[0, 4]]
+    assert "00:00:09.500 --> 00:00:22.849\nIt is high tide." in podcast.webvtt(one)
+
+
+def test_the_sounds_of_an_episode_have_the_times_of_their_sentences(shown: Session) -> None:
+    for part in Episode.objects.get().contents:
+        times = part["times"]
+        text = part["text"] or Story.objects.get(pk=part["story"]).narrative
+        assert len(times) == len(sentences(text)) > 1
+        assert times[0][0] == 0
+        assert all(begin < end for begin, end in times)
+        assert part["seconds"] - times[-1][1] == pytest.approx(0.8, abs=0.15)
 
 
 def test_the_chapters_begin_where_the_stories_do(shown: Session) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from broadcast.speech import engines
-from broadcast.speech.engines import Choice, Espeak, Silent, Unspoken
+from broadcast.speech.engines import Choice, Espeak, Passage, Silent, Unspoken
 from tests.broadcast.speech.recorded_session import with_engine
 
 TEXT = "A lighthouse is lit again after forty years. The keeper said so on Monday."
@@ -33,6 +33,20 @@ def test_a_text_is_spoken_as_long_as_its_words_take(engine: Espeak) -> None:
 def test_a_quick_pace_makes_it_shorter(engine: Espeak) -> None:
     slow, quick = (engine.speak(TEXT, "en", pace).seconds for pace in (100, 300))
     assert quick < slow / 1.8
+
+
+def test_the_times_of_passages_are_those_of_the_sound(engine: Espeak) -> None:
+    texts = TEXT.partition("years.")
+    first, second = Passage(f"{texts[0]}{texts[1]}"), Passage(texts[2], "gmw/en-US")
+    said = engine.speak([first, second], "en", 150)
+    alone = [engine.speak([passage], "en", 150).times[0] for passage in (first, second)]
+    (begin, end), (next_begin, next_end) = said.times
+    assert (begin, end) == alone[0]
+    assert next_begin == pytest.approx(end + 0.3, abs=0.002)
+    assert next_end - next_begin == pytest.approx(alone[1][1], abs=0.002)
+    assert said.seconds == pytest.approx(next_end + 0.8, abs=0.15)
+    assert said.seconds == len(said.data) / BYTES_A_SECOND
+    assert said.voice == "gmw/en, gmw/en-US"
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,7 @@ def test_each_sound_comes_in_with_its_story_and_a_file_of_its_own(
         "version",
         "engine",
         "voice",
+        "times",
         "media_type",
         "bytes",
         "sha256",
