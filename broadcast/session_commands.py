@@ -62,6 +62,23 @@ class SettingsChange(Payload):
     embedding: Literal["off", "anywhere"] | None = Field(
         None, description="Whether pages of other sites may show the player in a frame."
     )
+    voice: str | None = Field(
+        None,
+        max_length=60,
+        description="The voice of the host, such as en_US-joe-medium; empty is the best one for the "
+        "language. Where it is not installed, another voice speaks.",
+    )
+    co_voice: str | None = Field(
+        None,
+        max_length=60,
+        description="The voice of a second presenter, who reads every other paragraph or sentence; "
+        "empty is one presenter.",
+    )
+    pronunciation: str | None = Field(
+        None,
+        max_length=4000,
+        description="How voices say a word, one per line: word = spoken form. At most 100 words.",
+    )
 
 
 class NewSession(Payload):

@@ -44,6 +44,15 @@ class NarrationSettings(TypedDict):
     embedding: Annotated[
         str, Field(description="Which sites may show the player in a frame: off or anywhere.")
     ]
+    voice: Annotated[
+        str, Field(description="The voice of the host; empty is the best one for the language.")
+    ]
+    co_voice: Annotated[
+        str, Field(description="The voice of the second presenter; empty is one presenter.")
+    ]
+    pronunciation: Annotated[
+        str, Field(description="How voices say a word, one per line: word = spoken form.")
+    ]
 
 
 SETTINGS = tuple(NarrationSettings.__annotations__)
@@ -244,6 +253,9 @@ def fields(session: Session) -> SessionFields:
             "ai_label": session.ai_label,
             "breaking_rule": session.breaking_rule,
             "embedding": session.embedding,
+            "voice": session.voice,
+            "co_voice": session.co_voice,
+            "pronunciation": session.pronunciation,
         },
         "expires_at": recorder.timestamp(session.expires_at),
         "created_at": recorder.timestamp(session.created_at),

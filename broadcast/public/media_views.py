@@ -24,7 +24,6 @@ from sessions_app.errors import NotFound
 from sessions_app.events import recorder
 from sessions_app.files import storage
 from sessions_app.models import Session
-from sessions_app.models.session import DEFAULT_PACE
 from stories import artwork as pictures
 from stories import disclosure, stories
 
@@ -110,7 +109,7 @@ def identification(request: HttpRequest, session: Session) -> HttpResponse:
     if not engines.available():
         raise Http404("No speech engine is installed.")
     try:
-        data = programme.identification_sound(text, session.pace or DEFAULT_PACE)
+        data = programme.identification_sound(session, text)
     except Unspoken as error:
         raise Http404(error.sentence) from None
     tag = hashlib.sha256(data).hexdigest()[:32]

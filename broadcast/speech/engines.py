@@ -1,7 +1,8 @@
 """Speech engines behind one interface; without the audio extra, the silent engine is used.
 
-Every engine makes MP3 (mono, 22,050 samples per second, 48 kbit/s) with a short silence at the end,
-so that concatenated sounds are an episode. ``SMNB_SPEECH`` names the engine.
+Piper speaks the languages for which it has a voice, and espeak-ng all others; it also replaces a voice
+that is missing or fails. Every engine makes MP3 (mono, 22,050 samples per second, 48 kbit/s) with a
+short silence at the end, so that concatenated sounds are an episode. ``SMNB_SPEECH`` names the engine.
 """
 
 from __future__ import annotations
@@ -14,14 +15,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
+from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+import structlog
 from django.conf import settings
 
 from sessions_app.errors import SmnbError
 
-SPEAKER = Path(__file__).with_name("espeak_process.py")
+log = structlog.get_logger(__name__)
+
+SPEAKER = Path(__file__).with_name("speech_process.py")
 DEADLINE = 40.0  # seconds; ten minutes of speech take two
 MOST_CHARACTERS = 20_000
 
@@ -36,14 +41,17 @@ class Unspoken(SmnbError):
 class Speech:
     """A sound: ``data`` is the content of the file, ``seconds`` its duration.
 
-    ``times`` has the begin and end of each passage in seconds.
+    ``times`` has the begin and end of each passage in seconds. ``note`` says why another voice spoke
+    than the one that was asked for.
     """
 
     data: bytes
     media_type: str
     seconds: float
+    engine: str = ""
     voice: str = ""
     times: Sequence[tuple[float, float]] = ()
+    note: str = ""
 
 
 class Passage(NamedTuple):
@@ -56,7 +64,7 @@ class Passage(NamedTuple):
 class Engine(Protocol):
     """A speech engine. ``pace`` is in words per minute; ``speak`` raises Unspoken.
 
-    A text is one passage.
+    The names of voices differ between engines. A text is one passage.
     """
 
     @property
@@ -87,13 +95,14 @@ class Espeak:
 
     def voices(self, language: str) -> list[str]:
         exact = language.lower().replace("_", "-")
+        names: list[str] = []
         for tag in (exact, exact.split("-")[0]):
             ranked = [
                 (priority, name) for spoken, priority, name in espeak_voices() if spoken == tag
             ]
-            if ranked:
-                return [name for _, name in sorted(ranked)]
-        return []
+            names += [name for _, name in sorted(ranked) if name not in names]
+        # A higher variant of the first voice, for a second presenter.
+        return [*names[:1], f"{names[0]}+f3", *names[1:]] if names else []
 
     def speak(self, text: str | Sequence[Passage], language: str, pace: int) -> Speech:
         voices = self.voices(language)
@@ -101,7 +110,7 @@ class Espeak:
             raise Unspoken(f"The speech engine has no voice for the language “{language[:20]}”.")
         passages = passages_of(text, voices[0])
         head, _, data = run_espeak({"passages": passages, "pace": pace}).partition(b"\n")
-        return speech(head, data, passages)
+        return speech(self.name, head, data, passages)
 
 
 def passages_of(text: str | Sequence[Passage], voice: str) -> list[Passage]:
@@ -114,12 +123,12 @@ def passages_of(text: str | Sequence[Passage], voice: str) -> list[Passage]:
     return [Passage(tag.sub(r"\1", passage.text), passage.voice or voice) for passage in passages]
 
 
-def speech(head: bytes, data: bytes, passages: Sequence[Passage]) -> Speech:
+def speech(engine: str, head: bytes, data: bytes, passages: Sequence[Passage]) -> Speech:
     """Returns the speech that a process answered with; ``head`` is the first line of its answer."""
     answer = json.loads(head)
     times = [(begin, end) for begin, end in answer["times"]]
-    voices = dict.fromkeys(passage.voice for passage in passages)
-    return Speech(data, "audio/mpeg", float(answer["seconds"]), ", ".join(voices), times)
+    voices = ", ".join(dict.fromkeys(passage.voice for passage in passages))
+    return Speech(data, "audio/mpeg", float(answer["seconds"]), engine, voices, times)
 
 
 @cache
@@ -151,6 +160,76 @@ def run_espeak(request: Mapping[str, object]) -> bytes:
     return process.stdout
 
 
+class Installed:
+    """All installed engines as one: the voice of a passage decides which of them speaks it."""
+
+    def __init__(self, engines: Sequence[Engine]) -> None:
+        self.engines = engines
+        self.name = ", ".join(engine.name for engine in engines)
+
+    def voices(self, language: str) -> list[str]:
+        return [voice for engine in self.engines for voice in engine.voices(language)]
+
+    def speak(self, text: str | Sequence[Passage], language: str, pace: int) -> Speech:
+        """Speaks with the named voices, or with others and a note that says why."""
+        owners = {voice: engine for engine in self.engines for voice in engine.voices(language)}
+        voices = list(owners)
+        if not voices:
+            raise Unspoken(f"The speech engine has no voice for the language “{language[:20]}”.")
+        passages = passages_of(text, voices[0])
+        chosen = replacements([passage.voice for passage in passages], voices)
+        note = next(
+            (
+                f"The voice “{voice[:60]}” is not installed for this language: “{other}” speaks."
+                for voice, other in chosen.items()
+                if voice != other
+            ),
+            "",
+        )
+        known = [passage._replace(voice=chosen[passage.voice]) for passage in passages]
+        parts: list[Speech] = []
+        for engine, group in groupby(known, key=lambda passage: owners[passage.voice]):
+            part = list(group)
+            try:
+                parts.append(engine.speak(part, language, pace))
+            except Unspoken as error:
+                others = [other for other in self.engines if other is not engine]
+                if not any(other.voices(language) for other in others):
+                    raise
+                log.warning("voice_replaced", engine=engine.name, sentence=error.sentence)
+                spoken = Installed(others).speak(part, language, pace)
+                note = f"{error.sentence} The voice “{spoken.voice}” spoke instead."
+                parts.append(spoken)
+        return joined(parts, note)
+
+
+def replacements(wanted: Sequence[str], voices: Sequence[str]) -> dict[str, str]:
+    """Returns a voice for each one that is wanted; two presenters get two voices, if possible."""
+    chosen = {voice: voice for voice in wanted if voice in voices}
+    for voice in dict.fromkeys(wanted):
+        if voice not in chosen:
+            unused = (other for other in voices if other not in chosen.values())
+            chosen[voice] = next(unused, voices[0])
+    return chosen
+
+
+def joined(parts: Sequence[Speech], note: str) -> Speech:
+    """Joins sounds that follow one another."""
+    start, times = 0.0, []
+    for part in parts:
+        times += [(round(start + begin, 3), round(start + end, 3)) for begin, end in part.times]
+        start += part.seconds
+    return Speech(
+        data=b"".join(part.data for part in parts),
+        media_type=parts[0].media_type if parts else "audio/mpeg",
+        seconds=start,
+        engine=", ".join(dict.fromkeys(part.engine for part in parts)),
+        voice=", ".join(dict.fromkeys(part.voice for part in parts)),
+        times=times,
+        note=note,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Choice:
     """An engine by name, and the modules that must be installed for it."""
@@ -171,16 +250,25 @@ def register(name: str, choice: Choice) -> None:
     _engines[name] = choice
 
 
+def _piper() -> Engine:
+    from broadcast.speech.piper import Piper
+
+    return Piper()
+
+
+register("piper", Choice(_piper, ("piper", "lameenc")))
 register("espeak", Choice(Espeak, ("espeakng_loader", "lameenc")))
 
 
 def engine() -> Engine:
-    """Returns the engine that SMNB_SPEECH names, or the silent one when it is not installed."""
+    """Returns the engines that SMNB_SPEECH allows as one, or the silent one without any."""
     configured = settings.SMNB.speech
-    for name, choice in _engines.items():
-        if configured in ("auto", name) and choice.installed:
-            return choice.make()
-    return Silent()
+    installed = [
+        choice.make()
+        for name, choice in _engines.items()
+        if configured in ("auto", name) and choice.installed
+    ]
+    return Installed(installed) if installed else Silent()
 
 
 def available() -> bool:

@@ -12,13 +12,12 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from broadcast.models import Airing, Sound
-from broadcast.speech import engines
+from broadcast.speech import engines, recorder
 from broadcast.speech.engines import Engine, Passage, Silent, Speech, Unspoken
 from sessions_app.files import storage
 from sessions_app.models import Session
 from sessions_app.models.session import DEFAULT_PACE
 from stories import disclosure
-from stories.text.sentences import sentences
 
 # The identification is English: a voice of another language would be hard to understand.
 LANGUAGE = "en"
@@ -98,10 +97,15 @@ def identification(session: Session, stories: list[disclosure.Disclosure]) -> st
     return f"You are listening to {session.name}. {disclosure.spoken(stories)}"
 
 
-@lru_cache(maxsize=32)  # 50 kB each; many viewers ask for the same one
-def identification_sound(text: str, pace: int) -> bytes:
+def identification_sound(session: Session, text: str) -> bytes:
     """Returns the identification as MP3 with its mark; raises Unspoken, which is not cached."""
-    speech = engines.engine().speak(text, LANGUAGE, pace)
+    passages = tuple(recorder.passages(session, text, LANGUAGE))
+    return _identification_sound(text, passages, session.pace or DEFAULT_PACE)
+
+
+@lru_cache(maxsize=32)  # 50 kB each; many viewers ask for the same one
+def _identification_sound(text: str, passages: Sequence[Passage], pace: int) -> bytes:
+    speech = engines.engine().speak(passages, LANGUAGE, pace)
     return engines.id3_tag("Station identification", "SMNB", text, SOURCE_TYPE) + speech.data
 
 
@@ -109,7 +113,7 @@ def _spoken(text: str, session: Session, engine: Engine) -> Speech | None:
     if isinstance(engine, Silent):
         return None
     try:
-        passages = [Passage(sentence) for sentence in sentences(text)]
+        passages = recorder.passages(session, text, LANGUAGE)
         return engine.speak(passages, LANGUAGE, session.pace or DEFAULT_PACE)
     except Unspoken:
         # An engine without an English voice: the pages and the tag still say it.

@@ -13,13 +13,14 @@ from broadcast import orchestrator
 from broadcast.models import Sound
 from broadcast.speech import engines, sounds
 from broadcast.speech.engines import Engine, Passage, Speech, Unspoken
+from broadcast.speech.pronunciation import spoken_form
 from sessions_app.background import retention, steps
 from sessions_app.background.steps import Claim, Kind
 from sessions_app.errors import StaleClaim
 from sessions_app.events import recorder
 from sessions_app.files import storage
-from sessions_app.models import Message, Workspace
-from sessions_app.models.session import DEFAULT_PACE
+from sessions_app.models import Message, Session, Workspace
+from sessions_app.models.session import DEFAULT_PACE, pronunciations
 from stories import corrections, disclosure, stories
 from stories.models import Story
 from stories.text.sentences import sentences
@@ -29,6 +30,7 @@ log = structlog.get_logger(__name__)
 SPEAK = "speak"
 State = Sound.State
 CHUNK = 100
+OTHER_VOICE = "other_voice"
 FAILED = f"It could not be spoken in {steps.MAX_ATTEMPTS} attempts."
 
 
@@ -69,8 +71,9 @@ def make(story: Story, engine: Engine) -> Sound:
         return sound
     try:
         pace = story.session.pace or DEFAULT_PACE
-        passages = [Passage(sentence) for sentence in sentences(story.narrative)]
-        speech = engine.speak(passages, story.session.language, pace)
+        speech = engine.speak(
+            passages(story.session, story.narrative), story.session.language, pace
+        )
         made = disclosure.of_story(story)
         source_type = disclosure.source_type_of_sound(made)
         tag = engines.id3_tag(story.title, story.session.name, made["text"], source_type)
@@ -81,6 +84,26 @@ def make(story: Story, engine: Engine) -> Sound:
         return _fail(sound, f"The sound could not be stored: {error.strerror}.")
     _finish(sound, speech, stored)
     return sound
+
+
+def passages(session: Session, text: str, language: str = "") -> list[Passage]:
+    """Returns the sentences as a session's presenters say them, in its language unless given.
+
+    Two presenters speak in turn: a paragraph each, or a sentence each of a text without paragraphs.
+    """
+    rules = pronunciations(session.pronunciation)
+    presenters = [session.voice, session.co_voice] if session.co_voice else [session.voice]
+    paragraphs = [sentences(paragraph) for paragraph in text.split("\n") if paragraph.strip()]
+    if len(paragraphs) == 1:
+        paragraphs = [[sentence] for sentence in paragraphs[0]]
+    return [
+        Passage(
+            spoken_form(sentence, language or session.language, rules),
+            presenters[turn % len(presenters)],
+        )
+        for turn, paragraph in enumerate(paragraphs)
+        for sentence in paragraph
+    ]
 
 
 def _open(story: Story, engine: Engine) -> Sound:
@@ -111,10 +134,15 @@ def _fail(sound: Sound, sentence: str) -> Sound:
     storage.remove(sound.path)
     _claimed(sound).update(state=State.FAILED, error=sentence[:300], path="")
     log.warning("sound_failed", story=sound.story_id, sentence=sentence)
-    if not Message.objects.filter(session=sound.session_id, code=Unspoken.code).exists():
-        recorder.add_message(sound.session, "producer", sentence, Unspoken.code)
+    _tell_once(sound.session, sentence, Unspoken.code)
     sound.refresh_from_db()
     return sound
+
+
+def _tell_once(session: Session, sentence: str, code: str) -> None:
+    """Sends a sentence to the owner unless the session has a message with this code."""
+    if not Message.objects.filter(session=session, code=code).exists():
+        recorder.add_message(session, "producer", sentence, code)
 
 
 def _finish(sound: Sound, speech: Speech, stored: storage.StoredFile) -> None:
@@ -129,7 +157,9 @@ def _finish(sound: Sound, speech: Speech, stored: storage.StoredFile) -> None:
             bytes=stored.bytes,
             sha256=stored.sha256,
             seconds=seconds,
+            engine=speech.engine[:24],
             voice=speech.voice[:40],
+            error=speech.note[:300],
             times=list(speech.times),
         )
         if done and story.version == sound.version:
@@ -143,8 +173,8 @@ def _finish(sound: Sound, speech: Speech, stored: storage.StoredFile) -> None:
                         "id": sound.pk,
                         "story": sound.story_id,
                         "seconds": seconds,
-                        "engine": sound.engine,
-                        "voice": speech.voice,
+                        "engine": speech.engine[:24],
+                        "voice": speech.voice[:40],
                     },
                     "public": {
                         "sound": {"id": sound.pk, "story": sound.story_id, "seconds": seconds}
@@ -154,6 +184,8 @@ def _finish(sound: Sound, speech: Speech, stored: storage.StoredFile) -> None:
     if not done:
         storage.remove(sound.path)
         raise StaleClaim("Another worker speaks the story.")
+    if speech.note:
+        _tell_once(sound.session, speech.note, OTHER_VOICE)
     sound.refresh_from_db()
 
 

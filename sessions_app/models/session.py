@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias
 from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser
+from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models.expressions import Combinable
@@ -60,6 +61,31 @@ DEFAULT_PACE = 180  # words a minute
 def new_watch_token() -> str:
     """Returns a random part of a public address (256 bits)."""
     return secrets.token_urlsafe(32)
+
+
+MOST_PRONUNCIATIONS = 100
+
+
+def pronunciations(text: str) -> dict[str, str]:
+    """Returns the words of a list with their spoken forms; raises ValidationError for a wrong line.
+
+    A line is ``word = spoken form``.
+    """
+    rules: dict[str, str] = {}
+    lines = [line.strip() for line in text.splitlines()]
+    for number, line in enumerate(lines, start=1):
+        word, equals, spoken = (part.strip() for part in line.partition("="))
+        if line and not (equals and word and spoken):
+            raise ValidationError(f"Line {number}: write “word = spoken form”.")
+        if len(word) > 60 or len(spoken) > 120:
+            raise ValidationError(
+                f"Line {number}: at most 60 characters before “=” and 120 after it."
+            )
+        if line:
+            rules[word] = spoken
+    if len(rules) > MOST_PRONUNCIATIONS:
+        raise ValidationError(f"At most {MOST_PRONUNCIATIONS} words can have a spoken form.")
+    return rules
 
 
 class SessionQuerySet(models.QuerySet["Session"]):
@@ -154,6 +180,29 @@ class Session(models.Model):
         default=Embedding.OFF,
         db_default=Embedding.OFF,
         help_text="Where a frame may show the player of a published session.",
+    )
+    voice = models.CharField(
+        max_length=60,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="The voice of the host; empty: the best one for the language.",
+    )
+    co_voice = models.CharField(
+        "second presenter",
+        max_length=60,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Reads every other paragraph or sentence; empty: one presenter.",
+    )
+    pronunciation = models.TextField(
+        max_length=4000,
+        blank=True,
+        default="",
+        db_default="",
+        validators=[pronunciations],
+        help_text="How voices say a word, one per line: word = spoken form.",
     )
     budget = models.BigIntegerField(
         null=True, blank=True, validators=[MinValueValidator(0)], help_text="In 10⁻¹² USD."

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from broadcast.speech import engines
-from broadcast.speech.engines import Choice, Espeak, Passage, Silent, Unspoken
+from broadcast.speech.engines import Choice, Espeak, Passage, Silent, Speech, Unspoken
 from tests.broadcast.speech.recorded_session import with_engine
 
 TEXT = "A lighthouse is lit again after forty years. The keeper said so on Monday."
@@ -138,8 +139,21 @@ def test_without_the_extra_nothing_speaks(settings: Any, monkeypatch: pytest.Mon
         engines.engine().speak(TEXT, "en", 150)
 
 
+class Other(Silent):
+    """An engine that has one voice."""
+
+    name = "other"
+
+    def voices(self, language: str) -> list[str]:
+        return ["one"]
+
+    def speak(self, text: str | Sequence[Passage], language: str, pace: int) -> Speech:
+        return Speech(b"heard", "audio/mpeg", 1.0, "other", "one", [(0, 1)])
+
+
 def test_another_engine_fits_in(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     with_engine(settings)
     monkeypatch.setattr(engines, "_engines", {})
-    engines.register("other", Choice(Silent))
-    assert isinstance(engines.engine(), Silent)
+    engines.register("other", Choice(Other))
+    assert engines.engine().name == "other"
+    assert engines.engine().speak(TEXT, "en", 150).data == b"heard"

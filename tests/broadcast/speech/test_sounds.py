@@ -164,7 +164,7 @@ def test_of_two_who_speak_a_story_the_later_one_counts(
     espeak, said = engines.Espeak(), []
 
     class Slow(engines.Espeak):
-        def speak(self, text: str, language: str, pace: int) -> engines.Speech:
+        def speak(self, text: Any, language: str, pace: int) -> engines.Speech:
             said.append(recorder.make(story, espeak))
             return super().speak(text, language, pace)
 
@@ -179,7 +179,7 @@ def test_a_correction_while_the_story_is_spoken_is_not_overheard(silent: Session
     story = tell(silent)[0]
 
     class Slow(engines.Espeak):
-        def speak(self, text: str, language: str, pace: int) -> engines.Speech:
+        def speak(self, text: Any, language: str, pace: int) -> engines.Speech:
             correct(silent, story)
             return super().speak(text, language, pace)
 

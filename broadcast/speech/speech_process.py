@@ -1,19 +1,30 @@
-"""Speaks passages to one MP3 in a separate process: espeak-ng is GPL and reads untrusted text.
+"""Speaks passages to an MP3, in a separate process: both engines are GPL and read untrusted text.
 
-Run as a file, never imported by the studio. Standard input is JSON ``{"passages", "pace"}``, each
-passage ``[text, voice]``; the answer is one line of JSON ``{"seconds", "times"}`` and then the MP3.
-``times`` has the begin and end of each passage. Without passages the answer is the list of voices,
-``[[language, priority, name], …]``.
+Run as a file, never imported by the studio. For espeak-ng the process speaks one request: standard
+input is JSON ``{"passages", "pace"}``, each passage ``[text, voice]``; the answer is one line of JSON
+``{"seconds", "times", "bytes"}`` and then the MP3. ``times`` has the begin and end of each passage.
+Without passages the answer is the list of voices, ``[[language, priority, name], …]``.
+
+With the argument ``piper`` it takes one request a line, where a voice is the path of its file, until
+there is none for a while or the studio's process has ended: loading a voice takes a second and 300 MB.
+A request that fails is answered with the line ``{"error"}``.
 """
 
 from __future__ import annotations
 
 import ctypes
 import json
+import os
+import re
 import resource
+import select
 import sys
+from array import array
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
 
 CPU_SECONDS, MEMORY = 30, 512 * 2**20
 SYNCHRONOUS, DO_NOT_EXIT = 2, 0x8000
@@ -24,6 +35,14 @@ MP3_RATE, KBITS = 22_050, 48
 PAUSE_SECONDS = 0.8
 # Between two passages, as the engines pause only between sentences of one text.
 GAP_SECONDS = 0.3
+
+IDLE_SECONDS = 90
+PIPER_CPU_SECONDS, PIPER_MEMORY = 240, 2 * 2**30
+# Words per minute of most voices at their own speed, and how far it can be changed.
+OWN_PACE, SLOWEST_SPEED, FASTEST_SPEED = 185, 0.6, 2.0
+# The memory for a sentence grows with the square of its length, so a long one is divided.
+LONGEST = 280
+_DIVIDE = re.compile(rf".{{1,{LONGEST}}}(?:[,;:\u2013\u2014 ]|$)|.{{1,{LONGEST}}}", re.DOTALL)
 
 SynthCallback = ctypes.CFUNCTYPE(
     ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p
@@ -51,11 +70,11 @@ class Voice(ctypes.Structure):
             yield bytes(letters).decode("ascii", "replace"), priority
 
 
-def limit() -> None:
+def limit(cpu_seconds: int, memory: int) -> None:
     """Limits time and memory to what a long story needs; not every system knows every limit."""
-    for kind, most in ((resource.RLIMIT_CPU, CPU_SECONDS), (resource.RLIMIT_AS, MEMORY)):
+    for kind, most in ((resource.RLIMIT_CPU, cpu_seconds), (resource.RLIMIT_AS, memory)):
         with suppress(ValueError, OSError):
-            resource.setrlimit(kind, (most, most))
+            resource.setrlimit(kind, (most, resource.getrlimit(kind)[1]))
 
 
 def start_engine() -> tuple[ctypes.CDLL, int]:
@@ -131,8 +150,89 @@ def answer(spoken: Iterable[bytes], rate: int) -> bytes:
     return json.dumps(head).encode() + b"\n" + data
 
 
+@lru_cache(maxsize=2)  # two presenters
+def load(path: str) -> Any:
+    """Loads a voice, which must have its settings in a file beside it."""
+    import onnxruntime
+    from piper.config import PiperConfig
+    from piper.voice import PiperVoice
+
+    options = onnxruntime.SessionOptions()
+    # A second thread would make speech faster and the pages of the studio slower.
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    return PiperVoice(
+        config=PiperConfig.from_dict(json.loads(Path(f"{path}.json").read_text())),
+        session=onnxruntime.InferenceSession(
+            path, sess_options=options, providers=["CPUExecutionProvider"]
+        ),
+    )
+
+
+def synthesize_piper(text: str, path: str, pace: int) -> bytes:
+    """Returns the text as 16-bit samples."""
+    from piper.config import SynthesisConfig
+
+    voice = load(path)
+    speed = min(max(pace / OWN_PACE, SLOWEST_SPEED), FASTEST_SPEED)
+    settings = SynthesisConfig(length_scale=voice.config.length_scale / speed)
+    samples = bytearray()
+    for part in _DIVIDE.findall(text):
+        # A text in [[brackets]] would be read as phonemes.
+        for chunk in voice.synthesize(part.replace("[[", "[ ["), settings):
+            samples += resampled(chunk.audio_int16_bytes, chunk.sample_rate)
+    return bytes(samples)
+
+
+def resampled(samples: bytes, rate: int) -> bytes:
+    """Returns the samples at the rate of all sounds; small voices have a lower one."""
+    if rate == MP3_RATE:
+        return samples
+    values = array("h", samples)
+    values.append(values[-1] if values else 0)
+    result = array("h")
+    for number in range((len(values) - 1) * MP3_RATE // rate):
+        at, rest = divmod(number * rate, MP3_RATE)
+        result.append(values[at] + (values[at + 1] - values[at]) * rest // MP3_RATE)
+    return result.tobytes()
+
+
+def requests() -> Iterator[Any]:
+    """Yields requests until there is none for a while, or the studio's process has ended."""
+    waiting = b""
+    while True:
+        while b"\n" not in waiting:
+            if not select.select([0], [], [], IDLE_SECONDS)[0]:
+                return
+            data = os.read(0, 65_536)
+            if not data:
+                return
+            waiting += data
+        line, _, waiting = waiting.partition(b"\n")
+        yield json.loads(line)
+
+
+def serve_piper() -> None:
+    """Answers requests until no more come."""
+    with suppress(OSError):
+        os.nice(5)
+    for request in requests():
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        limit(int(used.ru_utime + used.ru_stime) + PIPER_CPU_SECONDS, PIPER_MEMORY)
+        try:
+            passages, pace = request["passages"], request["pace"]
+            spoken = [synthesize_piper(text, path, pace) for text, path in passages]
+            output = answer(spoken, MP3_RATE)
+        except Exception as error:  # noqa: BLE001 - the process serves the next request
+            output = json.dumps({"error": type(error).__name__}).encode() + b"\n"
+        sys.stdout.buffer.write(output)
+        sys.stdout.buffer.flush()
+
+
 def main() -> None:
-    limit()
+    if sys.argv[1:] == ["piper"]:
+        serve_piper()
+        return
+    limit(CPU_SECONDS, MEMORY)
     request = json.load(sys.stdin)
     library, rate = start_engine()
     if not request:
