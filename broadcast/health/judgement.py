@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from broadcast import airing, orchestrator
-from broadcast.models import Broadcast
+from broadcast.models import Broadcast, Sound
 from broadcast.states import State
 from broadcast.statistics import Statistics, Totals
 from sessions_app.ai_chain import status
@@ -244,4 +244,8 @@ def _delivery(session: Session, snapshot: Snapshot) -> Judgement:
     last_at = events.values_list("at", flat=True).first()
     if snapshot.live and last_at is not None and last_at < snapshot.at - QUIET:
         return Judgement(ATTENTION, "Nothing has happened for more than ten minutes.")
+    # A sound that failed, or that another voice spoke than the one that was chosen.
+    sounds = Sound.objects.filter(session=session).exclude(state=Sound.State.PENDING)
+    if sentence := sounds.order_by("-pk").values_list("error", flat=True).first():
+        return Judgement(ATTENTION, f"The latest sound: {sentence}")
     return Judgement(OK, "Every event goes to the open pages as it happens.")

@@ -275,6 +275,27 @@ def available() -> bool:
     return not isinstance(engine(), Silent)
 
 
+def choices(language: str, current: str) -> list[tuple[str, str]]:
+    """Returns the voices for a language with their labels; ``current`` stays one of them."""
+    voices = [(voice, label_of(voice)) for voice in engine().voices(language)]
+    if current and current not in dict(voices):
+        voices.append((current, f"{label_of(current)}, not installed for this language"))
+    return voices
+
+
+def label_of(voice: str) -> str:
+    """Returns a voice's name for people: "Joe (en-US, Piper)" of "en_US-joe-medium"."""
+    if "/" in voice:
+        tag, _, variant = voice.rpartition("/")[2].partition("+")
+        return f"{tag}{', higher' if variant else ''} (espeak-ng)"
+    tag, _, name = voice.partition("-")
+    name, _, quality = name.rpartition("-")
+    if not name:
+        return f"{voice} (Piper)"
+    shown = name.replace("_", " ").title()
+    return f"{shown} ({tag.replace('_', '-')}, {quality}, Piper)"
+
+
 _HEADER = 10  # bytes
 _ENCODING = b"\x01"  # UTF-16 with a byte order mark, which every reader of version 2.3 knows
 _END = b"\x00\x00"

@@ -20,6 +20,7 @@ from broadcast.speech.engines import Passage, Speech, Unspoken, passages_of, spe
 from sessions_app.models.session import DEFAULT_PACE
 
 DEADLINE = 240.0  # seconds; ten minutes of speech take one of processor time
+IDLE_SECONDS = 90.0  # after which the process ends
 FOLDER = "voices"  # in the data folder: voices of the owner, each with its settings beside it
 MOST_VOICES = 50
 RECOVERY = 60.0  # seconds without a new attempt after the process has failed
@@ -129,7 +130,7 @@ class PiperProcess:
             try:
                 # It gets no variables with secrets; one thread, as it must not slow down the studio.
                 self._process = subprocess.Popen(
-                    [sys.executable, "-I", str(engines.SPEAKER), "piper"],
+                    [sys.executable, "-I", str(engines.SPEAKER), "piper", str(IDLE_SECONDS)],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.DEVNULL,

@@ -247,7 +247,7 @@ def _own_rules(rules: tuple[tuple[str, str], ...]) -> Callable[[str], str]:
     pattern = re.compile(rf"(?<!\w)(?:{'|'.join(parts)})(?!\w)")
 
     def spoken(match: re.Match[str]) -> str:
-        return exact.get(match[0]) or exact[match[0].lower()]
+        return exact.get(match[0]) or exact.get(match[0].lower(), match[0])
 
     return lambda text: pattern.sub(spoken, text)
 
@@ -356,6 +356,7 @@ ENGLISH: tuple[Rule, ...] = (
     _rule(r"(?<=\d)(bn|tn)\b", lambda match: f" {_SCALES[match[1]]}"),
     _rule(rf"(?<=\d)(m|k)\b{_COUNTED}", lambda match: f" {_SCALES[match[1]]}"),
     _rule(rf"(?<=\d)(?:m\b{_MEASURED}| m\b)", " metres"),
+    _rule(r"\ban M(?=\d\.\d)", "a magnitude "),
     _rule(r"(?<!\w)M(?=\d\.\d)", "magnitude "),
     _rule(rf"\b({_SHORT_MONTH})\b\.?(?= \d{{1,2}}\b| \d{{4}}\b)", _month),
     _rule(rf"(?<=\d )({_SHORT_MONTH})\b\.?", _month),

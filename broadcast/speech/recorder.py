@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from functools import partial
+from functools import lru_cache, partial
 
 import structlog
 from django.db import transaction
@@ -104,6 +105,35 @@ def passages(session: Session, text: str, language: str = "") -> list[Passage]:
         for turn, paragraph in enumerate(paragraphs)
         for sentence in paragraph
     ]
+
+
+LONGEST_SAMPLE = 200  # characters
+SAMPLES = {
+    "en": "Good evening. Prices rose by 2.5% in October, and the ferry sails again at 7:30.",
+    "de": "Guten Abend. Die Fähre fährt wieder, und morgen wird es bis zu 12 Grad warm.",
+    "es": "Buenas tardes. El transbordador vuelve a navegar y mañana habrá 12 grados.",
+    "fr": "Bonsoir. Le bac navigue de nouveau, et il fera 12 degrés demain.",
+    "it": "Buonasera. Il traghetto riparte e domani ci saranno 12 gradi.",
+    "nl": "Goedenavond. De veerboot vaart weer en morgen wordt het 12 graden.",
+    "pt": "Boa noite. A balsa volta a navegar e amanhã fará 12 graus.",
+}
+
+
+def sample(session: Session, text: str) -> bytes:
+    """Returns a short text as MP3, spoken as the session's stories are; raises Unspoken.
+
+    Without a text it is a sentence in the session's language, or else the name of the session.
+    """
+    text = text.strip()[:LONGEST_SAMPLE] or SAMPLES.get(
+        session.language.lower()[:2], f"{session.name}. 1, 2, 3."
+    )
+    spoken = tuple(passages(session, text))
+    return _sample(spoken, session.language, session.pace or DEFAULT_PACE)
+
+
+@lru_cache(maxsize=32)  # 60 kB each; a browser may ask twice for what it plays
+def _sample(spoken: Sequence[Passage], language: str, pace: int) -> bytes:
+    return engines.engine().speak(spoken, language, pace).data
 
 
 def _open(story: Story, engine: Engine) -> Sound:

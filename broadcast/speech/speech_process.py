@@ -5,9 +5,9 @@ input is JSON ``{"passages", "pace"}``, each passage ``[text, voice]``; the answ
 ``{"seconds", "times", "bytes"}`` and then the MP3. ``times`` has the begin and end of each passage.
 Without passages the answer is the list of voices, ``[[language, priority, name], …]``.
 
-With the argument ``piper`` it takes one request a line, where a voice is the path of its file, until
-there is none for a while or the studio's process has ended: loading a voice takes a second and 300 MB.
-A request that fails is answered with the line ``{"error"}``.
+With the arguments ``piper SECONDS`` it takes one request a line, where a voice is the path of its file,
+until there is none for so long or the studio's process has ended: loading a voice takes a second and
+300 MB. A request that fails is answered with the line ``{"error"}``.
 """
 
 from __future__ import annotations
@@ -36,7 +36,6 @@ PAUSE_SECONDS = 0.8
 # Between two passages, as the engines pause only between sentences of one text.
 GAP_SECONDS = 0.3
 
-IDLE_SECONDS = 90
 PIPER_CPU_SECONDS, PIPER_MEMORY = 240, 2 * 2**30
 # Words per minute of most voices at their own speed, and how far it can be changed.
 OWN_PACE, SLOWEST_SPEED, FASTEST_SPEED = 185, 0.6, 2.0
@@ -137,7 +136,8 @@ def encode_mp3(samples: bytes, rate: int) -> bytes:
 
 def answer(spoken: Iterable[bytes], rate: int) -> bytes:
     """Returns the head and the MP3 of passages that are given as 16-bit samples."""
-    samples, times = bytearray(), []
+    samples = bytearray()
+    times: list[list[float]] = []
     for passage in spoken:
         samples += bytes(2 * round(GAP_SECONDS * rate)) if times else b""
         begin = len(samples) / 2 / rate
@@ -196,12 +196,12 @@ def resampled(samples: bytes, rate: int) -> bytes:
     return result.tobytes()
 
 
-def requests() -> Iterator[Any]:
+def requests(idle_seconds: float) -> Iterator[Any]:
     """Yields requests until there is none for a while, or the studio's process has ended."""
     waiting = b""
     while True:
         while b"\n" not in waiting:
-            if not select.select([0], [], [], IDLE_SECONDS)[0]:
+            if not select.select([0], [], [], idle_seconds)[0]:
                 return
             data = os.read(0, 65_536)
             if not data:
@@ -211,11 +211,14 @@ def requests() -> Iterator[Any]:
         yield json.loads(line)
 
 
-def serve_piper() -> None:
+def serve_piper(idle_seconds: float) -> None:
     """Answers requests until no more come."""
     with suppress(OSError):
         os.nice(5)
-    for request in requests():
+    # A library that prints something must not write into an answer.
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    for request in requests(idle_seconds):
         used = resource.getrusage(resource.RUSAGE_SELF)
         limit(int(used.ru_utime + used.ru_stime) + PIPER_CPU_SECONDS, PIPER_MEMORY)
         try:
@@ -224,13 +227,13 @@ def serve_piper() -> None:
             output = answer(spoken, MP3_RATE)
         except Exception as error:  # noqa: BLE001 - the process serves the next request
             output = json.dumps({"error": type(error).__name__}).encode() + b"\n"
-        sys.stdout.buffer.write(output)
-        sys.stdout.buffer.flush()
+        answers.write(output)
+        answers.flush()
 
 
 def main() -> None:
-    if sys.argv[1:] == ["piper"]:
-        serve_piper()
+    if sys.argv[1:2] == ["piper"]:
+        serve_piper(float(sys.argv[2]))
         return
     limit(CPU_SECONDS, MEMORY)
     request = json.load(sys.stdin)

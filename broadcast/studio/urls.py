@@ -39,6 +39,11 @@ urlpatterns = [
         "sessions/<uuid:session_id>/embedding/", sessions_views.embedding, name="session_embedding"
     ),
     path(
+        "sessions/<uuid:session_id>/voice/sample.mp3",
+        sessions_views.voice_sample,
+        name="voice_sample",
+    ),
+    path(
         "sessions/<uuid:session_id>/visibility/",
         sessions_views.visibility,
         name="session_visibility",

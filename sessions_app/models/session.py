@@ -88,6 +88,11 @@ def pronunciations(text: str) -> dict[str, str]:
     return rules
 
 
+def check_pronunciations(text: str) -> None:
+    """Raises ValidationError unless each line of the list is ``word = spoken form``."""
+    pronunciations(text)
+
+
 class SessionQuerySet(models.QuerySet["Session"]):
     def for_user(self, user: Person) -> Self:
         """Returns the sessions of this user; every access of a caller starts here."""
@@ -201,7 +206,7 @@ class Session(models.Model):
         blank=True,
         default="",
         db_default="",
-        validators=[pronunciations],
+        validators=[check_pronunciations],
         help_text="How voices say a word, one per line: word = spoken form.",
     )
     budget = models.BigIntegerField(

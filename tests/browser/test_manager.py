@@ -113,6 +113,10 @@ def test_each_narration_setting_is_saved(owner: Page, studio: Studio) -> None:
         ("Control mode", "full-control"),
     ):
         form.get_by_label(label).select_option(value)
+    form.get_by_label("Second presenter").select_option("gmw/en+f3")
+    form.get_by_label("Pronunciation").fill("Nguyen = win")
+    owner.get_by_role("link", name="Hear a sample").click()
+    expect(owner.locator(".voice-sample [role=status]")).to_have_text(re.compile("Play"))
     form.get_by_label("Pace").fill("150")
     form.get_by_label("Language").fill("de")
     form.get_by_label("Instructions").fill("focus on breakthroughs, avoid markets")
@@ -154,6 +158,9 @@ def test_each_narration_setting_is_saved(owner: Page, studio: Studio) -> None:
         "ai_label": "always",
         "breaking_rule": "any",
         "embedding": "off",
+        "voice": "",
+        "co_voice": "gmw/en+f3",
+        "pronunciation": "Nguyen = win",
     }
 
 

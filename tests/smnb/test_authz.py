@@ -114,6 +114,8 @@ TABLE: dict[tuple[str, str], tuple[Row, dict[str, Any]]] = {
     (f"{S}name/", "POST"): (DOES, {"name": "Other"}),
     (f"{S}settings/", "POST"): (DOES, SETTINGS),
     (f"{S}embedding/", "POST"): (DOES, {"embedding": "anywhere"}),
+    # Most tests run without a speech engine.
+    (f"{S}voice/sample.mp3", "GET"): ((302, 404, 404, 404), {}),
     (f"{S}budget/", "POST"): (DOES, {"budget_usd": "5"}),
     (f"{S}expiry/", "POST"): (DOES, {"expires_on": "2999-01-01"}),
     (f"{S}clone/", "POST"): (DOES, {}),

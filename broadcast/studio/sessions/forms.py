@@ -10,6 +10,7 @@ from typing import Any, cast
 from django import forms
 from django.core.exceptions import ValidationError
 
+from broadcast.speech import engines
 from broadcast.studio.sessions.queries import ALL, Filter
 from broadcast.transfer.formats import FORMATS
 from sessions_app import money, preferences, sessions
@@ -129,6 +130,9 @@ def model_choices(current: str) -> Iterator[tuple[str, str]]:
     yield OTHER, "Another model…"
 
 
+SPEECH = ("voice", "co_voice", "pronunciation")
+
+
 class SettingsForm(forms.ModelForm):  # type: ignore[type-arg]
     """The narration settings of a session."""
 
@@ -152,11 +156,22 @@ class SettingsForm(forms.ModelForm):  # type: ignore[type-arg]
             "control_mode",
             "ai_label",
             "breaking_rule",
+            "voice",
+            "co_voice",
+            "pronunciation",
         )
-        widgets = {"instructions": forms.Textarea(attrs={"rows": 3})}
+        widgets = {
+            "instructions": forms.Textarea(attrs={"rows": 3}),
+            "voice": forms.Select(),
+            "co_voice": forms.Select(),
+            "pronunciation": forms.Textarea(
+                attrs={"rows": 3, "spellcheck": "false", "placeholder": "Nguyen = win"}
+            ),
+        }
         help_texts = {
             "language": "The language of the narration: en, de, pt-BR …",
             "instructions": "For the model, e.g. “focus on breakthroughs, avoid markets”.",
+            "pronunciation": "How voices say a word, one per line: word = spoken form.",
         }
 
     field_order = ("model", "other_model")
@@ -168,6 +183,21 @@ class SettingsForm(forms.ModelForm):  # type: ignore[type-arg]
         # Pages that were open before this setting existed do not send it.
         for name in ("ai_label", "breaking_rule"):
             self.fields[name].required = False
+        self._choose_voices()
+
+    def _choose_voices(self) -> None:
+        """Sets the voices to choose from; without a speech engine there is nothing to choose."""
+        if not engines.available():
+            for name in SPEECH:
+                del self.fields[name]
+            return
+        best = next(iter(engines.choices(self.instance.language, "")), ("", "none"))[1]
+        empty = {"voice": f"Best for the language: {best}", "co_voice": "None: one presenter"}
+        for name, none in empty.items():
+            current = str(getattr(self.instance, name))
+            voices = engines.choices(self.instance.language, current)
+            widget = cast("forms.Select", self.fields[name].widget)
+            widget.choices = [("", none), *voices]
 
     def clean_pace(self) -> int:
         pace = int(self.cleaned_data["pace"])
@@ -183,6 +213,10 @@ class SettingsForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or self.cleaned_data
+        for name in SPEECH:
+            # Pages that were open before this setting existed do not send it.
+            if name in self.fields and name not in self.data:
+                data[name] = getattr(self.instance, name)
         # The list has an entry for models that are not on it; their name is typed.
         if data.get("model") == OTHER:
             # Without a name the stored model stays, so that only this field is wrong.
@@ -192,7 +226,13 @@ class SettingsForm(forms.ModelForm):  # type: ignore[type-arg]
         return data
 
     def payload(self) -> dict[str, object]:
-        return {"settings": {name: self.cleaned_data[name] for name in self._meta.fields or ()}}
+        return {
+            "settings": {
+                name: self.cleaned_data[name]
+                for name in self._meta.fields or ()
+                if name in self.fields
+            }
+        }
 
 
 class EmbeddingForm(forms.Form):
@@ -282,6 +322,11 @@ class DefaultsForm(forms.Form):
     instructions = forms.CharField(
         required=False, max_length=2000, widget=forms.Textarea(attrs={"rows": 3})
     )
+    voice = forms.CharField(required=False, max_length=60)
+    co_voice = forms.CharField(required=False, max_length=60, label="Second presenter")
+    pronunciation = forms.CharField(
+        required=False, max_length=4000, widget=forms.Textarea(attrs={"rows": 3})
+    )
 
     def __init__(self, inherited: Mapping[str, Any], *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -302,6 +347,12 @@ class DefaultsForm(forms.Form):
             field = cast("forms.ChoiceField", self.fields[name])
             field.choices = [("", f"Default ({label})"), *choices]
         self.fields["pace"].help_text = f"Words a minute, 60 to 6000; empty: {defaults['pace']}."
+        self.fields["voice"].help_text = "The name of a voice, as the page of a session lists them."
+        self.fields["co_voice"].help_text = "A second voice; empty: one presenter."
+        self.fields["pronunciation"].help_text = "One per line: word = spoken form."
+        if not engines.available():
+            for name in SPEECH:
+                self.fields[name].widget = forms.HiddenInput()
         language, instructions = defaults["language"], defaults["instructions"]
         self.fields["language"].help_text = f"A tag such as en or pt-BR; empty: {language}."
         self.fields["instructions"].help_text = (

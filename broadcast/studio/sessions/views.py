@@ -10,7 +10,7 @@ from typing import TypeAlias, TypeVar
 from urllib.parse import urlencode
 
 from django.forms import BaseForm
-from django.http import HttpResponse, HttpResponseRedirect, QueryDict
+from django.http import Http404, HttpResponse, HttpResponseRedirect, QueryDict
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.cache import patch_vary_headers
@@ -20,6 +20,8 @@ from broadcast import queries as broadcast_queries
 from broadcast import session_commands
 from broadcast.schedule import calendar
 from broadcast.schedule.calendar import SlotForm
+from broadcast.speech import engines, recorder
+from broadcast.speech.engines import Unspoken
 from broadcast.studio.sessions import queries
 from broadcast.studio.sessions.forms import (
     BudgetForm,
@@ -33,7 +35,7 @@ from broadcast.studio.sessions.forms import (
     SettingsForm,
     SourceForm,
 )
-from sessions_app import commands
+from sessions_app import commands, rate_limits
 from sessions_app.commands import Command
 from sessions_app.errors import SmnbError
 from sessions_app.models import Session
@@ -46,6 +48,7 @@ from sessions_app.web.http import (
     refused,
     show_refusal,
     signed_in,
+    status_of,
 )
 from stories.models import Source
 from stories.sources import groups
@@ -317,6 +320,27 @@ def settings(request: SignedIn, session: Session) -> HttpResponse:
 @of_session
 def embedding(request: SignedIn, session: Session) -> HttpResponse:
     return _save(request, session, "embedding")
+
+
+@require_safe
+@of_session
+def voice_sample(request: SignedIn, session: Session) -> HttpResponse:
+    """A spoken sentence in the voices of the form, to hear them before they are saved."""
+    if not engines.available():
+        raise Http404("No speech engine is installed.")
+    pace = request.GET.get("pace", "")
+    # Only this object changes; it is not saved.
+    session.pace = int(pace) if pace.isdecimal() and len(pace) < 5 else session.pace
+    session.voice = request.GET.get("voice", session.voice)[:60]
+    session.co_voice = request.GET.get("co_voice", session.co_voice)[:60]
+    session.language = request.GET.get("language", session.language)[:35]
+    try:
+        rate_limits.count("samples of voices", request.user.pk, 60)
+        data = recorder.sample(session, request.GET.get("text", ""))
+    except SmnbError as error:
+        status = 409 if isinstance(error, Unspoken) else status_of(error)
+        return HttpResponse(error.sentence, status=status, content_type="text/plain")
+    return HttpResponse(data, content_type="audio/mpeg")
 
 
 @post_only

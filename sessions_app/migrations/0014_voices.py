@@ -5,7 +5,7 @@ import sessions_app.models.session
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("sessions_app", "0012_step_task"),
+        ("sessions_app", "0013_needs_you"),
     ]
 
     operations = [
@@ -41,7 +41,7 @@ class Migration(migrations.Migration):
                 default="",
                 help_text="How voices say a word, one per line: word = spoken form.",
                 max_length=4000,
-                validators=[sessions_app.models.session.pronunciations],
+                validators=[sessions_app.models.session.check_pronunciations],
             ),
         ),
     ]

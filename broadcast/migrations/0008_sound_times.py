@@ -3,7 +3,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("broadcast", "0005_episode_contents"),
+        ("broadcast", "0007_audio_stream"),
     ]
 
     operations = [
