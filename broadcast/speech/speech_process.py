@@ -5,9 +5,10 @@ input is JSON ``{"passages", "pace"}``, each passage ``[text, voice]``; the answ
 ``{"seconds", "times", "bytes"}`` and then the MP3. ``times`` has the begin and end of each passage.
 Without passages the answer is the list of voices, ``[[language, priority, name], …]``.
 
-With the arguments ``piper SECONDS`` it takes one request a line, where a voice is the path of its file,
-until there is none for so long or the studio's process has ended: loading a voice takes a second and
-300 MB. A request that fails is answered with the line ``{"error"}``.
+With the arguments ``piper SECONDS FOLDER`` it takes one request a line, where a voice is the path of its
+file, until there is none for so long or the studio's process has ended: loading a voice takes a second
+and 300 MB. The folder has the libraries, if they are in one of their own. A request that fails is
+answered with the line ``{"error"}``.
 """
 
 from __future__ import annotations
@@ -233,6 +234,7 @@ def serve_piper(idle_seconds: float) -> None:
 
 def main() -> None:
     if sys.argv[1:2] == ["piper"]:
+        sys.path.append(sys.argv[3])
         serve_piper(float(sys.argv[2]))
         return
     limit(CPU_SECONDS, MEMORY)

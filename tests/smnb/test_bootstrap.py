@@ -27,7 +27,7 @@ uv==0.13.8 ; python_version < '4' \\
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
     """A clone with the files that bootstrap.py reads, and nothing installed."""
-    for name in ("bootstrap.py", *bootstrap.LOCKS.values()):
+    for name in ("bootstrap.py", bootstrap.VOICES, *bootstrap.LOCKS.values()):
         shutil.copy(ROOT / name, tmp_path)
     shutil.copytree(ROOT / "vendor", tmp_path / "vendor")
     return tmp_path
@@ -116,6 +116,35 @@ def test_what_was_asked_for_once_stays(
     assert bootstrap.Setup(asked).kind == installed
 
 
+def test_voices_are_installed_beside_whatever_else_is_installed(
+    clone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An installer in the place of uv and pip, which notes what it is asked for."""
+    python = clone / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.symlink_to(sys.executable)
+    (clone / ".venv" / ".stamp").write_text(bootstrap.fingerprint("dev"))
+    uv = clone / ".venv" / "bin" / "uv"
+    uv.write_text('#!/bin/sh\necho "$@" >> asked\nmkdir -p .voices/piper\n')
+    uv.chmod(0o755)
+    monkeypatch.setattr(bootstrap, "ROOT", clone)
+    monkeypatch.chdir(clone)
+    assert bootstrap.main(["--voices"]) == 0
+    assert (clone / "asked").read_text().split()[:2] == ["pip", "install"]
+    assert "requirements-voices.txt" in (clone / "asked").read_text()
+    # Nothing more is installed later, and an update of the lock is.
+    for arguments in ([], ["--voices"], ["--dev"]):
+        assert bootstrap.main(arguments) == 0
+    assert (clone / "asked").read_text().count("pip install") == 1
+    with (clone / bootstrap.VOICES).open("a") as lock:
+        lock.write("# a new version\n")
+    assert bootstrap.main([]) == 0
+    assert (clone / "asked").read_text().count("pip install") == 2
+    uv.write_text("#!/bin/sh\nexit 1\n")
+    (clone / ".voices" / ".stamp").write_text("old")
+    assert bootstrap.main([]) == 1
+
+
 @pytest.mark.parametrize(
     ("log", "words"),
     [
@@ -131,7 +160,7 @@ def test_a_failed_installation_is_explained_in_plain_words(log: str, words: str)
 
 
 def test_no_lock_names_a_host() -> None:
-    for name in bootstrap.LOCKS.values():
+    for name in (bootstrap.VOICES, *bootstrap.LOCKS.values()):
         assert "://" not in (ROOT / name).read_text()
 
 

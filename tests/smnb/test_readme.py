@@ -78,6 +78,7 @@ def test_every_dependency_is_explained() -> None:
         "requirements-uvicorn.in",
         "requirements-otel.in",
         "requirements-audio.in",
+        "requirements-voices.in",
         "requirements-dev.in",
     )
     for file in kinds:

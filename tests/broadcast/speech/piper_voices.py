@@ -37,7 +37,7 @@ def with_piper(settings: Any, monkeypatch: pytest.MonkeyPatch, folder: Path) -> 
     process = PiperProcess()
     monkeypatch.setattr(engines, "SPEAKER", STANDIN)
     monkeypatch.setattr(piper, "piper_process", process)
-    choices = {"piper": Choice(Piper), "espeak": engines._engines["espeak"]}
+    choices = {"espeak": engines._engines["espeak"], "piper": Choice(Piper)}
     monkeypatch.setattr(engines, "_engines", choices)
-    monkeypatch.setattr(piper, "find_spec", lambda _name: None)
+    monkeypatch.setattr(engines, "VOICE_PACKAGES", folder)
     return process
