@@ -22,7 +22,7 @@ from typing_extensions import TypedDict
 from broadcast import orchestrator
 from broadcast.models import Airing, AudioStream, Slot, Sound
 from broadcast.schedule import calendar
-from broadcast.speech import engines, programme, sounds
+from broadcast.speech import engines, programme, recorder, sounds
 from broadcast.speech.engines import Unspoken
 from broadcast.states import ON_AIR
 from sessions_app.files import storage
@@ -282,7 +282,8 @@ def _speak(
     """Adds words that the speech engine says; chords where it cannot."""
     session = stream.session
     try:
-        speech = engines.engine().speak(text, language, session.pace or DEFAULT_PACE)
+        passages = recorder.passages(session, text, language)
+        speech = engines.engine().speak(passages, language, session.pace or DEFAULT_PACE)
     except Unspoken:
         stream.parts.append(_part("bed", frame, CHIME_FRAMES, title))
         return
