@@ -131,7 +131,8 @@ def by_watch_token(token: str) -> Session:
 def _validated(session: Session) -> Session:
     """Returns the session when its model accepts it; raises Invalid with the reasons otherwise."""
     try:
-        session.full_clean(validate_constraints=True)
+        # The excluded fields are not typed in: whether one is taken is left to the database.
+        session.full_clean(exclude=("id", "owner", "watch_token", "folder", "imported_id"))
     except ValidationError as error:
         reasons = [
             " ".join(texts) if name == NON_FIELD_ERRORS else f"{name}: {' '.join(texts)}"

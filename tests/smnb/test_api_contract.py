@@ -8,18 +8,16 @@ import pytest
 from django.contrib.auth.models import User
 
 from sessions_app.models import Session
-from tests.broadcast.session_with_history import with_a_past
-from tests.conftest import MakeSession
 from tests.smnb.api_contract import call_and_compare
 
-pytestmark = pytest.mark.django_db
+pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
-def session(make_session: MakeSession, settings: Any) -> Session:
+def session(harbour_news: Session, settings: Any) -> Session:
     free = {"limit_reads": 0, "limit_writes": 0, "limit_go_live": 0}
     settings.SMNB = settings.SMNB.model_copy(update=free)
-    return with_a_past(make_session("Harbour news"))
+    return harbour_news
 
 
 def test_the_owner_gets_what_is_declared(session: Session) -> None:

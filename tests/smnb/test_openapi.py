@@ -16,9 +16,8 @@ from sessions_app.events import recorder, statistics
 from sessions_app.models import Session, SessionEvent
 from sessions_app.realtime import frames
 from smnb.api import api
-from tests.broadcast.session_with_history import exported, with_a_past
+from tests.broadcast.session_with_history import exported
 from tests.broadcast.speech.recorded_session import press
-from tests.conftest import MakeSession
 
 Schema = Mapping[str, Any]
 
@@ -167,17 +166,13 @@ def test_every_event_type_has_a_declared_payload(document: dict[str, Any]) -> No
     assert data["x-payloads"]["story.aired"] == {"$ref": "#/components/schemas/AiringEvent"}
 
 
-@pytest.fixture
-def session(make_session: MakeSession) -> Session:
-    return with_a_past(make_session("Harbour news"))
-
-
-def test_recorded_events_have_exactly_the_declared_fields(session: Session) -> None:
+@pytest.mark.django_db(transaction=True)
+def test_recorded_events_have_exactly_the_declared_fields(harbour_news: Session) -> None:
     adapters: dict[str, TypeAdapter[Any]] = {
         name: TypeAdapter(type_) for name, type_ in recorder.payload_types().items()
     }
     figures = TypeAdapter(statistics.FiguresPayload)
-    events = list(SessionEvent.objects.filter(session=session))
+    events = list(SessionEvent.objects.filter(session=harbour_news))
     assert len({event.type for event in events}) > 15
     wrong = set()
     for event in events:
@@ -199,10 +194,11 @@ def amounts(value: object, name: str = "") -> Iterator[tuple[str, object]]:
         yield name, value
 
 
+@pytest.mark.django_db(transaction=True)
 def test_amounts_are_decimal_strings_in_frames_exports_and_answers(
-    make_session: MakeSession, client_of: Any
+    harbour_news: Session, client_of: Any
 ) -> None:
-    session = with_a_past(make_session("Harbour news"))
+    session = harbour_news
     press(session, "session.change", budget_usd="2.5")
     found: list[tuple[str, object]] = []
     events = list(SessionEvent.objects.filter(session=session))

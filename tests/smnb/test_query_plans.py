@@ -6,16 +6,15 @@ import re
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection
+from django.db import connection, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from sessions_app import api_tokens
 from sessions_app.background import steps, sweeper
 from sessions_app.models import Session
-from tests.broadcast.session_with_history import with_a_past
 
-pytestmark = pytest.mark.django_db
+pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def plans(queries: CaptureQueriesContext, table: str) -> list[str]:
@@ -24,7 +23,7 @@ def plans(queries: CaptureQueriesContext, table: str) -> list[str]:
     PostgreSQL would read a table of few rows as a whole, and sort it.
     """
     found = []
-    with connection.cursor() as cursor:
+    with transaction.atomic(), connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off")
         for query in queries:
@@ -56,12 +55,11 @@ def check(found: list[str], table: str, *indexes: str) -> None:
 )
 @pytest.mark.parametrize("cursor", ["", "900000"])
 def test_a_page_of_a_list_is_read_by_key(
-    session: Session, owner: User, what: str, table: str, index: str, cursor: str
+    harbour_news: Session, owner: User, what: str, table: str, index: str, cursor: str
 ) -> None:
-    with_a_past(session)
     client = Client(headers={"Authorization": f"Bearer {api_tokens.make(owner)}"})
     with CaptureQueriesContext(connection) as queries:
-        page = client.get(f"/api/sessions/{session.pk}/{what}?limit=50&cursor={cursor}")
+        page = client.get(f"/api/sessions/{harbour_news.pk}/{what}?limit=50&cursor={cursor}")
     assert page.status_code == 200
     check(plans(queries, table), table, index)
 
