@@ -25,6 +25,7 @@ NARROW = (360, 460, 20)
 
 _LEAST = 1e-6  # so that rounding cannot leave a free area of no size
 _GAP = 2.0
+_LEAST_HEIGHT, _HEIGHT_OF_ONE = 160, 50  # pixels
 _LETTER = 8.8  # mean width of a letter at the map's font size
 _PADDING = 8.0
 _ONE_LINE, _TWO_LINES = 26.0, 44.0
@@ -120,6 +121,8 @@ def _map(name: str, quotes: Sequence[Quote], width: int, height: int, most: int)
     # The id decides between equal volumes, so that tiles do not change places at each refresh.
     leading = sorted(quotes, key=lambda quote: (-quote.trend.posts, quote.trend.pk))[:most]
     sizes = [float(quote.trend.posts) for quote in leading]
+    # A few trends need no more room than their names.
+    height = min(height, max(_LEAST_HEIGHT, _HEIGHT_OF_ONE * len(leading)))
     tiles: list[Tile] = []
     for outer, quote in zip(squarified(sizes, width, height), leading, strict=True):
         cell = Cell(

@@ -16,6 +16,8 @@ from sessions_app.models import Session
 from sessions_app.money import PICO, UNIT, axis, dollars
 from sessions_app.web.http import SignedIn, of_chosen
 
+FEWEST_POINTS = 12
+
 
 def number(value: float) -> str:
     return f"{round(value):,}"
@@ -45,6 +47,9 @@ def seconds_axis(value: float) -> str:
 def all_charts(statistics: Statistics) -> list[Chart]:
     """Draws the charts of the page, in its order."""
     points = statistics.points
+    # The charts of a young session begin with its first activity, so that there is something to see.
+    first = next((at for at, point in enumerate(points) if any(point.sums.values())), 0)
+    points = points[min(first, max(0, len(points) - FEWEST_POINTS)) :]
 
     def plan(key: str, title: str, unit: str, write: Words = number, axis: Words = short) -> Plan:
         moments = [point.at for point in points]
@@ -90,10 +95,12 @@ def stats(request: SignedIn, session: Session | None) -> HttpResponse:
     page: dict[str, object] = {"session": session, "size": size, "sizes": statistics.SIZES}
     if session is not None:
         figures = statistics.read(session, size)
+        charts = all_charts(figures)
         page |= {
             "statistics": figures,
             "air": orchestrator.payload(figures.run),
-            "charts": all_charts(figures),
+            "charts": charts,
+            "blank": [chart for chart in charts if chart.blank],
             "stages": judgement.stages(session, figures),
         }
     if request.htmx and session is not None:

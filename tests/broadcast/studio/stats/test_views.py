@@ -13,6 +13,8 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from broadcast import statistics
+from broadcast.studio.stats.views import FEWEST_POINTS, all_charts
 from sessions_app.models import Bucket, Session
 from tests.api_clients import Api
 from tests.broadcast_runs import press
@@ -99,14 +101,32 @@ def test_the_size_is_switched_by_links(told: Session, client: Client, size: int)
     assert f"every {size} min" in html
 
 
-def test_every_chart_has_its_words_and_its_table(told: Session, client: Client) -> None:
+def test_every_chart_has_its_words_and_its_table_and_those_without_data_are_only_named(
+    told: Session, client: Client
+) -> None:
     html = page(client, told)
     drawings = re.findall(r'<svg class="chart-drawing"[^>]*role="img" aria-label="[^"]+">', html)
-    assert len(drawings) == html.count("<desc>") == 6
-    for key in ("stories", "posts", "tokens", "cost", "latency", "calls"):
+    assert len(drawings) == html.count("<desc>") == 2
+    for key in ("stories", "posts"):
         assert f'<details class="chart-table" id="table-{key}">' in html
     assert html.count("<caption>Stories: stories written, every 5 min.") == 1
+    assert "No data in this period: Tokens, Cost, Latency, Model calls." in html
     assert "style=" not in html
+
+
+def test_figures_of_calls_are_shown_once_a_model_was_called(told: Session, client: Client) -> None:
+    assert "<dt>Calls by bounds</dt>" not in page(client, told)
+    Bucket.objects.filter(session=told, size=60).update(calls=4, bounded=1)
+    html = page(client, told)
+    assert (figure(html, "Exact calls"), figure(html, "Calls by bounds")) == ("3", "1")
+
+
+def test_charts_of_a_young_session_begin_with_its_first_activity(told: Session) -> None:
+    figures = statistics.read(told, 1)
+    assert len(figures.points) == 60
+    _, posts, *_ = all_charts(figures)
+    _, line = posts.shapes
+    assert line.path.count("L") == FEWEST_POINTS - 1 == 11
 
 
 def test_the_table_holds_the_values_of_the_chart(told: Session, client: Client) -> None:
