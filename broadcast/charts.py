@@ -98,7 +98,10 @@ class Chart:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a chart shows: its texts, the times of its buckets, and the format of its values."""
+    """What a chart shows: its texts, the times of its buckets, and the format of its values.
+
+    The last bucket is not drawn while it is ``running``: its few values would look like a fall.
+    """
 
     key: str
     title: str
@@ -108,6 +111,13 @@ class Plan:
     write: Words
     axis: Words
     summed: bool = True
+    running: bool = False
+
+    def drawn(self, series: Sequence[Series]) -> int:
+        """The number of buckets to draw; all if there is nothing before the running one."""
+        last = len(self.moments) - 1
+        before = any(any(row.values[:last]) for row in series)
+        return last if self.running and before else last + 1
 
 
 def round_step(top: float, lines: int = LINES, least: float = 0.0) -> float:
@@ -141,13 +151,14 @@ def areas(plan: Plan, series: Sequence[Series], least: float = 1.0) -> Chart:
     """Draws areas over time, stacked; a negative value, which a later event corrects, draws nothing."""
     stacks = [sum(max(value or 0, 0) for value in column) for column in _columns(series)]
     scale = Scale(max(stacks, default=0), len(plan.moments), least)
+    drawn = plan.drawn(series)
     lows = [0.0] * len(plan.moments)
     shapes: list[Shape] = []
     for row in series:
         tops = [low + max(value or 0, 0) for low, value in zip(lows, row.values, strict=True)]
         if tops != lows:
             # Before those below it, whose line must stay visible where this one adds nothing.
-            area, line = _area(scale, lows, tops), _line(scale, tops)
+            area, line = _area(scale, lows[:drawn], tops[:drawn]), _line(scale, tops[:drawn])
             shapes = [Shape("area", row.tone, area), Shape("line", row.tone, line), *shapes]
         lows = tops
     total = sum(value or 0 for row in series for value in row.values)
@@ -157,7 +168,8 @@ def areas(plan: Plan, series: Sequence[Series], least: float = 1.0) -> Chart:
 def lines(plan: Plan, series: Sequence[Series], least: float = 0.0) -> Chart:
     """Draws lines over time; a gap breaks the line, and a value between gaps is a dot."""
     scale = Scale(_top(series), len(plan.moments), least)
-    shapes = [Shape("line", row.tone, _line(scale, row.values)) for row in series]
+    drawn = plan.drawn(series)
+    shapes = [Shape("line", row.tone, _line(scale, row.values[:drawn])) for row in series]
     newest = next((value for value in reversed(series[-1].values) if value is not None), None)
     headline = DASH if newest is None else plan.write(newest)
     return _chart(plan, series, scale, shapes, headline)
@@ -169,10 +181,11 @@ def band(plan: Plan, lower: Series, upper: Series, least: float = 0.0) -> Chart:
     scale = Scale(_top(series), len(plan.moments), least)
     lows = [value or 0.0 for value in lower.values]
     highs = [value or 0.0 for value in upper.values]
+    drawn = plan.drawn(series)
     shapes = [
-        Shape("area", lower.tone, _area(scale, [0.0] * len(lows), lows)),
-        Shape("line", lower.tone, _line(scale, lower.values)),
-        Shape("area", upper.tone, _area(scale, lows, highs)),
+        Shape("area", lower.tone, _area(scale, [0.0] * drawn, lows[:drawn])),
+        Shape("line", lower.tone, _line(scale, lower.values[:drawn])),
+        Shape("area", upper.tone, _area(scale, lows[:drawn], highs[:drawn])),
     ]
     least_sum, most_sum = plan.write(sum(lows)), plan.write(sum(highs))
     headline = least_sum if least_sum == most_sum else f"{least_sum}{DASH}{most_sum}"

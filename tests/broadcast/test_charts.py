@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -88,6 +89,23 @@ def test_the_headline_is_a_sum_a_range_or_the_newest_value() -> None:
     calls = [Series("First", "two", [1, 1, 1, 1]), Series("Whole", "one", [4, 2, 9, None])]
     assert charts.lines(plan(), calls).headline == "9"
     assert charts.lines(plan(), [Series("Whole", "one", [None] * 4)]).headline == "\N{EN DASH}"
+
+
+def test_the_running_bucket_is_counted_but_not_drawn() -> None:
+    running = replace(plan(), running=True)
+    chart = charts.areas(running, [Series("S", "one", [4, 2, 4, 1])])
+    area, line = chart.shapes
+    assert heights(line.path) == pytest.approx([1, 0.5, 1])
+    assert len(points(area.path)) == 6
+    assert chart.headline == "11"
+    assert chart.rows[0].cells == ["1"]
+    # In the first minute there is nothing else to see.
+    first = charts.areas(running, [Series("S", "one", [0, 0, 0, 1])])
+    assert heights(first.shapes[1].path) == pytest.approx([0, 0, 0, 1])
+    calls = charts.lines(running, [Series("Call", "one", [1, 2, None, 2])])
+    assert len(points(calls.shapes[0].path)) == 2
+    lower, upper = Series("L", "one", [1, 2, 2, 1]), Series("U", "care", [1, 4, 4, 1])
+    assert len(points(charts.band(running, lower, upper).shapes[2].path)) == 6
 
 
 def test_a_gap_breaks_the_line_and_a_lone_value_is_a_dot() -> None:

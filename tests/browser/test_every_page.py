@@ -207,7 +207,7 @@ def test_text_hardly_moves_when_a_slow_typeface_arrives(
     page = context.new_page()
     page.add_init_script(SHIFTS)
     waiting: list[Route] = []
-    page.route("**/*.woff2", waiting.append)
+    page.route("**/*.woff2", lambda route: waiting.append(route))  # noqa: PLW0108
     page.goto(studio.url + path.format(**places), wait_until="commit")
     expect(page.locator("main h1, .watch-bar h1").first).to_be_visible()
     page.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done, 50)))")

@@ -28,7 +28,7 @@ class StartForm(forms.Form):
         required=False,
         max_length=500,
         label="Keywords",
-        help_text="Separated by commas. Keywords you tick on the boards below are added.",
+        help_text="Separated by commas. Keywords you tick on the boards are added.",
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )
     words = forms.IntegerField(

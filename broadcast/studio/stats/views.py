@@ -55,7 +55,17 @@ def all_charts(statistics: Statistics) -> list[Chart]:
         moments = [point.at for point in points]
         # A sum of mean latencies means nothing, so their legend has no totals.
         summed = write is not seconds
-        return Plan(key, title, unit, moments, statistics.window.size, write, axis, summed=summed)
+        return Plan(
+            key,
+            title,
+            unit,
+            moments,
+            statistics.window.size,
+            write,
+            axis,
+            summed=summed,
+            running=not statistics.window.frozen,
+        )
 
     def series(name: str, tone: str, value: Callable[[Point], float | None]) -> Series:
         return Series(name, tone, [value(point) for point in points])

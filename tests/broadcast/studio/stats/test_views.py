@@ -14,7 +14,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from broadcast import statistics
-from broadcast.studio.stats.views import FEWEST_POINTS, all_charts
+from broadcast.studio.stats.views import all_charts
 from sessions_app.models import Bucket, Session
 from tests.api_clients import Api
 from tests.broadcast_runs import press
@@ -126,7 +126,8 @@ def test_charts_of_a_young_session_begin_with_its_first_activity(told: Session) 
     assert len(figures.points) == 60
     _, posts, *_ = all_charts(figures)
     _, line = posts.shapes
-    assert line.path.count("L") == FEWEST_POINTS - 1 == 11
+    # The running minute may be left out.
+    assert line.path.count("L") in {10, 11}
 
 
 def test_the_table_holds_the_values_of_the_chart(told: Session, client: Client) -> None:
