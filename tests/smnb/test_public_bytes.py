@@ -16,7 +16,9 @@ from django.test import Client
 
 from broadcast import editorial
 from broadcast.models import Sound
+from broadcast.public import podcast
 from sessions_app.events import recorder
+from sessions_app.files import artifacts
 from sessions_app.models import Session, SessionEvent, SessionStats
 from sessions_app.realtime import frames
 from stories import stories
@@ -68,6 +70,7 @@ def marked_past(owner: User, make_session: MakeSession) -> Session:
     press(session, "story.kill", story=Story.objects.latest("id").pk)
     tell(session, stories=3)
     run_due_steps(session)
+    artifacts.replace_logo(session, owner, podcast.draw_cover("Logo"))
     mark(session)
     return session
 
