@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Annotated
 
 from django.db.models import F, QuerySet
-from django.db.models.functions import Left
+from django.db.models.functions import Coalesce, Left
 from django.utils import timezone
 from pydantic import Field
 from typing_extensions import TypedDict
@@ -23,6 +23,17 @@ from stories.posts.features import TEXT_CHARACTERS
 
 Relation = Story.Relation
 
+# Columns of a post that the choice of the next one reads.
+COMPARED = (
+    "session",
+    "title",
+    "url",
+    "outlet",
+    "published_at",
+    "created_at",
+    "source__kind",
+    "source__locator",
+)
 WINDOW = timedelta(hours=72)
 MOST_STORIES = 300
 MOST_EARLIER = 3
@@ -58,19 +69,27 @@ def recent(session: Session) -> list[Story]:
     rows = Story.objects.filter(
         session=session, state__in=Story.OPEN, created_at__gte=timezone.now() - WINDOW
     )
-    # Bodies are long, and only their beginnings are compared.
-    rows = rows.select_related("post__source", "thread").defer("post__body")
-    rows = rows.annotate(lead=Left("post__body", TEXT_CHARACTERS)).order_by("-id")
-    return [*reversed(rows[:MOST_STORIES])]
+    # What is compared, as a session has hundreds of them: of long texts the beginning.
+    rows = rows.select_related("post__source").only(
+        "session",
+        "title",
+        "created_at",
+        "thread",
+        *(f"post__{name}" for name in COMPARED),
+    )
+    lead = Left(Coalesce("post__body", "narrative"), TEXT_CHARACTERS)
+    return [*reversed(rows.annotate(lead=lead).order_by("-id")[:MOST_STORIES])]
 
 
 def report_of(item: SourcePost | Story) -> Report:
     """Returns what is compared of a post, or of a story, read with its ``lead``."""
+    lead = getattr(item, "lead", None)
     if isinstance(item, Story) and item.post is None:
-        return Report(item.title, item.narrative, published_at=item.created_at)
+        text = item.narrative if lead is None else lead
+        return Report(item.title, text, published_at=item.created_at)
     post = item.post if isinstance(item, Story) else item
     assert post is not None
-    lead = item.lead if hasattr(item, "lead") else post.body[:TEXT_CHARACTERS]
+    lead = post.body[:TEXT_CHARACTERS] if lead is None else lead
     return Report(post.title, lead, post.url, post.published_at, post.source.locator)
 
 
@@ -132,11 +151,11 @@ def earlier_summaries(earlier: Earlier | None) -> tuple[tuple[str, str], ...]:
     """Returns title and summary of the last stories of the thread, the oldest first."""
     if earlier is None:
         return ()
-    rows = [earlier.story]
+    rows = Story.objects.filter(pk=earlier.story.pk)
     if earlier.story.thread_id is not None:
         in_thread = Story.objects.filter(thread=earlier.story.thread_id, state__in=Story.OPEN)
-        rows = list(reversed(in_thread.order_by("-id")[:MOST_EARLIER]))
-    return tuple((row.title, row.summary or row.narrative) for row in rows)
+        rows = in_thread.order_by("-id")[:MOST_EARLIER]
+    return tuple((row.title, row.summary or row.narrative) for row in reversed(rows))
 
 
 def of_session(session: Session, most: int = MOST_SHOWN) -> list[ThreadPayload]:

@@ -19,7 +19,7 @@ from broadcast.models import Broadcast
 from broadcast.narrators.base import tone_of
 from sessions_app.background import steps
 from sessions_app.background.steps import Claim
-from sessions_app.events import recorder
+from sessions_app.events import recorder, statistics
 from sessions_app.models import Message, Session, SessionEvent, Step
 from stories import reports, stories, threads
 from stories.models import SourcePost, Story, StoryReport
@@ -70,10 +70,7 @@ def cover(post: SourcePost, role: str, title: str) -> bool:
         pk=post.pk, state=SourcePost.State.QUEUED, pinned=False, chosen=False
     )
     reason = COVERED[StoryReport.Role(role)].format(title=cut(title, 150))
-    changed = bool(rows.update(state=state, reason=reason))
-    if changed:
-        post.refresh_from_db()
-    return changed
+    return statistics.update_row(rows, post, state=state, reason=reason)
 
 
 def skip(post: SourcePost, story: Story, role: str) -> None:
@@ -94,8 +91,7 @@ def settle(
     rows = SourcePost.objects.filter(pk=post.pk, state=SourcePost.State.CLAIMED, step=claim.step)
     if not any_epoch:
         rows = rows.filter(epoch=claim.epoch)
-    if rows.update(state=state, reason=reason[:200]):
-        post.refresh_from_db()
+    if statistics.update_row(rows, post, state=state, reason=reason[:200]):
         record(post, queue=1 if state in SourcePost.WAITING else 0)
 
 
@@ -152,8 +148,7 @@ def _requeue_or_fail(post: SourcePost) -> None:
     state = SourcePost.State.FAILED if worn_out else SourcePost.State.QUEUED
     # The epoch: another step may have claimed the post since it was read.
     rows = SourcePost.objects.filter(pk=post.pk, state=SourcePost.State.CLAIMED, epoch=post.epoch)
-    if rows.update(state=state, reason=WORN_OUT if worn_out else ""):
-        post.refresh_from_db()
+    if statistics.update_row(rows, post, state=state, reason=WORN_OUT if worn_out else ""):
         record(post, queue=0 if worn_out else 1)
 
 

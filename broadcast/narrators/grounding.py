@@ -30,7 +30,7 @@ from stories.types import (
 )
 
 MOST_READ = 20_000  # characters of a post
-_LINKING = word_set(ENGLISH["linking"])
+_LINKING = frozenset(map(compared, word_set(ENGLISH["linking"])))
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,9 +187,8 @@ def _introduces(text: str, brief: Brief) -> bool:
     others = " ".join(other.source for other in brief.others)
     known = Text(f"{brief.title} {brief.source} {others} {brief.author} {brief.upcoming}").lower
     words = [compared(word) for word in WORD.findall(text)]
-    linking = {compared(word) for word in _LINKING}
-    open_ = [word for word in words if word not in known | linking | WITHOUT_MEANING]
-    return not open_ and any(word in linking for word in words)
+    known_too = known | _LINKING | WITHOUT_MEANING
+    return all(word in known_too for word in words) and any(word in _LINKING for word in words)
 
 
 def _dropped(row: GroundedSentence) -> DroppedSentence:

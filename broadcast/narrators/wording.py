@@ -57,9 +57,12 @@ NEGATIVE = re.compile(
 )
 
 
+@lru_cache(maxsize=8192)
 def compared(word: str) -> str:
     """Returns a word as compared: lower case, without accents and the possessive."""
     bare = re.sub(r"['\u2019](?:s|S)$|['\u2019]$", "", word)
+    if bare.isascii():
+        return bare.casefold()
     decomposed = unicodedata.normalize("NFKD", bare)
     return "".join(char for char in decomposed if not unicodedata.combining(char)).casefold()
 

@@ -268,7 +268,10 @@ def heartbeat(claim: Claim) -> Iterator[None]:
     stop = threading.Event()
 
     def beat() -> None:
-        while not stop.wait(HEARTBEAT_SECONDS):
+        # Most steps end before the first beat, and so without a connection of this thread.
+        if stop.wait(HEARTBEAT_SECONDS):
+            return
+        while True:
             try:
                 # The database may have closed the connection of this thread meanwhile.
                 close_old_connections()
@@ -276,9 +279,11 @@ def heartbeat(claim: Claim) -> Iterator[None]:
             except DatabaseError as error:
                 # The next beat finds out whether the lease has been lost meanwhile.
                 log.warning("heartbeat_failed", error=type(error).__name__)
-                continue
-            if lost:
-                claim.lost.set()
+            else:
+                if lost:
+                    claim.lost.set()
+                    break
+            if stop.wait(HEARTBEAT_SECONDS):
                 break
         # Django closes the connections of requests only, not those of other threads.
         connection.close()

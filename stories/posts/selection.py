@@ -129,8 +129,9 @@ class _Order:
     """The waiting posts and the recent stories of a session, as they compare with each other."""
 
     def __init__(self, session: Session) -> None:
-        # Bodies are long, and only their beginnings are compared.
-        rows = queue.waiting(session).defer("body").annotate(lead=Left("body", TEXT_CHARACTERS))
+        # What is compared; the one that is claimed gets the rest.
+        rows = queue.waiting(session).only("pinned", "chosen", *threads.COMPARED)
+        rows = rows.annotate(lead=Left("body", TEXT_CHARACTERS))
         self.queued = {post.pk: post for post in rows[:MOST_QUEUED]}
         for post in self.queued.values():
             post.session = session
