@@ -326,7 +326,7 @@ WORDS = {
     "arena": """sport football soccer match league cup tournament tennis cricket rugby basketball
         baseball olympic olympics race marathon champion team player goal""",
     "pulse": "health hospital doctor nurse vaccine disease virus cancer medicine drug flu surgery",
-    "orbit": "space science satellite moon planet rocket telescope nasa astronomy star physics",
+    "orbit": "space science satellite moon planet comet rocket telescope observatory nasa star physics",
     "circuit": """technology tech software computer chip ai robot internet data phone app cyber
         startup google apple microsoft openai programming code linux gaming""",
     "chart": """economy market bank price inflation trade job budget tax business stock finance
