@@ -321,8 +321,6 @@ MOTIFS: dict[str, Motif] = {
 }
 # The words of topics and headlines that name a motif; of several motifs the first wins.
 WORDS = {
-    "waves": """storm rain flood tide sea ocean harbour harbor port ship ferry boat fishing coast
-        beach weather wind hurricane typhoon water river lighthouse swim""",
     "arena": """sport football soccer match league cup tournament tennis cricket rugby basketball
         baseball olympic olympics race marathon champion team player goal""",
     "pulse": "health hospital doctor nurse vaccine disease virus cancer medicine drug flu surgery",
@@ -338,6 +336,8 @@ WORDS = {
     "globe": """world international war peace diplomacy refugee border treaty summit nato ukraine
         china russia europe africa asia military""",
     "bridge": "transport train rail railway bus tram road bridge airport flight traffic tunnel car",
+    "waves": """storm rain flood tide sea ocean harbour harbor ship frost snow ferry boat fishing coast
+        beach weather wind hurricane typhoon water river lighthouse swim""",
     "hills": """nature climate environment forest animal farm farmer garden park wildlife bird tree
         mountain energy solar fire wildfire bee mill village""",
     "city": "city housing building town street urban rent home school university library",
@@ -390,7 +390,8 @@ def svg(drawn: Picture) -> str:
         else:
             parts.append(f'<path d="{path}Z" fill{paint}/>')
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT}" '
+        f'viewBox="0 0 {WIDTH} {HEIGHT}" '
         'preserveAspectRatio="xMidYMid slice"><defs><linearGradient id="sky" x2="0" y2="1">'
         f'<stop stop-color="{palette.top}"/><stop offset="1" stop-color="{palette.bottom}"/>'
         f'</linearGradient></defs><rect width="{WIDTH}" height="{HEIGHT}" fill="url(#sky)"/>'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -51,8 +52,11 @@ def test_a_story_comes_to_an_open_page_without_reloading(page: Page, studio: Stu
     session = studio.create(
         "At six", {"kind": "recording", "locator": "demo"}, pace=FAST, model="extractive"
     )
+    # The pages of an audience ask for the broadcast that has ended at random times; this one at once.
+    page.add_init_script("Math.random = () => 0")
     page.goto(studio.url + publish(studio, session))
     expect(page.locator("#onair")).to_contain_text("Off air")
+    expect(page.get_by_role("heading", name="Up next")).to_be_hidden()
     page.evaluate("window.loaded = 'once'")
     studio.command(session, "start")
     expect(page.locator("#feed li").first).to_be_visible()
@@ -61,6 +65,8 @@ def test_a_story_comes_to_an_open_page_without_reloading(page: Page, studio: Stu
     off_air(studio, session)
     told = [s for s in of_session(studio, "stories_story", session) if s["state"] == "aired"]
     expect(page.locator("#feed h3").last).to_have_text(told[0]["title"])
+    expect(page.get_by_role("link", name="Play the last broadcast")).to_be_visible()
+    expect(page.locator(".chapters a")).to_have_count(min(12, len(told)))
     assert page.evaluate("window.loaded") == "once"
     assert "$" not in page.content()
 
@@ -82,6 +88,75 @@ def test_what_is_on_air_is_read_aloud_once_the_voice_is_on(
     page.get_by_role("button", name="Reading aloud").click()
     assert page.evaluate("said.at(-1)") is None
     expect(page.get_by_role("button", name="Read aloud")).to_have_attribute("aria-pressed", "false")
+
+
+SHIFTS = """
+window.shifts = 0;
+new PerformanceObserver(list => {
+  for (const entry of list.getEntries()) if (!entry.hadRecentInput) shifts += entry.value;
+}).observe({type: "layout-shift", buffered: true});
+"""
+
+
+@pytest.mark.own_context
+def test_the_stage_shows_artwork_what_is_next_and_the_words_as_the_viewer_wants_them(
+    page: Page, studio: Studio, broadcast: dict[str, str]
+) -> None:
+    page.add_init_script(SHIFTS)
+    page.goto(studio.url + broadcast["path"])
+    art = page.locator("#onair .stage-art")
+    expect(art).to_have_js_property("complete", True)
+    assert art.evaluate("art => art.naturalWidth") == 1600
+    expect(page.locator(".air-clock [data-tick]")).to_have_text(re.compile(r"^0:\d\d:\d\d$"))
+    expect(page.locator("#next li")).to_have_count(0)
+    story = {"title": "The bridge opens", "text": "It opens at noon. " * 12, "now": False}
+    assert studio.post(f"/sessions/{broadcast['session']}/stories", story).status == 201
+    page.reload()
+    expect(page.locator("#next h3")).to_have_text("The bridge opens")
+    size = "parseFloat(getComputedStyle(document.querySelector('.story-text')).fontSize)"
+    medium = page.evaluate(size)
+    page.locator("summary", has_text="Captions").click()
+    page.get_by_label("Largest").check()
+    page.get_by_label("High").check()
+    page.keyboard.press("Escape")
+    expect(page.get_by_label("Largest")).to_be_hidden()
+    expect(page.locator("summary", has_text="Captions")).to_be_focused()
+    page.reload()
+    assert page.evaluate(size) == pytest.approx(1.55 * medium, rel=0.01)
+    ground = "getComputedStyle(document.querySelector('.stage')).backgroundColor"
+    assert page.evaluate(ground) == "rgb(0, 0, 0)"
+    page.locator("summary", has_text="Captions").click()
+    expect(page.get_by_label("Largest")).to_be_checked()
+    page.get_by_role("button", name="Full screen").click()
+    page.wait_for_function("() => document.fullscreenElement?.matches('.stage')")
+    expect(page.locator("#onair .ai-label")).to_be_visible()
+    page.evaluate("document.exitFullscreen()")
+    page.wait_for_function("() => !document.fullscreenElement")
+    page.reload()
+    # It ends the story on air; the one that waited longer comes first, and is no longer next.
+    break_in(studio, broadcast["session"], "The ferry is late")
+    expect(page.locator("#onair h2")).to_have_text("The bridge opens")
+    expect(page.locator("#next li")).to_have_count(0)
+    assert page.evaluate("shifts") <= 0.05
+
+
+def test_off_air_a_chapter_of_the_last_broadcast_plays_from_its_beginning(
+    page: Page, studio: Studio, told: dict[str, str]
+) -> None:
+    page.goto(f"{studio.url}/watch/{told['token']}/")
+    expect(page.get_by_role("link", name="Play the last broadcast")).to_be_visible()
+    chapter = page.locator(".chapters a").nth(5)
+    at = int((chapter.get_attribute("href") or "").partition("?at=")[2])
+    chapter.click()
+    expect(page.locator("#replay-range")).to_have_js_property("min", "0")
+    # In whole seconds.
+    assert int(page.locator("#replay-range").input_value()) >= at - 1000
+    captions = page.get_by_role("link", name="Download the captions").get_attribute("href")
+    answer = page.request.get(f"{studio.url}/watch/{told['token']}/replay/1/{captions}")
+    assert answer.headers["content-type"] == "text/vtt; charset=utf-8"
+    assert answer.text().startswith("WEBVTT")
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
 @pytest.mark.own_context

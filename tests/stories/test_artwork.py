@@ -16,7 +16,8 @@ SVG = "{http://www.w3.org/2000/svg}"
 @pytest.mark.parametrize(
     ("texts", "name"),
     [
-        (["Storms", "Council"], "waves-12"),
+        (["Storms", "Council"], "columns-12"),
+        (["Storms", "Village"], "waves-12"),
         (["Mill", "The mill pond freezes"], "hills-12"),
         (["Elections"], "columns-12"),
         (["Football"], "arena-12"),
