@@ -15,8 +15,10 @@ from typing_extensions import TypedDict
 
 from broadcast import orchestrator
 from broadcast.models import Airing, Broadcast
+from broadcast.schedule import calendar, slots
 from broadcast.speech import sounds
 from broadcast.speech.sounds import AudibleStory
+from broadcast.states import State
 from sessions_app import preferences
 from sessions_app.background import steps
 from sessions_app.background.steps import Claim, Kind
@@ -24,9 +26,9 @@ from sessions_app.commands import Call, Payload
 from sessions_app.errors import Conflict
 from sessions_app.events import recorder
 from sessions_app.events.statistics import Extra
-from sessions_app.models import Session
+from sessions_app.models import Session, Step
 from stories import stories
-from stories.models import Story
+from stories.models import SourcePost, Story
 from stories.stories import PublicThread, StoryDecided, StoryPayload
 
 
@@ -79,6 +81,36 @@ def outlook(session: Session) -> tuple[datetime | None, bool]:
     )
     found = Session.objects.filter(pk=session.pk).values_list(Subquery(ends), Exists(waiting)).get()
     return found[0], found[1]
+
+
+class Pause(TypedDict):
+    """Why nothing is on air, for the audience; ``until`` is when that changes, if it is known.
+
+    ``reason`` is off, paused, editor, next (a story is being prepared), check, or end.
+    """
+
+    reason: str
+    until: str | None
+
+
+def pause(session: Session) -> Pause:
+    """Returns why no story of the session is on air."""
+    run = orchestrator.latest(session)
+    if run is None or run.state != State.LIVE:
+        turns = [slot["next"] for slot in slots.all_payload(session) if slot["next"]]
+        begins = [turn["at"] for turn in turns if turn["turn"] == calendar.ON]
+        return {"reason": "off", "until": min(begins, default=None)}
+    if run.hold:
+        return {"reason": "paused", "until": run.hold["until"]}
+    waiting = stories.next_up(session)
+    if waiting.exists() and not released(session).exists():
+        return {"reason": "editor", "until": None}
+    posts = SourcePost.objects.filter(session=session, state=SourcePost.State.QUEUED)
+    if waiting.exists() or posts.exists():
+        return {"reason": "next", "until": None}
+    checks = Step.objects.filter(session=session, kind=orchestrator.POLL, state=Step.State.PENDING)
+    due = checks.order_by("due_at").values_list("due_at", flat=True).first()
+    return {"reason": "check" if due else "end", "until": recorder.timestamp(due)}
 
 
 def released(session: Session) -> QuerySet[Story]:

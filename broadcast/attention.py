@@ -133,13 +133,16 @@ def runs_that_wait(runs: list[Broadcast], reading: set[UUID]) -> Iterator[Need]:
             what = f"Narration waits: {run.hold['sentence']}"
             yield Need(key, run.session, what, advice, since, (Action(label, page),))
         if run.session_id not in reading and run.session.stats.queue == 0:
-            actions = (
+            loop = reverse("sources_loop", args=[run.session_id])
+            ways = (
                 Action("Add a source", f"{session_page}#sources-panel"),
+                # Only a recording comes to an end.
+                Action("Loop the recording", loop, "loop"),
                 Action("Stop after this story", command, "command", "stop_after_story"),
             )
             what = "All sources are at their end, and no post waits."
-            detail = "Add a source to continue, or stop the broadcast."
-            yield Need(f"end-{run.pk}", run.session, what, detail, since, actions)
+            detail = "Add a source, loop the recording, or stop the broadcast."
+            yield Need(f"end-{run.pk}", run.session, what, detail, since, ways)
 
 
 def faulty_keys(user: User, runs: list[Broadcast]) -> Iterator[Need]:

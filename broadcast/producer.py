@@ -71,7 +71,7 @@ def _store(claim: Claim, run: Broadcast, source: Source, fetched: Fetched) -> No
             claim.complete()
         else:
             claim.reschedule(max(at + interval(), fetched.not_before or at))
-        added = queue.add(source, fetched.posts, at)
+        added = queue.add(source, fetched.posts, at, fetched.since)
         trends.add_posts(source, added.posts)
         health = Health.FINISHED if fetched.exhausted else Health.OK
         before = (source.health, source.note)

@@ -249,6 +249,13 @@ def add_sources(call: Call) -> AddedSources:
     return result
 
 
+def loop_sources(call: Call) -> list[Source]:
+    """Lets recordings begin again whenever they end, those that have ended at once."""
+    looped = service.loop(call.target)
+    _read_at_once(call.target, [each for each in looped if each.health == Source.Health.NEW])
+    return looped
+
+
 def change_source(session: Session, new: SourceOrder) -> Source:
     """Changes the order of a source, and reads it at once if the session is on air."""
     source = service.change(session, new.source, new.sort)
@@ -298,6 +305,9 @@ ADD_SOURCES = Command(
     SeveralSources,
     add_sources,
     "Adds several sources, such as those of an OPML file.",
+)
+LOOP_SOURCES = Command(
+    "source.loop", Nothing, loop_sources, "Lets recordings begin again whenever they end."
 )
 ADD_GROUP = Command("source.add_group", GroupName, add_group, "Adds all sources of a source group.")
 CHANGE_SOURCE = Command(
@@ -374,6 +384,7 @@ def register() -> None:
     commands.register(RESTORE)
     commands.register(ADD_SOURCE)
     commands.register(ADD_SOURCES)
+    commands.register(LOOP_SOURCES)
     commands.register(ADD_GROUP)
     commands.register(CHANGE_SOURCE)
     commands.register(REMOVE_SOURCE)

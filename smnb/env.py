@@ -125,6 +125,12 @@ class Environment(BaseSettings):
         description="Speech engine for stories of visible sessions: auto uses what make audio "
         "installed, off disables speech, espeak selects espeak-ng.",
     )
+    log: Literal["warning", "info"] = Field(
+        "warning",
+        alias="SMNB_LOG",
+        description="What the terminal of make run shows of the log: warnings and errors, or all of "
+        "it (info). The file studio.log in the data folder has all of it.",
+    )
     log_file_mb: int = Field(
         20,
         alias="SMNB_LOG_FILE_MB",

@@ -9,11 +9,18 @@ from __future__ import annotations
 import json
 import logging
 import math
+import re
+import sys
 import time
 from collections.abc import MutableMapping
+from contextlib import suppress
+from functools import cache
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
 from typing import Any
 
 import structlog
+from django.conf import settings
 
 from sessions_app import context
 from sessions_app.context import add_context
@@ -23,6 +30,7 @@ log = structlog.get_logger(__name__)
 
 WARN_EVERY_S = 60
 MAX_TEXT = 16_000  # characters of one field
+_ONLY_INFORMS = re.compile(r" level=(?:debug|info) ")
 _FIRST = ("id", "timestamp", "level", "logger", "event")
 
 
@@ -131,6 +139,40 @@ QUIET_LOGGERS = (
     "prawcore",
     "asyncio",
 )
+
+
+STUDIO_LOG_BYTES = 20_000_000
+
+
+def studio_log() -> Path:
+    """Returns the file with the log of all processes of this studio."""
+    return Path(settings.SMNB.data_dir) / "studio.log"
+
+
+@cache
+def _studio_log_file() -> RotatingFileHandler:
+    file = RotatingFileHandler(studio_log(), maxBytes=STUDIO_LOG_BYTES, backupCount=1, delay=True)
+    # A full disk must not fill the terminal.
+    file.handleError = lambda record: None  # type: ignore[method-assign]
+    return file
+
+
+def say(text: str) -> None:
+    """Writes a line to stderr; a closed terminal is ignored."""
+    with suppress(OSError, ValueError):
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
+
+
+def relay(line: str) -> None:
+    """Writes a line of a process to the studio's log file, and to stderr unless it only informs."""
+    # A supervisor may also run without Django.
+    if not settings.configured:
+        say(line)
+        return
+    _studio_log_file().handle(logging.makeLogRecord({"msg": line}))
+    if settings.SMNB.log == "info" or not _ONLY_INFORMS.search(line):
+        say(line)
 
 
 def logging_config() -> dict[str, object]:

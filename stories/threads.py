@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated
 
 from django.db.models import F, QuerySet
+from django.db.models.fields.json import KT
 from django.db.models.functions import Coalesce, Left
 from django.utils import timezone
 from pydantic import Field
@@ -78,7 +79,15 @@ def recent(session: Session) -> list[Story]:
         *(f"post__{name}" for name in COMPARED),
     )
     lead = Left(Coalesce("post__body", "narrative"), TEXT_CHARACTERS)
-    return [*reversed(rows.annotate(lead=lead).order_by("-id")[:MOST_STORIES])]
+    # Of the cursor only this text, as that of a feed is long.
+    rows = rows.annotate(lead=lead, began_again=KT("post__source__cursor__since"))
+    found = reversed(rows.order_by("-id")[:MOST_STORIES])
+    # Nothing follows up what a recording had before it began again.
+    return [
+        story
+        for story in found
+        if not story.began_again or datetime.fromisoformat(story.began_again) <= story.created_at
+    ]
 
 
 def report_of(item: SourcePost | Story) -> Report:

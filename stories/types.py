@@ -47,6 +47,7 @@ class Fetched:
     cursor: Cursor = field(default_factory=dict)
     notice: str = ""  # a sentence for the owner, e.g. that there are no keys for Reddit
     exhausted: bool = False  # there will be no more posts (a recording at its end)
+    since: datetime | None = None  # it began again then; its posts of before repeat nothing
     not_before: datetime | None = None  # the source asked not to be polled before
 
 

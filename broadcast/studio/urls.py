@@ -57,6 +57,9 @@ urlpatterns = [
     path("sessions/import/", transfers_views.import_archive, name="session_import"),
     path("sessions/<uuid:session_id>/sources/", source_views.add_source, name="source_add"),
     path(
+        "sessions/<uuid:session_id>/sources/loop/", source_views.loop_sources, name="sources_loop"
+    ),
+    path(
         "sessions/<uuid:session_id>/sources/import/",
         source_views.import_feeds,
         name="feeds_import",

@@ -16,6 +16,7 @@ from django.contrib.auth.models import User
 from broadcast import session_commands
 from sessions_app import commands
 from sessions_app.models import Session
+from smnb.logging import studio_log
 
 DEMO_NAME = "Demo newsroom"
 
@@ -37,6 +38,8 @@ def prepare() -> list[str]:
         ]
     else:
         lines.append(f"Sign in as: {owner.username}")
+    if settings.SMNB.log != "info":
+        lines.append(f"Log:        {studio_log()} (SMNB_LOG=info shows it here)")
     return [*lines, "Ctrl-C stops everything."]
 
 
@@ -67,6 +70,7 @@ def _find_or_create_demo(owner: User) -> Session | None:
         "settings": {"model": "extractive"},
     }
     session = commands.run(session_commands.CREATE, owner, None, data)
+    commands.run(session_commands.LOOP_SOURCES, owner, session, {})
     commands.run(session_commands.CHANGE, owner, session, {"visible": True})
     commands.run(session_commands.START, owner, session, {})
     return session

@@ -1,4 +1,4 @@
-"""The child processes of a studio: how each is started, ended, and copied to stderr.
+"""The child processes of a studio: how each is started, ended, and copied to the log.
 
 A Python child is a fork of the studio where that is safe: it then shares the memory of the application,
 which the studio has loaded, and starts at once. Otherwise it is a new interpreter.
@@ -26,6 +26,7 @@ from functools import partial
 from importlib import import_module
 from typing import IO, NoReturn, TypeVar
 
+from smnb.logging import relay
 from smnb.runner.redis_server import EmbeddedRedis
 
 PR_SET_PDEATHSIG = 1
@@ -220,7 +221,7 @@ class Child:
             self._close()
 
     def copy(self) -> None:
-        """Copies the lines that the process has written to stderr, each behind its name."""
+        """Copies the lines that the process has written to the log, each behind its name."""
         while self.output is not None:
             try:
                 piece = os.read(self.output.fileno(), 65_536)
@@ -228,14 +229,14 @@ class Child:
                 return
             *lines, self._line = (self._line + piece).split(b"\n")
             for line in lines:
-                say(f"{self.spec.name:{self._width}} | {line.decode(errors='replace').rstrip()}")
+                relay(f"{self.spec.name:{self._width}} | {line.decode(errors='replace').rstrip()}")
             if not piece:
                 self._close()
 
     def _close(self) -> None:
         if self._line:
             self._line, rest = b"", self._line
-            say(f"{self.spec.name:{self._width}} | {rest.decode(errors='replace').rstrip()}")
+            relay(f"{self.spec.name:{self._width}} | {rest.decode(errors='replace').rstrip()}")
         assert self.output is not None
         self.output.close()
         self.output = None
@@ -254,13 +255,6 @@ def copy_lines(children: Sequence[Child], seconds: float) -> None:
             poll.register(number, select.POLLIN)
         for number, _ in poll.poll(left * 1000):
             found[number].copy()
-
-
-def say(text: str) -> None:
-    """Writes a line to stderr; a closed terminal is ignored."""
-    with suppress(OSError, ValueError):
-        sys.stderr.write(f"{text}\n")
-        sys.stderr.flush()
 
 
 def die_with(parent: int, number: signal.Signals = signal.SIGTERM) -> None:

@@ -17,7 +17,8 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Self, TypedDict
 
-from smnb.runner.process import Child, ChildSpec, copy_lines, say
+from smnb.logging import relay
+from smnb.runner.process import Child, ChildSpec, copy_lines
 
 STATUS_FILE = "studio.json"  # in the data folder
 TICK = 0.1
@@ -217,7 +218,7 @@ class Supervisor:
             "next_start": (at + timedelta(seconds=pause)).isoformat(),
         }
         self._write_status()
-        say(f"{'studio':{self._width}} | {name} ended ({reason}); restarting in {pause:g} s")
+        relay(f"{'studio':{self._width}} | {name} ended ({reason}); restarting in {pause:g} s")
 
     def _write_status(self) -> None:
         """Writes the children that are down, for the pages; a full disk is no reason to end."""

@@ -11,7 +11,7 @@ from typing import Annotated
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F, QuerySet
+from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Left
 from pydantic import Field
 from typing_extensions import TypedDict
@@ -107,20 +107,19 @@ def digest(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """The posts that a poll added to the session, how many of them are queued, and withdrawals.
-
-    Withdrawn are those that waited and were removed at the source meanwhile.
-    """
+    """The posts that a poll added, how many are queued, and how many left the queue again."""
 
     posts: list[SourcePost]
     queued: int
     withdrawn: int = 0
 
 
-def add(source: Source, fetched: Iterable[FetchedPost], now: datetime) -> Added:
+def add(
+    source: Source, fetched: Iterable[FetchedPost], now: datetime, since: datetime | None = None
+) -> Added:
     """Inserts the posts that are new to the session; a duplicate is stored as skipped.
 
-    Runs in the caller's transaction.
+    Runs in the caller's transaction. No post repeats what the source had before ``since``.
     """
     # A feed may list an entry twice; the last one counts.
     by_id = {post.external_id: post for post in fetched}
@@ -135,7 +134,8 @@ def add(source: Source, fetched: Iterable[FetchedPost], now: datetime) -> Added:
     )
     if not fresh:
         return Added([], 0, withdrawn)
-    earlier = earlier_reports(source.session_id, now)
+    before = Q(source=source, created_at__lt=since) if since else Q(pk=None)
+    earlier = earlier_reports(source.session_id, now, before)
     interests = scoring.of_session(source.session_id)
     inserted: list[SourcePost] = []
     failed = isolation.known(INSERTING)
@@ -161,12 +161,12 @@ def label(session_id: UUID, posts: Sequence[SourcePost]) -> None:
     SourcePost.objects.bulk_update(posts, ["label", "parts"], 500)
 
 
-def earlier_reports(session_id: UUID, now: datetime) -> Index:
+def earlier_reports(session_id: UUID, now: datetime, without: Q) -> Index:
     """Returns the posts of the last 48 hours, at most 2,000, to compare new posts with."""
     rows = SourcePost.objects.filter(
         session_id=session_id, duplicate_of=None, created_at__gte=now - LIKENESS_WINDOW
     )
-    rows = rows.exclude(state=State.SKIPPED, reason__in=REASONS)
+    rows = rows.exclude(Q(state=State.SKIPPED, reason__in=REASONS) | without)
     # Only the beginning of a body, because all of these are read at each poll.
     rows = rows.annotate(lead=Left("body", TEXT_CHARACTERS)).order_by("-id")
     values = rows.values_list("pk", "title", "lead", "published_at", "source_id")[:LIKENESS_MOST]

@@ -58,7 +58,14 @@ def specs_of(name: str) -> list[SourceSpec]:
 
 def add(session: Session, name: str) -> list[Source]:
     """Adds the group's sources that the session does not have yet, and returns these."""
-    return service.add_each(session, specs_of(name)).added
+    added = []
+    for spec in specs_of(name):
+        # A savepoint of its own for each: a source that is there already stops no other.
+        try:
+            added.append(service.add(session, spec))
+        except Conflict:
+            continue  # the session has it already
+    return added
 
 
 def make(actor: User, name: str, description: str, lines: str) -> SourceGroup:

@@ -17,7 +17,7 @@ from stories.types import Cursor, Fetched, FetchedPost
 
 FIRST_BATCH = 6
 LATER_BATCH = 2
-ENDED = "All posts of the recording were read. Add a source of your own for more stories."
+ENDED = "All posts of the recording were read. Add a source, loop the recording, or stop."
 NAMES = ("demo", "recording", "bundled", "default")
 NEWEST_AGE = timedelta(minutes=1)
 STEP = timedelta(milliseconds=100)  # at least between two posts
@@ -54,6 +54,12 @@ def recording() -> Recording:
     return loaded
 
 
+def began_again(cursor: Cursor) -> datetime | None:
+    """Returns when the recording began again, or None in its first round."""
+    since = cursor.get("since")
+    return datetime.fromisoformat(since) if isinstance(since, str) else None
+
+
 def is_name(line: str) -> bool:
     """Whether a line typed by a person names the recording."""
     return line.lower() in ("demo", "recording")
@@ -75,12 +81,22 @@ class RecordingSource:
         return "demo"
 
     def fetch(self, locator: str, sort: str, cursor: Cursor) -> Fetched:
-        """Returns six posts first, then two at each poll, and at the end a notice only."""
+        """Returns six posts first, then two at each poll, and at the end a notice only.
+
+        A cursor with ``loop`` begins again at the end, with posts that have other ids.
+        """
         posts = recording()["posts"]
-        position = cursor.get("next", 0)
+        position, rounds = cursor.get("next", 0), cursor.get("round", 0)
         start = min(max(position, 0), len(posts)) if isinstance(position, int) else 0
+        loops, number = cursor.get("loop") is True, rounds if isinstance(rounds, int) else 0
+        again: Cursor = {
+            name: cursor[name] for name in ("loop", "round", "since") if name in cursor
+        }
+        if loops and start == len(posts):
+            start, number = 0, number + 1
+            again = {"loop": True, "round": number, "since": self._now().isoformat()}
         end = min(start + (LATER_BATCH if start else FIRST_BATCH), len(posts))
-        exhausted = end == len(posts)
+        exhausted = end == len(posts) and not loops
         batch = posts[start:end]
         # The newest of the batch is a minute old, and the distances between the posts are as recorded,
         # but never so that a post comes before one of an earlier batch.
@@ -96,19 +112,21 @@ class RecordingSource:
         return Fetched(
             posts=[
                 FetchedPost(
-                    external_id=post["id"],
+                    external_id=f"{post['id']}.{number}" if number else post["id"],
                     title=clean_line(post["title"], 500),
                     body=clean_text(post["body"], 20_000),
                     author=clean_line(post["author"], 100),
                     outlet=post["outlet"],
-                    url=published_url(post["url"]),
+                    # Else the address would tell that the post was read before.
+                    url=published_url(f"{post['url']}?round={number}" if number else post["url"]),
                     score=post["score"],
                     comments=post["comments"],
                     published_at=at,
                 )
                 for post, at in zip(batch, times, strict=True)
             ],
-            cursor={"next": end, "latest": latest},
+            cursor={"next": end, "latest": latest, **again},
             notice=ENDED if exhausted else "",
             exhausted=exhausted,
+            since=began_again(again),
         )

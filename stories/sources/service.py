@@ -147,6 +147,25 @@ def add_each(session: Session, specs: Iterable[SourceSpec]) -> AddedSources:
     return result
 
 
+def loop(session: Session) -> list[Source]:
+    """Lets the session's recordings begin again whenever they end; Conflict without a recording."""
+    with transaction.atomic():
+        sessions.lock(session)
+        found = [source for source in shown(session) if source.kind == Source.Kind.RECORDING]
+        if not found:
+            raise Conflict(
+                "Only a recording can loop; other sources bring news when there is some."
+            )
+        for source in found:
+            ended = source.health == Source.Health.FINISHED
+            source.cursor = {**source.cursor, "loop": True}
+            source.health = Source.Health.NEW if ended else source.health
+            source.note = "" if ended else source.note
+            source.save(update_fields=["cursor", "health", "note"])
+            recorder.record(session, CHANGED, {"source": payload(source)})
+        return found
+
+
 def change(session: Session, source_id: int, sort: str) -> Source:
     """Changes the order in which a source is read; it is then read from the beginning."""
     with transaction.atomic():

@@ -99,6 +99,9 @@ def test_sources_and_posts_need_the_owner_while_on_air(session: Session, post: S
     assert keys(session.owner) == []
     SessionStats.objects.filter(session=session).update(queue=0)
     assert whats(session.owner) == ["All sources are at their end, and no post waits."]
+    assert labels(session.owner) == [
+        ("Add a source", "Loop the recording", "Stop after this story")
+    ]
 
 
 @pytest.mark.parametrize(

@@ -203,6 +203,7 @@ def environment(data: Path, port: int, **more: str) -> dict[str, str]:
         "SMNB_POLL_SECONDS": "0.3",
         "SMNB_ALLOW_PRIVATE_FEEDS": "1",
         "SMNB_HOST_SLOTS": "2",
+        "SMNB_LOG": "info",
         "SMNB_LIMIT_READS": "0",
         "SMNB_LIMIT_WRITES": "0",
         "SMNB_LIMIT_GO_LIVE": "0",

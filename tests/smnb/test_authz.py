@@ -125,6 +125,7 @@ TABLE: dict[tuple[str, str], tuple[Row, dict[str, Any]]] = {
     (f"{S}visibility/", "POST"): (DOES, {"visible": "true"}),
     (f"{S}filing/", "POST"): (DOES, {"action": "archive"}),
     (f"{S}sources/", "POST"): ((302, 404, 404, 422), {"locator": "demo"}),
+    (f"{S}sources/loop/", "POST"): (DOES, {}),
     (f"{S}sources/import/", "POST"): ((302, 404, 404, 422), {}),
     (f"{S}sources.opml", "GET"): (OWN, {}),
     (f"{S}sources/group/", "POST"): (DOES, {"group": "Tech Radar"}),

@@ -23,7 +23,9 @@ from sessions_app.files import storage
 from sessions_app.models import Session, Step
 from sessions_app.session_logs import catalog, reader, writer
 from sessions_app.session_logs.reader import LogQuery
+from smnb import logging as smnb_logging
 from smnb.logging import SessionFiles
+from smnb.management.commands.studio import boxed
 from tests.conftest import run_due_steps
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -173,3 +175,32 @@ def test_what_crossed_on_its_way_is_read_in_order(session: Session) -> None:
             break
         wanted = LogQuery(environment="worker", before=page.next)
     assert seen == sorted(ids, reverse=True)
+
+
+def test_the_terminal_shows_what_matters_and_the_file_everything(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = [
+        "web  | timestamp=2026-11-29T08:00:00Z level=info logger=x event=answered",
+        "host | timestamp=2026-11-29T08:00:01Z level=warning logger=x event=slow",
+        "host | Traceback (most recent call last):",
+    ]
+    for chosen, shown in (("warning", lines[1:]), ("info", lines)):
+        env = settings.SMNB.model_copy(update={"log": chosen, "data_dir": tmp_path / chosen})
+        env.data_dir.mkdir()
+        monkeypatch.setattr(settings, "SMNB", env)
+        smnb_logging._studio_log_file.cache_clear()
+        for line in lines:
+            smnb_logging.relay(line)
+        assert capsys.readouterr().err.splitlines() == shown
+        assert (env.data_dir / "studio.log").read_text().splitlines() == lines
+    smnb_logging._studio_log_file.cache_clear()
+
+
+def test_a_start_ends_with_its_summary_in_a_box() -> None:
+    assert boxed(["Studio: here", "Stop"]) == [
+        "┌──────────────┐",
+        "│ Studio: here │",
+        "│ Stop         │",
+        "└──────────────┘",
+    ]

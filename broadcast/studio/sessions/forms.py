@@ -11,7 +11,6 @@ from django import forms
 from django.core.exceptions import ValidationError
 
 from broadcast.speech import engines
-from broadcast.studio.sessions.queries import ALL, Filter
 from broadcast.transfer.formats import FORMATS
 from sessions_app import money, preferences, sessions
 from sessions_app.errors import SmnbError
@@ -23,45 +22,6 @@ from stories.sources.registry import Line, opml_lines, pasted_lines
 from stories.usage.pricing import offers
 
 OTHER = "other"
-
-
-class FilterForm(forms.Form):
-    """The filter of the session list; an invalid value is ignored."""
-
-    q = forms.CharField(
-        required=False,
-        max_length=120,
-        label="Name or id",
-        widget=forms.TextInput(
-            attrs={"type": "search", "placeholder": "any", "autocomplete": "off"}
-        ),
-    )
-    status = forms.ChoiceField(
-        required=False,
-        choices=[
-            ("", "not archived"),
-            ("active", "active"),
-            ("archived", "archived"),
-            (ALL, "all"),
-        ],
-    )
-    type = forms.ChoiceField(required=False, choices=[("", "any"), *Session.Type.choices])
-    air = forms.ChoiceField(
-        required=False, label="On air", choices=[("", "any"), ("on", "on air"), ("off", "off air")]
-    )
-
-    def filter(self, before: str) -> Filter:
-        """The filter of the form for the page of the list that begins at ``before``."""
-        # Validation fills cleaned_data; fields that fail are missing there and not filtered.
-        self.is_valid()
-        data = self.cleaned_data
-        return Filter(
-            text=data.get("q", ""),
-            status=data.get("status", ""),
-            type=data.get("type", ""),
-            air=data.get("air", ""),
-            before=before,
-        )
 
 
 class SourcesField(forms.CharField):

@@ -8,6 +8,7 @@ from html import escape
 from itertools import groupby
 from uuid import UUID
 
+from django import forms
 from django.db.models import Exists, OuterRef, Q
 from django.utils.dateparse import parse_datetime
 from typing_extensions import TypedDict
@@ -36,6 +37,45 @@ class Filter:
     type: str = ""
     air: str = ""
     before: str = ""
+
+
+class FilterForm(forms.Form):
+    """The filter of the session list; an invalid value is ignored."""
+
+    q = forms.CharField(
+        required=False,
+        max_length=120,
+        label="Name or id",
+        widget=forms.TextInput(
+            attrs={"type": "search", "placeholder": "any", "autocomplete": "off"}
+        ),
+    )
+    status = forms.ChoiceField(
+        required=False,
+        choices=[
+            ("", "not archived"),
+            ("active", "active"),
+            ("archived", "archived"),
+            (ALL, "all"),
+        ],
+    )
+    type = forms.ChoiceField(required=False, choices=[("", "any"), *Session.Type.choices])
+    air = forms.ChoiceField(
+        required=False, label="On air", choices=[("", "any"), ("on", "on air"), ("off", "off air")]
+    )
+
+    def filter(self, before: str) -> Filter:
+        """The filter of the form for the page of the list that begins at ``before``."""
+        # Validation fills cleaned_data; fields that fail are missing there and not filtered.
+        self.is_valid()
+        data = self.cleaned_data
+        return Filter(
+            text=data.get("q", ""),
+            status=data.get("status", ""),
+            type=data.get("type", ""),
+            air=data.get("air", ""),
+            before=before,
+        )
 
 
 class QRCode(TypedDict):

@@ -112,6 +112,12 @@ def add_source_group(request: SignedIn, session: Session) -> HttpResponse:
 
 @post_only
 @of_session
+def loop_sources(request: SignedIn, session: Session) -> HttpResponse:
+    return views.run(request, session, session_commands.LOOP_SOURCES, {}, SOURCES)
+
+
+@post_only
+@of_session
 def remove_source(request: SignedIn, session: Session, source_id: int) -> HttpResponse:
     data = {"source": source_id}
     return views.run(request, session, session_commands.REMOVE_SOURCE, data, SOURCES)

@@ -29,7 +29,6 @@ from broadcast.studio.sessions.forms import (
     ExpiryForm,
     ExportForm,
     FeedsForm,
-    FilterForm,
     ImportForm,
     NewSessionForm,
     SettingsForm,
@@ -246,7 +245,7 @@ def sessions(request: SignedIn) -> HttpResponse:
 
 
 def _rows(request: SignedIn) -> dict[str, object]:
-    form = FilterForm(request.GET, auto_id="filter_%s")
+    form = queries.FilterForm(request.GET, auto_id="filter_%s")
     before = request.GET.get("before", "")
     page = queries.page(request.user, form.filter(before))
     query = request.GET.copy()

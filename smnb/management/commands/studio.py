@@ -13,6 +13,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand
 from django.db import connections
 
+from smnb.logging import say
 from smnb.runner import first_run
 from smnb.runner.first_run import AlreadyRunning, only_studio, port_is_free, port_taken_sentence
 from smnb.runner.process import (
@@ -20,7 +21,6 @@ from smnb.runner.process import (
     can_fork,
     load_application,
     redis_child,
-    say,
     studio_children,
 )
 from smnb.runner.redis_server import EmbeddedRedis, NoRedis
@@ -80,10 +80,12 @@ class Command(BaseCommand):
             if supervisor.run(lambda: _is_healthy(port), READY_WITHIN):
                 supervisor.confirm_ready()
             else:
-                say(f"Not ready after {READY_WITHIN:g} s; still trying. See the lines above.")
+                say(
+                    f"Not ready after {READY_WITHIN:g} s; still trying. See studio.log in the data folder."
+                )
             # A closed standard output must not end the studio.
             with suppress(OSError):
-                self.stdout.write("\n".join(lines))
+                self.stdout.write("\n".join(boxed(lines) if self.stdout.isatty() else lines))
                 self.stdout.flush()
             supervisor.run()
 
@@ -94,6 +96,14 @@ def prepare() -> list[str]:
     lines = first_run.prepare()
     connections.close_all()
     return lines
+
+
+def boxed(lines: list[str]) -> list[str]:
+    """Draws a box around the lines, for a terminal; the last thing that a start prints there."""
+    width = max(map(len, lines))
+    edge = "\N{BOX DRAWINGS LIGHT HORIZONTAL}" * (width + 2)
+    side = "\N{BOX DRAWINGS LIGHT VERTICAL}"
+    return [f"┌{edge}┐", *(f"{side} {line:{width}} {side}" for line in lines), f"└{edge}┘"]
 
 
 def _is_healthy(port: int) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import time, timedelta
 from typing import Any
 
 import pytest
@@ -16,10 +16,11 @@ from PIL import Image
 from broadcast.models import Airing, Broadcast, Recap
 from broadcast.public import share_card
 from broadcast.replay import runs
+from broadcast.schedule import slots
 from sessions_app import sessions
 from sessions_app.events import recorder
-from sessions_app.models import Session
-from stories.models import Story
+from sessions_app.models import Session, Step
+from stories.models import SourcePost, Story
 from tests.broadcast.speech.recorded_session import press, tell, visit
 from tests.conftest import MakeSession, run_due_steps
 from tests.database_snapshots import made_once
@@ -242,3 +243,31 @@ def test_a_hidden_session_has_no_card_and_no_captions(ended: Session) -> None:
     sessions.show(ended, False)
     for part in ("card.png", "replay/1/captions.vtt", "?part=last"):
         assert Client().get(f"/watch/{token}/{part}").status_code == 404
+
+
+def why(session: Session) -> str:
+    """What the watch page says while nothing is on air."""
+    return " ".join(re.sub(r"<[^>]+>", " ", page(session, "?part=waiting")).split())
+
+
+def test_the_page_says_why_nothing_is_on_air_and_until_when(
+    make_session: MakeSession, go_live: GoLive
+) -> None:
+    session = sessions.show(make_session(model="extractive"), True)
+    assert why(session) == ""
+    slots.add(session, {"days": 127, "on_at": time(18), "off_at": time(20), "zone": "UTC"})
+    assert re.fullmatch(r"Off air until (18|20):00 UTC", why(session))
+    assert "Off air until" in page(session)
+    run = go_live(session)
+    run_due_steps(session, "poll")
+    assert why(session) == ""  # posts are waiting, so the next story is being prepared
+    SourcePost.objects.filter(session=session).update(state="skipped")
+    assert why(session) == "All news has been read. Next check in a moment ."
+    Step.objects.filter(session=session, kind="poll").delete()
+    assert why(session) == "All news has been read. The broadcast waits for new sources."
+    assert why(session) in " ".join(re.sub(r"<[^>]+>", " ", page(session)).split())
+    waiting(session, "Not yet released", held=True)
+    assert why(session) == "The next story waits for its editor."
+    hold = {"code": "budget", "sentence": "Secret to the audience.", "until": None}
+    Broadcast.objects.filter(pk=run.pk).update(hold=hold)
+    assert why(session) == "The broadcast is paused."

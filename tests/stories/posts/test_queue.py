@@ -456,3 +456,21 @@ def test_the_queue_shows_the_best_first_and_not_all(source: Source) -> None:
     shown = queue.queue_payload(source.session, most=3)
     ranked = SourcePost.objects.order_by("-rank", "id").values_list("pk", flat=True)
     assert [row["id"] for row in shown] == list(ranked[:3])
+
+
+def test_posts_of_a_source_that_began_again_are_no_duplicates_of_its_earlier_ones(
+    source: Source, other_source: Source
+) -> None:
+    add(source, *(FetchedPost(f"a{n}", title) for n, title in enumerate(TITLES[:2])))
+    add(other_source, FetchedPost("b", TITLES[2]))
+    since = steps.now()
+    fresh = [FetchedPost(f"c{n}", title) for n, title in enumerate(TITLES[:3])]
+    with transaction.atomic():
+        found = queue.add(source, [*fresh, FetchedPost("d", TITLES[0])], steps.now(), since)
+    # What another source had, or the same source in this round, is still a duplicate.
+    assert {post.external_id: post.state for post in found.posts} == {
+        "c0": "queued",
+        "c1": "queued",
+        "c2": "skipped",
+        "d": "skipped",
+    }

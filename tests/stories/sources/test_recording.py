@@ -117,3 +117,31 @@ def test_every_post_names_the_outlet_that_published_it(source: RecordingSource) 
     assert {"Elowen Courier", "Harbour Watch", "Counting House"} <= outlets
     first = source.fetch("demo", "", {}).posts[0]
     assert (first.external_id, first.outlet) == ("rec-001", "Elowen Courier")
+
+
+def test_a_recording_that_loops_begins_again_with_other_ids_and_fresh_times() -> None:
+    now = NOW
+    source = RecordingSource(now=lambda: now)
+    batch = source.fetch("demo", "", {"loop": True})
+    rounds = [[*batch.posts]]
+    for _ in range(90):
+        now += timedelta(seconds=30)
+        batch = source.fetch("demo", "", batch.cursor)
+        assert (batch.exhausted, batch.notice) == (False, "")
+        if batch.since == now:
+            rounds.append([])
+        rounds[-1] += batch.posts
+    first, second, *_ = rounds
+    assert [post.external_id for post in first] == [post["id"] for post in recording()["posts"]]
+    assert [post.external_id for post in second[:2]] == ["rec-001.1", "rec-002.1"]
+    assert [post.title for post in second] == [post.title for post in first[: len(second)]]
+    assert {post.url for post in first}.isdisjoint(post.url for post in second)
+    assert first[-1].published_at is not None
+    assert second[0].published_at is not None
+    assert first[-1].published_at < second[0].published_at <= now
+
+
+def test_a_recording_at_its_end_begins_again_once_it_loops(source: RecordingSource) -> None:
+    end = played(source)[-1].cursor
+    again = source.fetch("demo", "", {**end, "loop": True})
+    assert (len(again.posts), again.since, again.posts[0].external_id) == (6, NOW, "rec-001.1")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from broadcast.models import Airing, Sound
+from broadcast.models import Airing, Broadcast, Sound
 from broadcast.public import views as public_views
 from broadcast.replay import queries, runs
 from broadcast.studio.replay import views
@@ -146,3 +147,29 @@ def test_a_replay_offers_sound_where_there_is_any(session: Session, told: list[S
     assert button not in visit(session, "replay/1/").content
     Sound.objects.create(session=session, story=told[0], state="ready", version=1)
     assert button in visit(session, "replay/1/").content
+
+
+def test_a_replay_starts_at_its_first_story_and_the_newest_is_one_link_away(
+    session: Session, told: list[Story], see: Callable[[str], str], client_of: ClientOf
+) -> None:
+    # Half a minute passed from Go Live to the first story.
+    run = runs.find(session, 1, recorder.OWNER).run
+    first = Airing.objects.filter(run=run).order_by("pk").first()
+    assert first is not None
+    began = run.started_at
+    assert began is not None
+    Airing.objects.filter(pk=first.pk).update(aired_at=began + timedelta(seconds=30))
+    Airing.objects.filter(run=run).exclude(pk=first.pk).update(
+        aired_at=began + timedelta(seconds=60)
+    )
+    Broadcast.objects.filter(pk=run.pk).update(since=began + timedelta(seconds=90))
+    address = f"/broadcast/{session.pk}/replay/1/"
+    for page in (see(address), visit(session, "replay/1/").content.decode()):
+        assert 'data-at="30000"' in page
+        assert 'data-first="30000"' in page
+    assert 'data-at="1500"' in see(f"{address}?at=1500")
+    newest = client_of(session.owner).get(f"/broadcast/{session.pk}/replay/")
+    assert newest["Location"] == address
+    Broadcast.objects.filter(pk=run.pk).update(live_at=None)
+    nothing = client_of(session.owner).get(f"/broadcast/{session.pk}/replay/")
+    assert nothing["Location"] == f"/sessions/{session.pk}/#runs"

@@ -359,3 +359,36 @@ def test_hostile_names_stay_text_on_every_page(browser: Client, make_session: Ma
         found = text(browser.get(path))
         assert "<script>alert" not in found
         assert found.count('<i id="seq"') <= 1
+
+
+def test_of_several_pasted_lines_the_good_ones_are_added_and_the_others_come_back(
+    browser: Client, make_session: MakeSession
+) -> None:
+    session = make_session(recording=False)
+    lines = "r/science top\n https://x.com/name \ndemo\nr/two words"
+    answer = browser.post(f"/sessions/{session.pk}/sources/", {"locator": lines})
+    assert answer.status_code == 422
+    named = Source.objects.order_by("id").values_list("kind", "locator", "sort")
+    assert list(named) == [("reddit", "r/science", "top"), ("recording", "demo", "")]
+    page = text(answer)
+    assert "https://x.com/name: X has no public feeds. Choose another source." in page
+    assert "r/two words: Must be a subreddit such as r/science" in page
+    assert "locator:" not in page
+    assert re.search(r"<textarea[^>]*>\s*https://x.com/name\nr/two words</textarea>", page)
+    assert page.count('hx-trigger="load"') == 2
+
+
+def test_a_refusal_names_no_internal_field(browser: Client, session: Session) -> None:
+    path = f"/sessions/{session.pk}/"
+    answer = browser.post(f"{path}settings/", {**SETTINGS, "pace": "30"}, headers=HTMX)
+    assert answer.status_code == 200
+    assert "Enter 60 to 6000 words a minute" in text(answer)
+    assert "pace:" not in text(answer)
+    long = browser.post(f"{path}name/", {"name": "n" * 121}, headers=HTMX)
+    assert "Name: String should have at most 120 characters" in text(long)
+    saved = browser.post(f"{path}settings/", SETTINGS, headers=HTMX)
+    assert "Saved." in text(saved)
+    assert browser.post(f"{path}budget/", {"budget_usd": "2"})["Location"] == (
+        f"{path}?saved=budget#budget"
+    )
+    assert "Saved." in text(browser.get(f"{path}?saved=budget"))
