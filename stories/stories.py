@@ -13,7 +13,7 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from sessions_app.errors import NotFound
-from sessions_app.events import recorder
+from sessions_app.events import recorder, statistics
 from sessions_app.events.statistics import Extra
 from sessions_app.hooks import Topic
 from sessions_app.models import Session
@@ -224,9 +224,8 @@ def create(
     story.duration = seconds_on_air(story.word_count, session.pace)
     story.completed_at = at
     story.save(force_insert=True)
-    if attempts:
-        # Before the shares are read: an attempt that closes later then adds its own difference.
-        used.update(story=story)
+    # Before the shares are made: an attempt that closes later then adds its own difference.
+    calls = statistics.update_returning(used, story=story) if attempts else []
     on_change.send(story)
     if story.post is not None:
         trends.add_story(story.post)
@@ -236,7 +235,7 @@ def create(
         WRITTEN,
         {"story": payload(story), "queue": queue.queue_payload(session), "joined": joined},
         at,
-        Extra(shares=accounting.story_shares(story, attempts)),
+        Extra(shares=accounting.story_shares(story, calls)),
         story_count=1,
         words=story.word_count,
         narration_seconds=story.duration,

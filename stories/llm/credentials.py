@@ -87,7 +87,8 @@ def gateway_for(
     """
     if session.model == EXTRACTIVE:
         return None
-    credentials = anthropic_of(session.owner)
+    # Keys belong to an id, so the owner's row need not be read.
+    credentials = anthropic_of(User(pk=session.owner_id))
     return Gateway(credentials, deadline=deadline, ended=ended) if credentials else None
 
 

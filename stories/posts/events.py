@@ -332,10 +332,15 @@ class Index:
         self._reports: list[tuple[int, Report]] = []
         self._postings: dict[str, list[int]] = defaultdict(list)
         self._by_link: dict[str, list[int]] = defaultdict(list)
+        # Until the next report is added, words weigh the same and a report matches the same ones.
+        self._weights: dict[str, float] = {}
+        self._matches: dict[Report, list[Match]] = {}
         for key, report in candidates:
             self.add(key, report)
 
     def add(self, key: int, report: Report) -> None:
+        self._weights.clear()
+        self._matches.clear()
         position = len(self._reports)
         self._reports.append((key, report))
         for word in index_words(report):
@@ -345,9 +350,13 @@ class Index:
 
     def weigh(self, word: str) -> float:
         """The fewer reports have a word, the more it counts."""
-        prior = PRIOR_FREQUENT if word in COMMON else 1
-        seen = len(self._postings.get(word, ()))
-        return math.log((PRIOR + len(self._reports)) / (prior + 0.5 * seen))
+        weight = self._weights.get(word)
+        if weight is None:
+            prior = PRIOR_FREQUENT if word in COMMON else 1
+            seen = len(self._postings.get(word, ()))
+            weight = math.log((PRIOR + len(self._reports)) / (prior + 0.5 * seen))
+            self._weights[word] = weight
+        return weight
 
     def _candidates(self, new: Features) -> list[int]:
         weights: dict[int, float] = defaultdict(float)
@@ -363,6 +372,8 @@ class Index:
 
     def matches(self, new: Report) -> list[Match]:
         """Returns the related reports, the closest kind first, then by score, then the newer one."""
+        if new in self._matches:
+            return self._matches[new]
         ranked = []
         found = features(new)
         same_page = self._by_link.get(found.link, [])[-_CANDIDATES:] if found.link else []
@@ -373,7 +384,8 @@ class Index:
             if judgement.kind != "unrelated":
                 order = _ORDER.index(judgement.kind)
                 ranked.append((order, -judgement.score, -position, Match(key, judgement)))
-        return [match for *_, match in sorted(ranked, key=lambda row: row[:3])]
+        self._matches[new] = [match for *_, match in sorted(ranked, key=lambda row: row[:3])]
+        return self._matches[new]
 
     def best(self, new: Report) -> Match | None:
         """Returns the report that the new one belongs to, or None."""

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from operator import attrgetter
-from uuid import UUID
-
-from django.db.models import Count, Q, Sum
 
 from sessions_app.events.statistics import Share
 from sessions_app.models import Tally
@@ -131,22 +128,18 @@ def _call(dimension: str, key: str, booked: Booking) -> Share:
     return Share(dimension, key, {"count": booked.calls, **booked.sums()})
 
 
-def story_shares(story: Story, attempts: Sequence[UUID]) -> list[Share]:
+def story_shares(story: Story, calls: Iterable[TokenUsage]) -> list[Share]:
     """Returns what a new story adds to the tallies of its tone, priority and source.
 
-    This includes the cost of its attempts. Call it after their rows refer to the story: an attempt
-    that closes later then adds the difference.
+    This includes the cost of its calls, as they are after they refer to the story: one that closes
+    later then adds the difference.
     """
-    if not attempts:
-        nothing = dict.fromkeys(SUMMED, 0)
-        return shares_of(story, {"count": 1, "words": story.word_count, **nothing})
-    # Open attempts add nothing yet; their own closing adds it to the same shares.
-    rows = TokenUsage.objects.filter(attempt__in=attempts).exclude(state__in=TokenUsage.OPEN)
-    spent = rows.aggregate(
-        **{name: Sum(name, default=0) for name in SUMMED if name != "bounded"},
-        bounded=Count("pk", filter=Q(state=TokenUsage.State.BOUNDED)),
-    )
-    return shares_of(story, {"count": 1, "words": story.word_count, **spent})
+    sums = {"count": 1, "words": story.word_count, **NOTHING.sums()}
+    for call in calls:
+        # An open one adds nothing yet; its own closing adds it to the same shares.
+        for name, number in Booking.of(call).sums().items():
+            sums[name] += number
+    return shares_of(story, sums)
 
 
 def source_key(story: Story) -> str:

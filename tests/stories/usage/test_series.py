@@ -80,8 +80,9 @@ def tell(ledger: SessionLedger, post: SourcePost | None) -> Story:
         )
         if post is not None:
             SourcePost.objects.filter(pk=post.pk).update(state="told")
-        TokenUsage.objects.filter(attempt__in=ledger.attempts).update(story=story)
-        extra = Extra(shares=accounting.story_shares(story, ledger.attempts))
+        calls = TokenUsage.objects.filter(attempt__in=ledger.attempts)
+        calls.update(story=story)
+        extra = Extra(shares=accounting.story_shares(story, calls))
         recorder.record(
             session,
             stories.WRITTEN,
