@@ -63,6 +63,8 @@
 
   const apply = (template, seq) => {
     applied += 1;
+    // From now on what is inserted arrives in motion, which the style sheets define.
+    document.documentElement.dataset.liveMoved = "";
     prepare(template.content);
     htmx.swap(document.body, template.innerHTML, { swapStyle: "none" });
     trim();
