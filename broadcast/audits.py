@@ -233,6 +233,11 @@ def passages() -> Iterator[tuple[object, str]]:
 
 def moments() -> Iterator[tuple[object, str]]:
     """Rows that pages date are as old as their neighbours, and none is from the future."""
+    yield from audits.rows_of(dated_otherwise)
+
+
+def dated_otherwise() -> Iterator[tuple[QuerySet[Any], str]]:
+    """Yields the rows that are dated at another time than their neighbours."""
     own = Q(session__made_from=None, session__imported_id="") & ~Q(session__type="imported")
     day = Value(timedelta(days=1), DurationField())
     for model, column, order in (
@@ -257,8 +262,8 @@ def moments() -> Iterator[tuple[object, str]]:
         late = Q(**{f"{column}__lt": F("before") - day})
         if model is not SessionEvent:
             late |= Q(**{f"{column}__lt": F("begun")})
-        for row in rows.filter(late | Q(**{f"{column}__gt": F("until")})).order_by():
-            yield row.session_id, f"{model._meta.verbose_name} {row.pk} is dated at another time"
+        what = f"{model._meta.verbose_name} {{key}} is dated at another time"
+        yield rows.filter(late | Q(**{f"{column}__gt": F("until")})), what
 
 
 def register() -> None:

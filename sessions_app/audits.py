@@ -17,7 +17,7 @@ from uuid import UUID
 
 import structlog
 from django.db import DatabaseError, connection, models
-from django.db.models import Count, Exists, F, Max, Min, OuterRef, Q, Subquery
+from django.db.models import Count, F, Max, Min, OuterRef, Q, Subquery
 from django.db.models.functions import Now
 
 from sessions_app import constraints, credentials, sessions
@@ -104,7 +104,7 @@ def run(only: str = "") -> Iterator[Finding]:
 
 def agreement() -> Iterator[tuple[object, str]]:
     """Every row has the session of each row it points to."""
-    # One query for each rule, grouped in the database: a large table is not read into Python.
+    # Grouped in the database: a large table is not read into Python.
     for rule in constraints.same_session_rules():
         query = (
             f'SELECT c.session_id, COUNT(*) FROM "{rule.child}" c '  # noqa: S608
@@ -112,19 +112,27 @@ def agreement() -> Iterator[tuple[object, str]]:
             f'WHERE p."{rule.key}" = c."{rule.column}" AND p.session_id = c.session_id) '
             f"GROUP BY c.session_id"
         )
+        what = f"rows of {rule.child}.{rule.column} are of another session"
         with connection.cursor() as cursor:
             cursor.execute(query)
-            for session_id, count in cursor.fetchall():
-                detail = f"{count} rows of {rule.child}.{rule.column} are of another session"
-                yield session_id, detail
+            yield from ((key, f"{count} {what}") for key, count in cursor.fetchall())
+
+
+def lost(child: str, column: str, parent: type[Any]) -> int:
+    """Returns how many rows of a table refer to a row of ``parent`` that does not exist."""
+    query = (
+        f'SELECT COUNT(*) FROM "{child}" c WHERE c."{column}" IS NOT NULL AND NOT EXISTS (SELECT 1 '  # noqa: S608
+        f'FROM "{parent._meta.db_table}" p WHERE p."{parent._meta.pk.column}" = c."{column}")'
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(query)
+        return int(cursor.fetchone()[0])
 
 
 def orphans() -> Iterator[tuple[object, str]]:
     """No row is without a session that exists."""
-    known = Session.objects.values("pk")
     for model in constraints.with_rows(constraints.session_models()):
-        orphaned = model._base_manager.exclude(session_id__in=known).count()
-        if orphaned:
+        if orphaned := lost(model._meta.db_table, "session_id", Session):
             yield "", f"{orphaned} rows of {model._meta.db_table} have no session"
 
 
@@ -132,14 +140,31 @@ def references() -> Iterator[tuple[object, str]]:
     """Every reference to a user or another session is to one that exists."""
     inside = set(constraints.session_models())
     for model in constraints.our_models():
+        table = model._meta.db_table
         for field in model._meta.concrete_fields:
-            parent = field.related_model
-            if not isinstance(parent, type) or parent in inside:
-                continue
-            there = parent._base_manager.filter(pk=OuterRef(field.attname))
-            rows = model._base_manager.exclude(**{field.attname: None}).exclude(Exists(there))
-            if lost := rows.count():
-                yield "", f"{lost} rows of {model._meta.db_table}.{field.column} refer to nothing"
+            parent, column = field.related_model, str(field.column)
+            outside = parent if isinstance(parent, type) and parent not in inside else None
+            if outside and (rows := lost(table, column, outside)):
+                yield "", f"{rows} rows of {table}.{column} refer to nothing"
+
+
+Queries = Callable[[], Iterator[tuple[models.QuerySet[Any], str]]]
+_statements: dict[tuple[str, Queries], list[tuple[str, Any, str]]] = {}
+
+
+def rows_of(queries: Queries) -> Iterator[tuple[object, str]]:
+    """Yields session and description of each row that queries, always the same ones, find."""
+    # Built once a process, which takes longer than the database takes to answer.
+    statements = _statements.setdefault((connection.vendor, queries), [])
+    if not statements:
+        for rows, what in queries():
+            built = rows.order_by().values_list("session_id", "pk").query.sql_with_params()
+            statements.append((*built, what))
+    for statement, parameters, what in statements:
+        with connection.cursor() as cursor:
+            cursor.execute(statement, parameters)
+            for session_id, key in cursor.fetchall():
+                yield UUID(str(session_id)), what.format(key=key)
 
 
 def schema() -> Iterator[tuple[object, str]]:

@@ -220,9 +220,7 @@ def drafts() -> Iterator[tuple[object, str]]:
 
 def columns() -> Iterator[tuple[object, str]]:
     """Columns of stories, calls, posts and drafts agree with each other and with rows beside them."""
-    for rows, what in contradictions():
-        for row in rows.only("session").iterator(BATCH):
-            yield row.session_id, f"{row._meta.verbose_name} {row.pk} {what}"
+    yield from audits.rows_of(described_contradictions)
     made = QuarantineDecision.objects.filter(record=OuterRef("pk")).order_by("-pk")
     names = ("action", "actor", "to", "at")
     latest = {f"last_{name}": Subquery(made.values(name)[:1]) for name in names}
@@ -241,6 +239,12 @@ def out_of_time(column: str, after: str) -> Q:
     """Returns the condition that a time is in the future, or before the time that it follows."""
     late, early = Now() + Value(DAY, DurationField()), F(after) - Value(HOUR, DurationField())
     return Q(**{f"{column}__gt": late}) | Q(**{f"{column}__lt": early})
+
+
+def described_contradictions() -> Iterator[Contradiction]:
+    """Yields the contradictions with a description of a row, for its key."""
+    for rows, what in contradictions():
+        yield rows, f"{rows.model._meta.verbose_name} {{key}} {what}"
 
 
 def contradictions() -> Iterator[Contradiction]:

@@ -20,6 +20,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from broadcast import orchestrator
+from broadcast.management.commands import audit_sessions
 from broadcast.models import Airing, Broadcast, Sound, StateChange
 from sessions_app import api_tokens, audits, constraints
 from sessions_app.background import steps
@@ -53,6 +54,12 @@ from tests.conftest import MakeSession, run_due_steps
 from tests.database_snapshots import made_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def nothing_on_air_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is found is looked for again at once."""
+    monkeypatch.setattr(audit_sessions, "PAUSE", 0.0)
 
 
 def manage(*args: str) -> str:
@@ -306,33 +313,43 @@ def test_there_is_a_corruption_for_every_audit() -> None:
     assert set(audits.names()) == set(CORRUPTIONS)
 
 
+COUNT = "count the rows of the session again"
+
+
 @pytest.mark.parametrize(
-    ("name", "sentence"),
+    "repairs",
     [
-        ("story-counters", "count the rows of the session again"),
-        ("ledger", "count the rows of the session again"),
-        ("schema", "restore the triggers and constraints"),
-        ("market", "count the trends of the session again"),
-        ("chain", "set the head of the AI chain to its latest link"),
-        ("search-schema", "read the search indexes from the tables again"),
+        {
+            "story-counters": COUNT,
+            "schema": "restore the triggers and constraints",
+            "chain": "set the head of the AI chain to its latest link",
+        },
+        {
+            "ledger": COUNT,
+            "market": "count the trends of the session again",
+            "search-schema": "read the search indexes from the tables again",
+        },
     ],
 )
-def test_a_repair_is_listed_first_and_done_only_when_it_shall_be_applied(
-    on_air: Session, name: str, sentence: str
+def test_repairs_are_listed_first_and_done_only_when_they_shall_be_applied(
+    on_air: Session, repairs: dict[str, str]
 ) -> None:
-    if name == "ledger":
-        SessionStats.objects.filter(session=on_air).update(cost_upper=7)
-    else:
-        CORRUPTIONS[name](on_air)
+    for name in repairs:
+        if name == "ledger":
+            SessionStats.objects.filter(session=on_air).update(cost_upper=7)
+        else:
+            CORRUPTIONS[name](on_air)
     errors = StringIO()
     with pytest.raises(CommandError):
         call_command("audit_sessions", "--repair", stdout=StringIO(), stderr=errors)
-    assert f"Would: {sentence} ({name}, " in errors.getvalue()
+    for name, sentence in repairs.items():
+        assert f"Would: {sentence} ({name}, " in errors.getvalue()
     with pytest.raises(CommandError):
         manage("audit_sessions")
     errors = StringIO()
     call_command("audit_sessions", "--repair", "--apply", stdout=StringIO(), stderr=errors)
-    assert f"Repaired: {sentence} ({name}, " in errors.getvalue()
+    for name, sentence in repairs.items():
+        assert f"Repaired: {sentence} ({name}, " in errors.getvalue()
     assert list(audits.run()) == []
 
 

@@ -68,6 +68,7 @@ def modelled(make_session: MakeSession, anthropic: AnthropicStandIn) -> Session:
 
 
 @pytest.fixture
+@made_once
 def stopped(make_session: MakeSession, monkeypatch: pytest.MonkeyPatch) -> Session:
     """A session whose run was stopped by a process that died before it made the recap."""
     session = make_session(model="extractive")

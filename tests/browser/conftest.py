@@ -32,8 +32,10 @@ ARGUMENTS = [
     "--no-sandbox",
     "--disable-dev-shm-usage",
     "--disable-gpu",
-    # Tabs of one context share a process, which starts once.
+    # All tabs of one context, empty ones too, share a process, which starts once.
     "--process-per-site",
+    "--renderer-process-limit=1",
+    "--disable-site-isolation-trials",
     # Nobody is there to say that this tab may be shared.
     "--auto-accept-this-tab-capture",
 ]

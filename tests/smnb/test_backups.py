@@ -220,6 +220,12 @@ def test_a_damaged_backup_changes_nothing(
     for sentence, files in cases.items():
         with pytest.raises(Invalid, match=sentence):
             backups.restore(packed(tmp_path / "bad.backup", files))
+    with tarfile.open(packed(tmp_path / "bad.backup", found), "a") as archive:
+        link = tarfile.TarInfo("sounds/link")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/hosts"
+        archive.addfile(link)
+    with pytest.raises(Invalid, match="no backup, or is damaged"):
+        backups.restore(tmp_path / "bad.backup")
     (tmp_path / "bad.backup").write_bytes(b"no tar file")
     result = elsewhere("restore", tmp_path / "bad.backup")
     assert (result.returncode, "no backup, or is damaged" in result.stderr) == (1, True)

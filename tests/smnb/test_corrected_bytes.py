@@ -45,6 +45,7 @@ from tests.archived_events import archive_all, grow_old
 from tests.broadcast.session_with_history import asking_a_model, exported
 from tests.broadcast.speech.recorded_session import press, show, tell
 from tests.conftest import MakeSession, run_due_steps
+from tests.database_snapshots import made_once
 from tests.smnb.test_authz import TABLE
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -63,6 +64,7 @@ def found_in(text: str) -> list[str]:
 
 
 @pytest.fixture
+@made_once
 def past(make_session: MakeSession) -> Session:
     """A session with a wrong story, repeated wherever the product repeats a story."""
     session = show(make_session("Harbour news", model="extractive"))

@@ -79,9 +79,8 @@ def test_no_timer_deletes_what_a_person_made(
         sweeper.sweep()
     assert Session.objects.get(pk=full.pk).status == "archived"
     assert archived(Archive.Kind.EVENTS) > 5
-    gone = {
-        name: (count, counted()[name]) for name, count in rows.items() if counted()[name] < count
-    }
+    left = counted()
+    gone = {name: (count, left[name]) for name, count in rows.items() if left[name] < count}
     assert gone == {}
     assert before <= texts()
     assert not Broadcast.objects.exclude(state="idle").exists()

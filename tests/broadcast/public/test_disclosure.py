@@ -40,6 +40,7 @@ def shown(make_session: MakeSession, go_live: Callable[[Session], Any]) -> Sessi
 
 
 @pytest.fixture
+@made_once
 def several(make_session: MakeSession, go_live: Callable[[Session], Any]) -> Session:
     """A visible session with several aired stories."""
     session = make_session("Harbour news", model="extractive", pace=0)
