@@ -19,7 +19,7 @@ Rule = Callable[[Inquiry, str], list[Suggestion]]
 _SPACES = re.compile(r"\s+")
 _WORDS = re.compile(r"[^\W_]+")
 # These see a text without runs of spaces, which an expression could read again from each of them.
-_CLAUSE_END = re.compile(r"[.;!\n]+ ?|, ?|\s(?:and|but|then|also)\s", re.IGNORECASE)
+_CLAUSE_END = re.compile(r"[.;!\n]+ ?|, ?|(?<=\?) |\s(?:and|but|then|also)\s", re.IGNORECASE)
 _POLITE = re.compile(
     r"^(?:and|but|also|then|please|can you|could you|would you|will you|can we|could we|may we"
     r"|i want(?: you)? to|i want|i would like(?: you)? to|i would like|i'd like(?: you)? to|i'd like"
@@ -163,11 +163,13 @@ def suggestions(inquiry: Inquiry) -> list[Suggestion]:
 
 def clauses(text: str) -> Iterator[str]:
     """Splits a text into clauses without polite words, and leaves questions out."""
+    requested = False
     for part in _CLAUSE_END.split(text):
         clause, before = part.strip(), ""
-        if _REQUEST.match(clause):
-            # "Can you go faster?" asks for it.
-            clause = clause.rstrip("? ")
+        # "Can you go faster, and be brief?" asks for both.
+        requested = requested or bool(_REQUEST.match(clause))
+        if requested and clause.endswith("?"):
+            clause, requested = clause.rstrip("? "), False
         while clause != before:
             before, clause = clause, _POLITE.sub("", clause).strip()
         if clause and not clause.endswith("?"):

@@ -93,6 +93,11 @@ def manner(**settings: Any) -> tuple[str, Any]:
         ("pin post 12", [("post.pin", {"post": 12})]),
         ("skip #7", [("post.kill", {"post": 7})]),
         ("bookmark story 3", [("story.bookmark", {"story": 3, "on": True})]),
+        (
+            "Could you go slower, and cover more science?",
+            [manner(pace=140), more("science")],
+        ),
+        ("Can you go faster? What about more science?", [manner(pace=220)]),
         ("What did we tell about more science?", []),
         ("what is next", []),
         ("how much does it cost?", []),
