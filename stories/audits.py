@@ -366,13 +366,13 @@ def register() -> None:
     )
     for record in (
         Record("message", in_session(Message, "reply_to"), recorder.message_payload, mark="code"),
-        Record("message", in_session(DraftMessage), drafting.message_payload, mark="turn"),
+        Record("message", in_session(DraftMessage, "link"), drafting.message_payload, mark="turn"),
         Record("keyword", in_session(BoardKeyword), boards.payload, removal="removed"),
         Record("interests", in_session(Interest), interests.payload, whole=True, removable=True),
         Record("source", in_session(Source), service.payload),
         Record("post", in_session(SourcePost, "source"), queue.payload, OF_THE_QUEUE),
         Record("draft", drafts_at_rest, drafting.payload, OF_THE_CALLS, removable=True),
-        Record("version", in_session(DraftVersion, "user"), versions.payload),
+        Record("version", in_session(DraftVersion, "user", "link"), versions.payload),
         # The story is written after the call has ended.
         Record("usage", in_session(TokenUsage), usage_ledger.payload, frozenset({"story_id"})),
     ):

@@ -73,13 +73,14 @@ class Finding(Handover):
 
 
 class CitedSource(Handover):
-    """A source as a text names it."""
+    """A source as a text names it; ``at`` is when it was published, in ISO 8601 and UTC."""
 
     ref: str
     kind: Literal["post", "story"]
     id: int
     title: str
     credit: str
+    at: str = ""
 
 
 class Research(Handover):
@@ -167,13 +168,19 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A post or story of the session as material; ``credit`` is how the text names its source."""
+    """A post or story of the session as material.
+
+    ``credit`` is how the text names its source, ``at`` when it was published, and ``thread`` the
+    thread of its story, if it is in one.
+    """
 
     ref: str
     id: int
     title: str
     text: str
     credit: str
+    at: str = ""
+    thread: int | None = None
 
     @property
     def kind(self) -> Literal["post", "story"]:
@@ -240,7 +247,14 @@ def existing_refs(refs: Sequence[str], sources: Sequence[Item | CitedSource]) ->
 def cite(items: Sequence[Item], refs: Sequence[str]) -> list[CitedSource]:
     """Returns the items that ``refs`` name, as sources that a text can cite."""
     return [
-        CitedSource(ref=item.ref, kind=item.kind, id=item.id, title=item.title, credit=item.credit)
+        CitedSource(
+            ref=item.ref,
+            kind=item.kind,
+            id=item.id,
+            title=item.title,
+            credit=item.credit,
+            at=item.at,
+        )
         for item in items
         if item.ref in refs
     ]

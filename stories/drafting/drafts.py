@@ -101,6 +101,7 @@ class DraftMessagePayload(TypedDict):
         Field(description="The hand-over; its fields depend on kind. A text is in its version."),
     ]
     text: Annotated[str, Field(description="The hand-over as plain text.")]
+    model: Annotated[str, Field(description='Its model; extractive is none, "" is not known.')]
     at: Annotated[str, Field(description="Time it was stored (ISO 8601).")]
 
 
@@ -276,7 +277,7 @@ def changed(draft: Draft) -> None:
 
 def of_draft(draft: Draft) -> QuerySet[DraftMessage]:
     """Returns all turns of the draft, oldest first."""
-    return DraftMessage.objects.filter(draft=draft).order_by("turn")
+    return DraftMessage.objects.filter(draft=draft).select_related("link").order_by("turn")
 
 
 def message_payload(message: DraftMessage) -> DraftMessagePayload:
@@ -290,6 +291,7 @@ def message_payload(message: DraftMessage) -> DraftMessagePayload:
         "kind": message.kind,
         "payload": message.payload,
         "text": message.text,
+        "model": message.link.model if message.link else "",
         "at": recorder.timestamp(message.created_at),
     }
 

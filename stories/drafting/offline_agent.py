@@ -1,13 +1,20 @@
-"""The offline agent: plays all four roles by rule, without a model or an API key.
+"""The offline agent: assembles a dossier by rule, without a model or an API key.
 
-It selects, orders and checks passages of the material, and never writes a sentence of its own.
+It takes the turns of all roles: selects passages of the material, orders them by time, and checks
+the result. It never writes a sentence about the subject. In English the dossier has a timeline,
+quotes, open questions and the list of its sources, and says that no model wrote it.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
+from datetime import UTC
 from itertools import zip_longest
+
+from django.utils.dateparse import parse_datetime
+from django.utils.formats import date_format
 
 from stories.drafting.agents import (
     MOST_FINDINGS,
@@ -16,7 +23,6 @@ from stories.drafting.agents import (
     Item,
     Kind,
     OnText,
-    Order,
     Outline,
     Remark,
     Research,
@@ -42,7 +48,14 @@ _BACK_REFERENCES = word_set("""
     this that these those it its he she they his her their them both such but and so or yet then
     still also however instead others nobody neither another meanwhile
 """)
-_CREDIT = re.compile(r"(?m)^(?:From )?[^:\n]{1,80}: ?")
+# A credit may begin with the day and the time, which has a colon.
+_CREDIT = re.compile(r"(?m)^(?:\d[^:\n]{8,20}\d\d:\d\d[^:\n]{1,90}|[^:\n]{1,80}): ?")
+_QUOTATION = re.compile(r"[\"“”„«»「」]")
+TIMELINE, QUOTES, OPEN_QUESTIONS = "Timeline", "Quotes", "Open questions"
+_HEADINGS = (TIMELINE, QUOTES, OPEN_QUESTIONS)
+LABEL = (
+    "Assembled without a model: passages of the sources in their own words, in the order of time."
+)
 _WORD_CHARACTER = re.compile(r"\w")
 
 
@@ -77,6 +90,9 @@ def research(task: Task) -> Research:
             score = 2 * len(content_words(passage) & keywords) + in_title + 1 / (position + 1)
             ranked.append((-score, number, position, passage, item))
     ranked.sort(key=lambda row: row[:3])
+    # A dossier is about one thread: that of the passage which fits best.
+    if ranked and (thread := ranked[0][4].thread):
+        ranked = [row for row in ranked if row[4].thread == thread]
     chosen: list[tuple[int, int, Finding]] = []
     words_left = task.order.words * _SURPLUS
     for _, number, position, passage, item in ranked:
@@ -84,7 +100,9 @@ def research(task: Task) -> Research:
         if words_left > 0 and len(chosen) < MOST_FINDINGS:
             words_left -= word_count(passage)
             chosen.append((number, position, Finding(text=passage, sources=[item.ref])))
-    chosen.sort(key=lambda row: row[:2])
+    # In the order of time; reports without one keep the order of the material, after the others.
+    at = [item.at or "9999" for item in task.material]
+    chosen.sort(key=lambda row: (at[row[0]], row[0], row[1]))
     findings = [finding for *_, finding in chosen]
     refs = [ref for finding in findings for ref in finding.sources]
     texts = [finding.text for finding in findings] + [item.title for item in task.material]
@@ -151,7 +169,7 @@ def write(task: Task, on_text: OnText) -> Text:
 
 
 def _first_text(task: Task) -> str:
-    """Returns the findings of each section; all sections get a share of the ordered length."""
+    """Returns the dossier of the findings; all sections get a share of the ordered length."""
     sections = task.outline.sections if task.outline else []
     words_left, chosen = task.order.words, set[int]()
     for row in zip_longest(*(section.findings for section in sections)):
@@ -159,34 +177,72 @@ def _first_text(task: Task) -> str:
             if words_left > 0:
                 words_left -= word_count(task.findings[number - 1].text)
                 chosen.add(number)
-    parts: list[str] = []
-    last_credit = ""
-    for section in sections:
-        numbers = [number for number in section.findings if number in chosen]
-        if not numbers:
-            continue
-        # Only explainers have headings; other styles read as one text.
-        if task.order.style == "explainer" and len(sections) > 1:
-            parts.append(section.heading)
-        # A source is named once for consecutive paragraphs that come from it.
-        credit = _credit(task, numbers)
-        parts.append(_paragraph(task, numbers, credited=credit == last_credit))
-        last_credit = credit
+    return _dossier(task, sorted(chosen))
+
+
+def _dossier(task: Task, numbers: Sequence[int]) -> str:
+    """Returns the findings with these numbers, which are in the order of time."""
+    quotes = [number for number in numbers if _QUOTATION.search(task.findings[number - 1].text)]
+    events = [number for number in numbers if number not in quotes]
+    english = _is_english(task)
+    parts = [LABEL] if english else []
+    for heading, section in ((TIMELINE, events), (QUOTES, quotes)):
+        if section and english:
+            parts.append(heading)
+        by_source: dict[str, list[int]] = {}
+        for number in section:
+            by_source.setdefault(task.findings[number - 1].sources[0], []).append(number)
+        parts += [_paragraph(task, rows) for rows in by_source.values()]
+    if english and (questions := _open_questions(task)):
+        parts += [OPEN_QUESTIONS, *questions]
+    if english:
+        parts.append(_sources(task))
     return "\n\n".join(parts)
 
 
-def _paragraph(task: Task, numbers: Sequence[int], *, credited: bool = False) -> str:
+def _is_english(task: Task) -> bool:
+    return task.order.language.lower().startswith("en")
+
+
+def _open_questions(task: Task) -> list[str]:
+    """Returns what the material leaves open: keywords that it does not name, a single source."""
+    gaps = task.research.gaps if task.research else []
+    questions = [f"No report mentions {', '.join(gaps)}."] if gaps else []
+    credits_ = {source.credit for source in task.sources}
+    if len(credits_) == 1:
+        questions.append(
+            f"Only one source reports this, {credits_.pop()}. Does another confirm it?"
+        )
+    return questions
+
+
+def _sources(task: Task) -> str:
+    counts = Counter(source.credit for source in task.sources)
+    listed = (f"{credit} ({count})" if count > 1 else credit for credit, count in counts.items())
+    return f"Sources: {', '.join(listed)}"
+
+
+def _frame(task: Task) -> list[str]:
+    """Returns the paragraphs of a dossier that come from no source."""
+    return [LABEL, *_HEADINGS, *_open_questions(task), _sources(task)] if _is_english(task) else []
+
+
+def _length(task: Task, text: str) -> int:
+    """Returns the words of a text that count for its ordered length."""
+    frame = set(_frame(task))
+    return sum(word_count(part) for part in text.split("\n\n") if part not in frame)
+
+
+def _paragraph(task: Task, numbers: Sequence[int]) -> str:
+    """Returns findings of one source after their time and their credit."""
     text = " ".join(task.findings[number - 1].text for number in numbers)
-    credit = _credit(task, numbers)
-    if credited or not credit:
-        return text
-    english = task.order.language.lower().startswith("en")
-    return f"From {credit}: {text}" if english else f"{credit}: {text}"
-
-
-def _credit(task: Task, numbers: Sequence[int]) -> str:
     ref = task.findings[numbers[0] - 1].sources[0]
-    return next((source.credit for source in task.sources if source.ref == ref), "")
+    source = next((source for source in task.sources if source.ref == ref), None)
+    at = parse_datetime(source.at) if source and source.at else None
+    style = "j F Y, H:i" if _is_english(task) else "Y-m-d H:i"
+    when = date_format(at.astimezone(UTC), style) if at else ""
+    credit = ", ".join(filter(None, (when, source.credit if source else "")))
+    return f"{credit}: {text}" if credit else text
 
 
 def _used(task: Task, text: str) -> list[int]:
@@ -211,20 +267,25 @@ def _alike(one: str, other: str) -> bool:
     return bool(ours) and len(ours & theirs) >= ALIKE * min(len(ours), len(theirs))
 
 
-def _short(order: Order, text: str) -> bool:
-    return word_count(text) < order.words * (1 - MARGIN)
+def _short(task: Task, text: str) -> bool:
+    return _length(task, text) < task.order.words * (1 - MARGIN)
 
 
-def _long(order: Order, text: str) -> bool:
-    return word_count(text) > order.words * (1 + MARGIN)
+def _long(task: Task, text: str) -> bool:
+    return _length(task, text) > task.order.words * (1 + MARGIN)
 
 
 def _without(text: str, passage: str) -> str:
-    """Removes a passage, and a paragraph of which only the credit remains."""
-    parts = [" ".join(part.replace(passage, "").split()) for part in text.split("\n\n")]
-    return "\n\n".join(
-        part for part in parts if _WORD_CHARACTER.search(_CREDIT.sub("", part, count=1))
-    )
+    """Removes a passage, and a paragraph of which only the credit or the heading remains."""
+    parts = []
+    for part in text.split("\n\n"):
+        rest = " ".join(part.replace(passage, "").split()) if passage in part else part
+        if rest == part or _WORD_CHARACTER.search(_CREDIT.sub("", rest, count=1)):
+            # Of two headings in succession the first one has no paragraph any more.
+            if rest in _HEADINGS and parts and parts[-1] in _HEADINGS:
+                parts.pop()
+            parts.append(rest)
+    return "\n\n".join(parts[:-1] if parts and parts[-1] in _HEADINGS else parts)
 
 
 def _revised(task: Task) -> str:
@@ -239,20 +300,28 @@ def _revised(task: Task) -> str:
             if passage := next(candidates, ""):
                 text = _without(text, passage)
     if any(remark.about == "length" for remark in task.remarks):
-        if _short(task.order, text):
+        if _short(task, text):
             for number in _unused(task, text):
-                if _short(task.order, text):
-                    text = f"{text}\n\n{_paragraph(task, [number])}"
+                if _short(task, text):
+                    text = _with(task, text, number)
         else:
             text = _shortened(task, text)
     return clean_text(text, len(text) + 1) or task.text
+
+
+def _with(task: Task, text: str, number: int) -> str:
+    """Adds a finding: at its time, or at the end of a text that a person has edited."""
+    used = _used(task, text)
+    if text == _dossier(task, used):
+        return _dossier(task, sorted({*used, number}))
+    return f"{text}\n\n{_paragraph(task, [number])}"
 
 
 def _shortened(task: Task, text: str) -> str:
     """Removes passages from the end until the length fits; the first one always remains."""
     # The later findings matter less, as the material is sorted by its relevance.
     for number in reversed(_used(task, text)[1:]):
-        if not _long(task.order, text):
+        if not _long(task, text):
             break
         text = _without(text, task.findings[number - 1].text)
     return text
@@ -283,10 +352,10 @@ def _remarks_on_text(task: Task) -> list[Remark]:
     for sentence in unsupported(task):
         wish = "No source supports this; leave it out, or name the source."
         remarks.append(Remark(about="facts", where=cut(sentence, 200), wish=wish))
-    length = f"{word_count(task.text)} words instead of {task.order.words}."
-    if _long(task.order, task.text) and len(used) > 1:
+    length = f"{_length(task, task.text)} words instead of {task.order.words}."
+    if _long(task, task.text) and len(used) > 1:
         remarks.append(Remark(about="length", where="", wish=f"Shorter: {length}"))
-    elif _short(task.order, task.text) and _unused(task, task.text):
+    elif _short(task, task.text) and _unused(task, task.text):
         remarks.append(Remark(about="length", where="", wish=f"Longer: {length}"))
     return remarks
 
@@ -294,7 +363,7 @@ def _remarks_on_text(task: Task) -> list[Remark]:
 def unsupported(task: Task) -> list[str]:
     """Returns the sentences that are in no finding and were not written by a person."""
     supported = [finding.text for finding in task.findings]
-    supported += [section.heading for section in task.outline.sections] if task.outline else []
+    supported += [part for part in _frame(task) if part in task.text.split("\n\n")]
     supported += [sentence for text in task.by_hand for sentence in sentences(text)]
     rest = task.text
     # Longest first: a short passage may be part of a longer one.
@@ -311,16 +380,16 @@ def decide(task: Task, on_text: OnText) -> Verdict:
     removed = unsupported(task)
     for sentence in removed:
         text = _without(text, sentence)
-    if _long(task.order, text):
+    if _long(task, text):
         text = _shortened(task, text)
     # If no sentence is supported, the text stays as it is.
     text = text or task.text
     on_text(text)
     refs = {ref for number in _used(task, text) for ref in task.findings[number - 1].sources}
-    reason = f"{word_count(text)} of {task.order.words} words, from {len(refs)} sources"
+    reason = f"{_length(task, text)} of {task.order.words} words, from {len(refs)} sources"
     if removed:
         reason += f"; {len(removed)} statements without a source left out"
-    if _short(task.order, text):
+    if _short(task, text):
         reason += "; the material has no more"
     return Verdict(
         text="" if text == task.text else text,

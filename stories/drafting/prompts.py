@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from itertools import zip_longest
 from typing import Any, TypeVar
 
+from django.utils.dateparse import parse_datetime
+
 from sessions_app.ai_chain import chain
 from sessions_app.errors import NeedsHuman
+from sessions_app.events.recorder import timestamp
 from sessions_app.models import AILink, Session
 from stories.drafting import agents, versions
 from stories.drafting.agents import (
@@ -32,6 +36,8 @@ from stories.drafting.agents import (
 from stories.drafting.turns import Turn
 from stories.llm import Ask
 from stories.models import Draft, DraftMessage, DraftVersion, SourcePost, Story
+from stories.posts.duplicates import content_words, overtakes
+from stories.posts.events import Report, judge
 from stories.search import query
 from stories.search.query import Query
 from stories.sources.registry import credit_of
@@ -217,7 +223,35 @@ def gather(session: Session, keywords: Sequence[str]) -> tuple[Item, ...]:
             f"No post or story of this session names {clean_line(quoted, 150)}. The draft resumes "
             "automatically when one does. You can also start a draft with other keywords."
         )
-    return tuple(items.values())[:MOST]
+    return without_overtaken(tuple(items.values())[:MOST])
+
+
+def without_overtaken(items: Sequence[Item]) -> tuple[Item, ...]:
+    """Returns the items without reports that a later one on the same subject has replaced.
+
+    A text from both would say that a vote is expected and that it was held.
+    """
+    reports = {
+        item.ref: Report(item.title, item.text, published_at=parse_datetime(item.at))
+        for item in items
+        if item.at
+    }
+
+    def replaces(newer: Item, item: Item) -> bool:
+        if newer.at <= item.at or not overtakes(newer.title, item.title):
+            return False
+        words, earlier = content_words(newer.title), content_words(item.title)
+        # A toll that rises makes the headlines of two events, but of nearly the same words.
+        shared = len(words & earlier)
+        if shared >= 3 and shared >= 0.75 * min(len(words), len(earlier)):
+            return True
+        kind = judge(reports[newer.ref], reports[item.ref]).kind
+        return kind in ("development", "same event")
+
+    def is_overtaken(item: Item) -> bool:
+        return any(replaces(newer, item) for newer in items if newer.ref in reports)
+
+    return tuple(item for item in items if not item.at or not is_overtaken(item))
 
 
 def _material(session: Session, keyword: str) -> Iterator[Item]:
@@ -227,20 +261,32 @@ def _material(session: Session, keyword: str) -> Iterator[Item]:
         return
     # A duplicate has nothing that its original does not have.
     rows = query.posts(session, Query("posts", terms)).filter(duplicate_of=None)
-    posts: list[SourcePost] = list(rows[:EACH])
+    posts: list[SourcePost] = list(rows.select_related("source", "story")[:EACH])
     for post in posts:
-        yield _item(f"p{post.pk}", post.title, post.body, credit_of(post))
+        story = getattr(post, "story", None)
+        at = post.published_at or post.created_at
+        thread = story.thread_id if story else None
+        yield _item(f"p{post.pk}", post.title, post.body, credit_of(post), at, thread)
     matches = query.stories(session, Query("stories", terms)).exclude(state__in=_HIDDEN_STATES)
     # A post's own story is left out here, not in the query: a story of a draft has no post.
     post_ids = {post.pk for post in posts}
     for story in matches[:EACH]:
         if story.post_id not in post_ids:
-            yield _item(f"s{story.pk}", story.title, story.narrative, "our own programme")
+            at, thread = story.created_at, story.thread_id
+            own = "our own programme"
+            yield _item(f"s{story.pk}", story.title, story.narrative, own, at, thread)
 
 
-def _item(ref: str, title: str, text: str, source: str) -> Item:
-    headline = clean_line(plain(title, 400), 160)
-    return Item(ref, int(ref[1:]), headline, plain(text, MOST_TEXT), clean_line(source, 80))
+def _item(ref: str, title: str, text: str, source: str, at: datetime, thread: int | None) -> Item:
+    return Item(
+        ref=ref,
+        id=int(ref[1:]),
+        title=clean_line(plain(title, 400), 160),
+        text=plain(text, MOST_TEXT),
+        credit=clean_line(source, 80),
+        at=timestamp(at),
+        thread=thread,
+    )
 
 
 def task_of(draft: Draft, turn: Turn, messages: Sequence[DraftMessage]) -> Task:

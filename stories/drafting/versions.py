@@ -34,6 +34,9 @@ class DraftVersionPayload(TypedDict):
     title: Annotated[str, Field(description="Title of the text.")]
     text: Annotated[str, Field(description="The whole text, plain.")]
     word_count: Annotated[int, Field(description="Length in words.")]
+    model: Annotated[
+        str, Field(description='Its model; extractive is none, "" is a person or not known.')
+    ]
     at: Annotated[str, Field(description="Time it was saved (ISO 8601).")]
 
 
@@ -46,7 +49,8 @@ ADDED = recorder.declare("draft.version", "A draft has a new version.", DraftVer
 
 def of_draft(draft: Draft) -> QuerySet[DraftVersion]:
     """Returns all versions, newest first."""
-    return DraftVersion.objects.filter(draft=draft).select_related("user").order_by("-number")
+    rows = DraftVersion.objects.filter(draft=draft)
+    return rows.select_related("user", "link").order_by("-number")
 
 
 def latest(draft: Draft) -> DraftVersion | None:
@@ -65,6 +69,7 @@ def payload(version: DraftVersion) -> DraftVersionPayload:
         "title": version.title,
         "text": version.text,
         "word_count": version.word_count,
+        "model": version.link.model if version.link else "",
         "at": recorder.timestamp(version.created_at),
     }
 

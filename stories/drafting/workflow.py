@@ -116,15 +116,15 @@ def ask_agent(work: Work) -> Result:
     """Lets the session's agent take the turn, and checks its hand-over."""
     task = prompts.task_of(work.draft, work.turn, work.messages)
     agent = agent_for(work.draft.session, work.ledger, work.claim.lost)
-    with context.span(work.turn.role, environment="agent"), LiveView(work) as show:
+    with context.span(work.turn.role, environment="agent"), LiveView(work, agent.model) as show:
         return Result(checked(task, agent.take(task, show)), agent.model)
 
 
 class LiveView:
     """Shows a turn in progress to open pages, and stops the agent when the claim is lost."""
 
-    def __init__(self, work: Work) -> None:
-        self._work, self._shown_at, self._text = work, 0.0, ""
+    def __init__(self, work: Work, model: str) -> None:
+        self._work, self._model, self._shown_at, self._text = work, model, 0.0, ""
 
     def __enter__(self) -> Self:
         self._show("thinking")
@@ -147,6 +147,7 @@ class LiveView:
         frame = {
             "draft": draft.pk,
             "role": self._work.turn.role,
+            "model": self._model,
             "kind": self._work.turn.kind,
             "state": state,
             # The end of the text, which is what changes.

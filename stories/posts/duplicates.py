@@ -50,6 +50,11 @@ _OPPOSED: tuple[tuple[str, str], ...] = (
 )
 _NEGATIONS = word_set("not no never without nobody none")
 _CHANGES = word_set("not correction corrected update updated false fake hoax")
+# Of what is still to come.
+_FORECAST = word_set("""
+    expect expects expected may might could will would likely plan plans planned planning propose
+    proposes proposed forecast forecasts hope hopes prepare prepares due upcoming looms awaits
+""")
 _ENDINGS = ("ing", "ed", "es", "s")
 
 
@@ -57,6 +62,17 @@ def is_development(title: str, earlier: str) -> bool:
     """Whether a headline differs in its figures, or has a word whose opposite the earlier one has."""
     return _numbers(title) != _numbers(earlier) or _opposed(
         content_words(title), content_words(earlier)
+    )
+
+
+def overtakes(title: str, earlier: str) -> bool:
+    """Whether a headline replaces an earlier one: by other figures, a turn, or what was forecast."""
+    new, old = _numbers(title), _numbers(earlier)
+    words, earlier_words = (word_set(text.lower()) for text in (title, earlier))
+    return (
+        bool(new and old and not old <= new)
+        or _opposed(content_words(title), content_words(earlier))
+        or bool(earlier_words & _FORECAST and not words & _FORECAST)
     )
 
 

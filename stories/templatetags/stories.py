@@ -44,6 +44,15 @@ KIND_WORDS = {
     "verdict": "a verdict",
 }
 
+# What a turn did in which no model took part.
+STEP_WORDS = {
+    "research": "Passages collected",
+    "outline": "Order planned",
+    "text": "Dossier assembled",
+    "review": "Checked by rule",
+    "verdict": "Final check by rule",
+}
+
 ICONS = {
     "researcher": "search",
     "writer": "pen-line",
@@ -69,6 +78,12 @@ def phase_word(phase: str) -> str:
 def kind_word(kind: str) -> str:
     """Returns the name of a kind of hand-over."""
     return KIND_WORDS.get(kind, kind)
+
+
+@register.filter
+def step_word(kind: str) -> str:
+    """Returns what a turn without a model did."""
+    return STEP_WORDS.get(kind, kind)
 
 
 @register.filter

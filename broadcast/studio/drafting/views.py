@@ -37,6 +37,7 @@ from stories.drafting import turns as drafting_turns
 from stories.drafting.drafts import DraftMessagePayload, DraftPayload
 from stories.drafting.turns import Milestone
 from stories.drafting.versions import DraftVersionPayload
+from stories.llm import EXTRACTIVE
 from stories.market import quotes
 from stories.models import BoardKeyword, Draft
 
@@ -68,13 +69,15 @@ class DraftsPage(TypedDict):
 class DraftPage(TypedDict):
     """One draft with its conversation and its versions.
 
-    ``live`` is the turn in progress; ``before`` is the version that ``version`` is compared with,
-    and ``diff`` the comparison as (text, "same" | "gone" | "new").
+    ``assembled`` is set when no model took part. ``live`` is the turn in progress; ``before`` is the
+    version that ``version`` is compared with, and ``diff`` the comparison as (text, "same" | "gone" |
+    "new").
     """
 
     session: Session
     last_seq: int
     draft: DraftPayload
+    assembled: bool
     live: Mapping[str, object] | None
     turns: list[DraftMessagePayload]
     milestones: list[Milestone]
@@ -107,10 +110,12 @@ def draft_page(session: Session, draft_id: int, part: VersionPart = LATEST) -> D
     if version is not None and before is not None:
         diff = list(corrections.compare(before["text"], version["text"]))
     turns = [drafts.message_payload(message) for message in drafts.of_draft(draft)]
+    models = {turn["model"] for turn in turns} or {session.model}
     return {
         "session": session,
         "last_seq": stats.last_seq,
         "draft": drafts.payload(draft),
+        "assembled": models == {EXTRACTIVE},
         "live": workflow.turn_in_progress(draft) if draft.state == Draft.State.RUNNING else None,
         "turns": turns,
         "milestones": drafting_turns.milestones_passed(turns, rows, draft.words),

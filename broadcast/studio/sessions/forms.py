@@ -131,10 +131,22 @@ class SettingsForm(forms.ModelForm):  # type: ignore[type-arg]
         help_texts = {
             "language": "The language of the narration: en, de, pt-BR …",
             "instructions": "For the model, e.g. “focus on breakthroughs, avoid markets”.",
+            "voice": "Reads the stories; the list is for the saved language.",
+            "co_voice": "Reads every other paragraph, or sentence.",
             "pronunciation": "How voices say a word, one per line: word = spoken form.",
         }
 
-    field_order = ("model", "other_model")
+    field_order = (
+        "model",
+        "other_model",
+        "personality",
+        "verbosity",
+        "pace",
+        "language",
+        "voice",
+        "co_voice",
+        "pronunciation",
+    )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
