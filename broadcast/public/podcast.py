@@ -185,10 +185,11 @@ def chapters(episode: Episode) -> dict[str, object]:
     rows: list[dict[str, object]] = []
     for part in _parts(episode):
         story = stories.get(part["story"] or 0)
+        times = {"startTime": part["at"], "endTime": round(part["at"] + part["seconds"], 2)}
         if part["story"] is None:
-            rows.append({"startTime": part["at"], "title": IDENTIFICATION})
+            rows.append({**times, "title": IDENTIFICATION})
         elif story is not None:
-            row: dict[str, object] = {"startTime": part["at"], "title": story.title}
+            row: dict[str, object] = {**times, "title": story.title}
             if story.post is not None and (url := weburl(story.post.url)):
                 row["url"] = url
             rows.append(row)

@@ -20,11 +20,20 @@
     }
   };
 
+  // What is read in an element, without parts that explain it.
+  const readIn = (element) => {
+    const aside = [...element.querySelectorAll("[data-no-copy]")].filter((part) => !part.hidden);
+    for (const part of aside) part.hidden = true;
+    const text = element.innerText.trim();
+    for (const part of aside) part.hidden = false;
+    return text;
+  };
+
   document.addEventListener("click", async (event) => {
     const button = event.target.closest("[data-copy], [data-copy-from]");
     if (!button) return;
     const { copyFrom } = button.dataset;
-    const text = copyFrom ? document.getElementById(copyFrom).innerText.trim() : button.dataset.copy;
+    const text = copyFrom ? readIn(document.getElementById(copyFrom)) : button.dataset.copy;
     const copied = await copy(text);
     button.dataset.copied = copied ? "Copied" : "Press Ctrl+C";
     let said = button.nextElementSibling;

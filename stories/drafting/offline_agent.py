@@ -277,7 +277,7 @@ def _long(task: Task, text: str) -> bool:
 
 def _without(text: str, passage: str) -> str:
     """Removes a passage, and a paragraph of which only the credit or the heading remains."""
-    parts = []
+    parts: list[str] = []
     for part in text.split("\n\n"):
         rest = " ".join(part.replace(passage, "").split()) if passage in part else part
         if rest == part or _WORD_CHARACTER.search(_CREDIT.sub("", rest, count=1)):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from typing import Annotated, cast
 
 from django.contrib.auth.models import User
 from django.db import transaction
@@ -17,6 +18,7 @@ from sessions_app.errors import Conflict, Invalid, NotFound
 from sessions_app.events import recorder
 from stories.drafting import drafts
 from stories.drafting.agents import MOST_TEXT, MOST_TITLE
+from stories.drafting.drafts import DraftMessagePayload
 from stories.models import Draft, DraftVersion
 from stories.text.cleaning import clean_line, clean_text
 from stories.text.sentences import word_count
@@ -72,6 +74,106 @@ def payload(version: DraftVersion) -> DraftVersionPayload:
         "model": version.link.model if version.link else "",
         "at": recorder.timestamp(version.created_at),
     }
+
+
+class Comment(TypedDict):
+    """What an agent says about the text or about the place ``where``; only a ``wish`` is decided on."""
+
+    number: int
+    role: str
+    about: str
+    text: str
+    where: str
+    wish: bool
+
+
+class Segment(TypedDict):
+    """A piece of the text, with the comment on it or the source that it names."""
+
+    text: str
+    comment: int | None
+    source: Mapping[str, object] | None
+
+
+class Manuscript(TypedDict):
+    """A text in paragraphs of pieces, with the comments of the agents."""
+
+    paragraphs: list[list[Segment]]
+    comments: list[Comment]
+
+
+def manuscript(version: DraftVersionPayload, turns: Sequence[DraftMessagePayload]) -> Manuscript:
+    """Returns a version with what the agents said of it, and the sources where it names them."""
+    comments = comments_on(version["number"], turns)
+    research = next((turn["payload"] for turn in turns if turn["kind"] == "research"), {})
+    cited = cast("Sequence[Mapping[str, object]]", research.get("sources", []))
+    sources = {str(source["credit"]): source for source in reversed(cited)}
+    paragraphs: list[list[Segment]] = []
+    open_comments = [comment for comment in comments if comment["where"]]
+    for paragraph in filter(str.strip, version["text"].split("\n")):
+        places: list[tuple[int, int, int | None, str]] = []
+        for comment in list(open_comments):
+            # A remark quotes only the beginning of a long passage.
+            where = comment["where"].rstrip("…").rstrip()
+            if where and (at := paragraph.find(where)) >= 0:
+                places.append((at, at + len(where), comment["number"], ""))
+                open_comments.remove(comment)
+        places += [
+            (at, at + len(credit), None, credit)
+            for credit in sources
+            if credit and (at := paragraph.find(credit)) >= 0
+        ]
+        segments: list[Segment] = []
+        end = 0
+        for begin, until, number, credit in sorted(places, key=lambda place: place[:2]):
+            # Of two places that overlap, the first one is marked.
+            if begin >= end:
+                segments.append({"text": paragraph[end:begin], "comment": None, "source": None})
+                source = sources.pop(credit, None)
+                piece = paragraph[begin:until]
+                segments.append({"text": piece, "comment": number, "source": source})
+                end = until
+        segments.append({"text": paragraph[end:], "comment": None, "source": None})
+        paragraphs.append(segments)
+    return {"paragraphs": paragraphs, "comments": comments}
+
+
+def comments_on(version: int, turns: Sequence[DraftMessagePayload]) -> list[Comment]:
+    """Returns the comments of the turn that wrote a version and of those up to the next version."""
+    comments: list[Comment] = []
+    current = False
+    for turn in turns:
+        payload = turn["payload"]
+        written = payload.get("version")
+        if turn["kind"] == "research":
+            gaps = cast("Sequence[str]", payload.get("gaps", []))
+            said = (
+                [("gaps", f"Nothing was found about: {', '.join(gaps)}.", "", False)]
+                if gaps
+                else []
+            )
+        else:
+            current = written == version or (current and written is None)
+            reason = str(payload.get("reason", ""))
+            said = [("", reason, "", False)] if current and reason else []
+            remarks = cast("Sequence[Mapping[str, str]]", payload.get("remarks", []))
+            said += [
+                (remark["about"], remark["wish"], remark["where"], True)
+                for remark in remarks
+                if current
+            ]
+        for about, text, where, wish in said:
+            comments.append(
+                {
+                    "number": len(comments) + 1,
+                    "role": turn["role"],
+                    "about": about,
+                    "text": text,
+                    "where": where,
+                    "wish": wish,
+                }
+            )
+    return comments
 
 
 class Save(Payload):

@@ -28,12 +28,12 @@ STATE_WORDS = {
 }
 
 PHASE_WORDS = {
-    "research": "The researcher looks through posts and stories",
-    "outline": "The writer makes the outline",
-    "writing": "The writer writes",
-    "review": "The reader reviews the text",
-    "final": "The expert decides",
-    "done": "All turns are taken",
+    "research": "Posts and stories are read",
+    "outline": "The outline is made",
+    "writing": "The text is written",
+    "review": "The text is reviewed",
+    "final": "The final check",
+    "done": "Every step is done",
 }
 
 KIND_WORDS = {

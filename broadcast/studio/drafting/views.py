@@ -84,6 +84,7 @@ class DraftPage(TypedDict):
     versions: list[DraftVersionPayload]
     part: VersionPart
     version: DraftVersionPayload | None
+    manuscript: versions.Manuscript | None
     before: DraftVersionPayload | None
     diff: Sequence[tuple[str, str]]
 
@@ -122,6 +123,9 @@ def draft_page(session: Session, draft_id: int, part: VersionPart = LATEST) -> D
         "versions": rows,
         "part": part,
         "version": version,
+        "manuscript": versions.manuscript(version, turns)
+        if version and not version["by"] and version["model"] != EXTRACTIVE
+        else None,
         "before": before,
         "diff": diff,
     }

@@ -316,6 +316,9 @@ def test_the_chapters_begin_where_the_stories_do(shown: Session) -> None:
     contents = Episode.objects.get().contents
     rows = document["chapters"]
     assert [row["startTime"] for row in rows] == [part["at"] for part in contents]
+    ends = [row["endTime"] for row in rows]
+    assert ends[:-1] == pytest.approx([row["startTime"] for row in rows[1:]])
+    assert ends[-1] == pytest.approx(Episode.objects.get().seconds)
     titles = [story.title for story in Story.objects.filter(state="aired").order_by("id")]
     assert [row["title"] for row in rows] == ["Station identification", *titles]
     assert [row.get("url") for row in rows] == [None, url, url]

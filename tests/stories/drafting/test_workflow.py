@@ -93,7 +93,7 @@ def test_a_dossier_is_in_the_order_of_time_without_what_was_overtaken(
 ) -> None:
     session = make_session(model="extractive")
     read_the_day(session)
-    draft = finished(started(session, keywords=["storm", "insurance"], words=50))
+    draft = finished(started(session, keywords=["storm", "insurance"], words=80))
     assert text_of(draft).split("\n\n") == [
         "Assembled without a model: passages of the sources in their own words, in the order of time.",
         "Timeline",

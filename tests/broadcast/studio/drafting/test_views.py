@@ -17,6 +17,7 @@ from sessions_app.models import Session
 from stories.drafting import boards, drafts, versions
 from stories.market import trends
 from stories.models import BoardKeyword, Draft, DraftMessage, DraftVersion, Source, Story, Trend
+from tests.chain_links import join
 from tests.conftest import MakeSession, make_post
 from tests.markup import unbroken
 
@@ -118,6 +119,64 @@ def test_the_page_shows_the_conversation_and_the_text(browser: Client, draft: Dr
     assert "The ferry is late &lt;b&gt;." in page
     assert "The ferry was late on Monday." in page
     assert "<strong>Version 1</strong>" in page
+
+
+def test_the_comments_of_the_agents_are_at_their_places(browser: Client, draft: Draft) -> None:
+    source = {
+        "ref": "p1",
+        "kind": "post",
+        "id": 1,
+        "title": "Ferry news",
+        "credit": "Harbour Post",
+        "at": "2026-11-29T08:10:00Z",
+    }
+    say(draft, "researcher", "research", sources=[source], gaps=["price"])
+    say(draft, "writer", "text", version=1, reason="First text")
+    write(draft, "Harbour Post says the ferry was late.\n\nIt rained <b>.")
+    remark = {"about": "facts", "where": "It rained <b>", "wish": "Name the source."}
+    say(draft, "reader", "review", decision="changes", remarks=[remark])
+    page = text(browser.get(page_of(draft)))
+    place = page.partition('<mark id="place-3" class="commented">')[2].partition("</mark>")[0]
+    assert place.startswith("It rained &lt;b&gt;<a")
+    card = page.partition('class="source-card"')[2].partition("</span></span>")[0]
+    assert "Ferry news" in card
+    comments = page.partition('<ol class="comments"')[2].partition("</ol>")[0]
+    assert [word for word in ("researcher", "writer", "reader") if word in comments] == [
+        "researcher",
+        "writer",
+        "reader",
+    ]
+    assert "Nothing was found about: price." in comments
+    assert comments.count(">Accept<") == comments.count(">Reject<") == 1
+    answer = "Accepted, do this: Name the source. It rained &lt;b&gt;"
+    assert f'value="{answer}"' in comments
+    address = f"/drafting/{draft.session_id}/{draft.pk}/advice/"
+    assert browser.post(address, {"text": "Accepted, do this: Name the source."}).status_code == 302
+    draft.refresh_from_db()
+    assert draft.wishes[-1]["text"] == "Accepted, do this: Name the source."
+    # The next version has no comment yet.
+    say(draft, "writer", "text", version=2, reason="Second text")
+    write(draft, "It rained, says the office.")
+    assert (
+        "Name the source."
+        not in text(browser.get(page_of(draft))).partition("conversation-title")[0]
+    )
+
+
+def test_a_dossier_shows_no_agents(browser: Client, draft: Draft) -> None:
+    link = join(draft.session, "draft", model="extractive")
+    say(draft, "researcher", "research", "The ferry is late.")
+    say(draft, "writer", "text", version=1)
+    write(draft, "The ferry was late on Monday.")
+    DraftMessage.objects.filter(draft=draft).update(link=link)
+    DraftVersion.objects.filter(draft=draft).update(link=link)
+    page = text(browser.get(page_of(draft)))
+    main = page.partition("<main")[2]
+    assert "Assembled without a model: a dossier" in main
+    assert "Passages collected" in main
+    assert "assembled without a model" in main
+    for role in ("researcher", "writer", "reader", "expert"):
+        assert role not in main
 
 
 def test_two_versions_are_compared(browser: Client, draft: Draft) -> None:
