@@ -30,7 +30,11 @@ log = structlog.get_logger(__name__)
 
 WARN_EVERY_S = 60
 MAX_TEXT = 16_000  # characters of one field
-_ONLY_INFORMS = re.compile(r" level=(?:debug|info) ")
+# Also the start of Redis, which it reports at every level, with a hint for large installations.
+_ONLY_INFORMS = re.compile(
+    r" level=(?:debug|info) |^redis +\| \d+:[CM] (?!.*(?:[Ff]atal|[Ee]rror|[Cc]an't|[Ff]ailed to))"
+    r"|^redis +\| .*overcommit"
+)
 _FIRST = ("id", "timestamp", "level", "logger", "event")
 
 
@@ -173,6 +177,19 @@ def relay(line: str) -> None:
     _studio_log_file().handle(logging.makeLogRecord({"msg": line}))
     if settings.SMNB.log == "info" or not _ONLY_INFORMS.search(line):
         say(line)
+
+
+def quiet_terminal() -> None:
+    """Sends what this process only informs of to the studio's log file, not to stderr."""
+    if settings.SMNB.log == "info":
+        return
+    root = logging.getLogger()
+    for handler in list(root.handlers):
+        if type(handler) is logging.StreamHandler:
+            file = RotatingFileHandler(studio_log(), delay=True)
+            file.setFormatter(handler.formatter)
+            root.addHandler(file)
+            handler.setLevel(logging.WARNING)
 
 
 def logging_config() -> dict[str, object]:

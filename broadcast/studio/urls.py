@@ -27,6 +27,7 @@ urlpatterns = [
     path("start/go/", start_views.go, name="start_go"),
     path("start/sources/", start_views.sources, name="start_sources"),
     path("start/check/", start_views.check, name="start_check"),
+    path("start/sample.mp3", start_views.speak, name="start_speak"),
     path("start/sample/", start_views.sample, name="start_sample"),
     # Session Manager: sessions with their settings, sources, schedule and interests.
     path("sessions/", sessions_views.sessions, name="sessions"),

@@ -43,11 +43,27 @@
 
   const speak = form.querySelector("[data-speak]");
   const speech = window.speechSynthesis;
-  if (!speech) return;
+  // The voice of the broadcast where a speech engine is installed, else that of the browser.
+  const address = speak.dataset.speak;
+  if (!speech && !address) return;
+  const sound = new Audio();
   const label = speak.querySelector("[data-speak-label]");
   speak.hidden = false;
   const rest = () => { label.textContent = "Hear a sample"; };
+  for (const name of ["ended", "pause"]) sound.addEventListener(name, rest);
+  const play = (sample) => {
+    const text = sample.textContent.trim().replace(/\s+/g, " ").slice(0, 200);
+    sound.src = `${address}?${new URLSearchParams({ language: sample.lang, text })}`;
+    label.textContent = "Stop";
+    sound.play().catch(() => { label.textContent = "The sample cannot be played"; });
+  };
   speak.addEventListener("click", () => {
+    if (!sound.paused) { sound.pause(); return; }
+    if (address) {
+      const text = document.getElementById("sample-text");
+      if (text) play(text);
+      return;
+    }
     if (speech.speaking) { speech.cancel(); rest(); return; }
     const sample = document.getElementById("sample-text");
     if (!sample) return;
@@ -60,5 +76,5 @@
     label.textContent = "Stop";
     speech.speak(utterance);
   });
-  addEventListener("pagehide", () => speech.cancel());
+  addEventListener("pagehide", () => { sound.pause(); speech?.cancel(); });
 })();

@@ -28,6 +28,7 @@ OWNED = (
     "/sessions/{session}/#tab-share",
     "/sessions/{session}/#tab-advanced",
     "/sessions/{empty}/",
+    "/start/",
     "/broadcast/{session}/rundown/",
     "/broadcast/",
     "/broadcast/{session}/",

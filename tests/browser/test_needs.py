@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import sqlite3
+from contextlib import closing
+from uuid import UUID
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -13,7 +16,7 @@ from tests.endtoend.studio_process import Studio, eventually
 
 pytestmark = pytest.mark.browser
 
-STORIES, POSTS = "stories_story", "stories_sourcepost"
+STORIES, POSTS, SOURCES = "stories_story", "stories_sourcepost", "stories_source"
 LOOK = "htmx.trigger('#needs', 'smnb:needs')"
 
 
@@ -75,4 +78,41 @@ def test_a_new_need_shows_itself_and_rings_where_that_is_chosen(
         expect(need).to_have_count(0)
         assert one(studio, POSTS, post["id"])["state"] == "queued"
         owner.goto(f"{studio.url}/account/")
+    off_air(studio, session)
+
+
+def test_at_the_end_of_the_news_a_loop_is_offered_and_the_audience_reads_the_truth(
+    owner: Page, page: Page, studio: Studio
+) -> None:
+    session = studio.create("The end of the news", RECORDING, pace=60, model="extractive")
+    shown = studio.call("PATCH", f"/api/sessions/{session}", {"visible": True}).body
+    # As after the last post of the recording.
+    with closing(sqlite3.connect(studio.data / "smnb.sqlite3", timeout=60)) as database, database:
+        database.execute(
+            "UPDATE stories_source SET cursor = '{\"next\": 9999}' WHERE session_id = ?",
+            (UUID(session).hex,),
+        )
+    path = "/watch/" + shown["watch_url"].split("/watch/")[1]
+    page.goto(studio.url + path)
+    expect(page.locator("#onair")).to_contain_text("Off air")
+    studio.command(session, "start")
+    studio.wait_state(session, "live")
+    eventually("it ends", lambda: of_session(studio, SOURCES, session)[0]["health"] == "finished")
+    page.goto(studio.url + path)
+    expect(page.locator("#waiting")).to_have_text(
+        "All news has been read. The broadcast waits for new sources."
+    )
+    owner.goto(f"{studio.url}/sessions/{session}/#tab-sources")
+    expect(owner.locator("#sources")).to_contain_text("Add a source, loop the recording, or stop.")
+    owner.evaluate(LOOK)
+    owner.locator(".bar-needs summary").click()
+    need = owner.locator(".need").filter(has_text="The end of the news")
+    expect(need).to_contain_text("All sources are at their end")
+    need.get_by_role("button", name="Loop the recording").click()
+    eventually("posts are read again", lambda: len(of_session(studio, POSTS, session)) > 5)
+    first = of_session(studio, POSTS, session)[0]
+    assert first["external_id"] == "rec-001.1"
+    # A story airs, and the page of the audience shows it instead.
+    expect(page.locator("#onair [data-story]")).to_be_visible()
+    expect(page.locator("#waiting")).to_be_hidden()
     off_air(studio, session)

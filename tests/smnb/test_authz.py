@@ -109,6 +109,7 @@ TABLE: dict[tuple[str, str], tuple[Row, dict[str, Any]]] = {
     ("start/go/", "POST"): ((302, 422, 422, 422), {}),
     ("start/sources/", "POST"): ((302, 200, 200, 200), {"sources": "demo"}),
     ("start/check/", "POST"): ((302, 200, 200, 200), {"locator": "demo"}),
+    ("start/sample.mp3", "GET"): ((302, 404, 404, 404), {}),
     ("start/sample/", "POST"): ((302, 200, 200, 200), {}),
     (S, "GET"): (OWN, {}),
     (f"{S}name/", "POST"): (DOES, {"name": "Other"}),

@@ -25,6 +25,8 @@ from sessions_app.errors import SmnbError
 from sessions_app.events import recorder
 from sessions_app.models import Session
 from sessions_app.web.http import SignedIn, of_session, post_only, refused, signed_in
+from stories.llm import EXTRACTIVE
+from stories.llm.credentials import has_model_key
 from stories.models import Story
 
 
@@ -105,7 +107,10 @@ def center(request: SignedIn, session: Session) -> HttpResponse:
     if request.htmx and part.asked:
         page = queries.feed_page(session, part) | {"session_id": session.pk}
         return render(request, "studio/broadcast_center/_older.html", page)
-    page = queries.studio_page(session, part) | {"break_in": BreakInForm()}
+    page = queries.studio_page(session, part) | {
+        "break_in": BreakInForm(),
+        "has_key": session.model == EXTRACTIVE or has_model_key(session.owner),
+    }
     return render(request, "studio/broadcast_center/center.html", page)
 
 

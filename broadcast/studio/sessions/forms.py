@@ -17,6 +17,7 @@ from sessions_app.errors import SmnbError
 from sessions_app.models import Session
 from sessions_app.money import dollars
 from stories.llm import EXTRACTIVE
+from stories.llm.credentials import has_model_key
 from stories.sources import groups, opml, pasted
 from stories.sources.registry import Line, opml_lines, pasted_lines
 from stories.usage.pricing import offers
@@ -152,6 +153,11 @@ class SettingsForm(forms.ModelForm):  # type: ignore[type-arg]
         super().__init__(*args, **kwargs)
         field = cast("forms.ChoiceField", self.fields["model"])
         field.choices = list(model_choices(self.instance.model))
+        if not has_model_key(self.instance.owner):
+            field.help_text = (
+                "There is no Anthropic key, so stories are read in the posts' own words. Set a key "
+                "under User Settings to have a model write them."
+            )
         # Pages that were open before this setting existed do not send it.
         for name in ("ai_label", "breaking_rule"):
             self.fields[name].required = False

@@ -107,7 +107,7 @@ def export_feeds(request: SignedIn, session: Session) -> HttpResponse:
 @of_session
 def add_source_group(request: SignedIn, session: Session) -> HttpResponse:
     data = {"group": request.POST.get("group", "")}
-    return views.run(request, session, session_commands.ADD_GROUP, data, SOURCES)
+    return views.run(request, session, session_commands.ADD_GROUP, data, SOURCES, saved="group")
 
 
 @post_only

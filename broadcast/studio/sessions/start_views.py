@@ -8,7 +8,7 @@ from django import forms
 from django.conf import settings
 from django.core.cache import cache
 from django.core.exceptions import ValidationError
-from django.http import HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
@@ -16,12 +16,14 @@ from django.views.decorators.http import require_safe
 
 from broadcast import session_commands
 from broadcast.narrators.extractive import ExtractiveNarrator
+from broadcast.speech import engines, recorder
+from broadcast.speech.engines import Unspoken
 from broadcast.studio.sessions.forms import SourcesField
 from sessions_app import commands, credentials, preferences, rate_limits
 from sessions_app.credentials import Service
 from sessions_app.errors import SmnbError
 from sessions_app.models import Session
-from sessions_app.web.http import SignedIn, once, post_only, show_refusal, signed_in
+from sessions_app.web.http import SignedIn, once, post_only, show_refusal, signed_in, status_of
 from stories.llm import EXTRACTIVE
 from stories.llm.credentials import has_model_key
 from stories.models import SourceGroup
@@ -107,7 +109,7 @@ def start(request: SignedIn) -> HttpResponse:
 
 
 def _page(request: SignedIn, form: StartForm, status: int = 200) -> HttpResponse:
-    page = {"form": form, "has_key": has_model_key(request.user)}
+    page = {"form": form, "has_key": has_model_key(request.user), "speaks": engines.available()}
     return render(request, "studio/sessions/start.html", page, status=status)
 
 
@@ -206,6 +208,27 @@ def sample(request: SignedIn) -> HttpResponse:
     story = ExtractiveNarrator().narrate(_brief(post, form), lambda _: None)
     page = {"story": story, "own": own, "language": form.cleaned_data.get("language", "en")}
     return render(request, "studio/sessions/_start_sample.html", page)
+
+
+@require_safe
+@signed_in
+def speak(request: SignedIn) -> HttpResponse:
+    """The sample as sound, in the voice that a new session would have."""
+    if not engines.available():
+        raise Http404("No speech engine is installed.")
+    language = request.GET.get("language", "en")[:35]
+    return spoken(request, Session(owner=request.user, language=language))
+
+
+def spoken(request: SignedIn, session: Session) -> HttpResponse:
+    """Returns ``?text=`` as sound, in the voices of a session that need not be saved."""
+    try:
+        rate_limits.count("samples of voices", request.user.pk, 60)
+        data = recorder.sample(session, request.GET.get("text", ""))
+    except SmnbError as error:
+        status = 409 if isinstance(error, Unspoken) else status_of(error)
+        return HttpResponse(error.sentence, status=status, content_type="text/plain")
+    return HttpResponse(data, content_type="audio/mpeg")
 
 
 def _brief(post: FetchedPost, form: StartForm) -> Brief:

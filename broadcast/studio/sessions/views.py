@@ -20,8 +20,7 @@ from broadcast import queries as broadcast_queries
 from broadcast import session_commands
 from broadcast.schedule import calendar
 from broadcast.schedule.calendar import SlotForm
-from broadcast.speech import engines, recorder
-from broadcast.speech.engines import Unspoken
+from broadcast.speech import engines
 from broadcast.studio.sessions import queries
 from broadcast.studio.sessions.forms import (
     BudgetForm,
@@ -34,7 +33,8 @@ from broadcast.studio.sessions.forms import (
     SettingsForm,
     SourceForm,
 )
-from sessions_app import commands, rate_limits
+from broadcast.studio.sessions.start_views import spoken
+from sessions_app import commands
 from sessions_app.commands import Command
 from sessions_app.errors import SmnbError
 from sessions_app.models import Session
@@ -47,7 +47,6 @@ from sessions_app.web.http import (
     refused,
     show_refusal,
     signed_in,
-    status_of,
 )
 from stories.models import Source
 from stories.sources import groups
@@ -333,13 +332,7 @@ def voice_sample(request: SignedIn, session: Session) -> HttpResponse:
     session.voice = request.GET.get("voice", session.voice)[:60]
     session.co_voice = request.GET.get("co_voice", session.co_voice)[:60]
     session.language = request.GET.get("language", session.language)[:35]
-    try:
-        rate_limits.count("samples of voices", request.user.pk, 60)
-        data = recorder.sample(session, request.GET.get("text", ""))
-    except SmnbError as error:
-        status = 409 if isinstance(error, Unspoken) else status_of(error)
-        return HttpResponse(error.sentence, status=status, content_type="text/plain")
-    return HttpResponse(data, content_type="audio/mpeg")
+    return spoken(request, session)
 
 
 @post_only

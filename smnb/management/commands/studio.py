@@ -13,7 +13,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand
 from django.db import connections
 
-from smnb.logging import say
+from smnb.logging import quiet_terminal, say
 from smnb.runner import first_run
 from smnb.runner.first_run import AlreadyRunning, only_studio, port_is_free, port_taken_sentence
 from smnb.runner.process import (
@@ -92,6 +92,7 @@ class Command(BaseCommand):
 
 def prepare() -> list[str]:
     """Migrates the database; returns the lines to print at the start."""
+    quiet_terminal()
     call_command("migrate", interactive=False, verbosity=0)
     lines = first_run.prepare()
     connections.close_all()

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from smnb.runner import first_run
 from smnb.runner.first_run import AlreadyRunning, only_studio, port_is_free, port_taken_sentence
+from stories.models import Source
 
 
 def test_a_port_that_somebody_listens_on_is_not_free() -> None:
@@ -48,3 +50,14 @@ def test_the_lock_is_free_after_the_studio_ended(tmp_path: Path) -> None:
 def _folder(path: Path) -> Path:
     path.mkdir()
     return path
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_first_start_has_an_owner_and_a_demo_that_loops_and_names_the_log() -> None:
+    lines = first_run.prepare()
+    source = Source.objects.get(session__name="Demo newsroom")
+    assert (source.kind, source.locator, source.cursor) == ("recording", "demo", {"loop": True})
+    begins = [line.split(":")[0] for line in lines]
+    assert begins[:2] == ["Studio", "Watch page"]
+    assert begins[2].startswith("Sign in")
+    assert begins[-2:] == ["Log", "Ctrl-C stops everything."]

@@ -233,4 +233,4 @@ def test_the_page_costs_the_same_with_much_in_it(browser: Client, session: Sessi
         found = page(browser, session)
     assert found.count('id="slot-') >= 15
     assert len(little) + 1 >= len(much)  # the clock is read once there is a slot
-    assert len(much) <= 18
+    assert len(much) <= 19
