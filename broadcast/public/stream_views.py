@@ -17,12 +17,13 @@ from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpRespons
 from django.http.response import HttpResponseBase
 from django.utils import timezone
 
-from broadcast import session_commands
+from broadcast import public_links, session_commands
 from broadcast.models import AudioStream
 from broadcast.public.views import public, shared
 from broadcast.speech import engines
 from broadcast.stream import plan, stream
 from broadcast.stream.plan import SLOT_SECONDS, Part
+from broadcast.transfer.formats.srt_format import timestamp
 from sessions_app import rate_limits, sessions
 from sessions_app.errors import NotFound
 from sessions_app.events import recorder
@@ -44,8 +45,29 @@ _listening: Counter[str] = Counter()
 
 @shared
 @public
-def playlist(request: HttpRequest, session: Session) -> HttpResponse:
-    """The HLS playlist: the latest segments, each with its time and its title."""
+def master(request: HttpRequest, session: Session) -> HttpResponse:
+    """The HLS playlist that players open: the sound and its captions."""
+    if not stream.available():
+        raise Http404(NO_ENGINE)
+    stream.ask(session)
+    language = public_links.tag(session.language) or "und"
+    lines = [
+        "#EXTM3U",
+        "#EXT-X-VERSION:3",
+        '#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID="captions",NAME="Captions",DEFAULT=YES,'
+        f'AUTOSELECT=YES,LANGUAGE="{language}",URI="stream/captions.m3u8"',
+        # The codec is MP3.
+        f'#EXT-X-STREAM-INF:BANDWIDTH={stream.BIT_RATE + 2000},CODECS="mp4a.40.34",'
+        'SUBTITLES="captions"',
+        "stream/audio.m3u8",
+    ]
+    return _playlist(lines)
+
+
+@shared
+@public
+def playlist(request: HttpRequest, session: Session, suffix: str) -> HttpResponse:
+    """The latest segments of the sound or of its captions, each with its time and its title."""
     row, slots = _ready(request, session)
     if not slots:
         return _later()
@@ -62,8 +84,12 @@ def playlist(request: HttpRequest, session: Session) -> HttpResponse:
         lines += [
             f"#EXT-X-PROGRAM-DATE-TIME:{at}",
             f"#EXTINF:{SLOT_SECONDS}.000,{_line(part['title'] if part else '')}",
-            f"stream/{slot}-{plan.digest(row.parts, slot)}.mp3",
+            f"{slot}-{plan.digest(row.parts, slot)}.{suffix}",
         ]
+    return _playlist(lines)
+
+
+def _playlist(lines: list[str]) -> HttpResponse:
     text = "\n".join([*lines, ""])
     return HttpResponse(text, content_type="application/vnd.apple.mpegurl; charset=utf-8")
 
@@ -114,15 +140,34 @@ def _later() -> HttpResponse:
 @shared
 @public
 def segment(request: HttpRequest, session: Session, slot: int, digest: str) -> HttpResponseBase:
-    """A segment of the stream that is live or was live in the last minute."""
+    """A segment of the stream that is live or was live in the last minutes."""
+    row = _row_with(request, session, slot, digest)
+    return storage.send(request, stream.path_of(row, slot, digest), stream.MEDIA_TYPE, digest)
+
+
+@shared
+@public
+def captions(request: HttpRequest, session: Session, slot: int, digest: str) -> HttpResponse:
+    """The words of a segment as WebVTT."""
+    row = _row_with(request, session, slot, digest)
+    # The time of a segment as its ID3 tag has it, so that players join both.
+    lines = ["WEBVTT", f"X-TIMESTAMP-MAP=MPEGTS:{stream.timestamp(slot)},LOCAL:00:00:00.000", ""]
+    first = slot * plan.SLOT_FRAMES
+    for begin, end, text in plan.captions(row, slot):
+        times = ((frame - first) * plan.FRAME_MS / 1000 for frame in (begin, end))
+        lines += [" --> ".join(timestamp(max(0.0, at), ".") for at in times), text, ""]
+    return HttpResponse("\n".join(lines), content_type="text/vtt; charset=utf-8")
+
+
+def _row_with(request: HttpRequest, session: Session, slot: int, digest: str) -> AudioStream:
+    """Returns the stream if the segment is part of it."""
     request.META[QUIET] = "1"
     row = AudioStream.objects.filter(session=session).first()
     live = plan.slot_of(timezone.now())
     # What is rendered ahead is not public yet, and a pulled story is not public any more.
     if row is None or slot > live or plan.digest(row.parts, slot) != digest:
         raise Http404("The segment is not part of the stream.")
-    path = stream.path_of(row, slot, digest)
-    return storage.send(request, path, stream.MEDIA_TYPE, digest)
+    return row
 
 
 @shared

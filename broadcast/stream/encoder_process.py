@@ -128,18 +128,16 @@ def decode(path: str, tempo: float) -> bytes:
 
 def bed() -> bytes:
     """Returns quiet chords, which fill the time without speech; their end fits their begin."""
-    samples = array("h")
+    samples, length = array("h"), CHORD_SECONDS * RATE
+    swell = [4000 * math.sin(math.pi * (at + 0.5) / length) ** 0.5 for at in range(length)]
     for chord in CHORDS:
         # Whole numbers of periods in a second, so that one second is enough.
         second = [
             math.fsum(math.sin(2 * math.pi * tone * at / RATE) for tone in chord)
             for at in range(RATE)
         ]
-        length = CHORD_SECONDS * RATE
-        samples.extend(
-            int(4000 * math.sin(math.pi * (at + 0.5) / length) ** 0.5 * second[at % RATE])
-            for at in range(length)
-        )
+        tones = second * CHORD_SECONDS
+        samples.extend(int(a * b) for a, b in zip(swell, tones, strict=True))
     return level(samples.tobytes())
 
 
@@ -192,15 +190,11 @@ class Mixer:
         sound = self.sound(part)
         if part["kind"] != "bed":
             return sound[2 * begin : 2 * end].ljust(2 * (end - begin), b"\0")
-        loop = memoryview(sound).cast("h")
-        length = FRAME * part["frames"]
-        return array(
-            "h",
-            (
-                int(loop[at % len(loop)] * min(1.0, at / FADE, (length - at) / FADE))
-                for at in range(begin, end)
-            ),
-        ).tobytes()
+        start, length = 2 * begin % len(sound), FRAME * part["frames"]
+        loop = array("h", (sound[start:] + sound * (end // RATE))[: 2 * (end - begin)])
+        for at in (*range(begin, min(end, FADE)), *range(max(begin, length - FADE), end)):
+            loop[at - begin] = int(loop[at - begin] * min(1.0, at / FADE, (length - at) / FADE))
+        return loop.tobytes()
 
 
 def encode(samples: bytes) -> bytes:

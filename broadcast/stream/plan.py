@@ -25,10 +25,12 @@ from broadcast.schedule import calendar
 from broadcast.speech import engines, programme, recorder, sounds
 from broadcast.speech.engines import Unspoken
 from broadcast.states import ON_AIR
+from broadcast.transfer.formats.srt_format import cues
 from sessions_app.files import storage
 from sessions_app.models import Session
 from sessions_app.models.session import DEFAULT_PACE
 from stories import disclosure, stories
+from stories.models import Story
 
 FRAME_MS = 24
 SLOT_FRAMES, SLOT_SECONDS = 250, 6
@@ -46,6 +48,7 @@ MOST_WAITING = 50
 BED_FRAMES, CHIME_FRAMES = 500, 50
 # Of the silence at the end of each sound.
 TRIMMED = 0.3  # seconds
+PAUSE_FRAMES = 20  # what is left of it
 ANNOUNCED_EVERY = timedelta(minutes=5)
 HEADLINES = 3
 
@@ -127,6 +130,24 @@ def main_part(parts: Sequence[Part], slot: int) -> Part | None:
     return max(
         heard, key=lambda part: min(last, end_of(part)) - max(first, part["at"]), default=None
     )
+
+
+def captions(stream: AudioStream, slot: int) -> list[tuple[float, float, str]]:
+    """Returns the captions that are shown in a slot: first and last frame, and text."""
+    first, last = slot * SLOT_FRAMES, (slot + 1) * SLOT_FRAMES
+    heard = [part for part in parts_of(stream.parts, slot) if part["story"] or part["text"]]
+    rows = Story.objects.filter(pk__in=[part["story"] for part in heard if part["story"]])
+    texts = dict(rows.values_list("pk", "narrative"))
+    return [
+        cue
+        for part in heard
+        for cue in cues(
+            texts.get(part["story"], "") if part["story"] else part["text"],
+            part["at"],
+            end_of(part) - PAUSE_FRAMES,
+        )
+        if cue[0] < last and cue[1] > first
+    ]
 
 
 def extend(stream: AudioStream, at: datetime) -> None:

@@ -213,13 +213,12 @@ def tag(stream: AudioStream, slot: int) -> bytes:
     title = main["title"] if main else stream.session.name
     # One story of a trained model makes the whole a work of one.
     made = max(part["source_type"] for part in plan.parts_of(stream.parts, slot))
-    stamp = (slot * SLOT_SECONDS * 90_000) % 2**33
     name = b"com.apple.streaming.transportStreamTimestamp\0"
     utf8 = b"\x03"
     body = b"".join(
         frame + _syncsafe(len(content)) + b"\0\0" + content
         for frame, content in (
-            (b"PRIV", name + stamp.to_bytes(8, "big")),
+            (b"PRIV", name + timestamp(slot).to_bytes(8, "big")),
             (b"TIT2", utf8 + title.encode()),
             (b"TPE1", utf8 + stream.session.name.encode()),
             (b"COMM", utf8 + b"eng\0" + GENERAL.encode()),
@@ -227,6 +226,11 @@ def tag(stream: AudioStream, slot: int) -> bytes:
         )
     )
     return b"ID3\x04\0\0" + _syncsafe(len(body)) + body
+
+
+def timestamp(slot: int) -> int:
+    """Returns when a slot begins on the clock of HLS, which has 33 bits at 90 kHz."""
+    return (slot * SLOT_SECONDS * 90_000) % 2**33
 
 
 def _syncsafe(number: int) -> bytes:

@@ -43,7 +43,7 @@ DATABASES = {"sqlite": ("sqlite",), "postgres": ("postgres",), "both": ("sqlite"
 
 def read_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make chaos", description=__doc__)
-    parser.add_argument("part", nargs="?", choices=("kills", "simulation", "tests"))
+    parser.add_argument("part", nargs="?", choices=("kills", "simulation", "tests", "recording"))
     parser.add_argument("--long", action="store_true", help="the figures of the long form")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
     parser.add_argument("--database", choices=DATABASES, default="")
@@ -98,6 +98,19 @@ def simulation(arguments: argparse.Namespace) -> bool:
     seconds = time.monotonic() - began
     print(f"\nsimulation from seed {first}: {arguments.schedules} schedules in {seconds:.0f} s")
     return sound
+
+
+def recording(arguments: argparse.Namespace) -> bool:
+    """Records an audio stream while processes die; at most ten minutes, as --seconds says."""
+    from tests.chaos.recording import record
+
+    with tempfile.TemporaryDirectory(prefix="smnb-recording-") as folder:
+        figures, faults = record(min(arguments.seconds, 600), arguments.seed, Path(folder))
+    for name, value in figures:
+        print(f"  {name:34} {value}")
+    for fault in faults:
+        print(f"  FAULT {fault}")
+    return not faults
 
 
 def memory() -> str | None:
@@ -157,7 +170,7 @@ def tests(arguments: argparse.Namespace) -> bool:
 def main() -> int:
     arguments = read_arguments()
     print(f"seed: {arguments.seed}", flush=True)
-    parts = {"kills": kills, "simulation": simulation, "tests": tests}
+    parts = {"kills": kills, "simulation": simulation, "tests": tests, "recording": recording}
     chosen = [arguments.part] if arguments.part else ["simulation", "kills"]
     if arguments.long and not arguments.part:
         chosen.append("tests")

@@ -100,7 +100,10 @@ TABLE: dict[tuple[str, str], tuple[Row, dict[str, Any]]] = {
     # Most tests run without a speech engine.
     ("watch/<token>/stream.m3u8", "GET"): ((404, 404, 404, 404), {}),
     ("watch/<token>/stream.mp3", "GET"): ((404, 404, 404, 404), {}),
+    ("watch/<token>/stream/audio.m3u8", "GET"): ((404, 404, 404, 404), {}),
+    ("watch/<token>/stream/captions.m3u8", "GET"): ((404, 404, 404, 404), {}),
     ("watch/<token>/stream/<slot>-<digest>.mp3", "GET"): ((404, 404, 404, 404), {}),
+    ("watch/<token>/stream/<slot>-<digest>.vtt", "GET"): ((404, 404, 404, 404), {}),
     ("watch/<token>/identification.mp3", "GET"): ((404, 404, 404, 404), {}),
     ("sessions/", "GET"): (PAGE, {}),
     ("sessions/switcher/", "GET"): (PAGE, {}),
