@@ -39,16 +39,17 @@ AHEAD = 7  # slots
 BEFORE = 2  # slots with which a new stream begins, as players want three of them
 SAFE_FRAMES = 125  # before a slot that is rendered again becomes live
 RETAINED = timedelta(minutes=5)
-# A story that aired earlier is left out; one that aired this long ago is read faster.
-LATEST, LATE = timedelta(minutes=10), timedelta(seconds=90)
-FASTER = 1.08
+# A story that aired earlier is left out; one that aired this long ago is read this much faster, as
+# speech often takes longer than the time on air, which is counted in words.
+LATEST = timedelta(minutes=10)
+TEMPOS = ((timedelta(seconds=75), 1.16), (timedelta(seconds=30), 1.08))
 PATIENCE = timedelta(seconds=60)  # for a sound that is still being made
 JUST_NOW = timedelta(seconds=60)
 MOST_WAITING = 50
 BED_FRAMES, CHIME_FRAMES = 500, 50
 # Of the silence at the end of each sound.
-TRIMMED = 0.3  # seconds
-PAUSE_FRAMES = 20  # what is left of it
+TRIMMED = 0.4  # seconds
+PAUSE_FRAMES = 16  # what is left of it
 ANNOUNCED_EVERY = timedelta(minutes=5)
 HEADLINES = 3
 
@@ -226,12 +227,11 @@ def cut_bed(stream: AudioStream, now: int) -> None:
 
 
 def add_story(stream: AudioStream, frame: int, airing: Airing, sound: Sound) -> None:
-    story, late = airing.story, time_of(frame) - airing.aired_at > LATE
-    follows = stream.parts and stream.parts[-1]["kind"] == "story"
-    if follows and not late:
+    story, age = airing.story, time_of(frame) - airing.aired_at
+    if stream.parts and stream.parts[-1]["kind"] == "story":
         stream.parts.append(_part("chime", frame, CHIME_FRAMES, story.title))
         frame += CHIME_FRAMES
-    tempo = FASTER if late else 1.0
+    tempo = next((tempo for late, tempo in TEMPOS if age > late), 1.0)
     part = _part("story", frame, _frames(sound.seconds / tempo), story.title, sound.path)
     part["tempo"], part["story"], part["version"] = tempo, story.pk, sound.version
     part["source_type"] = disclosure.source_type_of_sound(disclosure.of_story(story))

@@ -157,7 +157,8 @@ def record(seconds: int, seed: int, folder: Path) -> tuple[list[tuple[str, objec
         radio.join(20)
         aired = [
             str(event["data"]["story"]["title"])
-            for event in studio.items(session, "events")
+            # The newest comes first.
+            for event in reversed(studio.items(session, "events"))
             if event["type"] == "story.aired"
         ]
     return judge(hls, radio, aired, killed)
@@ -191,6 +192,8 @@ def judge(
         faults.append(f"{silence} s of silence")
     if heard != aired[first : first + len(heard)] or not heard:
         faults.append(f"heard {heard} of {aired}")
+    if len(aired) - first - len(heard) > 6:
+        faults.append(f"the stream is behind by {len(aired) - first - len(heard)} stories")
     if radio.lowest < -2:
         faults.append(f"the speaker had nothing to play for {-radio.lowest:.1f} s")
     if not -17 <= loudness <= -15 or peak > 0.891:
