@@ -192,6 +192,9 @@ def endless(request: HttpRequest, session: Session) -> HttpResponseBase:
         "X-Accel-Buffering": "no",
         **({"icy-metaint": str(META_INTERVAL)} if titles else {}),
     }
+    if getattr(request, "scope", {}).get("http_version") == "1.0":
+        # Without a length uvicorn would send chunks, which HTTP/1.0 does not know: old speakers.
+        headers["Content-Length"] = str(2**53 - 1)
     if request.method == "HEAD":
         return HttpResponse(headers=headers, content_type=stream.MEDIA_TYPE)
     played = sound(session.watch_token, slots[-2:][0], address)

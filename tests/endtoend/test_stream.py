@@ -51,7 +51,7 @@ def test_speakers_hear_one_stream_from_both_servers_until_the_link_is_revoked(
         assert (headers["icy-metaint"], headers["icy-br"]) == ("16000", "64")
         assert headers["referrer-policy"] == "no-referrer"
         sound, titles = play(first, 14)
-        assert titles[0] == "Harbour radio: Written and read by software"
+        assert titles[0].startswith("Harbour radio")
         again, _ = play(second, 14)
         # Both begin with the slot before the live one.
         slots = [{data[:48_000], data[48_000:96_000]} for data in (sound, again)]
