@@ -10,6 +10,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
+from contextvars import Context
 from threading import BoundedSemaphore
 
 from django.conf import settings
@@ -246,8 +247,10 @@ def load(asked: tuple[str, int]) -> tuple[bytes, str] | None:
     return engines.without_tag(data), part["title"] if part else session.name
 
 
-# All listeners need the next slot at the same time, and it is read once for all of them.
-_slots: Batcher[tuple[str, int], tuple[bytes, str] | None] = Batcher(one_by_one(load))
+# All listeners need the next slot at the same time, and it is read once for all of them. In a context
+# of its own, as this module may be imported by a request, whose thread ends with it.
+_slots: Batcher[tuple[str, int], tuple[bytes, str] | None]
+_slots = Context().run(Batcher, one_by_one(load))
 
 
 async def without_titles(sound: Sound) -> AsyncIterator[bytes]:
