@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Annotated
 
 from django.db.models import F, QuerySet
-from django.db.models.fields.json import KT
+from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Coalesce, Left
 from django.utils import timezone
 from pydantic import Field
@@ -80,7 +80,8 @@ def recent(session: Session) -> list[Story]:
     )
     lead = Left(Coalesce("post__body", "narrative"), TEXT_CHARACTERS)
     # Of the cursor only this text, as that of a feed is long.
-    rows = rows.annotate(lead=lead, began_again=KT("post__source__cursor__since"))
+    since = KeyTextTransform("since", "post__source__cursor")
+    rows = rows.annotate(lead=lead, began_again=since)
     found = reversed(rows.order_by("-id")[:MOST_STORIES])
     # Nothing follows up what a recording had before it began again.
     return [

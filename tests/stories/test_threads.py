@@ -149,6 +149,16 @@ def test_a_story_is_followed_up_for_72_hours(source: Source, hours: int, is_foun
     assert (threads.Recent(source.session).find(Report(RESUMES)) is not None) == is_found
 
 
+@pytest.mark.databases
+def test_nothing_follows_what_a_recording_had_before_it_began_again(source: Source) -> None:
+    create_story(make_post(source, "ferry", FERRY))
+    assert threads.Recent(source.session).find(Report(RESUMES)) is not None
+    for seconds, found in ((-9, True), (9, False)):
+        since = timezone.now() + timedelta(seconds=seconds)
+        Source.objects.update(cursor={"loop": True, "since": since.isoformat()})
+        assert (threads.Recent(source.session).find(Report(RESUMES)) is not None) is found
+
+
 def test_a_story_that_was_pulled_meanwhile_gets_no_follow_up(source: Source) -> None:
     first, second = stories_of(source, FERRY, RESUMES)
     Story.objects.filter(pk=first.pk).update(state=Story.State.KILLED)
