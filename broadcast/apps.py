@@ -22,6 +22,7 @@ class BroadcastConfig(AppConfig):
             recordings,
             rundown,
             session_commands,
+            statistics,
             webhook,
         )
         from broadcast.chat import answerer, plans
@@ -39,6 +40,7 @@ class BroadcastConfig(AppConfig):
         episodes.register()
         recorder.register()
         stream.register()
+        statistics.register()
         answerer.register()
         plans.register()
         memory.register()

@@ -26,6 +26,9 @@ class Broadcast(InSession):
     live_at = models.DateTimeField(null=True, blank=True)
     stopped_at = models.DateTimeField(null=True, blank=True)
     last_error = models.CharField(max_length=500, blank=True)
+    peak_audience = models.PositiveIntegerField(
+        default=0, db_default=0, help_text="The most viewers and listeners at a time."
+    )
     ai_head = models.ForeignKey(
         AILink,
         null=True,

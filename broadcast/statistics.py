@@ -10,18 +10,22 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated
+from uuid import UUID
 
 from django.db.models import Sum
+from django.utils import timezone
 from pydantic import Field
 from typing_extensions import TypedDict
 
 from broadcast import orchestrator
 from broadcast.models import Broadcast
 from broadcast.states import State
+from broadcast.stream import plan
 from sessions_app import money
 from sessions_app.background import steps
 from sessions_app.events import recorder, statistics
 from sessions_app.models import Bucket, Session, SessionStats, Tally
+from sessions_app.realtime import presence
 
 SIZES = statistics.SIZES
 POINTS = 60
@@ -171,6 +175,43 @@ def _part(key: str, rows: list[Tally], total: int) -> Part:
     )
 
 
+# Players are up to so many pieces of the audio stream behind, so an older one is complete.
+COMPLETE = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """How many watch and listen now, None without Redis, and the most at a time in a run."""
+
+    viewers: int | None
+    listeners: int | None
+    peak: int
+
+    @property
+    def now(self) -> int | None:
+        if self.viewers is None or self.listeners is None:
+            return None
+        return self.viewers + self.listeners
+
+
+def audience_of(session_id: UUID, run: Broadcast | None) -> Audience:
+    piece = plan.slot_of(timezone.now()) - COMPLETE
+    viewers, listeners = presence.viewers(session_id), presence.listeners(session_id, piece)
+    return Audience(viewers, listeners, run.peak_audience if run else 0)
+
+
+def note_peak(session_id: UUID) -> None:
+    """Stores the present size of the audience with the live run if it is the largest so far."""
+    now = audience_of(session_id, None).now
+    rows = Broadcast.objects.filter(session_id=session_id, state=State.LIVE)
+    if now:
+        rows.filter(peak_audience__lt=now).update(peak_audience=now)
+
+
+def register() -> None:
+    presence.on_count.subscribe(note_peak)
+
+
 @dataclass(frozen=True, slots=True)
 class Totals:
     """The session's figures so far and the means that follow; None without any story."""
@@ -235,6 +276,7 @@ class Statistics:
     window: Window
     points: list[Point]
     totals: Totals
+    audience: Audience
     breakdowns: list[Breakdown]
 
     @property
@@ -263,6 +305,7 @@ def read(session: Session, size: int) -> Statistics:
         window=window,
         points=points_of(session, window),
         totals=totals_of(session, stats, run, at),
+        audience=audience_of(session.pk, run),
         breakdowns=breakdowns_of(Tally.objects.filter(session=session)),
     )
 

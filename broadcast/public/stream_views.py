@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextvars import Context
+from secrets import token_hex
 from threading import BoundedSemaphore
 
 from django.conf import settings
@@ -30,6 +31,7 @@ from sessions_app.errors import NotFound
 from sessions_app.events import recorder
 from sessions_app.files import storage
 from sessions_app.models import Session
+from sessions_app.realtime import presence
 from sessions_app.realtime.batching import Batcher, one_by_one
 from sessions_app.web.middleware import QUIET
 
@@ -40,8 +42,10 @@ _waiting = BoundedSemaphore(20)
 # Between two titles in the endless MP3, in bytes, as most servers have it.
 META_INTERVAL = 16_000
 PIECE = stream.SEGMENT_BYTES // SLOT_SECONDS  # a second of sound
-# Listeners of the endless MP3 in this process, by address.
+# Listeners of the endless MP3 in this process, by address, and by the session's token.
 _listening: Counter[str] = Counter()
+_tuned_in: Counter[str] = Counter()
+_PROCESS = token_hex(8)
 
 
 @shared
@@ -143,6 +147,9 @@ def _later() -> HttpResponse:
 def segment(request: HttpRequest, session: Session, slot: int, digest: str) -> HttpResponseBase:
     """A segment of the stream that is live or was live in the last minutes."""
     row = _row_with(request, session, slot, digest)
+    if request.method == "GET":
+        # Each listener gets each segment once, so this counts listeners without knowing them.
+        presence.note_sound(session.pk, slot)
     return storage.send(request, stream.path_of(row, slot, digest), stream.MEDIA_TYPE, digest)
 
 
@@ -210,6 +217,7 @@ Sound = AsyncIterator[tuple[bytes, str]]
 async def sound(token: str, slot: int, address: str) -> Sound:
     """Yields the sound second by second with its title, from a slot on, at the pace of the clock."""
     _listening[address] += 1
+    _tuned_in[token] += 1
     try:
         while True:
             live = plan.slot_of(timezone.now())
@@ -229,9 +237,10 @@ async def sound(token: str, slot: int, address: str) -> Sound:
             begins = plan.time_of(slot * plan.SLOT_FRAMES)
             await asyncio.sleep(max(0.0, (begins - timezone.now()).total_seconds()))
     finally:
-        _listening[address] -= 1
-        if not _listening[address]:
-            del _listening[address]
+        for counter, key in ((_listening, address), (_tuned_in, token)):
+            counter[key] -= 1
+            if not counter[key]:
+                del counter[key]
 
 
 def load(asked: tuple[str, int]) -> tuple[bytes, str] | None:
@@ -242,6 +251,7 @@ def load(asked: tuple[str, int]) -> tuple[bytes, str] | None:
     path = stream.rendered(row, slot)
     if not path:
         return None
+    presence.note_sound(session.pk, slot, _PROCESS, _tuned_in[token])
     part: Part | None = plan.main_part(row.parts, slot)
     data = storage.full_path(path).read_bytes()
     return engines.without_tag(data), part["title"] if part else session.name

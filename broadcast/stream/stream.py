@@ -32,6 +32,7 @@ from sessions_app.background.steps import Claim, Kind
 from sessions_app.errors import Retry, StaleClaim
 from sessions_app.files import storage
 from sessions_app.models import Session, Workspace
+from sessions_app.realtime import presence
 from stories import stories
 from stories.disclosure import GENERAL
 from stories.models import Story
@@ -114,6 +115,7 @@ def advance(claim: Claim, stream: AudioStream, at: datetime) -> None:
     plan.extend(stream, at)
     store(claim, stream, revision)
     render(claim, stream, at)
+    presence.on_count.send(claim.session.pk)
     tidy(stream)
 
 

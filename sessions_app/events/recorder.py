@@ -333,7 +333,7 @@ def message_payload(message: Message) -> MessagePayload:
 
 # Short time-outs, because the caller's request waits for the publication.
 @cache
-def _redis() -> redis.Redis:
+def redis_client() -> redis.Redis:
     import redis
 
     return redis.Redis.from_url(settings.REDIS.hub, socket_timeout=2, socket_connect_timeout=1)
@@ -344,7 +344,7 @@ def send(channel: str, body: object) -> None:
     import redis
 
     try:
-        _redis().publish(channel, json.dumps(body))
+        redis_client().publish(channel, json.dumps(body))
     except redis.RedisError as error:
         # Not retried: a hub or sweeper that missed it reads the database within seconds.
         log.warning("publish_failed", error=type(error).__name__)

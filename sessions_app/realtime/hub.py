@@ -17,6 +17,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Coroutine, Iterable
+from secrets import token_hex
 from typing import Any
 from uuid import UUID
 
@@ -55,6 +56,8 @@ class Hub:
         self._wake = asyncio.Event()
         self._joining = asyncio.Lock()
         self._addresses: Counter[str] = Counter()  # of the public viewers
+        # Under this name the sessions that had viewers at the last count are counted.
+        self._name, self._counted = token_hex(8), set[UUID]()
         self._cut: set[asyncio.Task[None]] = set()
         # In a scope of their own, not in that of the socket that happened to be the first.
         with context.scope(environment="server", operation="hub"):
@@ -318,6 +321,18 @@ class Hub:
             await asyncio.sleep(GRANTS_EVERY)
             viewers = [viewer for room in self.rooms.values() for viewer in room.viewers]
             await self._guarded("grants", self._close_invalid(viewers))
+            await self._guarded("audience", self._count_audience())
+
+    async def _count_audience(self) -> None:
+        """Stores how many viewers each session has here; 0 once for those that have none any more."""
+        found = {
+            session_id: sum(viewer.audience == recorder.PUBLIC for viewer in room.viewers)
+            for session_id, room in self.rooms.items()
+        }
+        counts = {**dict.fromkeys(self._counted, 0), **found}
+        self._counted = {session_id for session_id, count in counts.items() if count}
+        if counts:
+            await database_sync_to_async(presence.note_viewers)(self._name, counts)
 
     async def _close_invalid(self, viewers: Iterable[Viewer]) -> None:
         viewers = list(viewers)

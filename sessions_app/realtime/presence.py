@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 from uuid import UUID
@@ -16,16 +16,20 @@ from django.db import DatabaseError, transaction
 from django.utils import timezone
 
 from sessions_app import commands
+from sessions_app.events import recorder
 from sessions_app.hooks import Topic
 from sessions_app.models import Participant, Session
 from sessions_app.realtime.grants import Grant
 
 log = structlog.get_logger(__name__)
 
+# Seconds for which a count of one web process is valid without another one, and of a piece of sound.
+COUNT_LASTS, SOUND_LASTS = 45, 180
 LIFETIME = (6 * 3600, 12 * 3600)  # seconds; random, so that pages do not all reconnect at once
 
 on_open: Topic[[Session, User]] = Topic("page.opened", "A user's page opened its socket.")
 on_close: Topic[[Session, User]] = Topic("page.closed", "The socket of a user's page closed.")
+on_count: Topic[[UUID]] = Topic("audience.counted", "The viewers of a session were counted.")
 
 
 class Socket(Protocol):
@@ -100,6 +104,66 @@ def _send(topic: Topic[[Session, User]], grant: Grant) -> None:
     except DatabaseError as error:
         # Only logged: a failed note of presence must not close the socket.
         log.warning("connection_not_noted", error=type(error).__name__)
+
+
+def note_viewers(process: str, counts: Mapping[UUID, int]) -> None:
+    """Stores how many viewers each session has in a web process. Nothing is stored of a viewer."""
+    from redis import RedisError
+
+    try:
+        for session_id, count in counts.items():
+            _store(
+                f"smnb:viewers:{session_id}", process, f"{count} {int(time.time())}", COUNT_LASTS
+            )
+            on_count.send(session_id)
+    except (RedisError, DatabaseError) as error:
+        log.warning("audience_not_counted", error=type(error).__name__)
+
+
+def viewers(session_id: UUID) -> int | None:
+    """Returns how many pages of the audience are open in all web processes; None without Redis."""
+    from redis import RedisError
+
+    since = int(time.time()) - COUNT_LASTS
+    try:
+        stored = recorder.redis_client().hvals(f"smnb:viewers:{session_id}")
+    except RedisError:
+        return None
+    counts = (each.split() for each in stored)
+    # The count of a process that died is not renewed.
+    return sum(int(count) for count, at in counts if int(at) >= since)
+
+
+def note_sound(session_id: UUID, piece: int, process: str = "", count: int = 1) -> None:
+    """Counts one more listener who got a piece of sound; for a ``process``, sets its ``count``."""
+    from redis import RedisError
+
+    key = f"smnb:listeners:{session_id}:{piece}"
+    try:
+        if process:
+            _store(key, process, str(count), SOUND_LASTS)
+        else:
+            recorder.redis_client().hincrby(key, "segments", count)
+            recorder.redis_client().expire(key, SOUND_LASTS)
+    except RedisError as error:
+        log.warning("audience_not_counted", error=type(error).__name__)
+
+
+def listeners(session_id: UUID, piece: int) -> int | None:
+    """Returns how many got this piece of sound, each of them once; None without Redis."""
+    from redis import RedisError
+
+    try:
+        stored = recorder.redis_client().hvals(f"smnb:listeners:{session_id}:{piece}")
+    except RedisError:
+        return None
+    return sum(map(int, stored))
+
+
+def _store(key: str, process: str, text: str, seconds: int) -> None:
+    client = recorder.redis_client()
+    client.hset(key, process, text)
+    client.expire(key, seconds)
 
 
 def record_activity(session: Session, user: User) -> None:

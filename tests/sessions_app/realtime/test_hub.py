@@ -19,7 +19,7 @@ from websockets.uri import parse_uri
 from sessions_app import sessions
 from sessions_app.events import recorder
 from sessions_app.models import Session
-from sessions_app.realtime import checkpoints, frames, hub
+from sessions_app.realtime import checkpoints, frames, hub, presence
 from sessions_app.realtime.batching import one_by_one
 from sessions_app.realtime.frames import JSON, Missed
 from sessions_app.realtime.grants import Grant
@@ -336,7 +336,7 @@ async def test_an_invalid_message_on_the_channel_is_ignored(
     listener = Listener()
     await running_hub.join(viewer_of(session, listener))
     await asyncio.sleep(0.2)
-    await sync_to_async(recorder._redis().publish)(recorder.CHANNEL, "not json")
+    await sync_to_async(recorder.redis_client().publish)(recorder.CHANNEL, "not json")
     seq = await happen(session)
     await until(lambda: listener.frames and listener.frames[-1]["seq"] == seq)
 
@@ -404,3 +404,20 @@ async def test_a_socket_is_closed_when_its_time_is_over(
     over.until = 0.0
     await running_hub._close_invalid([over, rest])
     assert (early.closed, late.closed) == (4012, None)
+
+
+async def test_the_audience_is_counted_by_session_without_the_owner(
+    running_hub: hub.Hub, session: Session
+) -> None:
+    viewers = [viewer_of(session, Listener()) for _ in range(3)]
+    viewers[0].audience = viewers[1].audience = recorder.PUBLIC
+    for viewer in viewers:
+        await running_hub.join(viewer)
+    await running_hub._count_audience()
+    assert await sync_to_async(presence.viewers)(session.pk) == 2
+    for viewer in viewers:
+        running_hub.leave(viewer)
+    # The first count without any viewer says so; later ones leave the session alone.
+    await running_hub._count_audience()
+    assert await sync_to_async(presence.viewers)(session.pk) == 0
+    assert not running_hub._counted
