@@ -75,9 +75,7 @@ class AirPayload(TypedDict):
     ending: Annotated[
         EndingPayload | None, Field(description="Stop that can be undone; null if none.")
     ]
-    live_at: Annotated[
-        str | None, Field(description="Time it went live, ISO 8601 in UTC; null unless live.")
-    ]
+    live_at: Annotated[str | None, Field(description="Time it went live, ISO 8601 UTC, or null.")]
     since: Annotated[str | None, Field(description="Time it entered the state, ISO 8601 in UTC.")]
     last_error: Annotated[str, Field(description="Sentence of the last error; empty if none.")]
     can_start: Annotated[bool, Field(description="Whether the session can go live.")]
@@ -89,11 +87,7 @@ class PublicAirPayload(TypedDict):
     """What the audience sees of the latest run."""
 
     state: Annotated[str, Field(description="State of the run; idle if there is none.")]
-    live_at: NotRequired[
-        Annotated[
-            str | None, Field(description="Time it went live, ISO 8601 in UTC; null unless live.")
-        ]
-    ]
+    live_at: NotRequired[Annotated[str | None, Field(description="Time it went live, or null.")]]
 
 
 class PublicStateEvent(TypedDict):
@@ -168,8 +162,7 @@ def latest_payload(session: Session) -> AirPayload:
 
 
 def public_payload(run: Broadcast | None) -> PublicAirPayload:
-    air = payload(run)
-    return {"state": air["state"], "live_at": air["live_at"]}
+    return {"state": payload(run)["state"], "live_at": payload(run)["live_at"]}
 
 
 def _event(run: Broadcast, before: str, cause: str) -> StateEvent:
