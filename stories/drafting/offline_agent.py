@@ -52,7 +52,7 @@ _BACK_REFERENCES = word_set("""
 _CREDIT = re.compile(r"(?m)^(?:\d[^:\n]{8,20}\d\d:\d\d[^:\n]{1,90}|[^:\n]{1,80}): ?")
 _QUOTATION = re.compile(r"[\"“”„«»「」]")
 TIMELINE, QUOTES, OPEN_QUESTIONS = "Timeline", "Quotes", "Open questions"
-_HEADINGS = (TIMELINE, QUOTES, OPEN_QUESTIONS)
+HEADINGS = (TIMELINE, QUOTES, OPEN_QUESTIONS)
 LABEL = (
     "Assembled without a model: passages of the sources in their own words, in the order of time."
 )
@@ -143,14 +143,13 @@ def outline(task: Task) -> Outline:
 
 
 def write(task: Task, on_text: OnText) -> Text:
-    """Writes the first text, or revises the latest version after a review."""
+    """Assembles the first text, or revises it after a review."""
     if not task.text:
-        text, reason = _first_text(task), "First text"
+        text, reason = _first_text(task), "First dossier"
     else:
         text = _revised(task) if task.remarks else task.text
         topics = ", ".join(dict.fromkeys(remark.about for remark in task.remarks))
         reason = f"After review: {topics}".rstrip(": ")
-    # Shown paragraph by paragraph, as a model would write it.
     shown = ""
     for paragraph in text.split("\n\n"):
         shown = f"{shown}\n\n{paragraph}".lstrip()
@@ -224,7 +223,7 @@ def _sources(task: Task) -> str:
 
 def _frame(task: Task) -> list[str]:
     """Returns the paragraphs of a dossier that come from no source."""
-    return [LABEL, *_HEADINGS, *_open_questions(task), _sources(task)] if _is_english(task) else []
+    return [LABEL, *HEADINGS, *_open_questions(task), _sources(task)] if _is_english(task) else []
 
 
 def _length(task: Task, text: str) -> int:
@@ -282,10 +281,10 @@ def _without(text: str, passage: str) -> str:
         rest = " ".join(part.replace(passage, "").split()) if passage in part else part
         if rest == part or _WORD_CHARACTER.search(_CREDIT.sub("", rest, count=1)):
             # Of two headings in succession the first one has no paragraph any more.
-            if rest in _HEADINGS and parts and parts[-1] in _HEADINGS:
+            if rest in HEADINGS and parts and parts[-1] in HEADINGS:
                 parts.pop()
             parts.append(rest)
-    return "\n\n".join(parts[:-1] if parts and parts[-1] in _HEADINGS else parts)
+    return "\n\n".join(parts[:-1] if parts and parts[-1] in HEADINGS else parts)
 
 
 def _revised(task: Task) -> str:
@@ -386,7 +385,8 @@ def decide(task: Task, on_text: OnText) -> Verdict:
     text = text or task.text
     on_text(text)
     refs = {ref for number in _used(task, text) for ref in task.findings[number - 1].sources}
-    reason = f"{_length(task, text)} of {task.order.words} words, from {len(refs)} sources"
+    sources = f"{len(refs)} source{'s' if len(refs) > 1 else ''}"
+    reason = f"{_length(task, text)} of {task.order.words} words, from {sources}"
     if removed:
         reason += f"; {len(removed)} statements without a source left out"
     if _short(task, text):

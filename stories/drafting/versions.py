@@ -19,6 +19,8 @@ from sessions_app.events import recorder
 from stories.drafting import drafts
 from stories.drafting.agents import MOST_TEXT, MOST_TITLE
 from stories.drafting.drafts import DraftMessagePayload
+from stories.drafting.offline_agent import HEADINGS
+from stories.llm import EXTRACTIVE
 from stories.models import Draft, DraftVersion
 from stories.text.cleaning import clean_line, clean_text
 from stories.text.sentences import word_count
@@ -95,20 +97,28 @@ class Segment(TypedDict):
     source: Mapping[str, object] | None
 
 
+class Paragraph(TypedDict):
+    """A paragraph in pieces; ``heading`` is one of a dossier."""
+
+    heading: bool
+    pieces: list[Segment]
+
+
 class Manuscript(TypedDict):
     """A text in paragraphs of pieces, with the comments of the agents."""
 
-    paragraphs: list[list[Segment]]
+    paragraphs: list[Paragraph]
     comments: list[Comment]
 
 
 def manuscript(version: DraftVersionPayload, turns: Sequence[DraftMessagePayload]) -> Manuscript:
     """Returns a version with what the agents said of it, and the sources where it names them."""
-    comments = comments_on(version["number"], turns)
+    assembled = version["model"] == EXTRACTIVE
+    comments = [] if assembled else comments_on(version["number"], turns)
     research = next((turn["payload"] for turn in turns if turn["kind"] == "research"), {})
     cited = cast("Sequence[Mapping[str, object]]", research.get("sources", []))
     sources = {str(source["credit"]): source for source in reversed(cited)}
-    paragraphs: list[list[Segment]] = []
+    paragraphs: list[Paragraph] = []
     open_comments = [comment for comment in comments if comment["where"]]
     for paragraph in filter(str.strip, version["text"].split("\n")):
         places: list[tuple[int, int, int | None, str]] = []
@@ -134,7 +144,8 @@ def manuscript(version: DraftVersionPayload, turns: Sequence[DraftMessagePayload
                 segments.append({"text": piece, "comment": number, "source": source})
                 end = until
         segments.append({"text": paragraph[end:], "comment": None, "source": None})
-        paragraphs.append(segments)
+        heading = assembled and paragraph in HEADINGS
+        paragraphs.append({"heading": heading, "pieces": segments})
     return {"paragraphs": paragraphs, "comments": comments}
 
 

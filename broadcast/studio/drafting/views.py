@@ -124,7 +124,7 @@ def draft_page(session: Session, draft_id: int, part: VersionPart = LATEST) -> D
         "part": part,
         "version": version,
         "manuscript": versions.manuscript(version, turns)
-        if version and not version["by"] and version["model"] != EXTRACTIVE
+        if version and not version["by"]
         else None,
         "before": before,
         "diff": diff,
