@@ -100,7 +100,8 @@ def test_a_text_is_edited_compared_restored_and_put_on_air(
     owner.get_by_role("link", name="Its story").click()
     expect(owner.get_by_role("link", name="From a draft")).to_be_visible()
     story = of_session(studio, "stories_story", session)[-1]
-    assert (story["draft_id"], story["narrative"]) == (draft["id"], restored["text"])
+    assert story["draft_id"] == draft["id"]
+    assert all(part in restored["text"] for part in story["narrative"].split("\n\n"))
 
 
 def test_a_draft_that_waits_is_told_a_wish_and_stopped_with_the_keyboard(

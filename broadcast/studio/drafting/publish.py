@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import takewhile
 from typing import Annotated, Literal
 
 from django.db import IntegrityError
@@ -16,6 +17,7 @@ from sessions_app.models import Session
 from stories import stories
 from stories.drafting import drafts, versions
 from stories.drafting.commands import DraftId
+from stories.drafting.offline_agent import HEADINGS, LABEL, OPEN_QUESTIONS
 from stories.models import Draft, Story
 from stories.text.cleaning import cut
 from stories.text.sentences import sentences, word_count
@@ -59,14 +61,15 @@ def _create_story(draft: Draft) -> Story:
     # Django raises an error for a one-to-one row that does not exist, and hasattr() is False then.
     if hasattr(draft, "story"):
         raise Conflict(ALREADY_PUBLISHED, code="aired")
-    first_sentence = next(iter(sentences(version.text)), "")
+    narrative = for_air(version.text)
+    first_sentence = next(iter(sentences(narrative)), "")
     return stories.create(
         Story(
             session=draft.session,
             draft=draft,
             origin=Story.Origin.DRAFT,
             title=version.title,
-            narrative=version.text,
+            narrative=narrative,
             summary=cut(first_sentence, MOST_SUMMARY),
             tone=TONES.get(draft.style, Story.Tone.DEVELOPING),
             priority=Story.Priority.MEDIUM,
@@ -74,6 +77,16 @@ def _create_story(draft: Draft) -> Story:
             topics=[cut(keyword, MOST_TOPIC) for keyword in draft.keywords[:5]],
         )
     )
+
+
+def for_air(text: str) -> str:
+    """Returns a dossier without what is for readers only: label, headings, questions, sources."""
+    if not text.startswith(LABEL):
+        return text
+    passages = takewhile(
+        lambda part: part != OPEN_QUESTIONS and not part.startswith("Sources: "), text.split("\n\n")
+    )
+    return "\n\n".join(part for part in passages if part not in {LABEL, *HEADINGS}) or text
 
 
 AIR = Command("draft.air", DraftId, air, "Turns a finished draft into a story and queues it.")

@@ -142,7 +142,11 @@ def test_a_finished_draft_becomes_a_story_of_its_own_origin(studio: Session) -> 
         "opinion",
         "written",
     )
-    assert story.narrative == draft.versions.latest("number").text
+    # Listeners hear the passages of a dossier, not its headings.
+    text = draft.versions.latest("number").text
+    passages = text.partition("Timeline\n\n")[2].partition("\n\nOpen questions")[0]
+    assert story.narrative == passages
+    assert "the demo recording: " in passages
     with pytest.raises(Conflict, match="is already a story"):
         air(draft)
     assert list(audits.run()) == []
