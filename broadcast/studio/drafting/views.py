@@ -124,7 +124,8 @@ def draft_page(session: Session, draft_id: int, part: VersionPart = LATEST) -> D
         "part": part,
         "version": version,
         "manuscript": versions.manuscript(version, turns)
-        if version and not version["by"]
+        # The latest version changes with the frames of the draft, which have its text only.
+        if version and part.number is not None
         else None,
         "before": before,
         "diff": diff,
