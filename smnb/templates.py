@@ -71,7 +71,7 @@ SETTING_UP = (
     Tab("Sources", "session_detail", "tab-sources"),
     Tab("Voice", "session_detail", "tab-voice"),
     Tab("Schedule", "session_detail", "tab-schedule"),
-    Tab("Share", "session_detail", "tab-share"),
+    Tab("Share", "session_detail", "tab-share", also=("overlay_studio",)),
     Tab("Advanced", "session_detail", "tab-advanced"),
 )
 LOOKING_INSIDE = (
@@ -85,7 +85,10 @@ LOOKING_INSIDE = (
     Tab("Search", "search"),
 )
 # Pages with the tabs of a session, which belong to the Session Manager whatever their address.
-DEEP_PAGES = {name for tab in LOOKING_INSIDE for name in (tab.url_name, *tab.also)} | {"story"}
+DEEP_PAGES = {
+    *(name for tab in LOOKING_INSIDE for name in (tab.url_name, *tab.also)),
+    *("overlay_studio", "story"),
+}
 
 
 def areas(request: HttpRequest) -> Mapping[str, object]:
@@ -119,7 +122,7 @@ def areas(request: HttpRequest) -> Mapping[str, object]:
                 "name": tab.name,
                 "url": reverse(tab.url_name, args=[session]) + (tab.anchor and f"#{tab.anchor}"),
                 "anchor": tab.anchor,
-                "current": not tab.anchor and page in (tab.url_name, *tab.also),
+                "current": page in tab.also or (not tab.anchor and page == tab.url_name),
                 "begins_group": tab is LOOKING_INSIDE[0],
             }
             for tab in (*SETTING_UP, *LOOKING_INSIDE)

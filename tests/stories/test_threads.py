@@ -165,3 +165,13 @@ def test_a_story_that_was_pulled_meanwhile_gets_no_follow_up(source: Source) -> 
     assert threads.join(second, threads.Earlier(first, "follow-up")) is None
     assert second.thread is None
     assert not StoryThread.objects.exists()
+
+
+def test_nothing_follows_up_what_a_recording_had_before_it_began_again(source: Source) -> None:
+    stories_of(source, FERRY)
+    assert threads.Recent(source.session).find(Report(RESUMES)) is not None
+    cursor = {"next": 6, "loop": True, "round": 1, "since": timezone.now().isoformat()}
+    Source.objects.filter(pk=source.pk).update(cursor=cursor)
+    assert threads.Recent(source.session).find(Report(RESUMES)) is None
+    create_story(make_post(source, "rec-009.1", FERRY))
+    assert threads.Recent(source.session).find(Report(RESUMES)) is not None

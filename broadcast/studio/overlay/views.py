@@ -14,7 +14,7 @@ from django.views.decorators.clickjacking import xframe_options_sameorigin
 from django.views.decorators.http import require_safe
 from typing_extensions import TypedDict
 
-from broadcast import queries, session_commands
+from broadcast import orchestrator, queries, session_commands
 from broadcast.public.views import (
     LAYOUTS,
     OPTIONS,
@@ -83,6 +83,7 @@ def studio(request: SignedIn, session: Session) -> HttpResponse:
     watch_url = session_commands.watch_url(session)
     page = {
         "session": session,
+        "session_air": orchestrator.latest_payload(session),
         "look": look,
         "fields": list(_fields(look)),
         "query": query,

@@ -234,3 +234,39 @@ def test_the_page_costs_the_same_with_much_in_it(browser: Client, session: Sessi
     assert found.count('id="slot-') >= 15
     assert len(little) + 1 >= len(much)  # the clock is read once there is a slot
     assert len(much) <= 19
+
+
+@pytest.mark.parametrize(
+    ("address", "name"),
+    [
+        ("rundown/", "Rundown"),
+        ("threads/", "Threads"),
+        ("trace/", "Traces"),
+        ("chain/", "AI chain"),
+        ("log/", "Log"),
+        ("artifacts/", "Artifacts"),
+        ("overlay/", "Share"),
+        ("", ""),
+    ],
+)
+def test_deep_pages_are_tabs_of_their_session(
+    browser: Client,
+    session: Session,
+    go_live: Callable[[Session], Broadcast],
+    address: str,
+    name: str,
+) -> None:
+    go_live(session)
+    found = text(browser.get(f"/broadcast/{session.pk}/{address}"))
+    current = re.findall(r'aria-current="page"\s*>(.*?)</a>', found)
+    areas = [re.sub(r"<[^>]+>|\s+", " ", each).strip() for each in current]
+    # The desk is an area of its own; the other pages have the tabs of the session.
+    wanted = ["Session Manager", name] if name else ["Broadcast Center"]
+    assert areas[: len(wanted)] == wanted
+    assert ('class="session-head"' in found) == bool(name)
+    if name:
+        head = found[found.index('id="head-live"') :]
+        assert 'data-state="starting"' in head[:200] or 'data-state="live"' in head[:200]
+        other = "threads" if name == "Threads" else "chain"
+        listed = text(browser.get(f"/sessions/switcher/?area={other}"))
+        assert f'href="/broadcast/{session.pk}/{other}/"' in listed

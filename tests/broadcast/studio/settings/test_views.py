@@ -154,7 +154,7 @@ def test_a_group_is_shown_as_it_was_typed_and_changed(browser: Client, group: So
         ({"sources": "demo\ndemo"}, "twice"),
         ({"name": "harbour"}, "already"),
         ({"name": ""}, "req"),
-        ({"sources": "https://example.org/feed.xml new"}, "only subreddits"),
+        ({"sources": "https://example.org/feed.xml new"}, "Only subreddits"),
         ({"sources": "\n".join(f"r/tides{n}" for n in range(51))}, "1 to 50"),
     ],
 )
