@@ -58,6 +58,7 @@ from sessions_app.models import (
 )
 from stories import stories
 from stories.audits import HEX, in_session, out_of_time
+from stories.llm import EXTRACTIVE
 from stories.models import Source, SourcePost, Story, StoryVersion, TokenUsage
 
 
@@ -266,8 +267,41 @@ def dated_otherwise() -> Iterator[tuple[QuerySet[Any], str]]:
         yield rows.filter(late | Q(**{f"{column}__gt": F("until")})), what
 
 
+def origins() -> Iterator[tuple[object, str]]:
+    """Links, calls, answers, skipped posts and folders agree with what they were made for."""
+    yield from audits.rows_of(made_otherwise)
+    for session in Session.objects.exclude(folder=""):
+        if not session.folder.endswith(f"-{session.pk.hex[:12]}"):
+            yield session.pk, "the session has the folder of another one"
+
+
+def made_otherwise() -> Iterator[tuple[QuerySet[Any], str]]:
+    """Yields the rows that do not agree with what they were made for."""
+    own = Q(session__made_from=None, session__imported_id="") & ~Q(session__type="imported")
+    # A call for a story was made by the claim that its post had last.
+    calls = TokenUsage.objects.filter(own, step=F("post__step")).exclude(story=None)
+    yield calls.exclude(epoch=F("post__epoch")), "usage {key} is of another claim of its post"
+    answers = Message.objects.exclude(link=None)
+    yield answers.exclude(link__source=AILink.Source.CHAT), "message {key} has a link of other work"
+    asked = answers.filter(link__usage__question__isnull=False)
+    yield (
+        asked.exclude(link__usage__question=F("reply_to")),
+        "message {key} answers another question",
+    )
+    links = AILink.objects.filter(own, usage=None)
+    by_rule = links.exclude(source__in=(AILink.Source.CHAT, AILink.Source.DRAFT))
+    ruled = Q(source=AILink.Source.RESET, model="") | Q(model=EXTRACTIVE)
+    yield by_rule.exclude(ruled), "link {key} without a call names a model"
+    posts = SourcePost.objects.filter(own)
+    gone = (SourcePost.State.SKIPPED, SourcePost.State.FAILED)
+    yield posts.filter(state__in=gone, reason=""), "post {key} was not published, for no reason"
+    published = posts.filter(state=SourcePost.State.PUBLISHED).exclude(story=None)
+    yield published.exclude(reason=""), "post {key} was published, with a reason why not"
+
+
 def register() -> None:
     audits.register("states", states)
+    audits.register("origins", origins)
     audits.register("moments", moments)
     audits.register("accounts", accounts)
     audits.register("passages", passages)

@@ -255,6 +255,7 @@ CORRUPTIONS: dict[str, Callable[[Session], object]] = {
     "passages": with_other_passages,
     "moments": lambda s: Story.objects.filter(session=s).update(created_at=A_YEAR_AGO),
     "accounts": lambda s: Session.objects.filter(pk=s.pk).update(watch_token="guessed"),
+    "origins": lambda s: Session.objects.filter(pk=s.pk).update(folder="of-another-session"),
     "tallies": lambda s: Tally.objects.filter(session=s, dimension="tone").update(count=0),
     "market": lambda s: TrendPost.objects.filter(session=s).delete(),
     "drafts": with_turns_that_nobody_took,
