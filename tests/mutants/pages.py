@@ -108,7 +108,7 @@ PAGES = [
             "a click without a connection says nothing",
         ),
         (
-            'if (refusal) refusal.textContent = "";',
+            'if (refusal && event.detail.requestConfig.verb === "post") refusal.textContent = "";',
             "",
             "an earlier failure stays on the page",
         ),
