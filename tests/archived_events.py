@@ -46,11 +46,13 @@ def let_time_pass(days: int) -> None:
         back: dict[str, Any] = {f.name: F(f.name) - timedelta(days=days) for f in fields}
         if back:
             model._base_manager.update(**back)
-
-    for event in SessionEvent.objects.all():
-        # Payloads have times of the rows, too.
-        text = TIME.sub(lambda found: _earlier(found[0], days), json.dumps(event.payload))
-        SessionEvent.objects.filter(pk=event.pk).update(payload=json.loads(text))
+        for field in model._meta.concrete_fields:
+            if isinstance(field, models.JSONField):
+                # It has times of the rows, too.
+                for key, value in model._base_manager.values_list("pk", field.name):
+                    text = TIME.sub(lambda found: _earlier(found[0], days), json.dumps(value))
+                    if (past := json.loads(text)) != value:
+                        model._base_manager.filter(pk=key).update(**{field.name: past})
 
 
 def _earlier(at: str, days: int) -> str:
