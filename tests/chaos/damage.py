@@ -21,6 +21,7 @@ from django.db import IntegrityError, OperationalError, connection, models, tran
 from django.utils import timezone
 
 from broadcast import airing
+from broadcast.models import Airing, AudioStream
 from sessions_app import api_tokens, audits, constraints, credentials, preferences
 from sessions_app.background import isolation
 from sessions_app.events import archive as events_archive
@@ -53,6 +54,7 @@ OF_THE_ORDER = "Only the order of posts that wait, which people may change at an
 OF_A_CLAIM = "Read only while a step has the post, and then checked by it."
 OF_SOURCE_GROUPS = "A suggestion of sources in Settings; the sources of a session are copies."
 OF_A_BOUND = "Bounds the cost of a call that broke off, when it is closed; shown nowhere."
+OF_A_STREAM = "The plan of an audio stream for some minutes: without it the stream begins again."
 OF_PROGRESS = "How far an export has come, shown while it runs."
 
 # Columns and tables whose damage does no harm, each with the reason: no figure, no attribution, no
@@ -165,6 +167,19 @@ HARMLESS: dict[str, str] = {
     "stories_tokenusage.input_upper": OF_A_BOUND,
     "stories_tokenusage.web_searches": "Part of the cost when the call closed; shown nowhere.",
     "stories_source.cursor": "Where the next poll begins: a post that is known is not added twice.",
+    **{
+        f"broadcast_audiostream{name}": OF_A_STREAM
+        for name in (
+            "",
+            ".created_at",
+            ".asked_at",
+            ".planned_id",
+            ".parts",
+            ".identified_at",
+            ".announced_at",
+            ".revision",
+        )
+    },
     "broadcast_transfer.done": OF_PROGRESS,
     "broadcast_transfer.total": OF_PROGRESS,
 }
@@ -198,6 +213,8 @@ def with_what_few_sessions_have(session: Session) -> None:
         recorder.record(session, "story.credited", {"story": payload, "public": {}}, queue=-1)
     press(session, "export.start", format="json")
     run_due_steps(session)
+    latest = Airing.objects.filter(session=session).latest("pk")
+    AudioStream.objects.create(session=session, asked_at=timezone.now(), planned=latest)
     preferences.choose_theme(session.owner, "dark")
     IdempotencyKey.objects.create(owner=session.owner, key="k", digest="d", status=200)
     decisions.discard(QuarantinedRecord.objects.get(), session.owner)
