@@ -32,7 +32,8 @@ def test_the_palette_leads_to_pages_and_other_sessions(owner: Page, studio: Stud
     owner.get_by_label("Command, page or session").fill("palette two")
     expect(owner.get_by_role("option", name="Switch to Palette two")).to_be_visible()
     owner.keyboard.press("Enter")
-    expect(owner).to_have_url(f"{studio.url}/broadcast/{second}/")
+    # The same page of the other session.
+    expect(owner).to_have_url(f"{studio.url}/broadcast/{second}/chain/")
     owner.wait_for_load_state()
     owner.keyboard.press("Control+k")
     owner.get_by_label("Command, page or session").fill("zzz")
