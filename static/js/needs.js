@@ -69,6 +69,13 @@
     shown = answer;
   });
   list.addEventListener("htmx:afterSwap", read);
+  // A button that was clicked by its key, in a list that is closed, names where it posts too.
+  document.addEventListener("htmx:configRequest", ({ detail }) => {
+    const button = detail.elt.id === "need" && detail.triggeringEvent?.submitter;
+    if (!button) return;
+    detail.path = button.getAttribute("formaction");
+    detail.parameters[button.name] = button.value;
+  });
   document.addEventListener("smnb:frame", ({ detail: { seq } }) => {
     if (seq !== null && !document.hidden) timer ||= setTimeout(refresh, EVERY_MS);
   });
