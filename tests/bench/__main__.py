@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -20,6 +21,7 @@ from tests.bench import (
     money,
     overview,
     pages,
+    peers,
     reads,
     start,
     statistics,
@@ -46,13 +48,16 @@ MEASURES = {
     "tracing": tracing.measure,
     "export": export.measure,
 }
+# These install other software.
+WITH_PEERS = {**MEASURES, "peers": peers.measure}
 
 
 def main() -> int:
-    """All measures, or those named: ``make bench ARGS="pages overview"``."""
+    """All measures, or those named: ``make bench ARGS="pages overview"``; with PEERS=1 those of peers."""
     figures: list[Figure] = []
-    for name in sys.argv[1:] or MEASURES:
-        measure = MEASURES[name]
+    measures = WITH_PEERS if os.environ.get("PEERS") == "1" else MEASURES
+    for name in sys.argv[1:] or measures:
+        measure = measures[name]
         with tempfile.TemporaryDirectory(prefix="smnb-bench-") as folder:
             for figure in measure(Path(folder)):
                 print(figure.line(), flush=True)

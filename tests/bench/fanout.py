@@ -137,7 +137,7 @@ class Outcome:
     bytes_each: float
 
 
-async def _watched(target: Target) -> Outcome:
+async def watched(target: Target) -> Outcome:
     loop = asyncio.get_running_loop()
     key = b64encode(os.urandom(16)).decode()
     request = (
@@ -229,16 +229,16 @@ def measure(folder: Path) -> Iterator[Figure]:
         path = f"/ws/sessions/{session}/"
         servers = {"daphne": (studio.port, daphne, 4.0, 0.4)}
         servers["uvicorn"] = (first[0].port, first[1], 1.5, 0.75)
-        limits = [asyncio.run(_watched(limit))]
+        limits = [asyncio.run(watched(limit))]
         found: dict[str, Outcome] = {}
         for name, (port, pid, *_) in servers.items():
             for format_ in ("json", "html"):
                 target = Target([port], f"{path}?format={format_}", token, [pid], events)
-                found[f"{name}, {format_}"] = asyncio.run(_watched(target))
+                found[f"{name}, {format_}"] = asyncio.run(watched(target))
         ports, pids = [first[0].port, second[0].port], [first[1], second[1]]
-        both = asyncio.run(_watched(Target(ports, f"{path}?format=json", token, pids, events)))
+        both = asyncio.run(watched(Target(ports, f"{path}?format=json", token, pids, events)))
         # Twice, as other work of the machine only makes it slower.
-        limits.append(asyncio.run(_watched(limit)))
+        limits.append(asyncio.run(watched(limit)))
     best_p99 = min(percentile(each.delays, 0.99) for each in limits)
     most = max(each.per_second for each in limits)
     for each in limits:

@@ -39,6 +39,12 @@ def _pids(studio: Studio) -> list[int]:
     return [studio.process.pid, *studio.children()]
 
 
+def pss_of_family(pid: int) -> float:
+    """Returns the memory in MB of a process with all its descendants."""
+    children = (path.read_text().split() for path in Path(f"/proc/{pid}/task").glob("*/children"))
+    return _pss(pid) + sum(pss_of_family(int(child)) for found in children for child in found)
+
+
 def _by_process(studio: Studio) -> list[str]:
     names = {studio.process.pid: "manage.py studio", **studio.children()}
     return [f"{_pss(pid):6.1f} MB  {name.strip()[:90]}" for pid, name in sorted(names.items())]
