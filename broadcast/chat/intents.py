@@ -165,13 +165,14 @@ def clauses(text: str) -> Iterator[str]:
     """Splits a text into clauses without polite words, and leaves questions out."""
     requested = False
     for part in _CLAUSE_END.split(text):
-        clause, before = part.strip(), ""
+        clause = part.strip()
         # "Can you go faster, and be brief?" asks for both.
         requested = requested or bool(_REQUEST.match(clause))
         if requested and clause.endswith("?"):
             clause, requested = clause.rstrip("? "), False
-        while clause != before:
-            before, clause = clause, _POLITE.sub("", clause).strip()
+        # Bounded, because each round reads the whole clause.
+        for _ in range(10):
+            clause = _POLITE.sub("", clause).strip()
         if clause and not clause.endswith("?"):
             yield clause
 
