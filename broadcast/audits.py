@@ -58,7 +58,6 @@ from sessions_app.models import (
 )
 from stories import stories
 from stories.audits import HEX, in_session, out_of_time
-from stories.llm import EXTRACTIVE
 from stories.models import Source, SourcePost, Story, StoryVersion, TokenUsage
 
 
@@ -288,10 +287,6 @@ def made_otherwise() -> Iterator[tuple[QuerySet[Any], str]]:
         asked.exclude(link__usage__question=F("reply_to")),
         "message {key} answers another question",
     )
-    links = AILink.objects.filter(own, usage=None)
-    by_rule = links.exclude(source__in=(AILink.Source.CHAT, AILink.Source.DRAFT))
-    ruled = Q(source=AILink.Source.RESET, model="") | Q(model=EXTRACTIVE)
-    yield by_rule.exclude(ruled), "link {key} without a call names a model"
     posts = SourcePost.objects.filter(own)
     gone = (SourcePost.State.SKIPPED, SourcePost.State.FAILED)
     yield posts.filter(state__in=gone, reason=""), "post {key} was not published, for no reason"

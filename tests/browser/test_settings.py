@@ -67,7 +67,7 @@ def test_a_group_is_made_changed_moved_used_and_removed(settings: Page, studio: 
     assert groups(studio)[-2]["id"] == made["id"]
     expect(card.get_by_role("button", name="Move Island press up")).to_be_focused()
     session = studio.create("On an island")
-    settings.goto(f"{studio.url}/sessions/{session}/")
+    settings.goto(f"{studio.url}/sessions/{session}/#tab-sources")
     settings.get_by_label("Ready-made group").select_option("Island press")
     settings.get_by_role("button", name="Add the group").click()
     expect(settings.locator("#sources li")).to_have_count(3)

@@ -256,7 +256,7 @@ def test_it_is_read_in_a_constant_number_of_queries(
     live: Session, django_assert_num_queries: Any
 ) -> None:
     session = Session.objects.get(pk=live.pk)
-    with django_assert_num_queries(10):
+    with django_assert_num_queries(9):
         workers.read(session)
 
 

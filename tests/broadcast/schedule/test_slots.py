@@ -12,7 +12,7 @@ from broadcast import orchestrator
 from broadcast.models import Broadcast, Slot
 from broadcast.schedule import slots
 from sessions_app import audits, commands, sessions
-from sessions_app.background import steps, sweeper
+from sessions_app.background import sending, steps, sweeper
 from sessions_app.errors import Conflict, Invalid, NotFound
 from sessions_app.models import Message, Session, SessionEvent, Step
 from stories.sources import service
@@ -92,7 +92,7 @@ def test_a_worker_is_told_at_once_when_a_change_makes_it_time(
 ) -> None:
     poked: list[str] = []
     slot = plan(session, HOUR, 2 * HOUR)
-    monkeypatch.setattr(steps, "_poker", [lambda _step, queue: poked.append(queue)])
+    monkeypatch.setattr(sending, "_poker", [lambda _step, queue: poked.append(queue)])
     press(session, "slot.change", slot=slot.pk, zone="UTC")
     assert poked == []
     press(session, "slot.change", slot=slot.pk, on_at=clock(steps.now() - HOUR))

@@ -210,7 +210,7 @@ def test_a_dead_redis_costs_nothing_but_a_line_in_the_log(
     with socket.socket() as closed_port:
         closed_port.bind(("127.0.0.1", 0))
         dead = redis.Redis(port=closed_port.getsockname()[1], socket_connect_timeout=1)
-        monkeypatch.setattr(recorder, "_redis", lambda: dead)
+        monkeypatch.setattr(recorder, "redis_client", lambda: dead)
         message = recorder.add_message(session, "system", "Nobody hears it now.")
     assert SessionEvent.objects.filter(payload__message__id=message.pk).exists()
     assert any("publish_failed" in str(record.msg) for record in caplog.records)
