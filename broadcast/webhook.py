@@ -154,7 +154,7 @@ def watch(_up: float) -> float:
                 if keys.get(session_id, set()) != set(sent.get(session_id, []))
             ]
             for session in Session.objects.for_user(row.owner).filter(pk__in=changed):
-                steps.enqueue(session, NOTIFY, row.owner_id)
+                steps.enqueue(session, NOTIFY, session.pk)
     return EVERY
 
 

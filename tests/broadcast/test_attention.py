@@ -254,6 +254,19 @@ def test_the_webhook_gets_each_need_once(
     assert (preferences.of(owner).needs_sent, len(chat.requests)) == ({}, 1)
 
 
+def test_two_sessions_that_need_the_owner_at_once_are_both_sent(
+    live: Session, owner: User, chat: Chat, make_session: MakeSession
+) -> None:
+    other = make_session("Evening", model="extractive", control_mode="full-control")
+    run_in(other, State.LIVE)
+    Session.objects.filter(pk=other.pk).update(budget=DOLLAR)
+    SessionStats.objects.filter(session=other).update(cost_upper=DOLLAR)
+    sweeper.sweep()
+    for session in (live, other):
+        run_due_steps(session, "notify")
+    assert [message["session"]["name"] for message in chat.messages()] == ["Morning", "Evening"]
+
+
 def test_a_webhook_that_fails_is_tried_five_times_and_shown(
     live: Session, owner: User, chat: Chat, caplog: pytest.LogCaptureFixture
 ) -> None:
