@@ -210,7 +210,9 @@ def refused(request: SignedIn, error: SmnbError, back: str, *args: object) -> Ht
     """Shows an error: a partial with its status for htmx, otherwise a message on the page."""
     sentence = " ".join(
         # "String should have …" of pydantic needs its subject.
-        f"{name.replace('_', ' ').capitalize()}: {reason}" if name and " should " in reason else reason
+        f"{name.replace('_', ' ').capitalize()}: {reason}"
+        if name and " should " in reason
+        else reason
         for name, reason in commands.reasons(error)
     )
     if request.htmx:
