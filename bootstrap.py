@@ -21,6 +21,8 @@ from typing import Dict, Iterator, List, Optional, Tuple
 ROOT = Path(__file__).resolve().parent
 OLDEST = (3, 11)
 NAMES = ("python3.14", "python3.13", "python3.12", "python3.11", "python3", "python")
+# Files of the data folder, as the studio demands them.
+PRIVATE = 0o600
 # Each lock file contains the packages of those before it.
 LOCKS = {
     "run": "requirements.txt",
@@ -155,6 +157,7 @@ class Setup:
 
     def run(self, command: List[str], progress: str = "") -> bool:
         """Runs a command, with its output in the log; returns whether it succeeded."""
+        self.log.touch(mode=PRIVATE)
         with self.log.open("a") as log:
             self.last = log.tell()
             child = subprocess.Popen(
@@ -204,6 +207,7 @@ class Setup:
     def excerpt(self, name: str) -> str:
         """Writes a lock file with one package only and returns its path."""
         path = self.log.with_name("{}.lock".format(name))
+        path.touch(mode=PRIVATE)
         path.write_text(packages(self.lock)[name])
         return str(path)
 
@@ -271,6 +275,7 @@ def alone() -> Iterator[None]:
     path = ROOT / "var" / "install.lock"
     # The studio's data folder, which is private from the beginning.
     path.parent.mkdir(mode=0o700, exist_ok=True)
+    path.touch(mode=PRIVATE)
     with path.open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

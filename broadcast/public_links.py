@@ -24,13 +24,16 @@ PARTS = (
     ("JSON feed", "feed.json", "The same as JSON Feed 1.1."),
     ("Podcast", "podcast.xml", "Finished broadcasts as episodes, where sound is recorded."),
 )
+# Without a speech engine these do not exist.
+OF_SOUND = ("stream.m3u8", "stream.mp3")
 
 
-def below(watch_url: str | None) -> list[Address]:
-    """Returns the addresses of a session; none while it is not visible."""
+def below(watch_url: str | None, *, sound: bool) -> list[Address]:
+    """Returns the addresses of a session that answer; none while it is not visible."""
     if watch_url is None:
         return []
-    return [Address(name, watch_url + part, meaning) for name, part, meaning in PARTS]
+    parts = [part for part in PARTS if sound or part[1] not in OF_SOUND]
+    return [Address(name, watch_url + part, meaning) for name, part, meaning in parts]
 
 
 # The form of a tag: language, script, region, variants and extensions (RFC 5646).

@@ -22,7 +22,7 @@ from broadcast.replay import runs
 from broadcast.schedule import slots
 from broadcast.schedule.slots import SlotPayload
 from broadcast.session_commands import OwnedSession
-from broadcast.speech import sounds
+from broadcast.speech import engines, sounds
 from broadcast.speech.sounds import AudibleStory
 from broadcast.states import State
 from broadcast.transfer import transfers
@@ -98,7 +98,7 @@ def manager_page(session: Session) -> ManagerPage:
     return {
         **page,
         "session_budget": session.budget,
-        "addresses": public_links.below(page["session"]["watch_url"]),
+        "addresses": public_links.below(page["session"]["watch_url"], sound=engines.available()),
         "slots": slots.all_payload(session),
         "recaps": recaps.latest(session),
         "runs": runs.listed(session, recorder.OWNER),
