@@ -118,8 +118,20 @@ def reasons(error: SmnbError) -> list[tuple[str, str]]:
     for parts in (error.sentence.split("; "), [error.sentence]):
         named = [found for part in parts if (found := _NAMED.fullmatch(part))]
         if len(named) == len(parts) and all(found[1] in fields for found in named):
-            return [(found[1], found[2][:1].upper() + found[2][1:]) for found in named]
+            return [(found[1], _in_plain_words(found[2])) for found in named]
     return [("", error.sentence)]
+
+
+def _in_plain_words(reason: str) -> str:
+    """Returns the reason of a command or of pydantic as a person would give it."""
+    words = re.sub(r"^(?:Input|String|List|Value) should ", "Must ", reason)
+    for before, after in (
+        ("less than or equal to", "at most"),
+        ("greater than or equal to", "at least"),
+        ("Must match pattern", "Must have the form"),
+    ):
+        words = words.replace(before, after)
+    return words[:1].upper() + words[1:]
 
 
 on_done: Topic[[Session, User]] = Topic("command.done", "A user's command was carried out.")

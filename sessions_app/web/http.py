@@ -209,9 +209,9 @@ def is_same_origin(request: HttpRequest) -> bool:
 def refused(request: SignedIn, error: SmnbError, back: str, *args: object) -> HttpResponse:
     """Shows an error: a partial with its status for htmx, otherwise a message on the page."""
     sentence = " ".join(
-        # "String should have …" of pydantic needs its subject.
-        f"{name.replace('_', ' ').capitalize()}: {reason}"
-        if name and " should " in reason
+        # "Must be …" needs its subject.
+        f"{name.replace('_', ' ').capitalize()} {reason[0].lower()}{reason[1:]}."
+        if name and reason.startswith("Must ")
         else reason
         for name, reason in commands.reasons(error)
     )

@@ -108,6 +108,6 @@ def test_the_pace_is_set_where_one_hears_it(
     pace.fill("7000")
     owner.evaluate("document.querySelector('.pace').noValidate = true")
     pace.press("Enter")
-    expect(owner.locator("#refusal")).to_contain_text("Pace")
+    expect(owner.locator("#refusal")).to_have_text("Pace must be at most 6000.")
     assert paced()
     page_errors[:] = [text for text in page_errors if "422" not in text]

@@ -385,7 +385,7 @@ def test_a_refusal_names_no_internal_field(browser: Client, session: Session) ->
     assert "Enter 60 to 6000 words a minute" in text(answer)
     assert "pace:" not in text(answer)
     long = browser.post(f"{path}name/", {"name": "n" * 121}, headers=HTMX)
-    assert "Name: String should have at most 120 characters" in text(long)
+    assert "Name must have at most 120 characters." in text(long)
     saved = browser.post(f"{path}settings/", SETTINGS, headers=HTMX)
     assert "Saved." in text(saved)
     assert browser.post(f"{path}budget/", {"budget_usd": "2"})["Location"] == (
