@@ -380,5 +380,6 @@ def test_what_the_cache_saved_is_a_figure_of_its_own(
         recorder.record(session, "usage.closed", {}, feed=1)
     assert shown() == ("0", "0", "")  # left out while it says nothing
     with transaction.atomic():
-        recorder.record(session, "usage.closed", {}, cache_saved=2_500_000_000)
+        call = events_statistics.Extra({"calls": 1})
+        recorder.record(session, "usage.closed", {}, None, call, cache_saved=2_500_000_000)
     assert shown() == ("0.0025", "0.0025", "$0.0025")
