@@ -26,7 +26,8 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 from smnb.runner import redis_server
-from tests.bench.fanout import Target, plain, watched, writing
+from tests.bench.fanout import PATIENCE as LONGEST
+from tests.bench.fanout import Outcome, Target, plain, watched, writing
 from tests.bench.figure import Figure, percentile
 from tests.bench.handshakes import raise_open_files
 from tests.bench.idle import pss_of_family
@@ -350,7 +351,13 @@ def _frames(folder: Path) -> Iterator[Figure]:
             "SMNB by daphne": Target([studio.port], path, token, [daphne], events),
         }
         servers["channels-redis"] = stack.enter_context(_channel_layer(redis))
-        found = {name: asyncio.run(watched(target)) for name, target in servers.items()}
+        found: dict[str, Outcome] = {}
+        for name, target in servers.items():
+            try:
+                found[name] = asyncio.run(watched(target))
+            except TimeoutError:
+                late = f"{name}: seconds in which some viewer missed a frame"
+                yield Figure(late, float(LONGEST), float("inf"), "s")
     for name, outcome in found.items():
         for share in (0.5, 0.99):
             delay = percentile(outcome.delays, share)
