@@ -39,7 +39,7 @@ from stories.models import Story
 
 log = structlog.get_logger(__name__)
 
-STREAM, AUDIO = "stream", "audio"
+STREAM = "stream"  # the kind of step; its subject is the session
 ENCODER = Path(__file__).with_name("encoder_process.py")
 MEDIA_TYPE = "audio/mpeg"
 BIT_RATE = 64_000
@@ -67,7 +67,7 @@ def ask(session: Session) -> AudioStream:
             stream, _ = AudioStream.objects.update_or_create(
                 session=session, defaults={"asked_at": at}
             )
-            steps.enqueue(session, STREAM, AUDIO)
+            steps.enqueue(session, STREAM, session.pk)
     return stream
 
 
@@ -274,7 +274,7 @@ def changed(story: Story) -> None:
         )
         for path in paths:
             transaction.on_commit(partial(storage.remove, path))
-        steps.run_now(story.session, STREAM, AUDIO)
+        steps.run_now(story.session, STREAM, story.session_id)
 
 
 def remove_left(_workspace: Workspace, now: datetime) -> int:

@@ -318,3 +318,13 @@ def test_the_first_listener_waits_for_the_worker(
     assert run_due_steps(heard, "stream") == 1
     assert lines(heard)[0] == "#EXTM3U"
     assert visit(heard, "stream.mp3").status_code == 200
+
+
+def test_two_sessions_are_heard_at_the_same_time(
+    heard: Session, owner: User, make_session: MakeSession
+) -> None:
+    other = make_session("Evening")
+    stream.ask(heard)
+    stream.ask(other)
+    rows = Step.objects.filter(kind="stream", state="pending")
+    assert set(rows.values_list("session", flat=True)) == {heard.pk, other.pk}
