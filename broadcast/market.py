@@ -20,7 +20,7 @@ from sessions_app.errors import Invalid
 from sessions_app.events import recorder
 from sessions_app.events.statistics import SIZES
 from sessions_app.models import Session, SessionStats
-from stories.market import quotes, scores, treemap
+from stories.market import quotes, treemap
 from stories.market.quotes import Kind, Market, Quote
 from stories.models import Trend
 
@@ -162,7 +162,7 @@ def page(session: Session, selection: Selection) -> MarketPage:
         "air": orchestrator.payload(run),
         "asked": selection,
         "early": market.early,
-        "early_minutes": 2 * scores.WINDOW * market.size,
+        "early_minutes": 2 * quotes.WINDOW * market.size,
         "frozen": now is None,
         "at": recorder.timestamp(market.at),
         "maps": treemap.maps(market.quotes),
@@ -206,8 +206,8 @@ def row(quote: Quote) -> MarketRow:
         "tier": score.tier,
         "phase": score.phase,
         "momentum": momentum if round(score.momentum, 2) else "0.00",
-        "step": scores.step_of(score.momentum),
-        "sign": treemap.SIGNS[scores.step_of(score.momentum)],
+        "step": quotes.step_of(score.momentum),
+        "sign": treemap.SIGNS[quotes.step_of(score.momentum)],
         "volume": treemap.posts_text(trend.posts),
         "engagement": f"{round(quote.per_post):,} a post",
         "priority": f"{trend.quality / max(trend.posts, 1):.0%}",
@@ -221,7 +221,7 @@ def row(quote: Quote) -> MarketRow:
 
 def points(parts: Mapping[str, float]) -> dict[str, float]:
     """Returns the points that each part adds to the score of 0 to 100."""
-    return {name: round(100 * scores.WEIGHTS[name] * part, 1) for name, part in parts.items()}
+    return {name: round(100 * quotes.WEIGHTS[name] * part, 1) for name, part in parts.items()}
 
 
 def shares(quote: Quote) -> list[Share]:
@@ -231,8 +231,8 @@ def shares(quote: Quote) -> list[Share]:
 
 def explained() -> list[Part]:
     return [
-        {"name": name, "most": round(100 * weight), "meaning": scores.MEANINGS[name]}
-        for name, weight in scores.WEIGHTS.items()
+        {"name": name, "most": round(100 * weight), "meaning": quotes.MEANINGS[name]}
+        for name, weight in quotes.WEIGHTS.items()
     ]
 
 

@@ -155,7 +155,7 @@ class Episode(Recorded):
     contents = models.JSONField(
         default=list,
         db_default=models.Value("[]"),
-        help_text="Its parts in order, as programme.Part; empty for an episode of an old version.",
+        help_text="Its parts in order, as episodes.Part; empty for an episode of an old version.",
     )
 
     class Meta:

@@ -18,9 +18,8 @@ from broadcast import market, orchestrator
 from broadcast.host import memory
 from broadcast.models import Airing, Broadcast, Recap
 from broadcast.narrators.base import MAX_TOPIC, MAX_TOPICS, spoken, topics_of
-from broadcast.narrators.passages import EARLIER
 from broadcast.narrators.presentation import hourly_recap, is_english
-from broadcast.narrators.prompts import language_of, quoted
+from broadcast.narrators.prompts import EARLIER, language_of, quoted
 from broadcast.states import State
 from sessions_app.ai_chain import chain
 from sessions_app.ai_chain.chain import Operation, Source

@@ -1,8 +1,8 @@
-"""A user's preferences: name, theme, and the narration settings of new sessions."""
+"""Preferences of a user (name, theme, defaults of new sessions), and the workspace that all users share."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from django.contrib.auth.models import User
@@ -13,12 +13,23 @@ from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 
 from sessions_app import sessions
-from sessions_app.errors import Invalid
-from sessions_app.models import Preferences, Session
+from sessions_app.errors import Forbidden, Invalid
+from sessions_app.models import Preferences, Session, Workspace
 
 Theme = Preferences.Theme
 
 SHORTEST_LANGUAGE = 2
+
+# Settings of the workspace; only the staff can change them.
+RETENTION_FIELDS = (
+    "keep_fine_days",
+    "keep_answers_days",
+    "keep_sounds_days",
+    "keep_transitions_days",
+    "keep_events_days",
+    "artifact_quota_mb",
+)
+CONTEXT_FIELDS = ("compact_tokens", "reset_operations", "draft_idle_minutes")
 
 
 def of(user: User) -> Preferences:
@@ -131,3 +142,49 @@ def appearance(request: HttpRequest) -> Mapping[str, object]:
         return theme_of(user) if user is not None and user.is_authenticated else ""
 
     return {"theme": SimpleLazyObject(theme)}
+
+
+def workspace() -> Workspace:
+    """Returns the settings that all users of this installation share; creates them on first use."""
+    return Workspace.objects.get_or_create(pk=1)[0]
+
+
+def require_staff(actor: User) -> None:
+    """Raises Forbidden for a user who is not staff with the right to change the workspace."""
+    # The same right as in the admin.
+    if not (actor.is_staff and actor.has_perm("sessions_app.change_workspace")):
+        raise Forbidden("Only the staff can change the settings of the workspace. Ask one of them.")
+
+
+def choose_workspace_defaults(actor: User, values: Mapping[str, Any]) -> Workspace:
+    """Saves narration settings for new sessions of all users; empty ones get the product's own."""
+    require_staff(actor)
+    row = workspace()
+    row.defaults = clean_settings(values)
+    row.save(update_fields=["defaults", "updated_at"])
+    return row
+
+
+def choose_retention(actor: User, values: Mapping[str, int]) -> Workspace:
+    """Saves how long rows are retained, and the quota of artifacts; see ``RETENTION_FIELDS``."""
+    return _save(actor, RETENTION_FIELDS, values)
+
+
+def choose_context(actor: User, values: Mapping[str, int]) -> Workspace:
+    """Saves how much context models get, and when drafts expire; see ``CONTEXT_FIELDS``."""
+    return _save(actor, CONTEXT_FIELDS, values)
+
+
+def _save(actor: User, names: Sequence[str], values: Mapping[str, int]) -> Workspace:
+    require_staff(actor)
+    row = workspace()
+    for name in names:
+        setattr(row, name, values.get(name, getattr(row, name)))
+    try:
+        row.clean_fields(exclude=["defaults"])
+    except ValidationError as error:
+        name, texts = next(iter(error.message_dict.items()))
+        raise Invalid(f"{name}: {' '.join(texts)}") from None
+    # Only these columns, so that two forms saved at the same time do not undo each other.
+    row.save(update_fields=[*names, "updated_at"])
+    return row

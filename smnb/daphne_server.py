@@ -18,7 +18,7 @@ from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
 from django.urls import Resolver404, ResolverMatch, resolve
 from twisted.internet.tcp import Connection
 
-from sessions_app.realtime import close_codes
+from sessions_app.realtime import grants
 from sessions_app.realtime.consumers import WRITE
 from smnb.server import (
     FROM_ANYBODY,
@@ -211,9 +211,9 @@ class BoundedSocket(WebSocketProtocol):
         self.server.protocol_disconnected(self)
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:  # noqa: N802, N803
-        code = close_codes.NOT_UNDERSTOOD if len(payload) > LONGEST_MESSAGE else None
+        code = grants.NOT_UNDERSTOOD if len(payload) > LONGEST_MESSAGE else None
         if self.application_queue.qsize() >= MOST_WAITING:
-            code = close_codes.TRY_LATER
+            code = grants.TRY_LATER
         if code is not None and not self.muted:  # type: ignore[has-type]
             self.muted = True
             self.application_queue.put_nowait({"type": "websocket.disconnect", "code": code})

@@ -29,7 +29,7 @@ from django.db.models import (
 from django.db.models.functions import Cast, Coalesce, Greatest, TruncHour
 from django.utils import timezone
 
-from sessions_app import audits, sessions, workspace
+from sessions_app import audits, preferences, sessions
 from sessions_app.audits import BATCH, compare
 from sessions_app.background import retention
 from sessions_app.events import recorder, statistics
@@ -191,7 +191,7 @@ def _unequal_hours(
     rows = model.objects.annotate(hour=TruncHour("start", tzinfo=UTC)).order_by(owner, "hour")
     sums = {f"sum_{name}": Sum(name) for name in measures}
     rows = rows.values_list(owner, "hour", "size").annotate(**sums)
-    before = timezone.now() - timedelta(days=workspace.current().keep_fine_days)
+    before = timezone.now() - timedelta(days=preferences.workspace().keep_fine_days)
     for key, of_owner in groupby(rows.iterator(BATCH), itemgetter(0)):
         earlier = fine_before = False
         for hour, of_hour in groupby(of_owner, itemgetter(1)):

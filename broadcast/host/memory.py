@@ -19,7 +19,7 @@ from django.db.models import QuerySet
 
 from broadcast.narrators.base import spoken, whole_sentences
 from broadcast.narrators.prompts import language_of, quoted
-from sessions_app import workspace
+from sessions_app import preferences
 from sessions_app.ai_chain import chain
 from sessions_app.ai_chain.chain import Operation, Source
 from sessions_app.background import steps
@@ -172,7 +172,7 @@ def compact_when_due(link: AILink, row: Chain) -> None:
     # Otherwise a compaction would enqueue the next one, and a reset would append another reset.
     if link.source in (Source.COMPACTION, Source.RESET):
         return
-    limits = workspace.current()
+    limits = preferences.workspace()
     # A reset comes before a summary: after it there is nothing left to sum up.
     if row.operations >= limits.reset_operations:
         operation = Operation(source=Source.RESET, provider_id=chain.offline_id())

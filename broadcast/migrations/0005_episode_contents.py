@@ -15,7 +15,7 @@ class Migration(migrations.Migration):
             field=models.JSONField(
                 db_default=models.Value("[]"),
                 default=list,
-                help_text="Its parts in order, as programme.Part; empty for an episode of an old version.",
+                help_text="Its parts in order, as episodes.Part; empty for an episode of an old version.",
             ),
         ),
     ]

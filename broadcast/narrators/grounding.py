@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from broadcast.narrators import presentation
 from broadcast.narrators.base import title_of
 from broadcast.narrators.extractive import ExtractiveNarrator
-from broadcast.narrators.passages import passages_of
+from broadcast.narrators.prompts import passages_of
 from broadcast.narrators.statements import Context, problem
 from broadcast.narrators.wording import ENGLISH, WITHOUT_MEANING, WORD, Text, compared, stems_of
 from stories.llm import EmptyAnswer

@@ -16,13 +16,13 @@ from broadcast.narrators.base import (
     topics_of,
     whole_sentences,
 )
-from broadcast.narrators.passages import (
+from broadcast.narrators.prompts import SYSTEM as _SYSTEM
+from broadcast.narrators.prompts import (
     passages_of,
     split_marks,
     spoken_sentences,
     without_marks,
 )
-from broadcast.narrators.prompts import SYSTEM as _SYSTEM
 from stories.llm import Answer, EmptyAnswer
 from stories.llm.partial_json import is_prose, narration_so_far, parsed
 from stories.text.addresses import site_of, sites_in, without_addresses

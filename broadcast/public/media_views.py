@@ -17,7 +17,7 @@ from broadcast.public import podcast, share_card
 from broadcast.public.share_card import Card
 from broadcast.public.views import cacheable, public, recording_or_404, shared
 from broadcast.replay import queries as replay_queries
-from broadcast.speech import engines, episodes, programme, sounds
+from broadcast.speech import engines, episodes, sounds
 from broadcast.speech.engines import Unspoken
 from broadcast.speech.episodes import MOST_STORIES
 from sessions_app.errors import NotFound
@@ -105,11 +105,11 @@ def _find_with_contents(session: Session, run_number: int) -> Episode:
 def identification(request: HttpRequest, session: Session) -> HttpResponse:
     """The spoken station identification, for pages that play the sounds of stories."""
     latest = list(stories.published(session)[:1])
-    text = programme.identification(session, [disclosure.of_story(story) for story in latest])
+    text = episodes.identification(session, [disclosure.of_story(story) for story in latest])
     if not engines.available():
         raise Http404("No speech engine is installed.")
     try:
-        data = programme.identification_sound(session, text)
+        data = episodes.identification_sound(session, text)
     except Unspoken as error:
         raise Http404(error.sentence) from None
     tag = hashlib.sha256(data).hexdigest()[:32]

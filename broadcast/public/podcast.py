@@ -25,7 +25,7 @@ from broadcast import public_links
 from broadcast.models import Airing, Episode
 from broadcast.public.feeds import ATOM, clean, link_url
 from broadcast.speech import episodes, sounds
-from broadcast.speech.programme import Part
+from broadcast.speech.episodes import Part
 from broadcast.transfer.formats.srt_format import spoken_cues, timestamp
 from broadcast.transfer.formats.srt_format import webvtt as write_webvtt
 from sessions_app.models import Session

@@ -1,4 +1,4 @@
-"""Episodes: a finished run as one sound file, made of the sounds of its stories.
+"""Episodes: a finished run as one sound file: station identifications and the sounds of its stories.
 
 The step works for less than a minute and is rescheduled until all stories are spoken. A correction
 makes the episode again; a pulled story withdraws it until it is made without that story.
@@ -7,17 +7,22 @@ makes the episode again; a pulled story withdraws it until it is made without th
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from itertools import chain
+from typing import Annotated, NotRequired
 
 from django.db import transaction
 from django.utils.formats import date_format
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from broadcast import orchestrator
 from broadcast.models import Airing, Broadcast, Episode, Sound
-from broadcast.speech import engines, programme, recorder, sounds
-from broadcast.speech.programme import Programme
+from broadcast.speech import engines, recorder, sounds
+from broadcast.speech.engines import Engine, Passage, Silent, Speech, Unspoken
 from broadcast.states import State
 from sessions_app.background import retention, steps
 from sessions_app.background.steps import Claim, Kind
@@ -25,6 +30,7 @@ from sessions_app.errors import NotFound
 from sessions_app.events import recorder as events
 from sessions_app.files import artifacts, storage
 from sessions_app.models import Artifact, Session, Workspace
+from sessions_app.models.session import DEFAULT_PACE
 from stories import disclosure, stories
 from stories.models import Story
 
@@ -32,9 +38,50 @@ EPISODE = "episode"
 WORK_SECONDS = 45.0
 MOST_STORIES = 500
 SESSIONS = 100  # listed at once
+
+# The identification is English: a voice of another language would be hard to understand.
+LANGUAGE = "en"
+SOURCE_TYPE = f"{disclosure.SOURCE_TYPES}algorithmicMedia"
 EpisodeState = Episode.State
+
 # Stories with a sound in one of these states are not spoken again.
 SETTLED = (Sound.State.READY, Sound.State.FAILED)
+
+
+class Part(TypedDict):
+    """One part of an episode, as stored with it."""
+
+    at: Annotated[float, Field(description="Its begin in seconds from the begin of the episode.")]
+    seconds: Annotated[float, Field(description="Its duration.")]
+    story: Annotated[int | None, Field(description="Id of the story; null for an identification.")]
+    text: Annotated[str, Field(description="The words of an identification; empty for a story.")]
+    times: NotRequired[
+        Annotated[
+            list[tuple[float, float]],
+            Field(description="Begin and end of each sentence, in seconds from the part's begin."),
+        ]
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Programme:
+    """The parts of an episode, with the bytes of its identification."""
+
+    parts: Sequence[Part]
+    sounds: Sequence[Sound | None]
+    identification: bytes
+
+    @property
+    def seconds(self) -> float:
+        return round(sum(part["seconds"] for part in self.parts), 2)
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yields the audio, read one file at a time."""
+        for sound in self.sounds:
+            if sound is None:
+                yield self.identification
+            else:
+                yield engines.without_tag(storage.full_path(sound.path).read_bytes())
 
 
 def of_session(session: Session) -> list[Episode]:
@@ -126,7 +173,7 @@ def _join(claim: Claim, run: Broadcast, airings: Sequence[Airing]) -> bool:
     path = sounds.fresh(run.session_id, f"episode-{run.number}")
     day = date_format(run.live_at or run.since, "j F Y")
     title = f"{run.session.name[:150]}, {day} (broadcast {run.number})"
-    columns = _write(path, title, programme.arrange(run.session, airings, ready, engines.engine()))
+    columns = _write(path, title, arrange(run.session, airings, ready, engines.engine()))
     versions = {(story.pk, story.version) for story in stories}
     unused = str(columns["path"])
     try:
@@ -147,6 +194,70 @@ def _join(claim: Claim, run: Broadcast, airings: Sequence[Airing]) -> bool:
     finally:
         storage.remove(unused)
     return True
+
+
+def arrange(
+    session: Session, airings: Sequence[Airing], sounds: dict[int, Sound], engine: Engine
+) -> Programme:
+    """Arranges the airings that have a sound.
+
+    An identification opens the programme and each further hour of it.
+    """
+    heard = [airing for airing in airings if airing.story_id in sounds]
+    text = identification(session, [disclosure.of_story(airing.story) for airing in heard])
+    spoken = _spoken(text, session, engine)
+    parts: list[Part] = []
+    order: list[Sound | None] = []
+    clock, hour = 0.0, None
+    for airing in heard:
+        if spoken is not None and hour != _hour(airing.aired_at):
+            seconds, times = round(spoken.seconds, 2), list(spoken.times)
+            parts.append(
+                {"at": clock, "seconds": seconds, "story": None, "text": text, "times": times}
+            )
+            order.append(None)
+            clock = round(clock + seconds, 2)
+        hour = _hour(airing.aired_at)
+        sound = sounds[airing.story_id]
+        seconds, story = sound.seconds, airing.story_id
+        parts.append(
+            {"at": clock, "seconds": seconds, "story": story, "text": "", "times": sound.times}
+        )
+        order.append(sound)
+        clock = round(clock + sound.seconds, 2)
+    return Programme(parts, order, spoken.data if spoken else b"")
+
+
+def identification(session: Session, stories: list[disclosure.Disclosure]) -> str:
+    """Returns what the station says of itself and of the making of its stories."""
+    return f"You are listening to {session.name}. {disclosure.spoken(stories)}"
+
+
+def identification_sound(session: Session, text: str) -> bytes:
+    """Returns the identification as MP3 with its mark; raises Unspoken, which is not cached."""
+    passages = tuple(recorder.passages(session, text, LANGUAGE))
+    return _identification_sound(text, passages, session.pace or DEFAULT_PACE)
+
+
+@lru_cache(maxsize=32)  # 50 kB each; many viewers ask for the same one
+def _identification_sound(text: str, passages: Sequence[Passage], pace: int) -> bytes:
+    speech = engines.engine().speak(passages, LANGUAGE, pace)
+    return engines.id3_tag("Station identification", "SMNB", text, SOURCE_TYPE) + speech.data
+
+
+def _spoken(text: str, session: Session, engine: Engine) -> Speech | None:
+    if isinstance(engine, Silent):
+        return None
+    try:
+        passages = recorder.passages(session, text, LANGUAGE)
+        return engine.speak(passages, LANGUAGE, session.pace or DEFAULT_PACE)
+    except Unspoken:
+        # An engine without an English voice: the pages and the tag still say it.
+        return None
+
+
+def _hour(at: datetime) -> datetime:
+    return at.replace(minute=0, second=0, microsecond=0)
 
 
 def _write(path: str, title: str, arranged: Programme) -> dict[str, object]:

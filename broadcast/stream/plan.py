@@ -22,7 +22,7 @@ from typing_extensions import TypedDict
 from broadcast import orchestrator
 from broadcast.models import Airing, AudioStream, Slot, Sound
 from broadcast.schedule import calendar
-from broadcast.speech import engines, programme, recorder, sounds
+from broadcast.speech import engines, episodes, recorder, sounds
 from broadcast.speech.engines import Unspoken
 from broadcast.states import ON_AIR
 from broadcast.transfer.formats.srt_format import cues
@@ -194,7 +194,7 @@ def _part(kind: Kind, at: int, frames: int, title: str, path: str = "", text: st
         "text": text,
         "story": None,
         "version": 0,
-        "source_type": programme.SOURCE_TYPE,
+        "source_type": episodes.SOURCE_TYPE,
     }
 
 
@@ -251,7 +251,7 @@ def identify(stream: AudioStream, frame: int) -> None:
     made = [disclosure.of_story(story) for story in stories.published(session)[:HEADLINES]]
     slot = Slot.objects.filter(session=session, enabled=True).order_by("pk").first()
     zone = ZoneInfo(slot.zone if slot else "UTC")
-    text = f"{programme.identification(session, made)} It is {spoken_time(moment, zone)}."
+    text = f"{episodes.identification(session, made)} It is {spoken_time(moment, zone)}."
     _speak(stream, "identification", frame, f"{session.name}: {disclosure.GENERAL}", text)
 
 
@@ -298,7 +298,7 @@ def _speak(
     frame: int,
     title: str,
     text: str,
-    language: str = programme.LANGUAGE,
+    language: str = episodes.LANGUAGE,
 ) -> None:
     """Adds words that the speech engine says; chords where it cannot."""
     session = stream.session

@@ -19,7 +19,7 @@ from django.db.models import Exists, Model, OuterRef, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from sessions_app import sessions, workspace
+from sessions_app import preferences, sessions
 from sessions_app.background import isolation, steps, sweeper
 from sessions_app.errors import Conflict, Invalid
 from sessions_app.events import recorder
@@ -54,7 +54,7 @@ def delete_chunk(rows: QuerySet[Model]) -> int:
 def run_rules(now: datetime) -> int:
     """Calls every rule once; returns how many rows they deleted."""
     # Read in each round, so that a change of the settings applies without a restart.
-    settings = workspace.current()
+    settings = preferences.workspace()
     return sum(_apply(rule, settings, now) for rule in _rules)
 
 

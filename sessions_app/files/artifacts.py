@@ -23,7 +23,7 @@ from django.utils import timezone
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from sessions_app import commands, workspace
+from sessions_app import commands, preferences
 from sessions_app.commands import Call, Command, Payload
 from sessions_app.errors import Conflict, Invalid, NotFound
 from sessions_app.events import recorder
@@ -228,7 +228,7 @@ def used_bytes(session: Session) -> int:
 
 def quota_bytes() -> int:
     """Returns the size that the artifacts of one session may have."""
-    return workspace.current().artifact_quota_mb * MEGABYTE
+    return preferences.workspace().artifact_quota_mb * MEGABYTE
 
 
 def free_bytes(session: Session) -> int:

@@ -18,7 +18,7 @@ from django.conf import settings
 
 from sessions_app import context, rate_limits
 from sessions_app.events import recorder
-from sessions_app.realtime import close_codes
+from sessions_app.realtime import grants
 from sessions_app.realtime.frames import HTML, JSON
 from sessions_app.realtime.grants import Credential, Grant, credential_of
 from sessions_app.realtime.hub import Hub, get_hub
@@ -85,7 +85,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         # Counted in this process only; the limit protects it from a single address.
         anonymous = grant.user_id is None
         if anonymous and limit and self.hub.open_from(address) >= limit:
-            await self.close(code=close_codes.TRY_LATER)
+            await self.close(code=grants.TRY_LATER)
             return
         write = self.scope.get("extensions", {}).get(WRITE)
         self.viewer = Viewer(self, grant, self.audience, self.format(), address, write)
@@ -114,11 +114,11 @@ class LiveConsumer(AsyncWebsocketConsumer):
         after = _parse_after(text_data)
         now = time.monotonic()
         if self.request_times is None or after is None:
-            await self.close(code=close_codes.NOT_UNDERSTOOD)
+            await self.close(code=grants.NOT_UNDERSTOOD)
             return
         self.request_times = [at for at in self.request_times if now - at < 10] + [now]
         if len(self.request_times) > ASKS_PER_10_S:
-            await self.close(code=close_codes.TRY_LATER)
+            await self.close(code=grants.TRY_LATER)
             return
         await self.answer(after)
 

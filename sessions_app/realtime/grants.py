@@ -1,4 +1,7 @@
-"""Grants: what allows a socket to be open (a login, an API token or a watch token), and its checks."""
+"""Grants: what allows a socket to be open (a login, an API token or a watch token), and its checks.
+
+A socket that is refused is closed with one of the codes below.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,26 @@ from django.utils.crypto import constant_time_compare
 
 from sessions_app import api_tokens
 from sessions_app.models import ApiToken, Session
-from sessions_app.realtime import close_codes
+
+# Daphne sends only 1000 and 3000 to 4999. Pages connect again after every code but SIGN_IN and
+# NO_SESSION.
+NOT_UNDERSTOOD = 4400
+SIGN_IN = 4401
+NO_SESSION = 4404
+GOING_AWAY = 4012
+TRY_LATER = 4013
+
+# For the authors of clients, as the docs show them.
+CLOSE_CODES = (
+    (NOT_UNDERSTOOD, 'The message is invalid. Send only {"after": seq}.'),
+    (SIGN_IN, "Not signed in, or the token is invalid. Sign in again."),
+    (
+        NO_SESSION,
+        "The session does not exist or belongs to another user, or the link was revoked.",
+    ),
+    (GOING_AWAY, "The socket was open for hours, or the server stops. Connect again at once."),
+    (TRY_LATER, "Too many sockets or messages. Connect again later."),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +99,14 @@ def check(credentials: Iterable[Credential]) -> dict[Credential, Grant | int]:
         kind, key = credential.kind, credential.key
         if credential.session_id is None:
             row = public.get(key)
-            return Grant(kind, key, row.pk, folder=row.folder) if row else close_codes.NO_SESSION
+            return Grant(kind, key, row.pk, folder=row.folder) if row else NO_SESSION
         token = tokens.get(key) if kind == "token" else None
         user_id = logins.get(key) if kind == "login" else token and token.owner_id
         if user_id is None:
-            return close_codes.SIGN_IN
+            return SIGN_IN
         row = owned.get(credential.session_id)
         if row is None or row.owner_id != user_id:
-            return close_codes.NO_SESSION
+            return NO_SESSION
         return Grant(kind, str(token.pk) if token else key, row.pk, user_id, row.folder)
 
     return {credential: answer(credential) for credential in asked}

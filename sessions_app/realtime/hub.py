@@ -31,7 +31,7 @@ from redis import RedisError
 from sessions_app import context
 from sessions_app.events import recorder
 from sessions_app.models import SessionEvent
-from sessions_app.realtime import close_codes, frames, grants, presence
+from sessions_app.realtime import frames, grants, presence
 from sessions_app.realtime.batching import Batcher, one_by_one
 from sessions_app.realtime.frames import Missed
 from sessions_app.realtime.grants import Credential, Grant
@@ -302,7 +302,7 @@ class Hub:
                 viewer.sender = asyncio.create_task(self._send_waiting(viewer), name="viewer")
             elif sum(map(len, viewer.waiting)) > MOST_WAITING:
                 self.leave(viewer)
-                task = asyncio.create_task(self._end(viewer, close_codes.TRY_LATER), name="cut")
+                task = asyncio.create_task(self._end(viewer, grants.TRY_LATER), name="cut")
                 self._cut.add(task)
                 task.add_done_callback(self._cut.discard)
 
@@ -345,10 +345,10 @@ class Hub:
         for viewer in viewers:
             if viewer.grant not in valid:
                 public = viewer.audience == recorder.PUBLIC
-                code = close_codes.NO_SESSION if public else close_codes.SIGN_IN
+                code = grants.NO_SESSION if public else grants.SIGN_IN
                 ended.append(self._end(viewer, code))
             elif viewer.until < time.monotonic():
-                ended.append(self._end(viewer, close_codes.GOING_AWAY))
+                ended.append(self._end(viewer, grants.GOING_AWAY))
         await asyncio.gather(*ended)
 
     async def _end(self, viewer: Viewer, code: int) -> None:

@@ -25,14 +25,14 @@ from sessions_app.events import statistics as events_statistics
 from sessions_app.files import artifacts, verification
 from sessions_app.models import Workspace
 from sessions_app.models.session import DEFAULT_MODEL, DEFAULT_PACE
-from sessions_app.realtime import checkpoints, close_codes, consumers
+from sessions_app.realtime import checkpoints, consumers, grants
 from sessions_app.session_logs import browser_errors
 from sessions_app.web.api import MOST
 from smnb.docs import reference, state_diagram
 from stories import threads
 from stories.drafting import commands as drafting
 from stories.drafting import drafts, prompts, turns
-from stories.market import quotes, scores
+from stories.market import quotes
 from stories.models.drafts import FEWEST_WORDS, MOST_WORDS
 from stories.posts import interests, queue, scoring
 from stories.types import FetchedPost
@@ -135,13 +135,13 @@ def statistics_explained() -> Context:
         "shares": statistics.MOST_SHARES,
         "fine_days": _default_days("keep_fine_days"),
         "market_parts": market.explained(),
-        "buckets": scores.BUCKETS,
-        "windows": scores.WINDOWS,
-        "window": scores.WINDOW,
-        "full_momentum": f"{scores.FULL_MOMENTUM:g}",
-        "full_times": f"{2**scores.FULL_MOMENTUM:g}",
-        "steady": scores.STEADY,
-        "tiers": scores.TIERS,
+        "buckets": quotes.BUCKETS,
+        "windows": quotes.WINDOWS,
+        "window": quotes.WINDOW,
+        "full_momentum": f"{quotes.FULL_MOMENTUM:g}",
+        "full_times": f"{2**quotes.FULL_MOMENTUM:g}",
+        "steady": quotes.STEADY,
+        "tiers": quotes.TIERS,
         "least_posts": quotes.LEAST_POSTS,
     }
 
@@ -264,7 +264,7 @@ def api() -> Context:
             "writes": env.limit_writes,
             "go_live": env.limit_go_live,
         },
-        "closes": close_codes.MEANINGS,
+        "closes": grants.CLOSE_CODES,
         "answer_days": _default_days("keep_answers_days"),
         "asks": consumers.ASKS_PER_10_S,
     }

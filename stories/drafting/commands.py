@@ -12,7 +12,7 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 from pydantic import Field, StringConstraints
 
-from sessions_app import commands, rate_limits, sessions, workspace
+from sessions_app import commands, preferences, rate_limits, sessions
 from sessions_app.background import steps, sweeper
 from sessions_app.commands import Call, Command, Payload
 from sessions_app.errors import Conflict, Invalid
@@ -179,7 +179,7 @@ def _change(call: Call, rows: QuerySet[Draft], changes: dict[str, object], refus
 
 def expire(_up: float) -> None:
     """Expires open drafts without activity, in each round of the sweeper."""
-    minutes = workspace.current().draft_idle_minutes
+    minutes = preferences.workspace().draft_idle_minutes
     note = f"No activity for {minutes} minutes. Press Resume to continue from here."
 
     def end(draft: Draft) -> None:

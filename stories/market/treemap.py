@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from stories.market.quotes import Quote
-from stories.market.scores import step_of
+from stories.market.quotes import Quote, step_of
 from stories.text.cleaning import ELLIPSIS
 
 LINE_WIDTH, LINE_HEIGHT = 96, 24

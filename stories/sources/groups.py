@@ -9,7 +9,7 @@ from django.db import IntegrityError, transaction
 from pydantic import TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
-from sessions_app import workspace
+from sessions_app import preferences
 from sessions_app.commands import validation_sentence
 from sessions_app.errors import Conflict, Invalid, NotFound
 from sessions_app.models import Session
@@ -70,7 +70,7 @@ def add(session: Session, name: str) -> list[Source]:
 
 def make(actor: User, name: str, description: str, lines: str) -> SourceGroup:
     """Creates a group at the end of the list; ``lines`` name one source each."""
-    workspace.require_staff(actor)
+    preferences.require_staff(actor)
     if SourceGroup.objects.count() >= MOST:
         raise Invalid(f"There are {MOST} groups already. Remove one that is not used.")
     last = SourceGroup.objects.order_by("-position").values_list("position", flat=True).first()
@@ -80,13 +80,13 @@ def make(actor: User, name: str, description: str, lines: str) -> SourceGroup:
 
 def change(actor: User, group_id: int, name: str, description: str, lines: str) -> SourceGroup:
     """Replaces name, description and sources of a group."""
-    workspace.require_staff(actor)
+    preferences.require_staff(actor)
     return _store(_get(group_id), name, description, lines)
 
 
 def move(actor: User, group_id: int, up: bool) -> None:
     """Moves a group one place up or down; the first cannot move up, nor the last down."""
-    workspace.require_staff(actor)
+    preferences.require_staff(actor)
     with transaction.atomic():
         # All rows are locked, so that of two moves at once the second sees the result of the first.
         groups = list(SourceGroup.objects.select_for_update())
@@ -102,7 +102,7 @@ def move(actor: User, group_id: int, up: bool) -> None:
 
 def remove(actor: User, group_id: int) -> None:
     """Removes a group; sessions that added its sources still have them."""
-    workspace.require_staff(actor)
+    preferences.require_staff(actor)
     _get(group_id).delete()
 
 

@@ -13,7 +13,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
-from sessions_app import api_tokens, workspace
+from sessions_app import api_tokens, preferences
 from sessions_app.ai_chain import status
 from sessions_app.background import retention
 from sessions_app.events import archive
@@ -95,7 +95,7 @@ def test_a_damaged_archive_is_one_line_of_the_list(
 def test_transitions_go_to_a_file_too(session: Session, all_of: All) -> None:
     old_transitions(session)
     before = all_of("transitions")
-    assert status.archive(workspace.current(), timezone.now()) == 3
+    assert status.archive(preferences.workspace(), timezone.now()) == 3
     archive_row = Archive.objects.select_related("artifact").get()
     assert archive_row.artifact is not None
     assert archive_row.packed is None
@@ -124,7 +124,7 @@ def test_transitions_that_were_packed_into_their_row_can_be_read(
 
 def test_damaged_transitions_say_so(session: Session, all_of: All) -> None:
     first = old_transitions(session)[0]
-    status.archive(workspace.current(), timezone.now())
+    status.archive(preferences.workspace(), timezone.now())
     spoil(session, first.pk)
     join(session)
     newest, damage = all_of("transitions", 1)

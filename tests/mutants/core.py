@@ -422,7 +422,7 @@ CORE = [
     ),
     # The market: weights, momentum, phases and tiers.
     *mutants_of(
-        "stories/market/scores.py",
+        "stories/market/quotes.py",
         ("tests/stories/market/test_scores.py",),
         ('"volume": 0.30', '"volume": 0.25', "volume weighs less"),
         ('"momentum": 0.25', '"momentum": 0.30', "momentum weighs more"),
@@ -475,7 +475,7 @@ CORE = [
     ),
     # What the API reports: cumulative, and exact only without a doubt.
     *mutants_of(
-        "stories/llm/reported_usage.py",
+        "stories/llm/attempt.py",
         ("tests/stories/llm/test_reported_usage.py", "tests/stories/llm/test_recordings.py"),
         ("return not falls", "return True", "a count that falls is no doubt"),
         (" and not isinstance(value, bool)", "", "a truth value is a count"),

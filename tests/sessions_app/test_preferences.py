@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 
-from sessions_app import api_tokens, preferences, sessions, workspace
+from sessions_app import api_tokens, preferences, sessions
 from sessions_app.errors import Forbidden, Invalid, NotFound
 from sessions_app.models import ApiToken, Preferences, Workspace
 
@@ -76,7 +76,7 @@ def test_a_default_that_no_session_could_have_is_refused(
 def test_a_new_session_has_the_persons_defaults_before_the_workspaces(
     owner: User, editor: User
 ) -> None:
-    workspace.choose_defaults(editor, {"pace": 90, "language": "fr"})
+    preferences.choose_workspace_defaults(editor, {"pace": 90, "language": "fr"})
     preferences.choose_defaults(owner, {"language": "de"})
     assert sessions.defaults_of(owner) == {"pace": 90, "language": "de"}
     assert sessions.defaults_of(editor) == {"pace": 90, "language": "fr"}
@@ -90,16 +90,16 @@ def test_a_whole_set_of_defaults_makes_a_session(owner: User) -> None:
 
 def test_only_the_staff_changes_the_workspace(owner: User) -> None:
     with pytest.raises(Forbidden, match="Only the staff"):
-        workspace.choose_defaults(owner, {"pace": 90})
+        preferences.choose_workspace_defaults(owner, {"pace": 90})
     with pytest.raises(Forbidden):
-        workspace.choose_retention(owner, {"keep_fine_days": 1})
-    assert workspace.current().keep_fine_days == 30
+        preferences.choose_retention(owner, {"keep_fine_days": 1})
+    assert preferences.workspace().keep_fine_days == 30
 
 
 def test_days_of_keeping_are_stored_and_bounded(editor: User) -> None:
-    workspace.choose_retention(editor, {"keep_fine_days": 2, "keep_sounds_days": 3})
+    preferences.choose_retention(editor, {"keep_fine_days": 2, "keep_sounds_days": 3})
     with pytest.raises(Invalid, match="keep_answers_days"):
-        workspace.choose_retention(editor, {"keep_answers_days": 0})
+        preferences.choose_retention(editor, {"keep_answers_days": 0})
     found = Workspace.objects.get()
     stored = (found.keep_fine_days, found.keep_answers_days, found.keep_sounds_days)
     assert stored == (2, 7, 3)

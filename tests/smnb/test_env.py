@@ -12,8 +12,8 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from pydantic import SecretStr
 
-from smnb.databases import database
 from smnb.env import ROOT, Environment, make_private, read_environment, stored_secret
+from smnb.settings import database
 
 
 @pytest.fixture(autouse=True)

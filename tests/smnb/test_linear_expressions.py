@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from broadcast.chat import intents
-from broadcast.narrators import base, output_check, passages
+from broadcast.narrators import base, output_check, prompts
 from broadcast.narrators.statements import Context, problem
 from sessions_app.files import artifacts
 from stories import corrections
@@ -50,10 +50,10 @@ READERS: dict[str, tuple[Callable[[str], object], str]] = {
     "a comment behind a date": (replaced(dates._COMMENT), "\n"),
     "a comment behind another": (replaced(dates._COMMENT), "("),
     "line breaks": (replaced(corrections._LINE_BREAK), " "),
-    "marks of a narration": (replaced(passages._MARK), " "),
-    "a growing mark": (replaced(passages._UNFINISHED_MARK), " "),
-    "a growing list in a mark": (replaced(passages._UNFINISHED_MARK), "[1,"),
-    "a range in a mark": (replaced(passages._RANGE), "0"),
+    "marks of a narration": (replaced(prompts._MARK), " "),
+    "a growing mark": (replaced(prompts._UNFINISHED_MARK), " "),
+    "a growing list in a mark": (replaced(prompts._UNFINISHED_MARK), "[1,"),
+    "a range in a mark": (replaced(prompts._RANGE), "0"),
     "a growing word": (replaced(output_check._UNFINISHED), "a\u00e9" * 2 + "a" * 50),
     "a growing word without end": (replaced(output_check._UNFINISHED), "a"),
     "spaces before a stop": (replaced(output_check._SPACE_BEFORE_STOP), " "),

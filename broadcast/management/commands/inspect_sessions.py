@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from broadcast import distribution
+from broadcast import figures
 
 BAR_LENGTH = 20  # characters
 
@@ -20,7 +20,7 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        report = distribution.read(most=None)
+        report = figures.distribution(most=None)
         if options["json"]:
             self.stdout.write(json.dumps(asdict(report), indent=1, ensure_ascii=False))
             return

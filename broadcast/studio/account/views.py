@@ -22,7 +22,7 @@ from typing_extensions import TypedDict
 from broadcast import webhook
 from broadcast.studio.account.forms import KeyForm, PasswordForm, ProfileForm, ThemeForm, TokenForm
 from broadcast.studio.sessions.forms import DefaultsForm
-from sessions_app import api_tokens, credentials, preferences, rate_limits, workspace
+from sessions_app import api_tokens, credentials, preferences, rate_limits
 from sessions_app.credentials import Service
 from sessions_app.errors import SmnbError
 from sessions_app.models import SealedKey
@@ -115,7 +115,7 @@ def _saved(section: str) -> HttpResponse:
 
 
 def _defaults_form(initial: Mapping[str, object], data: QueryDict | None = None) -> DefaultsForm:
-    inherited = workspace.current().defaults
+    inherited = preferences.workspace().defaults
     return DefaultsForm(inherited, data, initial=initial, auto_id="defaults_%s")
 
 

@@ -16,7 +16,7 @@ from typing_extensions import TypedDict
 
 from broadcast import orchestrator
 from broadcast.models import Broadcast
-from sessions_app import workspace
+from sessions_app import preferences
 from sessions_app.ai_chain import chain, status
 from sessions_app.ai_chain.chain import FoundLink
 from sessions_app.events import recorder
@@ -217,7 +217,7 @@ def page(session: Session, part: Part) -> ChainPage:
     """Returns what the page of the chain shows."""
     # Read first: an event recorded after this is delivered to the page again.
     stats = SessionStats.objects.get(session=session)
-    shared = workspace.current()
+    shared = preferences.workspace()
     lookup = chain.find(session, part.named) if part.named else None
     rows = AILink.objects.filter(session=session).select_related("context_head").order_by("-number")
     if lookup is not None and lookup.link is not None:

@@ -11,9 +11,9 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_safe
 from typing_extensions import TypedDict
 
-from broadcast import distribution
+from broadcast import figures
 from broadcast.studio.sessions.forms import DefaultsForm
-from sessions_app import workspace
+from sessions_app import preferences
 from sessions_app.errors import Forbidden, SmnbError
 from sessions_app.models import Workspace
 from sessions_app.web.http import SignedIn, post_only, refused, show_refusal, signed_in
@@ -53,7 +53,7 @@ class RetentionForm(WorkspaceForm):
     class Meta:
         model = Workspace
         # The domain names the fields, because it checks them again when it stores them.
-        fields = workspace.RETENTION_FIELDS
+        fields = preferences.RETENTION_FIELDS
         labels = {
             "keep_fine_days": "Fine figures, days",
             "keep_answers_days": "API answers, days",
@@ -78,7 +78,7 @@ class ContextForm(WorkspaceForm):
 
     class Meta:
         model = Workspace
-        fields = workspace.CONTEXT_FIELDS
+        fields = preferences.CONTEXT_FIELDS
         labels = {
             "compact_tokens": "Compact after, tokens",
             "reset_operations": "Reset after, operations",
@@ -107,7 +107,7 @@ def settings(request: SignedIn) -> HttpResponse:
 
 def _page(request: SignedIn, status: int = 200, **forms: object) -> HttpResponse:
     """Renders the page; ``forms`` replace those that show stored values."""
-    shared = workspace.current()
+    shared = preferences.workspace()
     page = {
         "saved": request.GET.get("saved", ""),
         "defaults_form": DefaultsForm({}, initial=shared.defaults, auto_id="defaults_%s"),
@@ -150,7 +150,7 @@ def _submit(
     """Stores a valid form for staff; returns None if the page must show the form's errors."""
     try:
         # Before the form is checked: other users get the refusal, not the errors of the form.
-        workspace.require_staff(request.user)
+        preferences.require_staff(request.user)
     except Forbidden as error:
         return _refused(request, error)
     if not form.is_valid():
@@ -169,7 +169,7 @@ def defaults(request: SignedIn) -> HttpResponse:
     form = DefaultsForm({}, request.POST, auto_id="defaults_%s")
 
     def store() -> object:
-        return workspace.choose_defaults(request.user, form.payload())
+        return preferences.choose_workspace_defaults(request.user, form.payload())
 
     return _submit(request, form, store, "defaults") or _page(request, 422, defaults_form=form)
 
@@ -180,7 +180,7 @@ def retention(request: SignedIn) -> HttpResponse:
     form = RetentionForm(request.POST, auto_id="retention_%s")
 
     def store() -> object:
-        return workspace.choose_retention(request.user, form.payload())
+        return preferences.choose_retention(request.user, form.payload())
 
     return _submit(request, form, store, "retention") or _page(request, 422, retention_form=form)
 
@@ -191,7 +191,7 @@ def context(request: SignedIn) -> HttpResponse:
     form = ContextForm(request.POST, auto_id="context_%s")
 
     def store() -> object:
-        return workspace.choose_context(request.user, form.payload())
+        return preferences.choose_context(request.user, form.payload())
 
     return _submit(request, form, store, "context") or _page(request, 422, context_form=form)
 
@@ -249,7 +249,7 @@ def _change_groups(request: SignedIn, change: Callable[[], object]) -> HttpRespo
 def spread(request: SignedIn) -> HttpResponse:
     """How stories are distributed over all sessions of the workspace; for staff."""
     try:
-        page = {"distribution": distribution.for_staff(request.user)}
+        page = {"distribution": figures.distribution_for_staff(request.user)}
     except Forbidden as error:
         return _refused(request, error)
     return render(request, "studio/settings/stories.html", page)

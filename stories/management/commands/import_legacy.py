@@ -19,8 +19,7 @@ from sessions_app.errors import SmnbError
 from sessions_app.events import recorder
 from sessions_app.management.base import Progress
 from stories.legacy.archive import Snapshot
-from stories.legacy.importer import Import
-from stories.legacy.writer import Finding, Outcome
+from stories.legacy.importer import Finding, Import, Outcome
 
 MOST_SHOWN = 20
 

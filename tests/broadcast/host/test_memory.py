@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from broadcast.host import memory
 from broadcast.host import memory as host_memory
-from sessions_app import audits, sessions, workspace
+from sessions_app import audits, preferences, sessions
 from sessions_app.ai_chain import chain, status
 from sessions_app.ai_chain.chain import Operation
 from sessions_app.background import steps
@@ -38,7 +38,7 @@ MODEL = "claude-haiku-4-5"
 @pytest.fixture(autouse=True)
 def small() -> None:
     """A workspace that sums up after 500 tokens."""
-    limits = workspace.current()
+    limits = preferences.workspace()
     limits.compact_tokens = 500
     limits.save()
 
@@ -189,7 +189,7 @@ def test_what_a_narrator_gets_is_small(plain: Session) -> None:
 
 
 def test_after_so_many_operations_the_context_starts_fresh(plain: Session) -> None:
-    limits = workspace.current()
+    limits = preferences.workspace()
     limits.reset_operations = 10
     limits.save()
     for number in range(10):
@@ -206,7 +206,7 @@ def test_after_so_many_operations_the_context_starts_fresh(plain: Session) -> No
 
 
 def test_the_context_is_reset_by_the_operation_that_reaches_the_limit(plain: Session) -> None:
-    limits = workspace.current()
+    limits = preferences.workspace()
     limits.reset_operations = 3
     limits.save()
     for number, resets in ((1, 0), (2, 0), (3, 1)):

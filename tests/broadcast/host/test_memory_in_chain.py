@@ -10,7 +10,7 @@ import pytest
 from django.contrib.auth.models import User
 
 from broadcast.models import Broadcast
-from sessions_app import audits, commands, workspace
+from sessions_app import audits, commands, preferences
 from sessions_app.ai_chain import chain, status
 from sessions_app.background import steps, sweeper
 from sessions_app.background.steps import Kind
@@ -51,7 +51,7 @@ def finished(
     """A session whose first run aired six stories and ended; recap and summary wait."""
 
     def make() -> Session:
-        limits = workspace.current()
+        limits = preferences.workspace()
         limits.compact_tokens = 500
         limits.save()
         session = make_session(model=MODEL)

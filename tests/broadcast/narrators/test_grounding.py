@@ -14,7 +14,7 @@ import pytest
 
 from broadcast.narrators.extractive import ExtractiveNarrator
 from broadcast.narrators.grounding import Checked, checked
-from broadcast.narrators.passages import passages_of
+from broadcast.narrators.prompts import passages_of
 from broadcast.narrators.quantities import read
 from broadcast.narrators.statements import Context, problem
 from stories.sources.recording import RecordingSource

@@ -10,8 +10,7 @@ import pytest
 
 from broadcast.narrators.extractive import ExtractiveNarrator
 from broadcast.narrators.grounding import Checked, checked
-from broadcast.narrators.passages import passages_of
-from broadcast.narrators.prompts import ask_for
+from broadcast.narrators.prompts import ask_for, passages_of
 from stories.types import Brief, Narration, OtherReport, SpokenSentence
 
 BRIEF = Brief(

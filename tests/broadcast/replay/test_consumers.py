@@ -14,7 +14,7 @@ from asgiref.sync import sync_to_async
 from channels.testing import WebsocketCommunicator
 from django.contrib.auth.models import User
 
-from broadcast.replay import player
+from broadcast.replay import consumers
 from sessions_app import api_tokens, sessions
 from sessions_app.models import Session, SessionEvent
 from smnb.asgi import application
@@ -57,7 +57,7 @@ async def heard(socket: WebsocketCommunicator) -> tuple[list[dict[str, Any]], in
     while (output := await socket.receive_output(timeout=PATIENCE))["type"] == "websocket.send":
         found.append(json.loads(output["text"]))
         if found[-1]["data"].get("over"):
-            return found, player.OVER
+            return found, consumers.OVER
     return found, int(output["code"])
 
 
@@ -89,7 +89,7 @@ async def test_the_owner_gets_the_frames_of_the_live_socket_and_the_clock(
 ) -> None:
     found, code = await play(ours(recorded), await token_of(recorded.owner))
     stored = [frame for frame in found if frame["seq"] is not None]
-    assert code == player.OVER
+    assert code == consumers.OVER
     assert [frame["prev"] for frame in stored] == [frame["seq"] - 1 for frame in stored]
     clocks = [frame["data"] for frame in found if frame["type"] == "replay.clock"]
     assert any(clock["cut"] > 3500 for clock in clocks)
@@ -107,17 +107,17 @@ async def test_a_page_that_comes_back_goes_on_where_it_was(recorded: Session) ->
 async def test_a_page_that_stays_after_the_end_is_let_go(
     recorded: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(player, "LINGER", 0.05)
+    monkeypatch.setattr(consumers, "LINGER", 0.05)
     async with opened(theirs(recorded)) as socket:
         await socket.send_to(text_data='{"after": 0}')
         await heard(socket)
         closing = await socket.receive_output(timeout=PATIENCE)
-        assert closing["code"] == player.OVER
+        assert closing["code"] == consumers.OVER
 
 
 async def test_the_public_gets_the_public_part_alone(recorded: Session) -> None:
     found, code = await play(theirs(recorded))
-    assert code == player.OVER
+    assert code == consumers.OVER
     assert {frame["type"] for frame in found} == {
         "broadcast.state",
         "story.aired",
@@ -157,13 +157,13 @@ async def test_so_many_play_at_the_same_time_and_no_more(
         await socket.send_to(text_data='{"after": 0}')
         await socket.receive_from(timeout=PATIENCE)
         assert await refused(theirs(recorded)) == 4013
-    assert (await play(theirs(recorded)))[1] == player.OVER
+    assert (await play(theirs(recorded)))[1] == consumers.OVER
 
 
 async def test_a_link_that_is_withdrawn_ends_the_replay(
     recorded: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(player, "GRANTS_EVERY", 0.05)
+    monkeypatch.setattr(consumers, "GRANTS_EVERY", 0.05)
     async with opened(theirs(recorded, "?format=json")) as socket:
         await socket.send_to(text_data='{"after": 0}')
         json.loads(await socket.receive_from(timeout=PATIENCE))

@@ -12,7 +12,7 @@ from django.apps import apps
 from django.contrib.auth.models import User
 from django.test import Client
 
-from broadcast.replay import player, runs
+from broadcast.replay import consumers, runs
 from broadcast.replay.frames import Shape
 from sessions_app import sessions
 from sessions_app.events import recorder
@@ -77,11 +77,11 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Waits take no time and are remembered."""
     waited: list[float] = []
 
-    async def rest(_: player.Player, seconds: float) -> bool:
+    async def rest(_: consumers.Player, seconds: float) -> bool:
         waited.append(seconds)
         return True
 
-    monkeypatch.setattr(player.Player, "_rest", rest)
+    monkeypatch.setattr(consumers.Player, "_rest", rest)
     return waited
 
 
@@ -92,7 +92,7 @@ def ended_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     async def rest(*_: Any) -> bool:
         return False
 
-    monkeypatch.setattr(player.Player, "_rest", rest)
+    monkeypatch.setattr(consumers.Player, "_rest", rest)
 
 
 def play(
@@ -101,8 +101,8 @@ def play(
     """Play a run to its end on a page that was just loaded."""
     recording = runs.find(session, number, audience)
     screen = Screen(page)
-    options = player.Options(speed, at)
-    played = player.Player(
+    options = consumers.Options(speed, at)
+    played = consumers.Player(
         screen, recording, Shape(audience, HTML), grant_of(session, audience), options
     )
     asyncio.run(played.play(page.seq))
@@ -208,7 +208,7 @@ def test_every_event_of_the_run_is_played_once_and_in_order(
     screen = play(stage.session, 2, recorder.OWNER, page)
     seqs = [int(seq) for text in screen.texts for seq in re.findall(r'data-seq="(\d+)"', text)]
     assert seqs == list(range(1, found.last + 1))
-    assert screen.closed == player.OVER
+    assert screen.closed == consumers.OVER
     assert "data-over" in screen.texts[-1]
 
 

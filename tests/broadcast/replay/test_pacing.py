@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from broadcast.replay.consumers import options_of
+from broadcast.replay.consumers import Options, options_of
 from broadcast.replay.frames import SILENCE, Pace
-from broadcast.replay.player import Options
 
 BEGAN = datetime(2026, 11, 21, 12, tzinfo=UTC)
 

@@ -10,7 +10,7 @@ import pytest
 
 from broadcast import recordings
 from broadcast.models import Broadcast
-from sessions_app import commands, sessions, workspace
+from sessions_app import commands, preferences, sessions
 from sessions_app.background import steps
 from sessions_app.errors import Conflict, NotFound, StaleClaim
 from sessions_app.events import recorder
@@ -132,7 +132,7 @@ def test_every_run_has_a_recording_of_its_own(session: Session, run: Broadcast) 
 def test_without_room_the_owner_is_told_and_may_record_it_later(
     session: Session, run: Broadcast
 ) -> None:
-    workspace.current()
+    preferences.workspace()
     Workspace.objects.update(artifact_quota_mb=10)
     full = artifacts.store(
         session, "files", "full", [bytes(9_999_999)], media_type="application/octet-stream"

@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from broadcast.models import Episode
 from broadcast.speech import episodes
-from sessions_app import audits, workspace
+from sessions_app import audits, preferences
 from sessions_app.errors import Conflict
 from sessions_app.files import artifacts
 from sessions_app.models import Artifact, Session
@@ -52,6 +52,6 @@ def test_an_episode_is_not_removed_by_hand(heard: Session) -> None:
 
 def test_an_episode_of_before_is_listed_within_the_hour(heard: Session) -> None:
     Artifact.objects.filter(name__startswith="episode").delete()
-    assert episodes.list_older(workspace.current(), timezone.now()) == 1
+    assert episodes.list_older(preferences.workspace(), timezone.now()) == 1
     assert len(shelved(heard)) == 1
-    assert episodes.list_older(workspace.current(), timezone.now()) == 0
+    assert episodes.list_older(preferences.workspace(), timezone.now()) == 0

@@ -19,7 +19,7 @@ from broadcast.speech import episodes
 from broadcast.transfer import snapshot
 from broadcast.transfer.formats import zip_format
 from broadcast.transfer.formats.base import ExportRequest
-from sessions_app import audits, workspace
+from sessions_app import audits, preferences
 from sessions_app.errors import Invalid
 from sessions_app.files import storage
 from sessions_app.models import Artifact, Session, SessionEvent, Workspace
@@ -113,7 +113,7 @@ def test_an_episode_is_among_the_artifacts_of_the_copy_with_its_one_file(
     copy = bring(data)
     found = Episode.objects.get(session=copy)
     assert shelved(copy).path == found.path != episode.path
-    assert episodes.list_older(workspace.current(), timezone.now()) == 0
+    assert episodes.list_older(preferences.workspace(), timezone.now()) == 0
     assert [each for each in audits.run("artifacts") if each.session] == []
 
 
@@ -123,7 +123,7 @@ def test_an_episode_that_is_not_among_the_artifacts_comes_along(
     Artifact.objects.filter(path=Episode.objects.get().path).delete()
     copy = bring(exported(heard, "zip"))
     assert content(Episode.objects.get(session=copy)) == content(Episode.objects.get(session=heard))
-    assert episodes.list_older(workspace.current(), timezone.now()) == 2
+    assert episodes.list_older(preferences.workspace(), timezone.now()) == 2
     assert content(shelved(copy)) == content(shelved(heard))
 
 

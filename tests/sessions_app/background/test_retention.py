@@ -8,7 +8,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from sessions_app import workspace
+from sessions_app import preferences
 from sessions_app.background import retention, sweeper
 from sessions_app.models import Bucket, IdempotencyKey, Session, Workspace
 
@@ -56,7 +56,7 @@ def test_old_answers_go_and_the_others_stay(owner: User) -> None:
 def test_the_days_of_the_workspace_are_used(owner: User, editor: User, session: Session) -> None:
     answer(owner, "a", 6)
     bucket(session, 1, 6)
-    workspace.choose_retention(editor, {"keep_fine_days": 5, "keep_answers_days": 5})
+    preferences.choose_retention(editor, {"keep_fine_days": 5, "keep_answers_days": 5})
     assert retention.run_rules(NOW) == 2
 
 

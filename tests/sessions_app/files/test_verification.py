@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from django.utils import timezone
 
-from sessions_app import audits, workspace
+from sessions_app import audits, preferences
 from sessions_app.files import artifacts, storage, verification
 from sessions_app.files.storage import ROOT
 from sessions_app.models import Artifact, Session
@@ -35,7 +35,7 @@ def aged(path: Path, content: bytes = b"x") -> Path:
 
 
 def sweep() -> int:
-    return verification.sweep(workspace.current(), timezone.now())
+    return verification.sweep(preferences.workspace(), timezone.now())
 
 
 def test_a_file_and_its_row_agree(stored: Artifact) -> None:

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from sessions_app import api_tokens, sessions
 from sessions_app.models import ApiToken, Session
-from sessions_app.realtime import close_codes
+from sessions_app.realtime import grants
 from sessions_app.realtime.grants import Credential, Grant, check, still_valid
 from tests.conftest import MakeSession
 
@@ -149,7 +149,7 @@ def test_a_disabled_user_gets_no_grant(session: Session, client_of: ClientOf) ->
     token = api_tokens.make(session.owner)
     User.objects.filter(pk=session.owner_id).update(is_active=False)
     asked = [Credential("login", login, session.pk), Credential("token", token, session.pk)]
-    assert set(check(asked).values()) == {close_codes.SIGN_IN}
+    assert set(check(asked).values()) == {grants.SIGN_IN}
 
 
 def test_a_hundred_sockets_are_checked_with_as_many_queries_as_one_of_each_kind(

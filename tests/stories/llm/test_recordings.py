@@ -10,7 +10,7 @@ import pytest
 
 from sessions_app.errors import SmnbError
 from stories.llm import Ask, Credentials, Gateway
-from stories.llm.reported_usage import ReportedUsage
+from stories.llm.attempt import ReportedUsage
 from stories.usage import pricing
 from stories.usage.types import Counts
 from tests.standins.anthropic import AnthropicStandIn

@@ -12,7 +12,7 @@ from sessions_app import audits
 from sessions_app.background import steps
 from sessions_app.models import Message, Session, SessionStats
 from stories.llm import Answer, Ask, Credentials, Gateway
-from stories.llm.reported_usage import ReportedUsage
+from stories.llm.attempt import ReportedUsage
 from stories.models import TokenUsage
 from stories.usage.ledger import DOUBTFUL, UNPRICED, Purpose, SessionLedger
 from stories.usage.types import Counts

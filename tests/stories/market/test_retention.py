@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from sessions_app import workspace
+from sessions_app import preferences
 from sessions_app.background import retention
 from sessions_app.models import Session
 from stories.market import trends
@@ -26,7 +26,7 @@ def test_fine_figures_of_the_market_go_and_coarse_ones_stay(session: Session) ->
         for days in (29, 31):
             start = now - timedelta(days=days)
             TrendBucket.objects.create(session=session, trend=trend, size=size, start=start)
-    assert trends.delete_fine_buckets(workspace.current(), now) == 2
+    assert trends.delete_fine_buckets(preferences.workspace(), now) == 2
     old = TrendBucket.objects.filter(start__lt=now - timedelta(days=30))
     assert sorted(old.values_list("size", flat=True)) == [15, 60]
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from stories.market import scores
-from stories.market.scores import Comparison, Volume, momentum_of
+from stories.market import quotes
+from stories.market.quotes import Comparison, Volume, momentum_of
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
@@ -29,8 +29,8 @@ def comparison(
     return Comparison(NOW, 5, leading, history, all_posts)
 
 
-def score(buckets: list[int], leading: int = 8, **more: Any) -> scores.Score:
-    return scores.score(volume(**more), buckets, comparison(leading=leading))
+def score(buckets: list[int], leading: int = 8, **more: Any) -> quotes.Score:
+    return quotes.score(volume(**more), buckets, comparison(leading=leading))
 
 
 def spread(*windows: int) -> list[int]:
@@ -39,7 +39,7 @@ def spread(*windows: int) -> list[int]:
 
 
 def test_every_part_of_a_score_has_a_meaning() -> None:
-    assert set(score([1] * 12).parts) == set(scores.MEANINGS)
+    assert set(score([1] * 12).parts) == set(quotes.MEANINGS)
 
 
 def test_a_score_is_the_weighted_sum_of_its_parts() -> None:
@@ -155,8 +155,8 @@ def test_the_phase_follows_from_the_sequence_of_windows(
 
 
 def test_colours_have_five_steps() -> None:
-    assert [scores.step_of(each) for each in (-1, -0.2, 0.05, 0.2, 1)] == [-2, -1, 0, 1, 2]
-    assert [scores.step_of(each) for each in (0.1, 0.0999, 0.4, 0.3999)] == [1, 0, 2, 1]
+    assert [quotes.step_of(each) for each in (-1, -0.2, 0.05, 0.2, 1)] == [-2, -1, 0, 1, 2]
+    assert [quotes.step_of(each) for each in (0.1, 0.0999, 0.4, 0.3999)] == [1, 0, 2, 1]
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_colours_have_five_steps() -> None:
     ],
 )
 def test_tiers_go_by_the_score(value: float, tier: str) -> None:
-    assert scores.tier_of(value) == tier
+    assert quotes.tier_of(value) == tier
 
 
 def test_freshness_halves_with_every_six_buckets() -> None:

@@ -11,7 +11,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
-from sessions_app import api_tokens, workspace
+from sessions_app import api_tokens, preferences
 from sessions_app.ai_chain import status
 from sessions_app.background import retention
 from sessions_app.models import AITransition, Archive, Session
@@ -42,7 +42,7 @@ def grow_old(session: Session, most: int, days: int = 31) -> None:
 
 
 def archive() -> int:
-    return status.archive(workspace.current(), timezone.now())
+    return status.archive(preferences.workspace(), timezone.now())
 
 
 def all_pages(get: Get, limit: int) -> list[dict[str, Any]]:
@@ -125,7 +125,7 @@ def test_the_days_of_the_workspace_are_used(editor: User, session: Session) -> N
     join(session)
     grow_old(session, 1, days=6)
     assert archive() == 0
-    workspace.choose_retention(editor, {"keep_transitions_days": 5})
+    preferences.choose_retention(editor, {"keep_transitions_days": 5})
     assert archive() == 1
 
 

@@ -16,7 +16,7 @@ from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.test import Client
 
-from broadcast import distribution
+from broadcast import figures
 from broadcast.trace import queries
 from broadcast.trace.hops import Mark, Name
 from broadcast.trace.queries import brief
@@ -294,6 +294,6 @@ def test_the_page_of_all_sessions_costs_the_same(
     for number in range(2):
         make_session(f"Evening {number}", recording=False)
         with django_assert_num_queries(3):
-            distribution.read()
-    assert distribution.read(1).others == 2
+            figures.distribution()
+    assert figures.distribution(1).others == 2
     assert SourcePost.objects.exists()
