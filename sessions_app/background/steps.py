@@ -173,22 +173,20 @@ def now() -> datetime:
 
 
 def enqueue(session: Session, kind: str, subject: object, due_at: datetime | None = None) -> Step:
-    """Inserts a step, or returns the open one of the same kind and subject."""
+    """Inserts a step, or returns the open one of the same kind and subject in this session."""
     if kind not in _kinds:
         raise ValueError(f"unknown kind of step: {kind}")
     at, at_once = due_at or now(), due_at is None
-    step = Step(
-        session=session,
-        kind=kind,
-        subject=str(subject),
-        due_at=at,
-        poked_at=at if at_once and sending.can_send() else None,
-        origin=context.origin(),
-    )
+    step = Step(session=session, kind=kind, subject=str(subject), due_at=at)
+    step.poked_at = at if at_once and sending.can_send() else None
+    step.origin = context.origin()
     known = Step.objects.filter(kind=kind, subject=step.subject, state__in=Step.OPEN)
     while not statistics.insert_if_new(step):
         # The open one may end between the two statements.
         if (found := known.first()) is not None:
+            # A subject belongs to one session, so two of them must never work on it at once.
+            if found.session_id != session.pk:
+                raise ValueError(f"{kind}({subject}) is an open step of another session")
             return found
     if at_once:
         sending.marked_after_commit(step.pk, queue_of(kind))

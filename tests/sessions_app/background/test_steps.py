@@ -338,6 +338,23 @@ def test_there_is_one_open_step_of_a_kind_and_subject(session: Session, step: St
         Step.objects.create(session=session, kind=PROBE, subject="1", due_at=steps.now())
 
 
+@pytest.mark.databases
+def test_an_open_step_of_another_session_is_refused_and_never_returned(
+    step: Step, make_session: MakeSession
+) -> None:
+    other = make_session("Evening")
+    with pytest.raises(ValueError, match=r"probe\(1\) is an open step of another session"):
+        steps.enqueue(other, PROBE, 1)
+    held = claimed(step)
+    with pytest.raises(ValueError, match="another session"), transaction.atomic():
+        steps.enqueue(other, PROBE, 1, steps.now() + timedelta(hours=1))
+    assert not Step.objects.filter(session=other).exists()
+    # Refused without harm: the step of the first session goes through, and then there is room.
+    assert held.extend_lease()
+    held.complete()
+    assert steps.enqueue(other, PROBE, 1).session == other
+
+
 def test_an_ended_step_makes_room_for_the_next_of_its_kind(session: Session, step: Step) -> None:
     assert steps.run(step.pk)
     assert steps.enqueue(session, PROBE, 1) != step
