@@ -140,26 +140,35 @@ def espeak_voices() -> Sequence[tuple[str, int, str]]:
 
 
 def run_espeak(request: Mapping[str, object]) -> bytes:
-    """Runs the process on a request and returns its output.
+    return run_process(SPEAKER, request, DEADLINE, "The speech engine", Unspoken).stdout
+
+
+def run_process(
+    program: Path,
+    request: Mapping[str, object],
+    deadline: float,
+    name: str,
+    failure: type[SmnbError],
+) -> subprocess.CompletedProcess[bytes]:
+    """Runs a program of ours on a request; raises ``failure`` when it does not end as it should.
 
     It gets no environment variables, as these hold secrets, and is killed at the deadline.
     """
     try:
-        process = subprocess.run(
-            [sys.executable, "-I", str(SPEAKER)],
+        return subprocess.run(
+            [sys.executable, "-I", str(program)],
             input=json.dumps(request).encode(),
             env={},
             capture_output=True,
-            timeout=DEADLINE,
+            timeout=deadline,
             check=True,
         )
     except subprocess.TimeoutExpired:
-        raise Unspoken("The speech engine took too long.") from None
+        raise failure(f"{name} took too long.") from None
     except subprocess.CalledProcessError as error:
-        raise Unspoken(f"The speech engine failed (exit code {error.returncode}).") from None
+        raise failure(f"{name} failed (exit code {error.returncode}).") from None
     except OSError as error:
-        raise Unspoken(f"The speech engine did not start: {error.strerror}.") from None
-    return process.stdout
+        raise failure(f"{name} did not start: {error.strerror}.") from None
 
 
 class Installed:

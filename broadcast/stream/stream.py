@@ -7,10 +7,7 @@ files. The web processes only read: they neither plan nor encode.
 
 from __future__ import annotations
 
-import json
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -177,10 +174,7 @@ def render(claim: Claim, stream: AudioStream, at: datetime) -> None:
 
 
 def encode(parts: Sequence[Part], slots: Sequence[int]) -> bytes:
-    """Returns the MP3 frames of the slots, made in a separate process.
-
-    It gets no environment variables, as these hold secrets, and is killed at the deadline.
-    """
+    """Returns the MP3 frames of the slots, made in a separate process."""
     # Each slot overlaps with the frames before it.
     first, last = (min(slots) - 1) * SLOT_FRAMES, (max(slots) + 1) * SLOT_FRAMES
     request = {
@@ -191,19 +185,8 @@ def encode(parts: Sequence[Part], slots: Sequence[int]) -> bytes:
         ],
         "ranges": [(slot * SLOT_FRAMES, SLOT_FRAMES) for slot in slots],
     }
-    try:
-        process = subprocess.run(
-            [sys.executable, "-I", str(ENCODER)],
-            input=json.dumps(request).encode(),
-            env={},
-            capture_output=True,
-            timeout=DEADLINE,
-            check=True,
-        )
-    except subprocess.TimeoutExpired:
-        raise Retry("The encoder of the audio stream took too long.") from None
-    except subprocess.CalledProcessError as error:
-        raise Retry(f"The encoder of the audio stream failed ({error.returncode}).") from None
+    name = "The encoder of the audio stream"
+    process = engines.run_process(ENCODER, request, DEADLINE, name, Retry)
     if process.stderr:
         log.warning("stream_part_missing", output=process.stderr.decode()[:300])
     return process.stdout

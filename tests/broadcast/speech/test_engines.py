@@ -11,6 +11,8 @@ import pytest
 
 from broadcast.speech import engines
 from broadcast.speech.engines import Choice, Espeak, Passage, Silent, Speech, Unspoken
+from broadcast.stream import stream
+from sessions_app.errors import Retry
 from tests.broadcast.speech.recorded_session import with_engine
 
 TEXT = "A lighthouse is lit again after forty years. The keeper said so on Monday."
@@ -101,6 +103,24 @@ def test_a_speaker_that_dies_is_told_of(
     script(tmp_path, monkeypatch, "import os; os.abort()")
     with pytest.raises(Unspoken, match="failed"):
         engine.speak(TEXT, "en", 150)
+
+
+def test_the_encoder_of_the_stream_fails_like_the_speaker_and_is_tried_again(
+    engine: Espeak, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine.voices("en")
+    script(tmp_path, monkeypatch, "import sys; sys.exit(7)")
+    monkeypatch.setattr(stream, "ENCODER", tmp_path / "speaker.py")
+    with pytest.raises(Unspoken, match=r"^The speech engine failed \(exit code 7\)\.$"):
+        engine.speak(TEXT, "en", 150)
+    with pytest.raises(Retry, match=r"^The encoder of the audio stream failed \(exit code 7\)\.$"):
+        stream.encode([], [5])
+    # Not even the interpreter starts.
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "missing"))
+    with pytest.raises(Unspoken, match=r"engine did not start: No such file or directory\.$"):
+        engine.speak(TEXT, "en", 150)
+    with pytest.raises(Retry, match=r"stream did not start: No such file or directory\.$"):
+        stream.encode([], [5])
 
 
 def test_the_speaker_gets_none_of_our_secrets(
