@@ -14,6 +14,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "smnb.settings")
 http = get_asgi_application()
 
 # These import models, which needs the apps that get_asgi_application() loads.
+from broadcast.public import stream_views  # noqa: E402
 from broadcast.replay.consumers import OwnerReplay, WatchReplay  # noqa: E402
 from sessions_app.realtime.consumers import OwnerConsumer, WatchConsumer  # noqa: E402
 from sessions_app.web.middleware import ForwardedAddress  # noqa: E402
@@ -38,7 +39,12 @@ websocket_urlpatterns = [
 ]
 application: Any = ForwardedAddress(
     # Without Channels' middleware for logins: the sockets that connect together are checked together.
-    ProtocolTypeRouter({"http": http, "websocket": URLRouter(websocket_urlpatterns)})
+    ProtocolTypeRouter(
+        {
+            "http": stream_views.once_for_all(http),
+            "websocket": URLRouter(websocket_urlpatterns),
+        }
+    )
 )
 if "daphne.server" in sys.modules:
     from smnb import daphne_server

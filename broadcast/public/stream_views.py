@@ -6,6 +6,7 @@ They only read what the step of the stream has rendered (broadcast/stream/stream
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import re
 import time
 from collections import Counter
@@ -13,15 +14,18 @@ from collections.abc import AsyncIterator, Iterator
 from contextvars import Context
 from secrets import token_hex
 from threading import BoundedSemaphore
+from typing import Any, NamedTuple
+from uuid import UUID
 
 from django.conf import settings
+from django.db.models import OuterRef, Subquery
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.utils import timezone
 
 from broadcast import public_links, session_commands
 from broadcast.models import AudioStream
-from broadcast.public.views import public, shared
+from broadcast.public.views import cacheable, public, shared
 from broadcast.speech import engines
 from broadcast.stream import plan, stream
 from broadcast.stream.plan import SLOT_SECONDS, Part
@@ -32,13 +36,19 @@ from sessions_app.events import recorder
 from sessions_app.files import storage
 from sessions_app.models import Session
 from sessions_app.realtime import presence
-from sessions_app.realtime.batching import Batcher, one_by_one
+from sessions_app.realtime.batching import Batcher, OneResponse, one_by_one
 from sessions_app.web.middleware import QUIET
 
 NO_ENGINE = "There is no audio stream: the speech of this studio is not installed or switched off."
 # The first listener waits for the first segment; further ones try again.
 FIRST_SECONDS = 8.0
 _waiting = BoundedSemaphore(20)
+# What proxies and CDNs may send to all listeners: a playlist for a moment, and a segment, whose content
+# never changes, for as long as it is in one. What is pulled or closed is gone after that, also there.
+LIVE, PIECES = "public, max-age=1", "public, max-age=60, immutable"
+HLS = re.compile(
+    r"/watch/([A-Za-z0-9_-]{1,100})/stream(?:\.m3u8|/(?:(\d{1,15})-)?[\w-]+\.(?:m3u8|mp3|vtt))"
+)
 # Between two titles in the endless MP3, in bytes, as most servers have it.
 META_INTERVAL = 16_000
 PIECE = stream.SEGMENT_BYTES // SLOT_SECONDS  # a second of sound
@@ -66,7 +76,7 @@ def master(request: HttpRequest, session: Session) -> HttpResponse:
         'SUBTITLES="captions"',
         "stream/audio.m3u8",
     ]
-    return _playlist(lines)
+    return _playlist(request, lines, LIVE)
 
 
 @shared
@@ -91,12 +101,27 @@ def playlist(request: HttpRequest, session: Session, suffix: str) -> HttpRespons
             f"#EXTINF:{SLOT_SECONDS}.000,{_line(part['title'] if part else '')}",
             f"{slot}-{plan.digest(row.parts, slot)}.{suffix}",
         ]
-    return _playlist(lines)
+    # Without the live slot it is still being rendered, and the playlist may change at any moment.
+    whole = slots[-1] == plan.slot_of(timezone.now())
+    return _playlist(request, lines, LIVE if whole else "")
 
 
-def _playlist(lines: list[str]) -> HttpResponse:
+def _playlist(request: HttpRequest, lines: list[str], cached: str) -> HttpResponse:
+    return _text(request, lines, "application/vnd.apple.mpegurl", cached)
+
+
+def _text(request: HttpRequest, lines: list[str], media_type: str, cached: str) -> HttpResponse:
+    """Responds with the lines, or with 304 if the player has them; ``cached`` says how caches may."""
     text = "\n".join([*lines, ""])
-    return HttpResponse(text, content_type="application/vnd.apple.mpegurl; charset=utf-8")
+    tag = hashlib.sha256(text.encode()).hexdigest()[:32]
+
+    def write() -> HttpResponse:
+        return HttpResponse(text, content_type=f"{media_type}; charset=utf-8")
+
+    response = cacheable(request, tag, write)
+    if cached:
+        response["Cache-Control"] = cached
+    return response
 
 
 def date_ranges(row: AudioStream, slots: list[int], home: str) -> Iterator[str]:
@@ -150,7 +175,10 @@ def segment(request: HttpRequest, session: Session, slot: int, digest: str) -> H
     if request.method == "GET":
         # Each listener gets each segment once, so this counts listeners without knowing them.
         presence.note_sound(session.pk, slot)
-    return storage.send(request, stream.path_of(row, slot, digest), stream.MEDIA_TYPE, digest)
+    path = stream.path_of(row, slot, digest)
+    response = storage.send(request, path, stream.MEDIA_TYPE, digest)
+    response["Cache-Control"] = PIECES
+    return response
 
 
 @shared
@@ -164,7 +192,42 @@ def captions(request: HttpRequest, session: Session, slot: int, digest: str) -> 
     for begin, end, text in plan.captions(row, slot):
         times = ((frame - first) * plan.FRAME_MS / 1000 for frame in (begin, end))
         lines += [" --> ".join(timestamp(max(0.0, at), ".") for at in times), text, ""]
-    return HttpResponse("\n".join(lines), content_type="text/vtt; charset=utf-8")
+    return _text(request, lines, "text/vtt", PIECES)
+
+
+class Edge(NamedTuple):
+    """What the playlists and segments of a stream depend on."""
+
+    session: UUID
+    language: str
+    revision: int | None  # of the plan; None before there is one
+    slot: int  # the live one
+    noted: bool  # whether it is known that the stream has a listener
+
+
+def edge(token: str) -> Edge | None:
+    """Returns the live edge of the session with this link; None when the link is not valid."""
+    plans = AudioStream.objects.filter(session=OuterRef("pk"))
+    rows = Session.objects.filter(watch_token=token.replace("\x00", ""), visible=True)
+    found = rows.values_list(
+        "pk", "language", Subquery(plans.values("revision")), Subquery(plans.values("asked_at"))
+    ).first()
+    if found is None:
+        return None
+    pk, language, revision, asked_at = found
+    at = timezone.now()
+    return Edge(pk, language, revision, plan.slot_of(at), stream.is_noted(asked_at, at))
+
+
+def count_listeners(address: re.Match[str], found: Edge, count: int) -> None:
+    """Counts those who got a segment that Django was not asked for."""
+    if address[2] and address[0].endswith(".mp3"):
+        presence.note_sound(found.session, int(address[2]), count=count)
+
+
+def once_for_all(application: Any) -> OneResponse[Edge]:
+    """Wraps the application so that all listeners of a stream get one response."""
+    return OneResponse(application, HLS, edge, count_listeners)
 
 
 def _row_with(request: HttpRequest, session: Session, slot: int, digest: str) -> AudioStream:

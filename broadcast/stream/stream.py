@@ -59,13 +59,18 @@ def ask(session: Session) -> AudioStream:
     """Notes that the stream has a listener, and returns it; the first one starts the step."""
     stream = AudioStream.objects.filter(session=session).first()
     at = timezone.now()
-    if stream is None or not at - NOTED_EVERY < stream.asked_at <= at:
+    if stream is None or not is_noted(stream.asked_at, at):
         with transaction.atomic():
             stream, _ = AudioStream.objects.update_or_create(
                 session=session, defaults={"asked_at": at}
             )
             steps.enqueue(session, STREAM, session.pk)
     return stream
+
+
+def is_noted(asked_at: datetime | None, at: datetime) -> bool:
+    """Whether a listener was noted a moment ago; a clock that was set back counts as none."""
+    return asked_at is not None and at - NOTED_EVERY < asked_at <= at
 
 
 def path_of(stream: AudioStream, slot: int, digest: str) -> str:

@@ -1,17 +1,24 @@
-"""Answers what many sockets ask at the same time with one call in a thread."""
+"""Answers what many ask at the same time once: sockets with one call, listeners with one response."""
 
 from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Callable, Mapping
+import re
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Hashable, Mapping
+from contextlib import suppress
 from contextvars import Context
-from typing import Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from channels.db import database_sync_to_async
+from django.db import DatabaseError
+
+from sessions_app import context
 
 K = TypeVar("K")
 V = TypeVar("V")
+S = TypeVar("S", bound=Hashable)
 
 # The keys that are asked, each with the context of the socket that asked first.
 Asked = Mapping[K, Context]
@@ -75,3 +82,113 @@ class Batcher(Generic[K, V]):
                     future.set_exception(answer)
                 else:
                     future.set_result(answer)
+
+
+class Response(NamedTuple):
+    """A response as ASGI has it, without the id of its request."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+
+    def header(self, wanted: bytes) -> bytes:
+        return next((value for name, value in self.headers if name.lower() == wanted), b"")
+
+
+# The headers of a request on which Django's answer depends: the host and the scheme are checked.
+_GIVEN = (b"host", b"x-forwarded-proto")
+# A request with one of these gets an answer of its own.
+_OWN = frozenset((b"range", b"if-range", b"if-modified-since", b"upgrade"))
+MOST_RESPONSES = 96
+
+
+class OneResponse(Generic[S]):
+    """ASGI middleware for HTTP: Django answers a GET once for all who ask for the same address.
+
+    ``state`` gets the first group of the address and returns what its responses depend on, or None if
+    there are none to share. It is called for each request, and once for those that wait meanwhile. A
+    response that may be cached by all ("public") is sent again while the state is the same, so it is
+    never older than the request. ``on_sent`` is called in a thread, a second later, with the number of
+    those that Django was not asked for.
+    """
+
+    def __init__(
+        self,
+        application: Any,
+        addresses: re.Pattern[str],
+        state: Callable[[str], S | None],
+        on_sent: Callable[[re.Match[str], S, int], None],
+    ) -> None:
+        self.application = application
+        self._addresses, self._on_sent = addresses, on_sent
+        self._states: Batcher[str, S | None] = Batcher(one_by_one(state))
+        self._responses: OrderedDict[Hashable, asyncio.Task[Response]] = OrderedDict()
+        self._sent: Counter[tuple[str, S]] = Counter()
+        self._noting: asyncio.Task[None] | None = None
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        match = self._addresses.fullmatch(scope["path"]) if scope["method"] == "GET" else None
+        headers, state = dict(scope["headers"]), None
+        if match is not None and _OWN.isdisjoint(headers):
+            # A database that does not answer is reported by Django.
+            with suppress(DatabaseError):
+                state = await self._states.ask(match[1])
+        if match is None or state is None:
+            await self.application(scope, receive, send)
+            return
+        given = tuple((name, headers[name]) for name in _GIVEN if name in headers)
+        key = (scope["path"], scope.get("scheme"), given, state)
+        first = key not in self._responses
+        if first:
+            # A task of its own: the client who asks first may leave while others wait.
+            task = asyncio.create_task(self._ask(scope, given), context=Context())
+            self._responses[key] = task
+            task.add_done_callback(lambda done: self._store(key, done))
+        response = await asyncio.shield(self._responses[key])
+        if response.status == 200 and not first:
+            self._sent[scope["path"], state] += 1
+            if self._noting is None or self._noting.done():
+                self._noting = asyncio.create_task(self._note(), context=Context())
+        tag = response.header(b"etag")
+        own = [(b"X-Request-ID", context.new_id().encode())]
+        if tag and headers.get(b"if-none-match") == tag:
+            of_body = (b"content-length", b"content-type")
+            own += [header for header in response.headers if header[0].lower() not in of_body]
+            response = Response(304, [], b"")
+        start = {"type": "http.response.start", "status": response.status}
+        await send({**start, "headers": response.headers + own})
+        await send({"type": "http.response.body", "body": response.body})
+
+    async def _ask(self, scope: Any, given: tuple[tuple[bytes, bytes], ...]) -> Response:
+        """Lets Django answer the request as if nothing but the address was asked."""
+        sent: list[dict[str, Any]] = []
+        request = [{"type": "http.request", "body": b"", "more_body": False}]
+
+        async def receive() -> dict[str, Any]:
+            # The second call waits for the end of the connection, until Django has answered.
+            return request.pop() if request else await asyncio.Future()
+
+        async def send(message: dict[str, Any]) -> None:
+            sent.append(message)
+
+        plain = {**scope, "query_string": b"", "headers": list(given)}
+        await self.application(plain, receive, send)
+        headers = [header for header in sent[0]["headers"] if header[0].lower() != b"x-request-id"]
+        body = b"".join(message.get("body", b"") for message in sent[1:])
+        return Response(sent[0]["status"], headers, body)
+
+    async def _note(self) -> None:
+        await asyncio.sleep(1)
+        sent = self._sent.copy()
+        self._sent.clear()
+        for (path, state), count in sent.items():
+            if match := self._addresses.fullmatch(path):
+                await asyncio.to_thread(self._on_sent, match, state, count)
+
+    def _store(self, key: Hashable, done: asyncio.Task[Response]) -> None:
+        """Stores a response that all may have; any other one was for those who waited for it."""
+        failed = done.cancelled() or done.exception() is not None
+        if failed or b"public" not in done.result().header(b"cache-control"):
+            self._responses.pop(key, None)
+        while len(self._responses) > MOST_RESPONSES:
+            self._responses.popitem(last=False)

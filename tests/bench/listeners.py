@@ -1,24 +1,25 @@
 """500 listeners of the HLS address of one audio stream: how long a segment takes, and what it costs.
 
-Each of them asks for the playlist every six seconds, as players do, and for the newest segment.
+All of them ask at the same moment, every six seconds as players do: for the playlist, and then for the
+newest segment.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-import random
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from tests.bench.figure import Figure, percentile
 from tests.bench.handshakes import raise_open_files
-from tests.endtoend.studio_process import Studio, migrated, running
+from tests.endtoend.studio_process import migrated, running, served_by_uvicorn
 
 LISTENERS = int(os.environ.get("LISTENERS", "500"))
-SECONDS, EVERY = 36, 6.0
+SECONDS, EVERY = 18, 6.0
 
 
 async def get(
@@ -36,7 +37,6 @@ async def get(
 
 
 async def listener(port: int, path: str, until: float, delays: list[float]) -> None:
-    await asyncio.sleep(random.random() * EVERY)
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     last = ""
     while time.monotonic() < until:
@@ -53,10 +53,10 @@ async def listener(port: int, path: str, until: float, delays: list[float]) -> N
     writer.close()
 
 
-def processor_seconds(studio: Studio) -> float:
-    """What all processes of the studio have used so far."""
+def processor_seconds(pids: list[int]) -> float:
+    """What the processes have used so far."""
     ticks = 0
-    for pid in [studio.process.pid, *studio.children()]:
+    for pid in pids:
         try:
             stat = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
         except OSError:
@@ -64,6 +64,19 @@ def processor_seconds(studio: Studio) -> float:
         # With the children that have ended: each batch of segments has a process of its own.
         ticks += sum(map(int, stat[11:15]))
     return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def listen(port: int, path: str, processes: Callable[[], list[int]]) -> tuple[list[float], float]:
+    """Lets all of them listen for a while; returns the delays of the answers and the cores used."""
+    delays: list[float] = []
+    used = processor_seconds(processes())
+
+    async def all_of_them() -> None:
+        until = time.monotonic() + SECONDS
+        await asyncio.gather(*(listener(port, path, until, delays) for _ in range(LISTENERS)))
+
+    asyncio.run(all_of_them())
+    return delays, (processor_seconds(processes()) - used) / SECONDS
 
 
 def measure(folder: Path) -> Iterator[Figure]:
@@ -75,17 +88,14 @@ def measure(folder: Path) -> Iterator[Figure]:
         path = "/watch/" + str(shown["watch_url"]).split("/watch/")[1]
         assert studio.command(session, "start").status == 202
         assert studio.call("GET", f"{path}stream/audio.m3u8").status == 200
-        delays: list[float] = []
-        used = processor_seconds(studio)
 
-        async def listen() -> None:
-            until = time.monotonic() + SECONDS
-            await asyncio.gather(
-                *(listener(studio.port, path, until, delays) for _ in range(LISTENERS))
-            )
+        def processes(*more: int) -> list[int]:
+            return [studio.process.pid, *studio.children(), *more]
 
-        asyncio.run(listen())
-        used = processor_seconds(studio) - used
-    name = f"{LISTENERS} listeners of an audio stream"
-    yield Figure(f"{name}, p99 of an answer", percentile(delays, 0.99), 1000, "ms")
-    yield Figure(f"{name}, cores in use", used / SECONDS, 2, "cores")
+        # It closes a connection after 5 s without a request, unless it gets more.
+        with served_by_uvicorn(studio, "--timeout-keep-alive=30") as (other, pid):
+            for server, port, own in (("Daphne", studio.port, ()), ("uvicorn", other.port, (pid,))):
+                delays, cores = listen(port, path, partial(processes, *own))
+                name = f"{LISTENERS} listeners at once, {server}"
+                yield Figure(f"{name}, p99 of an answer", percentile(delays, 0.99), 1000, "ms")
+                yield Figure(f"{name}, cores in use", cores, 2, "cores")
