@@ -144,14 +144,19 @@ def slow_text(expression: Expression, size: int) -> tuple[str, str] | None:
         return least
 
     for head, piece in hard_texts(expression.pattern):
+
+        def text(length: int, head: str = head, piece: str = piece) -> str:
+            return head + piece * (length // len(piece) + 1) + "\0"
+
         # The shortest first: an exponential expression would never end with a longer one.
-        for length in (22, size):
-            if seconds(head + piece * (length // len(piece) + 1) + "\0", size * 1e-5) > size * 1e-5:
+        for length, bound in ((20, 0.005), (size, size * 1e-5)):
+            if seconds(text(length), bound) > bound:
                 return head, piece
-        small = seconds(head + piece * (size // len(piece) + 1) + "\0", 0)
-        bound = max(30 * small, 0.01)
-        if seconds(head + piece * (10 * size // len(piece) + 1) + "\0", bound) > bound:
-            return head, piece
+        # Only what takes long is compared with a tenth of it.
+        if seconds(text(10 * size), 0.01) > 0.01:
+            bound = max(30 * seconds(text(size), 0), 0.01)
+            if seconds(text(10 * size), bound) > bound:
+                return head, piece
     return None
 
 

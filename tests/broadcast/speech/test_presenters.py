@@ -82,7 +82,7 @@ def test_presenters_speak_in_turn_and_leave_the_words_as_they_are(session: Sessi
 
 
 def test_a_story_is_spoken_by_both(session: Session) -> None:
-    story = tell(session, 1)[0]
+    story = tell(sessions.change(session, pace=0), 1)[0]
     narrative = story.narrative
     run_due_steps(session, "speak")
     sound = Sound.objects.get(story=story)
@@ -92,8 +92,7 @@ def test_a_story_is_spoken_by_both(session: Session) -> None:
 
 
 def test_the_owner_learns_once_that_another_voice_speaks(session: Session) -> None:
-    sessions.change(session, voice="en_US-joe-medium", co_voice="")
-    tell(session, 2)
+    tell(sessions.change(session, voice="en_US-joe-medium", co_voice="", pace=0), 2)
     run_due_steps(session, "speak")
     sentence = (
         "The voice “en_US-joe-medium” is not installed for this language: "

@@ -32,7 +32,7 @@ from tests.broadcast.stream.listening import (
     places,
     samples,
 )
-from tests.broadcast.stream.recordings import claimed, listen, play
+from tests.broadcast.stream.recordings import as_if_rendered, claimed, listen, planned, play
 from tests.conftest import MakeSession, run_due_steps
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -108,7 +108,7 @@ def test_an_hour_begins_with_the_identification_and_the_time(heard: Session) -> 
 
 def test_a_new_story_follows_within_two_slots(heard: Session) -> None:
     at = timezone.now()
-    row = play(heard, at, 84)
+    row = planned(heard, at, 84)
     assert row.parts[-1]["kind"] == "bed"
     later = at + timedelta(seconds=84)
     press(heard, "broadcast.start")
@@ -161,8 +161,7 @@ def test_whoever_resumes_makes_the_same_sound(
 def test_a_worker_that_lost_its_step_changes_nothing(heard: Session) -> None:
     at = timezone.now()
     late = claimed(heard)
-    stream.advance(claimed(heard), row_of(heard), at)
-    before = row_of(heard)
+    before = planned(heard, at, 12)
     with pytest.raises(StaleClaim):
         stream.advance(late, row_of(heard), at + timedelta(seconds=60))
     assert row_of(heard).parts == before.parts
@@ -171,7 +170,8 @@ def test_a_worker_that_lost_its_step_changes_nothing(heard: Session) -> None:
 
 def test_a_story_that_is_pulled_is_not_heard_any_more(heard: Session) -> None:
     at = timezone.now()
-    row = play(heard, at, 12)
+    row = planned(heard, at, 12)
+    as_if_rendered(row)
     part = next(part for part in row.parts if part["kind"] == "story")
     story = Story.objects.get(pk=part["story"])
     outdated = row_of(heard)
@@ -191,7 +191,7 @@ def test_a_story_that_is_pulled_is_not_heard_any_more(heard: Session) -> None:
 
 
 def test_a_correction_ends_the_reading_of_what_was_wrong(heard: Session) -> None:
-    row = play(heard, timezone.now(), 12)
+    row = planned(heard, timezone.now(), 12)
     story = Story.objects.get(pk=next(part["story"] for part in row.parts if part["story"]))
     correct(heard, story)
     assert story.pk not in [part["story"] for part in row_of(heard).parts]
@@ -199,7 +199,7 @@ def test_a_correction_ends_the_reading_of_what_was_wrong(heard: Session) -> None
 
 def test_a_stream_without_listeners_costs_nothing(heard: Session) -> None:
     assert not Step.objects.filter(kind="stream").exists()
-    play(heard, timezone.now(), 12)
+    as_if_rendered(planned(heard, timezone.now(), 12))
     folder = storage.full_path(plan.folder(heard.pk))
     assert any(folder.iterdir())
     past = timezone.now() - timedelta(minutes=3)
@@ -223,7 +223,7 @@ def test_a_listener_who_comes_while_the_stream_ends_is_served(heard: Session) ->
 
 
 def test_files_of_a_lost_stream_are_removed(heard: Session) -> None:
-    play(heard, timezone.now(), 12)
+    as_if_rendered(planned(heard, timezone.now(), 12))
     AudioStream.objects.update(asked_at=timezone.now() - timedelta(hours=2))
     retention.run_rules(timezone.now())
     assert row_of(heard).parts == []
