@@ -53,6 +53,10 @@ def _first(most: int) -> Callable[[list[T]], list[T]]:
 Title = Annotated[str, AfterValidator(_line(MOST_TITLE))]
 Line = Annotated[str, AfterValidator(_line(300))]
 Passage = Annotated[str, AfterValidator(_line(420))]
+# A suggestion that was cut would lose the rest of its place when it is accepted.
+Replacement = Annotated[
+    str, AfterValidator(lambda text: _line(600)(text) if len(text) <= 600 else "")
+]
 Prose = Annotated[str, AfterValidator(lambda text: plain(text, MOST_TEXT))]
 Decision = Literal["approve", "changes"]
 RemarkTopic = Literal["facts", "length", "repetition", "citation", "style", "structure"]
@@ -116,11 +120,15 @@ class Text(Handover):
 
 
 class Remark(Handover):
-    """A requested change; ``where`` quotes the place, or is empty when it is about the whole text."""
+    """A requested change; ``where`` quotes the place, or is empty when it is about the whole text.
+
+    ``instead`` are the words suggested for exactly that place, or "".
+    """
 
     about: RemarkTopic
     where: Line
     wish: Line
+    instead: Replacement = ""
 
 
 class Review(Handover):

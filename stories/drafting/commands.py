@@ -1,4 +1,4 @@
-"""Commands on drafts: start, stop, resume and advise. Also expires drafts that are idle for long."""
+"""Commands on drafts: start, stop, resume, advise, decide on comments. Also expires idle drafts."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from pydantic import Field, StringConstraints
 from sessions_app import commands, preferences, rate_limits, sessions
 from sessions_app.background import steps, sweeper
 from sessions_app.commands import Call, Command, Payload
-from sessions_app.errors import Conflict, Invalid
+from sessions_app.errors import Conflict, Invalid, NotFound
 from sessions_app.models import Session
-from stories.drafting import boards, drafts
+from stories.drafting import boards, drafts, versions
 from stories.drafting.prompts import MOST_WISHES
+from stories.drafting.versions import Outdated
 from stories.drafting.workflow import STOPPED, TURN
 from stories.models import BoardKeyword, Draft
 from stories.models.drafts import FEWEST_WORDS, MOST_WORDS
@@ -146,6 +147,64 @@ def advise(call: Call) -> Draft:
         )
 
 
+class Decision(Payload):
+    """What a person decides on a comment on ``version``, which must be the latest one."""
+
+    draft: int
+    version: int
+    comment: int
+    decision: Literal["accept", "reject", "undo"]
+
+
+def decide(call: Call) -> Draft:
+    """Accepts or rejects an agent's comment, or takes that back.
+
+    Accepting a comment that suggests words puts them into the text, as a new version; other
+    decisions are wishes, which all agents from the next turn on are given.
+    """
+    data: Decision = call.payload
+    accepted = data.decision == "accept"
+    with transaction.atomic():
+        draft = drafts.find(call.target, data.draft)
+        newest = versions.latest(draft)
+        if newest is None:
+            raise NotFound("This draft has no text yet, so there is no comment on it.")
+        if newest.number != data.version:
+            raise Outdated(newest)
+        turns = [drafts.message_payload(turn) for turn in drafts.of_draft(draft)]
+        comments = versions.comments_on(versions.payload(newest), turns, draft.wishes)
+        comment = next(
+            (each for each in comments if each["wish"] and each["number"] == data.comment), None
+        )
+        if comment is None:
+            raise NotFound("This version has no such comment to decide on.")
+        edited = comment["instead"] and comment["state"] == "accepted"
+        if edited and data.decision == "reject":
+            raise Conflict("The text follows this comment. Take that back first.")
+        if (accepted and comment["instead"]) or (data.decision == "undo" and edited):
+            before, after = comment["where"], comment["instead"]
+            if not accepted:
+                before, after = after, before
+            if not before or before not in newest.text:
+                raise Conflict("The text has no such passage any more. Edit it by hand.")
+            text = newest.text.replace(before, after, 1)
+            verb = "Accepted" if accepted else "Took back"
+            reason = f"{verb} comment {comment['number']}, by the {comment['role']}"
+            versions.add(draft, call.actor, newest.number, newest.title, text, reason)
+        elif accepted and draft.state not in Draft.OPEN:
+            raise Conflict("No agent will work on this draft again. Edit the text by hand.")
+        # Locked, so that of two wishes added at once neither is lost.
+        locked = _rows(call).select_for_update(no_key=True).get()
+        earlier = {versions.decision_on(comment, each) for each in (True, False)}
+        wishes = [wish for wish in locked.wishes if wish["text"] not in earlier]
+        if data.decision == "reject" or (accepted and not comment["instead"]):
+            text = versions.decision_on(comment, accepted)
+            wishes.append({"text": text, "turn": locked.turns})
+        if wishes == locked.wishes:
+            return locked
+        return _change(call, _rows(call), {"wishes": wishes[-4 * MOST_WISHES :]}, "")
+
+
 def _rows(call: Call) -> QuerySet[Draft]:
     return Draft.objects.filter(session=call.target, pk=call.payload.draft)
 
@@ -205,6 +264,9 @@ RESUME = Command(
     "draft.resume", DraftId, resume, "Continues a draft that waits, failed or expired."
 )
 ADVISE = Command("draft.advise", Advice, advise, "Adds a wish for the agents of a draft.")
+DECIDE = Command(
+    "draft.decide", Decision, decide, "Accepts or rejects a comment on a draft, or takes that back."
+)
 
 
 def register() -> None:
@@ -212,4 +274,5 @@ def register() -> None:
     commands.register(STOP)
     commands.register(RESUME)
     commands.register(ADVISE)
+    commands.register(DECIDE)
     sweeper.register(expire)

@@ -324,7 +324,11 @@ def in_words(handover: Handover) -> str:
 
 
 def _remark_lines(remarks: list[Remark]) -> list[str]:
-    return [
-        f"• {remark.about}: {remark.wish}" + (f" (“{remark.where}”)" if remark.where else "")
-        for remark in remarks
-    ]
+    lines: list[str] = []
+    for remark in remarks:
+        line = f"• {remark.about}: {remark.wish}"
+        if remark.where:
+            instead = f" becomes “{remark.instead}”" if remark.instead else ""
+            line += f" (“{remark.where}”{instead})"
+        lines.append(line)
+    return lines

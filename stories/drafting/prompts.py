@@ -64,11 +64,14 @@ new; "cites" are the references the text rests on.""",
     Role.READER: """\
 You are the reader, a friendly critic. Judge the outline, or the text where there is one: facts \
 without a finding, length, repetition, missing sources, style, structure. Approve what is good \
-enough; else ask for changes, at most five, the gravest first, each with the place it is about.""",
+enough; else ask for changes, at most five, the gravest first, each with the place it is about. \
+"where" quotes the place word for word; "instead" is your wording for exactly that place, or empty \
+where no few words would do.""",
     Role.EXPERT: """\
 You are the expert and have the last word on facts, style and length. Approve, and hand over a \
 corrected "text" only if something must be corrected; else leave it empty. Settle what the reader \
-and the writer did not agree on. Ask for changes only for a fault that you cannot correct yourself.""",
+and the writer did not agree on. Ask for changes only for a fault that you cannot correct yourself; \
+"instead" is your wording for the place that "where" quotes, or empty.""",
 }
 
 _SYSTEM = """\

@@ -18,7 +18,7 @@ from sessions_app.errors import Conflict, Invalid, NotFound
 from sessions_app.events import recorder
 from stories.drafting import drafts
 from stories.drafting.agents import MOST_TEXT, MOST_TITLE
-from stories.drafting.drafts import DraftMessagePayload
+from stories.drafting.drafts import DraftMessagePayload, DraftWish
 from stories.drafting.offline_agent import HEADINGS
 from stories.llm import EXTRACTIVE
 from stories.models import Draft, DraftVersion
@@ -79,14 +79,16 @@ def payload(version: DraftVersion) -> DraftVersionPayload:
 
 
 class Comment(TypedDict):
-    """What an agent says about the text or about the place ``where``; only a ``wish`` is decided on."""
+    """What an agent says about the text or a place in it; only a ``wish`` is decided on."""
 
-    number: int
-    role: str
-    about: str
-    text: str
-    where: str
-    wish: bool
+    number: Annotated[int, Field(description="Number within the version, from 1.")]
+    role: Annotated[str, Field(description="researcher, writer, reader or expert.")]
+    about: Annotated[str, Field(description='Topic, such as facts or style; "" for a reason.')]
+    text: Annotated[str, Field(description="The comment.")]
+    where: Annotated[str, Field(description='The place in the text, "" for all of it.')]
+    instead: Annotated[str, Field(description='Words suggested for that place, or "".')]
+    wish: Annotated[bool, Field(description="Whether it asks for a change, to be decided on.")]
+    state: Annotated[str, Field(description="open, accepted or rejected.")]
 
 
 class Segment(TypedDict):
@@ -111,10 +113,14 @@ class Manuscript(TypedDict):
     comments: list[Comment]
 
 
-def manuscript(version: DraftVersionPayload, turns: Sequence[DraftMessagePayload]) -> Manuscript:
+def manuscript(
+    version: DraftVersionPayload,
+    turns: Sequence[DraftMessagePayload],
+    wishes: Sequence[DraftWish] = (),
+) -> Manuscript:
     """Returns a version with what the agents said of it, and the sources where it names them."""
     assembled = version["model"] == EXTRACTIVE
-    comments = [] if assembled else comments_on(version["number"], turns)
+    comments = comments_on(version, turns, wishes)
     research = next((turn["payload"] for turn in turns if turn["kind"] == "research"), {})
     cited = cast("Sequence[Mapping[str, object]]", research.get("sources", []))
     sources = {str(source["credit"]): source for source in reversed(cited)}
@@ -125,6 +131,8 @@ def manuscript(version: DraftVersionPayload, turns: Sequence[DraftMessagePayload
         for comment in list(open_comments):
             # A remark quotes only the beginning of a long passage.
             where = comment["where"].rstrip("…").rstrip()
+            if comment["instead"] and comment["state"] == "accepted":
+                where = comment["instead"]
             if where and (at := paragraph.find(where)) >= 0:
                 places.append((at, at + len(where), comment["number"], ""))
                 open_comments.remove(comment)
@@ -149,41 +157,61 @@ def manuscript(version: DraftVersionPayload, turns: Sequence[DraftMessagePayload
     return {"paragraphs": paragraphs, "comments": comments}
 
 
-def comments_on(version: int, turns: Sequence[DraftMessagePayload]) -> list[Comment]:
-    """Returns the comments of the turn that wrote a version and of those up to the next version."""
+def decision_on(comment: Comment, accepted: bool) -> str:
+    """Returns a decision as the wish that agents are given."""
+    decision = "Accepted, do this" if accepted else "Rejected, do not do this"
+    return clean_line(f"{decision}: {comment['text']} {comment['where']}", 500)
+
+
+def comments_on(
+    version: DraftVersionPayload,
+    turns: Sequence[DraftMessagePayload],
+    wishes: Sequence[DraftWish] = (),
+) -> list[Comment]:
+    """Returns the comments of the turn that wrote a version and of those up to the next version.
+
+    A version by hand continues the one of the agents before it, with its comments.
+    """
+    # What rules assembled has no agents who would say something.
+    turns = [turn for turn in turns if turn["model"] != EXTRACTIVE]
+    by_agents = [cast("int", turn["payload"].get("version") or 0) for turn in turns]
+    base = max((number for number in by_agents if number <= version["number"]), default=0)
+    decisions = {wish["text"] for wish in wishes}
     comments: list[Comment] = []
     current = False
+
+    def note(turn: DraftMessagePayload, text: str, remark: Mapping[str, str] | None = None) -> None:
+        part = remark or {}
+        where = part.get("where", "")
+        comment: Comment = {
+            "number": len(comments) + 1,
+            "role": turn["role"],
+            "about": part.get("about", ""),
+            "text": text,
+            "where": where,
+            "instead": part.get("instead", "") if where else "",
+            "wish": remark is not None,
+            "state": "open",
+        }
+        instead = comment["instead"]
+        edited = instead in version["text"] and where not in version["text"].replace(instead, "")
+        if (instead and edited) or decision_on(comment, accepted=True) in decisions:
+            comment["state"] = "accepted"
+        elif decision_on(comment, accepted=False) in decisions:
+            comment["state"] = "rejected"
+        comments.append(comment)
+
     for turn in turns:
         payload = turn["payload"]
+        if gaps := cast("Sequence[str]", payload.get("gaps", [])):
+            note(turn, f"Nothing was found about: {', '.join(gaps)}.")
         written = payload.get("version")
-        if turn["kind"] == "research":
-            gaps = cast("Sequence[str]", payload.get("gaps", []))
-            said = (
-                [("gaps", f"Nothing was found about: {', '.join(gaps)}.", "", False)]
-                if gaps
-                else []
-            )
-        else:
-            current = written == version or (current and written is None)
-            reason = str(payload.get("reason", ""))
-            said = [("", reason, "", False)] if current and reason else []
-            remarks = cast("Sequence[Mapping[str, str]]", payload.get("remarks", []))
-            said += [
-                (remark["about"], remark["wish"], remark["where"], True)
-                for remark in remarks
-                if current
-            ]
-        for about, text, where, wish in said:
-            comments.append(
-                {
-                    "number": len(comments) + 1,
-                    "role": turn["role"],
-                    "about": about,
-                    "text": text,
-                    "where": where,
-                    "wish": wish,
-                }
-            )
+        current = bool(base) and (written == base or (current and written is None))
+        if current and (reason := str(payload.get("reason", ""))):
+            note(turn, reason)
+        for remark in cast("Sequence[Mapping[str, str]]", payload.get("remarks", [])):
+            if current:
+                note(turn, remark["wish"], remark)
     return comments
 
 
@@ -228,7 +256,7 @@ def save(call: Call) -> DraftVersion:
         # A version that changes nothing would only make the history longer.
         if newest is not None and (newest.title, newest.text) == (title, text):
             raise Conflict("Nothing differs from the latest version.", code="unchanged")
-        return _add(draft, call.actor, data.version, title, text, data.reason)
+        return add(draft, call.actor, data.version, title, text, data.reason)
 
 
 def restore(call: Call) -> DraftVersion:
@@ -241,10 +269,11 @@ def restore(call: Call) -> DraftVersion:
         if old.number == draft.version:
             raise Conflict("This is the latest version already.", code="unchanged")
         reason = f"Restored from version {old.number}"
-        return _add(draft, call.actor, draft.version, old.title, old.text, reason)
+        return add(draft, call.actor, draft.version, old.title, old.text, reason)
 
 
-def _add(draft: Draft, author: User, base: int, title: str, text: str, reason: str) -> DraftVersion:
+def add(draft: Draft, author: User, base: int, title: str, text: str, reason: str) -> DraftVersion:
+    """Stores a person's version after version ``base``; Outdated when there is a newer one."""
     # The condition on the version decides between two people, or a person and an agent, who save at
     # the same time: the second one changes no row.
     rows = Draft.objects.filter(pk=draft.pk, version=base)

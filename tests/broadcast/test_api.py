@@ -365,6 +365,19 @@ def test_a_source_needs_no_kind(api: Api, make_session: MakeSession) -> None:
     assert Source.objects.get().sort == "top"
 
 
+def test_a_recording_is_looped_by_the_api(session: Session, api: Api) -> None:
+    path = f"/sessions/{session.pk}/sources/loop"
+    Source.objects.update(health="finished", note="All posts of the recording were read.")
+    status, looped = api.post(path, {})
+    assert status == 200
+    assert [(each["kind"], each["health"], each["note"]) for each in looped["items"]] == [
+        ("recording", "new", "")
+    ]
+    assert Source.objects.get().cursor["loop"] is True
+    Source.objects.update(enabled=False)
+    assert api.post(path, {})[0] == 409
+
+
 def test_sources_are_listed_reordered_and_removed(api: Api, make_session: MakeSession) -> None:
     session = make_session()
     path = f"/sessions/{session.pk}/sources"

@@ -256,6 +256,7 @@ TABLE: dict[tuple[str, str], tuple[Row, dict[str, Any]]] = {
     (f"{A}/broadcast", "POST"): ((401, 404, 404, 202), STARTED),
     (f"{A}/sources", "POST"): ((401, 404, 404, 409), {"kind": "recording"}),
     (f"{A}/sources/test", "POST"): (MINE, {"locator": "demo"}),
+    (f"{A}/sources/loop", "POST"): (MINE, {}),
     (f"{A}/sources", "GET"): (MINE, {}),
     (f"{A}/sources/<source>", "PATCH"): ((401, 404, 404, 422), {"sort": "new"}),
     (f"{A}/sources/<source>", "DELETE"): (MINE, {}),
@@ -278,6 +279,7 @@ TABLE: dict[tuple[str, str], tuple[Row, dict[str, Any]]] = {
     (D, "POST"): (MINE, {"command": "stop"}),
     (D, "PATCH"): (MINE, {"version": 0, "title": "Now", "text": "It is so."}),
     (f"{D}/versions", "GET"): (MINE, {}),
+    (f"{D}/comments", "GET"): (MINE, {}),
     (f"{D}/messages", "GET"): (MINE, {}),
     **{
         (f"{A}/{what}", "GET"): (MINE, {})

@@ -34,7 +34,7 @@ from stories.drafting import drafts, versions
 from stories.drafting.agents import MOST_TEXT, MOST_TITLE
 from stories.drafting.commands import LONGEST_WISH, NewDraft
 from stories.drafting.drafts import DraftFields, DraftMessagePayload, DraftPayload
-from stories.drafting.versions import DraftVersionPayload, Outdated
+from stories.drafting.versions import Comment, DraftVersionPayload, Outdated
 from stories.models import Draft
 
 CONFLICT = 409
@@ -43,8 +43,16 @@ DRAFT_COMMANDS: Mapping[str, Command[Any]] = {
     "stop": drafting_commands.STOP,
     "resume": drafting_commands.RESUME,
     "advise": drafting_commands.ADVISE,
+    "decide": drafting_commands.DECIDE,
     "restore": versions.RESTORE,
     "air": publish.AIR,
+}
+
+# What a command needs besides the draft.
+FIELDS_OF: Mapping[str, tuple[str, ...]] = {
+    "advise": ("text",),
+    "decide": ("version", "comment", "decision"),
+    "restore": ("version",),
 }
 
 
@@ -98,13 +106,22 @@ EDITING: dict[Any, Any] = {
 class DraftCommand(Payload):
     """A command on a draft; some commands need one more field."""
 
-    command: Literal["stop", "resume", "advise", "restore", "air"] = Field(
-        description="advise needs a text, restore a version."
+    command: Literal["stop", "resume", "advise", "decide", "restore", "air"] = Field(
+        description="advise needs a text, restore a version, decide a version, a comment and a "
+        "decision."
     )
     text: str | None = Field(
         None, max_length=LONGEST_WISH, description="Advice for the next agent; for advise."
     )
-    version: int | None = Field(None, description="Number of a version; for restore.")
+    version: int | None = Field(
+        None, description="Number of a version; for restore, and the latest one for decide."
+    )
+    comment: int | None = Field(None, description="Number of a comment; for decide.")
+    decision: Literal["accept", "reject", "undo"] | None = Field(
+        None,
+        description="For decide. Accepting a comment that suggests words puts them into the text, as "
+        "a new version; other decisions are given to the next agent.",
+    )
 
 
 class Edit(Payload):
@@ -153,18 +170,14 @@ def read_draft(request: HttpRequest, draft_id: int) -> DraftWithText:
 
 @router.post("/drafts/{draft_id}", response={200: ApiDraft, **PROBLEMS})
 def command_draft(request: HttpRequest, draft_id: int, body: DraftCommand) -> Status[ApiDraft]:
-    """Stops, resumes or advises a draft, restores a version of it, or puts it on air."""
+    """Stops, resumes or advises a draft, decides on a comment, restores a version, or airs it."""
     draft = _owned_draft(request, draft_id)
     data: dict[str, object] = {"draft": draft.pk}
     # Checked here, because the payloads of the other commands have no such field.
-    if body.command == "advise":
-        if body.text is None:
-            raise Invalid("text: must be set for advise.")
-        data["text"] = body.text
-    if body.command == "restore":
-        if body.version is None:
-            raise Invalid("version: must be set for restore.")
-        data["version"] = body.version
+    for name in FIELDS_OF.get(body.command, ()):
+        data[name] = getattr(body, name)
+        if data[name] is None:
+            raise Invalid(f"{name}: must be set for {body.command}.")
 
     def effect() -> ApiDraft:
         commands.run(DRAFT_COMMANDS[body.command], user_of(request), draft.session, data)
@@ -205,6 +218,18 @@ def list_versions(
     """Lists the versions of a draft with their texts."""
     rows = versions.of_draft(_owned_draft(request, draft_id))
     return page_of(rows, paging, versions.payload, by="number")
+
+
+@router.get("/drafts/{draft_id}/comments", response={200: Page[Comment], **PROBLEMS})
+def list_draft_comments(request: HttpRequest, draft_id: int) -> Page[Comment]:
+    """Lists the agents' comments on the latest version, at most some hundred."""
+    draft = _owned_draft(request, draft_id)
+    latest = versions.latest(draft)
+    if latest is None:
+        return {"items": [], "next": None}
+    turns = [drafts.message_payload(turn) for turn in drafts.of_draft(draft)]
+    items = versions.comments_on(versions.payload(latest), turns, draft.wishes)
+    return {"items": items, "next": None}
 
 
 @router.get("/drafts/{draft_id}/messages", response={200: Page[DraftMessagePayload], **PROBLEMS})

@@ -123,7 +123,7 @@ def draft_page(session: Session, draft_id: int, part: VersionPart = LATEST) -> D
         "versions": rows,
         "part": part,
         "version": version,
-        "manuscript": versions.manuscript(version, turns)
+        "manuscript": versions.manuscript(version, turns, draft.wishes)
         # The latest version changes with the frames of the draft, which have its text only.
         if version and part.number is not None
         else None,
@@ -240,7 +240,10 @@ def _read(session: Session, draft_id: int, part: VersionPart = LATEST) -> DraftP
 @post_only
 @of_session
 def command(request: SignedIn, session: Session, draft_id: int) -> HttpResponse:
-    """Runs a command on a draft: ``do`` is stop, resume, air, or "restore NUMBER"."""
+    """Runs a command on a draft: ``do`` is stop, resume, air, "restore NUMBER", or a decision.
+
+    A decision is accept, reject or undo with the numbers of the version and of the comment.
+    """
     data: dict[str, object] = {"draft": draft_id}
     match request.POST.get("do", "").split():
         case ["stop"]:
@@ -249,11 +252,21 @@ def command(request: SignedIn, session: Session, draft_id: int) -> HttpResponse:
             return _run_on_draft(request, session, draft_id, drafting_commands.RESUME, data)
         case ["air"]:
             return _run_on_draft(request, session, draft_id, publish.AIR, data)
-        # The number comes from a form, so it is checked before it is converted.
-        case ["restore", number] if number.isdecimal():
-            data["version"] = int(number)
+        case ["restore", number] if key := key_of(number):
+            data["version"] = key
             return _run_on_draft(request, session, draft_id, versions.RESTORE, data)
-    return HttpResponseBadRequest("do: must be stop, resume, air, or restore and a number")
+        case ["accept" | "reject" | "undo" as decision, number, comment]:
+            data |= {"decision": decision, "version": key_of(number), "comment": key_of(comment)}
+            response = _run_on_draft(request, session, draft_id, drafting_commands.DECIDE, data)
+            latest = drafts.find(session, draft_id).version
+            page = reverse("draft", args=[session.pk, draft_id])
+            # The comments are on the page of the version, also after a refusal.
+            return (
+                response
+                if request.htmx
+                else redirect(f"{page}?version={latest}#comment-{key_of(comment)}")
+            )
+    return HttpResponseBadRequest("do: must be a command on a draft")
 
 
 @post_only

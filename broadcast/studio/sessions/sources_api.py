@@ -63,6 +63,21 @@ def remove_source(request: HttpRequest, session_id: str, source_id: int) -> Stat
     return run_command(request, session_id, session_commands.REMOVE_SOURCE, data, service.payload)
 
 
+@router.post("/sessions/{session_id}/sources/loop", response={200: Page[SourcePayload], **PROBLEMS})
+def loop_sources(request: HttpRequest, session_id: str) -> Status[Page[SourcePayload]]:
+    """Lets the recordings of a session begin again whenever they end, and lists them.
+
+    Other kinds of sources cannot loop; a session without a recording is answered with 409.
+    """
+    return run_command(
+        request,
+        session_id,
+        session_commands.LOOP_SOURCES,
+        {},
+        lambda rows: {"items": [service.payload(source) for source in rows], "next": None},
+    )
+
+
 @router.get("/sessions/{session_id}/interests", response={200: Page[InterestPayload], **PROBLEMS})
 def list_interests(request: HttpRequest, session_id: str) -> Page[InterestPayload]:
     """Lists the words of which the session reads more or less, oldest first."""

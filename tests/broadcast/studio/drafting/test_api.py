@@ -14,7 +14,7 @@ from sessions_app import audits, commands
 from sessions_app.background import steps, sweeper
 from sessions_app.errors import Conflict
 from sessions_app.models import Session
-from stories.models import Draft, DraftVersion, Story
+from stories.models import Draft, DraftMessage, DraftVersion, Story
 from tests.api_clients import Api
 from tests.conftest import MakeSession, run_due_steps
 from tests.stories.drafting.draft_factory import finished, press, read_posts, started, turn
@@ -90,7 +90,43 @@ def test_a_draft_is_commanded_by_the_api(studio: Session, api: Api) -> None:
     assert api.post(path, {"command": "air"})[1]["story_id"] == Story.objects.get().pk
 
 
-@pytest.mark.parametrize("body", [{"command": "advise"}, {"command": "restore"}, {"command": "x"}])
+def test_a_comment_is_listed_and_decided_on_by_the_api(studio: Session, api: Api) -> None:
+    draft = turn(started(studio), 4)
+    path = f"/drafts/{draft.pk}"
+    assert api.get(f"{path}/comments") == {"items": [], "next": None}
+    remark = {"about": "style", "where": "The ferry", "wish": "Be exact.", "instead": "The boat"}
+    message = DraftMessage.objects.filter(draft=draft).latest("turn")
+    message.payload = {"version": 1, "remarks": [remark]}
+    message.link = None
+    message.save()
+    DraftVersion.objects.filter(draft=draft).update(text="The ferry was late.")
+    [comment] = api.get(f"{path}/comments")["items"]
+    assert comment | {"role": ""} == {
+        "number": 1,
+        "role": "",
+        "about": "style",
+        "text": "Be exact.",
+        "where": "The ferry",
+        "instead": "The boat",
+        "wish": True,
+        "state": "open",
+    }
+    decision = {"command": "decide", "version": 1, "comment": 1, "decision": "accept"}
+    assert api.post(path, decision)[1]["version"] == 2
+    assert api.get(path)["text"] == "The boat was late."
+    assert api.get(f"{path}/comments")["items"][0]["state"] == "accepted"
+    assert api.post(path, decision)[0] == 409
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"command": "advise"},
+        {"command": "restore"},
+        {"command": "x"},
+        {"command": "decide", "version": 1, "comment": 1},
+    ],
+)
 def test_a_command_without_what_it_needs_is_refused(
     studio: Session, api: Api, body: dict[str, Any]
 ) -> None:

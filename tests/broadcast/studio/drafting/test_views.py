@@ -133,8 +133,12 @@ def test_the_comments_of_the_agents_are_at_their_places(browser: Client, draft: 
     say(draft, "researcher", "research", sources=[source], gaps=["price"])
     say(draft, "writer", "text", version=1, reason="First text")
     write(draft, "Harbour Post says the ferry was late.\n\nIt rained <b>.")
-    remark = {"about": "facts", "where": "It rained <b>", "wish": "Name the source."}
-    say(draft, "reader", "review", decision="changes", remarks=[remark])
+    words = "The office says that it rained"
+    remarks = [
+        {"about": "facts", "where": "It rained <b>", "wish": "Name the source.", "instead": words},
+        {"about": "style", "where": "", "wish": "Shorten it."},
+    ]
+    say(draft, "reader", "review", decision="changes", remarks=remarks)
     assert "?version=1#text" in text(browser.get(page_of(draft)))
     page = text(browser.get(page_of(draft, "?version=1")))
     place = page.partition('<mark id="place-3" class="commented">')[2].partition("</mark>")[0]
@@ -148,18 +152,65 @@ def test_the_comments_of_the_agents_are_at_their_places(browser: Client, draft: 
         "reader",
     ]
     assert "Nothing was found about: price." in comments
-    assert comments.count(">Accept<") == comments.count(">Reject<") == 1
-    answer = "Accepted, do this: Name the source. It rained &lt;b&gt;"
-    assert f'value="{answer}"' in comments
-    address = f"/drafting/{draft.session_id}/{draft.pk}/advice/"
-    assert browser.post(address, {"text": "Accepted, do this: Name the source."}).status_code == 302
-    draft.refresh_from_db()
-    assert draft.wishes[-1]["text"] == "Accepted, do this: Name the source."
+    assert f"<del>It rained &lt;b&gt;</del> <ins>{words}</ins>" in comments
+    assert [comments.count(f'value="{do} 1 3"') for do in ("accept", "reject", "undo")] == [1, 1, 0]
     # The next version has no comment yet.
     say(draft, "writer", "text", version=2, reason="Second text")
     write(draft, "It rained, says the office.")
     page = text(browser.get(page_of(draft, "?version=2")))
     assert "Name the source." not in page.partition("conversation-title")[0]
+
+
+def test_a_comment_that_is_accepted_edits_the_text_and_can_be_undone(
+    browser: Client, draft: Draft
+) -> None:
+    say(draft, "researcher", "research")
+    say(draft, "writer", "text", version=1)
+    first = "The ferry was late.\n\nIt rained. It rained again."
+    write(draft, first)
+    place = {"about": "facts", "where": "It rained", "wish": "Name it.", "instead": "Rain fell"}
+    whole = {"about": "style", "where": "", "wish": "Shorten it.", "instead": "Nowhere"}
+    say(draft, "reader", "review", decision="changes", remarks=[place, whole])
+
+    def decide(do: str) -> str:
+        path = f"/drafting/{draft.session_id}/{draft.pk}/command/"
+        answer = browser.post(path, {"do": do})
+        assert answer.status_code == 302
+        draft.refresh_from_db()
+        return text(browser.get(answer["Location"])).partition('<ol class="comments"')[2]
+
+    def versions_of() -> list[tuple[int, str, str]]:
+        rows = DraftVersion.objects.filter(draft=draft, author="human").order_by("number")
+        return list(rows.values_list("number", "reason", "text"))
+
+    edited = "The ferry was late.\n\nRain fell. It rained again."
+    decide("accept 1 1")
+    assert versions_of() == [(2, "Accepted comment 1, by the reader", edited)]
+    # The text of which it was decided is an older one: nothing is done.
+    for refused in ("accept 1 1", "accept 2 x", "undo x 1", f"undo {'9' * 5000} 1"):
+        assert "Undo" not in decide(refused)
+    twice = "The ferry was late.\n\nRain fell. Rain fell again."
+    comments = decide("accept 2 1")
+    assert (versions_of()[-1][2], draft.wishes) == (twice, [])
+    assert ">Accepted<" in comments
+    assert 'value="undo 3 1"' in comments
+    decide("reject 3 1")
+    decide("undo 3 1")
+    undone = "The ferry was late.\n\nIt rained. Rain fell again."
+    assert versions_of()[-1] == (4, "Took back comment 1, by the reader", undone)
+
+    # A comment on the whole text suggests no words: the next agent reads the decision.
+    assert ">Rejected<" in decide("reject 4 2")
+    assert draft.wishes == [{"text": "Rejected, do not do this: Shorten it.", "turn": 3}]
+    assert ">Rejected<" not in decide("undo 4 2")
+    assert ">Accepted<" in decide("accept 4 2")
+    assert draft.wishes == [{"text": "Accepted, do this: Shorten it.", "turn": 3}]
+    decide("undo 4 2")
+    Draft.objects.filter(pk=draft.pk).update(state="finished")
+    comments = decide("accept 4 2")
+    assert (draft.wishes, draft.version) == ([], 4)
+    assert 'value="accept 4 2"' not in comments
+    assert 'value="accept 4 1"' in comments
 
 
 def test_a_dossier_shows_no_agents(browser: Client, draft: Draft) -> None:
