@@ -118,6 +118,8 @@ MIDDLEWARE = [
     # Above WhiteNoise, so that static files get the security headers too.
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    # Below the static files, above everything that changes a page.
+    "sessions_app.web.middleware.CompressedPages",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",

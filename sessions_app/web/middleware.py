@@ -12,8 +12,9 @@ from typing import Any
 import structlog
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.conf import settings
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.middleware.gzip import GZipMiddleware
 
 from sessions_app import context
 
@@ -30,6 +31,18 @@ def bind_request(request: HttpRequest, **fields: object) -> None:
     if match is not None:
         fields["operation"] = f"{request.method} /{match.route}"
     context.bind(**fields)
+
+
+class CompressedPages(GZipMiddleware):
+    """Compresses HTML; streams, sounds and the answers of the API are sent as they are."""
+
+    def process_response(
+        self, request: HttpRequest, response: HttpResponseBase
+    ) -> HttpResponseBase:
+        kind = response.headers.get("Content-Type", "").partition(";")[0]
+        if kind != "text/html" or not isinstance(response, HttpResponse):
+            return response
+        return super().process_response(request, response)
 
 
 class ForwardedAddress:

@@ -13,6 +13,12 @@
     monitor.style.setProperty("--scale", entry.contentRect.width / PICTURE);
   }).observe(monitor);
 
+  // After the page, which it would hold up.
+  const frame = monitor.querySelector("iframe");
+  const show = () => { frame.src = frame.dataset.src; };
+  if (document.readyState === "complete") show();
+  else addEventListener("load", show, { once: true });
+
   const name = () => {
     const next = document.querySelectorAll('#turns-first .turn-title, #turns .turn-title, .post[data-state="queued"] .post-title');
     const titles = [...next].slice(0, 2).map((each) => each.textContent.trim());

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 from collections.abc import Callable
 from datetime import time
@@ -49,6 +50,18 @@ def text(answer: Any) -> str:
 
 def fresh(session: Session) -> Session:
     return Session.objects.get(pk=session.pk)
+
+
+def test_a_page_is_compressed_and_the_answer_of_the_api_is_not(
+    browser: Client, session: Session
+) -> None:
+    packed = {"Accept-Encoding": "gzip"}
+    page = browser.get(f"/sessions/{session.pk}/", headers=packed)
+    assert page["Content-Encoding"] == "gzip"
+    assert session.name in gzip.decompress(page.content).decode()
+    assert "Accept-Encoding" in page["Vary"]
+    answer = browser.get(f"/api/sessions/{session.pk}/stats", headers=packed)
+    assert (answer.status_code, answer.get("Content-Encoding")) == (200, None)
 
 
 def test_a_session_is_made_from_lines_as_people_type_them(browser: Client) -> None:
