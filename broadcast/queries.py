@@ -370,7 +370,7 @@ def participant_rows(
     turns = DraftMessage.objects.filter(session=session).order_by("-id")
     last_turn_at = turns.values_list("created_at", flat=True).first()
     agents_doing = (
-        "" if last_turn_at else "None has worked here yet; drafts in the writers' room do."
+        "" if last_turn_at else "They write drafts in Keyword Drafting; none has started yet."
     )
     if drafting.exists():
         agents_doing = "At work now."

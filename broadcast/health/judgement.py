@@ -187,21 +187,22 @@ def stages(session: Session, statistics: Statistics) -> list[Stage]:
     links = snapshot.chain.links
     judged = (
         ("Sources", sources(snapshot), readable if listed else "0 sources"),
-        ("Producer", producer(snapshot), f"{figures['feed']:,} posts read"),
-        ("Queue", _queue(figures["queue"]), f"{figures['queue']:,} posts waiting"),
-        ("Host", host(snapshot), f"{figures['story_count']:,} stories written"),
-        ("Ledger", _ledger(session, totals), f"{totals.calls:,} calls recorded"),
-        (
-            "AI chain",
-            ai_chain(snapshot),
-            f"{links:,} {'link' if links == 1 else 'links'}",
-        ),
-        ("Airing", _airing(session, snapshot), f"{totals.aired:,} stories aired"),
-        ("Delivery", _delivery(session, snapshot), f"{statistics.last_seq:,} events"),
+        ("Producer", producer(snapshot), _count(figures["feed"], "post", " read")),
+        ("Queue", _queue(figures["queue"]), _count(figures["queue"], "post", " waiting")),
+        ("Host", host(snapshot), _count(figures["story_count"], "story", " written")),
+        ("Ledger", _ledger(session, totals), _count(totals.calls, "call", " recorded")),
+        ("AI chain", ai_chain(snapshot), _count(links, "link")),
+        ("Airing", _airing(session, snapshot), _count(totals.aired, "story", " aired")),
+        ("Delivery", _delivery(session, snapshot), _count(statistics.last_seq, "event")),
     )
     return [
         Stage(name, verdict.state, verdict.sentence, figure) for name, verdict, figure in judged
     ]
+
+
+def _count(number: int, noun: str, rest: str = "") -> str:
+    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{number:,} {noun if number == 1 else plural}{rest}"
 
 
 def _queue(waiting: int) -> Judgement:

@@ -1,6 +1,9 @@
-// On a narrow screen the activity bar scrolls: the area one is in is brought into view.
+// On a narrow screen the activity bar and the tabs of a session scroll: what is open comes into view.
 (() => {
   "use strict";
+  const tab = document.querySelector(".tabs [aria-current]");
+  const tabs = tab?.closest(".tabs");
+  if (tabs) tabs.scrollLeft = tab.offsetLeft - (tabs.clientWidth - tab.offsetWidth) / 2;
   const current = document.querySelector(".bar-areas [aria-current]");
   if (current && matchMedia("(max-width: 48rem)").matches) {
     current.scrollIntoView({ inline: "center", block: "nearest", behavior: "instant" });

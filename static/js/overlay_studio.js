@@ -6,6 +6,13 @@
   const preview = document.querySelector("[data-preview]");
   const address = document.getElementById("overlay-address");
   const page = new URL(preview.src);
+  const stale = document.getElementById("overlay-stale");
+  // The look is in the link, so a change is in OBS only once the new link is there.
+  let copied = address?.value;
+  document.getElementById("overlay-copy")?.addEventListener("click", () => {
+    copied = address.value;
+    stale.textContent = "";
+  });
 
   const chosen = () => Object.fromEntries(new FormData(form));
 
@@ -53,6 +60,7 @@
       address.value = address.dataset.base + text;
       document.getElementById("overlay-copy").dataset.copy = address.value;
       document.getElementById("overlay-open").href = address.value;
+      stale.textContent = address.value === copied ? "" : "The look has changed. Copy the link again.";
     }
     history.replaceState(null, "", location.pathname + text);
     clearTimeout(timer);

@@ -53,6 +53,14 @@ STEP_WORDS = {
     "verdict": "Final check by rule",
 }
 
+ORIGIN_WORDS = {
+    "model": "by a model",
+    "extractive": "in the post's own words",
+    "manual": "by hand",
+    "draft": "from a draft",
+    "legacy": "imported",
+}
+
 ICONS = {
     "researcher": "search",
     "writer": "pen-line",
@@ -84,6 +92,12 @@ def kind_word(kind: str) -> str:
 def step_word(kind: str) -> str:
     """Returns what a turn without a model did."""
     return STEP_WORDS.get(kind, kind)
+
+
+@register.filter
+def origin_word(origin: str) -> str:
+    """Returns who or what wrote a story."""
+    return ORIGIN_WORDS.get(origin, origin)
 
 
 @register.filter

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
-from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from broadcast import queries, session_commands
@@ -22,10 +21,10 @@ from stories.sources import service
 @require_safe
 @of_session
 def newest(request: SignedIn, session: Session) -> HttpResponse:
-    """Redirects to the replay of the newest finished run, or to the list that says there is none."""
+    """Redirects to the replay of the newest finished run, or says that there is none."""
     if finished := runs.listed(session, recorder.OWNER, 1):
         return redirect("replay", session.pk, finished[0]["number"])
-    return redirect(f"{reverse('session_detail', args=[session.pk])}#runs")
+    return render(request, "studio/replay/none.html", {"session": session})
 
 
 @require_safe

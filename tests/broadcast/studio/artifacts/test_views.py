@@ -91,7 +91,7 @@ def test_files_are_shown_by_category_with_size_hash_and_maker(
     assert "Uploaded · 1.5 kB ·" in shown
     assert "· by olga" in shown
     assert f'data-copy="{kept.sha256}"' in answer.content.decode()
-    assert re.findall(r"<h2[^>]*>(\w+)", answer.content.decode())[:2] == ["Room", "Files"]
+    assert re.findall(r"<h2[^>]*>(\w+)", answer.content.decode())[:2] == ["Storage", "Files"]
 
 
 def test_a_category_alone_is_turned_by_key(
