@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 import re
-import subprocess
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import pairwise
-from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit, urlunsplit
 
 from typing_extensions import TypedDict
 
 from sessions_app.errors import Invalid, NeedsHuman, Retry, WaitUntil
-from stories.sources import pasted
+from stories.sources import feed_parser, pasted
 from stories.sources.discovery import NotAFeed, SeveralFeeds, announced, chosen, usual_addresses
 from stories.sources.http_client import GuardedClient, Response
 from stories.sources.identity import MAX_ID, EntryKeys, Identity, identities
@@ -42,8 +38,6 @@ MAX_VALIDATOR = 500
 REMEMBERED_FROM = 50
 FEED = "feed"  # key of the cursor
 READ, MARK = "read", 8  # key of the cursor, characters of an entry
-PARSER_SECONDS = 30.0  # on the clock; the parser limits its own processor time
-PARSER = Path(__file__).with_name("feed_parser.py")
 
 _SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:(?!\d)")
 _NAMES: tuple[Literal["author"], Literal["outlet"]] = ("author", "outlet")
@@ -310,26 +304,15 @@ def _parse(response: Response) -> ParsedFeed:
         raise Retry(f"{_host(response)} sent an empty answer. It is tried again later.")
     content_type = response.headers.get("content-type", "")
     try:
-        process = subprocess.run(
-            # Isolated and without an environment, so that the parser has no secrets and imports
-            # nothing of ours.
-            [sys.executable, "-I", str(PARSER), content_type],
-            input=response.body,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            timeout=PARSER_SECONDS,
-            check=True,
-            env={},
-        )
-    except (OSError, subprocess.TimeoutExpired):
+        feed: ParsedFeed = feed_parser.parser.parse(response.body, content_type)
+    except OSError:
         raise Retry("Reading the feed took too long. It is tried again later.") from None
-    except subprocess.CalledProcessError:
+    except feed_parser.Unsafe:
         raise NeedsHuman(
             f"The feed of {_host(response)} cannot be read safely: it is damaged, too complicated "
             "or declares entities of its own. Choose another feed.",
             code="unsafe_feed",
         ) from None
-    feed: ParsedFeed = json.loads(process.stdout)
     return feed
 
 

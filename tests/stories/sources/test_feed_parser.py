@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import codecs
 import json
+import resource
+import socket
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +27,95 @@ def run(body: bytes, content_type: str = "application/xml") -> Any:
     return json.loads(json.dumps(feed_parser.parsed(body, content_type)))
 
 
-def test_the_program_writes_the_report() -> None:
-    body = (RSS % "<title>Salt &amp;amp; pepper</title>").encode()
+PEPPER = (RSS % "<title>Salt &amp;amp; pepper</title>").encode()
+
+
+def read_beside(parser: feed_parser.Parser) -> str:
+    """The title of a feed that is parsed in a process of its own."""
+    title: str = parser.parse(PEPPER, "text/xml\nx: y")["entries"][0]["title"]
+    return title
+
+
+@pytest.fixture
+def parser() -> Iterator[feed_parser.Parser]:
+    made = feed_parser.Parser()
+    yield made
+    if made._running:
+        made._running[1].kill()
+        made._running[1].wait()
+
+
+def test_a_process_of_its_own_gives_the_same_report(parser: feed_parser.Parser) -> None:
+    assert parser.parse(PEPPER, "text/xml") == run(PEPPER, "text/xml")
+
+
+def test_a_feed_whose_parser_hangs_or_dies_holds_up_no_other(parser: feed_parser.Parser) -> None:
+    hanging = parser._ordered(time.monotonic() + 60)
+    assert hanging is not None
+    nested = b"<rss version='2.0'><channel>" + b"<item>" * 800_000
+    with ThreadPoolExecutor() as threads:
+        dying = threads.submit(parser.parse, nested, "")
+        titles = list(threads.map(lambda _: read_beside(parser), range(4)))
+        with pytest.raises(feed_parser.Unsafe):
+            dying.result()
+    assert titles == ["Salt &amp; pepper"] * 4
+    # The one that was withheld its document so long still parses it.
+    with hanging:
+        hanging.sendall(b"text/xml\n" + PEPPER)
+        hanging.shutdown(socket.SHUT_WR)
+        assert hanging.recv(8) == len(json.dumps(run(PEPPER, "text/xml"))).to_bytes(8, "big")
+
+
+def test_a_parser_has_three_seconds_and_half_a_gigabyte(parser: feed_parser.Parser) -> None:
+    hanging = parser._ordered(time.monotonic() + 60)
+    assert hanging is not None
+    assert parser._running
+    pid = parser._running[1].pid
+    [child] = map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+    with hanging:
+        assert resource.prlimit(child, resource.RLIMIT_CPU) == (3, 3)
+        assert resource.prlimit(child, resource.RLIMIT_AS) == (512 * 2**20, 512 * 2**20)
+        assert Path(f"/proc/{child}/environ").read_bytes() == b""
+
+
+def test_a_killed_parser_is_replaced(parser: feed_parser.Parser) -> None:
+    for _ in range(2):
+        assert read_beside(parser) == "Salt &amp; pepper"
+        assert parser._running
+        process = parser._running[1]
+        process.kill()
+        process.wait()
+    assert read_beside(parser) == "Salt &amp; pepper"
+    assert parser._running
+    assert parser._running[1] is not process
+
+
+def test_an_idle_parser_ends_and_starts_again() -> None:
+    parser = feed_parser.Parser(idle=0.05)
+    for _ in range(2):
+        assert read_beside(parser) == "Salt &amp; pepper"
+        assert parser._running
+        assert parser._running[1].wait(60) == 0
+
+
+def test_a_fork_has_a_parser_of_its_own_and_no_lock_of_another_thread() -> None:
+    script = f"""
+import os, sys
+sys.path.append({str(Path(__file__).parents[3])!r})
+from stories.sources.feed_parser import parser
+parser.parse({PEPPER!r}, "")
+first = parser._running[1].pid
+parser._lock.acquire()
+if os.fork() == 0:
+    print(parser.parse({PEPPER!r}, "")["entries"][0]["title"], parser._running[1].pid != first)
+    sys.stdout.flush()
+    os._exit(0)
+os.wait()
+"""
     process = subprocess.run(
-        [sys.executable, "-I", feed_parser.__file__, "text/xml"],
-        input=body,
-        stdout=subprocess.PIPE,
-        check=True,
-        env={},
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, check=True, text=True, timeout=60
     )
-    assert json.loads(process.stdout) == run(body, "text/xml")
+    assert process.stdout == "Salt &amp; pepper True\n"
 
 
 @pytest.mark.parametrize(
