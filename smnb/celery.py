@@ -15,6 +15,8 @@ from typing import Any
 
 import structlog
 from celery import Celery, Task, signals
+from celery.concurrency.asynpool import AsynPool
+from celery.concurrency.prefork import TaskPool
 from celery.worker.autoscale import Autoscaler
 from django.conf import settings
 from kombu.exceptions import OperationalError
@@ -60,6 +62,25 @@ class OnDemand(Autoscaler):
             return False
         self._shrink(self.processes - most)
         return True
+
+
+class PromptPool(AsynPool):
+    """A pool that notices at once when a child has died, and has its task delivered again.
+
+    The kernel closes the pipe of a dying child before the child can be waited for. Celery's own looks
+    once, when the pipe closes, and then every five seconds.
+    """
+
+    def _event_process_exit(self, hub: Any, proc: Any, tries: int = 50) -> None:
+        super()._event_process_exit(hub, proc)
+        if proc in self._pool and tries:
+            hub.call_later(0.02, self._event_process_exit, hub, proc, tries - 1)
+
+
+class PromptTaskPool(TaskPool):
+    """The pool of our workers; a setting names it."""
+
+    Pool = PromptPool
 
 
 @app.task(name="smnb.run_step", bind=True)

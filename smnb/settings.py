@@ -202,6 +202,7 @@ CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0.1, "in
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 # With --autoscale.
 CELERY_WORKER_AUTOSCALER = "smnb.celery:OnDemand"
+CELERY_WORKER_POOL = "smnb.celery:PromptTaskPool"
 # A child is replaced from time to time, so that a slow leak of a library never adds up.
 CELERY_WORKER_MAX_TASKS_PER_CHILD = 200
 # After a lost connection the message is delivered again, so its first run has to end.

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from celery.concurrency import get_implementation
 from celery.worker import state
 
-from smnb.celery import OnDemand, app
+from smnb.celery import OnDemand, PromptPool, app
 
 
 class Pool:
@@ -96,3 +97,45 @@ def test_none_ends_while_one_is_at_work(messages: set[Any]) -> None:
 
 def test_the_workers_use_it() -> None:
     assert app.conf.worker_autoscaler == "smnb.celery:OnDemand"
+
+
+def test_a_child_that_cannot_be_waited_for_yet_is_looked_at_again_at_once() -> None:
+    """The kernel closes the pipe of a dying child before its parent can wait for the child."""
+
+    class Hub:
+        later: list[tuple[float, Any, tuple[Any, ...]]] = []
+
+        def call_later(self, seconds: float, function: Any, *arguments: Any) -> None:
+            self.later.append((seconds, function, arguments))
+
+    class DyingPool(PromptPool):
+        looks = 0
+
+        def __init__(self) -> None:
+            self._pool = [child]
+
+        def maintain_pool(self) -> None:
+            self.looks += 1
+            if self.looks == 3:
+                self._pool.clear()
+
+    child = object()
+    pool, hub = DyingPool(), Hub()
+    pool._event_process_exit(hub, child)
+    while hub.later:
+        seconds, function, arguments = hub.later.pop()
+        assert seconds < 0.1
+        function(*arguments)
+    assert pool.looks == 3
+    # One that never ends is left to the timer of Celery.
+    stuck = DyingPool()
+    stuck.looks = 3
+    stuck._event_process_exit(hub, child)
+    while hub.later:
+        _, function, arguments = hub.later.pop()
+        function(*arguments)
+    assert stuck.looks == 54
+
+
+def test_workers_use_the_pool_that_looks_again() -> None:
+    assert get_implementation(app.conf.worker_pool).Pool is PromptPool
