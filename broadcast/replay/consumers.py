@@ -23,7 +23,6 @@ from broadcast.replay.frames import FASTEST, NOTHING, Pace, Shape, Wait
 from broadcast.replay.runs import Recording
 from sessions_app import context
 from sessions_app.errors import NotFound, SmnbError
-from sessions_app.events import recorder
 from sessions_app.models import Session, SessionEvent
 from sessions_app.realtime import grants
 from sessions_app.realtime.consumers import LiveConsumer, OwnerConsumer, WatchConsumer
@@ -185,7 +184,7 @@ class Replaying(LiveConsumer):
         if options is None:
             await self.close(code=NOT_UNDERSTOOD)
             return
-        if self.is_too_many():
+        if self.is_too_many(grant):
             await self.close(code=TRY_LATER)
             return
         number = self.scope["url_route"]["kwargs"]["run_number"]
@@ -197,18 +196,17 @@ class Replaying(LiveConsumer):
         self.granted, self.options, self.request_times = grant, options, []
         _playing.add(self)
 
-    def is_too_many(self) -> bool:
+    def is_too_many(self, grant: Grant) -> bool:
         """Returns whether the process, or a public address, has as many replays as allowed."""
         most = settings.SMNB.limit_replays
         most_of_address = settings.SMNB.limit_public_sockets
         if most and len(_playing) >= most:
             return True
-        if not most_of_address or self.audience != recorder.PUBLIC:
+        if not most_of_address or grant.user_id is not None:
             return False
         address = self.address()
         replays = sum(
-            replay.audience == recorder.PUBLIC and replay.address() == address
-            for replay in _playing
+            replay.granted.user_id is None and replay.address() == address for replay in _playing
         )
         return replays + get_hub().open_from(address) >= most_of_address
 

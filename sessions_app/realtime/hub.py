@@ -99,7 +99,7 @@ class Hub:
         # The page asks for what it missed before this seq itself, with {"after": seq}.
         viewer.sent = room.last
         room.viewers.add(viewer)
-        if viewer.audience == recorder.PUBLIC:
+        if viewer.anonymous:
             self._addresses[viewer.address] += 1
         self._note_change(viewer.session_id)
 
@@ -111,7 +111,7 @@ class Hub:
         room = self.rooms.get(viewer.session_id)
         if room is not None and viewer in room.viewers:
             room.viewers.remove(viewer)
-            if viewer.audience == recorder.PUBLIC:
+            if viewer.anonymous:
                 self._addresses[viewer.address] -= 1
                 # A zero would stay in memory for each address that ever connected.
                 if not self._addresses[viewer.address]:
@@ -326,7 +326,7 @@ class Hub:
     async def _count_audience(self) -> None:
         """Stores how many viewers each session has here; 0 once for those that have none any more."""
         found = {
-            session_id: sum(viewer.audience == recorder.PUBLIC for viewer in room.viewers)
+            session_id: sum(viewer.anonymous for viewer in room.viewers)
             for session_id, room in self.rooms.items()
         }
         counts = {**dict.fromkeys(self._counted, 0), **found}
@@ -344,8 +344,7 @@ class Hub:
         ended: list[Coroutine[Any, Any, None]] = []
         for viewer in viewers:
             if viewer.grant not in valid:
-                public = viewer.audience == recorder.PUBLIC
-                code = grants.NO_SESSION if public else grants.SIGN_IN
+                code = grants.NO_SESSION if viewer.anonymous else grants.SIGN_IN
                 ended.append(self._end(viewer, code))
             elif viewer.until < time.monotonic():
                 ended.append(self._end(viewer, grants.GOING_AWAY))
@@ -381,7 +380,7 @@ def open_sockets() -> dict[str, int]:
     for each in list(_hubs.values()):
         for room in list(each.rooms.values()):
             for viewer in list(room.viewers):
-                counts[viewer.audience] += 1
+                counts[recorder.PUBLIC if viewer.anonymous else recorder.OWNER] += 1
     return counts
 
 

@@ -64,6 +64,11 @@ class Viewer:
     def session_id(self) -> UUID:
         return self.grant.session_id
 
+    @property
+    def anonymous(self) -> bool:
+        """Whether it is one of the audience; users may look at what the audience sees."""
+        return self.grant.user_id is None
+
 
 @dataclass(slots=True)
 class Room:

@@ -125,7 +125,7 @@ def test_failures_the_sweeper_and_the_audits_are_seen() -> None:
 
 def test_sockets_and_frames_of_this_process_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     class Viewer:
-        audience = "owner"
+        anonymous = False
 
     class Room:
         viewers = (Viewer(), Viewer())

@@ -366,26 +366,31 @@ async def test_a_session_whose_publish_was_lost_is_seen_while_another_one_is_bus
 async def test_a_viewer_without_a_valid_grant_is_closed(
     running_hub: hub.Hub, session: Session
 ) -> None:
-    listener = Listener()
+    listener, monitor = Listener(), Listener()
     await running_hub.join(viewer_of(session, listener))
-    # The session is not visible, so the grant is not valid.
+    # A signed-in user who looks at what the audience sees is to sign in again.
+    ended = Grant("login", "gone", session.pk, session.owner_id)
+    await running_hub.join(Viewer(monitor, ended, recorder.PUBLIC, JSON))
+    # The session is not visible, so the grant of the audience is not valid either.
     await running_hub._close_invalid(list(running_hub.rooms[session.pk].viewers))
-    assert listener.closed == 4401
+    assert (listener.closed, monitor.closed) == (4404, 4401)
     assert running_hub.rooms == {}
 
 
 async def test_only_public_sockets_of_the_same_address_are_counted(
     running_hub: hub.Hub, session: Session
 ) -> None:
-    grant = Grant("watch", session.watch_token, session.pk)
+    anonymous = Grant("watch", session.watch_token, session.pk)
+    # The owner's monitor of what the audience sees is none of the audience.
+    own = Grant("login", "key", session.pk, session.owner_id)
     viewers: list[Viewer] = []
-    for audience, address in (
-        (recorder.PUBLIC, "203.0.113.1"),
-        (recorder.PUBLIC, "203.0.113.1"),
-        (recorder.PUBLIC, "203.0.113.2"),
-        (recorder.OWNER, "203.0.113.1"),
+    for grant, address in (
+        (anonymous, "203.0.113.1"),
+        (anonymous, "203.0.113.1"),
+        (anonymous, "203.0.113.2"),
+        (own, "203.0.113.1"),
     ):
-        viewer = Viewer(Listener(), grant, audience, JSON, address)
+        viewer = Viewer(Listener(), grant, recorder.PUBLIC, JSON, address)
         await running_hub.join(viewer)
         viewers.append(viewer)
     assert running_hub.open_from("203.0.113.1") == 2
@@ -410,7 +415,9 @@ async def test_the_audience_is_counted_by_session_without_the_owner(
     running_hub: hub.Hub, session: Session
 ) -> None:
     viewers = [viewer_of(session, Listener()) for _ in range(3)]
-    viewers[0].audience = viewers[1].audience = recorder.PUBLIC
+    viewers[0].grant = Grant("login", "key", session.pk, session.owner_id)
+    for viewer in viewers:
+        viewer.audience = recorder.PUBLIC
     for viewer in viewers:
         await running_hub.join(viewer)
     await running_hub._count_audience()
