@@ -7,6 +7,8 @@ client does not read. ``install`` replaces the classes that do so.
 from __future__ import annotations
 
 import asyncio
+import time
+from collections import deque
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import unquote
@@ -21,12 +23,14 @@ from twisted.internet.tcp import Connection
 from sessions_app.realtime import grants
 from sessions_app.realtime.consumers import WRITE
 from smnb.server import (
+    FRAMES_SECONDS,
     FROM_ANYBODY,
     LINGER_BYTES,
     LINGER_SECONDS,
     LONGEST_FRAME,
     LONGEST_MESSAGE,
     LONGEST_WAIT,
+    MOST_FRAMES,
     MOST_UNREAD,
     PUBLIC_ROUTES,
     TOO_LARGE,
@@ -140,6 +144,11 @@ class BoundedRequest(WebRequest):
         elif not self.refused:
             super().requestReceived(command, path, version)
 
+    def process(self) -> Any:
+        # For servers that run below a path: any client could set the address of all links with it.
+        self.requestHeaders.removeHeader(b"Daphne-Root-Path")
+        return super().process()
+
     def refuse(self) -> None:
         """Answers 413, drops what still arrives, and closes the connection."""
         self.refused = True
@@ -186,6 +195,7 @@ class BoundedSocket(WebSocketProtocol):
     flow: Flow
 
     def makeConnection(self, transport: Any) -> None:  # noqa: N802
+        self.frames, self.flooded = deque[float](maxlen=MOST_FRAMES), False
         super().makeConnection(transport)
         # The HTTP channel, which was the producer so far, never learns that nothing is read.
         transport.unregisterProducer()
@@ -193,11 +203,10 @@ class BoundedSocket(WebSocketProtocol):
         transport.registerProducer(self.flow, True)
 
     def onConnect(self, request: Any) -> Any:  # noqa: N802
-        # Daphne would answer these, which any client can send, with 500 and a traceback. No socket
-        # offers a subprotocol, and the root path is for servers that run below a path.
+        # Daphne would answer this, which any client can send, with 500 and a traceback. No socket
+        # offers a subprotocol.
         if not request.headers.get("sec-websocket-protocol", "").isascii():
             del request.headers["sec-websocket-protocol"]
-        request.headers.pop("daphne-root-path", None)
         return super().onConnect(request)
 
     def handle_reply(self, message: dict[str, Any]) -> None:
@@ -210,14 +219,38 @@ class BoundedSocket(WebSocketProtocol):
         del self.handshake_deferred
         self.server.protocol_disconnected(self)
 
+    def dataReceived(self, data: bytes) -> None:  # noqa: N802
+        # Autobahn would store what arrives after the end.
+        if not self.flooded:
+            super().dataReceived(data)
+
+    def onFrameBegin(self) -> None:  # noqa: N802
+        """Counts a frame of any kind; ends a socket that sends too many, however small they are."""
+        now = time.monotonic()
+        full = len(self.frames) == MOST_FRAMES and now - self.frames[0] < FRAMES_SECONDS
+        self.frames.append(now)
+        if full and not self.flooded:
+            self.flooded = True
+            if not self.muted:
+                self.mute(grants.TRY_LATER)
+            # No further frame of what has arrived is read. The client may read the code for a moment.
+            self.state, self.data = self.STATE_CLOSED, b""
+            abort = self.transport.abortConnection
+            asyncio.get_running_loop().call_later(LINGER_SECONDS, abort)
+        super().onFrameBegin()
+
+    def mute(self, code: int) -> None:
+        """Closes the socket with a code, and tells the consumer that it is gone."""
+        self.muted = True
+        self.application_queue.put_nowait({"type": "websocket.disconnect", "code": code})
+        self.sendClose(code=code)
+
     def onMessage(self, payload: bytes, isBinary: bool) -> None:  # noqa: N802, N803
         code = grants.NOT_UNDERSTOOD if len(payload) > LONGEST_MESSAGE else None
         if self.application_queue.qsize() >= MOST_WAITING:
             code = grants.TRY_LATER
-        if code is not None and not self.muted:  # type: ignore[has-type]
-            self.muted = True
-            self.application_queue.put_nowait({"type": "websocket.disconnect", "code": code})
-            self.sendClose(code=code)
+        if code is not None and not self.muted:
+            self.mute(code)
         last_ping: float = self.last_ping  # type: ignore[has-type]
         super().onMessage(payload, isBinary)
         # A client that sends messages is asked for a pong as often as any other.

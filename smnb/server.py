@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+import time
+from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -45,6 +47,8 @@ TOO_LARGE = json.dumps(
 # Of one socket: bytes that the client has not read beyond the buffers of the system and of the server,
 # and bytes of a message from it.
 MOST_UNREAD, LONGEST_MESSAGE = 262_144, 8_192
+# Frames of any kind that a client may send in so many seconds; a page sends a few.
+MOST_FRAMES, FRAMES_SECONDS = 100, 10.0
 # Of a frame in both directions, more than any that is sent (realtime/frames.py).
 LONGEST_FRAME = 131_072
 # How long a response or a catching up waits for a client that reads nothing.
@@ -83,6 +87,7 @@ class Bounded:
         protocol = uvicorn_socket(send)
         if protocol is not None:
             protocol.conn.max_message_size = LONGEST_FRAME
+            count_frames(protocol)
             extensions = {**scope.get("extensions", {}), WRITE: writer(protocol)}
             scope = {**scope, "extensions": extensions}
         await self.application(scope, receive, sent)
@@ -194,6 +199,23 @@ def uvicorn_socket(send: Send) -> WebSocketsSansIOProtocol | None:
         return None
     known = isinstance(protocol, implementation.WebSocketsSansIOProtocol)
     return protocol if known else None
+
+
+def count_frames(protocol: WebSocketsSansIOProtocol) -> None:
+    """Ends a socket of uvicorn whose client sends too many frames, however small they are."""
+    from websockets.exceptions import ProtocolError
+
+    receive, times = protocol.conn.recv_frame, deque[float](maxlen=MOST_FRAMES)
+
+    def received(frame: Any) -> None:
+        now = time.monotonic()
+        if len(times) == MOST_FRAMES and now - times[0] < FRAMES_SECONDS:
+            # The rest of what has arrived is not read.
+            raise ProtocolError("too many frames")
+        times.append(now)
+        receive(frame)
+
+    protocol.conn.recv_frame = received  # type: ignore[method-assign]
 
 
 def writer(protocol: WebSocketsSansIOProtocol) -> Callable[[bytes], None]:

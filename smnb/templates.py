@@ -131,7 +131,7 @@ def areas(request: HttpRequest) -> Mapping[str, object]:
         # The switcher opens the same page of another session where that session has one, too.
         "area": page
         if page in {tab.url_name for tab in LOOKING_INSIDE}
-        else request.path.split("/")[1],
+        else request.path[1:].partition("/")[0],
         # Why a form was refused, for pages without JavaScript.
         "refusal": " ".join(str(message) for message in get_messages(request)),
     }

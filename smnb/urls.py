@@ -8,6 +8,7 @@ from django.contrib.auth.views import LogoutView
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.urls import include, path
+from django.views import defaults
 from django.views.decorators.http import require_safe
 from django.views.generic import RedirectView
 
@@ -19,6 +20,18 @@ from smnb.docs import views as docs_views
 
 admin.site.site_header = admin.site.site_title = "SMNB"
 admin.site.index_title = "Records"
+
+# Without Django's check of the CSRF token, which they do not need: it would parse a body that no view
+# has accepted, and answer 500 where that fails.
+handler400, handler403, handler404, handler500 = (
+    view.__wrapped__  # type: ignore[union-attr]
+    for view in (
+        defaults.bad_request,
+        defaults.permission_denied,
+        defaults.page_not_found,
+        defaults.server_error,
+    )
+)
 
 
 @require_safe

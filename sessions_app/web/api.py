@@ -8,8 +8,10 @@ from typing import Annotated, Generic, TypeVar, cast
 
 from django.conf import settings
 from django.contrib.auth.models import User
+from django.core.exceptions import SuspiciousOperation
 from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, RawPostDataException
+from django.http.multipartparser import MultiPartParserError
 from ninja import NinjaAPI, Router, Schema
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 from ninja.operation import Operation
@@ -138,11 +140,7 @@ def owned(request: HttpRequest, session_id: str) -> Session:
 def once(request: HttpRequest, status: int, effect: Callable[[], Item]) -> Status[Item]:
     """Runs ``effect`` at most once for the Idempotency-Key and returns its result with ``status``."""
     key = request.headers.get("Idempotency-Key", "")
-    try:
-        body = request.body.decode("utf-8", "replace")
-    except RawPostDataException:
-        # The body is a form, which the CSRF check has already read.
-        raise Invalid("Send JSON, with the content type application/json.") from None
+    body = request.body.decode("utf-8", "replace")
     digest = commands.digest_of(request.method or "", request.path, body)
     answer = commands.run_once(user_of(request), key, digest, lambda: (status, effect()))
     return Status(*answer)
@@ -223,6 +221,18 @@ def install_errors(api: NinjaAPI) -> None:
     def handle_http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
         body = problem("bad_request", str(error))
         return api.create_response(request, body, status=error.status_code)
+
+    @api.exception_handler(RawPostDataException)
+    def handle_form(request: HttpRequest, error: RawPostDataException) -> HttpResponse:
+        # The body is a form, which the CSRF check has already read.
+        detail = "Send JSON, with the content type application/json."
+        return api.create_response(request, problem("invalid", detail), status=422)
+
+    @api.exception_handler(MultiPartParserError)
+    @api.exception_handler(SuspiciousOperation)
+    def handle_unreadable(request: HttpRequest, error: Exception) -> HttpResponse:
+        detail = "The form cannot be read, or has too many fields. Send it again as a browser does."
+        return api.create_response(request, problem("bad_request", detail), status=400)
 
     @api.exception_handler(Http404)
     def handle_not_found(request: HttpRequest, error: Http404) -> HttpResponse:

@@ -137,8 +137,8 @@ LARGEST = {
 }
 
 
-def answered(studio: Studio, sent: bytes) -> int:
-    """Sends bytes as they are; returns the status of the answer, 0 if there is none."""
+def exchange(studio: Studio, sent: bytes) -> bytes:
+    """Sends bytes as they are; returns all that is answered."""
     received = b""
     with socket.create_connection(("127.0.0.1", studio.port), timeout=PATIENCE) as client:
         with contextlib.suppress(ConnectionError):
@@ -146,7 +146,25 @@ def answered(studio: Studio, sent: bytes) -> int:
         with contextlib.suppress(ConnectionError):
             while part := client.recv(65_536):
                 received += part
+    return received
+
+
+def answered(studio: Studio, sent: bytes) -> int:
+    """Sends bytes as they are; returns the status of the answer, 0 if there is none."""
+    received = exchange(studio, sent)
     return int(received.split(b" ", 2)[1]) if received else 0
+
+
+@pytest.mark.parametrize("value", ["/elsewhere", "\xfc"])
+def test_no_header_of_a_client_moves_the_addresses_of_a_page(
+    studio: Studio, watch_path: str, value: str
+) -> None:
+    for path in ("/", "/login/", watch_path):
+        answer = exchange(
+            studio, request(path, lines=f"Daphne-Root-Path: {value}\r\n", method="GET")
+        )
+        assert int(answer.split(b" ", 2)[1]) in {200, 302}, path
+        assert value.encode() not in answer, path
 
 
 @pytest.mark.parametrize("kind", LARGEST)
@@ -184,6 +202,12 @@ def test_the_largest_request_of_anybody_costs_little_more_than_a_small_one(
         )
         assert large < small + 0.05, path
     assert memory(web) - before < 20 * MB
+
+
+@pytest.mark.parametrize("target", ["*", "elsewhere", "?a=b", "#", "localhost:80", "/%00"])
+def test_any_target_of_a_request_is_no_error_500(studio: Studio, target: str) -> None:
+    for method in ("GET", "OPTIONS", "POST"):
+        assert answered(studio, request(target, method=method)) in {400, 403, 404, 405}
 
 
 def test_a_claimed_login_does_not_open_the_door(studio: Studio) -> None:
@@ -394,6 +418,24 @@ def test_a_flood_of_messages_ends_the_socket(studio: Studio, watch_path: str) ->
             for _ in range(3000):
                 client.send('{"after": 999999}')
         assert closing_code(client) in {4013, None}
+
+
+TINY = {
+    "pings": frame(b"", 9),
+    "pongs": frame(b"", 10),
+    # A message that never ends, in pieces of nothing and of one byte.
+    "nothing": b"\x00\x80\x00\x00\x00\x00",
+    "bytes": b"\x00\x81\x00\x00\x00\x00x",
+}
+
+
+@pytest.mark.parametrize("kind", TINY)
+def test_a_flood_of_tiny_frames_ends_the_socket(studio: Studio, watch_path: str, kind: str) -> None:
+    begin = b"\x01\x80\x00\x00\x00\x00" if kind in ("nothing", "bytes") else b""
+    with deaf(studio.port, f"/ws{watch_path}") as client, contextlib.suppress(ConnectionError):
+        client.sendall(begin + TINY[kind] * 5_000)
+        while client.recv(65_536):
+            pass
 
 
 def test_a_message_of_a_megabyte_is_not_received(studio: Studio, watch_path: str) -> None:

@@ -232,3 +232,43 @@ def test_no_call_of_the_api_is_an_error_500(
     # A quoted path may lead to a page instead of the operation.
     if answer.status_code >= 400 and is_json:
         assert answer.json().keys() >= {"code", "detail"}
+
+
+PART = b'--x\r\nContent-Disposition: form-data; name="a"'
+FORMS = {
+    "whole": PART + b"\r\n\r\n1\r\n--x--\r\n",
+    "no base64": PART + b"\r\nContent-Transfer-Encoding: base64\r\n\r\n!!!=\r\n--x--\r\n",
+    "headers": PART + b"\r\n" + b"A: b\r\n" * 1200 + b"\r\n1\r\n--x--\r\n",
+    "files": (PART + b'; filename="f"\r\n\r\n1\r\n') * 120 + b"--x--\r\n",
+    "cut": PART,
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_form_that_cannot_be_read_is_no_error_500(
+    owner: User, session: Session, form: str
+) -> None:
+    """Also where no page takes one: the page that says so must not read the form."""
+    origin = {"Origin": "http://localhost:8000"}
+    strict = Client(enforce_csrf_checks=True, raise_request_exception=False, headers=origin)
+    strict.cookies["csrftoken"] = "c" * 32
+    addresses = ("/no", "/api/no", f"/watch/{'t' * 43}/no", "/static/no.css", "/login/")
+
+    def post(path: str) -> Any:
+        return strict.generic(
+            "POST",
+            path,
+            FORMS[form],
+            content_type="multipart/form-data; boundary=x",
+            headers={"X-CSRFToken": "c" * 32},
+        )
+
+    for signed_in in (False, True):
+        if signed_in:
+            strict.force_login(owner, backend="django.contrib.auth.backends.ModelBackend")
+        assert [post(path).status_code for path in addresses[:-1]] == [404] * 4
+        assert post(addresses[-1]).status_code in {200, 302, 400, 403}
+    for path in ("/api/sessions", f"/api/sessions/{session.pk}/messages"):
+        answer = post(path)
+        found = (answer.status_code, answer.json()["code"])
+        assert found in {(400, "bad_request"), (422, "invalid")}
