@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from django.db.migrations.recorder import MigrationRecorder
 from django.db.models import (
     CharField,
     DurationField,
@@ -25,7 +26,7 @@ from django.db.models import (
 )
 from django.db.models.functions import Concat, Lag, Now
 
-from broadcast import airing, orchestrator, recaps
+from broadcast import airing, orchestrator, recaps, rundown
 from broadcast.models import (
     Airing,
     Broadcast,
@@ -42,6 +43,7 @@ from broadcast.speech.sounds import SUFFIXES
 from broadcast.states import Cause, State, follow
 from broadcast.transfer import transfers
 from sessions_app import audits
+from sessions_app.ai_chain import chain
 from sessions_app.audits import BATCH, NEAR, Record
 from sessions_app.background import steps
 from sessions_app.files import verification
@@ -58,6 +60,7 @@ from sessions_app.models import (
 )
 from stories import stories
 from stories.audits import HEX, in_session, out_of_time
+from stories.llm import EXTRACTIVE
 from stories.models import Source, SourcePost, Story, StoryVersion, TokenUsage
 
 
@@ -160,6 +163,9 @@ def recorded_files() -> Iterator[tuple[object, str]]:
         yield recap.session_id, f"recap {recap.pk} has the link of another run"
 
 
+EPISODE_CONTENTS = "0005_episode_contents"
+
+
 def contradictions_of_files() -> Iterator[tuple[object, str]]:
     """Yields recordings, artifacts and archives whose columns contradict each other."""
     without = (Recorded.State.FAILED, Recorded.State.DROPPED)
@@ -172,6 +178,13 @@ def contradictions_of_files() -> Iterator[tuple[object, str]]:
             yield row.session_id, f"{model._meta.verbose_name} {row.pk} has no such file"
     for sound in Sound.objects.filter(version__gt=F("story__version")).iterator(BATCH):
         yield sound.session_id, f"sound {sound.pk} is of a version that there is not"
+    # One of an earlier version has no contents; a worker of that version may have run for a while.
+    known = MigrationRecorder.Migration.objects.filter(app="broadcast", name=EPISODE_CONTENTS)
+    since = known.annotate(since=F("applied") + Value(NEAR, DurationField())).values("since")
+    emptied = Episode.objects.filter(state=Recorded.State.READY, contents=[])
+    own = Q(session__made_from=None, session__imported_id="")
+    for episode in emptied.filter(own, created_at__gt=Subquery(since[:1])):
+        yield episode.session_id, f"episode {episode.pk} has lost its contents"
     for episode in Episode.objects.select_related("run").iterator(BATCH):
         end = max((part["at"] + part["seconds"] for part in episode.contents), default=None)
         if end is not None and episode.state == Recorded.State.READY:
@@ -180,8 +193,7 @@ def contradictions_of_files() -> Iterator[tuple[object, str]]:
             if not near or not re.fullmatch(title, episode.title):
                 yield episode.session_id, f"episode {episode.pk} has another length or title"
     # An import gives files other names.
-    own = Q(session__made_from=None, session__imported_id="") & ~Q(session__folder="")
-    artifacts = Artifact.objects.filter(own)
+    artifacts = Artifact.objects.filter(own).exclude(session__folder="")
     paths = Concat(
         Value(f"{ROOT}/"),
         "session__folder",
@@ -222,13 +234,23 @@ def accounts() -> Iterator[tuple[object, str]]:
 
 
 def passages() -> Iterator[tuple[object, str]]:
-    """All versions of a story have passages, or none; the latest has those of the story."""
-    rows = StoryVersion.objects.select_related("story").defer("narrative", "story__narrative")
-    for version in rows.iterator(BATCH):
+    """All versions of a story have passages, or none; the latest has those of the story.
+
+    The sentences are of the text, and one that a correction left has the passages it had before.
+    """
+    rows = StoryVersion.objects.select_related("story").defer("story__narrative")
+    before: StoryVersion | None = None
+    for version in rows.order_by("story", "number").iterator(BATCH):
         of_story = version.story.passages
         latest = version.number == version.story.version and version.passages != of_story
-        if latest or bool(version.passages) != bool(of_story):
+        wrong = latest or bool(version.passages) != bool(of_story)
+        wrong |= any(each["text"] not in version.narrative for each in version.passages)
+        if before is not None and before.story_id == version.story_id:
+            left = {each["text"]: each for each in before.passages if each["support"] != "none"}
+            wrong |= any(left.get(each["text"], each) != each for each in version.passages)
+        if wrong:
             yield version.session_id, f"version {version.pk} of a story has other passages"
+        before = version
 
 
 def moments() -> Iterator[tuple[object, str]]:
@@ -267,11 +289,15 @@ def dated_otherwise() -> Iterator[tuple[QuerySet[Any], str]]:
 
 
 def origins() -> Iterator[tuple[object, str]]:
-    """Links, calls, answers, skipped posts and folders agree with what they were made for."""
+    """Links, calls, answers, posts that wait and folders agree with what they were made for."""
     yield from audits.rows_of(made_otherwise)
-    for session in Session.objects.exclude(folder=""):
+    for session in Session.objects.only("pk", "folder"):
         if not session.folder.endswith(f"-{session.pk.hex[:12]}"):
-            yield session.pk, "the session has the folder of another one"
+            yield session.pk, "the session has no folder, or that of another one"
+
+
+# What an operation without a provider is by: rules, a story's origin, or a reset, which asks none.
+LOCAL = (EXTRACTIVE, *Story.Origin.values, "")
 
 
 def made_otherwise() -> Iterator[tuple[QuerySet[Any], str]]:
@@ -280,6 +306,15 @@ def made_otherwise() -> Iterator[tuple[QuerySet[Any], str]]:
     # A call for a story was made by the claim that its post had last.
     calls = TokenUsage.objects.filter(own, step=F("post__step")).exclude(story=None)
     yield calls.exclude(epoch=F("post__epoch")), "usage {key} is of another claim of its post"
+    other = TokenUsage.objects.filter(step=OuterRef("step"), epoch=OuterRef("epoch"))
+    other = other.exclude(Q(post=None) | Q(post=OuterRef("post")))
+    narrated = TokenUsage.objects.filter(own).exclude(Q(post=None) | Q(step=None))
+    yield narrated.filter(Exists(other)), "usage {key} is of the claim of another post"
+    # An operation that asked no provider is stored with what it made.
+    offline = AILink.objects.filter(usage=None, provider_id__startswith=chain.OFFLINE)
+    yield offline.exclude(model__in=LOCAL), "link {key} names a model that was not asked"
+    chats = offline.filter(own, source=AILink.Source.CHAT).exclude(model="")
+    yield chats.filter(messages=None), "link {key} has lost its answer"
     answers = Message.objects.exclude(link=None)
     yield answers.exclude(link__source=AILink.Source.CHAT), "message {key} has a link of other work"
     asked = answers.filter(link__usage__question__isnull=False)
@@ -287,11 +322,18 @@ def made_otherwise() -> Iterator[tuple[QuerySet[Any], str]]:
         asked.exclude(link__usage__question=F("reply_to")),
         "message {key} answers another question",
     )
+    calls = TokenUsage.objects.filter(question=OuterRef("reply_to"))
+    unlinked = Message.objects.filter(own, link=None, role=Message.Role.PRODUCER)
+    answered = unlinked.filter(Exists(calls)).exclude(Exists(calls.filter(link=None)))
+    yield answered.exclude(code="fault"), "message {key} has lost its link"
     posts = SourcePost.objects.filter(own)
     gone = (SourcePost.State.SKIPPED, SourcePost.State.FAILED)
     yield posts.filter(state__in=gone, reason=""), "post {key} was not published, for no reason"
     published = posts.filter(state=SourcePost.State.PUBLISHED).exclude(story=None)
     yield published.exclude(reason=""), "post {key} was published, with a reason why not"
+    waiting = posts.filter(state__in=(*SourcePost.WAITING, SourcePost.State.CLAIMED))
+    returned = Q(reason="") | Q(reason__startswith=rundown.RETURNED)
+    yield waiting.exclude(returned), "post {key} waits, with a reason why not"
 
 
 def register() -> None:

@@ -28,6 +28,7 @@ from stories.text.cleaning import cut
 State = SourcePost.State
 
 SPACING = 1e-6  # between the ranks of two posts
+RETURNED = "Returned to the queue by"
 
 REFUSALS = {
     State.CLAIMED: "The host is narrating this post.",
@@ -120,7 +121,7 @@ def restore(session: Session, post_id: int, actor: User) -> SourcePost:
     post = _find(session, post_id)
     original = selection.original(post)
     was_duplicate = post.duplicate_of_id is not None
-    reason = f"Returned to the queue by {actor.get_username()}."
+    reason = f"{RETURNED} {actor.get_username()}."
     if original is not None:
         reason = cut(f"{reason[:-1]}: not covered by “{cut(original['title'], 100)}”.", 200)
     with orchestrator.locked_live_run(session) as run:

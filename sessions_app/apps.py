@@ -13,7 +13,7 @@ class SessionsConfig(AppConfig):
     def ready(self) -> None:
         from sessions_app import audit_reports, audits, constraints
         from sessions_app.ai_chain import chain, status
-        from sessions_app.background import retention
+        from sessions_app.background import retention, sweeper
         from sessions_app.events import archive
         from sessions_app.files import artifacts, verification
         from sessions_app.realtime import presence
@@ -26,6 +26,7 @@ class SessionsConfig(AppConfig):
 
         # Subscribers of one topic, rules and audits run in the order in which they are registered.
         audits.register_own()
+        audits.register("steps", sweeper.overdue)
         archive.register()
         verification.register()
         artifacts.register()

@@ -17,11 +17,9 @@ from uuid import UUID
 
 import structlog
 from django.db import DatabaseError, connection, models
-from django.db.models import Count, F, Max, Min, OuterRef, Q, Subquery
-from django.db.models.functions import Now
+from django.db.models import Count, F, Max, Min, OuterRef, Subquery
 
 from sessions_app import constraints, credentials, sessions
-from sessions_app.background import steps as background
 from sessions_app.events import recorder
 from sessions_app.events.statistics import HIGHEST
 from sessions_app.models import (
@@ -30,7 +28,6 @@ from sessions_app.models import (
     Session,
     SessionEvent,
     SessionStats,
-    Step,
 )
 
 log = structlog.get_logger(__name__)
@@ -254,6 +251,7 @@ class Record:
     mark: str = ""  # a field that its parts have, and other parts with the same key lack
     whole: bool = False  # whether the parts of an event are all rows that there are
     removal: str = ""  # the ``change`` of an event about a row that is gone
+    of_copies: bool = True  # False if a fork changes them without an event
 
     def parts(self, payload: Mapping[str, Any]) -> list[Mapping[str, Any]]:
         """Returns the parts of a payload that are about rows."""
@@ -274,6 +272,7 @@ GONE = "gone"
 _records: list[Record] = []
 # The function that reads the payloads of a session's archived events, newest first.
 _archived: list[Callable[[UUID], Iterator[Any]]] = []
+_last_imported: list[Callable[[UUID], int | None]] = []
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
 # Clocks of processes and the database differ, and an event has milliseconds.
 NEAR = timedelta(hours=1)
@@ -291,20 +290,36 @@ def register_archived(read: Callable[[UUID], Iterator[Any]]) -> None:
     _archived[:] = [read]
 
 
+def register_imports(last_imported: Callable[[UUID], int | None]) -> None:
+    """Asks ``last_imported`` for the last seq that a session has from an archive, None if unknown."""
+    _last_imported[:] = [last_imported]
+
+
 def records() -> Iterator[tuple[object, str]]:
     """Every row is what the latest event about it says, and none of them is gone."""
-    # A copy has the events of its original, and rows that were changed without an event.
-    own = SessionStats.objects.filter(session__made_from=None, session__imported_id="")
-    for session_id, last_seq in own.values_list("session_id", "last_seq"):
+    rows = SessionStats.objects.annotate(
+        imported=F("session__imported_id"), original=F("session__made_from")
+    )
+    for session_id, last_seq, imported_id, original in rows.values_list(
+        "session_id", "last_seq", "imported", "original"
+    ):
+        # The events of its original say nothing about the rows of an imported session.
+        asked = _last_imported if imported_id else []
+        first = next((last_imported(session_id) for last_imported in asked), 0)
+        if first is None:
+            continue
         seen: set[tuple[int, object]] = set()
         whole: set[int] = set()
         latest: Latest = defaultdict(dict)
         events = SessionEvent.objects.filter(session_id=session_id, seq__lte=last_seq)
+        events = events.filter(seq__gt=first)
         payloads = events.order_by("-seq").values_list("payload", flat=True).iterator(BATCH)
-        archived = (payload for read in _archived for payload in read(session_id))
+        archived = (payload for read in _archived[: not first] for payload in read(session_id))
         for number, payload in enumerate(chain(payloads, archived), start=1):
             for at, record in enumerate(_records):
                 if record.whole and (at in whole or record.key not in payload):
+                    continue
+                if original is not None and not record.of_copies:
                     continue
                 parts = record.parts(payload)
                 if record.whole:
@@ -366,20 +381,6 @@ def _differs(now: object, then: object) -> bool:
     return now != then
 
 
-def steps() -> Iterator[tuple[object, str]]:
-    """No step is overdue without having been poked, none is leased long past its lease."""
-    # A minute, so that a step which the sweeper is about to send is not reported.
-    late = Now() - timedelta(seconds=60)
-    unsent = Q(state=Step.State.PENDING, due_at__lt=late) & (
-        Q(poked_at=None) | Q(poked_at__lt=F("due_at"))
-    )
-    dead = Q(state=Step.State.LEASED, lease_until__lt=late)
-    for step in Step.objects.filter(unsent | dead):
-        yield step.session_id, f"step {step.pk} ({step.kind}) is overdue and no worker claims it"
-    for step in Step.objects.filter(state__in=Step.OPEN).exclude(kind__in=background.kinds()):
-        yield step.session_id, f"step {step.pk} is of the unknown kind {step.kind}"
-
-
 def register_own() -> None:
     """Registers the audits of this app."""
     register("agreement", agreement)
@@ -387,7 +388,6 @@ def register_own() -> None:
     register("schema", schema)
     register("events", events)
     register("counters", counters)
-    register("steps", steps)
     register("references", references)
     register("values", constraints.wrong_values)
     register("figures", figures)

@@ -324,7 +324,7 @@ def contradictions_of_calls(foreign: Q) -> Iterator[Contradiction]:
 
 def problem_of_record(record: Any) -> str:
     """Returns what is wrong with a quarantined record and its latest decision, or ""."""
-    if record.digest not in quarantine.digests_of(record) or not record.reason:
+    if not quarantine.is_as_put_aside(record) or not record.reason:
         return "is not what was put aside"
     states = {"adopt": record.State.ADOPTED, "discard": record.State.DISCARDED}
     if record.state != states.get(record.last_action, record.State.WAITING):
@@ -369,7 +369,7 @@ def register() -> None:
         Record("message", in_session(DraftMessage, "link"), drafting.message_payload, mark="turn"),
         Record("keyword", in_session(BoardKeyword), boards.payload, removal="removed"),
         Record("interests", in_session(Interest), interests.payload, whole=True, removable=True),
-        Record("source", in_session(Source), service.payload),
+        Record("source", in_session(Source), service.payload, of_copies=False),
         Record("post", in_session(SourcePost, "source"), queue.payload, OF_THE_QUEUE),
         Record("draft", drafts_at_rest, drafting.payload, OF_THE_CALLS, removable=True),
         Record("version", in_session(DraftVersion, "user", "link"), versions.payload),

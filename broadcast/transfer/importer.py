@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import UUID
 
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
@@ -32,7 +33,7 @@ from broadcast.transfer.row_import import ImportState
 from broadcast.transfer.tables import EVENTS, TABLES
 from broadcast.transfer.transfers import State, Way
 from broadcast.transfer.validation import Head
-from sessions_app import sessions
+from sessions_app import audits, sessions
 from sessions_app.background import steps
 from sessions_app.background.steps import Claim, Kind
 from sessions_app.errors import Conflict, Invalid, SmnbError
@@ -44,6 +45,7 @@ from stories.market import trends
 
 IMPORT = "import"
 SHOW_SECONDS = 0.7
+LAST_IMPORTED = "last_imported"  # in the cursor of a transfer
 _USED = "The session was used before the import finished. Import again to create another session."
 
 
@@ -179,10 +181,18 @@ def _insert_rows(state: ImportState, transfer: Transfer) -> None:
     )
     reconcile.runs(session, state.owner, state.archive.manifest.exported_at)
     transfer.done = state.rows
-    transfer.cursor["in"] = True
+    transfer.cursor |= {"in": True, LAST_IMPORTED: state.archive.rows(EVENTS)}
     transfer.save(update_fields=["done", "cursor"])
     payload = {"session": sessions.payload(session)}
     recorder.record(session, recorder.SESSION_CHANGED, payload)
+
+
+def last_imported(session_id: UUID) -> int | None:
+    """Returns the last seq that a session has from an archive; None if that is not known."""
+    transfer = Transfer.objects.filter(session=session_id, way=Way.IMPORT).first()
+    # An import from the old system has no transfer, and no event of another installation.
+    seq: int | None = transfer.cursor.get(LAST_IMPORTED) if transfer else 0
+    return seq
 
 
 class _Progress:
@@ -247,3 +257,4 @@ def _gave_up(claim: Claim) -> None:
 
 def register() -> None:
     steps.register(Kind(IMPORT, "producer", work, _gave_up, outlives_run=True))
+    audits.register_imports(last_imported)

@@ -66,9 +66,12 @@ def before_recover(function: Callable[[Session], str]) -> None:
     _before_recover.append(function)
 
 
+OFFLINE = "offline-"
+
+
 def offline_id() -> str:
     """Returns an id for an operation without a provider."""
-    return f"offline-{uuid4().hex}"
+    return f"{OFFLINE}{uuid4().hex}"
 
 
 def append(session: Session, operation: Operation) -> AILink:

@@ -9,7 +9,7 @@ use the database's clock alone.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, suppress
 from datetime import datetime, timedelta
 from queue import Empty, SimpleQueue
@@ -22,6 +22,7 @@ from django.core.cache import cache
 from django.db import Error as DatabaseUnreachable
 from django.db import close_old_connections
 from django.db.models import F, Min, Model, Q, QuerySet
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from sessions_app import context
@@ -144,6 +145,20 @@ def forget_pokes() -> int:
     """Makes all steps be sent again that no worker has claimed: Redis has lost its messages."""
     waiting = Step.objects.filter(state=Step.State.PENDING, poked_at__isnull=False)
     return waiting.update(poked_at=None)
+
+
+def overdue() -> Iterator[tuple[object, str]]:
+    """No step is overdue without having been poked, none is leased long past its lease."""
+    # A minute, so that a step which the sweeper is about to send is not reported.
+    late = Now() - timedelta(seconds=60)
+    unsent = Q(state=Step.State.PENDING, due_at__lt=late) & (
+        Q(poked_at=None) | Q(poked_at__lt=F("due_at"))
+    )
+    dead = Q(state=Step.State.LEASED, lease_until__lt=late)
+    for step in Step.objects.filter(unsent | dead):
+        yield step.session_id, f"step {step.pk} ({step.kind}) is overdue and no worker claims it"
+    for step in Step.objects.filter(state__in=Step.OPEN).exclude(kind__in=steps.kinds()):
+        yield step.session_id, f"step {step.pk} is of the unknown kind {step.kind}"
 
 
 # Less than this is the time that a query takes, or a clock that is corrected little by little.

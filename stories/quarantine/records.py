@@ -26,17 +26,15 @@ def put(
     kind: str, payload: Mapping[str, object], *, old_session: str, old_id: str, reason: str
 ) -> QuarantinedRecord:
     """Stores a record; storing the same one again returns the existing row."""
-    storable = _storable(payload)
-    # Sorted keys, so that the same record gives the same digest however its JSON was written.
-    text = json.dumps([kind, old_id, storable], sort_keys=True, ensure_ascii=False)
+    storable, session, old_id = _storable(payload), _line(old_session), _line(old_id)
     # The digest is unique, so two processes that store the same record get one row.
     row, _ = QuarantinedRecord.objects.get_or_create(
-        digest=_digest(text),
+        digest=_digest_of(kind, old_id, storable, session),
         defaults={
             "kind": kind,
             "payload": storable,
-            "old_session": _line(old_session),
-            "old_id": _line(old_id),
+            "old_session": session,
+            "old_id": old_id,
             "reason": _line(reason),
         },
     )
@@ -85,11 +83,19 @@ def _digest_of_import(kind: str, old_id: str) -> str:
     return _digest(json.dumps([kind, "import", old_id]))
 
 
-def digests_of(record: QuarantinedRecord) -> tuple[str, str]:
-    """Returns the digests that a record can have: that of its content, and that of an import."""
+def is_as_put_aside(record: QuarantinedRecord) -> bool:
+    """Whether the digest of a record is that of its content, and its session the one it names."""
+    if record.digest == _digest_of_import(record.kind, record.old_id):
+        named = record.payload.get("session_id") or ""
+        return _line(named).strip() == record.old_session.strip()
     content = [record.kind, record.old_id, record.payload]
-    text = json.dumps(content, sort_keys=True, ensure_ascii=False)
-    return _digest(text), _digest_of_import(record.kind, record.old_id)
+    # A record of an earlier version has a digest without its session.
+    return record.digest in (_digest_of(*content, record.old_session), _digest_of(*content))
+
+
+def _digest_of(*content: object) -> str:
+    # Sorted keys, so that the same record gives the same digest however its JSON was written.
+    return _digest(json.dumps(content, sort_keys=True, ensure_ascii=False))
 
 
 def _digest(text: str) -> str:
