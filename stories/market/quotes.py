@@ -56,10 +56,10 @@ WEIGHTS: Mapping[str, float] = {
 }
 MEANINGS: Mapping[str, str] = {
     "volume": "posts, against the trend with the most",
-    "momentum": "the latest three buckets against the expected number",
+    "momentum": "the latest three intervals against the expected number",
     "engagement": "votes and twice the comments per post, full at 1,000",
     "priority": "mean priority of its posts",
-    "freshness": "halves with every six buckets without a post",
+    "freshness": "halves with every six intervals without a post",
     "told": "share of its posts that became stories",
 }
 TIERS: Sequence[tuple[float, str]] = (

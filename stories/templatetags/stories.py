@@ -61,6 +61,8 @@ ORIGIN_WORDS = {
     "legacy": "imported",
 }
 
+POST_WORDS = {"queued": "waiting", "claimed": "being written", "told": "published"}
+
 ICONS = {
     "researcher": "search",
     "writer": "pen-line",
@@ -98,6 +100,12 @@ def step_word(kind: str) -> str:
 def origin_word(origin: str) -> str:
     """Returns who or what wrote a story."""
     return ORIGIN_WORDS.get(origin, origin)
+
+
+@register.filter
+def post_word(state: str) -> str:
+    """Returns the name of a post's state."""
+    return POST_WORDS.get(state, state)
 
 
 @register.filter

@@ -18,6 +18,7 @@ from sessions_app.web.http import SignedIn, of_session
 from stories.models import Source, SourcePost, Story
 from stories.search import query
 from stories.search.query import FILTERS, Query, What, terms_of
+from stories.templatetags.stories import post_word
 
 ANY = [("", "any")]
 
@@ -50,7 +51,10 @@ class SearchForm(forms.Form):
         super().__init__(data)
         # Read before validation, because the choices of other fields depend on it.
         self.searched: What = "posts" if data.get("what") == "posts" else "stories"
-        choices = SourcePost.State.choices if self.searched == "posts" else Story.State.choices
+        choices = list(Story.State.choices)
+        if self.searched == "posts":
+            states = SourcePost.State.values
+            choices = [(state, post_word(state).capitalize()) for state in states]
         state = cast("forms.ChoiceField", self.fields["state"])
         state.choices = [*ANY, *choices]
         source = cast("forms.ModelChoiceField[Source]", self.fields["source"])
