@@ -86,6 +86,7 @@ def test_a_text_is_edited_compared_restored_and_put_on_air(
     before = one(studio, DRAFTS, draft["id"])["version"]
     owner.get_by_role("link", name="Edit by hand").click()
     owner.get_by_label("Text", exact=True).fill("Entirely rewritten.")
+    expect(owner.get_by_text("Unsaved changes")).to_be_visible()
     owner.get_by_label("What you changed").fill("All of it.")
     owner.get_by_role("button", name="Save as version").click()
     expect(owner.locator(".draft-text")).to_contain_text("Entirely rewritten.")

@@ -108,7 +108,15 @@ def test_at_the_end_of_the_news_a_loop_is_offered_and_the_audience_reads_the_tru
     owner.locator(".bar-needs summary").click()
     need = owner.locator(".need").filter(has_text="The end of the news")
     expect(need).to_contain_text("All sources are at their end")
-    need.get_by_role("button", name="Loop the recording").click()
+    expect(need.get_by_role("button", name="Loop the recording")).to_be_visible()
+    # The desk says the same where the next posts would be, and of a session without sources what helps.
+    owner.goto(f"{studio.url}/broadcast/{studio.create('Without sources')}/")
+    rundown = owner.locator(".studio-queue")
+    expect(rundown.get_by_role("link", name="Add a source")).to_be_visible()
+    expect(rundown.get_by_role("button", name="Loop the recording")).to_be_hidden()
+    owner.goto(f"{studio.url}/broadcast/{session}/")
+    rundown.get_by_role("button", name="Loop the recording").click()
+    expect(rundown.get_by_role("button", name="Loop the recording")).to_be_hidden()
     eventually("posts are read again", lambda: len(of_session(studio, POSTS, session)) > 5)
     first = of_session(studio, POSTS, session)[0]
     assert first["external_id"] == "rec-001.1"

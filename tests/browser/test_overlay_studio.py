@@ -64,6 +64,10 @@ def test_each_theme_is_previewed_linked_and_inside_its_safe_area(
         query = "" if value == "lower-third" else f"?layout={value}"
         expect(address).to_have_value(ending(told, query))
     expect(owner.locator('[data-picture="tall"]')).to_be_visible()
+    stale = owner.locator("#overlay-stale")
+    expect(stale).to_have_text("The look has changed. Copy the link again.")
+    owner.get_by_role("button", name="Copy").click()
+    expect(stale).to_be_empty()
     expect(owner.get_by_role("group", name="Headlines")).to_be_hidden()
 
     # What has no effect in one theme is there again in the next, and a colour of one's own counts.

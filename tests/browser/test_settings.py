@@ -84,7 +84,11 @@ def test_a_group_is_made_changed_moved_used_and_removed(settings: Page, studio: 
 
 
 def test_retention_is_saved(settings: Page, studio: Studio) -> None:
+    unsaved = settings.get_by_text("Unsaved changes")
     settings.get_by_label("Fine figures, days").fill("14")
+    # Only the form that was changed says so.
+    expect(unsaved.locator("visible=true")).to_have_count(1)
+    expect(settings.locator("#retention .form-unsaved")).to_be_visible()
     settings.get_by_label("API answers, days").fill("3")
     settings.get_by_label("Sounds of stories, days").fill("45")
     settings.get_by_label("Transitions of AI chains, days").fill("60")
@@ -92,6 +96,7 @@ def test_retention_is_saved(settings: Page, studio: Studio) -> None:
     settings.get_by_label("Artifacts of a session, MB").fill("5000")
     settings.get_by_role("button", name="Save retention").click()
     expect(settings.locator("#retention .saved")).to_have_text("Saved")
+    expect(unsaved.locator("visible=true")).to_have_count(0)
     [kept] = rows(studio, f"SELECT * FROM {WORKSPACE}")
     days = (kept["keep_fine_days"], kept["keep_answers_days"], kept["keep_sounds_days"])
     assert days == (14, 3, 45)
