@@ -39,12 +39,10 @@
   document.addEventListener("htmx:afterSwap", beginNew);
   // A form without parts of its own says at its button that it was received.
   document.addEventListener("htmx:afterRequest", ({ detail }) => {
-    const form = detail.elt.closest("form[data-answers]");
+    const form = detail.elt.closest("form");
     if (!form) return;
-    if (!detail.successful) {
-      if (stored.has(form)) mark(form);
-      return;
-    }
+    if (!detail.successful && stored.has(form)) mark(form);
+    if (!detail.successful || !form.dataset.answers) return;
     form.querySelector(".form-answer").textContent = form.dataset.answers;
     if (stored.has(form)) form.reset();
   });
