@@ -11,6 +11,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -20,44 +21,50 @@ from smnb.env import ROOT
 DUMP = ROOT / "tests" / "data" / "database_before_move.sql"
 
 
-@pytest.fixture
-def database(tmp_path: Path) -> Path:
-    path = tmp_path / "smnb.sqlite3"
-    connection = sqlite3.connect(path)
-    connection.executescript(DUMP.read_text("utf-8"))
-    # The dump comes without the files of its sounds, as if retention had deleted them.
-    connection.execute("UPDATE broadcast_sound SET state = 'dropped', path = ''")
-    connection.commit()
-    connection.close()
-    return path
-
-
-# Each command prints its name first, so that a failure shows how far it came.
+# Forward, where each command prints its name first, so that a failure shows how far it came; and back
+# to the last migration of each app that the database had.
 COMMANDS = """
-import django
+import sys, django
 from django.core.management import call_command
 django.setup()
 for command in ("migrate --plan", "migrate", "migrate --plan", "audit_sessions", "inspect_sessions"):
     print(f"$ {command}", flush=True)
     call_command(*command.split())
+for word in sys.argv[1:]:
+    call_command("migrate", *word.split("."), verbosity=0)
 """
 
 
 # Each table with its columns and rows, as the dump has them.
 Content = dict[str, tuple[list[str], list[tuple[object, ...]]]]
 
-# Forward, and back to the last migration of each app that the database had.
-FORTH_AND_BACK = """
-import sys, django
-from django.core.management import call_command
-django.setup()
-call_command("migrate", verbosity=0)
-for word in sys.argv[1:]:
-    call_command("migrate", *word.split("."), verbosity=0)
-"""
+
+@dataclass(frozen=True)
+class Upgrade:
+    """The database before it was migrated and after it was migrated back, and what was printed."""
+
+    before: Content
+    printed: list[str]
+    after: Content
 
 
-def output_of_commands(database: Path, code: str = COMMANDS, *arguments: str) -> list[str]:
+@pytest.fixture(scope="module")
+def upgrade(tmp_path_factory: pytest.TempPathFactory) -> Upgrade:
+    path = tmp_path_factory.mktemp("upgrade") / "smnb.sqlite3"
+    connection = sqlite3.connect(path)
+    connection.executescript(DUMP.read_text("utf-8"))
+    # The dump comes without the files of its sounds, as if retention had deleted them.
+    connection.execute("UPDATE broadcast_sound SET state = 'dropped', path = ''")
+    applied = connection.execute("SELECT app, max(name) FROM django_migrations GROUP BY app")
+    targets = [f"{app}.{name}" for app, name in applied.fetchall()]
+    connection.commit()
+    connection.close()
+    before = content(path)
+    printed = output_of_commands(path, *targets)
+    return Upgrade(before, printed, content(path))
+
+
+def output_of_commands(database: Path, *targets: str) -> list[str]:
     """What each command prints about the database, in one process: a start of Django takes seconds."""
     environment = {
         **os.environ,
@@ -66,7 +73,7 @@ def output_of_commands(database: Path, code: str = COMMANDS, *arguments: str) ->
         "SMNB_DATA_DIR": str(database.parent),
     }
     result = subprocess.run(
-        [sys.executable, "-c", code, *arguments],
+        [sys.executable, "-c", COMMANDS, *targets],
         cwd=ROOT,
         env=environment,
         stdout=subprocess.PIPE,
@@ -78,8 +85,8 @@ def output_of_commands(database: Path, code: str = COMMANDS, *arguments: str) ->
     return result.stdout.split("$ ")[1:]
 
 
-def test_an_earlier_database_is_migrated_and_passes_every_audit(database: Path) -> None:
-    plan, _, rest, audit, stories = output_of_commands(database)
+def test_an_earlier_database_is_migrated_and_passes_every_audit(upgrade: Upgrade) -> None:
+    plan, _, rest, audit, stories = upgrade.printed
     assert not any(loss in plan for loss in ("Remove field", "Delete model", "Rename"))
     assert "No planned migration operations." in rest
     assert "audits, no finding" in audit
@@ -107,15 +114,8 @@ def content(database: Path) -> Content:
     return found
 
 
-def test_the_earlier_version_gets_its_tables_and_rows_back(database: Path) -> None:
-    before = content(database)
-    connection = sqlite3.connect(database)
-    applied = connection.execute("SELECT app, max(name) FROM django_migrations GROUP BY app")
-    targets = [f"{app}.{name}" for app, name in applied.fetchall()]
-    connection.close()
-    assert output_of_commands(database, FORTH_AND_BACK, *targets) == []
-    after = content(database)
-    assert {table: each[0] for table, each in after.items()} == {
-        table: each[0] for table, each in before.items()
+def test_the_earlier_version_gets_its_tables_and_rows_back(upgrade: Upgrade) -> None:
+    assert {table: each[0] for table, each in upgrade.after.items()} == {
+        table: each[0] for table, each in upgrade.before.items()
     }
-    assert after == before
+    assert upgrade.after == upgrade.before

@@ -31,7 +31,7 @@ def test_words_are_counted_as_a_reader_says_them(text: str, words: int) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["." * 1_000_000, '."' * 500_000, "x" * 1_000_000, "A. " * 300_000, "1. " * 300_000],
+    ["." * 200_000, '."' * 100_000, "x" * 200_000, "A. " * 60_000, "1. " * 60_000],
 )
 def test_hostile_text_has_sentences_too(text: str) -> None:
     assert len(sentences(text)) <= len(text)
