@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from stories.posts.features import Report, features, stem
+from stories.posts.comparison import SAME_EVENT, SAYS_LITTLE, Comparison, has_number
+from stories.posts.features import PREFIX, Features, Report, features, stem
 from stories.posts.vocabulary import (
     CARDINALS,
     DENIALS_OF_FACTS,
@@ -16,6 +18,9 @@ from stories.posts.vocabulary import (
     NEGATIONS,
     NO_STATUS_BEFORE,
     STATUSES,
+    TIME_WORDS,
+    TURN_WORDS,
+    WEEKDAYS,
 )
 from stories.text.sentences import sentences, word_set
 
@@ -37,6 +42,14 @@ _NOT_COUNTED = EMPTY | word_set("""
     second seconds minute minutes hour hours day days week weeks month months year years
     january february march april may june july august september october november december
 """)
+
+_TURNS = frozenset(map(stem, TURN_WORDS))
+# How much each observation counts, fitted by logistic regression to the pairs of tests/data/matching
+# in which no headline has a turn.
+_BASE, _EVENT, _FIGURES, _HEADLINE, _WORDS = -4.0, 0.35, 1.6, 1.7, 2.2
+_NEW_NUMBERS, _OLD_NUMBERS, _NAMES, _EVENTS = -0.7, -0.95, 0.5, -1.5
+# Less is enough where the reports are surely of one event.
+RETOLD, RETOLD_EVENT = 0.0, -1.05
 
 _CLAUSE = re.compile(r"[,;:\u2013\u2014]")
 _WORD = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)*|\d[\d.,]*")
@@ -213,3 +226,70 @@ def _statuses(sentence: str) -> Iterator[Status]:
                 if not (doubtful or known or kind in another_thing or denied - {kind}):
                     found[kind] = Status(word, kind, side, count, sentence)
     yield from found.values()
+
+
+def retells(one: Features, other: Features, both: Comparison, same_event: float) -> bool:
+    """Whether a report has the facts of the earlier one in other words, and its headline no turn.
+
+    Of what a headline says that the earlier report lacks, a name, a figure and a word for what people
+    do about an event are a turn. Other words are how this outlet writes.
+    """
+    least = RETOLD_EVENT if same_event >= SAME_EVENT else RETOLD
+    return not _turns(one, other, both) and retold_score(one, other, both, same_event) >= least
+
+
+def _turns(one: Features, other: Features, both: Comparison) -> bool:
+    own = {word for word in one.title - other.words if word[:PREFIX] not in other.prefixes}
+    # The first word may have its capital for its place.
+    names = own & one.names - {stem(word) for word in one.headline.split()[:1]}
+    figures = {n.value for n in one.numbers if n.in_title and not has_number(other, n)}
+    new_figure = any(not SAYS_LITTLE.fullmatch(value) for value in figures)
+    other_day = any(
+        one.days & period and other.days & period and not one.days & other.days & period
+        for period in (WEEKDAYS, TIME_WORDS - WEEKDAYS)
+    )
+    placed = len(both.names) > 1 or both.names & (one.title | other.title)
+    return bool(
+        both.turn
+        or both.other_numbers
+        or both.opposed
+        or one.marks - other.marks
+        or names
+        or own & _TURNS
+        or other_day
+        or (new_figure and len(both.figures) < 2)
+        or not (placed or len(both.figures) > 1)
+        or _substituted(one, other)
+    )
+
+
+def _substituted(one: Features, other: Features) -> bool:
+    """Whether one headline is the other one with something else in one place, as in a series."""
+    words, others = one.headline.split(), other.headline.split()
+    shorter = min(len(words), len(others))
+    begin = next((at for at in range(shorter) if words[at] != others[at]), shorter)
+    most = shorter - begin
+    end = next((at for at in range(most) if words[-1 - at] != others[-1 - at]), most)
+    return shorter > begin + end > 1 and 2 * (begin + end) >= shorter
+
+
+def retold_score(one: Features, other: Features, both: Comparison, same_event: float) -> float:
+    """Returns the log-odds that a report without a turn has the facts of the earlier one."""
+    names = {min(one.name_of.get(name, name), other.name_of.get(name, name)) for name in both.names}
+    new, old = (
+        sum(not has_number(second, number) for number in first.numbers)
+        for first, second in ((one, other), (other, one))
+    )
+    return math.fsum(
+        (
+            _BASE,
+            _EVENT * same_event,
+            _FIGURES * min(3, len(both.figures)),
+            _HEADLINE * both.covered,
+            _WORDS * both.contained,
+            _NEW_NUMBERS * min(3, new),
+            _OLD_NUMBERS * min(3, old),
+            _NAMES * min(4, len(names)),
+            _EVENTS * min(2, len(both.new_events)),
+        )
+    )

@@ -26,11 +26,12 @@ _IN_HEADLINES = (0.4, 0.7, 1.0)
 _LEAST_SHINGLES = 8
 _RESULTS = frozenset(map(stem, ("win", "lose", "draw")))
 _YEAR = re.compile(r"(?:19|20)\d\d")
-_SAYS_LITTLE = re.compile(r"[0-2]|(?:19|20)\d\d")  # alone, and years
+SAYS_LITTLE = re.compile(r"[0-2]|(?:19|20)\d\d")  # alone, and years
 _LEAST_NAME = 3  # letters; shorter ones are abbreviations of offices
 _REPEATED = frozenset({"again", *ORDINALS}) & MARKS
 _AGAIN = frozenset(map(stem, ("return", "resume", "reopen", "back", "restore")))
 _OPPOSED = [(frozenset(map(stem, one)), frozenset(map(stem, other))) for one, other in OPPOSED]
+SAME_EVENT = 1.0
 ALIKE = 0.75  # of the weight of two headlines
 MARKED = "Only one of the headlines"
 PRIOR = 400  # reports of an imagined session, so that few real ones do not decide what is rare
@@ -128,10 +129,10 @@ def _now(new: Features, earlier: Features, now: str, before: str) -> str:
 
 
 def new_numbers(new: Features, earlier: Features) -> bool:
-    return any(not _has(earlier, n) for n in new.numbers)
+    return any(not has_number(earlier, n) for n in new.numbers)
 
 
-def _has(report: Features, number: Number) -> bool:
+def has_number(report: Features, number: Number) -> bool:
     """Whether a report has a number, or two years that many years apart."""
     years = [int(m.value) for m in report.numbers if _YEAR.fullmatch(m.value)]
     spans = (str(abs(first - last)) for first, last in combinations(years, 2))
@@ -248,7 +249,7 @@ def compare(new: Features, earlier: Features, weigh: Weigh) -> Comparison:
             for n in new.numbers
             for m in earlier.numbers
             if n.value == m.value
-            and not _SAYS_LITTLE.fullmatch(n.value)
+            and not SAYS_LITTLE.fullmatch(n.value)
             and (n.units & m.units or len(n.value) > 2 or n.in_title or m.in_title)
         ),
         words=shared,
@@ -272,7 +273,7 @@ def compare(new: Features, earlier: Features, weigh: Weigh) -> Comparison:
 
 def headline_numbers(one: Features, other: Features) -> frozenset[str]:
     """Returns the numbers of a headline that the other report lacks."""
-    return frozenset(n.value for n in one.numbers if n.in_title and not _has(other, n))
+    return frozenset(n.value for n in one.numbers if n.in_title and not has_number(other, n))
 
 
 def names_suspects(one: Features, other: Features, both: Comparison) -> bool:

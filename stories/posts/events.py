@@ -28,12 +28,13 @@ from datetime import timedelta
 from typing import Literal
 from urllib.parse import urlsplit
 
-from stories.posts.changes import status_changes
+from stories.posts.changes import retells, status_changes
 from stories.posts.comparison import (
     ALIKE,
     MARKED,
     PRIOR,
     PRIOR_FREQUENT,
+    SAME_EVENT,
     Comparison,
     Weigh,
     brings_nothing,
@@ -64,7 +65,6 @@ EVENT_WINDOW = timedelta(hours=72)
 STORY_WINDOW = timedelta(days=10)
 # Chosen with the development half of tests/data/matching.
 RELATED = 0.3
-SAME_EVENT = 1.0
 LEAST_SCORE = 0.2
 NOTHING_NEW = 0.66
 SAME_HEADLINE = 0.9
@@ -122,17 +122,20 @@ def judge(new: Report, earlier: Report, weigh: Weigh = plain_weight) -> Judgemen
     if both.copied < COPIED and both.title < SAME_HEADLINE:
         if (
             kind != "duplicate"
-            and (one.text or other.text)
             and apart <= EVENT_WINDOW
             and score >= LEAST_SCORE
             and not both.turn.startswith(MARKED)
         ):
+            same = same_event_score(one, other, both)
             nothing_new = brings_nothing(one, other, both)
-            if same_event_score(one, other, both) >= SAME_EVENT:
+            texts = bool(one.text or other.text)
+            if same >= SAME_EVENT and texts:
                 kind, why = "same event", "The same event, with other facts."
             alike = both.title >= ALIKE and not (both.turn or both.other_numbers or both.opposed)
-            if nothing_new and (kind == "same event" or alike):
+            if nothing_new and texts and (kind == "same event" or alike):
                 kind, why = "duplicate", "The same event, and nothing new."
+            elif retells(one, other, both, same):
+                kind, why = "duplicate", "The same event in other words."
         # Much agrees where hostages are taken and where they are freed.
         reversed_ = kind in ("duplicate", "same event") and (
             status_changes(new.title, earlier.title, "")

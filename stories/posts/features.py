@@ -50,7 +50,7 @@ PREFIX = 5
 # A number (with groups, decimals or a score), a run of a script without spaces, or a word.
 _TOKEN = re.compile(
     r"(?P<score>(?<![\d.,])\d{1,3}[-\u2013]\d{1,3}(?![\d.,-]\d))"
-    r"|(?P<number>\d+(?:[.,:]\d+)*)"
+    r"|(?P<number>(?<![\d.,])\d{1,3}(?:[\u00a0\u202f ]\d{3})+(?![\d.,])|\d+(?:[.,:]\d+)*)"
     r"|(?P<dense>[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+)"
     r"|(?P<word>[^\W\d_]+(?:['\u2019][^\W\d_]+)*)"
 )
@@ -123,6 +123,9 @@ class _Token:
     key: str
     begins: bool  # whether it begins a sentence
     joined: bool = False  # nothing but a space is between it and the token before
+
+
+_YEARS = _Token("word", "years", "years", False)
 
 
 def _normal(text: str, most: int) -> str:
@@ -232,7 +235,7 @@ def _value(raw: str) -> str:
         raw = raw.replace(",", "")
     elif re.fullmatch(r"[1-9]\d{0,2}(?:\.\d{3})+(?:,\d+)?", raw):
         raw = raw.replace(".", "")
-    return raw.replace(",", ".")
+    return re.sub(r"\s", "", raw).replace(",", ".")
 
 
 def _numbers(tokens: list[_Token], in_title: bool) -> Iterator[Number]:
@@ -262,6 +265,8 @@ def _numbers(tokens: list[_Token], in_title: bool) -> Iterator[Number]:
         if following and following[0].key in MAGNITUDES and value.replace(".", "", 1).isdigit():
             value = f"{float(value) * MAGNITUDES[following[0].key]:.15g}"
             following = following[1:]
+        if following and following[0].key in ("decade", "decades") and value.isdigit():
+            value, following = f"{value}0", [_YEARS, *following[1:]]
         units = [stem(other.key) for other in following[:3] if other.key not in EMPTY][:2]
         # An age counts no years of anything else.
         units = ["age"] if [other.key for other in following[:2]] == ["year", "old"] else units

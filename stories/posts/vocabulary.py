@@ -44,6 +44,8 @@ TIME_WORDS = word_set("""
     july august september october november december
 """)
 
+WEEKDAYS = word_set("monday tuesday wednesday thursday friday saturday sunday")
+
 AMBIGUOUS = word_set("may march")
 
 CARDINALS = {
@@ -88,7 +90,7 @@ PERIODS = word_set("""
     version beta heat race lap final
 """)
 # What a post begins with on Reddit; no names.
-TAGS = word_set("aita til eli lpt psa ama tifu wibta oc nsfw tldr iama cmv dae")
+TAGS = word_set("aita til eli lpt psa ama tifu wibta oc nsfw tldr iama cmv dae hn")
 # The event is still to come.
 # Verbs of two words, and the one word that they mean.
 PHRASES = {
@@ -185,14 +187,14 @@ _SAME = """
     injured injures injure injury injuries wounded wounds wound wounding casualties ; fire blaze fires
     blazes burns burn burned burnt burning inferno ablaze wildfire wildfires ; quake earthquake earthquakes
     quakes tremor tremors ; buy buys bought buying acquire acquires acquired acquisition purchase purchases
-    purchased takeover ; sell sells sold selling sale ; approve approves approved approval passes passed
+    purchased takeover ; sell sells sold selling sale fetch fetches fetched ; approve approves approved approval passes passed
     pass backs backed adopt adopts adopted endorses ratifies ; reject rejects rejected rejection refuse
     refuses refused veto vetoes vetoed ; rise rises rose risen rising increase increases increased climb
     climbs climbed jump jumps jumped grow grows grew grown growth soar soars soared surge surges surged gain
     gains gained higher raise raises raised raising hike hikes hiked lift lifts lifted ; fall falls fell
     fallen falling drop drops dropped decline declines declined plunge plunges plunged sink sinks sank slump
     slumps slumped decrease decreases decreased slid slide slides lower ; cut cuts cutting reduce reduces
-    reduced slash slashes slashed lowers lowered trim trims trimmed ; begin begins began begun beginning
+    reduced axe axes axed slash slashes slashed lowers lowered trim trims trimmed ; begin begins began begun beginning
     start starts started starting commence commences kick ; end ends ended ending finish finishes finished
     over conclude concludes concluded ; close closes closed closing closure shut shuts shutting shutdown ;
     open opens opened opening ; reopen reopens reopened reopening ; resume resumes resumed resuming restart
@@ -224,7 +226,9 @@ _SAME = """
     pupil pupils ; worker workers employee employees staff ; record records ; huge massive enormous ;
     scientist scientists researcher researchers ; study studies ; kilometre kilometres kilometer kilometers
     km ; metre metres meter meters ; centre center centers centres ; harbour harbor ; car cars ; lorry
-    lorries truck trucks ; plane planes aircraft airplane jet ; train trains ; judge judges ; profit profits
+    lorries truck trucks ; ship ships boat boats vessel vessels ; bribe bribes bribery ; parliament lawmaker
+    lawmakers mp mps legislators ; vaccine vaccines vaccination vaccinations vaccinated jab jabs ; attacker
+    attackers hacker hackers ; stock stocks ; hospital hospitals clinic clinics ; plane planes aircraft airplane jet ; train trains ; judge judges ; profit profits
     earnings ; job jobs ; price prices ; rate rates ; striker forward ; fine fines fined ; bankrupt
     bankruptcy insolvency insolvent ; withdraw withdraws withdrew withdrawn ; overturn overturns overturned
     quash quashes quashed annul annuls annulled ; uphold upholds upheld ; build built builds building ;
@@ -233,7 +237,7 @@ _SAME = """
     meet met meets ; pay paid pays ; send sent sends ; spend spent spends ; bring brought brings ; catch
     caught catches ; teach taught ; run ran runs running ; sing sang sung sings ; ring rang rung ; drink
     drank drunk drinks ; drive drove driven drives ; write wrote written writes ; ride rode ridden rides ;
-    break broke broken breaks ; speak spoke spoken speaks ; steal stole stolen steals stealing ; choose
+    break broke broken breaks ; speak spoke spoken speaks ; steal stole stolen steals stealing theft thefts thieves robbed ; choose
     chose chosen ; freeze froze frozen freezes ; fly flew flown flies ; throw threw thrown ; know knew known
     knows ; lead led leads leading ; feed fed ; eat ate eaten eats ; shoot shot shoots shooting shootings ;
     fight fought fights fighting ; sweep swept sweeps ; sleep slept ; flee fled flees ; tear tore torn ; dig
@@ -332,6 +336,21 @@ NO_STATUS_BEFORE = word_set("""
 DECISIVE = word_set("""
     reject approve block ban resign charge convict acquit sentence sue appeal withdraw cancel apologise
     overturn
+""")
+# In a headline alone: what people do about an event, who does it, and how it goes on.
+TURN_WORDS = word_set("""
+    accuse acquit admit aid alive allow analyst annul apologise appeal appoint approve arrest arrive arson
+    ask award ban begin blame block body boss bury call cancel cause charge claim clean clear compensation
+    complain concede condemn confirm contest control convict counter court criticise damage decide defend
+    delay demand deny dismiss doubt end escape expert explain extend extinguish extradite family fear
+    fix flee free fund funeral grief hail halt hearing heir hold hope identify inquest inquiry inspector
+    insurer investigate investigation investor joy know lawyer leader lose march market memorial motive
+    mourn neighbour offer open opposition oppose order overturn owner parent pay pledge president probe
+    promise prosecutor protest question rebuild recover refuse regulator reject relative remand
+    remember repair replace rescue resident resign respond resume return reveal reverse review rival safe
+    sack scrap secure sentence settle share slip sorry stay stop succeed sue support survivor suspect
+    suspend threaten thank trial tribute try union uphold urge verdict veto victim vow walk warn welcome who
+    why widen withdraw witness
 """)
 CRIME_WORDS = word_set(
     "murder die shoot stab attack rob robbery steal theft kidnap fire arson explode"
