@@ -17,6 +17,7 @@ from stories.posts.vocabulary import (
     EMPTY,
     NEGATIONS,
     NO_STATUS_BEFORE,
+    SAME,
     STATUSES,
     TIME_WORDS,
     TURN_WORDS,
@@ -44,6 +45,7 @@ _NOT_COUNTED = EMPTY | word_set("""
 """)
 
 _TURNS = frozenset(map(stem, TURN_WORDS))
+_NOUNS = frozenset(SAME.values())
 # How much each observation counts, fitted by logistic regression to the pairs of tests/data/matching
 # in which no headline has a turn.
 _BASE, _EVENT, _FIGURES, _HEADLINE, _WORDS = -4.0, 0.35, 1.6, 1.7, 2.2
@@ -234,14 +236,29 @@ def retells(one: Features, other: Features, both: Comparison, same_event: float)
     Of what a headline says that the earlier report lacks, a name, a figure and a word for what people
     do about an event are a turn. Other words are how this outlet writes.
     """
-    least = RETOLD_EVENT if same_event >= SAME_EVENT else RETOLD
+    sure = same_event >= SAME_EVENT and (one.text or other.text)
+    least = RETOLD_EVENT if sure else RETOLD
     return not _turns(one, other, both) and retold_score(one, other, both, same_event) >= least
+
+
+def translates(one: Features, other: Features, both: Comparison) -> bool:
+    """Whether a report has the names and figures of an earlier one in another language."""
+    new, old = (
+        {n.value for n in report.numbers if not SAYS_LITTLE.fullmatch(n.value)}
+        for report in (one, other)
+    )
+    shared = len(new & old)
+    return (
+        "" != one.language != other.language != ""
+        and shared >= (2 if both.names else 3)
+        and shared >= 0.6 * max(len(new), min(len(old), 4))
+    )
 
 
 def _turns(one: Features, other: Features, both: Comparison) -> bool:
     own = {word for word in one.title - other.words if word[:PREFIX] not in other.prefixes}
     # The first word may have its capital for its place.
-    names = own & one.names - {stem(word) for word in one.headline.split()[:1]}
+    names = own & one.names - _NOUNS - {stem(word) for word in one.headline.split()[:1]}
     figures = {n.value for n in one.numbers if n.in_title and not has_number(other, n)}
     new_figure = any(not SAYS_LITTLE.fullmatch(value) for value in figures)
     other_day = any(

@@ -32,6 +32,8 @@ _REPEATED = frozenset({"again", *ORDINALS}) & MARKS
 _AGAIN = frozenset(map(stem, ("return", "resume", "reopen", "back", "restore")))
 _OPPOSED = [(frozenset(map(stem, one)), frozenset(map(stem, other))) for one, other in OPPOSED]
 SAME_EVENT = 1.0
+SUBJECT = 2.6
+SUBJECT_OF_HEADLINE = 1.2
 ALIKE = 0.75  # of the weight of two headlines
 MARKED = "Only one of the headlines"
 PRIOR = 400  # reports of an imagined session, so that few real ones do not decide what is rare
@@ -268,6 +270,21 @@ def compare(new: Features, earlier: Features, weigh: Weigh) -> Comparison:
             for sides in _OPPOSED
             for left, right in (sides, sides[::-1])
         ),
+    )
+
+
+def same_subject(both: Comparison, weigh: Weigh) -> bool:
+    """Whether two reports of different events belong to one story."""
+    changed = both.turn or both.other_numbers
+    if both.title >= (0.42 if changed else 0.5) and both.subject >= SUBJECT_OF_HEADLINE:
+        return True
+    # A place that half of the reports are about does not make them one story.
+    rare = any(weigh(name) >= 0.75 * weigh("") for name in both.names)
+    return (
+        rare
+        and both.title > 0
+        and both.subject >= SUBJECT
+        and max(both.contained, both.contains) >= 0.2
     )
 
 

@@ -28,7 +28,7 @@ from datetime import timedelta
 from typing import Literal
 from urllib.parse import urlsplit
 
-from stories.posts.changes import retells, status_changes
+from stories.posts.changes import retells, status_changes, translates
 from stories.posts.comparison import (
     ALIKE,
     MARKED,
@@ -45,6 +45,7 @@ from stories.posts.comparison import (
     part_of,
     plain_weight,
     same_event_score,
+    same_subject,
 )
 from stories.posts.features import (
     COMMON,
@@ -63,8 +64,11 @@ Kind = Literal["duplicate", "same event", "development", "unrelated"]
 # The same headline on a later day is another event, e.g. tomorrow's weather.
 EVENT_WINDOW = timedelta(hours=72)
 STORY_WINDOW = timedelta(days=10)
+_DAY = timedelta(days=1)
 # Chosen with the development half of tests/data/matching.
 RELATED = 0.3
+# The later, the more likely it is a later turn.
+A_DAY_APART, AT_ONCE = 2.0, 0.4
 LEAST_SCORE = 0.2
 NOTHING_NEW = 0.66
 SAME_HEADLINE = 0.9
@@ -72,8 +76,6 @@ SAME_FIGURE = 0.6
 COPIED = 0.7
 WHOLE_COPY = 0.9
 OWN_HEADLINE = 0.4
-SUBJECT = 2.6
-SUBJECT_OF_HEADLINE = 1.2
 _CANDIDATES = 12
 _MOST_NAMED = 4
 _FEW_WORDS = 3
@@ -127,6 +129,7 @@ def judge(new: Report, earlier: Report, weigh: Weigh = plain_weight) -> Judgemen
             and not both.turn.startswith(MARKED)
         ):
             same = same_event_score(one, other, both)
+            same -= A_DAY_APART * max(0.0, apart / _DAY - AT_ONCE)
             nothing_new = brings_nothing(one, other, both)
             texts = bool(one.text or other.text)
             if same >= SAME_EVENT and texts:
@@ -136,6 +139,8 @@ def judge(new: Report, earlier: Report, weigh: Weigh = plain_weight) -> Judgemen
                 kind, why = "duplicate", "The same event, and nothing new."
             elif retells(one, other, both, same):
                 kind, why = "duplicate", "The same event in other words."
+        if kind != "duplicate" and apart <= EVENT_WINDOW and translates(one, other, both):
+            kind, why = "duplicate", "The same names and figures in another language."
         # Much agrees where hostages are taken and where they are freed.
         reversed_ = kind in ("duplicate", "same event") and (
             status_changes(new.title, earlier.title, "")
@@ -148,21 +153,6 @@ def judge(new: Report, earlier: Report, weigh: Weigh = plain_weight) -> Judgemen
     if kind == "unrelated" and apart <= EVENT_WINDOW and names_suspects(one, other, both):
         kind, why = "development", "One report tells of suspects of the crime."
     return Judgement(kind, score, (why, *_reasons(one, other, both, weigh)))
-
-
-def same_subject(both: Comparison, weigh: Weigh) -> bool:
-    """Whether two reports of different events belong to one story."""
-    changed = both.turn or both.other_numbers
-    if both.title >= (0.42 if changed else 0.5) and both.subject >= SUBJECT_OF_HEADLINE:
-        return True
-    # A place that half of the reports are about does not make them one story.
-    rare = any(weigh(name) >= 0.75 * weigh("") for name in both.names)
-    return (
-        rare
-        and both.title > 0
-        and both.subject >= SUBJECT
-        and max(both.contained, both.contains) >= 0.2
-    )
 
 
 def _kind_of_copy(one: Features, other: Features, both: Comparison) -> tuple[Kind, str]:
@@ -361,9 +351,9 @@ class Index:
             self._weights[word] = weight
         return weight
 
-    def _candidates(self, new: Features) -> list[int]:
+    def _candidates(self, report: Report, new: Features) -> list[int]:
         weights: dict[int, float] = defaultdict(float)
-        for word in sorted(new.words):
+        for word in sorted(index_words(report)):
             postings = self._postings.get(word, ())
             # A word that a tenth of all reports have tells nothing about which one is meant.
             if len(postings) <= max(50, len(self._reports) // 10):
@@ -380,7 +370,7 @@ class Index:
         ranked = []
         found = features(new)
         same_page = self._by_link.get(found.link, [])[-_CANDIDATES:] if found.link else []
-        positions = dict.fromkeys([*same_page, *self._candidates(found)])
+        positions = dict.fromkeys([*same_page, *self._candidates(new, found)])
         for position in positions:
             key, earlier = self._reports[position]
             judgement = judge(new, earlier, self.weigh)

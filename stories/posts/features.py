@@ -20,6 +20,7 @@ from stories.posts.vocabulary import (
     EMPTY,
     EVENT_WORDS,
     FREQUENT,
+    FUNCTION_WORDS,
     LESS,
     MAGNITUDES,
     MARKS,
@@ -57,6 +58,7 @@ _TOKEN = re.compile(
 _INDEXED = re.compile(
     r"([\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+)"
     r"|([^\W\d_]+(?:['\u2019][^\W\d_]+)*)"
+    r"|((?<![\d.,])\d{1,3}(?:[\u00a0\u202f ]\d{3})+(?![\d.,])|\d+(?:[.,]\d+)+|\d{3,})"
 )
 _BEFORE_SENTENCE = frozenset('.!?:;\u2026\u3002\uff01\uff1f\u0964\u06d4"\u201c\u2018([|')
 _ENDINGS = ("ing", "ed", "es", "s")
@@ -114,6 +116,7 @@ class Features:
     shingles: frozenset[tuple[str, ...]]
     title_case: bool
     link: str
+    language: str  # by its function words or its script; "" if unclear
 
 
 @dataclass(slots=True)
@@ -301,6 +304,16 @@ def _name_runs(tokens: list[_Token], names: set[str]) -> list[list[_Token]]:
     return runs
 
 
+def _language(words: list[str]) -> str:
+    counts = [sum(word in known for word in words) for known in FUNCTION_WORDS]
+    most = max(counts)
+    if most and counts.count(most) == 1:
+        return str(counts.index(most))
+    letter = next((word[0] for word in words if word[0].isalpha()), "A")
+    script = unicodedata.name(letter, "").split(" ")[0]
+    return "" if script == "LATIN" else script
+
+
 # Of posts that wait, each round of the host compares the same ones.
 @lru_cache(maxsize=1024)
 def index_words(report: Report) -> tuple[str, ...]:
@@ -309,8 +322,10 @@ def index_words(report: Report) -> tuple[str, ...]:
         "NFKC", f"{report.title[:TITLE_CHARACTERS]}\n{report.text[:_INDEXED_CHARACTERS]}"
     )
     words: set[str] = set()
-    for dense, word in _INDEXED.findall(text.casefold()):
-        if dense:
+    for dense, word, number in _INDEXED.findall(text.casefold()):
+        if number:
+            words.add(_value(number))
+        elif dense:
             words.update(dense[at : at + 2] for at in range(len(dense) - 1))
         else:
             words.add(stem(word.replace("\u2019", "'").removesuffix("'s")))
@@ -336,7 +351,12 @@ def features(report: Report) -> Features:
         names |= _names(top)
     in_text = _content(lead)
     every = frozenset(words) | frozenset(in_text)
-    marks = frozenset(token.key for token in top if token.key in MARKS)
+    # "The fourth quarter" is a period, "a fourth climber" one more.
+    marks = frozenset(
+        token.key
+        for token, following in zip_longest(top, top[1:])
+        if token.key in MARKS and not (following and following.key in PERIODS)
+    )
     if PROSPECTS.search(line):
         marks |= {"expected"}
     written = {stem(token.key): _plain(token) for token in [*top, *lead][::-1]}
@@ -374,4 +394,5 @@ def features(report: Report) -> Features:
         shingles=frozenset(tuple(run[at : at + _SHINGLE]) for at in range(len(run) - _SHINGLE + 1)),
         title_case=title_case,
         link=canonical_url(report.url) if report.url else "",
+        language=_language([token.key for token in [*top, *lead]]),
     )

@@ -37,6 +37,18 @@ EMPTY = word_set("""
     não quando onde esta este terça quarta quinta sexta feira segunda porque nesta neste
 """)
 
+# By which the language of a report is known: English, German, French, Spanish, Portuguese, Italian.
+FUNCTION_WORDS = [
+    word_set(words)
+    for words in (
+        "the of and to is for with from was were has have after by as at its",
+        "der die das und ist nicht ein eine mit auf von im den dem wird nach am",
+        "le les des et est dans une du pour avec sur qui aux après au",
+        "el los las y una por con del que para se más al su",
+        "o os uma do da dos das em no na nos com para não ao",
+        "il lo gli di e che una per è sono nel della dei con",
+    )
+]
 NEGATIONS = word_set("not no never without nobody none neither nor cannot")
 
 TIME_WORDS = word_set("""
@@ -93,49 +105,23 @@ PERIODS = word_set("""
 TAGS = word_set("aita til eli lpt psa ama tifu wibta oc nsfw tldr iama cmv dae hn")
 # The event is still to come.
 # Verbs of two words, and the one word that they mean.
-PHRASES = {
-    "call off": "cancel",
-    "calls off": "cancels",
-    "called off": "cancelled",
-    "step down": "resign",
-    "steps down": "resigns",
-    "stepped down": "resigned",
-    "shut down": "close",
-    "shuts down": "closes",
-    "turn down": "reject",
-    "turns down": "rejects",
-    "turned down": "rejected",
-    "vote down": "reject",
-    "votes down": "rejects",
-    "voted down": "rejected",
-    "strike down": "annul",
-    "strikes down": "annuls",
-    "struck down": "annulled",
-    "put off": "delay",
-    "puts off": "delays",
-    "on hold": "delayed",
-    "take over": "buy",
-    "takes over": "buys",
-    "walk out": "strike",
-    "walks out": "strikes",
-    "walked out": "struck work",
-    "is out": "released",
-    "are out": "released",
-    "burns down": "burns",
-    "burned down": "burned",
-    "steps aside": "resigns",
-    "half a dozen": "six",
-    "power cut": "blackout",
-    "power cuts": "blackouts",
-    "power failure": "blackout",
-    "power outage": "blackout",
-    "walk away from": "reject",
-    "walks away from": "rejects",
-    "walked away from": "rejected",
-    "pull out of": "withdraw from",
-    "pulls out of": "withdraws from",
-    "pulled out of": "withdrew from",
-}
+PHRASES = dict(
+    pair.strip().split(": ")
+    for pair in " ".join(
+        _listed("""
+        call off: cancel; calls off: cancels; called off: cancelled; step down: resign; steps down:
+        resigns; stepped down: resigned; shut down: close; shuts down: closes; turn down: reject;
+        turns down: rejects; turned down: rejected; vote down: reject; votes down: rejects; voted
+        down: rejected; strike down: annul; strikes down: annuls; struck down: annulled; put off:
+        delay; puts off: delays; on hold: delayed; take over: buy; takes over: buys; walk out:
+        strike; walks out: strikes; walked out: struck work; is out: released; are out: released;
+        burns down: burns; burned down: burned; steps aside: resigns; half a dozen: six; power cut:
+        blackout; power cuts: blackouts; power failure: blackout; power outage: blackout; walk away
+        from: reject; walks away from: rejects; walked away from: rejected; pull out of: withdraw
+        from; pulls out of: withdraws from; pulled out of: withdrew from
+        """)
+    ).split(";")
+)
 PHRASE = re.compile(
     r"\b(?:" + "|".join(sorted(PHRASES, key=len, reverse=True)) + r")\b", re.IGNORECASE
 )
@@ -163,6 +149,8 @@ PROSPECTS = re.compile(
 )
 
 MAGNITUDES = {
+    **dict.fromkeys(("millionen", "mio", "millones", "milhões", "milioni"), 1e6),
+    **dict.fromkeys(("milliarden", "mrd", "milliards", "miliardi", "bilhões"), 1e9),
     "hundred": 100,
     "thousand": 1_000,
     "k": 1_000,
@@ -185,66 +173,69 @@ APPROXIMATE = word_set("""
 _SAME = """
     die died dies dead death deaths dying fatal fatally killed kills kill killing killings deadly ; hurt
     injured injures injure injury injuries wounded wounds wound wounding casualties ; fire blaze fires
-    blazes burns burn burned burnt burning inferno ablaze wildfire wildfires ; quake earthquake earthquakes
-    quakes tremor tremors ; buy buys bought buying acquire acquires acquired acquisition purchase purchases
-    purchased takeover ; sell sells sold selling sale fetch fetches fetched ; approve approves approved approval passes passed
-    pass backs backed adopt adopts adopted endorses ratifies ; reject rejects rejected rejection refuse
-    refuses refused veto vetoes vetoed ; rise rises rose risen rising increase increases increased climb
-    climbs climbed jump jumps jumped grow grows grew grown growth soar soars soared surge surges surged gain
-    gains gained higher raise raises raised raising hike hikes hiked lift lifts lifted ; fall falls fell
-    fallen falling drop drops dropped decline declines declined plunge plunges plunged sink sinks sank slump
-    slumps slumped decrease decreases decreased slid slide slides lower ; cut cuts cutting reduce reduces
-    reduced axe axes axed slash slashes slashed lowers lowered trim trims trimmed ; begin begins began begun beginning
-    start starts started starting commence commences kick ; end ends ended ending finish finishes finished
-    over conclude concludes concluded ; close closes closed closing closure shut shuts shutting shutdown ;
-    open opens opened opening ; reopen reopens reopened reopening ; resume resumes resumed resuming restart
-    restarts restarted ; suspend suspends suspended suspension halt halts halted pause pauses paused ;
-    cancel cancels cancelled canceled cancellation scrap scraps scrapped ; delay delays delayed postpone
-    postpones postponed postponement ; win wins won winning beat beats beaten defeat defeats defeated
-    victory triumph edge edges edged overcome thrash ; lose loses lost loss losing ; find finds found
-    finding discover discovers discovered discovery unearth unearthed ; search searches searching hunt ;
-    missing vanished disappeared disappears disappearance ; arrest arrests arrested detain detains detained
-    detention custody ; charge charges charged indict indicts indicted indictment ; convict convicts
-    convicted guilty conviction ; acquit acquits acquitted acquittal ; sentence sentences sentenced jailed
-    jail imprisoned ; resign resigns resigned resignation quit quits ; appoint appoints appointed
-    appointment names named hire hires hired ; sack sacks sacked fires dismiss dismisses dismissed ousted
-    oust ; sue sues sued lawsuit lawsuits suing ; appeal appeals appealed ; rescue rescues rescued rescuing
-    saved ; evacuate evacuates evacuated evacuation evacuations evacuees ; collapse collapses collapsed ;
-    crash crashes crashed collision collide collides collided ; derail derails derailed derailment ; explode
-    explosion explodes exploded blast blasts explosions ; flood floods flooded flooding floodwater
-    floodwaters ; strike strikes striking walkout ; storm storms ; warn warns warned warning warnings ;
-    alert alerts ; recall recalls recalled ; launch launches launched unveil unveils unveiled release
-    releases released debut debuts ; ban bans banned prohibit prohibits prohibited outlaw outlaws ; sign
-    signs signed signing ; agree agrees agreed agreement deal deals pact accord ; plan plans planned
-    planning propose proposes proposed proposal ; expect expects expected expectation forecast forecasts ;
-    vote votes voted voting ballot ; announce announces announced announcement ; deny denies denied denial ;
-    elect elects elected election elections re-elected reelected ; admit admits admitted confess confesses
-    confessed ; return returns returned returning ; merge merges merged merger ; police officers officer
-    cops ; firm firms company companies ; pm premier ; president presidential ; child children kid kids ;
-    woman women ; man men ; school schools ; home homes house houses household households ; power
-    electricity ; percent per-cent percentage pct ; doctor doctors physician physicians ; student students
-    pupil pupils ; worker workers employee employees staff ; record records ; huge massive enormous ;
-    scientist scientists researcher researchers ; study studies ; kilometre kilometres kilometer kilometers
-    km ; metre metres meter meters ; centre center centers centres ; harbour harbor ; car cars ; lorry
-    lorries truck trucks ; ship ships boat boats vessel vessels ; bribe bribes bribery ; parliament lawmaker
-    lawmakers mp mps legislators ; vaccine vaccines vaccination vaccinations vaccinated jab jabs ; attacker
-    attackers hacker hackers ; stock stocks ; hospital hospitals clinic clinics ; plane planes aircraft airplane jet ; train trains ; judge judges ; profit profits
-    earnings ; job jobs ; price prices ; rate rates ; striker forward ; fine fines fined ; bankrupt
-    bankruptcy insolvency insolvent ; withdraw withdraws withdrew withdrawn ; overturn overturns overturned
-    quash quashes quashed annul annuls annulled ; uphold upholds upheld ; build built builds building ;
-    rebuild rebuilt rebuilds ; make made makes making ; take took taken takes ; give gave given gives ; see
-    saw seen sees ; go went gone goes ; come came comes coming ; get got gets ; leave left leaves leaving ;
-    meet met meets ; pay paid pays ; send sent sends ; spend spent spends ; bring brought brings ; catch
-    caught catches ; teach taught ; run ran runs running ; sing sang sung sings ; ring rang rung ; drink
-    drank drunk drinks ; drive drove driven drives ; write wrote written writes ; ride rode ridden rides ;
-    break broke broken breaks ; speak spoke spoken speaks ; steal stole stolen steals stealing theft thefts thieves robbed ; choose
-    chose chosen ; freeze froze frozen freezes ; fly flew flown flies ; throw threw thrown ; know knew known
-    knows ; lead led leads leading ; feed fed ; eat ate eaten eats ; shoot shot shoots shooting shootings ;
-    fight fought fights fighting ; sweep swept sweeps ; sleep slept ; flee fled flees ; tear tore torn ; dig
-    dug digs digging ; hang hung ; shake shook shaken shakes ; wake woke ; show showed shown shows ; swim
-    swam swum ; stick stuck ; attack attacks attacked attacking assault assaults assaulted ; phone phones
-    telephone telephones mobile ; factory factories plant ; law laws ; flight flights ; airline
-    airlines
+    blazes burns burn burned burnt burning inferno ablaze wildfire wildfires ; quake earthquake
+    earthquakes quakes tremor tremors ; buy buys bought buying acquire acquires acquired acquisition
+    purchase purchases purchased takeover ; sell sells sold selling sale fetch fetches fetched ; approve
+    approves approved approval passes passed pass backs backed adopt adopts adopted endorses ratifies ;
+    reject rejects rejected rejection refuse refuses refused veto vetoes vetoed ; rise rises rose risen
+    rising increase increases increased climb climbs climbed jump jumps jumped grow grows grew grown
+    growth soar soars soared surge surges surged gain gains gained higher raise raises raised raising
+    hike hikes hiked lift lifts lifted ; fall falls fell fallen falling drop drops dropped decline
+    declines declined plunge plunges plunged sink sinks sank slump slumps slumped decrease decreases
+    decreased slid slide slides lower ; cut cuts cutting reduce reduces reduced axe axes axed slash
+    slashes slashed lowers lowered trim trims trimmed ; begin begins began begun beginning start starts
+    started starting commence commences kick ; end ends ended ending finish finishes finished over
+    conclude concludes concluded ; close closes closed closing closure shut shuts shutting shutdown ;
+    open opens opened opening ; reopen reopens reopened reopening ; resume resumes resumed resuming
+    restart restarts restarted ; suspend suspends suspended suspension halt halts halted pause pauses
+    paused ; cancel cancels cancelled canceled cancellation scrap scraps scrapped ; delay delays delayed
+    postpone postpones postponed postponement ; win wins won winning beat beats beaten defeat defeats
+    defeated victory triumph edge edges edged overcome thrash ; lose loses lost loss losing ; find finds
+    found finding discover discovers discovered discovery unearth unearthed ; search searches searching
+    hunt ; missing vanished disappeared disappears disappearance ; arrest arrests arrested detain
+    detains detained detention custody ; charge charges charged indict indicts indicted indictment ;
+    convict convicts convicted guilty conviction ; acquit acquits acquitted acquittal ; sentence
+    sentences sentenced jailed jail imprisoned ; resign resigns resigned resignation quit quits ;
+    appoint appoints appointed appointment names named hire hires hired ; sack sacks sacked fires
+    dismiss dismisses dismissed ousted oust ; sue sues sued lawsuit lawsuits suing ; appeal appeals
+    appealed ; rescue rescues rescued rescuing saved ; evacuate evacuates evacuated evacuation
+    evacuations evacuees ; collapse collapses collapsed ; crash crashes crashed collision collide
+    collides collided ; derail derails derailed derailment ; explode explosion explodes exploded blast
+    blasts explosions ; flood floods flooded flooding floodwater floodwaters ; strike strikes striking
+    walkout ; storm storms ; warn warns warned warning warnings ; alert alerts ; recall recalls recalled
+    ; launch launches launched unveil unveils unveiled release releases released debut debuts ; ban bans
+    banned prohibit prohibits prohibited outlaw outlaws ; sign signs signed signing ; agree agrees
+    agreed agreement deal deals pact accord ; plan plans planned planning propose proposes proposed
+    proposal ; expect expects expected expectation forecast forecasts ; vote votes voted voting ballot ;
+    announce announces announced announcement ; deny denies denied denial ; elect elects elected
+    election elections re-elected reelected ; admit admits admitted confess confesses confessed ; return
+    returns returned returning ; merge merges merged merger ; police officers officer cops ; firm firms
+    company companies ; pm premier ; president presidential ; child children kid kids ; woman women ;
+    man men ; school schools ; home homes house houses household households ; power electricity ;
+    percent per-cent percentage pct ; doctor doctors physician physicians ; student students pupil
+    pupils ; worker workers employee employees staff ; record records ; huge massive enormous ;
+    scientist scientists researcher researchers ; study studies ; kilometre kilometres kilometer
+    kilometers km ; metre metres meter meters ; centre center centers centres ; harbour harbor ; car
+    cars ; lorry lorries truck trucks ; ship ships boat boats vessel vessels ; bribe bribes bribery ;
+    parliament lawmaker lawmakers mp mps legislators ; vaccine vaccines vaccination vaccinations
+    vaccinated jab jabs ; attacker attackers hacker hackers ; stock stocks ; hospital hospitals clinic
+    clinics ; plane planes aircraft airplane jet ; train trains ; judge judges ; profit profits earnings
+    ; job jobs ; price prices ; rate rates ; striker forward ; fine fines fined ; bankrupt bankruptcy
+    insolvency insolvent ; withdraw withdraws withdrew withdrawn ; overturn overturns overturned quash
+    quashes quashed annul annuls annulled ; uphold upholds upheld ; build built builds building ;
+    rebuild rebuilt rebuilds ; make made makes making ; take took taken takes ; give gave given gives ;
+    see saw seen sees ; go went gone goes ; come came comes coming ; get got gets ; leave left leaves
+    leaving ; meet met meets ; pay paid pays ; send sent sends ; spend spent spends ; bring brought
+    brings ; catch caught catches ; teach taught ; run ran runs running ; sing sang sung sings ; ring
+    rang rung ; drink drank drunk drinks ; drive drove driven drives ; write wrote written writes ; ride
+    rode ridden rides ; break broke broken breaks ; speak spoke spoken speaks ; steal stole stolen
+    steals stealing theft thefts thieves robbed ; choose chose chosen ; freeze froze frozen freezes ;
+    fly flew flown flies ; throw threw thrown ; know knew known knows ; lead led leads leading ; feed
+    fed ; eat ate eaten eats ; shoot shot shoots shooting shootings ; fight fought fights fighting ;
+    sweep swept sweeps ; sleep slept ; flee fled flees ; tear tore torn ; dig dug digs digging ; hang
+    hung ; shake shook shaken shakes ; wake woke ; show showed shown shows ; swim swam swum ; stick
+    stuck ; attack attacks attacked attacking assault assaults assaulted ; phone phones telephone
+    telephones mobile ; factory factories plant ; law laws ; flight flights ; airline airlines
 """
 # Words of other languages for what is often reported, by the common form of the English one.
 _TRANSLATED = """
