@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from broadcast.narrators.wording import (
+    BOUNDARY,
     ENGLISH,
     NEGATIVE,
     PRONOUNS,
@@ -59,11 +60,6 @@ _BEFORE_NOUN = re.compile(
 )
 _SUPERLATIVE = re.compile(r"\b(?!(?:for|inter|har)est\b)\w{3,}est\b|\b(?:best|most|least)\b")
 _EVER = word_set("ever before since so as than")
-_BOUNDARY = re.compile(
-    r"[;:()\u2014\u2013]|(?<!\w)(?:and|but|while|whereas|although|though|because|since|which|who|whom"
-    r"|that|as|after|before|when|if)(?!\w)",
-    re.IGNORECASE,
-)
 _PREPOSITION = re.compile(
     r"(?<!\w)(?:in|at|on|from|near|outside|with|over|under|during|by|to|for|within)(?!\w)",
     re.IGNORECASE,
@@ -93,22 +89,15 @@ _PASSIVE = re.compile(
 )
 _OPPOSITES = [tuple(word_set(side) for side in pair.split(" / ")) for pair in ENGLISH["opposites"]]
 _CALENDAR = word_set(ENGLISH["calendar"])
-_UNCOUNTED = (
-    WITHOUT_MEANING
-    | PRONOUNS
-    | word_set(
-        " ".join(
-            ENGLISH[name]
-            for name in ("light", "time_words", "units_to_nineteen", "tens", "ordinals", "calendar")
-        )
-    )
-)
+_RATHER = re.compile(r"\b(?:rather than|instead of)\b", re.IGNORECASE)
+_NO = frozenset(map(compared, word_set(ENGLISH["negations_in_other_languages"])))
+_ROLES_ABROAD = {
+    ROLES[role]: frozenset(map(compared, word_set(words)))
+    for role, words in ENGLISH["roles_in_other_languages"].items()
+    if role in ROLES
+}
 _TIMES = stems_of(f"{ENGLISH['time_words']} {ENGLISH['calendar']}")
-_UNCOUNTED |= word_set(" ".join([*ENGLISH["scales"], *ENGLISH["months"], ENGLISH["weekdays"]]))
-_UNCOUNTED |= SPEECH | word_set(" ".join(ENGLISH["units"].values()))
 _CLAUSE_CHARACTERS = 300
-# So many content words in a row that no passage has: a sentence of other words never had as many.
-MOST_NEW = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +196,9 @@ def negations(spoken: Text, source: Text) -> Iterator[str]:
         elsewhere = elsewhere and bool(denied_here) and not denied_here & affirmed
         # "No reform was ever cheaper" for "the cheapest reform"
         most = spoken.lower & _EVER and _SUPERLATIVE.search(source.text)
-        implied = ended or so or free or elsewhere or most
+        # "Nobody had recognised it" for "it hung unrecognised"
+        inside = own & {stem(word[2:]) for word in source.lower if word.startswith("un")}
+        implied = ended or so or free or elsewhere or most or inside
         if negation and negation not in like and not (double or implied):
             yield "a negation"
     own = stems_of(spoken.text)
@@ -243,7 +234,8 @@ def reversals(spoken: Text, source: Text) -> Iterator[str]:
     known = [deed for part in re.split(r"(?<=[.!?])\s", source.text) for deed in _deeds(part)]
     for own in _deeds(spoken.text, near=True):
         same = [deed for deed in known if deed.verb == own.verb]
-        if same and own.agent and all(_reversed(own, deed) for deed in same):
+        moved = _moved(own, same, spoken, source)
+        if same and own.agent and (moved or all(_reversed(own, deed) for deed in same)):
             yield f"who does what: “{own.verb}”"
     yield from _exchanged(spoken, source)
     acts, known_acts = (
@@ -253,11 +245,53 @@ def reversals(spoken: Text, source: Text) -> Iterator[str]:
     for pronoun, act in acts - known_acts:
         if ({"he": "she", "she": "he"}[pronoun], act) in known_acts:
             yield f"who does what: “{pronoun}”"
+    yield from _opposites(spoken, source)
+    # What has a figure must not rise where it fell.
+    clauses = [Text(part) for part in BOUNDARY.split(source.text)]
+    for own in map(Text, BOUNDARY.split(spoken.text)):
+        like = [each for each in clauses if own.figures & each.figures]
+        if len(like) == 1:
+            yield from _opposites(own, like[0])
+    yield from _preferred(spoken, source)
+
+
+def _opposites(spoken: Text, source: Text) -> Iterator[str]:
+    # "No one may" for "it is banned"
+    if NEGATIVE.search(spoken.text) and not NEGATIVE.search(source.text):
+        return
     for one, other in _OPPOSITES:
         for side, opposite in ((one, other), (other, one)):
             words, there = spoken.lower & side, source.lower & opposite
             if words and there and not (source.lower & side or spoken.lower & opposite):
                 yield f"“{min(words)}” where it has “{min(there)}”"
+
+
+def _preferred(spoken: Text, source: Text) -> Iterator[str]:
+    """What is so rather than something else must not have changed places with it."""
+    own, known = (
+        list(map(stems_of, _RATHER.split(text.text, maxsplit=1))) for text in (spoken, source)
+    )
+    if len(own) == 2 == len(known):
+        alike = len(own[0] & known[0]) + len(own[1] & known[1])
+        if len(own[0] & known[1]) + len(own[1] & known[0]) > alike:
+            yield "what is so, and what is not"
+
+
+def translations(spoken: Text, source: Text, passages: int) -> Iterator[str]:
+    """What rises must not fall in another language, and no negation and no role may be new or lost."""
+    there = Text(source.in_numbers, "en")
+    yield from _opposites(spoken, there)
+    denied = any(compared(word) in _NO for word in source.words)
+    own = bool(NEGATIVE.search(spoken.text) or _WILD.search(spoken.text))
+    # A summary may leave out what is denied beside other things.
+    whole = passages == 1 and 10 * len(spoken.words) >= 6 * len(source.words)
+    if denied and not own and whole:
+        yield "it leaves out a negation"
+    known = {role for role, words in _ROLES_ABROAD.items() if source.lower & words}
+    for speaker in _speakers(spoken) if known else ():
+        roles = {ROLES[word] for word in speaker if word in ROLES}
+        if roles & _ROLES_ABROAD.keys() and not roles & known:
+            yield f"the role “{' '.join(speaker)}”"
 
 
 def _exchanged(spoken: Text, source: Text) -> Iterator[str]:
@@ -288,6 +322,13 @@ def _exchanged(spoken: Text, source: Text) -> Iterator[str]:
             yield f"who does what: “{min(own)}”"
 
 
+def _moved(own: _Deed, same: list[_Deed], spoken: Text, source: Text) -> bool:
+    """Whether one whom the sources do not name does what one of them does, whom the sentence has."""
+    names, known = ({stem(word) for word in text.names} for text in (spoken, source))
+    others = all(deed.agent and deed.agent <= known & names for deed in same)
+    return bool(own.agent) and own.agent <= names - known and others
+
+
 def _reversed(own: _Deed, source: _Deed) -> bool:
     if own.agent & source.agent:
         return False
@@ -308,8 +349,9 @@ def _deeds(text: str, *, near: bool = False) -> Iterator[_Deed]:
         # No more than a clause, because a text may be one sentence without end.
         before = text[max(0, match.start() - _CLAUSE_CHARACTERS) : match.start()]
         after = text[match.end() : match.end() + _CLAUSE_CHARACTERS]
-        # "In aid", "aid of 25 million": nouns
-        if _BEFORE_NOUN.search(before) or (word == verb and after.startswith(" of ")):
+        # "In aid", "aid of 25 million", "lead author": nouns
+        noun = word == verb and (word == "lead" or after.startswith(" of "))
+        if noun or _BEFORE_NOUN.search(before):
             continue
         verb = SAME.get(word) or SAME.get(verb, verb) if word in _FORMS else stem(word) + "-"
         far = near and bool(re.search(r"(?<!is)(?<!has)(?<!was)(?<!are)(?<!have) to\s\Z", before))
@@ -344,7 +386,7 @@ def _doers(text: str) -> frozenset[str]:
 def _noun(text: str, *, last: bool) -> str:
     """Returns the last noun of a text, or its first one, without what a preposition adds to it."""
     # Right after "who" or "which" it is not known.
-    parts = _BOUNDARY.split(text)
+    parts = BOUNDARY.split(text)
     phrases = (
         [part for part in parts[-1].split(",") if stems_of(part)] if last else parts[0].split(",")
     )
@@ -355,45 +397,3 @@ def _noun(text: str, *, last: bool) -> str:
         phrase = phrase[starts[-1] :] if len(starts) > 1 or (starts and starts[0] > 8) else ""
     nouns = [part for part in _PREPOSITION.split(phrase) if stems_of(part)]
     return nouns[0] if nouns else ""
-
-
-def inventions(spoken: Text, source: Text) -> Iterator[str]:
-    """A sentence must not have several content words in a row that no passage has."""
-    known = {_sense(word) for word in source.lower}
-    row: list[str] = []
-    for word in [*spoken.words, ""]:
-        if word and not _counts(word):
-            continue
-        if word and _sense(compared(word)) not in known:
-            row.append(word)
-            continue
-        if _news(row) > 3 * MOST_NEW:
-            yield f"“{' '.join(row)}”"
-        row = []
-    for clause in _BOUNDARY.split(spoken.text):
-        words = [word for word in WORD.findall(clause) if _counts(word)]
-        new = [word for word in words if _sense(compared(word)) not in known]
-        if _news(new) > 3 * MOST_NEW and 3 * len(new) >= 2 * len(words):
-            yield f"“{' '.join(new)}”"
-
-
-def _news(words: list[str]) -> int:
-    """Returns how much new words say: 3 each, and 2 for a common one, which may retell another."""
-    return sum(2 if _sense(compared(word)) in _COMMON else 3 for word in words)
-
-
-def _counts(word: str) -> bool:
-    plain = compared(word)
-    return not (plain in _UNCOUNTED or len(plain) < 3 or plain[0].isdigit())
-
-
-def _sense(word: str) -> str:
-    """Returns one form for words of one meaning, as far as the lists and endings show it."""
-    return stem(SAME.get(word, word))[:5]
-
-
-_COMMON = frozenset(
-    _sense(form)
-    for word in word_set(ENGLISH["common"])
-    for form in (word, f"{word}ed", f"{word}{word[-1]}ed", f"{word.removesuffix('y')}ies")
-)

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from broadcast.narrators.base import spoken
+from broadcast.narrators.wording import Text, stem
 from stories.llm import Ask
 from stories.text.cleaning import clean_line, clean_text
 from stories.text.sentences import sentences
@@ -73,6 +74,10 @@ _MARK = re.compile(rf"(?<!\s)\s*\[({_NUMBERS})\]")
 # The end of a growing text may be the beginning of a mark.
 _UNFINISHED_MARK = re.compile(r"(?<!\s)\s*\[[\d,;\u2013\s-]*\Z")
 _RANGE = re.compile(r"(?<!\d)(\d+)\s?[\u2013-]\s?(\d+)")
+_DEFINITE = re.compile(r"\bthe ([^\W\d_]{3,})", re.IGNORECASE)
+_INTRODUCED = re.compile(
+    r"\b(?i:an?|the) (?:[^\W\d_-]+ ){0,2}?([^\W\d_]{3,})(?= (?:called|named)|,? [A-Z])"
+)
 
 
 def ask_for(brief: Brief, model: str, tag: str) -> Ask:
@@ -226,3 +231,12 @@ def spoken_sentences(
 def _numbers(text: str) -> list[int]:
     spans = [range(int(a), min(int(b), int(a) + 20) + 1) for a, b in _RANGE.findall(text)]
     return [*map(int, re.findall(r"\d+", text)), *(number for span in spans for number in span)]
+
+
+def referred(source: Text, before: str) -> str:
+    """Returns the sentences before that introduce what passages refer to: "the dog", "the bank"."""
+    nouns = {stem(match[1]) for match in _DEFINITE.finditer(source.text)}
+    parts = re.split(r"(?<=[.!?])\s", before)
+    return " ".join(
+        part for part in parts if nouns & {stem(match[1]) for match in _INTRODUCED.finditer(part)}
+    )

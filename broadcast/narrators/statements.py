@@ -29,16 +29,20 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from itertools import combinations, pairwise, permutations
 
-from broadcast.narrators.claims import attributions, inventions, negations, reversals
+from broadcast.narrators.claims import attributions, negations, reversals, translations
+from broadcast.narrators.prompts import referred
 from broadcast.narrators.quantities import Found, Quantity, read
 from broadcast.narrators.wording import (
     ENGLISH,
     PRONOUNS,
     ROLES,
     SPEECH,
+    WITHOUT_MEANING,
     WORD,
     Text,
     compared,
+    initials,
+    inventions,
     shares,
     squeezed,
     stem,
@@ -63,15 +67,15 @@ _QUOTE = re.compile(
     r"|(?<!\w)[\u2018']([^\u2018\u2019']{2,}(?:\w['\u2019]\w[^\u2018\u2019']*)*)[\u2019'](?!\w)"
 )
 _QUOTED = re.compile(f"{_QUOTE.pattern}|[\u300c\u300e][^\u300c-\u300f]+[\u300d\u300f]")
-_DEFINITE = re.compile(r"\bthe ([^\W\d_]{3,})", re.IGNORECASE)
-_INTRODUCED = re.compile(
-    r"\b(?i:an?|the) (?:[^\W\d_-]+ ){0,2}?([^\W\d_]{3,})(?= (?:called|named)|,? [A-Z])"
-)
 _MONTHS_OF_PARTS = {"first half": (1, 6), "second half": (7, 12), "first quarter": (1, 3)}
 _MONTHS_OF_PARTS |= {"second quarter": (4, 6), "third quarter": (7, 9), "fourth quarter": (10, 12)}
 _MONTHS_AHEAD = {"last month": -1, "this month": 0, "the month": 0, "next month": 1}
 _FOLLOWING = re.compile(rf"[ -]*+({WORD.pattern})")
-_MOST_INITIALS = 7
+_BEFORE_END = re.compile(
+    r"\bminutes? (?:from|before) (?:time|the end|full[ -]time)\b", re.IGNORECASE
+)
+_REFERS = re.compile(r"\b(?:the same|the former|the latter|there)\b", re.IGNORECASE)
+_SEASONS: dict[str, list[int]] = ENGLISH["seasons"]
 _PLACE = re.compile(r"\b(first|second|third|last)[ -]([^\W\d_]{3,})", re.IGNORECASE)
 
 
@@ -95,8 +99,8 @@ def problem(sentence: str, passages: Sequence[Passage], context: Context) -> str
         return ""
     around = Text(f"{context.title}. {context.credits}")
     leans = any(_leans(passage["text"]) for passage in passages)
-    referred = context.before if leans else _referred(source, context.before)
-    around = Text(f"{around.text}. {referred}")
+    named = context.before if leans else referred(source, context.before)
+    around = Text(f"{around.text}. {named}")
     # A sentence without function words is taken to be in the language of its passages.
     unclear = not any(spoken.function_words) and context.language[:2] in ("", "en")
     english = source.is_english if unclear else spoken.is_english
@@ -105,10 +109,13 @@ def problem(sentence: str, passages: Sequence[Passage], context: Context) -> str
         *_numbers(spoken, source, context, around),
         *_places(spoken, source),
         *_moments(spoken, source, context),
+        *_seasons(spoken, source, context),
         *_names(spoken, source, around, translated=not same_language),
     ]
     quoted = Text(f"{source.text} {context.title}")
     problems += _quotations(spoken, quoted, translated=not same_language)
+    if not same_language and english:
+        problems += translations(spoken, source, len(passages))
     if same_language and english:
         problems += [
             *attributions(spoken, source, around, f"{context.title} {context.credits}"),
@@ -126,18 +133,11 @@ def _verbatim(text: str) -> str:
 
 def _leans(passage: str) -> bool:
     """Whether a passage has a pronoun for a person whom only the passages before it name."""
+    if _REFERS.search(passage):
+        return True
     text = Text(passage)
     first = text.words[0].lower() if text.words else ""
     return first in PRONOUNS or (text.has_pronoun and not any(len(run) > 1 for run in _runs(text)))
-
-
-def _referred(source: Text, before: str) -> str:
-    """Returns the sentences before that introduce what passages refer to: "the dog", "the bank"."""
-    nouns = {stem(match[1]) for match in _DEFINITE.finditer(source.text)}
-    parts = re.split(r"(?<=[.!?])\s", before)
-    return " ".join(
-        part for part in parts if nouns & {stem(match[1]) for match in _INTRODUCED.finditer(part)}
-    )
 
 
 def _numbers(spoken: Text, source: Text, context: Context, around: Text) -> Iterator[str]:
@@ -161,6 +161,10 @@ def _numbers(spoken: Text, source: Text, context: Context, around: Text) -> Iter
             units -= {quantity.unit} if any(one.unit for one in agreeing) else set()
             continue
         if quantity.unit == "%" and any(map(quantity.is_share, known_shares)):
+            continue
+        # "Until ten on Friday night" for "until 10 p.m."
+        hours = {at // 60 or 12 for at, _ in source.found.times if at % 60 == 0}
+        if not (quantity.unit or quantity.noun) and quantity.values[0] in hours:
             continue
         if not _follows(quantity, spoken, source, context, around):
             yield f"the number “{quantity.text}”"
@@ -195,6 +199,9 @@ def _follows(
         results += [(last - first, "year") for first, last in combinations(spanned, 2)]
         minutes = [at + 720 * (half == "pm") for at, half in source.found.times[:_MOST_COMPARED]]
         results += [(abs(one - other), "minute") for one, other in combinations(minutes, 2)]
+    if quantity.unit == "minute" and _BEFORE_END.search(spoken.text):
+        # "Two minutes from time" for "in the 88th minute"
+        results += [(90 - one.values[0], "minute") for one in source.found.quantities]
     alike = [one for one in source.found.quantities if one.unit == (quantity.unit or one.unit)]
     values = [one.values[0] for one in alike[:_MOST_COMPARED]]
     if spoken.lower & _DIFFERENCES:
@@ -267,6 +274,13 @@ def _moments(spoken: Text, source: Text, context: Context) -> Iterator[str]:
             yield f"“{word}”"
 
 
+def _seasons(spoken: Text, source: Text, context: Context) -> Iterator[str]:
+    dated = {month for month, _ in _days_of(source, context.published).values()}
+    for season in _SEASONS.keys() & spoken.lower - Text(source.in_numbers).lower:
+        if not (source.found.months | dated).intersection(_SEASONS[season]):
+            yield f"the season “{season}”"
+
+
 def _weekday(year: int, month: int, day: int) -> int:
     try:
         return date(year, month, day).weekday()
@@ -296,12 +310,12 @@ def _names(spoken: Text, source: Text, around: Text, *, translated: bool) -> Ite
     if not source.is_latin and translated:
         return
     allowed, names = source.lower | around.lower, source.names | around.names
-    initials = _initials(source) | _initials(around)
+    letters = initials(source) | initials(around)
 
     def known(word: str) -> bool:
         plain = compared(word)
         # Roles are compared with the attributions: "Professor" is "Prof" there.
-        if plain in ROLES or plain in _TITLES or plain in initials:
+        if plain in ROLES or plain in _TITLES or plain in letters:
             return True
         if allowed & _COUNTRIES.get(plain, frozenset()):
             return True
@@ -328,21 +342,6 @@ def _names(spoken: Text, source: Text, around: Text, *, translated: bool) -> Ite
             ]
         if unknown:
             yield f"the name “{' '.join(run)}”"
-
-
-def _initials(text: Text) -> set[str]:
-    """Returns the initials of the runs of capitalised words: "who" for World Health Organization."""
-    found: set[str] = set()
-    letters, end = "", 0
-    for match in WORD.finditer(text.text):
-        word, gap = match[0], text.text[end : match.start()]
-        end = match.end()
-        letters = "" if gap.strip(" -&") else letters
-        if word in ("of", "for", "and", "the"):
-            continue
-        letters = (letters + word[0])[-_MOST_INITIALS:] if word[0].isupper() else ""
-        found.update(letters[start:].casefold() for start in range(len(letters) - 1))
-    return found
 
 
 def _runs(spoken: Text) -> Iterator[list[str]]:
@@ -374,7 +373,7 @@ def _named(run: list[str]) -> Iterator[list[str]]:
 def _surely_a_name(spoken: Text, match: re.Match[str]) -> bool:
     word = match[0]
     plain = compared(word)
-    if plain in _COMMON_FIRST:
+    if plain in _COMMON_FIRST or plain in WITHOUT_MEANING:
         return False
     if word.isupper() and len(word) > 1:
         return True

@@ -21,6 +21,7 @@ from broadcast.narrators.quantities import (
     Quantity,
     read,
 )
+from stories.posts.vocabulary import SAME
 from stories.text.sentences import word_set
 
 ENGLISH: dict[str, Any] = json.loads(Path(__file__).with_name("english.json").read_text("utf-8"))
@@ -43,6 +44,21 @@ _DAY_OF_MONTH = re.compile(
 )
 _CASE_ENDINGS = "aouyieąęаяуюеиыіь"  # noqa: RUF001 - vowels of Slavic languages
 _CJK_DATE = re.compile(r"(\d{1,2})[月월]\s?(\d{1,2})[日일]")
+_NAMED_DAYS: dict[str, str] = ENGLISH["named_days"]
+_NAMED_DAY = re.compile(rf"\b(?:{'|'.join(_NAMED_DAYS)})\b", re.IGNORECASE)
+_PHRASES: dict[str, str] = ENGLISH["phrases"]
+_PHRASE = re.compile(rf"\b(?:{'|'.join(_PHRASES)})\b", re.IGNORECASE)
+# "22 Uhr", "21h45", "a las 18.30 horas"
+_CLOCK = re.compile(
+    r"\b(\d{1,2})(?:[:.h](\d{2}))?(?:\s?uhr\b|(?<=h\d\d)\b|(?<=[:.]\d\d)\s?horas\b)", re.IGNORECASE
+)
+_CJK_CLOCK = re.compile(
+    r"(午前|午後|上午|下午|오전|오후)?\s?(\d{1,2})[時时시点]\s?(?:(\d{1,2})[分분])?"
+)
+_CJK_SCALES: dict[str, int] = ENGLISH["cjk_scales"]
+_CJK_NUMBER = re.compile(rf"(?:\d[\d,.]*[{''.join(_CJK_SCALES)}]){{1,4}}\d*")
+_CJK_UNITS: dict[str, str] = ENGLISH["cjk_units"]
+_CJK_UNIT = re.compile("|".join(_CJK_UNITS))
 WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")
 NEGATIVE = re.compile(
     r"\b(?:not|no|never|none|nobody|nothing|neither|nor|without|cannot|hardly|unhurt|uninjured"
@@ -110,7 +126,9 @@ def _dictionary(language: str) -> dict[str, str]:
             for number in (1, 2, 5):
                 text = numbers.ngettext(f"%(value)s {scale}", f"%(value)s {scale}", number)
                 found.setdefault(_bare(text.replace("%(value)s", "").strip()), scale)
-    for english, words in ENGLISH["other_languages"].items():
+    seasons = ENGLISH["seasons_in_other_languages"].split(" / ")
+    rows = [*ENGLISH["other_languages"].items(), *zip(ENGLISH["seasons"], seasons, strict=True)]
+    for english, words in rows:
         found |= {_bare(word): english for word in words.split()}
     return found
 
@@ -122,9 +140,28 @@ def _bare(word: str) -> str:
     return plain.rstrip(_CASE_ENDINGS) if len(plain) > 4 else plain
 
 
+def _cjk_number(match: re.Match[str]) -> str:
+    """Returns "1200000000" for "12億"."""
+    parts = re.findall(rf"(\d[\d,.]*)([{''.join(_CJK_SCALES)}]?)", match[0])
+    values = [
+        float(digits.replace(",", "").rstrip(".")) * _CJK_SCALES.get(scale, 1)
+        for digits, scale in parts
+    ]
+    return f" {sum(values):.10g} " if sum(values) < 1e10 else f" {sum(values):.0f} "
+
+
+def _cjk_clock(match: re.Match[str]) -> str:
+    later = 12 * (match[1] in ("午後", "下午", "오후") and int(match[2]) < 12)
+    return f" {int(match[2]) + later}:{int(match[3] or 0):02d} "
+
+
 def in_english(text: str, language: str) -> str:
-    """Returns a text of another language with English dates, small numbers and units."""
+    """Returns a text of another language with English dates, times, small numbers and units."""
     words = _dictionary(language)
+    text = _CLOCK.sub(lambda match: f"{match[1]}:{match[2] or '00'}", text)
+    text = _CJK_NUMBER.sub(_cjk_number, text)
+    text = _CJK_UNIT.sub(lambda match: f" {_CJK_UNITS[match[0]]} ", text)
+    text = _CJK_CLOCK.sub(_cjk_clock, text)
     text = _CJK_DATE.sub(lambda match: f" {match[2]} {_MONTH_NAMES[int(match[1]) % 12 - 1]} ", text)
     text = re.sub(r"[一-龥]曜日|星期[一-龥]", lambda match: f" {words.get(match[0], '')} ", text)
     text = _FOREIGN_WORD.sub(lambda match: words.get(_bare(match[0]), match[0]), text)
@@ -138,7 +175,11 @@ class Text:
     """
 
     def __init__(self, text: str, language: str = "") -> None:
-        self.text = text
+        # "Picked up" and "rose" are one, and so are "a quarter point" and "quarter-point".
+        text = _NAMED_DAY.sub(
+            lambda match: _NAMED_DAYS[match[0].lower()], text.replace("\u2019", "'")
+        )
+        self.text = _PHRASE.sub(lambda match: _PHRASES[match[0].lower()], text)
         self._language = language.lower()
 
     @cached_property
@@ -151,6 +192,12 @@ class Text:
     @cached_property
     def found(self) -> Found:
         return read(self.in_numbers)
+
+    @cached_property
+    def figures(self) -> frozenset[float]:
+        """The numbers and shares of the text, without their units."""
+        every = (*self.found.quantities, *shares(self.text))
+        return frozenset(value for one in every for value in one.values)
 
     @cached_property
     def words(self) -> list[str]:
@@ -260,3 +307,84 @@ _CLEAR_UNITS = {"%", "pp", "$", "£", "€", "crown", "yen", "km", "kmh", "mile"
 def units_in(found: Found) -> set[str]:
     """Returns the units of a text that are no other words as well."""
     return {UNIT_OF.get(word, "") for word in found.words} & _CLEAR_UNITS
+
+
+BOUNDARY = re.compile(
+    r"[;:()\u2014\u2013]|(?<!\w)(?:and|but|while|whereas|although|though|because|since|which|who|whom"
+    r"|that|as|after|before|when|if)(?!\w)",
+    re.IGNORECASE,
+)
+_UNCOUNTED = (
+    WITHOUT_MEANING
+    | PRONOUNS
+    | word_set(
+        " ".join(
+            ENGLISH[name]
+            for name in ("light", "time_words", "units_to_nineteen", "tens", "ordinals", "calendar")
+        )
+    )
+)
+_UNCOUNTED |= word_set(" ".join([*ENGLISH["scales"], *ENGLISH["months"], ENGLISH["weekdays"]]))
+_UNCOUNTED |= SPEECH | word_set(" ".join(ENGLISH["units"].values()))
+# So many content words in a row that no passage has: a sentence of other words never had as many.
+MOST_NEW = 2
+MOST_INITIALS = 7
+
+
+def inventions(spoken: Text, source: Text) -> Iterator[str]:
+    """A sentence must not have several content words in a row that no passage has."""
+    known = {_sense(word) for word in source.lower}
+    row: list[str] = []
+    for word in [*spoken.words, ""]:
+        if word and not _counts(word):
+            continue
+        if word and _sense(compared(word)) not in known:
+            row.append(word)
+            continue
+        if _news(row) > 3 * MOST_NEW:
+            yield f"“{' '.join(row)}”"
+        row = []
+    for clause in BOUNDARY.split(spoken.text):
+        words = [word for word in WORD.findall(clause) if _counts(word)]
+        new = [word for word in words if _sense(compared(word)) not in known]
+        if _news(new) > 3 * MOST_NEW and 3 * len(new) >= 2 * len(words):
+            yield f"“{' '.join(new)}”"
+
+
+def _news(words: list[str]) -> int:
+    """Returns how much new words say: 3 each, and 2 for a common one, which may retell another."""
+    return sum(2 if _sense(compared(word)) in _COMMON else 3 for word in words)
+
+
+def _counts(word: str) -> bool:
+    plain = compared(word)
+    return not (
+        plain in _UNCOUNTED or NEGATIVE.fullmatch(plain) or len(plain) < 3 or plain[0].isdigit()
+    )
+
+
+def _sense(word: str) -> str:
+    """Returns one form for words of one meaning, as far as the lists and endings show it."""
+    return stem(SAME.get(word, word))[:5]
+
+
+_COMMON = frozenset(
+    _sense(form)
+    for word in word_set(ENGLISH["common"])
+    for form in (word, f"{word}ed", f"{word}{word[-1]}ed", f"{word.removesuffix('y')}ies")
+)
+
+
+def initials(text: Text) -> set[str]:
+    """Returns the initials of the runs of capitalised words: "who" for World Health Organization."""
+    found: set[str] = set()
+    letters, end = "", 0
+    for match in WORD.finditer(text.text):
+        word, gap = match[0], text.text[end : match.start()]
+        end = match.end()
+        letters = "" if gap.strip(" -&") else letters
+        if word in ("of", "for", "and", "the"):
+            continue
+        letters = (letters + word[0])[-MOST_INITIALS:] if word[0].isupper() else ""
+        found.update(letters[start:].casefold() for start in range(len(letters) - 1))
+    return found
