@@ -191,28 +191,28 @@ _SAME = """
     paused ; cancel cancels cancelled canceled cancellation scrap scraps scrapped ; delay delays delayed
     postpone postpones postponed postponement ; win wins won winning beat beats beaten defeat defeats
     defeated victory triumph edge edges edged overcome thrash ; lose loses lost loss losing ; find finds
-    found finding discover discovers discovered discovery unearth unearthed ; search searches searching
-    hunt ; missing vanished disappeared disappears disappearance ; arrest arrests arrested detain
-    detains detained detention custody ; charge charges charged indict indicts indicted indictment ;
-    convict convicts convicted guilty conviction ; acquit acquits acquitted acquittal ; sentence
-    sentences sentenced jailed jail imprisoned ; resign resigns resigned resignation quit quits ;
-    appoint appoints appointed appointment names named hire hires hired ; sack sacks sacked fires
-    dismiss dismisses dismissed ousted oust ; sue sues sued lawsuit lawsuits suing ; appeal appeals
-    appealed ; rescue rescues rescued rescuing saved ; evacuate evacuates evacuated evacuation
-    evacuations evacuees ; collapse collapses collapsed ; crash crashes crashed collision collide
-    collides collided ; derail derails derailed derailment ; explode explosion explodes exploded blast
-    blasts explosions ; flood floods flooded flooding floodwater floodwaters ; strike strikes striking
-    walkout ; storm storms ; warn warns warned warning warnings ; alert alerts ; recall recalls recalled
-    ; launch launches launched unveil unveils unveiled release releases released debut debuts ; ban bans
-    banned prohibit prohibits prohibited outlaw outlaws ; sign signs signed signing ; agree agrees
-    agreed agreement deal deals pact accord ; plan plans planned planning propose proposes proposed
-    proposal ; expect expects expected expectation forecast forecasts ; vote votes voted voting ballot ;
-    announce announces announced announcement ; deny denies denied denial ; elect elects elected
-    election elections re-elected reelected ; admit admits admitted confess confesses confessed ; return
-    returns returned returning ; merge merges merged merger ; police officers officer cops ; firm firms
-    company companies ; pm premier ; president presidential ; child children kid kids ; woman women ;
-    man men ; school schools ; home homes house houses household households ; power electricity ;
-    percent per-cent percentage pct ; doctor doctors physician physicians ; student students pupil
+    found finding detect detects detected discover discovers discovered discovery unearth unearthed ;
+    search searches searching hunt ; missing vanished disappeared disappears disappearance ; arrest
+    arrests arrested detain detains detained detention custody ; charge charges charged indict indicts
+    indicted indictment ; convict convicts convicted guilty conviction ; acquit acquits acquitted
+    acquittal ; sentence sentences sentenced jailed jail imprisoned ; resign resigns resigned
+    resignation quit quits ; appoint appoints appointed appointment names named hire hires hired ; sack
+    sacks sacked fires dismiss dismisses dismissed ousted oust ; sue sues sued lawsuit lawsuits suing ;
+    appeal appeals appealed ; rescue rescues rescued rescuing saved ; evacuate evacuates evacuated
+    evacuation evacuations evacuees ; collapse collapses collapsed ; crash crashes crashed collision
+    collide collides collided ; derail derails derailed derailment ; explode explosion explodes exploded
+    blast blasts explosions ; flood floods flooded flooding floodwater floodwaters ; strike strikes
+    striking walkout ; storm storms ; warn warns warned warning warnings ; alert alerts ; recall recalls
+    recalled ; launch launches launched unveil unveils unveiled release releases released debut debuts ;
+    ban bans banned prohibit prohibits prohibited outlaw outlaws ; sign signs signed signing ; agree
+    agrees agreed agreement deal deals pact accord ; plan plans planned planning propose proposes
+    proposed proposal ; expect expects expected expectation forecast forecasts ; vote votes voted voting
+    ballot ; announce announces announced announcement ; deny denies denied denial ; elect elects
+    elected election elections re-elected reelected ; admit admits admitted confess confesses confessed
+    ; return returns returned returning ; merge merges merged merger ; police officers officer cops ;
+    firm firms company companies ; pm premier ; president presidential ; child children kid kids ; woman
+    women ; man men ; school schools ; home homes house houses household households ; power electricity
+    ; percent per-cent percentage pct ; doctor doctors physician physicians ; student students pupil
     pupils ; worker workers employee employees staff ; record records ; huge massive enormous ;
     scientist scientists researcher researchers ; study studies ; kilometre kilometres kilometer
     kilometers km ; metre metres meter meters ; centre center centers centres ; harbour harbor ; car
@@ -330,18 +330,18 @@ DECISIVE = word_set("""
 """)
 # In a headline alone: what people do about an event, who does it, and how it goes on.
 TURN_WORDS = word_set("""
-    accuse acquit admit aid alive allow analyst annul apologise appeal appoint approve arrest arrive arson
-    ask award ban begin blame block body boss bury call cancel cause charge claim clean clear compensation
-    complain concede condemn confirm contest control convict counter court criticise damage decide defend
-    delay demand deny dismiss doubt end escape expert explain extend extinguish extradite family fear
-    fix flee free fund funeral grief hail halt hearing heir hold hope identify inquest inquiry inspector
-    insurer investigate investigation investor joy know lawyer leader lose march market memorial motive
-    mourn neighbour offer open opposition oppose order overturn owner parent pay pledge president probe
-    promise prosecutor protest question rebuild recover refuse regulator reject relative remand
-    remember repair replace rescue resident resign respond resume return reveal reverse review rival safe
-    sack scrap secure sentence settle share slip sorry stay stop succeed sue support survivor suspect
-    suspend threaten thank trial tribute try union uphold urge verdict veto victim vow walk warn welcome who
-    why widen withdraw witness
+    accuse acquit admit aid alive allow analyst annul apologise appeal appoint approve arrest arrive
+    arson ask award ban begin blame block body boss bury call cancel cause charge claim clean clear
+    compensation complain concede condemn confirm contest control convict counter court criticise damage
+    decide defend delay demand deny dismiss doubt end escape expert explain extend extinguish extradite
+    family fear find fix flee free fund funeral grief hail halt hearing heir hold hope identify inquest
+    inquiry inspector insurer investigate investigation investor joy know lawyer leader lose march
+    market memorial motive mourn neighbour offer open opposition oppose order overturn owner parent pay
+    pledge president probe promise prosecutor protest question rebuild recover refuse regulator reject
+    relative remand remember repair replace rescue resident resign respond resume return reveal reverse
+    review rival safe sack scrap secure sentence settle share slip sorry stay stop succeed sue support
+    survivor suspect suspend threaten thank trial tribute try union uphold urge verdict veto victim vow
+    walk warn welcome who why widen withdraw witness
 """)
 CRIME_WORDS = word_set(
     "murder die shoot stab attack rob robbery steal theft kidnap fire arson explode"

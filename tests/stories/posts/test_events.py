@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -75,11 +76,17 @@ STRIKE = Report(
             "Karsia: lessons from Monday",
             "The teachers' strike in Karsia is over. The union accepted a raise of 6.5 per cent over "
             "two years, and lessons for 41,000 pupils resume. Mayor Ida Tonn paid for it.",
+            "duplicate",
+        ),
+        (
+            "Karsia: lessons from Monday as mayor Tonn pays",
+            "The teachers' strike in Karsia is over. The union accepted a raise of 6.5 per cent over "
+            "two years, and lessons for 41,000 pupils resume. Mayor Ida Tonn paid for it.",
             "same event",
         ),
     ],
 )
-def test_a_report_of_the_same_event_without_a_new_name_or_number_adds_nothing(
+def test_a_report_of_the_same_event_adds_what_its_headline_says(
     title: str, text: str, kind: str
 ) -> None:
     assert judge(Report(title, text), STRIKE).kind == kind
@@ -314,6 +321,76 @@ def test_a_closer_kind_comes_before_a_higher_score() -> None:
         "Nell Rowntree expects to be there until Friday.",
     )
     first, second = Index([(1, same), (2, figures)]).matches(new)
-    assert (first.key, first.judgement.kind) == (1, "same event")
+    assert (first.key, first.judgement.kind) == (1, "duplicate")
     assert (second.key, second.judgement.kind) == (2, "development")
     assert second.judgement.score > first.judgement.score
+
+
+@pytest.mark.parametrize(
+    ("title", "kind"),
+    [
+        ("Boat dealer Tarn & Rook buys Fairlead for 96 million", "duplicate"),
+        ("96 million: Tarn & Rook swallows sailmaker Fairlead", "duplicate"),
+        ("Regulator blocks purchase of Fairlead by Tarn & Rook", "same event"),
+        ("Staff of Fairlead protest against Tarn & Rook", "same event"),
+        ("Tarn & Rook buys Fairlead and hires Ida Tonn", "same event"),
+    ],
+)
+def test_a_turn_is_what_the_headline_adds_and_not_how_it_is_put(title: str, kind: str) -> None:
+    earlier = Report(
+        "Tarn & Rook to acquire sailmaker Fairlead",
+        "The boat dealer Tarn & Rook has agreed to pay 96 million crowns for the sailmaker Fairlead, "
+        "which has 340 workers in Lomme.",
+    )
+    text = (
+        "Sails and boats come together: Tarn & Rook of Lomme takes Fairlead over for 96 million "
+        "crowns in cash."
+    )
+    assert judge(Report(title, text), earlier).kind == kind
+
+
+@pytest.mark.parametrize(
+    ("title", "text", "kind"),
+    [
+        (
+            "Fähre vor Lomme auf Grund gelaufen",
+            "Die Fähre Elowen ist am Montag mit 212 Menschen an Bord vor Lomme auf Grund gelaufen. "
+            "Das Wasser war dort nur 3,4 Meter tief.",
+            "duplicate",
+        ),
+        (
+            "Fähre vor Lomme wieder frei",
+            "Die Fähre Elowen, die mit 185 Menschen an Bord war, schwimmt seit Dienstag wieder. Das "
+            "Wasser stieg auf 5,1 Meter.",
+            "unrelated",
+        ),
+    ],
+)
+def test_a_translation_has_the_names_and_figures_of_the_report(
+    title: str, text: str, kind: str
+) -> None:
+    earlier = Report(
+        "Ferry runs aground off Lomme",
+        "The ferry Elowen ran aground off Lomme on Monday with 212 people on board. The water there "
+        "was only 3.4 metres deep.",
+    )
+    assert judge(Report(title, text), earlier).kind == kind
+
+
+def test_a_report_of_the_next_day_is_rather_a_later_turn() -> None:
+    earlier = Report(
+        "Fire at the Kvist brewery in Lomme",
+        "Fire broke out in the bottling hall of the Kvist brewery in Lomme on Monday. Some 40,000 "
+        "bottles were destroyed.",
+        published_at=NOON,
+    )
+    new = Report(
+        "Kvist brewery: police find petrol in the bottling hall",
+        "Police have found petrol in the bottling hall of the Kvist brewery in Lomme, where fire "
+        "destroyed 40,000 bottles.",
+    )
+    kinds = [
+        judge(replace(new, published_at=NOON + timedelta(hours=hours)), earlier).kind
+        for hours in (2, 70)
+    ]
+    assert kinds == ["same event", "development"]
