@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from itertools import zip_longest
+from itertools import pairwise, zip_longest
 
 from stories.posts.vocabulary import (
     AMBIGUOUS,
@@ -352,16 +352,14 @@ def features(report: Report) -> Features:
     in_text = _content(lead)
     every = frozenset(words) | frozenset(in_text)
     # "The fourth quarter" is a period, "a fourth climber" one more.
-    marks = frozenset(
-        token.key
-        for token, following in zip_longest(top, top[1:])
-        if token.key in MARKS and not (following and following.key in PERIODS)
-    )
+    counted = {token.key for token, following in pairwise(top) if following.key in PERIODS}
+    marks = frozenset(token.key for token in top if token.key in MARKS - counted)
     if PROSPECTS.search(line):
         marks |= {"expected"}
-    written = {stem(token.key): _plain(token) for token in [*top, *lead][::-1]}
+    every_token = [*top, *lead]
+    written = {stem(token.key): _plain(token) for token in every_token[::-1]}
     name_of: dict[str, str] = {}
-    for name in _name_runs([*top, *lead], names):
+    for name in _name_runs(every_token, names):
         for token in name:
             if stem(token.key) not in name_of:
                 name_of[stem(token.key)] = name_of.get(stem(name[0].key), stem(name[0].key))
@@ -388,11 +386,11 @@ def features(report: Report) -> Features:
         # "Villagers may go home" names no month.
         days=frozenset(
             token.key
-            for token in [*top, *lead]
+            for token in every_token
             if token.key in TIME_WORDS and (token.key not in AMBIGUOUS or token.raw[0].isupper())
         ),
         shingles=frozenset(tuple(run[at : at + _SHINGLE]) for at in range(len(run) - _SHINGLE + 1)),
         title_case=title_case,
         link=canonical_url(report.url) if report.url else "",
-        language=_language([token.key for token in [*top, *lead]]),
+        language=_language([token.key for token in every_token]),
     )
