@@ -248,10 +248,10 @@ def reversals(spoken: Text, source: Text) -> Iterator[str]:
     yield from _opposites(spoken, source)
     # What has a figure must not rise where it fell.
     clauses = [Text(part) for part in BOUNDARY.split(source.text)]
-    for own in map(Text, BOUNDARY.split(spoken.text)):
-        like = [each for each in clauses if own.figures & each.figures]
+    for clause in map(Text, BOUNDARY.split(spoken.text)):
+        like = [each for each in clauses if clause.figures & each.figures]
         if len(like) == 1:
-            yield from _opposites(own, like[0])
+            yield from _opposites(clause, like[0])
     yield from _preferred(spoken, source)
 
 

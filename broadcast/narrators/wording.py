@@ -56,7 +56,9 @@ _CJK_CLOCK = re.compile(
     r"(午前|午後|上午|下午|오전|오후)?\s?(\d{1,2})[時时시点]\s?(?:(\d{1,2})[分분])?"
 )
 _CJK_SCALES: dict[str, int] = ENGLISH["cjk_scales"]
-_CJK_NUMBER = re.compile(rf"(?:\d[\d,.]*[{''.join(_CJK_SCALES)}]){{1,4}}\d*")
+_CJK_NUMBER = re.compile(
+    rf"(?<![\d,.])(?:\d[\d,.]{{0,15}}[{''.join(_CJK_SCALES)}]){{1,4}}(?:\d{{1,4}}(?!\d))?"
+)
 _CJK_UNITS: dict[str, str] = ENGLISH["cjk_units"]
 _CJK_UNIT = re.compile("|".join(_CJK_UNITS))
 WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")

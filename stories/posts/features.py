@@ -51,14 +51,14 @@ PREFIX = 5
 # A number (with groups, decimals or a score), a run of a script without spaces, or a word.
 _TOKEN = re.compile(
     r"(?P<score>(?<![\d.,])\d{1,3}[-\u2013]\d{1,3}(?![\d.,-]\d))"
-    r"|(?P<number>(?<![\d.,])\d{1,3}(?:[\u00a0\u202f ]\d{3})+(?![\d.,])|\d+(?:[.,:]\d+)*)"
+    r"|(?P<number>(?<![\d.,])\d{1,3}(?:[\u00a0\u202f ]\d{3}){1,5}(?![\d.,])|\d+(?:[.,:]\d+)*)"
     r"|(?P<dense>[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+)"
     r"|(?P<word>[^\W\d_]+(?:['\u2019][^\W\d_]+)*)"
 )
 _INDEXED = re.compile(
     r"([\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+)"
     r"|([^\W\d_]+(?:['\u2019][^\W\d_]+)*)"
-    r"|((?<![\d.,])\d{1,3}(?:[\u00a0\u202f ]\d{3})+(?![\d.,])|\d+(?:[.,]\d+)+|\d{3,})"
+    r"|((?<![\d.,])\d{1,3}(?:[\u00a0\u202f ]\d{3}){1,5}(?![\d.,])|\d+(?:[.,]\d+)+|\d{3,})"
 )
 _BEFORE_SENTENCE = frozenset('.!?:;\u2026\u3002\uff01\uff1f\u0964\u06d4"\u201c\u2018([|')
 _ENDINGS = ("ing", "ed", "es", "s")
