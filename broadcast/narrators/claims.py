@@ -21,6 +21,7 @@ from broadcast.narrators.wording import (
     stem,
     stems_of,
 )
+from stories.posts.features import language_of
 from stories.posts.vocabulary import SAME
 from stories.text.sentences import word_set
 
@@ -90,11 +91,10 @@ _PASSIVE = re.compile(
 _OPPOSITES = [tuple(word_set(side) for side in pair.split(" / ")) for pair in ENGLISH["opposites"]]
 _CALENDAR = word_set(ENGLISH["calendar"])
 _RATHER = re.compile(r"\b(?:rather than|instead of)\b", re.IGNORECASE)
-_NO = frozenset(map(compared, word_set(ENGLISH["negations_in_other_languages"])))
+_NO: dict[str, str] = ENGLISH["negations_in_other_languages"]
 _ROLES_ABROAD = {
-    ROLES[role]: frozenset(map(compared, word_set(words)))
+    ROLES[role]: word_set(compared(words))
     for role, words in ENGLISH["roles_in_other_languages"].items()
-    if role in ROLES
 }
 _TIMES = stems_of(f"{ENGLISH['time_words']} {ENGLISH['calendar']}")
 _CLAUSE_CHARACTERS = 300
@@ -281,7 +281,8 @@ def translations(spoken: Text, source: Text, passages: int) -> Iterator[str]:
     """What rises must not fall in another language, and no negation and no role may be new or lost."""
     there = Text(source.in_numbers, "en")
     yield from _opposites(spoken, there)
-    denied = any(compared(word) in _NO for word in source.words)
+    no = _NO.get(language_of([word.lower() for word in source.words]), "")
+    denied = source.lower & word_set(compared(no))
     own = bool(NEGATIVE.search(spoken.text) or _WILD.search(spoken.text))
     # A summary may leave out what is denied beside other things.
     whole = passages == 1 and 10 * len(spoken.words) >= 6 * len(source.words)

@@ -304,11 +304,13 @@ def _name_runs(tokens: list[_Token], names: set[str]) -> list[list[_Token]]:
     return runs
 
 
-def _language(words: list[str]) -> str:
-    counts = [sum(word in known for word in words) for known in FUNCTION_WORDS]
-    most = max(counts)
-    if most and counts.count(most) == 1:
-        return str(counts.index(most))
+def language_of(words: list[str]) -> str:
+    """Returns the language of casefolded words, or the script of the first one; "" if unclear."""
+    counts = {name: sum(word in known for word in words) for name, known in FUNCTION_WORDS.items()}
+    most = max(counts.values())
+    if most:
+        found = [name for name, count in counts.items() if count == most]
+        return found[0] if len(found) == 1 else ""
     letter = next((word[0] for word in words if word[0].isalpha()), "A")
     script = unicodedata.name(letter, "").split(" ")[0]
     return "" if script == "LATIN" else script
@@ -392,5 +394,5 @@ def features(report: Report) -> Features:
         shingles=frozenset(tuple(run[at : at + _SHINGLE]) for at in range(len(run) - _SHINGLE + 1)),
         title_case=title_case,
         link=canonical_url(report.url) if report.url else "",
-        language=_language([token.key for token in every_token]),
+        language=language_of([token.key for token in every_token]),
     )

@@ -37,18 +37,15 @@ EMPTY = word_set("""
     não quando onde esta este terça quarta quinta sexta feira segunda porque nesta neste
 """)
 
-# By which the language of a report is known: English, German, French, Spanish, Portuguese, Italian.
-FUNCTION_WORDS = [
-    word_set(words)
-    for words in (
-        "the of and to is for with from was were has have after by as at its",
-        "der die das und ist nicht ein eine mit auf von im den dem wird nach am",
-        "le les des et est dans une du pour avec sur qui aux après au",
-        "el los las y una por con del que para se más al su",
-        "o os uma do da dos das em no na nos com para não ao",
-        "il lo gli di e che una per è sono nel della dei con",
-    )
-]
+# By which the language of a report is known.
+FUNCTION_WORDS = {
+    "en": word_set("the of and to is for with from was were has have after by as at its"),
+    "de": word_set("der die das und ist nicht ein eine mit auf von im den dem wird nach am"),
+    "fr": word_set("le les des et est dans une du pour avec sur qui aux après au"),
+    "es": word_set("el los las y una por con del que para se más al su"),
+    "pt": word_set("o os uma do da dos das em no na nos com para não ao"),
+    "it": word_set("il lo gli di e che una per è sono nel della dei con"),
+}
 NEGATIONS = word_set("not no never without nobody none neither nor cannot")
 
 TIME_WORDS = word_set("""

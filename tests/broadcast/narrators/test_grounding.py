@@ -76,6 +76,8 @@ SETS = (
     "fifth",
     "sixth",
     "seventh",
+    "eighth",
+    "ninth",
 )
 
 
@@ -83,18 +85,20 @@ def test_the_labelled_sentences_are_complete() -> None:
     rows = [case for name in SETS for case in cases(name)]
     kinds = Counter(case.error for case in rows)
     assert kinds == {
-        "": 459,
-        "number": 96,
-        "negation": 70,
-        "date": 67,
-        "unit": 56,
-        "name": 54,
-        "swap": 49,
-        "attribution": 44,
-        "quote": 40,
+        "": 579,
+        "number": 136,
+        "negation": 96,
+        "date": 87,
+        "unit": 70,
+        "name": 68,
+        "attribution": 57,
+        "swap": 57,
+        "quote": 45,
         "invented": 36,
+        "direction": 14,
+        "cause": 6,
     }
-    assert len({case.text for case in rows}) == 971
+    assert len({case.text for case in rows}) == 1251
 
 
 @pytest.mark.parametrize(
@@ -109,6 +113,8 @@ def test_the_labelled_sentences_are_complete() -> None:
         ("fifth", 60, 59, 60, 4),
         ("sixth", 30, 30, 31, 2),
         ("seventh", 0, 0, 22, 0),
+        ("eighth", 80, 77, 60, 0),
+        ("ninth", 80, 66, 60, 6),
     ],
 )
 def test_planted_errors_are_caught_and_faithful_sentences_pass(

@@ -27,6 +27,10 @@ DATA = Path(__file__).resolve().parents[2] / "data" / "matching"
 RECORDED = {post["id"]: Report(post["title"], post["body"]) for post in recording()["posts"]}
 PAIRS = json.loads((DATA / "pairs.json").read_text("utf-8"))["pairs"]
 UNSEEN = json.loads((DATA / "unseen_pairs.json").read_text("utf-8"))["pairs"]
+BLIND = {
+    name: json.loads((DATA / f"{name}.json").read_text("utf-8"))
+    for name in ("blind", "blind_later")
+}
 EVENTS = json.loads((DATA / "events.json").read_text("utf-8"))["events"]
 
 OUTLETS = json.loads((DATA / "outlets.json").read_text("utf-8"))["events"]
@@ -102,6 +106,21 @@ def test_false_and_missed_duplicates_among_pairs_that_no_rule_was_chosen_with() 
     assert judged.count(("duplicate", "duplicate")) >= 22
 
 
+@pytest.mark.parametrize(("name", "missed", "false"), [("blind", 4, 0), ("blind_later", 12, 4)])
+def test_false_and_missed_duplicates_among_pairs_of_agencies(
+    name: str, missed: int, false: int
+) -> None:
+    judged = [
+        (kind, judge(report(new), report(earlier)).kind)
+        for _, kind, new, earlier in BLIND[name]["pairs"]
+    ]
+    found = [ours for kind, ours in judged if kind == "duplicate"]
+    others = [ours for kind, ours in judged if kind != "duplicate"]
+    assert (len(found), len(others)) == (40, 40)
+    assert len(found) - found.count("duplicate") <= missed
+    assert others.count("duplicate") <= false
+
+
 Rows = list[tuple[int, Report]]
 """Reports in the order of their arrival, each with the number of its event."""
 
@@ -158,7 +177,12 @@ def test_reports_are_put_together_by_event(half: str, most_wrong: int) -> None:
 
 @pytest.mark.parametrize(
     ("half", "score", "most_wrong", "count"),
-    [("development", 0.92, 0, 70), ("held out", 0.84, 4, 131)],
+    [
+        ("development", 0.92, 0, 70),
+        ("held out", 0.84, 4, 131),
+        ("blind", 0.93, 0, 40),
+        ("blind later", 0.94, 0, 40),
+    ],
 )
 def test_reactions_and_reports_in_other_words_are_put_together(
     half: str, score: float, most_wrong: int, count: int
@@ -166,7 +190,9 @@ def test_reactions_and_reports_in_other_words_are_put_together(
     """Harder than real feeds, where most events have one report: see README.md for what it gave."""
     arrived = sorted(
         (hours, number, title, text)
-        for number, (of_half, reports) in enumerate(OUTLETS)
+        for number, (of_half, reports) in enumerate(
+            [*OUTLETS, *BLIND["blind"]["events"], *BLIND["blind_later"]["events"]]
+        )
         for hours, title, text in reports
         if of_half == half
     )
