@@ -24,15 +24,15 @@
     }
   }
 
-  // What a button of the page does, by a selector of the button.
+  // What a button of the page does, by a selector of the button, and its shortcut.
   const BUTTONS = [
     ["Go Live", "#air-start"],
     ["Stop the broadcast", "#air-stop"],
     ["Stop after this story", "#stop-after-story"],
     ["Undo the stop", "#air-undo"],
     ["Recover the run", "#air-recover"],
-    ["Approve the first waiting story", '#needs [value="approve"]'],
-    ["Veto the first waiting story", '#needs [value="veto"]'],
+    ["Approve the first waiting story", '#needs [value="approve"]', "A"],
+    ["Veto the first waiting story", '#needs [value="veto"]', "V"],
     ["Pin the first post", '.post[data-state="queued"] [value^="pin"]'],
     ["Hold the first post", '.post[data-state="queued"] [value^="hold"]'],
     ["Kill the first post", '.post[data-state="queued"] [value^="kill"]'],
@@ -46,13 +46,14 @@
   const collect = () => {
     const links = [...document.querySelectorAll(".bar-areas a, #palette-links a")].map((link) => ({
       name: link.textContent.trim(),
+      key: link.dataset.key ? `G ${link.dataset.key.toUpperCase()}` : link.dataset.shortcut,
       run: () => location.assign(link.href),
     }));
-    const buttons = BUTTONS.flatMap(([name, selector]) => {
+    const buttons = BUTTONS.flatMap(([name, selector, key]) => {
       const button = document.querySelector(`:is(${selector}):enabled`);
-      return button ? [{ name, run: () => button.click() }] : [];
+      return button ? [{ name, key, run: () => button.click() }] : [];
     });
-    const help = { name: "Keyboard shortcuts", run: () => sheet.showModal() };
+    const help = { name: "Keyboard shortcuts", key: "?", run: () => sheet.showModal() };
     commands = [...buttons, ...links, help];
   };
 
@@ -80,12 +81,13 @@
     shown = commands.filter(({ name }) => words.every((word) => name.toLowerCase().includes(word)));
     chosen = 0;
     list.replaceChildren(
-      ...shown.map(({ name }, index) => {
+      ...shown.map(({ name, key }, index) => {
         const item = document.createElement("li");
         item.id = `palette-${index}`;
         item.role = "option";
         item.dir = "auto";
         item.textContent = name;
+        if (key) item.dataset.key = key;
         return item;
       }),
     );
