@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import datetime, timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NotRequired
 
 from django.contrib.auth.models import User
 from django.db.models import Exists, Q, QuerySet, Subquery
@@ -26,7 +26,7 @@ from sessions_app.commands import Call, Payload
 from sessions_app.errors import Conflict
 from sessions_app.events import recorder
 from sessions_app.events.statistics import Extra
-from sessions_app.models import Session, Step
+from sessions_app.models import Session, SessionEvent, Step
 from stories import stories
 from stories.models import SourcePost, Story
 from stories.stories import PublicThread, StoryDecided, StoryPayload
@@ -40,6 +40,22 @@ class NextStory(TypedDict):
     tone: Annotated[str, Field(description="Tone of the story.")]
     topics: Annotated[list[str], Field(description="Up to five topics.")]
     thread: Annotated[PublicThread | None, Field(description="Its thread, or null.")]
+    cuts_in: Annotated[bool, Field(description="Whether it airs before those without this mark.")]
+
+
+class PulledStory(TypedDict):
+    id: Annotated[int, Field(description="Id of the story.")]
+
+
+class PublicRelease(TypedDict):
+    """What the audience gets when a waiting story is released, vetoed or pulled."""
+
+    story: Annotated[NextStory | PulledStory, Field(description="Its id alone if removed.")]
+    retracts: NotRequired[Annotated[int, Field(description="Id of a story that will not air.")]]
+
+
+class Released(TypedDict):
+    public: Annotated[PublicRelease, Field(description="The part that the audience gets.")]
 
 
 class PublicStoryEvent(TypedDict):
@@ -57,6 +73,8 @@ AIRED = recorder.declare("story.aired", "A story went on air.", AiringEvent, pub
 FINISHED = recorder.declare(
     "story.finished", "A story's time on air ended.", AiringEvent, public=True
 )
+
+RELEASED = recorder.declare("story.released", "A story will air, or not.", Released, public=True)
 
 # Time to undo a stop.
 UNDO = timedelta(seconds=5)
@@ -119,9 +137,8 @@ def released(session: Session) -> QuerySet[Story]:
     An editor has approved them, or the session is hands-free and the check has not held them.
     """
     rows = stories.next_up(session).filter(held=False)
-    if session.control_mode == Session.ControlMode.HANDS_FREE:
-        return rows
-    return rows.filter(state=Story.State.APPROVED)
+    hands_free = session.control_mode == Session.ControlMode.HANDS_FREE
+    return rows if hands_free else rows.filter(state=Story.State.APPROVED)
 
 
 def next_payload(story: Story) -> NextStory:
@@ -132,7 +149,23 @@ def next_payload(story: Story) -> NextStory:
         "tone": story.tone,
         "topics": story.topics,
         "thread": {"id": thread.pk, "relation": story.relation} if thread else None,
+        "cuts_in": story.cuts_in,
     }
+
+
+def tell_next(story: Story) -> None:
+    """Tells open watch pages that a waiting story will air, or without headline that it will not."""
+    told = SessionEvent.objects.filter(session=story.session, at__gte=story.created_at)
+    told = told.filter(type=RELEASED, payload__public__story__id=story.pk)
+    waits = story.state == Story.State.WRITTEN and not story.held
+    hands_free = story.session.control_mode == Session.ControlMode.HANDS_FREE
+    if story.state == Story.State.APPROVED or (waits and hands_free):
+        public: PublicRelease = {"story": next_payload(story)}
+    elif story.state in (Story.State.VETOED, Story.State.KILLED) and told.exists():
+        public = {"story": {"id": story.pk}, "retracts": story.pk}
+    else:
+        return
+    recorder.record(story.session, RELEASED, {"public": public})
 
 
 def air_next(run: Broadcast, written: Story | None = None) -> Airing | None:
@@ -141,9 +174,8 @@ def air_next(run: Broadcast, written: Story | None = None) -> Airing | None:
     ``written`` is a story that was stored in this transaction.
     """
     session, at = run.session, steps.now()
-    # An approved story may air in every control mode.
     may_air = Q(state=Story.State.APPROVED)
-    # Compared with the database's clock, so that all workers agree when the time is over.
+    # By the clock of the database, so that all workers agree.
     if session.control_mode == Session.ControlMode.BALANCED and session.pace:
         may_air |= Q(state=Story.State.WRITTEN, created_at__lte=at - VETO_WINDOW)
     elif session.control_mode != Session.ControlMode.FULL_CONTROL:
@@ -151,7 +183,6 @@ def air_next(run: Broadcast, written: Story | None = None) -> Airing | None:
     # Sentences that failed the check wait for an editor in every mode, even if it changed since.
     on_air = Airing.objects.filter(session=session, finished_at=None)
     rows = stories.next_up(session).filter(may_air, ~Exists(on_air), held=False)
-    # A story that was just written is not read again.
     is_written = written is not None and written.pk == rows.values_list("pk", flat=True).first()
     story = written if is_written else rows.first()
     if story is None:
@@ -278,6 +309,8 @@ def decide(session: Session, story_id: int, approve: bool, editor: User) -> Stor
         )
         event: StoryDecided = {"story": stories.payload(story), "by": editor.get_username()}
         recorder.record(session, stories.DECIDED, event)
+        if run is not None:
+            tell_next(story)
         advance(run)
     return story
 

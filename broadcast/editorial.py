@@ -8,13 +8,14 @@ from typing import Annotated, Any, NotRequired
 import structlog
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 from pydantic import Field
 from typing_extensions import TypedDict
 
 from broadcast import airing, orchestrator, recaps, recordings
-from broadcast.airing import PublicStoryEvent
+from broadcast.airing import PublicStoryEvent, PulledStory
+from broadcast.models import Broadcast
 from broadcast.narrators import grounding
 from broadcast.narrators.base import spoken
 from broadcast.narrators.statements import Context
@@ -26,7 +27,7 @@ from sessions_app.commands import Command, Payload
 from sessions_app.errors import Conflict, Invalid, Retry
 from sessions_app.events import archive, recorder
 from sessions_app.events.statistics import Extra
-from sessions_app.models import Archive, Session
+from sessions_app.models import AILink, Archive, Session
 from stories import corrections, stories
 from stories.corrections import Replacement
 from stories.models import Story
@@ -45,10 +46,6 @@ class StoryCorrected(TypedDict):
 
     story: Annotated[StoryPayload, Field(description="The story after the change.")]
     public: Annotated[PublicStoryEvent, Field(description="The part that the audience gets.")]
-
-
-class PulledStory(TypedDict):
-    id: Annotated[int, Field(description="Id of the story.")]
 
 
 class PublicStoryPulled(TypedDict):
@@ -77,6 +74,7 @@ class StoryChanged(TypedDict):
 
 
 RECAP_REASON = "A headline in it was corrected."
+PULLED_REASON = "It repeated the headline of a story that was withdrawn."
 # What a correction changes in the events about a story.
 CORRECTED_FIELDS = frozenset(
     {
@@ -169,6 +167,8 @@ def break_in(session: Session, new: BreakIn, author: User) -> Story:
         # Before the next story is aired, because a session has at most one airing.
         if run is not None and new.now:
             airing.end_current(run)
+        elif run is not None:
+            airing.tell_next(story)
         airing.advance(run)
     # The story may have gone on air in the same transaction.
     story.refresh_from_db(fields=["state"])
@@ -195,7 +195,7 @@ def _compared_with_sources(story: Story) -> Callable[[str], GroundedSentence]:
 
 def correct(session: Session, correction: Correction, author: User) -> Story:
     """Gives a story a new version, marked as a correction if the story was published."""
-    with airing.locked_story(session, correction.story) as (_, story):
+    with airing.locked_story(session, correction.story) as (run, story):
         if story.state not in Story.OPEN:
             raise Conflict("A vetoed or pulled story cannot be corrected.", state=story.state)
         # Two editors may have the same story open; the later one has to see the other's text.
@@ -217,14 +217,19 @@ def correct(session: Session, correction: Correction, author: User) -> Story:
         for recap in hourly:
             if (narrative := replacement.text(recap.narrative)) != recap.narrative:
                 _store(recap, recap.title, narrative, RECAP_REASON, author)
+        if run is not None:
+            airing.tell_next(story)
     return story
 
 
-def _store(story: Story, title: str, text: str, reason: str, author: User) -> Replacement:
+def _store(
+    story: Story, title: str, text: str, reason: str, author: User | None, withdrawn: str = ""
+) -> Replacement:
     """Stores a corrected text, replaces the old one where it was repeated, and records the event."""
     session, old = story.session, (story.title, story.narrative)
+    compared = None if withdrawn else _compared_with_sources(story)
     growth = corrections.correct(
-        story, title, text, reason, author, session.pace, _compared_with_sources(story)
+        story, title, text, reason, author, session.pace, compared, withdrawn
     )
     stories.on_change.send(story)
     payload = airing.story_payload(story)
@@ -287,27 +292,60 @@ def correct_archives(claim: Claim) -> None:
         claim.complete()
 
 
-def pull(session: Session, story_id: int) -> Story:
-    """Removes a story from air, rundown and public pages; it stays in the session."""
+def pull(session: Session, story_id: int, author: User | None = None) -> Story:
+    """Removes a story from air, rundown and public pages; it stays in the session.
+
+    Later stories leave out the sentences that repeat its headline.
+    """
     with airing.locked_story(session, story_id) as (run, story):
         if story.state not in Story.OPEN:
             raise Conflict("This story was vetoed or pulled already.", state=story.state)
-        published = story.state in corrections.PUBLISHED
-        # First, so that the airing ends while the story is still airing, and its end is recorded.
-        if story.state == State.AIRING and run is not None:
-            airing.end_current(run)
-        Story.objects.filter(pk=story.pk).update(state=State.KILLED)
-        story.state = State.KILLED
-        stories.on_change.send(story)
-        payload = airing.story_payload(story)
-        if published:
-            # The id alone, as the audience must not get the text once more.
-            public: PublicStoryPulled = {"story": {"id": story.pk}, "retracts": story.pk}
-            recorder.record(session, PULLED, {"story": payload, "public": public})
-        else:
-            recorder.record(session, CHANGED, {"story": payload})
+        _withdraw(run, story)
+        _leave_out(run, story, author)
         airing.advance_or_stop(run)
     return story
+
+
+def _withdraw(run: Broadcast | None, story: Story) -> None:
+    """Takes a locked story off the air and the public pages, and records it."""
+    session, published = story.session, story.state in corrections.PUBLISHED
+    # First, so that the airing ends while the story is still airing, and its end is recorded.
+    if story.state == State.AIRING and run is not None:
+        airing.end_current(run)
+    Story.objects.filter(pk=story.pk).update(state=State.KILLED)
+    story.state = State.KILLED
+    stories.on_change.send(story)
+    payload = airing.story_payload(story)
+    if published:
+        # The id alone, as the audience must not get the text once more.
+        public: PublicStoryPulled = {"story": {"id": story.pk}, "retracts": story.pk}
+        recorder.record(session, PULLED, {"story": payload, "public": public})
+        return
+    recorder.record(session, CHANGED, {"story": payload})
+    if run is not None:
+        airing.tell_next(story)
+
+
+def _leave_out(run: Broadcast | None, story: Story, author: User | None) -> None:
+    """Takes the headline of a pulled story out of recaps, follow-ups and the memory of the host."""
+    headline = story.title
+    rows = stories.of_session(story.session).filter(state__in=Story.OPEN, pk__gt=story.pk)
+    repeating = Q(origin=Story.Origin.RECAP)
+    if len(headline) >= corrections.SHORTEST:
+        repeating |= Q(narrative__contains=headline)
+    rows = rows.filter(repeating).exclude(title=headline).order_by("id")
+    for later in rows.select_for_update(of=("self",), no_key=True):
+        text = corrections.without_headline(later.narrative, headline)
+        # Of a recap its first sentence is no story, and of another one nothing may be left.
+        left = len(sentences(text)) - int(later.origin == Story.Origin.RECAP)
+        if text != later.narrative and left > 0:
+            _store(later, later.title, text, PULLED_REASON, author, headline)
+        elif text != later.narrative:
+            _withdraw(run, later)
+    links = AILink.objects.filter(session=story.session, created_at__gte=story.created_at)
+    for link in links.filter(summary__contains=headline):
+        summary = corrections.without_headline(link.summary, headline)
+        AILink.objects.filter(pk=link.pk).update(summary=summary)
 
 
 def record_source(story: Story) -> None:
@@ -343,7 +381,7 @@ CORRECT = Command(
 PULL = Command(
     "story.kill",
     StoryId,
-    lambda call: pull(call.target, call.payload.story),
+    lambda call: pull(call.target, call.payload.story, call.actor),
     "Removes a story from air, rundown and public pages.",
 )
 BOOKMARK = Command(

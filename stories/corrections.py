@@ -59,14 +59,16 @@ def correct(
     title: str,
     narrative: str,
     reason: str,
-    author: User,
+    author: User | None,
     pace: int,
     compared: Callable[[str], GroundedSentence] | None = None,
+    withdrawn: str = "",
 ) -> Corrected:
     """Gives the story a new version, in the caller's transaction.
 
     A published story is marked as corrected, with the reason; one that still waits is only edited.
-    What the editor wrote is compared with the sources by ``compared``.
+    What the editor wrote is compared with the sources by ``compared``. Where only sentences with the
+    ``withdrawn`` headline are left out, the others stay as checked.
     Raises Conflict when the story has changed meanwhile, or when nothing is different.
     """
     if (title, narrative) == (story.title, story.narrative):
@@ -74,7 +76,11 @@ def correct(
     words_before, seconds_before = story.word_count, story.duration
     words = word_count(narrative)
     published = story.state in PUBLISHED
-    before, passages = story.passages, after_correction(story.passages, narrative, compared)
+    before, held = story.passages, story.held and bool(withdrawn)
+    if withdrawn:
+        passages = without_passages(before, narrative, withdrawn)
+    else:
+        passages = after_correction(before, narrative, compared)
     with transaction.atomic():
         first = (story.title, story.narrative) if story.version == 1 else None
         # The version in the condition makes a second correction of the same version fail.
@@ -92,7 +98,7 @@ def correct(
             corrected_at=timezone.now() if published else None,
             correction=reason if published else "",
             passages=passages,
-            held=False,
+            held=held,
         )
         if not changed:
             raise Conflict("This story has changed meanwhile. Load it again.")
@@ -213,6 +219,28 @@ def after_correction(
             own = {**compared(sentence), "support": "editor"}
         found.append(before.get(sentence, own))
     return found
+
+
+def without_headline(text: str, headline: str) -> str:
+    """Returns a text without the sentences that repeat a headline."""
+    words = headline.rstrip(".!?\u2026")
+    left = text
+    for sentence in sentences(text):
+        if words in sentence:
+            left = left.replace(sentence, "")
+    # A headline of several sentences is in none of them.
+    return re.sub(r" {2,}", " ", left.replace(headline, "")).strip()
+
+
+def without_passages(
+    checked: list[GroundedSentence], text: str, headline: str
+) -> list[GroundedSentence]:
+    """Returns the sentences that are left in a text, without passages that repeat a headline."""
+    return [
+        {**each, "passages": [row for row in each["passages"] if headline not in row["text"]]}
+        for each in checked
+        if each["text"] in text
+    ]
 
 
 def _store_version(

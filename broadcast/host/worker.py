@@ -220,6 +220,7 @@ def _store_story(
             if run.hold is not None:
                 orchestrator.set_hold(run, None)
             airing.air_next(run, story)
+            airing.tell_next(story)
     except StaleClaim:
         # The answer has cost money, so it is stored for a person to decide.
         record = {

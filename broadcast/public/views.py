@@ -64,7 +64,11 @@ def public(
             # The same page for a revoked and an unknown link, so that guessing shows nothing.
             return _with_headers(render(request, "public/gone.html", status=404))
         bind_request(request, **context.session_fields(session))
-        return _with_headers(view(request, session, *args, **kwargs))
+        try:
+            return _with_headers(view(request, session, *args, **kwargs))
+        except Http404:
+            page = {"session": session, "why": "It may have been withdrawn since."}
+            return _with_headers(render(request, "public/missing.html", page, status=404))
 
     return require_safe(opened)  # type: ignore[return-value]
 
@@ -152,7 +156,8 @@ def overlay(request: HttpRequest, session: Session) -> HttpResponse:
 def embed(request: HttpRequest, session: Session) -> HttpResponseBase:
     """The player for a frame of another page, if the session allows it: the story on air."""
     if session.embedding != Session.Embedding.ANYWHERE:
-        return render(request, "public/gone.html", status=404)
+        page = {"session": session, "why": "The player for other sites is switched off."}
+        return render(request, "public/missing.html", page, status=404)
 
     def player(request: HttpRequest) -> HttpResponseBase:
         page = {**queries.watch_page(session), **_addresses(session)}

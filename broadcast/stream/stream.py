@@ -32,7 +32,7 @@ from sessions_app.models import Session, Workspace
 from sessions_app.realtime import presence
 from stories import stories
 from stories.disclosure import GENERAL
-from stories.models import Story
+from stories.models import Story, StoryVersion
 
 log = structlog.get_logger(__name__)
 
@@ -244,18 +244,22 @@ def changed(story: Story) -> None:
     if story.version == 1 and story.state != Story.State.KILLED:
         return
     public = story.state in sounds.PUBLISHED
+    headlines = set(StoryVersion.objects.filter(story=story).values_list("title", flat=True))
+    headlines = headlines - {story.title} if public else headlines | {story.title}
     for stream in AudioStream.objects.select_for_update().filter(session=story.session_id):
-        outdated = [
-            part
-            for part in stream.parts
-            if part["story"] == story.pk and not (public and part["version"] == story.version)
-        ]
+        outdated = []
+        for part in stream.parts:
+            own = part["story"] == story.pk and not (public and part["version"] == story.version)
+            # Headlines are read between stories, and a chime is named after the story behind it.
+            texts = "" if part["story"] else f"{part['title']}\n{part['text']}"
+            if own or any(headline.rstrip(".") in texts for headline in headlines if headline):
+                outdated.append(part)
         if not outdated:
             continue
         paths = {path_of(stream, *named) for named in plan.slots(stream)}
         for part in outdated:
             part["kind"], part["path"], part["tempo"] = "bed", "", 1.0
-            part["title"], part["story"] = story.session.name, None
+            part["title"], part["story"], part["text"] = story.session.name, None, ""
         paths -= {path_of(stream, *named) for named in plan.slots(stream)}
         AudioStream.objects.filter(pk=stream.pk).update(
             parts=stream.parts, revision=F("revision") + 1

@@ -29,7 +29,7 @@
     }
     for (const down of document.querySelectorAll('[data-tick="down"]')) {
       const left = (Date.parse(down.dataset.until) - now) / 1000;
-      write(down, left > 0 ? `in ${short(left)}` : "");
+      write(down, left > 0 ? `in ${short(left)}` : down.dataset.over ?? "");
     }
     for (const gain of document.querySelectorAll('[data-tick="points"]')) {
       const days = Math.max(0, now - Date.parse(gain.dataset.since)) / 86_400_000;

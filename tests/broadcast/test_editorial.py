@@ -9,12 +9,13 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from broadcast import orchestrator
+from broadcast import airing, orchestrator
 from broadcast.models import Airing
-from sessions_app import audits, commands
+from sessions_app import audits, commands, sessions
+from sessions_app.background import steps
 from sessions_app.errors import Conflict, Invalid
 from sessions_app.events import recorder
-from sessions_app.models import Session, SessionEvent, SessionStats
+from sessions_app.models import Session, SessionEvent, SessionStats, Step
 from sessions_app.realtime import frames
 from stories import corrections, stories
 from stories.models import Story, StoryVersion
@@ -266,6 +267,53 @@ def test_a_pulled_story_leaves_the_air_and_the_public_page(
         do(live, "kill", story=story.pk)
 
 
+def test_no_later_story_repeats_the_headline_of_a_pulled_one(live: Session, owner: User) -> None:
+    pulled = on_air(live)
+    assert pulled is not None
+    pulled.title = "The mill burns. All are safe"
+    pulled.save(update_fields=["title"])
+    passages = [
+        {"text": "In headlines.", "support": "link", "passages": []},
+        {"text": "Bees swarm.", "support": "passages", "passages": []},
+    ]
+    told = {
+        "recap": ("In headlines. The mill burns. All are safe. Bees swarm.", "aired"),
+        "alone": ("In headlines. The mill burns. All are safe.", "aired"),
+        "follow-up": ("More on “The mill burns. All are safe”, from the Echo. It rains.", "aired"),
+        "waits": ("Earlier we reported: The mill burns. All are safe. It rains.", "written"),
+        "other": ("The mill turns again.", "aired"),
+    }
+    made = {
+        name: Story.objects.create(
+            session=live,
+            origin="recap" if name in ("recap", "alone") else "manual",
+            title=name,
+            narrative=text,
+            state=state,
+            passages=passages if name == "recap" else [],
+            held=name == "waits",
+            word_count=9,
+            duration=1,
+            completed_at=pulled.completed_at,
+        )
+        for name, (text, state) in told.items()
+    }
+    do(live, "kill", story=pulled.pk)
+    for story in made.values():
+        story.refresh_from_db()
+    assert {name: (story.narrative, story.state) for name, story in made.items()} == {
+        "recap": ("In headlines. Bees swarm.", "aired"),
+        "alone": ("In headlines. The mill burns. All are safe.", "killed"),
+        "follow-up": ("It rains.", "aired"),
+        "waits": ("It rains.", "written"),
+        "other": ("The mill turns again.", "aired"),
+    }
+    assert made["recap"].correction == "It repeated the headline of a story that was withdrawn."
+    assert made["recap"].passages == passages
+    assert made["waits"].held
+    assert StoryVersion.objects.get(story=made["recap"], number=2).author == owner
+
+
 def test_bookmarked_stories_stand_on_their_own_page(
     live: Session, owner: User, client_of: Callable[[User], Client]
 ) -> None:
@@ -338,6 +386,44 @@ def test_a_long_text_is_compared_sentence_by_sentence() -> None:
     found = list(corrections.compare(" ".join(lines), " ".join(changed)))
     assert found[1:3] == [(lines[100], "gone"), ("Boat number 100 stayed.", "new")]
     assert [kind for _, kind in found] == ["same", "gone", "new", "same"]
+
+
+def told_next(session: Session) -> list[tuple[str, bool]]:
+    """What open watch pages got of stories that wait: the headline, or that it is gone."""
+    events = SessionEvent.objects.filter(session=session, type="story.released").order_by("seq")
+    public = [event.payload["public"] for event in events]
+    return [(each["story"].get("title", ""), "retracts" in each) for each in public]
+
+
+def test_open_watch_pages_learn_what_comes_next(live: Session) -> None:
+    run_due_steps(live, most=1)
+    airing.decide(live, do(live, "break_in", **BREAKING).pk, True, live.owner)
+    waiting = Story.objects.get(title=BREAKING["title"])
+    assert told_next(live) == 2 * [(BREAKING["title"], False)]
+    do(live, "correct", story=waiting.pk, title="Bridge open", text="It is open.", reason="x")
+    do(live, "kill", story=waiting.pk)
+    # An old headline is replaced in the events before, and the last one has none.
+    assert told_next(live) == [*3 * [("Bridge open", False)], ("", True)]
+    event = SessionEvent.objects.filter(session=live, type="story.released").latest("seq")
+    html = frames.text_of(frames.frame_of(event, 0, recorder.PUBLIC), recorder.PUBLIC, "html")
+    assert f'hx-swap-oob="delete:#next-{waiting.pk}"' in html
+    assert "Bridge" not in html
+
+
+@pytest.mark.parametrize(
+    ("mode", "named"), [("hands-free", True), ("balanced", False), ("full-control", False)]
+)
+def test_what_the_host_wrote_is_named_next_only_hands_free(
+    live: Session, mode: str, named: bool
+) -> None:
+    sessions.change(live, control_mode=mode)
+    Step.objects.filter(session=live, kind="narrate").update(due_at=steps.now())
+    Airing.objects.filter(session=live).update(finish_at=steps.now())
+    run_due_steps(live, "narrate", most=1)
+    waiting = Story.objects.get(session=live, state="written")
+    assert told_next(live) == ([(waiting.title, False)] if named else [])
+    airing.decide(live, waiting.pk, False, live.owner)
+    assert told_next(live)[1:] == ([("", True)] if named else [])
 
 
 @pytest.mark.parametrize("verb", ["correct", "kill"])

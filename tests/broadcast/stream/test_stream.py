@@ -97,8 +97,8 @@ def test_an_hour_begins_with_the_identification_and_the_time(heard: Session) -> 
         plan.extend(row, before + timedelta(seconds=later))
     said = [part for part in row.parts if part["kind"] == "identification"]
     assert [part["text"].rpartition("It is ")[2] for part in said] == [
-        "2:58 PM, universal time.",
-        "3 PM, universal time.",
+        "2:58 PM, Greenwich Mean Time.",
+        "3 PM, Greenwich Mean Time.",
     ]
     full_hour = plan.frame_of(datetime(2026, 11, 29, 15, 0, 0, tzinfo=UTC))
     assert full_hour <= said[1]["at"] < full_hour + 600
@@ -188,6 +188,20 @@ def test_a_story_that_is_pulled_is_not_heard_any_more(heard: Session) -> None:
     stream.advance(claimed(heard), row_of(heard), at)
     row = row_of(heard)
     assert len(listen(row)) == 48_000 * len(list(plan.slots(row)))
+
+
+@pytest.mark.parametrize("how", ["pulled", "corrected"])
+def test_headlines_between_stories_leave_out_what_is_gone(heard: Session, how: str) -> None:
+    row = play(heard, timezone.now(), 72)
+    story = Story.objects.filter(state="aired").latest("pk")
+    assert any(story.title in part["text"] for part in row.parts if part["kind"] == "headlines")
+    if how == "pulled":
+        press(heard, "story.kill", story=story.pk)
+    else:
+        correct(heard, story)
+    row = row_of(heard)
+    assert story.title not in str([(part["title"], part["text"]) for part in row.parts])
+    assert "headlines" not in [part["kind"] for part in row.parts]
 
 
 def test_a_correction_ends_the_reading_of_what_was_wrong(heard: Session) -> None:
