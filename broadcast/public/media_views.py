@@ -24,8 +24,12 @@ from sessions_app.errors import NotFound
 from sessions_app.events import recorder
 from sessions_app.files import storage
 from sessions_app.models import Session
+from sessions_app.rate_limits import TooMany
 from stories import artwork as pictures
 from stories import disclosure, stories
+from stories.models import Story
+
+EARLIER_CARDS = 20
 
 
 @shared
@@ -131,20 +135,27 @@ def cover(request: HttpRequest, session: Session) -> HttpResponse:
 @public
 def card(request: HttpRequest, session: Session) -> HttpResponse:
     """The share card: the latest published headline, of one thread with ``?thread=``."""
-    rows = stories.published(session)
-    if (thread := queries.key_of(request.GET.get("thread", ""))) is not None:
-        rows = rows.filter(thread=thread)
-    story = rows.prefetch_related(None).first()
+    rows = stories.published(session).prefetch_related(None)
+    in_thread = queries.key_of(request.GET.get("thread", ""))
+    story = rows.filter(thread=in_thread).first() if in_thread is not None else rows.first()
+    shown = _card_of(session, story)
+    try:
+        data = share_card.drawn(session.pk, shown)
+    except TooMany as error:
+        # The newest card that is drawn and whose headline is still published.
+        cards = [_card_of(session, row) for row in [*rows[:EARLIER_CARDS], None]]
+        shown = next((each for each in cards if share_card.stored(each)), shown)
+        if (earlier := share_card.stored(shown)) is None:
+            return HttpResponse(status=429, headers={"Retry-After": str(error.after)})
+        data = earlier
+    return cacheable(request, shown.tag, lambda: HttpResponse(data, content_type="image/png"))
+
+
+def _card_of(session: Session, story: Story | None) -> Card:
     if story is None:
-        shown = Card(session.name, "Live news", "hills-3")
-    else:
-        name = pictures.name_of(story.thread_id or story.pk, [*story.topics, story.title])
-        shown = Card(session.name, story.title, name)
-
-    def draw() -> HttpResponse:
-        return HttpResponse(share_card.draw(shown), content_type="image/png")
-
-    return cacheable(request, shown.tag, draw)
+        return Card(session.name, "Live news", "hills-3")
+    name = pictures.name_of(story.thread_id or story.pk, [*story.topics, story.title])
+    return Card(session.name, story.title, name)
 
 
 @require_safe

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections import OrderedDict
 from collections.abc import Callable
 from datetime import time, timedelta
 from typing import Any
@@ -48,7 +49,7 @@ def page(session: Session, part: str = "") -> str:
 
 def named_next(session: Session) -> list[str]:
     """The headlines under Up next."""
-    found = re.search(r'<ol id="next".*?</ol>', page(session), re.DOTALL)
+    found = re.search(r'<ol\s+id="next".*?</ol>', page(session), re.DOTALL)
     assert found is not None
     return re.findall(r'<h3 dir="auto">(.*?)</h3>', found[0])
 
@@ -144,8 +145,18 @@ def test_other_sites_get_absolute_addresses_of_page_and_card(ended: Session, set
     assert f'<meta property="og:image" content="{home}card.png?thread=5">' in thread
 
 
-def test_the_card_shows_the_latest_headline_and_is_drawn_once(ended: Session) -> None:
-    share_card.draw.cache_clear()
+def test_the_card_shows_the_latest_headline_and_is_drawn_once(
+    ended: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[str] = []
+    draw = share_card.draw
+
+    def counted(card: share_card.Card) -> bytes:
+        drawn.append(card.headline)
+        return draw(card)
+
+    monkeypatch.setattr(share_card, "draw", counted)
+    monkeypatch.setattr(share_card, "_drawn", OrderedDict())
     answer = visit(ended, "card.png")
     assert answer["Content-Type"] == "image/png"
     assert answer["Cache-Control"] == "private, no-cache"
@@ -153,8 +164,8 @@ def test_the_card_shows_the_latest_headline_and_is_drawn_once(ended: Session) ->
     assert (picture.format, picture.size) == ("PNG", (1200, 630))
     assert visit(ended, "card.png", **{"If-None-Match": answer["ETag"]}).status_code == 304
     assert visit(ended, "card.png").content == answer.content
-    assert share_card.draw.cache_info().misses == 1
     newest = Story.objects.filter(state="aired").latest("id")
+    assert drawn == [newest.title]
     press(ended, "story.kill", story=newest.pk)
     changed = visit(ended, "card.png")
     assert changed["ETag"] != answer["ETag"]
@@ -162,6 +173,23 @@ def test_the_card_shows_the_latest_headline_and_is_drawn_once(ended: Session) ->
     nothing = visit(ended, "card.png?thread=987654321")
     assert nothing.status_code == 200
     assert nothing["ETag"] not in (answer["ETag"], changed["ETag"])
+
+
+def test_a_session_gets_few_new_cards_a_minute_and_meanwhile_its_last_one(
+    ended: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(share_card, "_drawn", OrderedDict())
+    monkeypatch.setattr(share_card, "A_MINUTE", 1)
+    first = visit(ended, "card.png")
+    newest = Story.objects.filter(state="aired").latest("id")
+    waiting(ended, "A newer headline", state="aired")
+    meanwhile = visit(ended, "card.png")
+    assert (meanwhile["ETag"], meanwhile.content) == (first["ETag"], first.content)
+    press(ended, "story.kill", story=newest.pk)
+    # The card of a pulled headline is no last one.
+    refused = visit(ended, "card.png")
+    assert refused.status_code == 429
+    assert 0 < int(refused["Retry-After"]) <= 60
 
 
 @pytest.mark.parametrize(
@@ -256,13 +284,13 @@ def test_the_page_says_why_nothing_is_on_air_and_until_when(
     session = sessions.show(make_session(model="extractive"), True)
     assert why(session) == ""
     slots.add(session, {"days": 127, "on_at": time(18), "off_at": time(20), "zone": "UTC"})
-    assert re.fullmatch(r"Off air until (18|20):00 UTC", why(session))
-    assert "Off air until" in page(session)
+    assert re.fullmatch(r"Back on air at (18|20):00 UTC", why(session))
+    assert "Back on air at" in page(session)
     run = go_live(session)
     run_due_steps(session, "poll")
     assert why(session) == ""  # posts are waiting, so the next story is being prepared
     SourcePost.objects.filter(session=session).update(state="skipped")
-    assert why(session) == "All news has been read. Next check in a moment ."
+    assert why(session) == "All news has been read. The next check is soon ."
     Step.objects.filter(session=session, kind="poll").delete()
     assert why(session) == "All news has been read. The broadcast waits for new sources."
     assert why(session) in " ".join(re.sub(r"<[^>]+>", " ", page(session)).split())
