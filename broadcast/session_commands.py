@@ -16,6 +16,7 @@ from sessions_app import commands, rate_limits, sessions
 from sessions_app.background import retention, steps
 from sessions_app.commands import Call, Command, Nothing, Payload
 from sessions_app.errors import Conflict
+from sessions_app.files import artifacts
 from sessions_app.models import Session
 from sessions_app.money import from_usd, to_usd
 from sessions_app.sessions import SessionFields
@@ -216,7 +217,7 @@ def change(call: Call) -> Session:
 
 
 def clone(call: Call) -> Session:
-    """Copies a session without its stories: settings, budget, sources, and the schedule disabled."""
+    """Copies a session without its stories: settings, logo, sources, and the schedule disabled."""
     origin = call.target
     session = sessions.create(
         call.actor,
@@ -229,6 +230,7 @@ def clone(call: Call) -> Session:
         spec = SourceSpec(kind=source.kind, locator=source.locator, sort=source.sort)
         service.add(session, spec)
     slots.copy(origin, session)
+    artifacts.copy_logo(origin, session, call.actor)
     Session.objects.filter(pk=session.pk).update(made_from=origin)
     return session
 
@@ -291,7 +293,10 @@ CHANGE = Command(
     "session.change", SessionChange, change, "Renames, shows or hides a session, changes settings."
 )
 CLONE = Command(
-    "session.clone", CloneName, clone, "Copies settings, sources and schedule to a new session."
+    "session.clone",
+    CloneName,
+    clone,
+    "Copies settings, logo, sources and schedule to a new session.",
 )
 ARCHIVE = Command(
     "session.archive", Nothing, lambda call: sessions.archive(call.target), "Archives a session."

@@ -356,6 +356,14 @@ def logo(session: Session) -> Artifact | None:
     return rows.filter(name__startswith=Path(LOGO).stem).first()
 
 
+def copy_logo(origin: Session, session: Session, actor: User) -> None:
+    """Gives a new session the logo of another one, after the commit, as files have no transaction."""
+    row = logo(origin)
+    file = storage.full_path(row.path) if row else None
+    if file and file.is_file():
+        transaction.on_commit(lambda: replace_logo(session, actor, file.read_bytes()), robust=True)
+
+
 def _store_picture(
     session: Session, actor: User, category: str, name: str, picture: bytes, limit: int
 ) -> Artifact:

@@ -119,7 +119,7 @@ def change_session(
 def clone_session(
     request: HttpRequest, session_id: str, body: session_commands.CloneName | None = None
 ) -> Status[OwnedSession]:
-    """Copies settings, sources and schedule into a new session."""
+    """Copies settings, logo, sources and schedule into a new session."""
     name = body or session_commands.CloneName()
     return run_command(request, session_id, session_commands.CLONE, name, session_payload, 201)
 

@@ -13,8 +13,10 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from broadcast.models import Slot
+from broadcast.public import podcast
 from broadcast.schedule import slots
 from sessions_app import sessions
+from sessions_app.files import artifacts, storage
 from sessions_app.models import Preferences, Session, SessionStats, Step, Workspace
 from sessions_app.money import PICO
 from stories.models import Source, SourceGroup
@@ -269,6 +271,8 @@ def test_a_clone_has_settings_budget_sources_and_schedule_but_no_stories(
     origin = make_session(personality="formal", language="de")
     sessions.change(origin, budget=PICO)
     slots.add(origin, {"days": 5, "on_at": time(9), "off_at": time(17), "zone": "Europe/Berlin"})
+    picture = podcast.draw_cover("Logo")
+    artifacts.replace_logo(origin, origin.owner, picture)
     answer = browser.post(f"/sessions/{origin.pk}/clone/")
     clone = Session.objects.exclude(pk=origin.pk).get()
     assert answer["Location"] == f"/sessions/{clone.pk}/"
@@ -278,6 +282,11 @@ def test_a_clone_has_settings_budget_sources_and_schedule_but_no_stories(
     slot = Slot.objects.get(session=clone)
     assert (slot.days, slot.zone, slot.enabled) == (5, "Europe/Berlin", False)
     assert not Step.objects.filter(session=clone).exists()
+    ours, theirs = (artifacts.logo(each) for each in (origin, clone))
+    assert ours
+    assert theirs
+    assert ours.path != theirs.path
+    assert storage.full_path(theirs.path).read_bytes() == picture
 
 
 def test_an_imported_session_is_cloned_as_a_broadcast(
