@@ -6,7 +6,7 @@ UV := .venv/bin/uv
 COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header --no-annotate
 
-.PHONY: run uvicorn otel audio voices test check audit-deps bench chaos topology mutants lock clean deps dev-deps
+.PHONY: run uvicorn otel audio voices test check transcript audit-deps bench chaos topology mutants lock clean deps dev-deps
 
 run: deps
 	@exec $(PY) manage.py studio
@@ -41,6 +41,10 @@ check: dev-deps
 	$(PY) -m djlint --lint --quiet templates
 	$(PY) -m tests.template_lines
 	$(PY) -m tests.readability
+
+# Plays the first minutes of the demo on a clock of its own and writes docs/demo-transcript.md.
+transcript: dev-deps
+	TRANSCRIPT=write $(PY) -m pytest -q tests/broadcast/test_demo_transcript.py
 
 # Looks for known vulnerabilities in the locked packages; asks the package index about each of them.
 audit-deps: deps

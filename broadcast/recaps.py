@@ -322,9 +322,13 @@ def add(run: Broadcast, now: datetime) -> Story | None:
         state=Story.State.AIRED,
         airings__in=Airing.objects.filter(run=run, aired_at__gte=hour - HOUR),
     ).exclude(origin=Story.Origin.RECAP)
+    reports = aired.exclude(tone__in=(Story.Tone.OPINION, Story.Tone.ANALYSIS))
+    # Of a thread its latest story, as the ones before are overtaken.
+    latest = {story.thread_id or -story.pk: story for story in reports.order_by("id")}
+    newest_first = sorted(latest.values(), key=lambda story: -story.pk)
     # The most important ones, and those in the order in which they aired.
     order = {"high": 0, "medium": 1, "low": 2}
-    ranked = sorted(aired.order_by("-id"), key=lambda story: order[story.priority])[:MOST]
+    ranked = sorted(newest_first, key=lambda story: order[story.priority])[:MOST]
     if len(ranked) < FEWEST:
         return None
     titles = [story.title for story in sorted(ranked, key=lambda story: story.pk)]

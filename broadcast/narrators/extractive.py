@@ -62,7 +62,9 @@ class ExtractiveNarrator:
         wishes = wishes_of(brief.instructions)
         chosen = choose(body, budget - _OPENING_WORDS, wishes)
         beginning = chosen[: 1 if tone in ("opinion", "analysis") else 2]
-        if needs_headline(headline, beginning, body):
+        # The headline of a comment reports nothing, and its text says what it is about.
+        comment = tone in ("opinion", "analysis") and len(chosen) > 2
+        if not comment and needs_headline(headline, beginning, body):
             room = budget - _OPENING_WORDS - word_count(headline)
             chosen = [headline, *choose(body, room, wishes)]
         first_person = _FIRST_PERSON.search(_QUOTED.sub("", " ".join(chosen))) is not None
@@ -70,6 +72,8 @@ class ExtractiveNarrator:
         introduction = presentation.introduction(
             brief, tone, kicker, chosen[0], first_person=first_person, flows_on=flows_on
         )
+        ending = presentation.closing(brief, tone, kicker, first_person=first_person)
+        ending = ending or presentation.coming_up(brief)
         lead, *others = [SpokenSentence(text, ({"text": text, "report": 0},)) for text in chosen]
         read_aloud = [
             *(SpokenSentence(text, link=True) for text in introduction.before),
@@ -78,7 +82,7 @@ class ExtractiveNarrator:
             *changed_figures(brief, chosen),
             *others,
             *other_reports(brief, chosen),
-            *(SpokenSentence(text, link=True) for text in presentation.coming_up(brief)),
+            *(SpokenSentence(text, link=True) for text in ending),
         ]
         narrative = ""
         for sentence in read_aloud:
@@ -103,9 +107,10 @@ def changed_figures(brief: Brief, chosen: Sequence[str]) -> list[SpokenSentence]
     for change in brief.changes if presentation.is_english(brief.language) else ():
         before: Passage = {"text": change.before, "report": -1}
         figures = _FIGURE.findall(change.words)
-        if change.status and not brief.earlier and change.before not in read_out:
+        unsaid = not _CHANGED.search(chosen[0]) and change.before not in read_out
+        if change.status and not brief.earlier and unsaid:
             report = as_sentence(change.before)
-            spoken_changes.append(SpokenSentence(f"The report before that: {report}", (before,)))
+            spoken_changes.append(SpokenSentence(f"Earlier, the headline was: {report}", (before,)))
         if not change.status and not all(figure in read_out for figure in figures):
             # The new figure must not come twice in a row.
             repeated = len(figures) == 2 and figures[0] in _FIGURE.findall(chosen[0])
@@ -212,6 +217,12 @@ _LEANS = re.compile(
     r"[\"'\u201c\u2018]|(?:this|that|these|those|it|its|he|she|they|his|her|their|them|both|such"
     r"|but|and|so|or|yet|then|still|also|however|instead|one of|others?|of these|the reason"
     r"|nobody|neither|another|(?:[\w-]+,? ){1,2}(?:he|she|they|it))\b",
+    re.IGNORECASE,
+)
+# Says itself that something is not as it was.
+_CHANGED = re.compile(
+    r"\b(?:again|ended|ends?|no longer|once more|re(?:opens?|opened|sumed?|stored|turned|turns?)"
+    r"|back (?:in|on|at))\b",
     re.IGNORECASE,
 )
 _MOST_SENTENCES = 80

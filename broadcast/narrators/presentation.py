@@ -14,7 +14,8 @@ from broadcast.narrators.base import BREAKING_KICKERS
 from stories.text.sentences import names_in, word_set
 from stories.types import Brief, Tone
 
-# Of these the first group opens a report before its lead, the second credits it after the lead.
+# Of these the first group opens a report before its lead, the second credits it after the lead. Each
+# has so many that none is heard twice within five minutes.
 _REPORTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "formal": (
         (
@@ -24,21 +25,49 @@ _REPORTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "From {source}, the following report.",
             "This report is from {source}.",
             "Next, {source} reports.",
+            "We continue with a report from {source}.",
+            "A report now from {source}.",
+            "{Source} has this report.",
+            "Our next report is from {source}.",
+            "We have this report from {source}.",
+            "{Source} is the source of our next report.",
+            "Now to news from {source}.",
+            "This news reaches us from {source}.",
+            "The following comes from {source}.",
+            "We move to a report from {source}.",
         ),
-        ("That is the report from {source}.", "The report is from {source}."),
+        (
+            "That is the report from {source}.",
+            "The report is from {source}.",
+            "That is according to {source}.",
+            "{Source} has reported this.",
+        ),
     ),
     "conversational": (
         (
             "Here's one from {source}.",
             "{Source} has this story.",
-            "Next, we go to {source}.",
-            "And this one comes from {source}.",
+            "Next, a story from {source}.",
+            "This one comes from {source}.",
             "Let's turn to {source}.",
             "Now, a report from {source}.",
-            "Over to {source}.",
             "Here's what {source} reports.",
+            "Our next story comes from {source}.",
+            "There's this from {source}.",
+            "{Source} has the next one.",
+            "Also in the news, this from {source}.",
+            "We have a report from {source}.",
+            "The next report is from {source}.",
+            "Now for some news from {source}.",
+            "Here's a story from {source}.",
+            "And {source} has this.",
         ),
-        ("That's according to {source}.", "{Source} has the full report."),
+        (
+            "That's according to {source}.",
+            "That's from {source}.",
+            "That's the word from {source}.",
+            "That comes from {source}.",
+        ),
     ),
     "analytical": (
         (
@@ -47,8 +76,24 @@ _REPORTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "A report from {source}, point by point.",
             "Now to the facts that {source} has gathered.",
             "{Source} sets out the facts.",
+            "The facts of this one come from {source}.",
+            "{Source} has looked into this.",
+            "Here are the details, from {source}.",
+            "We take this step by step, with {source}.",
+            "What is known comes from {source}.",
+            "{Source} has put this together.",
+            "The next set of facts is from {source}.",
+            "This is what {source} has established.",
+            "For the next one, we rely on {source}.",
+            "{Source} gives the details of this one.",
+            "These are the findings of {source}.",
         ),
-        ("Those are the facts as {source} reports them.", "The details come from {source}."),
+        (
+            "Those are the facts as {source} reports them.",
+            "The details come from {source}.",
+            "That is what {source} has found.",
+            "{Source} has set out these facts.",
+        ),
     ),
     "energetic": (
         (
@@ -58,8 +103,23 @@ _REPORTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "Up next, {source}!",
             "Here we go, {source} has this one!",
             "Don't miss this one from {source}!",
+            "{Source} has something for us!",
+            "And here's {source} with another one!",
+            "Let's hear it from {source}!",
+            "More news, this time from {source}!",
+            "Ready? This is from {source}!",
+            "Next, straight from {source}!",
+            "On to {source}!",
+            "Now this, from {source}!",
+            "Time for {source}!",
+            "Look what {source} has!",
         ),
-        ("That one comes from {source}!", "Thanks to {source} for that one!"),
+        (
+            "That one comes from {source}!",
+            "Thanks to {source} for that one!",
+            "All that from {source}!",
+            "{Source} had that one for us!",
+        ),
     ),
 }
 # Kinds of text that are announced as what they are, in every manner.
@@ -82,30 +142,54 @@ _KINDS: dict[str, tuple[str, ...]] = {
         "From {source}, a post in its author's own words.",
     ),
     "human interest": (
-        "Here's a story from {source}.",
         "{Source} tells this story.",
+        "A story now, from {source}.",
+        "{Source} brings us this one.",
+        "Next, a tale from {source}.",
     ),
 }
-_FOLLOW_UPS = {
-    "correction": (
-        "We have to correct our earlier story, “{title}”.",
-        "A correction to our earlier story, “{title}”.",
-    ),
-    "clarification": (
-        "More on our earlier story, “{title}”.",
-        "Our earlier story, “{title}”, explained further.",
-    ),
-    "new-development": (
-        "There's news on our earlier story, “{title}”.",
-        "A new development in our earlier story, “{title}”.",
-    ),
-    "follow-up": (
-        "Back to our earlier story, “{title}”.",
-        "An update on our earlier story, “{title}”.",
-    ),
-}
-_NEXT = ("Coming up, {upcoming}.", "Still to come, a report from {upcoming}.")
-_NEXT_EVERY, _CREDIT_EVERY = 4, 3  # stories
+# A follow-up does not read out the headline of the story before: its lead says what it is about.
+_LATER = (
+    "{Source} has the latest on a story from earlier.",
+    "An update now, from {source}.",
+    "More on one of our earlier stories, from {source}.",
+    "{Source} follows up on a story that you heard earlier.",
+    "Now the latest on an earlier story, from {source}.",
+    "Back to a story from earlier, with news from {source}.",
+    "{Source} has news on one of our earlier stories.",
+    "We return to an earlier story, with {source}.",
+    "There's more on a story that you heard earlier, from {source}.",
+    "{Source} brings us up to date on an earlier story.",
+    "Next, a follow-up from {source}.",
+    "The latest on an earlier story comes from {source}.",
+    "There's a development in an earlier story, from {source}.",
+    "{Source} has more on a story from earlier.",
+    "News on an earlier story now, from {source}.",
+    "Now more on an earlier story, reported by {source}.",
+)
+_AT_ONCE = (
+    "Staying with that story, {source} has an update.",
+    "And there's already more on that, from {source}.",
+)
+_WITHOUT_SOURCE = ("An update on a story from earlier.", "More now on an earlier story.")
+_CORRECTIONS = (
+    "We have to correct our earlier story, \u201c{title}\u201d.",
+    "A correction to our earlier story, \u201c{title}\u201d.",
+)
+_FOLLOW_UPS = ("new-development", "follow-up")
+_NEXT = (
+    "Coming up, a report from {upcoming}.",
+    "Still to come, news from {upcoming}.",
+    "In a moment, we hear from {upcoming}.",
+    "And after this, {upcoming}.",
+)
+_MORE = (
+    "More from {upcoming} in a moment.",
+    "And there's more from {upcoming} after this.",
+    "We stay with {upcoming} for the next one.",
+    "The next one is from {upcoming} too.",
+)
+_NEXT_EVERY = 4  # stories
 _ADDS = ("{Source} adds a detail.", "There is more from {source}.", "{Source} has more on this.")
 # After such news "Don't miss this one!" would offend.
 _GRAVE = re.compile(
@@ -138,12 +222,13 @@ def introduction(
     ``flows_on`` says that the sentence after the lead refers to it, so that nothing may part them.
     """
     source = spoken_source(brief.source)
-    links = follow_up(brief)
     if not is_english(brief.language):
-        return Introduction((*links, f"{brief.source}.") if brief.source else links)
-    if brief.source and brief.source.lower() in lead.lower():
-        return Introduction(links)
+        return Introduction((f"{brief.source}.",)) if brief.source else Introduction()
+    named = not brief.source or brief.source.lower() in lead.lower()
+    links = follow_up(brief, named=named)
     kind = _kind_of(brief, tone, kicker, first_person)
+    if named or (links and not kind and brief.relation != "correction"):
+        return Introduction(links)
     shared = shared_name(brief)
     if shared and not (kind or links):
         return Introduction((f"Staying with {shared}, a report from {source}.",))
@@ -151,12 +236,27 @@ def introduction(
     manner = "conversational" if grave else brief.personality
     reports = _REPORTS.get(manner, _REPORTS["conversational"])
     opening, credit = (_KINDS[kind], ()) if kind else reports
-    credited_after = bool(credit) and not flows_on and brief.number % _CREDIT_EVERY == 2
+    # After a story that named the next outlet, its name does not come again at once.
+    credited_after = bool(credit) and not flows_on and brief.number % _NEXT_EVERY == 0
     variants = credit if credited_after else opening
-    sentence = variants[brief.number % len(variants)].format(
+    turn = brief.number // _NEXT_EVERY if credited_after else brief.number
+    # Every other story may be one of these.
+    turn = brief.number // 2 if kind == "human interest" else turn
+    sentence = variants[turn % len(variants)].format(
         source=source, Source=_capital(source), author=brief.author
     )
     return Introduction(links, (sentence,)) if credited_after else Introduction((*links, sentence))
+
+
+def closing(brief: Brief, tone: Tone, kicker: str, *, first_person: bool) -> tuple[str, ...]:
+    """Returns the sentence that ends a text in its author's words, so that they are not the host's."""
+    kind = _kind_of(brief, tone, kicker, first_person)
+    if not is_english(brief.language) or kind not in ("opinion", "opinion by", "first person"):
+        return ()
+    source = spoken_source(brief.source)
+    if kind == "opinion by":
+        return (f"That was {brief.author}, in {source}.",)
+    return (f"Those were the author's own words, from {source}.",)
 
 
 def _kind_of(brief: Brief, tone: Tone, kicker: str, first_person: bool) -> str:
@@ -173,13 +273,25 @@ def _kind_of(brief: Brief, tone: Tone, kicker: str, first_person: bool) -> str:
     return "human interest" if tone == "human-interest" and brief.number % 2 else ""
 
 
-def follow_up(brief: Brief) -> tuple[str, ...]:
-    """Returns the sentence that ties a story to the earlier one of its thread, if there is one."""
-    variants = _FOLLOW_UPS.get(brief.relation, ())
-    if not (variants and brief.earlier and is_english(brief.language)):
+def follow_up(brief: Brief, *, named: bool) -> tuple[str, ...]:
+    """Returns the sentence that ties a story to the earlier one of its thread, if there is one.
+
+    ``named`` says that the lead names the source.
+    """
+    if not brief.earlier:
         return ()
-    title = brief.earlier[-1][0].rstrip(".!?")
-    return (variants[brief.number % len(variants)].format(title=title),)
+    title = brief.earlier[-1][0]
+    if brief.relation == "correction":
+        variants = _CORRECTIONS
+    elif brief.relation not in _FOLLOW_UPS:
+        return ()
+    elif named:
+        variants = _WITHOUT_SOURCE
+    else:
+        variants = _AT_ONCE if brief.recent_titles[:1] == (title,) else _LATER
+    source = spoken_source(brief.source)
+    sentence = variants[brief.number % len(variants)]
+    return (sentence.format(title=title.rstrip(".!?"), source=source, Source=_capital(source)),)
 
 
 def shared_name(brief: Brief) -> str:
@@ -199,9 +311,8 @@ def coming_up(brief: Brief) -> tuple[str, ...]:
     due = brief.number % _NEXT_EVERY == _NEXT_EVERY - 1
     if not (due and brief.upcoming and is_english(brief.language)):
         return ()
-    if brief.upcoming == brief.source:
-        return (f"More from {spoken_source(brief.source)} in a moment.",)
-    variant = _NEXT[brief.number // _NEXT_EVERY % len(_NEXT)]
+    variants = _MORE if brief.upcoming == brief.source else _NEXT
+    variant = variants[brief.number // _NEXT_EVERY % len(variants)]
     return (variant.format(upcoming=spoken_source(brief.upcoming)),)
 
 
@@ -233,7 +344,7 @@ def also_report(brief: Brief, sources: Sequence[str]) -> str:
 def hourly_recap(titles: Sequence[str]) -> str:
     """Returns the text that sums up the last hour by the headlines of its stories."""
     stories = " ".join(title if title[-1:] in ".!?…" else f"{title}." for title in titles)
-    return f"The main stories of the past hour. {stories}"
+    return f"Here are the headlines of the past hour. {stories}"
 
 
 def spoken_source(source: str) -> str:

@@ -260,7 +260,7 @@ def spoken_time(moment: datetime, zone: ZoneInfo) -> str:
     local = moment.astimezone(zone)
     place = zone.key.rpartition("/")[2].replace("_", " ")
     clock = f"{local:%I}".lstrip("0") + (f":{local:%M}" if local.minute else "") + f" {local:%p}"
-    return f"{clock}, {'universal' if place == 'UTC' else place} time"
+    return f"{clock}, {'Greenwich Mean Time' if place == 'UTC' else f'{place} time'}"
 
 
 def announce(stream: AudioStream, frame: int) -> None:

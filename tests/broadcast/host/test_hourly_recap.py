@@ -59,7 +59,7 @@ def test_the_headlines_of_the_hour_are_read_in_the_order_they_aired(
     assert recap is not None
     assert (recap.origin, recap.title) == ("recap", "The past hour in headlines")
     assert recap.narrative == (
-        "The main stories of the past hour. The bridge closes. Is it frost? Bells ring. "
+        "Here are the headlines of the past hour. The bridge closes. Is it frost? Bells ring. "
         "A seal is counted."
     )
     Story.objects.filter(pk=recap.pk).update(created_at=now)

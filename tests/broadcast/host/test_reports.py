@@ -212,7 +212,7 @@ def test_a_story_gives_the_report_whose_status_it_reverses(live: Session) -> Non
     read(live, "harbour", reopened, 40)
     narrate(live)
     story = Story.objects.get()
-    assert f"The report before that: {closed[0]}." in story.narrative
+    assert f"Earlier, the headline was: {closed[0]}." in story.narrative
     spoken = payload(story)["passages"][2]
     assert [row["text"] for row in spoken["passages"]] == [closed[0]]
 

@@ -113,9 +113,58 @@ def test_a_story_about_the_same_place_is_linked_to_the_one_before() -> None:
     assert introduced(brief) == ("Staying with Port Elowen, a report from Harbour Watch.",)
 
 
-def test_a_follow_up_names_the_earlier_story() -> None:
-    brief = replace(BRIEF, relation="new-development", earlier=(("The bridge closes.", "…"),))
-    assert introduced(brief)[0] == "There's news on our earlier story, “The bridge closes”."
+FOLLOW_UP = replace(BRIEF, relation="new-development", earlier=(("The bridge closes.", "…"),))
+
+
+@pytest.mark.parametrize(
+    ("brief", "lead", "link"),
+    [
+        (FOLLOW_UP, "It opens.", "Harbour Watch has the latest on a story from earlier."),
+        (replace(FOLLOW_UP, number=1), "It opens.", "An update now, from Harbour Watch."),
+        (
+            replace(FOLLOW_UP, recent_titles=("The bridge closes.", "Bees swarm")),
+            "It opens.",
+            "Staying with that story, Harbour Watch has an update.",
+        ),
+        (FOLLOW_UP, "It opens, says Harbour Watch.", "An update on a story from earlier."),
+        (
+            replace(FOLLOW_UP, relation="clarification", number=1),
+            "It opens.",
+            "Harbour Watch has this story.",
+        ),
+    ],
+)
+def test_a_follow_up_is_told_as_one_without_the_headline_before(
+    brief: Brief, lead: str, link: str
+) -> None:
+    assert introduced(brief, lead) == (link,)
+
+
+def test_a_correction_names_the_story_that_it_corrects() -> None:
+    brief = replace(FOLLOW_UP, relation="correction", number=1)
+    assert introduced(brief) == (
+        "A correction to our earlier story, “The bridge closes”.",
+        "Harbour Watch has this story.",
+    )
+
+
+def test_an_opinion_ends_with_its_author() -> None:
+    post = replace(
+        BRIEF,
+        title="Opinion: Give the children their boredom back",
+        body="My daughter's school locks its phones away. I like it. Boredom is where one finds out "
+        "what one likes. No app has ever managed to be nothing.",
+        author="Tobit Ravenscar",
+        source="Osselby Echo",
+        number=3,
+        upcoming="Terrace Talk",
+    )
+    first, *_, last = ExtractiveNarrator().narrate(post, lambda _: None).spoken
+    assert first.text == "Tobit Ravenscar has written an opinion piece for the Osselby Echo."
+    assert last.text == "That was Tobit Ravenscar, in the Osselby Echo."
+    anonymous = replace(post, author="", title="Why I like boredom")
+    *_, last = ExtractiveNarrator().narrate(anonymous, lambda _: None).spoken
+    assert last.text == "Those were the author's own words, from the Osselby Echo."
 
 
 def test_every_fourth_story_says_what_comes_next() -> None:
@@ -124,11 +173,11 @@ def test_every_fourth_story_says_what_comes_next() -> None:
         (),
         (),
         (),
-        ("Coming up, the Elowen Courier.",),
+        ("Coming up, a report from the Elowen Courier.",),
         (),
         (),
         (),
-        ("Still to come, a report from the Elowen Courier.",),
+        ("Still to come, news from the Elowen Courier.",),
     ]
     assert presentation.coming_up(replace(BRIEF, number=3)) == ()
     assert presentation.coming_up(replace(BRIEF, number=3, upcoming="Harbour Watch")) == (
