@@ -237,8 +237,8 @@ def introduction(
     reports = _REPORTS.get(manner, _REPORTS["conversational"])
     opening, credit = (_KINDS[kind], ()) if kind else reports
     # After a story that named the next outlet, its name does not come again at once.
-    parted = flows_on or bool(brief.changes)
-    credited_after = bool(credit) and not parted and brief.number % _NEXT_EVERY == 0
+    announced = brief.number and brief.number % _NEXT_EVERY == 0
+    credited_after = bool(credit and announced) and not (flows_on or brief.changes)
     variants = credit if credited_after else opening
     turn = brief.number // _NEXT_EVERY if credited_after else brief.number
     # Every other story may be one of these.

@@ -19,7 +19,7 @@ from django.contrib.auth.models import User
 from django.db import connection
 
 from broadcast.models import Airing
-from broadcast.speech import programme
+from broadcast.speech import episodes
 from broadcast.stream import plan
 from sessions_app.background import steps
 from sessions_app.models import Session, Step
@@ -81,7 +81,7 @@ def transcript(session: Session) -> str:
     first = aired[0].aired_at
     made = [disclosure.of_story(aired[0].story)]
     moment = plan.spoken_time(BEGIN, ZoneInfo("UTC"))
-    lines = [HEAD, f"**0:00** {programme.identification(session, made)} It is {moment}."]
+    lines = [HEAD, f"**0:00** {episodes.identification(session, made)} It is {moment}."]
     for airing in aired:
         story, after = airing.story, airing.aired_at - first
         if after < LENGTH or story.origin == "recap":
