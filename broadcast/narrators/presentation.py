@@ -283,7 +283,7 @@ def follow_up(brief: Brief, *, named: bool) -> tuple[str, ...]:
         return ()
     title = brief.earlier[-1][0]
     if brief.relation == "correction":
-        variants = _CORRECTIONS
+        variants: tuple[str, ...] = _CORRECTIONS
     elif brief.relation not in _FOLLOW_UPS:
         return ()
     elif named:

@@ -48,15 +48,14 @@ between them. The times are those after Go Live.
 def clock() -> Iterator[time_machine.Traveller]:
     """The clock of this process and that of SQLite, which stand still between two steps."""
     with time_machine.travel(BEGIN, tick=False) as traveller:
-        own = connection.connection
 
         def strftime(form: str, moment: str) -> str:
             assert (form, moment) == ("%Y-%m-%d %H:%M:%f", "NOW")
             return datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
 
-        own.create_function("strftime", 2, strftime)
+        # It stays on this connection, and later has the clock of everyone.
+        connection.connection.create_function("strftime", 2, strftime)
         yield traveller
-        own.create_function("strftime", 2, None)
 
 
 def play(session: Session, clock: time_machine.Traveller, until: datetime) -> None:
