@@ -38,6 +38,7 @@ from sessions_app.models import Session
 from sessions_app.realtime import presence
 from sessions_app.realtime.batching import Batcher, OneResponse, one_by_one
 from sessions_app.web.middleware import QUIET
+from stories.disclosure import GENERAL
 
 NO_ENGINE = "There is no audio stream: the speech of this studio is not installed or switched off."
 # The first listener waits for the first segment; further ones try again.
@@ -256,6 +257,7 @@ def endless(request: HttpRequest, session: Session) -> HttpResponseBase:
     headers = {
         "icy-name": re.sub(r"[^\x20-\x7e]+", " ", session.name),
         "icy-genre": "News",
+        "icy-description": GENERAL,
         "icy-br": str(stream.BIT_RATE // 1000),
         "icy-pub": "0",
         "Accept-Ranges": "none",

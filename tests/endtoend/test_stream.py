@@ -48,6 +48,7 @@ def test_speakers_hear_one_stream_from_both_servers_until_the_link_is_revoked(
         second, _ = tune_in(other.port, f"{path}stream.mp3")
         assert headers["content-type"] == "audio/mpeg"
         assert headers["icy-name"] == "Harbour radio"
+        assert headers["icy-description"] == "Written and read by software"
         assert (headers["icy-metaint"], headers["icy-br"]) == ("16000", "64")
         assert headers["referrer-policy"] == "no-referrer"
         sound, titles = play(first, 14)

@@ -56,7 +56,7 @@ def test_the_player_shows_the_story_on_air_and_how_it_was_made(shown: Session) -
     assert 'class="current-story"' in page
     assert 'data-story="' in page
     assert '<p class="ai-label" lang="en">Verbatim from the source' in page
-    assert "Made by software" in page
+    assert "Written and read by software, from the sources it names." in page
     assert f'data-live="/ws/watch/{shown.watch_token}/"' in page
     assert f'href="/watch/{shown.watch_token}/" target="_blank"' in page
 
