@@ -205,7 +205,8 @@ def a_past(make_session: MakeSession) -> None:
     with_what_few_sessions_have(session)
     # As on a day after the last upgrade: what was just made may still be without its rows.
     MigrationRecorder.Migration.objects.update(applied=now - timedelta(days=1))
-    for path in Artifact.objects.exclude(path="").values_list("path", flat=True):
+    stored = Artifact.objects.exclude(state=Artifact.State.DROPPED)
+    for path in stored.values_list("path", flat=True):
         with suppress(FileNotFoundError):
             os.utime(storage.full_path(path), (now.timestamp() - 86_400,) * 2)
 
