@@ -30,7 +30,7 @@ def addresses(document: str | bytes) -> list[str]:
         document = document.lstrip(BLANK)
         if document.startswith("<?xml"):
             document = document.partition("?>")[2].lstrip(BLANK)
-        document = document.encode()
+        document = document.encode(errors="replace")
     if len(document) > LARGEST:
         raise Invalid("The file is larger than 1 MB. Split it into several files.")
     try:
@@ -58,7 +58,8 @@ def document(title: str, feeds: Iterable[tuple[str, str]]) -> bytes:
     root = Element("opml", version="2.0")
     SubElement(SubElement(root, "head"), "title").text = ILLEGAL.sub("", title)
     body = SubElement(root, "body")
-    for name, address in feeds:
+    for feed in feeds:
+        name, address = (ILLEGAL.sub("", text) for text in feed)
         SubElement(body, "outline", type="rss", text=name, title=name, xmlUrl=address)
     written: bytes = tostring(root, encoding="utf-8", xml_declaration=True)
     return written

@@ -133,6 +133,9 @@ def adapter(kind: str, owner: User | None = None) -> SourceAdapter:
     return own or _adapters()[kind]
 
 
+LONGEST = 4_000  # characters of what a person pastes as one source, e.g. a sentence with an address
+
+
 class Named(NamedTuple):
     """What a person named as a source, in the form in which it is stored."""
 
@@ -143,6 +146,9 @@ class Named(NamedTuple):
 
 def named(text: str, kind: str | None = None, sort: str = "") -> Named:
     """Reads what a person typed or pasted; without ``kind`` the text decides. Raises Invalid."""
+    # The time that it takes to tidy grows with the square of the length.
+    if len(text) > LONGEST:
+        raise Invalid(f"locator must not exceed {LONGEST:,} characters.")
     line = tidy(text)
     kind = kind or next(str(name) for name, each in KINDS.items() if each.recognises(line))
     locator = adapter(kind).clean_locator(line)
@@ -180,7 +186,10 @@ def opml_lines(document: str | bytes) -> list[Line]:
 def _lines(lines: Iterable[str]) -> list[Line]:
     """Reads each line; what names no source stops no other, and repetitions are left out."""
     found: dict[object, Line] = {}
-    for line in filter(None, map(str.strip, lines)):
+    distinct = dict.fromkeys(filter(None, map(str.strip, lines)))
+    if len(distinct) > opml.MOST:
+        raise Invalid(f"At most {opml.MOST} sources can be added at once, one per line.")
+    for line in distinct:
         try:
             source = named_line(line)
         except SmnbError as error:

@@ -97,3 +97,25 @@ def test_sources_leave_and_enter_a_session_as_opml(
     assert refused.status_code == 422
     assert "0 added, 1 refused" in refused.content.decode()
     assert "locator:" not in refused.content.decode()
+
+
+def test_a_pasted_text_of_any_size_is_refused_at_once() -> None:
+    """The square of the length would be minutes, and so would a look at each of many lines."""
+    for text in ("([{" * 60_000 + "}])" * 60_000, "“" * 190_000):
+        [line] = pasted_lines(text)
+        assert (line.source, line.reason) == (None, "locator must not exceed 4,000 characters.")
+    assert [line.text for line in pasted_lines("%\n" * 99_000)] == ["%"]
+    with pytest.raises(Invalid, match="At most 500 sources can be added at once"):
+        pasted_lines("\n".join(f"{number}.example" for number in range(501)))
+    assert len(pasted_lines("\n".join(f"{number}.example" for number in range(500)))) == 500
+
+
+def test_characters_that_xml_cannot_have_leave_a_file_readable() -> None:
+    feeds = [
+        ("Tides\x0b\ufffe", "https://a.example/\x01tides"),
+        ("Odd \ud800", "https://b.example/"),
+    ]
+    written = opml.document("A\x00 list", feeds)
+    assert opml.addresses(written) == ["https://a.example/tides", "https://b.example/"]
+    with pytest.raises(Invalid, match="names no feed"):
+        opml.addresses("<opml>\ud800</opml>")
