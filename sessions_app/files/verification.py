@@ -98,7 +98,6 @@ def register() -> None:
             artifacts.payload,
             # A log grows without events; the audit of files compares sizes.
             frozenset({"removable", "bytes"}),
-            removable=True,
         )
     )
     retention.register(sweep)

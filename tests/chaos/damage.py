@@ -58,6 +58,8 @@ OF_A_CLAIM = "Read only while a step has the post, and then checked by it."
 OF_SOURCE_GROUPS = "A suggestion of sources in Settings; the sources of a session are copies."
 OF_A_BOUND = "Bounds the cost of a call that broke off, when it is closed; shown nowhere."
 OF_A_STREAM = "The plan of an audio stream for some minutes: without it the stream begins again."
+OF_A_FOLDER = "Made with the first file of a session; audits find another name than its files have."
+OF_AN_ACT = "Which decisions are undone together; each can be undone alone as well."
 OF_PROGRESS = "How far an export has come, shown while it runs."
 
 # Columns and tables whose damage does no harm, each with the reason: no figure, no attribution, no
@@ -154,6 +156,8 @@ HARMLESS: dict[str, str] = {
         f"sessions_app_auditreport{name}": OF_A_REPORT
         for name in ("", ".day", ".started_at", ".finished_at", ".audits", ".findings", ".details")
     },
+    "sessions_app_session.folder": OF_A_FOLDER,
+    "stories_quarantinedecision.act": OF_AN_ACT,
     "sessions_app_participant": OF_PRESENCE,
     "sessions_app_participant.last_active_at": OF_PRESENCE,
     "stories_sourcepost.rank": OF_THE_ORDER,
