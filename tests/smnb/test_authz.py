@@ -212,7 +212,7 @@ TABLE: dict[tuple[str, str], tuple[Row, dict[str, Any]]] = {
     (f"{A}/artifacts", "GET"): (MINE, {}),
     (f"{A}/artifacts/<artifact>", "GET"): (MINE, {}),
     (f"{A}/artifacts/<artifact>", "DELETE"): (MINE, {}),
-    ("broadcast/<session>/replay/", "GET"): (OWN, {}),
+    ("broadcast/<session>/replay/", "GET"): (DOES, {}),
     ("broadcast/<session>/replay/<run_number>/", "GET"): (OWN, {}),
     ("broadcast/<session>/log/", "GET"): (OWN, {}),
     ("broadcast/<session>/log/browser/", "POST"): ((302, 404, 404, 204), BROKEN),
