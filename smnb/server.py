@@ -210,6 +210,7 @@ def count_frames(protocol: WebSocketsSansIOProtocol) -> None:
     def received(frame: Any) -> None:
         now = time.monotonic()
         if len(times) == MOST_FRAMES and now - times[0] < FRAMES_SECONDS:
+            protocol.conn.fail(grants.TRY_LATER, "too many frames")
             # The rest of what has arrived is not read.
             raise ProtocolError("too many frames")
         times.append(now)
