@@ -17,7 +17,7 @@ from autobahn.websocket.types import ConnectionDeny
 from daphne import cli, server
 from daphne.http_protocol import HTTPFactory, WebRequest
 from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
-from django.urls import Resolver404, ResolverMatch, resolve
+from django.urls import ResolverMatch
 from twisted.internet.tcp import Connection
 
 from sessions_app.realtime import grants
@@ -32,10 +32,10 @@ from smnb.server import (
     LONGEST_WAIT,
     MOST_FRAMES,
     MOST_UNREAD,
-    PUBLIC_ROUTES,
     TOO_LARGE,
     may_send,
     most_of_person,
+    route_of,
 )
 
 # Of one socket: messages that wait to be handled.
@@ -105,11 +105,7 @@ class BoundedRequest(WebRequest):
             self.refuse()
             return
         path = unquote(self.channel._path.split(b"?", 1)[0].decode("latin-1"))
-        try:
-            match = resolve(path)
-        except Resolver404:
-            match = None
-        self.most = PUBLIC_ROUTES.get(match.view_name, FROM_ANYBODY) if match else FROM_ANYBODY
+        match, self.most = route_of(path)
         if length <= self.most:
             return
         if match is None or length > (most := most_of_person(match)):

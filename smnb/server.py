@@ -126,18 +126,23 @@ class Bounded:
 
 async def most_of_request(scope: Message, length: int) -> int:
     """Returns how large the body may be that is ``length`` already, by its route and sender."""
-    try:
-        match = resolve(scope["path"])
-    except Resolver404:
-        return FROM_ANYBODY
-    most = PUBLIC_ROUTES.get(str(match.view_name), FROM_ANYBODY)
-    if length <= most or length > most_of_person(match):
+    match, most = route_of(scope["path"])
+    if match is None or length <= most or length > most_of_person(match):
         return most
     cookies, authorization = (
         b"; ".join(value for key, value in scope["headers"] if key == name).decode("latin-1")
         for name in (b"cookie", b"authorization")
     )
     return most_of_person(match) if await may_send(cookies, authorization, match) else most
+
+
+def route_of(path: str) -> tuple[ResolverMatch | None, int]:
+    """Returns the route of a path, and the largest body that anyone may send to it."""
+    try:
+        match = resolve(path)
+    except Resolver404:
+        return None, FROM_ANYBODY
+    return match, PUBLIC_ROUTES.get(match.view_name, FROM_ANYBODY)
 
 
 async def refuse(receive: Receive, send: Send) -> None:
