@@ -334,6 +334,7 @@ def message_payload(message: Message) -> MessagePayload:
 # Short time-outs, because the caller's request waits for the publication.
 @cache
 def redis_client() -> redis.Redis:
+    """Returns the client of this process; its pool gives each thread and each fork connections."""
     import redis
 
     return redis.Redis.from_url(settings.REDIS.hub, socket_timeout=2, socket_connect_timeout=1)

@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import UUID
 
 import structlog
-from django.conf import settings
 
-if TYPE_CHECKING:
-    import redis
+from sessions_app.events import recorder
 
 log = structlog.get_logger(__name__)
 
@@ -37,7 +34,7 @@ def save(session_id: UUID, name: str, payload: Mapping[str, object]) -> None:
 
     # It expires, so that Redis forgets a stream whose worker died.
     try:
-        _redis().set(_key(session_id, name), json.dumps(dict(payload)), ex=LIFETIME)
+        recorder.redis_client().set(_key(session_id, name), json.dumps(dict(payload)), ex=LIFETIME)
     except RedisError as error:
         log.warning("checkpoint_not_kept", checkpoint=name, error=type(error).__name__)
 
@@ -47,7 +44,7 @@ def read(session_id: UUID, name: str) -> dict[str, Any] | None:
     from redis import RedisError
 
     try:
-        value = _redis().get(_key(session_id, name))
+        value = recorder.redis_client().get(_key(session_id, name))
     except RedisError as error:
         log.warning("checkpoint_not_read", checkpoint=name, error=type(error).__name__)
         return None
@@ -60,7 +57,7 @@ def drop(session_id: UUID, name: str) -> None:
     from redis import RedisError
 
     try:
-        _redis().delete(_key(session_id, name))
+        recorder.redis_client().delete(_key(session_id, name))
     except RedisError as error:
         log.warning("checkpoint_not_dropped", checkpoint=name, error=type(error).__name__)
 
@@ -73,10 +70,3 @@ def frames(session_id: UUID) -> list[tuple[str, Mapping[str, Any]]]:
 
 def _key(session_id: UUID, name: str) -> str:
     return f"smnb:checkpoint:{session_id}:{name}"
-
-
-@cache
-def _redis() -> redis.Redis:
-    import redis
-
-    return redis.Redis.from_url(settings.REDIS.hub, socket_timeout=1, socket_connect_timeout=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 import pytest
@@ -12,9 +13,11 @@ from django.test import Client
 from redis import Redis
 
 from broadcast.host import narration
+from sessions_app.events import recorder
 from sessions_app.models import Session
 from sessions_app.realtime import checkpoints
 from smnb.asgi import application
+from tests.concurrency import together
 from tests.conftest import MakeSession
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -27,7 +30,7 @@ ClientOf = Callable[[User], Client]
 @pytest.fixture
 def no_redis(monkeypatch: pytest.MonkeyPatch) -> None:
     closed_port = Redis(port=1, socket_connect_timeout=1)
-    monkeypatch.setattr(checkpoints, "_redis", lambda: closed_port)
+    monkeypatch.setattr(recorder, "redis_client", lambda: closed_port)
 
 
 def test_a_checkpoint_can_be_read_until_it_is_dropped(session: Session) -> None:
@@ -48,8 +51,28 @@ def test_each_session_and_each_stream_has_its_own(
 
 def test_a_checkpoint_is_stored_for_an_hour(session: Session) -> None:
     checkpoints.save(session.pk, "chat", PAYLOAD)
-    left = checkpoints._redis().ttl(checkpoints._key(session.pk, "chat"))
+    left = recorder.redis_client().ttl(checkpoints._key(session.pk, "chat"))
     assert 3500 < left <= 3600
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_threads_and_a_fork_use_the_one_client_of_the_process(session: Session) -> None:
+    def use(name: str) -> bool:
+        """Stores and reads; a connection that two of them shared would mix up the answers."""
+        for number in range(100):
+            checkpoints.save(session.pk, name, {"text": f"{name} {number}"})
+            if checkpoints.read(session.pk, name) != {"text": f"{name} {number}"}:
+                return False
+        return True
+
+    # The pool has a connection before the fork.
+    assert use("before")
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if use("child") else 1)
+    assert together(4, lambda number: use(f"thread {number}")) == [True] * 4
+    assert os.waitpid(child, 0)[1] == 0
+    assert len({id(client) for client in together(4, lambda _: recorder.redis_client())}) == 1
 
 
 @pytest.mark.usefixtures("no_redis")
