@@ -14,7 +14,6 @@ from django.db import transaction
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Left
 from pydantic import Field
-from typing_extensions import TypedDict
 
 from sessions_app.background import isolation
 from sessions_app.background.steps import Claim
@@ -25,7 +24,7 @@ from stories.models import Source, SourcePost
 from stories.posts import scoring
 from stories.posts.events import Index, Report, judge
 from stories.posts.features import TEXT_CHARACTERS
-from stories.posts.scoring import Interests, Scale, reasons, score
+from stories.posts.scoring import Interests, Scale, ScoredPost, reasons, score
 from stories.text.addresses import key_forms, link_key
 from stories.text.furniture import REASONS, REMOVED
 from stories.types import FetchedPost
@@ -47,28 +46,9 @@ AGEING_PER_DAY = 0.5
 _EPOCH = 1_700_000_000
 
 
-class PostPayload(TypedDict):
-    """A post that was read from a source."""
+class PostPayload(ScoredPost):
+    """A post as the queue shows it."""
 
-    id: Annotated[int, Field(description="Id of the post.")]
-    title: Annotated[str, Field(description="Headline, as plain text.")]
-    source: Annotated[str, Field(description="Address of the source.")]
-    url: Annotated[str, Field(description="Address of the post, or empty.")]
-    priority: Annotated[float, Field(description="Score from 0 to 1.")]
-    label: Annotated[
-        str, Field(description="Place among the session's recent posts: high, medium or low.")
-    ]
-    parts: Annotated[
-        dict[str, float],
-        Field(
-            description="Parts of the score by name, 0 to 1; interest is 1 or -1; standing is the "
-            "share of the recent posts above which it ranks."
-        ),
-    ]
-    reasons: Annotated[list[str], Field(description="Why it has its priority, in words.")]
-    state: Annotated[
-        str, Field(description="queued, claimed, told (published), skipped, held or failed.")
-    ]
     pinned: Annotated[bool, Field(description="Whether the owner pinned it to the top.")]
     published_at: Annotated[
         str | None, Field(description="Time of publication at the source, ISO 8601 UTC, or null.")

@@ -8,7 +8,11 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Annotated
 from uuid import UUID
+
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from stories.models import Interest
 from stories.text.sentences import word_count
@@ -38,6 +42,30 @@ _CLICKBAIT = re.compile(
     r"|this one (?:weird|simple) trick",
     re.IGNORECASE,
 )
+
+
+class ScoredPost(TypedDict):
+    """A post that was read from a source, with its score and its state."""
+
+    id: Annotated[int, Field(description="Id of the post.")]
+    title: Annotated[str, Field(description="Headline, as plain text.")]
+    source: Annotated[str, Field(description="Address of the source: r/NAME, a URL, or demo.")]
+    url: Annotated[str, Field(description="Address of the post, or empty.")]
+    priority: Annotated[float, Field(description="Score from 0 to 1.")]
+    label: Annotated[
+        str, Field(description="Place among the session's recent posts: high, medium or low.")
+    ]
+    parts: Annotated[
+        dict[str, float],
+        Field(
+            description="Parts of the score by name, 0 to 1; interest is 1 or -1; standing is the "
+            "share of the recent posts above which it ranks."
+        ),
+    ]
+    reasons: Annotated[list[str], Field(description="Why it has its priority, in words.")]
+    state: Annotated[
+        str, Field(description="queued, claimed, told (published), skipped, held or failed.")
+    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,7 @@ from sessions_app.web.api import (
 from stories import stories
 from stories.models import SourcePost, TokenUsage
 from stories.posts import scoring, selection
+from stories.posts.scoring import ScoredPost
 from stories.posts.selection import Original
 from stories.search import query
 from stories.search.query import FoundPost, FoundStory
@@ -187,35 +188,15 @@ def list_stories(
     return page_of(rows, paging, stories.payload)
 
 
-class ApiPost(TypedDict):
-    """A post that was read from a source."""
+class ApiPost(ScoredPost):
+    """A post that was read from a source, with the reason of its state."""
 
-    id: Annotated[int, Field(description="Id of the post.")]
     external_id: Annotated[str, Field(description="Id of the post at its source.")]
-    source: Annotated[str, Field(description="Address of the source: r/NAME, a URL, or demo.")]
-    title: Annotated[str, Field(description="Headline, as plain text.")]
-    url: Annotated[str, Field(description="Address of the post; may be empty.")]
-    state: Annotated[
-        str,
-        Field(description="queued, claimed, told (published), skipped, held or failed."),
-    ]
     reason: Annotated[str, Field(description="Why it was skipped, held or failed; may be empty.")]
     original: Annotated[
         Original | None,
         Field(description="What it was skipped for, as a duplicate or as overtaken; else null."),
     ]
-    priority: Annotated[float, Field(description="Score from 0 to 1.")]
-    label: Annotated[
-        str, Field(description="Place among the session's recent posts: high, medium or low.")
-    ]
-    parts: Annotated[
-        dict[str, float],
-        Field(
-            description="Parts of the score by name, 0 to 1; interest is 1 or -1; standing is the "
-            "share of the recent posts above which it ranks."
-        ),
-    ]
-    reasons: Annotated[list[str], Field(description="Why it has its priority, in words.")]
 
 
 @router.get("/sessions/{session_id}/posts", response={200: Page[ApiPost], **PROBLEMS})
