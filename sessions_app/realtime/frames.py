@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from typing import Any, cast
@@ -34,6 +34,8 @@ HTML, JSON = "html", "json"
 
 # Of a frame: the full rundown with the cards of two stories has up to 70 kB.
 MOST_BYTES = 96_000
+TOGETHER = 20  # events that are rendered in one go
+PIECE = 32_768  # bytes of small frames that are written together
 CATCH_UP_MOST = 500  # events that are sent one by one; for more, the page loads again
 
 # Exceptions of reading a row whose columns hold something else than this version writes.
@@ -49,9 +51,6 @@ _RENDERING_ERRORS = (
     TypeError,
     ValueError,
 )
-
-# The text of a frame by (audience, format).
-Texts = dict[tuple[str, str], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,17 +139,26 @@ def reload_text(session_id: UUID, seq: int, format_: str) -> str:
     return '<i id="seq" hx-swap-oob="true" data-reload hidden></i>'
 
 
-def encoded(text: str) -> bytes:
-    """Returns the text as a WebSocket message of one frame, as a server sends it (RFC 6455, 5.2)."""
-    payload = text.encode()
-    size = len(payload)
-    if size < 126:
-        head = struct.pack("!BB", 0x81, size)
-    elif size < 2**16:
-        head = struct.pack("!BBH", 0x81, 126, size)
-    else:
-        head = struct.pack("!BBQ", 0x81, 127, size)
-    return head + payload
+def encoded(texts: Iterable[str]) -> list[bytes]:
+    """Returns texts as WebSocket messages of one frame each (RFC 6455, 5.2), small ones together.
+
+    A call of the system costs more than the bytes that it passes on.
+    """
+    pieces: list[bytes] = []
+    for text in texts:
+        payload = text.encode()
+        size = len(payload)
+        if size < 126:
+            head = struct.pack("!BB", 0x81, size)
+        elif size < 2**16:
+            head = struct.pack("!BBH", 0x81, 126, size)
+        else:
+            head = struct.pack("!BBQ", 0x81, 127, size)
+        if pieces and len(pieces[-1]) + size < PIECE:
+            pieces[-1] += head + payload
+        else:
+            pieces.append(head + payload)
+    return pieces
 
 
 @database_sync_to_async
@@ -200,11 +208,42 @@ def _set_aside(session_id: UUID, after_seq: int, error: Exception) -> int:
     return rows.aggregate(seq=Max("seq"))["seq"] or after_seq
 
 
+def groups(events: Iterable[SessionEvent]) -> Iterator[list[SessionEvent]]:
+    """Divides events into groups that are rendered and written together."""
+    group: list[SessionEvent] = []
+    for event in events:
+        group.append(event)
+        # Later events are not for those whom such a change excludes.
+        if len(group) == TOGETHER or event.type == recorder.SESSION_CHANGED:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
 @sync_to_async
-def rendered(event: SessionEvent, prev: dict[str, int], shapes: Iterable[tuple[str, str]]) -> Texts:
-    """Renders the event for each (audience, format), without those for which it fails."""
-    texts = {shape: render_event(event, prev[shape[0]], *shape) for shape in shapes}
-    return {shape: text for shape, text in texts.items() if text is not None}
+def rendered(
+    events: Iterable[SessionEvent], prev: Mapping[str, int], shapes: Iterable[tuple[str, str]]
+) -> tuple[dict[tuple[str, str], list[tuple[int, str]]], dict[str, int]]:
+    """Renders events, without those for which it fails.
+
+    Returns their frames with their seq for each (audience, format), and the last seq of each audience;
+    ``prev`` is the one before.
+    """
+    last = dict(prev)
+    texts: dict[tuple[str, str], list[tuple[int, str]]] = {shape: [] for shape in shapes}
+    for event in events:
+        reached = {audience: event.seq for audience in last if visible(event.type, audience)}
+        for (audience, format_), shown in texts.items():
+            if not visible(event.type, audience):
+                continue
+            text = render_event(event, last[audience], audience, format_)
+            if text is None:
+                reached.pop(audience, None)
+            else:
+                shown.append((event.seq, text))
+        last |= reached
+    return texts, last
 
 
 def render_event(

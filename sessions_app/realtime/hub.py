@@ -16,7 +16,7 @@ import gc
 import json
 import time
 from collections import Counter
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Iterable, Sequence
 from secrets import token_hex
 from typing import Any
 from uuid import UUID
@@ -194,7 +194,7 @@ class Hub:
             for audience, format_ in room.shapes():
                 if audience == recorder.OWNER:
                     text = frames.text_of(frame, audience, format_)
-                    self._send(room.of(audience, format_), text)
+                    self._send(room.of(audience, format_), [text])
 
     async def _pump(self) -> None:
         """Sends new events whenever a session has changed, and from all sessions every 2 s."""
@@ -248,8 +248,8 @@ class Hub:
             if isinstance(events, int):
                 await self._reload(session_id, room, events)
                 return
-            for event in events:
-                await self._send_event(room, event)
+            for group in frames.groups(events):
+                await self._send_events(room, group)
 
     async def _reload(self, session_id: UUID, room: Room, seq: int) -> None:
         """Makes every page load again instead of sending the events up to ``seq``."""
@@ -257,47 +257,51 @@ class Hub:
         room.prev = dict.fromkeys(room.prev, seq)
         for audience, format_ in room.shapes():
             text = frames.reload_text(session_id, seq, format_)
-            self._send_once(room.of(audience, format_), text, seq)
+            self._send_once(room.of(audience, format_), [(seq, text)])
         await self._close_invalid(v for v in room.viewers if v.audience == recorder.PUBLIC)
 
-    async def _send_event(self, room: Room, event: SessionEvent) -> None:
-        """Renders the event and sends it to the viewers of the room."""
-        if event.seq <= room.last:
+    async def _send_events(self, room: Room, events: Sequence[SessionEvent]) -> None:
+        """Renders events and sends them to the viewers of the room."""
+        news = [event for event in events if event.seq > room.last]
+        if not news:
             return
-        shapes = {shape for shape in room.shapes() if frames.visible(event.type, shape[0])}
+        shapes = room.shapes()
         # Before rendering: an event that cannot be rendered must not block those after it.
-        room.last = event.seq
-        texts = await frames.rendered(event, dict(room.prev), shapes)
-        failed = {audience for audience, format_ in shapes if (audience, format_) not in texts}
-        for audience in room.prev.keys() - failed:
-            if frames.visible(event.type, audience):
-                room.prev[audience] = event.seq
-        for (audience, format_), text in texts.items():
-            self._send_once(room.of(audience, format_), text, event.seq)
-        if event.type == recorder.SESSION_CHANGED:
+        room.last = news[-1].seq
+        texts, room.prev = await frames.rendered(news, room.prev, shapes)
+        for audience, format_ in shapes:
+            shown = texts[audience, format_]
+            if shown:
+                self._send_once(room.of(audience, format_), shown)
+        if news[-1].type == recorder.SESSION_CHANGED:
             # A public page that was hidden is closed at once.
             await self._close_invalid(v for v in room.viewers if v.audience == recorder.PUBLIC)
 
-    def _send_once(self, viewers: Iterable[Viewer], text: str, seq: int) -> None:
-        """Sends the frame up to ``seq`` to those who have not got it and are not catching up."""
-        missing = [v for v in viewers if v.sent < seq and not v.catching_up]
-        for viewer in missing:
-            viewer.sent = seq
-        self._send(missing, text)
-
-    def _send(self, viewers: Iterable[Viewer], text: str) -> None:
-        """Sends a frame to these viewers and waits for none of them."""
-        frame = frames.encoded(text)
+    def _send_once(self, viewers: Iterable[Viewer], shown: Sequence[tuple[int, str]]) -> None:
+        """Sends frames, each with its seq, to those who have not got them and are not catching up."""
+        last, _ = shown[-1]
+        behind: dict[int, list[Viewer]] = {}
         for viewer in viewers:
-            self.frames_sent += 1
+            if viewer.sent < last and not viewer.catching_up:
+                behind.setdefault(viewer.sent, []).append(viewer)
+                viewer.sent = last
+        for sent, group in behind.items():
+            self._send(group, [text for seq, text in shown if seq > sent])
+
+    def _send(self, viewers: Iterable[Viewer], texts: Sequence[str]) -> None:
+        """Sends frames to these viewers and waits for none of them."""
+        pieces = frames.encoded(texts)
+        for viewer in viewers:
+            self.frames_sent += len(texts)
             if viewer.write is not None:
                 try:
-                    viewer.write(frame)
-                except Exception as error:  # noqa: BLE001 - the others must get the frame
+                    for piece in pieces:
+                        viewer.write(piece)
+                except Exception as error:  # noqa: BLE001 - the others must get the frames
                     log.warning("viewer_failed", error=type(error).__name__)
                     self.leave(viewer)
                 continue
-            viewer.waiting.append(text)
+            viewer.waiting += texts
             if viewer.sender is None or viewer.sender.done():
                 viewer.sender = asyncio.create_task(self._send_waiting(viewer), name="viewer")
             elif sum(map(len, viewer.waiting)) > MOST_WAITING:

@@ -119,7 +119,7 @@ def test_the_largest_frame_is_within_the_limit(session: Session) -> None:
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 127, 65_535, 65_536, 131_072])
 def test_a_text_of_any_size_is_encoded_as_one_frame(size: int) -> None:
     client = ClientProtocol(parse_uri("ws://studio/"), state=State.OPEN)
-    client.receive_data(frames.encoded("é" + "x" * size) + frames.encoded("y" * size))
+    client.receive_data(b"".join(frames.encoded(["é" + "x" * size, "y" * size])))
     found = [event for event in client.events_received() if isinstance(event, Frame)]
     assert [frame.opcode for frame in found] == [1, 1]
     assert [bytes(frame.data).decode() for frame in found] == ["é" + "x" * size, "y" * size]

@@ -16,6 +16,7 @@ from websockets.frames import Frame
 from websockets.protocol import State
 from websockets.uri import parse_uri
 
+from broadcast import orchestrator
 from sessions_app import sessions
 from sessions_app.events import recorder
 from sessions_app.models import Session
@@ -146,11 +147,45 @@ async def test_a_server_that_writes_frames_gets_them_encoded_in_order(
     await running_hub.join(viewer)
     seqs = [await happen(session) for _ in range(3)]
     await until(lambda: len(written) == 3)
+    assert [frame["seq"] for frame in decoded(written)] == seqs
+
+
+async def test_events_of_one_transaction_are_written_together_and_none_to_a_page_hidden_among_them(
+    running_hub: hub.Hub, session: Session
+) -> None:
+    shown = await sync_to_async(sessions.show)(session, True)
+    written: dict[str, list[bytes]] = {recorder.OWNER: [], recorder.PUBLIC: []}
+    page = Listener()
+    for audience, pieces in written.items():
+        viewer = viewer_of(shown, page)
+        viewer.audience, viewer.write = audience, pieces.append
+        await running_hub.join(viewer)
+    before = running_hub.rooms[session.pk].last
+
+    @sync_to_async
+    def act() -> None:
+        with transaction.atomic():
+            for text in ("One.", "Two.", "Three."):
+                recorder.add_message(shown, "system", text)
+            sessions.show(shown, False)
+            orchestrator.start(shown, shown.owner)
+
+    await act()
+    await until(lambda: page.closed and len(written[recorder.OWNER]) > 1)
+    together, later = (decoded([piece]) for piece in written[recorder.OWNER])
+    seqs = [frame["seq"] for frame in together]
+    assert seqs == [before + number for number in (1, 2, 3, 4)]
+    assert {frame["type"] for frame in later} >= {"broadcast.state"}
+    assert {frame["type"] for frame in decoded(written[recorder.PUBLIC])} <= {"session.changed"}
+    assert page.closed == 4404
+
+
+def decoded(written: list[bytes]) -> list[dict[str, Any]]:
+    """The frames of what was written to a connection."""
     client = ClientProtocol(parse_uri("ws://studio/"), state=State.OPEN)
     client.receive_data(b"".join(written))
     received = [event for event in client.events_received() if isinstance(event, Frame)]
-    found = [json.loads(bytes(frame.data)) for frame in received]
-    assert [frame["seq"] for frame in found] == seqs
+    return [json.loads(bytes(frame.data)) for frame in received]
 
 
 async def test_a_connection_that_fails_costs_the_others_nothing(
