@@ -23,9 +23,11 @@ from tests.bench import (
     pages,
     peers,
     reads,
+    slots,
     start,
     statistics,
     tracing,
+    writes,
 )
 from tests.bench.figure import Figure
 
@@ -39,6 +41,8 @@ MEASURES = {
     "listeners": listeners.measure,
     "statistics": statistics.measure,
     "reads": reads.measure,
+    "writes": writes.measure,
+    "slots": slots.measure,
     "ledger": ledger.measure,
     "overview": overview.measure,
     "legacy": legacy.measure,

@@ -1,29 +1,40 @@
 """Figures and pages of a large session beside those of a small database, in turn, in one run.
 
-``SMNB_BENCH_DATABASES`` holds the addresses of two empty PostgreSQL databases, separated by a comma;
-without it both are SQLite files.
+On SQLite and then on PostgreSQL.
 """
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 
-from tests.bench.figure import Figure
+from tests.bench.figure import Figure, percentile
+from tests.bench.pages import Browser
 from tests.endtoend.studio_process import Studio, running
+from tests.provision.postgres import postgres_server
 
 FEW, STORIES, USAGE = 1_000, 100_000, 1_000_000
 PAGE, PAGES = 50, 2_000
 TURNS = 60
+STATISTICS_MS = 60
 
 
 def measure(folder: Path) -> Iterator[Figure]:
-    given = os.environ.get("SMNB_BENCH_DATABASES", "").split(",")
-    env = [{"DATABASE_URL": url} if url else {} for url in (given * 2)[:2]]
-    with running(folder / "few", **env[0]) as small, running(folder / "many", **env[1]) as large:
+    yield from _of("SQLite", folder, "", "")
+    with ExitStack() as stack:
+        addresses = [stack.enter_context(postgres_server(name)) for name in ("few", "many")]
+        yield from _of("PostgreSQL", folder, *addresses)
+
+
+def _of(database: str, folder: Path, few_url: str, many_url: str) -> Iterator[Figure]:
+    small_folder, large_folder = folder / f"{database}-few", folder / f"{database}-many"
+    with (
+        running(small_folder, DATABASE_URL=few_url) as small,
+        running(large_folder, DATABASE_URL=many_url) as large,
+    ):
         few, many = _filled(small, FEW, FEW), _filled(large, STORIES, USAGE)
         newest = large.get(f"/sessions/{many}/stories?limit=1")["items"][0]["id"]
         deep = newest - (PAGES - 1) * PAGE
@@ -41,7 +52,11 @@ def measure(folder: Path) -> Iterator[Figure]:
                 for _ in range(TURNS)
             ]
             ratio = median(b for _, b in pairs) / median(a for a, _ in pairs)
-            yield Figure(name, ratio, 1.2, "times a small database")
+            yield Figure(f"{database}: {name}", ratio, 1.2, "times a small database")
+        browser = Browser(large)
+        times = [browser.timed(f"/stats/?session={many}") for _ in range(TURNS)]
+        name = f"{database}: Live Stats with {USAGE:,} calls, p95"
+        yield Figure(name, percentile(times, 0.95), STATISTICS_MS, "ms")
 
 
 def _filled(studio: Studio, stories: int, usage: int) -> str:
