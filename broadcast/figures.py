@@ -10,8 +10,9 @@ from django.db.models import Count, F, Max, Min, OuterRef, Subquery, Sum
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from broadcast import orchestrator
+from broadcast.models import Broadcast
 from broadcast.orchestrator import HoldPayload
+from broadcast.states import State
 from sessions_app.errors import Forbidden
 from sessions_app.events import recorder, statistics
 from sessions_app.events.recorder import timestamp
@@ -75,10 +76,12 @@ def figures(session: Session) -> statistics.FiguresPayload:
     return recorder.figures(SessionStats.objects.get(session=session))
 
 
-def stats(session: Session) -> StatsPayload:
-    """Returns the figures for the API; reads two rows, whatever the size of the session."""
-    counters = figures(session)
-    air = orchestrator.latest_payload(session)
+def stats(session: Session, read: SessionStats | None = None) -> StatsPayload:
+    """Returns the figures for the API; ``read`` are counters that were read at this moment."""
+    counters = figures(session) if read is None else recorder.figures(read)
+    # Only what is shown of the latest run.
+    runs = Broadcast.objects.filter(session=session).order_by("-number")
+    state, hold = runs.values_list("state", "hold").first() or (str(State.IDLE), None)
     stories = counters["story_count"]
     return {
         "story_count": stories,
@@ -103,8 +106,8 @@ def stats(session: Session) -> StatsPayload:
         "message_count": counters["messages"],
         "sentences_dropped": counters["sentences_dropped"],
         "ungrounded_aired": counters["ungrounded_aired"],
-        "broadcast_state": air["state"],
-        "hold": air["hold"],
+        "broadcast_state": state,
+        "hold": hold,
     }
 
 

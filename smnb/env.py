@@ -73,6 +73,14 @@ class Environment(BaseSettings):
         description="postgresql://user:password@host/name or sqlite:///path. Unset: SQLite in the data "
         "folder.",
     )
+    database_pool: int = Field(
+        0,
+        alias="SMNB_DATABASE_POOL",
+        ge=0,
+        le=200,
+        description="Connections to PostgreSQL that a process keeps for its requests, at most. For web "
+        "processes; workers need none. 0 = one is opened for each request.",
+    )
     redis_url: str = Field(
         "",
         alias="REDIS_URL",

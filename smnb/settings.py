@@ -35,16 +35,22 @@ def sqlite(path: Path) -> dict[str, object]:
             "timeout": 20,
             "init_command": SQLITE_PRAGMAS,
         },
+        # Opening one reads the whole schema, which takes longer than most requests. The threads that
+        # keep one are few (smnb/asgi.py).
+        "CONN_MAX_AGE": None,
         # A file, so that threads and processes which a test starts can open the database too.
         "TEST": {"NAME": str(path.with_name("test.sqlite3"))},
     }
 
 
-def postgresql(url: str) -> dict[str, object]:
+def postgresql(url: str, pool: int = 0) -> dict[str, object]:
+    """``pool`` is how many connections a process holds at most; without one it opens them as needed."""
     parts = urlsplit(url)
     query = dict(parse_qsl(parts.query))
     # In milliseconds. A query or a forgotten transaction must not hold locks for longer.
     timeouts = "-c statement_timeout=5000 -c idle_in_transaction_session_timeout=10000"
+    # A request that gets none within ten seconds fails, instead of waiting behind all others.
+    held = {"min_size": 1, "max_size": pool, "timeout": 10, "max_idle": 300} if pool else False
     return {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": unquote(parts.path.lstrip("/")),
@@ -52,15 +58,16 @@ def postgresql(url: str) -> dict[str, object]:
         "PASSWORD": unquote(parts.password or ""),
         "HOST": query.pop("host", parts.hostname or ""),
         "PORT": str(parts.port or ""),
-        # Under ASGI requests run in changing threads, so connections left open would add up.
+        # Under ASGI requests run in changing threads, so connections left open would add up. The end of
+        # a request returns its connection to the pool.
         "CONN_MAX_AGE": 0,
         "CONN_HEALTH_CHECKS": True,
         # Other parameters of the address, such as sslmode, are passed on to libpq.
-        "OPTIONS": {"options": timeouts, **query},
+        "OPTIONS": {"options": timeouts, "pool": held, **query},
     }
 
 
-def database(url: str, data_dir: Path) -> dict[str, object]:
+def database(url: str, data_dir: Path, pool: int = 0) -> dict[str, object]:
     """Returns the settings for sqlite:///path or postgresql://…; empty is SQLite in the data folder."""
     scheme = urlsplit(url).scheme
     if not url:
@@ -68,7 +75,7 @@ def database(url: str, data_dir: Path) -> dict[str, object]:
     if scheme == "sqlite":
         return sqlite(Path(unquote(url.removeprefix("sqlite:///"))))
     if scheme in {"postgres", "postgresql"}:
-        return postgresql(url)
+        return postgresql(url, pool)
     raise ImproperlyConfigured("DATABASE_URL: must begin with sqlite:/// or postgresql://")
 
 
@@ -82,7 +89,7 @@ def files_of(settings: dict[str, object]) -> list[Path]:
 SMNB = read_environment()
 BASE_DIR = ROOT
 DATA_DIR: Path = SMNB.data_dir
-DATABASES = {"default": database(SMNB.database_url, DATA_DIR)}
+DATABASES = {"default": database(SMNB.database_url, DATA_DIR, SMNB.database_pool)}
 for sentence in make_private(DATA_DIR, *files_of(DATABASES["default"])):
     print(sentence, file=sys.stderr)  # noqa: T201 - no log is set up yet
 

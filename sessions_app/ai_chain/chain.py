@@ -133,7 +133,9 @@ def _locked(session: Session) -> Chain:
 
 def _valid_head(chain: Chain) -> AILink | None:
     """Returns the head, after setting it to the latest link where it is another one."""
-    latest = last(chain.session)
+    # Without its text, which nothing here reads.
+    rows = AILink.objects.filter(session=chain.session).order_by("-number")
+    latest = rows.only("session_id", "number").first()
     # The usual case: one look-up by (session, number) shows that no link was lost.
     if chain.head_id == (latest.pk if latest else None):
         return latest

@@ -130,9 +130,12 @@ def caller(request: HttpRequest) -> User:
     return user
 
 
-def owned(request: HttpRequest, session_id: str) -> Session:
-    """Returns the caller's session and adds it to the log lines; NotFound for another user's."""
-    session = sessions.get(caller(request), session_id)
+def owned(request: HttpRequest, session_id: str, *only: str) -> Session:
+    """Returns the caller's session and adds it to the log lines; NotFound for another user's.
+
+    ``only`` is that of ``sessions.get``.
+    """
+    session = sessions.get(caller(request), session_id, *only)
     context.bind(**context.session_fields(session))
     return session
 

@@ -10,7 +10,6 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 
 import structlog
-from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
@@ -80,36 +79,17 @@ def _is_trusted(text: str) -> bool:
 class ContextMiddleware:
     """Gives each request an id and a logging context, and logs the responses of a session."""
 
-    sync_capable = True
-    async_capable = True
-
     def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
         self.get_response = get_response
         self._static = f"/{settings.STATIC_URL.strip('/')}/"
-        if iscoroutinefunction(get_response):
-            # Otherwise Django would run this middleware in a thread, and each request would change
-            # threads.
-            markcoroutinefunction(self)
 
     def __call__(self, request: HttpRequest) -> Any:
-        if iscoroutinefunction(self):
-            return self.respond_async(request)
         # Static files belong to no session and would only fill the log.
         if request.path.startswith(self._static):
             return self.get_response(request)
         request_id, began = _request_id(request), time.monotonic()
         with _scope(request, request_id):
             return _finish(request, self.get_response(request), request_id, began)
-
-    async def respond_async(self, request: HttpRequest) -> HttpResponseBase:
-        response: HttpResponseBase
-        if request.path.startswith(self._static):
-            response = await self.get_response(request)
-            return response
-        request_id, began = _request_id(request), time.monotonic()
-        with _scope(request, request_id):
-            response = await self.get_response(request)
-            return _finish(request, response, request_id, began)
 
 
 def _request_id(request: HttpRequest) -> str:

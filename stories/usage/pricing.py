@@ -150,6 +150,8 @@ def bounds(close: Close) -> Bounds:
     if close.state == "bounded" and not close.inference_geo:
         # An answer that broke off may have been served in the region that costs more.
         close = replace(close, inference_geo=dearest_region(close.model))
+    elif most == close.counts:
+        return Bounds(lower.cost, lower.cost, lower.version)
     return Bounds(lower.cost, _total(close, most).cost, lower.version)
 
 

@@ -174,6 +174,19 @@ def test_a_database_address_is_understood(url: str, engine: str, name: str) -> N
     assert found.get("PASSWORD", "") in {"", "p@ss"}
 
 
+@pytest.mark.parametrize(("most", "expected"), [(0, None), (8, 8)])
+def test_only_a_process_with_a_pool_keeps_connections_to_postgresql(
+    most: int, expected: int | None
+) -> None:
+    found = database("postgresql://u@db.example/news", Path("/data"), most)
+    options = found["OPTIONS"]
+    assert isinstance(options, dict)
+    pool = options["pool"] or {}
+    assert pool.get("max_size") == expected
+    # Django refuses a pool beside persistent connections.
+    assert found["CONN_MAX_AGE"] == 0
+
+
 def test_a_strange_database_address_is_refused_without_echo() -> None:
     with pytest.raises(ImproperlyConfigured, match="DATABASE_URL") as refused:
         database("mysql://user:hidden@host/x", Path("/data"))

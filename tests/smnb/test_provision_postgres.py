@@ -2,12 +2,56 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import psycopg
 import pytest
 
+from smnb.env import ROOT
 from tests.provision.postgres import postgres_server
+
+# Each request ends with close(); prints the servers' process ids of requests in several threads.
+REQUESTS = """
+from concurrent.futures import ThreadPoolExecutor
+import django
+django.setup()
+from django.db import connection
+def request(_):
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid(), current_setting('statement_timeout')")
+        found = cursor.fetchone()
+    connection.close()
+    return found
+found = []
+for _ in range(3):
+    with ThreadPoolExecutor(1) as thread:
+        found += thread.map(request, [0])
+print(len({pid for pid, _ in found}), *{timeout for _, timeout in found})
+"""
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize(("pool", "expected"), [("4", "1 5s"), ("0", "3 5s")])
+def test_the_requests_of_a_process_with_a_pool_share_its_connections(
+    pool: str, expected: str, tmp_path: Path
+) -> None:
+    with postgres_server() as address:
+        env = {
+            **os.environ,
+            "DJANGO_SETTINGS_MODULE": "smnb.settings",
+            "DATABASE_URL": address,
+            "SMNB_DATABASE_POOL": pool,
+            "SMNB_DATA_DIR": str(tmp_path / "var"),
+        }
+        command = [sys.executable, "-c", REQUESTS]
+        found = subprocess.run(
+            command, cwd=ROOT, env=env, check=True, capture_output=True, text=True
+        )
+    assert found.stdout.split() == expected.split()
 
 
 @pytest.mark.postgres

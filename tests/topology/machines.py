@@ -268,7 +268,10 @@ def deployed(folder: Path, **more: str) -> Iterator[Deployment]:
         subprocess.run(owner, cwd=ROOT, env={**env, **first}, check=True, timeout=PATIENCE)
         for name, unit, number in instances():
             [command] = unit_command(unit, number, web_ports)
-            services[name] = Service(name, command, env, log, stop_seconds(unit))
+            settings = dict(
+                re.findall(r"^Environment=(\w+)=(.*)$", (UNITS / unit).read_text(), re.MULTILINE)
+            )
+            services[name] = Service(name, command, {**settings, **env}, log, stop_seconds(unit))
             services[name].start()
         nginx = nginx_command(folder, port, web_ports, data)
         if nginx is None:

@@ -167,7 +167,8 @@ def command_broadcast(
 @router.get("/sessions/{session_id}/stats", response={200: StatsPayload, **PROBLEMS})
 def read_stats(request: HttpRequest, session_id: str) -> StatsPayload:
     """Returns a session's figures: stories, words, time on air, tokens and cost."""
-    return figures.stats(owned(request, session_id))
+    session = owned(request, session_id, "folder")
+    return figures.stats(session, session.stats)
 
 
 @router.get("/sessions/{session_id}/series", response={200: SeriesPayload, **PROBLEMS})
