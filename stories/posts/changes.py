@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from calendar import day_name
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,7 +20,6 @@ from stories.posts.vocabulary import (
     NO_STATUS_BEFORE,
     SAME,
     STATUSES,
-    TIME_WORDS,
     TURN_WORDS,
     WEEKDAYS,
 )
@@ -45,12 +45,16 @@ _NOT_COUNTED = EMPTY | word_set("""
 """)
 
 _TURNS = frozenset(map(stem, TURN_WORDS))
+_DEALS = frozenset(map(stem, ("win", "buy")))
+_AGAIN = frozenset(map(stem, ("return", "resume", "reopen", "restore")))
 _NOUNS = frozenset(SAME.values())
 # How much each observation counts, fitted by logistic regression to the pairs of tests/data/matching
 # in which no headline has a turn.
 _BASE, _EVENT, _FIGURES, _HEADLINE, _WORDS = -4.0, 0.35, 1.6, 1.7, 2.2
 _NEW_NUMBERS, _OLD_NUMBERS, _NAMES, _EVENTS = -0.7, -0.95, 0.5, -1.5
 # Less is enough where the reports are surely of one event.
+_WEEK = [day.lower() for day in day_name]
+_REPLACED = 3  # words
 RETOLD, RETOLD_EVENT = 0.0, -1.05
 
 _CLAUSE = re.compile(r"[,;:\u2013\u2014]")
@@ -261,16 +265,22 @@ def _turns(one: Features, other: Features, both: Comparison) -> bool:
     names = own & one.names - _NOUNS - {stem(word) for word in one.headline.split()[:1]}
     figures = {n.value for n in one.numbers if n.in_title and not has_number(other, n)}
     new_figure = any(not SAYS_LITTLE.fullmatch(value) for value in figures)
-    other_day = any(
-        one.days & period and other.days & period and not one.days & other.days & period
-        for period in (WEEKDAYS, TIME_WORDS - WEEKDAYS)
+    months = [report.days - WEEKDAYS for report in (one, other)]
+    # "In the night to Friday" is "on Thursday night".
+    days = [[_WEEK.index(day) for day in report.days & WEEKDAYS] for report in (one, other)]
+    apart = [(first - second) % 7 for first in days[0] for second in days[1]]
+    other_day = (all(months) and not months[0] & months[1]) or (
+        bool(apart) and not {0, 1, 6} & {*apart}
     )
+    # One side's victory is the other side's defeat, and "opens again" is "reopens".
+    same_sides = both.figures and (one.title | other.title) & _DEALS
+    again = {"again"} if other.words & _AGAIN else set[str]()
     placed = len(both.names) > 1 or both.names & (one.title | other.title)
     return bool(
         both.turn
         or both.other_numbers
-        or both.opposed
-        or one.marks - other.marks
+        or (both.opposed and not same_sides)
+        or one.marks - other.marks - again
         or names
         or own & _TURNS
         or other_day
@@ -287,7 +297,9 @@ def _substituted(one: Features, other: Features) -> bool:
     begin = next((at for at in range(shorter) if words[at] != others[at]), shorter)
     most = shorter - begin
     end = next((at for at in range(most) if words[-1 - at] != others[-1 - at]), most)
-    return shorter > begin + end > 1 and 2 * (begin + end) >= shorter
+    alike = begin + end
+    few = max(len(words), len(others)) - alike <= _REPLACED
+    return few and shorter > alike > 1 and 2 * alike >= shorter
 
 
 def retold_score(one: Features, other: Features, both: Comparison, same_event: float) -> float:

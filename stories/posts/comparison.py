@@ -162,7 +162,7 @@ def turn_of(
         changed -= {"expected", "again"}
     if changed <= _REPEATED and new.raw & _REPEATED and earlier.raw & _REPEATED:
         changed = frozenset()
-    if "again" in changed and (new.words & _AGAIN and earlier.words & _AGAIN):
+    if "again" in changed and (new if "again" in earlier.marks else earlier).words & _AGAIN:
         changed -= {"again"}
     if changed:
         return f"{MARKED} says “{min(changed)}”."

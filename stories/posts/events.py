@@ -137,7 +137,7 @@ def judge(new: Report, earlier: Report, weigh: Weigh = plain_weight) -> Judgemen
             alike = both.title >= ALIKE and not (both.turn or both.other_numbers or both.opposed)
             if nothing_new and texts and (kind == "same event" or alike):
                 kind, why = "duplicate", "The same event, and nothing new."
-            elif retells(one, other, both, same):
+            elif not new.title.rstrip().endswith("?") and retells(one, other, both, same):
                 kind, why = "duplicate", "The same event in other words."
         if kind != "duplicate" and apart <= EVENT_WINDOW and translates(one, other, both):
             kind, why = "duplicate", "The same names and figures in another language."
@@ -210,7 +210,9 @@ def _kind_of_same_headline(
     values = {number.value for number in one.numbers}
     other_values = figures and 2 * len(both.numbers) < len(values)
     differ = elsewhere or figures
-    if agree < (0.6 if differ else 0.25) or (figures and elsewhere) or other_values:
+    # "What to watch tonight" heads another text each day.
+    standing = not (one.title_names or any(number.in_title for number in one.numbers))
+    if agree < (0.6 if differ or standing else 0.25) or (figures and elsewhere) or other_values:
         return "unrelated", "The same headline over another text."
     return "duplicate", "The same headline, and texts that agree."
 

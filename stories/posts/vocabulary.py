@@ -187,52 +187,53 @@ _SAME = """
     restart restarts restarted ; suspend suspends suspended suspension halt halts halted pause pauses
     paused ; cancel cancels cancelled canceled cancellation scrap scraps scrapped ; delay delays delayed
     postpone postpones postponed postponement ; win wins won winning beat beats beaten defeat defeats
-    defeated victory triumph edge edges edged overcome thrash ; lose loses lost loss losing ; find finds
-    found finding detect detects detected discover discovers discovered discovery unearth unearthed ;
-    search searches searching hunt ; missing vanished disappeared disappears disappearance ; arrest
-    arrests arrested detain detains detained detention custody ; charge charges charged indict indicts
-    indicted indictment ; convict convicts convicted guilty conviction ; acquit acquits acquitted
-    acquittal ; sentence sentences sentenced jailed jail imprisoned ; resign resigns resigned
-    resignation quit quits ; appoint appoints appointed appointment names named hire hires hired ; sack
-    sacks sacked fires dismiss dismisses dismissed ousted oust ; sue sues sued lawsuit lawsuits suing ;
-    appeal appeals appealed ; rescue rescues rescued rescuing saved ; evacuate evacuates evacuated
-    evacuation evacuations evacuees ; collapse collapses collapsed ; crash crashes crashed collision
-    collide collides collided ; derail derails derailed derailment ; explode explosion explodes exploded
-    blast blasts explosions ; flood floods flooded flooding floodwater floodwaters ; strike strikes
-    striking walkout ; storm storms ; warn warns warned warning warnings ; alert alerts ; recall recalls
-    recalled ; launch launches launched unveil unveils unveiled release releases released debut debuts ;
-    ban bans banned prohibit prohibits prohibited outlaw outlaws ; sign signs signed signing ; agree
-    agrees agreed agreement deal deals pact accord ; plan plans planned planning propose proposes
-    proposed proposal ; expect expects expected expectation forecast forecasts ; vote votes voted voting
-    ballot ; announce announces announced announcement ; deny denies denied denial ; elect elects
-    elected election elections re-elected reelected ; admit admits admitted confess confesses confessed
-    ; return returns returned returning ; merge merges merged merger ; police officers officer cops ;
-    firm firms company companies ; pm premier ; president presidential ; child children kid kids ; woman
-    women ; man men ; school schools ; home homes house houses household households ; power electricity
-    ; percent per-cent percentage pct ; doctor doctors physician physicians ; student students pupil
-    pupils ; worker workers employee employees staff ; record records ; huge massive enormous ;
-    scientist scientists researcher researchers ; study studies ; kilometre kilometres kilometer
-    kilometers km ; metre metres meter meters ; centre center centers centres ; harbour harbor ; car
-    cars ; lorry lorries truck trucks ; ship ships boat boats vessel vessels ; bribe bribes bribery ;
-    parliament lawmaker lawmakers mp mps legislators ; vaccine vaccines vaccination vaccinations
-    vaccinated jab jabs ; attacker attackers hacker hackers ; stock stocks ; hospital hospitals clinic
-    clinics ; plane planes aircraft airplane jet ; train trains ; judge judges ; profit profits earnings
-    ; job jobs ; price prices ; rate rates ; striker forward ; fine fines fined ; bankrupt bankruptcy
-    insolvency insolvent ; withdraw withdraws withdrew withdrawn ; overturn overturns overturned quash
-    quashes quashed annul annuls annulled ; uphold upholds upheld ; build built builds building ;
-    rebuild rebuilt rebuilds ; make made makes making ; take took taken takes ; give gave given gives ;
-    see saw seen sees ; go went gone goes ; come came comes coming ; get got gets ; leave left leaves
-    leaving ; meet met meets ; pay paid pays ; send sent sends ; spend spent spends ; bring brought
-    brings ; catch caught catches ; teach taught ; run ran runs running ; sing sang sung sings ; ring
-    rang rung ; drink drank drunk drinks ; drive drove driven drives ; write wrote written writes ; ride
-    rode ridden rides ; break broke broken breaks ; speak spoke spoken speaks ; steal stole stolen
-    steals stealing theft thefts thieves robbed ; choose chose chosen ; freeze froze frozen freezes ;
-    fly flew flown flies ; throw threw thrown ; know knew known knows ; lead led leads leading ; feed
-    fed ; eat ate eaten eats ; shoot shot shoots shooting shootings ; fight fought fights fighting ;
-    sweep swept sweeps ; sleep slept ; flee fled flees ; tear tore torn ; dig dug digs digging ; hang
-    hung ; shake shook shaken shakes ; wake woke ; show showed shown shows ; swim swam swum ; stick
-    stuck ; attack attacks attacked attacking assault assaults assaulted ; phone phones telephone
-    telephones mobile ; factory factories plant ; law laws ; flight flights ; airline airlines
+    defeated victory triumph edge edges edged overcome thrash stun stuns stunned ; lose loses lost loss
+    losing ; find finds found finding detect detects detected discover discovers discovered discovery
+    unearth unearthed ; search searches searching hunt ; missing vanished disappeared disappears
+    disappearance ; arrest arrests arrested detain detains detained detention custody ; charge charges
+    charged indict indicts indicted indictment ; convict convicts convicted guilty conviction ; acquit
+    acquits acquitted acquittal ; sentence sentences sentenced jailed jail imprisoned ; resign resigns
+    resigned resignation quit quits ; appoint appoints appointed appointment names named hire hires
+    hired ; sack sacks sacked fires dismiss dismisses dismissed ousted oust ; sue sues sued lawsuit
+    lawsuits suing ; appeal appeals appealed ; rescue rescues rescued rescuing saved ; evacuate
+    evacuates evacuated evacuation evacuations evacuees ; collapse collapses collapsed ; crash crashes
+    crashed collision collide collides collided ; derail derails derailed derailment ; explode explosion
+    explodes exploded blast blasts explosions ; flood floods flooded flooding floodwater floodwaters ;
+    strike strikes striking walkout ; storm storms ; warn warns warned warning warnings ; alert alerts ;
+    recall recalls recalled ; launch launches launched unveil unveils unveiled release releases released
+    debut debuts ; ban bans banned prohibit prohibits prohibited outlaw outlaws ; sign signs signed
+    signing ; agree agrees agreed agreement deal deals pact accord ; plan plans planned planning propose
+    proposes proposed proposal ; expect expects expected expectation forecast forecasts ; vote votes
+    voted voting ballot ; announce announces announced announcement ; deny denies denied denial ; elect
+    elects elected election elections re-elected reelected ; admit admits admitted confess confesses
+    confessed ; return returns returned returning ; merge merges merged merger ; police officers officer
+    cops ; firm firms company companies ; pm premier ; president presidential ; child children kid kids
+    ; woman women ; man men ; school schools ; home homes house houses household households ; power
+    electricity ; percent per-cent percentage pct ; doctor doctors physician physicians ; student
+    students pupil pupils ; worker workers employee employees staff ; record records ; huge massive
+    enormous ; scientist scientists researcher researchers ; study studies ; kilometre kilometres
+    kilometer kilometers km ; metre metres meter meters ; centre center centers centres ; harbour harbor
+    ; car cars ; lorry lorries truck trucks ; ship ships boat boats vessel vessels ; bribe bribes
+    bribery ; parliament lawmaker lawmakers mp mps legislators ; vaccine vaccines vaccination
+    vaccinations vaccinated jab jabs ; attacker attackers hacker hackers ; stock stocks ; hospital
+    hospitals clinic clinics ; plane planes aircraft airplane jet ; train trains ; judge judges ; profit
+    profits earnings ; job jobs ; price prices ; rate rates ; striker forward ; fine fines fined ;
+    bankrupt bankruptcy insolvency insolvent ; withdraw withdraws withdrew withdrawn ; overturn
+    overturns overturned quash quashes quashed annul annuls annulled ; uphold upholds upheld ; build
+    built builds building ; rebuild rebuilt rebuilds ; make made makes making ; take took taken takes ;
+    give gave given gives ; see saw seen sees ; go went gone goes ; come came comes coming ; get got
+    gets ; leave left leaves leaving ; meet met meets ; pay paid pays ; send sent sends ; spend spent
+    spends ; bring brought brings ; catch caught catches ; teach taught ; run ran runs running ; sing
+    sang sung sings ; ring rang rung ; drink drank drunk drinks ; drive drove driven drives ; write
+    wrote written writes ; ride rode ridden rides ; break broke broken breaks ; speak spoke spoken
+    speaks ; steal stole stolen steals stealing theft thefts thieves robbed ; choose chose chosen ;
+    freeze froze frozen freezes ; fly flew flown flies ; throw threw thrown ; know knew known knows ;
+    lead led leads leading ; feed fed ; eat ate eaten eats ; shoot shot shoots shooting shootings ;
+    fight fought fights fighting ; sweep swept sweeps ; sleep slept ; flee fled flees ; tear tore torn ;
+    dig dug digs digging ; hang hung ; shake shook shaken shakes ; wake woke ; show showed shown shows ;
+    swim swam swum ; stick stuck ; attack attacks attacked attacking assault assaults assaulted ; phone
+    phones telephone telephones mobile ; factory factories plant ; law laws ; flight flights ; airline
+    airlines
 """
 # Words of other languages for what is often reported, by the common form of the English one.
 _TRANSLATED = """
@@ -323,22 +324,22 @@ NO_STATUS_BEFORE = word_set("""
 # Without these in the earlier report, a headline that has one is a later turn whatever else agrees.
 DECISIVE = word_set("""
     reject approve block ban resign charge convict acquit sentence sue appeal withdraw cancel apologise
-    overturn
+    overturn uphold
 """)
 # In a headline alone: what people do about an event, who does it, and how it goes on.
 TURN_WORDS = word_set("""
     accuse acquit admit aid alive allow analyst annul apologise appeal appoint approve arrest arrive
-    arson ask award ban begin blame block body boss bury call cancel cause charge claim clean clear
+    arson ask award begin blame block body boss bury call cancel cause charge claim clean clear
     compensation complain concede condemn confirm contest control convict counter court criticise damage
-    decide defend delay demand deny dismiss doubt end escape expert explain extend extinguish extradite
-    family fear find fix flee free fund funeral grief hail halt hearing heir hold hope identify inquest
-    inquiry inspector insurer investigate investigation investor joy know lawyer leader lose march
-    market memorial motive mourn neighbour offer open opposition oppose order overturn owner parent pay
-    pledge president probe promise prosecutor protest question rebuild recover refuse regulator reject
-    relative remand remember repair replace rescue resident resign respond resume return reveal reverse
-    review rival safe sack scrap secure sentence settle share slip sorry stay stop succeed sue support
-    survivor suspect suspend threaten thank trial tribute try union uphold urge verdict veto victim vow
-    walk warn welcome who why widen withdraw witness
+    decide defend demand deny dismiss doubt end escape expert explain extend extinguish extradite family
+    fear find fix flee free fund funeral grief hail halt hearing heir hold hope identify inquest inquiry
+    inspector insurer investigate investigation investor joy know lawyer leader lose march market
+    memorial motive mourn neighbour offer opposition oppose order overturn owner parent pledge president
+    probe promise prosecutor protest question rebuild recommend recover refuse regulator reject relative
+    remand remember repair replace rescue resident resign respond resume return reveal reverse review
+    rival safe sack scrap secure sentence settle share slip sorry stay succeed sue support survivor
+    suspect suspend threaten thank trial tribute try union uphold urge verdict veto victim vow walk warn
+    welcome who why widen withdraw witness
 """)
 CRIME_WORDS = word_set(
     "murder die shoot stab attack rob robbery steal theft kidnap fire arson explode"
