@@ -23,28 +23,20 @@ from broadcast.narrators.wording import (
 )
 from stories.posts.features import language_of
 from stories.posts.vocabulary import SAME
-from stories.text.sentences import word_set
+from stories.text.sentences import sentences, word_set
 
 # People of whom a report speaks without naming them.
 _GENERIC = word_set(ENGLISH["generic_speakers"])
 # Words that may say the same without a negation: "his first marathon" for "had never run one".
-_WILD = re.compile(
-    r"\b(?:first|only|free|alone|acquitted|cleared|naked|against|dark|forb(?:id|ids|ade|idden)|banned"
-    r"|prohibited|stopped|dropped|rather than|instead|unchanged)\b",
-    re.IGNORECASE,
-)
+_WILD = re.compile(rf"\b(?:{ENGLISH['says_so_without_negation']})\b", re.IGNORECASE)
 _RAN_OUT = re.compile(r"\b(?:run|runs|ran|sold|running) out\b", re.IGNORECASE)
 # Where the source has the word, one of the others may say it with a negation.
-_DENIED_SO = {
-    "until": word_set("until before yet still"),
-    "first": word_set("never before ever previously no none since"),
-    "only": word_set("other others else more another any anything but except enough sufficient"),
-}
+_DENIED_SO = {word: word_set(how) for word, how in ENGLISH["denied_so"].items()}
 # After these a word for speaking is a noun, or about what somebody says of the subject.
 _BEFORE_NOUNS = word_set("is are was were be been a an its their original first initial earlier")
 _ENDS = word_set(ENGLISH["ends_something"])
 _CLAUSE = re.compile(
-    r"[.!?]\s|[;:()\u2014\u2013]|, (?!\d)"
+    r"[.!?]\s(?!(?-i:[a-z]))|[;:()\u2014\u2013]|, (?!\d)"
     r"|,? (?:(?<!all )but|while|whereas|although|though|and|because|since|which|who|whom)\b",
     re.IGNORECASE,
 )
@@ -60,12 +52,10 @@ _BEFORE_NOUN = re.compile(
     r"\b(?:the|an?|of|no|his|her|its|their|in|on|at|with|without|for|from|into|under)\s\Z"
 )
 _SUPERLATIVE = re.compile(r"\b(?!(?:for|inter|har)est\b)\w{3,}est\b|\b(?:best|most|least)\b")
-_EVER = word_set("ever before since so as than")
+_EVER = word_set("ever before since than")
 _PREPOSITION = re.compile(
-    r"(?<!\w)(?:in|at|on|from|near|outside|with|over|under|during|by|to|for|within)(?!\w)",
-    re.IGNORECASE,
+    rf"(?<!\w)(?:{ENGLISH['prepositions'].replace(' ', '|')})(?!\w)", re.IGNORECASE
 )
-# The noun before "who".
 _RELATIVE = re.compile(
     r"(?<![^\s,;])((?:[^\s,;]++\s){0,3}[^\s,;]++),? (?:who|which) (?:(?:had|has|have|also|\w+ly) )*\Z",
     re.IGNORECASE,
@@ -144,7 +134,12 @@ def attributions(spoken: Text, source: Text, around: Text, title: str) -> Iterat
             plain = compared(word)
             if plain not in WITHOUT_MEANING and plain not in allowed and stem(plain) not in stems:
                 yield f"the role “{word} {words[number + 1][0]}”"
+    people = {*map(stem, source.names)}
+    others = any({*map(stem, speaker)} & people for speaker in _speakers(source))
     for speaker in _speakers(spoken):
+        # A person of the headline must not say what another one says by name.
+        if others and {*speaker} & spoken.names and not {*map(stem, speaker)} & people:
+            yield f"the speaker “{' '.join(speaker)}”"
         known = [word for word in speaker if stem(word) in stems or word in _GENERIC]
         if not known:
             yield f"the speaker “{' '.join(speaker)}”"
@@ -183,8 +178,9 @@ def negations(spoken: Text, source: Text) -> Iterator[str]:
         like = [kind for stems, kind in clauses if own & stems] or [kind for _, kind in clauses]
         double = negation == "even" and "odd" not in like
         # "No one may use it" for "it is closed"
+        near = [text for text in sentences(source.text) if own & stems_of(text)] or [source.text]
         ended = negation == "odd" and (
-            source.lower & _ENDS - Text(part).lower or _RAN_OUT.search(source.text)
+            Text(" ".join(near)).lower & _ENDS - Text(part).lower or _RAN_OUT.search(source.text)
         )
         so = any(word in source.lower and spoken.lower & how for word, how in _DENIED_SO.items())
         free = source.lower & {"free", "alone", "acquitted", "cleared"}
@@ -231,7 +227,7 @@ def _clauses(text: str) -> list[str]:
 
 def reversals(spoken: Text, source: Text) -> Iterator[str]:
     """Who does something, and to whom, must not be the other way round than in the sources."""
-    known = [deed for part in re.split(r"(?<=[.!?])\s", source.text) for deed in _deeds(part)]
+    known = [deed for part in sentences(source.text) for deed in _deeds(part)]
     for own in _deeds(spoken.text, near=True):
         same = [deed for deed in known if deed.verb == own.verb]
         moved = _moved(own, same, spoken, source)
@@ -245,7 +241,10 @@ def reversals(spoken: Text, source: Text) -> Iterator[str]:
     for pronoun, act in acts - known_acts:
         if ({"he": "she", "she": "he"}[pronoun], act) in known_acts:
             yield f"who does what: “{pronoun}”"
-    yield from _opposites(spoken, source)
+    parts = [(stems_of(part), Text(part)) for part in sentences(source.text)]
+    for sentence in sentences(spoken.text):
+        stems = stems_of(sentence)
+        yield from _opposites(Text(sentence), max(parts, key=lambda row: len(stems & row[0]))[1])
     # What has a figure must not rise where it fell.
     clauses = [Text(part) for part in BOUNDARY.split(source.text)]
     for clause in map(Text, BOUNDARY.split(spoken.text)):
@@ -256,7 +255,6 @@ def reversals(spoken: Text, source: Text) -> Iterator[str]:
 
 
 def _opposites(spoken: Text, source: Text) -> Iterator[str]:
-    # "No one may" for "it is banned"
     if NEGATIVE.search(spoken.text) and not NEGATIVE.search(source.text):
         return
     for one, other in _OPPOSITES:
@@ -288,6 +286,8 @@ def translations(spoken: Text, source: Text, passages: int) -> Iterator[str]:
     whole = passages == 1 and 10 * len(spoken.words) >= 6 * len(source.words)
     if denied and not own and whole:
         yield "it leaves out a negation"
+    if no and not denied and passages == 1 and len(NEGATIVE.findall(spoken.text)) == 1:
+        yield "a negation"
     known = {role for role, words in _ROLES_ABROAD.items() if source.lower & words}
     for speaker in _speakers(spoken) if known else ():
         roles = {ROLES[word] for word in speaker if word in ROLES}
@@ -325,7 +325,7 @@ def _exchanged(spoken: Text, source: Text) -> Iterator[str]:
 
 def _moved(own: _Deed, same: list[_Deed], spoken: Text, source: Text) -> bool:
     """Whether one whom the sources do not name does what one of them does, whom the sentence has."""
-    names, known = ({stem(word) for word in text.names} for text in (spoken, source))
+    names, known = ({*map(stem, text.names)} for text in (spoken, source))
     others = all(deed.agent and deed.agent <= known & names for deed in same)
     return bool(own.agent) and own.agent <= names - known and others
 
@@ -351,7 +351,7 @@ def _deeds(text: str, *, near: bool = False) -> Iterator[_Deed]:
         before = text[max(0, match.start() - _CLAUSE_CHARACTERS) : match.start()]
         after = text[match.end() : match.end() + _CLAUSE_CHARACTERS]
         # "In aid", "aid of 25 million", "lead author": nouns
-        noun = word == verb and (word == "lead" or after.startswith(" of "))
+        noun = word == verb and (word == "lead" or after.startswith((" of ", " to ")))
         if noun or _BEFORE_NOUN.search(before):
             continue
         verb = SAME.get(word) or SAME.get(verb, verb) if word in _FORMS else stem(word) + "-"

@@ -195,7 +195,7 @@ class Reader:
             # "Five to four" may be a result as well.
             is_time = (
                 (self._next(length) == "past" and not in_minutes)
-                or "quarter" in (self._next(), self._next(1))
+                or {"at", "quarter"} & {self._next(), self._next(1), self._next(-1)}
                 or self._half_of_day(length + 1 + more)
             )
             if is_time and hour is not None and 1 <= hour <= 12 and number < 60:

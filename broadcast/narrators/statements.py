@@ -26,7 +26,7 @@ import re
 from calendar import day_name, month_name, monthrange
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import combinations, pairwise, permutations
 
 from broadcast.narrators.claims import attributions, negations, reversals, translations
@@ -47,6 +47,7 @@ from broadcast.narrators.wording import (
     squeezed,
     stem,
     units_in,
+    weekday_of,
     without_shares,
 )
 from stories.text.sentences import word_set
@@ -67,8 +68,7 @@ _QUOTE = re.compile(
     r"|(?<!\w)[\u2018']([^\u2018\u2019']{2,}(?:\w['\u2019]\w[^\u2018\u2019']*)*)[\u2019'](?!\w)"
 )
 _QUOTED = re.compile(f"{_QUOTE.pattern}|[\u300c\u300e][^\u300c-\u300f]+[\u300d\u300f]")
-_MONTHS_OF_PARTS = {"first half": (1, 6), "second half": (7, 12), "first quarter": (1, 3)}
-_MONTHS_OF_PARTS |= {"second quarter": (4, 6), "third quarter": (7, 9), "fourth quarter": (10, 12)}
+_MONTHS_OF_PARTS: dict[str, list[int]] = ENGLISH["months_of_parts"]
 _MONTHS_AHEAD = {"last month": -1, "this month": 0, "the month": 0, "next month": 1}
 _FOLLOWING = re.compile(rf"[ -]*+({WORD.pattern})")
 _BEFORE_END = re.compile(
@@ -103,8 +103,9 @@ def problem(sentence: str, passages: Sequence[Passage], context: Context) -> str
     around = Text(f"{around.text}. {named}")
     # A sentence without function words is taken to be in the language of its passages.
     unclear = not any(spoken.function_words) and context.language[:2] in ("", "en")
-    english = source.is_english if unclear else spoken.is_english
-    same_language = english == source.is_english and spoken.is_latin == source.is_latin
+    report = source if any(source.function_words) else Text(context.report or source.text)
+    english = report.is_english if unclear else spoken.is_english
+    same_language = english == report.is_english and spoken.is_latin == source.is_latin
     problems = [
         *_numbers(spoken, source, context, around),
         *_places(spoken, source),
@@ -252,7 +253,13 @@ def _moments(spoken: Text, source: Text, context: Context) -> Iterator[str]:
     for month, day in spoken.found.dates:
         if (month, day) not in (*source.found.dates, *published.values()):
             yield f"the date {day} {month_name[month]}"
-    months = source.found.months | {month for month, _ in published.values()}
+    # "In the second half" is "from July to December", but not "in December".
+    meant = {
+        at
+        for name, (at, _) in published.items()
+        if len(spoken.found.months) > 1 or not name[-1].isdigit()
+    }
+    months = source.found.months | meant
     for month in spoken.found.months - months:
         yield f"the month {month_name[month]}"
     days = source.found.weekdays
@@ -261,7 +268,7 @@ def _moments(spoken: Text, source: Text, context: Context) -> Iterator[str]:
         at = context.published
         named = {(at + timedelta(days=days)).weekday() for days in relative} if at else set()
         dated = context.published is not None and any(
-            _weekday(context.published.year, *one) == weekday for one in source.found.dates
+            weekday_of(context.published.year, *one) == weekday for one in source.found.dates
         )
         if weekday not in named and not dated:
             yield f"the day {day_name[weekday]}"
@@ -279,13 +286,6 @@ def _seasons(spoken: Text, source: Text, context: Context) -> Iterator[str]:
     for season in _SEASONS.keys() & spoken.lower - Text(source.in_numbers).lower:
         if not (source.found.months | dated).intersection(_SEASONS[season]):
             yield f"the season “{season}”"
-
-
-def _weekday(year: int, month: int, day: int) -> int:
-    try:
-        return date(year, month, day).weekday()
-    except ValueError:
-        return -1
 
 
 def _days_of(source: Text, published: datetime | None) -> dict[str, tuple[int, int]]:

@@ -8,6 +8,7 @@ import re
 import unicodedata
 from calendar import day_name, month_name
 from collections.abc import Iterator
+from datetime import date
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,7 @@ NEGATIVE = re.compile(
     r"|unnamed|unanswered|unsuccessful|exempt|except|lacks?"
     r"|all but(?= (?:an?|the|one|two|three|four|five|\d))"
     r"|lacking|den(?:y|ies|ied|ying)|reject(?:s|ed|ing)?|refus(?:e|es|ed|ing)"
-    r"|declin(?:ed|es) to|fail(?:s|ed|ing)? to|rul(?:e|es|ed|ing) out|exclud(?:e|es|ed|ing)"
+    r"|declin(?:ed|es) to|fail(?:s|ed|ing|ures?)? to|rul(?:e|es|ed|ing) out|exclud(?:e|es|ed|ing)"
     r"|dismissed(?! (?:\w+ ){1,4}as\b)"
     r"|disput(?:e|es|ed|ing)|avoid(?:s|ed)?|prevent(?:s|ed)?)\b|n['\u2019]t\b",
     re.IGNORECASE,
@@ -390,3 +391,10 @@ def initials(text: Text) -> set[str]:
         letters = (letters + word[0])[-MOST_INITIALS:] if word[0].isupper() else ""
         found.update(letters[start:].casefold() for start in range(len(letters) - 1))
     return found
+
+
+def weekday_of(year: int, month: int, day: int) -> int:
+    try:
+        return date(year, month, day).weekday()
+    except ValueError:
+        return -1

@@ -40,8 +40,10 @@ EMPTY = word_set("""
 # By which the language of a report is known.
 FUNCTION_WORDS = {
     "en": word_set("the of and to is for with from was were has have after by as at its"),
-    "de": word_set("der die das und ist nicht ein eine mit auf von im den dem wird nach am"),
-    "fr": word_set("le les des et est dans une du pour avec sur qui aux après au"),
+    "de": word_set(
+        "der die das und ist nicht ein eine mit auf von im den dem wird nach am sind hat"
+    ),
+    "fr": word_set("le les des et est dans une du pour avec sur qui aux après au ont été près"),
     "es": word_set("el los las y una por con del que para se más al su"),
     "pt": word_set("o os uma do da dos das em no na nos com para não ao"),
     "it": word_set("il lo gli di e che una per è sono nel della dei con"),
