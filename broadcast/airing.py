@@ -16,6 +16,7 @@ from typing_extensions import TypedDict
 from broadcast import orchestrator
 from broadcast.models import Airing, Broadcast
 from broadcast.schedule import calendar, slots
+from broadcast.speech import recorder as speech
 from broadcast.speech import sounds
 from broadcast.speech.sounds import AudibleStory
 from broadcast.states import State
@@ -193,7 +194,7 @@ def air_next(run: Broadcast, written: Story | None = None) -> Airing | None:
     if not unchanged.update(state=Story.State.AIRING, ungrounded_aired=ungrounded):
         return None
     story.state, story.ungrounded_aired = Story.State.AIRING, ungrounded
-    length = timedelta(seconds=story.duration if session.pace else 0)
+    length = timedelta(seconds=speech.seconds_on_air(story) if session.pace else 0)
     airing = Airing.objects.create(
         session=session, run=run, story=story, aired_at=at, finish_at=at + length
     )

@@ -135,7 +135,7 @@ class Sound(Recorded):
     times = models.JSONField(
         default=list,
         db_default=models.Value("[]"),
-        help_text="Begin and end of each sentence in seconds; empty for a sound of an old version.",
+        help_text="Begin and end of each caption in seconds; empty for a sound of an old version.",
     )
 
     class Meta:

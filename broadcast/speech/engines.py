@@ -43,8 +43,8 @@ class Unspoken(SmnbError):
 class Speech:
     """A sound: ``data`` is the content of the file, ``seconds`` its duration.
 
-    ``times`` has the begin and end of each passage in seconds. ``note`` says why another voice spoke
-    than the one that was asked for.
+    ``times`` has the begin and end of each part of each passage in seconds. ``note`` says why another
+    voice spoke than the one that was asked for.
     """
 
     data: bytes
@@ -54,6 +54,10 @@ class Speech:
     voice: str = ""
     times: Sequence[tuple[float, float]] = ()
     note: str = ""
+
+
+# Begins a part of a passage whose time is wanted. It is not spoken.
+MARK = "\x1f"
 
 
 class Passage(NamedTuple):
@@ -121,7 +125,7 @@ def passages_of(text: str | Sequence[Passage], voice: str) -> list[Passage]:
     if sum(len(passage.text) for passage in passages) > MOST_CHARACTERS:
         raise Unspoken("The story is too long to be spoken.")
     # A voice would say "less than, script, greater than".
-    tag = re.compile(r"</?([a-z][\w-]*)[^<>]{0,100}>", re.IGNORECASE)
+    tag = re.compile(r"</?([a-z][\w-]*)[^<>\x1f]{0,100}>", re.IGNORECASE)
     return [Passage(tag.sub(r"\1", passage.text), passage.voice or voice) for passage in passages]
 
 

@@ -58,7 +58,7 @@ class Part(TypedDict):
     times: NotRequired[
         Annotated[
             list[tuple[float, float]],
-            Field(description="Begin and end of each sentence, in seconds from the part's begin."),
+            Field(description="Begin and end of each caption, in seconds from the part's begin."),
         ]
     ]
 

@@ -37,6 +37,7 @@ _CURRENCIES = {
     "US$": ("US dollar", "US dollars", "cents"),
     "A$": ("Australian dollar", "Australian dollars", "cents"),
     "C$": ("Canadian dollar", "Canadian dollars", "cents"),
+    "CA$": ("Canadian dollar", "Canadian dollars", "cents"),
     "NZ$": ("New Zealand dollar", "New Zealand dollars", "cents"),
     "HK$": ("Hong Kong dollar", "Hong Kong dollars", "cents"),
     "£": ("pound", "pounds", "pence"),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache, partial
+from itertools import accumulate, pairwise
 
 import structlog
 from django.db import transaction
@@ -13,8 +14,10 @@ from django.db.models import QuerySet
 from broadcast import orchestrator
 from broadcast.models import Sound
 from broadcast.speech import engines, sounds
-from broadcast.speech.engines import Engine, Passage, Speech, Unspoken
+from broadcast.speech.engines import MARK, Engine, Passage, Speech, Unspoken
 from broadcast.speech.pronunciation import spoken_form
+from broadcast.transfer.formats.base import caption
+from broadcast.transfer.formats.srt_format import captions
 from sessions_app.background import retention, steps
 from sessions_app.background.steps import Claim, Kind
 from sessions_app.errors import StaleClaim
@@ -24,7 +27,7 @@ from sessions_app.models import Message, Session, Workspace
 from sessions_app.models.session import DEFAULT_PACE, pronunciations
 from stories import corrections, disclosure, stories
 from stories.models import Story
-from stories.text.sentences import sentences
+from stories.text.sentences import reading_seconds, sentences, word_count
 
 log = structlog.get_logger(__name__)
 
@@ -32,6 +35,7 @@ SPEAK = "speak"
 State = Sound.State
 CHUNK = 100
 OTHER_VOICE = "other_voice"
+NEAR = 16  # letters
 FAILED = f"It could not be spoken in {steps.MAX_ATTEMPTS} attempts."
 
 
@@ -97,14 +101,65 @@ def passages(session: Session, text: str, language: str = "") -> list[Passage]:
     paragraphs = [sentences(paragraph) for paragraph in text.split("\n") if paragraph.strip()]
     if len(paragraphs) == 1:
         paragraphs = [[sentence] for sentence in paragraphs[0]]
+    spoken = partial(spoken_form, language=language or session.language, rules=rules)
     return [
-        Passage(
-            spoken_form(sentence, language or session.language, rules),
-            presenters[turn % len(presenters)],
-        )
+        Passage(with_marks(sentence, spoken), presenters[turn % len(presenters)])
         for turn, paragraph in enumerate(paragraphs)
         for sentence in paragraph
     ]
+
+
+def with_marks(sentence: str, spoken: Callable[[str], str]) -> str:
+    """Returns what is spoken of a sentence, with a mark where each caption after the first begins.
+
+    The words of a caption are known as they are written, so what is spoken of those before it is counted
+    in letters.
+    """
+    whole, written = spoken(sentence.replace(MARK, "")), caption(sentence)
+    letters = [at for at, letter in enumerate(whole) if not letter.isspace()]
+    begins = [at for before, at in pairwise(letters) if at - before > 1]
+    places = [at for at, letter in enumerate(written) if not letter.isspace()]
+    lengths = accumulate(len("".join(shown.split())) for shown in captions(sentence))
+    marks, done, count = [], 0, 0
+    for length in [*lengths][:-1]:
+        count += len("".join(spoken(written[done : places[length]]).split()))
+        done, at = places[length], [*letters, len(whole)][min(count, len(letters))]
+        # What is said of a word may depend on the next one: take the nearest begin of a word.
+        near = min(begins, key=lambda begin: abs(begin - at), default=at)
+        marks.append(near if abs(near - at) < NEAR else at)
+    edges = accumulate((0, *marks, len(whole)), max)
+    return MARK.join(whole[begin:end] for begin, end in pairwise(edges))
+
+
+# Between two stories the stream has a chime, which is this much longer than the pause that it replaces.
+BETWEEN = 0.8  # seconds
+# A word that is spoken has six letters, a digit takes as long as seven, and a sentence ends with a pause.
+LETTERS_OF_A_WORD, LETTERS_OF_A_DIGIT, AFTER_A_SENTENCE = 6, 7, 0.7
+FASTEST = 450  # words a minute; no voice follows a higher pace
+
+
+def seconds_on_air(story: Story) -> float:
+    """Returns how long a story is on air: as long as it is heard, or as its words take if it is not."""
+    session = story.session
+    if not session.visible or session.pace > FASTEST or not engines.available():
+        return story.duration
+    sounds = Sound.objects.filter(story=story, version=story.version)
+    state, seconds = sounds.values_list("state", "seconds").first() or ("", 0.0)
+    if state == State.FAILED:
+        return story.duration
+    return round(
+        (seconds if state == State.READY else spoken_seconds(session, story.narrative)) + BETWEEN, 1
+    )
+
+
+def spoken_seconds(session: Session, text: str) -> float:
+    """Returns about how long the sound of a text is, before it is made."""
+    spoken = [passage.text for passage in passages(session, text)]
+    letters = sum(map(str.isalpha, "".join(spoken)))
+    letters += LETTERS_OF_A_DIGIT * sum(map(str.isdecimal, "".join(spoken)))
+    # Scripts without spaces have more than a letter in each character.
+    words = max(letters / LETTERS_OF_A_WORD, word_count(text))
+    return reading_seconds(words, session.pace or DEFAULT_PACE) + AFTER_A_SENTENCE * len(spoken)
 
 
 LONGEST_SAMPLE = 200  # characters

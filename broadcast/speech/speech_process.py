@@ -2,8 +2,9 @@
 
 Run as a file, never imported by the studio. For espeak-ng the process speaks one request: standard
 input is JSON ``{"passages", "pace"}``, each passage ``[text, voice]``; the answer is one line of JSON
-``{"seconds", "times", "bytes"}`` and then the MP3. ``times`` has the begin and end of each passage.
-Without passages the answer is the list of voices, ``[[language, priority, name], …]``.
+``{"seconds", "times", "bytes"}`` and then the MP3. ``times`` has the begin and end of each part of each
+passage; a mark in its text, U+001F, begins a new part. Without passages the answer is the list of
+voices, ``[[language, priority, name], …]``.
 
 With the arguments ``piper SECONDS FOLDER`` it takes one request a line, where a voice is the path of its
 file, until there is none for so long or the studio's process has ended: loading a voice takes a second
@@ -24,6 +25,7 @@ from array import array
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from functools import lru_cache
+from itertools import accumulate, chain, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +46,31 @@ OWN_PACE, SLOWEST_SPEED, FASTEST_SPEED = 185, 0.6, 2.0
 LONGEST = 280
 _DIVIDE = re.compile(rf".{{1,{LONGEST}}}(?:[,;:\u2013\u2014 ]|$)|.{{1,{LONGEST}}}", re.DOTALL)
 
+MARK = "\x1f"
+# The tensor of a voice with the length of each phoneme, as the exporter of Piper names it.
+LENGTHS = b"/Ceil_output_0"
+STRESS = "\u02c8\u02cc\u02d0"
+
+
+class Event(ctypes.Structure):
+    """The beginning of espeak_EVENT; the list of events ends with one of type 0."""
+
+    _fields_ = (
+        ("type", ctypes.c_int),
+        ("identifier", ctypes.c_uint),
+        ("text_position", ctypes.c_int),
+        ("length", ctypes.c_int),
+        ("audio_position", ctypes.c_int),
+        ("sample", ctypes.c_int),
+        ("user_data", ctypes.c_void_p),
+        ("id", ctypes.c_char * 8),
+    )
+
+
+WORD = 1  # the type of the event that begins a word
+
 SynthCallback = ctypes.CFUNCTYPE(
-    ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p
+    ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(Event)
 )
 
 
@@ -102,13 +127,34 @@ def voices(library: ctypes.CDLL) -> list[tuple[str, int, str]]:
     return sorted(rows)
 
 
-def synthesize(library: ctypes.CDLL, text: str, voice: str, pace: int) -> bytes:
-    """Returns the text as 16-bit samples."""
-    samples = bytearray()
+# The sound of a passage as 16-bit samples, and where its parts after the first begin, in samples.
+Spoken = tuple[bytes, list[int]]
 
-    def collect(wave: ctypes._Pointer[ctypes.c_short], count: int, _events: int) -> int:
+
+def marks_of(text: str) -> tuple[str, list[int]]:
+    """Returns a text without its marks, and the place of each of them."""
+    parts = text.split(MARK)
+    places = list(accumulate(map(len, parts[:-1])))
+    return "".join(parts), places
+
+
+def synthesize(library: ctypes.CDLL, text: str, voice: str, pace: int, rate: int) -> Spoken:
+    """Returns the sound of a passage."""
+    samples = bytearray()
+    words: list[tuple[int, int]] = []
+    text, marks = marks_of(text)
+
+    def collect(
+        wave: ctypes._Pointer[ctypes.c_short], count: int, events: ctypes._Pointer[Event]
+    ) -> int:
         if wave and count:
             samples.extend(ctypes.string_at(wave, count * 2))
+        at = 0
+        while events and events[at].type:
+            if events[at].type == WORD:
+                # Characters are counted from one.
+                words.append((events[at].text_position - 1, events[at].audio_position))
+            at += 1
         return 0
 
     # The variable keeps the callback alive while the library uses it.
@@ -119,7 +165,8 @@ def synthesize(library: ctypes.CDLL, text: str, voice: str, pace: int) -> bytes:
     library.espeak_SetParameter(RATE, min(max(pace, SLOWEST), FASTEST), 0)
     raw = text.encode() + b"\0"
     library.espeak_Synth(raw, len(raw), 0, CHARACTERS, 0, UTF8, None, None)
-    return bytes(samples)
+    begins = ([ms for place, ms in words if place >= mark] for mark in marks)
+    return bytes(samples), [rate * found[0] // 1000 if found else len(samples) for found in begins]
 
 
 def encode_mp3(samples: bytes, rate: int) -> bytes:
@@ -135,15 +182,16 @@ def encode_mp3(samples: bytes, rate: int) -> bytes:
     return bytes(encoder.encode(samples) + encoder.flush())
 
 
-def answer(spoken: Iterable[bytes], rate: int) -> bytes:
-    """Returns the head and the MP3 of passages that are given as 16-bit samples."""
+def answer(spoken: Iterable[Spoken], rate: int) -> bytes:
+    """Returns the head and the MP3 of passages."""
     samples = bytearray()
     times: list[list[float]] = []
-    for passage in spoken:
+    for passage, begins in spoken:
         samples += bytes(2 * round(GAP_SECONDS * rate)) if times else b""
-        begin = len(samples) / 2 / rate
+        first, length = len(samples) // 2, len(passage) // 2
         samples += passage
-        times.append([round(begin, 3), round(len(samples) / 2 / rate, 3)])
+        edges = accumulate((0, *(min(begin, length) for begin in begins), length), max)
+        times += [[round((first + edge) / rate, 3) for edge in part] for part in pairwise(edges)]
     samples += bytes(2 * round(PAUSE_SECONDS * rate))
     data = encode_mp3(bytes(samples), rate)
     # The encoder fills up the first and last frame, which adds up when an episode joins many sounds.
@@ -164,24 +212,65 @@ def load(path: str) -> Any:
     return PiperVoice(
         config=PiperConfig.from_dict(json.loads(Path(f"{path}.json").read_text())),
         session=onnxruntime.InferenceSession(
-            path, sess_options=options, providers=["CPUExecutionProvider"]
+            with_lengths(Path(path).read_bytes()),
+            sess_options=options,
+            providers=["CPUExecutionProvider"],
         ),
     )
 
 
-def synthesize_piper(text: str, path: str, pace: int) -> bytes:
-    """Returns the text as 16-bit samples."""
+def with_lengths(model: bytes) -> bytes:
+    """Returns a voice that also puts out how long each phoneme is, if it computes that.
+
+    The library does the same with a package of 100 MB. In the format of a voice, what is appended to a
+    message is added to its lists: here a name (1) in an output (12) of the graph (7).
+    """
+    if LENGTHS not in model:
+        return model
+    message = LENGTHS
+    for number in (1, 12, 7):
+        message = bytes((number << 3 | 2, len(message))) + message
+    return model + message
+
+
+def synthesize_piper(text: str, path: str, pace: int) -> Spoken:
+    """Returns the sound of a passage."""
     from piper.config import SynthesisConfig
 
     voice = load(path)
     speed = min(max(pace / OWN_PACE, SLOWEST_SPEED), FASTEST_SPEED)
     settings = SynthesisConfig(length_scale=voice.config.length_scale / speed)
     samples = bytearray()
+    text, marks = marks_of(text)
+    # A text in [[brackets]] would be read as phonemes.
+    text, at, begins = text.replace("[[", "[("), 0, []
     for part in _DIVIDE.findall(text):
-        # A text in [[brackets]] would be read as phonemes.
-        for chunk in voice.synthesize(part.replace("[[", "[ ["), settings):
+        sounds: list[float] = []  # where each of them begins
+        for chunk in voice.synthesize(part, settings, include_alignments=True):
+            sounds += begins_of_sounds(chunk, len(samples) / 2)
             samples += resampled(chunk.audio_int16_bytes, chunk.sample_rate)
-    return bytes(samples)
+        for mark in marks:
+            if at <= mark < at + len(part):
+                before = chain.from_iterable(voice.phonemize(part[: mark - at]))
+                number = sum(map(is_sound, before))
+                begins.append(round([*sounds, len(samples) / 2][min(number, len(sounds))]))
+        at += len(part)
+    return bytes(samples), begins
+
+
+def begins_of_sounds(chunk: Any, first: float) -> Iterator[float]:
+    """Yields where each sound of a chunk begins, in samples; the chunk begins at ``first``."""
+    known = chunk.phoneme_alignments
+    even = len(chunk.audio_int16_bytes) / 2 / max(len(chunk.phonemes), 1)
+    lengths = [(each.phoneme, each.num_samples) for each in known or ()]
+    for phoneme, length in lengths or [(phoneme, even) for phoneme in chunk.phonemes]:
+        if is_sound(phoneme):
+            yield first
+        first += length * MP3_RATE / chunk.sample_rate
+
+
+def is_sound(phoneme: str) -> bool:
+    return phoneme.isalpha() and phoneme not in STRESS
 
 
 def resampled(samples: bytes, rate: int) -> bytes:
@@ -244,7 +333,7 @@ def main() -> None:
         json.dump(voices(library), sys.stdout)
         return
     passages, pace = request["passages"], request["pace"]
-    spoken = (synthesize(library, text, voice, pace) for text, voice in passages)
+    spoken = (synthesize(library, text, voice, pace, rate) for text, voice in passages)
     sys.stdout.buffer.write(answer(spoken, rate))
 
 

@@ -12,7 +12,7 @@ import json
 import math
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NotRequired
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -25,7 +25,7 @@ from broadcast.schedule import calendar
 from broadcast.speech import engines, episodes, recorder, sounds
 from broadcast.speech.engines import Unspoken
 from broadcast.states import ON_AIR
-from broadcast.transfer.formats.srt_format import cues
+from broadcast.transfer.formats.srt_format import spoken_cues
 from sessions_app.files import storage
 from sessions_app.models import Session
 from sessions_app.models.session import DEFAULT_PACE
@@ -69,6 +69,12 @@ class Part(TypedDict):
     story: Annotated[int | None, Field(description="Id of the story.")]
     version: Annotated[int, Field(description="Version of the story that it reads.")]
     source_type: Annotated[str, Field(description="IPTC's term for how it was made.")]
+    times: NotRequired[
+        Annotated[
+            list[tuple[int, int]],
+            Field(description="Begin and end of each caption, in frames from its begin."),
+        ]
+    ]
 
 
 def frame_of(at: datetime) -> int:
@@ -142,8 +148,9 @@ def captions(stream: AudioStream, slot: int) -> list[tuple[float, float, str]]:
     return [
         cue
         for part in heard
-        for cue in cues(
+        for cue in spoken_cues(
             texts.get(part["story"], "") if part["story"] else part["text"],
+            part.get("times", []),
             part["at"],
             end_of(part) - PAUSE_FRAMES,
         )
@@ -234,9 +241,16 @@ def add_story(stream: AudioStream, frame: int, airing: Airing, sound: Sound) -> 
     tempo = next((tempo for late, tempo in TEMPOS if age > late), 1.0)
     part = _part("story", frame, _frames(sound.seconds / tempo), story.title, sound.path)
     part["tempo"], part["story"], part["version"] = tempo, story.pk, sound.version
+    part["times"] = _times(sound.times, tempo)
     part["source_type"] = disclosure.source_type_of_sound(disclosure.of_story(story))
     stream.parts.append(part)
     stream.planned = airing
+
+
+def _times(seconds: Sequence[Sequence[float]], tempo: float = 1.0) -> list[tuple[int, int]]:
+    """Returns the times of captions in frames."""
+    frames = 1000 / FRAME_MS / tempo
+    return [(round(begin * frames), round(end * frames)) for begin, end in seconds]
 
 
 def _frames(seconds: float) -> int:
@@ -311,7 +325,9 @@ def _speak(
     name = hashlib.sha256(speech.data).hexdigest()[:16]
     path = f"{folder(session.pk)}/speech-{name}.mp3"
     storage.write(path, [speech.data])
-    stream.parts.append(_part(kind, frame, _frames(speech.seconds), title, path, text))
+    part = _part(kind, frame, _frames(speech.seconds), title, path, text)
+    part["times"] = _times(speech.times)
+    stream.parts.append(part)
 
 
 def folder(session_id: UUID) -> str:

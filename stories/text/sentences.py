@@ -33,7 +33,7 @@ _COMPLETE = re.compile(rf"[.!?…{_FULL_STOPS}]{_CLOSERS}$")
 
 # A full stop after these words never ends a sentence.
 _TITLES = word_set("""
-    mr mrs ms mx dr prof st mt ft gen col capt lt sgt cmdr rev hon gov sen rep pres vs cf fig approx
+    mr mrs ms mx messrs dr prof st mt ft gen col capt lt sgt cmdr rev hon gov sen rep pres vs cf fig approx ca
     e.g i.e z.b d.h u.a bzw hr fr frl mme mlle mgr dott sig sra srta ing проф акад ген им ул
     डॉ श्री प्रो திரு மரு মো
 """)
@@ -181,7 +181,7 @@ def word_count(text: str) -> int:
     return spaced + math.ceil(round(unspaced, 6))
 
 
-def reading_seconds(words: int, wpm: int) -> float:
+def reading_seconds(words: float, wpm: int) -> float:
     """Returns the seconds that ``words`` take at ``wpm`` words a minute; 0 for a pace of 0."""
     return words * 60 / wpm if wpm > 0 else 0.0
 

@@ -201,6 +201,17 @@ def test_the_image_holds_every_app_and_nothing_that_is_not_there() -> None:
     assert ours | {"templates", "static", "manage.py", "requirements.txt"} <= copied
 
 
+def test_the_image_can_speak() -> None:
+    text = (DEPLOY / "Containerfile").read_text()
+    [installed] = re.findall(r"^ARG REQUIREMENTS=(\S+)$", text, re.MULTILINE)
+    assert "-r ${REQUIREMENTS}\n" in text
+    assert f" {installed} " in text
+    locked = (ROOT / installed).read_text()
+    for package in ("av", "django", "espeakng-loader", "lameenc", "psycopg"):
+        assert f"\n{package}==" in locked.lower(), package
+    assert "SMNB_SPEECH: ${SMNB_SPEECH:-}" in (DEPLOY / "compose.yaml").read_text()
+
+
 def test_redis_keeps_a_log_and_never_evicts() -> None:
     lines = (DEPLOY / "redis.conf").read_text().splitlines()
     assert {"appendonly yes", "appendfsync everysec", "maxmemory-policy noeviction"} <= set(lines)

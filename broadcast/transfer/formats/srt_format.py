@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import timedelta
-from textwrap import wrap
+from textwrap import TextWrapper
 
 from broadcast.models import Airing
 from broadcast.transfer.formats.base import Chunk, ExportRequest, State, caption, pieces
@@ -16,7 +16,7 @@ from broadcast.transfer.tables import AIRINGS
 from sessions_app.models.session import DEFAULT_PACE
 from stories import disclosure
 from stories.models import Story
-from stories.text.sentences import reading_seconds, sentences, word_count
+from stories.text.sentences import reading_seconds, sentences, word_count, word_set
 
 LINE, LINES = 42, 2  # the longest line in characters, and the most lines of a caption
 SHOWN = (Story.State.AIRING, Story.State.AIRED)
@@ -83,6 +83,58 @@ class _Clock:
         return start, self.ended
 
 
+_WRAP = TextWrapper(LINE, break_on_hyphens=False).wrap
+# Where a speaker pauses, and words before which one may; a caption ends there rather than elsewhere.
+_CLAUSE_ENDS = tuple(",;:)\u2014\u2013\u201d")
+_OPENERS = word_set("""
+    and but or which who whom whose that because while after before when where as if so though although
+    since until unless than to for with from by at on in into over under
+""")
+# A caption does not end with one of these, nor with an abbreviation, nor with a figure before its unit.
+_UNFINISHED = word_set("""
+    a an the of and or but to in on at by for from with as is are was were has have had not no than
+""")
+
+
+def captions(text: str) -> list[str]:
+    """Returns the captions of a text: two lines at most, divided where a clause ends if one does.
+
+    No caption has parts of two sentences.
+    """
+    found: list[str] = []
+    for sentence in sentences(text):
+        words = caption(sentence).split()
+        if max(map(len, words), default=0) > LINE:
+            # A script without spaces, or an address.
+            lines = _WRAP(" ".join(words))
+            found += ["\n".join(lines[at : at + LINES]) for at in range(0, len(lines), LINES)]
+            continue
+        while words:
+            # More words than fit even if each had one letter.
+            lines = _WRAP(" ".join(words[: LINE * LINES]))
+            most = sum(len(line.split(" ")) for line in lines[:LINES])
+            size = most if most == len(words) else max(range(1, most + 1), key=_ending(words))
+            found.append("\n".join(_WRAP(" ".join(words[:size]))))
+            words = words[size:]
+    return found
+
+
+def _ending(words: Sequence[str]) -> Callable[[int], float]:
+    """Returns how good it is to end a caption after so many of the words."""
+
+    def value(size: int) -> float:
+        last = words[size - 1]
+        # Short captions are worse, also the one that would follow.
+        length = len(" ".join(words[:size])) / (LINE * LINES)
+        left = len(" ".join(words[size : size + 4])) / (LINE * LINES)
+        good = min(length, 0.6) + length / 10 + min(left, 0.2)
+        good += 0.5 * last.endswith(_CLAUSE_ENDS) + 0.25 * (words[size].lower() in _OPENERS)
+        unfinished = last.lower() in _UNFINISHED or last.endswith(".") or last[-1].isdigit()
+        return good - 0.5 * unfinished
+
+    return value
+
+
 def cues(
     text: str, start: float, end: float, measure: Callable[[str], int] = len
 ) -> Iterator[tuple[float, float, str]]:
@@ -91,33 +143,31 @@ def cues(
     ``measure`` gives the length of a caption: its letters, or its words where a page shows a word at
     a time.
     """
-    captions = []
-    for sentence in sentences(text):
-        # A caption never has parts of two sentences.
-        lines = wrap(caption(sentence), LINE)
-        captions += ["\n".join(lines[at : at + LINES]) for at in range(0, len(lines), LINES)]
-    whole = sum(map(measure, captions)) or 1
+    parts = captions(text)
+    whole = sum(map(measure, parts)) or 1
     begin = start
-    for shown in captions:
+    for shown in parts:
         until = begin + (end - start) * measure(shown) / whole
         yield begin, until, shown
         begin = until
 
 
 def spoken_cues(
-    text: str, sentence_times: Sequence[Sequence[float]], start: float, end: float
+    text: str, times: Sequence[Sequence[float]], start: float, end: float
 ) -> Iterator[tuple[float, float, str]]:
     """Yields the captions of a text whose sound plays from ``start`` to ``end``.
 
-    ``sentence_times`` has the begin and end of each sentence in seconds from the begin of the sound;
-    captions divide the whole sound by their lengths when it does not fit the text.
+    ``times`` has the begin and end of each caption from the begin of the sound; of each sentence in a
+    sound of an older version. Captions divide the whole sound by their lengths if neither fits.
     """
-    parts = sentences(text)
-    if len(parts) != len(sentence_times):
+    if len(parts := captions(text)) == len(times):
+        for shown, (begin, until) in zip(parts, times, strict=True):
+            yield start + begin, start + until, shown
+    elif len(parts := sentences(text)) == len(times):
+        for sentence, (begin, until) in zip(parts, times, strict=True):
+            yield from cues(sentence, start + begin, start + until)
+    else:
         yield from cues(text, start, end)
-        return
-    for sentence, (begin, until) in zip(parts, sentence_times, strict=True):
-        yield from cues(sentence, start + begin, start + until)
 
 
 def webvtt(captions: Iterable[tuple[float, float, str]]) -> str:

@@ -22,11 +22,11 @@ from broadcast.models import Airing, Episode
 from broadcast.public import podcast
 from broadcast.public.podcast import podcast_guid
 from broadcast.speech import engines
+from broadcast.transfer.formats.srt_format import captions
 from sessions_app import sessions
 from sessions_app.files import storage
 from sessions_app.models import Session
 from stories.models import SourcePost, Story
-from stories.text.sentences import sentences
 from tests.broadcast.speech.recorded_session import show, tell, visit, with_engine
 from tests.broadcast.speech.test_id3 import frames, text
 from tests.conftest import MakeSession, run_due_steps
@@ -288,16 +288,27 @@ def test_the_captions_of_a_sentence_begin_with_its_sound(shown: Session) -> None
         "00:00:13.800 --> 00:00:14.400\nThe ferry waits.",
         "00:00:14.700 --> 00:00:38.700\nGo.",
     ]
+    # Those of an older version are of sentences.
+    story = Story.objects.filter(pk=story.pk)
+    long = "It is high tide in the harbour of the old town, and the ferry waits until the storm is over."
+    story.update(narrative=f"{long} Go.")
+    part["times"] = [[0, 9], [9.3, 10]]
+    blocks = podcast.webvtt(one).split("\n\n")
+    assert [block for block in blocks if "the storm" in block or "high tide" in block] == [
+        "00:00:09.500 --> 00:00:14.082\nIt is high tide in the harbour of the old\ntown,",
+        "00:00:14.082 --> 00:00:18.500\nand the ferry waits until the storm is\nover.",
+    ]
+    story.update(narrative="It is high tide. The ferry waits. Go.")
     # After a correction, until the episode is made again, the times are of another text.
     part["times"] = [[0, 4]]
     assert "00:00:09.500 --> 00:00:22.849\nIt is high tide." in podcast.webvtt(one)
 
 
-def test_the_sounds_of_an_episode_have_the_times_of_their_sentences(shown: Session) -> None:
+def test_the_sounds_of_an_episode_have_the_times_of_their_captions(shown: Session) -> None:
     for part in Episode.objects.get().contents:
         times = part["times"]
         text = part["text"] or Story.objects.get(pk=part["story"]).narrative
-        assert len(times) == len(sentences(text)) > 1
+        assert len(times) == len(captions(text)) > 1
         assert times[0][0] == 0
         assert all(begin < end for begin, end in times)
         assert part["seconds"] - times[-1][1] == pytest.approx(0.8, abs=0.15)

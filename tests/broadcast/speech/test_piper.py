@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from broadcast.speech import engines, piper
+from broadcast.speech import engines, piper, speech_process
 from broadcast.speech.engines import Passage
 from broadcast.speech.piper import Piper, PiperProcess
 from tests.broadcast.speech.piper_voices import voice, with_piper
@@ -41,6 +41,25 @@ def test_a_voice_of_the_folder_speaks_its_language(process: PiperProcess) -> Non
     # 17 and 9 letters of 50 ms each, with a pause between them.
     assert said.times == [(0, 0.85), (1.15, 1.6)]
     assert said.seconds == len(said.data) / 6000 == pytest.approx(2.4, abs=0.15)
+
+
+def test_a_part_of_a_passage_begins_with_its_first_sound(process: PiperProcess) -> None:
+    marked = ("High,\x1f and it turns.", "It falls\x1f on the \x1funeven stones.")
+    first, second = speak(marked[0]), speak(marked[1])
+    # The comma and the space are no sounds.
+    assert first.times == [(0, 0.3), (0.3, 1.0)]
+    # Where the voice does not tell, all sounds are equally long.
+    assert second.times == [(0, 0.45), (0.45, 0.8), (0.8, 1.5)]
+    plain = (text.replace("\x1f", "") for text in marked)
+    assert [speak(text).data for text in plain] == [first.data, second.data]
+
+
+def test_a_voice_is_made_to_put_out_the_lengths_of_its_sounds() -> None:
+    model = b"\x3a\x02...,/Ceil_output_0..."
+    # The field 7 (graph) with its field 12 (output), whose field 1 is a name.
+    added = b"\x3a\x12\x62\x10\x0a\x0e/Ceil_output_0"
+    assert speech_process.with_lengths(model) == model + added
+    assert speech_process.with_lengths(b"another model") == b"another model"
 
 
 def test_a_voice_of_a_lower_rate_takes_as_long(process: PiperProcess) -> None:

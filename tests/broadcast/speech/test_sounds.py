@@ -12,13 +12,14 @@ from django.test import Client
 from django.utils import timezone
 
 from broadcast import orchestrator
-from broadcast.models import Broadcast, Sound
+from broadcast.models import Airing, Broadcast, Sound
 from broadcast.speech import engines, recorder, sounds
 from sessions_app.background import retention, steps
 from sessions_app.errors import StaleClaim
 from sessions_app.events import recorder as events_recorder
 from sessions_app.files import storage
 from sessions_app.models import Message, Session, SessionEvent, Step
+from stories import stories
 from stories.models import Story
 from tests.broadcast.speech.recorded_session import (
     correct,
@@ -92,6 +93,58 @@ def test_a_story_is_spoken_as_soon_as_it_is_written(make_session: MakeSession) -
     assert SessionEvent.objects.filter(type="sound.made").count() == 1
     assert "sound.made" not in events_recorder.public_types()
     assert visit(session, f"sounds/{spoken(session).pk}").status_code == 404
+
+
+FIGURES = "On 12 March the fund paid $3.2 million for 2,500 homes. It was 4.5% more than in 2019."
+
+
+@pytest.mark.parametrize(
+    ("case", "seconds"),
+    [
+        # 18 words at 180 a minute.
+        ("private", 6.0),
+        ("off", 6.0),
+        ("failed", 6.0),
+        ("hurried", 1.0),
+        # 55 letters and 14 digits are 25.5 words; there are pauses after two sentences, and a chime.
+        ("not spoken yet", 10.7),
+        ("spoken", 13.3),
+    ],
+)
+def test_an_airing_is_as_long_as_its_story_is_heard(
+    make_session: MakeSession, settings: Any, case: str, seconds: float
+) -> None:
+    session = make_session(model="extractive", pace=1080 if case == "hurried" else 180)
+    if case != "private":
+        show(session)
+    if case == "off":
+        with_engine(settings, "off")
+    story = stories.create(
+        Story(session=session, origin="manual", title="Homes", narrative=FIGURES, tone="neutral")
+    )
+    if case == "spoken":
+        Sound.objects.create(session=session, story=story, state="ready", seconds=12.5)
+    if case == "failed":
+        Sound.objects.create(session=session, story=story, state="failed")
+    press(session, "broadcast.start")
+    run_due_steps(session, "narrate", most=1)
+    airing = Airing.objects.get()
+    assert airing.story == story
+    assert (airing.finish_at - airing.aired_at).total_seconds() == pytest.approx(seconds, abs=0.05)
+
+
+def test_the_estimate_of_a_length_is_close_to_the_sound(silent: Session) -> None:
+    silent.pace = 180
+    for text in (
+        FIGURES,
+        f"{FIGURES} The ferry waits in the harbour, and nobody knows for how long.",
+    ):
+        estimate = recorder.spoken_seconds(silent, text)
+        assert estimate == pytest.approx(sound_of(silent, text), rel=0.1)
+
+
+def sound_of(session: Session, text: str) -> float:
+    return engines.engine().speak(recorder.passages(session, text), "en", 180).seconds
 
 
 @pytest.mark.parametrize("case", ["private", "off"])

@@ -1,8 +1,6 @@
-"""Stands in for onnxruntime: a session is only the path of its file."""
+"""Stands in for onnxruntime: a session is only the content of its file."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 
 class SessionOptions:
@@ -11,6 +9,6 @@ class SessionOptions:
 
 
 class InferenceSession:
-    def __init__(self, path: str, sess_options: SessionOptions, providers: list[str]) -> None:
+    def __init__(self, model: bytes, sess_options: SessionOptions, providers: list[str]) -> None:
         self.threads = sess_options.intra_op_num_threads
-        self.name = Path(path).read_text()
+        self.name = model.decode()

@@ -11,9 +11,17 @@ from typing import Any
 
 
 @dataclass
+class Alignment:
+    phoneme: str
+    num_samples: int
+
+
+@dataclass
 class Chunk:
     sample_rate: int
     audio_int16_bytes: bytes
+    phonemes: list[str]
+    phoneme_alignments: Any = None
 
 
 @dataclass
@@ -21,7 +29,12 @@ class PiperVoice:
     config: Any
     session: Any
 
-    def synthesize(self, text: str, settings: Any) -> Iterator[Chunk]:
+    def phonemize(self, text: str) -> list[list[str]]:
+        return [list(text)]
+
+    def synthesize(
+        self, text: str, settings: Any, include_alignments: bool = False
+    ) -> Iterator[Chunk]:
         print("A library may print.")
         if "crash" in text:
             os.abort()
@@ -33,4 +46,5 @@ class PiperVoice:
         rate = self.config.sample_rate
         count = round(len(text) * 0.05 * settings.length_scale * rate)
         tone = array("h", ((number % 100) * 200 - 10_000 for number in range(count)))
-        yield Chunk(rate, tone.tobytes())
+        each = [Alignment("^", 0), *(Alignment(letter, count // len(text)) for letter in text)]
+        yield Chunk(rate, tone.tobytes(), list(text), each if "uneven" not in text else None)
