@@ -16,6 +16,7 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 from broadcast.speech.engines import without_tag
@@ -26,7 +27,8 @@ from tests.standins.feeds import FeedStandIn
 
 SEGMENT = re.compile(r"(\d+)-[0-9a-f]{12}\.mp3")
 STORY = re.compile(r'#EXT-X-DATERANGE:ID="(story-\d+)".*?X-TITLE="([^"]*)"')
-BYTES_A_SECOND = 8_000
+CUE = re.compile(r"^00:(\d\d):([\d.]+) --> .*\n((?:.+\n?)+)", re.MULTILINE)
+BYTES_A_SECOND, SLOT_SECONDS = 8_000, 6
 VICTIMS = ("control", "pool child", "web")
 # The supervisor pauses for longer after each death of a process that was young.
 EVERY = 40.0
@@ -41,6 +43,7 @@ class Hls(threading.Thread):
     ended: threading.Event
     segments: dict[int, bytes] = field(default_factory=dict)
     stories: dict[str, str] = field(default_factory=dict)
+    cues: dict[float, str] = field(default_factory=dict)  # captions by their begin
     failures: int = 0
 
     def __post_init__(self) -> None:
@@ -69,7 +72,13 @@ class Hls(threading.Thread):
         text = self.get("stream/audio.m3u8").decode()
         for line in text.splitlines():
             if (segment := SEGMENT.fullmatch(line)) and int(segment[1]) not in self.segments:
-                self.segments[int(segment[1])] = without_tag(self.get(f"stream/{line}"))
+                sound, words = (self.get(f"stream/{line[:-3]}{kind}") for kind in ("mp3", "vtt"))
+                slot = int(segment[1])
+                self.segments[slot] = without_tag(sound)
+                for minute, second, text in CUE.findall(words.decode()):
+                    # One that began in an earlier segment begins at 0 here.
+                    if begin := 60 * int(minute) + float(second):
+                        self.cues[slot * SLOT_SECONDS + begin] = text
             elif story := STORY.match(line):
                 self.stories[story[1]] = story[2]
 
@@ -164,13 +173,34 @@ def record(seconds: int, seed: int, folder: Path) -> tuple[list[tuple[str, objec
     return judge(hls, radio, aired, killed)
 
 
+def furthest_caption(cues: dict[float, str], loudness: list[float], first: float) -> float:
+    """How far a caption that begins a sentence is from where the sound begins after a pause.
+
+    The loudness is that of the recording, twenty times a second, and begins at ``first``.
+    """
+    quiet = [value < 60 for value in loudness]
+    onsets = [
+        first + at / 20 for at in range(3, len(quiet)) if not quiet[at] and all(quiet[at - 3 : at])
+    ]
+    begins = sorted(cues)
+    sentences = [
+        begin
+        for before, begin in pairwise(begins)
+        if begin > first and cues[before].strip()[-1:] in ".!?"
+    ]
+    return round(max(min(abs(begin - onset) for onset in onsets) for begin in sentences), 2)
+
+
 def judge(
     hls: Hls, radio: Radio, aired: list[str], killed: list[str]
 ) -> tuple[list[tuple[str, object]], list[str]]:
     slots = sorted(hls.segments)
     missing = sorted(set(range(slots[0], slots[-1] + 1)) - set(slots))
     sound = samples(b"".join(hls.segments[slot] for slot in slots))
-    silence, (loudness, peak) = longest_silence(envelope(sound)), measured(sound)
+    loud = envelope(sound)
+    silence, (loudness, peak) = longest_silence(loud), measured(sound)
+    # A missing segment would move all that follow it.
+    furthest = furthest_caption(hls.cues, loud, slots[0] * SLOT_SECONDS) if not missing else 0.0
     heard = [hls.stories[key] for key in sorted(hls.stories)]
     first = aired.index(heard[0]) if heard and heard[0] in aired else 0
     figures: list[tuple[str, object]] = [
@@ -180,6 +210,8 @@ def judge(
         ("longest silence, s", silence),
         ("loudness, LUFS", loudness),
         ("true peak", peak),
+        ("captions", len(hls.cues)),
+        ("furthest caption from its words, s", furthest),
         ("failed requests of the player", hls.failures),
         ("connections of the speaker", radio.connections),
         ("its shortest buffer, s", round(radio.lowest, 2)),
@@ -194,6 +226,8 @@ def judge(
         faults.append(f"heard {heard} of {aired}")
     if len(aired) - first - len(heard) > 6:
         faults.append(f"the stream is behind by {len(aired) - first - len(heard)} stories")
+    if furthest > 0.5:
+        faults.append(f"a caption is {furthest} s from its words")
     if radio.lowest < -2:
         faults.append(f"the speaker had nothing to play for {-radio.lowest:.1f} s")
     if not -17 <= loudness <= -15 or peak > 0.891:
