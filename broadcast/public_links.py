@@ -16,9 +16,13 @@ class Address(NamedTuple):
 
 PARTS = (
     ("Watch page", "", "The live broadcast, for anyone with the link."),
-    ("Player", "embed/", "For a frame in pages of other sites; allow it under Embedding."),
+    (
+        "Player",
+        "embed/",
+        "For a frame in pages of other sites, once you allow it on the Share tab.",
+    ),
     ("Overlay", "overlay/", "For streaming software: a browser source of 1920 by 1080."),
-    ("Audio stream", "stream.m3u8", "For browsers and players (HLS), where sound is recorded."),
+    ("Audio stream", "stream.m3u8", "For browsers and players (HLS), with captions."),
     ("Radio address", "stream.mp3", "The same as an endless MP3, for smart speakers."),
     ("Atom feed", "feed.atom", "Published stories, for feed readers."),
     ("JSON feed", "feed.json", "The same as JSON Feed 1.1."),
