@@ -27,7 +27,7 @@ from tests.standins.feeds import FeedStandIn
 
 SEGMENT = re.compile(r"(\d+)-[0-9a-f]{12}\.mp3")
 STORY = re.compile(r'#EXT-X-DATERANGE:ID="(story-\d+)".*?X-TITLE="([^"]*)"')
-CUE = re.compile(r"^00:(\d\d):([\d.]+) --> .*\n((?:.+\n?)+)", re.MULTILINE)
+CUE = re.compile(r"^00:00:([\d.]+) --> 00:00:([\d.]+)\n((?:.+\n?)+)", re.MULTILINE)
 BYTES_A_SECOND, SLOT_SECONDS = 8_000, 6
 VICTIMS = ("control", "pool child", "web")
 # The supervisor pauses for longer after each death of a process that was young.
@@ -43,7 +43,8 @@ class Hls(threading.Thread):
     ended: threading.Event
     segments: dict[int, bytes] = field(default_factory=dict)
     stories: dict[str, str] = field(default_factory=dict)
-    cues: dict[float, str] = field(default_factory=dict)  # captions by their begin
+    # Captions by their begin, each with its end.
+    cues: dict[float, tuple[float, str]] = field(default_factory=dict)
     failures: int = 0
 
     def __post_init__(self) -> None:
@@ -75,10 +76,11 @@ class Hls(threading.Thread):
                 sound, words = (self.get(f"stream/{line[:-3]}{kind}") for kind in ("mp3", "vtt"))
                 slot = int(segment[1])
                 self.segments[slot] = without_tag(sound)
-                for minute, second, text in CUE.findall(words.decode()):
+                for begin, end, text in CUE.findall(words.decode()):
                     # One that began in an earlier segment begins at 0 here.
-                    if begin := 60 * int(minute) + float(second):
-                        self.cues[slot * SLOT_SECONDS + begin] = text
+                    if float(begin):
+                        begins, ends = (slot * SLOT_SECONDS + float(at) for at in (begin, end))
+                        self.cues[begins] = (ends, text)
             elif story := STORY.match(line):
                 self.stories[story[1]] = story[2]
 
@@ -173,20 +175,22 @@ def record(seconds: int, seed: int, folder: Path) -> tuple[list[tuple[str, objec
     return judge(hls, radio, aired, killed)
 
 
-def furthest_caption(cues: dict[float, str], loudness: list[float], first: float) -> float:
-    """How far a caption that begins a sentence is from where the sound begins after a pause.
+def furthest_caption(
+    cues: dict[float, tuple[float, str]], loudness: list[float], first: float
+) -> float:
+    """How far a caption that begins a sentence is from where the voice begins after its pause.
 
-    The loudness is that of the recording, twenty times a second, and begins at ``first``.
+    The loudness is that of the recording, twenty times a second, and begins at ``first``. Before the
+    first sentence of a story there may be another sound and no pause.
     """
     quiet = [value < 60 for value in loudness]
     onsets = [
         first + at / 20 for at in range(3, len(quiet)) if not quiet[at] and all(quiet[at - 3 : at])
     ]
-    begins = sorted(cues)
     sentences = [
         begin
-        for before, begin in pairwise(begins)
-        if begin > first and cues[before].strip()[-1:] in ".!?"
+        for before, begin in pairwise(sorted(cues))
+        if begin - cues[before][0] < 0.5 and cues[before][1].strip()[-1:] in ".!?"
     ]
     return round(max(min(abs(begin - onset) for onset in onsets) for begin in sentences), 2)
 

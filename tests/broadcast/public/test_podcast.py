@@ -289,16 +289,16 @@ def test_the_captions_of_a_sentence_begin_with_its_sound(shown: Session) -> None
         "00:00:14.700 --> 00:00:38.700\nGo.",
     ]
     # Those of an older version are of sentences.
-    story = Story.objects.filter(pk=story.pk)
+    row = Story.objects.filter(pk=story.pk)
     long = "It is high tide in the harbour of the old town, and the ferry waits until the storm is over."
-    story.update(narrative=f"{long} Go.")
+    row.update(narrative=f"{long} Go.")
     part["times"] = [[0, 9], [9.3, 10]]
     blocks = podcast.webvtt(one).split("\n\n")
     assert [block for block in blocks if "the storm" in block or "high tide" in block] == [
-        "00:00:09.500 --> 00:00:14.082\nIt is high tide in the harbour of the old\ntown,",
-        "00:00:14.082 --> 00:00:18.500\nand the ferry waits until the storm is\nover.",
+        "00:00:09.500 --> 00:00:14.148\nIt is high tide in the harbour of the old\ntown,",
+        "00:00:14.148 --> 00:00:18.500\nand the ferry waits until the storm is\nover.",
     ]
-    story.update(narrative="It is high tide. The ferry waits. Go.")
+    row.update(narrative="It is high tide. The ferry waits. Go.")
     # After a correction, until the episode is made again, the times are of another text.
     part["times"] = [[0, 4]]
     assert "00:00:09.500 --> 00:00:22.849\nIt is high tide." in podcast.webvtt(one)

@@ -110,7 +110,7 @@ def test_a_caption_begins_with_its_words(number: int) -> None:
 
 def test_the_stream_shows_captions_at_the_times_of_the_sound(session: Session) -> None:
     row = AudioStream(session=session, parts=[])
-    text = "The tide is high in the harbour of the old town, and the ferry waits for the storm. Go."
+    text = "The tide is high in the harbour of the town, and the ferry waits for the end of the storm. Go."
     first = 250 * 1000
     for tempo, times in (
         (1.0, [(0, 100), (100, 221), (233, 250)]),

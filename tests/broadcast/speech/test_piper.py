@@ -47,7 +47,7 @@ def test_a_part_of_a_passage_begins_with_its_first_sound(process: PiperProcess) 
     marked = ("High,\x1f and it turns.", "It falls\x1f on the \x1funeven stones.")
     first, second = speak(marked[0]), speak(marked[1])
     # The comma and the space are no sounds.
-    assert first.times == [(0, 0.3), (0.3, 1.0)]
+    assert first.times == [(0, 0.3), (0.3, 0.95)]
     # Where the voice does not tell, all sounds are equally long.
     assert second.times == [(0, 0.45), (0.45, 0.8), (0.8, 1.5)]
     plain = (text.replace("\x1f", "") for text in marked)

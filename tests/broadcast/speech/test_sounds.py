@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import transaction
 from django.test import Client
 from django.utils import timezone
 
@@ -119,9 +120,11 @@ def test_an_airing_is_as_long_as_its_story_is_heard(
         show(session)
     if case == "off":
         with_engine(settings, "off")
-    story = stories.create(
-        Story(session=session, origin="manual", title="Homes", narrative=FIGURES, tone="neutral")
+    row = Story(
+        session=session, origin="manual", title="Homes", narrative=FIGURES, tone="developing"
     )
+    with transaction.atomic():
+        story = stories.create(row)
     if case == "spoken":
         Sound.objects.create(session=session, story=story, state="ready", seconds=12.5)
     if case == "failed":
