@@ -313,6 +313,8 @@ def made_otherwise() -> Iterator[tuple[QuerySet[Any], str]]:
     # An operation that asked no provider is stored with what it made.
     offline = AILink.objects.filter(usage=None, provider_id__startswith=chain.OFFLINE)
     yield offline.exclude(model__in=LOCAL), "link {key} names a model that was not asked"
+    named = offline.exclude(provider_id__regex=rf"^{chain.OFFLINE}[0-9a-f]{{32}}$")
+    yield named, "link {key} has an id that was not made here"
     chats = offline.filter(own, source=AILink.Source.CHAT).exclude(model="")
     yield chats.filter(messages=None), "link {key} has lost its answer"
     answers = Message.objects.exclude(link=None)

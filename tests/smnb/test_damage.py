@@ -10,6 +10,8 @@ from tests.conftest import MakeSession
 
 FEW = (
     "sessions_app_session.budget",
+    "sessions_app_ailink.model",
+    "sessions_app_message.link_id",
     "sessions_app_archive.joined",
     "sessions_app_bucket.call_ms",
     "sessions_app_tally.key",
@@ -18,14 +20,17 @@ FEW = (
     "stories_boardkeyword",
     "stories_sourcepost.label",
     "stories_storyversion.reason",
+    "stories_storyversion.passages",
     "stories_story.completed_at",
     "stories_trend.engagement",
     "stories_trendbucket.posts",
     "stories_tokenusage.duration_ms",
     "stories_quarantinedecision",
+    "stories_quarantinedrecord.old_session",
     "broadcast_slot",
     "broadcast_statechange.seq",
     "broadcast_airing.finished_at",
+    "broadcast_episode.contents",
 )
 
 
