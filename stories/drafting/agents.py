@@ -225,8 +225,12 @@ class Task:
         return self.research.sources if self.research else []
 
 
-OnText = Callable[[str], None]
-"""Called with the text so far each time it grows; StaleClaim stops the agent."""
+OnText = Callable[[Callable[[], str]], None]
+"""Called each time the text grows, with a function that returns it; StaleClaim stops the agent.
+
+The function is called only for a text that is shown: cleaning the whole text at each word of it
+would take time that grows with the square of its length.
+"""
 
 
 class Agent(Protocol):

@@ -63,9 +63,12 @@ class ModelAgent:
         ask = prompts.ask_for(task, self._model, tag)
 
         def show(answer: str) -> None:
-            text = plain(text_so_far(answer), MOST_TEXT)
-            # Shown live before the answer is checked, so a quotation of the rules is hidden.
-            on_text("" if gives_away(text) else text)
+            def text() -> str:
+                clean = plain(text_so_far(answer), MOST_TEXT)
+                # Shown live before the answer is checked, so a quotation of the rules is hidden.
+                return "" if gives_away(clean) else clean
+
+            on_text(text)
 
         return handover_of(task, self._gateway.stream(ask, self._ledger, show).text)
 

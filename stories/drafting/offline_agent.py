@@ -11,7 +11,8 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC
-from itertools import zip_longest
+from functools import partial
+from itertools import accumulate, zip_longest
 
 from django.utils.dateparse import parse_datetime
 from django.utils.formats import date_format
@@ -150,10 +151,8 @@ def write(task: Task, on_text: OnText) -> Text:
         text = _revised(task) if task.remarks else task.text
         topics = ", ".join(dict.fromkeys(remark.about for remark in task.remarks))
         reason = f"After review: {topics}".rstrip(": ")
-    shown = ""
-    for paragraph in text.split("\n\n"):
-        shown = f"{shown}\n\n{paragraph}".lstrip()
-        on_text(shown)
+    for shown in accumulate(text.split("\n\n"), "{}\n\n{}".format):
+        on_text(partial(str, shown))
     if not task.order.language.lower().startswith("en"):
         reason += "; in the language of the sources: without a model nothing is translated"
     if task.order.wishes:
@@ -383,7 +382,7 @@ def decide(task: Task, on_text: OnText) -> Verdict:
         text = _shortened(task, text)
     # If no sentence is supported, the text stays as it is.
     text = text or task.text
-    on_text(text)
+    on_text(partial(str, text))
     refs = {ref for number in _used(task, text) for ref in task.findings[number - 1].sources}
     sources = f"{len(refs)} source{'s' if len(refs) > 1 else ''}"
     reason = f"{_length(task, text)} of {task.order.words} words, from {sources}"

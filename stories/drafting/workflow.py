@@ -8,7 +8,7 @@ before the turn. A worker that dies in between leaves nothing behind, and the tu
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Self
@@ -134,12 +134,12 @@ class LiveView:
         # Before the turn is stored, so that no page shows it twice.
         checkpoints.drop(self._work.draft.session_id, _checkpoint(self._work.draft.pk))
 
-    def __call__(self, text: str) -> None:
+    def __call__(self, text: Callable[[], str]) -> None:
         # Raises StaleClaim, which ends the request to the model.
         self._work.claim.check()
         now = time.monotonic()
-        if text != self._text and now - self._shown_at >= FRAMES_EVERY:
-            self._shown_at, self._text = now, text
+        if now - self._shown_at >= FRAMES_EVERY and (shown := text()) != self._text:
+            self._shown_at, self._text = now, shown
             self._show("writing")
 
     def _show(self, state: str) -> None:

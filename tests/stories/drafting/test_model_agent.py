@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -12,8 +13,10 @@ from django.db.models import Sum
 
 from sessions_app import audits, sessions
 from sessions_app.background import steps
+from sessions_app.events import recorder
 from sessions_app.models import AILink, Session, Step
-from stories.drafting import workflow
+from stories.drafting import model_agent, workflow
+from stories.drafting.agents import plain
 from stories.llm import Credentials, credentials
 from stories.models import Draft, DraftMessage, TokenUsage
 from tests.conftest import MakeSession
@@ -95,6 +98,38 @@ def test_a_draft_killed_at_every_turn_has_the_same_versions(
     assert TokenUsage.objects.filter(draft=done).count() == 2 * done.turns
     assert AILink.objects.filter(session=modelled).count() == len(anthropic.finished)
     assert list(audits.run()) == []
+
+
+def test_the_text_so_far_is_cleaned_only_for_a_frame_that_is_shown(
+    modelled: Session, anthropic: RoomStandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draft = turn(started(modelled), 3)
+    assert (draft.turns, draft.version) == (3, 0)
+    frames: list[str] = []
+    cleaned: list[str] = []
+
+    def clean(text: str, limit: int) -> str:
+        cleaned.append(text)
+        return plain(text, limit)
+
+    def publish(_session: Any, _type: str, frame: Mapping[str, Any]) -> None:
+        frames.append(frame["text"])
+
+    monkeypatch.setattr(model_agent, "plain", clean)
+    monkeypatch.setattr(recorder, "publish_ephemeral", publish)
+    # Every growth is shown: each frame continues the one before, up to the whole text.
+    monkeypatch.setattr(workflow, "FRAMES_EVERY", 0.0)
+    turn(draft)
+    assert len(frames) >= 4
+    assert all(later.startswith(sooner) for sooner, later in pairwise(frames))
+    assert frames[-1] == "Version 1 of the text. An answer"
+    assert len(cleaned) >= 3
+    # None is shown before its time, and then none is cleaned, although the answer is as long.
+    frames.clear()
+    cleaned.clear()
+    monkeypatch.setattr(workflow, "FRAMES_EVERY", float("inf"))
+    assert turn(draft, 2).turns == 6
+    assert (set(frames), cleaned) == ({""}, [])
 
 
 def test_each_agent_reads_what_the_others_handed_over(
