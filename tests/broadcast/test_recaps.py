@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -18,7 +18,6 @@ from sessions_app.background import steps, sweeper
 from sessions_app.events import recorder
 from sessions_app.models import AILink, Message, Session, SessionEvent, Step
 from stories.drafting import boards
-from stories.llm import Credentials, credentials
 from stories.models import BoardKeyword, Story, TokenUsage
 from stories.text.sentences import tokens_of
 from tests.broadcast.test_queries import Follower
@@ -31,14 +30,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 MODEL = "claude-haiku-4-5"
 GoLive = Callable[[Session], Broadcast]
 ClientOf = Callable[[User], Client]
-
-
-@pytest.fixture
-def anthropic(monkeypatch: pytest.MonkeyPatch) -> Iterator[AnthropicStandIn]:
-    with AnthropicStandIn() as stand_in:
-        found = Credentials(api_key="key-of-the-stand-in", base_url=stand_in.url)
-        monkeypatch.setattr(credentials, "anthropic_of", lambda _: found)
-        yield stand_in
 
 
 def run(session: Session) -> None:

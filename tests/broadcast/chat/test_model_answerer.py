@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -28,12 +28,9 @@ KEY = "key-of-the-stand-in"
 
 
 @pytest.fixture
-def anthropic(monkeypatch: pytest.MonkeyPatch) -> Iterator[AnthropicStandIn]:
-    with AnthropicStandIn() as stand_in:
-        found = Credentials(api_key=KEY, base_url=stand_in.url)
-        monkeypatch.setattr(credentials, "anthropic_of", lambda _: found)
-        stand_in.text = spoken("Seven owls are next.")
-        yield stand_in
+def anthropic(anthropic: AnthropicStandIn) -> AnthropicStandIn:
+    anthropic.text = spoken("Seven owls are next.")
+    return anthropic
 
 
 @pytest.fixture

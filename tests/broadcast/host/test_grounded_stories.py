@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -16,7 +16,6 @@ from broadcast.models import Airing, Broadcast
 from sessions_app import audits, commands, sessions
 from sessions_app.background import steps
 from sessions_app.models import Session, SessionEvent, SessionStats, Step
-from stories.llm import Credentials, credentials
 from stories.models import SourcePost, Story
 from stories.text.sentences import sentences
 from tests.conftest import MakeSession, run_due_steps
@@ -33,21 +32,12 @@ INVENTED = "Nine people died in Port Zane."
 
 
 @pytest.fixture
-def anthropic() -> Iterator[AnthropicStandIn]:
-    with AnthropicStandIn() as stand_in:
-        yield stand_in
-
-
-@pytest.fixture
 def modelled(
     make_session: MakeSession,
     go_live: GoLive,
     anthropic: AnthropicStandIn,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> Modelled:
     """A session on air that is narrated by a model, in a control mode."""
-    found = Credentials(api_key="key-of-the-stand-in", base_url=anthropic.url)
-    monkeypatch.setattr(credentials, "anthropic_of", lambda _: found)
 
     def make(mode: str = "hands-free") -> Session:
         session = make_session(model="claude-haiku-4-5", control_mode=mode)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,21 +11,12 @@ from broadcast.models import Broadcast
 from sessions_app import audits, commands
 from sessions_app.background import sweeper
 from sessions_app.models import FailedWork, Session
-from stories.llm import Credentials, credentials
 from stories.models import Story, TokenUsage
 from tests.conftest import MakeSession, run_due_steps
 from tests.standins.anthropic import AnthropicStandIn
 from tests.stories.llm.test_reported_usage import END, START, stream
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def anthropic(monkeypatch: pytest.MonkeyPatch) -> Iterator[AnthropicStandIn]:
-    with AnthropicStandIn() as stand_in:
-        found = Credentials(api_key="key-of-the-stand-in", base_url=stand_in.url)
-        monkeypatch.setattr(credentials, "anthropic_of", lambda _: found)
-        yield stand_in
 
 
 @pytest.mark.parametrize(

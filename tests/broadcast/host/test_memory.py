@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -41,14 +41,6 @@ def small() -> None:
     limits = preferences.workspace()
     limits.compact_tokens = 500
     limits.save()
-
-
-@pytest.fixture
-def anthropic(monkeypatch: pytest.MonkeyPatch) -> Iterator[AnthropicStandIn]:
-    with AnthropicStandIn() as stand_in:
-        found = Credentials(api_key="key-of-the-stand-in", base_url=stand_in.url)
-        monkeypatch.setattr(credentials, "anthropic_of", lambda _: found)
-        yield stand_in
 
 
 @pytest.fixture

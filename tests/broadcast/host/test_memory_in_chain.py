@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,7 +15,7 @@ from sessions_app.ai_chain import chain, status
 from sessions_app.background import steps, sweeper
 from sessions_app.background.steps import Kind
 from sessions_app.models import AILink, AITransition, Session, Step
-from stories.llm import Ask, Credentials, Turn, credentials, gateway_for
+from stories.llm import Ask, Turn, gateway_for
 from stories.models import Story, TokenUsage
 from stories.text.sentences import tokens_of
 from stories.usage.ledger import Purpose, SessionLedger
@@ -29,14 +29,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 MODEL = "claude-haiku-4-5"
 GoLive = Callable[[Session], Broadcast]
-
-
-@pytest.fixture
-def anthropic(monkeypatch: pytest.MonkeyPatch) -> Iterator[AnthropicStandIn]:
-    with AnthropicStandIn() as stand_in:
-        found = Credentials(api_key="key-of-the-stand-in", base_url=stand_in.url)
-        monkeypatch.setattr(credentials, "anthropic_of", lambda _: found)
-        yield stand_in
 
 
 # What the stand-in was asked and served for the past below.

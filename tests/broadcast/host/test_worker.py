@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -18,7 +18,7 @@ from sessions_app.background import steps, sweeper
 from sessions_app.errors import NeedsHuman, Retry, SmnbError, WaitUntil
 from sessions_app.models import Message, Session, SessionEvent, Step
 from sessions_app.realtime import checkpoints
-from stories.llm import Credentials, EmptyAnswer, Refused, credentials
+from stories.llm import EmptyAnswer, Refused
 from stories.models import SourcePost, Story, TokenUsage
 from stories.types import Brief, Narration, OnText
 from tests.broadcast_runs import hold_code
@@ -387,22 +387,12 @@ def test_without_a_key_a_session_that_wants_a_model_says_so_once(
 
 
 @pytest.fixture
-def anthropic() -> Iterator[AnthropicStandIn]:
-    with AnthropicStandIn() as stand_in:
-        yield stand_in
-
-
-@pytest.fixture
 def modelled(
     make_session: MakeSession,
     go_live: GoLive,
     anthropic: AnthropicStandIn,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> Session:
     """A session on air that is narrated by a model."""
-
-    found = Credentials(api_key="key-of-the-stand-in", base_url=anthropic.url)
-    monkeypatch.setattr(credentials, "anthropic_of", lambda _: found)
     session = make_session(model=MODEL)
     go_live(session)
     run_due_steps(session, "poll", most=1)

@@ -1,4 +1,4 @@
-"""The flow inspector: the way of every story is told, and what breaks it is named."""
+"""The flow inspector: the way of every story is traced, and what breaks it is named."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
 from django.db import connection
 from django.db.models import F
 
@@ -25,26 +24,13 @@ from sessions_app.models.events import AboutPost, AboutStory
 from stories.llm import Credentials, credentials
 from stories.models import Source, SourcePost, Story, TokenUsage
 from stories.quarantine import decisions, records
-from tests.broadcast.speech.recorded_session import tell
 from tests.broadcast.test_management_commands import unguarded
 from tests.conftest import MakeSession, run_due_steps
-from tests.database_snapshots import made_once, past
+from tests.database_snapshots import made_once
 from tests.standins.anthropic import AnthropicStandIn
 from tests.stories.drafting.draft_factory import finished, read_posts, started
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def told(owner: User, make_session: MakeSession) -> Session:
-    """A session whose run told three stories in the posts' own words, and ended."""
-
-    def make() -> Session:
-        session = make_session(model="extractive")
-        tell(session, 3)
-        return session
-
-    return past("traced", owner, make)
 
 
 @pytest.fixture
@@ -90,17 +76,17 @@ def marks(session: Session) -> dict[str, str]:
     return {str(each.name): str(each.mark) for each in latest(session).hops}
 
 
-def test_what_was_told_from_a_post_is_intact(told: Session) -> None:
-    traces = list(queries.latest(told, 99))
+def test_what_was_told_from_a_post_is_intact(traced: Session) -> None:
+    traces = list(queries.latest(traced, 99))
     assert len(traces) == Story.objects.count() >= 3
     assert {trace.verdict for trace in traces} == {"INTACT"}
     assert [each.name for each in traces[0].hops] == list(Name)
 
 
-def test_hops_have_their_moments_events_and_steps(told: Session) -> None:
-    story = latest(told).story
+def test_hops_have_their_moments_events_and_steps(traced: Session) -> None:
+    story = latest(traced).story
     claimed, published, aired = (
-        hop(told, each) for each in (Name.CLAIMED, Name.PUBLISHED, Name.AIRED)
+        hop(traced, each) for each in (Name.CLAIMED, Name.PUBLISHED, Name.AIRED)
     )
     types = dict(SessionEvent.objects.values_list("seq", "type"))
     seqs = [each.seq or 0 for each in (claimed, published, aired)]
@@ -108,20 +94,20 @@ def test_hops_have_their_moments_events_and_steps(told: Session) -> None:
     assert story.post is not None
     assert claimed.step == story.post.step
     assert claimed.epoch == story.post.epoch
-    assert hop(told, Name.FETCHED).step == Step.objects.get(kind="poll")
+    assert hop(traced, Name.FETCHED).step == Step.objects.get(kind="poll")
     airing = Airing.objects.get(story=story)
     assert (aired.at, aired.until) == (airing.aired_at, airing.finished_at)
     assert aired.step == Step.objects.get(kind="finish_airing", subject=str(airing.pk))
 
 
-def test_the_state_of_the_run_is_folded_at_each_hop(told: Session) -> None:
-    states = {str(each.name): (each.run, each.air) for each in latest(told).hops if each.at}
+def test_the_state_of_the_run_is_folded_at_each_hop(traced: Session) -> None:
+    states = {str(each.name): (each.run, each.air) for each in latest(traced).hops if each.at}
     assert states["chosen"] == (None, "idle")
     assert {states[name] for name in ("fetched", "claimed", "stored", "aired")} == {(1, "live")}
 
 
-def test_who_asked_no_model_says_so(told: Session) -> None:
-    asked = hop(told, Name.ASKED)
+def test_who_asked_no_model_says_so(traced: Session) -> None:
+    asked = hop(traced, Name.ASKED)
     assert (asked.mark, asked.at) == (Mark.APART, None)
     assert "without a model" in asked.note
 
@@ -145,10 +131,10 @@ def test_a_call_that_came_to_nothing_belongs_to_the_way(modelled: Session) -> No
     assert "requeued" in found[Name.CLAIMED].note
 
 
-def test_what_caused_a_step_is_told(told: Session) -> None:
+def test_what_caused_a_step_is_told(traced: Session) -> None:
     origin = {"request": "abc123", "user": "7", "operation": "broadcast.start", "traceparent": "x"}
     Step.objects.filter(kind="narrate").update(origin=origin)
-    shown = {each["name"]: each for each in payload(latest(told), int)["hops"]}
+    shown = {each["name"]: each for each in payload(latest(traced), int)["hops"]}
     del origin["traceparent"]
     claimed, fetched = shown["claimed"]["step"], shown["fetched"]["step"]
     assert claimed is not None
@@ -184,7 +170,7 @@ def test_a_story_of_a_draft_has_the_hops_of_its_room(session: Session) -> None:
     assert "without a model" in hop(session, Name.ASKED).note
 
 
-def test_what_came_with_a_copy_has_no_way_here(told: Session, session: Session) -> None:
+def test_what_came_with_a_copy_has_no_way_here(traced: Session, session: Session) -> None:
     Story.objects.create(
         session=session,
         origin="manual",
@@ -198,7 +184,7 @@ def test_what_came_with_a_copy_has_no_way_here(told: Session, session: Session) 
         completed_at=steps.now(),
     )
     assert broken(session) == ("published", "Its event is missing.")
-    session.made_from = told
+    session.made_from = traced
     session.save()
     assert latest(session).verdict == "INTACT"
     assert list(marks(session).values()) == ["apart"] * 6 + ["seen", "apart", "apart"]
@@ -278,10 +264,10 @@ DAMAGE: dict[str, tuple[Callable[[], object], str, str]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
-def test_each_damage_is_named_with_its_hop(told: Session, damage: str) -> None:
+def test_each_damage_is_named_with_its_hop(traced: Session, damage: str) -> None:
     harm, name, reason = DAMAGE[damage]
     harm()
-    found = broken(told)
+    found = broken(traced)
     assert found[0] == name
     assert reason in found[1]
 
@@ -313,14 +299,14 @@ def test_each_damage_of_the_ledger_is_named(modelled: Session, damage: str) -> N
     ],
 )
 def test_a_row_of_another_session_breaks_the_way(
-    told: Session, make_session: MakeSession, table: str, name: str, reason: str
+    traced: Session, make_session: MakeSession, table: str, name: str, reason: str
 ) -> None:
     other = make_session("Evening", recording=False)
     key = other.pk.hex if connection.vendor == "sqlite" else str(other.pk)
     with unguarded() as cursor:
         cursor.execute(f'UPDATE "{table}" SET session_id = %s', [key])
-        found = broken(told)
-        mine = told.pk.hex if connection.vendor == "sqlite" else str(told.pk)
+        found = broken(traced)
+        mine = traced.pk.hex if connection.vendor == "sqlite" else str(traced.pk)
         cursor.execute(f'UPDATE "{table}" SET session_id = %s', [mine])
     assert found[0] == name
     assert reason in found[1]
@@ -334,9 +320,9 @@ def archive(session: Session, last: int) -> None:
     SessionEvent.objects.filter(session=session, seq__lte=last).delete()
 
 
-def test_what_is_archived_is_not_taken_for_lost(told: Session) -> None:
-    archive(told, SessionEvent.objects.latest("seq").seq - 1)
-    found = list(queries.latest(told, 9))
+def test_what_is_archived_is_not_taken_for_lost(traced: Session) -> None:
+    archive(traced, SessionEvent.objects.latest("seq").seq - 1)
+    found = list(queries.latest(traced, 9))
     assert {trace.verdict for trace in found} == {"INTACT"}
     published = next(each for each in found[0].hops if each.name == Name.PUBLISHED)
     assert published.note == "Its event is archived."
@@ -355,53 +341,55 @@ def test_an_attempt_that_is_archived_is_not_denied(modelled: Session) -> None:
 
 
 def test_of_one_story_the_archive_is_read_too(
-    told: Session, monkeypatch: pytest.MonkeyPatch
+    traced: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept = list(SessionEvent.objects.order_by("seq"))
     last = kept[-2].seq
-    archive(told, last)
+    archive(traced, last)
 
     def between(_session: Session, first: int, last: int) -> Iterator[SessionEvent]:
         return iter([event for event in kept if first <= event.seq <= last])
 
     monkeypatch.setattr(events_archive, "events_between", between)
     story = Story.objects.earliest("pk")
-    seqs = {each.name: each.seq for each in queries.find(told, story.pk).hops}
+    seqs = {each.name: each.seq for each in queries.find(traced, story.pk).hops}
     written = next(each for each in kept if each.type == "story.written")
     assert seqs[Name.PUBLISHED] == written.seq
     assert seqs[Name.CLAIMED] is not None
 
 
-def test_a_batch_costs_the_same_at_any_size(told: Session, django_assert_num_queries: Any) -> None:
+def test_a_batch_costs_the_same_at_any_size(
+    traced: Session, django_assert_num_queries: Any
+) -> None:
     for most in (1, 3):
         with django_assert_num_queries(8):
-            queries.page(told, None, most)
+            queries.page(traced, None, most)
 
 
 @pytest.mark.databases
-def test_events_are_found_by_their_index(told: Session) -> None:
+def test_events_are_found_by_their_index(traced: Session) -> None:
     if connection.vendor == "sqlite":
-        rows = SessionEvent.objects.filter(session=told).alias(about=AboutStory("payload"))
+        rows = SessionEvent.objects.filter(session=traced).alias(about=AboutStory("payload"))
         assert "event_of_story" in rows.filter(about__in=["1"]).order_by().explain()
-        posts = SessionEvent.objects.filter(session=told).alias(about=AboutPost("payload"))
+        posts = SessionEvent.objects.filter(session=traced).alias(about=AboutPost("payload"))
         assert "event_of_post" in posts.filter(about__in=["1"]).order_by().explain()
 
 
 @pytest.mark.databases
 def test_the_broken_ones_are_found_among_the_next_two_hundred(
-    told: Session, monkeypatch: pytest.MonkeyPatch
+    traced: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(queries, "LOOKED_AT", 2)
     first = Story.objects.earliest("pk")
     SourcePost.objects.filter(story=first).update(attempts=9)
-    found, before = queries.broken(told, None), None
+    found, before = queries.broken(traced, None), None
     while not found.traces:
         assert found.looked == 2
         before = found.older
-        found = queries.broken(told, before)
+        found = queries.broken(traced, before)
     assert [trace.story for trace in found.traces] == [first]
 
 
-def test_a_story_of_another_session_has_no_trace_here(told: Session, session: Session) -> None:
+def test_a_story_of_another_session_has_no_trace_here(traced: Session, session: Session) -> None:
     with pytest.raises(NotFound):
         queries.find(session, Story.objects.earliest("pk").pk)

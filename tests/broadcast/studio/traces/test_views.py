@@ -24,21 +24,9 @@ from sessions_app.models import Session, SessionEvent
 from stories.models import SourcePost, Story, TokenUsage
 from stories.quarantine import records
 from tests.api_clients import Api
-from tests.broadcast.speech.recorded_session import tell
 from tests.conftest import MakeSession
-from tests.database_snapshots import past
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def told(owner: User, make_session: MakeSession) -> Session:
-    def make() -> Session:
-        session = make_session(model="extractive")
-        tell(session, 3)
-        return session
-
-    return past("traced", owner, make)
 
 
 @pytest.fixture
@@ -80,9 +68,9 @@ def test_an_empty_session_says_how_it_begins(browser: Client, session: Session) 
     assert "This session has no stories yet." in words(browser.get(address(session)))
 
 
-def test_the_latest_stories_stand_with_their_verdicts(told: Session, browser: Client) -> None:
-    story = break_one(told)
-    answer = browser.get(address(told))
+def test_the_latest_stories_stand_with_their_verdicts(traced: Session, browser: Client) -> None:
+    story = break_one(traced)
+    answer = browser.get(address(traced))
     newest_first = Story.objects.order_by("-pk").values_list("pk", flat=True)
     assert shown(answer) == list(newest_first)
     assert text(answer).count('data-verdict="INTACT"') == len(newest_first) - 1
@@ -91,35 +79,35 @@ def test_the_latest_stories_stand_with_their_verdicts(told: Session, browser: Cl
     assert story.title in text(answer)
 
 
-def test_the_broken_ones_are_shown_alone(told: Session, browser: Client) -> None:
-    assert "No broken traces." in words(browser.get(address(told, "?broken=1")))
-    story = break_one(told)
-    answer = browser.get(address(told, "?broken=1"))
+def test_the_broken_ones_are_shown_alone(traced: Session, browser: Client) -> None:
+    assert "No broken traces." in words(browser.get(address(traced, "?broken=1")))
+    story = break_one(traced)
+    answer = browser.get(address(traced, "?broken=1"))
     assert shown(answer) == [story.pk]
     assert "looked at, 1 broken" in words(answer)
 
 
 def test_stories_are_paged_by_key(
-    told: Session, browser: Client, monkeypatch: pytest.MonkeyPatch
+    traced: Session, browser: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(queries.page, "__defaults__", (2,))
-    first = browser.get(address(told))
+    first = browser.get(address(traced))
     assert len(shown(first)) == 2
     (older,) = re.findall(r'href="(\?before=\d+)"', text(first))
-    assert shown(browser.get(address(told, older)))[0] < shown(first)[-1]
-    assert "There are no older stories." in words(browser.get(address(told, "?before=1")))
+    assert shown(browser.get(address(traced, older)))[0] < shown(first)[-1]
+    assert "There are no older stories." in words(browser.get(address(traced, "?before=1")))
 
 
 @pytest.mark.parametrize("before", ["x", "-1", "9" * 30, "%00"])
 def test_a_page_that_nobody_offered_is_the_first_one(
-    told: Session, browser: Client, before: str
+    traced: Session, browser: Client, before: str
 ) -> None:
-    assert shown(browser.get(address(told, f"?before={before}")))
+    assert shown(browser.get(address(traced, f"?before={before}")))
 
 
-def test_the_way_of_a_story_is_drawn_over_its_table(told: Session, browser: Client) -> None:
+def test_the_way_of_a_story_is_drawn_over_its_table(traced: Session, browser: Client) -> None:
     story = Story.objects.earliest("pk")
-    answer = browser.get(address(told, f"{story.pk}/"))
+    answer = browser.get(address(traced, f"{story.pk}/"))
     rows = re.findall(r'<tr id="(\w+)" data-mark="(\w+)"', text(answer))
     assert [name for name, _ in rows] == list(Name)
     assert text(answer).count('class="trace-node"') == 9
@@ -130,18 +118,18 @@ def test_the_way_of_a_story_is_drawn_over_its_table(told: Session, browser: Clie
     assert "No model calls for this story" in words(answer)
 
 
-def test_a_broken_way_says_where_and_why(told: Session, browser: Client) -> None:
-    story = break_one(told)
-    answer = browser.get(address(told, f"{story.pk}/"))
+def test_a_broken_way_says_where_and_why(traced: Session, browser: Client) -> None:
+    story = break_one(traced)
+    answer = browser.get(address(traced, f"{story.pk}/"))
     assert "BROKEN at “published”: Its event is missing." in words(answer)
     assert '<tr id="published" data-mark="broken">' in text(answer)
 
 
-def test_what_a_model_cost_stands_on_the_page(told: Session, browser: Client) -> None:
+def test_what_a_model_cost_stands_on_the_page(traced: Session, browser: Client) -> None:
     story = Story.objects.earliest("pk")
     assert story.post is not None
     TokenUsage.objects.create(
-        session=told,
+        session=traced,
         post=story.post,
         operation="narrate",
         model="claude-haiku-4-5",
@@ -153,63 +141,66 @@ def test_what_a_model_cost_stands_on_the_page(told: Session, browser: Client) ->
         error="overloaded",
     )
     TokenUsage.objects.update(created_at=story.created_at)
-    said = words(browser.get(address(told, f"{story.pk}/")))
+    said = words(browser.get(address(traced, f"{story.pk}/")))
     assert "claude-haiku-4-5 narrate final: overloaded 1,234 0 $0.0123" in said
 
 
-def test_a_trace_of_no_story_is_not_found(told: Session, browser: Client) -> None:
-    assert browser.get(address(told, "99999/")).status_code == 404
+def test_a_trace_of_no_story_is_not_found(traced: Session, browser: Client) -> None:
+    assert browser.get(address(traced, "99999/")).status_code == 404
 
 
-def test_cards_and_session_pages_lead_to_the_traces(told: Session, browser: Client) -> None:
+def test_cards_and_session_pages_lead_to_the_traces(traced: Session, browser: Client) -> None:
     story = Story.objects.latest("pk")
-    center = text(browser.get(f"/broadcast/{told.pk}/"))
-    assert f'href="{address(told)}"' in center
-    assert f'href="{address(told, f"{story.pk}/")}"' in center
-    assert f'href="{address(told)}"' in text(browser.get(f"/sessions/{told.pk}/"))
+    center = text(browser.get(f"/broadcast/{traced.pk}/"))
+    assert f'href="{address(traced)}"' in center
+    assert f'href="{address(traced, f"{story.pk}/")}"' in center
+    assert f'href="{address(traced)}"' in text(browser.get(f"/sessions/{traced.pk}/"))
 
 
 def test_a_page_costs_the_same_at_any_length(
-    told: Session, browser: Client, monkeypatch: pytest.MonkeyPatch, django_assert_num_queries: Any
+    traced: Session,
+    browser: Client,
+    monkeypatch: pytest.MonkeyPatch,
+    django_assert_num_queries: Any,
 ) -> None:
-    browser.get(address(told))
+    browser.get(address(traced))
     for most in (1, 3):
         monkeypatch.setattr(queries.page, "__defaults__", (most,))
         with django_assert_num_queries(13):
-            browser.get(address(told))
+            browser.get(address(traced))
 
 
-def test_a_program_reads_the_same(told: Session) -> None:
-    story, api = break_one(told), Api(told.owner)
-    walked = [item for page in api.walk(f"/sessions/{told.pk}/trace", 2) for item in page]
+def test_a_program_reads_the_same(traced: Session) -> None:
+    story, api = break_one(traced), Api(traced.owner)
+    walked = [item for page in api.walk(f"/sessions/{traced.pk}/trace", 2) for item in page]
     assert len(walked) == Story.objects.count()
-    one = api.get(f"/sessions/{told.pk}/trace/{story.pk}")
+    one = api.get(f"/sessions/{traced.pk}/trace/{story.pk}")
     assert one == walked[-1]
     assert one["broken"] == {"hop": "published", "reason": "Its event is missing."}
     assert [hop["name"] for hop in one["hops"]] == list(Name)
     assert one["hops"][3]["step"]["kind"] == "narrate"
-    missing = api.call("GET", f"/sessions/{told.pk}/trace/99999")
+    missing = api.call("GET", f"/sessions/{traced.pk}/trace/99999")
     assert missing.status_code == 404
 
 
-def test_the_command_tells_each_hop_and_ends_with_intact(told: Session) -> None:
-    told_ = manage("trace_session", str(told.pk), "--last", "2")
+def test_the_command_tells_each_hop_and_ends_with_intact(traced: Session) -> None:
+    told_ = manage("trace_session", str(traced.pk), "--last", "2")
     lines = told_.splitlines()
     assert len(lines) == 2 * 10 + 1
     assert [line.split()[0] for line in lines[1:10]] == list(Name)
     assert lines[-1] == "INTACT: 2 stories"
 
 
-def test_the_command_ends_with_broken_and_the_hop(told: Session) -> None:
-    story = break_one(told)
+def test_the_command_ends_with_broken_and_the_hop(traced: Session) -> None:
+    story = break_one(traced)
     with pytest.raises(CommandError, match=rf"^BROKEN at published of story {story.pk}: Its"):
-        manage("trace_session", str(told.pk), "--last", "99")
+        manage("trace_session", str(traced.pk), "--last", "99")
     with pytest.raises(CommandError, match=r"\(1 of 1 stories\)$"):
-        manage("trace_session", str(told.pk), "--story", str(story.pk))
+        manage("trace_session", str(traced.pk), "--story", str(story.pk))
 
 
-def test_the_command_writes_a_line_of_json_for_each_story(told: Session) -> None:
-    lines = manage("trace_session", str(told.pk), "--json").splitlines()
+def test_the_command_writes_a_line_of_json_for_each_story(traced: Session) -> None:
+    lines = manage("trace_session", str(traced.pk), "--json").splitlines()
     assert {json.loads(line)["verdict"] for line in lines} == {"INTACT"}
     assert len(lines) == Story.objects.count()
 
@@ -223,14 +214,14 @@ def test_the_command_says_what_is_not_there(session: Session) -> None:
 
 
 def test_a_thousand_stories_are_read_in_batches(
-    told: Session, monkeypatch: pytest.MonkeyPatch
+    traced: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(queries, "LOOKED_AT", 2)
-    assert len(list(queries.latest(told, 1000))) == Story.objects.count() > 2
+    assert len(list(queries.latest(traced, 1000))) == Story.objects.count() > 2
 
 
-def test_the_drawing_passes_over_what_is_not_on_the_way(told: Session) -> None:
-    drawn = queries.draw(next(queries.latest(told, 1)).hops)
+def test_the_drawing_passes_over_what_is_not_on_the_way(traced: Session) -> None:
+    drawn = queries.draw(next(queries.latest(traced, 1)).hops)
     small = [node.name for node in drawn.nodes if node.mark == Mark.APART]
     assert small == ["asked", "answered"]
     assert len(drawn.joints) == 6
@@ -254,14 +245,14 @@ def test_lengths_are_brief(seconds: float, said: str) -> None:
 
 
 def test_the_distribution_has_shares_first_and_last(
-    told: Session, make_session: MakeSession
+    traced: Session, make_session: MakeSession
 ) -> None:
     make_session("Evening", recording=False)
     records.put("story", {"narrative": "x"}, old_session="", old_id="1", reason="No home.")
     found = json.loads(manage("inspect_sessions", "--json"))
     most, none = found["rows"]
     assert (most["id"], most["stories"], most["share"]) == (
-        str(told.pk),
+        str(traced.pk),
         Story.objects.count(),
         1.0,
     )
@@ -270,12 +261,12 @@ def test_the_distribution_has_shares_first_and_last(
     assert (found["records"], found["groups"][0]["reason"]) == (1, "No home.")
 
 
-def test_the_command_draws_a_bar_for_each_share(told: Session) -> None:
-    assert re.search(rf"{told.pk}.*100\.0 %  #{{20}} ", manage("inspect_sessions"))
+def test_the_command_draws_a_bar_for_each_share(traced: Session) -> None:
+    assert re.search(rf"{traced.pk}.*100\.0 %  #{{20}} ", manage("inspect_sessions"))
 
 
 def test_the_staff_see_how_stories_are_spread(
-    told: Session, editor: User, client_of: Callable[[User], Client]
+    traced: Session, editor: User, client_of: Callable[[User], Client]
 ) -> None:
     said = words(client_of(editor).get("/settings/stories/"))
     assert f"{Story.objects.count()} stories in 1 session" in said
@@ -289,7 +280,7 @@ def test_nobody_else_sees_the_sessions_of_all(browser: Client) -> None:
 
 
 def test_the_page_of_all_sessions_costs_the_same(
-    told: Session, make_session: MakeSession, django_assert_num_queries: Any
+    traced: Session, make_session: MakeSession, django_assert_num_queries: Any
 ) -> None:
     for number in range(2):
         make_session(f"Evening {number}", recording=False)
