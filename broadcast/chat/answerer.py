@@ -153,11 +153,12 @@ def _store(turn: Turn, reply: Reply, model: str) -> None:
         text = clean_text(f"{reply.text}\n\n{proposal.note}".strip(), conversation.MOST_TEXT)
         link = turn.ledger.link
         if model and not turn.ledger.attempts:
-            # Rules made no model call, but their answer is an operation of the AI chain too.
+            # Rules made no model call, but their answer is an operation of the AI chain too. They also
+            # answer a break-in in a session with a model, which is not asked then.
             operation = Operation(
                 source=turn.purpose.source,
                 provider_id=chain.offline_id(),
-                model=model,
+                model=RuleAnswerer.model,
                 run_number=turn.purpose.run_number,
                 context_head=turn.purpose.context_head,
                 tokens=tokens_of(text),
