@@ -221,15 +221,17 @@ def after_correction(
     return found
 
 
+_WITHDRAWN = "Xwithdrawnx"
+
+
 def without_headline(text: str, headline: str) -> str:
     """Returns a text without the sentences that repeat a headline."""
-    words = headline.rstrip(".!?\u2026")
-    left = text
-    for sentence in sentences(text):
-        if words in sentence:
+    # One word instead, as a headline of several sentences would be in none of them.
+    left = text.replace(headline.rstrip(".!?\u2026"), _WITHDRAWN)
+    for sentence in sentences(left):
+        if _WITHDRAWN in sentence:
             left = left.replace(sentence, "")
-    # A headline of several sentences is in none of them.
-    return re.sub(r" {2,}", " ", left.replace(headline, "")).strip()
+    return re.sub(r" {2,}", " ", left).strip()
 
 
 def without_passages(

@@ -10,6 +10,7 @@ from datetime import time, timedelta
 from typing import Any
 
 import pytest
+from django.core.cache import cache
 from django.test import Client
 from django.utils import timezone
 from PIL import Image
@@ -180,7 +181,10 @@ def test_a_session_gets_few_new_cards_a_minute_and_meanwhile_its_last_one(
 ) -> None:
     monkeypatch.setattr(share_card, "_drawn", OrderedDict())
     monkeypatch.setattr(share_card, "A_MINUTE", 1)
+    # Another test may have drawn cards of a session with this id.
+    cache.clear()
     first = visit(ended, "card.png")
+    assert first.status_code == 200
     newest = Story.objects.filter(state="aired").latest("id")
     waiting(ended, "A newer headline", state="aired")
     meanwhile = visit(ended, "card.png")
