@@ -153,10 +153,9 @@ def slow_text(expression: Expression, size: int) -> tuple[str, str] | None:
             if seconds(text(length), bound) > bound:
                 return head, piece
         # Only what takes long is compared with a tenth of it.
-        if seconds(text(10 * size), 0.01) > 0.01:
-            bound = max(30 * seconds(text(size), 0), 0.01)
-            if seconds(text(10 * size), bound) > bound:
-                return head, piece
+        large = seconds(text(10 * size), 0.01)
+        if large > 0.01 and large > 30 * seconds(text(size), 0):
+            return head, piece
     return None
 
 

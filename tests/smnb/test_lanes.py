@@ -77,28 +77,28 @@ def test_all_lanes_are_shown_in_order_with_their_seed_at_the_end(folder: Path) -
     assert [name.rstrip(".") for name in shown] == ["test_first", "test_second", "test_third"]
 
 
-@pytest.mark.parametrize("name", ["first", "third"])
-def test_a_failure_in_any_lane_fails_the_suite(folder: Path, name: str) -> None:
-    write(folder, name, "assert not 'broken'")
-    status, text = finish(start_lanes(folder))
+def test_a_failure_in_the_last_lane_fails_the_suite(folder: Path) -> None:
+    """In file order; the first lane is the next test."""
+    write(folder, "third", "assert not 'broken'")
+    status, text = finish(start_lanes(folder, "-p", "no:randomly"))
     assert status == 1
     assert (text.count("1 passed"), text.count("1 failed")) == (2, 1)
+    assert "randomly-seed" not in text
+    assert "seed: none, tests ran in file order" in text.splitlines()
 
 
-def test_a_failed_test_is_not_repeated_by_default(tmp_path: Path) -> None:
+def test_a_failed_test_is_not_repeated_by_default_and_not_named_as_flaky_later(
+    tmp_path: Path,
+) -> None:
     write(tmp_path, "second", FAILS_ONCE.format(name="second"))
     status, text = finish(start_lanes(tmp_path))
     assert status == 1
     assert (text.count("1 failed"), text.count("1 passed")) == (1, 0)
     assert last_lines(text) == []
-
-
-def test_a_test_that_passes_when_repeated_is_named_as_flaky(tmp_path: Path) -> None:
-    write(tmp_path, "second", FAILS_ONCE.format(name="second"))
-    status, text = finish(start_lanes(tmp_path, rerun_failed="1"))
+    write(tmp_path, "third", FAILS_ONCE.format(name="third"))
+    status, text = finish(start_lanes(tmp_path, "-k", "third", rerun_failed="1"))
     assert status == 0
-    assert (text.count("1 failed"), text.count("1 passed")) == (1, 1)
-    assert last_lines(text) == ["flaky: test_second.py::test_second_0"]
+    assert last_lines(text) == ["flaky: test_third.py::test_third_0"]
 
 
 def test_a_test_that_fails_twice_fails_the_suite(tmp_path: Path) -> None:
@@ -118,33 +118,20 @@ def test_more_than_two_flaky_tests_in_all_lanes_fail_the_suite(
     write(tmp_path, "third", *bodies)
     status, text = finish(start_lanes(tmp_path, rerun_failed="1"))
     assert status == expected
+    assert text.count("1 failed") == 1 + (in_last_run == 1)
     assert last_lines(text) == [
         "flaky: test_first.py::test_first_0",
         *(f"flaky: test_third.py::test_third_{number}" for number in range(in_last_run)),
     ]
 
 
-def test_a_failure_of_an_earlier_run_is_not_named_as_flaky(tmp_path: Path) -> None:
-    write(tmp_path, "second", FAILS_ONCE.format(name="second"))
-    assert finish(start_lanes(tmp_path))[0] == 1
-    write(tmp_path, "third", FAILS_ONCE.format(name="third"))
-    status, text = finish(start_lanes(tmp_path, "-k", "third", rerun_failed="1"))
+def test_a_given_seed_is_used_and_a_run_in_which_no_test_is_selected_is_no_failure(
+    folder: Path,
+) -> None:
+    status, text = finish(start_lanes(folder, "-k", "second", "--randomly-seed=42"))
     assert status == 0
-    assert last_lines(text) == ["flaky: test_third.py::test_third_0"]
-
-
-def test_a_given_seed_is_used_and_none_without_random_order(tmp_path: Path) -> None:
-    write(tmp_path, "first", "pass")
-    _, text = finish(start_lanes(tmp_path, "--randomly-seed=42"))
-    assert text.count("Using --randomly-seed=42\n") == 1
+    assert text.count("Using --randomly-seed=42\n") == 3
     assert text.splitlines()[-1] == "seed: 42"
-    _, text = finish(start_lanes(tmp_path, "-p", "no:randomly"))
-    assert "randomly-seed" not in text
-    assert text.splitlines()[-1] == "seed: none, tests ran in file order"
-
-
-def test_a_run_in_which_no_test_is_selected_is_no_failure(folder: Path) -> None:
-    assert finish(start_lanes(folder, "-k", "second"))[0] == 0
 
 
 def test_a_run_without_any_test_is_a_failure(folder: Path) -> None:
