@@ -198,9 +198,9 @@ class Text:
 
     @cached_property
     def figures(self) -> frozenset[float]:
-        """The numbers and shares of the text, without their units."""
+        """The numbers and shares of the text without their units, but for those that many things have."""
         every = (*self.found.quantities, *shares(self.text))
-        return frozenset(value for one in every for value in one.values)
+        return frozenset(value for one in every for value in one.values if value not in range(13))
 
     @cached_property
     def words(self) -> list[str]:
