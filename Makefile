@@ -42,7 +42,7 @@ check: dev-deps
 	$(PY) -m tests.template_lines
 	$(PY) -m tests.readability
 
-# Plays the first minutes of the demo on a clock of its own and writes docs/demo-transcript.md.
+# Plays the first minutes of the demo on a clock of its own and writes docs/demo-transcript.txt.
 transcript: dev-deps
 	TRANSCRIPT=write $(PY) -m pytest -q tests/broadcast/test_demo_transcript.py
 

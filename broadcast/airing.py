@@ -74,7 +74,6 @@ AIRED = recorder.declare("story.aired", "A story went on air.", AiringEvent, pub
 FINISHED = recorder.declare(
     "story.finished", "A story's time on air ended.", AiringEvent, public=True
 )
-
 RELEASED = recorder.declare("story.released", "A story will air, or not.", Released, public=True)
 
 # Time to undo a stop.

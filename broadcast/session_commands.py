@@ -293,10 +293,7 @@ CHANGE = Command(
     "session.change", SessionChange, change, "Renames, shows or hides a session, changes settings."
 )
 CLONE = Command(
-    "session.clone",
-    CloneName,
-    clone,
-    "Copies settings, logo, sources and schedule to a new session.",
+    "session.clone", CloneName, clone, "Copies settings, logo, sources and schedule of a session."
 )
 ARCHIVE = Command(
     "session.archive", Nothing, lambda call: sessions.archive(call.target), "Archives a session."

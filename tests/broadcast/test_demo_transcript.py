@@ -1,12 +1,14 @@
 """The first minutes of the demo as they are heard, played on a clock of its own into a document.
 
-``make transcript`` writes docs/demo-transcript.md; the test fails when the demo says anything else.
+``make transcript`` writes docs/demo-transcript.txt, with the recap on the hour. The test plays the first
+minutes and fails when they are not what the document begins with.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import textwrap
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -29,18 +31,20 @@ from stories.sources.recording import recording
 
 pytestmark = pytest.mark.django_db
 
-DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "demo-transcript.md"
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "demo-transcript.txt"
 # A Tuesday. The hour ends when the run is old enough for a recap of it.
 BEGIN = datetime(2026, 3, 10, 9, 25, tzinfo=UTC)
 LENGTH, HOUR = timedelta(minutes=20), datetime(2026, 3, 10, 10, tzinfo=UTC)
+# Long enough for the same link to come again too soon.
+TESTED = timedelta(minutes=8)
 HEAD = """\
-# Transcript of the demo
+TRANSCRIPT OF THE DEMO
 
-What a listener hears in the first 20 minutes of the demo, and the recap on the hour. No model writes it:
-the offline narrator reads the posts of the bundled recording, which are invented, with a host's sentences
-between them. The times are those after Go Live.
+What a listener hears in the first 20 minutes of the demo, and the recap on the hour.
+No model writes it: the offline narrator reads the posts of the bundled recording, which
+are invented, with a host's sentences between them. The times are those after Go Live.
 
-`make transcript` plays the demo on a clock of its own and writes this page; a test compares both.
+`make transcript` plays the demo on a clock of its own and writes this file; a test compares the beginning.
 """
 
 
@@ -75,19 +79,25 @@ def airings(session: Session) -> list[Airing]:
     return list(rows.select_related("story__post__source"))
 
 
+def spoken(at: str, text: str) -> str:
+    """A paragraph beside its time."""
+    return textwrap.fill(text, 96, initial_indent=f"{at:>5}  ", subsequent_indent=" " * 7)
+
+
 def transcript(session: Session) -> str:
     aired = airings(session)
     first = aired[0].aired_at
     made = [disclosure.of_story(aired[0].story)]
     moment = plan.spoken_time(BEGIN, ZoneInfo("UTC"))
-    lines = [HEAD, f"**0:00** {episodes.identification(session, made)} It is {moment}."]
+    opening = f"{episodes.identification(session, made)} It is {moment}."
+    lines = [HEAD, spoken("0:00", opening)]
     for airing in aired:
         story, after = airing.story, airing.aired_at - first
         if after < LENGTH or story.origin == "recap":
             minutes, seconds = divmod(round(after.total_seconds()), 60)
             if story.origin == "recap":
-                lines.append("## On the hour")
-            lines.append(f"**{minutes}:{seconds:02}** {story.narrative}")
+                lines.append("ON THE HOUR")
+            lines.append(spoken(f"{minutes}:{seconds:02}", story.narrative))
     return "\n\n".join(lines) + "\n"
 
 
@@ -99,7 +109,8 @@ def test_the_transcript_in_the_docs_is_what_the_demo_says(
     settings.SMNB = settings.SMNB.model_copy(update={"poll_seconds": 30.0})
     session = first_run._find_or_create_demo(owner)
     assert session is not None
-    play(session, clock, HOUR + timedelta(minutes=3))
+    whole = os.environ.get("TRANSCRIPT") == "write"
+    play(session, clock, HOUR + timedelta(minutes=3) if whole else BEGIN + TESTED)
     heard: dict[str, datetime] = {}
     for airing in airings(session):
         outlets = "|".join(sorted({post["outlet"] for post in recording()["posts"]}))
@@ -111,6 +122,8 @@ def test_the_transcript_in_the_docs_is_what_the_demo_says(
                 assert since > timedelta(minutes=5), link
                 heard[link] = airing.aired_at
     text = transcript(session)
-    if os.environ.get("TRANSCRIPT") == "write":
+    if whole:
         DOCUMENT.write_text(text, "utf-8")
-    assert DOCUMENT.read_text("utf-8") == text
+    # Eighteen stories or more, and the last of them whole.
+    assert text.count("\n\n") > 18
+    assert DOCUMENT.read_text("utf-8").startswith(f"{text.rstrip()}\n")
