@@ -110,8 +110,6 @@
     });
   }
 
-  for (const part of document.querySelectorAll("[data-with-script]")) part.hidden = false;
-  for (const part of document.querySelectorAll("[data-without-script]")) part.remove();
   show();
   setInterval(show, 250);
 })();

@@ -190,7 +190,8 @@ def test_a_page_is_accessible_fits_each_window_and_brings_little_and_nothing_fro
     signed_in.set_viewport_size({"width": WIDE, "height": 900})
     signed_in.goto(studio.url + path.format(**places))
     expect(signed_in.locator("body")).to_be_visible()
-    if "#" not in path:
+    # A replay plays at once, and its content changes as it did on air.
+    if "#" not in path and not path.endswith("/replay/1/"):
         assert signed_in.evaluate("window.shifts") <= 0.05
     check_both_schemes(signed_in)
     brought = assets(signed_in)

@@ -35,6 +35,8 @@ PART = 100  # entries of a feed that one reading takes
 SLOTS = 4
 QUIET = 60.0  # a process that lived for less is restarted after a longer pause
 PATIENCE = 90.0
+# Ten thousand stories are read for an audit.
+CHECKS = 1_800.0
 # How often each process dies, of the deaths of processes.
 VICTIMS = {"pool child": 6, "host": 1, "control": 1, "web": 1, "sweeper": 1}
 LINES = {
@@ -290,13 +292,16 @@ class Run:
         outcome.expect("told and never aired", unaired[0][0], 0)
         self._check_ledger()
         intact = sum(
-            self.studio.manage("trace_session", session, "--last", str(each)).returncode == 0
+            self.studio.manage(
+                "trace_session", session, "--last", str(each), seconds=CHECKS
+            ).returncode
+            == 0
             for session in sessions
         )
         outcome.expect("sessions with intact traces", intact, plan.sessions)
         lines = self.studio.log.read_text()
         outcome.expect("writes locked out", lines.count("database is locked"), 0)
-        audited = self.studio.manage("audit_sessions")
+        audited = self.studio.manage("audit_sessions", seconds=CHECKS)
         outcome.expect("audit", "clean" if audited.returncode == 0 else audited.stdout, "clean")
         for kind, seconds in sorted(self.recoveries.items()):
             ordered = sorted(seconds)

@@ -154,7 +154,9 @@ class Studio:
         if seen("story.aired"):
             eventually("the recap is filed", lambda: seen("recap.ready"))
 
-    def manage(self, *args: str) -> subprocess.CompletedProcess[str]:
+    def manage(
+        self, *args: str, seconds: float = PATIENCE
+    ) -> subprocess.CompletedProcess[str]:
         """A management command beside the running studio, as a person would call it."""
         return subprocess.run(
             [sys.executable, "manage.py", *args],
@@ -163,7 +165,7 @@ class Studio:
             check=False,
             capture_output=True,
             text=True,
-            timeout=PATIENCE,
+            timeout=seconds,
         )
 
     def audit(self) -> None:
