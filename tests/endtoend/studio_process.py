@@ -154,9 +154,7 @@ class Studio:
         if seen("story.aired"):
             eventually("the recap is filed", lambda: seen("recap.ready"))
 
-    def manage(
-        self, *args: str, seconds: float = PATIENCE
-    ) -> subprocess.CompletedProcess[str]:
+    def manage(self, *args: str, seconds: float = PATIENCE) -> subprocess.CompletedProcess[str]:
         """A management command beside the running studio, as a person would call it."""
         return subprocess.run(
             [sys.executable, "manage.py", *args],

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import pytest
 from django.http import HttpRequest, HttpResponse
@@ -52,17 +53,20 @@ def test_every_request_has_an_id_of_its_own() -> None:
     assert context.current() == {}
 
 
-async def test_requests_at_the_same_time_do_not_mix() -> None:
-    async def view(request: HttpRequest) -> HttpResponse:
+def test_requests_at_the_same_time_do_not_mix() -> None:
+    all_bound = Barrier(8)
+
+    def view(request: HttpRequest) -> HttpResponse:
         context.bind(path=request.path)
-        await asyncio.sleep(0)
+        all_bound.wait(10)
         assert context.current()["path"] == request.path
         return HttpResponse()
 
-    async def one(number: int) -> None:
+    def one(number: int) -> None:
         request = HttpRequest()
         request.path = f"/{number}/"
-        await ContextMiddleware(view)(request)
+        ContextMiddleware(view)(request)
 
-    await asyncio.gather(*(one(number) for number in range(20)))
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(one, range(8)))
     assert context.current() == {}

@@ -241,6 +241,7 @@ def test_no_test_runs_the_tasks_eagerly_is_skipped_or_expected_to_fail() -> None
     skipping = {
         "tests/broadcast/host/test_order.py",
         "tests/broadcast/test_database_faults.py",
+        "tests/broadcast/test_demo_transcript.py",
         "tests/sessions_app/background/test_simulation.py",
         "tests/sessions_app/background/test_steps.py",
         "tests/stories/posts/test_labelled_reports.py",

@@ -35,9 +35,9 @@ print(len({pid for pid, _ in found}), *{timeout for _, timeout in found})
 
 
 @pytest.mark.postgres
-@pytest.mark.parametrize(("pool", "expected"), [("4", "1 5s"), ("0", "3 5s")])
+@pytest.mark.parametrize(("pool", "connections"), [("4", {1, 2}), ("0", {3})])
 def test_the_requests_of_a_process_with_a_pool_share_its_connections(
-    pool: str, expected: str, tmp_path: Path
+    pool: str, connections: set[int], tmp_path: Path
 ) -> None:
     with postgres_server() as address:
         env = {
@@ -51,7 +51,10 @@ def test_the_requests_of_a_process_with_a_pool_share_its_connections(
         found = subprocess.run(
             command, cwd=ROOT, env=env, check=True, capture_output=True, text=True
         )
-    assert found.stdout.split() == expected.split()
+    number, timeout = found.stdout.split()
+    # The pool opens a second one when a request comes before the first one is ready.
+    assert int(number) in connections
+    assert timeout == "5s"
 
 
 @pytest.mark.postgres

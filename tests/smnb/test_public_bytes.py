@@ -15,7 +15,7 @@ from django.db import transaction
 from django.test import Client
 from django.utils import timezone
 
-from broadcast import editorial
+from broadcast import airing, editorial
 from broadcast.models import Sound
 from broadcast.public import podcast
 from broadcast.stream import plan
@@ -69,7 +69,11 @@ def marked_past(owner: User, make_session: MakeSession) -> Session:
     recorder.add_message(session, "producer", MARK)
     correct(session, Story.objects.earliest("id"))
     with transaction.atomic():
-        editorial.record_source(stories.find(session, Story.objects.earliest("id").pk))
+        first = stories.find(session, Story.objects.earliest("id").pk)
+        editorial.record_source(first)
+        # As it was announced while another story was on air.
+        first.state = Story.State.WRITTEN
+        airing.tell_next(first)
     press(session, "story.kill", story=Story.objects.latest("id").pk)
     tell(session, stories=3)
     run_due_steps(session)

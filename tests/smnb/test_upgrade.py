@@ -55,6 +55,16 @@ def upgrade(tmp_path_factory: pytest.TempPathFactory) -> Upgrade:
     connection.executescript(DUMP.read_text("utf-8"))
     # The dump comes without the files of its sounds, as if retention had deleted them.
     connection.execute("UPDATE broadcast_sound SET state = 'dropped', path = ''")
+    # Nor has it the log of its session, which a real one has.
+    log = "artifacts/demo-newsroom-2026-11-28-119f24e060db/logs/server-2026-11-28.ndjson"
+    (path.parent / log).parent.mkdir(parents=True)
+    (path.parent / log).write_text('{"event": "started"}\n')
+    connection.execute(
+        "INSERT INTO sessions_app_artifact SELECT 1, '2026-11-28 19:04:43.426', 'logs', 'open', "
+        "'server-2026-11-28.ndjson', ?, 'application/x-ndjson', 1240, '', '', NULL, id "
+        "FROM sessions_app_session",
+        (log,),
+    )
     applied = connection.execute("SELECT app, max(name) FROM django_migrations GROUP BY app")
     targets = [f"{app}.{name}" for app, name in applied.fetchall()]
     connection.commit()
