@@ -34,7 +34,7 @@ PRIMING, DELAY = 8, 1
 LOUDNESS = -15.55
 COMPRESSOR = "threshold=0.125:ratio=3:attack=5:release=100"
 # Below -1 dB by as much as encoding and the filter of a player may raise peaks again.
-LIMITER = "limit=0.7:attack=2:release=40:level=0:latency=1"
+LIMITER = "limit=0.67:attack=2:release=40:level=0:latency=1"
 SILENCE = -60.0
 FADE = RATE // 2
 CHORDS = ((220, 262, 330), (175, 220, 262), (131, 165, 196), (196, 247, 294))  # Hz

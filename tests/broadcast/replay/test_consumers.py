@@ -122,6 +122,7 @@ async def test_the_public_gets_the_public_part_alone(recorded: Session) -> None:
         "broadcast.state",
         "story.aired",
         "story.finished",
+        "story.released",
         "replay.clock",
     }
     assert not any("figures" in frame["data"] for frame in found)
