@@ -18,9 +18,7 @@ from asgiref.sync import sync_to_async
 from channels.db import database_sync_to_async
 from django.db import DataError
 from django.db.models import Max, Min, Q
-from django.template import TemplateDoesNotExist, TemplateSyntaxError
 from django.template.loader import render_to_string
-from django.urls import NoReverseMatch
 
 from sessions_app import money
 from sessions_app.background import isolation
@@ -40,17 +38,6 @@ CATCH_UP_MOST = 500  # events that are sent one by one; for more, the page loads
 
 # Exceptions of reading a row whose columns hold something else than this version writes.
 _UNREADABLE = (ValueError, TypeError, DataError)
-# Exceptions that a payload can raise which its template does not expect.
-_RENDERING_ERRORS = (
-    ArithmeticError,
-    AttributeError,
-    LookupError,
-    NoReverseMatch,
-    TemplateDoesNotExist,
-    TemplateSyntaxError,
-    TypeError,
-    ValueError,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +239,8 @@ def render_event(
     """Renders the frame of an event; logs an error and returns None where that fails."""
     try:
         return text_of(frame_of(event, prev, audience), audience, format_, most)
-    except _RENDERING_ERRORS:
+    except Exception:
+        # Whatever it is: the other events of its group must be shown.
         log.exception("event_not_shown", seq=event.seq, type=event.type, audience=audience)
         return None
 

@@ -260,10 +260,11 @@ def test_who_catches_everything_raises_it_again_or_is_the_edge_of_a_unit_of_work
         and not any(isinstance(each, ast.Raise) for each in ast.walk(node))
     ]
     # Every viewer of a process depends on the hub's tasks, and every session on the sweeper: one
-    # round, one connection or one row may fail, but not the task.
+    # round, one connection or one row may fail, but not the task. An event is one of a group.
     files = [place.partition(":")[0] for place in swallowed]
     isolation = "sessions_app/background/isolation.py"
-    realtime = ["sessions_app/realtime/batching.py"] * 2 + ["sessions_app/realtime/hub.py"] * 2
+    names = ["batching", "batching", "frames", "hub", "hub"]
+    realtime = [f"sessions_app/realtime/{name}.py" for name in names]
     # A speech process answers the next text after one that failed, whatever a library raised.
     speech = "broadcast/speech/speech_process.py"
     # The last one prints the error of a fork of the studio, and ends it.

@@ -8,6 +8,7 @@ from uuid import uuid4
 import pytest
 from django.db import transaction
 from django.template.loader import render_to_string
+from django.utils import timezone
 from websockets.client import ClientProtocol
 from websockets.frames import Frame
 from websockets.protocol import State
@@ -123,3 +124,19 @@ def test_a_text_of_any_size_is_encoded_as_one_frame(size: int) -> None:
     found = [event for event in client.events_received() if isinstance(event, Frame)]
     assert [frame.opcode for frame in found] == [1, 1]
     assert [bytes(frame.data).decode() for frame in found] == ["é" + "x" * size, "y" * size]
+
+
+async def test_an_event_that_fails_in_any_way_costs_the_others_of_its_group_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def failing(frame: frames.Frame, audience: str, format_: str, most: int) -> str:
+        if frame.seq == 2:
+            raise RecursionError
+        return f"{frame.prev} {frame.seq}"
+
+    monkeypatch.setattr(frames, "text_of", failing)
+    group = [SessionEvent(seq=seq, type="a", payload={}, at=timezone.now()) for seq in (1, 2, 3)]
+    shape = (recorder.OWNER, HTML)
+    texts, last = await frames.rendered(group, {recorder.OWNER: 0}, [shape])
+    assert texts == {shape: [(1, "0 1"), (3, "1 3")]}
+    assert last == {recorder.OWNER: 3}
