@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.conf import settings
+from django.db import close_old_connections
 from django.db.models import OuterRef, Subquery
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
@@ -155,7 +156,9 @@ def _ready(request: HttpRequest, session: Session) -> tuple[AudioStream, list[in
         try:
             until = time.monotonic() + FIRST_SECONDS
             while not slots and time.monotonic() < until:
-                time.sleep(0.1)
+                # Those who wait must not use up the connections of a pool.
+                close_old_connections()
+                time.sleep(0.25)
                 row = AudioStream.objects.get(pk=row.pk)
                 slots = stream.live_slots(row, timezone.now())
         finally:
@@ -178,7 +181,9 @@ def segment(request: HttpRequest, session: Session, slot: int, digest: str) -> H
         presence.note_sound(session.pk, slot)
     path = stream.path_of(row, slot, digest)
     response = storage.send(request, path, stream.MEDIA_TYPE, digest)
-    response["Cache-Control"] = PIECES
+    # A cache must not send one listener's refused range to all others.
+    if response.status_code != 416:
+        response["Cache-Control"] = PIECES
     return response
 
 

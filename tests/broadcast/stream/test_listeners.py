@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
@@ -12,6 +13,8 @@ import pytest
 from asgiref.sync import sync_to_async
 from channels.testing import HttpCommunicator
 from django.contrib.auth.models import User
+from django.db import connection
+from django.test import Client
 from django.utils import timezone
 
 from broadcast.models import Airing, AudioStream
@@ -119,6 +122,9 @@ async def test_who_has_it_gets_no_body_and_who_asks_for_a_part_gets_that(heard: 
     assert (await get(heard, part, {"If-None-Match": '"other"'}))[0] == 200
     status, headers, some = await get(heard, part, {"Range": "bytes=10-19"})
     assert (status, some) == (206, sound[10:20])
+    # A cache must not answer others with the refusal of a range.
+    status, headers, _ = await get(heard, part, {"Range": "bytes=48000-"})
+    assert (status, headers["cache-control"]) == (416, "private, no-cache")
     # The host is checked for each of them.
     assert (await get(heard, part, {"Host": "attacker.example"}))[0] == 400
 
@@ -172,3 +178,23 @@ async def test_listeners_before_the_first_segment_wait_together(
     row = await sync_to_async(planned)(session, timezone.now(), 12)
     await sync_to_async(as_if_rendered)(row)
     assert (await get(session, "stream/audio.m3u8"))[0] == 200
+
+
+def test_who_waits_for_the_first_segment_holds_no_connection(
+    owner: User, make_session: MakeSession, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_engine(settings)
+    session = sessions.show(make_session("Radio"), True)
+    # As with PostgreSQL: the end of a request closes its connection, or returns it to the pool.
+    monkeypatch.setitem(connection.settings_dict, "CONN_MAX_AGE", 0)
+    connection.close()
+    held, sleep = [], time.sleep
+
+    def waits(seconds: float) -> None:
+        held.append(connection.connection is not None)
+        sleep(seconds)
+
+    monkeypatch.setattr(time, "sleep", waits)
+    monkeypatch.setattr(stream_views, "FIRST_SECONDS", 0.3)
+    assert Client().get(f"/watch/{session.watch_token}/stream/audio.m3u8").status_code == 503
+    assert held == [False, False]
