@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from itertools import chain
+from threading import Lock
 from typing import Annotated, NotRequired
 
-from django.db import transaction
+from django.db import close_old_connections, transaction
 from django.utils.formats import date_format
 from pydantic import Field
 from typing_extensions import TypedDict
@@ -43,6 +44,8 @@ SESSIONS = 100  # listed at once
 LANGUAGE = "en"
 SOURCE_TYPE = f"{disclosure.SOURCE_TYPES}algorithmicMedia"
 EpisodeState = Episode.State
+# The web process speaks one at a time. Seconds that another request waits for its turn.
+_speaking, LONGEST_WAIT = Lock(), 10.0
 
 # Stories with a sound in one of these states are not spoken again.
 SETTLED = (Sound.State.READY, Sound.State.FAILED)
@@ -234,9 +237,19 @@ def identification(session: Session, stories: list[disclosure.Disclosure]) -> st
 
 
 def identification_sound(session: Session, text: str) -> bytes:
-    """Returns the identification as MP3 with its mark; raises Unspoken, which is not cached."""
+    """Returns the identification as MP3 with its mark; raises Unspoken, which is not cached.
+
+    All viewers ask for the same one at once, as a broadcast begins: the others wait for the first.
+    """
     passages = tuple(recorder.passages(session, text, LANGUAGE))
-    return _identification_sound(text, passages, session.pace or DEFAULT_PACE)
+    # Those who wait must not use up the connections of a pool.
+    close_old_connections()
+    if not _speaking.acquire(timeout=LONGEST_WAIT):
+        raise Unspoken("The speech engine is busy.")
+    try:
+        return _identification_sound(text, passages, session.pace or DEFAULT_PACE)
+    finally:
+        _speaking.release()
 
 
 @lru_cache(maxsize=32)  # 50 kB each; many viewers ask for the same one

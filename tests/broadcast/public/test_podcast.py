@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
 from io import BytesIO
@@ -21,7 +22,7 @@ from broadcast import public_links
 from broadcast.models import Airing, Episode
 from broadcast.public import podcast
 from broadcast.public.podcast import podcast_guid
-from broadcast.speech import engines
+from broadcast.speech import engines, episodes
 from broadcast.transfer.formats.srt_format import captions
 from sessions_app import sessions
 from sessions_app.files import storage
@@ -29,6 +30,7 @@ from sessions_app.models import Session
 from stories.models import SourcePost, Story
 from tests.broadcast.speech.recorded_session import show, tell, visit, with_engine
 from tests.broadcast.speech.test_id3 import frames, text
+from tests.concurrency import together
 from tests.conftest import MakeSession, run_due_steps
 from tests.database_snapshots import past
 
@@ -359,6 +361,25 @@ def test_live_pages_get_the_identification_as_a_sound(shown: Session, settings: 
     assert "written by claude-haiku-5-5".encode("utf-16-le") in frames(changed)["COMM"]
     with_engine(settings, "off")
     assert visit(shown, "identification.mp3").status_code == 404
+
+
+def test_viewers_who_ask_at_the_same_time_wait_for_one_sound(
+    shown: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spoken = []
+
+    class Slow(engines.Silent):
+        def speak(self, *given: object) -> engines.Speech:
+            spoken.append(given)
+            time.sleep(0.2)
+            return engines.Speech(b"sound", "audio/mpeg", 1.0)
+
+    monkeypatch.setattr(engines, "engine", Slow)
+
+    def ask(_: int) -> bytes:
+        return episodes.identification_sound(shown, "You are listening to many at once.")
+
+    assert len(set(together(12, ask))) == len(spoken) == 1
 
 
 def test_each_further_hour_is_opened_with_it_too(make_session: MakeSession) -> None:
