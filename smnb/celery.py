@@ -112,6 +112,19 @@ def use_our_logging(**_: Any) -> None:
     dictConfig(settings.LOGGING)
 
 
+@signals.worker_init.connect
+def use_no_pool(**_: Any) -> None:
+    """Takes the connections of this worker out of a pool, even if all processes are given one.
+
+    Children would share the connections of a pool that their parent has opened. Celery closes it after
+    the fork for its own classes alone.
+    """
+    from django.db import connections
+
+    for database in connections.settings.values():
+        database["OPTIONS"].pop("pool", None)
+
+
 @signals.celeryd_after_setup.connect
 def load_before_the_fork(instance: Any, **_: Any) -> None:
     """Loads what the tasks of this worker use, so that its children share it and need not wait."""

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+from celery import signals
 from celery.concurrency import get_implementation
 from celery.worker import state
+from django.db import connections
+from django.db.backends.postgresql.base import DatabaseWrapper
 
-from smnb.celery import OnDemand, PromptPool, app
+from smnb.celery import OnDemand, PromptPool, app, use_no_pool
+from smnb.settings import database
 
 
 class Pool:
@@ -93,6 +98,18 @@ def test_none_ends_while_one_is_at_work(messages: set[Any]) -> None:
     scaler.maybe_scale()
     # The idle one cannot be told from one that is about to begin.
     assert pool.num_processes == 2
+
+
+def test_a_worker_uses_no_pool_of_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    pooled = database("postgresql://u@db.example/news", Path("/data"), 8)
+    usual = connections.settings["default"]
+    monkeypatch.setitem(connections.settings, "default", {**usual, **pooled})
+    receivers = [receiver() for _, receiver in signals.worker_init.receivers]
+    assert use_no_pool in receivers
+    use_no_pool()
+    worker = DatabaseWrapper(connections.settings["default"])
+    assert worker.pool is None
+    assert worker.get_connection_params()["host"] == "db.example"
 
 
 def test_the_workers_use_it() -> None:
