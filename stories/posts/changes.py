@@ -9,7 +9,13 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from stories.posts.comparison import SAME_EVENT, SAYS_LITTLE, Comparison, has_number
+from stories.posts.comparison import (
+    SAME_EVENT,
+    SAYS_LITTLE,
+    Comparison,
+    brings_news,
+    has_number,
+)
 from stories.posts.features import PREFIX, Features, Report, features, stem
 from stories.posts.vocabulary import (
     CARDINALS,
@@ -289,6 +295,7 @@ def _turns(one: Features, other: Features, both: Comparison) -> bool:
         or (new_figure and len(both.figures) < 2)
         or not (placed or len(both.figures) > 1)
         or _substituted(one, other)
+        or brings_news(one, other)
     )
 
 

@@ -18,7 +18,7 @@ from stories.posts.features import (
     Number,
     stem,
 )
-from stories.posts.vocabulary import DENIALS, MARKS, OPPOSED, ORDINALS, PERIODS
+from stories.posts.vocabulary import CARDINALS, DENIALS, MARKS, OPPOSED, ORDINALS, PERIODS
 
 Weigh = Callable[[str], float]
 
@@ -304,6 +304,17 @@ def names_suspects(one: Features, other: Features, both: Comparison) -> bool:
     return bool(held != held_before and crimes and place and counted)
 
 
+def brings_news(one: Features, other: Features) -> bool:
+    """Whether a headline has several words that its text repeats and the earlier report lacks.
+
+    What is only put in other words is seldom put so in headline and text alike.
+    """
+    if one.language != other.language:
+        return False
+    own = (one.title & one.text) - other.words - CARDINALS.keys() - PERIODS - {"one", "down"}
+    return sum(len(word) > 1 and word[:PREFIX] not in other.prefixes for word in own) > 1
+
+
 def brings_nothing(one: Features, other: Features, both: Comparison) -> bool:
     """Whether a report of the same event has no number, name, day or event that the earlier lacks."""
     scores = [{n.value for n in report.numbers if "score" in n.units} for report in (one, other)]
@@ -318,6 +329,7 @@ def brings_nothing(one: Features, other: Features, both: Comparison) -> bool:
         or both.other_names[0]
         or (other.days and one.days - other.days)
         or (new_events and not told)
+        or brings_news(one, other)
     )
     least = 0.45 if sure else 0.5 if both.title >= ALIKE else 0.7
     return bool(one.text and other.text and both.names and not new and both.contained >= least)

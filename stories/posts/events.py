@@ -37,6 +37,7 @@ from stories.posts.comparison import (
     SAME_EVENT,
     Comparison,
     Weigh,
+    brings_news,
     brings_nothing,
     compare,
     headline_numbers,
@@ -139,7 +140,7 @@ def judge(new: Report, earlier: Report, weigh: Weigh = plain_weight) -> Judgemen
                 kind, why = "duplicate", "The same event, and nothing new."
             elif not new.title.rstrip().endswith("?") and retells(one, other, both, same):
                 kind, why = "duplicate", "The same event in other words."
-        if kind != "duplicate" and apart <= EVENT_WINDOW and translates(one, other, both):
+        if kind != "duplicate" and apart <= _DAY and translates(one, other, both):
             kind, why = "duplicate", "The same names and figures in another language."
         # Much agrees where hostages are taken and where they are freed.
         reversed_ = kind in ("duplicate", "same event") and (
@@ -243,6 +244,8 @@ def _kind_of_headlines(one: Features, other: Features, both: Comparison) -> tupl
 def adds_nothing(one: Features, other: Features, both: Comparison, later: bool) -> bool:
     """Whether the earlier report has nearly all that the new one has."""
     if (later or both.new_figure or both.clash) and both.contained < 0.9:
+        return False
+    if brings_news(one, other):
         return False
     if both.new_name and both.contained < 0.8:
         return False

@@ -349,6 +349,48 @@ def test_a_turn_is_what_the_headline_adds_and_not_how_it_is_put(title: str, kind
     assert judge(Report(title, text), earlier).kind == kind
 
 
+AGROUND = Report(
+    "Ferry runs aground off Lomme",
+    "The ferry Elowen ran aground off Lomme on Monday with 212 people on board. The water there was "
+    "only 3.4 metres deep.",
+    published_at=NOON,
+)
+
+
+@pytest.mark.parametrize(
+    ("title", "text"),
+    [
+        (
+            "Captain of ferry off Lomme was drunk",
+            "The captain of the ferry Elowen, which ran aground off Lomme with 212 people on board, was "
+            "drunk, a test showed.",
+        ),
+        (
+            "Oil leaks from ferry aground off Lomme",
+            "Oil is leaking from the ferry Elowen that ran aground off Lomme with 212 people on board. "
+            "The water is only 3.4 metres deep.",
+        ),
+        (
+            "Ferry towed off rocks near Lomme",
+            "The ferry Elowen, which ran aground off Lomme with 212 people on board, was towed off the "
+            "rocks. The water was only 3.4 metres deep.",
+        ),
+    ],
+)
+def test_news_in_headline_and_text_is_no_duplicate(title: str, text: str) -> None:
+    assert judge(Report(title, text, published_at=NOON), AGROUND).kind == "same event"
+
+
+def test_a_report_in_another_language_two_days_later_is_no_translation() -> None:
+    late = Report(
+        "Fähre vor Lomme: Kapitän war betrunken",
+        "Der Kapitän der Fähre Elowen, die mit 212 Menschen an Bord vor Lomme auf Grund gelaufen ist, "
+        "war betrunken. Das Wasser war dort nur 3,4 Meter tief.",
+        published_at=NOON + timedelta(days=2),
+    )
+    assert judge(late, AGROUND).kind != "duplicate"
+
+
 @pytest.mark.parametrize(
     ("title", "text", "kind"),
     [
