@@ -227,7 +227,11 @@ _WITHDRAWN = "Xwithdrawnx"
 def without_headline(text: str, headline: str) -> str:
     """Returns a text without the sentences that repeat a headline."""
     # One word instead, as a headline of several sentences would be in none of them.
-    left = text.replace(headline.rstrip(".!?\u2026"), _WITHDRAWN)
+    words = re.escape(headline.rstrip(".!?\u2026"))
+    # "Rainfall" does not repeat the headline "Rain".
+    left, found = re.subn(rf"(?<!\w){words}(?!\w)", _WITHDRAWN, text)
+    if not found:
+        return text
     for sentence in sentences(left):
         if _WITHDRAWN in sentence:
             left = left.replace(sentence, "")

@@ -10,6 +10,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from broadcast import airing, orchestrator
+from broadcast import audits as broadcast_audits
 from broadcast.models import Airing
 from sessions_app import audits, commands, sessions
 from sessions_app.background import steps
@@ -274,7 +275,14 @@ def test_no_later_story_repeats_the_headline_of_a_pulled_one(live: Session, owne
     pulled.save(update_fields=["title"])
     passages = [
         {"text": "In headlines.", "support": "link", "passages": []},
-        {"text": "Bees swarm.", "support": "passages", "passages": []},
+        {
+            "text": "Bees swarm.",
+            "support": "passages",
+            "passages": [
+                {"text": "The mill burns. All are safe", "report": -1},
+                {"text": "Bees swarm", "report": -1},
+            ],
+        },
     ]
     told = {
         "recap": ("In headlines. The mill burns. All are safe. Bees swarm.", "aired"),
@@ -309,9 +317,21 @@ def test_no_later_story_repeats_the_headline_of_a_pulled_one(live: Session, owne
         "other": ("The mill turns again.", "aired"),
     }
     assert made["recap"].correction == "It repeated the headline of a story that was withdrawn."
-    assert made["recap"].passages == passages
+    assert made["recap"].passages == [
+        passages[0],
+        {**passages[1], "passages": [{"text": "Bees swarm", "report": -1}]},
+    ]
+    assert not [found for _, found in broadcast_audits.passages()]
     assert made["waits"].held
     assert StoryVersion.objects.get(story=made["recap"], number=2).author == owner
+
+
+def test_a_withdrawn_headline_is_not_a_part_of_another_word() -> None:
+    text = "In headlines. Rain. Rainfall breaks a record.  Bees swarm."
+    assert corrections.without_headline(text, "Rain") == (
+        "In headlines. Rainfall breaks a record. Bees swarm."
+    )
+    assert corrections.without_headline(text, "Bee") == text
 
 
 def test_bookmarked_stories_stand_on_their_own_page(
