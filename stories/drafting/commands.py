@@ -179,17 +179,18 @@ def decide(call: Call) -> Draft:
         if comment is None:
             raise NotFound("This version has no such comment to decide on.")
         edited = comment["instead"] and comment["state"] == "accepted"
-        if edited and data.decision == "reject":
+        if edited and data.decision != "undo":
             raise Conflict("The text follows this comment. Take that back first.")
         if (accepted and comment["instead"]) or (data.decision == "undo" and edited):
             before, after = comment["where"], comment["instead"]
+            at = newest.text.find(before) if before else -1
             if not accepted:
                 before, after = after, before
-            if not before or before not in newest.text:
+                at = versions.place_of(newest, comment)
+            if at < 0:
                 raise Conflict("The text has no such passage any more. Edit it by hand.")
-            text = newest.text.replace(before, after, 1)
-            verb = "Accepted" if accepted else "Took back"
-            reason = f"{verb} comment {comment['number']}, by the {comment['role']}"
+            text = newest.text[:at] + after + newest.text[at + len(before) :]
+            reason = versions.reason_of(comment, accepted)
             versions.add(draft, call.actor, newest.number, newest.title, text, reason)
         elif accepted and draft.state not in Draft.OPEN:
             raise Conflict("No agent will work on this draft again. Edit the text by hand.")

@@ -163,6 +163,28 @@ def decision_on(comment: Comment, accepted: bool) -> str:
     return clean_line(f"{decision}: {comment['text']} {comment['where']}", 500)
 
 
+def reason_of(comment: Comment, accepted: bool) -> str:
+    """Returns why a version was made that a decision on a comment wrote."""
+    verb = "Accepted" if accepted else "Took back"
+    return f"{verb} comment {comment['number']}, by the {comment['role']}"
+
+
+def place_of(newest: DraftVersion, comment: Comment) -> int:
+    """Returns where an accepted comment put its words into the text, or -1 if that is not sure."""
+    text, instead = newest.text, comment["instead"]
+    rows = DraftVersion.objects.filter(draft=newest.draft_id).order_by("-number")
+    edited = rows.filter(reason=reason_of(comment, accepted=True)).first()
+    before = edited and rows.filter(number=edited.number - 1).first()
+    if edited and before:
+        at = before.text.find(comment["where"])
+        rest = edited.text[at + len(instead) :]
+        if at >= 0 and text.startswith(edited.text[:at] + instead):
+            return at
+        if at >= 0 and text.endswith(instead + rest):
+            return len(text) - len(instead + rest)
+    return text.find(instead) if text.count(instead) == 1 else -1
+
+
 def comments_on(
     version: DraftVersionPayload,
     turns: Sequence[DraftMessagePayload],
@@ -193,8 +215,10 @@ def comments_on(
             "wish": remark is not None,
             "state": "open",
         }
-        instead = comment["instead"]
-        edited = instead in version["text"] and where not in version["text"].replace(instead, "")
+        instead, text_now = comment["instead"], version["text"]
+        # The new words may be a part of the old ones, or have them as a part.
+        rest = text_now if instead in where else text_now.replace(instead, "")
+        edited = instead in text_now and where not in rest
         if (instead and edited) or decision_on(comment, accepted=True) in decisions:
             comment["state"] = "accepted"
         elif decision_on(comment, accepted=False) in decisions:

@@ -196,7 +196,7 @@ def test_a_comment_that_is_accepted_edits_the_text_and_can_be_undone(
     assert 'value="undo 3 1"' in comments
     decide("reject 3 1")
     decide("undo 3 1")
-    undone = "The ferry was late.\n\nIt rained. Rain fell again."
+    undone = "The ferry was late.\n\nRain fell. It rained again."
     assert versions_of()[-1] == (4, "Took back comment 1, by the reader", undone)
 
     # A comment on the whole text suggests no words: the next agent reads the decision.
@@ -476,3 +476,29 @@ def test_a_finished_draft_goes_on_air_once(browser: Client, draft: Draft) -> Non
     assert "you find it in the feed" in text(
         do(browser, draft, "air", headers={"HX-Request": "true"}), 409
     )
+
+
+def test_a_decision_on_a_comment_changes_its_own_place_alone(browser: Client, draft: Draft) -> None:
+    say(draft, "researcher", "research")
+    say(draft, "writer", "text", version=1)
+    write(draft, "On Monday it rained. The ferry sank at once on Tuesday. It was found.")
+    remarks = [
+        {"about": "facts", "where": "on Tuesday", "wish": "Wrong day.", "instead": "On Monday"},
+        {"about": "length", "where": "sank at once", "wish": "Shorten.", "instead": "sank"},
+    ]
+    say(draft, "reader", "review", decision="changes", remarks=remarks)
+
+    def decide(do: str) -> str:
+        browser.post(f"/drafting/{draft.session_id}/{draft.pk}/command/", {"do": do})
+        draft.refresh_from_db()
+        return DraftVersion.objects.get(draft=draft, number=draft.version).text
+
+    # What is to be shortened has the shorter words already, which does not make it accepted.
+    assert 'value="accept 1 2"' in text(browser.get(page_of(draft, "?version=1")))
+    first = "On Monday it rained. The ferry sank at once On Monday. It was found."
+    assert decide("accept 1 1") == first
+    shorter = "On Monday it rained. The ferry sank On Monday. It was found."
+    assert decide("accept 2 2") == shorter
+    assert 'value="undo 3 2"' in text(browser.get(page_of(draft, "?version=3")))
+    assert decide("accept 3 2") == shorter
+    assert decide("undo 3 1") == "On Monday it rained. The ferry sank on Tuesday. It was found."
