@@ -53,9 +53,8 @@ _BEFORE_NOUN = re.compile(
 )
 _SUPERLATIVE = re.compile(r"\b(?!(?:for|inter|har)est\b)\w{3,}est\b|\b(?:best|most|least)\b")
 _EVER = word_set("ever before since than")
-_PREPOSITION = re.compile(
-    rf"(?<!\w)(?:{ENGLISH['prepositions'].replace(' ', '|')})(?!\w)", re.IGNORECASE
-)
+_PREPOSITION = re.compile(rf"(?i)(?<!\w)(?:{ENGLISH['prepositions'].replace(' ', '|')})(?!\w)")
+_NOT = re.compile(r"(?:\bnot|\bnever|n['\u2019]t) (\w+)", re.IGNORECASE)  # "not guilty"
 _RELATIVE = re.compile(
     r"(?<![^\s,;])((?:[^\s,;]++\s){0,3}[^\s,;]++),? (?:who|which) (?:(?:had|has|have|also|\w+ly) )*\Z",
     re.IGNORECASE,
@@ -180,7 +179,8 @@ def negations(spoken: Text, source: Text) -> Iterator[str]:
         # "No one may use it" for "it is closed"
         near = [text for text in sentences(source.text) if own & stems_of(text)] or [source.text]
         ended = negation == "odd" and (
-            Text(" ".join(near)).lower & _ENDS - Text(part).lower or _RAN_OUT.search(source.text)
+            {each for each in Text(" ".join(near)).lower & _ENDS if stem(each) not in own}
+            or _RAN_OUT.search(source.text)
         )
         so = any(word in source.lower and spoken.lower & how for word, how in _DENIED_SO.items())
         free = source.lower & {"free", "alone", "acquitted", "cleared"}
@@ -257,11 +257,11 @@ def reversals(spoken: Text, source: Text) -> Iterator[str]:
 def _opposites(spoken: Text, source: Text) -> Iterator[str]:
     if NEGATIVE.search(spoken.text) and not NEGATIVE.search(source.text):
         return
-    for one, other in _OPPOSITES:
-        for side, opposite in ((one, other), (other, one)):
-            words, there = spoken.lower & side, source.lower & opposite
-            if words and there and not (source.lower & side or spoken.lower & opposite):
-                yield f"“{min(words)}” where it has “{min(there)}”"
+    affirmed = source.lower - {compared(match[1]) for match in _NOT.finditer(source.text)}
+    for side, opposite in [*_OPPOSITES, *(pair[::-1] for pair in _OPPOSITES)]:
+        words, there = spoken.lower & side, affirmed & opposite
+        if words and there and not (source.lower & side or spoken.lower & opposite):
+            yield f"“{min(words)}” where it has “{min(there)}”"
 
 
 def _preferred(spoken: Text, source: Text) -> Iterator[str]:
