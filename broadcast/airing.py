@@ -157,11 +157,11 @@ def tell_next(story: Story) -> None:
     """Tells open watch pages that a waiting story will air, or without headline that it will not."""
     told = SessionEvent.objects.filter(session=story.session, at__gte=story.created_at)
     told = told.filter(type=RELEASED, payload__public__story__id=story.pk)
-    waits = story.state == Story.State.WRITTEN and not story.held
-    hands_free = story.session.control_mode == Session.ControlMode.HANDS_FREE
-    if story.state == Story.State.APPROVED or (waits and hands_free):
+    listed = story.session.control_mode == Session.ControlMode.HANDS_FREE and not story.held
+    gone = story.state in (Story.State.VETOED, Story.State.KILLED)
+    if story.state == Story.State.APPROVED or (listed and story.state == Story.State.WRITTEN):
         public: PublicRelease = {"story": next_payload(story)}
-    elif story.state in (Story.State.VETOED, Story.State.KILLED) and told.exists():
+    elif gone and (listed or story.approved_at or told.exists()):  # or listed without an event
         public = {"story": {"id": story.pk}, "retracts": story.pk}
     else:
         return

@@ -446,6 +446,26 @@ def test_what_the_host_wrote_is_named_next_only_hands_free(
     assert told_next(live)[1:] == ([("", True)] if named else [])
 
 
+@pytest.mark.parametrize("approved", [True, False])
+def test_a_story_that_was_listed_without_an_event_leaves_open_pages(
+    live: Session, approved: bool
+) -> None:
+    sessions.change(live, control_mode="balanced")
+    Step.objects.filter(session=live, kind="narrate").update(due_at=steps.now())
+    Airing.objects.filter(session=live).update(finish_at=steps.now())
+    run_due_steps(live, "narrate", most=1)
+    waiting = Story.objects.filter(session=live, state="written")
+    story_id = waiting.get().pk
+    if approved:
+        # Approved while the session was off the air.
+        waiting.update(state="approved", approved_at=steps.now())
+    else:
+        sessions.change(live, control_mode="hands-free")
+    assert told_next(live) == []
+    do(live, "kill", story=story_id)
+    assert told_next(live) == [("", True)]
+
+
 @pytest.mark.parametrize("verb", ["correct", "kill"])
 def test_the_audience_hears_nothing_of_a_story_it_was_never_told(
     make_session: MakeSession, go_live: Callable[[Session], Any], verb: str
