@@ -330,18 +330,20 @@ DECISIVE = word_set("""
 """)
 # In a headline alone: what people do about an event, who does it, and how it goes on.
 TURN_WORDS = word_set("""
-    accuse acquit admit aid alive allow analyst annul apologise appeal appoint approve arrest arrive
-    arson ask award begin blame block body boss bury call cancel cause charge claim clean clear
-    compensation complain concede condemn confirm contest control convict counter court criticise damage
-    decide defend demand deny dismiss doubt end escape expert explain extend extinguish extradite family
-    fear find fix flee free fund funeral grief hail halt hearing heir hold hope identify inquest inquiry
-    inspector insurer investigate investigation investor joy know lawyer leader lose march market
-    memorial motive mourn neighbour offer opposition oppose order overturn owner parent pledge president
-    probe promise prosecutor protest question rebuild recommend recover refuse regulator reject relative
-    remand remember repair replace rescue resident resign respond resume return reveal reverse review
-    rival safe sack scrap secure sentence settle share slip sorry stay succeed sue support survivor
-    suspect suspend threaten thank trial tribute try union uphold urge verdict veto victim vow walk warn
-    welcome who why widen withdraw witness
+    abandon accuse acquit admit aid alive allow analyst annul apologise appeal appoint approve
+    arrest arrive arson ask award begin blame block body boss bury call cancel cause charge
+    claim clean clear compensation complain concede condemn confirm contest control convict
+    counter court criticise damage decide defend demand deny dismiss doubt drop end escape
+    expert explain extend extinguish extradite family fear find fix flee free fund funeral grief
+    hail halt hearing heir hide hold hope identify inquest inquiry inspector insurer investigate
+    investigation investor joy know lawyer leader lose march market memorial motive mourn
+    neighbour offer oppose opposition order overturn owner parent park pledge president probe
+    promise prosecutor protest question rebuild recommend recover refuse regulator reject
+    relative remand remember repair replace rescue resident resign respond resume retract return
+    reveal reverse review rival sabotage sack safe scrap secure sentence settle share shelve
+    slip sorry stay steal succeed sue support survivor suspect suspend thank threaten trial
+    tribute try union uphold urge verdict veto victim vow walk warn welcome who why widen
+    withdraw witness
 """)
 CRIME_WORDS = word_set(
     "murder die shoot stab attack rob robbery steal theft kidnap fire arson explode"

@@ -334,6 +334,7 @@ def test_a_closer_kind_comes_before_a_higher_score() -> None:
         ("Regulator blocks purchase of Fairlead by Tarn & Rook", "same event"),
         ("Staff of Fairlead protest against Tarn & Rook", "same event"),
         ("Tarn & Rook buys Fairlead and hires Ida Tonn", "same event"),
+        ("Tarn & Rook drops purchase of Fairlead for 96 million", "same event"),
     ],
 )
 def test_a_turn_is_what_the_headline_adds_and_not_how_it_is_put(title: str, kind: str) -> None:
