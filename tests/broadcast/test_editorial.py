@@ -273,7 +273,7 @@ def test_no_later_story_repeats_the_headline_of_a_pulled_one(live: Session, owne
     assert pulled is not None
     pulled.title = "The mill burns. All are safe"
     pulled.save(update_fields=["title"])
-    passages = [
+    passages: list[dict[str, Any]] = [
         {"text": "In headlines.", "support": "link", "passages": []},
         {
             "text": "Bees swarm.",
