@@ -182,6 +182,8 @@ def check(studio: Studio, session: str, page: Page) -> None:
     page.closed.set()
     page.thread.join(PATIENCE)
     assert page.connections >= 2
-    assert [frame["seq"] for frame in page.frames] == list(range(1, last + 1))
+    seen = [frame["seq"] for frame in page.frames]
+    # The log of the session may become an artifact in the meantime.
+    assert seen == list(range(1, max(last, seen[-1]) + 1))
     shown = Counter(frame["type"] for frame in page.frames)
     assert (shown["story.written"], shown["story.aired"]) == (STORIES, STORIES)

@@ -131,6 +131,7 @@ def test_the_audience_sees_only_what_is_public(studio: Studio, session: str) -> 
         "sound.ready",
         "story.aired",
         "story.finished",
+        "story.released",
     }
     assert "figures" not in json.dumps(found)
     # The model of a story is disclosed to the audience; what it cost and what it was asked is not.
