@@ -122,9 +122,9 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     # First, so that every other middleware and its log lines have the request's id.
     "sessions_app.web.middleware.ContextMiddleware",
-    # Above WhiteNoise, so that static files get the security headers too.
+    # Above the static files, so that they get the security headers too.
     "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "sessions_app.web.middleware.StaticFiles",
     # Below the static files, above everything that changes a page.
     "sessions_app.web.middleware.CompressedPages",
     "csp.middleware.CSPMiddleware",
@@ -251,6 +251,10 @@ USE_TZ = True
 
 STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "sessions_app.web.middleware.VersionedFiles"},
+}
 STATIC_ROOT = DATA_DIR / "static"
 STATIC_ROOT.mkdir(exist_ok=True)
 # Readable by nginx, unlike all other files of the data folder.

@@ -1,19 +1,28 @@
-"""Middleware that opens a logging context with a request id for every request."""
+"""Middleware for all requests: a logging context with a request id, static files, and compression."""
 
 from __future__ import annotations
 
+import gzip
+import hashlib
 import re
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import cache
+from io import BytesIO
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from pathlib import Path
 from typing import Any
 
 import structlog
 from django.conf import settings
+from django.contrib.staticfiles import finders
+from django.contrib.staticfiles.storage import StaticFilesStorage
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from django.middleware.gzip import GZipMiddleware
+from django.middleware.gzip import GZipMiddleware, re_accepts_gzip
+from django.utils.cache import patch_vary_headers
+from whitenoise.middleware import WhiteNoiseMiddleware
 
 from sessions_app import context
 
@@ -21,6 +30,7 @@ log = structlog.get_logger(__name__)
 
 HEADER = "X-Request-ID"
 QUIET = "SMNB_QUIET"  # a key of META that a view sets so that its response is not logged
+_COMPRESSED_TOO = {"application/javascript", "application/manifest+json", "image/svg+xml"}
 _WELL_FORMED = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{7,63}")
 
 
@@ -42,6 +52,57 @@ class CompressedPages(GZipMiddleware):
         if kind != "text/html" or not isinstance(response, HttpResponse):
             return response
         return super().process_response(request, response)
+
+
+@cache
+def _version_of(name: str) -> str:
+    """Returns the first digits of the hash of a static file; empty for no file, and while debugging."""
+    # The name of a font contains its hash, and style sheets refer to it without a version.
+    if settings.DEBUG or re.search(settings.WHITENOISE_IMMUTABLE_FILE_TEST, name):
+        return ""
+    path = finders.find(name)
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:8] if path else ""
+
+
+class VersionedFiles(StaticFilesStorage):
+    """Adds the version of a static file to its address, so that browsers may store it for years."""
+
+    def url(self, name: str | None) -> str:
+        version = _version_of(name or "")
+        return super().url(name) + (version and f"?v={version}")
+
+
+@cache
+def _compressed(path: str) -> bytes:
+    return gzip.compress(Path(path).read_bytes(), mtime=0)
+
+
+class StaticFiles(WhiteNoiseMiddleware):  # type: ignore[misc]
+    """Serves static files, compressed where the browser can read that.
+
+    Only the address with the current version may be stored for years: during an upgrade, a page of the
+    other version may ask for the same file.
+    """
+
+    @staticmethod
+    def serve(static_file: Any, request: HttpRequest) -> HttpResponseBase:
+        response: HttpResponseBase = WhiteNoiseMiddleware.serve(static_file, request)
+        version = _version_of(request.path_info.removeprefix(settings.STATIC_URL))
+        if version and request.GET.get("v") == version and response.status_code in {200, 206, 304}:
+            response["Cache-Control"] = f"max-age={WhiteNoiseMiddleware.FOREVER}, public, immutable"
+        kind = response.get("Content-Type", "").partition(";")[0]
+        if not kind.startswith("text/") and kind not in _COMPRESSED_TOO:
+            return response
+        patch_vary_headers(response, ["Accept-Encoding"])
+        accepted = re_accepts_gzip.search(request.headers.get("Accept-Encoding", ""))
+        if response.status_code != 200 or not accepted:
+            return response
+        _, path, _ = static_file.alternatives[-1]
+        body = _compressed(path)
+        if request.method == "GET":
+            response.streaming_content = BytesIO(body)  # type: ignore[attr-defined]
+        response["Content-Encoding"], response["Content-Length"] = "gzip", str(len(body))
+        return response
 
 
 class ForwardedAddress:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import re
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import User
+from django.templatetags.static import static
 from django.test import Client
 from PIL import Image
 
@@ -41,6 +43,56 @@ def test_a_font_is_named_by_its_content_so_that_it_may_be_stored_for_years(
     css = client.get("/static/css/fonts.css")
     assert css["Cache-Control"] == "max-age=60, public"
     assert f'url("../fonts/{path.name}")' in css.getvalue().decode()
+
+
+@pytest.mark.django_db
+def test_browsers_store_a_file_for_years_under_the_version_that_pages_ask_for(
+    client: Client,
+) -> None:
+    forever = "max-age=315360000, public, immutable"
+    html = client.get("/login/").content.decode()
+    [address] = re.findall(r'href="(/static/css/base\.css[^"]*)"', html)
+    digest = hashlib.sha256((STATIC / "css/base.css").read_bytes()).hexdigest()
+    assert address == f"/static/css/base.css?v={digest[:8]}"
+    response = client.get(address)
+    assert response["Cache-Control"] == forever
+    unchanged = client.get(address, headers={"If-None-Match": response["ETag"]})
+    assert (unchanged.status_code, unchanged["Cache-Control"]) == (304, forever)
+    # A page of the version before or after this one asks for a file that is not this one.
+    for other in ("/static/css/base.css", "/static/css/base.css?v=00000000"):
+        assert client.get(other)["Cache-Control"] == "max-age=60, public"
+    # Files of packages have versions too; fonts have their hash in their names.
+    for name in ("js/theme.js", "django_htmx/htmx-2.min.js", "admin/css/base.css"):
+        assert re.fullmatch(rf"/static/{name}\?v=[0-9a-f]{{8}}", static(name))
+    assert re.findall(r"woff2\?v=", html) == []
+
+
+def test_text_files_are_compressed_for_browsers_that_can_read_that(client: Client) -> None:
+    accepted = {"Accept-Encoding": "gzip, deflate, br"}
+    for name, kind in (
+        ("css/base.css", "text/css"),
+        ("js/live.js", "text/javascript"),
+        ("img/favicon.svg", "image/svg+xml"),
+        ("site.webmanifest", "application/manifest+json"),
+    ):
+        whole = (STATIC / name).read_bytes()
+        response = client.get(f"/static/{name}", headers=accepted)
+        assert (response["Content-Encoding"], response["Vary"]) == ("gzip", "Accept-Encoding")
+        assert response["Content-Type"].partition(";")[0] == kind
+        body = response.getvalue()
+        assert gzip.decompress(body) == whole
+        assert len(body) == int(response["Content-Length"])
+        head = client.head(f"/static/{name}", headers=accepted)
+        assert (head.getvalue(), head["Content-Length"]) == (b"", response["Content-Length"])
+        for headers in ({}, {"Accept-Encoding": "br"}):
+            plain = client.get(f"/static/{name}", headers=headers)
+            assert (plain.getvalue(), plain["Vary"]) == (whole, "Accept-Encoding")
+            assert "Content-Encoding" not in plain
+    begin = client.get("/static/css/base.css", headers={**accepted, "Range": "bytes=0-9"})
+    assert (begin.status_code, len(begin.getvalue())) == (206, 10)
+    assert "Content-Encoding" not in begin
+    picture = client.get("/static/img/icon-512.png", headers=accepted)
+    assert "Content-Encoding" not in picture
 
 
 def test_every_face_that_is_loaded_swaps_and_every_fallback_has_its_measures() -> None:
