@@ -185,16 +185,19 @@ class Hub:
         """Notes that a session has new events, or sends an ephemeral frame to its owner's pages."""
         body = json.loads(data)
         session_id = UUID(body["session"])
-        if "seq" in body:
-            self._note_change(session_id)
-            return
         room = self.rooms.get(session_id)
-        if room is not None:
-            frame = frames.ephemeral(session_id, body["type"], body["data"])
-            for audience, format_ in room.shapes():
-                if audience == recorder.OWNER:
-                    text = frames.text_of(frame, audience, format_)
-                    self._send(room.of(audience, format_), [text])
+        if room is None:
+            return
+        if "seq" in body:
+            # Of many events of one transaction, the first message has all of them read.
+            if body["seq"] > room.last:
+                self._note_change(session_id)
+            return
+        frame = frames.ephemeral(session_id, body["type"], body["data"])
+        for audience, format_ in room.shapes():
+            if audience == recorder.OWNER:
+                text = frames.text_of(frame, audience, format_)
+                self._send(room.of(audience, format_), [text])
 
     async def _pump(self) -> None:
         """Sends new events whenever a session has changed, and from all sessions every 2 s."""

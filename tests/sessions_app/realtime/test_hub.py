@@ -398,6 +398,20 @@ async def test_a_session_whose_publish_was_lost_is_seen_while_another_one_is_bus
     assert len(quiet.frames) == 1
 
 
+async def test_a_message_about_events_that_were_read_already_causes_no_other_read(
+    running_hub: hub.Hub, session: Session
+) -> None:
+    listener = Listener()
+    await running_hub.join(viewer_of(session, listener))
+    seq = await happen(session)
+    await until(lambda: listener.frames and listener.frames[-1]["seq"] == seq)
+    # No other task runs between these lines.
+    for number, changed in ((seq, set()), (seq + 1, {session.pk})):
+        running_hub._changed.clear()
+        await running_hub._receive(json.dumps({"session": str(session.pk), "seq": number}).encode())
+        assert running_hub._changed == changed
+
+
 async def test_a_viewer_without_a_valid_grant_is_closed(
     running_hub: hub.Hub, session: Session
 ) -> None:
