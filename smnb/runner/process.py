@@ -65,9 +65,13 @@ def can_fork() -> bool:
     return sys.platform == "linux" and threading.active_count() == 1
 
 
-def call_in_fork(function: Callable[[], T]) -> T:
-    """Returns what ``function`` returns in a fork, where that is safe; ends this process if it raises."""
+def call_in_fork(function: Callable[[], T], meanwhile: Callable[[], object]) -> T:
+    """Returns what ``function`` returns in a fork, beside which this process calls ``meanwhile``.
+
+    Ends this process if the function raises. Where a fork is not safe, calls one after the other.
+    """
     if not can_fork():
+        meanwhile()
         return function()
     parent = os.getpid()
 
@@ -80,6 +84,7 @@ def call_in_fork(function: Callable[[], T]) -> T:
     process = context.Process(target=call)
     process.start()
     sender.close()
+    meanwhile()
     try:
         result: T = receiver.recv()
     except EOFError:

@@ -22,6 +22,7 @@ from smnb.runner.process import Child, ChildSpec, copy_lines
 
 STATUS_FILE = "studio.json"  # in the data folder
 TICK = 0.1
+STARTING_TICK = 0.01  # while nothing else can begin
 SAME_SIGNAL_WITHIN = 0.4
 STARTS_ALLOWED = 5  # of a child that was never ready
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
@@ -124,7 +125,12 @@ class Supervisor:
         """Starts one child before the others."""
         self._start(next(watched for watched in self._watched if watched.spec.name == name))
 
-    def run(self, until: Callable[[], bool] = lambda: False, within: float = float("inf")) -> bool:
+    def run(
+        self,
+        until: Callable[[], bool] = lambda: False,
+        within: float = float("inf"),
+        tick: float = TICK,
+    ) -> bool:
         """Restarts dead children until the condition holds (True) or time is up (False).
 
         Raises Stopped after a signal, and GaveUp when a child that was never ready died five times.
@@ -136,7 +142,7 @@ class Supervisor:
                 self._restart_if_dead(watched)
             if until():
                 return True
-            copy_lines(self._children(), TICK)
+            copy_lines(self._children(), tick)
         return False
 
     def stop(self) -> None:
@@ -172,7 +178,7 @@ class Supervisor:
         watched.child, watched.started = Child(watched.spec, self._width), time.monotonic()
         if watched.spec.ready is None:
             return
-        if not self.run(watched.spec.ready, watched.spec.ready_within):
+        if not self.run(watched.spec.ready, watched.spec.ready_within, STARTING_TICK):
             seconds = watched.spec.ready_within
             raise GaveUp(f"{watched.spec.name} was not ready after {seconds:g} s.")
         watched.was_ready = True

@@ -11,8 +11,10 @@ from typing import Any
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand
-from django.db import connections
+from django.db import connection, connections
 
+from sessions_app import constraints
+from smnb import health
 from smnb.logging import quiet_terminal, say
 from smnb.runner import first_run
 from smnb.runner.first_run import AlreadyRunning, only_studio, port_is_free, port_taken_sentence
@@ -25,6 +27,7 @@ from smnb.runner.process import (
 )
 from smnb.runner.redis_server import EmbeddedRedis, NoRedis
 from smnb.runner.supervisor import STATUS_FILE, GaveUp, Stopped, Supervisor
+from stories.search import index
 
 READY_WITHIN = 60.0
 
@@ -66,16 +69,19 @@ class Command(BaseCommand):
             status = settings.SMNB.data_dir / STATUS_FILE
             cleanup.callback(status.unlink, missing_ok=True)
             supervisor = cleanup.enter_context(Supervisor(children, status))
-            if not settings.SMNB.redis_url:
-                # The first run goes live, which sends messages.
-                supervisor.start_first("redis")
+
+            def meanwhile() -> None:
+                if not settings.SMNB.redis_url:
+                    # The first run goes live, which sends messages.
+                    supervisor.start_first("redis")
+                if can_fork():
+                    load_application()
+
             say("Preparing the database ...")
             # This process then has no connection, and none of the memory that migrations take, so
             # that it can be forked again.
-            lines = call_in_fork(prepare)
+            lines = call_in_fork(prepare, meanwhile)
             say("Starting web, workers and sweeper ...")
-            if can_fork():
-                load_application()
             supervisor.start()
             if supervisor.run(lambda: _is_healthy(port), READY_WITHIN):
                 supervisor.confirm_ready()
@@ -91,9 +97,11 @@ class Command(BaseCommand):
 
 
 def prepare() -> list[str]:
-    """Migrates the database; returns the lines to print at the start."""
+    """Migrates the database where it has to be; returns the lines to print at the start."""
     quiet_terminal()
-    call_command("migrate", interactive=False, verbosity=0)
+    # The command loads all migrations and writes all permissions, also where nothing is left to do.
+    if health.check_database() != health.OK or constraints.missing() or index.missing(connection):
+        call_command("migrate", interactive=False, verbosity=0)
     lines = first_run.prepare()
     connections.close_all()
     return lines

@@ -376,15 +376,23 @@ CALLED = """
 import os
 from smnb.runner.process import call_in_fork
 
-print(call_in_fork(os.getpid) != os.getpid(), flush=True)
-call_in_fork(lambda: {}["missing"])
+begun, beginning = os.pipe()
+
+
+def function():
+    # Waits for what is done meanwhile.
+    return os.getpid() != int(os.read(begun, 20))
+
+
+print(call_in_fork(function, lambda: os.write(beginning, str(os.getpid()).encode())), flush=True)
+call_in_fork(lambda: {}["missing"], lambda: print("loaded", flush=True))
 print("not reached")
 """
 
 
-def test_a_call_in_a_fork_returns_its_result_and_its_error_ends_the_studio() -> None:
+def test_a_call_in_a_fork_runs_beside_other_work_and_its_error_ends_the_studio() -> None:
     run = subprocess.run(
         [sys.executable, "-c", CALLED], capture_output=True, text=True, cwd=ROOT, check=False
     )
-    assert (run.returncode, run.stdout) == (1, "True\n")
+    assert (run.returncode, run.stdout) == (1, "True\nloaded\n")
     assert "KeyError: 'missing'" in run.stderr
