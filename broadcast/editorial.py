@@ -21,13 +21,14 @@ from broadcast.narrators.base import spoken
 from broadcast.narrators.statements import Context
 from broadcast.speech import sounds
 from sessions_app import commands, preferences, sessions
+from sessions_app.ai_chain import chain
 from sessions_app.background import steps
 from sessions_app.background.steps import Claim, Kind
 from sessions_app.commands import Command, Payload
 from sessions_app.errors import Conflict, Invalid, Retry
 from sessions_app.events import archive, recorder
 from sessions_app.events.statistics import Extra
-from sessions_app.models import AILink, Archive, Session
+from sessions_app.models import Archive, Session
 from stories import corrections, stories
 from stories.corrections import Replacement
 from stories.models import Story
@@ -342,10 +343,11 @@ def _leave_out(run: Broadcast | None, story: Story, author: User | None) -> None
             _store(later, later.title, text, PULLED_REASON, author, headline)
         elif text != later.narrative:
             _withdraw(run, later)
-    links = AILink.objects.filter(session=story.session, created_at__gte=story.created_at)
-    for link in links.filter(summary__contains=headline):
-        summary = corrections.without_headline(link.summary, headline)
-        AILink.objects.filter(pk=link.pk).update(summary=summary)
+    chain.rewrite_summaries(
+        story.session_id,
+        story.created_at,
+        lambda text: corrections.without_headline(text, headline),
+    )
 
 
 def record_source(story: Story) -> None:

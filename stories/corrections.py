@@ -13,9 +13,10 @@ from django.db import transaction
 from django.utils import timezone
 from typing_extensions import TypedDict
 
+from sessions_app.ai_chain import chain
 from sessions_app.errors import Conflict
 from sessions_app.events.recorder import timestamp
-from sessions_app.models import AILink, Message, SessionEvent
+from sessions_app.models import Message, SessionEvent
 from stories.models import Story, StoryThread, StoryVersion
 from stories.stories import public_sentence, seconds_on_air
 from stories.text.cleaning import cut
@@ -184,9 +185,7 @@ def replace_everywhere(replacement: Replacement, current: Mapping[str, object]) 
     for thread in StoryThread.objects.filter(stories=story):
         StoryThread.objects.filter(pk=thread.pk).update(title=replacement.text(thread.title))
     since = {"session": story.session_id, "created_at__gte": story.created_at}
-    for link in AILink.objects.filter(**since).exclude(summary=""):
-        if (summary := replacement.text(link.summary)) != link.summary:
-            AILink.objects.filter(pk=link.pk).update(summary=summary)
+    chain.rewrite_summaries(story.session_id, story.created_at, replacement.text)
     # What a person wrote stays in that person's words.
     for message in Message.objects.filter(**since).exclude(role=Message.Role.HUMAN):
         if (text := replacement.text(message.text)) != message.text:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from uuid import uuid4
+from datetime import datetime
+from uuid import UUID, uuid4
 
 import structlog
 from django.db import connection, transaction
@@ -182,6 +183,14 @@ def set_summary(link: AILink, text: str) -> bool:
         return False
     # Of two workers that summarise the same compaction only the first finds the summary empty.
     return bool(AILink.objects.filter(pk=link.pk, summary="").update(summary=text))
+
+
+def rewrite_summaries(session_id: UUID, since: datetime, new_text: Callable[[str], str]) -> None:
+    """Replaces the summaries of the links since a moment where ``new_text`` returns another one."""
+    links = AILink.objects.filter(session=session_id, created_at__gte=since).exclude(summary="")
+    for pk, summary in links.values_list("pk", "summary"):
+        if (text := new_text(summary)) != summary:
+            AILink.objects.filter(pk=pk).update(summary=text)
 
 
 def base_and_head(session: Session) -> tuple[AILink | None, AILink | None]:
