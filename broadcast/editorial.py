@@ -30,7 +30,7 @@ from sessions_app.events import archive, recorder
 from sessions_app.events.statistics import Extra
 from sessions_app.models import Archive, Session
 from stories import corrections, stories
-from stories.corrections import Replacement
+from stories.corrections import Replacement, Withdrawn
 from stories.models import Story
 from stories.sources.registry import credit_of
 from stories.stories import StoryPayload
@@ -209,8 +209,7 @@ def correct(session: Session, correction: Correction, author: User) -> Story:
         reason = clean_line(correction.reason, MOST_REASON)
         if not reason.strip():
             raise Invalid("reason must not be empty.")
-        # Summaries of the past hour are published too, and have the old headline. Locked before the
-        # counters are.
+        # Hourly recaps have the old headline, too. They are locked before the counters are.
         rows = stories.of_session(session).filter(origin=Story.Origin.RECAP, state__in=Story.OPEN)
         rows = rows.filter(created_at__gte=story.created_at).exclude(pk=story.pk).order_by("id")
         hourly = list(rows.select_for_update(of=("self",), no_key=True))
@@ -224,14 +223,17 @@ def correct(session: Session, correction: Correction, author: User) -> Story:
 
 
 def _store(
-    story: Story, title: str, text: str, reason: str, author: User | None, withdrawn: str = ""
+    story: Story,
+    title: str,
+    text: str,
+    reason: str,
+    author: User | None,
+    gone: Withdrawn | None = None,
 ) -> Replacement:
     """Stores a corrected text, replaces the old one where it was repeated, and records the event."""
     session, old = story.session, (story.title, story.narrative)
-    compared = None if withdrawn else _compared_with_sources(story)
-    growth = corrections.correct(
-        story, title, text, reason, author, session.pace, compared, withdrawn
-    )
+    compared = None if gone else _compared_with_sources(story)
+    growth = corrections.correct(story, title, text, reason, author, session.pace, compared, gone)
     stories.on_change.send(story)
     payload = airing.story_payload(story)
     published = story.state in corrections.PUBLISHED
@@ -329,25 +331,21 @@ def _withdraw(run: Broadcast | None, story: Story) -> None:
 
 def _leave_out(run: Broadcast | None, story: Story, author: User | None) -> None:
     """Takes the headline of a pulled story out of recaps, follow-ups and the memory of the host."""
-    headline = story.title
+    withdrawn = Withdrawn.of(story)
     rows = stories.of_session(story.session).filter(state__in=Story.OPEN, pk__gt=story.pk)
     repeating = Q(origin=Story.Origin.RECAP)
-    if len(headline) >= corrections.SHORTEST:
-        repeating |= Q(narrative__contains=headline)
-    rows = rows.filter(repeating).exclude(title=headline).order_by("id")
+    if len(withdrawn.words) >= corrections.SHORTEST:
+        repeating |= Q(narrative__contains=withdrawn.words)
+    rows = rows.filter(repeating).exclude(title=story.title).order_by("id")
     for later in rows.select_for_update(of=("self",), no_key=True):
-        text = corrections.without_headline(later.narrative, headline)
+        text = withdrawn.without(later.narrative)
         # Of a recap its first sentence is no story, and of another one nothing may be left.
         left = len(sentences(text)) - int(later.origin == Story.Origin.RECAP)
         if text != later.narrative and left > 0:
-            _store(later, later.title, text, PULLED_REASON, author, headline)
+            _store(later, later.title, text, PULLED_REASON, author, withdrawn)
         elif text != later.narrative:
             _withdraw(run, later)
-    chain.rewrite_summaries(
-        story.session_id,
-        story.created_at,
-        lambda text: corrections.without_headline(text, headline),
-    )
+    chain.rewrite_summaries(story.session_id, story.created_at, withdrawn.without)
 
 
 def record_source(story: Story) -> None:

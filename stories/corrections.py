@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any, Literal
@@ -63,12 +63,12 @@ def correct(
     author: User | None,
     pace: int,
     compared: Callable[[str], GroundedSentence] | None = None,
-    withdrawn: str = "",
+    withdrawn: Withdrawn | None = None,
 ) -> Corrected:
     """Gives the story a new version, in the caller's transaction.
 
     A published story is marked as corrected, with the reason; one that still waits is only edited.
-    What the editor wrote is compared with the sources by ``compared``. Where only sentences with the
+    What the editor wrote is compared with the sources by ``compared``. Where only sentences with a
     ``withdrawn`` headline are left out, the others stay as checked.
     Raises Conflict when the story has changed meanwhile, or when nothing is different.
     """
@@ -79,7 +79,7 @@ def correct(
     published = story.state in PUBLISHED
     before, held = story.passages, story.held and bool(withdrawn)
     if withdrawn:
-        passages = without_passages(before, narrative, withdrawn)
+        passages = withdrawn.passages_left(before, narrative)
     else:
         passages = after_correction(before, narrative, compared)
     with transaction.atomic():
@@ -109,6 +109,59 @@ def correct(
         story.refresh_from_db()
         _store_version(story, story.version, title, narrative, reason, author, passages)
     return Corrected(story, words - words_before, story.duration - seconds_before)
+
+
+_MARK = "Xwithdrawnx"
+MOST_OTHERS = 500  # headlines that have the withdrawn one in them
+
+
+def _without_stop(headline: str) -> str:
+    return headline.rstrip(".!?\u2026") or headline
+
+
+class Withdrawn:
+    """A headline that nothing may repeat any more, in whole words.
+
+    ``others`` are headlines that stay, such as "Rain floods a road" where "Rain" is withdrawn.
+    """
+
+    def __init__(self, headline: str, others: Iterable[str] = ()) -> None:
+        self.words = _without_stop(headline)
+        longer = {_without_stop(other) for other in others if self.words in other} - {self.words}
+        # Of several that begin at the same place the longest, and the withdrawn one only if no other.
+        kept = sorted(longer, key=len, reverse=True)
+        texts = "|".join(map(re.escape, kept)) or "(?!)"
+        self._pattern = re.compile(rf"(?<!\w)(?:({texts})|{re.escape(self.words)})(?!\w)")
+
+    @classmethod
+    def of(cls, story: Story) -> Withdrawn:
+        """Returns the headline of a story that has just been pulled."""
+        rows = Story.objects.filter(session=story.session_id, state__in=Story.OPEN)
+        rows = rows.filter(title__contains=_without_stop(story.title)).order_by("-pk")
+        return cls(story.title, rows.values_list("title", flat=True)[:MOST_OTHERS])
+
+    def without(self, text: str) -> str:
+        """Returns a text without the sentences that repeat the headline."""
+        # One word instead, as a headline of several sentences would be in none of them.
+        left = self._pattern.sub(lambda found: found[1] or _MARK, text)
+        if left == text:
+            return text
+        for sentence in sentences(left):
+            if _MARK in sentence:
+                left = left.replace(sentence, "")
+        return re.sub(r" {2,}", " ", left).strip()
+
+    def passages_left(self, checked: list[GroundedSentence], text: str) -> list[GroundedSentence]:
+        """Returns the sentences that are left in a text, without passages that repeat the headline."""
+        return [
+            {**each, "passages": [row for row in each["passages"] if not self.is_in(row["text"])]}
+            for each in checked
+            if each["text"] in text and not self.is_in(each["text"])
+        ]
+
+    def is_in(self, text: str) -> bool:
+        """Whether a text repeats the headline."""
+        return any(found[1] is None for found in self._pattern.finditer(text))
 
 
 # What a source wrote is not ours to correct.
@@ -218,34 +271,6 @@ def after_correction(
             own = {**compared(sentence), "support": "editor"}
         found.append(before.get(sentence, own))
     return found
-
-
-_WITHDRAWN = "Xwithdrawnx"
-
-
-def without_headline(text: str, headline: str) -> str:
-    """Returns a text without the sentences that repeat a headline."""
-    # One word instead, as a headline of several sentences would be in none of them.
-    words = re.escape(headline.rstrip(".!?\u2026"))
-    # "Rainfall" does not repeat the headline "Rain".
-    left, found = re.subn(rf"(?<!\w){words}(?!\w)", _WITHDRAWN, text)
-    if not found:
-        return text
-    for sentence in sentences(left):
-        if _WITHDRAWN in sentence:
-            left = left.replace(sentence, "")
-    return re.sub(r" {2,}", " ", left).strip()
-
-
-def without_passages(
-    checked: list[GroundedSentence], text: str, headline: str
-) -> list[GroundedSentence]:
-    """Returns the sentences that are left in a text, without passages that repeat a headline."""
-    return [
-        {**each, "passages": [row for row in each["passages"] if headline not in row["text"]]}
-        for each in checked
-        if each["text"] in text
-    ]
 
 
 def _store_version(

@@ -268,6 +268,9 @@ def test_a_pulled_story_leaves_the_air_and_the_public_page(
         do(live, "kill", story=story.pk)
 
 
+LONGER = "The mill burns. All are safe, the mayor says"
+
+
 def test_no_later_story_repeats_the_headline_of_a_pulled_one(live: Session, owner: User) -> None:
     pulled = on_air(live)
     assert pulled is not None
@@ -275,6 +278,12 @@ def test_no_later_story_repeats_the_headline_of_a_pulled_one(live: Session, owne
     pulled.save(update_fields=["title"])
     passages: list[dict[str, Any]] = [
         {"text": "In headlines.", "support": "link", "passages": []},
+        {"text": "The mill burns. All are safe", "support": "passages", "passages": []},
+        {
+            "text": LONGER,
+            "support": "passages",
+            "passages": [{"text": LONGER, "report": -1}],
+        },
         {
             "text": "Bees swarm.",
             "support": "passages",
@@ -285,11 +294,11 @@ def test_no_later_story_repeats_the_headline_of_a_pulled_one(live: Session, owne
         },
     ]
     told = {
-        "recap": ("In headlines. The mill burns. All are safe. Bees swarm.", "aired"),
+        "recap": (f"In headlines. The mill burns. All are safe. {LONGER}. Bees swarm.", "aired"),
         "alone": ("In headlines. The mill burns. All are safe.", "aired"),
         "follow-up": ("More on “The mill burns. All are safe”, from the Echo. It rains.", "aired"),
         "waits": ("Earlier we reported: The mill burns. All are safe. It rains.", "written"),
-        "other": ("The mill turns again.", "aired"),
+        LONGER: ("The mill turns again.", "aired"),
     }
     made = {
         name: Story.objects.create(
@@ -310,28 +319,71 @@ def test_no_later_story_repeats_the_headline_of_a_pulled_one(live: Session, owne
     for story in made.values():
         story.refresh_from_db()
     assert {name: (story.narrative, story.state) for name, story in made.items()} == {
-        "recap": ("In headlines. Bees swarm.", "aired"),
+        "recap": (f"In headlines. {LONGER}. Bees swarm.", "aired"),
         "alone": ("In headlines. The mill burns. All are safe.", "killed"),
         "follow-up": ("It rains.", "aired"),
         "waits": ("It rains.", "written"),
-        "other": ("The mill turns again.", "aired"),
+        LONGER: ("The mill turns again.", "aired"),
     }
     assert made["recap"].correction == "It repeated the headline of a story that was withdrawn."
     assert made["recap"].passages == [
         passages[0],
-        {**passages[1], "passages": [{"text": "Bees swarm", "report": -1}]},
+        passages[2],
+        {**passages[3], "passages": [{"text": "Bees swarm", "report": -1}]},
     ]
     assert not [found for _, found in broadcast_audits.passages()]
     assert made["waits"].held
     assert StoryVersion.objects.get(story=made["recap"], number=2).author == owner
 
 
-def test_a_withdrawn_headline_is_not_a_part_of_another_word() -> None:
-    text = "In headlines. Rain. Rainfall breaks a record.  Bees swarm."
-    assert corrections.without_headline(text, "Rain") == (
-        "In headlines. Rainfall breaks a record. Bees swarm."
-    )
-    assert corrections.without_headline(text, "Bee") == text
+@pytest.mark.parametrize(
+    ("headline", "others", "text", "left"),
+    [
+        ("Rain", [], "Now. Rain. Rainfall falls.  Bees swarm.", "Now. Rainfall falls. Bees swarm."),
+        (
+            "Fire in Lomme.",
+            ["Fire in Lomme spreads!"],
+            "Fire in Lomme. Fire in Lomme spreads!",
+            "Fire in Lomme spreads!",
+        ),
+        (
+            "Fire in Lomme",
+            ["A fire", "Fire in Lomme!"],
+            "More: Fire in Lomme, they say. Now.",
+            "Now.",
+        ),
+        ("Lomme burns", ["Lomme burns on"], "Lomme burns on, and Lomme burns. Bees.", "Bees."),
+        (
+            "Lomme burns. All flee",
+            ["Lomme burns"],
+            "“Lomme burns. All flee”, says one. Bees.",
+            "Bees.",
+        ),
+        ("???", [], "It rains. ??? Bees swarm.", "It rains."),
+    ],
+)
+def test_sentences_with_a_withdrawn_headline_are_left_out(
+    headline: str, others: list[str], text: str, left: str
+) -> None:
+    withdrawn = corrections.Withdrawn(headline, others)
+    assert withdrawn.is_in(text)
+    assert withdrawn.without(text) == left
+    assert not withdrawn.is_in(left)
+
+
+@pytest.mark.parametrize(
+    ("headline", "others", "text"),
+    [
+        ("Bee", [], "Bees swarm. A beehive."),
+        ("Fire in Lomme", ["Fire in Lomme kills four"], "Fire in Lomme kills four.  It rains."),
+        ("Lomme burns", ["How Lomme burns", "Lomme burns on"], "How Lomme burns. Lomme burns on."),
+        ("Lomme burns", ["Lomme burns on", "Lomme burns on today"], "Lomme burns on today."),
+    ],
+)
+def test_other_words_and_other_headlines_stay(headline: str, others: list[str], text: str) -> None:
+    withdrawn = corrections.Withdrawn(headline, others)
+    assert not withdrawn.is_in(text)
+    assert withdrawn.without(text) == text
 
 
 def test_bookmarked_stories_stand_on_their_own_page(
