@@ -10,7 +10,7 @@ import hashlib
 import re
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextvars import Context
 from secrets import token_hex
 from threading import BoundedSemaphore
@@ -211,18 +211,22 @@ class Edge(NamedTuple):
     noted: bool  # whether it is known that the stream has a listener
 
 
-def edge(token: str) -> Edge | None:
-    """Returns the live edge of the session with this link; None when the link is not valid."""
+def edges(tokens: Iterable[str]) -> dict[str, Edge | None]:
+    """Returns the live edges of the sessions with these links; None for a link that is not valid."""
+    found: dict[str, Edge | None] = dict.fromkeys(tokens)
     plans = AudioStream.objects.filter(session=OuterRef("pk"))
-    rows = Session.objects.filter(watch_token=token.replace("\x00", ""), visible=True)
-    found = rows.values_list(
-        "pk", "language", Subquery(plans.values("revision")), Subquery(plans.values("asked_at"))
-    ).first()
-    if found is None:
-        return None
-    pk, language, revision, asked_at = found
+    rows = Session.objects.filter(watch_token__in=list(found), visible=True).values_list(
+        "watch_token",
+        "pk",
+        "language",
+        Subquery(plans.values("revision")),
+        Subquery(plans.values("asked_at")),
+    )
     at = timezone.now()
-    return Edge(pk, language, revision, plan.slot_of(at), stream.is_noted(asked_at, at))
+    for token, pk, language, revision, asked_at in rows:
+        noted = stream.is_noted(asked_at, at)
+        found[token] = Edge(pk, language, revision, plan.slot_of(at), noted)
+    return found
 
 
 def count_listeners(address: re.Match[str], found: Edge, count: int) -> None:
@@ -233,7 +237,7 @@ def count_listeners(address: re.Match[str], found: Edge, count: int) -> None:
 
 def once_for_all(application: Any) -> OneResponse[Edge]:
     """Wraps the application so that all listeners of a stream get one response."""
-    return OneResponse(application, HLS, edge, count_listeners)
+    return OneResponse(application, HLS, edges, count_listeners)
 
 
 def _row_with(request: HttpRequest, session: Session, slot: int, digest: str) -> AudioStream:

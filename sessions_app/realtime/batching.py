@@ -105,35 +105,38 @@ MOST_RESPONSES = 96
 class OneResponse(Generic[S]):
     """ASGI middleware for HTTP: Django answers a GET once for all who ask for the same address.
 
-    ``state`` gets the first group of the address and returns what its responses depend on, or None if
-    there are none to share. It is called for each request, and once for those that wait meanwhile. A
-    response that may be cached by all ("public") is sent again while the state is the same, so it is
-    never older than the request. ``on_sent`` is called in a thread, a second later, with the number of
-    those that Django was not asked for.
+    ``states`` gets the first groups of addresses and returns for each what its responses depend on, or
+    None if there are none to share. It is called once for all requests that wait meanwhile. A response
+    that may be cached by all ("public") is sent again while the state is the same, so it is never older
+    than the request. ``on_sent`` is called in a thread, a second later, with the number of those that
+    Django was not asked for.
     """
 
     def __init__(
         self,
         application: Any,
         addresses: re.Pattern[str],
-        state: Callable[[str], S | None],
+        states: Callable[[Asked[str]], Mapping[str, S | None]],
         on_sent: Callable[[re.Match[str], S, int], None],
     ) -> None:
         self.application = application
         self._addresses, self._on_sent = addresses, on_sent
-        self._states: Batcher[str, S | None] = Batcher(one_by_one(state))
+        self._states: Batcher[str, S | None] = Batcher(states)
         self._responses: OrderedDict[Hashable, asyncio.Task[Response]] = OrderedDict()
         self._sent: Counter[tuple[str, S]] = Counter()
         self._noting: asyncio.Task[None] | None = None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         match = self._addresses.fullmatch(scope["path"]) if scope["method"] == "GET" else None
+        if match is None:
+            await self.application(scope, receive, send)
+            return
         headers, state = dict(scope["headers"]), None
-        if match is not None and _OWN.isdisjoint(headers):
+        if _OWN.isdisjoint(headers):
             # A database that does not answer is reported by Django.
             with suppress(DatabaseError):
                 state = await self._states.ask(match[1])
-        if match is None or state is None:
+        if state is None:
             await self.application(scope, receive, send)
             return
         given = tuple((name, headers[name]) for name in _GIVEN if name in headers)

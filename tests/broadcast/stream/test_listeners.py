@@ -112,6 +112,24 @@ async def test_a_burst_of_listeners_is_answered_once(heard: Session, asked: list
     assert await sync_to_async(presence.listeners)(heard.pk, slot) == before + 40
 
 
+def test_one_query_finds_the_live_edges_of_many_streams(
+    heard: Session, make_session: MakeSession, django_assert_num_queries: Any
+) -> None:
+    other, hidden = make_session("Other"), make_session("Hidden")
+    sessions.show(other, True)
+    row = AudioStream.objects.get(session=heard)
+    tokens = [session.watch_token for session in (heard, hidden, other)]
+    with django_assert_num_queries(1):
+        found = stream_views.edges([*tokens, "unknown"])
+    assert [edge and (edge.session, edge.revision) for edge in found.values()] == [
+        (heard.pk, row.revision),
+        None,
+        (other.pk, None),
+        None,
+    ]
+    assert list(found) == [*tokens, "unknown"]
+
+
 async def test_who_has_it_gets_no_body_and_who_asks_for_a_part_gets_that(heard: Session) -> None:
     _, _, body = await get(heard, "stream/audio.m3u8")
     part = f"stream/{PIECE.findall(body)[-1].decode()}"
