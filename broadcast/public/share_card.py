@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections import OrderedDict
+from concurrent.futures import Future
 from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID
@@ -38,6 +39,7 @@ class Card(NamedTuple):
 
 
 _drawn: OrderedDict[str, bytes] = OrderedDict()
+_asked: dict[str, Future[bytes]] = {}  # cards that a thread is about to draw
 _drawing = Lock()
 
 
@@ -50,17 +52,29 @@ def drawn(session: UUID, card: Card) -> bytes:
     """Returns a card as PNG, drawn once; raises TooMany above ``A_MINUTE`` new ones of a session.
 
     Drawing takes 60 ms of a processor, and anyone with the link can ask for it, so a
-    process draws one card at a time.
+    process draws one card at a time. Those who ask for the same card wait for the first of them.
     """
     if (data := stored(card)) is not None:
         return data
-    with _drawing:
-        # Another thread may have drawn it meanwhile.
+    own: Future[bytes] = Future()
+    asked = _asked.setdefault(card.tag, own)
+    if asked is not own:
+        return asked.result()
+    try:
+        # Another thread may have drawn it since.
         if (data := stored(card)) is None:
+            # Before the lock, as Redis may take seconds to fail.
             rate_limits.count("share cards", session, A_MINUTE)
-            data = _drawn[card.tag] = draw(card)
-            while len(_drawn) > MOST:
-                _drawn.popitem(last=False)
+            with _drawing:
+                data = _drawn[card.tag] = draw(card)
+                while len(_drawn) > MOST:
+                    _drawn.popitem(last=False)
+        own.set_result(data)
+    except BaseException as error:
+        own.set_exception(error)
+        raise
+    finally:
+        del _asked[card.tag]
     return data
 
 

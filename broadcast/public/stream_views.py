@@ -290,6 +290,9 @@ Sound = AsyncIterator[tuple[bytes, str]]
 
 async def sound(token: str, slot: int, address: str) -> Sound:
     """Yields the sound second by second with its title, from a slot on, at the pace of the clock."""
+    # Requests that came at the same moment have all passed the limit before the first one is counted.
+    if rate_limits.reached(_listening[address], settings.SMNB.limit_public_sockets):
+        return
     _listening[address] += 1
     _tuned_in[token] += 1
     try:

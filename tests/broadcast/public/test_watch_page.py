@@ -6,8 +6,11 @@ import io
 import re
 from collections import OrderedDict
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import time, timedelta
+from threading import Event
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.core.cache import cache
@@ -19,7 +22,7 @@ from broadcast.models import Airing, Broadcast, Recap
 from broadcast.public import share_card
 from broadcast.replay import runs
 from broadcast.schedule import slots
-from sessions_app import sessions
+from sessions_app import rate_limits, sessions
 from sessions_app.events import recorder
 from sessions_app.models import Session, Step
 from stories.models import SourcePost, Story
@@ -194,6 +197,37 @@ def test_a_session_gets_few_new_cards_a_minute_and_meanwhile_its_last_one(
     refused = visit(ended, "card.png")
     assert refused.status_code == 429
     assert 0 < int(refused["Retry-After"]) <= 60
+
+
+def test_a_card_that_many_ask_for_is_counted_and_drawn_once_and_holds_up_no_refusal(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    begun, free = Event(), Event()
+
+    def draw(card: share_card.Card) -> bytes:
+        begun.set()
+        assert free.wait(60)
+        return f"{card.headline} {len(share_card._drawn)}".encode()
+
+    monkeypatch.setattr(share_card, "draw", draw)
+    monkeypatch.setattr(share_card, "_drawn", OrderedDict())
+    monkeypatch.setattr(share_card, "A_MINUTE", 1)
+    cache.clear()
+    session = UUID(int=7)
+    card, next_card = (share_card.Card("News", headline, "waves-1") for headline in "ab")
+    with ThreadPoolExecutor(5) as threads:
+        asked = [threads.submit(share_card.drawn, session, card) for _ in range(4)]
+        try:
+            assert begun.wait(60)
+            refused = threads.submit(share_card.drawn, session, next_card)
+            with pytest.raises(rate_limits.TooMany):
+                refused.result(60)
+        finally:
+            free.set()
+        assert [each.result(60) for each in asked] == [b"a 0"] * 4
+    # One that could not be drawn is drawn for who asks next.
+    monkeypatch.setattr(share_card, "A_MINUTE", 3)
+    assert share_card.drawn(session, next_card) == b"b 1"
 
 
 @pytest.mark.parametrize(

@@ -112,6 +112,30 @@ async def test_a_burst_of_listeners_is_answered_once(heard: Session, asked: list
     assert await sync_to_async(presence.listeners)(heard.pk, slot) == before + 40
 
 
+async def test_listeners_of_an_address_who_come_at_once_are_limited_too(
+    heard: Session, settings: Any
+) -> None:
+    settings.SMNB = settings.SMNB.model_copy(update={"limit_public_sockets": 2})
+    slot = plan.slot_of(timezone.now()) - 1
+
+    def tuned_in(address: str) -> Any:
+        return stream_views.sound(heard.watch_token, slot, address)
+
+    async def hears(listener: Any) -> bool:
+        return bool(await anext(listener, None))
+
+    listeners = [tuned_in("192.0.2.7") for _ in range(4)]
+    assert [await hears(each) for each in listeners] == [True, True, False, False]
+    listeners.append(tuned_in("192.0.2.8"))
+    assert await hears(listeners[-1])
+    await listeners[0].aclose()
+    listeners.append(tuned_in("192.0.2.7"))
+    assert await hears(listeners[-1])
+    for each in listeners:
+        await each.aclose()
+    assert not stream_views._listening
+
+
 def test_one_query_finds_the_live_edges_of_many_streams(
     heard: Session, make_session: MakeSession, django_assert_num_queries: Any
 ) -> None:
