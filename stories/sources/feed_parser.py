@@ -28,7 +28,7 @@ import sys
 import time
 from itertools import islice
 from pathlib import Path
-from threading import Lock
+from threading import Lock, Thread
 from typing import Any
 
 SECONDS = 3
@@ -116,6 +116,8 @@ class Parser:
                 stderr=subprocess.DEVNULL,
                 env={},
             )
+        # An idle parser ends without an order that would wait for it.
+        Thread(target=process.wait, name="feed-parser", daemon=True).start()
         return ours, process
 
     @staticmethod
