@@ -199,8 +199,17 @@ def comments_on(
     by_agents = [cast("int", turn["payload"].get("version") or 0) for turn in turns]
     base = max((number for number in by_agents if number <= version["number"]), default=0)
     decisions = {wish["text"] for wish in wishes}
+    base_text = version["text"]
+    if base != version["number"]:
+        rows = DraftVersion.objects.filter(draft=version["draft"], number=base)
+        base_text = rows.values_list("text", flat=True).first() or ""
     comments: list[Comment] = []
     current = False
+
+    def follows(text: str, where: str, instead: str) -> bool:
+        # The new words may be a part of the old ones, or have them as a part.
+        rest = text if instead in where else text.replace(instead, "")
+        return instead in text and where not in rest
 
     def note(turn: DraftMessagePayload, text: str, remark: Mapping[str, str] | None = None) -> None:
         part = remark or {}
@@ -215,11 +224,11 @@ def comments_on(
             "wish": remark is not None,
             "state": "open",
         }
-        instead, text_now = comment["instead"], version["text"]
-        # The new words may be a part of the old ones, or have them as a part.
-        rest = text_now if instead in where else text_now.replace(instead, "")
-        edited = instead in text_now and where not in rest
-        if (instead and edited) or decision_on(comment, accepted=True) in decisions:
+        instead = comment["instead"]
+        # Only an edit makes the text follow: an agent may misquote it, or suggest what it says.
+        edited = follows(version["text"], where, instead) and not follows(base_text, where, instead)
+        followed = instead and where in base_text and edited
+        if followed or decision_on(comment, accepted=True) in decisions:
             comment["state"] = "accepted"
         elif decision_on(comment, accepted=False) in decisions:
             comment["state"] = "rejected"

@@ -485,6 +485,8 @@ def test_a_decision_on_a_comment_changes_its_own_place_alone(browser: Client, dr
     remarks = [
         {"about": "facts", "where": "on Tuesday", "wish": "Wrong day.", "instead": "On Monday"},
         {"about": "length", "where": "sank at once", "wish": "Shorten.", "instead": "sank"},
+        {"about": "facts", "where": "on Thursday", "wish": "Misquoted.", "instead": "On Monday"},
+        {"about": "facts", "where": "sank", "wish": "It says so.", "instead": "sank at once"},
     ]
     say(draft, "reader", "review", decision="changes", remarks=remarks)
 
@@ -493,12 +495,20 @@ def test_a_decision_on_a_comment_changes_its_own_place_alone(browser: Client, dr
         draft.refresh_from_db()
         return DraftVersion.objects.get(draft=draft, number=draft.version).text
 
-    # What is to be shortened has the shorter words already, which does not make it accepted.
-    assert 'value="accept 1 2"' in text(browser.get(page_of(draft, "?version=1")))
+    # The text has all suggested words already, which does not make the comments accepted.
+    page = text(browser.get(page_of(draft, "?version=1")))
+    assert [f'value="accept 1 {number}"' in page for number in (1, 2, 3, 4)] == [True] * 4
     first = "On Monday it rained. The ferry sank at once On Monday. It was found."
     assert decide("accept 1 1") == first
     shorter = "On Monday it rained. The ferry sank On Monday. It was found."
     assert decide("accept 2 2") == shorter
-    assert 'value="undo 3 2"' in text(browser.get(page_of(draft, "?version=3")))
+    page = text(browser.get(page_of(draft, "?version=3")))
+    assert [f'value="undo 3 {number}"' in page for number in (1, 2, 3, 4)] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+    assert decide("accept 3 3") == shorter
     assert decide("accept 3 2") == shorter
     assert decide("undo 3 1") == "On Monday it rained. The ferry sank on Tuesday. It was found."
