@@ -171,27 +171,12 @@ def decide(call: Call) -> Draft:
             raise NotFound("This draft has no text yet, so there is no comment on it.")
         if newest.number != data.version:
             raise Outdated(newest)
-        turns = [drafts.message_payload(turn) for turn in drafts.of_draft(draft)]
-        comments = versions.comments_on(versions.payload(newest), turns, draft.wishes)
-        comment = next(
-            (each for each in comments if each["wish"] and each["number"] == data.comment), None
-        )
-        if comment is None:
-            raise NotFound("This version has no such comment to decide on.")
+        comment = versions.wish(draft, newest, data.comment)
         edited = comment["instead"] and comment["state"] == "accepted"
         if edited and data.decision != "undo":
             raise Conflict("The text follows this comment. Take that back first.")
         if (accepted and comment["instead"]) or (data.decision == "undo" and edited):
-            before, after = comment["where"], comment["instead"]
-            at = newest.text.find(before) if before else -1
-            if not accepted:
-                before, after = after, before
-                at = versions.place_of(newest, comment)
-            if at < 0:
-                raise Conflict("The text has no such passage any more. Edit it by hand.")
-            text = newest.text[:at] + after + newest.text[at + len(before) :]
-            reason = versions.reason_of(comment, accepted)
-            versions.add(draft, call.actor, newest.number, newest.title, text, reason)
+            versions.apply(comment, draft, newest, accepted, call.actor)
         elif accepted and draft.state not in Draft.OPEN:
             raise Conflict("No agent will work on this draft again. Edit the text by hand.")
         # Locked, so that of two wishes added at once neither is lost.

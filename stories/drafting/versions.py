@@ -163,6 +163,20 @@ def decision_on(comment: Comment, accepted: bool) -> str:
     return clean_line(f"{decision}: {comment['text']} {comment['where']}", 500)
 
 
+def comments(draft: Draft, version: DraftVersion) -> list[Comment]:
+    """Returns the comments on a version of the draft."""
+    turns = [drafts.message_payload(turn) for turn in drafts.of_draft(draft)]
+    return comments_on(payload(version), turns, draft.wishes)
+
+
+def wish(draft: Draft, version: DraftVersion, number: int) -> Comment:
+    """Returns the comment with this number, if it asks for a change; raises NotFound."""
+    for comment in comments(draft, version):
+        if comment["wish"] and comment["number"] == number:
+            return comment
+    raise NotFound("This version has no such comment to decide on.")
+
+
 def reason_of(comment: Comment, accepted: bool) -> str:
     """Returns why a version was made that a decision on a comment wrote."""
     verb = "Accepted" if accepted else "Took back"
@@ -183,6 +197,29 @@ def place_of(newest: DraftVersion, comment: Comment) -> int:
         if at >= 0 and text.endswith(instead + rest):
             return len(text) - len(instead + rest)
     return text.find(instead) if text.count(instead) == 1 else -1
+
+
+def apply(
+    comment: Comment, draft: Draft, newest: DraftVersion, accepted: bool, author: User
+) -> DraftVersion:
+    """Stores a version with the suggested words of a comment, or with the earlier ones again."""
+    before, after = comment["where"], comment["instead"]
+    at = newest.text.find(before) if before else -1
+    if not accepted:
+        before, after = after, before
+        at = place_of(newest, comment)
+    if at < 0:
+        raise Conflict("The text has no such passage any more. Edit it by hand.")
+    text = newest.text[:at] + after + newest.text[at + len(before) :]
+    return add(draft, author, newest.number, newest.title, text, reason_of(comment, accepted))
+
+
+def _follows(text: str, comment: Comment) -> bool:
+    """Whether a text has the suggested words of a comment, and its place no more."""
+    where, instead = comment["where"], comment["instead"]
+    # The new words may be a part of the old ones, or have them as a part.
+    rest = text if instead in where else text.replace(instead, "")
+    return instead in text and where not in rest
 
 
 def comments_on(
@@ -206,11 +243,6 @@ def comments_on(
     comments: list[Comment] = []
     current = False
 
-    def follows(text: str, where: str, instead: str) -> bool:
-        # The new words may be a part of the old ones, or have them as a part.
-        rest = text if instead in where else text.replace(instead, "")
-        return instead in text and where not in rest
-
     def note(turn: DraftMessagePayload, text: str, remark: Mapping[str, str] | None = None) -> None:
         part = remark or {}
         where = part.get("where", "")
@@ -224,10 +256,9 @@ def comments_on(
             "wish": remark is not None,
             "state": "open",
         }
-        instead = comment["instead"]
         # Only an edit makes the text follow: an agent may misquote it, or suggest what it says.
-        edited = follows(version["text"], where, instead) and not follows(base_text, where, instead)
-        followed = instead and where in base_text and edited
+        edited = _follows(version["text"], comment) and not _follows(base_text, comment)
+        followed = comment["instead"] and where in base_text and edited
         if followed or decision_on(comment, accepted=True) in decisions:
             comment["state"] = "accepted"
         elif decision_on(comment, accepted=False) in decisions:

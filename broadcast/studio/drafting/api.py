@@ -227,9 +227,7 @@ def list_draft_comments(request: HttpRequest, draft_id: int) -> Page[Comment]:
     latest = versions.latest(draft)
     if latest is None:
         return {"items": [], "next": None}
-    turns = [drafts.message_payload(turn) for turn in drafts.of_draft(draft)]
-    items = versions.comments_on(versions.payload(latest), turns, draft.wishes)
-    return {"items": items, "next": None}
+    return {"items": versions.comments(draft, latest), "next": None}
 
 
 @router.get("/drafts/{draft_id}/messages", response={200: Page[DraftMessagePayload], **PROBLEMS})
