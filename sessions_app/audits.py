@@ -271,8 +271,8 @@ class Record:
 GONE = "gone"
 _records: list[Record] = []
 # The function that reads the payloads of a session's archived events, newest first.
-_archived: list[Callable[[UUID], Iterator[Any]]] = []
-_last_imported: list[Callable[[UUID], int | None]] = []
+_archived: Callable[[UUID], Iterator[Any]] | None = None
+_last_imported: Callable[[UUID], int | None] | None = None
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
 # Clocks of processes and the database differ, and an event has milliseconds.
 NEAR = timedelta(hours=1)
@@ -287,12 +287,14 @@ def register_record(record: Record) -> None:
 
 def register_archived(read: Callable[[UUID], Iterator[Any]]) -> None:
     """Reads archived events by ``read`` in the audit ``records``."""
-    _archived[:] = [read]
+    global _archived  # noqa: PLW0603 - set once, as the apps are loaded
+    _archived = read
 
 
 def register_imports(last_imported: Callable[[UUID], int | None]) -> None:
     """Asks ``last_imported`` for the last seq that a session has from an archive, None if unknown."""
-    _last_imported[:] = [last_imported]
+    global _last_imported  # noqa: PLW0603 - set once, as the apps are loaded
+    _last_imported = last_imported
 
 
 def records() -> Iterator[tuple[object, str]]:
@@ -304,17 +306,15 @@ def records() -> Iterator[tuple[object, str]]:
         "session_id", "last_seq", "imported", "original"
     ):
         # The events of its original say nothing about the rows of an imported session.
-        asked = _last_imported if imported_id else []
-        first = next((last_imported(session_id) for last_imported in asked), 0)
+        first = _last_imported(session_id) if imported_id and _last_imported else 0
         if first is None:
             continue
         seen: set[tuple[int, object]] = set()
         whole: set[int] = set()
         latest: Latest = defaultdict(dict)
-        events = SessionEvent.objects.filter(session_id=session_id, seq__lte=last_seq)
-        events = events.filter(seq__gt=first)
+        events = SessionEvent.objects.filter(session=session_id, seq__gt=first, seq__lte=last_seq)
         payloads = events.order_by("-seq").values_list("payload", flat=True).iterator(BATCH)
-        archived = (payload for read in _archived[: not first] for payload in read(session_id))
+        archived = _archived(session_id) if _archived and not first else ()
         for number, payload in enumerate(chain(payloads, archived), start=1):
             for at, record in enumerate(_records):
                 if record.whole and (at in whole or record.key not in payload):
