@@ -643,6 +643,11 @@ CORE = [
         (
             "if viewer.sent < last and not viewer.catching_up:",
             "if not viewer.catching_up:",
+            "what a viewer has got is forgotten",
+        ),
+        (
+            "for seq, text in shown if seq > sent]",
+            "for _, text in shown]",
             "a viewer gets a frame twice",
         ),
     ),
@@ -1197,5 +1202,62 @@ CORE = [
             "a worn-out post is tried for ever",
         ),
         ('attempts=F("attempts") - 1', 'attempts=F("attempts")', "a hold counts as an attempt"),
+    ),
+    *mutants_of(
+        "stories/corrections.py",
+        ("tests/broadcast/test_editorial.py",),
+        (
+            "lambda found: found[1] or _MARK, text",
+            "lambda found: _MARK, text",
+            "a withdrawn headline takes a longer one along",
+        ),
+        (
+            'if each["text"] in text and not self.is_in(each["text"])',
+            'if each["text"] in text',
+            "the check of a withdrawn headline stays",
+        ),
+        (
+            "state__in=Story.OPEN)\n        rows =",
+            'state="none")\n        rows =',
+            "no other headline is known",
+        ),
+    ),
+    *mutants_of(
+        "stories/drafting/versions.py",
+        ("tests/broadcast/studio/drafting/test_views.py",),
+        (
+            "and where in base_text and edited",
+            "and edited",
+            "a comment that misquotes the text counts as accepted",
+        ),
+        (
+            " and not _follows(base_text, comment)",
+            "",
+            "a text follows a comment from the beginning",
+        ),
+    ),
+    *mutants_of(
+        "broadcast/public/stream_views.py",
+        ("tests/broadcast/stream/test_listeners.py",),
+        (
+            "settings.SMNB.limit_public_sockets):\n        return\n",
+            "0):\n        return\n",
+            "listeners of one moment pass the limit",
+        ),
+        (
+            "watch_token__in=list(found), visible=True",
+            "watch_token__in=list(found)",
+            "a hidden stream has a live edge",
+        ),
+    ),
+    *mutants_of(
+        "broadcast/public/share_card.py",
+        ("tests/broadcast/public/test_watch_page.py",),
+        ("if asked is not own:", "if False:", "a card that many ask for is counted for each"),
+        (
+            'rate_limits.count("share cards", session, A_MINUTE)\n            with _drawing:\n',
+            'with _drawing:\n                rate_limits.count("share cards", session, A_MINUTE)\n',
+            "a card is counted while another one is drawn",
+        ),
     ),
 ]

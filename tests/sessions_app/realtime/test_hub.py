@@ -248,24 +248,28 @@ async def test_what_happens_while_a_viewer_catches_up_comes_after_it_and_once(
 async def test_what_a_viewer_caught_up_with_is_not_handed_out_again(
     running_hub: hub.Hub, session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The viewer reads an event from the database before the hub has looked."""
-    looked, may_look = frames.after, asyncio.Event()
+    """The viewer reads one event after the hub has read it, and one that the hub reads later."""
+    after, has_read, may_send = frames.after, asyncio.Event(), asyncio.Event()
 
-    async def after(*asked: Any) -> Any:
-        await may_look.wait()
-        return await looked(*asked)
+    async def read_slowly(*asked: Any) -> Any:
+        if news := await after(*asked):
+            has_read.set()
+            await may_send.wait()
+        return news
 
-    monkeypatch.setattr(frames, "after", after)
+    monkeypatch.setattr(frames, "after", read_slowly)
     listener = Listener()
     viewer = viewer_of(session, listener)
     await running_hub.join(viewer)
-    read = await happen(session)
-    await running_hub.catch_up(viewer, read - 1)
-    assert [frame["seq"] for frame in listener.frames] == [read]
-    may_look.set()
+    first = await happen(session)
+    await has_read.wait()
+    second = await happen(session)
+    await running_hub.catch_up(viewer, first - 1)
+    assert [frame["seq"] for frame in listener.frames] == [first, second]
     last = await happen(session)
+    may_send.set()
     await until(lambda: listener.frames[-1]["seq"] == last)
-    assert [frame["seq"] for frame in listener.frames] == [read, last]
+    assert [frame["seq"] for frame in listener.frames] == [first, second, last]
 
 
 async def test_a_result_that_comes_while_a_viewer_catches_up_is_sent_after_the_text_so_far(

@@ -487,6 +487,7 @@ def test_a_decision_on_a_comment_changes_its_own_place_alone(browser: Client, dr
         {"about": "length", "where": "sank at once", "wish": "Shorten.", "instead": "sank"},
         {"about": "facts", "where": "on Thursday", "wish": "Misquoted.", "instead": "On Monday"},
         {"about": "facts", "where": "sank", "wish": "It says so.", "instead": "sank at once"},
+        {"about": "facts", "where": "They saw it", "wish": "Who?", "instead": "Divers saw it"},
     ]
     say(draft, "reader", "review", decision="changes", remarks=remarks)
 
@@ -511,4 +512,7 @@ def test_a_decision_on_a_comment_changes_its_own_place_alone(browser: Client, dr
     ]
     assert decide("accept 3 3") == shorter
     assert decide("accept 3 2") == shorter
-    assert decide("undo 3 1") == "On Monday it rained. The ferry sank on Tuesday. It was found."
+    undone = "On Monday it rained. The ferry sank on Tuesday. It was found."
+    assert decide("undo 3 1") == undone
+    write(draft, f"{undone} Divers saw it.", author="human")
+    assert 'value="accept 5 5"' in text(browser.get(page_of(draft, "?version=5")))
