@@ -113,7 +113,6 @@ INSTALLED_APPS = [
     "django_htmx",
     "csp",
     "axes",
-    "lucide",
     "sessions_app",
     "stories",
     "broadcast",
@@ -153,6 +152,7 @@ TEMPLATES = [
                     ],
                 )
             ],
+            "libraries": {"lucide": "smnb.templates"},
             "context_processors": [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",

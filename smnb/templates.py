@@ -1,17 +1,20 @@
-"""What templates get: a loader that removes indentation, and the activity bar of the pages."""
+"""What templates get: a loader that removes indentation, icons, and the activity bar of the pages."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import NamedTuple
 from uuid import UUID
 
 from django.contrib.messages import get_messages
 from django.http import HttpRequest
-from django.template import Origin
+from django.template import Library, Origin
 from django.template.loaders import filesystem
 from django.urls import reverse
+from django.utils.safestring import SafeString
+from lucide.templatetags import lucide
 
 # The text in <pre> is displayed with its indentation.
 INDENTATION = re.compile(r"(<pre\b.*?</pre>)|\n[ \t]+", re.DOTALL)
@@ -26,6 +29,17 @@ class Loader(filesystem.Loader):
     def get_contents(self, origin: Origin) -> str:
         contents: str = super().get_contents(origin)
         return INDENTATION.sub(lambda match: match[1] or "\n", contents)
+
+
+# In place of the library's own tag: ``{% load lucide %}``.
+register = Library()
+
+
+@register.simple_tag(name="lucide")
+@lru_cache(maxsize=512)
+def icon(name: str, *, size: int = 24, **attributes: object) -> SafeString:
+    """Returns an icon as SVG. The library copies and serializes a tree for each one."""
+    return SafeString(lucide.lucide(name, size=size, **attributes))
 
 
 class Area(NamedTuple):

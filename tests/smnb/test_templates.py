@@ -53,3 +53,15 @@ def test_only_the_indentation_of_the_source_is_dropped(folder: Path) -> None:
     (folder / "loaded.html").write_text(source)
     shown = get_template("loaded.html").render({"text": "one\n  two"})
     assert shown == "<ul>\n<li>\none\n  two  a  b\n</li>\n</ul>\n<pre>\n  as it is\n</pre>\n"
+
+
+def test_an_icon_is_drawn_with_the_attributes_it_is_given_each_time() -> None:
+    template = engines["django"].from_string(
+        '{% load lucide %}{% lucide "square" size=18 class=name %}'
+    )
+    for name, shown in (("big", "big"), ('"<', "&quot;&lt;"), ("big", "big")):
+        assert template.render({"name": name}) == (
+            '<svg width="18" height="18" viewBox="0 0 24 24" fill="none" stroke="currentColor"'
+            ' stroke-width="2" stroke-linecap="round" stroke-linejoin="round"'
+            f' class="{shown}">\n  <rect width="18" height="18" x="3" y="3" rx="2" />\n</svg>'
+        )
