@@ -50,8 +50,9 @@
       run: () => location.assign(link.href),
     }));
     const buttons = BUTTONS.flatMap(([name, selector, key]) => {
-      const button = document.querySelector(`:is(${selector}):enabled`);
-      return button ? [{ name, key, run: () => button.click() }] : [];
+      // A frame may replace the button while the palette is open.
+      const button = () => document.querySelector(`:is(${selector}):enabled`);
+      return button() ? [{ name, key, run: () => button()?.click() }] : [];
     });
     const help = { name: "Keyboard shortcuts", key: "?", run: () => sheet.showModal() };
     commands = [...buttons, ...links, help];

@@ -47,7 +47,8 @@ def test_the_palette_goes_live_and_stops(owner: Page, studio: Studio) -> None:
     owner.goto(f"{studio.url}/broadcast/{session}/")
     run(owner, "go live")
     studio.wait_state(session, "live")
-    expect(owner.locator("#air-stop")).to_be_enabled()
+    # Until the page shows that it is live, Stop does not ask.
+    expect(owner.locator("#stop-ask")).to_be_attached()
     run(owner, "stop the")
     expect(owner.get_by_role("button", name="After this story")).to_be_focused()
     owner.keyboard.press("Escape")
