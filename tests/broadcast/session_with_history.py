@@ -148,7 +148,7 @@ def rewritten(text: bytes, change: Any) -> bytes | None:
 
 def zipped(members: dict[str, bytes]) -> bytes:
     made = io.BytesIO()
-    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as file:
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file:
         for name, text in members.items():
             file.writestr(name, text)
     return made.getvalue()

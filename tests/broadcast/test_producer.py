@@ -260,7 +260,7 @@ def test_a_source_added_on_air_is_read_at_once(live: Callable[..., Source]) -> N
     assert SourcePost.objects.filter(source__kind="recording").exists()
 
 
-def test_the_recording_ends_with_a_notice_and_no_further_step(
+def test_the_recording_ends_with_a_notice_and_no_further_step_and_its_duplicates_are_skipped(
     make_session: MakeSession, go_live: GoLive
 ) -> None:
     session = make_session()
@@ -272,20 +272,11 @@ def test_the_recording_ends_with_a_notice_and_no_further_step(
     assert source.health == "finished"
     assert SourcePost.objects.count() == len(recording()["posts"])
     assert len(messages_of(source)) == 1
-    assert list(audits.run()) == []
-
-
-def test_the_recordings_duplicates_are_skipped_and_its_follow_ups_are_kept(
-    make_session: MakeSession, go_live: GoLive
-) -> None:
-    session = make_session()
-    go_live(session)
-    source = Source.objects.get(session=session)
-    while Step.objects.filter(kind="poll", state="pending").exists():
-        poll(source)
+    # Its duplicates alone: follow-ups are kept.
     skipped = SourcePost.objects.filter(session=session, state="skipped")
     assert set(skipped.values_list("external_id", flat=True)) == set(recording()["duplicates"])
     assert all(post.duplicate_of_id and post.reason for post in skipped)
+    assert list(audits.run()) == []
 
 
 def test_posts_of_a_poll_that_comes_after_stop_are_not_stored(

@@ -29,6 +29,7 @@ from tests.broadcast.prompt_injections import (
     rows_of,
 )
 from tests.conftest import MakeSession, make_post, run_due_steps
+from tests.database_snapshots import past
 from tests.standins.anthropic import AnthropicStandIn
 from tests.standins.anthropic_obeying import AIMS, obeying
 
@@ -57,23 +58,34 @@ def anthropic(monkeypatch: pytest.MonkeyPatch) -> Iterator[AnthropicStandIn]:
 
 
 @pytest.fixture
-def foreign(make_session: MakeSession) -> dict[str, int]:
-    return neighbour(make_session)
+def foreign(owner: User, make_session: MakeSession) -> dict[str, int]:
+    return ids_of(past("neighbour", owner, lambda: neighbour(make_session)))
 
 
-def neighbour(make_session: MakeSession) -> dict[str, int]:
-    """Ids of another session, which nothing here may touch or tell."""
+def neighbour(make_session: MakeSession) -> Session:
+    """Another session, which nothing here may touch or tell."""
     other = make_session("Neighbour", instructions=FOREIGN)
-    post = make_post(Source.objects.get(session=other), "x", FOREIGN)
+    make_post(Source.objects.get(session=other), "x", FOREIGN)
     data = {"title": FOREIGN, "text": FOREIGN}
-    story = commands.run("story.break_in", other.owner, other, data)
-    interest = commands.run("interest.set", other.owner, other, {"text": "zeppelin"})
+    commands.run("story.break_in", other.owner, other, data)
+    commands.run("interest.set", other.owner, other, {"text": "zeppelin"})
     say(other, FOREIGN)
-    return {"post": post.pk, "story": story.pk, "interest": interest.pk}
+    return other
+
+
+def ids_of(neighbour: Session) -> dict[str, int]:
+    """The ids of its post, its story and its interest."""
+    return {
+        "post": SourcePost.objects.get(session=neighbour).pk,
+        "story": Story.objects.get(session=neighbour).pk,
+        "interest": Interest.objects.get(session=neighbour).pk,
+    }
 
 
 @pytest.fixture
-def session(make_session: MakeSession, anthropic: AnthropicStandIn) -> Session:
+def session(
+    foreign: dict[str, int], make_session: MakeSession, anthropic: AnthropicStandIn
+) -> Session:
     return make_session(**MODELLED)
 
 

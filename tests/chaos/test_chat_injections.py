@@ -8,6 +8,7 @@ from tests.broadcast.prompt_injections import EACH_AIM, TEXTS, keyed
 from tests.broadcast.test_prompt_injections import (
     MODELLED,
     chat_commands_nothing,
+    ids_of,
     neighbour,
     rules_are_not_talked_into_anything,
 )
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def test_a_text_in_the_chat_commands_nothing(
     make_session: MakeSession, monkeypatch: pytest.MonkeyPatch, aim: str
 ) -> None:
-    foreign = neighbour(make_session)
+    foreign = ids_of(neighbour(make_session))
     with keyed(monkeypatch) as anthropic:
         session = make_session(**MODELLED)
         chat_commands_nothing(session, anthropic, foreign, aim, TEXTS[aim])

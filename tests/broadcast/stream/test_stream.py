@@ -192,7 +192,8 @@ def test_a_story_that_is_pulled_is_not_heard_any_more(heard: Session) -> None:
 
 @pytest.mark.parametrize("how", ["pulled", "corrected"])
 def test_headlines_between_stories_leave_out_what_is_gone(heard: Session, how: str) -> None:
-    row = play(heard, timezone.now(), 72)
+    row = planned(heard, timezone.now(), 72)
+    as_if_rendered(row)
     story = Story.objects.filter(state="aired").latest("pk")
     assert any(story.title in part["text"] for part in row.parts if part["kind"] == "headlines")
     if how == "pulled":
@@ -251,10 +252,28 @@ def lines(session: Session) -> list[str]:
     return str(answer.content.decode()).splitlines()
 
 
-def test_the_playlist_follows_the_rules_and_begins_at_the_live_edge(heard: Session) -> None:
+def test_the_playlist_follows_the_rules_and_nothing_but_the_live_edge_is_served(
+    heard: Session,
+) -> None:
     at = timezone.now()
-    play(heard, at, 12)
+    row = play(heard, at, 12)
     found = lines(heard)
+    check_playlist(found, at)
+    name = next(line for line in found if SEGMENT.fullmatch(line))
+    check_segment(heard, name)
+    check_captions(heard, found, name)
+
+    *_, (slot, digest) = plan.slots(row)
+    assert storage.full_path(stream.path_of(row, slot, digest)).is_file()
+    assert visit(heard, f"stream/{slot}-{digest}.mp3").status_code == 404
+    for part in ("stream/1-abc.mp3", "stream/1-../../x.mp3", "stream/99999999999999999999-a.mp3"):
+        assert visit(heard, part).status_code == 404
+    sessions.show(heard, False)
+    for part in ("stream.m3u8", "stream/audio.m3u8", "stream.mp3", f"stream/{name}"):
+        assert visit(heard, part).status_code == 404
+
+
+def check_playlist(found: list[str], at: datetime) -> None:
     assert found[:3] == ["#EXTM3U", "#EXT-X-VERSION:3", "#EXT-X-TARGETDURATION:6"]
     assert "#EXT-X-ENDLIST" not in found
     segments = [SEGMENT.fullmatch(line) for line in found if not line.startswith("#")]
@@ -273,7 +292,13 @@ def test_the_playlist_follows_the_rules_and_begins_at_the_live_edge(heard: Sessi
     assert 'X-TITLE="Harbour news: Written and read by software"' in ident
     assert re.search(r'X-ARTWORK="http://\S+/cover\.png"', ident)
 
-    name = next(line for line in found if SEGMENT.fullmatch(line))
+
+def stamp_of(name: str) -> int:
+    """The time of a slot as a player of HLS counts it."""
+    return int(name.partition("-")[0]) * 6 * 90_000 % 2**33
+
+
+def check_segment(heard: Session, name: str) -> None:
     segment = visit(heard, f"stream/{name}")
     assert (segment.status_code, segment["Content-Type"]) == (200, "audio/mpeg")
     assert segment["Access-Control-Allow-Origin"] == "*"
@@ -281,10 +306,12 @@ def test_the_playlist_follows_the_rules_and_begins_at_the_live_edge(heard: Sessi
     data = segment.content
     assert data.startswith(b"ID3\x04")
     stamp = data.index(b"com.apple.streaming.transportStreamTimestamp\0") + 45
-    assert int.from_bytes(data[stamp : stamp + 8], "big") == numbers[0] * 6 * 90_000 % 2**33
+    assert int.from_bytes(data[stamp : stamp + 8], "big") == stamp_of(name)
     assert b"Harbour news: Written and read by software" in data
     assert b"algorithmicMedia" in data
 
+
+def check_captions(heard: Session, found: list[str], name: str) -> None:
     master = visit(heard, "stream.m3u8").content.decode().splitlines()
     assert master[-1] == "stream/audio.m3u8"
     assert [line for line in master if 'URI="stream/captions.m3u8"' in line]
@@ -293,23 +320,9 @@ def test_the_playlist_follows_the_rules_and_begins_at_the_live_edge(heard: Sessi
     words = visit(heard, f"stream/{name.replace('.mp3', '.vtt')}")
     assert (words.status_code, words["Content-Type"]) == (200, "text/vtt; charset=utf-8")
     text = words.content.decode().splitlines()
-    stamped = numbers[0] * 6 * 90_000 % 2**33
-    assert text[:2] == ["WEBVTT", f"X-TIMESTAMP-MAP=MPEGTS:{stamped},LOCAL:00:00:00.000"]
+    assert text[:2] == ["WEBVTT", f"X-TIMESTAMP-MAP=MPEGTS:{stamp_of(name)},LOCAL:00:00:00.000"]
     assert text[3].startswith("00:00:00.000 --> 00:00:0")
     assert text[4] == "You are listening to Harbour news."
-
-
-def test_what_is_not_live_yet_or_any_more_is_not_served(heard: Session) -> None:
-    row = play(heard, timezone.now(), 12)
-    *_, (slot, digest) = plan.slots(row)
-    assert storage.full_path(stream.path_of(row, slot, digest)).is_file()
-    assert visit(heard, f"stream/{slot}-{digest}.mp3").status_code == 404
-    for part in ("stream/1-abc.mp3", "stream/1-../../x.mp3", "stream/99999999999999999999-a.mp3"):
-        assert visit(heard, part).status_code == 404
-    found = [line for line in lines(heard) if SEGMENT.fullmatch(line)]
-    sessions.show(heard, False)
-    for part in ("stream.m3u8", "stream/audio.m3u8", "stream.mp3", f"stream/{found[0]}"):
-        assert visit(heard, part).status_code == 404
 
 
 def test_without_speech_the_address_says_so(heard: Session, settings: Any) -> None:
