@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.endtoend.studio_process import Studio, migrated, running
+from tests.endtoend.studio_process import Studio, migrated, running, served_by_uvicorn
 from tests.standins.anthropic import AnthropicStandIn
 from tests.standins.anthropic_compose import composed
 from tests.standins.reddit import RedditStandIn, post
@@ -42,6 +42,13 @@ def studio(reddit: RedditStandIn, tmp_path_factory: pytest.TempPathFactory) -> I
         yield found
         assert found.log.exists()
         found.audit()
+
+
+@pytest.fixture(scope="session")
+def uvicorn(studio: Studio) -> Iterator[tuple[Studio, int]]:
+    """The studio by a second web process of the other web server; and its process id."""
+    with served_by_uvicorn(studio) as found:
+        yield found
 
 
 @pytest.fixture(scope="session")

@@ -34,7 +34,6 @@ from tests.endtoend.studio_process import (
     Studio,
     eventually,
     free_port,
-    served_by_uvicorn,
 )
 
 RECORDING = {"kind": "recording", "locator": "demo"}
@@ -66,13 +65,9 @@ def frames(socket: ClientConnection, until: str) -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module", params=["daphne", "uvicorn"])
-def server(studio: Studio, request: pytest.FixtureRequest) -> Iterator[Studio]:
+def server(studio: Studio, uvicorn: tuple[Studio, int], request: pytest.FixtureRequest) -> Studio:
     """The studio by each web server that it supports."""
-    if request.param == "daphne":
-        yield studio
-        return
-    with served_by_uvicorn(studio) as (found, _):
-        yield found
+    return studio if request.param == "daphne" else uvicorn[0]
 
 
 @pytest.fixture
