@@ -344,14 +344,14 @@ def made_otherwise() -> Iterator[tuple[QuerySet[Any], str]]:
 
 
 def register() -> None:
-    audits.register("states", states)
+    audits.register("states", states, Broadcast)
     audits.register("origins", origins)
     audits.register("moments", moments)
     audits.register("accounts", accounts)
-    audits.register("passages", passages)
-    audits.register("airings", airings)
-    audits.register("runs", runs)
-    audits.register("sounds", recorded_files)
+    audits.register("passages", passages, StoryVersion)
+    audits.register("airings", airings, Airing, Story)
+    audits.register("runs", runs, Broadcast)
+    audits.register("sounds", recorded_files, Sound, Episode, Artifact, Archive, Recap)
     for record in (
         # A story that opens a thread is in the event of the one that follows it.
         Record("story", stories_of, airing.story_payload, also="joined"),

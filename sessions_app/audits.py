@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import wraps
 from itertools import chain
 from typing import Any
 from uuid import UUID
@@ -22,13 +23,7 @@ from django.db.models import Count, F, Max, Min, OuterRef, Subquery
 from sessions_app import constraints, credentials, sessions
 from sessions_app.events import recorder
 from sessions_app.events.statistics import HIGHEST
-from sessions_app.models import (
-    Archive,
-    Message,
-    Session,
-    SessionEvent,
-    SessionStats,
-)
+from sessions_app.models import Archive, Message, Session, SessionEvent, SessionStats
 
 log = structlog.get_logger(__name__)
 
@@ -50,9 +45,14 @@ Audit = Callable[[], Iterator[tuple[object, str]]]
 _audits: dict[str, Audit] = {}
 
 
-def register(name: str, audit: Audit) -> None:
-    """Registers an audit: a function that yields (session id or "", description)."""
-    _audits[name] = audit
+def register(name: str, audit: Audit, *of: type[models.Model]) -> None:
+    """Registers an audit: yields (session id or "", description), nothing if ``of`` have no rows."""
+
+    @wraps(audit)
+    def of_rows() -> Iterator[tuple[object, str]]:
+        return audit() if not of or constraints.with_rows(of) else iter(())
+
+    _audits[name] = of_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,22 +198,23 @@ def counters() -> Iterator[tuple[object, str]]:
     """Every session has counters, and those of this app equal the sums."""
     for session_id in Session.objects.filter(stats=None).values_list("pk", flat=True):
         yield session_id, "the session has no counters"
-    yield from compare("messages", "messages", Message.objects.all(), Count("pk"))
+    yield from compare(Message.objects.all(), ("messages", "messages", Count("pk")))
 
 
 def compare(
-    column: str, what: str, rows: models.QuerySet[models.Model], aggregate: models.Aggregate
+    rows: models.QuerySet[Any], *sums: tuple[str, str, models.Aggregate]
 ) -> Iterator[tuple[object, str]]:
-    """Compares one counter of each session with an aggregate over ``rows``."""
-    sums = {
-        row["session_id"]: row["total"] or 0
-        for row in rows.order_by().values("session_id").annotate(total=aggregate)
-    }
-    for session_id, counted in SessionStats.objects.values_list("session_id", column):
-        # A counter ends at its highest sum instead of overflowing.
-        total = max(-HIGHEST, min(HIGHEST, sums.get(session_id, 0)))
-        if counted != total:
-            yield session_id, f"{what}: {counted} counted, {sums.get(session_id, 0)} there"
+    """Compares counters of each session, by column, name and aggregate, with sums over ``rows``."""
+    totals = {f"total_{column}": total for column, _, total in sums}
+    grouped: Any = rows.order_by().values_list("session_id").annotate(**totals)
+    there = {session_id: found for session_id, *found in grouped}
+    columns = (column for column, _, _ in sums)
+    for session_id, *counted in SessionStats.objects.values_list("session_id", *columns):
+        found = there.get(session_id, [0] * len(sums))
+        for (_, what, _), number, total in zip(sums, counted, found, strict=True):
+            # A counter ends at its highest sum instead of overflowing.
+            if number != max(-HIGHEST, min(HIGHEST, total or 0)):
+                yield session_id, f"{what}: {number} counted, {total or 0} there"
 
 
 def figures() -> Iterator[tuple[object, str]]:

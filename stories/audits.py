@@ -346,15 +346,15 @@ def problem_of_record(record: Any) -> str:
 
 def register() -> None:
     audits.register("columns", columns)
-    audits.register("narrations", narrations)
-    audits.register("posts", posts)
-    audits.register("chain", chain)
-    audits.register("drafts", drafts)
-    audits.register("texts", texts)
+    audits.register("narrations", narrations, Story, TokenUsage)
+    audits.register("posts", posts, SourcePost)
+    audits.register("chain", chain, AILink)
+    audits.register("drafts", drafts, Draft)
+    audits.register("texts", texts, Story, StoryThread, DraftVersion)
     audits.register("search-index", search_index)
     audits.register("search-schema", search_schema)
-    audits.register("derived", derived)
-    audits.register("answers", answers)
+    audits.register("derived", derived, Source, Interest)
+    audits.register("answers", answers, TokenUsage)
     for name in ("search-index", "search-schema"):
         audits.register_repair(
             name, "read the search indexes from the tables again", lambda _: index.rebuild()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import chain, groupby
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple
 
 from django.db import connection, transaction
@@ -101,14 +101,18 @@ def all_counters() -> list[Counter]:
 
 def story_counters() -> Iterator[tuple[object, str]]:
     """Stories, words, seconds, dropped sentences, posts and queue equal the rows."""
-    for counter in counters_of_stories():
-        yield from compare(*counter)
+    yield from compared(counters_of_stories())
 
 
 def ledger() -> Iterator[tuple[object, str]]:
     """Tokens and money equal the sums of the closed rows."""
-    for counter in counters_of_usage():
-        yield from compare(*counter)
+    yield from compared(counters_of_usage())
+
+
+def compared(counters: list[Counter]) -> Iterator[tuple[object, str]]:
+    """Compares counters with their rows, reading once what several of them sum up."""
+    for rows, of_rows in groupby(counters, attrgetter("rows")):
+        yield from compare(rows, *((each.column, each.name, each.total) for each in of_rows))
 
 
 def count_again(session_id: str) -> None:
@@ -128,8 +132,7 @@ def count_again(session_id: str) -> None:
 
 def buckets() -> Iterator[tuple[object, str]]:
     """The figures over time add up to the counters; the 60-minute buckets are never deleted."""
-    hours = Bucket.objects.filter(size=60)
-    for column in (
+    columns = (
         "story_count",
         "words",
         "feed",
@@ -140,9 +143,9 @@ def buckets() -> Iterator[tuple[object, str]]:
         "cost_lower",
         "cost_upper",
         "cache_saved",
-    ):
-        name = f"{column.replace('_', ' ')} over time"
-        yield from compare(column, name, hours, Sum(column))
+    )
+    sums = ((column, f"{column.replace('_', ' ')} over time", Sum(column)) for column in columns)
+    yield from compare(Bucket.objects.filter(size=60), *sums)
 
 
 def measures() -> Iterator[tuple[object, str]]:
@@ -171,7 +174,7 @@ def measures() -> Iterator[tuple[object, str]]:
     for session_id in there:
         yield session_id, "calls have no figures over time"
     messages = Bucket.objects.filter(size=60)
-    yield from compare("messages", "messages over time", messages, Sum("messages"))
+    yield from compare(messages, ("messages", "messages over time", Sum("messages")))
 
 
 def series() -> Iterator[tuple[object, str]]:
@@ -257,15 +260,15 @@ def sums_of_stories() -> Summed:
 
 def tallies() -> Iterator[tuple[object, str]]:
     """The figures by tone, priority, source, model and operation add up to the counters."""
-    for dimension in ("tone", "priority", "source"):
-        rows = Tally.objects.filter(dimension=dimension)
-        yield from compare("story_count", f"stories by {dimension}", rows, Sum("count"))
-        yield from compare("words", f"words by {dimension}", rows, Sum("words"))
-    for dimension in ("model", "operation"):
-        rows = Tally.objects.filter(dimension=dimension)
-        for column in ("input_tokens", "output_tokens", "cost_lower", "cost_upper"):
-            name = f"{column.replace('_', ' ')} by {dimension}"
-            yield from compare(column, name, rows, Sum(column))
+    of_stories = {"story_count": ("stories", "count"), "words": ("words", "words")}
+    columns = ("input_tokens", "output_tokens", "cost_lower", "cost_upper")
+    of_calls = {column: (column.replace("_", " "), column) for column in columns}
+    for dimension in ("tone", "priority", "source", "model", "operation"):
+        counted = of_calls if dimension in {"model", "operation"} else of_stories
+        yield from compare(
+            Tally.objects.filter(dimension=dimension),
+            *((name, f"{what} by {dimension}", Sum(of)) for name, (what, of) in counted.items()),
+        )
 
 
 def market() -> Iterator[tuple[object, str]]:
@@ -332,14 +335,14 @@ def is_of_its_source(trend: Trend) -> bool:
 
 
 def register() -> None:
-    audits.register("series", series)
+    audits.register("series", series, Bucket, TrendBucket)
     audits.register("measures", measures)
-    audits.register("breakdowns", breakdowns)
+    audits.register("breakdowns", breakdowns, Tally, TokenUsage, Story)
     audits.register("story-counters", story_counters)
     audits.register("ledger", ledger)
     audits.register("buckets", buckets)
     audits.register("tallies", tallies)
-    audits.register("market", market)
+    audits.register("market", market, Trend)
     for name in ("counters", "story-counters", "ledger", "figures"):
         audits.register_repair(name, "count the rows of the session again", count_again)
     audits.register_repair(

@@ -255,4 +255,4 @@ def audit_links() -> Iterator[tuple[object, str]]:
 
 def register() -> None:
     retention.register(archive)
-    audits.register("links", audit_links)
+    audits.register("links", audit_links, AILink, AITransition, Chain)

@@ -370,6 +370,6 @@ def audit_archives() -> Iterator[tuple[object, str]]:
 
 
 def register() -> None:
-    audits.register("archives", audit_archives)
+    audits.register("archives", audit_archives, Archive)
     audits.register_archived(archived_payloads)
     retention.register(archive_events)

@@ -765,8 +765,8 @@ CORE = [
         ("gapless &= first == reached + 1 and", "gapless &=", "a gap in the events is not found"),
         ("or reached != last_seq:", ":", "a lost last event is not found"),
         (
-            "if counted != total:",
-            "if counted < total:",
+            "if number != max(",
+            "if number < max(",
             "a counter that is too high is not found",
         ),
     ),
@@ -784,8 +784,8 @@ CORE = [
             "the queue is not compared",
         ),
         (
-            'for dimension in ("model", "operation"):\n        rows = Tally',
-            'for dimension in ("model",):\n        rows = Tally',
+            '"priority", "source", "model", "operation"):',
+            '"priority", "source", "model"):',
             "the figures by operation are not compared",
         ),
         (

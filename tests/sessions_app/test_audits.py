@@ -10,7 +10,7 @@ from django.db import connection
 from sessions_app import audits, constraints
 from sessions_app.background import steps
 from sessions_app.events import recorder
-from sessions_app.models import Session, SessionEvent, SessionStats, Step
+from sessions_app.models import Archive, Session, SessionEvent, SessionStats, Step
 from tests.conftest import MakeSession
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
@@ -42,6 +42,16 @@ def test_all_audits_are_there() -> None:
 def test_a_sound_database_has_no_finding(session: Session) -> None:
     recorder.add_message(session, "system", "x")
     assert list(audits.run()) == []
+
+
+def test_an_audit_is_asked_only_while_one_of_its_tables_has_rows(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audits, "_audits", {})
+    audits.register("always", lambda: iter([("", "asked")]))
+    audits.register("empty", lambda: iter([("", "asked")]), Archive)
+    audits.register("half empty", lambda: iter([("", "asked")]), Archive, SessionStats)
+    assert [finding.audit for finding in audits.run()] == ["always", "half empty"]
 
 
 def test_a_finding_names_its_audit_and_session(session: Session) -> None:
