@@ -38,6 +38,8 @@ ARGUMENTS = [
     "--disable-site-isolation-trials",
     # Nobody is there to say that this tab may be shared.
     "--auto-accept-this-tab-capture",
+    # As in streaming software, a sound needs no click.
+    "--autoplay-policy=no-user-gesture-required",
 ]
 PEOPLE = ("rita", "pete", "ines")
 CONTEXT: dict[str, Any] = {
@@ -86,8 +88,10 @@ def studio(tmp_path_factory: pytest.TempPathFactory, model: AnthropicStandIn) ->
 def told(studio: Studio) -> dict[str, str]:
     """A published session that has told forty stories of the recording: ids by name."""
     session = studio.create("A long evening", RECORDING, pace=0, model="extractive")
-    shown = studio.call("PATCH", f"/api/sessions/{session}", {"visible": True}).body
     studio.command(session, "start")
+    # Only what is told in public is spoken, which takes longer than telling it.
+    studio.wait_stories(session, 30)
+    shown = studio.call("PATCH", f"/api/sessions/{session}", {"visible": True}).body
     studio.wait_stories(session, 40)
     studio.command(session, "stop")
     studio.wait_state(session, "idle")

@@ -23,10 +23,25 @@ window.SpeechSynthesisUtterance = class { constructor(text) { this.text = text; 
 FAST = 6000  # words a minute: a new story every few seconds
 
 
-@pytest.fixture
-def broadcast(studio: Studio) -> Iterator[dict[str, str]]:
-    """A published session that tells its first story, slowly: its id, and its public path."""
+@pytest.fixture(scope="module")
+def published(studio: Studio) -> Iterator[dict[str, str]]:
+    """A published session on air: its id, and its public path."""
     session = live(studio, "Evening news")
+    yield {"session": session, "path": publish(studio, session)}
+    off_air(studio, session)
+
+
+@pytest.fixture
+def broadcast(studio: Studio, published: dict[str, str]) -> dict[str, str]:
+    """The published session, which has just begun a story of a minute."""
+    begin_story(studio, published["session"])
+    return published
+
+
+@pytest.fixture
+def own_broadcast(studio: Studio) -> Iterator[dict[str, str]]:
+    """A published session of its own, for a test that changes what comes next or takes it down."""
+    session = live(studio, "Late news")
     eventually("a story airs", lambda: airing(studio, session))
     yield {"session": session, "path": publish(studio, session)}
     off_air(studio, session)
@@ -46,6 +61,22 @@ def airing(studio: Studio, session: str) -> dict[str, Any] | None:
 def break_in(studio: Studio, session: str, title: str) -> None:
     story = {"title": title, "text": "It was said at noon. " * 12, "now": True}
     assert studio.post(f"/sessions/{session}/stories", story).status == 201
+
+
+def begin_story(studio: Studio, session: str) -> None:
+    """Breaks in with a story of a minute and waits until it airs."""
+    before = airing(studio, session)
+    break_in(studio, session, "The market opens")
+
+    def is_on_air() -> bool:
+        story = airing(studio, session)
+        return (
+            story is not None
+            and story["title"] == "The market opens"
+            and (before is None or story["id"] != before["id"])
+        )
+
+    eventually("it airs", is_on_air)
 
 
 def test_a_story_comes_to_an_open_page_without_reloading(page: Page, studio: Studio) -> None:
@@ -100,17 +131,17 @@ new PerformanceObserver(list => {
 
 @pytest.mark.own_context
 def test_the_stage_shows_artwork_what_is_next_and_the_words_as_the_viewer_wants_them(
-    page: Page, studio: Studio, broadcast: dict[str, str]
+    page: Page, studio: Studio, own_broadcast: dict[str, str]
 ) -> None:
     page.add_init_script(SHIFTS)
-    page.goto(studio.url + broadcast["path"])
+    page.goto(studio.url + own_broadcast["path"])
     art = page.locator("#onair .stage-art")
     expect(art).to_have_js_property("complete", True)
     assert art.evaluate("art => art.naturalWidth") == 1600
     expect(page.locator(".air-clock [data-tick]")).to_have_text(re.compile(r"^0:\d\d:\d\d$"))
     expect(page.locator("#next li")).to_have_count(0)
     story = {"title": "The bridge opens", "text": "It opens at noon. " * 12, "now": False}
-    assert studio.post(f"/sessions/{broadcast['session']}/stories", story).status == 201
+    assert studio.post(f"/sessions/{own_broadcast['session']}/stories", story).status == 201
     page.reload()
     expect(page.locator("#next h3")).to_have_text("The bridge opens")
     size = "parseFloat(getComputedStyle(document.querySelector('.story-text')).fontSize)"
@@ -134,7 +165,7 @@ def test_the_stage_shows_artwork_what_is_next_and_the_words_as_the_viewer_wants_
     page.wait_for_function("() => !document.fullscreenElement")
     page.reload()
     # It ends the story on air; the one that waited longer comes first, and is no longer next.
-    break_in(studio, broadcast["session"], "The ferry is late")
+    break_in(studio, own_broadcast["session"], "The ferry is late")
     expect(page.locator("#onair h2")).to_have_text("The bridge opens")
     expect(page.locator("#next li")).to_have_count(0)
     assert page.evaluate("shifts") <= 0.05
@@ -241,11 +272,11 @@ def test_the_look_of_the_overlay_is_set_by_its_address(
 
 
 def test_taking_the_page_down_closes_those_that_are_open(
-    page: Page, studio: Studio, broadcast: dict[str, str], page_errors: list[str]
+    page: Page, studio: Studio, own_broadcast: dict[str, str], page_errors: list[str]
 ) -> None:
-    page.goto(studio.url + broadcast["path"])
+    page.goto(studio.url + own_broadcast["path"])
     expect(page.locator("#onair h2")).to_be_visible()
-    publish(studio, broadcast["session"], visible=False)
+    publish(studio, own_broadcast["session"], visible=False)
     expect(page.locator("#connection")).to_contain_text("its link was withdrawn")
     page.reload()
     expect(page.get_by_role("heading", level=1)).to_have_text("This link is no longer available")

@@ -6,18 +6,14 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 import pytest
-from playwright.sync_api import Browser, BrowserType, Page, expect
+from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import ARGUMENTS, new_context
 from tests.browser.page_helpers import live, of_session, off_air
-from tests.browser.test_audience import airing, break_in, publish
+from tests.browser.test_audience import airing, begin_story, break_in, publish
 from tests.endtoend.studio_process import Studio, eventually
-from tests.provision.browser import find_or_install_chromium
 
 pytestmark = pytest.mark.browser
 
-# In streaming software a sound needs no click.
-LIKE_STREAMING = [*ARGUMENTS, "--autoplay-policy=no-user-gesture-required"]
 KEEP_AUDIO = (
     "const Real = Audio; window.Audio = function () { return (window.heard = new Real()); };"
 )
@@ -41,32 +37,26 @@ VOICES = [
 ]
 
 
-@pytest.fixture(scope="module")
-def streaming_software(browser: Browser) -> Iterator[Browser]:
-    kind: BrowserType = browser.browser_type
-    chromium = kind.launch(executable_path=find_or_install_chromium(), args=LIKE_STREAMING)
-    yield chromium
-    chromium.close()
-
-
 @pytest.fixture
-def streaming(streaming_software: Browser, page_errors: list[str]) -> Iterator[Page]:
+def streaming(page: Page) -> Page:
     """A page as streaming software shows it."""
-    context = new_context(streaming_software, viewport={"width": 1920, "height": 1080})
-    shown = context.new_page()
-    shown.on("pageerror", lambda error: page_errors.append(str(error)))
-    shown.add_init_script(KEEP_AUDIO)
-    yield shown
-    context.close()
-    assert page_errors == []
+    page.set_viewport_size({"width": 1920, "height": 1080})
+    page.add_init_script(KEEP_AUDIO)
+    return page
 
 
-@pytest.fixture
-def broadcast(studio: Studio) -> Iterator[dict[str, str]]:
+@pytest.fixture(scope="module")
+def published(studio: Studio) -> Iterator[dict[str, str]]:
     session = live(studio, "Late news", language="de")
-    eventually("a story airs", lambda: airing(studio, session))
     yield {"session": session, "path": publish(studio, session)}
     off_air(studio, session)
+
+
+@pytest.fixture
+def broadcast(studio: Studio, published: dict[str, str]) -> dict[str, str]:
+    """A published session on air, which has just begun a story of a minute."""
+    begin_story(studio, published["session"])
+    return published
 
 
 def test_the_overlay_plays_the_story_and_stops_when_it_is_corrected(
@@ -136,13 +126,13 @@ def test_a_replay_is_heard_at_the_speed_at_which_it_was_told(
     streaming.wait_for_function("() => !heard.paused")
 
 
-def test_the_headlines_move_as_one_line(
-    page: Page, studio: Studio, broadcast: dict[str, str]
-) -> None:
+def test_the_headlines_move_as_one_line(page: Page, studio: Studio) -> None:
+    session = live(studio, "Headlines")
+    eventually("a story airs", lambda: airing(studio, session))
     page.emulate_media(reduced_motion="no-preference")
-    page.goto(studio.url + broadcast["path"] + "overlay/?size=l")
+    page.goto(f"{studio.url}{publish(studio, session)}overlay/?size=l")
     for number in range(4):
-        break_in(studio, broadcast["session"], f"The ferry number {number} is late once more today")
+        break_in(studio, session, f"The ferry number {number} is late once more today")
     expect(page.locator("#ticker li")).to_have_count(5)
     before = page.evaluate(PLACES)
     page.wait_for_function(
@@ -150,9 +140,10 @@ def test_the_headlines_move_as_one_line(
         arg=[before[-1]["id"], before[-1]["left"]],
     )
     apart(page.evaluate(PLACES))
-    break_in(studio, broadcast["session"], "And one that comes meanwhile")
+    break_in(studio, session, "And one that comes meanwhile")
     expect(page.locator("#ticker li")).to_have_count(6)
     apart(page.evaluate(PLACES))
+    off_air(studio, session)
 
 
 def apart(places: list[dict[str, float]]) -> None:
@@ -231,36 +222,22 @@ def at_share(page: Page, selector: str, share: float) -> None:
 
 
 @pytest.mark.own_context
-def test_words_brighten_at_the_pace_at_which_they_are_spoken(
+def test_words_brighten_and_captions_follow_at_the_pace_of_speech(
     page: Page, studio: Studio, broadcast: dict[str, str]
 ) -> None:
-    page.emulate_media(reduced_motion="no-preference")
     break_in(studio, broadcast["session"], "The ferry is late")
     page.goto(studio.url + broadcast["path"])
     expect(page.locator("#onair h2")).to_have_text("The ferry is late")
-    text = page.locator("#onair [data-reveal]")
-    words = (text.text_content() or "").split()
+    words = (page.locator("#onair [data-reveal]").text_content() or "").split()
+    # Not without motion.
+    at_share(page, "#onair [data-reveal]", 0.5)
+    assert page.evaluate(UNSPOKEN) == ""
+    page.emulate_media(reduced_motion="no-preference")
     for share, spoken in ((-0.1, 0), (0.5, len(words) // 2), (0.9, int(len(words) * 0.9))):
         at_share(page, "#onair [data-reveal]", share)
         assert page.evaluate(UNSPOKEN).split() == words[spoken:]
     at_share(page, "#onair [data-reveal]", 1.1)
     assert page.evaluate(UNSPOKEN) == ""
-
-
-@pytest.mark.own_context
-def test_without_motion_no_words_brighten(
-    page: Page, studio: Studio, broadcast: dict[str, str]
-) -> None:
-    page.goto(studio.url + broadcast["path"])
-    at_share(page, "#onair [data-reveal]", 0.5)
-    assert page.evaluate(UNSPOKEN) == ""
-
-
-@pytest.mark.own_context
-def test_captions_follow_the_pace_of_speech(
-    page: Page, studio: Studio, broadcast: dict[str, str]
-) -> None:
-    break_in(studio, broadcast["session"], "The ferry is late")
     page.goto(studio.url + broadcast["path"] + "overlay/")
     expect(page.locator(".lower-title")).to_have_text("The ferry is late")
     words = ("It was said at noon. " * 12).split()

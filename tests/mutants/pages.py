@@ -149,7 +149,7 @@ PAGES = [
     ),
     *mutants_of(
         "static/js/overlay.js",
-        (f"{HEARD}::test_captions_follow_the_pace_of_speech",),
+        (f"{HEARD}::test_words_brighten_and_captions_follow_at_the_pace_of_speech",),
         ("const WORDS = 11;", "const WORDS = 12;", "captions are longer"),
         ("Math.min(words.length - 1, at * words.length)", "0", "captions stay at the beginning"),
     ),
@@ -164,7 +164,7 @@ PAGES = [
     ),
     *mutants_of(
         "static/js/reveal.js",
-        (f"{HEARD}::test_words_brighten_at_the_pace_at_which_they_are_spoken",),
+        (f"{HEARD}::test_words_brighten_and_captions_follow_at_the_pace_of_speech",),
         (
             "all[Math.floor(share(element) * all.length)]",
             "all[Math.floor(share(element) * all.length) + 1]",
@@ -179,7 +179,7 @@ PAGES = [
     ),
     *mutants_of(
         "static/js/reveal.js",
-        (f"{HEARD}::test_without_motion_no_words_brighten",),
+        (f"{HEARD}::test_words_brighten_and_captions_follow_at_the_pace_of_speech",),
         ("    if (still.matches) return;\n", "", "words brighten for who wants no motion"),
     ),
     *mutants_of(
