@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Annotated, Literal, NotRequired
 
 from django.contrib.auth.models import User
-from django.db.models import Exists, Q, QuerySet, Subquery
+from django.db.models import Exists, Q, QuerySet
 from django.utils import timezone
 from pydantic import Field
 from typing_extensions import TypedDict
@@ -53,6 +53,7 @@ class PublicRelease(TypedDict):
 
     story: Annotated[NextStory | PulledStory, Field(description="Its id alone if removed.")]
     retracts: NotRequired[Annotated[int, Field(description="Id of a story that will not air.")]]
+    undecided: NotRequired[Annotated[bool, Field(description="Whether an editor decides first.")]]
 
 
 class Released(TypedDict):
@@ -76,6 +77,7 @@ FINISHED = recorder.declare(
 )
 RELEASED = recorder.declare("story.released", "A story will air, or not.", Released, public=True)
 
+MOST_TOLD = 20  # waiting stories; pages show three
 # Time to undo a stop.
 UNDO = timedelta(seconds=5)
 # Time for the owner to see a story and react; without waiting on air (pace 0) there is none.
@@ -89,16 +91,6 @@ def now_airing(session: Session) -> Airing | None:
         .select_related("story__post__source", "story__thread")
         .first()
     )
-
-
-def outlook(session: Session) -> tuple[datetime | None, bool]:
-    """Returns when the story on air ends, and whether another one waits that no editor holds."""
-    ends = Airing.objects.filter(session=session, finished_at=None).values("finish_at")
-    waiting = Story.objects.filter(
-        session=session, state__in=(Story.State.WRITTEN, Story.State.APPROVED), held=False
-    )
-    found = Session.objects.filter(pk=session.pk).values_list(Subquery(ends), Exists(waiting)).get()
-    return found[0], found[1]
 
 
 class Pause(TypedDict):
@@ -153,19 +145,33 @@ def next_payload(story: Story) -> NextStory:
     }
 
 
-def tell_next(story: Story) -> None:
-    """Tells open watch pages that a waiting story will air, or without headline that it will not."""
-    told = SessionEvent.objects.filter(session=story.session, at__gte=story.created_at)
-    told = told.filter(type=RELEASED, payload__public__story__id=story.pk)
+def tell_next(story: Story, run: Broadcast | None) -> None:
+    """Tells open watch pages that a waiting story will air, or without headline that it will not.
+
+    Without a live run no story is named: ``tell_all_next`` does that when one goes live.
+    """
+    named = SessionEvent.objects.filter(session=story.session, at__gte=story.created_at)
+    named = named.filter(type=RELEASED, payload__public__story__id=story.pk)
     listed = story.session.control_mode == Session.ControlMode.HANDS_FREE and not story.held
     gone = story.state in (Story.State.VETOED, Story.State.KILLED)
     if story.state == Story.State.APPROVED or (listed and story.state == Story.State.WRITTEN):
+        if run is None:
+            return
         public: PublicRelease = {"story": next_payload(story)}
-    elif gone and (listed or story.approved_at or told.exists()):  # or listed without an event
+    elif story.state == Story.State.WRITTEN and named.exists():
+        public = {"story": {"id": story.pk}, "undecided": True}
+    elif gone and (listed or story.approved_at or named.exists()):  # or listed without an event
         public = {"story": {"id": story.pk}, "retracts": story.pk}
     else:
         return
     recorder.record(story.session, RELEASED, {"public": public})
+
+
+def tell_all_next(run: Broadcast) -> None:
+    """Tells what comes next when a run goes live, or an editor decides about more or fewer."""
+    for story in stories.next_up(run.session)[:MOST_TOLD]:
+        story.session = run.session
+        tell_next(story, run)
 
 
 def air_next(run: Broadcast, written: Story | None = None) -> Airing | None:
@@ -296,21 +302,11 @@ def decide(session: Session, story_id: int, approve: bool, editor: User) -> Stor
                 {**sentence, "support": "editor"} if sentence["support"] == "none" else sentence
                 for sentence in story.passages
             ]
-        story.save(
-            update_fields=[
-                "state",
-                "approved_by",
-                "approved_at",
-                "approved_as",
-                "label_off",
-                "held",
-                "passages",
-            ]
-        )
+        decided = "state approved_by approved_at approved_as label_off held passages"
+        story.save(update_fields=decided.split())
         event: StoryDecided = {"story": stories.payload(story), "by": editor.get_username()}
         recorder.record(session, stories.DECIDED, event)
-        if run is not None:
-            tell_next(story)
+        tell_next(story, run)
         advance(run)
     return story
 
@@ -397,4 +393,5 @@ def _stop(run: Broadcast) -> None:
 def register() -> None:
     steps.register(Kind(orchestrator.FINISH_AIRING, "control", finish))
     steps.register(Kind(orchestrator.STOP_RUN, "control", stop_when_due))
+    orchestrator.on_going_live.subscribe(tell_all_next)
     orchestrator.on_leaving_air.subscribe(end_current)

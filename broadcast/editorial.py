@@ -168,11 +168,11 @@ def break_in(session: Session, new: BreakIn, author: User) -> Story:
         # Before the next story is aired, because a session has at most one airing.
         if run is not None and new.now:
             airing.end_current(run)
-        elif run is not None:
-            airing.tell_next(story)
         airing.advance(run)
-    # The story may have gone on air in the same transaction.
-    story.refresh_from_db(fields=["state"])
+        # The story may have gone on air in the same transaction, or one that waited longer.
+        story.refresh_from_db(fields=["state"])
+        if story.state == State.APPROVED:
+            airing.tell_next(story, run)
     return story
 
 
@@ -217,8 +217,7 @@ def correct(session: Session, correction: Correction, author: User) -> Story:
         for recap in hourly:
             if (narrative := replacement.text(recap.narrative)) != recap.narrative:
                 _store(recap, recap.title, narrative, RECAP_REASON, author)
-        if run is not None:
-            airing.tell_next(story)
+        airing.tell_next(story, run)
     return story
 
 
@@ -325,8 +324,7 @@ def _withdraw(run: Broadcast | None, story: Story) -> None:
         recorder.record(session, PULLED, {"story": payload, "public": public})
         return
     recorder.record(session, CHANGED, {"story": payload})
-    if run is not None:
-        airing.tell_next(story)
+    airing.tell_next(story, run)
 
 
 def _leave_out(run: Broadcast | None, story: Story, author: User | None) -> None:

@@ -113,6 +113,7 @@ STATE = recorder.declare(
     "broadcast.state", "The run changed its state, hold or ending.", StateEvent, public=True
 )
 
+on_going_live: Topic[[Broadcast]] = Topic("run.live", "A run is live.")
 on_leaving_air: Topic[[Broadcast, datetime]] = Topic("run.left-air", "A live run leaves the air.")
 on_rest: Topic[[Broadcast]] = Topic("run.rested", "A run became idle.")
 
@@ -221,6 +222,8 @@ def transition(
             # The seq of the event joins both records: a recording begins and ends with such rows.
             seq=event.seq,
         )
+        if after == State.LIVE:
+            on_going_live.send(run)
     log.info("transition", run=run.number, before=str(before), after=str(after), cause=str(cause))
     return run
 
@@ -390,10 +393,7 @@ def set_ending(run: Broadcast, ending: EndingPayload | None) -> None:
     recorder.record(run.session, STATE, _event(run, run.state, cause))
 
 
-def refuse_archiving(session: Session) -> str:
-    return "The session is on air. Stop the broadcast first." if active(session) else ""
-
-
 def register() -> None:
-    sessions.veto_archiving(refuse_archiving)
+    reason = "The session is on air. Stop the broadcast first."
+    sessions.veto_archiving(lambda session: reason if active(session) else "")
     sessions.protect_from_timers(active_sessions)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
@@ -199,18 +200,18 @@ def change(call: Call) -> Session:
         changes["expires_at"] = retention.ahead(new.expires_at)
     # Null removes the limit, so a field that is absent must not count as null.
     if "budget_usd" in new.model_fields_set:
-        # The change counts an event, so the run, whose hold may be released, is locked before it.
         changes["budget"] = None if new.budget_usd is None else from_usd(new.budget_usd)
-        with orchestrator.locked_live_run(session) as run:
-            session = sessions.change(session, **changes)
-            # Under the lock of the run, so that the host cannot set the hold again at the same
-            # time.
-            waits_for_budget = run is not None and run.hold and run.hold["code"] == "budget"
-            if run is not None and waits_for_budget and not budget.over_budget(session):
-                orchestrator.set_hold(run, None)
-                steps.run_now(session, orchestrator.NARRATE, run.pk)
-    elif changes:
-        session = sessions.change(session, **changes)
+    mode = session.control_mode
+    # The change counts an event, so the run, whose hold may be released, is locked before it.
+    with orchestrator.locked_live_run(session) if changes else nullcontext() as run:
+        session = sessions.change(session, **changes) if changes else session
+        # Under the lock of the run, so that the host cannot set the hold again at the same time.
+        waits_for_budget = run is not None and run.hold and run.hold["code"] == "budget"
+        if run is not None and waits_for_budget and not budget.over_budget(session):
+            orchestrator.set_hold(run, None)
+            steps.run_now(session, orchestrator.NARRATE, run.pk)
+        if run is not None and session.control_mode != mode:
+            airing.tell_all_next(run)
     if new.visible is not None:
         session = sessions.show(session, new.visible)
     return session

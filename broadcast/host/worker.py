@@ -11,12 +11,13 @@ from functools import partial
 
 import structlog
 from django.db import transaction
+from django.db.models import Exists, Subquery
 
 from broadcast import airing, orchestrator, recaps
 from broadcast.host import claims, narration
 from broadcast.host import memory as host_memory
 from broadcast.host.narration import NarratedPost, Watch, brief_of, forget
-from broadcast.models import Broadcast
+from broadcast.models import Airing, Broadcast
 from broadcast.narrators import grounding
 from broadcast.narrators.anthropic import narrator_for
 from sessions_app import context
@@ -53,6 +54,16 @@ NO_KEY = (
 OLDER = "“{title}” is older than the story “{story}”. It airs because you placed it."
 
 
+def outlook(session: Session) -> tuple[datetime | None, bool]:
+    """Returns when the story on air ends, and whether another one waits that no editor holds."""
+    ends = Airing.objects.filter(session=session, finished_at=None).values("finish_at")
+    waiting = Story.objects.filter(
+        session=session, state__in=(Story.State.WRITTEN, Story.State.APPROVED), held=False
+    )
+    found = Session.objects.filter(pk=session.pk).values_list(Subquery(ends), Exists(waiting)).get()
+    return found[0], found[1]
+
+
 def narrate(claim: Claim) -> None:
     """Runs one round: airs a waiting story or narrates the best post, and schedules the next round."""
     run = orchestrator.attend(claim)
@@ -66,7 +77,7 @@ def narrate(claim: Claim) -> None:
     if session.budget is not None and budget.over_budget(session):
         _hold(run, claim, NeedsHuman(BUDGET_SPENT, code="budget"))
         return
-    ends, waits = airing.outlook(session)
+    ends, waits = outlook(session)
     early = ends is not None and ends - LEAD > steps.now()
     # One story in advance is enough: an older one would be out of date when it airs. A run that is
     # about to stop needs none.
@@ -111,7 +122,7 @@ def claim_post(run: Broadcast, claim: Claim) -> Choice | None:
 
 def _next_round(run: Broadcast) -> datetime:
     """Returns when the host works next: just before the airing ends, soon if none is on air."""
-    ends, waits = airing.outlook(run.session)
+    ends, waits = outlook(run.session)
     soon = steps.now() + timedelta(seconds=1)
     if ends is None:
         return soon
@@ -220,7 +231,7 @@ def _store_story(
             if run.hold is not None:
                 orchestrator.set_hold(run, None)
             airing.air_next(run, story)
-            airing.tell_next(story)
+            airing.tell_next(story, run)
     except StaleClaim:
         # The answer has cost money, so it is stored for a person to decide.
         record = {

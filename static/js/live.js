@@ -50,6 +50,16 @@
     }
   };
 
+  // Stories come as they are released, and air break-ins first and then by their number.
+  const sort = () => {
+    for (const list of document.querySelectorAll("[data-sorted]")) {
+      const before = (a, b) => a.dataset.order.localeCompare(b.dataset.order, "en", { numeric: true });
+      const items = [...list.children];
+      const sorted = items.toSorted(before);
+      if (sorted.some((item, at) => item !== items[at])) list.append(...sorted);
+    }
+  };
+
   const trim = () => {
     for (const list of document.querySelectorAll("[data-max]")) {
       const newestLast = "newestLast" in list.dataset;
@@ -67,6 +77,7 @@
     document.documentElement.dataset.liveMoved = "";
     prepare(template.content);
     htmx.swap(document.body, template.innerHTML, { swapStyle: "none" });
+    sort();
     trim();
     document.dispatchEvent(new CustomEvent("smnb:frame", { detail: { seq } }));
   };

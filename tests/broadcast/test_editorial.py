@@ -518,6 +518,54 @@ def test_a_story_that_was_listed_without_an_event_leaves_open_pages(
     assert told_next(live) == [("", True)]
 
 
+def test_what_was_approved_off_the_air_is_named_when_it_goes_live_and_its_veto_takes_it_off(
+    make_session: MakeSession, go_live: Callable[[Session], Any]
+) -> None:
+    session = make_session(model="extractive", pace=180)
+    first, second = (do(session, "break_in", **{**BREAKING, "title": t}) for t in ("One", "Two"))
+    assert told_next(session) == []
+    go_live(session)
+    run_due_steps(session, "narrate", most=1)
+    assert on_air(session) == first
+    assert told_next(session) == [("One", False), ("Two", False)]
+    orchestrator.stop(session, session.owner)
+    airing.decide(session, second.pk, False, session.owner)
+    assert told_next(session) == [("One", False), ("Two", False), ("", True)]
+    last = SessionEvent.objects.filter(session=session, type="story.released").latest("seq")
+    assert last.payload["public"] == {"story": {"id": second.pk}, "retracts": second.pk}
+
+
+def test_a_change_of_the_control_mode_names_what_waits_or_takes_it_back(live: Session) -> None:
+    Step.objects.filter(session=live, kind="narrate").update(due_at=steps.now())
+    Airing.objects.filter(session=live).update(finish_at=steps.now())
+    run_due_steps(live, "narrate", most=1)
+    waiting = Story.objects.get(session=live, state="written")
+    for mode in ("full-control", "balanced", "hands-free", "hands-free"):
+        commands.run("session.change", live.owner, live, {"settings": {"control_mode": mode}})
+    assert told_next(live) == [
+        (waiting.title, False),
+        *2 * [("", False)],
+        (waiting.title, False),
+    ]
+    events = SessionEvent.objects.filter(session=live, type="story.released").order_by("seq")
+    taken_back = frames.text_of(
+        frames.frame_of(events[1], 0, recorder.PUBLIC), recorder.PUBLIC, "html"
+    )
+    assert f'hx-swap-oob="delete:#next-{waiting.pk}"' in taken_back
+    # It is not retracted: who comes later gets it when it airs.
+    assert frames.without_retracted(list(events), recorder.PUBLIC) == list(events)
+
+
+def test_a_break_in_for_now_behind_an_older_one_is_named_next(live: Session) -> None:
+    older, newer = {**BREAKING, "title": "Older"}, {**BREAKING, "title": "Newer", "now": True}
+    do(live, "break_in", **older)
+    do(live, "break_in", **newer)
+    current = on_air(live)
+    assert current is not None
+    assert current.title == "Older"
+    assert told_next(live) == [("Older", False), ("Newer", False)]
+
+
 @pytest.mark.parametrize("verb", ["correct", "kill"])
 def test_the_audience_hears_nothing_of_a_story_it_was_never_told(
     make_session: MakeSession, go_live: Callable[[Session], Any], verb: str

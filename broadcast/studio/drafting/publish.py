@@ -44,8 +44,7 @@ def air(call: Call) -> Story:
             draft = drafts.find(session, call.payload.draft)
             story = _create_story(draft)
             drafts.changed(drafts.find(session, draft.pk))
-            if run is not None:
-                airing.tell_next(story)
+            airing.tell_next(story, run)
             airing.advance(run)
     except IntegrityError:
         # Two requests at once: the unique draft of a story refuses the later one.
