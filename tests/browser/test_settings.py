@@ -50,6 +50,8 @@ def test_defaults_are_used_by_the_next_new_session(settings: Page, studio: Studi
 
 
 def test_a_group_is_made_changed_moved_used_and_removed(settings: Page, studio: Studio) -> None:
+    tabs = settings.get_by_role("navigation", name="Parts of the settings")
+    tabs.get_by_role("link", name="Source groups").click()
     form = settings.locator("#group-add form")
     form.get_by_label("Name").fill("Island press")
     form.get_by_label("Sources").fill("r/islands\ndemo")
@@ -76,7 +78,7 @@ def test_a_group_is_made_changed_moved_used_and_removed(settings: Page, studio: 
         ("r/islands", "new"),
         ("r/ferries", read[1]["sort"]),
     ]
-    settings.goto(f"{studio.url}/settings/")
+    settings.goto(f"{studio.url}/settings/#groups")
     card.locator("summary").click()
     card.get_by_role("button", name="Remove group").click()
     expect(card).to_have_count(0)
@@ -84,11 +86,20 @@ def test_a_group_is_made_changed_moved_used_and_removed(settings: Page, studio: 
 
 
 def test_retention_is_saved(settings: Page, studio: Studio) -> None:
+    settings.goto(f"{studio.url}/settings/#retention")
     unsaved = settings.get_by_text("Unsaved changes")
     settings.get_by_label("Fine figures, days").fill("14")
     # Only the form that was changed says so.
     expect(unsaved.locator("visible=true")).to_have_count(1)
     expect(settings.locator("#retention .form-unsaved")).to_be_visible()
+    # A submit that is cancelled has saved nothing.
+    settings.evaluate(
+        "document.addEventListener("
+        "'submit', event => event.preventDefault(), {once: true, capture: true})"
+    )
+    settings.get_by_role("button", name="Save retention").click()
+    expect(settings.locator("#retention .form-unsaved")).to_have_role("status")
+    expect(settings.locator("#retention .form-unsaved")).to_have_text("Unsaved changes")
     settings.get_by_label("API answers, days").fill("3")
     settings.get_by_label("Sounds of stories, days").fill("45")
     settings.get_by_label("Transitions of AI chains, days").fill("60")
@@ -105,6 +116,7 @@ def test_retention_is_saved(settings: Page, studio: Studio) -> None:
 
 
 def test_the_context_of_models_is_saved(settings: Page, studio: Studio) -> None:
+    settings.goto(f"{studio.url}/settings/#context")
     settings.get_by_label("Compact after, tokens").fill("900")
     settings.get_by_label("Reset after, operations").fill("50")
     settings.get_by_label("Drafts expire after, minutes").fill("30")
@@ -135,6 +147,7 @@ def test_who_is_not_on_the_staff_sees_the_settings_and_changes_none(
     assert before == (rows(studio, f"SELECT * FROM {WORKSPACE}"), groups(studio))
 
 
-def test_people_are_added_in_the_admin(settings: Page) -> None:
+def test_people_are_added_in_the_admin(settings: Page, studio: Studio) -> None:
+    settings.goto(f"{studio.url}/settings/#people")
     settings.get_by_role("link", name="Add a person").click()
     expect(settings.get_by_role("heading", name="Add user")).to_be_visible()
