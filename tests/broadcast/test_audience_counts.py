@@ -101,7 +101,7 @@ def test_live_stats_show_the_audience(
         client_of(live.owner).get(f"/stats/?session={live.pk}").content.decode().split()
     )
     assert "<dt>Audience now</dt> <dd> <strong>1,236</strong>" in page
-    assert "1,234 watching, 2 listening; peak 1,236" in page
+    assert "1,234 watching, 2 listening; peak&nbsp;1,236" in page
     # Without Redis nothing is known, which is not zero.
     monkeypatch.setattr(presence, "viewers", lambda _: None)
     page = client_of(live.owner).get(f"/stats/?session={live.pk}").content.decode()

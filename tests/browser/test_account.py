@@ -85,6 +85,9 @@ def test_the_button_in_the_bar_keeps_the_theme_too(rita: Page, studio: Studio) -
 def test_a_key_is_set_tested_replaced_and_removed(
     rita: Page, studio: Studio, model: AnthropicStandIn
 ) -> None:
+    tabs = rita.get_by_role("navigation", name="Parts of your settings")
+    tabs.get_by_role("link", name="Keys").click()
+    expect(tabs.locator("[aria-current=page]")).to_have_text("Keys")
     card = rita.locator("#key-anthropic")
     card.get_by_label("API key").fill(KEY)
     card.get_by_role("button", name="Save the key for Anthropic").click()
@@ -116,6 +119,7 @@ def test_a_key_is_set_tested_replaced_and_removed(
 @pytest.mark.own_context
 def test_an_api_token_is_shown_once_works_and_is_revoked(rita: Page, studio: Studio) -> None:
     rita.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    rita.goto(f"{studio.url}/account/#tokens")
     rita.locator("#tokens").get_by_label("Name").fill("weekly report")
     rita.get_by_role("button", name="Make a token").click()
     token = rita.get_by_label("New token").input_value()
@@ -123,7 +127,7 @@ def test_an_api_token_is_shown_once_works_and_is_revoked(rita: Page, studio: Stu
     expect(rita.locator(".new-token .copied")).to_have_text("Copied")
     assert to_copy(rita) == token
     assert status_with(studio, token) == 200
-    rita.goto(f"{studio.url}/account/")
+    rita.goto(f"{studio.url}/account/#tokens")
     assert token not in rita.content()
     rita.get_by_role("button", name="Revoke weekly report").click()
     expect(rita.get_by_text("No tokens yet.")).to_be_visible()
@@ -136,6 +140,7 @@ def status_with(studio: Studio, token: str) -> int:
 
 
 def test_own_defaults_are_used_by_the_next_new_session(rita: Page, studio: Studio) -> None:
+    rita.goto(f"{studio.url}/account/#defaults")
     form = rita.locator("#defaults form")
     form.get_by_label("Personality").select_option("energetic")
     form.get_by_label("Pace").fill("220")

@@ -97,6 +97,9 @@ def test_a_session_is_archived_and_restored_on_its_page(owner: Page, studio: Stu
     owner.get_by_role("button", name="Archive session").click()
     expect(owner.get_by_role("button", name="Restore session")).to_be_visible()
     assert studio.get(f"/sessions/{session}")["status"] == "archived"
+    # Its desk offers what is possible, and no button that would be refused.
+    owner.goto(f"{studio.url}/broadcast/{session}/")
+    expect(owner.locator("#air-start, .break-in, #pace").locator("visible=true")).to_have_count(0)
     owner.get_by_role("button", name="Restore session").click()
     expect(owner.get_by_role("button", name="Archive session")).to_be_visible()
     assert studio.get(f"/sessions/{session}")["status"] == "active"

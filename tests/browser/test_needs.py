@@ -58,7 +58,7 @@ def test_a_new_need_shows_itself_and_rings_where_that_is_chosen(
     session = studio.create("Needs a post", RECORDING, pace=60, model="extractive")
     studio.command(session, "start")
     eventually("posts wait", lambda: len(of_session(studio, POSTS, session)) > 3)
-    owner.goto(f"{studio.url}/account/")
+    owner.goto(f"{studio.url}/account/#attention")
     sound = owner.get_by_label("Play a sound")
     for chosen in (True, False):
         sound.set_checked(chosen)
@@ -77,7 +77,7 @@ def test_a_new_need_shows_itself_and_rings_where_that_is_chosen(
         need.get_by_role("button", name="Release").click()
         expect(need).to_have_count(0)
         assert one(studio, POSTS, post["id"])["state"] == "queued"
-        owner.goto(f"{studio.url}/account/")
+        owner.goto(f"{studio.url}/account/#attention")
     off_air(studio, session)
 
 

@@ -175,7 +175,7 @@ def command_run(request: SignedIn, session: Session) -> HttpResponse:
     except SmnbError as error:
         return refused(request, error, "broadcast", session.pk)
     if request.htmx:
-        page = {"air": orchestrator.latest_payload(session), "session": session}
+        page = {"air": orchestrator.latest_payload(session), "session_id": session.pk}
         return render(request, "studio/broadcast_center/_air.html", page)
     return redirect("broadcast", session.pk)
 

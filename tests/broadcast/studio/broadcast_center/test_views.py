@@ -13,7 +13,9 @@ from django.test import Client
 
 from broadcast import orchestrator
 from sessions_app import commands, sessions
-from sessions_app.models import Session
+from sessions_app.events import recorder
+from sessions_app.models import Session, SessionEvent
+from sessions_app.realtime import frames
 from stories.models import Source, SourcePost, Story
 from stories.posts import queue
 from tests.conftest import MakeSession, make_post, run_due_steps
@@ -237,3 +239,33 @@ def test_the_page_of_a_story_shows_its_making_and_its_approval(
     assert "Approved by an editor." in after
     assert "Approved by olga at <time" in after
     assert "The label is off: this editor takes responsibility." in after
+
+
+@pytest.mark.parametrize(
+    ("code", "link"),
+    [
+        ("budget", "/sessions/{}/#budget"),
+        ("anthropic_key", "/account/#keys"),
+        ("anthropic_credit", "/account/#keys"),
+        ("model", "/sessions/{}/#settings"),
+        ("throttled", None),
+    ],
+)
+def test_a_hold_has_the_link_to_what_ends_it_on_the_page_and_in_its_frame(
+    browser: Client,
+    session: Session,
+    go_live: Callable[[Session], Any],
+    code: str,
+    link: str | None,
+) -> None:
+    go_live(session)
+    run_due_steps(session, "poll", most=1)
+    with orchestrator.locked_live_run(session) as run:
+        assert run is not None
+        orchestrator.set_hold(run, {"code": code, "sentence": "It waits.", "until": None})
+    event = SessionEvent.objects.filter(session=session, type="broadcast.state").latest("seq")
+    frame = frames.text_of(frames.frame_of(event, 0, recorder.OWNER), recorder.OWNER, "html")
+    for html in (text(browser.get(f"/broadcast/{session.pk}/")), frame):
+        banner = html.partition("air-hold")[2][:1200]
+        links = re.findall('<a class="button" href="([^"]+)"', banner)
+        assert links == ([link.format(session.pk)] if link else [])
