@@ -32,6 +32,9 @@ FIRST_LOCK, LONGEST_LOCK = timedelta(seconds=30), timedelta(minutes=15)
 # Checked passwords of one address per minute, whatever the names: each costs a slow hash.
 SIGN_INS_OF_ADDRESS = 30
 KNOWN_BROWSER, KNOWN_FOR = "smnb_browser", timedelta(days=365)
+# Seconds after an error in which Redis is not asked: a hung one holds each request for its time-out.
+PAUSE = 5.0
+_paused = {"until": 0.0}
 
 
 class TooMany(SmnbError):
@@ -54,7 +57,7 @@ def count(name: str, who: object, limit: int, window: int = 60) -> None:
 
     Without Redis nothing is counted and nothing refused; no constraint depends on these limits.
     """
-    if not limit:
+    if not limit or time.monotonic() < _paused["until"]:
         return
     from redis import RedisError
 
@@ -65,9 +68,12 @@ def count(name: str, who: object, limit: int, window: int = 60) -> None:
         # Only ``add`` sets the expiry time, and it leaves an existing counter alone.
         cache.add(key, 0, timeout=2 * window)
         used = cache.incr(key)
-    # ValueError: the counter expired between the two calls.
-    except (RedisError, ValueError) as error:
+    except RedisError as error:
         log.warning("limit_not_counted", limit=name, error=type(error).__name__)
+        _paused["until"] = time.monotonic() + PAUSE
+        return
+    # The counter expired between the two calls.
+    except ValueError:
         return
     if used > limit:
         raise TooMany(f"At most {limit} {name} in {window} s. Try again.", after=window - passed)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from django.conf import settings
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.utils.cache import get_conditional_response
 from ninja import NinjaAPI
 from ninja.openapi.schema import OpenAPISchema
 from ninja.operation import Operation
@@ -66,6 +70,24 @@ class Api(NinjaAPI):
         return document
 
 
+def written_once(write: Callable[..., HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+    """Wraps Ninja's view of the document, which writes it as JSON again for each request."""
+
+    @cache
+    def document() -> tuple[bytes, str]:
+        content = write(HttpRequest()).content
+        return content, f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+
+    def view(request: HttpRequest) -> HttpResponse:
+        content, tag = document()
+        response = get_conditional_response(request, etag=tag)
+        response = response or HttpResponse(content, content_type="application/json")
+        response["ETag"], response["Cache-Control"] = tag, "public, no-cache"
+        return response
+
+    return view
+
+
 IDEMPOTENCY_KEY = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -109,7 +131,14 @@ def _describe_limits(method: str, operation: dict[str, Any]) -> None:
         }
 
 
-api = Api(title="SMNB", version="1", auth=AUTH, docs_url=None, urls_namespace="api")
+api = Api(
+    title="SMNB",
+    version="1",
+    auth=AUTH,
+    docs_url=None,
+    docs_decorator=written_once,
+    urls_namespace="api",
+)
 install_errors(api)
 # Importing these modules adds their operations to the router: a path has one view for all its
 # methods, also when they are defined in different modules.

@@ -11,7 +11,9 @@ from threading import Semaphore
 from typing import IO, Any
 
 import django
+from asgiref.sync import SyncToAsync
 from channels.routing import ProtocolTypeRouter, URLRouter
+from django.conf import settings
 from django.core.exceptions import RequestAborted
 from django.core.handlers.asgi import ASGIHandler, get_script_prefix
 from django.core.signals import request_started
@@ -104,6 +106,23 @@ class Handler(ASGIHandler):
                 self._free.release()
             else:
                 connections.close_all()
+
+
+def use_own_connection() -> None:
+    """Gives this thread a connection to the database that is in no pool and stays open."""
+    connection = connections["default"]
+    options = {**connection.settings_dict["OPTIONS"], "pool": False}
+    # A copy, as all threads share the settings.
+    connection.settings_dict = {
+        **connection.settings_dict,
+        "OPTIONS": options,
+        "CONN_MAX_AGE": None,
+    }
+
+
+if settings.SMNB.database_pool:
+    # The hub's thread: live frames must not wait until one of many requests returns a connection.
+    SyncToAsync.single_thread_executor = ThreadPoolExecutor(1, "hub", use_own_connection)
 
 
 async def no_such_socket(scope: dict[str, Any], receive: Any, send: Any) -> None:

@@ -173,6 +173,8 @@ CACHES = {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
         "LOCATION": REDIS.cache,
         "KEY_PREFIX": "smnb",
+        # Short, as requests wait for it.
+        "OPTIONS": {"socket_timeout": 2, "socket_connect_timeout": 1},
     }
 }
 # The hub delivers live frames; a channel layer would deliver them a second time (smnb.E002).

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import time
 from typing import Any
 from uuid import uuid4
 
@@ -58,3 +60,39 @@ def test_without_redis_nothing_is_counted_and_nothing_fails(
     for _ in range(3):
         rate_limits.count("writes", who, 1, LONG)
     assert any("limit_not_counted" in str(record.msg) for record in caplog.records)
+
+
+def test_a_hung_redis_is_asked_once_and_not_for_each_use(
+    who: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real: Any = cache
+    with socket.create_server(("127.0.0.1", 0)) as hung:
+        hung.settimeout(0.0)
+        url = f"redis://127.0.0.1:{hung.getsockname()[1]}/0?socket_timeout=0.1"
+        with monkeypatch.context() as patch:
+            patch.setattr(real, "_cache", type(real._cache)([url]))
+            rate_limits.count("writes", who, 1, LONG)
+            # It took the connection and never answered.
+            while True:
+                try:
+                    hung.accept()[0].close()
+                except BlockingIOError:
+                    break
+            for _ in range(20):
+                rate_limits.count("writes", who, 1, LONG)
+            with pytest.raises(BlockingIOError):
+                hung.accept()
+    # After a pause uses are counted again.
+    rate_limits.count("writes", who, 1, LONG)
+    rate_limits.count("writes", who, 1, LONG)
+    monkeypatch.setitem(rate_limits._paused, "until", time.monotonic())
+    rate_limits.count("writes", who, 1, LONG)
+    with pytest.raises(TooMany):
+        rate_limits.count("writes", who, 1, LONG)
+
+
+def test_requests_wait_for_the_cache_for_two_seconds_at_most() -> None:
+    real: Any = cache
+    pool = real._cache.get_client().connection_pool
+    assert pool.connection_kwargs["socket_timeout"] == 2
+    assert pool.connection_kwargs["socket_connect_timeout"] == 1

@@ -5,19 +5,24 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from asgiref.sync import SyncToAsync
 from django.core.signals import request_finished, request_started
-from django.db import connections
+from django.db import OperationalError, close_old_connections, connections
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
-from smnb.asgi import FEW, Handler
+from smnb.asgi import FEW, Handler, use_own_connection
 from smnb.env import ROOT
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+postgres_only = pytest.mark.skipif(
+    "os.environ.get('SMNB_TEST_DATABASE') != 'postgres'", reason="SQLite has no pool."
+)
 
 
 class Visit:
@@ -107,6 +112,42 @@ async def test_of_many_requests_at_once_few_keep_their_connection() -> None:
     assert len(still_open) == FEW
     for each in used:
         await asyncio.to_thread(each.close)
+
+
+@pytest.mark.databases
+@postgres_only
+def test_the_hub_reads_while_requests_hold_all_connections_of_the_pool(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    own = connections["default"].settings_dict
+    pooled = {**own["OPTIONS"], "pool": {"min_size": 1, "max_size": 1, "timeout": 0.5}}
+    # Threads that begin from here on have the pool; the one of the test keeps its connection.
+    monkeypatch.setitem(connections.settings, "default", {**own, "OPTIONS": pooled})
+
+    def backend() -> int:
+        with connections["default"].cursor() as cursor:
+            cursor.execute("SELECT pg_backend_pid()")
+            return int(cursor.fetchone()[0])
+
+    def last_request() -> None:
+        connections.close_all()
+        connections["default"].close_pool()
+
+    with (
+        ThreadPoolExecutor(1) as one,
+        ThreadPoolExecutor(1) as another,
+        ThreadPoolExecutor(1, "hub", use_own_connection) as hub,
+    ):
+        held = one.submit(backend).result()
+        with pytest.raises(OperationalError):
+            another.submit(backend).result()
+        read = [hub.submit(close_old_connections) and hub.submit(backend).result() for _ in "123"]
+        # The same one each time, and none of the pool.
+        assert len({held, *read}) == 2
+        one.submit(connections.close_all).result()
+        assert another.submit(backend).result() == held
+        hub.submit(connections.close_all).result()
+        another.submit(last_request).result()
 
 
 async def test_an_endless_response_ends_when_its_client_leaves() -> None:

@@ -9,6 +9,8 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.test import Client
+from ninja.responses import NinjaJSONEncoder
 from pydantic import TypeAdapter, ValidationError
 
 from broadcast.studio.artifacts import bundle
@@ -86,6 +88,24 @@ def test_the_document_is_made_once() -> None:
     assert api.get_openapi_schema() is api.get_openapi_schema(path_params={})
     assert "/api/sessions" in api.get_openapi_schema()["paths"]
     assert "/elsewhere/sessions" in api.get_openapi_schema(path_prefix="/elsewhere/")["paths"]
+
+
+def test_the_document_is_written_once_and_not_sent_to_who_has_it(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = client.get("/api/openapi.json")
+    assert json.loads(first.content)["info"]["title"] == "SMNB"
+    assert first.headers["Content-Type"] == "application/json"
+    monkeypatch.setattr(NinjaJSONEncoder, "encode", None)
+    again = client.get("/api/openapi.json", {"other": "address"})
+    assert (again.status_code, again.content) == (200, first.content)
+    tag = first.headers["ETag"]
+    for given in (tag, f"W/{tag}", "*"):
+        unchanged = client.get("/api/openapi.json", headers={"If-None-Match": given})
+        assert (unchanged.status_code, unchanged.content) == (304, b"")
+        assert unchanged.headers["ETag"] == tag
+    changed = client.get("/api/openapi.json", headers={"If-None-Match": '"earlier"'})
+    assert (changed.status_code, changed.content) == (200, first.content)
 
 
 def test_a_field_without_type_or_description_is_found() -> None:

@@ -206,6 +206,42 @@ async def test_nothing_that_was_taken_back_is_sent_again(heard: Session, change:
         assert part["title"].encode() not in body
 
 
+async def test_links_that_do_not_exist_cost_one_query_together_and_get_nothing(
+    heard: Session, make_session: MakeSession
+) -> None:
+    other = await sync_to_async(lambda: sessions.show(make_session("Silent"), True))()
+    hidden = await sync_to_async(make_session)("Hidden")
+    queries: list[str] = []
+
+    def noting(execute: Any, sql: str, *rest: Any) -> Any:
+        queries.append(sql)
+        return execute(sql, *rest)
+
+    unknown = [f"guess-{number}" for number in range(30)]
+    links = [heard.watch_token, other.watch_token, hidden.watch_token, *unknown]
+
+    def edges() -> dict[str, Any]:
+        with connection.execute_wrapper(noting):
+            return stream_views.edges(links)
+
+    found = await sync_to_async(edges)()
+    assert len(queries) == 1
+    assert list(found) == links
+    # Each has the edge of its own session, and what is not visible has none.
+    assert [found[link] and found[link].session for link in links] == [
+        heard.pk,
+        other.pk,
+        *[None] * 31,
+    ]
+    answers = await asyncio.gather(
+        *(get(Session(watch_token=link), "stream/audio.m3u8") for link in links[2:])
+    )
+    assert {status for status, _, _ in answers} == {404}
+    segment = PIECE.findall((await get(heard, "stream/audio.m3u8"))[2])[-1].decode()
+    assert (await get(heard, f"stream/{segment}"))[0] == 200
+    assert (await get(other, f"stream/{segment}"))[0] == 404
+
+
 async def test_listeners_before_the_first_segment_wait_together(
     owner: User, make_session: MakeSession, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
