@@ -51,8 +51,7 @@ class HoldPayload(TypedDict):
     code: Annotated[str, Field(description="Reason as a code, such as budget or anthropic_key.")]
     sentence: Annotated[str, Field(description="Reason as a sentence for the owner.")]
     until: Annotated[
-        str | None,
-        Field(description="Time of the next attempt, ISO 8601 in UTC; null if it is not known."),
+        str | None, Field(description="Time of the next attempt, ISO 8601 in UTC; null: unknown.")
     ]
 
 
@@ -78,6 +77,10 @@ class AirPayload(TypedDict):
     live_at: Annotated[str | None, Field(description="Time it went live, ISO 8601 UTC, or null.")]
     since: Annotated[str | None, Field(description="Time it entered the state, ISO 8601 in UTC.")]
     last_error: Annotated[str, Field(description="Sentence of the last error; empty if none.")]
+    peak_audience: Annotated[
+        int | None,
+        Field(description="Most viewers and listeners at a time; null while it is live."),
+    ]
     can_start: Annotated[bool, Field(description="Whether the session can go live.")]
     can_stop: Annotated[bool, Field(description="Whether the run can be stopped.")]
     can_recover: Annotated[bool, Field(description="Whether the run can be recovered.")]
@@ -100,12 +103,9 @@ StateEvent = TypedDict(
         "air": Annotated[AirPayload, Field(description="The run after the change.")],
         "from": Annotated[str, Field(description="State before the change.")],
         "cause": Annotated[
-            str,
-            Field(description="Cause of the change; hold, released, stop asked or stop undone."),
+            str, Field(description="Its cause; also hold, released, stop asked or stop undone.")
         ],
-        "public": Annotated[
-            PublicStateEvent, Field(description="The part that the audience gets.")
-        ],
+        "public": Annotated[PublicStateEvent, Field(description="The part for the audience.")],
     },
 )
 
@@ -152,6 +152,7 @@ def payload(run: Broadcast | None) -> AirPayload:
         "live_at": recorder.timestamp(run.live_at) if run and state == State.LIVE else None,
         "since": recorder.timestamp(run.since) if run else None,
         "last_error": run.last_error if run else "",
+        "peak_audience": run.peak_audience if run and state != State.LIVE else None,
         "can_start": state == State.IDLE,
         "can_stop": allowed(state, Cause.STOP),
         "can_recover": allowed(state, Cause.RECOVER),

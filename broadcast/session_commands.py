@@ -226,13 +226,13 @@ def clone(call: Call) -> Session:
         {name: getattr(origin, name) for name in sessions.SETTINGS},
         origin.budget,
         origin.type if origin.type in sessions.CREATABLE_TYPES else Session.Type.BROADCAST,
+        origin,
     )
     for source in service.shown(origin):
         spec = SourceSpec(kind=source.kind, locator=source.locator, sort=source.sort)
         service.add(session, spec)
     slots.copy(origin, session)
     artifacts.copy_logo(origin, session, call.actor)
-    Session.objects.filter(pk=session.pk).update(made_from=origin)
     return session
 
 

@@ -73,6 +73,9 @@ class SessionFields(TypedDict):
     created_at: Annotated[
         str | None, Field(description="The time of its creation, in ISO 8601 and UTC.")
     ]
+    made_from: Annotated[
+        str | None, Field(description="The id of the session it is a copy of; null if of none.")
+    ]
 
 
 class SessionPayload(SessionFields):
@@ -165,9 +168,11 @@ def create(
     settings: Mapping[str, Any],
     budget: int | None,
     type_: str = Session.Type.BROADCAST,
+    made_from: Session | None = None,
 ) -> Session:
     """Creates a session with its counters in one transaction. ``budget`` is in 10⁻¹² USD."""
     session = Session(owner=owner, name=name.strip(), type=type_, budget=budget, **settings)
+    session.made_from = made_from
     session.folder = folder_name(session.name, timezone.now().date(), session.pk)
     _validated(session)
     with transaction.atomic():
@@ -264,6 +269,7 @@ def fields(session: Session) -> SessionFields:
         },
         "expires_at": recorder.timestamp(session.expires_at),
         "created_at": recorder.timestamp(session.created_at),
+        "made_from": str(session.made_from_id) if session.made_from_id else None,
     }
 
 

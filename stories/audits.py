@@ -148,11 +148,7 @@ def narrations() -> Iterator[tuple[object, str]]:
     for story in stories:
         yield story.session_id, f"story {story.pk} is by a model, but has no ledger row"
     answers = TokenUsage.objects.filter(
-        Q(stop_reason=""),
-        state=TokenUsage.State.FINAL,
-        error="",
-        output_tokens__gt=0,
-        legacy_id=None,
+        stop_reason="", state=TokenUsage.State.FINAL, error="", output_tokens__gt=0, legacy_id=None
     )
     for row in answers:
         yield row.session_id, f"usage {row.pk} is final without a stop reason"
@@ -277,15 +273,19 @@ def contradictions() -> Iterator[Contradiction]:
     unclaimed = posts.filter(own, state=SourcePost.State.PUBLISHED, attempts__gt=0, step=None)
     yield unclaimed, "was published without a step"
     yield posts.filter(parts={}, priority__gt=0), "has a priority without its parts"
-    sources = Source.objects.filter(out_of_time("added_at", "created_at"))
-    yield sources, "was added at another time"
-    threads = StoryThread.objects.filter(out_of_time("updated_at", "created_at"))
-    yield threads, "changed at another time"
-    yield (
-        BoardKeyword.objects.filter(out_of_time("moved_at", "created_at")),
-        "moved at another time",
-    )
-    yield Draft.objects.filter(out_of_time("active_at", "created_at")), "was active at another time"
+    for model, column, what in (
+        (Source, "added_at", "was added"),
+        (StoryThread, "updated_at", "changed"),
+        (BoardKeyword, "moved_at", "moved"),
+        (Draft, "active_at", "was active"),
+    ):
+        rows = model._default_manager.filter(out_of_time(column, "created_at"))
+        yield rows, f"{what} at another time"
+    finished = Q(state=Draft.State.FINISHED)
+    wrong = (finished & Q(finished_at=None)) | (~finished & Q(finished_at__isnull=False))
+    wrong |= Q(state=Draft.State.RUNNING, note_code__in=("stopped", "idle"))
+    wrong |= Q(state__in=("waiting", "failed", "expired"), note="")
+    yield Draft.objects.filter(wrong), "is not in the state that its note or its end says"
     turns = DraftMessage.objects.filter(draft=OuterRef("draft"), link=OuterRef("link"), kind="text")
     texts = DraftVersion.objects.exclude(link=None).exclude(Exists(turns))
     yield texts, "has a link that is not of its draft"

@@ -38,6 +38,7 @@ from sessions_app.models import Bucket, Message, Session, SessionStats, Tally
 from stories.market import trends
 from stories.market.ngrams import key_of
 from stories.models import Source, SourcePost, Story, TokenUsage, Trend, TrendBucket, TrendPost
+from stories.posts.scoring import priority_of, recency
 from stories.text.addresses import credit
 from stories.usage import accounting
 
@@ -334,6 +335,19 @@ def is_of_its_source(trend: Trend) -> bool:
     return source.exists() and trend.posts <= most["posts"] and (votes_counted or not counted)
 
 
+def scores() -> Iterator[tuple[object, str]]:
+    """The score of a post is that of its parts, and one of them that of its age when it was read."""
+    own = Q(session__made_from=None, session__imported_id="") & ~Q(session__type="imported")
+    for post in SourcePost.objects.filter(own).exclude(parts={}).defer("body").iterator(BATCH):
+        age = None
+        if post.published_at is not None:
+            age = max((post.created_at - post.published_at) / timedelta(hours=1), 0.0)
+        # In steps of a tenth, as a feed may take a while to be read.
+        far = abs(recency(age) - post.parts.get("recency", 0.0)) > 0.1
+        if far or post.priority != priority_of(post.parts):
+            yield post.session_id, f"post {post.pk} has the score of another age, or of other parts"
+
+
 def register() -> None:
     audits.register("series", series, Bucket, TrendBucket)
     audits.register("measures", measures)
@@ -343,6 +357,7 @@ def register() -> None:
     audits.register("buckets", buckets)
     audits.register("tallies", tallies)
     audits.register("market", market, Trend)
+    audits.register("scores", scores, SourcePost)
     for name in ("counters", "story-counters", "ledger", "figures"):
         audits.register_repair(name, "count the rows of the session again", count_again)
     audits.register_repair(

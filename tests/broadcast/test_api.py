@@ -37,6 +37,7 @@ SESSION = {
     "budget_usd",
     "created_at",
     "expires_at",
+    "made_from",
     "watch_url",
 }
 STATS = {

@@ -61,6 +61,9 @@ OF_A_STREAM = "The plan of an audio stream for some minutes: without it the stre
 OF_A_FOLDER = "Made with the first file of a session; audits find another name than its files have."
 OF_AN_ACT = "Which decisions are undone together; each can be undone alone as well."
 OF_PROGRESS = "How far an export has come, shown while it runs."
+OF_A_PRICE = "Part of the cost when the call closed, which has columns of its own; shown nowhere."
+OF_A_CASE = "A note for the person who decides: what is adopted is the record, which has a digest."
+OF_A_LEASE = "With another epoch or state a worker loses its claim, or the work is done once more."
 
 # Columns and tables whose damage does no harm, each with the reason: no figure, no attribution, no
 # money and nothing that a page shows of a session depends on it. The audits find many anyway.
@@ -90,6 +93,7 @@ HARMLESS: dict[str, str] = {
             "sessions_app_preferences",
             "sessions_app_preferences.theme",
             "sessions_app_preferences.byline",
+            "sessions_app_preferences.needs_sound",
             "sessions_app_preferences.defaults",
             "sessions_app_workspace",
             "sessions_app_workspace.defaults",
@@ -160,6 +164,7 @@ HARMLESS: dict[str, str] = {
     "stories_quarantinedecision.act": OF_AN_ACT,
     "sessions_app_participant": OF_PRESENCE,
     "sessions_app_participant.last_active_at": OF_PRESENCE,
+    "sessions_app_participant.session_id": OF_PRESENCE,
     "stories_sourcepost.rank": OF_THE_ORDER,
     "stories_sourcepost.pinned": OF_THE_ORDER,
     "stories_sourcepost.chosen": OF_THE_ORDER,
@@ -172,7 +177,11 @@ HARMLESS: dict[str, str] = {
     },
     "stories_tokenusage.max_tokens": OF_A_BOUND,
     "stories_tokenusage.input_upper": OF_A_BOUND,
-    "stories_tokenusage.web_searches": "Part of the cost when the call closed; shown nowhere.",
+    "stories_tokenusage.web_searches": OF_A_PRICE,
+    "stories_tokenusage.service_tier": OF_A_PRICE,
+    "stories_quarantinedrecord.reason": OF_A_CASE,
+    "sessions_app_step.state": OF_A_LEASE,
+    "sessions_app_step.epoch": OF_A_LEASE,
     "stories_source.cursor": "Where the next poll begins: a post that is known is not added twice.",
     **{
         f"broadcast_audiostream{name}": OF_A_STREAM

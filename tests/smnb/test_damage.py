@@ -10,6 +10,7 @@ from tests.conftest import MakeSession
 
 FEW = (
     "sessions_app_session.budget",
+    "sessions_app_session.made_from_id",
     "sessions_app_ailink.model",
     "sessions_app_message.link_id",
     "sessions_app_archive.joined",
@@ -19,6 +20,8 @@ FEW = (
     "stories_interest",
     "stories_boardkeyword",
     "stories_sourcepost.label",
+    "stories_sourcepost.parts",
+    "stories_draft.state",
     "stories_storyversion.reason",
     "stories_storyversion.passages",
     "stories_story.completed_at",
@@ -28,6 +31,7 @@ FEW = (
     "stories_quarantinedecision",
     "stories_quarantinedrecord.old_session",
     "broadcast_slot",
+    "broadcast_broadcast.peak_audience",
     "broadcast_statechange.seq",
     "broadcast_airing.finished_at",
     "broadcast_episode.contents",
