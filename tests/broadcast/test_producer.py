@@ -207,8 +207,15 @@ def test_a_source_that_answers_again_is_well_again(live: Callable[..., Source]) 
 
 
 def test_trouble_with_one_source_leaves_the_run_live(live: Callable[..., Source]) -> None:
-    source = poll(live(Retry("The source does not answer.")))
+    source = live(Retry("The source does not answer."), fetched(A, B))
+    spec = service.SourceSpec(kind="rss", locator="https://other.test/f")
+    other = service.add(source.session, spec)
+    steps.enqueue(source.session, "poll", other.pk)
+    assert poll(source).health == "waiting"
     assert orchestrator.latest_payload(source.session)["state"] == "live"
+    # The others are read as if nothing had happened.
+    assert poll(other).health == "ok"
+    assert set(SourcePost.objects.values_list("title", "source")) == {(A, other.pk), (B, other.pk)}
     assert list(audits.run()) == []
 
 

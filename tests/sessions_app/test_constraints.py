@@ -110,9 +110,15 @@ def test_the_session_of_a_row_cannot_be_changed(make_session: MakeSession, sourc
         Source.objects.filter(pk=source.pk).update(session=other)
 
 
+@pytest.mark.databases
 def test_a_session_with_rows_cannot_be_deleted(session: Session) -> None:
     with pytest.raises(ProtectedError):
         session.delete()
+    # Nor by hand, past all of our code.
+    key = Session._meta.pk.get_db_prep_value(session.pk, connection)
+    with pytest.raises(DatabaseError), transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("DELETE FROM sessions_app_session WHERE id = %s", [key])
+    assert Session.objects.filter(pk=session.pk).exists()
 
 
 @pytest.mark.databases

@@ -17,7 +17,7 @@ from sessions_app.background import sending, steps, sweeper
 from sessions_app.background.steps import Claim, Kind
 from sessions_app.errors import NeedsHuman, Retry, SmnbError, StaleClaim, WaitUntil
 from sessions_app.models import FailedWork, Session, Step
-from tests.concurrency import together
+from tests.concurrency import forked, together
 from tests.conftest import MakeSession
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -93,6 +93,27 @@ def test_of_eight_claims_at_once_exactly_one_gets_the_step(step: Step) -> None:
     found = together(8, lambda _: steps.claim(step.pk))
     assert sum(claim is not None for claim in found) == 1
     assert fresh(step).epoch == 1
+
+
+@pytest.mark.databases
+def test_a_process_that_dies_between_commit_and_message_leaves_the_step_to_the_sweeper(
+    session: Session, does: Does, poked: list[tuple[int, str]]
+) -> None:
+    def enqueue_and_die() -> None:
+        # Called after the commit, in place of the message.
+        sending.set_poker(lambda *_: os._exit(9))
+        steps.enqueue(session, PROBE, 1)
+
+    assert os.waitstatus_to_exitcode(os.waitpid(forked(enqueue_and_die), 0)[1]) == 9
+    orphan = Step.objects.get(kind=PROBE)
+    assert (orphan.state, orphan.poked_at is None) == ("pending", False)
+    # Its row says that it was sent just now.
+    assert sweeper.poke_overdue() == 0
+    quiet_since(orphan, 11)
+    assert sweeper.poke_overdue() == 1
+    assert poked == [(orphan.pk, "control")]
+    assert steps.run(orphan.pk)
+    assert fresh(orphan).state == Step.State.DONE
 
 
 def test_a_claim_brings_the_session_of_the_row(step: Step) -> None:

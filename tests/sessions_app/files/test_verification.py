@@ -13,6 +13,7 @@ from sessions_app import audits, preferences
 from sessions_app.files import artifacts, storage, verification
 from sessions_app.files.storage import ROOT
 from sessions_app.models import Artifact, Session
+from tests.concurrency import forked
 
 pytestmark = pytest.mark.django_db
 
@@ -100,3 +101,28 @@ def test_a_file_with_content_is_never_swept_away(session: Session, stored: Artif
     assert sweep() == 0
     assert lost.exists()
     assert storage.full_path(stored.path).exists()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("content", [b"a line\n", b""])
+def test_a_process_that_dies_between_file_and_row_leaves_no_row_and_the_rest_is_named_or_removed(
+    session: Session, monkeypatch: pytest.MonkeyPatch, content: bytes
+) -> None:
+    def write_and_die() -> None:
+        monkeypatch.setattr(artifacts, "save_row", lambda _row: os._exit(9))
+        artifacts.store(session, "files", "log.txt", [content], media_type="text/plain")
+
+    assert os.waitstatus_to_exitcode(os.waitpid(forked(write_and_die), 0)[1]) == 9
+    path = artifacts.folder(session, "files") / "log.txt"
+    assert path.read_bytes() == content
+    assert not Artifact.objects.exists()
+    # A writer may still be at work on a file as young as this.
+    assert (sweep(), found()) == (0, [])
+    os.utime(path, (time.time() - 90_000,) * 2)
+    # What has content is left to a person, as nothing says whose it is.
+    assert sweep() == (0 if content else 1)
+    assert path.exists() == bool(content)
+    assert [session for session, _ in found()] == ([str(session.pk)] if content else [])
+    # The name stays free for the next try.
+    again = artifacts.store(session, "files", "log.txt", [b"x"], media_type="text/plain")
+    assert storage.full_path(again.path).read_bytes() == b"x"

@@ -197,6 +197,9 @@ def test_a_page_instead_of_json_and_a_silent_server_are_tried_again(
     reddit.answer = (200, {"Content-Type": "text/html"}, b"<!doctype html>")
     with pytest.raises(Retry):
         source(reddit).fetch("r/any", "hot", {})
+    reddit.hangs = True
+    with pytest.raises(Retry):
+        source(reddit).fetch("r/any", "hot", {})
 
 
 @pytest.mark.parametrize(
