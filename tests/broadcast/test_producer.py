@@ -211,7 +211,7 @@ def test_trouble_with_one_source_leaves_the_run_live(live: Callable[..., Source]
     spec = service.SourceSpec(kind="rss", locator="https://other.test/f")
     other = service.add(source.session, spec)
     steps.enqueue(source.session, "poll", other.pk)
-    assert poll(source).health == "waiting"
+    assert poll(source).health == "paused"
     assert orchestrator.latest_payload(source.session)["state"] == "live"
     # The others are read as if nothing had happened.
     assert poll(other).health == "ok"

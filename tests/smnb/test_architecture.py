@@ -244,6 +244,7 @@ def test_no_test_runs_the_tasks_eagerly_is_skipped_or_expected_to_fail() -> None
         "tests/broadcast/test_demo_transcript.py",
         "tests/sessions_app/background/test_simulation.py",
         "tests/sessions_app/background/test_steps.py",
+        "tests/smnb/test_asgi.py",
         "tests/stories/posts/test_labelled_reports.py",
     }
     found = found_in(sorted((ROOT / "tests").rglob("*.py")), words)
