@@ -131,7 +131,8 @@ def test_the_hub_reads_while_requests_hold_all_connections_of_the_pool(
 
     def last_request() -> None:
         connections.close_all()
-        connections["default"].close_pool()
+        pooled_connection: Any = connections["default"]
+        pooled_connection.close_pool()
 
     with (
         ThreadPoolExecutor(1) as one,
