@@ -1,13 +1,10 @@
-"""The producer in a real studio: a plan becomes a draft, and a killed worker loses no answer."""
+"""The producer in a real studio: a plan becomes a draft."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from tests.broadcast.chat.questions import spoken
 from tests.endtoend.studio_process import Studio, eventually
-from tests.endtoend.test_drafts import kill_worker
-from tests.standins.anthropic import AnthropicStandIn
 
 STORY = {
     "title": "The ferry runs again",
@@ -51,26 +48,3 @@ def test_a_plan_of_the_producer_becomes_a_draft_and_a_story(studio: Studio) -> N
     assert studio.post(path, {"command": "air"}).status == 200
     told = {story["origin"] for story in studio.items(session, "stories")}
     assert told == {"manual", "draft"}
-
-
-def test_a_worker_killed_in_the_middle_of_an_answer_loses_nothing(
-    newsroom: Studio, api: AnthropicStandIn
-) -> None:
-    session = newsroom.create("Talking", pace=0, model="claude-haiku-4-5")
-    api.text = spoken("The ferry is next, and after it comes the bridge. " * 6)
-    api.pause = 0.3
-    before = len(api.served)
-    first = say(newsroom, session, "What is next?")
-    second = say(newsroom, session, "And what comes then?")
-    eventually("half of an answer", lambda: len(api.served) == before + 1)
-    kill_worker(newsroom)
-    api.pause = 0.0
-    for question in (first, second):
-        said = answer(newsroom, session, question)
-        assert (said["code"], said["text"][:17]) == ("", "The ferry is next")
-    assert [len(answers(newsroom, session, each)) for each in (first, second)] == [1, 1]
-    usage = newsroom.items(session, "usage")
-    assert [each["state"] for each in usage] == ["final", "final", "bounded"]
-    links = newsroom.items(session, "transitions")
-    assert [each["source"] for each in links] == ["chat", "chat"]
-    assert links[0]["old"] == links[1]["new"]
