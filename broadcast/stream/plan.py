@@ -47,6 +47,7 @@ PATIENCE = timedelta(seconds=60)  # for a sound that is still being made
 JUST_NOW = timedelta(seconds=60)
 MOST_WAITING = 50
 BED_FRAMES, CHIME_FRAMES = 500, 50
+FADE_FRAMES = 21  # in which chords fade, see encoder_process.FADE
 # Of the silence at the end of each sound.
 TRIMMED = 0.4  # seconds
 PAUSE_FRAMES = 16  # what is left of it
@@ -158,8 +159,11 @@ def captions(stream: AudioStream, slot: int) -> list[tuple[float, float, str]]:
     ]
 
 
-def extend(stream: AudioStream, at: datetime) -> None:
-    """Plans the next slots in the given object, which the caller stores if nothing has changed."""
+def extend(stream: AudioStream, at: datetime) -> int | None:
+    """Plans the next slots in the given object, which the caller stores if nothing has changed.
+
+    Returns the first slot that was planned before and has another sound now, or None.
+    """
     now = frame_of(at)
     stream.parts = [part for part in stream.parts if end_of(part) > frame_of(at - RETAINED)]
     begin = (now // SLOT_FRAMES - BEFORE) * SLOT_FRAMES
@@ -168,8 +172,8 @@ def extend(stream: AudioStream, at: datetime) -> None:
         # A new listener hears what is on air or has just ended.
         missed = Airing.objects.filter(session=stream.session, finish_at__lt=at - JUST_NOW)
         stream.planned = missed.order_by("-pk").first()
-    if (story := _next_story(stream, at)) is not None:
-        cut_bed(stream, now)
+    story = _next_story(stream, at)
+    changed = cut_bed(stream, now) if story else None
     # After an outage the stream continues now; a short one leaves no gap.
     while (frame := max([begin, *map(end_of, stream.parts[-1:])])) < until:
         moment = time_of(frame)
@@ -184,6 +188,7 @@ def extend(stream: AudioStream, at: datetime) -> None:
             announce(stream, frame)
         else:
             stream.parts.append(_part("bed", frame, BED_FRAMES, stream.session.name))
+    return changed
 
 
 def _hour(at: datetime) -> datetime:
@@ -224,13 +229,19 @@ def _next_story(stream: AudioStream, at: datetime) -> tuple[Airing, Sound] | Non
     return None
 
 
-def cut_bed(stream: AudioStream, now: int) -> None:
-    """Ends the chords that are planned, in a slot that can still be rendered again."""
-    first = ((now + SAFE_FRAMES) // SLOT_FRAMES + 1) * SLOT_FRAMES
-    while stream.parts and stream.parts[-1]["kind"] == "bed" and end_of(stream.parts[-1]) > first:
-        part = stream.parts.pop()
+def cut_bed(stream: AudioStream, now: int) -> int | None:
+    """Ends the chords that are planned, in a slot that can still be rendered again; returns it.
+
+    They fade at the begin of that slot: at the end of the one before, its sound would change too.
+    """
+    slot, changed = (now + SAFE_FRAMES) // SLOT_FRAMES + 1, None
+    first = slot * SLOT_FRAMES
+    last = first + FADE_FRAMES
+    while stream.parts and stream.parts[-1]["kind"] == "bed" and end_of(stream.parts[-1]) > last:
+        part, changed = stream.parts.pop(), slot
         if part["at"] < first:
-            stream.parts.append({**part, "frames": first - part["at"]})
+            stream.parts.append({**part, "frames": last - part["at"]})
+    return changed
 
 
 def add_story(stream: AudioStream, frame: int, airing: Airing, sound: Sound) -> None:

@@ -45,6 +45,7 @@ BATCH = 3  # slots
 SEGMENT_BYTES = BIT_RATE // 8 * SLOT_SECONDS
 # How long a stream is rendered after a listener asked for it, and how often a listener is noted.
 UNHEARD, NOTED_EVERY = timedelta(minutes=2), timedelta(seconds=30)
+LATEST_CHANGE = timedelta(seconds=1)  # before a slot begins
 EVERY, EVERY_QUIET = timedelta(seconds=12), timedelta(seconds=6)
 WINDOW = 10  # slots in a playlist
 LEFT = timedelta(hours=1)
@@ -114,15 +115,20 @@ def play(claim: Claim) -> None:
 def advance(claim: Claim, stream: AudioStream, at: datetime) -> None:
     """Plans and renders what follows until shortly after ``at``."""
     revision = stream.revision
-    plan.extend(stream, at)
-    store(claim, stream, revision)
+    changed_from = plan.extend(stream, at)
+    store(claim, stream, revision, changed_from)
     render(claim, stream, at)
     presence.on_count.send(claim.session.pk)
     tidy(stream)
 
 
-def store(claim: Claim, stream: AudioStream, revision: int) -> None:
-    """Stores the plan, unless a pulled story has changed it or another worker has the step."""
+def store(
+    claim: Claim, stream: AudioStream, revision: int, changed_from: int | None = None
+) -> None:
+    """Stores the plan, unless a pulled story has changed it or another worker has the step.
+
+    ``changed_from`` is the first slot that was planned before and has another sound now.
+    """
     with transaction.atomic():
         if not claim.extend_lease():
             raise StaleClaim("Another worker plans the stream.")
@@ -136,6 +142,12 @@ def store(claim: Claim, stream: AudioStream, revision: int) -> None:
         )
         if not changed:
             raise Retry("The plan of the stream changed meanwhile.")
+        # Listeners load a slot once, when it begins: those who have it would miss what is new in it.
+        if (
+            changed_from is not None
+            and plan.slot_of(timezone.now() + LATEST_CHANGE) >= changed_from
+        ):
+            raise Retry("The stream was planned too late, and is planned again.")
 
 
 def stop(claim: Claim, stream: AudioStream) -> None:

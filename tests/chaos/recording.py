@@ -181,8 +181,10 @@ def furthest_caption(
     """How far a caption that begins a sentence is from where the voice begins after its pause.
 
     The loudness is that of the recording, twenty times a second, and begins at ``first``. Before the
-    first sentence of a story there may be another sound and no pause.
+    first sentence of a story there may be another sound and no pause. Of a sentence that begins where
+    the recording ends, the voice may come after it.
     """
+    last = first + len(loudness) / 20 - 0.5
     quiet = [value < 60 for value in loudness]
     onsets = [
         first + at / 20 for at in range(3, len(quiet)) if not quiet[at] and all(quiet[at - 3 : at])
@@ -190,7 +192,7 @@ def furthest_caption(
     sentences = [
         begin
         for before, begin in pairwise(sorted(cues))
-        if begin - cues[before][0] < 0.5 and cues[before][1].strip()[-1:] in ".!?"
+        if begin - cues[before][0] < 0.5 and cues[before][1].strip()[-1:] in ".!?" and begin < last
     ]
     return round(max(min(abs(begin - onset) for onset in onsets) for begin in sentences), 2)
 

@@ -123,6 +123,27 @@ def test_a_new_story_follows_within_two_slots(heard: Session) -> None:
     assert plan.time_of(new["at"]) - later > timedelta(seconds=3)
 
 
+def test_a_slot_that_has_begun_is_not_changed_by_a_worker_that_was_held_up(heard: Session) -> None:
+    """Its listeners have loaded it: a story that began in it would lose its first seconds for them."""
+    planned(heard, timezone.now() - timedelta(seconds=84), 84)
+    press(heard, "broadcast.start")
+    run_due_steps(heard, "poll")
+    while not Story.objects.filter(session=heard, state="airing"):
+        run_due_steps(heard, most=1)
+    run_due_steps(heard, "speak")
+    claim, before = claimed(heard), row_of(heard)
+    with pytest.raises(Retry, match="too late"):
+        # It was stopped for ten seconds after it had looked at the clock.
+        stream.advance(claim, row_of(heard), timezone.now() - timedelta(seconds=10))
+    assert (row_of(heard).parts, row_of(heard).revision) == (before.parts, before.revision)
+    live = plan.slot_of(timezone.now())
+    stream.advance(claim, row_of(heard), timezone.now())
+    known, after = dict(plan.slots(before)), dict(plan.slots(row_of(heard)))
+    changed = {slot for slot in known if after.get(slot, known[slot]) != known[slot]}
+    assert min(changed) > live
+    assert kinds(row_of(heard))[-1] == "story"
+
+
 class Killed(BaseException):
     """Ends a step as a signal does: nothing of ours handles it."""
 
