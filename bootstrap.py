@@ -252,6 +252,7 @@ class Setup:
 
     def perform(self) -> None:
         began = time.monotonic()
+        self.log.touch(mode=PRIVATE)
         self.log.write_text("")
         if version_of(str(self.python)) is None:
             self.make_venv()

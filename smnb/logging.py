@@ -30,9 +30,11 @@ log = structlog.get_logger(__name__)
 
 WARN_EVERY_S = 60
 MAX_TEXT = 16_000  # characters of one field
-# Also the start of Redis, which it reports at every level, with a hint for large installations.
+# Also the start of Redis, which it reports at every level, with a hint for large installations, and
+# addresses that clients have made up.
 _ONLY_INFORMS = re.compile(
-    r" level=(?:debug|info) |^redis +\| \d+:[CM] (?!.*(?:[Ff]atal|[Ee]rror|[Cc]an't|[Ff]ailed to))"
+    r" level=(?:debug|info) |logger=django\.request event=\"Not Found: "
+    r"|^redis +\| \d+:[CM] (?!.*(?:[Ff]atal|[Ee]rror|[Cc]an't|[Ff]ailed to))"
     r"|^redis +\| .*overcommit"
 )
 _FIRST = ("id", "timestamp", "level", "logger", "event")

@@ -14,6 +14,7 @@ from django.conf import settings
 from django.contrib.auth.models import User
 
 from broadcast import session_commands
+from broadcast.speech import engines
 from sessions_app import commands
 from sessions_app.models import Session
 from smnb.logging import studio_log
@@ -38,6 +39,10 @@ def prepare() -> list[str]:
         ]
     else:
         lines.append(f"Sign in as: {owner.username}")
+    if settings.SMNB.speech != "off" and not engines.available():
+        lines.append(
+            "Sound:      none from the studio yet; make audio adds its voice and a radio stream"
+        )
     if settings.SMNB.log != "info":
         lines.append(f"Log:        {studio_log()} (SMNB_LOG=info shows it here)")
     return [*lines, "Ctrl-C stops everything."]

@@ -53,6 +53,8 @@ def test_a_newcomer_is_live_with_pasted_feeds_in_at_most_eight_clicks(
         assert (session["model"], session["personality"]) == ("extractive", "formal")
         read = "SELECT locator FROM stories_source WHERE session_id = ? ORDER BY id"
         assert [row["locator"] for row in rows(studio, read, session["id"])] == addresses
+        page.goto(f"{studio.url}/start/")
+        expect(page.locator(".start-on-air")).to_contain_text("Ines on air is on air already.")
 
 
 def test_the_guided_start_says_what_is_missing_and_goes_back(

@@ -40,6 +40,7 @@ def run(clone: Path, **environment: str) -> subprocess.CompletedProcess[str]:
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
+        umask=0o022,  # as most people have it
     )
 
 

@@ -182,10 +182,11 @@ def test_the_terminal_shows_what_matters_and_the_file_everything(
 ) -> None:
     lines = [
         "web  | timestamp=2026-11-29T08:00:00Z level=info logger=x event=answered",
+        'web  | timestamp=2026-11-29T08:00:00Z level=warning logger=django.request event="Not Found: /x"',
         "host | timestamp=2026-11-29T08:00:01Z level=warning logger=x event=slow",
         "host | Traceback (most recent call last):",
     ]
-    for chosen, shown in (("warning", lines[1:]), ("info", lines)):
+    for chosen, shown in (("warning", lines[2:]), ("info", lines)):
         env = settings.SMNB.model_copy(update={"log": chosen, "data_dir": tmp_path / chosen})
         env.data_dir.mkdir()
         monkeypatch.setattr(settings, "SMNB", env)

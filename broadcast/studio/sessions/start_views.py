@@ -15,9 +15,11 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_safe
 
 from broadcast import session_commands
+from broadcast.models import Broadcast
 from broadcast.narrators.extractive import ExtractiveNarrator
 from broadcast.speech import engines, recorder
 from broadcast.speech.engines import Unspoken
+from broadcast.states import State
 from broadcast.studio.sessions.forms import SourcesField
 from sessions_app import commands, credentials, preferences, rate_limits
 from sessions_app.credentials import Service
@@ -109,7 +111,14 @@ def start(request: SignedIn) -> HttpResponse:
 
 
 def _page(request: SignedIn, form: StartForm, status: int = 200) -> HttpResponse:
-    page = {"form": form, "has_key": has_model_key(request.user), "speaks": engines.available()}
+    on_air = Broadcast.objects.filter(session__owner=request.user, state=State.LIVE)
+    page = {
+        "form": form,
+        "has_key": has_model_key(request.user),
+        "speaks": engines.available(),
+        # At the first sign-in, the demo.
+        "on_air": on_air.select_related("session").order_by("pk").first(),
+    }
     return render(request, "studio/sessions/start.html", page, status=status)
 
 
