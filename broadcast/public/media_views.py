@@ -20,6 +20,7 @@ from broadcast.replay import queries as replay_queries
 from broadcast.speech import engines, episodes, sounds
 from broadcast.speech.engines import Unspoken
 from broadcast.speech.episodes import MOST_STORIES
+from broadcast.transfer.formats.srt_format import spoken_cues, webvtt
 from sessions_app.errors import NotFound
 from sessions_app.events import recorder
 from sessions_app.files import storage
@@ -40,6 +41,18 @@ def sound(request: HttpRequest, session: Session, sound_id: int) -> HttpResponse
         return _send(request, sounds.find(session, sound_id))
     except NotFound as error:
         raise Http404(error.sentence) from None
+
+
+@shared
+@public
+def sound_captions(request: HttpRequest, session: Session, sound_id: int) -> HttpResponse:
+    """The words of a published story as WebVTT, at their times in its sound."""
+    try:
+        row = sounds.find(session, sound_id)
+    except NotFound as error:
+        raise Http404(error.sentence) from None
+    cues = spoken_cues(row.story.narrative, row.times, 0.0, row.seconds)
+    return _text(request, webvtt(cues), "text/vtt")
 
 
 @shared

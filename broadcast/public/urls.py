@@ -25,6 +25,9 @@ urlpatterns = [
     path("watch/<str:token>/feed.json", public_views.json_feed, name="feed_json"),
     path("watch/<str:token>/podcast.xml", media_views.podcast_feed, name="podcast"),
     path("watch/<str:token>/sounds/<int:sound_id>", media_views.sound, name="sound"),
+    path(
+        "watch/<str:token>/sounds/<int:sound_id>.vtt", media_views.sound_captions, name="sound_vtt"
+    ),
     path("watch/<str:token>/episodes/<int:run_number>/", media_views.episode, name="episode"),
     path(
         "watch/<str:token>/episodes/<int:run_number>/audio", media_views.audio, name="episode_audio"

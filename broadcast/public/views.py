@@ -29,7 +29,7 @@ from broadcast.public import feeds
 from broadcast.replay import queries as replay_queries
 from broadcast.replay import runs
 from broadcast.replay.runs import Recording
-from broadcast.speech import episodes, sounds
+from broadcast.speech import engines, episodes, sounds
 from broadcast.states import State
 from broadcast.stream import stream
 from sessions_app import context, sessions
@@ -166,8 +166,12 @@ def embed(request: HttpRequest, session: Session) -> HttpResponseBase:
     return xframe_options_exempt(csp_replace({"frame-ancestors": ["*"]})(player))(request)
 
 
-def _addresses(session: Session) -> dict[str, str]:
-    return {"token": session.watch_token, "ws_path": f"/ws/watch/{session.watch_token}/"}
+def _addresses(session: Session) -> dict[str, object]:
+    return {
+        "token": session.watch_token,
+        "ws_path": f"/ws/watch/{session.watch_token}/",
+        "studio_speaks": bool(engines.engine().voices(session.language)),
+    }
 
 
 @public

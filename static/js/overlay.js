@@ -1,7 +1,8 @@
-// The overlay: captions at the pace of speech, and each story's sound where there is one.
+// The overlay: captions at the pace of speech, or with the voice where the overlay plays it.
 (() => {
   "use strict";
-  const WORDS = 11;
+  const WORDS = 11; // the most in a caption
+  const ENOUGH = 6; // for one that ends with its sentence
   const PATIENCE_MS = 15000;
   const root = document.querySelector(".overlay");
   const connection = document.getElementById("connection");
@@ -22,8 +23,17 @@
     }
     return words;
   };
+  // The words, and of each the place of the first one of its caption.
   const wordsOf = (caption) => {
-    if (!texts.has(caption)) texts.set(caption, split(caption.textContent.trim()));
+    if (texts.has(caption)) return texts.get(caption);
+    const words = split(caption.textContent.trim());
+    let first = 0;
+    const firsts = words.map((word, at) => {
+      const ended = at > 0 && /[.!?\u2026\u3002\uff01\uff1f]["'\u201d\u2019\u00bb)]*\s*$/.test(words[at - 1]);
+      if (at - first >= (ended ? ENOUGH : WORDS)) first = at;
+      return first;
+    });
+    texts.set(caption, { words, firsts });
     return texts.get(caption);
   };
   const share = (from, to) => (to > from ? Math.min(1, Math.max(0, (Date.now() - from) / (to - from))) : 1);
@@ -32,10 +42,11 @@
   const caption = () => {
     for (const lower of document.querySelectorAll(".lower")) {
       const line = lower.querySelector("[data-caption]");
-      const words = wordsOf(line);
-      const at = share(Date.parse(lower.dataset.airedAt), Date.parse(lower.dataset.finishAt));
-      const start = Math.floor(Math.min(words.length - 1, at * words.length) / WORDS) * WORDS;
-      const text = words.slice(start, start + WORDS).join("").trim();
+      const { words, firsts } = wordsOf(line);
+      const heard = window.smnbSound?.share();
+      const at = heard ?? share(Date.parse(lower.dataset.airedAt), Date.parse(lower.dataset.finishAt));
+      const start = firsts[Math.floor(Math.min(words.length - 1, at * words.length))];
+      const text = words.filter((_, place) => firsts[place] === start).join("").trim();
       if (line.textContent !== text) line.textContent = text;
       line.classList.add("shown");
     }
@@ -63,60 +74,4 @@
   show();
   setInterval(show, 150);
   document.addEventListener("smnb:frame", show);
-
-  if (root.dataset.sound !== "1") return;
-  const audio = new Audio();
-  const CATCH_UP = 1.25; // the fastest that a voice still sounds natural
-  let playing = "";
-  let identified = 0;
-  let identifying = 0; // when the station identification began, while it is heard
-  const story = () => {
-    audio.src = playing;
-  };
-  const play = () => {
-    const src = document.getElementById("sound")?.dataset.src ?? "";
-    if (src === playing) return;
-    playing = src;
-    if (!src) {
-      identifying = 0;
-      audio.pause(); // also of a story that was corrected: it must not go on as it was
-    } else if (identified !== Math.floor(Date.now() / 3600000)) {
-      // Before the first story, and before the first one of each hour.
-      identified = Math.floor(Date.now() / 3600000);
-      identifying = Date.now();
-      audio.src = root.dataset.identification;
-    } else if (!identifying) story();
-  };
-  const afterIdentification = () => {
-    if (!identifying || !playing) return;
-    story();
-  };
-  audio.addEventListener("ended", afterIdentification);
-  audio.addEventListener("error", afterIdentification);
-  audio.addEventListener("loadedmetadata", () => {
-    const sound = document.getElementById("sound");
-    const lower = document.querySelector(".lower");
-    const identification = audio.getAttribute("src") === root.dataset.identification;
-    if (!identification && (!sound || !lower)) return;
-    if (!identification) {
-      // The identification took time of the story: the voice continues where it would have been
-      // without it, and is a little faster until the story ends.
-      const began = identifying || Date.now();
-      identifying = 0;
-      const late = Math.max(0, (began - Date.parse(lower.dataset.airedAt)) / 1000);
-      if (late > Number(sound.dataset.seconds)) return;
-      audio.currentTime = late;
-      const left = (Date.parse(lower.dataset.finishAt) - Date.now()) / 1000;
-      const speed = left > 0 ? (Number(sound.dataset.seconds) - late) / left : CATCH_UP;
-      audio.playbackRate = Math.min(CATCH_UP, Math.max(1, speed));
-    }
-    // A browser may want a click first; streaming software does not.
-    audio.play().catch((error) => {
-      if (error.name !== "NotAllowedError") return;
-      playing = "";
-      identified = identifying = 0;
-    });
-  });
-  play();
-  document.addEventListener("smnb:frame", play);
 })();

@@ -1,4 +1,5 @@
-// Words on air brighten at the pace they are spoken, from data-aired-at to data-finish-at.
+// Words on air brighten as they are spoken: with the voice while the page plays it, else at an even pace from
+// data-aired-at to data-finish-at.
 // The text stays whole in the page; only its colour changes, through the CSS Highlight API.
 (() => {
   "use strict";
@@ -28,9 +29,16 @@
   const wordsOf = (element) => {
     if (words.has(element)) return words.get(element);
     const found = [];
+    let letters = 0; // before the word, as the voice is followed by letters
     const walker = document.createTreeWalker(element, NodeFilter.SHOW_TEXT);
     while (walker.nextNode()) {
-      for (const start of startsOf(walker.currentNode.data)) found.push([walker.currentNode, start]);
+      const text = walker.currentNode.data;
+      const starts = startsOf(text);
+      letters += text.slice(0, starts[0]).replace(/\s/g, "").length;
+      starts.forEach((start, at) => {
+        found.push({ node: walker.currentNode, start, letters });
+        letters += text.slice(start, starts[at + 1]).replace(/\s/g, "").length;
+      });
     }
     words.set(element, found);
     return found;
@@ -38,10 +46,15 @@
 
   const unspoken = (element) => {
     const all = wordsOf(element);
-    const next = all[Math.floor(share(element) * all.length)];
+    const heard = window.smnbSound?.share();
+    const whole = element.textContent.replace(/\s/g, "").length;
+    const next = heard == null
+      ? all[Math.floor(share(element) * all.length)]
+      // The word that is being said is bright.
+      : all.find(({ letters }) => letters > 0 && letters >= heard * whole);
     if (!next) return null;
     const range = new Range();
-    range.setStart(...next);
+    range.setStart(next.node, next.start);
     range.setEnd(element, element.childNodes.length);
     return range;
   };

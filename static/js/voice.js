@@ -1,4 +1,5 @@
-// Reads what is on air aloud with the browser's own voice, once the viewer has switched it on.
+// Reads what is on air aloud once the viewer has switched it on: with the sound of the studio, or with the
+// browser's own voice where a story has none.
 (() => {
   "use strict";
   const button = document.querySelector("[data-voice]");
@@ -6,9 +7,14 @@
   const label = button.querySelector("[data-voice-label]");
   const speech = window.speechSynthesis;
   const PATIENCE_MS = 3000;
+  const SOON_MS = 5000; // in which the sound of a story that has just been written follows
   const GONE = ["synthesis-unavailable", "language-unavailable", "voice-unavailable"];
+  // Without the audio extra no sound is worth waiting for.
+  let studioSpeaks = "studioSpeaks" in button.dataset;
   let spoken = "";
   let identified = 0;
+  let asked = "";
+  let since = 0;
 
   const remember = (on) => {
     try { sessionStorage.setItem("voice", on ? "on" : ""); } catch { /* private mode: this page only */ }
@@ -19,7 +25,7 @@
   const on = () => button.getAttribute("aria-pressed") === "true";
   const show = (pressed) => {
     button.setAttribute("aria-pressed", String(pressed));
-    label.textContent = pressed ? "Reading aloud" : "Read aloud";
+    label.textContent = pressed ? "Sound on" : "Listen";
   };
 
   const silent = () => {
@@ -29,14 +35,14 @@
   };
 
   button.hidden = false;
-  if (!speech) {
+  if (!speech && !studioSpeaks) {
     silent();
     return;
   }
 
   // A browser may learn of its voices only after a while; one that has none just says nothing.
   const check = () => {
-    if (!speech.getVoices || speech.getVoices().length) return;
+    if (studioSpeaks || !speech.getVoices || speech.getVoices().length) return;
     setTimeout(() => { if (!speech.getVoices().length) silent(); }, PATIENCE_MS);
   };
 
@@ -74,28 +80,43 @@
     speech.speak(utterance);
   };
 
+  const quiet = () => {
+    spoken = "";
+    speech?.cancel();
+    window.smnbSound?.stop();
+  };
+
   const speak = () => {
+    if (!on()) return;
     const story = document.querySelector("#onair [data-story]");
-    if (!story) { speech.cancel(); spoken = ""; return; }
-    if (!on() || story.dataset.story === spoken) return;
-    spoken = story.dataset.story;
-    speech.cancel();
-    identify();
-    utter(story);
+    const id = story?.dataset.story ?? "";
+    if (!id) { quiet(); return; }
+    if (id === spoken) return;
+    if (id !== asked) [asked, since] = [id, Date.now()];
+    if (window.smnbSound?.ready()) {
+      studioSpeaks = true;
+      spoken = id;
+      speech?.cancel();
+      window.smnbSound.start(() => show(false)); // it wants a click first
+    } else if (studioSpeaks && Date.now() - since < SOON_MS) setTimeout(speak, 500);
+    else if (speech) {
+      quiet();
+      spoken = id;
+      identify();
+      utter(story);
+    }
   };
 
   button.addEventListener("click", () => {
     show(!on());
     remember(on());
-    spoken = "";
-    if (!on()) speech.cancel();
-    else {
-      check();
-      speak();
-    }
+    quiet();
+    if (!on()) return;
+    check();
+    speak();
   });
   document.addEventListener("smnb:frame", speak);
-  addEventListener("pagehide", () => speech.cancel());
+  addEventListener("pagehide", () => speech?.cancel());
   // A page may speak by itself only after a click; what was switched on before is offered again.
   if (remembered()) { show(true); check(); speak(); }
 })();

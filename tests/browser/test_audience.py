@@ -14,12 +14,6 @@ from tests.endtoend.studio_process import Studio, eventually
 
 pytestmark = pytest.mark.browser
 
-VOICE = """
-window.said = [];
-Object.defineProperty(window, "speechSynthesis", {value: {
-  speak: utterance => said.push(utterance.text), cancel: () => said.push(null)}});
-window.SpeechSynthesisUtterance = class { constructor(text) { this.text = text; } };
-"""
 FAST = 6000  # words a minute: a new story every few seconds
 
 
@@ -100,25 +94,6 @@ def test_a_story_comes_to_an_open_page_without_reloading(page: Page, studio: Stu
     expect(page.locator(".chapters a")).to_have_count(min(12, len(told)))
     assert page.evaluate("window.loaded") == "once"
     assert "$" not in page.content()
-
-
-def test_what_is_on_air_is_read_aloud_once_the_voice_is_on(
-    page: Page, studio: Studio, broadcast: dict[str, str]
-) -> None:
-    page.add_init_script(VOICE)
-    page.goto(studio.url + broadcast["path"])
-    assert page.evaluate("said") == []
-    page.get_by_role("button", name="Read aloud").click()
-    story = airing(studio, broadcast["session"])
-    assert story is not None
-    said = page.evaluate("said.at(-1)")
-    assert said.startswith(f"{story['title']}. ")
-    assert story["narrative"].split()[-1] in said
-    break_in(studio, broadcast["session"], "The ferry is late")
-    page.wait_for_function("() => said.at(-1)?.startsWith('The ferry is late. ')")
-    page.get_by_role("button", name="Reading aloud").click()
-    assert page.evaluate("said.at(-1)") is None
-    expect(page.get_by_role("button", name="Read aloud")).to_have_attribute("aria-pressed", "false")
 
 
 SHIFTS = """

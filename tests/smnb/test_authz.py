@@ -86,6 +86,7 @@ TABLE: dict[tuple[str, str], tuple[Row, dict[str, Any]]] = {
     ("watch/<token>/", "GET"): (OPEN, {}),
     ("watch/<token>/podcast.xml", "GET"): (OPEN, {}),
     ("watch/<token>/sounds/<sound>", "GET"): (OPEN, {}),
+    ("watch/<token>/sounds/<sound>.vtt", "GET"): (OPEN, {}),
     ("watch/<token>/episodes/<run_number>/", "GET"): (OPEN, {}),
     ("watch/<token>/replay/<run_number>/", "GET"): (OPEN, {}),
     ("watch/<token>/replay/<run_number>/captions.vtt", "GET"): (OPEN, {}),

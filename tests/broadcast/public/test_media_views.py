@@ -13,6 +13,7 @@ from broadcast.models import Sound
 from sessions_app import sessions
 from sessions_app.files import storage
 from sessions_app.models import Session
+from stories.models import Story
 from tests.broadcast.speech.recorded_session import show, spoken_session, visit, with_engine
 from tests.conftest import MakeSession
 
@@ -62,6 +63,21 @@ def test_a_whole_file_is_answered_with_its_type(heard: Session) -> None:
     assert answer["Content-Type"] == "audio/mpeg"
     assert answer["X-Content-Type-Options"] == "nosniff"
     assert answer["Accept-Ranges"] == "bytes"
+
+
+def test_the_words_of_a_sound_have_their_times(heard: Session) -> None:
+    sound = spoken(heard)
+    Sound.objects.filter(pk=sound.pk).update(times=[(0, 1.5), (1.75, 4.25)])
+    text = "The ferry is late. It comes at noon."
+    Story.objects.filter(pk=sound.story_id).update(narrative=text)
+    answer = visit(heard, f"sounds/{sound.pk}.vtt")
+    assert answer["Content-Type"] == "text/vtt; charset=utf-8"
+    assert answer.content.decode() == (
+        "WEBVTT\n\n00:00:00.000 --> 00:00:01.500\nThe ferry is late.\n\n"
+        "00:00:01.750 --> 00:00:04.250\nIt comes at noon.\n"
+    )
+    Story.objects.filter(pk=sound.story_id).update(state="killed")
+    assert visit(heard, f"sounds/{sound.pk}.vtt").status_code == 404
 
 
 def test_a_piece_is_answered_with_206_and_none_with_416(heard: Session) -> None:
