@@ -181,8 +181,8 @@ CORE = [
             "a worker of an earlier epoch writes to the run",
         ),
         (
-            'return "The session is on air. Stop the broadcast first." if active(session) else ""',
-            'return ""',
+            'lambda session: reason if active(session) else ""',
+            'lambda session: ""',
             "a session on air is archived",
         ),
         (
@@ -1018,7 +1018,7 @@ CORE = [
         ("if used > limit:", "if used > limit + 1:", "one request too many is allowed"),
         ("if used > limit:", "if used >= limit:", "the last allowed request is refused"),
         (":{who}:{slot}", ":{slot}", "users share their limit"),
-        ("    if not limit:\n        return\n", "", "a limit of zero refuses everything"),
+        ("if not limit or time", "if time", "a limit of zero refuses everything"),
     ),
     *mutants_of(
         "broadcast/transfer/formats/base.py",

@@ -19,7 +19,7 @@ from websockets.uri import parse_uri
 from broadcast import orchestrator
 from sessions_app import sessions
 from sessions_app.events import recorder
-from sessions_app.models import Session
+from sessions_app.models import Session, SessionStats
 from sessions_app.realtime import checkpoints, frames, hub, presence
 from sessions_app.realtime.batching import one_by_one
 from sessions_app.realtime.frames import JSON, Missed
@@ -257,16 +257,23 @@ async def test_what_a_viewer_caught_up_with_is_not_handed_out_again(
             await may_send.wait()
         return news
 
+    @sync_to_async
+    def tell(text: str) -> int:
+        with transaction.atomic():
+            recorder.add_message(session, "system", text)
+        return SessionStats.objects.get(session=session).last_seq
+
     monkeypatch.setattr(frames, "after", read_slowly)
     listener = Listener()
     viewer = viewer_of(session, listener)
     await running_hub.join(viewer)
-    first = await happen(session)
+    first = await tell("One.")
     await has_read.wait()
-    second = await happen(session)
+    second = await tell("Two.")
     await running_hub.catch_up(viewer, first - 1)
     assert [frame["seq"] for frame in listener.frames] == [first, second]
-    last = await happen(session)
+    # It is sent together with the second one, which the viewer has.
+    last = await tell("Three.")
     may_send.set()
     await until(lambda: listener.frames[-1]["seq"] == last)
     assert [frame["seq"] for frame in listener.frames] == [first, second, last]

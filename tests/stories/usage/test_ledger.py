@@ -123,6 +123,16 @@ def test_the_attempt_of_a_dead_worker_is_bounded_when_its_step_is_taken_over(
     assert list(audits.run()) == []
 
 
+def test_a_lost_answer_of_a_dearer_model_may_have_cost_its_most(claim: Claim) -> None:
+    attempt = reserve(claim)
+    attempt.started("claude-opus-4-5", "msg_1", "req_1", Counts(input=1000, output=1))
+    take_over(claim)
+    # More than was reserved: 2000 tokens at $5 and 800 at $25 per million.
+    assert row().cost_upper == 2000 * 5_000_000 + 800 * 25_000_000
+    assert row().cost_lower == 1000 * 5_000_000 + 25_000_000
+    assert list(audits.run()) == []
+
+
 def test_an_attempt_that_never_began_may_have_cost_nothing_or_its_most(claim: Claim) -> None:
     reserve(claim)
     take_over(claim)
