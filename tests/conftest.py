@@ -11,9 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.auth.models import User
+from django.contrib.sessions.backends.db import SessionStore
 from django.db import connections, transaction
-from django.test import Client, TransactionTestCase
+from django.template import Template
+from django.test import Client, TransactionTestCase, override_settings
 from whitenoise.middleware import WhiteNoiseMiddleware
 
 from sessions_app import commands, context, rate_limits, sessions
@@ -32,6 +36,9 @@ from tests.table_cleanup import empty_after_a_test
 from tests.template_database import copy_migrated_sqlite
 
 MakeSession = Callable[..., Session]
+
+# Before Django's test environment replaces it.
+TEMPLATE_RENDER = Template._render  # type: ignore[attr-defined]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -89,22 +96,33 @@ def static_files_found_once() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def no_files_of_before() -> None:
-    """The rows of an earlier test are rolled back; its files would be without them."""
+def clean_start() -> Iterator[None]:
+    """Without the files of an earlier test, whose rows are rolled back, and its log context.
+
+    Nor is there the pause after its Redis failed, in which nothing is counted.
+    """
     shutil.rmtree(DATA / "artifacts", ignore_errors=True)
-
-
-@pytest.fixture(autouse=True)
-def own_context() -> Iterator[None]:
-    """What a test binds for its log lines ends with it."""
+    rate_limits._paused["until"] = 0.0
     with context.scope():
         yield
 
 
-@pytest.fixture(autouse=True)
-def quick_passwords(settings: Any) -> None:
-    """Slow hashes protect real passwords; here they would only cost time."""
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+@pytest.fixture(scope="session", autouse=True)
+def nothing_of_a_whole_studio(django_test_environment: None) -> Iterator[None]:
+    """What only a whole studio needs, and would cost each test time."""
+    rounds = [each for each in sweeper._rounds if not isinstance(each, catalog.CatalogRound)]
+    with (
+        # Slow hashes protect real passwords.
+        override_settings(PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"]),
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        # Without a worker, pokes would only pile up in the broker.
+        patch.setattr(sending, "_poker", [])
+        # A sweep would find, now and then, the log files of whatever test came before.
+        patch.setattr(sweeper, "_rounds", rounds)
+        # Django copies the context of each template and of each icon for tests that compare them.
+        patch.setattr(Template, "_render", TEMPLATE_RENDER)
+        yield
 
 
 @pytest.fixture
@@ -162,11 +180,16 @@ def make_post(source: Source, key: str, title: str, body: str = "") -> SourcePos
 
 @pytest.fixture
 def client_of() -> Callable[[User], Client]:
-    """A browser in which this person is signed in."""
+    """A browser in which this person is signed in, by one row instead of all that signing in does."""
 
     def signed_in(user: User) -> Client:
+        stored = SessionStore()
+        stored[SESSION_KEY] = str(user.pk)
+        stored[BACKEND_SESSION_KEY] = "django.contrib.auth.backends.ModelBackend"
+        stored[HASH_SESSION_KEY] = user.get_session_auth_hash()
+        stored.create()
         client = Client()
-        client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+        client.cookies[settings.SESSION_COOKIE_NAME] = str(stored.session_key)
         return client
 
     return signed_in
@@ -197,22 +220,3 @@ def run_due_steps(session: Session, kind: str = "", most: int = 24) -> int:
 @pytest.fixture
 def work() -> Callable[..., int]:
     return run_due_steps
-
-
-@pytest.fixture(autouse=True)
-def redis_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A test whose Redis failed leaves no pause in which nothing is counted."""
-    monkeypatch.setitem(rate_limits._paused, "until", 0.0)
-
-
-@pytest.fixture(autouse=True)
-def no_pokes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a worker in this process's world, pokes would only pile up in the broker."""
-    monkeypatch.setattr(sending, "_poker", [])
-
-
-@pytest.fixture(autouse=True)
-def no_keeping_of_logs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A sweep would find, now and then, the log files of whatever test came before."""
-    rounds = [each for each in sweeper._rounds if not isinstance(each, catalog.CatalogRound)]
-    monkeypatch.setattr(sweeper, "_rounds", rounds)

@@ -61,10 +61,16 @@ def pytest_report_header() -> list[str]:
     return [f"data: {used}", f"database: {os.environ.get('SMNB_TEST_DATABASE', 'sqlite')}"]
 
 
+def pytest_collection() -> None:
+    """Importing the tests makes many objects and little garbage."""
+    gc.disable()
+
+
 def pytest_collection_finish() -> None:
     """What has been imported stays: the collector need not look at it after every test."""
     gc.freeze()
-    gc.set_threshold(20_000, 20, 20)
+    gc.set_threshold(100_000, 20, 20)
+    gc.enable()
 
 
 @pytest.hookimpl(trylast=True)

@@ -35,34 +35,27 @@ print(len({pid for pid, _ in found}), *{timeout for _, timeout in found})
 
 
 @pytest.mark.postgres
-@pytest.mark.parametrize(("pool", "connections"), [("4", {1, 2}), ("0", {3})])
-def test_the_requests_of_a_process_with_a_pool_share_its_connections(
-    pool: str, connections: set[int], tmp_path: Path
-) -> None:
-    with postgres_server() as address:
-        env = {
-            **os.environ,
-            "DJANGO_SETTINGS_MODULE": "smnb.settings",
-            "DATABASE_URL": address,
-            "SMNB_DATABASE_POOL": pool,
-            "SMNB_DATA_DIR": str(tmp_path / "var"),
-        }
-        command = [sys.executable, "-c", REQUESTS]
-        found = subprocess.run(
-            command, cwd=ROOT, env=env, check=True, capture_output=True, text=True
-        )
-    number, timeout = found.stdout.split()
-    # The pool opens a second one when a request comes before the first one is ready.
-    assert int(number) in connections
-    assert timeout == "5s"
-
-
-@pytest.mark.postgres
-def test_a_real_server_answers_and_is_gone_afterwards() -> None:
+def test_a_real_server_answers_and_is_gone_afterwards(tmp_path: Path) -> None:
+    """The requests of a process with a pool share its connections; without one each opens its own."""
     with postgres_server("newsroom") as address:
         with psycopg.connect(address) as connection:
             row = connection.execute("SELECT current_database()").fetchone()
         assert row == ("newsroom",)
+        # The pool opens a second one when a request comes before the first one is ready.
+        for pool, connections in (("4", {1, 2}), ("0", {3})):
+            env = {
+                **os.environ,
+                "DJANGO_SETTINGS_MODULE": "smnb.settings",
+                "DATABASE_URL": address,
+                "SMNB_DATABASE_POOL": pool,
+                "SMNB_DATA_DIR": str(tmp_path / "var"),
+            }
+            command = [sys.executable, "-c", REQUESTS]
+            found = subprocess.run(
+                command, cwd=ROOT, env=env, check=True, capture_output=True, text=True
+            )
+            number, timeout = found.stdout.split()
+            assert (int(number) in connections, timeout) == (True, "5s"), (pool, number)
     with pytest.raises(psycopg.OperationalError):
         psycopg.connect(address)
     assert urlsplit(address).hostname == "127.0.0.1"

@@ -59,10 +59,10 @@ def full(session: Session, go_live: Callable[[Session], Any], work: Callable[...
     run("chat.say", text="What is on air?")
     run("slot.add", days=["mon"], on_at="08:00", off_at="09:00", zone="UTC", enabled=False)
     go_live(session)
-    work(session, most=80)
+    work(session, most=30)
     if orchestrator.active(session) is not None:
         press(session, "stop")
-    work(session, most=80)
+    work(session, most=30)
     sessions.change(session, expires_at=timezone.now() + timedelta(days=1))
     return session
 

@@ -66,4 +66,4 @@ def test_the_time_grows_with_the_length_alone(piece: str) -> None:
             times.append(time.process_time() - began)
         return min(times)
 
-    assert seconds(100_000) < 3.5 * seconds(50_000) + 0.02
+    assert seconds(50_000) < 3.5 * seconds(25_000) + 0.02
