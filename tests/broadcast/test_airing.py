@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from django.contrib.auth.models import User
 from django.db import DatabaseError, transaction
 from django.utils import timezone
 
@@ -22,6 +23,7 @@ from stories.models import Story
 from tests.broadcast_runs import press, run_in, state_of
 from tests.concurrency import together
 from tests.conftest import MakeSession, run_due_steps
+from tests.database_snapshots import past
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -30,16 +32,19 @@ Live = Callable[..., Session]
 
 
 @pytest.fixture
-def live(make_session: MakeSession, go_live: GoLive) -> Live:
+def live(owner: User, make_session: MakeSession, go_live: GoLive) -> Live:
     """A session on air with posts in its queue and no story yet."""
 
-    def make(mode: str = "hands-free", pace: int = 6000) -> Session:
+    def make(mode: str, pace: int) -> Session:
         session = make_session(model="extractive", control_mode=mode, pace=pace)
         go_live(session)
         run_due_steps(session, "poll", most=1)
         return session
 
-    return make
+    def recall(mode: str = "hands-free", pace: int = 6000) -> Session:
+        return past(f"on air {mode} {pace}", owner, lambda: make(mode, pace))
+
+    return recall
 
 
 def turn(session: Session, kind: str = "narrate") -> None:

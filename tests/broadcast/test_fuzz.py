@@ -17,7 +17,7 @@ def test_a_damaged_feed_is_read_or_refused() -> None:
 
 @pytest.mark.django_db
 def test_a_damaged_archive_comes_in_whole_or_not_at_all(session: Session, bring: Bring) -> None:
-    assert bring_in(archive_of_a_past(session), bring, range(60)) > 20
+    assert bring_in(archive_of_a_past(session), bring, range(40)) > 12
 
 
 @pytest.mark.django_db(transaction=True)

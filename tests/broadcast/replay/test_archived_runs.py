@@ -106,7 +106,7 @@ def test_what_is_young_or_newest_stays(long: Session, monkeypatch: pytest.Monkey
 def test_every_trace_is_intact_wherever_the_archive_ends(
     long: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retention, "CHUNK", 1)
+    monkeypatch.setattr(retention, "CHUNK", 2)
     stories = [trace.story.pk for trace in queries.latest(long, 99)]
     known = {each: seqs(queries.find(long, each)) for each in stories}
     while archive():
