@@ -106,8 +106,7 @@ def agreement() -> Iterator[tuple[object, str]]:
         query = (
             f'SELECT c.session_id, COUNT(*) FROM "{rule.child}" c '  # noqa: S608
             f'WHERE c."{rule.column}" IS NOT NULL AND NOT EXISTS (SELECT 1 FROM "{rule.parent}" p '
-            f'WHERE p."{rule.key}" = c."{rule.column}" AND p.session_id = c.session_id) '
-            f"GROUP BY c.session_id"
+            f'WHERE p."{rule.key}" = c."{rule.column}" AND p.session_id = c.session_id) GROUP BY 1'
         )
         what = f"rows of {rule.child}.{rule.column} are of another session"
         with connection.cursor() as cursor:

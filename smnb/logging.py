@@ -68,9 +68,19 @@ def harmless(_logger: object, _name: str, line: str) -> str:
     return redaction.redact(line)
 
 
+def shorten_refusals(_logger: object, _name: str, event: MutableMapping[str, Any]) -> Any:
+    """structlog processor: a request that Django refuses, e.g. for its host, is no error of ours."""
+    if str(event.get("logger", "")).startswith("django.security."):
+        # Anyone can cause it, so it is a line without a traceback.
+        event.pop("exc_info", None)
+        event["level"] = "warning"
+    return event
+
+
 SHARED: list[Any] = [
     structlog.stdlib.add_log_level,
     structlog.stdlib.add_logger_name,
+    shorten_refusals,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
     add_context,
     add_id,

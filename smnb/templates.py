@@ -13,7 +13,6 @@ from django.http import HttpRequest
 from django.template import Library, Origin
 from django.template.loaders import filesystem
 from django.urls import reverse
-from django.utils.safestring import SafeString
 from lucide.templatetags import lucide
 
 # The text in <pre> is displayed with its indentation.
@@ -37,9 +36,10 @@ register = Library()
 
 @register.simple_tag(name="lucide")
 @lru_cache(maxsize=512)
-def icon(name: str, *, size: int = 24, **attributes: object) -> SafeString:
+def icon(name: str, *, size: int = 24, **attributes: object) -> str:
     """Returns an icon as SVG. The library copies and serializes a tree for each one."""
-    return SafeString(lucide.lucide(name, size=size, **attributes))
+    drawn: str = lucide.lucide(name, size=size, **attributes)
+    return drawn
 
 
 class Area(NamedTuple):

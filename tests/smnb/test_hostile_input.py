@@ -14,6 +14,7 @@ from django.conf import settings
 from django.contrib import admin
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.auth.models import Permission, User
+from django.core.exceptions import SuspiciousOperation
 from django.test import Client
 from django.urls import reverse
 from hypothesis import HealthCheck, given, strategies
@@ -150,6 +151,30 @@ def test_no_secret_and_no_escape_reaches_the_terminal() -> None:
     assert "\x1b" not in line
     assert "\u202e" not in line
     assert KEY not in line
+
+
+@pytest.mark.parametrize("kind", ["DisallowedHost", "RequestDataTooBig", "TooManyFieldsSent"])
+def test_a_refused_request_is_one_short_line_of_the_log(kind: str) -> None:
+    logging_: Any = settings.LOGGING
+    formatter = logging_["formatters"]["line"]
+    made = formatter["()"](
+        foreign_pre_chain=formatter["foreign_pre_chain"], processors=formatter["processors"]
+    )
+
+    def line_of(logger: str) -> str:
+        try:
+            raise SuspiciousOperation("evil.example")
+        except SuspiciousOperation as error:
+            raised = (type(error), error, error.__traceback__)
+        record = logging.LogRecord(logger, logging.ERROR, "", 0, "evil.example", None, raised)
+        return str(made.format(record))
+
+    line = line_of(f"django.security.{kind}")
+    assert " level=warning " in line
+    assert "Traceback" not in line
+    assert len(line) < 250
+    # An error of ours is shown whole.
+    assert "Traceback" in line_of("django.request")
 
 
 def test_a_key_that_is_typed_into_the_chat_is_not_stored(mine: Client, session: Session) -> None:
