@@ -27,7 +27,6 @@ from uuid import UUID, uuid4
 
 from django.contrib.auth.models import User
 from django.db import connection, transaction
-from django.db.models.sql.compiler import SQLCompiler
 from django.utils import timezone
 from greenlet import GreenletExit, getcurrent, greenlet  # type: ignore[import-untyped]
 
@@ -42,6 +41,7 @@ from stories.usage import ledger, pricing
 from stories.usage.ledger import Purpose, SessionLedger
 from stories.usage.pricing import Rates
 from stories.usage.types import Close, Counts
+from tests.chaos.compiled_queries import compiled_once
 
 KIND = "simulated"
 MODEL = "claude-haiku-4-5"
@@ -419,40 +419,6 @@ def make_world(stage: Stage, owner: User, seed: int) -> World:
 
 
 @contextmanager
-def columns_compiled_once() -> Iterator[None]:
-    """Compiles the columns of each table once; Django does so for each query of whole rows."""
-    get_select, get_converters = SQLCompiler.get_select, SQLCompiler.get_converters
-    selects: dict[Any, Any] = {}
-    converters: dict[int, Any] = {}
-
-    def select(compiler: Any, with_col_aliases: bool = False) -> Any:
-        query = compiler.query
-        more = query.select_related or query.annotations or query.extra or with_col_aliases
-        if more or not query.default_cols or query.deferred_loading != (frozenset(), True):
-            return get_select(compiler, with_col_aliases)
-        key = (query.model, query.get_initial_alias())
-        if key not in selects:
-            selects[key] = get_select(compiler)
-            columns = [column for column, _, _ in selects[key][0]]
-            # The first column is kept here, so that no other object ever has its id.
-            converters[id(columns[0])] = (len(columns), get_converters(compiler, columns))
-        return selects[key]
-
-    def convert(compiler: Any, expressions: Any) -> Any:
-        expressions = list(expressions)
-        known = converters.get(id(expressions[0])) if expressions else None
-        if known and known[0] == len(expressions):
-            return known[1]
-        return get_converters(compiler, expressions)
-
-    with (
-        patch.object(SQLCompiler, "get_select", select),
-        patch.object(SQLCompiler, "get_converters", convert),
-    ):
-        yield
-
-
-@contextmanager
 def on_stage(owner: User) -> Iterator[Callable[[int], World]]:
     """Yields a function that plays the schedule of a seed; it raises Fault."""
     assert connection.vendor == "sqlite", "The virtual clock is a function of SQLite."
@@ -483,7 +449,7 @@ def on_stage(owner: User) -> Iterator[Callable[[int], World]]:
         stack.enter_context(patch.object(statistics, "add", lambda *_: None))
         stack.enter_context(patch.object(chain.on_append, "_subscribers", []))
         stack.enter_context(patch.dict(pricing.OVERRIDES, {MODEL: RATES}))
-        stack.enter_context(columns_compiled_once())
+        stack.enter_context(compiled_once(stage.pause))
         stack.enter_context(connection.execute_wrapper(stage.pause))
         try:
             yield play

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Any
 from unittest.mock import patch
 
 import pytest
@@ -13,7 +15,10 @@ from django.contrib.auth.models import User
 from django.db import connection
 
 from sessions_app.background import sweeper
+from sessions_app.models import SessionEvent
 from stories.usage import budget
+from tests.chaos import simulation
+from tests.chaos.compiled_queries import Chain
 from tests.chaos.simulation import Fault, World, on_stage
 
 pytestmark = [
@@ -36,6 +41,39 @@ def test_no_schedule_loses_or_doubles_anything(owner: User) -> None:
         # The same seed gives the same schedule.
         assert play(3).log == worlds[3].log
     assert connection.connection is None
+
+
+def test_queries_that_are_compiled_once_ask_what_django_asks(
+    owner: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def courses() -> list[tuple[list[str], list[int], list[str]]]:
+        with on_stage(owner) as play:
+            worlds = [play(seed) for seed in range(6)]
+            events = SessionEvent.objects.order_by("seq")
+            return [
+                (
+                    world.log,
+                    sorted(counts.output for counts in world.asked.values()),
+                    list(events.filter(session=world.session.pk).values_list("type", flat=True)),
+                )
+                for world in worlds
+            ]
+
+    known: list[bool] = []
+    asked = Chain.asked
+
+    def noting(chain: Chain, *args: Any) -> Any:
+        statement, values = asked(chain, *args)
+        known.append(statement is not None)
+        return statement, values
+
+    monkeypatch.setattr(Chain, "asked", noting)
+    found = courses()
+    # Nearly nothing is left to Django.
+    assert len(known) > 200
+    assert known.count(False) < len(known) / 50
+    monkeypatch.setattr(simulation, "compiled_once", lambda _: nullcontext())
+    assert courses() == found
 
 
 def play_all(play: Callable[[int], World], seeds: range) -> None:
