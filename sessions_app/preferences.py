@@ -149,6 +149,16 @@ def workspace() -> Workspace:
     return Workspace.objects.get_or_create(pk=1)[0]
 
 
+def context_limits() -> tuple[int, int]:
+    """Returns after how many operations the context is reset, and after how many tokens summarised."""
+    rows = Workspace.objects.filter(pk=1).values_list("reset_operations", "compact_tokens")
+    found = rows.first()
+    if found is None:
+        row = workspace()
+        return row.reset_operations, row.compact_tokens
+    return found
+
+
 def require_staff(actor: User) -> None:
     """Raises Forbidden for a user who is not staff with the right to change the workspace."""
     # The same right as in the admin.

@@ -18,10 +18,11 @@ from smnb.runner.redis_server import urls as redis_urls
 gc.disable()
 
 # IMMEDIATE takes the write lock at BEGIN, so that a transaction that reads before it writes waits
-# instead of failing. FULL, as the ledger must survive a power cut.
+# instead of failing. FULL, as the ledger must survive a power cut. Pages that many transactions change
+# are copied into the database after 16 MB of log instead of 4, and so less often.
 SQLITE_PRAGMAS = (
     "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; "
-    "PRAGMA journal_size_limit=67108864;"
+    "PRAGMA journal_size_limit=67108864; PRAGMA wal_autocheckpoint=4000;"
 )
 
 

@@ -52,14 +52,15 @@ def processes(request: SignedIn) -> HttpResponse:
 
 
 urlpatterns = [
+    # What is asked for most comes first: each pattern before it is tried.
+    path("api/", api.urls),
+    path("", include("broadcast.public.urls")),
     path("", login_required(RedirectView.as_view(pattern_name="sessions")), name="home"),
     path("", include("broadcast.studio.urls")),
-    path("", include("broadcast.public.urls")),
     path("docs/", docs_views.contents, name="docs"),
     path("docs/<slug:slug>/", docs_views.page, name="docs_page"),
     path("login/", SignIn.as_view(), name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),
-    path("api/", api.urls),
     path("admin/", admin.site.urls),
     path("healthz", healthz, name="healthz"),
     path("metrics", metrics.metrics, name="metrics"),

@@ -26,7 +26,7 @@ from sessions_app.background import steps
 from sessions_app.background.steps import Claim, Kind
 from sessions_app.errors import NeedsHuman
 from sessions_app.events import recorder
-from sessions_app.models import AILink, Chain, Session
+from sessions_app.models import AILink, Chain, Session, Step
 from stories import stories
 from stories.llm import EXTRACTIVE, Answer, Ask, EmptyAnswer, Refused, gateway_for
 from stories.models import Story
@@ -172,14 +172,17 @@ def compact_when_due(link: AILink, row: Chain) -> None:
     # Otherwise a compaction would enqueue the next one, and a reset would append another reset.
     if link.source in (Source.COMPACTION, Source.RESET):
         return
-    limits = preferences.workspace()
+    reset_operations, compact_tokens = preferences.context_limits()
     # A reset comes before a summary: after it there is nothing left to sum up.
-    if row.operations >= limits.reset_operations:
+    if row.operations >= reset_operations:
         operation = Operation(source=Source.RESET, provider_id=chain.offline_id())
         chain.append(row.session, operation)
-    elif row.tokens >= limits.compact_tokens:
-        # One open step for each session, so that several links enqueue one summary.
-        steps.enqueue(row.session, COMPACT, row.session_id)
+    elif row.tokens >= compact_tokens:
+        # One open step for each session: each link is due until the summary is made, and looking is
+        # a third of the cost of trying to enqueue.
+        own = Step.objects.filter(kind=COMPACT, subject=str(row.session_id), state__in=Step.OPEN)
+        if not own.exists():
+            steps.enqueue(row.session, COMPACT, row.session_id)
 
 
 @dataclass(frozen=True, slots=True)

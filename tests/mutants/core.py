@@ -1117,13 +1117,13 @@ CORE = [
         "broadcast/host/memory.py",
         ("tests/broadcast/host/test_memory.py",),
         (
-            "if row.operations >= limits.reset_operations:",
-            "if row.operations > limits.reset_operations:",
+            "if row.operations >= reset_operations:",
+            "if row.operations > reset_operations:",
             "the context is reset one operation late",
         ),
         (
-            "elif row.tokens >= limits.compact_tokens:",
-            "elif row.tokens > limits.compact_tokens:",
+            "elif row.tokens >= compact_tokens:",
+            "elif row.tokens > compact_tokens:",
             "the context is summed up one token late",
         ),
     ),

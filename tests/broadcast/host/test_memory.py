@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from broadcast.host import memory
@@ -18,7 +19,7 @@ from sessions_app.ai_chain.chain import Operation
 from sessions_app.background import steps
 from sessions_app.events import recorder
 from sessions_app.events.statistics import Extra
-from sessions_app.models import AILink, AITransition, Chain, Message, Session, Step
+from sessions_app.models import AILink, AITransition, Chain, Message, Session, Step, Workspace
 from stories import stories
 from stories.llm import Credentials, credentials
 from stories.models import Story, TokenUsage
@@ -210,6 +211,17 @@ def test_the_context_is_reset_by_the_operation_that_reaches_the_limit(plain: Ses
 def test_the_context_is_summed_up_from_the_threshold_on(plain: Session) -> None:
     tell(plain, "A mill turns", tokens=500)
     assert Step.objects.filter(kind="compact").count() == 1
+    # Until it is made each link is due; then one statement finds that it is enqueued.
+    with CaptureQueriesContext(connection) as asked:
+        tell(plain, "A ferry sinks", tokens=1)
+    about_steps = [each["sql"] for each in asked if "sessions_app_step" in each["sql"]]
+    assert [sql.split()[0] for sql in about_steps] == ["SELECT"]
+    assert Step.objects.filter(kind="compact").count() == 1
+
+
+def test_a_workspace_without_settings_gets_the_limits_of_the_product() -> None:
+    Workspace.objects.all().delete()
+    assert preferences.context_limits() == (500, 4000)
 
 
 def test_a_summary_from_before_a_reset_is_not_carried_past_it(plain: Session) -> None:
