@@ -281,15 +281,30 @@ def _write(session: Session, entries: Sequence[_Entry]) -> None:
         for name, number in entry.counters.items():
             setattr(stats, name, getattr(stats, name) - number)
     SessionEvent.objects.bulk_create(events)
+    # None stands for a block without a savepoint.
+    own = (session.pk, {*connection.savepoint_ids, None})
+    for registered in reversed(connection.run_on_commit):
+        savepoints, hook = registered[:2]
+        # One message for all events of a transaction, but for those that a savepoint undoes alone.
+        if isinstance(hook, _Committed) and (hook.session.pk, {*savepoints, None}) == own:
+            hook.events.extend(events)
+            return
     # robust: the transaction is committed, so an error while publishing must not reach the caller.
-    transaction.on_commit(lambda: _publish_and_log(session, events), robust=True)
+    transaction.on_commit(_Committed(session, events), robust=True)
 
 
-def _publish_and_log(session: Session, events: Sequence[SessionEvent]) -> None:
-    """Publishes committed events, and logs each with the ids of the rows that it is about."""
-    publish(session.pk, events[-1].seq)
-    for event in events:
-        log.info(event.type, seq=event.seq, **{**context.session_fields(session), **_ids(event)})
+@dataclass(frozen=True, slots=True)
+class _Committed:
+    """Publishes committed events of a session, and logs each with the ids of its rows."""
+
+    session: Session
+    events: list[SessionEvent]
+
+    def __call__(self) -> None:
+        publish(self.session.pk, self.events[-1].seq)
+        fields = context.session_fields(self.session)
+        for event in self.events:
+            log.info(event.type, seq=event.seq, **{**fields, **_ids(event)})
 
 
 def _ids(event: SessionEvent) -> dict[str, object]:

@@ -611,8 +611,8 @@ CORE = [
             "an import sets the last story back",
         ),
         (
-            "transaction.on_commit(lambda: _publish_and_log(session, events), robust=True)",
-            "_publish_and_log(session, events)",
+            "transaction.on_commit(_Committed(session, events), robust=True)",
+            "_Committed(session, events)()",
             "an event that is rolled back is published",
         ),
         (

@@ -222,8 +222,14 @@ def heard(session: Session, act: Any) -> list[dict[str, Any]]:
         listener.subscribe(recorder.CHANNEL)
         assert listener.get_message(timeout=5)
         act()
-        message = listener.get_message(timeout=5)
-        return [json.loads(message["data"])] if message else []
+        # Messages arrive in order, so nothing comes after this one.
+        client.publish(recorder.CHANNEL, '"end"')
+        found: list[Any] = []
+        while "end" not in found:
+            message = listener.get_message(timeout=5)
+            assert message
+            found.append(json.loads(message["data"]))
+        return found[:-1]
 
 
 def test_a_committed_event_is_published_with_its_seq(session: Session) -> None:
@@ -240,6 +246,46 @@ def test_an_event_that_was_rolled_back_is_not_published(session: Session) -> Non
 
     found = heard(session, act)
     assert [each.get("type") for each in found] == ["narration.delta"]
+
+
+def test_the_events_of_a_transaction_send_one_message(
+    session: Session, make_session: MakeSession, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = make_session("Other")
+
+    def act() -> None:
+        with transaction.atomic():
+            recorder.record(session, recorder.MESSAGE_ADDED, {})
+            recorder.add_message(other, "system", "x")
+            recorder.add_message(session, "system", "y")
+
+    caplog.set_level("INFO")
+    found = heard(session, act)
+    assert found == [
+        {"session": str(session.pk), "seq": stats(session).last_seq},
+        {"session": str(other.pk), "seq": stats(other).last_seq},
+    ]
+    logged = [record.msg for record in caplog.records if isinstance(record.msg, dict)]
+    assert [line["event"] for line in logged].count("message.added") == 3
+
+
+@pytest.mark.parametrize("undone", ["the first", "the last"])
+def test_a_message_is_sent_for_events_of_which_a_savepoint_undoes_others(
+    session: Session, undone: str
+) -> None:
+    before = stats(session).last_seq
+
+    def record(rolled_back: bool) -> None:
+        with transaction.atomic():
+            recorder.record(session, recorder.MESSAGE_ADDED, {})
+            transaction.set_rollback(rolled_back)
+
+    def act() -> None:
+        with transaction.atomic():
+            record(undone == "the first")
+            record(undone == "the last")
+
+    assert heard(session, act) == [{"session": str(session.pk), "seq": before + 1}]
 
 
 def test_an_ephemeral_frame_leaves_nothing_behind(session: Session) -> None:
