@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import Model
 from django.utils import timezone
 
+from sessions_app import constraints
 from sessions_app.models import Session, SessionStats
 from stories.models import Story, TokenUsage
 
@@ -48,7 +49,9 @@ def copy(row: Model, number: int) -> None:
         for field in fields
     )
     table = row._meta.db_table
-    with connection.cursor() as cursor:
+    with transaction.atomic(), connection.cursor() as cursor:
+        # A million rows in one statement take longer than any of the product may.
+        constraints.lift_statement_timeout(connection)
         cursor.execute(
             f'INSERT INTO "{table}" ({names}) SELECT {values} '
             f'FROM "{table}" t, {numbers} WHERE t.id = %s',
