@@ -5,6 +5,7 @@
   const last = document.getElementById("last");
   const feed = document.getElementById("feed");
   const still = matchMedia("(prefers-reduced-motion: reduce)");
+  const BETWEEN_MS = 4000;
   const SPREAD_MS = 20000; // so that the pages of a large audience do not all ask at once
 
   const full = document.querySelector("[data-full-screen]");
@@ -49,7 +50,19 @@
   // A broadcast that is at rest has its title, and can be played.
   const rests = () => document.querySelector("#state [data-state]")?.dataset.state === "idle";
   let rested = rests();
+  // Between two stories the stage has the height of the first for a moment, so that nothing jumps.
+  let height = 0;
+  let letGo = 0;
+  const hold = () => {
+    const none = Boolean(stage.querySelector(".current-none"));
+    clearTimeout(letGo);
+    stage.style.minHeight = none && live() && height ? `${height}px` : "";
+    if (none) letGo = setTimeout(() => { stage.style.minHeight = ""; }, BETWEEN_MS);
+    else height = stage.offsetHeight;
+  };
+  hold();
   const notice = () => {
+    hold();
     if (rests() && !rested && last) {
       setTimeout(() => { if (rests()) htmx.trigger(last, "smnb:off-air"); }, Math.random() * SPREAD_MS);
     }
