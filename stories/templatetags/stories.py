@@ -7,8 +7,10 @@ from typing import Any
 
 from django import template
 from django.urls import reverse
+from django.utils.html import format_html_join
 
 from stories import artwork as pictures
+from stories.drafting.offline_agent import HEADINGS
 from stories.posts.queue import AGEING_PER_DAY
 from stories.posts.scoring import INTEREST, WEIGHTS
 from stories.sources.registry import KINDS
@@ -111,6 +113,15 @@ def post_word(state: str) -> str:
 @register.filter
 def role_icon(role: str) -> str:
     return ICONS.get(role, "user")
+
+
+@register.filter
+def dossier(text: str) -> str:
+    """Returns the paragraphs of a text that was assembled without a model, with its headings."""
+    parts = [part for part in text.split("\n") if part.strip()]
+    return format_html_join(
+        "\n", "<{0}>{1}</{0}>", (("h4" if part in HEADINGS else "p", part) for part in parts)
+    )
 
 
 @register.filter

@@ -181,7 +181,21 @@ def test_a_wrong_old_password_changes_nothing(
 ) -> None:
     before = rows(studio, "SELECT password FROM auth_user WHERE username = 'rita'")
     form = rita.locator("#password form")
-    form.get_by_label("Old password").fill("not this one")
+    old = form.get_by_label("Old password")
+    # A password that the browser fills in is no change; one that is typed is.
+    devtools = rita.context.new_cdp_session(rita)
+    devtools.send("DOM.enable")
+    devtools.send("CSS.enable")
+    root = devtools.send("DOM.getDocument")["root"]["nodeId"]
+    selector = {"nodeId": root, "selector": "#password [name=old_password]"}
+    field = devtools.send("DOM.querySelector", selector)
+    forced = {**field, "forcedPseudoClasses": ["autofill"]}
+    devtools.send("CSS.forcePseudoState", forced)
+    old.fill("filled in")
+    expect(form.locator(".form-unsaved")).to_have_text("")
+    devtools.send("CSS.forcePseudoState", {**field, "forcedPseudoClasses": []})
+    old.fill("not this one")
+    expect(form.locator(".form-unsaved")).to_have_text("Unsaved changes")
     form.get_by_label("New password", exact=True).fill("yet-another-sentence")
     form.get_by_label("New password confirmation").fill("yet-another-sentence")
     rita.get_by_role("button", name="Change password").click()

@@ -212,7 +212,12 @@ def test_a_story_is_bookmarked_found_again_and_let_go(
     owner: Page, studio: Studio, told: dict[str, str]
 ) -> None:
     open_desk(owner, studio, told["session"])
-    mark = owner.locator("#feed article").nth(5).get_by_role("button", name="Bookmark")
+    card = owner.locator("#feed article").nth(5)
+    expect(card.locator("blockquote")).to_have_count(0)
+    card.get_by_text("Sources of this story").press("Enter")
+    expect(card.locator("blockquote").first).to_be_visible()
+    expect(card.get_by_text("Sources of this story")).to_be_focused()
+    mark = card.get_by_role("button", name="Bookmark")
     name = mark.get_attribute("id") or ""
     story = int(name.removeprefix("bookmark-"))
     mark.click()

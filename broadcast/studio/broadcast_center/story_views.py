@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.http import Http404, HttpResponse, HttpResponseBadRequest
 from django.shortcuts import redirect, render
+from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_safe
 
 from broadcast import airing, editorial, orchestrator, public_links, queries, session_commands
@@ -127,8 +128,13 @@ def command_story(request: SignedIn, session: Session, story_id: int) -> HttpRes
 @require_safe
 @of_session
 def story(request: SignedIn, session: Session, story_id: int) -> HttpResponse:
-    """One story with all its versions, and the form that corrects it."""
+    """One story with all its versions, and the form that corrects it; for htmx its passages."""
     row = _find(session, story_id)
+    if request.htmx:
+        shown = {"story": airing.story_payload(row), "opened": True}
+        response = render(request, "_passages.html", shown)
+        patch_vary_headers(response, ["HX-Request"])
+        return response
     form = CorrectionForm(
         initial={"title": row.title, "text": row.narrative, "version": row.version}
     )

@@ -246,6 +246,14 @@ def test_pages_and_api_show_the_passages_and_the_reasons(
     assert "Sources of this story" in page
     assert "Not in its passages" in page
     assert INVENTED in page
+    # The feed of the desk asks for them when they are opened.
+    path = f"/broadcast/{session.pk}/stories/{story.pk}/"
+    desk = owner.get(f"/broadcast/{session.pk}/").content.decode()
+    assert f'class="more passages" hx-get="{path}"' in desk
+    assert INVENTED not in desk
+    part = owner.get(path, headers={"HX-Request": "true"}).content.decode()
+    assert part.strip().startswith('<details class="more passages" open>')
+    assert INVENTED in part
     address = session_commands.watch_url(session)
     assert address is not None
     watch = stranger.get(f"/watch/{session.watch_token}/").content.decode()

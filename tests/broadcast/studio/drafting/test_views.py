@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -217,11 +218,14 @@ def test_a_dossier_shows_no_agents(browser: Client, draft: Draft) -> None:
     link = join(draft.session, "draft", model="extractive")
     say(draft, "researcher", "research", "The ferry is late.")
     say(draft, "writer", "text", version=1)
-    write(draft, "The ferry was late on Monday.")
+    write(draft, "Timeline\n\nThe <late> ferry was late on Monday.")
     DraftMessage.objects.filter(draft=draft).update(link=link)
     DraftVersion.objects.filter(draft=draft).update(link=link)
     page = text(browser.get(page_of(draft)))
     main = page.partition("<main")[2]
+    assert re.search(
+        r"<h4>Timeline</h4>\s*<p>The &lt;late&gt; ferry was late on Monday\.</p>", main
+    )
     assert "Assembled without a model: a dossier" in main
     assert "Passages collected" in main
     assert "assembled without a model" in main
