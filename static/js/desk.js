@@ -72,6 +72,18 @@
   addEventListener("hashchange", follow);
   panes.addEventListener("change", (event) => sessionStorage.setItem(KEY, event.target.id));
 
+  // A live update replaces the buttons of the run, and with them the open question about the stop.
+  let asking = false;
+  document.addEventListener("beforetoggle", ({ target, newState }) => {
+    if (target.id === "stop-ask") asking = newState === "open";
+  }, true);
+  const askAgain = () => {
+    const question = document.getElementById("stop-ask");
+    if (!question) asking = false;
+    else if (asking && !question.matches(":popover-open")) question.showPopover();
+  };
+  for (const event of ["smnb:frame", "htmx:afterSettle"]) document.addEventListener(event, askAgain);
+
   // A command of the run replaces its buttons, so the focus goes to the one that is next.
   const air = document.getElementById("air");
   let inAir = false;

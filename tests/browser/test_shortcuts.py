@@ -13,6 +13,12 @@ from tests.endtoend.studio_process import Studio, eventually
 
 pytestmark = pytest.mark.browser
 POSTS = "stories_sourcepost"
+# What an event of the run does.
+REPLACE_BUTTONS = """() => {
+  const air = document.getElementById("air");
+  air.innerHTML = air.innerHTML;
+  document.dispatchEvent(new Event("htmx:afterSettle"));
+}"""
 
 
 def run(page: Page, words: str) -> None:
@@ -49,9 +55,16 @@ def test_the_palette_goes_live_and_stops(owner: Page, studio: Studio) -> None:
     studio.wait_state(session, "live")
     # Until the page shows that it is live, Stop does not ask.
     expect(owner.locator("#stop-ask")).to_be_attached()
-    run(owner, "stop the")
+    owner.keyboard.press("Control+k")
+    owner.evaluate(REPLACE_BUTTONS)
+    owner.get_by_label("Command, page or session").fill("stop the")
+    owner.keyboard.press("Enter")
+    expect(owner.get_by_role("button", name="After this story")).to_be_focused()
+    owner.evaluate(REPLACE_BUTTONS)
     expect(owner.get_by_role("button", name="After this story")).to_be_focused()
     owner.keyboard.press("Escape")
+    owner.evaluate(REPLACE_BUTTONS)
+    expect(owner.get_by_role("button", name="After this story")).to_be_hidden()
     off_air(studio, session)
     run(owner, "break in")
     expect(owner.get_by_label("Headline")).to_be_focused()
