@@ -93,7 +93,8 @@ def add(session: Session, spec: SourceSpec) -> Source:
             # Holding the session's row makes two additions at once count each other.
             sessions.lock(session)
             limit = settings.SMNB.limit_sources
-            if rate_limits.reached(len(shown(session)), limit):
+            read = Source.objects.filter(session=session, enabled=True)
+            if rate_limits.reached(read.count(), limit):
                 raise Conflict(
                     f"This session has {limit} sources. Remove one that you do not need."
                 )
@@ -106,16 +107,17 @@ def add(session: Session, spec: SourceSpec) -> Source:
             )
             if not created and source.enabled:
                 raise Conflict(f"{locator} is already a source of this session.", code="duplicate")
-            # A source that was removed keeps its row and posts; its old errors do not come back.
-            Source.objects.filter(pk=source.pk).update(
-                enabled=True,
-                health=Source.Health.NEW,
-                note="",
-                paused_until=None,
-                failures=0,
-                added_at=timezone.now(),
-            )
-            source.refresh_from_db()
+            if not created:
+                # One that was removed keeps its row and posts; its old errors do not come back.
+                Source.objects.filter(pk=source.pk).update(
+                    enabled=True,
+                    health=Source.Health.NEW,
+                    note="",
+                    paused_until=None,
+                    failures=0,
+                    added_at=timezone.now(),
+                )
+                source.refresh_from_db()
             recorder.record(session, CHANGED, {"source": payload(source)})
             return source
     except IntegrityError:

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit, urlunsplit
 import psycopg
 import pytest
 from django.conf import settings as configured
+from django.core.management import CommandError, call_command
 from django.db import connection
 
 from broadcast.models import Sound
@@ -29,6 +30,7 @@ from sessions_app.files import artifacts, storage
 from sessions_app.models import Artifact, Session, SessionEvent, SessionStats, Step
 from smnb import backups
 from smnb.env import ROOT
+from smnb.runner.first_run import only_studio
 from stories.models import Story, StoryThread
 from tests.archived_events import archive_all, let_time_pass
 from tests.provision.postgres import find_binaries
@@ -36,6 +38,13 @@ from tests.provision.postgres import find_binaries
 pytestmark = pytest.mark.django_db(transaction=True)
 
 Manage = Callable[..., "subprocess.CompletedProcess[str]"]
+
+# In one process, as starting Django takes longer than either.
+EXPORT_AND_REPLACE = """
+from django.core.management import call_command
+call_command("export_session", "{}", "--format", "json")
+call_command("restore", "{}", "--replace")
+"""
 
 
 @pytest.fixture
@@ -150,19 +159,18 @@ def test_a_restored_backup_has_everything_and_passes_every_audit(
     assert (data / artifact.path).read_bytes() == b"a note\n"
     assert (data / sound.path).read_bytes() == found[sound.path] != b""
     assert not (data / Artifact.objects.get(session=session, name="later.txt").path).exists()
-    # The first event is in an archive now, and can still be exported.
-    export = elsewhere("export_session", str(session.pk), "--format", "json")
-    assert export.returncode == 0, export.stderr
-    exported = json.loads(export.stdout)
+    # The first event is in an archive now, and can still be exported; then the backup comes again.
+    commands = elsewhere("shell", "-v", "0", "-c", EXPORT_AND_REPLACE.format(session.pk, path))
+    assert commands.returncode == 0, commands.stdout + commands.stderr
+    exported, _ = json.JSONDecoder().raw_decode(commands.stdout)
     assert len(exported["stories"]) == Story.objects.filter(session=session).count() > 5
     seqs = [event["seq"] for event in exported["events"]]
     assert (seqs[0], SessionEvent.objects.filter(session=session, seq=1).exists()) == (1, False)
-    # Where there are sessions, a restoration has to be asked for.
+    # Where there are sessions, a restoration has to be asked for, as above.
     with pytest.raises(Invalid, match="has sessions already"):
         backups.restore(path)
-    replaced = elsewhere("restore", path, "--replace")
-    assert replaced.returncode == 0, replaced.stdout + replaced.stderr
-    assert "What was here before is in replaced-" in replaced.stderr
+    assert "audits, no finding" in commands.stdout
+    assert "What was here before is in replaced-" in commands.stderr
 
 
 def test_a_backup_without_keys_says_so_and_what_was_restored_is_audited(
@@ -241,12 +249,10 @@ def test_a_damaged_backup_changes_nothing(
 
 
 def test_a_running_studio_is_not_restored_over(
-    session: Session, backup: Callable[..., Path], elsewhere: Manage, tmp_path: Path
+    session: Session, backup: Callable[..., Path], tmp_path: Path, settings: Any
 ) -> None:
-    from smnb.runner.first_run import only_studio
-
     path = backup()
+    settings.SMNB = settings.SMNB.model_copy(update={"data_dir": tmp_path / "data"})
     (tmp_path / "data").mkdir()
-    with only_studio(tmp_path / "data"):
-        result = elsewhere("restore", path)
-    assert (result.returncode, "Another studio is running" in result.stderr) == (1, True)
+    with only_studio(tmp_path / "data"), pytest.raises(CommandError, match="Another studio is"):
+        call_command("restore", path)

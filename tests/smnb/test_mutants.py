@@ -121,8 +121,10 @@ def test_killers_are_remembered_by_meaning(root: Path, monkeypatch: pytest.Monke
 def test_the_last_killer_is_tried_first_and_then_all_tests(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The small tree has no settings.
+    # The small tree has no settings, and needs one of the plugins.
     monkeypatch.delenv("DJANGO_SETTINGS_MODULE")
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.setenv("PYTEST_PLUGINS", "pytest_timeout")
     one = mutant("x = 1", "x = 9", tests=("tests/test_a.py",))
     tests = "import a\n\ndef test_b(): assert a.x == 1\n\ndef test_c(): assert a.y == {}\n"
     (root / "tests" / "test_a.py").write_text(tests.format(2))

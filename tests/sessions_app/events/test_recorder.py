@@ -209,7 +209,9 @@ def test_a_dead_redis_costs_nothing_but_a_line_in_the_log(
 ) -> None:
     with socket.socket() as closed_port:
         closed_port.bind(("127.0.0.1", 0))
-        dead = redis.Redis(port=closed_port.getsockname()[1], socket_connect_timeout=1)
+        # By its address, as the product's own: a client made otherwise tries again for seconds.
+        address = f"redis://127.0.0.1:{closed_port.getsockname()[1]}"
+        dead = redis.Redis.from_url(address, socket_connect_timeout=1)
         monkeypatch.setattr(recorder, "redis_client", lambda: dead)
         message = recorder.add_message(session, "system", "Nobody hears it now.")
     assert SessionEvent.objects.filter(payload__message__id=message.pk).exists()

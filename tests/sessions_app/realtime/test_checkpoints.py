@@ -29,7 +29,8 @@ ClientOf = Callable[[User], Client]
 
 @pytest.fixture
 def no_redis(monkeypatch: pytest.MonkeyPatch) -> None:
-    closed_port = Redis(port=1, socket_connect_timeout=1)
+    # By its address, as the product's own: a client made otherwise tries again for seconds.
+    closed_port = Redis.from_url("redis://127.0.0.1:1", socket_connect_timeout=1)
     monkeypatch.setattr(recorder, "redis_client", lambda: closed_port)
 
 

@@ -145,7 +145,11 @@ def test_an_unknown_subreddit_needs_a_person(reddit: RedditStandIn, keys: bool) 
 
 
 @pytest.mark.parametrize("path", ERRORS, ids=lambda path: path.name)
-def test_every_recorded_error_has_a_type_and_a_sentence(reddit: RedditStandIn, path: Path) -> None:
+def test_every_recorded_error_has_a_type_and_a_sentence(
+    reddit: RedditStandIn, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # PRAW tries again after up to four seconds.
+    monkeypatch.setattr("prawcore.sessions.FiniteRetryStrategy._sleep_seconds", lambda _: None)
     if "access_token" in path.name:
         reddit.replay(path)
         reddit.token_answer, reddit.answer = reddit.answer, None
