@@ -34,27 +34,28 @@ _RAN_OUT = re.compile(r"\b(?:run|runs|ran|sold|running) out\b", re.IGNORECASE)
 _DENIED_SO = {word: word_set(how) for word, how in ENGLISH["denied_so"].items()}
 # After these a word for speaking is a noun, or about what somebody says of the subject.
 _BEFORE_NOUNS = word_set("is are was were be been a an its their original first initial earlier")
+_SIDES = re.compile(r"; |, (?:and|but|while)\b")
 _ENDS = word_set(ENGLISH["ends_something"])
-_CLAUSE = re.compile(
+CLAUSE = re.compile(
     r"[.!?]\s(?!(?-i:[a-z]))|[;:()\u2014\u2013]|, (?!\d)"
     r"|,? (?:(?<!all )but|while|whereas|although|though|and|because|since|which|who|whom)\b",
     re.IGNORECASE,
 )
-_FORMS = {word: words.split()[0] for words in ENGLISH["irregular_verbs"] for word in words.split()}
+FORMS = {word: words.split()[0] for words in ENGLISH["irregular_verbs"] for word in words.split()}
 for _verb in ENGLISH["verbs"].split():
     _bare = _verb.removesuffix("e")
     _doubled = f"{_verb}{_verb[-1]}" if re.search(r"[^aeiou][aeiou][bdgpt]$", _verb) else _bare
     for _root in {_bare, _doubled}:
-        _FORMS |= {f"{_root}{ending}": _verb for ending in ("ed", "ing")}
-    _FORMS |= {_verb: _verb, f"{_verb}s": _verb, f"{_verb}es": _verb}
-_VERBS = {SAME.get(word) or SAME.get(verb, verb) for word, verb in _FORMS.items()}
+        FORMS |= {f"{_root}{ending}": _verb for ending in ("ed", "ing")}
+    FORMS |= {_verb: _verb, f"{_verb}s": _verb, f"{_verb}es": _verb}
+_VERBS = {SAME.get(word) or SAME.get(verb, verb) for word, verb in FORMS.items()}
 _BEFORE_NOUN = re.compile(
     r"\b(?:the|an?|of|no|his|her|its|their|in|on|at|with|without|for|from|into|under)\s\Z"
 )
 _SUPERLATIVE = re.compile(r"\b(?!(?:for|inter|har)est\b)\w{3,}est\b|\b(?:best|most|least)\b")
 _EVER = word_set("ever before since than")
-_PREPOSITION = re.compile(rf"(?i)(?<!\w)(?:{ENGLISH['prepositions'].replace(' ', '|')})(?!\w)")
-_NOT = re.compile(r"(?:\bnot|\bnever|n['\u2019]t) (\w+)", re.IGNORECASE)  # "not guilty"
+PREPOSITION = re.compile(rf"(?i)(?<!\w)(?:{ENGLISH['prepositions'].replace(' ', '|')})(?!\w)")
+NOT = re.compile(r"(?:\bnot|\bnever|n['\u2019]t) (\w+)", re.IGNORECASE)  # "not guilty"
 _RELATIVE = re.compile(
     r"(?<![^\s,;])((?:[^\s,;]++\s){0,3}[^\s,;]++),? (?:who|which) (?:(?:had|has|have|also|\w+ly) )*\Z",
     re.IGNORECASE,
@@ -77,9 +78,16 @@ _DETERMINER = re.compile(r"\b(?:the|an?|its|his|her|their|this|these|both)\b", r
 _PASSIVE = re.compile(
     r"\b(?:is|are|was|were|be|been|being|got|gets)(?: (?:not|also|\w+ly))?\s*\Z", re.IGNORECASE
 )
-_OPPOSITES = [tuple(word_set(side) for side in pair.split(" / ")) for pair in ENGLISH["opposites"]]
+_Pairs = list[tuple[frozenset[str], frozenset[str]]]
+_OPPOSITES, WIDER_OPPOSITES = dict[str, _Pairs](), dict[str, _Pairs]()
+for _number, _pair in enumerate([*ENGLISH["opposites"], *ENGLISH["wider_opposites"]]):
+    _sides = [word_set(side) for side in _pair.split(" / ")]
+    for _one, _other in (_sides, _sides[::-1]):
+        for _word in _one:
+            WIDER_OPPOSITES.setdefault(_word, []).append((_one, _other))
+            if _number < len(ENGLISH["opposites"]):
+                _OPPOSITES.setdefault(_word, []).append((_one, _other))
 _CALENDAR = word_set(ENGLISH["calendar"])
-_RATHER = re.compile(r"\b(?:rather than|instead of)\b", re.IGNORECASE)
 _NO: dict[str, str] = ENGLISH["negations_in_other_languages"]
 _ROLES_ABROAD = {
     ROLES[role]: word_set(compared(words))
@@ -110,7 +118,7 @@ def attributions(spoken: Text, source: Text, around: Text, title: str) -> Iterat
     roles |= {
         role for role, verbs in ENGLISH["verbs_of_roles"].items() if allowed & word_set(verbs)
     }
-    speaking = {word for speaker in _speakers(spoken) for word in speaker}
+    speaking = {word for speaker in speakers(spoken) for word in speaker}
     # "The driver" for "his van", but not as one who speaks.
     implied = {
         role for role, words in ENGLISH["implied_roles"].items() if allowed & word_set(words)
@@ -134,8 +142,8 @@ def attributions(spoken: Text, source: Text, around: Text, title: str) -> Iterat
             if plain not in WITHOUT_MEANING and plain not in allowed and stem(plain) not in stems:
                 yield f"the role “{word} {words[number + 1][0]}”"
     people = {*map(stem, source.names)}
-    others = any({*map(stem, speaker)} & people for speaker in _speakers(source))
-    for speaker in _speakers(spoken):
+    others = any({*map(stem, speaker)} & people for speaker in speakers(source))
+    for speaker in speakers(spoken):
         # A person of the headline must not say what another one says by name.
         if others and {*speaker} & spoken.names and not {*map(stem, speaker)} & people:
             yield f"the speaker “{' '.join(speaker)}”"
@@ -144,13 +152,14 @@ def attributions(spoken: Text, source: Text, around: Text, title: str) -> Iterat
             yield f"the speaker “{' '.join(speaker)}”"
 
 
-def _speakers(spoken: Text) -> Iterator[list[str]]:
+def speakers(spoken: Text) -> Iterator[list[str]]:
     """Yields whom a sentence quotes, as the words that carry meaning, in lower case."""
     for match in re.finditer(r"\baccording to ([^,.;:]+)", spoken.text, re.IGNORECASE):
         yield from _content([word.lower() for word in WORD.findall(match[1])][:8])
     for clause in re.split(r"[,;:\u2014]|[\"\u201c\u201d]", spoken.text):
         words = [word.lower() for word in WORD.findall(clause)]
-        at = next((n for n, word in enumerate(words) if word in SPEECH), None)
+        found = (n for n, word in enumerate(words) if word in SPEECH)
+        at = next((n for n in found if words[n][:3] != "put" or words[n + 1 :][:1] == ["it"]), None)
         if at is None or at == 0 or words[at - 1] in _BEFORE_NOUNS:
             continue
         subject = words[max(at - 5, 0) : at]
@@ -171,13 +180,14 @@ def _content(words: list[str]) -> Iterator[list[str]]:
 
 def negations(spoken: Text, source: Text) -> Iterator[str]:
     """A clause with a negation needs one like it, and the sentence must leave none out."""
-    clauses = [(stems_of(part), _negation(part)) for part in _clauses(source.text)]
-    own_clauses = [(part, stems_of(part), _negation(part)) for part in _clauses(spoken.text)]
+    clauses = [(stems_of(part), negation_of(part)) for part in clauses_of(source.text)]
+    own_clauses = [(part, stems_of(part), negation_of(part)) for part in clauses_of(spoken.text)]
     for part, own, negation in own_clauses:
         like = [kind for stems, kind in clauses if own & stems] or [kind for _, kind in clauses]
         double = negation == "even" and "odd" not in like
         # "No one may use it" for "it is closed"
-        near = [text for text in sentences(source.text) if own & stems_of(text)] or [source.text]
+        sides = [side for one in sentences(source.text) for side in _SIDES.split(one)]
+        near = [side for side in sides if own & stems_of(side)] or [source.text]
         ended = negation == "odd" and (
             {each for each in Text(" ".join(near)).lower & _ENDS if stem(each) not in own}
             or _RAN_OUT.search(source.text)
@@ -203,7 +213,7 @@ def negations(spoken: Text, source: Text) -> Iterator[str]:
     negated += any(_WILD.search(part) and stems & denied for part, stems, _ in own_clauses)
     negated += "until" in spoken.lower and "before" in source.lower
     # A clause denies its words after the negation.
-    denials = [part for part in _clauses(source.text) if _negation(part) == "odd"]
+    denials = [part for part in clauses_of(source.text) if negation_of(part) == "odd"]
     starts = [NEGATIVE.search(part) for part in denials]
     scopes = [
         stems_of(part[first.end() :]) if first else frozenset()
@@ -215,14 +225,14 @@ def negations(spoken: Text, source: Text) -> Iterator[str]:
         yield "it leaves out a negation"
 
 
-def _negation(clause: str) -> str:
+def negation_of(clause: str) -> str:
     """Returns "odd" for a clause that is negated, "even" for a double negation, or ""."""
     number = len(NEGATIVE.findall(clause))
     return "" if not number else "odd" if number % 2 else "even"
 
 
-def _clauses(text: str) -> list[str]:
-    return [part for part in _CLAUSE.split(text) if part and part.strip()]
+def clauses_of(text: str) -> list[str]:
+    return [part for part in CLAUSE.split(text) if part and part.strip()]
 
 
 def reversals(spoken: Text, source: Text) -> Iterator[str]:
@@ -244,41 +254,31 @@ def reversals(spoken: Text, source: Text) -> Iterator[str]:
     parts = [(stems_of(part), Text(part)) for part in sentences(source.text)]
     for sentence in sentences(spoken.text):
         stems = stems_of(sentence)
-        yield from _opposites(Text(sentence), max(parts, key=lambda row: len(stems & row[0]))[1])
+        yield from opposites(Text(sentence), max(parts, key=lambda row: len(stems & row[0]))[1])
     # What has a figure must not rise where it fell.
     clauses = [Text(part) for part in BOUNDARY.split(source.text)]
     for clause in map(Text, BOUNDARY.split(spoken.text)):
         like = [each for each in clauses if clause.figures & each.figures]
         if len(like) == 1:
-            yield from _opposites(clause, like[0])
-    yield from _preferred(spoken, source)
+            yield from opposites(clause, like[0])
 
 
-def _opposites(spoken: Text, source: Text) -> Iterator[str]:
+def opposites(spoken: Text, source: Text, pairs: dict[str, _Pairs] = _OPPOSITES) -> Iterator[str]:
+    """What rises must not fall, in two texts about one thing."""
     if NEGATIVE.search(spoken.text) and not NEGATIVE.search(source.text):
         return
-    affirmed = source.lower - {compared(match[1]) for match in _NOT.finditer(source.text)}
-    for side, opposite in [*_OPPOSITES, *(pair[::-1] for pair in _OPPOSITES)]:
-        words, there = spoken.lower & side, affirmed & opposite
-        if words and there and not (source.lower & side or spoken.lower & opposite):
-            yield f"“{min(words)}” where it has “{min(there)}”"
-
-
-def _preferred(spoken: Text, source: Text) -> Iterator[str]:
-    """What is so rather than something else must not have changed places with it."""
-    own, known = (
-        list(map(stems_of, _RATHER.split(text.text, maxsplit=1))) for text in (spoken, source)
-    )
-    if len(own) == 2 == len(known):
-        alike = len(own[0] & known[0]) + len(own[1] & known[1])
-        if len(own[0] & known[1]) + len(own[1] & known[0]) > alike:
-            yield "what is so, and what is not"
+    affirmed = source.lower - {compared(match[1]) for match in NOT.finditer(source.text)}
+    for word in sorted(spoken.lower & pairs.keys()):
+        for side, opposite in pairs[word]:
+            there = affirmed & opposite
+            if there and not (source.lower & side or spoken.lower & opposite):
+                yield f"“{word}” where it has “{min(there)}”"
 
 
 def translations(spoken: Text, source: Text, passages: int) -> Iterator[str]:
     """What rises must not fall in another language, and no negation and no role may be new or lost."""
     there = Text(source.in_numbers, "en")
-    yield from _opposites(spoken, there)
+    yield from opposites(spoken, there)
     no = _NO.get(language_of([word.lower() for word in source.words]), "")
     denied = source.lower & word_set(compared(no))
     own = bool(NEGATIVE.search(spoken.text) or _WILD.search(spoken.text))
@@ -289,7 +289,7 @@ def translations(spoken: Text, source: Text, passages: int) -> Iterator[str]:
     if no and not denied and passages == 1 and len(NEGATIVE.findall(spoken.text)) == 1:
         yield "a negation"
     known = {role for role, words in _ROLES_ABROAD.items() if source.lower & words}
-    for speaker in _speakers(spoken) if known else ():
+    for speaker in speakers(spoken) if known else ():
         roles = {ROLES[word] for word in speaker if word in ROLES}
         if roles & _ROLES_ABROAD.keys() and not roles & known:
             yield f"the role “{' '.join(speaker)}”"
@@ -307,7 +307,7 @@ def _exchanged(spoken: Text, source: Text) -> Iterator[str]:
     names = {stem(word) for word in known[0] & known[1] - _CALENDAR}
 
     def told(text: str) -> list[tuple[frozenset[str], frozenset[str]]]:
-        parts = [stems_of(part) for part in _CLAUSE.split(text) if part]
+        parts = [stems_of(part) for part in CLAUSE.split(text) if part]
         return [(part & names, part - names) for part in parts]
 
     rows = told(source.text)
@@ -344,7 +344,7 @@ def _deeds(text: str, *, near: bool = False) -> Iterator[_Deed]:
     """Yields the verbs of one sentence; with ``near``, the doer is only the noun right before."""
     for match in WORD.finditer(text):
         word = match[0].lower()
-        verb = _FORMS.get(word) or (word if word.endswith("ed") and len(word) > 5 else None)
+        verb = FORMS.get(word) or (word if word.endswith("ed") and len(word) > 5 else None)
         if verb is None:
             continue
         # No more than a clause, because a text may be one sentence without end.
@@ -354,7 +354,7 @@ def _deeds(text: str, *, near: bool = False) -> Iterator[_Deed]:
         noun = word == verb and (word == "lead" or after.startswith((" of ", " to ")))
         if noun or _BEFORE_NOUN.search(before):
             continue
-        verb = SAME.get(word) or SAME.get(verb, verb) if word in _FORMS else stem(word) + "-"
+        verb = SAME.get(word) or SAME.get(verb, verb) if word in FORMS else stem(word) + "-"
         far = near and bool(re.search(r"(?<!is)(?<!has)(?<!was)(?<!are)(?<!have) to\s\Z", before))
         passive = bool(_PASSIVE.search(before)) or after.startswith(" by ")
         passive = passive and not word.endswith("ing")
@@ -362,8 +362,8 @@ def _deeds(text: str, *, near: bool = False) -> Iterator[_Deed]:
         first, second = (after[by.end() :] if by else "", before) if passive else (before, after)
         relative = None if passive else _RELATIVE.search(before)
         if relative:
-            words = _PREPOSITION.split(relative[1])[-1].split()
-            verbs = [at for at, one in enumerate(words, 1) if one.lower() in _FORMS]
+            words = PREPOSITION.split(relative[1])[-1].split()
+            verbs = [at for at, one in enumerate(words, 1) if one.lower() in FORMS]
             first = " ".join(words[max(verbs, default=0) :])
             # Others of whom the sentence speaks are not the ones who do it.
             second = f"{before} {after}"
@@ -392,9 +392,9 @@ def _noun(text: str, *, last: bool) -> str:
         [part for part in parts[-1].split(",") if stems_of(part)] if last else parts[0].split(",")
     )
     phrase = phrases[-1 if last else 0] if phrases else ""
-    if last and _PREPOSITION.match(phrase.lstrip()):
+    if last and PREPOSITION.match(phrase.lstrip()):
         # "In poor countries the two": the noun begins at its article, if it has one.
         starts = [match.start() for match in _DETERMINER.finditer(phrase)]
         phrase = phrase[starts[-1] :] if len(starts) > 1 or (starts and starts[0] > 8) else ""
-    nouns = [part for part in _PREPOSITION.split(phrase) if stems_of(part)]
+    nouns = [part for part in PREPOSITION.split(phrase) if stems_of(part)]
     return nouns[0] if nouns else ""

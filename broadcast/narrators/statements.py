@@ -32,6 +32,7 @@ from itertools import combinations, pairwise, permutations
 from broadcast.narrators.claims import attributions, negations, reversals, translations
 from broadcast.narrators.prompts import referred
 from broadcast.narrators.quantities import Found, Quantity, read
+from broadcast.narrators.relations import counted, relations
 from broadcast.narrators.wording import (
     ENGLISH,
     PRONOUNS,
@@ -71,9 +72,7 @@ _QUOTED = re.compile(f"{_QUOTE.pattern}|[\u300c\u300e][^\u300c-\u300f]+[\u300d\u
 _MONTHS_OF_PARTS: dict[str, list[int]] = ENGLISH["months_of_parts"]
 _MONTHS_AHEAD = {"last month": -1, "this month": 0, "the month": 0, "next month": 1}
 _FOLLOWING = re.compile(rf"[ -]*+({WORD.pattern})")
-_BEFORE_END = re.compile(
-    r"\bminutes? (?:from|before) (?:time|the end|full[ -]time)\b", re.IGNORECASE
-)
+_BEFORE_END = re.compile(r"(?i)\bminutes? (?:from|before) (?:time|the end|full[ -]time)\b")
 _REFERS = re.compile(r"\b(?:the same|the former|the latter|there)\b", re.IGNORECASE)
 _SEASONS: dict[str, list[int]] = ENGLISH["seasons"]
 _PLACE = re.compile(r"\b(first|second|third|last)[ -]([^\W\d_]{3,})", re.IGNORECASE)
@@ -95,12 +94,13 @@ def problem(sentence: str, passages: Sequence[Passage], context: Context) -> str
     """Returns what of a sentence is not in its passages, as a phrase; "" when all of it is."""
     spoken = Text(sentence, context.language)
     source = Text(" ".join(passage["text"] for passage in passages))
-    if _verbatim(sentence) in _verbatim(source.text):
+    # A part of a sentence may leave out what denies it.
+    begins = r"(?:\A|[.!?:\u2026\u201d\u00bb\"] )"
+    if re.search(begins + re.escape(_verbatim(sentence)), _verbatim(source.text)):
         return ""
-    around = Text(f"{context.title}. {context.credits}")
     leans = any(_leans(passage["text"]) for passage in passages)
     named = context.before if leans else referred(source, context.before)
-    around = Text(f"{around.text}. {named}")
+    around = Text(f"{context.title}. {context.credits}. {named}")
     # A sentence without function words is taken to be in the language of its passages.
     unclear = not any(spoken.function_words) and context.language[:2] in ("", "en")
     report = source if any(source.function_words) else Text(context.report or source.text)
@@ -116,11 +116,12 @@ def problem(sentence: str, passages: Sequence[Passage], context: Context) -> str
     quoted = Text(f"{source.text} {context.title}")
     problems += _quotations(spoken, quoted, translated=not same_language)
     if not same_language and english:
-        problems += translations(spoken, source, len(passages))
+        problems += [*translations(spoken, source, len(passages)), *counted(spoken, source)]
     if same_language and english:
         problems += [
             *attributions(spoken, source, around, f"{context.title} {context.credits}"),
             *negations(spoken, source),
+            *relations(spoken, source, context.report or ""),
         ]
         if context.report is not None:
             everything = Text(f"{source.text} {around.text} {context.report}")

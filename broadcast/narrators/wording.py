@@ -15,13 +15,7 @@ from typing import Any
 
 import django
 
-from broadcast.narrators.quantities import (
-    HEDGES,
-    UNIT_OF,
-    Found,
-    Quantity,
-    read,
-)
+from broadcast.narrators.quantities import HEDGES, UNIT_OF, Found, Quantity, read
 from stories.posts.vocabulary import SAME
 from stories.text.sentences import word_set
 
@@ -91,6 +85,7 @@ _ENDING = re.compile(
 )
 
 
+@lru_cache(maxsize=8192)
 def stem(word: str) -> str:
     """Returns the beginning that the forms of a word share: "resist" for "resistance"."""
     plain = compared(word)
@@ -336,43 +331,44 @@ MOST_INITIALS = 7
 
 def inventions(spoken: Text, source: Text) -> Iterator[str]:
     """A sentence must not have several content words in a row that no passage has."""
-    known = {_sense(word) for word in source.lower}
+    known = {sense(word) for word in source.lower}
     row: list[str] = []
     for word in [*spoken.words, ""]:
-        if word and not _counts(word):
+        if word and not counts(word):
             continue
-        if word and _sense(compared(word)) not in known:
+        if word and sense(compared(word)) not in known:
             row.append(word)
             continue
         if _news(row) > 3 * MOST_NEW:
             yield f"“{' '.join(row)}”"
         row = []
     for clause in BOUNDARY.split(spoken.text):
-        words = [word for word in WORD.findall(clause) if _counts(word)]
-        new = [word for word in words if _sense(compared(word)) not in known]
+        words = [word for word in WORD.findall(clause) if counts(word)]
+        new = [word for word in words if sense(compared(word)) not in known]
         if _news(new) > 3 * MOST_NEW and 3 * len(new) >= 2 * len(words):
             yield f"“{' '.join(new)}”"
 
 
 def _news(words: list[str]) -> int:
     """Returns how much new words say: 3 each, and 2 for a common one, which may retell another."""
-    return sum(2 if _sense(compared(word)) in _COMMON else 3 for word in words)
+    return sum(2 if sense(compared(word)) in _COMMON else 3 for word in words)
 
 
-def _counts(word: str) -> bool:
+def counts(word: str) -> bool:
+    """Whether a word carries meaning of its own."""
     plain = compared(word)
     return not (
         plain in _UNCOUNTED or NEGATIVE.fullmatch(plain) or len(plain) < 3 or plain[0].isdigit()
     )
 
 
-def _sense(word: str) -> str:
+def sense(word: str) -> str:
     """Returns one form for words of one meaning, as far as the lists and endings show it."""
     return stem(SAME.get(word, word))[:5]
 
 
 _COMMON = frozenset(
-    _sense(form)
+    sense(form)
     for word in word_set(ENGLISH["common"])
     for form in (word, f"{word}ed", f"{word}{word[-1]}ed", f"{word.removesuffix('y')}ies")
 )

@@ -1041,7 +1041,7 @@ CORE = [
         ('r"|<(?=[A-Za-z/!?])"', 'r""', "Markdown may hold tags of HTML"),
     ),
     *mutants_of(
-        "broadcast/narrators/output_check.py",
+        "broadcast/narrators/anthropic.py",
         ("tests/broadcast/narrators/test_anthropic.py",),
         (
             "without_addresses(unlinked, self._outlets, self._names)",
@@ -1089,6 +1089,11 @@ CORE = [
             "quotations are not checked",
         ),
         ("            *negations(spoken, source),\n", "", "negations are not checked"),
+        (
+            '            *relations(spoken, source, context.report or ""),\n',
+            "",
+            "what belongs to what is not checked",
+        ),
         ("*reversals(spoken, source), ", "", "who does what is not checked"),
         (
             '            *attributions(spoken, source, around, f"{context.title} {context.credits}"),\n',

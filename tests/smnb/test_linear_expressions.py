@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from broadcast.chat import intents
-from broadcast.narrators import base, output_check, prompts
+from broadcast.narrators import anthropic, base, prompts
 from broadcast.narrators.statements import Context, problem
 from sessions_app.files import artifacts
 from stories import corrections
@@ -54,9 +54,9 @@ READERS: dict[str, tuple[Callable[[str], object], str]] = {
     "a growing mark": (replaced(prompts._UNFINISHED_MARK), " "),
     "a growing list in a mark": (replaced(prompts._UNFINISHED_MARK), "[1,"),
     "a range in a mark": (replaced(prompts._RANGE), "0"),
-    "a growing word": (replaced(output_check._UNFINISHED), "a\u00e9" * 2 + "a" * 50),
-    "a growing word without end": (replaced(output_check._UNFINISHED), "a"),
-    "spaces before a stop": (replaced(output_check._SPACE_BEFORE_STOP), " "),
+    "a growing word": (replaced(anthropic._UNFINISHED), "a\u00e9" * 2 + "a" * 50),
+    "a growing word without end": (replaced(anthropic._UNFINISHED), "a"),
+    "spaces before a stop": (replaced(anthropic._SPACE_BEFORE_STOP), " "),
     "links that are pasted": (replaced(pasted._LINK), "<a "),
     "links in Markdown": (replaced(pasted._LINK), "["),
     "control characters": (lambda text: clean_text(text, 10**7), "\u200b a"),

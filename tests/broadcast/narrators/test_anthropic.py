@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 
-from broadcast.narrators.anthropic import AnthropicNarrator
+from broadcast.narrators.anthropic import MAX_CHARACTERS, AnthropicNarrator, Review
 from broadcast.narrators.base import RULE_SENTIMENT, tone_of, topics_of
-from broadcast.narrators.output_check import MAX_CHARACTERS, Review
 from broadcast.narrators.prompts import ask_for
 from sessions_app.errors import StaleClaim
 from stories.llm import Answer, Credentials, EmptyAnswer, Gateway, Refused

@@ -106,17 +106,17 @@ def test_the_labelled_sentences_are_complete() -> None:
     ("name", "planted", "caught", "faithful", "flagged"),
     [
         ("development", 100, 100, 100, 0),
-        ("heldout", 100, 99, 100, 0),
-        ("second", 100, 97, 60, 0),
+        ("heldout", 100, 100, 100, 0),
+        ("second", 100, 99, 60, 0),
         ("third", 48, 45, 40, 0),
-        ("fourth", 45, 43, 30, 0),
-        ("translated", 29, 28, 16, 0),
-        ("fifth", 60, 59, 60, 3),
+        ("fourth", 45, 44, 30, 0),
+        ("translated", 29, 29, 16, 0),
+        ("fifth", 60, 60, 60, 3),
         ("sixth", 30, 30, 31, 2),
         ("seventh", 0, 0, 22, 0),
         ("eighth", 80, 77, 60, 0),
-        ("ninth", 80, 73, 60, 0),
-        ("tenth", 16, 14, 12, 2),
+        ("ninth", 80, 76, 60, 0),
+        ("tenth", 16, 16, 12, 2),
     ],
 )
 def test_planted_errors_are_caught_and_faithful_sentences_pass(
@@ -348,7 +348,7 @@ def test_what_follows_from_a_passage_passes(sentence: str, passage: str) -> None
         ("It is 4 light-minutes away.", "It is 4 light-years away.", "the number “4”"),
         ("Sales picked up.", "Sales of the firm slowed.", "“quickened” where it has “slowed”"),
         ("Its costs fell by 3 percent.", "Its costs rose by 3 percent, and it lost 5 men.", "fell"),
-        ("He blamed rain rather than frost.", "He blamed frost rather than rain.", "what is so"),
+        ("He blamed rain rather than frost.", "He blamed frost rather than rain.", "rather than"),
         ("It opens in December.", "It opens in the second half of the year.", "December"),
         ("He bakes only rye and wants more.", "He bakes only rye and does not want more.", "neg"),
         ("Town came from behind to beat Rovers.", "Rovers came from behind to beat Town.", "who"),
@@ -367,6 +367,80 @@ def test_what_does_not_follow_from_a_passage_is_named(
 ) -> None:
     context = Context(published=datetime(2026, 5, 9, tzinfo=UTC))
     assert what in problem(sentence, [{"text": passage, "report": 0}], context)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "passage", "what"),
+    [
+        ("Three were killed and 12 hurt.", "Twelve were killed and three hurt.", "belongs to “3”"),
+        ("Three were killed.", "Twelve were killed and three hurt.", "belongs to “3”"),
+        (
+            "The blast killed three people in twelve villages.",
+            "The blast killed twelve people in three villages.",
+            "the number “three”",
+        ),
+        (
+            "The museum reopens on Monday after it closes on Friday.",
+            "The museum closes on Monday and reopens on Friday.",
+            "belongs to “the day”",
+        ),
+        ("Three died, twelve were hurt.", "Zwölf Tote und drei Verletzte gab es am Montag.", "“3”"),
+        (
+            "The sales fell while costs rose.",
+            "The sales rose while costs fell.",
+            "“fell” where it has",
+        ),
+        ("Prices fell in Keld.", "Prices rose in Keld, though wages fell.", "“fell” where it has"),
+        ("Port hired the cook.", "The cook was sacked by Port, which hired a guard.", "“hired”"),
+        ("Keld lost to Ashby.", "Keld beat Ashby 2-1 on Friday.", "“ashby” and “keld”"),
+        ("Keld tops Ashby after being beaten.", "Ashby were beaten by Keld.", ""),
+        ("Vantor sold Harrow Mills to Lenz.", "Harrow Mills sold Vantor to Lenz.", "who does what"),
+        ("The mayor said the minister lied.", "The minister said the mayor lied.", "who says"),
+        ("All of the schools are open.", "Most of the schools are open.", "“all”"),
+        ("Some pupils passed the test.", "All pupils passed the test.", "“some”"),
+        ("The plant in Keld closes.", "The plant in Keld may close.", "“may”"),
+        ("The thief took two rings.", "The alleged thief took two rings.", "“alleged”"),
+        ("The city built a tram line.", "The city plans to build a tram line.", "“plans to”"),
+        ("The water is unsafe to drink.", "The water is safe to drink.", "“unsafe”"),
+        ("Its debt rose from 12 to 3 crowns.", "Its debt rose from 3 to 12 crowns.", "from “12”"),
+        ("She earns 900 crowns a year.", "She earns 900 crowns a month.", "“year” where it has"),
+        ("The road is shut from Friday.", "The road is shut until Friday.", "“from Friday”"),
+        ("The siren came before the wave.", "The wave came before the siren.", "“after”"),
+        ("The fire started because of a cable.", "The fire started because of a fan.", "because"),
+        ("No oil leaked.", "Oil leaked, and no sand came.", "a negation"),
+        ("Oil leaked.", "No oil leaked, the captain wrote.", "it leaves out a negation"),
+        ("Arson could be excluded.", "Arson could not be excluded.", "a negation"),
+        (
+            "The boat sank one of its funds, the harbour wrote.",
+            "The fund sank one of its boats, the harbour wrote.",
+            "in the place of",
+        ),
+    ],
+)
+def test_what_is_put_together_otherwise_is_named(sentence: str, passage: str, what: str) -> None:
+    found = problem(sentence, [{"text": passage, "report": 0}], Context())
+    assert what in found
+    assert bool(what) == bool(found)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "passage"),
+    [
+        ("Three were hurt, and 12 killed.", "Twelve were killed and three hurt."),
+        ("It killed 12 and hurt three.", "Twelve were killed and three hurt."),
+        ("The costs fell while sales rose.", "The sales rose while costs fell."),
+        ("Ashby lost 2-1 to Keld.", "Keld beat Ashby 2-1 on Friday."),
+        ("Keld's win over Ashby came late.", "Ashby lost to Keld late."),
+        ("The mayor lied, the minister said.", "The minister said the mayor lied."),
+        ("Keld might close the plant.", "The plant in Keld may close in the end."),
+        ("The city wants to build a tram line.", "The city plans to build a tram line."),
+        ("It was not safe to drink the water.", "The water was unsafe to drink."),
+        ("After the wave came the siren.", "The wave came before the siren."),
+        ("Every school is open.", "All of the schools are open."),
+    ],
+)
+def test_the_same_put_together_in_another_order_passes(sentence: str, passage: str) -> None:
+    assert problem(sentence, [{"text": passage, "report": 0}], Context()) == ""
 
 
 def test_numbers_are_read_from_words() -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from broadcast.narrators.output_check import Review
+from broadcast.narrators.anthropic import Review
 from broadcast.narrators.prompts import ask_for, passages_of, split_marks, spoken_sentences
 from stories.llm import Answer
 from stories.types import Brief
