@@ -32,9 +32,9 @@ _WILD = re.compile(rf"\b(?:{ENGLISH['says_so_without_negation']})\b", re.IGNOREC
 _RAN_OUT = re.compile(r"\b(?:run|runs|ran|sold|running) out\b", re.IGNORECASE)
 # Where the source has the word, one of the others may say it with a negation.
 _DENIED_SO = {word: word_set(how) for word, how in ENGLISH["denied_so"].items()}
-# After these a word for speaking is a noun, or about what somebody says of the subject.
+# After these a word for speaking is a noun, or about what is meant of the subject.
 _BEFORE_NOUNS = word_set("is are was were be been a an its their original first initial earlier")
-_SIDES = re.compile(r"; |, (?:and|but|while)\b")
+_ACCORDING = re.compile(r"\b[Aa]ccording to (?:the )?(?:[A-Z]\w+ ?)+")
 _ENDS = word_set(ENGLISH["ends_something"])
 CLAUSE = re.compile(
     r"[.!?]\s(?!(?-i:[a-z]))|[;:()\u2014\u2013]|, (?!\d)"
@@ -78,15 +78,15 @@ _DETERMINER = re.compile(r"\b(?:the|an?|its|his|her|their|this|these|both)\b", r
 _PASSIVE = re.compile(
     r"\b(?:is|are|was|were|be|been|being|got|gets)(?: (?:not|also|\w+ly))?\s*\Z", re.IGNORECASE
 )
-_Pairs = list[tuple[frozenset[str], frozenset[str]]]
-_OPPOSITES, WIDER_OPPOSITES = dict[str, _Pairs](), dict[str, _Pairs]()
-for _number, _pair in enumerate([*ENGLISH["opposites"], *ENGLISH["wider_opposites"]]):
-    _sides = [word_set(side) for side in _pair.split(" / ")]
-    for _one, _other in (_sides, _sides[::-1]):
-        for _word in _one:
-            WIDER_OPPOSITES.setdefault(_word, []).append((_one, _other))
-            if _number < len(ENGLISH["opposites"]):
-                _OPPOSITES.setdefault(_word, []).append((_one, _other))
+_Sides = dict[str, list[tuple[frozenset[str], frozenset[str]]]]
+_OPPOSITES, WIDER_OPPOSITES = _Sides(), _Sides()
+for _found, _name in ((_OPPOSITES, "opposites"), (WIDER_OPPOSITES, "wider_opposites")):
+    for _one, _other in (map(word_set, pair.split(" / ")) for pair in ENGLISH[_name]):
+        for _side, _opposite in ((_one, _other), (_other, _one)):
+            for _word in _side:
+                _found.setdefault(_word, []).append((_side, _opposite))
+for _word, _pairs in _OPPOSITES.items():
+    WIDER_OPPOSITES[_word] = [*_pairs, *WIDER_OPPOSITES.get(_word, [])]
 _CALENDAR = word_set(ENGLISH["calendar"])
 _NO: dict[str, str] = ENGLISH["negations_in_other_languages"]
 _ROLES_ABROAD = {
@@ -186,7 +186,7 @@ def negations(spoken: Text, source: Text) -> Iterator[str]:
         like = [kind for stems, kind in clauses if own & stems] or [kind for _, kind in clauses]
         double = negation == "even" and "odd" not in like
         # "No one may use it" for "it is closed"
-        sides = [side for one in sentences(source.text) for side in _SIDES.split(one)]
+        sides = re.split(r"[.;](?= [A-Z])|, (?:and|but) ", source.text)
         near = [side for side in sides if own & stems_of(side)] or [source.text]
         ended = negation == "odd" and (
             {each for each in Text(" ".join(near)).lower & _ENDS if stem(each) not in own}
@@ -202,7 +202,7 @@ def negations(spoken: Text, source: Text) -> Iterator[str]:
         elsewhere = elsewhere and bool(denied_here) and not denied_here & affirmed
         # "No reform was ever cheaper" for "the cheapest reform"
         most = spoken.lower & _EVER and _SUPERLATIVE.search(source.text)
-        # "Nobody had recognised it" for "it hung unrecognised"
+        # "No one had recognised it" for "it hung unrecognised"
         inside = own & {stem(word[2:]) for word in source.lower if word.startswith("un")}
         implied = ended or so or free or elsewhere or most or inside
         if negation and negation not in like and not (double or implied):
@@ -263,7 +263,7 @@ def reversals(spoken: Text, source: Text) -> Iterator[str]:
             yield from opposites(clause, like[0])
 
 
-def opposites(spoken: Text, source: Text, pairs: dict[str, _Pairs] = _OPPOSITES) -> Iterator[str]:
+def opposites(spoken: Text, source: Text, pairs: _Sides = _OPPOSITES) -> Iterator[str]:
     """What rises must not fall, in two texts about one thing."""
     if NEGATIVE.search(spoken.text) and not NEGATIVE.search(source.text):
         return
@@ -312,7 +312,7 @@ def _exchanged(spoken: Text, source: Text) -> Iterator[str]:
 
     rows = told(source.text)
     seen = Counter(word for _, words in rows for word in words)
-    for own, words in told(spoken.text):
+    for own, words in told(_ACCORDING.sub(" ", spoken.text)):
         matching = [
             row
             for row in rows
@@ -356,7 +356,7 @@ def _deeds(text: str, *, near: bool = False) -> Iterator[_Deed]:
             continue
         verb = SAME.get(word) or SAME.get(verb, verb) if word in FORMS else stem(word) + "-"
         far = near and bool(re.search(r"(?<!is)(?<!has)(?<!was)(?<!are)(?<!have) to\s\Z", before))
-        passive = bool(_PASSIVE.search(before)) or after.startswith(" by ")
+        passive = bool(_PASSIVE.search(before) or re.match(r" (?:[\d\W]+ )?by ", after))
         passive = passive and not word.endswith("ing")
         by = re.match(r"[^,;.]*?\bby\b", after) if passive else None
         first, second = (after[by.end() :] if by else "", before) if passive else (before, after)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from calendar import month_name
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from itertools import islice, pairwise
@@ -27,6 +27,7 @@ from broadcast.narrators.wording import (
     ENGLISH,
     NEGATIVE,
     ROLES,
+    SPEECH,
     WITHOUT_MEANING,
     WORD,
     Text,
@@ -38,20 +39,21 @@ from broadcast.narrators.wording import (
 )
 from stories.text.sentences import sentences, word_set
 
-_MOST = 40  # numbers, clauses or names of a text, because each is compared with each
 _MOSTLY, _NEARLY = 0.5, 0.75  # of the words of a sentence are as in its passage
 _FEW, _NEAR = 5, 300  # words that link, and characters before and after one
-_LONGEST = 60  # words of a sentence that are compared in their order
+_MOST, _LONGEST = 40, 60  # numbers or clauses of a text, and words of a sentence, compared
 _ANCHOR = re.compile(r"(?i)\b(last|previous|this|next) (year|month|week|season|quarter)\b")
 _AFTER_NUMBER = word_set(
-    "of in at from to or by on with for were was had have is are has who that whose which"
+    "of in at from to or by on with for were was had have is are who that which"
 )
 _TO_BIND = re.compile(r", |\b(?:after|before|when|as)\b")
 _MONTH_OF_YEAR = re.compile(rf"\b({'|'.join(month_name[1:])}),? (\d{{4}})\b")
 _FROM_TO = re.compile(
-    r"\bfrom ([^,;.]{1,40}?) to ([^,;.]{1,40})|\bto ([^,;.]{1,40}?),? (?:up |down )?from ([^,;.]{1,40})"
+    r"\b(\w+) (?:out )?of (?:the|its|their|his|her) (\w+)|\bfrom ([^,;.]{1,40}?) to ([^,;.]{1,40})"
+    r"|\bto ([^,;.]{1,40}?),? (?:up |down )?from ([^,;.]{1,40})"
 )
-_SHORT = word_set("one two it's s t per again also now today")
+_DIRECTIONS = WIDER_OPPOSITES.keys() - word_set(ENGLISH["opposite_nouns"])
+_SHORT = word_set(f"it's s t per again also now {ENGLISH['time_words']} {ENGLISH['calendar']}")
 _SYMMETRIC = frozenset(map(sense, word_set(ENGLISH["symmetric_verbs"])))
 # Of each verb the class of deeds that it names, and whether its subject is the one who suffers it.
 _CONVERSE = {
@@ -62,7 +64,7 @@ _CONVERSE = {
 }
 _BEFORE_NOUNS = word_set("a an the of his her their its in for with no to's this that")
 _TO_WHOM = word_set("to from against behind")
-_IN_WORDS = stems_of(f"{ENGLISH['units_to_nineteen']} {ENGLISH['tens']} game match draw")
+_RESULTS = frozenset(map(sense, ("game", "match", "draw", "ended")))
 _LEVELS = {word: at for at, row in enumerate(ENGLISH["quantifiers"]) for word in row.split()}
 _QUANTIFIER = re.compile(
     rf"\b({'|'.join(_LEVELS)})\b(?: of)?(?: (?:the|its|his|her|their|these|those|our))?"
@@ -75,10 +77,7 @@ _HEDGE = re.compile(rf"\b(?:{ENGLISH['strong_hedges']})\b(?! not|n['\u2019]t)")
 _PROSPECT = re.compile(rf"\b(?:{ENGLISH['prospects']})\b")
 _SOFT = re.compile(rf"\b(?:{ENGLISH['soft']})\b", re.IGNORECASE)
 _AHEAD = re.compile(rf"\b(?:{ENGLISH['soft']}|{ENGLISH['ahead']})\b", re.IGNORECASE)
-_TIMES = stems_of(f"{ENGLISH['time_words']} {ENGLISH['calendar']}")
-_PRONOUN_SPEAKS = re.compile(
-    r"\b(?:he|she|they|it|who) (?:\w+ )?(?:said|says|added|told)\b", re.IGNORECASE
-)
+_PRONOUN_SPEAKS = re.compile(rf"(?i)\b(?:he|she|they|it|who) (?:\w+ )?(?:{'|'.join(SPEECH)})\b")
 _TIMES_OF = "hour|week|month|quarter|annual|year|day"
 _RATE = re.compile(rf"(?i)\b(?:an?|per) ({_TIMES_OF})\b|\b(dai|{_TIMES_OF})ly\b|\b(annual)\b")
 _NO_PREFIX = word_set(ENGLISH["prefixed_without_opposite"])
@@ -124,11 +123,11 @@ def counted(spoken: Text, source: Text) -> Iterator[str]:
             here, there = len(one.words & theirs - mine), len(partner & mine - theirs)
             alone = value not in {each.value for each in own} and mine - theirs and not straight
             if here and here + there > straight and (there or alone):
-                named = f"{one.value:g}" if one.kind == "number" else one.kind
+                named = f"{one.value:g}" if one.kind.startswith("number") else one.kind
                 yield f"what belongs to “{named}”"
-    own_months, there = ({*_MONTH_OF_YEAR.findall(text.in_numbers)} for text in (spoken, source))
-    years = {year for _, year in there}
-    yield from (f"the month “{m} {y}”" for m, y in own_months - there if y in years)
+    months, dated = ({*_MONTH_OF_YEAR.findall(text.in_numbers)} for text in (spoken, source))
+    years = {year for _, year in dated}
+    yield from (f"the month “{m} {y}”" for m, y in months - dated if y in years)
 
 
 def _words(rows: list[_Bound], value: float) -> frozenset[str]:
@@ -149,7 +148,7 @@ def _bound(text: Text) -> Iterator[_Bound]:
         numbers = [one for one in found.quantities if one not in years]
         yield from (_Bound("the year", one.values[0], words) for one in years if len(years) == 1)
         if len(numbers) == 1:
-            yield _Bound("number", numbers[0].values[0], words)
+            yield _Bound(f"number{numbers[0].unit}", numbers[0].values[0], words)
         elif numbers:
             yield from _several(clause, numbers[:_MOST], words)
         for kind, values in (
@@ -178,18 +177,18 @@ def _several(clause: str, found: Sequence[Quantity], words: frozenset[str]) -> I
         own.append(frozenset(nouns[:3]))
     rest = words - frozenset[str]().union(*own)
     for quantity, nouns_of in zip(found, own, strict=True):
-        yield _Bound("number", quantity.values[0], nouns_of | rest)
+        yield _Bound(f"number{quantity.unit}", quantity.values[0], nouns_of | rest)
 
 
 def _directions(spoken: Text, source: Text) -> Iterator[str]:
     """In each clause what rises must not fall in the clause of the passages that is about the same."""
     # One side's victory is the other side's defeat: see _sides.
     aside = _CONVERSE.keys() if len(spoken.names & source.names) > 1 else ()
-    known = [(_subject(part), part) for part in clauses_of(source.text)[:_MOST]]
+    known = [(_about(part, _DIRECTIONS), part) for part in clauses_of(source.text)[:_MOST]]
     # "18,400 runners started, and 17,902 finished": of whom, only the clause before says.
     short = " ".join(part for words, part in known if not words)
     for part in clauses_of(spoken.text)[:_MOST]:
-        own = _subject(part)
+        own = _about(part, _DIRECTIONS)
         ranked = sorted(((len(own & words), text) for words, text in known), reverse=True)
         best, text = ranked[0] if ranked else (0, "")
         if not best or (len(ranked) > 1 and best == ranked[1][0]):
@@ -208,9 +207,9 @@ def _directions(spoken: Text, source: Text) -> Iterator[str]:
             yield "a negation"
 
 
-def _subject(clause: str) -> frozenset[str]:
+def _about(clause: str, aside: Collection[str] = ()) -> frozenset[str]:
     words = {compared(word) for word in WORD.findall(NEGATIVE.sub(" ", clause))}
-    words -= WITHOUT_MEANING | WIDER_OPPOSITES.keys() | _SHORT
+    words -= WITHOUT_MEANING | _SHORT | {*aside}
     return frozenset(sense(word) for word in words if not word[0].isdigit())
 
 
@@ -225,7 +224,7 @@ def _sides(spoken: Text, source: Text) -> Iterator[str]:
 
 
 def _deeds(text: Text, names: set[str]) -> Iterator[tuple[str, str, str]]:
-    """Yields what stands between two names of a clause, with the one who does it and the other."""
+    """Yields what is between two names of a clause, with the one who does it and the other."""
     for part in [one for sentence in sentences(text.text) for one in re.split(r"[;:]", sentence)]:
         found = [
             (match, [word for word in map(compared, match[0].split()) if word in names])
@@ -265,7 +264,7 @@ def _speaker(spoken: Text, source: Text) -> Iterator[str]:
 
 
 def _quantifiers(spoken: Text, source: Text) -> Iterator[str]:
-    """Most of a thing is not all of it, and what is said of some must not be said of all."""
+    """Most of a thing is not all of it, and what is true of some must not be so of all."""
     known = [(_LEVELS[word], words) for word, words in _quantified(source)]
     mentioned = stems_of(source.text)
     for word, words in _quantified(spoken):
@@ -285,15 +284,14 @@ def _quantified(text: Text) -> Iterator[tuple[str, frozenset[str]]]:
 
 def _certainty(spoken: Text, source: Text) -> Iterator[str]:
     """What may be so, or is alleged, must not be a fact."""
-    own = stems_of(spoken.text)
+    own = _about(spoken.text)
     for hedges, soft in ((_HEDGE, _SOFT), (_PROSPECT, _AHEAD)):
         if soft.search(spoken.text):
             continue
         for part in clauses_of(source.text):
             match = hedges.search(part)
-            scope = stems_of(part[match.end() :]) if match else frozenset()
-            scope = scope - _TIMES or scope
-            enough = len(scope) > 1 or (match and own & stems_of(part[: match.start()]))
+            scope = _about(part[match.end() :]) if match else frozenset()
+            enough = len(scope) > 1 or (match and own & _about(part[: match.start()]))
             if match and scope and enough and 5 * len(scope & own) >= 3 * len(scope):
                 yield f"it leaves out “{match[0]}”"
                 break
@@ -317,7 +315,8 @@ def _spans(spoken: Text, source: Text) -> Iterator[str]:
     def ranges(text: Text) -> set[tuple[float, float]]:
         found = set()
         for match in _FROM_TO.finditer(text.in_numbers):
-            parts = (match[1], match[2]) if match[1] else (match[4], match[3])
+            one, other, first_to, last_to, to, start = match.groups()
+            parts = (one or first_to or start, other or last_to or to)
             first, last = (read(part).quantities[:1] for part in parts)
             if first and last:
                 found.add((first[0].values[0], last[0].values[0]))
@@ -325,7 +324,7 @@ def _spans(spoken: Text, source: Text) -> Iterator[str]:
 
     known = ranges(source)
     turned = [pair for pair in ranges(spoken) - known if pair[::-1] in known]
-    yield from (f"from “{first:g}” to “{last:g}”" for first, last in turned)
+    yield from (f"“{first:g}” before “{last:g}”" for first, last in turned)
     own_rates, rates_there = (
         {
             {"dai": "day", "annual": "year"}.get(word, word)
@@ -348,7 +347,7 @@ def _spans(spoken: Text, source: Text) -> Iterator[str]:
 def _order(spoken: Text, source: Text) -> Iterator[str]:
     """What came first, what is the cause and what is more must not have changed places."""
     known = [each for part in sentences(source.text) for each in _linked(part)]
-    everything = stems_of(source.text)
+    everything = _senses(source.text)
     for link, own in (each for part in sentences(spoken.text) for each in _linked(part)):
         for kind, there in known if own[0] and own[1] else ():
             straight = len(own[0] & there[0]) + len(own[1] & there[1])
@@ -356,7 +355,7 @@ def _order(spoken: Text, source: Text) -> Iterator[str]:
             exchanged = here and crossed and here + crossed > straight
             # "After a cable was cut" for "after an update of the software"
             another = own[0] & there[0] and there[1] and not own[1] & everything
-            another = another and (len(own[1] - _IN_WORDS) > 1 or link == "because")
+            another = another and (len(own[1] - _RESULTS) > 1 or link == "because")
             if link == kind and (exchanged or another) and not [*opposites(spoken, source)]:
                 yield f"what is before and after “{link}”"
 
@@ -369,7 +368,7 @@ def _linked(sentence: str) -> Iterator[tuple[str, tuple[frozenset[str], frozense
         if not stems_of(before):
             after, _, before = after.partition(",")
         last = [part for part in _PART.split(before) if stems_of(part)][-1:]
-        parts = (stems_of("".join(last)) - _TIMES, stems_of(_PART.split(after)[0]) - _TIMES)
+        parts = (_senses("".join(last)), _senses(_PART.split(after)[0]))
         word = match[1].lower()
         yield _ALIKE.get(word, word), (parts[::-1] if word == "before" else parts)
 

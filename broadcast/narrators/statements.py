@@ -55,8 +55,7 @@ from stories.text.sentences import word_set
 from stories.types import Passage
 
 _COMMON_FIRST = word_set(ENGLISH["common_openers"])
-_NATIONALITIES = word_set(ENGLISH["nationalities"])
-# "Irish" for "from Ireland", and the other way round.
+_NATIONALITIES = word_set(ENGLISH["nationalities"])  # "Irish" for "from Ireland"
 _COUNTRIES = {word: word_set(row) for row in ENGLISH["countries"] for word in row.split()}
 _TITLES = word_set(ENGLISH["forms_of_address"])
 _CALENDAR = word_set(ENGLISH["calendar"])
@@ -144,21 +143,21 @@ def _leans(passage: str) -> bool:
 
 def _numbers(spoken: Text, source: Text, context: Context, around: Text) -> Iterator[str]:
     known_shares = [*source.found.parts, *(one.values[0] for one in shares(source.text))]
-    units = units_in(spoken.found) - units_in(source.found)
+    units, abroad = units_in(spoken.found) - units_in(source.found), not source.is_english
     for quantity in read(without_shares(spoken.in_numbers)).quantities:
         agreeing = [
             one
             for one in source.found.quantities
             if quantity.agrees(one) and not (quantity.unit == "%" and one.noun == "points")
         ]
-        same_noun = [
-            one
-            for one in source.found.quantities
-            if quantity.noun and stem(one.noun) == stem(quantity.noun)
-        ]
+        named = stem(quantity.noun) if quantity.noun else None
+        same_noun = [one for one in source.found.quantities if stem(one.noun) == named]
         # "Three men" does not rest on "two men" and "three paintings".
         fits = [one for one in agreeing if not one.noun or one in same_noun]
-        if agreeing and (fits or not same_noun):
+        # "Eight days" does not rest on "eight miners" and "two days".
+        counted_else = all(not one.unit and (one.noun or abroad) for one in agreeing)
+        another = counted_else and quantity.unit in {one.unit for one in source.found.quantities}
+        if agreeing and not (quantity.unit and another) and (fits or not same_noun):
             # "Half a kilometre" for 500 metres
             units -= {quantity.unit} if any(one.unit for one in agreeing) else set()
             continue
@@ -170,13 +169,14 @@ def _numbers(spoken: Text, source: Text, context: Context, around: Text) -> Iter
             continue
         if not _follows(quantity, spoken, source, context, around):
             yield f"the number “{quantity.text}”"
-    if source.found.parts:
-        units -= {"%"}
+    units -= {"%"} if source.found.parts else set()
     yield from (f"the unit “{unit}”" for unit in units)
-    known_shares += [one.values[0] for one in source.found.quantities if one.unit == "%"]
+    counted_there = source.found.quantities
+    known_shares += [one.values[0] for one in counted_there if one.unit == "%"]
     known_shares += [100 * one for one in _ratios(source.found)]
     for share in shares(spoken.text):
         halves = share.values[0] == 50 and any(word.startswith("half") for word in source.lower)
+        halves = halves or (share.text == "twice" and any(q.values[0] == 2 for q in counted_there))
         if not (halves or any(map(share.is_share, known_shares))):
             yield f"the share “{share.text}”"
 

@@ -38,6 +38,9 @@ _DAY_OF_MONTH = re.compile(
     rf"(\d{{1,2}})(?:\.|er|º)?\s+(?:de\s|di\s|d['\u2019])?\s?(?={'|'.join(_MONTH_NAMES)})"
 )
 _CASE_ENDINGS = "aouyieąęаяуюеиыіь"  # noqa: RUF001 - vowels of Slavic languages
+# "Dienstagabend", "14 por ciento"
+_PARTS_OF_DAY = re.compile(r"\b(\w+tag|Mittwoch)(?:abend|morgen|(?:nach|vor)?mittag|nacht|früh)\b")
+_PER_CENT = re.compile(r"(?i)\b(?:por ciento|por cento|pour cent|per cento)\b")
 _CJK_DATE = re.compile(r"(\d{1,2})[月월]\s?(\d{1,2})[日일]")
 _NAMED_DAYS: dict[str, str] = ENGLISH["named_days"]
 _NAMED_DAY = re.compile(rf"\b(?:{'|'.join(_NAMED_DAYS)})\b", re.IGNORECASE)
@@ -156,6 +159,7 @@ def _cjk_clock(match: re.Match[str]) -> str:
 def in_english(text: str, language: str) -> str:
     """Returns a text of another language with English dates, times, small numbers and units."""
     words = _dictionary(language)
+    text = _PARTS_OF_DAY.sub(r"\1", _PER_CENT.sub("%", text))
     text = _CLOCK.sub(lambda match: f"{match[1]}:{match[2] or '00'}", text)
     text = _CJK_NUMBER.sub(_cjk_number, text)
     text = _CJK_UNIT.sub(lambda match: f" {_CJK_UNITS[match[0]]} ", text)

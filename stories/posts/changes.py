@@ -248,6 +248,13 @@ def retells(one: Features, other: Features, both: Comparison, same_event: float)
     """
     sure = same_event >= SAME_EVENT and (one.text or other.text)
     least = RETOLD_EVENT if sure else RETOLD
+    # Headlines alone, each with words of its own: "lands on Europa", "sends pictures from Europa".
+    apart = [
+        [word for word in first.title - second.title if word not in first.names]
+        for first, second in ((one, other), (other, one))
+    ]
+    if not (one.text or other.text or both.figures) and len(apart[0]) > 1 and apart[1]:
+        return False
     return not _turns(one, other, both) and retold_score(one, other, both, same_event) >= least
 
 
@@ -260,9 +267,13 @@ def translates(one: Features, other: Features, both: Comparison) -> bool:
     shared = len(new & old)
     # Any two lists of steps or of body parts have 5, 6 and 7.
     telling = sum(len(value) > 1 for value in new & old)
+    enough = shared >= 2 if both.names else telling >= 3
+    # Two results of a vote, or three words of names beside one figure, say as much.
+    enough = enough or sum(len(value) > 2 for value in new & old) > 1
+    enough = enough or (shared > 0 and len(both.names) > 2)
     return (
         "" != one.language != other.language != ""
-        and (shared >= 2 if both.names else telling >= 3)
+        and enough
         and shared >= 0.6 * max(len(new), min(len(old), 4))
     )
 

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import heapq
 import math
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -77,10 +78,13 @@ SAME_FIGURE = 0.6
 COPIED = 0.7
 WHOLE_COPY = 0.9
 OWN_HEADLINE = 0.4
+_OPINION = re.compile(  # about an event, and no report of it
+    r"(?i)\W*(?:opinion|comment(?:ary)?|editorial|column|analysis|op-ed|kommentar|leitartikel|meinung"
+    r"|tribune|éditorial|opinión|columna|opinião|editoriale|commento)\s?[:|\u2013\u2014-]"
+)
 _CANDIDATES = 12
 _MOST_NAMED = 4
-_FEW_WORDS = 3
-_MANY_NAMES = 3
+_FEW_WORDS = _MANY_NAMES = 3
 _DIGITS = 4
 
 
@@ -119,9 +123,11 @@ def judge(new: Report, earlier: Report, weigh: Weigh = plain_weight) -> Judgemen
     )
     kind, why = _kind(one, other, both, score, apart, same_page)
     # Some sites put one text under all of their entries, which only the headlines tell apart.
-    own = bool(new.source) and new.source == earlier.source
+    own = "" != new.source == earlier.source
     if kind == "duplicate" and own and both.copied >= COPIED and both.title < OWN_HEADLINE:
         kind, why = "unrelated", "The same text under another headline of the source."
+    opinions = [bool(_OPINION.match(report.title)) for report in (new, earlier)]
+    unlike = opinions[0] != opinions[1] or new.title.rstrip().endswith("?")
     if both.copied < COPIED and both.title < SAME_HEADLINE:
         if (
             kind != "duplicate"
@@ -138,7 +144,7 @@ def judge(new: Report, earlier: Report, weigh: Weigh = plain_weight) -> Judgemen
             alike = both.title >= ALIKE and not (both.turn or both.other_numbers or both.opposed)
             if nothing_new and texts and (kind == "same event" or alike):
                 kind, why = "duplicate", "The same event, and nothing new."
-            elif not new.title.rstrip().endswith("?") and retells(one, other, both, same):
+            elif not unlike and retells(one, other, both, same):
                 kind, why = "duplicate", "The same event in other words."
         if kind != "duplicate" and apart <= _DAY and translates(one, other, both):
             kind, why = "duplicate", "The same names and figures in another language."
@@ -228,11 +234,12 @@ def _kind_of_headlines(one: Features, other: Features, both: Comparison) -> tupl
         return "duplicate", "The headlines report the same."
     names = {one.name_of.get(name, name) for name in both.names & one.title & other.title}
     # "Kestrel Air" and "14 turboprops": a name of several words, or a high figure.
-    rare = len(both.names & one.title & other.title) > 1 or any(
-        len(figure) > _DIGITS for figure in both.figures
-    )
+    rare = len(both.names & one.title & other.title) > 1
+    rare = rare or any(len(figure) > _DIGITS for figure in both.figures)
+    # "Magnitude 6.1" and the place
+    exact = names and any("." in figure for figure in both.figures) and both.title >= RELATED
     new = both.new_events or both.new_name or new_numbers(one, other)
-    if both.figures and rare and not new and both.title >= SAME_FIGURE:
+    if not new and (exact or (both.figures and rare and both.title >= SAME_FIGURE)):
         return "duplicate", "The headlines give the same figure."
     if len(names) > _MANY_NAMES and not new:
         return "duplicate", "The headlines name the same."

@@ -116,7 +116,10 @@ PHRASES = dict(
         strike; walks out: strikes; walked out: struck work; is out: released; are out: released;
         burns down: burns; burned down: burned; steps aside: resigns; half a dozen: six; power cut:
         blackout; power cuts: blackouts; power failure: blackout; power outage: blackout; walk away
-        from: reject; walks away from: rejects; walked away from: rejected; pull out of: withdraw
+        from: reject; walks away from: rejects; touch down: land; touches down: lands; touched
+        down: landed; knock out: beat; knocks out: beats; knocked out: beaten; cleared of:
+        acquitted of; prize goes to: prize won by; award goes to: award won by;
+        walked away from: rejected; pull out of: withdraw
         from; pulls out of: withdraws from; pulled out of: withdrew from
         """)
     ).split(";")
@@ -136,7 +139,8 @@ DENIALS = word_set("ban end cancel reject close stop deny delay")
 # "No" that denies nothing.
 _COMPARED = (
     r"\b(?:no|not) (?:\w+er|more|less) than\b|\bnot only\b"
-    r"|\bno (?:word|news|details?|reports?) (?:on|of)\b"
+    r"|\bno (?:word|news|details?|reports?) (?:on|of)\b|\bwithout (?:power|electricity|water)\b"
+    r"|\bno (?:damage|injuries|casualties|deaths|tsunami|one hurt)\b"
 )
 COMPARED = re.compile(_COMPARED, re.IGNORECASE)
 REFUSALS = re.compile(r"\b(?:refuse[sd]?|decline[sd]?|fail(?:s|ed)?) to\b", re.IGNORECASE)
@@ -240,8 +244,12 @@ _SAME = """
 # Words of other languages for what is often reported, by the common form of the English one.
 _TRANSLATED = """
     die tote toter toten tot gestorben stirbt starben muertos muerto muere mueren morts mort meurt mortos
-    morto morre morreu morti ; hurt verletzte verletzten verletzt heridos herido heridas blessés blessé
-    feridos ferido feriti ; fire feuer brand brände incendio incendios incendie incendies incêndio incêndios
+    morto morre morreu morti getötet getöteten tödlich tué tués tuée tuées decesos fallecidos
+    fallecieron uccisi
+    uccise mortas óbitos doden ; hurt verletzte verletzten verletzt heridos herido heridas
+    blessés blessé blessée blessées
+    lesionados feriti ferite gewonden feridos ferido feriti ; fire feuer brand brände incendio
+    incendios incendie incendies incêndio incêndios
     fogo ; quake erdbeben terremoto sismo séisme terramoto ; explode explosionen explosión explosiones
     explosão ; strike streik streiks huelga grève greve sciopero ; elect wahl wahlen elecciones elección
     élection élections eleições eleição ; win gewinnt gewinnen gewann siegt gana ganan gagne vence ; flood

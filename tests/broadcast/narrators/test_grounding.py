@@ -79,6 +79,7 @@ SETS = (
     "eighth",
     "ninth",
     "tenth",
+    "eleventh",
 )
 
 
@@ -86,20 +87,22 @@ def test_the_labelled_sentences_are_complete() -> None:
     rows = [case for name in SETS for case in cases(name)]
     kinds = Counter(case.error for case in rows)
     assert kinds == {
-        "": 591,
-        "number": 139,
-        "negation": 100,
-        "date": 90,
-        "unit": 71,
-        "name": 70,
-        "attribution": 58,
-        "swap": 58,
-        "quote": 45,
+        "": 611,
+        "number": 148,
+        "negation": 103,
+        "date": 94,
+        "unit": 75,
+        "name": 72,
+        "attribution": 61,
+        "swap": 61,
+        "quote": 46,
         "invented": 36,
-        "direction": 15,
-        "cause": 6,
+        "direction": 21,
+        "cause": 7,
+        "hedge": 3,
+        "quantifier": 2,
     }
-    assert len({case.text for case in rows}) == 1279
+    assert len({case.text for case in rows}) == 1340
 
 
 @pytest.mark.parametrize(
@@ -117,6 +120,7 @@ def test_the_labelled_sentences_are_complete() -> None:
         ("eighth", 80, 77, 60, 0),
         ("ninth", 80, 76, 60, 0),
         ("tenth", 16, 16, 12, 2),
+        ("eleventh", 41, 38, 20, 1),
     ],
 )
 def test_planted_errors_are_caught_and_faithful_sentences_pass(
@@ -402,7 +406,11 @@ def test_what_does_not_follow_from_a_passage_is_named(
         ("The thief took two rings.", "The alleged thief took two rings.", "“alleged”"),
         ("The city built a tram line.", "The city plans to build a tram line.", "“plans to”"),
         ("The water is unsafe to drink.", "The water is safe to drink.", "“unsafe”"),
-        ("Its debt rose from 12 to 3 crowns.", "Its debt rose from 3 to 12 crowns.", "from “12”"),
+        (
+            "Its debt rose from 12 to 3 crowns.",
+            "Its debt rose from 3 to 12 crowns.",
+            "“12” before “3”",
+        ),
         ("She earns 900 crowns a year.", "She earns 900 crowns a month.", "“year” where it has"),
         ("The road is shut from Friday.", "The road is shut until Friday.", "“from Friday”"),
         ("The siren came before the wave.", "The wave came before the siren.", "“after”"),
