@@ -157,6 +157,10 @@ def recorded_files() -> Iterator[tuple[object, str]]:
         for row in ready.order_by("pk").iterator(BATCH):
             if problem := verification.problem_of_file(row.path, row.bytes, row.sha256):
                 yield row.session_id, f"{model._meta.verbose_name} {row.pk} {problem}"
+    for sound in Sound.objects.filter(state=Recorded.State.READY).iterator(BATCH):
+        moments = [0.0, *(moment for sentence in sound.times for moment in sentence)]
+        if moments != sorted(moments) or moments[-1] > sound.seconds + 0.5:
+            yield sound.session_id, f"sound {sound.pk} has sentences at other times"
     yield from contradictions_of_files()
     wrong = Recap.objects.exclude(link=None).exclude(link__run_number=F("run__number"))
     for recap in wrong.iterator(BATCH):

@@ -126,7 +126,9 @@ def answers() -> Iterator[tuple[object, str]]:
         link = row.link
         if link and (link.model, link.tokens) != (row.model, row.output_tokens):
             yield row.session_id, f"usage {row.pk} does not agree with its link"
-        elif link and row.message_id and link.provider_id != row.message_id:
+        # Without a message the link has an id that was made here.
+        own = link and not row.message_id and link.provider_id.startswith(chain_links.OFFLINE)
+        if link and link.provider_id != row.message_id and not own:
             yield row.session_id, f"usage {row.pk} has another answer than its link"
     other = TokenUsage.objects.exclude(story=None).exclude(post=None)
     for row in other.exclude(Q(story__post=F("post")) | Q(story__post=None)).iterator(BATCH):
@@ -165,13 +167,11 @@ def posts() -> Iterator[tuple[object, str]]:
     narrated = Story.objects.exclude(post=None).exclude(post__state=SourcePost.State.PUBLISHED)
     for story in narrated.select_related("post"):
         yield story.session_id, f"post {story.post_id} has a story, but is not published"
-    for post in SourcePost.objects.filter(state=SourcePost.State.CLAIMED).exclude(
-        step__state__in=("pending", "leased")
-    ):
+    claimed = SourcePost.objects.filter(state=SourcePost.State.CLAIMED)
+    for post in claimed.exclude(step__state__in=("pending", "leased")):
         yield post.session_id, f"post {post.pk} is claimed by a step that has ended"
-    for post in SourcePost.objects.exclude(duplicate_of=None).exclude(
-        state=SourcePost.State.SKIPPED
-    ):
+    doubled = SourcePost.objects.exclude(duplicate_of=None)
+    for post in doubled.exclude(state=SourcePost.State.SKIPPED):
         yield post.session_id, f"post {post.pk} is a duplicate, but is {post.state}"
 
 
@@ -182,12 +182,9 @@ def chain() -> Iterator[tuple[object, str]]:
         for problem in status.status(session, None).problems:
             yield session.pk, problem
     first = AILink.objects.filter(session=OuterRef("session"), number=1)
+    began = Subquery(first.values("created_at")[:1])
     unlinked = TokenUsage.objects.filter(
-        state=TokenUsage.State.FINAL,
-        error="",
-        link=None,
-        legacy_id=None,
-        closed_at__gte=Subquery(first.values("created_at")[:1]),
+        state=TokenUsage.State.FINAL, error="", link=None, legacy_id=None, closed_at__gte=began
     )
     for row in unlinked.iterator():
         yield row.session_id, f"usage {row.pk} was completed, but has no link"
@@ -291,6 +288,8 @@ def contradictions() -> Iterator[Contradiction]:
     yield texts, "has a link that is not of its draft"
     turns = DraftMessage.objects.exclude(link=None).exclude(link__source=AILink.Source.DRAFT)
     yield turns, "has a link of other work"
+    others = DraftMessage.objects.filter(link=OuterRef("link")).exclude(pk=OuterRef("pk"))
+    yield DraftMessage.objects.filter(Exists(others)), "has the link of another turn"
     links = AILink.objects.exclude(summary="").exclude(source=AILink.Source.COMPACTION)
     yield links, "has a summary, but sums up nothing"
 

@@ -339,11 +339,11 @@ def scores() -> Iterator[tuple[object, str]]:
     """The score of a post is that of its parts, and one of them that of its age when it was read."""
     own = Q(session__made_from=None, session__imported_id="") & ~Q(session__type="imported")
     for post in SourcePost.objects.filter(own).exclude(parts={}).defer("body").iterator(BATCH):
-        age = None
-        if post.published_at is not None:
-            age = max((post.created_at - post.published_at) / timedelta(hours=1), 0.0)
-        # In steps of a tenth, as a feed may take a while to be read.
-        far = abs(recency(age) - post.parts.get("recency", 0.0)) > 0.1
+        at = post.published_at
+        age = (post.created_at - at) / timedelta(hours=1) if at else None
+        # Within a tenth, as a feed may take a while to be read; none is read before it is published.
+        known = recency(None if age is None else max(age, 0.0))
+        far = abs(known - post.parts.get("recency", 0.0)) > 0.1 or (age is not None and age < -1)
         if far or post.priority != priority_of(post.parts):
             yield post.session_id, f"post {post.pk} has the score of another age, or of other parts"
 
