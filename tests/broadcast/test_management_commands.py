@@ -275,6 +275,7 @@ CORRUPTIONS: dict[str, Callable[[Session], object]] = {
     "derived": lambda s: Source.objects.filter(session=s).update(locator_digest="0" * 64),
     "answers": answered_by_another,
     "runs": live_an_hour_later,
+    "scores": lambda s: SourcePost.objects.filter(session=s).update(priority=0.123),
     "sounds": without_its_file,
 }
 # PostgreSQL's index is over an expression, so it cannot differ from its table.
