@@ -298,7 +298,11 @@ CORE = [
             "hostages freed are hostages taken",
         ),
         ("SAME_HEADLINE = 0.9", "SAME_HEADLINE = 0.5", "half a headline is the same headline"),
-        ("_FEW_WORDS = 3", "_FEW_WORDS = 1", "two words are enough for a duplicate"),
+        (
+            "_FEW_WORDS = _MANY_NAMES = 3",
+            "_FEW_WORDS, _MANY_NAMES = 1, 3",
+            "two words are enough for a duplicate",
+        ),
         (
             "if both.turn or both.other_numbers:",
             "if both.turn:",
