@@ -27,8 +27,8 @@ audio:
 voices:
 	@$(PYTHON) bootstrap.py --voices
 
-# Runs four lanes in parallel: all tests on SQLite in two; the end-to-end tests; and the browser tests, followed
-# by the tests marked `databases` on PostgreSQL.
+# Runs four lanes in parallel: all tests on SQLite in two, the first followed by those marked `databases` on
+# PostgreSQL; the end-to-end tests; and the browser tests.
 test: dev-deps
 	@exec $(PY) -m tests.lanes $(ARGS)
 

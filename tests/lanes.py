@@ -1,7 +1,7 @@
 """Runs the whole suite in four lanes side by side: ``python -m tests.lanes [pytest arguments]``.
 
-SQLite runs in two lanes, each with half of the work, end-to-end tests, which often wait, in the next,
-the browser and then PostgreSQL in the last.
+SQLite runs in two lanes, of which the first then runs PostgreSQL; end-to-end tests, which often wait,
+in the next, and the browser in the last.
 Each run has its own data folder, Redis, ports and cache, so the lanes share nothing but the
 processors. The output of the first lane is shown while it runs, that of the others afterwards.
 Playwright's event loop and the async tests of the ORM could not share a process anyway.
@@ -72,17 +72,17 @@ def files_marked(mark: str) -> list[str]:
 
 
 LANES: tuple[Lane, ...] = (
-    (Run("sqlite", ("tests", "--ignore=tests/broadcast", *IN_OTHER_RUNS)),),
-    (Run("sqlite-broadcast", ("tests/broadcast",)),),
-    (Run("endtoend", ("tests/endtoend",)),),
     (
-        Run("browser", ("tests/browser",)),
+        Run("sqlite", ("tests", "--ignore=tests/broadcast", *IN_OTHER_RUNS)),
         Run(
             "postgres",
             (*files_marked("databases"), "-m", "databases"),
             {"SMNB_TEST_DATABASE": "postgres"},
         ),
     ),
+    (Run("sqlite-broadcast", ("tests/broadcast",)),),
+    (Run("endtoend", ("tests/endtoend",)),),
+    (Run("browser", ("tests/browser",)),),
 )
 
 

@@ -175,7 +175,7 @@ def chains() -> health.ComponentHealth:
     return health.components()["components"]["chain"]
 
 
-def test_the_chains_are_told_with_their_rate(make_session: MakeSession) -> None:
+def test_the_chains_are_told_with_their_rate(worker: None, make_session: MakeSession) -> None:
     assert chains() == {"state": "ok", "detail": "EMPTY: no chain has begun"}
     one, other = make_session(), make_session("Evening")
     join(one)
