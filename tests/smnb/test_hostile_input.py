@@ -137,6 +137,8 @@ def test_a_missing_page_of_a_link_keeps_the_link_secret(session: Session, rest: 
         assert answer["Referrer-Policy"] == "no-referrer"
         assert answer["X-Robots-Tag"] == "noindex"
         assert "no-store" in answer["Cache-Control"]
+        # The audience has no account and no studio.
+        assert b"Back to the studio" not in answer.content
 
 
 def test_no_secret_and_no_escape_reaches_the_terminal() -> None:
