@@ -150,7 +150,7 @@ PAGES = [
     *mutants_of(
         "static/js/overlay.js",
         (f"{HEARD}::test_words_brighten_and_captions_follow_at_the_pace_of_speech",),
-        ("const WORDS = 11;", "const WORDS = 12;", "captions are longer"),
+        ("const ENOUGH = 6;", "const ENOUGH = 11;", "captions end within sentences"),
         ("Math.min(words.length - 1, at * words.length)", "0", "captions stay at the beginning"),
     ),
     *mutants_of(
