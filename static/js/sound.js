@@ -5,7 +5,8 @@
   const root = document.querySelector("[data-identification]");
   if (!root) return;
   const CATCH_UP = 1.25; // the fastest that a voice still sounds natural
-  const CAUGHT_UP = 4; // seconds that are not left out, but made up for by reading faster
+  const CAUGHT_UP = 4; // seconds
+  const SPREAD_MS = 2000;
   const CUE = /^(\S+) --> (\S+)\n((?:.+\n)+)/gm;
   const audio = new Audio();
   const identification = new URL(root.dataset.identification, location.href).href;
@@ -25,6 +26,8 @@
   // When each caption is read, and how much of the text it is.
   const load = async (src) => {
     captions = [];
+    // An audience that gets a story at one moment should not ask for its sound and its captions at once.
+    await new Promise((done) => setTimeout(done, Math.random() * SPREAD_MS));
     try {
       const answer = await fetch(`${src}.vtt`);
       const found = answer.ok ? [...(await answer.text()).matchAll(CUE)] : [];
@@ -41,8 +44,9 @@
   const share = () => {
     const story = times();
     if (!on || !playing || !slot() || !story) return null;
-    if (!identifying && (audio.src !== playing || (audio.paused && !audio.ended))) return null;
-    const at = identifying ? (identifying - Date.parse(story.airedAt)) / 1000 : audio.currentTime;
+    if (identifying) return identifying - Date.parse(story.airedAt) < CAUGHT_UP * 1000 ? 0 : null;
+    if (audio.src !== playing || (audio.paused && !audio.ended)) return null;
+    const at = audio.currentTime;
     if (!captions.length) return Math.min(1, at / Number(slot().dataset.seconds));
     return captions.reduce((sum, { begin, end, share: part }) => (
       sum + part * Math.min(1, Math.max(0, (at - begin) / (end - begin)))
@@ -56,8 +60,16 @@
     identified = identifying = 0;
     onRefused();
   });
+  // What a phone shows on its lock screen.
+  const name = () => {
+    if (!navigator.mediaSession) return;
+    const [title, artist] = ["#onair h2, .lower-title", "h1"]
+      .map((place) => document.querySelector(place)?.textContent.trim() ?? "");
+    navigator.mediaSession.metadata = new MediaMetadata({ title, artist });
+  };
   const story = () => {
     audio.src = playing;
+    name();
     begin();
   };
   const play = () => {
@@ -85,16 +97,15 @@
   audio.addEventListener("loadedmetadata", () => {
     if (audio.src === identification) return;
     const [sound, onAir] = [slot(), times()];
-    // The identification took time of the story: the voice continues where it would have been
-    // without it, and is a little faster until the story ends.
-    const began = identifying || Date.now();
+    // Of a story that had just begun nothing is left out, and the voice is a little faster until its end;
+    // who came in the middle of one hears it from where its words are.
+    const begun = (at) => (sound && onAir ? (at - Date.parse(onAir.airedAt)) / 1000 : Infinity);
+    const late = begun(identifying || Date.now()) < CAUGHT_UP ? 0 : begun(Date.now());
     identifying = 0;
-    const passed = sound && onAir ? (began - Date.parse(onAir.airedAt)) / 1000 : Infinity;
-    if (passed > Number(sound?.dataset.seconds)) {
+    if (late > Number(sound?.dataset.seconds)) {
       audio.pause();
       return;
     }
-    const late = passed < CAUGHT_UP ? 0 : passed;
     audio.currentTime = late;
     const left = (Date.parse(onAir.finishAt) - Date.now()) / 1000;
     const speed = left > 0 ? (Number(sound.dataset.seconds) - late) / left : CATCH_UP;

@@ -98,7 +98,7 @@ def test_the_watch_page_is_heard_in_time_with_its_words_after_the_identification
     assert streaming.evaluate("heard.src").endswith("/identification.mp3")
     streaming.wait_for_function("() => /sounds\\/\\d+$/.test(heard.src) && heard.currentTime > 2")
     first = streaming.evaluate("heard.src")
-    # It says a sentence twelve times, as long each time, and is behind the clock of the page.
+    # It says a sentence twelve times, as long each time, and may be behind the clock of the page.
     streaming.wait_for_timeout(400)
     at, unspoken, rate, seconds = streaming.evaluate(
         f"[heard.currentTime, ({UNSPOKEN})(), heard.playbackRate,"
