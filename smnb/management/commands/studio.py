@@ -99,12 +99,17 @@ class Command(BaseCommand):
 def prepare() -> list[str]:
     """Migrates the database where it has to be; returns the lines to print at the start."""
     quiet_terminal()
-    # The command loads all migrations and writes all permissions, also where nothing is left to do.
-    if health.check_database() != health.OK or constraints.missing() or index.missing(connection):
-        call_command("migrate", interactive=False, verbosity=0)
+    migrate_if_needed()
     lines = first_run.prepare()
     connections.close_all()
     return lines
+
+
+def migrate_if_needed() -> None:
+    """Migrates a database without the tables, constraints or search indexes of this version."""
+    # The command loads all migrations and writes all permissions, also where nothing is left to do.
+    if health.check_database() != health.OK or constraints.missing() or index.missing(connection):
+        call_command("migrate", interactive=False, verbosity=0)
 
 
 def boxed(lines: list[str]) -> list[str]:

@@ -7,10 +7,15 @@ import socket
 from pathlib import Path
 
 import pytest
+from django.contrib.auth.models import Permission
+from django.db import connection
 
+from sessions_app import constraints
+from smnb.management.commands.studio import migrate_if_needed
 from smnb.runner import first_run
 from smnb.runner.first_run import AlreadyRunning, only_studio, port_is_free, port_taken_sentence
 from stories.models import Source
+from stories.search import index
 
 
 def test_a_port_that_somebody_listens_on_is_not_free() -> None:
@@ -61,3 +66,19 @@ def test_the_first_start_has_an_owner_and_a_demo_that_loops_and_names_the_log() 
     assert begins[:2] == ["Studio", "Watch page"]
     assert begins[2].startswith("Sign in")
     assert begins[-2:] == ["Log", "Ctrl-C stops everything."]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_start_migrates_a_database_that_lacks_something_and_no_other() -> None:
+    of_sessions = Permission.objects.filter(content_type__app_label="sessions_app")
+    permission = of_sessions.filter(codename="view_session")
+    trigger_of_index = next(name for name, _ in index.triggers(index.STORIES))
+    for lost in ("", sorted(constraints.expected(connection))[0], trigger_of_index):
+        if lost:
+            with connection.cursor() as cursor:
+                cursor.execute(f'DROP TRIGGER "{lost}"')
+        # The command writes it again.
+        permission.delete()
+        migrate_if_needed()
+        assert permission.exists() == bool(lost)
+        assert constraints.missing() == index.missing(connection) == []
