@@ -73,7 +73,7 @@ def test_a_start_migrates_a_database_that_lacks_something_and_no_other() -> None
     of_sessions = Permission.objects.filter(content_type__app_label="sessions_app")
     permission = of_sessions.filter(codename="view_session")
     trigger_of_index = next(name for name, _ in index.triggers(index.STORIES))
-    for lost in ("", sorted(constraints.expected(connection))[0], trigger_of_index):
+    for lost in ("", min(constraints.expected(connection)), trigger_of_index):
         if lost:
             with connection.cursor() as cursor:
                 cursor.execute(f'DROP TRIGGER "{lost}"')
