@@ -65,9 +65,13 @@ def count(name: str, who: object, limit: int, window: int = 60) -> None:
     slot, passed = divmod(int(time.time()), window)
     key = f"limit:{name}:{who}:{slot}".replace(" ", "-")
     try:
-        # Only ``add`` sets the expiry time, and it leaves an existing counter alone.
-        cache.add(key, 0, timeout=2 * window)
-        used = cache.incr(key)
+        try:
+            used = cache.incr(key)
+        except ValueError:
+            # The first use of the window. Only ``add`` sets the expiry time, and it leaves a counter
+            # alone that another process has added meanwhile.
+            cache.add(key, 0, timeout=2 * window)
+            used = cache.incr(key)
     except RedisError as error:
         log.warning("limit_not_counted", limit=name, error=type(error).__name__)
         _paused["until"] = time.monotonic() + PAUSE

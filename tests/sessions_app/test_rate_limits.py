@@ -44,6 +44,16 @@ def test_callers_and_names_are_counted_apart(who: str) -> None:
     rate_limits.count("writes", f"not-{who}", 1, LONG)
 
 
+def test_a_counter_expires_two_windows_after_its_first_use(who: str) -> None:
+    for _ in range(2):
+        rate_limits.count("writes", who, 5, 60)
+    real: Any = cache
+    client = real._cache.get_client()
+    [key] = client.scan_iter(f"*{who}*")
+    assert client.get(key) == b"2"
+    assert 60 < client.ttl(key) <= 120
+
+
 def test_a_new_window_starts_anew(who: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sessions_app.rate_limits.time.time", lambda: 1_000_000.0)
     rate_limits.count("writes", who, 1, 60)
