@@ -56,9 +56,9 @@ class CompressedPages(GZipMiddleware):
 
 @cache
 def _version_of(name: str) -> str:
-    """Returns the first digits of the hash of a static file; empty for no file, and while debugging."""
-    # The name of a font contains its hash, and style sheets refer to it without a version.
-    if settings.DEBUG or re.search(settings.WHITENOISE_IMMUTABLE_FILE_TEST, name):
+    """Returns the first digits of the hash of a static file; empty where its name has one, or no file."""
+    # Style sheets refer to fonts without a version, and a page must not load them twice.
+    if re.search(settings.WHITENOISE_IMMUTABLE_FILE_TEST, name):
         return ""
     path = finders.find(name)
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:8] if path else ""
@@ -68,7 +68,8 @@ class VersionedFiles(StaticFilesStorage):
     """Adds the version of a static file to its address, so that browsers may store it for years."""
 
     def url(self, name: str | None) -> str:
-        version = _version_of(name or "")
+        # While debugging files change, and their versions are read once.
+        version = "" if settings.DEBUG else _version_of(name or "")
         return super().url(name) + (version and f"?v={version}")
 
 
