@@ -68,7 +68,6 @@ class VersionedFiles(StaticFilesStorage):
     """Adds the version of a static file to its address, so that browsers may store it for years."""
 
     def url(self, name: str | None) -> str:
-        # While debugging files change, and their versions are read once.
         version = "" if settings.DEBUG else _version_of(name or "")
         return super().url(name) + (version and f"?v={version}")
 
@@ -88,6 +87,9 @@ class StaticFiles(WhiteNoiseMiddleware):  # type: ignore[misc]
     @staticmethod
     def serve(static_file: Any, request: HttpRequest) -> HttpResponseBase:
         response: HttpResponseBase = WhiteNoiseMiddleware.serve(static_file, request)
+        if settings.DEBUG:
+            # Files change, and the compressed ones are stored.
+            return response
         version = _version_of(request.path_info.removeprefix(settings.STATIC_URL))
         if version and request.GET.get("v") == version and response.status_code in {200, 206, 304}:
             response["Cache-Control"] = f"max-age={WhiteNoiseMiddleware.FOREVER}, public, immutable"

@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
@@ -93,6 +94,14 @@ def test_text_files_are_compressed_for_browsers_that_can_read_that(client: Clien
     assert "Content-Encoding" not in begin
     picture = client.get("/static/img/icon-512.png", headers=accepted)
     assert "Content-Encoding" not in picture
+
+
+def test_while_debugging_a_changed_file_is_served_as_it_is(client: Client, settings: Any) -> None:
+    settings.DEBUG = True
+    assert static("css/base.css") == "/static/css/base.css"
+    response = client.get("/static/css/base.css", headers={"Accept-Encoding": "gzip"})
+    assert "Content-Encoding" not in response
+    assert response.getvalue() == (STATIC / "css/base.css").read_bytes()
 
 
 def test_every_face_that_is_loaded_swaps_and_every_fallback_has_its_measures() -> None:
