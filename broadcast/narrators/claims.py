@@ -134,13 +134,12 @@ def attributions(spoken: Text, source: Text, around: Text, title: str) -> Iterat
                 continue
             yield f"the role “{word}”"
     stems = {stem(word) for word in allowed}
-    words = [(match[0], match.start()) for match in WORD.finditer(spoken.text)]
-    for number, (word, _) in enumerate(words[:-1]):
+    for number, word in enumerate(spoken.words[:-1], 1):
         # "Finance minister", "prime minister"
-        if ROLES.get(words[number + 1][0].lower()) == "minister":
+        if ROLES.get(spoken.words[number].lower()) == "minister":
             plain = compared(word)
             if plain not in WITHOUT_MEANING and plain not in allowed and stem(plain) not in stems:
-                yield f"the role “{word} {words[number + 1][0]}”"
+                yield f"the role “{word} {spoken.words[number]}”"
     people = {*map(stem, source.names)}
     others = any({*map(stem, speaker)} & people for speaker in speakers(source))
     for speaker in speakers(spoken):
@@ -282,8 +281,9 @@ def translations(spoken: Text, source: Text, passages: int) -> Iterator[str]:
     no = _NO.get(language_of([word.lower() for word in source.words]), "")
     denied = source.lower & word_set(compared(no))
     own = bool(NEGATIVE.search(spoken.text) or _WILD.search(spoken.text))
-    # A summary may leave out what is denied beside other things.
+    near = (stems_of(part) for part in clauses_of(source.text) if Text(part).lower & denied)
     whole = passages == 1 and 10 * len(spoken.words) >= 6 * len(source.words)
+    whole = whole or any(len(stems & stems_of(spoken.text)) > 1 for stems in near)
     if denied and not own and whole:
         yield "it leaves out a negation"
     if no and not denied and passages == 1 and len(NEGATIVE.findall(spoken.text)) == 1:

@@ -277,9 +277,9 @@ def shares(text: str) -> Iterator[Quantity]:
     """Yields the shares that a text names in words, in per cent: "half", "nine in ten", "a fifth"."""
     lower = text.lower()
 
-    def share(match: re.Match[str], value: float) -> Quantity:
+    def share(match: re.Match[str], value: float, hedge: str = "") -> Quantity:
         before = lower[max(0, match.start() - 30) : match.start()].split()[-3:]
-        hedge = next((word for word in reversed(before) if word in HEDGES), "")
+        hedge = next((word for word in reversed(before) if word in HEDGES), hedge)
         return Quantity(match[0], (value,), "%", hedge)
 
     for match in re.finditer(r"[^\W\d_]+", lower):
@@ -300,7 +300,7 @@ def shares(text: str) -> Iterator[Quantity]:
     for match in _IN_TEN.finditer(lower):
         some = match["some"]
         number = int(some) if some.isdigit() else _SMALL.split().index(some) + 1
-        yield share(match, 100 * number / _WHOLE[match["all"]])
+        yield share(match, 100 * number / _WHOLE[match["all"]], "about")  # "seven in ten"
 
 
 _CLEAR_UNITS = {"%", "pp", "$", "£", "€", "crown", "yen", "km", "kmh", "mile", "kg", "ha", "acre"}
