@@ -82,10 +82,9 @@ _OPINION = re.compile(  # about an event, and no report of it
     r"(?i)\W*(?:opinion|comment(?:ary)?|editorial|column|analysis|op-ed|kommentar|leitartikel|meinung"
     r"|tribune|éditorial|opinión|columna|opinião|editoriale|commento)\s?[:|\u2013\u2014-]"
 )
-_CANDIDATES = 12
-_MOST_NAMED = 4
-_FEW_WORDS = _MANY_NAMES = 3
-_DIGITS = 4
+_ANOTHER: tuple[Kind, str] = ("development", "One of the two is an opinion.")
+_CANDIDATES, _MOST_NAMED = 12, 4
+_FEW_WORDS, _MANY_NAMES, _DIGITS = 3, 3, 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +126,7 @@ def judge(new: Report, earlier: Report, weigh: Weigh = plain_weight) -> Judgemen
     if kind == "duplicate" and own and both.copied >= COPIED and both.title < OWN_HEADLINE:
         kind, why = "unrelated", "The same text under another headline of the source."
     opinions = [bool(_OPINION.match(report.title)) for report in (new, earlier)]
+    kind, why = (kind, why) if len({*opinions}) == 1 or kind != "duplicate" else _ANOTHER
     unlike = opinions[0] != opinions[1] or new.title.rstrip().endswith("?")
     if both.copied < COPIED and both.title < SAME_HEADLINE:
         if (
@@ -137,7 +137,7 @@ def judge(new: Report, earlier: Report, weigh: Weigh = plain_weight) -> Judgemen
         ):
             same = same_event_score(one, other, both)
             same -= A_DAY_APART * max(0.0, apart / _DAY - AT_ONCE)
-            nothing_new = brings_nothing(one, other, both)
+            nothing_new = opinions[0] == opinions[1] and brings_nothing(one, other, both)
             texts = bool(one.text or other.text)
             if same >= SAME_EVENT and texts:
                 kind, why = "same event", "The same event, with other facts."

@@ -52,6 +52,7 @@ def test_nothing_else_of_the_recording_is_taken_for_a_duplicate() -> None:
         ("Correction: comet passes in March", "Comet passes in March"),
         ("The control", "To control pandemic"),
         ("Ferry suspended after fire", "Ferry resumes after fire"),
+        ("Magnitude 5.8 quake strikes off Tarawi", "Magnitude 5.8 quake strikes off Belango"),
     ],
 )
 def test_a_development_is_not_a_duplicate(one: str, other: str) -> None:
@@ -67,6 +68,11 @@ def test_a_development_is_not_a_duplicate(one: str, other: str) -> None:
         ("Shop with no staff counts its till", "Shop without staff counts the till"),
         ("Seal count passes 1,000 in the sound", "Seal count in sound passes 1000"),
         ("Bees learn to open a drawer", "Bees have learned to open drawers"),
+        ("Probe touches down on the moon Orla", "Probe lands on the moon Orla"),
+        (
+            "Quake of magnitude 6.1 shakes Tarawi, no damage reported",
+            "Magnitude 6.1 earthquake strikes off Tarawi",
+        ),
     ],
 )
 def test_the_same_news_in_other_words_is_a_duplicate(one: str, other: str) -> None:
@@ -77,6 +83,17 @@ def test_the_same_news_in_other_words_is_a_duplicate(one: str, other: str) -> No
 def test_a_title_that_says_nothing_is_no_duplicate(title: str) -> None:
     index = Index([(1, Report("Harbor bridge reopens")), (2, Report(""))])
     assert index.best(Report(title)) is None
+
+
+def test_an_opinion_about_an_event_is_no_duplicate_of_its_report() -> None:
+    report = Report(
+        "Hospital trust sorry after leak of 80,000 records",
+        "Northmoor Trust apologised on Monday after the records of 80,000 patients leaked.",
+    )
+    text = "When Northmoor Trust leaks the records of 80,000 patients, sorry is the least to say."
+    assert judge(Report("Northmoor Trust and 80,000 records", text), report).kind == "duplicate"
+    for opinion in ("Opinion: Northmoor Trust and 80,000 records", "Kommentar: Northmoor Trust"):
+        assert judge(Report(opinion, text), report).kind != "duplicate"
 
 
 def test_headlines_of_two_words_are_duplicates_only_when_both_are_the_same() -> None:
