@@ -99,7 +99,8 @@ def add(
 ) -> Added:
     """Inserts the posts that are new to the session; a duplicate is stored as skipped.
 
-    Runs in the caller's transaction. No post repeats what the source had before ``since``.
+    Runs in the caller's transaction. No post repeats what the source had before ``since``, unless
+    that still waits.
     """
     # A feed may list an entry twice; the last one counts.
     by_id = {post.external_id: post for post in fetched}
@@ -115,6 +116,8 @@ def add(
     if not fresh:
         return Added([], 0, withdrawn)
     before = Q(source=source, created_at__lt=since) if since else Q(pk=None)
+    # A recording that is read faster than it is told would have each post twice in the queue.
+    before &= ~Q(state__in=(*SourcePost.WAITING, State.CLAIMED))
     earlier = earlier_reports(source.session_id, now, before)
     interests = scoring.of_session(source.session_id)
     inserted: list[SourcePost] = []

@@ -462,15 +462,21 @@ def test_posts_of_a_source_that_began_again_are_no_duplicates_of_its_earlier_one
     source: Source, other_source: Source
 ) -> None:
     add(source, *(FetchedPost(f"a{n}", title) for n, title in enumerate(TITLES[:2])))
+    SourcePost.objects.update(state="failed")
+    add(source, FetchedPost("waits", TITLES[3]), FetchedPost("on-air", "A choir is heard"))
+    claimed = SourcePost.objects.filter(external_id="on-air")
+    claimed.update(state="claimed", step=claim(source.session).step)
     add(other_source, FetchedPost("b", TITLES[2]))
     since = steps.now()
-    fresh = [FetchedPost(f"c{n}", title) for n, title in enumerate(TITLES[:3])]
+    fresh = [FetchedPost(f"c{n}", title) for n, title in enumerate((*TITLES, "A choir is heard"))]
     with transaction.atomic():
         found = queue.add(source, [*fresh, FetchedPost("d", TITLES[0])], steps.now(), since)
-    # What another source had, or the same source in this round, is still a duplicate.
+    # What another source had, the same source in this round, or what still waits, is a duplicate.
     assert {post.external_id: post.state for post in found.posts} == {
         "c0": "queued",
         "c1": "queued",
         "c2": "skipped",
+        "c3": "skipped",
+        "c4": "skipped",
         "d": "skipped",
     }
