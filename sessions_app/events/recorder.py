@@ -284,23 +284,25 @@ def _write(session: Session, entries: Sequence[_Entry]) -> None:
     # None stands for a block without a savepoint.
     own = (session.pk, {*connection.savepoint_ids, None})
     for registered in reversed(connection.run_on_commit):
-        savepoints, hook = registered[:2]
+        savepoints, committed = registered[0], getattr(registered[1], "__self__", None)
         # One message for all events of a transaction, but for those that a savepoint undoes alone.
-        if isinstance(hook, _Committed) and (hook.session.pk, {*savepoints, None}) == own:
-            hook.events.extend(events)
+        if isinstance(committed, _Committed) and (committed.session.pk, {*savepoints, None}) == own:
+            committed.events.extend(events)
             return
     # robust: the transaction is committed, so an error while publishing must not reach the caller.
-    transaction.on_commit(_Committed(session, events), robust=True)
+    transaction.on_commit(_Committed(session, events).announce, robust=True)
 
 
 @dataclass(frozen=True, slots=True)
 class _Committed:
-    """Publishes committed events of a session, and logs each with the ids of its rows."""
+    """Committed events of a session."""
 
     session: Session
     events: list[SessionEvent]
 
-    def __call__(self) -> None:
+    def announce(self) -> None:
+        """Publishes the events, and logs each with the ids of its rows."""
+        # A method, as Django names what failed by a __qualname__, which an object has not.
         publish(self.session.pk, self.events[-1].seq)
         fields = context.session_fields(self.session)
         for event in self.events:

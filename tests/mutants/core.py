@@ -615,8 +615,8 @@ CORE = [
             "an import sets the last story back",
         ),
         (
-            "transaction.on_commit(_Committed(session, events), robust=True)",
-            "_Committed(session, events)()",
+            "transaction.on_commit(_Committed(session, events).announce, robust=True)",
+            "_Committed(session, events).announce()",
             "an event that is rolled back is published",
         ),
         (

@@ -69,11 +69,12 @@ class Command(BaseCommand):
             status = settings.SMNB.data_dir / STATUS_FILE
             cleanup.callback(status.unlink, missing_ok=True)
             supervisor = cleanup.enter_context(Supervisor(children, status))
+            if not settings.SMNB.redis_url:
+                # The first run goes live, which sends messages. It also makes a password that is shown
+                # once, so nothing that may fail goes on beside it.
+                supervisor.start_first("redis")
 
             def meanwhile() -> None:
-                if not settings.SMNB.redis_url:
-                    # The first run goes live, which sends messages.
-                    supervisor.start_first("redis")
                 if can_fork():
                     load_application()
 

@@ -290,6 +290,22 @@ def test_a_message_is_sent_for_events_of_which_a_savepoint_undoes_others(
     assert heard(session, act) == [{"session": str(session.pk), "seq": before + 1}]
 
 
+def test_an_error_while_events_are_announced_reaches_neither_the_caller_nor_other_hooks(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called: list[str] = []
+
+    def fail(*_: object) -> None:
+        called.append("publish")
+        raise LookupError
+
+    monkeypatch.setattr(recorder, "publish", fail)
+    with transaction.atomic():
+        recorder.add_message(session, "system", "x")
+        transaction.on_commit(lambda: called.append("other"))
+    assert called == ["publish", "other"]
+
+
 def test_an_ephemeral_frame_leaves_nothing_behind(session: Session) -> None:
     before = seqs(session)
     recorder.publish_ephemeral(session.pk, "narration.delta", {"text": "x"})
