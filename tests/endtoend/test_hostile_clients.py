@@ -345,7 +345,8 @@ def test_a_viewer_that_asks_and_never_reads_costs_little(
             used = processor_seconds(web)
             time.sleep(1)
         assert memory(web) - before < 30 * MB
-    assert server.call("GET", "/healthz").status == 200
+    # On a busy machine the workers may miss the time in which they have to answer once.
+    eventually("it is healthy", lambda: server.call("GET", "/healthz").status == 200)
 
 
 # Events of 15 kB: the system alone stores some megabytes for a client that reads nothing.
