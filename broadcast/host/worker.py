@@ -222,6 +222,8 @@ def _store_story(
     post, answer = narrated.post, narrated.checked.narration
     try:
         with orchestrator.locked(run), recorder.together(run.session):
+            # Its owner may have changed it while the narrator was at work.
+            run.session.refresh_from_db(fields=["control_mode"])
             # The next round may come before the end of the story aired below; it then waits.
             claim.reschedule(_next_round(run) if run.session.pace else steps.AT_ONCE)
             # The post decides: of two workers that narrated it, one moves it to its final state.

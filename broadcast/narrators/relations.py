@@ -191,8 +191,9 @@ def _directions(spoken: Text, source: Text) -> Iterator[str]:
         own = _about(part, _DIRECTIONS)
         ranked = sorted(((len(own & words), text) for words, text in known), reverse=True)
         best, text = ranked[0] if ranked else (0, "")
-        if not best or (len(ranked) > 1 and best == ranked[1][0]):
-            continue
+        rows = sum(bool(Text(part).figures & Text(each).figures) for _, each in known)
+        if not best or rows > 1 or (len(ranked) > 1 and best == ranked[1][0]):
+            continue  # with more rows it joins clauses: "down to 3.1 from 4.2"
         words = [word for word in WORD.findall(part) if word.lower() not in aside]
         about = Text(f"{text} {short}")
         yield from opposites(Text(" ".join(words)), about, WIDER_OPPOSITES)

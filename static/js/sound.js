@@ -90,7 +90,8 @@
     } else if (!identifying) story();
   };
   const afterIdentification = () => {
-    if (identifying && playing) story();
+    if (identifying && playing && audio.src === identification) story();
+    else identifying = 0;
   };
   audio.addEventListener("ended", afterIdentification);
   audio.addEventListener("error", afterIdentification);
@@ -102,7 +103,7 @@
     const begun = (at) => (sound && onAir ? (at - Date.parse(onAir.airedAt)) / 1000 : Infinity);
     const late = begun(identifying || Date.now()) < CAUGHT_UP ? 0 : begun(Date.now());
     identifying = 0;
-    if (late > Number(sound?.dataset.seconds)) {
+    if (!sound || !onAir || late > Number(sound.dataset.seconds)) {
       audio.pause();
       return;
     }

@@ -97,7 +97,7 @@
       studioSpeaks = true;
       spoken = id;
       speech?.cancel();
-      window.smnbSound.start(() => show(false)); // it wants a click first
+      window.smnbSound.start(() => { show(false); quiet(); }); // it wants a click first
     } else if (studioSpeaks && Date.now() - since < SOON_MS) setTimeout(speak, 500);
     else if (speech) {
       quiet();

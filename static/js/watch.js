@@ -27,7 +27,8 @@
     if (short || text.matches(":hover, :focus")) return;
     const from = Date.parse(text.dataset.airedAt);
     const to = Date.parse(text.dataset.finishAt);
-    const share = to > from ? Math.min(1, Math.max(0, (Date.now() - from) / (to - from))) : 0;
+    const share = window.smnbSound?.share()
+      ?? (to > from ? Math.min(1, Math.max(0, (Date.now() - from) / (to - from))) : 0);
     const top = share * text.scrollHeight - text.clientHeight / 2;
     text.scrollTo({ top, behavior: still.matches ? "auto" : "smooth" });
   };

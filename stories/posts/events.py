@@ -83,8 +83,7 @@ _OPINION = re.compile(  # about an event, and no report of it
     r"|tribune|éditorial|opinión|columna|opinião|editoriale|commento)\s?[:|\u2013\u2014-]"
 )
 _ANOTHER: tuple[Kind, str] = ("development", "One of the two is an opinion.")
-_CANDIDATES, _MOST_NAMED = 12, 4
-_FEW_WORDS, _MANY_NAMES, _DIGITS = 3, 3, 4
+_CANDIDATES, _MOST_NAMED, _FEW_WORDS, _MANY_NAMES, _DIGITS = 12, 4, 3, 3, 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +124,10 @@ def judge(new: Report, earlier: Report, weigh: Weigh = plain_weight) -> Judgemen
     own = "" != new.source == earlier.source
     if kind == "duplicate" and own and both.copied >= COPIED and both.title < OWN_HEADLINE:
         kind, why = "unrelated", "The same text under another headline of the source."
-    opinions = [bool(_OPINION.match(report.title)) for report in (new, earlier)]
-    kind, why = (kind, why) if len({*opinions}) == 1 or kind != "duplicate" else _ANOTHER
-    unlike = opinions[0] != opinions[1] or new.title.rstrip().endswith("?")
+    opinion = bool(_OPINION.match(new.title)) != bool(_OPINION.match(earlier.title))
+    another = opinion and both.copied < COPIED  # else it is one text, which one site labels
+    kind, why = _ANOTHER if another and kind == "duplicate" else (kind, why)
+    unlike = opinion or new.title.rstrip().endswith("?")
     if both.copied < COPIED and both.title < SAME_HEADLINE:
         if (
             kind != "duplicate"
@@ -137,7 +137,7 @@ def judge(new: Report, earlier: Report, weigh: Weigh = plain_weight) -> Judgemen
         ):
             same = same_event_score(one, other, both)
             same -= A_DAY_APART * max(0.0, apart / _DAY - AT_ONCE)
-            nothing_new = opinions[0] == opinions[1] and brings_nothing(one, other, both)
+            nothing_new = not opinion and brings_nothing(one, other, both)
             texts = bool(one.text or other.text)
             if same >= SAME_EVENT and texts:
                 kind, why = "same event", "The same event, with other facts."
@@ -146,7 +146,7 @@ def judge(new: Report, earlier: Report, weigh: Weigh = plain_weight) -> Judgemen
                 kind, why = "duplicate", "The same event, and nothing new."
             elif not unlike and retells(one, other, both, same):
                 kind, why = "duplicate", "The same event in other words."
-        if kind != "duplicate" and apart <= _DAY and translates(one, other, both):
+        if kind != "duplicate" and not opinion and apart <= _DAY and translates(one, other, both):
             kind, why = "duplicate", "The same names and figures in another language."
         # Much agrees where hostages are taken and where they are freed.
         reversed_ = kind in ("duplicate", "same event") and (

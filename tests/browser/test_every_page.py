@@ -121,7 +121,8 @@ def asset_sizes() -> dict[str, int]:
 BY_APPEARANCE = "color-contrast", "link-in-text-block", "scrollable-region-focusable"
 # Three rows of each structure stay: axe takes seconds for hundreds that are alike.
 THIN_OUT = """() => {
-  const name = (each) => `${each.tagName}.${each.getAttribute("class")}`;
+  const name = ({ tagName, classList, dataset: { state, tone, support, health } }) => (
+    [tagName, classList, state, tone, support, health].join("."));
   for (const parent of document.querySelectorAll("ul, ol, tbody, main, section, div")) {
     const found = {};
     for (const child of [...parent.children]) {

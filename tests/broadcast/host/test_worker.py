@@ -361,6 +361,21 @@ def test_each_round_holds_the_run_before_it_arms_the_next(
     assert not any(sql.startswith("BEGIN") for sql in asked[held:armed])
 
 
+def test_a_story_waits_for_approval_if_its_owner_asks_for_it_while_it_is_written(
+    live: Session, trouble: Callable[..., Trouble], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    narrator = trouble()
+    answer = narrator.narrate
+
+    def narrate_(brief: Brief, on_text: OnText) -> Narration:
+        sessions.change(Session.objects.get(), control_mode="full-control")
+        return answer(brief, on_text)
+
+    monkeypatch.setattr(narrator, "narrate", narrate_)
+    narrate(live)
+    assert Story.objects.get().state == "written"
+
+
 def test_a_story_is_stored_after_the_next_round_is_armed(live: Session) -> None:
     """The counters are everybody's, so they are taken last and held for the shortest time."""
     with CaptureQueriesContext(connection) as queries:
