@@ -84,6 +84,17 @@ def test_the_overlay_plays_the_story_and_stops_when_it_is_corrected(
     streaming.wait_for_function("() => heard.paused")
 
 
+# A browser that wants a click first, in a tab that was listening before it was loaded again.
+REFUSE = """
+sessionStorage.setItem("voice", "on");
+window.plays = 0;
+HTMLMediaElement.prototype.play = () => {
+  window.plays += 1;
+  return Promise.reject(new DOMException("", "NotAllowedError"));
+};
+"""
+
+
 def test_the_watch_page_is_heard_in_time_with_its_words_after_the_identification(
     streaming: Page, studio: Studio
 ) -> None:
@@ -106,10 +117,19 @@ def test_the_watch_page_is_heard_in_time_with_its_words_after_the_identification
     )
     assert 1 <= rate <= 1.25
     assert 1 - len(unspoken.split()) / 60 == pytest.approx(at / (seconds - 0.8), abs=0.06)
+    refusing = streaming.context.new_page()
+    refusing.add_init_script(REFUSE)
+    refusing.goto(studio.url + path)
+    refusing.wait_for_function("() => plays === 1")
+    expect(refusing.get_by_role("button", name="Listen")).to_be_visible()
     break_in(studio, session, "The ferry is later still")
     # A new hour would be identified before the second story, which is then heard after that.
     second = "first => heard.src !== first && /sounds\\/\\d+$/.test(heard.src) && !heard.paused"
     streaming.wait_for_function(second, arg=first)
+    # What the next story brings is no click either.
+    expect(refusing.locator("#onair h2")).to_have_text("The ferry is later still")
+    assert refusing.evaluate("plays") == 1
+    refusing.close()
     streaming.get_by_role("button", name="Sound on").click()
     assert streaming.evaluate("heard.paused")
     expect(streaming.get_by_role("button", name="Listen")).to_be_visible()

@@ -267,5 +267,5 @@ def test_the_part_of_the_page_is_fetched_anew(
     Broadcast.objects.filter(session=live).update(hold=hold)
     found = client_of(owner).get(f"/broadcast/{live.pk}/health/").content.decode()
     assert "The key was refused." in found
-    assert '<a href="/account/">User Settings</a>' in found
+    assert '<a href="/account/#keys">User Settings</a>' in found
     assert "<html" not in found

@@ -278,4 +278,5 @@ def test_who_waits_for_the_first_segment_holds_no_connection(
     monkeypatch.setattr(time, "sleep", waits)
     monkeypatch.setattr(stream_views, "FIRST_SECONDS", 0.3)
     assert Client().get(f"/watch/{session.watch_token}/stream/audio.m3u8").status_code == 503
-    assert held == [False, False]
+    # Once at least: on a busy machine the time may be over after that.
+    assert set(held) == {False}
