@@ -10,12 +10,13 @@ import gc
 import os
 import signal
 import warnings
+from collections.abc import Callable
 from logging.config import dictConfig
 from typing import Any
 
 import structlog
 from celery import Celery, Task, signals
-from celery.concurrency.asynpool import AsynPool
+from celery.concurrency.asynpool import AsynPool, ResultHandler
 from celery.concurrency.prefork import TaskPool
 from celery.worker.autoscale import Autoscaler
 from django.conf import settings
@@ -64,23 +65,79 @@ class OnDemand(Autoscaler):
         return True
 
 
+class AnswerReader(ResultHandler):
+    """Reads the answers of children, and waits for none.
+
+    Celery reads a pipe whose number it has for that of a child's answers. If that pipe was closed, another
+    one may have its number, and reading from it could stop the worker for ever.
+    """
+
+    def _make_process_result(self, hub: Any) -> Callable[[int], None]:
+        read = super()._make_process_result(hub)
+
+        def read_answer(number: int) -> None:
+            try:
+                waits = os.get_blocking(number)
+            except OSError:  # closed
+                waits = True
+            if waits:
+                hub.remove_reader(number)
+            else:
+                read(number)
+
+        return read_answer
+
+
 class PromptPool(AsynPool):
     """A pool that notices at once when a child has died, and has its task delivered again.
 
     The kernel closes the pipe of a dying child before the child can be waited for. Celery's own looks
     once, when the pipe closes, and then every five seconds.
+
+    It replaces children between two rounds of the event loop. Celery's own does so while it handles the
+    events of a round: new pipes get the numbers of those it closes, and with them their events.
     """
 
-    def _event_process_exit(self, hub: Any, proc: Any, tries: int = 50) -> None:
-        super()._event_process_exit(hub, proc)
+    ResultHandler = AnswerReader
+
+    def register_with_event_loop(self, hub: Any) -> None:
+        self._event_loop = hub
+        super().register_with_event_loop(hub)
+
+    def maintain_soon(self) -> None:
+        self._event_loop.call_later(0, self.maintain_pool)
+
+    def _event_process_exit(self, hub: Any, proc: Any) -> None:
+        self._untrack_child_process(proc, hub)
+        hub.call_later(0, self._replace, hub, proc, 50)
+
+    def _replace(self, hub: Any, proc: Any, tries: int) -> None:
+        self.maintain_pool()
         if proc in self._pool and tries:
-            hub.call_later(0.02, self._event_process_exit, hub, proc, tries - 1)
+            hub.call_later(0.02, self._replace, hub, proc, tries - 1)
+
+    def destroy_queues(self, queues: Any, proc: Any) -> Any:
+        # Celery's own leaves the numbers of the closed pipes in these, and after a lost connection to
+        # Redis it listens to whatever has them then.
+        for processes, number in (
+            (self._fileno_to_inq, proc.inqW_fd),
+            (self._fileno_to_outq, proc.outqR_fd),
+            (self._fileno_to_synq, proc.synqW_fd),
+        ):
+            if processes.get(number) is proc:
+                del processes[number]
+        return super().destroy_queues(queues, proc)
 
 
 class PromptTaskPool(TaskPool):
     """The pool of our workers; a setting names it."""
 
     Pool = PromptPool
+
+    def on_start(self) -> None:
+        super().on_start()
+        # The autoscaler calls this for a message, while the events of a round are handled.
+        self.maintain_pool = self._pool.maintain_soon
 
 
 @app.task(name="smnb.run_step", bind=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ from celery.concurrency import get_implementation
 from celery.worker import state
 from django.db import connections
 from django.db.backends.postgresql.base import DatabaseWrapper
+from kombu.asynchronous import Hub
 
-from smnb.celery import OnDemand, PromptPool, app, use_no_pool
+from smnb.celery import AnswerReader, OnDemand, PromptPool, app, use_no_pool
 from smnb.settings import database
 
 
@@ -139,6 +141,8 @@ def test_a_child_that_cannot_be_waited_for_yet_is_looked_at_again_at_once() -> N
     child = object()
     pool, hub = DyingPool(), Hub()
     pool._event_process_exit(hub, child)
+    # Not while the events of a round are handled: other pipes would get their numbers.
+    assert pool.looks == 0
     while hub.later:
         seconds, function, arguments = hub.later.pop()
         assert seconds < 0.1
@@ -155,4 +159,71 @@ def test_a_child_that_cannot_be_waited_for_yet_is_looked_at_again_at_once() -> N
 
 
 def test_workers_use_the_pool_that_looks_again() -> None:
-    assert get_implementation(app.conf.worker_pool).Pool is PromptPool
+    pool = get_implementation(app.conf.worker_pool)
+    assert (pool.Pool, pool.Pool.ResultHandler) == (PromptPool, AnswerReader)
+
+
+def event_loop() -> Any:
+    return Hub()  # type: ignore[no-untyped-call]
+
+
+def test_a_message_replaces_no_child_while_events_are_handled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    maintained: list[str] = []
+    monkeypatch.setattr(PromptPool, "maintain_pool", lambda pool: maintained.append("now"))
+    pool = object.__new__(PromptPool)
+    pool._event_loop = event_loop()
+    pool.maintain_soon()
+    assert maintained == []
+    pool._event_loop.fire_timers()
+    assert maintained == ["now"]
+
+
+@pytest.mark.timeout(20)
+def test_the_number_of_a_closed_pipe_is_read_from_no_other_one() -> None:
+    """The reader of answers would wait for ever for what another pipe never says."""
+    hub = event_loop()
+    read_end, write_end = os.pipe()
+    answers = object.__new__(AnswerReader)
+    answers.fileno_to_outq, answers.on_state_change = {read_end: object()}, None
+    answers.register_with_event_loop(hub)
+    hub.add_reader(read_end, answers.handle_event, read_end)
+    assert read_end in hub.readers
+    answers.handle_event(read_end)
+    assert read_end not in hub.readers
+    os.close(read_end)
+    answers.handle_event(read_end)
+    os.close(write_end)
+    hub.close()
+
+
+def test_pipes_that_are_destroyed_leave_no_numbers_behind() -> None:
+    pool = object.__new__(PromptPool)
+    pool.synack, pool._waiting_to_start = True, set()
+    pool.hub_remove = pool.on_inqueue_close = lambda *_: None
+    queues = pool.create_process_queues()
+    pool._queues = {queues: None}
+    requests, answers, receipts = queues
+
+    class Child:
+        def __init__(self, **numbers: int) -> None:
+            vars(self).update(numbers)
+
+        def _is_alive(self) -> bool:
+            return False
+
+    numbers = {
+        "inqW_fd": requests._writer.fileno(),
+        "outqR_fd": answers._reader.fileno(),
+        "synqW_fd": receipts._writer.fileno(),
+    }
+    child, other = Child(**numbers), Child(**numbers)
+    pool._fileno_to_inq = {numbers["inqW_fd"]: child}
+    pool._fileno_to_outq = {numbers["outqR_fd"]: child}
+    # Another child has this number already.
+    pool._fileno_to_synq = {numbers["synqW_fd"]: other}
+    assert pool.destroy_queues(queues, child) == 1
+    assert (pool._fileno_to_inq, pool._fileno_to_outq) == ({}, {})
+    assert pool._fileno_to_synq == {numbers["synqW_fd"]: other}
+    assert answers._reader.closed
