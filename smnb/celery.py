@@ -117,16 +117,16 @@ class PromptPool(AsynPool):
             hub.call_later(0.02, self._replace, hub, proc, tries - 1)
 
     def destroy_queues(self, queues: Any, proc: Any) -> Any:
-        # Celery's own leaves the numbers of the closed pipes in these, and after a lost connection to
+        removed = super().destroy_queues(queues, proc)
+        # Celery's own leaves the numbers of these closed pipes behind, and after a lost connection to
         # Redis it listens to whatever has them then.
         for processes, number in (
-            (self._fileno_to_inq, proc.inqW_fd),
             (self._fileno_to_outq, proc.outqR_fd),
             (self._fileno_to_synq, proc.synqW_fd),
         ):
             if processes.get(number) is proc:
                 del processes[number]
-        return super().destroy_queues(queues, proc)
+        return removed
 
 
 class PromptTaskPool(TaskPool):

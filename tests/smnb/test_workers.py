@@ -219,11 +219,10 @@ def test_pipes_that_are_destroyed_leave_no_numbers_behind() -> None:
         "synqW_fd": receipts._writer.fileno(),
     }
     child, other = Child(**numbers), Child(**numbers)
-    pool._fileno_to_inq = {numbers["inqW_fd"]: child}
     pool._fileno_to_outq = {numbers["outqR_fd"]: child}
     # Another child has this number already.
     pool._fileno_to_synq = {numbers["synqW_fd"]: other}
     assert pool.destroy_queues(queues, child) == 1
-    assert (pool._fileno_to_inq, pool._fileno_to_outq) == ({}, {})
+    assert pool._fileno_to_outq == {}
     assert pool._fileno_to_synq == {numbers["synqW_fd"]: other}
     assert answers._reader.closed
