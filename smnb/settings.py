@@ -136,6 +136,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "axes.middleware.AxesMiddleware",
+    "sessions_app.web.middleware.NotFoundPages",
 ]
 ROOT_URLCONF = "smnb.urls"
 ASGI_APPLICATION = "smnb.asgi.application"

@@ -15,13 +15,13 @@ from broadcast import public_links, queries, session_commands
 from broadcast.models import Episode, Recorded
 from broadcast.public import podcast, share_card
 from broadcast.public.share_card import Card
-from broadcast.public.views import cacheable, public, recording_or_404, shared
+from broadcast.public.views import cacheable, public, shared
 from broadcast.replay import queries as replay_queries
+from broadcast.replay import runs
 from broadcast.speech import engines, episodes, sounds
 from broadcast.speech.engines import Unspoken
 from broadcast.speech.episodes import MOST_STORIES
 from broadcast.transfer.formats.srt_format import spoken_cues, webvtt
-from sessions_app.errors import NotFound
 from sessions_app.events import recorder
 from sessions_app.files import storage
 from sessions_app.models import Session
@@ -37,20 +37,14 @@ EARLIER_CARDS = 20
 @public
 def sound(request: HttpRequest, session: Session, sound_id: int) -> HttpResponseBase:
     """The sound of a published story."""
-    try:
-        return _send(request, sounds.find(session, sound_id))
-    except NotFound as error:
-        raise Http404(error.sentence) from None
+    return _send(request, sounds.find(session, sound_id))
 
 
 @shared
 @public
 def sound_captions(request: HttpRequest, session: Session, sound_id: int) -> HttpResponse:
     """The words of a published story as WebVTT, at their times in its sound."""
-    try:
-        row = sounds.find(session, sound_id)
-    except NotFound as error:
-        raise Http404(error.sentence) from None
+    row = sounds.find(session, sound_id)
     cues = spoken_cues(row.story.narrative, row.times, 0.0, row.seconds)
     return _text(request, webvtt(cues), "text/vtt")
 
@@ -64,7 +58,7 @@ def audio(
 
     The name without a suffix is the one in feeds that apps stored earlier.
     """
-    row = _find_episode(session, run_number)
+    row = episodes.find(session, run_number)
     if suffix not in ("", sounds.SUFFIXES[row.media_type]):
         raise Http404("The episode has another type.")
     return _send(request, row)
@@ -92,7 +86,7 @@ def chapters(request: HttpRequest, session: Session, run_number: int) -> HttpRes
 @public
 def captions(request: HttpRequest, session: Session, run_number: int) -> HttpResponse:
     """The words of a finished run at the times of its replay."""
-    recording = recording_or_404(session, run_number, recorder.PUBLIC)
+    recording = runs.find(session, run_number, recorder.PUBLIC)
     return _text(request, replay_queries.captions(recording), "text/vtt")
 
 
@@ -111,7 +105,7 @@ def _text(request: HttpRequest, text: str, media_type: str) -> HttpResponse:
 
 def _find_with_contents(session: Session, run_number: int) -> Episode:
     """Returns the episode if its contents are known; one of an old version has none."""
-    row = _find_episode(session, run_number)
+    row = episodes.find(session, run_number)
     if not row.contents:
         raise Http404("This episode has no transcript.")
     return row
@@ -188,7 +182,7 @@ def _send(request: HttpRequest, recorded: Recorded) -> HttpResponseBase:
 @public
 def episode(request: HttpRequest, session: Session, run_number: int) -> HttpResponse:
     """An episode with its player and its show notes."""
-    row = _find_episode(session, run_number)
+    row = episodes.find(session, run_number)
     page = {
         "session": {"name": session.name, "language": public_links.tag(session.language)},
         "token": session.watch_token,
@@ -198,13 +192,6 @@ def episode(request: HttpRequest, session: Session, run_number: int) -> HttpResp
         "label": session.ai_label,
     }
     return render(request, "public/episode.html", page)
-
-
-def _find_episode(session: Session, run_number: int) -> Episode:
-    try:
-        return episodes.find(session, run_number)
-    except NotFound as error:
-        raise Http404(error.sentence) from None
 
 
 @shared

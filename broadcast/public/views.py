@@ -66,7 +66,7 @@ def public(
         bind_request(request, **context.session_fields(session))
         try:
             return _with_headers(view(request, session, *args, **kwargs))
-        except Http404:
+        except (Http404, NotFound):
             page = {"session": session, "why": "It may have been withdrawn since."}
             return _with_headers(render(request, "public/missing.html", page, status=404))
 
@@ -179,7 +179,7 @@ def watch_replay(request: HttpRequest, session: Session, run_number: int) -> Htt
     """A finished run as the audience saw it; ``?thread=`` redirects to the thread's watch page."""
     if thread := queries.key_of(request.GET.get("thread", "")):
         return redirect(f"{reverse('watch', args=[session.watch_token])}?thread={thread}")
-    recording = recording_or_404(session, run_number, recorder.PUBLIC)
+    recording = runs.find(session, run_number, recorder.PUBLIC)
     page = {
         **replay_queries.page(recording, recorder.PUBLIC, request.GET),
         **before_the_run(recording),
@@ -189,13 +189,6 @@ def watch_replay(request: HttpRequest, session: Session, run_number: int) -> Htt
         "ws_path": f"/ws/watch/{session.watch_token}/replay/{run_number}/",
     }
     return render(request, "public/replay.html", page)
-
-
-def recording_or_404(session: Session, number: int, audience: str) -> Recording:
-    try:
-        return runs.find(session, number, audience)
-    except NotFound as error:
-        raise Http404(error.sentence) from None
 
 
 def before_the_run(recording: Recording) -> dict[str, object]:

@@ -15,7 +15,7 @@ from django.contrib import messages
 from django.contrib.auth.models import User
 from django.contrib.auth.views import redirect_to_login
 from django.forms import BaseForm
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.shortcuts import redirect, render
 from django.urls import Resolver404, resolve
 from django.utils import timezone
@@ -130,11 +130,8 @@ def of_session(
     def wrapper(
         request: SignedIn, session_id: UUID, *args: P.args, **kwargs: P.kwargs
     ) -> HttpResponse:
-        try:
-            session = sessions.get(request.user, session_id)
-        except NotFound as error:
-            # Not 403, which would show that a session with this id exists.
-            raise Http404(error.sentence) from None
+        # 404 and not 403, which would show that a session with this id exists.
+        session = sessions.get(request.user, session_id)
         context.bind(**context.session_fields(session))
         return view(request, session, *args, **kwargs)
 
@@ -152,14 +149,9 @@ def of_chosen(
     @wraps(view)
     def wrapper(request: SignedIn, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
         session_id = request.GET.get("session", "")
-        try:
-            session = (
-                sessions.get(request.user, session_id)
-                if session_id
-                else sessions.newest(request.user)
-            )
-        except NotFound as error:
-            raise Http404(error.sentence) from None
+        session = (
+            sessions.get(request.user, session_id) if session_id else sessions.newest(request.user)
+        )
         if session is not None:
             context.bind(**context.session_fields(session))
         return view(request, session, *args, **kwargs)

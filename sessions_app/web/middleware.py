@@ -18,13 +18,15 @@ import structlog
 from django.conf import settings
 from django.contrib.staticfiles import finders
 from django.contrib.staticfiles.storage import StaticFilesStorage
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.middleware.gzip import GZipMiddleware, re_accepts_gzip
 from django.utils.cache import patch_vary_headers
+from django.utils.deprecation import MiddlewareMixin
 from whitenoise.middleware import WhiteNoiseMiddleware
 
 from sessions_app import context
+from sessions_app.errors import NotFound
 
 log = structlog.get_logger(__name__)
 
@@ -40,6 +42,14 @@ def bind_request(request: HttpRequest, **fields: object) -> None:
     if match is not None:
         fields["operation"] = f"{request.method} /{match.route}"
     context.bind(**fields)
+
+
+class NotFoundPages(MiddlewareMixin):
+    """Responds with 404 where a view raises NotFound, as Django does for Http404."""
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> None:
+        if isinstance(exception, NotFound):
+            raise Http404(exception.sentence) from None
 
 
 class CompressedPages(GZipMiddleware):

@@ -8,7 +8,7 @@ from typing import cast
 
 from django.conf import settings
 from django.db.models import Count, Sum
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
@@ -19,7 +19,7 @@ from broadcast import orchestrator, recordings
 from broadcast import queries as broadcast_queries
 from broadcast.studio.artifacts import bundle as trace_bundle
 from sessions_app import commands
-from sessions_app.errors import Invalid, NotFound, SmnbError
+from sessions_app.errors import Invalid, SmnbError
 from sessions_app.files import artifacts, storage
 from sessions_app.files.artifacts import MEANINGS, ArtifactPayload, Category
 from sessions_app.models import Artifact, Session, SessionStats
@@ -147,10 +147,7 @@ def listed(request: SignedIn, session: Session) -> HttpResponse:
 @require_safe
 @of_session
 def download(request: SignedIn, session: Session, artifact_id: int) -> HttpResponse:
-    try:
-        artifact = artifacts.find(session, artifact_id)
-    except NotFound as error:
-        raise Http404(error.sentence) from None
+    artifact = artifacts.find(session, artifact_id)
     response = storage.send(
         request, artifact.path, artifact.media_type, artifact.sha256, save_as=artifact.name
     )

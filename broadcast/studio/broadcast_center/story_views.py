@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.http import Http404, HttpResponse, HttpResponseBadRequest
+from django.http import HttpResponse, HttpResponseBadRequest
 from django.shortcuts import redirect, render
 from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_safe
@@ -11,7 +11,7 @@ from broadcast import airing, editorial, orchestrator, public_links, queries, se
 from broadcast import rundown as rundown_commands
 from broadcast.studio.broadcast_center.views import BreakInForm, CorrectionForm
 from sessions_app import commands
-from sessions_app.errors import NotFound, SmnbError
+from sessions_app.errors import SmnbError
 from sessions_app.models import Session
 from sessions_app.web.http import SignedIn, of_session, post_only, refused, show_refusal
 from stories import corrections, stories, threads
@@ -129,7 +129,7 @@ def command_story(request: SignedIn, session: Session, story_id: int) -> HttpRes
 @of_session
 def story(request: SignedIn, session: Session, story_id: int) -> HttpResponse:
     """One story with all its versions, and the form that corrects it; for htmx its passages."""
-    row = _find(session, story_id)
+    row = stories.find(session, story_id)
     if request.htmx:
         shown = {"story": airing.story_payload(row), "opened": True}
         response = render(request, "_passages.html", shown)
@@ -139,13 +139,6 @@ def story(request: SignedIn, session: Session, story_id: int) -> HttpResponse:
         initial={"title": row.title, "text": row.narrative, "version": row.version}
     )
     return _story_page(request, session, row, form)
-
-
-def _find(session: Session, story_id: int) -> Story:
-    try:
-        return stories.find(session, story_id)
-    except NotFound as error:
-        raise Http404(error.sentence) from None
 
 
 def _story_page(
@@ -169,7 +162,7 @@ def _story_page(
 @of_session
 def correct(request: SignedIn, session: Session, story_id: int) -> HttpResponse:
     """Stores a corrected version of a story."""
-    row, form = _find(session, story_id), CorrectionForm(request.POST)
+    row, form = stories.find(session, story_id), CorrectionForm(request.POST)
     if not form.is_valid():
         return _story_page(request, session, row, form, status=422)
     data = {"story": story_id, **form.cleaned_data}
@@ -178,7 +171,7 @@ def correct(request: SignedIn, session: Session, story_id: int) -> HttpResponse:
     except SmnbError as error:
         # The current text is shown beside what was typed, and the form takes its version: saving
         # once more answers the version that was in the way.
-        row = _find(session, story_id)
+        row = stories.find(session, story_id)
         form = CorrectionForm({**request.POST.dict(), "version": row.version})
         show_refusal(form, error)
         return _story_page(request, session, row, form, status=409)
@@ -201,10 +194,7 @@ def listed(request: SignedIn, session: Session) -> HttpResponse:
 @of_session
 def timeline(request: SignedIn, session: Session, thread_id: int) -> HttpResponse:
     """The published stories of one thread, oldest first."""
-    try:
-        thread = threads.get(session, thread_id)
-    except NotFound as error:
-        raise Http404(error.sentence) from None
+    thread = threads.get(session, thread_id)
     page = {
         "session": session,
         "session_air": orchestrator.latest_payload(session),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 from urllib.parse import urlencode
 
-from django.http import Http404, HttpResponse, HttpResponseBadRequest
+from django.http import HttpResponse, HttpResponseBadRequest
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
@@ -226,15 +226,8 @@ def _run_on_boards(
 @of_session
 def draft(request: SignedIn, session: Session, draft_id: int) -> HttpResponse:
     """One draft; ``?version=`` shows that version, ``&against=`` compares it with another one."""
-    page = _read(session, draft_id, VersionPart.of(request.GET))
+    page = draft_page(session, draft_id, VersionPart.of(request.GET))
     return render(request, "studio/drafting/draft.html", {**page, "advice": AdviceForm()})
-
-
-def _read(session: Session, draft_id: int, part: VersionPart = LATEST) -> DraftPage:
-    try:
-        return draft_page(session, draft_id, part)
-    except NotFound as error:
-        raise Http404(error.sentence) from None
 
 
 @post_only
@@ -275,7 +268,7 @@ def advise(request: SignedIn, session: Session, draft_id: int) -> HttpResponse:
     """Adds the owner's advice for the next agent."""
     form = AdviceForm(request.POST)
     if not form.is_valid():
-        page = {**_read(session, draft_id), "advice": form}
+        page = {**draft_page(session, draft_id), "advice": form}
         return render(request, "studio/drafting/draft.html", page, status=422)
     data = {"draft": draft_id, "text": form.cleaned_data["text"]}
     return _run_on_draft(request, session, draft_id, drafting_commands.ADVISE, data)
@@ -291,8 +284,8 @@ def _run_on_draft(
     """Runs a command on the draft; for htmx the frames of its events update the page."""
     try:
         commands.run(command, request.user, session, data)
-    except NotFound as error:
-        raise Http404(error.sentence) from None
+    except NotFound:
+        raise
     except SmnbError as error:
         return refused(request, error, "draft", session.pk, draft_id)
     # The frames of the command's events update the page.
@@ -305,7 +298,7 @@ def edit(request: SignedIn, session: Session, draft_id: int) -> HttpResponse:
     """Edits a draft by hand, starting from its latest version."""
     if request.method == "POST":
         return _save(request, session, draft_id)
-    page = _read(session, draft_id)
+    page = draft_page(session, draft_id)
     latest = page["version"]
     initial: dict[str, object] = {"version": 0, "title": "", "text": ""}
     if latest is not None:
@@ -320,14 +313,14 @@ def edit(request: SignedIn, session: Session, draft_id: int) -> HttpResponse:
 def _save(request: SignedIn, session: Session, draft_id: int) -> HttpResponse:
     form = VersionForm(request.POST)
     if not form.is_valid():
-        return _editor(request, _read(session, draft_id), form, 422)
+        return _editor(request, draft_page(session, draft_id), form, 422)
     data = {"draft": draft_id, **form.cleaned_data}
     try:
         commands.run(versions.SAVE, request.user, session, data)
     except SmnbError as error:
         # The page shows how the typed text differs from the latest version, and the form takes
         # that version: saving once more answers the version that was in the way.
-        page = _read(session, draft_id)
+        page = draft_page(session, draft_id)
         latest = page["version"]["text"] if page["version"] else ""
         page["diff"] = list(corrections.compare(latest, form.cleaned_data["text"]))
         retry = VersionForm({**request.POST.dict(), "version": page["draft"]["version"]})

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from django.http import Http404, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from broadcast import market, orchestrator, queries
-from sessions_app.errors import NotFound
 from sessions_app.events.statistics import SIZES
 from sessions_app.models import Session
 from sessions_app.web.http import SignedIn, of_chosen, of_session
@@ -33,10 +32,7 @@ def trend(request: SignedIn, session: Session, trend_id: int) -> HttpResponse:
     """One source or keyword: the parts of its score, its buckets, and its posts."""
     # Off air the market is that of its latest reading, so that its figures can be compared.
     now = market.moment(orchestrator.latest(session))
-    try:
-        reading, row = quotes.read_trend(session, trend_id, market.size_of(request.GET), now)
-    except NotFound as error:
-        raise Http404(error.sentence) from None
+    reading, row = quotes.read_trend(session, trend_id, market.size_of(request.GET), now)
     [quote] = reading.quotes
     before = queries.key_of(request.GET.get("before", ""))
     page = {

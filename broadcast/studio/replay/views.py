@@ -7,7 +7,6 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_safe
 
 from broadcast import queries, session_commands
-from broadcast.public.views import recording_or_404
 from broadcast.replay import queries as replay_queries
 from broadcast.replay import runs
 from broadcast.replay.runs import Recording
@@ -32,7 +31,7 @@ def newest(request: SignedIn, session: Session) -> HttpResponse:
 def replay(request: SignedIn, session: Session, run_number: int) -> HttpResponse:
     """The page of a replay; ``?at=`` starts that many milliseconds after the beginning."""
     # Also an owner can only replay runs that have ended.
-    recording = recording_or_404(session, run_number, recorder.OWNER)
+    recording = runs.find(session, run_number, recorder.OWNER)
     page = {
         **replay_queries.page(recording, recorder.OWNER, request.GET),
         **before_the_run(recording),

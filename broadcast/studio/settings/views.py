@@ -110,6 +110,7 @@ def _page(request: SignedIn, status: int = 200, **forms: object) -> HttpResponse
     shared = preferences.workspace()
     page = {
         "saved": request.GET.get("saved", ""),
+        "locked": not request.user.has_perm("sessions_app.change_workspace"),
         "defaults_form": DefaultsForm({}, initial=shared.defaults, auto_id="defaults_%s"),
         "retention_form": RetentionForm(instance=shared, auto_id="retention_%s"),
         "context_form": ContextForm(instance=shared, auto_id="context_%s"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 from ninja import Query
@@ -11,7 +11,6 @@ from broadcast import orchestrator, queries
 from broadcast.trace import hops
 from broadcast.trace import queries as trace_queries
 from broadcast.trace.hops import TracePayload
-from sessions_app.errors import NotFound
 from sessions_app.models import Session
 from sessions_app.money import decimal_string
 from sessions_app.web.api import PROBLEMS, Page, Paging, owned, router
@@ -41,10 +40,7 @@ def listed(request: SignedIn, session: Session) -> HttpResponse:
 @of_session
 def story(request: SignedIn, session: Session, story_id: int) -> HttpResponse:
     """The nine hops of one story as a drawing and a table."""
-    try:
-        trace = trace_queries.find(session, story_id)
-    except NotFound as error:
-        raise Http404(error.sentence) from None
+    trace = trace_queries.find(session, story_id)
     payload = hops.payload(trace, int)
     context = {
         "session": session,
