@@ -27,7 +27,7 @@ audio:
 voices:
 	@$(PYTHON) bootstrap.py --voices
 
-# Runs four lanes in parallel: all tests on SQLite in two, the first followed by those marked `databases` on
+# Runs four lanes in parallel, without tests marked `slow`: all on SQLite in two, the first followed by those marked `databases` on
 # PostgreSQL; the end-to-end tests; and the browser tests.
 test: dev-deps
 	@exec $(PY) -m tests.lanes $(ARGS)
@@ -53,6 +53,8 @@ audit-deps: deps
 bench: dev-deps
 	@exec $(PY) -m tests.bench $(ARGS)
 
+# Runs the tests marked `slow` and tests/chaos, simulates schedules, and kills processes while stories are
+# narrated. `make chaos ARGS=slow` runs one part.
 chaos: dev-deps
 	@exec $(PY) -m tests.chaos $(ARGS)
 

@@ -1,4 +1,7 @@
-"""Runs the whole suite in four lanes side by side: ``python -m tests.lanes [pytest arguments]``.
+"""Runs the suite in four lanes side by side: ``python -m tests.lanes [--slow] [pytest arguments]``.
+
+Tests marked ``slow`` are left out, and the last line counts them; with ``--slow``, which is part of
+``make chaos``, they run in the same lanes and all others are left out.
 
 SQLite runs in two lanes, of which the first then runs PostgreSQL; end-to-end tests, which often wait,
 in the next, and the browser in the last.
@@ -24,10 +27,12 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
 from typing import IO
+
+from tests.slow_tests import left_out
 
 TESTS_FAILED, NO_TESTS_COLLECTED, INTERRUPTED = 1, 5, 130
 RERUN_FAILED = "SMNB_RERUN_FAILED"
@@ -45,19 +50,31 @@ class Run:
     """One run of pytest."""
 
     name: str
-    arguments: tuple[str, ...]
+    paths: tuple[str, ...]
+    options: tuple[str, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
 
     @property
     def cache(self) -> Path:
         return CACHE / self.name
 
+    def limited_to(self, files: Sequence[str]) -> Run:
+        """The same run with only those of its test files that are among these."""
+        ignored = tuple(
+            option.removeprefix("--ignore=")
+            for option in self.options
+            if option.startswith("--ignore=")
+        )
+        found = (f for f in files if f.startswith(self.paths) and not f.startswith(ignored))
+        return replace(self, paths=tuple(found))
+
 
 @dataclass(frozen=True)
 class Result:
-    """The exit status of a run, and the tests that failed first and passed when repeated."""
+    """The exit status of a run, the tests that passed when repeated, and how many were left out."""
 
     exit_status: int
+    left_out: int
     flaky: tuple[str, ...] = ()
 
 
@@ -73,10 +90,11 @@ def files_marked(mark: str) -> list[str]:
 
 LANES: tuple[Lane, ...] = (
     (
-        Run("sqlite", ("tests", "--ignore=tests/broadcast", *IN_OTHER_RUNS)),
+        Run("sqlite", ("tests",), ("--ignore=tests/broadcast", *IN_OTHER_RUNS)),
         Run(
             "postgres",
-            (*files_marked("databases"), "-m", "databases"),
+            tuple(files_marked("databases")),
+            ("-m", "databases"),
             {"SMNB_TEST_DATABASE": "postgres"},
         ),
     ),
@@ -86,12 +104,23 @@ LANES: tuple[Lane, ...] = (
 )
 
 
-class Suite:
-    """Runs lanes side by side; a signal to this process stops all of them."""
+def slow_lanes() -> tuple[Lane, ...]:
+    """The lanes with only the files that have slow tests."""
+    files = files_marked("slow")
+    lanes = (tuple(run.limited_to(files) for run in lane) for lane in LANES)
+    return tuple(chosen for lane in lanes if (chosen := tuple(run for run in lane if run.paths)))
 
-    def __init__(self, lanes: Sequence[Lane], arguments: Sequence[str]) -> None:
+
+class Suite:
+    """Runs lanes side by side; a signal to this process stops all of them.
+
+    ``slow`` is what to do with slow tests: to leave them ``out`` or to run ``only`` them.
+    """
+
+    def __init__(self, lanes: Sequence[Lane], arguments: Sequence[str], slow: str = "out") -> None:
         self.lanes = lanes
         self.arguments = arguments
+        self.slow = slow
         self.seed = seed_of(arguments)
         self.rerun_failed = bool(os.environ.get(RERUN_FAILED))
         self.processes: set[subprocess.Popen[bytes]] = set()
@@ -112,7 +141,9 @@ class Suite:
         return self._summarize([result for lane in lanes for result in lane])
 
     def _summarize(self, results: Sequence[Result]) -> int:
-        """Print the seed and the flaky tests; returns the first exit status that means failure.
+        """Print the seed, the flaky tests and the number of slow tests that did not run.
+
+        Returns the first exit status that means failure.
 
         With arguments (-k, -m ...) a run may select no test at all.
         """
@@ -120,6 +151,8 @@ class Suite:
         print(f"seed: {self.seed}" if self.seed else "seed: none, tests ran in file order")
         for test in flaky:
             print(f"flaky: {test}")
+        if self.slow == "out" and (number := sum(result.left_out for result in results)):
+            print(f"slow tests left out: {number}; `make chaos` runs them")
         sys.stdout.flush()
         accepted = {0, NO_TESTS_COLLECTED} if self.arguments else {0}
         failures = [each.exit_status for each in results if each.exit_status not in accepted]
@@ -133,23 +166,23 @@ class Suite:
         return [self._run(run, output) for run in lane if not self.stopped]
 
     def _run(self, run: Run, output: IO[bytes] | None) -> Result:
-        if not self.rerun_failed:
-            return Result(self._pytest(run, output))
         # Failures of an earlier run would otherwise be repeated, too.
-        exit_status = self._pytest(run, output, "--cache-clear")
-        if exit_status != TESTS_FAILED or self.stopped:
-            return Result(exit_status)
+        exit_status = self._pytest(run, output, *["--cache-clear"] * self.rerun_failed)
+        number = left_out(run.cache)
+        if not self.rerun_failed or exit_status != TESTS_FAILED or self.stopped:
+            return Result(exit_status, number)
         failed = failed_tests(run)
         exit_status = self._pytest(run, output, *LAST_FAILED)
         # Whatever else went wrong in the second run, such as a crash, proves nothing about a test.
         passed = failed - failed_tests(run) if exit_status in {0, TESTS_FAILED} else set()
-        return Result(exit_status, tuple(sorted(passed)))
+        return Result(exit_status, number, tuple(sorted(passed)))
 
     def _pytest(self, run: Run, output: IO[bytes] | None, *arguments: str) -> int:
         seed = (f"--randomly-seed={self.seed}",) if self.seed else ()
         process = subprocess.Popen(
             [
-                *(sys.executable, "-m", "pytest", *run.arguments),
+                *(sys.executable, "-m", "pytest", "-p", "tests.slow_tests", f"--slow={self.slow}"),
+                *(*run.paths, *run.options),
                 *("-o", f"cache_dir={run.cache}", *seed, *self.arguments, *arguments),
             ],
             env={**with_bytecode(os.environ), **run.environment},
@@ -211,4 +244,6 @@ def with_bytecode(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    sys.exit(Suite(LANES, sys.argv[1:]).run())
+    only_slow = sys.argv[1:2] == ["--slow"]
+    suite = Suite(slow_lanes(), sys.argv[2:], "only") if only_slow else Suite(LANES, sys.argv[1:])
+    sys.exit(suite.run())

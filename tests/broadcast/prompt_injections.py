@@ -22,7 +22,14 @@ TEXTS: dict[str, list[str]] = {
     aim: [each["text"] for each in CASES if each["aim"] == aim]
     for aim in sorted({each["aim"] for each in CASES})
 }
-EACH_AIM = pytest.mark.parametrize("aim", TEXTS)
+# The aims that `make test` tries; all others are slow there.
+FIRST = ("command", "key", "tag")
+
+
+def each_aim(*marks: pytest.MarkDecorator) -> pytest.MarkDecorator:
+    """A test of each aim; these marks are for all but the first three."""
+    aims = [aim if aim in FIRST else pytest.param(aim, marks=marks) for aim in TEXTS]
+    return pytest.mark.parametrize("aim", aims)
 
 
 @contextmanager

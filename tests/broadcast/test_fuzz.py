@@ -16,6 +16,7 @@ def test_a_damaged_feed_is_read_or_refused() -> None:
 
 
 @pytest.mark.django_db
+@pytest.mark.slow
 def test_a_damaged_archive_comes_in_whole_or_not_at_all(session: Session, bring: Bring) -> None:
     assert bring_in(archive_of_a_past(session), bring, range(40)) > 12
 

@@ -21,10 +21,10 @@ from stories.models import BoardKeyword, Draft, Interest, Source, SourcePost, St
 from tests.broadcast.chat.questions import answer_to, ask, plan_of, say, spoken
 from tests.broadcast.prompt_injections import (
     CASES,
-    EACH_AIM,
     FOREIGN,
     KEY,
     TEXTS,
+    each_aim,
     keyed,
     rows_of,
 )
@@ -34,6 +34,7 @@ from tests.standins.anthropic import AnthropicStandIn
 from tests.standins.anthropic_obeying import AIMS, obeying
 
 pytestmark = pytest.mark.django_db(transaction=True)
+EACH_AIM = each_aim(pytest.mark.slow)
 
 WORLD: tuple[type[models.Model], ...] = (
     Session,
@@ -198,7 +199,7 @@ def test_there_are_enough_cases_of_every_aim() -> None:
     assert {each["aim"] for each in CASES} == AIMS
 
 
-@pytest.mark.parametrize("aim", sorted(AIMS))
+@EACH_AIM
 def test_what_is_applied_in_the_end_is_what_was_shown(
     session: Session, anthropic: AnthropicStandIn, foreign: dict[str, int], aim: str
 ) -> None:

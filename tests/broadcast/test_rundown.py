@@ -249,6 +249,7 @@ def test_a_moved_post_stands_beside_the_one_it_was_put_to(
             assert order(session) == expected, (moved, side, to)
 
 
+@pytest.mark.slow
 def test_a_hundred_moves_into_the_same_gap_still_find_room(
     waiting: list[SourcePost], session: Session
 ) -> None:

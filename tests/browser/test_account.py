@@ -55,6 +55,7 @@ def test_a_profile_is_saved(rita: Page, studio: Studio) -> None:
     assert saved == ("Rita", "Reporter", "rita@example.org")
 
 
+@pytest.mark.slow
 def test_the_theme_of_the_account_is_the_same_in_every_browser(
     rita: Page, studio: Studio, elsewhere: Page
 ) -> None:
@@ -157,6 +158,7 @@ def test_own_defaults_are_used_by_the_next_new_session(rita: Page, studio: Studi
 
 
 @pytest.mark.own_context
+@pytest.mark.slow
 def test_a_new_password_signs_out_everywhere_else(
     page: Page, studio: Studio, people: tuple[str, str, str], elsewhere: Page
 ) -> None:
@@ -176,6 +178,7 @@ def test_a_new_password_signs_out_everywhere_else(
     expect(elsewhere.get_by_role("button", name="Sign in")).to_be_visible()
 
 
+@pytest.mark.slow
 def test_a_wrong_old_password_changes_nothing(
     rita: Page, studio: Studio, page_errors: list[str]
 ) -> None:

@@ -50,6 +50,7 @@ def open_artifacts(page: Page, studio: Studio, session: str) -> None:
     expect(page.get_by_role("heading", name="Artifacts", exact=True)).to_be_visible()
 
 
+@pytest.mark.slow
 def test_a_picture_of_the_desk_is_taken_and_shown(
     owner: Page, studio: Studio, session: str
 ) -> None:
@@ -75,6 +76,7 @@ def test_a_picture_of_the_desk_is_taken_and_shown(
     ("script", "reason"),
     [(NO_CAPTURE, "This browser cannot take a picture"), (REFUSED, "this tab was not shared")],
 )
+@pytest.mark.slow
 def test_why_there_is_no_picture_is_said(
     owner: Page, studio: Studio, session: str, script: str, reason: str
 ) -> None:
@@ -139,6 +141,7 @@ def test_a_broadcast_that_ended_appears_as_a_recording_without_reloading(
     assert (states[0], states[-1]) == ("initializing", "idle")
 
 
+@pytest.mark.slow
 def test_a_removed_recording_is_made_again(owner: Page, studio: Studio) -> None:
     session = studio.create("Recorded twice", {"kind": "recording", "locator": "demo"})
     studio.command(session, "start")

@@ -105,6 +105,7 @@ new PerformanceObserver(list => {
 
 
 @pytest.mark.own_context
+@pytest.mark.slow
 def test_the_stage_shows_artwork_what_is_next_and_the_words_as_the_viewer_wants_them(
     page: Page, studio: Studio, own_broadcast: dict[str, str]
 ) -> None:
@@ -169,6 +170,7 @@ def test_off_air_a_chapter_of_the_last_broadcast_plays_from_its_beginning(
 
 
 @pytest.mark.own_context
+@pytest.mark.slow
 def test_a_viewer_keeps_the_theme_that_was_chosen(
     page: Page, studio: Studio, told: dict[str, str]
 ) -> None:
@@ -230,6 +232,7 @@ def test_the_overlay_shows_what_is_told_and_the_latest_headlines(
     expect(page.locator("#ticker li").nth(1)).to_have_text(story["title"])
 
 
+@pytest.mark.slow
 def test_the_look_of_the_overlay_is_set_by_its_address(
     page: Page, studio: Studio, broadcast: dict[str, str]
 ) -> None:

@@ -114,6 +114,7 @@ def test_an_interest_is_taken_back_at_the_desk(desk: Page, studio: Studio) -> No
     assert interests(desk, studio) == []
 
 
+@pytest.mark.slow
 def test_it_works_without_script(browser: Browser, studio: Studio) -> None:
     session = studio.create("No script", RECORDING, model="extractive")
     context = new_context(browser, java_script_enabled=False)
@@ -152,6 +153,7 @@ def with_key(page: Page, studio: Studio, key: str) -> None:
     assert page.request.post(path, form=form, headers=headers).ok
 
 
+@pytest.mark.slow
 def test_the_words_come_as_they_are_written_and_a_reload_shows_them(
     spoken: Page, studio: Studio
 ) -> None:
@@ -167,6 +169,7 @@ def test_the_words_come_as_they_are_written_and_a_reload_shows_them(
     expect(answering).to_be_empty()
 
 
+@pytest.mark.slow
 def test_the_chat_goes_on_while_the_broadcast_does(owner: Page, studio: Studio) -> None:
     session = live(studio, "Live talk")
     owner.goto(f"{studio.url}/broadcast/{session}/#chat")

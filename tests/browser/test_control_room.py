@@ -40,6 +40,7 @@ def test_the_desk_fits_one_screen_and_each_pane_scrolls_alone(
     assert box["y"] + box["height"] <= 900
 
 
+@pytest.mark.slow
 def test_the_monitor_shows_what_the_overlay_shows(owner: Page, studio: Studio, on_air: str) -> None:
     assert studio.call("PATCH", f"/api/sessions/{on_air}", {"visible": True}).status == 200
     address = studio.get(f"/sessions/{on_air}")["watch_url"].split("/watch/")[1]
@@ -80,6 +81,7 @@ def test_an_opened_post_stays_open_when_the_list_changes(
     expect(owner.locator(f"#post-{second} .parts")).to_be_visible()
 
 
+@pytest.mark.slow
 def test_the_chosen_pane_is_remembered_and_its_link_opens_it(
     owner: Page, studio: Studio, on_air: str
 ) -> None:
@@ -93,6 +95,7 @@ def test_the_chosen_pane_is_remembered_and_its_link_opens_it(
     expect(owner.get_by_label("Message to the producer")).to_be_visible()
 
 
+@pytest.mark.slow
 def test_the_pace_is_set_where_one_hears_it(
     owner: Page, studio: Studio, on_air: str, page_errors: list[str]
 ) -> None:

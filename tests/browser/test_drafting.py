@@ -78,6 +78,7 @@ def test_a_draft_is_started_from_a_ticked_keyword_and_followed_to_its_end(
     assert to_copy(owner) == str(draft["id"])
 
 
+@pytest.mark.slow
 def test_a_text_is_edited_compared_restored_and_put_on_air(
     owner: Page, studio: Studio, session: str, known: str
 ) -> None:

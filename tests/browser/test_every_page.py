@@ -19,26 +19,36 @@ pytestmark = pytest.mark.browser
 
 MOST_BYTES = 180_000
 WIDE, NARROW = 1440, 390  # pixels
-OWNED = (
+ONE_OF_EACH_AREA = (
     "/sessions/",
     "/sessions/{session}/",
+    "/sessions/{session}/#tab-share",
+    "/start/",
+    "/broadcast/{session}/",
+    "/broadcast/{session}/chain/",
+    "/docs/ai-chain/",
+    "/stats/?session={session}",
+    "/market/?session={session}",
+    "/drafting/{session}/{draft}/",
+    "/account/",
+    "/settings/",
+    "/watch/{token}/",
+    "/watch/{token}/overlay/",
+    "/login/",
+)
+ALL_OTHERS = (
     "/sessions/{session}/#tab-sources",
     "/sessions/{session}/#tab-voice",
     "/sessions/{session}/#tab-schedule",
-    "/sessions/{session}/#tab-share",
     "/sessions/{session}/#tab-advanced",
     "/sessions/{empty}/",
-    "/start/",
     "/broadcast/{session}/rundown/",
     "/broadcast/",
-    "/broadcast/{session}/",
     "/broadcast/{empty}/",
     "/broadcast/{session}/threads/",
     "/broadcast/{session}/threads/{thread}/",
     "/sessions/{session}/search/?q=the",
-    "/broadcast/{session}/chain/",
     "/broadcast/{empty}/chain/",
-    "/docs/ai-chain/",
     "/broadcast/{session}/overlay/",
     "/broadcast/{empty}/overlay/?layout=vertical&accent=custom",
     "/broadcast/{session}/artifacts/",
@@ -47,31 +57,21 @@ OWNED = (
     "/broadcast/{session}/log/",
     "/broadcast/{empty}/log/?text=nowhere",
     "/sessions/{session}/search/?what=posts",
-    "/stats/?session={session}",
     "/stats/?session={empty}",
-    "/market/?session={session}",
     "/market/?session={session}&kind=source",
     "/market/?session={empty}",
     "/drafting/?session={session}",
-    "/drafting/{session}/{draft}/",
     "/drafting/{session}/{draft}/?version=2&against=1",
     "/drafting/{session}/{draft}/edit/",
     "/docs/",
-    "/account/",
     "/needs-you/",
-    "/settings/",
     "/broadcast/{session}/trace/",
     "/broadcast/{empty}/trace/",
     "/settings/stories/",
     "/broadcast/{session}/trace/{story}/",
     "/broadcast/{session}/replay/1/",
-)
-PUBLIC = (
-    "/watch/{token}/",
-    "/watch/{token}/overlay/",
     "/watch/{token}/overlay/?layout=full&theme=light",
     "/watch/{token}/replay/1/?at=9999999",
-    "/login/",
 )
 
 
@@ -195,7 +195,10 @@ def compressed_size(page: Page, address: str) -> int:
     return len(gzip.compress(page.request.get(address).body()))
 
 
-@pytest.mark.parametrize("path", [*OWNED, *PUBLIC])
+@pytest.mark.parametrize(
+    "path",
+    [*ONE_OF_EACH_AREA, *(pytest.param(path, marks=pytest.mark.slow) for path in ALL_OTHERS)],
+)
 def test_a_page_is_accessible_fits_each_window_and_brings_little_and_nothing_from_elsewhere(
     signed_in: Page,
     studio: Studio,
@@ -228,7 +231,14 @@ def test_a_page_is_accessible_fits_each_window_and_brings_little_and_nothing_fro
     assert page_size + sum(asset_sizes[address] for address in brought) <= MOST_BYTES
 
 
-@pytest.mark.parametrize("path", ["/sessions/", "/stats/?session={session}", "/watch/{token}/"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/watch/{token}/",
+        pytest.param("/sessions/", marks=pytest.mark.slow),
+        pytest.param("/stats/?session={session}", marks=pytest.mark.slow),
+    ],
+)
 def test_text_hardly_moves_when_a_slow_typeface_arrives(
     browser: Browser, signed_in: Page, studio: Studio, places: dict[str, str], path: str
 ) -> None:

@@ -287,6 +287,7 @@ def test_plain_arrow_keys_move_no_post(owner: Page, studio: Studio) -> None:
     assert rundown(studio, session)[:3] == order[:3]
 
 
+@pytest.mark.slow
 def test_the_first_post_is_not_moved_up_by_key(owner: Page, studio: Studio) -> None:
     session = live(studio, "At the top")
     off_air(studio, session)

@@ -49,6 +49,7 @@ def test_figures_follow_the_broadcast_and_what_is_open_stays_open(
     assert owner.evaluate(FOCUS) == "table-stories"
 
 
+@pytest.mark.slow
 def test_a_hidden_page_rests_and_catches_up_when_it_is_seen(owner: Page, studio: Studio) -> None:
     session = on_air(owner, studio)
     owner.evaluate(HIDE, True)

@@ -36,6 +36,7 @@ def test_what_goes_wrong_on_a_page_is_told_to_its_session(
 
 
 @pytest.mark.parametrize("part", ["", "overlay/"])
+@pytest.mark.slow
 def test_what_goes_wrong_on_a_page_of_the_audience_is_told_without_a_cookie(
     page: Page, owner: Page, studio: Studio, page_errors: list[str], part: str
 ) -> None:

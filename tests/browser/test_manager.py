@@ -92,6 +92,7 @@ def test_a_session_is_archived_and_restored_from_the_list(owner: Page, studio: S
     assert studio.get(f"/sessions/{session}")["status"] == "active"
 
 
+@pytest.mark.slow
 def test_a_session_is_archived_and_restored_on_its_page(owner: Page, studio: Studio) -> None:
     session = open_session(owner, studio, "On its page", "advanced")
     owner.get_by_role("button", name="Archive session").click()
@@ -167,6 +168,7 @@ def test_each_narration_setting_is_saved(owner: Page, studio: Studio) -> None:
     }
 
 
+@pytest.mark.slow
 def test_a_time_on_air_is_added_changed_switched_off_and_removed(
     owner: Page, studio: Studio
 ) -> None:

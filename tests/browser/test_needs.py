@@ -52,6 +52,7 @@ def test_what_waits_is_decided_from_any_page(owner: Page, studio: Studio) -> Non
     off_air(studio, session)
 
 
+@pytest.mark.slow
 def test_a_new_need_shows_itself_and_rings_where_that_is_chosen(
     owner: Page, studio: Studio
 ) -> None:
@@ -81,6 +82,7 @@ def test_a_new_need_shows_itself_and_rings_where_that_is_chosen(
     off_air(studio, session)
 
 
+@pytest.mark.slow
 def test_at_the_end_of_the_news_a_loop_is_offered_and_the_audience_reads_the_truth(
     owner: Page, page: Page, studio: Studio
 ) -> None:

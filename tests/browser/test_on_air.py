@@ -54,6 +54,7 @@ def test_going_live_brings_stories_and_moves_the_figures(owner: Page, studio: St
     expect(owner.get_by_role("button", name="Go Live")).to_be_visible()
 
 
+@pytest.mark.slow
 def test_switching_sessions_shows_only_the_other_ones_content(owner: Page, studio: Studio) -> None:
     first = studio.create("Full", RECORDING, pace=0, model="extractive")
     second = studio.create("Empty", RECORDING, pace=0, model="extractive")

@@ -46,6 +46,7 @@ def test_two_clicks_lead_from_the_desk_to_the_copied_link(
     expect(owner.locator("#overlay-copy")).to_have_attribute("data-copy", ending(told))
 
 
+@pytest.mark.slow
 def test_each_theme_is_previewed_linked_and_inside_its_safe_area(
     owner: Page, page: Page, studio: Studio, told: dict[str, str]
 ) -> None:

@@ -12,6 +12,7 @@ from tests.endtoend.studio_process import Studio
 pytestmark = pytest.mark.browser
 
 
+@pytest.mark.slow
 def test_a_broadcast_plays_to_its_end_and_again(
     owner: Page, studio: Studio, told: dict[str, str]
 ) -> None:

@@ -81,6 +81,7 @@ def test_older_results_are_added_below(owner: Page, studio: Studio, told: dict[s
     expect(owner.locator(".result")).to_have_count(min(number, 2 * PAGE))
 
 
+@pytest.mark.slow
 def test_every_page_of_the_docs_is_reached_by_turning_pages(owner: Page, studio: Studio) -> None:
     owner.goto(f"{studio.url}/docs/")
     owner.locator(".docs-cards").get_by_role("link", name=PAGES[0].title).click()
@@ -93,6 +94,7 @@ def test_every_page_of_the_docs_is_reached_by_turning_pages(owner: Page, studio:
     expect(owner.locator(".docs-turn [rel=next]")).to_have_count(0)
 
 
+@pytest.mark.slow
 def test_each_anchor_of_a_docs_page_leads_to_its_heading(owner: Page, studio: Studio) -> None:
     owner.set_viewport_size(NARROW)  # type: ignore[arg-type]
     for page in PAGES:

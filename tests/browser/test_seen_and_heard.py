@@ -95,6 +95,7 @@ HTMLMediaElement.prototype.play = () => {
 """
 
 
+@pytest.mark.slow
 def test_the_watch_page_is_heard_in_time_with_its_words_after_the_identification(
     streaming: Page, studio: Studio
 ) -> None:
@@ -136,6 +137,7 @@ def test_the_watch_page_is_heard_in_time_with_its_words_after_the_identification
     off_air(studio, session)
 
 
+@pytest.mark.slow
 def test_a_replay_is_heard_at_the_speed_at_which_it_was_told(
     streaming: Page, studio: Studio
 ) -> None:
@@ -162,6 +164,7 @@ def test_a_replay_is_heard_at_the_speed_at_which_it_was_told(
     streaming.wait_for_function("() => !heard.paused")
 
 
+@pytest.mark.slow
 def test_the_headlines_move_as_one_line(page: Page, studio: Studio) -> None:
     session = live(studio, "Headlines")
     eventually("a story airs", lambda: airing(studio, session))
@@ -205,6 +208,7 @@ def test_an_overlay_that_hears_no_more_clears_the_picture(
     page_errors[:] = [text for text in page_errors if "ERR_INTERNET_DISCONNECTED" not in text]
 
 
+@pytest.mark.slow
 def test_the_voice_speaks_the_language_of_the_session_on_this_machine(
     page: Page, studio: Studio, broadcast: dict[str, str]
 ) -> None:
@@ -228,6 +232,7 @@ def test_the_voice_speaks_the_language_of_the_session_on_this_machine(
     expect(page.get_by_role("button", name="Listen")).to_have_attribute("aria-pressed", "false")
 
 
+@pytest.mark.slow
 def test_a_browser_without_a_voice_says_so(
     page: Page, studio: Studio, broadcast: dict[str, str]
 ) -> None:
@@ -237,6 +242,7 @@ def test_a_browser_without_a_voice_says_so(
     expect(page.get_by_role("button", name="No voice here")).to_be_disabled()
 
 
+@pytest.mark.slow
 def test_a_voice_that_wants_a_click_first_is_offered_again(
     page: Page, studio: Studio, broadcast: dict[str, str]
 ) -> None:

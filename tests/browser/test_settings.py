@@ -49,6 +49,7 @@ def test_defaults_are_used_by_the_next_new_session(settings: Page, studio: Studi
     assert (made["verbosity"], made["language"]) == ("concise", "pt-BR")
 
 
+@pytest.mark.slow
 def test_a_group_is_made_changed_moved_used_and_removed(settings: Page, studio: Studio) -> None:
     tabs = settings.get_by_role("navigation", name="Parts of the settings")
     tabs.get_by_role("link", name="Source groups").click()

@@ -48,6 +48,7 @@ def test_the_palette_leads_to_pages_and_other_sessions(owner: Page, studio: Stud
     expect(owner.locator("#palette")).to_be_hidden()
 
 
+@pytest.mark.slow
 def test_the_palette_goes_live_and_stops(owner: Page, studio: Studio) -> None:
     session = studio.create("Palette live", RECORDING, pace=600, model="extractive")
     owner.goto(f"{studio.url}/broadcast/{session}/")
@@ -96,6 +97,7 @@ def test_single_keys_act_on_the_row_with_the_focus(owner: Page, studio: Studio) 
     assert one(studio, POSTS, killed)["state"] == "queued"
 
 
+@pytest.mark.slow
 def test_a_waiting_story_is_approved_by_a_key(owner: Page, studio: Studio) -> None:
     session = live(studio, "Approve by key", control_mode="full-control")
     owner.goto(f"{studio.url}/broadcast/{session}/")

@@ -1,8 +1,9 @@
-"""``make chaos``: stories while everything dies, and simulated schedules; prints seed and tables.
+"""``make chaos``: stories while everything dies, simulated schedules, and the tests marked ``slow``.
 
-The short form takes a few minutes. The long form is ``make chaos ARGS=--long``; parts and figures
-are chosen by options, e.g. ``make chaos ARGS="simulation --schedules 100000"``. A schedule that
-fails is named by its seed and played again by ``ARGS="simulation --first SEED --schedules 1"``.
+Prints the seed and tables. The short form takes some minutes. The long form is ``make chaos
+ARGS=--long``; parts and figures are chosen by options, e.g. ``make chaos ARGS="simulation
+--schedules 100000"``. A schedule that fails is named by its seed and played again by
+``ARGS="simulation --first SEED --schedules 1"``.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ DATABASES = {"sqlite": ("sqlite",), "postgres": ("postgres",), "both": ("sqlite"
 
 def read_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make chaos", description=__doc__)
-    parser.add_argument("part", nargs="?", choices=("kills", "simulation", "tests", "recording"))
+    parser.add_argument("part", nargs="?", choices=tuple(PARTS))
     parser.add_argument("--long", action="store_true", help="the figures of the long form")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
     parser.add_argument("--database", choices=DATABASES, default="")
@@ -167,15 +168,31 @@ def tests(arguments: argparse.Namespace) -> bool:
     return sound
 
 
+def slow(arguments: argparse.Namespace) -> bool:
+    """Runs the tests that `make test` leaves out, in the same lanes."""
+    command = [sys.executable, "-m", "tests.lanes", "--slow", f"--randomly-seed={arguments.seed}"]
+    return subprocess.run(command, check=False).returncode == 0
+
+
+PARTS = {
+    "simulation": simulation,
+    "kills": kills,
+    "tests": tests,
+    "slow": slow,
+    "recording": recording,
+}
+
+
 def main() -> int:
     arguments = read_arguments()
     print(f"seed: {arguments.seed}", flush=True)
-    parts = {"kills": kills, "simulation": simulation, "tests": tests, "recording": recording}
-    chosen = [arguments.part] if arguments.part else ["simulation", "kills"]
-    if arguments.long and not arguments.part:
-        chosen.append("tests")
+    chosen = [arguments.part] if arguments.part else ["simulation", "kills", "tests", "slow"]
+    sound = True
     # All of them, also after one that failed.
-    return max([0 if parts[name](arguments) else 1 for name in chosen])
+    for name in chosen:
+        print(f"\n== {name}", flush=True)
+        sound = PARTS[name](arguments) and sound
+    return 0 if sound else 1
 
 
 if __name__ == "__main__":

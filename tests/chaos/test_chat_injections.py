@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.broadcast.prompt_injections import EACH_AIM, TEXTS, keyed
+from tests.broadcast.prompt_injections import TEXTS, each_aim, keyed
 from tests.broadcast.test_prompt_injections import (
     MODELLED,
     chat_commands_nothing,
@@ -17,7 +17,7 @@ from tests.conftest import MakeSession
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-@EACH_AIM
+@each_aim()
 def test_a_text_in_the_chat_commands_nothing(
     make_session: MakeSession, monkeypatch: pytest.MonkeyPatch, aim: str
 ) -> None:
@@ -27,7 +27,7 @@ def test_a_text_in_the_chat_commands_nothing(
         chat_commands_nothing(session, anthropic, foreign, aim, TEXTS[aim])
 
 
-@EACH_AIM
+@each_aim()
 def test_the_rules_without_a_model_are_not_talked_into_anything_either(
     make_session: MakeSession, aim: str
 ) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from tests.broadcast.prompt_injections import EACH_AIM, TEXTS, keyed
+from tests.broadcast.prompt_injections import TEXTS, each_aim, keyed
 from tests.broadcast.studio.drafting.test_injections import MODEL, commands_nothing, neighbour
 from tests.conftest import MakeSession
 
 
 @pytest.mark.django_db(transaction=True)
-@EACH_AIM
+@each_aim()
 def test_a_text_in_posts_and_keywords_commands_nothing(
     make_session: MakeSession, monkeypatch: pytest.MonkeyPatch, aim: str
 ) -> None:

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.sync.client import connect
 
@@ -35,6 +36,8 @@ from tests.endtoend.studio_process import (
 )
 from tests.standins.anthropic import AnthropicStandIn
 from tests.standins.feeds import FeedStandIn
+
+pytestmark = pytest.mark.slow
 
 STORIES = 5
 UNITS = ("smnb-web@", "smnb-worker-control", "smnb-worker-host", "smnb-sweeper@")

@@ -6,12 +6,16 @@ import os
 import signal
 from typing import Any
 
+import pytest
+
 from broadcast.chat import model_answerer
 from tests.broadcast.chat.questions import spoken
 from tests.endtoend.studio_process import Studio, eventually
 from tests.endtoend.test_chat import answer, answers, say
 from tests.standins.anthropic import AnthropicStandIn
 from tests.stories.drafting.draft_factory import played
+
+pytestmark = pytest.mark.slow
 
 ORDER = {"keywords": ["ferry"], "words": 80}
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 import redis
 
 from smnb.runner import redis_server
@@ -97,6 +98,7 @@ def test_a_pool_child_killed_in_mid_sentence_costs_a_moment_and_one_attempt(
     assert len(bounded) == 1
 
 
+@pytest.mark.slow
 def test_a_frozen_worker_is_replaced_and_its_late_answer_changes_no_story(
     newsroom: Studio, api: AnthropicStandIn
 ) -> None:

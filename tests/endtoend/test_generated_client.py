@@ -16,6 +16,8 @@ import pytest
 from tests.endtoend.studio_process import Studio
 from tests.standins.anthropic import AnthropicStandIn
 
+pytestmark = pytest.mark.slow
+
 PACKAGE = "smnb_client"
 RECORDING = {"kind": "recording", "locator": "demo"}
 

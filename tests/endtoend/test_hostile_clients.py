@@ -138,6 +138,7 @@ LARGE_BODIES = (
 )
 
 
+@pytest.mark.slow
 def test_a_large_body_of_anybody_is_refused_before_it_costs_anything(
     server: Studio, web: int, watch_path: str
 ) -> None:
@@ -260,6 +261,7 @@ def test_small_bodies_reach_their_routes(server: Studio, watch_path: str) -> Non
     assert post(server, f"{watch_path}errors/", report, **headers) == 204
 
 
+@pytest.mark.slow
 def test_a_person_sends_large_forms_and_uploads_where_they_are_taken(server: Studio) -> None:
     session = server.create("Uploads", RECORDING, model="extractive")
     signed = {"Authorization": f"Bearer {server.token}"}
@@ -327,6 +329,7 @@ def long_session(server: Studio) -> str:
     return made
 
 
+@pytest.mark.slow
 def test_a_viewer_that_asks_and_never_reads_costs_little(
     server: Studio, web: int, long_session: str
 ) -> None:
@@ -367,6 +370,7 @@ for _ in range({events} // 5):
 """
 
 
+@pytest.mark.slow
 def test_viewers_that_read_nothing_cost_little_and_delay_no_other(
     server: Studio, web: int, long_session: str
 ) -> None:
@@ -396,6 +400,7 @@ def test_viewers_that_read_nothing_cost_little_and_delay_no_other(
                     received += len(part)
 
 
+@pytest.mark.slow
 def test_a_page_that_missed_much_still_gets_all_of_it_slowly(
     server: Studio, long_session: str
 ) -> None:
@@ -431,6 +436,7 @@ def impatient(studio: Studio, by_uvicorn: bool) -> Iterator[int]:
         process.wait(PATIENCE)
 
 
+@pytest.mark.slow
 def test_only_a_pong_counts_as_a_pong(studio: Studio, server: Studio, watch_path: str) -> None:
     """A client sends messages instead."""
     with impatient(studio, server is not studio) as port, deaf(port, f"/ws{watch_path}") as client:

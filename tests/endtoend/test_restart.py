@@ -13,7 +13,7 @@ import pytest
 from tests.endtoend.studio_process import Studio, eventually, running, start
 
 # The first test waits for all three starts.
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.timeout(900), pytest.mark.slow]
 
 RECORDING = {"kind": "recording", "locator": "demo"}
 

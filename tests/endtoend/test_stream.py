@@ -6,8 +6,12 @@ import re
 import socket
 from typing import BinaryIO
 
+import pytest
+
 from tests.broadcast.stream.listening import samples
 from tests.endtoend.studio_process import Studio, eventually
+
+pytestmark = pytest.mark.slow
 
 RECORDING = {"kind": "recording", "locator": "demo"}
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 import random
 
+import pytest
+
 from tests.endtoend.studio_process import Studio
 from tests.process_killer import WORKERS, Killer
 from tests.standins.anthropic import AnthropicStandIn
 from tests.standins.feeds import FeedStandIn
+
+pytestmark = pytest.mark.slow
 
 STORIES, DEATHS = 20, 2
 

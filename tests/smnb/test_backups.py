@@ -123,6 +123,7 @@ def a_sound(session: Session) -> Sound:
 
 
 @pytest.mark.databases
+@pytest.mark.slow
 def test_a_restored_backup_has_everything_and_passes_every_audit(
     harbour_news: Session,
     backup: Callable[..., Path],

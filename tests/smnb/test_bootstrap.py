@@ -72,6 +72,7 @@ def test_a_lock_is_taken_apart_by_package() -> None:
     assert found["uv"].splitlines()[1].strip() == "--hash=sha256:cc"
 
 
+@pytest.mark.slow
 def test_an_unreachable_index_is_one_sentence_and_no_traceback(clone: Path) -> None:
     result = run(
         clone,

@@ -150,6 +150,7 @@ def outgoing(session: Session, owner: Client) -> Iterator[tuple[str, str]]:
                 yield f"zip {name}", archive.read(name).decode("utf-8", "replace")
 
 
+@pytest.mark.slow
 def test_a_correction_is_corrected_everywhere(past: Session, client_of: Any) -> None:
     owner = client_of(past.owner)
     before = {where for where, text in outgoing(past, owner) if found_in(text)}
@@ -228,6 +229,7 @@ def test_a_correction_reaches_archived_events(
     assert list(audits.run()) == []
 
 
+@pytest.mark.slow
 def test_events_that_a_correction_changes_meanwhile_are_not_archived(
     past: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:

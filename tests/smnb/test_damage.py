@@ -42,6 +42,7 @@ FEW = (
 
 
 @pytest.mark.django_db
+@pytest.mark.slow
 def test_damages_are_found(make_session: MakeSession) -> None:
     a_past(make_session)
     assert "\n".join(finding.detail for finding in audits.run()) == ""

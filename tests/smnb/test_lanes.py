@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from tests.endtoend.studio_process import PATIENCE, ROOT, eventually
-from tests.lanes import with_bytecode
+from tests.lanes import slow_lanes, with_bytecode
 
 RUN_LANES = (
     "import pathlib, sys; from tests.lanes import Run, Suite;"
     "names = sorted(path.name for path in pathlib.Path().glob('test_*.py'));"
     "runs = tuple(Run(name.removesuffix('.py'), (name,)) for name in names);"
-    "sys.exit(Suite([runs[:1], runs[1:]], sys.argv[1:]).run())"
+    "sys.exit(Suite([runs[:1], runs[1:]], sys.argv[2:], sys.argv[1]).run())"
 )
 FAILS_ONCE = "path = pathlib.Path('{name}-ran'); ran = path.exists(); path.touch(); assert ran"
 
@@ -37,9 +37,11 @@ def write(folder: Path, name: str, *bodies: str) -> None:
     (folder / f"test_{name}.py").write_text("import pathlib, time\n\n" + "\n".join(tests))
 
 
-def start_lanes(folder: Path, *arguments: str, rerun_failed: str = "") -> subprocess.Popen[str]:
+def start_lanes(
+    folder: Path, *arguments: str, rerun_failed: str = "", slow: str = "out"
+) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-c", RUN_LANES, *arguments],
+        [sys.executable, "-c", RUN_LANES, slow, *arguments],
         cwd=folder,
         text=True,
         env={
@@ -77,6 +79,7 @@ def test_all_lanes_are_shown_in_order_with_their_seed_at_the_end(folder: Path) -
     assert [name.rstrip(".") for name in shown] == ["test_first", "test_second", "test_third"]
 
 
+@pytest.mark.slow
 def test_a_failure_in_the_last_lane_fails_the_suite(folder: Path) -> None:
     """In file order; the first lane is the next test."""
     (folder / "test_second.py").unlink()
@@ -88,6 +91,7 @@ def test_a_failure_in_the_last_lane_fails_the_suite(folder: Path) -> None:
     assert "seed: none, tests ran in file order" in text.splitlines()
 
 
+@pytest.mark.slow
 def test_a_failed_test_is_not_repeated_by_default_and_not_named_as_flaky_later(
     tmp_path: Path,
 ) -> None:
@@ -102,6 +106,7 @@ def test_a_failed_test_is_not_repeated_by_default_and_not_named_as_flaky_later(
     assert last_lines(text) == ["flaky: test_third.py::test_third_0"]
 
 
+@pytest.mark.slow
 def test_a_test_that_fails_twice_fails_the_suite(tmp_path: Path) -> None:
     write(tmp_path, "second", "assert not 'broken'", FAILS_ONCE.format(name="second"))
     status, text = finish(start_lanes(tmp_path, rerun_failed="1"))
@@ -110,6 +115,7 @@ def test_a_test_that_fails_twice_fails_the_suite(tmp_path: Path) -> None:
     assert last_lines(text) == ["flaky: test_second.py::test_second_1"]
 
 
+@pytest.mark.slow
 def test_more_than_two_flaky_tests_in_all_lanes_fail_the_suite(tmp_path: Path) -> None:
     """Two in one lane do not; with one more in another lane they do."""
     names = [f"flaky: test_third.py::test_third_{number}" for number in range(2)]
@@ -125,6 +131,7 @@ def test_more_than_two_flaky_tests_in_all_lanes_fail_the_suite(tmp_path: Path) -
         assert found == (len(first), 1, len(first), [*first, *names])
 
 
+@pytest.mark.slow
 def test_a_given_seed_is_used_and_a_run_in_which_no_test_is_selected_is_no_failure(
     folder: Path,
 ) -> None:
@@ -135,11 +142,55 @@ def test_a_given_seed_is_used_and_a_run_in_which_no_test_is_selected_is_no_failu
     assert text.splitlines()[-1] == "seed: 42"
 
 
+@pytest.mark.slow
 def test_a_run_without_any_test_is_a_failure(folder: Path) -> None:
     (folder / "test_second.py").write_text("")
     (folder / "test_third.py").unlink()
     status, text = finish(start_lanes(folder))
     assert (status, text.count("no tests ran")) == (5, 1)
+
+
+@pytest.mark.slow
+def test_slow_tests_are_counted_when_left_out_and_run_alone_when_asked_for(tmp_path: Path) -> None:
+    """Repeating a failed test collects fewer tests, which changes the count of no run."""
+    write(tmp_path, "second", "pass", "pass", FAILS_ONCE.format(name="second"))
+    write(tmp_path, "third", "pass", "pass")
+    (tmp_path / "pytest.ini").write_text(
+        "[pytest]\nmarkers = slow: x\naddopts = --strict-markers\n"
+    )
+    for name, slow in (("second", (0, 1)), ("third", (1,))):
+        path = tmp_path / f"test_{name}.py"
+        text = path.read_text().replace("import pathlib", "import pytest, pathlib")
+        for number in slow:
+            function = f"def test_{name}_{number}"
+            text = text.replace(function, f"@pytest.mark.slow\n{function}")
+        path.write_text(text)
+    status, text = finish(start_lanes(tmp_path, rerun_failed="1"))
+    flaky = "flaky: test_second.py::test_second_2"
+    found = (status, text.count("1 failed"), text.count("1 passed"), last_lines(text))
+    left_out = "slow tests left out: 3; `make chaos` runs them"
+    assert found == (0, 1, 2, [flaky, left_out])
+    status, text = finish(start_lanes(tmp_path, slow="only"))
+    assert (status, last_lines(text)) == (0, [])
+    assert (text.count("2 passed, 1 deselected"), text.count("1 passed, 1 deselected")) == (1, 1)
+    # What -k leaves out is not counted a second time.
+    status, text = finish(start_lanes(tmp_path, "-k", "third_0 or second_0"))
+    assert (status, last_lines(text)) == (0, ["slow tests left out: 1; `make chaos` runs them"])
+
+
+def test_slow_lanes_have_only_files_with_slow_tests_and_each_of_them() -> None:
+    lanes = [run for lane in slow_lanes() for run in lane]
+    paths = {run.name: run.paths for run in lanes}
+    assert list(paths) == ["sqlite", "postgres", "sqlite-broadcast", "endtoend", "browser"]
+    assert "tests/smnb/test_upgrade.py" in paths["sqlite"]
+    assert "tests/endtoend/test_deploy.py" in paths["endtoend"]
+    for name, folder in (("sqlite-broadcast", "broadcast"), ("endtoend", "endtoend")):
+        assert {path.split("/")[1] for path in paths[name]} == {folder}
+    assert {path.split("/")[1] for path in paths["sqlite"]} <= {"smnb", "sessions_app", "stories"}
+    on_sqlite = {path for name, found in paths.items() if name != "postgres" for path in found}
+    assert set(paths["postgres"]) < on_sqlite
+    for path in on_sqlite:
+        assert "mark.slow" in (ROOT / path).read_text("utf-8")
 
 
 def test_a_signal_stops_all_lanes(folder: Path) -> None:
@@ -154,6 +205,7 @@ def test_a_signal_stops_all_lanes(folder: Path) -> None:
     assert "test_third" not in text
 
 
+@pytest.mark.slow
 def test_without_a_chromium_the_browser_tests_fail(tmp_path: Path) -> None:
     (tmp_path / "test_page.py").write_text(
         "from tests.browser.conftest import browser\n\n\ndef test_page(browser):\n    pass\n"

@@ -80,6 +80,7 @@ READERS: dict[str, tuple[Callable[[str], object], str]] = {
 
 
 @pytest.mark.parametrize("name", READERS)
+@pytest.mark.slow
 def test_twice_the_text_takes_about_twice_the_time(name: str) -> None:
     read, piece = READERS[name]
 
@@ -94,6 +95,7 @@ def test_twice_the_text_takes_about_twice_the_time(name: str) -> None:
     assert any(seconds(20_000) < 3.2 * seconds(10_000) + 0.02 for _ in range(3))
 
 
+@pytest.mark.slow
 def test_every_expression_of_the_product_is_linear() -> None:
     """With texts made from its own parts; longer ones are read by ``make chaos``."""
     found = all_expressions()

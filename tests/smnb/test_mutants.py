@@ -118,6 +118,7 @@ def test_killers_are_remembered_by_meaning(root: Path, monkeypatch: pytest.Monke
     assert known_killers(root) == {"a number is wrong": "tests/test_a.py::test_b"}
 
 
+@pytest.mark.slow
 def test_the_last_killer_is_tried_first_and_then_all_tests(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

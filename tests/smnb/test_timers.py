@@ -67,6 +67,7 @@ def full(session: Session, go_live: Callable[[Session], Any], work: Callable[...
     return session
 
 
+@pytest.mark.slow
 def test_no_timer_deletes_what_a_person_made(
     full: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:

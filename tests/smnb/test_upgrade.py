@@ -26,6 +26,8 @@ DUMP = ROOT / "tests" / "data" / "database_before_move.sql"
 COMMANDS = """
 import sys, django
 from django.core.management import call_command
+
+pytestmark = pytest.mark.slow
 django.setup()
 for command in ("migrate --plan", "migrate", "migrate --plan", "audit_sessions", "inspect_sessions"):
     print(f"$ {command}", flush=True)

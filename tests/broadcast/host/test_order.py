@@ -74,6 +74,7 @@ def live(make_session: MakeSession, go_live: Callable[[Session], Broadcast]) -> 
     return session
 
 
+@pytest.mark.slow
 def test_no_follow_up_airs_before_what_it_follows_while_the_recording_is_read(
     live: Session,
 ) -> None:
@@ -84,6 +85,7 @@ def test_no_follow_up_airs_before_what_it_follows_while_the_recording_is_read(
     assert aired_too_early(live) == []
 
 
+@pytest.mark.slow
 def test_no_follow_up_of_the_recording_airs_before_what_it_follows(live: Session) -> None:
     play(live, polls_between=40, rounds=200)
     rows = SourcePost.objects.filter(session=live)

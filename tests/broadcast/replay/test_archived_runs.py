@@ -103,6 +103,7 @@ def test_what_is_young_or_newest_stays(long: Session, monkeypatch: pytest.Monkey
     assert rows(long)[0] == 4
 
 
+@pytest.mark.slow
 def test_every_trace_is_intact_wherever_the_archive_ends(
     long: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -149,6 +149,7 @@ class Killed(BaseException):
     """Ends a step as a signal does: nothing of ours handles it."""
 
 
+@pytest.mark.slow
 def test_whoever_resumes_makes_the_same_sound(
     heard: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -213,6 +214,7 @@ def test_a_story_that_is_pulled_is_not_heard_any_more(heard: Session) -> None:
 
 
 @pytest.mark.parametrize("how", ["pulled", "corrected"])
+@pytest.mark.slow
 def test_headlines_between_stories_leave_out_what_is_gone(heard: Session, how: str) -> None:
     row = planned(heard, timezone.now(), 72)
     as_if_rendered(row)

@@ -42,6 +42,7 @@ def seconds(text: str) -> float:
     "piece",
     ["://a:", "://", "://a:b@", "@://:", "earer ", "Bearer a", "sk-ant-", "smnb_", "/watch/"],
 )
+@pytest.mark.slow
 def test_the_time_for_a_hostile_text_grows_with_its_length_alone(piece: str) -> None:
     half, whole = (piece * (size // len(piece)) for size in (200_000, 400_000))
     assert seconds(whole) < 3.5 * seconds(half) + 0.01

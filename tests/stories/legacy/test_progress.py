@@ -96,12 +96,14 @@ def test_on_a_terminal_the_bar_grows_to_100_percent_and_leaves_whole_lines(zip_:
     assert not any("[#" in line or "[." in line or CLEAR in line for line in lines)
 
 
+@pytest.mark.slow
 def test_on_a_narrow_terminal_the_bar_stays_on_one_line(short: Path) -> None:
     bars = BAR.findall(on_a_terminal(short, columns=50))
     assert bars
     assert {len(bar) for bar in bars} == {49}
 
 
+@pytest.mark.slow
 def test_an_export_of_which_nothing_can_be_stored_is_read_to_100_percent(
     tmp_path: Path, owner: User
 ) -> None:
@@ -110,6 +112,7 @@ def test_an_export_of_which_nothing_can_be_stored_is_read_to_100_percent(
     assert BAR.findall(on_a_terminal(broken, columns=0))[-1].endswith("(100%)")
 
 
+@pytest.mark.slow
 def test_without_a_terminal_there_are_no_control_characters(short: Path) -> None:
     done = subprocess.run(command(short), env=environment(), capture_output=True, check=True)
     for text in (done.stdout, done.stderr):

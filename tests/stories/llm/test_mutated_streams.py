@@ -27,6 +27,8 @@ from tests.stories.llm import mutated_streams
 from tests.stories.llm.mutated_streams import SENSELESS, Stream, dearest, mutated, read
 from tests.stories.llm.test_recordings import STREAMS
 
+pytestmark = pytest.mark.slow
+
 SEED = 20261128
 MUTANTS = 1500
 

@@ -236,6 +236,7 @@ def fetched(cursor: Cursor, *items: str) -> tuple[list[int], Cursor]:
 
 
 @pytest.mark.parametrize("last", [101, 2300])
+@pytest.mark.slow
 def test_of_a_feed_that_is_oldest_first_the_newest_hundred_are_read_and_then_the_later_ones(
     last: int,
 ) -> None:

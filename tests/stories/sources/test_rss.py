@@ -500,6 +500,7 @@ def test_the_stand_in_has_as_many_stories_as_asked_for_and_none_is_like_another(
     assert all(post.url and post.body.count(". ") == 2 for posts in fetched for post in posts)
 
 
+@pytest.mark.slow
 def test_hundreds_of_invented_headlines_stay_apart() -> None:
     titles = [distinct(name, index)[0] for name in "abcdef" for index in range(60)]
     assert len(set(titles)) == len(titles)

@@ -57,6 +57,7 @@ def test_a_bare_host_is_named_only_where_the_post_names_it() -> None:
 
 
 @pytest.mark.parametrize("piece", ["a.", "1.", "1 ", "@a", "+1", "a@", "a.b/", "http:", "[::", "-"])
+@pytest.mark.slow
 def test_the_time_grows_with_the_length_alone(piece: str) -> None:
     def seconds(size: int) -> float:
         text, times = piece * (size // len(piece)), []

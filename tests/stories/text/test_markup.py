@@ -29,6 +29,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE.keys())
+@pytest.mark.slow
 def test_decoding_hostile_text_ends(text: str) -> None:
     for declared in ("plain", "html", "markdown", "entities"):
         assert len(clean_text(decoded(text, declared, 20_000), 20_000)) <= 20_000

@@ -20,10 +20,10 @@ from stories.drafting.turns import MOST_TURNS
 from stories.models import BoardKeyword, Draft, Interest, Source, SourcePost, Story
 from tests.broadcast.prompt_injections import (
     CASES,
-    EACH_AIM,
     FOREIGN,
     KEY,
     TEXTS,
+    each_aim,
     keyed,
     rows_of,
 )
@@ -33,6 +33,7 @@ from tests.standins.anthropic_obeying import obeying
 from tests.stories.drafting.draft_factory import played, started, turn
 
 pytestmark = pytest.mark.django_db(transaction=True)
+EACH_AIM = each_aim(pytest.mark.slow)
 
 MODEL = "claude-haiku-4-5"
 FERRY = "The ferry runs again after eleven weeks of repairs in the yard"
