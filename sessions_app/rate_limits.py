@@ -32,7 +32,8 @@ FIRST_LOCK, LONGEST_LOCK = timedelta(seconds=30), timedelta(minutes=15)
 # Checked passwords of one address per minute, whatever the names: each costs a slow hash.
 SIGN_INS_OF_ADDRESS = 30
 KNOWN_BROWSER, KNOWN_FOR = "smnb_browser", timedelta(days=365)
-# Seconds after an error in which Redis is not asked: a hung one holds each request for its time-out.
+# Seconds in which a Redis that did not answer is not asked: a hung one holds each request for its
+# time-out. An error that it answers with, as it is full, may concern one command or key alone.
 PAUSE = 5.0
 _paused = {"until": 0.0}
 
@@ -59,7 +60,7 @@ def count(name: str, who: object, limit: int, window: int = 60) -> None:
     """
     if not limit or time.monotonic() < _paused["until"]:
         return
-    from redis import RedisError
+    import redis
 
     # The number of the window is part of the key, so counters never need to be reset.
     slot, passed = divmod(int(time.time()), window)
@@ -72,9 +73,10 @@ def count(name: str, who: object, limit: int, window: int = 60) -> None:
             # alone that another process has added meanwhile.
             cache.add(key, 0, timeout=2 * window)
             used = cache.incr(key)
-    except RedisError as error:
+    except redis.RedisError as error:
         log.warning("limit_not_counted", limit=name, error=type(error).__name__)
-        _paused["until"] = time.monotonic() + PAUSE
+        if isinstance(error, redis.ConnectionError | redis.TimeoutError):
+            _paused["until"] = time.monotonic() + PAUSE
         return
     # The counter expired between the two calls.
     except ValueError:

@@ -14,11 +14,13 @@ class SmnbConfig(AppConfig):
 
     def ready(self) -> None:
         from broadcast.studio.artifacts import bundle
-        from sessions_app.background import sending
+        from sessions_app.background import sending, sweeper
         from smnb import health, tracing
+        from smnb.runner import process
 
         bundle.provide("health", health.components)
         sending.set_poker(_send_step)
+        sweeper.on_work.subscribe(process.sign)
         tracing.start(settings.SMNB.otel_endpoint)
         # What is loaded stays, so that later collections need not look at it.
         gc.freeze()

@@ -23,7 +23,7 @@ from django.conf import settings
 from kombu.exceptions import OperationalError
 
 from smnb import tracing
-from smnb.runner.process import die_with
+from smnb.runner.process import die_with, sign
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "smnb.settings")
 # Celery would run Django's checks, which load all pages and the API, and ignore what they find.
@@ -180,6 +180,24 @@ def use_no_pool(**_: Any) -> None:
 
     for database in connections.settings.values():
         database["OPTIONS"].pop("pool", None)
+
+
+@signals.worker_init.connect
+def sign_in_each_round(**_: Any) -> None:
+    """Gives a sign of life in each round of the worker's main loop, and each second without Redis.
+
+    Celery asks ``maybe_shutdown`` then. A timer would be silent while the worker connects again.
+    """
+    from celery.worker import state
+    from celery.worker.consumer import consumer
+
+    maybe_shutdown = state.maybe_shutdown
+
+    def sign_and_ask() -> None:
+        sign()
+        maybe_shutdown()
+
+    state.maybe_shutdown = consumer.maybe_shutdown = sign_and_ask
 
 
 @signals.celeryd_after_setup.connect

@@ -22,6 +22,7 @@ from twisted.internet.tcp import Connection
 
 from sessions_app.realtime import grants
 from sessions_app.realtime.consumers import WRITE
+from smnb.runner.process import sign
 from smnb.server import (
     FRAMES_SECONDS,
     FROM_ANYBODY,
@@ -304,6 +305,11 @@ class BoundedSocketFactory(WebSocketFactory):
 
 class BoundedServer(server.Server):
     """Daphne's server; a sender that can wait is not resumed before the client has read."""
+
+    def timeout_checker(self) -> None:
+        """Is called every two seconds by the event loop."""
+        sign()
+        super().timeout_checker()
 
     def create_application(self, protocol: Any, scope: dict[str, Any]) -> Any:
         if scope["type"] == "websocket":

@@ -122,6 +122,16 @@ class Environment(BaseSettings):
         le=64,
         description="Number of stories narrated at the same time.",
     )
+    silent_seconds: float = Field(
+        60.0,
+        alias="SMNB_SILENT_SECONDS",
+        ge=20,
+        le=3_600,
+        # Longer than a worker waits for a Redis that hangs (2 s to connect, 30 s to read), and than an
+        # idle one sleeps (10 s).
+        description="Seconds after which make run replaces a process whose main loop gives no sign of "
+        "life.",
+    )
     allow_private_feeds: bool = Field(
         False,
         alias="SMNB_ALLOW_PRIVATE_FEEDS",

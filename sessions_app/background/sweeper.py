@@ -29,9 +29,12 @@ from sessions_app import context
 from sessions_app.background import isolation, sending, steps
 from sessions_app.background.sending import DUE, LEASE_EXPIRED, LONGEST_PAUSE, NOT_JUST_POKED
 from sessions_app.events import recorder
+from sessions_app.hooks import Topic
 from sessions_app.models import Session, Step
 
 log = structlog.get_logger(__name__)
+
+on_work: Topic[[]] = Topic("sweeper.at-work", "The sweeper begins a round, a rule or a row.")
 
 Row = TypeVar("Row", bound=Model)
 Round = Callable[[float], float | None]
@@ -80,6 +83,7 @@ def for_each(
     owner = "pk" if rows.model is Session else "session_id"
     # The keys first: a row that cannot even be read must not hide those after it.
     for key, session_id in list(rows.exclude(pk__in=paused).values_list("pk", owner)[:most]):
+        on_work.send()
         with isolation.isolated(rule, key, session_id):
             # Read by its conditions again: the row may have been handled elsewhere meanwhile.
             row = rows.filter(pk=key).first()
@@ -104,6 +108,7 @@ def sweep(up: float = float("inf")) -> int:
     """
     failed, now = isolation.known(RULES), timezone.now()
     for function in _rounds:
+        on_work.send()
         if up < _due.get(function, 0.0):
             continue
         if up < float("inf"):
@@ -213,6 +218,7 @@ def run_forever(calls: Calls, every: float = SOON) -> None:
     Thread(target=listen, args=(calls,), name="calls", daemon=True).start()
     with context.scope(environment="worker", operation="sweep", process="sweeper"):
         while True:
+            on_work.send()
             began = time.monotonic()
             up, until = began - started, began + every
             try:

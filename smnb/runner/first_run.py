@@ -1,13 +1,19 @@
-"""Prepares a start: one studio per data folder, a free port, and an owner and demo on first use."""
+"""Prepares a start: one studio per data folder, a free port, Redis, what processes load, and the owner.
+
+On first use it creates that owner and the demo.
+"""
 
 from __future__ import annotations
 
 import fcntl
+import gc
 import os
 import secrets
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 
 from django.conf import settings
@@ -18,8 +24,28 @@ from broadcast.speech import engines
 from sessions_app import commands
 from sessions_app.models import Session
 from smnb.logging import studio_log
+from smnb.runner.process import WORKER_ENVIRONMENT, ChildSpec
+from smnb.runner.redis_server import EmbeddedRedis
 
 DEMO_NAME = "Demo newsroom"
+
+# What several children load when they start. Not smnb.asgi: the web process imports it after Daphne,
+# whose classes it then replaces.
+PRELOADED = (
+    "broadcast.replay.consumers",
+    "celery.apps.worker",
+    "celery.backends.base",
+    "celery.concurrency.asynpool",
+    "celery.concurrency.prefork",
+    "celery.contrib.django.task",
+    "celery.events.dispatcher",
+    "celery.worker.consumer.delayed_delivery",
+    "django.db.models.sql.compiler",
+    "kombu.pidbox",
+    "kombu.transport.redis",
+    "smnb.celery",
+    "smnb.urls",
+)
 
 
 def prepare() -> list[str]:
@@ -124,3 +150,27 @@ def port_taken_sentence(port: int) -> str:
     if port < 1024:
         return f"Port {port} is taken or needs more rights. Set PORT=8000 make run."
     return f"Port {port} is taken. Set PORT={other} make run, or stop what uses it."
+
+
+def redis_child(server: EmbeddedRedis) -> ChildSpec:
+    return ChildSpec(
+        "redis", server.command(), ready=server.is_ready, ready_within=10, grace=3, last=True
+    )
+
+
+def load_application() -> None:
+    """Loads what the forked children need, so that they share its memory."""
+    from setproctitle import getproctitle
+
+    # Measures how long a title may be, for which the environment must not have changed yet.
+    getproctitle()
+    # Celery reads them when it is imported.
+    os.environ.update(WORKER_ENVIRONMENT)
+    # Twisted would load it if it can, for 13 MB, and the web process has no TLS of its own.
+    sys.modules["OpenSSL"] = None  # type: ignore[assignment]
+    gc.disable()
+    for name in PRELOADED:
+        import_module(name)
+    # The collector then leaves these objects alone, and their pages stay shared.
+    gc.freeze()
+    gc.enable()

@@ -7,7 +7,6 @@ which the studio has loaded, and starts at once. Otherwise it is a new interpret
 from __future__ import annotations
 
 import ctypes
-import gc
 import multiprocessing
 import os
 import runpy
@@ -23,11 +22,9 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from importlib import import_module
 from typing import IO, NoReturn, TypeVar
 
 from smnb.logging import relay
-from smnb.runner.redis_server import EmbeddedRedis
 
 PR_SET_PDEATHSIG = 1
 
@@ -45,6 +42,7 @@ class ChildSpec:
     may run in a fork of the studio; with ``call`` too, the fork calls it instead. ``ready`` is polled
     after the start; the next child starts once it returns True. Children with ``last`` are stopped
     after the others have ended. The kernel sends ``orphan_signal`` when the studio itself is killed.
+    One that ``signs`` calls ``sign`` in its main loop.
     """
 
     name: str
@@ -57,6 +55,7 @@ class ChildSpec:
     ready: Callable[[], bool] | None = None
     ready_within: float = 30.0
     last: bool = False
+    signs: bool = False
     orphan_signal: signal.Signals = signal.SIGTERM
 
 
@@ -97,7 +96,7 @@ def call_in_fork(function: Callable[[], T], meanwhile: Callable[[], object]) -> 
 class Fork:
     """A copy of this process that runs a Python command; it has what ``Child`` uses of Popen."""
 
-    def __init__(self, spec: ChildSpec, env: Mapping[str, str]) -> None:
+    def __init__(self, spec: ChildSpec, env: Mapping[str, str], signs: int) -> None:
         read, write = os.pipe()
         begun, beginning = os.pipe()
         parent = os.getpid()
@@ -106,7 +105,7 @@ class Fork:
         sys.stderr.flush()
         self.pid = os.fork()
         if not self.pid:
-            _run_copy(spec, env, parent, write)
+            _run_copy(spec, env, parent, write, signs)
         os.close(write)
         os.close(beginning)
         # Closed by the copy once it leads its own group, without which kill() would not find it.
@@ -133,7 +132,9 @@ class Fork:
             os.kill(self.pid, number)
 
 
-def _run_copy(spec: ChildSpec, env: Mapping[str, str], parent: int, output: int) -> NoReturn:
+def _run_copy(
+    spec: ChildSpec, env: Mapping[str, str], parent: int, output: int, signs: int
+) -> NoReturn:
     """Turns a fork of the studio into the child, runs its command and ends; never raises."""
     code: object = 1
     try:
@@ -149,9 +150,10 @@ def _run_copy(spec: ChildSpec, env: Mapping[str, str], parent: int, output: int)
         os.dup2(output, 2)
         # The studio's own may write only full blocks.
         sys.stdout = os.fdopen(1, "w", buffering=1, closefd=False)
+        os.dup2(signs, 3)
         # The lock of the data folder among them, which must end with the studio.
-        os.closerange(3, os.sysconf("SC_OPEN_MAX"))
-        os.environ.update(env)
+        os.closerange(4, os.sysconf("SC_OPEN_MAX"))
+        os.environ.update({**env, SIGN_PIPE: "3"})
         setproctitle(" ".join(spec.argv))
         _, *sys.argv = spec.argv
         if spec.call is not None:
@@ -181,24 +183,32 @@ class Child:
         self.spec = spec
         self._width = width
         self._line = b""
+        received, signs = os.pipe()
+        self._signs = os.fdopen(received, "rb", buffering=0)
+        for number in (received, signs):
+            os.set_blocking(number, False)
         # Unbuffered, so that lines appear when they are written and not when a buffer is full.
-        env = {"PYTHONUNBUFFERED": "1", **spec.env}
+        env = {"PYTHONUNBUFFERED": "1", **spec.env, SIGN_PIPE: str(signs)}
         parent = os.getpid()
         self.process: Fork | subprocess.Popen[bytes]
-        if spec.fork and can_fork():
-            self.process = Fork(spec, env)
-        else:
-            self.process = subprocess.Popen(
-                spec.argv,
-                env={**os.environ, **env},
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                # A Ctrl-C in the terminal then reaches only the studio, which stops the children
-                # in order.
-                start_new_session=True,
-                preexec_fn=lambda: die_with(parent, spec.orphan_signal),  # noqa: PLW1509
-            )
+        try:
+            if spec.fork and can_fork():
+                self.process = Fork(spec, env, signs)
+            else:
+                self.process = subprocess.Popen(
+                    spec.argv,
+                    env={**os.environ, **env},
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    # A Ctrl-C in the terminal then reaches only the studio, which stops the children
+                    # in order.
+                    start_new_session=True,
+                    pass_fds=(signs,),
+                    preexec_fn=lambda: die_with(parent, spec.orphan_signal),  # noqa: PLW1509
+                )
+        finally:
+            os.close(signs)
         assert self.process.stdout is not None
         self.output: IO[bytes] | None = self.process.stdout
         os.set_blocking(self.output.fileno(), False)
@@ -206,6 +216,10 @@ class Child:
     @property
     def ended(self) -> bool:
         return self.process.poll() is not None
+
+    def signed(self) -> bool:
+        """Whether the process has given a sign of life since the last call."""
+        return bool(self._signs.read(65_536))
 
     def stop(self) -> None:
         """Asks the process to end; it has to end its own children."""
@@ -218,6 +232,7 @@ class Child:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
+        self._signs.close()
         # With a limit, as a process outside the group could hold the pipe open.
         until = time.monotonic() + 1.0
         while self.output is not None and time.monotonic() < until:
@@ -276,6 +291,29 @@ def die_with(parent: int, number: signal.Signals = signal.SIGTERM) -> None:
         os._exit(1)
 
 
+# The variable that holds the number of the pipe into which a child of the studio writes its signs.
+SIGN_PIPE = "SMNB_SIGN_PIPE"
+SIGN_EVERY = 3.0  # seconds; a main loop may call ``sign`` as often as it likes
+_next_sign = {"at": 0.0}
+
+
+def sign() -> None:
+    """Gives a sign of life, in the main loop of a process: to the studio, or to systemd if it asks."""
+    now, pipe = time.monotonic(), os.environ.get(SIGN_PIPE)
+    unit = os.environ.get("NOTIFY_SOCKET", "")
+    if not (pipe or unit) or now < _next_sign["at"]:
+        return
+    _next_sign["at"] = now + SIGN_EVERY
+    # A pipe is full while the studio is stopped.
+    with suppress(OSError):
+        if pipe:
+            os.write(int(pipe), b".")
+            return
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notices:
+            notices.setblocking(False)
+            notices.sendto(b"WATCHDOG=1", unit.replace("@", "\0", 1) if unit[0] == "@" else unit)
+
+
 # How long a worker may finish its task; after that the lease of its step expires.
 WORKER_SOFT_SECONDS = 5
 
@@ -286,49 +324,6 @@ WORKER_ENVIRONMENT = {
     # Celery would give its processes other names than the commands that started them.
     "NOSETPS": "1",
 }
-
-
-# What several children load when they start. Not smnb.asgi: the web process imports it after Daphne,
-# whose classes it then replaces.
-PRELOADED = (
-    "broadcast.replay.consumers",
-    "celery.apps.worker",
-    "celery.backends.base",
-    "celery.concurrency.asynpool",
-    "celery.concurrency.prefork",
-    "celery.contrib.django.task",
-    "celery.events.dispatcher",
-    "celery.worker.consumer.delayed_delivery",
-    "django.db.models.sql.compiler",
-    "kombu.pidbox",
-    "kombu.transport.redis",
-    "smnb.celery",
-    "smnb.urls",
-)
-
-
-def load_application() -> None:
-    """Loads what the forked children need, so that they share its memory."""
-    from setproctitle import getproctitle
-
-    # Measures how long a title may be, for which the environment must not have changed yet.
-    getproctitle()
-    # Celery reads them when it is imported.
-    os.environ.update(WORKER_ENVIRONMENT)
-    # Twisted would load it if it can, for 13 MB, and the web process has no TLS of its own.
-    sys.modules["OpenSSL"] = None  # type: ignore[assignment]
-    gc.disable()
-    for name in PRELOADED:
-        import_module(name)
-    # The collector then leaves these objects alone, and their pages stay shared.
-    gc.freeze()
-    gc.enable()
-
-
-def redis_child(server: EmbeddedRedis) -> ChildSpec:
-    return ChildSpec(
-        "redis", server.command(), ready=server.is_ready, ready_within=10, grace=3, last=True
-    )
 
 
 def studio_children(port: int, host_slots: int) -> list[ChildSpec]:
@@ -350,11 +345,12 @@ def studio_children(port: int, host_slots: int) -> list[ChildSpec]:
                 "smnb.asgi:application",
             ],
             fork=True,
+            signs=True,
         ),
         # Two workers, so that long narrations and drafts never block the producer and the controls.
         _worker("control", "control,producer", 2),
         _worker("host", "host,drafting", host_slots),
-        ChildSpec("sweeper", (*manage, "sweep", "--forever"), fork=True),
+        ChildSpec("sweeper", (*manage, "sweep", "--forever"), fork=True, signs=True),
     ]
 
 
@@ -370,6 +366,7 @@ def _worker(name: str, queues: str, processes: int) -> ChildSpec:
         name,
         command,
         fork=True,
+        signs=True,
         call=partial(run_worker, name, queues, processes),
         env=WORKER_ENVIRONMENT,
         grace=WORKER_SOFT_SECONDS + 3,

@@ -1,7 +1,8 @@
-"""Starts child processes in order, restarts those that die, and stops all of them at the end.
+"""Starts child processes in order, restarts those that end or hang, and stops all of them at the end.
 
 A child that was ready once is restarted for as long as the studio runs, after pauses that grow while
-it dies soon after each start. Only one that never became ready ends the studio.
+it dies soon after each start. Only one that never became ready ends the studio. One whose main loop gives
+no sign of life for a minute is killed: it lives, but would answer nothing any more.
 """
 
 from __future__ import annotations
@@ -27,6 +28,11 @@ SAME_SIGNAL_WITHIN = 0.4
 STARTS_ALLOWED = 5  # of a child that was never ready
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 QUIET = 60.0  # a child that ran for so long was ready, and pauses start again with the first
+# Before its first sign a part loads code and connects, which takes long on a slow machine.
+STARTING_FACTOR = 5
+# What a silence grows by at most between two looks: while the studio or the machine is stopped, the
+# other processes are stopped as well, or write signs that are read afterwards.
+LONGEST_LOOK = 1.0
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -72,6 +78,8 @@ class _Watched:
     started: float = 0.0
     start_at: float = 0.0
     was_ready: bool = False
+    silent: float = 0.0  # seconds since the last sign of life, or since the start
+    signed: bool = False
     deaths: int = 0  # in a row, each within QUIET of its start
     down: Down | None = None
 
@@ -79,9 +87,18 @@ class _Watched:
 class Supervisor:
     """A context manager that handles signals; when it exits, every child has ended."""
 
-    def __init__(self, children: Sequence[ChildSpec] = (), status: Path | None = None) -> None:
-        """``status`` is the file from which ``read_status`` reads the children that are down."""
-        self._status = status
+    def __init__(
+        self,
+        children: Sequence[ChildSpec] = (),
+        status: Path | None = None,
+        longest_silence: float = float("inf"),
+    ) -> None:
+        """``status`` is the file from which ``read_status`` reads the children that are down.
+
+        A child that signs is killed after ``longest_silence`` seconds without a sign of life.
+        """
+        self._status, self._longest_silence = status, longest_silence
+        self._looked = time.monotonic()
         self._watched = [_Watched(spec) for spec in children]
         self._width = max((len(spec.name) for spec in children), default=0)
         self._signals = 0
@@ -138,8 +155,9 @@ class Supervisor:
         deadline = time.monotonic() + within
         while time.monotonic() < deadline:
             self._raise_if_stopped()
+            passed, self._looked = time.monotonic() - self._looked, time.monotonic()
             for watched in self._watched:
-                self._restart_if_dead(watched)
+                self._restart_if_dead(watched, self._is_silent(watched, passed))
             if until():
                 return True
             copy_lines(self._children(), tick)
@@ -183,8 +201,18 @@ class Supervisor:
             raise GaveUp(f"{watched.spec.name} was not ready after {seconds:g} s.")
         watched.was_ready = True
 
-    def _restart_if_dead(self, watched: _Watched) -> None:
-        """Starts a child again that is due, or plans the start of one that has just died."""
+    def _is_silent(self, watched: _Watched, passed: float) -> bool:
+        """Whether a child has given no sign of life for too long; ``passed`` is since the last look."""
+        if watched.child is None or not watched.spec.signs:
+            return False
+        watched.silent += min(passed, LONGEST_LOOK)
+        if watched.child.signed():
+            watched.silent, watched.signed = 0.0, True
+        longest = self._longest_silence * (1 if watched.signed else STARTING_FACTOR)
+        return watched.silent > longest
+
+    def _restart_if_dead(self, watched: _Watched, silent: bool) -> None:
+        """Starts a child again that is due, or plans the start of one that has ended or is silent."""
         now = time.monotonic()
         if watched.child is None:
             if not watched.start_at or now < watched.start_at:
@@ -197,14 +225,18 @@ class Supervisor:
             else:
                 watched.down = None
                 self._write_status()
-        elif watched.child.ended:
-            # Its own children may still run.
+        elif silent or watched.child.ended:
+            # With its own children, which may still run.
             watched.child.kill()
             code = watched.child.process.wait()
             watched.child = None
             if now - watched.started >= QUIET:
                 watched.deaths, watched.was_ready = 0, True
-            self._plan_restart(watched, f"signal {-code}" if code < 0 else f"exit status {code}")
+            reason = f"signal {-code}" if code < 0 else f"exit status {code}"
+            if silent:
+                reason = f"killed after {watched.silent:.0f} s without a sign of life"
+            watched.silent, watched.signed = 0.0, False
+            self._plan_restart(watched, reason)
 
     def _plan_restart(self, watched: _Watched, reason: str) -> None:
         """Chooses when to start a dead child again; GaveUp if it was never ready."""

@@ -63,7 +63,9 @@ def newsroom(
 ) -> Iterator[Studio]:
     """A studio with a key; its data is audited after the last test."""
     data = migrated(tmp_path_factory.mktemp("newsroom") / "var")
-    with running(data, ANTHROPIC_API_KEY=KEY, ANTHROPIC_BASE_URL=anthropic.url) as found:
+    keys = {"ANTHROPIC_API_KEY": KEY, "ANTHROPIC_BASE_URL": anthropic.url}
+    # Tests freeze processes that continue afterwards.
+    with running(data, SMNB_SILENT_SECONDS="3600", **keys) as found:
         yield found
         found.audit()
 

@@ -231,14 +231,15 @@ def start(data: Path, **more: str) -> Studio:
         )
     studio = Studio(port, data, env, process, log)
     try:
-        eventually("the studio answers", lambda: _ready(studio))
+        eventually("the studio answers", lambda: answers(studio))
     except BaseException:
         studio.stop()
         raise
     return studio
 
 
-def _ready(studio: Studio) -> bool:
+def answers(studio: Studio) -> bool:
+    """Whether all parts of the studio are ready."""
     if studio.process.poll() is not None:
         raise AssertionError("the studio ended:\n" + studio.log.read_text()[-3000:])
     try:
@@ -264,7 +265,7 @@ def served_by_uvicorn(studio: Studio, *options: str) -> Iterator[tuple[Studio, i
     found = replace(studio, port=port)
     found.token = studio.token
     try:
-        eventually("uvicorn answers", lambda: _ready(found))
+        eventually("uvicorn answers", lambda: answers(found))
         yield found, process.pid
     finally:
         process.terminate()

@@ -14,12 +14,13 @@ import pytest
 import redis
 
 from smnb.runner import redis_server
-from tests.endtoend.studio_process import ROOT, Studio, eventually
+from tests.endtoend.studio_process import ROOT, Studio, answers, eventually, migrated, running
 from tests.endtoend.test_sockets import frames, owner_socket
 from tests.standins.anthropic import AnthropicStandIn
 from tests.standins.feeds import FeedStandIn
 
 STORIES = 8
+RECORDING = {"kind": "recording", "locator": "demo"}
 
 
 def host_processes(studio: Studio) -> list[int]:
@@ -112,6 +113,47 @@ def test_a_frozen_worker_is_replaced_and_its_late_answer_changes_no_story(
         check_told_once(newsroom, api, session, before)
     rows = newsroom.items(session, "usage")
     eventually("the frozen call is closed", lambda: all(row["state"] != "started" for row in rows))
+
+
+def test_parts_that_live_and_do_nothing_are_replaced_and_the_show_goes_on(tmp_path: Path) -> None:
+    quick = {"SMNB_SILENT_SECONDS": "20", "SMNB_POLL_SECONDS": "30"}
+    with running(migrated(tmp_path / "var"), **quick) as studio:
+        parts = parts_of(studio)
+        assert set(parts) == {"redis", "web", "control", "host", "sweeper"}
+        # Nothing ends them: no pipe closes, and no connection.
+        stuck = {name: parts[name] for name in ("web", "control", "sweeper")}
+        for pid in stuck.values():
+            os.kill(pid, signal.SIGSTOP)
+        eventually("they are replaced", lambda: not stuck.items() & parts_of(studio).items())
+        eventually("all parts answer", lambda: answers(studio))
+        session = studio.create("Unstuck", RECORDING, pace=0, model="extractive")
+        assert studio.command(session, "start").status == 202
+        studio.wait_stories(session, 3)
+        studio.command(session, "stop")
+        studio.wait_state(session, "idle")
+        # The others gave signs of life, at rest and at work.
+        after = parts_of(studio)
+        assert (after["host"], after["redis"]) == (parts["host"], parts["redis"])
+        lines = [line for line in studio.log.read_text().splitlines() if "sign of life" in line]
+        assert sorted(line.split()[2] for line in lines) == ["control", "sweeper", "web"]
+        studio.audit()
+
+
+def parts_of(studio: Studio) -> dict[str, int]:
+    """The processes that the studio itself has started, by name."""
+    marks = {
+        "redis": "redis-server",
+        "web": "daphne",
+        "control": "control,producer",
+        "host": "host,drafting",
+        "sweeper": "sweep",
+    }
+    return {
+        name: pid
+        for pid, line in studio.children().items()
+        for name, mark in marks.items()
+        if mark in line and parent(pid) == studio.process.pid
+    }
 
 
 @contextmanager

@@ -101,6 +101,21 @@ def test_a_hung_redis_is_asked_once_and_not_for_each_use(
         rate_limits.count("writes", who, 1, LONG)
 
 
+def test_an_error_of_one_counter_leaves_the_others_at_work(who: str) -> None:
+    real: Any = cache
+    rate_limits.count("writes", who, 1, LONG)
+    client = real._cache.get_client()
+    [key] = client.scan_iter(f"*limit:writes:{who}*")
+    # Redis refuses to count a key that holds something else.
+    client.delete(key)
+    client.rpush(key, "x")
+    rate_limits.count("writes", who, 1, LONG)
+    rate_limits.count("reads", who, 1, LONG)
+    with pytest.raises(TooMany):
+        rate_limits.count("reads", who, 1, LONG)
+    client.delete(key)
+
+
 def test_requests_wait_for_the_cache_for_two_seconds_at_most() -> None:
     real: Any = cache
     pool = real._cache.get_client().connection_pool

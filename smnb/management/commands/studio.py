@@ -17,14 +17,15 @@ from sessions_app import constraints
 from smnb import health
 from smnb.logging import quiet_terminal, say
 from smnb.runner import first_run
-from smnb.runner.first_run import AlreadyRunning, only_studio, port_is_free, port_taken_sentence
-from smnb.runner.process import (
-    call_in_fork,
-    can_fork,
+from smnb.runner.first_run import (
+    AlreadyRunning,
     load_application,
+    only_studio,
+    port_is_free,
+    port_taken_sentence,
     redis_child,
-    studio_children,
 )
+from smnb.runner.process import call_in_fork, can_fork, studio_children
 from smnb.runner.redis_server import EmbeddedRedis, NoRedis
 from smnb.runner.supervisor import STATUS_FILE, GaveUp, Stopped, Supervisor
 from stories.search import index
@@ -68,7 +69,9 @@ class Command(BaseCommand):
                 children.insert(0, redis_child(server))
             status = settings.SMNB.data_dir / STATUS_FILE
             cleanup.callback(status.unlink, missing_ok=True)
-            supervisor = cleanup.enter_context(Supervisor(children, status))
+            supervisor = cleanup.enter_context(
+                Supervisor(children, status, settings.SMNB.silent_seconds)
+            )
             if not settings.SMNB.redis_url:
                 # The first run goes live, which sends messages. It also makes a password that is shown
                 # once, so nothing that may fail goes on beside it.

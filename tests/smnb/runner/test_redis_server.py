@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from smnb.runner.process import redis_child
+from smnb.runner.first_run import redis_child
 from smnb.runner.redis_server import (
     LONGEST_SOCKET_PATH,
     EmbeddedRedis,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from smnb.runner import process
 from smnb.runner import supervisor as supervisor_module
 from smnb.runner.process import ChildSpec
 from smnb.runner.supervisor import GaveUp, Stopped, Supervisor, read_status
@@ -200,6 +202,78 @@ def test_the_parts_that_are_down_are_read_from_the_status_file(tmp_path: Path) -
         assert "host" in supervisor.pids()
 
 
+# Gives signs of life while its file is there, and then stands still.
+SIGNING = """
+import pathlib, sys, time
+from smnb.runner import process
+process.SIGN_EVERY = 0.01
+while pathlib.Path(sys.argv[1]).exists():
+    process.sign()
+    time.sleep(0.01)
+time.sleep(600)
+"""
+
+
+def test_a_part_that_lives_and_does_nothing_is_replaced(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    busy, status = tmp_path / "busy", tmp_path / "studio.json"
+    busy.touch()
+    script = tmp_path / "signing.py"
+    script.write_text(SIGNING)
+    argv, env = [sys.executable, str(script), str(busy)], {"PYTHONPATH": str(ROOT)}
+    signing = ChildSpec("control", argv, env, signs=True)
+    # Of one that is not expected to sign, silence means nothing.
+    with Supervisor([signing, ChildSpec("redis", SLEEP)], status, 2.0) as supervisor:
+        supervisor.start()
+        supervisor.confirm_ready()
+        before = supervisor.pids()
+        assert not supervisor.run(lambda: supervisor.pids() != before, within=4)
+        # The studio, or the machine, was stopped for longer than the longest silence.
+        os.kill(before["control"], signal.SIGSTOP)
+        time.sleep(2.5)
+        os.kill(before["control"], signal.SIGCONT)
+        assert not supervisor.run(lambda: supervisor.pids() != before, within=0.5)
+        busy.unlink()
+        assert supervisor.run(lambda: "control" in (read_status(status) or {}), within=30)
+        down = (read_status(status) or {})["control"]
+        assert down["ended"] == "killed after 2 s without a sign of life"
+        busy.touch()
+        assert supervisor.run(lambda: len(supervisor.pids()) == 2, within=30)
+        after = supervisor.pids()
+        assert after["redis"] == before["redis"]
+        assert after["control"] != before["control"]
+        assert not alive(before["control"])
+    sentence = "control ended (killed after 2 s without a sign of life); restarting in 0.5 s"
+    assert sentence in capfd.readouterr().err
+
+
+def test_a_part_may_take_longer_to_give_its_first_sign() -> None:
+    slow = ChildSpec("web", SLEEP, signs=True)
+    with Supervisor([slow], longest_silence=0.5) as supervisor:
+        supervisor.start()
+        before = supervisor.pids()
+        assert not supervisor.run(lambda: supervisor.pids() != before, within=1.5)
+        assert supervisor.run(lambda: supervisor.pids() != before, within=30)
+
+
+def test_where_systemd_watches_it_gets_the_signs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(20)
+        for _ in range(2):
+            monkeypatch.setitem(process._next_sign, "at", 0.0)
+            process.sign()
+            assert systemd.recv(100) == b"WATCHDOG=1"
+        process.sign()
+        systemd.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            systemd.recv(100)
+
+
 def test_a_child_that_never_gets_ready_is_an_error_in_one_sentence() -> None:
     slow = ChildSpec("redis", SLEEP, ready=lambda: False, ready_within=0.3)
     with Supervisor([slow]) as supervisor, pytest.raises(GaveUp, match="redis was not ready"):
@@ -346,7 +420,7 @@ def test_a_forked_child_shares_what_is_loaded_and_nothing_else(
     assert (shares, greeting, argument) == ("True", "hello", "stay")
     # It leads its own session, and its command is what ps shows.
     assert line_with(studio, "web |") == "web | True stay"
-    assert line_with(studio, "open") == "web | open 0 1 2"
+    assert line_with(studio, "open") == "web | open 0 1 2 3"
     os.kill(int(pid), signal.SIGKILL)
     assert line_with(studio, "half a line") == "web | half a line"
     assert line_with(studio, "ended") == "studio | web ended (signal 9); restarting in 0.5 s"
