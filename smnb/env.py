@@ -185,6 +185,14 @@ class Environment(BaseSettings):
         ge=0,
         description="Go Live requests per user and minute; 0 = no limit.",
     )
+    socket_seconds: float = Field(
+        43_200.0,
+        alias="SMNB_SOCKET_SECONDS",
+        ge=1,
+        le=43_200,
+        description="Longest life of a socket in seconds; the page connects again, and misses nothing. A "
+        "proxy that cuts long connections needs less.",
+    )
     limit_public_sockets: int = Field(
         30,
         alias="SMNB_LIMIT_PUBLIC_SOCKETS",

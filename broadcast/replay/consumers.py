@@ -35,7 +35,7 @@ from sessions_app.realtime.grants import (
     Grant,
 )
 from sessions_app.realtime.hub import GRANTS_EVERY, get_hub
-from sessions_app.realtime.presence import LIFETIME, Socket
+from sessions_app.realtime.presence import Socket, end_of_life
 
 log = structlog.get_logger(__name__)
 
@@ -70,8 +70,7 @@ class Player:
         self.grant, self.speed = grant, options.speed
         self.pace = Pace(recording.moment(options.at))
         self.seq = 0
-        self._checked = time.monotonic()
-        self._until = self._checked + LIFETIME[0]
+        self._checked, self._until = time.monotonic(), end_of_life()
         self._due = self._checked
 
     async def play(self, after: int) -> None:

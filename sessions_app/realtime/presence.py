@@ -11,6 +11,7 @@ from typing import Protocol
 from uuid import UUID
 
 import structlog
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import DatabaseError, transaction
 from django.utils import timezone
@@ -25,11 +26,19 @@ log = structlog.get_logger(__name__)
 
 # Seconds for which a count of one web process is valid without another one, and of a piece of sound.
 COUNT_LASTS, SOUND_LASTS = 45, 180
-LIFETIME = (6 * 3600, 12 * 3600)  # seconds; random, so that pages do not all reconnect at once
 
 on_open: Topic[[Session, User]] = Topic("page.opened", "A user's page opened its socket.")
 on_close: Topic[[Session, User]] = Topic("page.closed", "The socket of a user's page closed.")
 on_count: Topic[[UUID]] = Topic("audience.counted", "The viewers of a session were counted.")
+
+
+def end_of_life() -> float:
+    """Returns until when a socket opened now may stay open, by the monotonic clock.
+
+    After a random part of the second half, so that pages do not all reconnect at once.
+    """
+    longest = settings.SMNB.socket_seconds
+    return time.monotonic() + random.uniform(longest / 2, longest)  # noqa: S311
 
 
 class Socket(Protocol):
@@ -56,9 +65,7 @@ class Viewer:
     sender: asyncio.Task[None] | None = None
     sent: int = 0
     catching_up: bool = False
-    until: float = field(
-        default_factory=lambda: time.monotonic() + random.uniform(*LIFETIME)  # noqa: S311
-    )
+    until: float = field(default_factory=end_of_life)
 
     @property
     def session_id(self) -> UUID:

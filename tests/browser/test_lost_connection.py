@@ -1,4 +1,4 @@
-"""The web process dies under an open desk: the page says so, comes back by itself, and works on."""
+"""The connection of an open desk ends: the page says so, comes back by itself, and works on."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.page_helpers import live, off_air, one, rundown
-from tests.endtoend.studio_process import Studio
+from tests.endtoend.studio_process import Studio, free_port, served_by_uvicorn
 
 pytestmark = pytest.mark.browser
 
@@ -41,6 +41,39 @@ def test_a_desk_comes_back_by_itself_and_has_missed_nothing(
     assert one(studio, "stories_sourcepost", post)["pinned"] == 1
     assert owner.evaluate("window.loaded") == "once"
     page_errors[:] = [text for text in page_errors if not any(each in text for each in EXPECTED)]
+
+
+# Of each socket of the page: the code with which it was closed.
+NOTE_CODES = """
+window.codes = [];
+window.WebSocket = class extends WebSocket {
+  constructor(...given) {
+    super(...given);
+    this.addEventListener("close", (event) => codes.push(event.code));
+  }
+};
+"""
+
+
+def test_a_page_that_is_open_for_a_day_connects_again_and_has_missed_nothing(
+    owner: Page, studio: Studio
+) -> None:
+    session = live(studio, "A long day", pace=600)
+    short = {"PORT": str(free_port()), "SMNB_SOCKET_SECONDS": "1"}
+    with served_by_uvicorn(studio, **short) as (web, _):
+        owner.add_init_script(NOTE_CODES)
+        owner.goto(f"{web.url}/broadcast/{session}/")
+        expect(owner.locator("#feed article").first).to_be_visible()
+        owner.evaluate("window.loaded = 'once'")
+        owner.wait_for_function("codes.length")
+        # What happens before the page is connected again is shown afterwards.
+        off_air(studio, session)
+        expect(owner.locator("#overview-live")).to_contain_text("Off air", ignore_case=True)
+        told = studio.stats(session)["story_count"]
+        expect(owner.locator("#feed article")).to_have_count(told)
+        expect(owner.locator("#connection")).to_be_empty()
+        assert set(owner.evaluate("codes")) == {4012}
+        assert owner.evaluate("window.loaded") == "once"
 
 
 @pytest.mark.own_context

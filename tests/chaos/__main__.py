@@ -13,6 +13,7 @@ import gc
 import logging
 import os
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -39,6 +40,7 @@ LONG = {
     "seconds": 7_200,
     "schedules": 100_000,
 }
+SIMULATION = "smnb-simulation-"  # how the names of the folders of simulations begin
 DATABASES = {"sqlite": ("sqlite",), "postgres": ("postgres",), "both": ("sqlite", "postgres")}
 
 
@@ -82,7 +84,10 @@ def simulation(arguments: argparse.Namespace) -> bool:
     """Plays schedules in as many processes as there are processors; prints seeds that fail."""
     first = arguments.seed if arguments.first is None else arguments.first
     began, workers = time.monotonic(), min(os.cpu_count() or 1, arguments.schedules)
-    with tempfile.TemporaryDirectory(prefix="smnb-simulation-", dir=memory()) as folder:
+    remove_left_folders(Path(memory() or tempfile.gettempdir()))
+    # With the id of this process, so that a later one sees whether it has ended.
+    prefix = f"{SIMULATION}{os.getpid()}-"
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=memory()) as folder:
         children: list[int] = []
         for worker in range(workers):
             pid = os.fork()
@@ -117,6 +122,14 @@ def recording(arguments: argparse.Namespace) -> bool:
 def memory() -> str | None:
     """A folder in memory, where there is one: a virtual clock should not wait for a disk."""
     return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+
+
+def remove_left_folders(parent: Path) -> None:
+    """Removes the folders of simulations that were killed."""
+    for folder in parent.glob(f"{SIMULATION}*"):
+        pid = folder.name.removeprefix(SIMULATION).partition("-")[0]
+        if pid.isdecimal() and not Path(f"/proc/{pid}").exists():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def simulate(data: Path, seeds: range) -> int:

@@ -249,9 +249,9 @@ def answers(studio: Studio) -> bool:
 
 
 @contextmanager
-def served_by_uvicorn(studio: Studio, *options: str) -> Iterator[tuple[Studio, int]]:
+def served_by_uvicorn(studio: Studio, *options: str, **env: str) -> Iterator[tuple[Studio, int]]:
     """A second web process of the studio, as docs/operations.md starts it; and its process id."""
-    port = free_port()
+    port = int(env.get("PORT") or free_port())
     command = [sys.executable, "-m", "uvicorn", "smnb.asgi:application", f"--port={port}"]
     bounds = [
         "--ws-per-message-deflate=false",
@@ -260,7 +260,7 @@ def served_by_uvicorn(studio: Studio, *options: str) -> Iterator[tuple[Studio, i
     ]
     with studio.log.open("ab") as out:
         process = subprocess.Popen(
-            [*command, *bounds, *options], cwd=ROOT, env=studio.env, stdout=out, stderr=out
+            [*command, *bounds, *options], cwd=ROOT, env=studio.env | env, stdout=out, stderr=out
         )
     found = replace(studio, port=port)
     found.token = studio.token
