@@ -5,21 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import datetime, timedelta
-from typing import Annotated, Literal, NotRequired
+from typing import Annotated, Literal
 
 from django.contrib.auth.models import User
-from django.db.models import Exists, Q, QuerySet
+from django.db.models import Exists, Q
 from django.utils import timezone
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from broadcast import orchestrator
+from broadcast import next_story, orchestrator
 from broadcast.models import Airing, Broadcast
-from broadcast.schedule import calendar, slots
 from broadcast.speech import recorder as speech
 from broadcast.speech import sounds
 from broadcast.speech.sounds import AudibleStory
-from broadcast.states import State
 from sessions_app import preferences
 from sessions_app.background import steps
 from sessions_app.background.steps import Claim, Kind
@@ -27,37 +25,10 @@ from sessions_app.commands import Call, Payload
 from sessions_app.errors import Conflict
 from sessions_app.events import recorder
 from sessions_app.events.statistics import Extra
-from sessions_app.models import Session, SessionEvent, Step
+from sessions_app.models import Session
 from stories import stories
-from stories.models import SourcePost, Story
-from stories.stories import PublicThread, StoryDecided, StoryPayload
-
-
-class NextStory(TypedDict):
-    """A story that is released and waits for its airing, as the audience may see it."""
-
-    id: Annotated[int, Field(description="Id of the story.")]
-    title: Annotated[str, Field(description="Headline.")]
-    tone: Annotated[str, Field(description="Tone of the story.")]
-    topics: Annotated[list[str], Field(description="Up to five topics.")]
-    thread: Annotated[PublicThread | None, Field(description="Its thread, or null.")]
-    cuts_in: Annotated[bool, Field(description="Whether it airs before those without this mark.")]
-
-
-class PulledStory(TypedDict):
-    id: Annotated[int, Field(description="Id of the story.")]
-
-
-class PublicRelease(TypedDict):
-    """What the audience gets when a waiting story is released, vetoed or pulled."""
-
-    story: Annotated[NextStory | PulledStory, Field(description="Its id alone if removed.")]
-    retracts: NotRequired[Annotated[int, Field(description="Id of a story that will not air.")]]
-    undecided: NotRequired[Annotated[bool, Field(description="Whether an editor decides first.")]]
-
-
-class Released(TypedDict):
-    public: Annotated[PublicRelease, Field(description="The part that the audience gets.")]
+from stories.models import Story
+from stories.stories import StoryDecided, StoryPayload
 
 
 class PublicStoryEvent(TypedDict):
@@ -75,9 +46,6 @@ AIRED = recorder.declare("story.aired", "A story went on air.", AiringEvent, pub
 FINISHED = recorder.declare(
     "story.finished", "A story's time on air ended.", AiringEvent, public=True
 )
-RELEASED = recorder.declare("story.released", "A story will air, or not.", Released, public=True)
-
-MOST_TOLD = 20  # waiting stories; pages show three
 # Time to undo a stop.
 UNDO = timedelta(seconds=5)
 # Time for the owner to see a story and react; without waiting on air (pace 0) there is none.
@@ -93,99 +61,20 @@ def now_airing(session: Session) -> Airing | None:
     )
 
 
-class Pause(TypedDict):
-    """Why nothing is on air, for the audience; ``until`` is when that changes, if it is known.
-
-    ``reason`` is off, paused, editor, next (a story is being prepared), check, or end.
-    """
-
-    reason: str
-    until: str | None
-
-
-def pause(session: Session) -> Pause:
-    """Returns why no story of the session is on air."""
-    run = orchestrator.latest(session)
-    if run is None or run.state != State.LIVE:
-        turns = [slot["next"] for slot in slots.all_payload(session) if slot["next"]]
-        begins = [turn["at"] for turn in turns if turn["turn"] == calendar.ON]
-        return {"reason": "off", "until": min(begins, default=None)}
-    if run.hold:
-        return {"reason": "paused", "until": run.hold["until"]}
-    waiting = stories.next_up(session)
-    if waiting.exists() and not released(session).exists():
-        return {"reason": "editor", "until": None}
-    posts = SourcePost.objects.filter(session=session, state=SourcePost.State.QUEUED)
-    if waiting.exists() or posts.exists():
-        return {"reason": "next", "until": None}
-    checks = Step.objects.filter(session=session, kind=orchestrator.POLL, state=Step.State.PENDING)
-    due = checks.order_by("due_at").values_list("due_at", flat=True).first()
-    return {"reason": "check" if due else "end", "until": recorder.timestamp(due)}
-
-
-def released(session: Session) -> QuerySet[Story]:
-    """Returns the waiting stories that the audience may know of, in the order of their airing.
-
-    An editor has approved them, or the session is hands-free and the check has not held them.
-    """
-    rows = stories.next_up(session).filter(held=False)
-    hands_free = session.control_mode == Session.ControlMode.HANDS_FREE
-    return rows if hands_free else rows.filter(state=Story.State.APPROVED)
-
-
-def next_payload(story: Story) -> NextStory:
-    thread = story.thread
-    return {
-        "id": story.pk,
-        "title": story.title,
-        "tone": story.tone,
-        "topics": story.topics,
-        "thread": {"id": thread.pk, "relation": story.relation} if thread else None,
-        "cuts_in": story.cuts_in,
-    }
-
-
-def tell_next(story: Story, run: Broadcast | None) -> None:
-    """Tells open watch pages that a waiting story will air, or without headline that it will not.
-
-    Without a live run no story is named: ``tell_all_next`` does that when one goes live.
-    """
-    named = SessionEvent.objects.filter(session=story.session, at__gte=story.created_at)
-    named = named.filter(type=RELEASED, payload__public__story__id=story.pk)
-    listed = story.session.control_mode == Session.ControlMode.HANDS_FREE and not story.held
-    gone = story.state in (Story.State.VETOED, Story.State.KILLED)
-    if story.state == Story.State.APPROVED or (listed and story.state == Story.State.WRITTEN):
-        if run is None:
-            return
-        public: PublicRelease = {"story": next_payload(story)}
-    elif story.state == Story.State.WRITTEN and named.exists():
-        public = {"story": {"id": story.pk}, "undecided": True}
-    elif gone and (listed or story.approved_at or named.exists()):  # or listed without an event
-        public = {"story": {"id": story.pk}, "retracts": story.pk}
-    else:
-        return
-    recorder.record(story.session, RELEASED, {"public": public})
-
-
-def tell_all_next(run: Broadcast) -> None:
-    """Tells what comes next when a run goes live, or an editor decides about more or fewer."""
-    for story in stories.next_up(run.session)[:MOST_TOLD]:
-        story.session = run.session
-        tell_next(story, run)
-
-
 def air_next(run: Broadcast, written: Story | None = None) -> Airing | None:
     """Puts the next story on air if none is and one may be. The caller has locked the run.
 
     ``written`` is a story that was stored in this transaction.
     """
     session, at = run.session, steps.now()
-    may_air = Q(state=Story.State.APPROVED)
+    # The mode is compared by the database, as the caller's copy of the session may be from before the
+    # lock: its owner may have asked for approval while the narrator was at work.
+    hands_free = Q(session__control_mode=Session.ControlMode.HANDS_FREE)
+    balanced = Q(session__control_mode=Session.ControlMode.BALANCED)
     # By the clock of the database, so that all workers agree.
-    if session.control_mode == Session.ControlMode.BALANCED and session.pace:
-        may_air |= Q(state=Story.State.WRITTEN, created_at__lte=at - VETO_WINDOW)
-    elif session.control_mode != Session.ControlMode.FULL_CONTROL:
-        may_air |= Q(state=Story.State.WRITTEN)
+    not_vetoed = Q(session__pace=0) | Q(created_at__lte=at - VETO_WINDOW)
+    unapproved = Q(state=Story.State.WRITTEN) & (hands_free | (balanced & not_vetoed))
+    may_air = Q(state=Story.State.APPROVED) | unapproved
     # Sentences that failed the check wait for an editor in every mode, even if it changed since.
     on_air = Airing.objects.filter(session=session, finished_at=None)
     rows = stories.next_up(session).filter(may_air, ~Exists(on_air), held=False)
@@ -302,11 +191,20 @@ def decide(session: Session, story_id: int, approve: bool, editor: User) -> Stor
                 {**sentence, "support": "editor"} if sentence["support"] == "none" else sentence
                 for sentence in story.passages
             ]
-        decided = "state approved_by approved_at approved_as label_off held passages"
-        story.save(update_fields=decided.split())
+        story.save(
+            update_fields=[
+                "state",
+                "approved_by",
+                "approved_at",
+                "approved_as",
+                "label_off",
+                "held",
+                "passages",
+            ]
+        )
         event: StoryDecided = {"story": stories.payload(story), "by": editor.get_username()}
         recorder.record(session, stories.DECIDED, event)
-        tell_next(story, run)
+        next_story.tell(story, run)
         advance(run)
     return story
 
@@ -393,5 +291,5 @@ def _stop(run: Broadcast) -> None:
 def register() -> None:
     steps.register(Kind(orchestrator.FINISH_AIRING, "control", finish))
     steps.register(Kind(orchestrator.STOP_RUN, "control", stop_when_due))
-    orchestrator.on_going_live.subscribe(tell_all_next)
+    orchestrator.on_going_live.subscribe(next_story.tell_all)
     orchestrator.on_leaving_air.subscribe(end_current)

@@ -13,12 +13,13 @@ from django.utils import timezone
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from broadcast import airing, orchestrator, recaps, recordings
-from broadcast.airing import PublicStoryEvent, PulledStory
+from broadcast import airing, next_story, orchestrator, recaps, recordings
+from broadcast.airing import PublicStoryEvent
 from broadcast.models import Broadcast
 from broadcast.narrators import grounding
 from broadcast.narrators.base import spoken
 from broadcast.narrators.statements import Context
+from broadcast.next_story import PulledStory
 from broadcast.speech import sounds
 from sessions_app import commands, preferences, sessions
 from sessions_app.ai_chain import chain
@@ -172,7 +173,7 @@ def break_in(session: Session, new: BreakIn, author: User) -> Story:
         # The story may have gone on air in the same transaction, or one that waited longer.
         story.refresh_from_db(fields=["state"])
         if story.state == State.APPROVED:
-            airing.tell_next(story, run)
+            next_story.tell(story, run)
     return story
 
 
@@ -217,7 +218,7 @@ def correct(session: Session, correction: Correction, author: User) -> Story:
         for recap in hourly:
             if (narrative := replacement.text(recap.narrative)) != recap.narrative:
                 _store(recap, recap.title, narrative, RECAP_REASON, author)
-        airing.tell_next(story, run)
+        next_story.tell(story, run)
     return story
 
 
@@ -324,7 +325,7 @@ def _withdraw(run: Broadcast | None, story: Story) -> None:
         recorder.record(session, PULLED, {"story": payload, "public": public})
         return
     recorder.record(session, CHANGED, {"story": payload})
-    airing.tell_next(story, run)
+    next_story.tell(story, run)
 
 
 def _leave_out(run: Broadcast | None, story: Story, author: User | None) -> None:

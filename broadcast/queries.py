@@ -10,12 +10,12 @@ from django.db.models import OuterRef, Subquery
 from django.urls import reverse
 from typing_extensions import TypedDict
 
-from broadcast import airing, orchestrator, public_links, recaps, session_commands
-from broadcast.airing import NextStory
+from broadcast import airing, next_story, orchestrator, public_links, recaps, session_commands
 from broadcast.chat import conversation
 from broadcast.health import workers
 from broadcast.host import narration
 from broadcast.models import Airing, Broadcast
+from broadcast.next_story import NextStory
 from broadcast.orchestrator import AirPayload, PublicAirPayload
 from broadcast.recaps import RecapPayload
 from broadcast.replay import runs
@@ -280,13 +280,13 @@ def watch_page(session: Session, part: WatchPart | None = None) -> WatchPage:
         on_air = airing.payload(current)
     first = [on_air] if on_air else []
     public = sounds.public_all([*first, *shown])
-    released = airing.released(session).prefetch_related(None)[:NEXT_MOST] if live else []
+    released = next_story.released(session).prefetch_related(None)[:NEXT_MOST] if live else []
     return {
         "session": {"name": session.name, "language": public_links.tag(session.language)},
         "last_seq": stats.last_seq,
         "air": orchestrator.public_payload(run),
         "onair": public[0] if on_air else None,
-        "next": [airing.next_payload(story) for story in released],
+        "next": [next_story.payload(story) for story in released],
         "stories": public[len(first) :],
         "older": found[FEED_MOST - 1].pk if len(found) > FEED_MOST else None,
         "part": part,

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from django.conf import settings
 from pydantic import AwareDatetime, Field
 
-from broadcast import airing, orchestrator
+from broadcast import airing, next_story, orchestrator
 from broadcast.schedule import slots
 from broadcast.states import ON_AIR
 from sessions_app import commands, rate_limits, sessions
@@ -211,7 +211,7 @@ def change(call: Call) -> Session:
             orchestrator.set_hold(run, None)
             steps.run_now(session, orchestrator.NARRATE, run.pk)
         if run is not None and session.control_mode != mode:
-            airing.tell_all_next(run)
+            next_story.tell_all(run)
     if new.visible is not None:
         session = sessions.show(session, new.visible)
     return session

@@ -26,7 +26,7 @@ from sessions_app.background import steps
 from sessions_app.background.steps import Claim, Kind
 from sessions_app.errors import NeedsHuman
 from sessions_app.events import recorder
-from sessions_app.models import AILink, Chain, Session, Step
+from sessions_app.models import AILink, Chain, Session
 from stories import stories
 from stories.llm import EXTRACTIVE, Answer, Ask, EmptyAnswer, Refused, gateway_for
 from stories.models import Story
@@ -178,11 +178,8 @@ def compact_when_due(link: AILink, row: Chain) -> None:
         operation = Operation(source=Source.RESET, provider_id=chain.offline_id())
         chain.append(row.session, operation)
     elif row.tokens >= compact_tokens:
-        # One open step for each session: each link is due until the summary is made, and looking is
-        # a third of the cost of trying to enqueue.
-        own = Step.objects.filter(kind=COMPACT, subject=str(row.session_id), state__in=Step.OPEN)
-        if not own.exists():
-            steps.enqueue(row.session, COMPACT, row.session_id)
+        # Each link is due until the summary is made.
+        steps.enqueue(row.session, COMPACT, row.session_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,4 +266,5 @@ def gave_up(claim: Claim) -> None:
 
 def register() -> None:
     chain.on_append.subscribe(compact_when_due)
-    steps.register(Kind(COMPACT, "drafting", compact, gave_up, outlives_run=True))
+    compaction = Kind(COMPACT, "drafting", compact, gave_up, outlives_run=True, usually_open=True)
+    steps.register(compaction)

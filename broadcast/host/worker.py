@@ -13,7 +13,7 @@ import structlog
 from django.db import transaction
 from django.db.models import Exists, Subquery
 
-from broadcast import airing, orchestrator, recaps
+from broadcast import airing, next_story, orchestrator, recaps
 from broadcast.host import claims, narration
 from broadcast.host import memory as host_memory
 from broadcast.host.narration import NarratedPost, Watch, brief_of, forget
@@ -222,8 +222,6 @@ def _store_story(
     post, answer = narrated.post, narrated.checked.narration
     try:
         with orchestrator.locked(run), recorder.together(run.session):
-            # Its owner may have changed it while the narrator was at work.
-            run.session.refresh_from_db(fields=["control_mode"])
             # The next round may come before the end of the story aired below; it then waits.
             claim.reschedule(_next_round(run) if run.session.pace else steps.AT_ONCE)
             # The post decides: of two workers that narrated it, one moves it to its final state.
@@ -233,7 +231,7 @@ def _store_story(
             if run.hold is not None:
                 orchestrator.set_hold(run, None)
             airing.air_next(run, story)
-            airing.tell_next(story, run)
+            next_story.tell(story, run)
     except StaleClaim:
         # The answer has cost money, so it is stored for a person to decide.
         record = {

@@ -23,7 +23,7 @@ from django.views.decorators.clickjacking import xframe_options_exempt
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST, require_safe
 
-from broadcast import airing, public_links, queries, session_commands
+from broadcast import next_story, public_links, queries, session_commands
 from broadcast.models import Airing
 from broadcast.public import feeds
 from broadcast.replay import queries as replay_queries
@@ -121,7 +121,7 @@ def watch(request: HttpRequest, session: Session) -> HttpResponse:
         last = replay_queries.last_show(replays, session)
         return render(request, "public/_last.html", {"token": session.watch_token, "last": last})
     if request.GET.get("part") == "waiting":
-        return render(request, "public/_waiting.html", {"pause": airing.pause(session)})
+        return render(request, "public/_waiting.html", {"pause": next_story.pause(session)})
     listed = queries.watch_page(session, queries.WatchPart.of(request.GET))
     on_air = listed["air"]["state"] == State.LIVE
     # Where a story without a label is one that an editor answers for, each other one has its own.
@@ -136,7 +136,7 @@ def watch(request: HttpRequest, session: Session) -> HttpResponse:
         "audio_stream": stream.available(),
         "episodes": episodes.of_session(session)[:5],
         "replays": replays,
-        "pause": None if listed["onair"] else airing.pause(session),
+        "pause": None if listed["onair"] else next_story.pause(session),
         "last": None if on_air else replay_queries.last_show(replays, session),
     }
     return render(request, "public/page.html", page)

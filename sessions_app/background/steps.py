@@ -124,7 +124,7 @@ class Kind:
     """A kind of step: its queue, its handler, and a function to call when all attempts failed.
 
     A step that ``outlives_run`` belongs to the session, not to its run: a run that ends neither
-    cancels it nor waits for it.
+    cancels it nor waits for it. One that is ``usually_open`` is enqueued again and again meanwhile.
     """
 
     name: str
@@ -132,6 +132,7 @@ class Kind:
     handler: Handler
     gave_up: Handler | None = None
     outlives_run: bool = False
+    usually_open: bool = False
 
 
 _kinds: dict[str, Kind] = {}
@@ -176,23 +177,25 @@ def enqueue(session: Session, kind: str, subject: object, due_at: datetime | Non
     """Inserts a step, or returns the open one of the same kind and subject in this session."""
     if kind not in _kinds:
         raise ValueError(f"unknown kind of step: {kind}")
-    at, at_once = due_at or now(), due_at is None
-    step = Step(session=session, kind=kind, subject=str(subject), due_at=at)
-    step.poked_at = at if at_once and sending.can_send() else None
-    step.origin = context.origin()
-    known = Step.objects.filter(kind=kind, subject=step.subject, state__in=Step.OPEN)
-    while not statistics.insert_if_new(step):
-        # The open one may end between the two statements.
-        if (found := known.first()) is not None:
-            # A subject belongs to one session, so two of them must never work on it at once.
-            if found.session_id != session.pk:
-                raise ValueError(f"{kind}({subject}) is an open step of another session")
-            return found
-    if at_once:
-        sending.marked_after_commit(step.pk, queue_of(kind))
-    else:
-        sending.poke_after_commit(step.pk, queue_of(kind), at)
-    return step
+    known = Step.objects.filter(kind=kind, subject=str(subject), state__in=Step.OPEN)
+    # A look costs a third of an insert that is refused, but most kinds are not open yet.
+    found = known.first() if _kinds[kind].usually_open else None
+    while found is None:
+        step = Step(session=session, kind=kind, subject=str(subject), due_at=due_at or now())
+        step.poked_at = step.due_at if due_at is None and sending.can_send() else None
+        step.origin = context.origin()
+        if statistics.insert_if_new(step):
+            if due_at is None:
+                sending.marked_after_commit(step.pk, queue_of(kind))
+            else:
+                sending.poke_after_commit(step.pk, queue_of(kind), due_at)
+            return step
+        # The open one may end before it is read: then there is room for this one.
+        found = known.first()
+    # A subject belongs to one session, so two of them must never work on it at once.
+    if found.session_id != session.pk:
+        raise ValueError(f"{kind}({subject}) is an open step of another session")
+    return found
 
 
 def run_now(session: Session, kind: str, subject: object) -> None:
@@ -360,13 +363,12 @@ def handle(claim: Claim, kind: Kind) -> None:
             return
         # A bug: after MAX_ATTEMPTS the step is given up.
         log.exception("step_failed")
-        with _unless_claimed_again():
+        with _unless_claimed_again(), transaction.atomic():
             if claim.step.attempts >= MAX_ATTEMPTS:
                 _give_up(claim, kind)
             else:
                 pause = backoff(claim.step.attempts)
-                with transaction.atomic():
-                    claim.reschedule(pause, error="An internal error; see the log.")
+                claim.reschedule(pause, error="An internal error; see the log.")
         raise
 
 

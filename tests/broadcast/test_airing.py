@@ -174,6 +174,20 @@ def test_changing_the_control_mode_holds_for_the_next_story(live: Live) -> None:
     assert states(session) == ["airing"]
 
 
+def test_a_mode_that_changes_after_the_step_was_claimed_decides_what_airs(live: Live) -> None:
+    session = live(pace=60)
+    turn(session)
+    Airing.objects.update(finish_at=steps.now() + timedelta(seconds=1))
+    turn(session)
+    Step.objects.filter(kind="finish_airing").update(due_at=steps.now() - timedelta(seconds=1))
+    claimed = steps.claim(Step.objects.get(kind="finish_airing").pk)
+    assert claimed is not None
+    sessions.change(Session.objects.get(), control_mode="full-control")
+    assert claimed.session.control_mode == "hands-free"
+    airing.finish(claimed)
+    assert states(session) == ["aired", "written"]
+
+
 def test_what_is_on_air_cannot_be_decided_any_more(live: Live) -> None:
     session = live(pace=60)
     turn(session)

@@ -15,7 +15,7 @@ from django.db import transaction
 from django.test import Client
 from django.utils import timezone
 
-from broadcast import airing, editorial, orchestrator
+from broadcast import editorial, next_story, orchestrator
 from broadcast.models import Sound
 from broadcast.public import podcast
 from broadcast.stream import plan
@@ -73,7 +73,7 @@ def marked_past(owner: User, make_session: MakeSession) -> Session:
         editorial.record_source(first)
         # As it was announced while another story was on air.
         first.state = Story.State.WRITTEN
-        airing.tell_next(first, orchestrator.latest(session))
+        next_story.tell(first, orchestrator.latest(session))
     press(session, "story.kill", story=Story.objects.latest("id").pk)
     tell(session, stories=3)
     run_due_steps(session)

@@ -9,7 +9,7 @@ from django.db import IntegrityError
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from broadcast import airing, orchestrator
+from broadcast import airing, next_story, orchestrator
 from sessions_app import commands
 from sessions_app.commands import Call, Command
 from sessions_app.errors import Conflict
@@ -44,7 +44,7 @@ def air(call: Call) -> Story:
             draft = drafts.find(session, call.payload.draft)
             story = _create_story(draft)
             drafts.changed(drafts.find(session, draft.pk))
-            airing.tell_next(story, run)
+            next_story.tell(story, run)
             airing.advance(run)
     except IntegrityError:
         # Two requests at once: the unique draft of a story refuses the later one.

@@ -12,6 +12,7 @@ import psycopg
 import pytest
 from django.db import DatabaseError, connection, transaction
 from django.db.models import F
+from django.test.utils import CaptureQueriesContext
 
 from sessions_app.background import sending, steps, sweeper
 from sessions_app.background.steps import Claim, Kind
@@ -346,6 +347,19 @@ def test_the_heartbeat_marks_the_claim_lost_when_another_worker_has_the_step(
         assert held.lost.wait(10)
     with pytest.raises(StaleClaim):
         held.check()
+
+
+def test_a_kind_that_is_usually_open_is_read_before_it_is_inserted(
+    session: Session, step: Step, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = Kind(PROBE, "control", lambda claim: None, usually_open=True)
+    monkeypatch.setitem(steps._kinds, PROBE, usual)
+    with CaptureQueriesContext(connection) as queries:
+        assert steps.enqueue(session, PROBE, 1) == step
+    assert [each["sql"].partition(" ")[0] for each in queries.captured_queries] == ["SELECT"]
+    assert steps.enqueue(session, PROBE, 2) != step
+    assert steps.enqueue(session, PROBE, 2).subject == "2"
+    assert Step.objects.filter(kind=PROBE).count() == 2
 
 
 @pytest.mark.databases
