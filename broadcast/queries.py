@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from uuid import UUID
 
 from django.db.models import OuterRef, Subquery
-from django.urls import reverse
 from typing_extensions import TypedDict
 
 from broadcast import airing, next_story, orchestrator, public_links, recaps, session_commands
@@ -32,7 +30,6 @@ from sessions_app.events import recorder
 from sessions_app.events.recorder import MessagePayload
 from sessions_app.events.statistics import FiguresPayload
 from sessions_app.models import Message, Session, SessionStats, Step
-from sessions_app.models.session import SessionQuerySet
 from sessions_app.realtime import presence
 from stories import stories
 from stories.drafting import workflow
@@ -51,8 +48,6 @@ NEXT_MOST = 3
 MESSAGES_MOST = 30
 WAITING_STORIES_MOST = 100
 HELD_MOST = 100
-SWITCHER_MOST = 100
-DEEP_PAGES = ["rundown", "threads", "replays", "traces", "chain", "log", "artifacts", "search"]
 
 
 class SessionPage(TypedDict):
@@ -314,33 +309,6 @@ def session_rows(sessions: Sequence[Session]) -> list[SessionRow]:
         }
         for session in sessions
     ]
-
-
-class SwitcherItem(TypedDict):
-    id: str
-    name: str
-    live: bool
-    url: str
-
-
-def switcher(sessions: SessionQuerySet, area: str) -> list[SwitcherItem]:
-    """Returns the sessions one can switch to, newest first, each with its page in this area."""
-    rows = sessions.exclude(status=Session.Status.ARCHIVED).values_list("pk", "name")
-    # All live sessions are read rather than those of a hundred ids: that is a much shorter query.
-    on_air = Broadcast.objects.filter(state=State.LIVE, session__in=sessions.order_by())
-    live = set(on_air.values_list("session_id", flat=True))
-    return [
-        {"id": str(pk), "name": name, "live": pk in live, "url": _page_in(area, pk)}
-        for pk, name in rows[:SWITCHER_MOST]
-    ]
-
-
-def _page_in(area: str, session_id: UUID) -> str:
-    """Returns the address of a session in an area; areas without one lead to the Session Manager."""
-    if area in {"stats", "market", "drafting"}:
-        return f"{reverse(area)}?session={session_id}"
-    name = area if area == "broadcast" or area in DEEP_PAGES else "session_detail"
-    return reverse(name, args=[session_id])
 
 
 class ParticipantRow(TypedDict):

@@ -7,10 +7,12 @@ counted afterwards.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
 from uuid import UUID
 
@@ -46,6 +48,7 @@ from stories.market import trends
 IMPORT = "import"
 SHOW_SECONDS = 0.7
 LAST_IMPORTED = "last_imported"  # in the cursor of a transfer
+_DATED = re.compile(r" \(imported [^()]*\)$")
 _USED = "The session was used before the import finished. Import again to create another session."
 
 
@@ -57,14 +60,14 @@ class Imported:
     new: bool
 
 
-def upload(owner: User, size: int, chunks: Iterable[bytes]) -> Imported:
-    """Imports an archive sent by a browser, in a step. Raises Invalid."""
+def upload(owner: User, size: int, chunks: Iterable[bytes], name: str = "") -> Imported:
+    """Imports an archive sent by a browser, in a step, under a name. Raises Invalid."""
     if size > archive.UPLOADED.packed:
         raise Invalid("The archive is larger than 50 MB. Use the command import_session.")
     path = f"{exporter.FOLDER}/upload-{timezone.now().timestamp():.6f}-{owner.pk}"
     try:
         storage.write(path, chunks)
-        imported, transfer = begin(storage.full_path(path), owner, archive.UPLOADED)
+        imported, transfer = begin(storage.full_path(path), owner, archive.UPLOADED, name)
         if transfer is not None:
             storage.full_path(path).replace(exporter.partial_path(transfer))
             with transaction.atomic():
@@ -88,7 +91,9 @@ def import_file(path: Path, owner: User) -> Imported:
     return imported
 
 
-def begin(path: Path, owner: User, limits: Limits) -> tuple[Imported, Transfer | None]:
+def begin(
+    path: Path, owner: User, limits: Limits, name: str = ""
+) -> tuple[Imported, Transfer | None]:
     """Returns the session of the archive and its transfer, which is None once it is imported."""
     with archive.opened(path, limits) as opened:
         head = validation.head_of(opened)
@@ -99,7 +104,7 @@ def begin(path: Path, owner: User, limits: Limits) -> tuple[Imported, Transfer |
         with transaction.atomic():
             if session := known.first():
                 return Imported(session, new=False), _unfinished(session)
-            session = _create_session(head, owner, imported_id)
+            session = _create_session(head, owner, imported_id, name)
             transfer = transfers.begin(session, Way.IMPORT, "zip", owner, {})
             Transfer.objects.filter(pk=transfer.pk).update(total=total)
     except IntegrityError:
@@ -114,11 +119,17 @@ def _unfinished(session: Session) -> Transfer | None:
     return rows.exclude(cursor__has_key="in").first()
 
 
-def _create_session(head: Head, owner: User, imported_id: str) -> Session:
+def _create_session(head: Head, owner: User, imported_id: str, name: str) -> Session:
     """Creates the session: private, without an expiry, and without events until they are imported."""
+    if not name:
+        base, today = _DATED.sub("", head.name)[:90], timezone.now()
+        taken = set(Session.objects.filter(owner=owner).values_list("name", flat=True))
+        dated = f"{base} (imported {today.day} {today:%b %Y}"
+        others = (f"{dated}, {number})" for number in count(2))
+        name = next(each for each in chain([head.name, f"{dated})"], others) if each not in taken)
     session = Session(
         owner=owner,
-        name=head.name,
+        name=name,
         type=Session.Type.IMPORTED,
         status=head.status,
         budget=head.budget,
@@ -126,7 +137,7 @@ def _create_session(head: Head, owner: User, imported_id: str) -> Session:
         imported_id=imported_id,
         **head.settings.model_dump(exclude_none=True),
     )
-    session.folder = folder_name(head.name, timezone.now().date(), session.pk)
+    session.folder = folder_name(name, timezone.now().date(), session.pk)
     try:
         session.full_clean()
     except ValidationError as error:

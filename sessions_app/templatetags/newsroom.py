@@ -141,6 +141,13 @@ def day(iso: str | None) -> str:
 
 
 @register.filter
+def short_day(iso: str | None) -> str:
+    """Writes an ISO 8601 time as its UTC day, such as 21 Nov 2026."""
+    time = _time(iso)
+    return f"{time.day} {time:%b %Y}" if time else ""
+
+
+@register.filter
 def exact(iso: str | None) -> str:
     """Writes an ISO 8601 time to the millisecond in UTC: ``2026-11-21 14:03:07.120``."""
     time = _time(iso)

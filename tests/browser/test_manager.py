@@ -86,10 +86,17 @@ def test_a_session_is_archived_and_restored_from_the_list(owner: Page, studio: S
     owner.get_by_role("button", name="Archive Filed away").click()
     expect(owner.locator(f"#session-{session}")).to_have_count(0)
     assert studio.get(f"/sessions/{session}")["status"] == "archived"
+    # On a phone a row has two lines, and its actions are in a menu.
+    owner.set_viewport_size({"width": 390, "height": 844})
     owner.goto(f"{studio.url}/sessions/?status=archived")
+    row = owner.locator(f"#session-{session}")
+    assert row.evaluate("row => row.offsetHeight") <= 64
+    row.get_by_role("button", name="Actions for Filed away").click()
     owner.get_by_role("button", name="Restore Filed away").click()
     expect(owner.locator(f"#session-{session}")).to_have_count(0)
     assert studio.get(f"/sessions/{session}")["status"] == "active"
+    owner.get_by_role("link", name="New session").click()
+    expect(owner.get_by_role("button", name="Create session")).to_be_in_viewport()
 
 
 @pytest.mark.slow

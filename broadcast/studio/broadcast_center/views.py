@@ -19,6 +19,7 @@ from broadcast.chat import conversation, plans
 from broadcast.editorial import MOST_TEXT, MOST_TITLE
 from broadcast.health import workers
 from broadcast.public.views import parse_options
+from broadcast.studio.sessions.queries import switcher
 from sessions_app import commands, preferences, rate_limits
 from sessions_app.commands import Command
 from sessions_app.errors import SmnbError
@@ -81,7 +82,7 @@ DECISIONS = {"approve": session_commands.APPROVE, "veto": session_commands.VETO}
 @signed_in
 def home(request: SignedIn) -> HttpResponse:
     """The desk before a session is chosen."""
-    page = {"session": None, "sessions": _switcher(request)}
+    page = {"session": None, "sessions": switcher(request.user, "broadcast")}
     return render(request, "studio/broadcast_center/center.html", page)
 
 
@@ -92,7 +93,7 @@ def without_session(request: SignedIn) -> HttpResponse:
     sentence = "Choose a session first: a broadcast always belongs to one."
     if not Session.objects.for_user(request.user).exists():
         sentence = "Create a session first: a broadcast always belongs to one."
-    page = {"session": None, "sessions": _switcher(request), "refusal": sentence}
+    page = {"session": None, "sessions": switcher(request.user, "broadcast"), "refusal": sentence}
     return render(request, "studio/broadcast_center/center.html", page, status=409)
 
 
@@ -153,10 +154,6 @@ def needs_list(request: SignedIn) -> HttpResponse:
     page = {"needs": rows, "needs_sound": preferences.of(request.user).needs_sound}
     name = "_needs_list.html" if request.htmx else "studio/broadcast_center/needs.html"
     return render(request, name, page)
-
-
-def _switcher(request: SignedIn) -> list[queries.SwitcherItem]:
-    return queries.switcher(Session.objects.for_user(request.user), "broadcast")
 
 
 @post_only

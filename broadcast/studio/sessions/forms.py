@@ -381,3 +381,9 @@ class ImportForm(forms.Form):
         widget=forms.FileInput(attrs={"accept": ".zip,application/zip"}),
         help_text="At most 50 MB. The import creates a new session, private and off the air.",
     )
+    name = forms.CharField(
+        required=False,
+        max_length=120,
+        label="Name of the new session",
+        help_text="Empty: its name in the file, with the date of the import if you have that name already.",
+    )

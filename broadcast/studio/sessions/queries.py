@@ -1,7 +1,8 @@
-"""The list of a user's sessions: filtered, newest first, paged by key in the index of owners."""
+"""A user's sessions: the list, filtered and paged by key in the index of owners, and the switcher."""
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
@@ -10,18 +11,21 @@ from uuid import UUID
 
 from django import forms
 from django.db.models import Exists, OuterRef, Q
+from django.urls import reverse
 from django.utils.dateparse import parse_datetime
 from typing_extensions import TypedDict
 
 from broadcast import queries
 from broadcast.models import Broadcast
 from broadcast.session_commands import OwnedSession
-from broadcast.states import ON_AIR
+from broadcast.states import ON_AIR, State
 from sessions_app.models import Session
 from sessions_app.models.session import Person, SessionQuerySet
 
 PER_PAGE = 25
 ALL = "all"
+SWITCHER_MOST = 100
+DEEP_PAGES = ["rundown", "threads", "replays", "traces", "chain", "log", "artifacts", "search"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,3 +174,39 @@ def _parse_key(key: str) -> tuple[datetime, UUID] | None:
         return (at.astimezone(UTC), UUID(last)) if at is not None and at.tzinfo else None
     except (ValueError, OverflowError):
         return None
+
+
+class SwitcherItem(TypedDict):
+    """A session to switch to; ``mark`` tells it apart from another one of its name, else ""."""
+
+    id: str
+    name: str
+    mark: str
+    live: bool
+    url: str
+
+
+def switcher(user: Person, area: str) -> list[SwitcherItem]:
+    """Returns the sessions one can switch to, newest first, each with its page in this area."""
+    sessions = Session.objects.for_user(user)
+    rows = sessions.exclude(status=Session.Status.ARCHIVED).values_list("pk", "name", "created_at")
+    # All live sessions are read rather than those of a hundred ids: that is a much shorter query.
+    on_air = Broadcast.objects.filter(state=State.LIVE, session__in=sessions.order_by())
+    live = set(on_air.values_list("session_id", flat=True))
+    days = [(pk, name, f"{at.day} {at:%b %Y}") for pk, name, at in rows[:SWITCHER_MOST]]
+    names = Counter(name for _, name, _ in days)
+    dated = Counter((name, day) for _, name, day in days)
+    items: list[SwitcherItem] = []
+    for pk, name, day in days:
+        mark = "" if names[name] == 1 else day if dated[name, day] == 1 else str(pk)[:8]
+        url = _page_in(area, pk)
+        items.append({"id": str(pk), "name": name, "mark": mark, "live": pk in live, "url": url})
+    return items
+
+
+def _page_in(area: str, session_id: UUID) -> str:
+    """Returns the address of a session in an area; areas without one lead to the Session Manager."""
+    if area in {"stats", "market", "drafting"}:
+        return f"{reverse(area)}?session={session_id}"
+    name = area if area == "broadcast" or area in DEEP_PAGES else "session_detail"
+    return reverse(name, args=[session_id])

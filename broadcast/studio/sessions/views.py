@@ -270,8 +270,7 @@ def listed(request: SignedIn, status: int = 200, **forms: BaseForm) -> HttpRespo
 @signed_in
 def switcher(request: SignedIn) -> HttpResponse:
     """The list of sessions to switch to, with links to the same area (``?area=``) of each."""
-    mine = Session.objects.for_user(request.user)
-    rows = broadcast_queries.switcher(mine, request.GET.get("area", ""))
+    rows = queries.switcher(request.user, request.GET.get("area", ""))
     return render(request, "studio/sessions/_switcher_list.html", {"rows": rows})
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from django.http import HttpRequest, HttpResponse
-from ninja import File, Query, UploadedFile
+from ninja import File, Form, Query, UploadedFile
 from ninja.responses import Status
 from pydantic import Field
 
@@ -29,6 +29,11 @@ from sessions_app.web.http import (
     show_refusal,
     signed_in,
     status_of,
+)
+
+NAME = (
+    "Name of the new session. Empty: the name in the archive, with the date of the import if the "
+    "user has a session of that name."
 )
 
 
@@ -68,7 +73,8 @@ def import_archive(request: SignedIn) -> HttpResponse:
         return views.listed(request, 422, import_form=form)
     archive = form.cleaned_data["archive"]
     try:
-        result = importer.upload(request.user, archive.size, archive.chunks())
+        name = form.cleaned_data["name"]
+        result = importer.upload(request.user, archive.size, archive.chunks(), name)
     except SmnbError as error:
         show_refusal(form, error, "archive")
         return views.listed(request, status_of(error), import_form=form)
@@ -110,12 +116,17 @@ def fork_session(
 
 
 @router.post("/imports", response={202: ImportedSession, **PROBLEMS})
-def import_session(request: HttpRequest, archive: File[UploadedFile]) -> Status[ImportedSession]:
+def import_session(
+    request: HttpRequest,
+    archive: File[UploadedFile],
+    name: str = Form("", max_length=120, description=NAME),
+) -> Status[ImportedSession]:
     """Imports an exported session (a ZIP of at most 50 MB).
 
     Uploading the same archive again returns the session that already exists.
     """
     # No Idempotency-Key is needed: the same archive is recognized by its content.
-    upload = importer.upload(caller(request), archive.size or 0, archive.chunks())
+    size = archive.size or 0
+    upload = importer.upload(caller(request), size, archive.chunks(), name.strip())
     session = session_commands.session_payload(upload.session)
     return Status(202, ImportedSession(**session, new=upload.new))

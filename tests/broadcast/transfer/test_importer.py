@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -44,7 +45,9 @@ def without_ids(session: Session) -> dict[str, Any]:
     for table in TABLES:
         for row in found[table.name]:
             rename(row, table, ids)
-    del found["export"], found["exported_at"], found["session"]["id"], found["session"]["type"]
+    del found["export"], found["exported_at"]
+    for name in ("id", "type", "name"):
+        del found["session"][name]
     return found
 
 
@@ -407,6 +410,23 @@ def test_a_session_that_was_used_meanwhile_is_left_alone(
     run_due_steps(copy)
     assert "was used before" in Transfer.objects.get(session=copy).error
     assert not Story.objects.filter(session=copy).exists()
+
+
+def test_an_imported_session_can_be_told_from_its_original(
+    session: Session, owner: User, client_of: Any, stranger: User, bring: Bring
+) -> None:
+    data = archive_of_a_past(session)
+    dated = rf"{re.escape(session.name)} \(imported \d{{1,2}} [A-Z][a-z]{{2}} 20\d\d\)"
+    first = bring(data)
+    assert re.fullmatch(dated, first.name)
+    assert bring(exported(first, "zip")).name == f"{first.name[:-1]}, 2)"
+    # The name is free where its owner has no such session, and may be chosen.
+    browser = client_of(stranger)
+    browser.post("/sessions/import/", {"archive": upload(data)})
+    assert Session.objects.get(owner=stranger).name == session.name
+    Session.objects.filter(owner=stranger).update(imported_id="")
+    browser.post("/sessions/import/", {"archive": upload(data), "name": "  From the other studio "})
+    assert Session.objects.filter(owner=stranger, name="From the other studio").exists()
 
 
 def test_the_command_prints_the_session(

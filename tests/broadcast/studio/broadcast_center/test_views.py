@@ -101,6 +101,17 @@ def test_the_switcher_lists_the_callers_open_sessions_alone(
     assert "Filed away" not in found
 
 
+def test_the_switcher_tells_sessions_of_one_name_apart(
+    browser: Client, make_session: MakeSession
+) -> None:
+    first, second, third = (make_session("Harbour") for _ in range(3))
+    make_session("Alone")
+    Session.objects.filter(pk=first.pk).update(created_at="2026-03-01T10:00:00Z")
+    found = text(browser.get("/sessions/switcher/?area=stats"))
+    marks = re.findall(r'switcher-mark">([^<]*)<', found)
+    assert marks == [str(third.pk)[:8], str(second.pk)[:8], "1 Mar 2026"]
+
+
 @pytest.mark.parametrize(
     ("area", "page"),
     [
