@@ -25,7 +25,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "smnb.settings")
 django.setup(set_prefix=False)
 
 # These import models, which needs the apps that setup() loads.
-from broadcast.public import stream_views  # noqa: E402
+from broadcast.public import media_views, stream_views  # noqa: E402
 from broadcast.replay.consumers import OwnerReplay, WatchReplay  # noqa: E402
 from sessions_app.realtime.consumers import OwnerConsumer, WatchConsumer  # noqa: E402
 from sessions_app.web.middleware import ForwardedAddress  # noqa: E402
@@ -146,7 +146,7 @@ application: Any = ForwardedAddress(
     # Without Channels' middleware for logins: the sockets that connect together are checked together.
     ProtocolTypeRouter(
         {
-            "http": stream_views.once_for_all(Handler()),
+            "http": stream_views.once_for_all(media_views.captions_once(Handler())),
             "websocket": URLRouter(websocket_urlpatterns),
         }
     )

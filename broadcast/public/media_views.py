@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+from uuid import UUID
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
@@ -15,6 +19,7 @@ from broadcast import public_links, queries, session_commands
 from broadcast.models import Episode, Recorded
 from broadcast.public import podcast, share_card
 from broadcast.public.share_card import Card
+from broadcast.public.stream_views import PIECES
 from broadcast.public.views import cacheable, public, shared
 from broadcast.replay import queries as replay_queries
 from broadcast.replay import runs
@@ -26,11 +31,13 @@ from sessions_app.events import recorder
 from sessions_app.files import storage
 from sessions_app.models import Session
 from sessions_app.rate_limits import TooMany
+from sessions_app.realtime.batching import OneResponse
 from stories import artwork as pictures
 from stories import disclosure, stories
 from stories.models import Story
 
 EARLIER_CARDS = 20
+CAPTIONS = re.compile(r"/watch/([A-Za-z0-9_-]{1,100})/sounds/\d{1,19}\.vtt")
 
 
 @shared
@@ -46,7 +53,31 @@ def sound_captions(request: HttpRequest, session: Session, sound_id: int) -> Htt
     """The words of a published story as WebVTT, at their times in its sound."""
     row = sounds.find(session, sound_id)
     cues = spoken_cues(row.story.narrative, row.times, 0.0, row.seconds)
-    return _text(request, webvtt(cues), "text/vtt")
+    response = _text(request, webvtt(cues), "text/vtt")
+    # A corrected story has another sound, so these captions never change.
+    response["Cache-Control"] = PIECES
+    return response
+
+
+class Version(NamedTuple):
+    """What the captions of a session depend on: each pull or correction is one of its events."""
+
+    session: UUID
+    last_seq: int
+
+
+def versions(tokens: Iterable[str]) -> dict[str, Version | None]:
+    """Returns the versions of the sessions with these links; None for a link that is not valid."""
+    found: dict[str, Version | None] = dict.fromkeys(tokens)
+    rows = Session.objects.filter(watch_token__in=list(found), visible=True)
+    for token, *version in rows.values_list("watch_token", "pk", "stats__last_seq"):
+        found[token] = Version(*version)
+    return found
+
+
+def captions_once(application: Any) -> OneResponse[Version]:
+    """Wraps the application so that all who listen to a story get one response with its captions."""
+    return OneResponse(application, CAPTIONS, versions, lambda *_: None)
 
 
 @shared

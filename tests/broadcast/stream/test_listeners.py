@@ -17,8 +17,9 @@ from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
-from broadcast.models import Airing, AudioStream
+from broadcast.models import Airing, AudioStream, Sound
 from broadcast.public import stream_views
+from broadcast.speech import sounds
 from broadcast.stream import plan
 from sessions_app import sessions
 from sessions_app.models import Session
@@ -41,7 +42,9 @@ def heard(settings: Any, owner: User, make_session: MakeSession) -> Session:
     router: Any = application
     while not hasattr(router, "application_mapping"):
         router = router.application
-    router.application_mapping["http"]._responses.clear()
+    of_streams = router.application_mapping["http"]
+    for joined in (of_streams, of_streams.application):
+        joined._responses.clear()
     with_engine(settings)
     session = spoken_session(owner, make_session)
     at = timezone.now()
@@ -172,6 +175,32 @@ async def test_who_has_it_gets_no_body_and_who_asks_for_a_part_gets_that(heard: 
     assert (status, headers["cache-control"]) == (416, "private, no-cache")
     # The host is checked for each of them.
     assert (await get(heard, part, {"Host": "attacker.example"}))[0] == 400
+
+
+async def test_all_who_listen_to_a_story_get_its_captions_from_one_answer(
+    heard: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sound = await Sound.objects.filter(session=heard, state="ready").afirst()
+    assert sound is not None
+    asked, find = [], sounds.find
+
+    def noting(session: Session, sound_id: int) -> Sound:
+        asked.append(sound_id)
+        return find(session, sound_id)
+
+    monkeypatch.setattr(sounds, "find", noting)
+    answers = await burst(heard, f"sounds/{sound.pk}.vtt", 50)
+    assert {status for status, _, _ in answers} == {200}
+    assert len({body for _, _, body in answers}) == 1
+    assert answers[0][2].startswith(b"WEBVTT\n\n00:00:0")
+    assert asked == [sound.pk]
+    assert answers[-1][1]["cache-control"] == "public, max-age=60, immutable"
+    tag = {"If-None-Match": answers[-1][1]["etag"]}
+    assert (await get(heard, f"sounds/{sound.pk}.vtt", tag))[::2] == (304, b"")
+    # What is pulled is gone for the next one who asks.
+    await sync_to_async(press)(heard, "story.kill", story=sound.story_id)
+    assert (await get(heard, f"sounds/{sound.pk}.vtt"))[0] == 404
+    assert (await get(Session(watch_token="guess"), f"sounds/{sound.pk}.vtt"))[0] == 404
 
 
 @pytest.mark.parametrize("change", ["kill", "correct", "hide", "rotate"])
