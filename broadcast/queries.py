@@ -204,6 +204,7 @@ class StudioPage(SessionPage, OnAirPart, FeedPage):
     messages: list[MessagePayload]
     answer: Mapping[str, object] | None
     examples: Sequence[str]
+    slots: list[SlotPayload]
 
 
 def studio_page(session: Session, part: FeedPart | None = None) -> StudioPage:
@@ -220,6 +221,7 @@ def studio_page(session: Session, part: FeedPart | None = None) -> StudioPage:
         "messages": [recorder.message_payload(message) for message in reversed(newest)],
         "answer": conversation.so_far(session),
         "examples": conversation.EXAMPLES,
+        "slots": slots.all_payload(session),
     }
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from math import floor
 from secrets import token_urlsafe
+from typing import Any
 from urllib.parse import urlsplit
 
 from django import template
@@ -145,6 +147,13 @@ def short_day(iso: str | None) -> str:
     """Writes an ISO 8601 time as its UTC day, such as 21 Nov 2026."""
     time = _time(iso)
     return f"{time.day} {time:%b %Y}" if time else ""
+
+
+@register.filter
+def next_on(slots: Iterable[Mapping[str, Any]]) -> str:
+    """Returns when the first of a schedule's slots goes on air, in ISO 8601; "" if none does."""
+    turns = [slot["next"] for slot in slots if slot["next"]]
+    return min((turn["at"] for turn in turns if turn["turn"] == "on"), default="")
 
 
 @register.filter

@@ -233,6 +233,33 @@ def turn(session: Session, kind: str) -> None:
         steps.run(step.pk)
 
 
+def test_the_desk_shows_when_its_schedule_goes_on_air(
+    make_session: MakeSession, studio: Callable[[Session], Follower]
+) -> None:
+    session = make_session(model="extractive")
+    follower = studio(session)
+    now, days = steps.now(), ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+
+    def add(begin: int) -> Any:
+        on, off = (now + timedelta(hours=hours) for hours in (begin, begin + 2))
+        return press(session, "slot.add", days=days, on_at=f"{on:%H:%M}", off_at=f"{off:%H:%M}")
+
+    # The next turn of the first slot takes the session off air.
+    add(-1)
+    follower.check(("scheduled",))
+    assert "Goes live" not in follower.page.slots(("scheduled",))["scheduled"]
+    add(7)
+    slot = add(3)
+    follower.check(("scheduled",))
+    shown = follower.page.slots(("scheduled",))["scheduled"]
+    assert f'datetime="{now + timedelta(hours=3):%Y-%m-%dT%H:%M}' in shown
+    assert "Goes live" in shown
+    press(session, "slot.remove", slot=slot.pk)
+    follower.check(("scheduled",))
+    shown = follower.page.slots(("scheduled",))["scheduled"]
+    assert f'datetime="{now + timedelta(hours=7):%Y-%m-%dT%H:%M}' in shown
+
+
 def test_a_broadcast_from_start_to_stop(
     make_session: MakeSession, studio: Callable[[Session], Follower]
 ) -> None:

@@ -109,8 +109,13 @@ def test_the_milestones_of_a_draft_stay_on_its_page(draft: Draft, follow: Follow
     checks = [event.payload["checks"] for event in reached]
     assert [each["words"] for each in checks] == [0, draft.versions.latest("number").word_count]
     assert first.word_count
-    for each, part in zip(checks, ("A third", "Two thirds"), strict=True):
-        assert f"{part} of the way</strong>after turn {each['turns']}: {each['words']}" in shown
+    third, two_thirds = checks
+    assert (
+        f"A third of the way</strong>after turn {third['turns']}: facts collected, no text yet."
+        '<span class="draft-hint">Advice that you give now shapes the first version.</span>'
+    ) in shown
+    turns, words = two_thirds["turns"], two_thirds["words"]
+    assert f"Two thirds of the way</strong>after turn {turns}: {words} of" in shown
 
 
 def test_a_new_draft_stands_in_the_list_at_once(session: Session, area: Follower) -> None:
