@@ -17,6 +17,22 @@ SCROLLS = """
 (document.documentElement)
 """
 
+# Where the list of posts begins with the story on air and one that waits, and without them.
+POSTS_MOVE = """
+(() => {
+  const [now, waiting, top] = [
+    document.querySelector("#turn-now"), document.querySelector("#turns"),
+    () => document.querySelector("#queue").getBoundingClientRect().top,
+  ];
+  now.querySelector(".turn-title a").textContent = "A headline of two lines, as most of them are";
+  waiting.replaceChildren(now.firstElementChild.cloneNode(true));
+  const before = top();
+  now.replaceChildren();
+  waiting.replaceChildren();
+  return [before, top()];
+})()
+"""
+
 
 @pytest.fixture
 def on_air(studio: Studio) -> Iterator[str]:
@@ -38,6 +54,9 @@ def test_the_desk_fits_one_screen_and_each_pane_scrolls_alone(
     box = owner.locator(".studio-queue").bounding_box()
     assert box is not None
     assert box["y"] + box["height"] <= 900
+    # Without a story on air, and without one that waits, the posts stay where they are.
+    with_stories, without = owner.evaluate(POSTS_MOVE)
+    assert abs(with_stories - without) <= 8
 
 
 @pytest.mark.slow
