@@ -70,8 +70,8 @@ def versions(tokens: Iterable[str]) -> dict[str, Version | None]:
     """Returns the versions of the sessions with these links; None for a link that is not valid."""
     found: dict[str, Version | None] = dict.fromkeys(tokens)
     rows = Session.objects.filter(watch_token__in=list(found), visible=True)
-    for token, *version in rows.values_list("watch_token", "pk", "stats__last_seq"):
-        found[token] = Version(*version)
+    for token, pk, last_seq in rows.values_list("watch_token", "pk", "stats__last_seq"):
+        found[token] = Version(pk, last_seq)
     return found
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Annotated
 
 from django.http import HttpRequest, HttpResponse
-from ninja import File, Form, Query, UploadedFile
+from ninja import File, Query, UploadedFile
+from ninja.params import FormEx, P
 from ninja.responses import Status
 from pydantic import Field
 
@@ -119,7 +120,7 @@ def fork_session(
 def import_session(
     request: HttpRequest,
     archive: File[UploadedFile],
-    name: str = Form("", max_length=120, description=NAME),
+    name: FormEx[str, P(max_length=120, description=NAME)] = "",
 ) -> Status[ImportedSession]:
     """Imports an exported session (a ZIP of at most 50 MB).
 
