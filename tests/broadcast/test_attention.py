@@ -164,6 +164,7 @@ def test_a_failed_export_needs_the_owner_until_it_is_repeated(session: Session) 
     assert keys(session.owner) == []
 
 
+@pytest.mark.slow
 def test_the_list_takes_as_many_queries_for_thirty_sessions(
     live: Session, make_session: MakeSession
 ) -> None:

@@ -42,6 +42,7 @@ def narrate_all(session: Session) -> None:
 
 
 @pytest.mark.parametrize("name", FEEDS)
+@pytest.mark.slow
 def test_each_entry_of_a_feed_becomes_a_story(
     make_session: MakeSession, go_live: Any, name: str
 ) -> None:

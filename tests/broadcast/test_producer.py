@@ -267,6 +267,7 @@ def test_a_source_added_on_air_is_read_at_once(live: Callable[..., Source]) -> N
     assert SourcePost.objects.filter(source__kind="recording").exists()
 
 
+@pytest.mark.slow
 def test_the_recording_ends_with_a_notice_and_no_further_step_and_its_duplicates_are_skipped(
     make_session: MakeSession, go_live: GoLive
 ) -> None:

@@ -129,5 +129,5 @@ def try_orders(newsroom: type[Newsroom], examples: int, steps: int) -> None:
 
 
 def test_no_order_of_presses_deaths_and_redeliveries_leaks() -> None:
-    """A sample; ``make chaos`` tries more and longer orders in tests/chaos/test_tunnel.py."""
+    """A sample; ``make chaos ARGS=--long`` tries more and longer orders in tests/chaos/test_tunnel.py."""
     try_orders(Newsroom, examples=5, steps=20)

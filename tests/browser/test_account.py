@@ -118,6 +118,7 @@ def test_a_key_is_set_tested_replaced_and_removed(
 
 
 @pytest.mark.own_context
+@pytest.mark.slow
 def test_an_api_token_is_shown_once_works_and_is_revoked(rita: Page, studio: Studio) -> None:
     rita.context.grant_permissions(["clipboard-read", "clipboard-write"])
     rita.goto(f"{studio.url}/account/#tokens")
@@ -140,6 +141,7 @@ def status_with(studio: Studio, token: str) -> int:
     return answer.status
 
 
+@pytest.mark.slow
 def test_own_defaults_are_used_by_the_next_new_session(rita: Page, studio: Studio) -> None:
     rita.goto(f"{studio.url}/account/#defaults")
     form = rita.locator("#defaults form")

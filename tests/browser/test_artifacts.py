@@ -113,6 +113,7 @@ def test_a_file_is_brought_in_downloaded_and_removed(
     assert list(studio.data.glob("artifacts/*/files/notes*")) == []
 
 
+@pytest.mark.slow
 def test_a_trace_bundle_says_what_the_browser_is(owner: Page, studio: Studio) -> None:
     session = studio.create("Bundled")
     open_artifacts(owner, studio, session)
@@ -125,6 +126,7 @@ def test_a_trace_bundle_says_what_the_browser_is(owner: Page, studio: Studio) ->
     assert found["installation"]["health"]["status"] == "ok"
 
 
+@pytest.mark.slow
 def test_a_broadcast_that_ended_appears_as_a_recording_without_reloading(
     owner: Page, studio: Studio
 ) -> None:
@@ -157,6 +159,7 @@ def test_a_removed_recording_is_made_again(owner: Page, studio: Studio) -> None:
     expect(owner.get_by_role("button", name="Record it")).to_have_count(0)
 
 
+@pytest.mark.slow
 def test_everything_is_reached_on_a_phone(owner: Page, studio: Studio, session: str) -> None:
     owner.set_viewport_size({"width": 390, "height": 844})
     open_artifacts(owner, studio, session)

@@ -150,6 +150,7 @@ def test_the_stage_shows_artwork_what_is_next_and_the_words_as_the_viewer_wants_
     assert page.evaluate("shifts") <= 0.05
 
 
+@pytest.mark.slow
 def test_off_air_a_chapter_of_the_last_broadcast_plays_from_its_beginning(
     page: Page, studio: Studio, told: dict[str, str]
 ) -> None:
@@ -183,6 +184,7 @@ def test_a_viewer_keeps_the_theme_that_was_chosen(
     expect(page.locator("html")).to_have_attribute("data-theme", "dark")
 
 
+@pytest.mark.slow
 def test_a_thread_link_shows_the_story_as_it_went_on(
     page: Page, studio: Studio, told: dict[str, str]
 ) -> None:
@@ -196,6 +198,7 @@ def test_a_thread_link_shows_the_story_as_it_went_on(
     expect(page.get_by_role("heading", name="Stories so far")).to_be_visible()
 
 
+@pytest.mark.slow
 def test_earlier_stories_are_a_link_away(page: Page, studio: Studio, told: dict[str, str]) -> None:
     page.goto(f"{studio.url}/watch/{told['token']}/")
     newest = page.locator(".aired-list h3").all_inner_texts()

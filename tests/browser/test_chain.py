@@ -43,6 +43,7 @@ def test_a_chain_is_put_right_by_keyboard(
     expect(owner.locator(".chain-state")).to_have_text("SYNCED")
 
 
+@pytest.mark.slow
 def test_links_are_turned_and_found_without_a_mouse(
     owner: Page, studio: Studio, told: dict[str, str]
 ) -> None:

@@ -67,6 +67,7 @@ def test_a_plan_is_applied_by_one_click_and_keeps_the_focus(desk: Page, studio: 
     expect(plan).to_contain_text("Applied")
 
 
+@pytest.mark.slow
 def test_a_dismissed_plan_changes_nothing(desk: Page, studio: Studio) -> None:
     desk.get_by_role("button", name="More science, less sport, slower").click()
     plan = desk.get_by_role("group", name="Plan of the producer")
@@ -100,6 +101,7 @@ def test_the_broadcast_is_run_from_the_chat_in_plain_words(desk: Page, studio: S
     off_air(studio, session_of(desk))
 
 
+@pytest.mark.slow
 def test_an_interest_is_taken_back_at_the_desk(desk: Page, studio: Studio) -> None:
     desk.goto(f"{studio.url}/sessions/{session_of(desk)}/#tab-sources")
     form = desk.get_by_role("form", name="Add an interest")

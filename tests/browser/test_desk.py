@@ -73,6 +73,7 @@ def test_a_pinned_post_comes_first_and_unpinned_it_goes_back(
     assert one(studio, POSTS, post)["pinned"] == 0
 
 
+@pytest.mark.slow
 def test_a_held_post_waits_until_it_is_released(owner: Page, studio: Studio, waiting: str) -> None:
     open_desk(owner, studio, waiting)
     post = rundown(studio, waiting)[0]
@@ -96,6 +97,7 @@ def test_a_killed_post_leaves_the_rundown_with_the_reason(
     assert (killed["state"], killed["reason"]) == ("skipped", "Killed by studio.")
 
 
+@pytest.mark.slow
 def test_a_post_is_moved_by_its_buttons(owner: Page, studio: Studio, waiting: str) -> None:
     open_desk(owner, studio, waiting)
     first, second, *_ = rundown(studio, waiting)
@@ -182,6 +184,7 @@ def test_breaking_in_now_ends_what_is_on_air(owner: Page, studio: Studio, on_air
     assert [(story["title"], story["origin"]) for story in airing] == [(HEADLINE, "manual")]
 
 
+@pytest.mark.slow
 def test_a_story_that_breaks_in_off_air_waits(owner: Page, studio: Studio, waiting: str) -> None:
     open_desk(owner, studio, waiting)
     break_in(owner, "next, after the story on air")
@@ -258,6 +261,7 @@ def test_in_full_control_stories_wait_for_approval_or_veto(owner: Page, studio: 
     off_air(studio, session)
 
 
+@pytest.mark.slow
 def test_older_stories_are_added_below(owner: Page, studio: Studio, told: dict[str, str]) -> None:
     open_desk(owner, studio, told["session"])
     expect(owner.locator("article")).to_have_count(FEED_MOST)
@@ -270,6 +274,7 @@ def test_older_stories_are_added_below(owner: Page, studio: Studio, told: dict[s
     assert names == shown
 
 
+@pytest.mark.slow
 def test_a_thread_badge_leads_to_its_thread(
     owner: Page, studio: Studio, told: dict[str, str]
 ) -> None:

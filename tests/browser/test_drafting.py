@@ -125,6 +125,7 @@ def test_a_draft_that_waits_is_told_a_wish_and_stopped_with_the_keyboard(
     assert one(studio, DRAFTS, draft["id"])["note_code"] == "stopped"
 
 
+@pytest.mark.slow
 def test_a_keyword_is_dragged_to_another_board(owner: Page, studio: Studio) -> None:
     session = studio.create("Dragging")
     owner.goto(f"{studio.url}/drafting/?session={session}")

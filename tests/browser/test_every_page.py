@@ -19,24 +19,24 @@ pytestmark = pytest.mark.browser
 
 MOST_BYTES = 180_000
 WIDE, NARROW = 1440, 390  # pixels
-ONE_OF_EACH_AREA = (
+ONE_OF_EACH_STRUCTURE = (
     "/sessions/",
     "/sessions/{session}/",
-    "/sessions/{session}/#tab-share",
     "/start/",
     "/broadcast/{session}/",
-    "/broadcast/{session}/chain/",
-    "/docs/ai-chain/",
     "/stats/?session={session}",
-    "/market/?session={session}",
     "/drafting/{session}/{draft}/",
-    "/account/",
-    "/settings/",
     "/watch/{token}/",
     "/watch/{token}/overlay/",
     "/login/",
 )
 ALL_OTHERS = (
+    "/settings/",
+    "/market/?session={session}",
+    "/account/",
+    "/docs/ai-chain/",
+    "/broadcast/{session}/chain/",
+    "/sessions/{session}/#tab-share",
     "/sessions/{session}/#tab-sources",
     "/sessions/{session}/#tab-voice",
     "/sessions/{session}/#tab-schedule",
@@ -197,7 +197,7 @@ def compressed_size(page: Page, address: str) -> int:
 
 @pytest.mark.parametrize(
     "path",
-    [*ONE_OF_EACH_AREA, *(pytest.param(path, marks=pytest.mark.slow) for path in ALL_OTHERS)],
+    [*ONE_OF_EACH_STRUCTURE, *(pytest.param(path, marks=pytest.mark.slow) for path in ALL_OTHERS)],
 )
 def test_a_page_is_accessible_fits_each_window_and_brings_little_and_nothing_from_elsewhere(
     signed_in: Page,

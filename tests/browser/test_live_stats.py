@@ -65,6 +65,7 @@ def test_a_hidden_page_rests_and_catches_up_when_it_is_seen(owner: Page, studio:
     assert stories(owner) == told(studio, session)
 
 
+@pytest.mark.slow
 def test_the_length_of_a_point_and_the_session_are_chosen(owner: Page, studio: Studio) -> None:
     on_air(owner, studio)
     owner.get_by_role("link", name="15 min").click()

@@ -56,6 +56,7 @@ def _said(page: Page, address: str) -> bool:
     return all(words in text for words in TOLD)
 
 
+@pytest.mark.slow
 def test_lines_are_filtered_and_a_request_followed_by_keyboard(
     owner: Page, studio: Studio, told: dict[str, str]
 ) -> None:

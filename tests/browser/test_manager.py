@@ -47,6 +47,7 @@ def test_the_list_is_filtered_as_one_types(owner: Page, studio: Studio) -> None:
     expect(owner.locator(".session-row")).to_have_count(before)
 
 
+@pytest.mark.slow
 def test_a_session_is_created_with_a_ready_made_group(owner: Page, studio: Studio) -> None:
     [group] = rows(studio, "SELECT * FROM stories_sourcegroup ORDER BY id LIMIT 1")
     owner.goto(f"{studio.url}/sessions/")
@@ -71,6 +72,7 @@ def test_a_session_is_renamed_in_place(owner: Page, studio: Studio) -> None:
     assert session_of(studio, "Well typed")["id"] == session
 
 
+@pytest.mark.slow
 def test_a_clone_has_the_settings_and_the_sources(owner: Page, studio: Studio) -> None:
     session = open_session(owner, studio, "Origin", "advanced", personality="energetic", pace=99)
     owner.get_by_role("button", name="Clone").click()
@@ -224,6 +226,7 @@ def test_a_source_is_tested_in_place_added_tested_again_and_removed(
     assert [each for each in of_session(studio, SOURCES, session) if each["enabled"]] == []
 
 
+@pytest.mark.slow
 def test_a_source_that_brings_nothing_says_why(
     owner: Page, studio: Studio, feeds: FeedStandIn
 ) -> None:
@@ -233,6 +236,7 @@ def test_a_source_that_brings_nothing_says_why(
     expect(owner.locator("#source-answer [data-ok=false]")).to_contain_text("500")
 
 
+@pytest.mark.slow
 def test_the_sources_of_a_group_are_added(owner: Page, studio: Studio) -> None:
     session = studio.create("Grouped")
     owner.goto(f"{studio.url}/sessions/{session}/#tab-sources")
@@ -289,6 +293,7 @@ def test_the_watch_page_is_published_its_address_copied_and_taken_down(
     assert studio.call("GET", path).status == 404
 
 
+@pytest.mark.slow
 def test_who_works_in_the_session_is_listed_with_the_last_activity(
     owner: Page, studio: Studio
 ) -> None:

@@ -43,6 +43,7 @@ def test_sources_and_keywords_are_switched(
     assert volumes(owner) == [each["posts"] for each in market]
 
 
+@pytest.mark.slow
 def test_the_length_of_a_bucket_is_switched(
     owner: Page, studio: Studio, told: dict[str, str]
 ) -> None:
@@ -56,6 +57,7 @@ def test_the_length_of_a_bucket_is_switched(
         ).to_be_visible()
 
 
+@pytest.mark.slow
 def test_the_table_is_sorted_both_ways(owner: Page, studio: Studio, told: dict[str, str]) -> None:
     open_market(owner, studio, told)
     by_volume = owner.locator("#by-volume")
@@ -83,6 +85,7 @@ def open_first_tile(page: Page, studio: Studio, told: dict[str, str]) -> dict[st
     return one(studio, "stories_trend", int(trend[1]))
 
 
+@pytest.mark.slow
 def test_a_cell_of_the_map_leads_to_the_posts_behind_it(
     owner: Page, studio: Studio, told: dict[str, str]
 ) -> None:

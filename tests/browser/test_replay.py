@@ -46,6 +46,7 @@ def test_pause_holds_the_time_and_a_jump_moves_it(
     expect(link).to_be_focused()
 
 
+@pytest.mark.slow
 def test_nothing_of_a_replay_can_change_the_session_of_today(
     owner: Page, studio: Studio, told: dict[str, str]
 ) -> None:
@@ -55,6 +56,7 @@ def test_nothing_of_a_replay_can_change_the_session_of_today(
     expect(owner.locator("#stage button:visible, #stage form:visible")).to_have_count(0)
 
 
+@pytest.mark.slow
 def test_without_script_it_says_what_is_needed_and_lists_the_stories(
     browser: Browser, studio: Studio, told: dict[str, str]
 ) -> None:

@@ -46,6 +46,7 @@ def test_filters_leave_only_what_fits(owner: Page, studio: Studio, told: dict[st
     assert {each.lower() for each in owner.locator(".result .tone").all_inner_texts()} == {tone}
 
 
+@pytest.mark.slow
 def test_a_day_before_the_session_has_nothing(
     owner: Page, studio: Studio, told: dict[str, str]
 ) -> None:
@@ -54,6 +55,7 @@ def test_a_day_before_the_session_has_nothing(
     expect(owner.get_by_text("No results in this session.")).to_be_visible()
 
 
+@pytest.mark.slow
 def test_posts_are_searched_too(owner: Page, studio: Studio, told: dict[str, str]) -> None:
     open_search(owner, studio, told)
     owner.get_by_label(re.compile("^In ")).select_option("posts")
@@ -65,6 +67,7 @@ def test_posts_are_searched_too(owner: Page, studio: Studio, told: dict[str, str
     expect(owner.locator(".result")).to_have_count(min(len(told_posts), PAGE))
 
 
+@pytest.mark.slow
 def test_the_button_searches_too(owner: Page, studio: Studio, told: dict[str, str]) -> None:
     open_search(owner, studio, told, "?q=nothing-is-called-like-this")
     expect(owner.locator(".result")).to_have_count(0)
@@ -73,6 +76,7 @@ def test_the_button_searches_too(owner: Page, studio: Studio, told: dict[str, st
     expect(owner.locator(".result")).to_have_count(PAGE)
 
 
+@pytest.mark.slow
 def test_older_results_are_added_below(owner: Page, studio: Studio, told: dict[str, str]) -> None:
     open_search(owner, studio, told)
     expect(owner.locator(".result")).to_have_count(PAGE)

@@ -39,6 +39,7 @@ def groups(studio: Studio) -> list[dict[str, Any]]:
 
 
 @pytest.mark.usefixtures("defaults_afterwards")
+@pytest.mark.slow
 def test_defaults_are_used_by_the_next_new_session(settings: Page, studio: Studio) -> None:
     form = settings.locator("#defaults form")
     form.get_by_label("Verbosity").select_option("concise")
@@ -116,6 +117,7 @@ def test_retention_is_saved(settings: Page, studio: Studio) -> None:
     assert (kept["keep_events_days"], kept["artifact_quota_mb"]) == (120, 5000)
 
 
+@pytest.mark.slow
 def test_the_context_of_models_is_saved(settings: Page, studio: Studio) -> None:
     settings.goto(f"{studio.url}/settings/#context")
     settings.get_by_label("Compact after, tokens").fill("900")
@@ -128,6 +130,7 @@ def test_the_context_of_models_is_saved(settings: Page, studio: Studio) -> None:
     assert said == (900, 50, 30)
 
 
+@pytest.mark.slow
 def test_who_is_not_on_the_staff_sees_the_settings_and_changes_none(
     person: Page, studio: Studio
 ) -> None:
@@ -148,6 +151,7 @@ def test_who_is_not_on_the_staff_sees_the_settings_and_changes_none(
     assert before == (rows(studio, f"SELECT * FROM {WORKSPACE}"), groups(studio))
 
 
+@pytest.mark.slow
 def test_people_are_added_in_the_admin(settings: Page, studio: Studio) -> None:
     settings.goto(f"{studio.url}/settings/#people")
     settings.get_by_role("link", name="Add a person").click()

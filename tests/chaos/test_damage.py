@@ -1,4 +1,4 @@
-"""Damages to every table and column; ``make test`` does a few of them."""
+"""Damages to every table and column; tests/smnb/test_damage.py does a few of them."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ LEAST_FOUND = 0.98
 @pytest.mark.django_db
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("seed", [1])
+@pytest.mark.long
 def test_damages_are_found_or_harmless(make_session: MakeSession, seed: int) -> None:
     a_past(make_session)
     assert "\n".join(finding.detail for finding in audits.run()) == ""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.smnb.expressions import OWN_TEXT, all_expressions, slow_text
 
 
+@pytest.mark.long
 def test_every_expression_reads_a_hundred_kilobytes_in_proportion() -> None:
     assert [
         f"{each.place} with {slow!r}"

@@ -24,6 +24,7 @@ ROUNDS = PRESSES // PROCESSES
 
 @pytest.mark.timeout(3600)
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.long
 def test_of_those_who_press_go_live_at_once_one_starts_a_run(session: Session) -> None:
     context = multiprocessing.get_context("fork")
     barrier = context.Barrier(PROCESSES)

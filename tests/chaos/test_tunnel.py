@@ -17,5 +17,6 @@ class AuditedNewsroom(Newsroom):
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.long
 def test_no_order_of_presses_deaths_and_redeliveries_leaks() -> None:
     try_orders(AuditedNewsroom, examples=40, steps=25)

@@ -21,6 +21,7 @@ WRITERS = 8
 
 @pytest.mark.timeout(3600)
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.long
 def test_no_write_is_locked_out(session: Session, tmp_path: Path) -> None:
     before = SessionStats.objects.get(session=session).last_seq
 

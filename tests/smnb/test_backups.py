@@ -174,6 +174,7 @@ def test_a_restored_backup_has_everything_and_passes_every_audit(
     assert "What was here before is in replaced-" in commands.stderr
 
 
+@pytest.mark.slow
 def test_a_backup_without_keys_says_so_and_what_was_restored_is_audited(
     session: Session, backup: Callable[..., Path], elsewhere: Manage
 ) -> None:

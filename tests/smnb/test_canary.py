@@ -112,6 +112,7 @@ def test_the_key_is_on_no_page_and_in_no_answer_of_the_api(
         assert "CANARY" not in str(Api(owner).get(f"/{path}"))
 
 
+@pytest.mark.slow
 def test_the_admin_shows_no_key(browser: Client, editor: User, client_of: ClientOf) -> None:
     staff = client_of(editor)
     index = staff.get("/admin/")

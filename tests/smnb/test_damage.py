@@ -1,4 +1,4 @@
-"""Some damages to the database are found by the audits; ``make chaos`` damages every column."""
+"""Some damages to the database are found by the audits; ``make chaos ARGS=--long`` damages every column."""
 
 from __future__ import annotations
 

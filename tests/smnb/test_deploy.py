@@ -217,6 +217,7 @@ def test_redis_keeps_a_log_and_never_evicts() -> None:
     assert {"appendonly yes", "appendfsync everysec", "maxmemory-policy noeviction"} <= set(lines)
 
 
+@pytest.mark.slow
 def test_the_deployment_passes_django_s_own_checks(tmp_path: Path) -> None:
     """As the service ``prepare`` runs them, with the example of the environment filled in."""
     env = {name: value for name, value in os.environ.items() if name not in KNOWN}

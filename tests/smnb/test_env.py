@@ -124,6 +124,7 @@ def test_a_data_folder_that_others_can_read_is_made_private(
     assert make_private(folder, outside) == []
 
 
+@pytest.mark.slow
 def test_a_new_studio_and_its_static_files_have_the_right_modes(tmp_path: Path) -> None:
     """From the first moment, in a process of its own."""
     data = tmp_path / "var"

@@ -97,7 +97,7 @@ def test_twice_the_text_takes_about_twice_the_time(name: str) -> None:
 
 @pytest.mark.slow
 def test_every_expression_of_the_product_is_linear() -> None:
-    """With texts made from its own parts; longer ones are read by ``make chaos``."""
+    """With texts made from its own parts; ``make chaos ARGS=--long`` reads longer ones."""
     found = all_expressions()
     assert len(found) > 250
     assert [

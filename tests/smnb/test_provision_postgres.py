@@ -35,6 +35,7 @@ print(len({pid for pid, _ in found}), *{timeout for _, timeout in found})
 
 
 @pytest.mark.postgres
+@pytest.mark.slow
 def test_a_real_server_answers_and_is_gone_afterwards(tmp_path: Path) -> None:
     """The requests of a process with a pool share its connections; without one each opens its own."""
     with postgres_server("newsroom") as address:

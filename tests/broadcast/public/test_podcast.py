@@ -154,6 +154,7 @@ def test_two_sessions_have_two_covers() -> None:
         "ab " * 40,
     ],
 )
+@pytest.mark.slow
 def test_a_cover_is_drawn_of_any_name(name: str) -> None:
     with Image.open(BytesIO(podcast.draw_cover(name))) as picture:
         assert picture.size == (3000, 3000)
@@ -382,6 +383,7 @@ def test_viewers_who_ask_at_the_same_time_wait_for_one_sound(
     assert len(set(together(12, ask))) == len(spoken) == 1
 
 
+@pytest.mark.slow
 def test_each_further_hour_is_opened_with_it_too(make_session: MakeSession) -> None:
     session = show(make_session("Harbour & news", model="extractive"))
     tell(session, stories=3)

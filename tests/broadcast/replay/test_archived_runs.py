@@ -216,6 +216,7 @@ def line(event: SessionEvent) -> dict[str, Any]:
 
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("audience", [recorder.OWNER, recorder.PUBLIC])
+@pytest.mark.slow
 def test_the_whole_run_is_played_again(
     make_session: MakeSession, client_of: ClientOf, audience: str
 ) -> None:

@@ -87,6 +87,7 @@ def ends(data: bytes) -> float:
 
 
 @pytest.mark.parametrize("number", [1, 2, 4, 8])
+@pytest.mark.slow
 def test_a_caption_begins_with_its_words(number: int) -> None:
     """Compared with how long the words before it take when nothing follows them."""
     engine = Espeak()

@@ -304,6 +304,7 @@ def test_the_page_and_the_overlay_offer_the_sound(make_session: MakeSession) -> 
 
 
 @pytest.mark.parametrize("early", [True, False], ids=["before it airs", "while it is on air"])
+@pytest.mark.slow
 def test_the_pages_follow_when_a_sound_is_ready(make_session: MakeSession, early: bool) -> None:
     session = show(make_session(model="extractive", pace=60, control_mode="full-control"))
     path = f"/watch/{session.watch_token}/"

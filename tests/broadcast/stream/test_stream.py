@@ -357,6 +357,7 @@ def test_without_speech_the_address_says_so(heard: Session, settings: Any) -> No
         assert not AudioStream.objects.exists()
 
 
+@pytest.mark.slow
 def test_the_first_listener_waits_for_the_worker(
     heard: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -371,6 +372,7 @@ def test_the_first_listener_waits_for_the_worker(
     assert visit(heard, "stream.mp3").status_code == 200
 
 
+@pytest.mark.slow
 def test_two_sessions_are_heard_at_the_same_time(
     heard: Session, owner: User, make_session: MakeSession
 ) -> None:

@@ -1,6 +1,6 @@
 """A budget holds: what is spent and what is reserved never exceed it together.
 
-The schedules are seeded; ``make chaos ARGS=tests`` runs a thousand of them.
+The schedules are seeded; ``make chaos ARGS="tests --long"`` runs a thousand of them.
 """
 
 from __future__ import annotations
