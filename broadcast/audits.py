@@ -6,7 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any
+from typing import Any, get_args
 from uuid import UUID
 
 from django.db.migrations.recorder import MigrationRecorder
@@ -60,8 +60,8 @@ from sessions_app.models import (
 )
 from stories import stories
 from stories.audits import HEX, in_session, out_of_time
-from stories.llm import EXTRACTIVE
 from stories.models import Source, SourcePost, Story, StoryVersion, TokenUsage
+from stories.types import Support
 
 
 def states() -> Iterator[tuple[object, str]]:
@@ -237,6 +237,9 @@ def accounts() -> Iterator[tuple[object, str]]:
         yield session.pk, "the session has the id of an import, but was not imported"
 
 
+SUPPORTS = get_args(Support)
+
+
 def passages() -> Iterator[tuple[object, str]]:
     """All versions of a story have passages, or none; the latest has those of the story.
 
@@ -248,7 +251,9 @@ def passages() -> Iterator[tuple[object, str]]:
         of_story = version.story.passages
         latest = version.number == version.story.version and version.passages != of_story
         wrong = latest or bool(version.passages) != bool(of_story)
-        wrong |= any(each["text"] not in version.narrative for each in version.passages)
+        for each in version.passages:
+            wrong |= each["text"] not in version.narrative or each["support"] not in SUPPORTS
+            wrong |= any(type(row["report"]) is not int for row in each["passages"])
         if before is not None and before.story_id == version.story_id:
             left = {each["text"]: each for each in before.passages if each["support"] != "none"}
             pulled = version.reason == editorial.PULLED_REASON
@@ -305,10 +310,6 @@ def origins() -> Iterator[tuple[object, str]]:
             yield session.pk, "the session has no folder, or that of another one"
 
 
-# What an operation without a provider is by: rules, a story's origin, or a reset, which asks none.
-LOCAL = (EXTRACTIVE, *Story.Origin.values, "")
-
-
 def made_otherwise() -> Iterator[tuple[QuerySet[Any], str]]:
     """Yields the rows that do not agree with what they were made for."""
     own = Q(session__made_from=None, session__imported_id="") & ~Q(session__type="imported")
@@ -321,9 +322,6 @@ def made_otherwise() -> Iterator[tuple[QuerySet[Any], str]]:
     yield narrated.filter(Exists(other)), "usage {key} is of the claim of another post"
     # An operation that asked no provider is stored with what it made.
     offline = AILink.objects.filter(usage=None, provider_id__startswith=chain.OFFLINE)
-    yield offline.exclude(model__in=LOCAL), "link {key} names a model that was not asked"
-    named = offline.exclude(provider_id__regex=rf"^{chain.OFFLINE}[0-9a-f]{{32}}$")
-    yield named, "link {key} has an id that was not made here"
     chats = offline.filter(own, source=AILink.Source.CHAT).exclude(model="")
     yield chats.filter(messages=None), "link {key} has lost its answer"
     answers = Message.objects.exclude(link=None)
@@ -337,6 +335,9 @@ def made_otherwise() -> Iterator[tuple[QuerySet[Any], str]]:
     unlinked = Message.objects.filter(own, link=None, role=Message.Role.PRODUCER)
     answered = unlinked.filter(Exists(calls)).exclude(Exists(calls.filter(link=None)))
     yield answered.exclude(code="fault"), "message {key} has lost its link"
+    first = StateChange.objects.filter(run=OuterRef("run"), epoch=1)
+    taken = Slot.objects.filter(Exists(first.exclude(actor=None)))
+    yield taken, "slot {key} has a run that a person started"
     posts = SourcePost.objects.filter(own)
     gone = (SourcePost.State.SKIPPED, SourcePost.State.FAILED)
     yield posts.filter(state__in=gone, reason=""), "post {key} was not published, for no reason"

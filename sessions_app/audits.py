@@ -99,21 +99,6 @@ def run(only: str = "") -> Iterator[Finding]:
             yield Finding(name, "", f"the audit ended early: {type(error).__name__}, see the log")
 
 
-def agreement() -> Iterator[tuple[object, str]]:
-    """Every row has the session of each row it points to."""
-    # Grouped in the database: a large table is not read into Python.
-    for rule in constraints.same_session_rules():
-        query = (
-            f'SELECT c.session_id, COUNT(*) FROM "{rule.child}" c '  # noqa: S608
-            f'WHERE c."{rule.column}" IS NOT NULL AND NOT EXISTS (SELECT 1 FROM "{rule.parent}" p '
-            f'WHERE p."{rule.key}" = c."{rule.column}" AND p.session_id = c.session_id) GROUP BY 1'
-        )
-        what = f"rows of {rule.child}.{rule.column} are of another session"
-        with connection.cursor() as cursor:
-            cursor.execute(query)
-            yield from ((key, f"{count} {what}") for key, count in cursor.fetchall())
-
-
 def lost(child: str, column: str, parent: type[Any]) -> int:
     """Returns how many rows of a table refer to a row of ``parent`` that does not exist."""
     query = (
@@ -161,12 +146,6 @@ def rows_of(queries: Queries) -> Iterator[tuple[object, str]]:
             cursor.execute(statement, parameters)
             for session_id, key in cursor.fetchall():
                 yield UUID(str(session_id)), what.format(key=key)
-
-
-def schema() -> Iterator[tuple[object, str]]:
-    """Triggers and constraints are in the live schema."""
-    for name in constraints.missing():
-        yield "", f"{name} is missing from the live schema"
 
 
 def events() -> Iterator[tuple[object, str]]:
@@ -227,6 +206,16 @@ def figures() -> Iterator[tuple[object, str]]:
         wrong = [name for name, value in then.items() if now.get(name, value) != value]
         if wrong or (stats.payload and not then):
             yield stats.pk, f"the newest event has other figures: {', '.join(wrong) or 'none'}"
+
+
+def sums_up(figures: Mapping[str, Any]) -> bool:
+    """Whether the figures of an event are whole numbers, and the sums are those of their parts."""
+    numbers = {name: value for name, value in figures.items() if name != "last_story_at"}
+    return (
+        all(type(value) is int for value in numbers.values())
+        and figures["total_tokens"] == figures["input_tokens"] + figures["output_tokens"]
+        and figures["cost"] == figures["cost_lower"]
+    )
 
 
 def event_types() -> Iterator[tuple[object, str]]:
@@ -316,10 +305,11 @@ def records() -> Iterator[tuple[object, str]]:
         payloads = events.order_by("-seq").values_list("payload", flat=True).iterator(BATCH)
         archived = _archived(session_id) if _archived and not first else ()
         for number, payload in enumerate(chain(payloads, archived), start=1):
+            if not sums_up(payload["figures"]):
+                yield session_id, f"event {last_seq + 1 - number} has impossible figures"
             for at, record in enumerate(_records):
-                if record.whole and (at in whole or record.key not in payload):
-                    continue
-                if original is not None and not record.of_copies:
+                compared = record.whole and (at in whole or record.key not in payload)
+                if compared or (original is not None and not record.of_copies):
                     continue
                 parts = record.parts(payload)
                 if record.whole:
@@ -383,9 +373,9 @@ def _differs(now: object, then: object) -> bool:
 
 def register_own() -> None:
     """Registers the audits of this app."""
-    register("agreement", agreement)
+    register("agreement", constraints.agreement)
     register("orphans", orphans)
-    register("schema", schema)
+    register("schema", constraints.schema)
     register("events", events)
     register("counters", counters)
     register("references", references)

@@ -277,6 +277,28 @@ def our_models() -> list[type[models.Model]]:
     return with_rows(model for label in OURS for model in apps.get_app_config(label).get_models())
 
 
+def agreement() -> Iterator[tuple[object, str]]:
+    """Every row has the session of each row it points to."""
+    # Grouped in the database: a large table is not read into Python.
+    connection = connections[DEFAULT_DB_ALIAS]
+    for rule in same_session_rules():
+        query = (
+            f'SELECT c.session_id, COUNT(*) FROM "{rule.child}" c '
+            f'WHERE c."{rule.column}" IS NOT NULL AND NOT EXISTS (SELECT 1 FROM "{rule.parent}" p '
+            f'WHERE p."{rule.key}" = c."{rule.column}" AND p.session_id = c.session_id) GROUP BY 1'
+        )
+        what = f"rows of {rule.child}.{rule.column} are of another session"
+        with connection.cursor() as cursor:
+            cursor.execute(query)
+            yield from ((key, f"{count} {what}") for key, count in cursor.fetchall())
+
+
+def schema() -> Iterator[tuple[object, str]]:
+    """Triggers and constraints are in the live schema."""
+    for name in missing():
+        yield "", f"{name} is missing from the live schema"
+
+
 def wrong_values() -> Iterator[tuple[object, str]]:
     """Every value is one of its column's choices, within its limits, and JSON where it has to be."""
     connection = connections[DEFAULT_DB_ALIAS]

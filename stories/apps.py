@@ -24,6 +24,7 @@ class StoriesConfig(AppConfig):
         # Subscribers of a topic, sweep rules and audits run in the order of registration.
         audits.register()
         figure_audits.register()
+        index.register()
         boards.register()
         commands.register()
         workflow.register()

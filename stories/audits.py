@@ -7,7 +7,6 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db import connection
 from django.db.models import (
     Count,
     DurationField,
@@ -31,6 +30,7 @@ from sessions_app.events import recorder
 from sessions_app.models import AILink, Message, Session
 from stories.drafting import boards, versions
 from stories.drafting import drafts as drafting
+from stories.llm import EXTRACTIVE
 from stories.models import (
     BoardKeyword,
     Draft,
@@ -50,7 +50,6 @@ from stories.models import (
 from stories.posts import interests, queue
 from stories.posts.scoring import folded
 from stories.quarantine import records as quarantine
-from stories.search import index
 from stories.sources import service
 from stories.text.sentences import word_count
 from stories.usage import ledger as usage_ledger
@@ -94,21 +93,6 @@ def count_of(rows: QuerySet[Any], key: str) -> QuerySet[Any, Any]:
     return counted.values("number")
 
 
-def search_index() -> Iterator[tuple[object, str]]:
-    """Every story and post is in the search index, with its whole text."""
-    for model, one in ((Story, index.STORIES), (SourcePost, index.POSTS)):
-        for key in index.differing(one):
-            session_id = model._base_manager.filter(pk=key).values_list("session", flat=True)
-            what = f"{model._meta.verbose_name} {key} is not in the search index as it is"
-            yield session_id.first() or "", what
-
-
-def search_schema() -> Iterator[tuple[object, str]]:
-    """The search indexes and their triggers are in the live schema."""
-    for name in index.missing(connection):
-        yield "", f"{name} is missing from the live schema"
-
-
 def derived() -> Iterator[tuple[object, str]]:
     """Digests and folded words are those of the text they were made from."""
     for source in Source.objects.iterator(BATCH):
@@ -127,8 +111,7 @@ def answers() -> Iterator[tuple[object, str]]:
         if link and (link.model, link.tokens) != (row.model, row.output_tokens):
             yield row.session_id, f"usage {row.pk} does not agree with its link"
         # Without a message the link has an id that was made here.
-        own = link and not row.message_id and link.provider_id.startswith(chain_links.OFFLINE)
-        if link and link.provider_id != row.message_id and not own:
+        if link and row.message_id and link.provider_id != row.message_id:
             yield row.session_id, f"usage {row.pk} has another answer than its link"
     other = TokenUsage.objects.exclude(story=None).exclude(post=None)
     for row in other.exclude(Q(story__post=F("post")) | Q(story__post=None)).iterator(BATCH):
@@ -292,6 +275,23 @@ def contradictions() -> Iterator[Contradiction]:
     yield DraftMessage.objects.filter(Exists(others)), "has the link of another turn"
     links = AILink.objects.exclude(summary="").exclude(source=AILink.Source.COMPACTION)
     yield links, "has a summary, but sums up nothing"
+    yield from contradictions_of_links(own)
+
+
+# What an operation without a provider is by: rules, or a story's origin.
+LOCAL = (EXTRACTIVE, *Story.Origin.values)
+
+
+def contradictions_of_links(own: Q) -> Iterator[Contradiction]:
+    """Yields links of operations that asked no provider and do not look so."""
+    own &= ~Q(session__type="imported")
+    links = AILink.objects.filter(own, usage=None)
+    asked_none, reset = Q(model__in=LOCAL), Q(source=AILink.Source.RESET)
+    yield links.exclude(reset).exclude(asked_none), "names a model that was not asked"
+    yield links.filter(reset).exclude(model=""), "names a model, but is a reset"
+    made_here = rf"^{chain_links.OFFLINE}[0-9a-f]{{32}}$"
+    unasked = AILink.objects.filter(Q(own, usage=None) | Q(usage__message_id=""))
+    yield unasked.exclude(provider_id__regex=made_here), "has an id that was not made here"
 
 
 AGENTS = ("host", "human", "room")
@@ -350,14 +350,8 @@ def register() -> None:
     audits.register("chain", chain, AILink)
     audits.register("drafts", drafts, Draft)
     audits.register("texts", texts, Story, StoryThread, DraftVersion)
-    audits.register("search-index", search_index)
-    audits.register("search-schema", search_schema)
     audits.register("derived", derived, Source, Interest)
     audits.register("answers", answers, TokenUsage)
-    for name in ("search-index", "search-schema"):
-        audits.register_repair(
-            name, "read the search indexes from the tables again", lambda _: index.rebuild()
-        )
     audits.register_repair(
         "chain",
         "set the head of the AI chain to its latest link",

@@ -16,7 +16,7 @@ from django.db import connection as default_connection
 from django.db import connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from sessions_app import constraints
+from sessions_app import audits, constraints
 from stories.models import SourcePost, Story
 
 
@@ -209,3 +209,28 @@ def _varints(data: bytes) -> list[int]:
             numbers.append(number)
             number = 0
     return numbers
+
+
+def search_index() -> Iterator[tuple[object, str]]:
+    """Every story and post is in the search index, with its whole text."""
+    for model, one in ((Story, STORIES), (SourcePost, POSTS)):
+        for key in differing(one):
+            session_id = model._base_manager.filter(pk=key).values_list("session", flat=True)
+            what = f"{model._meta.verbose_name} {key} is not in the search index as it is"
+            yield session_id.first() or "", what
+
+
+def search_schema() -> Iterator[tuple[object, str]]:
+    """The search indexes and their triggers are in the live schema."""
+    for name in missing(default_connection):
+        yield "", f"{name} is missing from the live schema"
+
+
+def register() -> None:
+    """Registers the audits of the indexes, and the repair of what they find."""
+    audits.register("search-index", search_index)
+    audits.register("search-schema", search_schema)
+    for name in ("search-index", "search-schema"):
+        audits.register_repair(
+            name, "read the search indexes from the tables again", lambda _: rebuild()
+        )

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.page_helpers import live, off_air, one, rundown
-from tests.endtoend.studio_process import Studio, free_port, served_by_uvicorn
+from tests.endtoend.studio_process import Studio, eventually, free_port, served_by_uvicorn
 
 pytestmark = pytest.mark.browser
 
@@ -65,7 +65,7 @@ def test_a_page_that_is_open_for_a_day_connects_again_and_has_missed_nothing(
         owner.goto(f"{web.url}/broadcast/{session}/")
         expect(owner.locator("#feed article").first).to_be_visible()
         owner.evaluate("window.loaded = 'once'")
-        owner.wait_for_function("codes.length")
+        eventually("its time is over", lambda: owner.evaluate("codes.length"))
         # What happens before the page is connected again is shown afterwards.
         off_air(studio, session)
         expect(owner.locator("#overview-live")).to_contain_text("Off air", ignore_case=True)
@@ -74,6 +74,7 @@ def test_a_page_that_is_open_for_a_day_connects_again_and_has_missed_nothing(
         expect(owner.locator("#connection")).to_be_empty()
         assert set(owner.evaluate("codes")) == {4012}
         assert owner.evaluate("window.loaded") == "once"
+        owner.goto("about:blank")
 
 
 @pytest.mark.own_context

@@ -63,6 +63,7 @@ OF_AN_ACT = "Which decisions are undone together; each can be undone alone as we
 OF_PROGRESS = "How far an export has come, shown while it runs."
 OF_A_PRICE = "Part of the cost when the call closed, which has columns of its own; shown nowhere."
 OF_A_CASE = "A note for the person who decides: what is adopted is the record, which has a digest."
+OF_IDENTITY = "A post that is read again and has another id here is known by its address and words."
 OF_A_LEASE = "With another epoch or state a worker loses its claim, or the work is done once more."
 
 # Columns and tables whose damage does no harm, each with the reason: no figure, no attribution, no
@@ -169,6 +170,7 @@ HARMLESS: dict[str, str] = {
     "stories_sourcepost.pinned": OF_THE_ORDER,
     "stories_sourcepost.chosen": OF_THE_ORDER,
     "broadcast_transfer.cursor": OF_PROGRESS,
+    "stories_sourcepost.external_id": OF_IDENTITY,
     "stories_sourcepost.epoch": OF_A_CLAIM,
     "stories_sourcepost.attempts": OF_A_CLAIM,
     **{

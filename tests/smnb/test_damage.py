@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-import pytest
+from collections.abc import Iterator
+from typing import Any
 
+import pytest
+from django.db.models import QuerySet
+
+from broadcast.models import Broadcast, Slot
 from sessions_app import audits
-from tests.chaos.damage import a_past, damage
+from sessions_app.models import AILink, SessionEvent
+from stories.models import StoryVersion
+from tests.chaos.damage import a_past, damage, undone, without_guards
 from tests.conftest import MakeSession
 
 FEW = (
@@ -48,3 +55,43 @@ def test_damages_are_found(make_session: MakeSession) -> None:
     assert "\n".join(finding.detail for finding in audits.run()) == ""
     damages = damage(FEW, seed=3)
     assert (damages.done, damages.missed) == (len(FEW), [])
+    with without_guards():
+        for rows, values, detail in known_damages():
+            with undone():
+                assert rows.update(**values) == 1
+                assert any(detail in finding.detail for finding in audits.run()), detail
+
+
+def known_damages() -> Iterator[tuple[QuerySet[Any], dict[str, Any], str]]:
+    """Yields one row each, what it is changed to, and what an audit says then."""
+
+    def one(rows: QuerySet[Any]) -> tuple[QuerySet[Any], Any]:
+        row = rows.order_by("pk")[0]
+        return rows.model._base_manager.filter(pk=row.pk), row
+
+    links, link = one(AILink.objects.filter(usage=None, source="narration"))
+    assert link.provider_id.startswith("offline-")
+    for text in (f"x{link.provider_id}", link.provider_id[:-1], "msg_01", ""):
+        yield links, {"provider_id": text}, "has an id that was not made here"
+    for model in ("", "claude-opus-4-6"):
+        yield links, {"model": model}, "names a model that was not asked"
+    events, event = one(SessionEvent.objects.all())
+    figures = event.payload["figures"]
+    for name in ("cache_read_tokens", "total_tokens", "cost", "feed"):
+        for value in ("damaged", None, 0.5):
+            damaged = {**event.payload, "figures": {**figures, name: value}}
+            yield events, {"payload": damaged}, "has impossible figures"
+    more = {**figures, "total_tokens": figures["total_tokens"] + 1}
+    yield events, {"payload": {**event.payload, "figures": more}}, "has impossible figures"
+    versions, version = one(StoryVersion.objects.exclude(passages=[]))
+    [first, *others] = version.passages
+    [passage, *_] = first["passages"]
+    for sentence in (
+        {**first, "passages": [{**passage, "report": "damaged"}]},
+        {**first, "support": "damaged"},
+        {**first, "text": "damaged"},
+    ):
+        yield versions, {"passages": [sentence, *others]}, "of a story has other passages"
+    slots, _ = one(Slot.objects.all())
+    run = Broadcast.objects.earliest("pk")
+    yield slots, {"run": run}, "has a run that a person started"

@@ -66,6 +66,22 @@ def test_the_same_post_is_inserted_once(source: Source) -> None:
     assert not FailedWork.objects.exists()
 
 
+def test_a_post_that_lost_its_id_is_known_by_what_it_says_when_it_is_read_again(
+    source: Source,
+) -> None:
+    read = (
+        FetchedPost("1", TITLES[0], url="https://news.example/bridge"),
+        FetchedPost("2", TITLES[1], "Seven of them, two more than last year."),
+    )
+    assert len(add(source, *read).posts) == 2
+    SourcePost.objects.filter(external_id="1").update(external_id="damaged")
+    SourcePost.objects.filter(external_id="2").update(external_id="")
+    assert add(source, *read).posts == []
+    waiting = SourcePost.objects.filter(state=SourcePost.State.QUEUED)
+    assert set(waiting.values_list("title", flat=True)) == {TITLES[0], TITLES[1]}
+    assert waiting.count() == 2
+
+
 @pytest.mark.databases
 def test_an_entry_that_cannot_be_stored_costs_no_other(source: Source) -> None:
     # Half a surrogate pair is a text of Python that no database accepts.
