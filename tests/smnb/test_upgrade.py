@@ -27,7 +27,6 @@ COMMANDS = """
 import sys, django
 from django.core.management import call_command
 
-pytestmark = pytest.mark.slow
 django.setup()
 for command in ("migrate --plan", "migrate", "migrate --plan", "audit_sessions", "inspect_sessions"):
     print(f"$ {command}", flush=True)
