@@ -19,7 +19,7 @@ class SmnbConfig(AppConfig):
         from smnb.runner import process
 
         bundle.provide("health", health.components)
-        sending.set_poker(_send_step)
+        sending.set_poker(_send_step, _message_count)
         sweeper.on_work.subscribe(process.sign)
         tracing.start(settings.SMNB.otel_endpoint)
         # What is loaded stays, so that later collections need not look at it.
@@ -34,3 +34,9 @@ def _send_step(step_id: int, queue: str) -> None:
     from smnb import celery
 
     celery.send(step_id, queue)
+
+
+def _message_count(queue: str) -> int:
+    from smnb import celery
+
+    return celery.message_count(queue)

@@ -163,6 +163,19 @@ def send(step_id: int, queue: str) -> None:
         raise NotSent from error
 
 
+def message_count(queue: str) -> int:
+    """Returns how many messages of a queue no worker has taken; raises NotSent without the broker."""
+    from sessions_app.background.sending import NotSent
+
+    with app.pool.acquire(block=True) as broker:
+        try:
+            broker.ensure_connection(max_retries=1)
+            # Redis stores a queue as a list, as all our messages have the same priority.
+            return int(broker.default_channel.client.llen(queue))
+        except (OperationalError, *broker.connection_errors) as error:
+            raise NotSent from error
+
+
 @signals.setup_logging.connect
 # A receiver of this signal keeps Celery from replacing our handlers with its own.
 def use_our_logging(**_: Any) -> None:

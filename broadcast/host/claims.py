@@ -17,7 +17,7 @@ from typing_extensions import TypedDict
 from broadcast import editorial
 from broadcast.models import Broadcast
 from broadcast.narrators.base import tone_of
-from sessions_app.background import steps
+from sessions_app.background import isolation, steps
 from sessions_app.background.steps import Claim
 from sessions_app.events import recorder, statistics
 from sessions_app.models import Message, Session, SessionEvent, Step
@@ -109,6 +109,10 @@ def requeue_abandoned(claim: Claim) -> None:
     if not claimed.exists():
         return
     with transaction.atomic():
+        if claim.step.last_error in (isolation.DATABASE_AWAY, isolation.DATABASE_BUSY):
+            # That attempt failed because of the database, whatever the post.
+            interrupted = posts_queue.held_by(claim).filter(epoch=claim.epoch - 1)
+            interrupted.update(attempts=F("attempts") - 1)
         for post in posts_queue.worn_out(claim):
             settle(claim, post, SourcePost.State.FAILED, WORN_OUT, any_epoch=True)
         # An earlier epoch of this step claimed them, and its worker did not come to the end.

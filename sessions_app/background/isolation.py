@@ -31,6 +31,10 @@ CODE = "set_aside"
 # How long a worker that has lost the database waits for it: less than the lease of a step.
 DATABASE_SECONDS = 15.0
 CONNECTION_LOST = ("08", "57P")  # how the codes of such errors begin: connection, shutdown
+# A statement timeout, a lock that is not available, a serialization failure and a deadlock.
+CONTENTION = ("57014", "55P03", "40001", "40P01")
+DATABASE_AWAY = "The database was not reachable for a moment."
+DATABASE_BUSY = "The database was too busy to answer in time."
 
 
 @contextmanager
@@ -79,6 +83,14 @@ def database_came_back(error: Exception) -> bool:
             return True
         time.sleep(0.2)
     return False
+
+
+def is_contention(error: Exception) -> bool:
+    """Whether a statement only had to wait too long for others, so that it may succeed later."""
+    if not isinstance(error, OperationalError):
+        return False
+    # SQLite has no codes here: "database is locked", "database table is locked".
+    return getattr(error.__cause__, "sqlstate", "") in CONTENTION or "locked" in str(error)
 
 
 def note(

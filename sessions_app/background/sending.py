@@ -32,16 +32,20 @@ class NotSent(Exception):
 
 
 Poker = Callable[[int, str], None]
-# Empty or one function, set by ``AppConfig.ready()``: tests run without Celery.
+MessageCount = Callable[[str], int]
+# Empty or one function each, set by ``AppConfig.ready()``: tests run without Celery.
 _poker: list[Poker] = []
+_message_count: list[MessageCount] = []
 
 
-def set_poker(function: Poker) -> None:
+def set_poker(function: Poker, message_count: MessageCount | None = None) -> None:
     """Sets the function that sends a step to a worker: ``function(step id, queue)``.
 
-    It raises NotSent when it cannot.
+    ``message_count(queue)`` returns how many messages no worker has taken yet. Both raise NotSent
+    when Redis is not reachable.
     """
     _poker[:] = [function]
+    _message_count[:] = [message_count] if message_count else []
 
 
 def can_send() -> bool:
@@ -90,6 +94,16 @@ def send_if(condition: Q, step_id: int, queue: str) -> bool:
         return False
     _send(step_id, queue)
     return True
+
+
+def is_backlogged(queue: str, kinds: list[str]) -> bool:
+    """Whether the queue has as many messages as steps of these kinds wait: then none seems lost.
+
+    Without this, steps that wait for longer than ``POKE_PAUSE`` would be sent again and again, and
+    the queue would grow as long as they wait.
+    """
+    sent = Step.objects.filter(state=Step.State.PENDING, poked_at__isnull=False, kind__in=kinds)
+    return any(message_count(queue) >= sent.count() for message_count in _message_count)
 
 
 def _send(step_id: int, queue: str) -> None:

@@ -8,6 +8,7 @@ use the database's clock alone.
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, suppress
@@ -133,17 +134,26 @@ def poke_overdue(limit: int = MOST_SENT) -> int:
     overdue = Step.objects.filter(DUE | LEASE_EXPIRED, NOT_JUST_POKED).order_by("due_at")
     overdue = overdue.exclude(pk__in=isolation.units_aside(SENDING))
     still_open = Q(state__in=Step.OPEN) & NOT_JUST_POKED
+    is_backlogged = functools.cache(_is_backlogged)  # one look at each queue
     sent = 0
     # Read without a lock: the conditional update of each row decides which sweeper sends it.
-    for step_id, kind, session_id in list(overdue.values_list("pk", "kind", "session_id")[:limit]):
-        with isolation.isolated(SENDING, step_id, session_id):
+    for step in list(overdue.only("kind", "session_id", "poked_at", "lease_until")[:limit]):
+        with isolation.isolated(SENDING, step.pk, step.session_id):
             try:
                 # A kind of another version raises here: no worker could run it.
-                sent += sending.send_if(still_open, step_id, steps.queue_of(kind))
+                queue = steps.queue_of(step.kind)
+                # The message of a leased step is used up, unless it was sent since the lease ended.
+                waits = step.poked_at and (not step.lease_until or step.poked_at > step.lease_until)
+                if not (waits and is_backlogged(queue)):
+                    sent += sending.send_if(still_open, step.pk, queue)
             except sending.NotSent:
                 # No other could be sent either, and each try may take seconds.
                 break
     return sent
+
+
+def _is_backlogged(queue: str) -> bool:
+    return sending.is_backlogged(queue, [k for k in steps.kinds() if steps.queue_of(k) == queue])
 
 
 def forget_pokes() -> int:

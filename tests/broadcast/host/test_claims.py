@@ -75,6 +75,27 @@ def test_a_worn_out_post_of_an_ended_step_fails_instead(live: Session) -> None:
     assert (post.state, post.reason) == ("failed", "Narrating it failed three times.")
 
 
+@pytest.mark.parametrize(
+    ("error", "state", "attempts"),
+    [
+        ("The database was too busy to answer in time.", "queued", 2),
+        ("The database was not reachable for a moment.", "queued", 2),
+        ("An internal error; see the log.", "failed", 3),
+    ],
+)
+def test_an_attempt_that_the_database_ended_does_not_count_against_the_post(
+    live: Session, error: str, state: str, attempts: int
+) -> None:
+    held = take(live)
+    post = claim_post(held)
+    SourcePost.objects.filter(pk=post.pk).update(attempts=3)
+    with transaction.atomic():
+        held.reschedule(timedelta(), error=error)
+    claims.requeue_abandoned(take(live))
+    post.refresh_from_db()
+    assert (post.state, post.attempts) == (state, attempts)
+
+
 def test_a_step_worn_out_by_holds_does_not_take_a_fresh_post_with_it(live: Session) -> None:
     held = take(live)
     post = claim_post(held)

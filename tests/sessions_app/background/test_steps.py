@@ -10,7 +10,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError, OperationalError, connection, transaction
 from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 
@@ -300,6 +300,36 @@ def test_a_step_that_loses_the_database_is_due_again_as_soon_as_it_answers(
     does(lambda claim: claim.complete())
     assert steps.run(step.pk)
     assert fresh(step).state == Step.State.DONE
+
+
+@pytest.mark.databases
+@postgres_only
+def test_a_step_that_waits_too_long_for_a_lock_is_never_given_up(step: Step, does: Does) -> None:
+    def handler(_claim: Claim) -> None:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SET LOCAL statement_timeout = 5")
+            cursor.execute("SELECT pg_sleep(1)")
+
+    does(handler)
+    for attempt in range(1, 6):
+        assert steps.run(step.pk)
+        found = fresh(step)
+        assert (found.state, found.attempts) == ("pending", attempt)
+        assert found.last_error == "The database was too busy to answer in time."
+        Step.objects.filter(pk=step.pk).update(due_at=steps.now())
+
+
+@pytest.mark.parametrize(
+    ("message", "state"),
+    [("database is locked", "pending"), ("disk I/O error", "failed")],
+)
+def test_a_locked_database_is_no_bug(step: Step, does: Does, message: str, state: str) -> None:
+    does(raises(OperationalError(message)))
+    for _ in range(3):
+        with suppress(OperationalError):
+            steps.run(step.pk)
+        Step.objects.filter(pk=step.pk).update(due_at=steps.now())
+    assert fresh(step).state == state
 
 
 @pytest.mark.databases

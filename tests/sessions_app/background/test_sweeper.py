@@ -12,7 +12,7 @@ import pytest
 from django.core.cache import cache
 from django.db import OperationalError
 
-from sessions_app.background import isolation, steps, sweeper
+from sessions_app.background import isolation, sending, steps, sweeper
 from sessions_app.events import recorder
 from sessions_app.models import Session, Step
 
@@ -161,6 +161,40 @@ def test_the_next_moment_is_that_of_a_step_a_lease_or_a_message_that_was_lost(
     Step.objects.filter(pk=late.pk).update(poked_at=now - 30 * second)
     Step.objects.filter(pk=leased.pk).update(lease_until=now - second)
     assert sweeper.next_moment(now) is None
+
+
+def test_steps_that_only_wait_in_a_long_queue_are_not_sent_again(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sending, "_poker", [])
+    monkeypatch.setattr(sending, "_message_count", [])
+    messages: list[int] = []
+    asked: list[str] = []
+
+    def count(queue: str) -> int:
+        asked.append(queue)
+        return len(messages)
+
+    sending.set_poker(lambda step, _queue: messages.append(step), count)
+    waiting = [steps.enqueue(session, "narrate", subject, steps.now()).pk for subject in (1, 2, 3)]
+    # The message of a worker that died is used up.
+    abandoned = steps.enqueue(session, "narrate", 4, steps.now()).pk
+    long_ago = steps.now() - timedelta(seconds=60)
+    Step.objects.filter(pk__in=waiting).update(poked_at=long_ago)
+    Step.objects.filter(pk=abandoned).update(
+        state="leased", poked_at=long_ago, lease_until=long_ago + timedelta(seconds=20)
+    )
+    messages[:] = waiting
+    assert sweeper.poke_overdue() == 1
+    assert messages == [*waiting, abandoned]
+    assert asked == ["host"]
+    # A worker took a message and died before it claimed the step: one is missing.
+    messages[:] = waiting[1:]
+    assert sweeper.poke_overdue() == 3
+    assert messages == [*waiting[1:], *waiting]
+    # What was just sent is not sent again, whatever the queue holds.
+    messages.clear()
+    assert sweeper.poke_overdue() == 0
 
 
 def test_a_database_that_is_away_is_tried_again(
