@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from celery import signals
+from celery import Celery, signals
 from celery.concurrency import get_implementation
 from celery.worker import state
 from django.db import connections
 from django.db.backends.postgresql.base import DatabaseWrapper
 from kombu.asynchronous import Hub
 
+from sessions_app.background.sending import NotSent
+from smnb import celery
 from smnb.celery import AnswerReader, OnDemand, PromptPool, app, use_no_pool
 from smnb.settings import database
 
@@ -226,3 +228,19 @@ def test_pipes_that_are_destroyed_leave_no_numbers_behind() -> None:
     assert pool._fileno_to_outq == {}
     assert pool._fileno_to_synq == {numbers["synqW_fd"]: other}
     assert answers._reader.closed
+
+
+def test_the_messages_that_no_worker_has_taken_are_counted() -> None:
+    queue = f"counted-{os.getpid()}"
+    assert celery.message_count(queue) == 0
+    celery.send(1, queue)
+    celery.send(2, queue)
+    assert celery.message_count(queue) == 2
+    with app.connection_for_write() as broker:
+        broker.default_channel.client.delete(queue)
+
+
+def test_without_a_broker_no_messages_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(celery, "app", Celery(broker="redis://127.0.0.1:1/0"))
+    with pytest.raises(NotSent):
+        celery.message_count("host")
