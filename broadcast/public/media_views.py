@@ -212,13 +212,19 @@ def _send(request: HttpRequest, recorded: Recorded) -> HttpResponseBase:
 
 @public
 def episode(request: HttpRequest, session: Session, run_number: int) -> HttpResponse:
-    """An episode with its player and its show notes."""
+    """An episode with its player and its stories, each playing from where it begins."""
     row = episodes.find(session, run_number)
+    notes = podcast.show_notes([row], MOST_STORIES).get(row.run_id, [])
+    begins = {part["story"]: part["at"] for part in row.contents}
+    # Where a story without a label is one that an editor answers for, each other one has its own.
+    each_has_its_own = session.ai_label == Session.AILabel.UNREVIEWED
+    labels = [] if each_has_its_own else [note["disclosure"] for note in notes]
     page = {
         "session": {"name": session.name, "language": public_links.tag(session.language)},
         "token": session.watch_token,
         "episode": row,
-        "stories": podcast.show_notes([row], MOST_STORIES).get(row.run_id, []),
+        "stories": [{**note, "begins": begins.get(note["id"])} for note in notes],
+        "usual": disclosure.usual(labels),
         "home": session_commands.watch_url(session),
         "label": session.ai_label,
     }

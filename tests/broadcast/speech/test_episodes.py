@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -23,6 +24,7 @@ from stories.models import SourcePost, Story
 from tests.broadcast.speech.recorded_session import correct, press, show, tell, visit, with_engine
 from tests.conftest import MakeSession, run_due_steps
 from tests.database_snapshots import past
+from tests.markup import unbroken
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -209,8 +211,13 @@ def test_its_page_has_a_player_and_the_show_notes(shown: Session) -> None:
     correct(shown, told()[0])
     url = "https://example.org/tides"
     SourcePost.objects.filter(story=told()[1]).update(url=url)
-    page = visit(shown, "episodes/1/").content.decode()
+    page = unbroken(visit(shown, "episodes/1/").content.decode())
     assert '<audio class="listen" controls preload="metadata" src="audio"' in page
+    # Each story plays from where it begins, and one sentence says how all of them were made.
+    begins = [part["at"] for part in episode().contents if part["story"]]
+    assert re.findall(r'href="audio#t=([\d.]+)"', page) == [str(at) for at in begins]
+    assert len(begins) == len(told())
+    assert page.count("selected and introduced by software") == 1
     assert told()[1].title in page
     assert "Repair" in page
     assert "A slip." in page
