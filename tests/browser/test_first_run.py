@@ -42,7 +42,7 @@ def test_a_newcomer_is_live_with_pasted_feeds_in_at_most_eight_clicks(
         page.get_by_label("Formal").check()
         page.get_by_role("button", name="Next: Add keys").click()
         expect(page.get_by_text("Without a key the host reads sentences")).to_be_visible()
-        page.get_by_role("button", name="Next: Almost there").click()
+        page.get_by_role("button", name="Next: Name it and go live").click()
         expect(page.get_by_text("nothing costs money")).to_be_visible()
         page.get_by_label("Name of the session").fill("Ines on air")
         page.get_by_role("button", name="Go Live").click()

@@ -162,6 +162,17 @@ def test_a_replay_is_heard_at_the_speed_at_which_it_was_told(
     assert streaming.evaluate("heard.paused")
     streaming.get_by_label("Speed").select_option("1")
     streaming.wait_for_function("() => !heard.paused")
+    # A chapter of its episode plays in the player of that page, which names the story.
+    episode = f"{path}episodes/1/"
+    eventually("it is an episode", lambda: studio.call("GET", episode).status == 200)
+    streaming.goto(f"{studio.url}{episode}")
+    chapter = streaming.locator("article", has_text="The ferry is on time")
+    begins = float(chapter.locator("[data-begins]").get_attribute("data-begins") or "")
+    assert begins > 0
+    chapter.locator("[data-begins]").click()
+    expect(chapter.locator("[aria-current]")).to_be_visible()
+    expect(streaming.locator("[data-now]")).to_have_text("The ferry is on time")
+    assert streaming.evaluate("document.querySelector('[data-episode]').currentTime") >= begins
 
 
 @pytest.mark.slow
