@@ -18,6 +18,7 @@ LINES = 3
 TIMES, DAYS = 4, 3  # labels below a chart; those with a day are longer
 DAY = 1440
 DASH = "\N{EN DASH}"
+DOT = "m-2 0a2 2 0 1 0 4 0a2 2 0 1 0-4 0"  # a circle around the point before it
 
 Value = float | None
 Words = Callable[[float], str]
@@ -201,16 +202,14 @@ def _top(series: Sequence[Series]) -> float:
 
 
 def _line(scale: Scale, values: Sequence[Value]) -> str:
-    parts, drawing = [], False
-    for index, value in enumerate(values):
-        if value is None:
-            drawing = False
-            continue
-        parts.append(f"{'L' if drawing else 'M'}{scale.x(index + 0.5)} {scale.y(value)}")
-        if not drawing:
-            # A line of no length: its round cap is a dot.
-            parts.append("h0")
-        drawing = True
+    parts: list[str] = []
+    before: Value = None
+    for index, (value, after) in enumerate(zip(values, [*values[1:], None], strict=True)):
+        if value is not None:
+            point = f"{scale.x(index + 0.5)} {scale.y(value)}"
+            alone = before is None and after is None
+            parts.append(f"{'M' if before is None else 'L'}{point}{DOT if alone else ''}")
+        before = value
     return "".join(parts)
 
 

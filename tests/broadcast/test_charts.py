@@ -112,7 +112,8 @@ def test_a_gap_breaks_the_line_and_a_lone_value_is_a_dot() -> None:
     chart = charts.lines(plan(5), [Series("Call", "one", [1, 2, None, 2, None])])
     path = chart.shapes[0].path
     assert path.count("M") == 2
-    assert path.endswith("h0")
+    assert path.endswith("a2 2 0 1 0-4 0")
+    assert path.count("a2 2") == 2
     assert len(points(path)) == 3
 
 
