@@ -19,7 +19,7 @@ PARTS = (
     (
         "Player",
         "embed/",
-        "For a frame in pages of other sites, once you allow it on the Share tab.",
+        "For a frame in pages of other sites, once you allow embedding.",
     ),
     ("Overlay", "overlay/", "For streaming software: a browser source of 1920 by 1080."),
     ("Audio stream", "stream.m3u8", "For browsers and players (HLS), with captions."),

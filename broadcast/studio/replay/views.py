@@ -6,7 +6,7 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_safe
 
-from broadcast import queries, session_commands
+from broadcast import orchestrator, queries, session_commands
 from broadcast.replay import queries as replay_queries
 from broadcast.replay import runs
 from broadcast.replay.runs import Recording
@@ -23,7 +23,8 @@ def newest(request: SignedIn, session: Session) -> HttpResponse:
     """Redirects to the replay of the newest finished run, or says that there is none."""
     if finished := runs.listed(session, recorder.OWNER, 1):
         return redirect("replay", session.pk, finished[0]["number"])
-    return render(request, "studio/replay/none.html", {"session": session})
+    page = {"session": session, "session_air": orchestrator.latest_payload(session)}
+    return render(request, "studio/replay/none.html", page)
 
 
 @require_safe

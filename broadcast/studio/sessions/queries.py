@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
 from itertools import groupby
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from django import forms
@@ -90,9 +91,13 @@ class QRCode(TypedDict):
 
 
 class Share(TypedDict):
-    """What the tab for sharing shows; None and "" while the session is not visible."""
+    """What the tab for sharing shows; None and "" while the session is not visible.
+
+    ``local`` is whether only this machine can open the links.
+    """
 
     qr: QRCode | None
+    local: bool
     embed_code: str
 
 
@@ -102,7 +107,7 @@ def share(session: OwnedSession) -> Share:
 
     url = session["watch_url"]
     if url is None:
-        return {"qr": None, "embed_code": ""}
+        return {"qr": None, "local": False, "embed_code": ""}
     rows = list(segno.make(url, error="m", micro=False).matrix_iter(border=3))
     path = ""
     for y, row in enumerate(rows):
@@ -116,7 +121,8 @@ def share(session: OwnedSession) -> Share:
         f'<iframe src="{url}embed/" title="{escape(session["name"])}" width="480" height="320"'
         ' allow="autoplay" loading="lazy"></iframe>'
     )
-    return {"qr": {"size": len(rows), "path": path}, "embed_code": embed_code}
+    local = urlsplit(url).hostname in {"localhost", "127.0.0.1", "::1"}
+    return {"qr": {"size": len(rows), "path": path}, "local": local, "embed_code": embed_code}
 
 
 class SessionList(TypedDict):

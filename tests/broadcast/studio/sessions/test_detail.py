@@ -270,3 +270,21 @@ def test_deep_pages_are_tabs_of_their_session(
         other = "threads" if name == "Threads" else "chain"
         listed = text(browser.get(f"/sessions/switcher/?area={other}"))
         assert f'href="/broadcast/{session.pk}/{other}/"' in listed
+
+
+def test_links_of_this_machine_say_that_no_phone_opens_them(
+    browser: Client, session: Session, settings: Any
+) -> None:
+    sessions.show(session, True)
+    settings.PUBLIC_URL = "http://localhost:8000"
+    assert "These links open on this machine only. Set <code>PUBLIC_URL" in page(browser, session)
+    settings.PUBLIC_URL = "https://news.example.org"
+    assert "Scan to open the watch page on a phone." in page(browser, session)
+
+
+def test_a_replay_that_does_not_exist_yet_has_the_head_of_the_session(
+    browser: Client, session: Session
+) -> None:
+    found = text(browser.get(f"/broadcast/{session.pk}/replay/"))
+    assert "No finished broadcasts yet" in found
+    assert 'id="head-live"' in found
