@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Iterable
@@ -20,7 +19,7 @@ from broadcast.models import Episode, Recorded
 from broadcast.public import podcast, share_card
 from broadcast.public.share_card import Card
 from broadcast.public.stream_views import PIECES
-from broadcast.public.views import cacheable, public, shared
+from broadcast.public.views import cacheable, cacheable_content, public, shared
 from broadcast.replay import queries as replay_queries
 from broadcast.replay import runs
 from broadcast.speech import engines, episodes, sounds
@@ -53,7 +52,7 @@ def sound_captions(request: HttpRequest, session: Session, sound_id: int) -> Htt
     """The words of a published story as WebVTT, at their times in its sound."""
     row = sounds.find(session, sound_id)
     cues = spoken_cues(row.story.narrative, row.times, 0.0, row.seconds)
-    response = _text(request, webvtt(cues), "text/vtt")
+    response = cacheable_content(request, webvtt(cues).encode(), "text/vtt; charset=utf-8")
     # A corrected story has another sound, so these captions never change.
     response["Cache-Control"] = PIECES
     return response
@@ -102,7 +101,8 @@ def transcript(
 ) -> HttpResponse:
     """Sends the text of an episode as captions."""
     write, media_type = TRANSCRIPTS[suffix]
-    return _text(request, write(_find_with_contents(session, run_number)), media_type)
+    text = write(_find_with_contents(session, run_number))
+    return cacheable_content(request, text.encode(), f"{media_type}; charset=utf-8")
 
 
 @shared
@@ -110,7 +110,8 @@ def transcript(
 def chapters(request: HttpRequest, session: Session, run_number: int) -> HttpResponse:
     """When each story of an episode begins."""
     content = podcast.chapters(_find_with_contents(session, run_number))
-    return _text(request, json.dumps(content, ensure_ascii=False), "application/json+chapters")
+    text = json.dumps(content, ensure_ascii=False)
+    return cacheable_content(request, text.encode(), "application/json+chapters; charset=utf-8")
 
 
 @shared
@@ -118,20 +119,14 @@ def chapters(request: HttpRequest, session: Session, run_number: int) -> HttpRes
 def captions(request: HttpRequest, session: Session, run_number: int) -> HttpResponse:
     """The words of a finished run at the times of its replay."""
     recording = runs.find(session, run_number, recorder.PUBLIC)
-    return _text(request, replay_queries.captions(recording), "text/vtt")
+    text = replay_queries.captions(recording)
+    return cacheable_content(request, text.encode(), "text/vtt; charset=utf-8")
 
 
 TRANSCRIPTS = {
     "vtt": (podcast.webvtt, "text/vtt"),
     "srt": (podcast.subrip, "application/x-subrip"),
 }
-
-
-def _text(request: HttpRequest, text: str, media_type: str) -> HttpResponse:
-    data = text.encode()
-    tag = hashlib.sha256(data).hexdigest()[:32]
-    content_type = f"{media_type}; charset=utf-8"
-    return cacheable(request, tag, lambda: HttpResponse(data, content_type=content_type))
 
 
 def _find_with_contents(session: Session, run_number: int) -> Episode:
@@ -154,8 +149,7 @@ def identification(request: HttpRequest, session: Session) -> HttpResponse:
         data = episodes.identification_sound(session, text)
     except Unspoken as error:
         raise Http404(error.sentence) from None
-    tag = hashlib.sha256(data).hexdigest()[:32]
-    return cacheable(request, tag, lambda: HttpResponse(data, content_type="audio/mpeg"))
+    return cacheable_content(request, data, "audio/mpeg")
 
 
 @shared
@@ -237,6 +231,4 @@ def podcast_feed(request: HttpRequest, session: Session) -> HttpResponse:
     """The podcast feed, or 304 if the reader has it already."""
     text = podcast.rss(session, session_commands.watch_url(session) or "")
     # The feed has no other version: it depends on stories, pulls and the name of the session.
-    tag = hashlib.sha256(text).hexdigest()[:32]
-    response = HttpResponse(text, content_type="application/rss+xml")
-    return cacheable(request, tag, lambda: response)
+    return cacheable_content(request, text, "application/rss+xml")

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections import OrderedDict
-from concurrent.futures import Future
 from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID
 
 from broadcast.public.podcast import PLAIN, fitted, font_for
 from sessions_app import rate_limits
+from sessions_app.single_flight import SingleFlight
 from stories import artwork
 from stories.disclosure import GENERAL
 
@@ -38,44 +37,29 @@ class Card(NamedTuple):
         return hashlib.sha256("\n".join((str(VERSION), *self)).encode()).hexdigest()[:32]
 
 
-_drawn: OrderedDict[str, bytes] = OrderedDict()
-_asked: dict[str, Future[bytes]] = {}  # cards that a thread is about to draw
+_drawn: SingleFlight[bytes] = SingleFlight(MOST)
 _drawing = Lock()
 
 
 def stored(card: Card) -> bytes | None:
     """Returns a card as PNG if this process has drawn it."""
-    return _drawn.get(card.tag)
+    return _drawn.stored(card.tag)
 
 
 def drawn(session: UUID, card: Card) -> bytes:
     """Returns a card as PNG, drawn once; raises TooMany above ``A_MINUTE`` new ones of a session.
 
     Drawing takes 60 ms of a processor, and anyone with the link can ask for it, so a
-    process draws one card at a time. Those who ask for the same card wait for the first of them.
+    process draws one card at a time.
     """
-    if (data := stored(card)) is not None:
-        return data
-    own: Future[bytes] = Future()
-    asked = _asked.setdefault(card.tag, own)
-    if asked is not own:
-        return asked.result()
-    try:
-        # Another thread may have drawn it since.
-        if (data := stored(card)) is None:
-            # Before the lock, as Redis may take seconds to fail.
-            rate_limits.count("share cards", session, A_MINUTE)
-            with _drawing:
-                data = _drawn[card.tag] = draw(card)
-                while len(_drawn) > MOST:
-                    _drawn.popitem(last=False)
-        own.set_result(data)
-    except BaseException as error:
-        own.set_exception(error)
-        raise
-    finally:
-        del _asked[card.tag]
-    return data
+
+    def draw_next() -> bytes:
+        # Before the lock, as Redis may take seconds to fail.
+        rate_limits.count("share cards", session, A_MINUTE)
+        with _drawing:
+            return draw(card)
+
+    return _drawn.get(card.tag, draw_next)
 
 
 def draw(card: Card) -> bytes:

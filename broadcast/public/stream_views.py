@@ -6,7 +6,6 @@ They only read what the step of the stream has rendered (broadcast/stream/stream
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import re
 import time
 from collections import Counter
@@ -26,7 +25,7 @@ from django.utils import timezone
 
 from broadcast import public_links, session_commands
 from broadcast.models import AudioStream
-from broadcast.public.views import cacheable, public, shared
+from broadcast.public.views import cacheable_content, public, shared
 from broadcast.speech import engines
 from broadcast.stream import plan, stream
 from broadcast.stream.plan import SLOT_SECONDS, Part
@@ -45,6 +44,7 @@ NO_ENGINE = "There is no audio stream: the speech of this studio is not installe
 # The first listener waits for the first segment; further ones try again.
 FIRST_SECONDS = 8.0
 _waiting = BoundedSemaphore(20)
+PLAYLIST = "application/vnd.apple.mpegurl"
 # What proxies and CDNs may send to all listeners: a playlist for a moment, and a segment, whose content
 # never changes, for as long as it is in one. What is pulled or closed is gone after that, also there.
 LIVE, PIECES = "public, max-age=1", "public, max-age=60, immutable"
@@ -78,7 +78,7 @@ def master(request: HttpRequest, session: Session) -> HttpResponse:
         'SUBTITLES="captions"',
         "stream/audio.m3u8",
     ]
-    return _playlist(request, lines, LIVE)
+    return _text(request, lines, PLAYLIST, LIVE)
 
 
 @shared
@@ -105,22 +105,13 @@ def playlist(request: HttpRequest, session: Session, suffix: str) -> HttpRespons
         ]
     # Without the live slot it is still being rendered, and the playlist may change at any moment.
     whole = slots[-1] == plan.slot_of(timezone.now())
-    return _playlist(request, lines, LIVE if whole else "")
-
-
-def _playlist(request: HttpRequest, lines: list[str], cached: str) -> HttpResponse:
-    return _text(request, lines, "application/vnd.apple.mpegurl", cached)
+    return _text(request, lines, PLAYLIST, LIVE if whole else "")
 
 
 def _text(request: HttpRequest, lines: list[str], media_type: str, cached: str) -> HttpResponse:
     """Responds with the lines, or with 304 if the player has them; ``cached`` says how caches may."""
-    text = "\n".join([*lines, ""])
-    tag = hashlib.sha256(text.encode()).hexdigest()[:32]
-
-    def write() -> HttpResponse:
-        return HttpResponse(text, content_type=f"{media_type}; charset=utf-8")
-
-    response = cacheable(request, tag, write)
+    text, content_type = "\n".join([*lines, ""]), f"{media_type}; charset=utf-8"
+    response = cacheable_content(request, text.encode(), content_type)
     if cached:
         response["Cache-Control"] = cached
     return response

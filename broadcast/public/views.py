@@ -5,6 +5,7 @@ The only data that a public page sends are reports of its own errors.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -237,6 +238,12 @@ def cacheable(request: HttpRequest, tag: str, write: Callable[[], HttpResponse])
     # Readers may store the feed but ask each time, as a link can be revoked.
     response["Cache-Control"] = "private, no-cache"
     return response
+
+
+def cacheable_content(request: HttpRequest, content: bytes, content_type: str) -> HttpResponse:
+    """Responds with the content, or with 304 if the reader has it; the ETag is its digest."""
+    tag = hashlib.sha256(content).hexdigest()[:32]
+    return cacheable(request, tag, lambda: HttpResponse(content, content_type=content_type))
 
 
 @csrf_exempt

@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
 from itertools import chain
 from threading import Lock
 from typing import Annotated, NotRequired
@@ -23,7 +22,7 @@ from typing_extensions import TypedDict
 from broadcast import orchestrator
 from broadcast.models import Airing, Broadcast, Episode, Sound
 from broadcast.speech import engines, recorder, sounds
-from broadcast.speech.engines import Engine, Passage, Silent, Speech, Unspoken
+from broadcast.speech.engines import Engine, Silent, Speech, Unspoken
 from broadcast.states import State
 from sessions_app.background import retention, steps
 from sessions_app.background.steps import Claim, Kind
@@ -32,6 +31,7 @@ from sessions_app.events import recorder as events
 from sessions_app.files import artifacts, storage
 from sessions_app.models import Artifact, Session, Workspace
 from sessions_app.models.session import DEFAULT_PACE
+from sessions_app.single_flight import SingleFlight
 from stories import disclosure, stories
 from stories.models import Story
 
@@ -44,8 +44,9 @@ SESSIONS = 100  # listed at once
 LANGUAGE = "en"
 SOURCE_TYPE = f"{disclosure.SOURCE_TYPES}algorithmicMedia"
 EpisodeState = Episode.State
-# The web process speaks one at a time. Seconds that another request waits for its turn.
-_speaking, LONGEST_WAIT = Lock(), 10.0
+_identifications: SingleFlight[bytes] = SingleFlight(32)  # 50 kB each
+_speaking = Lock()  # the web process speaks one at a time
+LONGEST_WAIT = 10.0  # seconds for another one to be spoken
 
 # Stories with a sound in one of these states are not spoken again.
 SETTLED = (Sound.State.READY, Sound.State.FAILED)
@@ -242,20 +243,20 @@ def identification_sound(session: Session, text: str) -> bytes:
     All viewers ask for the same one at once, as a broadcast begins: the others wait for the first.
     """
     passages = tuple(recorder.passages(session, text, LANGUAGE))
+    pace = session.pace or DEFAULT_PACE
+
+    def speak() -> bytes:
+        if not _speaking.acquire(timeout=LONGEST_WAIT):
+            raise Unspoken("The speech engine is busy.")
+        try:
+            speech = engines.engine().speak(passages, LANGUAGE, pace)
+        finally:
+            _speaking.release()
+        return engines.id3_tag("Station identification", "SMNB", text, SOURCE_TYPE) + speech.data
+
     # Those who wait must not use up the connections of a pool.
     close_old_connections()
-    if not _speaking.acquire(timeout=LONGEST_WAIT):
-        raise Unspoken("The speech engine is busy.")
-    try:
-        return _identification_sound(text, passages, session.pace or DEFAULT_PACE)
-    finally:
-        _speaking.release()
-
-
-@lru_cache(maxsize=32)  # 50 kB each; many viewers ask for the same one
-def _identification_sound(text: str, passages: Sequence[Passage], pace: int) -> bytes:
-    speech = engines.engine().speak(passages, LANGUAGE, pace)
-    return engines.id3_tag("Station identification", "SMNB", text, SOURCE_TYPE) + speech.data
+    return _identifications.get((text, passages, pace), speak)
 
 
 def _spoken(text: str, session: Session, engine: Engine) -> Speech | None:

@@ -1260,12 +1260,16 @@ CORE = [
         ),
     ),
     *mutants_of(
-        "broadcast/public/share_card.py",
+        "sessions_app/single_flight.py",
         ("tests/broadcast/public/test_watch_page.py",),
         ("if asked is not own:", "if False:", "a card that many ask for is counted for each"),
+    ),
+    *mutants_of(
+        "broadcast/public/share_card.py",
+        ("tests/broadcast/public/test_watch_page.py",),
         (
-            'rate_limits.count("share cards", session, A_MINUTE)\n            with _drawing:\n',
-            'with _drawing:\n                rate_limits.count("share cards", session, A_MINUTE)\n',
+            'rate_limits.count("share cards", session, A_MINUTE)\n        with _drawing:\n',
+            'with _drawing:\n            rate_limits.count("share cards", session, A_MINUTE)\n',
             "a card is counted while another one is drawn",
         ),
     ),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import io
 import re
-from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import time, timedelta
+from itertools import count
 from threading import Event
 from typing import Any
 from uuid import UUID
@@ -25,6 +25,7 @@ from broadcast.schedule import slots
 from sessions_app import rate_limits, sessions
 from sessions_app.events import recorder
 from sessions_app.models import Session, Step
+from sessions_app.single_flight import SingleFlight
 from stories.models import SourcePost, Story
 from tests.broadcast.speech.recorded_session import press, tell, visit
 from tests.conftest import MakeSession, run_due_steps
@@ -160,7 +161,7 @@ def test_the_card_shows_the_latest_headline_and_is_drawn_once(
         return draw(card)
 
     monkeypatch.setattr(share_card, "draw", counted)
-    monkeypatch.setattr(share_card, "_drawn", OrderedDict())
+    monkeypatch.setattr(share_card, "_drawn", SingleFlight[bytes](64))
     answer = visit(ended, "card.png")
     assert answer["Content-Type"] == "image/png"
     assert answer["Cache-Control"] == "private, no-cache"
@@ -182,7 +183,7 @@ def test_the_card_shows_the_latest_headline_and_is_drawn_once(
 def test_a_session_gets_few_new_cards_a_minute_and_meanwhile_its_last_one(
     ended: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(share_card, "_drawn", OrderedDict())
+    monkeypatch.setattr(share_card, "_drawn", SingleFlight[bytes](64))
     monkeypatch.setattr(share_card, "A_MINUTE", 1)
     # Another test may have drawn cards of a session with this id.
     cache.clear()
@@ -202,15 +203,15 @@ def test_a_session_gets_few_new_cards_a_minute_and_meanwhile_its_last_one(
 def test_a_card_that_many_ask_for_is_counted_and_drawn_once_and_holds_up_no_refusal(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    begun, free = Event(), Event()
+    begun, free, drawn = Event(), Event(), count()
 
     def draw(card: share_card.Card) -> bytes:
         begun.set()
         assert free.wait(60)
-        return f"{card.headline} {len(share_card._drawn)}".encode()
+        return f"{card.headline} {next(drawn)}".encode()
 
     monkeypatch.setattr(share_card, "draw", draw)
-    monkeypatch.setattr(share_card, "_drawn", OrderedDict())
+    monkeypatch.setattr(share_card, "_drawn", SingleFlight[bytes](64))
     monkeypatch.setattr(share_card, "A_MINUTE", 1)
     cache.clear()
     session = UUID(int=7)
