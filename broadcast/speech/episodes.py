@@ -131,18 +131,14 @@ def assemble(claim: Claim) -> None:
     airings = Airing.objects.filter(run=run, story__state=Story.State.AIRED).order_by("id")
     rows = list(airings.select_related("story__session")[:MOST_STORIES])
     if not rows:
-        _withdraw(run)
+        # Every story was pulled.
+        for episode in Episode.objects.filter(run=run):
+            with transaction.atomic():
+                Episode.objects.filter(pk=episode.pk).update(state=EpisodeState.DROPPED, path="")
+                list_artifacts(run.session)
+            storage.remove(episode.path)
     elif not (_speak(claim, [airing.story for airing in rows]) and _join(claim, run, rows)):
         claim.reschedule(steps.AT_ONCE)
-
-
-def _withdraw(run: Broadcast) -> None:
-    """Drops an episode of which every story was pulled."""
-    for episode in Episode.objects.filter(run=run):
-        with transaction.atomic():
-            Episode.objects.filter(pk=episode.pk).update(state=EpisodeState.DROPPED, path="")
-            list_artifacts(run.session)
-        storage.remove(episode.path)
 
 
 def _speak(claim: Claim, stories: Sequence[Story]) -> bool:

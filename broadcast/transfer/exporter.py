@@ -167,7 +167,7 @@ def _fail(claim: Claim, transfer: Transfer, sentence: str) -> None:
     partial_path(transfer).unlink(missing_ok=True)
 
 
-def _gave_up(claim: Claim) -> None:
+def gave_up(claim: Claim) -> None:
     """Fails the export after the last crashed attempt; runs in the transaction that ends the step."""
     transfer = Transfer.objects.select_related("session").get(pk=int(claim.subject))
     if transfer.state == State.RUNNING:
@@ -177,5 +177,5 @@ def _gave_up(claim: Claim) -> None:
 
 
 def register() -> None:
-    steps.register(Kind(EXPORT, "producer", work, _gave_up, outlives_run=True))
+    steps.register(Kind(EXPORT, "producer", work, gave_up, outlives_run=True))
     commands.register(EXPORT_SESSION)

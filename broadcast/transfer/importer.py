@@ -260,12 +260,12 @@ def work(claim: Claim) -> None:
         _refuse(transfer, f"The archive could not be read: {error.strerror}.", claim)
 
 
-def _gave_up(claim: Claim) -> None:
+def gave_up(claim: Claim) -> None:
     transfer = Transfer.objects.select_related("session").get(pk=int(claim.subject))
     if transfer.state == State.RUNNING and not transfer.cursor.get("in"):
         _refuse(transfer, "The import failed because of an internal error.")
 
 
 def register() -> None:
-    steps.register(Kind(IMPORT, "producer", work, _gave_up, outlives_run=True))
+    steps.register(Kind(IMPORT, "producer", work, gave_up, outlives_run=True))
     audits.register_imports(last_imported)

@@ -126,15 +126,8 @@ def expire(_up: float) -> None:
     leased = Step.objects.filter(session=OuterRef("pk"), state=Step.State.LEASED)
     idle = sessions.exclude_protected(_expired(), "pk").exclude(Exists(leased))
     sweeper.for_each(
-        "Archiving of an expired session", idle.order_by("expires_at"), _try, MOST_EXPIRED
+        "Archiving of an expired session", idle.order_by("expires_at"), _archive, MOST_EXPIRED
     )
-
-
-def _try(session: Session) -> None:
-    try:
-        _archive(session)
-    except Conflict as error:
-        log.info("not_expired", reason=error.sentence)
 
 
 def _expired() -> QuerySet[Session]:
@@ -144,14 +137,19 @@ def _expired() -> QuerySet[Session]:
 
 
 def _archive(session: Session) -> None:
-    with transaction.atomic():
-        sessions.lock(session)
-        # Checked again under the lock: it may have been given more time, or been archived.
-        expired = _expired().filter(pk=session.pk).first()
-        if expired is None:
-            return
-        sessions.archive(expired)
-        day = f"{expired.expires_at:%d %B %Y}".lstrip("0")
-        sentence = f"The session expired on {day} and was archived. Restore it to continue."
-        recorder.add_message(expired, "system", sentence, EXPIRED)
-    log.info("session_expired")
+    try:
+        with transaction.atomic():
+            sessions.lock(session)
+            # Checked again under the lock: it may have been given more time, or been archived.
+            expired = _expired().filter(pk=session.pk).first()
+            if expired is None:
+                return
+            sessions.archive(expired)
+            day = f"{expired.expires_at:%d %B %Y}".lstrip("0")
+            sentence = f"The session expired on {day} and was archived. Restore it to continue."
+            recorder.add_message(expired, "system", sentence, EXPIRED)
+    except Conflict as error:
+        # It went on air since; a later round tries again.
+        log.info("not_expired", reason=error.sentence)
+    else:
+        log.info("session_expired")

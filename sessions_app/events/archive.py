@@ -262,8 +262,9 @@ def pack(
         try:
             # Of the rows that a live run locks, this locks the counters alone, and last.
             with transaction.atomic():
-                # A correction may have changed the events since they were read.
-                if kind == EVENTS and _lines_of(rows) != lines:
+                # A correction may have changed the events since they were read. They are locked now.
+                locked: QuerySet[Any] = rows.order_by("seq").select_for_update()
+                if kind == EVENTS and [line_of(row) for row in locked] != lines:
                     raise StaleClaim("These events have changed.")
                 artifact.save(force_insert=True)
                 archive.artifact = artifact
@@ -281,11 +282,6 @@ def pack(
             return 0
         log.info("archived", kind=kind, first=archive.first, last=archive.last)
         return archive.count
-
-
-def _lines_of(rows: QuerySet[Any]) -> list[Line]:
-    """Returns the lines of events, and locks them until the transaction ends."""
-    return [line_of(row) for row in rows.order_by("seq").select_for_update()]
 
 
 def rewrite(archive: Archive, change: Callable[[Line], Line]) -> bool:

@@ -7,7 +7,6 @@ import hashlib
 import re
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from functools import cache
 from io import BytesIO
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -162,7 +161,8 @@ class ContextMiddleware:
         if request.path.startswith(self._static):
             return self.get_response(request)
         request_id, began = _request_id(request), time.monotonic()
-        with _scope(request, request_id):
+        operation = request.method or "HTTP"
+        with context.scope(cause="", request=request_id, environment="server", operation=operation):
             return _finish(request, self.get_response(request), request_id, began)
 
 
@@ -175,11 +175,6 @@ def _request_id(request: HttpRequest) -> str:
     request_id = given if _WELL_FORMED.fullmatch(given) else context.new_id()
     request.META["SMNB_REQUEST_ID"] = request_id
     return request_id
-
-
-def _scope(request: HttpRequest, request_id: str) -> AbstractContextManager[None]:
-    operation = request.method or "HTTP"
-    return context.scope(cause="", request=request_id, environment="server", operation=operation)
 
 
 def _finish(

@@ -160,7 +160,7 @@ class Supervisor:
                 self._restart_if_dead(watched, self._is_silent(watched, passed))
             if until():
                 return True
-            copy_lines(self._children(), tick)
+            copy_lines([watched.child for watched in self._watched if watched.child], tick)
         return False
 
     def stop(self) -> None:
@@ -187,9 +187,6 @@ class Supervisor:
         """Notes that the studio answers: the children that run now were ready once."""
         for watched in self._watched:
             watched.was_ready = watched.was_ready or watched.child is not None
-
-    def _children(self) -> list[Child]:
-        return [watched.child for watched in self._watched if watched.child]
 
     def _start(self, watched: _Watched) -> None:
         self._raise_if_stopped()

@@ -24,7 +24,6 @@ from sessions_app.background import steps, sweeper
 from sessions_app.background.steps import Claim, Kind
 from sessions_app.errors import NeedsHuman, Retry, SmnbError, StaleClaim, WaitUntil
 from sessions_app.events import recorder
-from sessions_app.models import Session
 from sessions_app.realtime import checkpoints
 from stories.drafting import drafts, prompts, turns, versions
 from stories.drafting.agents import Handover, Outline, Review, Text, Verdict, checked
@@ -261,25 +260,20 @@ def _record_events(before: Draft, message: DraftMessage, version: DraftVersion |
         recorder.record(session, versions.ADDED, {"version": versions.payload(version)})
     for milestone in drafts.MILESTONES:
         if drafts.progress(before) < milestone <= drafts.progress(draft):
-            latest = version or versions.latest(draft)
+            latest, left = version or versions.latest(draft), None
+            if session.budget is not None:
+                session.stats.refresh_from_db(fields=["cost_upper"])
+                left = max(0, session.budget - session.stats.cost_upper)
             checks: DraftChecks = {
                 "phase": draft.phase,
                 "turns": draft.turns,
                 "words": latest.word_count if latest else 0,
                 "wanted": draft.words,
-                "left": _budget_left(session),
+                "left": left,
             }
             data = {"draft": drafts.payload(draft), "milestone": milestone, "checks": checks}
             recorder.record(session, drafts.PROGRESS, data)
     drafts.changed(draft)
-
-
-def _budget_left(session: Session) -> int | None:
-    """Returns the rest of the budget in 10⁻¹² USD; None without a budget."""
-    if session.budget is None:
-        return None
-    session.stats.refresh_from_db(fields=["cost_upper"])
-    return max(0, session.budget - session.stats.cost_upper)
 
 
 def handle_error(work: Work, error: SmnbError) -> None:

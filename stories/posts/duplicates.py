@@ -92,17 +92,11 @@ def _stem(word: str) -> str:
     return word.rstrip("e")
 
 
-def _words(title: str) -> list[str]:
-    """Returns the words in their original form, without numbers and possessives."""
-    return [word.replace("\u2019", "'").removesuffix("'s") for word in _WORD.findall(title)]
-
-
 def content_words(title: str) -> frozenset[str]:
     """Returns the stems of a headline's content words; every negation becomes "not"."""
-    words = (
-        "not" if word in _NEGATIONS or word.endswith("n't") else word
-        for word in _words(title.lower())
-    )
+    found = _WORD.findall(title.lower().replace("\u2019", "'"))
+    spelled = (word.removesuffix("'s") for word in found)
+    words = ("not" if word in _NEGATIONS or word.endswith("n't") else word for word in spelled)
     return frozenset(
         word if word in _CHANGES else _stem(word) for word in words if word not in _EMPTY
     )

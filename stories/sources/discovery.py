@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import urljoin, urlsplit
 
@@ -70,13 +69,18 @@ class SeveralFeeds(NeedsHuman):
 
 def announced(response: Response) -> list[Announced]:
     """Returns the feeds that a page announces, each once, those of comments last."""
-    page = _without_comments(
-        decoded(response.body[:PAGE], response.headers.get("content-type", ""))
-    )
+    whole = decoded(response.body[:PAGE], response.headers.get("content-type", ""))
+    # Without comments; no regular expression, as an open comment would be slow to find.
+    first, *rest = whole.split("<!--")
+    page = first + "".join(part.partition("-->")[2] for part in rest)
     base = response.url
     links: dict[str, Announced] = {}
     anchors: dict[str, Announced] = {}
-    for tag, attributes in _tags(page):
+    for element, inside in _TAG.findall(page):
+        tag = element.lower()
+        attributes: dict[str, str] = {}
+        for key, double, single, bare in _ATTRIBUTE.findall(inside):
+            attributes.setdefault(key.lower(), html.unescape(double or single or bare))
         href = attributes.get("href", "")
         if tag == "base":
             base = urljoin(base, href)
@@ -120,20 +124,6 @@ def usual_addresses(response: Response) -> list[str]:
         return []
     folder = f"{parts.scheme}://{parts.netloc}/{path}".rstrip("/")
     return [f"{folder}/{name}" for name in _USUAL]
-
-
-def _tags(page: str) -> Iterator[tuple[str, dict[str, str]]]:
-    for tag, inside in _TAG.findall(page):
-        attributes: dict[str, str] = {}
-        for name, double, single, bare in _ATTRIBUTE.findall(inside):
-            attributes.setdefault(name.lower(), html.unescape(double or single or bare))
-        yield tag.lower(), attributes
-
-
-def _without_comments(page: str) -> str:
-    """Returns a page without its comments; no expression, as an open one would be slow to find."""
-    first, *rest = page.split("<!--")
-    return first + "".join(part.partition("-->")[2] for part in rest)
 
 
 def _is_of_comments(feed: Announced) -> bool:

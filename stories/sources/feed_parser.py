@@ -226,10 +226,15 @@ def parsed(body: bytes, content_type: str) -> dict[str, object]:
     }
 
 
+_NO_TEXT = re.compile(r"(image|audio|video|application)/(?!xhtml)")
+
+
 def _entry(entry: Any, atom: bool) -> dict[str, str]:
     # The longest of an entry's contents and its summary is its text.
     summary = {**(entry.get("summary_detail") or {}), "value": entry.get("summary")}
-    parts = [part for part in (*(entry.get("content") or []), summary) if _is_text(part)]
+    contents = (*(entry.get("content") or []), summary)
+    # Atom's content can be a picture in base64.
+    parts = [part for part in contents if not _NO_TEXT.match(str(part.get("type") or ""))]
     texts = [(_text(part, "value", TEXT), _type(part, atom)) for part in parts]
     text, text_type = max(texts, key=lambda pair: len(pair[0]), default=("", ""))
     return {
@@ -244,11 +249,6 @@ def _entry(entry: Any, atom: bool) -> dict[str, str]:
         "date": _text(entry, "published", FIELD) or _text(entry, "updated", FIELD),
         "updated": _text(entry, "updated", FIELD),
     }
-
-
-def _is_text(part: Any) -> bool:
-    """Whether a part of an entry is text; Atom's content can be a picture in base64."""
-    return not re.match(r"(image|audio|video|application)/(?!xhtml)", str(part.get("type") or ""))
 
 
 def _type(detail: Any, atom: bool) -> str:

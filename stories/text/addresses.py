@@ -69,8 +69,12 @@ def canonical_url(url: str, base: str = "", *, fragment: bool = False) -> str:
     try:
         parts = urlsplit(urljoin(base, _tidy(url)) if base else _tidy(url))
         host = _host(parts)
-        # Parameters that only track who follows the link differ between addresses of one page.
-        pairs = (pair for pair in parts.query.split("&") if pair and not _tracks(pair))
+        pairs = []
+        for pair in filter(None, parts.query.split("&")):
+            name = unquote_plus(pair.split("=", 1)[0]).lower()
+            # Parameters that only track who follows the link differ between addresses of one page.
+            if not name.startswith("utm_") and name not in _TRACKING:
+                pairs.append(pair)
         query = quote("&".join(pairs), safe=_QUERY)
         path = quote(parts.path or "/", safe=_PATH)
         counts = fragment or parts.fragment.startswith(("!", "/"))
@@ -79,11 +83,6 @@ def canonical_url(url: str, base: str = "", *, fragment: bool = False) -> str:
         return ""
     canonical = urlunsplit((parts.scheme.lower(), host, path, query, anchor))
     return canonical if host and len(canonical) <= MAX_URL else ""
-
-
-def _tracks(pair: str) -> bool:
-    name = unquote_plus(pair.split("=", 1)[0]).lower()
-    return name.startswith("utm_") or name in _TRACKING
 
 
 def link_key(url: str, *, fragment: bool = False) -> str:

@@ -1014,7 +1014,7 @@ CORE = [
         ("tests/stories/sources/test_discovery.py",),
         ("key=_is_of_comments", "key=lambda feed: feed.url", "comments come before news"),
         ("_NO_FEED.search(url) or ", "", "the API of WordPress is a feed"),
-        ("    page = _without_comments(", "    page = str(", "a feed in a comment is announced"),
+        ("    page = first + ", "    page = whole + ", "a feed in a comment is announced"),
     ),
     *mutants_of(
         "sessions_app/rate_limits.py",

@@ -96,14 +96,10 @@ def results(request: SignedIn, session: Session) -> HttpResponse:
         "asked": bool(searched.keys() - {"what"}),
         "older": older,
     }
-    partial = request.htmx and not _fields_changed(request, form)
+    # For htmx only the results, unless the form on the page has the fields of the other kind.
+    shown = parse_qs(urlsplit(request.htmx.current_url or "").query).get("what", ["stories"])[0]
+    other_fields = request.htmx.current_url and (shown == "posts") != (form.searched == "posts")
+    partial = request.htmx and not other_fields
     template = "studio/search/_results.html" if partial else "studio/search/page.html"
     # The page puts a 422 for htmx into its line for refusals (see shell.html), so here it is 200.
     return render(request, template, context, status=200 if request.htmx else status)
-
-
-def _fields_changed(request: SignedIn, form: SearchForm) -> bool:
-    """Whether the form on the page has other fields: those for stories and posts differ."""
-    url = request.htmx.current_url
-    what = parse_qs(urlsplit(url or "").query).get("what", ["stories"])[0]
-    return bool(url) and (what == "posts") != (form.searched == "posts")

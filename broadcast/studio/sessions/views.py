@@ -66,13 +66,9 @@ class Save:
     label: str
 
 
-def _settings_form(session: Session, data: QueryDict | None) -> SavingForm:
-    # A form changes its instance, so it gets a copy; the page shows what is stored.
-    return SettingsForm(data, instance=copy(session))
-
-
-def _embedding_form(session: Session, data: QueryDict | None) -> SavingForm:
-    return EmbeddingForm(data, initial={"embedding": session.embedding})
+def _expiry_form(session: Session, data: QueryDict | None) -> SavingForm:
+    day = session.expires_at.astimezone(UTC).date() if session.expires_at else None
+    return ExpiryForm(data, initial={"expires_on": day})
 
 
 def _budget_form(session: Session, data: QueryDict | None) -> SavingForm:
@@ -80,14 +76,20 @@ def _budget_form(session: Session, data: QueryDict | None) -> SavingForm:
     return BudgetForm(data, initial={"budget_usd": usd})
 
 
-def _expiry_form(session: Session, data: QueryDict | None) -> SavingForm:
-    day = session.expires_at.astimezone(UTC).date() if session.expires_at else None
-    return ExpiryForm(data, initial={"expires_on": day})
-
-
 SAVES = {
-    "settings": Save(_settings_form, "session_settings", "settings", "Save settings"),
-    "embedding": Save(_embedding_form, "session_embedding", "embed", "Save embedding"),
+    "settings": Save(
+        # A form changes its instance, so it gets a copy; the page shows what is stored.
+        lambda session, data: SettingsForm(data, instance=copy(session)),
+        "session_settings",
+        "settings",
+        "Save settings",
+    ),
+    "embedding": Save(
+        lambda session, data: EmbeddingForm(data, initial={"embedding": session.embedding}),
+        "session_embedding",
+        "embed",
+        "Save embedding",
+    ),
     "budget": Save(_budget_form, "session_budget", "budget", "Save budget"),
     "expiry": Save(_expiry_form, "session_expiry", "filing", "Save expiry"),
 }
