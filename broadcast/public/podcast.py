@@ -222,7 +222,10 @@ if TYPE_CHECKING:
 SIZE = 3000  # pixels
 _VERSION = 2  # raise it when the drawing changes
 _MARGIN, _TOP = 260, 1150
-_GROUND, _INK, _SIGNAL, _SOFT = (12, 15, 19), (237, 241, 245), (217, 36, 56), (162, 174, 188)
+_GROUND = (12, 15, 19)
+_INK = (237, 241, 245)
+_SIGNAL = (217, 36, 56)
+_SOFT = (162, 174, 188)
 # Accents of the bars, one of them by the name, so that two podcasts differ.
 _ACCENTS = ((31, 111, 235), (22, 128, 60), (163, 90, 0), (122, 63, 209), (12, 122, 138))
 # The typeface of headlines, which has the letters of western Europe.

@@ -35,9 +35,16 @@ from stories.models import (
     TokenUsage,
 )
 
-EVENTS, TRANSITIONS, ARTIFACTS = "events", "transitions", "artifacts"
-SOURCES, POSTS, STORIES = "sources", "posts", "stories"
-RUNS, AIRINGS, SOUNDS, EPISODES = "runs", "airings", "sounds", "episodes"
+EVENTS = "events"
+TRANSITIONS = "transitions"
+ARTIFACTS = "artifacts"
+SOURCES = "sources"
+POSTS = "posts"
+STORIES = "stories"
+RUNS = "runs"
+AIRINGS = "airings"
+SOUNDS = "sounds"
+EPISODES = "episodes"
 
 # Only finished recordings are exported, and their files get other paths when they are imported.
 _FILE_COLUMNS = frozenset({"path", "state", "error"})

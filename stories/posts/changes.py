@@ -56,8 +56,15 @@ _AGAIN = frozenset(map(stem, ("return", "resume", "reopen", "restore")))
 _NOUNS = frozenset(SAME.values())
 # How much each observation counts, fitted by logistic regression to the pairs of tests/data/matching
 # in which no headline has a turn.
-_BASE, _EVENT, _FIGURES, _HEADLINE, _WORDS = -4.0, 0.35, 1.6, 1.7, 2.2
-_NEW_NUMBERS, _OLD_NUMBERS, _NAMES, _EVENTS = -0.7, -0.95, 0.5, -1.5
+_BASE = -4.0
+_EVENT = 0.35
+_FIGURES = 1.6
+_HEADLINE = 1.7
+_WORDS = 2.2
+_NEW_NUMBERS = -0.7
+_OLD_NUMBERS = -0.95
+_NAMES = 0.5
+_EVENTS = -1.5
 # Less is enough where the reports are surely of one event.
 _WEEK = [day.lower() for day in day_name]
 _REPLACED = 3  # words

@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import heapq
 import math
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -57,6 +56,7 @@ from stories.posts.features import (
     features,
     index_words,
 )
+from stories.posts.vocabulary import OPINION
 from stories.text.addresses import canonical_url
 
 __all__ = ["Index", "Judgement", "Match", "Report", "judge"]
@@ -78,12 +78,12 @@ SAME_FIGURE = 0.6
 COPIED = 0.7
 WHOLE_COPY = 0.9
 OWN_HEADLINE = 0.4
-_OPINION = re.compile(  # about an event, and no report of it
-    r"(?i)\W*(?:opinion|comment(?:ary)?|editorial|column|analysis|op-ed|kommentar|leitartikel|meinung"
-    r"|tribune|éditorial|opinión|columna|opinião|editoriale|commento)\s?[:|\u2013\u2014-]"
-)
 _ANOTHER: tuple[Kind, str] = ("development", "One of the two is an opinion.")
-_CANDIDATES, _MOST_NAMED, _FEW_WORDS, _MANY_NAMES, _DIGITS = 12, 4, 3, 3, 4
+_CANDIDATES = 12  # earlier reports that a new one is compared with
+_MOST_NAMED = 4  # words of a reason
+_FEW_WORDS = 3
+_MANY_NAMES = 3
+_DIGITS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ def judge(new: Report, earlier: Report, weigh: Weigh = plain_weight) -> Judgemen
     own = "" != new.source == earlier.source
     if kind == "duplicate" and own and both.copied >= COPIED and both.title < OWN_HEADLINE:
         kind, why = "unrelated", "The same text under another headline of the source."
-    opinion = bool(_OPINION.match(new.title)) != bool(_OPINION.match(earlier.title))
+    opinion = bool(OPINION.match(new.title)) != bool(OPINION.match(earlier.title))
     another = opinion and both.copied < COPIED  # else it is one text, which one site labels
     kind, why = _ANOTHER if another and kind == "duplicate" else (kind, why)
     unlike = opinion or new.title.rstrip().endswith("?")
@@ -314,9 +314,8 @@ def _reasons(new: Features, earlier: Features, both: Comparison, weigh: Weigh) -
 
     def listed(words: Iterable[str]) -> str:
         best = sorted(words, key=lambda word: (-weigh(word), word))
-        return ", ".join(
-            list(dict.fromkeys(written.get(word, word) for word in best))[:_MOST_NAMED]
-        )
+        distinct = list(dict.fromkeys(written.get(word, word) for word in best))
+        return ", ".join(distinct[:_MOST_NAMED])
 
     rows = (
         ("Names in both", both.names),

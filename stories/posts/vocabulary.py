@@ -11,6 +11,10 @@ def _listed(words: str) -> list[str]:
     return words.split()
 
 
+OPINION = re.compile(  # the label of a text about an event, which is no report of it
+    r"(?i)\W*(?:opinion|comment(?:ary)?|editorial|column|analysis|op-ed|kommentar|leitartikel|meinung"
+    r"|tribune|éditorial|opinión|columna|opinião|editoriale|commento)\s?[:|\u2013\u2014-]"
+)
 EMPTY = word_set("""
     a an the and or but of in on at to for from by with as is are was were be been being has
     have had it its this that these those he she his her him they them their we our us you your i

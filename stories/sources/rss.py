@@ -31,7 +31,10 @@ from stories.types import Cursor, Fetched, FetchedPost
 
 MAX_POSTS = 100
 MAX_LOCATOR = 2000
-MAX_TITLE, MAX_BODY, MAX_AUTHOR, MAX_OUTLET = 500, 20_000, 200, 120
+MAX_TITLE = 500
+MAX_BODY = 20_000
+MAX_AUTHOR = 200
+MAX_OUTLET = 120
 MAX_MADE_TITLE = 100  # of a title made from the text
 MAX_VALIDATOR = 500
 # With fewer entries, a feed does not outgrow one reading between two polls.

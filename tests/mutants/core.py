@@ -299,8 +299,8 @@ CORE = [
         ),
         ("SAME_HEADLINE = 0.9", "SAME_HEADLINE = 0.5", "half a headline is the same headline"),
         (
-            "_MANY_NAMES, _DIGITS = 12, 4, 3, 3, 4",
-            "_MANY_NAMES, _DIGITS = 12, 4, 1, 3, 4",
+            "_FEW_WORDS = 3",
+            "_FEW_WORDS = 1",
             "two words are enough for a duplicate",
         ),
         (

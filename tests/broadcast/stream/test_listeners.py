@@ -58,7 +58,7 @@ def heard(settings: Any, owner: User, make_session: MakeSession) -> Session:
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The addresses that Django answers."""
     found: list[str] = []
-    for name in ("cacheable", "_row_with"):
+    for name in ("cacheable_content", "_row_with"):
         whole = getattr(stream_views, name)
 
         def noting(request: Any, *args: Any, whole: Any = whole) -> Any:
