@@ -987,7 +987,7 @@ CORE = [
         "stories/text/addresses.py",
         ("tests/stories/test_text.py",),
         ("gclid gclsrc dclid", "ref gclid gclsrc dclid", "an address loses its parameter ref"),
-        (" or name in _TRACKING", "", "an address keeps its click id"),
+        (" and name not in _TRACKING", "", "an address keeps its click id"),
     ),
     *mutants_of(
         "stories/text/furniture.py",
