@@ -33,6 +33,7 @@ LONGEST_PAUSE = timedelta(hours=1)
 
 
 def interval() -> timedelta:
+    """Returns the pause between two readings of a source."""
     return timedelta(seconds=settings.SMNB.poll_seconds)
 
 
@@ -100,7 +101,7 @@ def _store(claim: Claim, run: Broadcast, source: Source, fetched: Fetched) -> No
             )
         for story_id in reports.credit_late(added.posts):
             editorial.record_source(stories.find(source.session, story_id))
-        # The host may be asleep for up to a minute; a new post wakes it.
+        # The next narrate step may be due in a minute; with a new post it is due now.
         if added.queued:
             steps.run_now(run.session, orchestrator.NARRATE, run.pk)
     if added.posts:

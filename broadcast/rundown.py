@@ -125,6 +125,7 @@ def restore(session: Session, post_id: int, actor: User) -> SourcePost:
     if original is not None:
         reason = cut(f"{reason[:-1]}: not covered by “{cut(original['title'], 100)}”.", 200)
     with orchestrator.locked_live_run(session) as run:
+        # Restorable still: the host or another editor may have decided since the page was loaded.
         rows = SourcePost.objects.filter(selection.restorable(), pk=post.pk)
         if not rows.update(state=State.QUEUED, duplicate_of=None, chosen=True, reason=reason):
             raise _refusal(post)

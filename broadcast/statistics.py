@@ -205,6 +205,7 @@ def note_peak(session_id: UUID) -> None:
     now = audience_of(session_id, None).now
     rows = Broadcast.objects.filter(session_id=session_id, state=State.LIVE)
     if now:
+        # Each web process counts; whichever writes last, the condition leaves the largest number.
         rows.filter(peak_audience__lt=now).update(peak_audience=now)
 
 

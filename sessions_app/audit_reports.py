@@ -58,6 +58,7 @@ def claim(now: datetime) -> AuditReport | None:
     )
     if created:
         return report
+    # The sweeper that began this audit may have died; by its start, one other takes the audit over.
     lost = AuditReport.objects.filter(
         pk=report.pk, finished_at=None, started_at=report.started_at, started_at__lt=now - LOST
     )

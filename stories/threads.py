@@ -150,6 +150,7 @@ def join(story: Story, earlier: Earlier) -> Story | None:
     if opened:
         Story.objects.filter(pk=first.pk).update(thread=thread)
         first.thread = thread
+    # Added by the database, as an editor may publish a story of this thread at the same time.
     StoryThread.objects.filter(pk=thread.pk).update(
         story_count=F("story_count") + 1, updated_at=timezone.now()
     )

@@ -89,6 +89,7 @@ def settle(
 ) -> None:
     """Ends the claim of a post; nothing if the step has not claimed it, in this epoch or in any."""
     rows = SourcePost.objects.filter(pk=post.pk, state=SourcePost.State.CLAIMED, step=claim.step)
+    # Of a worker that died, an earlier epoch claimed the post; else only this worker's own claim ends.
     if not any_epoch:
         rows = rows.filter(epoch=claim.epoch)
     if statistics.update_row(rows, post, state=state, reason=reason[:200]):
@@ -97,6 +98,7 @@ def settle(
 
 def requeue(claim: Claim, post: SourcePost) -> None:
     """Requeues a post that was not at fault: the attempt does not count against it."""
+    # Before the claim ends: the epoch shows that no other worker has claimed the post since.
     SourcePost.objects.filter(pk=post.pk, step=claim.step, epoch=claim.epoch).update(
         attempts=F("attempts") - 1
     )

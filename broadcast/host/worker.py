@@ -41,7 +41,7 @@ from stories.usage.ledger import Purpose
 log = structlog.get_logger(__name__)
 
 LEAD = timedelta(seconds=8)  # how long before the end of an airing the next story is begun
-IDLE = timedelta(seconds=60)  # a new post wakes the host earlier
+IDLE = timedelta(seconds=60)  # until the next round; a new post makes it due at once
 MOST_HELD = 3  # stories that wait for the editor because of their check
 HUMAN = timedelta(seconds=30)  # how often a hold that needs the user is tried again
 
@@ -130,7 +130,7 @@ def _next_round(run: Broadcast) -> datetime:
 
 
 def _narrate_post(run: Broadcast, claim: Claim, post: SourcePost, choice: Choice) -> None:
-    """Has a claimed post narrated and stores the story; settles the post if there is none."""
+    """Calls the narrator for a claimed post and stores the story; settles the post if there is none."""
     session, memory = run.session, host_memory.of_session(run.session)
     purpose = Purpose(
         source=chain.Source.NARRATION, run_number=run.number, context_head=memory.head, post=post

@@ -132,6 +132,7 @@ def store(
     with transaction.atomic():
         if not claim.extend_lease():
             raise StaleClaim("Another worker plans the stream.")
+        # Each change raises the revision: a plan with a story that was pulled meanwhile is not stored.
         rows = AudioStream.objects.filter(pk=stream.pk, revision=revision)
         changed = rows.update(
             parts=stream.parts,
@@ -277,6 +278,7 @@ def changed(story: Story) -> None:
             parts=stream.parts, revision=F("revision") + 1
         )
         for path in paths:
+            # After the commit: a rollback keeps the plan, which needs the files.
             transaction.on_commit(partial(storage.remove, path))
         steps.run_now(story.session, STREAM, story.session_id)
 

@@ -107,6 +107,7 @@ def note(
     key = str(unit)[:200]
     try:
         with transaction.atomic():
+            # Locked, so that failures in two processes at once count as two.
             row, _ = FailedWork.objects.select_for_update().get_or_create(
                 rule=rule[:60], unit=key, defaults={"about_session": session_id}
             )

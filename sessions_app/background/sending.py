@@ -90,6 +90,7 @@ def call_sweeper(at: datetime) -> None:
 
 def send_if(condition: Q, step_id: int, queue: str) -> bool:
     """Sends the step to a worker, if no other process has changed the row and done so."""
+    # Marked before it is sent, so that of two sweepers one changes the row and sends.
     if not Step.objects.filter(condition, pk=step_id).update(poked_at=Now()):
         return False
     _send(step_id, queue)
@@ -111,5 +112,6 @@ def _send(step_id: int, queue: str) -> None:
         try:
             poker(step_id, queue)
         except NotSent:
+            # Not marked any more, so that the next round tries at once and not after POKE_PAUSE.
             Step.objects.filter(pk=step_id).update(poked_at=None)
             raise

@@ -297,6 +297,7 @@ def rewrite(archive: Archive, change: Callable[[Line], Line]) -> bool:
     key = "seq" if archive.kind == EVENTS else "id"
     new = _write_file(session, archive.kind, key, changed)
     with transaction.atomic():
+        # By the hash of what was read: of two corrections at once, the later one reads it again.
         row = Artifact.objects.filter(pk=old.pk, sha256=old.sha256)
         if not row.update(name=new.name, path=new.path, bytes=new.bytes, sha256=new.sha256):
             raise Retry("Another process has replaced the file of this archive.")

@@ -103,6 +103,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         return JSON if self.query().get("format") == [JSON] else HTML
 
     async def disconnect(self, code: int) -> None:
+        """Leaves the hub, and records that an owner has closed the page."""
         if self.viewer is not None:
             self.hub.leave(self.viewer)
             if self.viewer.grant.user_id is not None:

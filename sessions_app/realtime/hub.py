@@ -157,6 +157,7 @@ class Hub:
             viewer.catching_up = False
 
     def _note_change(self, session_id: UUID) -> None:
+        """Has the events of a session read at once, if it has viewers here."""
         if session_id in self.rooms:
             self._changed.add(session_id)
             self._wake.set()
@@ -245,6 +246,7 @@ class Hub:
     async def _deliver_to(
         self, session_id: UUID, room: Room, events: list[SessionEvent] | int
     ) -> None:
+        """Sends the events of one session, or makes its pages load again if there are too many."""
         with context.scope(
             session=session_id, _folder=room.folder, environment="server", operation="hub"
         ):
@@ -314,6 +316,7 @@ class Hub:
                 task.add_done_callback(self._cut.discard)
 
     async def _send_waiting(self, viewer: Viewer) -> None:
+        """Sends what waits for a viewer, in a task of its own: a slow client holds up no other."""
         try:
             while viewer.waiting:
                 await viewer.socket.send_text(viewer.waiting.pop(0))

@@ -210,6 +210,7 @@ def _require_room(session: Session) -> None:
 def _change(call: Call, rows: QuerySet[Draft], changes: dict[str, object], refusal: str) -> Draft:
     """Updates the draft if it is still among ``rows``, else raises Conflict with ``refusal``."""
     with transaction.atomic():
+        # Under a condition, as an agent or another request may have changed the draft since it was read.
         changed = rows.update(**changes, active_at=Now())
         draft = drafts.find(call.target, call.payload.draft)
         if not changed:

@@ -302,6 +302,7 @@ def handle_error(work: Work, error: SmnbError) -> None:
 def _note_problem(draft: Draft, state: str, sentence: str, code: str) -> bool | None:
     """Notes why a draft waits or failed. None: it is not open; False: the note is there already."""
     rows = Draft.objects.filter(pk=draft.pk, state__in=Draft.OPEN).exclude(note_code=STOPPED)
+    # Several attempts have the same problem: the row that changes is the one that is reported.
     without_note = rows.exclude(state=state, note_code=code)
     if without_note.update(state=state, note=sentence[:300], note_code=code):
         return True
