@@ -52,6 +52,9 @@ def postgresql(url: str, pool: int = 0) -> dict[str, object]:
     timeouts = "-c statement_timeout=5000 -c idle_in_transaction_session_timeout=10000"
     # A request that gets none within ten seconds fails, instead of waiting behind all others.
     held = {"min_size": 1, "max_size": pool, "timeout": 10, "max_idle": 300} if pool else False
+    # A server that cannot be reached and refuses nothing: by default libpq waits for minutes, in which a
+    # sweeper would give no sign of life.
+    query.setdefault("connect_timeout", "15")
     return {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": unquote(parts.path.lstrip("/")),

@@ -327,12 +327,19 @@ def is_of_its_source(trend: Trend) -> bool:
     big = BigIntegerField()
     votes = Cast("score", big) + Value(2, big) * Cast("comments", big)
     engagement = Sum(Greatest(ExpressionWrapper(votes, big), Value(0, big)), default=Value(0, big))
-    most = posts.aggregate(posts=Count("pk"), engagement=engagement)
-    least = posts.filter(chosen=False).aggregate(posts=Count("pk"), engagement=engagement)
+    sums = {"engagement": engagement, "first": Min("created_at"), "last": Max("created_at")}
+    most = posts.aggregate(posts=Count("pk"), **sums)
+    least = posts.filter(chosen=False).aggregate(posts=Count("pk"), **sums)
     # Posts that an earlier version read are counted by the command rebuild_market.
     counted = least["posts"] <= trend.posts
     votes_counted = least["engagement"] <= trend.engagement <= most["engagement"]
-    return source.exists() and trend.posts <= most["posts"] and (votes_counted or not counted)
+    if not source.exists() or trend.posts > most["posts"]:
+        return False
+    first, last = least["first"] or trend.first_at, least["last"] or trend.last_at
+    spans = not trend.posts or (
+        most["first"] <= trend.first_at <= first and last <= trend.last_at <= most["last"]
+    )
+    return (votes_counted and spans) or not counted
 
 
 def scores() -> Iterator[tuple[object, str]]:

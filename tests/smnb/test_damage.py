@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from django.db.models import QuerySet
 from broadcast.models import Broadcast, Slot
 from sessions_app import audits
 from sessions_app.models import AILink, SessionEvent
-from stories.models import StoryVersion
+from stories.models import StoryVersion, Trend
 from tests.chaos.damage import a_past, damage, undone, without_guards
 from tests.conftest import MakeSession
 
@@ -92,6 +93,11 @@ def known_damages() -> Iterator[tuple[QuerySet[Any], dict[str, Any], str]]:
         {**first, "text": "damaged"},
     ):
         yield versions, {"passages": [sentence, *others]}, "of a story has other passages"
+    trends, trend = one(Trend.objects.filter(kind="source", posts__gt=1))
+    week = timedelta(days=7)
+    for name in ("first_at", "last_at"):
+        for moment in (getattr(trend, name) - week, getattr(trend, name) + week):
+            yield trends, {name: moment}, "is not that of its source"
     slots, _ = one(Slot.objects.all())
     run = Broadcast.objects.earliest("pk")
     yield slots, {"run": run}, "has a run that a person started"

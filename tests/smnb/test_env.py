@@ -188,6 +188,15 @@ def test_only_a_process_with_a_pool_keeps_connections_to_postgresql(
     assert found["CONN_MAX_AGE"] == 0
 
 
+@pytest.mark.parametrize(("parameters", "seconds"), [("", "15"), ("?connect_timeout=3", "3")])
+def test_a_database_that_cannot_be_reached_is_given_up_before_a_sweeper_seems_to_hang(
+    parameters: str, seconds: str
+) -> None:
+    found = database(f"postgresql://u@db.example/news{parameters}", Path("/data"))
+    assert isinstance(found["OPTIONS"], dict)
+    assert found["OPTIONS"]["connect_timeout"] == seconds
+
+
 def test_a_strange_database_address_is_refused_without_echo() -> None:
     with pytest.raises(ImproperlyConfigured, match="DATABASE_URL") as refused:
         database("mysql://user:hidden@host/x", Path("/data"))
